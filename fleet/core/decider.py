@@ -1,0 +1,39 @@
+"""The decider: the shape that every aggregate has (law 3).
+
+An aggregate is four pure functions over frozen values. The actor that owns the stream (actors/aggregate.py) supplies
+what is impure: it fills times and ids into commands, appends the events, and runs the effects.
+"""
+
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
+
+Command = TypeVar("Command")
+State = TypeVar("State")
+Event = TypeVar("Event")
+Effect = TypeVar("Effect")
+
+
+class Decider(NamedTuple, Generic[Command, State, Event, Effect]):
+    """An aggregate's behaviour.
+
+    - `initial(id)`: the state before the first event.
+    - `decide(command, state)`: the events that the command causes, `()` when it has been done already; raises
+      `Rejected` and changes nothing when it is not allowed.
+    - `evolve(state, event)`: the state after the event. Total: a recorded event is never refused.
+    - `react(state, event)`: the effects that the event orders, given the state after it.
+    - `pending(state)`: the effects that are ordered and not yet answered; run again after a crash.
+    """
+
+    kind: str
+    initial: Callable[[str], State]
+    decide: Callable[[Command, State], tuple[Event, ...]]
+    evolve: Callable[[State, Event], State]
+    react: Callable[[State, Event], tuple[Effect, ...]]
+    pending: Callable[[State], tuple[Effect, ...]]
+
+
+def fold(decider: Decider[Command, State, Event, Effect], state: State, events: tuple[Event, ...]) -> State:
+    """Return `state` after `events`, in order."""
+    for event in events:
+        state = decider.evolve(state, event)
+    return state

@@ -1,0 +1,116 @@
+"""Every error that Fleet tells a person or a program about, with its stable code.
+
+A `Problem` is raised anywhere below the gateway; gateway/problems.py turns it into RFC 9457. `PROBLEMS` is the one list
+of codes: documentation, OpenAPI and tests read it. Bugs are not problems: they raise what Python raises.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+
+class Kind(NamedTuple):
+    """What a problem code means over HTTP."""
+
+    status: int
+    title: str
+
+
+PROBLEMS: Final[Mapping[str, Kind]] = {
+    # The request itself
+    "bad_json": Kind(400, "The body is not JSON"),
+    "invalid": Kind(422, "The request has a wrong value"),
+    "unsupported_media_type": Kind(415, "The body must be application/json"),
+    "too_large": Kind(413, "The request is too large"),
+    "headers_too_large": Kind(431, "The request's headers are too large"),
+    "not_found": Kind(404, "There is no such route"),
+    "method_not_allowed": Kind(405, "The route does not take this method"),
+    "forbidden_origin": Kind(403, "Requests from this origin are refused"),
+    "idempotency_conflict": Kind(422, "The idempotency key was used with another body"),
+    # Things that are not there
+    "session_not_found": Kind(404, "There is no such session"),
+    "instance_not_found": Kind(404, "The session never had this instance"),
+    "workspace_not_found": Kind(404, "There is no such workspace"),
+    "prompt_not_found": Kind(404, "There is no such waiting prompt"),
+    "request_not_found": Kind(404, "There is no such open request"),
+    # Workspaces
+    "directory_missing": Kind(422, "The directory does not exist"),
+    "not_a_directory": Kind(422, "The path is not a directory"),
+    "directory_outside_roots": Kind(422, "The directory is outside of the allowed roots"),
+    "directory_unreadable": Kind(422, "The directory cannot be read"),
+    "not_a_repository": Kind(422, "The directory is not a git repository"),
+    "repository_empty": Kind(422, "The repository has no commit"),
+    "branch_invalid": Kind(422, "git refuses the branch name"),
+    "branch_exists": Kind(422, "The branch exists already"),
+    "branch_checked_out": Kind(422, "The branch is checked out elsewhere"),
+    "base_ref_unknown": Kind(422, "The base does not name a commit"),
+    "git_failed": Kind(502, "git failed"),
+    "workspace_gone": Kind(410, "The session's workspace is gone"),
+    "workspace_dirty": Kind(409, "The workspace holds work that is nowhere else"),
+    # Session life
+    "session_not_ready": Kind(409, "The session is not ready yet"),
+    "session_active": Kind(409, "The session is active"),
+    "session_stopped": Kind(409, "The session is stopped"),
+    "session_completed": Kind(409, "The session is completed"),
+    "session_disconnected": Kind(409, "The session is disconnected"),
+    "session_gone": Kind(410, "OpenCode has lost the session"),
+    "prompt_empty": Kind(422, "The prompt has no text"),
+    # OpenCode
+    "opencode_missing": Kind(503, "OpenCode is not installed"),
+    "opencode_not_executable": Kind(503, "OpenCode cannot be executed"),
+    "opencode_exited": Kind(503, "OpenCode exited while starting"),
+    "opencode_not_ready": Kind(503, "OpenCode did not become ready in time"),
+    "opencode_unreachable": Kind(503, "OpenCode does not answer"),
+    "opencode_refused": Kind(502, "OpenCode refused the request"),
+    "opencode_downgrade": Kind(503, "OpenCode's data is of a newer version"),
+    # The server
+    "overloaded": Kind(503, "Fleet has too much to do"),
+    "timed_out": Kind(503, "Fleet did not get an answer in time"),
+    "stopping": Kind(503, "Fleet is shutting down"),
+    "disk_full": Kind(503, "The event log's disk is full"),
+    "event_too_large": Kind(413, "The event is too large for the log"),
+    "internal": Kind(500, "Fleet has a bug"),
+}
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457's word, and it is raised
+    """A refusal or failure that its receiver can act on.
+
+    `code` is a key of `PROBLEMS`; `detail` is a sentence about this occurrence; `field` names the offending input
+    (`isolationStrategy`); `hint` says what to do; `retry_after_s` is set where trying again later makes sense; `extra`
+    goes into the problem document as further members.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        hint: str | None = None,
+        retry_after_s: int | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        if code not in PROBLEMS:
+            raise ValueError(f"unknown problem code {code!r}")
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+        self.field = field
+        self.hint = hint
+        self.retry_after_s = retry_after_s
+        self.extra: Mapping[str, Any] = extra or {}
+
+    def __str__(self) -> str:
+        return f"{self.detail} [{self.code}]"
+
+
+class Rejected(Problem):
+    """`decide` refused a command: no event was appended and nothing has changed."""
+
+
+class Unavailable(Problem):
+    """Something that Fleet needs is missing, down or overloaded; the same request may work later."""
+
+
+class StartupError(Exception):
+    """Fleet cannot start; the message tells the person at the terminal why and what to do."""

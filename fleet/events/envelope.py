@@ -1,0 +1,66 @@
+"""What stands in the log around an event: who, when, where, and the chain of digests."""
+
+from typing import Any
+
+import msgspec
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """Why events are appended.
+
+    `causation_id` is the id of the command (or the position, as `@123`, of the event) that led here; `correlation_id`
+    is the id of the request or process that it all belongs to; `actor` is who: `local`, `token:<name>`,
+    `session:<id>`, `policy:<name>` or `system`.
+    """
+
+    actor: str = "system"
+    causation_id: str | None = None
+    correlation_id: str | None = None
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """An event that is on disk.
+
+    `position` is global and gapless, from 1; `version` counts within the stream, from 1. `payload` is the event as JSON
+    in UTF-8; `event` is the same, decoded and upcast. `recorded_at_ms` is Unix time.
+    """
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    schema: int
+    recorded_at_ms: int
+    cause: Cause
+    payload: bytes
+    event: Any
+    command_id: str | None = None
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """What an append reached: the stream's `version` and the log position of its last event.
+
+    `repeated`: the command id was known already, nothing was appended, and the numbers are those of the first time.
+    """
+
+    position: int
+    version: int
+    repeated: bool = False
+
+
+class CommandRecord(msgspec.Struct, frozen=True):
+    """What became of a command with an id: the stream it went to, what it reached, and a digest of its content."""
+
+    stream: str
+    position: int
+    version: int
+    digest: bytes
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A folded state: the stream's `version` and `position` it stands at, and the encoded state of that `schema`."""
+
+    version: int
+    position: int
+    schema: str
+    state: bytes

@@ -1,0 +1,78 @@
+"""The contract of an event log. `lmdb_log` keeps it on disk, `memory_log` in a test; both pass one contract suite.
+
+Appends are durable when they return. Reads are synchronous: LMDB's pages are memory-mapped, and every read is bounded
+by its `limit`. Follow the log with feed.py.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, Snapshot
+
+Listener = Callable[[Sequence[Recorded]], None]
+"""Called on the event loop with each commit, in log order, before the appenders of that commit go on. Must not raise."""
+
+
+class VersionConflict(Exception):  # noqa: N818 - the field's term
+    """Another version was expected: the stream has a second writer, which is a bug (law 2)."""
+
+    def __init__(self, stream: str, expected: int, actual: int) -> None:
+        super().__init__(f"{stream}: expected version {expected}, but it is {actual}")
+        self.stream = stream
+        self.expected = expected
+        self.actual = actual
+
+
+class Log(Protocol):
+    """An append-only log of events in streams."""
+
+    async def append(
+        self,
+        stream: str,
+        expected_version: int,
+        events: Sequence[Any],
+        cause: Cause,
+        *,
+        command_id: str | None = None,
+        command_digest: bytes = b"",
+    ) -> Appended:
+        """Append all of `events` or none, and return when they are durable.
+
+        `events` are instances of registered types (registry.py). With a `command_id` that has been appended before,
+        nothing is appended and the first outcome is returned; `Rejected` idempotency_conflict when `command_digest`
+        differs. Raises `VersionConflict`, `Unavailable` disk_full or overloaded, `Rejected` event_too_large. A caller
+        that is cancelled while it waits does not know the outcome: the append goes through or not, as a whole.
+        """
+        ...
+
+    def head(self) -> int:
+        """Return the position of the last durable event, 0 in an empty log."""
+        ...
+
+    def stream_version(self, stream: str) -> int:
+        """Return the version of the stream's last event, 0 where there is none."""
+        ...
+
+    def read_stream(self, stream: str, after: int = 0, limit: int | None = None) -> list[Recorded]:
+        """Return the stream's events at positions beyond `after`, in order."""
+        ...
+
+    def read_all(self, after: int = 0, limit: int | None = None) -> list[Recorded]:
+        """Return the log's events at positions beyond `after`, in order."""
+        ...
+
+    def find_command(self, command_id: str) -> CommandRecord | None:
+        """Return what became of a command id."""
+        ...
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with every later commit. Listeners are called in the order in which they came."""
+        ...
+
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        """Return the latest snapshot of the stream."""
+        ...
+
+    def save_snapshot(self, stream: str, snapshot: Snapshot) -> None:
+        """Keep a snapshot, soon: it is disposable, so it is written along with a later commit, not waited for."""
+        ...

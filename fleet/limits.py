@@ -1,0 +1,68 @@
+"""Every bound in Fleet, with unit and reason (law 7). Units go last in the name."""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# HTTP door
+BODY_BYTES_MAX: Final = 20 * MIB  # attachments included
+HEADER_BYTES_MAX: Final = 32 * KIB
+PROMPT_TEXT_BYTES_MAX: Final = MIB  # longer texts belong in a file
+TITLE_CHARS_MAX: Final = 200
+IDEMPOTENCY_KEY_CHARS_MAX: Final = 200
+PAGE_DEFAULT: Final = 50
+PAGE_MAX: Final = 200
+
+# Event log
+EVENT_BYTES_MAX: Final = 32 * MIB  # one prompt with attachments (20 MiB as base64) and its envelope
+BATCH_EVENTS_MAX: Final = 2048  # a commit of this size costs about 6 ms; more would only add latency
+APPEND_QUEUE_MAX: Final = 16_384  # appends that wait for the writer, then `overloaded`
+MAP_BYTES_INITIAL: Final = 256 * MIB  # LMDB's map is sparse: it costs address space, not disk
+DISK_FREE_BYTES_MIN: Final = 64 * MIB  # refuse appends below, so that LMDB never meets a full disk half-way
+SNAPSHOT_EVERY_EVENTS: Final = 256  # bounds the fold of one activation to about a millisecond
+
+# Feed and live streams
+FEED_BUFFER_EVENTS_MAX: Final = 1024  # per subscription, then it is saturated and catches up from the log
+FEED_PAGE_EVENTS: Final = 256  # events read from the log in one go while catching up
+SIGNAL_BUFFER_MAX: Final = 4096  # per reader; signals beyond are dropped, the finished part supersedes them
+HEARTBEAT_S: Final = 15.0
+STREAM_WRITE_TIMEOUT_S: Final = 30.0  # a reader that takes no byte for so long is cut off and resumes from its cursor
+
+# Actors
+MAILBOX_MESSAGES_MAX: Final = 1024
+ASK_TIMEOUT_S: Final = 30.0
+PASSIVATE_AFTER_S: Final = 300.0  # an idle aggregate leaves memory
+RESTART_INTENSITY: Final = 5  # restarts within RESTART_WINDOW_S before a supervisor gives up
+RESTART_WINDOW_S: Final = 60.0
+CHILD_STOP_GRACE_S: Final = 10.0  # ask, wait so long, then cancel
+
+# OpenCode processes
+SPAWN_READY_TIMEOUT_S: Final = 60.0  # a cold start with a database migration takes up to 10 s on a slow disk
+SESSION_READY_TIMEOUT_S: Final = 90.0
+TERM_GRACE_S: Final = 3.0  # OpenCode swallows the first SIGTERM now and then: TERM, wait, TERM, wait, KILL
+KILL_GRACE_S: Final = 5.0
+ABORT_GRACE_S: Final = 8.0  # OpenCode kills a stubborn shell 3 s after the abort
+OPENCODE_REQUEST_TIMEOUT_S: Final = 15.0  # the slowest call measured is 0.8 s; a boot stalls others by 0.4 s
+OPENCODE_RESPONSE_BYTES_MAX: Final = 256 * MIB
+EVENT_SILENCE_S: Final = 25.0  # heartbeats come every 10 s
+OPENCODE_LOG_TAIL_BYTES: Final = 4 * KIB  # of the process's log, in the error that a failed start gives
+EVENT_LINE_BYTES_MAX: Final = 64 * MIB  # one SSE line of OpenCode: a part holds a tool's whole output
+
+# Turns
+DELIVERY_CONFIRM_TIMEOUT_S: Final = 20.0  # the message shows within 0.7 s of the 204; a stalled boot is slower
+DELIVERY_ATTEMPTS_MAX: Final = 5
+TURN_POLL_S: Final = 5.0  # status is asked this often while a turn runs: idle events get lost
+TURN_SETTLE_S: Final = 0.1  # OpenCode's last parts come up to 100 ms after its first idle event
+TURN_SILENCE_S: Final = 900.0  # busy without any event for so long: give up waiting for the model
+TURN_RETRY_S: Final = 600.0  # OpenCode may retry a model without end (before 1.18.16)
+TURN_UNKNOWN_STEPS_MAX: Final = 5  # `finish: unknown` makes OpenCode call the model again at once, without limit
+QUEUE_PROMPTS_MAX: Final = 100  # waiting prompts per session
+
+# Git
+GIT_TIMEOUT_S: Final = 600.0  # clones of large repositories
+GIT_OUTPUT_BYTES_MAX: Final = 64 * MIB
+
+# Rehearsal model
+REHEARSAL_SCRIPT_STEPS_MAX: Final = 1000
+REHEARSAL_STALL_S_MAX: Final = 3600.0
