@@ -1,0 +1,66 @@
+# Fleet's tasks. `make` lists them. Nothing but python3 (3.11 or newer), git, node with npm and make has to be there.
+.POSIX:
+SHELL = /bin/sh
+
+PYTHON = python3
+ARGS =
+SEED =
+COUNT =
+UV_VERSION = 0.13.9
+
+BIN = .venv/bin
+# OpenCode comes from FLEET_OPENCODE, then from the PATH, then from .tools: hence last.
+TOOLS_PATH = PATH="$$PATH:$$PWD/.tools/node_modules/.bin"
+# pyright's node package stays in the project, so that `make clean` finds it and no other project shares it.
+PYRIGHT_CACHE = PYRIGHT_PYTHON_CACHE_DIR="$$PWD/.tools/pyright" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
+
+.PHONY: help run demo setup setup-dev test check sim bench constraints clean
+
+help:
+	@echo 'make run      set up and start Fleet (ARGS="--port 8080" for its options)'
+	@echo 'make demo     set up and show two sessions at work'
+	@echo 'make test     set up and run every check and test'
+	@echo 'make check    the checks alone: lint, types, import contracts'
+	@echo 'make sim      the simulation (SEED=n replays one, COUNT=n runs so many)'
+	@echo 'make bench    the benchmarks'
+	@echo 'make setup    the set-up alone'
+	@echo 'make constraints  pin the dependencies of pyproject.toml anew'
+	@echo 'make clean    remove what set-up and tests made'
+
+run: setup
+	@$(TOOLS_PATH) exec $(BIN)/fleet serve $(ARGS)
+
+demo: setup
+	@$(TOOLS_PATH) exec $(BIN)/fleet demo $(ARGS)
+
+setup:
+	@$(TOOLS_PATH) $(PYTHON) tools/setup.py
+
+setup-dev:
+	@$(TOOLS_PATH) $(PYRIGHT_CACHE) $(PYTHON) tools/setup.py --dev
+
+test: check
+	$(TOOLS_PATH) $(BIN)/python -m pytest $(ARGS)
+
+check: setup-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(PYRIGHT_CACHE) $(BIN)/pyright
+	$(BIN)/lint-imports
+
+sim: setup-dev
+	FLEET_SIM_SEED="$(SEED)" FLEET_SIM_COUNT="$(COUNT)" $(BIN)/python -m pytest tests/simulation $(ARGS)
+
+bench: setup-dev
+	$(TOOLS_PATH) $(BIN)/python -m bench $(ARGS)
+
+constraints: setup-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make constraints' \
+	  --quiet --output-file constraints.txt
+
+clean:
+	rm -rf .venv .tools build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,21 @@
+"""The `fleet` command: options, help and what a person sees in the terminal.
+
+Exit codes: 0 it worked, 1 it did not (the reason is on stderr), 2 the command line makes no sense. Each command is a module
+here; what it does lives below: the server in fleet/main.py, the checks in fleet/doctor.py. Commands import late, so that
+`fleet --help` and a wrong option answer at once.
+"""
+
+import sys
+
+from fleet.errors import StartupError
+
+
+def main() -> None:
+    """Run the command line: the entry point of the `fleet` script."""
+    from fleet.cli.app import app
+
+    try:
+        app(prog_name="fleet")
+    except StartupError as error:
+        print(f"fleet: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,41 @@
+"""The commands of `fleet`, put together."""
+
+from typing import Annotated
+
+import typer
+
+from fleet import __version__
+from fleet.cli.doctor import doctor
+from fleet.cli.rehearsal import rehearsal
+from fleet.cli.serve import serve
+
+app = typer.Typer(
+    no_args_is_help=True,
+    # A defect shows Python's own traceback: rich's would print the values of local variables, secrets included.
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"fleet {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Exit codes: 0 it worked, 1 it did not, 2 the command line makes no sense.")
+def fleet(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Run many OpenCode coding sessions side by side.
+
+    Start with [bold]fleet serve[/bold], and with [bold]fleet doctor[/bold] where something does not work.
+    """
+
+
+app.command(epilog="Example: fleet serve --port 8080 --data-dir ~/fleet")(serve)
+app.command(epilog="Example: fleet doctor --json")(doctor)
+app.command(epilog="Example: fleet rehearsal --port 4100")(rehearsal)

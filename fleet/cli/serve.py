@@ -1,0 +1,18 @@
+"""`fleet serve`: run the server until it is told to stop."""
+
+import trio
+import typer
+
+from fleet.cli.options import configured
+from fleet.config import Config
+
+
+@configured
+def serve(config: Config) -> None:
+    """Run the server until Ctrl-C or SIGTERM.
+
+    Each value comes from the first of: option, FLEET_* variable, TOML file, default.
+    """
+    from fleet.main import serve as run
+
+    raise typer.Exit(trio.run(run, config))

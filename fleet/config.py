@@ -1,0 +1,263 @@
+"""Configuration: what can be set, where it comes from, and what is wrong with it.
+
+`KEYS` is the one table of what there is: the command's options, its help, the README's table and the checks are made
+from it. A value comes from the first of: command line, `FLEET_*` variable, TOML file, default. Everything that is wrong is
+reported at once, each with its origin. Bounds that nobody should have to set are in fleet/limits.py.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import msgspec
+import platformdirs
+
+from fleet.errors import StartupError
+
+RehearsalChoice = Literal["auto", "always", "never"]
+InstancePolicy = Literal["shared", "directory"]
+
+MARKER_VARIABLES = frozenset({"FLEET_INSTANCE_ID", "FLEET_INSTANCE_OWNER"})
+"""Set by Fleet in the environment of the processes that it starts: not configuration, and seen by a `fleet` in there."""
+
+TEST_VARIABLES = frozenset({"FLEET_SIM_SEED", "FLEET_SIM_COUNT"})
+"""Read by the test suite alone."""
+
+CONFIG_VARIABLE = "FLEET_CONFIG"
+
+
+class Config(msgspec.Struct, frozen=True):
+    """The checked configuration of a server. Paths are absolute; `opencode` None means: look on the PATH."""
+
+    host: str
+    port: int
+    data_dir: Path
+    opencode: Path | None
+    rehearsal: RehearsalChoice
+    workspace_roots: tuple[Path, ...]
+    instance_policy: InstancePolicy
+
+
+class Key(NamedTuple):
+    """One thing that can be set: a row of the table.
+
+    `parse(value, directory)` takes a text (command line, variable) or a TOML value, and the directory that relative paths
+    start from; it raises `ValueError` with the end of the sentence "… is not".
+    """
+
+    name: str
+    kind: str
+    default: str
+    meaning: str
+    parse: Callable[[Any, Path], Any]
+    fallback: Callable[[], Any]
+
+    @property
+    def variable(self) -> str:
+        """Name of the environment variable."""
+        return f"FLEET_{self.name.upper()}"
+
+    @property
+    def flag(self) -> str:
+        """Name of the command line option."""
+        return f"--{self.name.replace('_', '-')}"
+
+
+def _host(value: Any, _directory: Path) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("a host name or an address, such as 127.0.0.1")
+    if not is_loopback(value):
+        raise ValueError(
+            "a loopback address: whoever reaches Fleet can run commands as you, and it has no access tokens yet. "
+            "Keep 127.0.0.1 and come in through a tunnel: ssh -L 3000:127.0.0.1:3000 HOST"
+        )
+    return value
+
+
+def _port(value: Any, _directory: Path) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        value = int(value)
+    if type(value) is not int or not 0 <= value <= 65535:
+        raise ValueError("a number from 0 to 65535 (0: any free port)")
+    return value
+
+
+def _path(value: Any, directory: Path) -> Path:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("a path")
+    try:
+        expanded = Path(value).expanduser()
+    except RuntimeError as error:
+        raise ValueError("a path below a home directory that exists") from error
+    return Path(os.path.normpath(directory / expanded))
+
+
+def _paths(value: Any, directory: Path) -> tuple[Path, ...]:
+    paths = value.split(os.pathsep) if isinstance(value, str) else value
+    if not isinstance(paths, list) or not paths:
+        raise ValueError(f"one or more paths, separated by '{os.pathsep}' or in a TOML array")
+    return tuple(_path(path, directory) for path in paths)
+
+
+def _choice(choices: tuple[str, ...]) -> Callable[[Any, Path], str]:
+    def parse(value: Any, _directory: Path) -> str:
+        if value not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return str(value)
+
+    return parse
+
+
+def _default_data_dir() -> Path:
+    return Path(platformdirs.user_data_dir("fleet", appauthor=False))
+
+
+def _filesystem_root() -> tuple[Path, ...]:
+    # Whoever may use this server may run commands as its user: a narrower default would protect nothing and get in
+    # the way (docs/adr/0010-workspace-roots.md).
+    return (Path(Path.cwd().anchor),)
+
+
+KEYS = (
+    Key("host", "address", "127.0.0.1", "Address to listen on; loopback only.", _host, lambda: "127.0.0.1"),
+    Key("port", "number", "3000", "Port to listen on; 0 takes any free one.", _port, lambda: 3000),
+    Key(
+        "data_dir",
+        "path",
+        "the platform's place for data",
+        "Where the event log, worktrees and clones are kept. One server at a time.",
+        _path,
+        _default_data_dir,
+    ),
+    Key(
+        "opencode",
+        "path",
+        "`opencode` on the PATH",
+        "The OpenCode executable.",
+        _path,
+        lambda: None,
+    ),
+    Key(
+        "rehearsal",
+        "auto, always, never",
+        "auto",
+        "Offer the built-in rehearsal model to OpenCode: where it has no provider of its own, always, or never.",
+        _choice(get_args(RehearsalChoice)),
+        lambda: "auto",
+    ),
+    Key(
+        "workspace_roots",
+        "paths",
+        "the whole file system",
+        f"Directories below which sessions may work, separated by '{os.pathsep}' or in a TOML array.",
+        _paths,
+        _filesystem_root,
+    ),
+    Key(
+        "instance_policy",
+        "shared, directory",
+        "shared",
+        "Which sessions share an OpenCode process: those of one repository, or of one directory.",
+        _choice(get_args(InstancePolicy)),
+        lambda: "shared",
+    ),
+)
+_BY_NAME = {key.name: key for key in KEYS}
+
+
+class _Setting(NamedTuple):
+    """A value as it was given, with where."""
+
+    value: Any
+    origin: str
+    directory: Path
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether `host` can be reached from this machine alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def default_config_file() -> Path:
+    """Return where the configuration is read from when nobody names a file."""
+    return Path(platformdirs.user_config_dir("fleet", appauthor=False)) / "config.toml"
+
+
+def load_config(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Config:
+    """Put the configuration together and check it.
+
+    `flags` maps key names, and `config` for the file, to what the command line says; None and an empty variable count as
+    not given. Raises `StartupError` that lists everything that is wrong.
+    """
+    problems: list[str] = []
+    given: dict[str, _Setting] = {}  # the sources below are read from weak to strong
+    given.update(_from_file(_config_file(flags, environ), problems))
+    given.update(_from_environment(environ, problems))
+    given.update(
+        {name: _Setting(value, _BY_NAME[name].flag, Path.cwd()) for name, value in flags.items() if name in _BY_NAME and value is not None}
+    )
+    values = {key.name: _value(key, given.get(key.name), problems) for key in KEYS}
+    if problems:
+        raise StartupError("The configuration is wrong:\n" + "\n".join(f"  - {problem}" for problem in problems))
+    return Config(**values)
+
+
+def _config_file(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Path | None:
+    """Return the file to read: one that somebody named must be there, the default one need not."""
+    named = flags.get("config") or environ.get(CONFIG_VARIABLE)
+    if named:
+        return Path(named).expanduser().absolute()
+    default = default_config_file()
+    return default if default.exists() else None
+
+
+def _from_file(file: Path | None, problems: list[str]) -> dict[str, _Setting]:
+    if file is None:
+        return {}
+    try:
+        content = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        problems.append(f"{file}: cannot be read: {error.strerror}")
+        return {}
+    except ValueError as error:  # not UTF-8, or not TOML
+        problems.append(f"{file}: is not TOML: {error}")
+        return {}
+    problems.extend(f"{file}:{name}: {_unknown('key', name, _BY_NAME)}" for name in content if name not in _BY_NAME)
+    return {name: _Setting(value, f"{file}:{name}", file.parent) for name, value in content.items() if name in _BY_NAME}
+
+
+def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, _Setting]:
+    keys = {key.variable: key for key in KEYS}
+    foreign = MARKER_VARIABLES | TEST_VARIABLES | {CONFIG_VARIABLE}
+    unknown = sorted(name for name in environ if name.startswith("FLEET_") and name not in keys and name not in foreign)
+    problems.extend(f"{name}: {_unknown('variable', name, keys)}" for name in unknown)
+    return {
+        key.name: _Setting(environ[variable], variable, Path.cwd())
+        for variable, key in keys.items()
+        if environ.get(variable)
+    }
+
+
+def _value(key: Key, setting: _Setting | None, problems: list[str]) -> Any:
+    if setting is None:
+        return key.fallback()
+    try:
+        return key.parse(setting.value, setting.directory)
+    except ValueError as error:
+        problems.append(f"{setting.origin}: {setting.value!r} is not {error}")
+        return None
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, list(known), n=1)
+    advice = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+    return f"there is no such {what}; {advice}"

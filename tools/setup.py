@@ -1,0 +1,158 @@
+"""Set up what Fleet needs: `.venv` with the pinned packages, and OpenCode where the machine has none.
+
+Run by every `make` target that needs it. What is there already is left alone: without work to do it takes a moment and no
+network. Runs on whatever `python3` is, so that an old one gets a sentence and not a syntax error; hence nothing newer than
+Python 3.6 and nothing beyond the standard library here.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PYTHON_MIN = (3, 11)
+OPENCODE_VERSION = "1.18.33"  # the version that Fleet is tested with; the one place where it is pinned
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+TOOLS = ROOT / ".tools"
+PINS = ROOT / "constraints.txt"
+STAMP = VENV / "fleet-setup.sha256"
+OPENCODE_PACKAGE = TOOLS / "node_modules" / "opencode-ai"
+
+
+class SetupFailed(Exception):
+    """Set-up cannot go on; the message says what to do."""
+
+
+def main():
+    """Set up; exit 1 with one message where that is not possible."""
+    parser = argparse.ArgumentParser(description="Set up what Fleet needs to run, and with --dev what its tests need.")
+    parser.add_argument("--dev", action="store_true", help="also fetch what only the tests need")
+    parser.add_argument("--opencode", help="use this OpenCode and install none (default: $FLEET_OPENCODE)")
+    arguments = parser.parse_args()
+    try:
+        set_up_python()
+        set_up_opencode(arguments.opencode or os.environ.get("FLEET_OPENCODE"))
+        if arguments.dev:
+            set_up_pyright()
+    except SetupFailed as error:
+        sys.exit("setup: {}".format(error))
+    except KeyboardInterrupt:
+        sys.exit("setup: interrupted; run it again to go on")
+
+
+def set_up_python():
+    """Make `.venv` and install the pinned packages and Fleet itself, editable, unless that has been done."""
+    if sys.version_info < PYTHON_MIN:
+        raise SetupFailed(
+            "Fleet needs Python {}.{} or newer and this is {}. Name another one: make PYTHON=python3.12 {}".format(
+                *PYTHON_MIN, sys.version.split()[0], os.environ.get("MAKECMDGOALS", "run")
+            )
+        )
+    wanted = fingerprint()
+    python = venv_python()
+    if python.exists() and STAMP.exists() and STAMP.read_text() == wanted:
+        return
+    if not python.exists():
+        say("Python environment in .venv")
+        make_venv()
+    say("pinned packages (constraints.txt)")
+    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    call([*pip, "--require-hashes", "--no-deps", "-r", PINS], "pip could not install the pinned packages")
+    call([*pip, "--quiet", "--no-deps", "--no-build-isolation", "--editable", ROOT], "pip could not install Fleet itself")
+    STAMP.write_text(wanted)
+
+
+def make_venv():
+    """Make `.venv` anew; a half-made one is replaced."""
+    try:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SetupFailed(
+            "Python's venv module does not work here (see above). On Debian and Ubuntu: apt install python3-venv"
+        ) from error
+
+
+def set_up_opencode(named):
+    """See that there is an OpenCode: the one that is `named`, the one on the PATH, else install one from npm."""
+    if named:
+        if not os.access(named, os.X_OK) or Path(named).is_dir():
+            raise SetupFailed("OpenCode is said to be {}, but that is no executable file.".format(named))
+        return
+    if shutil.which("opencode", path=path_without_tools()) or installed_opencode() == OPENCODE_VERSION:
+        return
+    for program in ("node", "npm"):
+        if not shutil.which(program):
+            raise SetupFailed(
+                "OpenCode is not installed, and there is no {} to install it with. Install Node.js 18 or newer with npm, "
+                "or OpenCode itself, or name its executable in FLEET_OPENCODE.".format(program)
+            )
+    say("OpenCode {} from npm, about 200 MB, in .tools".format(OPENCODE_VERSION))
+    TOOLS.mkdir(exist_ok=True)
+    package = "opencode-ai@" + OPENCODE_VERSION
+    # npm may hold install scripts back. OpenCode's own one puts the binary of this platform in its place: called by hand.
+    quiet = ["--no-audit", "--no-fund", "--no-save", "--loglevel=error"]
+    call(["npm", "install", "--prefix", TOOLS, "--ignore-scripts", *quiet, package], "npm could not install " + package)
+    call(["node", OPENCODE_PACKAGE / "postinstall.mjs"], "OpenCode's binary for this platform could not be put in place")
+    if installed_opencode() != OPENCODE_VERSION:
+        raise SetupFailed("OpenCode was installed but does not run; `make clean` and try again.")
+
+
+def path_without_tools():
+    """Return the PATH without our own .tools, which the Makefile appends."""
+    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(entry for entry in entries if not entry.startswith(str(TOOLS)))
+
+
+def installed_opencode():
+    """Return the version of the OpenCode in .tools, None when there is none or its binary is missing."""
+    binary = OPENCODE_PACKAGE / "bin" / "opencode.exe"  # so called on every platform
+    if not binary.exists() or binary.stat().st_size < 1000000:  # before its set-up it is a placeholder of a few lines
+        return None
+    try:
+        answer = subprocess.run([str(binary), "--version"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.decode(errors="replace").strip()
+
+
+def set_up_pyright():
+    """Fetch the node package that pip's pyright stands for, so that the checks need no network later."""
+    cache = Path(os.environ.get("PYRIGHT_PYTHON_CACHE_DIR", str(TOOLS / "pyright")))
+    if any(cache.glob("*/node_modules/pyright/package.json")):
+        return
+    say("pyright's node package")
+    environment = dict(os.environ, PYRIGHT_PYTHON_CACHE_DIR=str(cache))
+    call([venv_python().with_name("pyright"), "--version"], "pyright could not fetch its node package", environment)
+
+
+def fingerprint():
+    """Return what the installed environment depends on: the pins, the project file, and the place."""
+    content = PINS.read_bytes() + (ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def venv_python():
+    """Return the interpreter of `.venv`."""
+    return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def call(command, failure, environment=None):
+    """Run `command` with its output in sight; raise `SetupFailed` with `failure` when it fails."""
+    try:
+        subprocess.run([str(part) for part in command], check=True, env=environment, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SetupFailed("{} ({}). Its output is above; run it again to go on.".format(failure, error)) from error
+
+
+def say(what):
+    """Tell what is being done."""
+    print("setup: {}".format(what), flush=True)
+
+
+if __name__ == "__main__":
+    main()
