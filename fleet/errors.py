@@ -54,6 +54,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "session_disconnected": Kind(409, "The session is disconnected"),
     "session_gone": Kind(410, "OpenCode has lost the session"),
     "prompt_empty": Kind(422, "The prompt has no text"),
+    "queue_full": Kind(429, "Too many prompts wait"),
     # OpenCode
     "opencode_missing": Kind(503, "OpenCode is not installed"),
     "opencode_not_executable": Kind(503, "OpenCode cannot be executed"),
@@ -65,8 +66,10 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     # The server
     "overloaded": Kind(503, "Fleet has too much to do"),
     "timed_out": Kind(503, "Fleet did not get an answer in time"),
+    "interrupted": Kind(503, "Fleet was interrupted before it could answer"),
     "stopping": Kind(503, "Fleet is shutting down"),
     "disk_full": Kind(503, "The event log's disk is full"),
+    "log_unavailable": Kind(503, "The event log takes no events now"),
     "event_too_large": Kind(413, "The event is too large for the log"),
     "internal": Kind(500, "Fleet has a bug"),
 }

@@ -20,6 +20,12 @@ BATCH_EVENTS_MAX: Final = 2048  # a commit of this size costs about 6 ms; more w
 APPEND_QUEUE_MAX: Final = 16_384  # appends that wait for the writer, then `overloaded`
 MAP_BYTES_INITIAL: Final = 256 * MIB  # LMDB's map is sparse: it costs address space, not disk
 DISK_FREE_BYTES_MIN: Final = 64 * MIB  # refuse appends below, so that LMDB never meets a full disk half-way
+BATCH_BYTES_MAX: Final = 64 * MIB  # of payloads in one commit: bounds its memory and how long it holds the others up
+APPEND_QUEUE_BYTES_MAX: Final = 256 * MIB  # of payloads that wait for the writer, then `overloaded`
+STREAM_NAME_BYTES_MAX: Final = 256  # an LMDB key of 511 bytes holds name and position
+STREAM_HEADS_MAX: Final = 65_536  # versions of streams kept in memory, about 10 MiB; others are looked up
+REPLAY_PAGE_EVENTS: Final = 1024  # read in one go while replaying, about 3 ms
+SNAPSHOTS_WAITING_MAX: Final = 256  # for the next commit; the oldest beyond are dropped, a snapshot is disposable
 SNAPSHOT_EVERY_EVENTS: Final = 256  # bounds the fold of one activation to about a millisecond
 
 # Feed and live streams
@@ -31,11 +37,17 @@ STREAM_WRITE_TIMEOUT_S: Final = 30.0  # a reader that takes no byte for so long 
 
 # Actors
 MAILBOX_MESSAGES_MAX: Final = 1024
+MAILBOX_CONTROL_MAX: Final = 64  # control messages are rare; more of them waiting is a bug
+MAILBOX_BURST_MAX: Final = 64  # messages an actor takes in one go before it lets others run
+ACTORS_ACTIVE_MAX: Final = 16_384  # per directory; an active aggregate costs about 10 KiB
 ASK_TIMEOUT_S: Final = 30.0
 PASSIVATE_AFTER_S: Final = 300.0  # an idle aggregate leaves memory
 RESTART_INTENSITY: Final = 5  # restarts within RESTART_WINDOW_S before a supervisor gives up
 RESTART_WINDOW_S: Final = 60.0
+RESTART_BACKOFF_FIRST_S: Final = 0.1  # most crashes are gone at the second try
+RESTART_BACKOFF_MAX_S: Final = 10.0  # long enough for a disk or a process to come back, short enough to be noticed
 CHILD_STOP_GRACE_S: Final = 10.0  # ask, wait so long, then cancel
+CHILDREN_MAX: Final = 16_384  # per supervisor; one per active aggregate
 
 # OpenCode processes
 SPAWN_READY_TIMEOUT_S: Final = 60.0  # a cold start with a database migration takes up to 10 s on a slow disk
@@ -48,6 +60,16 @@ OPENCODE_RESPONSE_BYTES_MAX: Final = 256 * MIB
 EVENT_SILENCE_S: Final = 25.0  # heartbeats come every 10 s
 OPENCODE_LOG_TAIL_BYTES: Final = 4 * KIB  # of the process's log, in the error that a failed start gives
 EVENT_LINE_BYTES_MAX: Final = 64 * MIB  # one SSE line of OpenCode: a part holds a tool's whole output
+EVENT_READ_BYTES: Final = 256 * KIB  # one look at the event stream's socket; tokens that wait there are joined
+EVENT_RECONNECT_S_MIN: Final = 0.1  # doubles up to the maximum while an event stream cannot be opened
+EVENT_RECONNECT_S_MAX: Final = 2.0
+EVENT_TYPES_COUNTED_MAX: Final = 200  # unknown event types counted by name
+PORT_ATTEMPTS_MAX: Final = 5  # somebody else may take the port between its choice and OpenCode's start
+PORT_SETTLE_S: Final = 6.0  # a taken port makes OpenCode exit after 1 s; announcing takes 1.1-2.5 s
+PROCESS_POLL_S: Final = 0.05  # how often a log or process is looked at where nothing wakes us
+ENVIRONMENT_SCAN_S: Final = 0.1  # between two sweeps: a scan of all processes costs 50 us for each
+OPENCODE_LOG_HEAD_BYTES: Final = 64 * KIB  # the announcement stands at the beginning of the process's log
+OPENCODE_VERSION_TIMEOUT_S: Final = 30.0  # `opencode --version` takes 0.6 s, several s from a cold disk
 
 # Turns
 DELIVERY_CONFIRM_TIMEOUT_S: Final = 20.0  # the message shows within 0.7 s of the 204; a stalled boot is slower
@@ -57,12 +79,27 @@ TURN_SETTLE_S: Final = 0.1  # OpenCode's last parts come up to 100 ms after its 
 TURN_SILENCE_S: Final = 900.0  # busy without any event for so long: give up waiting for the model
 TURN_RETRY_S: Final = 600.0  # OpenCode may retry a model without end (before 1.18.16)
 TURN_UNKNOWN_STEPS_MAX: Final = 5  # `finish: unknown` makes OpenCode call the model again at once, without limit
+ATTACHMENTS_MAX: Final = 50  # files per prompt
 QUEUE_PROMPTS_MAX: Final = 100  # waiting prompts per session
 
 # Git
 GIT_TIMEOUT_S: Final = 600.0  # clones of large repositories
+GIT_VERSION_TIMEOUT_S: Final = 10.0  # `git --version` takes milliseconds: a git that hangs is broken
 GIT_OUTPUT_BYTES_MAX: Final = 64 * MIB
+GIT_ERROR_BYTES_MAX: Final = 4 * KIB  # of git's stderr, its end: what a person reads in the error
+GIT_TERM_GRACE_S: Final = 2.0  # git removes its lock files on SIGTERM; then SIGKILL for its whole group
+BRANCH_BYTES_MAX: Final = 240  # a file name holds 255, and git appends `.lock`
+SLUG_CHARS_MAX: Final = 40
+DIRECTORY_NAME_CHARS_MAX: Final = 100
+DIRTY_PATHS_SHOWN_MAX: Final = 5  # in the error that refuses to remove somebody's work
 
 # Rehearsal model
 REHEARSAL_SCRIPT_STEPS_MAX: Final = 1000
 REHEARSAL_STALL_S_MAX: Final = 3600.0
+REHEARSAL_STEP_TOKENS_MAX: Final = 200_000  # one answer; a piece costs about 200 bytes on the wire
+REHEARSAL_TOKENS_PER_S_MAX: Final = 100_000  # above, write it unpaced
+REHEARSAL_BODY_BYTES_MAX: Final = 64 * MIB  # a whole conversation with its tool outputs comes with each call
+REHEARSAL_WRITE_BYTES_MAX: Final = 64 * KIB  # unpaced pieces are joined into writes of this size
+REHEARSAL_COUNTED_CALLS_MAX: Final = (
+    1024  # calls whose `error … times n` is still being counted; the oldest is forgotten
+)

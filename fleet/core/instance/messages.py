@@ -1,0 +1,224 @@
+"""What an instance is told (commands) and what happened to it (events). Times are Unix milliseconds."""
+
+from typing import Literal
+
+import msgspec
+
+from fleet.ports import Endpoint, Exit, ProcessIdentity, StopStep
+
+StopReason = Literal["unused", "shutdown", "failed"]
+"""Why a process is stopped: no session uses it, Fleet shuts down, or it never became ready."""
+
+# ---------------------------------------------------------------------------------------------------------- commands
+
+
+class StartInstance(msgspec.Struct, frozen=True):
+    """Start a process for `session_id`. Sessions with the same `key` share it; `directory` is where it starts."""
+
+    instance_id: str
+    key: str
+    directory: str
+    session_id: str
+    session_directory: str
+    at_ms: int
+
+
+class AttachSession(msgspec.Struct, frozen=True):
+    """Let a session use this instance."""
+
+    session_id: str
+    directory: str
+    at_ms: int
+
+
+class DetachSession(msgspec.Struct, frozen=True):
+    """The session does not use this instance any more; the last one out stops it."""
+
+    session_id: str
+    at_ms: int
+
+
+class StopInstance(msgspec.Struct, frozen=True):
+    """Stop the process, whoever uses it."""
+
+    reason: StopReason
+    at_ms: int
+
+
+class ReportSpawned(msgspec.Struct, frozen=True):
+    """The process runs; this is it."""
+
+    identity: ProcessIdentity
+    at_ms: int
+
+
+class ReportReady(msgspec.Struct, frozen=True):
+    """The process serves."""
+
+    endpoint: Endpoint
+    at_ms: int
+
+
+class ReportStartFailed(msgspec.Struct, frozen=True):
+    """The process could not be started or never became ready; `code` is a problem code."""
+
+    code: str
+    detail: str
+    at_ms: int
+
+
+class ReportSilent(msgspec.Struct, frozen=True):
+    """The process lives and does not answer."""
+
+    evidence: str
+    at_ms: int
+
+
+class ReportAnswering(msgspec.Struct, frozen=True):
+    """The process answers again."""
+
+    at_ms: int
+
+
+class ReportGone(msgspec.Struct, frozen=True):
+    """The process is proven to be gone."""
+
+    exit: Exit
+    evidence: str
+    at_ms: int
+
+
+class ReportStopped(msgspec.Struct, frozen=True):
+    """The stop ladder is through: no process of this instance is left."""
+
+    steps: tuple[StopStep, ...]
+    at_ms: int
+
+
+class ReportInformed(msgspec.Struct, frozen=True):
+    """The session knows that this instance has ended."""
+
+    session_id: str
+    at_ms: int
+
+
+Command = (
+    StartInstance
+    | AttachSession
+    | DetachSession
+    | StopInstance
+    | ReportSpawned
+    | ReportReady
+    | ReportStartFailed
+    | ReportSilent
+    | ReportAnswering
+    | ReportGone
+    | ReportStopped
+    | ReportInformed
+)
+
+# ------------------------------------------------------------------------------------------------------------ events
+
+
+class InstanceRequested(msgspec.Struct, frozen=True):
+    """A process is to be spawned."""
+
+    instance_id: str
+    key: str
+    directory: str
+    at_ms: int
+
+
+class SessionAttached(msgspec.Struct, frozen=True):
+    """The session uses this instance, in `directory`."""
+
+    session_id: str
+    directory: str
+    at_ms: int
+
+
+class SessionDetached(msgspec.Struct, frozen=True):
+    """The session does not use this instance any more, or knows that it has ended."""
+
+    session_id: str
+    at_ms: int
+
+
+class InstanceSpawned(msgspec.Struct, frozen=True):
+    """The process has this identity."""
+
+    identity: ProcessIdentity
+    at_ms: int
+
+
+class InstanceReady(msgspec.Struct, frozen=True):
+    """The process serves there."""
+
+    endpoint: Endpoint
+    at_ms: int
+
+
+class InstanceStartFailed(msgspec.Struct, frozen=True):
+    """There is no use in waiting for this process."""
+
+    code: str
+    detail: str
+    at_ms: int
+
+
+class InstanceUnreachable(msgspec.Struct, frozen=True):
+    """The process lives and does not answer."""
+
+    evidence: str
+    at_ms: int
+
+
+class InstanceReachable(msgspec.Struct, frozen=True):
+    """The process answers again."""
+
+    at_ms: int
+
+
+class InstanceLost(msgspec.Struct, frozen=True):
+    """The process is gone, and nobody had asked for it; what its tools started is to be swept."""
+
+    exit: Exit
+    evidence: str
+    at_ms: int
+
+
+class InstanceStopRequested(msgspec.Struct, frozen=True):
+    """The process is to be stopped."""
+
+    reason: StopReason
+    at_ms: int
+
+
+class InstanceStopped(msgspec.Struct, frozen=True):
+    """No process of this instance is left; these steps were taken."""
+
+    steps: tuple[StopStep, ...]
+    at_ms: int
+
+
+class InstanceSwept(msgspec.Struct, frozen=True):
+    """Nothing that the lost process's tools had started is left."""
+
+    steps: tuple[StopStep, ...]
+    at_ms: int
+
+
+Event = (
+    InstanceRequested
+    | SessionAttached
+    | SessionDetached
+    | InstanceSpawned
+    | InstanceReady
+    | InstanceStartFailed
+    | InstanceUnreachable
+    | InstanceReachable
+    | InstanceLost
+    | InstanceStopRequested
+    | InstanceStopped
+    | InstanceSwept
+)

@@ -1,0 +1,1 @@
+"""The session aggregate: one coding task from creation to its end."""

@@ -1,0 +1,150 @@
+"""What a session's events order to be done: `pending` derives it from the state, `react` from the newest event.
+
+Each effect is idempotent and has a `key`: one that runs already is not started again, and one that is no longer pending
+is called off. The actor that carries them out is actors/session.py.
+"""
+
+from typing import Final
+
+import msgspec
+
+from fleet.core.session import messages as m
+from fleet.core.session.state import RUNNING, QueuedPrompt, State
+from fleet.ports import Strategy
+
+
+class PrepareWorkspace(msgspec.Struct, frozen=True):
+    """Have the workspace prepared and claimed, then `ReportWorkspaceReady`."""
+
+    key: str
+    workspace_id: str
+
+
+class AttachInstance(msgspec.Struct, frozen=True):
+    """Find or start an instance and attach to it, then `ReportInstanceReady`."""
+
+    key: str
+    directory: str
+    strategy: Strategy
+    source_repository: str | None
+
+
+class OpenConversation(msgspec.Struct, frozen=True):
+    """Make sure that OpenCode has the session, then `ReportConversationOpen`. Where it `exists` it must be found."""
+
+    key: str
+    instance_id: str
+    opencode_id: str
+    directory: str
+    title: str
+    exists: bool
+
+
+class DeliverPrompt(msgspec.Struct, frozen=True):
+    """Send the prompt unless OpenCode has it, read it back, then `ReportDelivered`."""
+
+    key: str
+    instance_id: str
+    opencode_id: str
+    directory: str
+    message_id: str
+    part_ids: tuple[str, ...]
+    prompt: QueuedPrompt
+    number: int
+
+
+class FollowTurn(msgspec.Struct, frozen=True):
+    """Watch the turn to its end, record its transcript, then `ReportTurnEnded` or `ReportTurnFailed`."""
+
+    key: str
+    instance_id: str
+    opencode_id: str
+    directory: str
+    message_id: str
+    number: int
+
+
+class StopTurn(msgspec.Struct, frozen=True):
+    """Abort the turn in OpenCode, again and again until it is called off because the turn is over."""
+
+    key: str
+    instance_id: str
+    opencode_id: str
+    directory: str
+    number: int
+
+
+class Settle(msgspec.Struct, frozen=True):
+    """Find out that OpenCode runs nothing for the session, then `ReportSettled`."""
+
+    key: str
+    instance_id: str
+    opencode_id: str
+    directory: str
+
+
+class EndSession(msgspec.Struct, frozen=True):
+    """Abort what runs, detach from the instance, then `ReportEnded`."""
+
+    key: str
+    instance_id: str | None
+    opencode_id: str
+    directory: str
+
+
+Effect = (
+    PrepareWorkspace | AttachInstance | OpenConversation | DeliverPrompt | FollowTurn | StopTurn | Settle | EndSession
+)
+
+
+def pending(state: State) -> tuple[Effect, ...]:
+    """Return what is ordered and not yet answered."""
+    if state.terminating:
+        return (EndSession("end", state.instance_id, state.opencode_id, state.directory),)
+    if state.provisioning is not None:
+        return (_provision(state.provisioning, state),)
+    if state.phase in RUNNING and state.instance_id is not None:
+        return _running(state, state.instance_id)
+    return ()
+
+
+def _provision(step: m.ProvisionStep, state: State) -> Effect:
+    if step == "workspace":
+        return PrepareWorkspace("workspace", state.workspace_id)
+    if step == "instance" or state.instance_id is None:
+        return AttachInstance("instance", state.directory, state.strategy, state.source_repository)
+    return OpenConversation(
+        f"conversation:{state.instance_id}",
+        state.instance_id,
+        state.opencode_id,
+        state.directory,
+        state.title,
+        state.conversation,
+    )
+
+
+def _running(state: State, instance_id: str) -> tuple[Effect, ...]:
+    turn = state.turn
+    where = (instance_id, state.opencode_id, state.directory)
+    if turn is None:
+        return (Settle(f"settle:{instance_id}", *where),)
+    key = f"{turn.number}:{instance_id}"
+    if not turn.delivered:
+        doing: Effect = DeliverPrompt(
+            f"deliver:{key}", *where, turn.message_id, turn.part_ids, turn.prompt, turn.number
+        )
+    else:
+        doing = FollowTurn(f"follow:{key}", *where, turn.message_id, turn.number)
+    if not turn.aborting:
+        return (doing,)
+    return (doing, StopTurn(f"stop:{key}", *where, turn.number))
+
+
+_ORDERS_NOTHING: Final = frozenset(
+    (m.SessionDescribed, m.MessageRecorded, m.PartRecorded, m.RequestOpened, m.RequestClosed, m.PromptWithdrawn)
+)
+
+
+def react(state: State, event: m.Event) -> tuple[Effect, ...]:
+    """Return the effects that `event` orders, given the state after it."""
+    return () if type(event) in _ORDERS_NOTHING else pending(state)

@@ -1,0 +1,1 @@
+"""The workspace aggregate: one directory that sessions work in."""
