@@ -4,13 +4,13 @@ Appends are durable when they return. Reads are synchronous: LMDB's pages are me
 by its `limit`. Follow the log with feed.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, Snapshot
 
 Listener = Callable[[Sequence[Recorded]], None]
-"""Called on the event loop with each commit, in log order, before the appenders of that commit go on. Must not raise."""
+"""Called on the event loop with each commit, in log order, before its appenders go on. Must not raise."""
 
 
 class VersionConflict(Exception):  # noqa: N818 - the field's term
@@ -21,6 +21,10 @@ class VersionConflict(Exception):  # noqa: N818 - the field's term
         self.stream = stream
         self.expected = expected
         self.actual = actual
+
+
+class OutcomeUnknown(Exception):  # noqa: N818 - that is the point of it
+    """The commit broke in a way that tells nothing: whoever waited for it must read the log again to go on."""
 
 
 class Log(Protocol):
@@ -38,10 +42,12 @@ class Log(Protocol):
     ) -> Appended:
         """Append all of `events` or none, and return when they are durable.
 
-        `events` are instances of registered types (registry.py). With a `command_id` that has been appended before,
-        nothing is appended and the first outcome is returned; `Rejected` idempotency_conflict when `command_digest`
-        differs. Raises `VersionConflict`, `Unavailable` disk_full or overloaded, `Rejected` event_too_large. A caller
-        that is cancelled while it waits does not know the outcome: the append goes through or not, as a whole.
+        `events` are one or more instances of registered types (registry.py), the same that listeners get. With a
+        `command_id` that has been appended before, nothing is appended and the first outcome is returned; `Rejected`
+        idempotency_conflict when `command_digest` differs. Raises `VersionConflict`; `Rejected` event_too_large;
+        `Unavailable` disk_full, overloaded, stopping or log_unavailable, and then nothing was appended;
+        `OutcomeUnknown`. A caller that is cancelled while it waits does not know the outcome either: the append goes
+        through or not, as a whole.
         """
         ...
 
@@ -59,6 +65,13 @@ class Log(Protocol):
 
     def read_all(self, after: int = 0, limit: int | None = None) -> list[Recorded]:
         """Return the log's events at positions beyond `after`, in order."""
+        ...
+
+    def replay(self, stream: str, after: int = 0) -> Iterator[tuple[int, int, Any]]:
+        """Yield (version, position, event) of the stream beyond `after`: what a fold needs, at half the cost.
+
+        Reads in pages of `REPLAY_PAGE_EVENTS`, so the caller may pause between two events.
+        """
         ...
 
     def find_command(self, command_id: str) -> CommandRecord | None:

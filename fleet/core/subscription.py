@@ -1,0 +1,108 @@
+"""A subscription to the event log, as a machine: which events it still owes its reader (after commanded's subscriptions).
+
+Keeps the law of following a log: each event beyond the cursor once, in order, whatever the interleaving of pages read
+from the log and pushes by commits; and a bounded buffer. events/feed.py runs it on trio.
+
+    catching_up --page that reaches the head--> live --buffer full, or a push from the future--> saturated
+         ^--------------------------------first page------------------------------------------------'
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Generic, Protocol, TypeVar
+
+
+class Positioned(Protocol):
+    """Anything that stands at a position of the log."""
+
+    @property
+    def position(self) -> int:
+        """The global position, from 1."""
+        ...
+
+
+Event = TypeVar("Event", bound=Positioned)
+
+
+class Phase(Enum):
+    """Where a subscription gets its events from."""
+
+    CATCHING_UP = "catching_up"
+    """From the log, page by page."""
+    LIVE = "live"
+    """From commits."""
+    SATURATED = "saturated"
+    """From the log again: its reader was too slow, or it missed a push."""
+
+
+class Subscription(Generic[Event]):
+    """Follows a log, or the part of it that a filter lets through; the filter is applied before `page` and `push`.
+
+    `cursor`: everything up to this position was taken or filtered out; a reader resumes from it. `phase` as above.
+    """
+
+    def __init__(self, after: int, head: int, buffer_max: int) -> None:
+        self.cursor = after
+        self.phase = Phase.LIVE if after >= head else Phase.CATCHING_UP
+        self._head = head
+        self._buffer_max = buffer_max
+        self._buffer: list[Event] = []
+        self._through = after
+
+    @property
+    def needs_page(self) -> bool:
+        """Whether the log must be read from `cursor` on to get further."""
+        return self.phase is not Phase.LIVE
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the reader has everything that the subscription was told of."""
+        return self.phase is Phase.LIVE and not self._buffer
+
+    @property
+    def waiting(self) -> int:
+        """The number of events that wait to be taken."""
+        return len(self._buffer)
+
+    def push(self, after: int, through: int, events: Sequence[Event]) -> None:
+        """Take note of a commit: `events` are all of the subscription's events with `after` < position <= `through`.
+
+        What lies in the past is skipped; a gap before `after` means that a push was missed.
+        """
+        self._head = max(self._head, through)
+        if self.phase is not Phase.LIVE or through <= self._through:
+            return
+        fresh = [event for event in events if event.position > self._through]
+        if after > self._through or len(self._buffer) + len(fresh) > self._buffer_max:
+            self._saturate()
+            return
+        self._buffer += fresh
+        self._through = through
+
+    def skip(self, through: int) -> None:
+        """Take note that none of the subscription's events lie between those it was told of and `through`."""
+        self._head = max(self._head, through)
+        if self.phase is Phase.LIVE:
+            self._through = max(self._through, through)
+
+    def page(self, through: int, events: Sequence[Event]) -> list[Event]:
+        """Take a page: `events` are all of the subscription's events with `cursor` < position <= `through`.
+
+        Returns what the reader gets. Only while `needs_page`.
+        """
+        if not self.needs_page:
+            raise ValueError("a page for a live subscription: its events come by push")
+        self.cursor = self._through = max(self.cursor, through)
+        self.phase = Phase.LIVE if self.cursor >= self._head else Phase.CATCHING_UP
+        return list(events)
+
+    def take(self) -> list[Event]:
+        """Return all that waits, and move the cursor behind it."""
+        taken, self._buffer = self._buffer, []
+        if self.phase is Phase.LIVE:
+            self.cursor = self._through
+        return taken
+
+    def _saturate(self) -> None:
+        self.phase = Phase.SATURATED
+        self._buffer = []

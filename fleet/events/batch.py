@@ -1,0 +1,156 @@
+"""What one commit writes: the rules of an append, the same for every log.
+
+Keeps: commands are appended once, versions are the expected ones, positions have no gap, each record is chained to the
+one before it. Later appends of a batch see the earlier ones; nothing outside changes until the log has made the batch
+durable (lmdb_log.py, memory_log.py).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from fleet.errors import Problem, Rejected
+from fleet.events.codec import SALT_BYTES, Header, digest_payload, encode, recorded
+from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded
+from fleet.events.log import VersionConflict
+from fleet.events.registry import Encoded, EventRegistry
+from fleet.limits import EVENT_BYTES_MAX, STREAM_NAME_BYTES_MAX
+
+Salts = Callable[[int], bytes]
+"""Returns so many random bytes; `os.urandom` but for tests that want the same log twice."""
+
+
+class Tip(NamedTuple):
+    """Where the log ends: position and digest of its last record."""
+
+    position: int
+    digest: bytes
+
+
+class Order(NamedTuple):
+    """One append as it was asked for, encoded and checked for size."""
+
+    stream: str
+    expected_version: int
+    events: Sequence[Any]
+    encoded: Sequence[Encoded]
+    cause: Cause
+    command_id: str | None
+    command_digest: bytes
+    size_bytes: int
+
+
+class Durable(Protocol):
+    """What a batch asks of the log that it is for; answers are about what is durable."""
+
+    def stream_version(self, stream: str) -> int:
+        """See `Log`."""
+        ...
+
+    def find_command(self, command_id: str) -> CommandRecord | None:
+        """See `Log`."""
+        ...
+
+
+Outcome = Appended | VersionConflict | Problem
+"""What an append comes to: a value, or the exception to raise."""
+
+
+def make_order(
+    registry: EventRegistry,
+    stream: str,
+    expected_version: int,
+    events: Sequence[Any],
+    *,
+    cause: Cause,
+    command_id: str | None,
+    command_digest: bytes,
+) -> Order:
+    """Encode and check an append. Raises `Rejected` event_too_large, ValueError, TypeError (not registered)."""
+    name = stream.encode()
+    if not name or len(name) > STREAM_NAME_BYTES_MAX or b"\0" in name:
+        raise ValueError(f"stream name {stream!r}: use 1 to {STREAM_NAME_BYTES_MAX} bytes without NUL")
+    if not events:
+        raise ValueError(f"append to {stream} without events: an append is one event or more")
+    encoded = [registry.encode(event) for event in events]
+    size_bytes = 0
+    for one in encoded:
+        if len(one.payload) > EVENT_BYTES_MAX:
+            raise Rejected(
+                "event_too_large",
+                f"A {one.type} event has {len(one.payload)} bytes; the log takes up to {EVENT_BYTES_MAX}.",
+                hint="Send less in one request: fewer or smaller attachments.",
+            )
+        size_bytes += len(one.payload)
+    return Order(stream, expected_version, events, encoded, cause, command_id, command_digest, size_bytes)
+
+
+class Batch:
+    """Appends of one commit. After `add` for each: what to write, what to tell, and the log's tip after it.
+
+    `records` are in order of position; `heads` are the versions of the streams that it touches.
+    """
+
+    def __init__(self, tip: Tip, durable: Durable, now_ms: int, salts: Salts) -> None:
+        self.tip = tip
+        self.records: list[bytes] = []
+        self.recorded: list[Recorded] = []
+        self.commands: dict[str, CommandRecord] = {}
+        self.heads: dict[str, int] = {}
+        self._durable = durable
+        self._now_ms = now_ms
+        self._salts = salts
+
+    def add(self, order: Order) -> Outcome:
+        """Place an append behind those before it, or say why it has no place."""
+        if order.command_id is not None:
+            first = self.commands.get(order.command_id) or self._durable.find_command(order.command_id)
+            if first is not None:
+                return _repeat(first, order)
+        actual = self.heads.get(order.stream)
+        if actual is None:
+            actual = self._durable.stream_version(order.stream)
+        if actual != order.expected_version:
+            return VersionConflict(order.stream, order.expected_version, actual)
+        return self._place(order)
+
+    def _place(self, order: Order) -> Appended:
+        (position, digest), version = self.tip, order.expected_version
+        stream, cause, command_id, command_digest = order.stream, order.cause, order.command_id, order.command_digest
+        salts = self._salts(SALT_BYTES * len(order.encoded))
+        for n, (type_name, schema, payload) in enumerate(order.encoded):
+            position += 1
+            version += 1
+            salt = salts[SALT_BYTES * n : SALT_BYTES * (n + 1)]
+            header = Header(
+                type_name,
+                schema,
+                position,
+                stream,
+                version,
+                self._now_ms,
+                cause.actor,
+                cause.causation_id,
+                cause.correlation_id,
+                command_id,
+                command_digest,
+                digest_payload(salt, payload),
+                digest,
+            )
+            record, digest = encode(header, salt, payload)
+            self.records.append(record)
+            self.recorded.append(recorded(header, payload, order.events[n]))
+        self.tip = Tip(position, digest)
+        self.heads[stream] = version
+        if command_id is not None:
+            self.commands[command_id] = CommandRecord(stream, position, version, command_digest)
+        return Appended(position, version)
+
+
+def _repeat(first: CommandRecord, order: Order) -> Outcome:
+    if first.digest != order.command_digest:
+        return Rejected(
+            "idempotency_conflict",
+            f"The command id {order.command_id!r} was used before, for something else.",
+            hint="Repeat a request with the same content, or give a new one an id of its own.",
+        )
+    return Appended(first.position, first.version, repeated=True)

@@ -1,0 +1,130 @@
+"""How a record looks on disk, and its digests.
+
+    record  = header length (4 bytes, big-endian) | header (MessagePack array) | salt (16 bytes) | payload (JSON)
+    payload_digest = SHA-256(salt | payload)      in the header
+    record digest  = SHA-256(header)              in the header of the next record, as previous_digest
+
+The chain covers headers alone, and a header holds no more of its payload than a salted digest. So salt and payload of
+a record can be erased one day, and the chain remains provable while nothing can be guessed from it. The header is an
+array whose fields keep their places: new ones go to the end.
+"""
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+
+from fleet.events.envelope import Cause, Recorded
+from fleet.events.registry import EventRegistry
+
+SALT_BYTES: Final = 16
+GENESIS_DIGEST: Final = bytes(32)
+"""What stands for the record before the first."""
+
+
+class Header(msgspec.Struct, frozen=True, array_like=True):
+    """All that a record holds but its payload and salt. Type and schema come first, see `decode_event`."""
+
+    type: str
+    schema: int
+    position: int
+    stream: str
+    version: int
+    recorded_at_ms: int
+    actor: str
+    causation_id: str | None
+    correlation_id: str | None
+    command_id: str | None
+    command_digest: bytes
+    payload_digest: bytes
+    previous_digest: bytes
+
+
+class _Kind(msgspec.Struct, frozen=True, array_like=True):
+    type: str
+    schema: int
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A record taken apart. `digest` is its own, the one that the next record holds."""
+
+    header: Header
+    salt: bytes
+    payload: bytes
+    digest: bytes
+
+
+class CorruptRecord(Exception):  # noqa: N818 - it says what the record is
+    """Bytes in the log that are not a record."""
+
+
+_encode_header: Final = msgspec.msgpack.Encoder().encode
+_decode_header: Final = msgspec.msgpack.Decoder(Header).decode
+_decode_kind: Final = msgspec.msgpack.Decoder(_Kind).decode
+
+
+def digest_payload(salt: bytes, payload: bytes) -> bytes:
+    """Return the digest that a header holds of its payload."""
+    return hashlib.sha256(salt + payload).digest()
+
+
+def encode(header: Header, salt: bytes, payload: bytes) -> tuple[bytes, bytes]:
+    """Return the record's bytes and its digest."""
+    head = _encode_header(header)
+    return b"".join((len(head).to_bytes(4, "big"), head, salt, payload)), hashlib.sha256(head).digest()
+
+
+def decode(record: bytes) -> Record:
+    """Take a record apart. Raises `CorruptRecord`. Nothing is checked against the digests: that is verify.py's task."""
+    end = _header_end(record)
+    head = record[4:end]
+    try:
+        header = _decode_header(head)
+    except msgspec.MsgspecError as error:
+        raise CorruptRecord(f"a record's header cannot be read: {error}") from error
+    payload_at = end + SALT_BYTES
+    return Record(header, record[end:payload_at], record[payload_at:], hashlib.sha256(head).digest())
+
+
+def decode_recorded(record: bytes, registry: EventRegistry) -> Recorded:
+    """Return the event with its envelope. Raises `CorruptRecord`, `UnreadableEvent`."""
+    end = _header_end(record)
+    try:
+        header = _decode_header(record[4:end])
+    except msgspec.MsgspecError as error:
+        raise CorruptRecord(f"a record's header cannot be read: {error}") from error
+    payload = record[end + SALT_BYTES :]
+    return recorded(header, payload, registry.decode(header.type, header.schema, payload))
+
+
+def decode_event(record: bytes, registry: EventRegistry) -> Any:
+    """Return the event alone: for folding, where the envelope would cost as much as the event."""
+    end = _header_end(record)
+    try:
+        kind = _decode_kind(record[4:end])
+    except msgspec.MsgspecError as error:
+        raise CorruptRecord(f"a record's header cannot be read: {error}") from error
+    return registry.decode(kind.type, kind.schema, record[end + SALT_BYTES :])
+
+
+def recorded(header: Header, payload: bytes, event: Any) -> Recorded:
+    """Return `event` in the envelope that its header describes."""
+    return Recorded(
+        header.position,
+        header.stream,
+        header.version,
+        header.type,
+        header.schema,
+        header.recorded_at_ms,
+        Cause(header.actor, header.causation_id, header.correlation_id),
+        payload,
+        event,
+        header.command_id,
+    )
+
+
+def _header_end(record: bytes) -> int:
+    end = 4 + int.from_bytes(record[:4], "big")
+    if len(record) < end + SALT_BYTES:
+        raise CorruptRecord(f"a record of {len(record)} bytes is shorter than its header says")
+    return end

@@ -1,0 +1,157 @@
+"""The feed: follow the log from any cursor, gapless, first from disk and then from commits as they happen.
+
+Keeps: the log is read in bounded pages with a checkpoint after each, commits are pushed to those alone whom they
+concern, and a slow reader costs no more than its buffer. Which event comes when is the law of core/subscription.py.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+import trio
+
+from fleet.core.subscription import Phase, Subscription
+from fleet.events.envelope import Recorded
+from fleet.events.log import Log
+from fleet.limits import FEED_BUFFER_EVENTS_MAX, FEED_PAGE_EVENTS
+
+Filter = str | Callable[[Recorded], bool] | None
+"""One stream by name (found by index), the events that a predicate lets through, or all."""
+
+
+class ReaderStatistics(msgspec.Struct, frozen=True):
+    """How far a reader is: its phase and cursor, events in its buffer, positions behind, times it was too slow."""
+
+    phase: str
+    cursor: int
+    waiting: int
+    behind: int
+    saturations: int
+
+
+class FeedReader:
+    """An open subscription: iterate it in one task to get lists of events, all that wait at a time.
+
+    The list that brings it up to date may be empty: that is how a reader learns, by `caught_up`, that what comes now is
+    live. Raises `UnreadableEvent` when the log holds an event of a newer Fleet.
+    """
+
+    def __init__(self, log: Log, after: int, only: Filter, buffer: int) -> None:
+        self._log = log
+        self._only = only
+        self._machine: Subscription[Recorded] = Subscription(after, log.head(), buffer)
+        self._wake = trio.Event()
+        self._saturations = 0
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the reader was given everything that is durable now."""
+        return self._machine.caught_up
+
+    @property
+    def cursor(self) -> int:
+        """The position to resume from: all events up to here were given or do not concern the reader."""
+        return self._machine.cursor
+
+    def statistics(self) -> ReaderStatistics:
+        """Return how far it is."""
+        machine = self._machine
+        behind = max(0, self._log.head() - machine.cursor)
+        return ReaderStatistics(machine.phase.value, machine.cursor, machine.waiting, behind, self._saturations)
+
+    def __aiter__(self) -> AsyncIterator[list[Recorded]]:
+        return self
+
+    async def __anext__(self) -> list[Recorded]:
+        await trio.lowlevel.checkpoint()
+        while self._machine.needs_page:
+            batch = self._read_page()
+            if batch or self._machine.caught_up:
+                return batch
+            await trio.lowlevel.checkpoint()
+        while not (batch := self._machine.take()):
+            if self._machine.needs_page:
+                return await self.__anext__()
+            self._wake = trio.Event()
+            await self._wake.wait()
+        return batch
+
+    def _read_page(self) -> list[Recorded]:
+        only, after = self._only, self._machine.cursor
+        if isinstance(only, str):
+            page = self._log.read_stream(only, after, FEED_PAGE_EVENTS)
+        else:
+            page = self._log.read_all(after, FEED_PAGE_EVENTS)
+        through = page[-1].position if len(page) == FEED_PAGE_EVENTS else self._log.head()
+        return self._machine.page(through, self._filter(page))
+
+    def _filter(self, events: Sequence[Recorded]) -> Sequence[Recorded]:
+        return [event for event in events if self._only(event)] if callable(self._only) else events
+
+    def _push(self, before: int, through: int, events: Sequence[Recorded]) -> None:
+        was = self._machine.phase
+        self._machine.push(before, through, self._filter(events))
+        if was is not Phase.SATURATED and self._machine.phase is Phase.SATURATED:
+            self._saturations += 1
+        self._wake.set()
+
+    def _push_stream(self, before: int, through: int, events: Sequence[Recorded]) -> None:
+        # Commits that do not concern the stream were not pushed at all: there is nothing in them.
+        self._machine.skip(before)
+        self._push(before, through, events)
+
+
+class Feed:
+    """Hands each commit of a log to its readers."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._readers: set[FeedReader] = set()
+        self._by_stream: dict[str, set[FeedReader]] = {}
+        log.listen(self._on_commit)
+
+    @asynccontextmanager
+    async def subscribe(
+        self, *, after: int, stream: Filter = None, buffer: int = FEED_BUFFER_EVENTS_MAX
+    ) -> AsyncIterator[FeedReader]:
+        """Follow the log beyond position `after`; `stream` narrows it down; `buffer` is in events.
+
+        Nothing is missed from here on, however late the first batch is asked for.
+        """
+        reader = FeedReader(self._log, after, stream, buffer)
+        if isinstance(stream, str):
+            self._by_stream.setdefault(stream, set()).add(reader)
+        else:
+            self._readers.add(reader)
+        try:
+            yield reader
+        finally:
+            self._forget(reader, stream)
+
+    def statistics(self) -> list[ReaderStatistics]:
+        """Return how far each reader is."""
+        readers = [*self._readers, *(reader for group in self._by_stream.values() for reader in group)]
+        return [reader.statistics() for reader in readers]
+
+    def _forget(self, reader: FeedReader, stream: Filter) -> None:
+        if not isinstance(stream, str):
+            self._readers.discard(reader)
+            return
+        group = self._by_stream[stream]
+        group.discard(reader)
+        if not group:
+            del self._by_stream[stream]
+
+    def _on_commit(self, events: Sequence[Recorded]) -> None:
+        before, through = events[0].position - 1, events[-1].position
+        for reader in self._readers:
+            reader._push(before, through, events)
+        if not self._by_stream:
+            return
+        concerned: dict[str, list[Recorded]] = {}
+        for event in events:
+            if event.stream in self._by_stream:
+                concerned.setdefault(event.stream, []).append(event)
+        for stream, own in concerned.items():
+            for reader in self._by_stream[stream]:
+                reader._push_stream(before, through, own)

@@ -1,0 +1,230 @@
+"""The tables of the log in LMDB: how they are keyed, opened, read, written and grown.
+
+    records    position -> record (codec.py)            commands   SHA-256(command id) -> what became of it
+    index      stream NUL position -> version           snapshots  stream -> snapshot        meta  format
+
+Keeps three rules that make LMDB safe without its lock file: one process at a time (data_lock.py); all work but the
+commit itself is done on the event-loop thread; and the one read transaction is renewed between commits only, so it
+never sees a commit half-way and never stands in the way of a resize.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import lmdb
+import msgspec
+
+from fleet.errors import StartupError
+from fleet.events.batch import Batch
+from fleet.events.envelope import CommandRecord, Snapshot
+from fleet.limits import MAP_BYTES_INITIAL
+
+FORMAT: Final = 1
+"""Version of the tables and records. A change that older code cannot read takes the next number."""
+
+_FORMAT_KEY: Final = b"format"
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_command: Final = msgspec.msgpack.Decoder(tuple[str, int, int, bytes]).decode
+_decode_snapshot: Final = msgspec.msgpack.Decoder(tuple[int, int, str, bytes]).decode
+
+
+class LmdbStore:
+    """An open environment. Everything but the function that `begin_commit` returns is for the event-loop thread.
+
+    `padded`: the file was shorter than the pages in use and was lengthened. LMDB leaves pages unwritten at the end when
+    they became free in the transaction that took them, so that alone is no damage; but reading beyond the end of a file
+    that was cut off would kill the process with SIGBUS. Whoever opens it then reads it all.
+    """
+
+    def __init__(self, file: Path) -> None:
+        existed = file.exists()
+        self.padded = False
+        self._file = file
+        self._map_bytes = max(MAP_BYTES_INITIAL, 2 * file.stat().st_size if existed else 0)
+        try:
+            self._environment = lmdb.open(
+                str(file), subdir=False, lock=False, max_dbs=8, map_size=self._map_bytes, mode=0o600
+            )
+        except lmdb.Error as error:
+            raise _unreadable(file, str(error)) from error
+        try:
+            if existed:
+                self._pad()
+                self._check_format()
+            self._open_tables()
+            self._read = self._environment.begin()
+        except lmdb.Error as error:
+            self._environment.close()
+            self.unpad()
+            raise _unreadable(file, str(error)) from error
+        except BaseException:
+            self._environment.close()
+            raise
+
+    def _pad(self) -> None:
+        self._size_bytes = self._file.stat().st_size
+        needed_bytes = (self._environment.info()["last_pgno"] + 1) * self._environment.stat()["psize"]
+        if self._size_bytes < needed_bytes:
+            self.padded = True
+            os.truncate(self._file, needed_bytes)
+
+    def unpad(self) -> None:
+        """Leave the file as it was found, so that the next start finds the same damage."""
+        if self.padded:
+            os.truncate(self._file, self._size_bytes)
+
+    def walk(self) -> None:
+        """Touch each entry of each table. Raises `lmdb.Error` where one cannot be read."""
+        for table in (self._records, self._index, self._commands, self._snapshots):
+            for _ in self._read.cursor(table):
+                pass
+
+    def _check_format(self) -> None:
+        with self._environment.begin() as transaction:
+            try:
+                meta = self._environment.open_db(b"meta", txn=transaction, create=False)
+            except lmdb.NotFoundError:
+                if transaction.stat(self._environment.open_db(None, txn=transaction))["entries"]:
+                    raise _unreadable(self._file, "it has no format number") from None
+                return  # a first start was killed before its first commit
+            found = int.from_bytes(transaction.get(_FORMAT_KEY, b"", db=meta), "big")
+        if found != FORMAT:
+            raise StartupError(
+                f"{self._file} has format {found}, this version of Fleet reads format {FORMAT}: "
+                "use the version of Fleet that wrote it, or another --data-dir."
+            )
+
+    def _open_tables(self) -> None:
+        with self._environment.begin(write=True) as transaction:
+            self._records = self._environment.open_db(b"records", txn=transaction)
+            self._index = self._environment.open_db(b"index", txn=transaction)
+            self._commands = self._environment.open_db(b"commands", txn=transaction)
+            self._snapshots = self._environment.open_db(b"snapshots", txn=transaction)
+            meta = self._environment.open_db(b"meta", txn=transaction)
+            if transaction.get(_FORMAT_KEY, db=meta) is None:
+                transaction.put(_FORMAT_KEY, FORMAT.to_bytes(4, "big"), db=meta)
+
+    def close(self) -> None:
+        """Close the file. No commit may be under way."""
+        self._read.abort()
+        self._environment.close()
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def last_record(self) -> bytes | None:
+        """Return the last record, None in an empty log."""
+        cursor = self._read.cursor(self._records)
+        return cursor.value() if cursor.last() else None
+
+    def records(self, after: int, limit: int | None) -> Iterator[bytes]:
+        """Yield records beyond position `after`. Use it up before anything else happens."""
+        cursor = self._read.cursor(self._records)
+        if not cursor.set_range(_position_key(after + 1)):
+            return iter(())
+        return islice(cursor.iternext(keys=False, values=True), limit)
+
+    def stream_positions(self, stream: str, after: int, limit: int | None) -> list[bytes]:
+        """Return the keys in `records` of the stream's events beyond position `after`."""
+        prefix = _stream_prefix(stream)
+        cursor = self._read.cursor(self._index)
+        if not cursor.set_range(prefix + _position_key(after + 1)):
+            return []
+        start = len(prefix)
+        found: list[bytes] = []
+        for key in islice(cursor.iternext(keys=True, values=False), limit):
+            if not key.startswith(prefix):
+                break
+            found.append(key[start:])
+        return found
+
+    def records_at(self, keys: list[bytes]) -> Iterator[bytes]:
+        """Yield the records with these keys."""
+        return (record for _, record in self._read.cursor(self._records).getmulti(keys))
+
+    def indexed_version(self, stream: str, position: int) -> int | None:
+        """Return the stream's version at exactly this position, as the index has it."""
+        found = self._read.get(_stream_prefix(stream) + _position_key(position), db=self._index)
+        return None if found is None else int.from_bytes(found, "big")
+
+    def stream_version(self, stream: str) -> int:
+        """Return the version of the stream's last event, 0 where there is none."""
+        prefix = _stream_prefix(stream)
+        cursor = self._read.cursor(self._index)
+        before = cursor.prev() if cursor.set_range(prefix + b"\xff" * 9) else cursor.last()
+        if not before or not cursor.key().startswith(prefix):
+            return 0
+        return int.from_bytes(cursor.value(), "big")
+
+    def find_command(self, command_id: str) -> CommandRecord | None:
+        """Return what became of a command id."""
+        found = self._read.get(_command_key(command_id), db=self._commands)
+        return None if found is None else CommandRecord(*_decode_command(found))
+
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        """Return the snapshot of the stream."""
+        found = self._read.get(stream.encode(), db=self._snapshots)
+        return None if found is None else Snapshot(*_decode_snapshot(found))
+
+    # ------------------------------------------------------------------------------------------------------- writing
+
+    def begin_commit(self, batch: Batch, snapshots: Mapping[str, Snapshot]) -> Callable[[], None]:
+        """Put everything in its place and return what makes it durable: one fsync, to be called in a thread.
+
+        Both may raise `lmdb.MapFullError`, after which `grow` and another try are due. After the commit: `renew`.
+        """
+        transaction = self._environment.begin(write=True)
+        try:
+            first = batch.tip.position - len(batch.records) + 1
+            keys = [_position_key(first + n) for n in range(len(batch.records))]
+            transaction.cursor(self._records).putmulti(zip(keys, batch.records, strict=True), append=True)
+            index = [
+                (_stream_prefix(event.stream) + key, event.version.to_bytes(8, "big"))
+                for key, event in zip(keys, batch.recorded, strict=True)
+            ]
+            transaction.cursor(self._index).putmulti(index)
+            for command_id, record in batch.commands.items():
+                value = _encode((record.stream, record.position, record.version, record.digest))
+                transaction.put(_command_key(command_id), value, db=self._commands)
+            for stream, snapshot in snapshots.items():
+                value = _encode((snapshot.version, snapshot.position, snapshot.schema, snapshot.state))
+                transaction.put(stream.encode(), value, db=self._snapshots)
+        except BaseException:
+            transaction.abort()
+            raise
+        return transaction.commit
+
+    def renew(self) -> None:
+        """Let reads see the last commit."""
+        self._read.abort()
+        self._read = self._environment.begin()
+
+    def grow(self) -> None:
+        """Double the map."""
+        self._read.abort()
+        self._map_bytes *= 2
+        self._environment.set_mapsize(self._map_bytes)
+        self._read = self._environment.begin()
+
+
+def _position_key(position: int) -> bytes:
+    return position.to_bytes(8, "big")
+
+
+def _stream_prefix(stream: str) -> bytes:
+    return stream.encode() + b"\0"
+
+
+def _command_key(command_id: str) -> bytes:
+    # Hashed, because an LMDB key has at most 511 bytes and a client chooses the id.
+    return hashlib.sha256(command_id.encode()).digest()
+
+
+def _unreadable(file: Path, why: str) -> StartupError:
+    return StartupError(
+        f"{file} is damaged ({why}). Restore the data directory from a backup, "
+        "or move the file away to start with an empty log."
+    )

@@ -1,0 +1,160 @@
+"""The event log in memory: the same rules as on disk, deterministic, with faults to inject. For tests and simulation.
+
+`MemoryDisk` is what a crash leaves behind; `MemoryLog` is the process's part and can be opened on the disk again.
+"""
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import trio
+
+from fleet.errors import Unavailable
+from fleet.events import codec
+from fleet.events.batch import Batch, Salts, Tip, make_order
+from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, Snapshot
+from fleet.events.log import Listener
+from fleet.events.registry import EventRegistry
+from fleet.ports import Clock
+
+
+class MemoryDisk:
+    """What is durable. Set `full` to have appends refused as on a full disk; `records` may be tampered with."""
+
+    def __init__(self) -> None:
+        self.records: list[bytes] = []
+        self.snapshots: dict[str, Snapshot] = {}
+        self.full = False
+
+
+class MemoryLog:
+    """A `Log` on a `MemoryDisk`. Its commit is a checkpoint before and one after the instant at which it is durable.
+
+    So an append that is cancelled leaves either outcome, and what other tasks do falls before or behind it. There is no
+    writer to run. `salts` makes two logs alike to the byte. After `crash` this log takes no more: its process is gone.
+    """
+
+    def __init__(self, disk: MemoryDisk, registry: EventRegistry, clock: Clock, *, salts: Salts = os.urandom) -> None:
+        self._disk = disk
+        self._registry = registry
+        self._clock = clock
+        self._salts = salts
+        self._listeners: list[Listener] = []
+        self._positions: dict[str, list[int]] = {}
+        self._commands: dict[str, CommandRecord] = {}
+        self._snapshots: dict[str, Snapshot] = {}
+        self._crashed = False
+        self._tip = Tip(0, codec.GENESIS_DIGEST)
+        for record in disk.records:
+            self._index(codec.decode(record))
+
+    def crash(self) -> None:
+        """Be the log of a process that was killed: appends that are under way never become durable."""
+        self._crashed = True
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def head(self) -> int:
+        """See `Log`."""
+        return self._tip.position
+
+    def stream_version(self, stream: str) -> int:
+        """See `Log`."""
+        return len(self._positions.get(stream, ()))
+
+    def read_stream(self, stream: str, after: int = 0, limit: int | None = None) -> list[Recorded]:
+        """See `Log`."""
+        positions = self._positions.get(stream, [])
+        start = bisect_right(positions, after)
+        stop = len(positions) if limit is None else start + limit
+        return [codec.decode_recorded(self._disk.records[at - 1], self._registry) for at in positions[start:stop]]
+
+    def read_all(self, after: int = 0, limit: int | None = None) -> list[Recorded]:
+        """See `Log`."""
+        stop = self.head() if limit is None else after + limit
+        return [codec.decode_recorded(record, self._registry) for record in self._disk.records[after:stop]]
+
+    def read_records(self, after: int, limit: int) -> list[bytes]:
+        """Return raw records beyond position `after`, for verify.py."""
+        return self._disk.records[after : after + limit]
+
+    def indexed_version(self, stream: str, position: int) -> int | None:
+        """Return the version that the index holds for this event, for verify.py."""
+        positions = self._positions.get(stream, [])
+        version = bisect_right(positions, position)
+        return version if version and positions[version - 1] == position else None
+
+    def replay(self, stream: str, after: int = 0) -> Iterator[tuple[int, int, Any]]:
+        """See `Log`."""
+        for recorded in self.read_stream(stream, after):
+            yield recorded.version, recorded.position, recorded.event
+
+    def find_command(self, command_id: str) -> CommandRecord | None:
+        """See `Log`."""
+        return self._commands.get(command_id)
+
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        """See `Log`."""
+        return self._snapshots.get(stream) or self._disk.snapshots.get(stream)
+
+    # ------------------------------------------------------------------------------------------------------- writing
+
+    async def append(
+        self,
+        stream: str,
+        expected_version: int,
+        events: Sequence[Any],
+        cause: Cause,
+        *,
+        command_id: str | None = None,
+        command_digest: bytes = b"",
+    ) -> Appended:
+        """See `Log`. Never overloaded."""
+        order = make_order(
+            self._registry,
+            stream,
+            expected_version,
+            events,
+            cause=cause,
+            command_id=command_id,
+            command_digest=command_digest,
+        )
+        await trio.lowlevel.checkpoint()
+        if self._crashed:
+            raise Unavailable("log_unavailable", "The process of this log was killed.")
+        batch = Batch(self._tip, self, self._clock.now_ms(), self._salts)
+        outcome = batch.add(order)
+        if batch.records:
+            self._make_durable(batch)
+        await trio.lowlevel.checkpoint()
+        if not isinstance(outcome, Appended):
+            raise outcome
+        return outcome
+
+    def listen(self, listener: Listener) -> None:
+        """See `Log`."""
+        self._listeners.append(listener)
+
+    def save_snapshot(self, stream: str, snapshot: Snapshot) -> None:
+        """See `Log`."""
+        self._snapshots[stream] = snapshot
+
+    def _make_durable(self, batch: Batch) -> None:
+        if self._disk.full:
+            raise Unavailable("disk_full", "The disk of the event log is full.", retry_after_s=10)
+        self._disk.records += batch.records
+        self._disk.snapshots |= self._snapshots
+        self._snapshots.clear()
+        for record in batch.records:
+            self._index(codec.decode(record))
+        for listener in self._listeners:
+            listener(batch.recorded)
+
+    def _index(self, record: codec.Record) -> None:
+        header = record.header
+        self._tip = Tip(header.position, record.digest)
+        self._positions.setdefault(header.stream, []).append(header.position)
+        if header.command_id is not None:
+            found = CommandRecord(header.stream, header.position, header.version, header.command_digest)
+            self._commands[header.command_id] = found

@@ -1,0 +1,166 @@
+"""The one writer: appends wait in a queue, and everything that waits goes into one commit.
+
+Keeps: the queue is bounded, nobody waits for ever, what was accepted is written before an ordered stop ends. What a
+commit is, lmdb_log.py says.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import msgspec
+import outcome
+import trio
+
+from fleet.errors import Problem, Unavailable
+from fleet.events.batch import Order, Outcome
+from fleet.events.envelope import Appended
+from fleet.events.log import OutcomeUnknown
+from fleet.limits import APPEND_QUEUE_BYTES_MAX, APPEND_QUEUE_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX
+
+Commit = Callable[[Sequence[Order]], Awaitable[Sequence[Outcome]]]
+"""Makes appends durable, all in one; returns the outcome of each. Raises `Problem` when nothing was written."""
+
+_NOT_RUNNING: Final = "The event log's writer is not running."
+_STOPPING: Final = "Fleet is shutting down: the event log takes no more events."
+
+
+class WriterStatistics(msgspec.Struct, frozen=True):
+    """The writer's load: what waits now (appends, bytes of payload), and commits and appends since the start."""
+
+    waiting: int
+    waiting_bytes: int
+    commits: int
+    appends: int
+
+
+class _Waiting:
+    """An append in the queue, and the task that waits for it; None once that task was cancelled."""
+
+    __slots__ = ("order", "task")
+
+    def __init__(self, order: Order, task: trio.lowlevel.Task) -> None:
+        self.order = order
+        self.task: trio.lowlevel.Task | None = task
+
+    def abandon(self, _: Callable[[], object]) -> trio.lowlevel.Abort:
+        self.task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def resume(self, result: outcome.Outcome[Appended]) -> None:
+        if self.task is not None:
+            trio.lowlevel.reschedule(self.task, result)
+            self.task = None
+
+
+class Writer:
+    """Queue and task. `append` from any task, `run` in one that a supervisor hosts, `stop` to end it in order."""
+
+    def __init__(self, commit: Commit) -> None:
+        self._commit = commit
+        self._queue: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._wake = trio.Event()
+        self._refusal: tuple[str, str] | None = ("log_unavailable", _NOT_RUNNING)
+        self._stopping = False
+        self._commits = 0
+        self._appends = 0
+
+    async def append(self, order: Order) -> Appended:
+        """Wait until the append is durable. Raises as `Log.append` does."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._refusal is not None:
+            raise Unavailable(*self._refusal, retry_after_s=1)
+        if len(self._queue) >= APPEND_QUEUE_MAX or self._waiting_bytes + order.size_bytes > APPEND_QUEUE_BYTES_MAX:
+            raise Unavailable(
+                "overloaded", f"{len(self._queue)} appends wait for the event log already.", retry_after_s=1
+            )
+        waiting = _Waiting(order, trio.lowlevel.current_task())
+        self._queue.append(waiting)
+        self._waiting_bytes += order.size_bytes
+        self._wake.set()
+        appended: Appended = await trio.lowlevel.wait_task_rescheduled(waiting.abandon)
+        return appended
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write until `stop` or cancelled; both write first what was accepted. Raises what a commit broke on."""
+        self._stopping = False
+        self._refusal = None
+        task_status.started()
+        try:
+            while not self._stopping:
+                await self._drain()
+                self._wake = trio.Event()
+                if not self._stopping:
+                    await self._wake.wait()
+        finally:
+            self._refusal = ("stopping", _STOPPING)
+            await self._drain()
+
+    def stop(self) -> None:
+        """Take no more appends; `run` returns when those that were accepted are durable."""
+        self._refusal = ("stopping", _STOPPING)
+        self._stopping = True
+        self._wake.set()
+
+    def statistics(self) -> WriterStatistics:
+        """Return the load."""
+        return WriterStatistics(len(self._queue), self._waiting_bytes, self._commits, self._appends)
+
+    async def _drain(self) -> None:
+        # Shielded: a commit in a thread cannot be called back, and what was accepted is owed.
+        with trio.CancelScope(shield=True):
+            while self._queue:
+                await self._write(self._take())
+
+    def _take(self) -> list[_Waiting]:
+        """Take what waits, up to the bounds of a commit, at least one append."""
+        taken: list[_Waiting] = []
+        events = size_bytes = 0
+        while self._queue:
+            order = self._queue[0].order
+            events += len(order.events)
+            size_bytes += order.size_bytes
+            if taken and (events > BATCH_EVENTS_MAX or size_bytes > BATCH_BYTES_MAX):
+                break
+            taken.append(self._queue.popleft())
+            self._waiting_bytes -= order.size_bytes
+        return taken
+
+    async def _write(self, batch: list[_Waiting]) -> None:
+        try:
+            outcomes = await self._commit([waiting.order for waiting in batch])
+        except Problem as problem:
+            for waiting in batch:
+                waiting.resume(outcome.Error(_copy(problem)))
+        except BaseException as error:
+            self._break(batch, error)
+            raise
+        else:
+            self._commits += 1
+            self._appends += len(batch)
+            for waiting, result in zip(batch, outcomes, strict=True):
+                waiting.resume(outcome.Value(result) if isinstance(result, Appended) else outcome.Error(result))
+
+    def _break(self, batch: list[_Waiting], error: BaseException) -> None:
+        """Let nobody wait for a writer that is gone: the batch may or may not be on disk, the rest is not."""
+        self._refusal = ("log_unavailable", _NOT_RUNNING)
+        for waiting in batch:
+            unknown = OutcomeUnknown("the event log's writer broke during the commit")
+            unknown.__cause__ = error
+            waiting.resume(outcome.Error(unknown))
+        while self._queue:
+            self._queue.popleft().resume(outcome.Error(Unavailable(*self._refusal, retry_after_s=1)))
+        self._waiting_bytes = 0
+
+
+def _copy(problem: Problem) -> Problem:
+    """Return the problem once more: an exception that several tasks raise would collect all of their tracebacks."""
+    return type(problem)(
+        problem.code,
+        problem.detail,
+        field=problem.field,
+        hint=problem.hint,
+        retry_after_s=problem.retry_after_s,
+        extra=problem.extra,
+    )
