@@ -66,6 +66,7 @@ EVENT_RECONNECT_S_MAX: Final = 2.0
 EVENT_TYPES_COUNTED_MAX: Final = 200  # unknown event types counted by name
 PORT_ATTEMPTS_MAX: Final = 5  # somebody else may take the port between its choice and OpenCode's start
 PORT_SETTLE_S: Final = 6.0  # a taken port makes OpenCode exit after 1 s; announcing takes 1.1-2.5 s
+FIRST_START_S: Final = 20.0  # others wait so long for the start that creates or migrates the database
 PROCESS_POLL_S: Final = 0.05  # how often a log or process is looked at where nothing wakes us
 ENVIRONMENT_SCAN_S: Final = 0.1  # between two sweeps: a scan of all processes costs 50 us for each
 OPENCODE_LOG_HEAD_BYTES: Final = 64 * KIB  # the announcement stands at the beginning of the process's log
