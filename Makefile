@@ -11,10 +11,8 @@ UV_VERSION = 0.13.9
 BIN = .venv/bin
 # OpenCode comes from FLEET_OPENCODE, then from the PATH, then from .tools: hence last.
 TOOLS_PATH = PATH="$$PATH:$$PWD/.tools/node_modules/.bin"
-# pyright's node package stays in the project, so that `make clean` finds it and no other project shares it.
-PYRIGHT_CACHE = PYRIGHT_PYTHON_CACHE_DIR="$$PWD/.tools/pyright" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
 
-.PHONY: help run demo setup setup-dev test check sim bench constraints clean
+.PHONY: help run demo setup test check sim bench constraints clean
 
 help:
 	@echo 'make run      set up and start Fleet (ARGS="--port 8080" for its options)'
@@ -36,26 +34,23 @@ demo: setup
 setup:
 	@$(TOOLS_PATH) $(PYTHON) tools/setup.py
 
-setup-dev:
-	@$(TOOLS_PATH) $(PYRIGHT_CACHE) $(PYTHON) tools/setup.py --dev
-
 test: check
 	$(TOOLS_PATH) $(BIN)/python -m pytest $(ARGS)
 
-check: setup-dev
+check: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(PYRIGHT_CACHE) $(BIN)/pyright
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 	$(BIN)/lint-imports
 
-sim: setup-dev
+sim: setup
 	FLEET_SIM_SEED="$(SEED)" FLEET_SIM_COUNT="$(COUNT)" $(BIN)/python -m pytest tests/simulation $(ARGS)
 
-bench: setup-dev
+bench: setup
 	$(TOOLS_PATH) $(BIN)/python -m bench $(ARGS)
 
-constraints: setup-dev
+constraints: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make constraints' \

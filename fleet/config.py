@@ -1,8 +1,8 @@
 """Configuration: what can be set, where it comes from, and what is wrong with it.
 
 `KEYS` is the one table of what there is: the command's options, its help, the README's table and the checks are made
-from it. A value comes from the first of: command line, `FLEET_*` variable, TOML file, default. Everything that is wrong is
-reported at once, each with its origin. Bounds that nobody should have to set are in fleet/limits.py.
+from it. A value comes from the first of: command line, `FLEET_*` variable, TOML file, default. Everything that is wrong
+is reported at once, each with its origin. Bounds that nobody should have to set are in fleet/limits.py.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import msgspec
 import platformdirs
@@ -22,7 +22,7 @@ RehearsalChoice = Literal["auto", "always", "never"]
 InstancePolicy = Literal["shared", "directory"]
 
 MARKER_VARIABLES = frozenset({"FLEET_INSTANCE_ID", "FLEET_INSTANCE_OWNER"})
-"""Set by Fleet in the environment of the processes that it starts: not configuration, and seen by a `fleet` in there."""
+"""Set by Fleet in the environment of the processes that it starts: a `fleet` in an agent's shell sees them."""
 
 TEST_VARIABLES = frozenset({"FLEET_SIM_SEED", "FLEET_SIM_COUNT"})
 """Read by the test suite alone."""
@@ -45,8 +45,9 @@ class Config(msgspec.Struct, frozen=True):
 class Key(NamedTuple):
     """One thing that can be set: a row of the table.
 
-    `parse(value, directory)` takes a text (command line, variable) or a TOML value, and the directory that relative paths
-    start from; it raises `ValueError` with the end of the sentence "… is not".
+    `parse(value, directory)` takes a text (command line, variable) or a TOML value, and the directory that relative
+    paths start from; it raises `ValueError` with the end of the sentence "… is not". `fallback` gives the default
+    value, `default` describes it.
     """
 
     name: str
@@ -97,10 +98,11 @@ def _path(value: Any, directory: Path) -> Path:
 
 
 def _paths(value: Any, directory: Path) -> tuple[Path, ...]:
-    paths = value.split(os.pathsep) if isinstance(value, str) else value
-    if not isinstance(paths, list) or not paths:
+    if isinstance(value, str):
+        value = value.split(os.pathsep)
+    if not isinstance(value, list) or not value:
         raise ValueError(f"one or more paths, separated by '{os.pathsep}' or in a TOML array")
-    return tuple(_path(path, directory) for path in paths)
+    return tuple(_path(path, directory) for path in cast("list[Any]", value))
 
 
 def _choice(choices: tuple[str, ...]) -> Callable[[Any, Path], str]:
@@ -195,16 +197,14 @@ def default_config_file() -> Path:
 def load_config(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Config:
     """Put the configuration together and check it.
 
-    `flags` maps key names, and `config` for the file, to what the command line says; None and an empty variable count as
-    not given. Raises `StartupError` that lists everything that is wrong.
+    `flags` maps key names, and `config` for the file, to what the command line says; None and an empty variable count
+    as not given. Raises `StartupError` that lists everything that is wrong.
     """
     problems: list[str] = []
     given: dict[str, _Setting] = {}  # the sources below are read from weak to strong
     given.update(_from_file(_config_file(flags, environ), problems))
     given.update(_from_environment(environ, problems))
-    given.update(
-        {name: _Setting(value, _BY_NAME[name].flag, Path.cwd()) for name, value in flags.items() if name in _BY_NAME and value is not None}
-    )
+    given.update(_from_flags(flags))
     values = {key.name: _value(key, given.get(key.name), problems) for key in KEYS}
     if problems:
         raise StartupError("The configuration is wrong:\n" + "\n".join(f"  - {problem}" for problem in problems))
@@ -245,6 +245,11 @@ def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[s
         for variable, key in keys.items()
         if environ.get(variable)
     }
+
+
+def _from_flags(flags: Mapping[str, str | None]) -> dict[str, _Setting]:
+    named = {_BY_NAME[name]: value for name, value in flags.items() if name in _BY_NAME}
+    return {key.name: _Setting(value, key.flag, Path.cwd()) for key, value in named.items() if value is not None}
 
 
 def _value(key: Key, setting: _Setting | None, problems: list[str]) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from fleet.config import CONFIG_VARIABLE, KEYS, Config, Key, default_config_file, load_config
+from fleet.config import CONFIG_VARIABLE, KEYS, Key, default_config_file, load_config
 
 Result = TypeVar("Result")
 
@@ -18,8 +18,12 @@ def configured(command: Callable[..., Result]) -> Callable[..., Result]:
 
     The options take any text: fleet/config.py checks all sources together. Raises `StartupError` for what is wrong.
     """
-    own = [parameter for name, parameter in inspect.signature(command).parameters.items() if name != "config"]
     options = [_option(key) for key in KEYS] + [_file_option()]
+    own = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name != "config"
+    ]
 
     @wraps(command)
     def run(**arguments: object) -> Result:

@@ -1,6 +1,5 @@
 """`fleet serve`: run the server until it is told to stop."""
 
-import trio
 import typer
 
 from fleet.cli.options import configured
@@ -13,6 +12,8 @@ def serve(config: Config) -> None:
 
     Each value comes from the first of: option, FLEET_* variable, TOML file, default.
     """
+    import trio
+
     from fleet.main import serve as run
 
     raise typer.Exit(trio.run(run, config))

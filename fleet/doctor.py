@@ -1,0 +1,195 @@
+"""The doctor: looks at everything that Fleet needs, and says what is wrong and what to do about it.
+
+It may run beside a server, and changes nothing: the data directory is taken for a moment where no server has it. Like
+fleet/main.py it stands above the adapters and asks them about themselves. fleet/cli/doctor.py shows the answers.
+"""
+
+import errno
+import fcntl
+import os
+import platform
+import shutil
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+import psutil
+import trio
+
+from fleet.adapters.opencode.binary import KNOWN_VERSIONS, release, resolve_binary, version
+from fleet.config import Config
+from fleet.errors import StartupError, Unavailable
+from fleet.events.data_lock import DataLock
+from fleet.events.lmdb_store import LmdbStore
+from fleet.limits import DISK_FREE_BYTES_MIN, GIT_VERSION_TIMEOUT_S, MIB
+
+DISK_FREE_BYTES_COMFORTABLE: Final = 1024 * MIB
+"""Below, a few clones and a day of events fill the disk."""
+
+State = Literal["ok", "warning", "failed"]
+
+
+class Check(msgspec.Struct, frozen=True):
+    """What was looked at, how it is, and what to do where it is not well. Fleet can work in spite of a warning."""
+
+    name: str
+    state: State
+    detail: str
+    advice: str = ""
+
+
+async def examine(config: Config, environment: Mapping[str, str]) -> tuple[Check, ...]:
+    """Return all checks. Takes about a second, and at most as long as the limits on `--version` allow."""
+    holder = lock_holder(config.data_dir)
+    return (
+        Check("Python", "ok", platform.python_version()),
+        await _git(environment),
+        await _opencode(config, environment),
+        _ripgrep(environment),
+        _data_directory(config.data_dir, holder),
+        _disk(config.data_dir),
+        _port(config, holder),
+        *(_root(root) for root in config.workspace_roots),
+    )
+
+
+def lock_holder(directory: Path) -> int | None:
+    """Return the pid of the server that has the data directory, None when none has it."""
+    try:
+        descriptor = os.open(directory / "fleet.lock", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(os.read(descriptor, 32) or b"0")
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+async def _git(environment: Mapping[str, str]) -> Check:
+    git = shutil.which("git", path=environment.get("PATH"))
+    if git is None:
+        return Check("git", "failed", "not found on the PATH", "Install git.")
+    try:
+        with trio.fail_after(GIT_VERSION_TIMEOUT_S):
+            done = await trio.run_process([git, "--version"], capture_stdout=True, capture_stderr=True, check=False)
+    except (OSError, trio.TooSlowError) as error:
+        return Check("git", "failed", f"{git} does not run: {error or 'no answer'}", "Install git anew.")
+    if done.returncode != 0:
+        return Check("git", "failed", f"{git}: {done.stderr.decode(errors='replace').strip()}", "Install git anew.")
+    return Check("git", "ok", done.stdout.decode(errors="replace").strip().removeprefix("git version "))
+
+
+async def _opencode(config: Config, environment: Mapping[str, str]) -> Check:
+    named = str(config.opencode) if config.opencode else None
+    try:
+        binary = resolve_binary(named, environment)
+        found = await version(binary, environment)
+    except Unavailable as problem:
+        return Check("OpenCode", "failed", problem.detail, problem.hint or "")
+    detail = f"{found} at {binary}"
+    if found in KNOWN_VERSIONS:
+        return Check("OpenCode", "ok", detail)
+    tested = ", ".join(KNOWN_VERSIONS)
+    if release(found) < release(KNOWN_VERSIONS[0]):
+        return Check(
+            "OpenCode", "warning", detail, f"It is older than what Fleet is tested with ({tested}): upgrade it."
+        )
+    return Check("OpenCode", "warning", detail, f"Fleet is tested with {tested}; this one will most likely do.")
+
+
+def _ripgrep(environment: Mapping[str, str]) -> Check:
+    found = shutil.which("rg", path=environment.get("PATH"))
+    if found is None:
+        advice = "Install ripgrep: without it OpenCode's grep and glob tools need the internet."
+        return Check("ripgrep", "warning", "no rg on the PATH", advice)
+    return Check("ripgrep", "ok", found)
+
+
+def _data_directory(directory: Path, holder: int | None) -> Check:
+    if holder is not None:
+        return Check("data directory", "ok", f"{directory}, in use by Fleet (process {holder})")
+    if not directory.exists():
+        parent = _existing(directory)
+        if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK):
+            return Check("data directory", "ok", f"{directory}, made at the first start")
+        advice = "Make it writable for this user, or choose another place with --data-dir."
+        return Check("data directory", "failed", f"{directory} cannot be made in {parent}", advice)
+    try:
+        _open_log(directory)
+    except StartupError as error:
+        return Check("data directory", "failed", str(error))
+    return Check("data directory", "ok", str(directory))
+
+
+def _open_log(directory: Path) -> None:
+    """Open the log as a server would, and close it. Raises `StartupError`."""
+    lock = DataLock(directory)
+    try:
+        file = directory / "events.mdb"
+        if file.exists():
+            LmdbStore(file).close()
+    finally:
+        lock.close()
+
+
+def _disk(directory: Path) -> Check:
+    free_bytes = shutil.disk_usage(_existing(directory)).free
+    detail = f"{free_bytes // MIB:,} MiB free"
+    if free_bytes < DISK_FREE_BYTES_MIN:
+        advice = f"Make room: Fleet stops recording below {DISK_FREE_BYTES_MIN // MIB} MiB."
+        return Check("disk", "failed", detail, advice)
+    if free_bytes < DISK_FREE_BYTES_COMFORTABLE:
+        return Check("disk", "warning", detail, "Make room: worktrees and clones need it.")
+    return Check("disk", "ok", detail)
+
+
+def _port(config: Config, holder: int | None) -> Check:
+    place = f"{config.host}:{config.port}"
+    try:
+        _bind(config.host, config.port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and holder is not None and _listens(holder, config.port):
+            return Check("port", "ok", f"{place}, Fleet is listening (process {holder})")
+        why = error.strerror or str(error)
+        return Check("port", "failed", f"{place}: {why}", "Stop what listens there, or choose another with --port.")
+    return Check("port", "ok", f"{place} is free")
+
+
+def _bind(host: str, port: int) -> None:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a past connection is no obstacle
+        probe.bind(address)
+
+
+def _listens(pid: int, port: int) -> bool:
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:
+        return False
+    return any(c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port for c in connections)
+
+
+def _root(root: Path) -> Check:
+    if root.is_dir():
+        return Check("workspace root", "ok", str(root))
+    advice = "Make it, or take it off the list (--workspace-roots)."
+    return Check("workspace root", "failed", f"{root} is no directory", advice)
+
+
+def _existing(path: Path) -> Path:
+    """Return the path itself or the nearest ancestor that is there."""
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def healthy(checks: tuple[Check, ...]) -> bool:
+    """Say whether Fleet can work with what the checks found."""
+    return all(check.state != "failed" for check in checks)
