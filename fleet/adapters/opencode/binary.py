@@ -1,0 +1,152 @@
+"""Which OpenCode executable is run, which version it is, and whether that version may open the data that is there.
+
+Rules kept here: the native binary is started, never npm's Node wrapper, whose death leaves the server behind as an
+orphan; and data that a version from 1.17 on has used is never opened by an older one, which would answer every request
+with an error (`VersionRecord`). `process` starts what is found here.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import trio
+
+from fleet.errors import Unavailable
+from fleet.limits import OPENCODE_VERSION_TIMEOUT_S
+
+KNOWN_VERSIONS: Final = ("1.17.19", "1.18.33")
+"""Versions that were tested end to end."""
+
+_INCOMPATIBLE_SINCE: Final = (1, 17, 0)
+_INSTALL: Final = "Install it (`npm install -g opencode-ai`) or name it with --opencode or FLEET_OPENCODE."
+
+Release = tuple[int, int, int]
+
+
+def release(version: str) -> Release:
+    """Return the numbers of a version, for comparison; one without numbers (a development build) counts as newest."""
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else (999, 0, 0)
+
+
+def resolve_binary(named: str | None, environment: Mapping[str, str]) -> Path:
+    """Return the real path of the native binary: `named`, or `opencode` on the PATH.
+
+    Raises `Unavailable`: opencode_missing, opencode_not_executable.
+    """
+    found = shutil.which(named or "opencode", path=environment.get("PATH"))
+    if found is None:
+        raise _unusable(named)
+    return _behind_wrapper(Path(found).resolve())
+
+
+def _unusable(named: str | None) -> Unavailable:
+    if named is not None and Path(named).exists():
+        return not_executable(Path(named))
+    where = f"at {named}" if named else "on the PATH"
+    return Unavailable("opencode_missing", f"There is no OpenCode {where}.", hint=_INSTALL)
+
+
+def not_executable(
+    binary: Path, reason: str = "it lacks the permission to be executed, or is a directory"
+) -> Unavailable:
+    """Return the problem of a file that cannot be run."""
+    return Unavailable("opencode_not_executable", f"OpenCode at {binary} cannot be executed: {reason}.", hint=_INSTALL)
+
+
+def _behind_wrapper(binary: Path) -> Path:
+    """Return the native binary that npm's script at `binary` stands for; any other file is what it is.
+
+    Up to 1.15.0 the package's `bin/opencode` is a Node script beside the binary; pnpm and Windows add a shell script.
+    """
+    first_line = _first_line(binary)
+    if not first_line.startswith(b"#!"):
+        return binary
+    package = binary.parent.parent / "opencode-ai" / "bin"
+    beside = (binary.parent, package) if binary.parent.name in ("bin", ".bin") else ()
+    for directory in beside:
+        for name in (".opencode", "opencode.exe"):
+            native = directory / name
+            if native != binary and os.access(native, os.X_OK) and not _first_line(native).startswith(b"#!"):
+                return native.resolve()
+    if b"node" in first_line:
+        raise not_executable(binary, "it is npm's Node wrapper, and the native binary beside it is missing")
+    return binary
+
+
+def _first_line(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.readline(200)
+    except OSError as error:
+        raise not_executable(file, error.strerror or "it cannot be read") from error
+
+
+async def version(binary: Path, environment: Mapping[str, str]) -> str:
+    """Return what `opencode --version` says. Raises `Unavailable` opencode_missing or opencode_not_executable."""
+    try:
+        with trio.fail_after(OPENCODE_VERSION_TIMEOUT_S):
+            done = await trio.run_process(
+                [binary, "--version"], capture_stdout=True, capture_stderr=True, check=False, env=environment
+            )
+    except FileNotFoundError:
+        raise Unavailable("opencode_missing", f"There is no OpenCode at {binary}.", hint=_INSTALL) from None
+    except OSError as error:
+        raise not_executable(binary, error.strerror or str(error)) from error
+    except trio.TooSlowError:
+        raise not_executable(binary, f"--version gave no answer in {OPENCODE_VERSION_TIMEOUT_S:g} s") from None
+    said = done.stdout.decode(errors="replace").strip()
+    if done.returncode != 0 or not said:
+        complaint = done.stderr.decode(errors="replace").strip()[:500]
+        raise not_executable(binary, f"--version ended with {done.returncode}: {complaint or 'no output'}")
+    return said.splitlines()[-1]
+
+
+def database(environment: Mapping[str, str]) -> Path:
+    """Return where OpenCode keeps its store in this environment."""
+    if named := environment.get("OPENCODE_DB"):
+        return Path(named)
+    home = environment.get("HOME") or str(Path.home())
+    share = environment.get("XDG_DATA_HOME") or f"{home}/.local/share"
+    return Path(share) / "opencode" / "opencode.db"
+
+
+class VersionRecord:
+    """The newest version that Fleet has let open each of OpenCode's stores, in a file of Fleet's data directory."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def admit(self, store: Path, candidate: str) -> None:
+        """Record that `candidate` opens `store`, unless that breaks it: raises `Unavailable` opencode_downgrade."""
+        known = self._known()
+        newest = known.get(str(store))
+        if newest is not None and release(candidate) < _INCOMPATIBLE_SINCE <= release(newest):
+            raise Unavailable(
+                "opencode_downgrade",
+                f"OpenCode {newest} has used {store}, and {candidate} cannot read it any more.",
+                hint=f"Use OpenCode {newest} or newer, or give this one a store of its own with XDG_DATA_HOME.",
+            )
+        if newest is None or release(newest) < release(candidate):
+            self._keep({**known, str(store): candidate})
+
+    def _known(self) -> dict[str, str]:
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, str])
+        except FileNotFoundError:
+            return {}
+        except msgspec.DecodeError as error:
+            raise Unavailable(
+                "opencode_downgrade",
+                f"{self._file}, the record of which OpenCode used which store, is damaged: {error}.",
+                hint="Remove the file if you are sure that OpenCode was not downgraded.",
+            ) from error
+
+    def _keep(self, known: Mapping[str, str]) -> None:
+        written = self._file.with_suffix(".new")
+        written.write_bytes(msgspec.json.encode(known))
+        written.replace(self._file)

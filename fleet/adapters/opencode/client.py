@@ -1,0 +1,209 @@
+"""The client of one ready `opencode serve`: the port `OpenCode` over HTTP.
+
+`wire` knows the JSON, `events` follows the stream, `process` opens a client with the right password. Rules kept here:
+every request has a deadline and a bound on its answer; a status code alone is never believed, because OpenCode answers
+unknown paths with 200 and its web page; the directory goes along as a query wherever it decides what is answered.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, TypeVar
+
+import httpx
+import msgspec
+import trio
+
+from fleet.adapters.opencode import wire
+from fleet.adapters.opencode.binary import release
+from fleet.adapters.opencode.events import EventStream
+from fleet.errors import Problem, Unavailable
+from fleet.limits import OPENCODE_REQUEST_TIMEOUT_S, OPENCODE_RESPONSE_BYTES_MAX
+from fleet.ports import Endpoint, Message, OpenCodeEvent, OpenCodeSession, OpenRequest, Prompt, TurnStatus
+
+T = TypeVar("T")
+
+USERNAME: Final = "opencode"
+_OWN_SESSION_IDS_SINCE: Final = (1, 17, 19)
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    status: int
+    body: bytes
+
+
+class OpenCodeClient:
+    """`fleet.ports.OpenCode`, as the process behind `endpoint` offers it."""
+
+    def __init__(self, endpoint: Endpoint, http: httpx.AsyncClient, authorization: str) -> None:
+        self._endpoint = endpoint
+        self._http = http
+        self._authorization = authorization
+
+    async def health(self) -> str:
+        """Ask `/global/health`: it boots nothing and needs no database."""
+        answer = await self._ask("GET", "/global/health")
+        return self._read(answer, wire.version)
+
+    async def create_session(self, session_id: str, directory: str, title: str) -> OpenCodeSession:
+        """Create with an id of ours where the version takes one; the PATCH sets the title and reads it back."""
+        if release(self._endpoint.version) < _OWN_SESSION_IDS_SINCE:
+            return await self._session("POST", "/session", directory, {"title": title})
+        order = {"id": session_id, "location": {"directory": directory}}
+        answer = await self._ask("POST", "/api/session", directory, order)
+        created = self._read(answer, wire.created_session_id)
+        return await self._session("PATCH", f"/session/{created}", None, {"title": title})
+
+    async def read_session(self, session_id: str) -> OpenCodeSession | None:
+        """Read the session; OpenCode looks it up in its whole store, whatever the directory."""
+        answer = await self._ask("GET", f"/session/{session_id}")
+        return None if answer.status == 404 else self._read(answer, wire.session)
+
+    async def statuses(self, directory: str) -> Mapping[str, TurnStatus]:
+        """Read `/session/status` of the directory."""
+        return self._read(await self._ask("GET", "/session/status", directory), wire.statuses)
+
+    async def prompt(self, session_id: str, directory: str, prompt: Prompt) -> None:
+        """Hand the prompt over. Raises `Problem` session_gone where the store lacks the session (since 1.15.13)."""
+        path = f"/session/{session_id}/prompt_async"
+        answer = await self._ask("POST", path, directory, msgspec.Raw(wire.prompt_body(prompt)))
+        _must_exist(answer, session_id)
+        if answer.status != 204:
+            raise self._refused(answer)
+
+    async def read_message(self, session_id: str, message_id: str) -> Message | None:
+        """Read one message."""
+        answer = await self._ask("GET", f"/session/{session_id}/message/{message_id}")
+        return None if answer.status == 404 else self._read(answer, wire.message)
+
+    async def read_messages(self, session_id: str, newest: int | None = None) -> tuple[Message, ...]:
+        """Read the transcript. Raises `Problem` session_gone where the store lacks the session."""
+        parameters = {} if newest is None else {"limit": str(newest)}
+        answer = await self._ask("GET", f"/session/{session_id}/message", parameters=parameters)
+        _must_exist(answer, session_id)
+        return self._read(answer, wire.messages)
+
+    async def abort(self, session_id: str, directory: str) -> None:
+        """Abort the turn; OpenCode says yes to any session, running or not."""
+        self._done(await self._ask("POST", f"/session/{session_id}/abort", directory))
+
+    async def open_requests(self, directory: str) -> tuple[OpenRequest, ...]:
+        """Read `/permission` and `/question` of the directory."""
+        permissions = await self._ask("GET", "/permission", directory)
+        questions = await self._ask("GET", "/question", directory)
+        return (
+            *self._read(permissions, lambda body: wire.requests("permission", body)),
+            *self._read(questions, lambda body: wire.requests("question", body)),
+        )
+
+    async def dispose(self, directory: str) -> None:
+        """Dispose the directory's instance; OpenCode answers at once and takes up to 2 s to do it."""
+        self._done(await self._ask("POST", "/instance/dispose", directory))
+
+    def events(self) -> AbstractAsyncContextManager[AsyncIterator[OpenCodeEvent]]:
+        """Follow the stream; closing the context closes the connection. `statistics()` is on what it yields."""
+        return self._events()
+
+    @asynccontextmanager
+    async def _events(self) -> AsyncGenerator[EventStream]:
+        stream = EventStream(self._endpoint.port, self._authorization)
+        try:
+            yield stream
+        finally:
+            await stream.aclose()
+
+    async def _session(
+        self, method: str, path: str, directory: str | None, order: Mapping[str, str]
+    ) -> OpenCodeSession:
+        return self._read(await self._ask(method, path, directory, order), wire.session)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        directory: str | None = None,
+        body: object = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> _Answer:
+        query = dict(parameters or {}) if directory is None else {**(parameters or {}), "directory": directory}
+        content = b"" if body is None else msgspec.json.encode(body)
+        request = self._http.build_request(
+            method, path, params=query, content=content, headers={"Content-Type": "application/json"}
+        )
+        try:
+            with trio.fail_after(OPENCODE_REQUEST_TIMEOUT_S):
+                return await self._send(request)
+        except (httpx.RequestError, trio.TooSlowError) as error:
+            said = str(error) or type(error).__name__
+            raise Unavailable(
+                "opencode_unreachable",
+                f"OpenCode on port {self._endpoint.port} did not answer {method} {path}: {said}.",
+                hint="Fleet goes on trying; if it lasts, resume the session on a new instance.",
+                retry_after_s=1,
+            ) from error
+
+    async def _send(self, request: httpx.Request) -> _Answer:
+        response = await self._http.send(request, stream=True)
+        try:
+            return _Answer(response.status_code, await self._body(response))
+        finally:
+            await response.aclose()
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        where = f"{response.request.method} {response.request.url.path}"
+        chunks: list[bytes] = []
+        size_bytes = 0
+        async for chunk in response.aiter_bytes():
+            size_bytes += len(chunk)
+            if size_bytes > OPENCODE_RESPONSE_BYTES_MAX:
+                raise _refusal(f"its answer to {where} is larger than {OPENCODE_RESPONSE_BYTES_MAX} bytes")
+            chunks.append(chunk)
+        if response.headers.get("content-type", "").startswith("text/html"):
+            raise _refusal(f"version {self._endpoint.version} does not know {where}")
+        return b"".join(chunks)
+
+    def _read(self, answer: _Answer, decode: Callable[[bytes], T]) -> T:
+        self._done(answer)
+        try:
+            return decode(answer.body)
+        except wire.WireError as error:
+            raise _refusal(
+                f"version {self._endpoint.version} sent an answer that Fleet cannot read: {error}"
+            ) from error
+
+    def _done(self, answer: _Answer) -> None:
+        if not 200 <= answer.status < 300:
+            raise self._refused(answer)
+
+    def _refused(self, answer: _Answer) -> Problem:
+        if answer.status == 401:
+            return _refusal("it does not take this instance's password: another process may have the port now")
+        said = wire.refusal(answer.body) or "without a reason"
+        return _refusal(f"it answered {answer.status}: {said}")
+
+
+def _refusal(reason: str) -> Problem:
+    return Problem(
+        "opencode_refused",
+        f"OpenCode refused the request: {reason}.",
+        hint="`fleet doctor` tells whether this version of OpenCode is known to work.",
+    )
+
+
+def _must_exist(answer: _Answer, session_id: str) -> None:
+    if answer.status == 404:
+        raise Problem(
+            "session_gone",
+            f"OpenCode's store has no session {session_id}.",
+            hint="Its transcript in Fleet can still be read; create a new session to go on.",
+        )
+
+
+@asynccontextmanager
+async def open_client(endpoint: Endpoint, password: str) -> AsyncGenerator[OpenCodeClient]:
+    """Open a client for the process at `endpoint`; the environment's proxies are not asked."""
+    auth = httpx.BasicAuth(USERNAME, password)
+    authorization = next(auth.auth_flow(httpx.Request("GET", "/"))).headers["Authorization"]
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{endpoint.port}", auth=auth, timeout=OPENCODE_REQUEST_TIMEOUT_S, trust_env=False
+    ) as http:
+        yield OpenCodeClient(endpoint, http, authorization)

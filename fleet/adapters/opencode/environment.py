@@ -1,0 +1,51 @@
+"""What a process of ours inherits: the user's environment, so that whoever runs OpenCode today configures nothing.
+
+Rules kept here: Fleet's own settings stay out of it, and configuration that Fleet adds (the rehearsal model) lies below
+the user's own, which wins. `process` adds the markers and the password.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import msgspec
+
+from fleet.errors import StartupError
+
+CONFIG_VARIABLE: Final = "OPENCODE_CONFIG_CONTENT"
+
+
+def inherited(environment: Mapping[str, str], extra_config: Mapping[str, Any]) -> dict[str, str]:
+    """Return `environment` without Fleet's settings, with `extra_config` merged into OPENCODE_CONFIG_CONTENT.
+
+    Raises `StartupError` where the user's value of that variable is not a JSON object.
+    """
+    kept = {name: value for name, value in environment.items() if not name.startswith("FLEET_")}
+    kept.pop("OPENCODE_PID", None)  # an agent that starts Fleet is not the parent of our processes
+    if extra_config:
+        merged = merged_config(extra_config, _users_config(kept.get(CONFIG_VARIABLE, "")))
+        kept[CONFIG_VARIABLE] = msgspec.json.encode(merged).decode()
+    return kept
+
+
+def _users_config(text: str) -> dict[str, Any]:
+    if not text.strip():
+        return {}
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise StartupError(
+            f"{CONFIG_VARIABLE} is not a JSON object ({error}), so the rehearsal model cannot be added to it. "
+            "Correct it, or start Fleet with --rehearsal never."
+        ) from error
+
+
+def merged_config(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `ours` with `theirs` laid over it, object by object."""
+    merged = dict(ours)
+    for key, value in theirs.items():
+        under = merged.get(key)
+        if isinstance(under, Mapping) and isinstance(value, Mapping):
+            merged[key] = merged_config(cast("Mapping[str, Any]", under), cast("Mapping[str, Any]", value))
+        else:
+            merged[key] = value
+    return merged

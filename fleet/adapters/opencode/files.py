@@ -1,0 +1,86 @@
+"""The files of one instance: `password` (0600) and `opencode.log` in `<data_dir>/instances/<instance_id>` (0700).
+
+The log takes stdout and stderr, so that OpenCode never hangs on a pipe that nobody reads after a crash of Fleet; it is
+also where the port is announced, and the evidence when a start fails. Rule kept here: no secret leaves the log through
+`evidence`.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from fleet.errors import Unavailable
+from fleet.limits import OPENCODE_LOG_HEAD_BYTES, OPENCODE_LOG_TAIL_BYTES
+
+_ANNOUNCEMENT: Final = re.compile(rb"listening on http://[^\s:]+:(\d+)\s")
+_PORT_TAKEN: Final = re.compile(rb"EADDRINUSE|ServeError|Failed to start server|in use")
+
+
+class InstanceFiles:
+    """The directory of one instance; nothing is on disk before `make_password`."""
+
+    def __init__(self, data_dir: Path, instance_id: str) -> None:
+        self._directory = data_dir / "instances" / instance_id
+        self._password = self._directory / "password"
+        self.log = self._directory / "opencode.log"
+
+    def make_password(self) -> str:
+        """Write a fresh password to a file that only its owner can read from its first moment on, and return it."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._password.unlink(missing_ok=True)
+        password = secrets.token_urlsafe(24)
+        descriptor = os.open(self._password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(password)
+        return password
+
+    def password(self) -> str:
+        """Return the password. Raises `Unavailable` opencode_unreachable where there is none (any more)."""
+        try:
+            return self._password.read_text()
+        except OSError as error:
+            raise Unavailable(
+                "opencode_unreachable",
+                f"The password in {self._directory} cannot be read: {error.strerror}.",
+                hint="The instance was stopped; resume the session on a new one.",
+            ) from error
+
+    def forget_password(self) -> None:
+        """Remove the password of a process that is no more."""
+        self._password.unlink(missing_ok=True)
+
+    def open_log(self) -> BinaryIO:
+        """Return an empty log to write to."""
+        return self.log.open("wb")
+
+    def announced_port(self) -> int | None:
+        """Return the port that the log says OpenCode listens on."""
+        found = _ANNOUNCEMENT.search(self._head())
+        return int(found[1]) if found else None
+
+    def tells_of_taken_port(self) -> bool:
+        """Whether the log says that OpenCode could not have its port."""
+        return _PORT_TAKEN.search(self._head()) is not None
+
+    def _head(self) -> bytes:
+        try:
+            with self.log.open("rb") as log:
+                return log.read(OPENCODE_LOG_HEAD_BYTES)
+        except FileNotFoundError:
+            return b""
+
+    def evidence(self, known_secrets: Iterable[str]) -> str:
+        """Return the end of the log, with the password and `known_secrets` blotted out."""
+        try:
+            with self.log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - OPENCODE_LOG_TAIL_BYTES))
+                tail = log.read().decode(errors="replace")
+            hidden = [self._password.read_text(), *known_secrets]
+        except FileNotFoundError:
+            return ""
+        for secret in hidden:
+            tail = tail.replace(secret, "***")
+        return tail.strip()

@@ -1,0 +1,156 @@
+"""Which process is meant, and which processes are ours.
+
+The rules that this module alone keeps: no signal goes to a pid whose identity was not proven at that very moment (a
+pidfd pins the process on Linux), and a process is ours only if it carries the markers in its environment: the instance,
+and the data directory, so that another Fleet's processes are not even seen. All of it blocks for microseconds, but for
+`marked`, which looks at every process of the machine. `process` decides what is signalled and when.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from fleet.ports import FoundProcess, ProcessIdentity
+
+INSTANCE_MARKER: Final = "FLEET_INSTANCE_ID"
+DATA_MARKER: Final = "FLEET_DATA_DIR"
+_CHILD_OF_OPENCODE: Final = "OPENCODE_PID"  # OpenCode puts its pid into the environment of whatever it starts
+
+
+def boot_id() -> str:
+    """Return what tells this boot of the machine from others."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return f"{psutil.boot_time():.0f}"
+
+
+def identify(pid: int) -> ProcessIdentity | None:
+    """Return the identity of the process that has `pid` now; None where none lives (a zombie does not)."""
+    started_at = _started_at(pid)
+    return None if started_at is None else ProcessIdentity(pid, started_at, boot_id())
+
+
+def _started_at(pid: int) -> float | None:
+    if sys.platform != "linux":
+        return _created_at(pid)
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    fields = stat[stat.rindex(b")") + 2 :].split()  # the name before may hold spaces and brackets
+    return None if fields[0] in (b"Z", b"X") else float(fields[19])
+
+
+def _created_at(pid: int) -> float | None:
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
+def is_alive(identity: ProcessIdentity) -> bool:
+    """Whether that very process lives."""
+    return identify(identity.pid) == identity
+
+
+def send(identity: ProcessIdentity, number: signal.Signals, *, group: bool = False) -> bool:
+    """Signal the process, with `group` its whole process group; return False where it is gone.
+
+    A group is signalled only while its proven leader lives: then its number can't have been given away.
+    """
+    try:
+        if group:
+            return is_alive(identity) and _signal_group(identity.pid, number)
+        return _signal_pinned(identity, number)
+    except ProcessLookupError:
+        return False
+
+
+def _signal_group(leader: int, number: signal.Signals) -> bool:
+    if os.getpgid(leader) != leader:
+        os.kill(leader, number)
+    else:
+        os.killpg(leader, number)
+    return True
+
+
+def _signal_pinned(identity: ProcessIdentity, number: signal.Signals) -> bool:
+    pinned = open_pidfd(identity.pid)
+    try:
+        if not is_alive(identity):
+            return False
+        if sys.platform == "linux" and pinned is not None:
+            signal.pidfd_send_signal(pinned, number)
+        else:
+            os.kill(identity.pid, number)
+        return True
+    finally:
+        if pinned is not None:
+            os.close(pinned)
+
+
+def open_pidfd(pid: int) -> int | None:
+    """Return a descriptor that stands for the process, readable once it has exited; None where there is no such thing.
+
+    Raises `ProcessLookupError` where no process has `pid`.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except OSError:
+        return None  # a kernel or a sandbox without pidfds
+
+
+def marked(data_dir: str, instance_id: str | None = None) -> tuple[FoundProcess, ...]:
+    """Return the live processes that carry the markers of `data_dir`, and of `instance_id` where one is named."""
+    return tuple(_found(data_dir, instance_id))
+
+
+def _found(data_dir: str, instance_id: str | None) -> Iterator[FoundProcess]:
+    for process in psutil.process_iter():
+        identity = identify(process.pid)
+        if identity is None or process.pid == os.getpid():
+            continue
+        environment = _environment(process)
+        owner = environment.get(INSTANCE_MARKER)
+        if owner is None or environment.get(DATA_MARKER) != data_dir or instance_id not in (None, owner):
+            continue
+        if is_alive(identity):  # the environment was read of the same process
+            yield FoundProcess(owner, identity, _is_server(process, environment))
+
+
+def _environment(process: psutil.Process) -> Mapping[str, str]:
+    """Return the environment that the process was started with; empty where it may not be read, or is gone."""
+    try:
+        return dict(process.environ())
+    except (psutil.Error, OSError):
+        return {}
+
+
+def _is_server(process: psutil.Process, environment: Mapping[str, str]) -> bool:
+    """Fleet's own start has a session of its own and the arguments of `serve`; a tool's has OpenCode's pid as well."""
+    if environment.get(_CHILD_OF_OPENCODE) is not None:
+        return False
+    try:
+        return os.getsid(process.pid) == process.pid and "serve" in process.cmdline()
+    except (psutil.Error, OSError):
+        return False
+
+
+def memory_bytes(identity: ProcessIdentity) -> int | None:
+    """Return the resident memory of the process, None when it is gone."""
+    try:
+        resident = int(psutil.Process(identity.pid).memory_info().rss)
+    except (psutil.Error, OSError):
+        return None
+    return resident if is_alive(identity) else None

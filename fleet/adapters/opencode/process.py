@@ -1,0 +1,308 @@
+"""The processes: `opencode serve`, started, found again and stopped on this machine.
+
+Rules kept here: OpenCode processes start one at a time until its database is there and of their version, because two
+that create or migrate it at the same moment damage it; a stop climbs a ladder and ends only when no process of the
+instance is left. `environment` says what a process inherits, `files` what it leaves on disk, `identity` proves which
+process is which, `binary` chooses the executable and guards against downgrades, `client` speaks to what is ready.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+from fleet.adapters.opencode import binary
+from fleet.adapters.opencode.client import USERNAME, open_client
+from fleet.adapters.opencode.environment import inherited
+from fleet.adapters.opencode.files import InstanceFiles
+from fleet.adapters.opencode.identity import (
+    DATA_MARKER,
+    INSTANCE_MARKER,
+    boot_id,
+    identify,
+    is_alive,
+    marked,
+    memory_bytes,
+    open_pidfd,
+    send,
+)
+from fleet.errors import Problem, Unavailable
+from fleet.limits import (
+    ENVIRONMENT_SCAN_S,
+    FIRST_START_S,
+    KILL_GRACE_S,
+    PORT_ATTEMPTS_MAX,
+    PORT_SETTLE_S,
+    PROCESS_POLL_S,
+    SPAWN_READY_TIMEOUT_S,
+    TERM_GRACE_S,
+)
+from fleet.ports import Endpoint, Exit, FoundProcess, OpenCode, ProcessIdentity, StopStep
+
+_SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+_SECRET_CHARS_MIN: Final = 8  # a shorter value is a flag or a number, and blotting it out would garble the log
+
+
+class LocalOpenCodeHost:
+    """`fleet.ports.OpenCodeHost` on this machine.
+
+    `executable` is a path, or None for `opencode` on the PATH; `extra_config` is configuration that OpenCode gets below
+    the user's own; `environment` is what it inherits, this process's own by default. Raises `StartupError` where the
+    user's OPENCODE_CONFIG_CONTENT can't be merged.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        executable: str | None = None,
+        extra_config: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._data_dir = data_dir.resolve()
+        self._executable = executable
+        self._environment = inherited(os.environ if environment is None else environment, extra_config or {})
+        self._record = binary.VersionRecord(self._data_dir / "opencode-versions.json")
+        self._known_version: tuple[object, str] | None = None
+        self._children: dict[str, trio.Process] = {}
+        self._first_start = trio.Lock()
+        self._migrated_to: str | None = None
+
+    def _files(self, instance_id: str) -> InstanceFiles:
+        return InstanceFiles(self._data_dir, instance_id)
+
+    # ------------------------------------------------------------------------------------------------------ starting
+
+    async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
+        """Start a process; return when the question of its port is settled.
+
+        That is when it announces the port, ends for another reason than a taken one, or has not said anything for
+        PORT_SETTLE_S; `wait_ready` tells these apart. Raises `Unavailable`: opencode_missing, opencode_not_executable,
+        opencode_downgrade, directory_missing.
+        """
+        executable = binary.resolve_binary(self._executable, self._environment)
+        store = binary.database(self._environment)
+        version = await self._version(executable)
+        self._record.admit(store, version)
+        async with self._first_start:
+            if self._migrated_to != version or not store.exists():
+                started = await self._start(executable, instance_id, directory, FIRST_START_S)
+                if self._files(instance_id).announced_port() is not None:
+                    self._migrated_to = version
+                return started
+        return await self._start(executable, instance_id, directory, PORT_SETTLE_S)
+
+    async def _version(self, executable: Path) -> str:
+        stamp = (executable, _modified_ns(executable))
+        if self._known_version is None or self._known_version[0] != stamp:
+            self._known_version = (stamp, await binary.version(executable, self._environment))
+        return self._known_version[1]
+
+    async def _start(self, executable: Path, instance_id: str, directory: str, patience_s: float) -> ProcessIdentity:
+        attempts = 1
+        process = await self._launch(executable, instance_id, directory)
+        started = _identity_of(process)
+        while await self._lost_its_port(instance_id, process, patience_s) and attempts < PORT_ATTEMPTS_MAX:
+            attempts += 1
+            process = await self._launch(executable, instance_id, directory)
+            started = _identity_of(process)
+        return started
+
+    async def _launch(self, executable: Path, instance_id: str, directory: str) -> trio.Process:
+        files = self._files(instance_id)
+        password = files.make_password()
+        with files.open_log() as log:
+            try:
+                process = await trio.lowlevel.open_process(
+                    [executable, "serve", "--hostname", "127.0.0.1", "--port", str(_free_port())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    cwd=directory,
+                    env=self._child_environment(instance_id, password),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise _cannot_start(executable, directory, error) from error
+        self._children = {key: child for key, child in self._children.items() if child.returncode is None}
+        self._children[instance_id] = process
+        return process
+
+    def _child_environment(self, instance_id: str, password: str) -> dict[str, str]:
+        return {
+            **self._environment,
+            INSTANCE_MARKER: instance_id,
+            DATA_MARKER: str(self._data_dir),
+            "OPENCODE_SERVER_USERNAME": USERNAME,
+            "OPENCODE_SERVER_PASSWORD": password,
+        }
+
+    async def _lost_its_port(self, instance_id: str, process: trio.Process, patience_s: float) -> bool:
+        files = self._files(instance_id)
+        with trio.move_on_after(patience_s):
+            while process.poll() is None and files.announced_port() is None:  # noqa: ASYNC110 - a log wakes nobody
+                await trio.sleep(PROCESS_POLL_S)
+        return process.returncode == 1 and files.tells_of_taken_port()
+
+    async def wait_ready(self, instance_id: str, identity: ProcessIdentity) -> Endpoint:
+        """Wait until it listens and is healthy.
+
+        Raises `Unavailable`: opencode_exited, and opencode_not_ready after SPAWN_READY_TIMEOUT_S.
+        """
+        with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
+            while True:
+                alive = self._lives(instance_id, identity)  # before the log is read: its last words count
+                port = self._files(instance_id).announced_port()
+                if alive and port is not None and (endpoint := await self._healthy(instance_id, port)) is not None:
+                    return endpoint
+                if not alive:
+                    raise self._failed_start("opencode_exited", "exited while starting", instance_id)
+                await trio.sleep(PROCESS_POLL_S)
+        said = f"did not become ready within {SPAWN_READY_TIMEOUT_S:g} s"
+        raise self._failed_start("opencode_not_ready", said, instance_id)
+
+    def _lives(self, instance_id: str, identity: ProcessIdentity) -> bool:
+        child = self._child(instance_id, identity)
+        return is_alive(identity) if child is None else child.poll() is None
+
+    def _child(self, instance_id: str, identity: ProcessIdentity) -> trio.Process | None:
+        child = self._children.get(instance_id)
+        return child if child is not None and child.pid == identity.pid else None
+
+    async def _healthy(self, instance_id: str, port: int) -> Endpoint | None:
+        try:
+            async with self.connect(instance_id, Endpoint(port, version="")) as client:
+                return Endpoint(port, version=await client.health())
+        except Problem:
+            return None
+
+    def _failed_start(self, code: str, what: str, instance_id: str) -> Unavailable:
+        files = self._files(instance_id)
+        secrets = [value for name, value in self._environment.items() if _SECRET_NAME.search(name)]
+        evidence = files.evidence(value for value in secrets if len(value) >= _SECRET_CHARS_MIN)
+        return Unavailable(
+            code,
+            f"OpenCode {what}. The end of its log: {evidence or '(empty)'}",
+            hint=f"Its log is {files.log}. Try `opencode serve` in the same directory by hand.",
+            retry_after_s=5,
+        )
+
+    # --------------------------------------------------------------------------------------------- ending and finding
+
+    async def wait_exit(self, instance_id: str, identity: ProcessIdentity) -> Exit:
+        """Wait for the end of the process; a child of ours is reaped and says how it ended."""
+        if (child := self._child(instance_id, identity)) is None:
+            await _gone(identity)
+            return Exit()
+        code = await child.wait()
+        return Exit(signal=-code) if code < 0 else Exit(code=code)
+
+    async def stop(self, instance_id: str, identity: ProcessIdentity | None) -> tuple[StopStep, ...]:
+        """Stop what is left of the instance; where the identity never got known, its server is found by the marker."""
+        leader = identity or await self._leader(instance_id)
+        steps = [] if leader is None else await self._end(instance_id, leader)
+        if swept := await self._sweep(instance_id):
+            steps.append(StopStep("sweep", swept))
+        self._files(instance_id).forget_password()
+        return tuple(steps)
+
+    async def _leader(self, instance_id: str) -> ProcessIdentity | None:
+        found = await self._marked(instance_id)
+        return next((process.identity for process in found if process.server), None)
+
+    async def _end(self, instance_id: str, leader: ProcessIdentity) -> list[StopStep]:
+        """OpenCode swallows a TERM now and then, so it is asked twice before it is killed."""
+        ladder = (
+            ("term", signal.SIGTERM, TERM_GRACE_S),
+            ("term_again", signal.SIGTERM, TERM_GRACE_S),
+            ("kill", signal.SIGKILL, KILL_GRACE_S),
+        )
+        steps: list[StopStep] = []
+        for name, number, grace_s in ladder:
+            if not send(leader, number, group=True):
+                break
+            steps.append(StopStep(name, (leader.pid,)))
+            with trio.move_on_after(grace_s):
+                await self.wait_exit(instance_id, leader)
+                break
+        return steps
+
+    async def _sweep(self, instance_id: str) -> tuple[int, ...]:
+        """Kill whatever carries the marker, until a look finds nothing: a process may fork while it is looked at."""
+        pids: set[int] = set()
+        while found := await self._marked(instance_id):
+            pids.update(process.identity.pid for process in found if send(process.identity, signal.SIGKILL))
+            await trio.sleep(ENVIRONMENT_SCAN_S)
+        return tuple(sorted(pids))
+
+    async def find(self) -> tuple[FoundProcess, ...]:
+        """Look at every process of the machine, in a thread."""
+        return await self._marked(None)
+
+    async def _marked(self, instance_id: str | None) -> tuple[FoundProcess, ...]:
+        return await trio.to_thread.run_sync(marked, str(self._data_dir), instance_id)
+
+    def memory_bytes(self, identity: ProcessIdentity) -> int | None:
+        """Return the resident memory of the server process, without what its tools started."""
+        return memory_bytes(identity)
+
+    def connect(self, instance_id: str, endpoint: Endpoint) -> AbstractAsyncContextManager[OpenCode]:
+        """Open a client; raises `Unavailable` opencode_unreachable where the instance has no password any more."""
+        return self._connect(instance_id, endpoint)
+
+    @asynccontextmanager
+    async def _connect(self, instance_id: str, endpoint: Endpoint) -> AsyncGenerator[OpenCode]:
+        async with open_client(endpoint, self._files(instance_id).password()) as client:
+            yield client
+
+
+def _identity_of(process: trio.Process) -> ProcessIdentity:
+    """Return the identity of a child; one that has ended already can't be mistaken for a living process."""
+    return identify(process.pid) or ProcessIdentity(process.pid, 0.0, boot_id())
+
+
+def _cannot_start(executable: Path, directory: str, error: OSError) -> Unavailable:
+    if not Path(directory).is_dir():
+        return Unavailable(
+            "directory_missing",
+            f"OpenCode cannot be started in {directory}: it is not a directory any more.",
+            hint="Restore the directory, or create a new session.",
+        )
+    return binary.not_executable(executable, error.strerror or str(error))
+
+
+def _modified_ns(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError as error:
+        raise binary.not_executable(file, error.strerror or str(error)) from error
+
+
+def _free_port() -> int:
+    """Return a port that is free now. OpenCode can't be told to let the kernel choose: for 0 it tries 4096 first."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def _gone(identity: ProcessIdentity) -> None:
+    """Wait until a process that is not our child has ended."""
+    try:
+        pinned = open_pidfd(identity.pid)
+    except ProcessLookupError:
+        return
+    if pinned is None:
+        while is_alive(identity):  # noqa: ASYNC110 - the platform wakes nobody when a stranger's child ends
+            await trio.sleep(PROCESS_POLL_S)
+        return
+    try:
+        if is_alive(identity):
+            await trio.lowlevel.wait_readable(pinned)
+    finally:
+        os.close(pinned)
