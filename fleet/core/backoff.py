@@ -1,0 +1,10 @@
+"""How long to wait before trying again. Pure: the caller supplies the jitter and does the waiting."""
+
+
+def backoff_s(attempt: int, jitter: float, *, first_s: float, max_s: float) -> float:
+    """Return the seconds to wait before `attempt` (from 1): `first_s`, doubled each time, never beyond `max_s`.
+
+    `jitter` in 0..1 spreads callers that failed together: it takes off up to half of the wait.
+    """
+    doublings = min(max(attempt - 1, 0), 63)  # beyond, every wait is capped anyway, and floats would overflow
+    return min(first_s * 2.0**doublings, max_s) * (1.0 - jitter / 2)

@@ -1,0 +1,13 @@
+"""Restart intensity: how many restarts are fair before a supervisor gives up. Pure: actors/supervisor.py has the clock."""
+
+
+def permit_restart(
+    restarts_s: tuple[float, ...], now_s: float, intensity: int, window_s: float
+) -> tuple[float, ...] | None:
+    """Return the restarts that count, the one at `now_s` among them, or None when it is one too many.
+
+    `restarts_s` are the times of the earlier restarts, ascending. At most `intensity` of them are allowed within any
+    `window_s` seconds; older ones are forgotten, so the result never holds more than `intensity`. After OTP's rule.
+    """
+    recent = tuple(at_s for at_s in restarts_s if now_s - at_s < window_s)
+    return (*recent, now_s) if len(recent) < intensity else None
