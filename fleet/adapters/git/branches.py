@@ -1,0 +1,107 @@
+"""Refuses branch names and bases before anything is made from them.
+
+The semantics: `branch` names the branch of the session. Where it does not exist it is created from `base_ref`
+(default: the source's HEAD). Where it exists and no base is given, work on it resumes; with a base it is refused, because
+resetting it would lose commits. Whether it is checked out elsewhere is asked in worktrees.py.
+"""
+
+from fleet.adapters.git.command import attempt, run
+from fleet.adapters.git.repository import commit_of, read_ref
+from fleet.errors import Rejected
+from fleet.limits import BRANCH_BYTES_MAX
+from fleet.ports import Source
+
+
+async def check_name(repository: str, branch: str | None) -> str:
+    """Return the branch name, or raise `Rejected` branch_invalid."""
+    if branch is None or not await _is_name(repository, branch):
+        raise Rejected(
+            "branch_invalid",
+            f"{branch!r} cannot be the name of a branch",
+            field="branch",
+            hint="Use letters, digits, dots, dashes and slashes; don't begin with a dash.",
+        )
+    return branch
+
+
+async def check_place(repository: str, branch: str) -> None:
+    """Raise `Rejected` branch_exists where another branch is in the way: git cannot hold both `a` and `a/b`."""
+    first, _, _ = branch.partition("/")
+    listed = await run(
+        "for-each-ref", "--format=%(refname)", f"refs/heads/{first}", directory=repository, repository=repository
+    )
+    names = (ref.removeprefix("refs/heads/") for ref in listed.splitlines())
+    in_the_way = [name for name in names if branch.startswith(f"{name}/") or name.startswith(f"{branch}/")]
+    if in_the_way:
+        raise Rejected(
+            "branch_exists",
+            f"git cannot hold the branches {in_the_way[0]!r} and {branch!r} at the same time",
+            field="branch",
+            hint="Choose a branch name that is not a path above or below an existing one.",
+        )
+
+
+async def tip(repository: str, branch: str) -> str | None:
+    """Return the commit of a local branch, None where it does not exist."""
+    return await read_ref(repository, f"refs/heads/{branch}")
+
+
+def refuse_existing(branch: str, base_ref: str) -> Rejected:
+    """Return the refusal of a base for a branch that exists."""
+    return Rejected(
+        "branch_exists",
+        f"The branch {branch!r} exists already, so it cannot begin at {base_ref!r}",
+        field="branch",
+        hint="Leave baseRef out to go on working on that branch, or choose another name.",
+    )
+
+
+async def base_commit(source: Source, base_ref: str | None) -> str:
+    """Return the commit that a new branch starts from. Raises `Rejected`: base_ref_unknown, repository_empty."""
+    if base_ref is None:
+        if source.head is None:
+            raise _no_head(source)
+        return source.head
+    commit = await commit_of(source.directory, base_ref) if _is_argument(base_ref) else None
+    if commit is None:
+        raise Rejected(
+            "base_ref_unknown",
+            f"{base_ref!r} does not name a commit in {source.directory!r}",
+            field="baseRef",
+            hint="Name a branch, tag or commit that `git rev-parse` finds there.",
+        )
+    return commit
+
+
+async def check_not_empty(source: Source, repository: str) -> None:
+    """Raise `Rejected` repository_empty for a repository without any commit."""
+    if source.head is None and not await run(
+        "for-each-ref", "--count=1", "--format=%(refname)", directory=repository, repository=repository
+    ):
+        raise _no_head(source)
+
+
+def _no_head(source: Source) -> Rejected:
+    return Rejected(
+        "repository_empty",
+        f"HEAD of {source.directory!r} has no commit yet",
+        field="directory",
+        hint="Commit something first, or name a commit as baseRef.",
+    )
+
+
+async def _is_name(repository: str, branch: str) -> bool:
+    if not _is_argument(branch) or branch.startswith("-") or branch in ("HEAD", "@"):
+        return False
+    if len(branch.encode()) > BRANCH_BYTES_MAX:
+        return False
+    checked = await attempt("check-ref-format", f"refs/heads/{branch}", directory=repository, repository=repository)
+    return checked.code == 0
+
+
+def _is_argument(text: str) -> bool:
+    """Tell whether a process can be given the text: no NUL, encodable, not beyond all measure."""
+    try:
+        return "\0" not in text and 0 < len(text.encode()) <= 4 * BRANCH_BYTES_MAX
+    except UnicodeEncodeError:
+        return False

@@ -1,0 +1,111 @@
+"""Makes and removes clones.
+
+A clone grows in `.making` beside its place and is renamed when it is complete: what stands at the order's directory is
+whole, and `.making` is nobody's. Decisions:
+
+- Objects are hard-linked (`--local`): git never writes to one again, so the copies are independent and take no time. A
+  source that borrows objects is copied in full (`--dissociate`): no alternates, whatever happens to the source.
+- `origin` is the source's own origin where it has one, so that pushes go where its owner expects, else the source. The
+  URL may hold a password: it goes from file to file, never through an argument list.
+- Remote-tracking branches are those of the source until the first fetch. Submodules are not initialised.
+"""
+
+from pathlib import Path
+
+import trio
+
+from fleet.adapters.git import branches
+from fleet.adapters.git.command import attempt, run
+from fleet.adapters.git.files import make_directory, remove_tree
+from fleet.adapters.git.repository import look, read_ref
+from fleet.adapters.git.untouched import dirty, remove_if_blank, require_untouched
+from fleet.adapters.git.worktrees import note_ref
+from fleet.errors import Problem
+from fleet.ports import Source, WorkspaceOrder
+
+
+async def make(source: Source, repository: str, order: WorkspaceOrder, branch: str) -> None:
+    """Make the clone, or finish what a crash left.
+
+    Raises `Rejected`: branch_exists, base_ref_unknown, repository_empty, workspace_dirty; `Problem` git_failed.
+    """
+    if await _is_finished(order.directory):
+        return
+    making = _making(order)
+    await remove_tree(making)
+    await remove_if_blank(order.directory)
+    commit = await _start(source, repository, order, branch)
+    await make_directory(str(Path(order.directory).parent))
+    await run(
+        "clone",
+        *("--quiet", "--no-checkout", "--local", "--dissociate", "--origin", "origin"),
+        *("--", repository, making),
+        directory=str(Path(order.directory).parent),
+    )
+    await _set_origin(repository, making)
+    await run("update-ref", note_ref(order.workspace_id), commit, directory=making)
+    await run("update-ref", f"refs/heads/{branch}", commit, directory=making)
+    await run("symbolic-ref", "HEAD", f"refs/heads/{branch}", directory=making)
+    await run("reset", "--quiet", "--hard", "--no-recurse-submodules", directory=making)
+    await trio.Path(making).rename(order.directory)
+
+
+async def discard(order: WorkspaceOrder) -> None:
+    """Remove an untouched clone. Raises `Rejected` workspace_dirty, `Problem` git_failed."""
+    await remove_tree(_making(order))
+    if not await _is_finished(order.directory):
+        await remove_if_blank(order.directory)
+        return
+    repository = f"{order.directory}/.git"
+    await _require_no_commits(order.directory)
+    await require_untouched(repository, order.directory, await read_ref(repository, note_ref(order.workspace_id)))
+    await remove_tree(order.directory)
+
+
+def _making(order: WorkspaceOrder) -> str:
+    return str(Path(order.directory).parent / ".making")
+
+
+async def _is_finished(directory: str) -> bool:
+    return await trio.Path(directory).is_dir() and (await look(directory)).top == directory
+
+
+async def _start(source: Source, repository: str, order: WorkspaceOrder, branch: str) -> str:
+    existing = await branches.tip(repository, branch)
+    if existing is None:
+        await branches.check_place(repository, branch)
+        return await branches.base_commit(source, order.base_ref)
+    if order.base_ref is not None:
+        raise branches.refuse_existing(branch, order.base_ref)
+    return existing
+
+
+async def _set_origin(repository: str, making: str) -> None:
+    found = await attempt("config", "--get", "remote.origin.url", directory=repository, repository=repository)
+    url = found.line
+    # A relative one points somewhere else, seen from the clone.
+    if found.code != 0 or not url or url.startswith("."):
+        return
+    await run("config", "--unset-all", "remote.origin.url", directory=making)
+    quoted = url.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    await trio.to_thread.run_sync(_append, Path(making, ".git", "config"), f'[remote "origin"]\n\turl = "{quoted}"\n')
+
+
+def _append(path: Path, text: str) -> None:
+    try:
+        path.chmod(0o600)
+        with path.open("a", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+    except OSError as error:
+        raise Problem("git_failed", f"Fleet cannot write {str(path)!r}: {error.strerror}") from None
+
+
+async def _require_no_commits(directory: str) -> None:
+    new = await run(
+        "rev-list",
+        *("--max-count=1", "HEAD", "--branches", "--tags", "--glob=refs/stash"),
+        *("--not", "--remotes", "--glob=refs/fleet/workspaces"),
+        directory=directory,
+    )
+    if new:
+        raise dirty(directory, f"has commits of its own ({new[:12]})")

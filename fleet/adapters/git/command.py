@@ -1,0 +1,164 @@
+"""Runs git: the one place that starts it.
+
+Rules kept here: arguments are a list, never a shell; the environment carries no `GIT_*` of ours and cannot ask a
+person; hooks, file-system monitors and `ext::` transports of a repository do not run; output and time are bounded; when
+we stop waiting, the whole process group is ended. Callers keep values that people chose behind `--` or
+`--end-of-options`.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+import trio
+
+from fleet.errors import Problem, Unavailable
+from fleet.limits import GIT_ERROR_BYTES_MAX, GIT_OUTPUT_BYTES_MAX, GIT_TERM_GRACE_S, GIT_TIMEOUT_S, KILL_GRACE_S
+
+_OPTIONS: Final = (
+    "--no-pager",
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "protocol.ext.allow=never"),
+    *("-c", "gc.auto=0"),  # a background gc would outlive the command that started it
+    *("-c", "maintenance.auto=false"),
+)
+_ENVIRONMENT: Final = {
+    "LC_ALL": "C",  # repository.py and worktrees.py read messages
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_EDITOR": "false",
+    "GIT_ASKPASS": "false",
+    "SSH_ASKPASS": "false",
+}
+_READ_BYTES: Final = 64 * 1024
+
+
+class Output(NamedTuple):
+    """How a git command ended. Paths in `stdout` are decoded as Python decodes file names."""
+
+    command: str
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def line(self) -> str:
+        """`stdout` without the newline that ends it (a path may hold further ones)."""
+        return self.stdout.removesuffix("\n")
+
+    def failed(self) -> Problem:
+        """Return the problem that says what git said."""
+        said = self.stderr.strip() or f"exit code {self.code}"
+        return Problem(
+            "git_failed", f"git {self.command} failed: {said}", hint="Repair what git names, then try again."
+        )
+
+
+async def attempt(
+    command: str,
+    *arguments: str,
+    directory: str,
+    repository: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Output:
+    """Run `git command arguments` in `directory` and return how it ended, whatever the exit code.
+
+    `repository` names the git directory; without it git looks for one from `directory` upwards. Raises `Problem`
+    git_failed on a timeout (`GIT_TIMEOUT_S`) or too much output, `Unavailable` git_failed where git is not installed.
+    """
+    chosen = () if repository is None else (f"--git-dir={repository}",)
+    argv = ["git", "-C", directory, *chosen, *_OPTIONS, command, *arguments]
+    try:
+        process = await trio.lowlevel.open_process(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            env=_clean_environment() | dict(environment or {}),
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        raise Unavailable("git_failed", "git is not installed", hint="Install git 2.31 or newer.") from None
+    try:
+        with trio.fail_after(GIT_TIMEOUT_S):
+            return await _finish(process, command)
+    except trio.TooSlowError:
+        raise Problem(
+            "git_failed", f"git {command} took longer than {GIT_TIMEOUT_S:.0f} s", hint="See what keeps git waiting."
+        ) from None
+    finally:
+        await _end(process)
+
+
+async def run(
+    command: str,
+    *arguments: str,
+    directory: str,
+    repository: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Run git as `attempt` does and return what it printed, without the last newline. Raises `Problem` git_failed."""
+    output = await attempt(command, *arguments, directory=directory, repository=repository, environment=environment)
+    if output.code != 0:
+        raise output.failed()
+    return output.line
+
+
+def _clean_environment() -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return inherited | _ENVIRONMENT
+
+
+async def _finish(process: trio.Process, command: str) -> Output:
+    if process.stdout is None or process.stderr is None:
+        raise TypeError("git was started without pipes")
+    stdout, stderr = bytearray(), bytearray()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_read_end, process.stderr, stderr)
+        whole = await _read_all(process.stdout, stdout)
+        if not whole:
+            _signal_group(process, signal.SIGKILL)
+    code = await process.wait()
+    if not whole:
+        raise Problem("git_failed", f"git {command} printed more than {GIT_OUTPUT_BYTES_MAX} bytes")
+    return Output(command, code, os.fsdecode(bytes(stdout)), stderr.decode(errors="replace"))
+
+
+async def _read_all(stream: trio.abc.ReceiveStream, into: bytearray) -> bool:
+    while chunk := await stream.receive_some(_READ_BYTES):
+        into += chunk
+        if len(into) > GIT_OUTPUT_BYTES_MAX:
+            return False
+    return True
+
+
+async def _read_end(stream: trio.abc.ReceiveStream, into: bytearray) -> None:
+    while chunk := await stream.receive_some(_READ_BYTES):
+        into += chunk
+        del into[:-GIT_ERROR_BYTES_MAX]
+
+
+async def _end(process: trio.Process) -> None:
+    """Leave no process behind: TERM first, so that git takes its lock files along."""
+    with trio.CancelScope(shield=True):
+        if process.returncode is None:
+            _signal_group(process, signal.SIGTERM)
+            with trio.move_on_after(GIT_TERM_GRACE_S):
+                await process.wait()
+            # Also when git itself went: what it started may not have.
+            _signal_group(process, signal.SIGKILL)
+            with trio.move_on_after(KILL_GRACE_S):
+                await process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                await stream.aclose()
+
+
+def _signal_group(process: trio.Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

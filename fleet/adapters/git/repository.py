@@ -1,0 +1,139 @@
+"""Looks at directories and repositories, changing nothing.
+
+`resolve` is the only way from a path that somebody typed to one that Fleet uses. What may be asked of a repository
+(branches, bases) is checked in branches.py.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import trio
+
+from fleet.adapters.git.command import Output, attempt, run
+from fleet.core.paths import is_inside
+from fleet.errors import Rejected
+from fleet.ports import Source
+
+_NO_REPOSITORY = ("not a git repository", "invalid gitfile format", "not a gitdir", "must be run in a work tree")
+_FOREIGN_OWNER = ("dubious ownership", "unsafe repository")
+
+
+async def resolve(directory: str, allowed_roots: Iterable[str]) -> str:
+    """Return the real path of a readable directory inside the allowed roots.
+
+    Raises `Rejected`: directory_missing, not_a_directory, directory_outside_roots, directory_unreadable.
+    """
+    if not Path(directory).is_absolute():
+        raise Rejected(
+            "directory_missing",
+            f"{directory!r} is not an absolute path",
+            field="directory",
+            hint="Give the whole path.",
+        )
+    real = await trio.to_thread.run_sync(_refusing, os.path.realpath, directory)
+    # Before anything else is said about it: what is outside is not described.
+    if not is_inside(real, allowed_roots):
+        raise Rejected(
+            "directory_outside_roots",
+            f"{directory!r} is outside of the allowed roots",
+            field="directory",
+            hint="Choose a directory inside the allowed roots, or add a root to the configuration.",
+        )
+    await trio.to_thread.run_sync(_refusing, _read_directory, real, directory)
+    return real
+
+
+async def look(directory: str) -> Source:
+    """Say what git knows about a real directory.
+
+    A broken `.git` counts as "outside of git". Raises `Rejected` directory_unreadable where git distrusts the owner of
+    the repository, `Problem` git_failed where git fails in another way.
+    """
+    found = await attempt(
+        "rev-parse", "--is-inside-work-tree", "--path-format=absolute", "--git-common-dir", directory=directory
+    )
+    if found.code != 0:
+        return _outside(directory, found)
+    inside, _, repository = found.line.partition("\n")
+    top = await run("rev-parse", "--show-toplevel", directory=directory) if inside == "true" else None
+    head_ref = await attempt("symbolic-ref", "--quiet", "HEAD", directory=directory)
+    return Source(
+        directory=directory,
+        repository=str(await trio.Path(repository).resolve()),
+        top=top,
+        branch=head_ref.line.removeprefix("refs/heads/") or None,
+        head=await commit_of(directory, "HEAD"),
+    )
+
+
+async def why_no_repository(directory: str) -> str:
+    """Return git's words about a directory that it finds no repository in."""
+    return (await attempt("rev-parse", "--git-dir", directory=directory)).stderr.strip()
+
+
+async def commit_of(directory: str, revision: str) -> str | None:
+    """Return the commit that a revision names, seen from `directory`; None where it names none."""
+    found = await attempt(
+        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", directory=directory
+    )
+    return found.line if found.code == 0 else None
+
+
+async def read_ref(repository: str, ref: str) -> str | None:
+    """Return the object that a full ref name points to, None where there is no such ref."""
+    found = await attempt("show-ref", "--verify", "--hash", "--", ref, directory=repository, repository=repository)
+    return found.line if found.code == 0 else None
+
+
+def _outside(directory: str, found: Output) -> Source:
+    if any(words in found.stderr for words in _FOREIGN_OWNER):
+        raise Rejected(
+            "directory_unreadable",
+            f"git refuses the repository at {directory!r}, because it belongs to another user",
+            field="directory",
+            hint=f"If you trust it: git config --global --add safe.directory {directory}",
+        )
+    if not any(words in found.stderr for words in _NO_REPOSITORY):
+        raise found.failed()
+    return Source(directory=directory, repository=None, top=None, branch=None, head=None)
+
+
+def _refusing(action: Callable[[str], str], path: str, named: str | None = None) -> str:
+    """Do `action`; what the system refuses becomes a refusal of the directory as it was named."""
+    named = path if named is None else named
+    try:
+        result = action(path)
+        result.encode()  # strictly: the path goes into the log
+    except UnicodeEncodeError:
+        raise Rejected(
+            "directory_unreadable", f"The path of {named!r} is not UTF-8", field="directory", hint="Rename it."
+        ) from None
+    except ValueError:
+        raise Rejected("directory_missing", f"{named!r} is not a path", field="directory") from None
+    except NotADirectoryError:
+        raise Rejected(
+            "not_a_directory", f"{named!r} is not a directory", field="directory", hint="Name a directory."
+        ) from None
+    except PermissionError:
+        raise Rejected(
+            "directory_unreadable",
+            f"Fleet may not read {named!r}",
+            field="directory",
+            hint="Give Fleet's user the right to read and enter it.",
+        ) from None
+    except OSError as error:
+        why = "is a circle of symlinks" if error.errno == errno.ELOOP else "does not exist"
+        raise Rejected(
+            "directory_missing", f"{named!r} {why}", field="directory", hint="Check the spelling, or create it."
+        ) from None
+    return result
+
+
+def _read_directory(path: str) -> str:
+    with os.scandir(path) as entries:
+        for entry in entries:
+            entry.stat(follow_symlinks=False)
+            break
+    return path

@@ -1,0 +1,71 @@
+"""Proof that nobody has worked in a checkout (law 9): without it nothing is removed.
+
+Untouched means: every file in it is one that the checkout of its commit wrote. Ignored files count as work, too.
+"""
+
+import os
+import tempfile
+
+import trio
+
+from fleet.adapters.git.command import attempt, run
+from fleet.adapters.git.files import exists, remove_tree
+from fleet.errors import Rejected
+from fleet.limits import DIRTY_PATHS_SHOWN_MAX
+
+
+async def require_untouched(repository: str, directory: str, commit: str | None, *, torn: bool = False) -> None:
+    """Raise `Rejected` workspace_dirty where `directory` holds anything that the checkout of `commit` did not write.
+
+    Missing files are fine: a checkout that was cut off. `torn`: the checkout is known to have been cut off, so a file
+    that differs is one that it was writing. Without a commit every file counts.
+    """
+    found = await _changed(repository, directory, commit, torn) if commit else await _names(directory)
+    if found:
+        raise dirty(directory, f"holds {_shown(found)}")
+
+
+async def remove_if_blank(directory: str) -> None:
+    """Remove a directory without a file in it. Raises `Rejected` workspace_dirty where there is one."""
+    if await exists(directory):
+        await require_untouched("", directory, None)
+        await remove_tree(directory)
+
+
+def dirty(directory: str, what: str) -> Rejected:
+    """Return the refusal to remove a directory that somebody worked in."""
+    return Rejected(
+        "workspace_dirty",
+        f"{directory!r} {what}, which Fleet's checkout did not put there",
+        hint="Save what you need from it, remove the directory, then try again.",
+    )
+
+
+async def _changed(repository: str, directory: str, commit: str, torn: bool) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="fleet-index-") as scratch:
+        # An index of our own: the checkout's may be missing, locked or torn.
+        environment = {"GIT_INDEX_FILE": f"{scratch}/index", "GIT_WORK_TREE": directory}
+
+        async def git(command: str, *arguments: str) -> str:
+            return await run(command, *arguments, directory=directory, repository=repository, environment=environment)
+
+        await git("read-tree", commit)
+        await attempt(
+            "update-index", "-q", "--refresh", directory=directory, repository=repository, environment=environment
+        )
+        untracked = (await git("ls-files", "--others", "-z")).split("\0")
+        kept = "D" if not torn else "DMT"
+        fields = (await git("diff-files", "--name-status", "-z")).split("\0")
+        changed = [name for status, name in zip(fields[::2], fields[1::2], strict=False) if status[:1] not in kept]
+        return changed + [name for name in untracked if name]
+
+
+async def _names(directory: str) -> list[str]:
+    names = await trio.to_thread.run_sync(os.listdir, directory)
+    return sorted(name for name in names if name != ".git")
+
+
+def _shown(names: list[str]) -> str:
+    rest = len(names) - DIRTY_PATHS_SHOWN_MAX
+    shown = ", ".join(repr(name) for name in names[:DIRTY_PATHS_SHOWN_MAX])
+    return f"{shown} and {rest} more" if rest > 0 else shown

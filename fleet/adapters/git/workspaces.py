@@ -1,0 +1,180 @@
+"""The `Workspaces` port: existing directories, worktrees and clones below one root.
+
+Rules kept here: Fleet makes and removes only at `<root>/<workspace id>/<repository name>`; sources lie inside the
+allowed roots (Fleet's own root counts as one: a session may start from another's workspace); one worktree change at a
+time per repository. `WorkspaceOrder.directory` is the root of the checkout; `PreparedWorkspace.directory` is where the
+agent works: the same subdirectory that the source is in its repository, if the checkout has it.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+
+import trio
+
+from fleet.adapters.git import branches, clones, worktrees
+from fleet.adapters.git.files import make_directory, remove_if_empty
+from fleet.adapters.git.locks import Locks
+from fleet.adapters.git.repository import look, resolve, why_no_repository
+from fleet.adapters.git.untouched import remove_if_blank
+from fleet.core.paths import directory_name, is_inside, slug
+from fleet.errors import Rejected
+from fleet.ports import PreparedWorkspace, Source, Strategy, WorkspaceOrder
+
+
+class GitWorkspaces:
+    """Workspaces on this machine's disk.
+
+    `root` is made when it is first needed. Symlinks in the roots are resolved here, once.
+    """
+
+    def __init__(self, root: Path, allowed_roots: Iterable[Path]) -> None:
+        self._root = os.path.realpath(root)
+        self._allowed_roots = (*(os.path.realpath(allowed) for allowed in allowed_roots), self._root)
+        self._locks = Locks()
+
+    async def inspect(self, directory: str) -> Source:
+        """Resolve symlinks, check the allowed roots and say what is there (see the port)."""
+        return await look(await resolve(directory, self._allowed_roots))
+
+    def plan(
+        self, workspace_id: str, strategy: Strategy, source: Source, branch: str | None, title: str
+    ) -> tuple[str, str | None]:
+        """Return (directory, branch). For `existing` a branch that was asked for comes back, and `check` refuses it."""
+        if strategy == "existing":
+            return source.directory, branch
+        top = PurePath(source.top or source.repository or source.directory)
+        # The git directory of a bare repository, or of one that is named by its `.git`.
+        named = top.parent.name if top.name == ".git" else top.name.removesuffix(".git")
+        own_branch = f"fleet/{slug(title)}-{workspace_id.replace('-', '')[-8:]}"
+        return f"{self._root}/{workspace_id}/{directory_name(named)}", branch or own_branch
+
+    async def check(self, order: WorkspaceOrder) -> None:
+        """Refuse what `prepare` would refuse (see the port); also `inspect`'s refusals of the source."""
+        source = await self.inspect(order.source_directory)
+        if order.strategy == "existing":
+            _refuse_branch_of_existing(order)
+            return
+        self._require_own_place(order)
+        repository = await self._repository(source)
+        branch = await branches.check_name(repository, order.branch)
+        await branches.check_not_empty(source, repository)
+        if await branches.tip(repository, branch) is None:
+            await branches.base_commit(source, order.base_ref)
+            await branches.check_place(repository, branch)
+        elif order.base_ref is not None:
+            await branches.base_commit(source, order.base_ref)
+            raise branches.refuse_existing(branch, order.base_ref)
+        if order.strategy == "worktree":
+            await worktrees.check_not_checked_out(repository, branch, order.directory)
+
+    async def prepare(self, order: WorkspaceOrder) -> PreparedWorkspace:
+        """Make the workspace, or finish one that a crash left half-made.
+
+        Raises what `check` raises, workspace_dirty where somebody put files in the way, `Problem` git_failed.
+        """
+        source = await self.inspect(order.source_directory)
+        if order.strategy == "existing":
+            _refuse_branch_of_existing(order)
+            return _prepared(source, source.directory)
+        self._require_own_place(order)
+        repository = await self._repository(source)
+        branch = await branches.check_name(repository, order.branch)
+        await make_directory(self._root)
+        async with self._locks.hold(repository if order.strategy == "worktree" else order.directory):
+            if order.strategy == "worktree":
+                await worktrees.make(source, repository, order, branch)
+            else:
+                await clones.make(source, repository, order, branch)
+        directory = await trio.to_thread.run_sync(_same_subdirectory, source, order.directory)
+        return _prepared(await look(order.directory), directory)
+
+    async def discard(self, order: WorkspaceOrder) -> None:
+        """Remove what `prepare` left behind. Nothing to do for `existing`, or where nothing was made.
+
+        A branch goes with it if Fleet created it and nothing was committed. Raises `Rejected` workspace_dirty where
+        somebody has worked in it, `Problem` git_failed.
+        """
+        if order.strategy == "existing":
+            return
+        self._require_own_place(order)
+        repository = await self._repository_of_worktree(order) if order.strategy == "worktree" else None
+        async with self._locks.hold(repository or order.directory):
+            if order.strategy == "clone":
+                await clones.discard(order)
+            elif repository is not None and order.branch is not None:
+                await worktrees.discard(repository, order, order.branch)
+            else:
+                await remove_if_blank(order.directory)
+        await remove_if_empty(str(Path(order.directory).parent))
+
+    async def strays(self, known: frozenset[str]) -> tuple[str, ...]:
+        """Return the directories below the root that belong to no id in `known`."""
+        try:
+            entries = await trio.to_thread.run_sync(os.listdir, self._root)
+        except FileNotFoundError:
+            return ()
+        return tuple(f"{self._root}/{name}" for name in sorted(entries) if name not in known)
+
+    async def _repository(self, source: Source) -> str:
+        if source.repository is None:
+            raise Rejected(
+                "not_a_repository",
+                f"{source.directory!r} is not in a git repository: {await why_no_repository(source.directory)}",
+                field="isolationStrategy",
+                hint="Use the strategy `existing`, or run `git init` and commit first.",
+            )
+        # A `.git` file, or the search upwards, may lead anywhere.
+        if not is_inside(source.repository, self._allowed_roots):
+            raise Rejected(
+                "directory_outside_roots",
+                f"The repository of {source.directory!r} is outside of the allowed roots",
+                field="directory",
+                hint="Use the strategy `existing`, or allow the repository's directory.",
+            )
+        return source.repository
+
+    async def _repository_of_worktree(self, order: WorkspaceOrder) -> str | None:
+        """Find the repository from the source or, where that is gone, from the worktree itself."""
+        for directory in (order.source_directory, order.directory):
+            try:
+                source = await self.inspect(directory)
+            except Rejected:
+                continue
+            if source.repository is not None and (directory != order.directory or source.top == directory):
+                return source.repository
+        return None
+
+    def _require_own_place(self, order: WorkspaceOrder) -> None:
+        parent = f"{self._root}/{order.workspace_id}"
+        path = PurePath(order.directory)
+        own = str(path.parent) == parent and ".." not in path.parts and PurePath(order.workspace_id).name
+        if own != order.workspace_id or os.path.realpath(parent) != parent or Path(order.directory).is_symlink():
+            raise Rejected(
+                "directory_outside_roots",
+                f"{order.directory!r} is not where Fleet keeps workspace {order.workspace_id!r}",
+                hint=f"Workspaces are kept below {self._root!r}; was the data directory moved?",
+            )
+
+
+def _refuse_branch_of_existing(order: WorkspaceOrder) -> None:
+    if order.branch is None and order.base_ref is None:
+        return
+    raise Rejected(
+        "branch_invalid",
+        "The strategy `existing` uses a directory as it is, so no branch can be chosen",
+        field="baseRef" if order.branch is None else "branch",
+        hint="Leave branch and baseRef out, or use the strategy `worktree` or `clone`.",
+    )
+
+
+def _prepared(checkout: Source, directory: str) -> PreparedWorkspace:
+    return PreparedWorkspace(directory, checkout.repository, checkout.branch, checkout.head)
+
+
+def _same_subdirectory(source: Source, checkout: str) -> str:
+    if source.top is None:
+        return checkout
+    same = os.path.realpath(Path(checkout, PurePath(source.directory).relative_to(source.top)))
+    # In another commit it may be missing, or a symlink to anywhere.
+    return same if is_inside(same, (checkout,)) and Path(same).is_dir() else checkout

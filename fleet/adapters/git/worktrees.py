@@ -1,0 +1,163 @@
+"""Makes and removes git worktrees.
+
+A worktree is made in this order, and a crash at any point leaves a state that the next call knows: the base is noted
+as `refs/fleet/workspaces/<workspace id>`, the branch is created there, `git worktree add` checks it out. The note says
+that the branch is ours and where it began. git locks a worktree with the reason "initializing" while it makes it, so that
+a torn one can be told from one that an agent has worked in. The caller holds the repository's lock (workspaces.py).
+"""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import trio
+
+from fleet.adapters.git import branches
+from fleet.adapters.git.command import attempt, run
+from fleet.adapters.git.files import exists, make_directory, remove_tree
+from fleet.adapters.git.repository import look, read_ref
+from fleet.adapters.git.untouched import dirty, require_untouched
+from fleet.errors import Rejected
+from fleet.ports import Source, WorkspaceOrder
+
+_TORN: Final = "initializing"
+
+
+class Registration(NamedTuple):
+    """A worktree as its repository lists it. `locked` is the reason, None when it is not locked."""
+
+    path: str
+    head: str | None
+    branch: str | None
+    locked: str | None
+
+    @property
+    def torn(self) -> bool:
+        """Whether `git worktree add` never came to its end."""
+        return self.locked == _TORN
+
+
+def note_ref(workspace_id: str) -> str:
+    """Return the ref that remembers where a workspace's own branch began."""
+    return f"refs/fleet/workspaces/{workspace_id}"
+
+
+async def registrations(repository: str) -> tuple[Registration, ...]:
+    """Return the worktrees of a repository, the main one included."""
+    listed = await run("worktree", "list", "--porcelain", directory=repository, repository=repository)
+    return tuple(_parse(block) for block in listed.split("\n\n") if block.strip())
+
+
+async def check_not_checked_out(repository: str, branch: str, directory: str) -> None:
+    """Raise `Rejected` branch_checked_out where another worktree than `directory` has the branch."""
+    for registration in await registrations(repository):
+        if registration.branch == branch and registration.path != directory:
+            raise Rejected(
+                "branch_checked_out",
+                f"The branch {branch!r} is checked out at {registration.path!r}",
+                field="branch",
+                hint="Choose another branch, or work in that directory with the strategy `existing`.",
+                extra={"checkedOutAt": registration.path},
+            )
+
+
+async def make(source: Source, repository: str, order: WorkspaceOrder, branch: str) -> None:
+    """Make the worktree, or finish what a crash left.
+
+    Raises `Rejected`: branch_exists, branch_checked_out, base_ref_unknown, repository_empty, workspace_dirty; `Problem`
+    git_failed.
+    """
+    registration = await _registration(repository, order.directory)
+    if registration is not None and await _is_finished(repository, registration):
+        return
+    await _clear(repository, order, branch, registration)
+    await check_not_checked_out(repository, branch, order.directory)
+    await _ensure_branch(source, repository, order, branch)
+    await make_directory(str(Path(order.directory).parent))
+    await run("worktree", "add", "--", order.directory, branch, directory=repository, repository=repository)
+
+
+async def discard(repository: str, order: WorkspaceOrder, branch: str) -> None:
+    """Remove an untouched worktree, and its branch where it is ours and still where it began.
+
+    Raises `Rejected` workspace_dirty, `Problem` git_failed.
+    """
+    registration = await _registration(repository, order.directory)
+    if registration is not None and await _is_finished(repository, registration):
+        await _require_nothing_staged(order.directory)
+    await _clear(repository, order, branch, registration)
+    note = note_ref(order.workspace_id)
+    begun = await read_ref(repository, note)
+    if begun is None:
+        return
+    if all(other.branch != branch for other in await registrations(repository)):
+        # Compares and deletes: a branch that moved stays.
+        await attempt("update-ref", "-d", f"refs/heads/{branch}", begun, directory=repository, repository=repository)
+    await run("update-ref", "-d", note, begun, directory=repository, repository=repository)
+
+
+async def _clear(repository: str, order: WorkspaceOrder, branch: str, registration: Registration | None) -> None:
+    """Take away whatever stands at the order's directory, if it is untouched. Never by force."""
+    commit = await branches.tip(repository, branch) or await read_ref(repository, note_ref(order.workspace_id))
+    torn = registration is not None and registration.torn
+    if registration is not None and not torn and registration.branch != branch and registration.head != commit:
+        raise dirty(order.directory, "is at another commit")
+    if await exists(order.directory):
+        await require_untouched(repository, order.directory, commit, torn=torn)
+        await remove_tree(order.directory)
+    if registration is None:
+        return
+    await make_directory(str(Path(order.directory).parent))  # git resolves the path that it is to forget
+    if torn:
+        await run("worktree", "unlock", "--", order.directory, directory=repository, repository=repository)
+    await run("worktree", "remove", "--", order.directory, directory=repository, repository=repository)
+
+
+async def _ensure_branch(source: Source, repository: str, order: WorkspaceOrder, branch: str) -> None:
+    note = note_ref(order.workspace_id)
+    begun, existing = await read_ref(repository, note), await branches.tip(repository, branch)
+    if existing is not None:
+        if order.base_ref is not None and existing != begun:
+            raise branches.refuse_existing(branch, order.base_ref)
+        return
+    await branches.check_place(repository, branch)
+    if begun is None:
+        begun = await branches.base_commit(source, order.base_ref)
+        await _create_ref(repository, note, begun)
+    await _create_ref(repository, f"refs/heads/{branch}", begun)
+
+
+async def _create_ref(repository: str, ref: str, commit: str) -> None:
+    # The empty old value: only if it does not exist.
+    await run("update-ref", ref, commit, "", directory=repository, repository=repository)
+
+
+async def _registration(repository: str, directory: str) -> Registration | None:
+    listed = await registrations(repository)
+    return next((registration for registration in listed if registration.path == directory), None)
+
+
+async def _is_finished(repository: str, registration: Registration) -> bool:
+    if registration.torn or not await trio.Path(registration.path).is_dir():
+        return False
+    seen = await look(registration.path)
+    if seen.top != registration.path or seen.repository != repository:
+        return False
+    own = Path(await run("rev-parse", "--absolute-git-dir", directory=registration.path))
+    return await trio.Path(own / "index").exists() and not await trio.Path(own / "index.lock").exists()
+
+
+async def _require_nothing_staged(directory: str) -> None:
+    staged = await attempt("diff-index", "--cached", "--quiet", "HEAD", "--", directory=directory)
+    if staged.code != 0:
+        raise dirty(directory, "has staged changes")
+
+
+def _parse(block: str) -> Registration:
+    fields = dict(line.partition(" ")[::2] for line in block.strip("\n").split("\n"))
+    branch = fields.get("branch")
+    return Registration(
+        path=fields["worktree"],
+        head=fields.get("HEAD"),
+        branch=None if branch is None else branch.removeprefix("refs/heads/"),
+        locked=fields.get("locked"),
+    )
