@@ -104,3 +104,8 @@ REHEARSAL_WRITE_BYTES_MAX: Final = 64 * KIB  # unpaced pieces are joined into wr
 REHEARSAL_COUNTED_CALLS_MAX: Final = (
     1024  # calls whose `error … times n` is still being counted; the oldest is forgotten
 )
+
+# Views
+VIEW_MAP_BYTES: Final = 64 * 1024 * MIB  # address space of the disposable views, not disk
+VIEW_SAVE_INTERVAL_S: Final = 2.0  # rows are written behind; what a crash leaves out is replayed at the next start
+TRANSCRIPTS_CACHED: Final = 64  # sessions whose folded transcript stays in memory

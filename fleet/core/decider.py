@@ -22,6 +22,7 @@ class Decider(NamedTuple, Generic[Command, State, Event, Effect]):
     - `evolve(state, event)`: the state after the event. Total: a recorded event is never refused.
     - `react(state, event)`: the effects that the event orders, given the state after it.
     - `pending(state)`: the effects that are ordered and not yet answered; run again after a crash.
+    - `revision`: raised when `evolve` makes something else of the same events: stored states are folded anew then.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Decider(NamedTuple, Generic[Command, State, Event, Effect]):
     evolve: Callable[[State, Event], State]
     react: Callable[[State, Event], tuple[Effect, ...]]
     pending: Callable[[State], tuple[Effect, ...]]
+    revision: int = 1
 
 
 def fold(decider: Decider[Command, State, Event, Effect], state: State, events: tuple[Event, ...]) -> State:

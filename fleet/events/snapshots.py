@@ -1,0 +1,18 @@
+"""When a stored state can still be read: by its fingerprint.
+
+A snapshot or a view's row is a state in MessagePack. It is disposable: where the fingerprint differs from today's it is
+ignored, and the events are folded again.
+"""
+
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from fleet.core.decider import Decider
+
+
+def fingerprint(decider: Decider[Any, Any, Any, Any], state_type: type[Any]) -> str:
+    """Return what changes with the structure of the state, or with the decider's `revision`."""
+    structure = msgspec.json.encode(msgspec.json.schema(state_type), order="deterministic")
+    return f"{decider.kind}.{decider.revision}.{blake2b(structure, digest_size=8).hexdigest()}"

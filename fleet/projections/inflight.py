@@ -1,0 +1,131 @@
+"""What is being written right now, and the signals that paint it (law 5).
+
+A signal (a text delta, a tool's output so far) is never logged and may be lost; the finished part that is logged
+supersedes it. Each is encoded once for all readers. A reader that falls behind loses its waiting signals and is told to
+take a fresh snapshot instead, which holds every open part with its text so far.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from fleet.core.session import messages as m
+from fleet.events.envelope import Recorded
+from fleet.limits import SIGNAL_BUFFER_MAX
+from fleet.ports import Part, PartDelta
+
+
+class OpenPart(msgspec.Struct, frozen=True, rename="camel"):
+    """A part that is not finished: its text so far, or OpenCode's JSON where it is not a text."""
+
+    message_id: str
+    part_id: str
+    type: str
+    text: str | None = None
+    body: msgspec.Raw | None = None
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """A frame for live readers: `body` is its JSON, encoded once."""
+
+    session_id: str
+    type: Literal["delta", "part", "status"]
+    body: bytes
+
+
+class Reader:
+    """One live reader's signals."""
+
+    def __init__(self, session_id: str | None, wake: Callable[[], None]) -> None:
+        self.session_id = session_id
+        self.lagging = False
+        self._wake = wake
+        self._waiting: deque[Signal] = deque()
+
+    def push(self, signal: Signal) -> None:
+        """Take a signal, or fall behind."""
+        if len(self._waiting) >= SIGNAL_BUFFER_MAX:
+            self._waiting.clear()
+            self.lagging = True
+        self._waiting.append(signal)
+        self._wake()
+
+    def take(self) -> list[Signal]:
+        """Return what waits. Where `lagging` is set, send a snapshot first and clear it."""
+        taken = list(self._waiting)
+        self._waiting.clear()
+        return taken
+
+
+class InFlight:
+    """The open parts of each session, and the live readers."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, dict[str, OpenPart]] = {}
+        self._readers: dict[Reader, None] = {}
+
+    def snapshot(self, session_id: str | None) -> dict[str, list[OpenPart]]:
+        """Return the open parts by session: of one, or of all."""
+        if session_id is not None:
+            return {session_id: list(self._open.get(session_id, {}).values())}
+        return {each: list(parts.values()) for each, parts in self._open.items() if parts}
+
+    @contextmanager
+    def read(self, session_id: str | None, wake: Callable[[], None]) -> Iterator[Reader]:
+        """Receive signals of one session, or of all; `wake()` is called when one comes."""
+        reader = Reader(session_id, wake)
+        self._readers[reader] = None
+        try:
+            yield reader
+        finally:
+            del self._readers[reader]
+
+    def readers(self) -> int:
+        """Return how many live readers there are."""
+        return len(self._readers)
+
+    # ------------------------------------------------------------------------------------- what OpenCode's events tell
+
+    def part(self, session_id: str, part: Part) -> None:
+        """A part has begun or grown."""
+        body = None if part.text is not None else msgspec.Raw(part.raw)
+        parts = self._open.setdefault(session_id, {})
+        parts[part.id] = OpenPart(part.message_id, part.id, part.type, part.text, body)
+        self._publish(session_id, "part", {"part": msgspec.Raw(part.raw)})
+
+    def delta(self, session_id: str, delta: PartDelta) -> None:
+        """Text was appended to a part."""
+        known = self._open.get(session_id, {}).get(delta.part_id)
+        if known is not None and delta.field == "text":
+            self._open[session_id][delta.part_id] = replace(known, text=(known.text or "") + delta.delta)
+        self._publish(
+            session_id,
+            "delta",
+            {"messageId": delta.message_id, "partId": delta.part_id, "field": delta.field, "delta": delta.delta},
+        )
+
+    def status(self, session_id: str, status: str, attempt: int, message: str) -> None:
+        """OpenCode's own status of the turn has changed: busy, retry, idle."""
+        self._publish(session_id, "status", {"status": status, "attempt": attempt, "message": message})
+
+    def on_commit(self, commit: Sequence[Recorded]) -> None:
+        """What is logged is not in flight any more; a `Listener` of the log."""
+        for recorded in commit:
+            event = recorded.event
+            session_id = recorded.stream.partition("-")[2]
+            if isinstance(event, m.PartRecorded):
+                self._open.get(session_id, {}).pop(event.part_id, None)
+            elif isinstance(event, m.TurnEnded | m.TurnFailed | m.SessionDisconnected | m.SessionStopped):
+                self._open.pop(session_id, None)
+
+    def _publish(self, session_id: str, kind: Literal["delta", "part", "status"], fields: dict[str, object]) -> None:
+        concerned = [r for r in self._readers if r.session_id is None or r.session_id == session_id]
+        if concerned:
+            body = msgspec.json.encode({"type": kind, "sessionId": session_id, **fields})
+            signal = Signal(session_id, kind, body)
+            for reader in concerned:
+                reader.push(signal)

@@ -1,0 +1,101 @@
+"""Keeps the views up to date: loads their rows, replays what came since, then folds each commit as it happens.
+
+The rows are written behind, every few seconds and at the end; what was not written is replayed at the next start.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+import structlog
+import trio
+
+from fleet.events.envelope import Recorded
+from fleet.events.log import Log
+from fleet.events.snapshots import fingerprint
+from fleet.limits import FEED_PAGE_EVENTS, VIEW_SAVE_INTERVAL_S
+from fleet.projections.states import States
+from fleet.projections.store import Store, StoreFailed
+from fleet.projections.views import Views
+
+_logger = structlog.get_logger(__name__)
+
+Write = Callable[[Callable[[], None]], Awaitable[None]]
+
+
+class _Kept:
+    """One view, its place in the store, and the rows that have to be written."""
+
+    def __init__(self, view: States[Any]) -> None:
+        self.view = view
+        self.fingerprint = fingerprint(view.decider, view.state_type)
+        self.decoder = msgspec.msgpack.Decoder(view.state_type)
+        self.checkpoint = 0
+        self.dirty: set[str] = set()
+
+    def load(self, store: Store) -> None:
+        self.checkpoint, rows = store.load(self.view.name, self.fingerprint)
+        for key, row in rows:
+            self.view.put(key, self.decoder.decode(row))
+
+    def rows(self) -> dict[str, bytes]:
+        encode = msgspec.msgpack.encode
+        return {key: encode(self.view.get(key)) for key in self.dirty}
+
+
+class Runner:
+    """Feeds the views from the log. `write` runs a write of the store off the event loop."""
+
+    def __init__(self, log: Log, store: Store, views: Views, write: Write = trio.to_thread.run_sync) -> None:
+        self._log = log
+        self._store = store
+        self._write = write
+        self._kept: list[_Kept] = [_Kept(view) for view in views]
+        self.position = 0
+        self._saved = 0
+
+    def open(self) -> None:
+        """Load the rows, replay the rest, and follow the log from now on."""
+        for kept in self._kept:
+            kept.load(self._store)
+            if kept.checkpoint > self._log.head():
+                _logger.warning("view_ahead_of_log", view=kept.view.name, checkpoint=kept.checkpoint)
+                kept.view.clear()
+                kept.checkpoint = 0
+        self.position = self._saved = min(kept.checkpoint for kept in self._kept)
+        while page := self._log.read_all(self.position, FEED_PAGE_EVENTS):
+            self._on_commit(page)
+        self._log.listen(self._on_commit)
+
+    async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write the rows behind until `stopping`, and once more then. Fits a `ChildSpec`."""
+        task_status.started()
+        while not stopping.is_set():
+            with trio.move_on_after(VIEW_SAVE_INTERVAL_S):
+                await stopping.wait()
+            await self.save()
+
+    async def save(self) -> None:
+        """Write what has changed."""
+        if self.position == self._saved:
+            return
+        position = self.position
+        for kept in self._kept:
+            rows, kept.dirty = kept.rows(), set()
+            try:
+                await self._write(partial(self._store.save, kept.view.name, kept.fingerprint, position, rows))
+            except StoreFailed as error:
+                kept.dirty |= rows.keys()
+                _logger.warning("view_not_saved", view=kept.view.name, error=str(error))
+                return
+        self._saved = position
+
+    def _on_commit(self, commit: Sequence[Recorded]) -> None:
+        for kept in self._kept:
+            # After a rebuild of one view the others see events again that their rows already hold.
+            new = (
+                commit if commit[0].position > kept.checkpoint else [e for e in commit if e.position > kept.checkpoint]
+            )
+            kept.dirty |= kept.view.apply(new)
+        self.position = commit[-1].position

@@ -1,0 +1,101 @@
+"""Where views keep their rows between runs: an LMDB environment of its own, which may be deleted at any time.
+
+A row is an encoded state. Each view has a checkpoint (the log position that its rows stand at) and a fingerprint; rows
+of another fingerprint are dropped. Rows and checkpoint are written in one transaction, so they always fit together.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import lmdb
+
+from fleet.errors import StartupError
+from fleet.limits import VIEW_MAP_BYTES
+
+_CHECKPOINTS = b"checkpoints"
+
+
+class StoreFailed(Exception):  # noqa: N818 - what happened
+    """The rows could not be written; nothing is lost, because the log has everything."""
+
+
+class Store(Protocol):
+    """Rows and checkpoint of each view."""
+
+    def load(self, view: str, fingerprint: str) -> tuple[int, Iterator[tuple[str, bytes]]]:
+        """Return the checkpoint and the rows; (0, nothing) where there are none of this fingerprint."""
+        ...
+
+    def save(self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes]) -> None:
+        """Put `rows` and move the checkpoint, as a whole. Raises `StoreFailed` (a full disk) and changes nothing."""
+        ...
+
+
+class LmdbStore:
+    """The store on disk."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._env = lmdb.open(str(path), map_size=VIEW_MAP_BYTES, max_dbs=16, subdir=True)
+        except lmdb.Error as error:
+            raise StartupError(
+                f"cannot open the views in {path}: {error}. They hold nothing that is not in the log: delete the "
+                "directory and start again"
+            ) from error
+        self._checkpoints = self._env.open_db(_CHECKPOINTS)
+
+    def close(self) -> None:
+        """Close the environment."""
+        self._env.close()
+
+    def load(self, view: str, fingerprint: str) -> tuple[int, Iterator[tuple[str, bytes]]]:
+        """Return the checkpoint and the rows; (0, nothing) where there are none of this fingerprint."""
+        with self._env.begin(db=self._checkpoints) as txn:
+            known = bytes(txn.get(view.encode()) or b"")
+        position, _, written_by = known.partition(b" ")
+        if written_by.decode() != fingerprint:
+            return 0, iter(())
+        return int(position), self._rows(view)
+
+    def _rows(self, view: str) -> Iterator[tuple[str, bytes]]:
+        table = self._env.open_db(view.encode())
+        with self._env.begin(db=table) as txn:
+            for key, row in txn.cursor():
+                yield bytes(key).decode(), bytes(row)
+
+    def save(self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes]) -> None:
+        """Put `rows` and move the checkpoint, as a whole. Rows of another fingerprint are dropped first."""
+        try:
+            self._save(view, fingerprint, checkpoint, rows)
+        except lmdb.Error as error:
+            raise StoreFailed(str(error)) from error
+
+    def _save(self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes]) -> None:
+        table = self._env.open_db(view.encode())
+        with self._env.begin(write=True) as txn:
+            known = bytes(txn.get(view.encode(), db=self._checkpoints) or b"")
+            if known.partition(b" ")[2].decode() != fingerprint:
+                txn.drop(table, delete=False)
+            for key, row in rows.items():
+                txn.put(key.encode(), row, db=table)
+            txn.put(view.encode(), f"{checkpoint} {fingerprint}".encode(), db=self._checkpoints)
+
+
+class MemoryStore:
+    """The store in memory, for tests: like the one on disk it outlives the runner."""
+
+    def __init__(self) -> None:
+        self._views: dict[str, tuple[str, int, dict[str, bytes]]] = {}
+
+    def load(self, view: str, fingerprint: str) -> tuple[int, Iterator[tuple[str, bytes]]]:
+        """Return the checkpoint and the rows; (0, nothing) where there are none of this fingerprint."""
+        written_by, checkpoint, rows = self._views.get(view, ("", 0, {}))
+        return (checkpoint, iter(rows.items())) if written_by == fingerprint else (0, iter(()))
+
+    def save(self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes]) -> None:
+        """Put `rows` and move the checkpoint, as a whole. Rows of another fingerprint are dropped first."""
+        written_by, _, known = self._views.get(view, ("", 0, {}))
+        kept = known if written_by == fingerprint else {}
+        self._views[view] = (fingerprint, checkpoint, {**kept, **rows})

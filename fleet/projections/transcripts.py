@@ -1,0 +1,101 @@
+"""The transcript of a session: its messages with their parts, as OpenCode last had them.
+
+Folded from the session's stream when somebody asks, and kept for the sessions that were asked for last. Bodies are
+OpenCode's own JSON and are passed on unparsed.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import msgspec
+
+from fleet.core.session.messages import MessageRecorded, PartRecorded
+from fleet.events.envelope import Recorded
+from fleet.events.log import Log
+from fleet.limits import TRANSCRIPTS_CACHED
+
+
+class MessageView(msgspec.Struct):
+    """A message as the API shows it."""
+
+    info: msgspec.Raw
+    parts: list[msgspec.Raw]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A stretch of a transcript, oldest first, and the ids to go on from; None where it ends."""
+
+    messages: list[MessageView]
+    before: str | None
+    after: str | None
+    total: int
+
+
+class _Folded:
+    def __init__(self) -> None:
+        self.position = 0
+        self.infos: dict[str, msgspec.Raw] = {}
+        self.parts: dict[str, dict[str, msgspec.Raw]] = {}
+
+    def apply(self, events: Sequence[Recorded]) -> None:
+        for recorded in events:
+            event = recorded.event
+            if isinstance(event, MessageRecorded):
+                self.infos[event.message_id] = event.body
+            elif isinstance(event, PartRecorded):
+                self.parts.setdefault(event.message_id, {})[event.part_id] = event.body
+            self.position = recorded.position
+
+    def message(self, message_id: str) -> MessageView:
+        # OpenCode's ids ascend with time, within one message in all of its versions.
+        parts = self.parts.get(message_id, {})
+        return MessageView(self.infos[message_id], [parts[part_id] for part_id in sorted(parts)])
+
+
+class Transcripts:
+    """Transcripts by session."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._cache: OrderedDict[str, _Folded] = OrderedDict()
+
+    def page(self, stream: str, limit: int, before: str | None, after: str | None, at: int | None) -> Page:
+        """Return the newest `limit` messages, or those next to the message id `before` or `after`.
+
+        `at` is a log position: the transcript as it was then. Raises KeyError for an unknown message id.
+        """
+        folded = self._folded(stream) if at is None else self._folded_at(stream, at)
+        ids = list(folded.infos)
+        if before is not None:
+            end = _index(ids, before)
+            start = max(0, end - limit)
+        elif after is not None:
+            start = _index(ids, after) + 1
+            end = min(len(ids), start + limit)
+        else:
+            start, end = max(0, len(ids) - limit), len(ids)
+        return Page(
+            [folded.message(message_id) for message_id in ids[start:end]],
+            ids[start] if start > 0 and start < end else None,
+            ids[end - 1] if start < end < len(ids) else None,
+            len(ids),
+        )
+
+    def _folded(self, stream: str) -> _Folded:
+        folded = self._cache.pop(stream, None) or _Folded()
+        self._cache[stream] = folded
+        while len(self._cache) > TRANSCRIPTS_CACHED:
+            self._cache.popitem(last=False)
+        folded.apply(self._log.read_stream(stream, folded.position))
+        return folded
+
+    def _folded_at(self, stream: str, at: int) -> _Folded:
+        folded = _Folded()
+        folded.apply([recorded for recorded in self._log.read_stream(stream) if recorded.position <= at])
+        return folded
+
+
+def _index(ids: list[str], message_id: str) -> int:
+    if message_id not in ids:
+        raise KeyError(message_id)
+    return ids.index(message_id)

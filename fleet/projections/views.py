@@ -1,0 +1,94 @@
+"""The views of Fleet: sessions, instances and workspaces, with the indexes that their readers need."""
+
+from typing import NamedTuple
+
+from fleet.core.instance import machine as instance
+from fleet.core.instance import state as instance_state
+from fleet.core.session import machine as session
+from fleet.core.session import state as session_state
+from fleet.core.workspace import machine as workspace
+from fleet.projections.states import States
+
+
+class Sessions(States[session_state.State]):
+    """Sessions, found by Fleet's id or by OpenCode's."""
+
+    def __init__(self) -> None:
+        super().__init__(session.SESSION, session_state.State)
+        self._by_opencode: dict[str, str] = {}
+
+    def find(self, any_id: str) -> session_state.State | None:
+        """Return the session with this Fleet id or OpenCode id."""
+        return self.get(self._by_opencode.get(any_id, any_id))
+
+    def put(self, aggregate_id: str, state: session_state.State) -> None:
+        """Keep the index as well."""
+        super().put(aggregate_id, state)
+        self._by_opencode[state.opencode_id] = aggregate_id
+
+    def clear(self) -> None:
+        """Forget the index as well."""
+        super().clear()
+        self._by_opencode.clear()
+
+
+class Instances(States[instance_state.State]):
+    """Instances; few are alive at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(instance.INSTANCE, instance_state.State)
+        self._alive: dict[str, instance_state.State] = {}
+
+    def alive(self, key: str | None = None) -> list[instance_state.State]:
+        """Return those that sessions can still be attached to, oldest first; with `key` the ones that share it."""
+        return [state for state in self._alive.values() if key is None or state.key == key]
+
+    def put(self, aggregate_id: str, state: instance_state.State) -> None:
+        """Keep the index as well."""
+        super().put(aggregate_id, state)
+        if state.phase in instance_state.OVER:
+            self._alive.pop(aggregate_id, None)
+        else:
+            self._alive[aggregate_id] = state
+
+    def clear(self) -> None:
+        """Forget the index as well."""
+        super().clear()
+        self._alive.clear()
+
+
+class Workspaces(States[workspace.State]):
+    """Workspaces; the one of an `existing` directory is found by it, because sessions share it."""
+
+    def __init__(self) -> None:
+        super().__init__(workspace.WORKSPACE, workspace.State)
+        self._existing: dict[str, str] = {}
+
+    def existing(self, directory: str) -> workspace.State | None:
+        """Return the workspace that is this directory as it stands, if a session has used it before."""
+        workspace_id = self._existing.get(directory)
+        return None if workspace_id is None else self.get(workspace_id)
+
+    def put(self, aggregate_id: str, state: workspace.State) -> None:
+        """Keep the index as well."""
+        super().put(aggregate_id, state)
+        if state.order is not None and state.order.strategy == "existing":
+            self._existing[state.order.directory] = aggregate_id
+
+    def clear(self) -> None:
+        """Forget the index as well."""
+        super().clear()
+        self._existing.clear()
+
+
+class Views(NamedTuple):
+    """All of them."""
+
+    sessions: Sessions
+    instances: Instances
+    workspaces: Workspaces
+
+
+def make_views() -> Views:
+    """Return empty views."""
+    return Views(Sessions(), Instances(), Workspaces())
