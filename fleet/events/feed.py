@@ -4,7 +4,7 @@ Keeps: the log is read in bounded pages with a checkpoint after each, commits ar
 concern, and a slow reader costs no more than its buffer. Which event comes when is the law of core/subscription.py.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -64,17 +64,17 @@ class FeedReader:
 
     async def __anext__(self) -> list[Recorded]:
         await trio.lowlevel.checkpoint()
-        while self._machine.needs_page:
-            batch = self._read_page()
-            if batch or self._machine.caught_up:
-                return batch
-            await trio.lowlevel.checkpoint()
-        while not (batch := self._machine.take()):
+        while True:
             if self._machine.needs_page:
-                return await self.__anext__()
-            self._wake = trio.Event()
-            await self._wake.wait()
-        return batch
+                batch = self._read_page()
+                if batch or self._machine.caught_up:
+                    return batch
+                await trio.lowlevel.checkpoint()
+            elif batch := self._machine.take():
+                return batch
+            else:
+                self._wake = trio.Event()
+                await self._wake.wait()
 
     def _read_page(self) -> list[Recorded]:
         only, after = self._only, self._machine.cursor
@@ -106,23 +106,24 @@ class Feed:
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._readers: set[FeedReader] = set()
-        self._by_stream: dict[str, set[FeedReader]] = {}
+        # Dicts as ordered sets: a simulation wakes readers in the same order every time.
+        self._readers: dict[FeedReader, None] = {}
+        self._by_stream: dict[str, dict[FeedReader, None]] = {}
         log.listen(self._on_commit)
 
     @asynccontextmanager
     async def subscribe(
         self, *, after: int, stream: Filter = None, buffer: int = FEED_BUFFER_EVENTS_MAX
-    ) -> AsyncIterator[FeedReader]:
+    ) -> AsyncGenerator[FeedReader, None]:
         """Follow the log beyond position `after`; `stream` narrows it down; `buffer` is in events.
 
         Nothing is missed from here on, however late the first batch is asked for.
         """
         reader = FeedReader(self._log, after, stream, buffer)
         if isinstance(stream, str):
-            self._by_stream.setdefault(stream, set()).add(reader)
+            self._by_stream.setdefault(stream, {})[reader] = None
         else:
-            self._readers.add(reader)
+            self._readers[reader] = None
         try:
             yield reader
         finally:
@@ -135,10 +136,10 @@ class Feed:
 
     def _forget(self, reader: FeedReader, stream: Filter) -> None:
         if not isinstance(stream, str):
-            self._readers.discard(reader)
+            del self._readers[reader]
             return
         group = self._by_stream[stream]
-        group.discard(reader)
+        del group[reader]
         if not group:
             del self._by_stream[stream]
 

@@ -31,6 +31,7 @@ from fleet.limits import DISK_FREE_BYTES_MIN, REPLAY_PAGE_EVENTS, SNAPSHOTS_WAIT
 from fleet.ports import Clock
 
 _FULL: Final = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_IO_ERROR: Final = os.strerror(errno.EIO)
 
 
 class LmdbLog:
@@ -224,6 +225,11 @@ class LmdbLog:
         if free_bytes < DISK_FREE_BYTES_MIN + size_bytes:
             raise _disk_full(f"{free_bytes} bytes are free, Fleet keeps {DISK_FREE_BYTES_MIN} in reserve")
 
+    def _is_full(self, error: lmdb.Error) -> bool:
+        # LMDB calls a write that went half-way an I/O error: the space left tells which it was.
+        text = str(error)
+        return text.endswith(_FULL) or (text.endswith(_IO_ERROR) and self._free_bytes() < DISK_FREE_BYTES_MIN)
+
     async def _make_durable(self, batch: Batch) -> None:
         snapshots = dict(self._snapshots)
         while True:
@@ -233,7 +239,7 @@ class LmdbLog:
             except lmdb.MapFullError:
                 self._store.grow()
             except lmdb.Error as error:
-                if not str(error).endswith(_FULL):
+                if not self._is_full(error):
                     raise
                 raise _disk_full(str(error)) from error
             else:

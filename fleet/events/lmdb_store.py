@@ -49,14 +49,18 @@ class LmdbStore:
             self._environment = lmdb.open(
                 str(file), subdir=False, lock=False, max_dbs=8, map_size=self._map_bytes, mode=0o600
             )
-        except lmdb.Error as error:
+        except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError) as error:
             raise _unreadable(file, str(error)) from error
+        except lmdb.Error as error:
+            raise StartupError(
+                f"{file} cannot be opened ({error}): make it readable and writable for this user."
+            ) from error
         try:
             if existed:
                 self._pad()
                 self._check_format()
             self._open_tables()
-            self._read = self._environment.begin()
+            self._read: lmdb.Transaction[bytes] = self._environment.begin()
         except lmdb.Error as error:
             self._environment.close()
             self.unpad()

@@ -63,7 +63,7 @@ class EventRegistry:
         self._entries[name] = _Entry(cls, schema, upcasters)
         self._names[cls] = (name, schema)
 
-    def encode(self, event: Any) -> Encoded:
+    def encode(self, event: object) -> Encoded:
         """Return the event as type, schema and payload. Raises TypeError for an instance of an unregistered class."""
         named = self._names.get(type(event))
         if named is None:

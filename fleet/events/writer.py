@@ -94,7 +94,7 @@ class Writer:
                 if not self._stopping:
                     await self._wake.wait()
         finally:
-            self._refusal = ("stopping", _STOPPING)
+            self._refusal = self._refusal or ("stopping", _STOPPING)
             await self._drain()
 
     def stop(self) -> None:

@@ -1,0 +1,249 @@
+"""What every `Log` does. tests/events/test_log_contract.py runs this class against each implementation."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import strategies as st
+
+import fleet.events.batch
+from fleet.errors import Rejected
+from fleet.events.envelope import Cause, Recorded, Snapshot
+from fleet.events.log import Log, VersionConflict
+from fleet.events.verify import Verifiable, verify
+from tests.events.samples import Counted, Opened
+
+CAUSE = Cause("local", "command-1", "request-1")
+
+Openings = Callable[[], AbstractAsyncContextManager[Any]]
+"""Opens one and the same log again and again, one at a time; each has its writer running."""
+
+
+def positions(events: Sequence[Recorded]) -> list[int]:
+    return [event.position for event in events]
+
+
+APPENDS = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4)), max_size=40)
+"""Appends of so many events to one of four streams."""
+
+
+async def check_interleaving(opening: Openings, appends: list[tuple[int, int]], tasks: int) -> None:
+    """Law: any interleaving of appends yields gapless positions and gapless versions per stream.
+
+    hypothesis wants one class per test function, so each implementation's test calls this.
+    """
+
+    async def appender(log: Log, own: list[tuple[int, int]]) -> None:
+        for stream, count in own:
+            async with locks[stream]:
+                version = log.stream_version(str(stream))
+                await log.append(str(stream), version, [Counted(n) for n in range(count)], CAUSE)
+
+    heard: list[Recorded] = []
+    locks = [trio.Lock() for _ in range(4)]
+    total = sum(count for _, count in appends)
+    async with opening() as log:
+        log.listen(heard.extend)
+        async with trio.open_nursery() as nursery:
+            for n in range(tasks):
+                nursery.start_soon(appender, log, appends[n::tasks])
+        assert log.head() == total
+        assert positions(log.read_all()) == positions(heard) == list(range(1, total + 1))
+        for stream in range(4):
+            events = log.read_stream(str(stream))
+            assert [event.version for event in events] == list(range(1, len(events) + 1))
+            assert events == [event for event in heard if event.stream == str(stream)]
+        report = verify(log)
+        assert (report.events, report.first_break) == (total, None)
+
+
+class LogContract:
+    """Subclasses give the fixture `opening`."""
+
+    @pytest.fixture
+    def opening(self) -> Openings:
+        raise NotImplementedError
+
+    async def test_an_empty_log_is_empty(self, opening: Openings) -> None:
+        async with opening() as log:
+            assert log.head() == 0
+            assert log.stream_version("a") == 0
+            assert log.read_all() == log.read_stream("a") == list(log.replay("a")) == []
+            assert log.find_command("x") is None
+            assert log.load_snapshot("a") is None
+
+    async def test_what_is_appended_is_read_back_whole(self, opening: Openings) -> None:
+        async with opening() as log:
+            await log.append("a", 0, [Opened("é"), Counted(2)], CAUSE, command_id="c")
+            [first, second] = log.read_all()
+        assert (first.position, first.stream, first.version) == (1, "a", 1)
+        assert (second.position, second.stream, second.version) == (2, "a", 2)
+        assert (first.event, second.event) == (Opened("é"), Counted(2))
+        assert (first.type, first.schema, second.schema) == ("sample.opened", 1, 2)
+        assert first.payload == '{"title":"é"}'.encode()
+        assert (first.cause, first.command_id) == (CAUSE, "c")
+        assert first.recorded_at_ms > 0
+
+    async def test_append_says_what_it_reached(self, opening: Openings) -> None:
+        async with opening() as log:
+            await log.append("a", 0, [Counted(1), Counted(2)], CAUSE)
+            appended = await log.append("b", 0, [Counted(3)], CAUSE)
+            assert (appended.position, appended.version, appended.repeated) == (3, 1, False)
+            assert (log.head(), log.stream_version("a"), log.stream_version("b")) == (3, 2, 1)
+
+    async def test_streams_whose_names_begin_alike_stay_apart(self, opening: Openings) -> None:
+        async with opening() as log:
+            for name in ("a", "ab", "a-", "a\x01", "ÿ"):
+                await log.append(name, 0, [Opened(name)], CAUSE)
+            for name in ("a", "ab", "a-", "a\x01", "ÿ"):
+                assert [event.event for event in log.read_stream(name)] == [Opened(name)]
+                assert log.stream_version(name) == 1
+
+    async def test_reads_go_beyond_a_position_up_to_a_limit(self, opening: Openings) -> None:
+        async with opening() as log:
+            for n in range(6):
+                await log.append("ab"[n % 2], n // 2, [Counted(n)], CAUSE)
+            assert positions(log.read_all(2, 3)) == [3, 4, 5]
+            assert positions(log.read_all(5)) == [6]
+            assert positions(log.read_all(6)) == positions(log.read_all(99)) == []
+            assert positions(log.read_stream("b")) == [2, 4, 6]
+            assert positions(log.read_stream("b", 2)) == positions(log.read_stream("b", 3)) == [4, 6]
+            assert positions(log.read_stream("b", 0, 2)) == [2, 4]
+            assert positions(log.read_stream("b", 6)) == []
+            assert list(log.replay("b", 2)) == [(2, 4, Counted(3)), (3, 6, Counted(5))]
+
+    async def test_replay_yields_every_page(self, opening: Openings) -> None:
+        async with opening() as log:
+            await log.append("a", 0, [Counted(n) for n in range(2500)], CAUSE)
+            assert list(log.replay("a")) == [(n + 1, n + 1, Counted(n)) for n in range(2500)]
+
+    async def test_another_version_is_a_conflict(self, opening: Openings) -> None:
+        async with opening() as log:
+            await log.append("a", 0, [Counted(1)], CAUSE)
+            for wrong in (0, 2):
+                with pytest.raises(VersionConflict) as conflict:
+                    await log.append("a", wrong, [Counted(2)], CAUSE)
+                assert (conflict.value.expected, conflict.value.actual) == (wrong, 1)
+            assert log.head() == 1
+
+    async def test_of_two_that_expect_the_same_version_one_wins(self, opening: Openings) -> None:
+        outcomes: list[str] = []
+
+        async def contend(log: Log) -> None:
+            try:
+                await log.append("a", 0, [Counted(1)], CAUSE)
+                outcomes.append("won")
+            except VersionConflict:
+                outcomes.append("lost")
+
+        async with opening() as log, trio.open_nursery() as nursery:
+            nursery.start_soon(contend, log)
+            nursery.start_soon(contend, log)
+        assert sorted(outcomes) == ["lost", "won"]
+
+    async def test_a_command_is_appended_once_and_for_all(self, opening: Openings) -> None:
+        async with opening() as log:
+            first = await log.append("a", 0, [Counted(1), Counted(2)], CAUSE, command_id="c", command_digest=b"d")
+            await log.append("a", 2, [Counted(3)], CAUSE)
+            again = await log.append("a", 3, [Counted(1)], CAUSE, command_id="c", command_digest=b"d")
+            assert (again.position, again.version, again.repeated) == (first.position, first.version, True)
+        async with opening() as log:
+            again = await log.append("a", 3, [Counted(1)], CAUSE, command_id="c", command_digest=b"d")
+            assert again.repeated
+            found = log.find_command("c")
+            assert found is not None
+            assert (found.stream, found.position, found.version, found.digest) == ("a", 2, 2, b"d")
+            with pytest.raises(Rejected) as conflict:
+                await log.append("a", 3, [Counted(9)], CAUSE, command_id="c", command_digest=b"other")
+            assert conflict.value.code == "idempotency_conflict"
+            assert log.head() == 3
+
+    async def test_the_same_command_from_two_tasks_at_once_is_appended_once(self, opening: Openings) -> None:
+        repeated: list[bool] = []
+
+        async def append(log: Log) -> None:
+            repeated.append((await log.append("a", 0, [Counted(1)], CAUSE, command_id="c" * 900)).repeated)
+
+        async with opening() as log:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(append, log)
+                nursery.start_soon(append, log)
+            assert sorted(repeated) == [False, True]
+            assert log.head() == 1
+
+    async def test_what_is_too_large_is_rejected(self, opening: Openings, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(fleet.events.batch, "EVENT_BYTES_MAX", 1000)
+        async with opening() as log:
+            with pytest.raises(Rejected) as rejected:
+                await log.append("a", 0, [Counted(1), Opened("x" * 1000)], CAUSE)
+            assert rejected.value.code == "event_too_large"
+            assert log.head() == 0
+            await log.append("a", 0, [Opened("x" * 900)], CAUSE)
+
+    async def test_senseless_appends_are_bugs(self, opening: Openings) -> None:
+        async with opening() as log:
+            for name in ("", "a\0b", "x" * 257):
+                with pytest.raises(ValueError, match="stream name"):
+                    await log.append(name, 0, [Counted(1)], CAUSE)
+            with pytest.raises(ValueError, match="without events"):
+                await log.append("a", 0, [], CAUSE)
+
+    async def test_listeners_hear_of_a_commit_before_its_appender_goes_on(self, opening: Openings) -> None:
+        heard: list[tuple[str, int, int]] = []
+        async with opening() as log:
+            for name in ("first", "second"):
+                log.listen(lambda events, name=name: heard.extend((name, e.position, log.head()) for e in events))
+            await log.append("a", 0, [Counted(1)], CAUSE)
+            assert heard == [("first", 1, 1), ("second", 1, 1)]
+            await log.append("a", 1, [Counted(2), Opened("b")], CAUSE)
+        assert heard[2:] == [("first", 2, 3), ("first", 3, 3), ("second", 2, 3), ("second", 3, 3)]
+
+    async def test_listeners_get_what_readers_get(self, opening: Openings) -> None:
+        heard: list[Recorded] = []
+        async with opening() as log:
+            log.listen(heard.extend)
+            await log.append("a", 0, [Counted(1), Opened("b")], CAUSE, command_id="c")
+            assert heard == log.read_all()
+
+    async def test_a_snapshot_is_there_at_once_and_after_the_next_commit_for_good(self, opening: Openings) -> None:
+        async with opening() as log:
+            await log.append("a", 0, [Counted(1)], CAUSE)
+            log.save_snapshot("a", Snapshot(0, 0, "1", b"old"))
+            log.save_snapshot("a", Snapshot(1, 1, "1", b"state"))
+            assert log.load_snapshot("a") == Snapshot(1, 1, "1", b"state")
+            await log.append("b", 0, [Counted(1)], CAUSE)
+        async with opening() as log:
+            assert log.load_snapshot("a") == Snapshot(1, 1, "1", b"state")
+            assert log.load_snapshot("b") is None
+
+    async def test_an_opened_log_goes_on_where_it_was(self, opening: Openings) -> None:
+        for n in range(3):
+            async with opening() as log:
+                assert (log.head(), log.stream_version("a")) == (n, n)
+                await log.append("a", n, [Counted(n)], CAUSE)
+                assert positions(log.read_all()) == list(range(1, n + 2))
+                assert verify(log).first_break is None
+
+    async def test_a_cancelled_append_goes_through_or_not_but_as_a_whole(self, opening: Openings) -> None:
+        async with opening() as log:
+            for n in range(20):
+                version = log.stream_version("a")
+                with trio.CancelScope() as scope:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(log.append, "a", version, [Counted(n), Counted(n)], CAUSE)
+                        for _ in range(n % 4):
+                            await trio.lowlevel.checkpoint()
+                        scope.cancel()
+            await log.append("end", 0, [Counted(0)], CAUSE)
+            assert log.stream_version("a") % 2 == 0
+            assert log.head() == log.stream_version("a") + 1
+            assert verify(log).first_break is None
+
+    async def test_the_log_can_be_verified(self, opening: Openings) -> None:
+        async with opening() as log:
+            verifiable: Verifiable = log
+            await log.append("a", 0, [Counted(n) for n in range(1500)], CAUSE)
+            report = verify(verifiable)
+            assert (report.events, report.streams, report.first_break) == (1500, 1, None)

@@ -1,0 +1,125 @@
+"""The law of subscriptions: each event beyond the cursor once and in order, whatever comes when."""
+
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.core.subscription import Phase, Subscription
+
+
+class Event(NamedTuple):
+    position: int
+
+
+def events(after: int, through: int) -> list[Event]:
+    return [Event(position) for position in range(after + 1, through + 1)]
+
+
+def test_it_is_live_where_nothing_is_left_to_read() -> None:
+    assert Subscription[Event](0, 0, 10).caught_up
+    assert Subscription[Event](5, 5, 10).phase is Phase.LIVE
+    assert Subscription[Event](9, 5, 10).phase is Phase.LIVE
+
+
+def test_it_catches_up_and_then_lives_from_pushes() -> None:
+    machine: Subscription[Event] = Subscription(2, 6, 10)
+    assert (machine.phase, machine.caught_up) == (Phase.CATCHING_UP, False)
+    assert machine.page(4, events(2, 4)) == events(2, 4)
+    assert machine.phase is Phase.CATCHING_UP
+    assert machine.page(6, events(4, 6)) == events(4, 6)
+    assert machine.caught_up
+    machine.push(6, 8, events(6, 8))
+    assert (machine.caught_up, machine.cursor, machine.waiting) == (False, 6, 2)
+    assert machine.take() == events(6, 8)
+    assert (machine.caught_up, machine.cursor) == (True, 8)
+
+
+def test_a_push_while_catching_up_must_be_read_from_the_log_too() -> None:
+    machine: Subscription[Event] = Subscription(0, 2, 10)
+    machine.push(2, 3, events(2, 3))
+    assert machine.page(2, events(0, 2)) == events(0, 2)
+    assert machine.phase is Phase.CATCHING_UP
+    assert machine.page(3, events(2, 3)) == events(2, 3)
+    assert machine.phase is Phase.LIVE
+
+
+def test_past_expected_and_future_pushes() -> None:
+    machine: Subscription[Event] = Subscription(0, 0, 10)
+    machine.push(0, 3, events(0, 3))
+    machine.push(0, 2, events(0, 2))
+    machine.push(1, 4, events(1, 4))
+    assert machine.take() == events(0, 4)
+    machine.push(5, 6, events(5, 6))
+    assert (machine.phase, machine.take(), machine.cursor) == (Phase.SATURATED, [], 4)
+    assert machine.page(6, events(4, 6)) == events(4, 6)
+    assert machine.phase is Phase.LIVE
+
+
+def test_a_full_buffer_is_forgotten_and_read_from_the_log() -> None:
+    machine: Subscription[Event] = Subscription(0, 0, 3)
+    machine.push(0, 3, events(0, 3))
+    assert machine.phase is Phase.LIVE
+    machine.push(3, 4, events(3, 4))
+    assert (machine.phase, machine.waiting, machine.take(), machine.cursor) == (Phase.SATURATED, 0, [], 0)
+    assert machine.page(2, events(0, 2)) == events(0, 2)
+    assert machine.phase is Phase.CATCHING_UP
+
+
+def test_what_does_not_concern_it_moves_its_cursor() -> None:
+    machine: Subscription[Event] = Subscription(0, 0, 3)
+    machine.push(0, 5, [])
+    machine.skip(7)
+    machine.push(7, 8, events(7, 8))
+    assert (machine.take(), machine.cursor) == (events(7, 8), 8)
+
+
+def test_a_page_for_a_live_subscription_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="live subscription"):
+        Subscription[Event](0, 0, 3).page(0, [])
+
+
+Step = tuple[str, int]
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["commit", "lost", "again", "read", "page_late", "take"]), st.integers(1, 5))
+)
+
+
+@given(STEPS, st.integers(0, 12), st.integers(0, 8), st.integers(1, 6), st.sampled_from([1, 2, 3]))
+def test_nothing_is_missed_or_repeated(steps: list[Step], after: int, head: int, buffer_max: int, every: int) -> None:
+    """A log grows by commits, whose pushes come, get lost or come again, while pages are read and applied late."""
+
+    def concerned(low: int, high: int) -> list[Event]:
+        return [event for event in events(low, high) if event.position % every == 0]
+
+    machine: Subscription[Event] = Subscription(after, head, buffer_max)
+    got: list[Event] = []
+
+    def push(low: int, high: int) -> None:
+        machine.push(low, high, concerned(low, high))
+        assert machine.waiting <= buffer_max
+
+    for step, count in steps:
+        if step in ("commit", "lost"):
+            head += count
+            if step == "commit":
+                push(head - count, head)
+        elif step == "again":
+            push(max(0, head - 2 * count), max(0, head - count))
+        elif step == "take":
+            got += machine.take()
+        elif machine.needs_page:
+            low, high = machine.cursor, max(machine.cursor, min(head, machine.cursor + count))
+            if step == "page_late":
+                head += 1
+                push(head - 1, head)
+            got += machine.page(high, concerned(low, high))
+        assert machine.cursor >= after
+        assert got == concerned(after, machine.cursor)
+    head += 1
+    push(head - 1, head)
+    while not machine.caught_up:
+        got += machine.page(head, concerned(machine.cursor, max(machine.cursor, head))) if machine.needs_page else []
+        got += machine.take()
+    assert got == concerned(after, head)

@@ -1,0 +1,50 @@
+"""Events of the tests, as plain as events can be, and how a test opens a log for them."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+
+from fleet.events.lmdb_log import LmdbLog
+from fleet.events.registry import EventRegistry
+from tests.fakes.clock import FakeClock
+
+
+class Opened(msgspec.Struct, frozen=True):
+    title: str
+
+
+class Counted(msgspec.Struct, frozen=True):
+    amount: int
+    note: str = ""
+
+
+def sample_registry() -> EventRegistry:
+    registry = EventRegistry()
+    registry.register(Opened, "sample.opened")
+    registry.register(Counted, "sample.counted", schema=2, upcasters={1: _count_to_amount})
+    return registry
+
+
+def _count_to_amount(fields: dict[str, Any]) -> dict[str, Any]:
+    fields["amount"] = fields.pop("count")
+    return fields
+
+
+def lmdb_log(path: Path, free_bytes: Callable[[], int] | None = None) -> LmdbLog:
+    return LmdbLog.open(path, sample_registry(), FakeClock(), free_bytes=free_bytes)
+
+
+@asynccontextmanager
+async def open_lmdb(path: Path, free_bytes: Callable[[], int] | None = None) -> AsyncGenerator[LmdbLog, None]:
+    """Open the log with its writer; stop in order."""
+    with lmdb_log(path, free_bytes) as log:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(log.run)
+            try:
+                yield log
+            finally:
+                log.stop()

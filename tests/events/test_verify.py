@@ -1,0 +1,82 @@
+"""Whatever is changed in a log, verification finds it."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from fleet.events import codec
+from fleet.events.envelope import Cause
+from fleet.events.memory_log import MemoryDisk, MemoryLog
+from fleet.events.verify import Break, verify
+from tests.events.samples import Counted, sample_registry
+from tests.fakes.clock import FakeClock
+
+
+async def written() -> tuple[MemoryDisk, MemoryLog]:
+    disk = MemoryDisk()
+    log = MemoryLog(disk, sample_registry(), FakeClock())
+    for n in range(4):
+        await log.append("ab"[n % 2], n // 2, [Counted(n)], Cause("local"))
+    return disk, log
+
+
+def remade(record: bytes, salt: bytes | None = None, payload: bytes | None = None, **changes: object) -> bytes:
+    """A record changed by somebody who keeps it well-formed."""
+    old = codec.decode(record)
+    header = msgspec.structs.replace(old.header, **changes)
+    return codec.encode(header, salt or old.salt, payload or old.payload)[0]
+
+
+CHANGES: list[tuple[Callable[[bytes], bytes], int, str]] = [
+    (lambda record: remade(record, payload=b'{"amount":100}'), 2, "payload"),
+    (lambda record: remade(record, salt=bytes(16)), 2, "payload"),
+    (lambda record: remade(record, actor="somebody"), 3, "record before"),
+    (lambda record: remade(record, recorded_at_ms=0), 3, "record before"),
+    (lambda record: remade(record, position=7), 2, "position 7"),
+    (lambda record: remade(record, version=2), 2, "should be at version 1"),
+    (lambda record: remade(record, stream="a"), 2, "should be at version 2"),
+    (lambda record: remade(record, stream="c"), 2, "index"),
+    (lambda record: record[:-30], 2, ""),
+    (lambda record: b"\0\0\0\5hello" + bytes(16), 2, "header cannot be read"),
+    (lambda record: b"", 2, "shorter than its header says"),
+]
+
+
+@pytest.mark.parametrize(("change", "position", "reason"), CHANGES)
+async def test_a_changed_record_is_found(change: Callable[[bytes], bytes], position: int, reason: str) -> None:
+    disk, log = await written()
+    assert verify(log).first_break is None
+    disk.records[1] = change(disk.records[1])
+    found = verify(log)
+    assert found.first_break is not None
+    assert found.first_break.position == position
+    assert reason in found.first_break.reason
+    assert found.events == position - 1
+
+
+async def test_a_removed_record_is_found() -> None:
+    disk, log = await written()
+    del disk.records[1]
+    assert verify(log).first_break == Break(2, "the record holds position 3")
+
+
+async def test_a_log_that_ends_before_its_head_is_found() -> None:
+    disk, log = await written()
+    del disk.records[3]
+    assert verify(log).first_break == Break(4, "missing: the log's head is at 4")
+
+
+async def test_a_payload_that_is_erased_leaves_the_chain_provable() -> None:
+    disk, log = await written()
+    before = codec.decode(disk.records[1])
+    erased = codec.decode(codec.encode(before.header, bytes(16), b"")[0])
+    assert erased.digest == before.digest == codec.decode(disk.records[2]).header.previous_digest
+    assert log.head() == 4
+
+
+async def test_the_same_payload_has_another_digest_each_time() -> None:
+    disk, log = await written()
+    await log.append("c", 0, [Counted(0), Counted(0)], Cause())
+    headers = [codec.decode(record).header for record in disk.records[-2:]]
+    assert headers[0].payload_digest != headers[1].payload_digest
