@@ -21,7 +21,7 @@ from fleet.errors import StartupError
 RehearsalChoice = Literal["auto", "always", "never"]
 InstancePolicy = Literal["shared", "directory"]
 
-MARKER_VARIABLES = frozenset({"FLEET_INSTANCE_ID", "FLEET_INSTANCE_OWNER"})
+MARKER_VARIABLES = frozenset({"FLEET_INSTANCE_ID"})
 """Set by Fleet in the environment of the processes that it starts: a `fleet` in an agent's shell sees them."""
 
 TEST_VARIABLES = frozenset({"FLEET_SIM_SEED", "FLEET_SIM_COUNT"})

@@ -6,6 +6,7 @@ import typer
 
 from fleet import __version__
 from fleet.cli.doctor import doctor
+from fleet.cli.rehearsal import rehearsal
 from fleet.cli.serve import serve
 
 app = typer.Typer(
@@ -37,3 +38,4 @@ def fleet(
 
 app.command(epilog="Example: fleet serve --port 8080 --data-dir ~/fleet")(serve)
 app.command(epilog="Example: fleet doctor --json")(doctor)
+app.command(epilog="Example: fleet rehearsal --port 4100")(rehearsal)

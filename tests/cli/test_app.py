@@ -1,0 +1,95 @@
+"""The `fleet` command as a person meets it: help, exit codes, and errors without a traceback."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from fleet import __version__
+from fleet.cli import app as cli
+from fleet.config import KEYS
+
+
+def fleet(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, without this one's configuration."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FLEET_")}
+    program = [sys.executable, "-c", "from fleet.cli import main; main()", *arguments]
+    return subprocess.run(
+        program, env=clean | environ, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False
+    )
+
+
+def test_version() -> None:
+    done = fleet("--version")
+    assert (done.returncode, done.stdout) == (0, f"fleet {__version__}\n")
+
+
+def test_a_wrong_option_is_a_usage_error() -> None:
+    done = fleet("serve", "--prot", "1")
+    assert done.returncode == 2
+    assert "--port" in done.stderr
+
+
+def test_wrong_configuration_is_one_message_and_exit_1(tmp_path: Path) -> None:
+    done = fleet("serve", "--port", "x", FLEET_REHEARSAL="maybe", XDG_CONFIG_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("fleet: The configuration is wrong:\n  - ")
+    assert "--port" in done.stderr
+    assert "FLEET_REHEARSAL" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["serve", "doctor"])
+def test_help_shows_every_key_and_an_example(command: str) -> None:
+    done = CliRunner().invoke(cli.app, [command, "--help"], env={"COLUMNS": "300", "TERMINAL_WIDTH": "300"})
+    assert done.exit_code == 0
+    for key in KEYS:
+        assert key.flag in done.output
+        assert key.variable in done.output
+    assert f"Example: fleet {command}" in done.output
+
+
+def test_every_command_has_help_and_an_example() -> None:
+    for command in typer.main.get_group(cli.app).commands.values():
+        assert command.help
+        assert f"Example: fleet {command.name}" in (command.epilog or "")
+
+
+def test_the_doctor_ends_with_1_where_fleet_cannot_work(tmp_path: Path) -> None:
+    done = fleet("doctor", "--opencode", str(tmp_path / "missing"), XDG_CONFIG_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert "There is no OpenCode at" in done.stdout
+
+
+def test_the_doctor_in_json_names_a_taken_port(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = fleet("doctor", "--json", "--port", port, "--data-dir", str(tmp_path), XDG_CONFIG_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert f'"detail": "127.0.0.1:{port}: Address already in use"' in done.stdout
+
+
+def test_rehearsal_serves_until_it_is_told_to_stop() -> None:
+    program = [sys.executable, "-c", "from fleet.cli import main; main()", "rehearsal"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        first_line = running.stdout.readline()
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(timeout=20) == 0
+    assert first_line.startswith("The rehearsal model is at http://127.0.0.1:")
+
+
+def test_rehearsal_on_a_taken_port_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = fleet("rehearsal", "--port", port)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"fleet: Port {port} cannot be listened on: ")
+    assert "Address already in use" in done.stderr

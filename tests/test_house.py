@@ -1,0 +1,159 @@
+"""Keeps the house tidy: rules about the repository that no linter knows."""
+
+import ast
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LINES_MAX = 400
+AVOIDED = frozenset(
+    re.findall(r"\w+", "manager service helper util processor monitor watcher base common info data handler")
+)
+# Terms of others, which would be harder to read under a name of our own.
+GRANTED = frozenset(
+    {
+        "fleet/ports.py:MessageInfo",  # OpenCode calls it `info`
+        "fleet/adapters/opencode/wire.py:_Info",
+        "fleet/adapters/opencode/wire.py:_InfoProperties",
+        "fleet/rehearsal/app.py:_BaseUrl",  # what OpenAI's clients call it
+        "fleet/events/data_lock.py",  # the lock of the data directory
+        "fleet/events/data_lock.py:DataLock",
+    }
+)
+# A registry writes its address, and a machine its paths, into files that tools generate.
+ADDRESSES = re.compile(
+    r"registry\.npmjs|npmmirror|pypi\.org|pythonhosted|--(?:extra-)?index-url|--find-links"
+    r"|file:///|/root/|/work/|/opt/|/Users/[a-z]|/home/(?!dev/my-project|dev\b|me\b|user\b)[a-z]"
+)
+# Where such an address is the subject itself.
+ADDRESSES_GRANTED = frozenset({"tests/test_house.py", "Makefile"})
+
+
+@cache
+def tracked() -> tuple[str, ...]:
+    """Return the files of the repository that git knows and that are there."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return tuple(name for name in listed.split("\0") if name and (ROOT / name).is_file())
+
+
+def modules(*tops: str) -> list[str]:
+    return [name for name in tracked() if name.endswith(".py") and name.startswith(tuple(f"{top}/" for top in tops))]
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def words(name: str) -> set[str]:
+    """Return the words of a CamelCase or snake_case name, in lower case."""
+    return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert "fleet/config.py" in tracked()
+
+
+@pytest.mark.parametrize("name", modules("fleet", "tools", "bench"))
+def test_a_module_says_what_it_holds(name: str) -> None:
+    docstring = ast.get_docstring(ast.parse(text(name)))
+    assert docstring, f"{name} has no docstring"
+    assert docstring.splitlines()[0].rstrip().endswith((".", ":", "?")) or len(docstring.splitlines()) > 1
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {name: len(text(name).splitlines()) for name in modules("fleet", "tools", "bench", "tests")}
+    assert {name: length for name, length in lengths.items() if length > LINES_MAX} == {}
+
+
+def test_nothing_is_left_to_do() -> None:
+    marks = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
+    texts = [
+        name
+        for name in tracked()
+        if name.endswith((".py", ".md", ".toml", ".ts", ".tsx", ".css")) or name == "Makefile"
+    ]
+    assert [name for name in texts if marks.search(text(name))] == []
+
+
+def test_names_come_from_the_vocabulary() -> None:
+    found: list[str] = []
+    for name in modules("fleet"):
+        avoided = AVOIDED - {"handler"} if name.startswith("fleet/gateway/") else AVOIDED
+        classes = [node.name for node in ast.walk(ast.parse(text(name))) if isinstance(node, ast.ClassDef)]
+        if words(Path(name).stem) & avoided:
+            found.append(name)
+        found += [f"{name}:{class_name}" for class_name in classes if words(class_name) & avoided]
+    assert sorted(set(found) - GRANTED) == []
+
+
+def test_no_file_names_a_registry_or_a_machine() -> None:
+    found = [
+        f"{name}:{number}: {line.strip()[:100]}"
+        for name in tracked()
+        if name not in ADDRESSES_GRANTED and Path(name).suffix not in (".png", ".ico", ".woff2", ".mdb", ".gz")
+        for number, line in enumerate(text(name).splitlines(), 1)
+        if ADDRESSES.search(line)
+    ]
+    assert found == []
+
+
+def test_no_lock_file_that_records_registry_addresses() -> None:
+    assert "uv.lock" not in tracked()
+
+
+def test_an_ignored_rule_has_its_code_and_its_reason() -> None:
+    """The reason stands on the line, or on another line of the file that ignores the same rule."""
+    ignored = re.compile(
+        r"#\s*(type:\s*ignore|noqa|pyright:\s*ignore)(?::?\s*\[?([A-Za-z][\w, -]*?)\]?)?(?:\s+(?:-|#)\s+(.*))?$"
+    )
+    found: list[str] = []
+    for name in modules("fleet", "tests", "bench", "tools"):
+        hits = [
+            (number, *hit.groups())
+            for number, line in enumerate(text(name).splitlines(), 1)
+            if (hit := ignored.search(line))
+        ]
+        explained = {(kind, code) for _, kind, code, reason in hits if reason}
+        found += [f"{name}:{number}" for number, kind, code, _ in hits if not code or (kind, code) not in explained]
+    assert found == []
+
+
+def test_a_decision_record_has_context_decision_and_consequences() -> None:
+    for name in tracked():
+        if name.startswith("docs/adr/") and name.endswith(".md"):
+            assert re.fullmatch(r"docs/adr/\d{4}-[a-z0-9-]+\.md", name)
+            headings = re.findall(r"^## (\w+)", text(name), re.MULTILINE)
+            assert [h for h in headings if h in ("Context", "Decision", "Consequences")] == [
+                "Context",
+                "Decision",
+                "Consequences",
+            ], name
+
+
+def test_decision_records_have_numbers_of_their_own() -> None:
+    numbers = [Path(name).name[:4] for name in tracked() if name.startswith("docs/adr/")]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_set_up_can_be_read_by_a_python_that_is_too_old() -> None:
+    ast.parse(text("tools/setup.py"), feature_version=(3, 6))
+
+
+def test_every_pin_has_a_hash() -> None:
+    pins = re.findall(r"^(\S+==\S+).*?(?=^\S|\Z)", text("constraints.txt"), re.MULTILINE | re.DOTALL)
+    hashed = re.findall(r"^(\S+==\S+)[^\n]*\\\n\s+--hash=sha256:", text("constraints.txt"), re.MULTILINE)
+    assert pins
+    assert pins == hashed
+
+
+def test_every_dependency_is_pinned() -> None:
+    wanted = re.findall(r'^    "([A-Za-z][\w-]*)[><=\[]', text("pyproject.toml"), re.MULTILINE)
+    pinned = {
+        re.sub(r"[-_.]+", "-", name).lower() for name in re.findall(r"^([\w.-]+)==", text("constraints.txt"), re.M)
+    }
+    assert "trio" in wanted
+    assert [name for name in wanted if re.sub(r"[-_.]+", "-", name).lower() not in pinned] == []
