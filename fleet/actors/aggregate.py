@@ -8,7 +8,7 @@ Rules kept here alone:
 - activation is a snapshot, if there is one of this state's shape, and a fold of the later events; then the effects that
   `pending` finds run again (law 4);
 - effects run beside the loop, as tasks of this actor, one at a time per key. They report back through `report`, which
-  returns when their command has been decided and is durable. One that raises crashes the actor: `pending` finds it again.
+  returns when their command has been decided and is durable. One that raises crashes the actor: `pending` finds it.
 
 The pure part is a `Decider` (core/decider.py), the log a `Log` (events/log.py). Who is active: directory.py.
 """

@@ -1,0 +1,100 @@
+"""What the actors of one Fleet have in common: the ports, the views, each other's addresses, live connections.
+
+Made once by tree.py. An actor asks another only through `Peers`, reads only from `views`, and reaches OpenCode only
+through `connections`, which the instance's own actor opens and closes.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import msgspec
+import trio
+
+from fleet.actors.aggregate import Deliver, Reply
+from fleet.actors.directory import Directory
+from fleet.core.instance import machine as instance
+from fleet.core.instance import messages as instance_messages
+from fleet.core.instance import state as instance_state
+from fleet.core.session import messages as session_messages
+from fleet.core.session import state as session_state
+from fleet.core.workspace import machine as workspace
+from fleet.core.workspace import messages as workspace_messages
+from fleet.errors import Unavailable
+from fleet.events.log import Log
+from fleet.limits import CONNECT_TIMEOUT_S
+from fleet.ports import Clock, Ids, OpenCode, OpenCodeHost, Workspaces
+from fleet.projections.inflight import InFlight
+from fleet.projections.views import Views
+
+__all__ = ["Connections", "Context", "Peers", "Ports", "instance", "workspace"]
+
+SessionReply = Reply[session_state.State]
+InstanceReply = Reply[instance_state.State]
+WorkspaceReply = Reply[workspace.State]
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """The outside world."""
+
+    clock: Clock
+    ids: Ids
+    host: OpenCodeHost
+    workspaces: Workspaces
+
+
+class Connections:
+    """The clients of ready instances, by instance id."""
+
+    def __init__(self) -> None:
+        self._clients: dict[str, OpenCode] = {}
+        self._opened: dict[str, trio.Event] = {}
+
+    @contextmanager
+    def opened(self, instance_id: str, client: OpenCode) -> Generator[None]:
+        """Let others use `client` while the block runs."""
+        self._clients[instance_id] = client
+        if waiting := self._opened.pop(instance_id, None):
+            waiting.set()
+        try:
+            yield
+        finally:
+            del self._clients[instance_id]
+
+    async def get(self, instance_id: str) -> OpenCode:
+        """Return the client, waiting a little for it. Raises `Unavailable` opencode_unreachable."""
+        with trio.move_on_after(CONNECT_TIMEOUT_S):
+            while instance_id not in self._clients:
+                await self._opened.setdefault(instance_id, trio.Event()).wait()
+        client = self._clients.get(instance_id)
+        if client is None:
+            raise Unavailable("opencode_unreachable", "there is no connection to the session's OpenCode process")
+        return client
+
+
+class Peers(msgspec.Struct, frozen=True):
+    """Every actor's address, by kind."""
+
+    sessions: Directory[Deliver[session_messages.Command], SessionReply]
+    instances: Directory[Deliver[instance_messages.Command], InstanceReply]
+    workspaces: Directory[Deliver[workspace_messages.Command], WorkspaceReply]
+
+
+class Context:
+    """All of it. `peers` is set once, by the tree, before the first actor runs."""
+
+    peers: Peers
+
+    def __init__(self, ports: Ports, log: Log, views: Views, inflight: InFlight, policy: str) -> None:
+        self.clock = ports.clock
+        self.ids = ports.ids
+        self.host = ports.host
+        self.workspaces = ports.workspaces
+        self.log = log
+        self.views = views
+        self.inflight = inflight
+        self.policy = policy
+        self.connections = Connections()
+
+    def fresh(self) -> session_messages.FreshIds:
+        """Return ids for a turn that may start now."""
+        return session_messages.FreshIds(self.ids.opencode("msg"), self.ids.opencode("prt"))

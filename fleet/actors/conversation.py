@@ -1,0 +1,183 @@
+"""What is live about OpenCode's sessions: the events of all instances, sorted by session.
+
+An instance's actor hands in each event as it comes. Facts (finished parts, messages, requests) are told to the session's
+actor; text that grows goes to the in-flight view; signs that a turn may be over wake whoever follows it. Nothing here is
+needed after a crash: every fact is read again from OpenCode's store (law 6).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+import trio
+
+from fleet.actors.aggregate import Deliver
+from fleet.actors.context import Context
+from fleet.core.session import messages as m
+from fleet.errors import Unavailable
+from fleet.events.envelope import Cause
+from fleet.limits import SUBAGENTS_REMEMBERED_MAX
+from fleet.ports import (
+    Message,
+    MessageChanged,
+    MessageInfo,
+    OpenCodeEvent,
+    PartChanged,
+    PartDelta,
+    RequestClosed,
+    RequestOpened,
+    SessionChanged,
+    StatusChanged,
+    TurnErrored,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class Conversation:
+    """One session's signs. Times are trio's, in seconds."""
+
+    def __init__(self) -> None:
+        self.infos: dict[str, MessageInfo] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """A turn begins: forget the signs of the one before."""
+        self.infos.clear()
+        self.error: tuple[str, str] | None = None
+        self.retrying_since_s: float | None = None
+        self.active_s = trio.current_time()
+        self._sign = trio.Event()
+
+    def sign(self) -> None:
+        """Something happened that may have ended the turn: whoever follows it should look."""
+        self._sign.set()
+
+    async def wait_sign(self, timeout_s: float) -> None:
+        """Wait for a sign, or for `timeout_s`."""
+        with trio.move_on_after(timeout_s):
+            await self._sign.wait()
+        self._sign = trio.Event()
+
+    def unknown_steps(self) -> int:
+        """Return how many of the turn's steps ended without OpenCode knowing why."""
+        return sum(info.finish == "unknown" for info in self.infos.values())
+
+
+class Conversations:
+    """The conversations of all sessions that work, by Fleet's session id."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._by_session: dict[str, Conversation] = {}
+        self._parents: dict[str, str] = {}
+
+    def of(self, session_id: str) -> Conversation:
+        """Return the conversation of a session."""
+        return self._by_session.setdefault(session_id, Conversation())
+
+    def forget(self, session_id: str) -> None:
+        """The session has ended."""
+        self._by_session.pop(session_id, None)
+
+    def dispatch(self, event: OpenCodeEvent) -> None:
+        """Take one event of an instance's stream."""
+        if isinstance(event, SessionChanged):
+            self._remember_parent(event)
+        opencode_id = getattr(event, "session_id", None)
+        take = _TAKE.get(type(event))
+        if opencode_id is None or take is None:
+            return
+        root = self._root(opencode_id)
+        session = self._context.views.sessions.find(root)
+        if session is not None:
+            conversation = self.of(session.id)
+            conversation.active_s = trio.current_time()
+            take(self, conversation, session.id, event, opencode_id == root)
+
+    def wake_all(self, session_ids: list[str]) -> None:
+        """Something may have been missed: whoever follows a turn should look."""
+        for session_id in session_ids:
+            self.of(session_id).sign()
+
+    # ------------------------------------------------------------------------------------- sub-agents and their parents
+
+    def _remember_parent(self, event: SessionChanged) -> None:
+        if event.deleted:
+            self._parents.pop(event.session_id, None)
+        elif event.parent_id is not None:
+            self._parents[event.session_id] = event.parent_id
+            while len(self._parents) > SUBAGENTS_REMEMBERED_MAX:
+                del self._parents[next(iter(self._parents))]
+
+    def _root(self, opencode_id: str) -> str:
+        seen = {opencode_id}
+        while (parent := self._parents.get(opencode_id)) is not None and parent not in seen:
+            seen.add(parent)
+            opencode_id = parent
+        return opencode_id
+
+    # ----------------------------------------------------------------------------------------------------- the events
+
+    def _message(self, conversation: Conversation, session_id: str, event: MessageChanged, own: bool) -> None:
+        info = event.info
+        known = conversation.infos.get(info.id)
+        over = info.completed_ms is not None or info.error_name is not None
+        if own and (known is None or over or info.role == "user"):
+            conversation.infos[info.id] = info
+            self._tell(session_id, m.ReportTranscript((Message(info, ()),), self._context.clock.now_ms()))
+
+    def _part(self, conversation: Conversation, session_id: str, event: PartChanged, own: bool) -> None:
+        if not own:
+            return
+        info = conversation.infos.get(event.part.message_id)
+        if event.part.finished and info is not None:
+            message = Message(info, (event.part,))
+            self._tell(session_id, m.ReportTranscript((message,), self._context.clock.now_ms()))
+        elif not event.part.finished:
+            self._context.inflight.part(session_id, event.part)
+
+    def _delta(self, _: Conversation, session_id: str, event: PartDelta, own: bool) -> None:
+        if own:
+            self._context.inflight.delta(session_id, event)
+
+    def _status(self, conversation: Conversation, session_id: str, event: StatusChanged, own: bool) -> None:
+        if not own:
+            return
+        status = event.status
+        if status is None:
+            conversation.retrying_since_s = None
+            conversation.sign()
+            self._context.inflight.status(session_id, "idle", 0, "")
+            return
+        if status.type == "retry" and conversation.retrying_since_s is None:
+            conversation.retrying_since_s = trio.current_time()
+        self._context.inflight.status(session_id, status.type, status.attempt, status.message)
+
+    def _errored(self, conversation: Conversation, _: str, event: TurnErrored, own: bool) -> None:
+        if own:
+            conversation.error = conversation.error or (event.name, event.message)
+            conversation.sign()
+
+    def _request_opened(self, _: Conversation, session_id: str, event: RequestOpened, __: bool) -> None:
+        self._tell(session_id, m.ReportRequestOpened(event.request, self._context.clock.now_ms()))
+
+    def _request_closed(self, _: Conversation, session_id: str, event: RequestClosed, __: bool) -> None:
+        self._tell(session_id, m.ReportRequestClosed(event.request_id, self._context.clock.now_ms()))
+
+    def _tell(self, session_id: str, command: m.Command) -> None:
+        try:
+            self._context.peers.sessions.tell(session_id, Deliver(command, Cause()))
+        except Unavailable as unavailable:  # the end of the turn reads everything again
+            _log.warning("fact_dropped", session=session_id, fact=type(command).__name__, code=unavailable.code)
+
+
+_TAKE: dict[type[Any], Callable[[Conversations, Conversation, str, Any, bool], None]] = {
+    MessageChanged: Conversations._message,
+    PartChanged: Conversations._part,
+    PartDelta: Conversations._delta,
+    StatusChanged: Conversations._status,
+    TurnErrored: Conversations._errored,
+    RequestOpened: Conversations._request_opened,
+    RequestClosed: Conversations._request_closed,
+}

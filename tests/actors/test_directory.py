@@ -1,0 +1,250 @@
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from random import Random
+
+import pytest
+import trio
+import trio.testing
+
+from fleet.actors.actor import Actor, Inbox
+from fleet.actors.directory import Directory
+from fleet.actors.ref import Message, Ref
+from fleet.errors import Unavailable
+
+Clock = trio.testing.MockClock
+
+
+class Counter:
+    """Counts what it is told; activation takes `start_s`, the stop `stop_s`; `crash` crashes it, `slow` takes 1 s."""
+
+    def __init__(self, world: "World", id: str, inbox: Inbox[str, int]) -> None:
+        self.world = world
+        self.id = id
+        self.effects = 0
+        self.actor = Actor(inbox, self.handle, owns_inbox=False)
+
+    @property
+    def busy(self) -> bool:
+        return self.effects > 0 or self.actor.busy
+
+    async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Ref[str, int]]) -> None:
+        world = self.world
+        world.living[self.id] = world.living.get(self.id, 0) + 1
+        assert world.living[self.id] == 1, f"two actors for {self.id}"
+        world.starts += 1
+        try:
+            await trio.sleep(world.start_s)
+            if self.id in world.broken:
+                raise OSError(f"{self.id} cannot start")
+            await self.actor.run(stopping, task_status=task_status)
+            await trio.sleep(world.stop_s)
+        finally:
+            world.living[self.id] -= 1
+
+    async def handle(self, message: Message[str, int]) -> None:
+        if message.command == "crash":
+            raise ZeroDivisionError(self.id)
+        if message.command == "slow":
+            await trio.sleep(1)
+        count = self.world.counts[self.id] = self.world.counts.get(self.id, 0) + 1
+        message.answer(count)
+
+
+class World:
+    def __init__(self, *, start_s: float = 0, stop_s: float = 0, active_max: int = 1000) -> None:
+        self.start_s = start_s
+        self.stop_s = stop_s
+        self.broken: set[str] = set()
+        self.living: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
+        self.residents: dict[str, Counter] = {}
+        self.starts = 0
+        self.directory: Directory[str, int] = Directory(
+            "counter", self.create, passivate_after_s=100, active_max=active_max
+        )
+
+    def create(self, id: str, inbox: Inbox[str, int]) -> Counter:
+        self.residents[id] = Counter(self, id, inbox)
+        return self.residents[id]
+
+
+@asynccontextmanager
+async def running(world: World) -> AsyncIterator[Directory[str, int]]:
+    stopping = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(world.directory.run, stopping)
+        yield world.directory
+        stopping.set()
+
+
+async def code_of(ask: Awaitable[int]) -> str:
+    with pytest.raises(Unavailable) as refusal:
+        await ask
+    return refusal.value.code
+
+
+async def test_a_message_activates_and_concurrent_ones_share_the_actor(autojump_clock: Clock) -> None:
+    world = World(start_s=2)
+    replies: list[int] = []
+
+    async def ask(directory: Directory[str, int]) -> None:
+        replies.append(await directory.ask("x", "count"))
+
+    async with running(world) as directory:
+        async with trio.open_nursery() as nursery:
+            for _ in range(50):
+                nursery.start_soon(ask, directory)
+        assert sorted(replies) == list(range(1, 51))
+        assert world.starts == 1
+        directory.tell("y", "count")
+        assert await directory.ref("y").ask("count") == 2
+        assert directory.statistics().active == 2
+
+
+async def test_an_idle_actor_leaves_and_comes_back(autojump_clock: Clock) -> None:
+    world = World()
+    async with running(world) as directory:
+        await directory.ask("x", "count")
+        await trio.sleep(90)
+        assert directory.statistics().active == 1
+        await trio.sleep(60)
+        assert directory.statistics().active == 0
+        assert world.living == {"x": 0}
+        assert await directory.ask("x", "count") == 2
+        assert directory.statistics().passivations == 1
+
+
+async def test_an_actor_with_traffic_or_effects_stays(autojump_clock: Clock) -> None:
+    world = World()
+    async with running(world) as directory:
+        for _ in range(10):
+            await directory.ask("traffic", "count")
+            await directory.ask("effects", "count")
+            world.residents["effects"].effects = 1
+            await trio.sleep(60)
+        assert world.starts == 2
+        await trio.sleep(150)
+        assert world.living == {"traffic": 0, "effects": 1}
+
+
+async def test_a_message_to_a_passivating_actor_brings_it_back(autojump_clock: Clock) -> None:
+    world = World(stop_s=5)
+    async with running(world) as directory:
+        await directory.ask("x", "count")
+        while world.directory.statistics().passivations == 0 and not _stopping(world, "x"):
+            await trio.sleep(1)
+        assert _stopping(world, "x")
+        assert await directory.ask("x", "count") == 2
+        assert world.starts == 2
+
+
+def _stopping(world: World, id: str) -> bool:
+    return world.living[id] == 1 and not world.residents[id].actor.statistics().running
+
+
+async def test_a_crash_interrupts_its_asker_and_the_rest_is_handled_after_the_restart(autojump_clock: Clock) -> None:
+    world = World()
+    replies: list[int] = []
+
+    async def ask(directory: Directory[str, int]) -> None:
+        replies.append(await directory.ask("x", "count"))
+
+    async with running(world) as directory:
+        async with trio.open_nursery() as nursery:
+            directory.tell("x", "crash")
+            nursery.start_soon(ask, directory)
+            nursery.start_soon(ask, directory)
+            await trio.testing.wait_all_tasks_blocked()
+            assert replies == []
+        assert sorted(replies) == [1, 2]
+        assert await code_of(directory.ask("x", "crash")) == "interrupted"
+        assert await directory.ask("x", "count") == 3
+        assert directory.statistics().restarts == 2
+
+
+async def test_an_actor_that_cannot_start_fails_what_waits_and_the_next_message_tries_again(
+    autojump_clock: Clock,
+) -> None:
+    world = World()
+    world.broken.add("x")
+    async with running(world) as directory:
+        assert await code_of(directory.ask("x", "count")) == "interrupted"
+        assert await directory.ask("good", "count") == 1
+        world.broken.clear()
+        assert await directory.ask("x", "count") == 1
+        assert directory.statistics().failures == 1
+
+
+async def test_an_actor_that_crashes_too_often_is_given_up_and_the_next_message_tries_again(
+    autojump_clock: Clock,
+) -> None:
+    world = World()
+    async with running(world) as directory:
+        for _ in range(10):
+            directory.tell("x", "crash")
+        assert await code_of(directory.ask("x", "count")) == "interrupted"
+        assert directory.statistics().failures == 1
+        assert await directory.ask("x", "count") == 1
+
+
+async def test_active_actors_are_bounded() -> None:
+    world = World(active_max=1)
+    async with running(world) as directory:
+        assert await directory.ask("x", "count") == 1
+        with pytest.raises(Unavailable, match="1 counter are active already"):
+            directory.tell("y", "count")
+        assert await directory.ask("x", "count") == 2
+
+
+async def test_activate_needs_no_message() -> None:
+    world = World()
+    async with running(world) as directory:
+        directory.activate("x")
+        directory.activate("x")
+        await trio.testing.wait_all_tasks_blocked()
+        assert world.living == {"x": 1}
+
+
+async def test_stopping_turns_away_what_waits_and_what_comes(autojump_clock: Clock) -> None:
+    world = World()
+    codes: list[str] = []
+
+    async def ask(directory: Directory[str, int]) -> None:
+        codes.append(await code_of(directory.ask("x", "count")))
+
+    async with trio.open_nursery() as nursery, running(world) as directory:
+        directory.tell("x", "slow")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(ask, directory)
+        await trio.testing.wait_all_tasks_blocked()
+    assert codes == ["stopping"]
+    assert world.counts == {"x": 1}
+    with pytest.raises(Unavailable, match="does not run"):
+        world.directory.tell("x", "count")
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_no_ask_is_lost_and_no_two_actors_share_an_id(autojump_clock: Clock, seed: int) -> None:
+    """Many askers, few ids, activations and passivations that take time, crashes: every ask ends, once."""
+    random = Random(seed)
+    world = World(start_s=random.random() * 3, stop_s=random.random() * 3)
+    answered = dict.fromkeys("abc", 0)
+    crashes = 0
+
+    async def ask(directory: Directory[str, int]) -> None:
+        nonlocal crashes
+        for _ in range(5):
+            await trio.sleep(random.random() * random.choice([1, 130, 300]))
+            id = random.choice("abc")
+            if random.random() < 0.05:
+                crashes += 1
+                assert await code_of(directory.ask(id, "crash", timeout=1e6)) == "interrupted"
+            else:
+                await directory.ask(id, random.choice(["count", "slow"]), timeout=1e6)
+                answered[id] += 1
+
+    async with running(world) as directory, trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(ask, directory)
+    assert {id: world.counts.get(id, 0) for id in "abc"} == answered
+    assert sum(answered.values()) + crashes == 100
