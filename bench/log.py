@@ -111,7 +111,7 @@ async def _log_appends(directory: Path, appenders: int, *, commands: bool) -> fl
     with LmdbLog.open(directory, _registry(), _Clock()) as log:
 
         async def append(stream: int, version: int) -> None:
-            command_id = f"{stream}.{version}" if commands else None
+            command_id = f"0190a2b4-{version:08x}-{stream:08x}" if commands else None
             await log.append(f"session-{stream:036}", version, (_event(version),), cause, command_id=command_id)
 
         async with trio.open_nursery() as nursery:

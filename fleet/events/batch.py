@@ -87,10 +87,11 @@ def make_order(
 class Batch:
     """Appends of one commit. After `add` for each: what to write, what to tell, and the log's tip after it.
 
-    `records` are in order of position; `heads` are the versions of the streams that it touches.
+    `salts` holds `SALT_BYTES` for each event of the batch. `records` are in order of position; `heads` are the versions
+    of the streams that it touches.
     """
 
-    def __init__(self, tip: Tip, durable: Durable, now_ms: int, salts: Salts) -> None:
+    def __init__(self, tip: Tip, durable: Durable, now_ms: int, salts: bytes) -> None:
         self.tip = tip
         self.records: list[bytes] = []
         self.recorded: list[Recorded] = []
@@ -116,11 +117,12 @@ class Batch:
     def _place(self, order: Order) -> Appended:
         (position, digest), version = self.tip, order.expected_version
         stream, cause, command_id, command_digest = order.stream, order.cause, order.command_id, order.command_digest
-        salts = self._salts(SALT_BYTES * len(order.encoded))
-        for n, (type_name, schema, payload) in enumerate(order.encoded):
+        salts_at = SALT_BYTES * len(self.records)
+        for event, (type_name, schema, payload) in zip(order.events, order.encoded, strict=True):
             position += 1
             version += 1
-            salt = salts[SALT_BYTES * n : SALT_BYTES * (n + 1)]
+            salt = self._salts[salts_at : salts_at + SALT_BYTES]
+            salts_at += SALT_BYTES
             header = Header(
                 type_name,
                 schema,
@@ -138,7 +140,7 @@ class Batch:
             )
             record, digest = encode(header, salt, payload)
             self.records.append(record)
-            self.recorded.append(recorded(header, payload, order.events[n]))
+            self.recorded.append(recorded(header, cause, payload, event))
         self.tip = Tip(position, digest)
         self.heads[stream] = version
         if command_id is not None:

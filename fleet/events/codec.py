@@ -94,7 +94,8 @@ def decode_recorded(record: bytes, registry: EventRegistry) -> Recorded:
     except msgspec.MsgspecError as error:
         raise CorruptRecord(f"a record's header cannot be read: {error}") from error
     payload = record[end + SALT_BYTES :]
-    return recorded(header, payload, registry.decode(header.type, header.schema, payload))
+    cause = Cause(header.actor, header.causation_id, header.correlation_id)
+    return recorded(header, cause, payload, registry.decode(header.type, header.schema, payload))
 
 
 def decode_event(record: bytes, registry: EventRegistry) -> Any:
@@ -107,8 +108,8 @@ def decode_event(record: bytes, registry: EventRegistry) -> Any:
     return registry.decode(kind.type, kind.schema, record[end + SALT_BYTES :])
 
 
-def recorded(header: Header, payload: bytes, event: Any) -> Recorded:
-    """Return `event` in the envelope that its header describes."""
+def recorded(header: Header, cause: Cause, payload: bytes, event: Any) -> Recorded:
+    """Return `event` in the envelope that its header describes; `cause` is the header's, made by then."""
     return Recorded(
         header.position,
         header.stream,
@@ -116,7 +117,7 @@ def recorded(header: Header, payload: bytes, event: Any) -> Recorded:
         header.type,
         header.schema,
         header.recorded_at_ms,
-        Cause(header.actor, header.causation_id, header.correlation_id),
+        cause,
         payload,
         event,
         header.command_id,

@@ -212,7 +212,8 @@ class LmdbLog:
             self._snapshots.popitem(last=False)
 
     async def _commit(self, orders: Sequence[Order]) -> Sequence[Outcome]:
-        batch = Batch(self._tip, self, self._clock.now_ms(), self._salts)
+        salts = self._salts(codec.SALT_BYTES * sum(len(order.events) for order in orders))
+        batch = Batch(self._tip, self, self._clock.now_ms(), salts)
         outcomes = [batch.add(order) for order in orders]
         if batch.records:
             self._check_space(sum(order.size_bytes for order in orders))

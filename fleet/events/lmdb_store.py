@@ -1,6 +1,6 @@
 """The tables of the log in LMDB: how they are keyed, opened, read, written and grown.
 
-    records    position -> record (codec.py)            commands   SHA-256(command id) -> what became of it
+    records    position -> record (codec.py)            commands   command id -> what became of it
     index      stream NUL position -> version           snapshots  stream -> snapshot        meta  format
 
 Keeps three rules that make LMDB safe without its lock file: one process at a time (data_lock.py); all work but the
@@ -27,6 +27,8 @@ FORMAT: Final = 1
 """Version of the tables and records. A change that older code cannot read takes the next number."""
 
 _FORMAT_KEY: Final = b"format"
+_COMMAND_KEY_BYTES_MAX: Final = 256  # LMDB takes 511; a client may choose longer ids
+_HASHED: Final = b"\0"
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_command: Final = msgspec.msgpack.Decoder(tuple[str, int, int, bytes]).decode
 _decode_snapshot: Final = msgspec.msgpack.Decoder(tuple[int, int, str, bytes]).decode
@@ -223,8 +225,11 @@ def _stream_prefix(stream: str) -> bytes:
 
 
 def _command_key(command_id: str) -> bytes:
-    # Hashed, because an LMDB key has at most 511 bytes and a client chooses the id.
-    return hashlib.sha256(command_id.encode()).digest()
+    # As it is, where that is possible: Fleet's own ids ascend, and neighbours share a page of the commit.
+    key = command_id.encode()
+    if len(key) <= _COMMAND_KEY_BYTES_MAX and key[:1] > _HASHED:
+        return key
+    return _HASHED + hashlib.sha256(key).digest()
 
 
 def _unreadable(file: Path, why: str) -> StartupError:

@@ -123,7 +123,7 @@ class MemoryLog:
         await trio.lowlevel.checkpoint()
         if self._crashed:
             raise Unavailable("log_unavailable", "The process of this log was killed.")
-        batch = Batch(self._tip, self, self._clock.now_ms(), self._salts)
+        batch = Batch(self._tip, self, self._clock.now_ms(), self._salts(codec.SALT_BYTES * len(events)))
         outcome = batch.add(order)
         if batch.records:
             self._make_durable(batch)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import fleet.events.batch
 from fleet.errors import Rejected
 from fleet.events.envelope import Cause, Recorded, Snapshot
-from fleet.events.log import Log, VersionConflict
+from fleet.events.log import Listener, Log, VersionConflict
 from fleet.events.verify import Verifiable, verify
 from tests.events.samples import Counted, Opened
 
@@ -173,6 +173,13 @@ class LogContract:
             assert sorted(repeated) == [False, True]
             assert log.head() == 1
 
+    @pytest.mark.parametrize("command_id", ["", "\0", "c", "é" * 128, "é" * 129, "c" * 5000])
+    async def test_a_command_id_may_be_any_text(self, opening: Openings, command_id: str) -> None:
+        async with opening() as log:
+            await log.append("a", 0, [Counted(1)], CAUSE, command_id=command_id)
+            assert (await log.append("a", 0, [Counted(1)], CAUSE, command_id=command_id)).repeated
+            assert log.find_command(command_id + "x") is None
+
     async def test_what_is_too_large_is_rejected(self, opening: Openings, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(fleet.events.batch, "EVENT_BYTES_MAX", 1000)
         async with opening() as log:
@@ -192,9 +199,13 @@ class LogContract:
 
     async def test_listeners_hear_of_a_commit_before_its_appender_goes_on(self, opening: Openings) -> None:
         heard: list[tuple[str, int, int]] = []
+
+        def listener(log: Log, name: str) -> Listener:
+            return lambda events: heard.extend((name, event.position, log.head()) for event in events)
+
         async with opening() as log:
             for name in ("first", "second"):
-                log.listen(lambda events, name=name: heard.extend((name, e.position, log.head()) for e in events))
+                log.listen(listener(log, name))
             await log.append("a", 0, [Counted(1)], CAUSE)
             assert heard == [("first", 1, 1), ("second", 1, 1)]
             await log.append("a", 1, [Counted(2), Opened("b")], CAUSE)

@@ -56,10 +56,10 @@ async def test_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
         async with open_lmdb(tmp_path) as log:
             report = verify(log)
             assert (report.events, report.first_break) == (log.head(), None)
-            for stream, (position, version) in acknowledged.items():
-                assert log.stream_version(stream) >= version
-                [event] = log.read_stream(stream, position - 1, 1)
-                assert (event.position, event.version) == (position, version)
+            for name, (last_position, last_version) in acknowledged.items():
+                assert log.stream_version(name) >= last_version
+                [event] = log.read_stream(name, last_position - 1, 1)
+                assert (event.position, event.version) == (last_position, last_version)
             await log.append("witness", log.stream_version("witness"), [Counted(1)], CAUSE)
 
 

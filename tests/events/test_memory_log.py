@@ -4,7 +4,6 @@ from random import Random
 
 import pytest
 import trio
-import trio.testing
 
 from fleet.errors import Unavailable
 from fleet.events.envelope import Cause, Snapshot

@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.events.registry import EventRegistry, UnreadableEvent
+from fleet.events.registry import EventRegistry, UnreadableEvent, Upcaster
 from tests.events.samples import Counted, Opened, sample_registry
 
 
@@ -19,8 +19,11 @@ def test_an_older_schema_is_upcast() -> None:
 
 
 def test_upcasters_run_in_order() -> None:
-    def add(letter: str) -> Any:
-        return lambda fields: {**fields, "title": fields["title"] + letter}
+    def add(letter: str) -> Upcaster:
+        def upcast(fields: dict[str, Any]) -> dict[str, Any]:
+            return {"title": fields["title"] + letter}
+
+        return upcast
 
     registry = EventRegistry()
     registry.register(Opened, "opened", schema=3, upcasters={2: add("b"), 1: add("a")})
