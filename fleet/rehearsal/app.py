@@ -58,8 +58,12 @@ async def serve_rehearsal(
     config.accesslog = None
     config.errorlog = None
     config.graceful_timeout = 0.0
-    app = cast("Framework", rehearsal_app())
-    await serve(app, config, shutdown_trigger=trio.sleep_forever, task_status=_BaseUrl(task_status))
+    await serve(
+        cast("Framework", rehearsal_app()),
+        config,
+        shutdown_trigger=trio.sleep_forever,
+        task_status=_BaseUrl(task_status),
+    )
 
 
 class _BaseUrl:
@@ -89,8 +93,7 @@ def rehearsal_app() -> QuartTrio:
     @app.post("/v1/chat/completions")
     async def chat_completions() -> Response:
         try:
-            body: bytes = await request.get_data(cache=False, as_text=False)
-            chat = read_request(body)
+            chat = read_request(cast("bytes", await request.get_data(cache=False)))
         except BadRequest as refused:
             return _json(stream.error(400, str(refused)), 400)
         reply = counts.reply_to(chat, request.headers.get("x-session-id", ""))
