@@ -1,8 +1,8 @@
 """Fresh identifiers from clock and randomness. What they look like is fleet/ids.py's.
 
 Rules kept here: UUIDs of one process ascend, even within a millisecond and when the clock steps back. OpenCode ids
-ascend and are never ahead of the clock; where a clock that stepped back makes both impossible, the second rule wins: an id
-that is ahead makes older versions of OpenCode call the model without end, one that is late costs no money.
+ascend and are never ahead of the clock; where a clock that stepped back makes both impossible, the second rule wins: an
+id that is ahead makes older versions of OpenCode call the model without end, one that is late costs no money.
 """
 
 import secrets

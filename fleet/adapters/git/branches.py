@@ -1,8 +1,8 @@
 """Refuses branch names and bases before anything is made from them.
 
 The semantics: `branch` names the branch of the session. Where it does not exist it is created from `base_ref`
-(default: the source's HEAD). Where it exists and no base is given, work on it resumes; with a base it is refused, because
-resetting it would lose commits. Whether it is checked out elsewhere is asked in worktrees.py.
+(default: the source's HEAD). Where it exists and no base is given, work on it resumes; with a base it is refused,
+because resetting it would lose commits. Whether it is checked out elsewhere is asked in worktrees.py.
 """
 
 from fleet.adapters.git.command import attempt, run

@@ -18,7 +18,7 @@ from fleet.adapters.git import branches
 from fleet.adapters.git.command import attempt, run
 from fleet.adapters.git.files import make_directory, remove_tree
 from fleet.adapters.git.repository import look, read_ref
-from fleet.adapters.git.untouched import dirty, remove_if_blank, require_untouched
+from fleet.adapters.git.untouched import dirty, remove_if_blank, require_nothing_staged, require_untouched
 from fleet.adapters.git.worktrees import note_ref
 from fleet.errors import Problem
 from fleet.ports import Source, WorkspaceOrder
@@ -58,6 +58,7 @@ async def discard(order: WorkspaceOrder) -> None:
         return
     repository = f"{order.directory}/.git"
     await _require_no_commits(order.directory)
+    await require_nothing_staged(order.directory)
     await require_untouched(repository, order.directory, await read_ref(repository, note_ref(order.workspace_id)))
     await remove_tree(order.directory)
 

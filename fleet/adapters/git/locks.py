@@ -1,6 +1,6 @@
 """One lock per key, for as long as somebody uses it: the registry holds no more locks than there are tasks."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import trio
@@ -13,7 +13,7 @@ class Locks:
         self._locks: dict[str, tuple[trio.Lock, int]] = {}
 
     @asynccontextmanager
-    async def hold(self, key: str) -> AsyncIterator[None]:
+    async def hold(self, key: str) -> AsyncGenerator[None, None]:
         """Wait for the key's lock, first come first served, and hold it inside of the block."""
         lock, users = self._locks.get(key, (trio.Lock(), 0))
         self._locks[key] = (lock, users + 1)

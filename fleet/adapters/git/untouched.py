@@ -32,6 +32,13 @@ async def remove_if_blank(directory: str) -> None:
         await remove_tree(directory)
 
 
+async def require_nothing_staged(directory: str) -> None:
+    """Raise `Rejected` workspace_dirty where the index of a finished checkout holds what HEAD does not."""
+    staged = await attempt("diff-index", "--cached", "--quiet", "HEAD", "--", directory=directory)
+    if staged.code != 0:
+        raise dirty(directory, "has staged changes")
+
+
 def dirty(directory: str, what: str) -> Rejected:
     """Return the refusal to remove a directory that somebody worked in."""
     return Rejected(

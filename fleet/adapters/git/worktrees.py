@@ -2,8 +2,8 @@
 
 A worktree is made in this order, and a crash at any point leaves a state that the next call knows: the base is noted
 as `refs/fleet/workspaces/<workspace id>`, the branch is created there, `git worktree add` checks it out. The note says
-that the branch is ours and where it began. git locks a worktree with the reason "initializing" while it makes it, so that
-a torn one can be told from one that an agent has worked in. The caller holds the repository's lock (workspaces.py).
+that the branch is ours and where it began. git locks a worktree with the reason "initializing" while it makes it, so
+that a torn one can be told from one that an agent has worked in. workspaces.py holds the repository's lock.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from fleet.adapters.git import branches
 from fleet.adapters.git.command import attempt, run
 from fleet.adapters.git.files import exists, make_directory, remove_tree
 from fleet.adapters.git.repository import look, read_ref
-from fleet.adapters.git.untouched import dirty, require_untouched
+from fleet.adapters.git.untouched import dirty, require_nothing_staged, require_untouched
 from fleet.errors import Rejected
 from fleet.ports import Source, WorkspaceOrder
 
@@ -83,7 +83,7 @@ async def discard(repository: str, order: WorkspaceOrder, branch: str) -> None:
     """
     registration = await _registration(repository, order.directory)
     if registration is not None and await _is_finished(repository, registration):
-        await _require_nothing_staged(order.directory)
+        await require_nothing_staged(order.directory)
     await _clear(repository, order, branch, registration)
     note = note_ref(order.workspace_id)
     begun = await read_ref(repository, note)
@@ -146,14 +146,9 @@ async def _is_finished(repository: str, registration: Registration) -> bool:
     return await trio.Path(own / "index").exists() and not await trio.Path(own / "index.lock").exists()
 
 
-async def _require_nothing_staged(directory: str) -> None:
-    staged = await attempt("diff-index", "--cached", "--quiet", "HEAD", "--", directory=directory)
-    if staged.code != 0:
-        raise dirty(directory, "has staged changes")
-
-
 def _parse(block: str) -> Registration:
-    fields = dict(line.partition(" ")[::2] for line in block.strip("\n").split("\n"))
+    lines = (line.partition(" ") for line in block.strip("\n").split("\n"))
+    fields = {name: value for name, _, value in lines}
     branch = fields.get("branch")
     return Registration(
         path=fields["worktree"],

@@ -1,0 +1,297 @@
+"""Worktrees and clones on real git: the contract, and what only a real disk has."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import trio
+
+from fleet.errors import Problem, Rejected
+from fleet.ports import Strategy
+from tests.adapters.git.world import GitWorld, git
+from tests.contracts.workspaces_contract import MAKING, WorkspacesContract, ordered, refusal_of_check
+
+
+class TestGitWorkspaces(WorkspacesContract):
+    """The contract."""
+
+
+# ------------------------------------------------------------------------------------------------------------ inspect
+
+
+async def test_inspects_a_subdirectory_and_a_linked_worktree(world: GitWorld) -> None:
+    repository = world.repository("shop")
+    seen = await world.workspaces.inspect(f"{repository}/src")
+    assert (seen.directory, seen.top, seen.repository) == (f"{repository}/src", repository, f"{repository}/.git")
+    linked = world.path("linked")
+    git(repository, "worktree", "add", "-q", linked)
+    seen = await world.workspaces.inspect(linked)
+    assert (seen.top, seen.repository, seen.branch) == (linked, f"{repository}/.git", "linked")
+
+
+async def test_inspects_a_submodule(world: GitWorld) -> None:
+    outer, inner = world.repository("outer"), world.repository("inner")
+    git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", inner, "lib")
+    seen = await world.workspaces.inspect(f"{outer}/lib")
+    assert (seen.top, seen.repository) == (f"{outer}/lib", f"{outer}/.git/modules/lib")
+    prepared = await world.workspaces.prepare(await ordered(world, f"{outer}/lib", "worktree"))
+    assert Path(prepared.directory, "src", "shop.py").exists()
+
+
+async def test_a_broken_git_file_is_outside_of_git(world: GitWorld) -> None:
+    for number, content in enumerate(("gitdir: /nowhere\n", "nonsense\n")):
+        directory = world.directory(f"broken{number}")
+        Path(directory, ".git").write_text(content)
+        assert (await world.workspaces.inspect(directory)).repository is None
+        refused = await refusal_of_check(world, await ordered(world, directory, "worktree"))
+        assert refused.code == "not_a_repository"
+
+
+async def test_says_when_git_distrusts_the_owner(world: GitWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = world.repository("shop")
+    if os.geteuid() == 0:
+        for path in (repository, f"{repository}/.git"):
+            os.chown(path, 65534, 65534)
+    else:
+        # git's own switch for its tests: nobody else's files can be made without root.
+        monkeypatch.setattr("fleet.adapters.git.command._ENVIRONMENT", {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"})
+    with pytest.raises(Rejected) as caught:
+        await world.workspaces.inspect(repository)
+    assert caught.value.code == "directory_unreadable"
+    assert "safe.directory" in (caught.value.hint or "")
+
+
+async def test_a_broken_configuration_is_git_s_failure_in_git_s_words(world: GitWorld) -> None:
+    repository = world.repository("shop")
+    Path(repository, ".git", "config").write_text("[core\n")
+    with pytest.raises(Problem, match="bad config line 1") as caught:
+        await world.workspaces.inspect(repository)
+    assert caught.value.code == "git_failed"
+
+
+@pytest.mark.parametrize("directory", ["relative", "", "a\0b", "/\ud800"])
+async def test_refuses_what_is_no_path(world: GitWorld, directory: str) -> None:
+    if directory.startswith("a"):
+        directory = world.path(directory)
+    with pytest.raises(Rejected) as caught:
+        await world.workspaces.inspect(directory)
+    assert caught.value.field == "directory"
+
+
+async def test_refuses_a_circle_of_symlinks(world: GitWorld) -> None:
+    world.link("a", world.path("b"))
+    with pytest.raises(Rejected, match="circle"):
+        await world.workspaces.inspect(world.link("b", world.path("a")))
+
+
+async def test_refuses_a_repository_outside_of_the_roots(world: GitWorld) -> None:
+    git(world.base, "init", "-q")
+    git(world.base, "commit", "-q", "--allow-empty", "-m", "Home")
+    refused = await refusal_of_check(world, await ordered(world, world.directory("notes"), "worktree"))
+    assert (refused.code, refused.field) == ("directory_outside_roots", "directory")
+
+
+# ------------------------------------------------------------------------------------------------------------ prepare
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+@pytest.mark.parametrize("name", ["with space", "--upload-pack=touch x", "new\nline", "日本語", "'quo\"te$(x)", "a:b"])
+async def test_takes_a_source_of_any_name(world: GitWorld, strategy: Strategy, name: str) -> None:
+    order = await ordered(world, world.repository(name), strategy)
+    await world.workspaces.check(order)
+    prepared = await world.workspaces.prepare(order)
+    assert Path(prepared.directory, "src", "shop.py").read_text() == "price = 1\n"
+    assert order.directory.isprintable()
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_works_in_the_same_subdirectory(world: GitWorld, strategy: Strategy) -> None:
+    repository = world.repository("shop")
+    order = await ordered(world, f"{repository}/src", strategy)
+    assert (await world.workspaces.prepare(order)).directory == f"{order.directory}/src"
+    Path(repository, "untracked").mkdir()
+    order = await ordered(world, f"{repository}/untracked", strategy, number=2)
+    assert (await world.workspaces.prepare(order)).directory == order.directory
+
+
+async def test_never_follows_a_symlink_of_the_checkout(world: GitWorld) -> None:
+    repository = world.repository("shop")
+    git(repository, "checkout", "-q", "-b", "trap")
+    Path(repository, "docs").symlink_to(world.outside())
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "Trap")
+    git(repository, "checkout", "-q", "main")
+    Path(repository, "docs").mkdir()
+    order = await ordered(world, f"{repository}/docs", "worktree", "trap")
+    assert (await world.workspaces.prepare(order)).directory == order.directory
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_works_from_a_bare_repository(world: GitWorld, strategy: Strategy) -> None:
+    bare = world.path("shop.git")
+    git(world.allowed, "clone", "-q", "--bare", world.repository("shop"), bare)
+    seen = await world.workspaces.inspect(bare)
+    assert (seen.top, seen.repository, seen.branch) == (None, bare, "main")
+    order = await ordered(world, bare, strategy)
+    assert order.directory.endswith("/shop")
+    await world.workspaces.check(order)
+    prepared = await world.workspaces.prepare(order)
+    assert Path(prepared.directory, "README.md").exists()
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_hooks_do_not_run(world: GitWorld, strategy: Strategy) -> None:
+    repository = world.repository("shop")
+    for hook in ("post-checkout", "reference-transaction", "post-index-change"):
+        path = Path(repository, ".git", "hooks", hook)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\ntouch {world.base}/ran\n")
+        path.chmod(0o755)
+    git(repository, "config", "core.fsmonitor", f"touch {world.base}/ran;")
+    order = await ordered(world, repository, strategy)
+    await world.workspaces.prepare(order)
+    await world.workspaces.discard(order)
+    assert not (world.base / "ran").exists()
+
+
+async def test_variables_of_git_in_our_environment_do_not_matter(
+    world: GitWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere/index")
+    repository = world.path("shop")
+    shutil.copytree(world.template, repository)
+    prepared = await world.workspaces.prepare(await ordered(world, repository, "worktree"))
+    assert Path(prepared.directory, "README.md").exists()
+    assert prepared.repository == f"{repository}/.git"
+
+
+async def test_a_clone_stands_alone(world: GitWorld) -> None:
+    lender, borrower = world.repository("lender"), world.path("borrower")
+    git(world.allowed, "clone", "-q", "--shared", lender, borrower)
+    git(borrower, "remote", "set-url", "origin", 'https://u:p"w@example.org/shop.git')
+    order = await ordered(world, borrower, "clone")
+    await world.workspaces.prepare(order)
+    assert not Path(order.directory, ".git", "objects", "info", "alternates").exists()
+    git(order.directory, "fsck", "--full")
+    assert git(order.directory, "remote", "get-url", "--all", "origin") == 'https://u:p"w@example.org/shop.git'
+    assert git(order.directory, "status", "--porcelain") == ""
+
+
+async def test_a_clone_without_upstream_has_its_source_as_origin(world: GitWorld) -> None:
+    repository = world.repository("shop")
+    order = await ordered(world, repository, "clone")
+    await world.workspaces.prepare(order)
+    assert git(order.directory, "remote", "get-url", "origin") == f"{repository}/.git"
+
+
+async def test_a_clone_begins_at_a_commit_that_no_branch_has(world: GitWorld) -> None:
+    repository = world.repository("shop")
+    world.detach(repository)
+    lost = world.commit(repository)
+    git(repository, "checkout", "-q", "main")
+    prepared = await world.workspaces.prepare(await ordered(world, repository, "clone", base_ref=lost[:12]))
+    assert prepared.head == lost
+
+
+# ------------------------------------------------------------------------------------------------- crashes and removal
+
+
+async def test_makes_a_worktree_again_whose_directory_is_gone(world: GitWorld) -> None:
+    order = await ordered(world, world.repository("shop"), "worktree")
+    first = await world.workspaces.prepare(order)
+    Path(order.directory).rename(world.base / "moved-away")
+    Path(order.directory).parent.rmdir()
+    assert await world.workspaces.prepare(order) == first
+
+
+async def test_makes_a_worktree_again_whose_registration_is_gone(world: GitWorld) -> None:
+    repository = world.repository("shop")
+    order = await ordered(world, repository, "worktree")
+    first = await world.workspaces.prepare(order)
+    Path(order.directory).rename(f"{order.directory}-aside")
+    git(repository, "worktree", "prune")
+    Path(f"{order.directory}-aside").rename(order.directory)
+    assert await world.workspaces.prepare(order) == first
+    assert git(order.directory, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("name", ["new.txt", "ignored.log"])
+async def test_refuses_to_make_a_torn_worktree_again_over_a_file_of_somebody(world: GitWorld, name: str) -> None:
+    order = await ordered(world, world.repository("shop"), "worktree")
+    await world.workspaces.prepare(order)
+    world.tear(order)
+    world.write(order.directory, name)
+    for attempt in (world.workspaces.prepare, world.workspaces.discard):
+        with pytest.raises(Rejected, match=name) as caught:
+            await attempt(order)
+        assert caught.value.code == "workspace_dirty"
+    assert Path(order.directory, name).read_text() == "work\n"
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_does_not_discard_a_changed_or_ignored_or_staged_file(world: GitWorld, strategy: Strategy) -> None:
+    order = await ordered(world, world.repository("shop"), strategy)
+    await world.workspaces.prepare(order)
+    readme, log = Path(order.directory, "README.md"), Path(order.directory, "a.log")
+    before = readme.read_text()
+    readme.write_text("mine")
+    with pytest.raises(Rejected, match=r"README\.md"):
+        await world.workspaces.discard(order)
+    readme.write_text(before)
+    log.write_text("mine")
+    with pytest.raises(Rejected, match=r"a\.log"):
+        await world.workspaces.discard(order)
+    log.unlink()
+    readme.write_text("staged")
+    git(order.directory, "add", ".")
+    readme.write_text(before)
+    with pytest.raises(Rejected, match="staged"):
+        await world.workspaces.discard(order)
+    git(order.directory, "reset", "-q", "--hard")
+    await world.workspaces.discard(order)
+    assert not Path(order.directory).exists()
+
+
+async def test_does_not_discard_commits_on_a_detached_head(world: GitWorld) -> None:
+    order = await ordered(world, world.repository("shop"), "worktree")
+    await world.workspaces.prepare(order)
+    world.detach(order.directory)
+    world.commit(order.directory)
+    with pytest.raises(Rejected, match="another commit"):
+        await world.workspaces.discard(order)
+
+
+async def test_discards_a_worktree_whose_source_directory_is_gone(world: GitWorld) -> None:
+    repository = world.repository("shop")
+    linked = world.path("linked")
+    git(repository, "worktree", "add", "-q", linked)
+    order = await ordered(world, linked, "worktree")
+    await world.workspaces.prepare(order)
+    git(repository, "worktree", "remove", linked)
+    await world.workspaces.discard(order)
+    assert world.branches(repository) == {"main", "linked"}
+    assert order.directory not in git(repository, "worktree", "list")
+
+
+async def test_makes_and_removes_nothing_outside_of_its_root(world: GitWorld) -> None:
+    repository = world.repository("shop")
+    order = await ordered(world, repository, "worktree")
+    for workspace_id, directory in (
+        (order.workspace_id, repository),
+        (order.workspace_id, f"{world.root}/{order.workspace_id}/../x"),
+        ("..", f"{world.root}/../shop"),
+    ):
+        elsewhere = type(order)(workspace_id, "worktree", repository, directory, "topic")
+        for attempt in (world.workspaces.check, world.workspaces.prepare, world.workspaces.discard):
+            with pytest.raises(Rejected) as caught:
+                await attempt(elsewhere)
+            assert caught.value.code == "directory_outside_roots"
+
+
+async def test_leaves_no_lock_behind(world: GitWorld) -> None:
+    repository = world.repository("shop")
+    with trio.move_on_after(0.02):
+        await world.workspaces.prepare(await ordered(world, repository, "worktree"))
+    assert len(world.workspaces._locks) == 0

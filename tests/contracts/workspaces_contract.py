@@ -1,0 +1,383 @@
+"""What every implementation of the `Workspaces` port keeps. Subclass it and give it a `world` fixture."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import pytest
+import trio
+
+from fleet.errors import Rejected
+from fleet.ports import Strategy, WorkspaceOrder, Workspaces
+
+ID = "01936f2e-0000-7000-8000-0000000000{:02x}"
+MAKING: tuple[Strategy, ...] = ("worktree", "clone")
+
+
+class World(Protocol):
+    """A disk with the adapter on it. Names become paths inside of the allowed roots."""
+
+    @property
+    def workspaces(self) -> Workspaces: ...
+
+    def restart(self) -> None:
+        """Make a new adapter on the same disk."""
+
+    def path(self, name: str) -> str: ...
+    def directory(self, name: str) -> str: ...
+    def file(self, name: str) -> str: ...
+    def unreadable(self, name: str) -> str: ...
+    def as_stranger(self) -> AbstractContextManager[None]:
+        """Act inside of the block as a user without rights to what is unreadable."""
+        ...
+
+    def link(self, name: str, target: str) -> str: ...
+    def outside(self) -> str: ...
+    def repository(self, name: str) -> str: ...
+    def empty_repository(self, name: str) -> str: ...
+    def detach(self, repository: str) -> None: ...
+    def add_branch(self, repository: str, branch: str) -> None: ...
+    def branches(self, repository: str) -> set[str]: ...
+    def head(self, repository: str) -> str: ...
+    def write(self, directory: str, name: str) -> None:
+        """Leave a file in a checkout."""
+
+    def commit(self, directory: str) -> str:
+        """Commit something in a checkout."""
+        ...
+
+    def tear(self, order: WorkspaceOrder) -> None:
+        """Turn a finished checkout into what a crash in the middle of making it leaves."""
+
+    def is_there(self, directory: str) -> bool: ...
+
+
+async def ordered(
+    world: World,
+    directory: str,
+    strategy: Strategy,
+    branch: str | None = None,
+    base_ref: str | None = None,
+    *,
+    title: str = "Fix it",
+    number: int = 1,
+) -> WorkspaceOrder:
+    source = await world.workspaces.inspect(directory)
+    workspace_id = ID.format(number)
+    place, chosen = world.workspaces.plan(workspace_id, strategy, source, branch, title)
+    return WorkspaceOrder(workspace_id, strategy, source.directory, place, chosen, base_ref)
+
+
+async def refusal_of_check(world: World, order: WorkspaceOrder) -> Rejected:
+    with pytest.raises(Rejected) as caught:
+        await world.workspaces.check(order)
+    return caught.value
+
+
+class CancelAtStep(trio.abc.Instrument):
+    """Cancels a scope right before the n-th step of the task that made it: a crash at any point."""
+
+    def __init__(self, step: int) -> None:
+        self._left = step
+        self._task = trio.lowlevel.current_task()
+        self.scope = trio.CancelScope()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task is self._task:
+            self._left -= 1
+            if self._left == 0:
+                self.scope.cancel()
+
+
+class WorkspacesContract:
+    # ------------------------------------------------------------------------------------------------------ inspect
+
+    async def test_inspects_a_repository(self, world: World) -> None:
+        repository = world.repository("shop")
+        seen = await world.workspaces.inspect(repository)
+        assert (seen.directory, seen.top, seen.branch) == (repository, repository, "main")
+        assert seen.head == world.head(repository)
+
+    async def test_inspects_what_is_not_git(self, world: World) -> None:
+        seen = await world.workspaces.inspect(world.directory("notes"))
+        assert (seen.repository, seen.top, seen.branch, seen.head) == (None, None, None, None)
+
+    async def test_resolves_symlinks(self, world: World) -> None:
+        target = world.directory("real")
+        assert (await world.workspaces.inspect(world.link("alias", target))).directory == target
+
+    async def test_refuses_bad_directories(self, world: World) -> None:
+        bad = {
+            world.path("nowhere"): "directory_missing",
+            world.file("file"): "not_a_directory",
+            world.outside(): "directory_outside_roots",
+            world.link("out", world.outside()): "directory_outside_roots",
+        }
+        for directory, code in bad.items():
+            with pytest.raises(Rejected) as caught:
+                await world.workspaces.inspect(directory)
+            assert (caught.value.code, caught.value.field) == (code, "directory")
+
+    async def test_refuses_an_unreadable_directory(self, world: World) -> None:
+        directory = world.unreadable("secret")
+        with world.as_stranger(), pytest.raises(Rejected) as caught:
+            await world.workspaces.inspect(directory)
+        assert caught.value.code == "directory_unreadable"
+
+    # --------------------------------------------------------------------------------------------------------- plan
+
+    async def test_plans_own_names(self, world: World) -> None:
+        order = await ordered(world, world.repository("shop"), "worktree", title="Größe: fix\n--force")
+        assert order.branch == "fleet/groe-fix-force-00000001"
+        assert order.directory.endswith(f"/{order.workspace_id}/shop")
+
+    async def test_keeps_a_branch_that_was_asked_for(self, world: World) -> None:
+        assert (await ordered(world, world.repository("shop"), "clone", "topic")).branch == "topic"
+
+    async def test_plans_the_source_itself_for_existing(self, world: World) -> None:
+        directory = world.directory("notes")
+        order = await ordered(world, directory, "existing")
+        assert (order.directory, order.branch) == (directory, None)
+
+    # -------------------------------------------------------------------------------------------------------- check
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_refuses_a_directory_outside_of_git(self, world: World, strategy: Strategy) -> None:
+        refused = await refusal_of_check(world, await ordered(world, world.directory("notes"), strategy))
+        assert (refused.code, refused.field) == ("not_a_repository", "isolationStrategy")
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_refuses_a_repository_without_a_commit(self, world: World, strategy: Strategy) -> None:
+        refused = await refusal_of_check(world, await ordered(world, world.empty_repository("new"), strategy))
+        assert (refused.code, refused.field) == ("repository_empty", "directory")
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    @pytest.mark.parametrize(
+        "branch",
+        [
+            *(
+                "-b",
+                "--upload-pack=touch x",
+                "HEAD",
+                "@",
+                "@{-1}",
+                "a..b",
+                "a b",
+                "a\nb",
+                "a\0b",
+                ".a",
+                "a/.b",
+                "a.lock",
+            ),
+            *("/a", "a/", "a//b", "a.", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "x" * 241, "\ud800"),
+        ],
+    )
+    async def test_refuses_a_bad_branch_name(self, world: World, strategy: Strategy, branch: str) -> None:
+        refused = await refusal_of_check(world, await ordered(world, world.repository("shop"), strategy, branch))
+        assert (refused.code, refused.field) == ("branch_invalid", "branch")
+
+    @pytest.mark.parametrize("branch", ["topic", "ümlaut/日本", "a-b_c.d/e", "$(touch)", "x;y", "x&'\"", "main2"])
+    async def test_takes_an_unusual_branch_name(self, world: World, branch: str) -> None:
+        order = await ordered(world, world.repository("shop"), "worktree", branch)
+        await world.workspaces.check(order)
+        assert (await world.workspaces.prepare(order)).branch == branch
+
+    @pytest.mark.parametrize("base", ["nope", "-x", "--all", "HEAD^{tree}x", "a\nb", "a\0b", "", "\ud800"])
+    async def test_refuses_an_unknown_base(self, world: World, base: str) -> None:
+        refused = await refusal_of_check(world, await ordered(world, world.repository("shop"), "worktree", None, base))
+        assert (refused.code, refused.field) == ("base_ref_unknown", "baseRef")
+
+    async def test_refuses_a_branch_that_is_checked_out(self, world: World) -> None:
+        repository = world.repository("shop")
+        refused = await refusal_of_check(world, await ordered(world, repository, "worktree", "main"))
+        assert (refused.code, refused.field) == ("branch_checked_out", "branch")
+        assert refused.extra == {"checkedOutAt": repository}
+
+    async def test_refuses_a_branch_of_another_workspace(self, world: World) -> None:
+        repository = world.repository("shop")
+        first = await ordered(world, repository, "worktree", "topic")
+        await world.workspaces.prepare(first)
+        refused = await refusal_of_check(world, await ordered(world, repository, "worktree", "topic", number=2))
+        assert refused.extra == {"checkedOutAt": first.directory}
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_refuses_a_base_for_a_branch_that_exists(self, world: World, strategy: Strategy) -> None:
+        repository = world.repository("shop")
+        world.add_branch(repository, "old")
+        refused = await refusal_of_check(world, await ordered(world, repository, strategy, "old", "HEAD"))
+        assert (refused.code, refused.field) == ("branch_exists", "branch")
+
+    async def test_refuses_a_branch_below_or_above_another(self, world: World) -> None:
+        repository = world.repository("shop")
+        world.add_branch(repository, "a/b")
+        for branch in ("a", "a/b/c", "main/x"):
+            assert (await refusal_of_check(world, await ordered(world, repository, "worktree", branch))).code == (
+                "branch_exists"
+            )
+
+    async def test_refuses_a_branch_for_existing(self, world: World) -> None:
+        refused = await refusal_of_check(world, await ordered(world, world.repository("shop"), "existing", "topic"))
+        assert (refused.code, refused.field) == ("branch_invalid", "branch")
+
+    # ------------------------------------------------------------------------------------------------------ prepare
+
+    async def test_uses_an_existing_directory(self, world: World) -> None:
+        directory = world.directory("notes")
+        prepared = await world.workspaces.prepare(await ordered(world, directory, "existing"))
+        assert (prepared.directory, prepared.repository) == (directory, None)
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_makes_a_checkout_on_its_own_branch(self, world: World, strategy: Strategy) -> None:
+        repository = world.repository("shop")
+        order = await ordered(world, repository, strategy)
+        await world.workspaces.check(order)
+        prepared = await world.workspaces.prepare(order)
+        assert (prepared.directory, prepared.branch) == (order.directory, order.branch)
+        assert prepared.head == world.head(repository)
+        assert world.is_there(order.directory)
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_only_a_worktree_adds_a_branch_to_the_source(self, world: World, strategy: Strategy) -> None:
+        repository = world.repository("shop")
+        await world.workspaces.prepare(await ordered(world, repository, strategy, "topic"))
+        assert world.branches(repository) == ({"main", "topic"} if strategy == "worktree" else {"main"})
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_resumes_work_on_a_branch(self, world: World, strategy: Strategy) -> None:
+        repository = world.repository("shop")
+        world.add_branch(repository, "old")
+        assert (await world.workspaces.prepare(await ordered(world, repository, strategy, "old"))).branch == "old"
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_begins_at_a_base(self, world: World, strategy: Strategy) -> None:
+        repository = world.repository("shop")
+        base = world.head(repository)
+        world.commit(repository)
+        assert world.head(repository) != base
+        prepared = await world.workspaces.prepare(await ordered(world, repository, strategy, "topic", base))
+        assert (prepared.branch, prepared.head) == ("topic", base)
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_works_from_a_detached_head(self, world: World, strategy: Strategy) -> None:
+        repository = world.repository("shop")
+        world.detach(repository)
+        assert (await world.workspaces.inspect(repository)).branch is None
+        prepared = await world.workspaces.prepare(await ordered(world, repository, strategy, "topic"))
+        assert (prepared.branch, prepared.head) == ("topic", world.head(repository))
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_preparing_again_changes_nothing(self, world: World, strategy: Strategy) -> None:
+        order = await ordered(world, world.repository("shop"), strategy, "topic", "HEAD")
+        first = await world.workspaces.prepare(order)
+        world.write(order.directory, "work")
+        world.restart()
+        assert await world.workspaces.prepare(order) == first
+        assert world.is_there(order.directory)
+
+    async def test_concurrent_worktrees_of_one_repository(self, world: World) -> None:
+        repository = world.repository("shop")
+        orders = [await ordered(world, repository, "worktree", number=number) for number in range(8)]
+        async with trio.open_nursery() as nursery:
+            for order in orders:
+                nursery.start_soon(world.workspaces.prepare, order)
+        branches = {(await world.workspaces.inspect(order.directory)).branch for order in orders}
+        assert branches == {order.branch for order in orders}
+        assert len(branches) == 8
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_finishes_after_a_crash_at_any_step(self, world: World, strategy: Strategy) -> None:
+        repository = world.repository("shop")
+        for number in range(60):
+            crash = CancelAtStep(1 + number * 5)
+            order = await ordered(world, repository, strategy, number=number, base_ref="HEAD")
+            trio.lowlevel.add_instrument(crash)
+            with crash.scope:
+                await world.workspaces.prepare(order)
+            trio.lowlevel.remove_instrument(crash)
+            world.restart()
+            prepared = await world.workspaces.prepare(order)
+            assert (prepared.directory, prepared.branch) == (order.directory, order.branch)
+            if not crash.scope.cancelled_caught:
+                break
+        else:
+            pytest.fail("prepare takes more steps than this test crashes at")
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_finishes_a_torn_checkout(self, world: World, strategy: Strategy) -> None:
+        order = await ordered(world, world.repository("shop"), strategy)
+        first = await world.workspaces.prepare(order)
+        world.tear(order)
+        world.restart()
+        assert await world.workspaces.prepare(order) == first
+
+    # ------------------------------------------------------------------------------------------------------ discard
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_discards_what_nobody_worked_in(self, world: World, strategy: Strategy) -> None:
+        repository = world.repository("shop")
+        order = await ordered(world, repository, strategy)
+        await world.workspaces.discard(order)
+        await world.workspaces.prepare(order)
+        await world.workspaces.discard(order)
+        assert not world.is_there(order.directory)
+        assert world.branches(repository) == {"main"}
+        assert await world.workspaces.strays(frozenset()) == ()
+        await world.workspaces.prepare(order)
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_discards_a_torn_checkout(self, world: World, strategy: Strategy) -> None:
+        repository = world.repository("shop")
+        order = await ordered(world, repository, strategy)
+        await world.workspaces.prepare(order)
+        world.tear(order)
+        await world.workspaces.discard(order)
+        assert not world.is_there(order.directory)
+        assert world.branches(repository) == {"main"}
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_does_not_discard_a_file_of_somebody(self, world: World, strategy: Strategy) -> None:
+        order = await ordered(world, world.repository("shop"), strategy)
+        await world.workspaces.prepare(order)
+        world.write(order.directory, "work")
+        with pytest.raises(Rejected) as caught:
+            await world.workspaces.discard(order)
+        assert caught.value.code == "workspace_dirty"
+        assert world.is_there(order.directory)
+
+    async def test_keeps_a_branch_with_commits(self, world: World) -> None:
+        repository = world.repository("shop")
+        order = await ordered(world, repository, "worktree", "topic")
+        await world.workspaces.prepare(order)
+        world.commit(order.directory)
+        await world.workspaces.discard(order)
+        assert world.branches(repository) == {"main", "topic"}
+
+    async def test_keeps_a_branch_that_was_there(self, world: World) -> None:
+        repository = world.repository("shop")
+        world.add_branch(repository, "old")
+        order = await ordered(world, repository, "worktree", "old")
+        await world.workspaces.prepare(order)
+        await world.workspaces.discard(order)
+        assert world.branches(repository) == {"main", "old"}
+
+    async def test_does_not_discard_a_clone_with_commits(self, world: World) -> None:
+        order = await ordered(world, world.repository("shop"), "clone")
+        await world.workspaces.prepare(order)
+        world.commit(order.directory)
+        with pytest.raises(Rejected) as caught:
+            await world.workspaces.discard(order)
+        assert caught.value.code == "workspace_dirty"
+
+    async def test_discarding_an_existing_directory_touches_nothing(self, world: World) -> None:
+        order = await ordered(world, world.directory("notes"), "existing")
+        await world.workspaces.discard(order)
+        assert world.is_there(order.directory)
+
+    # ------------------------------------------------------------------------------------------------------- strays
+
+    async def test_finds_strays(self, world: World) -> None:
+        repository = world.repository("shop")
+        orders = [await ordered(world, repository, "worktree", number=number) for number in (1, 2)]
+        for order in orders:
+            await world.workspaces.prepare(order)
+        (stray,) = await world.workspaces.strays(frozenset({orders[0].workspace_id}))
+        assert stray.endswith(f"/{orders[1].workspace_id}")

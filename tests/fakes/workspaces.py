@@ -1,0 +1,255 @@
+"""Workspaces of a simulated run: a table of repositories instead of git, on a disk that survives a crash.
+
+`FakeDisk` is what a crash leaves; `FakeWorkspaces` is the adapter on it, made anew by each start. `prepare` writes in
+two steps with a pause between, so that a crash or a cancel there leaves a half-made checkout for checkers and `pending`
+to find. It refuses what adapters/git refuses, by the same contract suite (tests/contracts/workspaces_contract.py).
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+import trio
+
+from fleet.core.paths import directory_name, is_inside, slug
+from fleet.errors import Rejected
+from fleet.ports import PreparedWorkspace, Source, Strategy, WorkspaceOrder
+
+
+@dataclass
+class FakeRepository:
+    """A repository: branches and other names of commits; `head` is a branch (which may have no commit) or a commit."""
+
+    top: str
+    branches: dict[str, str] = field(default_factory=dict[str, str])
+    names: dict[str, str] = field(default_factory=dict[str, str])
+    head: str = "main"
+
+    @property
+    def git_directory(self) -> str:
+        return f"{self.top}/.git"
+
+    @property
+    def branch(self) -> str | None:
+        return None if self.head in self.names else self.head
+
+    def commit(self, revision: str) -> str | None:
+        revision = self.head if revision == "HEAD" else revision
+        return self.branches.get(revision) or self.names.get(revision)
+
+
+@dataclass
+class FakeCheckout:
+    """A worktree or clone. `whole`: the checkout came to its end; `work`: what somebody did in it."""
+
+    order: WorkspaceOrder
+    head: str
+    created_branch: bool
+    whole: bool = False
+    work: list[str] = field(default_factory=list[str])
+
+
+@dataclass
+class FakeDisk:
+    """Everything that a crash leaves. `made` counts, by workspace id, how often a checkout came to its end."""
+
+    directories: set[str] = field(default_factory=set[str])
+    files: set[str] = field(default_factory=set[str])
+    links: dict[str, str] = field(default_factory=dict[str, str])
+    unreadable: set[str] = field(default_factory=set[str])
+    repositories: dict[str, FakeRepository] = field(default_factory=dict[str, FakeRepository])
+    checkouts: dict[str, FakeCheckout] = field(default_factory=dict[str, FakeCheckout])
+    made: Counter[str] = field(default_factory=Counter[str])
+
+    def add_repository(self, top: str) -> FakeRepository:
+        """Add a repository with one commit on `main`."""
+        self.directories.add(top)
+        commit = f"{len(self.repositories) + 1:040x}"
+        repository = self.repositories[top] = FakeRepository(top, {"main": commit}, {commit: commit})
+        return repository
+
+    def checkout_at(self, directory: str) -> FakeCheckout | None:
+        return next((made for made in self.checkouts.values() if made.order.directory == directory), None)
+
+
+class FakeWorkspaces:
+    """The `Workspaces` port on a `FakeDisk`. `pause_s` is how long a checkout stays half-made."""
+
+    def __init__(
+        self,
+        disk: FakeDisk,
+        root: str = "/fleet/workspaces",
+        allowed_roots: tuple[str, ...] = ("/",),
+        pause_s: float = 0.01,
+    ) -> None:
+        self.disk = disk
+        self._root = root
+        self._allowed_roots = (*allowed_roots, root)
+        self._pause_s = pause_s
+        self._lock = trio.Lock()
+
+    async def inspect(self, directory: str) -> Source:
+        await trio.lowlevel.checkpoint()
+        return self._look(directory)
+
+    def plan(
+        self, workspace_id: str, strategy: Strategy, source: Source, branch: str | None, title: str
+    ) -> tuple[str, str | None]:
+        if strategy == "existing":
+            return source.directory, branch
+        name = directory_name(PurePosixPath(source.top or source.directory).name)
+        own_branch = f"fleet/{slug(title)}-{workspace_id.replace('-', '')[-8:]}"
+        return f"{self._root}/{workspace_id}/{name}", branch or own_branch
+
+    async def check(self, order: WorkspaceOrder) -> None:
+        await trio.lowlevel.checkpoint()
+        self._check(order)
+
+    async def prepare(self, order: WorkspaceOrder) -> PreparedWorkspace:
+        await trio.lowlevel.checkpoint()
+        source = self._look(order.source_directory)
+        if order.strategy == "existing":
+            self._check(order)
+            return PreparedWorkspace(source.directory, source.repository, source.branch, source.head)
+        async with self._lock:
+            made = self.disk.checkouts.get(order.workspace_id)
+            if made is None:
+                made = self._begin(order)
+            if not made.whole:
+                if made.work:
+                    raise _dirty(order.directory)
+                await trio.sleep(self._pause_s)
+                made.whole = True
+                self.disk.directories.add(order.directory)
+                self.disk.made[order.workspace_id] += 1
+        return self._prepared(order, made)
+
+    async def discard(self, order: WorkspaceOrder) -> None:
+        await trio.lowlevel.checkpoint()
+        made = self.disk.checkouts.get(order.workspace_id)
+        if made is None:
+            return
+        if any(work.startswith("file ") for work in made.work) or (order.strategy == "clone" and made.work):
+            raise _dirty(order.directory)
+        await trio.sleep(self._pause_s)
+        del self.disk.checkouts[order.workspace_id]
+        self.disk.directories.discard(order.directory)
+        repository = self._repository(order.source_directory)
+        if repository is not None and order.branch is not None and made.created_branch and not made.work:
+            repository.branches.pop(order.branch, None)
+
+    async def strays(self, known: frozenset[str]) -> tuple[str, ...]:
+        await trio.lowlevel.checkpoint()
+        return tuple(f"{self._root}/{made}" for made in sorted(self.disk.checkouts) if made not in known)
+
+    def _look(self, directory: str) -> Source:
+        real = self._real(directory)
+        if not is_inside(real, self._allowed_roots):
+            raise Rejected(
+                "directory_outside_roots", f"{directory!r} is outside of the allowed roots", field="directory"
+            )
+        if real in self.disk.files:
+            raise Rejected("not_a_directory", f"{directory!r} is not a directory", field="directory")
+        if real in self.disk.unreadable:
+            raise Rejected("directory_unreadable", f"Fleet may not read {directory!r}", field="directory")
+        if real not in self.disk.directories:
+            raise Rejected("directory_missing", f"{directory!r} does not exist", field="directory")
+        repository = self._repository(real)
+        if repository is None:
+            return Source(real, None, None, None, None)
+        made = self.disk.checkout_at(real)
+        if made is not None:
+            return Source(real, repository.git_directory, real, made.order.branch, made.head)
+        head = repository.commit("HEAD")
+        return Source(real, repository.git_directory, repository.top, repository.branch, head)
+
+    def _real(self, directory: str) -> str:
+        for link, target in self.disk.links.items():
+            if is_inside(directory, (link,)):
+                return self._real(str(PurePosixPath(target) / PurePosixPath(directory).relative_to(link)))
+        return directory
+
+    def _repository(self, real: str) -> FakeRepository | None:
+        made = self.disk.checkout_at(real)
+        if made is not None and made.order.strategy == "worktree":
+            return self._repository(made.order.source_directory)
+        if made is not None:
+            branch = made.order.branch or ""
+            return FakeRepository(real, {branch: made.head}, head=branch)
+        inside = [top for top in self.disk.repositories if is_inside(real, (top,))]
+        return self.disk.repositories[max(inside, key=len)] if inside else None
+
+    def _check(self, order: WorkspaceOrder) -> None:
+        source = self._look(order.source_directory)
+        if order.strategy == "existing":
+            if order.branch is not None or order.base_ref is not None:
+                raise Rejected("branch_invalid", "`existing` uses a directory as it is", field="branch")
+            return
+        repository = self._repository(source.directory)
+        if repository is None:
+            raise Rejected("not_a_repository", f"{source.directory!r} is not in git", field="isolationStrategy")
+        branch = _branch_name(order.branch)
+        if not repository.branches and not repository.names:
+            raise Rejected("repository_empty", f"{source.directory!r} has no commit", field="directory")
+        if order.base_ref is not None and repository.commit(order.base_ref) is None:
+            raise Rejected("base_ref_unknown", f"{order.base_ref!r} does not name a commit", field="baseRef")
+        in_the_way = [name for name in repository.branches if _excludes(name, branch)]
+        if in_the_way or (order.base_ref is not None and branch in repository.branches):
+            raise Rejected("branch_exists", f"The branch {branch!r} cannot be created", field="branch")
+        if order.strategy == "worktree":
+            self._check_not_checked_out(repository, branch, order)
+
+    def _check_not_checked_out(self, repository: FakeRepository, branch: str, order: WorkspaceOrder) -> None:
+        held = [
+            made.order.directory
+            for made in self.disk.checkouts.values()
+            if made.order.strategy == "worktree"
+            and made.order.branch == branch
+            and made.order.workspace_id != order.workspace_id
+            and self._repository(made.order.source_directory) is repository
+        ]
+        held += [repository.top] if repository.branch == branch else []
+        if held:
+            raise Rejected(
+                "branch_checked_out",
+                f"The branch {branch!r} is checked out at {held[0]!r}",
+                field="branch",
+                extra={"checkedOutAt": held[0]},
+            )
+
+    def _begin(self, order: WorkspaceOrder) -> FakeCheckout:
+        self._check(order)
+        repository = self._repository(order.source_directory)
+        assert repository is not None
+        assert order.branch is not None
+        existing = repository.branches.get(order.branch)
+        head = existing or repository.commit(order.base_ref or "HEAD")
+        if head is None:
+            raise Rejected("repository_empty", f"HEAD of {repository.top!r} has no commit", field="directory")
+        created = existing is None and order.strategy == "worktree"
+        if created:
+            repository.branches[order.branch] = head
+        made = self.disk.checkouts[order.workspace_id] = FakeCheckout(order, head, created)
+        return made
+
+    def _prepared(self, order: WorkspaceOrder, made: FakeCheckout) -> PreparedWorkspace:
+        repository = self._repository(order.directory)
+        assert repository is not None
+        return PreparedWorkspace(order.directory, repository.git_directory, order.branch, made.head)
+
+
+def _dirty(directory: str) -> Rejected:
+    return Rejected("workspace_dirty", f"Somebody worked in {directory!r}")
+
+
+def _excludes(name: str, branch: str) -> bool:
+    return branch.startswith(f"{name}/") or name.startswith(f"{branch}/")
+
+
+def _branch_name(branch: str | None) -> str:
+    """The rules of `git check-ref-format`, and no dash first."""
+    refused = r"^-|^@?$|^HEAD$|\.\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|(^|/)\.|//|^/|/$|\.$|\.lock(/|$)|[\ud800-\udfff]"
+    if branch is None or len(branch.encode(errors="replace")) > 240 or re.search(refused, branch):
+        raise Rejected("branch_invalid", f"{branch!r} cannot be the name of a branch", field="branch")
+    return branch
