@@ -1,7 +1,7 @@
 """Ask, tell and the loop, through an actor that answers, refuses, dawdles and crashes on demand."""
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -44,7 +44,7 @@ class Echo:
 
 
 @asynccontextmanager
-async def running(echo: Echo) -> AsyncIterator[trio.Event]:
+async def running(echo: Echo) -> AsyncGenerator[trio.Event]:
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         await nursery.start(echo.actor.run, stopping)

@@ -1,6 +1,6 @@
 """The event-sourced actor, through a toy account on a log in memory."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -49,17 +49,17 @@ class Bank:
         self.disk = MemoryDisk()
         self.log = MemoryLog(self.disk, registry(), FakeClock())
         self.paid: list[str] = []
-        self.at_once = 0
+        self.under_way: set[str] = set()
         self.hold = False
         self.go = trio.Event()
         self.dies = False
 
-    def account(self, id: str = "1") -> Account:
-        return Aggregate(id, ACCOUNT, SHAPE, self.log, self.pay)
+    def account(self, number: str = "1") -> Account:
+        return Aggregate(number, ACCOUNT, SHAPE, self.log, self.pay)
 
     async def pay(self, effect: Pay, report: Report[Command]) -> None:
-        self.at_once += 1
-        assert self.at_once == 1, "an effect runs twice at once"
+        assert effect.bill not in self.under_way, "an effect runs twice at once"
+        self.under_way.add(effect.bill)
         try:
             self.paid.append(effect.bill)
             if self.hold:
@@ -69,7 +69,7 @@ class Bank:
                 raise ZeroDivisionError("a bug in an effect")
             await report(ConfirmPayment(effect.bill))
         finally:
-            self.at_once -= 1
+            self.under_way.discard(effect.bill)
 
     def events(self, stream: str = "account-1") -> tuple[Event, ...]:
         return tuple(recorded.event for recorded in self.log.read_stream(stream))
@@ -81,7 +81,7 @@ class Bank:
 
 
 @asynccontextmanager
-async def running(account: Account) -> AsyncIterator[Account]:
+async def running(account: Account) -> AsyncGenerator[Account]:
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         await nursery.start(account.run, stopping)
@@ -129,10 +129,16 @@ async def test_a_command_without_events_answers_where_things_stand() -> None:
 async def test_the_order_is_append_evolve_reply_react() -> None:
     bank = Bank()
     seen: list[str] = []
-    decider = ACCOUNT._replace(
-        evolve=lambda state, event: (seen.append(f"evolve at {bank.log.head()}"), ACCOUNT.evolve(state, event))[1],
-        react=lambda state, event: (seen.append(f"react to {state.balance}"), ACCOUNT.react(state, event))[1],
-    )
+
+    def evolve(state: State, event: Event) -> State:
+        seen.append(f"evolve at {bank.log.head()}")
+        return ACCOUNT.evolve(state, event)
+
+    def react(state: State, event: Event) -> tuple[Pay, ...]:
+        seen.append(f"react to {state.balance}")
+        return ACCOUNT.react(state, event)
+
+    decider = ACCOUNT._replace(evolve=evolve, react=react)
     async with running(Aggregate("1", decider, SHAPE, bank.log, bank.pay)) as account:
         await ask(account, Split((1, 2)))
     assert seen == ["evolve at 2", "evolve at 2", "react to 1", "react to 3"]
@@ -176,18 +182,18 @@ async def test_a_second_writer_crashes_the_account_which_starts_again_from_the_l
     account = bank.account()
     problems: list[Problem] = []
 
-    async def deposit() -> None:
+    async def deposit_behind_a_second_writer() -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        await bank.log.append("account-1", 0, [Deposited(100)], Cause())
         try:
             await ask(account, Deposit(5))
         except Problem as problem:
             problems.append(problem)
 
     async with trio.open_nursery() as askers:
+        askers.start_soon(deposit_behind_a_second_writer)
         with pytest.raises(ExceptionGroup) as crash:
-            async with running(account):
-                await bank.log.append("account-1", 0, [Deposited(100)], Cause())
-                askers.start_soon(deposit)
-                await trio.sleep_forever()
+            await account.run(trio.Event())
         assert crash.group_contains(VersionConflict)
     assert [problem.code for problem in problems] == ["interrupted"]
     async with running(account):
@@ -257,7 +263,11 @@ async def test_pending_effects_run_again_after_a_restart() -> None:
 async def test_an_effect_that_is_ordered_again_while_it_runs_runs_once_more_afterwards() -> None:
     bank = Bank()
     bank.hold = True
-    decider = ACCOUNT._replace(react=lambda _state, event: (Pay("same", 1),) if isinstance(event, Deposited) else ())
+
+    def react(_state: State, event: Event) -> tuple[Pay, ...]:
+        return (Pay("same", 1),) if isinstance(event, Deposited) else ()
+
+    decider = ACCOUNT._replace(react=react)
     async with running(Aggregate("1", decider, SHAPE, bank.log, bank.pay)) as account:
         for _ in range(5):
             await ask(account, Deposit(1))
@@ -290,7 +300,7 @@ async def test_an_effect_that_breaks_crashes_the_account_and_runs_again_after_it
     bank = Bank()
     bank.dies = True
     directory: Directory[Deliver[Command], Reply[State]] = Directory(
-        "account", lambda id, inbox: Aggregate(id, ACCOUNT, SHAPE, bank.log, bank.pay, inbox=inbox)
+        "account", lambda number, inbox: Aggregate(number, ACCOUNT, SHAPE, bank.log, bank.pay, inbox=inbox)
     )
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
@@ -313,7 +323,7 @@ async def test_a_stop_keeps_a_snapshot_and_activation_uses_it() -> None:
         await ask(account, Deposit(5))
     snapshot = bank.log.load_snapshot("account-1")
     assert snapshot == Snapshot(1, 1, SHAPE.schema, msgspec.msgpack.encode(State("1", 5)))
-    forged = msgspec.structs.replace(snapshot, state=msgspec.msgpack.encode(State("1", 500)))
+    forged = Snapshot(1, 1, SHAPE.schema, msgspec.msgpack.encode(State("1", 500)))
     bank.log.save_snapshot("account-1", forged)
     async with running(bank.account()) as account:
         await ask(account, Deposit(1))

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
@@ -72,7 +72,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def running(supervisor: Supervisor) -> AsyncIterator[trio.Event]:
+async def running(supervisor: Supervisor) -> AsyncGenerator[trio.Event]:
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         await nursery.start(supervisor.run, stopping)
