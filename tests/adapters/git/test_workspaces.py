@@ -198,6 +198,33 @@ async def test_a_clone_begins_at_a_commit_that_no_branch_has(world: GitWorld) ->
 # ------------------------------------------------------------------------------------------------- crashes and removal
 
 
+@pytest.mark.parametrize("strategy", MAKING)
+@pytest.mark.parametrize("again", ["prepare", "discard"])
+async def test_goes_on_after_git_was_killed_in_the_middle_of_a_checkout(
+    world: GitWorld, strategy: Strategy, again: str
+) -> None:
+    repository = world.repository("shop")
+    Path(repository, ".gitattributes").write_text("src/shop.py filter=deadly\n")
+    git(repository, "add", ".")
+    world.commit(repository)
+    configuration = world.base / "home" / ".gitconfig"
+    # The filter runs while git writes the file: it kills its whole process group, git included.
+    configuration.write_text('[filter "deadly"]\n\tsmudge = kill -9 0\n\trequired\n')
+    order = await ordered(world, repository, strategy)
+    with pytest.raises(Problem) as caught:
+        await world.workspaces.prepare(order)
+    assert caught.value.code == "git_failed"
+    configuration.unlink()
+    world.restart()
+    if again == "discard":
+        await world.workspaces.discard(order)
+        assert world.branches(repository) == {"main"}
+        assert await world.workspaces.strays(frozenset()) == ()
+    await world.workspaces.prepare(order)
+    assert Path(order.directory, "src", "shop.py").read_text() == "price = 1\n"
+    assert git(order.directory, "status", "--porcelain") == ""
+
+
 async def test_makes_a_worktree_again_whose_directory_is_gone(world: GitWorld) -> None:
     order = await ordered(world, world.repository("shop"), "worktree")
     first = await world.workspaces.prepare(order)
