@@ -97,7 +97,14 @@ def _inform(state: State) -> tuple[Effect, ...]:
 
 
 _ORDERS_NOTHING: Final = frozenset(
-    (m.SessionAttached, m.SessionDetached, m.InstanceUnreachable, m.InstanceReachable, m.InstanceSwept)
+    (
+        m.SessionAttached,
+        m.SessionDetached,
+        m.InstanceUnreachable,
+        m.InstanceReachable,
+        m.InstanceStopped,
+        m.InstanceSwept,
+    )
 )
 
 
@@ -153,7 +160,9 @@ def _spawned(command: m.ReportSpawned, state: State) -> Events:
 
 
 def _ready(command: m.ReportReady, state: State) -> Events:
-    return (m.InstanceReady(command.endpoint, command.at_ms),) if state.phase == "starting" else ()
+    if state.phase != "starting" or state.identity is None:
+        return ()
+    return (m.InstanceReady(command.endpoint, command.at_ms),)
 
 
 def _start_failed(command: m.ReportStartFailed, state: State) -> Events:

@@ -4,20 +4,21 @@ Each effect is idempotent and has a `key`: one that runs already is not started 
 is called off. The actor that carries them out is actors/session.py.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
 from fleet.core.session import messages as m
 from fleet.core.session.state import RUNNING, QueuedPrompt, State
-from fleet.ports import Strategy
+from fleet.ports import Strategy, WorkspaceOrder
 
 
 class PrepareWorkspace(msgspec.Struct, frozen=True):
     """Have the workspace prepared and claimed, then `ReportWorkspaceReady`."""
 
     key: str
-    workspace_id: str
+    order: WorkspaceOrder
 
 
 class AttachInstance(msgspec.Struct, frozen=True):
@@ -26,6 +27,7 @@ class AttachInstance(msgspec.Struct, frozen=True):
     key: str
     directory: str
     strategy: Strategy
+    source_directory: str
     source_repository: str | None
 
 
@@ -110,9 +112,11 @@ def pending(state: State) -> tuple[Effect, ...]:
 
 def _provision(step: m.ProvisionStep, state: State) -> Effect:
     if step == "workspace":
-        return PrepareWorkspace("workspace", state.workspace_id)
+        return PrepareWorkspace("workspace", _order(state))
     if step == "instance" or state.instance_id is None:
-        return AttachInstance("instance", state.directory, state.strategy, state.source_repository)
+        return AttachInstance(
+            "instance", state.directory, state.strategy, state.source_directory, state.source_repository
+        )
     return OpenConversation(
         f"conversation:{state.instance_id}",
         state.instance_id,
@@ -120,6 +124,13 @@ def _provision(step: m.ProvisionStep, state: State) -> Effect:
         state.directory,
         state.title,
         state.conversation,
+    )
+
+
+def _order(state: State) -> WorkspaceOrder:
+    """Return the order as it was planned; a workspace that is there already keeps its own."""
+    return WorkspaceOrder(
+        state.workspace_id, state.strategy, state.source_directory, state.directory, state.branch, state.base_ref
     )
 
 
@@ -140,11 +151,21 @@ def _running(state: State, instance_id: str) -> tuple[Effect, ...]:
     return (doing, StopTurn(f"stop:{key}", *where, turn.number))
 
 
-_ORDERS_NOTHING: Final = frozenset(
-    (m.SessionDescribed, m.MessageRecorded, m.PartRecorded, m.RequestOpened, m.RequestClosed, m.PromptWithdrawn)
-)
+_ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
+    m.SessionCreated: (PrepareWorkspace,),
+    m.ResumeRequested: (PrepareWorkspace,),
+    m.WorkspaceAttached: (AttachInstance,),
+    m.InstanceAttached: (OpenConversation,),
+    m.SessionResumed: (Settle, DeliverPrompt, FollowTurn, StopTurn),
+    m.TurnStarted: (DeliverPrompt,),
+    m.PromptDelivered: (FollowTurn,),
+    m.AbortRequested: (StopTurn,),
+    m.TerminationRequested: (EndSession,),
+}
+"""What each event adds to what is pending; the others add nothing, and what is under way is never ordered twice."""
 
 
 def react(state: State, event: m.Event) -> tuple[Effect, ...]:
     """Return the effects that `event` orders, given the state after it."""
-    return () if type(event) in _ORDERS_NOTHING else pending(state)
+    ordered = _ORDERS.get(type(event), ())
+    return tuple(effect for effect in pending(state) if type(effect) in ordered) if ordered else ()

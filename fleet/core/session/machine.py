@@ -70,6 +70,8 @@ def _accept(prompt: m.SubmitPrompt) -> m.PromptAccepted:
 
 def _submit(command: m.SubmitPrompt, state: State) -> Events:
     accepted = _accept(command)
+    if _has(command.prompt_id, state):
+        return ()
     if state.terminating:
         raise Rejected("session_stopped", "the session is being terminated")
     if state.phase in ENDED and not command.resume:
@@ -84,9 +86,21 @@ def _submit(command: m.SubmitPrompt, state: State) -> Events:
         )
     if state.provisioning is not None:
         return (accepted,)
-    if state.phase in ENDED or (state.phase == "error" and state.instance_id is None):
+    if state.phase in ENDED or _is_cut_off(state):
         return (accepted, m.ResumeRequested(command.at_ms))
     return _with_next_turn((accepted,), state, command.fresh, command.at_ms)
+
+
+def _has(prompt_id: str, state: State) -> bool:
+    """Return whether the prompt waits or runs: two with one id would leave the queue together."""
+    running = state.turn is not None and state.turn.prompt.prompt_id == prompt_id
+    return running or any(p.prompt_id == prompt_id for p in state.queue)
+
+
+def _is_cut_off(state: State) -> bool:
+    """Return whether the session failed in a way that only a resume mends: without instance, or half-way to one."""
+    half_way = state.failure is not None and state.failure.step is not None
+    return state.phase == "error" and (state.instance_id is None or half_way)
 
 
 def _with_next_turn(events: Events, state: State, fresh: m.FreshIds, at_ms: int) -> Events:
@@ -120,15 +134,20 @@ def _resume(command: m.ResumeSession, state: State) -> Events:
         raise Rejected("session_active", f"the session is {state.phase}: there is nothing to resume")
     if state.phase == "idle" or state.provisioning is not None:
         return ()
-    if state.phase == "error" and state.instance_id is not None:
+    if state.phase == "error" and not _is_cut_off(state):
         return ()
     return (m.ResumeRequested(command.at_ms),)
 
 
 def _terminate(command: m.TerminateSession, state: State) -> Events:
-    if state.phase == "stopped" or state.terminating:
+    if state.terminating or (state.phase == "stopped" and _is_bare(state)):
         return ()
     return (m.TerminationRequested(command.at_ms),)
+
+
+def _is_bare(state: State) -> bool:
+    """Return whether nothing is left to be ended: no resume under way, no instance of a failed one, no prompt."""
+    return state.provisioning is None and state.instance_id is None and not state.queue
 
 
 def _describe(command: m.DescribeSession, state: State) -> Events:
@@ -220,7 +239,9 @@ def _turn_is(number: int, state: State) -> bool:
 def _turn_ended(command: m.ReportTurnEnded, state: State) -> Events:
     if not _turn_is(command.number, state):
         return ()
-    ended = m.TurnEnded(command.number, command.outcome, command.evidence, command.at_ms)
+    aborting = state.turn is not None and state.turn.aborting
+    outcome = "aborted" if aborting and command.outcome == "finished" else command.outcome
+    ended = m.TurnEnded(command.number, outcome, command.evidence, command.at_ms)
     return _with_next_turn((ended,), state, command.fresh, command.at_ms)
 
 
@@ -231,7 +252,7 @@ def _turn_failed(command: m.ReportTurnFailed, state: State) -> Events:
 
 
 def _settled(command: m.ReportSettled, state: State) -> Events:
-    if state.phase != "active" or state.turn is not None:
+    if state.phase not in RUNNING or state.turn is not None:
         return ()
     return _with_next_turn((m.SessionSettled(command.evidence, command.at_ms),), state, command.fresh, command.at_ms)
 
@@ -243,9 +264,10 @@ def _instance_ended(command: m.ReportInstanceEnded, state: State) -> Events:
     if state.terminating:
         return (detached,)
     if state.provisioning is not None:
+        # In this order: detached while provisioning goes on would order another instance in between.
         return (
-            detached,
             m.ProvisionFailed(state.provisioning, "opencode_exited", command.evidence, command.at_ms),
+            detached,
         )
     if state.phase == "idle" and command.orderly:
         return (m.SessionCompleted(command.instance_id, command.evidence, command.at_ms),)

@@ -42,12 +42,12 @@ TABLE: Final = read_table(
     AbortRequested       x       x       =             =             x            x         x       x            x
     TurnEnded            x       x       idle          idle          x            x         x       =            x
     TurnFailed           x       x       error         error         x            x         x       x            x
-    SessionSettled       x       x       idle          x             x            x         x       x            x
+    SessionSettled       x       x       idle          idle          x            x         x       x            x
     InstanceDetached     x       =       =             =             =            =         =       =            =
     SessionCompleted     x       x       x             x             completed    x         x       x            x
     SessionDisconnected  x       x       disconnected  disconnected  disconnected x         x       x            x
     TerminationRequested x       =       =             =             =            =         =       =            =
-    SessionStopped       x       stopped stopped       stopped       stopped      stopped   x       stopped      stopped
+    SessionStopped       x       stopped stopped       stopped       stopped      stopped   =       stopped      stopped
     """,
     PHASES,
     get_args(m.Event),
@@ -78,7 +78,7 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why the session is in `error`, or why its last resume failed; `code` is a problem code or OpenCode's error name."""
+    """Why the session is in `error`, or its last resume failed; `code` is a problem code or an error of OpenCode's."""
 
     code: str
     detail: str
@@ -316,7 +316,7 @@ def _turn_failed(state: State, event: m.TurnFailed) -> Changes:
 
 
 def _settled(_: State, event: m.SessionSettled) -> Changes:
-    return {"evidence": event.evidence}
+    return {"requests": (), "evidence": event.evidence}
 
 
 def _instance_detached(_: State, __: m.InstanceDetached) -> Changes:

@@ -1,0 +1,198 @@
+"""The instance: spawned, served, watched, stopped; and whoever uses it hears of its end."""
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from fleet.core.instance import machine
+from fleet.core.instance import messages as m
+from fleet.core.instance.machine import INSTANCE
+from fleet.core.instance.state import LIVE, OVER, State
+from fleet.core.table import ImpossibleEvent
+from fleet.ports import Exit
+from tests.core import instances as i
+from tests.core.given import given
+from tests.core.walks import walk
+
+ALIVE: dict[str, tuple[m.Event, ...]] = {
+    "to be spawned": i.REQUESTED,
+    "spawned": i.RUNS,
+    "ready": i.SERVES,
+    "unreachable": i.UNREACHABLE,
+}
+ENDED: dict[str, tuple[m.Event, ...]] = {"stopping": i.STOPPING, "stopped": i.OVER, "lost": i.LOST}
+alive = pytest.mark.parametrize("history", ALIVE.values(), ids=ALIVE.keys())
+over = pytest.mark.parametrize("history", ENDED.values(), ids=ENDED.keys())
+always = pytest.mark.parametrize("history", (ALIVE | ENDED).values(), ids=(ALIVE | ENDED).keys())
+
+
+def test_starts_step_by_step_each_logged_before_the_next() -> None:
+    story = given(INSTANCE, "i1").when(i.START).then(*i.REQUESTED).pending("spawn")
+    assert story.effects == (machine.Spawn("spawn", "i1", "/src"),)
+    story = story.when(i.SPAWNED).then(m.InstanceSpawned(i.IDENTITY, i.AT)).pending("await")
+    story = story.when(i.READY).then(m.InstanceReady(i.ENDPOINT, i.AT)).pending("operate")
+    assert story.effects == (machine.Operate("operate", "i1", i.IDENTITY, i.ENDPOINT),)
+    assert story.state.sessions == {"s1": "/trees/w1"}
+
+
+@pytest.mark.parametrize("command", [i.attach("s1"), i.detach("s1"), i.stop(), i.SPAWNED, i.GONE, i.informed("s1")])
+def test_is_not_there_before_it_is_started(command: m.Command) -> None:
+    given(INSTANCE, "i1").when(command).then_rejected("instance_not_found", says="i1")
+
+
+@always
+def test_is_started_once(history: tuple[m.Event, ...]) -> None:
+    given(INSTANCE, "i1", *history).when(i.START).then()
+
+
+@alive
+def test_others_attach_each_once_and_move_with_their_directory(history: tuple[m.Event, ...]) -> None:
+    before = given(INSTANCE, "i1", *history)
+    story = before.when(i.attach("s2")).then(i.attached("s2")).when(i.attach("s2")).then()
+    story = story.when(i.attach("s2", "/else")).then(i.attached("s2", "/else"))
+    assert story.state.sessions == {"s1": "/trees/w1", "s2": "/else"}
+    assert story.effects == before.effects
+
+
+@over
+def test_nobody_attaches_to_one_that_ends(history: tuple[m.Event, ...]) -> None:
+    story = given(INSTANCE, "i1", *history)
+    story.when(i.attach("s3")).then_rejected("instance_not_found", says=story.state.phase)
+
+
+@alive
+def test_the_last_one_out_stops_it(history: tuple[m.Event, ...]) -> None:
+    story = given(INSTANCE, "i1", *history, i.attached("s2"))
+    story = story.when(i.detach("s2")).then(i.detached("s2"))
+    assert story.state.phase not in OVER
+    story = story.when(i.detach("s1")).then(i.detached("s1"), m.InstanceStopRequested("unused", i.AT))
+    story.pending("stop").when(i.STOPPED).then(m.InstanceStopped(i.STEPS, i.AT)).pending()
+
+
+@always
+def test_who_does_not_use_it_cannot_leave_it(history: tuple[m.Event, ...]) -> None:
+    given(INSTANCE, "i1", *history).when(i.detach("s9")).then()
+
+
+@pytest.mark.parametrize("history", [i.REQUESTED, i.RUNS])
+def test_a_start_that_fails_is_cleaned_up_and_those_who_wait_are_told(history: tuple[m.Event, ...]) -> None:
+    story = given(INSTANCE, "i1", *history).when(i.START_FAILED)
+    story = story.then(m.InstanceStartFailed("opencode_exited", "exit code 1", i.AT)).pending("stop", "inform:s1")
+    assert story.effects[1] == machine.InformSession("inform:s1", "i1", "s1", orderly=False, evidence="exit code 1")
+    assert story.state.failure_code == "opencode_exited"
+    story = story.when(i.STOPPED).then(m.InstanceStopped(i.STEPS, i.AT)).pending("inform:s1")
+    story.when(i.informed("s1")).then(i.detached("s1")).pending()
+
+
+def test_silence_is_not_death() -> None:
+    story = given(INSTANCE, "i1", *i.SERVES).when(i.SILENT)
+    story = story.then(m.InstanceUnreachable("no answer for 15 s", i.AT)).pending("operate")
+    assert (story.state.phase, story.state.evidence) == ("unreachable", "no answer for 15 s")
+    story = story.when(i.SILENT).then()
+    story = story.when(i.ANSWERING).then(m.InstanceReachable(i.AT)).pending("operate")
+    story.when(i.ANSWERING).then()
+
+
+@alive
+@pytest.mark.parametrize("reason", ["unused", "shutdown"])
+def test_a_stop_is_orderly_and_told_as_such(history: tuple[m.Event, ...], reason: m.StopReason) -> None:
+    story = given(INSTANCE, "i1", *history).when(i.stop(reason))
+    story = story.then(m.InstanceStopRequested(reason, i.AT)).pending("stop", "inform:s1")
+    inform = story.effects[1]
+    assert isinstance(inform, machine.InformSession)
+    assert inform.orderly
+    story.when(i.stop(reason)).then()
+
+
+def test_a_stop_knows_what_to_abort_and_where() -> None:
+    story = given(INSTANCE, "i1", *i.SHARED, i.attached("s3")).when(i.stop())
+    stop = story.effects[0]
+    assert stop == machine.Stop("stop", "i1", i.IDENTITY, i.ENDPOINT, ("/trees/w1", "/trees/w2"))
+
+
+@over
+def test_what_ends_is_not_stopped_again(history: tuple[m.Event, ...]) -> None:
+    given(INSTANCE, "i1", *history).when(i.stop()).then()
+
+
+@pytest.mark.parametrize("history", [i.SHARED, (*i.UNREACHABLE, i.attached("s2"))])
+def test_a_lost_process_is_swept_and_its_sessions_told(history: tuple[m.Event, ...]) -> None:
+    story = given(INSTANCE, "i1", *history).when(i.GONE)
+    story = story.then(m.InstanceLost(Exit(signal=9), "killed", i.AT)).pending("stop", "inform:s1", "inform:s2")
+    sweep, inform, _ = story.effects
+    assert isinstance(sweep, machine.Stop)
+    assert sweep.endpoint is None, "a lost process cannot be asked"
+    assert isinstance(inform, machine.InformSession)
+    assert (inform.orderly, inform.evidence) == (False, "killed")
+    story = story.when(i.informed("s1")).then(i.detached("s1")).pending("stop", "inform:s2")
+    story = story.when(i.STOPPED).then(m.InstanceSwept(i.STEPS, i.AT)).pending("inform:s2")
+    story = story.when(i.STOPPED).then()
+    story = story.when(i.informed("s2")).then(i.detached("s2")).pending()
+    assert story.state.phase == "lost"
+
+
+@over
+def test_a_session_that_was_told_is_not_told_again(history: tuple[m.Event, ...]) -> None:
+    story = given(INSTANCE, "i1", *history).when(i.informed("s1")).then(i.detached("s1"))
+    assert "inform:s1" not in {effect.key for effect in story.effects}
+    story.when(i.informed("s1")).then()
+
+
+@over
+@pytest.mark.parametrize("report", [i.SPAWNED, i.READY, i.START_FAILED, i.SILENT, i.ANSWERING, i.GONE])
+def test_late_reports_change_nothing(history: tuple[m.Event, ...], report: m.Command) -> None:
+    given(INSTANCE, "i1", *history).when(report).then()
+
+
+@alive
+@pytest.mark.parametrize("report", [i.STOPPED, i.informed("s1")])
+def test_reports_of_an_end_that_nobody_ordered_change_nothing(history: tuple[m.Event, ...], report: m.Command) -> None:
+    given(INSTANCE, "i1", *history).when(report).then()
+
+
+def test_a_second_identity_is_not_taken() -> None:
+    given(INSTANCE, "i1", *i.RUNS).when(i.SPAWNED).then()
+
+
+def test_nothing_serves_that_has_no_identity() -> None:
+    given(INSTANCE, "i1", *i.REQUESTED).when(i.READY).then().pending("spawn")
+
+
+def test_a_log_that_contradicts_the_table_is_refused() -> None:
+    with pytest.raises(ImpossibleEvent, match="InstanceReady in an instance that is stopped"):
+        given(INSTANCE, "i1", *i.OVER, m.InstanceReady(i.ENDPOINT, i.AT))
+
+
+sessions = st.sampled_from(("s1", "s2", "s3"))
+anything: st.SearchStrategy[m.Command] = st.one_of(
+    st.sampled_from((i.START, i.SPAWNED, i.READY, i.START_FAILED, i.SILENT, i.ANSWERING, i.GONE, i.STOPPED)),
+    st.builds(i.attach, sessions, st.sampled_from(("/a", "/b"))),
+    st.builds(i.detach, sessions),
+    st.builds(i.stop, st.sampled_from(("unused", "shutdown", "failed"))),
+    st.builds(i.informed, sessions),
+)
+
+
+def commands(state: State) -> st.SearchStrategy[m.Command]:
+    return st.just(i.START) if state.phase == "unborn" else anything
+
+
+def check(state: State, log: tuple[m.Event, ...]) -> None:
+    """What lives is operated, what is over is stopped or swept and told; then nothing is left to do."""
+    keys = {effect.key for effect in INSTANCE.pending(state)}
+    told = {f"inform:{session}" for session in state.sessions}
+    if state.phase == "starting":
+        assert keys == ({"await"} if state.identity else {"spawn"})
+    elif state.phase in LIVE:
+        assert keys == {"operate"}
+        assert state.sessions
+    elif state.phase == "stopped":
+        assert keys == told
+    else:
+        assert keys == told | (set() if any(isinstance(event, m.InstanceSwept) for event in log) else {"stop"})
+
+
+@hypothesis.settings(deadline=None, max_examples=100)
+@hypothesis.given(st.data())
+def test_an_instance_keeps_its_laws(data: st.DataObject) -> None:
+    walk(data, INSTANCE, commands, check)

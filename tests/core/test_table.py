@@ -1,0 +1,82 @@
+"""Transition tables: each reads as it is drawn, and names each phase and event (law 3)."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import pytest
+
+from fleet.core.instance import messages as instance_messages
+from fleet.core.instance import state as instance_state
+from fleet.core.session import messages as session_messages
+from fleet.core.session import state as session_state
+from fleet.core.table import read_table
+from fleet.core.workspace import machine as workspace_machine
+from fleet.core.workspace import messages as workspace_messages
+
+Lamp = Literal["off", "on"]
+LAMP: tuple[Lamp, ...] = get_args(Lamp)
+
+
+class Pressed: ...
+
+
+class Broken: ...
+
+
+EVENTS = (Pressed, Broken)
+
+
+def test_reads_what_is_drawn() -> None:
+    table = read_table("event off on\nPressed on off\nBroken x =", LAMP, EVENTS)
+    assert table == {("off", Pressed): "on", ("on", Pressed): "off", ("off", Broken): None, ("on", Broken): "on"}
+
+
+@pytest.mark.parametrize(
+    ("why", "text"),
+    [
+        ("a row is missing", "event off on\nPressed on off"),
+        ("a row is unknown", "event off on\nPressed on off\nBroken x =\nPulled x x"),
+        ("rows change places", "event off on\nBroken x =\nPressed on off"),
+        ("a row stands twice", "event off on\nPressed on off\nPressed on off\nBroken x ="),
+        ("a column is missing", "event off\nPressed on\nBroken x"),
+        ("a column is unknown", "event off on dim\nPressed on off off\nBroken x = ="),
+        ("columns change places", "event on off\nPressed off on\nBroken = x"),
+        ("a cell is missing", "event off on\nPressed on\nBroken x ="),
+        ("a cell is too many", "event off on\nPressed on off off\nBroken x ="),
+        ("a cell names no phase", "event off on\nPressed on dim\nBroken x ="),
+    ],
+)
+def test_refuses_a_table_that_is_not_total(why: str, text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_table(text, LAMP, EVENTS)
+
+
+TABLES: list[tuple[Mapping[tuple[Any, type[Any]], Any], tuple[str, ...], tuple[type[Any], ...]]] = [
+    (session_state.TABLE, session_state.PHASES, get_args(session_messages.Event)),
+    (instance_state.TABLE, instance_state.PHASES, get_args(instance_messages.Event)),
+    (workspace_machine.TABLE, workspace_machine.PHASES, get_args(workspace_messages.Event)),
+]
+
+
+@pytest.mark.parametrize(("table", "phases", "events"), TABLES)
+def test_each_phase_answers_each_event(
+    table: Mapping[tuple[Any, type[Any]], Any], phases: tuple[str, ...], events: tuple[type[Any], ...]
+) -> None:
+    assert set(table) == {(phase, event) for phase in phases for event in events}
+    assert set(table.values()) <= {None, *phases}
+
+
+@pytest.mark.parametrize(("table", "phases", "events"), TABLES)
+def test_each_phase_but_the_first_is_reached(
+    table: Mapping[tuple[Any, type[Any]], Any], phases: tuple[str, ...], events: tuple[type[Any], ...]
+) -> None:
+    entered = {to for (phase, _), to in table.items() if to not in (None, phase)}
+    assert entered == set(phases) - {"unborn"}
+
+
+@pytest.mark.parametrize(("table", "phases", "events"), TABLES)
+def test_nothing_happens_to_what_does_not_exist_but_its_beginning(
+    table: Mapping[tuple[Any, type[Any]], Any], phases: tuple[str, ...], events: tuple[type[Any], ...]
+) -> None:
+    assert [event for event in events if table["unborn", event] is not None] == [events[0]]
+    assert all(table[phase, events[0]] != "unborn" for phase in phases)

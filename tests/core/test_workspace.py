@@ -1,0 +1,84 @@
+"""The workspace: made once, shared by those who claim it, tried again where it failed."""
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from fleet.core.table import ImpossibleEvent
+from fleet.core.workspace import messages as m
+from fleet.core.workspace.machine import WORKSPACE, State
+from tests.core import workspaces as w
+from tests.core.given import given
+from tests.core.walks import walk
+
+
+def test_is_made_for_the_first_who_asks() -> None:
+    story = given(WORKSPACE, "w1").when(w.prepare()).then(*w.PREPARING).pending("prepare")
+    assert [effect.order for effect in story.effects] == [w.ORDER]
+    story = story.when(w.DONE).then(m.WorkspaceReady(w.PREPARED, w.AT)).pending()
+    assert (story.state.phase, story.state.prepared, story.state.sessions) == ("ready", w.PREPARED, ("s1",))
+
+
+@pytest.mark.parametrize("command", [w.claim("s1"), w.DONE, w.BROKE])
+def test_is_not_there_before_it_is_asked_for(command: m.Command) -> None:
+    given(WORKSPACE, "w1").when(command).then_rejected("workspace_not_found", says="w1")
+
+
+@pytest.mark.parametrize("history", [w.PREPARING, w.READY])
+def test_others_add_a_claim_each_once(history: tuple[m.Event, ...]) -> None:
+    before = given(WORKSPACE, "w1", *history)
+    story = before.when(w.claim("s2")).then(w.claimed("s2")).when(w.claim("s2")).then()
+    story = story.when(w.prepare("s3", replace(w.ORDER, branch="other"))).then(w.claimed("s3"))
+    assert story.state.sessions == ("s1", "s2", "s3")
+    assert story.state.order == w.ORDER
+    assert story.effects == before.effects
+
+
+def test_says_why_it_failed() -> None:
+    story = given(WORKSPACE, "w1", *w.PREPARING).when(w.BROKE)
+    story = story.then(m.WorkspaceFailed("git_failed", "no space", w.AT)).pending()
+    assert (story.state.failure_code, story.state.failure_detail) == ("git_failed", "no space")
+
+
+@pytest.mark.parametrize("command", [w.claim("s1"), w.prepare("s1")])
+def test_one_that_failed_is_tried_again_with_the_order_of_the_first_time(command: m.Command) -> None:
+    story = given(WORKSPACE, "w1", *w.FAILED).when(command).then(w.REQUESTED).pending("prepare")
+    assert (story.state.failure_code, story.state.failure_detail) == (None, "")
+    story.when(w.DONE).then(m.WorkspaceReady(w.PREPARED, w.AT))
+
+
+def test_somebody_else_may_try_one_that_failed() -> None:
+    story = given(WORKSPACE, "w1", *w.FAILED).when(w.claim("s2")).then(w.REQUESTED, w.claimed("s2"))
+    assert story.state.sessions == ("s1", "s2")
+
+
+@pytest.mark.parametrize("history", [w.READY, w.FAILED])
+@pytest.mark.parametrize("report", [w.DONE, w.BROKE])
+def test_late_reports_change_nothing(history: tuple[m.Event, ...], report: m.Command) -> None:
+    given(WORKSPACE, "w1", *history).when(report).then()
+
+
+def test_a_log_that_contradicts_the_table_is_refused() -> None:
+    with pytest.raises(ImpossibleEvent, match="WorkspaceReady in a workspace that is unborn"):
+        WORKSPACE.evolve(WORKSPACE.initial("w1"), m.WorkspaceReady(w.PREPARED, w.AT))
+
+
+sessions = st.sampled_from(("s1", "s2", "s3"))
+commands: st.SearchStrategy[m.Command] = st.one_of(
+    st.builds(w.prepare, sessions), st.builds(w.claim, sessions), st.just(w.DONE), st.just(w.BROKE)
+)
+
+
+def check(state: State, log: tuple[m.Event, ...]) -> None:
+    """Each claims once; it is ready or failed once for each time that it was asked for; what rests orders nothing."""
+    assert len(set(state.sessions)) == len(state.sessions)
+    asked = sum(isinstance(event, m.WorkspaceRequested) for event in log)
+    answered = sum(isinstance(event, m.WorkspaceReady | m.WorkspaceFailed) for event in log)
+    assert asked - answered == len(WORKSPACE.pending(state)) == (state.phase == "preparing")
+
+
+@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.given(st.data())
+def test_a_workspace_keeps_its_laws(data: st.DataObject) -> None:
+    walk(data, WORKSPACE, lambda _: commands, check)
