@@ -25,7 +25,7 @@ from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, Snap
 from fleet.events.lmdb_store import LmdbStore
 from fleet.events.log import Listener
 from fleet.events.registry import EventRegistry
-from fleet.events.verify import Break, verify
+from fleet.events.verify import verify
 from fleet.events.writer import Writer, WriterStatistics
 from fleet.limits import DISK_FREE_BYTES_MIN, REPLAY_PAGE_EVENTS, SNAPSHOTS_WAITING_MAX, STREAM_HEADS_MAX
 from fleet.ports import Clock
@@ -91,6 +91,7 @@ class LmdbLog:
                 )
             except BaseException:
                 store.close()
+                store.unpad()
                 raise
         except BaseException:
             lock.close()
@@ -149,9 +150,9 @@ class LmdbLog:
         registry, decode = self._registry, codec.decode_recorded
         return [decode(record, registry) for record in self._store.records(after, limit)]
 
-    def read_records(self, after: int, limit: int) -> list[bytes]:
-        """Return raw records beyond position `after`, for verify.py."""
-        return list(self._store.records(after, limit))
+    def read_record(self, position: int) -> bytes | None:
+        """Return a raw record, for verify.py."""
+        return self._store.record(position)
 
     def indexed_version(self, stream: str, position: int) -> int | None:
         """Return the version that the index holds for this event, for verify.py."""
@@ -265,13 +266,8 @@ class LmdbLog:
 
     def _check_everything(self) -> None:
         """Decide whether a file that was too short lacks anything: see `LmdbStore.padded`. Raises `StartupError`."""
-        try:
-            self._store.walk()
-            found = verify(self).first_break
-        except lmdb.Error as error:
-            found = Break(0, str(error))
+        found = verify(self).first_break
         if found is not None:
-            self._store.unpad()
             raise StartupError(
                 f"The event log was cut off, and event {found.position} is damaged ({found.reason}): "
                 "restore the data directory from a backup."

@@ -13,15 +13,19 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import lmdb
 import msgspec
 
 from fleet.errors import StartupError
 from fleet.events.batch import Batch
+from fleet.events.codec import CorruptRecord
 from fleet.events.envelope import CommandRecord, Snapshot
 from fleet.limits import MAP_BYTES_INITIAL
+
+if TYPE_CHECKING:
+    from lmdb import _Database
 
 FORMAT: Final = 1
 """Version of the tables and records. A change that older code cannot read takes the next number."""
@@ -62,6 +66,8 @@ class LmdbStore:
                 self._pad()
                 self._check_format()
             self._open_tables()
+            if not existed:
+                _sync_directory(file.parent)
             self._read: lmdb.Transaction[bytes] = self._environment.begin()
         except lmdb.Error as error:
             self._environment.close()
@@ -69,6 +75,7 @@ class LmdbStore:
             raise _unreadable(file, str(error)) from error
         except BaseException:
             self._environment.close()
+            self.unpad()
             raise
 
     def _pad(self) -> None:
@@ -79,15 +86,9 @@ class LmdbStore:
             os.truncate(self._file, needed_bytes)
 
     def unpad(self) -> None:
-        """Leave the file as it was found, so that the next start finds the same damage."""
+        """Leave the closed file as it was found, so that the next start finds the same damage."""
         if self.padded:
             os.truncate(self._file, self._size_bytes)
-
-    def walk(self) -> None:
-        """Touch each entry of each table. Raises `lmdb.Error` where one cannot be read."""
-        for table in (self._records, self._index, self._commands, self._snapshots):
-            for _ in self._read.cursor(table):
-                pass
 
     def _check_format(self) -> None:
         with self._environment.begin() as transaction:
@@ -151,9 +152,13 @@ class LmdbStore:
         """Yield the records with these keys."""
         return (record for _, record in self._read.cursor(self._records).getmulti(keys))
 
+    def record(self, position: int) -> bytes | None:
+        """Return one record."""
+        return self._get(_position_key(position), self._records)
+
     def indexed_version(self, stream: str, position: int) -> int | None:
         """Return the stream's version at exactly this position, as the index has it."""
-        found = self._read.get(_stream_prefix(stream) + _position_key(position), db=self._index)
+        found = self._get(_stream_prefix(stream) + _position_key(position), self._index)
         return None if found is None else int.from_bytes(found, "big")
 
     def stream_version(self, stream: str) -> int:
@@ -167,13 +172,20 @@ class LmdbStore:
 
     def find_command(self, command_id: str) -> CommandRecord | None:
         """Return what became of a command id."""
-        found = self._read.get(_command_key(command_id), db=self._commands)
+        found = self._get(_command_key(command_id), self._commands)
         return None if found is None else CommandRecord(*_decode_command(found))
 
     def load_snapshot(self, stream: str) -> Snapshot | None:
         """Return the snapshot of the stream."""
-        found = self._read.get(stream.encode(), db=self._snapshots)
+        found = self._get(stream.encode(), self._snapshots)
         return None if found is None else Snapshot(*_decode_snapshot(found))
+
+    def _get(self, key: bytes, table: "_Database") -> bytes | None:
+        # The way that is safe on damaged pages: a cursor that steps on to one makes LMDB abort the process.
+        try:
+            return self._read.get(key, db=table)
+        except lmdb.Error as error:
+            raise CorruptRecord(f"a page cannot be read: {error}") from error
 
     # ------------------------------------------------------------------------------------------------------- writing
 
@@ -230,6 +242,15 @@ def _command_key(command_id: str) -> bytes:
     if len(key) <= _COMMAND_KEY_BYTES_MAX and key[:1] > _HASHED:
         return key
     return _HASHED + hashlib.sha256(key).digest()
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the new file's name as durable as its content."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _unreadable(file: Path, why: str) -> StartupError:

@@ -75,9 +75,9 @@ class MemoryLog:
         stop = self.head() if limit is None else after + limit
         return [codec.decode_recorded(record, self._registry) for record in self._disk.records[after:stop]]
 
-    def read_records(self, after: int, limit: int) -> list[bytes]:
-        """Return raw records beyond position `after`, for verify.py."""
-        return self._disk.records[after : after + limit]
+    def read_record(self, position: int) -> bytes | None:
+        """Return a raw record, for verify.py."""
+        return self._disk.records[position - 1] if position <= len(self._disk.records) else None
 
     def indexed_version(self, stream: str, position: int) -> int | None:
         """Return the version that the index holds for this event, for verify.py."""

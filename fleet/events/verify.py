@@ -1,7 +1,7 @@
-"""Walks the log and proves it: positions, chain of digests, payloads, stream versions, index.
+"""Walks the log and proves it: positions, chain of digests, payloads, stream versions, index, commands, snapshots.
 
-Reads everything, page by page; a log of a million events takes some seconds. Run it on a log that nobody appends to, or
-accept that it looks up to the head of the moment at which it is called.
+Reads everything, one record at a time by its key, which is safe on damaged pages; a log of a million events takes some
+seconds. It looks up to the head of the moment at which it is called.
 """
 
 from typing import Protocol
@@ -9,22 +9,30 @@ from typing import Protocol
 import msgspec
 
 from fleet.events import codec
-from fleet.limits import REPLAY_PAGE_EVENTS
+from fleet.events.envelope import CommandRecord, Snapshot
 
 
 class Verifiable(Protocol):
-    """What a log gives to be verified."""
+    """What a log gives to be verified. All but `head` raise `CorruptRecord` where something cannot be read."""
 
     def head(self) -> int:
         """Return the position of the last event."""
         ...
 
-    def read_records(self, after: int, limit: int) -> list[bytes]:
-        """Return raw records beyond position `after`."""
+    def read_record(self, position: int) -> bytes | None:
+        """Return the raw record at `position`."""
         ...
 
     def indexed_version(self, stream: str, position: int) -> int | None:
         """Return the version that the index by stream holds for the event at `position`."""
+        ...
+
+    def find_command(self, command_id: str) -> CommandRecord | None:
+        """See `Log`."""
+        ...
+
+    def load_snapshot(self, stream: str) -> Snapshot | None:
+        """See `Log`."""
         ...
 
 
@@ -46,38 +54,52 @@ class Report(msgspec.Struct, frozen=True):
 
 def verify(log: Verifiable) -> Report:
     """Walk the log from its beginning to its head, or to the first break."""
-    head = log.head()
-    proven = 0
     digest = codec.GENESIS_DIGEST
     versions: dict[str, int] = {}
-    while proven < head:
-        page = log.read_records(proven, min(REPLAY_PAGE_EVENTS, head - proven))
-        if not page:
-            return Report(proven, len(versions), digest, Break(proven + 1, f"missing: the log's head is at {head}"))
-        for raw in page:
-            try:
-                record = codec.decode(raw)
-            except codec.CorruptRecord as error:
-                return Report(proven, len(versions), digest, Break(proven + 1, str(error)))
-            header = record.header
-            reason = _reason(log, record, proven + 1, digest, versions.get(header.stream, 0) + 1)
-            if reason is not None:
-                return Report(proven, len(versions), digest, Break(proven + 1, reason))
-            proven, digest = header.position, record.digest
-            versions[header.stream] = header.version
-    return Report(proven, len(versions), digest)
+    head = log.head()
+    for position in range(1, head + 1):
+        try:
+            record = _prove(log, position, digest, versions)
+        except codec.CorruptRecord as error:
+            return Report(position - 1, len(versions), digest, Break(position, str(error)))
+        digest = record.digest
+        versions[record.header.stream] = record.header.version
+    return Report(head, len(versions), digest)
 
 
-def _reason(log: Verifiable, record: codec.Record, position: int, previous: bytes, version: int) -> str | None:
+def _prove(log: Verifiable, position: int, previous: bytes, versions: dict[str, int]) -> codec.Record:
+    """Return the record at `position` if it is what it must be. Raises `CorruptRecord`."""
+    raw = log.read_record(position)
+    if raw is None:
+        raise codec.CorruptRecord(f"missing: the log's head is at {log.head()}")
+    record = codec.decode(raw)
     header = record.header
+    version = versions.get(header.stream, 0) + 1
     if header.position != position:
-        return f"the record holds position {header.position}"
+        raise codec.CorruptRecord(f"the record holds position {header.position}")
     if header.previous_digest != previous:
-        return "the digest of the record before does not match: one of the two was changed"
+        raise codec.CorruptRecord("the digest of the record before does not match: one of the two was changed")
     if codec.digest_payload(record.salt, record.payload) != header.payload_digest:
-        return "the payload does not match its digest: it was changed"
+        raise codec.CorruptRecord("the payload does not match its digest: it was changed")
     if header.version != version:
-        return f"{header.stream} should be at version {version}, the record holds {header.version}"
+        raise codec.CorruptRecord(f"{header.stream} should be at version {version}, the record holds {header.version}")
     if log.indexed_version(header.stream, position) != version:
-        return f"the index does not lead from {header.stream} to this event"
-    return None
+        raise codec.CorruptRecord(f"the index does not lead from {header.stream} to this event")
+    _prove_command(log, header)
+    if version == 1:
+        _prove_snapshot(log, header.stream)
+    return record
+
+
+def _prove_command(log: Verifiable, header: codec.Header) -> None:
+    if header.command_id is None:
+        return
+    found = log.find_command(header.command_id)
+    if found is None or found.stream != header.stream or found.version < header.version:
+        raise codec.CorruptRecord(f"the command {header.command_id!r} is not on record: it could be repeated")
+
+
+def _prove_snapshot(log: Verifiable, stream: str) -> None:
+    snapshot = log.load_snapshot(stream)
+    if snapshot is not None and snapshot.position > log.head():
+        raise codec.CorruptRecord(f"the snapshot of {stream} is ahead of the log")

@@ -36,7 +36,9 @@ def write_meta(path: Path, key: bytes, value: bytes) -> None:
 
 async def fill(path: Path, events: int) -> None:
     async with open_lmdb(path) as log:
-        await log.append("a", 0, [Counted(n, "x" * 100) for n in range(events)], CAUSE)
+        for n in range(0, events, 100):
+            batch = [Counted(n + m, "x" * 100) for m in range(100)]
+            await log.append(f"stream-{n % 7}", log.stream_version(f"stream-{n % 7}"), batch, CAUSE, command_id=str(n))
 
 
 async def test_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
@@ -158,7 +160,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -
         lmdb_log(tmp_path)
 
 
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.9, 0.99])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.7, 0.9, 0.99])
 async def test_a_file_that_was_cut_off_is_refused_each_time(tmp_path: Path, share: float) -> None:
     await fill(tmp_path, 5000)
     file = tmp_path / "events.mdb"
@@ -169,6 +171,31 @@ async def test_a_file_that_was_cut_off_is_refused_each_time(tmp_path: Path, shar
         with pytest.raises(StartupError, match=r"(?i)restore the data directory from a backup"):
             lmdb_log(tmp_path)
         assert file.stat().st_size == size_bytes
+
+
+@pytest.mark.parametrize("unit", [b"a payload to be changed", b"sample.counted"])
+async def test_bytes_changed_in_the_file_are_found(tmp_path: Path, unit: bytes) -> None:
+    async with open_lmdb(tmp_path) as log:
+        await log.append("a", 0, [Counted(1), Counted(2, "a payload to be changed"), Counted(3)], CAUSE)
+    file = tmp_path / "events.mdb"
+    content = file.read_bytes()
+    file.write_bytes(content.replace(unit, unit[:-1] + b"?"))
+    with lmdb_log(tmp_path) as log:
+        found = verify(log).first_break
+    assert found is not None
+
+
+async def test_a_page_that_was_wiped_is_found(tmp_path: Path) -> None:
+    await fill(tmp_path, 2000)
+    file = tmp_path / "events.mdb"
+    content = bytearray(file.read_bytes())
+    at = content.index(b'{"amount":1000,') // 4096 * 4096
+    content[at : at + 4096] = bytes(4096)
+    file.write_bytes(content)
+    with lmdb_log(tmp_path) as log:
+        report = verify(log)
+    assert report.first_break is not None
+    assert 900 < report.events < 1000
 
 
 async def test_a_file_that_lacks_only_unused_pages_is_opened(tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+"""The names under which Fleet's events stand in the log. A name, once used, is never given to anything else.
+
+To add an event: write its class in fleet/core, give it a name here. To change one: raise its schema and give an
+upcaster (registry.py), and keep a log of the old kind among the test histories.
+"""
+
+from typing import Any, Final
+
+from fleet.core.instance import messages as instance
+from fleet.core.session import messages as session
+from fleet.core.workspace import messages as workspace
+from fleet.events.registry import EventRegistry
+
+NAMES: Final[dict[str, type[Any]]] = {
+    "session.created": session.SessionCreated,
+    "session.described": session.SessionDescribed,
+    "session.workspace-attached": session.WorkspaceAttached,
+    "session.instance-attached": session.InstanceAttached,
+    "session.conversation-opened": session.ConversationOpened,
+    "session.resume-requested": session.ResumeRequested,
+    "session.resumed": session.SessionResumed,
+    "session.provision-failed": session.ProvisionFailed,
+    "session.prompt-accepted": session.PromptAccepted,
+    "session.prompt-withdrawn": session.PromptWithdrawn,
+    "session.turn-started": session.TurnStarted,
+    "session.prompt-delivered": session.PromptDelivered,
+    "session.message-recorded": session.MessageRecorded,
+    "session.part-recorded": session.PartRecorded,
+    "session.request-opened": session.RequestOpened,
+    "session.request-closed": session.RequestClosed,
+    "session.turn-continued": session.TurnContinued,
+    "session.abort-requested": session.AbortRequested,
+    "session.turn-ended": session.TurnEnded,
+    "session.turn-failed": session.TurnFailed,
+    "session.settled": session.SessionSettled,
+    "session.instance-detached": session.InstanceDetached,
+    "session.completed": session.SessionCompleted,
+    "session.disconnected": session.SessionDisconnected,
+    "session.termination-requested": session.TerminationRequested,
+    "session.stopped": session.SessionStopped,
+    "instance.requested": instance.InstanceRequested,
+    "instance.session-attached": instance.SessionAttached,
+    "instance.session-detached": instance.SessionDetached,
+    "instance.spawned": instance.InstanceSpawned,
+    "instance.ready": instance.InstanceReady,
+    "instance.start-failed": instance.InstanceStartFailed,
+    "instance.unreachable": instance.InstanceUnreachable,
+    "instance.reachable": instance.InstanceReachable,
+    "instance.lost": instance.InstanceLost,
+    "instance.stop-requested": instance.InstanceStopRequested,
+    "instance.stopped": instance.InstanceStopped,
+    "instance.swept": instance.InstanceSwept,
+    "workspace.requested": workspace.WorkspaceRequested,
+    "workspace.claimed": workspace.WorkspaceClaimed,
+    "workspace.ready": workspace.WorkspaceReady,
+    "workspace.failed": workspace.WorkspaceFailed,
+}
+
+
+def make_registry() -> EventRegistry:
+    """Return a registry of all of Fleet's events."""
+    registry = EventRegistry()
+    for name, event in NAMES.items():
+        registry.register(event, name)
+    return registry
