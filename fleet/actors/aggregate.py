@@ -28,7 +28,7 @@ from fleet.actors.ref import Message, Ref
 from fleet.core.backoff import backoff_s
 from fleet.core.decider import Decider
 from fleet.errors import Rejected, Unavailable
-from fleet.events.envelope import Cause, Snapshot
+from fleet.events.envelope import Appended, Cause, Snapshot
 from fleet.events.log import Log
 from fleet.limits import REPLAY_PAGE_EVENTS, RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S, SNAPSHOT_EVERY_EVENTS
 
@@ -240,6 +240,8 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         self._log.save_snapshot(self.stream, Snapshot(self._version, self._position, self._shape.schema, state))
         self._snapshot_version = self._version
 
+    # ------------------------------------------------------------------------------------------------------- commands
+
     async def _handle(self, message: Message[Deliver[Command], Reply[State]]) -> None:
         deliver = message.command
         if deliver.command_id is not None and (earlier := self._repetition(deliver)) is not None:
@@ -260,18 +262,21 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         if appended.repeated:
             message.answer(Reply(appended.position, appended.version, self._state, repeated=True))
             return
-        effects: tuple[Effect, ...] = ()
-        state, evolve, react = self._state, self._evolve, self._react
-        steps: list[tuple[State, Event]] = []
+        self._advance(message, events, appended)
+
+    def _advance(
+        self, message: Message[Deliver[Command], Reply[State]], events: tuple[Event, ...], appended: Appended
+    ) -> None:
+        """Evolve by `events`, which are durable now, then answer, then react."""
+        state, steps = self._state, list[tuple[State, Event]]()
         for event in events:
-            state = evolve(state, event)
+            state = self._evolve(state, event)
             steps.append((state, event))
         self._state, self._version, self._position = state, appended.version, appended.position
         message.answer(Reply(appended.position, appended.version, state))
-        for after, event in steps:
-            effects += react(after, event)
+        effects = [effect for after, event in steps for effect in self._react(after, event)]
         if effects:
-            cause = Cause(causation_id=f"@{appended.position}", correlation_id=deliver.cause.correlation_id)
+            cause = Cause(causation_id=f"@{appended.position}", correlation_id=message.command.cause.correlation_id)
             for effect in effects:
                 self._order(effect, cause)
         if appended.version - self._snapshot_version >= SNAPSHOT_EVERY_EVENTS:

@@ -20,9 +20,10 @@ import structlog
 import trio
 
 from fleet.actors.actor import Inbox, stopped, turn_away
+from fleet.actors.child import ChildSpec
 from fleet.actors.mailbox import Mailbox
 from fleet.actors.ref import Message, Ref
-from fleet.actors.supervisor import ChildSpec, Supervisor
+from fleet.actors.supervisor import Supervisor
 from fleet.errors import Unavailable
 from fleet.limits import ACTORS_ACTIVE_MAX, ASK_TIMEOUT_S, PASSIVATE_AFTER_S
 
@@ -43,7 +44,7 @@ class Resident(Protocol):
         ...
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any]) -> None:
-        """Run one incarnation, as `Start` in supervisor.py says."""
+        """Run one incarnation, as `Start` in child.py says."""
         ...
 
 

@@ -9,24 +9,22 @@ Rules kept here alone:
 - a child that fails before the supervisor is ready fails the start: what is wrong at start-up is told, not retried.
 
 Children added at run time (`add_child`) are independent of each other and are stopped all at once. With
-`escalate=False` each child has a restart budget of its own, and one that exceeds it is given up alone. The tree itself:
-tree.py.
+`escalate=False` each child has a restart budget of its own, and one that exceeds it is given up alone. What a child is:
+child.py. The tree itself: tree.py.
 """
 
 import random
-from collections import deque
 from collections.abc import Callable, Sequence
-from enum import Enum
-from typing import Any, Literal, NamedTuple, Protocol, cast
+from typing import Any, Literal, NamedTuple
 
 import structlog
 import trio
 
+from fleet.actors.child import Child, ChildSpec, Phase, Readiness, Tally, real_part
 from fleet.core.backoff import backoff_s
 from fleet.core.restart import permit_restart
 from fleet.errors import Unavailable
 from fleet.limits import (
-    CHILD_STOP_GRACE_S,
     CHILDREN_MAX,
     RESTART_BACKOFF_FIRST_S,
     RESTART_BACKOFF_MAX_S,
@@ -36,31 +34,8 @@ from fleet.limits import (
 
 _log = structlog.get_logger(__name__)
 
-Restart = Literal["permanent", "transient", "temporary"]
-"""When a child that ended is started again: always; after a crash; never."""
-
 Strategy = Literal["one_for_one", "rest_for_one"]
 """What a crash restarts: the child alone; the child and those that were started after it."""
-
-
-class Start(Protocol):
-    """Runs one incarnation of a child, from start to end.
-
-    It calls `task_status.started(value)` when it is ready, and returns soon after `stopping` is set.
-    """
-
-    async def __call__(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any]) -> None:
-        """Run."""
-        ...
-
-
-class ChildSpec(NamedTuple):
-    """A child: its name (unique in its supervisor), how it runs, when it is restarted, how long it may take to stop."""
-
-    name: str
-    start: Start
-    restart: Restart = "permanent"
-    stop_grace_s: float = CHILD_STOP_GRACE_S
 
 
 class RestartsExceeded(Exception):  # noqa: N818 - what happened, as in OTP
@@ -79,15 +54,6 @@ class UnexpectedEnd(Exception):  # noqa: N818 - it is what happened
     """A child returned though nobody had asked it to stop."""
 
 
-class Phase(Enum):
-    """Where a child stands."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    WAITING = "waiting"  # it crashed and will be restarted
-    ENDED = "ended"
-
-
 class ChildStatistics(NamedTuple):
     """A child at a glance; `restarts` are those since the supervisor started."""
 
@@ -103,52 +69,6 @@ class SupervisorStatistics(NamedTuple):
     children: tuple[ChildStatistics, ...]
     restarts: int
     given_up: int
-
-
-class _Tally:
-    """The restarts that count against one budget, and their causes."""
-
-    __slots__ = ("causes", "restarts_s")
-
-    def __init__(self, intensity: int) -> None:
-        self.restarts_s: tuple[float, ...] = ()
-        self.causes: deque[Exception] = deque(maxlen=intensity + 1)
-
-
-class _Child:
-    """A child and its present incarnation, which `scope`, `stopping` and `done` belong to."""
-
-    __slots__ = ("delay_s", "done", "dynamic", "phase", "restarts", "revival", "scope", "spec", "stopping", "tally")
-
-    def __init__(self, spec: ChildSpec, tally: _Tally, *, dynamic: bool) -> None:
-        self.spec = spec
-        self.tally = tally
-        self.dynamic = dynamic
-        self.phase = Phase.ENDED
-        self.restarts = 0
-        self.delay_s = 0.0
-        self.renew()
-        self.done.set()
-        self.revival: trio.CancelScope | None = None
-
-    def renew(self) -> None:
-        self.scope = trio.CancelScope()
-        self.stopping = trio.Event()
-        self.done = trio.Event()
-
-
-class _Readiness:
-    """Notes that a child is ready before its starter learns it: the child may crash in between."""
-
-    __slots__ = ("_child", "_task_status")
-
-    def __init__(self, child: _Child, task_status: trio.TaskStatus[Any]) -> None:
-        self._child = child
-        self._task_status = task_status
-
-    def started(self, value: Any = None) -> None:
-        self._child.phase = Phase.RUNNING
-        self._task_status.started(value)
 
 
 class Supervisor:
@@ -225,7 +145,7 @@ class Supervisor:
             raise ValueError(f"{self.name} has a child {spec.name} already")
         if len(self._children) >= self._children_max:
             raise Unavailable("overloaded", f"{self.name} runs {self._children_max} children already", retry_after_s=5)
-        child = self._children[spec.name] = _Child(spec, self._tally_for(), dynamic=True)
+        child = self._children[spec.name] = Child(spec, self._tally_for(), dynamic=True)
         try:
             return await self._start(child)
         except BaseException:
@@ -260,15 +180,15 @@ class Supervisor:
         self._revival = trio.CancelScope()
         self._failure: Exception | None = None
         self._ready = False
-        self._tally = _Tally(self._intensity)
-        self._children: dict[str, _Child] = {}
+        self._tally = Tally(self._intensity)
+        self._children: dict[str, Child] = {}
         for spec in self._specs:
             if spec.name in self._children:
                 raise ValueError(f"{self.name} has two children named {spec.name}")
-            self._children[spec.name] = _Child(spec, self._tally_for(), dynamic=False)
+            self._children[spec.name] = Child(spec, self._tally_for(), dynamic=False)
 
-    def _tally_for(self) -> _Tally:
-        return self._tally if self._escalate else _Tally(self._intensity)
+    def _tally_for(self) -> Tally:
+        return self._tally if self._escalate else Tally(self._intensity)
 
     async def _relay(self, stopping: trio.Event) -> None:
         await stopping.wait()
@@ -298,14 +218,14 @@ class Supervisor:
         for child in reversed(tuple(self._children.values())):
             await self._stop(child)
 
-    async def _start(self, child: _Child) -> Any:
+    async def _start(self, child: Child) -> Any:
         if self._nursery is None or self._leaving.is_set():
             raise Unavailable("stopping", f"{self.name} does not run: {child.spec.name} cannot be started")
         child.renew()
         child.phase = Phase.STARTING
         return await self._nursery.start(self._incarnate, child, name=f"{self.name}/{child.spec.name}")
 
-    async def _stop(self, child: _Child) -> None:
+    async def _stop(self, child: Child) -> None:
         child.stopping.set()
         if child.revival is not None:
             child.revival.cancel()
@@ -318,7 +238,7 @@ class Supervisor:
         await child.done.wait()
         child.phase = Phase.ENDED
 
-    def _forget(self, child: _Child, error: Exception | None) -> None:
+    def _forget(self, child: Child, error: Exception | None) -> None:
         """A child has left for good: drop a dynamic one, keep the place of a static one."""
         child.phase = Phase.ENDED
         if child.dynamic:
@@ -328,12 +248,12 @@ class Supervisor:
 
     # --------------------------------------------------------------------------------------------- ends and restarts
 
-    async def _incarnate(self, child: _Child, *, task_status: trio.TaskStatus[Any]) -> None:
+    async def _incarnate(self, child: Child, *, task_status: trio.TaskStatus[Any]) -> None:
         """Run one incarnation. An error before it is ready goes to the starter, a later one to `_ended`."""
         error: Exception | None = None
         try:
             with child.scope:
-                await child.spec.start(child.stopping, task_status=_Readiness(child, task_status))
+                await child.spec.start(child.stopping, task_status=Readiness(child, task_status))
         except BaseException as raised:
             error, rest = real_part(raised)
             if rest is not None:
@@ -347,7 +267,7 @@ class Supervisor:
             raise error or UnexpectedEnd(f"{child.spec.name} ended before it was ready")
         self._ended(child, error)
 
-    def _ended(self, child: _Child, error: Exception | None) -> None:
+    def _ended(self, child: Child, error: Exception | None) -> None:
         """A child that was ready has ended: decide what follows."""
         if error is not None:
             _log.error("child crashed", supervisor=self.name, child=child.spec.name, exc_info=error)
@@ -361,7 +281,7 @@ class Supervisor:
         elif self._permit(child, error or UnexpectedEnd(f"{child.spec.name} ended though nobody asked it to")):
             self._revive(child)
 
-    def _permit(self, child: _Child, error: Exception) -> bool:
+    def _permit(self, child: Child, error: Exception) -> bool:
         """Note one more restart and its delay, or give up."""
         tally = child.tally
         tally.causes.append(error)
@@ -378,7 +298,7 @@ class Supervisor:
         )
         return True
 
-    def _give_up(self, child: _Child, failure: RestartsExceeded) -> None:
+    def _give_up(self, child: Child, failure: RestartsExceeded) -> None:
         self._given_up += 1
         _log.error("child given up", supervisor=self.name, child=child.spec.name, exc_info=failure)
         if self._escalate:
@@ -387,14 +307,14 @@ class Supervisor:
         else:
             self._forget(child, failure)
 
-    def _revive(self, child: _Child) -> None:
+    def _revive(self, child: Child) -> None:
         if self._strategy == "rest_for_one":
             self._revival.cancel()  # whatever is being restarted stands on this child, or was restarted before it
             self._crashed.set()
         elif self._nursery is not None:
             self._nursery.start_soon(self._restart_one, child, name=f"{self.name}/{child.spec.name} restart")
 
-    async def _restart_one(self, child: _Child) -> None:
+    async def _restart_one(self, child: Child) -> None:
         with trio.CancelScope() as child.revival:
             while True:
                 await trio.sleep(child.delay_s)
@@ -402,7 +322,7 @@ class Supervisor:
                     break
         child.revival = None
 
-    async def _restarted(self, child: _Child) -> bool:
+    async def _restarted(self, child: Child) -> bool:
         """Start `child` again and return whether that is settled: it runs, or it has been given up."""
         try:
             await self._start(child)
@@ -423,7 +343,7 @@ class Supervisor:
                 with trio.CancelScope() as self._revival:
                     await self._restart_from(children[waiting[0] :])
 
-    async def _restart_from(self, children: Sequence[_Child]) -> None:
+    async def _restart_from(self, children: Sequence[Child]) -> None:
         first, *rest = children
         for child in reversed(rest):
             await self._stop(child)
@@ -431,15 +351,3 @@ class Supervisor:
         for child in children:
             if not await self._restarted(child):
                 return
-
-
-def real_part(error: BaseException) -> tuple[Exception | None, BaseException | None]:
-    """Split `error` into what went wrong and what only unwinds (cancellations, KeyboardInterrupt, SystemExit).
-
-    A group that mixes both is easily mistaken for a cancellation alone; whoever catches one logs the first part.
-    """
-    if isinstance(error, Exception):
-        return error, None
-    if isinstance(error, BaseExceptionGroup):
-        return cast("BaseExceptionGroup[BaseException]", error).split(Exception)
-    return None, error
