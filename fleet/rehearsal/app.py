@@ -4,6 +4,7 @@ Nothing is remembered about conversations. The only state is how often a request
 has failed so far; a success forgets it. reply.py decides what to answer, stream.py encodes it; pacing is here.
 """
 
+import socket
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from typing import cast
@@ -54,7 +55,7 @@ async def serve_rehearsal(
     the port is taken.
     """
     config = Config()
-    config.bind = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
+    config.bind = [f"fd://{_bound(host, port).detach()}"]
     config.accesslog = None
     config.errorlog = None
     config.graceful_timeout = 0.0
@@ -64,6 +65,19 @@ async def serve_rehearsal(
         shutdown_trigger=trio.sleep_forever,
         task_status=_BaseUrl(task_status),
     )
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Return a bound socket; Hypercorn, which takes it over, would hide the OSError in a group and leak the socket."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a paced token must not wait for the next one
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 class _BaseUrl:

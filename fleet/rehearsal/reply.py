@@ -205,7 +205,7 @@ def _tool_call(use: ToolUse, request: ChatRequest, index: int) -> Act:
     return ToolCall(f"call_{request.digest[:20]}{index}", name, arguments)
 
 
-def _as_opencode_has_it(use: ToolUse, request: ChatRequest) -> tuple[str, dict[str, Any] | str]:  # noqa: PLR0911 - one arm a tool
+def _as_opencode_has_it(use: ToolUse, request: ChatRequest) -> tuple[str, dict[str, Any] | str]:
     """Return the tool's name in OpenCode and its arguments; a str goes out as it is."""
     match use:
         case Write(path, content):

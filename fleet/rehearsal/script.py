@@ -158,7 +158,7 @@ def fenced(text: str) -> str:
     return f"{fence}rehearsal\n{text}{'' if text.endswith(chr(10)) else chr(10)}{fence}\n"
 
 
-def _line(statement: Statement) -> str:  # noqa: PLR0911, PLR0912 - one arm for each kind of statement
+def _line(statement: Statement) -> str:  # noqa: PLR0912 - one arm for each kind of statement
     match statement:
         case Speak(channel, content, rate):
             what = _quoted(content) if isinstance(content, str) else f"{content} tokens"
