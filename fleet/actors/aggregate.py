@@ -27,7 +27,7 @@ from fleet.actors.mailbox import Mailbox, MailboxStatistics
 from fleet.actors.ref import Message, Ref
 from fleet.core.backoff import backoff_s
 from fleet.core.decider import Decider
-from fleet.errors import Rejected, Unavailable
+from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Appended, Cause, Snapshot
 from fleet.events.log import Log
 from fleet.limits import REPLAY_PAGE_EVENTS, RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S, SNAPSHOT_EVERY_EVENTS
@@ -262,7 +262,10 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         if appended.repeated:
             message.answer(Reply(appended.position, appended.version, self._state, repeated=True))
             return
-        self._advance(message, events, appended)
+        try:
+            self._advance(message, events, appended)
+        except Problem as problem:  # it must not pass for a refusal: the events are on disk
+            raise RuntimeError(f"{self.stream}: evolve and react must accept every recorded event") from problem
 
     def _advance(
         self, message: Message[Deliver[Command], Reply[State]], events: tuple[Event, ...], appended: Appended

@@ -210,6 +210,20 @@ async def test_a_bug_in_decide_crashes_and_records_nothing() -> None:
     assert bank.log.head() == 0
 
 
+async def test_an_evolve_that_refuses_crashes_since_its_event_is_on_disk() -> None:
+    bank = Bank()
+
+    def evolve(_state: State, _event: Event) -> State:
+        raise Rejected("invalid", "evolve must not refuse")
+
+    account = Aggregate("1", ACCOUNT._replace(evolve=evolve), SHAPE, bank.log, bank.pay)
+    account.ref().tell(Deliver(Deposit(1)))
+    with pytest.raises(ExceptionGroup) as crash:
+        await account.run(trio.Event())
+    assert crash.group_contains(RuntimeError, match="must accept every recorded event")
+    assert bank.log.head() == 1
+
+
 async def test_a_crash_between_append_and_reply_keeps_the_event() -> None:
     """The log says yes, and the process ends before anybody hears of it."""
     bank = Bank()
