@@ -36,6 +36,7 @@ HEARTBEAT_S: Final = 15.0
 STREAM_WRITE_TIMEOUT_S: Final = 30.0  # a reader that takes no byte for so long is cut off and resumes from its cursor
 
 # Actors
+SUBAGENTS_REMEMBERED_MAX: Final = 10_000  # which session a sub-agent works for; the oldest are forgotten
 MAILBOX_MESSAGES_MAX: Final = 1024
 MAILBOX_CONTROL_MAX: Final = 64  # control messages are rare; more of them waiting is a bug
 MAILBOX_BURST_MAX: Final = 64  # messages an actor takes in one go before it lets others run
@@ -55,6 +56,7 @@ SESSION_READY_TIMEOUT_S: Final = 90.0
 TERM_GRACE_S: Final = 3.0  # OpenCode swallows the first SIGTERM now and then: TERM, wait, TERM, wait, KILL
 KILL_GRACE_S: Final = 5.0
 ABORT_GRACE_S: Final = 8.0  # OpenCode kills a stubborn shell 3 s after the abort
+CONNECT_TIMEOUT_S: Final = 10.0  # a session waits so long for the connection to its ready instance
 OPENCODE_REQUEST_TIMEOUT_S: Final = 15.0  # the slowest call measured is 0.8 s; a boot stalls others by 0.4 s
 OPENCODE_RESPONSE_BYTES_MAX: Final = 256 * MIB
 EVENT_SILENCE_S: Final = 25.0  # heartbeats come every 10 s
@@ -72,11 +74,20 @@ ENVIRONMENT_SCAN_S: Final = 0.1  # between two sweeps: a scan of all processes c
 OPENCODE_LOG_HEAD_BYTES: Final = 64 * KIB  # the announcement stands at the beginning of the process's log
 OPENCODE_VERSION_TIMEOUT_S: Final = 30.0  # `opencode --version` takes 0.6 s, several s from a cold disk
 
+ABORT_WAIT_S: Final = 20.0  # an abort request waits so long for the turn to end, then says `aborting`
+TERMINATE_WAIT_S: Final = 30.0
+SHUTDOWN_GRACE_S: Final = 30.0  # aborts (8 s) and the stop ladder (2 x 3 s, 5 s) of all instances side by side
+
 # Turns
 DELIVERY_CONFIRM_TIMEOUT_S: Final = 20.0  # the message shows within 0.7 s of the 204; a stalled boot is slower
 DELIVERY_ATTEMPTS_MAX: Final = 5
+DELIVERY_POLL_S: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # waits between looks for the message; the last repeats
+DELIVERY_ERROR_GRACE_S: Final = 1.5  # after an error without a message: an unknown agent leaves nothing behind
 TURN_POLL_S: Final = 5.0  # status is asked this often while a turn runs: idle events get lost
 TURN_SETTLE_S: Final = 0.1  # OpenCode's last parts come up to 100 ms after its first idle event
+TURN_RECHECK_S: Final = 0.2  # between looks while OpenCode is idle and its messages are not complete yet
+TURN_INCOMPLETE_GRACE_S: Final = 2.0  # the final message of a failed turn comes after the first idle event
+TURN_START_GRACE_S: Final = 15.0  # from the delivery to the first sign of work: a cold directory takes up to 4 s
 TURN_SILENCE_S: Final = 900.0  # busy without any event for so long: give up waiting for the model
 TURN_RETRY_S: Final = 600.0  # OpenCode may retry a model without end (before 1.18.16)
 TURN_UNKNOWN_STEPS_MAX: Final = 5  # `finish: unknown` makes OpenCode call the model again at once, without limit
@@ -108,4 +119,5 @@ REHEARSAL_COUNTED_CALLS_MAX: Final = (
 # Views
 VIEW_MAP_BYTES: Final = 64 * 1024 * MIB  # address space of the disposable views, not disk
 VIEW_SAVE_INTERVAL_S: Final = 2.0  # rows are written behind; what a crash leaves out is replayed at the next start
+TRANSCRIPT_TAIL_MESSAGES: Final = 50  # read first when a turn ends; four times as many while the prompt is not in it
 TRANSCRIPTS_CACHED: Final = 64  # sessions whose folded transcript stays in memory

@@ -12,7 +12,6 @@ import trio
 
 from fleet.actors.aggregate import Deliver, Reply
 from fleet.actors.directory import Directory
-from fleet.core.instance import machine as instance
 from fleet.core.instance import messages as instance_messages
 from fleet.core.instance import state as instance_state
 from fleet.core.session import messages as session_messages
@@ -25,8 +24,6 @@ from fleet.limits import CONNECT_TIMEOUT_S
 from fleet.ports import Clock, Ids, OpenCode, OpenCodeHost, Workspaces
 from fleet.projections.inflight import InFlight
 from fleet.projections.views import Views
-
-__all__ = ["Connections", "Context", "Peers", "Ports", "instance", "workspace"]
 
 SessionReply = Reply[session_state.State]
 InstanceReply = Reply[instance_state.State]

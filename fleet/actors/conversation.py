@@ -1,8 +1,8 @@
 """What is live about OpenCode's sessions: the events of all instances, sorted by session.
 
-An instance's actor hands in each event as it comes. Facts (finished parts, messages, requests) are told to the session's
-actor; text that grows goes to the in-flight view; signs that a turn may be over wake whoever follows it. Nothing here is
-needed after a crash: every fact is read again from OpenCode's store (law 6).
+An instance's actor hands in each event as it comes. Facts (finished parts, messages, requests) are told to the
+session's actor; text that grows goes to the in-flight view; signs that a turn may be over wake whoever follows it.
+Nothing here is needed after a crash: every fact is read again from OpenCode's store (law 6).
 """
 
 from collections.abc import Callable

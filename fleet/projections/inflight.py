@@ -6,7 +6,7 @@ take a fresh snapshot instead, which holds every open part with its text so far.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -75,7 +75,7 @@ class InFlight:
         return {each: list(parts.values()) for each, parts in self._open.items() if parts}
 
     @contextmanager
-    def read(self, session_id: str | None, wake: Callable[[], None]) -> Iterator[Reader]:
+    def read(self, session_id: str | None, wake: Callable[[], None]) -> Generator[Reader]:
         """Receive signals of one session, or of all; `wake()` is called when one comes."""
         reader = Reader(session_id, wake)
         self._readers[reader] = None

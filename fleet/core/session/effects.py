@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from fleet.core.session import messages as m
 from fleet.core.session.state import RUNNING, QueuedPrompt, State

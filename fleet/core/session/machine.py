@@ -44,6 +44,8 @@ def _create(command: m.CreateSession, state: State) -> Events:
         command.branch,
         command.base_ref,
         command.tags,
+        command.agent,
+        command.model,
     )
     if command.initial_prompt is None:
         return (created,)

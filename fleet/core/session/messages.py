@@ -76,6 +76,8 @@ class CreateSession(msgspec.Struct, frozen=True):
     base_ref: str | None = None
     tags: tuple[str, ...] = ()
     initial_prompt: SubmitPrompt | None = None
+    agent: str | None = None
+    model: Model | None = None
 
 
 class WithdrawPrompt(msgspec.Struct, frozen=True):
@@ -242,7 +244,10 @@ Command = (
 
 
 class SessionCreated(msgspec.Struct, frozen=True):
-    """The session exists; its workspace, instance and conversation are ordered."""
+    """The session exists; its workspace, instance and conversation are ordered.
+
+    `agent` and `model` are for prompts that name none.
+    """
 
     session_id: str
     title: str
@@ -256,6 +261,8 @@ class SessionCreated(msgspec.Struct, frozen=True):
     branch: str | None = None
     base_ref: str | None = None
     tags: tuple[str, ...] = ()
+    agent: str | None = None
+    model: Model | None = None
 
 
 class SessionDescribed(msgspec.Struct, frozen=True):

@@ -107,6 +107,8 @@ class State(msgspec.Struct, frozen=True):
     directory: str = ""
     branch: str | None = None
     base_ref: str | None = None
+    agent: str | None = None
+    model: m.Model | None = None
     opencode_id: str = ""
     conversation: bool = False
     instance_id: str | None = None
@@ -162,6 +164,8 @@ def _created(_: State, event: m.SessionCreated) -> Changes:
         "directory": event.directory,
         "branch": event.branch,
         "base_ref": event.base_ref,
+        "agent": event.agent,
+        "model": event.model,
         "opencode_id": event.opencode_id,
         "provisioning": "workspace",
         "created_at_ms": event.at_ms,

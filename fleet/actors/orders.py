@@ -1,0 +1,257 @@
+"""What callers can order: one coroutine per order, from the plain request to the outcome that a caller waits for.
+
+The gateway, the demo and the simulation come in through here. An order resolves ids, checks what can be checked before
+anything is logged, asks the one actor concerned, and waits until what it ordered is done. Reading goes to the views.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+import trio
+
+from fleet.actors.aggregate import Deliver
+from fleet.actors.context import Context, SessionReply
+from fleet.core.session import messages as m
+from fleet.core.session.state import State
+from fleet.errors import Problem, Rejected, Unavailable
+from fleet.events.envelope import Cause
+from fleet.limits import ABORT_WAIT_S, SESSION_READY_TIMEOUT_S, TERMINATE_WAIT_S
+from fleet.ports import Attachment, Source, Strategy, WorkspaceOrder
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who orders, and the key by which a repetition is recognised; `digest` covers the whole request."""
+
+    actor: str = "local"
+    request_id: str | None = None
+    idempotency_key: str | None = None
+    digest: bytes = b""
+
+
+class NewPrompt(msgspec.Struct, frozen=True):
+    """A prompt as a caller gives it."""
+
+    text: str
+    attachments: tuple[Attachment, ...] = ()
+    agent: str | None = None
+    model: m.Model | None = None
+
+
+class NewSession(msgspec.Struct, frozen=True):
+    """A session as a caller wants it."""
+
+    directory: str
+    title: str | None = None
+    strategy: Strategy = "existing"
+    branch: str | None = None
+    base_ref: str | None = None
+    tags: tuple[str, ...] = ()
+    initial_prompt: NewPrompt | None = None
+    agent: str | None = None
+    model: m.Model | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What an order reached: the session as it is then, and the log position."""
+
+    session: State
+    position: int
+
+
+class Orders:
+    """The orders, on one Fleet."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._creating: dict[str, trio.Lock] = {}
+
+    # ------------------------------------------------------------------------------------------------------ creation
+
+    async def create(self, new: NewSession, caller: Caller) -> Outcome:
+        """Create a session and return once it can take a prompt.
+
+        Raises `Rejected` for what is wrong with the request; nothing has changed then. What goes wrong later leaves the
+        session in `error`, where resume tries again: the problem names it as `sessionId`.
+        """
+        async with self._one_at_a_time(caller):
+            session_id = self._created_before(caller)
+            if session_id is None:
+                command = await self._creation(new)
+                session_id = command.session_id
+                await self._ask(session_id, command, caller)
+        return await self._provisioned(session_id)
+
+    @asynccontextmanager
+    async def _one_at_a_time(self, caller: Caller) -> AsyncGenerator[None]:
+        """Let requests with the same idempotency key create one after the other: the second finds the first's."""
+        if caller.idempotency_key is None:
+            yield
+            return
+        lock = self._creating.setdefault(caller.idempotency_key, trio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._creating.pop(caller.idempotency_key, None)
+
+    def _created_before(self, caller: Caller) -> str | None:
+        if caller.idempotency_key is None:
+            return None
+        record = self._context.log.find_command(caller.idempotency_key)
+        if record is None:
+            return None
+        if record.digest != caller.digest:
+            raise Rejected("idempotency_conflict", "the idempotency key was used with another request")
+        return record.stream.partition("-")[2]
+
+    async def _creation(self, new: NewSession) -> m.CreateSession:
+        context = self._context
+        source = await context.workspaces.inspect(new.directory)
+        title = new.title if new.title is not None else _default_title(new, source)
+        order = await self._workspace_order(new, source, title)
+        now = context.clock.now_ms()
+        return m.CreateSession(
+            context.ids.uuid7(),
+            title,
+            order.workspace_id,
+            new.strategy,
+            source.directory,
+            source.repository,
+            order.directory,
+            context.ids.opencode("ses"),
+            now,
+            order.branch,
+            order.base_ref,
+            new.tags,
+            None if new.initial_prompt is None else self._submission(new.initial_prompt, resume=False),
+            new.agent,
+            new.model,
+        )
+
+    async def _workspace_order(self, new: NewSession, source: Source, title: str) -> WorkspaceOrder:
+        context = self._context
+        if new.strategy == "existing":
+            for field, value in (("branch", new.branch), ("baseRef", new.base_ref)):
+                if value is not None:
+                    raise Rejected("invalid", f"{field} goes with a worktree or a clone", field=field)
+            shared = context.views.workspaces.existing(source.directory)
+            if shared is not None and shared.order is not None and shared.phase != "failed":
+                return shared.order
+        workspace_id = context.ids.uuid7()
+        directory, branch = context.workspaces.plan(workspace_id, new.strategy, source, new.branch, title)
+        order = WorkspaceOrder(workspace_id, new.strategy, source.directory, directory, branch, new.base_ref)
+        await context.workspaces.check(order)
+        return order
+
+    # ------------------------------------------------------------------------------------------------ prompts and turns
+
+    async def prompt(self, any_id: str, prompt: NewPrompt, *, resume: bool, caller: Caller) -> Outcome:
+        """Put a prompt into the session's queue. With `resume`, a session that has ended is brought back first."""
+        session = self.session(any_id)
+        reply = await self._ask(session.id, self._submission(prompt, resume=resume), caller)
+        return Outcome(reply.state, reply.position)
+
+    def _submission(self, prompt: NewPrompt, *, resume: bool) -> m.SubmitPrompt:
+        context = self._context
+        return m.SubmitPrompt(
+            context.ids.uuid7(),
+            prompt.text,
+            context.clock.now_ms(),
+            context.fresh(),
+            prompt.attachments,
+            prompt.agent,
+            prompt.model,
+            resume,
+        )
+
+    async def withdraw(self, any_id: str, prompt_id: str, caller: Caller) -> Outcome:
+        """Take a waiting prompt out of the queue."""
+        session = self.session(any_id)
+        reply = await self._ask(session.id, m.WithdrawPrompt(prompt_id, self._context.clock.now_ms()), caller)
+        return Outcome(reply.state, reply.position)
+
+    async def abort(self, any_id: str, caller: Caller) -> tuple[Outcome, str]:
+        """Stop the running turn, wait for that, and say how far it got: `aborted`, `nothing_to_abort` or `aborting`."""
+        session = self.session(any_id)
+        reply = await self._ask(session.id, m.AbortTurn(self._context.clock.now_ms()), caller)
+        turn = reply.state.turn
+        if turn is None or not turn.aborting:
+            return Outcome(reply.state, reply.position), "nothing_to_abort"
+        number = turn.number
+        with trio.move_on_after(ABORT_WAIT_S):
+            state = await self._context.views.sessions.wait(
+                session.id, lambda s: s.turn is None or s.turn.number != number
+            )
+            return self._outcome(state), "aborted" if state.last_outcome == "aborted" else "ended"
+        return self._outcome(self.session(session.id)), "aborting"
+
+    # ------------------------------------------------------------------------------------------------ resume and end
+
+    async def resume(self, any_id: str, caller: Caller) -> Outcome:
+        """Bring the session back and return once it can take a prompt. Raises the problem that kept it from that."""
+        session = self.session(any_id)
+        await self._ask(session.id, m.ResumeSession(self._context.clock.now_ms()), caller)
+        return await self._provisioned(session.id)
+
+    async def terminate(self, any_id: str, caller: Caller) -> Outcome:
+        """End the session and return once it has stopped."""
+        session = self.session(any_id)
+        await self._ask(session.id, m.TerminateSession(self._context.clock.now_ms()), caller)
+        state = await self._wait(session.id, lambda s: s.phase == "stopped", TERMINATE_WAIT_S, "stopped")
+        return self._outcome(state)
+
+    async def describe(self, any_id: str, title: str | None, tags: tuple[str, ...] | None, caller: Caller) -> Outcome:
+        """Give the session another title or other tags."""
+        session = self.session(any_id)
+        reply = await self._ask(session.id, m.DescribeSession(self._context.clock.now_ms(), title, tags), caller)
+        return Outcome(reply.state, reply.position)
+
+    # -------------------------------------------------------------------------------------------------------- reading
+
+    def session(self, any_id: str, instance_id: str | None = None) -> State:
+        """Return the session with this Fleet or OpenCode id; with `instance_id`, only if it has had that instance."""
+        state = self._context.views.sessions.find(any_id)
+        if state is None:
+            raise Rejected("session_not_found", f"there is no session {any_id}")
+        if instance_id is not None and instance_id not in state.instances:
+            raise Rejected("instance_not_found", f"session {any_id} never had an instance {instance_id}")
+        return state
+
+    # -------------------------------------------------------------------------------------------------------- waiting
+
+    async def _provisioned(self, session_id: str) -> Outcome:
+        state = await self._wait(session_id, lambda s: s.provisioning is None, SESSION_READY_TIMEOUT_S, "ready")
+        failure = state.failure
+        if state.instance_id is None and failure is not None and failure.step is not None:
+            raise Problem(failure.code, failure.detail, extra={"sessionId": session_id})
+        return self._outcome(state)
+
+    async def _wait(self, session_id: str, until: Callable[[State], bool], timeout_s: float, what: str) -> State:
+        with trio.move_on_after(timeout_s):
+            return await self._context.views.sessions.wait(session_id, until)
+        raise Unavailable(
+            "timed_out",
+            f"session {session_id} is not {what} after {timeout_s:.0f} s; it goes on, look at its status",
+            extra={"sessionId": session_id},
+            retry_after_s=5,
+        )
+
+    def _outcome(self, state: State) -> Outcome:
+        return Outcome(state, self._context.log.head())
+
+    async def _ask(self, session_id: str, command: m.Command, caller: Caller) -> SessionReply:
+        cause = Cause(caller.actor, correlation_id=caller.request_id)
+        deliver = Deliver(command, cause, caller.idempotency_key, caller.digest)
+        return await self._context.peers.sessions.ask(session_id, deliver)
+
+
+def _default_title(new: NewSession, source: Source) -> str:
+    if new.initial_prompt is not None and new.initial_prompt.text.strip():
+        first_line = new.initial_prompt.text.strip().splitlines()[0]
+        return first_line if len(first_line) <= TITLE_FROM_PROMPT_CHARS else f"{first_line[:TITLE_FROM_PROMPT_CHARS]}…"
+    return source.directory.rstrip("/").rpartition("/")[2] or source.directory
+
+
+TITLE_FROM_PROMPT_CHARS = 60

@@ -1,0 +1,93 @@
+"""What happens at the start and at the end of a Fleet: unfinished work is taken up, and processes are not left behind.
+
+At the start, every process that carries the marker of this data directory is looked at: the ones that an instance still
+wants are adopted by its own effects, the others are stopped. Then every aggregate whose events order something that was
+not answered is activated, and its effects run again (law 4). At the end, in an orderly shutdown, the instances are
+stopped: idle sessions become completed, working ones disconnected.
+"""
+
+import structlog
+import trio
+
+from fleet.actors.aggregate import Deliver
+from fleet.actors.context import Context
+from fleet.core.instance import messages as m
+from fleet.core.instance.state import State
+from fleet.errors import Problem
+from fleet.events.envelope import Cause
+from fleet.limits import SHUTDOWN_GRACE_S
+
+_log = structlog.get_logger(__name__)
+
+
+class Recovery:
+    """The first and the last to work. `run` fits a `ChildSpec` that comes after all actors."""
+
+    def __init__(self, context: Context, *, leave_running: bool = False) -> None:
+        self._context = context
+        self._leave_running = leave_running
+
+    async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Take up what was left, wait, and bring everything to an end."""
+        await self._stop_strangers()
+        self._take_up()
+        await self._name_strays()
+        task_status.started()
+        await stopping.wait()
+        if not self._leave_running:
+            await self._stop_instances()
+
+    async def _stop_strangers(self) -> None:
+        """Stop marked processes that no instance wants any more: their own stop was cut short by a crash."""
+        found = {process.instance_id for process in await self._context.host.find()}
+        for instance_id in sorted(found):
+            if not _wanted(self._context.views.instances.get(instance_id)):
+                _log.warning("process_without_instance_stopped", instance=instance_id)
+                await self._context.host.stop(instance_id, None)
+
+    def _take_up(self) -> None:
+        peers, views = self._context.peers, self._context.views
+        for directory, view in (
+            (peers.workspaces, views.workspaces),
+            (peers.instances, views.instances),
+            (peers.sessions, views.sessions),
+        ):
+            for aggregate_id in view.unfinished():
+                directory.activate(aggregate_id)
+
+    async def _name_strays(self) -> None:
+        """Say which directories of ours no workspace knows. They may hold work, so a person decides."""
+        known = frozenset(state.id for state in self._context.views.workspaces)
+        for stray in await self._context.workspaces.strays(known):
+            _log.warning("stray_workspace_directory", directory=stray)
+
+    async def _stop_instances(self) -> None:
+        instances = self._context.views.instances
+        stopping = [state.id for state in instances.alive()]
+        with trio.move_on_after(SHUTDOWN_GRACE_S):
+            async with trio.open_nursery() as nursery:
+                for instance_id in stopping:
+                    nursery.start_soon(self._stop_instance, instance_id)
+                for state in instances:
+                    if state.phase == "stopping":
+                        nursery.start_soon(self._await_end, state.id)
+
+    async def _stop_instance(self, instance_id: str) -> None:
+        stop = m.StopInstance("shutdown", self._context.clock.now_ms())
+        try:
+            await self._context.peers.instances.ask(instance_id, Deliver(stop, Cause()))
+        except Problem as problem:
+            _log.warning("instance_not_stopped", instance=instance_id, code=problem.code, detail=problem.detail)
+            return
+        await self._await_end(instance_id)
+
+    async def _await_end(self, instance_id: str) -> None:
+        """Wait until the process is gone and every session of it knows."""
+        await self._context.views.instances.wait(
+            instance_id, lambda s: s.phase in ("stopped", "lost") and s.swept and not s.sessions
+        )
+
+
+def _wanted(state: State | None) -> bool:
+    """Say whether the instance's own effects will look after its processes."""
+    return state is not None and (state.phase not in ("unborn", "stopped", "lost") or not state.swept)

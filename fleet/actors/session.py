@@ -1,0 +1,155 @@
+"""Carries out what a session's events order: provision it, deliver its prompts, stop and end it.
+
+The session itself (what may happen and what it means) is fleet/core/session; the actor around it is aggregate.py.
+Following a turn to its end is turns.py. Each effect here is idempotent and ends in a report; a `Problem` that it meets
+becomes one.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+import trio
+
+from fleet.actors.aggregate import Deliver, Report
+from fleet.actors.context import Context
+from fleet.actors.conversation import Conversations
+from fleet.actors.placement import Placement
+from fleet.actors.turns import Turns
+from fleet.core.instance import messages as instance_messages
+from fleet.core.instance.state import LIVE, OVER
+from fleet.core.session import effects as e
+from fleet.core.session import messages as m
+from fleet.core.workspace import messages as workspace_messages
+from fleet.errors import Problem
+from fleet.events.envelope import Cause
+from fleet.limits import ABORT_GRACE_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
+from fleet.ports import OpenCode
+
+_log = structlog.get_logger(__name__)
+
+Reporter = Report[m.Command]
+
+
+class SessionEffects:
+    """The effects of all sessions; `perform` is bound to one by its id."""
+
+    def __init__(self, context: Context, conversations: Conversations, placement: Placement) -> None:
+        self._context = context
+        self._conversations = conversations
+        self._placement = placement
+        self._turns = Turns(context, conversations)
+
+    async def perform(self, session_id: str, effect: e.Effect, report: Reporter) -> None:
+        """Carry out `effect` for the session and report."""
+        await _PERFORM[type(effect)](self, session_id, effect, report)
+
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
+    # ------------------------------------------------------------------------------------------- creation and resume
+
+    async def _provision(
+        self, step: m.ProvisionStep, work: Callable[[], Awaitable[m.Command]], report: Reporter
+    ) -> None:
+        try:
+            done = await work()
+        except Problem as problem:
+            done = m.ReportProvisionFailed(step, problem.code, problem.detail, self._now())
+        await report(done)
+
+    async def _prepare_workspace(self, session_id: str, effect: e.PrepareWorkspace, report: Reporter) -> None:
+        await self._provision("workspace", lambda: self._workspace(session_id, effect), report)
+
+    async def _workspace(self, session_id: str, effect: e.PrepareWorkspace) -> m.Command:
+        workspace_id = effect.order.workspace_id
+        order = workspace_messages.PrepareWorkspace(effect.order, session_id, self._now())
+        await self._context.peers.workspaces.ask(workspace_id, Deliver(order, self._cause(session_id)))
+        state = await self._context.views.workspaces.wait(workspace_id, lambda s: s.phase in ("ready", "failed"))
+        if state.prepared is None or state.phase == "failed":
+            raise Problem(state.failure_code or "internal", state.failure_detail)
+        try:
+            await self._context.workspaces.inspect(state.prepared.directory)
+        except Problem as problem:
+            raise Problem("workspace_gone", f"the workspace is gone: {problem.detail}") from problem
+        return m.ReportWorkspaceReady(workspace_id, state.prepared.directory, state.prepared.branch, self._now())
+
+    async def _attach_instance(self, session_id: str, effect: e.AttachInstance, report: Reporter) -> None:
+        await self._provision("instance", lambda: self._instance(session_id, effect), report)
+
+    async def _instance(self, session_id: str, effect: e.AttachInstance) -> m.Command:
+        instance_id = await self._placement.place(session_id, effect)
+        with trio.move_on_after(SPAWN_READY_TIMEOUT_S * 2):  # the instance's own deadline comes first
+            state = await self._context.views.instances.wait(instance_id, lambda s: s.phase in LIVE | OVER)
+            if state.phase in LIVE:
+                return m.ReportInstanceReady(instance_id, self._now())
+            raise Problem(state.failure_code or "opencode_exited", state.evidence)
+        raise Problem("opencode_not_ready", "the OpenCode process did not become ready in time")
+
+    async def _open_conversation(self, _: str, effect: e.OpenConversation, report: Reporter) -> None:
+        await self._provision("conversation", lambda: self._conversation(effect), report)
+
+    async def _conversation(self, effect: e.OpenConversation) -> m.Command:
+        client = await self._context.connections.get(effect.instance_id)
+        if not effect.exists:
+            session = await client.create_session(effect.opencode_id, effect.directory, effect.title)
+            return m.ReportConversationOpen(session.id, self._now(), self._context.fresh())
+        if await client.read_session(effect.opencode_id) is None:
+            raise Problem("session_gone", f"OpenCode's store does not have session {effect.opencode_id} any more")
+        return m.ReportConversationOpen(effect.opencode_id, self._now(), self._context.fresh())
+
+    # ----------------------------------------------------------------------------------------------------- end of life
+
+    async def _end(self, session_id: str, effect: e.EndSession, report: Reporter) -> None:
+        evidence = "terminated"
+        if effect.instance_id is not None:
+            try:
+                client = await self._context.connections.get(effect.instance_id)
+                await self._quiet(client, effect)
+                await report(await self._turns.transcript(client, effect.opencode_id))
+            except Problem as problem:
+                evidence = f"terminated; OpenCode could not be asked to stop: {problem.detail}"
+                _log.warning("terminate_without_opencode", session=session_id, code=problem.code)
+            await self._detach(session_id, effect.instance_id)
+        self._conversations.forget(session_id)
+        await report(m.ReportEnded(evidence, self._now()))
+
+    async def _quiet(self, client: OpenCode, effect: e.EndSession) -> None:
+        """Abort whatever runs, and wait for that as long as OpenCode needs to kill a stubborn tool."""
+        with trio.move_on_after(ABORT_GRACE_S):
+            while effect.opencode_id in await client.statuses(effect.directory):
+                await client.abort(effect.opencode_id, effect.directory)
+                await trio.sleep(TURN_RECHECK_S)
+
+    async def _detach(self, session_id: str, instance_id: str) -> None:
+        detach = instance_messages.DetachSession(session_id, self._now())
+        await self._context.peers.instances.ask(instance_id, Deliver(detach, self._cause(session_id)))
+
+    def _cause(self, session_id: str) -> Cause:
+        return Cause(f"session:{session_id}", correlation_id=session_id)
+
+    # --------------------------------------------------------------------------------------------------------- turns
+
+    async def _deliver(self, session_id: str, effect: e.DeliverPrompt, report: Reporter) -> None:
+        await self._turns.deliver(session_id, effect, report)
+
+    async def _follow(self, session_id: str, effect: e.FollowTurn, report: Reporter) -> None:
+        await self._turns.follow(session_id, effect, report)
+
+    async def _stop_turn(self, session_id: str, effect: e.StopTurn, _: Reporter) -> None:
+        await self._turns.stop(session_id, effect)
+
+    async def _settle(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
+        await self._turns.settle(session_id, effect, report)
+
+
+_PERFORM: Mapping[type[Any], Callable[[SessionEffects, str, Any, Reporter], Awaitable[None]]] = {
+    e.PrepareWorkspace: SessionEffects._prepare_workspace,
+    e.AttachInstance: SessionEffects._attach_instance,
+    e.OpenConversation: SessionEffects._open_conversation,
+    e.DeliverPrompt: SessionEffects._deliver,
+    e.FollowTurn: SessionEffects._follow,
+    e.StopTurn: SessionEffects._stop_turn,
+    e.Settle: SessionEffects._settle,
+    e.EndSession: SessionEffects._end,
+}

@@ -1,0 +1,226 @@
+"""A turn in OpenCode: deliver its prompt, follow it to its end, stop it.
+
+Delivery is proved by reading the message back; sending again under the same ids is harmless (opencode-facts 5.2). The
+end is derived from three signs: an idle event or a look at the clock, a status that does not list the session any more,
+and the messages, which core/turn.py judges. OpenCode retries and waits without limit; the limits are ours (limits.py).
+"""
+
+from collections.abc import Sequence
+
+import structlog
+import trio
+
+from fleet.actors.aggregate import Report
+from fleet.actors.context import Context
+from fleet.actors.conversation import Conversation, Conversations
+from fleet.core.session import effects as e
+from fleet.core.session import messages as m
+from fleet.core.turn import Verdict, answers, judge
+from fleet.errors import Problem, Unavailable
+from fleet.limits import (
+    ABORT_GRACE_S,
+    DELIVERY_ATTEMPTS_MAX,
+    DELIVERY_CONFIRM_TIMEOUT_S,
+    DELIVERY_ERROR_GRACE_S,
+    DELIVERY_POLL_S,
+    TRANSCRIPT_TAIL_MESSAGES,
+    TURN_POLL_S,
+    TURN_RECHECK_S,
+    TURN_RETRY_S,
+    TURN_SETTLE_S,
+    TURN_SILENCE_S,
+    TURN_UNKNOWN_STEPS_MAX,
+)
+from fleet.ports import Message, OpenCode, Prompt
+
+_log = structlog.get_logger(__name__)
+
+Reporter = Report[m.Command]
+
+
+class Turns:
+    """The effects of a session that concern a turn."""
+
+    def __init__(self, context: Context, conversations: Conversations) -> None:
+        self._context = context
+        self._conversations = conversations
+
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
+    # ------------------------------------------------------------------------------------------------------- deliver
+
+    async def deliver(self, session_id: str, effect: e.DeliverPrompt, report: Reporter) -> None:
+        """Send the prompt unless OpenCode has it, read it back, and report."""
+        conversation = self._conversations.of(session_id)
+        failure = "OpenCode took the prompt and did not keep it"
+        for attempt in range(DELIVERY_ATTEMPTS_MAX):
+            try:
+                if await self._delivered(conversation, effect):
+                    await report(m.ReportDelivered(effect.message_id, self._now()))
+                    return
+                if conversation.error is not None:
+                    name, message = conversation.error
+                    await report(m.ReportTurnFailed(effect.number, name, message, self._now()))
+                    return
+            except Unavailable as unavailable:
+                failure = unavailable.detail
+                _log.warning("delivery_retried", session=session_id, attempt=attempt, code=unavailable.code)
+                await trio.sleep(DELIVERY_POLL_S[-1] * 2**attempt)
+            except Problem as problem:
+                await report(m.ReportTurnFailed(effect.number, problem.code, problem.detail, self._now()))
+                return
+        await report(m.ReportTurnFailed(effect.number, "opencode_unreachable", failure, self._now()))
+
+    async def _delivered(self, conversation: Conversation, effect: e.DeliverPrompt) -> bool:
+        client = await self._context.connections.get(effect.instance_id)
+        if await client.read_message(effect.opencode_id, effect.message_id) is not None:
+            return True
+        conversation.begin()
+        await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
+        return await self._read_back(client, conversation, effect)
+
+    async def _read_back(self, client: OpenCode, conversation: Conversation, effect: e.DeliverPrompt) -> bool:
+        deadline = trio.current_time() + DELIVERY_CONFIRM_TIMEOUT_S
+        look = 0
+        while trio.current_time() < deadline:
+            if await client.read_message(effect.opencode_id, effect.message_id) is not None:
+                return True
+            if conversation.error is not None:
+                deadline = min(deadline, trio.current_time() + DELIVERY_ERROR_GRACE_S)
+            await trio.sleep(DELIVERY_POLL_S[min(look, len(DELIVERY_POLL_S) - 1)])
+            look += 1
+        return False
+
+    # -------------------------------------------------------------------------------------------------------- follow
+
+    async def follow(self, session_id: str, effect: e.FollowTurn, report: Reporter) -> None:
+        """Watch the turn to its end, record its messages, and report the outcome."""
+        conversation = self._conversations.of(session_id)
+        client = await self._client(effect.instance_id)
+        idle_since_s: float | None = None
+        while True:
+            await conversation.wait_sign(TURN_POLL_S if idle_since_s is None else TURN_RECHECK_S)
+            try:
+                if effect.opencode_id in await client.statuses(effect.directory):
+                    idle_since_s = None
+                    if (verdict := _overdue(conversation)) is not None:
+                        await self._give_up(client, effect)
+                        await self._report(client, effect, verdict, report)
+                        return
+                    continue
+                idle_since_s = idle_since_s if idle_since_s is not None else trio.current_time()
+                await trio.sleep(TURN_SETTLE_S)
+                messages = await self._tail(client, effect.opencode_id, effect.message_id)
+            except Problem as problem:  # whether the process still lives is for its instance to find out
+                _log.warning("turn_unobserved", session=session_id, code=problem.code, detail=problem.detail)
+                continue
+            turn = answers(messages, effect.message_id)
+            idle_s = trio.current_time() - idle_since_s
+            aborting = self._aborting(session_id, effect.number)
+            ended = judge(turn, idle_s=idle_s, aborting=aborting, error=conversation.error)
+            if ended is not None:
+                await self._report(client, effect, ended, report)
+                return
+
+    async def _client(self, instance_id: str) -> OpenCode:
+        while True:
+            try:
+                return await self._context.connections.get(instance_id)
+            except Unavailable as unavailable:
+                _log.warning("turn_waits_for_connection", instance=instance_id, code=unavailable.code)
+
+    def _aborting(self, session_id: str, number: int) -> bool:
+        state = self._context.views.sessions.get(session_id)
+        turn = None if state is None else state.turn
+        return turn is not None and turn.number == number and turn.aborting
+
+    async def _give_up(self, client: OpenCode, effect: e.FollowTurn) -> None:
+        with trio.move_on_after(ABORT_GRACE_S):
+            while effect.opencode_id in await client.statuses(effect.directory):
+                await client.abort(effect.opencode_id, effect.directory)
+                await trio.sleep(TURN_RECHECK_S)
+
+    async def _report(self, client: OpenCode, effect: e.FollowTurn, verdict: Verdict, report: Reporter) -> None:
+        try:
+            messages = await self._tail(client, effect.opencode_id, effect.message_id)
+            await report(m.ReportTranscript(tuple(messages), self._now()))
+        except Problem as problem:
+            _log.warning("transcript_incomplete", opencode_id=effect.opencode_id, detail=problem.detail)
+        number = effect.number
+        if verdict.outcome == "failed":
+            await report(m.ReportTurnFailed(number, verdict.code, verdict.detail, self._now()))
+            return
+        fresh = self._context.fresh()
+        await report(m.ReportTurnEnded(number, verdict.outcome, verdict.detail, self._now(), fresh))
+
+    async def transcript(self, client: OpenCode, opencode_id: str) -> m.ReportTranscript:
+        """Return the newest messages as a report."""
+        return m.ReportTranscript(await client.read_messages(opencode_id, TRANSCRIPT_TAIL_MESSAGES), self._now())
+
+    async def _tail(self, client: OpenCode, opencode_id: str, message_id: str) -> Sequence[Message]:
+        """Return the messages from `message_id` on, reading no more of a long history than it takes."""
+        newest = TRANSCRIPT_TAIL_MESSAGES
+        while True:
+            messages = await client.read_messages(opencode_id, newest)
+            ids = [message.info.id for message in messages]
+            if message_id in ids:
+                return messages[ids.index(message_id) :]
+            if len(messages) < newest:
+                return ()
+            newest *= 4
+
+    # ----------------------------------------------------------------------------------------------- stop and settle
+
+    async def stop(self, session_id: str, effect: e.StopTurn) -> None:
+        """Abort the turn, again and again; the session calls this off when the turn is over."""
+        conversation = self._conversations.of(session_id)
+        client = await self._client(effect.instance_id)
+        while True:
+            try:
+                await client.abort(effect.opencode_id, effect.directory)
+            except Problem as problem:
+                _log.warning("abort_retried", session=session_id, code=problem.code, detail=problem.detail)
+            conversation.sign()
+            await trio.sleep(ABORT_GRACE_S / 4)
+
+    async def settle(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
+        """Find out that nothing runs for a resumed session, record what was missed, and report."""
+        client = await self._client(effect.instance_id)
+        while True:
+            try:
+                if effect.opencode_id not in await client.statuses(effect.directory):
+                    await report(await self.transcript(client, effect.opencode_id))
+                    break
+            except Problem as problem:
+                _log.warning("settle_retried", session=session_id, code=problem.code, detail=problem.detail)
+            await trio.sleep(TURN_RECHECK_S)
+        evidence = "resumed; OpenCode runs nothing for this session"
+        await report(m.ReportSettled(evidence, self._now(), self._context.fresh()))
+
+
+def _prompt(effect: e.DeliverPrompt) -> Prompt:
+    prompt = effect.prompt
+    return Prompt(
+        effect.message_id,
+        effect.part_ids,
+        prompt.text,
+        prompt.attachments,
+        prompt.agent,
+        None if prompt.model is None else prompt.model.provider_id,
+        None if prompt.model is None else prompt.model.model_id,
+    )
+
+
+def _overdue(conversation: Conversation) -> Verdict | None:
+    """Return why a running turn is to be given up, if it is."""
+    now_s = trio.current_time()
+    retrying_s = now_s - (conversation.retrying_since_s or now_s)
+    if retrying_s > TURN_RETRY_S:
+        return Verdict("failed", f"OpenCode has retried the model for {retrying_s:.0f} s", "turn_retries")
+    if now_s - conversation.active_s > TURN_SILENCE_S:
+        return Verdict("failed", f"nothing has happened for {now_s - conversation.active_s:.0f} s", "turn_silent")
+    if conversation.unknown_steps() > TURN_UNKNOWN_STEPS_MAX:
+        detail = "the model's answers end without a reason, and OpenCode asks it again and again"
+        return Verdict("failed", detail, "turn_loops")
+    return None

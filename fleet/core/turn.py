@@ -1,0 +1,68 @@
+"""How a turn has ended, judged from what OpenCode's store holds once OpenCode says that nothing runs.
+
+An idle event alone proves nothing: it comes twice, early, or not at all. So the judge reads the messages, and says
+`None` as long as they may still be on their way.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from fleet.limits import TURN_INCOMPLETE_GRACE_S, TURN_START_GRACE_S
+from fleet.ports import Message, MessageInfo
+
+ABORTED = "MessageAbortedError"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The outcome; `code` is OpenCode's error name where it failed."""
+
+    outcome: Literal["finished", "aborted", "interrupted", "failed"]
+    detail: str
+    code: str = ""
+
+
+def answers(messages: Sequence[Message], message_id: str) -> list[MessageInfo]:
+    """Return the assistant messages of the turn that `message_id` began; `messages` are oldest first.
+
+    All that come after the prompt belong to it: compaction puts user messages of its own in between.
+    """
+    ids = [message.info.id for message in messages]
+    start = ids.index(message_id) + 1 if message_id in ids else 0
+    return [message.info for message in messages[start:] if message.info.role == "assistant"]
+
+
+def judge(
+    turn: Sequence[MessageInfo], *, idle_s: float, aborting: bool, error: tuple[str, str] | None
+) -> Verdict | None:
+    """Return how the turn ended, or None while that can't be told yet.
+
+    `turn`: its assistant messages; `idle_s`: seconds for which OpenCode has been seen idle; `error`: name and message
+    of the first `session.error`.
+    """
+    if not turn:
+        return _unanswered(idle_s, aborting, error)
+    last = turn[-1]
+    if last.error_name == ABORTED:
+        return Verdict("aborted", "OpenCode says that the turn was aborted")
+    if last.error_name is not None:
+        return Verdict("failed", last.error_message or last.error_name, last.error_name)
+    if last.completed_ms is not None and last.finish is not None:
+        return Verdict("finished", f"OpenCode is idle and its last message ended with {last.finish}")
+    if idle_s < TURN_INCOMPLETE_GRACE_S:
+        return None
+    if aborting:
+        return Verdict("aborted", "OpenCode is idle and left its last message unfinished")
+    return Verdict("interrupted", "OpenCode is idle and left its last message unfinished")
+
+
+def _unanswered(idle_s: float, aborting: bool, error: tuple[str, str] | None) -> Verdict | None:
+    if aborting and idle_s >= TURN_INCOMPLETE_GRACE_S:
+        return Verdict("aborted", "aborted before OpenCode had begun to answer")
+    if error is not None and idle_s >= TURN_INCOMPLETE_GRACE_S:
+        name, message = error
+        return Verdict("failed", message or name, name)
+    if idle_s >= TURN_START_GRACE_S:
+        return Verdict("interrupted", "OpenCode is idle and has not answered")
+    return None
