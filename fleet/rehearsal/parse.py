@@ -2,7 +2,7 @@
 
 A line is a verb and its arguments; strings are JSON strings or heredocs (`<<END` … `END`). Every complaint names its
 line, counted from the first one after the fence, and says what was expected; all lines are read before complaining.
-The grammar is the table in README.md; script.py holds what comes out.
+The grammar is the table in README.md; tokens.py cuts lines into words; script.py holds what comes out.
 """
 
 import json
@@ -40,17 +40,9 @@ from fleet.rehearsal.script import (
     UsageIs,
     Write,
 )
+from fleet.rehearsal.tokens import Arguments, Complaint, Lines, tokens_of
 
 _FENCE = re.compile(r"^ {0,3}(?P<fence>`{3,}|~{3,})rehearsal[ \t]*\r?$", re.MULTILINE)
-_TOKEN = re.compile(
-    r"""\s*(?:
-        (?P<string>"(?:[^"\\]|\\.)*")
-      | <<(?P<heredoc>\w+)
-      | (?P<mark>->|[:,])
-      | (?P<word>[^\s":,]+)
-    )""",
-    re.VERBOSE,
-)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?(?:e-?\d+)?)(ms|s|m)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _RATE = re.compile(r"(\d+(?:\.\d+)?(?:e-?\d+)?)/s")
@@ -72,10 +64,6 @@ class Found(NamedTuple):
     around: str
 
 
-class _Complaint(Exception):  # noqa: N818 - never leaves this module
-    """One line is wrong."""
-
-
 def find_script(prompt: str) -> Found | None:
     """Return the first block fenced as `rehearsal` (three or more backticks or tildes), or None without one.
 
@@ -95,7 +83,7 @@ def parse_script(text: str) -> Script:
     complaints: list[tuple[int, str]] = []
     steps: list[list[Statement]] = [[]]
     step_lines = [1]
-    lines = _Lines(text)
+    lines = Lines(text)
     while (line := lines.take()) is not None:
         number = lines.number
         if not line.strip() or line.lstrip().startswith("#"):
@@ -106,7 +94,7 @@ def parse_script(text: str) -> Script:
             continue
         try:
             steps[-1].append(_statement(line, lines))
-        except _Complaint as complaint:
+        except Complaint as complaint:
             complaints.append((number, str(complaint)))
     script = tuple(map(tuple, steps))
     if not complaints:
@@ -146,143 +134,19 @@ def _misfit(step: Step, *, is_last: bool) -> str | None:
     return None
 
 
-class _Lines:
-    """The script's lines, one at a time, so that a heredoc can take those that follow its statement."""
-
-    def __init__(self, text: str) -> None:
-        self._rest = text.removesuffix("\n").split("\n")[::-1] if text else []
-        self.number = 0
-
-    def take(self) -> str | None:
-        """Return the next line, or None after the last."""
-        if not self._rest:
-            return None
-        self.number += 1
-        return self._rest.pop().removesuffix("\r")
-
-    def heredoc(self, word: str) -> str:
-        """Return the lines up to the one that is `word` alone."""
-        begun = self.number
-        body: list[str] = []
-        while (line := self.take()) is not None:
-            if line.strip() == word:
-                return "".join(f"{line}\n" for line in body)
-            body.append(line)
-        raise _Complaint(f"`<<{word}` of line {begun} is never closed: put a line `{word}` after its text")
-
-
-class _Token(NamedTuple):
-    kind: str
-    value: str
-
-
-class _Arguments:
-    """A cursor over the tokens of one line; each method takes what it names or complains."""
-
-    def __init__(self, tokens: list[_Token]) -> None:
-        self._tokens = tokens
-        self._at = 0
-
-    def peek(self) -> _Token:
-        return self._tokens[self._at] if self._at < len(self._tokens) else _Token("end", "the end of the line")
-
-    def next(self) -> _Token:
-        token = self.peek()
-        self._at += 1
-        return token
-
-    def string(self, what: str) -> str:
-        token = self.next()
-        if token.kind != "string":
-            raise _Complaint(f'expected {what} in double quotes or as `<<END`, not "{token.value}"')
-        return token.value
-
-    def name(self, what: str) -> str:
-        token = self.next()
-        if token.kind not in ("word", "string"):
-            raise _Complaint(f'expected {what}, not "{token.value}"')
-        return token.value
-
-    def number(self, what: str, low: int, high: int) -> int:
-        token = self.next()
-        if token.kind != "word" or not re.fullmatch(r"[0-9]{1,9}", token.value) or not low <= int(token.value) <= high:
-            raise _Complaint(f'expected {what} from {low} to {high}, not "{token.value}"')
-        return int(token.value)
-
-    def quantity(self, pattern: re.Pattern[str], what: str) -> re.Match[str]:
-        token = self.next()
-        match = pattern.fullmatch(token.value)
-        if token.kind != "word" or match is None:
-            raise _Complaint(f'expected {what}, not "{token.value}"')
-        return match
-
-    def mark(self, *wanted: str) -> None:
-        token = self.next()
-        if token.kind not in ("mark", "word") or token.value not in wanted:
-            raise _Complaint(f'expected `{"` or `".join(wanted)}`, not "{token.value}"')
-
-    def skip(self, wanted: str) -> bool:
-        """Take the word or mark if it comes next, and say whether it did."""
-        found = self.peek().kind in ("mark", "word") and self.peek().value == wanted
-        self._at += found
-        return found
-
-    def strings(self, what: str) -> tuple[str, ...]:
-        found = [self.string(what)]
-        while self.skip(","):
-            found.append(self.string(what))
-        return tuple(found)
-
-    def colon_before_text(self) -> None:
-        """Take the colon; before a string or heredoc it may be left out."""
-        if not self.skip(":") and self.peek().kind != "string":
-            self.mark(":")
-
-    def end(self) -> None:
-        if self.peek().kind != "end":
-            raise _Complaint(f'"{self.peek().value}" is too much')
-
-
-def _statement(line: str, lines: _Lines) -> Statement:
-    arguments = _Arguments(_tokens(line, lines))
+def _statement(line: str, lines: Lines) -> Statement:
+    arguments = Arguments(tokens_of(line, lines))
     verb = arguments.name("a statement")
     read = _VERBS.get(verb)
     if read is None:
-        raise _Complaint(f'"{verb}" is no statement; there are {", ".join(_VERBS)}')
+        raise Complaint(f'"{verb}" is no statement; there are {", ".join(_VERBS)}')
     statement = read(arguments)
     arguments.end()
     return statement
 
 
-def _tokens(line: str, lines: _Lines) -> list[_Token]:
-    tokens: list[_Token] = []
-    at = 0
-    line = line.rstrip()
-    while at < len(line):
-        match = _TOKEN.match(line, at)
-        if match is None:
-            raise _Complaint(f"a double quote is not closed: {line[at:].strip()[:40]}")
-        kind = cast("str", match.lastgroup)
-        value = match[kind]
-        if kind == "string":
-            tokens.append(_Token("string", _unquoted(value)))
-        elif kind == "heredoc":
-            tokens.append(_Token("string", lines.heredoc(value)))
-        else:
-            tokens.append(_Token(kind, value))
-        at = match.end()
-    return tokens
-
-
-def _unquoted(literal: str) -> str:
-    try:
-        return str(json.loads(literal, strict=False))
-    except ValueError:
-        raise _Complaint(f"{literal[:40]} is not a JSON string: a backslash is written \\\\") from None
-
-
-def _speak(channel: Channel) -> Callable[[_Arguments], Statement]:
-    def read(arguments: _Arguments) -> Statement:
+def _speak(channel: Channel) -> Callable[[Arguments], Statement]:
+    def read(arguments: Arguments) -> Statement:
         content: str | int
         if arguments.peek().kind == "string":
             content = arguments.string("the text")
@@ -294,20 +158,20 @@ def _speak(channel: Channel) -> Callable[[_Arguments], Statement]:
     return read
 
 
-def _rate(arguments: _Arguments) -> float:
+def _rate(arguments: Arguments) -> float:
     rate = float(arguments.quantity(_RATE, "a rate like 50/s")[1])
     if not 0 < rate <= REHEARSAL_TOKENS_PER_S_MAX:
-        raise _Complaint(f"a rate is above 0/s and at most {REHEARSAL_TOKENS_PER_S_MAX}/s")
+        raise Complaint(f"a rate is above 0/s and at most {REHEARSAL_TOKENS_PER_S_MAX}/s")
     return rate
 
 
-def _write(arguments: _Arguments) -> Statement:
+def _write(arguments: Arguments) -> Statement:
     path = arguments.name("a path")
     arguments.colon_before_text()
     return Write(path, arguments.string("the file's text"))
 
 
-def _edit(arguments: _Arguments) -> Statement:
+def _edit(arguments: Arguments) -> Statement:
     path = arguments.name("a path")
     arguments.colon_before_text()
     old = arguments.string("the old text")
@@ -315,32 +179,32 @@ def _edit(arguments: _Arguments) -> Statement:
     return Edit(path, old, arguments.string("the new text"))
 
 
-def _todo(arguments: _Arguments) -> Statement:
+def _todo(arguments: Arguments) -> Statement:
     items = [_todo_item(arguments)]
     while arguments.skip(","):
         items.append(_todo_item(arguments))
     return Todo(tuple(items))
 
 
-def _todo_item(arguments: _Arguments) -> TodoItem:
+def _todo_item(arguments: Arguments) -> TodoItem:
     word = next((word for word in TODO_WORDS if arguments.skip(word)), None)
     return TodoItem(arguments.string("a todo"), "pending" if word is None else TODO_WORDS[word])
 
 
-def _question(arguments: _Arguments) -> Statement:
+def _question(arguments: Arguments) -> Statement:
     question = arguments.string("the question")
     arguments.mark(":")
     return Question(question, arguments.strings("an option"))
 
 
-def _task(arguments: _Arguments) -> Statement:
+def _task(arguments: Arguments) -> Statement:
     description = arguments.string("the task's description")
     agent = arguments.name("the agent's name") if arguments.skip("as") else "general"
     arguments.colon_before_text()
     return Task(description, arguments.string("the sub-agent's prompt"), agent)
 
 
-def _call(arguments: _Arguments) -> Statement:
+def _call(arguments: Arguments) -> Statement:
     tool = arguments.name("a tool's name")
     arguments.colon_before_text()
     text = arguments.string("the arguments, a JSON object,")
@@ -349,11 +213,11 @@ def _call(arguments: _Arguments) -> Statement:
     except ValueError:
         decoded = None
     if not isinstance(decoded, dict):
-        raise _Complaint("the arguments of `call` are a JSON object")
+        raise Complaint("the arguments of `call` are a JSON object")
     return Call(tool, text)
 
 
-def _error(arguments: _Arguments) -> Statement:
+def _error(arguments: Arguments) -> Statement:
     status = arguments.number("an HTTP error status", 400, 599)
     times: int | None = None
     retry_after_s: int | None = None
@@ -366,39 +230,39 @@ def _error(arguments: _Arguments) -> Statement:
         elif arguments.skip("code"):
             code = arguments.name("an error code")
         else:
-            raise _Complaint(f'expected retry-after, times or code, not "{arguments.peek().value}"')
+            raise Complaint(f'expected retry-after, times or code, not "{arguments.peek().value}"')
     message = arguments.string("the message") if arguments.peek().kind == "string" else None
     return Fail(status, times, retry_after_s, code, message)
 
 
-def _stall(arguments: _Arguments) -> Statement:
+def _stall(arguments: Arguments) -> Statement:
     match = arguments.quantity(_DURATION, "a duration like 30s, 500ms or 2m")
     seconds = float(match[1]) * _SECONDS[match[2]]
     if seconds > REHEARSAL_STALL_S_MAX:
-        raise _Complaint(f"a stall lasts at most {REHEARSAL_STALL_S_MAX:g}s")
+        raise Complaint(f"a stall lasts at most {REHEARSAL_STALL_S_MAX:g}s")
     return Stall(seconds)
 
 
-def _finish(arguments: _Arguments) -> Statement:
+def _finish(arguments: Arguments) -> Statement:
     reason = arguments.name("a finish reason")
     if reason not in get_args(Finish):
-        raise _Complaint(f'"{reason}" is no finish reason; there are {", ".join(get_args(Finish))}')
+        raise Complaint(f'"{reason}" is no finish reason; there are {", ".join(get_args(Finish))}')
     return FinishAs(cast("Finish", reason))
 
 
-def _usage(arguments: _Arguments) -> Statement:
+def _usage(arguments: Arguments) -> Statement:
     counts = {"input": 0, "output": 0, "reasoning": 0, "cached": 0}
     while arguments.peek().kind != "end":
         name = arguments.name("input, output, reasoning or cached")
         if name not in counts:
-            raise _Complaint(f'expected input, output, reasoning or cached, not "{name}"')
+            raise Complaint(f'expected input, output, reasoning or cached, not "{name}"')
         counts[name] = arguments.number("a number of tokens", 0, 999_999_999)
     if counts["cached"] > counts["input"] or counts["reasoning"] > counts["output"]:
-        raise _Complaint("`cached` is a part of `input` and `reasoning` a part of `output`: neither can be larger")
+        raise Complaint("`cached` is a part of `input` and `reasoning` a part of `output`: neither can be larger")
     return UsageIs(**counts)
 
 
-_VERBS: dict[str, Callable[[_Arguments], Statement]] = {
+_VERBS: dict[str, Callable[[Arguments], Statement]] = {
     "say": _speak("say"),
     "think": _speak("think"),
     "write": _write,
