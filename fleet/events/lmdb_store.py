@@ -165,7 +165,7 @@ class LmdbStore:
         """Return the version of the stream's last event, 0 where there is none."""
         prefix = _stream_prefix(stream)
         cursor = self._read.cursor(self._index)
-        before = cursor.prev() if cursor.set_range(prefix + b"\xff" * 9) else cursor.last()
+        before = cursor.prev() if cursor.set_range(prefix + b"\xff") else cursor.last()
         if not before or not cursor.key().startswith(prefix):
             return 0
         return int.from_bytes(cursor.value(), "big")

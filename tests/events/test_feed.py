@@ -95,6 +95,7 @@ async def test_one_stream_is_followed_alone(log: MemoryLog) -> None:
             await append(log, stream, 2)
         assert await read_until(reader, 9) == [8, 9]
         assert reader.caught_up
+        assert reader.statistics().saturations == 0
 
 
 async def test_a_predicate_narrows_past_and_present(log: MemoryLog) -> None:

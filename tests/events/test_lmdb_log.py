@@ -1,5 +1,6 @@
 """What a log on disk does beyond the contract: survives kills, grows, and refuses what it must."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -118,7 +119,8 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_second_opening_is_refused(tmp_path: Path) -> None:
-    with lmdb_log(tmp_path), pytest.raises(StartupError, match="in use"):
+    (tmp_path / "fleet.lock").write_text("a longer name of an earlier holder\n")
+    with lmdb_log(tmp_path), pytest.raises(StartupError, match=f"in use by another Fleet .process {os.getpid()}.:"):
         lmdb_log(tmp_path)
 
 
@@ -183,6 +185,19 @@ async def test_bytes_changed_in_the_file_are_found(tmp_path: Path, unit: bytes) 
     with lmdb_log(tmp_path) as log:
         found = verify(log).first_break
     assert found is not None
+
+
+async def test_a_command_that_was_removed_is_found(tmp_path: Path) -> None:
+    async with open_lmdb(tmp_path) as log:
+        await log.append("a", 0, [Counted(1)], CAUSE, command_id="c")
+    environment = lmdb.open(str(tmp_path / "events.mdb"), subdir=False, lock=False, max_dbs=8)
+    commands = environment.open_db(b"commands")
+    with environment, environment.begin(write=True) as transaction:
+        assert transaction.delete(b"c", db=commands)
+    with lmdb_log(tmp_path) as log:
+        found = verify(log).first_break
+    assert found is not None
+    assert "'c' is not on record" in found.reason
 
 
 async def test_a_page_that_was_wiped_is_found(tmp_path: Path) -> None:
@@ -269,31 +284,36 @@ async def test_what_waits_goes_into_few_commits(tmp_path: Path) -> None:
         assert statistics.commits < 20
 
 
-async def test_a_broken_writer_leaves_nobody_waiting_and_can_be_started_again(tmp_path: Path) -> None:
+async def test_a_broken_writer_leaves_nobody_waiting_and_can_be_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = False
 
     def listener(_: object) -> None:
         if broken:
             raise RuntimeError("a listener with a bug")
 
-    unknown: list[OutcomeUnknown] = []
+    errors: list[Exception] = []
 
     async def append(log: LmdbLog, n: int) -> None:
-        with pytest.raises(OutcomeUnknown) as caught:
+        with pytest.raises((OutcomeUnknown, Unavailable)) as caught:
             await log.append(f"s{n}", 0, [Counted(n)], CAUSE)
-        unknown.append(caught.value)
+        errors.append(caught.value)
 
-    with lmdb_log(tmp_path) as log:
+    monkeypatch.setattr(fleet.events.writer, "BATCH_EVENTS_MAX", 2)
+    with lmdb_log(tmp_path) as log, trio.fail_after(5):
         log.listen(listener)
         broken = True
         with pytest.raises(ExceptionGroup) as crash:  # noqa: PT012 - the writer must run while others append
             async with trio.open_nursery() as nursery:
                 await nursery.start(log.run)
                 async with trio.open_nursery() as appenders:
-                    for n in range(3):
+                    for n in range(5):
                         appenders.start_soon(append, log, n)
         assert crash.group_contains(RuntimeError, match="a listener with a bug")
         broken = False
+        unknown = [error for error in errors if isinstance(error, OutcomeUnknown)]
+        assert (len(unknown), len(errors)) == (2, 5)
         assert all(isinstance(error.__cause__, RuntimeError) for error in unknown)
         with pytest.raises(Unavailable) as refused:
             await log.append("a", 0, [Counted(1)], CAUSE)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from fleet.events import codec
-from fleet.events.envelope import Cause
+from fleet.events.envelope import Cause, Snapshot
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.verify import Break, verify
 from tests.events.samples import Counted, sample_registry
@@ -65,6 +65,12 @@ async def test_a_log_that_ends_before_its_head_is_found() -> None:
     disk, log = await written()
     del disk.records[3]
     assert verify(log).first_break == Break(4, "missing: the log's head is at 4")
+
+
+async def test_a_snapshot_that_is_ahead_of_the_log_is_found() -> None:
+    disk, log = await written()
+    disk.snapshots["b"] = Snapshot(3, 5, "1", b"")
+    assert verify(log).first_break == Break(2, "the snapshot of b is ahead of the log")
 
 
 async def test_a_payload_that_is_erased_leaves_the_chain_provable() -> None:
