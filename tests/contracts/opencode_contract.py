@@ -1,22 +1,25 @@
-"""What every implementation of the ports `OpenCodeHost` and `OpenCode` does; the fake and the real thing are held to it.
+"""What every implementation of the ports `OpenCodeHost` and `OpenCode` does: the fake and the real thing alike.
 
-A test module supplies the fixture `side` (an `OpenCodeSide`) and inherits `OpenCodeContract`. Times are generous bounds,
-never expectations: the suite waits for what it wants to see.
+A test module inherits `OpenCodeContract` and supplies two fixtures: `side` (an `OpenCodeSide`) and `clock`, a MockClock
+or None for real time (pytest-trio takes a clock from the arguments of the test itself alone). Times are generous
+bounds, never expectations: the suite waits for what it wants to see.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import pytest
 import trio
+from trio.abc import Clock
 
 from fleet.errors import Problem, Unavailable
 from fleet.ids import OpenCodePrefix
 from fleet.ports import (
     Endpoint,
     Exit,
+    FoundProcess,
     Message,
     OpenCode,
     OpenCodeEvent,
@@ -34,6 +37,7 @@ from fleet.ports import (
 )
 
 E = TypeVar("E")
+T = TypeVar("T")
 PATIENCE_S = 30.0
 
 
@@ -132,35 +136,56 @@ async def following(opencode: OpenCode) -> AsyncGenerator[Follower]:
         nursery.cancel_scope.cancel()
 
 
+async def until(condition: Callable[[], Awaitable[T]]) -> T:
+    """Ask again and again until there is an answer that is true, and return it."""
+    with trio.fail_after(PATIENCE_S):
+        while not (answer := await condition()):  # noqa: ASYNC110 - the store tells nobody
+            await trio.sleep(0.05)
+    return answer
+
+
 async def delivered(opencode: OpenCode, session_id: str, prompt: Prompt) -> Message:
     """Wait until the prompt can be read back."""
-    with trio.fail_after(PATIENCE_S):
-        while True:
-            if (message := await opencode.read_message(session_id, prompt.message_id)) is not None:
-                return message
-            await trio.sleep(0.05)
+    message = await until(lambda: opencode.read_message(session_id, prompt.message_id))
+    assert message is not None
+    return message
 
 
-async def until_busy(opencode: OpenCode, session_id: str, directory: str) -> None:
-    with trio.fail_after(PATIENCE_S):
-        while session_id not in await opencode.statuses(directory):
-            await trio.sleep(0.05)
+async def is_busy(opencode: OpenCode, session_id: str, directory: str) -> bool:
+    return session_id in await opencode.statuses(directory)
+
+
+async def is_idle(opencode: OpenCode, session_id: str, directory: str) -> bool:
+    return not await is_busy(opencode, session_id, directory)
+
+
+async def answers_to(opencode: OpenCode, session_id: str, prompt: Prompt) -> list[Message]:
+    messages = await opencode.read_messages(session_id)
+    return [message for message in messages if message.info.parent_id == prompt.message_id]
 
 
 async def finished(opencode: OpenCode, session_id: str, directory: str, prompt: Prompt) -> list[Message]:
     """Wait for the end of the turn as Fleet derives it, and return the prompt's answers."""
-    with trio.fail_after(PATIENCE_S):
-        while True:
-            busy = session_id in await opencode.statuses(directory)
-            messages = await opencode.read_messages(session_id)
-            answers = [message for message in messages if message.info.parent_id == prompt.message_id]
-            if not busy and answers and answers[-1].info.completed_ms is not None:
-                return answers
-            await trio.sleep(0.1)
+
+    async def ended() -> list[Message]:
+        if await is_busy(opencode, session_id, directory):
+            return []
+        answers = await answers_to(opencode, session_id, prompt)
+        return answers if answers and answers[-1].info.completed_ms is not None else []
+
+    return await until(ended)
 
 
 async def requested(opencode: OpenCode, session_id: str, directory: str) -> list[OpenRequest]:
     return [request for request in await opencode.open_requests(directory) if request.session_id == session_id]
+
+
+async def none_requested(opencode: OpenCode, session_id: str, directory: str) -> bool:
+    return not await requested(opencode, session_id, directory)
+
+
+async def tools_of(host: OpenCodeHost, instance_id: str) -> list[FoundProcess]:
+    return [found for found in await host.find() if found.instance_id == instance_id and not found.server]
 
 
 def text_of(message: Message) -> str:
@@ -170,11 +195,11 @@ def text_of(message: Message) -> str:
 class OpenCodeContract:
     """The suite. Inherit it and supply the fixture `side`."""
 
-    async def test_says_its_version(self, side: OpenCodeSide) -> None:
+    async def test_says_its_version(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode:
             assert await opencode.health() == side.endpoint.version
 
-    async def test_creates_a_session_once(self, side: OpenCodeSide) -> None:
+    async def test_creates_a_session_once(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode:
             own_id = side.new_id("ses")
             created = await opencode.create_session(own_id, side.directory, "First")
@@ -183,7 +208,7 @@ class OpenCodeContract:
             assert (created.id, created.directory, created.title) == (own_id, side.directory, "First")
             assert await opencode.read_messages(own_id) == ()
 
-    async def test_knows_nothing_of_an_unknown_session(self, side: OpenCodeSide) -> None:
+    async def test_knows_nothing_of_an_unknown_session(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode:
             nobody = side.new_id("ses")
             assert await opencode.read_session(nobody) is None
@@ -195,13 +220,13 @@ class OpenCodeContract:
                 await opencode.prompt(nobody, side.directory, side.prompt("hello"))
             assert (reading.value.code, prompting.value.code) == ("session_gone", "session_gone")
 
-    async def test_refuses_a_prompt_whose_part_ids_do_not_fit(self, side: OpenCodeSide) -> None:
+    async def test_refuses_a_prompt_whose_part_ids_do_not_fit(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode:
             session_id = await side.session(opencode)
             with pytest.raises(ValueError, match="zip"):
                 await opencode.prompt(session_id, side.directory, Prompt(side.new_id("msg"), (), "hello"))
 
-    async def test_a_turn_is_delivered_streamed_and_stored(self, side: OpenCodeSide) -> None:
+    async def test_a_turn_is_delivered_streamed_and_stored(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode, following(opencode) as follower:
             session_id = await side.session(opencode)
             prompt = side.prompt(side.script.text("violet"))
@@ -223,14 +248,12 @@ class OpenCodeContract:
             deltas = [event.delta for event in follower.seen(PartDelta) if event.part_id == said.id]
             assert "".join(deltas) == said.text
 
-    async def test_a_turn_of_several_steps(self, side: OpenCodeSide) -> None:
+    async def test_a_turn_of_several_steps(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode:
             session_id = await side.session(opencode)
             prompt = side.prompt(side.script.steps(3))
             await opencode.prompt(session_id, side.directory, prompt)
             answers = await finished(opencode, session_id, side.directory, prompt)
-            while answers[-1].info.finish == "tool-calls":  # between two steps
-                answers = await finished(opencode, session_id, side.directory, prompt)
             assert [answer.info.finish for answer in answers] == ["tool-calls", "tool-calls", "stop"]
             tools = [part for answer in answers for part in answer.parts if part.type == "tool"]
             assert len(tools) == 2
@@ -238,7 +261,7 @@ class OpenCodeContract:
             newest = await opencode.read_messages(session_id, newest=2)
             assert [message.info.id for message in newest] == [answer.info.id for answer in answers[1:]]
 
-    async def test_the_same_prompt_again_changes_nothing(self, side: OpenCodeSide) -> None:
+    async def test_the_same_prompt_again_changes_nothing(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode, following(opencode) as follower:
             session_id = await side.session(opencode)
             prompt = side.prompt(side.script.text("once"))
@@ -253,16 +276,15 @@ class OpenCodeContract:
             assert [m.info.id for m in after] == [m.info.id for m in before]
             assert [[p.id for p in m.parts] for m in after] == [[p.id for p in m.parts] for m in before]
 
-    async def test_abort_ends_a_turn_and_its_evidence_is_stored(self, side: OpenCodeSide) -> None:
+    async def test_abort_ends_a_turn_and_its_evidence_is_stored(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode, following(opencode) as follower:
             session_id = await side.session(opencode)
             prompt = side.prompt(side.script.hang())
             await opencode.prompt(session_id, side.directory, prompt)
-            await until_busy(opencode, session_id, side.directory)
+            await until(lambda: is_busy(opencode, session_id, side.directory))
             assert session_id not in await opencode.statuses(side.other_directory)
             await delivered(opencode, session_id, prompt)
-            while len(await opencode.read_messages(session_id)) < 2:
-                await trio.sleep(0.05)
+            await until(lambda: answers_to(opencode, session_id, prompt))
             await opencode.abort(session_id, side.directory)
             error = await follower.wait_for(TurnErrored, lambda e: e.session_id == session_id)
             assert error.name == "MessageAbortedError"
@@ -270,7 +292,7 @@ class OpenCodeContract:
             assert answers[-1].info.error_name == "MessageAbortedError"
             await opencode.abort(session_id, side.directory)
 
-    async def test_a_failing_model_is_an_error_of_the_turn(self, side: OpenCodeSide) -> None:
+    async def test_a_failing_model_is_an_error_of_the_turn(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode, following(opencode) as follower:
             session_id = await side.session(opencode)
             prompt = side.prompt(side.script.fail())
@@ -281,7 +303,9 @@ class OpenCodeContract:
             answers = await finished(opencode, session_id, side.directory, prompt)
             assert (answers[-1].info.error_name, answers[-1].info.finish) == ("APIError", None)
 
-    async def test_a_permission_waits_and_goes_stale_with_an_abort(self, side: OpenCodeSide) -> None:
+    async def test_a_permission_waits_and_goes_stale_with_an_abort(
+        self, side: OpenCodeSide, clock: Clock | None
+    ) -> None:
         async with side.connect() as opencode, following(opencode) as follower:
             session_id = await side.session(opencode)
             await opencode.prompt(session_id, side.directory, side.prompt(side.script.ask()))
@@ -293,20 +317,17 @@ class OpenCodeContract:
             await opencode.abort(session_id, side.directory)
             assert await requested(opencode, session_id, side.directory) == [opened.request]
 
-    async def test_dispose_ends_turns_and_forgets_questions(self, side: OpenCodeSide) -> None:
+    async def test_dispose_ends_turns_and_forgets_questions(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode, following(opencode) as follower:
             session_id = await side.session(opencode, side.other_directory)
             await opencode.prompt(session_id, side.other_directory, side.prompt(side.script.question()))
             opened = await follower.wait_for(RequestOpened, lambda e: e.session_id == session_id)
             assert opened.request.kind == "question"
             await opencode.dispose(side.other_directory)
-            with trio.fail_after(PATIENCE_S):
-                while await requested(opencode, session_id, side.other_directory):
-                    await trio.sleep(0.1)
-                while session_id in await opencode.statuses(side.other_directory):
-                    await trio.sleep(0.1)
+            await until(lambda: is_idle(opencode, session_id, side.other_directory))
+            await until(lambda: none_requested(opencode, session_id, side.other_directory))
 
-    async def test_a_restarted_fleet_finds_and_uses_the_process(self, side: OpenCodeSide) -> None:
+    async def test_a_restarted_fleet_finds_and_uses_the_process(self, side: OpenCodeSide, clock: Clock | None) -> None:
         host = side.next_host()
         servers = [found for found in await host.find() if found.server and found.instance_id == side.instance_id]
         assert [server.identity for server in servers] == [side.identity]
@@ -315,7 +336,9 @@ class OpenCodeContract:
         async with host.connect(side.instance_id, side.endpoint) as opencode:
             assert await opencode.health() == side.endpoint.version
 
-    async def test_a_turn_continues_after_the_death_of_its_process(self, side: OpenCodeSide) -> None:
+    async def test_a_turn_continues_after_the_death_of_its_process(
+        self, side: OpenCodeSide, clock: Clock | None
+    ) -> None:
         dying, heir = "dying", "heir"
         identity = await side.host.spawn(dying, side.directory)
         endpoint = await side.host.wait_ready(dying, identity)
@@ -324,11 +347,7 @@ class OpenCodeContract:
             prompt = side.prompt(side.script.shell(60))
             await opencode.prompt(session_id, side.directory, prompt)
             await follower.wait_for(PartChanged, lambda e: e.part.type == "tool" and b'"running"' in e.part.raw)
-            with trio.fail_after(PATIENCE_S):
-                while not [
-                    found for found in await side.host.find() if found.instance_id == dying and not found.server
-                ]:
-                    await trio.sleep(0.05)
+            await until(lambda: tools_of(side.host, dying))
             side.kill(dying, identity)
             await follower.wait_for(StreamLost)
             assert await side.host.wait_exit(dying, identity) == Exit(signal=9)
@@ -347,7 +366,7 @@ class OpenCodeContract:
             assert stored[-1].info.completed_ms is None
             assert session_id not in await opencode.statuses(side.directory)
             await opencode.prompt(session_id, side.directory, prompt)
-            await until_busy(opencode, session_id, side.directory)
+            await until(lambda: is_busy(opencode, session_id, side.directory))
             await opencode.abort(session_id, side.directory)
             continued = await opencode.read_messages(session_id)
             assert [m.info.id for m in continued if m.info.role == "user"] == [prompt.message_id]

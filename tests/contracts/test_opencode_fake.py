@@ -4,19 +4,22 @@ from collections.abc import AsyncGenerator
 
 import pytest
 import trio
+from trio.abc import Clock
+from trio.testing import MockClock
 
 from fleet.errors import Unavailable
 from fleet.limits import EVENT_SILENCE_S
-from fleet.ports import Exit, Prompt, StatusChanged, StreamLost, StreamOpened, TurnErrored
+from fleet.ports import Exit, MessageChanged, Prompt, StatusChanged, StreamLost, StreamOpened, TurnErrored
 from tests.contracts.opencode_contract import (
     OpenCodeContract,
     OpenCodeSide,
     delivered,
     finished,
     following,
+    is_busy,
     requested,
     text_of,
-    until_busy,
+    until,
 )
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.opencode import FakeOpenCodeWorld
@@ -48,7 +51,12 @@ class Words:
 
 
 @pytest.fixture
-async def world(autojump_clock: trio.testing.MockClock) -> AsyncGenerator[FakeOpenCodeWorld]:
+def clock() -> Clock:
+    return MockClock(autojump_threshold=0)
+
+
+@pytest.fixture
+async def world() -> AsyncGenerator[FakeOpenCodeWorld]:
     async with trio.open_nursery() as nursery:
         yield FakeOpenCodeWorld(nursery, seed=7, lost_idle_chance=0, swallowed_term_chance=0)
         nursery.cancel_scope.cancel()
@@ -77,7 +85,7 @@ class TestFakeKeepsTheContract(OpenCodeContract):
 
 
 async def test_a_prompt_is_lost_when_the_process_dies_before_it_is_stored(
-    world: FakeOpenCodeWorld, side: OpenCodeSide
+    world: FakeOpenCodeWorld, side: OpenCodeSide, clock: Clock
 ) -> None:
     async with side.connect() as opencode:
         session_id = await side.session(opencode)
@@ -88,25 +96,28 @@ async def test_a_prompt_is_lost_when_the_process_dies_before_it_is_stored(
     assert world.model_calls == {}
 
 
-async def test_prompts_to_a_busy_session_merge(world: FakeOpenCodeWorld, side: OpenCodeSide) -> None:
+async def test_prompts_to_a_busy_session_merge(world: FakeOpenCodeWorld, side: OpenCodeSide, clock: Clock) -> None:
     async with side.connect() as opencode:
         session_id = await side.session(opencode)
         first, second = side.prompt("turn:5"), side.prompt("second")
         await opencode.prompt(session_id, side.directory, first)
-        await until_busy(opencode, session_id, side.directory)
+        await until(lambda: is_busy(opencode, session_id, side.directory))
         await opencode.prompt(session_id, side.directory, second)
         await finished(opencode, session_id, side.directory, second)
     assert world.finished_turns == {second.message_id: 1}
     assert world.model_calls[first.message_id] < 5
 
 
-async def test_a_turn_continues_with_the_step_it_had_reached(world: FakeOpenCodeWorld, side: OpenCodeSide) -> None:
+async def test_a_turn_continues_with_the_step_it_had_reached(
+    world: FakeOpenCodeWorld, side: OpenCodeSide, clock: Clock
+) -> None:
     prompt = side.prompt("turn:3")
     async with side.connect() as opencode, following(opencode) as follower:
         session_id = await side.session(opencode)
         await opencode.prompt(session_id, side.directory, prompt)
-        while world.model_calls[prompt.message_id] < 2:
-            await trio.sleep(0.01)
+        await follower.wait_for(MessageChanged, lambda e: e.info.finish == "tool-calls")
+        await follower.wait_for(MessageChanged, lambda e: e.info.role == "assistant" and e.info.completed_ms is None)
+        await trio.sleep(0.02)
         world.kill("shared")
         await follower.wait_for(StreamLost)
     host = world.host()
@@ -120,20 +131,24 @@ async def test_a_turn_continues_with_the_step_it_had_reached(world: FakeOpenCode
     assert [answer.info.finish for answer in answers] == ["tool-calls", None, "tool-calls", "stop"]
 
 
-async def test_two_processes_that_run_one_session_are_told_of(world: FakeOpenCodeWorld, side: OpenCodeSide) -> None:
+async def test_two_processes_that_run_one_session_are_told_of(
+    world: FakeOpenCodeWorld, side: OpenCodeSide, clock: Clock
+) -> None:
     identity = await side.host.spawn("second", side.directory)
     endpoint = await side.host.wait_ready("second", identity)
     async with side.connect() as one, side.host.connect("second", endpoint) as two:
         session_id = await side.session(one)
         await one.prompt(session_id, side.directory, side.prompt("hang"))
-        await until_busy(one, session_id, side.directory)
+        await until(lambda: is_busy(one, session_id, side.directory))
         assert world.double_runs == []
         await two.prompt(session_id, side.directory, side.prompt("hello"))
         await trio.sleep(1)
     assert world.double_runs == [session_id]
 
 
-async def test_a_stopped_process_times_out_and_falls_silent(world: FakeOpenCodeWorld, side: OpenCodeSide) -> None:
+async def test_a_stopped_process_times_out_and_falls_silent(
+    world: FakeOpenCodeWorld, side: OpenCodeSide, clock: Clock
+) -> None:
     async with side.connect() as opencode, following(opencode) as follower:
         world.hang("shared")
         with pytest.raises(Unavailable):
@@ -147,7 +162,7 @@ async def test_a_stopped_process_times_out_and_falls_silent(world: FakeOpenCodeW
         assert await opencode.health() == side.endpoint.version
 
 
-async def test_dropped_events_are_not_replayed(world: FakeOpenCodeWorld, side: OpenCodeSide) -> None:
+async def test_dropped_events_are_not_replayed(world: FakeOpenCodeWorld, side: OpenCodeSide, clock: Clock) -> None:
     async with side.connect() as opencode, following(opencode) as follower:
         session_id = await side.session(opencode)
         world.drop_events("shared")
@@ -167,7 +182,7 @@ async def test_dropped_events_are_not_replayed(world: FakeOpenCodeWorld, side: O
         ("never_ready", "opencode_not_ready"),
     ],
 )
-async def test_faults_of_a_start(world: FakeOpenCodeWorld, fault: str, code: str) -> None:
+async def test_faults_of_a_start(world: FakeOpenCodeWorld, fault: str, code: str, clock: Clock) -> None:
     world.fail_next_spawn(fault)  # type: ignore[arg-type]  # parametrize knows no literals
     host = world.host()
     with pytest.raises(Unavailable) as refused:
@@ -177,7 +192,7 @@ async def test_faults_of_a_start(world: FakeOpenCodeWorld, fault: str, code: str
     assert world.living() == ()
 
 
-async def test_an_error_may_not_be_final(world: FakeOpenCodeWorld, side: OpenCodeSide) -> None:
+async def test_an_error_may_not_be_final(world: FakeOpenCodeWorld, side: OpenCodeSide, clock: Clock) -> None:
     async with side.connect() as opencode, following(opencode) as follower:
         session_id = await side.session(opencode)
         prompt = side.prompt("overflow")
@@ -187,7 +202,7 @@ async def test_an_error_may_not_be_final(world: FakeOpenCodeWorld, side: OpenCod
         assert answers[-1].info.finish == "stop"
 
 
-async def test_retries_show_as_status(side: OpenCodeSide) -> None:
+async def test_retries_show_as_status(side: OpenCodeSide, clock: Clock) -> None:
     async with side.connect() as opencode, following(opencode) as follower:
         session_id = await side.session(opencode)
         prompt = side.prompt("retry:2")
@@ -197,7 +212,7 @@ async def test_retries_show_as_status(side: OpenCodeSide) -> None:
         assert [attempt for attempt in retries if attempt] == [1, 2]
 
 
-async def test_the_idle_event_may_be_missing(side: OpenCodeSide) -> None:
+async def test_the_idle_event_may_be_missing(side: OpenCodeSide, clock: Clock) -> None:
     async with side.connect() as opencode, following(opencode) as follower:
         session_id = await side.session(opencode)
         prompt = side.prompt("quiet please")
@@ -208,21 +223,21 @@ async def test_the_idle_event_may_be_missing(side: OpenCodeSide) -> None:
         assert None not in [event.status for event in follower.seen(StatusChanged)]
 
 
-async def test_an_answered_request_lets_the_turn_go_on(world: FakeOpenCodeWorld, side: OpenCodeSide) -> None:
+async def test_an_answered_request_lets_the_turn_go_on(
+    world: FakeOpenCodeWorld, side: OpenCodeSide, clock: Clock
+) -> None:
     async with side.connect() as opencode:
         session_id = await side.session(opencode)
         prompt = side.prompt("ask")
         await opencode.prompt(session_id, side.directory, prompt)
-        while not (waiting := await requested(opencode, session_id, side.directory)):
-            await trio.sleep(0.05)
+        waiting = await until(lambda: requested(opencode, session_id, side.directory))
         world.answer(waiting[0].id)
         answers = await finished(opencode, session_id, side.directory, prompt)
-        while answers[-1].info.finish != "stop":
-            answers = await finished(opencode, session_id, side.directory, prompt)
+        assert answers[-1].info.finish == "stop"
         assert await requested(opencode, session_id, side.directory) == []
 
 
-async def test_an_id_of_another_session_is_its_message(side: OpenCodeSide) -> None:
+async def test_an_id_of_another_session_is_its_message(side: OpenCodeSide, clock: Clock) -> None:
     async with side.connect() as opencode, following(opencode) as follower:
         first, second = await side.session(opencode), await side.session(opencode)
         prompt = side.prompt("mine")
@@ -233,7 +248,7 @@ async def test_an_id_of_another_session_is_its_message(side: OpenCodeSide) -> No
         assert await opencode.read_messages(second) == ()
 
 
-async def test_an_unknown_agent_is_told_of_without_an_end(side: OpenCodeSide) -> None:
+async def test_an_unknown_agent_is_told_of_without_an_end(side: OpenCodeSide, clock: Clock) -> None:
     async with side.connect() as opencode, following(opencode) as follower:
         session_id = await side.session(opencode)
         prompt = Prompt(side.new_id("msg"), (side.new_id("prt"),), "hello", agent="nope")
@@ -244,7 +259,7 @@ async def test_an_unknown_agent_is_told_of_without_an_end(side: OpenCodeSide) ->
         assert follower.seen(StatusChanged) == []
 
 
-async def test_a_reboot_ends_everything(world: FakeOpenCodeWorld, side: OpenCodeSide) -> None:
+async def test_a_reboot_ends_everything(world: FakeOpenCodeWorld, side: OpenCodeSide, clock: Clock) -> None:
     world.reboot()
     host = world.host()
     assert await host.find() == ()
@@ -253,7 +268,7 @@ async def test_a_reboot_ends_everything(world: FakeOpenCodeWorld, side: OpenCode
     assert again.boot_id != side.identity.boot_id
 
 
-async def test_a_swallowed_term_is_repeated(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_swallowed_term_is_repeated(clock: Clock) -> None:
     async with trio.open_nursery() as nursery:
         host = FakeOpenCodeWorld(nursery, swallowed_term_chance=1).host()
         identity = await host.spawn("i", "/work/one")
