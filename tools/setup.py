@@ -97,8 +97,11 @@ def set_up_opencode(named):
     TOOLS.mkdir(exist_ok=True)
     package = "opencode-ai@" + OPENCODE_VERSION
     # npm may hold install scripts back. OpenCode's own puts this platform's binary in its place: called by hand.
-    quiet = ["--no-audit", "--no-fund", "--no-save", "--loglevel=error"]
-    call(["npm", "install", "--prefix", TOOLS, "--ignore-scripts", *quiet, package], "npm could not install " + package)
+    # Each request in sight, and few retries: a network that refuses npm must not look like a long download.
+    options = ["--no-audit", "--no-fund", "--no-save", "--loglevel=http", "--fetch-retries=1"]
+    call(
+        ["npm", "install", "--prefix", TOOLS, "--ignore-scripts", *options, package], "npm could not install " + package
+    )
     call(
         ["node", OPENCODE_PACKAGE / "postinstall.mjs"], "OpenCode's binary for this platform could not be put in place"
     )
