@@ -145,8 +145,13 @@ async def until(condition: Callable[[], Awaitable[T]]) -> T:
 
 
 async def delivered(opencode: OpenCode, session_id: str, prompt: Prompt) -> Message:
-    """Wait until the prompt can be read back."""
-    message = await until(lambda: opencode.read_message(session_id, prompt.message_id))
+    """Wait until the prompt can be read back: a message is stored a moment before its parts."""
+
+    async def complete() -> Message | None:
+        message = await opencode.read_message(session_id, prompt.message_id)
+        return message if message is not None and len(message.parts) == len(prompt.part_ids) else None
+
+    message = await until(complete)
     assert message is not None
     return message
 

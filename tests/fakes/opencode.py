@@ -281,18 +281,19 @@ class FakeProcess:
             self.show_error(session_id, "UnknownError", f'Agent not found: "{prompt.agent}"')
             self.show_error(session_id, "UnknownError", "stack")
             return
-        if session_id not in self.world.store.sessions or not self._store(session_id, prompt):
+        if session_id not in self.world.store.sessions or not await self._store(session_id, prompt):
             return
         if session_id not in self.turns:
             await self._turn(session_id)
 
-    def _store(self, session_id: str, prompt: Prompt) -> bool:
+    async def _store(self, session_id: str, prompt: Prompt) -> bool:
         """Store the prompt, again without effect; an id that another session has used is that session's message."""
         stored = self.world.store.messages.get(prompt.message_id)
         if stored is None:
             time = {"created": self.world.now_ms()}
             info = {"id": prompt.message_id, "sessionID": session_id, "role": "user", "time": time}
             stored = self.world.store.add(StoredMessage(info))
+            await self.pause(0.003)  # a message can be read, and can survive a crash, without its parts
         sent: dict[str, Any] = msgspec.json.decode(wire.prompt_body(prompt))
         owner = stored.info["sessionID"]
         for part in sent["parts"]:

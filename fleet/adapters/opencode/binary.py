@@ -147,6 +147,7 @@ class VersionRecord:
             ) from error
 
     def _keep(self, known: Mapping[str, str]) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
         written = self._file.with_suffix(".new")
         written.write_bytes(msgspec.json.encode(known))
         written.replace(self._file)

@@ -1,0 +1,236 @@
+"""The host against executables that behave badly; what a good one does is in the contract suite."""
+
+import os
+import signal
+import stat
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+from trio.abc import Clock
+
+from fleet.adapters.opencode.environment import inherited, merged_config
+from fleet.adapters.opencode.identity import identify, send
+from fleet.adapters.opencode.process import LocalOpenCodeHost
+from fleet.errors import StartupError, Unavailable
+from fleet.ports import Exit, ProcessIdentity
+
+ANNOUNCE = 'echo "opencode server listening on http://127.0.0.1:9"'
+
+HEALTHY = f"""#!{sys.executable}
+import http.server, sys
+if sys.argv[1] == "--version":
+    print("1.18.33")
+    raise SystemExit
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(b'{{"healthy":true,"version":"1.18.33"}}')
+port = int(sys.argv[sys.argv.index("--port") + 1])
+server = http.server.HTTPServer(("127.0.0.1", port), Answer)
+print(f"opencode server listening on http://127.0.0.1:{{port}}", flush=True)
+server.serve_forever()
+"""
+
+
+class Machine:
+    """A home, a data directory and an executable that a test writes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.binary = root / "opencode"
+        self.directory = str(root)
+
+    def host(self, body: str, data_dir: str = "data", **variables: str) -> LocalOpenCodeHost:
+        script = f'#!/bin/sh\n[ "$1" = --version ] && {{ echo 1.18.33; exit; }}\n{body}\n'
+        self.binary.write_text(body if body.startswith("#!") else script)
+        self.binary.chmod(0o755)
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.root), **variables}
+        return LocalOpenCodeHost(self.root / data_dir, str(self.binary), environment=environment)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path.resolve())
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    with trio.fail_after(10):
+        while not condition():  # noqa: ASYNC110 - the file system tells nobody
+            await trio.sleep(0.01)
+
+
+async def test_a_healthy_process_becomes_ready_in_private(machine: Machine) -> None:
+    host = machine.host(HEALTHY, FLEET_TOKEN="ours", PROVIDER="theirs")
+    identity = await host.spawn("i", machine.directory)
+    endpoint = await host.wait_ready("i", identity)
+    assert endpoint.version == "1.18.33"
+    home = machine.root / "data" / "instances" / "i"
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert stat.S_IMODE((home / "password").stat().st_mode) == 0o600
+    assert os.getsid(identity.pid) == os.getpgid(identity.pid) == identity.pid
+    raw = Path(f"/proc/{identity.pid}/environ").read_bytes()
+    environment = dict(line.split("=", 1) for line in raw.decode().rstrip("\0").split("\0"))
+    assert environment["FLEET_INSTANCE_ID"] == "i"
+    assert environment["FLEET_DATA_DIR"] == str(machine.root / "data")
+    assert environment["OPENCODE_SERVER_PASSWORD"] == (home / "password").read_text()
+    assert environment["PROVIDER"] == "theirs"
+    assert "FLEET_TOKEN" not in environment
+    assert environment["OPENCODE_SERVER_PASSWORD"] not in Path(f"/proc/{identity.pid}/cmdline").read_text()
+    assert [step.step for step in await host.stop("i", identity)] == ["term"]
+    assert await host.wait_exit("i", identity) == Exit(signal=15)
+    assert not (home / "password").exists()
+
+
+async def test_an_exit_at_start_shows_the_end_of_the_log_without_secrets(machine: Machine) -> None:
+    body = 'echo "cannot go on: $OPENCODE_SERVER_PASSWORD $MY_API_KEY"; exit 3'
+    host = machine.host(body, MY_API_KEY="very-secret-key")
+    identity = await host.spawn("i", machine.directory)
+    with pytest.raises(Unavailable, match=r"cannot go on: \*\*\* \*\*\*") as refused:
+        await host.wait_ready("i", identity)
+    assert refused.value.code == "opencode_exited"
+    assert await host.wait_exit("i", identity) == Exit(code=3)
+    assert await host.stop("i", identity) == ()
+
+
+async def test_a_process_that_never_announces_is_not_ready(machine: Machine, autojump_clock: Clock) -> None:
+    host = machine.host("echo thinking; exec sleep 1000")
+    identity = await host.spawn("i", machine.directory)
+    with pytest.raises(Unavailable) as refused:
+        await host.wait_ready("i", identity)
+    assert refused.value.code == "opencode_not_ready"
+    await host.stop("i", identity)
+    assert identify(identity.pid) is None
+
+
+async def test_a_taken_port_is_tried_again_with_another(machine: Machine) -> None:
+    tried = 'echo "$5" >> "$HOME/ports"; [ $(wc -l < "$HOME/ports") -lt 3 ] && { echo ServeError; exit 1; }'
+    host = machine.host(f"{tried}\n{ANNOUNCE}; exec sleep 1000")
+    identity = await host.spawn("i", machine.directory)
+    ports = (machine.root / "ports").read_text().split()
+    assert len(set(ports)) == 3
+    assert identify(identity.pid) == identity
+    await host.stop("i", identity)
+
+
+async def test_a_port_that_stays_taken_ends_the_start(machine: Machine) -> None:
+    host = machine.host("echo ServeError; exit 1")
+    with pytest.raises(Unavailable, match="ServeError"):
+        await host.wait_ready("i", await host.spawn("i", machine.directory))
+
+
+async def test_a_process_that_ignores_term_is_killed(machine: Machine, autojump_clock: Clock) -> None:
+    host = machine.host(f"trap '' TERM; {ANNOUNCE}; touch \"$HOME/up\"; while :; do sleep 0.05; done")
+    identity = await host.spawn("i", machine.directory)
+    await trio.to_thread.run_sync(_wait_for_file, machine.root / "up")
+    steps = await host.stop("i", identity)
+    assert [step.step for step in steps[:3]] == ["term", "term_again", "kill"]
+    assert identify(identity.pid) is None
+    assert await host.find() == ()
+
+
+def _wait_for_file(file: Path) -> None:
+    for _ in range(1000):
+        if file.exists():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{file} never came")
+
+
+async def test_shells_that_left_their_group_are_swept(machine: Machine) -> None:
+    left = "setsid sleep 1000 & (setsid sh -c 'sleep 1000 & echo $! > \"$HOME/pid\"; sleep 1000' &)"
+    host = machine.host(f"{left}\n{ANNOUNCE}; exec sleep 1000")
+    identity = await host.spawn("i", machine.directory)
+    await eventually(lambda: (machine.root / "pid").exists() and (machine.root / "pid").read_text() != "")
+    found = await host.find()
+    assert [process.identity for process in found if process.server] == []  # `sleep` is not `serve`
+    assert len(found) == 5
+    steps = await host.stop("i", identity)
+    assert [step.step for step in steps] == ["term", "sweep"]
+    assert len(steps[1].pids) == 4
+    assert identify(int((machine.root / "pid").read_text())) is None
+    assert await host.stop("i", identity) == ()
+
+
+async def test_a_process_whose_identity_was_never_logged_is_found_by_its_marker(machine: Machine) -> None:
+    host = machine.host(HEALTHY)
+    identity = await host.spawn("i", machine.directory)
+    found = await host.find()
+    assert [(process.identity, process.server) for process in found] == [(identity, True)]
+    assert [step.step for step in await host.stop("i", None)] == ["term"]
+    assert await host.find() == ()
+
+
+async def test_another_fleets_processes_are_not_seen(machine: Machine) -> None:
+    ours, theirs = machine.host(HEALTHY), machine.host(HEALTHY, data_dir="theirs")
+    identity = await theirs.spawn("i", machine.directory)
+    assert await ours.find() == ()
+    assert await ours.stop("i", None) == ()
+    assert identify(identity.pid) == identity
+    await theirs.stop("i", identity)
+
+
+async def test_a_reused_pid_is_not_signalled(machine: Machine) -> None:
+    host = machine.host(HEALTHY)
+    identity = await host.spawn("i", machine.directory)
+    former = ProcessIdentity(identity.pid, identity.started_at - 1, identity.boot_id)
+    other_boot = ProcessIdentity(identity.pid, identity.started_at, "another boot")
+    for wrong in (former, other_boot):
+        assert not send(wrong, signal.SIGKILL)
+        assert not send(wrong, signal.SIGKILL, group=True)
+        assert host.memory_bytes(wrong) is None
+        await LocalOpenCodeHost(machine.root / "data").wait_exit("i", wrong)
+    assert identify(identity.pid) == identity
+    await host.stop("i", identity)
+
+
+async def test_the_first_start_is_alone(machine: Machine) -> None:
+    """Two processes that make OpenCode's database at the same moment damage it."""
+    store = '"$HOME/.local/share/opencode"'
+    body = f"mkdir {store}.lock || exit 9; mkdir -p {store}; sleep 0.2; touch {store}/opencode.db; rmdir {store}.lock"
+    (machine.root / ".local/share").mkdir(parents=True)
+    host = machine.host(f"[ -e {store}/opencode.db ] || {{ {body}; }}\n{ANNOUNCE}; exec sleep 1000")
+    async with trio.open_nursery() as nursery:
+        for name in ("a", "b", "c"):
+            nursery.start_soon(host.spawn, name, machine.directory)
+    assert sorted(found.instance_id for found in await host.find()) == ["a", "b", "c"]
+    for name in ("a", "b", "c"):
+        await host.stop(name, None)
+
+
+async def test_a_directory_that_is_gone(machine: Machine) -> None:
+    host = machine.host(HEALTHY)
+    with pytest.raises(Unavailable) as refused:
+        await host.spawn("i", str(machine.root / "gone"))
+    assert refused.value.code == "directory_missing"
+
+
+async def test_connecting_to_a_stopped_instance_is_refused(machine: Machine) -> None:
+    host = machine.host(HEALTHY)
+    identity = await host.spawn("i", machine.directory)
+    endpoint = await host.wait_ready("i", identity)
+    await host.stop("i", identity)
+    with pytest.raises(Unavailable) as refused:
+        async with host.connect("i", endpoint):
+            pass
+    assert refused.value.code == "opencode_unreachable"
+
+
+def test_the_users_configuration_lies_above_ours() -> None:
+    ours = {"model": "rehearsal/x", "provider": {"rehearsal": {"name": "R"}}}
+    theirs = '{"model": "theirs/y", "provider": {"theirs": {}}}'
+    merged = inherited({"OPENCODE_CONFIG_CONTENT": theirs}, ours)["OPENCODE_CONFIG_CONTENT"]
+    assert merged == '{"model":"theirs/y","provider":{"rehearsal":{"name":"R"},"theirs":{}}}'
+    assert merged_config({"a": {"b": 1}}, {"a": 2}) == {"a": 2}
+
+
+def test_configuration_that_cannot_be_merged_is_refused_at_start() -> None:
+    with pytest.raises(StartupError, match="OPENCODE_CONFIG_CONTENT is not a JSON object"):
+        inherited({"OPENCODE_CONFIG_CONTENT": "// a comment"}, {"model": "x"})
+    kept = inherited({"OPENCODE_CONFIG_CONTENT": "// a comment"}, {})
+    assert kept == {"OPENCODE_CONFIG_CONTENT": "// a comment"}
