@@ -27,7 +27,7 @@ GRANTED = frozenset(
 # A registry writes its address, and a machine its paths, into files that tools generate.
 ADDRESSES = re.compile(
     r"registry\.npmjs|npmmirror|pypi\.org|pythonhosted|--(?:extra-)?index-url|--find-links"
-    r"|file:///|/root/|/work/|/opt/|/Users/[a-z]|/home/(?!dev/my-project|dev\b|me\b|user\b)[a-z]"
+    r"|file:///|/root/|/opt/|/Users/[a-z]|/home/(?!dev/my-project|dev\b|me\b|user\b)[a-z]"
 )
 # Where such an address is the subject itself.
 ADDRESSES_GRANTED = frozenset({"tests/test_house.py", "Makefile"})
