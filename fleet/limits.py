@@ -11,6 +11,7 @@ HEADER_BYTES_MAX: Final = 32 * KIB
 PROMPT_TEXT_BYTES_MAX: Final = MIB  # longer texts belong in a file
 TITLE_CHARS_MAX: Final = 200
 IDEMPOTENCY_KEY_CHARS_MAX: Final = 200
+TAGS_MAX: Final = 50
 PAGE_DEFAULT: Final = 50
 PAGE_MAX: Final = 200
 
@@ -92,6 +93,7 @@ TURN_SILENCE_S: Final = 900.0  # busy without any event for so long: give up wai
 TURN_RETRY_S: Final = 600.0  # OpenCode may retry a model without end (before 1.18.16)
 TURN_UNKNOWN_STEPS_MAX: Final = 5  # `finish: unknown` makes OpenCode call the model again at once, without limit
 ATTACHMENTS_MAX: Final = 50  # files per prompt
+TRANSCRIPT_KNOWN_MAX: Final = 200  # messages, and parts, of earlier turns whose late changes are told from new ones
 QUEUE_PROMPTS_MAX: Final = 100  # waiting prompts per session
 
 # Git

@@ -5,13 +5,15 @@ refuses is a corrupt log. What may be ordered is decided in machine.py, what mus
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, get_args
+from itertools import islice
+from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec.structs import replace
 
 from fleet.core.session import messages as m
 from fleet.core.table import ImpossibleEvent, read_table
+from fleet.limits import TRANSCRIPT_KNOWN_MAX
 from fleet.ports import Attachment, Strategy, Tokens
 
 Phase = Literal["unborn", "created", "active", "waiting_input", "idle", "completed", "stopped", "disconnected", "error"]
@@ -90,8 +92,8 @@ class State(msgspec.Struct, frozen=True):
     """A session.
 
     `provisioning` is the step of creation or resume that is under way. `held` keeps waiting prompts back after an abort
-    or error until somebody prompts again. `recorded` maps messages and parts of the current turn to a digest of what
-    the log has of them, `counted` the cost and tokens that messages of this turn have added so far.
+    or error until somebody prompts again. `recorded` maps messages and parts of the current turn, and the newest of
+    those before, to a digest of what the log has of them; `counted` the cost and tokens that messages have added.
     """
 
     id: str
@@ -151,6 +153,7 @@ def evolve(state: State, event: m.Event) -> State:
 
 
 Changes = dict[str, Any]
+Known = TypeVar("Known")
 
 
 def _created(_: State, event: m.SessionCreated) -> Changes:
@@ -246,10 +249,15 @@ def _turn_started(state: State, event: m.TurnStarted) -> Changes:
         ),
         "turns": event.number,
         "failure": None,
-        "recorded": {},
-        "counted": {},
+        "recorded": _newest(state.recorded),
+        "counted": _newest(state.counted),
         "evidence": f"turn {event.number}: the prompt is being delivered",
     }
+
+
+def _newest(known: dict[str, Known]) -> dict[str, Known]:
+    """Return what a late word on an earlier turn is recognised by: forgotten, it would be recorded and paid twice."""
+    return dict(islice(known.items(), max(0, len(known) - TRANSCRIPT_KNOWN_MAX), None))
 
 
 def _prompt_delivered(state: State, _: m.PromptDelivered) -> Changes:
@@ -294,15 +302,19 @@ def _turn_continued(state: State, _: m.TurnContinued) -> Changes:
 def _abort_requested(state: State, _: m.AbortRequested) -> Changes:
     return {
         "turn": state.turn and replace(state.turn, aborting=True),
+        "held": bool(state.queue),
         "evidence": f"turn {state.turns}: is being aborted",
     }
 
 
 def _turn_ended(state: State, event: m.TurnEnded) -> Changes:
+    # An abort held back what waited when it was ordered; who has prompted since wants to go on.
+    aborting = state.turn is not None and state.turn.aborting
+    held = state.held if aborting else event.outcome != "finished" and bool(state.queue)
     return {
         "turn": None,
         "requests": (),
-        "held": event.outcome != "finished" and bool(state.queue),
+        "held": held,
         "last_outcome": event.outcome,
         "evidence": f"turn {event.number} {event.outcome}: {event.evidence}",
     }

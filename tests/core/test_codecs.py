@@ -1,0 +1,89 @@
+"""Events survive the log's JSON and states survive a snapshot's MessagePack."""
+
+from typing import Any, get_args
+
+import hypothesis
+import msgspec
+import pytest
+from hypothesis import strategies as st
+
+from fleet.core.decider import Decider
+from fleet.core.instance import messages as im
+from fleet.core.instance.machine import INSTANCE
+from fleet.core.instance.state import State as InstanceState
+from fleet.core.session import messages as sm
+from fleet.core.session.machine import SESSION
+from fleet.core.session.state import State as SessionState
+from fleet.core.workspace import messages as wm
+from fleet.core.workspace.machine import WORKSPACE
+from fleet.core.workspace.machine import State as WorkspaceState
+from fleet.ports import ProcessIdentity, Tokens
+from tests.core import test_instance, test_session_laws, test_workspace
+from tests.core.walks import walk
+
+EVENTS: tuple[type[Any], ...] = (*get_args(sm.Event), *get_args(im.Event), *get_args(wm.Event))
+
+# What OpenCode sends: any JSON, kept byte for byte.
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=9), lambda v: st.lists(v, max_size=3)
+)
+bodies = st.dictionaries(st.text(max_size=5), values, max_size=3).map(
+    lambda body: msgspec.Raw(msgspec.json.encode(body))
+)
+st.register_type_strategy(msgspec.Raw, bodies)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+SAMPLES: dict[type[Any], st.SearchStrategy[Any]] = {
+    sm.MessageRecorded: st.builds(sm.MessageRecorded, cost_usd=finite, tokens=st.from_type(Tokens)),
+    im.InstanceSpawned: st.builds(im.InstanceSpawned, st.builds(ProcessIdentity, started_at=finite)),
+}
+"""JSON has no word for an infinite cost, and no clock gives an infinite time."""
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
+@hypothesis.settings(deadline=None, max_examples=15)
+@hypothesis.given(st.data())
+def test_each_event_is_read_as_it_was_written(event: type[Any], data: st.DataObject) -> None:
+    written = data.draw(SAMPLES[event] if event in SAMPLES else st.from_type(event))
+    payload = msgspec.json.encode(written)
+    read = msgspec.json.decode(payload, type=event)
+    assert read == written
+    assert msgspec.json.encode(read) == payload
+
+
+def test_a_body_is_kept_byte_for_byte() -> None:
+    body = b'{"text" : "\\u00e4",  "n": 1.0e3}'
+    event = sm.PartRecorded("prt_1", "msg_1", "text", 1, sm.raw(body))
+    read = msgspec.json.decode(msgspec.json.encode(event), type=sm.PartRecorded)
+    assert bytes(read.body) == body
+    assert sm.digest(read.body) == sm.digest(body)
+
+
+def workspace_commands(_: WorkspaceState) -> st.SearchStrategy[wm.Command]:
+    return test_workspace.commands
+
+
+WALKS: list[tuple[Decider[Any, Any, Any, Any], type[Any], Any, Any]] = [
+    (SESSION, SessionState, test_session_laws.commands, test_session_laws.check),
+    (INSTANCE, InstanceState, test_instance.commands, test_instance.check),
+    (WORKSPACE, WorkspaceState, workspace_commands, test_workspace.check),
+]
+
+
+def _read_back(event: object) -> object:
+    return msgspec.json.decode(msgspec.json.encode(event), type=type(event))
+
+
+@pytest.mark.parametrize(
+    ("decider", "state_type", "commands", "check"), WALKS, ids=lambda value: getattr(value, "kind", "")
+)
+@hypothesis.settings(deadline=None, max_examples=40)
+@hypothesis.given(st.data())
+def test_each_state_and_log_is_read_as_it_was_written(
+    decider: Decider[Any, Any, Any, Any], state_type: type[Any], commands: Any, check: Any, data: st.DataObject
+) -> None:
+    state, log = walk(data, decider, commands, check)
+    snapshot = msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=state_type)
+    assert snapshot == state
+    assert decider.pending(snapshot) == decider.pending(state)
+    for event in log:
+        assert _read_back(event) == event

@@ -1,0 +1,143 @@
+"""A session comes up: workspace, instance, conversation; each step can fail, and be tried again."""
+
+import pytest
+
+from fleet.core.session import messages as m
+from fleet.core.session.machine import SESSION
+from fleet.core.table import ImpossibleEvent
+from fleet.limits import TITLE_CHARS_MAX
+from tests.core import sessions as s
+from tests.core.given import given
+
+STEPS: dict[m.ProvisionStep, tuple[m.Event, ...]] = {
+    "workspace": s.CREATED,
+    "instance": s.IN_WORKSPACE,
+    "conversation": s.ON_INSTANCE,
+}
+each_step = pytest.mark.parametrize(("step", "history"), STEPS.items(), ids=STEPS.keys())
+
+
+def test_comes_up_step_by_step_and_waits_for_a_prompt() -> None:
+    story = given(SESSION, "s1").when(s.create()).then(*s.CREATED).pending("workspace")
+    story = story.when(s.workspace_ready()).then(s.WORKSPACE).pending("instance")
+    story = story.when(s.instance_ready()).then(s.attached("i1")).pending("conversation:i1")
+    story = story.when(s.conversation_open()).then(s.OPENED).pending()
+    assert (story.state.phase, story.state.instances) == ("idle", ("i1",))
+
+
+def test_sends_its_initial_prompt_as_soon_as_it_can() -> None:
+    story = given(SESSION, "s1").when(s.create(initial=s.submit("p1"))).then(*s.CREATED, s.accepted("p1"))
+    story = story.pending("workspace").when(s.workspace_ready()).when(s.instance_ready())
+    story = story.when(s.conversation_open("now")).then(s.OPENED, s.started(1, "p1", "now")).pending("deliver:1:i1")
+    assert story.state.phase == "active"
+
+
+@each_step
+def test_takes_prompts_while_it_comes_up(step: m.ProvisionStep, history: tuple[m.Event, ...]) -> None:
+    story = given(SESSION, "s1", *history)
+    before = story.effects
+    story = story.when(s.submit("p1")).then(s.accepted("p1"))
+    assert story.effects == before
+
+
+def test_is_created_once() -> None:
+    for history in (*s.LIVING.values(), s.STOPPED):
+        given(SESSION, "s1", *history).when(s.create(initial=s.submit("p9"))).then()
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (s.create(title=" "), "title is empty"),
+        (s.create(title="x" * (TITLE_CHARS_MAX + 1)), str(TITLE_CHARS_MAX)),
+        (m.DescribeSession(s.AT, "\n"), "title is empty"),
+    ],
+)
+def test_has_a_title_of_some_length(command: m.Command, says: str) -> None:
+    story = given(SESSION, "s1", *(() if isinstance(command, m.CreateSession) else s.IDLE))
+    story = story.when(command).then_rejected("invalid", says=says)
+    assert story.rejected is not None
+    assert story.rejected.field == "title"
+
+
+def test_is_not_created_with_an_empty_prompt() -> None:
+    given(SESSION, "s1").when(s.create(initial=s.submit(text=" "))).then_rejected("prompt_empty")
+
+
+@pytest.mark.parametrize(
+    "command", [s.submit(), m.AbortTurn(s.AT), m.ResumeSession(s.AT), m.TerminateSession(s.AT), s.workspace_ready()]
+)
+def test_is_not_there_before_it_is_created(command: m.Command) -> None:
+    given(SESSION, "s1").when(command).then_rejected("session_not_found", says="s1")
+
+
+@each_step
+def test_says_which_step_failed_and_why(step: m.ProvisionStep, history: tuple[m.Event, ...]) -> None:
+    story = given(SESSION, "s1", *history).when(s.provision_failed(step)).then(s.failed(step)).pending()
+    failure = story.state.failure
+    assert story.state.phase == "error"
+    assert failure is not None
+    assert (failure.step, failure.code, failure.detail) == (step, "git_failed", "no")
+    assert "creation failed: no" in story.state.evidence
+
+
+@each_step
+@pytest.mark.parametrize("retry", ["resume", "prompt"])
+def test_a_failed_step_is_tried_again_from_the_first(
+    step: m.ProvisionStep, history: tuple[m.Event, ...], retry: str
+) -> None:
+    story = given(SESSION, "s1", *history, s.failed(step))
+    if retry == "resume":
+        story = story.when(m.ResumeSession(s.AT)).then(m.ResumeRequested(s.AT))
+    else:
+        story = story.when(s.submit("p1")).then(s.accepted("p1"), m.ResumeRequested(s.AT))
+    story = story.pending("workspace").when(s.workspace_ready()).pending("instance")
+    story = story.when(s.instance_ready("i2")).pending("conversation:i2").when(s.conversation_open())
+    story = story.then(m.SessionResumed("i2", "ses_1", s.AT)).pending("settle:i2")
+    assert (story.state.phase, story.state.failure) == ("active", None)
+    story = story.when(s.settled("now"))
+    assert story.state.phase == ("idle" if retry == "resume" else "active")
+    assert story.state.turns == (0 if retry == "resume" else 1)
+
+
+@each_step
+def test_the_initial_prompt_survives_a_failure(step: m.ProvisionStep, history: tuple[m.Event, ...]) -> None:
+    story = given(SESSION, "s1", *history, s.accepted("p1"), s.failed(step)).when(m.ResumeSession(s.AT))
+    story = story.when(s.workspace_ready()).when(s.instance_ready("i2")).when(s.conversation_open())
+    story.when(s.settled("now")).then(m.SessionSettled("nothing runs", s.AT), s.started(1, "p1", "now"))
+
+
+def test_an_instance_that_dies_before_the_conversation_is_open_fails_the_step() -> None:
+    story = given(SESSION, "s1", *s.ON_INSTANCE).when(s.instance_ended())
+    story = story.then(s.failed("conversation", "opencode_exited", "why"), s.detached()).pending()
+    assert (story.state.phase, story.state.instance_id) == ("error", None)
+
+
+@each_step
+def test_late_reports_of_other_steps_are_ignored(step: m.ProvisionStep, history: tuple[m.Event, ...]) -> None:
+    reports: dict[m.ProvisionStep, m.Command] = {
+        "workspace": s.workspace_ready(),
+        "instance": s.instance_ready(),
+        "conversation": s.conversation_open(),
+    }
+    story = given(SESSION, "s1", *history)
+    for other, report in reports.items():
+        if other != step:
+            story = story.when(report).then().when(s.provision_failed(other)).then()
+
+
+def test_what_the_agent_says_before_the_conversation_is_ours_is_not_recorded() -> None:
+    given(SESSION, "s1", *s.CREATED).when(s.transcript(s.message("msg_a"))).then()
+
+
+def test_is_described_anew_wherever_it_is() -> None:
+    for history in (*s.LIVING.values(), s.STOPPED):
+        story = given(SESSION, "s1", *history).when(m.DescribeSession(s.AT, "New", ("a",)))
+        story = story.then(m.SessionDescribed("New", ("a",), s.AT)).when(m.DescribeSession(s.AT, "New")).then()
+        story = story.when(m.DescribeSession(s.AT, tags=())).then(m.SessionDescribed("New", (), s.AT))
+        assert (story.state.title, story.state.tags) == ("New", ())
+
+
+def test_a_log_that_contradicts_the_table_is_refused() -> None:
+    with pytest.raises(ImpossibleEvent, match="PromptDelivered in a session that is created"):
+        given(SESSION, "s1", *s.CREATED, m.PromptDelivered("msg_p1", s.AT))

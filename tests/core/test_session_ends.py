@@ -1,0 +1,229 @@
+"""How a session ends, and how it comes back: instances that go, termination, resume."""
+
+import pytest
+
+from fleet.core.session import effects as e
+from fleet.core.session import messages as m
+from fleet.core.session.machine import SESSION
+from tests.core import sessions as s
+from tests.core.given import given
+
+TERMINATED = m.TerminationRequested(s.AT)
+OVER = m.ReportEnded("nothing runs", s.AT)
+STOPPED = m.SessionStopped("nothing runs", s.AT)
+ENDED: dict[str, tuple[m.Event, ...]] = {
+    "completed": s.COMPLETED,
+    "disconnected": s.DISCONNECTED,
+    "stopped": s.STOPPED,
+}
+ended = pytest.mark.parametrize(("phase", "history"), ENDED.items(), ids=ENDED.keys())
+
+# --------------------------------------------------------------------------------------------------- instances that go
+
+
+def test_idle_and_shut_down_on_purpose_is_completed() -> None:
+    story = given(SESSION, "s1", *s.FINISHED).when(s.instance_ended(orderly=True))
+    story = story.then(m.SessionCompleted("i1", "why", s.AT)).pending()
+    assert (story.state.phase, story.state.instance_id, story.state.ended_at_ms) == ("completed", None, s.AT)
+
+
+@pytest.mark.parametrize(
+    ("history", "orderly"),
+    [
+        (s.FINISHED, False),
+        (s.IDLE, False),
+        *((h, o) for h in (s.SENDING, s.ACTIVE, s.WAITING, s.ABORTING) for o in (True, False)),
+    ],
+)
+def test_death_or_a_shutdown_in_the_middle_disconnects(history: tuple[m.Event, ...], orderly: bool) -> None:
+    before = given(SESSION, "s1", *history)
+    story = before.when(s.instance_ended(orderly=orderly)).then(s.disconnected()).pending()
+    assert (story.state.phase, story.state.instance_id, story.state.evidence) == ("disconnected", None, "why")
+    assert story.state.turn == before.state.turn
+
+
+def test_an_instance_that_goes_while_a_resumed_session_is_looked_at_disconnects() -> None:
+    given(SESSION, "s1", *s.RESUMED).when(s.instance_ended("i2", orderly=True)).then(s.disconnected("i2"))
+
+
+def test_in_error_the_instance_may_go() -> None:
+    story = given(SESSION, "s1", *s.FAILED).when(s.instance_ended(orderly=True)).then(s.detached()).pending()
+    assert (story.state.phase, story.state.instance_id) == ("error", None)
+    story.when(s.submit("p2")).then(s.accepted("p2"), m.ResumeRequested(s.AT)).pending("workspace")
+
+
+@pytest.mark.parametrize("situation", s.LIVING)
+def test_the_end_of_another_instance_is_none_of_its_business(situation: str) -> None:
+    given(SESSION, "s1", *s.LIVING[situation]).when(s.instance_ended("i9")).then()
+
+
+@pytest.mark.parametrize("history", ENDED.values(), ids=ENDED.keys())
+def test_an_end_is_told_once(history: tuple[m.Event, ...]) -> None:
+    given(SESSION, "s1", *history).when(s.instance_ended()).then()
+
+
+# --------------------------------------------------------------------------------------------------------- termination
+
+
+@pytest.mark.parametrize("situation", s.LIVING)
+def test_each_session_can_be_terminated(situation: str) -> None:
+    before = given(SESSION, "s1", *s.LIVING[situation])
+    story = before.when(m.TerminateSession(s.AT)).then(TERMINATED).pending("end")
+    assert story.effects == (e.EndSession("end", before.state.instance_id, "ses_1", "/trees/w1"),)
+    story = story.when(m.TerminateSession(s.AT)).then().when(OVER)
+    turn = () if before.state.turn is None else (s.ended(1, "aborted", "terminated"),)
+    story = story.then(*turn, STOPPED).pending()
+    state = story.state
+    assert (state.phase, state.turn, state.requests, state.instance_id) == ("stopped", None, (), None)
+    assert (state.ended_at_ms, state.terminating) == (s.AT, False)
+    story.when(m.TerminateSession(s.AT)).then().when(OVER).then()
+
+
+def test_termination_aborts_the_turn_and_withdraws_what_waits() -> None:
+    story = given(SESSION, "s1", *s.WAITING, s.accepted("p2"), s.accepted("p3")).when(m.TerminateSession(s.AT))
+    story = story.when(OVER).then(
+        s.ended(1, "aborted", "terminated"), s.withdrawn("p2", "terminated"), s.withdrawn("p3", "terminated"), STOPPED
+    )
+    assert (story.state.queue, story.state.last_outcome) == ((), "aborted")
+
+
+def test_nothing_new_begins_while_it_is_terminated() -> None:
+    story = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2"), TERMINATED)
+    story = story.when(s.turn_ended(1)).then(s.ended(1, "finished")).pending("end")
+    story = story.when(s.submit("p3")).then_rejected("session_stopped", says="terminated")
+    story = story.when(m.ResumeSession(s.AT)).then_rejected("session_not_ready", says="terminated")
+    story.when(OVER).then(s.withdrawn("p2", "terminated"), STOPPED)
+
+
+@pytest.mark.parametrize("situation", ["created", "created, instance ready", "resuming"])
+def test_termination_calls_off_what_was_coming_up(situation: str) -> None:
+    story = given(SESSION, "s1", *s.LIVING[situation], TERMINATED)
+    for report in (s.workspace_ready(), s.instance_ready(), s.conversation_open(), s.provision_failed("workspace")):
+        story = story.when(report).then().pending("end")
+
+
+@pytest.mark.parametrize("history", [s.IDLE, s.ACTIVE, s.WAITING, s.FAILED, s.ON_INSTANCE])
+def test_an_instance_that_goes_during_termination_is_only_let_go(history: tuple[m.Event, ...]) -> None:
+    story = given(SESSION, "s1", *history, TERMINATED).when(s.instance_ended()).then(s.detached()).pending("end")
+    assert story.when(OVER).state.phase == "stopped"
+
+
+def test_an_end_that_nobody_ordered_is_ignored() -> None:
+    given(SESSION, "s1", *s.ACTIVE).when(OVER).then()
+
+
+def test_a_stopped_session_that_is_being_resumed_is_terminated_again() -> None:
+    story = given(SESSION, "s1", *s.STOPPED).when(s.submit("p2", resume=True)).pending("workspace")
+    story = story.when(m.TerminateSession(s.AT)).then(TERMINATED).pending("end")
+    story.when(OVER).then(s.withdrawn("p2", "terminated"), STOPPED).pending()
+
+
+def test_a_stopped_session_lets_go_of_the_instance_of_a_failed_resume() -> None:
+    story = given(SESSION, "s1", *s.STOPPED, m.ResumeRequested(s.AT), s.WORKSPACE, s.attached("i2"))
+    story = story.when(s.provision_failed("conversation", "session_gone")).when(m.TerminateSession(s.AT))
+    story = story.then(TERMINATED).pending("end").when(OVER).then(STOPPED).pending()
+    assert story.state.instance_id is None
+
+
+# -------------------------------------------------------------------------------------------------------------- resume
+
+
+@ended
+def test_an_ended_session_refuses_prompts_and_names_resume(phase: str, history: tuple[m.Event, ...]) -> None:
+    story = given(SESSION, "s1", *history).when(s.submit("p2"))
+    story.then_rejected(f"session_{phase}", says="/api/sessions/s1/resume").then_rejected(
+        f"session_{phase}", says='"resume": true'
+    )
+
+
+@ended
+def test_an_ended_session_comes_back_to_work(phase: str, history: tuple[m.Event, ...]) -> None:
+    story = given(SESSION, "s1", *history).when(m.ResumeSession(s.AT)).then(m.ResumeRequested(s.AT))
+    story = story.pending("workspace").when(m.ResumeSession(s.AT)).then()
+    assert story.state.phase == phase
+    story = story.when(s.workspace_ready()).then(s.WORKSPACE).pending("instance")
+    story = story.when(s.instance_ready("i2")).then(s.attached("i2")).pending("conversation:i2")
+    opening = story.effects[0]
+    assert isinstance(opening, e.OpenConversation)
+    assert opening.exists, "a resume looks for the session that was there, it makes no other"
+    story = story.when(s.conversation_open()).then(m.SessionResumed("i2", "ses_1", s.AT)).pending("settle:i2")
+    assert (story.state.phase, story.state.ended_at_ms) == ("active", None)
+    story = story.when(s.settled()).then(m.SessionSettled("nothing runs", s.AT)).pending()
+    assert (story.state.phase, story.state.instances) == ("idle", ("i1", "i2"))
+
+
+@ended
+def test_a_prompt_may_bring_the_session_back(phase: str, history: tuple[m.Event, ...]) -> None:
+    story = given(SESSION, "s1", *history).when(s.submit("p2", resume=True))
+    story = story.then(s.accepted("p2"), m.ResumeRequested(s.AT)).pending("workspace")
+    story = story.when(s.submit("p3", resume=True)).then(s.accepted("p3")).when(s.workspace_ready())
+    story = story.when(s.instance_ready("i2")).when(s.conversation_open()).pending("settle:i2")
+    settled = m.SessionSettled("nothing runs", s.AT)
+    story.when(s.settled("x")).then(settled, s.started(2, "p2", "x")).pending("deliver:2:i2")
+
+
+@ended
+@pytest.mark.parametrize(
+    ("step", "code", "done"),
+    [
+        ("workspace", "workspace_gone", ()),
+        ("instance", "opencode_missing", (s.WORKSPACE,)),
+        ("conversation", "session_gone", (s.WORKSPACE, s.attached("i2"))),
+    ],
+)
+def test_a_resume_that_fails_leaves_the_session_as_it_was(
+    phase: str, history: tuple[m.Event, ...], step: m.ProvisionStep, code: str, done: tuple[m.Event, ...]
+) -> None:
+    story = given(SESSION, "s1", *history, m.ResumeRequested(s.AT), *done)
+    story = story.when(s.provision_failed(step, code)).then(s.failed(step, code)).pending()
+    assert story.state.phase == phase
+    assert story.state.failure is not None
+    assert story.state.failure.code == code
+    story.when(m.ResumeSession(s.AT)).then(m.ResumeRequested(s.AT)).pending("workspace")
+
+
+@pytest.mark.parametrize(
+    "situation",
+    ["created", "created, instance ready", "active", "active, sending", "active, resumed", "waiting_input"],
+)
+def test_what_works_is_not_resumed(situation: str) -> None:
+    given(SESSION, "s1", *s.LIVING[situation]).when(m.ResumeSession(s.AT)).then_rejected(
+        "session_active", says="nothing to resume"
+    )
+
+
+@pytest.mark.parametrize("history", [s.IDLE, s.FINISHED, s.FAILED])
+def test_what_waits_for_a_prompt_is_back_already(history: tuple[m.Event, ...]) -> None:
+    given(SESSION, "s1", *history).when(m.ResumeSession(s.AT)).then()
+
+
+def test_an_instance_that_goes_during_a_resume_fails_it() -> None:
+    story = given(SESSION, "s1", *s.RESUMING, s.WORKSPACE, s.attached("i2")).when(s.instance_ended("i2"))
+    story = story.then(s.failed("conversation", "opencode_exited", "why"), s.detached("i2")).pending()
+    assert story.state.phase == "disconnected"
+    story.when(m.ResumeSession(s.AT)).then(m.ResumeRequested(s.AT))
+
+
+@pytest.mark.parametrize(
+    ("history", "keys"),
+    [
+        (s.SENDING, ("deliver:1:i2",)),
+        (s.ACTIVE, ("follow:1:i2",)),
+        (s.WAITING, ("follow:1:i2",)),
+        (s.ABORTING, ("follow:1:i2", "stop:1:i2")),
+    ],
+)
+def test_a_turn_goes_on_in_the_next_instance_under_the_same_ids(
+    history: tuple[m.Event, ...], keys: tuple[str, ...]
+) -> None:
+    before = given(SESSION, "s1", *history, s.accepted("p2"))
+    story = before.when(s.instance_ended()).when(m.ResumeSession(s.AT)).when(s.workspace_ready())
+    story = story.when(s.instance_ready("i2")).when(s.conversation_open("other")).pending(*keys)
+    effect = story.effects[0]
+    assert isinstance(effect, e.DeliverPrompt | e.FollowTurn)
+    assert (effect.message_id, effect.number, effect.instance_id) == ("msg_p1", 1, "i2")
+    assert not isinstance(effect, e.DeliverPrompt) or effect.part_ids == ("prt_p100",)
+    assert story.state.turn == before.state.turn
+    outcome: m.TurnOutcome = "aborted" if history is s.ABORTING else "finished"
+    story = story.when(s.settled()).then().when(s.turn_ended(1, ids="x"))
+    story.then(s.ended(1, outcome), s.started(2, "p2", "x"))

@@ -1,0 +1,269 @@
+"""Prompts wait in order, run one at a time, and each turn ends as what it was."""
+
+import pytest
+
+from fleet.core.session import effects as e
+from fleet.core.session import messages as m
+from fleet.core.session.machine import SESSION
+from fleet.limits import ATTACHMENTS_MAX, PROMPT_TEXT_BYTES_MAX, QUEUE_PROMPTS_MAX
+from fleet.ports import Attachment, Tokens
+from tests.core import sessions as s
+from tests.core.given import given
+
+PICTURE = Attachment("image/png", "a.png", "data:image/png;base64,AA==")
+
+
+def queue_of(*names: str) -> tuple[m.Event, ...]:
+    return (*s.ACTIVE, *(s.accepted(name) for name in names))
+
+
+def test_a_prompt_to_an_idle_session_starts_a_turn_at_once() -> None:
+    story = given(SESSION, "s1", *s.IDLE).when(s.submit("p1")).then(s.accepted("p1"), s.started(1, "p1"))
+    story = story.pending("deliver:1:i1")
+    turn = story.state.turn
+    assert turn is not None
+    assert story.effects == (
+        e.DeliverPrompt("deliver:1:i1", "i1", "ses_1", "/trees/w1", "msg_p1", ("prt_p100",), turn.prompt, 1),
+    )
+    story = story.when(m.ReportDelivered("msg_p1", s.AT)).then(m.PromptDelivered("msg_p1", s.AT))
+    story.pending("follow:1:i1").when(m.ReportDelivered("msg_p1", s.AT)).then()
+
+
+def test_each_part_of_a_prompt_has_an_id_of_its_own() -> None:
+    command = m.SubmitPrompt("p1", "look", s.AT, s.fresh("p1"), (PICTURE, PICTURE), "plan", m.Model("a", "b"))
+    story = (
+        given(SESSION, "s1", *s.IDLE)
+        .when(command)
+        .then(
+            m.PromptAccepted("p1", "look", s.AT, (PICTURE, PICTURE), "plan", m.Model("a", "b")),
+            m.TurnStarted(1, "p1", "msg_p1", ("prt_p100", "prt_p101", "prt_p102"), s.AT),
+        )
+    )
+    turn = story.state.turn
+    assert turn is not None
+    assert (turn.prompt.attachments, turn.prompt.agent, turn.prompt.model) == (
+        (PICTURE, PICTURE),
+        "plan",
+        m.Model("a", "b"),
+    )
+
+
+def test_part_ids_keep_their_length_and_differ() -> None:
+    ids = m.FreshIds("msg_1", "prt_abcdef").part_ids(1 + ATTACHMENTS_MAX)
+    assert len(set(ids)) == 1 + ATTACHMENTS_MAX
+    assert {len(one) for one in ids} == {len("prt_abcdef")}
+    assert list(ids) == sorted(ids)
+
+
+def test_prompts_run_one_after_the_other_in_the_order_they_came() -> None:
+    story = given(SESSION, "s1", *s.ACTIVE).when(s.submit("p2")).then(s.accepted("p2"))
+    story = story.when(s.submit("p3")).then(s.accepted("p3")).pending("follow:1:i1")
+    story = story.when(s.turn_ended(1, ids="x")).then(s.ended(1, "finished"), s.started(2, "p2", "x"))
+    story = story.pending("deliver:2:i1").when(s.turn_ended(2, ids="y"))
+    story = story.then(s.ended(2, "finished"), s.started(3, "p3", "y"))
+    story = story.when(s.turn_ended(3)).then(s.ended(3, "finished")).pending()
+    assert (story.state.phase, story.state.last_outcome, story.state.turns) == ("idle", "finished", 3)
+
+
+def test_a_prompt_waits_while_a_request_is_open() -> None:
+    given(SESSION, "s1", *s.WAITING).when(s.submit("p2")).then(s.accepted("p2")).pending("follow:1:i1")
+
+
+def test_a_prompt_waits_while_a_resumed_session_is_looked_at() -> None:
+    story = given(SESSION, "s1", *s.RESUMED).when(s.submit("p2")).then(s.accepted("p2")).pending("settle:i2")
+    settled = m.SessionSettled("nothing runs", s.AT)
+    story.when(s.settled("x")).then(settled, s.started(2, "p2", "x")).pending("deliver:2:i2")
+
+
+@pytest.mark.parametrize("history", [queue_of("p2"), s.SENDING])
+def test_the_same_prompt_again_changes_nothing(history: tuple[m.Event, ...]) -> None:
+    name = "p2" if s.accepted("p2") in history else "p1"
+    given(SESSION, "s1", *history).when(s.submit(name)).then()
+
+
+def test_a_waiting_prompt_can_be_withdrawn_once() -> None:
+    story = given(SESSION, "s1", *queue_of("p2", "p3")).when(m.WithdrawPrompt("p2", s.AT))
+    story = story.then(s.withdrawn("p2", "withdrawn"))
+    story = story.when(m.WithdrawPrompt("p2", s.AT)).then_rejected("prompt_not_found", says="p2")
+    story.when(s.turn_ended(1, ids="x")).then(s.ended(1, "finished"), s.started(2, "p3", "x"))
+
+
+def test_a_running_prompt_cannot_be_withdrawn() -> None:
+    given(SESSION, "s1", *s.ACTIVE).when(m.WithdrawPrompt("p1", s.AT)).then_rejected("prompt_not_found")
+
+
+def test_the_queue_has_a_limit() -> None:
+    full = queue_of(*(f"p{n}" for n in range(2, 2 + QUEUE_PROMPTS_MAX)))
+    story = given(SESSION, "s1", *full).when(s.submit("p2")).then()
+    story = story.when(s.submit("more")).then_rejected("queue_full", says="wait for a turn to end")
+    assert story.rejected is not None
+    assert story.rejected.retry_after_s
+    story.when(m.WithdrawPrompt("p5", s.AT)).when(s.submit("more")).then(s.accepted("more"))
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "field"),
+    [
+        (s.submit(text=""), "prompt_empty", "text"),
+        (s.submit(text=" \n"), "prompt_empty", "text"),
+        (s.submit(text="ä" * (PROMPT_TEXT_BYTES_MAX // 2 + 1)), "too_large", "text"),
+        (m.SubmitPrompt("p1", "x", s.AT, s.fresh(), (PICTURE,) * (ATTACHMENTS_MAX + 1)), "invalid", "attachments"),
+    ],
+)
+def test_a_prompt_has_content_within_limits(command: m.SubmitPrompt, code: str, field: str) -> None:
+    story = given(SESSION, "s1", *s.IDLE).when(command).then_rejected(code)
+    assert story.rejected is not None
+    assert story.rejected.field == field
+
+
+def test_attachments_alone_are_a_prompt_and_the_limits_are_reached() -> None:
+    given(SESSION, "s1", *s.ACTIVE).when(m.SubmitPrompt("p2", "", s.AT, s.fresh(), (PICTURE,) * ATTACHMENTS_MAX)).then(
+        m.PromptAccepted("p2", "", s.AT, (PICTURE,) * ATTACHMENTS_MAX)
+    ).when(s.submit("p3", text="x" * PROMPT_TEXT_BYTES_MAX)).then(
+        m.PromptAccepted("p3", "x" * PROMPT_TEXT_BYTES_MAX, s.AT)
+    )
+
+
+# --------------------------------------------------------------------------------------------------- ends of a turn
+
+
+@pytest.mark.parametrize("history", [s.SENDING, s.ACTIVE, s.WAITING])
+def test_an_error_ends_the_turn_and_holds_what_waits_until_the_next_prompt(history: tuple[m.Event, ...]) -> None:
+    story = given(SESSION, "s1", *history, s.accepted("p2")).when(s.turn_failed(1))
+    story = story.then(m.TurnFailed(1, "APIError", "no credit", s.AT)).pending()
+    state = story.state
+    assert (state.phase, state.held, state.last_outcome, state.requests) == ("error", True, "error", ())
+    assert state.failure is not None
+    assert (state.failure.code, state.failure.step) == ("APIError", None)
+    story = story.when(s.submit("p3")).then(s.accepted("p3"), s.started(2, "p2", "p3")).pending("deliver:2:i1")
+    assert (story.state.phase, story.state.failure, story.state.held) == ("active", None, False)
+    story.when(s.turn_ended(2, ids="x")).then(s.ended(2, "finished"), s.started(3, "p3", "x"))
+
+
+@pytest.mark.parametrize("outcome", ["aborted", "interrupted"])
+def test_an_abort_holds_what_waits_until_the_next_prompt(outcome: m.TurnOutcome) -> None:
+    story = given(SESSION, "s1", *queue_of("p2")).when(m.AbortTurn(s.AT))
+    story = story.when(s.turn_ended(1, outcome)).then(s.ended(1, outcome)).pending()
+    assert (story.state.phase, story.state.held, story.state.last_outcome) == ("idle", True, outcome)
+    story.when(s.submit("p3")).then(s.accepted("p3"), s.started(2, "p2", "p3"))
+
+
+def test_a_turn_that_was_interrupted_holds_what_waits() -> None:
+    story = given(SESSION, "s1", *queue_of("p2")).when(s.turn_ended(1, "interrupted")).then(s.ended(1, "interrupted"))
+    assert story.state.held
+
+
+def test_what_was_prompted_after_the_abort_is_not_held() -> None:
+    story = given(SESSION, "s1", *s.ABORTING).when(s.submit("p2")).then(s.accepted("p2"))
+    story.when(s.turn_ended(1, "aborted", "x")).then(s.ended(1, "aborted"), s.started(2, "p2", "x"))
+
+
+@pytest.mark.parametrize("history", [s.SENDING, s.ACTIVE, s.WAITING])
+def test_an_abort_is_ordered_once_and_the_turn_is_followed_to_its_end(history: tuple[m.Event, ...]) -> None:
+    before = given(SESSION, "s1", *history)
+    story = before.when(m.AbortTurn(s.AT)).then(m.AbortRequested(1, s.AT))
+    assert story.state.phase == before.state.phase
+    story.pending(before.effects[0].key, "stop:1:i1").when(m.AbortTurn(s.AT)).then()
+
+
+def test_an_aborted_turn_is_never_called_finished() -> None:
+    story = given(SESSION, "s1", *s.ABORTING).when(s.turn_ended(1, "finished")).then(s.ended(1, "aborted"))
+    assert story.state.last_outcome == "aborted"
+
+
+@pytest.mark.parametrize(
+    "situation", [name for name in s.LIVING if name not in ("active", "active, sending", "waiting_input")]
+)
+def test_there_is_nothing_to_abort_where_no_turn_runs(situation: str) -> None:
+    given(SESSION, "s1", *s.LIVING[situation]).when(m.AbortTurn(s.AT)).then()
+
+
+@pytest.mark.parametrize("report", [s.turn_ended(1), s.turn_failed(1), m.ReportDelivered("msg_p1", s.AT), s.settled()])
+@pytest.mark.parametrize("history", [s.FINISHED, s.FAILED, s.COMPLETED, s.LOST_TURN, s.STOPPED])
+def test_late_reports_of_a_turn_are_ignored(history: tuple[m.Event, ...], report: m.Command) -> None:
+    given(SESSION, "s1", *history).when(report).then()
+
+
+def test_reports_of_another_turn_are_ignored() -> None:
+    story = given(SESSION, "s1", *s.FINISHED, s.accepted("p2"), s.started(2, "p2"))
+    for report in (s.turn_ended(1), s.turn_failed(1), m.ReportDelivered("msg_p1", s.AT), s.turn_ended(3), s.settled()):
+        story = story.when(report).then()
+
+
+# ---------------------------------------------------------------------------------------------------------- requests
+
+
+def test_requests_make_the_session_wait_until_the_last_is_closed() -> None:
+    story = given(SESSION, "s1", *s.ACTIVE).when(s.request_opened("r1")).then(s.request("r1")).pending("follow:1:i1")
+    assert story.state.phase == "waiting_input"
+    story = story.when(s.request_opened("r1")).then().when(s.request_opened("r2")).then(s.request("r2"))
+    story = story.when(s.request_closed("r1")).then(m.RequestClosed("r1", s.AT))
+    assert story.state.phase == "waiting_input"
+    story = story.when(s.request_closed("r1")).then()
+    story = story.when(s.request_closed("r2")).then(m.RequestClosed("r2", s.AT), m.TurnContinued(s.AT))
+    assert (story.state.phase, story.state.requests) == ("active", ())
+
+
+@pytest.mark.parametrize("end", [s.turn_ended(1, "aborted"), s.turn_failed(1), s.instance_ended()])
+def test_no_request_outlives_its_turn(end: m.Command) -> None:
+    story = given(SESSION, "s1", *s.WAITING).when(end)
+    assert story.state.requests == ()
+    story.when(s.request_closed("r1")).then()
+
+
+@pytest.mark.parametrize("history", [s.IDLE, s.FAILED, s.COMPLETED, s.DISCONNECTED, s.STOPPED, s.CREATED])
+def test_a_request_counts_only_while_something_runs(history: tuple[m.Event, ...]) -> None:
+    given(SESSION, "s1", *history).when(s.request_opened("r1")).then()
+
+
+def test_a_resumed_session_settles_though_a_stale_request_is_listed() -> None:
+    story = given(SESSION, "s1", *s.RESUMED).when(s.request_opened("r1")).pending("settle:i2").when(s.settled())
+    assert (story.state.phase, story.state.requests) == ("idle", ())
+
+
+# -------------------------------------------------------------------------------------------------------- transcript
+
+
+def recorded(name: str, body: str = "1", cost_usd: float = 0.0, output: int = 0) -> m.MessageRecorded:
+    tokens = Tokens(output=output)
+    return m.MessageRecorded(name, "ses_1", "assistant", s.AT, m.raw(body.encode()), cost_usd, tokens)
+
+
+def part_recorded(name: str, body: str = "1") -> m.PartRecorded:
+    return m.PartRecorded(name, "msg_a", "text", s.AT, m.raw(body.encode()))
+
+
+def test_what_is_known_is_not_recorded_again_and_the_last_write_wins() -> None:
+    story = given(SESSION, "s1", *s.ACTIVE).when(s.transcript(s.message("msg_a", s.part("prt_1"))))
+    story = story.then(recorded("msg_a"), part_recorded("prt_1"))
+    story = story.when(s.transcript(s.message("msg_a", s.part("prt_1")))).then()
+    story = story.when(s.transcript(s.message("msg_a", s.part("prt_1", "2"), s.part("prt_2"))))
+    story = story.then(part_recorded("prt_1", "2"), part_recorded("prt_2"))
+    story.when(s.transcript(s.message("msg_a", s.part("prt_1", "2"), body="2"))).then(recorded("msg_a", "2"))
+
+
+def test_parts_are_recorded_when_they_are_finished() -> None:
+    story = given(SESSION, "s1", *s.ACTIVE).when(s.transcript(s.message("msg_a", s.part("prt_1", finished=False))))
+    story.then(recorded("msg_a"))
+
+
+def test_what_a_message_costs_counts_once_and_the_last_figure_holds() -> None:
+    story = given(SESSION, "s1", *s.ACTIVE)
+    story = story.when(s.transcript(s.message("msg_a", body="1", cost_usd=0.25, output=10)))
+    story = story.when(s.transcript(s.message("msg_a", body="2", cost_usd=0.75, output=30)))
+    story = story.when(s.transcript(s.message("msg_b", body="1", cost_usd=0.5, output=5)))
+    assert (story.state.cost_usd, story.state.tokens.output) == (1.25, 35)
+
+
+def test_a_late_word_on_the_turn_before_does_not_count_twice() -> None:
+    story = given(SESSION, "s1", *queue_of("p2"))
+    story = story.when(s.transcript(s.message("msg_a", body="1", cost_usd=0.25, output=10))).when(s.turn_ended(1))
+    assert story.state.turns == 2
+    story = story.when(s.transcript(s.message("msg_a", body="1", cost_usd=0.25, output=10))).then()
+    story = story.when(s.transcript(s.message("msg_a", body="2", cost_usd=0.5, output=20)))
+    assert (story.state.cost_usd, story.state.tokens.output) == (0.5, 20)
+
+
+@pytest.mark.parametrize("history", [s.FINISHED, s.FAILED, s.COMPLETED, s.LOST_TURN, s.STOPPED])
+def test_what_is_read_back_late_is_recorded_still(history: tuple[m.Event, ...]) -> None:
+    given(SESSION, "s1", *history).when(s.transcript(s.message("msg_a"))).then(recorded("msg_a"))
