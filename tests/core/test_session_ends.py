@@ -105,6 +105,8 @@ def test_termination_calls_off_what_was_coming_up(situation: str) -> None:
 @pytest.mark.parametrize("history", [s.IDLE, s.ACTIVE, s.WAITING, s.FAILED, s.ON_INSTANCE])
 def test_an_instance_that_goes_during_termination_is_only_let_go(history: tuple[m.Event, ...]) -> None:
     story = given(SESSION, "s1", *history, TERMINATED).when(s.instance_ended()).then(s.detached()).pending("end")
+    assert story.effects == SESSION.react(story.state, s.detached()), "who waits for the instance would wait for ever"
+    assert story.effects == (e.EndSession("end", None, "ses_1", "/trees/w1"),)
     assert story.when(OVER).state.phase == "stopped"
 
 

@@ -5,7 +5,7 @@ import pytest
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
 from fleet.core.session.machine import SESSION
-from fleet.limits import ATTACHMENTS_MAX, PROMPT_TEXT_BYTES_MAX, QUEUE_PROMPTS_MAX
+from fleet.limits import ATTACHMENTS_MAX, PROMPT_TEXT_BYTES_MAX, QUEUE_PROMPTS_MAX, TRANSCRIPT_KNOWN_MAX
 from fleet.ports import Attachment, Tokens
 from tests.core import sessions as s
 from tests.core.given import given
@@ -262,6 +262,13 @@ def test_a_late_word_on_the_turn_before_does_not_count_twice() -> None:
     story = story.when(s.transcript(s.message("msg_a", body="1", cost_usd=0.25, output=10))).then()
     story = story.when(s.transcript(s.message("msg_a", body="2", cost_usd=0.5, output=20)))
     assert (story.state.cost_usd, story.state.tokens.output) == (0.5, 20)
+
+
+def test_what_is_known_of_earlier_turns_is_bounded_and_the_newest() -> None:
+    names = [f"msg_{n:04d}" for n in range(TRANSCRIPT_KNOWN_MAX + 5)]
+    story = given(SESSION, "s1", *queue_of("p2")).when(s.transcript(*map(s.message, names))).when(s.turn_ended(1))
+    assert list(story.state.recorded) == list(story.state.counted) == names[5:]
+    story.when(s.transcript(s.message(names[-1]))).then()
 
 
 @pytest.mark.parametrize("history", [s.FINISHED, s.FAILED, s.COMPLETED, s.LOST_TURN, s.STOPPED])

@@ -142,9 +142,8 @@ def _running(state: State, instance_id: str) -> tuple[Effect, ...]:
         return (Settle(f"settle:{instance_id}", *where),)
     key = f"{turn.number}:{instance_id}"
     if not turn.delivered:
-        doing: Effect = DeliverPrompt(
-            f"deliver:{key}", *where, turn.message_id, turn.part_ids, turn.prompt, turn.number
-        )
+        prompt = replace(turn.prompt, agent=turn.prompt.agent or state.agent, model=turn.prompt.model or state.model)
+        doing: Effect = DeliverPrompt(f"deliver:{key}", *where, turn.message_id, turn.part_ids, prompt, turn.number)
     else:
         doing = FollowTurn(f"follow:{key}", *where, turn.message_id, turn.number)
     if not turn.aborting:
@@ -162,8 +161,9 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
     m.PromptDelivered: (FollowTurn,),
     m.AbortRequested: (StopTurn,),
     m.TerminationRequested: (EndSession,),
+    m.InstanceDetached: (EndSession,),  # the one that waits for that instance gives way to one that does not
 }
-"""What each event adds to what is pending; the others add nothing, and what is under way is never ordered twice."""
+"""What each event adds to what is pending, or changes of it; what is under way as it should be is not ordered again."""
 
 
 def react(state: State, event: m.Event) -> tuple[Effect, ...]:
