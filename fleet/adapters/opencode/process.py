@@ -209,10 +209,15 @@ class LocalOpenCodeHost:
         steps = [] if leader is None else await self._end(instance_id, leader)
         if swept := await self._sweep(instance_id):
             steps.append(StopStep("sweep", swept))
+        if (child := self._children.get(instance_id)) is not None:
+            child.poll()  # what the sweep killed is reaped, too
         self._files(instance_id).forget_password()
         return tuple(steps)
 
     async def _leader(self, instance_id: str) -> ProcessIdentity | None:
+        child = self._children.get(instance_id)
+        if child is not None and child.poll() is None:
+            return identify(child.pid)
         found = await self._marked(instance_id)
         return next((process.identity for process in found if process.server), None)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 from trio.abc import Clock
+from trio.testing import MockClock
 
 from fleet.adapters.opencode.environment import inherited, merged_config
 from fleet.adapters.opencode.identity import identify, send
@@ -59,6 +60,12 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path.resolve())
 
 
+@pytest.fixture
+def hasty_clock() -> Clock:
+    """Fifty times as fast, and never jumping: the processes are real and need real time."""
+    return MockClock(rate=50)
+
+
 async def eventually(condition: Callable[[], bool]) -> None:
     with trio.fail_after(10):
         while not condition():  # noqa: ASYNC110 - the file system tells nobody
@@ -98,7 +105,7 @@ async def test_an_exit_at_start_shows_the_end_of_the_log_without_secrets(machine
     assert await host.stop("i", identity) == ()
 
 
-async def test_a_process_that_never_announces_is_not_ready(machine: Machine, autojump_clock: Clock) -> None:
+async def test_a_process_that_never_announces_is_not_ready(machine: Machine, hasty_clock: Clock) -> None:
     host = machine.host("echo thinking; exec sleep 1000")
     identity = await host.spawn("i", machine.directory)
     with pytest.raises(Unavailable) as refused:
@@ -124,17 +131,17 @@ async def test_a_port_that_stays_taken_ends_the_start(machine: Machine) -> None:
         await host.wait_ready("i", await host.spawn("i", machine.directory))
 
 
-async def test_a_process_that_ignores_term_is_killed(machine: Machine, autojump_clock: Clock) -> None:
+async def test_a_process_that_ignores_term_is_killed(machine: Machine, hasty_clock: Clock) -> None:
     host = machine.host(f"trap '' TERM; {ANNOUNCE}; touch \"$HOME/up\"; while :; do sleep 0.05; done")
     identity = await host.spawn("i", machine.directory)
-    await trio.to_thread.run_sync(_wait_for_file, machine.root / "up")
+    await trio.to_thread.run_sync(wait_for_file, machine.root / "up")
     steps = await host.stop("i", identity)
     assert [step.step for step in steps[:3]] == ["term", "term_again", "kill"]
     assert identify(identity.pid) is None
     assert await host.find() == ()
 
 
-def _wait_for_file(file: Path) -> None:
+def wait_for_file(file: Path) -> None:
     for _ in range(1000):
         if file.exists():
             return
