@@ -19,7 +19,7 @@ from fleet.errors import Unavailable
 from fleet.limits import OPENCODE_VERSION_TIMEOUT_S
 
 KNOWN_VERSIONS: Final = ("1.17.19", "1.18.33")
-"""Versions that were tested end to end."""
+"""Versions that keep the contract suite of tests/e2e."""
 
 _INCOMPATIBLE_SINCE: Final = (1, 17, 0)
 _INSTALL: Final = "Install it (`npm install -g opencode-ai`) or name it with --opencode or FLEET_OPENCODE."
