@@ -89,7 +89,9 @@ class Workspaces(Protocol):
         """
         ...
 
-    def plan(self, workspace_id: str, strategy: Strategy, source: Source, branch: str | None, title: str) -> tuple[str, str | None]:
+    def plan(
+        self, workspace_id: str, strategy: Strategy, source: Source, branch: str | None, title: str
+    ) -> tuple[str, str | None]:
         """Return (directory, branch) for a new workspace: names that collide with nothing, chosen before the intent is logged."""
         ...
 

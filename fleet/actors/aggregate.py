@@ -8,14 +8,14 @@ Rules kept here alone:
 - activation is a snapshot, if there is one of this state's shape, and a fold of the later events; then the effects that
   `pending` finds run again (law 4);
 - effects run beside the loop, as tasks of this actor, one at a time per key. They report back through `report`, which
-  returns when their command has been decided and is durable. One that raises crashes the actor: `pending` finds it.
+  returns when their command has been decided and is durable. One that is not pending any more is called off; one that
+  raises crashes the actor, and `pending` finds it.
 
 The pure part is a `Decider` (core/decider.py), the log a `Log` (events/log.py). Who is active: directory.py.
 """
 
-import hashlib
 import math
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -30,6 +30,7 @@ from fleet.core.decider import Decider
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Appended, Cause, Snapshot
 from fleet.events.log import Log
+from fleet.events.snapshots import fingerprint
 from fleet.limits import REPLAY_PAGE_EVENTS, RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S, SNAPSHOT_EVERY_EVENTS
 
 _log = structlog.get_logger(__name__)
@@ -100,9 +101,16 @@ class Shape(NamedTuple):
 
 def shape_of(kind: str, state_type: Any, revision: int = 1) -> Shape:
     """Return the shape of `state_type`. Raise `revision` when `evolve` changes in a way that the fields do not show."""
-    structure = msgspec.json.encode(msgspec.json.schema(state_type), order="deterministic")
-    schema = f"{kind}/{revision}/{hashlib.sha256(structure).hexdigest()[:16]}"
-    return Shape(schema, msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(state_type).decode)
+    return Shape(
+        fingerprint(kind, state_type, revision),
+        msgspec.msgpack.Encoder().encode,
+        msgspec.msgpack.Decoder(state_type).decode,
+    )
+
+
+class _Running(NamedTuple, Generic[Effect]):
+    effect: Effect
+    scope: trio.CancelScope
 
 
 class Aggregate(Generic[Command, State, Event, Effect]):
@@ -114,7 +122,6 @@ class Aggregate(Generic[Command, State, Event, Effect]):
 
     __slots__ = (
         "_actor",
-        "_again",
         "_append",
         "_decide",
         "_decider",
@@ -155,8 +162,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         self._inbox: Inbox[Deliver[Command], Reply[State]] = Mailbox(self.stream) if inbox is None else inbox
         self._actor = Actor(self._inbox, self._handle, owns_inbox=inbox is None)
         self._nursery: trio.Nursery | None = None
-        self._effects: dict[Hashable, Effect] = {}
-        self._again: dict[Hashable, tuple[Effect, Cause]] = {}
+        self._effects: dict[Hashable, _Running[Effect]] = {}
         self._begin()
 
     @property
@@ -182,14 +188,12 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                for effect in self._decider.pending(self._state):
-                    self._order(effect, Cause(causation_id=f"@{self._position}"))
+                self._order(self._decider.pending(self._state), Cause(causation_id=f"@{self._position}"))
                 await self._actor.run(stopping, task_status=task_status)
                 nursery.cancel_scope.cancel()
         finally:
             self._nursery = None
             self._effects.clear()
-            self._again.clear()
         if self._version > self._snapshot_version:
             self._keep_snapshot()
 
@@ -280,8 +284,9 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         effects = [effect for after, event in steps for effect in self._react(after, event)]
         if effects:
             cause = Cause(causation_id=f"@{appended.position}", correlation_id=message.command.cause.correlation_id)
-            for effect in effects:
-                self._order(effect, cause)
+            self._order(effects, cause)
+        if self._effects:
+            self._call_off()
         if appended.version - self._snapshot_version >= SNAPSHOT_EVERY_EVENTS:
             self._keep_snapshot()
 
@@ -300,24 +305,31 @@ class Aggregate(Generic[Command, State, Event, Effect]):
 
     # ------------------------------------------------------------------------------------------------------- effects
 
-    def _order(self, effect: Effect, cause: Cause) -> None:
-        """Start `effect`, or note that it runs once more when the one with its key has ended; the last order counts."""
-        key = effect.key
-        if key in self._effects:
-            self._again[key] = (effect, cause)
-        elif self._nursery is not None:
-            self._effects[key] = effect
-            self._nursery.start_soon(self._run_effect, effect, cause, name=f"{self.stream} {key}")
+    def _order(self, effects: Iterable[Effect], cause: Cause) -> None:
+        """Start `effects`, but for those that run already; one with the key of another takes its place."""
+        for effect in effects:
+            running = self._effects.get(effect.key)
+            if self._nursery is None or (running is not None and running.effect == effect):
+                continue
+            if running is not None:
+                running.scope.cancel()
+            started = self._effects[effect.key] = _Running(effect, trio.CancelScope())
+            self._nursery.start_soon(self._run_effect, started, cause, name=f"{self.stream} {effect.key}")
 
-    async def _run_effect(self, effect: Effect, cause: Cause) -> None:
+    def _call_off(self) -> None:
+        """Cancel the effects that are not pending any more: what they were ordered for is over."""
+        pending = {effect.key for effect in self._decider.pending(self._state)}
+        for key in [key for key in self._effects if key not in pending]:
+            self._effects.pop(key).scope.cancel()
+
+    async def _run_effect(self, running: "_Running[Effect]", cause: Cause) -> None:
         async def report(command: Command) -> None:
             await self._report(command, cause)
 
-        await self._perform(effect, report)
-        key = effect.key
-        del self._effects[key]
-        if key in self._again:
-            self._order(*self._again.pop(key))
+        with running.scope:
+            await self._perform(running.effect, report)
+        if self._effects.get(running.effect.key) is running:
+            del self._effects[running.effect.key]
 
     async def _report(self, command: Command, cause: Cause) -> None:
         """Ask ourselves, again while the mailbox or the disk is full: a lost report would be an effect without end."""

@@ -50,8 +50,9 @@ class Connections:
     def opened(self, instance_id: str, client: OpenCode) -> Generator[None]:
         """Let others use `client` while the block runs."""
         self._clients[instance_id] = client
-        if waiting := self._opened.pop(instance_id, None):
-            waiting.set()
+        opened = self._opened.pop(instance_id, None)
+        if opened is not None:
+            opened.set()
         try:
             yield
         finally:

@@ -62,6 +62,7 @@ class Tree:
             Directory("workspaces", _residents(views.workspaces, log, workspaces.perform)),
         )
         self.orders = Orders(context)
+        self.ready = False
         self._recovery = Recovery(context, leave_running=leave_running)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
@@ -74,7 +75,11 @@ class Tree:
             ChildSpec("sessions", peers.sessions.run),
             ChildSpec("recovery", self._recovery.run, stop_grace_s=SHUTDOWN_GRACE_S + 5),
         )
-        await Supervisor("fleet", children, strategy="rest_for_one").run(stopping, task_status=task_status)
+        supervisor = Supervisor("fleet", children, strategy="rest_for_one")
+        async with trio.open_nursery() as nursery:
+            await nursery.start(supervisor.run, stopping)
+            self.ready = True
+            task_status.started(supervisor)
 
 
 def _residents(

@@ -36,8 +36,9 @@ class FeedReader:
     live. Raises `UnreadableEvent` when the log holds an event of a newer Fleet.
     """
 
-    def __init__(self, log: Log, after: int, only: Filter, buffer: int) -> None:
+    def __init__(self, log: Log, after: int, only: Filter, buffer: int, wake: Callable[[], None] | None) -> None:
         self._log = log
+        self._on_push = wake
         self._only = only
         self._machine: Subscription[Recorded] = Subscription(after, log.head(), buffer)
         self._wake = trio.Event()
@@ -63,18 +64,23 @@ class FeedReader:
         return self
 
     async def __anext__(self) -> list[Recorded]:
-        await trio.lowlevel.checkpoint()
         while True:
-            if self._machine.needs_page:
-                batch = self._read_page()
-                if batch or self._machine.caught_up:
-                    return batch
-                await trio.lowlevel.checkpoint()
-            elif batch := self._machine.take():
-                return batch
-            else:
+            await trio.lowlevel.checkpoint()
+            batch = self.poll()
+            if batch is None:
                 self._wake = trio.Event()
                 await self._wake.wait()
+            elif batch or self._machine.caught_up:
+                return batch
+
+    def poll(self) -> list[Recorded] | None:
+        """Return the next events without waiting, at most a page of them; None where there is nothing to be had now.
+
+        An empty list says: poll again. For who waits for other things as well, and gave `wake` to `subscribe`.
+        """
+        if self._machine.needs_page:
+            return self._read_page()
+        return self._machine.take() or None
 
     def _read_page(self) -> list[Recorded]:
         only, after = self._only, self._machine.cursor
@@ -94,6 +100,8 @@ class FeedReader:
         if was is not Phase.SATURATED and self._machine.phase is Phase.SATURATED:
             self._saturations += 1
         self._wake.set()
+        if self._on_push is not None:
+            self._on_push()
 
     def _push_stream(self, before: int, through: int, events: Sequence[Recorded]) -> None:
         # Commits that do not concern the stream were not pushed at all: there is nothing in them.
@@ -113,13 +121,19 @@ class Feed:
 
     @asynccontextmanager
     async def subscribe(
-        self, *, after: int, stream: Filter = None, buffer: int = FEED_BUFFER_EVENTS_MAX
+        self,
+        *,
+        after: int,
+        stream: Filter = None,
+        buffer: int = FEED_BUFFER_EVENTS_MAX,
+        wake: Callable[[], None] | None = None,
     ) -> AsyncGenerator[FeedReader, None]:
         """Follow the log beyond position `after`; `stream` narrows it down; `buffer` is in events.
 
-        Nothing is missed from here on, however late the first batch is asked for.
+        Nothing is missed from here on, however late the first batch is asked for. `wake()` is called when there may be
+        something to `poll`.
         """
-        reader = FeedReader(self._log, after, stream, buffer)
+        reader = FeedReader(self._log, after, stream, buffer, wake)
         if isinstance(stream, str):
             self._by_stream.setdefault(stream, {})[reader] = None
         else:

@@ -9,10 +9,8 @@ from typing import Any
 
 import msgspec
 
-from fleet.core.decider import Decider
 
-
-def fingerprint(decider: Decider[Any, Any, Any, Any], state_type: type[Any]) -> str:
-    """Return what changes with the structure of the state, or with the decider's `revision`."""
+def fingerprint(kind: str, state_type: Any, revision: int) -> str:
+    """Return what changes with the structure of the state, or with its decider's `revision`."""
     structure = msgspec.json.encode(msgspec.json.schema(state_type), order="deterministic")
-    return f"{decider.kind}.{decider.revision}.{blake2b(structure, digest_size=8).hexdigest()}"
+    return f"{kind}/{revision}/{blake2b(structure, digest_size=8).hexdigest()}"

@@ -77,8 +77,9 @@ class States(Generic[State]):
                 self.put(aggregate_id, self._after(aggregate_id, recorded.event))
                 changed.add(aggregate_id)
         for aggregate_id in changed:
-            if waiters := self._changed.pop(aggregate_id, None):
-                waiters.set()
+            changed_event = self._changed.pop(aggregate_id, None)
+            if changed_event is not None:
+                changed_event.set()
         return changed
 
     def _after(self, aggregate_id: str, event: Any) -> State:

@@ -274,23 +274,32 @@ async def test_pending_effects_run_again_after_a_restart() -> None:
     assert bank.paid == ["rent", "rent"]
 
 
-async def test_an_effect_that_is_ordered_again_while_it_runs_runs_once_more_afterwards() -> None:
+async def test_an_effect_that_is_ordered_again_while_it_runs_is_not_started_again() -> None:
     bank = Bank()
     bank.hold = True
-
-    def react(_state: State, event: Event) -> tuple[Pay, ...]:
-        return (Pay("same", 1),) if isinstance(event, Deposited) else ()
-
-    decider = ACCOUNT._replace(react=react)
-    async with running(Aggregate("1", decider, SHAPE, bank.log, bank.pay)) as account:
-        for _ in range(5):
-            await ask(account, Deposit(1))
+    async with running(bank.account()) as account:
+        await ask(account, Split((5,)))
+        await ask(account, OrderPayment("rent", 3))
+        decider = account._decider
+        account._order(decider.pending(account._state), Cause())
         await trio.testing.wait_all_tasks_blocked()
-        assert bank.paid == ["same"]
+        assert bank.paid == ["rent"]
         bank.go.set()
+
+
+async def test_an_effect_that_is_not_pending_any_more_is_called_off() -> None:
+    bank = Bank()
+    bank.hold = True
+    async with running(bank.account()) as account:
+        await ask(account, Split((5,)))
+        await ask(account, OrderPayment("rent", 3))
         await trio.testing.wait_all_tasks_blocked()
+        assert bank.under_way == {"rent"}
+        await ask(account, ConfirmPayment("rent"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert not bank.under_way
         assert not account.busy
-    assert bank.paid == ["same", "same"]
+    assert bank.paid == ["rent"]
 
 
 async def test_a_report_outlasts_a_full_disk(autojump_clock: Clock) -> None:

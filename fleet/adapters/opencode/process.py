@@ -54,8 +54,8 @@ class LocalOpenCodeHost:
     """`fleet.ports.OpenCodeHost` on this machine.
 
     `executable` is a path, or None for `opencode` on the PATH; `extra_config` is configuration that OpenCode gets below
-    the user's own; `environment` is what it inherits, this process's own by default. Raises `StartupError` where the
-    user's OPENCODE_CONFIG_CONTENT can't be merged.
+    the user's own (`configure` sets it later); `environment` is what it inherits, this process's own by default. Raises
+    `StartupError` where the user's OPENCODE_CONFIG_CONTENT can't be merged.
     """
 
     def __init__(
@@ -67,12 +67,17 @@ class LocalOpenCodeHost:
     ) -> None:
         self._data_dir = data_dir.resolve()
         self._executable = executable
-        self._environment = inherited(os.environ if environment is None else environment, extra_config or {})
+        self._inherits = os.environ if environment is None else environment
+        self.configure(extra_config or {})
         self._record = binary.VersionRecord(self._data_dir / "opencode-versions.json")
         self._known_version: tuple[object, str] | None = None
         self._children: dict[str, trio.Process] = {}
         self._first_start = trio.Lock()
         self._migrated_to: str | None = None
+
+    def configure(self, extra_config: Mapping[str, Any]) -> None:
+        """Give processes that are spawned from now on this configuration below the user's own."""
+        self._environment = inherited(self._inherits, extra_config)
 
     def _files(self, instance_id: str) -> InstanceFiles:
         return InstanceFiles(self._data_dir, instance_id)

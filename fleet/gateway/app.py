@@ -1,0 +1,66 @@
+"""The application: all routes behind the guard, and the server that runs it as a child of our own nursery (law 12)."""
+
+import os
+import socket
+from typing import Any, cast
+
+import trio
+from hypercorn.config import Config as ServerConfig
+from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType] - its WSGI half has bare types
+from hypercorn.typing import Framework  # pyright: ignore[reportUnknownVariableType] - the same
+from quart import request
+from quart_schema import Info, QuartSchema
+from quart_trio import QuartTrio
+
+from fleet import __version__
+from fleet.actors.tree import Tree
+from fleet.gateway import guard, problems
+from fleet.gateway.fleet import fleet_routes
+from fleet.gateway.sessions import session_routes
+from fleet.gateway.streams import stream_routes
+from fleet.limits import BODY_BYTES_MAX, HEADER_BYTES_MAX, HTTP_GRACE_S
+
+
+def make_app(tree: Tree, closing: trio.Event) -> QuartTrio:
+    """Return the ASGI application over one Fleet; streams end when `closing` is set."""
+    app = QuartTrio("fleet")
+    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    QuartSchema(
+        app,
+        info=Info("Fleet", __version__, description="Many OpenCode sessions side by side"),
+        openapi_path="/api/openapi.json",
+        swagger_ui_path=None,
+        redoc_ui_path=None,
+        scalar_ui_path=None,
+        conversion_preference="msgspec",
+    )
+    problems.install(app)
+
+    @app.before_request
+    async def admit() -> None:
+        guard.admit(request)
+
+    app.register_blueprint(session_routes(tree))
+    app.register_blueprint(stream_routes(tree, closing))
+    app.register_blueprint(fleet_routes(tree))
+    return app
+
+
+class Gateway:
+    """The door of one Fleet, on a socket that listens already. `run` fits a `ChildSpec`."""
+
+    def __init__(self, door: socket.socket, tree: Tree) -> None:
+        self._door = door
+        self._tree = tree
+
+    async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `stopping`; running requests get a moment to end, streams end at once."""
+        config = ServerConfig()
+        config.bind = [f"fd://{os.dup(self._door.fileno())}"]  # the server closes it at its end
+        config.accesslog = None
+        config.errorlog = None
+        config.graceful_timeout = HTTP_GRACE_S
+        config.h11_max_incomplete_size = HEADER_BYTES_MAX
+        config.include_server_header = False
+        app = make_app(self._tree, stopping)
+        await serve(cast("Framework", app), config, shutdown_trigger=stopping.wait, task_status=task_status)

@@ -1,0 +1,92 @@
+"""Errors on the wire: `application/problem+json` (RFC 9457), whatever went wrong.
+
+Bad input never gives a 500: what is not a `Problem` and not an HTTP error of the framework is a bug, which is logged
+with its trace and answered without one.
+"""
+
+from typing import Any, cast
+
+import msgspec
+import structlog
+from quart import Response
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from fleet.actors.child import real_part
+from fleet.errors import PROBLEMS, Problem
+from fleet.limits import BODY_BYTES_MAX
+
+_log = structlog.get_logger(__name__)
+
+_HTTP_CODES = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+class ProblemDocument(msgspec.Struct, frozen=True):
+    """The members that every problem has; `field`, `hint` and others come where there is one."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+
+
+def problem_response(problem: Problem) -> Response:
+    """Return the problem as a response."""
+    kind = PROBLEMS[problem.code] if problem.code in PROBLEMS else PROBLEMS["internal"]
+    document: dict[str, Any] = {
+        "type": f"urn:fleet:problem:{problem.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "code": problem.code,
+        "detail": problem.detail,
+    }
+    if problem.field is not None:
+        document["field"] = problem.field
+    if problem.hint is not None:
+        document["hint"] = problem.hint
+    document.update(problem.extra)
+    response = Response(msgspec.json.encode(document), kind.status, content_type="application/problem+json")
+    if problem.retry_after_s is not None:
+        response.headers["Retry-After"] = str(problem.retry_after_s)
+    return response
+
+
+def install(app: QuartTrio) -> None:
+    """Let every error of `app` become a problem."""
+    app.register_error_handler(Problem, _of_problem)
+    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(Exception, _of_bug)
+
+
+async def _of_problem(problem: Problem) -> Response:
+    return problem_response(problem)
+
+
+async def _of_http(error: HTTPException) -> Response:
+    code = _HTTP_CODES.get(error.code or 500, "internal")
+    detail = error.description or ""
+    if code == "too_large":
+        detail = f"the body is larger than {BODY_BYTES_MAX} bytes"
+    response = problem_response(Problem(code, detail))
+    allowed = getattr(error, "valid_methods", None)
+    if allowed:
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+    return response
+
+
+async def _of_bug(error: Exception) -> Response:
+    real, _ = real_part(error)
+    problem = _single(real)
+    if isinstance(problem, Problem):
+        return problem_response(problem)
+    _log.error("request_failed", exc_info=real)
+    return problem_response(Problem("internal", "Fleet met an unexpected error; its log has the details"))
+
+
+def _single(error: BaseException | None) -> BaseException | None:
+    """Return what a group of one holds: a nursery wraps whatever its one task raised."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return _single(group.exceptions[0]) if len(group.exceptions) == 1 else None
+    return error

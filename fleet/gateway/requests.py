@@ -1,0 +1,87 @@
+"""Reading requests: bodies and queries into wire structs, the caller, and answers with their log position."""
+
+import hashlib
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from quart import Response, request
+
+from fleet.actors.orders import Caller
+from fleet.errors import Rejected
+from fleet.gateway.wire import Body, Query
+from fleet.limits import IDEMPOTENCY_KEY_CHARS_MAX
+
+AnyBody = TypeVar("AnyBody", bound=Body)
+AnyQuery = TypeVar("AnyQuery", bound=Query)
+
+_FIELD = re.compile(r" - at `\$\.?([^`]*)`$")
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+
+
+async def read_body(body_type: type[AnyBody]) -> AnyBody:
+    """Return the JSON body. Raises `Rejected` bad_json or invalid, with the field."""
+    try:
+        return msgspec.json.decode(await _raw_body(), type=body_type)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Rejected("bad_json", f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise Rejected("bad_json", "the body is nested too deeply") from error
+
+
+async def _raw_body() -> bytes:
+    body = await request.get_data(cache=True, as_text=False)
+    return body if isinstance(body, bytes) else body.encode()
+
+
+def read_query(query_type: type[AnyQuery]) -> AnyQuery:
+    """Return the query parameters. Raises `Rejected` invalid, with the field."""
+    for name in request.args:
+        if len(request.args.getlist(name)) > 1:
+            raise Rejected("invalid", f"the parameter {name} is given twice", field=name)
+    try:
+        return msgspec.convert(dict(request.args), query_type, strict=False)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from error
+
+
+def invalid(error: msgspec.ValidationError) -> Rejected:
+    """Return the problem that names the field that is wrong."""
+    text = str(error)
+    where, unknown = _FIELD.search(text), _UNKNOWN.search(text)
+    field = where.group(1) if where else None
+    if unknown is not None:
+        field = f"{field}.{unknown.group(1)}" if field else unknown.group(1)
+    return Rejected("invalid", _FIELD.sub("", text), field=field or None)
+
+
+async def caller() -> Caller:
+    """Return who asks, with the idempotency key and a digest of the whole request."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return Caller()
+    if not 0 < len(key) <= IDEMPOTENCY_KEY_CHARS_MAX:
+        raise Rejected("invalid", f"an idempotency key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters")
+    whole = b"\0".join((request.method.encode(), request.full_path.encode(), await _raw_body()))
+    return Caller(idempotency_key=key, digest=hashlib.sha256(whole).digest())
+
+
+def answer(value: Any, *, status: int = 200, position: int | None = None, total: int | None = None) -> Response:
+    """Return `value` as JSON; `position` and `total` go into headers."""
+    response = Response(msgspec.json.encode(value), status, content_type="application/json")
+    return _with_headers(response, position, total)
+
+
+def done(position: int) -> Response:
+    """Return 204 with the log position that the command reached."""
+    return _with_headers(Response(b"", 204), position, None)
+
+
+def _with_headers(response: Response, position: int | None, total: int | None) -> Response:
+    if position is not None:
+        response.headers["Fleet-Position"] = str(position)
+    if total is not None:
+        response.headers["X-Total-Count"] = str(total)
+    return response

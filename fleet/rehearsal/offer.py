@@ -1,0 +1,47 @@
+"""The rehearsal model as part of a server: at the same address in every run, because OpenCode processes outlive us."""
+
+from pathlib import Path
+from typing import Any
+
+import structlog
+import trio
+
+from fleet.rehearsal.app import serve_rehearsal
+from fleet.rehearsal.config import opencode_config
+
+_log = structlog.get_logger(__name__)
+
+_HOST = "127.0.0.1"
+
+
+class Offer:
+    """Serves the model beside a Fleet. `run` fits a `ChildSpec`; `config()` is for OpenCode, once it runs."""
+
+    def __init__(self, port_file: Path) -> None:
+        self._port_file = port_file
+        self._base_url = ""
+
+    def config(self) -> dict[str, Any]:
+        """Return the OpenCode configuration that offers the model and makes it the default."""
+        return opencode_config(self._base_url)
+
+    async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until `stopping`, at the port of the last run if it is free."""
+        async with trio.open_nursery() as nursery:
+            self._base_url = await self._start(nursery)
+            port = self._base_url.rpartition(":")[2].partition("/")[0]
+            self._port_file.write_text(port)
+            task_status.started()
+            await stopping.wait()
+            nursery.cancel_scope.cancel()
+
+    async def _start(self, nursery: trio.Nursery) -> str:
+        try:
+            last = int(self._port_file.read_text())
+            probe = await trio.open_tcp_listeners(last, host=_HOST)
+            for listener in probe:
+                await listener.aclose()
+        except (OSError, ValueError, OverflowError):
+            last = 0
+        url: str = await nursery.start(serve_rehearsal, _HOST, last)
+        return url
