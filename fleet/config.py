@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 import platformdirs
@@ -100,9 +100,13 @@ def _path(value: Any, directory: Path) -> Path:
 def _paths(value: Any, directory: Path) -> tuple[Path, ...]:
     if isinstance(value, str):
         value = value.split(os.pathsep)
-    if not isinstance(value, list) or not value:
+    try:
+        named = msgspec.convert(value, list[Any])
+    except msgspec.ValidationError:
+        named = []
+    if not named:
         raise ValueError(f"one or more paths, separated by '{os.pathsep}' or in a TOML array")
-    return tuple(_path(path, directory) for path in cast("list[Any]", value))
+    return tuple(_path(path, directory) for path in named)
 
 
 def _choice(choices: tuple[str, ...]) -> Callable[[Any, Path], str]:

@@ -18,7 +18,7 @@ GRANTED = frozenset(
     {
         "fleet/ports.py:MessageInfo",  # OpenCode calls it `info`
         "fleet/adapters/opencode/wire.py:_Info",
-        "fleet/adapters/opencode/wire.py:_InfoProperties",
+        "fleet/adapters/opencode/event_wire.py:_InfoProperties",
         "fleet/rehearsal/app.py:_BaseUrl",  # what OpenAI's clients call it
         "fleet/events/data_lock.py",  # the lock of the data directory
         "fleet/events/data_lock.py:DataLock",

@@ -74,7 +74,7 @@ class Turns:
 
     async def _delivered(self, conversation: Conversation, effect: e.DeliverPrompt) -> bool:
         client = await self._context.connections.get(effect.instance_id)
-        if await client.read_message(effect.opencode_id, effect.message_id) is not None:
+        if await _is_kept(client, effect):
             return True
         conversation.begin()
         await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
@@ -84,7 +84,7 @@ class Turns:
         deadline = trio.current_time() + DELIVERY_CONFIRM_TIMEOUT_S
         look = 0
         while trio.current_time() < deadline:
-            if await client.read_message(effect.opencode_id, effect.message_id) is not None:
+            if await _is_kept(client, effect):
                 return True
             if conversation.error is not None:
                 deadline = min(deadline, trio.current_time() + DELIVERY_ERROR_GRACE_S)
@@ -197,6 +197,12 @@ class Turns:
             await trio.sleep(TURN_RECHECK_S)
         evidence = "resumed; OpenCode runs nothing for this session"
         await report(m.ReportSettled(evidence, self._now(), self._context.fresh()))
+
+
+async def _is_kept(client: OpenCode, effect: e.DeliverPrompt) -> bool:
+    """Say whether OpenCode's store has the prompt: all of it, because the message comes a moment before its parts."""
+    message = await client.read_message(effect.opencode_id, effect.message_id)
+    return message is not None and {part.id for part in message.parts}.issuperset(effect.part_ids)
 
 
 def _prompt(effect: e.DeliverPrompt) -> Prompt:

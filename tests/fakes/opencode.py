@@ -18,7 +18,7 @@ from typing import Any, Literal
 import msgspec
 import trio
 
-from fleet.adapters.opencode import wire
+from fleet.adapters.opencode import event_wire, wire
 from fleet.adapters.opencode.binary import release
 from fleet.errors import Problem, Unavailable
 from fleet.ids import OPENCODE_RANDOM_BITS, OpenCodePrefix, opencode_id
@@ -386,7 +386,7 @@ class FakeProcess:
         self._show(f"session.{change}", {"info": session})
 
     def _show(self, name: str, properties: Json) -> None:
-        event = wire.event(msgspec.json.encode({"payload": {"type": name, "properties": properties}}))
+        event = event_wire.event(msgspec.json.encode({"payload": {"type": name, "properties": properties}}))
         assert not isinstance(event, str), name
         if self.exit is None:
             for stream in self._streams:

@@ -19,7 +19,7 @@ import h11
 import msgspec
 import trio
 
-from fleet.adapters.opencode import wire
+from fleet.adapters.opencode import event_wire, wire
 from fleet.limits import (
     EVENT_LINE_BYTES_MAX,
     EVENT_READ_BYTES,
@@ -105,7 +105,7 @@ class EventStream(AsyncIterator[OpenCodeEvent]):
             if not line.startswith(b"data:"):
                 continue
             try:
-                event = wire.event(memoryview(line)[5:])
+                event = event_wire.event(memoryview(line)[5:])
             except wire.WireError:
                 self._unreadable += 1
                 continue

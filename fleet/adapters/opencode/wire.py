@@ -1,11 +1,11 @@
 """OpenCode's JSON, read tolerantly: unknown fields are ignored, missing ones have a default, unknown part types pass.
 
-The only module that knows how OpenCode spells things; it does no I/O. `client` sends and receives, `events` frames the
-stream, and the words Fleet uses are in `fleet/ports.py`. What is read once is not parsed twice: `msgspec.Raw` keeps a
-nested value as the bytes it came in, and those bytes are the `raw` of messages, parts and requests.
+With event_wire.py, its half for the event stream, the only module that knows how OpenCode spells things; no I/O here.
+`client` sends and receives, `events` frames the stream, and the words Fleet uses are in fleet/ports. The `raw` of a
+message, part or request is OpenCode's JSON in canonical order, so that equal things are equal bytes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeVar, cast
 
 import msgspec
@@ -13,21 +13,12 @@ from msgspec import Raw, Struct
 
 from fleet.ports import (
     Message,
-    MessageChanged,
     MessageInfo,
-    OpenCodeEvent,
     OpenCodeSession,
     OpenRequest,
     Part,
-    PartChanged,
-    PartDelta,
     Prompt,
-    RequestClosed,
-    RequestOpened,
-    SessionChanged,
-    StatusChanged,
     Tokens,
-    TurnErrored,
     TurnStatus,
 )
 
@@ -55,12 +46,15 @@ class _Tokens(Struct):
     cache: _Cache = msgspec.field(default_factory=_Cache)
 
 
-class _Error(Struct):
+class ErrorShape(Struct):
+    """An error as OpenCode names it."""
+
     name: str = "UnknownError"
     data: Any = None
 
     @property
     def message(self) -> str:
+        """The sentence, empty where there is none."""
         return _member(self.data, "message", str) or ""
 
 
@@ -77,7 +71,7 @@ class _Info(Struct):
     time: _Time = msgspec.field(default_factory=_Time)
     parentID: str | None = None  # noqa: N815
     finish: str | None = None
-    error: _Error | None = None
+    error: ErrorShape | None = None
     cost: float | None = None
     tokens: _Tokens | None = None
 
@@ -97,7 +91,9 @@ class _Message(Struct):
     parts: list[Raw] = msgspec.field(default_factory=list[Raw])
 
 
-class _Session(Struct):
+class SessionShape(Struct):
+    """A session of the v1 interface, as far as Fleet reads it."""
+
     id: str
     directory: str = ""
     title: str = ""
@@ -105,10 +101,12 @@ class _Session(Struct):
 
 
 class _CreatedSession(Struct):
-    data: _Session
+    data: SessionShape
 
 
-class _Status(Struct):
+class Status(Struct):
+    """`/session/status` of one session, and `session.status`."""
+
     type: str
     attempt: int = 0
     message: str = ""
@@ -132,13 +130,18 @@ _info = msgspec.json.Decoder(_Info)
 _part = msgspec.json.Decoder(_Part)
 _message = msgspec.json.Decoder(_Message)
 _messages = msgspec.json.Decoder(list[_Message])
-_session = msgspec.json.Decoder(_Session)
+_session = msgspec.json.Decoder(SessionShape)
 _created_session = msgspec.json.Decoder(_CreatedSession)
-_statuses = msgspec.json.Decoder(dict[str, _Status])
+_statuses = msgspec.json.Decoder(dict[str, Status])
 _health = msgspec.json.Decoder(_Health)
 _refusal = msgspec.json.Decoder(_Refusal)
 _raws = msgspec.json.Decoder(list[Raw])
 _request_id = msgspec.json.Decoder(_RequestId)
+
+
+def canonical(raw: bytes | Raw) -> bytes:
+    """Return the same JSON with its keys in order: OpenCode's events and its answers put them in different ones."""
+    return msgspec.json.encode(msgspec.json.decode(raw), order="sorted")
 
 
 # ------------------------------------------------------------------------------------------------ messages and parts
@@ -152,7 +155,7 @@ def message_info(raw: bytes | Raw) -> MessageInfo:
         session_id=info.sessionID,
         role=info.role,
         created_ms=int(info.time.created),
-        raw=bytes(raw),
+        raw=canonical(raw),
         parent_id=info.parentID,
         completed_ms=None if info.time.completed is None else int(info.time.completed),
         finish=info.finish,
@@ -180,7 +183,7 @@ def part(raw: bytes | Raw) -> Part:
         message_id=read.messageID,
         type=read.type,
         finished=_finished(read),
-        raw=bytes(raw),
+        raw=canonical(raw),
         text=read.text if read.type in _TEXTUAL and isinstance(read.text, str) else None,
     )
 
@@ -214,9 +217,9 @@ def _assemble(read: _Message) -> Message:
 # ----------------------------------------------------------------------------------------- sessions, status, requests
 
 
-def session(body: bytes) -> OpenCodeSession:
+def session(body: bytes | Raw) -> OpenCodeSession:
     """Read a session of the v1 interface. Raises `WireError`."""
-    return _as_session(_session.decode(body))
+    return as_session(_session.decode(body))
 
 
 def created_session_id(body: bytes) -> str:
@@ -224,18 +227,19 @@ def created_session_id(body: bytes) -> str:
     return _created_session.decode(body).data.id
 
 
-def _as_session(read: _Session) -> OpenCodeSession:
+def as_session(read: SessionShape) -> OpenCodeSession:
+    """Return the session in Fleet's words."""
     return OpenCodeSession(id=read.id, directory=read.directory, title=read.title, parent_id=read.parentID)
 
 
 def statuses(body: bytes) -> Mapping[str, TurnStatus]:
     """Read `/session/status`, without the idle ones. Raises `WireError`."""
-    read = {key: _turn_status(status) for key, status in _statuses.decode(body).items()}
+    read = {key: turn_status(status) for key, status in _statuses.decode(body).items()}
     return {key: status for key, status in read.items() if status is not None}
 
 
-def _turn_status(status: _Status) -> TurnStatus | None:
-    """None is idle; a status that this module does not know is something other than idle, so it is busy."""
+def turn_status(status: Status) -> TurnStatus | None:
+    """Return the status, None for idle; one that this module does not know is something else than idle: busy."""
     if status.type == "idle":
         return None
     if status.type == "retry":
@@ -245,12 +249,13 @@ def _turn_status(status: _Status) -> TurnStatus | None:
 
 def requests(kind: Literal["permission", "question"], body: bytes) -> tuple[OpenRequest, ...]:
     """Read `GET /permission` or `GET /question`. Raises `WireError`."""
-    return tuple(_request(kind, raw) for raw in _raws.decode(body))
+    return tuple(request(kind, raw) for raw in _raws.decode(body))
 
 
-def _request(kind: Literal["permission", "question"], raw: Raw) -> OpenRequest:
+def request(kind: Literal["permission", "question"], raw: Raw) -> OpenRequest:
+    """Read one permission or question. Raises `WireError`."""
     read = _request_id.decode(raw)
-    return OpenRequest(id=read.id, session_id=read.sessionID, kind=kind, raw=bytes(raw))
+    return OpenRequest(id=read.id, session_id=read.sessionID, kind=kind, raw=canonical(raw))
 
 
 def version(body: bytes) -> str:
@@ -284,124 +289,3 @@ def prompt_body(prompt: Prompt) -> bytes:
     if prompt.provider_id is not None and prompt.model_id is not None:
         body["model"] = {"providerID": prompt.provider_id, "modelID": prompt.model_id}
     return msgspec.json.encode(body)
-
-
-# ------------------------------------------------------------------------------------------------------------ events
-
-
-class _Payload(Struct):
-    type: str
-    properties: Raw = Raw(b"{}")
-
-
-class _Envelope(Struct):
-    payload: _Payload
-
-
-class _InfoProperties(Struct):
-    info: Raw
-
-
-class _PartProperties(Struct):
-    part: Raw
-
-
-class _StatusProperties(Struct):
-    sessionID: str  # noqa: N815
-    status: _Status
-
-
-class _SessionIdProperties(Struct):
-    sessionID: str  # noqa: N815
-
-
-class _ErrorProperties(Struct):
-    sessionID: str | None = None  # noqa: N815
-    error: _Error | None = None
-
-
-class _ClosedProperties(Struct):
-    sessionID: str  # noqa: N815
-    requestID: str | None = None  # noqa: N815
-    permissionID: str | None = None  # noqa: N815
-
-
-class _DeltaProperties(Struct):
-    messageID: str  # noqa: N815
-    partID: str  # noqa: N815
-    field: str
-    delta: str
-    sessionID: str = ""  # noqa: N815
-
-
-_envelope = msgspec.json.Decoder(_Envelope)
-
-
-def _reader(shape: type[T], build: Callable[[T], OpenCodeEvent]) -> Callable[[Raw], OpenCodeEvent]:
-    decode = msgspec.json.Decoder(shape).decode
-    return lambda raw: build(decode(raw))
-
-
-def _message_changed(read: _InfoProperties) -> OpenCodeEvent:
-    info = message_info(read.info)
-    return MessageChanged(info.session_id, info)
-
-
-def _part_changed(read: _PartProperties) -> OpenCodeEvent:
-    changed = part(read.part)
-    return PartChanged(changed.session_id, changed)
-
-
-def _session_changed(deleted: bool) -> Callable[[_InfoProperties], OpenCodeEvent]:
-    def build(read: _InfoProperties) -> OpenCodeEvent:
-        info = _session.decode(read.info)
-        return SessionChanged(info.id, info.parentID, deleted)
-
-    return build
-
-
-def _turn_errored(read: _ErrorProperties) -> OpenCodeEvent:
-    error = read.error or _Error()
-    return TurnErrored(read.sessionID, error.name, error.message)
-
-
-def _request_opened(kind: Literal["permission", "question"]) -> Callable[[Raw], OpenCodeEvent]:
-    def read(raw: Raw) -> OpenCodeEvent:
-        request = _request(kind, raw)
-        return RequestOpened(request.session_id, request)
-
-    return read
-
-
-def _request_closed(read: _ClosedProperties) -> OpenCodeEvent:
-    return RequestClosed(read.sessionID, read.requestID or read.permissionID or "")
-
-
-_READERS: Final[Mapping[str, Callable[[Raw], OpenCodeEvent]]] = {
-    "message.part.delta": _reader(
-        _DeltaProperties, lambda d: PartDelta(d.sessionID, d.messageID, d.partID, d.field, d.delta)
-    ),
-    "message.part.updated": _reader(_PartProperties, _part_changed),
-    "message.updated": _reader(_InfoProperties, _message_changed),
-    "session.status": _reader(_StatusProperties, lambda s: StatusChanged(s.sessionID, _turn_status(s.status))),
-    "session.idle": _reader(_SessionIdProperties, lambda s: StatusChanged(s.sessionID, None)),
-    "session.error": _reader(_ErrorProperties, _turn_errored),
-    "session.created": _reader(_InfoProperties, _session_changed(False)),
-    "session.updated": _reader(_InfoProperties, _session_changed(False)),
-    "session.deleted": _reader(_InfoProperties, _session_changed(True)),
-    "permission.asked": _request_opened("permission"),
-    "question.asked": _request_opened("question"),
-    "permission.replied": _reader(_ClosedProperties, _request_closed),
-    "question.replied": _reader(_ClosedProperties, _request_closed),
-    "question.rejected": _reader(_ClosedProperties, _request_closed),
-}
-
-
-def event(data: bytes | bytearray | memoryview) -> OpenCodeEvent | str:
-    """Read one event of `/global/event`; of a type that Fleet has no word for, return the type's name.
-
-    `sync` repeats what came before it under another name; it is such a type. Raises `WireError`.
-    """
-    payload = _envelope.decode(data).payload
-    read = _READERS.get(payload.type)
-    return payload.type if read is None else read(payload.properties)

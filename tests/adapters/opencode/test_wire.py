@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fleet.adapters.opencode import wire
+from fleet.adapters.opencode import event_wire, wire
 from fleet.ports import (
     Attachment,
     MessageChanged,
@@ -26,17 +26,21 @@ def part(**fields: object) -> Part:
 
 
 def event(name: str, properties: dict[str, object]) -> object:
-    return wire.event(json.dumps({"directory": "/d", "payload": {"type": name, "properties": properties}}).encode())
+    return event_wire.event(
+        json.dumps({"directory": "/d", "payload": {"type": name, "properties": properties}}).encode()
+    )
 
 
-def test_a_message_is_read_and_kept_as_it_came() -> None:
+def test_a_message_is_read_and_kept_with_its_keys_in_order() -> None:
     raw = (
         b'{"id":"msg_a","sessionID":"ses_a","role":"assistant","parentID":"msg_u","future":{"x":1},"finish":"stop",'
         b'"time":{"created":5,"completed":9},"cost":0.5,'
         b'"tokens":{"input":1,"output":2,"reasoning":3,"cache":{"read":4,"write":5}}}'
     )
     info = wire.message_info(raw)
-    assert info.raw == raw
+    assert json.loads(info.raw) == json.loads(raw)
+    other_order = json.dumps(dict(reversed(json.loads(raw).items()))).encode()
+    assert wire.message_info(other_order).raw == info.raw
     assert (info.id, info.session_id, info.parent_id, info.finish) == ("msg_a", "ses_a", "msg_u", "stop")
     assert (info.created_ms, info.completed_ms, info.cost_usd) == (5, 9, 0.5)
     assert info.tokens == Tokens(1, 2, 3, 4, 5)
@@ -113,7 +117,7 @@ def test_a_request_keeps_its_json() -> None:
 
 
 def test_a_sync_event_is_passed_by() -> None:
-    assert wire.event(b'{"payload":{"type":"sync","syncEvent":{"type":"session.created.1"}}}') == "sync"
+    assert event_wire.event(b'{"payload":{"type":"sync","syncEvent":{"type":"session.created.1"}}}') == "sync"
 
 
 def test_idle_sessions_are_no_status_and_unknown_ones_are_busy() -> None:

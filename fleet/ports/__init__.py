@@ -1,0 +1,72 @@
+"""The ports: what Fleet asks of the outside world, as types.
+
+Adapters implement them (fleet/adapters), fakes stand in for them in the simulation (tests/fakes), and one contract
+suite per port runs against both. A port raises `Problem` for what a caller can act on; every wait in it is a trio
+checkpoint, so that the caller sets the deadline.
+"""
+
+from fleet.ports.host import Endpoint, Exit, FoundProcess, OpenCodeHost, ProcessIdentity, StopStep
+from fleet.ports.identity import Clock, Ids
+from fleet.ports.opencode import OpenCode
+from fleet.ports.stream import (
+    MessageChanged,
+    OpenCodeEvent,
+    PartChanged,
+    PartDelta,
+    RequestClosed,
+    RequestOpened,
+    SessionChanged,
+    StatusChanged,
+    StreamLost,
+    StreamOpened,
+    TurnErrored,
+)
+from fleet.ports.transcript import (
+    Attachment,
+    Message,
+    MessageInfo,
+    OpenCodeSession,
+    OpenRequest,
+    Part,
+    Prompt,
+    Tokens,
+    TurnStatus,
+)
+from fleet.ports.workspaces import PreparedWorkspace, Source, Strategy, WorkspaceOrder, Workspaces
+
+__all__ = [
+    "Attachment",
+    "Clock",
+    "Endpoint",
+    "Exit",
+    "FoundProcess",
+    "Ids",
+    "Message",
+    "MessageChanged",
+    "MessageInfo",
+    "OpenCode",
+    "OpenCodeEvent",
+    "OpenCodeHost",
+    "OpenCodeSession",
+    "OpenRequest",
+    "Part",
+    "PartChanged",
+    "PartDelta",
+    "PreparedWorkspace",
+    "ProcessIdentity",
+    "Prompt",
+    "RequestClosed",
+    "RequestOpened",
+    "SessionChanged",
+    "Source",
+    "StatusChanged",
+    "StopStep",
+    "Strategy",
+    "StreamLost",
+    "StreamOpened",
+    "Tokens",
+    "TurnErrored",
+    "TurnStatus",
+    "WorkspaceOrder",
+    "Workspaces",
+]

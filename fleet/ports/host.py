@@ -1,0 +1,84 @@
+"""OpenCode's processes on this machine: start them, find them again, stop them."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from fleet.ports.opencode import OpenCode
+
+
+class ProcessIdentity(msgspec.Struct, frozen=True):
+    """Proof of which process is meant: a pid is reused, a pid with its start time and boot is not.
+
+    `started_at` is in clock ticks or seconds since boot, whatever the platform gives: compared for equality only.
+    """
+
+    pid: int
+    started_at: float
+    boot_id: str
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where a ready OpenCode listens."""
+
+    port: int
+    version: str
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How a process ended: exit code or signal number; both None when it was not our child."""
+
+    code: int | None = None
+    signal: int | None = None
+
+
+class FoundProcess(msgspec.Struct, frozen=True):
+    """A live process that carries the marker of one of our instances. `server` is False for what its tools started."""
+
+    instance_id: str
+    identity: ProcessIdentity
+    server: bool
+
+
+class StopStep(msgspec.Struct, frozen=True):
+    """One step of a stop, for the log: `term`, `term_again`, `kill`, `sweep`; and what it reached."""
+
+    step: str
+    pids: tuple[int, ...] = ()
+
+
+class OpenCodeHost(Protocol):
+    """Starts, finds and stops `opencode serve` processes on this machine."""
+
+    async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
+        """Start a process with `directory` as its working directory.
+
+        Own session and process group, output to a log file, a fresh password in a file of mode 0600, the marker
+        `FLEET_INSTANCE_ID` in its environment. Raises `Unavailable`: opencode_missing, opencode_not_executable.
+        """
+        ...
+
+    async def wait_ready(self, instance_id: str, identity: ProcessIdentity) -> Endpoint:
+        """Wait until it listens and is healthy. Raises `Unavailable` opencode_exited (with the log's tail)."""
+        ...
+
+    async def wait_exit(self, instance_id: str, identity: ProcessIdentity) -> Exit:
+        """Wait until the process is gone; at once where it is gone already."""
+        ...
+
+    async def stop(self, instance_id: str, identity: ProcessIdentity | None) -> tuple[StopStep, ...]:
+        """TERM, TERM again, KILL, then sweep by marker until no process of the instance is left. Idempotent."""
+        ...
+
+    async def find(self) -> tuple[FoundProcess, ...]:
+        """Return every live process that carries a marker of this data directory."""
+        ...
+
+    def memory_bytes(self, identity: ProcessIdentity) -> int | None:
+        """Return the resident memory, None when the process is gone."""
+        ...
+
+    def connect(self, instance_id: str, endpoint: Endpoint) -> AbstractAsyncContextManager[OpenCode]:
+        """Open a client for a ready process, with its password."""
+        ...

@@ -1,0 +1,67 @@
+"""One ready `opencode serve`, over HTTP."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from fleet.ports.stream import OpenCodeEvent
+from fleet.ports.transcript import Message, OpenCodeSession, OpenRequest, Prompt, TurnStatus
+
+
+class OpenCode(Protocol):
+    """One ready `opencode serve`.
+
+    Every call raises `Unavailable` opencode_unreachable when there is no answer in time, and `Problem`
+    opencode_refused when the answer makes no sense. Directories are real and absolute.
+    """
+
+    async def health(self) -> str:
+        """Return the version (`GET /global/health`)."""
+        ...
+
+    async def create_session(self, session_id: str, directory: str, title: str) -> OpenCodeSession:
+        """Create the session with this id, or return the one that has it (`POST /api/session`, then PATCH the title).
+
+        Versions that can't take an id (before 1.17.19) give another id back (`POST /session`).
+        """
+        ...
+
+    async def read_session(self, session_id: str) -> OpenCodeSession | None:
+        """Return the session, None when OpenCode's store does not have it."""
+        ...
+
+    async def statuses(self, directory: str) -> Mapping[str, TurnStatus]:
+        """Return the sessions of `directory` that are not idle in this process."""
+        ...
+
+    async def prompt(self, session_id: str, directory: str, prompt: Prompt) -> None:
+        """Hand the prompt over (`POST /session/S/prompt_async`). Accepted in memory only: read it back."""
+        ...
+
+    async def read_message(self, session_id: str, message_id: str) -> Message | None:
+        """Return one message, None when the store does not have it."""
+        ...
+
+    async def read_messages(self, session_id: str, newest: int | None = None) -> tuple[Message, ...]:
+        """Return the `newest` messages, or all, oldest first."""
+        ...
+
+    async def abort(self, session_id: str, directory: str) -> None:
+        """Stop the running turn and what its tools started. Nothing happens where none runs."""
+        ...
+
+    async def open_requests(self, directory: str) -> tuple[OpenRequest, ...]:
+        """Return the permissions and questions that wait in `directory`; after an abort stale ones are among them."""
+        ...
+
+    async def dispose(self, directory: str) -> None:
+        """Stop everything that runs for `directory` and give its memory back (`POST /instance/dispose`)."""
+        ...
+
+    def events(self) -> AbstractAsyncContextManager[AsyncIterator[OpenCodeEvent]]:
+        """Follow `/global/event`: all directories, without the `sync` doubles, reconnecting by itself.
+
+        Yields `StreamOpened` after each (re)connect and `StreamLost` when the stream breaks or is silent for longer
+        than `EVENT_SILENCE_S`. Events of unknown types are counted, not yielded.
+        """
+        ...

@@ -1,0 +1,101 @@
+"""What OpenCode keeps and says of a session, as Fleet reads it: tolerant values, with OpenCode's JSON beside them."""
+
+from typing import Literal
+
+import msgspec
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """Token counts of one message, as OpenCode gives them: `input` without cached, `output` without reasoning."""
+
+    input: int = 0
+    output: int = 0
+    reasoning: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+
+class MessageInfo(msgspec.Struct, frozen=True):
+    """What Fleet reads of a message's `info`; `raw` is OpenCode's JSON, kept as it came."""
+
+    id: str
+    session_id: str
+    role: Literal["user", "assistant"]
+    created_ms: int
+    raw: bytes
+    parent_id: str | None = None
+    completed_ms: int | None = None
+    finish: str | None = None
+    error_name: str | None = None
+    error_message: str | None = None
+    cost_usd: float = 0.0
+    tokens: Tokens = Tokens()
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What Fleet reads of a message part; `raw` is OpenCode's JSON, kept as it came.
+
+    `finished`: no further change is expected (a text with its end time, a tool completed or failed, a step marker).
+    `text` is set for text and reasoning parts.
+    """
+
+    id: str
+    session_id: str
+    message_id: str
+    type: str
+    finished: bool
+    raw: bytes
+    text: str | None = None
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message with its parts, read back from OpenCode's store."""
+
+    info: MessageInfo
+    parts: tuple[Part, ...]
+
+
+class OpenCodeSession(msgspec.Struct, frozen=True):
+    """A session in OpenCode's store."""
+
+    id: str
+    directory: str
+    title: str
+    parent_id: str | None = None
+
+
+class TurnStatus(msgspec.Struct, frozen=True):
+    """What `/session/status` says of a session that is not idle."""
+
+    type: Literal["busy", "retry"]
+    attempt: int = 0
+    message: str = ""
+
+
+class OpenRequest(msgspec.Struct, frozen=True):
+    """A permission or question that waits for an answer; `raw` is OpenCode's JSON."""
+
+    id: str
+    session_id: str
+    kind: Literal["permission", "question"]
+    raw: bytes
+
+
+class Attachment(msgspec.Struct, frozen=True):
+    """A file that goes with a prompt; `url` is a `data:` URL."""
+
+    mime: str
+    filename: str
+    url: str
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """A prompt as it is sent: with a message id and one part id for each part, so that sending again is harmless."""
+
+    message_id: str
+    part_ids: tuple[str, ...]
+    text: str
+    attachments: tuple[Attachment, ...] = ()
+    agent: str | None = None
+    provider_id: str | None = None
+    model_id: str | None = None

@@ -1,0 +1,82 @@
+"""Directories, git worktrees and clones."""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+Strategy = Literal["existing", "worktree", "clone"]
+
+
+class WorkspaceOrder(msgspec.Struct, frozen=True):
+    """What is asked of a workspace. The order is logged before it is carried out, and carried out idempotently.
+
+    `source_directory` is real and absolute. `directory` is where the checkout goes (for `existing` the source itself).
+    `branch` is the branch to create or check out, `base_ref` what a new branch starts from.
+    """
+
+    workspace_id: str
+    strategy: Strategy
+    source_directory: str
+    directory: str
+    branch: str | None = None
+    base_ref: str | None = None
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A directory that somebody named, looked at.
+
+    `repository` is the real path of the common git directory (shared by all worktrees), None outside of git. `top` is
+    the work tree's root, None for a bare repository and outside of git. `head` is the commit, None where there is none.
+    """
+
+    directory: str
+    repository: str | None
+    top: str | None
+    branch: str | None
+    head: str | None
+
+
+class PreparedWorkspace(msgspec.Struct, frozen=True):
+    """A workspace that is ready: its real directory and, in git, branch (None when detached) and commit."""
+
+    directory: str
+    repository: str | None
+    branch: str | None
+    head: str | None
+
+
+class Workspaces(Protocol):
+    """Directories, git worktrees and clones."""
+
+    async def inspect(self, directory: str) -> Source:
+        """Resolve symlinks, check the allowed roots and say what is there.
+
+        Raises `Rejected`: directory_missing, not_a_directory, directory_outside_roots, directory_unreadable.
+        """
+        ...
+
+    def plan(
+        self, workspace_id: str, strategy: Strategy, source: Source, branch: str | None, title: str
+    ) -> tuple[str, str | None]:
+        """Return (directory, branch) for a new workspace: names that collide with nothing, to be logged first."""
+        ...
+
+    async def check(self, order: WorkspaceOrder) -> None:
+        """Refuse, before anything is logged, what `prepare` would refuse.
+
+        Raises `Rejected`: not_a_repository, repository_empty, branch_invalid, branch_exists, branch_checked_out,
+        base_ref_unknown.
+        """
+        ...
+
+    async def prepare(self, order: WorkspaceOrder) -> PreparedWorkspace:
+        """Make the workspace, or finish one that a crash left half-made. Raises `Problem`."""
+        ...
+
+    async def discard(self, order: WorkspaceOrder) -> None:
+        """Remove what `prepare` left behind when it failed, or a crash did. Only what nobody has worked in yet."""
+        ...
+
+    async def strays(self, known: frozenset[str]) -> tuple[str, ...]:
+        """Return the directories below Fleet's workspace directory that belong to no id in `known`."""
+        ...
