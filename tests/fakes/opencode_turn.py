@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from tests.fakes.opencode_store import Json, StoredMessage
 
 if TYPE_CHECKING:
-    from tests.fakes.opencode import FakeProcess
+    from tests.fakes.opencode_process import FakeProcess
 
 import trio
 

@@ -1,0 +1,135 @@
+"""The event-sourced actor's state: snapshots, and the law that it is the fold of the log whatever happens."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet.actors.aggregate import shape_of
+from fleet.core.decider import fold
+from fleet.errors import Rejected
+from fleet.events.envelope import Snapshot
+from fleet.limits import SNAPSHOT_EVERY_EVENTS
+from tests.actors.account import (
+    ACCOUNT,
+    SHAPE,
+    Command,
+    ConfirmPayment,
+    Deposit,
+    OrderPayment,
+    Split,
+    State,
+)
+from tests.actors.bank import Bank, ask, running, state_of
+
+
+async def test_a_stop_keeps_a_snapshot_and_activation_uses_it() -> None:
+    bank = Bank()
+    async with running(bank.account()) as account:
+        await ask(account, Deposit(5))
+    snapshot = bank.log.load_snapshot("account-1")
+    assert snapshot == Snapshot(1, 1, SHAPE.schema, msgspec.msgpack.encode(State("1", 5)))
+    forged = Snapshot(1, 1, SHAPE.schema, msgspec.msgpack.encode(State("1", 500)))
+    bank.log.save_snapshot("account-1", forged)
+    async with running(bank.account()) as account:
+        await ask(account, Deposit(1))
+        assert await state_of(account) == State("1", 501)
+
+
+@pytest.mark.parametrize(
+    ("schema", "state"), [("account/1/older", msgspec.msgpack.encode(State("1", 500))), (SHAPE.schema, b"\xc1")]
+)
+async def test_a_snapshot_that_does_not_fit_is_ignored(schema: str, state: bytes) -> None:
+    bank = Bank()
+    async with running(bank.account()) as account:
+        await ask(account, Deposit(5))
+    bank.log.save_snapshot("account-1", Snapshot(1, 1, schema, state))
+    async with running(bank.account()) as account:
+        assert await state_of(account) == State("1", 5)
+
+
+async def test_a_long_stream_gets_snapshots_on_the_way() -> None:
+    bank = Bank()
+    async with running(bank.account()) as account:
+        await ask(account, Split((1,) * (SNAPSHOT_EVERY_EVENTS - 1)))
+        assert bank.log.load_snapshot("account-1") is None
+        await ask(account, Deposit(1))
+        snapshot = bank.log.load_snapshot("account-1")
+        assert snapshot is not None
+        assert snapshot.version == SNAPSHOT_EVERY_EVENTS
+
+
+def test_the_shape_follows_the_structure_and_the_revision() -> None:
+    wider = msgspec.defstruct("State", [("id", str), ("balance", int, 0), ("colour", str, "")], frozen=True)
+    schemas = {
+        shape_of("account", State).schema,
+        shape_of("account", wider).schema,
+        shape_of("account", State, 2).schema,
+    }
+    assert len(schemas) == 3
+    assert shape_of("account", State).schema == SHAPE.schema
+
+
+Commands = st.lists(
+    st.one_of(
+        st.builds(Deposit, st.integers(-1, 5)),
+        st.builds(Split, st.lists(st.integers(1, 3), max_size=3).map(tuple)),
+        st.builds(OrderPayment, st.sampled_from("abc"), st.integers(0, 3)),
+        st.builds(ConfirmPayment, st.sampled_from("abc")),
+        st.sampled_from(["stop", "crash", "forget snapshots"]),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(Commands)
+def test_the_live_state_is_the_fold_of_the_log_whatever_happens(steps: Sequence[Any]) -> None:
+    async def walk() -> None:
+        bank = Bank()
+        account = bank.account()
+
+        async def check(command: Command) -> None:
+            reply = await ask(account, command)
+            assert reply.state == fold(ACCOUNT, ACCOUNT.initial("1"), bank.events()[: reply.version])
+
+        for commands, end in _lives(steps):
+            with trio.CancelScope() as life:
+                async with running(account):
+                    await check(Split(()))
+                    for command in commands:
+                        with suppress(Rejected):
+                            await check(command)
+                    if end == "crash":
+                        life.cancel()
+                        await trio.lowlevel.checkpoint()
+            if end == "forget snapshots":
+                bank.disk.snapshots.clear()
+            if end != "stop":
+                bank.restart()
+                account = bank.account()
+        async with running(account):
+            await trio.testing.wait_all_tasks_blocked()
+            state = await state_of(account)
+        assert state == fold(ACCOUNT, ACCOUNT.initial("1"), bank.events())
+        assert state.unconfirmed == {}
+
+    trio.run(walk, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def _lives(steps: Sequence[Any]) -> list[tuple[list[Any], str]]:
+    """Cut `steps` at what ends a life of the account."""
+    lives: list[tuple[list[Any], str]] = [([], "stop")]
+    for step in steps:
+        if isinstance(step, str):
+            lives[-1] = (lives[-1][0], step)
+            lives.append(([], "stop"))
+        else:
+            lives[-1][0].append(step)
+    return lives

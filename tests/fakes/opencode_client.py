@@ -1,0 +1,156 @@
+"""The fake OpenCode's protocol: requests that take time and may be lost, and the event stream, to one process."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import msgspec
+import trio
+
+from fleet.adapters.opencode import wire
+from fleet.adapters.opencode.binary import release
+from fleet.errors import Problem, Unavailable
+from fleet.limits import EVENT_RECONNECT_S_MAX, EVENT_RECONNECT_S_MIN, EVENT_SILENCE_S, OPENCODE_REQUEST_TIMEOUT_S
+from fleet.ports import (
+    Message,
+    OpenCodeEvent,
+    OpenCodeSession,
+    OpenRequest,
+    Prompt,
+    StreamLost,
+    StreamOpened,
+    TurnStatus,
+)
+from tests.fakes.opencode_process import FakeProcess
+from tests.fakes.opencode_store import Json, Store
+
+
+class FakeOpenCode:
+    """`fleet.ports.OpenCode` of one process."""
+
+    def __init__(self, process: FakeProcess) -> None:
+        self._process = process
+        self._world = process.world
+
+    @asynccontextmanager
+    async def _request(self) -> AsyncGenerator[Store]:
+        """One request: it may be carried out and its answer still be lost."""
+        await self._travel()
+        yield self._world.store
+        await self._travel()
+
+    async def _travel(self) -> None:
+        await trio.sleep(self._world.random.uniform(0.001, 0.01))
+        with trio.move_on_after(OPENCODE_REQUEST_TIMEOUT_S):
+            await self._process.resumed()
+        if self._process.exit is not None or self._process.hung:
+            raise Unavailable("opencode_unreachable", "OpenCode did not answer.", retry_after_s=1)
+
+    def _must_exist(self, session_id: str) -> Json:
+        session = self._world.store.sessions.get(session_id)
+        if session is None:
+            raise Problem("session_gone", f"OpenCode's store has no session {session_id}.")
+        return session
+
+    async def health(self) -> str:
+        async with self._request():
+            return self._world.version
+
+    async def create_session(self, session_id: str, directory: str, title: str) -> OpenCodeSession:
+        async with self._request() as store:
+            taken = session_id if release(self._world.version) >= (1, 17, 19) else self._world.new_id("ses")
+            session = store.sessions.get(taken)
+            change = "updated" if session else "created"
+            session = session or store.create(taken, directory, title, self._world.now_ms())
+            session["title"] = title
+            self._process.show_session(session, change)
+            return wire.session(msgspec.json.encode(session))
+
+    async def read_session(self, session_id: str) -> OpenCodeSession | None:
+        async with self._request() as store:
+            return store.read_session(session_id)
+
+    async def statuses(self, directory: str) -> Mapping[str, TurnStatus]:
+        async with self._request():
+            return wire.statuses(msgspec.json.encode(self._process.statuses_in(directory)))
+
+    async def prompt(self, session_id: str, directory: str, prompt: Prompt) -> None:
+        wire.prompt_body(prompt)  # refuses part ids that don't fit
+        async with self._request():
+            self._must_exist(session_id)
+            self._process.start(self._process.accept, session_id, prompt)
+
+    async def read_message(self, session_id: str, message_id: str) -> Message | None:
+        async with self._request() as store:
+            message = store.messages.get(message_id)
+            return message.read() if message is not None and message.info["sessionID"] == session_id else None
+
+    async def read_messages(self, session_id: str, newest: int | None = None) -> tuple[Message, ...]:
+        async with self._request() as store:
+            self._must_exist(session_id)
+            transcript = store.transcript(session_id)
+            return tuple(message.read() for message in transcript[-newest if newest else 0 :])
+
+    async def abort(self, session_id: str, directory: str) -> None:
+        async with self._request():
+            await self._process.perform(self._process.abort, session_id)
+
+    async def open_requests(self, directory: str) -> tuple[OpenRequest, ...]:
+        async with self._request():
+            permissions = msgspec.json.encode(self._process.requests_in(directory, "permission"))
+            questions = msgspec.json.encode(self._process.requests_in(directory, "question"))
+            return (*wire.requests("permission", permissions), *wire.requests("question", questions))
+
+    async def dispose(self, directory: str) -> None:
+        async with self._request():
+            self._process.start(self._process.dispose, directory)
+
+    def events(self) -> AbstractAsyncContextManager[AsyncIterator[OpenCodeEvent]]:
+        return self._events()
+
+    @asynccontextmanager
+    async def _events(self) -> AsyncGenerator[AsyncIterator[OpenCodeEvent]]:
+        await trio.lowlevel.checkpoint()
+        yield FakeEventStream(self._process)
+
+
+class FakeEventStream(AsyncIterator[OpenCodeEvent]):
+    """The event stream of one process: no replay, one `StreamOpened` per connection, one `StreamLost` per break."""
+
+    def __init__(self, process: FakeProcess) -> None:
+        self._process = process
+        self._events: trio.MemoryReceiveChannel[OpenCodeEvent] | None = None
+        self._lost = False
+        self._backoff_s = 0.0
+
+    async def __anext__(self) -> OpenCodeEvent:
+        while True:
+            if self._events is None:
+                await trio.sleep(self._backoff_s)
+                if await self._is_reachable():
+                    self._events = self._process.open_stream()
+                    self._lost, self._backoff_s = False, 0.0
+                    return StreamOpened()
+            elif (event := await self._receive(self._events)) is not None:
+                return event
+            self._events = None
+            self._backoff_s = min(max(self._backoff_s * 2, EVENT_RECONNECT_S_MIN), EVENT_RECONNECT_S_MAX)
+            if not self._lost:
+                self._lost = True
+                return StreamLost("OpenCode is silent or gone")
+
+    async def _is_reachable(self) -> bool:
+        with trio.move_on_after(OPENCODE_REQUEST_TIMEOUT_S):
+            await self._process.resumed()
+        await trio.sleep(0.005)
+        return self._process.exit is None and not self._process.hung
+
+    async def _receive(self, events: trio.MemoryReceiveChannel[OpenCodeEvent]) -> OpenCodeEvent | None:
+        """Return the next event, None when the stream is broken, or silent because the process is stopped."""
+        try:
+            while True:
+                with trio.move_on_after(EVENT_SILENCE_S):
+                    return await events.receive()
+                if self._process.hung:
+                    return None
+        except trio.EndOfChannel:
+            return None

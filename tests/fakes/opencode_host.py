@@ -1,0 +1,108 @@
+"""The fake OpenCode's host: starts, finds and ends the processes of one simulated Fleet."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from fleet.errors import Unavailable
+from fleet.limits import SPAWN_READY_TIMEOUT_S, TERM_GRACE_S
+from fleet.ports import Endpoint, Exit, FoundProcess, OpenCode, ProcessIdentity, StopStep
+from tests.fakes.opencode_client import FakeOpenCode
+from tests.fakes.opencode_process import FakeProcess
+
+if TYPE_CHECKING:
+    from tests.fakes.opencode import FakeOpenCodeWorld
+
+
+class FakeOpenCodeHost:
+    """`fleet.ports.OpenCodeHost` of one simulated Fleet."""
+
+    def __init__(self, world: "FakeOpenCodeWorld") -> None:
+        self._world = world
+        self._children: list[ProcessIdentity] = []
+
+    async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
+        await trio.sleep(0.01)
+        fault = self._world.spawn_faults.pop(0) if self._world.spawn_faults else None
+        if fault in ("missing", "not_executable", "downgrade"):
+            raise Unavailable(f"opencode_{fault}", "OpenCode cannot be started.", hint="This is a simulation.")
+        if fault == "port_taken":
+            await trio.sleep(1)
+        process = FakeProcess(self._world, instance_id, directory, fault)
+        self._world.processes.append(process)
+        self._children.append(process.identity)
+        await trio.sleep(0.01)
+        return process.identity
+
+    async def wait_ready(self, instance_id: str, identity: ProcessIdentity) -> Endpoint:
+        with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
+            while True:
+                process = self._find(identity)
+                if process is None:
+                    raise Unavailable("opencode_exited", "OpenCode exited while starting. The end of its log: (empty)")
+                if process.ready.is_set() and not process.hung:
+                    return Endpoint(process.port, self._world.version)
+                await trio.sleep(0.05)
+        raise Unavailable("opencode_not_ready", "OpenCode did not become ready in time. The end of its log: (empty)")
+
+    def _find(self, identity: ProcessIdentity) -> FakeProcess | None:
+        return next((process for process in self._world.living() if process.identity == identity), None)
+
+    async def wait_exit(self, instance_id: str, identity: ProcessIdentity) -> Exit:
+        await trio.lowlevel.checkpoint()
+        for process in self._world.processes:
+            if process.identity == identity:
+                await process.exited.wait()
+                return process.exit if process.exit is not None and identity in self._children else Exit()
+        return Exit()
+
+    async def stop(self, instance_id: str, identity: ProcessIdentity | None) -> tuple[StopStep, ...]:
+        steps: list[StopStep] = []
+        for process in self._world.living():
+            if process.instance_id == instance_id and identity in (None, process.identity):
+                steps += await self._end(process)
+        await trio.sleep(0.1)
+        left = [process for process in self._world.living() if process.instance_id == instance_id]
+        orphans = [tool for tool in self._world.orphans if tool.instance_id == instance_id]
+        for process in left:
+            process.die(Exit(signal=9))
+        for tool in orphans:
+            self._world.orphans.remove(tool)
+        pids = [process.identity.pid for process in left] + [tool.identity.pid for tool in orphans]
+        if swept := tuple(sorted(pids)):
+            steps.append(StopStep("sweep", swept))
+        for process in self._world.processes:
+            process.password_known = process.password_known and process.instance_id != instance_id
+        return tuple(steps)
+
+    async def _end(self, process: FakeProcess) -> list[StopStep]:
+        steps = [StopStep("term", (process.identity.pid,))]
+        if self._world.by_chance(self._world.swallowed_term_chance):
+            await trio.sleep(TERM_GRACE_S)
+            steps.append(StopStep("term_again", (process.identity.pid,)))
+        await trio.sleep(0.05)
+        process.die(Exit(signal=15))
+        return steps
+
+    async def find(self) -> tuple[FoundProcess, ...]:
+        await trio.sleep(0.01)
+        servers = [FoundProcess(found.instance_id, found.identity, server=True) for found in self._world.living()]
+        tools = [FoundProcess(tool.instance_id, tool.identity, server=False) for tool in self._world.orphans]
+        return (*servers, *tools)
+
+    def memory_bytes(self, identity: ProcessIdentity) -> int | None:
+        process = self._find(identity)
+        return None if process is None else process.memory_bytes
+
+    def connect(self, instance_id: str, endpoint: Endpoint) -> AbstractAsyncContextManager[OpenCode]:
+        return self._connect(instance_id, endpoint)
+
+    @asynccontextmanager
+    async def _connect(self, instance_id: str, endpoint: Endpoint) -> AsyncGenerator[OpenCode]:
+        await trio.lowlevel.checkpoint()
+        process = next((found for found in self._world.processes if found.port == endpoint.port), None)
+        if process is None or not process.password_known:
+            raise Unavailable("opencode_unreachable", f"The password of instance {instance_id} cannot be read.")
+        yield FakeOpenCode(process)
