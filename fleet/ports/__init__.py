@@ -8,6 +8,7 @@ checkpoint, so that the caller sets the deadline.
 from fleet.ports.host import Endpoint, Exit, FoundProcess, OpenCodeHost, ProcessIdentity, StopStep
 from fleet.ports.identity import Clock, Ids
 from fleet.ports.opencode import OpenCode
+from fleet.ports.removals import Kept, Removals
 from fleet.ports.stream import (
     MessageChanged,
     OpenCodeEvent,
@@ -32,15 +33,19 @@ from fleet.ports.transcript import (
     Tokens,
     TurnStatus,
 )
+from fleet.ports.trees import ChangeStatus, FileChange, Trees
 from fleet.ports.workspaces import PreparedWorkspace, Source, Strategy, WorkspaceOrder, Workspaces
 
 __all__ = [
     "Attachment",
+    "ChangeStatus",
     "Clock",
     "Endpoint",
     "Exit",
+    "FileChange",
     "FoundProcess",
     "Ids",
+    "Kept",
     "Message",
     "MessageChanged",
     "MessageInfo",
@@ -55,6 +60,7 @@ __all__ = [
     "PreparedWorkspace",
     "ProcessIdentity",
     "Prompt",
+    "Removals",
     "RequestClosed",
     "RequestOpened",
     "SessionChanged",
@@ -65,6 +71,7 @@ __all__ = [
     "StreamLost",
     "StreamOpened",
     "Tokens",
+    "Trees",
     "TurnErrored",
     "TurnStatus",
     "WorkspaceOrder",

@@ -1,0 +1,48 @@
+"""Removals: workspaces go without anything being lost, and can come back (law 9)."""
+
+from typing import Protocol
+
+import msgspec
+
+from fleet.ports.workspaces import WorkspaceOrder
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """Work that was kept from a workspace that goes.
+
+    `ref` is below `refs/fleet/` in the source repository and points at `commit`. The commit's tree is the work tree as
+    it was, untracked files included; its parents are what was checked out and every branch tip that only the workspace
+    had. Both are None where there was nothing that is not on a branch that stays. `branch` and `head` are what was
+    checked out. `ignored` names ignored files, which are not kept (at most `IGNORED_NAMED_MAX`).
+    """
+
+    ref: str | None
+    commit: str | None
+    branch: str | None
+    head: str | None
+    ignored: tuple[str, ...] = ()
+
+
+class Removals(Protocol):
+    """Takes workspaces away and brings them back."""
+
+    async def keep(self, order: WorkspaceOrder) -> Kept:
+        """Keep what is only in the workspace as a commit under `refs/fleet/kept/<workspace id>` of the source.
+
+        Made with plumbing and an index of its own. Idempotent: the same content gives the same answer. A workspace
+        whose directory is gone keeps its branch's commits. Raises `Problem`.
+        """
+        ...
+
+    async def remove(self, order: WorkspaceOrder, kept: Kept) -> None:
+        """Remove directory and registration of a worktree or clone, and the branch that Fleet made for it.
+
+        Verifies first that nothing has changed since `kept`: raises `Rejected` workspace_dirty if it has, and
+        workspace_busy (naming the pids) when a process has its working directory there. Idempotent; never `--force`
+        before the proof.
+        """
+        ...
+
+    async def restore(self, order: WorkspaceOrder, kept: Kept) -> None:
+        """Bring directory, branch, commits, changes and untracked files back. Raises `Problem`."""
+        ...
