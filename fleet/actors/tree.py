@@ -29,7 +29,7 @@ from fleet.events.feed import Feed
 from fleet.events.log import Log
 from fleet.limits import SHUTDOWN_GRACE_S
 from fleet.projections.inflight import InFlight
-from fleet.projections.runner import Runner
+from fleet.projections.runner import Runner, Write
 from fleet.projections.states import States
 from fleet.projections.store import Store
 from fleet.projections.transcripts import Transcripts
@@ -37,15 +37,25 @@ from fleet.projections.views import make_views
 
 
 class Tree:
-    """One Fleet without its door. `run` fits a `ChildSpec`; `orders` and `context.views` are what a door needs."""
+    """One Fleet without its door. `run` fits a `ChildSpec`; `orders` and `context.views` are what a door needs.
+
+    `write` runs a write of the views' store off the event loop (projections/runner.py).
+    """
 
     def __init__(
-        self, ports: Ports, log: Log, store: Store, *, policy: str = "shared", leave_running: bool = False
+        self,
+        ports: Ports,
+        log: Log,
+        store: Store,
+        *,
+        policy: str = "shared",
+        leave_running: bool = False,
+        write: Write = trio.to_thread.run_sync,
     ) -> None:
         views = make_views()
         self.log = log
         self.views = views
-        self.runner = Runner(log, store, views)
+        self.runner = Runner(log, store, views, write)
         self.runner.open()
         self.inflight = InFlight()
         log.listen(self.inflight.on_commit)
