@@ -199,7 +199,8 @@ class Orders:
         """End the session and return once it has stopped."""
         session = self.session(any_id)
         await self._ask(session.id, m.TerminateSession(self._context.clock.now_ms()), caller)
-        state = await self._wait(session.id, lambda s: s.phase == "stopped", TERMINATE_WAIT_S, "stopped")
+        # A repeated request finds an end that is over, and perhaps a session that was resumed since.
+        state = await self._wait(session.id, lambda s: not s.terminating, TERMINATE_WAIT_S, "stopped")
         return self._outcome(state)
 
     async def describe(self, any_id: str, title: str | None, tags: tuple[str, ...] | None, caller: Caller) -> Outcome:
@@ -224,7 +225,7 @@ class Orders:
     async def _provisioned(self, session_id: str) -> Outcome:
         state = await self._wait(session_id, lambda s: s.provisioning is None, SESSION_READY_TIMEOUT_S, "ready")
         failure = state.failure
-        if state.instance_id is None and failure is not None and failure.step is not None:
+        if failure is not None and failure.step is not None:
             raise Problem(failure.code, failure.detail, extra={"sessionId": session_id})
         return self._outcome(state)
 

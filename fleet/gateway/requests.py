@@ -16,7 +16,7 @@ AnyBody = TypeVar("AnyBody", bound=Body)
 AnyQuery = TypeVar("AnyQuery", bound=Query)
 
 _FIELD = re.compile(r" - at `\$\.?([^`]*)`$")
-_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+_NAMED = re.compile(r"(?:unknown|missing required) field `([^`]*)`")
 
 
 async def read_body(body_type: type[AnyBody]) -> AnyBody:
@@ -50,10 +50,10 @@ def read_query(query_type: type[AnyQuery]) -> AnyQuery:
 def invalid(error: msgspec.ValidationError) -> Rejected:
     """Return the problem that names the field that is wrong."""
     text = str(error)
-    where, unknown = _FIELD.search(text), _UNKNOWN.search(text)
+    where, named = _FIELD.search(text), _NAMED.search(text)
     field = where.group(1) if where else None
-    if unknown is not None:
-        field = f"{field}.{unknown.group(1)}" if field else unknown.group(1)
+    if named is not None:
+        field = f"{field}.{named.group(1)}" if field else named.group(1)
     return Rejected("invalid", _FIELD.sub("", text), field=field or None)
 
 

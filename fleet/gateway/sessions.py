@@ -81,6 +81,7 @@ def _add_orders(routes: Blueprint, orders: Orders) -> None:
     @gives(wire.Created)
     async def create_session() -> Response:
         """Create a session; the answer comes once it can take a prompt."""
+        read_query(wire.Query)
         body = await read_body(wire.CreateBody)
         outcome = await orders.create(_new_session(body), await caller())
         state = outcome.session
@@ -93,6 +94,7 @@ def _add_orders(routes: Blueprint, orders: Orders) -> None:
     @gives(wire.SessionItem)
     async def describe_session(session_id: str) -> Response:
         """Give a session another title or other tags."""
+        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         body = await read_body(wire.DescribeBody)
         tags = None if body.tags is None else tuple(body.tags)
         outcome = await orders.describe(session_id, body.title, tags, await caller())
@@ -103,6 +105,7 @@ def _add_orders(routes: Blueprint, orders: Orders) -> None:
     @takes(wire.PromptBody)
     async def prompt_session(session_id: str) -> Response:
         """Send a prompt; results come over the event streams."""
+        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         body = await read_body(wire.PromptBody)
         orders.session(session_id, body.instance_id)
         outcome = await orders.prompt(session_id, _new_prompt(body), resume=body.resume, caller=await caller())
@@ -112,6 +115,7 @@ def _add_orders(routes: Blueprint, orders: Orders) -> None:
     @about("sessions")
     async def withdraw_prompt(session_id: str, prompt_id: str) -> Response:
         """Withdraw a waiting prompt."""
+        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         outcome = await orders.withdraw(session_id, prompt_id, await caller())
         return done(outcome.position)
 

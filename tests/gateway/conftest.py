@@ -1,0 +1,37 @@
+"""A machine for each test, and a Fleet on it. Every test of this directory runs on virtual time."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from trio.abc import Clock, Instrument
+from trio.testing import MockClock
+
+from tests.fakes.opencode import FakeOpenCodeWorld
+from tests.gateway.door import Door, Machine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run these tests on virtual time: pytest-trio takes a clock from a test's own parameters alone."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.trio(run=_run), append=False)
+
+
+def _run(main: Callable[[], Awaitable[Any]], *, clock: Clock | None, instruments: Sequence[Instrument]) -> Any:
+    return trio.run(main, clock=clock or MockClock(autojump_threshold=0), instruments=instruments)
+
+
+@pytest.fixture
+async def machine() -> AsyncGenerator[Machine]:
+    async with trio.open_nursery() as nursery:
+        yield Machine(FakeOpenCodeWorld(nursery, lost_idle_chance=0, swallowed_term_chance=0))
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def door(machine: Machine) -> AsyncGenerator[Door]:
+    async with machine.fleet() as door:
+        yield door

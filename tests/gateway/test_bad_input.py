@@ -1,0 +1,154 @@
+"""Requests that make no sense: each gets a problem document that says why, and none a 500."""
+
+import json
+from typing import Any
+
+import pytest
+
+from fleet.limits import BODY_BYTES_MAX
+from tests.gateway.door import PLAIN, Door
+
+ROUTES_WITH_BODY = (
+    ("POST", "/api/sessions", b"directory"),
+    ("PATCH", "/api/sessions/{id}", b"title"),
+    ("POST", "/api/sessions/{id}/prompt", b"text"),
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "code"),
+    [
+        (b"", 400, "bad_json"),
+        (b"not json", 400, "bad_json"),
+        (b'{"FIELD": ', 400, "bad_json"),
+        (b'{"FIELD": "a"} trailing', 400, "bad_json"),
+        (b"{'FIELD': 'a'}", 400, "bad_json"),
+        (b"FIELD=x&title=y", 400, "bad_json"),
+        (b'{"FIELD": "\xff\xfe"}', 400, "bad_json"),
+        (b'{"\xff": 1}', 400, "bad_json"),
+        (b"\xff\xfe{\x00}\x00", 400, "bad_json"),
+        (b'{"FIELD": NaN}', 400, "bad_json"),
+        (b"[]", 422, "invalid"),
+        (b"null", 422, "invalid"),
+        (b"3", 422, "invalid"),
+        (b'"text"', 422, "invalid"),
+        (b"[" * 200_000, 422, "invalid"),
+        (b'{"FIELD":' * 100_000, 422, "invalid"),
+        (b'{"FIELD": "a", "x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", 422, "invalid"),
+    ],
+)
+@pytest.mark.parametrize(("method", "path", "field"), ROUTES_WITH_BODY)
+async def test_a_body_that_is_no_json_object(
+    door: Door, method: str, path: str, field: bytes, raw: bytes, status: int, code: str
+) -> None:
+    item = await door.session()
+    head = door.tree.log.head()
+    answer = await door.knock(method, path.format(id=item["id"]), raw=raw.replace(b"FIELD", field))
+    answer.problem(status, code)
+    assert door.tree.log.head() == head
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("", {"directory": PLAIN, "nickname": "x"}, "nickname"),
+        ("", {"directory": PLAIN, "isolation_strategy": "clone"}, "isolation_strategy"),
+        ("", {"directory": 7}, "directory"),
+        ("", {"directory": [PLAIN]}, "directory"),
+        ("", {"directory": None}, "directory"),
+        ("", {"directory": PLAIN, "title": 5}, "title"),
+        ("", {"directory": PLAIN, "tags": "one"}, "tags"),
+        ("", {"directory": PLAIN, "tags": [""]}, "tags[0]"),
+        ("", {"directory": PLAIN, "tags": ["ok", 7]}, "tags[1]"),
+        ("", {"directory": PLAIN, "model": "gpt"}, "model"),
+        ("", {"directory": PLAIN, "model": {"providerID": "x"}}, "model.modelID"),
+        ("", {"directory": PLAIN, "model": {"providerID": "x", "modelID": "y", "z": 1}}, "model.z"),
+        ("", {"directory": PLAIN, "initialPrompt": {"text": "x"}}, "initialPrompt"),
+        ("/{id}/prompt", {"text": 7}, "text"),
+        ("/{id}/prompt", {"text": "x", "resume": "yes"}, "resume"),
+        ("/{id}/prompt", {"text": "x", "delivery": "now"}, "delivery"),
+        ("/{id}/prompt", {"text": "x", "prompt": "y"}, "prompt"),
+        ("/{id}/prompt", {"text": "x", "model": {"modelID": "x"}}, "model.providerID"),
+    ],
+)
+async def test_a_wrong_field_is_named(door: Door, path: str, body: dict[str, Any], field: str) -> None:
+    item = await door.session()
+    head = door.tree.log.head()
+    problem = (await door.knock("POST", "/api/sessions" + path.format(id=item["id"]), body)).problem(422, "invalid")
+    assert problem["field"] == field
+    assert problem["detail"]
+    assert door.tree.log.head() == head
+
+
+async def test_texts_that_no_file_system_or_event_can_hold(door: Door) -> None:
+    for body in ({"directory": "/home\0user"}, {"directory": "relative/path"}, {"directory": "/" + "x" * 100_000}):
+        answer = await door.knock("POST", "/api/sessions", body)
+        answer.problem(422, answer.json["code"])
+    lone_surrogate = b'{"directory": "%s", "title": "\\ud800"}' % PLAIN.encode()
+    answer = await door.knock("POST", "/api/sessions", raw=lone_surrogate)
+    answer.problem(answer.status, answer.json["code"])
+    assert answer.status in (400, 422)
+    assert door.tree.log.head() == 0
+
+
+async def test_a_prompt_needs_text_or_attachments(door: Door) -> None:
+    item = await door.session()
+    for body in ({}, {"text": ""}, {"text": " \n\t"}, {"attachments": []}, {"text": "", "attachments": []}):
+        problem = (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", body)).problem(422, "prompt_empty")
+        assert problem["field"] == "text"
+
+
+async def test_a_body_of_20_mb_is_the_limit(door: Door) -> None:
+    item = await door.session()
+    path = f"/api/sessions/{item['id']}/prompt"
+    too_large = json.dumps({"text": "x" * BODY_BYTES_MAX}).encode()
+    problem = (await door.knock("POST", path, raw=too_large)).problem(413, "too_large")
+    assert str(BODY_BYTES_MAX) in problem["detail"]
+    data = "A" * (BODY_BYTES_MAX // 4 * 4 - 400)
+    body = {"text": "x", "attachments": [{"mime": "image/png", "filename": "a.png", "data": data}]}
+    assert (await door.knock("POST", path, body)).status == 204
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/sessions/{id}?at=1&at=2",
+        "/api/sessions/{id}?verbose=1",
+        "/api/sessions/{id}/messages?limit=x",
+        "/api/sessions/{id}/messages?limit=0",
+        "/api/sessions/{id}/messages?page=2",
+        "/api/sessions/{id}/queue?limit=2",
+        "/api/sessions/{id}/events?after=-1",
+        "/api/sessions/{id}/events?after=now",
+        "/api/sessions/{id}/events?since=1",
+        "/api/events?after=1&after=1",
+        "/api/instances?limit=1",
+        "/api/workspaces?x=y",
+    ],
+)
+async def test_wrong_query_parameters_are_named(door: Door, path: str) -> None:
+    item = await door.session()
+    problem = (await door.knock("GET", path.format(id=item["id"]))).problem(422, "invalid")
+    assert problem["field"] in path
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/sessions/{id}/abort?force=true"),
+        ("POST", "/api/sessions/{id}/resume?force=true"),
+        ("DELETE", "/api/sessions/{id}?forever=true"),
+        ("POST", "/api/sessions?dryRun=true"),
+        ("PATCH", "/api/sessions/{id}?title=x"),
+        ("POST", "/api/sessions/{id}/prompt?wait=true"),
+        ("DELETE", "/api/sessions/{id}/queue/x?force=true"),
+    ],
+)
+async def test_an_order_with_an_unknown_parameter_is_not_carried_out(door: Door, method: str, path: str) -> None:
+    item = await door.session()
+    head = door.tree.log.head()
+    body = {"directory": PLAIN} if path.startswith("/api/sessions?") else {"text": "x"} if "prompt" in path else None
+    body = {"title": "x"} if method == "PATCH" else body
+    problem = (await door.knock(method, path.format(id=item["id"]), body)).problem(422, "invalid")
+    assert problem["field"] in path
+    assert door.tree.log.head() == head

@@ -1,0 +1,341 @@
+"""The session routes when all goes well, and what they refuse of a session."""
+
+from typing import Any
+
+import pytest
+
+from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
+
+
+async def test_create_answers_as_the_product_page_says(door: Door) -> None:
+    answer = await door.knock(
+        "POST",
+        "/api/sessions",
+        {"directory": REPOSITORY, "title": "Implement auth module", "isolationStrategy": "worktree"},
+    )
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    created = answer.json
+    assert created["session"]["title"] == "Implement auth module"
+    assert created["session"]["status"] == "idle"
+    assert created["session"]["instanceId"] == created["instanceId"]
+    assert created["session"]["workspaceId"] == created["workspaceId"]
+    assert created["session"]["opencodeId"].startswith("ses_")
+    assert created["session"]["directory"] != REPOSITORY
+    assert created["session"]["branch"].startswith("fleet/implement-auth-module-")
+    assert int(answer.headers["fleet-position"]) == door.tree.log.head()
+
+
+async def test_create_takes_every_field_of_the_contract(door: Door) -> None:
+    item = await door.session(
+        REPOSITORY,
+        title="T",
+        isolationStrategy="clone",
+        branch="topic",
+        baseRef="main",
+        initialPrompt="Hello",
+        agent="plan",
+        model={"providerID": "rehearsal", "modelID": "rehearsal"},
+        tags=["one", "two"],
+    )
+    assert (item["isolationStrategy"], item["branch"], item["tags"]) == ("clone", "topic", ["one", "two"])
+    assert (await door.settled(item["id"]))["turns"] == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "title"),
+    [
+        ({}, "plain"),
+        ({"initialPrompt": "  First line\nsecond"}, "First line"),
+        ({"initialPrompt": "x" * 100}, "x" * 60 + "…"),
+        ({"title": "  kept  "}, "  kept  "),
+    ],
+)
+async def test_a_session_always_has_a_title(door: Door, fields: dict[str, Any], title: str) -> None:
+    assert (await door.session(**fields))["title"] == title
+
+
+@pytest.mark.parametrize("title", ["", "   ", "x" * 201])
+async def test_titles_have_rules(door: Door, title: str) -> None:
+    problem = (await door.knock("POST", "/api/sessions", {"directory": PLAIN, "title": title})).problem(422, "invalid")
+    assert problem["field"] == "title"
+    assert door.tree.log.head() == 0
+    item = await door.session()
+    refused = await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": title})
+    assert refused.problem(422, "invalid")["field"] == "title"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "field"),
+    [
+        ({"directory": "/home/user/none"}, "directory_missing", "directory"),
+        ({"directory": "/home/user/file"}, "not_a_directory", "directory"),
+        ({"directory": "/home/user/locked"}, "directory_unreadable", "directory"),
+        ({"directory": PLAIN, "isolationStrategy": "worktree"}, "not_a_repository", "isolationStrategy"),
+        ({"directory": PLAIN, "isolationStrategy": "clone"}, "not_a_repository", "isolationStrategy"),
+        ({"directory": PLAIN, "branch": "b"}, "invalid", "branch"),
+        ({"directory": PLAIN, "baseRef": "main"}, "invalid", "baseRef"),
+        ({"directory": PLAIN, "isolationStrategy": "copy"}, "invalid", "isolationStrategy"),
+        ({"directory": REPOSITORY, "isolationStrategy": "worktree", "branch": "-f"}, "branch_invalid", "branch"),
+        ({"directory": REPOSITORY, "isolationStrategy": "worktree", "branch": "a..b"}, "branch_invalid", "branch"),
+        ({"directory": REPOSITORY, "isolationStrategy": "worktree", "branch": "main"}, "branch_checked_out", "branch"),
+        ({"directory": REPOSITORY, "isolationStrategy": "clone", "baseRef": "none"}, "base_ref_unknown", "baseRef"),
+        ({"directory": "/home/user/empty", "isolationStrategy": "clone"}, "repository_empty", "directory"),
+        ({"directory": PLAIN, "initialPrompt": " "}, "prompt_empty", "text"),
+        ({"directory": ""}, "invalid", "directory"),
+        ({}, "invalid", "directory"),
+    ],
+)
+async def test_what_create_refuses_has_changed_nothing(
+    machine: Machine, door: Door, fields: dict[str, Any], code: str, field: str
+) -> None:
+    machine.files.files.add("/home/user/file")
+    machine.files.directories.add("/home/user/locked")
+    machine.files.unreadable.add("/home/user/locked")
+    machine.files.add_repository("/home/user/empty").branches.clear()
+    machine.files.repositories["/home/user/empty"].names.clear()
+    problem = (await door.knock("POST", "/api/sessions", fields)).problem(422, code)
+    assert problem.get("field") == field
+    assert door.tree.log.head() == 0
+    assert machine.world.living() == ()
+
+
+async def test_a_session_is_found_by_either_id(door: Door) -> None:
+    item = await door.session()
+    for any_id in (item["id"], item["opencodeId"]):
+        for path in ("", "/queue", "/messages"):
+            assert (await door.knock("GET", f"/api/sessions/{any_id}{path}")).status == 200
+
+
+async def test_a_session_as_it_was(door: Door) -> None:
+    item = await door.session(title="Before")
+    before = door.tree.log.head()
+    await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "After"})
+    path = f"/api/sessions/{item['id']}"
+    assert (await door.knock("GET", path)).json["title"] == "After"
+    assert (await door.knock("GET", f"{path}?at={before}")).json["title"] == "Before"
+    (await door.knock("GET", f"{path}?at=0")).problem(404, "session_not_found")
+    assert (await door.knock("GET", f"{path}?at=-1")).problem(422, "invalid")["field"] == "at"
+
+
+async def test_lists_have_pages_filters_and_a_total(door: Door) -> None:
+    made = [await door.session(title=f"Session {n}", tags=["even"] if n % 2 == 0 else []) for n in range(5)]
+    newest_first = [item["id"] for item in reversed(made)]
+
+    async def ids(query: str) -> tuple[list[str], str]:
+        answer = await door.knock("GET", f"/api/sessions{query}")
+        return [item["id"] for item in answer.json], answer.headers["x-total-count"]
+
+    assert await ids("") == (newest_first, "5")
+    assert await ids("?limit=2&offset=1") == (newest_first[1:3], "5")
+    assert await ids("?offset=9") == ([], "5")
+    assert await ids("?search=SESSION%203") == ([made[3]["id"]], "1")
+    assert await ids("?tag=even") == ([made[n]["id"] for n in (4, 2, 0)], "3")
+    assert await ids(f"?workspace={made[0]['workspaceId']}") == (newest_first, "5")
+    assert await ids("?status=active,waiting_input") == ([], "0")
+    assert await ids("?status=idle,active") == (newest_first, "5")
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=201", "limit"),
+        ("limit=many", "limit"),
+        ("limit=", "limit"),
+        ("offset=-1", "offset"),
+        ("status=busy", "status"),
+        ("status=unborn", "status"),
+        ("status=", "status"),
+        ("statuses=idle", "statuses"),
+        ("limit=1&limit=2", "limit"),
+    ],
+)
+async def test_a_wrong_filter_is_no_filter(door: Door, query: str, field: str) -> None:
+    assert (await door.knock("GET", f"/api/sessions?{query}")).problem(422, "invalid")["field"] == field
+
+
+async def test_describe(door: Door) -> None:
+    item = await door.session(tags=["old"])
+    path = f"/api/sessions/{item['id']}"
+    answer = await door.knock("PATCH", path, {"title": "New", "tags": ["a", "b"]})
+    assert (answer.status, answer.json["title"], answer.json["tags"]) == (200, "New", ["a", "b"])
+    assert (await door.knock("PATCH", path, {})).json["title"] == "New"
+    refused = await door.knock("PATCH", path, {"tags": ["x"] * 51})
+    assert refused.problem(422, "invalid")["field"] == "tags"
+    assert (await door.knock("GET", path)).json["tags"] == ["a", "b"]
+
+
+async def test_prompt_runs_a_turn_whose_messages_can_be_read(door: Door) -> None:
+    item = await door.session()
+    answer = await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "Hello there"})
+    assert (answer.status, answer.body) == (204, b"")
+    assert int(answer.headers["fleet-position"]) > 0
+    done = await door.settled(item["id"])
+    assert (done["status"], done["outcome"], done["turns"]) == ("idle", "finished", 1)
+    read = (await door.knock("GET", f"/api/sessions/{item['id']}/messages")).json
+    assert [message["info"]["role"] for message in read["messages"]] == ["user", "assistant"]
+    assert "Hello there" in read["messages"][0]["parts"][0]["text"]
+    assert read["pagination"] == {"before": None, "after": None, "total": 2}
+
+
+async def test_messages_have_pages(door: Door) -> None:
+    item = await door.session()
+    for text in ("one", "two", "three"):
+        await door.prompt(item["id"], text)
+    path = f"/api/sessions/{item['id']}/messages"
+    all_ids = [message["info"]["id"] for message in (await door.knock("GET", path)).json["messages"]]
+    assert len(all_ids) == 6
+    newest = (await door.knock("GET", f"{path}?limit=2")).json
+    assert [message["info"]["id"] for message in newest["messages"]] == all_ids[4:]
+    older = (await door.knock("GET", f"{path}?limit=2&before={newest['pagination']['before']}")).json
+    assert [message["info"]["id"] for message in older["messages"]] == all_ids[2:4]
+    after = (await door.knock("GET", f"{path}?after={all_ids[0]}")).json
+    assert [message["info"]["id"] for message in after["messages"]] == all_ids[1:]
+    for query, field in (("before=msg_none", "before"), ("after=x", "after"), ("before=a&after=b", "before")):
+        assert (await door.knock("GET", f"{path}?{query}")).problem(422, "invalid")["field"] == field
+
+
+async def test_the_queue_shows_what_waits_and_lets_it_be_withdrawn(door: Door) -> None:
+    item = await door.session(initialPrompt="hang")
+    path = f"/api/sessions/{item['id']}"
+    for text in ("second", "third"):
+        assert (await door.knock("POST", f"{path}/prompt", {"text": text})).status == 204
+    queue = await door.knock("GET", f"{path}/queue")
+    assert [prompt["text"] for prompt in queue.json] == ["second", "third"]
+    assert queue.headers["x-total-count"] == "2"
+    assert (await door.knock("DELETE", f"{path}/queue/{queue.json[0]['id']}")).status == 204
+    (await door.knock("DELETE", f"{path}/queue/{queue.json[0]['id']}")).problem(404, "prompt_not_found")
+    assert [prompt["text"] for prompt in (await door.knock("GET", f"{path}/queue")).json] == ["third"]
+
+
+async def test_abort_ends_the_turn_and_leaves_the_session_idle(door: Door) -> None:
+    item = await door.session(initialPrompt="hang")
+    path = f"/api/sessions/{item['id']}"
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    answer = await door.knock("POST", f"{path}/abort")
+    assert (answer.status, answer.json["outcome"]) == (200, "aborted")
+    assert (answer.json["session"]["status"], answer.json["session"]["outcome"]) == ("idle", "aborted")
+    assert (await door.knock("POST", f"{path}/abort")).json["outcome"] == "nothing_to_abort"
+    assert (await door.prompt(item["id"], "again"))["outcome"] == "finished"
+
+
+@pytest.mark.parametrize("end", ["stopped", "disconnected", "completed"])
+async def test_a_session_that_ended_takes_no_prompt_and_says_resume(machine: Machine, end: str) -> None:
+    async with machine.fleet() as door:
+        item = await door.session()
+        path = f"/api/sessions/{item['id']}"
+        if end == "stopped":
+            ended = await door.knock("DELETE", path)
+            assert (ended.status, ended.json["session"]["status"]) == (200, "stopped")
+        elif end == "disconnected":
+            machine.world.kill(item["instanceId"])
+            await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
+    async with machine.fleet() as door:
+        assert (await door.knock("GET", path)).json["status"] == end
+        refused = (await door.knock("POST", f"{path}/prompt", {"text": "Go on"})).problem(409, f"session_{end}")
+        assert f"/api/sessions/{item['id']}/resume" in refused["hint"]
+        (await door.knock("POST", f"{path}/prompt", {"text": " "})).problem(422, "prompt_empty")
+        resumed = await door.knock("POST", f"{path}/resume")
+        assert resumed.status == 200, resumed
+        assert resumed.json["session"]["instanceId"] == resumed.json["instanceId"] != item["instanceId"]
+        assert (await door.prompt(item["id"], "Go on"))["outcome"] == "finished"
+
+
+async def test_a_prompt_can_ask_for_the_resume(door: Door) -> None:
+    item = await door.session()
+    path = f"/api/sessions/{item['id']}"
+    await door.knock("DELETE", path)
+    assert (await door.knock("POST", f"{path}/prompt", {"text": "Wake up", "resume": True})).status == 204
+    assert (await door.settled(item["id"]))["outcome"] == "finished"
+
+
+async def test_resume_of_an_active_session_is_refused(door: Door) -> None:
+    item = await door.session(initialPrompt="hang")
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "active")
+    (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).problem(409, "session_active")
+
+
+async def test_resume_says_what_is_gone_for_good(machine: Machine, door: Door) -> None:
+    item = await door.session()
+    path = f"/api/sessions/{item['id']}"
+    await door.knock("DELETE", path)
+    machine.files.directories.discard(PLAIN)
+    (await door.knock("POST", f"{path}/resume")).problem(410, "workspace_gone")
+    machine.files.directories.add(PLAIN)
+    machine.world.store.sessions.clear()
+    gone = (await door.knock("POST", f"{path}/resume")).problem(410, "session_gone")
+    assert gone["sessionId"] == item["id"]
+
+
+async def test_an_instance_of_any_time_is_fine_and_no_other(door: Door) -> None:
+    item = await door.session()
+    other = await door.session(REPOSITORY)
+    path, before = f"/api/sessions/{item['id']}", item["instanceId"]
+    await door.knock("DELETE", path)
+    await door.knock("POST", f"{path}/resume")
+    assert (await door.knock("POST", f"{path}/prompt", {"text": "Hi", "instanceId": before})).status == 204
+    await door.settled(item["id"])
+    for instance in (other["instanceId"], NOWHERE, "x"):
+        refused = await door.knock("POST", f"{path}/prompt", {"text": "Hi", "instanceId": instance})
+        refused.problem(404, "instance_not_found")
+        for method, action in (("POST", "/abort"), ("POST", "/resume"), ("DELETE", ""), ("GET", "/messages")):
+            refused = await door.knock(method, f"{path}{action}?instanceId={instance}")
+            refused.problem(404, "instance_not_found")
+    for method, action in (("POST", "/abort"), ("GET", "/messages"), ("DELETE", "")):
+        assert (await door.knock(method, f"{path}{action}?instanceId={before}")).status == 200
+
+
+@pytest.mark.parametrize("any_id", [NOWHERE, "ses_none", "%20", "..%2f..%2fetc", "x" * 2000])
+async def test_an_unknown_session_is_404_everywhere(door: Door, any_id: str) -> None:
+    path = f"/api/sessions/{any_id}"
+    for method, action, body in (
+        ("GET", "", None),
+        ("GET", "/messages", None),
+        ("GET", "/queue", None),
+        ("GET", "/events", None),
+        ("PATCH", "", {"title": "x"}),
+        ("POST", "/prompt", {"text": "x"}),
+        ("POST", "/abort", None),
+        ("POST", "/resume", None),
+        ("DELETE", "", None),
+        ("DELETE", "/queue/x", None),
+    ):
+        answer = await door.knock(method, path + action, body)
+        assert answer.problem(404, answer.json["code"])["code"] in ("session_not_found", "not_found")
+    assert door.tree.log.head() == 0
+
+
+async def test_attachments(door: Door) -> None:
+    item = await door.session()
+    path = f"/api/sessions/{item['id']}/prompt"
+    png = {"mime": "image/png", "filename": "a.png", "data": "aGVsbG8="}
+    assert (await door.knock("POST", path, {"attachments": [png]})).status == 204
+    assert (await door.settled(item["id"]))["outcome"] == "finished"
+    for wrong, field in (
+        ([{**png, "mime": "application/zip"}], "attachments"),
+        ([{**png, "data": "no base64!"}], "attachments[0].data"),
+        ([{**png, "size": 1}], "attachments[0].size"),
+        ([{"mime": "image/png", "filename": "a.png"}], "attachments[0].data"),
+        ([png] * 51, "attachments"),
+        ("a.png", "attachments"),
+    ):
+        refused = (await door.knock("POST", path, {"text": "x", "attachments": wrong})).problem(422, "invalid")
+        assert refused["field"] == field
+
+
+async def test_a_text_that_is_too_long_belongs_in_a_file(door: Door) -> None:
+    item = await door.session()
+    refused = await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "x" * (1024 * 1024 + 1)})
+    assert "1048576" in refused.problem(413, "too_large")["detail"]
+
+
+async def test_a_full_queue_says_when_to_come_again(door: Door) -> None:
+    item = await door.session(initialPrompt="hang")
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "active")
+    path = f"/api/sessions/{item['id']}/prompt"
+    for _ in range(100):
+        assert (await door.knock("POST", path, {"text": "x"})).status == 204
+    refused = await door.knock("POST", path, {"text": "x"})
+    refused.problem(429, "queue_full")
+    assert int(refused.headers["retry-after"]) > 0
