@@ -1,6 +1,6 @@
 """How fast is `ask`? Round trips through an actor against a bare trio memory channel pair and against pykka.
 
-Run: python -m bench.ask
+Run: python -m bench ask
 """
 
 import time
@@ -9,14 +9,13 @@ from collections.abc import Awaitable, Callable
 import pykka
 import trio
 
+from bench.figures import Figure, best, show
 from fleet.actors.actor import Actor, Inbox
 from fleet.actors.mailbox import Mailbox
 from fleet.actors.ref import Message
 
 TRIPS = 30_000
 PYKKA_TRIPS = 10_000
-ROUNDS = 3
-"""The sides take turns, and the best round counts: the machine is shared."""
 
 
 class _Echo(pykka.ThreadingActor):
@@ -74,13 +73,16 @@ def _pykka() -> float:
         ref.stop()
 
 
-def main() -> None:
-    """Print round trips per second, best of `ROUNDS`."""
-    rates = [(trio.run(_fleet_actor), trio.run(_channels), _pykka()) for _ in range(ROUNDS)]
-    actor, channels, threads = (max(column) for column in zip(*rates, strict=True))
-    print("ask round trips        per second   microseconds")
-    for name, rate in (("fleet (with deadline)", actor), ("trio channel pair", channels), ("pykka (threads)", threads)):
-        print(f"{name:<22} {rate:>10,.0f}   {1e6 / rate:>12.1f}")
+def main() -> list[Figure]:
+    """Measure, print and return round trips per second."""
+    actor, channels, threads = best(max, lambda: trio.run(_fleet_actor), lambda: trio.run(_channels), _pykka)
+    return show(
+        "ask: round trips through an actor, one asker",
+        [
+            Figure("against a trio memory channel pair (no deadline)", actor, "/s", channels),
+            Figure("against pykka (threads)", actor, "/s", threads),
+        ],
+    )
 
 
 if __name__ == "__main__":

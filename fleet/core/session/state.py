@@ -276,8 +276,13 @@ def _message_recorded(state: State, event: m.MessageRecorded) -> Changes:
 
 
 def _added(total: Tokens, new: Tokens, old: Tokens) -> Tokens:
-    fields = Tokens.__struct_fields__
-    return Tokens(*(getattr(total, f) + getattr(new, f) - getattr(old, f) for f in fields))
+    return Tokens(
+        total.input + new.input - old.input,
+        total.output + new.output - old.output,
+        total.reasoning + new.reasoning - old.reasoning,
+        total.cache_read + new.cache_read - old.cache_read,
+        total.cache_write + new.cache_write - old.cache_write,
+    )
 
 
 def _part_recorded(state: State, event: m.PartRecorded) -> Changes:
