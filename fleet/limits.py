@@ -8,6 +8,7 @@ MIB: Final = 1024 * KIB
 # HTTP door
 BODY_BYTES_MAX: Final = 20 * MIB  # attachments included
 HEADER_BYTES_MAX: Final = 32 * KIB
+HEADER_BYTES_READ_MAX: Final = 128 * KIB  # the server gives up beyond, with a bare 431; up to here we say why
 PROMPT_TEXT_BYTES_MAX: Final = MIB  # longer texts belong in a file
 TITLE_CHARS_MAX: Final = 200
 IDEMPOTENCY_KEY_CHARS_MAX: Final = 200
@@ -25,6 +26,10 @@ BATCH_BYTES_MAX: Final = 64 * MIB  # of payloads in one commit: bounds its memor
 APPEND_QUEUE_BYTES_MAX: Final = 256 * MIB  # of payloads that wait for the writer, then `overloaded`
 STREAM_NAME_BYTES_MAX: Final = 256  # an LMDB key of 511 bytes holds name and position
 STREAM_HEADS_MAX: Final = 65_536  # versions of streams kept in memory, about 10 MiB; others are looked up
+ERASE_PAGE_EVENTS: Final = 256  # erased in one commit, about 2 ms; longer streams take several, others in between
+BLOB_BYTES_MAX: Final = 32 * MIB  # one content; what is larger is cut by who puts it
+BLOB_PUT_BYTES_MAX: Final = 512 * MIB  # of contents in one put: it is held in memory, and LMDB's transaction with it
+BLOB_MAP_BYTES: Final = 256 * 1024 * MIB  # address space of the blob store, not disk
 REPLAY_PAGE_EVENTS: Final = 1024  # read in one go while replaying, about 3 ms
 SNAPSHOTS_WAITING_MAX: Final = 256  # for the next commit; the oldest beyond are dropped, a snapshot is disposable
 SNAPSHOT_EVERY_EVENTS: Final = 256  # bounds the fold of one activation to about a millisecond
@@ -109,6 +114,16 @@ BRANCH_BYTES_MAX: Final = 240  # a file name holds 255, and git appends `.lock`
 SLUG_CHARS_MAX: Final = 40
 DIRECTORY_NAME_CHARS_MAX: Final = 100
 DIRTY_PATHS_SHOWN_MAX: Final = 5  # in the error that refuses to remove somebody's work
+TREE_FILE_BYTES_MAX: Final = 100 * MIB  # a larger file is left out of a snapshot: nobody reads its diff
+TREE_NEW_FILES_MAX: Final = 200_000  # one snapshot reads so many files at most, in about 10 s
+TREE_NEW_BYTES_MAX: Final = 4 * 1024 * MIB  # likewise
+TREE_ATTEMPTS_MAX: Final = 3  # files may change while they are read; the last attempt begins from an empty index
+DIFF_FILE_BYTES_MAX: Final = MIB  # of a file on each side; what is cut off is still counted
+DIFF_BYTES_MAX: Final = 32 * MIB  # of one diff's contents together; has to fit in GIT_OUTPUT_BYTES_MAX
+DIFF_FILES_MAX: Final = 5_000  # files of one diff; more are counted in the log of the server only
+DIFF_RENAMES_MAX: Final = 400  # added or deleted files between which renames are looked for: the work is its square
+IGNORED_NAMED_MAX: Final = 100  # ignored files that a removal names; a directory of them counts as one
+KEPT_TIPS_MAX: Final = 2_000  # commits that a kept commit names as parents; git takes no argument list without end
 
 # Rehearsal model
 REHEARSAL_SCRIPT_STEPS_MAX: Final = 1000
@@ -125,6 +140,16 @@ REHEARSAL_COUNTED_CALLS_MAX: Final = (
 VIEW_MAP_BYTES: Final = 64 * 1024 * MIB  # address space of the disposable views, not disk
 VIEW_SAVE_INTERVAL_S: Final = 2.0  # rows are written behind; what a crash leaves out is replayed at the next start
 TRANSCRIPT_TAIL_MESSAGES: Final = 50  # read first when a turn ends; four times as many while the prompt is not in it
+HISTORY_TEXT_BYTES_MAX: Final = 32 * KIB  # of one prompt, answer or tool's output that are searched; the rest is not
+HISTORY_INPUT_BYTES_MAX: Final = 4 * KIB  # of a tool's input: what was asked for stands at its beginning
+HISTORY_SEARCH_CHARS_MAX: Final = 200
+HISTORY_PREFIX_CHARS_MIN: Final = 2  # a last word of one letter is a whole word: as a beginning it would hit everything
+HISTORY_SNIPPET_WORDS: Final = 16
+HISTORY_PAGE_DEFAULT: Final = 20  # the product page's
+HISTORY_PAGE_MAX: Final = 100
+HISTORY_COUNT_MAX: Final = 1000  # sessions counted for a total; "1000" then means that many or more
+HISTORY_CATCH_UP_S: Final = 2.0  # a search waits so long for the log's last events, then answers with what it has
+HISTORY_TEXTS_MAX: Final = 1 << 20  # searched texts per session; a row's number has so much room
 TRANSCRIPTS_CACHED: Final = 64  # sessions whose folded transcript stays in memory
 
 # The process

@@ -6,7 +6,7 @@ Rules kept here alone:
   changed; anything else that it raises (`VersionConflict`, `OutcomeUnknown`) crashes the actor, which starts again from
   the log;
 - activation is a snapshot, if there is one of this state's shape, and a fold of the later events; then the effects that
-  `pending` finds run again (law 4);
+  `pending` finds run again (law 4). A stream that was erased folds to the state before any event;
 - effects run beside the loop, as tasks of this actor, one at a time per key. They report back through `report`, which
   returns when their command has been decided and is durable. One that is not pending any more is called off; one that
   raises crashes the actor, and `pending` finds it.
@@ -220,9 +220,10 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         """Fold the state from the log, letting others run after each page of events."""
         self._begin()
         self._load_snapshot()
-        evolve = self._evolve
+        evolve, erased = self._evolve, self._log.is_erased(self.stream)
         for folded, (version, position, event) in enumerate(self._log.replay(self.stream, self._position), start=1):
-            self._state = evolve(self._state, event)
+            if not erased:
+                self._state = evolve(self._state, event)
             self._version, self._position = version, position
             if folded % REPLAY_PAGE_EVENTS == 0:
                 await trio.lowlevel.checkpoint()
@@ -295,7 +296,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         record = None if deliver.command_id is None else self._log.find_command(deliver.command_id)
         if record is None:
             return None
-        if record.stream != self.stream or record.digest != deliver.command_digest:
+        if record.stream != self.stream or not record.matches(deliver.command_digest):
             raise Rejected(
                 "idempotency_conflict",
                 f"The idempotency key {deliver.command_id} was used with another request",

@@ -102,7 +102,7 @@ class Orders:
         record = self._context.log.find_command(caller.idempotency_key)
         if record is None:
             return None
-        if record.digest != caller.digest:
+        if not record.matches(caller.digest):
             raise Rejected("idempotency_conflict", "the idempotency key was used with another request")
         return record.stream.partition("-")[2]
 

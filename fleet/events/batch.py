@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from fleet.errors import Problem, Rejected
-from fleet.events.codec import SALT_BYTES, Header, digest_payload, encode, recorded
+from fleet.events.codec import SALT_BYTES, Header, digest_command, digest_payload, encode, recorded
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded
 from fleet.events.log import VersionConflict
 from fleet.events.registry import Encoded, EventRegistry
@@ -39,6 +39,22 @@ class Order(NamedTuple):
     size_bytes: int
 
 
+class Erasure(NamedTuple):
+    """The next page of a stream to be erased: its events beyond `after`, up to `through`, which is durable."""
+
+    stream: str
+    after: int
+    through: int
+    events: Sequence[Any] = ()
+    size_bytes: int = 0
+
+
+class ErasedUpTo(NamedTuple):
+    """What an erasure reached: `through` when there is no more to be erased."""
+
+    position: int
+
+
 class Durable(Protocol):
     """What a batch asks of the log that it is for; answers are about what is durable."""
 
@@ -53,6 +69,9 @@ class Durable(Protocol):
 
 Outcome = Appended | VersionConflict | Problem
 """What an append comes to: a value, or the exception to raise."""
+
+Written = Outcome | ErasedUpTo
+"""What an append or an erasure comes to."""
 
 
 def make_order(
@@ -134,7 +153,7 @@ class Batch:
                 cause.causation_id,
                 cause.correlation_id,
                 command_id,
-                command_digest,
+                digest_command(salt, command_digest),
                 digest_payload(salt, payload),
                 digest,
             )
@@ -149,7 +168,7 @@ class Batch:
 
 
 def _repeat(first: CommandRecord, order: Order) -> Outcome:
-    if first.digest != order.command_digest:
+    if not first.matches(order.command_digest):
         return Rejected(
             "idempotency_conflict",
             f"The command id {order.command_id!r} was used before, for something else.",

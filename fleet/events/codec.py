@@ -1,12 +1,13 @@
 """How a record looks on disk, and its digests.
 
     record  = header length (4 bytes, big-endian) | header (MessagePack array) | salt (16 bytes) | payload (JSON)
+    erased  = header length                       | header                     | the mark `erased`
     payload_digest = SHA-256(salt | payload)      in the header
     record digest  = SHA-256(header)              in the header of the next record, as previous_digest
 
-The chain covers headers alone, and a header holds no more of its payload than a salted digest. So salt and payload of
-a record can be erased one day, and the chain remains provable while nothing can be guessed from it. The header is an
-array whose fields keep their places: new ones go to the end.
+The chain covers headers alone, and a header holds no more of its payload, or of the request that led to it, than a
+salted digest. So salt and payload of a record can be erased, and the chain remains provable while nothing can be
+guessed from it. The header is an array whose fields keep their places: new ones go to the end.
 """
 
 import hashlib
@@ -14,12 +15,16 @@ from typing import Any, Final
 
 import msgspec
 
-from fleet.events.envelope import Cause, Recorded
+from fleet.events.envelope import Cause, Erased, Recorded
 from fleet.events.registry import EventRegistry
 
 SALT_BYTES: Final = 16
 GENESIS_DIGEST: Final = bytes(32)
 """What stands for the record before the first."""
+
+_MARK: Final = b"erased"  # shorter than a salt, so no other record is as short
+_ERASED: Final = Erased()
+_NO_PAYLOAD: Final = b"{}"
 
 
 class Header(msgspec.Struct, frozen=True, array_like=True):
@@ -52,6 +57,7 @@ class Record(msgspec.Struct, frozen=True):
     salt: bytes
     payload: bytes
     digest: bytes
+    erased: bool = False
 
 
 class CorruptRecord(Exception):  # noqa: N818 - it says what the record is
@@ -68,6 +74,11 @@ def digest_payload(salt: bytes, payload: bytes) -> bytes:
     return hashlib.sha256(salt + payload).digest()
 
 
+def digest_command(salt: bytes, digest: bytes) -> bytes:
+    """Return what a header holds of its command's digest: salted too, so that no request can be guessed from it."""
+    return hashlib.sha256(salt + digest).digest() if digest else b""
+
+
 def encode(header: Header, salt: bytes, payload: bytes) -> tuple[bytes, bytes]:
     """Return the record's bytes and its digest."""
     head = _encode_header(header)
@@ -82,8 +93,16 @@ def decode(record: bytes) -> Record:
         header = _decode_header(head)
     except msgspec.MsgspecError as error:
         raise CorruptRecord(f"a record's header cannot be read: {error}") from error
+    digest = hashlib.sha256(head).digest()
+    if _is_erased(record, end):
+        return Record(header, b"", b"", digest, erased=True)
     payload_at = end + SALT_BYTES
-    return Record(header, record[end:payload_at], record[payload_at:], hashlib.sha256(head).digest())
+    return Record(header, record[end:payload_at], record[payload_at:], digest)
+
+
+def erase(record: bytes) -> bytes:
+    """Return the record without salt and payload, marked as erased. Raises `CorruptRecord`."""
+    return record[: _header_end(record)] + _MARK
 
 
 def decode_recorded(record: bytes, registry: EventRegistry) -> Recorded:
@@ -93,14 +112,18 @@ def decode_recorded(record: bytes, registry: EventRegistry) -> Recorded:
         header = _decode_header(record[4:end])
     except msgspec.MsgspecError as error:
         raise CorruptRecord(f"a record's header cannot be read: {error}") from error
-    payload = record[end + SALT_BYTES :]
     cause = Cause(header.actor, header.causation_id, header.correlation_id)
+    if _is_erased(record, end):
+        return recorded(header, cause, _NO_PAYLOAD, _ERASED)
+    payload = record[end + SALT_BYTES :]
     return recorded(header, cause, payload, registry.decode(header.type, header.schema, payload))
 
 
 def decode_event(record: bytes, registry: EventRegistry) -> Any:
     """Return the event alone: for folding, where the envelope would cost as much as the event."""
     end = _header_end(record)
+    if _is_erased(record, end):
+        return _ERASED
     try:
         kind = _decode_kind(record[4:end])
     except msgspec.MsgspecError as error:
@@ -126,6 +149,10 @@ def recorded(header: Header, cause: Cause, payload: bytes, event: Any) -> Record
 
 def _header_end(record: bytes) -> int:
     end = 4 + int.from_bytes(record[:4], "big")
-    if len(record) < end + SALT_BYTES:
+    if len(record) < end + SALT_BYTES and not _is_erased(record, end):
         raise CorruptRecord(f"a record of {len(record)} bytes is shorter than its header says")
     return end
+
+
+def _is_erased(record: bytes, end: int) -> bool:
+    return len(record) == end + len(_MARK) and record.endswith(_MARK)

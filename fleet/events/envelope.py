@@ -1,8 +1,18 @@
 """What stands in the log around an event: who, when, where, and the chain of digests."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+ERASED_DIGEST: Final = b"erased"
+"""Stands in a `CommandRecord` for the digest of a command whose stream was erased."""
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """Stands for an event whose payload was erased for good: that it was there, when and of which type is all we know.
+
+    No event class of its own: it is never appended. Who folds a stream that begins with it folds nothing.
+    """
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -23,6 +33,7 @@ class Recorded(msgspec.Struct, frozen=True):
 
     `position` is global and gapless, from 1; `version` counts within the stream, from 1. `payload` is the event as JSON
     in UTF-8; `event` is the same, decoded and upcast. `recorded_at_ms` is Unix time.
+    An erased one is `Erased`, its payload `{}`; its `type` says what it was.
     """
 
     position: int
@@ -55,6 +66,10 @@ class CommandRecord(msgspec.Struct, frozen=True):
     position: int
     version: int
     digest: bytes
+
+    def matches(self, digest: bytes) -> bool:
+        """Return whether a command of this content is the same again, as far as can be told after an erasure."""
+        return self.digest in (digest, ERASED_DIGEST)
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -5,33 +5,30 @@ on.
 lmdb_store.py has the tables, batch.py the rules of an append, writer.py the queue.
 """
 
-import errno
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 import lmdb
 import msgspec
 import trio
 
-from fleet.errors import StartupError, Unavailable
+from fleet.errors import StartupError
 from fleet.events import codec
-from fleet.events.batch import Batch, Order, Outcome, Salts, Tip, make_order
+from fleet.events.batch import Batch, ErasedUpTo, Erasure, Order, Salts, Tip, Written, make_order
 from fleet.events.data_lock import DataLock
+from fleet.events.disk import Disk
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, Snapshot
 from fleet.events.lmdb_store import LmdbStore
 from fleet.events.log import Listener
 from fleet.events.registry import EventRegistry
 from fleet.events.verify import verify
 from fleet.events.writer import Writer, WriterStatistics
-from fleet.limits import DISK_FREE_BYTES_MIN, REPLAY_PAGE_EVENTS, SNAPSHOTS_WAITING_MAX, STREAM_HEADS_MAX
+from fleet.limits import ERASE_PAGE_EVENTS, REPLAY_PAGE_EVENTS, SNAPSHOTS_WAITING_MAX, STREAM_HEADS_MAX
 from fleet.ports import Clock
-
-_FULL: Final = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-_IO_ERROR: Final = os.strerror(errno.EIO)
 
 
 class LmdbLog:
@@ -44,14 +41,14 @@ class LmdbLog:
         *,
         registry: EventRegistry,
         clock: Clock,
-        free_bytes: Callable[[], int],
+        disk: Disk,
         salts: Salts,
     ) -> None:
         self._store = store
         self._lock = lock
         self._registry = registry
         self._clock = clock
-        self._free_bytes = free_bytes
+        self._disk = disk
         self._salts = salts
         self._writer = Writer(self._commit)
         self._thread = trio.CapacityLimiter(1)
@@ -86,7 +83,7 @@ class LmdbLog:
                     lock,
                     registry=registry,
                     clock=clock,
-                    free_bytes=free_bytes or (lambda: _free_bytes(path)),
+                    disk=Disk(path, free_bytes),
                     salts=salts,
                 )
             except BaseException:
@@ -177,6 +174,11 @@ class LmdbLog:
         """See `Log`."""
         return self._snapshots.get(stream) or self._store.load_snapshot(stream)
 
+    def is_erased(self, stream: str) -> bool:
+        """See `Log`."""
+        record = next(self._store.records_at(self._store.stream_positions(stream, 0, 1)), None)
+        return record is not None and codec.decode(record).erased
+
     # ------------------------------------------------------------------------------------------------------- writing
 
     async def append(
@@ -201,52 +203,67 @@ class LmdbLog:
         )
         return await self._writer.append(order)
 
+    async def erase(self, stream: str) -> None:
+        """See `Log`. The pages of LMDB that held it are overwritten when they are used again: see ADR 0011."""
+        through, position = self.head(), 0
+        while position < through:
+            position = (await self._writer.erase(Erasure(stream, position, through))).position
+
     def listen(self, listener: Listener) -> None:
         """See `Log`."""
         self._listeners.append(listener)
 
     def save_snapshot(self, stream: str, snapshot: Snapshot) -> None:
         """See `Log`."""
+        if self.is_erased(stream):
+            return
         self._snapshots[stream] = snapshot
         self._snapshots.move_to_end(stream)
         if len(self._snapshots) > SNAPSHOTS_WAITING_MAX:
             self._snapshots.popitem(last=False)
 
-    async def _commit(self, orders: Sequence[Order]) -> Sequence[Outcome]:
+    async def _commit(self, orders: Sequence[Order | Erasure]) -> Sequence[Written]:
         salts = self._salts(codec.SALT_BYTES * sum(len(order.events) for order in orders))
         batch = Batch(self._tip, self, self._clock.now_ms(), salts)
-        outcomes = [batch.add(order) for order in orders]
+        erased: dict[str, list[bytes]] = {}
+        outcomes: list[Written] = [
+            batch.add(order) if isinstance(order, Order) else self._find_erased(order, erased) for order in orders
+        ]
         if batch.records:
-            self._check_space(sum(order.size_bytes for order in orders))
-            await self._make_durable(batch)
+            # To erase is allowed on a full disk: it takes little of the reserve, and gives space back.
+            self._disk.check(sum(order.size_bytes for order in orders))
+        if batch.records or erased:
+            await self._make_durable(batch, erased)
+        if batch.records:
             self._publish(batch)
         return outcomes
 
-    def _check_space(self, size_bytes: int) -> None:
-        free_bytes = self._free_bytes()
-        if free_bytes < DISK_FREE_BYTES_MIN + size_bytes:
-            raise _disk_full(f"{free_bytes} bytes are free, Fleet keeps {DISK_FREE_BYTES_MIN} in reserve")
+    def _find_erased(self, erasure: Erasure, erased: dict[str, list[bytes]]) -> ErasedUpTo:
+        """Add what the erasure is about to `erased`, by stream."""
+        found = self._store.stream_positions(erasure.stream, erasure.after, ERASE_PAGE_EVENTS)
+        keys = [key for key in found if int.from_bytes(key, "big") <= erasure.through]
+        if keys:
+            erased.setdefault(erasure.stream, []).extend(keys)
+            self._snapshots.pop(erasure.stream, None)
+        return ErasedUpTo(int.from_bytes(keys[-1], "big") if len(keys) == ERASE_PAGE_EVENTS else erasure.through)
 
-    def _is_full(self, error: lmdb.Error) -> bool:
-        # LMDB calls a write that went half-way an I/O error: the space left tells which it was.
-        text = str(error)
-        return text.endswith(_FULL) or (text.endswith(_IO_ERROR) and self._free_bytes() < DISK_FREE_BYTES_MIN)
-
-    async def _make_durable(self, batch: Batch) -> None:
+    async def _make_durable(self, batch: Batch, erased: Mapping[str, list[bytes]]) -> None:
         snapshots = dict(self._snapshots)
         while True:
             try:
-                commit = self._store.begin_commit(batch, snapshots)
+                commit = self._store.begin_commit(batch, snapshots, erased)
                 await trio.to_thread.run_sync(commit, limiter=self._thread)
             except lmdb.MapFullError:
                 self._store.grow()
             except lmdb.Error as error:
-                if not self._is_full(error):
+                if not self._disk.is_full(error):
                     raise
-                raise _disk_full(str(error)) from error
+                raise self._disk.full(str(error)) from error
             else:
                 break
         self._store.renew()
+        for stream in erased:
+            self._snapshots.pop(stream, None)
         for stream, snapshot in snapshots.items():
             if self._snapshots.get(stream) is snapshot:
                 del self._snapshots[stream]
@@ -284,17 +301,3 @@ class LmdbLog:
                 f"The event log is damaged at its end ({error}): restore the data directory from a backup."
             ) from error
         return Tip(record.header.position, record.digest)
-
-
-def _free_bytes(path: Path) -> int:
-    status = os.statvfs(path)
-    return status.f_bavail * status.f_frsize
-
-
-def _disk_full(why: str) -> Unavailable:
-    return Unavailable(
-        "disk_full",
-        f"The disk of the event log is full: {why}.",
-        hint="Free space on the disk of the data directory; nothing was lost, and Fleet goes on by itself.",
-        retry_after_s=10,
-    )

@@ -19,9 +19,10 @@ import lmdb
 import msgspec
 
 from fleet.errors import StartupError
+from fleet.events import codec
 from fleet.events.batch import Batch
 from fleet.events.codec import CorruptRecord
-from fleet.events.envelope import CommandRecord, Snapshot
+from fleet.events.envelope import ERASED_DIGEST, CommandRecord, Snapshot
 from fleet.limits import MAP_BYTES_INITIAL
 
 if TYPE_CHECKING:
@@ -189,10 +190,13 @@ class LmdbStore:
 
     # ------------------------------------------------------------------------------------------------------- writing
 
-    def begin_commit(self, batch: Batch, snapshots: Mapping[str, Snapshot]) -> Callable[[], None]:
+    def begin_commit(
+        self, batch: Batch, snapshots: Mapping[str, Snapshot], erased: Mapping[str, list[bytes]]
+    ) -> Callable[[], None]:
         """Put everything in its place and return what makes it durable: one fsync, to be called in a thread.
 
-        Both may raise `lmdb.MapFullError`, after which `grow` and another try are due. After the commit: `renew`.
+        `erased` holds keys in `records` of events to be erased, by stream. Both may raise `lmdb.MapFullError`, after
+        which `grow` and another try are due. After the commit: `renew`.
         """
         transaction = self._environment.begin(write=True)
         try:
@@ -210,10 +214,25 @@ class LmdbStore:
             for stream, snapshot in snapshots.items():
                 value = _encode((snapshot.version, snapshot.position, snapshot.schema, snapshot.state))
                 transaction.put(stream.encode(), value, db=self._snapshots)
+            for stream, erased_keys in erased.items():
+                transaction.delete(stream.encode(), db=self._snapshots)
+                for key in erased_keys:
+                    self._erase(transaction, key)
         except BaseException:
             transaction.abort()
             raise
         return transaction.commit
+
+    def _erase(self, transaction: "lmdb.Transaction[bytes]", key: bytes) -> None:
+        record = transaction.get(key, b"", db=self._records)
+        transaction.put(key, codec.erase(record), db=self._records)
+        command_id = codec.decode(record).header.command_id
+        if command_id is None:
+            return
+        command = transaction.get(_command_key(command_id), db=self._commands)
+        if command is not None:
+            value = _encode((*_decode_command(command)[:3], ERASED_DIGEST))
+            transaction.put(_command_key(command_id), value, db=self._commands)
 
     def renew(self) -> None:
         """Let reads see the last commit."""

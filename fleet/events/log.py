@@ -28,7 +28,7 @@ class OutcomeUnknown(Exception):  # noqa: N818 - that is the point of it
 
 
 class Log(Protocol):
-    """An append-only log of events in streams."""
+    """An append-only log of events in streams. Nothing in it changes, but that a stream may be erased."""
 
     async def append(
         self,
@@ -49,6 +49,20 @@ class Log(Protocol):
         `OutcomeUnknown`. A caller that is cancelled while it waits does not know the outcome either: the append goes
         through or not, as a whole.
         """
+        ...
+
+    async def erase(self, stream: str) -> None:
+        """Erase the stream for good, durably: every event that it has now becomes `Erased`.
+
+        Salts and payloads, snapshots and the digests of its commands go; headers, positions, versions and command ids
+        stay, and the chain remains provable. Works through long streams in pages, first event first: a crash leaves
+        the rest, and erasing again finishes it or does nothing. Raises `Unavailable` and `OutcomeUnknown` as `append`
+        does, and then a part may be erased. Whatever must be told of the erasure is to be appended before.
+        """
+        ...
+
+    def is_erased(self, stream: str) -> bool:
+        """Return whether the stream's erasure has begun: its first event is `Erased`, and whoever folds it stops."""
         ...
 
     def head(self) -> int:

@@ -9,22 +9,30 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import trio
+from msgspec.structs import replace
 
 from fleet.errors import Unavailable
 from fleet.events import codec
 from fleet.events.batch import Batch, Salts, Tip, make_order
-from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, Snapshot
+from fleet.events.envelope import ERASED_DIGEST, Appended, Cause, CommandRecord, Recorded, Snapshot
 from fleet.events.log import Listener
 from fleet.events.registry import EventRegistry
+from fleet.limits import ERASE_PAGE_EVENTS
 from fleet.ports import Clock
 
 
 class MemoryDisk:
-    """What is durable. Set `full` to have appends refused as on a full disk; `records` may be tampered with."""
+    """What is durable. Set `full` to have appends refused as on a full disk; `records` may be tampered with.
+
+    `blobs` and `owned` (the digests of each owner) are those of `MemoryBlobs`.
+    """
 
     def __init__(self) -> None:
         self.records: list[bytes] = []
+        self.commands: dict[str, CommandRecord] = {}
         self.snapshots: dict[str, Snapshot] = {}
+        self.blobs: dict[str, bytes] = {}
+        self.owned: dict[str, dict[str, None]] = {}
         self.full = False
 
 
@@ -42,7 +50,6 @@ class MemoryLog:
         self._salts = salts
         self._listeners: list[Listener] = []
         self._positions: dict[str, list[int]] = {}
-        self._commands: dict[str, CommandRecord] = {}
         self._snapshots: dict[str, Snapshot] = {}
         self._crashed = False
         self._tip = Tip(0, codec.GENESIS_DIGEST)
@@ -92,11 +99,16 @@ class MemoryLog:
 
     def find_command(self, command_id: str) -> CommandRecord | None:
         """See `Log`."""
-        return self._commands.get(command_id)
+        return self._disk.commands.get(command_id)
 
     def load_snapshot(self, stream: str) -> Snapshot | None:
         """See `Log`."""
         return self._snapshots.get(stream) or self._disk.snapshots.get(stream)
+
+    def is_erased(self, stream: str) -> bool:
+        """See `Log`."""
+        positions = self._positions.get(stream)
+        return positions is not None and codec.decode(self._disk.records[positions[0] - 1]).erased
 
     # ------------------------------------------------------------------------------------------------------- writing
 
@@ -132,18 +144,40 @@ class MemoryLog:
             raise outcome
         return outcome
 
+    async def erase(self, stream: str) -> None:
+        """See `Log`. Works on a full disk."""
+        positions = self._positions.get(stream, [])
+        for start in range(0, len(positions), ERASE_PAGE_EVENTS):
+            await trio.lowlevel.checkpoint()
+            if self._crashed:
+                raise Unavailable("log_unavailable", "The process of this log was killed.")
+            self._erase_page(stream, positions[start : start + ERASE_PAGE_EVENTS])
+        await trio.lowlevel.checkpoint()
+
+    def _erase_page(self, stream: str, positions: Sequence[int]) -> None:
+        disk = self._disk
+        self._snapshots.pop(stream, None)
+        disk.snapshots.pop(stream, None)
+        for position in positions:
+            command_id = codec.decode(disk.records[position - 1]).header.command_id
+            if command_id is not None:
+                disk.commands[command_id] = replace(disk.commands[command_id], digest=ERASED_DIGEST)
+            disk.records[position - 1] = codec.erase(disk.records[position - 1])
+
     def listen(self, listener: Listener) -> None:
         """See `Log`."""
         self._listeners.append(listener)
 
     def save_snapshot(self, stream: str, snapshot: Snapshot) -> None:
         """See `Log`."""
-        self._snapshots[stream] = snapshot
+        if not self.is_erased(stream):
+            self._snapshots[stream] = snapshot
 
     def _make_durable(self, batch: Batch) -> None:
         if self._disk.full:
             raise Unavailable("disk_full", "The disk of the event log is full.", retry_after_s=10)
         self._disk.records += batch.records
+        self._disk.commands |= batch.commands
         self._disk.snapshots |= self._snapshots
         self._snapshots.clear()
         for record in batch.records:
@@ -155,6 +189,3 @@ class MemoryLog:
         header = record.header
         self._tip = Tip(header.position, record.digest)
         self._positions.setdefault(header.stream, []).append(header.position)
-        if header.command_id is not None:
-            found = CommandRecord(header.stream, header.position, header.version, header.command_digest)
-            self._commands[header.command_id] = found

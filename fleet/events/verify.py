@@ -1,7 +1,8 @@
 """Walks the log and proves it: positions, chain of digests, payloads, stream versions, index, commands, snapshots.
 
 Reads everything, one record at a time by its key, which is safe on damaged pages; a log of a million events takes some
-seconds. It looks up to the head of the moment at which it is called.
+seconds. It looks up to the head of the moment at which it is called. An erased record is proven by its header alone:
+its payload is gone, that and when it was there is not.
 """
 
 from typing import Protocol
@@ -44,27 +45,33 @@ class Break(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What verification found: how many events were proven, the digest of the last of them, the first break."""
+    """What verification found: how many events were proven, the digest of the last of them, the first break.
+
+    `erased` of the events are known by their headers alone.
+    """
 
     events: int
     streams: int
     digest: bytes
     first_break: Break | None = None
+    erased: int = 0
 
 
 def verify(log: Verifiable) -> Report:
     """Walk the log from its beginning to its head, or to the first break."""
     digest = codec.GENESIS_DIGEST
     versions: dict[str, int] = {}
+    erased = 0
     head = log.head()
     for position in range(1, head + 1):
         try:
             record = _prove(log, position, digest, versions)
         except codec.CorruptRecord as error:
-            return Report(position - 1, len(versions), digest, Break(position, str(error)))
+            return Report(position - 1, len(versions), digest, Break(position, str(error)), erased)
         digest = record.digest
+        erased += record.erased
         versions[record.header.stream] = record.header.version
-    return Report(head, len(versions), digest)
+    return Report(head, len(versions), digest, erased=erased)
 
 
 def _prove(log: Verifiable, position: int, previous: bytes, versions: dict[str, int]) -> codec.Record:
@@ -79,7 +86,7 @@ def _prove(log: Verifiable, position: int, previous: bytes, versions: dict[str, 
         raise codec.CorruptRecord(f"the record holds position {header.position}")
     if header.previous_digest != previous:
         raise codec.CorruptRecord("the digest of the record before does not match: one of the two was changed")
-    if codec.digest_payload(record.salt, record.payload) != header.payload_digest:
+    if not record.erased and codec.digest_payload(record.salt, record.payload) != header.payload_digest:
         raise codec.CorruptRecord("the payload does not match its digest: it was changed")
     if header.version != version:
         raise codec.CorruptRecord(f"{header.stream} should be at version {version}, the record holds {header.version}")
@@ -87,7 +94,7 @@ def _prove(log: Verifiable, position: int, previous: bytes, versions: dict[str, 
         raise codec.CorruptRecord(f"the index does not lead from {header.stream} to this event")
     _prove_command(log, header)
     if version == 1:
-        _prove_snapshot(log, header.stream)
+        _prove_snapshot(log, header.stream, erased=record.erased)
     return record
 
 
@@ -99,7 +106,9 @@ def _prove_command(log: Verifiable, header: codec.Header) -> None:
         raise codec.CorruptRecord(f"the command {header.command_id!r} is not on record: it could be repeated")
 
 
-def _prove_snapshot(log: Verifiable, stream: str) -> None:
+def _prove_snapshot(log: Verifiable, stream: str, *, erased: bool) -> None:
     snapshot = log.load_snapshot(stream)
     if snapshot is not None and snapshot.position > log.head():
         raise codec.CorruptRecord(f"the snapshot of {stream} is ahead of the log")
+    if snapshot is not None and erased:
+        raise codec.CorruptRecord(f"{stream} was erased, but its snapshot is still there")

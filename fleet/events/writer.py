@@ -1,4 +1,4 @@
-"""The one writer: appends wait in a queue, and everything that waits goes into one commit.
+"""The one writer: appends and erasures wait in a queue, and everything that waits goes into one commit.
 
 Keeps: the queue is bounded, nobody waits for ever, what was accepted is written before an ordered stop ends. What a
 commit is, lmdb_log.py says.
@@ -6,20 +6,20 @@ commit is, lmdb_log.py says.
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import outcome
 import trio
 
 from fleet.errors import Problem, Unavailable
-from fleet.events.batch import Order, Outcome
+from fleet.events.batch import ErasedUpTo, Erasure, Order, Written
 from fleet.events.envelope import Appended
 from fleet.events.log import OutcomeUnknown
 from fleet.limits import APPEND_QUEUE_BYTES_MAX, APPEND_QUEUE_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 
-Commit = Callable[[Sequence[Order]], Awaitable[Sequence[Outcome]]]
-"""Makes appends durable, all in one; returns the outcome of each. Raises `Problem` when nothing was written."""
+Commit = Callable[[Sequence[Order | Erasure]], Awaitable[Sequence[Written]]]
+"""Makes appends and erasures durable, all in one; returns the outcome of each. Raises `Problem` when nothing was."""
 
 _NOT_RUNNING: Final = "The event log's writer is not running."
 _STOPPING: Final = "Fleet is shutting down: the event log takes no more events."
@@ -39,7 +39,7 @@ class _Waiting:
 
     __slots__ = ("order", "task")
 
-    def __init__(self, order: Order, task: trio.lowlevel.Task) -> None:
+    def __init__(self, order: Order | Erasure, task: trio.lowlevel.Task) -> None:
         self.order = order
         self.task: trio.lowlevel.Task | None = task
 
@@ -47,7 +47,7 @@ class _Waiting:
         self.task = None
         return trio.lowlevel.Abort.SUCCEEDED
 
-    def resume(self, result: outcome.Outcome[Appended]) -> None:
+    def resume(self, result: outcome.Outcome[Appended | ErasedUpTo]) -> None:
         if self.task is not None:
             trio.lowlevel.reschedule(self.task, result)
             self.task = None
@@ -68,6 +68,15 @@ class Writer:
 
     async def append(self, order: Order) -> Appended:
         """Wait until the append is durable. Raises as `Log.append` does."""
+        appended: Appended = await self._submit(order)
+        return appended
+
+    async def erase(self, erasure: Erasure) -> ErasedUpTo:
+        """Wait until a page of a stream is erased for good. Raises as `Log.erase` does."""
+        erased: ErasedUpTo = await self._submit(erasure)
+        return erased
+
+    async def _submit(self, order: Order | Erasure) -> Any:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._refusal is not None:
             raise Unavailable(*self._refusal, retry_after_s=1)
@@ -79,8 +88,7 @@ class Writer:
         self._queue.append(waiting)
         self._waiting_bytes += order.size_bytes
         self._wake.set()
-        appended: Appended = await trio.lowlevel.wait_task_rescheduled(waiting.abandon)
-        return appended
+        return await trio.lowlevel.wait_task_rescheduled(waiting.abandon)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write until `stop` or cancelled; both write first what was accepted. Raises what a commit broke on."""
@@ -140,7 +148,7 @@ class Writer:
             self._commits += 1
             self._appends += len(batch)
             for waiting, result in zip(batch, outcomes, strict=True):
-                waiting.resume(outcome.Value(result) if isinstance(result, Appended) else outcome.Error(result))
+                waiting.resume(outcome.Error(result) if isinstance(result, Exception) else outcome.Value(result))
 
     def _break(self, batch: list[_Waiting], error: BaseException) -> None:
         """Let nobody wait for a writer that is gone: the batch may or may not be on disk, the rest is not."""

@@ -76,9 +76,27 @@ async def test_a_snapshot_that_is_ahead_of_the_log_is_found() -> None:
 async def test_a_payload_that_is_erased_leaves_the_chain_provable() -> None:
     disk, log = await written()
     before = codec.decode(disk.records[1])
-    erased = codec.decode(codec.encode(before.header, bytes(16), b"")[0])
-    assert erased.digest == before.digest == codec.decode(disk.records[2]).header.previous_digest
-    assert log.head() == 4
+    disk.records[1] = codec.erase(disk.records[1])
+    assert codec.decode(disk.records[1]).digest == before.digest
+    found = verify(log)
+    assert (found.events, found.erased, found.first_break) == (4, 1, None)
+
+
+@pytest.mark.parametrize("rest", [b"", b"erase", b"Erased", b"erased?", bytes(16)])
+async def test_a_payload_that_is_missing_without_the_mark_is_a_break(rest: bytes) -> None:
+    disk, log = await written()
+    disk.records[1] = codec.erase(disk.records[1]).removesuffix(b"erased") + rest
+    found = verify(log).first_break
+    assert found is not None
+    assert found.position == 2
+
+
+async def test_a_snapshot_of_an_erased_stream_is_found() -> None:
+    disk, log = await written()
+    await log.erase("b")
+    assert verify(log).erased == 2
+    disk.snapshots["b"] = Snapshot(1, 2, "1", b"")
+    assert verify(log).first_break == Break(2, "b was erased, but its snapshot is still there")
 
 
 async def test_the_same_payload_has_another_digest_each_time() -> None:
