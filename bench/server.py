@@ -16,6 +16,9 @@ import psutil
 from fleet.adapters.opencode.binary import resolve_binary
 
 READY_TIMEOUT_S = 60.0
+_PROBE_TIMEOUT_S = 1.0
+"""For one look: what OpenCode is asked while it boots, it may leave unanswered for ever."""
+
 _TOOLS = Path(__file__).parent.parent / ".tools/node_modules/.bin"
 _FLEET = (sys.executable, "-c", "from fleet.cli import main; main()")
 
@@ -43,7 +46,7 @@ def fleet(data_dir: Path, *options: str, home: Path | None = None) -> Generator[
 def running(
     command: list[str], port: int, ready_path: str, environment: Mapping[str, str], cwd: Path | None = None
 ) -> Generator[Server]:
-    """Run a server until the block ends, beginning when `ready_path` answers. Raises RuntimeError where it never does."""
+    """Run a server while the block runs, entered when `ready_path` answers. Raises RuntimeError if it never does."""
     started_s = time.perf_counter()
     process = subprocess.Popen(command, env=environment, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -64,7 +67,7 @@ def _await_ready(process: "subprocess.Popen[bytes]", http: httpx.Client, path: s
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} ended with {process.returncode}: run it by hand to see why")
         try:
-            if http.get(path).is_success:
+            if http.get(path, timeout=_PROBE_TIMEOUT_S).is_success:
                 return
         except httpx.TransportError:
             pass

@@ -1,0 +1,42 @@
+"""Runs the benchmarks, all or those that are named, and prints one table: python -m bench [NAME ...]."""
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import psutil
+
+from bench import ask, commands, create, log, memory, replay, rest, startup
+from bench.figures import HEADINGS, Figure
+
+BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
+    "ask": ask.main,
+    "log": log.main,
+    "commands": commands.main,
+    "replay": replay.main,
+    "startup": startup.main,
+    "rest": rest.main,
+    "create": create.main,
+    "memory": memory.main,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run and return the exit code: 2 for a name that is none. A missed target is shown, and no error."""
+    unknown = [name for name in names if name not in BENCHES]
+    if unknown:
+        print(f"there is no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}", file=sys.stderr)
+        return 2
+    started_s = time.perf_counter()
+    print(f"Python {platform.python_version()}, {platform.system()}, {psutil.cpu_count()} cores")
+    print(HEADINGS)
+    figures = [figure for name in names or BENCHES for figure in BENCHES[name]()]
+    missed = sum(not figure.met for figure in figures)
+    print(f"{len(figures)} figures in {time.perf_counter() - started_s:.0f} s, {missed} missed their target")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,97 @@
+"""How long does it take to create a worktree session? The first and the second on a repository, with the real OpenCode.
+
+By hand it is what Fleet can't do without: `git worktree add`, `opencode serve` (for the first), a session in it.
+
+Run: python -m bench create
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from bench.figures import Figure, show
+from bench.server import (
+    create_session,
+    fleet,
+    free_port,
+    git,
+    make_repository,
+    opencode_binary,
+    opencode_environment,
+    running,
+)
+
+ROUNDS = 2
+Times = tuple[float, float]
+
+
+def _by_hand(root: Path, home: Path) -> Times:
+    repository = make_repository(root / "repository")
+    environment = opencode_environment(home)
+    port = free_port()
+    command = [opencode_binary(environment), "serve", "--hostname", "127.0.0.1", "--port", str(port)]
+    started_s = time.perf_counter()
+    git(repository, "worktree", "add", "-b", "one", str(root / "one"))
+    with running(command, port, "/global/health", environment, cwd=repository) as opencode:
+        _open(opencode.http, root / "one")
+        first_s = time.perf_counter() - started_s
+        second_s = _timed(partial(_second_by_hand, opencode.http, repository, root / "two"))
+    return first_s, second_s
+
+
+def _second_by_hand(http: httpx.Client, repository: Path, directory: Path) -> None:
+    git(repository, "worktree", "add", "-b", "two", str(directory))
+    _open(http, directory)
+
+
+def _open(http: httpx.Client, directory: Path) -> None:
+    http.post("/session", params={"directory": str(directory)}, json={"title": "Bench"}).raise_for_status()
+
+
+def _with_fleet(root: Path, home: Path) -> Times:
+    repository = make_repository(root / "repository")
+    with fleet(root / "data", "--rehearsal", "always", home=home) as server:
+        first_s, second_s = (_timed(partial(create_session, server, repository)) for _ in range(2))
+    return first_s, second_s
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started_s = time.perf_counter()
+    work()
+    return time.perf_counter() - started_s
+
+
+def _warm_up(environment: dict[str, str]) -> None:
+    """Let OpenCode make its database: it does so once per user, not once per session."""
+    port = free_port()
+    command = [opencode_binary(environment), "serve", "--hostname", "127.0.0.1", "--port", str(port)]
+    with running(command, port, "/global/health", environment):
+        pass
+
+
+def main() -> list[Figure]:
+    """Measure, print and return seconds."""
+    with tempfile.TemporaryDirectory() as temporary:
+        home, rounds = Path(temporary) / "home", Path(temporary)
+        _warm_up(opencode_environment(home))
+        ours: list[Times] = []
+        by_hand: list[Times] = []
+        for number in range(ROUNDS):
+            by_hand.append(_by_hand(rounds / f"by-hand-{number}", home))
+            ours.append(_with_fleet(rounds / f"fleet-{number}", home))
+    (first, second), (first_by_hand, second_by_hand) = (map(min, zip(*side, strict=True)) for side in (ours, by_hand))
+    return show(
+        "create: a worktree session with the real OpenCode, against git and OpenCode by hand",
+        [
+            Figure("the first on a repository", first, "s", first_by_hand),
+            Figure("the second on a repository", second, "s", second_by_hand, at_most=1.0),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
