@@ -1,0 +1,114 @@
+"""Large contents that events name by digest: the contract of the blob store, and what every implementation shares.
+
+A blob is named by the SHA-256 of its content, in hex, and kept once, compressed. It is there as long as somebody owns
+it: an owner is the stream whose events name it. Keeps the order that makes this safe without a transaction over both:
+contents are put, durably, right before the event that names them is appended; a crash in between leaves a blob that no
+event names, which is harmless and found by `owned`.
+
+lmdb_blobs.py keeps the contract on disk, memory_blobs.py in a test. Erasing a stream: `Log.erase`, then `forget`.
+"""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from typing import Final, Protocol
+
+import msgspec
+import zstandard
+
+from fleet.limits import BLOB_BYTES_MAX, BLOB_PUT_BYTES_MAX, STREAM_NAME_BYTES_MAX
+
+_LEVEL: Final = 3  # zstd's default: a quarter of the size of source code, at some 300 MB/s
+
+
+class BlobStatistics(msgspec.Struct, frozen=True):
+    """How many blobs there are, and the bytes that they take: as they are (of those put since the start), and stored.
+
+    `puts` and `repeated` count contents since the start, the latter those that were there already.
+    """
+
+    blobs: int
+    puts: int
+    repeated: int
+    content_bytes: int
+    stored_bytes: int
+
+
+class CorruptBlob(Exception):  # noqa: N818 - it says what the blob is
+    """A blob that is there, but is not what its digest says."""
+
+
+class Blobs(Protocol):
+    """A store of contents by digest, each with its owners."""
+
+    async def put(self, owner: str, contents: Sequence[bytes]) -> list[str]:
+        """Keep `contents` for `owner` and return their digests, in order, when they are durable: all or none.
+
+        What is there already is not kept twice. Raises ValueError for an owner that cannot be a stream's name and for
+        contents beyond `BLOB_BYTES_MAX` each or `BLOB_PUT_BYTES_MAX` together; `Unavailable` disk_full.
+        """
+        ...
+
+    def get(self, digest: str) -> bytes | None:
+        """Return the content, checked against its digest; None where there is none. May be called in any thread.
+
+        Raises `CorruptBlob`.
+        """
+        ...
+
+    def owned(self, owner: str) -> list[str]:
+        """Return the digests that `owner` owns, sorted: those that none of its events names may be discarded."""
+        ...
+
+    async def discard(self, owner: str, digests: Collection[str]) -> None:
+        """Let `owner` own these no more, durably. A blob that nobody owns is gone. Raises `Unavailable` disk_full."""
+        ...
+
+    async def forget(self, owner: str) -> None:
+        """Let `owner` own nothing any more, durably. Raises `Unavailable` disk_full."""
+        ...
+
+    def statistics(self) -> BlobStatistics:
+        """Return what is stored."""
+        ...
+
+
+def name_of(content: bytes) -> str:
+    """Return the digest by which a content is found."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def check_put(owner: str, contents: Sequence[bytes]) -> None:
+    """Raise ValueError for what no store takes."""
+    check_owner(owner)
+    sizes_bytes = [len(content) for content in contents]
+    if max(sizes_bytes, default=0) > BLOB_BYTES_MAX:
+        raise ValueError(f"a content of {max(sizes_bytes)} bytes: a blob holds up to {BLOB_BYTES_MAX}, cut it before")
+    if sum(sizes_bytes) > BLOB_PUT_BYTES_MAX:
+        raise ValueError(f"{sum(sizes_bytes)} bytes in one put: put up to {BLOB_PUT_BYTES_MAX} at a time")
+
+
+def check_owner(owner: str) -> None:
+    """Raise ValueError for what cannot be a stream's name."""
+    name = owner.encode()
+    if not name or len(name) > STREAM_NAME_BYTES_MAX or b"\0" in name:
+        raise ValueError(f"owner {owner!r}: use the name of the stream, 1 to {STREAM_NAME_BYTES_MAX} bytes without NUL")
+
+
+def pack(contents: Sequence[bytes]) -> list[bytes]:
+    """Compress each content. Costs time without the interpreter lock: call it in a thread."""
+    compress = zstandard.ZstdCompressor(level=_LEVEL).compress
+    return [compress(content) for content in contents]
+
+
+def unpack(digest: str, stored: bytes) -> bytes:
+    """Return the content of a stored blob. Raises `CorruptBlob`."""
+    try:
+        # The frame says how large the content is: damage must not make us allocate what it likes.
+        if zstandard.frame_content_size(stored) > BLOB_BYTES_MAX:
+            raise CorruptBlob(f"blob {digest} claims to be larger than any: restore the data directory from a backup")
+        content = zstandard.ZstdDecompressor().decompress(stored)
+    except zstandard.ZstdError as error:
+        raise CorruptBlob(f"blob {digest} is damaged ({error}): restore the data directory from a backup") from error
+    if name_of(content) != digest:
+        raise CorruptBlob(f"blob {digest} holds something else: restore the data directory from a backup")
+    return content

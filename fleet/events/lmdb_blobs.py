@@ -1,0 +1,173 @@
+"""The blob store on disk: `Blobs` in an LMDB environment beside that of the log, `blobs.mdb`.
+
+    contents  digest -> zstd frame         owned   owner NUL digest -> nothing         owners  digest owner -> nothing
+
+An environment of its own, because LMDB has one writer each: a turn's diff of some megabytes must not hold up the
+commits of others' small events. Everything that writes runs as a whole in one worker thread, one transaction and one
+fsync for a batch. Unlike the log's it keeps LMDB's lock file, so that reads are safe in any thread meanwhile.
+"""
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import lmdb
+import trio
+
+from fleet.errors import StartupError
+from fleet.events.blobs import BlobStatistics, CorruptBlob, check_owner, check_put, name_of, pack, unpack
+from fleet.events.disk import Disk
+from fleet.limits import BLOB_MAP_BYTES
+
+T = TypeVar("T")
+
+
+class LmdbBlobs:
+    """`Blobs` in a data directory that this process has locked (data_lock.py). End with `close`, or `with`."""
+
+    def __init__(self, path: Path, *, free_bytes: Callable[[], int] | None = None) -> None:
+        """Open the store in the data directory `path`, which is made if it is missing. Raises `StartupError`."""
+        self._disk = Disk(path, free_bytes)
+        self._thread = trio.CapacityLimiter(1)
+        self._puts = self._repeated = self._content_bytes = 0
+        file = path / "blobs.mdb"
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._environment = lmdb.open(
+                str(file), subdir=False, max_dbs=4, map_size=BLOB_MAP_BYTES, mode=0o600, readahead=False
+            )
+            _lengthen(file, self._environment)
+            self._contents = self._environment.open_db(b"contents")
+            self._owned = self._environment.open_db(b"owned")
+            self._owners = self._environment.open_db(b"owners")
+        except (OSError, lmdb.Error) as error:
+            raise StartupError(
+                f"{file} cannot be opened ({error}): make it readable and writable for this user, "
+                "or restore the data directory from a backup."
+            ) from error
+
+    def __enter__(self) -> "LmdbBlobs":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Nothing may be under way."""
+        self._environment.close()
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def get(self, digest: str) -> bytes | None:
+        """See `Blobs`."""
+        try:
+            with self._environment.begin() as transaction:
+                stored = transaction.get(bytes.fromhex(digest), db=self._contents)
+        except lmdb.Error as error:
+            raise CorruptBlob(f"blob {digest} cannot be read ({error}): restore the data directory") from error
+        return None if stored is None else unpack(digest, stored)
+
+    def owned(self, owner: str) -> list[str]:
+        """See `Blobs`."""
+        with self._environment.begin() as transaction:
+            return [digest.hex() for digest in self._owned_by(transaction, owner)]
+
+    def _owned_by(self, transaction: "lmdb.Transaction[bytes]", owner: str) -> list[bytes]:
+        prefix = owner.encode() + b"\0"
+        cursor = transaction.cursor(self._owned)
+        found: list[bytes] = []
+        if cursor.set_range(prefix):
+            for key in cursor.iternext(keys=True, values=False):
+                if not key.startswith(prefix):
+                    break
+                found.append(key[len(prefix) :])
+        return found
+
+    def statistics(self) -> BlobStatistics:
+        """See `Blobs`. Bytes stored are those of the pages in use."""
+        with self._environment.begin() as transaction:
+            table = transaction.stat(self._contents)
+        pages = table["branch_pages"] + table["leaf_pages"] + table["overflow_pages"]
+        return BlobStatistics(table["entries"], self._puts, self._repeated, self._content_bytes, pages * table["psize"])
+
+    # ------------------------------------------------------------------------------------------------------- writing
+
+    async def put(self, owner: str, contents: Sequence[bytes]) -> list[str]:
+        """See `Blobs`."""
+        check_put(owner, contents)
+        return await self._in_thread(partial(self._put, owner, contents)) if contents else []
+
+    def _put(self, owner: str, contents: Sequence[bytes]) -> list[str]:
+        digests = [name_of(content) for content in contents]
+        named = dict(zip(digests, contents, strict=True))
+        missing = self._missing(list(named))
+        # Compressed before the transaction begins: that is where the time goes.
+        packed = dict(zip(missing, pack([named[digest] for digest in missing]), strict=True))
+        self._disk.check(sum(len(stored) for stored in packed.values()))
+        with self._environment.begin(write=True) as transaction:
+            for digest in named:
+                self._own(transaction, owner, bytes.fromhex(digest))
+            for digest, stored in packed.items():
+                transaction.put(bytes.fromhex(digest), stored, db=self._contents, overwrite=False)
+        self._puts += len(contents)
+        self._repeated += len(contents) - len(missing)
+        self._content_bytes += sum(len(named[digest]) for digest in missing)
+        return digests
+
+    def _missing(self, digests: Sequence[str]) -> list[str]:
+        with self._environment.begin() as transaction:
+            cursor = transaction.cursor(self._contents)
+            return [digest for digest in digests if not cursor.set_key(bytes.fromhex(digest))]
+
+    def _own(self, transaction: "lmdb.Transaction[bytes]", owner: str, digest: bytes) -> None:
+        transaction.put(owner.encode() + b"\0" + digest, b"", db=self._owned)
+        transaction.put(digest + owner.encode(), b"", db=self._owners)
+
+    async def discard(self, owner: str, digests: Collection[str]) -> None:
+        """See `Blobs`."""
+        check_owner(owner)
+        await self._in_thread(partial(self._discard, owner, [bytes.fromhex(digest) for digest in digests]))
+
+    async def forget(self, owner: str) -> None:
+        """See `Blobs`."""
+        check_owner(owner)
+        await self._in_thread(partial(self._discard, owner, None))
+
+    def _discard(self, owner: str, digests: Sequence[bytes] | None) -> None:
+        with self._environment.begin(write=True) as transaction:
+            for digest in self._owned_by(transaction, owner) if digests is None else digests:
+                self._disown(transaction, owner, digest)
+
+    def _disown(self, transaction: "lmdb.Transaction[bytes]", owner: str, digest: bytes) -> None:
+        if not transaction.delete(owner.encode() + b"\0" + digest, db=self._owned):
+            return
+        transaction.delete(digest + owner.encode(), db=self._owners)
+        others = transaction.cursor(self._owners)
+        if not others.set_range(digest) or not others.key().startswith(digest):
+            transaction.delete(digest, db=self._contents)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        try:
+            return await trio.to_thread.run_sync(work, limiter=self._thread)
+        except lmdb.MapFullError as error:
+            raise self._disk.full(f"the blob store has reached its {BLOB_MAP_BYTES} bytes") from error
+        except lmdb.Error as error:
+            if not self._disk.is_full(error):
+                raise
+            raise self._disk.full(str(error)) from error
+
+
+def _lengthen(file: Path, environment: lmdb.Environment) -> None:
+    """Fill up a file that is shorter than the pages in use: to read beyond its end would kill the process (SIGBUS).
+
+    LMDB leaves pages unwritten at the end that became free in the transaction that took them, so it need not be damage;
+    where it is, the blob that lacks them cannot be read.
+    """
+    needed_bytes = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if file.stat().st_size < needed_bytes:
+        os.truncate(file, needed_bytes)

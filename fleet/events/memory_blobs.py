@@ -1,0 +1,77 @@
+"""The blob store in memory: on the `MemoryDisk` of the log, which is what a crash leaves behind. For tests.
+
+Like `MemoryLog` it has one checkpoint before and one after the instant at which something is durable.
+"""
+
+from collections.abc import Collection, Sequence
+
+import trio
+
+from fleet.errors import Unavailable
+from fleet.events.blobs import BlobStatistics, check_owner, check_put, name_of, pack, unpack
+from fleet.events.memory_log import MemoryDisk
+
+
+class MemoryBlobs:
+    """`Blobs` on a `MemoryDisk`; a full one refuses. After `crash` it takes no more: its process is gone."""
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        self._disk = disk
+        self._crashed = False
+        self._puts = self._repeated = self._content_bytes = 0
+
+    def crash(self) -> None:
+        """Be the store of a process that was killed: what is under way never becomes durable."""
+        self._crashed = True
+
+    async def put(self, owner: str, contents: Sequence[bytes]) -> list[str]:
+        """See `Blobs`."""
+        check_put(owner, contents)
+        digests = [name_of(content) for content in contents]
+        await self._reach_disk()
+        if self._disk.full and contents:
+            raise Unavailable("disk_full", "The disk of the event log is full.", retry_after_s=10)
+        for digest, content in zip(digests, contents, strict=True):
+            self._puts += 1
+            self._repeated += digest in self._disk.blobs
+            if digest not in self._disk.blobs:
+                self._disk.blobs[digest] = pack([content])[0]
+                self._content_bytes += len(content)
+            self._disk.owned.setdefault(owner, {})[digest] = None
+        await trio.lowlevel.checkpoint()
+        return digests
+
+    def get(self, digest: str) -> bytes | None:
+        """See `Blobs`."""
+        stored = self._disk.blobs.get(digest)
+        return None if stored is None else unpack(digest, stored)
+
+    def owned(self, owner: str) -> list[str]:
+        """See `Blobs`."""
+        return sorted(self._disk.owned.get(owner, ()))
+
+    async def discard(self, owner: str, digests: Collection[str]) -> None:
+        """See `Blobs`."""
+        check_owner(owner)
+        await self._reach_disk()
+        own = self._disk.owned.get(owner, {})
+        for digest in digests:
+            if own.pop(digest, self) is None and not any(digest in others for others in self._disk.owned.values()):
+                del self._disk.blobs[digest]
+        if not own:
+            self._disk.owned.pop(owner, None)
+        await trio.lowlevel.checkpoint()
+
+    async def forget(self, owner: str) -> None:
+        """See `Blobs`."""
+        await self.discard(owner, self.owned(owner))
+
+    def statistics(self) -> BlobStatistics:
+        """See `Blobs`."""
+        stored_bytes = sum(len(stored) for stored in self._disk.blobs.values())
+        return BlobStatistics(len(self._disk.blobs), self._puts, self._repeated, self._content_bytes, stored_bytes)
+
+    async def _reach_disk(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self._crashed:
+            raise Unavailable("log_unavailable", "The process of this store was killed.")
