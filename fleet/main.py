@@ -1,6 +1,6 @@
 """The composition root: the one place that knows every part, and puts them together into a server.
 
-    log -> rehearsal -> tree (views, actors, recovery) -> gateway     started in this order, stopped in reverse
+    log -> model -> tree (views, actors, recovery) -> gateway     started in this order, stopped in reverse
 
 The port is bound first of all, and the data directory locked second: what makes a start impossible is said at once.
 """
@@ -8,12 +8,16 @@ The port is bound first of all, and the data directory locked second: what makes
 import errno
 import gc
 import os
+import shlex
 import signal
 import socket
 import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
+import msgspec
 import structlog
 import trio
 
@@ -45,20 +49,68 @@ async def serve(config: Config) -> int:
     """Run a server until SIGINT or SIGTERM and return its exit code. Raises `StartupError`."""
     configure_logs()
     stopping = trio.Event()
-    with bind(config) as door, LmdbLog.open(config.data_dir, make_registry(), SystemClock()) as log:
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_await_signals, stopping, nursery.cancel_scope)
-                await _run(config, door, log, stopping)
-                nursery.cancel_scope.cancel()
-        except* StartupError as group:
-            raise _first(group) from None
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_await_signals, stopping, nursery.cancel_scope)
+            async with running(config, os.environ) as fleet:
+                _spare_collections()
+                sys.stderr.write(greeting(config, fleet))
+                nursery.start_soon(_introduce_model, fleet)
+                await stopping.wait()
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        whole = cast("BaseExceptionGroup[BaseException]", group)
+        raise startup_error(whole) or whole from None
     return 0
 
 
-def _first(group: BaseExceptionGroup[StartupError]) -> StartupError:
-    inner = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+def startup_error(group: BaseExceptionGroup[BaseException]) -> StartupError | None:
+    """Return the `StartupError` in `group`, which nurseries have wrapped; None where something else went wrong."""
+    for error in group.exceptions:
+        inner = startup_error(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(inner, StartupError):
+            return inner
+    return None
+
+
+def _spare_collections() -> None:
+    """What lives now lives long: keep it out of the collections that the event loop would wait for."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+class Running(NamedTuple):
+    """A Fleet that runs: what it consists of, where its door is, and the OpenCode that it starts, None without one."""
+
+    tree: Tree
+    url: str
+    executable: Path | None
+    model: "ModelChoice"
+
+
+@asynccontextmanager
+async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenerator[Running]:
+    """Run a Fleet as long as the block, and stop it in order when the block ends; one that raises stops it at once.
+
+    `environment` is what OpenCode inherits. Raises `StartupError`.
+    """
+    with bind(config) as door, LmdbLog.open(config.data_dir, make_registry(), SystemClock()) as log:
+        executable = find_opencode(config, environment)
+        parts = _Parts(config, environment, executable, log)
+        gateway = Gateway(door, parts.tree)
+        children = (
+            ChildSpec("log", parts.write),
+            ChildSpec("model", parts.choose_model),
+            ChildSpec("tree", parts.tree.run, stop_grace_s=SHUTDOWN_GRACE_S + 10),
+            ChildSpec("gateway", gateway.run),
+        )
+        root = Supervisor("root", children, strategy="rest_for_one")
+        stopping = trio.Event()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(root.run, stopping)
+            yield Running(parts.tree, _url(config, door), executable, parts.model)
+            stopping.set()
 
 
 def bind(config: Config) -> socket.socket:
@@ -74,44 +126,26 @@ def bind(config: Config) -> socket.socket:
         raise StartupError(f"Cannot listen on {config.host}:{config.port}: {error.strerror}") from error
 
 
-async def _run(config: Config, door: socket.socket, log: LmdbLog, stopping: trio.Event) -> None:
-    """Put the parts together and run them until `stopping`."""
-    model = await choose_model(config)
-    offer = Offer(config.data_dir / "rehearsal.port")
-    store = LmdbStore(config.data_dir / "views")
-    parts = _Parts(config, log, store, offer if model.rehearsal else None)
-    gateway = Gateway(door, parts.tree)
-    children = (
-        ChildSpec("log", parts.write),
-        *((ChildSpec("rehearsal", parts.rehearse),) if model.rehearsal else ()),
-        ChildSpec("tree", parts.run_tree, stop_grace_s=SHUTDOWN_GRACE_S + 10),
-        ChildSpec("gateway", gateway.run),
-    )
-    root = Supervisor("root", children, strategy="rest_for_one")
-    async with trio.open_nursery() as nursery:
-        await nursery.start(root.run, stopping)
-        # What lives now lives long: keep it out of the collections that the event loop would wait for.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
-        sys.stderr.write(greeting(config, door, model))
-
-
 class _Parts:
     """What the root supervises, as functions that fit a `ChildSpec`."""
 
-    def __init__(self, config: Config, log: LmdbLog, store: LmdbStore, offer: Offer | None) -> None:
+    def __init__(self, config: Config, environment: Mapping[str, str], executable: Path | None, log: LmdbLog) -> None:
         clock = SystemClock()
         self._log = log
-        self._offer = offer
-        self._host = LocalOpenCodeHost(config.data_dir, None if config.opencode is None else str(config.opencode))
+        self._offer = Offer(config.data_dir / "rehearsal.port")
+        named = None if config.opencode is None else str(config.opencode)
+        self._host = LocalOpenCodeHost(config.data_dir, named, environment=environment)
+        if config.rehearsal != "never":
+            self._host.configure(self._offer.config())  # tells at once where it cannot be merged
+        self._host.hold()
+        self.model = ModelChoice(config, environment, executable)
         ports = Ports(
             clock,
             SystemIds(clock),
             self._host,
             GitWorkspaces(config.data_dir / "workspaces", config.workspace_roots),
         )
-        self.tree = Tree(ports, log, store, policy=config.instance_policy)
+        self.tree = Tree(ports, log, LmdbStore(config.data_dir / "views"), policy=config.instance_policy)
 
     async def write(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
@@ -120,14 +154,20 @@ class _Parts:
             await stopping.wait()
             self._log.stop()
 
-    async def rehearse(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
-        if self._offer is not None:
-            await self._offer.run(stopping, task_status=task_status)
+    async def choose_model(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
+        """Choose the model and serve it where it is ours. OpenCode takes 1.5 s to answer: only its starts wait."""
+        task_status.started()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_at, stopping, nursery.cancel_scope)
+            model = await self.model.choose()
+            if model.rehearsal:
+                await nursery.start(self._offer.run, stopping)
+            self._host.configure(self._offer.config() if model.rehearsal else {})
 
-    async def run_tree(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any]) -> None:
-        if self._offer is not None:
-            self._host.configure(self._offer.config())
-        await self.tree.run(stopping, task_status=task_status)
+
+async def _cancel_at(stopping: trio.Event, scope: trio.CancelScope) -> None:
+    await stopping.wait()
+    scope.cancel()
 
 
 async def _await_signals(stopping: trio.Event, everything: trio.CancelScope) -> None:
@@ -142,46 +182,84 @@ async def _await_signals(stopping: trio.Event, everything: trio.CancelScope) -> 
 
 
 class Model(NamedTuple):
-    """Which model OpenCode works with, and the executable, None where there is none."""
+    """Which model OpenCode works with: the rehearsal model or its own, and why."""
 
     rehearsal: bool
-    executable: Path | None
     why: str
 
 
-async def choose_model(config: Config) -> Model:
-    """Find OpenCode, and out whether it has a provider of its own. Raises `StartupError` for a wrong --opencode."""
+class ModelChoice:
+    """Decides once whether OpenCode gets the rehearsal model; `known` waits for the decision."""
+
+    def __init__(self, config: Config, environment: Mapping[str, str], executable: Path | None) -> None:
+        self._rehearsal = config.rehearsal
+        self._environment = environment
+        self._executable = executable
+        self._chosen: Model | None = None
+        self._decided = trio.Event()
+
+    async def known(self) -> Model:
+        """Return the model, once it is chosen."""
+        while self._chosen is None:
+            await self._decided.wait()
+        return self._chosen
+
+    async def choose(self) -> Model:
+        """Choose it, and ask OpenCode about its providers where that matters."""
+        if self._chosen is None:
+            self._chosen = await self._choose()
+        self._decided.set()
+        return self._chosen
+
+    async def _choose(self) -> Model:
+        if self._rehearsal == "never":
+            return Model(False, "OpenCode's own providers")
+        if self._rehearsal == "always":
+            return Model(True, "the rehearsal model, because --rehearsal always says so")
+        if self._executable is None:
+            return Model(True, "the rehearsal model (scripted, free), once OpenCode is installed")
+        providers = await own_providers(self._executable, self._environment)
+        if providers:
+            return Model(False, f"OpenCode's own providers ({', '.join(sorted(providers))})")
+        return Model(True, "the rehearsal model (scripted, free), because OpenCode has no provider of its own")
+
+
+def find_opencode(config: Config, environment: Mapping[str, str]) -> Path | None:
+    """Return the executable, None where there is none yet. Raises `StartupError` for a wrong --opencode."""
     named = None if config.opencode is None else str(config.opencode)
     try:
-        executable = resolve_binary(named, os.environ)
+        return resolve_binary(named, environment)
     except Problem as problem:
-        if named is not None:
-            raise StartupError(f"{problem.detail} {problem.hint or ''}".rstrip()) from problem
-        return Model(config.rehearsal != "never", None, f"{problem.detail} {problem.hint or ''}")
-    if config.rehearsal == "never":
-        return Model(False, executable, "OpenCode's own providers")
-    if config.rehearsal == "always":
-        return Model(True, executable, "the rehearsal model, because --rehearsal always says so")
-    providers = await own_providers(executable, os.environ)
-    if providers:
-        return Model(False, executable, f"OpenCode's own providers ({', '.join(sorted(providers))})")
-    return Model(True, executable, "the rehearsal model (scripted, free), because OpenCode has no provider of its own")
+        if named is None:
+            return None
+        raise StartupError(f"{problem.detail} {problem.hint or ''}".rstrip()) from problem
 
 
-def greeting(config: Config, door: socket.socket, model: Model) -> str:
-    """Return what a person sees when the server is ready."""
+def _url(config: Config, door: socket.socket) -> str:
     port = door.getsockname()[1]
-    url = f"http://localhost:{port}" if config.host == "127.0.0.1" else f"http://{config.host}:{port}"
-    real = "\n           For a real one: run `opencode auth login`, then start Fleet again." if model.rehearsal else ""
-    body = f'{{"directory": "{Path.cwd()}", "title": "Try Fleet", "initialPrompt": "Look around and take a note"}}'
+    return f"http://localhost:{port}" if config.host == "127.0.0.1" else f"http://{config.host}:{port}"
+
+
+def greeting(config: Config, fleet: Running) -> str:
+    """Return what a person sees when the server is ready."""
+    body = msgspec.json.encode(
+        {"directory": str(Path.cwd()), "title": "Try Fleet", "initialPrompt": "Look around and take a note"}
+    )
     return f"""
-Fleet {__version__} is ready at {url}
-  OpenCode {model.executable or "is missing: install it with `npm install -g opencode-ai`"}
-  Model    {model.why}{real}
+Fleet {__version__} is ready at {fleet.url}
+  OpenCode {fleet.executable or "is missing: install it with `npm install -g opencode-ai`"}
   Data     {config.data_dir}
 
 Try it:
-  curl -X POST {url}/api/sessions -H 'Content-Type: application/json' \\
-    -d '{body}'
-  curl -N {url}/api/events
+  curl -X POST {fleet.url}/api/sessions -H 'Content-Type: application/json' \\
+    -d {shlex.quote(body.decode())}
+  curl -N {fleet.url}/api/events
+
 """
+
+
+async def _introduce_model(fleet: Running) -> None:
+    model = await fleet.model.known()
+    sys.stderr.write(f"Model: {model.why}\n")
+    if model.rehearsal:
+        sys.stderr.write("       For a real one: run `opencode auth login`, then start Fleet again.\n")

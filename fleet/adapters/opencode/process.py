@@ -68,6 +68,7 @@ class LocalOpenCodeHost:
         self._data_dir = data_dir.resolve()
         self._executable = executable
         self._inherits = os.environ if environment is None else environment
+        self._configured = trio.Event()
         self.configure(extra_config or {})
         self._record = binary.VersionRecord(self._data_dir / "opencode-versions.json")
         self._known_version: tuple[object, str] | None = None
@@ -78,6 +79,11 @@ class LocalOpenCodeHost:
     def configure(self, extra_config: Mapping[str, Any]) -> None:
         """Give processes that are spawned from now on this configuration below the user's own."""
         self._environment = inherited(self._inherits, extra_config)
+        self._configured.set()
+
+    def hold(self) -> None:
+        """Let `spawn` wait for the next `configure`."""
+        self._configured = trio.Event()
 
     def _files(self, instance_id: str) -> InstanceFiles:
         return InstanceFiles(self._data_dir, instance_id)
@@ -91,6 +97,7 @@ class LocalOpenCodeHost:
         PORT_SETTLE_S; `wait_ready` tells these apart. Raises `Unavailable`: opencode_missing, opencode_not_executable,
         opencode_downgrade, directory_missing.
         """
+        await self._configured.wait()
         executable = binary.resolve_binary(self._executable, self._environment)
         store = binary.database(self._environment)
         version = await self._version(executable)
