@@ -20,7 +20,7 @@ from fleet.core.session import messages as session_messages
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import ABORT_GRACE_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
-from fleet.ports import Exit, OpenCode, StreamLost, StreamOpened
+from fleet.ports import Endpoint, Exit, OpenCode, StreamLost, StreamOpened
 
 _log = structlog.get_logger(__name__)
 
@@ -107,12 +107,18 @@ class InstanceEffects:
 
     async def _stop(self, instance_id: str, effect: e.Stop, report: Reporter) -> None:
         if effect.endpoint is not None:
-            async with self._context.host.connect(instance_id, effect.endpoint) as client:
-                with trio.move_on_after(ABORT_GRACE_S):
-                    for directory in effect.directories:
-                        await self._quiet(client, directory)
+            await self._quiet_all(instance_id, effect.endpoint, effect.directories)
         steps = await self._context.host.stop(instance_id, effect.identity)
         await report(m.ReportStopped(steps, self._now()))
+
+    async def _quiet_all(self, instance_id: str, endpoint: Endpoint, directories: tuple[str, ...]) -> None:
+        try:
+            async with self._context.host.connect(instance_id, endpoint) as client:
+                with trio.move_on_after(ABORT_GRACE_S):
+                    for directory in directories:
+                        await self._quiet(client, directory)
+        except Problem as problem:  # a stop that a crash cut short has taken the password away already
+            _log.info("stop_without_abort", instance=instance_id, code=problem.code)
 
     async def _quiet(self, client: OpenCode, directory: str) -> None:
         """Abort every turn of the directory: that reaches the tools' processes, which no signal to the server does."""

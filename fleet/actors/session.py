@@ -102,15 +102,22 @@ class SessionEffects:
 
     async def _end(self, session_id: str, effect: e.EndSession, report: Reporter) -> None:
         evidence = "terminated"
+        state = self._context.views.sessions.get(session_id)
+        turn = None if state is None else state.turn
         if effect.instance_id is not None:
             try:
                 client = await self._context.connections.get(effect.instance_id)
+                if turn is not None and not turn.delivered:
+                    await self._turns.await_late(client, effect.opencode_id, turn.message_id)
                 await self._quiet(client, effect)
-                await report(await self._turns.transcript(client, effect.opencode_id))
+                message_id = None if turn is None else turn.message_id
+                await report(await self._turns.transcript(client, effect.opencode_id, message_id))
             except Problem as problem:
                 evidence = f"terminated; OpenCode could not be asked to stop: {problem.detail}"
                 _log.warning("terminate_without_opencode", session=session_id, code=problem.code)
             await self._detach(session_id, effect.instance_id)
+        for instance_id in [] if state is None else await self._placement.attached(state):
+            await self._detach(session_id, instance_id)
         self._conversations.forget(session_id)
         await report(m.ReportEnded(evidence, self._now()))
 

@@ -22,6 +22,7 @@ from fleet.limits import (
     DELIVERY_ATTEMPTS_MAX,
     DELIVERY_CONFIRM_TIMEOUT_S,
     DELIVERY_ERROR_GRACE_S,
+    DELIVERY_LATE_GRACE_S,
     DELIVERY_POLL_S,
     TRANSCRIPT_TAIL_MESSAGES,
     TURN_POLL_S,
@@ -118,7 +119,13 @@ class Turns:
             turn = answers(messages, effect.message_id)
             idle_s = trio.current_time() - idle_since_s
             aborting = self._aborting(session_id, effect.number)
-            ended = judge(turn, idle_s=idle_s, aborting=aborting, error=conversation.error)
+            ended = judge(
+                turn,
+                idle_s=idle_s,
+                aborting=aborting,
+                error=conversation.error,
+                process_since_ms=self._process_since_ms(effect.instance_id),
+            )
             if ended is not None:
                 await self._report(client, effect, ended, report)
                 return
@@ -129,6 +136,10 @@ class Turns:
                 return await self._context.connections.get(instance_id)
             except Unavailable as unavailable:
                 _log.warning("turn_waits_for_connection", instance=instance_id, code=unavailable.code)
+
+    def _process_since_ms(self, instance_id: str) -> int:
+        instance = self._context.views.instances.get(instance_id)
+        return 0 if instance is None else instance.created_at_ms
 
     def _aborting(self, session_id: str, number: int) -> bool:
         state = self._context.views.sessions.get(session_id)
@@ -154,9 +165,21 @@ class Turns:
         fresh = self._context.fresh()
         await report(m.ReportTurnEnded(number, verdict.outcome, verdict.detail, self._now(), fresh))
 
-    async def transcript(self, client: OpenCode, opencode_id: str) -> m.ReportTranscript:
-        """Return the newest messages as a report."""
-        return m.ReportTranscript(await client.read_messages(opencode_id, TRANSCRIPT_TAIL_MESSAGES), self._now())
+    async def transcript(self, client: OpenCode, opencode_id: str, message_id: str | None = None) -> m.ReportTranscript:
+        """Return the messages from `message_id` on as a report; without one, or where it is not kept, the newest."""
+        messages = () if message_id is None else await self._tail(client, opencode_id, message_id)
+        messages = messages or await client.read_messages(opencode_id, TRANSCRIPT_TAIL_MESSAGES)
+        return m.ReportTranscript(tuple(messages), self._now())
+
+    async def await_late(self, client: OpenCode, opencode_id: str, message_id: str) -> None:
+        """Wait a moment for a prompt that may be on its way into OpenCode's store: what is not there cannot be aborted.
+
+        One that comes later would be run with the next turn.
+        """
+        with trio.move_on_after(DELIVERY_LATE_GRACE_S):
+            while await client.read_message(opencode_id, message_id) is None:
+                await trio.sleep(DELIVERY_POLL_S[-1])
+            await trio.sleep(TURN_SETTLE_S)
 
     async def _tail(self, client: OpenCode, opencode_id: str, message_id: str) -> Sequence[Message]:
         """Return the messages from `message_id` on, reading no more of a long history than it takes."""

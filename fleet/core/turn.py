@@ -5,7 +5,7 @@ An idle event alone proves nothing: it comes twice, early, or not at all. So the
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -13,6 +13,8 @@ from fleet.limits import TURN_INCOMPLETE_GRACE_S, TURN_START_GRACE_S
 from fleet.ports import Message, MessageInfo
 
 ABORTED = "MessageAbortedError"
+GOES_ON: Final = frozenset(("tool-calls", "unknown"))
+"""How a step ends after which OpenCode calls the model again; a turn seldom ends so (a permission was rejected)."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -34,12 +36,17 @@ def answers(messages: Sequence[Message], message_id: str) -> list[MessageInfo]:
 
 
 def judge(
-    turn: Sequence[MessageInfo], *, idle_s: float, aborting: bool, error: tuple[str, str] | None
+    turn: Sequence[MessageInfo],
+    *,
+    idle_s: float,
+    aborting: bool,
+    error: tuple[str, str] | None,
+    process_since_ms: int = 0,
 ) -> Verdict | None:
     """Return how the turn ended, or None while that can't be told yet.
 
     `turn`: its assistant messages; `idle_s`: seconds for which OpenCode has been seen idle; `error`: name and message
-    of the first `session.error`.
+    of the first `session.error`; `process_since_ms`: since when there is the process that is idle.
     """
     if not turn:
         return _unanswered(idle_s, aborting, error)
@@ -48,6 +55,9 @@ def judge(
         return Verdict("aborted", "OpenCode says that the turn was aborted")
     if last.error_name is not None:
         return Verdict("failed", last.error_message or last.error_name, last.error_name)
+    if last.completed_ms is not None and last.finish in GOES_ON and last.completed_ms < process_since_ms:
+        outcome: Final = "aborted" if aborting else "interrupted"
+        return Verdict(outcome, f"the OpenCode process that ran it is gone, after a step that ended with {last.finish}")
     if last.completed_ms is not None and last.finish is not None:
         return Verdict("finished", f"OpenCode is idle and its last message ended with {last.finish}")
     if idle_s < TURN_INCOMPLETE_GRACE_S:
