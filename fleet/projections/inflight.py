@@ -112,6 +112,10 @@ class InFlight:
         """OpenCode's own status of the turn has changed: busy, retry, idle."""
         self._publish(session_id, "status", {"status": status, "attempt": attempt, "message": message})
 
+    def forget(self, session_id: str) -> None:
+        """Let go of the open parts of a session that was erased."""
+        self._open.pop(session_id, None)
+
     def on_commit(self, commit: Sequence[Recorded]) -> None:
         """What is logged is not in flight any more; a `Listener` of the log."""
         for recorded in commit:

@@ -51,11 +51,13 @@ class _Kept:
     def load(self, store: Store) -> None:
         self.checkpoint, rows = store.load(self.view.name, self.fingerprint)
         for key, row in rows:
-            self.view.put(key, self.decoder.decode(row))
+            self.view.take(key, self.decoder.decode(row))
 
-    def rows(self) -> dict[str, bytes]:
-        encode = msgspec.msgpack.encode
-        return {key: encode(self.view.get(key)) for key in self.dirty}
+    def changes(self) -> tuple[dict[str, bytes], set[str]]:
+        """Return the rows to write, and the keys of those that are gone."""
+        rows = {key: self.view.row(key) for key in self.dirty}
+        written = {key: msgspec.msgpack.encode(row) for key, row in rows.items() if row is not None}
+        return written, rows.keys() - written.keys()
 
 
 class Runner:
@@ -98,11 +100,11 @@ class Runner:
             return
         position = self.position
         for kept in self._kept:
-            rows, kept.dirty = kept.rows(), set()
+            (rows, gone), kept.dirty = kept.changes(), set()
             try:
-                await self._write(partial(self._store.save, kept.view.name, kept.fingerprint, position, rows))
+                await self._write(partial(self._store.save, kept.view.name, kept.fingerprint, position, rows, gone))
             except StoreFailed as error:
-                kept.dirty |= rows.keys()
+                kept.dirty |= rows.keys() | gone
                 _logger.warning("view_not_saved", view=kept.view.name, error=str(error))
                 return
         self._saved = position

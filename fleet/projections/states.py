@@ -3,18 +3,24 @@
 There is no second fold that could disagree with the actor's: what a list shows, what a session was at an earlier
 position, and what is still to be done after a crash all come from here. A view is fed by the log before the caller that
 appended gets its answer (events/log.py), so a read is never older than the last answered command.
+
+Keeps: an aggregate that is gone, or whose events were erased, does not exist here, live and after a rebuild alike.
+Until somebody says that its stream is erased to the end it is remembered by its id, across restarts (`erasing`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import trio
 
 from fleet.core.decider import Decider
-from fleet.events.envelope import Recorded
+from fleet.events.envelope import Erased, Recorded
 from fleet.events.log import Log
 
 State = TypeVar("State")
+
+_NOT_THERE: Final = ("gone", "unborn")
+"""Phases of an aggregate that is to be erased: what its last event says, and what is left to store of it."""
 
 
 class States(Generic[State]):
@@ -26,6 +32,8 @@ class States(Generic[State]):
         self._prefix = f"{decider.kind}-"
         self._states: dict[str, State] = {}
         self._changed: dict[str, trio.Event] = {}
+        self._erasing: dict[str, None] = {}
+        self._erased: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -50,6 +58,16 @@ class States(Generic[State]):
         """Return the ids of those whose events order something that is not yet answered."""
         return [aggregate_id for aggregate_id, state in self._states.items() if self.decider.pending(state)]
 
+    @property
+    def erasing(self) -> list[str]:
+        """The ids of those that are gone and whose stream may not be erased to its end: to be erased (again)."""
+        return list(self._erasing)
+
+    def erased(self, aggregate_id: str) -> None:
+        """Take note that the stream is erased to its end: the last trace of the aggregate goes with a later commit."""
+        self._erasing.pop(aggregate_id, None)
+        self._erased.add(aggregate_id)
+
     async def wait(self, aggregate_id: str, until: Callable[[State], bool]) -> State:
         """Wait until the aggregate exists and `until(state)` holds, and return that state."""
         while True:
@@ -59,7 +77,9 @@ class States(Generic[State]):
             await self._changed.setdefault(aggregate_id, trio.Event()).wait()
 
     def at(self, log: Log, aggregate_id: str, position: int) -> State | None:
-        """Return the state as it was at `position` of the log, None where it did not exist yet."""
+        """Return the state as it was at `position` of the log, None where it did not exist yet or was erased."""
+        if log.is_erased(self.stream(aggregate_id)):
+            return None
         state = self.decider.initial(aggregate_id)
         events = [e for e in log.read_stream(self.stream(aggregate_id)) if e.position <= position]
         for recorded in events:
@@ -69,12 +89,12 @@ class States(Generic[State]):
     # ------------------------------------------------------------------------------------------------ for the runner
 
     def apply(self, commit: Sequence[Recorded]) -> set[str]:
-        """Fold a commit and return the ids that it changed."""
-        changed: set[str] = set()
+        """Fold a commit and return the ids that it changed; a row of `row` belongs to each, or none any more."""
+        changed, self._erased = self._erased, set()
         for recorded in commit:
             if recorded.stream.startswith(self._prefix):
                 aggregate_id = recorded.stream[len(self._prefix) :]
-                self.put(aggregate_id, self._after(aggregate_id, recorded.event))
+                self._fold(aggregate_id, recorded)
                 changed.add(aggregate_id)
         for aggregate_id in changed:
             changed_event = self._changed.pop(aggregate_id, None)
@@ -82,14 +102,41 @@ class States(Generic[State]):
                 changed_event.set()
         return changed
 
-    def _after(self, aggregate_id: str, event: Any) -> State:
+    def _fold(self, aggregate_id: str, recorded: Recorded) -> None:
         before = self._states.get(aggregate_id)
-        return self.decider.evolve(self.decider.initial(aggregate_id) if before is None else before, event)
+        if isinstance(recorded.event, Erased):
+            self._erasing.pop(aggregate_id, None)
+            if before is not None:
+                self.drop(before, aggregate_id)
+        elif before is None and recorded.version > 1:
+            self._erasing[aggregate_id] = None  # what came before is erased: a crash left this
+        else:
+            state = self.decider.initial(aggregate_id) if before is None else before
+            self.take(aggregate_id, self.decider.evolve(state, recorded.event))
+
+    def take(self, aggregate_id: str, state: State) -> None:
+        """Take a state as given: the next one, or one from the store. One that is gone is not shown any more."""
+        if getattr(state, "phase", None) not in _NOT_THERE:
+            self.put(aggregate_id, state)
+            return
+        self._erasing[aggregate_id] = None
+        before = self._states.get(aggregate_id)
+        if before is not None:
+            self.drop(before, aggregate_id)
+
+    def row(self, aggregate_id: str) -> State | None:
+        """Return what is to be stored: the state; of one that is being erased no more than its id; or nothing."""
+        return self.decider.initial(aggregate_id) if aggregate_id in self._erasing else self.get(aggregate_id)
 
     def put(self, aggregate_id: str, state: State) -> None:
-        """Take a state as given: the next one, or one from the store. Views with an index extend this."""
+        """Keep a state. Views with an index extend this."""
         self._states[aggregate_id] = state
+
+    def drop(self, state: State, aggregate_id: str) -> None:  # noqa: ARG002 - for the indexes of views that extend this
+        """Let go of the aggregate, whose last state this is. Views with an index extend this."""
+        del self._states[aggregate_id]
 
     def clear(self) -> None:
         """Forget everything, to be rebuilt."""
         self._states.clear()
+        self._erasing.clear()

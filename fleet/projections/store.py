@@ -4,7 +4,7 @@ A row is an encoded state. Each view has a checkpoint (the log position that its
 of another fingerprint are dropped. Rows and checkpoint are written in one transaction, so they always fit together.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -27,8 +27,13 @@ class Store(Protocol):
         """Return the checkpoint and the rows; (0, nothing) where there are none of this fingerprint."""
         ...
 
-    def save(self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes]) -> None:
-        """Put `rows` and move the checkpoint, as a whole. Raises `StoreFailed` (a full disk) and changes nothing."""
+    def save(
+        self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str] = ()
+    ) -> None:
+        """Put `rows`, delete those that are `gone`, move the checkpoint, as a whole.
+
+        Rows of another fingerprint are dropped first. Raises `StoreFailed` (a full disk) and changes nothing.
+        """
         ...
 
 
@@ -65,14 +70,18 @@ class LmdbStore:
             for key, row in txn.cursor():
                 yield bytes(key).decode(), bytes(row)
 
-    def save(self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes]) -> None:
-        """Put `rows` and move the checkpoint, as a whole. Rows of another fingerprint are dropped first."""
+    def save(
+        self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str] = ()
+    ) -> None:
+        """See `Store`."""
         try:
-            self._save(view, fingerprint, checkpoint, rows)
+            self._save(view, fingerprint, checkpoint, rows, gone)
         except lmdb.Error as error:
             raise StoreFailed(str(error)) from error
 
-    def _save(self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes]) -> None:
+    def _save(
+        self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str]
+    ) -> None:
         table = self._env.open_db(view.encode())
         with self._env.begin(write=True) as txn:
             known = bytes(txn.get(view.encode(), db=self._checkpoints) or b"")
@@ -80,6 +89,8 @@ class LmdbStore:
                 txn.drop(table, delete=False)
             for key, row in rows.items():
                 txn.put(key.encode(), row, db=table)
+            for key in gone:
+                txn.delete(key.encode(), db=table)
             txn.put(view.encode(), f"{checkpoint} {fingerprint}".encode(), db=self._checkpoints)
 
 
@@ -94,8 +105,11 @@ class MemoryStore:
         written_by, checkpoint, rows = self._views.get(view, ("", 0, {}))
         return (checkpoint, iter(rows.items())) if written_by == fingerprint else (0, iter(()))
 
-    def save(self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes]) -> None:
-        """Put `rows` and move the checkpoint, as a whole. Rows of another fingerprint are dropped first."""
+    def save(
+        self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str] = ()
+    ) -> None:
+        """See `Store`."""
         written_by, _, known = self._views.get(view, ("", 0, {}))
         kept = known if written_by == fingerprint else {}
-        self._views[view] = (fingerprint, checkpoint, {**kept, **rows})
+        left = {key: row for key, row in kept.items() if key not in gone}
+        self._views[view] = (fingerprint, checkpoint, {**left, **rows})

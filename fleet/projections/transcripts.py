@@ -1,7 +1,7 @@
 """The transcript of a session: its messages with their parts, as OpenCode last had them.
 
 Folded from the session's stream when somebody asks, and kept for the sessions that were asked for last. Bodies are
-OpenCode's own JSON and are passed on unparsed.
+OpenCode's own JSON and are passed on unparsed. What was erased is not in them, and not in the cache either.
 """
 
 from collections import OrderedDict
@@ -81,7 +81,14 @@ class Transcripts:
             len(ids),
         )
 
+    def forget(self, stream: str) -> None:
+        """Let go of what is cached of a session that was erased."""
+        self._cache.pop(stream, None)
+
     def _folded(self, stream: str) -> _Folded:
+        if self._log.is_erased(stream):
+            self._cache.pop(stream, None)
+            return _Folded()
         folded = self._cache.pop(stream, None) or _Folded()
         self._cache[stream] = folded
         while len(self._cache) > TRANSCRIPTS_CACHED:
@@ -91,6 +98,8 @@ class Transcripts:
 
     def _folded_at(self, stream: str, at: int) -> _Folded:
         folded = _Folded()
+        if self._log.is_erased(stream):
+            return folded
         folded.apply([recorded for recorded in self._log.read_stream(stream) if recorded.position <= at])
         return folded
 

@@ -26,6 +26,12 @@ class Sessions(States[session_state.State]):
         super().put(aggregate_id, state)
         self._by_opencode[state.opencode_id] = aggregate_id
 
+    def drop(self, state: session_state.State, aggregate_id: str) -> None:
+        """Keep the index as well."""
+        super().drop(state, aggregate_id)
+        if self._by_opencode.get(state.opencode_id) == aggregate_id:
+            del self._by_opencode[state.opencode_id]
+
     def clear(self) -> None:
         """Forget the index as well."""
         super().clear()
@@ -51,6 +57,11 @@ class Instances(States[instance_state.State]):
         else:
             self._alive[aggregate_id] = state
 
+    def drop(self, state: instance_state.State, aggregate_id: str) -> None:
+        """Keep the index as well."""
+        super().drop(state, aggregate_id)
+        self._alive.pop(aggregate_id, None)
+
     def clear(self) -> None:
         """Forget the index as well."""
         super().clear()
@@ -74,6 +85,12 @@ class Workspaces(States[workspace.State]):
         super().put(aggregate_id, state)
         if state.order is not None and state.order.strategy == "existing":
             self._existing[state.order.directory] = aggregate_id
+
+    def drop(self, state: workspace.State, aggregate_id: str) -> None:
+        """Keep the index as well."""
+        super().drop(state, aggregate_id)
+        if state.order is not None and self._existing.get(state.order.directory) == aggregate_id:
+            del self._existing[state.order.directory]
 
     def clear(self) -> None:
         """Forget the index as well."""
