@@ -125,11 +125,13 @@ class Directory(Generic[Command, Reply]):
                 await nursery.start(self._supervisor.run, stopping, name=f"{self.name} supervisor")
                 self._nursery = nursery
                 task_status.started(self)
-                while not stopping.is_set():
-                    with trio.move_on_after(self._passivate_after_s / _SWEEPS_PER_PASSIVATION):
-                        await stopping.wait()
-                    self._sweep(trio.current_time())
-                self._nursery = None  # from here on nobody is activated; the nursery waits for the supervisor
+                try:
+                    while not stopping.is_set():
+                        with trio.move_on_after(self._passivate_after_s / _SWEEPS_PER_PASSIVATION):
+                            await stopping.wait()
+                        self._sweep(trio.current_time())
+                finally:
+                    self._nursery = None  # from here on nobody is activated; the nursery waits for the supervisor
         finally:
             self._nursery = None
             for entry in tuple(self._entries.values()):

@@ -21,7 +21,7 @@ from fleet.core.instance.state import LIVE, OVER
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
 from fleet.core.workspace import messages as workspace_messages
-from fleet.errors import Problem
+from fleet.errors import Problem, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import ABORT_GRACE_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
 from fleet.ports import OpenCode
@@ -130,7 +130,14 @@ class SessionEffects:
 
     async def _detach(self, session_id: str, instance_id: str) -> None:
         detach = instance_messages.DetachSession(session_id, self._now())
-        await self._context.peers.instances.ask(instance_id, Deliver(detach, self._cause(session_id)))
+        while True:
+            try:
+                await self._context.peers.instances.ask(instance_id, Deliver(detach, self._cause(session_id)))
+            except Unavailable as unavailable:  # a full disk: it must not keep the session from its end for good
+                _log.warning("session_not_detached", session=session_id, code=unavailable.code)
+                await trio.sleep(TURN_RECHECK_S)
+                continue
+            return
 
     def _cause(self, session_id: str) -> Cause:
         return Cause(f"session:{session_id}", correlation_id=session_id)

@@ -4,12 +4,14 @@ A snapshot or a view's row is a state in MessagePack. It is disposable: where th
 ignored, and the events are folded again.
 """
 
+from functools import cache
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 
+@cache
 def fingerprint(kind: str, state_type: Any, revision: int) -> str:
     """Return what changes with the structure of the state, or with its decider's `revision`."""
     structure = msgspec.json.encode(msgspec.json.schema(state_type), order="deterministic")

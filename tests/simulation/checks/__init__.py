@@ -1,0 +1,41 @@
+"""The checkers: each a function that yields what it finds wrong, with the law of design.md that it proves.
+
+They read the log from the disk and fold it themselves; of the code that they check they use `evolve` alone.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from tests.simulation.checks import checkouts, folds, log, processes, prompts, readers, requests, rest
+from tests.simulation.evidence import Evidence
+
+Check = Callable[[Evidence], Iterator[str]]
+
+CHECKS: Final[tuple[Check, ...]] = (
+    log.positions_are_gapless,
+    log.the_chain_holds,
+    rest.no_actor_crashed,
+    folds.views_are_the_fold,
+    folds.rebuilt_views_are_the_fold,
+    folds.snapshots_are_the_fold,
+    folds.actors_are_the_fold,
+    folds.answers_are_the_fold,
+    requests.answered_orders_are_in_the_log,
+    requests.ends_that_were_told_are_in_the_log,
+    requests.repetitions_are_one_order,
+    prompts.prompts_have_one_outcome,
+    prompts.turns_ran_once,
+    prompts.the_log_tells_what_opencode_did,
+    prompts.transcripts_are_opencodes,
+    prompts.sessions_still_work,
+    processes.one_process_per_instance,
+    processes.processes_are_owned,
+    processes.instances_are_used,
+    checkouts.checkouts_are_in_the_log,
+    checkouts.ready_workspaces_are_there,
+    checkouts.branches_are_wanted,
+    readers.readers_got_everything_once,
+    rest.nothing_is_under_way,
+    rest.nothing_runs_unseen,
+    rest.who_is_idle_can_work,
+)

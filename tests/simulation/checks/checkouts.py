@@ -1,0 +1,37 @@
+"""Workspaces: what is on the disk is what the log says, whole, and made once."""
+
+from collections.abc import Iterator
+
+from tests.simulation.evidence import Evidence
+
+
+def checkouts_are_in_the_log(evidence: Evidence) -> Iterator[str]:
+    """Every checkout belongs to a workspace that was ordered before; none is half made at rest (law 4)."""
+    for workspace_id, checkout in evidence.directories.checkouts.items():
+        state = evidence.views.workspaces.get(workspace_id)
+        if state is None or state.order != checkout.order:
+            yield f"the checkout {checkout.order.directory} was not ordered"
+        elif state.phase != "ready":
+            yield f"the checkout {checkout.order.directory} is there, and its workspace is {state.phase}"
+        if not checkout.whole:
+            yield f"the checkout {checkout.order.directory} is half made"
+
+
+def ready_workspaces_are_there(evidence: Evidence) -> Iterator[str]:
+    """What the log calls ready is there, and was made once (law 4)."""
+    for state in evidence.views.workspaces:
+        if state.phase != "ready" or state.order is None or state.order.strategy == "existing":
+            continue
+        if state.id not in evidence.directories.checkouts:
+            yield f"workspace {state.id} is ready, and its directory is gone"
+        if evidence.directories.made[state.id] != 1:
+            yield f"workspace {state.id} was made {evidence.directories.made[state.id]} times"
+
+
+def branches_are_wanted(evidence: Evidence) -> Iterator[str]:
+    """A branch that Fleet made belongs to a checkout that is there: a failed attempt leaves none behind."""
+    wanted = {checkout.order.branch for checkout in evidence.directories.checkouts.values()}
+    for repository in evidence.directories.repositories.values():
+        for branch in repository.branches:
+            if branch.startswith("fleet/") and branch not in wanted:
+                yield f"the branch {branch} of {repository.top} belongs to nothing"

@@ -1,0 +1,113 @@
+"""Every accepted prompt has exactly one outcome, and OpenCode ran it as the one turn that the log says it was."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from fleet.core.session import messages as m
+from fleet.core.session.state import ENDED
+from tests.simulation.evidence import Evidence
+
+ENDS = m.TurnEnded | m.TurnFailed
+
+
+def prompts_have_one_outcome(evidence: Evidence) -> Iterator[str]:
+    """Accepted once, then withdrawn once or run in one turn that ends once; what waits waits where nothing runs (4)."""
+    for state in evidence.views.sessions:
+        events = [recorded.event for recorded in evidence.stream(f"session-{state.id}")]
+        accepted = Counter(event.prompt_id for event in events if isinstance(event, m.PromptAccepted))
+        withdrawn = Counter(event.prompt_id for event in events if isinstance(event, m.PromptWithdrawn))
+        turns = {event.number: event.prompt_id for event in events if isinstance(event, m.TurnStarted)}
+        started = Counter(event.prompt_id for event in events if isinstance(event, m.TurnStarted))
+        ended = Counter(event.number for event in events if isinstance(event, ENDS))
+        for prompt_id, times in accepted.items():
+            ways = withdrawn[prompt_id] + started[prompt_id]
+            if times != 1 or ways > 1:
+                yield f"prompt {prompt_id}: accepted {times}, withdrawn or started {ways} times"
+            elif not ways and not _may_wait(evidence, state.id):
+                yield f"prompt {prompt_id} waits in session {state.id}, which is {state.phase} and not held"
+        for number, prompt_id in turns.items():
+            if ended[number] > 1:
+                yield f"turn {number} of session {state.id} ended {ended[number]} times"
+            if not ended[number] and state.phase not in ENDED | {"error"}:
+                yield f"prompt {prompt_id}: turn {number} has no end, and session {state.id} is {state.phase}"
+        if strays := (withdrawn | started).keys() - accepted.keys():
+            yield f"session {state.id} knows prompts that nobody gave: {sorted(strays)}"
+
+
+def _may_wait(evidence: Evidence, session_id: str) -> bool:
+    state = evidence.views.sessions.get(session_id)
+    return state is not None and (state.held or state.phase in ENDED or state.phase == "error")
+
+
+def turns_ran_once(evidence: Evidence) -> Iterator[str]:
+    """One process at a time runs a session, one message carries a prompt, and no turn is run to its end twice (4)."""
+    world = evidence.world
+    for session_id in world.double_runs:
+        yield f"two processes ran {session_id} at the same time"
+    for message_id, times in world.finished_turns.items():
+        if times > 1:
+            yield f"{message_id} was run to its end {times} times"
+    texts = Counter(message.text for message in world.store.messages.values() if message.is_user and message.text)
+    for text, times in texts.items():
+        if times > 1:
+            yield f"{text!r} reached OpenCode as {times} messages"
+
+
+def the_log_tells_what_opencode_did(evidence: Evidence) -> Iterator[str]:
+    """A turn that the log calls finished was answered to its end, and what OpenCode got was ordered before (4, 6)."""
+    ordered: set[str] = set()
+    for state in evidence.views.sessions:
+        message_id = ""
+        for recorded in evidence.stream(f"session-{state.id}"):
+            event = recorded.event
+            if isinstance(event, m.TurnStarted):
+                message_id = event.message_id
+                ordered.add(message_id)
+            if isinstance(event, m.TurnEnded) and event.outcome == "finished":
+                yield from _unanswered(evidence, message_id)
+    strays = {message.id for message in evidence.world.store.messages.values() if message.is_user} - ordered
+    if strays:
+        yield f"OpenCode has prompts that the log did not order: {sorted(strays)}"
+
+
+def _unanswered(evidence: Evidence, message_id: str) -> Iterator[str]:
+    message = evidence.world.store.messages.get(message_id)
+    if message is None:
+        yield f"{message_id} finished, and OpenCode does not have it"
+    elif not any(answer.info.get("finish") == "stop" for answer in evidence.world.store.answers(message)):
+        yield f"{message_id} finished, and OpenCode has no full answer to it"
+
+
+def transcripts_are_opencodes(evidence: Evidence) -> Iterator[str]:
+    """At rest the log has, of every turn that ended, each message and finished part as OpenCode has it (law 6)."""
+    for state in evidence.views.sessions:
+        recorded: dict[str, bytes] = {}
+        for event in (each.event for each in evidence.stream(f"session-{state.id}")):
+            if isinstance(event, m.MessageRecorded):
+                recorded[event.message_id] = bytes(event.body)
+            elif isinstance(event, m.PartRecorded):
+                recorded[event.part_id] = bytes(event.body)
+        if state.phase != "idle" or state.opencode_id not in evidence.world.store.sessions:
+            continue
+        for message in evidence.world.store.transcript(state.opencode_id):
+            read = message.read()
+            kept = {read.info.id: read.info.raw, **{part.id: part.raw for part in read.parts if part.finished}}
+            for each, body in kept.items():
+                if recorded.get(each) != body:
+                    yield f"session {state.id}: the log does not have {each} as OpenCode has it"
+
+
+def sessions_still_work(evidence: Evidence) -> Iterator[str]:
+    """A prompt to a session at rest is answered, unless the session never got its workspace: no dead ends (8)."""
+    for probe in evidence.probes:
+        state = evidence.views.sessions.get(probe.session)
+        workspace = None if state is None else evidence.views.workspaces.get(state.workspace_id)
+        if workspace is None or workspace.phase != "ready":
+            continue
+        events = [recorded.event for recorded in evidence.stream(f"session-{probe.session}")]
+        accepted = {e.text: e.prompt_id for e in events if isinstance(e, m.PromptAccepted)}
+        started = {e.prompt_id: e.number for e in events if isinstance(e, m.TurnStarted)}
+        number = started.get(accepted.get(probe.mark, ""))
+        outcome = [e.outcome for e in events if isinstance(e, m.TurnEnded) and e.number == number]
+        if outcome != ["finished"]:
+            yield f"session {probe.session} did not do {probe.mark!r}: {probe.refusal or outcome or 'it waits'}"

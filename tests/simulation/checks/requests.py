@@ -1,0 +1,67 @@
+"""Law 1: every accepted order is in the log, every refused one is not, and a repetition is the same order again."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from fleet.core.session import messages as m
+from fleet.errors import Problem
+from tests.simulation.clients import Request
+from tests.simulation.evidence import Evidence
+
+
+def answered_orders_are_in_the_log(evidence: Evidence) -> Iterator[str]:
+    """An acknowledged order happened once, a refused one never, one without an answer at most once (law 1)."""
+    times = _times(evidence)
+    for request in evidence.ledger.requests:
+        if request.kind not in ("session", "prompt", "describe"):
+            continue
+        found = times[request.mark]
+        if request.acknowledged and found != 1:
+            yield f"{request.mark} was acknowledged and is {found} times in the log"
+        elif request.refused and found:
+            yield f"{request.mark} was refused and is {found} times in the log"
+        elif found > 1:
+            yield f"{request.mark} is {found} times in the log"
+
+
+def _times(evidence: Evidence) -> Counter[str]:
+    times: Counter[str] = Counter()
+    for recorded in evidence.history:
+        event = recorded.event
+        if isinstance(event, m.SessionCreated | m.SessionDescribed):
+            times[event.title] += 1
+        elif isinstance(event, m.PromptAccepted) and event.text.startswith("prompt-"):
+            times[event.text.split()[0]] += 1
+    return times
+
+
+def ends_that_were_told_are_in_the_log(evidence: Evidence) -> Iterator[str]:
+    """Who was told that a session has stopped, or a prompt is withdrawn, finds that in the log (law 1)."""
+    for request in evidence.ledger.requests:
+        for outcome in request.outcomes:
+            events = [r.event for r in evidence.stream(f"session-{request.session}") if r.position <= outcome.position]
+            if request.kind == "terminate" and not any(isinstance(event, m.SessionStopped) for event in events):
+                yield f"{request.mark} was acknowledged, and the session has not stopped"
+            withdrawn = {event.prompt_id for event in events if isinstance(event, m.PromptWithdrawn)}
+            if request.kind == "withdraw" and request.prompt not in withdrawn:
+                yield f"{request.mark} was acknowledged, and the prompt is not withdrawn"
+
+
+def repetitions_are_one_order(evidence: Evidence) -> Iterator[str]:
+    """A key stands for one order: one commit, one session, whoever asks again and however often (law 1)."""
+    commits: dict[str, set[tuple[str, int]]] = {}
+    for recorded in evidence.history:
+        if recorded.command_id is not None:
+            commits.setdefault(recorded.command_id, set()).add((recorded.stream, recorded.recorded_at_ms))
+    for key, places in commits.items():
+        if len(places) > 1:
+            yield f"{key} was carried out {len(places)} times"
+    for request in evidence.ledger.requests:
+        if len({outcome.session.id for outcome in request.outcomes}) > 1:
+            yield f"{request.mark} was answered with several sessions"
+        if conflicts := [heard for heard in request.heard if _is_conflict(request, heard)]:
+            yield f"{request.mark} was repeated word for word and refused: {conflicts[0]}"
+
+
+def _is_conflict(_: Request, heard: object) -> bool:
+    return isinstance(heard, Problem) and heard.code in ("idempotency_conflict", "internal")

@@ -1,0 +1,44 @@
+"""Law 8: at rest every status is true."""
+
+from collections.abc import Iterator
+
+from fleet.core.session.state import RUNNING
+from tests.simulation.evidence import Evidence
+
+
+def nothing_is_under_way(evidence: Evidence) -> Iterator[str]:
+    """At rest no session is created, active or waiting, no instance starts or stops, no workspace is being made."""
+    for session in evidence.views.sessions:
+        if session.phase in RUNNING | {"created"} or session.provisioning is not None or session.terminating:
+            yield f"session {session.id} is {session.phase} ({session.evidence})"
+    for instance in evidence.views.instances:
+        if instance.phase in ("starting", "unreachable", "stopping") or not instance.swept:
+            yield f"instance {instance.id} is {instance.phase} ({instance.evidence})"
+    for workspace in evidence.views.workspaces:
+        if workspace.phase == "preparing":
+            yield f"workspace {workspace.id} is being prepared"
+
+
+def nothing_runs_unseen(evidence: Evidence) -> Iterator[str]:
+    """OpenCode runs nothing for a session that is at rest, and asks nothing of anybody."""
+    by_opencode = {session.opencode_id: session for session in evidence.views.sessions}
+    for opencode_id in sorted(evidence.busy()):
+        session = by_opencode.get(opencode_id)
+        yield f"OpenCode runs {opencode_id}, and its session is {session and session.phase}"
+    for session in evidence.views.sessions:
+        if session.requests:
+            yield f"session {session.id} is {session.phase} and waits for {session.requests}"
+
+
+def who_is_idle_can_work(evidence: Evidence) -> Iterator[str]:
+    """A session that is called idle has an instance and a conversation: it takes a prompt at once."""
+    for session in evidence.views.sessions:
+        if session.phase == "idle" and (session.instance_id is None or not session.conversation):
+            yield f"session {session.id} is idle and has nothing to work with"
+        if session.phase in ("completed", "disconnected", "stopped") and session.instance_id is not None:
+            yield f"session {session.id} is {session.phase} and holds instance {session.instance_id}"
+
+
+def no_actor_crashed(evidence: Evidence) -> Iterator[str]:
+    """An actor that crashes met a bug: faults of the world are answers to it, not exceptions."""
+    yield from evidence.crashes

@@ -1,0 +1,178 @@
+"""Callers: seeded people and programs that order things, lose answers, ask again, and remember what they were told.
+
+`Ledger` is their memory, which checkers hold against the log. Every text and title is unique, so that what the log has
+of a request can be found without trusting anything that Fleet says of it.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+import trio
+
+from fleet.actors.orders import Caller, NewPrompt, NewSession, Outcome
+from fleet.actors.tree import Tree
+from fleet.errors import Problem
+from fleet.ports import Strategy
+from tests.simulation.machine import Machine
+
+UNCERTAIN = frozenset(("interrupted", "timed_out"))
+"""Problems that leave open whether the request was carried out."""
+LATER = frozenset(("disk_full", "overloaded", "stopping", "log_unavailable"))
+"""Problems that say: nothing has happened, try again."""
+PLACES = ("/src/shop", "/src/shop", "/src/blog", "/src/notes")
+BAD_PLACES = ("/src/nowhere", "/src/file", "/etc")
+STRATEGIES: Final[tuple[Strategy, ...]] = ("existing", "worktree", "clone")
+WORDS = {
+    **{"": 40, "turn:3": 8, "turn:2": 6, "bash:1": 6, "bash:20": 4, "ask": 5, "question": 4, "retry:1": 4, "retry:2": 2},
+    **{"fail": 5, "quiet": 4, "overflow": 4, "turn:4 quiet": 4, "hang": 1, "unknown": 1},
+}
+"""What prompts ask of the fake model (tests/fakes/opencode_turn.py), by weight."""
+Act = Callable[[Tree, Caller], Awaitable[Outcome]]
+Heard = Outcome | Problem | None
+
+
+@dataclass
+class Request:
+    """One order with what was heard of it, attempt by attempt. `mark` is the unique text that it puts into the log."""
+
+    kind: str
+    mark: str
+    key: str | None
+    session: str | None = None
+    prompt: str | None = None
+    heard: list[Heard] = field(default_factory=list[Heard])
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        return [heard for heard in self.heard if isinstance(heard, Outcome)]
+
+    @property
+    def acknowledged(self) -> bool:
+        return bool(self.outcomes)
+
+    @property
+    def refused(self) -> bool:
+        """Whether every attempt was answered with a problem that says: nothing has happened."""
+        return all(
+            isinstance(heard, Problem) and heard.code not in UNCERTAIN and "sessionId" not in heard.extra
+            for heard in self.heard
+        )
+
+
+@dataclass
+class Ledger:
+    """Everything that callers ordered and heard, and the sessions that they know of."""
+
+    requests: list[Request] = field(default_factory=list[Request])
+    sessions: list[str] = field(default_factory=list[str])
+
+    def add(self, kind: str, key: str | None, session: str | None = None) -> Request:
+        request = Request(kind, f"{kind}-{len(self.requests)}.", key, session)
+        self.requests.append(request)
+        return request
+
+
+class Client:
+    """One caller. It takes `steps` steps and remembers in the common `ledger`."""
+
+    def __init__(self, machine: Machine, ledger: Ledger, random: Random) -> None:
+        self._machine = machine
+        self._ledger = ledger
+        self._random = random
+
+    async def run(self, steps: int, pace_s: float) -> None:
+        for _ in range(steps):
+            await trio.sleep(self._random.expovariate(1 / pace_s))
+            await self._step()
+
+    async def _step(self) -> None:
+        known = self._ledger.sessions
+        if not known or (len(known) < 8 and self._random.random() < 0.2):
+            await self._create()
+            return
+        session_id = self._random.choice(known)
+        acts = (self._prompt, self._abort, self._resume, self._terminate, self._withdraw, self._describe)
+        act = self._random.choices(acts, (55, 14, 12, 6, 6, 7))[0]
+        await act(session_id)
+
+    def _key(self) -> str | None:
+        return f"key-{self._random.getrandbits(64):016x}" if self._random.random() < 0.7 else None
+
+    def _words(self) -> str:
+        return self._random.choices(list(WORDS), list(WORDS.values()))[0]
+
+    async def _order(self, request: Request, act: Act, *, digest: bytes = b"") -> None:
+        """Order until there is an answer; only with a key is it safe to ask again."""
+        caller = Caller("tester", None, request.key, digest or request.mark.encode())
+        while True:
+            heard = await self._machine.call(lambda tree: act(tree, caller))
+            request.heard.append(heard)
+            settled = isinstance(heard, Outcome) or (heard is not None and heard.code not in UNCERTAIN | LATER)
+            if request.key is None or len(request.heard) > 5 or (settled and self._random.random() < 0.9):
+                return
+            await trio.sleep(self._random.uniform(0, 3))
+
+    # -------------------------------------------------------------------------------------------------------- orders
+
+    async def _create(self) -> None:
+        request = self._ledger.add("session", self._key())
+        random = self._random
+        strategy = random.choices(STRATEGIES, (4, 4, 2))[0]
+        bad = random.random() < 0.1
+        branch = "main" if bad and random.random() < 0.5 else None
+        prompt = NewPrompt(f"{request.mark}first {self._words()}") if random.random() < 0.4 else None
+        new = NewSession(
+            random.choice(BAD_PLACES if bad and branch is None else PLACES),
+            request.mark,
+            strategy,
+            branch=branch,
+            base_ref="HEAD" if strategy == "worktree" and random.random() < 0.3 else None,
+            initial_prompt=prompt,
+        )
+        await self._order(request, lambda tree, caller: tree.orders.create(new, caller))
+        for heard in request.heard:
+            if isinstance(heard, Outcome):
+                request.session = heard.session.id
+            elif heard is not None and "sessionId" in heard.extra:
+                request.session = heard.extra["sessionId"]
+        if request.session is not None and request.session not in self._ledger.sessions:
+            self._ledger.sessions.append(request.session)
+
+    async def _prompt(self, session_id: str) -> None:
+        request = self._ledger.add("prompt", self._key(), session_id)
+        agent = "nobody" if self._random.random() < 0.03 else None
+        prompt = NewPrompt(f"{request.mark} {self._words()}", agent=agent)
+        resume = self._random.random() < 0.5
+        await self._order(
+            request, lambda tree, caller: tree.orders.prompt(session_id, prompt, resume=resume, caller=caller)
+        )
+
+    async def _abort(self, session_id: str) -> None:
+        async def act(tree: Tree, caller: Caller) -> Outcome:
+            outcome, _ = await tree.orders.abort(session_id, caller)
+            return outcome
+
+        await self._order(self._ledger.add("abort", self._key(), session_id), act)
+
+    async def _resume(self, session_id: str) -> None:
+        request = self._ledger.add("resume", self._key(), session_id)
+        await self._order(request, lambda tree, caller: tree.orders.resume(session_id, caller))
+
+    async def _terminate(self, session_id: str) -> None:
+        request = self._ledger.add("terminate", self._key(), session_id)
+        await self._order(request, lambda tree, caller: tree.orders.terminate(session_id, caller))
+
+    async def _describe(self, session_id: str) -> None:
+        request = self._ledger.add("describe", self._key(), session_id)
+        await self._order(request, lambda tree, caller: tree.orders.describe(session_id, request.mark, None, caller))
+
+    async def _withdraw(self, session_id: str) -> None:
+        fleet = await self._machine.fleet()
+        state = fleet.tree.views.sessions.get(session_id)
+        if state is None or not state.queue:
+            return
+        request = self._ledger.add("withdraw", self._key(), session_id)
+        prompt_id = request.prompt = self._random.choice(state.queue).prompt_id
+        await self._order(request, lambda tree, caller: tree.orders.withdraw(session_id, prompt_id, caller))

@@ -1,0 +1,106 @@
+"""What goes wrong in a run: crashes between any two steps, dying and hanging processes, a full disk, lost views."""
+
+from random import Random
+from typing import Final
+
+import trio
+
+from tests.fakes.opencode_process import FakeProcess, SpawnFault
+from tests.simulation.machine import AfterSteps, Machine
+
+SPAWN_FAULTS: Final[tuple[SpawnFault, ...]] = ("missing", "not_executable", "exits", "never_ready", "port_taken")
+
+
+class Faults:
+    """A seeded bringer of trouble. `calm` ends what lasts."""
+
+    def __init__(self, machine: Machine, random: Random) -> None:
+        self._machine = machine
+        self._random = random
+
+    async def run(self, count: int, pace_s: float) -> None:
+        faults = {
+            self._crash_soon: 6,
+            self._crash_after_steps: 8,
+            self._restart: 2,
+            self._reboot: 1,
+            self._kill_process: 5,
+            self._hang_process: 2,
+            self._drop_events: 4,
+            self._fail_spawns: 2,
+            self._fill_disk: 3,
+            self._lose_views: 2,
+        }
+        for _ in range(count):
+            await trio.sleep(self._random.expovariate(1 / pace_s))
+            await self._random.choices(list(faults), list(faults.values()))[0]()
+
+    async def answer(self, patience_s: float) -> None:
+        """A person looks at what OpenCode asks for now and then, and answers."""
+        while True:
+            await trio.sleep(self._random.uniform(0, patience_s))
+            open_requests = [request for process in self._machine.world.living() for request in process.requests]
+            if open_requests:
+                self._machine.world.answer(self._random.choice(open_requests))
+
+    def calm(self) -> None:
+        world = self._machine.world
+        self._machine.disk.full = False
+        world.spawn_faults.clear()
+        for process in world.living():
+            process.resume()
+
+    def _a_process(self) -> FakeProcess | None:
+        living = self._machine.world.living()
+        return self._random.choice(living) if living else None
+
+    def _downtime_s(self) -> float:
+        return self._random.choice((0.0, 0.0, self._random.uniform(0, 3), self._random.uniform(0, 40)))
+
+    # ---------------------------------------------------------------------------------------------------- to Fleet
+
+    async def _crash_soon(self) -> None:
+        await trio.sleep(self._random.uniform(0, 0.1))
+        self._machine.crash(downtime_s=self._downtime_s())
+
+    async def _crash_after_steps(self) -> None:
+        AfterSteps(self._random.randint(1, 400), lambda: self._machine.crash(downtime_s=0.0))
+
+    async def _restart(self) -> None:
+        await self._machine.restart(downtime_s=self._downtime_s())
+
+    async def _lose_views(self) -> None:
+        self._machine.lose_views()
+        self._machine.crash(downtime_s=0.0)
+
+    async def _reboot(self) -> None:
+        self._machine.crash(downtime_s=self._random.uniform(1, 20))
+        self._machine.world.reboot()
+
+    async def _fill_disk(self) -> None:
+        self._machine.disk.full = True
+        await trio.sleep(self._random.uniform(0.1, 10))
+        self._machine.disk.full = False
+
+    # ------------------------------------------------------------------------------------------------- to OpenCode
+
+    async def _kill_process(self) -> None:
+        process = self._a_process()
+        if process is not None:
+            self._machine.world.kill(process.instance_id)
+
+    async def _hang_process(self) -> None:
+        process = self._a_process()
+        if process is not None:
+            process.hang()
+            await trio.sleep(self._random.choice((2.0, 20.0, 60.0)))
+            process.resume()
+
+    async def _drop_events(self) -> None:
+        process = self._a_process()
+        if process is not None:
+            process.break_streams()
+
+    async def _fail_spawns(self) -> None:
+        for _ in range(self._random.randint(1, 2)):
+            self._machine.world.fail_next_spawn(self._random.choice(SPAWN_FAULTS))

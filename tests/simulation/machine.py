@@ -1,0 +1,208 @@
+"""The machine that one simulated Fleet after the other runs on: disks, OpenCode's world, and the crashes between.
+
+`Machine` is what a crash leaves; `Incarnation` is one run of Fleet, from its start to its crash or orderly end. Callers
+come in through `Machine.call`, like requests through a door: a crash loses their answers.
+"""
+
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from random import Random
+from typing import Final, TypeVar
+
+import trio
+
+from fleet.actors.context import Ports
+from fleet.actors.tree import Tree
+from fleet.errors import Problem
+from fleet.events.catalog import make_registry
+from fleet.events.memory_log import MemoryDisk, MemoryLog
+from fleet.ports import ProcessIdentity
+from fleet.projections.store import MemoryStore
+from tests.fakes.clock import FakeClock, FakeIds
+from tests.fakes.opencode import FakeOpenCodeWorld
+from tests.fakes.opencode_host import FakeOpenCodeHost
+from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
+
+REGISTRY: Final = make_registry()
+DOOR_GRACE_S = 5.0
+Answer = TypeVar("Answer")
+
+
+class AfterSteps(trio.abc.Instrument):
+    """Calls `act` once, before the n-th step from now of whatever task: between any two steps."""
+
+    def __init__(self, steps: int, act: Callable[[], None]) -> None:
+        self._left = steps
+        self._act = act
+        trio.lowlevel.add_instrument(self)
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._left -= 1
+        if self._left == 0:
+            trio.lowlevel.remove_instrument(self)
+            self._act()
+
+
+class WatchedHost(FakeOpenCodeHost):
+    """A host that notes when a second process of one instance is started beside a living one."""
+
+    def __init__(self, world: FakeOpenCodeWorld, overlaps: list[str]) -> None:
+        super().__init__(world)
+        self._watched = world
+        self._overlaps = overlaps
+
+    async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
+        try:
+            return await super().spawn(instance_id, directory)
+        finally:
+            if sum(process.instance_id == instance_id for process in self._watched.living()) > 1:
+                self._overlaps.append(instance_id)
+
+
+class Incarnation:
+    """One run of Fleet. `up` is set when it takes requests, `gone` when nothing of it runs any more."""
+
+    def __init__(self, machine: "Machine") -> None:
+        self.log = MemoryLog(machine.disk, REGISTRY, machine.clock, salts=machine.salts.randbytes)
+        host = WatchedHost(machine.world, machine.overlaps)
+        workspaces = FakeWorkspaces(machine.directories)
+        ports = Ports(clock=machine.clock, ids=machine.ids, host=host, workspaces=workspaces)
+        self.tree = Tree(ports, self.log, machine.store, policy=machine.policy, write=_write)
+        self.up = trio.Event()
+        self.gone = trio.Event()
+        self.stopping = trio.Event()
+        self.killed = False
+        self._scope = trio.CancelScope()
+        self._connections: dict[trio.CancelScope, None] = {}
+
+    async def run(self) -> None:
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(self.tree.run, self.stopping)
+                    self.up.set()
+        finally:
+            self.up.set()
+            self.hang_up()
+            self.gone.set()
+
+    @contextmanager
+    def connection(self) -> Generator[trio.CancelScope]:
+        """A request or stream: it is cut off when this Fleet goes."""
+        with trio.CancelScope() as scope:
+            self._connections[scope] = None
+            try:
+                yield scope
+            finally:
+                del self._connections[scope]
+
+    @property
+    def takes_requests(self) -> bool:
+        return self.up.is_set() and not (self.killed or self.stopping.is_set() or self.gone.is_set())
+
+    def hang_up(self) -> None:
+        for scope in list(self._connections):
+            scope.cancel()
+
+    def kill(self) -> None:
+        """kill -9: nothing more becomes durable, nobody gets an answer."""
+        self.killed = True
+        self.log.crash()
+        self._scope.cancel()
+        self.hang_up()
+
+    async def stop(self) -> None:
+        """An orderly shutdown: the door closes, running requests get a moment, then everything stops in reverse."""
+        if self._connections:
+            await trio.sleep(DOOR_GRACE_S)
+        self.hang_up()
+        self.stopping.set()
+        await self.gone.wait()
+
+
+class Machine:
+    """Disks, processes, clock and randomness of one seed. `run` keeps a Fleet up until `close`."""
+
+    def __init__(self, seed: int, nursery: trio.Nursery) -> None:
+        self.random = Random(f"{seed} machine")
+        self.salts = Random(f"{seed} salts")
+        self.policy = self.random.choice(("shared", "shared", "directory"))
+        self.disk = MemoryDisk()
+        self.store = MemoryStore()
+        self.directories = FakeDisk()
+        self.clock = FakeClock()
+        self.ids = FakeIds(self.clock, seed)
+        self.overlaps: list[str] = []
+        self.world = FakeOpenCodeWorld(nursery, seed)
+        self.incarnations = 0
+        self._fleet: Incarnation | None = None
+        self._changed = trio.Event()
+        self._closing = False
+        self._downtime_s = 0.0
+
+    async def run(self) -> None:
+        while not self._closing:
+            fleet = self._fleet = Incarnation(self)
+            self.incarnations += 1
+            self._tell()
+            await fleet.run()
+            self._fleet = None
+            await trio.sleep(self._downtime_s)
+
+    async def close(self) -> None:
+        """Stop Fleet in order, for good."""
+        fleet = await self.fleet()
+        self._closing = True
+        await fleet.stop()
+
+    async def fleet(self) -> Incarnation:
+        """Return the Fleet that takes requests now, waiting for it."""
+        while True:
+            fleet = self._fleet
+            if fleet is not None:
+                await fleet.up.wait()
+                if fleet.takes_requests:
+                    return fleet
+                await fleet.gone.wait()
+            if self._fleet is None:
+                await self._changed.wait()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def call(self, order: Callable[[Tree], Awaitable[Answer]]) -> Answer | Problem | None:
+        """Return the answer, the problem that came instead, or None: the connection broke before either."""
+        fleet = await self.fleet()
+        answer: Answer | Problem | None = None
+        with fleet.connection():
+            try:
+                answer = await order(fleet.tree)
+            except Problem as problem:
+                answer = problem
+        return None if fleet.killed else answer
+
+    # -------------------------------------------------------------------------------------------------------- faults
+
+    def crash(self, *, downtime_s: float = 0.0) -> None:
+        """Kill Fleet now; the next one starts after `downtime_s`."""
+        if self._fleet is not None and not self._fleet.gone.is_set():
+            self._downtime_s = downtime_s
+            self._fleet.kill()
+
+    async def restart(self, *, downtime_s: float = 0.0) -> None:
+        """Stop Fleet in order; the next one starts after `downtime_s`."""
+        fleet = await self.fleet()
+        self._downtime_s = downtime_s
+        await fleet.stop()
+
+    def lose_views(self) -> None:
+        """Somebody deletes the disposable views; a running Fleet keeps its own until it goes."""
+        self.store = MemoryStore()
+
+
+async def _write(work: Callable[[], None]) -> None:
+    """Write in the event loop: a crash falls before or behind it, as with a transaction."""
+    await trio.lowlevel.checkpoint()
+    work()
+    await trio.lowlevel.checkpoint()

@@ -1,0 +1,239 @@
+"""One seed, one run: callers and readers on a machine that fails, then quiet, then the checks.
+
+The run is a pure function of its seed: trio's clock is virtual, its order of tasks is drawn from the seed, and so is
+everything that happens. `simulate` raises what was found wrong, and that says how to see it again.
+"""
+
+import gc
+import hashlib
+import random
+from collections.abc import Generator, Mapping, MutableMapping
+from contextlib import contextmanager
+from random import Random
+from typing import Any, cast
+
+import structlog.testing
+import trio
+from trio import _core as trio_core
+from trio.testing import MockClock
+
+from fleet.actors.orders import Caller, NewPrompt
+from fleet.core.instance.state import LIVE
+from fleet.errors import Problem
+from fleet.projections.views import Views
+from tests.simulation.checks import CHECKS
+from tests.simulation.clients import Client, Ledger
+from tests.simulation.evidence import Evidence, Probe
+from tests.simulation.faults import Faults
+from tests.simulation.machine import Machine
+from tests.simulation.readers import StreamReader
+from tests.simulation.story import tell
+
+SETTLE_S = 3000.0  # the longest patience of Fleet's own is TURN_SILENCE_S, 900 s; a turn of it may follow another
+STEPS = 40
+PROBES = 3
+PROBE_ATTEMPTS = 6
+
+
+class Failure(AssertionError):  # noqa: N818 - what it is
+    """What a seed found, with the end of its history."""
+
+    def __init__(self, seed: int, complaints: list[str], evidence: Evidence) -> None:
+        found = "\n  ".join(complaints)
+        super().__init__(f"seed {seed}:\n  {found}\n\n{tell(evidence.history)}")
+        self.complaints = complaints
+
+
+def simulate(seed: int) -> str:
+    """Run `seed` and return a digest of the log that it wrote. Raises `Failure`."""
+    run = _Run(seed)
+    with _deterministic(seed), structlog.testing.capture_logs() as logged:
+        try:
+            trio.run(run.run, logged, clock=MockClock(autojump_threshold=0))
+        except BaseExceptionGroup as group:
+            raise _first(group, seed) from None
+    return hashlib.sha256(b"".join(run.records)).hexdigest()
+
+
+@contextmanager
+def _deterministic(seed: int) -> Generator[None]:
+    """Draw trio's order of tasks, and the jitter of restarts, from the seed; let no collection run in between."""
+    run: Any = trio_core._run
+    before, state = run._ALLOW_DETERMINISTIC_SCHEDULING, random.getstate()
+    run._ALLOW_DETERMINISTIC_SCHEDULING = True
+    run._r.seed(seed)
+    random.seed(seed)
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        random.setstate(state)
+        run._ALLOW_DETERMINISTIC_SCHEDULING = before
+
+
+def _first(error: BaseException, seed: int) -> BaseException:
+    """Return what a run was ended by, out of its groups."""
+    found = error
+    while isinstance(found, BaseExceptionGroup):
+        found = cast(BaseExceptionGroup[BaseException], found).exceptions[0]
+    found.add_note(f"replay: make sim SEED={seed}")
+    return found
+
+
+def _crash(entry: Mapping[str, Any]) -> str:
+    return f"{entry['event']}: {entry.get('child') or entry.get('id') or ''}: {entry.get('exc_info')!r}"
+
+
+def _unfinished(views: Views, living: set[str]) -> list[str]:
+    """Return what is still under way; a live instance with its process is not, it is operated for ever."""
+    working = [state.id for state in views.instances if state.phase in LIVE and state.id in living]
+    return [f"{view.name} {each}" for view in views for each in view.unfinished() if each not in working]
+
+
+class _Run:
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._random = self._fork("run")
+        self._ledger = Ledger()
+        self._readers: list[StreamReader] = []
+        self._probes: list[Probe] = []
+        self._machine: Machine
+        self.records: list[bytes] = []
+
+    def _fork(self, name: str) -> Random:
+        return Random(f"{self._seed} {name}")
+
+    async def run(self, logged: list[MutableMapping[str, Any]]) -> None:
+        async with trio.open_nursery() as world:
+            machine = self._machine = Machine(self._seed, world)
+            self.records = machine.disk.records
+            _furnish(machine)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(machine.run)
+                for number in range(2):
+                    self._read(nursery, StreamReader(machine, self._fork(f"reader {number}"), None))
+                faults = Faults(machine, self._fork("faults"))
+                await self._trouble(faults, nursery)
+                await self._quiet(faults)
+                evidence = await self._evidence()
+                evidence.crashes = [_crash(entry) for entry in logged if entry["log_level"] in ("error", "critical")]
+                self._check(evidence)
+                await machine.close()
+                self._check_nothing_runs(evidence)
+                nursery.cancel_scope.cancel()
+            world.cancel_scope.cancel()
+
+    def _read(self, nursery: trio.Nursery, reader: StreamReader) -> None:
+        self._readers.append(reader)
+        nursery.start_soon(reader.run)
+
+    async def _trouble(self, faults: Faults, readers: trio.Nursery) -> None:
+        """Callers at work, while things go wrong."""
+        pace_s = self._random.choice((0.3, 2.0, 6.0))
+        clients = self._random.randint(1, 4)
+        async with trio.open_nursery() as trouble:
+            trouble.start_soon(faults.answer, self._random.choice((3.0, 30.0)))
+            trouble.start_soon(faults.run, self._random.randint(0, 8), self._random.choice((1.0, 5.0, 10.0)))
+            async with trio.open_nursery() as callers:
+                for number in range(clients):
+                    client = Client(self._machine, self._ledger, self._fork(f"client {number}"))
+                    callers.start_soon(client.run, STEPS // clients, pace_s)
+                await trio.sleep(pace_s * 5)
+                if self._ledger.sessions:
+                    stream = f"session-{self._ledger.sessions[0]}"
+                    self._read(readers, StreamReader(self._machine, self._fork("stream reader"), stream))
+            trouble.cancel_scope.cancel()
+        faults.calm()
+
+    # --------------------------------------------------------------------------------------------------------- quiet
+
+    async def _quiet(self, faults: Faults) -> None:
+        """Let everything settle, try whether sessions still work, start once more, and let it settle again."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(faults.answer, 5.0)
+            await self._settle()
+            await self._probe()
+            how = self._random.choice(("crash", "restart", "views lost"))
+            if how == "restart":
+                await self._machine.restart()
+            elif how == "views lost":
+                self._machine.lose_views()
+            self._machine.crash()
+            await self._settle()
+            nursery.cancel_scope.cancel()
+
+    async def _settle(self) -> None:
+        """Wait until nothing is under way, as Fleet and as the world tells it, and the readers have it all."""
+        quiet, unfinished = 0, ["nothing runs"]
+        with trio.move_on_after(SETTLE_S):
+            while quiet < 2:
+                fleet = await self._machine.fleet()
+                await trio.sleep(2)
+                living = {process.instance_id for process in self._machine.world.living()}
+                unfinished = _unfinished(fleet.tree.views, living)
+                unfinished += [f"reader {reader.stream}" for reader in self._readers if not reader.is_through(fleet)]
+                quiet = 0 if unfinished or fleet.gone.is_set() else quiet + 1
+            return
+        raise Failure(self._seed, [f"not settled after {SETTLE_S:.0f} s: {unfinished}"], await self._evidence())
+
+    async def _probe(self) -> None:
+        """Prompt some sessions, whatever became of them; what failed or waits before the prompt gets out of its way."""
+        sessions = list((await self._machine.fleet()).tree.views.sessions)
+        chosen = self._random.sample(sessions, min(PROBES, len(sessions)))
+        for _ in range(PROBE_ATTEMPTS):
+            if not chosen:
+                return
+            for session in chosen:
+                await self._put(Probe(session.id, f"probe-{len(self._probes)}."))
+            await self._settle()
+            views = (await self._machine.fleet()).tree.views
+            chosen = [state for each in chosen if (state := views.sessions.get(each.id)) is not None and state.queue]
+
+    async def _put(self, probe: Probe) -> None:
+        prompt = NewPrompt(probe.mark)
+        heard = await self._machine.call(
+            lambda tree: tree.orders.prompt(probe.session, prompt, resume=True, caller=Caller())
+        )
+        probe.refusal = str(heard) if isinstance(heard, Problem) else None
+        self._probes.append(probe)
+
+    # -------------------------------------------------------------------------------------------------------- checks
+
+    async def _evidence(self) -> Evidence:
+        machine = self._machine
+        tree = (await machine.fleet()).tree
+        replies = {
+            state.id: (await tree.orders.describe(state.id, None, None, Caller())).session
+            for state in list(tree.views.sessions)
+        }
+        return Evidence(
+            machine.disk,
+            machine.store,
+            tree.views,
+            machine.world,
+            machine.directories,
+            self._ledger,
+            self._readers,
+            self._probes,
+            replies,
+            machine.overlaps,
+        )
+
+    def _check(self, evidence: Evidence) -> None:
+        complaints = [f"{check.__name__}: {found}" for check in CHECKS for found in check(evidence)]
+        if complaints:
+            raise Failure(self._seed, complaints, evidence)
+
+    def _check_nothing_runs(self, evidence: Evidence) -> None:
+        """An orderly end leaves no process behind (process safety)."""
+        left = [instance for instance, _ in evidence.living()] + evidence.tools()
+        if left:
+            raise Failure(self._seed, [f"processes outlived an orderly end: {left}"], evidence)
+
+
+def _furnish(machine: Machine) -> None:
+    machine.directories.add_repository("/src/shop")
+    machine.directories.add_repository("/src/blog")
+    machine.directories.directories |= {"/src/notes", "/etc"}
+    machine.directories.files.add("/src/file")
