@@ -137,6 +137,10 @@ REHEARSAL_COUNTED_CALLS_MAX: Final = (
     1024  # calls whose `error … times n` is still being counted; the oldest is forgotten
 )
 
+# The demo
+DEMO_TIMEOUT_S: Final = 120.0  # it takes about 10 s; a machine that is ten times as slow gets its chance
+DEMO_REFRESH_S: Final = 0.1  # between two pictures in the terminal
+
 # Views
 VIEW_MAP_BYTES: Final = 64 * 1024 * MIB  # address space of the disposable views, not disk
 VIEW_SAVE_INTERVAL_S: Final = 2.0  # rows are written behind; what a crash leaves out is replayed at the next start

@@ -7,8 +7,8 @@ import structlog
 from structlog.typing import Processor
 
 
-def configure_logs() -> None:
-    """Set structlog up for a server."""
+def configure_logs(level: int = logging.INFO) -> None:
+    """Set structlog up; `level` is the least that is shown."""
     people = sys.stderr.isatty()
     structlog.configure(
         processors=[
@@ -17,7 +17,7 @@ def configure_logs() -> None:
             structlog.processors.TimeStamper(fmt="iso"),
             *(_for_people() if people else _for_programs()),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

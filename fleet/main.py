@@ -58,19 +58,24 @@ async def serve(config: Config) -> int:
                 nursery.start_soon(_introduce_model, fleet)
                 await stopping.wait()
             nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        whole = cast("BaseExceptionGroup[BaseException]", group)
-        raise startup_error(whole) or whole from None
+    except BaseException as error:
+        raise startup_error(error) or error from None
     return 0
 
 
-def startup_error(group: BaseExceptionGroup[BaseException]) -> StartupError | None:
-    """Return the `StartupError` in `group`, which nurseries have wrapped; None where something else went wrong."""
-    for error in group.exceptions:
-        inner = startup_error(error) if isinstance(error, BaseExceptionGroup) else error
-        if isinstance(inner, StartupError):
-            return inner
-    return None
+def startup_error(error: BaseException) -> StartupError | None:
+    """Return the `StartupError` that `error` is or that nurseries have wrapped in it, None for anything else."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return next((found for inner in group.exceptions if (found := startup_error(inner)) is not None), None)
+    return error if isinstance(error, StartupError) else None
+
+
+async def stop_leftovers(config: Config) -> None:
+    """Stop the OpenCode processes of a data directory whose Fleet has ended without stopping them."""
+    host = LocalOpenCodeHost(config.data_dir)
+    for instance_id in {process.instance_id for process in await host.find()}:
+        await host.stop(instance_id, None)
 
 
 def _spare_collections() -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from fleet import __version__
+from fleet.cli.demo import demo
 from fleet.cli.doctor import doctor
 from fleet.cli.rehearsal import rehearsal
 from fleet.cli.serve import serve
@@ -32,10 +33,12 @@ def fleet(
 ) -> None:
     """Run many OpenCode coding sessions side by side.
 
-    Start with [bold]fleet serve[/bold], and with [bold]fleet doctor[/bold] where something does not work.
+    See it work with [bold]fleet demo[/bold], start it with [bold]fleet serve[/bold], and ask [bold]fleet doctor[/bold]
+    where something does not work.
     """
 
 
 app.command(epilog="Example: fleet serve --port 8080 --data-dir ~/fleet")(serve)
+app.command(epilog="Example: fleet demo")(demo)
 app.command(epilog="Example: fleet doctor --json")(doctor)
 app.command(epilog="Example: fleet rehearsal --port 4100")(rehearsal)

@@ -1,0 +1,186 @@
+"""`fleet demo`: two sessions side by side, in a scratch directory that is gone afterwards.
+
+It runs a complete Fleet (fleet/main.py) in this process and drives it through its door, as any client does. Rules kept
+here: nothing outside the scratch directory is read or written, OpenCode's own data included; and whatever happens, no
+process and no file is left. demo_tasks.py has what the sessions are told, demo_view.py what the terminal shows.
+"""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from fleet.errors import StartupError
+
+if TYPE_CHECKING:
+    import trio
+
+    from fleet.cli.demo_view import Stage
+    from fleet.config import Config
+    from fleet.main import Running
+
+
+def demo(
+    opencode: Annotated[
+        str | None, typer.Option(envvar="FLEET_OPENCODE", help="The OpenCode executable; else the one on the PATH.")
+    ] = None,
+) -> None:
+    """Watch two sessions work side by side, each in a git worktree of its own, and see what they changed.
+
+    It takes some ten seconds, needs no model and no network, and leaves nothing behind.
+    """
+    import trio
+
+    from fleet.logs import configure_logs
+    from fleet.main import startup_error
+
+    configure_logs(logging.ERROR)
+    if shutil.which("git") is None:
+        raise StartupError("There is no git on the PATH. Install it: https://git-scm.com/downloads")
+    scratch = Path(tempfile.mkdtemp(prefix="fleet-demo-")).resolve()
+    try:
+        raise typer.Exit(trio.run(_perform, scratch, opencode))
+    except BaseExceptionGroup as group:
+        raise startup_error(group) or group from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+async def _perform(scratch: Path, opencode: str | None) -> int:
+    """Run the demo in `scratch` and return the exit code."""
+    import trio
+
+    from fleet.cli.demo_view import Stage
+    from fleet.main import find_opencode, stop_leftovers
+
+    config, environment = _configuration(scratch, opencode), _environment(scratch)
+    if find_opencode(config, environment) is None:
+        raise StartupError(
+            "There is no OpenCode on the PATH. Install it (`npm install -g opencode-ai`) or name it with --opencode."
+        )
+    stage = Stage(Console(highlight=False))
+    everything = trio.CancelScope()
+    try:
+        with everything:
+            async with trio.open_nursery() as nursery:
+                show = trio.CancelScope()
+                nursery.start_soon(_await_signals, stage, show, everything)
+                await _run(config, environment, stage, show)
+                nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True):
+            await stop_leftovers(config)
+    return 0 if stage.succeeded else 1
+
+
+async def _run(config: "Config", environment: Mapping[str, str], stage: "Stage", show: "trio.CancelScope") -> None:
+    from fleet.main import running
+
+    failure: Exception | None = None
+    async with running(config, environment) as fleet:
+        try:
+            with show:
+                await _show(fleet, config.data_dir.parent, stage)
+        except Exception as error:  # Fleet stops in order first
+            failure = error
+        stage.say("Stopping OpenCode and removing everything …")
+    if failure is not None:
+        raise failure
+
+
+async def _show(fleet: "Running", scratch: Path, stage: "Stage") -> None:
+    import httpx
+    import trio
+
+    from fleet.cli.demo_tasks import PROJECT, TASKS
+    from fleet.limits import DEMO_TIMEOUT_S
+
+    project = scratch / "project"
+    await trio.to_thread.run_sync(_make_project, project, PROJECT)
+    stage.say(f"Fleet runs at {fleet.url}, on a scratch repository with {len(PROJECT)} files.")
+    stage.say("Two sessions start in git worktrees of it. Their model is the rehearsal model: it follows a script.\n")
+    async with httpx.AsyncClient(base_url=f"{fleet.url}/api", timeout=DEMO_TIMEOUT_S, trust_env=False) as http:
+        with trio.move_on_after(DEMO_TIMEOUT_S) as patience:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(stage.follow, http)
+                with stage.live(nursery):
+                    async with trio.open_nursery() as creations:
+                        for task in TASKS:
+                            creations.start_soon(stage.open, http, project, task)
+                    await stage.finished()
+                nursery.cancel_scope.cancel()
+    if patience.cancelled_caught:
+        stage.say(f"The sessions did not end within {DEMO_TIMEOUT_S:g} s. `fleet doctor` may know why.")
+        return
+    stage.show_changes()
+
+
+async def _await_signals(stage: "Stage", show: "trio.CancelScope", everything: "trio.CancelScope") -> None:
+    """End the show at the first signal, and wait for nothing at the second."""
+    import trio
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async for _ in signals:
+            if show.cancel_called:
+                everything.cancel()
+            stage.interrupted()
+            show.cancel()
+
+
+def _configuration(scratch: Path, opencode: str | None) -> "Config":
+    from fleet.config import load_config
+
+    (scratch / "fleet.toml").touch()
+    flags = {
+        "config": str(scratch / "fleet.toml"),  # not the user's
+        "port": "0",
+        "data_dir": str(scratch / "data"),
+        "opencode": opencode,
+        "rehearsal": "always",
+        "workspace_roots": str(scratch),
+    }
+    return load_config(flags, {})
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """Return what OpenCode inherits: a home of its own, and nothing of the user's OpenCode."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENCODE", "XDG_"))}
+    home = scratch / "home"
+    xdg = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA", "STATE")}
+    temporary = scratch / "tmp"
+    home.mkdir()
+    temporary.mkdir()
+    return {
+        **kept,
+        **xdg,
+        "HOME": str(home),
+        "TMPDIR": str(temporary),  # OpenCode leaves libraries there
+        "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+    }
+
+
+def _make_project(directory: Path, files: Mapping[str, str]) -> None:
+    for name, content in files.items():
+        file = directory / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    _git(directory, "init", "--quiet")
+    _git(directory, "add", ".")
+    author = ("-c", "user.name=Fleet", "-c", "user.email=fleet@localhost", "-c", "commit.gpgsign=false")
+    _git(directory, *author, "commit", "--quiet", "--no-verify", "-m", "A scratch project")
+
+
+def _git(directory: Path, *arguments: str) -> None:
+    try:
+        subprocess.run(["git", *arguments], cwd=directory, check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        raise StartupError(f"git {arguments[-1]} failed in a scratch repository: {error.stderr.strip()}") from error
