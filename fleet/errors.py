@@ -22,6 +22,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "unsupported_media_type": Kind(415, "The body must be application/json"),
     "too_large": Kind(413, "The request is too large"),
     "headers_too_large": Kind(431, "The request's headers are too large"),
+    "request_timeout": Kind(408, "The request took too long to arrive"),
     "not_found": Kind(404, "There is no such route"),
     "method_not_allowed": Kind(405, "The route does not take this method"),
     "forbidden_origin": Kind(403, "Requests from this origin are refused"),
@@ -46,6 +47,9 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "git_failed": Kind(502, "git failed"),
     "workspace_gone": Kind(410, "The session's workspace is gone"),
     "workspace_dirty": Kind(409, "The workspace holds work that is nowhere else"),
+    "workspace_busy": Kind(409, "A process works in the workspace"),
+    "tree_gone": Kind(410, "The snapshot of the files is gone"),
+    "tree_too_large": Kind(422, "The directory is too large for a snapshot"),
     # Session life
     "session_not_ready": Kind(409, "The session is not ready yet"),
     "session_active": Kind(409, "The session is active"),

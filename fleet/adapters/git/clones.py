@@ -31,10 +31,21 @@ async def make(source: Source, repository: str, order: WorkspaceOrder, branch: s
     """
     if await _is_finished(order.directory):
         return
-    making = _making(order)
-    await remove_tree(making)
+    await remove_tree(making_place(order))
     await remove_if_blank(order.directory)
     commit = await _start(source, repository, order, branch)
+    making = await copy(repository, order)
+    await run("update-ref", note_ref(order.workspace_id), commit, directory=making)
+    await run("update-ref", f"refs/heads/{branch}", commit, directory=making)
+    await run("symbolic-ref", "HEAD", f"refs/heads/{branch}", directory=making)
+    await run("reset", "--quiet", "--hard", "--no-recurse-submodules", directory=making)
+    await trio.Path(making).rename(order.directory)
+
+
+async def copy(repository: str, order: WorkspaceOrder) -> str:
+    """Clone the repository beside the order's directory, check nothing out, and return where. Raises `Problem`."""
+    making = making_place(order)
+    await remove_tree(making)
     await make_directory(str(Path(order.directory).parent))
     await run(
         "clone",
@@ -43,16 +54,12 @@ async def make(source: Source, repository: str, order: WorkspaceOrder, branch: s
         directory=str(Path(order.directory).parent),
     )
     await _set_origin(repository, making)
-    await run("update-ref", note_ref(order.workspace_id), commit, directory=making)
-    await run("update-ref", f"refs/heads/{branch}", commit, directory=making)
-    await run("symbolic-ref", "HEAD", f"refs/heads/{branch}", directory=making)
-    await run("reset", "--quiet", "--hard", "--no-recurse-submodules", directory=making)
-    await trio.Path(making).rename(order.directory)
+    return making
 
 
 async def discard(order: WorkspaceOrder) -> None:
     """Remove an untouched clone. Raises `Rejected` workspace_dirty, `Problem` git_failed."""
-    await remove_tree(_making(order))
+    await remove_tree(making_place(order))
     if not await _is_finished(order.directory):
         await remove_if_blank(order.directory)
         return
@@ -63,7 +70,8 @@ async def discard(order: WorkspaceOrder) -> None:
     await remove_tree(order.directory)
 
 
-def _making(order: WorkspaceOrder) -> str:
+def making_place(order: WorkspaceOrder) -> str:
+    """Return where a clone grows."""
     return str(Path(order.directory).parent / ".making")
 
 

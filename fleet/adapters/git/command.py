@@ -64,18 +64,21 @@ async def attempt(
     directory: str,
     repository: str | None = None,
     environment: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    head_bytes: int | None = None,
 ) -> Output:
     """Run `git command arguments` in `directory` and return how it ended, whatever the exit code.
 
-    `repository` names the git directory; without it git looks for one from `directory` upwards. Raises `Problem`
-    git_failed on a timeout (`GIT_TIMEOUT_S`) or too much output, `Unavailable` git_failed where git is not installed.
+    `repository` names the git directory; without it git looks for one from `directory` upwards. `stdin` is what git
+    reads. `head_bytes`: enough output; git is stopped there, and that counts as success. Raises `Problem` git_failed on
+    a timeout (`GIT_TIMEOUT_S`) or too much output, `Unavailable` git_failed where git is not installed.
     """
     chosen = () if repository is None else (f"--git-dir={repository}",)
     argv = ["git", "-C", directory, *chosen, *_OPTIONS, command, *arguments]
     try:
         process = await trio.lowlevel.open_process(
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",
@@ -86,7 +89,7 @@ async def attempt(
         raise Unavailable("git_failed", "git is not installed", hint="Install git 2.31 or newer.") from None
     try:
         with trio.fail_after(GIT_TIMEOUT_S):
-            return await _finish(process, command)
+            return await _finish(process, command, stdin, head_bytes)
     except trio.TooSlowError:
         raise Problem(
             "git_failed", f"git {command} took longer than {GIT_TIMEOUT_S:.0f} s", hint="See what keeps git waiting."
@@ -101,9 +104,12 @@ async def run(
     directory: str,
     repository: str | None = None,
     environment: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
 ) -> str:
     """Run git as `attempt` does and return what it printed, without the last newline. Raises `Problem` git_failed."""
-    output = await attempt(command, *arguments, directory=directory, repository=repository, environment=environment)
+    output = await attempt(
+        command, *arguments, directory=directory, repository=repository, environment=environment, stdin=stdin
+    )
     if output.code != 0:
         raise output.failed()
     return output.line
@@ -114,25 +120,35 @@ def _clean_environment() -> dict[str, str]:
     return inherited | _ENVIRONMENT
 
 
-async def _finish(process: trio.Process, command: str) -> Output:
+async def _finish(process: trio.Process, command: str, stdin: bytes, head_bytes: int | None) -> Output:
     if process.stdout is None or process.stderr is None:
         raise TypeError("git was started without pipes")
     stdout, stderr = bytearray(), bytearray()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_read_end, process.stderr, stderr)
-        whole = await _read_all(process.stdout, stdout)
+        if process.stdin is not None:
+            nursery.start_soon(_write_all, process.stdin, stdin)
+        whole = await _read_all(process.stdout, stdout, GIT_OUTPUT_BYTES_MAX if head_bytes is None else head_bytes)
         if not whole:
             _signal_group(process, signal.SIGKILL)
     code = await process.wait()
+    if not whole and head_bytes is not None:
+        return Output(command, 0, os.fsdecode(bytes(stdout[:head_bytes])), "")
     if not whole:
         raise Problem("git_failed", f"git {command} printed more than {GIT_OUTPUT_BYTES_MAX} bytes")
     return Output(command, code, os.fsdecode(bytes(stdout)), stderr.decode(errors="replace"))
 
 
-async def _read_all(stream: trio.abc.ReceiveStream, into: bytearray) -> bool:
+async def _write_all(stream: trio.abc.SendStream, text: bytes) -> None:
+    async with stream:
+        with suppress(trio.BrokenResourceError):  # git did not want to read it all, and its exit code says why
+            await stream.send_all(text)
+
+
+async def _read_all(stream: trio.abc.ReceiveStream, into: bytearray, bytes_max: int) -> bool:
     while chunk := await stream.receive_some(_READ_BYTES):
         into += chunk
-        if len(into) > GIT_OUTPUT_BYTES_MAX:
+        if len(into) > bytes_max:
             return False
     return True
 
@@ -154,7 +170,7 @@ async def _end(process: trio.Process) -> None:
             _signal_group(process, signal.SIGKILL)
             with trio.move_on_after(KILL_GRACE_S):
                 await process.wait()
-        for stream in (process.stdout, process.stderr):
+        for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 await stream.aclose()
 

@@ -25,13 +25,14 @@ from fleet.ports import PreparedWorkspace, Source, Strategy, WorkspaceOrder
 class GitWorkspaces:
     """Workspaces on this machine's disk.
 
-    `root` is made when it is first needed. Symlinks in the roots are resolved here, once.
+    `root` is made when it is first needed. Symlinks in the roots are resolved here, once. `locks` are those of the
+    repositories (for worktrees) and of the directories (for clones); removals.py holds them as well.
     """
 
     def __init__(self, root: Path, allowed_roots: Iterable[Path]) -> None:
         self._root = os.path.realpath(root)
         self._allowed_roots = (*(os.path.realpath(allowed) for allowed in allowed_roots), self._root)
-        self._locks = Locks()
+        self.locks = Locks()
 
     async def inspect(self, directory: str) -> Source:
         """Resolve symlinks, check the allowed roots and say what is there (see the port)."""
@@ -55,7 +56,7 @@ class GitWorkspaces:
         if order.strategy == "existing":
             _refuse_branch_of_existing(order)
             return
-        self._require_own_place(order)
+        self.require_own_place(order)
         repository = await self._repository(source)
         branch = await branches.check_name(repository, order.branch)
         await branches.check_not_empty(source, repository)
@@ -77,11 +78,11 @@ class GitWorkspaces:
         if order.strategy == "existing":
             _refuse_branch_of_existing(order)
             return _prepared(source, source.directory)
-        self._require_own_place(order)
+        self.require_own_place(order)
         repository = await self._repository(source)
         branch = await branches.check_name(repository, order.branch)
         await make_directory(self._root)
-        async with self._locks.hold(repository if order.strategy == "worktree" else order.directory):
+        async with self.locks.hold(repository if order.strategy == "worktree" else order.directory):
             if order.strategy == "worktree":
                 await worktrees.make(source, repository, order, branch)
             else:
@@ -97,9 +98,9 @@ class GitWorkspaces:
         """
         if order.strategy == "existing":
             return
-        self._require_own_place(order)
-        repository = await self._repository_of_worktree(order) if order.strategy == "worktree" else None
-        async with self._locks.hold(repository or order.directory):
+        self.require_own_place(order)
+        repository = await self.repository_of_worktree(order) if order.strategy == "worktree" else None
+        async with self.locks.hold(repository or order.directory):
             if order.strategy == "clone":
                 await clones.discard(order)
             elif repository is not None and order.branch is not None:
@@ -134,7 +135,7 @@ class GitWorkspaces:
             )
         return source.repository
 
-    async def _repository_of_worktree(self, order: WorkspaceOrder) -> str | None:
+    async def repository_of_worktree(self, order: WorkspaceOrder) -> str | None:
         """Find the repository from the source or, where that is gone, from the worktree itself."""
         for directory in (order.source_directory, order.directory):
             try:
@@ -145,7 +146,8 @@ class GitWorkspaces:
                 return source.repository
         return None
 
-    def _require_own_place(self, order: WorkspaceOrder) -> None:
+    def require_own_place(self, order: WorkspaceOrder) -> None:
+        """Raise `Rejected` directory_outside_roots where the order's directory is not the one that Fleet plans."""
         parent = f"{self._root}/{order.workspace_id}"
         path = PurePath(order.directory)
         own = str(path.parent) == parent and ".." not in path.parts and PurePath(order.workspace_id).name

@@ -66,7 +66,7 @@ async def make(source: Source, repository: str, order: WorkspaceOrder, branch: s
     Raises `Rejected`: branch_exists, branch_checked_out, base_ref_unknown, repository_empty, workspace_dirty; `Problem`
     git_failed.
     """
-    registration = await _registration(repository, order.directory)
+    registration = await registration_at(repository, order.directory)
     if registration is not None and await _is_finished(repository, registration):
         return
     await _clear(repository, order, branch, registration)
@@ -81,7 +81,7 @@ async def discard(repository: str, order: WorkspaceOrder, branch: str) -> None:
 
     Raises `Rejected` workspace_dirty, `Problem` git_failed.
     """
-    registration = await _registration(repository, order.directory)
+    registration = await registration_at(repository, order.directory)
     if registration is not None and await _is_finished(repository, registration):
         await require_nothing_staged(order.directory)
     await _clear(repository, order, branch, registration)
@@ -122,16 +122,18 @@ async def _ensure_branch(source: Source, repository: str, order: WorkspaceOrder,
     await branches.check_place(repository, branch)
     if begun is None:
         begun = await branches.base_commit(source, order.base_ref)
-        await _create_ref(repository, note, begun)
-    await _create_ref(repository, f"refs/heads/{branch}", begun)
+        await create_ref(repository, note, begun)
+    await create_ref(repository, f"refs/heads/{branch}", begun)
 
 
-async def _create_ref(repository: str, ref: str, commit: str) -> None:
+async def create_ref(repository: str, ref: str, commit: str) -> None:
+    """Create a ref. Raises `Problem` git_failed where it exists."""
     # The empty old value: only if it does not exist.
     await run("update-ref", ref, commit, "", directory=repository, repository=repository)
 
 
-async def _registration(repository: str, directory: str) -> Registration | None:
+async def registration_at(repository: str, directory: str) -> Registration | None:
+    """Return the worktree that the repository has at a directory, whether it is there or not."""
     listed = await registrations(repository)
     return next((registration for registration in listed if registration.path == directory), None)
 

@@ -321,4 +321,4 @@ async def test_leaves_no_lock_behind(world: GitWorld) -> None:
     repository = world.repository("shop")
     with trio.move_on_after(0.02):
         await world.workspaces.prepare(await ordered(world, repository, "worktree"))
-    assert len(world.workspaces._locks) == 0
+    assert len(world.workspaces.locks) == 0

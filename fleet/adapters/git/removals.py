@@ -1,0 +1,273 @@
+"""The `Removals` port: nothing goes without being kept, and what went can come back.
+
+`keep` only adds to the source repository. `remove` goes in steps that the next call knows by the names it finds in the
+workspace's own place:
+
+1. no process works there; the checkout is renamed to `.removing`, so that nobody reaches it by its path any more;
+2. there it is looked at once more. If it is not what was kept, it gets its name back and the removal is refused;
+3. it is renamed to `.removed`: proven, and from here on only deleted;
+4. files, registration, branch and note go, in this order. A branch goes only if all its commits stay reachable.
+
+`restore` is in restores.py.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from fleet.adapters.git import restores, worktrees
+from fleet.adapters.git.busy import require_not_busy
+from fleet.adapters.git.command import run
+from fleet.adapters.git.files import exists, make_directory, remove_if_empty, remove_tree
+from fleet.adapters.git.repository import read_ref
+from fleet.adapters.git.saved import Saved, commit_tree, find, kept_ref, load, store
+from fleet.adapters.git.survey import Work, fetch, going_branch, is_commit, survey, tree_of
+from fleet.adapters.git.tips import own_tips
+from fleet.adapters.git.workspaces import GitWorkspaces
+from fleet.errors import Problem, Rejected
+from fleet.ports import Kept, WorkspaceOrder
+
+
+class GitRemovals:
+    """Takes away what `workspaces` made, under its locks."""
+
+    def __init__(self, workspaces: GitWorkspaces) -> None:
+        self._workspaces = workspaces
+
+    async def keep(self, order: WorkspaceOrder) -> Kept:
+        """Keep what is only in the workspace, under `refs/fleet/kept/<workspace id>` of the source (see the port).
+
+        Raises `Rejected`: invalid (strategy `existing`), workspace_dirty (nested repositories, unreadable files),
+        `Problem`: directory_missing (the source is gone), git_failed.
+        """
+        async with self._hold(order) as repository:
+            if repository is None:
+                return Kept(None, None, order.branch, None)
+            await _take_back(order)
+            if not await exists(order.directory):
+                return await _keep_without_directory(repository, order)
+            return await _keep(repository, order, await survey(repository, order, order.directory))
+
+    async def remove(self, order: WorkspaceOrder, kept: Kept) -> None:
+        """Remove a workspace that is as it was kept (see the port). Idempotent.
+
+        Raises `Rejected`: invalid, workspace_dirty, workspace_busy; `Problem`: directory_missing, git_failed.
+        """
+        async with self._hold(order) as repository:
+            if repository is None:
+                return
+            await _require_kept(repository, order, kept)
+            await _prove(repository, order, kept)
+            await remove_tree(_removed(order))
+            await _unregister(repository, order, kept)
+        await remove_if_empty(str(Path(order.directory).parent))
+
+    async def restore(self, order: WorkspaceOrder, kept: Kept) -> None:
+        """Bring a workspace back as it was kept (see the port). What was staged is staged again. Idempotent.
+
+        Raises `Rejected`: invalid, branch_exists, branch_checked_out, workspace_dirty (something else is in its place);
+        `Problem`: workspace_gone (nothing is there to restore from), directory_missing, git_failed.
+        """
+        async with self._hold(order) as repository:
+            if repository is None:
+                raise Problem("workspace_gone", f"The repository of {order.directory!r} is gone")
+            await _take_back(order)
+            await restores.restore(repository, order, kept)
+
+    @asynccontextmanager
+    async def _hold(self, order: WorkspaceOrder) -> AsyncGenerator[str | None, None]:
+        """Hold the workspace's lock and yield the source repository; None where nothing is there at all."""
+        if order.strategy == "existing":
+            raise Rejected(
+                "invalid",
+                f"{order.source_directory!r} is used as it is: it is not Fleet's to remove",
+                field="cleanupWorkspace",
+                hint="Only worktrees and clones can be removed.",
+            )
+        self._workspaces.require_own_place(order)
+        repository = await self._repository(order)
+        key = repository if order.strategy == "worktree" and repository is not None else order.directory
+        async with self._workspaces.locks.hold(key):
+            yield repository
+
+    async def _repository(self, order: WorkspaceOrder) -> str | None:
+        if order.strategy == "worktree":
+            repository = await self._workspaces.repository_of_worktree(order)
+        else:
+            try:
+                repository = (await self._workspaces.inspect(order.source_directory)).repository
+            except Rejected:
+                repository = None
+        if repository is None and any([await exists(path) for path in _places(order)]):
+            raise Problem(
+                "directory_missing",
+                f"The source repository at {order.source_directory!r} is gone, so nothing can be kept there",
+                hint=f"Bring it back, or save what you need from {order.directory!r} and remove that yourself.",
+            )
+        return repository
+
+
+def _removing(order: WorkspaceOrder) -> str:
+    return str(Path(order.directory).parent / ".removing")
+
+
+def _removed(order: WorkspaceOrder) -> str:
+    return str(Path(order.directory).parent / ".removed")
+
+
+def _places(order: WorkspaceOrder) -> tuple[str, ...]:
+    return order.directory, _removing(order), _removed(order)
+
+
+async def _take_back(order: WorkspaceOrder) -> None:
+    """Give the checkout of a removal that was cut short its name back."""
+    if not await exists(_removing(order)):
+        return
+    if await exists(order.directory):
+        raise Rejected(
+            "workspace_dirty",
+            f"{order.directory!r} was made anew while its workspace was being removed",
+            hint=f"Save what you need from it and remove it; the workspace is in {_removing(order)!r}.",
+        )
+    await trio.Path(_removing(order)).rename(order.directory)
+
+
+async def _keep(repository: str, order: WorkspaceOrder, work: Work) -> Kept:
+    saved = work.saved
+    if work.nothing:
+        return Kept(None, None, saved.branch, saved.head, work.ignored)
+    for name in work.objects:
+        ref = f"refs/fleet/kept-tags/{order.workspace_id}/{name}"
+        await run("update-ref", ref, name, directory=repository, repository=repository)
+    parents = [commit for commit in (saved.head, *saved.commits) if commit is not None]
+    if saved.staged is not None:
+        parents.append(await _index_commit(repository, order, work))
+    commit = await store(repository, order.workspace_id, saved, parents)
+    return Kept(kept_ref(order.workspace_id), commit, saved.branch, saved.head, work.ignored)
+
+
+async def _index_commit(repository: str, order: WorkspaceOrder, work: Work) -> str:
+    """Make what was staged a commit, so that it is reachable; a clone's own has to be brought over."""
+    if work.saved.staged is None or work.git_directory is None:
+        raise ValueError("nothing is staged")
+    parents = [] if work.saved.head is None else [work.saved.head]
+    where = work.git_directory if order.strategy == "clone" else repository
+    commit = await commit_tree(where, work.saved.staged, parents, b"What was staged\n")
+    if order.strategy == "clone":
+        await fetch(where, repository, f"{commit}\n")
+    return commit
+
+
+async def _keep_without_directory(repository: str, order: WorkspaceOrder) -> Kept:
+    found = await find(repository, order.workspace_id)
+    going, tip = await going_branch(repository, order)
+    registration = await worktrees.registration_at(repository, order.directory)
+    head = tip if registration is None else registration.head
+    candidates = [commit for commit in (head, tip) if commit is not None and commit.strip("0")]
+    tips = await own_tips(repository, candidates, going)
+    if found is not None and not await _left(repository, found[0], tips):
+        return Kept(kept_ref(order.workspace_id), found[0], found[1].branch, found[1].head)
+    branch = order.branch if registration is None else registration.branch
+    if not tips:
+        return Kept(None, None, branch, head)
+    note = await read_ref(repository, worktrees.note_ref(order.workspace_id))
+    refs = () if tip is None else ((f"refs/heads/{going}", tip),)
+    commits = tuple(commit for commit in tips if commit != head)
+    saved = Saved(await tree_of(repository, head), head, branch, note, None, refs, commits)
+    return await _keep(repository, order, Work(saved, False, None, (), ()))
+
+
+async def _left(repository: str, kept: str, commits: list[str]) -> list[str]:
+    """Return those commits that what is kept does not reach."""
+    if not commits:
+        return []
+    listed = await run("rev-list", *commits, "--not", kept, directory=repository, repository=repository)
+    return listed.split()
+
+
+async def _require_kept(repository: str, order: WorkspaceOrder, kept: Kept) -> None:
+    if kept.commit is None:
+        return
+    now = await read_ref(repository, kept_ref(order.workspace_id))
+    if now is None or await _left(repository, now, [kept.commit] if await is_commit(repository, kept.commit) else []):
+        raise _changed(
+            order, f"what was kept ({kept.commit[:12]}) is not under {kept_ref(order.workspace_id)} any more"
+        )
+
+
+async def _prove(repository: str, order: WorkspaceOrder, kept: Kept) -> None:
+    """Put the checkout where it can be deleted, or raise and leave it where it was."""
+    if await exists(order.directory):
+        await _require_not_locked(repository, order)
+        await require_not_busy(order.directory)
+        await remove_tree(_removed(order))
+        if not await exists(_removing(order)):
+            await trio.Path(order.directory).rename(_removing(order))
+    if not await exists(_removing(order)):
+        return
+    proven = False
+    try:
+        await require_not_busy(_removing(order))
+        await _require_same(repository, order, kept, await survey(repository, order, _removing(order)))
+        proven = True
+    finally:
+        if not proven:
+            with trio.CancelScope(shield=True):
+                await _take_back(order)
+    await trio.Path(_removing(order)).rename(_removed(order))
+
+
+async def _require_not_locked(repository: str, order: WorkspaceOrder) -> None:
+    registration = await worktrees.registration_at(repository, order.directory)
+    if registration is not None and registration.locked is not None and not registration.torn:
+        raise Rejected(
+            "workspace_busy",
+            f"The worktree {order.directory!r} is locked: {registration.locked or 'no reason given'}",
+            hint=f"git -C {order.source_directory} worktree unlock {order.directory}",
+        )
+
+
+async def _require_same(repository: str, order: WorkspaceOrder, kept: Kept, work: Work) -> None:
+    if kept.commit is None:
+        if not work.nothing or work.saved.head != kept.head:
+            raise _changed(order, "it holds work now that was not there")
+    elif work.saved != await load(repository, kept.commit):
+        raise _changed(order, "it is not as it was kept")
+
+
+def _changed(order: WorkspaceOrder, what: str) -> Rejected:
+    return Rejected(
+        "workspace_dirty",
+        f"The workspace at {order.directory!r} has changed: {what}",
+        hint="Try again: what is in it now will be kept first.",
+    )
+
+
+async def _unregister(repository: str, order: WorkspaceOrder, kept: Kept) -> None:
+    if order.strategy == "clone":
+        return
+    registration = await worktrees.registration_at(repository, order.directory)
+    if registration is not None:
+        await make_directory(str(Path(order.directory).parent))  # git resolves the path that it is to forget
+        if registration.torn:
+            await run("worktree", "unlock", "--", order.directory, directory=repository, repository=repository)
+        await run("worktree", "remove", "--", order.directory, directory=repository, repository=repository)
+    going, tip = await going_branch(repository, order)
+    if going is not None and tip is not None:
+        await _remove_branch(repository, order, kept, going, tip)
+    note = await read_ref(repository, worktrees.note_ref(order.workspace_id))
+    if note is not None:
+        ref = worktrees.note_ref(order.workspace_id)
+        await run("update-ref", "-d", ref, note, directory=repository, repository=repository)
+
+
+async def _remove_branch(repository: str, order: WorkspaceOrder, kept: Kept, branch: str, tip: str) -> None:
+    if any(other.branch == branch for other in await worktrees.registrations(repository)):
+        return  # somebody works on it
+    own = await own_tips(repository, [tip], branch)
+    if own and (kept.commit is None or await _left(repository, kept.commit, own)):
+        raise _changed(order, f"the branch {branch!r} has commits that were not kept")
+    # Compares and deletes: a branch that moves in this moment stays.
+    await run("update-ref", "-d", f"refs/heads/{branch}", tip, directory=repository, repository=repository)

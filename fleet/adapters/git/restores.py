@@ -1,0 +1,162 @@
+"""Brings removed workspaces back.
+
+Branches and note come first, then git checks `HEAD` out as it does for a new workspace, then the files that were
+changed are written over it as they were on disk, then the index is set to what was staged. A worktree that is being
+restored has `.restoring` beside it: what stands there with that mark is nobody's, and the next call begins anew. A
+clone grows under another name. A merge or rebase that was going on does not go on: its commits are kept, its state is not.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import trio
+
+from fleet.adapters.git import branches, clones, worktrees
+from fleet.adapters.git.command import attempt, run
+from fleet.adapters.git.files import exists, make_directory, remove_tree
+from fleet.adapters.git.places import Place
+from fleet.adapters.git.repository import read_ref
+from fleet.adapters.git.saved import Saved, load
+from fleet.adapters.git.survey import fetch, is_commit, scratch_store, tree_of
+from fleet.adapters.git.untouched import remove_if_blank
+from fleet.errors import Problem, Rejected
+from fleet.ports import Kept, WorkspaceOrder
+
+
+async def restore(repository: str, order: WorkspaceOrder, kept: Kept) -> None:
+    """Make the workspace as it was kept, unless it is there, under its lock. Raises as `GitRemovals.restore`."""
+    mark = Path(order.directory).parent / ".restoring"
+    if await exists(order.directory) and not await exists(str(mark)):
+        if await exists(f"{order.directory}/.git"):
+            return
+        await remove_if_blank(order.directory)
+    saved = await _saved(repository, order, kept)
+    start = saved.head or kept.commit
+    if start is None or not await is_commit(repository, start):
+        raise Problem("workspace_gone", f"The commit that {order.directory!r} stood at is gone", hint="Fetch it again.")
+    if order.strategy == "clone":
+        await _clone(repository, order, saved, start, kept.commit or start)
+        return
+    await _check_branches(repository, order, saved)
+    await make_directory(str(mark.parent))
+    await trio.Path(mark).touch()
+    await remove_tree(order.directory)
+    await _worktree(repository, order, saved, start)
+    await trio.Path(mark).unlink(missing_ok=True)
+
+
+async def _saved(repository: str, order: WorkspaceOrder, kept: Kept) -> Saved:
+    if kept.commit is not None:
+        return await load(repository, kept.commit)
+    note = kept.head
+    if order.strategy == "worktree" and order.branch is not None:
+        # Nothing was kept, so a branch that is not there now was Fleet's own and is to be so again.
+        note = kept.head if await branches.tip(repository, order.branch) is None else None
+    tree = await tree_of(repository, kept.head) if kept.head and await is_commit(repository, kept.head) else ""
+    return Saved(tree, kept.head, kept.branch, note, None)
+
+
+def _wanted_branches(saved: Saved) -> dict[str, str]:
+    wanted = {name.removeprefix("refs/heads/"): at for name, at in saved.refs if name.startswith("refs/heads/")}
+    if saved.branch is not None and saved.head is not None:
+        wanted[saved.branch] = saved.head
+    return wanted
+
+
+async def _check_branches(repository: str, order: WorkspaceOrder, saved: Saved) -> None:
+    for branch, wanted in _wanted_branches(saved).items():
+        there = await branches.tip(repository, branch)
+        if there is None:
+            await branches.check_place(repository, branch)
+        elif there != wanted:
+            raise Rejected(
+                "branch_exists",
+                f"The branch {branch!r} is at {there[:12]} now; the workspace had it at {wanted[:12]}",
+                field="branch",
+                hint=f"Rename it (git branch -m {branch} other), then restore again.",
+            )
+    if saved.branch is not None:
+        await worktrees.check_not_checked_out(repository, saved.branch, order.directory)
+
+
+async def _worktree(repository: str, order: WorkspaceOrder, saved: Saved, start: str) -> None:
+    registration = await worktrees.registration_at(repository, order.directory)
+    if registration is not None:
+        if registration.locked is not None:
+            await run("worktree", "unlock", "--", order.directory, directory=repository, repository=repository)
+        await run("worktree", "remove", "--", order.directory, directory=repository, repository=repository)
+    note = worktrees.note_ref(order.workspace_id)
+    if saved.note is not None and await read_ref(repository, note) is None:
+        await worktrees.create_ref(repository, note, saved.note)
+    for branch, commit in _wanted_branches(saved).items():
+        if await branches.tip(repository, branch) is None:
+            await worktrees.create_ref(repository, f"refs/heads/{branch}", commit)
+    on_branch = saved.branch is not None and saved.head is not None
+    chosen = ("--", order.directory, saved.branch or "") if on_branch else ("--detach", "--", order.directory, start)
+    await run("worktree", "add", *chosen, directory=repository, repository=repository)
+    await _fill(repository, order.directory, saved, start)
+
+
+async def _clone(repository: str, order: WorkspaceOrder, saved: Saved, start: str, kept: str) -> None:
+    making = await clones.copy(repository, order)
+    wanted = dict.fromkeys((start, kept, *(at for _, at in saved.refs)))
+    await fetch(repository, f"{making}/.git", "".join(f"{name}\n" for name in wanted))
+    for name, at in saved.refs:
+        await run("update-ref", "--create-reflog", "-m", "restored by Fleet", name, at, directory=making)
+    if saved.note is not None:
+        await run("update-ref", worktrees.note_ref(order.workspace_id), saved.note, directory=making)
+    if saved.branch is not None and saved.head is not None:
+        await run("update-ref", f"refs/heads/{saved.branch}", saved.head, directory=making)
+        await run("symbolic-ref", "HEAD", f"refs/heads/{saved.branch}", directory=making)
+    else:
+        await run("update-ref", "--no-deref", "HEAD", start, directory=making)
+    await run("reset", "--quiet", "--hard", "--no-recurse-submodules", directory=making)
+    await _fill(repository, making, saved, start)
+    await trio.Path(making).rename(order.directory)
+
+
+async def _fill(repository: str, directory: str, saved: Saved, start: str) -> None:
+    """Make a fresh checkout of `start` what the workspace was."""
+    await _write_changed(repository, directory, await tree_of(repository, start), saved.tree)
+    if saved.head is None and saved.branch is not None:
+        await run("symbolic-ref", "HEAD", f"refs/heads/{saved.branch}", directory=directory)
+    if saved.staged is not None:
+        await run("read-tree", saved.staged, directory=directory)
+    elif saved.head is None:
+        await run("read-tree", "--empty", directory=directory)
+    # Only spares the next `git status` some reading: it fails where files differ, as they may.
+    await attempt("update-index", "-q", "--refresh", directory=directory)
+
+
+async def _write_changed(repository: str, directory: str, before: str, after: str) -> None:
+    """Write what differs between two trees into a checkout of the first, byte for byte."""
+    arguments = ("-r", "-z", "--name-status", "--no-renames", before, after)
+    fields = (await run("diff-tree", *arguments, directory=repository, repository=repository)).split("\0")
+    changed = list(zip(fields[::2], fields[1::2], strict=False))
+    gone = [name for status, name in changed if status == "D"]
+    written = [name for status, name in changed if status != "D"]
+    await trio.to_thread.run_sync(_delete, directory, gone)
+    if not written:
+        return
+    object_format = await run("rev-parse", "--show-object-format", directory=repository, repository=repository)
+    async with scratch_store(repository, Place(directory, object_format=object_format)) as store:
+        await store.run("read-tree", after)
+        listed = os.fsencode("\0".join((*written, "")))
+        await store.run("checkout-index", "--force", "-z", "--stdin", top=directory, stdin=listed)
+
+
+def _delete(directory: str, names: list[str]) -> None:
+    for name in names:
+        path = Path(directory, name)
+        with suppress(OSError):  # a submodule that was never filled is a directory
+            path.unlink()
+        for above in (path, *path.parents):
+            if str(above) == directory:
+                break
+            try:
+                above.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError:
+                break

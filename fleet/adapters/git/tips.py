@@ -1,0 +1,109 @@
+"""Which commits only a workspace has.
+
+Beside what is checked out these are: in a clone its branches, tags and stash; in both what git remembers of a merge,
+rebase or reset that goes on (`ORIG_HEAD` and the like) and the commits that `HEAD` stood at once. A branch or tag of
+the source that stays makes a commit everybody's.
+"""
+
+from typing import Final, NamedTuple
+
+from fleet.adapters.git.command import attempt, run
+from fleet.errors import Rejected
+from fleet.limits import KEPT_TIPS_MAX
+
+_PSEUDO: Final = ("ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD")
+_NOT_MADE_HERE: Final = ("refs/remotes/", "refs/fleet/", "refs/prefetch/")
+
+
+class Candidates(NamedTuple):
+    """What may have to be kept: (name, object) of refs, the commits they lead to, and tags that are objects."""
+
+    refs: tuple[tuple[str, str], ...]
+    commits: tuple[str, ...]
+    tags: tuple[str, ...] = ()
+
+
+async def candidates_in(git_directory: str, *, with_refs: bool) -> Candidates:
+    """Return what a checkout's own git directory names. `with_refs`: its refs are nobody else's (a clone)."""
+    refs, commits, tags = await _refs(git_directory) if with_refs else ([], [], [])
+    stashed = await _walk(git_directory, "refs/stash") if with_refs else []
+    refs += [("refs/stash", commit) for commit in reversed(stashed)]
+    commits += stashed
+    commits += await _pseudo(git_directory)
+    commits += await _walk(git_directory, "HEAD")
+    return Candidates(tuple(refs), tuple(dict.fromkeys(commits)), tuple(tags))
+
+
+async def own_tips(repository: str, commits: list[str], going: str | None) -> list[str]:
+    """Return those of `commits` that no branch or tag of the repository reaches, without ancestors of others.
+
+    `going` is a branch that does not count. Raises `Problem` git_failed, `Rejected` workspace_dirty for too many.
+    """
+    if not commits:
+        return []
+    excluded = () if going is None else (f"--exclude={going}",)
+    listed = await run(
+        "rev-list",
+        *("--parents", "--stdin", "--not", *excluded, "--branches", "--tags"),
+        directory=repository,
+        repository=repository,
+        stdin="".join(f"{commit}\n" for commit in commits).encode(),
+    )
+    lines = [line.split(" ") for line in listed.splitlines()]
+    own = {line[0] for line in lines}
+    inner = {parent for line in lines for parent in line[1:]}
+    tips = [commit for commit in dict.fromkeys(commits) if commit in own and commit not in inner]
+    if len(tips) > KEPT_TIPS_MAX:
+        raise Rejected(
+            "workspace_dirty",
+            f"The workspace has {len(tips)} lines of commits of its own, which is more than Fleet keeps in one",
+            hint="Push or merge what you need, delete branches that you don't, then try again.",
+        )
+    return tips
+
+
+async def _refs(git_directory: str) -> tuple[list[tuple[str, str]], list[str], list[str]]:
+    listed = await run(
+        "for-each-ref",
+        "--format=%(objectname) %(objecttype) %(*objectname) %(*objecttype) %(refname)",
+        directory=git_directory,
+        repository=git_directory,
+    )
+    refs: list[tuple[str, str]] = []
+    commits: list[str] = []
+    tags: list[str] = []
+    for line in listed.splitlines():
+        target, kind, peeled, peeled_kind, name = line.split(" ", 4)
+        if name.startswith(_NOT_MADE_HERE) or name == "refs/stash":
+            continue
+        refs.append((name, target))
+        if kind == "commit":
+            commits.append(target)
+        else:
+            tags.append(target)
+        if peeled_kind == "commit":
+            commits.append(peeled)
+    return refs, commits, tags
+
+
+async def _walk(git_directory: str, ref: str) -> list[str]:
+    """Return the commits that a ref stood at, newest first; none where git kept no record."""
+    walked = await attempt(
+        "rev-list",
+        *("--walk-reflogs", f"--max-count={KEPT_TIPS_MAX}", ref, "--"),
+        directory=git_directory,
+        repository=git_directory,
+    )
+    return walked.stdout.split() if walked.code == 0 else []
+
+
+async def _pseudo(git_directory: str) -> list[str]:
+    asked = "".join(f"{name}^{{commit}}\n" for name in _PSEUDO).encode()
+    listed = await run(
+        "cat-file",
+        "--batch-check=%(objectname) %(objecttype)",
+        directory=git_directory,
+        repository=git_directory,
+        stdin=asked,
+    )
+    return [line.split(" ")[0] for line in listed.splitlines() if line.endswith(" commit")]

@@ -1,0 +1,118 @@
+"""The `Trees` port: one store per workspace below one root.
+
+A store holds every tree of its workspace and goes with it. Objects that the workspace's repository has already are
+borrowed from there, not copied. So a tree can be read as long as the repository keeps them: right after `take`, always.
+Whoever needs contents for longer copies them (`diff`) while they are there; afterwards `diff` raises tree_gone.
+"""
+
+import os
+from pathlib import Path, PurePath
+from typing import Final
+
+import structlog
+import trio
+
+from fleet.adapters.git.changes import compare
+from fleet.adapters.git.files import remove_tree
+from fleet.adapters.git.locks import Locks
+from fleet.adapters.git.places import Place, locate
+from fleet.adapters.git.snapshot import Left, forget_index, update_index, write_tree
+from fleet.adapters.git.stores import Store, make_store
+from fleet.errors import Problem
+from fleet.limits import DIRTY_PATHS_SHOWN_MAX, TREE_ATTEMPTS_MAX
+from fleet.ports import FileChange
+
+_log = structlog.get_logger(__name__)
+
+_FORMAT: Final = "sha1"
+
+_Rules = tuple[object, ...]
+
+
+class GitTrees:
+    """Snapshots below `root`, which is made when it is first needed. One snapshot at a time per workspace."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.path.realpath(root)
+        self._locks = Locks()
+        self._rules: dict[str, _Rules] = {}
+
+    async def take(self, workspace_id: str, directory: str) -> str:
+        """Snapshot a directory and return the tree's id (see the port).
+
+        Raises `Problem`: directory_missing, tree_too_large, git_failed.
+        """
+        directory = await trio.to_thread.run_sync(os.path.realpath, directory)
+        if not await trio.Path(directory).is_dir():
+            raise Problem("directory_missing", f"{directory!r} is not there any more", hint="Restore the workspace.")
+        async with self._locks.hold(workspace_id):
+            place = await locate(directory)
+            store = Store(self._store(workspace_id), excludes_file=place.excludes_file)
+            borrowed = place.objects if place.object_format == _FORMAT else None
+            await make_store(store, _FORMAT, exclude=place.exclude, borrowed=borrowed)
+            return await self._take(workspace_id, store, place._replace(object_format=_FORMAT))
+
+    async def diff(self, workspace_id: str, before: str, after: str) -> tuple[FileChange, ...]:
+        """Return what differs between two trees, sorted by file (see the port).
+
+        A renamed file is `modified`, with `old_file`. At most `DIFF_FILES_MAX` files. Raises `Problem`: tree_gone,
+        git_failed.
+        """
+        store = Store(self._store(workspace_id))
+        if not await trio.Path(store.directory, "HEAD").exists():
+            raise Problem("tree_gone", f"Nothing is kept of workspace {workspace_id!r}")
+        return await compare(store, before, after)
+
+    async def forget(self, workspace_id: str) -> None:
+        """Remove everything that is kept for a workspace. Idempotent. Raises `Problem` git_failed."""
+        async with self._locks.hold(workspace_id):
+            self._rules.pop(workspace_id, None)
+            await remove_tree(self._store(workspace_id))
+
+    async def _take(self, workspace_id: str, store: Store, place: Place) -> str:
+        attempts = TREE_ATTEMPTS_MAX
+        while True:
+            attempts -= 1
+            rules = await trio.to_thread.run_sync(_rules_of, place)
+            try:
+                left = await update_index(
+                    store, place, bounded=True, rules_changed=rules != self._rules.get(workspace_id)
+                )
+                tree = await write_tree(store, place)
+            except Problem as problem:
+                if attempts == 0 or problem.code != "git_failed":
+                    raise
+                _log.info("snapshot_tried_again", workspace=workspace_id, why=problem.detail)
+                if attempts == 1:  # a damaged index, or borrowed objects that are gone
+                    self._rules.pop(workspace_id, None)
+                    await trio.to_thread.run_sync(forget_index, store)
+                continue
+            self._rules[workspace_id] = rules
+            _tell(workspace_id, left)
+            return tree
+
+    def _store(self, workspace_id: str) -> str:
+        if workspace_id in ("", ".", "..") or PurePath(workspace_id).name != workspace_id:
+            raise ValueError(f"{workspace_id!r} is not the id of a workspace")
+        return f"{self._root}/{workspace_id}"
+
+
+def _rules_of(place: Place) -> _Rules:
+    """Return what decides, beside the `.gitignore` files, which files count. Equal: nothing has changed there."""
+    looked_at = (f"{place.git_directory}/index", place.excludes_file or "")
+    return (place.top, place.prefix, place.exclude, *(_state(path) for path in looked_at))
+
+
+def _state(path: str) -> tuple[int, ...]:
+    try:
+        seen = Path(path).stat()
+    except OSError:
+        return ()
+    return (seen.st_mtime_ns, seen.st_size, seen.st_ino)
+
+
+def _tell(workspace_id: str, left: Left) -> None:
+    for why, names in (("unreadable", left.unreadable), ("too large", left.large)):
+        if names:
+            shown = [ascii(name) for name in names[:DIRTY_PATHS_SHOWN_MAX]]
+            _log.warning("files_not_in_snapshot", workspace=workspace_id, why=why, count=len(names), files=shown)
