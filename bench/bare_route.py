@@ -37,7 +37,12 @@ def main() -> None:
     config.accesslog = config.errorlog = None
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)  # as Fleet has it
-    trio.run(serve, cast("Framework", make_app(Path(sys.argv[2]))), config)
+    app = make_app(Path(sys.argv[2]))
+
+    async def run() -> None:
+        await serve(cast("Framework", app), config)
+
+    trio.run(run)
 
 
 if __name__ == "__main__":

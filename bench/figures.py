@@ -3,9 +3,12 @@
 Times differ from machine to machine; the ratio of Fleet to a baseline that ran in the same minute hardly does.
 """
 
+import gc
 from collections.abc import Callable, Iterable
 
 import msgspec
+
+from fleet.limits import GC_THRESHOLDS
 
 ROUNDS = 3
 """The sides take turns and the best round of each counts: the machine is shared."""
@@ -69,7 +72,13 @@ def show(title: str, figures: Iterable[Figure]) -> list[Figure]:
 
 
 def best(better: Callable[[float, float], float], *sides: Callable[[], float], rounds: int = ROUNDS) -> list[float]:
-    """Measure the sides in turn and return the best of each; `better` is `max` for rates, `min` for times."""
+    """Measure the sides in turn and return the best of each; `better` is `max` for rates, `min` for times.
+
+    The garbage collector is set as in the server, for all sides.
+    """
+    gc.set_threshold(*GC_THRESHOLDS)
+    gc.collect()
+    gc.freeze()
     results = [side() for side in sides]
     for _ in range(rounds - 1):
         results = [better(result, side()) for result, side in zip(results, sides, strict=True)]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trio
 
-from bench import history
+from bench import sample_log
 from bench.figures import Figure, best, show
 from bench.server import Server, fleet, free_port, running
 
@@ -85,7 +85,7 @@ def _compare(ours: Server, session_id: str) -> list[Figure]:
 
 def main() -> list[Figure]:
     """Measure, print and return reads per second."""
-    with fleet(history.written(SESSIONS), "--rehearsal", "never") as ours:
+    with fleet(sample_log.written(SESSIONS), "--rehearsal", "never") as ours:
         session_id: str = ours.http.get("/api/sessions?limit=1").json()[0]["id"]
         figures = _compare(ours, session_id)
     return show("rest: reads per second by eight clients, against a bare route with the same bytes", figures)

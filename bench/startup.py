@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import history
+from bench import sample_log
 from bench.figures import Figure, best, show
 from bench.server import fleet
 
@@ -38,7 +38,7 @@ def private_mb(process: psutil.Process) -> float:
 
 def main() -> list[Figure]:
     """Measure, print and return seconds, and the memory that idle sessions take in the server."""
-    full = history.written(SESSIONS)
+    full = sample_log.written(SESSIONS)
     with tempfile.TemporaryDirectory() as empty:
         ready, at_least = best(min, partial(_ready_s, full), partial(_ready_s, Path(empty)))
         loaded, unloaded = _resident_mb(full), _resident_mb(Path(empty))

@@ -144,7 +144,7 @@ class LmdbStore:
         start = len(prefix)
         found: list[bytes] = []
         for key in islice(cursor.iternext(keys=True, values=False), limit):
-            if not key.startswith(prefix):
+            if key[:start] != prefix:
                 break
             found.append(key[start:])
         return found

@@ -276,6 +276,8 @@ def _message_recorded(state: State, event: m.MessageRecorded) -> Changes:
 
 
 def _added(total: Tokens, new: Tokens, old: Tokens) -> Tokens:
+    if new == old:
+        return total
     return Tokens(
         total.input + new.input - old.input,
         total.output + new.output - old.output,

@@ -29,7 +29,7 @@ class FreshIds(msgspec.Struct, frozen=True):
 
 def digest(body: msgspec.Raw | bytes) -> str:
     """Return a short digest by which a message or part is recognised as unchanged."""
-    return blake2b(bytes(body), digest_size=8).hexdigest()
+    return blake2b(body, digest_size=8).hexdigest()
 
 
 def raw(body: bytes) -> msgspec.Raw:
