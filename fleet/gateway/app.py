@@ -15,20 +15,23 @@ from quart_trio import QuartTrio
 from fleet import __version__
 from fleet.actors.tree import Tree
 from fleet.gateway import guard, problems
+from fleet.gateway.document import Document
 from fleet.gateway.fleet import fleet_routes
 from fleet.gateway.sessions import session_routes
-from fleet.gateway.streams import stream_routes
-from fleet.limits import BODY_BYTES_MAX, HEADER_BYTES_MAX, HTTP_GRACE_S
+from fleet.gateway.streams import Closing, stream_routes
+from fleet.limits import BODY_BYTES_MAX, HEADER_BYTES_READ_MAX, HTTP_GRACE_S, STREAM_WRITE_TIMEOUT_S
 
 
-def make_app(tree: Tree, closing: trio.Event) -> QuartTrio:
-    """Return the ASGI application over one Fleet; streams end when `closing` is set."""
+def make_app(tree: Tree, closing: Closing) -> QuartTrio:
+    """Return the ASGI application over one Fleet; streams end when `closing` begins."""
     app = QuartTrio("fleet")
+    app.url_map.merge_slashes = False  # its redirect would be a page of HTML
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     QuartSchema(
         app,
         info=Info("Fleet", __version__, description="Many OpenCode sessions side by side"),
         openapi_path="/api/openapi.json",
+        openapi_provider_class=Document,
         swagger_ui_path=None,
         redoc_ui_path=None,
         scalar_ui_path=None,
@@ -55,12 +58,28 @@ class Gateway:
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stopping`; running requests get a moment to end, streams end at once."""
+        _cut_off_slow_readers(self._door)
         config = ServerConfig()
         config.bind = [f"fd://{os.dup(self._door.fileno())}"]  # the server closes it at its end
         config.accesslog = None
         config.errorlog = None
         config.graceful_timeout = HTTP_GRACE_S
-        config.h11_max_incomplete_size = HEADER_BYTES_MAX
+        config.h11_max_incomplete_size = HEADER_BYTES_READ_MAX
         config.include_server_header = False
-        app = make_app(self._tree, stopping)
-        await serve(cast("Framework", app), config, shutdown_trigger=stopping.wait, task_status=task_status)
+        closing = Closing()
+        app = make_app(self._tree, closing)
+
+        async def close() -> None:
+            await stopping.wait()
+            closing.begin()
+
+        await serve(cast("Framework", app), config, shutdown_trigger=close, task_status=task_status)
+
+
+def _cut_off_slow_readers(door: socket.socket) -> None:
+    """Have the kernel end connections whose reader takes nothing; those that `door` accepts inherit it.
+
+    Nobody else can: the server shields its writes from cancellation, so that even a shutdown would wait for the reader.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STREAM_WRITE_TIMEOUT_S * 1000))

@@ -2,7 +2,7 @@
 
 A browser sends `Origin` and `Sec-Fetch-Site` with what a foreign page asks for, and a rebinding name shows in `Host`.
 Requests that a proxy forwards come from elsewhere, whatever their peer address says. Writes carry JSON, which no plain
-HTML form can send.
+HTML form can send. Headers of more than `HEADER_BYTES_MAX` are refused here too, so that the answer says why.
 """
 
 from urllib.parse import urlsplit
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from quart import Request
 
 from fleet.errors import Rejected
+from fleet.limits import HEADER_BYTES_MAX
 
 _LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
@@ -18,7 +19,8 @@ _WRITES = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 
 
 def admit(request: Request) -> None:
-    """Let the request pass or raise `Rejected` forbidden_origin or unsupported_media_type."""
+    """Let the request pass or raise `Rejected` headers_too_large, forbidden_origin or unsupported_media_type."""
+    _check_size(request)
     _check_host(request.headers.get("Host", ""))
     for name in _FORWARDED:
         if name in request.headers:
@@ -31,6 +33,12 @@ def admit(request: Request) -> None:
         raise _foreign("the request comes from a page of another origin")
     if request.method in _WRITES:
         _check_media_type(request)
+
+
+def _check_size(request: Request) -> None:
+    size = len(request.full_path) + sum(len(name) + len(value) for name, value in request.headers.items())
+    if size > HEADER_BYTES_MAX:
+        raise Rejected("headers_too_large", f"headers and address have {size} bytes, at most {HEADER_BYTES_MAX} go")
 
 
 def _check_host(host: str) -> None:

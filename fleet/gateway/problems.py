@@ -18,7 +18,7 @@ from fleet.limits import BODY_BYTES_MAX
 
 _log = structlog.get_logger(__name__)
 
-_HTTP_CODES = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_HTTP_CODES = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "too_large"}
 
 
 class ProblemDocument(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from fleet.core.session.messages import Model
 from fleet.core.session.state import Phase, QueuedPrompt, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives, takes
+from fleet.gateway.document import about, asks, gives, gives_nothing, takes
 from fleet.gateway.requests import answer, caller, done, read_body, read_query
 from fleet.ports import Attachment
 
@@ -67,6 +67,7 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
     @routes.get("/<session_id>/messages")
     @about("sessions")
     @asks(wire.MessagesQuery)
+    @gives(wire.Messages)
     async def read_messages(session_id: str) -> Response:
         """Read the transcript, newest page first."""
         query = read_query(wire.MessagesQuery)
@@ -103,6 +104,7 @@ def _add_orders(routes: Blueprint, orders: Orders) -> None:
     @routes.post("/<session_id>/prompt")
     @about("sessions")
     @takes(wire.PromptBody)
+    @gives_nothing
     async def prompt_session(session_id: str) -> Response:
         """Send a prompt; results come over the event streams."""
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
@@ -113,6 +115,7 @@ def _add_orders(routes: Blueprint, orders: Orders) -> None:
 
     @routes.delete("/<session_id>/queue/<prompt_id>")
     @about("sessions")
+    @gives_nothing
     async def withdraw_prompt(session_id: str, prompt_id: str) -> Response:
         """Withdraw a waiting prompt."""
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)

@@ -7,8 +7,8 @@ readers, and all that waits goes out in one write.
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -22,7 +22,7 @@ from fleet.errors import Rejected
 from fleet.events.envelope import Recorded
 from fleet.events.feed import FeedReader
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks
+from fleet.gateway.document import about, asks, gives_stream
 from fleet.gateway.requests import read_query
 from fleet.limits import FRAMES_CACHED, HEARTBEAT_S
 from fleet.projections.inflight import Reader
@@ -73,13 +73,36 @@ def _event_frame(recorded: Recorded) -> bytes:
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (recorded.position, recorded.type.encode(), body)
 
 
+class Closing:
+    """Tells the open streams that the door closes, at that moment."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._wakes: dict[Callable[[], None], None] = {}
+
+    def begin(self) -> None:
+        """Let every stream end."""
+        self.begun = True
+        for wake in self._wakes:
+            wake()
+
+    @contextmanager
+    def heeded(self, wake: Callable[[], None]) -> Generator[None]:
+        """Call `wake()` when it begins while the block runs."""
+        self._wakes[wake] = None
+        try:
+            yield
+        finally:
+            del self._wakes[wake]
+
+
 class EventStream(ResponseBody):
     """The body of a stream: subscribes when the response begins, and never buffers more than its bounds.
 
     It is an iterator and no generator: the subscription has to end when the client goes, at that moment.
     """
 
-    def __init__(self, tree: Tree, frames: Frames, closing: trio.Event, session_id: str | None, after: int) -> None:
+    def __init__(self, tree: Tree, frames: Frames, closing: Closing, session_id: str | None, after: int) -> None:
         self._tree = tree
         self._frames = frames
         self._closing = closing
@@ -96,6 +119,7 @@ class EventStream(ResponseBody):
         subscription = self._tree.feed.subscribe(after=self._after, stream=stream, wake=self._awake)
         self._feed = await self._stack.enter_async_context(subscription)
         self._signals = self._stack.enter_context(self._tree.inflight.read(self._session_id, self._awake))
+        self._stack.enter_context(self._closing.heeded(self._awake))
         return self
 
     async def __aexit__(
@@ -110,7 +134,7 @@ class EventStream(ResponseBody):
         return self
 
     async def __anext__(self) -> bytes:
-        while not self._closing.is_set():
+        while not self._closing.begun:
             self._wake = trio.Event()
             if chunk := self._drain():
                 return chunk
@@ -150,14 +174,15 @@ class EventStream(ResponseBody):
         return b"event: snapshot\ndata: %s\n\n" % body
 
 
-def stream_routes(tree: Tree, closing: trio.Event) -> Blueprint:
-    """Return the routes over one Fleet; the streams end when `closing` is set."""
+def stream_routes(tree: Tree, closing: Closing) -> Blueprint:
+    """Return the routes over one Fleet; the streams end when `closing` begins."""
     routes = Blueprint("streams", __name__, url_prefix="/api")
     frames = Frames()
 
     @routes.get("/events")
     @about("streams")
     @asks(wire.StreamQuery)
+    @gives_stream
     async def follow_fleet() -> Response:
         """Follow everything, live."""
         return _stream(tree, frames, closing, None)
@@ -165,6 +190,7 @@ def stream_routes(tree: Tree, closing: trio.Event) -> Blueprint:
     @routes.get("/sessions/<session_id>/events")
     @about("streams")
     @asks(wire.StreamQuery)
+    @gives_stream
     async def follow_session(session_id: str) -> Response:
         """Follow one session, live."""
         return _stream(tree, frames, closing, session_id)
@@ -172,7 +198,7 @@ def stream_routes(tree: Tree, closing: trio.Event) -> Blueprint:
     return routes
 
 
-def _stream(tree: Tree, frames: Frames, closing: trio.Event, any_id: str | None) -> Response:
+def _stream(tree: Tree, frames: Frames, closing: Closing, any_id: str | None) -> Response:
     query = read_query(wire.StreamQuery)
     session_id = None if any_id is None else tree.orders.session(any_id, query.instance_id).id
     body = EventStream(tree, frames, closing, session_id, _cursor(tree, query))

@@ -5,20 +5,20 @@
 """
 
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-import httpx
+import h11
 import msgspec
 import trio
-from quart_trio import QuartTrio
 
 from fleet.actors.context import Ports
 from fleet.actors.tree import Tree
 from fleet.events.catalog import make_registry
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.gateway.app import Gateway, make_app
+from fleet.gateway.streams import Closing
 from fleet.projections.store import MemoryStore
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.opencode import FakeOpenCodeWorld
@@ -60,27 +60,38 @@ class Frame(NamedTuple):
 
 
 class Stream:
-    """An open event stream, read frame by frame."""
+    """An open event stream on a connection of its own, read frame by frame."""
 
-    def __init__(self, response: httpx.Response) -> None:
-        self.response = response
-        self._lines = response.aiter_lines()
+    def __init__(self, connection: trio.SocketStream) -> None:
+        self.headers: Mapping[str, str] = {}
         self.heartbeats = 0
+        self._connection = connection
+        self._http = h11.Connection(h11.CLIENT)
+        self._text = ""
+
+    async def ask(self, path: str, headers: Mapping[str, str]) -> None:
+        """Send the request and read the head of its answer, which must be a good one."""
+        sent = [("Host", "localhost"), *((name.replace("_", "-"), value) for name, value in headers.items())]
+        request = self._http.send(h11.Request(method="GET", target=path, headers=sent))
+        end = self._http.send(h11.EndOfMessage())
+        await self._connection.send_all((request or b"") + (end or b""))
+        response = await self._event()
+        assert isinstance(response, h11.Response)
+        assert response.status_code == 200
+        self.headers = {name.decode(): value.decode() for name, value in response.headers}
 
     async def frame(self) -> Frame:
-        """Return the next frame. Raises `StopAsyncIteration` at the end of the stream."""
-        fields: dict[str, str] = {}
+        """Return the next frame. Raises `EOFError` at the end of the stream."""
         while True:
-            line = await anext(self._lines)
-            if line.startswith(":"):
-                self.heartbeats += 1
-            elif line:
-                name, _, value = line.partition(": ")
-                assert name not in fields, "a frame has each field once"
-                fields[name] = value
-            elif fields:
-                number = int(fields["id"]) if "id" in fields else None
-                return Frame(fields["event"], number, msgspec.json.decode(fields["data"]))
+            block, end, rest = self._text.partition("\n\n")
+            if not end:
+                await self._read()
+                continue
+            self._text = rest
+            if block != ": heartbeat":
+                return _frame(block)
+            self.heartbeats += 1
+            assert self.heartbeats < 100, "nothing comes any more"
 
     async def until(self, event: str) -> list[Frame]:
         """Return the frames up to the first of this kind, that one included."""
@@ -89,25 +100,43 @@ class Stream:
             frames.append(await self.frame())
         return frames
 
+    async def _read(self) -> None:
+        event = await self._event()
+        if isinstance(event, h11.EndOfMessage):
+            raise EOFError  # noqa: TRY004 - the stream has ended, as it may
+        assert isinstance(event, h11.Data)
+        self._text += event.data.decode()
+
+    async def _event(self) -> Any:
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            self._http.receive_data(await self._connection.receive_some(65536))
+        return event
+
+
+def _frame(block: str) -> Frame:
+    """Return the frame of these lines: each field stands there once."""
+    fields = dict(line.split(": ", 1) for line in block.splitlines())
+    assert len(fields) == len(block.splitlines())
+    assert fields.keys() <= {"id", "event", "data"}
+    return Frame(fields["event"], int(fields["id"]) if "id" in fields else None, msgspec.json.decode(fields["data"]))
+
 
 class Door:
     """One running Fleet."""
 
-    def __init__(self, tree: Tree, app: QuartTrio, closing: trio.Event) -> None:
+    def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.app = app
-        self.closing = closing
+        self.closing = trio.Event()
+        self.app = make_app(tree, Closing())
 
-    async def knock(
-        self, method: str, path: str, body: Any = None, *, raw: bytes | None = None, **headers: str
-    ) -> Answer:
-        """Send a request; `body` goes as JSON, `raw` as it is, and `Content_Type="…"` is a header."""
+    async def knock(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Send a request; `body` goes as JSON, bytes as they are, and `Content_Type="…"` is a header."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        if body is not None:
-            raw = msgspec.json.encode(body)
+        raw: bytes | None = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         if raw is not None:
             sent.setdefault("Content-Type", "application/json")
-        response = await self.app.test_client().open(path, method=method, data=raw, headers=sent)
+        send = cast("Any", self.app.test_client().open)  # its type asks for arguments that have defaults
+        response = await send(path, method=method, data=raw, headers=sent)
         content = await response.get_data(as_text=False)
         assert isinstance(content, bytes)
         return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, content)
@@ -132,23 +161,22 @@ class Door:
         return await self.settled(session_id)
 
     @asynccontextmanager
-    async def listen(self) -> AsyncGenerator[httpx.AsyncClient]:
-        """Serve on a port of the kernel's choice; the client's base is that."""
+    async def listen(self) -> AsyncGenerator[int]:
+        """Serve on a port of the kernel's choice, which is returned, until the end or until `closing` is set."""
+        self.closing = trio.Event()
         with socket.create_server(("127.0.0.1", 0)) as door:
-            base = f"http://127.0.0.1:{door.getsockname()[1]}"
             async with trio.open_nursery() as nursery:
                 await nursery.start(Gateway(door, self.tree).run, self.closing)
-                async with httpx.AsyncClient(base_url=base, timeout=None, trust_env=False) as client:  # noqa: S113 - virtual time
-                    yield client
+                yield door.getsockname()[1]
                 self.closing.set()
 
     @asynccontextmanager
-    async def follow(self, client: httpx.AsyncClient, path: str, **headers: str) -> AsyncIterator[Stream]:
+    async def follow(self, port: int, path: str, **headers: str) -> AsyncGenerator[Stream]:
         """Open an event stream."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        async with client.stream("GET", path, headers=sent) as response:
-            assert response.status_code == 200, await response.aread()
-            yield Stream(response)
+        async with await trio.open_tcp_stream("127.0.0.1", port) as connection:
+            stream = Stream(connection)
+            await stream.ask(path, headers)
+            yield stream
 
 
 class Machine:
@@ -168,11 +196,10 @@ class Machine:
         log = MemoryLog(self.disk, make_registry(), self.clock)
         ports = Ports(self.clock, self._ids, self.world.host(), FakeWorkspaces(self.files))
         tree = Tree(ports, log, MemoryStore(), write=_write)
-        stopping, closing = trio.Event(), trio.Event()
+        stopping = trio.Event()
         async with trio.open_nursery() as nursery:
             await nursery.start(tree.run, stopping)
-            yield Door(tree, make_app(tree, closing), closing)
-            closing.set()
+            yield Door(tree)
             stopping.set()
 
 

@@ -43,7 +43,7 @@ async def test_a_body_that_is_no_json_object(
 ) -> None:
     item = await door.session()
     head = door.tree.log.head()
-    answer = await door.knock(method, path.format(id=item["id"]), raw=raw.replace(b"FIELD", field))
+    answer = await door.knock(method, path.format(id=item["id"]), raw.replace(b"FIELD", field))
     answer.problem(status, code)
     assert door.tree.log.head() == head
 
@@ -85,7 +85,7 @@ async def test_texts_that_no_file_system_or_event_can_hold(door: Door) -> None:
         answer = await door.knock("POST", "/api/sessions", body)
         answer.problem(422, answer.json["code"])
     lone_surrogate = b'{"directory": "%s", "title": "\\ud800"}' % PLAIN.encode()
-    answer = await door.knock("POST", "/api/sessions", raw=lone_surrogate)
+    answer = await door.knock("POST", "/api/sessions", lone_surrogate)
     answer.problem(answer.status, answer.json["code"])
     assert answer.status in (400, 422)
     assert door.tree.log.head() == 0
@@ -93,7 +93,14 @@ async def test_texts_that_no_file_system_or_event_can_hold(door: Door) -> None:
 
 async def test_a_prompt_needs_text_or_attachments(door: Door) -> None:
     item = await door.session()
-    for body in ({}, {"text": ""}, {"text": " \n\t"}, {"attachments": []}, {"text": "", "attachments": []}):
+    bodies: tuple[dict[str, Any], ...] = (
+        {},
+        {"text": ""},
+        {"text": " \n\t"},
+        {"attachments": []},
+        {"text": "", "attachments": []},
+    )
+    for body in bodies:
         problem = (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", body)).problem(422, "prompt_empty")
         assert problem["field"] == "text"
 
@@ -102,7 +109,7 @@ async def test_a_body_of_20_mb_is_the_limit(door: Door) -> None:
     item = await door.session()
     path = f"/api/sessions/{item['id']}/prompt"
     too_large = json.dumps({"text": "x" * BODY_BYTES_MAX}).encode()
-    problem = (await door.knock("POST", path, raw=too_large)).problem(413, "too_large")
+    problem = (await door.knock("POST", path, too_large)).problem(413, "too_large")
     assert str(BODY_BYTES_MAX) in problem["detail"]
     data = "A" * (BODY_BYTES_MAX // 4 * 4 - 400)
     body = {"text": "x", "attachments": [{"mime": "image/png", "filename": "a.png", "data": data}]}

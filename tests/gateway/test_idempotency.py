@@ -51,8 +51,8 @@ async def test_the_key_outlives_a_restart(machine: Machine) -> None:
 async def test_a_create_that_a_shutdown_cut_short_can_be_repeated(machine: Machine) -> None:
     async with machine.fleet() as door, trio.open_nursery() as nursery:
         nursery.start_soon(lambda: door.knock("POST", "/api/sessions", CREATE, Idempotency_Key="k"))
-        while door.tree.log.head() == 0:
-            await trio.sleep(0.001)
+        async with door.tree.feed.subscribe(after=0) as events:
+            await anext(aiter(events))
         nursery.cancel_scope.cancel()
     async with machine.fleet() as door:
         again = await door.knock("POST", "/api/sessions", CREATE, Idempotency_Key="k")

@@ -1,0 +1,62 @@
+"""The routes about the fleet as a whole."""
+
+from fleet import __version__
+from tests.gateway.door import NOWHERE, REPOSITORY, Door, Machine
+
+
+async def test_health(door: Door) -> None:
+    await door.session()
+    for path in ("/api/healthz", "/api/readyz"):
+        answer = await door.knock("GET", path)
+        assert answer.status == 200
+        assert answer.json == {"status": "ok", "version": __version__, "position": door.tree.log.head()}
+
+
+async def test_not_ready_is_no_200(door: Door) -> None:
+    door.tree.ready = False
+    answer = await door.knock("GET", "/api/readyz")
+    assert (answer.status, answer.json["status"]) == (503, "starting")
+    assert (await door.knock("GET", "/api/healthz")).status == 200
+
+
+async def test_instances_are_the_processes_that_run(machine: Machine, door: Door) -> None:
+    assert (await door.knock("GET", "/api/instances")).json == []
+    first = await door.session(REPOSITORY, isolationStrategy="worktree")
+    second = await door.session(REPOSITORY)
+    answer = await door.knock("GET", "/api/instances")
+    (instance,) = answer.json
+    assert answer.headers["x-total-count"] == "1"
+    assert instance["status"] == "ready"
+    assert sorted(instance["sessions"]) == sorted([first["id"], second["id"]])
+    assert instance["pid"] == machine.world.living()[0].identity.pid
+    assert instance["memoryBytes"] > 0
+    assert first["instanceId"] == second["instanceId"] == instance["id"]
+    for item in (first, second):
+        await door.knock("DELETE", f"/api/sessions/{item['id']}")
+    await door.tree.views.instances.wait(instance["id"], lambda s: s.phase == "stopped")
+    assert (await door.knock("GET", "/api/instances")).json == []
+    ended = (await door.knock("GET", f"/api/instances/{instance['id']}")).json
+    assert (ended["status"], ended["sessions"]) == ("stopped", [])
+    assert machine.world.living() == ()
+
+
+async def test_a_clone_has_a_process_of_its_own(door: Door) -> None:
+    first = await door.session(REPOSITORY)
+    assert (await door.session(REPOSITORY, isolationStrategy="clone"))["instanceId"] != first["instanceId"]
+
+
+async def test_workspaces(door: Door) -> None:
+    shared = await door.session(REPOSITORY)
+    again = await door.session(REPOSITORY)
+    own = await door.session(REPOSITORY, isolationStrategy="worktree", branch="topic")
+    listed = {item["id"]: item for item in (await door.knock("GET", "/api/workspaces")).json}
+    assert listed.keys() == {shared["workspaceId"], own["workspaceId"]}
+    assert sorted(listed[shared["workspaceId"]]["sessions"]) == sorted([shared["id"], again["id"]])
+    workspace = (await door.knock("GET", f"/api/workspaces/{own['workspaceId']}")).json
+    assert (workspace["status"], workspace["branch"], workspace["sourceDirectory"]) == ("ready", "topic", REPOSITORY)
+    assert workspace["directory"] == own["directory"]
+
+
+async def test_unknown_ones(door: Door) -> None:
+    (await door.knock("GET", f"/api/instances/{NOWHERE}")).problem(404, "instance_not_found")
+    (await door.knock("GET", f"/api/workspaces/{NOWHERE}")).problem(404, "workspace_not_found")

@@ -1,0 +1,97 @@
+"""Who may come in: programs on this machine and the server's own pages, and no page of somebody else."""
+
+import pytest
+
+from tests.gateway.door import PLAIN, Door
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Host": "localhost:3000"},
+        {"Host": "LocalHost"},
+        {"Host": "127.0.0.1:3000"},
+        {"Host": "[::1]:3000"},
+        {"Host": "localhost:3000", "Origin": "http://localhost:3000"},
+        {"Host": "127.0.0.1:8080", "Origin": "http://127.0.0.1:8080", "Sec_Fetch_Site": "same-origin"},
+        {"Sec_Fetch_Site": "none"},
+        {"User_Agent": "curl/8.5.0", "Accept": "*/*"},
+    ],
+)
+async def test_who_passes(door: Door, headers: dict[str, str]) -> None:
+    assert (await door.knock("GET", "/api/sessions", **headers)).status == 200
+    created = await door.knock("POST", "/api/sessions", {"directory": PLAIN}, **headers)
+    assert created.status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "localhost.evil.example:3000"},
+        {"Host": "127.0.0.1.nip.io"},
+        {"Host": "192.168.1.7:3000"},
+        {"Host": "0.0.0.0:3000"},
+        {"Host": "localhost@evil.example"},
+        {"Host": ""},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "https://localhost"},
+        {"Host": "localhost:3000", "Origin": "http://localhost:5173"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Forwarded": "for=10.0.0.1"},
+        {"X_Forwarded_For": "10.0.0.1"},
+        {"X_Forwarded_Host": "fleet.example"},
+        {"X_Real_IP": "10.0.0.1"},
+        {"Via": "1.1 proxy"},
+    ],
+)
+async def test_who_does_not(door: Door, headers: dict[str, str]) -> None:
+    for method, path, body in (
+        ("GET", "/api/sessions", None),
+        ("GET", "/api/events", None),
+        ("GET", "/api/healthz", None),
+        ("GET", "/api/openapi.json", None),
+        ("POST", "/api/sessions", {"directory": PLAIN}),
+        ("DELETE", "/api/sessions/x", None),
+        ("OPTIONS", "/api/sessions", None),
+    ):
+        problem = (await door.knock(method, path, body, **headers)).problem(403, "forbidden_origin")
+        assert problem["hint"]
+    assert door.tree.log.head() == 0
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json", "x"],
+)
+async def test_what_a_plain_form_can_send_is_no_order(door: Door, media_type: str) -> None:
+    raw = b'{"directory": "%s"}' % PLAIN.encode()
+    problem = (await door.knock("POST", "/api/sessions", raw, Content_Type=media_type)).problem(
+        415, "unsupported_media_type"
+    )
+    assert "application/json" in problem["hint"]
+    assert door.tree.log.head() == 0
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
+async def test_json_is(door: Door, media_type: str) -> None:
+    raw = b'{"directory": "%s"}' % PLAIN.encode()
+    assert (await door.knock("POST", "/api/sessions", raw, Content_Type=media_type)).status == 200
+
+
+async def test_orders_without_a_body_need_no_type(door: Door) -> None:
+    """As `curl -X POST …/abort` sends them."""
+    item = await door.session()
+    path = f"/api/sessions/{item['id']}"
+    assert (await door.knock("POST", f"{path}/abort")).status == 200
+    assert (await door.knock("DELETE", path)).status == 200
+    assert (await door.knock("POST", f"{path}/resume")).status == 200
+
+
+async def test_no_page_of_somebody_else_is_told_that_it_may(door: Door) -> None:
+    for method in ("GET", "OPTIONS"):
+        answer = await door.knock(method, "/api/sessions")
+        assert [name for name in answer.headers if name.startswith("access-control-")] == []

@@ -1,0 +1,206 @@
+"""What goes wrong in HTTP itself is a problem document as well, and a bug of ours shows none of our inside."""
+
+import socket
+from typing import Any
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+
+from fleet.errors import PROBLEMS, Problem
+from fleet.limits import BODY_BYTES_MAX, HEADER_BYTES_MAX, HEADER_BYTES_READ_MAX
+from tests.gateway.door import PLAIN, Answer, Door, Machine
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/api", "/api/", "/api/nothing", "/api/sessions/a/b/c", "/favicon.ico", "//", "/api/%00"]
+)
+async def test_an_unknown_route(door: Door, path: str) -> None:
+    for method in ("GET", "POST", "DELETE"):
+        answer = await door.knock(method, path)
+        answer.problem(404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/sessions", "GET, HEAD, OPTIONS, POST"),
+        ("DELETE", "/api/sessions", "GET, HEAD, OPTIONS, POST"),
+        ("POST", "/api/healthz", "GET, HEAD, OPTIONS"),
+        ("GET", "/api/sessions/x/prompt", "OPTIONS, POST"),
+        ("GET", "/api/sessions/x/abort", "OPTIONS, POST"),
+        ("POST", "/api/sessions/x/events", "GET, HEAD, OPTIONS"),
+        ("TRACE", "/api/sessions", "GET, HEAD, OPTIONS, POST"),
+        ("BREW", "/api/sessions", "GET, HEAD, OPTIONS, POST"),
+    ],
+)
+async def test_a_wrong_method_says_which_go(door: Door, method: str, path: str, allowed: str) -> None:
+    answer = await door.knock(method, path)
+    answer.problem(405, "method_not_allowed")
+    assert answer.headers["allow"] == allowed
+
+
+async def test_head_and_options(door: Door) -> None:
+    head = await raw(door, b"HEAD /api/sessions HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (head.status, head.body, head.headers["content-type"]) == (200, b"", "application/json")
+    assert head.headers["x-total-count"] == "0"
+    options = await door.knock("OPTIONS", "/api/sessions")
+    assert (options.status, options.body) == (200, b"")
+    assert set(options.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
+
+
+async def test_a_bug_is_logged_and_shows_nothing_of_our_inside(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("a secret in the error's text")
+
+    monkeypatch.setattr(door.tree.orders, "session", broken)
+    with capture_logs() as logs:
+        answer = await door.knock("GET", "/api/sessions/x")
+    problem = answer.problem(500, "internal")
+    assert b"secret" not in answer.body
+    assert "log" in problem["detail"]
+    assert [log["event"] for log in logs if log["log_level"] == "error"] == ["request_failed"]
+
+
+async def test_a_bug_in_a_nursery_is_not_swallowed(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: Any) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(door.tree.orders, "create", broken)
+    with capture_logs() as logs:
+        (await door.knock("POST", "/api/sessions", {"directory": PLAIN})).problem(500, "internal")
+    assert [log["event"] for log in logs if log["log_level"] == "error"] == ["request_failed"]
+
+
+async def test_a_problem_in_a_nursery_is_that_problem(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: Any) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            raise Problem("queue_full", "wait", retry_after_s=7)
+
+    monkeypatch.setattr(door.tree.orders, "create", refused)
+    answer = await door.knock("POST", "/api/sessions", {"directory": PLAIN})
+    answer.problem(429, "queue_full")
+    assert answer.headers["retry-after"] == "7"
+
+
+@pytest.mark.parametrize("code", sorted(PROBLEMS))
+async def test_every_code_has_its_status_and_title(door: Door, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    def refused(*_: Any) -> None:
+        raise Problem(code, "what happened", field="f", hint="what to do", extra={"sessionId": "s"})
+
+    monkeypatch.setattr(door.tree.orders, "session", refused)
+    problem = (await door.knock("GET", "/api/sessions/x")).problem(PROBLEMS[code].status, code)
+    assert problem["title"] == PROBLEMS[code].title
+    assert (problem["field"], problem["hint"], problem["sessionId"]) == ("f", "what to do", "s")
+    assert problem["type"].endswith(f":{code}")
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("missing", "opencode_missing"),
+        ("not_executable", "opencode_not_executable"),
+        ("downgrade", "opencode_downgrade"),
+        ("exits", "opencode_exited"),
+        ("never_ready", "opencode_not_ready"),
+    ],
+)
+async def test_without_opencode_a_session_waits_in_error_for_a_resume(
+    machine: Machine, door: Door, fault: Any, code: str
+) -> None:
+    machine.world.fail_next_spawn(fault)
+    answer = await door.knock("POST", "/api/sessions", {"directory": PLAIN, "initialPrompt": "Hello"})
+    path = f"/api/sessions/{answer.problem(503, code)['sessionId']}"
+    item = (await door.knock("GET", path)).json
+    assert (item["status"], item["failure"]["code"], item["queued"]) == ("error", code, 1)
+    assert (await door.knock("POST", f"{path}/resume")).status == 200
+    assert (await door.settled(item["id"]))["turns"] == 1
+
+
+async def test_a_full_disk_changes_nothing_and_says_so(machine: Machine, door: Door) -> None:
+    item = await door.session()
+    machine.disk.full = True
+    (await door.knock("POST", "/api/sessions", {"directory": PLAIN})).problem(503, "disk_full")
+    (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "x"})).problem(503, "disk_full")
+    assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["turns"] == 0
+    machine.disk.full = False
+    assert (await door.prompt(item["id"], "x"))["outcome"] == "finished"
+
+
+async def raw(door: Door, request: bytes) -> Answer:
+    """Send bytes to a real port and return the answer."""
+    received = b""
+    async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(request)
+        while b"\r\n\r\n" not in received:
+            received += await stream.receive_some(65536)
+        head, _, body = received.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines[1:])
+        while len(body) < int(headers["content-length"]) and not request.startswith(b"HEAD"):
+            body += await stream.receive_some(65536)
+        return Answer(int(lines[0].split()[1]), headers, body)
+
+
+async def test_a_body_that_does_not_come(door: Door) -> None:
+    head = b"POST /api/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    answer = await raw(door, head + b"Content-Length: 100\r\n\r\n{")
+    answer.problem(408, "request_timeout")
+
+
+@pytest.mark.parametrize("path", ["/api//sessions", "/api/sessions/", "/api/sessions//x"])
+async def test_an_address_with_a_slash_too_many(door: Door, path: str) -> None:
+    (await door.knock("GET", path)).problem(404, "not_found")
+
+
+async def test_headers_have_a_limit(door: Door) -> None:
+    for size in (HEADER_BYTES_MAX, HEADER_BYTES_MAX + 20_000):
+        padding = b"X-Padding: " + b"x" * size + b"\r\n"
+        answer = await raw(door, b"GET /api/sessions HTTP/1.1\r\nHost: localhost\r\n" + padding + b"\r\n")
+        assert str(HEADER_BYTES_MAX) in answer.problem(431, "headers_too_large")["detail"]
+
+
+@pytest.mark.trio(run=trio.run)
+async def test_a_body_that_says_it_is_too_large_is_not_read(door: Door) -> None:
+    head = b"POST /api/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    answer = await raw(door, head + b"Content-Length: %d\r\n\r\n{" % (BODY_BYTES_MAX + 1))
+    assert str(BODY_BYTES_MAX) in answer.problem(413, "too_large")["detail"]
+
+
+@pytest.mark.trio(run=trio.run)
+async def test_a_body_without_a_length_is_cut_off_at_the_limit(door: Door) -> None:
+    head = b"POST /api/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    chunk = b"%x\r\n" % (BODY_BYTES_MAX + 1) + b"x" * (BODY_BYTES_MAX + 1) + b"\r\n0\r\n\r\n"
+    answer = await raw(door, head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk)
+    answer.problem(413, "too_large")
+
+
+async def test_headers_beyond_all_measure_get_a_bare_answer(door: Door) -> None:
+    answer = await raw(door, b"GET /api/sessions HTTP/1.1\r\nX-Padding: " + b"x" * (HEADER_BYTES_READ_MAX + 70_000))
+    assert (answer.status, answer.body) == (431, b"")
+
+
+async def test_a_host_that_is_no_name(door: Door) -> None:
+    for host in (b"[::1", b"a b", b"\xff"):
+        answer = await raw(door, b"GET /api/sessions HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
+        answer.problem(403, "forbidden_origin")
+
+
+async def test_a_request_without_a_host(door: Door) -> None:
+    (await raw(door, b"GET /api/sessions HTTP/1.0\r\n\r\n")).problem(403, "forbidden_origin")
+
+
+async def test_the_server_does_not_say_what_it_is_made_of(door: Door) -> None:
+    answer = await raw(door, b"GET /api/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert answer.status == 200
+    assert "server" not in answer.headers
+
+
+async def test_no_socket_is_left_behind(door: Door) -> None:
+    async with door.listen() as port, door.follow(port, "/api/events") as stream:
+        await stream.frame()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0

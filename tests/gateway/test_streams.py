@@ -1,0 +1,214 @@
+"""The live streams, on a real port: nothing logged is missed or repeated, and nothing is left when a reader goes."""
+
+from typing import Any
+
+import pytest
+import trio
+
+from fleet.limits import HEARTBEAT_S, SIGNAL_BUFFER_MAX
+from fleet.ports import PartDelta
+from tests.gateway.door import NOWHERE, REPOSITORY, Door, Frame, Machine
+
+
+def positions(frames: list[Frame]) -> list[int]:
+    return [frame.id for frame in frames if frame.id is not None]
+
+
+async def test_a_stream_begins_with_a_snapshot_and_tells_what_happens_from_then_on(door: Door) -> None:
+    item = await door.session()
+    path = f"/api/sessions/{item['id']}"
+    async with door.listen() as port, door.follow(port, f"{path}/events") as stream:
+        headers = stream.headers
+        assert headers["content-type"] == "text/event-stream"
+        assert headers["cache-control"] == "no-store"
+        head = door.tree.log.head()
+        first = await stream.frame()
+        assert (first.event, first.id) == ("snapshot", None)
+        shown: dict[str, Any] = {"sessionId": item["id"], "status": "idle", "parts": []}
+        assert first.data == {"position": head, "sessions": [shown]}
+        await door.prompt(item["id"], "Hello")
+        frames = await stream.until("session.turn-ended")
+    logged = [frame for frame in frames if frame.id is not None]
+    assert [frame.id for frame in logged] == [
+        e.position for e in door.tree.log.read_stream(f"session-{item['id']}") if e.position > head
+    ][: len(logged)]
+    for frame in logged:
+        assert frame.data["position"] == frame.id
+        assert frame.data["type"] == frame.event
+        assert frame.data["stream"] == f"session-{item['id']}"
+        assert frame.data["at"].endswith("Z")
+    assert logged[0].event == "session.prompt-accepted"
+    assert logged[0].data["data"]["text"] == "Hello"
+    assert logged[0].data["actor"] == "local"
+
+
+async def test_signals_have_no_id_and_are_superseded_by_the_part(door: Door) -> None:
+    item = await door.session()
+    async with door.listen() as port, door.follow(port, f"/api/sessions/{item['id']}/events") as stream:
+        await door.prompt(item["id"], "some words to stream")
+        frames = await stream.until("session.turn-ended")
+    signals = [frame for frame in frames if frame.event in ("delta", "part", "status")]
+    assert {frame.id for frame in signals} == {None}
+    assert {frame.data["sessionId"] for frame in signals} == {item["id"]}
+    streamed: dict[str, str] = {}
+    for frame in signals:
+        if frame.event == "delta":
+            streamed[frame.data["partId"]] = streamed.get(frame.data["partId"], "") + frame.data["delta"]
+    recorded = {f.data["data"]["part_id"]: f.data["data"] for f in frames if f.event == "session.part-recorded"}
+    assert streamed
+    for part_id in streamed:
+        assert part_id in recorded
+
+
+@pytest.mark.parametrize("how", ["header", "query"])
+async def test_a_reader_goes_on_where_it_left_without_gap_or_repeat(machine: Machine, how: str) -> None:
+    async def read(door: Door, path: str, after: int, until: str) -> list[Frame]:
+        query, headers = (f"?after={after}", {}) if how == "query" else ("", {"Last_Event_ID": str(after)})
+        async with door.listen() as port, door.follow(port, path + query, **headers) as stream:
+            assert (await stream.frame()).event == "snapshot"
+            return [frame for frame in await stream.until(until) if frame.id is not None]
+
+    async with machine.fleet() as door:
+        item = await door.session()
+        path = f"/api/sessions/{item['id']}/events"
+        await door.prompt(item["id"], "turn:2")
+        everything = await read(door, path, 0, "session.turn-ended")
+        cut = positions(everything)[len(everything) // 2]
+    async with machine.fleet() as door:
+        rest = await read(door, path, cut, "session.completed")
+    assert positions(everything)[0] == 1
+    assert [f for f in everything if (f.id or 0) > cut] == rest[: len([f for f in everything if (f.id or 0) > cut])]
+    assert (
+        positions(rest)
+        == [e.position for e in door.tree.log.read_stream(f"session-{item['id']}") if e.position > cut][: len(rest)]
+    )
+
+
+async def test_the_header_counts_before_the_parameter_because_browsers_send_it_again(door: Door) -> None:
+    item = await door.session()
+    path = f"/api/sessions/{item['id']}/events?after=0"
+    async with door.listen() as port, door.follow(port, path, Last_Event_ID="2") as stream:
+        await stream.frame()
+        assert ((await stream.frame()).id or 0) > 2
+
+
+async def test_the_whole_fleet_on_one_stream(door: Door) -> None:
+    first, second = await door.session(), await door.session(REPOSITORY)
+    async with door.listen() as port, door.follow(port, "/api/events?after=0") as stream:
+        head = door.tree.log.head()
+        frames: list[Frame] = []
+        while not frames or positions(frames)[-1:] != [head]:
+            frames.append(await stream.frame())
+        assert positions(frames) == list(range(1, head + 1))
+    streams = {frame.data["stream"] for frame in frames if frame.id is not None}
+    assert {f"session-{first['id']}", f"session-{second['id']}"} < streams
+    assert any(stream.startswith("instance-") for stream in streams)
+
+
+async def test_a_session_s_stream_tells_nothing_of_others(door: Door) -> None:
+    mine, other = await door.session(), await door.session(REPOSITORY)
+    async with door.listen() as port, door.follow(port, f"/api/sessions/{mine['opencodeId']}/events") as stream:
+        await stream.frame()
+        await door.prompt(other["id"], "not for you")
+        await door.prompt(mine["id"], "for you")
+        frames = await stream.until("session.turn-ended")
+    assert {f.data["stream"] for f in frames if f.id is not None} == {f"session-{mine['id']}"}
+    assert {f.data["sessionId"] for f in frames if f.event == "delta"} == {mine["id"]}
+
+
+@pytest.mark.parametrize("cursor", ["x", "-1", "1.5", "", "9" * 30, "\uff11"])
+async def test_a_cursor_that_is_none(door: Door, cursor: str) -> None:
+    answer = await door.knock("GET", "/api/events", Last_Event_ID=cursor)
+    assert answer.problem(422, "invalid")["field"] == "Last-Event-ID"
+
+
+async def test_a_cursor_ahead_of_the_log_is_refused(door: Door) -> None:
+    head = door.tree.log.head()
+    for knock in (
+        door.knock("GET", f"/api/events?after={head + 1}"),
+        door.knock("GET", "/api/events", Last_Event_ID=str(head + 1)),
+    ):
+        assert f"ends at {head}" in (await knock).problem(422, "invalid")["detail"]
+
+
+async def test_a_stream_of_nobody(door: Door) -> None:
+    (await door.knock("GET", f"/api/sessions/{NOWHERE}/events")).problem(404, "session_not_found")
+    item = await door.session()
+    answer = await door.knock("GET", f"/api/sessions/{item['id']}/events?instanceId={NOWHERE}")
+    answer.problem(404, "instance_not_found")
+    assert door.tree.feed.statistics() == []
+
+
+async def test_a_quiet_stream_shows_that_it_lives(door: Door) -> None:
+    async with door.listen() as port, door.follow(port, "/api/events") as stream:
+        await stream.frame()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.frame)
+            await trio.sleep(10 * HEARTBEAT_S + 1)
+            nursery.cancel_scope.cancel()
+        assert stream.heartbeats == 10
+
+
+async def test_a_reader_that_goes_leaves_nothing(door: Door) -> None:
+    async with door.listen() as port:
+        async with door.follow(port, "/api/events") as stream, door.follow(port, "/api/events") as other:
+            await stream.frame()
+            await other.frame()
+            assert len(door.tree.feed.statistics()) == door.tree.inflight.readers() == 2
+        await trio.sleep(1)
+        assert door.tree.feed.statistics() == []
+        assert door.tree.inflight.readers() == 0
+
+
+async def test_a_shutdown_ends_the_streams(door: Door) -> None:
+    async with door.listen() as port, door.follow(port, "/api/events") as stream:
+        await stream.frame()
+        began = trio.current_time()
+        door.closing.set()
+        with pytest.raises(EOFError):
+            await stream.frame()
+        assert trio.current_time() - began < 1
+    assert door.tree.feed.statistics() == []
+
+
+async def test_what_is_in_flight_is_in_the_snapshot(door: Door) -> None:
+    item = await door.session(initialPrompt="bash:600")
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await trio.sleep(1)
+    async with door.listen() as port:
+        for path in (f"/api/sessions/{item['id']}/events", "/api/events"):
+            async with door.follow(port, path) as stream:
+                shown = (await stream.frame()).data["sessions"]
+                assert [(session["sessionId"], session["status"]) for session in shown] == [(item["id"], "active")]
+                assert "tool" in [part["type"] for part in shown[0]["parts"]]
+
+
+async def test_a_reader_that_falls_behind_gets_a_snapshot_and_every_event(door: Door) -> None:
+    item = await door.session()
+    head = door.tree.log.head()
+    async with door.listen() as port, door.follow(port, f"/api/sessions/{item['id']}/events") as stream:
+        await stream.frame()
+        await door.prompt(item["id"], "one")
+        for n in range(SIGNAL_BUFFER_MAX + 100):
+            door.tree.inflight.delta(item["id"], PartDelta(item["opencodeId"], "msg_x", "prt_x", "text", str(n)))
+        await door.prompt(item["id"], "two")
+        frames = [await stream.frame()]
+        while sum(frame.event == "session.turn-ended" for frame in frames) < 2:
+            frames.append(await stream.frame())
+    assert "snapshot" in [frame.event for frame in frames]
+    log = [e.position for e in door.tree.log.read_stream(f"session-{item['id']}") if e.position > head]
+    assert positions(frames) == log[: len(positions(frames))]
+
+
+@pytest.mark.trio(run=trio.run)
+async def test_a_reader_that_does_not_read_is_cut_off(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel does that, in real time; without it even a shutdown would wait for the reader."""
+    monkeypatch.setattr("fleet.gateway.app.STREAM_WRITE_TIMEOUT_S", 0.5)
+    async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as connection:
+        await connection.send_all(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await connection.receive_some(100)
+        with trio.fail_after(10):
+            while door.tree.feed.statistics():
+                delta = PartDelta("ses_x", "msg_x", "prt_x", "text", "x" * 1_000_000)
+                door.tree.inflight.delta("a session", delta)
+                await trio.sleep(0.02)
