@@ -44,7 +44,7 @@ class Evidence:
     replies: dict[str, State] = field(default_factory=dict[str, State])
     overlaps: list[str] = field(default_factory=list[str])
     crashes: list[str] = field(default_factory=list[str])
-    _states: dict[str, dict[str, list[tuple[int, Any]]]] = field(default_factory=dict[str, Any])
+    _states: dict[str, dict[str, list[tuple[int, Any]]]] = field(init=False, default_factory=dict[str, Any])
 
     @cached_property
     def records(self) -> list[codec.Record]:

@@ -17,6 +17,7 @@ class Faults:
     def __init__(self, machine: Machine, random: Random) -> None:
         self._machine = machine
         self._random = random
+        self._armed: list[AfterSteps] = []
 
     async def run(self, count: int, pace_s: float) -> None:
         faults = {
@@ -44,6 +45,8 @@ class Faults:
                 self._machine.world.answer(self._random.choice(open_requests))
 
     def calm(self) -> None:
+        for crash in self._armed:
+            crash.disarm()
         world = self._machine.world
         self._machine.disk.full = False
         world.spawn_faults.clear()
@@ -64,7 +67,7 @@ class Faults:
         self._machine.crash(downtime_s=self._downtime_s())
 
     async def _crash_after_steps(self) -> None:
-        AfterSteps(self._random.randint(1, 400), lambda: self._machine.crash(downtime_s=0.0))
+        self._armed.append(AfterSteps(self._random.randint(1, 400), self._machine.crash))
 
     async def _restart(self) -> None:
         await self._machine.restart(downtime_s=self._downtime_s())

@@ -34,13 +34,19 @@ class AfterSteps(trio.abc.Instrument):
     def __init__(self, steps: int, act: Callable[[], None]) -> None:
         self._left = steps
         self._act = act
+        self._armed = True
         trio.lowlevel.add_instrument(self)
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         self._left -= 1
         if self._left == 0:
-            trio.lowlevel.remove_instrument(self)
+            self.disarm()
             self._act()
+
+    def disarm(self) -> None:
+        if self._armed:
+            self._armed = False
+            trio.lowlevel.remove_instrument(self)
 
 
 class WatchedHost(FakeOpenCodeHost):

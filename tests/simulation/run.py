@@ -7,7 +7,7 @@ everything that happens. `simulate` raises what was found wrong, and that says h
 import gc
 import hashlib
 import random
-from collections.abc import Generator, Mapping, MutableMapping
+from collections.abc import Callable, Generator, Mapping, MutableMapping
 from contextlib import contextmanager
 from random import Random
 from typing import Any, cast
@@ -44,9 +44,12 @@ class Failure(AssertionError):  # noqa: N818 - what it is
         self.complaints = complaints
 
 
-def simulate(seed: int) -> str:
-    """Run `seed` and return a digest of the log that it wrote. Raises `Failure`."""
-    run = _Run(seed)
+def simulate(seed: int, inspect: Callable[[Evidence], None] | None = None) -> str:
+    """Run `seed` and return a digest of the log that it wrote; `inspect` sees what the checkers saw. Raises `Failure`.
+
+    An error that is no finding (Fleet's own tree went down, or the simulation has a bug) is raised as it is.
+    """
+    run = _Run(seed, inspect)
     with _deterministic(seed), structlog.testing.capture_logs() as logged:
         try:
             trio.run(run.run, logged, clock=MockClock(autojump_threshold=0))
@@ -92,8 +95,9 @@ def _unfinished(views: Views, living: set[str]) -> list[str]:
 
 
 class _Run:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, inspect: Callable[[Evidence], None] | None) -> None:
         self._seed = seed
+        self._inspect = inspect
         self._random = self._fork("run")
         self._ledger = Ledger()
         self._readers: list[StreamReader] = []
@@ -108,7 +112,7 @@ class _Run:
         async with trio.open_nursery() as world:
             machine = self._machine = Machine(self._seed, world)
             self.records = machine.disk.records
-            _furnish(machine)
+            furnish(machine)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(machine.run)
                 for number in range(2):
@@ -119,6 +123,8 @@ class _Run:
                 evidence = await self._evidence()
                 evidence.crashes = [_crash(entry) for entry in logged if entry["log_level"] in ("error", "critical")]
                 self._check(evidence)
+                if self._inspect is not None:
+                    self._inspect(evidence)
                 await machine.close()
                 self._check_nothing_runs(evidence)
                 nursery.cancel_scope.cancel()
@@ -232,7 +238,8 @@ class _Run:
             raise Failure(self._seed, [f"processes outlived an orderly end: {left}"], evidence)
 
 
-def _furnish(machine: Machine) -> None:
+def furnish(machine: Machine) -> None:
+    """Put repositories and directories on the machine."""
     machine.directories.add_repository("/src/shop")
     machine.directories.add_repository("/src/blog")
     machine.directories.directories |= {"/src/notes", "/etc"}
