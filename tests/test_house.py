@@ -16,7 +16,7 @@ AVOIDED = frozenset(
 # Terms of others, which would be harder to read under a name of our own.
 GRANTED = frozenset(
     {
-        "fleet/ports.py:MessageInfo",  # OpenCode calls it `info`
+        "fleet/ports/transcript.py:MessageInfo",  # OpenCode calls it `info`
         "fleet/adapters/opencode/wire.py:_Info",
         "fleet/adapters/opencode/event_wire.py:_InfoProperties",
         "fleet/rehearsal/app.py:_BaseUrl",  # what OpenAI's clients call it
