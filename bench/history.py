@@ -1,220 +1,133 @@
-"""Makes histories as Fleet writes them: what sessions, instances and workspaces go through, in the log's own events.
+"""How fast is the history? Searches over 100,000 sessions with 10 million words. Target: p99 under 50 ms.
 
-A session has 101 events: created and provisioned, four turns of three steps each with tools, completed with its
-instance. A log of many sessions is written once, into `.cache/` beside this file, and made anew when the events, the
-states or this file change.
+The model is generated once, straight into its tables, and kept in bench/.cache (some 200 MB, a minute or two). Words
+are drawn as in natural text (Zipf), so the searches mix words that are in nearly every session with rare ones, phrases,
+beginnings and filters.
+
+Run: python -m bench.history
 """
 
-import hashlib
-import itertools
-import shutil
-from collections.abc import Iterator
+import random
+import sqlite3
+import sys
+import time
+from itertools import accumulate
 from pathlib import Path
-from random import Random
 from typing import Any, Final
 
-import msgspec
-import trio
+from fleet.limits import HISTORY_TEXTS_MAX
+from fleet.projections.history_query import HistoryQuery
+from fleet.projections.history_store import VERSION, HistoryStore
 
-from fleet.adapters.clock import SystemClock
-from fleet.core.instance import messages as instance
-from fleet.core.session import messages as session
-from fleet.core.workspace import messages as workspace
-from fleet.events.catalog import NAMES, make_registry
-from fleet.events.envelope import Cause
-from fleet.events.lmdb_log import LmdbLog
-from fleet.events.lmdb_store import FORMAT
-from fleet.events.snapshots import fingerprint
-from fleet.ids import OPENCODE_RANDOM_BITS, OpenCodePrefix, opencode_id, uuid7
-from fleet.ports import Endpoint, PreparedWorkspace, ProcessIdentity, StopStep, Tokens, WorkspaceOrder
-from fleet.projections.runner import Runner
-from fleet.projections.store import LmdbStore
-from fleet.projections.views import make_views
-
+SESSIONS: Final = 100_000
+TEXTS_PER_SESSION: Final = 3  # a prompt, an answer, a tool's output; and the title
+WORDS_PER_TEXT: Final = 33
+VOCABULARY: Final = 50_000
+SEARCHES: Final = 1_000
+TARGET_MS: Final = 50.0
+STATUSES: Final = ("idle", "completed", "completed", "completed", "stopped", "stopped", "disconnected", "error")
+EPOCH_MS: Final = 1_767_225_600_000
 CACHE: Final = Path(__file__).parent / ".cache"
-SESSIONS_PER_INSTANCE: Final = 10
-_TURNS = 4
-_STEPS = 3
-_WRITERS = 12
-_EPOCH_MS = 1_790_000_000_000
-_REPOSITORY = "/srv/repositories/shop"
-_TEXT = "I have read the module and its tests. The total is rounded per line, so I shall round it once at the end. "
-
-Stream = tuple[str, list[Any]]
 
 
-class Author:
-    """Writes events; the same seed writes the same ones."""
-
-    def __init__(self, seed: int = 1) -> None:
-        self._random = Random(seed)
-        self._counter = 0
-        self.now_ms = _EPOCH_MS
-
-    def tick(self) -> int:
-        self.now_ms += 7
-        return self.now_ms
-
-    def uuid(self) -> str:
-        return uuid7(self.now_ms, self._random.getrandbits(74))
-
-    def opencode(self, prefix: OpenCodePrefix) -> str:
-        self._counter = (self._counter + 1) % 4096
-        return opencode_id(prefix, self.now_ms, self._counter, self._random.getrandbits(OPENCODE_RANDOM_BITS))
-
-    # ----------------------------------------------------------------------------------------------------- streams
-
-    def group(self, sessions: int) -> list[Stream]:
-        """Return the streams of so many sessions that share an instance: its own, and two of each session."""
-        instance_id = self.uuid()
-        made = [self.task(instance_id) for _ in range(sessions)]
-        users = [(made_id, directory) for made_id, directory, _ in made]
-        streams = [stream for _, _, both in made for stream in both]
-        return [(f"instance-{instance_id}", self._instance(instance_id, users)), *streams]
-
-    def task(self, instance_id: str) -> tuple[str, str, list[Stream]]:
-        """Return a session's id, its directory, and the streams of the session and its workspace."""
-        session_id, workspace_id, conversation = self.uuid(), self.uuid(), self.opencode("ses")
-        directory = f"/srv/fleet/workspaces/{workspace_id}"
-        branch = f"fleet/{workspace_id[:13]}"
-        order = WorkspaceOrder(workspace_id, "worktree", _REPOSITORY, directory, branch)
-        prepared = PreparedWorkspace(
-            directory, f"{_REPOSITORY}/.git", branch, "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-        )
-        prepared_events = [
-            workspace.WorkspaceRequested(order, self.tick()),
-            workspace.WorkspaceClaimed(session_id, self.tick()),
-            workspace.WorkspaceReady(prepared, self.tick()),
-        ]
-        events: list[Any] = [
-            session.SessionCreated(
-                session_id,
-                "Round the total once",
-                workspace_id,
-                "worktree",
-                _REPOSITORY,
-                f"{_REPOSITORY}/.git",
-                directory,
-                conversation,
-                self.tick(),
-                branch,
-            ),
-            session.WorkspaceAttached(workspace_id, directory, branch, self.tick()),
-            session.InstanceAttached(instance_id, self.tick()),
-            session.ConversationOpened(conversation, self.tick()),
-        ]
-        for number in range(1, _TURNS + 1):
-            events += self._turn(number, conversation)
-        events.append(
-            session.SessionCompleted(instance_id, "its instance was shut down while it was idle", self.tick())
-        )
-        return (
-            session_id,
-            directory,
-            [(f"workspace-{workspace_id}", prepared_events), (f"session-{session_id}", events)],
-        )
-
-    def _instance(self, instance_id: str, users: list[tuple[str, str]]) -> list[Any]:
-        return [
-            instance.InstanceRequested(instance_id, f"{_REPOSITORY}/.git", _REPOSITORY, self.tick()),
-            *(instance.SessionAttached(user, directory, self.tick()) for user, directory in users),
-            instance.InstanceSpawned(ProcessIdentity(4711, 123456.0, "boot"), self.tick()),
-            instance.InstanceReady(Endpoint(4096, "1.18.33"), self.tick()),
-            instance.InstanceStopRequested("shutdown", self.tick()),
-            instance.InstanceStopped((StopStep("term", (4711,)),), self.tick()),
-            *(instance.SessionDetached(user, self.tick()) for user, _ in users),
-        ]
-
-    def _turn(self, number: int, conversation: str) -> Iterator[Any]:
-        prompt_id, message_id = self.uuid(), self.opencode("msg")
-        part_id = self.opencode("prt")
-        yield session.PromptAccepted(prompt_id, _TEXT, self.tick())
-        yield session.TurnStarted(number, prompt_id, message_id, (part_id,), self.tick())
-        yield session.PromptDelivered(message_id, self.tick())
-        yield self._message(message_id, conversation, "user", None)
-        yield self._part(part_id, message_id, "text", {"text": _TEXT})
-        for step in range(_STEPS):
-            yield from self._step(conversation, last=step == _STEPS - 1)
-        yield session.TurnEnded(
-            number, "finished", "OpenCode is idle and its last message ended with stop", self.tick()
-        )
-
-    def _step(self, conversation: str, *, last: bool) -> Iterator[Any]:
-        message_id = self.opencode("msg")
-        yield self._message(message_id, conversation, "assistant", None)
-        yield self._part(self.opencode("prt"), message_id, "step-start", {})
-        if last:
-            yield self._part(self.opencode("prt"), message_id, "text", {"text": _TEXT * 3})
-        else:
-            state = {
-                "status": "completed",
-                "input": {"filePath": "src/total.py"},
-                "output": _TEXT * 5,
-                "title": "total",
-            }
-            yield self._part(self.opencode("prt"), message_id, "tool", {"tool": "read", "state": state})
-        yield self._part(self.opencode("prt"), message_id, "step-finish", {"reason": "stop", "cost": 0.0021})
-        yield self._message(message_id, conversation, "assistant", "stop" if last else "tool-calls")
-
-    def _message(self, message_id: str, conversation: str, role: str, finish: str | None) -> session.MessageRecorded:
-        at_ms = self.tick()
-        content: dict[str, Any] = {
-            "id": message_id,
-            "sessionID": conversation,
-            "role": role,
-            "time": {"created": at_ms},
-        }
-        if role == "assistant":
-            content |= {"modelID": "rehearsal", "providerID": "fleet", "mode": "build", "finish": finish}
-        body = msgspec.Raw(msgspec.json.encode(content))
-        if finish is None:
-            return session.MessageRecorded(message_id, conversation, role, at_ms, body)
-        return session.MessageRecorded(message_id, conversation, role, at_ms, body, 0.0021, Tokens(1200, 90, 0, 800, 0))
-
-    def _part(self, part_id: str, message_id: str, kind: str, fields: dict[str, Any]) -> session.PartRecorded:
-        content = {"id": part_id, "messageID": message_id, "type": kind, **fields}
-        return session.PartRecorded(part_id, message_id, kind, self.tick(), msgspec.Raw(msgspec.json.encode(content)))
+def _vocabulary(chance: random.Random) -> list[str]:
+    syllables = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
+    words: dict[str, None] = {}
+    while len(words) < VOCABULARY:
+        words["".join(chance.choices(syllables, k=chance.choice((2, 3, 3, 4))))] = None
+    return list(words)
 
 
-def written(sessions: int) -> Path:
-    """Return the data directory of a Fleet with so many sessions; written now where the cache lacks it."""
-    directory = CACHE / f"{sessions}-{_generation()}"
-    if not directory.exists():
-        for old in CACHE.glob(f"{sessions}-*"):
-            shutil.rmtree(old)
-        print(f"  (writing a log of {sessions:,} sessions once, into bench/.cache)", flush=True)
-        unfinished = CACHE / f"{sessions}-unfinished"
-        trio.run(write, unfinished, sessions)
-        unfinished.rename(directory)
-    return directory
-
-
-def _generation() -> str:
-    shape = [fingerprint(v.name, v.state_type, v.decider.revision) for v in make_views()]
-    structures = [msgspec.json.schema(event) for event in NAMES.values()]
-    key = msgspec.json.encode((FORMAT, shape, structures, Path(__file__).read_text("utf-8")), order="deterministic")
-    return hashlib.sha256(key).hexdigest()[:12]
-
-
-async def write(directory: Path, sessions: int) -> None:
-    """Write the log, and the views' rows as an orderly shutdown leaves them."""
-    author = Author()
-    groups = [SESSIONS_PER_INSTANCE] * (sessions // SESSIONS_PER_INSTANCE) + [sessions % SESSIONS_PER_INSTANCE]
-    streams = itertools.chain.from_iterable(author.group(size) for size in groups if size)
-    store = LmdbStore(directory / "views")
-    with LmdbLog.open(directory, make_registry(), SystemClock()) as log:
-        runner = Runner(log, store, make_views())
-        runner.open()
-        async with trio.open_nursery() as running:
-            await running.start(log.run)
-            async with trio.open_nursery() as writers:
-                for _ in range(_WRITERS):
-                    writers.start_soon(_append_all, log, streams)
-            log.stop()
-        await runner.save()
+def _generate(file: Path) -> None:
+    chance = random.Random(1)
+    words = _vocabulary(chance)
+    weights = list(accumulate(1 / (rank + 3) for rank in range(len(words))))
+    store = HistoryStore(file)
+    store.open(0)
     store.close()
+    sql = sqlite3.connect(file)
+    for number in range(1, SESSIONS + 1):
+        at_ms = EPOCH_MS + number * 60_000
+        texts = [" ".join(chance.choices(words, cum_weights=weights, k=WORDS_PER_TEXT)) for _ in "123"]
+        title = " ".join(chance.choices(words, cum_weights=weights, k=4))
+        row = (number, f"session {number}", title, chance.choice(STATUSES), at_ms, at_ms, 1 + len(texts))
+        sql.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        for n, (kind, text) in enumerate(zip(("title", "prompt", "answer", "tool"), (title, *texts), strict=True)):
+            at = number * HISTORY_TEXTS_MAX + n
+            sql.execute("INSERT INTO texts VALUES (?, ?, ?, ?)", (number, f"{kind} {n}", at, kind))
+            sql.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (at, text))
+        if number % 10_000 == 0:
+            sql.commit()
+            print(f"\r  {number:,} sessions of {SESSIONS:,} generated", end="", file=sys.stderr, flush=True)
+    sql.close()
+    print(file=sys.stderr)
 
 
-async def _append_all(log: LmdbLog, streams: Iterator[Stream]) -> None:
-    for stream, events in streams:
-        await log.append(stream, 0, events, Cause(f"session:{stream}", correlation_id=stream))
+def _model() -> HistoryStore:
+    file = CACHE / f"history-{VERSION}-{SESSIONS}.sqlite"
+    if not file.exists():
+        CACHE.mkdir(exist_ok=True)
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
+        _generate(unfinished)
+        unfinished.rename(file)
+    store = HistoryStore(file)
+    store.open(0)
+    return store
+
+
+def _searches() -> dict[str, list[HistoryQuery]]:
+    chance = random.Random(1)
+    words = _vocabulary(chance)
+    chance = random.Random(2)
+    month_ms = 30 * 24 * 3600 * 1000
+
+    def word(rank_max: int) -> str:
+        return words[chance.randrange(rank_max)]
+
+    count = SEARCHES // 7
+    return {
+        "a common word": [HistoryQuery(word(20) + " ") for _ in range(count)],
+        "a rare word": [HistoryQuery(words[-1 - chance.randrange(10_000)]) for _ in range(count)],
+        "two words": [HistoryQuery(f"{word(200)} {word(200)}") for _ in range(count)],
+        "a phrase": [HistoryQuery(f'"{word(20)} {word(20)}"') for _ in range(count)],
+        "a beginning": [HistoryQuery(word(1000)[: chance.choice((2, 3, 4))]) for _ in range(count)],
+        "a word and a status": [HistoryQuery(word(200), ("error",)) for _ in range(count)],
+        "a word in a month": [
+            HistoryQuery(word(200), from_ms=(at := EPOCH_MS + chance.randrange(month_ms)), to_ms=at + month_ms // 30)
+            for _ in range(count)
+        ],
+        "no word, page 50": [HistoryQuery(statuses=("completed",), offset=1000) for _ in range(count)],
+    }
+
+
+def _percentile(times_ms: list[float], share: float) -> float:
+    return sorted(times_ms)[min(len(times_ms) - 1, int(len(times_ms) * share))]
+
+
+def main() -> dict[str, Any]:
+    """Measure, print a table, return the numbers (milliseconds)."""
+    store = _model()
+    every: list[float] = []
+    figures: dict[str, Any] = {}
+    print(f"{'search for':>22} {'p50 ms':>8} {'p99 ms':>8} {'found':>7}")
+    for name, searches in _searches().items():
+        times_ms: list[float] = []
+        found = 0
+        for query in searches:
+            started = time.perf_counter()
+            found += store.search(query).total
+            times_ms.append((time.perf_counter() - started) * 1000)
+        every += times_ms
+        figures[name] = {"p50_ms": _percentile(times_ms, 0.5), "p99_ms": _percentile(times_ms, 0.99)}
+        p50, p99 = figures[name].values()
+        print(f"{name:>22} {p50:>8.1f} {p99:>8.1f} {found // len(searches):>7,}")
+    figures["all"] = {"p50_ms": _percentile(every, 0.5), "p99_ms": _percentile(every, 0.99)}
+    p50, p99 = figures["all"].values()
+    print(f"{'all':>22} {p50:>8.1f} {p99:>8.1f}   target: p99 under {TARGET_MS:.0f}")
+    store.close()
+    return figures
+
+
+if __name__ == "__main__":
+    main()

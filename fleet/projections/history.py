@@ -1,0 +1,147 @@
+"""The history: every session there was, found by what was said in it (`GET /sessions/history`).
+
+Keeps: the event loop never waits for SQLite, which works in one thread at a time; a search answers no older than the
+last command that was answered, or, when the model is still on its way there, after `HISTORY_CATCH_UP_S` with what it
+has. The model is disposable: what is wrong with it never stops anything else, it is made anew from the log.
+
+history_store.py has the model, history_query.py what may be asked, history_text.py what is searched.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import structlog
+import trio
+
+from fleet.errors import Unavailable
+from fleet.events.feed import Feed
+from fleet.events.log import Log
+from fleet.limits import HISTORY_CATCH_UP_S, RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S
+from fleet.projections.history_query import HistoryQuery
+from fleet.projections.history_store import HistoryPage, HistoryStore
+
+_logger = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+class RunSync(Protocol):
+    """Runs `work` and returns what it returns: in a thread, or for a simulation where it is called."""
+
+    async def __call__(self, work: Callable[[], T], /) -> T:
+        """Run."""
+        ...
+
+
+class InThread:
+    """Runs work in a thread, one at a time."""
+
+    def __init__(self) -> None:
+        self._limiter = trio.CapacityLimiter(1)
+
+    async def __call__(self, work: Callable[[], T], /) -> T:
+        """Run."""
+        return await trio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+async def inline(work: Callable[[], T], /) -> T:
+    """Run work where it is called: a `RunSync` for simulations."""
+    await trio.lowlevel.checkpoint()
+    return work()
+
+
+class History:
+    """The history of a log, in `file` (None: in memory). `run` fits a `ChildSpec`; `search` from any task."""
+
+    def __init__(self, log: Log, feed: Feed, file: Path | None, *, run_sync: RunSync | None = None) -> None:
+        self._log = log
+        self._feed = feed
+        self._store = HistoryStore(file)
+        self._run_sync: RunSync = run_sync or InThread()
+        self._position = -1
+        self._advanced = trio.Event()
+        self._following = trio.CancelScope()
+        self._damage: sqlite3.Error | None = None
+
+    @property
+    def position(self) -> int:
+        """The log position that the model has reached, -1 before it is open."""
+        return self._position
+
+    async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Follow the log until `stopping`; what goes wrong with SQLite is logged and tried again."""
+        task_status.started()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cancel_when, stopping, nursery.cancel_scope)
+                while True:
+                    try:
+                        await self._follow()
+                    except (sqlite3.Error, OSError) as error:
+                        await self._recover(error)
+        finally:
+            self._position = -1
+            with trio.CancelScope(shield=True):
+                await self._run_sync(self._store.close)
+
+    async def search(self, query: HistoryQuery) -> HistoryPage:
+        """Return the sessions that `query` finds, newest first.
+
+        Raises `Rejected` invalid for a query beyond the limits, `Unavailable` timed_out when there is no model now.
+        """
+        query.check()
+        head = self._log.head()
+        with trio.move_on_after(HISTORY_CATCH_UP_S):
+            while self._position < head:
+                await self._advanced.wait()
+        try:
+            return await self._run_sync(partial(self._store.search, query))
+        except sqlite3.Error as error:
+            _logger.warning("history_not_searched", error=str(error))
+            if _is_damage(error):
+                self._damage = error
+                self._following.cancel()
+            raise Unavailable(
+                "timed_out", "The history cannot be searched now: it is being made anew.", retry_after_s=2
+            ) from error
+
+    async def _follow(self) -> None:
+        """Open the model and feed it, until a search finds it damaged."""
+        with trio.CancelScope() as self._following:
+            self._advance(await self._run_sync(partial(self._store.open, self._log.head())))
+            async with self._feed.subscribe(after=self._position) as reader:
+                async for batch in reader:
+                    own = [recorded for recorded in batch if recorded.stream.startswith("session-")]
+                    if own:
+                        await self._run_sync(partial(self._store.apply, own, own[-1].position))
+                    self._advance(max(self._position, reader.cursor))
+        if self._damage is not None:
+            damage, self._damage = self._damage, None
+            raise damage
+
+    def _advance(self, position: int) -> None:
+        self._position = position
+        self._advanced.set()
+        self._advanced = trio.Event()
+
+    async def _recover(self, error: Exception) -> None:
+        """Make the model anew where it is damaged; wait a little where the disk is full or the like."""
+        _logger.warning("history_failed", error=str(error), kind=type(error).__name__)
+        self._position = -1
+        try:
+            await self._run_sync(self._store.remove if _is_damage(error) else self._store.close)
+        except OSError as second:
+            _logger.warning("history_not_removed", error=str(second))
+        await trio.sleep(RESTART_BACKOFF_FIRST_S if _is_damage(error) else RESTART_BACKOFF_MAX_S)
+
+
+def _is_damage(error: Exception) -> bool:
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+
+
+async def _cancel_when(stopping: trio.Event, scope: trio.CancelScope) -> None:
+    await stopping.wait()
+    scope.cancel()

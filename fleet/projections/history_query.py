@@ -1,0 +1,75 @@
+"""What people ask the history for: their words made a safe expression of FTS5, and their times made milliseconds.
+
+Words are plain words and "phrases": all of them have to be in one title, prompt, answer or tool's output, and the last
+one may be a beginning. Nothing of FTS5's own language is let through, so no search is a syntax error.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from fleet.errors import Rejected
+from fleet.limits import HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX, HISTORY_PREFIX_CHARS_MIN, HISTORY_SEARCH_CHARS_MAX
+
+_WORDS: Final = re.compile(r'"([^"]*)"?|([^\s"]+)')
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d\Z")
+
+
+class HistoryQuery(msgspec.Struct, frozen=True):
+    """A search. Empty `search` and `statuses` stand for all; times are of the creation, in Unix ms, inclusive."""
+
+    search: str = ""
+    statuses: tuple[str, ...] = ()
+    from_ms: int | None = None
+    to_ms: int | None = None
+    limit: int = HISTORY_PAGE_DEFAULT
+    offset: int = 0
+
+    def check(self) -> None:
+        """Raise `Rejected` invalid for what goes beyond the limits."""
+        if len(self.search) > HISTORY_SEARCH_CHARS_MAX:
+            raise Rejected("invalid", f"at most {HISTORY_SEARCH_CHARS_MAX} characters are searched", field="search")
+        if not 1 <= self.limit <= HISTORY_PAGE_MAX:
+            raise Rejected("invalid", f"the limit is a number from 1 to {HISTORY_PAGE_MAX}", field="limit")
+        if not 0 <= self.offset < 1 << 31:
+            raise Rejected("invalid", "the offset is a number from 0 on", field="offset")
+
+
+def match_expression(search: str) -> str:
+    """Return the FTS5 expression for what somebody typed; "" where there is no word in it."""
+    found = [(phrase or word, bool(word)) for phrase, word in _WORDS.findall(search.replace("\0", " "))]
+    terms = [(text, plain) for text, plain in found if any(char.isalnum() for char in text)]
+    if not terms:
+        return ""
+    quoted = [f'"{text}"' for text, _ in terms]
+    last, plain = terms[-1]
+    if plain and len(last) >= HISTORY_PREFIX_CHARS_MIN:
+        quoted[-1] += "*"
+    return " ".join(quoted)
+
+
+def parse_instant(text: str, field: str, *, last: bool = False) -> int:
+    """Return Unix milliseconds of an RFC 3339 time, or of a date in UTC: its first one, or its `last`.
+
+    Raises `Rejected` invalid, about `field`.
+    """
+    try:
+        if _DATE.match(text):
+            day = datetime.fromisoformat(text).replace(tzinfo=UTC)
+            return _ms(day + timedelta(days=1)) - 1 if last else _ms(day)
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is None:
+            raise ValueError("no time zone")  # noqa: TRY301 - one refusal for all that is wrong
+        return _ms(instant)
+    except (ValueError, OverflowError) as error:
+        raise Rejected(
+            "invalid",
+            f"{text[:50]!r} is no time: use a date (2026-01-31) or RFC 3339 (2026-01-31T12:00:00Z)",
+            field=field,
+        ) from error
+
+
+def _ms(instant: datetime) -> int:
+    return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

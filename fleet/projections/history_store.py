@@ -1,0 +1,357 @@
+"""The history's read model: sessions and their words in SQLite, with an index of FTS5 over the words.
+
+    sessions   number, id, title, phase, times      one row each; numbers ascend in the order of creation
+    texts      row, session number, key, kind       which text of which session stands in which row of `words`
+    words      text                                 FTS5
+    reached    the log position that it all stands at, written in the same transaction
+
+Keeps: the row of a text is its session's number times 2**20 plus a count. So all texts of a session are neighbours, and
+FTS5, which finds rows in order, finds the newest sessions first and can stop after a page of them. Phases follow the
+session's own transition table (core/session/state.py). Nothing here knows of tasks: history.py calls it in a thread.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+
+from fleet.core.session import messages as m
+from fleet.core.session.state import TABLE
+from fleet.events.envelope import Erased, Recorded
+from fleet.limits import HISTORY_COUNT_MAX, HISTORY_SNIPPET_WORDS, HISTORY_TEXTS_MAX
+from fleet.projections.history_query import HistoryQuery, match_expression
+from fleet.projections.history_text import Kind, clip, text_of
+
+VERSION: Final = 1
+"""Raised when the tables, or what is put in them, change: the model is made anew from the log then."""
+
+_PREFIX: Final = "session-"
+_SCHEMA: Final = """
+CREATE TABLE reached (position INTEGER NOT NULL);
+INSERT INTO reached VALUES (0);
+CREATE TABLE sessions (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, title TEXT NOT NULL, phase TEXT NOT NULL,
+    created_ms INTEGER NOT NULL, changed_ms INTEGER NOT NULL, texts INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX sessions_by_phase ON sessions (phase, number);
+CREATE INDEX sessions_by_creation ON sessions (created_ms, number);
+CREATE TABLE texts (
+    number INTEGER NOT NULL, key TEXT NOT NULL, row INTEGER NOT NULL UNIQUE, kind TEXT NOT NULL,
+    PRIMARY KEY (number, key)
+) WITHOUT ROWID;
+CREATE VIRTUAL TABLE words USING fts5(text, tokenize = "unicode61 remove_diacritics 2", prefix = '2 3');
+"""
+
+
+class Snippet(msgspec.Struct, frozen=True):
+    """Where a search hit: plain text around it, and where in it the hits are, as [start, end) in code points."""
+
+    kind: Kind
+    text: str
+    hits: tuple[tuple[int, int], ...]
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A session that was found; its newest text with a hit, where words were searched. Times are Unix milliseconds."""
+
+    id: str
+    title: str
+    status: str
+    created_at_ms: int
+    updated_at_ms: int
+    snippet: Snippet | None
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """Sessions, newest first; how many there are in all, counted up to `HISTORY_COUNT_MAX` where words were searched.
+
+    `position` is the log position that the answer stands at.
+    """
+
+    sessions: tuple[Found, ...]
+    total: int
+    position: int
+
+
+class _Session(NamedTuple):
+    number: int
+    phase: str
+    texts: int
+
+
+class HistoryStore:
+    """The model, in `file` or, with None, in memory. One thread at a time; `open` before anything else."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def _sql(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise sqlite3.OperationalError("the history is not open")
+        return self._connection
+
+    def open(self, head: int) -> int:
+        """Open the model, anew where it is missing, damaged, of another version or ahead of the log's `head`.
+
+        Return the position that it stands at. Raises `sqlite3.Error`, `OSError`.
+        """
+        if self._connection is None:
+            try:
+                self._connect()
+            except sqlite3.OperationalError:
+                raise  # a disk that is full, a directory that is read-only: nothing would be better afterwards
+            except sqlite3.DatabaseError:
+                self.remove()
+                self._connect()
+        if self.position() > head:
+            self.remove()
+            self._connect()
+        return self.position()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def remove(self) -> None:
+        """Forget everything; the log has it all."""
+        self.close()
+        if self._file is not None:
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
+
+    def position(self) -> int:
+        """Return the log position that the model stands at."""
+        [position] = self._sql.execute("SELECT position FROM reached").fetchone()
+        return int(position)
+
+    def _connect(self) -> None:
+        if self._file is not None:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file.touch(0o600)
+        # Another thread may take over, one at a time; transactions are ours.
+        connection = sqlite3.connect(self._file or ":memory:", check_same_thread=False, isolation_level=None)
+        self._connection = connection
+        try:
+            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON", "cache_size = -65536"):
+                connection.execute(f"PRAGMA {pragma}")
+            [version] = connection.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                self.remove()
+                self._connect()
+            elif version == 0:
+                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+                if sqlite3.sqlite_version_info >= (3, 42):  # older ones keep words of erased texts till they merge
+                    connection.execute("INSERT INTO words (words, rank) VALUES ('secure-delete', 1)")
+        except BaseException:
+            self.close()
+            raise
+
+    # -------------------------------------------------------------------------------------------------- from the log
+
+    def apply(self, events: Sequence[Recorded], position: int) -> None:
+        """Take what happened up to `position` of the log, as a whole. Raises `sqlite3.Error` and changes nothing."""
+        sql = self._sql
+        sql.execute("BEGIN IMMEDIATE")
+        try:
+            for recorded in events:
+                if recorded.stream.startswith(_PREFIX):
+                    self._take(recorded.stream[len(_PREFIX) :], recorded.event)
+            sql.execute("UPDATE reached SET position = ?", (position,))
+            sql.execute("COMMIT")
+        except BaseException:
+            if sql.in_transaction:
+                sql.execute("ROLLBACK")
+            raise
+
+    def _take(self, session_id: str, event: Any) -> None:
+        known = self._session(session_id)
+        if isinstance(event, Erased):
+            self._erase(known)
+        elif isinstance(event, m.SessionCreated):
+            self._create(session_id, event)
+        elif known is not None:  # what follows on erased events belongs to nobody
+            self._change(known, event)
+
+    def _session(self, session_id: str) -> _Session | None:
+        row = self._sql.execute("SELECT number, phase, texts FROM sessions WHERE id = ?", (session_id,)).fetchone()
+        return None if row is None else _Session(*row)
+
+    def _create(self, session_id: str, event: m.SessionCreated) -> None:
+        created = (session_id, event.title, TABLE["unborn", m.SessionCreated], event.at_ms, event.at_ms)
+        self._sql.execute(
+            "INSERT INTO sessions (id, title, phase, created_ms, changed_ms) VALUES (?, ?, ?, ?, ?)", created
+        )
+        self._put_text(self._session(session_id), "title", "title", event.title)
+
+    def _change(self, session: _Session, event: Any) -> None:
+        phase = str(TABLE[session.phase, type(event)] or session.phase)
+        if phase == "gone":
+            self._erase(session)
+            return
+        changed = (phase, event.at_ms, session.number)
+        self._sql.execute("UPDATE sessions SET phase = ?, changed_ms = ? WHERE number = ?", changed)
+        put = _PUT.get(cast("type[object]", type(event)))
+        if put is not None:
+            put(self, session, event)
+
+    def _erase(self, session: _Session | None) -> None:
+        if session is None:
+            return
+        first = session.number * HISTORY_TEXTS_MAX
+        self._sql.execute("DELETE FROM words WHERE rowid >= ? AND rowid < ?", (first, first + HISTORY_TEXTS_MAX))
+        self._sql.execute("DELETE FROM texts WHERE number = ?", (session.number,))
+        self._sql.execute("DELETE FROM sessions WHERE number = ?", (session.number,))
+
+    def _put_text(self, session: _Session | None, key: str, kind: Kind, text: str) -> None:
+        """Put a text in its place; the one before with the same key goes, but says what kind it is."""
+        if session is None or session.texts >= HISTORY_TEXTS_MAX:
+            return
+        found = self._sql.execute(
+            "SELECT row FROM texts WHERE number = ? AND key = ?", (session.number, key)
+        ).fetchone()
+        if found is not None:
+            self._sql.execute("UPDATE words SET text = ? WHERE rowid = ?", (text, found[0]))
+            return
+        row = session.number * HISTORY_TEXTS_MAX + session.texts
+        self._sql.execute("INSERT INTO texts VALUES (?, ?, ?, ?)", (session.number, key, row, kind))
+        self._sql.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, text))
+        self._sql.execute("UPDATE sessions SET texts = texts + 1 WHERE number = ?", (session.number,))
+
+    def _put_title(self, session: _Session, event: m.SessionDescribed) -> None:
+        self._sql.execute("UPDATE sessions SET title = ? WHERE number = ?", (event.title, session.number))
+        self._put_text(session, "title", "title", event.title)
+
+    def _put_prompt(self, session: _Session, event: m.PromptAccepted) -> None:
+        self._put_text(session, event.prompt_id, "prompt", clip(event.text))
+
+    def _remove_prompt(self, session: _Session, event: m.PromptWithdrawn) -> None:
+        key = (session.number, event.prompt_id)
+        self._sql.execute("DELETE FROM words WHERE rowid IN (SELECT row FROM texts WHERE number = ? AND key = ?)", key)
+        self._sql.execute("DELETE FROM texts WHERE number = ? AND key = ?", key)
+
+    def _name_prompt(self, session: _Session, event: m.TurnStarted) -> None:
+        # From now on the prompt is known by its part: it comes back from OpenCode under that id.
+        named = (event.part_ids[0] if event.part_ids else event.prompt_id, session.number, event.prompt_id)
+        self._sql.execute("UPDATE OR IGNORE texts SET key = ? WHERE number = ? AND key = ?", named)
+
+    def _put_part(self, session: _Session, event: m.PartRecorded) -> None:
+        read = text_of(event)
+        if read is not None:
+            self._put_text(session, event.part_id, *read)
+
+    # ---------------------------------------------------------------------------------------------------- for readers
+
+    def search(self, query: HistoryQuery) -> HistoryPage:
+        """Return what is found. Raises `sqlite3.Error`."""
+        if not query.search.strip():
+            return self._list(query)
+        expression = match_expression(query.search)
+        if not expression:
+            return HistoryPage((), 0, self.position())
+        return self._match(expression, query)
+
+    def _list(self, query: HistoryQuery) -> HistoryPage:
+        where, values = _conditions(query)
+        [total] = self._sql.execute(f"SELECT count(*) FROM sessions s WHERE {where}", values).fetchone()  # noqa: S608 - constants
+        rows = self._sql.execute(
+            f"SELECT {_COLUMNS} FROM sessions s WHERE {where} ORDER BY s.number DESC LIMIT ? OFFSET ?",  # noqa: S608
+            (*values, query.limit, query.offset),
+        )
+        return HistoryPage(tuple(_found(row, None) for row in rows), total, self.position())
+
+    def _match(self, expression: str, query: HistoryQuery) -> HistoryPage:
+        sessions: list[tuple[int, tuple[Any, ...]]] = []
+        total = 0
+        for row, found in self._hits(expression, query):
+            if query.offset <= total < query.offset + query.limit:
+                sessions.append((row, found))
+            total += 1
+            if total >= max(HISTORY_COUNT_MAX, query.offset + query.limit):
+                break
+        snippets = self._snippets(expression, [row for row, _ in sessions])
+        page = tuple(_found(found, snippets[row]) for row, found in sessions)
+        return HistoryPage(page, total, self.position())
+
+    def _hits(self, expression: str, query: HistoryQuery) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """Yield the newest text with a hit of each session, newest session first."""
+        where, values = _conditions(query)
+        rows = self._sql.execute(
+            f"SELECT w.rowid, {_COLUMNS} FROM words w CROSS JOIN sessions s ON s.number = w.rowid / ? "  # noqa: S608
+            f"WHERE w.words MATCH ? AND w.rowid BETWEEN ? AND ? AND {where} ORDER BY w.rowid DESC",
+            (HISTORY_TEXTS_MAX, expression, *self._range(query), *values),
+        )
+        before = None
+        for row, *found in rows:
+            if found[0] != before:
+                before = found[0]
+                yield row, tuple(found)
+
+    def _range(self, query: HistoryQuery) -> tuple[int, int]:
+        """Return the first and last row that sessions of the query's times can have."""
+        times = HistoryQuery(from_ms=query.from_ms, to_ms=query.to_ms)
+        where, values = _conditions(times)
+        first, last = 0, 1 << 42
+        if values:
+            bounds = f"SELECT min(s.number), max(s.number) FROM sessions s WHERE {where}"  # noqa: S608 - constants
+            first, last = (number or 0 for number in self._sql.execute(bounds, values).fetchone())
+        return first * HISTORY_TEXTS_MAX, (last + 1) * HISTORY_TEXTS_MAX - 1
+
+    def _snippets(self, expression: str, rows: Sequence[int]) -> dict[int, Snippet]:
+        """Return the snippets of rows, which descend."""
+        if not rows:
+            return {}
+        # One walk over the range: FTS5 would begin afresh to look for each row, which costs more than the search.
+        places = ", ".join("?" * len(rows))
+        marked = self._sql.execute(
+            f"SELECT rowid, CASE WHEN rowid IN ({places}) THEN snippet(words, 0, char(2), char(3), '…', ?) END "  # noqa: S608
+            "FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC",
+            (*rows, HISTORY_SNIPPET_WORDS, expression, rows[-1], rows[0]),
+        )
+        texts = {row: text for row, text in marked if text is not None}
+        kinds = dict(self._sql.execute(f"SELECT row, kind FROM texts WHERE row IN ({places})", rows))  # noqa: S608
+        return {row: Snippet(kinds[row], *unmark(texts[row])) for row in rows}
+
+
+_COLUMNS: Final = "s.id, s.title, s.phase, s.created_ms, s.changed_ms"
+_PUT: Final[dict[type[Any], Callable[[HistoryStore, _Session, Any], None]]] = {
+    m.SessionDescribed: HistoryStore._put_title,
+    m.PromptAccepted: HistoryStore._put_prompt,
+    m.PromptWithdrawn: HistoryStore._remove_prompt,
+    m.TurnStarted: HistoryStore._name_prompt,
+    m.PartRecorded: HistoryStore._put_part,
+}
+
+
+def _found(row: tuple[Any, ...], snippet: Snippet | None) -> Found:
+    return Found(row[0], row[1], row[2], row[3], row[4], snippet)
+
+
+def _conditions(query: HistoryQuery) -> tuple[str, list[Any]]:
+    """Return the condition on sessions, and its values."""
+    conditions, values = ["TRUE"], list[Any]()
+    if query.statuses:
+        conditions.append(f"s.phase IN ({', '.join('?' * len(query.statuses))})")
+        values += query.statuses
+    if query.from_ms is not None:
+        conditions.append("s.created_ms >= ?")
+        values.append(query.from_ms)
+    if query.to_ms is not None:
+        conditions.append("s.created_ms <= ?")
+        values.append(query.to_ms)
+    return " AND ".join(conditions), values
+
+
+def unmark(marked: str) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """Return the text without the marks of its hits, and where they were."""
+    text, hits = "", list[tuple[int, int]]()
+    for n, piece in enumerate(marked.replace("\3", "\2").split("\2")):
+        if n % 2:
+            hits.append((len(text), len(text) + len(piece)))
+        text += piece
+    return text, tuple(hits)

@@ -1,0 +1,62 @@
+"""Which words of OpenCode's parts are searched: what an answer says, what a tool was asked and gave back.
+
+Reasoning, files and markers are not. Long texts are searched up to a limit. OpenCode's JSON is read tolerantly: what
+is not as expected has no words.
+"""
+
+from typing import Any, Final, Literal, TypeAlias, cast
+
+import msgspec
+
+from fleet.core.session.messages import PartRecorded
+from fleet.limits import HISTORY_INPUT_BYTES_MAX, HISTORY_TEXT_BYTES_MAX
+
+Kind: TypeAlias = Literal["title", "prompt", "answer", "tool"]
+"""What a text is."""
+
+
+class _Part(msgspec.Struct):
+    type: str = ""
+    text: Any = None
+    tool: Any = None
+    state: Any = None
+
+
+_decode: Final = msgspec.json.Decoder(_Part).decode
+
+
+def text_of(part: PartRecorded) -> tuple[Kind, str] | None:
+    """Return what is searched of a part, None for a part that is not."""
+    if part.type not in ("text", "tool"):
+        return None
+    try:
+        read = _decode(part.body)
+    except msgspec.MsgspecError:
+        return None
+    if part.type == "text":
+        return "answer", clip(read.text if isinstance(read.text, str) else "")
+    state = _members(read.state)
+    words = [read.tool, state.get("title"), *_strings(state.get("input")), state.get("error")]
+    asked = clip("\n".join(word for word in words if isinstance(word, str)), HISTORY_INPUT_BYTES_MAX)
+    output = state.get("output")
+    return "tool", f"{asked}\n{clip(output)}" if isinstance(output, str) else asked
+
+
+def clip(text: str, bytes_max: int = HISTORY_TEXT_BYTES_MAX) -> str:
+    """Return the beginning of the text, without the characters that mark hits."""
+    # No character takes less than a byte: so the slice bounds what is encoded.
+    kept = text[:bytes_max].encode("utf-8", "replace")[:bytes_max].decode("utf-8", "ignore")
+    return kept.replace("\2", " ").replace("\3", " ").replace("\0", " ")
+
+
+def _strings(value: Any) -> list[str]:
+    """Return the strings in a JSON value, in order."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        return [found for child in cast("list[object]", value) for found in _strings(child)]
+    return [found for child in _members(value).values() for found in _strings(child)]
+
+
+def _members(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -1,0 +1,297 @@
+"""What the history finds, and that it finds the same after a restart, a rebuild, and an erasure."""
+
+import sqlite3
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+import fleet.projections.history_store
+from fleet.core.session import messages as m
+from fleet.errors import Rejected, Unavailable
+from fleet.events.envelope import Cause
+from fleet.projections.history import History, inline
+from fleet.projections.history_query import HistoryQuery
+from fleet.projections.history_store import HistoryPage, HistoryStore
+from tests.projections.sessions_log import DAY_MS, SessionsLog
+
+
+@asynccontextmanager
+async def running(
+    world: SessionsLog, file: Path | None = None, *, threads: bool = False
+) -> AsyncGenerator[History, None]:
+    history = History(world.log, world.feed, file, run_sync=None if threads else inline)
+    stopping = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(history.run, stopping)
+        yield history
+        stopping.set()
+
+
+async def two_sessions() -> SessionsLog:
+    world = SessionsLog()
+    await world.create("one", "Implement the login", DAY_MS)
+    await world.prompt("one", "p1", "Add error handling to the endpoint")
+    await world.part("one", "prt_a", "I changed Zürich's handler in auth.py")
+    await world.tool("one", "prt_t", {"input": {"command": "pytest -k tokens"}, "output": "42 passed"})
+    await world.end_turn("one")
+    await world.create("two", "Write the manual", 2 * DAY_MS)
+    return world
+
+
+def ids(page: HistoryPage) -> list[str]:
+    return [found.id for found in page.sessions]
+
+
+async def find(history: History, search: str, **fields: object) -> list[str]:
+    return ids(await history.search(HistoryQuery(search, **fields)))  # type: ignore[arg-type] # any field of it
+
+
+@pytest.mark.parametrize(
+    ("search", "kind"),
+    [
+        ("login", "title"),
+        ("LOGIN", "title"),
+        ("endpoint", "prompt"),
+        ("endpoint error", "prompt"),
+        ('"error handling"', "prompt"),
+        ("zurich", "answer"),
+        ("auth.py", "answer"),
+        ("chan", "answer"),
+        ("tokens", "tool"),
+        ("passed", "tool"),
+        ("bash", "tool"),
+    ],
+)
+async def test_words_are_found_where_they_stand(search: str, kind: str) -> None:
+    async with running(await two_sessions()) as history:
+        [found] = (await history.search(HistoryQuery(search))).sessions
+    assert (found.id, found.status, found.title) == ("one", "idle", "Implement the login")
+    assert found.created_at_ms == DAY_MS
+    assert found.snippet is not None
+    assert found.snippet.kind == kind
+    hits = [found.snippet.text[start:end] for start, end in found.snippet.hits]
+    assert hits
+
+
+async def test_the_snippet_says_where_the_hits_are() -> None:
+    world = SessionsLog()
+    await world.create("s", "x")
+    await world.part("s", "p", "word " * 100 + "😀 the \2needle\3 in a «haystack» " + "word " * 100)
+    async with running(world) as history:
+        [found] = (await history.search(HistoryQuery("needle haystack"))).sessions
+    assert found.snippet is not None
+    assert [found.snippet.text[start:end] for start, end in found.snippet.hits] == ["needle", "haystack"]
+    assert found.snippet.text.startswith("…")
+    assert len(found.snippet.text) < 150
+
+
+@pytest.mark.parametrize("search", ['"handling error"', "endpoint manual", "nothing", "log in", "***", '""', "a:b OR"])
+async def test_what_is_not_there_is_not_found(search: str) -> None:
+    async with running(await two_sessions()) as history:
+        assert await history.search(HistoryQuery(search)) == HistoryPage((), 0, history.position)
+
+
+async def test_without_a_search_all_are_listed_newest_first() -> None:
+    async with running(await two_sessions()) as history:
+        page = await history.search(HistoryQuery())
+        assert (ids(page), page.total) == (["two", "one"], 2)
+        assert page.sessions[0].snippet is None
+        assert ids(await history.search(HistoryQuery(limit=1, offset=1))) == ["one"]
+        assert (await history.search(HistoryQuery(limit=1))).total == 2
+
+
+async def test_filters_narrow_down_with_and_without_words() -> None:
+    world = await two_sessions()
+    await world.prompt("two", "p2", "the login too")
+    async with running(world) as history:
+        for search in ("", "login"):
+            assert await find(history, search) == ["two", "one"]
+            assert await find(history, search, statuses=("idle",)) == ["one"]
+            assert await find(history, search, statuses=("idle", "active")) == ["two", "one"]
+            assert await find(history, search, statuses=("error",)) == []
+            assert await find(history, search, from_ms=2 * DAY_MS) == ["two"]
+            assert await find(history, search, to_ms=DAY_MS) == ["one"]
+            assert await find(history, search, from_ms=DAY_MS, to_ms=2 * DAY_MS) == ["two", "one"]
+            assert await find(history, search, limit=1, offset=1) == ["one"]
+
+
+async def test_a_session_with_many_hits_is_found_once() -> None:
+    world = SessionsLog()
+    for name in ("one", "two"):
+        await world.create(name, "the same word")
+        for n in range(5):
+            await world.part(name, f"p{n}", f"word {n}")
+    async with running(world) as history:
+        page = await history.search(HistoryQuery("word"))
+    assert (ids(page), page.total) == (["two", "one"], 2)
+    assert page.sessions[0].snippet is not None
+    assert page.sessions[0].snippet.text == "word 4"
+
+
+async def test_the_last_write_of_a_part_wins_and_titles_change() -> None:
+    world = await two_sessions()
+    await world.part("one", "prt_a", "something else")
+    await world.append("one", m.SessionDescribed("A better name", (), 5))
+    async with running(world) as history:
+        for gone in ("zurich", "login"):
+            assert await find(history, gone) == []
+        assert await find(history, "something else") == ["one"]
+        assert await find(history, "better") == ["one"]
+
+
+async def test_a_prompt_is_one_text_and_goes_when_it_is_withdrawn() -> None:
+    world = await two_sessions()
+    await world.append("one", m.PromptAccepted("late", "the withdrawn one", 5))
+    async with running(world) as history:
+        assert await find(history, "withdrawn") == ["one"]
+        await world.append("one", m.PromptWithdrawn("late", "", 6))
+        assert await find(history, "withdrawn") == []
+        rows = history._store._sql.execute("SELECT kind FROM texts WHERE key = 'prt_p1'").fetchall()
+    assert rows == [("prompt",)]
+
+
+async def test_reasoning_files_and_what_is_not_as_expected_have_no_words() -> None:
+    world = await two_sessions()
+    await world.json("one", "r", "reasoning", {"type": "reasoning", "text": "secretly"})
+    await world.json("one", "x", "text", {"type": "text", "text": 7})
+    await world.json("one", "y", "text", ["no", "object"])
+    for n, state in enumerate([None, 7, {"input": [{"deep": ["deeper"]}]}, {"output": 7, "error": "broke"}]):
+        await world.tool("one", f"t{n}", state)
+    async with running(world) as history:
+        assert await find(history, "secretly") == []
+        assert await find(history, "deeper") == ["one"]
+        assert await find(history, "broke") == ["one"]
+
+
+async def test_only_the_beginning_of_a_long_text_is_searched() -> None:
+    world = await two_sessions()
+    await world.part("one", "long", "begins " + "é" * 100_000 + " ends")
+    async with running(world) as history:
+        assert await find(history, "begins") == ["one"]
+        assert await find(history, "ends") == []
+
+
+@pytest.mark.parametrize("threads", [True, False])
+async def test_a_search_is_no_older_than_the_last_append(tmp_path: Path, threads: bool) -> None:
+    world = await two_sessions()
+    async with running(world, tmp_path / "history.sqlite", threads=threads) as history:
+        for n in range(20):
+            await world.create(f"s{n}", f"number{n}")
+            assert await find(history, f"number{n}") == [f"s{n}"]
+            await world.log.append(f"instance-{n}", 0, [m.SessionStopped("", 1)], Cause())
+            assert (await history.search(HistoryQuery())).total == n + 3
+
+
+async def test_what_is_erased_vanishes_live_and_after_a_rebuild(tmp_path: Path) -> None:
+    world = await two_sessions()
+    async with running(world, tmp_path / "history.sqlite") as history:
+        assert await find(history, "login") == ["one"]
+    await world.log.erase("session-one")
+    async with running(world, tmp_path / "rebuilt.sqlite") as history:
+        assert (await find(history, ""), await find(history, "login")) == (["two"], [])
+    again = SessionsLog(world.disk)
+    await again.append("one", m.SessionStopped("", 9))
+    await again.log.erase("session-one")
+    async with running(again, tmp_path / "history.sqlite") as history:
+        assert (await find(history, ""), await find(history, "login")) == (["two"], [])
+        assert history._store._sql.execute("SELECT count(*) FROM texts").fetchone() == (1,)
+    assert b"Z\xc3\xbcrich" not in (tmp_path / "history.sqlite").read_bytes()
+
+
+async def test_a_rebuilt_model_answers_as_the_live_one(tmp_path: Path) -> None:
+    world = SessionsLog()
+    queries = [HistoryQuery(), HistoryQuery("login"), HistoryQuery("e"), HistoryQuery("passed", ("idle",))]
+    async with running(world, tmp_path / "live.sqlite") as live:
+        filled = await two_sessions()
+        for recorded in filled.log.read_all():
+            await world.append(recorded.stream.removeprefix("session-"), recorded.event)
+            await live.search(queries[0])
+        answers = [await live.search(query) for query in queries]
+    async with running(world, tmp_path / "rebuilt.sqlite") as rebuilt:
+        assert [await rebuilt.search(query) for query in queries] == answers
+    async with running(world, tmp_path / "live.sqlite") as reopened:
+        assert [await reopened.search(query) for query in queries] == answers
+
+
+@pytest.mark.parametrize("harm", ["garbage", "version", "ahead", "missing", "empty"])
+async def test_a_model_that_cannot_be_used_is_made_anew(
+    tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "views" / "history.sqlite"
+    world = await two_sessions()
+    async with running(world, file) as history:
+        assert await find(history, "login") == ["one"]
+    if harm == "garbage":
+        file.write_bytes(b"not a database at all" * 1000)
+    elif harm == "version":
+        monkeypatch.setattr(fleet.projections.history_store, "VERSION", 99)
+    elif harm == "ahead":
+        world = SessionsLog()
+        await world.create("other", "The login of another log")
+    elif harm == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(b"")
+    async with running(world, file) as history:
+        assert await find(history, "login") == (["other"] if harm == "ahead" else ["one"])
+
+
+async def test_damage_that_shows_later_is_mended(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    file = tmp_path / "history.sqlite"
+    world = await two_sessions()
+    async with running(world, file) as history:
+        await history.search(HistoryQuery())
+        history._store._sql.execute("DROP TABLE texts")
+        history._store._sql.execute("CREATE TABLE texts (number INTEGER CHECK (number < 0), key, row, kind)")
+        await world.part("two", "p", "mended")  # an IntegrityError
+        assert await find(history, "mended") == ["two"]
+        assert await find(history, "login") == ["one"]
+
+
+@pytest.mark.usefixtures("autojump_clock")
+async def test_a_model_that_does_not_come_up_to_date_answers_with_what_it_has() -> None:
+    world = await two_sessions()
+    history = History(world.log, world.feed, None, run_sync=inline)
+    with pytest.raises(Unavailable) as unavailable:
+        await history.search(HistoryQuery())
+    assert unavailable.value.code == "timed_out"
+    history._store.open(0)
+    assert await history.search(HistoryQuery()) == HistoryPage((), 0, 0)
+
+
+async def test_a_disk_that_refuses_does_not_end_it(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await two_sessions()
+    apply, refusals = HistoryStore.apply, [sqlite3.OperationalError("database or disk is full")] * 3
+
+    def full(store: HistoryStore, *arguments: object) -> None:
+        if refusals:
+            raise refusals.pop()
+        apply(store, *arguments)  # type: ignore[arg-type] # as they came
+
+    monkeypatch.setattr(HistoryStore, "apply", full)
+    async with running(world, tmp_path / "history.sqlite") as history:
+        await trio.sleep(60)
+        assert history.position == world.log.head()
+        assert await find(history, "login") == ["one"]
+    assert refusals == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        (HistoryQuery("x" * 201), "search"),
+        (HistoryQuery(limit=0), "limit"),
+        (HistoryQuery(limit=101), "limit"),
+        (HistoryQuery(offset=-1), "offset"),
+    ],
+)
+async def test_what_goes_beyond_the_limits_is_rejected(query: HistoryQuery, field: str) -> None:
+    async with running(SessionsLog()) as history:
+        with pytest.raises(Rejected) as rejected:
+            await history.search(query)
+    assert rejected.value.field == field
