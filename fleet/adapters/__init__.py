@@ -1,1 +1,1 @@
-"""Adapters: the ports of `fleet/ports.py` carried out on the real world. Only `fleet/main.py` imports them."""
+"""Adapters: the ports of `fleet/ports` carried out on the real world. Only `fleet/main.py` imports them."""
