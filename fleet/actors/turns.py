@@ -177,8 +177,10 @@ class Turns:
         One that comes later would be run with the next turn.
         """
         with trio.move_on_after(DELIVERY_LATE_GRACE_S):
-            while await client.read_message(opencode_id, message_id) is None:
-                await trio.sleep(DELIVERY_POLL_S[-1])
+            message = None
+            while message is None:
+                await trio.sleep(TURN_SETTLE_S)
+                message = await client.read_message(opencode_id, message_id)
             await trio.sleep(TURN_SETTLE_S)
 
     async def _tail(self, client: OpenCode, opencode_id: str, message_id: str) -> Sequence[Message]:

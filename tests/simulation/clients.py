@@ -25,7 +25,17 @@ PLACES = ("/src/shop", "/src/shop", "/src/blog", "/src/notes")
 BAD_PLACES = ("/src/nowhere", "/src/file", "/etc")
 STRATEGIES: Final[tuple[Strategy, ...]] = ("existing", "worktree", "clone")
 WORDS = {
-    **{"": 40, "turn:3": 8, "turn:2": 6, "bash:1": 6, "bash:20": 4, "ask": 5, "question": 4, "retry:1": 4, "retry:2": 2},
+    **{
+        "": 40,
+        "turn:3": 8,
+        "turn:2": 6,
+        "bash:1": 6,
+        "bash:20": 4,
+        "ask": 5,
+        "question": 4,
+        "retry:1": 4,
+        "retry:2": 2,
+    },
     **{"fail": 5, "quiet": 4, "overflow": 4, "turn:4 quiet": 4, "hang": 1, "unknown": 1},
 }
 """What prompts ask of the fake model (tests/fakes/opencode_turn.py), by weight."""

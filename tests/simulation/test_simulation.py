@@ -12,19 +12,12 @@ COUNT = int(os.environ.get("FLEET_SIM_COUNT") or 200)
 SEED = os.environ.get("FLEET_SIM_SEED") or None
 CHUNK = 25
 SEEDS = range(1, COUNT + 1) if SEED is None else range(int(SEED), int(SEED) + 1)
-REGRESSIONS: dict[int, str] = {}
-"""Seeds that found a bug, with what it was; they are run whatever the count."""
 
 
 @pytest.mark.parametrize("first", SEEDS[::CHUNK])
 def test_every_seed_keeps_the_laws(first: int) -> None:
     for seed in SEEDS[SEEDS.index(first) :][:CHUNK]:
         simulate(seed)
-
-
-@pytest.mark.parametrize("seed", [seed for seed in REGRESSIONS if seed not in SEEDS and SEED is None])
-def test_what_was_found_once_stays_mended(seed: int) -> None:
-    simulate(seed)
 
 
 def test_a_seed_is_one_history() -> None:
