@@ -13,8 +13,9 @@ import sys
 import time
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from bench.figures import Figure, show
 from fleet.limits import HISTORY_TEXTS_MAX
 from fleet.projections.history_query import HistoryQuery
 from fleet.projections.history_store import VERSION, HistoryStore
@@ -105,28 +106,28 @@ def _percentile(times_ms: list[float], share: float) -> float:
     return sorted(times_ms)[min(len(times_ms) - 1, int(len(times_ms) * share))]
 
 
-def main() -> dict[str, Any]:
-    """Measure, print a table, return the numbers (milliseconds)."""
+def _times_ms(store: HistoryStore, searches: list[HistoryQuery]) -> list[float]:
+    times_ms: list[float] = []
+    for query in searches:
+        started_s = time.perf_counter()
+        store.search(query)
+        times_ms.append((time.perf_counter() - started_s) * 1000)
+    return times_ms
+
+
+def main() -> list[Figure]:
+    """Measure, print and return the times."""
     store = _model()
-    every: list[float] = []
-    figures: dict[str, Any] = {}
-    print(f"{'search for':>22} {'p50 ms':>8} {'p99 ms':>8} {'found':>7}")
-    for name, searches in _searches().items():
-        times_ms: list[float] = []
-        found = 0
-        for query in searches:
-            started = time.perf_counter()
-            found += store.search(query).total
-            times_ms.append((time.perf_counter() - started) * 1000)
-        every += times_ms
-        figures[name] = {"p50_ms": _percentile(times_ms, 0.5), "p99_ms": _percentile(times_ms, 0.99)}
-        p50, p99 = figures[name].values()
-        print(f"{name:>22} {p50:>8.1f} {p99:>8.1f} {found // len(searches):>7,}")
-    figures["all"] = {"p50_ms": _percentile(every, 0.5), "p99_ms": _percentile(every, 0.99)}
-    p50, p99 = figures["all"].values()
-    print(f"{'all':>22} {p50:>8.1f} {p99:>8.1f}   target: p99 under {TARGET_MS:.0f}")
+    times_ms = {name: _times_ms(store, searches) for name, searches in _searches().items()}
     store.close()
-    return figures
+    every = [each for times in times_ms.values() for each in times]
+    return show(
+        f"history: searches over {SESSIONS:,} sessions with 10 million words, p99",
+        [
+            *(Figure(name, _percentile(times, 0.99), "ms") for name, times in times_ms.items()),
+            Figure("all", _percentile(every, 0.99), "ms", at_most=TARGET_MS),
+        ],
+    )
 
 
 if __name__ == "__main__":

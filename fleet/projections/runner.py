@@ -43,7 +43,8 @@ class _Kept:
 
     def __init__(self, view: States[Any]) -> None:
         self.view = view
-        self.fingerprint = fingerprint(view.name, view.state_type, view.decider.revision)
+        state_type: Any = view.state_type
+        self.fingerprint = fingerprint(view.name, state_type, view.decider.revision)
         self.decoder = msgspec.msgpack.Decoder(view.state_type)
         self.checkpoint = 0
         self.dirty: set[str] = set()
