@@ -72,7 +72,11 @@ class Document(OpenAPIProvider):
                 operation["responses"] = {**answers, **dict([more] if more else []), "default": _PROBLEM}
         return paths, {**components, **_schemas(ProblemDocument)[1]}
 
-    def build_response_object(self, model: Any, _: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def build_response_object(
+        self,
+        model: Any,
+        headers_model: Any,  # noqa: ARG002 - the signature is quart-schema's
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the answer's description; quart-schema's own leaves the parts of a list's items out."""
         schema, components = _schemas(model)
         return {"description": "Done.", "content": {"application/json": {"schema": schema}}}, components

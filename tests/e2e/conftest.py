@@ -1,10 +1,13 @@
-"""What every end-to-end test needs: the real OpenCode."""
+"""What every end-to-end test needs: the real OpenCode, and a server over it."""
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.e2e.server import Server
 
 _LOCAL = Path(__file__).parents[2] / ".tools/node_modules/opencode-ai/bin/opencode.exe"
 
@@ -21,3 +24,26 @@ def opencode_binary() -> Path:
     if not os.access(found, os.X_OK):
         pytest.fail(f"{found} is not an executable file: correct FLEET_OPENCODE, or run `make setup`", pytrace=False)
     return Path(found)
+
+
+@pytest.fixture(scope="module")
+def server(opencode_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running server for a whole module."""
+    server = Server(tmp_path_factory.mktemp("fleet").resolve(), opencode_binary)
+    try:
+        server.start()
+        yield server
+        assert server.end() == 0, server.log.read_text()
+        assert server.marked() == []
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def stopped(opencode_binary: Path, tmp_path: Path) -> Iterator[Server]:
+    """A server that has not been started, for a test that starts and ends it as it likes."""
+    server = Server(tmp_path.resolve(), opencode_binary)
+    try:
+        yield server
+    finally:
+        server.close()

@@ -1,0 +1,166 @@
+"""Sessions on a real server with the real OpenCode and git: one server for the whole module."""
+
+import shlex
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.server import Server, git, logged, repository, until
+
+
+@pytest.fixture(scope="module")
+def project(server: Server) -> Path:
+    return repository(server.root / "project")
+
+
+def holders(server: Server, name: str) -> list[Path]:
+    """Return the directories in which a file of this name stands, wherever the server or its sessions can write."""
+    return sorted(path.parent for path in server.root.rglob(name) if ".git" not in path.parts)
+
+
+@pytest.mark.parametrize("strategy", ["existing", "worktree", "clone"])
+def test_the_agent_s_file_appears_in_the_right_directory_and_no_other(
+    server: Server, project: Path, strategy: str
+) -> None:
+    name = f"made-in-{strategy}.txt"
+    fields = {} if strategy == "existing" else {"branch": f"topic-{strategy}", "baseRef": "main"}
+    item = server.create(
+        project,
+        f'write {name}: "hello"\n---\nsay "Done."',
+        title=f"In {strategy}",
+        isolationStrategy=strategy,
+        **fields,
+    )
+    done = server.settled(item["id"])
+    directory = Path(item["directory"])
+    assert (done["title"], done["outcome"], done["status"]) == (f"In {strategy}", "finished", "idle")
+    assert holders(server, name) == [directory]
+    assert (directory / name).read_text().strip() == "hello"
+    assert (directory == project) == (strategy == "existing")
+    if strategy != "existing":
+        assert git(directory, "branch", "--show-current") == item["branch"] == f"topic-{strategy}"
+        assert git(directory, "rev-parse", "HEAD") == git(project, "rev-parse", "main")
+    assert git(project, "branch", "--show-current") == "main"
+    assert server.texts(item["id"])[-1] == "Done."
+
+
+def test_the_second_session_on_a_repository_is_ready_at_once(server: Server, project: Path) -> None:
+    first = server.create(project, isolationStrategy="worktree")
+    began = time.monotonic()
+    second = server.create(project, isolationStrategy="worktree")
+    assert time.monotonic() - began < 1.0
+    assert second["instanceId"] == first["instanceId"]
+    assert second["directory"] != first["directory"]
+
+
+def test_bad_directories_and_branches(server: Server, project: Path) -> None:
+    file = server.root / "a-file"
+    file.write_text("")
+    empty = server.root / "empty"
+    empty.mkdir()
+    git(empty, "init", "--quiet")
+    plain = server.root / "plain"
+    plain.mkdir()
+    for code, fields in (
+        ("directory_missing", {"directory": str(server.root / "none")}),
+        ("not_a_directory", {"directory": str(file)}),
+        ("not_a_repository", {"directory": str(plain), "isolationStrategy": "worktree"}),
+        ("not_a_repository", {"directory": str(plain), "isolationStrategy": "clone"}),
+        ("repository_empty", {"directory": str(empty), "isolationStrategy": "worktree"}),
+        ("branch_invalid", {"directory": str(project), "isolationStrategy": "worktree", "branch": "--force"}),
+        ("branch_invalid", {"directory": str(project), "isolationStrategy": "clone", "branch": "a b"}),
+        ("branch_checked_out", {"directory": str(project), "isolationStrategy": "worktree", "branch": "main"}),
+        ("base_ref_unknown", {"directory": str(project), "isolationStrategy": "worktree", "baseRef": "--all"}),
+    ):
+        server.refused(422, code, "POST", "/sessions", fields)
+
+
+def test_prompts_are_carried_out_in_order(server: Server, project: Path) -> None:
+    item = server.create(project, 'bash "sleep 1"\n---\nsay "0"')
+    for n in range(1, 4):
+        server.prompt(item["id"], f'say "{n}"')
+    assert len(server.call("GET", f"/sessions/{item['id']}/queue")) == 3
+    assert server.settled(item["id"], 4)["outcome"] == "finished"
+    assert server.texts(item["id"]) == ["0", "1", "2", "3"]
+
+
+def test_a_stream_that_is_cut_in_the_middle_of_a_turn_goes_on_without_gap(server: Server, project: Path) -> None:
+    item = server.create(project)
+    path = f"/sessions/{item['id']}/events"
+    with server.follow(path) as stream:
+        first = [stream.frame()]
+        assert first[0]["event"] == "snapshot"
+        server.prompt(item["id"], 'say 60 tokens at 100/s\nbash "true"\n---\nsay "And done."')
+        first += stream.until("session.prompt-delivered")
+    with server.follow(path, {"Last-Event-ID": str(logged(first)[-1]["id"])}) as stream:
+        rest = stream.until("session.turn-ended")
+    with server.follow(f"{path}?after={logged(first)[0]['id'] - 1}") as stream:
+        whole = stream.until("session.turn-ended")
+    assert rest[0]["event"] == "snapshot"
+    assert logged(first) + logged(rest) == logged(whole)
+    assert any(frame["event"] == "delta" and "id" not in frame for frame in rest)
+
+
+def test_abort_reaches_the_tool_s_process(server: Server, project: Path) -> None:
+    def sleeping() -> list[int]:
+        return [process.pid for process in server.marked() if "300.5" in process.cmdline()]
+
+    item = server.create(project, 'bash "sleep 300.5"\n---\nsay "Too late."')
+    until(sleeping, "the sleep")
+    answer = server.call("POST", f"/sessions/{item['id']}/abort")
+    assert (answer["outcome"], answer["session"]["status"]) == ("aborted", "idle")
+    assert answer["session"]["outcome"] == "aborted"
+    until(lambda: not sleeping(), "the end of the sleep")
+    server.prompt(item["id"], 'say "Better."')
+    assert server.settled(item["id"], 2)["outcome"] == "finished"
+    assert "Too late." not in server.texts(item["id"])
+
+
+def test_the_process_ends_with_its_last_session(server: Server) -> None:
+    other = repository(server.root / "other")
+    first, second = server.create(other), server.create(other, isolationStrategy="worktree")
+    pid = server.call("GET", f"/instances/{first['instanceId']}")["pid"]
+    assert server.call("DELETE", f"/sessions/{first['id']}")["session"]["status"] == "stopped"
+    assert pid in [process.pid for process in server.marked()]
+    server.call("DELETE", f"/sessions/{second['id']}")
+    until(lambda: pid not in [process.pid for process in server.marked()], "the process's end")
+    assert server.session(first["id"])["status"] == "stopped"
+    refused = server.refused(409, "session_stopped", "POST", f"/sessions/{first['id']}/prompt", {"text": "x"})
+    assert "/resume" in refused["hint"]
+
+
+def test_every_curl_line_of_the_product_page(server: Server, project: Path) -> None:
+    def curl(line: str) -> str:
+        line = line.replace("http://localhost:3000", str(server.http.base_url).rstrip("/"))
+        done = subprocess.run(
+            [*shlex.split(line), "-sS", "-w", "\n%{http_code}"], capture_output=True, text=True, timeout=60, check=True
+        )
+        return done.stdout
+
+    created = curl(
+        "curl -X POST http://localhost:3000/api/sessions -H 'Content-Type: application/json' -d '{"
+        f'"directory": "{project}", "title": "Implement auth module", "isolationStrategy": "worktree"'
+        "}'"
+    )
+    assert created.endswith("\n200")
+    (newest,) = server.call("GET", "/sessions?limit=1")
+    session, instance = newest["id"], newest["instanceId"]
+    assert newest["title"] == "Implement auth module"
+    prompted = curl(
+        f"curl -X POST http://localhost:3000/api/sessions/{session}/prompt -H 'Content-Type: application/json' -d '"
+        f'{{"instanceId": "{instance}", "text": "Add error handling to the login endpoint"}}'
+        "'"
+    )
+    assert prompted == "\n204"
+    server.settled(session)
+    assert curl(f'curl -X POST "http://localhost:3000/api/sessions/{session}/abort?instanceId={instance}"').endswith(
+        "\n200"
+    )
+    assert curl(f'curl -X DELETE "http://localhost:3000/api/sessions/{session}?instanceId={instance}"').endswith(
+        "\n200"
+    )
+    assert server.session(session)["status"] == "stopped"
+    assert curl(f"curl -X POST http://localhost:3000/api/sessions/{session}/resume").endswith("\n200")
+    assert server.session(session)["status"] in ("active", "idle")
