@@ -54,6 +54,21 @@ async def test_a_snapshot_that_does_not_fit_is_ignored(schema: str, state: bytes
         assert await state_of(account) == State("1", 5)
 
 
+async def test_an_erased_stream_is_as_before_its_first_event() -> None:
+    bank = Bank()
+    async with running(bank.account()) as account:
+        await ask(account, Deposit(5))
+        await ask(account, Deposit(6))
+    for events in (1, 2):  # a crash came after the first; then it was erased to its end
+        bank.log._erase_page("account-1", list(range(1, events + 1)))
+        async with running(bank.account()) as account:
+            assert await state_of(account) == State("1")
+    async with running(bank.account()) as account:
+        reply = await ask(account, Deposit(1))
+    assert (reply.version, reply.state) == (3, State("1", 1))
+    assert bank.log.load_snapshot("account-1") is None
+
+
 async def test_a_long_stream_gets_snapshots_on_the_way() -> None:
     bank = Bank()
     async with running(bank.account()) as account:
