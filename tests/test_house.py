@@ -139,6 +139,11 @@ def test_decision_records_have_numbers_of_their_own() -> None:
     assert len(numbers) == len(set(numbers))
 
 
+def test_every_decision_record_is_in_the_index() -> None:
+    index = text("docs/decisions.md")
+    assert [name for name in tracked() if name.startswith("docs/adr/") and f"({name[5:]})" not in index] == []
+
+
 def test_set_up_can_be_read_by_a_python_that_is_too_old() -> None:
     ast.parse(text("tools/setup.py"), feature_version=(3, 6))
 
