@@ -101,9 +101,9 @@ class MemoryStore:
         self._views: dict[str, tuple[str, int, dict[str, bytes]]] = {}
 
     def load(self, view: str, fingerprint: str) -> tuple[int, Iterator[tuple[str, bytes]]]:
-        """Return the checkpoint and the rows; (0, nothing) where there are none of this fingerprint."""
+        """Return the checkpoint and the rows, by key; (0, nothing) where there are none of this fingerprint."""
         written_by, checkpoint, rows = self._views.get(view, ("", 0, {}))
-        return (checkpoint, iter(rows.items())) if written_by == fingerprint else (0, iter(()))
+        return (checkpoint, iter(sorted(rows.items()))) if written_by == fingerprint else (0, iter(()))
 
     def save(
         self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str] = ()

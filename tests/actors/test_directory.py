@@ -195,6 +195,34 @@ async def test_active_actors_are_bounded() -> None:
         assert await directory.ask("x", "count") == 2
 
 
+class Lingering:
+    """Takes a second to go, however it is told to."""
+
+    busy = False
+
+    async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(1)
+
+
+async def test_a_directory_that_is_cancelled_refuses_while_its_actors_go(autojump_clock: Clock) -> None:
+    directory = Directory[str, int]("lingering", lambda _, __: Lingering())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(directory.run, trio.Event())
+        directory.activate("a")
+        await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await trio.sleep(0.5)
+            with pytest.raises(Unavailable) as caught:
+                directory.activate("b")
+    assert caught.value.code == "stopping"
+
+
 async def test_activate_needs_no_message() -> None:
     world = World()
     async with running(world) as directory:
