@@ -50,9 +50,24 @@ class FakeCheckout:
     work: list[str] = field(default_factory=list[str])
 
 
+@dataclass(frozen=True)
+class FakeKept:
+    """What a commit under `refs/fleet/kept/` holds of a workspace (tests/fakes/removals.py)."""
+
+    commit: str
+    head: str
+    created_branch: bool
+    work: tuple[str, ...]
+    contents: dict[str, bytes]
+
+
 @dataclass
 class FakeDisk:
-    """Everything that a crash leaves. `made` counts, by workspace id, how often a checkout came to its end."""
+    """Everything that a crash leaves. `made` counts, by workspace id, how often a checkout came to its end.
+
+    `contents` are files by directory and name, for those tests that look at them. `trees` and `kept` are what
+    tests/fakes/trees.py and removals.py keep, by workspace id. `busy` names the processes that work in a directory.
+    """
 
     directories: set[str] = field(default_factory=set[str])
     files: set[str] = field(default_factory=set[str])
@@ -61,6 +76,10 @@ class FakeDisk:
     repositories: dict[str, FakeRepository] = field(default_factory=dict[str, FakeRepository])
     checkouts: dict[str, FakeCheckout] = field(default_factory=dict[str, FakeCheckout])
     made: Counter[str] = field(default_factory=Counter[str])
+    contents: dict[str, dict[str, bytes]] = field(default_factory=dict[str, dict[str, bytes]])
+    trees: dict[str, dict[str, dict[str, bytes]]] = field(default_factory=dict[str, dict[str, dict[str, bytes]]])
+    kept: dict[str, FakeKept] = field(default_factory=dict[str, FakeKept])
+    busy: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
 
     def add_repository(self, top: str) -> FakeRepository:
         """Add a repository with one commit on `main`."""

@@ -6,9 +6,10 @@ in one; `files.py` and `locks.py` hold the few file operations and the lock per 
 The decisions are in docs/adr/0004-workspaces.md.
 
 `trees.py` implements snapshots: `places.py` finds what is to be looked at, `stores.py` has the git directories of
-Fleet's own, `snapshot.py` reads files into them, `changes.py` compares. `removals.py` implements removal without loss:
-`survey.py` and `tips.py` find what is only in a workspace, `saved.py` has the kept commit, `busy.py` asks for
-processes, `restores.py` brings back. The decisions are in docs/adr/0005-trees-and-keeping.md.
+Fleet's own, `snapshot.py` reads files into them by the `rules.py` of what counts, `changes.py` compares.
+`removals.py` implements removal without loss: `survey.py` and `tips.py` find what is only in a workspace, `saved.py`
+has the kept commit, `busy.py` asks for processes, `restores.py` brings back.
+The decisions are in docs/adr/0005-trees-and-keeping.md.
 """
 
 from fleet.adapters.git.removals import GitRemovals

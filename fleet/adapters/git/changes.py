@@ -39,13 +39,18 @@ class _Raw(NamedTuple):
 
 async def compare(store: Store, before: str, after: str) -> tuple[FileChange, ...]:
     """Return what differs, sorted by file. Raises `Problem`: tree_gone, git_failed."""
-    await _require_trees(store, before, after)
-    listed = await store.run(
+    for tree in (before, after):
+        if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", tree):
+            raise _gone(tree)
+    output = await store.attempt(
         "diff-tree",
         *("-r", "-z", "--raw", "--numstat", "--no-abbrev", "--no-ext-diff", "--no-textconv"),
         *("--find-renames", f"-l{DIFF_RENAMES_MAX}", before, after),
     )
-    found = sorted(_parse(listed), key=lambda raw: _shown(raw.path))
+    if output.code != 0:
+        await _require_trees(store, before, after)
+        raise output.failed()
+    found = sorted(_parse(output.stdout), key=lambda raw: _shown(raw.path))
     if len(found) > DIFF_FILES_MAX:
         _log.warning("diff_cut", files=len(found), shown=DIFF_FILES_MAX)
     found = found[:DIFF_FILES_MAX]
@@ -54,9 +59,6 @@ async def compare(store: Store, before: str, after: str) -> tuple[FileChange, ..
 
 
 async def _require_trees(store: Store, *trees: str) -> None:
-    for tree in trees:
-        if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", tree):
-            raise _gone(tree)
     listed = await store.run("cat-file", "--batch-check=%(objecttype)", stdin="\n".join((*trees, "")).encode())
     for tree, kind in zip(trees, listed.split("\n"), strict=True):
         if kind != "tree":

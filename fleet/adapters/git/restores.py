@@ -3,7 +3,7 @@
 Branches and note come first, then git checks `HEAD` out as it does for a new workspace, then the files that were
 changed are written over it as they were on disk, then the index is set to what was staged. A worktree that is being
 restored has `.restoring` beside it: what stands there with that mark is nobody's, and the next call begins anew. A
-clone grows under another name. A merge or rebase that was going on does not go on: its commits are kept, its state is not.
+clone grows under another name. A merge or rebase that was going on does not go on: its commits are kept, not its state.
 """
 
 import os

@@ -10,15 +10,16 @@ Not in a tree: contents of nested repositories (their commit is, as a gitlink), 
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import trio
 
-from fleet.adapters.git.command import attempt
 from fleet.adapters.git.places import Place
+from fleet.adapters.git.rules import IGNORED_AND_TRACKED, Rules, rules_of
 from fleet.adapters.git.stores import Store
 from fleet.errors import Problem
 from fleet.limits import TREE_FILE_BYTES_MAX, TREE_NEW_BYTES_MAX, TREE_NEW_FILES_MAX
@@ -38,32 +39,36 @@ class _Found(NamedTuple):
     left: Left
 
 
-async def update_index(store: Store, place: Place, *, bounded: bool, rules_changed: bool) -> Left:
-    """Read what changed on disk into the store's index, and say what could not be.
+async def update_index(store: Store, place: Place, *, bounded: bool, before: Rules | None = None) -> tuple[Left, Rules]:
+    """Read what changed on disk into the store's index. Return what could not be, and the rules that held.
 
-    `rules_changed`: what is ignored, or the user's index, may have changed since the last snapshot. `bounded`: leave
-    large files out and refuse too much; without it everything stays in that is there, as a removal needs it. Raises
-    `Problem`: tree_too_large, git_failed (also when files change while they are read: try again).
+    `before` are the rules of the last snapshot. `bounded`: leave large files out and refuse too much; without it
+    everything stays in that is there, as a removal needs it. Raises `Problem`: tree_too_large, git_failed (also when
+    files change while they are read: try again).
     """
     changed: dict[str, bool] = {}
     new: list[str] = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_find_changed, store, place, changed)
-        nursery.start_soon(_find_new, store, place, new)
-    known_only = [name for name, gone in changed.items() if gone]
-    present = [*(name for name, gone in changed.items() if not gone), *new]
-    if rules_changed or any(name.rpartition("/")[2] == ".gitignore" for name in (*changed, *new)):
-        forced, tracked = await _ignored_but_tracked(store, place)
+    rules: list[Rules] = []
+    await _side_by_side(
+        partial(_find_changed, store, place, changed),
+        partial(_find_new, store, place, new),
+        partial(_find_rules, place, before, rules),
+    )
+    (now,) = rules
+    gone = [name for name, is_gone in changed.items() if is_gone]
+    present = [*(name for name, is_gone in changed.items() if not is_gone), *new]
+    if not now.same(before) or any(name.rpartition("/")[2] == ".gitignore" for name in (*changed, *new)):
+        ignored = set(_names(await store.run("ls-files", *IGNORED_AND_TRACKED, top=place.top)))
+        present += sorted(now.forced - ignored)
         if bounded:
-            known_only += [name for name in tracked - forced if name not in changed]
-        present += sorted(forced - tracked)
+            gone += [name for name in ignored - now.forced if name not in changed]
     found = await trio.to_thread.run_sync(_look_at, place.top, present, bounded)
-    await _drop(store, place, [*known_only, *found.drop])
+    await _drop(store, place, [*gone, *found.drop])
     await _add(store, place, found.add)
     for nested in found.left.nested:
         # One without a commit is refused, and has nothing that a gitlink could name.
         await store.attempt("update-index", "--add", "--replace", "--", nested, top=place.top)
-    return found.left
+    return found.left, now
 
 
 async def write_tree(store: Store, place: Place) -> str:
@@ -96,16 +101,26 @@ async def _find_new(store: Store, place: Place, into: list[str]) -> None:
     into += _names(await store.run("ls-files", "--others", "--exclude-standard", "-z", *below, top=place.top))
 
 
-async def _ignored_but_tracked(store: Store, place: Place) -> tuple[set[str], set[str]]:
-    """Return the ignored names that are in the user's index, and those that are in the store's."""
-    arguments = ("--cached", "--ignored", "--exclude-standard", "-z")
-    tracked = set(_names(await store.run("ls-files", *arguments, top=place.top)))
-    if place.git_directory is None:
-        return set(), tracked
-    # An index that git cannot read now (the user's git is writing, or it is damaged) names nothing.
-    listed = await attempt("ls-files", *arguments, directory=place.top)
-    forced = {name for name in _names(listed.stdout) if name.startswith(place.prefix)} if listed.code == 0 else tracked
-    return forced, tracked
+async def _find_rules(place: Place, before: Rules | None, into: list[Rules]) -> None:
+    into.append(await rules_of(place, before))
+
+
+async def _side_by_side(*actions: Callable[[], Awaitable[None]]) -> None:
+    """Do all at once; the first problem ends the others and is raised as it is, not in a group."""
+    problems: list[Problem] = []
+
+    async def act(action: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await action()
+        except Problem as problem:
+            problems.append(problem)
+            nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for action in actions:
+            nursery.start_soon(act, action)
+    if problems:
+        raise problems[0]
 
 
 def _look_at(top: str, names: Iterable[str], bounded: bool) -> _Found:

@@ -32,6 +32,7 @@ _CONFIG: Final = f"""[core]
 \tsplitIndex = false
 [index]
 \tsparse = false
+\tversion = 4
 [extensions]
 \tobjectFormat = {{object_format}}
 """

@@ -162,7 +162,7 @@ async def fetch(origin: str, repository: str, wanted: str) -> None:
 async def _work_tree(repository: str, place: Place, head: str | None) -> str:
     async with scratch_store(repository, place) as store:
         await _seed(store, place, head)
-        left = await update_index(store, place, bounded=False, rules_changed=True)
+        left, _ = await update_index(store, place, bounded=False)
         _refuse_left(place.top, left)
         return await write_tree(store, place)
 

@@ -16,6 +16,7 @@ from fleet.adapters.git.changes import compare
 from fleet.adapters.git.files import remove_tree
 from fleet.adapters.git.locks import Locks
 from fleet.adapters.git.places import Place, locate
+from fleet.adapters.git.rules import Rules
 from fleet.adapters.git.snapshot import Left, forget_index, update_index, write_tree
 from fleet.adapters.git.stores import Store, make_store
 from fleet.errors import Problem
@@ -26,8 +27,6 @@ _log = structlog.get_logger(__name__)
 
 _FORMAT: Final = "sha1"
 
-_Rules = tuple[object, ...]
-
 
 class GitTrees:
     """Snapshots below `root`, which is made when it is first needed. One snapshot at a time per workspace."""
@@ -35,7 +34,7 @@ class GitTrees:
     def __init__(self, root: Path) -> None:
         self._root = os.path.realpath(root)
         self._locks = Locks()
-        self._rules: dict[str, _Rules] = {}
+        self._rules: dict[str, Rules] = {}
 
     async def take(self, workspace_id: str, directory: str) -> str:
         """Snapshot a directory and return the tree's id (see the port).
@@ -73,11 +72,9 @@ class GitTrees:
         attempts = TREE_ATTEMPTS_MAX
         while True:
             attempts -= 1
-            rules = await trio.to_thread.run_sync(_rules_of, place)
             try:
-                left = await update_index(
-                    store, place, bounded=True, rules_changed=rules != self._rules.get(workspace_id)
-                )
+                before = self._rules.get(workspace_id)
+                left, rules = await update_index(store, place, bounded=True, before=before)
                 tree = await write_tree(store, place)
             except Problem as problem:
                 if attempts == 0 or problem.code != "git_failed":
@@ -95,20 +92,6 @@ class GitTrees:
         if workspace_id in ("", ".", "..") or PurePath(workspace_id).name != workspace_id:
             raise ValueError(f"{workspace_id!r} is not the id of a workspace")
         return f"{self._root}/{workspace_id}"
-
-
-def _rules_of(place: Place) -> _Rules:
-    """Return what decides, beside the `.gitignore` files, which files count. Equal: nothing has changed there."""
-    looked_at = (f"{place.git_directory}/index", place.excludes_file or "")
-    return (place.top, place.prefix, place.exclude, *(_state(path) for path in looked_at))
-
-
-def _state(path: str) -> tuple[int, ...]:
-    try:
-        seen = Path(path).stat()
-    except OSError:
-        return ()
-    return (seen.st_mtime_ns, seen.st_size, seen.st_ino)
 
 
 def _tell(workspace_id: str, left: Left) -> None:

@@ -1,0 +1,292 @@
+"""Removal without loss on real git: the contract, and what only a real disk has."""
+
+import os
+import shutil
+import subprocess
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from fleet.adapters.git import GitRemovals
+from fleet.errors import Rejected
+from fleet.ports import Strategy
+from tests.adapters.git.world import GitWorld, git, make_template
+from tests.contracts.removals_contract import RemovalsContract, made, worked
+from tests.contracts.workspaces_contract import MAKING, ordered
+
+
+class RemovalWorld(GitWorld):
+    def restart(self) -> None:
+        super().restart()
+        self.removals = GitRemovals(self.workspaces)
+
+    def work(self, directory: str) -> object:
+        return files(directory), git(directory, "rev-parse", "HEAD"), git(directory, "status", "--porcelain")
+
+    def destroy(self, repository: str) -> None:
+        shutil.rmtree(repository)
+
+    def is_kept(self, repository: str, workspace_id: str) -> bool:
+        return bool(git(repository, "for-each-ref", f"refs/fleet/kept/{workspace_id}"))
+
+
+def files(directory: str) -> dict[str, tuple[int, bytes]]:
+    """Every file below a directory with mode and content, git's own left out."""
+    found: dict[str, tuple[int, bytes]] = {}
+    for top, directories, names in os.walk(directory):
+        directories[:] = [name for name in directories if name != ".git"]
+        for path in (Path(top, name) for name in [*names, *directories]):
+            if path.is_symlink():
+                found[str(path.relative_to(directory))] = (0, os.fsencode(path.readlink()))
+            elif path.is_file() and path.name != ".git":
+                found[str(path.relative_to(directory))] = (path.stat().st_mode & 0o111, path.read_bytes())
+    return found
+
+
+@pytest.fixture
+def world(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> RemovalWorld:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    return RemovalWorld(tmp_path, template)
+
+
+class TestGitRemovals(RemovalsContract):
+    """The contract."""
+
+
+def spread_out(checkout: Path) -> None:
+    """Leave work of every kind in a checkout."""
+    (checkout / "staged").write_text("staged\n")
+    git(checkout, "add", "staged")
+    (checkout / "staged").write_text("and changed\n")
+    (checkout / "README.md").write_bytes(b"crlf\r\n\xff")
+    (checkout / "src" / "shop.py").unlink()
+    (checkout / "link").symlink_to("nowhere")
+    (checkout / "run").write_text("#!/bin/sh\n")
+    (checkout / "run").chmod(0o755)
+    (checkout / "new" / "deep").mkdir(parents=True)
+    (checkout / "new" / "deep" / "empty").write_text("")
+    Path(os.fsdecode(os.fsencode(checkout) + b"/\xff name\n")).write_text("odd\n")
+
+
+async def there_and_back(world: RemovalWorld, strategy: Strategy) -> str:
+    order = await made(world, strategy)
+    spread_out(Path(order.directory))
+    before = world.work(order.directory)
+    kept = await world.removals.keep(order)
+    assert world.work(order.directory) == before
+    await world.removals.remove(order, kept)
+    assert world.branches(order.source_directory) == {"main"}
+    git(order.source_directory, "gc", "--quiet", "--prune=now")
+    git(order.source_directory, "fsck", "--full")
+    await world.removals.restore(order, kept)
+    assert world.work(order.directory) == before
+    return order.directory
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_work_of_every_kind_comes_back_as_it_was(world: RemovalWorld, strategy: Strategy) -> None:
+    directory = await there_and_back(world, strategy)
+    assert git(directory, "show", ":staged") == "staged"
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_filters_and_line_ends_change_nothing(world: RemovalWorld, strategy: Strategy) -> None:
+    (world.base / "home" / ".gitconfig").write_text(
+        f'[core]\n\tautocrlf = true\n[filter "deadly"]\n\tclean = touch {world.base}/ran\n\tsmudge = cat\n\trequired\n'
+    )
+    template = world.base / "filtered"
+    shutil.copytree(world.template, template)
+    (template / ".gitattributes").write_text("README.md filter=deadly\nstaged text eol=crlf\n")
+    git(template, "add", ".gitattributes")
+    git(template, "commit", "-q", "-m", "Filter")
+    world.template = template
+    order = await made(world, strategy)
+    (world.base / "ran").unlink(missing_ok=True)
+    Path(order.directory, "README.md").write_text("secret\n")
+    Path(order.directory, "staged").write_bytes(b"one\ntwo\r\n")
+    before = files(order.directory)
+    kept = await world.removals.keep(order)
+    await world.removals.remove(order, kept)
+    assert not (world.base / "ran").exists()
+    await world.removals.restore(order, kept)
+    assert files(order.directory) == before
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_ignored_files_are_named(world: RemovalWorld, strategy: Strategy) -> None:
+    order = await made(world, strategy)
+    Path(order.directory, "debug.log").write_text("x")
+    kept = await world.removals.keep(order)
+    assert (kept.commit, kept.ignored) == (None, ("debug.log",))
+
+
+async def test_an_ignored_file_that_was_added_is_kept(world: RemovalWorld) -> None:
+    order = await made(world, "worktree")
+    Path(order.directory, "debug.log").write_text("x")
+    git(order.directory, "add", "-f", "debug.log")
+    before = world.work(order.directory)
+    kept = await world.removals.keep(order)
+    await world.removals.remove(order, kept)
+    await world.removals.restore(order, kept)
+    assert world.work(order.directory) == before
+
+
+@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+async def test_files_that_git_was_told_not_to_look_at_are_kept(world: RemovalWorld, flag: str) -> None:
+    order = await made(world, "worktree")
+    git(order.directory, "update-index", flag, "README.md")
+    Path(order.directory, "README.md").write_text("mine\n")
+    kept = await world.removals.keep(order)
+    assert git(order.source_directory, "show", f"{kept.commit}:README.md") == "mine"
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_commits_that_nothing_names_are_kept(world: RemovalWorld, strategy: Strategy) -> None:
+    order = await made(world, strategy)
+    dropped = world.commit(order.directory)
+    git(order.directory, "reset", "-q", "--hard", "HEAD~")
+    git(order.directory, "checkout", "-q", "--detach")
+    detached = world.commit(order.directory)
+    kept = await world.removals.keep(order)
+    assert (kept.branch, kept.head) == (None, detached)
+    await world.removals.remove(order, kept)
+    git(order.source_directory, "gc", "--quiet", "--prune=now")
+    for commit in (dropped, detached):
+        git(order.source_directory, "merge-base", "--is-ancestor", commit, str(kept.commit))
+    await world.removals.restore(order, kept)
+    seen = await world.workspaces.inspect(order.directory)
+    assert (seen.branch, seen.head) == (None, detached)
+
+
+async def test_a_clone_s_branches_tags_and_stashes_come_back(world: RemovalWorld) -> None:
+    order = await made(world, "clone")
+    for number in range(2):
+        Path(order.directory, "README.md").write_text(f"{number}\n")
+        git(order.directory, "stash", "push", "-q", "-m", f"{number}")
+    git(order.directory, "branch", "other")
+    git(order.directory, "tag", "-a", "v1", "-m", "A word")
+    listed = [git(order.directory, "rev-parse", name) for name in ("stash@{0}", "stash@{1}", "other", "v1")]
+    kept = await world.removals.keep(order)
+    await world.removals.remove(order, kept)
+    git(order.source_directory, "gc", "--quiet", "--prune=now")
+    await world.removals.restore(order, kept)
+    again = [git(order.directory, "rev-parse", name) for name in ("stash@{0}", "stash@{1}", "other", "v1")]
+    assert again == listed
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_a_merge_in_conflict_is_kept_as_it_lies_there(world: RemovalWorld, strategy: Strategy) -> None:
+    order = await made(world, strategy)
+    readme = Path(order.directory, "README.md")
+    git(order.directory, "checkout", "-q", "-b", "side")
+    readme.write_text("side\n")
+    git(order.directory, "commit", "-q", "-a", "-m", "Side")
+    side = world.head(order.directory)
+    git(order.directory, "checkout", "-q", str(order.branch))
+    readme.write_text("ours\n")
+    git(order.directory, "commit", "-q", "-a", "-m", "Ours")
+    with pytest.raises(subprocess.CalledProcessError):
+        git(order.directory, "merge", "side")
+    before = files(order.directory)
+    kept = await world.removals.keep(order)
+    await world.removals.remove(order, kept)
+    git(order.source_directory, "cat-file", "-e", side)
+    await world.removals.restore(order, kept)
+    assert files(order.directory) == before
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_from_a_bare_source(world: RemovalWorld, strategy: Strategy) -> None:
+    bare = world.path("shop.git")
+    git(world.allowed, "clone", "-q", "--bare", world.repository("shop"), bare)
+    order = await ordered(world, bare, strategy)
+    await world.workspaces.prepare(order)
+    spread_out(Path(order.directory))
+    before = world.work(order.directory)
+    kept = await world.removals.keep(order)
+    await world.removals.remove(order, kept)
+    await world.removals.restore(order, kept)
+    assert world.work(order.directory) == before
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_a_process_that_works_there_is_named(world: RemovalWorld, strategy: Strategy) -> None:
+    order = await worked(world, strategy)
+    kept = await world.removals.keep(order)
+    async with trio.open_nursery() as nursery:
+        process = await nursery.start(
+            partial(trio.run_process, ["sleep", "60"], cwd=f"{order.directory}/src", check=False)
+        )
+        with pytest.raises(Rejected, match=str(process.pid)) as caught:
+            await world.removals.remove(order, kept)
+        assert caught.value.code == "workspace_busy"
+        assert world.is_there(order.directory)
+        process.kill()
+    await world.removals.remove(order, kept)
+
+
+async def test_a_nested_repository_is_not_removed(world: RemovalWorld) -> None:
+    order = await made(world, "worktree")
+    make_template(Path(order.directory, "inner"))
+    with pytest.raises(Rejected, match="inner") as caught:
+        await world.removals.keep(order)
+    assert caught.value.code == "workspace_dirty"
+
+
+async def test_a_locked_worktree_is_not_removed(world: RemovalWorld) -> None:
+    order = await made(world, "worktree")
+    kept = await world.removals.keep(order)
+    git(order.source_directory, "worktree", "lock", order.directory)
+    with pytest.raises(Rejected, match="locked"):
+        await world.removals.remove(order, kept)
+    assert world.is_there(order.directory)
+
+
+async def test_a_worktree_whose_directory_is_gone_keeps_its_commits(world: RemovalWorld) -> None:
+    order = await worked(world, "worktree")
+    head = world.head(order.directory)
+    shutil.rmtree(order.directory)
+    kept = await world.removals.keep(order)
+    assert kept.head == head
+    await world.removals.remove(order, kept)
+    assert world.branches(order.source_directory) == {"main"}
+    assert git(order.source_directory, "worktree", "list").count("\n") == 0
+    git(order.source_directory, "merge-base", "--is-ancestor", head, str(kept.commit))
+    await world.removals.restore(order, kept)
+    assert (await world.workspaces.inspect(order.directory)).head == head
+
+
+async def test_a_removal_cut_short_before_its_proof_gives_the_workspace_back(world: RemovalWorld) -> None:
+    order = await worked(world, "worktree")
+    before = world.work(order.directory)
+    checkout = Path(order.directory)
+    checkout.rename(checkout.parent / ".removing")
+    kept = await world.removals.keep(order)
+    assert world.work(order.directory) == before
+    checkout.rename(checkout.parent / ".removing")
+    await world.removals.remove(order, kept)
+    assert not checkout.parent.exists()
+
+
+async def test_what_was_kept_before_stays_reachable(world: RemovalWorld) -> None:
+    order = await worked(world, "worktree")
+    first = await world.removals.keep(order)
+    Path(order.directory, "work").write_text("other\n")
+    second = await world.removals.keep(order)
+    assert second.commit != first.commit
+    git(order.source_directory, "merge-base", "--is-ancestor", str(first.commit), str(second.commit))
+
+
+async def test_a_sha256_repository(world: RemovalWorld) -> None:
+    template = world.base / "sha256"
+    shutil.copytree(world.template, template, ignore=shutil.ignore_patterns(".git"))
+    git(template, "init", "-q", "-b", "main", "--object-format=sha256")
+    git(template, "add", ".")
+    git(template, "commit", "-q", "-m", "Begin")
+    world.template = template
+    await there_and_back(world, "worktree")

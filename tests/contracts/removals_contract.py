@@ -1,0 +1,181 @@
+"""What every implementation of the `Removals` port keeps. Subclass it and give it a `world` fixture."""
+
+from typing import Protocol
+
+import pytest
+import trio
+
+from fleet.errors import Problem, Rejected
+from fleet.ports import Kept, Removals, Strategy, WorkspaceOrder
+from tests.contracts.workspaces_contract import MAKING, CancelAtStep, ordered
+from tests.contracts.workspaces_contract import World as WorkspacesWorld
+
+
+class World(WorkspacesWorld, Protocol):
+    """A disk with both adapters on it."""
+
+    @property
+    def removals(self) -> Removals: ...
+
+    def work(self, directory: str) -> object:
+        """Return all work in a checkout, comparable."""
+
+    def destroy(self, repository: str) -> None:
+        """Take a source repository away."""
+
+    def is_kept(self, repository: str, workspace_id: str) -> bool: ...
+
+
+async def made(world: World, strategy: Strategy, *, branch: str | None = None) -> WorkspaceOrder:
+    order = await ordered(world, world.repository("shop"), strategy, branch)
+    await world.workspaces.prepare(order)
+    return order
+
+
+async def worked(world: World, strategy: Strategy) -> WorkspaceOrder:
+    order = await made(world, strategy)
+    world.commit(order.directory)
+    world.write(order.directory, "work")
+    return order
+
+
+class RemovalsContract:
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_keeps_nothing_where_nothing_was_done(self, world: World, strategy: Strategy) -> None:
+        order = await made(world, strategy)
+        kept = await world.removals.keep(order)
+        assert (kept.ref, kept.commit, kept.branch) == (None, None, order.branch)
+        await world.removals.remove(order, kept)
+        assert not world.is_there(order.directory)
+        assert world.branches(order.source_directory) == {"main"}
+        await world.removals.restore(order, kept)
+        assert (await world.workspaces.inspect(order.directory)).branch == order.branch
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_work_survives_its_workspace(self, world: World, strategy: Strategy) -> None:
+        order = await worked(world, strategy)
+        work, head = world.work(order.directory), (await world.workspaces.inspect(order.directory)).head
+        kept = await world.removals.keep(order)
+        assert kept.ref == f"refs/fleet/kept/{order.workspace_id}"
+        assert (kept.branch, kept.head) == (order.branch, head)
+        assert world.work(order.directory) == work
+        await world.removals.remove(order, kept)
+        assert not world.is_there(order.directory)
+        assert world.branches(order.source_directory) == {"main"}
+        world.restart()
+        await world.removals.restore(order, kept)
+        assert world.work(order.directory) == work
+        seen = await world.workspaces.inspect(order.directory)
+        assert (seen.branch, seen.head) == (order.branch, head)
+        assert world.is_kept(order.source_directory, order.workspace_id)
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_every_step_can_be_repeated(self, world: World, strategy: Strategy) -> None:
+        order = await worked(world, strategy)
+        work = world.work(order.directory)
+        kept = await world.removals.keep(order)
+        assert await world.removals.keep(order) == kept
+        for _ in range(2):
+            await world.removals.remove(order, kept)
+            assert (await world.removals.keep(order)).commit == kept.commit
+        for _ in range(2):
+            await world.removals.restore(order, kept)
+            assert world.work(order.directory) == work
+        assert (await world.removals.keep(order)).commit == kept.commit
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_what_changed_since_is_not_removed(self, world: World, strategy: Strategy) -> None:
+        order = await worked(world, strategy)
+        kept = await world.removals.keep(order)
+        world.write(order.directory, "later")
+        work = world.work(order.directory)
+        with pytest.raises(Rejected) as caught:
+            await world.removals.remove(order, kept)
+        assert caught.value.code == "workspace_dirty"
+        assert world.work(order.directory) == work
+        await world.removals.remove(order, await world.removals.keep(order))
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_work_after_nothing_was_kept_is_not_removed(self, world: World, strategy: Strategy) -> None:
+        order = await made(world, strategy)
+        kept = await world.removals.keep(order)
+        world.commit(order.directory)
+        with pytest.raises(Rejected) as caught:
+            await world.removals.remove(order, kept)
+        assert caught.value.code == "workspace_dirty"
+        assert world.is_there(order.directory)
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_what_is_not_kept_is_not_removed(self, world: World, strategy: Strategy) -> None:
+        order = await worked(world, strategy)
+        invented = Kept(f"refs/fleet/kept/{order.workspace_id}", "d" * 40, order.branch, None)
+        with pytest.raises(Rejected) as caught:
+            await world.removals.remove(order, invented)
+        assert caught.value.code == "workspace_dirty"
+        assert world.is_there(order.directory)
+
+    async def test_an_existing_directory_is_never_removed(self, world: World) -> None:
+        order = await ordered(world, world.directory("notes"), "existing")
+        for step in (world.removals.keep(order), world.removals.remove(order, Kept(None, None, None, None))):
+            with pytest.raises(Rejected) as caught:
+                await step
+            assert caught.value.code == "invalid"
+        assert world.is_there(order.directory)
+
+    async def test_a_branch_that_was_there_stays(self, world: World) -> None:
+        repository = world.repository("shop")
+        world.add_branch(repository, "old")
+        order = await ordered(world, repository, "worktree", "old")
+        await world.workspaces.prepare(order)
+        await world.removals.remove(order, await world.removals.keep(order))
+        assert world.branches(repository) == {"main", "old"}
+
+    async def test_a_branch_taken_meanwhile_is_not_moved(self, world: World) -> None:
+        order = await worked(world, "worktree")
+        kept = await world.removals.keep(order)
+        await world.removals.remove(order, kept)
+        world.add_branch(order.source_directory, str(order.branch))
+        with pytest.raises(Rejected) as caught:
+            await world.removals.restore(order, kept)
+        assert caught.value.code == "branch_exists"
+        assert caught.value.hint
+        assert not world.is_there(order.directory)
+
+    async def test_a_clone_whose_source_is_gone_stays(self, world: World) -> None:
+        order = await worked(world, "clone")
+        work = world.work(order.directory)
+        world.destroy(order.source_directory)
+        with pytest.raises(Problem) as caught:
+            await world.removals.keep(order)
+        assert caught.value.code == "directory_missing"
+        with pytest.raises(Problem):
+            await world.removals.remove(order, Kept(None, None, order.branch, None))
+        assert world.work(order.directory) == work
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_nothing_is_lost_by_a_crash_at_any_step(self, world: World, strategy: Strategy) -> None:
+        order = await worked(world, strategy)
+        work = world.work(order.directory)
+        for number in range(40):
+            crash = CancelAtStep(1 + number * 53)
+            trio.lowlevel.add_instrument(crash)
+            with crash.scope:
+                await world.removals.remove(order, await world.removals.keep(order))
+            trio.lowlevel.remove_instrument(crash)
+            world.restart()
+            kept = await world.removals.keep(order)
+            assert kept.commit is not None
+            await world.removals.remove(order, kept)
+            assert not world.is_there(order.directory)
+            crash_again = CancelAtStep(1 + number * 53)
+            trio.lowlevel.add_instrument(crash_again)
+            with crash_again.scope:
+                await world.removals.restore(order, kept)
+            trio.lowlevel.remove_instrument(crash_again)
+            world.restart()
+            await world.removals.restore(order, kept)
+            assert world.work(order.directory) == work
+            if not crash.scope.cancelled_caught and not crash_again.scope.cancelled_caught:
+                break
+        else:
+            pytest.fail("a removal takes more steps than this test crashes at")

@@ -1,0 +1,70 @@
+"""Trees of a simulated run: a snapshot is a copy of `FakeDisk.contents`, and of the files in a checkout's `work`."""
+
+import difflib
+import hashlib
+
+import trio
+
+from fleet.errors import Problem
+from fleet.ports import ChangeStatus, FileChange
+from tests.fakes.workspaces import FakeDisk
+
+
+class FakeTrees:
+    """The `Trees` port on a `FakeDisk`."""
+
+    def __init__(self, disk: FakeDisk) -> None:
+        self.disk = disk
+
+    async def take(self, workspace_id: str, directory: str) -> str:
+        await trio.lowlevel.checkpoint()
+        if directory not in self.disk.directories:
+            raise Problem("directory_missing", f"{directory!r} is not there")
+        files = self._files(directory)
+        tree = hashlib.sha1(repr(sorted(files.items())).encode(), usedforsecurity=False).hexdigest()
+        self.disk.trees.setdefault(workspace_id, {})[tree] = files
+        return tree
+
+    async def diff(self, workspace_id: str, before: str, after: str) -> tuple[FileChange, ...]:
+        await trio.lowlevel.checkpoint()
+        trees = self.disk.trees.get(workspace_id, {})
+        if before not in trees or after not in trees:
+            raise Problem("tree_gone", "The snapshot is gone")
+        old, new = trees[before], trees[after]
+        return tuple(
+            _change(name, old.get(name), new.get(name))
+            for name in sorted(old.keys() | new.keys())
+            if old.get(name) != new.get(name)
+        )
+
+    async def forget(self, workspace_id: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self.disk.trees.pop(workspace_id, None)
+
+    def _files(self, directory: str) -> dict[str, bytes]:
+        made = self.disk.checkout_at(directory)
+        worked = () if made is None else (word for word in made.work if word.startswith("file "))
+        files = {word.removeprefix("file "): b"work\n" for word in worked}
+        return files | self.disk.contents.get(directory, {})
+
+
+def _change(name: str, before: bytes | None, after: bytes | None) -> FileChange:
+    status: ChangeStatus = "added" if before is None else "deleted" if after is None else "modified"
+    binary = any(b"\0" in side for side in (before, after) if side is not None)
+    lines = [] if binary else list(difflib.ndiff(_lines(before), _lines(after)))
+    return FileChange(
+        name,
+        status,
+        sum(line.startswith("+ ") for line in lines),
+        sum(line.startswith("- ") for line in lines),
+        binary,
+        False,
+        before,
+        after,
+        None if before is None else "100644",
+        None if after is None else "100644",
+    )
+
+
+def _lines(content: bytes | None) -> list[str]:
+    return [] if content is None else content.decode("latin-1").split("\n")[:-1]
