@@ -25,7 +25,7 @@ from tests.simulation.checks import CHECKS
 from tests.simulation.clients import Ledger, Request
 from tests.simulation.evidence import Evidence, Probe
 from tests.simulation.machine import REGISTRY
-from tests.simulation.run import simulate
+from tests.simulation.run import Failure, simulate
 
 SEED = 1
 Spoil = Callable[[Evidence], None]
@@ -289,6 +289,15 @@ COPIED: Final = frozenset(Evidence.__dataclass_fields__)
 @pytest.mark.parametrize(("check", "spoil"), SPOILT)
 def test_it_is_found(check: str, spoil: Spoil, complaints: dict[str, list[str]]) -> None:
     assert complaints[f"{check} {spoil.__name__}"] != []
+
+
+def test_a_failure_tells_its_story_and_how_to_see_it_again() -> None:
+    def inspect(evidence: Evidence) -> None:
+        raise Failure(SEED, ["a finding"], evidence)
+
+    with pytest.raises(Failure, match=r"a finding(.|\n)*session\.turn-started") as caught:
+        simulate(SEED, inspect)
+    assert caught.value.__notes__ == [f"replay: make sim SEED={SEED}"]
 
 
 def test_each_checker_is_seen_to_fail() -> None:
