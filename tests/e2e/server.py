@@ -18,18 +18,18 @@ import psutil
 from fleet.rehearsal.script import fenced
 
 T = TypeVar("T")
-READY_S = 30.0
+READY_S = 60.0
 MARKER = "FLEET_INSTANCE_ID"
 
 
-def until(found: Callable[[], T | None], what: str, deadline_s: float = 30.0) -> T:
+def until(found: Callable[[], T | None], what: str, deadline_s: float = 60.0) -> T:
     """Return what `found` finds, once it does."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
         result = found()
         if result:
             return result
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise AssertionError(f"{what} did not happen within {deadline_s} s")
 
 
