@@ -9,7 +9,7 @@ The decisions are in docs/adr/0004-workspaces.md.
 Fleet's own, `snapshot.py` reads files into them by the `rules.py` of what counts, `changes.py` compares.
 `removals.py` implements removal without loss: `survey.py` and `tips.py` find what is only in a workspace, `saved.py`
 has the kept commit, `busy.py` asks for processes, `restores.py` brings back.
-The decisions are in docs/adr/0005-trees-and-keeping.md.
+The decisions are in docs/adr/0014-trees-and-keeping.md.
 """
 
 from fleet.adapters.git.removals import GitRemovals
