@@ -8,7 +8,7 @@ from typing import Final
 
 import psutil
 
-from bench import ask, commands, create, history, log, memory, replay, rest, startup
+from bench import ask, commands, create, history, log, memory, replay, rest, startup, trees
 from bench.figures import HEADINGS, Figure
 
 BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
@@ -21,6 +21,7 @@ BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
     "create": create.main,
     "memory": memory.main,
     "history": history.main,
+    "trees": trees.main,
 }
 
 
