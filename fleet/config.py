@@ -17,6 +17,7 @@ import msgspec
 import platformdirs
 
 from fleet.errors import StartupError
+from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX, MEMORY_FREE_BYTES_MIN, MIB
 
 RehearsalChoice = Literal["auto", "always", "never"]
 InstancePolicy = Literal["shared", "directory"]
@@ -40,6 +41,10 @@ class Config(msgspec.Struct, frozen=True):
     rehearsal: RehearsalChoice
     workspace_roots: tuple[Path, ...]
     instance_policy: InstancePolicy
+    max_instances: int
+    min_free_memory_mib: int
+    idle_timeout_minutes: float
+    leave_running: bool
 
 
 class Key(NamedTuple):
@@ -118,6 +123,36 @@ def _choice(choices: tuple[str, ...]) -> Callable[[Any, Path], str]:
     return parse
 
 
+def _number(smallest: int, largest: int) -> Callable[[Any, Path], int]:
+    def parse(value: Any, _directory: Path) -> int:
+        if isinstance(value, str) and value.isascii() and value.isdecimal():
+            value = int(value)
+        if type(value) is not int or not smallest <= value <= largest:
+            raise ValueError(f"a number from {smallest} to {largest}")
+        return value
+
+    return parse
+
+
+def _minutes(value: Any, _directory: Path) -> float:
+    try:
+        minutes = float(value)
+    except (TypeError, ValueError):
+        minutes = 0.0
+    if isinstance(value, bool) or not 0.01 <= minutes <= 1_000_000:
+        raise ValueError("a number of minutes, at least 0.01")
+    return minutes
+
+
+def _flag(value: Any, _directory: Path) -> bool:
+    flags = {"true": True, "false": False}
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value.lower() not in flags:
+        raise ValueError("true or false")
+    return flags[value.lower()]
+
+
 def _default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("fleet", appauthor=False))
 
@@ -170,6 +205,38 @@ KEYS = (
         "Which sessions share an OpenCode process: those of one repository, or of one directory.",
         _choice(get_args(InstancePolicy)),
         lambda: "shared",
+    ),
+    Key(
+        "max_instances",
+        "number",
+        str(INSTANCES_MAX),
+        "OpenCode processes at a time; a session that needs one more waits in line.",
+        _number(1, 10_000),
+        lambda: INSTANCES_MAX,
+    ),
+    Key(
+        "min_free_memory_mib",
+        "MiB",
+        str(MEMORY_FREE_BYTES_MIN // MIB),
+        "Free memory that must be left for another OpenCode process to be started.",
+        _number(0, 10_000_000),
+        lambda: MEMORY_FREE_BYTES_MIN // MIB,
+    ),
+    Key(
+        "idle_timeout_minutes",
+        "minutes",
+        f"{IDLE_TIMEOUT_S / 60:g}",
+        "An OpenCode process whose sessions have all been idle for so long is shut down; they become completed.",
+        _minutes,
+        lambda: IDLE_TIMEOUT_S / 60,
+    ),
+    Key(
+        "leave_running",
+        "true, false",
+        "false",
+        "Leave OpenCode processes running at an orderly stop; the next start adopts them.",
+        _flag,
+        lambda: False,
     ),
 )
 _BY_NAME = {key.name: key for key in KEYS}

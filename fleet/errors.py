@@ -33,6 +33,8 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "workspace_not_found": Kind(404, "There is no such workspace"),
     "prompt_not_found": Kind(404, "There is no such waiting prompt"),
     "request_not_found": Kind(404, "There is no such open request"),
+    "notification_not_found": Kind(404, "There is no such notification"),
+    "request_answered": Kind(409, "The request has been answered"),
     # Workspaces
     "directory_missing": Kind(422, "The directory does not exist"),
     "not_a_directory": Kind(422, "The path is not a directory"),
@@ -56,8 +58,10 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "session_stopped": Kind(409, "The session is stopped"),
     "session_completed": Kind(409, "The session is completed"),
     "session_disconnected": Kind(409, "The session is disconnected"),
+    "changes_gone": Kind(410, "The diff is not kept any more"),
     "session_gone": Kind(410, "OpenCode has lost the session"),
     "prompt_empty": Kind(422, "The prompt has no text"),
+    "callback_too_deep": Kind(422, "The chain of callbacks is too long"),
     "queue_full": Kind(429, "Too many prompts wait"),
     # OpenCode
     "opencode_missing": Kind(503, "OpenCode is not installed"),

@@ -67,6 +67,7 @@ ABORT_GRACE_S: Final = 8.0  # OpenCode kills a stubborn shell 3 s after the abor
 OPENCODE_MODELS_TIMEOUT_S: Final = 20.0  # asked once at the start, measured at 1.7 s
 CONNECT_TIMEOUT_S: Final = 10.0  # a session waits so long for the connection to its ready instance
 OPENCODE_REQUEST_TIMEOUT_S: Final = 15.0  # the slowest call measured is 0.8 s; a boot stalls others by 0.4 s
+COMMAND_ACCEPT_S: Final = 2.0  # an unknown command is refused at once; one that runs answers when its turn is over
 OPENCODE_RESPONSE_BYTES_MAX: Final = 256 * MIB
 EVENT_SILENCE_S: Final = 25.0  # heartbeats come every 10 s
 OPENCODE_LOG_TAIL_BYTES: Final = 4 * KIB  # of the process's log, in the error that a failed start gives
@@ -103,7 +104,33 @@ TURN_RETRY_S: Final = 600.0  # OpenCode may retry a model without end (before 1.
 TURN_UNKNOWN_STEPS_MAX: Final = 5  # `finish: unknown` makes OpenCode call the model again at once, without limit
 ATTACHMENTS_MAX: Final = 50  # files per prompt
 TRANSCRIPT_KNOWN_MAX: Final = 200  # messages, and parts, of earlier turns whose late changes are told from new ones
+REQUESTS_REMEMBERED_MAX: Final = 200  # request ids that are settled: OpenCode lists stale ones after an abort
+CALLBACKS_REMEMBERED_MAX: Final = 20  # callbacks of a child that are over and still shown
+CALLBACK_DEPTH_MAX: Final = 8  # ancestors of a session: a longer chain of callbacks is a runaway
+CALLBACK_RETRY_S: Final = 60.0  # a parent that can't take a callback is asked again when it changes, or after so long
+IDLE_SWEEP_S: Final = 30.0  # between looks for instances that nobody needs
+NOTIFICATIONS_MAX: Final = 50  # per session, the oldest go first
 QUEUE_PROMPTS_MAX: Final = 100  # waiting prompts per session
+
+# Diffs
+DIFF_COUNT_LINES_MAX: Final = 20_000  # of a file that several turns changed; beyond, their line counts are added up
+
+# Policy of the operator, by default
+INSTANCES_MAX: Final = 32  # OpenCode processes; each takes 300 to 900 MiB
+MEMORY_FREE_BYTES_MIN: Final = 512 * MIB  # left when another process is started
+IDLE_TIMEOUT_S: Final = 1800.0  # an instance whose sessions have all been idle for so long is shut down
+INSTANCE_LINE_MAX: Final = 100  # sessions that wait for room for another process, then `overloaded`
+INSTANCE_LINE_S: Final = 60.0  # how long they wait; below SESSION_READY_TIMEOUT_S, so that the reason is told
+INSTANCE_LINE_POLL_S: Final = 1.0
+UNREACHABLE_GRACE_S: Final = 30.0  # silent for so long and stopped by a signal: it is hung
+UNREACHABLE_POLL_S: Final = 5.0
+HEALTH_TIMEOUT_S: Final = 5.0  # the slowest answer measured is 0.4 s
+
+# Workspaces
+WORKSPACE_BUSY_S: Final = 20.0  # how long a removal waits for processes to leave: the stop ladder takes 11 s
+WORKSPACE_BUSY_POLL_S: Final = 0.5
+ERASURE_RETRY_S: Final = 5.0  # while the disk is full
+REMOVAL_WAIT_S: Final = 120.0  # a request waits so long for a removal or a restore, then says that it goes on
 
 # Git
 GIT_TIMEOUT_S: Final = 600.0  # clones of large repositories

@@ -23,11 +23,11 @@ import trio
 
 from fleet import __version__
 from fleet.actors.child import ChildSpec
-from fleet.actors.context import Ports
+from fleet.actors.context import Policy, Ports
 from fleet.actors.supervisor import Supervisor
-from fleet.actors.tree import Tree
+from fleet.actors.tree import Stores, Tree
 from fleet.adapters.clock import SystemClock
-from fleet.adapters.git import GitWorkspaces
+from fleet.adapters.git import GitRemovals, GitTrees, GitWorkspaces
 from fleet.adapters.ids import SystemIds
 from fleet.adapters.opencode.binary import resolve_binary
 from fleet.adapters.opencode.process import LocalOpenCodeHost
@@ -35,9 +35,10 @@ from fleet.adapters.opencode.providers import own_providers
 from fleet.config import Config
 from fleet.errors import Problem, StartupError
 from fleet.events.catalog import make_registry
+from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.gateway.app import Gateway
-from fleet.limits import GC_THRESHOLDS, SHUTDOWN_GRACE_S
+from fleet.limits import GC_THRESHOLDS, MIB, SHUTDOWN_GRACE_S
 from fleet.logs import configure_logs
 from fleet.projections.store import LmdbStore
 from fleet.rehearsal.offer import Offer
@@ -100,9 +101,13 @@ async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenera
 
     `environment` is what OpenCode inherits. Raises `StartupError`.
     """
-    with bind(config) as door, LmdbLog.open(config.data_dir, make_registry(), SystemClock()) as log:
+    with (
+        bind(config) as door,
+        LmdbLog.open(config.data_dir, make_registry(), SystemClock()) as log,
+        LmdbBlobs(config.data_dir) as blobs,
+    ):
         executable = find_opencode(config, environment)
-        parts = _Parts(config, environment, executable, log)
+        parts = _Parts(config, environment, executable, log, blobs)
         gateway = Gateway(door, parts.tree)
         children = (
             ChildSpec("log", parts.write),
@@ -134,7 +139,14 @@ def bind(config: Config) -> socket.socket:
 class _Parts:
     """What the root supervises, as functions that fit a `ChildSpec`."""
 
-    def __init__(self, config: Config, environment: Mapping[str, str], executable: Path | None, log: LmdbLog) -> None:
+    def __init__(
+        self,
+        config: Config,
+        environment: Mapping[str, str],
+        executable: Path | None,
+        log: LmdbLog,
+        blobs: LmdbBlobs,
+    ) -> None:
         clock = SystemClock()
         self._log = log
         self._offer = Offer(config.data_dir / "rehearsal.port")
@@ -144,13 +156,24 @@ class _Parts:
             self._host.configure(self._offer.config())  # tells at once where it cannot be merged
         self._host.hold()
         self.model = ModelChoice(config, environment, executable)
+        workspaces = GitWorkspaces(config.data_dir / "workspaces", config.workspace_roots)
         ports = Ports(
             clock,
             SystemIds(clock),
             self._host,
-            GitWorkspaces(config.data_dir / "workspaces", config.workspace_roots),
+            workspaces,
+            GitTrees(config.data_dir / "trees"),
+            GitRemovals(workspaces),
         )
-        self.tree = Tree(ports, log, LmdbStore(config.data_dir / "views"), policy=config.instance_policy)
+        policy = Policy(
+            config.instance_policy,
+            config.max_instances,
+            config.min_free_memory_mib * MIB,
+            config.idle_timeout_minutes * 60,
+            config.leave_running,
+        )
+        views = config.data_dir / "views"
+        self.tree = Tree(ports, Stores(log, blobs, LmdbStore(views), views / "history.sqlite"), policy=policy)
 
     async def write(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:

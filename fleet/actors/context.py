@@ -6,6 +6,7 @@ through `connections`, which the instance's own actor opens and closes.
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Literal
 
 import msgspec
 import trio
@@ -19,9 +20,10 @@ from fleet.core.session import state as session_state
 from fleet.core.workspace import machine as workspace
 from fleet.core.workspace import messages as workspace_messages
 from fleet.errors import Unavailable
+from fleet.events.blobs import Blobs
 from fleet.events.log import Log
-from fleet.limits import CONNECT_TIMEOUT_S
-from fleet.ports import Clock, Ids, OpenCode, OpenCodeHost, Workspaces
+from fleet.limits import CONNECT_TIMEOUT_S, IDLE_TIMEOUT_S, INSTANCES_MAX, MEMORY_FREE_BYTES_MIN
+from fleet.ports import Clock, Ids, OpenCode, OpenCodeHost, Removals, Trees, Workspaces
 from fleet.projections.inflight import InFlight
 from fleet.projections.views import Views
 
@@ -37,6 +39,21 @@ class Ports(msgspec.Struct, frozen=True):
     ids: Ids
     host: OpenCodeHost
     workspaces: Workspaces
+    trees: Trees
+    removals: Removals
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """What the operator decides: which sessions share a process, how many there may be, when they go.
+
+    `memory_free_bytes_min` must be left when a process is started; idle ones go after `idle_timeout_s`.
+    """
+
+    sharing: Literal["shared", "directory"] = "shared"
+    instances_max: int = INSTANCES_MAX
+    memory_free_bytes_min: int = MEMORY_FREE_BYTES_MIN
+    idle_timeout_s: float = IDLE_TIMEOUT_S
+    leave_running: bool = False
 
 
 class Connections:
@@ -57,6 +74,10 @@ class Connections:
             yield
         finally:
             del self._clients[instance_id]
+
+    def current(self, instance_id: str) -> OpenCode | None:
+        """Return the client, None where there is none at the moment."""
+        return self._clients.get(instance_id)
 
     async def get(self, instance_id: str) -> OpenCode:
         """Return the client, waiting a little for it. Raises `Unavailable` opencode_unreachable."""
@@ -82,12 +103,17 @@ class Context:
 
     peers: Peers
 
-    def __init__(self, ports: Ports, log: Log, views: Views, inflight: InFlight, policy: str) -> None:
+    def __init__(
+        self, ports: Ports, log: Log, blobs: Blobs, *, views: Views, inflight: InFlight, policy: Policy
+    ) -> None:
         self.clock = ports.clock
         self.ids = ports.ids
         self.host = ports.host
         self.workspaces = ports.workspaces
+        self.trees = ports.trees
+        self.removals = ports.removals
         self.log = log
+        self.blobs = blobs
         self.views = views
         self.inflight = inflight
         self.policy = policy

@@ -123,13 +123,13 @@ class Conversations:
         info = event.info
         known = conversation.infos.get(info.id)
         over = info.completed_ms is not None or info.error_name is not None
-        if own and (known is None or over or info.role == "user"):
+        if (own and (known is None or info.role == "user")) or over:
             conversation.infos[info.id] = info
             self._tell(session_id, m.ReportTranscript((Message(info, ()),), self._context.clock.now_ms()))
 
     def _part(self, conversation: Conversation, session_id: str, event: PartChanged, own: bool) -> None:
         if not own:
-            return
+            return  # a sub-agent's parts are read when the turn ends
         info = conversation.infos.get(event.part.message_id)
         if event.part.finished and info is not None:
             message = Message(info, (event.part,))

@@ -19,7 +19,14 @@ from fleet.core.instance import messages as m
 from fleet.core.session import messages as session_messages
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
-from fleet.limits import ABORT_GRACE_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
+from fleet.limits import (
+    ABORT_GRACE_S,
+    HEALTH_TIMEOUT_S,
+    SPAWN_READY_TIMEOUT_S,
+    TURN_RECHECK_S,
+    UNREACHABLE_GRACE_S,
+    UNREACHABLE_POLL_S,
+)
 from fleet.ports import Endpoint, Exit, OpenCode, StreamLost, StreamOpened
 
 _log = structlog.get_logger(__name__)
@@ -72,6 +79,7 @@ class InstanceEffects:
         async with host.connect(instance_id, effect.endpoint) as client, trio.open_nursery() as nursery:
             with self._context.connections.opened(instance_id, client):
                 nursery.start_soon(self._listen, instance_id, client, report)
+                nursery.start_soon(self._prove_hung, instance_id, effect, report)
                 how = await host.wait_exit(instance_id, effect.identity)
                 nursery.cancel_scope.cancel()
         await report(m.ReportGone(how, _describe(how), self._now()))
@@ -93,11 +101,24 @@ class InstanceEffects:
                     self._conversations.dispatch(event)
 
     async def _answers(self, client: OpenCode) -> bool:
-        try:
-            await client.health()
-        except Unavailable:
-            return False
-        return True
+        with trio.move_on_after(HEALTH_TIMEOUT_S):
+            try:
+                await client.health()
+            except Unavailable:
+                return False
+            return True
+        return False
+
+    async def _prove_hung(self, instance_id: str, effect: e.Operate, report: Reporter) -> None:
+        """Stop a process that is silent only when a second sign says that it will not answer again (law 8)."""
+        while True:
+            await trio.sleep(UNREACHABLE_POLL_S)
+            state = self._context.views.instances.get(instance_id)
+            if state is None or state.phase != "unreachable":
+                continue
+            silent_s = (self._now() - state.since_ms) / 1000
+            if silent_s >= UNREACHABLE_GRACE_S and self._context.host.is_suspended(effect.identity):
+                await report(m.StopInstance("hung", self._now()))
 
     def _wake_sessions(self, instance_id: str) -> None:
         state = self._context.views.instances.get(instance_id)

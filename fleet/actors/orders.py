@@ -16,7 +16,7 @@ from fleet.core.session import messages as m
 from fleet.core.session.state import State
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
-from fleet.limits import ABORT_WAIT_S, SESSION_READY_TIMEOUT_S, TERMINATE_WAIT_S
+from fleet.limits import ABORT_WAIT_S, CALLBACK_DEPTH_MAX, SESSION_READY_TIMEOUT_S, TERMINATE_WAIT_S
 from fleet.ports import Attachment, Source, Strategy, WorkspaceOrder
 
 
@@ -36,6 +36,7 @@ class NewPrompt(msgspec.Struct, frozen=True):
     attachments: tuple[Attachment, ...] = ()
     agent: str | None = None
     model: m.Model | None = None
+    command: str | None = None
 
 
 class NewSession(msgspec.Struct, frozen=True):
@@ -50,6 +51,9 @@ class NewSession(msgspec.Struct, frozen=True):
     initial_prompt: NewPrompt | None = None
     agent: str | None = None
     model: m.Model | None = None
+    notify_session: str | None = None
+    notify_instance: str | None = None
+    budget: m.Budget | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -108,6 +112,7 @@ class Orders:
 
     async def _creation(self, new: NewSession) -> m.CreateSession:
         context = self._context
+        parent = None if new.notify_session is None else self._parent(new.notify_session, new.notify_instance)
         source = await context.workspaces.inspect(new.directory)
         title = new.title if new.title is not None else _default_title(new, source)
         order = await self._workspace_order(new, source, title)
@@ -128,7 +133,22 @@ class Orders:
             None if new.initial_prompt is None else self._submission(new.initial_prompt, resume=False),
             new.agent,
             new.model,
+            None if parent is None else parent.id,
+            0 if parent is None else parent.depth + 1,
+            new.budget,
         )
+
+    def _parent(self, any_id: str, instance_id: str | None) -> State:
+        """Return the session that is to hear of outcomes. A new session can't close a circle, only a chain too long."""
+        parent = self.session(any_id, instance_id)
+        if parent.depth >= CALLBACK_DEPTH_MAX:
+            raise Rejected(
+                "callback_too_deep",
+                f"session {any_id} has {parent.depth} ancestors already",
+                field="onComplete",
+                hint=f"at most {CALLBACK_DEPTH_MAX} sessions may wait for each other in a chain",
+            )
+        return parent
 
     async def _workspace_order(self, new: NewSession, source: Source, title: str) -> WorkspaceOrder:
         context = self._context
@@ -164,12 +184,34 @@ class Orders:
             prompt.agent,
             prompt.model,
             resume,
+            prompt.command,
         )
 
     async def withdraw(self, any_id: str, prompt_id: str, caller: Caller) -> Outcome:
         """Take a waiting prompt out of the queue."""
         session = self.session(any_id)
         reply = await self._ask(session.id, m.WithdrawPrompt(prompt_id, self._context.clock.now_ms()), caller)
+        return Outcome(reply.state, reply.position)
+
+    async def answer(self, any_id: str, request_id: str, answer: m.Answer, caller: Caller) -> Outcome:
+        """Answer a permission request or question; OpenCode is told right after."""
+        session = self.session(any_id)
+        command = m.AnswerRequest(request_id, answer, self._context.clock.now_ms())
+        reply = await self._ask(session.id, command, caller)
+        return Outcome(reply.state, reply.position)
+
+    async def read_notifications(self, any_id: str, numbers: tuple[int, ...] | None, caller: Caller) -> Outcome:
+        """Take note that somebody has seen these notifications; None for all."""
+        session = self.session(any_id)
+        command = m.ReadNotifications(numbers, self._context.clock.now_ms())
+        reply = await self._ask(session.id, command, caller)
+        return Outcome(reply.state, reply.position)
+
+    async def set_budget(self, any_id: str, budget: m.Budget | None, caller: Caller) -> Outcome:
+        """Give the session another budget, or none."""
+        session = self.session(any_id)
+        command = m.SetBudget(budget, self._context.clock.now_ms(), self._context.fresh())
+        reply = await self._ask(session.id, command, caller)
         return Outcome(reply.state, reply.position)
 
     async def abort(self, any_id: str, caller: Caller) -> tuple[Outcome, str]:

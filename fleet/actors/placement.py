@@ -5,7 +5,7 @@ Sessions with the same key share a process. `shared`: one key per source reposit
 """
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -15,8 +15,12 @@ from fleet.actors.context import Context
 from fleet.core.instance import messages as m
 from fleet.core.session.effects import AttachInstance
 from fleet.core.session.state import State
-from fleet.errors import Rejected
+from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Cause
+from fleet.limits import INSTANCE_LINE_MAX, INSTANCE_LINE_POLL_S, INSTANCE_LINE_S, MIB
+
+Delayed = Callable[[str], Awaitable[None]]
+"""Tells why something takes its time."""
 
 
 def placement_key(policy: str, session: AttachInstance | State) -> str:
@@ -32,11 +36,17 @@ class Placement:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._locks: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
+        self._line = trio.StrictFIFOLock()
 
-    async def place(self, session_id: str, effect: AttachInstance) -> str:
-        """Attach the session to an instance and return its id; idempotent, the instance may still be starting."""
-        key = placement_key(self._context.policy, effect)
+    async def place(self, session_id: str, effect: AttachInstance, delayed: Delayed) -> str:
+        """Attach the session to an instance and return its id; idempotent, the instance may still be starting.
+
+        Where another process is not to be had yet, it waits in line and says so by `delayed(reason)`. Raises
+        `Unavailable` overloaded when that takes too long.
+        """
+        key = placement_key(self._context.policy.sharing, effect)
         async with self._one_at_a_time(key):
+            await self._room(key, delayed)
             # Called off half-way, the session would be attached to an instance, and nobody would know.
             with trio.CancelScope(shield=True):
                 return await self._place(key, session_id, effect)
@@ -44,9 +54,38 @@ class Placement:
 
     async def attached(self, session: State) -> list[str]:
         """Return the live instances that the session is attached to, after any placement that is under way."""
-        key = placement_key(self._context.policy, session)
+        key = placement_key(self._context.policy.sharing, session)
         async with self._one_at_a_time(key):
             return [state.id for state in self._context.views.instances.alive(key) if session.id in state.sessions]
+
+    async def _room(self, key: str, delayed: Delayed) -> None:
+        """Wait until a process may be started, first come first served, unless there is one to share."""
+        reason = self._shortage(key)
+        if reason is None:
+            return
+        if self._line.statistics().tasks_waiting >= INSTANCE_LINE_MAX:
+            raise Unavailable(
+                "overloaded", f"{reason}, and {INSTANCE_LINE_MAX} sessions wait already", retry_after_s=30
+            )
+        await delayed(f"waits in line for a process: {reason}")
+        with trio.move_on_after(INSTANCE_LINE_S):
+            async with self._line:
+                while (shortage := self._shortage(key)) is not None:
+                    reason = shortage
+                    await trio.sleep(INSTANCE_LINE_POLL_S)
+                return
+        raise Unavailable("overloaded", f"no process could be started: {reason}", retry_after_s=30)
+
+    def _shortage(self, key: str) -> str | None:
+        """Return why no further process may be started, None where one may, or is there to be shared."""
+        policy, alive = self._context.policy, self._context.views.instances.alive()
+        if any(state.key == key for state in alive):
+            return None
+        if len(alive) >= policy.instances_max:
+            return f"{len(alive)} OpenCode processes run, which is the limit"
+        if alive and self._context.host.free_memory_bytes() < policy.memory_free_bytes_min:
+            return f"less than {policy.memory_free_bytes_min // MIB} MiB of memory are free"
+        return None
 
     @asynccontextmanager
     async def _one_at_a_time(self, key: str) -> AsyncGenerator[None]:

@@ -11,9 +11,10 @@ import trio
 
 from fleet.actors.aggregate import Deliver
 from fleet.actors.context import Context
+from fleet.actors.erasure import Erasure
 from fleet.core.instance import messages as m
 from fleet.core.instance.state import State
-from fleet.errors import Problem
+from fleet.errors import Problem, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import SHUTDOWN_GRACE_S
 
@@ -23,19 +24,27 @@ _log = structlog.get_logger(__name__)
 class Recovery:
     """The first and the last to work. `run` fits a `ChildSpec` that comes after all actors."""
 
-    def __init__(self, context: Context, *, leave_running: bool = False) -> None:
+    def __init__(self, context: Context, erasure: Erasure) -> None:
         self._context = context
-        self._leave_running = leave_running
+        self._erasure = erasure
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take up what was left, wait, and bring everything to an end."""
+        await self._finish_erasures()
         await self._stop_strangers()
         self._take_up()
         await self._name_strays()
         task_status.started()
         await stopping.wait()
-        if not self._leave_running:
+        if not self._context.policy.leave_running:
             await self._stop_instances()
+
+    async def _finish_erasures(self) -> None:
+        for session_id in self._erasure.unfinished():
+            try:
+                await self._erasure.erase(session_id)
+            except Unavailable as unavailable:  # it stays on the list, for the next start
+                _log.warning("erasure_unfinished", session=session_id, code=unavailable.code)
 
     async def _stop_strangers(self) -> None:
         """Stop marked processes that no instance wants any more: their own stop was cut short by a crash."""

@@ -12,18 +12,21 @@ import structlog
 import trio
 
 from fleet.actors.aggregate import Deliver, Report
+from fleet.actors.callbacks import Callbacks
+from fleet.actors.changes import Changes
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversations
-from fleet.actors.placement import Placement
+from fleet.actors.erasure import Erasure
+from fleet.actors.placement import Delayed, Placement
 from fleet.actors.turns import Turns
 from fleet.core.instance import messages as instance_messages
 from fleet.core.instance.state import LIVE, OVER
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
 from fleet.core.workspace import messages as workspace_messages
-from fleet.errors import Problem, Unavailable
+from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
-from fleet.limits import ABORT_GRACE_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
+from fleet.limits import ABORT_GRACE_S, ERASURE_RETRY_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
 from fleet.ports import OpenCode
 
 _log = structlog.get_logger(__name__)
@@ -34,11 +37,21 @@ Reporter = Report[m.Command]
 class SessionEffects:
     """The effects of all sessions; `perform` is bound to one by its id."""
 
-    def __init__(self, context: Context, conversations: Conversations, placement: Placement) -> None:
+    def __init__(
+        self,
+        context: Context,
+        conversations: Conversations,
+        placement: Placement,
+        changes: Changes,
+        erasure: Erasure,
+    ) -> None:
         self._context = context
         self._conversations = conversations
         self._placement = placement
-        self._turns = Turns(context, conversations)
+        self._changes = changes
+        self._erasure = erasure
+        self._turns = Turns(context, conversations, changes)
+        self._callbacks = Callbacks(context)
 
     async def perform(self, session_id: str, effect: e.Effect, report: Reporter) -> None:
         """Carry out `effect` for the session and report."""
@@ -72,13 +85,20 @@ class SessionEffects:
             await self._context.workspaces.inspect(state.prepared.directory)
         except Problem as problem:
             raise Problem("workspace_gone", f"the workspace is gone: {problem.detail}") from problem
-        return m.ReportWorkspaceReady(workspace_id, state.prepared.directory, state.prepared.branch, self._now())
+        session = self._context.views.sessions.get(session_id)
+        first = session is None or session.baseline is None
+        baseline = await self._changes.baseline(workspace_id, state.prepared.directory) if first else None
+        directory, branch = state.prepared.directory, state.prepared.branch
+        return m.ReportWorkspaceReady(workspace_id, directory, branch, self._now(), baseline)
 
     async def _attach_instance(self, session_id: str, effect: e.AttachInstance, report: Reporter) -> None:
-        await self._provision("instance", lambda: self._instance(session_id, effect), report)
+        async def delayed(reason: str) -> None:
+            await report(m.ReportProvisionDelayed("instance", reason, self._now()))
 
-    async def _instance(self, session_id: str, effect: e.AttachInstance) -> m.Command:
-        instance_id = await self._placement.place(session_id, effect)
+        await self._provision("instance", lambda: self._instance(session_id, effect, delayed), report)
+
+    async def _instance(self, session_id: str, effect: e.AttachInstance, delayed: Delayed) -> m.Command:
+        instance_id = await self._placement.place(session_id, effect, delayed)
         with trio.move_on_after(SPAWN_READY_TIMEOUT_S * 2):  # the instance's own deadline comes first
             state = await self._context.views.instances.wait(instance_id, lambda s: s.phase in LIVE | OVER)
             if state.phase in LIVE:
@@ -118,8 +138,14 @@ class SessionEffects:
             await self._detach(session_id, effect.instance_id)
         for instance_id in [] if state is None else await self._placement.attached(state):
             await self._detach(session_id, instance_id)
+        await self._record_changes(session_id, report)
         self._conversations.forget(session_id)
         await report(m.ReportEnded(evidence, self._now()))
+
+    async def _record_changes(self, session_id: str, report: Reporter) -> None:
+        state = self._context.views.sessions.get(session_id)
+        if state is not None and state.turn is not None:
+            await self._changes.record(session_id, state.turn.number, report)
 
     async def _quiet(self, client: OpenCode, effect: e.EndSession) -> None:
         """Abort whatever runs, and wait for that as long as OpenCode needs to kill a stubborn tool."""
@@ -139,6 +165,25 @@ class SessionEffects:
                 continue
             return
 
+    async def _leave(self, session_id: str, effect: e.LeaveInstance, report: Reporter) -> None:
+        try:
+            await self._detach(session_id, effect.instance_id)
+        except Rejected as rejected:
+            _log.info("left_a_gone_instance", session=session_id, code=rejected.code)
+        self._conversations.forget(session_id)
+        await report(m.ReportLeft(effect.instance_id, self._now()))
+
+    async def _erase(self, session_id: str, _: e.EraseRecords, __: Reporter) -> None:
+        """Erase everything that is kept for the session; then there is no such session."""
+        while True:
+            try:
+                await self._erasure.erase(session_id)
+            except Unavailable as unavailable:
+                _log.warning("erasure_retried", session=session_id, code=unavailable.code)
+                await trio.sleep(ERASURE_RETRY_S)
+                continue
+            return
+
     def _cause(self, session_id: str) -> Cause:
         return Cause(f"session:{session_id}", correlation_id=session_id)
 
@@ -153,6 +198,12 @@ class SessionEffects:
     async def _stop_turn(self, session_id: str, effect: e.StopTurn, _: Reporter) -> None:
         await self._turns.stop(session_id, effect)
 
+    async def _answer(self, session_id: str, effect: e.AnswerOpenCode, report: Reporter) -> None:
+        await self._turns.answer(session_id, effect, report)
+
+    async def _notify_parent(self, session_id: str, effect: e.NotifyParent, report: Reporter) -> None:
+        await self._callbacks.notify(session_id, effect, report)
+
     async def _settle(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
         await self._turns.settle(session_id, effect, report)
 
@@ -166,4 +217,8 @@ _PERFORM: Mapping[type[Any], Callable[[SessionEffects, str, Any, Reporter], Awai
     e.StopTurn: SessionEffects._stop_turn,
     e.Settle: SessionEffects._settle,
     e.EndSession: SessionEffects._end,
+    e.LeaveInstance: SessionEffects._leave,
+    e.EraseRecords: SessionEffects._erase,
+    e.AnswerOpenCode: SessionEffects._answer,
+    e.NotifyParent: SessionEffects._notify_parent,
 }

@@ -1,6 +1,6 @@
 """The supervision tree: everything that runs between the log and the door, in the order in which it starts.
 
-    views -> workspaces -> instances -> sessions -> recovery        (one for all: rest_for_one, stopped in reverse)
+    views -> history -> workspaces -> instances -> sessions -> recovery -> idleness       (rest_for_one)
 
 Each directory supervises its actors one by one: an actor that crashes is restarted alone, from the log. fleet/main.py
 puts the log's writer before this and the gateway after it.
@@ -8,16 +8,21 @@ puts the log's writer before this and the gateway after it.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import trio
 
 from fleet.actors.actor import Inbox
 from fleet.actors.aggregate import Aggregate, Deliver, Perform, Reply, Shape, shape_of
+from fleet.actors.changes import Changes
 from fleet.actors.child import ChildSpec
-from fleet.actors.context import Context, Peers, Ports
+from fleet.actors.context import Context, Peers, Policy, Ports
 from fleet.actors.conversation import Conversations
 from fleet.actors.directory import Directory
+from fleet.actors.endings import Endings
+from fleet.actors.erasure import Erasure
+from fleet.actors.idleness import Idleness
 from fleet.actors.instance import InstanceEffects
 from fleet.actors.orders import Orders
 from fleet.actors.placement import Placement
@@ -25,45 +30,59 @@ from fleet.actors.recovery import Recovery
 from fleet.actors.session import SessionEffects
 from fleet.actors.supervisor import Supervisor
 from fleet.actors.workspace import WorkspaceEffects
+from fleet.events.blobs import Blobs
 from fleet.events.feed import Feed
 from fleet.events.log import Log
 from fleet.limits import SHUTDOWN_GRACE_S
+from fleet.projections.history import History, inline
 from fleet.projections.inflight import InFlight
-from fleet.projections.runner import Runner, Write
+from fleet.projections.runner import Runner
 from fleet.projections.states import States
 from fleet.projections.store import Store
 from fleet.projections.transcripts import Transcripts
 from fleet.projections.views import make_views
 
 
+class Stores(NamedTuple):
+    """What is on disk. The views' rows and the history are disposable; `history_file` None keeps it in memory."""
+
+    log: Log
+    blobs: Blobs
+    views: Store
+    history_file: Path | None = None
+
+
 class Tree:
     """One Fleet without its door. `run` fits a `ChildSpec`; `orders` and `context.views` are what a door needs.
 
-    `write` runs a write of the views' store off the event loop (projections/runner.py).
+    Without `threads` everything is written where it is called: for simulations.
     """
 
     def __init__(
         self,
         ports: Ports,
-        log: Log,
-        store: Store,
+        stores: Stores,
         *,
-        policy: str = "shared",
-        leave_running: bool = False,
-        write: Write = trio.to_thread.run_sync,
+        policy: Policy = Policy(),  # noqa: B008 - a frozen value
+        threads: bool = True,
     ) -> None:
+        log, blobs = stores.log, stores.blobs
         views = make_views()
         self.log = log
+        self.blobs = blobs
         self.views = views
-        self.runner = Runner(log, store, views, write)
+        self.runner = Runner(log, stores.views, views, trio.to_thread.run_sync if threads else inline)
         self.runner.open()
         self.inflight = InFlight()
         log.listen(self.inflight.on_commit)
         self.feed = Feed(log)
         self.transcripts = Transcripts(log)
-        context = self.context = Context(ports, log, views, self.inflight, policy)
+        self.history = History(log, self.feed, stores.history_file, run_sync=None if threads else inline)
+        context = self.context = Context(ports, log, blobs, views=views, inflight=self.inflight, policy=policy)
         conversations = Conversations(context)
-        sessions = SessionEffects(context, conversations, Placement(context))
+        self.changes = Changes(context)
+        erasure = Erasure(log, blobs, views, self.transcripts, self.inflight)
+        sessions = SessionEffects(context, conversations, Placement(context), self.changes, erasure)
         instances = InstanceEffects(context, conversations)
         workspaces = WorkspaceEffects(context)
         context.peers = Peers(
@@ -72,18 +91,22 @@ class Tree:
             Directory("workspaces", _residents(views.workspaces, log, workspaces.perform)),
         )
         self.orders = Orders(context)
+        self.endings = Endings(context, self.orders, erasure)
         self.ready = False
-        self._recovery = Recovery(context, leave_running=leave_running)
+        self._recovery = Recovery(context, erasure)
+        self._idleness = Idleness(context, policy.idle_timeout_s)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Run everything until `stopping`."""
         peers = self.context.peers
         children = (
             ChildSpec("views", self.runner.run),
+            ChildSpec("history", self.history.run),
             ChildSpec("workspaces", peers.workspaces.run),
             ChildSpec("instances", peers.instances.run),
             ChildSpec("sessions", peers.sessions.run),
             ChildSpec("recovery", self._recovery.run, stop_grace_s=SHUTDOWN_GRACE_S + 5),
+            ChildSpec("idleness", self._idleness.run),
         )
         supervisor = Supervisor("fleet", children, strategy="rest_for_one")
         async with trio.open_nursery() as nursery:

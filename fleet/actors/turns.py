@@ -11,6 +11,7 @@ import structlog
 import trio
 
 from fleet.actors.aggregate import Report
+from fleet.actors.changes import Changes
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversation, Conversations
 from fleet.core.session import effects as e
@@ -42,9 +43,10 @@ Reporter = Report[m.Command]
 class Turns:
     """The effects of a session that concern a turn."""
 
-    def __init__(self, context: Context, conversations: Conversations) -> None:
+    def __init__(self, context: Context, conversations: Conversations, changes: Changes) -> None:
         self._context = context
         self._conversations = conversations
+        self._changes = changes
 
     def _now(self) -> int:
         return self._context.clock.now_ms()
@@ -53,6 +55,7 @@ class Turns:
 
     async def deliver(self, session_id: str, effect: e.DeliverPrompt, report: Reporter) -> None:
         """Send the prompt unless OpenCode has it, read it back, and report."""
+        await self._changes.begin(session_id, effect.number, report)
         conversation = self._conversations.of(session_id)
         failure = "OpenCode took the prompt and did not keep it"
         for attempt in range(DELIVERY_ATTEMPTS_MAX):
@@ -107,8 +110,9 @@ class Turns:
                     idle_since_s = None
                     if (verdict := _overdue(conversation)) is not None:
                         await self._give_up(client, effect)
-                        await self._report(client, effect, verdict, report)
+                        await self._report(session_id, client, effect, verdict, report)
                         return
+                    await self._requests(session_id, client, effect, report)
                     continue
                 idle_since_s = idle_since_s if idle_since_s is not None else trio.current_time()
                 await trio.sleep(TURN_SETTLE_S)
@@ -127,7 +131,7 @@ class Turns:
                 process_since_ms=self._process_since_ms(effect.instance_id),
             )
             if ended is not None:
-                await self._report(client, effect, ended, report)
+                await self._report(session_id, client, effect, ended, report)
                 return
 
     async def _client(self, instance_id: str) -> OpenCode:
@@ -152,12 +156,38 @@ class Turns:
                 await client.abort(effect.opencode_id, effect.directory)
                 await trio.sleep(TURN_RECHECK_S)
 
-    async def _report(self, client: OpenCode, effect: e.FollowTurn, verdict: Verdict, report: Reporter) -> None:
+    async def _requests(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter) -> None:
+        """Compare the open requests with OpenCode's own list: an event may have been missed."""
+        state = self._context.views.sessions.get(session_id)
+        mine = {effect.opencode_id, *await self._subagents(client, effect.opencode_id)}
+        listed = [request for request in await client.open_requests(effect.directory) if request.session_id in mine]
+        for request in listed:
+            await report(m.ReportRequestOpened(request, self._now()))
+        ids = {request.id for request in listed}
+        for gone in [] if state is None else [known.id for known in state.requests if known.id not in ids]:
+            await report(m.ReportRequestClosed(gone, self._now()))
+
+    async def _subagents(self, client: OpenCode, opencode_id: str) -> list[str]:
+        """Return the sessions of all sub-agents, those of sub-agents included."""
+        found: list[str] = []
+        asking = [opencode_id]
+        while asking:
+            children = [child.id for child in await client.children(asking.pop()) if child.id not in found]
+            found.extend(children)
+            asking.extend(children)
+        return found
+
+    async def _report(
+        self, session_id: str, client: OpenCode, effect: e.FollowTurn, verdict: Verdict, report: Reporter
+    ) -> None:
         try:
             messages = await self._tail(client, effect.opencode_id, effect.message_id)
             await report(m.ReportTranscript(tuple(messages), self._now()))
+            for subagent in await self._subagents(client, effect.opencode_id):
+                await report(m.ReportTranscript(await client.read_messages(subagent), self._now()))
         except Problem as problem:
             _log.warning("transcript_incomplete", opencode_id=effect.opencode_id, detail=problem.detail)
+        await self._changes.record(session_id, effect.number, report)
         number = effect.number
         if verdict.outcome == "failed":
             await report(m.ReportTurnFailed(number, verdict.code, verdict.detail, self._now()))
@@ -209,6 +239,21 @@ class Turns:
             conversation.sign()
             await trio.sleep(ABORT_GRACE_S / 4)
 
+    async def answer(self, session_id: str, effect: e.AnswerOpenCode, report: Reporter) -> None:
+        """Give OpenCode the answer to a request; one that is not open any more has had its answer."""
+        client = await self._client(effect.instance_id)
+        while True:
+            try:
+                await _reply(client, effect)
+                break
+            except Unavailable as unavailable:
+                _log.warning("answer_retried", session=session_id, code=unavailable.code)
+                await trio.sleep(DELIVERY_POLL_S[-1])
+            except Problem as problem:
+                _log.warning("answer_not_taken", session=session_id, code=problem.code, detail=problem.detail)
+                break
+        await report(m.ReportRequestClosed(effect.request_id, self._now()))
+
     async def settle(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
         """Find out that nothing runs for a resumed session, record what was missed, and report."""
         client = await self._client(effect.instance_id)
@@ -224,9 +269,19 @@ class Turns:
         await report(m.ReportSettled(evidence, self._now(), self._context.fresh()))
 
 
+async def _reply(client: OpenCode, effect: e.AnswerOpenCode) -> None:
+    answer = effect.answer
+    if effect.kind == "permission" and answer.reply is not None:
+        await client.reply_permission(effect.request_id, effect.directory, answer.reply, answer.message)
+    else:
+        await client.reply_question(effect.request_id, effect.directory, answer.answers)
+
+
 async def _is_kept(client: OpenCode, effect: e.DeliverPrompt) -> bool:
     """Say whether OpenCode's store has the prompt: all of it, because the message comes a moment before its parts."""
     message = await client.read_message(effect.opencode_id, effect.message_id)
+    if effect.prompt.command is not None:
+        return message is not None  # OpenCode gives a command's parts their ids
     return message is not None and {part.id for part in message.parts}.issuperset(effect.part_ids)
 
 
@@ -240,6 +295,7 @@ def _prompt(effect: e.DeliverPrompt) -> Prompt:
         prompt.agent,
         None if prompt.model is None else prompt.model.provider_id,
         None if prompt.model is None else prompt.model.model_id,
+        prompt.command,
     )
 
 

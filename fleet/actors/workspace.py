@@ -1,14 +1,20 @@
-"""Carries out what a workspace's events order: prepare it, or take away what a failed attempt left."""
+"""Carries out what a workspace's events order: prepare it, remove it without loss, bring it back."""
+
+from typing import Final
 
 import structlog
+import trio
 
 from fleet.actors.aggregate import Report
 from fleet.actors.context import Context
 from fleet.core.workspace import machine
 from fleet.core.workspace import messages as m
 from fleet.errors import Problem
+from fleet.limits import WORKSPACE_BUSY_POLL_S, WORKSPACE_BUSY_S
 
 _log = structlog.get_logger(__name__)
+
+Reporter = Report[m.Command]
 
 
 class WorkspaceEffects:
@@ -17,19 +23,74 @@ class WorkspaceEffects:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def perform(self, _: str, effect: machine.Effect, report: Report[m.Command]) -> None:
-        """Prepare the workspace and report."""
-        workspaces, clock = self._context.workspaces, self._context.clock
+    async def perform(self, workspace_id: str, effect: machine.Effect, report: Reporter) -> None:
+        """Carry out `effect` for the workspace and report."""
+        if isinstance(effect, machine.Prepare):
+            await self._prepare(effect, report)
+        elif isinstance(effect, machine.Remove):
+            await self._remove(workspace_id, effect, report)
+        else:
+            await self._restore(effect, report)
+
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
+    async def _prepare(self, effect: machine.Prepare, report: Reporter) -> None:
         try:
-            prepared = await workspaces.prepare(effect.order)
+            prepared = await self._context.workspaces.prepare(effect.order)
         except Problem as problem:
             await self._discard(effect)
-            await report(m.ReportPrepareFailed(problem.code, problem.detail, clock.now_ms()))
+            await report(m.ReportPrepareFailed(problem.code, problem.detail, self._now()))
             return
-        await report(m.ReportPrepared(prepared, clock.now_ms()))
+        await report(m.ReportPrepared(prepared, self._now()))
 
-    async def _discard(self, effect: machine.Effect) -> None:
+    async def _discard(self, effect: machine.Prepare) -> None:
         try:
             await self._context.workspaces.discard(effect.order)
         except Problem as problem:  # the next attempt, or the next start, finds it again
             _log.warning("workspace_not_discarded", workspace=effect.order.workspace_id, detail=problem.detail)
+
+    # ------------------------------------------------------------------------------------------------------ removal
+
+    async def _remove(self, workspace_id: str, effect: machine.Remove, report: Reporter) -> None:
+        """Keep, log what was kept, remove; again while somebody is still at work there, for a while."""
+        deadline = trio.current_time() + WORKSPACE_BUSY_S
+        while True:
+            try:
+                await self._dispose(workspace_id)
+                kept = await self._context.removals.keep(effect.order)
+                await report(m.ReportKept(kept, self._now()))
+                await self._context.removals.remove(effect.order, kept)
+            except Problem as problem:
+                if problem.code in _PASSING and trio.current_time() < deadline:
+                    await trio.sleep(WORKSPACE_BUSY_POLL_S)
+                    continue
+                await report(m.ReportRemovalFailed(problem.code, problem.detail, self._now()))
+                return
+            await report(m.ReportRemoved(self._now()))
+            return
+
+    async def _dispose(self, workspace_id: str) -> None:
+        """Let every OpenCode process forget the directory: a prompt there would go on as if it still existed."""
+        state = self._context.views.workspaces.get(workspace_id)
+        if state is None or state.prepared is None:
+            return
+        for instance in self._context.views.instances.alive():
+            client = self._context.connections.current(instance.id)
+            if client is not None:
+                try:
+                    await client.dispose(state.prepared.directory)
+                except Problem as problem:
+                    _log.info("directory_not_disposed", instance=instance.id, code=problem.code)
+
+    async def _restore(self, effect: machine.Restore, report: Reporter) -> None:
+        try:
+            await self._context.removals.restore(effect.order, effect.kept)
+        except Problem as problem:
+            await report(m.ReportRestoreFailed(problem.code, problem.detail, self._now()))
+            return
+        await report(m.ReportRestored(self._now()))
+
+
+_PASSING: Final = frozenset(("workspace_busy", "workspace_dirty"))
+"""What may be over in a moment: a process that is ending, a file that was being written."""

@@ -15,8 +15,11 @@ from quart_trio import QuartTrio
 from fleet import __version__
 from fleet.actors.tree import Tree
 from fleet.gateway import guard, problems
+from fleet.gateway.diffs import diff_routes
 from fleet.gateway.document import Document
 from fleet.gateway.fleet import fleet_routes
+from fleet.gateway.history import history_routes
+from fleet.gateway.inbox import inbox_routes
 from fleet.gateway.sessions import session_routes
 from fleet.gateway.streams import Closing, stream_routes
 from fleet.limits import BODY_BYTES_MAX, HEADER_BYTES_READ_MAX, HTTP_GRACE_S, STREAM_WRITE_TIMEOUT_S
@@ -43,7 +46,10 @@ def make_app(tree: Tree, closing: Closing) -> QuartTrio:
     async def admit() -> None:
         guard.admit(request)
 
+    app.register_blueprint(history_routes(tree))
     app.register_blueprint(session_routes(tree))
+    app.register_blueprint(diff_routes(tree))
+    app.register_blueprint(inbox_routes(tree))
     app.register_blueprint(stream_routes(tree, closing))
     app.register_blueprint(fleet_routes(tree))
     return app

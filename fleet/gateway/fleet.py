@@ -1,5 +1,7 @@
 """Routes about the fleet as a whole: instances, workspaces, health."""
 
+from collections import Counter
+
 from quart import Blueprint, Response
 
 from fleet import __version__
@@ -7,7 +9,7 @@ from fleet.actors.tree import Tree
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, gives
-from fleet.gateway.requests import answer, read_query
+from fleet.gateway.requests import answer, caller, read_query
 
 
 def fleet_routes(tree: Tree) -> Blueprint:
@@ -57,6 +59,25 @@ def fleet_routes(tree: Tree) -> Blueprint:
             raise Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
         return answer(wire.workspace_item(state))
 
+    @routes.post("/workspaces/<workspace_id>/restore")
+    @about("fleet")
+    @gives(wire.WorkspaceItem)
+    async def restore_workspace(workspace_id: str) -> Response:
+        """Bring a removed workspace back: directory, branch, and what was kept."""
+        read_query(wire.Query)
+        if tree.views.workspaces.get(workspace_id) is None:
+            raise Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
+        state = await tree.endings.restore(workspace_id, await caller())
+        return answer(wire.workspace_item(state), position=tree.log.head())
+
+    @routes.get("/fleet/summary")
+    @about("fleet")
+    @gives(wire.Summary)
+    async def summarize() -> Response:
+        """Count what there is."""
+        read_query(wire.Query)
+        return answer(_summary(tree))
+
     @routes.get("/healthz")
     @about("fleet")
     @gives(wire.Health)
@@ -74,3 +95,25 @@ def fleet_routes(tree: Tree) -> Blueprint:
         return answer(wire.Health("starting", __version__, tree.log.head()), status=503)
 
     return routes
+
+
+def _summary(tree: Tree) -> wire.Summary:
+    sessions, alive = list(tree.views.sessions), tree.views.instances.alive()
+    tokens = [state.tokens for state in sessions]
+    memory = [tree.context.host.memory_bytes(state.identity) for state in alive if state.identity is not None]
+    return wire.Summary(
+        dict(Counter(state.phase for state in sessions)),
+        len(alive),
+        sum(size for size in memory if size is not None),
+        sum(len(state.queue) for state in sessions),
+        sum(len(state.requests) for state in sessions),
+        wire.TokensItem(
+            sum(each.input for each in tokens),
+            sum(each.output for each in tokens),
+            sum(each.reasoning for each in tokens),
+            sum(each.cache_read for each in tokens),
+            sum(each.cache_write for each in tokens),
+        ),
+        sum(state.cost_usd for state in sessions),
+        tree.log.head(),
+    )

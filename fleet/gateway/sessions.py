@@ -1,28 +1,29 @@
 """The session routes: create, list, read, describe, prompt, queue, abort, resume, terminate, messages."""
 
 import base64
-from typing import get_args
 
+import msgspec
+from msgspec.structs import replace
 from quart import Blueprint, Response
 
 from fleet.actors.orders import NewPrompt, NewSession, Orders
 from fleet.actors.tree import Tree
-from fleet.core.session.messages import Model
-from fleet.core.session.state import Phase, QueuedPrompt, State
+from fleet.core.session.messages import Answer, Budget, Model
+from fleet.core.session.state import QueuedPrompt, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, takes
+from fleet.gateway.history import read_statuses
 from fleet.gateway.requests import answer, caller, done, read_body, read_query
 from fleet.ports import Attachment
-
-_STATUSES = frozenset(get_args(Phase)) - {"unborn"}
 
 
 def session_routes(tree: Tree) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
     _add_reads(routes, tree)
-    _add_orders(routes, tree.orders)
+    _add_orders(routes, tree)
+    _add_requests(routes, tree.orders)
     return routes
 
 
@@ -43,7 +44,7 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
     @routes.get("/<session_id>")
     @about("sessions")
     @asks(wire.AtQuery)
-    @gives(wire.SessionItem)
+    @gives(wire.SessionDetail)
     async def read_session(session_id: str) -> Response:
         """Read a session, as it is or as it was at a log position."""
         query = read_query(wire.AtQuery)
@@ -53,7 +54,17 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
             if earlier is None:
                 raise Rejected("session_not_found", f"session {session_id} did not exist at position {query.at}")
             state = earlier
-        return answer(wire.session_item(state), position=tree.log.head())
+        detail = wire.session_detail(state, _ancestors(tree, state), _children(tree, state.id))
+        return answer(detail, position=tree.log.head())
+
+    @routes.get("/<session_id>/children")
+    @about("sessions")
+    @gives(list[wire.SessionItem])
+    async def list_children(session_id: str) -> Response:
+        """List the sessions that report to this one."""
+        read_query(wire.InstanceQuery)
+        children = _children(tree, orders.session(session_id).id)
+        return answer([wire.session_item(child) for child in children], total=len(children))
 
     @routes.get("/<session_id>/queue")
     @about("sessions")
@@ -75,7 +86,9 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
         return answer(_messages(tree, state, query), position=tree.log.head())
 
 
-def _add_orders(routes: Blueprint, orders: Orders) -> None:
+def _add_orders(routes: Blueprint, tree: Tree) -> None:
+    orders = tree.orders
+
     @routes.post("")
     @about("sessions")
     @takes(wire.CreateBody)
@@ -98,7 +111,10 @@ def _add_orders(routes: Blueprint, orders: Orders) -> None:
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         body = await read_body(wire.DescribeBody)
         tags = None if body.tags is None else tuple(body.tags)
-        outcome = await orders.describe(session_id, body.title, tags, await caller())
+        who = await caller()
+        outcome = await orders.describe(session_id, body.title, tags, who)
+        if body.budget is not msgspec.UNSET:
+            outcome = await orders.set_budget(session_id, _budget(body.budget), replace(who, idempotency_key=None))
         return answer(wire.session_item(outcome.session), position=outcome.position)
 
     @routes.post("/<session_id>/prompt")
@@ -146,13 +162,55 @@ def _add_orders(routes: Blueprint, orders: Orders) -> None:
 
     @routes.delete("/<session_id>")
     @about("sessions")
-    @asks(wire.InstanceQuery)
+    @asks(wire.EndQuery)
     @gives(wire.Ended)
-    async def terminate_session(session_id: str) -> Response:
-        """Terminate a session."""
-        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
-        outcome = await orders.terminate(session_id, await caller())
-        return answer(wire.Ended(wire.session_item(outcome.session)), position=outcome.position)
+    async def end_session(session_id: str) -> Response:
+        """Terminate a session; with its workspace, or for good, where that is asked for."""
+        query = read_query(wire.EndQuery)
+        state = orders.session(session_id, query.instance_id)
+        ending = await tree.endings.end(
+            state.id,
+            await caller(),
+            cleanup=query.cleanup_workspace,
+            permanent=query.permanent,
+            force=query.force,
+        )
+        return answer(wire.ended(ending), position=ending.position)
+
+
+def _add_requests(routes: Blueprint, orders: Orders) -> None:
+    @routes.get("/<session_id>/requests")
+    @about("requests")
+    @gives(list[wire.RequestItem])
+    async def list_requests(session_id: str) -> Response:
+        """List the permission requests and questions that wait for an answer."""
+        read_query(wire.InstanceQuery)
+        requests = orders.session(session_id).requests
+        return answer([wire.request_item(request) for request in requests], total=len(requests))
+
+    @routes.post("/<session_id>/requests/<request_id>")
+    @about("requests")
+    @takes(wire.AnswerBody)
+    @gives_nothing
+    async def answer_request(session_id: str, request_id: str) -> Response:
+        """Answer a permission request or a question."""
+        body = await read_body(wire.AnswerBody)
+        answers = None if body.answers is None else tuple(tuple(labels) for labels in body.answers)
+        given = Answer(body.reply, body.message, answers)
+        outcome = await orders.answer(session_id, request_id, given, await caller())
+        return done(outcome.position)
+
+    @routes.post("/<session_id>/command")
+    @about("sessions")
+    @takes(wire.CommandBody)
+    @gives_nothing
+    async def command_session(session_id: str) -> Response:
+        """Run one of OpenCode's commands, as a turn of its own."""
+        body = await read_body(wire.CommandBody)
+        orders.session(session_id, body.instance_id)
+        prompt = NewPrompt(body.arguments, (), body.agent, _model(body.model), body.command)
+        outcome = await orders.prompt(session_id, prompt, resume=False, caller=await caller())
+        return done(outcome.position)
 
 
 def _new_session(body: wire.CreateBody) -> NewSession:
@@ -166,7 +224,28 @@ def _new_session(body: wire.CreateBody) -> NewSession:
         initial_prompt=None if body.initial_prompt is None else NewPrompt(body.initial_prompt),
         agent=body.agent,
         model=_model(body.model),
+        notify_session=None if body.on_complete is None else body.on_complete.notify_session_id,
+        notify_instance=None if body.on_complete is None else body.on_complete.notify_instance_id,
+        budget=_budget(body.budget),
     )
+
+
+def _budget(body: wire.BudgetBody | None) -> Budget | None:
+    return None if body is None else Budget(body.usd, body.tokens, body.minutes)
+
+
+def _ancestors(tree: Tree, state: State) -> list[State]:
+    """Return the sessions that hear of this one, the root first."""
+    found: list[State] = []
+    parent_id = state.parent_id
+    while parent_id is not None and (parent := tree.views.sessions.get(parent_id)) is not None:
+        found.insert(0, parent)
+        parent_id = parent.parent_id
+    return found
+
+
+def _children(tree: Tree, session_id: str) -> list[State]:
+    return [state for state in tree.views.sessions if state.parent_id == session_id]
 
 
 def _new_prompt(body: wire.PromptBody) -> NewPrompt:
@@ -190,16 +269,14 @@ def _attachment(body: wire.AttachmentBody) -> Attachment:
 
 
 def _matching(tree: Tree, query: wire.ListQuery) -> list[State]:
-    statuses = None if query.status is None else set(query.status.split(","))
-    if statuses is not None and not statuses <= _STATUSES:
-        wrong = ", ".join(sorted(statuses - _STATUSES))
-        raise Rejected("invalid", f"{wrong} is no status; there are {', '.join(sorted(_STATUSES))}", field="status")
+    statuses = read_statuses(query.status)
     needle = None if query.search is None else query.search.casefold()
     found = [
         state
         for state in tree.views.sessions
-        if (statuses is None or state.phase in statuses)
+        if (not statuses or state.phase in statuses)
         and (needle is None or needle in state.title.casefold())
+        and (query.parent is None or query.parent == state.parent_id)
         and (query.tag is None or query.tag in state.tags)
         and (query.workspace is None or query.workspace == state.workspace_id)
     ]

@@ -79,6 +79,14 @@ class OpenCodeHost(Protocol):
         """Return the resident memory, None when the process is gone."""
         ...
 
+    def is_suspended(self, identity: ProcessIdentity) -> bool:
+        """Say whether the process was stopped by a signal or a debugger: it can't answer."""
+        ...
+
+    def free_memory_bytes(self) -> int:
+        """Return the memory that another process could have."""
+        ...
+
     def connect(self, instance_id: str, endpoint: Endpoint) -> AbstractAsyncContextManager[OpenCode]:
         """Open a client for a ready process, with its password."""
         ...

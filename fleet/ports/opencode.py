@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Literal, Protocol
 
 from fleet.ports.stream import OpenCodeEvent
 from fleet.ports.transcript import Message, OpenCodeSession, OpenRequest, Prompt, TurnStatus
@@ -52,6 +52,30 @@ class OpenCode(Protocol):
 
     async def open_requests(self, directory: str) -> tuple[OpenRequest, ...]:
         """Return the permissions and questions that wait in `directory`; after an abort stale ones are among them."""
+        ...
+
+    async def reply_permission(
+        self, request_id: str, directory: str, reply: Literal["once", "always", "reject"], message: str | None
+    ) -> None:
+        """Answer a permission request. Raises `Problem` request_not_found where it is not open any more."""
+        ...
+
+    async def reply_question(
+        self, request_id: str, directory: str, answers: tuple[tuple[str, ...], ...] | None
+    ) -> None:
+        """Answer a question, or dismiss it with None. Raises `Problem` request_not_found where it is not open."""
+        ...
+
+    async def children(self, session_id: str) -> tuple[OpenCodeSession, ...]:
+        """Return the sessions of the sub-agents that a session has started itself."""
+        ...
+
+    async def fork(self, session_id: str, message_id: str | None) -> OpenCodeSession:
+        """Copy a session with its messages before `message_id`, or all; it has the same directory."""
+        ...
+
+    async def delete_session(self, session_id: str) -> None:
+        """Delete the session from OpenCode's store, where it is there. It must not be running."""
         ...
 
     async def dispose(self, directory: str) -> None:

@@ -90,7 +90,10 @@ class Attachment(msgspec.Struct, frozen=True):
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """A prompt as it is sent: with a message id and one part id for each part, so that sending again is harmless."""
+    """A prompt as it is sent: with a message id and one part id for each part, so that sending again is harmless.
+
+    With `command`, it is one of OpenCode's commands and `text` its arguments; OpenCode gives its parts their ids.
+    """
 
     message_id: str
     part_ids: tuple[str, ...]
@@ -99,3 +102,4 @@ class Prompt(msgspec.Struct, frozen=True):
     agent: str | None = None
     provider_id: str | None = None
     model_id: str | None = None
+    command: str | None = None

@@ -191,7 +191,7 @@ class HistoryStore:
 
     def _change(self, session: _Session, event: Any) -> None:
         phase = str(TABLE[session.phase, type(event)] or session.phase)
-        if phase == "gone":
+        if phase == "erased":
             self._erase(session)
             return
         changed = (phase, event.at_ms, session.number)

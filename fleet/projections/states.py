@@ -19,7 +19,7 @@ from fleet.events.log import Log
 
 State = TypeVar("State")
 
-_NOT_THERE: Final = ("gone", "unborn")
+_NOT_THERE: Final = ("erased", "unborn")
 """Phases of an aggregate that is to be erased: what its last event says, and what is left to store of it."""
 
 

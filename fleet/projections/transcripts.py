@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from fleet.core.session.messages import MessageRecorded, PartRecorded
+from fleet.core.session.messages import ConversationOpened, MessageRecorded, PartRecorded, SessionCreated
 from fleet.events.envelope import Recorded
 from fleet.events.log import Log
 from fleet.limits import TRANSCRIPTS_CACHED
@@ -34,7 +34,9 @@ class Page(msgspec.Struct, frozen=True):
 class _Folded:
     def __init__(self) -> None:
         self.position = 0
+        self.opencode_id = ""
         self.infos: dict[str, msgspec.Raw] = {}
+        self.created_ms: dict[str, dict[str, int]] = {}
         self.parts: dict[str, dict[str, msgspec.Raw]] = {}
 
     def apply(self, events: Sequence[Recorded]) -> None:
@@ -42,9 +44,20 @@ class _Folded:
             event = recorded.event
             if isinstance(event, MessageRecorded):
                 self.infos[event.message_id] = event.body
+                self.created_ms.setdefault(event.opencode_id, {})[event.message_id] = event.created_ms
             elif isinstance(event, PartRecorded):
                 self.parts.setdefault(event.message_id, {})[event.part_id] = event.body
+            elif isinstance(event, SessionCreated | ConversationOpened):
+                self.opencode_id = event.opencode_id
             self.position = recorded.position
+
+    def ids(self) -> list[str]:
+        """Return the session's own messages, oldest first; those of sub-agents are in conversations of their own.
+
+        One that was missed is recorded late, so the order is that of their creation.
+        """
+        created_ms = self.created_ms.get(self.opencode_id, {})
+        return sorted(created_ms, key=lambda message_id: (created_ms[message_id], message_id))
 
     def message(self, message_id: str) -> MessageView:
         # OpenCode's ids ascend with time, within one message in all of its versions.
@@ -65,7 +78,7 @@ class Transcripts:
         `at` is a log position: the transcript as it was then. Raises KeyError for an unknown message id.
         """
         folded = self._folded(stream) if at is None else self._folded_at(stream, at)
-        ids = list(folded.infos)
+        ids = folded.ids()
         if before is not None:
             end = _index(ids, before)
             start = max(0, end - limit)

@@ -220,7 +220,7 @@ async def test_a_directory_that_is_cancelled_refuses_while_its_actors_go(autojum
             await trio.sleep(0.5)
             with pytest.raises(Unavailable) as caught:
                 directory.activate("b")
-    assert caught.value.code == "stopping"
+            assert caught.value.code == "stopping"
 
 
 async def test_activate_needs_no_message() -> None:

@@ -76,6 +76,18 @@ def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[m.Command], ...]:
             return (st.builds(s.settled, ids),)
         case e.EndSession():
             return (st.just(m.ReportEnded("over", s.AT)),)
+        case e.AnswerOpenCode(request_id=request):
+            return (st.just(s.request_closed(request)),)
+        case e.LeaveInstance(instance_id=instance):
+            return (st.just(m.ReportLeft(instance, s.AT)),)
+        case e.NotifyParent(number=number):
+            return (
+                st.just(m.ReportCallbackDelivered(number, s.AT)),
+                st.just(m.ReportCallbackUndelivered(number, "it has stopped", s.AT)),
+                st.just(m.ReportCallbackDropped(number, "it is gone", s.AT)),
+            )
+        case e.EraseRecords():
+            return ()
 
 
 def check(state: State, log: tuple[m.Event, ...]) -> None:
@@ -182,3 +194,11 @@ def success(effect: e.Effect) -> m.Command:
             return s.settled()
         case e.EndSession():
             return m.ReportEnded("over", s.AT)
+        case e.AnswerOpenCode(request_id=request):
+            return s.request_closed(request)
+        case e.LeaveInstance(instance_id=instance):
+            return m.ReportLeft(instance, s.AT)
+        case e.NotifyParent(number=number):
+            return m.ReportCallbackDelivered(number, s.AT)
+        case e.EraseRecords():
+            raise AssertionError("nothing here erases a session")

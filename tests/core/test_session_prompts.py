@@ -226,7 +226,7 @@ def test_a_resumed_session_settles_though_a_stale_request_is_listed() -> None:
 
 def recorded(name: str, body: str = "1", cost_usd: float = 0.0, output: int = 0) -> m.MessageRecorded:
     tokens = Tokens(output=output)
-    return m.MessageRecorded(name, "ses_1", "assistant", s.AT, m.raw(body.encode()), cost_usd, tokens)
+    return m.MessageRecorded(name, "ses_1", "assistant", s.AT, m.raw(body.encode()), cost_usd, tokens, s.AT)
 
 
 def part_recorded(name: str, body: str = "1") -> m.PartRecorded:

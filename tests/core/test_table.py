@@ -10,8 +10,8 @@ from fleet.core.instance import state as instance_state
 from fleet.core.session import messages as session_messages
 from fleet.core.session import state as session_state
 from fleet.core.table import read_table
-from fleet.core.workspace import machine as workspace_machine
 from fleet.core.workspace import messages as workspace_messages
+from fleet.core.workspace import state as workspace_state
 
 Lamp = Literal["off", "on"]
 LAMP: tuple[Lamp, ...] = get_args(Lamp)
@@ -54,7 +54,7 @@ def test_refuses_a_table_that_is_not_total(why: str, text: str) -> None:
 TABLES: list[tuple[Mapping[tuple[Any, type[Any]], Any], tuple[str, ...], tuple[type[Any], ...]]] = [
     (session_state.TABLE, session_state.PHASES, get_args(session_messages.Event)),
     (instance_state.TABLE, instance_state.PHASES, get_args(instance_messages.Event)),
-    (workspace_machine.TABLE, workspace_machine.PHASES, get_args(workspace_messages.Event)),
+    (workspace_state.TABLE, workspace_state.PHASES, get_args(workspace_messages.Event)),
 ]
 
 

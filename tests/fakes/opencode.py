@@ -45,6 +45,7 @@ class FakeOpenCodeWorld:
         self.version = version
         self.lost_idle_chance = lost_idle_chance
         self.swallowed_term_chance = swallowed_term_chance
+        self.free_memory_bytes = 8 * 1024**3
         self.store = Store()
         self.boot = 1
         self.processes: list[FakeProcess] = []

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Literal
 
 import msgspec
 import trio
@@ -99,6 +100,38 @@ class FakeOpenCode:
             permissions = msgspec.json.encode(self._process.requests_in(directory, "permission"))
             questions = msgspec.json.encode(self._process.requests_in(directory, "question"))
             return (*wire.requests("permission", permissions), *wire.requests("question", questions))
+
+    async def reply_permission(
+        self, request_id: str, directory: str, reply: Literal["once", "always", "reject"], message: str | None
+    ) -> None:
+        await self._reply(request_id)
+
+    async def reply_question(
+        self, request_id: str, directory: str, answers: tuple[tuple[str, ...], ...] | None
+    ) -> None:
+        await self._reply(request_id)
+
+    async def _reply(self, request_id: str) -> None:
+        async with self._request():
+            if request_id not in self._process.requests:
+                raise Problem("request_not_found", f"OpenCode has no open request {request_id} any more.")
+            self._process.answer(request_id)
+
+    async def children(self, session_id: str) -> tuple[OpenCodeSession, ...]:
+        async with self._request():
+            return ()
+
+    async def fork(self, session_id: str, message_id: str | None) -> OpenCodeSession:
+        async with self._request() as store:
+            origin = self._must_exist(session_id)
+            forked = store.create(
+                self._world.new_id("ses"), origin["directory"], f"{origin['title']} (fork)", self._world.now_ms()
+            )
+            return wire.session(msgspec.json.encode(forked))
+
+    async def delete_session(self, session_id: str) -> None:
+        async with self._request() as store:
+            store.lose(session_id)
 
     async def dispose(self, directory: str) -> None:
         async with self._request():

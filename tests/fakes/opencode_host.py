@@ -92,6 +92,12 @@ class FakeOpenCodeHost:
         tools = [FoundProcess(tool.instance_id, tool.identity, server=False) for tool in self._world.orphans]
         return (*servers, *tools)
 
+    def is_suspended(self, identity: ProcessIdentity) -> bool:
+        return any(process.identity == identity and process.hung for process in self._world.living())
+
+    def free_memory_bytes(self) -> int:
+        return self._world.free_memory_bytes
+
     def memory_bytes(self, identity: ProcessIdentity) -> int | None:
         process = self._find(identity)
         return None if process is None else process.memory_bytes

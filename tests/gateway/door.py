@@ -5,7 +5,7 @@
 """
 
 import socket
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, cast
 
@@ -14,14 +14,17 @@ import msgspec
 import trio
 
 from fleet.actors.context import Ports
-from fleet.actors.tree import Tree
+from fleet.actors.tree import Stores, Tree
 from fleet.events.catalog import make_registry
+from fleet.events.memory_blobs import MemoryBlobs
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.gateway.app import Gateway, make_app
 from fleet.gateway.streams import Closing
 from fleet.projections.store import MemoryStore
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.opencode import FakeOpenCodeWorld
+from tests.fakes.removals import FakeRemovals
+from tests.fakes.trees import FakeTrees
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
 
 REPOSITORY = "/home/user/project"
@@ -194,16 +197,17 @@ class Machine:
     async def fleet(self) -> AsyncGenerator[Door]:
         """Run a Fleet; it is shut down in order at the end."""
         log = MemoryLog(self.disk, make_registry(), self.clock)
-        ports = Ports(self.clock, self._ids, self.world.host(), FakeWorkspaces(self.files))
-        tree = Tree(ports, log, MemoryStore(), write=_write)
+        ports = Ports(
+            self.clock,
+            self._ids,
+            self.world.host(),
+            FakeWorkspaces(self.files),
+            FakeTrees(self.files),
+            FakeRemovals(self.files),
+        )
+        tree = Tree(ports, Stores(log, MemoryBlobs(self.disk), MemoryStore()), threads=False)
         stopping = trio.Event()
         async with trio.open_nursery() as nursery:
             await nursery.start(tree.run, stopping)
             yield Door(tree)
             stopping.set()
-
-
-async def _write(write: Callable[[], None]) -> None:
-    """Write at once: a thread would let virtual time run away."""
-    await trio.lowlevel.checkpoint()
-    write()

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from fleet.core.decider import Decider
-from fleet.core.session.messages import MessageRecorded, PartRecorded
+from fleet.core.session.messages import ConversationOpened, MessageRecorded, PartRecorded
 from fleet.events.envelope import Cause
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.registry import EventRegistry
@@ -39,7 +39,7 @@ class Gone(msgspec.Struct, frozen=True):
 
 class Pet(msgspec.Struct, frozen=True):
     id: str
-    phase: Literal["unborn", "alive", "gone"] = "unborn"
+    phase: Literal["unborn", "alive", "erased"] = "unborn"
     name: str = ""
 
 
@@ -48,7 +48,7 @@ def evolve(pet: Pet, event: Any) -> Pet:
         assert pet.phase == "unborn"
         return replace(pet, phase="alive", name=event.name)
     assert pet.phase == "alive", "only what is alive has a name, or goes"
-    return replace(pet, phase="gone") if isinstance(event, Gone) else replace(pet, name=event.name)
+    return replace(pet, phase="erased") if isinstance(event, Gone) else replace(pet, name=event.name)
 
 
 def nothing(*_: object) -> tuple[()]:
@@ -60,7 +60,7 @@ PET: Decider[Any, Pet, Any, Any] = Decider("pet", Pet, nothing, evolve, nothing,
 
 def pet_registry() -> EventRegistry:
     registry = EventRegistry()
-    for cls in (Born, Named, Gone, MessageRecorded, PartRecorded):
+    for cls in (Born, Named, Gone, ConversationOpened, MessageRecorded, PartRecorded):
         registry.register(cls, cls.__name__.lower())
     return registry
 
@@ -158,8 +158,9 @@ async def test_a_row_that_waits_for_the_erasure_holds_no_content(store: Store) -
 async def test_a_transcript_vanishes_also_from_the_cache() -> None:
     log = MemoryLog(MemoryDisk(), pet_registry(), FakeClock())
     body = msgspec.Raw(b'{"id":"m"}')
-    await log.append("session-s", 0, [MessageRecorded("m", "o", "user", 1, body)], CAUSE)
-    await log.append("session-s", 1, [PartRecorded("p", "m", "text", 1, body)], CAUSE)
+    opened = ConversationOpened("o", 1)
+    await log.append("session-s", 0, [opened, MessageRecorded("m", "o", "user", 1, body)], CAUSE)
+    await log.append("session-s", 2, [PartRecorded("p", "m", "text", 1, body)], CAUSE)
     transcripts = Transcripts(log)
     read = partial(transcripts.page, "session-s", 10, None, None)
     assert (read(None).total, read(2).total) == (1, 1)

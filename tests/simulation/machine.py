@@ -7,20 +7,23 @@ come in through `Machine.call`, like requests through a door: a crash loses thei
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from random import Random
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import trio
 
-from fleet.actors.context import Ports
-from fleet.actors.tree import Tree
+from fleet.actors.context import Policy, Ports
+from fleet.actors.tree import Stores, Tree
 from fleet.errors import Problem
 from fleet.events.catalog import make_registry
+from fleet.events.memory_blobs import MemoryBlobs
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.ports import ProcessIdentity
 from fleet.projections.store import MemoryStore
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.opencode_host import FakeOpenCodeHost
+from tests.fakes.removals import FakeRemovals
+from tests.fakes.trees import FakeTrees
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
 
 REGISTRY: Final = make_registry()
@@ -72,8 +75,17 @@ class Incarnation:
         self.log = MemoryLog(machine.disk, REGISTRY, machine.clock, salts=machine.salts.randbytes)
         host = WatchedHost(machine.world, machine.overlaps)
         workspaces = FakeWorkspaces(machine.directories)
-        ports = Ports(clock=machine.clock, ids=machine.ids, host=host, workspaces=workspaces)
-        self.tree = Tree(ports, self.log, machine.store, policy=machine.policy, write=_write)
+        ports = Ports(
+            clock=machine.clock,
+            ids=machine.ids,
+            host=host,
+            workspaces=workspaces,
+            trees=FakeTrees(machine.directories),
+            removals=FakeRemovals(machine.directories),
+        )
+        blobs = MemoryBlobs(machine.disk)
+        policy = Policy(sharing=machine.policy)
+        self.tree = Tree(ports, Stores(self.log, blobs, machine.store), policy=policy, threads=False)
         self.up = trio.Event()
         self.gone = trio.Event()
         self.stopping = trio.Event()
@@ -132,7 +144,7 @@ class Machine:
     def __init__(self, seed: int, nursery: trio.Nursery) -> None:
         self.random = Random(f"{seed} machine")
         self.salts = Random(f"{seed} salts")
-        self.policy = self.random.choice(("shared", "shared", "directory"))
+        self.policy: Literal["shared", "directory"] = self.random.choice(("shared", "shared", "directory"))
         self.disk = MemoryDisk()
         self.store = MemoryStore()
         self.directories = FakeDisk()
@@ -205,10 +217,3 @@ class Machine:
     def lose_views(self) -> None:
         """Somebody deletes the disposable views; a running Fleet keeps its own until it goes."""
         self.store = MemoryStore()
-
-
-async def _write(work: Callable[[], None]) -> None:
-    """Write in the event loop: a crash falls before or behind it, as with a transaction."""
-    await trio.lowlevel.checkpoint()
-    work()
-    await trio.lowlevel.checkpoint()

@@ -7,7 +7,7 @@ unknown paths with 200 and its web page; the directory goes along as a query whe
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import httpx
 import msgspec
@@ -17,7 +17,7 @@ from fleet.adapters.opencode import wire
 from fleet.adapters.opencode.binary import release
 from fleet.adapters.opencode.events import EventStream
 from fleet.errors import Problem, Unavailable
-from fleet.limits import OPENCODE_REQUEST_TIMEOUT_S, OPENCODE_RESPONSE_BYTES_MAX
+from fleet.limits import COMMAND_ACCEPT_S, OPENCODE_REQUEST_TIMEOUT_S, OPENCODE_RESPONSE_BYTES_MAX
 from fleet.ports import Endpoint, Message, OpenCodeEvent, OpenCodeSession, OpenRequest, Prompt, TurnStatus
 
 T = TypeVar("T")
@@ -64,11 +64,22 @@ class OpenCodeClient:
 
     async def prompt(self, session_id: str, directory: str, prompt: Prompt) -> None:
         """Hand the prompt over. Raises `Problem` session_gone where the store lacks the session (since 1.15.13)."""
+        if prompt.command is not None:
+            await self._command(session_id, directory, prompt)
+            return
         path = f"/session/{session_id}/prompt_async"
         answer = await self._ask("POST", path, directory, msgspec.Raw(wire.prompt_body(prompt)))
         _must_exist(answer, session_id)
         if answer.status != 204:
             raise self._refused(answer)
+
+    async def _command(self, session_id: str, directory: str, prompt: Prompt) -> None:
+        """Run a command. OpenCode answers when its turn is over; it goes on when nobody waits for that."""
+        path = f"/session/{session_id}/command"
+        with trio.move_on_after(COMMAND_ACCEPT_S):
+            answer = await self._ask("POST", path, directory, msgspec.Raw(wire.command_body(prompt)))
+            _must_exist(answer, session_id)
+            self._done(answer)
 
     async def read_message(self, session_id: str, message_id: str) -> Message | None:
         """Read one message."""
@@ -94,6 +105,43 @@ class OpenCodeClient:
             *self._read(permissions, lambda body: wire.requests("permission", body)),
             *self._read(questions, lambda body: wire.requests("question", body)),
         )
+
+    async def reply_permission(
+        self, request_id: str, directory: str, reply: Literal["once", "always", "reject"], message: str | None
+    ) -> None:
+        """Answer a permission request (`POST /permission/P/reply`)."""
+        body = {"reply": reply} if message is None else {"reply": reply, "message": message}
+        self._replied(await self._ask("POST", f"/permission/{request_id}/reply", directory, body), request_id)
+
+    async def reply_question(
+        self, request_id: str, directory: str, answers: tuple[tuple[str, ...], ...] | None
+    ) -> None:
+        """Answer a question (`POST /question/Q/reply`), or dismiss it (`…/reject`)."""
+        verb, body = ("reject", None) if answers is None else ("reply", {"answers": answers})
+        self._replied(await self._ask("POST", f"/question/{request_id}/{verb}", directory, body), request_id)
+
+    def _replied(self, answer: _Answer, request_id: str) -> None:
+        if answer.status == 404:
+            raise Problem("request_not_found", f"OpenCode has no open request {request_id} any more.")
+        self._done(answer)
+
+    async def children(self, session_id: str) -> tuple[OpenCodeSession, ...]:
+        """Read `/session/S/children`."""
+        answer = await self._ask("GET", f"/session/{session_id}/children")
+        return () if answer.status == 404 else self._read(answer, wire.sessions)
+
+    async def fork(self, session_id: str, message_id: str | None) -> OpenCodeSession:
+        """Fork (`POST /session/S/fork`). Raises `Problem` session_gone where the store lacks the session."""
+        body = {} if message_id is None else {"messageID": message_id}
+        answer = await self._ask("POST", f"/session/{session_id}/fork", None, body)
+        _must_exist(answer, session_id)
+        return self._read(answer, wire.session)
+
+    async def delete_session(self, session_id: str) -> None:
+        """Delete (`DELETE /session/S`)."""
+        answer = await self._ask("DELETE", f"/session/{session_id}")
+        if answer.status != 404:
+            self._done(answer)
 
     async def dispose(self, directory: str) -> None:
         """Dispose the directory's instance; OpenCode answers at once and takes up to 2 s to do it."""
@@ -132,7 +180,9 @@ class OpenCodeClient:
         try:
             with trio.fail_after(OPENCODE_REQUEST_TIMEOUT_S):
                 return await self._send(request)
-        except (httpx.RequestError, trio.TooSlowError) as error:
+        except (httpx.RequestError, trio.TooSlowError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not self._http.is_closed:
+                raise  # only a client that was closed meanwhile, because its instance is being stopped, is expected
             said = str(error) or type(error).__name__
             raise Unavailable(
                 "opencode_unreachable",

@@ -154,3 +154,14 @@ def memory_bytes(identity: ProcessIdentity) -> int | None:
     except (psutil.Error, OSError):
         return None
     return resident if is_alive(identity) else None
+
+
+def is_suspended(identity: ProcessIdentity) -> bool:
+    """Say whether the process was stopped by a signal or a debugger."""
+    try:
+        return is_alive(identity) and psutil.Process(identity.pid).status() in (
+            psutil.STATUS_STOPPED,
+            psutil.STATUS_TRACING_STOP,
+        )
+    except psutil.Error:
+        return False

@@ -16,6 +16,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import trio
 
 from fleet.adapters.opencode import binary
@@ -28,6 +29,7 @@ from fleet.adapters.opencode.identity import (
     boot_id,
     identify,
     is_alive,
+    is_suspended,
     marked,
     memory_bytes,
     open_pidfd,
@@ -264,6 +266,14 @@ class LocalOpenCodeHost:
 
     async def _marked(self, instance_id: str | None) -> tuple[FoundProcess, ...]:
         return await trio.to_thread.run_sync(marked, str(self._data_dir), instance_id)
+
+    def is_suspended(self, identity: ProcessIdentity) -> bool:
+        """Say whether the process was stopped by a signal or a debugger: it can't answer."""
+        return is_suspended(identity)
+
+    def free_memory_bytes(self) -> int:
+        """Return the memory that another process could have."""
+        return psutil.virtual_memory().available
 
     def memory_bytes(self, identity: ProcessIdentity) -> int | None:
         """Return the resident memory of the server process, without what its tools started."""

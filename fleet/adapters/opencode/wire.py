@@ -131,6 +131,7 @@ _part = msgspec.json.Decoder(_Part)
 _message = msgspec.json.Decoder(_Message)
 _messages = msgspec.json.Decoder(list[_Message])
 _session = msgspec.json.Decoder(SessionShape)
+_sessions = msgspec.json.Decoder(list[SessionShape])
 _created_session = msgspec.json.Decoder(_CreatedSession)
 _statuses = msgspec.json.Decoder(dict[str, Status])
 _health = msgspec.json.Decoder(_Health)
@@ -222,6 +223,11 @@ def session(body: bytes | Raw) -> OpenCodeSession:
     return as_session(_session.decode(body))
 
 
+def sessions(body: bytes) -> tuple[OpenCodeSession, ...]:
+    """Read a list of sessions of the v1 interface. Raises `WireError`."""
+    return tuple(as_session(read) for read in _sessions.decode(body))
+
+
 def created_session_id(body: bytes) -> str:
     """Return the id in the answer of `POST /api/session`. Raises `WireError`."""
     return _created_session.decode(body).data.id
@@ -288,4 +294,14 @@ def prompt_body(prompt: Prompt) -> bytes:
         body["agent"] = prompt.agent
     if prompt.provider_id is not None and prompt.model_id is not None:
         body["model"] = {"providerID": prompt.provider_id, "modelID": prompt.model_id}
+    return msgspec.json.encode(body)
+
+
+def command_body(prompt: Prompt) -> bytes:
+    """Encode a command with its arguments."""
+    body: dict[str, object] = {"messageID": prompt.message_id, "command": prompt.command, "arguments": prompt.text}
+    if prompt.agent is not None:
+        body["agent"] = prompt.agent
+    if prompt.provider_id is not None and prompt.model_id is not None:
+        body["model"] = f"{prompt.provider_id}/{prompt.model_id}"
     return msgspec.json.encode(body)

@@ -6,8 +6,8 @@ import msgspec
 
 from fleet.ports import Endpoint, Exit, ProcessIdentity, StopStep
 
-StopReason = Literal["unused", "shutdown", "failed"]
-"""Why a process is stopped: no session uses it, Fleet shuts down, or it never became ready."""
+StopReason = Literal["unused", "shutdown", "failed", "hung"]
+"""Why a process is stopped: no session uses it, Fleet shuts down, it never became ready, or it is proven to be hung."""
 
 # ---------------------------------------------------------------------------------------------------------- commands
 

@@ -132,6 +132,7 @@ _WHY: Final[Mapping[m.StopReason, str]] = {
     "unused": "no session uses it",
     "shutdown": "Fleet was shut down",
     "failed": "it could not be used",
+    "hung": "it did not answer, and its process was found stopped",
 }
 
 

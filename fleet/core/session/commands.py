@@ -5,7 +5,7 @@ Times are Unix milliseconds.
 
 import msgspec
 
-from fleet.core.session.values import FreshIds, Model, ProvisionStep, TurnOutcome
+from fleet.core.session.values import Answer, Budget, FreshIds, Model, ProvisionStep, Totals, TurnOutcome
 from fleet.ports import Attachment, Message, OpenRequest, Strategy
 
 
@@ -20,6 +20,7 @@ class SubmitPrompt(msgspec.Struct, frozen=True):
     agent: str | None = None
     model: Model | None = None
     resume: bool = False
+    command: str | None = None
 
 
 class CreateSession(msgspec.Struct, frozen=True):
@@ -40,6 +41,9 @@ class CreateSession(msgspec.Struct, frozen=True):
     initial_prompt: SubmitPrompt | None = None
     agent: str | None = None
     model: Model | None = None
+    parent_id: str | None = None
+    depth: int = 0
+    budget: Budget | None = None
 
 
 class WithdrawPrompt(msgspec.Struct, frozen=True):
@@ -67,6 +71,43 @@ class TerminateSession(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class RetireSession(msgspec.Struct, frozen=True):
+    """Complete the session if it is still idle since then: its instance is wanted back."""
+
+    idle_since_ms: int
+    evidence: str
+    at_ms: int
+
+
+class EraseSession(msgspec.Struct, frozen=True):
+    """Erase a session that has stopped, for good."""
+
+    at_ms: int
+
+
+class SetBudget(msgspec.Struct, frozen=True):
+    """Give the session another budget, or none; where that leaves room, waiting prompts go on."""
+
+    budget: Budget | None
+    at_ms: int
+    fresh: FreshIds
+
+
+class AnswerRequest(msgspec.Struct, frozen=True):
+    """Answer a permission request or a question."""
+
+    request_id: str
+    answer: Answer
+    at_ms: int
+
+
+class ReadNotifications(msgspec.Struct, frozen=True):
+    """Somebody has seen these notifications; None for all of them."""
+
+    numbers: tuple[int, ...] | None
+    at_ms: int
+
+
 class DescribeSession(msgspec.Struct, frozen=True):
     """Give the session another title or other tags; None leaves them."""
 
@@ -82,6 +123,7 @@ class ReportWorkspaceReady(msgspec.Struct, frozen=True):
     directory: str
     branch: str | None
     at_ms: int
+    baseline: str | None = None
 
 
 class ReportInstanceReady(msgspec.Struct, frozen=True):
@@ -108,6 +150,14 @@ class ReportProvisionFailed(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class ReportProvisionDelayed(msgspec.Struct, frozen=True):
+    """A step of creation or resume has to wait."""
+
+    step: ProvisionStep
+    reason: str
+    at_ms: int
+
+
 class ReportDelivered(msgspec.Struct, frozen=True):
     """OpenCode's store has the prompt: it was read back."""
 
@@ -119,6 +169,29 @@ class ReportTranscript(msgspec.Struct, frozen=True):
     """Messages and finished parts as OpenCode has them now; what is known already is not recorded again."""
 
     messages: tuple[Message, ...]
+    at_ms: int
+
+
+class ReportTurnTree(msgspec.Struct, frozen=True):
+    """The tree as it is right before the turn's prompt is sent."""
+
+    number: int
+    tree: str
+    at_ms: int
+
+
+class ReportChanges(msgspec.Struct, frozen=True):
+    """What the turn has changed, and the whole session so far; the manifests are blobs (fleet/core/changes.py).
+
+    `overlaps` names the sessions whose turns ran in the same directory at the same time.
+    """
+
+    number: int
+    tree: str
+    turn_manifest: str
+    session_manifest: str
+    totals: Totals
+    overlaps: tuple[str, ...]
     at_ms: int
 
 
@@ -172,6 +245,36 @@ class ReportInstanceEnded(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class ReportLeft(msgspec.Struct, frozen=True):
+    """The completed session is detached from its instance."""
+
+    instance_id: str
+    at_ms: int
+
+
+class ReportCallbackDelivered(msgspec.Struct, frozen=True):
+    """The parent has accepted the callback's prompt."""
+
+    number: int
+    at_ms: int
+
+
+class ReportCallbackUndelivered(msgspec.Struct, frozen=True):
+    """The parent can't take it now; it will be tried again."""
+
+    number: int
+    reason: str
+    at_ms: int
+
+
+class ReportCallbackDropped(msgspec.Struct, frozen=True):
+    """There is no parent any more."""
+
+    number: int
+    reason: str
+    at_ms: int
+
+
 class ReportEnded(msgspec.Struct, frozen=True):
     """Termination has done its work: nothing runs and the instance is detached."""
 
@@ -186,18 +289,30 @@ Command = (
     | AbortTurn
     | ResumeSession
     | TerminateSession
+    | RetireSession
+    | EraseSession
+    | SetBudget
+    | AnswerRequest
+    | ReadNotifications
     | DescribeSession
     | ReportWorkspaceReady
     | ReportInstanceReady
     | ReportConversationOpen
     | ReportProvisionFailed
+    | ReportProvisionDelayed
     | ReportDelivered
     | ReportTranscript
+    | ReportTurnTree
+    | ReportChanges
     | ReportRequestOpened
     | ReportRequestClosed
     | ReportTurnEnded
     | ReportTurnFailed
     | ReportSettled
     | ReportInstanceEnded
+    | ReportLeft
+    | ReportCallbackDelivered
+    | ReportCallbackUndelivered
+    | ReportCallbackDropped
     | ReportEnded
 )

@@ -5,7 +5,7 @@ is called off. The actor that carries them out is actors/session.py.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -95,13 +95,64 @@ class EndSession(msgspec.Struct, frozen=True):
     directory: str
 
 
+class AnswerOpenCode(msgspec.Struct, frozen=True):
+    """Give OpenCode the answer to a request, then `ReportRequestClosed`."""
+
+    key: str
+    instance_id: str
+    opencode_id: str
+    directory: str
+    request_id: str
+    kind: Literal["permission", "question"]
+    answer: m.Answer
+
+
+class LeaveInstance(msgspec.Struct, frozen=True):
+    """Detach the completed session from its instance, then `ReportLeft`."""
+
+    key: str
+    instance_id: str
+
+
+class NotifyParent(msgspec.Struct, frozen=True):
+    """Give the callback's prompt to the parent once, whatever crashes, then `ReportCallback…`."""
+
+    key: str
+    parent_id: str
+    number: int
+    text: str
+
+
+class EraseRecords(msgspec.Struct, frozen=True):
+    """Erase the stream's payloads and everything that is kept for the session; then it is gone."""
+
+    key: str
+
+
 Effect = (
-    PrepareWorkspace | AttachInstance | OpenConversation | DeliverPrompt | FollowTurn | StopTurn | Settle | EndSession
+    AnswerOpenCode
+    | LeaveInstance
+    | NotifyParent
+    | EraseRecords
+    | PrepareWorkspace
+    | AttachInstance
+    | OpenConversation
+    | DeliverPrompt
+    | FollowTurn
+    | StopTurn
+    | Settle
+    | EndSession
 )
 
 
 def pending(state: State) -> tuple[Effect, ...]:
     """Return what is ordered and not yet answered."""
+    if state.phase == "erased":
+        return (EraseRecords("erase"),)
+    return (*_work(state), *_aside(state))
+
+
+def _work(state: State) -> tuple[Effect, ...]:
     if state.terminating:
         return (EndSession("end", state.instance_id, state.opencode_id, state.directory),)
     if state.provisioning is not None:
@@ -109,6 +160,17 @@ def pending(state: State) -> tuple[Effect, ...]:
     if state.phase in RUNNING and state.instance_id is not None:
         return _running(state, state.instance_id)
     return ()
+
+
+def _aside(state: State) -> tuple[Effect, ...]:
+    """Return what goes on beside the session's own work."""
+    leave = () if state.leaving is None else (LeaveInstance(f"leave:{state.leaving}", state.leaving),)
+    if state.parent_id is None:
+        return leave
+    waiting = next((c for c in state.callbacks if c.status in ("pending", "undelivered")), None)  # one by one, in order
+    if waiting is None:
+        return leave
+    return (*leave, NotifyParent(f"callback:{waiting.number}", state.parent_id, waiting.number, waiting.text))
 
 
 def _provision(step: m.ProvisionStep, state: State) -> Effect:
@@ -146,9 +208,14 @@ def _running(state: State, instance_id: str) -> tuple[Effect, ...]:
         doing: Effect = DeliverPrompt(f"deliver:{key}", *where, turn.message_id, turn.part_ids, prompt, turn.number)
     else:
         doing = FollowTurn(f"follow:{key}", *where, turn.message_id, turn.number)
+    answers = tuple(
+        AnswerOpenCode(f"answer:{request.id}", *where, request.id, request.kind, request.answer)
+        for request in state.requests
+        if request.answer is not None
+    )
     if not turn.aborting:
-        return (doing,)
-    return (doing, StopTurn(f"stop:{key}", *where, turn.number))
+        return (doing, *answers)
+    return (doing, *answers, StopTurn(f"stop:{key}", *where, turn.number))
 
 
 _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
@@ -156,10 +223,16 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
     m.ResumeRequested: (PrepareWorkspace,),
     m.WorkspaceAttached: (AttachInstance,),
     m.InstanceAttached: (OpenConversation,),
-    m.SessionResumed: (Settle, DeliverPrompt, FollowTurn, StopTurn),
+    m.SessionResumed: (Settle, DeliverPrompt, FollowTurn, StopTurn, AnswerOpenCode),
     m.TurnStarted: (DeliverPrompt,),
     m.PromptDelivered: (FollowTurn,),
     m.AbortRequested: (StopTurn,),
+    m.RequestAnswered: (AnswerOpenCode,),
+    m.SessionCompleted: (LeaveInstance,),
+    m.CallbackOrdered: (NotifyParent,),
+    m.CallbackDelivered: (NotifyParent,),  # the next one
+    m.CallbackDropped: (NotifyParent,),
+    m.SessionErased: (EraseRecords,),
     m.TerminationRequested: (EndSession,),
     m.InstanceDetached: (EndSession,),  # the one that waits for that instance gives way to one that does not
 }

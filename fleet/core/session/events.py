@@ -7,14 +7,15 @@ from typing import Literal
 
 import msgspec
 
-from fleet.core.session.values import Model, ProvisionStep, TurnOutcome
+from fleet.core.session.values import Answer, Budget, Model, Outcome, ProvisionStep, Totals, TurnOutcome
 from fleet.ports import Attachment, Strategy, Tokens
 
 
 class SessionCreated(msgspec.Struct, frozen=True):
     """The session exists; its workspace, instance and conversation are ordered.
 
-    `agent` and `model` are for prompts that name none.
+    `agent` and `model` are for prompts that name none. `parent_id` is the session that hears of this one's outcomes,
+    `depth` the number of its ancestors.
     """
 
     session_id: str
@@ -31,6 +32,9 @@ class SessionCreated(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
     agent: str | None = None
     model: Model | None = None
+    parent_id: str | None = None
+    depth: int = 0
+    budget: Budget | None = None
 
 
 class SessionDescribed(msgspec.Struct, frozen=True):
@@ -42,12 +46,16 @@ class SessionDescribed(msgspec.Struct, frozen=True):
 
 
 class WorkspaceAttached(msgspec.Struct, frozen=True):
-    """The agent works in `directory`, on `branch` (None outside of git and when detached)."""
+    """The agent works in `directory`, on `branch` (None outside of git and when detached).
+
+    `baseline` is the tree of the directory before the session has done anything, None where it could not be taken.
+    """
 
     workspace_id: str
     directory: str
     branch: str | None
     at_ms: int
+    baseline: str | None = None
 
 
 class InstanceAttached(msgspec.Struct, frozen=True):
@@ -87,6 +95,14 @@ class ProvisionFailed(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class ProvisionDelayed(msgspec.Struct, frozen=True):
+    """Creation or resume waits at `step`."""
+
+    step: ProvisionStep
+    reason: str
+    at_ms: int
+
+
 class PromptAccepted(msgspec.Struct, frozen=True):
     """The prompt waits in the queue."""
 
@@ -96,6 +112,7 @@ class PromptAccepted(msgspec.Struct, frozen=True):
     attachments: tuple[Attachment, ...] = ()
     agent: str | None = None
     model: Model | None = None
+    command: str | None = None
 
 
 class PromptWithdrawn(msgspec.Struct, frozen=True):
@@ -133,6 +150,7 @@ class MessageRecorded(msgspec.Struct, frozen=True):
     body: msgspec.Raw
     cost_usd: float = 0.0
     tokens: Tokens = Tokens()
+    created_ms: int = 0
 
 
 class PartRecorded(msgspec.Struct, frozen=True):
@@ -145,6 +163,30 @@ class PartRecorded(msgspec.Struct, frozen=True):
     body: msgspec.Raw
 
 
+class TurnTreeTaken(msgspec.Struct, frozen=True):
+    """The tree as it was right before the turn's prompt was sent."""
+
+    number: int
+    tree: str
+    at_ms: int
+
+
+class ChangesRecorded(msgspec.Struct, frozen=True):
+    """What the turn has changed, and the whole session so far: manifests in the blob store (fleet/core/changes.py).
+
+    `tree` is the tree at the end of the turn, `totals` those of the session. `overlaps` names the sessions whose turns
+    ran in the same directory at the same time, so that a change may be theirs.
+    """
+
+    number: int
+    tree: str
+    turn_manifest: str
+    session_manifest: str
+    totals: Totals
+    overlaps: tuple[str, ...]
+    at_ms: int
+
+
 class RequestOpened(msgspec.Struct, frozen=True):
     """The turn waits for a person. `body` is OpenCode's JSON."""
 
@@ -153,6 +195,14 @@ class RequestOpened(msgspec.Struct, frozen=True):
     kind: Literal["permission", "question"]
     at_ms: int
     body: msgspec.Raw
+
+
+class RequestAnswered(msgspec.Struct, frozen=True):
+    """Somebody has answered; OpenCode is to be told."""
+
+    request_id: str
+    answer: Answer
+    at_ms: int
 
 
 class RequestClosed(msgspec.Struct, frozen=True):
@@ -209,10 +259,18 @@ class InstanceDetached(msgspec.Struct, frozen=True):
 
 
 class SessionCompleted(msgspec.Struct, frozen=True):
-    """It was idle when its instance was shut down on purpose."""
+    """It was idle when its instance was shut down on purpose, or was wanted back (`leaves`: it is still attached)."""
 
     instance_id: str
     evidence: str
+    at_ms: int
+    leaves: bool = False
+
+
+class InstanceLeft(msgspec.Struct, frozen=True):
+    """The completed session is detached from its instance."""
+
+    instance_id: str
     at_ms: int
 
 
@@ -237,6 +295,65 @@ class SessionStopped(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class SessionErased(msgspec.Struct, frozen=True):
+    """Nothing of the session is to be kept: the last event of its stream, whose payloads go now."""
+
+    at_ms: int
+
+
+class CallbackOrdered(msgspec.Struct, frozen=True):
+    """The parent is to hear of an outcome, in these words. `number` counts the callbacks of this session."""
+
+    number: int
+    outcome: Outcome
+    text: str
+    at_ms: int
+
+
+class CallbackDelivered(msgspec.Struct, frozen=True):
+    """The parent has accepted the prompt."""
+
+    number: int
+    at_ms: int
+
+
+class CallbackUndelivered(msgspec.Struct, frozen=True):
+    """The parent can't take it now; it will be tried again."""
+
+    number: int
+    reason: str
+    at_ms: int
+
+
+class CallbackDropped(msgspec.Struct, frozen=True):
+    """There is no parent any more that could hear of it."""
+
+    number: int
+    reason: str
+    at_ms: int
+
+
+class BudgetSet(msgspec.Struct, frozen=True):
+    """The session may use so much from now on; None: no limit."""
+
+    budget: Budget | None
+    at_ms: int
+
+
+class BudgetExceeded(msgspec.Struct, frozen=True):
+    """The session has used more than it may: no further turn begins until somebody says so."""
+
+    what: str
+    at_ms: int
+
+
+class NotificationsRead(msgspec.Struct, frozen=True):
+    """Somebody has seen these notifications."""
+
+    numbers: tuple[int, ...]
+    at_ms: int
+
+
 Event = (
     SessionCreated
     | SessionDescribed
@@ -246,13 +363,17 @@ Event = (
     | ResumeRequested
     | SessionResumed
     | ProvisionFailed
+    | ProvisionDelayed
     | PromptAccepted
     | PromptWithdrawn
     | TurnStarted
     | PromptDelivered
     | MessageRecorded
     | PartRecorded
+    | TurnTreeTaken
+    | ChangesRecorded
     | RequestOpened
+    | RequestAnswered
     | RequestClosed
     | TurnContinued
     | AbortRequested
@@ -261,7 +382,16 @@ Event = (
     | SessionSettled
     | InstanceDetached
     | SessionCompleted
+    | InstanceLeft
     | SessionDisconnected
     | TerminationRequested
     | SessionStopped
+    | SessionErased
+    | CallbackOrdered
+    | CallbackDelivered
+    | CallbackUndelivered
+    | CallbackDropped
+    | BudgetSet
+    | BudgetExceeded
+    | NotificationsRead
 )

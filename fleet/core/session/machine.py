@@ -1,7 +1,7 @@
 """What a session may be ordered to do: `decide`, and the `Decider` that binds the session's four functions.
 
-A command that has been carried out already gives no events; one that is not allowed raises `Rejected`. Reports of the
-session's own effects are never rejected: one that comes too late is ignored, because the world it speaks of is gone.
+A command that has been carried out already gives no events; one that is not allowed raises `Rejected`. What the
+session's own effects report is decided in reports.py, and what follows from a decision in following.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,16 +10,17 @@ from typing import Any, Final
 from fleet.core.decider import Decider
 from fleet.core.session import messages as m
 from fleet.core.session.effects import Effect, pending, react
-from fleet.core.session.state import ENDED, RUNNING, State, evolve, initial
+from fleet.core.session.evolve import evolve
+from fleet.core.session.following import Events, followed
+from fleet.core.session.reports import REPORTS
+from fleet.core.session.state import ENDED, RUNNING, State, initial
 from fleet.errors import Rejected
 from fleet.limits import ATTACHMENTS_MAX, PROMPT_TEXT_BYTES_MAX, QUEUE_PROMPTS_MAX, TITLE_CHARS_MAX
-
-Events = tuple[m.Event, ...]
 
 
 def decide(command: m.Command, state: State) -> Events:
     """Return the events that `command` causes. Raises `Rejected`."""
-    if state.phase == "unborn" and not isinstance(command, m.CreateSession):
+    if state.phase in ("unborn", "erased") and not isinstance(command, m.CreateSession):
         raise Rejected("session_not_found", f"there is no session {state.id}")
     return _DECIDE[type(command)](command, state)
 
@@ -46,6 +47,9 @@ def _create(command: m.CreateSession, state: State) -> Events:
         command.tags,
         command.agent,
         command.model,
+        command.parent_id,
+        command.depth,
+        command.budget,
     )
     if command.initial_prompt is None:
         return (created,)
@@ -61,13 +65,21 @@ def _check_title(title: str) -> None:
 
 def _accept(prompt: m.SubmitPrompt) -> m.PromptAccepted:
     size = len(prompt.text.encode())
-    if not prompt.text.strip() and not prompt.attachments:
+    if not prompt.text.strip() and not prompt.attachments and prompt.command is None:
         raise Rejected("prompt_empty", "a prompt needs text or attachments", field="text")
     if size > PROMPT_TEXT_BYTES_MAX:
         raise Rejected("too_large", f"the text has {size} bytes, at most {PROMPT_TEXT_BYTES_MAX} go", field="text")
     if len(prompt.attachments) > ATTACHMENTS_MAX:
         raise Rejected("invalid", f"at most {ATTACHMENTS_MAX} attachments go with a prompt", field="attachments")
-    return m.PromptAccepted(prompt.prompt_id, prompt.text, prompt.at_ms, prompt.attachments, prompt.agent, prompt.model)
+    return m.PromptAccepted(
+        prompt.prompt_id,
+        prompt.text,
+        prompt.at_ms,
+        prompt.attachments,
+        prompt.agent,
+        prompt.model,
+        prompt.command,
+    )
 
 
 def _submit(command: m.SubmitPrompt, state: State) -> Events:
@@ -90,7 +102,7 @@ def _submit(command: m.SubmitPrompt, state: State) -> Events:
         return (accepted,)
     if state.phase in ENDED or _is_cut_off(state):
         return (accepted, m.ResumeRequested(command.at_ms))
-    return _with_next_turn((accepted,), state, command.fresh, command.at_ms)
+    return followed((accepted,), state, command.at_ms, command.fresh)
 
 
 def _has(prompt_id: str, state: State) -> bool:
@@ -103,18 +115,6 @@ def _is_cut_off(state: State) -> bool:
     """Return whether the session failed in a way that only a resume mends: without instance, or half-way to one."""
     half_way = state.failure is not None and state.failure.step is not None
     return state.phase == "error" and (state.instance_id is None or half_way)
-
-
-def _with_next_turn(events: Events, state: State, fresh: m.FreshIds, at_ms: int) -> Events:
-    """Return `events`, and the start of the next turn where they leave the session free to begin one."""
-    for event in events:
-        state = evolve(state, event)
-    free = state.phase in ("idle", "error") and state.instance_id is not None and state.conversation
-    if not free or state.terminating or state.held or not state.queue:
-        return events
-    prompt = state.queue[0]
-    parts = fresh.part_ids(1 + len(prompt.attachments))
-    return (*events, m.TurnStarted(state.turns + 1, prompt.prompt_id, fresh.message_id, parts, at_ms))
 
 
 def _withdraw(command: m.WithdrawPrompt, state: State) -> Events:
@@ -152,6 +152,51 @@ def _is_bare(state: State) -> bool:
     return state.provisioning is None and state.instance_id is None and not state.queue
 
 
+def _retire(command: m.RetireSession, state: State) -> Events:
+    if state.phase != "idle" or state.since_ms > command.idle_since_ms or state.instance_id is None:
+        return ()
+    if state.terminating or state.provisioning is not None:
+        return ()
+    return (m.SessionCompleted(state.instance_id, command.evidence, command.at_ms, leaves=True),)
+
+
+def _erase(command: m.EraseSession, state: State) -> Events:
+    if state.phase != "stopped" or state.provisioning is not None:
+        raise Rejected("session_not_ready", "only a session that has stopped can be erased")
+    return (m.SessionErased(command.at_ms),)
+
+
+def _set_budget(command: m.SetBudget, state: State) -> Events:
+    if command.budget == state.budget:
+        return ()
+    return followed((m.BudgetSet(command.budget, command.at_ms),), state, command.at_ms, command.fresh)
+
+
+def _answer(command: m.AnswerRequest, state: State) -> Events:
+    request = next((r for r in state.requests if r.id == command.request_id), None)
+    if request is None:
+        raise Rejected("request_not_found", f"no request {command.request_id} is open in this session")
+    if request.answer is not None:
+        if request.answer == command.answer:
+            return ()
+        raise Rejected("request_answered", "the request has been answered already, in another way")
+    _check_answer(request.kind, command.answer)
+    return (m.RequestAnswered(command.request_id, command.answer, command.at_ms),)
+
+
+def _check_answer(kind: str, answer: m.Answer) -> None:
+    if kind == "permission" and (answer.reply is None or answer.answers is not None):
+        raise Rejected("invalid", "a permission is answered with reply: once, always or reject", field="reply")
+    if kind == "question" and (answer.answers is None) == (answer.reply != "reject"):
+        raise Rejected("invalid", "a question is answered with answers, or with reply: reject", field="answers")
+
+
+def _read_notifications(command: m.ReadNotifications, state: State) -> Events:
+    unread = {n.number for n in state.notifications if not n.read}
+    numbers = unread if command.numbers is None else unread & set(command.numbers)
+    return (m.NotificationsRead(tuple(sorted(numbers)), command.at_ms),) if numbers else ()
+
+
 def _describe(command: m.DescribeSession, state: State) -> Events:
     title = state.title if command.title is None else command.title
     tags = state.tags if command.tags is None else command.tags
@@ -159,132 +204,6 @@ def _describe(command: m.DescribeSession, state: State) -> Events:
     if (title, tags) == (state.title, state.tags):
         return ()
     return (m.SessionDescribed(title, tags, command.at_ms),)
-
-
-# ------------------------------------------------------------------------------------------- reports of own effects
-
-
-def _workspace_ready(command: m.ReportWorkspaceReady, state: State) -> Events:
-    if state.provisioning != "workspace":
-        return ()
-    return (m.WorkspaceAttached(command.workspace_id, command.directory, command.branch, command.at_ms),)
-
-
-def _instance_ready(command: m.ReportInstanceReady, state: State) -> Events:
-    if state.provisioning != "instance":
-        return ()
-    return (m.InstanceAttached(command.instance_id, command.at_ms),)
-
-
-def _conversation_open(command: m.ReportConversationOpen, state: State) -> Events:
-    if state.provisioning != "conversation" or state.instance_id is None:
-        return ()
-    if state.phase != "created":
-        return (m.SessionResumed(state.instance_id, command.opencode_id, command.at_ms),)
-    opened = m.ConversationOpened(command.opencode_id, command.at_ms)
-    return _with_next_turn((opened,), state, command.fresh, command.at_ms)
-
-
-def _provision_failed(command: m.ReportProvisionFailed, state: State) -> Events:
-    if state.provisioning != command.step:
-        return ()
-    return (m.ProvisionFailed(command.step, command.code, command.detail, command.at_ms),)
-
-
-def _delivered(command: m.ReportDelivered, state: State) -> Events:
-    turn = state.turn
-    if state.phase not in RUNNING or turn is None or turn.message_id != command.message_id or turn.delivered:
-        return ()
-    return (m.PromptDelivered(command.message_id, command.at_ms),)
-
-
-def _transcript(command: m.ReportTranscript, state: State) -> Events:
-    if state.phase == "created":
-        return ()
-    events: list[m.Event] = []
-    for message in command.messages:
-        info = message.info
-        if state.recorded.get(info.id) != m.digest(info.raw):
-            events.append(
-                m.MessageRecorded(
-                    info.id, info.session_id, info.role, command.at_ms, m.raw(info.raw), info.cost_usd, info.tokens
-                )
-            )
-        events.extend(
-            m.PartRecorded(part.id, part.message_id, part.type, command.at_ms, m.raw(part.raw))
-            for part in message.parts
-            if part.finished and state.recorded.get(part.id) != m.digest(part.raw)
-        )
-    return tuple(events)
-
-
-def _request_opened(command: m.ReportRequestOpened, state: State) -> Events:
-    request = command.request
-    if state.phase not in RUNNING or request.id in state.requests:
-        return ()
-    return (m.RequestOpened(request.id, request.session_id, request.kind, command.at_ms, m.raw(request.raw)),)
-
-
-def _request_closed(command: m.ReportRequestClosed, state: State) -> Events:
-    if command.request_id not in state.requests:
-        return ()
-    closed = m.RequestClosed(command.request_id, command.at_ms)
-    if len(state.requests) > 1:
-        return (closed,)
-    return (closed, m.TurnContinued(command.at_ms))
-
-
-def _turn_is(number: int, state: State) -> bool:
-    return state.phase in RUNNING and state.turn is not None and state.turn.number == number
-
-
-def _turn_ended(command: m.ReportTurnEnded, state: State) -> Events:
-    if not _turn_is(command.number, state):
-        return ()
-    aborting = state.turn is not None and state.turn.aborting
-    outcome = "aborted" if aborting and command.outcome == "finished" else command.outcome
-    ended = m.TurnEnded(command.number, outcome, command.evidence, command.at_ms)
-    return _with_next_turn((ended,), state, command.fresh, command.at_ms)
-
-
-def _turn_failed(command: m.ReportTurnFailed, state: State) -> Events:
-    if not _turn_is(command.number, state):
-        return ()
-    return (m.TurnFailed(command.number, command.code, command.detail, command.at_ms),)
-
-
-def _settled(command: m.ReportSettled, state: State) -> Events:
-    if state.phase not in RUNNING or state.turn is not None:
-        return ()
-    return _with_next_turn((m.SessionSettled(command.evidence, command.at_ms),), state, command.fresh, command.at_ms)
-
-
-def _instance_ended(command: m.ReportInstanceEnded, state: State) -> Events:
-    if command.instance_id != state.instance_id:
-        return ()
-    detached = m.InstanceDetached(command.instance_id, command.evidence, command.at_ms)
-    if state.terminating:
-        return (detached,)
-    if state.provisioning is not None:
-        # In this order: detached while provisioning goes on would order another instance in between.
-        return (
-            m.ProvisionFailed(state.provisioning, "opencode_exited", command.evidence, command.at_ms),
-            detached,
-        )
-    if state.phase == "idle" and command.orderly:
-        return (m.SessionCompleted(command.instance_id, command.evidence, command.at_ms),)
-    if state.phase == "idle" or state.phase in RUNNING:
-        return (m.SessionDisconnected(command.instance_id, command.evidence, command.at_ms),)
-    return (detached,)
-
-
-def _ended(command: m.ReportEnded, state: State) -> Events:
-    if not state.terminating:
-        return ()
-    turn = state.turn
-    over = () if turn is None else (m.TurnEnded(turn.number, "aborted", "terminated", command.at_ms),)
-    withdrawn = (m.PromptWithdrawn(p.prompt_id, "terminated", command.at_ms) for p in state.queue)
-    return (*over, *withdrawn, m.SessionStopped(command.evidence, command.at_ms))
 
 
 _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
@@ -295,19 +214,12 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.ResumeSession: _resume,
     m.TerminateSession: _terminate,
     m.DescribeSession: _describe,
-    m.ReportWorkspaceReady: _workspace_ready,
-    m.ReportInstanceReady: _instance_ready,
-    m.ReportConversationOpen: _conversation_open,
-    m.ReportProvisionFailed: _provision_failed,
-    m.ReportDelivered: _delivered,
-    m.ReportTranscript: _transcript,
-    m.ReportRequestOpened: _request_opened,
-    m.ReportRequestClosed: _request_closed,
-    m.ReportTurnEnded: _turn_ended,
-    m.ReportTurnFailed: _turn_failed,
-    m.ReportSettled: _settled,
-    m.ReportInstanceEnded: _instance_ended,
-    m.ReportEnded: _ended,
+    m.RetireSession: _retire,
+    m.EraseSession: _erase,
+    m.SetBudget: _set_budget,
+    m.AnswerRequest: _answer,
+    m.ReadNotifications: _read_notifications,
+    **REPORTS,
 }
 
 SESSION: Final[Decider[m.Command, State, m.Event, Effect]] = Decider("session", initial, decide, evolve, react, pending)

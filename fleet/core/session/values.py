@@ -7,6 +7,8 @@ import msgspec
 
 ProvisionStep = Literal["workspace", "instance", "conversation"]
 TurnOutcome = Literal["finished", "aborted", "interrupted"]
+Outcome = Literal["finished", "aborted", "interrupted", "error", "stopped", "disconnected"]
+"""What became of a child, as its parent hears it."""
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -25,6 +27,33 @@ class FreshIds(msgspec.Struct, frozen=True):
     def part_ids(self, count: int) -> tuple[str, ...]:
         """Return `count` part ids (at most 100): the seed with its last two characters counted up."""
         return tuple(f"{self.part_seed[:-2]}{n:02d}" for n in range(count))
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The answer to a permission request (`reply`, with a `message` for the agent) or to a question (`answers`).
+
+    A question may be rejected too. `answers` holds the chosen labels or free texts, one tuple per question.
+    """
+
+    reply: Literal["once", "always", "reject"] | None = None
+    message: str | None = None
+    answers: tuple[tuple[str, ...], ...] | None = None
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """What a session may use before it asks: dollars, tokens of all kinds, minutes of running turns. None: no limit."""
+
+    usd: float | None = None
+    tokens: int | None = None
+    minutes: float | None = None
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """How much a diff changes."""
+
+    files: int = 0
+    additions: int = 0
+    deletions: int = 0
 
 
 def digest(body: msgspec.Raw | bytes) -> str:

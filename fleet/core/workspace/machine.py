@@ -1,46 +1,24 @@
-"""The workspace's state and table, what it may be ordered to do, and the effect that follows."""
+"""What a workspace may be ordered to do, and the effects that follow.
+
+A removal first keeps what is only there and logs where (`WorkspaceKept`), and only then takes anything away (law 9).
+"""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 import msgspec
-from msgspec.structs import replace
 
 from fleet.core.decider import Decider
-from fleet.core.table import ImpossibleEvent, read_table
 from fleet.core.workspace import messages as m
+from fleet.core.workspace.state import State, evolve, initial
 from fleet.errors import Rejected
-from fleet.ports import PreparedWorkspace, WorkspaceOrder
+from fleet.ports import Kept, WorkspaceOrder
 
-Phase = Literal["unborn", "preparing", "ready", "failed"]
-PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
-
-TABLE: Final = read_table(
-    """
-    event               unborn     preparing  ready  failed
-    WorkspaceRequested  preparing  x          x      preparing
-    WorkspaceClaimed    x          =          =      x
-    WorkspaceReady      x          ready      x      x
-    WorkspaceFailed     x          failed     x      x
-    """,
-    PHASES,
-    get_args(m.Event),
-)
+__all__ = ["WORKSPACE", "Effect", "Prepare", "Remove", "Restore", "State", "decide", "evolve", "initial", "pending"]
 
 Events = tuple[m.Event, ...]
 
-
-class State(msgspec.Struct, frozen=True):
-    """A workspace; `sessions` are those that claim it."""
-
-    id: str
-    phase: Phase = "unborn"
-    since_ms: int = 0
-    order: WorkspaceOrder | None = None
-    prepared: PreparedWorkspace | None = None
-    sessions: tuple[str, ...] = ()
-    failure_code: str | None = None
-    failure_detail: str = ""
+# ----------------------------------------------------------------------------------------------------------- effects
 
 
 class Prepare(msgspec.Struct, frozen=True):
@@ -50,64 +28,46 @@ class Prepare(msgspec.Struct, frozen=True):
     order: WorkspaceOrder
 
 
-Effect = Prepare
+class Remove(msgspec.Struct, frozen=True):
+    """Keep what is only there and `ReportKept`, take it away and `ReportRemoved`, or else `ReportRemovalFailed`."""
+
+    key: str
+    order: WorkspaceOrder
 
 
-def initial(workspace_id: str) -> State:
-    """Return the state of a workspace that does not exist yet."""
-    return State(id=workspace_id)
+class Restore(msgspec.Struct, frozen=True):
+    """Bring it back from what was kept, then `ReportRestored` or `ReportRestoreFailed`."""
+
+    key: str
+    order: WorkspaceOrder
+    kept: Kept
 
 
-def evolve(state: State, event: m.Event) -> State:
-    """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
-    kind = type(event)
-    phase = TABLE[state.phase, kind]
-    if phase is None:
-        raise ImpossibleEvent(f"{kind.__name__} in a workspace that is {state.phase}")
-    changes = _CHANGES[kind](state, event)
-    if phase != state.phase:
-        changes["phase"] = phase
-        changes["since_ms"] = event.at_ms
-    return replace(state, **changes)
-
-
-Changes = dict[str, Any]
-
-
-def _requested(_: State, event: m.WorkspaceRequested) -> Changes:
-    return {"order": event.order, "failure_code": None, "failure_detail": ""}
-
-
-def _claimed(state: State, event: m.WorkspaceClaimed) -> Changes:
-    return {"sessions": (*state.sessions, event.session_id)}
-
-
-def _ready(_: State, event: m.WorkspaceReady) -> Changes:
-    return {"prepared": event.prepared}
-
-
-def _failed(_: State, event: m.WorkspaceFailed) -> Changes:
-    return {"failure_code": event.code, "failure_detail": event.detail}
-
-
-_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
-    m.WorkspaceRequested: _requested,
-    m.WorkspaceClaimed: _claimed,
-    m.WorkspaceReady: _ready,
-    m.WorkspaceFailed: _failed,
-}
+Effect = Prepare | Remove | Restore
 
 
 def pending(state: State) -> tuple[Effect, ...]:
     """Return what is ordered and not yet answered."""
-    if state.phase == "preparing" and state.order is not None:
+    if state.order is None:
+        return ()
+    if state.phase == "preparing":
         return (Prepare("prepare", state.order),)
+    if state.phase == "removing":
+        return (Remove("remove", state.order),)
+    if state.phase == "restoring" and state.kept is not None:
+        return (Restore("restore", state.order, state.kept),)
     return ()
+
+
+_ORDERS: Final = frozenset((m.WorkspaceRequested, m.WorkspaceRemovalRequested, m.WorkspaceRestoreRequested))
 
 
 def react(state: State, event: m.Event) -> tuple[Effect, ...]:
     """Return the effects that `event` orders, given the state after it."""
-    return pending(state) if isinstance(event, m.WorkspaceRequested) else ()
+    return pending(state) if type(event) in _ORDERS else ()
+
+
+# ------------------------------------------------------------------------------------------------------------ decide
 
 
 def decide(command: m.Command, state: State) -> Events:
@@ -125,11 +85,35 @@ def _prepare(command: m.PrepareWorkspace, state: State) -> Events:
 
 
 def _claim(command: m.ClaimWorkspace, state: State) -> Events:
+    if state.phase in ("removing", "removed"):
+        raise Rejected(
+            "workspace_gone",
+            f"the workspace is {state.phase}",
+            hint=f"bring it back with POST /api/workspaces/{state.id}/restore",
+        )
     retry = state.phase == "failed" and state.order is not None
     requested = (m.WorkspaceRequested(state.order, command.at_ms),) if retry and state.order else ()
     if command.session_id in state.sessions:
         return requested
     return (*requested, m.WorkspaceClaimed(command.session_id, command.at_ms))
+
+
+def _remove(command: m.RemoveWorkspace, state: State) -> Events:
+    used = command.session_id in state.sessions
+    released = (m.WorkspaceReleased(command.session_id, command.at_ms),) if used else ()
+    others = any(session != command.session_id for session in state.sessions)
+    existing = state.order is None or state.order.strategy == "existing"
+    if others or existing or state.phase != "ready":
+        return released
+    return (*released, m.WorkspaceRemovalRequested(command.at_ms))
+
+
+def _restore(command: m.RestoreWorkspace, state: State) -> Events:
+    if state.phase in ("ready", "restoring"):
+        return ()
+    if state.phase != "removed" or state.kept is None:
+        raise Rejected("workspace_busy", f"the workspace is {state.phase}: only one that was removed can be restored")
+    return (m.WorkspaceRestoreRequested(command.at_ms),)
 
 
 def _prepared(command: m.ReportPrepared, state: State) -> Events:
@@ -142,11 +126,44 @@ def _prepare_failed(command: m.ReportPrepareFailed, state: State) -> Events:
     return (m.WorkspaceFailed(command.code, command.detail, command.at_ms),)
 
 
+def _kept(command: m.ReportKept, state: State) -> Events:
+    if state.phase != "removing" or state.kept == command.kept:
+        return ()
+    return (m.WorkspaceKept(command.kept, command.at_ms),)
+
+
+def _removed(command: m.ReportRemoved, state: State) -> Events:
+    return (m.WorkspaceRemoved(command.at_ms),) if state.phase == "removing" else ()
+
+
+def _removal_failed(command: m.ReportRemovalFailed, state: State) -> Events:
+    if state.phase != "removing":
+        return ()
+    return (m.WorkspaceRemovalFailed(command.code, command.detail, command.at_ms),)
+
+
+def _restored(command: m.ReportRestored, state: State) -> Events:
+    return (m.WorkspaceRestored(command.at_ms),) if state.phase == "restoring" else ()
+
+
+def _restore_failed(command: m.ReportRestoreFailed, state: State) -> Events:
+    if state.phase != "restoring":
+        return ()
+    return (m.WorkspaceRestoreFailed(command.code, command.detail, command.at_ms),)
+
+
 _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.PrepareWorkspace: _prepare,
     m.ClaimWorkspace: _claim,
+    m.RemoveWorkspace: _remove,
+    m.RestoreWorkspace: _restore,
     m.ReportPrepared: _prepared,
     m.ReportPrepareFailed: _prepare_failed,
+    m.ReportKept: _kept,
+    m.ReportRemoved: _removed,
+    m.ReportRemovalFailed: _removal_failed,
+    m.ReportRestored: _restored,
+    m.ReportRestoreFailed: _restore_failed,
 }
 
 WORKSPACE: Final[Decider[m.Command, State, m.Event, Effect]] = Decider(

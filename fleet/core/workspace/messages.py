@@ -2,7 +2,7 @@
 
 import msgspec
 
-from fleet.ports import PreparedWorkspace, WorkspaceOrder
+from fleet.ports import Kept, PreparedWorkspace, WorkspaceOrder
 
 # ---------------------------------------------------------------------------------------------------------- commands
 
@@ -37,7 +37,67 @@ class ReportPrepareFailed(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-Command = PrepareWorkspace | ClaimWorkspace | ReportPrepared | ReportPrepareFailed
+class RemoveWorkspace(msgspec.Struct, frozen=True):
+    """The session does not need it any more; a worktree or clone that no other session claims is removed."""
+
+    session_id: str
+    at_ms: int
+
+
+class RestoreWorkspace(msgspec.Struct, frozen=True):
+    """Bring a removed workspace back."""
+
+    at_ms: int
+
+
+class ReportKept(msgspec.Struct, frozen=True):
+    """What is only in the workspace is kept; now it may go."""
+
+    kept: Kept
+    at_ms: int
+
+
+class ReportRemoved(msgspec.Struct, frozen=True):
+    """It is gone."""
+
+    at_ms: int
+
+
+class ReportRemovalFailed(msgspec.Struct, frozen=True):
+    """It could not be removed and is as it was; `code` is a problem code."""
+
+    code: str
+    detail: str
+    at_ms: int
+
+
+class ReportRestored(msgspec.Struct, frozen=True):
+    """It is there again."""
+
+    at_ms: int
+
+
+class ReportRestoreFailed(msgspec.Struct, frozen=True):
+    """It could not be brought back; what was kept is still kept."""
+
+    code: str
+    detail: str
+    at_ms: int
+
+
+Command = (
+    PrepareWorkspace
+    | ClaimWorkspace
+    | ReportPrepared
+    | ReportPrepareFailed
+    | RemoveWorkspace
+    | RestoreWorkspace
+    | ReportKept
+    | ReportRemoved
+    | ReportRemovalFailed
+    | ReportRestored
+    | ReportRestoreFailed
+)
 
 # ------------------------------------------------------------------------------------------------------------ events
 
@@ -71,4 +131,71 @@ class WorkspaceFailed(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-Event = WorkspaceRequested | WorkspaceClaimed | WorkspaceReady | WorkspaceFailed
+class WorkspaceReleased(msgspec.Struct, frozen=True):
+    """The session does not use it any more."""
+
+    session_id: str
+    at_ms: int
+
+
+class WorkspaceRemovalRequested(msgspec.Struct, frozen=True):
+    """It is to be removed, when everything that is only in it has been kept."""
+
+    at_ms: int
+
+
+class WorkspaceKept(msgspec.Struct, frozen=True):
+    """What was only in the workspace is kept there."""
+
+    kept: Kept
+    at_ms: int
+
+
+class WorkspaceRemoved(msgspec.Struct, frozen=True):
+    """It is gone."""
+
+    at_ms: int
+
+
+class WorkspaceRemovalFailed(msgspec.Struct, frozen=True):
+    """It is still there, as it was."""
+
+    code: str
+    detail: str
+    at_ms: int
+
+
+class WorkspaceRestoreRequested(msgspec.Struct, frozen=True):
+    """It is to be brought back from what was kept."""
+
+    at_ms: int
+
+
+class WorkspaceRestored(msgspec.Struct, frozen=True):
+    """It is there again."""
+
+    at_ms: int
+
+
+class WorkspaceRestoreFailed(msgspec.Struct, frozen=True):
+    """It is still gone; what was kept is still kept."""
+
+    code: str
+    detail: str
+    at_ms: int
+
+
+Event = (
+    WorkspaceRequested
+    | WorkspaceClaimed
+    | WorkspaceReady
+    | WorkspaceFailed
+    | WorkspaceReleased
+    | WorkspaceRemovalRequested
+    | WorkspaceKept
+    | WorkspaceRemoved
+    | WorkspaceRemovalFailed
+    | WorkspaceRestoreRequested
+    | WorkspaceRestored
+    | WorkspaceRestoreFailed
+)

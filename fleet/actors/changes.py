@@ -1,0 +1,146 @@
+"""What turns change: trees are taken, compared, and their contents kept, so that diffs outlive the directory.
+
+Where a directory has one session, the session's diff is the one between its baseline and the tree at the end of a turn.
+Where several share it, each turn's own diff counts (its base is taken right before the prompt is sent), and the ones
+that ran at the same time are named. A tree that can't be taken costs the diff, never the turn.
+"""
+
+import structlog
+from msgspec.structs import replace
+
+from fleet.actors.aggregate import Report
+from fleet.actors.context import Context
+from fleet.core.changes import (
+    ChangedFile,
+    Manifest,
+    composed,
+    contents,
+    decode_manifest,
+    encode_manifest,
+    line_counts,
+    manifest_of,
+)
+from fleet.core.session import messages as m
+from fleet.core.session.state import State
+from fleet.errors import Problem
+
+_log = structlog.get_logger(__name__)
+
+Reporter = Report[m.Command]
+
+
+class Changes:
+    """The trees and diffs of all sessions."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def baseline(self, workspace_id: str, directory: str) -> str | None:
+        """Return the tree of a directory, None where it can't be taken."""
+        try:
+            return await self._context.trees.take(workspace_id, directory)
+        except Problem as problem:
+            _log.warning("tree_not_taken", workspace=workspace_id, detail=problem.detail)
+            return None
+
+    async def begin(self, session_id: str, number: int, report: Reporter) -> None:
+        """Take the base of a turn in a directory that sessions share; elsewhere the newest tree is the base."""
+        state = self._context.views.sessions.get(session_id)
+        if state is None or state.turn is None or state.turn.base is not None or not self._shared(state):
+            return
+        tree = await self.baseline(state.workspace_id, state.directory)
+        if tree is not None:
+            await report(m.ReportTurnTree(number, tree, self._context.clock.now_ms()))
+
+    async def record(self, session_id: str, number: int, report: Reporter) -> None:
+        """Record what the turn has changed, and the whole session so far."""
+        state = self._context.views.sessions.get(session_id)
+        if state is None or state.turn is None or state.turn.number != number:
+            return
+        try:
+            changes = await self._compare(state, state.turn.base or state.tree, number)
+        except Problem as problem:
+            _log.warning("changes_not_recorded", session=session_id, turn=number, detail=problem.detail)
+            return
+        if changes is not None:
+            await report(changes)
+
+    async def now(self, state: State) -> Manifest:
+        """Return the session's diff as it is at this moment, in the middle of a turn."""
+        recorded = self._recorded(state)
+        base = state.baseline if not self._shared(state) else (state.turn and state.turn.base) or state.tree
+        if base is None:
+            return recorded
+        tree = await self._context.trees.take(state.workspace_id, state.directory)
+        manifest = await self._diff(state, base, tree)
+        return manifest if not self._shared(state) else self._recount(composed(recorded, manifest))
+
+    def manifest(self, digest: str) -> Manifest:
+        """Return a manifest that an event names. Raises `Problem` where it was erased."""
+        blob = self._context.blobs.get(digest)
+        if blob is None:
+            raise Problem("changes_gone", "the diff is not kept any more")
+        return decode_manifest(blob)
+
+    def overlaps(self, state: State) -> tuple[str, ...]:
+        """Return the other sessions whose turns ran in the same directory during the current turn."""
+        if state.turn is None:
+            return ()
+        started_ms = state.turn.started_at_ms
+        return tuple(
+            other.id
+            for other in self._context.views.sessions
+            if other.id != state.id
+            and other.workspace_id == state.workspace_id
+            and (other.turn is not None or other.turn_ended_at_ms >= started_ms)
+        )
+
+    def _shared(self, state: State) -> bool:
+        workspace = self._context.views.workspaces.get(state.workspace_id)
+        return workspace is not None and len(workspace.sessions) > 1
+
+    def _recorded(self, state: State) -> Manifest:
+        return Manifest() if state.manifest is None else self.manifest(state.manifest)
+
+    async def _compare(self, state: State, base: str | None, number: int) -> m.ReportChanges | None:
+        if base is None:
+            return None
+        tree = await self._context.trees.take(state.workspace_id, state.directory)
+        of_turn = await self._diff(state, base, tree)
+        if self._shared(state) or state.baseline is None:
+            of_session = self._recount(composed(self._recorded(state), of_turn))
+        else:
+            of_session = of_turn if base == state.baseline else await self._diff(state, state.baseline, tree)
+        owner = self._context.views.sessions.stream(state.id)
+        blobs = [encode_manifest(of_turn), encode_manifest(of_session)]
+        turn_blob, session_blob = await self._context.blobs.put(owner, blobs)
+        return m.ReportChanges(
+            number,
+            tree,
+            turn_blob,
+            session_blob,
+            of_session.totals(),
+            self.overlaps(state),
+            self._context.clock.now_ms(),
+        )
+
+    async def _diff(self, state: State, before: str, after: str) -> Manifest:
+        if before == after:
+            return Manifest()
+        changes = await self._context.trees.diff(state.workspace_id, before, after)
+        owner = self._context.views.sessions.stream(state.id)
+        return manifest_of(changes, await self._context.blobs.put(owner, contents(changes)))
+
+    def _recount(self, manifest: Manifest) -> Manifest:
+        """Count the lines of composed changes anew, from their contents."""
+        return Manifest(tuple(self._recounted(file) for file in manifest.files))
+
+    def _recounted(self, file: ChangedFile) -> ChangedFile:
+        if file.is_binary or file.is_truncated:
+            return file
+        before = b"" if file.before is None else self._context.blobs.get(file.before) or b""
+        after = b"" if file.after is None else self._context.blobs.get(file.after) or b""
+        counts = line_counts(before, after)
+        if counts is None:
+            return file
+        return replace(file, additions=counts[0], deletions=counts[1])

@@ -1,0 +1,107 @@
+"""How sessions and workspaces end for a caller: terminate, clean up, delete for good, restore.
+
+Terminating comes first, always; a workspace goes when no other session claims it, and only after what is in it was kept
+(law 9); a session is erased last. Each step is durable before the next: a request that was cut short can be repeated.
+"""
+
+import msgspec
+import trio
+
+from fleet.actors.aggregate import Deliver
+from fleet.actors.context import Context
+from fleet.actors.erasure import Erasure
+from fleet.actors.orders import Caller, Orders
+from fleet.core.session import messages as session_messages
+from fleet.core.session.state import State as Session
+from fleet.core.workspace import messages as m
+from fleet.core.workspace.machine import State
+from fleet.errors import Problem, Rejected, Unavailable
+from fleet.events.envelope import Cause
+from fleet.limits import REMOVAL_WAIT_S
+
+_SETTLED = frozenset(("ready", "removed", "failed"))
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """What became of a session and its workspace. `left`: why the workspace is still there, None where it is gone."""
+
+    session: Session
+    workspace: State | None
+    left: str | None
+    erased: bool
+    position: int
+
+
+class Endings:
+    """Ends sessions, on one Fleet."""
+
+    def __init__(self, context: Context, orders: Orders, erasure: Erasure) -> None:
+        self._context = context
+        self._orders = orders
+        self._erasure = erasure
+
+    async def end(self, any_id: str, caller: Caller, *, cleanup: bool, permanent: bool, force: bool) -> Ending:
+        """Terminate the session; with `cleanup` or `permanent` its workspace goes too; `permanent` erases the session.
+
+        Raises `Problem` workspace_dirty or workspace_busy where the workspace can't be removed without loss: the
+        session has stopped then and is not erased. With `force` it is, and the workspace stays as it is.
+        """
+        outcome = await self._orders.terminate(any_id, caller)
+        session, left = outcome.session, "it was not asked for"
+        if cleanup or permanent:
+            left = await self._remove(session, caller, force=force)
+        if permanent:
+            await self._erase(session.id, caller)
+        workspace = self._context.views.workspaces.get(session.workspace_id)
+        gone = workspace is None or workspace.phase == "removed"
+        return Ending(session, workspace, None if gone else left, permanent, self._context.log.head())
+
+    async def restore(self, workspace_id: str, caller: Caller) -> State:
+        """Bring a removed workspace back. Raises the problem that kept it from that."""
+        await self._ask_workspace(workspace_id, m.RestoreWorkspace(self._now()), caller)
+        state = await self._settled(workspace_id)
+        if state.phase != "ready":
+            raise Problem(state.failure_code or "git_failed", state.failure_detail)
+        return state
+
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
+    async def _remove(self, session: Session, caller: Caller, *, force: bool) -> str:
+        """Release the workspace, remove it where nobody else needs it, and return why it may still be there."""
+        workspace = self._context.views.workspaces.get(session.workspace_id)
+        if workspace is None or workspace.order is None:
+            return "it was never made"
+        if workspace.order.strategy == "existing" and session.id not in workspace.sessions:
+            return "the directory is not Fleet's to remove"
+        await self._ask_workspace(workspace.id, m.RemoveWorkspace(session.id, self._now()), caller)
+        state = await self._settled(workspace.id)
+        if state.phase == "ready" and state.failure_code is not None and not state.sessions and not force:
+            raise Problem(state.failure_code, state.failure_detail, hint="force=true leaves the workspace where it is")
+        if state.sessions:
+            return f"{len(state.sessions)} other sessions use it"
+        if workspace.order.strategy == "existing":
+            return "the directory is not Fleet's to remove"
+        return state.failure_detail
+
+    async def _settled(self, workspace_id: str) -> State:
+        with trio.move_on_after(REMOVAL_WAIT_S):
+            return await self._context.views.workspaces.wait(workspace_id, lambda s: s.phase in _SETTLED)
+        raise Unavailable("timed_out", f"workspace {workspace_id} is still being worked on", retry_after_s=10)
+
+    async def _erase(self, session_id: str, caller: Caller) -> None:
+        command = session_messages.EraseSession(self._now())
+        cause = Cause(caller.actor, correlation_id=caller.request_id)
+        try:
+            await self._context.peers.sessions.ask(session_id, Deliver(command, cause))
+        except Rejected as rejected:
+            if rejected.code != "session_not_found":  # somebody else has erased it meanwhile
+                raise
+        with trio.move_on_after(REMOVAL_WAIT_S):
+            await self._erasure.done(session_id)
+            return
+        raise Unavailable("timed_out", "the session is hidden, and its records are still being erased")
+
+    async def _ask_workspace(self, workspace_id: str, command: m.Command, caller: Caller) -> None:
+        cause = Cause(caller.actor, correlation_id=caller.request_id)
+        await self._context.peers.workspaces.ask(workspace_id, Deliver(command, cause))

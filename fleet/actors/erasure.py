@@ -1,0 +1,46 @@
+"""Erasing a session for good: its events' payloads, its blobs, and what is cached of it (law 9 has been kept before).
+
+Its stream ends with `SessionErased`, which hides it from every view; then everything goes, in an order in which a crash
+loses nothing but time: `States.erasing` remembers at the next start what was not finished.
+"""
+
+import trio
+
+from fleet.events.blobs import Blobs
+from fleet.events.log import Log
+from fleet.projections.inflight import InFlight
+from fleet.projections.transcripts import Transcripts
+from fleet.projections.views import Views
+
+
+class Erasure:
+    """Erases sessions."""
+
+    def __init__(self, log: Log, blobs: Blobs, views: Views, transcripts: Transcripts, inflight: InFlight) -> None:
+        self._log = log
+        self._blobs = blobs
+        self._sessions = views.sessions
+        self._transcripts = transcripts
+        self._inflight = inflight
+        self._waiting: dict[str, trio.Event] = {}
+
+    def unfinished(self) -> list[str]:
+        """Return the ids of sessions whose erasure was cut short."""
+        return self._sessions.erasing
+
+    async def erase(self, session_id: str) -> None:
+        """Erase what is kept of the session. Idempotent. Raises `Unavailable` where the disk is full."""
+        stream = self._sessions.stream(session_id)
+        await self._log.erase(stream)
+        await self._blobs.forget(stream)
+        self._transcripts.forget(stream)
+        self._inflight.forget(session_id)
+        self._sessions.erased(session_id)
+        waiting = self._waiting.pop(session_id, None)
+        if waiting is not None:
+            waiting.set()
+
+    async def done(self, session_id: str) -> None:
+        """Wait until nothing is kept of a session that is being erased."""
+        while session_id in self._sessions.erasing:
+            await self._waiting.setdefault(session_id, trio.Event()).wait()

@@ -1,0 +1,91 @@
+"""What follows from events of one decision: the next turn, a pause for the budget, word to the parent.
+
+Every decision that may leave a session free to go on ends in `followed`, so that these rules stand once.
+"""
+
+from fleet.core.session import messages as m
+from fleet.core.session.evolve import evolve
+from fleet.core.session.state import State
+
+Events = tuple[m.Event, ...]
+
+_GONE_FOR_GOOD = frozenset(("workspace_gone", "session_gone"))
+
+
+def followed(events: Events, state: State, at_ms: int, fresh: m.FreshIds | None) -> Events:
+    """Return `events` and what follows from them. Without `fresh` ids no turn can begin."""
+    after = state
+    for event in events:
+        after = evolve(after, event)
+    more = (*_pause(after, at_ms), *_next_turn(after, at_ms, fresh))
+    starts = any(isinstance(event, m.TurnStarted) for event in more)
+    return (*events, *more, *(() if starts else _word_to_parent(events, state, after, at_ms)))
+
+
+def _pause(state: State, at_ms: int) -> Events:
+    if state.phase != "idle" or state.over_budget is not None or state.budget is None:
+        return ()
+    what = used_up(state, state.budget)
+    return () if what is None else (m.BudgetExceeded(what, at_ms),)
+
+
+def used_up(state: State, budget: m.Budget) -> str | None:
+    """Return what of the budget is used up, in words, None while there is room."""
+    each = state.tokens
+    tokens = each.input + each.output + each.reasoning + each.cache_read + each.cache_write
+    minutes = state.running_ms / 60_000
+    if budget.usd is not None and state.cost_usd >= budget.usd:
+        return f"{state.cost_usd:.4f} of {budget.usd:g} USD are used"
+    if budget.tokens is not None and tokens >= budget.tokens:
+        return f"{tokens} of {budget.tokens} tokens are used"
+    if budget.minutes is not None and minutes >= budget.minutes:
+        return f"{minutes:.1f} of {budget.minutes:g} minutes are used"
+    return None
+
+
+def _next_turn(state: State, at_ms: int, fresh: m.FreshIds | None) -> Events:
+    free = state.phase in ("idle", "error") and state.instance_id is not None and state.conversation
+    kept_back = state.terminating or state.held or state.over_budget is not None
+    if fresh is None or not free or kept_back or not state.queue:
+        return ()
+    if state.budget is not None and used_up(state, state.budget) is not None:
+        return ()
+    prompt = state.queue[0]
+    parts = fresh.part_ids(1 + len(prompt.attachments))
+    return (m.TurnStarted(state.turns + 1, prompt.prompt_id, fresh.message_id, parts, at_ms),)
+
+
+def _word_to_parent(events: Events, before: State, after: State, at_ms: int) -> Events:
+    """Return the callback, where the events are an outcome that the parent has not heard of."""
+    outcome = _outcome(events)
+    if outcome is None or not after.owed or after.parent_id is None:
+        return ()
+    number = 1 + max((callback.number for callback in before.callbacks), default=0)
+    return (m.CallbackOrdered(number, outcome, summary(after, outcome), at_ms),)
+
+
+def _outcome(events: Events) -> m.Outcome | None:
+    found: m.Outcome | None = None
+    for event in events:
+        if isinstance(event, m.TurnEnded):
+            found = event.outcome
+        elif isinstance(event, m.TurnFailed):
+            found = "error"
+        elif isinstance(event, m.SessionStopped):
+            found = "stopped"
+        elif isinstance(event, m.ProvisionFailed):
+            found = "disconnected" if event.code in _GONE_FOR_GOOD else "error"
+    return found
+
+
+def summary(state: State, outcome: m.Outcome) -> str:
+    """Return what the parent is told: outcome, title, id, files changed with line counts, cost."""
+    changes = state.changes or m.Totals()
+    lines = [
+        f'Session "{state.title}" ({state.id}) has ended: {outcome}.',
+        f"Details: {state.evidence}",
+        f"Files changed: {changes.files} (+{changes.additions} -{changes.deletions})",
+        f"Cost: {state.cost_usd:.4f} USD",
+        f"Directory: {state.directory}" + (f", branch {state.branch}" if state.branch else ""),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,29 @@
+"""Which events a person is told of. Notifications have no events of their own but for having been read."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from fleet.core.session import messages as m
+from fleet.core.session.state import Notification, NotificationKind, State
+from fleet.limits import NOTIFICATIONS_MAX
+
+_NOTIFIES: Final[Mapping[type[Any], Callable[[Any], tuple[NotificationKind, str]]]] = {
+    m.TurnEnded: lambda event: (event.outcome, event.evidence),
+    m.TurnFailed: lambda event: ("error", event.detail),
+    m.ProvisionFailed: lambda event: ("error", event.detail),
+    m.RequestOpened: lambda event: ("request", f"a {event.kind} waits for an answer"),
+    m.SessionDisconnected: lambda event: ("disconnected", event.evidence),
+    m.BudgetExceeded: lambda event: ("budget", event.what),
+    m.CallbackUndelivered: lambda event: ("callback", event.reason),
+}
+
+
+def notified(state: State, event: m.Event) -> dict[str, Any]:
+    """Return what `event` changes in the session's notifications; `state` is the one before it."""
+    tells = _NOTIFIES.get(type(event))
+    if tells is None:
+        return {}
+    kind, text = tells(event)
+    number = state.notified + 1
+    newest = (*state.notifications, Notification(number, kind, text, event.at_ms))[-NOTIFICATIONS_MAX:]
+    return {"notified": number, "notifications": newest}

@@ -1,0 +1,113 @@
+"""The workspace's state, its transition table, and `evolve`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, get_args
+
+import msgspec
+from msgspec.structs import replace
+
+from fleet.core.table import ImpossibleEvent, read_table
+from fleet.core.workspace import messages as m
+from fleet.ports import Kept, PreparedWorkspace, WorkspaceOrder
+
+Phase = Literal["unborn", "preparing", "ready", "removing", "removed", "restoring", "failed"]
+PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
+
+TABLE: Final = read_table(
+    """
+    event                     unborn    preparing ready    removing removed   restoring failed
+    WorkspaceRequested        preparing x         x        x        x         x         preparing
+    WorkspaceClaimed          x         =         =        x        x         =         x
+    WorkspaceReady            x         ready     x        x        x         x         x
+    WorkspaceFailed           x         failed    x        x        x         x         x
+    WorkspaceReleased         x         =         =        =        =         =         =
+    WorkspaceRemovalRequested x         x         removing x        x         x         x
+    WorkspaceKept             x         x         x        =        x         x         x
+    WorkspaceRemoved          x         x         x        removed  x         x         x
+    WorkspaceRemovalFailed    x         x         x        ready    x         x         x
+    WorkspaceRestoreRequested x         x         x        x        restoring x         x
+    WorkspaceRestored         x         x         x        x        x         ready     x
+    WorkspaceRestoreFailed    x         x         x        x        x         removed   x
+    """,
+    PHASES,
+    get_args(m.Event),
+)
+
+
+class State(msgspec.Struct, frozen=True):
+    """A workspace. `sessions` are those that claim it, `kept` is what was kept of it when it was last removed."""
+
+    id: str
+    phase: Phase = "unborn"
+    since_ms: int = 0
+    order: WorkspaceOrder | None = None
+    prepared: PreparedWorkspace | None = None
+    sessions: tuple[str, ...] = ()
+    kept: Kept | None = None
+    failure_code: str | None = None
+    failure_detail: str = ""
+
+
+def initial(workspace_id: str) -> State:
+    """Return the state of a workspace that does not exist yet."""
+    return State(id=workspace_id)
+
+
+def evolve(state: State, event: m.Event) -> State:
+    """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
+    kind = type(event)
+    phase = TABLE[state.phase, kind]
+    if phase is None:
+        raise ImpossibleEvent(f"{kind.__name__} in a workspace that is {state.phase}")
+    changes = _CHANGES[kind](state, event)
+    if phase != state.phase:
+        changes["phase"] = phase
+        changes["since_ms"] = event.at_ms
+    return replace(state, **changes)
+
+
+Changes = dict[str, Any]
+
+
+def _requested(_: State, event: m.WorkspaceRequested) -> Changes:
+    return {"order": event.order, **_well(_, event)}
+
+
+def _well(_: State, __: Any) -> Changes:
+    return {"failure_code": None, "failure_detail": ""}
+
+
+def _claimed(state: State, event: m.WorkspaceClaimed) -> Changes:
+    return {"sessions": (*state.sessions, event.session_id)}
+
+
+def _released(state: State, event: m.WorkspaceReleased) -> Changes:
+    return {"sessions": tuple(session for session in state.sessions if session != event.session_id)}
+
+
+def _ready(_: State, event: m.WorkspaceReady) -> Changes:
+    return {"prepared": event.prepared}
+
+
+def _failed(_: State, event: m.WorkspaceFailed | m.WorkspaceRemovalFailed | m.WorkspaceRestoreFailed) -> Changes:
+    return {"failure_code": event.code, "failure_detail": event.detail}
+
+
+def _kept(_: State, event: m.WorkspaceKept) -> Changes:
+    return {"kept": event.kept}
+
+
+_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
+    m.WorkspaceRequested: _requested,
+    m.WorkspaceClaimed: _claimed,
+    m.WorkspaceReady: _ready,
+    m.WorkspaceFailed: _failed,
+    m.WorkspaceReleased: _released,
+    m.WorkspaceRemovalRequested: _well,
+    m.WorkspaceKept: _kept,
+    m.WorkspaceRemoved: _well,
+    m.WorkspaceRemovalFailed: _failed,
+    m.WorkspaceRestoreRequested: _well,
+    m.WorkspaceRestored: _well,
+    m.WorkspaceRestoreFailed: _failed,
+}

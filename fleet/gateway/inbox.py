@@ -1,0 +1,142 @@
+"""What waits for a person, fleet-wide: the inbox, notifications, callbacks."""
+
+from quart import Blueprint, Response
+
+from fleet.actors.tree import Tree
+from fleet.core.session.state import State
+from fleet.errors import Rejected
+from fleet.gateway import wire
+from fleet.gateway.document import about, asks, gives, gives_nothing, takes
+from fleet.gateway.requests import answer, caller, done, read_body, read_query
+
+
+def inbox_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("inbox", __name__, url_prefix="/api")
+
+    @routes.get("/inbox")
+    @about("inbox")
+    @gives(list[wire.InboxItem])
+    async def read_inbox() -> Response:
+        """List everything that waits for a person, oldest first."""
+        read_query(wire.Query)
+        items = sorted((item for state in tree.views.sessions for item in _waiting(state)), key=lambda item: item.at)
+        return answer(items, total=len(items))
+
+    @routes.get("/callbacks")
+    @about("inbox")
+    @asks(wire.CallbackQuery)
+    @gives(list[wire.CallbackItem])
+    async def list_callbacks() -> Response:
+        """List the callbacks of all sessions, oldest first."""
+        query = read_query(wire.CallbackQuery)
+        items = [
+            _callback_item(state, callback.number)
+            for state in tree.views.sessions
+            for callback in state.callbacks
+            if query.status is None or callback.status == query.status
+        ]
+        return answer(sorted(items, key=lambda item: item.at), total=len(items))
+
+    @routes.get("/notifications")
+    @about("inbox")
+    @asks(wire.NotificationQuery)
+    @gives(list[wire.NotificationItem])
+    async def list_notifications() -> Response:
+        """List notifications, newest first."""
+        query = read_query(wire.NotificationQuery)
+        of = None if query.session is None else tree.orders.session(query.session).id
+        found = [item for item in _notifications(tree, of) if not (query.unread and item.read)]
+        found.sort(key=lambda item: item.at, reverse=True)
+        return answer(found[query.offset : query.offset + query.limit], total=len(found))
+
+    @routes.get("/notifications/unread-count")
+    @about("inbox")
+    @gives(wire.Count)
+    async def count_unread() -> Response:
+        """Count the notifications that nobody has seen."""
+        read_query(wire.Query)
+        return answer(wire.Count(sum(not item.read for item in _notifications(tree, None))))
+
+    @routes.post("/notifications/read")
+    @about("inbox")
+    @gives_nothing
+    async def read_all_notifications() -> Response:
+        """Mark all notifications as seen."""
+        who = await caller()
+        for state in list(tree.views.sessions):
+            if any(not notification.read for notification in state.notifications):
+                await tree.orders.read_notifications(state.id, None, who)
+        return done(tree.log.head())
+
+    @routes.patch("/notifications/<notification_id>")
+    @about("inbox")
+    @takes(wire.ReadBody)
+    @gives_nothing
+    async def read_notification(notification_id: str) -> Response:
+        """Mark a notification as seen."""
+        await read_body(wire.ReadBody)
+        session_id, _, number = notification_id.rpartition(":")
+        if not number.isdecimal():
+            raise Rejected("notification_not_found", f"there is no notification {notification_id}")
+        outcome = await tree.orders.read_notifications(session_id, (int(number),), await caller())
+        return done(outcome.position)
+
+    return routes
+
+
+def _waiting(state: State) -> list[wire.InboxItem]:
+    items = [
+        wire.InboxItem(
+            request.kind,
+            state.id,
+            state.title,
+            wire.rfc3339(request.opened_at_ms),
+            state.evidence,
+            wire.request_item(request),
+        )
+        for request in state.requests
+        if request.answer is None
+    ]
+    if state.failure is not None:
+        at = wire.rfc3339(state.failure.at_ms)
+        items.append(wire.InboxItem("failure", state.id, state.title, at, state.failure.detail))
+    if state.over_budget is not None:
+        at = wire.rfc3339(state.changed_at_ms)
+        items.append(wire.InboxItem("budget", state.id, state.title, at, state.over_budget))
+    items.extend(
+        wire.InboxItem("callback", state.id, state.title, wire.rfc3339(callback.at_ms), callback.reason)
+        for callback in state.callbacks
+        if callback.status == "undelivered"
+    )
+    return items
+
+
+def _callback_item(state: State, number: int) -> wire.CallbackItem:
+    callback = next(callback for callback in state.callbacks if callback.number == number)
+    return wire.CallbackItem(
+        state.id,
+        state.parent_id or "",
+        callback.number,
+        callback.outcome,
+        callback.status,
+        callback.reason,
+        wire.rfc3339(callback.at_ms),
+        callback.text,
+    )
+
+
+def _notifications(tree: Tree, session_id: str | None) -> list[wire.NotificationItem]:
+    return [
+        wire.NotificationItem(
+            f"{state.id}:{notification.number}",
+            state.id,
+            notification.kind,
+            notification.text,
+            wire.rfc3339(notification.at_ms),
+            notification.read,
+        )
+        for state in tree.views.sessions
+        if session_id is None or state.id == session_id
+        for notification in state.notifications
+    ]

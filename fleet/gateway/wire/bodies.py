@@ -1,0 +1,198 @@
+"""Request bodies and query parameters, camelCase, checked strictly: what is not known is refused."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from fleet.limits import HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX, PAGE_DEFAULT, PAGE_MAX, TAGS_MAX, TITLE_CHARS_MAX
+from fleet.ports import Strategy
+
+
+class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """A request body: unknown fields are refused."""
+
+
+Title = Annotated[str, msgspec.Meta(min_length=1, max_length=TITLE_CHARS_MAX)]
+Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+Tags = Annotated[list[Tag], msgspec.Meta(max_length=TAGS_MAX)]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
+Offset = Annotated[int, msgspec.Meta(ge=0)]
+Position = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class ModelBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A model, named as OpenCode names it."""
+
+    providerID: str  # noqa: N815 - OpenCode's spelling
+    modelID: str  # noqa: N815
+
+
+class OnComplete(Body):
+    """Who hears of a session's outcomes: a session's id, Fleet's or OpenCode's."""
+
+    notify_session_id: Annotated[str, msgspec.Meta(min_length=1)]
+    notify_instance_id: str | None = None
+
+
+class BudgetBody(Body):
+    """What a session may use before it asks."""
+
+    usd: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    tokens: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    minutes: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
+class CreateBody(Body):
+    """`POST /api/sessions`."""
+
+    directory: Annotated[str, msgspec.Meta(min_length=1)]
+    title: Title | None = None
+    isolation_strategy: Strategy = "existing"
+    branch: str | None = None
+    base_ref: str | None = None
+    initial_prompt: str | None = None
+    agent: str | None = None
+    model: ModelBody | None = None
+    tags: Tags = []
+    on_complete: OnComplete | None = None
+    budget: BudgetBody | None = None
+
+
+class AttachmentBody(Body):
+    """A file that goes with a prompt; `data` is base64."""
+
+    mime: Annotated[str, msgspec.Meta(min_length=3, max_length=200)]
+    filename: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    data: bytes
+
+
+class PromptBody(Body):
+    """`POST /api/sessions/{id}/prompt`."""
+
+    text: str = ""
+    instance_id: str | None = None
+    attachments: list[AttachmentBody] = []
+    agent: str | None = None
+    model: ModelBody | None = None
+    delivery: Literal["queue"] = "queue"
+    resume: bool = False
+
+
+class DescribeBody(Body):
+    """`PATCH /api/sessions/{id}`."""
+
+    title: Title | None = None
+    tags: Tags | None = None
+    budget: BudgetBody | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class CommandBody(Body):
+    """`POST /api/sessions/{id}/command`: one of OpenCode's commands."""
+
+    command: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    arguments: str = ""
+    instance_id: str | None = None
+    agent: str | None = None
+    model: ModelBody | None = None
+
+
+class AnswerBody(Body):
+    """`POST /api/sessions/{id}/requests/{requestId}`: `reply` for a permission, `answers` for a question."""
+
+    reply: Literal["once", "always", "reject"] | None = None
+    message: str | None = None
+    answers: list[list[str]] | None = None
+
+
+class ReadBody(Body):
+    """Notifications that have been seen."""
+
+    read: Literal[True] = True
+
+
+class Query(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """Query parameters: unknown ones are refused, because a mistyped filter is a wrong answer."""
+
+
+class InstanceQuery(Query):
+    """Routes that take an `instanceId` that they do not need."""
+
+    instance_id: str | None = None
+
+
+class EndQuery(Query):
+    """`DELETE /api/sessions/{id}`."""
+
+    instance_id: str | None = None
+    permanent: bool = False
+    cleanup_workspace: bool = False
+    force: bool = False
+
+
+class DiffQuery(Query):
+    """`GET /api/sessions/{id}/diffs`: of the session, of a `turn` (its number or a message id), as of a position."""
+
+    instance_id: str | None = None
+    turn: str | None = None
+    at: Position | None = None
+
+
+class CallbackQuery(Query):
+    """`GET /api/callbacks`."""
+
+    status: Literal["pending", "undelivered", "delivered", "dropped"] | None = None
+
+
+class NotificationQuery(Query):
+    """`GET /api/notifications`."""
+
+    session: str | None = None
+    unread: bool = False
+    limit: Limit = PAGE_DEFAULT
+    offset: Offset = 0
+
+
+class ListQuery(Query):
+    """`GET /api/sessions`."""
+
+    status: str | None = None
+    search: str | None = None
+    parent: str | None = None
+    tag: str | None = None
+    workspace: str | None = None
+    limit: Limit = PAGE_DEFAULT
+    offset: Offset = 0
+
+
+class HistoryQuery(Query):
+    """`GET /api/sessions/history`; `from` and `to` are dates or RFC 3339 times of the creation."""
+
+    search: str = ""
+    status: str | None = None
+    from_: str | None = msgspec.field(default=None, name="from")
+    to: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=HISTORY_PAGE_MAX)] = HISTORY_PAGE_DEFAULT
+    offset: Offset = 0
+
+
+class AtQuery(Query):
+    """A session as it was at a log position."""
+
+    at: Position | None = None
+
+
+class MessagesQuery(Query):
+    """`GET /api/sessions/{id}/messages`."""
+
+    limit: Limit = PAGE_DEFAULT
+    before: str | None = None
+    after: str | None = None
+    at: Position | None = None
+    instance_id: str | None = None
+
+
+class StreamQuery(Query):
+    """The event streams."""
+
+    after: Position | None = None
+    instance_id: str | None = None

@@ -1,0 +1,168 @@
+"""From states to the items that the API shows."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from fleet.actors.endings import Ending
+from fleet.core.instance import state as instance_state
+from fleet.core.session.state import Failure, Request, State
+from fleet.core.session.values import Totals
+from fleet.core.workspace import machine as workspace
+from fleet.gateway.wire.bodies import BudgetBody
+from fleet.gateway.wire.items import (
+    ChangesItem,
+    Ended,
+    EndedWorkspace,
+    FailureItem,
+    HistoryItem,
+    InstanceItem,
+    KeptItem,
+    Relative,
+    RequestItem,
+    SessionDetail,
+    SessionItem,
+    SnippetItem,
+    TokensItem,
+    WorkspaceItem,
+)
+from fleet.ports import Tokens
+from fleet.projections.history_store import Snippet
+
+
+def rfc3339(unix_ms: int) -> str:
+    """Return the time as text, to the millisecond."""
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def session_item(state: State) -> SessionItem:
+    """Return what the API shows of a session in a list."""
+    return SessionItem(**_session_fields(state))
+
+
+def _session_fields(state: State) -> dict[str, Any]:
+    return {
+        "id": state.id,
+        "opencode_id": state.opencode_id,
+        "title": state.title,
+        "status": state.phase,
+        "status_since": rfc3339(state.since_ms),
+        "evidence": state.evidence,
+        "instance_id": last_instance(state),
+        "workspace_id": state.workspace_id,
+        "directory": state.directory,
+        "source_directory": state.source_directory,
+        "isolation_strategy": state.strategy,
+        "branch": state.branch,
+        "parent_id": state.parent_id,
+        "tags": list(state.tags),
+        "created_at": rfc3339(state.created_at_ms),
+        "updated_at": rfc3339(state.changed_at_ms),
+        "ended_at": None if state.ended_at_ms is None else rfc3339(state.ended_at_ms),
+        "turns": state.turns,
+        "queued": len(state.queue),
+        "open_requests": len(state.requests),
+        "tokens": tokens_item(state.tokens),
+        "cost_usd": state.cost_usd,
+        "budget": None
+        if state.budget is None
+        else BudgetBody(state.budget.usd, state.budget.tokens, state.budget.minutes),
+        "changes": _changes_item(state.changes),
+        "outcome": state.last_outcome,
+        "failure": _failure_item(state.failure),
+    }
+
+
+def _changes_item(changes: Totals | None) -> ChangesItem | None:
+    return None if changes is None else ChangesItem(changes.files, changes.additions, changes.deletions)
+
+
+def session_detail(state: State, ancestors: list[State], children: list[State]) -> SessionDetail:
+    """Return what the API shows of one session."""
+    return SessionDetail(
+        **_session_fields(state),
+        ancestors=[relative(ancestor) for ancestor in ancestors],
+        children=[relative(child) for child in children],
+        requests=[request_item(request) for request in state.requests],
+    )
+
+
+def history_item(state: State, snippet: Snippet | None) -> HistoryItem:
+    """Return what the API shows of a session in the history."""
+    found = None if snippet is None else SnippetItem(snippet.kind, snippet.text, [list(hit) for hit in snippet.hits])
+    return HistoryItem(**_session_fields(state), snippet=found)
+
+
+def relative(state: State) -> Relative:
+    """Return a session as another one's ancestor or child."""
+    return Relative(state.id, state.title, state.phase)
+
+
+def request_item(request: Request) -> RequestItem:
+    """Return an open request."""
+    opened = rfc3339(request.opened_at_ms)
+    answered = request.answer is not None
+    return RequestItem(request.id, request.kind, request.opencode_id, opened, answered, msgspec.Raw(request.body))
+
+
+def ended(ending: Ending) -> Ended:
+    """Return the answer to a terminate."""
+    workspace = ending.workspace
+    item = None
+    if workspace is not None:
+        removed = workspace.phase == "removed"
+        item = EndedWorkspace(workspace.id, removed, ending.left, _kept_item(workspace) if removed else None)
+    return Ended(session_item(ending.session), ending.erased, item)
+
+
+def _kept_item(state: workspace.State) -> KeptItem | None:
+    kept = state.kept
+    return None if kept is None else KeptItem(kept.ref, kept.commit, kept.branch, list(kept.ignored))
+
+
+def last_instance(state: State) -> str | None:
+    """Return the instance that the session has, or else the last that it had."""
+    if state.instance_id is not None:
+        return state.instance_id
+    return state.instances[-1] if state.instances else None
+
+
+def tokens_item(tokens: Tokens) -> TokensItem:
+    """Return the token counts."""
+    return TokensItem(tokens.input, tokens.output, tokens.reasoning, tokens.cache_read, tokens.cache_write)
+
+
+def _failure_item(failure: Failure | None) -> FailureItem | None:
+    return None if failure is None else FailureItem(failure.code, failure.detail, rfc3339(failure.at_ms))
+
+
+def instance_item(state: instance_state.State, memory_bytes: int | None) -> InstanceItem:
+    """Return what the API shows of an instance."""
+    return InstanceItem(
+        id=state.id,
+        status=state.phase,
+        status_since=rfc3339(state.since_ms),
+        evidence=state.evidence,
+        pid=None if state.identity is None else state.identity.pid,
+        version=None if state.endpoint is None else state.endpoint.version,
+        memory_bytes=memory_bytes,
+        sessions=list(state.sessions),
+        created_at=rfc3339(state.created_at_ms),
+    )
+
+
+def workspace_item(state: workspace.State) -> WorkspaceItem:
+    """Return what the API shows of a workspace."""
+    order, prepared = state.order, state.prepared
+    return WorkspaceItem(
+        id=state.id,
+        status=state.phase,
+        isolation_strategy="" if order is None else order.strategy,
+        source_directory="" if order is None else order.source_directory,
+        directory=prepared.directory if prepared is not None else "" if order is None else order.directory,
+        branch=None if prepared is None else prepared.branch,
+        sessions=list(state.sessions),
+        failure=state.failure_detail or None,
+        kept=_kept_item(state),
+    )

@@ -1,0 +1,296 @@
+"""Response bodies, camelCase; times are RFC 3339 in UTC. openapi.json is made from them."""
+
+from typing import Literal
+
+import msgspec
+
+from fleet.gateway.wire.bodies import BudgetBody
+
+
+class Answer(msgspec.Struct, rename="camel"):
+    """A response body."""
+
+
+class TokensItem(Answer):
+    """Token counts, as OpenCode gives them."""
+
+    input: int
+    output: int
+    reasoning: int
+    cache_read: int
+    cache_write: int
+
+
+class FailureItem(Answer):
+    """Why a session is in `error`, or could not be resumed."""
+
+    code: str
+    detail: str
+    at: str
+
+
+class ChangesItem(Answer):
+    """How much a session has changed."""
+
+    files: int
+    additions: int
+    deletions: int
+
+
+class RequestItem(Answer):
+    """An open permission request or question; `request` is OpenCode's JSON. `answered`: OpenCode is being told."""
+
+    id: str
+    kind: str
+    opencode_id: str
+    opened_at: str
+    answered: bool
+    request: msgspec.Raw
+
+
+class SessionItem(Answer):
+    """A session."""
+
+    id: str
+    opencode_id: str
+    title: str
+    status: str
+    status_since: str
+    evidence: str
+    instance_id: str | None
+    workspace_id: str
+    directory: str
+    source_directory: str
+    isolation_strategy: str
+    branch: str | None
+    parent_id: str | None
+    tags: list[str]
+    created_at: str
+    updated_at: str
+    ended_at: str | None
+    turns: int
+    queued: int
+    open_requests: int
+    tokens: TokensItem
+    cost_usd: float
+    budget: BudgetBody | None
+    changes: ChangesItem | None
+    outcome: str | None
+    failure: FailureItem | None
+
+
+class Created(Answer):
+    """The answer to a create."""
+
+    instance_id: str
+    workspace_id: str
+    session: SessionItem
+
+
+class Resumed(Answer):
+    """The answer to a resume."""
+
+    instance_id: str
+    session: SessionItem
+
+
+class Aborted(Answer):
+    """The answer to an abort: `aborted`, `ended` (it ended by itself first), `nothing_to_abort`, or `aborting`."""
+
+    outcome: str
+    session: SessionItem
+
+
+class Relative(Answer):
+    """An ancestor or child of a session."""
+
+    id: str
+    title: str
+    status: str
+
+
+class SessionDetail(SessionItem):
+    """A session with its ancestors (the root first), children and open requests."""
+
+    ancestors: list[Relative]
+    children: list[Relative]
+    requests: list[RequestItem]
+
+
+class KeptItem(Answer):
+    """Where the work of a removed workspace is kept: a ref of the source repository; null where there was none."""
+
+    ref: str | None
+    commit: str | None
+    branch: str | None
+    ignored: list[str]
+
+
+class EndedWorkspace(Answer):
+    """What became of the workspace; `reason` says why it is still there."""
+
+    id: str
+    removed: bool
+    reason: str | None
+    kept: KeptItem | None
+
+
+class Ended(Answer):
+    """The answer to a terminate."""
+
+    session: SessionItem
+    erased: bool
+    workspace: EndedWorkspace | None
+
+
+class DiffItem(Answer):
+    """A file that a session has changed. `overlapsWith`: sessions that worked in the same directory meanwhile."""
+
+    file: str
+    before: str | None
+    after: str | None
+    additions: int
+    deletions: int
+    status: Literal["added", "deleted", "modified"]
+    is_binary: bool
+    is_truncated: bool
+    old_file: str | None
+    mode_before: str | None
+    mode_after: str | None
+    overlaps_with: list[str]
+
+
+class SnippetItem(Answer):
+    """Where a search hit: in a `title`, `prompt`, `answer` or `tool` output. `hits` are [start, end) in `text`."""
+
+    kind: str
+    text: str
+    hits: list[list[int]]
+
+
+class HistoryItem(SessionItem):
+    """A session of the history, with a snippet where the search hit."""
+
+    snippet: SnippetItem | None
+
+
+class CallbackItem(Answer):
+    """Word of an outcome from child to parent."""
+
+    session_id: str
+    parent_id: str
+    number: int
+    outcome: str
+    status: str
+    reason: str
+    at: str
+    text: str
+
+
+class InboxItem(Answer):
+    """Something that waits for a person: a request, a failure, a used-up budget, an undelivered callback."""
+
+    kind: Literal["permission", "question", "failure", "budget", "callback"]
+    session_id: str
+    title: str
+    at: str
+    detail: str
+    request: RequestItem | None = None
+
+
+class NotificationItem(Answer):
+    """Something that happened; `id` is made of the session's and a number."""
+
+    id: str
+    session_id: str
+    kind: str
+    text: str
+    at: str
+    read: bool
+
+
+class Count(Answer):
+    """A number of things."""
+
+    count: int
+
+
+class Summary(Answer):
+    """The fleet at a glance."""
+
+    sessions: dict[str, int]
+    instances: int
+    memory_bytes: int
+    queued: int
+    open_requests: int
+    tokens: TokensItem
+    cost_usd: float
+    position: int
+
+
+class QueuedItem(Answer):
+    """A prompt that waits."""
+
+    id: str
+    text: str
+    accepted_at: str
+    attachments: int
+    agent: str | None
+
+
+class MessageItem(Answer):
+    """A message: OpenCode's own `info` and `parts`."""
+
+    info: msgspec.Raw
+    parts: list[msgspec.Raw]
+
+
+class Pagination(Answer):
+    """Ids to go on from with `before` and `after`; null where the transcript ends."""
+
+    before: str | None
+    after: str | None
+    total: int
+
+
+class Messages(Answer):
+    """A stretch of a transcript, oldest first."""
+
+    messages: list[MessageItem]
+    pagination: Pagination
+
+
+class InstanceItem(Answer):
+    """An OpenCode process."""
+
+    id: str
+    status: str
+    status_since: str
+    evidence: str
+    pid: int | None
+    version: str | None
+    memory_bytes: int | None
+    sessions: list[str]
+    created_at: str
+
+
+class WorkspaceItem(Answer):
+    """A workspace."""
+
+    id: str
+    status: str
+    isolation_strategy: str
+    source_directory: str
+    directory: str
+    branch: str | None
+    sessions: list[str]
+    failure: str | None
+    kept: KeptItem | None
+
+
+class Health(Answer):
+    """Liveness and readiness."""
+
+    status: Literal["ok", "starting"]
+    version: str
+    position: int
