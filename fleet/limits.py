@@ -30,6 +30,7 @@ ERASE_PAGE_EVENTS: Final = 256  # erased in one commit, about 2 ms; longer strea
 BLOB_BYTES_MAX: Final = 32 * MIB  # one content; what is larger is cut by who puts it
 BLOB_PUT_BYTES_MAX: Final = 512 * MIB  # of contents in one put: it is held in memory, and LMDB's transaction with it
 BLOB_MAP_BYTES: Final = 256 * 1024 * MIB  # address space of the blob store, not disk
+VERIFY_PAGE_EVENTS: Final = 128  # proven in one go, about 2 ms; then others have their turn
 REPLAY_PAGE_EVENTS: Final = 1024  # read in one go while replaying, about 3 ms
 SNAPSHOTS_WAITING_MAX: Final = 256  # for the next commit; the oldest beyond are dropped, a snapshot is disposable
 SNAPSHOT_EVERY_EVENTS: Final = 256  # bounds the fold of one activation to about a millisecond
@@ -114,6 +115,7 @@ QUEUE_PROMPTS_MAX: Final = 100  # waiting prompts per session
 
 # Diffs
 DIFF_COUNT_LINES_MAX: Final = 20_000  # of a file that several turns changed; beyond, their line counts are added up
+DIFF_COUNT_EDITS_MAX: Final = 1_000  # likewise, of lines that both sides have: the work is its square, 0.3 s
 
 # Policy of the operator, by default
 INSTANCES_MAX: Final = 32  # OpenCode processes; each takes 300 to 900 MiB
@@ -129,6 +131,8 @@ HEALTH_TIMEOUT_S: Final = 5.0  # the slowest answer measured is 0.4 s
 # Workspaces
 WORKSPACE_BUSY_S: Final = 20.0  # how long a removal waits for processes to leave: the stop ladder takes 11 s
 WORKSPACE_BUSY_POLL_S: Final = 0.5
+FILE_READ_BYTES_MAX: Final = MIB  # of a file of the workspace that is shown; nobody reads more on a page
+DIRECTORY_ENTRIES_MAX: Final = 5_000  # of a listed directory; the rest is counted
 ERASURE_RETRY_S: Final = 5.0  # while the disk is full
 REMOVAL_WAIT_S: Final = 120.0  # a request waits so long for a removal or a restore, then says that it goes on
 

@@ -4,13 +4,15 @@ Where a directory has one session, its diff is that of two trees. Where sessions
 of its own turns, because the trees hold what the others did as well.
 """
 
-from difflib import SequenceMatcher
+from collections.abc import Iterator
+from io import BytesIO
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from fleet.core.session.values import Totals
-from fleet.limits import DIFF_COUNT_LINES_MAX
+from fleet.limits import DIFF_COUNT_EDITS_MAX, DIFF_COUNT_LINES_MAX
 from fleet.ports import ChangeStatus, FileChange
 
 
@@ -85,22 +87,53 @@ def manifest_of(changes: tuple[FileChange, ...], digests: list[str]) -> Manifest
 
 def composed(earlier: Manifest, later: Manifest) -> Manifest:
     """Return what both do, one after the other. Line counts are added up: `line_counts` tells them truly."""
-    files = {file.file: file for file in earlier.files}
-    for file in later.files:
-        before = files.pop(file.old_file or file.file, None) or files.pop(file.file, None)
-        files[file.file] = file if before is None else _joined(before, file)
-    changed = (file for file in files.values() if (file.before, file.mode_before) != (file.after, file.mode_after))
-    return Manifest(tuple(sorted(changed, key=lambda file: file.file)))
+    edits: dict[str, ChangedFile] = {}
+    for file in (*_by_path(earlier), *_by_path(later)):
+        before = edits.get(file.file)
+        edits[file.file] = file if before is None else _joined(before, file, file.file)
+    for new, old in _origins(earlier, later).items():
+        added, deleted = edits.get(new), edits.get(old)
+        if added and deleted and added.before is None and added.after is not None and deleted.after is None:
+            edits[new] = _joined(deleted, added, new)
+            del edits[old]
+    return Manifest(tuple(sorted(filter(_differs, edits.values()), key=lambda file: file.file)))
 
 
-def _joined(first: ChangedFile, second: ChangedFile) -> ChangedFile:
+def _by_path(manifest: Manifest) -> Iterator[ChangedFile]:
+    """Yield what becomes of each path: a rename is a deletion here and an addition there, which has its line counts."""
+    for file in manifest.files:
+        if file.old_file is None:
+            yield file
+            continue
+        yield replace(
+            file,
+            file=file.old_file,
+            old_file=None,
+            status="deleted",
+            additions=0,
+            deletions=0,
+            after=None,
+            mode_after=None,
+        )
+        yield replace(file, old_file=None, status="added", before=None, mode_before=None)
+
+
+def _origins(earlier: Manifest, later: Manifest) -> dict[str, str]:
+    """Return the renamed files, and where they came from in the beginning."""
+    first = {file.file: file.old_file for file in earlier.files if file.old_file is not None}
+    then = {file.file: file.old_file for file in later.files if file.old_file is not None}
+    moved_on = {new: first.pop(old, old) for new, old in then.items()}
+    return {**first, **moved_on}
+
+
+def _joined(first: ChangedFile, second: ChangedFile, name: str) -> ChangedFile:
     status: ChangeStatus = "modified"
     if first.before is None:
         status = "added"
     elif second.after is None:
         status = "deleted"
     return ChangedFile(
-        second.file,
+        name,
         status,
         first.additions + second.additions,
         first.deletions + second.deletions,
@@ -110,18 +143,46 @@ def _joined(first: ChangedFile, second: ChangedFile) -> ChangedFile:
         second.after,
         first.mode_before,
         second.mode_after,
-        first.old_file,
+        None if first.file == name else first.file,
     )
 
 
+def _differs(file: ChangedFile) -> bool:
+    """Tell whether anything is left of the change; of contents that were cut, the rest may differ."""
+    if file.before is None and file.after is None:
+        return False
+    renamed_or_cut = file.old_file is not None or file.is_truncated
+    return renamed_or_cut or (file.before, file.mode_before) != (file.after, file.mode_after)
+
+
 def line_counts(before: bytes, after: bytes) -> tuple[int, int] | None:
-    """Return (additions, deletions) in lines; None where the texts are too long to be compared here."""
-    old, new = before.splitlines(), after.splitlines()
+    """Return the fewest (additions, deletions) in lines; None where the texts are too different to be compared here.
+
+    A line ends with its newline, as git has it: CRLF is not LF, and a last line without one is another line.
+    """
+    old, new = BytesIO(before).readlines(), BytesIO(after).readlines()
     if len(old) + len(new) > DIFF_COUNT_LINES_MAX:
         return None
-    added = deleted = 0
-    for tag, old_start, old_end, new_start, new_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag != "equal":
-            added += new_end - new_start
-            deleted += old_end - old_start
-    return added, deleted
+    in_old, in_new = set(old), set(new)  # what only one side has is in no common line, and is quickly counted
+    shared_old = [line for line in old if line in in_new]
+    shared_new = [line for line in new if line in in_old]
+    edits = _edits(shared_old, shared_new)
+    if edits is None:
+        return None
+    common = (len(shared_old) + len(shared_new) - edits) // 2
+    return len(new) - common, len(old) - common
+
+
+def _edits(old: list[bytes], new: list[bytes]) -> int | None:
+    """Return how many lines go or come, None for more than `DIFF_COUNT_EDITS_MAX` (Myers's greedy algorithm, 1986)."""
+    furthest = {1: 0}
+    for edits in range(min(len(old) + len(new), DIFF_COUNT_EDITS_MAX) + 1):
+        for diagonal in range(-edits, edits + 1, 2):
+            comes = diagonal == -edits or (diagonal != edits and furthest[diagonal - 1] < furthest[diagonal + 1])
+            at = furthest[diagonal + 1] if comes else furthest[diagonal - 1] + 1
+            while at < len(old) and at - diagonal < len(new) and old[at] == new[at - diagonal]:
+                at += 1
+            furthest[diagonal] = at
+            if at >= len(old) and at - diagonal >= len(new):
+                return edits
+    return None
