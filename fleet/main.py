@@ -27,6 +27,7 @@ from fleet.actors.context import Policy, Ports
 from fleet.actors.supervisor import Supervisor
 from fleet.actors.tree import Stores, Tree
 from fleet.adapters.clock import SystemClock
+from fleet.adapters.files import LocalFiles
 from fleet.adapters.git import GitRemovals, GitTrees, GitWorkspaces
 from fleet.adapters.ids import SystemIds
 from fleet.adapters.opencode.binary import resolve_binary
@@ -164,6 +165,7 @@ class _Parts:
             workspaces,
             GitTrees(config.data_dir / "trees"),
             GitRemovals(workspaces),
+            LocalFiles(),
         )
         policy = Policy(
             config.instance_policy,

@@ -23,7 +23,7 @@ from fleet.errors import Unavailable
 from fleet.events.blobs import Blobs
 from fleet.events.log import Log
 from fleet.limits import CONNECT_TIMEOUT_S, IDLE_TIMEOUT_S, INSTANCES_MAX, MEMORY_FREE_BYTES_MIN
-from fleet.ports import Clock, Ids, OpenCode, OpenCodeHost, Removals, Trees, Workspaces
+from fleet.ports import Clock, Files, Ids, OpenCode, OpenCodeHost, Removals, Trees, Workspaces
 from fleet.projections.inflight import InFlight
 from fleet.projections.views import Views
 
@@ -41,6 +41,7 @@ class Ports(msgspec.Struct, frozen=True):
     workspaces: Workspaces
     trees: Trees
     removals: Removals
+    files: Files
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -112,6 +113,7 @@ class Context:
         self.workspaces = ports.workspaces
         self.trees = ports.trees
         self.removals = ports.removals
+        self.files = ports.files
         self.log = log
         self.blobs = blobs
         self.views = views

@@ -12,8 +12,8 @@ import trio
 from fleet.actors.aggregate import Deliver
 from fleet.actors.context import Context
 from fleet.actors.erasure import Erasure
+from fleet.actors.orphans import find_orphans
 from fleet.core.instance import messages as m
-from fleet.core.instance.state import State
 from fleet.errors import Problem, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import SHUTDOWN_GRACE_S
@@ -48,11 +48,10 @@ class Recovery:
 
     async def _stop_strangers(self) -> None:
         """Stop marked processes that no instance wants any more: their own stop was cut short by a crash."""
-        found = {process.instance_id for process in await self._context.host.find()}
-        for instance_id in sorted(found):
-            if not _wanted(self._context.views.instances.get(instance_id)):
-                _log.warning("process_without_instance_stopped", instance=instance_id)
-                await self._context.host.stop(instance_id, None)
+        orphans = await find_orphans(self._context.host, self._context.views.instances.get)
+        for instance_id in sorted({process.instance_id for process in orphans}):
+            _log.warning("process_without_instance_stopped", instance=instance_id)
+            await self._context.host.stop(instance_id, None)
 
     def _take_up(self) -> None:
         peers, views = self._context.peers, self._context.views
@@ -95,8 +94,3 @@ class Recovery:
         await self._context.views.instances.wait(
             instance_id, lambda s: s.phase in ("stopped", "lost") and s.swept and not s.sessions
         )
-
-
-def _wanted(state: State | None) -> bool:
-    """Say whether the instance's own effects will look after its processes."""
-    return state is not None and (state.phase not in ("unborn", "stopped", "lost") or not state.swept)

@@ -81,6 +81,14 @@ class Log(Protocol):
         """Return the log's events at positions beyond `after`, in order."""
         ...
 
+    def read_record(self, position: int) -> bytes | None:
+        """Return the raw record at `position`, for verify.py. Raises `CorruptRecord` where it cannot be read."""
+        ...
+
+    def indexed_version(self, stream: str, position: int) -> int | None:
+        """Return the version that the index holds for this event, for verify.py. Raises `CorruptRecord`."""
+        ...
+
     def replay(self, stream: str, after: int = 0) -> Iterator[tuple[int, int, Any]]:
         """Yield (version, position, event) of the stream beyond `after`: what a fold needs, at half the cost.
 

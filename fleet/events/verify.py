@@ -5,12 +5,14 @@ seconds. It looks up to the head of the moment at which it is called. An erased 
 its payload is gone, that and when it was there is not.
 """
 
+from collections.abc import Generator
 from typing import Protocol
 
 import msgspec
 
 from fleet.events import codec
 from fleet.events.envelope import CommandRecord, Snapshot
+from fleet.limits import VERIFY_PAGE_EVENTS
 
 
 class Verifiable(Protocol):
@@ -59,6 +61,17 @@ class Report(msgspec.Struct, frozen=True):
 
 def verify(log: Verifiable) -> Report:
     """Walk the log from its beginning to its head, or to the first break."""
+    walk = verifying(log)
+    while True:
+        try:
+            next(walk)
+        except StopIteration as end:
+            report: Report = end.value
+            return report
+
+
+def verifying(log: Verifiable) -> Generator[None, None, Report]:
+    """Do the same in steps of `VERIFY_PAGE_EVENTS`, for a caller who has others to care for. Returns the report."""
     digest = codec.GENESIS_DIGEST
     versions: dict[str, int] = {}
     erased = 0
@@ -71,6 +84,8 @@ def verify(log: Verifiable) -> Report:
         digest = record.digest
         erased += record.erased
         versions[record.header.stream] = record.header.version
+        if position % VERIFY_PAGE_EVENTS == 0:
+            yield
     return Report(head, len(versions), digest, erased=erased)
 
 

@@ -15,11 +15,13 @@ from quart_trio import QuartTrio
 from fleet import __version__
 from fleet.actors.tree import Tree
 from fleet.gateway import guard, problems
+from fleet.gateway.contents import content_routes
 from fleet.gateway.diffs import diff_routes
 from fleet.gateway.document import Document
 from fleet.gateway.fleet import fleet_routes
 from fleet.gateway.history import history_routes
 from fleet.gateway.inbox import inbox_routes
+from fleet.gateway.log import log_routes
 from fleet.gateway.sessions import session_routes
 from fleet.gateway.streams import Closing, stream_routes
 from fleet.limits import BODY_BYTES_MAX, HEADER_BYTES_READ_MAX, HTTP_GRACE_S, STREAM_WRITE_TIMEOUT_S
@@ -49,7 +51,9 @@ def make_app(tree: Tree, closing: Closing) -> QuartTrio:
     app.register_blueprint(history_routes(tree))
     app.register_blueprint(session_routes(tree))
     app.register_blueprint(diff_routes(tree))
+    app.register_blueprint(content_routes(tree))
     app.register_blueprint(inbox_routes(tree))
+    app.register_blueprint(log_routes(tree))
     app.register_blueprint(stream_routes(tree, closing))
     app.register_blueprint(fleet_routes(tree))
     return app

@@ -4,6 +4,7 @@ quart-schema names optional libraries in its types, which leaves them partly unk
 adds what it has no decorators for: answers that are no JSON, and the problems that every route may answer with.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -45,13 +46,20 @@ def gives_nothing(route: Route) -> Route:
 def gives_stream(route: Route) -> Route:
     """Document that the answer is a stream of Server-Sent Events."""
     content = {"text/event-stream": {"schema": {"type": "string"}}}
-    return _answers(route, "200", {"description": "Events as they happen.", "content": content})
+    return _answers(route, "200", {"description": _STREAM, "content": content})
 
 
 def _answers(route: Route, status: str, answer: dict[str, Any]) -> Route:
     route.openapi_answer = (status, answer)  # type: ignore[attr-defined]  # functions take attributes
     return route
 
+
+_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+_STREAM = (
+    "Events as they happen. A frame of a logged event has its position as `id`, its type as `event`, and in `data` its "
+    "envelope in camelCase, whose own `data` is the payload as it was logged, with names in snake_case (`GET /api/log` "
+    "gives the same). Signals (`delta`, `snapshot` and others) have no `id`, and are in camelCase."
+)
 
 _PROBLEM = {
     "description": "What went wrong, and what to do.",
@@ -64,7 +72,9 @@ class Document(OpenAPIProvider):
 
     def build_paths(self, rule: Rule) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the operations of a route, and the schemas that they name."""
-        paths, components = cast("tuple[dict[str, Any], dict[str, Any]]", super().build_paths(rule))
+        found, components = cast("tuple[dict[str, Any], dict[str, Any]]", super().build_paths(rule))
+        # Its own path is wrong where a later parameter has a converter.
+        paths = {_PARAMETER.sub(r"{\1}", rule.rule): operations for operations in found.values()}
         more: tuple[str, Any] | None = getattr(self._app.view_functions[rule.endpoint], "openapi_answer", None)
         for operations in paths.values():
             for operation in operations.values():

@@ -5,29 +5,40 @@ from collections import Counter
 from quart import Blueprint, Response
 
 from fleet import __version__
+from fleet.actors.orphans import find_orphans
 from fleet.actors.tree import Tree
+from fleet.core.instance.state import OVER, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
-from fleet.gateway.document import about, gives
+from fleet.gateway.document import about, asks, gives
 from fleet.gateway.requests import answer, caller, read_query
+from fleet.projections.lives import Life, life
 
 
 def fleet_routes(tree: Tree) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("fleet", __name__, url_prefix="/api")
-    host = tree.context.host
 
     @routes.get("/instances")
     @about("fleet")
+    @asks(wire.InstancesQuery)
     @gives(list[wire.InstanceItem])
     async def list_instances() -> Response:
-        """List the OpenCode processes that run."""
+        """List the OpenCode processes that run; with `all` every one there ever was, and what became of it."""
+        query = read_query(wire.InstancesQuery)
+        instances = tree.views.instances
+        states = sorted(instances, key=lambda state: state.id, reverse=True) if query.all else instances.alive()
+        page = states[query.offset : query.offset + query.limit]
+        return answer([_instance_item(tree, state) for state in page], total=len(states))
+
+    @routes.get("/instances/orphans")
+    @about("fleet")
+    @gives(list[wire.OrphanItem])
+    async def list_orphans() -> Response:
+        """List the live processes of this Fleet that no instance looks after: there should be none."""
         read_query(wire.Query)
-        items = [
-            wire.instance_item(state, None if state.identity is None else host.memory_bytes(state.identity))
-            for state in tree.views.instances.alive()
-        ]
-        return answer(items, total=len(items))
+        orphans = await find_orphans(tree.context.host, tree.views.instances.get)
+        return answer([wire.orphan_item(process) for process in orphans], total=len(orphans))
 
     @routes.get("/instances/<instance_id>")
     @about("fleet")
@@ -37,8 +48,7 @@ def fleet_routes(tree: Tree) -> Blueprint:
         state = tree.views.instances.get(instance_id)
         if state is None:
             raise Rejected("instance_not_found", f"there is no instance {instance_id}")
-        memory = None if state.identity is None else host.memory_bytes(state.identity)
-        return answer(wire.instance_item(state, memory))
+        return answer(_instance_item(tree, state))
 
     @routes.get("/workspaces")
     @about("fleet")
@@ -95,6 +105,11 @@ def fleet_routes(tree: Tree) -> Blueprint:
         return answer(wire.Health("starting", __version__, tree.log.head()), status=503)
 
     return routes
+
+
+def _instance_item(tree: Tree, state: State) -> wire.InstanceItem:
+    memory = None if state.identity is None else tree.context.host.memory_bytes(state.identity)
+    return wire.instance_item(life(tree.log, state.id) if state.phase in OVER else Life(state), memory)
 
 
 def _summary(tree: Tree) -> wire.Summary:

@@ -5,6 +5,7 @@ suite per port runs against both. A port raises `Problem` for what a caller can 
 checkpoint, so that the caller sets the deadline.
 """
 
+from fleet.ports.files import FileContent, FileEntry, Files, FileType, Listing
 from fleet.ports.host import Endpoint, Exit, FoundProcess, OpenCodeHost, ProcessIdentity, StopStep
 from fleet.ports.identity import Clock, Ids
 from fleet.ports.opencode import OpenCode
@@ -43,9 +44,14 @@ __all__ = [
     "Endpoint",
     "Exit",
     "FileChange",
+    "FileContent",
+    "FileEntry",
+    "FileType",
+    "Files",
     "FoundProcess",
     "Ids",
     "Kept",
+    "Listing",
     "Message",
     "MessageChanged",
     "MessageInfo",

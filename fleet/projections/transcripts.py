@@ -31,6 +31,28 @@ class Page(msgspec.Struct, frozen=True):
     total: int
 
 
+class Todo(msgspec.Struct, frozen=True):
+    """An entry of the agent's list, as OpenCode has it."""
+
+    content: str
+    status: str = "pending"
+    priority: str | None = None
+
+
+class _Input(msgspec.Struct, frozen=True):
+    todos: list[Todo] = []
+
+
+class _ToolState(msgspec.Struct, frozen=True):
+    status: str = ""
+    input: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _ToolPart(msgspec.Struct, frozen=True):
+    tool: str = ""
+    state: _ToolState = _ToolState()
+
+
 class _Folded:
     def __init__(self) -> None:
         self.position = 0
@@ -94,6 +116,15 @@ class Transcripts:
             len(ids),
         )
 
+    def todos(self, stream: str) -> list[Todo]:
+        """Return the agent's list as it last wrote it. Each writing replaces the whole list."""
+        folded = self._folded(stream)
+        for message_id in reversed(folded.ids()):
+            for raw in reversed(folded.message(message_id).parts):
+                if b'"todowrite"' in bytes(raw) and (todos := _todos(raw)) is not None:
+                    return todos
+        return []
+
     def forget(self, stream: str) -> None:
         """Let go of what is cached of a session that was erased."""
         self._cache.pop(stream, None)
@@ -121,3 +152,14 @@ def _index(ids: list[str], message_id: str) -> int:
     if message_id not in ids:
         raise KeyError(message_id)
     return ids.index(message_id)
+
+
+def _todos(raw: msgspec.Raw) -> list[Todo] | None:
+    """Return the list that a part has written, None where it is no call of `todowrite` that went well."""
+    try:
+        part = msgspec.json.decode(raw, type=_ToolPart)
+        if part.tool != "todowrite" or part.state.status != "completed":
+            return None
+        return msgspec.json.decode(part.state.input, type=_Input).todos
+    except msgspec.MsgspecError:
+        return None

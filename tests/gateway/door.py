@@ -15,6 +15,7 @@ import trio
 
 from fleet.actors.context import Ports
 from fleet.actors.tree import Stores, Tree
+from fleet.adapters.files import LocalFiles
 from fleet.events.catalog import make_registry
 from fleet.events.memory_blobs import MemoryBlobs
 from fleet.events.memory_log import MemoryDisk, MemoryLog
@@ -204,6 +205,7 @@ class Machine:
             FakeWorkspaces(self.files),
             FakeTrees(self.files),
             FakeRemovals(self.files),
+            LocalFiles(),
         )
         tree = Tree(ports, Stores(log, MemoryBlobs(self.disk), MemoryStore()), threads=False)
         stopping = trio.Event()

@@ -13,6 +13,7 @@ import trio
 
 from fleet.actors.context import Policy, Ports
 from fleet.actors.tree import Stores, Tree
+from fleet.adapters.files import LocalFiles
 from fleet.errors import Problem
 from fleet.events.catalog import make_registry
 from fleet.events.memory_blobs import MemoryBlobs
@@ -82,6 +83,7 @@ class Incarnation:
             workspaces=workspaces,
             trees=FakeTrees(machine.directories),
             removals=FakeRemovals(machine.directories),
+            files=LocalFiles(),
         )
         blobs = MemoryBlobs(machine.disk)
         policy = Policy(sharing=machine.policy)

@@ -63,6 +63,11 @@ class State(msgspec.Struct, frozen=True):
         """Whether it ended because Fleet wanted it to."""
         return self.stop_reason in ("unused", "shutdown")
 
+    @property
+    def keeps_processes(self) -> bool:
+        """Whether its own effects look after its processes: use them, adopt them, or stop and sweep them."""
+        return self.phase not in ("unborn", "stopped", "lost") or not self.swept
+
 
 def initial(instance_id: str) -> State:
     """Return the state of an instance that does not exist yet."""

@@ -120,6 +120,21 @@ class InstanceQuery(Query):
     instance_id: str | None = None
 
 
+class InstancesQuery(Query):
+    """`GET /api/instances`: those that run; with `all` every one there ever was, newest first."""
+
+    all: bool = False
+    limit: Limit = PAGE_DEFAULT
+    offset: Offset = 0
+
+
+class LogQuery(Query):
+    """`GET /api/log`: events behind a position."""
+
+    after: Position = 0
+    limit: Limit = PAGE_DEFAULT
+
+
 class EndQuery(Query):
     """`DELETE /api/sessions/{id}`."""
 

@@ -6,29 +6,37 @@ from typing import Any
 import msgspec
 
 from fleet.actors.endings import Ending
-from fleet.core.instance import state as instance_state
 from fleet.core.session.state import Failure, Request, State
 from fleet.core.session.values import Totals
 from fleet.core.workspace import machine as workspace
+from fleet.events.envelope import Erased, Recorded
+from fleet.events.verify import Report
 from fleet.gateway.wire.bodies import BudgetBody
 from fleet.gateway.wire.items import (
+    BreakItem,
     ChangesItem,
     Ended,
     EndedWorkspace,
+    EventItem,
+    ExitItem,
     FailureItem,
     HistoryItem,
     InstanceItem,
     KeptItem,
+    OrphanItem,
     Relative,
     RequestItem,
     SessionDetail,
     SessionItem,
     SnippetItem,
+    StopStepItem,
     TokensItem,
+    Verification,
     WorkspaceItem,
 )
-from fleet.ports import Tokens
+from fleet.ports import FoundProcess, Tokens
 from fleet.projections.history_store import Snippet
+from fleet.projections.lives import Life
 
 
 def rfc3339(unix_ms: int) -> str:
@@ -137,19 +145,55 @@ def _failure_item(failure: Failure | None) -> FailureItem | None:
     return None if failure is None else FailureItem(failure.code, failure.detail, rfc3339(failure.at_ms))
 
 
-def instance_item(state: instance_state.State, memory_bytes: int | None) -> InstanceItem:
+def instance_item(life: Life, memory_bytes: int | None) -> InstanceItem:
     """Return what the API shows of an instance."""
+    state, ended_at_ms = life.state, life.ended_at_ms
     return InstanceItem(
         id=state.id,
         status=state.phase,
         status_since=rfc3339(state.since_ms),
         evidence=state.evidence,
+        directory=state.directory,
         pid=None if state.identity is None else state.identity.pid,
         version=None if state.endpoint is None else state.endpoint.version,
         memory_bytes=memory_bytes,
         sessions=list(state.sessions),
         created_at=rfc3339(state.created_at_ms),
+        ended_at=None if ended_at_ms is None else rfc3339(ended_at_ms),
+        stop_reason=state.stop_reason,
+        exit=None if life.exit is None else ExitItem(life.exit.code, life.exit.signal),
+        steps=[StopStepItem(step.step, list(step.pids)) for step in life.steps],
     )
+
+
+def orphan_item(process: FoundProcess) -> OrphanItem:
+    """Return what the API shows of a process that no instance looks after."""
+    return OrphanItem(process.identity.pid, process.instance_id, process.server)
+
+
+def event_item(recorded: Recorded) -> EventItem:
+    """Return what the API shows of an event."""
+    cause = recorded.cause
+    return EventItem(
+        position=recorded.position,
+        stream=recorded.stream,
+        version=recorded.version,
+        type=recorded.type,
+        at=rfc3339(recorded.recorded_at_ms),
+        actor=cause.actor,
+        causation_id=cause.causation_id,
+        correlation_id=cause.correlation_id,
+        command_id=recorded.command_id,
+        erased=isinstance(recorded.event, Erased),
+        data=msgspec.Raw(recorded.payload),
+    )
+
+
+def verification(report: Report) -> Verification:
+    """Return what the API shows of a log that was walked."""
+    found = report.first_break
+    at = None if found is None else BreakItem(found.position, found.reason)
+    return Verification(found is None, report.events, report.streams, report.erased, report.digest.hex(), at)
 
 
 def workspace_item(state: workspace.State) -> WorkspaceItem:

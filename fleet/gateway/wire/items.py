@@ -260,18 +260,45 @@ class Messages(Answer):
     pagination: Pagination
 
 
+class ExitItem(Answer):
+    """How a process ended: its exit code or signal; both null where it was not this server's child."""
+
+    code: int | None
+    signal: int | None
+
+
+class StopStepItem(Answer):
+    """What was done to stop a process and what its tools had started: `term`, `term_again`, `kill`, `sweep`."""
+
+    step: str
+    pids: list[int]
+
+
 class InstanceItem(Answer):
-    """An OpenCode process."""
+    """An OpenCode process, and what became of it. `memoryBytes` is null where the process does not live."""
 
     id: str
     status: str
     status_since: str
     evidence: str
+    directory: str
     pid: int | None
     version: str | None
     memory_bytes: int | None
     sessions: list[str]
     created_at: str
+    ended_at: str | None
+    stop_reason: str | None
+    exit: ExitItem | None
+    steps: list[StopStepItem]
+
+
+class OrphanItem(Answer):
+    """A live process of this Fleet that no instance looks after. `server` is false for what a tool has started."""
+
+    pid: int
+    instance_id: str
+    server: bool
 
 
 class WorkspaceItem(Answer):
@@ -286,6 +313,73 @@ class WorkspaceItem(Answer):
     sessions: list[str]
     failure: str | None
     kept: KeptItem | None
+
+
+class TodoItem(Answer):
+    """An entry of the agent's own list, in OpenCode's words."""
+
+    content: str
+    status: str
+    priority: str | None
+
+
+class FileEntryItem(Answer):
+    """What stands in a directory; `path` leads to it from the session's directory."""
+
+    name: str
+    path: str
+    type: Literal["file", "directory", "symlink", "other"]
+    size_bytes: int | None
+
+
+class FileItem(Answer):
+    """A file or a directory of a session. What is missing of it is counted in `sizeBytes` or `total`.
+
+    A directory has `entries`, a file `content`: as text where it is UTF-8, else in base64.
+    """
+
+    path: str
+    type: Literal["file", "directory"]
+    is_truncated: bool
+    entries: list[FileEntryItem] | None = None
+    total: int | None = None
+    encoding: Literal["utf-8", "base64"] | None = None
+    content: str | None = None
+    size_bytes: int | None = None
+
+
+class EventItem(Answer):
+    """An event of the log. `data` is the payload as it was logged, in snake_case; `{}` where it was erased."""
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    at: str
+    actor: str
+    causation_id: str | None
+    correlation_id: str | None
+    command_id: str | None
+    erased: bool
+    data: msgspec.Raw
+
+
+class BreakItem(Answer):
+    """Where the log stops being what it should be, and why."""
+
+    position: int
+    reason: str
+
+
+class Verification(Answer):
+    """The proof of the log: events and streams that are whole, the digest of the last event, the first break."""
+
+    intact: bool
+    events: int
+    streams: int
+    erased: int
+    digest: str
+    first_break: BreakItem | None
 
 
 class Health(Answer):

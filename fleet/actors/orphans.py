@@ -1,0 +1,23 @@
+"""Which processes carry the marker of this data directory and belong to no instance that looks after them.
+
+There should be none: whatever an instance leaves is swept before its end is recorded, and a start stops the rest
+(recovery.py).
+"""
+
+from collections.abc import Callable
+
+from fleet.core.instance.state import State
+from fleet.ports import FoundProcess, OpenCodeHost
+
+
+async def find_orphans(host: OpenCodeHost, instance: Callable[[str], State | None]) -> tuple[FoundProcess, ...]:
+    """Return the orphans; `instance` gives the state of an id at the moment of the call."""
+    suspects = [process for process in await host.find() if not _looked_after(instance(process.instance_id))]
+    if not suspects:
+        return ()
+    living = await host.find()  # one that its instance's stop has ended meanwhile is no orphan
+    return tuple(process for process in suspects if process in living)
+
+
+def _looked_after(state: State | None) -> bool:
+    return state is not None and state.keeps_processes

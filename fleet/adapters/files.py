@@ -1,0 +1,108 @@
+"""Reads the files of a workspace; an agent may change them, and what they link to, at any moment.
+
+Keeps: nothing outside of the directory is opened. The path is resolved first, and then opened step by step without
+following any symlink, so that one which appears in between is refused.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import trio
+
+from fleet.errors import Rejected
+from fleet.limits import DIRECTORY_ENTRIES_MAX, FILE_READ_BYTES_MAX
+from fleet.ports import FileContent, FileEntry, FileType, Listing
+
+_STEP = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""A pipe must not wait for its writer, hence not blocking."""
+
+
+class LocalFiles:
+    """`Files` on this machine's disk. It has no state."""
+
+    async def read(self, directory: str, path: str) -> Listing | FileContent:
+        """See `Files`. Reads in a thread."""
+        return await trio.to_thread.run_sync(_read, Path(directory), path)
+
+
+def _read(directory: Path, path: str) -> Listing | FileContent:
+    try:
+        root = directory.resolve(strict=True)
+    except OSError as error:
+        raise Rejected("workspace_gone", f"the directory {directory} is not there any more") from error
+    try:
+        descriptor = _open(root, _resolved(root, path))
+    except OSError as error:
+        raise _refusal(path, error) from error
+    try:
+        return _look(descriptor, path)
+    except PermissionError as error:
+        raise _refusal(path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _resolved(root: Path, path: str) -> tuple[str, ...]:
+    """Return the steps from `root` to what `path` leads to. Raises `Rejected`, `OSError`."""
+    if "\0" in path or Path(path).is_absolute():
+        raise Rejected("path_outside_workspace", f"{path!r} is not a path inside the workspace")
+    try:
+        resolved = (root / path).resolve(strict=True)
+    except RuntimeError as error:  # symlinks in a circle, before Python 3.13
+        raise OSError(errno.ELOOP, "symlinks lead in a circle") from error
+    if not resolved.is_relative_to(root):
+        raise Rejected("path_outside_workspace", f"{path} leads out of the workspace")
+    return resolved.relative_to(root).parts
+
+
+def _open(root: Path, steps: tuple[str, ...]) -> int:
+    descriptor = os.open(root, _STEP | os.O_DIRECTORY)
+    for step in steps:
+        try:
+            following = os.open(step, _STEP, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = following
+    return descriptor
+
+
+def _look(descriptor: int, path: str) -> Listing | FileContent:
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        return _list(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        with open(descriptor, "rb", closefd=False) as file:
+            return FileContent(file.read(FILE_READ_BYTES_MAX), status.st_size)
+    raise Rejected("file_unreadable", f"{path} is neither a file nor a directory")
+
+
+def _list(descriptor: int) -> Listing:
+    with os.scandir(descriptor) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    return Listing(tuple(_entry(entry) for entry in entries[:DIRECTORY_ENTRIES_MAX]), len(entries))
+
+
+def _entry(entry: os.DirEntry[str]) -> FileEntry:
+    name = os.fsencode(entry.name).decode("utf-8", "replace")
+    kind = _type(entry)
+    try:
+        size = entry.stat(follow_symlinks=False).st_size if kind == "file" else None
+    except OSError:  # gone meanwhile
+        size = None
+    return FileEntry(name, kind, size)
+
+
+def _type(entry: os.DirEntry[str]) -> FileType:
+    if entry.is_symlink():
+        return "symlink"
+    if entry.is_dir(follow_symlinks=False):
+        return "directory"
+    return "file" if entry.is_file(follow_symlinks=False) else "other"
+
+
+def _refusal(path: str, error: OSError) -> Rejected:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+        return Rejected("file_not_found", f"there is no {path} in the workspace")
+    return Rejected("file_unreadable", f"{path} cannot be read: {error.strerror}")

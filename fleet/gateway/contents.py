@@ -1,0 +1,93 @@
+"""What a session works with: the agent's list of things to do, and the files of its workspace.
+
+The list is the newest one of the recorded transcript, so that it can be read when OpenCode is gone. Files are read as
+they are at this moment, inside the workspace only (adapters/files.py); what they were is in the diffs (diffs.py).
+"""
+
+import base64
+from typing import Any
+
+from quart import Blueprint, Response
+
+from fleet.actors.tree import Tree
+from fleet.core.session.state import State
+from fleet.errors import Rejected
+from fleet.gateway import wire
+from fleet.gateway.document import about, asks, gives
+from fleet.gateway.requests import answer, read_query
+from fleet.ports import FileContent, Listing
+
+
+def content_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("contents", __name__, url_prefix="/api/sessions/<session_id>")
+
+    @routes.get("/todos")
+    @about("sessions")
+    @asks(wire.InstanceQuery)
+    @gives(list[wire.TodoItem])
+    async def read_todos(session_id: str) -> Response:
+        """Read what the agent has put on its list."""
+        state = _session(tree, session_id)
+        todos = tree.transcripts.todos(tree.views.sessions.stream(state.id))
+        items = [wire.TodoItem(todo.content, todo.status, todo.priority) for todo in todos]
+        return answer(items, total=len(items))
+
+    @routes.get("/files")
+    @about("sessions")
+    @asks(wire.InstanceQuery)
+    @gives(wire.FileItem)
+    async def read_directory(session_id: str) -> Response:
+        """List the session's directory."""
+        return answer(await _read(tree, _session(tree, session_id), ""))
+
+    @routes.get("/files/<path:path>")
+    @about("sessions")
+    @asks(wire.InstanceQuery)
+    @gives(wire.FileItem)
+    async def read_file(session_id: str, path: str) -> Response:
+        """Read a file, or list a directory, of the session's workspace."""
+        return answer(await _read(tree, _session(tree, session_id), path))
+
+    return routes
+
+
+def _session(tree: Tree, any_id: str) -> State:
+    return tree.orders.session(any_id, read_query(wire.InstanceQuery).instance_id)
+
+
+async def _read(tree: Tree, state: State, path: str) -> wire.FileItem:
+    workspace = tree.views.workspaces.get(state.workspace_id)
+    if workspace is not None and workspace.phase == "removed":
+        hint = f"POST /api/workspaces/{workspace.id}/restore brings it back"
+        raise Rejected("workspace_gone", "the session's workspace was removed", hint=hint)
+    found = await tree.context.files.read(state.directory, path)
+    path = path.strip("/")
+    return _listing(path, found) if isinstance(found, Listing) else _content(path, found)
+
+
+def _listing(path: str, found: Listing) -> wire.FileItem:
+    above = f"{path}/" if path else ""
+    entries = [
+        wire.FileEntryItem(entry.name, above + entry.name, entry.type, entry.size_bytes) for entry in found.entries
+    ]
+    return wire.FileItem(path, "directory", len(entries) < found.total, entries=entries, total=found.total)
+
+
+def _content(path: str, found: FileContent) -> wire.FileItem:
+    is_truncated = len(found.content) < found.size_bytes
+    text = _text(found.content, is_truncated=is_truncated)
+    shown: dict[str, Any] = {"encoding": "utf-8", "content": text}
+    if text is None:
+        shown = {"encoding": "base64", "content": base64.b64encode(found.content).decode()}
+    return wire.FileItem(path, "file", is_truncated, size_bytes=found.size_bytes, **shown)
+
+
+def _text(content: bytes, *, is_truncated: bool) -> str | None:
+    """Return the content as text, None where it is none; a character that was cut in two is left out."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        if is_truncated and error.start >= len(content) - 3:
+            return content[: error.start].decode()
+        return None

@@ -1,0 +1,59 @@
+"""What became of OpenCode's processes: the whole life of each instance, read from its stream.
+
+The states of the views say how an instance is; how its process exited, and which steps it took to stop it and whatever
+its tools had started, is read from the log when somebody asks.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from fleet.core.instance import messages as m
+from fleet.core.instance.state import State, evolve, initial
+from fleet.events.log import Log
+from fleet.limits import REPLAY_PAGE_EVENTS
+from fleet.ports import Exit, StopStep
+
+_PREFIX = "instance-"
+
+
+class Life(msgspec.Struct, frozen=True):
+    """An instance and how it ended. `exit` is known where the process ended by itself, `steps` is what Fleet did."""
+
+    state: State
+    exit: Exit | None = None
+    steps: tuple[StopStep, ...] = ()
+    ended_at_ms: int | None = None
+
+
+def life(log: Log, instance_id: str) -> Life:
+    """Return the life of an instance."""
+    found = Life(initial(instance_id))
+    for _, _, event in log.replay(_PREFIX + instance_id):
+        found = _lived(found, event)
+    return found
+
+
+def lives(log: Log) -> list[Life]:
+    """Return the lives of all instances, oldest first. Reads the whole log: for one that no server has open."""
+    found: dict[str, Life] = {}
+    position = 0
+    while page := log.read_all(position, REPLAY_PAGE_EVENTS):
+        position = page[-1].position
+        for recorded in page:
+            if recorded.stream.startswith(_PREFIX):
+                instance_id = recorded.stream.removeprefix(_PREFIX)
+                found[instance_id] = _lived(found.get(instance_id, Life(initial(instance_id))), recorded.event)
+    return list(found.values())
+
+
+def _lived(before: Life, event: Any) -> Life:
+    after = replace(before, state=evolve(before.state, event))
+    if isinstance(event, m.InstanceLost):
+        return replace(after, exit=event.exit, ended_at_ms=event.at_ms)
+    if isinstance(event, m.InstanceStopped):
+        return replace(after, steps=event.steps, ended_at_ms=event.at_ms)
+    if isinstance(event, m.InstanceSwept):
+        return replace(after, steps=event.steps)
+    return after
