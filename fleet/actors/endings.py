@@ -11,6 +11,7 @@ from fleet.actors.aggregate import Deliver
 from fleet.actors.context import Context
 from fleet.actors.erasure import Erasure
 from fleet.actors.orders import Caller, Orders
+from fleet.core.paths import is_inside
 from fleet.core.session import messages as session_messages
 from fleet.core.session.state import State as Session
 from fleet.core.workspace import messages as m
@@ -74,15 +75,28 @@ class Endings:
             return "it was never made"
         if workspace.order.strategy == "existing" and session.id not in workspace.sessions:
             return "the directory is not Fleet's to remove"
+        if guests := self._guests(workspace):
+            return f"{_sessions(guests)} in its directory"
         await self._ask_workspace(workspace.id, m.RemoveWorkspace(session.id, self._now()), caller)
         state = await self._settled(workspace.id)
         if state.phase == "ready" and state.failure_code is not None and not state.sessions and not force:
             raise Problem(state.failure_code, state.failure_detail, hint="force=true leaves the workspace where it is")
         if state.sessions:
-            return f"{len(state.sessions)} other sessions use it"
+            return f"{_sessions(len(state.sessions))} in it"
         if workspace.order.strategy == "existing":
             return "the directory is not Fleet's to remove"
         return state.failure_detail
+
+    def _guests(self, workspace: State) -> int:
+        """Return how many sessions build on its directory by a workspace of their own: an existing one, or copies."""
+        if workspace.prepared is None:
+            return 0
+        place = (workspace.prepared.directory,)
+        return sum(
+            len(other.sessions)
+            for other in self._context.views.workspaces
+            if other.id != workspace.id and other.order is not None and is_inside(other.order.source_directory, place)
+        )
 
     async def _settled(self, workspace_id: str) -> State:
         with trio.move_on_after(REMOVAL_WAIT_S):
@@ -105,3 +119,7 @@ class Endings:
     async def _ask_workspace(self, workspace_id: str, command: m.Command, caller: Caller) -> None:
         cause = Cause(caller.actor, correlation_id=caller.request_id)
         await self._context.peers.workspaces.ask(workspace_id, Deliver(command, cause))
+
+
+def _sessions(count: int) -> str:
+    return "1 other session works" if count == 1 else f"{count} other sessions work"

@@ -19,7 +19,7 @@ from quart.wrappers.response import ResponseBody
 
 from fleet.actors.tree import Tree
 from fleet.errors import Rejected
-from fleet.events.envelope import Recorded
+from fleet.events.envelope import Erased, Recorded
 from fleet.events.feed import FeedReader
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives_stream
@@ -50,6 +50,9 @@ class Frames:
 
     def of(self, recorded: Recorded) -> bytes:
         """Return the event as an SSE frame."""
+        if isinstance(recorded.event, Erased):  # what it was before may have been encoded
+            self._frames.pop(recorded.position, None)
+            return _event_frame(recorded)
         frame = self._frames.get(recorded.position)
         if frame is None:
             frame = self._frames[recorded.position] = _event_frame(recorded)

@@ -1,0 +1,228 @@
+"""DELETE in all its forms: nothing that somebody made goes without being kept, and what is erased is gone."""
+
+import itertools
+from typing import Any
+
+import pytest
+import trio
+
+from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
+
+FLAGS = list(itertools.product((False, True), repeat=3))
+
+
+def query(cleanup: bool, permanent: bool, force: bool) -> str:
+    named = (("cleanupWorkspace", cleanup), ("permanent", permanent), ("force", force))
+    return "&".join(f"{name}={'true' if value else 'false'}" for name, value in named)
+
+
+async def worked(machine: Machine, door: Door, strategy: str, **fields: Any) -> dict[str, Any]:
+    """Create a session that has worked in its directory."""
+    item = await door.session(REPOSITORY, isolationStrategy=strategy, **fields)
+    machine.files.contents[item["directory"]] = {"notes.txt": b"not committed\n"}
+    return await door.prompt(item["id"], "work")
+
+
+@pytest.mark.parametrize(("cleanup", "permanent", "force"), FLAGS)
+@pytest.mark.parametrize("strategy", ["worktree", "clone"])
+async def test_a_worktree_or_clone_goes_when_that_is_asked_for(
+    machine: Machine, door: Door, strategy: str, cleanup: bool, permanent: bool, force: bool
+) -> None:
+    item = await worked(machine, door, strategy)
+    path = f"/api/sessions/{item['id']}"
+    answer = await door.knock("DELETE", f"{path}?instanceId={item['instanceId']}&{query(cleanup, permanent, force)}")
+    assert answer.status == 200
+    assert int(answer.headers["fleet-position"]) == door.tree.log.head()
+    ended = answer.json
+    assert (ended["session"]["status"], ended["erased"]) == ("stopped", permanent)
+    removed = cleanup or permanent
+    workspace = ended["workspace"]
+    assert (workspace["id"], workspace["removed"]) == (item["workspaceId"], removed)
+    assert (item["directory"] in machine.files.directories) is not removed
+    if removed:
+        assert workspace["reason"] is None
+        assert workspace["kept"]["ref"] == f"refs/fleet/kept/{item['workspaceId']}"
+        assert machine.files.kept[item["workspaceId"]].contents == {"notes.txt": b"not committed\n"}
+    else:
+        assert (workspace["reason"], workspace["kept"]) == ("it was not asked for", None)
+        assert machine.files.contents[item["directory"]] == {"notes.txt": b"not committed\n"}
+    again = await door.knock("DELETE", f"{path}?{query(cleanup, permanent, force)}")
+    if permanent:
+        again.problem(404, "session_not_found")
+        (await door.knock("GET", path)).problem(404, "session_not_found")
+        (await door.knock("POST", f"{path}/resume")).problem(404, "session_not_found")
+    else:
+        assert again.json == ended
+    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "stopped")
+    assert machine.world.living() == ()
+
+
+@pytest.mark.parametrize(("cleanup", "permanent", "force"), FLAGS)
+async def test_an_existing_directory_is_never_removed(
+    machine: Machine, door: Door, cleanup: bool, permanent: bool, force: bool
+) -> None:
+    item = await worked(machine, door, "existing")
+    ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?{query(cleanup, permanent, force)}")).json
+    assert (ended["session"]["status"], ended["erased"]) == ("stopped", permanent)
+    assert ended["workspace"]["removed"] is False
+    expected = "the directory is not Fleet's to remove" if cleanup or permanent else "it was not asked for"
+    assert ended["workspace"]["reason"] == expected
+    assert machine.files.contents[REPOSITORY] == {"notes.txt": b"not committed\n"}
+    assert REPOSITORY in machine.files.directories
+
+
+async def test_a_shared_directory_stays_with_the_others(machine: Machine, door: Door) -> None:
+    first, second = await door.session(), await door.session()
+    ended = (await door.knock("DELETE", f"/api/sessions/{first['id']}?permanent=true")).json
+    assert (ended["erased"], ended["workspace"]["removed"]) == (True, False)
+    assert "1 other session" in ended["workspace"]["reason"]
+    assert (await door.prompt(second["id"], "still here"))["outcome"] == "finished"
+    assert PLAIN in machine.files.directories
+
+
+@pytest.mark.parametrize("flag", ["cleanupWorkspace", "permanent"])
+async def test_a_worktree_in_which_another_session_works_stays(machine: Machine, door: Door, flag: str) -> None:
+    owner = await worked(machine, door, "worktree")
+    guest = await door.session(owner["directory"])
+    assert (guest["isolationStrategy"], guest["directory"]) == ("existing", owner["directory"])
+    ended = (await door.knock("DELETE", f"/api/sessions/{owner['id']}?{flag}=true")).json
+    assert ended["workspace"]["removed"] is False
+    assert "other session" in ended["workspace"]["reason"]
+    assert owner["directory"] in machine.files.directories
+    assert (await door.prompt(guest["id"], "still here"))["outcome"] == "finished"
+
+
+@pytest.mark.parametrize("flag", ["cleanupWorkspace", "permanent"])
+@pytest.mark.parametrize("strategy", ["worktree", "clone"])
+async def test_a_busy_workspace_stays_and_nothing_is_lost(
+    machine: Machine, door: Door, strategy: str, flag: str
+) -> None:
+    item = await worked(machine, door, strategy)
+    path = f"/api/sessions/{item['id']}"
+    machine.files.busy[item["directory"]] = [4711]
+    refused = (await door.knock("DELETE", f"{path}?{flag}=true")).problem(409, "workspace_busy")
+    assert "4711" in refused["detail"]
+    assert "force" in refused["hint"]
+    assert (await door.knock("GET", path)).json["status"] == "stopped"
+    assert machine.files.contents[item["directory"]] == {"notes.txt": b"not committed\n"}
+    shown = (await door.knock("GET", f"/api/workspaces/{item['workspaceId']}")).json
+    assert (shown["status"], "4711" in shown["failure"]) == ("ready", True)
+    assert len((await door.knock("GET", f"{path}/diffs")).json) == 1
+
+    del machine.files.busy[item["directory"]]
+    ended = (await door.knock("DELETE", f"{path}?{flag}=true")).json
+    assert (ended["workspace"]["removed"], ended["erased"]) == (True, flag == "permanent")
+    assert machine.files.kept[item["workspaceId"]].contents == {"notes.txt": b"not committed\n"}
+
+
+@pytest.mark.parametrize("flag", ["cleanupWorkspace", "permanent"])
+async def test_force_ends_the_session_and_leaves_the_busy_workspace(machine: Machine, door: Door, flag: str) -> None:
+    item = await worked(machine, door, "worktree")
+    machine.files.busy[item["directory"]] = [4711]
+    ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?{flag}=true&force=true")).json
+    assert (ended["erased"], ended["workspace"]["removed"]) == (flag == "permanent", False)
+    assert "4711" in ended["workspace"]["reason"]
+    assert machine.files.contents[item["directory"]] == {"notes.txt": b"not committed\n"}
+    assert item["directory"] in machine.files.directories
+
+
+async def test_a_workspace_that_somebody_writes_into_stays(machine: Machine, door: Door) -> None:
+    item = await worked(machine, door, "worktree")
+    written: list[bytes] = [b""]
+
+    async def write() -> None:
+        while True:
+            written[0] += b"more\n"
+            machine.files.contents[item["directory"]] = {"notes.txt": written[0]}
+            await trio.sleep(0.004)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        refused = await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
+        nursery.cancel_scope.cancel()
+    refused.problem(409, "workspace_dirty")
+    assert machine.files.contents[item["directory"]] == {"notes.txt": written[0]}
+    assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["status"] == "stopped"
+    assert (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).json["erased"] is True
+    assert machine.files.kept[item["workspaceId"]].contents == {"notes.txt": written[0]}
+
+
+@pytest.mark.parametrize("strategy", ["worktree", "clone"])
+async def test_restore_brings_back_what_was_removed_and_resume_goes_on(
+    machine: Machine, door: Door, strategy: str
+) -> None:
+    item = await worked(machine, door, strategy)
+    path, workspace = f"/api/sessions/{item['id']}", f"/api/workspaces/{item['workspaceId']}"
+    refused = await door.knock("POST", f"{workspace}/restore")
+    assert refused.json["status"] == "ready"  # it is there: nothing to do
+    await door.knock("DELETE", f"{path}?cleanupWorkspace=true")
+    assert (await door.knock("GET", workspace)).json["status"] == "removed"
+    gone = (await door.knock("POST", f"{path}/resume")).problem(410, "workspace_gone")
+    assert gone["sessionId"] == item["id"]
+    for _ in range(2):
+        restored = await door.knock("POST", f"{workspace}/restore")
+        assert (restored.status, restored.json["status"]) == (200, "ready")
+    assert machine.files.contents[item["directory"]] == {"notes.txt": b"not committed\n"}
+    resumed = (await door.knock("POST", f"{path}/resume")).json
+    assert resumed["session"]["opencodeId"] == item["opencodeId"]
+    assert (await door.prompt(item["id"], "again"))["turns"] == 2
+
+
+async def test_what_cannot_be_restored(machine: Machine, door: Door) -> None:
+    (await door.knock("POST", f"/api/workspaces/{NOWHERE}/restore")).problem(404, "workspace_not_found")
+    item = await worked(machine, door, "worktree", branch="topic")
+    await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")
+    machine.files.repositories[REPOSITORY].branches["topic"] = "f" * 40
+    path = f"/api/workspaces/{item['workspaceId']}"
+    (await door.knock("POST", f"{path}/restore")).problem(422, "branch_exists")
+    assert (await door.knock("GET", path)).json["status"] == "removed"
+    del machine.files.repositories[REPOSITORY].branches["topic"]
+    assert (await door.knock("POST", f"{path}/restore")).status == 200
+
+
+async def test_a_working_session_is_aborted_first(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree", initialPrompt="bash:600")
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "never"})
+    ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")).json
+    assert (ended["session"]["outcome"], ended["session"]["queued"]) == ("aborted", 0)
+    assert ended["workspace"]["removed"] is True
+    assert machine.world.orphans == []
+
+
+@pytest.mark.parametrize("name", ["permanent", "cleanupWorkspace", "force"])
+async def test_flags_are_true_or_false(door: Door, name: str) -> None:
+    item = await door.session()
+    for value in ("yes", "", "2"):
+        refused = await door.knock("DELETE", f"/api/sessions/{item['id']}?{name}={value}")
+        assert refused.problem(422, "invalid")["field"] == name
+    assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["status"] == "idle"
+
+
+async def test_no_reader_gets_what_was_erased(machine: Machine, door: Door) -> None:
+    item = await door.session(title="A title", initialPrompt="unspeakable")
+    await door.settled(item["id"])
+    async with door.listen() as port:
+        async with door.follow(port, "/api/events?after=0") as stream:
+            before = await stream.until("session.turn-ended")
+        assert "unspeakable" in str(before)
+        await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
+        recorded = before[-1].id
+        async with door.follow(port, "/api/events?after=0") as stream:
+            after = await stream.until("session.erased")
+    assert recorded is not None
+    logged = [frame for frame in after if frame.id is not None]
+    assert [frame.id for frame in logged][:recorded] == list(range(1, recorded + 1))
+    assert "unspeakable" not in str(after)
+    assert "A title" not in str(after)
+
+
+async def test_an_erased_session_stays_erased(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        item = await worked(machine, door, "worktree")
+        assert (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).json["erased"] is True
+    async with machine.fleet() as door:
+        for path in (f"/api/sessions/{item['id']}", f"/api/sessions/{item['opencodeId']}/messages"):
+            (await door.knock("GET", path)).problem(404, "session_not_found")
+        (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).problem(404, "session_not_found")
+        assert (await door.knock("GET", "/api/sessions/history")).json == []
