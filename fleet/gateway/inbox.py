@@ -7,7 +7,7 @@ from fleet.core.session.state import State
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, takes
-from fleet.gateway.requests import answer, caller, done, read_body, read_query
+from fleet.gateway.requests import answer, caller, derived, done, read_body, read_query
 
 
 def inbox_routes(tree: Tree) -> Blueprint:
@@ -66,7 +66,7 @@ def inbox_routes(tree: Tree) -> Blueprint:
         who = await caller()
         for state in list(tree.views.sessions):
             if any(not notification.read for notification in state.notifications):
-                await tree.orders.read_notifications(state.id, None, who)
+                await tree.orders.read_notifications(state.id, None, derived(who, state.id))
         return done(tree.log.head())
 
     @routes.patch("/notifications/<notification_id>")
@@ -77,7 +77,9 @@ def inbox_routes(tree: Tree) -> Blueprint:
         """Mark a notification as seen."""
         await read_body(wire.ReadBody)
         session_id, _, number = notification_id.rpartition(":")
-        if not number.isdecimal():
+        state = tree.views.sessions.get(session_id)
+        known = () if state is None else (str(notification.number) for notification in state.notifications)
+        if number not in known:
             raise Rejected("notification_not_found", f"there is no notification {notification_id}")
         outcome = await tree.orders.read_notifications(session_id, (int(number),), await caller())
         return done(outcome.position)

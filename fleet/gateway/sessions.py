@@ -3,10 +3,9 @@
 import base64
 
 import msgspec
-from msgspec.structs import replace
 from quart import Blueprint, Response
 
-from fleet.actors.orders import NewPrompt, NewSession, Orders
+from fleet.actors.orders import Caller, NewPrompt, NewSession, Orders, Outcome
 from fleet.actors.tree import Tree
 from fleet.core.session.messages import Answer, Budget, Model
 from fleet.core.session.state import QueuedPrompt, State
@@ -14,7 +13,7 @@ from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, takes
 from fleet.gateway.history import read_statuses
-from fleet.gateway.requests import answer, caller, done, read_body, read_query
+from fleet.gateway.requests import answer, caller, derived, done, read_body, read_query
 from fleet.ports import Attachment
 
 
@@ -62,8 +61,8 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
     @gives(list[wire.SessionItem])
     async def list_children(session_id: str) -> Response:
         """List the sessions that report to this one."""
-        read_query(wire.InstanceQuery)
-        children = _children(tree, orders.session(session_id).id)
+        state = orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
+        children = _children(tree, state.id)
         return answer([wire.session_item(child) for child in children], total=len(children))
 
     @routes.get("/<session_id>/queue")
@@ -71,8 +70,7 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
     @gives(list[wire.QueuedItem])
     async def read_queue(session_id: str) -> Response:
         """List the prompts that wait, the next one first."""
-        read_query(wire.InstanceQuery)
-        queue = orders.session(session_id).queue
+        queue = orders.session(session_id, read_query(wire.InstanceQuery).instance_id).queue
         return answer([_queued(prompt) for prompt in queue], total=len(queue))
 
     @routes.get("/<session_id>/messages")
@@ -107,14 +105,10 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     @takes(wire.DescribeBody)
     @gives(wire.SessionItem)
     async def describe_session(session_id: str) -> Response:
-        """Give a session another title or other tags."""
+        """Give a session another title, other tags or another budget."""
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         body = await read_body(wire.DescribeBody)
-        tags = None if body.tags is None else tuple(body.tags)
-        who = await caller()
-        outcome = await orders.describe(session_id, body.title, tags, who)
-        if body.budget is not msgspec.UNSET:
-            outcome = await orders.set_budget(session_id, _budget(body.budget), replace(who, idempotency_key=None))
+        outcome = await _describe(orders, session_id, body, await caller())
         return answer(wire.session_item(outcome.session), position=outcome.position)
 
     @routes.post("/<session_id>/prompt")
@@ -184,8 +178,7 @@ def _add_requests(routes: Blueprint, orders: Orders) -> None:
     @gives(list[wire.RequestItem])
     async def list_requests(session_id: str) -> Response:
         """List the permission requests and questions that wait for an answer."""
-        read_query(wire.InstanceQuery)
-        requests = orders.session(session_id).requests
+        requests = orders.session(session_id, read_query(wire.InstanceQuery).instance_id).requests
         return answer([wire.request_item(request) for request in requests], total=len(requests))
 
     @routes.post("/<session_id>/requests/<request_id>")
@@ -194,6 +187,7 @@ def _add_requests(routes: Blueprint, orders: Orders) -> None:
     @gives_nothing
     async def answer_request(session_id: str, request_id: str) -> Response:
         """Answer a permission request or a question."""
+        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         body = await read_body(wire.AnswerBody)
         answers = None if body.answers is None else tuple(tuple(labels) for labels in body.answers)
         given = Answer(body.reply, body.message, answers)
@@ -206,11 +200,23 @@ def _add_requests(routes: Blueprint, orders: Orders) -> None:
     @gives_nothing
     async def command_session(session_id: str) -> Response:
         """Run one of OpenCode's commands, as a turn of its own."""
+        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         body = await read_body(wire.CommandBody)
         orders.session(session_id, body.instance_id)
         prompt = NewPrompt(body.arguments, (), body.agent, _model(body.model), body.command)
         outcome = await orders.prompt(session_id, prompt, resume=False, caller=await caller())
         return done(outcome.position)
+
+
+async def _describe(orders: Orders, session_id: str, body: wire.DescribeBody, who: Caller) -> Outcome:
+    tags = None if body.tags is None else tuple(body.tags)
+    budget_alone = body.title is None and tags is None and body.budget is not msgspec.UNSET
+    if not budget_alone:
+        described = await orders.describe(session_id, body.title, tags, who)
+        if body.budget is msgspec.UNSET:
+            return described
+        who = derived(who, "budget")
+    return await orders.set_budget(session_id, _budget(body.budget or None), who)
 
 
 def _new_session(body: wire.CreateBody) -> NewSession:
@@ -271,12 +277,14 @@ def _attachment(body: wire.AttachmentBody) -> Attachment:
 def _matching(tree: Tree, query: wire.ListQuery) -> list[State]:
     statuses = read_statuses(query.status)
     needle = None if query.search is None else query.search.casefold()
+    parent = None if query.parent is None else tree.views.sessions.find(query.parent)
+    parent_id = query.parent if parent is None else parent.id  # an erased one still has children
     found = [
         state
         for state in tree.views.sessions
         if (not statuses or state.phase in statuses)
         and (needle is None or needle in state.title.casefold())
-        and (query.parent is None or query.parent == state.parent_id)
+        and (parent_id is None or parent_id == state.parent_id)
         and (query.tag is None or query.tag in state.tags)
         and (query.workspace is None or query.workspace == state.workspace_id)
     ]

@@ -1,0 +1,90 @@
+"""Budgets: a session that has used up its own pauses between turns and asks; it never stops in the middle."""
+
+from typing import Any
+
+import pytest
+
+from tests.gateway.door import Door
+
+
+async def waiting_for_budget(door: Door) -> list[dict[str, Any]]:
+    return [item for item in (await door.knock("GET", "/api/inbox")).json if item["kind"] == "budget"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "more", "what"),
+    [
+        ({"usd": 0.002}, {"usd": 1.0}, "USD"),
+        ({"tokens": 200}, {"tokens": 10_000}, "tokens"),
+        ({"minutes": 0.5}, {"minutes": 600.0}, "minutes"),
+        ({"usd": 0.002, "tokens": 10_000}, None, "USD"),
+    ],
+)
+async def test_a_used_up_budget_pauses_after_the_turn_and_goes_on_with_another(
+    door: Door, budget: dict[str, Any], more: dict[str, Any] | None, what: str
+) -> None:
+    item = await door.session(initialPrompt="turn:2 bash:60", budget=budget)
+    path = f"/api/sessions/{item['id']}"
+    whole = {"usd": None, "tokens": None, "minutes": None}
+    assert item["budget"] == {**whole, **budget}
+    await door.knock("POST", f"{path}/prompt", {"text": "second"})
+    paused = await door.tree.views.sessions.wait(item["id"], lambda s: s.over_budget is not None)
+    assert (paused.phase, paused.last_outcome, paused.turns) == ("idle", "finished", 1)
+    assert len((await door.knock("GET", f"{path}/queue")).json) == 1
+    (entry,) = await waiting_for_budget(door)
+    assert (entry["sessionId"], what in entry["detail"]) == (item["id"], True)
+    kinds = [each["kind"] for each in (await door.knock("GET", "/api/notifications")).json]
+    assert kinds.count("budget") == 1
+    assert (await door.knock("POST", f"{path}/prompt", {"text": "third"})).status == 204
+    assert len((await door.knock("GET", f"{path}/queue")).json) == 2
+
+    answer = await door.knock("PATCH", path, {"budget": more})
+    assert answer.json["budget"] == (None if more is None else {**whole, **more})
+    assert await waiting_for_budget(door) == []
+    done = await door.settled(item["id"])
+    assert (done["turns"], done["status"]) == (3, "idle")
+
+
+async def test_a_budget_that_is_set_later_holds_from_then_on(door: Door) -> None:
+    item = await door.session(initialPrompt="first")
+    await door.settled(item["id"])
+    path = f"/api/sessions/{item['id']}"
+    assert (await door.knock("PATCH", path, {"budget": {"tokens": 1}})).status == 200
+    assert len(await waiting_for_budget(door)) == 1
+    await door.knock("POST", f"{path}/prompt", {"text": "second"})
+    held = (await door.knock("GET", path)).json
+    assert (held["status"], held["turns"], held["queued"]) == ("idle", 1, 1)
+    assert (await door.knock("PATCH", path, {"title": "Other"})).json["budget"]["tokens"] == 1
+    assert (await door.knock("PATCH", path, {"budget": None})).json["budget"] is None
+    assert (await door.settled(item["id"]))["turns"] == 2
+
+
+@pytest.mark.parametrize(
+    ("budget", "field"),
+    [
+        ({"usd": -1}, "budget.usd"),
+        ({"tokens": 1.5}, "budget.tokens"),
+        ({"minutes": "many"}, "budget.minutes"),
+        ({"euro": 1}, "budget.euro"),
+        ([], "budget"),
+    ],
+)
+async def test_what_is_no_budget(door: Door, budget: Any, field: str) -> None:
+    refused = await door.knock("POST", "/api/sessions", {"directory": "/home/user/plain", "budget": budget})
+    assert refused.problem(422, "invalid")["field"] == field
+    item = await door.session()
+    refused = await door.knock("PATCH", f"/api/sessions/{item['id']}", {"budget": budget})
+    assert refused.problem(422, "invalid")["field"] == field
+
+
+async def test_a_repeated_patch_does_not_bring_an_old_budget_back(door: Door) -> None:
+    item = await door.session()
+    path = f"/api/sessions/{item['id']}"
+    first = {"title": "First", "budget": {"usd": 1.0}}
+    assert (await door.knock("PATCH", path, first, Idempotency_Key="k")).json["budget"]["usd"] == 1.0
+    assert (await door.knock("PATCH", path, {"budget": {"usd": 5.0}}, Idempotency_Key="m")).json["budget"]["usd"] == 5.0
+    again = await door.knock("PATCH", path, first, Idempotency_Key="k")
+    assert (again.status, again.json["budget"]["usd"]) == (200, 5.0)
+    refused = await door.knock("PATCH", path, {"budget": {"usd": 6.0}}, Idempotency_Key="m")
+    refused.problem(422, "idempotency_conflict")
+    assert (await door.knock("GET", path)).json["budget"]["usd"] == 5.0

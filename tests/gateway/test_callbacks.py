@@ -1,0 +1,187 @@
+"""Children and their parents: every outcome is told once, in order, whatever becomes of either side."""
+
+from typing import Any
+
+import pytest
+
+from fleet.limits import CALLBACK_DEPTH_MAX
+from tests.gateway.door import NOWHERE, PLAIN, Door, Machine
+
+
+async def child_of(door: Door, parent: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Create a session that reports to `parent`, by its Fleet id."""
+    return await door.session(onComplete={"notifySessionId": parent["id"]}, **fields)
+
+
+async def told(door: Door, session_id: str) -> list[str]:
+    """Return the first lines of what the session was told, as its transcript has it."""
+    answer = await door.knock("GET", f"/api/sessions/{session_id}/messages?limit=200")
+    messages = [message for message in answer.json["messages"] if message["info"]["role"] == "user"]
+    return [part["text"].splitlines()[0] for message in messages for part in message["parts"]]
+
+
+async def callbacks(door: Door, status: str | None = None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (
+        await door.knock("GET", "/api/callbacks" + (f"?status={status}" if status else ""))
+    ).json
+    return found
+
+
+async def over(door: Door, session_id: str, count: int) -> None:
+    """Wait until so many callbacks of the session are over."""
+    await door.tree.views.sessions.wait(
+        session_id, lambda s: sum(c.status in ("delivered", "dropped") for c in s.callbacks) == count
+    )
+
+
+@pytest.mark.parametrize("which", ["id", "opencodeId"])
+async def test_the_parent_is_told_of_every_outcome_once(door: Door, which: str) -> None:
+    parent = await door.session(title="Parent")
+    notify = {"notifySessionId": parent[which], "notifyInstanceId": parent["instanceId"]}
+    child = await door.session(title="Child", initialPrompt="one", onComplete=notify)
+    assert child["parentId"] == parent["id"]
+    await over(door, child["id"], 1)
+    await door.prompt(child["id"], "fail")
+    await over(door, child["id"], 2)
+    await door.knock("POST", f"/api/sessions/{child['id']}/prompt", {"text": "hang"})
+    await door.tree.views.sessions.wait(child["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.knock("POST", f"/api/sessions/{child['id']}/abort")
+    await over(door, child["id"], 3)
+    await door.settled(parent["id"])
+    assert await told(door, parent["id"]) == [
+        f'Session "Child" ({child["id"]}) has ended: {outcome}.' for outcome in ("finished", "error", "aborted")
+    ]
+    items = await callbacks(door)
+    assert [(item["outcome"], item["status"], item["number"]) for item in items] == [
+        ("finished", "delivered", 1),
+        ("error", "delivered", 2),
+        ("aborted", "delivered", 3),
+    ]
+    assert {(item["sessionId"], item["parentId"]) for item in items} == {(child["id"], parent["id"])}
+    assert "Cost: 0.001" in items[0]["text"]
+    assert await callbacks(door, "undelivered") == await callbacks(door, "pending") == []
+
+
+async def test_a_child_that_is_terminated_tells_so_once(door: Door) -> None:
+    parent = await door.session()
+    child = await child_of(door, parent, initialPrompt="hang", title="Child")
+    await door.tree.views.sessions.wait(child["id"], lambda s: s.turn is not None and s.turn.delivered)
+    for _ in range(2):
+        assert (await door.knock("DELETE", f"/api/sessions/{child['id']}")).status == 200
+    await over(door, child["id"], 1)
+    await door.settled(parent["id"])
+    assert await told(door, parent["id"]) == [f'Session "Child" ({child["id"]}) has ended: stopped.']
+
+
+@pytest.mark.parametrize(
+    ("on_complete", "status", "code"),
+    [
+        ({"notifySessionId": NOWHERE}, 404, "session_not_found"),
+        ({"notifySessionId": "ses_none"}, 404, "session_not_found"),
+        ({"notifySessionId": ""}, 422, "invalid"),
+        ({}, 422, "invalid"),
+        ({"notifySessionId": NOWHERE, "url": "http://x"}, 422, "invalid"),
+    ],
+)
+async def test_a_parent_that_is_none(door: Door, on_complete: dict[str, Any], status: int, code: str) -> None:
+    body = {"directory": PLAIN, "onComplete": on_complete}
+    (await door.knock("POST", "/api/sessions", body)).problem(status, code)
+    assert door.tree.log.head() == 0
+
+
+async def test_a_parent_s_instance_must_be_one_of_its_own(door: Door) -> None:
+    parent = await door.session()
+    body = {"directory": PLAIN, "onComplete": {"notifySessionId": parent["id"], "notifyInstanceId": NOWHERE}}
+    (await door.knock("POST", "/api/sessions", body)).problem(404, "instance_not_found")
+
+
+async def test_trees_are_shown_from_both_ends_and_chains_have_a_length(door: Door) -> None:
+    chain = [await door.session(title="0")]
+    for depth in range(1, CALLBACK_DEPTH_MAX + 1):
+        chain.append(await child_of(door, chain[-1], title=str(depth)))
+    body = {"directory": PLAIN, "onComplete": {"notifySessionId": chain[-1]["opencodeId"]}}
+    refused = (await door.knock("POST", "/api/sessions", body)).problem(422, "callback_too_deep")
+    assert (refused["field"], str(CALLBACK_DEPTH_MAX) in refused["hint"]) == ("onComplete", True)
+    assert len((await door.knock("GET", "/api/sessions")).json) == len(chain)
+
+    twin = await child_of(door, chain[0], title="twin")
+    last = (await door.knock("GET", f"/api/sessions/{chain[-1]['id']}")).json
+    assert [relative["title"] for relative in last["ancestors"]] == [str(n) for n in range(CALLBACK_DEPTH_MAX)]
+    root = (await door.knock("GET", f"/api/sessions/{chain[0]['id']}")).json
+    assert (root["ancestors"], {each["title"] for each in root["children"]}) == ([], {"1", "twin"})
+    children = await door.knock("GET", f"/api/sessions/{chain[0]['opencodeId']}/children")
+    assert {each["id"] for each in children.json} == {chain[1]["id"], twin["id"]}
+    assert children.headers["x-total-count"] == "2"
+    for parent in (chain[0]["id"], chain[0]["opencodeId"]):
+        listed = await door.knock("GET", f"/api/sessions?parent={parent}")
+        assert {each["id"] for each in listed.json} == {chain[1]["id"], twin["id"]}
+    assert (await door.knock("GET", f"/api/sessions?parent={NOWHERE}")).json == []
+
+
+async def test_a_parent_that_has_stopped_is_told_when_it_is_resumed(door: Door) -> None:
+    parent = await door.session(title="Parent")
+    child = await child_of(door, parent, title="Child")
+    await door.knock("DELETE", f"/api/sessions/{parent['id']}")
+    await door.prompt(child["id"], "one")
+    await door.tree.views.sessions.wait(child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks))
+    (waiting,) = await callbacks(door, "undelivered")
+    assert (waiting["sessionId"], waiting["outcome"], "stopped" in waiting["reason"]) == (child["id"], "finished", True)
+    assert [item["kind"] for item in (await door.knock("GET", "/api/inbox")).json] == ["callback"]
+    assert await told(door, parent["id"]) == []
+
+    assert (await door.knock("POST", f"/api/sessions/{parent['id']}/resume")).status == 200
+    await over(door, child["id"], 1)
+    await door.settled(parent["id"])
+    assert await told(door, parent["id"]) == [f'Session "Child" ({child["id"]}) has ended: finished.']
+    assert await callbacks(door, "undelivered") == []
+    assert (await door.knock("GET", "/api/inbox")).json == []
+
+
+async def test_what_was_not_delivered_is_delivered_once_after_a_restart(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        parent = await door.session()
+        child = await child_of(door, parent, title="Child")
+        await door.knock("DELETE", f"/api/sessions/{parent['id']}")
+        await door.prompt(child["id"], "one")
+        await door.tree.views.sessions.wait(child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks))
+    async with machine.fleet() as door:
+        assert len(await callbacks(door, "undelivered")) == 1
+        await door.knock("POST", f"/api/sessions/{parent['id']}/resume")
+        await over(door, child["id"], 1)
+        await door.settled(parent["id"])
+        assert len(await told(door, parent["id"])) == 1
+    async with machine.fleet() as door:
+        await door.knock("POST", f"/api/sessions/{parent['id']}/resume")
+        await door.prompt(parent["id"], "go on")
+        assert await told(door, parent["id"]) == [
+            f'Session "Child" ({child["id"]}) has ended: finished.',
+            "go on",
+        ]
+        assert [item["status"] for item in await callbacks(door)] == ["delivered"]
+
+
+async def test_a_completed_parent_is_woken(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        parent, other = await door.session(), None
+        child = await child_of(door, parent, title="Child")
+        other = await door.session()
+    async with machine.fleet() as door:
+        assert (await door.knock("GET", f"/api/sessions/{parent['id']}")).json["status"] == "completed"
+        body = {"text": "one", "resume": True}
+        assert (await door.knock("POST", f"/api/sessions/{child['id']}/prompt", body)).status == 204
+        await over(door, child["id"], 1)
+        assert len(await told(door, (await door.settled(parent["id"]))["id"])) == 1
+        assert (await door.knock("GET", f"/api/sessions/{other['id']}")).json["status"] == "completed"
+
+
+async def test_a_parent_that_was_erased_is_dropped(door: Door) -> None:
+    parent = await door.session()
+    child = await child_of(door, parent)
+    assert (await door.knock("DELETE", f"/api/sessions/{parent['id']}?permanent=true")).json["erased"] is True
+    await door.prompt(child["id"], "one")
+    await over(door, child["id"], 1)
+    (dropped,) = await callbacks(door, "dropped")
+    assert "erased" in dropped["reason"]
+    shown = (await door.knock("GET", f"/api/sessions/{child['id']}")).json
+    assert (shown["ancestors"], shown["status"]) == ([], "idle")
+    (await door.knock("GET", f"/api/sessions/{parent['id']}/children")).problem(404, "session_not_found")
