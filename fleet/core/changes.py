@@ -91,9 +91,10 @@ def composed(earlier: Manifest, later: Manifest) -> Manifest:
     for file in (*_by_path(earlier), *_by_path(later)):
         before = edits.get(file.file)
         edits[file.file] = file if before is None else _joined(before, file, file.file)
+    edits = {path: edit for path, edit in edits.items() if edit.before is not None or edit.after is not None}
     for new, old in _origins(earlier, later).items():
         added, deleted = edits.get(new), edits.get(old)
-        if added and deleted and added.before is None and added.after is not None and deleted.after is None:
+        if added and deleted and added.status == "added" and deleted.status == "deleted":
             edits[new] = _joined(deleted, added, new)
             del edits[old]
     return Manifest(tuple(sorted(filter(_differs, edits.values()), key=lambda file: file.file)))
@@ -149,8 +150,6 @@ def _joined(first: ChangedFile, second: ChangedFile, name: str) -> ChangedFile:
 
 def _differs(file: ChangedFile) -> bool:
     """Tell whether anything is left of the change; of contents that were cut, the rest may differ."""
-    if file.before is None and file.after is None:
-        return False
     renamed_or_cut = file.old_file is not None or file.is_truncated
     return renamed_or_cut or (file.before, file.mode_before) != (file.after, file.mode_after)
 
