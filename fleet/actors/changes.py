@@ -1,8 +1,8 @@
 """What turns change: trees are taken, compared, and their contents kept, so that diffs outlive the directory.
 
-Where a directory has one session, the session's diff is the one between its baseline and the tree at the end of a turn.
-Where several share it, each turn's own diff counts (its base is taken right before the prompt is sent), and the ones
-that ran at the same time are named. A tree that can't be taken costs the diff, never the turn.
+In a worktree or clone the session's diff is the one between its baseline and the tree at the end of a turn. In a
+directory that is used as it stands others may work too, before, after and meanwhile: there each turn's own diff counts
+(its base is taken right before the prompt is sent), and the turns that ran at the same time are named. A tree that can't be taken costs the diff, never the turn.
 """
 
 import structlog
@@ -91,13 +91,13 @@ class Changes:
             other.id
             for other in self._context.views.sessions
             if other.id != state.id
-            and other.workspace_id == state.workspace_id
+            and other.directory == state.directory
             and (other.turn is not None or other.turn_ended_at_ms >= started_ms)
         )
 
     def _shared(self, state: State) -> bool:
-        workspace = self._context.views.workspaces.get(state.workspace_id)
-        return workspace is not None and len(workspace.sessions) > 1
+        """Return whether others may work there: they use it as it stands, or did so once."""
+        return self._context.views.workspaces.existing(state.directory) is not None
 
     def _recorded(self, state: State) -> Manifest:
         return Manifest() if state.manifest is None else self.manifest(state.manifest)

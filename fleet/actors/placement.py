@@ -5,8 +5,8 @@ Sessions with the same key share a process. `shared`: one key per source reposit
 """
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 
 import trio
 
@@ -37,6 +37,7 @@ class Placement:
         self._context = context
         self._locks: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
         self._line = trio.StrictFIFOLock()
+        self._reserved: set[str] = set()
 
     async def place(self, session_id: str, effect: AttachInstance, delayed: Delayed) -> str:
         """Attach the session to an instance and return its id; idempotent, the instance may still be starting.
@@ -46,10 +47,10 @@ class Placement:
         """
         key = placement_key(self._context.policy.sharing, effect)
         async with self._one_at_a_time(key):
-            await self._room(key, delayed)
-            # Called off half-way, the session would be attached to an instance, and nobody would know.
-            with trio.CancelScope(shield=True):
-                return await self._place(key, session_id, effect)
+            with await self._room(key, delayed):
+                # Called off half-way, the session would be attached to an instance, and nobody would know.
+                with trio.CancelScope(shield=True):
+                    return await self._place(key, session_id, effect)
             raise RuntimeError("nobody but us has the scope that was cancelled")
 
     async def attached(self, session: State) -> list[str]:
@@ -58,11 +59,20 @@ class Placement:
         async with self._one_at_a_time(key):
             return [state.id for state in self._context.views.instances.alive(key) if session.id in state.sessions]
 
-    async def _room(self, key: str, delayed: Delayed) -> None:
-        """Wait until a process may be started, first come first served, unless there is one to share."""
+    @contextmanager
+    def _reservation(self, key: str) -> Generator[None]:
+        """Keep the room for a process from others until it is in the views. Nobody may wait before it is entered."""
+        self._reserved.add(key)
+        try:
+            yield
+        finally:
+            self._reserved.discard(key)
+
+    async def _room(self, key: str, delayed: Delayed) -> AbstractContextManager[None]:
+        """Wait until a process may be started, first come first served, unless there is one to share; then reserve."""
         reason = self._shortage(key)
         if reason is None:
-            return
+            return self._reservation(key)
         if self._line.statistics().tasks_waiting >= INSTANCE_LINE_MAX:
             raise Unavailable(
                 "overloaded", f"{reason}, and {INSTANCE_LINE_MAX} sessions wait already", retry_after_s=30
@@ -73,16 +83,20 @@ class Placement:
                 while (shortage := self._shortage(key)) is not None:
                     reason = shortage
                     await trio.sleep(INSTANCE_LINE_POLL_S)
-                return
+                return self._reservation(key)
         raise Unavailable("overloaded", f"no process could be started: {reason}", retry_after_s=30)
 
     def _shortage(self, key: str) -> str | None:
         """Return why no further process may be started, None where one may, or is there to be shared."""
-        policy, alive = self._context.policy, self._context.views.instances.alive()
-        if any(state.key == key for state in alive):
+        policy, instances = self._context.policy, self._context.views.instances
+        alive = instances.alive()
+        keys = [state.key for state in alive]
+        if key in keys:
             return None
-        if len(alive) >= policy.instances_max:
-            return f"{len(alive)} OpenCode processes run, which is the limit"
+        leaving = sum(state.phase == "stopping" for state in instances)  # their processes live still
+        count = len(alive) + leaving + len(self._reserved.difference(keys))
+        if count >= policy.instances_max:
+            return f"{count} OpenCode processes run, which is the limit"
         if alive and self._context.host.free_memory_bytes() < policy.memory_free_bytes_min:
             return f"less than {policy.memory_free_bytes_min // MIB} MiB of memory are free"
         return None

@@ -7,10 +7,12 @@ import trio
 
 from fleet.actors.aggregate import Report
 from fleet.actors.context import Context
+from fleet.core.paths import is_inside
 from fleet.core.workspace import machine
 from fleet.core.workspace import messages as m
-from fleet.errors import Problem
+from fleet.errors import Problem, Rejected
 from fleet.limits import WORKSPACE_BUSY_POLL_S, WORKSPACE_BUSY_S
+from fleet.ports import WorkspaceOrder
 
 _log = structlog.get_logger(__name__)
 
@@ -54,12 +56,18 @@ class WorkspaceEffects:
 
     async def _remove(self, workspace_id: str, effect: machine.Remove, report: Reporter) -> None:
         """Keep, log what was kept, remove; again while somebody is still at work there, for a while."""
+        try:
+            self._check_unused(workspace_id, effect.order)
+        except Rejected as rejected:
+            await report(m.ReportRemovalFailed(rejected.code, rejected.detail, self._now()))
+            return
         deadline = trio.current_time() + WORKSPACE_BUSY_S
         while True:
             try:
                 await self._dispose(workspace_id)
                 kept = await self._context.removals.keep(effect.order)
                 await report(m.ReportKept(kept, self._now()))
+                self._check_unused(workspace_id, effect.order)
                 await self._context.removals.remove(effect.order, kept)
             except Problem as problem:
                 if problem.code in _PASSING and trio.current_time() < deadline:
@@ -69,6 +77,20 @@ class WorkspaceEffects:
                 return
             await report(m.ReportRemoved(self._now()))
             return
+
+    def _check_unused(self, workspace_id: str, order: WorkspaceOrder) -> None:
+        """Raise `Rejected` where sessions use a directory of this workspace as it stands, by a workspace of its own."""
+        views = self._context.views
+        for other in views.workspaces:
+            if other.id == workspace_id or other.order is None or not is_inside(other.order.directory, (order.directory,)):
+                continue
+            states = [views.sessions.get(session_id) for session_id in other.sessions]
+            if users := [state.id for state in states if state is not None and state.phase != "stopped"]:
+                raise Rejected(
+                    "workspace_busy",
+                    f"the session {users[0]} works in {other.order.directory!r}",
+                    hint="terminate it first",
+                )
 
     async def _dispose(self, workspace_id: str) -> None:
         """Let every OpenCode process forget the directory: a prompt there would go on as if it still existed."""
