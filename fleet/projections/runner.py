@@ -99,8 +99,11 @@ class Runner:
         """Write what has changed."""
         if self.position == self._saved:
             return
-        position = self.position
+        saved = self.position
         for kept in self._kept:
+            # Each view's own: commits come in while the one before is written, and a row that was ahead of its position
+            # would be given events again that it holds.
+            position = self.position
             (rows, gone), kept.dirty = kept.changes(), set()
             try:
                 await self._write(partial(self._store.save, kept.view.name, kept.fingerprint, position, rows, gone))
@@ -108,7 +111,7 @@ class Runner:
                 kept.dirty |= rows.keys() | gone
                 _logger.warning("view_not_saved", view=kept.view.name, error=str(error))
                 return
-        self._saved = position
+        self._saved = saved
 
     def _on_commit(self, commit: Sequence[Recorded]) -> None:
         for kept in self._kept:
