@@ -1,5 +1,7 @@
 """Commands, events and histories of a session, with everything filled in that a test does not care about."""
 
+from msgspec.structs import replace
+
 from fleet.core.session import messages as m
 from fleet.ports import Message, MessageInfo, OpenRequest, Part, Tokens
 
@@ -163,3 +165,34 @@ def message(name: str, *parts: Part, body: str = "1", cost_usd: float = 0.0, out
 
 def transcript(*messages: Message) -> m.ReportTranscript:
     return m.ReportTranscript(messages, AT)
+
+
+def changes(number: int = 1, files: int = 2, tree: str = "t2") -> m.ReportChanges:
+    return m.ReportChanges(number, tree, "turn", "session", m.Totals(files, 10, 3), (), AT)
+
+
+# ----------------------------------------------------------------------------------------------- children and budgets
+
+
+def child(*history: m.Event) -> tuple[m.Event, ...]:
+    """The same history, but the session has a parent, `s0`, which hears of its outcomes."""
+    return tuple(replace(e, parent_id="s0", depth=1) if isinstance(e, m.SessionCreated) else e for e in history)
+
+
+def limited(budget: m.Budget, *history: m.Event) -> tuple[m.Event, ...]:
+    """The same history, but the session has a budget."""
+    return tuple(replace(e, budget=budget) if isinstance(e, m.SessionCreated) else e for e in history)
+
+
+def paid(cost_usd: float, output: int = 0, name: str = "msg_a") -> m.MessageRecorded:
+    """A message of the turn cost so much."""
+    return m.MessageRecorded(name, "ses_1", "assistant", AT, m.raw(b"1"), cost_usd, Tokens(output=output))
+
+
+def retire(idle_since_ms: int = AT) -> m.RetireSession:
+    return m.RetireSession(idle_since_ms, "wanted back", AT)
+
+
+RETIRED: tuple[m.Event, ...] = (*FINISHED, m.SessionCompleted("i1", "wanted back", AT, leaves=True))
+"""Completed, and still attached to its instance."""
+ERASED: tuple[m.Event, ...] = (*STOPPED, m.SessionErased(AT))

@@ -150,7 +150,9 @@ def _detach(command: m.DetachSession, state: State) -> Events:
 
 
 def _stop_instance(command: m.StopInstance, state: State) -> Events:
-    return () if state.phase in OVER else (m.InstanceStopRequested(command.reason, command.at_ms),)
+    if state.phase in OVER or (command.reason == "hung" and state.phase != "unreachable"):  # it has answered meanwhile
+        return ()
+    return (m.InstanceStopRequested(command.reason, command.at_ms),)
 
 
 def _spawned(command: m.ReportSpawned, state: State) -> Events:

@@ -156,6 +156,8 @@ def _work(state: State) -> tuple[Effect, ...]:
     if state.terminating:
         return (EndSession("end", state.instance_id, state.opencode_id, state.directory),)
     if state.provisioning is not None:
+        if state.provisioning == "instance" and state.leaving is not None:
+            return ()  # attached to the instance that it is leaving, it would be detached right after
         return (_provision(state.provisioning, state),)
     if state.phase in RUNNING and state.instance_id is not None:
         return _running(state, state.instance_id)
@@ -223,6 +225,7 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
     m.ResumeRequested: (PrepareWorkspace,),
     m.WorkspaceAttached: (AttachInstance,),
     m.InstanceAttached: (OpenConversation,),
+    m.InstanceLeft: (AttachInstance,),  # which waited for that
     m.SessionResumed: (Settle, DeliverPrompt, FollowTurn, StopTurn, AnswerOpenCode),
     m.TurnStarted: (DeliverPrompt,),
     m.PromptDelivered: (FollowTurn,),
@@ -242,4 +245,17 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
 def react(state: State, event: m.Event) -> tuple[Effect, ...]:
     """Return the effects that `event` orders, given the state after it."""
     ordered = _ORDERS.get(type(event), ())
-    return tuple(effect for effect in pending(state) if type(effect) in ordered) if ordered else ()
+    if not ordered:
+        return ()
+    return tuple(effect for effect in pending(state) if type(effect) in ordered and not _runs_already(effect, event))
+
+
+def _runs_already(effect: Effect, event: m.Event) -> bool:
+    """Return whether the effect is under way for another request or an earlier callback than the event's."""
+    match event, effect:
+        case m.RequestAnswered(request_id=answered), AnswerOpenCode(request_id=other):
+            return answered != other
+        case m.CallbackOrdered(number=n) | m.CallbackDelivered(number=n) | m.CallbackDropped(number=n), NotifyParent():
+            return effect.number < n
+        case _:
+            return False

@@ -108,8 +108,10 @@ def _resume_requested(_: State, __: m.ResumeRequested) -> Changes:
     return {"provisioning": "workspace"}
 
 
-def _resumed(_: State, event: m.SessionResumed) -> Changes:
+def _resumed(state: State, event: m.SessionResumed) -> Changes:
+    # The parent may have heard of a resume that failed; the turn that goes on now has an outcome of its own.
     return {
+        "owed": state.owed or (state.parent_id is not None and state.turn is not None),
         "opencode_id": event.opencode_id,
         "conversation": True,
         "provisioning": None,
@@ -155,6 +157,7 @@ def _turn_started(state: State, event: m.TurnStarted) -> Changes:
         ),
         "turns": event.number,
         "failure": None,
+        "owed": state.parent_id is not None,
         "recorded": _newest(state.recorded),
         "counted": _newest(state.counted),
         "evidence": f"turn {event.number}: the prompt is being delivered",

@@ -23,7 +23,7 @@ def followed(events: Events, state: State, at_ms: int, fresh: m.FreshIds | None)
 
 
 def _pause(state: State, at_ms: int) -> Events:
-    if state.phase != "idle" or state.over_budget is not None or state.budget is None:
+    if not _is_free(state) or state.over_budget is not None or state.budget is None:
         return ()
     what = used_up(state, state.budget)
     return () if what is None else (m.BudgetExceeded(what, at_ms),)
@@ -44,15 +44,27 @@ def used_up(state: State, budget: m.Budget) -> str | None:
 
 
 def _next_turn(state: State, at_ms: int, fresh: m.FreshIds | None) -> Events:
-    free = state.phase in ("idle", "error") and state.instance_id is not None and state.conversation
-    kept_back = state.terminating or state.held or state.over_budget is not None
-    if fresh is None or not free or kept_back or not state.queue:
+    kept_back = state.held or state.over_budget is not None
+    if fresh is None or not _is_free(state) or kept_back or not state.queue:
         return ()
     if state.budget is not None and used_up(state, state.budget) is not None:
         return ()
     prompt = state.queue[0]
     parts = fresh.part_ids(1 + len(prompt.attachments))
     return (m.TurnStarted(state.turns + 1, prompt.prompt_id, fresh.message_id, parts, at_ms),)
+
+
+def _is_free(state: State) -> bool:
+    """Return whether a turn could begin: nothing runs, nothing comes up or ends, and OpenCode is there."""
+    if state.terminating or state.provisioning is not None:
+        return False
+    return state.phase == "idle" or (state.phase == "error" and not is_cut_off(state))
+
+
+def is_cut_off(state: State) -> bool:
+    """Return whether the session failed in a way that only a resume mends: without instance, or half-way to one."""
+    half_way = state.failure is not None and state.failure.step is not None
+    return state.phase == "error" and (state.instance_id is None or half_way)
 
 
 def _word_to_parent(events: Events, before: State, after: State, at_ms: int) -> Events:

@@ -11,7 +11,7 @@ from fleet.core.decider import Decider
 from fleet.core.session import messages as m
 from fleet.core.session.effects import Effect, pending, react
 from fleet.core.session.evolve import evolve
-from fleet.core.session.following import Events, followed
+from fleet.core.session.following import Events, followed, is_cut_off
 from fleet.core.session.reports import REPORTS
 from fleet.core.session.state import ENDED, RUNNING, State, initial
 from fleet.errors import Rejected
@@ -100,7 +100,7 @@ def _submit(command: m.SubmitPrompt, state: State) -> Events:
         )
     if state.provisioning is not None:
         return (accepted,)
-    if state.phase in ENDED or _is_cut_off(state):
+    if state.phase in ENDED or is_cut_off(state):
         return (accepted, m.ResumeRequested(command.at_ms))
     return followed((accepted,), state, command.at_ms, command.fresh)
 
@@ -109,12 +109,6 @@ def _has(prompt_id: str, state: State) -> bool:
     """Return whether the prompt waits or runs: two with one id would leave the queue together."""
     running = state.turn is not None and state.turn.prompt.prompt_id == prompt_id
     return running or any(p.prompt_id == prompt_id for p in state.queue)
-
-
-def _is_cut_off(state: State) -> bool:
-    """Return whether the session failed in a way that only a resume mends: without instance, or half-way to one."""
-    half_way = state.failure is not None and state.failure.step is not None
-    return state.phase == "error" and (state.instance_id is None or half_way)
 
 
 def _withdraw(command: m.WithdrawPrompt, state: State) -> Events:
@@ -136,7 +130,7 @@ def _resume(command: m.ResumeSession, state: State) -> Events:
         raise Rejected("session_active", f"the session is {state.phase}: there is nothing to resume")
     if state.phase == "idle" or state.provisioning is not None:
         return ()
-    if state.phase == "error" and not _is_cut_off(state):
+    if state.phase == "error" and not is_cut_off(state):
         return ()
     return (m.ResumeRequested(command.at_ms),)
 
@@ -160,9 +154,14 @@ def _retire(command: m.RetireSession, state: State) -> Events:
     return (m.SessionCompleted(state.instance_id, command.evidence, command.at_ms, leaves=True),)
 
 
+_STOP: Final = "terminate it first, and wait for that"
+
+
 def _erase(command: m.EraseSession, state: State) -> Events:
-    if state.phase != "stopped" or state.provisioning is not None:
-        raise Rejected("session_not_ready", "only a session that has stopped can be erased")
+    if state.phase != "stopped" or state.terminating or not _is_bare(state):
+        raise Rejected(
+            "session_not_ready", "only a session that has stopped, with nothing left to end, can be erased", hint=_STOP
+        )
     return (m.SessionErased(command.at_ms),)
 
 
@@ -187,7 +186,7 @@ def _answer(command: m.AnswerRequest, state: State) -> Events:
 def _check_answer(kind: str, answer: m.Answer) -> None:
     if kind == "permission" and (answer.reply is None or answer.answers is not None):
         raise Rejected("invalid", "a permission is answered with reply: once, always or reject", field="reply")
-    if kind == "question" and (answer.answers is None) == (answer.reply != "reject"):
+    if kind == "question" and (answer.answers is None, answer.reply) not in ((False, None), (True, "reject")):
         raise Rejected("invalid", "a question is answered with answers, or with reply: reject", field="answers")
 
 
@@ -222,4 +221,6 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     **REPORTS,
 }
 
-SESSION: Final[Decider[m.Command, State, m.Event, Effect]] = Decider("session", initial, decide, evolve, react, pending)
+SESSION: Final[Decider[m.Command, State, m.Event, Effect]] = Decider(
+    "session", initial, decide, evolve, react, pending, revision=2
+)

@@ -43,7 +43,7 @@ def _provision_failed(command: m.ReportProvisionFailed, state: State) -> Events:
 
 
 def _provision_delayed(command: m.ReportProvisionDelayed, state: State) -> Events:
-    if state.provisioning != command.step:
+    if state.provisioning != command.step or state.evidence == command.reason:
         return ()
     return (m.ProvisionDelayed(command.step, command.reason, command.at_ms),)
 
@@ -133,10 +133,8 @@ def _instance_ended(command: m.ReportInstanceEnded, state: State) -> Events:
         return (detached,)
     if state.provisioning is not None:
         # In this order: detached while provisioning goes on would order another instance in between.
-        return (
-            m.ProvisionFailed(state.provisioning, "opencode_exited", command.evidence, command.at_ms),
-            detached,
-        )
+        failed = m.ProvisionFailed(state.provisioning, "opencode_exited", command.evidence, command.at_ms)
+        return followed((failed, detached), state, command.at_ms, None)
     if state.phase == "idle" and command.orderly:
         return (m.SessionCompleted(command.instance_id, command.evidence, command.at_ms),)
     if state.phase == "idle" or state.phase in RUNNING:
@@ -155,7 +153,9 @@ def _ended(command: m.ReportEnded, state: State) -> Events:
 
 
 def _turn_tree(command: m.ReportTurnTree, state: State) -> Events:
-    if not _turn_is(command.number, state) or (state.turn is not None and state.turn.delivered):
+    if not _turn_is(command.number, state) or state.turn is None:
+        return ()
+    if state.turn.delivered or state.turn.base is not None:  # a later tree would hide what the prompt has done already
         return ()
     return (m.TurnTreeTaken(command.number, command.tree, command.at_ms),)
 

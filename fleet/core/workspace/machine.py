@@ -102,10 +102,14 @@ def _remove(command: m.RemoveWorkspace, state: State) -> Events:
     used = command.session_id in state.sessions
     released = (m.WorkspaceReleased(command.session_id, command.at_ms),) if used else ()
     others = any(session != command.session_id for session in state.sessions)
-    existing = state.order is None or state.order.strategy == "existing"
-    if others or existing or state.phase != "ready":
+    if others or _is_given(state) or state.phase != "ready":
         return released
     return (*released, m.WorkspaceRemovalRequested(command.at_ms))
+
+
+def _is_given(state: State) -> bool:
+    """Return whether the directory was there before Fleet: it is not Fleet's to remove."""
+    return state.order is None or state.order.strategy == "existing"
 
 
 def _restore(command: m.RestoreWorkspace, state: State) -> Events:
@@ -117,7 +121,12 @@ def _restore(command: m.RestoreWorkspace, state: State) -> Events:
 
 
 def _prepared(command: m.ReportPrepared, state: State) -> Events:
-    return (m.WorkspaceReady(command.prepared, command.at_ms),) if state.phase == "preparing" else ()
+    if state.phase != "preparing":
+        return ()
+    ready = m.WorkspaceReady(command.prepared, command.at_ms)
+    if state.sessions or _is_given(state):
+        return (ready,)
+    return (ready, m.WorkspaceRemovalRequested(command.at_ms))  # all have left it while it was being made
 
 
 def _prepare_failed(command: m.ReportPrepareFailed, state: State) -> Events:

@@ -1,0 +1,126 @@
+"""Permission requests and questions: answered once, in their own way, and never asked again when they are settled."""
+
+import pytest
+
+from fleet.core.session import effects as e
+from fleet.core.session import messages as m
+from fleet.core.session.machine import SESSION
+from fleet.limits import REQUESTS_REMEMBERED_MAX
+from fleet.ports import OpenRequest
+from tests.core import sessions as s
+from tests.core.given import given
+
+ONCE = m.Answer("once")
+REJECT = m.Answer("reject", "not there")
+CHOICE = m.Answer(answers=(("blue",), ("a", "b")))
+QUESTION = m.RequestOpened("q1", "ses_1", "question", s.AT, m.raw(b'{"questions":[]}'))
+ASKED: tuple[m.Event, ...] = (*s.ACTIVE, QUESTION)
+
+
+def answer(name: str = "r1", how: m.Answer = ONCE) -> m.AnswerRequest:
+    return m.AnswerRequest(name, how, s.AT)
+
+
+def answered(name: str = "r1", how: m.Answer = ONCE) -> m.RequestAnswered:
+    return m.RequestAnswered(name, how, s.AT)
+
+
+def test_opencode_is_told_and_the_session_waits_until_it_has_closed_the_request() -> None:
+    story = given(SESSION, "s1", *s.WAITING).when(answer()).then(answered()).pending("follow:1:i1", "answer:r1")
+    telling = e.AnswerOpenCode("answer:r1", "i1", "ses_1", "/trees/w1", "r1", "permission", ONCE)
+    assert story.effects[1] == telling
+    assert story.state.phase == "waiting_input"
+    story = story.when(s.request_closed("r1")).then(m.RequestClosed("r1", s.AT), m.TurnContinued(s.AT))
+    assert story.pending("follow:1:i1").state.phase == "active"
+
+
+def test_each_request_has_an_answer_of_its_own() -> None:
+    story = given(SESSION, "s1", *s.WAITING, s.request("r2")).when(answer("r2", REJECT))
+    story = story.then(answered("r2", REJECT)).pending("follow:1:i1", "answer:r2").when(answer("r1"))
+    story = story.then(answered("r1")).pending("follow:1:i1", "answer:r1", "answer:r2")
+    assert [effect.key for effect in SESSION.react(story.state, answered("r1"))] == ["answer:r1"]
+    story = story.when(s.request_closed("r2")).then(m.RequestClosed("r2", s.AT)).pending("follow:1:i1", "answer:r1")
+    assert story.state.phase == "waiting_input"
+
+
+@pytest.mark.parametrize("how", [ONCE, m.Answer("always"), m.Answer("reject"), REJECT])
+def test_a_permission_is_given_once_or_always_or_refused(how: m.Answer) -> None:
+    given(SESSION, "s1", *s.WAITING).when(answer("r1", how)).then(answered("r1", how))
+
+
+@pytest.mark.parametrize("how", [CHOICE, m.Answer(answers=()), m.Answer("reject")])
+def test_a_question_is_answered_or_refused(how: m.Answer) -> None:
+    given(SESSION, "s1", *ASKED).when(answer("q1", how)).then(answered("q1", how))
+
+
+@pytest.mark.parametrize(
+    ("history", "name", "how", "field"),
+    [
+        (s.WAITING, "r1", m.Answer(), "reply"),
+        (s.WAITING, "r1", CHOICE, "reply"),
+        (s.WAITING, "r1", m.Answer("once", answers=()), "reply"),
+        (ASKED, "q1", m.Answer(), "answers"),
+        (ASKED, "q1", ONCE, "answers"),
+        (ASKED, "q1", m.Answer("always"), "answers"),
+        (ASKED, "q1", m.Answer("reject", answers=(("a",),)), "answers"),
+        (ASKED, "q1", m.Answer("once", answers=(("a",),)), "answers"),
+    ],
+)
+def test_an_answer_fits_its_request(history: tuple[m.Event, ...], name: str, how: m.Answer, field: str) -> None:
+    story = given(SESSION, "s1", *history).when(answer(name, how)).then_rejected("invalid", says="is answered with")
+    assert story.rejected is not None
+    assert story.rejected.field == field
+
+
+def test_the_same_answer_again_changes_nothing_and_another_is_refused() -> None:
+    story = given(SESSION, "s1", *s.WAITING, answered()).when(answer()).then()
+    for other in (m.Answer("always"), REJECT, CHOICE):
+        story = story.when(answer("r1", other)).then_rejected("request_answered")
+    story.pending("follow:1:i1", "answer:r1")
+
+
+@pytest.mark.parametrize("situation", [name for name in s.LIVING if name != "waiting_input"])
+def test_what_is_not_open_is_not_answered(situation: str) -> None:
+    given(SESSION, "s1", *s.LIVING[situation]).when(answer()).then_rejected("request_not_found", says="r1")
+    given(SESSION, "s1", *s.WAITING).when(answer("r9")).then_rejected("request_not_found", says="r9")
+
+
+def test_nobody_tells_opencode_while_the_session_ends() -> None:
+    given(SESSION, "s1", *s.WAITING, m.TerminationRequested(s.AT)).when(answer()).then(answered()).pending("end")
+
+
+@pytest.mark.parametrize(
+    "end", [s.turn_ended(1, "aborted", "x"), s.turn_failed(1), s.request_closed("r1")], ids=("abort", "error", "closed")
+)
+def test_what_is_settled_is_not_opened_again_though_opencode_lists_it(end: m.Command) -> None:
+    story = given(SESSION, "s1", *s.WAITING, m.AbortRequested(1, s.AT), s.accepted("p2")).when(end)
+    story = story.when(s.submit("p3")).when(s.request_opened("r1")).then()
+    assert (story.state.phase, story.state.requests) == ("active", ())
+    story.when(s.request_opened("r2")).then(s.request("r2"))
+
+
+def test_what_was_open_when_the_instance_died_is_settled() -> None:
+    story = given(SESSION, "s1", *s.WAITING, answered()).when(s.instance_ended()).pending()
+    story = story.when(m.ResumeSession(s.AT)).when(s.workspace_ready()).when(s.instance_ready("i2"))
+    story = story.when(s.conversation_open()).pending("follow:1:i2").when(s.request_opened("r1")).then()
+    story.when(s.request_opened("r2")).then(s.request("r2"))
+
+
+def test_what_is_settled_is_remembered_within_bounds_the_newest() -> None:
+    names = [f"r{n:04d}" for n in range(REQUESTS_REMEMBERED_MAX + 3)]
+    story = given(SESSION, "s1", *s.ACTIVE)
+    for name in names[:-2]:
+        story = story.when(s.request_opened(name)).when(s.request_closed(name))
+    for name in names[-2:]:
+        story = story.when(s.request_opened(name))
+    story = story.when(s.turn_ended(1, "aborted"))
+    assert story.state.settled_requests == tuple(names[3:])
+
+
+def test_a_request_of_a_sub_agent_counts_as_well() -> None:
+    request = OpenRequest("r1", "ses_sub", "question", b'{"questions":[]}')
+    story = given(SESSION, "s1", *s.ACTIVE).when(m.ReportRequestOpened(request, s.AT))
+    story = story.then(m.RequestOpened("r1", "ses_sub", "question", s.AT, m.raw(b'{"questions":[]}')))
+    assert [(r.id, r.opencode_id, r.kind, r.body, r.opened_at_ms) for r in story.state.requests] == [
+        ("r1", "ses_sub", "question", b'{"questions":[]}', s.AT)
+    ]
