@@ -5,7 +5,6 @@ fleet/main.py it stands above the adapters and asks them about themselves. fleet
 """
 
 import errno
-import fcntl
 import os
 import platform
 import shutil
@@ -21,7 +20,7 @@ import trio
 from fleet.adapters.opencode.binary import KNOWN_VERSIONS, release, resolve_binary, version
 from fleet.config import Config
 from fleet.errors import StartupError, Unavailable
-from fleet.events.data_lock import DataLock
+from fleet.events.data_lock import DataLock, lock_holder
 from fleet.events.lmdb_store import LmdbStore
 from fleet.limits import DISK_FREE_BYTES_MIN, GIT_VERSION_TIMEOUT_S, MIB
 
@@ -53,22 +52,6 @@ async def examine(config: Config, environment: Mapping[str, str]) -> tuple[Check
         _port(config, holder),
         *(_root(root) for root in config.workspace_roots),
     )
-
-
-def lock_holder(directory: Path) -> int | None:
-    """Return the pid of the server that has the data directory, None when none has it."""
-    try:
-        descriptor = os.open(directory / "fleet.lock", os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return int(os.read(descriptor, 32) or b"0")
-    else:
-        return None
-    finally:
-        os.close(descriptor)
 
 
 async def _git(environment: Mapping[str, str]) -> Check:

@@ -168,6 +168,9 @@ REHEARSAL_COUNTED_CALLS_MAX: Final = (
     1024  # calls whose `error … times n` is still being counted; the oldest is forgotten
 )
 
+# The command line
+CENSUS_TIMEOUT_S: Final = 20.0  # of one request for `fleet ps`; a server that starts or is busy answers later
+
 # The demo
 DEMO_TIMEOUT_S: Final = 120.0  # it takes about 10 s; a machine that is ten times as slow gets its chance
 DEMO_REFRESH_S: Final = 0.1  # between two pictures in the terminal

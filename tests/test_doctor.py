@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fleet.config import Config, load_config
-from fleet.doctor import Check, examine, healthy, lock_holder
-from fleet.events.data_lock import DataLock
+from fleet.doctor import Check, examine, healthy
+from fleet.events.data_lock import DataLock, lock_holder
 from fleet.events.lmdb_store import LmdbStore
 
 

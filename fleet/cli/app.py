@@ -7,6 +7,7 @@ import typer
 from fleet import __version__
 from fleet.cli.demo import demo
 from fleet.cli.doctor import doctor
+from fleet.cli.ps import ps
 from fleet.cli.rehearsal import rehearsal
 from fleet.cli.serve import serve
 
@@ -41,4 +42,5 @@ def fleet(
 app.command(epilog="Example: fleet serve --port 8080 --data-dir ~/fleet")(serve)
 app.command(epilog="Example: fleet demo")(demo)
 app.command(epilog="Example: fleet doctor --json")(doctor)
+app.command(epilog="Example: fleet ps --orphans")(ps)
 app.command(epilog="Example: fleet rehearsal --port 4100")(rehearsal)

@@ -1,4 +1,7 @@
-"""One process per data directory: a lock that the kernel gives back when its holder dies, however it dies."""
+"""One process per data directory: a lock that the kernel gives back when its holder dies, however it dies.
+
+`lock_holder` looks who has it, for those who must not take it.
+"""
 
 import fcntl
 import os
@@ -38,3 +41,19 @@ class DataLock:
     def close(self) -> None:
         """Let others have the directory. The file stays: unlinking it would let two processes hold 'the' lock."""
         os.close(self._descriptor)
+
+
+def lock_holder(directory: Path) -> int | None:
+    """Return the pid of the server that has the data directory, None when none has it."""
+    try:
+        descriptor = os.open(directory / "fleet.lock", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(os.read(descriptor, 32) or b"0")
+    else:
+        return None
+    finally:
+        os.close(descriptor)

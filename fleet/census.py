@@ -1,0 +1,106 @@
+"""The census: every OpenCode process that a Fleet ever started, what became of it, and those that nobody looks after.
+
+A server that runs is asked, over HTTP; where none runs, the log is read as it was left, and this machine's processes
+are looked at. Either way nothing is changed. Like fleet/doctor.py it stands above the adapters and asks them about the
+world; fleet/cli/ps.py shows the answer.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+import psutil
+
+from fleet.actors.orphans import find_orphans
+from fleet.adapters.clock import SystemClock
+from fleet.adapters.opencode.process import LocalOpenCodeHost
+from fleet.config import Config
+from fleet.errors import StartupError
+from fleet.events.catalog import make_registry
+from fleet.events.data_lock import lock_holder
+from fleet.events.lmdb_log import LmdbLog
+from fleet.gateway import wire
+from fleet.limits import CENSUS_TIMEOUT_S, PAGE_MAX
+from fleet.projections.lives import Life, lives
+
+Item = TypeVar("Item")
+
+
+class Census(msgspec.Struct, frozen=True):
+    """Instances, newest first, and orphans. `server` is the address that was asked, None where the log was read."""
+
+    instances: Sequence[wire.InstanceItem]
+    orphans: Sequence[wire.OrphanItem]
+    server: str | None = None
+
+
+async def take_census(config: Config, url: str | None = None) -> Census:
+    """Ask the server at `url`, or the one that has the data directory, or else read the log there.
+
+    Raises `StartupError`: there is no log, or the server that has it cannot be asked.
+    """
+    if url is not None:
+        return await _ask(url.rstrip("/"))
+    holder = lock_holder(config.data_dir)
+    if holder is None:
+        return await _read(config)
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    if _listens(holder, config.port) is False:
+        raise StartupError(
+            f"The Fleet that has {config.data_dir} (process {holder}) does not listen on port {config.port}: "
+            "name its --port or --url."
+        )
+    return await _ask(f"http://{host}:{config.port}")
+
+
+def _listens(pid: int, port: int) -> bool | None:
+    """Say whether the process listens on the port, None where that cannot be seen."""
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except (psutil.Error, OSError):
+        return None
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections)
+
+
+async def _ask(url: str) -> Census:
+    try:
+        async with httpx.AsyncClient(base_url=f"{url}/api", timeout=CENSUS_TIMEOUT_S, trust_env=False) as http:
+            orphans = await _get(http, "/instances/orphans", list[wire.OrphanItem])
+            instances: list[wire.InstanceItem] = []
+            while page := await _get(http, _page(len(instances)), list[wire.InstanceItem]):
+                instances += page
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise StartupError(f"The server at {url} cannot be asked: {error or type(error).__name__}") from error
+    return Census(instances, orphans, url)
+
+
+def _page(offset: int) -> str:
+    return f"/instances?all=true&limit={PAGE_MAX}&offset={offset}"
+
+
+async def _get(http: httpx.AsyncClient, path: str, kind: type[Item]) -> Item:
+    answer = await http.get(path)
+    try:
+        if answer.is_error:
+            problem: dict[str, Any] = msgspec.json.decode(answer.content, type=dict[str, Any])
+            raise StartupError(f"The server at {http.base_url} refuses to say: {problem.get('detail')}")
+        return msgspec.json.decode(answer.content, type=kind)
+    except msgspec.MsgspecError as error:
+        raise StartupError(f"What answers at {http.base_url} is not this version of Fleet.") from error
+
+
+async def _read(config: Config) -> Census:
+    if not (config.data_dir / "events.mdb").exists():
+        raise StartupError(f"No Fleet has ever run on {config.data_dir}. Name the directory with --data-dir.")
+    with LmdbLog.open(config.data_dir, make_registry(), SystemClock()) as log:
+        found = lives(log)
+    host = LocalOpenCodeHost(config.data_dir)
+    states = {life.state.id: life.state for life in found}
+    orphans = [wire.orphan_item(process) for process in await find_orphans(host, states.get)]
+    return Census([_item(host, life) for life in reversed(found)], orphans)
+
+
+def _item(host: LocalOpenCodeHost, life: Life) -> wire.InstanceItem:
+    identity = life.state.identity
+    return wire.instance_item(life, None if identity is None else host.memory_bytes(identity))
