@@ -204,8 +204,11 @@ def _turn_tree_taken(state: State, event: m.TurnTreeTaken) -> Changes:
     return {"turn": state.turn and replace(state.turn, base=event.tree)}
 
 
-def _changes_recorded(_: State, event: m.ChangesRecorded) -> Changes:
-    return {"tree": event.tree, "manifest": event.session_manifest, "changes": event.totals}
+def _changes_recorded(state: State, event: m.ChangesRecorded) -> Changes:
+    turn = state.turn
+    if turn is not None and turn.number == event.number and turn.base is None:
+        turn = replace(turn, base=state.tree)  # after a crash they are recorded again, from where the turn began
+    return {"turn": turn, "tree": event.tree, "manifest": event.session_manifest, "changes": event.totals}
 
 
 def _request_opened(state: State, event: m.RequestOpened) -> Changes:
