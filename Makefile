@@ -6,13 +6,14 @@ PYTHON = python3
 ARGS =
 SEED =
 COUNT =
+KILLS = 50
 UV_VERSION = 0.13.9
 
 BIN = .venv/bin
 # OpenCode comes from FLEET_OPENCODE, then from the PATH, then from .tools: hence last.
 TOOLS_PATH = PATH="$$PATH:$$PWD/.tools/node_modules/.bin"
 
-.PHONY: help run demo setup test check sim bench constraints clean
+.PHONY: help run demo setup test check sim drill bench constraints clean
 
 help:
 	@echo 'make run      set up and start Fleet (ARGS="--port 8080" for its options)'
@@ -20,6 +21,7 @@ help:
 	@echo 'make test     set up and run every check and test'
 	@echo 'make check    the checks alone: lint, types, import contracts'
 	@echo 'make sim      the simulation (SEED=n replays one, COUNT=n runs so many)'
+	@echo 'make drill    the long drill: servers and agents are killed (KILLS=n of them, SEED=n replays the decisions)'
 	@echo 'make bench    the benchmarks'
 	@echo 'make setup    the set-up alone'
 	@echo 'make constraints  pin the dependencies of pyproject.toml anew'
@@ -46,6 +48,9 @@ check: setup
 
 sim: setup
 	FLEET_SIM_SEED="$(SEED)" FLEET_SIM_COUNT="$(COUNT)" $(BIN)/python -m pytest tests/simulation $(ARGS)
+
+drill: setup
+	$(TOOLS_PATH) FLEET_DRILL_KILLS="$(KILLS)" FLEET_DRILL_SEED="$(SEED)" $(BIN)/python -m pytest tests/e2e/drill -s $(ARGS)
 
 bench: setup
 	$(TOOLS_PATH) $(BIN)/python -m bench $(ARGS)

@@ -25,7 +25,7 @@ InstancePolicy = Literal["shared", "directory"]
 MARKER_VARIABLES = frozenset({"FLEET_INSTANCE_ID"})
 """Set by Fleet in the environment of the processes that it starts: a `fleet` in an agent's shell sees them."""
 
-TEST_VARIABLES = frozenset({"FLEET_SIM_SEED", "FLEET_SIM_COUNT"})
+TEST_VARIABLES = frozenset({"FLEET_SIM_SEED", "FLEET_SIM_COUNT", "FLEET_DRILL_SEED", "FLEET_DRILL_KILLS"})
 """Read by the test suite alone."""
 
 CONFIG_VARIABLE = "FLEET_CONFIG"

@@ -60,6 +60,7 @@ class Server:
         self.log = root / "server.log"
         self.http: httpx.Client
         self._process: subprocess.Popen[bytes] | None = None
+        self._begin = 0
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of a server here."""
@@ -90,15 +91,23 @@ class Server:
 
     def start(self) -> None:
         """Start and wait until it is ready."""
+        self.launch()
+        self.await_ready()
+
+    def launch(self) -> None:
+        """Start, and do not wait."""
         (self.root / "home").mkdir(parents=True, exist_ok=True)
-        begin = self.log.stat().st_size if self.log.exists() else 0
+        self._begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command(), env=self.environment(), cwd=self.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
+    def await_ready(self) -> None:
+        """Wait until a launched server is ready."""
+
         def url() -> str | None:
-            said = self.log.read_bytes()[begin:].decode()
+            said = self.log.read_bytes()[self._begin :].decode()
             assert self.process.poll() is None, said
             ready = re.search(r"is ready at (\S+)", said)
             return ready and ready.group(1)

@@ -1,0 +1,199 @@
+"""The drill's clients: they order over HTTP, ask again under the same key until they are answered, and remember.
+
+`Door` is the way in, which outlives servers. `Client` lives the life of one session; `answer_requests` is the person at
+the inbox.
+"""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import httpx
+import trio
+
+from tests.e2e.drill.ledger import KINDS, Ledger
+
+AGAIN = (429, 503)
+PATIENCE_S = 120.0
+ENDED = ("stopped", "completed", "disconnected", "error")
+BUSY = ("created", "active", "waiting_input")
+
+
+class Answer(NamedTuple):
+    """What a request was answered: `body` is decoded JSON, None for none."""
+
+    status: int
+    body: Any
+
+    @property
+    def code(self) -> str:
+        """The problem's code, empty where there is none."""
+        return "" if self.status < 400 or self.body is None else str(self.body.get("code", ""))
+
+
+class Door:
+    """The way to the server, wherever it listens just now."""
+
+    def __init__(self, url: Callable[[], str | None], ledger: Ledger, random: Random) -> None:
+        self._url = url
+        self._ledger = ledger
+        self._random = random
+        self._http = httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False, verify=False)
+
+    async def close(self) -> None:
+        """Give the connections up."""
+        await self._http.aclose()
+
+    async def call(self, method: str, path: str, body: Any = None, *, may: Collection[str] = ()) -> Answer:
+        """Return the answer, however many servers it takes. A problem whose code is not in `may` is noted as wrong."""
+        headers = {} if method == "GET" else {"Idempotency-Key": f"drill-{self._random.getrandbits(64):016x}"}
+        end = trio.current_time() + PATIENCE_S
+        while True:
+            answer = await self._once(method, path, body, headers)
+            late = trio.current_time() > end
+            if answer is not None and (late or answer.status not in AGAIN or "sessionId" in answer.body):
+                break
+            if late:
+                raise AssertionError(f"{method} {path} was not answered within {PATIENCE_S:.0f} s")
+            await trio.sleep(0.1)
+        if answer.status >= 500 and not answer.code:
+            self._ledger.wrong.append(f"{method} {path} was answered {answer.status}: {answer.body}")
+        elif answer.status >= 400 and answer.code not in may:
+            self._ledger.wrong.append(f"{method} {path} was refused: {answer.body}")
+        return answer
+
+    async def _once(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Answer | None:
+        url = self._url()
+        if url is None:
+            return None
+        try:
+            answer = await self._http.request(method, f"{url}/api{path}", json=body, headers=headers)
+            return Answer(answer.status_code, answer.json() if answer.content else None)
+        except httpx.TransportError:
+            self._ledger.unanswered += 1
+            return None
+
+
+class Client:
+    """Somebody who works with one session."""
+
+    def __init__(self, door: Door, ledger: Ledger, random: Random, name: str) -> None:
+        self._door = door
+        self._ledger = ledger
+        self._random = random
+        self.name = name
+        self.id = ""
+        self.workspace = ""
+
+    async def create(self, project: Path, strategy: str, parent: str | None = None) -> None:
+        """Create the session; one whose instance was killed meanwhile is resumed."""
+        body: dict[str, Any] = {"directory": str(project), "title": self.name, "isolationStrategy": strategy}
+        if parent is not None:
+            body["onComplete"] = {"notifySessionId": parent}
+        answer = await self._door.call("POST", "/sessions", body, may=_LOST)
+        item = (await self._door.call("GET", f"/sessions/{answer.body['sessionId']}")).body if answer.code else None
+        item = item or answer.body["session"]
+        self.id, self.workspace = item["id"], item["workspaceId"]
+        self._ledger.sessions[self.id] = self.name
+
+    async def live(self, stopping: trio.Event) -> None:
+        """Do one thing after the other until told to stop."""
+        acts = (self.prompt, self.abort, self.stop_and_resume, self.clean_up_and_restore)
+        while not stopping.is_set():
+            act = self._random.choices(acts, (80, 8, 6, 6))[0]
+            await act()
+            await self._has_room(stopping)
+            with trio.move_on_after(self._random.expovariate(1)):
+                await stopping.wait()
+
+    async def _has_room(self, stopping: trio.Event) -> None:
+        """Wait until little waits in the queue, sometimes until nothing runs."""
+        most = self._random.choice((0, 0, 1, 1, 2))
+        while not stopping.is_set():
+            item = (await self._door.call("GET", f"/sessions/{self.id}")).body
+            if item["status"] not in BUSY or item["queued"] + 1 <= most:
+                return
+            await trio.sleep(0.3)
+
+    async def prompt(self, kind: str | None = None) -> None:
+        """Send a prompt; where the session has ended, bring it back with it or before it."""
+        asked = self._ledger.ask(kind or self._random.choices(KINDS, (30, 25, 20, 15, 10))[0], self.id)
+        body = {"text": asked.text, "resume": self._random.random() < 0.5}
+        while not asked.acknowledged:
+            answer = await self._door.call("POST", f"/sessions/{self.id}/prompt", body, may=_NOT_NOW)
+            asked.acknowledged = answer.status == 204
+            if answer.code:
+                await self.resume()
+        self._ledger.count(f"prompt:{asked.kind}")
+
+    async def resume(self) -> None:
+        """Resume the session, or find that there is nothing to resume."""
+        await self._door.call("POST", f"/sessions/{self.id}/resume", may={"session_active", *_LOST, *_NOT_NOW})
+        self._ledger.count("resume")
+
+    async def abort(self) -> None:
+        """Abort what runs."""
+        await self._door.call("POST", f"/sessions/{self.id}/abort")
+        self._ledger.count("abort")
+
+    async def stop_and_resume(self) -> None:
+        """Terminate the session and bring it back."""
+        await self._door.call("DELETE", f"/sessions/{self.id}")
+        await self.resume()
+        self._ledger.count("terminate")
+
+    async def clean_up_and_restore(self) -> None:
+        """Terminate the session with its workspace, and bring both back."""
+        answer = await self._door.call("DELETE", f"/sessions/{self.id}?cleanupWorkspace=true", may={"workspace_busy"})
+        if not answer.code and answer.body["workspace"]["removed"]:
+            await self._door.call("POST", f"/workspaces/{self.workspace}/restore")
+            self._ledger.count("restore")
+        await self.resume()
+
+    async def erase(self) -> None:
+        """Delete the session for good."""
+        self._ledger.erased.add(self.id)
+        path = f"/sessions/{self.id}?permanent=true"
+        answer = await self._door.call("DELETE", path, may={"session_not_found", "workspace_busy"})
+        if answer.code == "workspace_busy":
+            await self._door.call("DELETE", f"{path}&force=true", may={"session_not_found"})
+        self._ledger.count("erase")
+
+    async def quiet(self) -> dict[str, Any]:
+        """Wait until nothing runs or waits, helping along what only a person can, and return the item."""
+        end = trio.current_time() + PATIENCE_S
+        while True:
+            item: dict[str, Any] = (await self._door.call("GET", f"/sessions/{self.id}")).body
+            if item["status"] == "idle" and not item["queued"]:
+                return item
+            if trio.current_time() > end:
+                raise AssertionError(f"{self.name} has not become quiet within {PATIENCE_S:.0f} s: {item}")
+            if item["status"] in ("idle", "error"):  # prompts that an error held back wait for somebody to prompt
+                await self.prompt("write")
+            elif item["status"] in ENDED:
+                await self.resume()
+            await trio.sleep(0.3)
+
+
+_LOST = {"opencode_exited", "opencode_unreachable", "opencode_not_ready", "timed_out"}
+_NOT_NOW = {*(f"session_{status}" for status in ENDED), "session_not_ready", "queue_full"}
+
+
+async def answer_requests(door: Door, ledger: Ledger, random: Random) -> None:
+    """Answer whatever stands in the inbox, for ever."""
+    gone = {"request_not_found", "request_answered", "session_not_found"}
+    while True:
+        for item in (await door.call("GET", "/inbox")).body:
+            request = item["request"]
+            if request is None:
+                continue
+            if random.random() < 0.15:
+                body: dict[str, Any] = {"reply": "reject"}
+                for asked in ledger.asked:  # a permission's text names the marker too
+                    asked.dismissed |= asked.session == item["sessionId"] and asked.marker in str(request)
+            else:
+                body = {"reply": "once"} if item["kind"] == "permission" else {"answers": [["left"]]}
+            await door.call("POST", f"/sessions/{item['sessionId']}/requests/{request['id']}", body, may=gone)
+            ledger.count(item["kind"])
+        await trio.sleep(0.25)
