@@ -16,6 +16,8 @@ from tests.e2e.drill.ledger import KINDS, Ledger
 
 AGAIN = (429, 503)
 PATIENCE_S = 120.0
+HELP_S = 10.0
+"""After a prompt that was to help, the next comes so much later."""
 ENDED = ("stopped", "completed", "disconnected", "error")
 BUSY = ("created", "active", "waiting_input")
 
@@ -163,16 +165,19 @@ class Client:
     async def quiet(self) -> dict[str, Any]:
         """Wait until nothing runs or waits, helping along what only a person can, and return the item."""
         end = trio.current_time() + PATIENCE_S
+        help_at = trio.current_time() + 1.0
         while True:
             item: dict[str, Any] = (await self._door.call("GET", f"/sessions/{self.id}")).body
             if item["status"] == "idle" and not item["queued"]:
                 return item
             if trio.current_time() > end:
                 raise AssertionError(f"{self.name} has not become quiet within {PATIENCE_S:.0f} s: {item}")
-            if item["status"] in ("idle", "error"):  # prompts that an error held back wait for somebody to prompt
-                await self.prompt("write")
-            elif item["status"] in ENDED:
+            if item["status"] in ENDED:
                 await self.resume()
+                item = (await self._door.call("GET", f"/sessions/{self.id}")).body
+            if item["status"] in ("idle", "error") and trio.current_time() > help_at:
+                help_at = trio.current_time() + HELP_S
+                await self.prompt("write")  # prompts that an error held back wait for somebody to prompt
             await trio.sleep(0.3)
 
 
