@@ -31,8 +31,8 @@ class Erasure:
     async def erase(self, session_id: str) -> None:
         """Erase what is kept of the session. Idempotent. Raises `Unavailable` where the disk is full."""
         stream = self._sessions.stream(session_id)
+        await self._blobs.forget(stream)  # while the log still says that there is something to erase
         await self._log.erase(stream)
-        await self._blobs.forget(stream)
         self._transcripts.forget(stream)
         self._inflight.forget(session_id)
         self._sessions.erased(session_id)
