@@ -1,6 +1,8 @@
 """The routes about the fleet as a whole."""
 
 from fleet import __version__
+from fleet.ports import Exit
+from tests.fakes.opencode_process import FakeProcess
 from tests.gateway.door import NOWHERE, REPOSITORY, Door, Machine
 
 
@@ -36,8 +38,41 @@ async def test_instances_are_the_processes_that_run(machine: Machine, door: Door
     await door.tree.views.instances.wait(instance["id"], lambda s: s.phase == "stopped")
     assert (await door.knock("GET", "/api/instances")).json == []
     ended = (await door.knock("GET", f"/api/instances/{instance['id']}")).json
-    assert (ended["status"], ended["sessions"]) == ("stopped", [])
+    assert (ended["status"], ended["sessions"], ended["stopReason"]) == ("stopped", [], "unused")
     assert machine.world.living() == ()
+
+
+async def test_every_process_there_ever_was_and_what_became_of_it(machine: Machine, door: Door) -> None:
+    first = await door.session(REPOSITORY)
+    await door.knock("DELETE", f"/api/sessions/{first['id']}")
+    await door.tree.views.instances.wait(first["instanceId"], lambda s: s.phase == "stopped")
+    second = await door.session(REPOSITORY)
+    machine.world.living()[0].die(Exit(signal=9))
+    await door.tree.views.instances.wait(second["instanceId"], lambda s: s.phase == "lost" and s.swept)
+    third = await door.session(REPOSITORY)
+    answer = await door.knock("GET", "/api/instances?all=true")
+    assert answer.headers["x-total-count"] == "3"
+    alive, lost, stopped = answer.json
+    assert [item["id"] for item in answer.json] == [each["instanceId"] for each in (third, second, first)]
+    assert (alive["status"], alive["endedAt"], alive["exit"], alive["steps"]) == ("ready", None, None, [])
+    assert (lost["status"], lost["exit"], lost["memoryBytes"]) == ("lost", {"code": None, "signal": 9}, None)
+    assert (stopped["status"], stopped["stopReason"], stopped["exit"]) == ("stopped", "unused", None)
+    assert stopped["steps"] == [{"step": "term", "pids": [stopped["pid"]]}]
+    assert stopped["createdAt"] < stopped["endedAt"]
+    page = await door.knock("GET", "/api/instances?all=true&limit=1&offset=1")
+    assert page.json == [lost]
+    assert (await door.knock("GET", f"/api/instances/{lost['id']}")).json == lost
+
+
+async def test_an_orphan_is_a_process_that_no_instance_looks_after(machine: Machine, door: Door) -> None:
+    session = await door.session(REPOSITORY)
+    assert (await door.knock("GET", "/api/instances/orphans")).json == []
+    machine.world.processes.append(FakeProcess(machine.world, NOWHERE, REPOSITORY, None))
+    (orphan,) = (await door.knock("GET", "/api/instances/orphans")).json
+    assert orphan == {"pid": machine.world.processes[-1].identity.pid, "instanceId": NOWHERE, "server": True}
+    assert orphan["pid"] != (await door.knock("GET", f"/api/instances/{session['instanceId']}")).json["pid"]
+    machine.world.processes[-1].die(Exit(signal=9))
+    assert (await door.knock("GET", "/api/instances/orphans")).json == []
 
 
 async def test_a_clone_has_a_process_of_its_own(door: Door) -> None:

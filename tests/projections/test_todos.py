@@ -1,0 +1,62 @@
+"""The agent's list of things to do, from the recorded transcript."""
+
+from typing import Any
+
+import msgspec
+
+from fleet.core.session import messages as m
+from fleet.projections.transcripts import Todo, Transcripts
+from tests.projections.sessions_log import SessionsLog
+
+
+async def wrote(
+    world: SessionsLog, number: int, *todos: Any, status: str = "completed", opencode_id: str = "ses_one"
+) -> None:
+    """Record a message in which the agent writes its list."""
+    message_id = f"msg_{number}"
+    body = {
+        "id": f"prt_{number}",
+        "type": "tool",
+        "tool": "todowrite",
+        "state": {"status": status, "input": {"todos": todos}},
+    }
+    part = msgspec.Raw(msgspec.json.encode(body))
+    message = m.MessageRecorded(message_id, opencode_id, "assistant", 1, msgspec.Raw(b"{}"), created_ms=number)
+    await world.append("one", message, m.PartRecorded(f"prt_{number}", message_id, "tool", 1, part))
+
+
+def todos(world: SessionsLog) -> list[Todo]:
+    return Transcripts(world.log).todos("session-one")
+
+
+async def begun() -> SessionsLog:
+    world = SessionsLog()
+    await world.create("one", "A task")
+    await world.prompt("one", "p1", "Plan it")
+    return world
+
+
+async def test_the_newest_list_is_the_list() -> None:
+    world = await begun()
+    assert todos(world) == []
+    await wrote(world, 1, {"content": "Read", "status": "in_progress", "priority": "high"})
+    assert todos(world) == [Todo("Read", "in_progress", "high")]
+    await wrote(world, 2, {"content": "Read", "status": "completed"}, {"content": "Write"})
+    assert todos(world) == [Todo("Read", "completed"), Todo("Write", "pending")]
+    await wrote(world, 3)
+    assert todos(world) == []
+
+
+async def test_a_call_that_failed_and_one_that_nobody_can_read_do_not_count() -> None:
+    world = await begun()
+    await wrote(world, 1, {"content": "Read"})
+    await wrote(world, 2, {"content": "Never"}, status="error")
+    await wrote(world, 3, "not a todo")
+    assert todos(world) == [Todo("Read")]
+
+
+async def test_the_list_of_a_sub_agent_is_its_own() -> None:
+    world = await begun()
+    await wrote(world, 1, {"content": "Read"})
+    await wrote(world, 2, {"content": "Look"}, opencode_id="ses_of_a_sub_agent")
+    assert todos(world) == [Todo("Read")]
