@@ -17,10 +17,15 @@ def submit(name: str = "p1", *, text: str = "do it", resume: bool = False) -> m.
     return m.SubmitPrompt(name, text, AT, fresh(name), resume=resume)
 
 
-def create(*, title: str = "Title", initial: m.SubmitPrompt | None = None) -> m.CreateSession:
-    return m.CreateSession(
-        "s1", title, "w1", "worktree", "/src", "/src/.git", "/trees/w1", "ses_1", AT, initial_prompt=initial
-    )
+def create(
+    *,
+    title: str = "Title",
+    initial: m.SubmitPrompt | None = None,
+    parent: str | None = None,
+    budget: m.Budget | None = None,
+) -> m.CreateSession:
+    where = ("worktree", "/src", "/src/.git", "/trees/w1", "ses_1")
+    return m.CreateSession("s1", title, "w1", *where, AT, initial_prompt=initial, parent_id=parent, budget=budget)
 
 
 def accepted(name: str = "p1") -> m.PromptAccepted:

@@ -104,6 +104,22 @@ def test_a_stop_is_orderly_and_told_as_such(history: tuple[m.Event, ...], reason
     story.when(i.stop(reason)).then()
 
 
+def test_what_hangs_is_stopped_and_its_sessions_hear_that_nobody_wanted_that() -> None:
+    story = given(INSTANCE, "i1", *i.UNREACHABLE).when(i.stop("hung"))
+    story = story.then(m.InstanceStopRequested("hung", i.AT)).pending("stop", "inform:s1")
+    inform = story.effects[1]
+    assert isinstance(inform, machine.InformSession)
+    assert not inform.orderly, "its sessions are disconnected, not completed"
+    assert "did not answer" in inform.evidence
+    story.when(i.stop("hung")).then().when(i.STOPPED).then(m.InstanceStopped(i.STEPS, i.AT)).pending("inform:s1")
+
+
+@pytest.mark.parametrize("history", [i.REQUESTED, i.RUNS, i.SERVES, (*i.UNREACHABLE, m.InstanceReachable(i.AT))])
+def test_what_has_answered_meanwhile_does_not_hang(history: tuple[m.Event, ...]) -> None:
+    before = given(INSTANCE, "i1", *history)
+    assert before.when(i.stop("hung")).then().effects == before.effects
+
+
 def test_a_stop_knows_what_to_abort_and_where() -> None:
     story = given(INSTANCE, "i1", *i.SHARED, i.attached("s3")).when(i.stop())
     stop = story.effects[0]
@@ -168,7 +184,7 @@ anything: st.SearchStrategy[m.Command] = st.one_of(
     st.sampled_from((i.START, i.SPAWNED, i.READY, i.START_FAILED, i.SILENT, i.ANSWERING, i.GONE, i.STOPPED)),
     st.builds(i.attach, sessions, st.sampled_from(("/a", "/b"))),
     st.builds(i.detach, sessions),
-    st.builds(i.stop, st.sampled_from(("unused", "shutdown", "failed"))),
+    st.builds(i.stop, st.sampled_from(("unused", "shutdown", "failed", "hung"))),
     st.builds(i.informed, sessions),
 )
 

@@ -3,13 +3,15 @@
 from collections import Counter
 from typing import get_args
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
+from fleet.core.session.following import is_cut_off
 from fleet.core.session.machine import SESSION
 from fleet.core.session.state import RUNNING, State
+from fleet.limits import NOTIFICATIONS_MAX
 from tests.core import sessions as s
 from tests.core.walks import walk
 
@@ -22,16 +24,31 @@ ids = st.integers(0, 999_999).map(str)
 requests = st.sampled_from(("r1", "r2"))
 parts = st.builds(s.part, st.sampled_from(("prt_1", "prt_2")), st.sampled_from(("1", "2")), finished=st.booleans())
 transcripts = st.builds(
-    s.message, st.sampled_from(("msg_a", "msg_b")), parts, body=st.sampled_from(("1", "2")), output=st.integers(0, 9)
+    s.message,
+    st.sampled_from(("msg_a", "msg_b")),
+    parts,
+    body=st.sampled_from(("1", "2")),
+    output=st.integers(0, 9),
+    cost_usd=st.sampled_from((0.0, 0.5, 1.0)),
 )
+budgets = st.none() | st.sampled_from(
+    (m.Budget(usd=0.5), m.Budget(tokens=5), m.Budget(usd=9, minutes=9), m.Budget(tokens=0))
+)
+answers = st.sampled_from((m.Answer("once"), m.Answer("reject", "no"), m.Answer(answers=(("a",),))))
+trees = st.sampled_from(("t1", "t2"))
 
 orders: st.SearchStrategy[m.Command] = st.one_of(
-    st.builds(s.create, initial=st.none() | st.just(s.submit("p0"))),
+    st.builds(s.create, initial=st.none() | st.just(s.submit("p0")), parent=st.none() | st.just("s0"), budget=budgets),
     st.builds(s.submit, prompts, resume=st.booleans()),
     st.builds(m.WithdrawPrompt, prompts, st.just(s.AT)),
     st.sampled_from((m.AbortTurn(s.AT), m.ResumeSession(s.AT), m.TerminateSession(s.AT))),
     st.just(m.DescribeSession(s.AT, "Other")),
+    st.builds(s.retire, st.sampled_from((s.AT, s.AT - 1))),
+    st.builds(m.SetBudget, budgets, st.just(s.AT), st.builds(s.fresh, ids)),
+    st.builds(m.AnswerRequest, requests, answers, st.just(s.AT)),
+    st.builds(m.ReadNotifications, st.none() | st.lists(numbers, max_size=2).map(tuple), st.just(s.AT)),
 )
+"""But for `EraseSession`, after which nothing happens any more: it is given where it is allowed only."""
 reports: st.SearchStrategy[m.Command] = st.one_of(
     st.just(s.workspace_ready()),
     st.builds(s.instance_ready, instances),
@@ -46,14 +63,23 @@ reports: st.SearchStrategy[m.Command] = st.one_of(
     st.builds(s.settled, ids),
     st.builds(s.instance_ended, instances, orderly=st.booleans()),
     st.just(m.ReportEnded("over", s.AT)),
+    st.builds(m.ReportProvisionDelayed, steps, st.sampled_from(("in line", "still in line")), st.just(s.AT)),
+    st.builds(m.ReportTurnTree, numbers, trees, st.just(s.AT)),
+    st.builds(s.changes, numbers, tree=trees),
+    st.builds(m.ReportLeft, instances, st.just(s.AT)),
+    st.builds(m.ReportCallbackDelivered, numbers, st.just(s.AT)),
+    st.builds(m.ReportCallbackUndelivered, numbers, st.just("stopped"), st.just(s.AT)),
+    st.builds(m.ReportCallbackDropped, numbers, st.just("gone"), st.just(s.AT)),
 )
 
 
 def commands(state: State) -> st.SearchStrategy[m.Command]:
     if state.phase == "unborn":
         return orders
-    answers = [answer for effect in SESSION.pending(state) for answer in answers_to(effect)]
-    return st.one_of(*answers, orders, reports)
+    expected = [answer for effect in SESSION.pending(state) for answer in answers_to(effect)]
+    if state.phase == "stopped":
+        expected.append(st.just(m.EraseSession(s.AT)))
+    return st.one_of(*expected, orders, reports)
 
 
 def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[m.Command], ...]:
@@ -64,13 +90,18 @@ def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[m.Command], ...]:
             return (st.builds(s.instance_ready, instances),)
         case e.OpenConversation():
             return (st.builds(s.conversation_open, ids), st.just(s.provision_failed("conversation", "session_gone")))
-        case e.DeliverPrompt(message_id=message):
-            return (st.just(m.ReportDelivered(message, s.AT)),)
+        case e.DeliverPrompt(message_id=message, number=number):
+            return (
+                st.just(m.ReportDelivered(message, s.AT)),
+                st.builds(m.ReportTurnTree, st.just(number), trees, st.just(s.AT)),
+            )
         case e.FollowTurn(number=number) | e.StopTurn(number=number):
             return (
                 st.builds(s.turn_ended, st.just(number), outcomes, ids),
                 st.just(s.turn_failed(number)),
                 st.builds(s.request_opened, requests),
+                st.builds(m.AnswerRequest, requests, answers, st.just(s.AT)),
+                st.builds(s.changes, st.just(number), tree=trees),
             )
         case e.Settle():
             return (st.builds(s.settled, ids),)
@@ -95,6 +126,10 @@ def check(state: State, log: tuple[m.Event, ...]) -> None:
     check_queue(state)
     check_prompts(state, log)
     check_work(state)
+    check_callbacks(state, log)
+    check_budget(log)
+    check_notifications(state)
+    assert not any(isinstance(event, m.SessionErased) for event in log[:-1]), "nothing happens after the erasure"
 
 
 def check_turn(state: State, log: tuple[m.Event, ...]) -> None:
@@ -119,9 +154,10 @@ def check_turn(state: State, log: tuple[m.Event, ...]) -> None:
 
 
 def check_queue(state: State) -> None:
-    """Prompts wait for a turn, for the session to come up or back, or because they are held: never for nothing."""
-    if state.queue and not state.held and state.phase == "idle":
-        assert state.terminating
+    """Prompts wait for a turn, for the session to come up or back, held, or for the budget: never for nothing."""
+    ready = state.phase == "idle" or (state.phase == "error" and not is_cut_off(state))
+    if state.queue and not state.held and ready and state.provisioning is None and not state.terminating:
+        assert state.over_budget is not None
     if state.phase == "stopped" and not state.terminating and state.provisioning is None and state.failure is None:
         assert not state.queue
 
@@ -136,9 +172,70 @@ def check_prompts(state: State, log: tuple[m.Event, ...]) -> None:
 
 
 def check_work(state: State) -> None:
-    """What has come to rest orders nothing; what has not orders something."""
-    rests = state.provisioning is None and not state.terminating and state.phase not in RUNNING
-    assert (SESSION.pending(state) == ()) == rests
+    """What has come to rest orders nothing; what has not orders something; word to the parent goes on beside it."""
+    pending = SESSION.pending(state)
+    aside = [effect.key for effect in pending if isinstance(effect, e.NotifyParent | e.LeaveInstance)]
+    waiting = [c.number for c in state.callbacks if c.status in ("pending", "undelivered")]
+    leaves = [f"leave:{state.leaving}"] if state.leaving is not None else []
+    assert aside == [*leaves, *(f"callback:{number}" for number in waiting[:1])]
+    rests = state.provisioning is None and not state.terminating and state.phase not in (*RUNNING, "erased")
+    waits_to_leave = state.provisioning == "instance" and bool(leaves) and not state.terminating
+    assert (len(pending) == len(aside)) == (rests or waits_to_leave)
+
+
+def check_callbacks(state: State, log: tuple[m.Event, ...]) -> None:
+    """Each outcome gives one callback at most, the true one; none is lost, and nobody but a parent hears of it."""
+    told: m.Outcome | None = None
+    count = 0
+    last_turn, last_word = -1, -1
+    for n, event in enumerate(log):
+        match event:
+            case m.TurnEnded(outcome=outcome):
+                told = outcome
+            case m.TurnFailed():
+                told = "error"
+            case m.ProvisionFailed(code=code):
+                told = "disconnected" if code == "session_gone" else "error"
+            case m.SessionStopped():
+                told = "stopped"
+            case m.TurnStarted():
+                last_turn = n
+            case m.CallbackOrdered(number=number, outcome=outcome):
+                assert outcome == told, "not the outcome, or told twice"
+                assert number == count + 1
+                told, count, last_word = None, number, n
+            case _:
+                pass
+    child = any(isinstance(event, m.SessionCreated) and event.parent_id is not None for event in log)
+    assert child or (count == 0 and not state.owed)
+    if child and last_turn >= 0 and state.turn is None:
+        assert last_word > last_turn, "the parent has not heard of the last turn"
+
+
+def check_budget(log: tuple[m.Event, ...]) -> None:
+    """The budget pauses between turns, and then none begins before there is another budget."""
+    runs = paused = False
+    for event in log:
+        match event:
+            case m.TurnStarted():
+                assert not paused
+                runs = True
+            case m.TurnEnded() | m.TurnFailed():
+                runs = False
+            case m.BudgetExceeded():
+                assert not runs
+                assert not paused, "said twice"
+                paused = True
+            case m.BudgetSet():
+                paused = False
+            case _:
+                pass
+
+
+def check_notifications(state: State) -> None:
+    """They are numbered without a gap, and the newest are kept."""
+    newest = range(max(0, state.notified - NOTIFICATIONS_MAX) + 1, state.notified + 1)
+    assert [notification.number for notification in state.notifications] == list(newest)
 
 
 @settings(deadline=None, max_examples=300)
@@ -151,12 +248,16 @@ def test_a_session_keeps_its_laws(data: st.DataObject) -> None:
 @given(st.data())
 def test_each_session_can_be_ended(data: st.DataObject) -> None:
     state, _ = walk(data, SESSION, commands, check)
+    assume(state.phase != "erased")
     story: tuple[m.Command, ...] = (s.create(), m.TerminateSession(s.AT), m.ReportEnded("over", s.AT))
     for command in story:
         for event in SESSION.decide(command, state):
             state = SESSION.evolve(state, event)
     assert (state.phase, state.queue, state.turn, state.instance_id) == ("stopped", (), None, None)
-    assert SESSION.pending(state) == ()
+    assert all(isinstance(effect, e.NotifyParent) for effect in SESSION.pending(state))
+    for event in SESSION.decide(m.EraseSession(s.AT), state):
+        state = SESSION.evolve(state, event)
+    assert [effect.key for effect in SESSION.pending(state)] == ["erase"]
 
 
 @settings(deadline=None, max_examples=60)
@@ -164,11 +265,13 @@ def test_each_session_can_be_ended(data: st.DataObject) -> None:
 def test_each_session_can_be_brought_back_to_work(data: st.DataObject) -> None:
     """A prompt with `resume` starts a turn, or one has to end first: nothing that a session meets is a dead end."""
     state, _ = walk(data, SESSION, commands, check)
-    story: tuple[m.Command, ...] = (s.create(), m.ReportEnded("over", s.AT), s.submit("p9", resume=True))
+    assume(state.phase != "erased")
+    room = m.SetBudget(None, s.AT, s.fresh("room"))
+    story: tuple[m.Command, ...] = (s.create(), m.ReportEnded("over", s.AT), room, s.submit("p9", resume=True))
     for command in story:
         for event in SESSION.decide(command, state):
             state = SESSION.evolve(state, event)
-    for _ in range(20):
+    for _ in range(60):  # callbacks go one by one
         for effect in SESSION.pending(state):
             for event in SESSION.decide(success(effect), state):
                 state = SESSION.evolve(state, event)

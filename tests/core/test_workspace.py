@@ -66,19 +66,36 @@ def test_a_log_that_contradicts_the_table_is_refused() -> None:
 
 sessions = st.sampled_from(("s1", "s2", "s3"))
 commands: st.SearchStrategy[m.Command] = st.one_of(
-    st.builds(w.prepare, sessions), st.builds(w.claim, sessions), st.just(w.DONE), st.just(w.BROKE)
+    st.builds(w.prepare, sessions, st.sampled_from((w.ORDER, w.ORDER, w.GIVEN))),
+    st.builds(w.claim, sessions),
+    st.builds(w.remove, sessions),
+    st.sampled_from((w.DONE, w.DONE, w.BROKE, w.RESTORE, w.GONE, w.STAYS, w.BACK, w.NOT_BACK)),
+    st.builds(m.ReportKept, st.sampled_from((w.KEPT, replace(w.KEPT, commit=None, ref=None))), st.just(w.AT)),
 )
 
 
 def check(state: State, log: tuple[m.Event, ...]) -> None:
-    """Each claims once; it is ready or failed once for each time that it was asked for; what rests orders nothing."""
+    """Each claims once; each order has one answer; what rests orders nothing; what is in use or given stays."""
     assert len(set(state.sessions)) == len(state.sessions)
-    asked = sum(isinstance(event, m.WorkspaceRequested) for event in log)
-    answered = sum(isinstance(event, m.WorkspaceReady | m.WorkspaceFailed) for event in log)
-    assert asked - answered == len(WORKSPACE.pending(state)) == (state.phase == "preparing")
+    asked = sum(isinstance(event, ORDERS) for event in log)
+    answered = sum(isinstance(event, ANSWERS) for event in log)
+    busy = state.phase in ("preparing", "removing", "restoring")
+    assert asked - answered == len(WORKSPACE.pending(state)) == busy
+    if state.phase == "removing":
+        assert not state.sessions
+        assert state.order == w.ORDER, "the directory was there before"
+    if state.phase == "ready" and state.order == w.ORDER and isinstance(log[-1], m.WorkspaceReady):
+        assert state.sessions, "nobody will ask for its removal"
 
 
-@hypothesis.settings(deadline=None, max_examples=60)
+ORDERS = (m.WorkspaceRequested, m.WorkspaceRemovalRequested, m.WorkspaceRestoreRequested)
+ANSWERS = (
+    *(m.WorkspaceReady, m.WorkspaceFailed, m.WorkspaceRemoved, m.WorkspaceRemovalFailed),
+    *(m.WorkspaceRestored, m.WorkspaceRestoreFailed),
+)
+
+
+@hypothesis.settings(deadline=None, max_examples=150)
 @hypothesis.given(st.data())
 def test_a_workspace_keeps_its_laws(data: st.DataObject) -> None:
     walk(data, WORKSPACE, lambda _: commands, check)
