@@ -124,6 +124,7 @@ IDLE_TIMEOUT_S: Final = 1800.0  # an instance whose sessions have all been idle 
 INSTANCE_LINE_MAX: Final = 100  # sessions that wait for room for another process, then `overloaded`
 INSTANCE_LINE_S: Final = 60.0  # how long they wait; below SESSION_READY_TIMEOUT_S, so that the reason is told
 INSTANCE_LINE_POLL_S: Final = 1.0
+INSTANCE_LINE_RETRY_S: Final = 30  # who found no place comes again after so long: turns take minutes
 UNREACHABLE_GRACE_S: Final = 30.0  # silent for so long and stopped by a signal: it is hung
 UNREACHABLE_POLL_S: Final = 5.0
 HEALTH_TIMEOUT_S: Final = 5.0  # the slowest answer measured is 0.4 s

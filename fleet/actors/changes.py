@@ -2,7 +2,8 @@
 
 In a worktree or clone the session's diff is the one between its baseline and the tree at the end of a turn. In a
 directory that is used as it stands others may work too, before, after and meanwhile: there each turn's own diff counts
-(its base is taken right before the prompt is sent), and the turns that ran at the same time are named. A tree that can't be taken costs the diff, never the turn.
+(its base is taken right before the prompt is sent), and the turns that ran at the same time are named. A tree that
+can't be taken costs the diff, never the turn.
 """
 
 import structlog
@@ -68,12 +69,18 @@ class Changes:
     async def now(self, state: State) -> Manifest:
         """Return the session's diff as it is at this moment, in the middle of a turn."""
         recorded = self._recorded(state)
-        base = state.baseline if not self._shared(state) else (state.turn and state.turn.base) or state.tree
-        if base is None:
-            return recorded
-        tree = await self._context.trees.take(state.workspace_id, state.directory)
-        manifest = await self._diff(state, base, tree)
-        return manifest if not self._shared(state) else self._recount(composed(recorded, manifest))
+        if self._shared(state):
+            return self._recount(composed(recorded, await self.now_of_turn(state)))
+        return await self._since(state, state.baseline, recorded)
+
+    async def now_of_turn(self, state: State) -> Manifest:
+        """Return the running turn's diff as it is at this moment."""
+        return await self._since(state, (state.turn and state.turn.base) or state.tree, Manifest())
+
+    async def _since(self, state: State, base: str | None, otherwise: Manifest) -> Manifest:
+        """Return what has changed since `base`, and `otherwise` where that can't be told."""
+        tree = None if base is None else await self.baseline(state.workspace_id, state.directory)
+        return otherwise if base is None or tree is None else await self._diff(state, base, tree)
 
     def manifest(self, digest: str) -> Manifest:
         """Return a manifest that an event names. Raises `Problem` where it was erased."""

@@ -16,7 +16,13 @@ from fleet.core.session import messages as m
 from fleet.core.session.state import State
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
-from fleet.limits import ABORT_WAIT_S, CALLBACK_DEPTH_MAX, SESSION_READY_TIMEOUT_S, TERMINATE_WAIT_S
+from fleet.limits import (
+    ABORT_WAIT_S,
+    CALLBACK_DEPTH_MAX,
+    INSTANCE_LINE_RETRY_S,
+    SESSION_READY_TIMEOUT_S,
+    TERMINATE_WAIT_S,
+)
 from fleet.ports import Attachment, Source, Strategy, WorkspaceOrder
 
 
@@ -268,7 +274,8 @@ class Orders:
         state = await self._wait(session_id, lambda s: s.provisioning is None, SESSION_READY_TIMEOUT_S, "ready")
         failure = state.failure
         if failure is not None and failure.step is not None:
-            raise Problem(failure.code, failure.detail, extra={"sessionId": session_id})
+            retry_after_s = INSTANCE_LINE_RETRY_S if failure.code == "overloaded" else None
+            raise Problem(failure.code, failure.detail, retry_after_s=retry_after_s, extra={"sessionId": session_id})
         return self._outcome(state)
 
     async def _wait(self, session_id: str, until: Callable[[State], bool], timeout_s: float, what: str) -> State:

@@ -17,7 +17,7 @@ from fleet.core.session.effects import AttachInstance
 from fleet.core.session.state import State
 from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Cause
-from fleet.limits import INSTANCE_LINE_MAX, INSTANCE_LINE_POLL_S, INSTANCE_LINE_S, MIB
+from fleet.limits import INSTANCE_LINE_MAX, INSTANCE_LINE_POLL_S, INSTANCE_LINE_RETRY_S, INSTANCE_LINE_S, MIB
 
 Delayed = Callable[[str], Awaitable[None]]
 """Tells why something takes its time."""
@@ -75,7 +75,9 @@ class Placement:
             return self._reservation(key)
         if self._line.statistics().tasks_waiting >= INSTANCE_LINE_MAX:
             raise Unavailable(
-                "overloaded", f"{reason}, and {INSTANCE_LINE_MAX} sessions wait already", retry_after_s=30
+                "overloaded",
+                f"{reason}, and {INSTANCE_LINE_MAX} sessions wait already",
+                retry_after_s=INSTANCE_LINE_RETRY_S,
             )
         await delayed(f"waits in line for a process: {reason}")
         with trio.move_on_after(INSTANCE_LINE_S):
@@ -84,7 +86,7 @@ class Placement:
                     reason = shortage
                     await trio.sleep(INSTANCE_LINE_POLL_S)
                 return self._reservation(key)
-        raise Unavailable("overloaded", f"no process could be started: {reason}", retry_after_s=30)
+        raise Unavailable("overloaded", f"no process could be started: {reason}", retry_after_s=INSTANCE_LINE_RETRY_S)
 
     def _shortage(self, key: str) -> str | None:
         """Return why no further process may be started, None where one may, or is there to be shared."""

@@ -1,0 +1,184 @@
+"""Diffs: of a session, of a turn, as of a position, while a turn runs, and long after the directory is gone."""
+
+from typing import Any
+
+import pytest
+import trio
+
+from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
+
+
+async def diffs(door: Door, session_id: str, query: str = "") -> dict[str, dict[str, Any]]:
+    """Return the diff, by file."""
+    answer = await door.knock("GET", f"/api/sessions/{session_id}/diffs{query}")
+    assert answer.status == 200, answer
+    assert answer.headers["x-total-count"] == str(len(answer.json))
+    assert int(answer.headers["fleet-position"]) == door.tree.log.head()
+    return {change["file"]: change for change in answer.json}
+
+
+async def begun(door: Door, session_id: str, text: str) -> None:
+    """Send a prompt and wait until OpenCode works on it."""
+    assert (await door.knock("POST", f"/api/sessions/{session_id}/prompt", {"text": text})).status == 204
+    await door.tree.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
+
+
+async def changed(machine: Machine, door: Door, item: dict[str, Any], **files: bytes | None) -> dict[str, Any]:
+    """Run a turn in which these files (dots are written `_`) get these contents; None removes one."""
+    await trio.sleep(1)
+    await begun(door, item["id"], "bash:5")
+    write(machine, item, **files)
+    return await door.settled(item["id"])
+
+
+def write(machine: Machine, item: dict[str, Any], **files: bytes | None) -> None:
+    contents = machine.files.contents.setdefault(item["directory"], {})
+    for name, content in files.items():
+        contents.pop(name.replace("_", "."), None)
+        if content is not None:
+            contents[name.replace("_", ".")] = content
+
+
+async def test_diffs_of_session_turns_and_positions(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    assert await diffs(door, item["id"]) == {}
+    first = await changed(machine, door, item, a_txt=b"1\n2\n", b_txt=b"b\n")
+    assert first["changes"] == {"files": 2, "additions": 3, "deletions": 0}
+    after_first = door.tree.log.head()
+    second = await changed(machine, door, item, a_txt=b"1\n2\n3\n", b_txt=None, c_bin=b"\0")
+    assert second["changes"] == {"files": 2, "additions": 3, "deletions": 0}
+
+    whole = await diffs(door, item["id"])
+    assert {name: change["status"] for name, change in whole.items()} == {"a.txt": "added", "c.bin": "added"}
+    assert (whole["a.txt"]["before"], whole["a.txt"]["after"], whole["a.txt"]["additions"]) == (None, "1\n2\n3\n", 3)
+    assert (whole["c.bin"]["isBinary"], whole["c.bin"]["after"], whole["c.bin"]["isTruncated"]) == (True, None, False)
+    assert (whole["a.txt"]["oldFile"], whole["a.txt"]["overlapsWith"]) == (None, [])
+    of_first = await diffs(door, item["id"], "?turn=1")
+    assert {name: change["after"] for name, change in of_first.items()} == {"a.txt": "1\n2\n", "b.txt": "b\n"}
+    of_second = await diffs(door, item["id"], f"?turn=2&instanceId={item['instanceId']}")
+    assert {name: change["status"] for name, change in of_second.items()} == {
+        "a.txt": "modified",
+        "b.txt": "deleted",
+        "c.bin": "added",
+    }
+    messages = (await door.knock("GET", f"/api/sessions/{item['id']}/messages")).json["messages"]
+    asked = [message["info"]["id"] for message in messages if message["info"]["role"] == "user"]
+    assert await diffs(door, item["id"], f"?turn={asked[0]}") == of_first
+    assert await diffs(door, item["id"], f"?at={after_first}") == of_first
+    assert await diffs(door, item["id"], f"?turn=1&at={after_first}") == of_first
+    assert await diffs(door, item["opencodeId"], "?at=0") == {}
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("turn=3", "turn"),
+        ("turn=msg_none", "turn"),
+        ("turn=", "turn"),
+        ("turn=0", "turn"),
+        ("at=-1", "at"),
+        ("at=now", "at"),
+        ("file=a.txt", "file"),
+        ("turn=2&at=1", "turn"),
+    ],
+)
+async def test_what_there_is_no_diff_of(machine: Machine, door: Door, query: str, field: str) -> None:
+    item = await door.session()
+    await changed(machine, door, item, a_txt=b"1\n")
+    refused = await door.knock("GET", f"/api/sessions/{item['id']}/diffs?{query}")
+    assert refused.problem(422, "invalid")["field"] == field
+    (await door.knock("GET", f"/api/sessions/{NOWHERE}/diffs")).problem(404, "session_not_found")
+
+
+async def test_while_a_turn_runs_the_diff_is_as_the_files_are_now(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    await changed(machine, door, item, a_txt=b"1\n")
+    await begun(door, item["id"], "hang")
+    write(machine, item, b_txt=b"now\n")
+    assert (await diffs(door, item["id"])).keys() == {"a.txt", "b.txt"}
+    assert (await diffs(door, item["id"], "?turn=1")).keys() == {"a.txt"}
+    assert (await diffs(door, item["id"], "?turn=2")).keys() == {"b.txt"}
+    write(machine, item, b_txt=None)
+    assert (await diffs(door, item["id"])).keys() == {"a.txt"}
+    write(machine, item, b_txt=b"left\n")
+    await door.knock("POST", f"/api/sessions/{item['id']}/abort")
+    assert (await diffs(door, item["id"]))["b.txt"]["after"] == "left\n"
+    assert (await diffs(door, item["id"], "?turn=2")).keys() == {"b.txt"}
+
+
+async def test_what_was_there_before_and_between_the_turns_is_nobody_s_work(machine: Machine, door: Door) -> None:
+    machine.files.contents[PLAIN] = {"old.txt": b"old\n"}
+    first, second = await door.session(), await door.session()
+    await changed(machine, door, first, a_txt=b"first\n")
+    write(machine, first, person_txt=b"by hand\n")
+    await changed(machine, door, second, b_txt=b"second\n", old_txt=b"new\n")
+    await changed(machine, door, first, a_txt=b"first again\n")
+    mine, theirs = await diffs(door, first["id"]), await diffs(door, second["id"])
+    assert {name: (change["before"], change["after"]) for name, change in mine.items()} == {
+        "a.txt": (None, "first again\n")
+    }
+    assert {name: change["status"] for name, change in theirs.items()} == {"b.txt": "added", "old.txt": "modified"}
+    assert all(change["overlapsWith"] == [] for change in (*mine.values(), *theirs.values()))
+
+
+async def test_turns_that_overlapped_say_so(machine: Machine, door: Door) -> None:
+    first, second = await door.session(), await door.session()
+    third = await door.session()
+    await begun(door, first["id"], "bash:20")
+    await begun(door, second["id"], "bash:5")
+    write(machine, first, a_txt=b"whose?\n")
+    assert (await diffs(door, first["id"]))["a.txt"]["overlapsWith"] == [second["id"]]
+    for item in (first, second):
+        await door.settled(item["id"])
+    for item, other in ((first, second), (second, first)):
+        assert (await diffs(door, item["id"], "?turn=1"))["a.txt"]["overlapsWith"] == [other["id"]]
+    await changed(machine, door, third, c_txt=b"mine\n")
+    assert {name: change["overlapsWith"] for name, change in (await diffs(door, third["id"])).items()} == {"c.txt": []}
+
+
+async def test_an_overlap_is_not_forgotten_by_a_later_turn(machine: Machine, door: Door) -> None:
+    first, second = await door.session(), await door.session()
+    await begun(door, first["id"], "bash:20")
+    await begun(door, second["id"], "bash:20")
+    write(machine, first, a_txt=b"whose?\n")
+    for item in (first, second):
+        await door.settled(item["id"])
+    await changed(machine, door, first, b_txt=b"mine\n")
+    whole = await diffs(door, first["id"])
+    assert whole["a.txt"]["overlapsWith"] == [second["id"]]
+
+
+async def test_what_a_session_did_that_is_gone_is_not_the_other_s(machine: Machine, door: Door) -> None:
+    first, second = await door.session(), await door.session()
+    await changed(machine, door, first, a_txt=b"first\n")
+    await changed(machine, door, second, b_txt=b"second\n")
+    assert (await door.knock("DELETE", f"/api/sessions/{second['id']}?permanent=true")).json["erased"] is True
+    await changed(machine, door, first, c_txt=b"first again\n")
+    assert (await diffs(door, first["id"], "?turn=2")).keys() == {"c.txt"}
+    assert (await diffs(door, first["id"])).keys() == {"a.txt", "c.txt"}
+
+
+async def test_diffs_outlive_process_directory_and_server(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        item = await door.session(REPOSITORY, isolationStrategy="worktree")
+        await changed(machine, door, item, a_txt=b"1\n")
+        found = await diffs(door, item["id"])
+        ended = await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")
+        assert ended.json["workspace"]["removed"] is True
+        assert await diffs(door, item["id"]) == found
+    machine.world.reboot()
+    machine.files.trees.clear()
+    async with machine.fleet() as door:
+        assert await diffs(door, item["id"]) == found
+        assert await diffs(door, item["id"], "?turn=1") == found
+        assert found["a.txt"]["after"] == "1\n"
+
+
+async def test_a_directory_of_which_no_tree_can_be_taken_costs_the_diff_alone(machine: Machine, door: Door) -> None:
+    item = await door.session()
+    await begun(door, item["id"], "bash:5")
+    machine.files.directories.discard(PLAIN)
+    assert await diffs(door, item["id"]) == {}
+    done = await door.settled(item["id"])
+    assert (done["outcome"], done["changes"]) == ("finished", None)
+    assert await diffs(door, item["id"]) == {}

@@ -1,0 +1,209 @@
+"""What the operator allows: so many processes, so much memory, so long idle; and processes that do not answer."""
+
+from typing import Any
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from fleet.limits import (
+    EVENT_SILENCE_S,
+    IDLE_SWEEP_S,
+    IDLE_TIMEOUT_S,
+    INSTANCE_LINE_S,
+    MIB,
+    UNREACHABLE_GRACE_S,
+    UNREACHABLE_POLL_S,
+)
+from tests.gateway.door import PLAIN, REPOSITORY, Answer, Door, Machine
+
+
+def allow(door: Door, instances: int) -> None:
+    door.tree.context.policy = replace(door.tree.context.policy, instances_max=instances)
+
+
+class Creation:
+    """A create that may have to wait."""
+
+    def __init__(self, door: Door, directory: str) -> None:
+        self._door = door
+        self._directory = directory
+        self.answer: Answer | None = None
+        self.done = trio.Event()
+
+    async def run(self) -> None:
+        self.answer = await self._door.knock("POST", "/api/sessions", {"directory": self._directory})
+        self.done.set()
+
+    async def waiting(self) -> dict[str, Any]:
+        """Return the session's item once it waits in line."""
+        while True:
+            for item in (await self._door.knock("GET", "/api/sessions?status=created")).json:
+                if "in line" in item["evidence"] and item["directory"] == self._directory:
+                    found: dict[str, Any] = item
+                    return found
+            await trio.sleep(0.1)
+
+
+async def test_who_comes_beyond_the_limit_waits_in_line_and_says_so(machine: Machine, door: Door) -> None:
+    allow(door, 1)
+    first = await door.session(PLAIN)
+    late = Creation(door, REPOSITORY)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(late.run)
+        with trio.fail_after(10):
+            item = await late.waiting()
+        assert (item["status"], "the limit" in item["evidence"]) == ("created", True)
+        assert (await door.session(PLAIN))["instanceId"] == first["instanceId"]  # sharing one costs nothing
+        assert len(machine.world.living()) == 1
+        for session in (await door.knock("GET", "/api/sessions?status=idle")).json:
+            await door.knock("DELETE", f"/api/sessions/{session['id']}")
+        with trio.fail_after(30):
+            await late.done.wait()
+    assert late.answer is not None
+    assert (late.answer.status, late.answer.json["session"]["status"]) == (200, "idle")
+    assert "in line" not in late.answer.json["session"]["evidence"]
+    assert len(machine.world.living()) == 1
+
+
+async def test_who_waits_too_long_is_refused_and_can_resume(machine: Machine, door: Door) -> None:
+    allow(door, 1)
+    await door.session(PLAIN)
+    began = trio.current_time()
+    answer = await door.knock("POST", "/api/sessions", {"directory": REPOSITORY})
+    refused = answer.problem(503, "overloaded")
+    assert "the limit" in refused["detail"]
+    assert int(answer.headers["retry-after"]) > 0
+    assert INSTANCE_LINE_S <= trio.current_time() - began < INSTANCE_LINE_S + 10
+    (item,) = (await door.knock("GET", "/api/sessions?status=error")).json
+    assert item["id"] == refused["sessionId"]
+    assert "the limit" in item["failure"]["detail"]
+    allow(door, 2)
+    assert (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).status == 200
+    assert len(machine.world.living()) == 2
+
+
+async def test_too_little_memory_is_a_reason_as_well(machine: Machine, door: Door) -> None:
+    machine.world.free_memory_bytes = 100 * MIB
+    await door.session(PLAIN)  # the first one has to start, or nothing ever would
+    late = Creation(door, REPOSITORY)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(late.run)
+        with trio.fail_after(10):
+            assert "memory" in (await late.waiting())["evidence"]
+        machine.world.free_memory_bytes = 4096 * MIB
+        with trio.fail_after(30):
+            await late.done.wait()
+    assert late.answer is not None
+    assert late.answer.status == 200
+
+
+async def test_those_who_wait_come_in_in_their_order_and_no_more_than_may(machine: Machine, door: Door) -> None:
+    allow(door, 1)
+    first = await door.session(PLAIN)
+    machine.files.add_repository("/home/user/second")
+    second, third = Creation(door, REPOSITORY), Creation(door, "/home/user/second")
+    async with trio.open_nursery() as nursery:
+        for creation in (second, third):
+            nursery.start_soon(creation.run)
+            await creation.waiting()
+        await door.knock("DELETE", f"/api/sessions/{first['id']}")
+        await second.done.wait()
+        assert second.answer is not None
+        assert not third.done.is_set()
+        assert len(machine.world.living()) == 1
+        allow(door, 2)
+        await third.done.wait()
+    assert third.answer is not None
+    assert (second.answer.status, third.answer.status, len(machine.world.living())) == (200, 200, 2)
+
+
+async def test_one_who_waits_can_be_terminated(machine: Machine, door: Door) -> None:
+    allow(door, 1)
+    await door.session(PLAIN)
+    late = Creation(door, REPOSITORY)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(late.run)
+        item = await late.waiting()
+        began = trio.current_time()
+        assert (await door.knock("DELETE", f"/api/sessions/{item['id']}")).json["session"]["status"] == "stopped"
+        assert trio.current_time() - began < 15
+        await late.done.wait()
+    allow(door, 2)
+    await trio.sleep(INSTANCE_LINE_S)
+    assert len(machine.world.living()) == 1
+
+
+async def test_an_idle_process_goes_and_its_sessions_are_completed(machine: Machine, door: Door) -> None:
+    first, second = await door.session(REPOSITORY), await door.session(REPOSITORY, isolationStrategy="worktree")
+    await trio.sleep(IDLE_TIMEOUT_S - 60)
+    await door.prompt(second["id"], "still needed")
+    await trio.sleep(120)
+    for item in (first, second):
+        assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["status"] == "idle"
+    await trio.sleep(IDLE_TIMEOUT_S)
+    for item in (first, second):
+        done = (await door.knock("GET", f"/api/sessions/{item['id']}")).json
+        assert (done["status"], "idle for 30 minutes" in done["evidence"]) == ("completed", True)
+        assert done["endedAt"] is not None
+        refused = await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "x"})
+        assert "/resume" in refused.problem(409, "session_completed")["hint"]
+    await door.tree.views.instances.wait(first["instanceId"], lambda s: s.phase == "stopped")
+    assert machine.world.living() == ()
+    resumed = await door.knock("POST", f"/api/sessions/{first['id']}/resume")
+    assert resumed.json["instanceId"] != first["instanceId"]
+    assert (await door.prompt(first["id"], "back"))["outcome"] == "finished"
+
+
+@pytest.mark.parametrize("text", ["hang", "ask", "bash:100000"])
+async def test_a_session_that_works_or_waits_for_a_person_is_not_idle(machine: Machine, door: Door, text: str) -> None:
+    busy, idle = await door.session(REPOSITORY), await door.session(REPOSITORY)
+    await door.knock("POST", f"/api/sessions/{busy['id']}/prompt", {"text": text})
+    await trio.sleep(IDLE_SWEEP_S * 20)
+    door.tree._idleness._idle_timeout_s = 60
+    await trio.sleep(IDLE_SWEEP_S * 3)
+    for item, statuses in ((busy, ("active", "waiting_input")), (idle, ("idle",))):
+        assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["status"] in statuses
+    assert len(machine.world.living()) == 1
+
+
+async def test_a_hung_process_is_unreachable_and_then_given_up_by_a_second_sign(machine: Machine, door: Door) -> None:
+    idle = await door.session(REPOSITORY)
+    busy = await door.session(REPOSITORY, initialPrompt="hang")
+    await door.tree.views.sessions.wait(busy["id"], lambda s: s.turn is not None and s.turn.delivered)
+    instance = f"/api/instances/{idle['instanceId']}"
+    machine.world.hang(idle["instanceId"])
+    await door.tree.views.instances.wait(idle["instanceId"], lambda s: s.phase == "unreachable")
+    shown = (await door.knock("GET", instance)).json
+    assert (shown["status"], shown["evidence"] != "") == ("unreachable", True)
+    for item in (idle, busy):
+        assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["status"] in ("idle", "active")
+    await trio.sleep(UNREACHABLE_GRACE_S + 2 * UNREACHABLE_POLL_S + 30)
+    for item in (idle, busy):
+        lost = (await door.knock("GET", f"/api/sessions/{item['id']}")).json
+        assert lost["status"] == "disconnected"
+        assert lost["evidence"] != ""
+    assert machine.world.living() == ()
+    assert (await door.knock("POST", f"/api/sessions/{busy['id']}/resume")).status == 200
+    assert (await door.knock("GET", f"/api/sessions/{busy['id']}")).json["outcome"] != "finished"
+
+
+async def test_a_process_that_answers_again_is_ready_again(machine: Machine, door: Door) -> None:
+    item = await door.session(initialPrompt="bash:90")
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    machine.world.hang(item["instanceId"])
+    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
+    machine.world.resume(item["instanceId"])
+    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "ready")
+    assert (await door.settled(item["id"]))["outcome"] == "finished"
+    assert len(machine.world.living()) == 1
+
+
+async def test_silence_alone_kills_nothing(machine: Machine, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    item = await door.session()
+    monkeypatch.setattr(door.tree.context.host, "is_suspended", lambda _: False)
+    machine.world.hang(item["instanceId"])
+    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
+    await trio.sleep(EVENT_SILENCE_S * 20)
+    assert (await door.knock("GET", f"/api/instances/{item['instanceId']}")).json["status"] == "unreachable"
+    assert len(machine.world.living()) == 1
