@@ -1,5 +1,6 @@
 """Sessions on a real server with the real OpenCode and git: one server for the whole module."""
 
+import json
 import shlex
 import subprocess
 import time
@@ -158,9 +159,41 @@ def test_every_curl_line_of_the_product_page(server: Server, project: Path) -> N
     assert curl(f'curl -X POST "http://localhost:3000/api/sessions/{session}/abort?instanceId={instance}"').endswith(
         "\n200"
     )
+    shown = curl(f'curl "http://localhost:3000/api/sessions/{session}/diffs?instanceId={instance}"')
+    (change,) = json.loads(shown.removesuffix("\n200"))  # the note that the rehearsal model takes
+    assert {"file", "before", "after", "additions", "deletions", "status"} <= change.keys()
+    assert (change["before"], change["status"]) == (None, "added")
+    assert change["additions"] == len(change["after"].splitlines()) > 0
     assert curl(f'curl -X DELETE "http://localhost:3000/api/sessions/{session}?instanceId={instance}"').endswith(
         "\n200"
     )
     assert server.session(session)["status"] == "stopped"
     assert curl(f"curl -X POST http://localhost:3000/api/sessions/{session}/resume").endswith("\n200")
     assert server.session(session)["status"] in ("active", "idle")
+
+    child = json.loads(
+        curl(
+            "curl -X POST http://localhost:3000/api/sessions -H 'Content-Type: application/json' -d '{"
+            f'"directory": "{project}", "title": "Sub-task: implement tests", "onComplete": {{'
+            f'"notifySessionId": "{newest["opencodeId"]}", "notifyInstanceId": "{instance}"}}'
+            "}'"
+        ).removesuffix("\n200")
+    )
+    server.prompt(child["session"]["id"], 'say "Done."')
+    server.settled(child["session"]["id"])
+    told = server.settled(session, 2)
+    assert [each["id"] for each in told["children"]] == [child["session"]["id"]]
+    assert curl(
+        f'curl -X DELETE "http://localhost:3000/api/sessions/{session}?instanceId={instance}&cleanupWorkspace=true"'
+    ).endswith("\n200")
+    assert not Path(newest["directory"]).exists()
+    kept = f"refs/fleet/kept/{newest['workspaceId']}"
+    assert git(project, "show", f"{kept}:{change['file']}") == change["after"].rstrip("\n")
+    for search, titles in (("auth&status=stopped&limit=10", ["Implement auth module"]), ("auth&status=completed", [])):
+        past = curl(f'curl "http://localhost:3000/api/sessions/history?search={search}"').removesuffix("\n200")
+        assert [each["title"] for each in json.loads(past)] == titles
+    assert curl('curl "http://localhost:3000/api/sessions/history?search=auth&status=completed&limit=10"') == "[]\n200"
+    permanently = f"http://localhost:3000/api/sessions/{session}?instanceId={instance}&permanent=true"
+    assert curl(f'curl -X DELETE "{permanently}"').endswith("\n200")
+    assert curl(f'curl -X DELETE "{permanently}"').endswith("\n404")
+    server.refused(404, "session_not_found", "GET", f"/sessions/{session}")
