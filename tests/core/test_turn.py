@@ -2,8 +2,9 @@
 
 import pytest
 
-from fleet.core.turn import judge
-from fleet.ports import MessageInfo
+from fleet.core.turn import Verdict, answers, judge
+from fleet.limits import TURN_INCOMPLETE_GRACE_S, TURN_START_GRACE_S
+from fleet.ports import Message, MessageInfo
 
 
 def step(finish: str | None, completed_ms: int | None = 1000) -> MessageInfo:
@@ -27,3 +28,75 @@ def test_a_turn_that_its_process_outlived_or_that_came_to_an_end_has_finished(
     verdict = judge([step(finish)], idle_s=0, aborting=False, error=None, process_since_ms=process_since_ms)
     assert verdict is not None
     assert verdict.outcome == "finished"
+
+
+def said(name: str, role: str = "assistant") -> Message:
+    return Message(MessageInfo(name, "ses_1", role, 900, b"{}"), ())
+
+
+def broken(name: str, message: str | None = None) -> MessageInfo:
+    return MessageInfo("msg_1", "ses_1", "assistant", 900, b"{}", error_name=name, error_message=message)
+
+
+def judged(
+    turn: list[MessageInfo], *, idle_s: float = 0, aborting: bool = False, error: tuple[str, str] | None = None
+) -> Verdict | None:
+    return judge(turn, idle_s=idle_s, aborting=aborting, error=error)
+
+
+def test_all_that_was_answered_after_the_prompt_belongs_to_its_turn() -> None:
+    compacted = [said("a1"), said("p1", "user"), said("a2"), said("summary", "user"), said("a3")]
+    assert [answer.id for answer in answers(compacted, "p1")] == ["a2", "a3"]
+    assert answers(compacted[:2], "p1") == []
+
+
+def test_where_the_prompt_is_out_of_sight_all_answers_are_its_own() -> None:
+    assert [answer.id for answer in answers([said("a1"), said("a2")], "p1")] == ["a1", "a2"]
+
+
+@pytest.mark.parametrize("aborting", [False, True])
+def test_opencode_says_that_a_turn_was_aborted(aborting: bool) -> None:
+    verdict = judged([step("tool-calls"), broken("MessageAbortedError")], aborting=aborting)
+    assert verdict is not None
+    assert verdict.outcome == "aborted"
+
+
+@pytest.mark.parametrize(("message", "detail"), [("no credit", "no credit"), (None, "APIError"), ("", "APIError")])
+def test_an_error_fails_the_turn(message: str | None, detail: str) -> None:
+    assert judged([broken("APIError", message)]) == Verdict("failed", detail, "APIError")
+
+
+def test_the_last_message_decides() -> None:
+    verdict = judged([broken("APIError"), step("stop")])
+    assert verdict is not None
+    assert verdict.outcome == "finished"
+
+
+@pytest.mark.parametrize("last", [step(None, None), step("stop", None), step(None)])
+@pytest.mark.parametrize(("aborting", "outcome"), [(False, "interrupted"), (True, "aborted")])
+def test_an_unfinished_message_gets_its_time(last: MessageInfo, aborting: bool, outcome: str) -> None:
+    assert judged([last], idle_s=TURN_INCOMPLETE_GRACE_S - 0.1, aborting=aborting) is None
+    verdict = judged([last], idle_s=TURN_INCOMPLETE_GRACE_S, aborting=aborting)
+    assert verdict is not None
+    assert verdict.outcome == outcome
+
+
+def test_an_abort_before_the_first_answer_gets_its_time() -> None:
+    assert judged([], idle_s=TURN_INCOMPLETE_GRACE_S - 0.1, aborting=True) is None
+    verdict = judged([], idle_s=TURN_INCOMPLETE_GRACE_S, aborting=True)
+    assert verdict is not None
+    assert verdict.outcome == "aborted"
+
+
+@pytest.mark.parametrize(("message", "detail"), [("no such agent", "no such agent"), ("", "UnknownError")])
+def test_an_error_without_an_answer_fails_the_turn(message: str, detail: str) -> None:
+    error = ("UnknownError", message)
+    assert judged([], idle_s=TURN_INCOMPLETE_GRACE_S - 0.1, error=error) is None
+    assert judged([], idle_s=TURN_INCOMPLETE_GRACE_S, error=error) == Verdict("failed", detail, "UnknownError")
+
+
+def test_silence_alone_is_waited_for() -> None:
+    assert judged([], idle_s=TURN_START_GRACE_S - 0.1) is None
+    verdict = judged([], idle_s=TURN_START_GRACE_S)
+    assert verdict is not None
+    assert verdict.outcome == "interrupted"

@@ -1,0 +1,138 @@
+"""An idle session gives its instance back; a stopped one can be erased, and then it is gone for good."""
+
+from typing import get_args
+
+import pytest
+
+from fleet.core.session import effects as e
+from fleet.core.session import messages as m
+from fleet.core.session.evolve import evolve
+from fleet.core.session.machine import SESSION
+from fleet.core.session.state import State
+from fleet.core.session.transitions import TABLE
+from fleet.errors import Rejected
+from tests.core import sessions as s
+from tests.core.given import given
+
+ERASE = m.EraseSession(s.AT)
+ERASED = m.SessionErased(s.AT)
+LEFT = m.ReportLeft("i1", s.AT)
+
+# ---------------------------------------------------------------------------------------------------------- retirement
+
+
+def test_an_idle_session_is_completed_and_leaves_its_instance() -> None:
+    story = given(SESSION, "s1", *s.FINISHED).when(s.retire()).then(s.RETIRED[-1]).pending("leave:i1")
+    assert story.effects == (e.LeaveInstance("leave:i1", "i1"),)
+    assert (story.state.phase, story.state.instance_id, story.state.ended_at_ms) == ("completed", None, s.AT)
+    story = story.when(s.retire()).then().when(LEFT).then(m.InstanceLeft("i1", s.AT)).pending()
+    story.when(LEFT).then()
+
+
+@pytest.mark.parametrize("situation", [name for name in s.LIVING if name != "idle"])
+def test_what_is_not_idle_keeps_its_instance(situation: str) -> None:
+    given(SESSION, "s1", *s.LIVING[situation]).when(s.retire()).then()
+
+
+def test_who_was_prompted_since_keeps_its_instance() -> None:
+    given(SESSION, "s1", *s.FINISHED).when(s.retire(s.AT - 1)).then()
+    story = given(SESSION, "s1", *s.FINISHED).when(s.submit("p2")).when(s.retire()).then()
+    story.pending("deliver:2:i1")
+
+
+def test_a_prompt_after_the_retirement_is_refused_and_names_resume() -> None:
+    given(SESSION, "s1", *s.RETIRED).when(s.submit("p2")).then_rejected("session_completed", says='"resume": true')
+
+
+def test_a_session_that_is_being_terminated_is_not_retired() -> None:
+    given(SESSION, "s1", *s.FINISHED, m.TerminationRequested(s.AT)).when(s.retire()).then().pending("end")
+
+
+def test_what_waits_is_still_there_after_a_resume() -> None:
+    held = (*s.ACTIVE, s.accepted("p2"), m.AbortRequested(1, s.AT), s.ended(1, "aborted"))
+    story = given(SESSION, "s1", *held).when(s.retire()).when(LEFT)
+    assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
+    story = story.when(s.submit("p3", resume=True)).when(s.workspace_ready()).when(s.instance_ready("i2"))
+    story = story.when(s.conversation_open()).when(s.settled("x"))
+    story.then(m.SessionSettled("nothing runs", s.AT), s.started(2, "p2", "x"))
+
+
+def test_who_comes_back_is_attached_after_it_has_left() -> None:
+    story = given(SESSION, "s1", *s.RETIRED).when(s.submit("p2", resume=True)).pending("workspace", "leave:i1")
+    story = story.when(s.workspace_ready()).then(s.WORKSPACE).pending("leave:i1")
+    story = story.when(LEFT).then(m.InstanceLeft("i1", s.AT)).pending("instance")
+    assert SESSION.react(story.state, m.InstanceLeft("i1", s.AT)) == story.effects
+    story.when(s.instance_ready("i1")).then(s.attached("i1")).pending("conversation:i1")
+
+
+def test_the_end_of_an_instance_that_it_is_leaving_is_none_of_its_business() -> None:
+    given(SESSION, "s1", *s.RETIRED).when(s.instance_ended()).then().pending("leave:i1").when(LEFT).pending()
+
+
+def test_a_termination_lets_go_of_everything() -> None:
+    story = given(SESSION, "s1", *s.RETIRED).when(m.TerminateSession(s.AT)).pending("end", "leave:i1")
+    story = story.when(m.ReportEnded("over", s.AT)).then(m.SessionStopped("over", s.AT)).pending()
+    story.when(LEFT).then()
+
+
+@pytest.mark.parametrize("history", [s.IDLE, s.COMPLETED, s.STOPPED])
+def test_who_is_not_leaving_has_not_left(history: tuple[m.Event, ...]) -> None:
+    given(SESSION, "s1", *history).when(LEFT).then()
+
+
+# ------------------------------------------------------------------------------------------------------------- erasure
+
+
+def test_a_stopped_session_is_erased_and_nothing_is_known_of_it_but_that() -> None:
+    rich = s.child(*s.limited(m.Budget(usd=1), *s.STOPPED), m.CallbackOrdered(1, "stopped", "text", s.AT))
+    story = given(SESSION, "s1", *rich).when(ERASE).then(ERASED).pending("erase")
+    assert story.effects == (e.EraseRecords("erase"),) == SESSION.react(story.state, ERASED)
+    assert story.state == State("s1", "erased", since_ms=s.AT, changed_at_ms=s.AT)
+
+
+@pytest.mark.parametrize("situation", s.LIVING)
+def test_what_has_not_stopped_is_not_erased(situation: str) -> None:
+    given(SESSION, "s1", *s.LIVING[situation]).when(ERASE).then_rejected("session_not_ready", says="terminate it first")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        (m.ResumeRequested(s.AT),),
+        (m.ResumeRequested(s.AT), m.TerminationRequested(s.AT)),
+        (s.accepted("p2"), m.ResumeRequested(s.AT), s.failed("workspace")),
+        (m.ResumeRequested(s.AT), s.WORKSPACE, s.attached("i2"), s.failed("conversation")),
+    ],
+    ids=("comes back", "ends again", "a prompt waits", "has an instance"),
+)
+def test_a_stopped_session_with_something_left_to_end_is_not_erased(more: tuple[m.Event, ...]) -> None:
+    story = given(SESSION, "s1", *s.STOPPED, *more).when(ERASE).then_rejected("session_not_ready", says="terminate it")
+    story.when(m.TerminateSession(s.AT)).when(m.ReportEnded("over", s.AT)).when(ERASE).then(ERASED)
+
+
+def test_erased_is_the_end() -> None:
+    story = given(SESSION, "s1", *s.ERASED)
+    story.when(s.create()).then().pending("erase")
+    commands: tuple[m.Command, ...] = (
+        *(ERASE, s.submit(resume=True), m.ResumeSession(s.AT), m.TerminateSession(s.AT), m.AbortTurn(s.AT)),
+        *(m.SetBudget(None, s.AT, s.fresh()), m.ReadNotifications(None, s.AT), s.retire(), s.workspace_ready()),
+        *(m.ReportCallbackDelivered(1, s.AT), m.DescribeSession(s.AT, "New"), m.ReportEnded("over", s.AT)),
+    )
+    for command in commands:
+        story.when(command).then_rejected("session_not_found", says="s1").pending("erase")
+
+
+@pytest.mark.parametrize("event", get_args(m.Event), ids=lambda event: event.__name__)
+def test_nothing_happens_to_an_erased_session(event: type[m.Event]) -> None:
+    assert TABLE["erased", event] is None
+
+
+def test_only_a_stopped_session_can_have_been_erased() -> None:
+    for phase in ("created", "active", "idle", "completed", "disconnected", "error"):
+        assert TABLE[phase, m.SessionErased] is None
+    assert evolve(given(SESSION, "s1", *s.STOPPED).state, ERASED).phase == "erased"
+
+
+def test_who_asks_for_an_erased_session_hears_that_there_is_none() -> None:
+    with pytest.raises(Rejected, match="no session s1"):
+        SESSION.decide(ERASE, given(SESSION, "s1", *s.ERASED).state)

@@ -1,0 +1,130 @@
+"""A workspace goes when nobody claims it and what is only there has been kept; and it can be brought back."""
+
+import pytest
+from msgspec.structs import replace
+
+from fleet.core.workspace import messages as m
+from fleet.core.workspace.machine import WORKSPACE, Remove, Restore
+from tests.core import workspaces as w
+from tests.core.given import given
+
+PHASES: dict[str, tuple[m.Event, ...]] = {
+    "preparing": w.PREPARING,
+    "ready": w.READY,
+    "failed": w.FAILED,
+    "removing": w.REMOVING,
+    "removed": w.REMOVED,
+    "restoring": w.RESTORING,
+}
+REPORTS: dict[str, tuple[m.Command, ...]] = {
+    "preparing": (w.DONE, w.BROKE),
+    "removing": (m.ReportKept(w.KEPT, w.AT), w.GONE, w.STAYS),
+    "restoring": (w.BACK, w.NOT_BACK),
+}
+KEPT = m.ReportKept(w.KEPT, w.AT)
+BUSY = m.WorkspaceRemovalFailed("workspace_busy", "pid 7 works there", w.AT)
+
+
+def test_the_last_one_out_has_it_removed_after_what_is_only_there_was_kept() -> None:
+    story = given(WORKSPACE, "w1", *w.READY).when(w.remove()).then(w.released(), w.REMOVAL).pending("remove")
+    assert story.effects == (Remove("remove", w.ORDER),)
+    story = story.when(KEPT).then(m.WorkspaceKept(w.KEPT, w.AT)).pending("remove").when(KEPT).then()
+    story = story.when(w.GONE).then(m.WorkspaceRemoved(w.AT)).pending()
+    assert (story.state.phase, story.state.kept, story.state.sessions) == ("removed", w.KEPT, ())
+
+
+def test_what_somebody_else_claims_stays() -> None:
+    story = given(WORKSPACE, "w1", *w.READY, w.claimed("s2")).when(w.remove("s1")).then(w.released("s1")).pending()
+    assert (story.state.phase, story.state.sessions) == ("ready", ("s2",))
+    story.when(w.remove("s9")).then().when(w.remove("s2")).then(w.released("s2"), w.REMOVAL)
+
+
+def test_a_directory_that_was_there_before_is_never_removed() -> None:
+    story = given(WORKSPACE, "w1").when(w.prepare(order=w.GIVEN)).when(w.DONE)
+    story = story.when(w.remove()).then(w.released()).pending().when(w.remove()).then()
+    story = given(WORKSPACE, "w1").when(w.prepare(order=w.GIVEN)).when(w.remove()).then(w.released())
+    assert story.when(w.DONE).then(m.WorkspaceReady(w.PREPARED, w.AT)).state.phase == "ready"
+
+
+def test_a_clone_is_removed_as_well() -> None:
+    story = given(WORKSPACE, "w1").when(w.prepare(order=replace(w.ORDER, strategy="clone"))).when(w.DONE)
+    story.when(w.remove()).then(w.released(), w.REMOVAL)
+
+
+@pytest.mark.parametrize("phase", ["preparing", "failed", "removing", "removed", "restoring"])
+def test_what_is_not_there_is_only_let_go(phase: str) -> None:
+    story = given(WORKSPACE, "w1", *PHASES[phase])
+    claims = ("s1",) if "s1" in story.state.sessions else ()
+    after = story.when(w.remove()).then(*(w.released() for _ in claims))
+    assert (after.state.phase, after.state.sessions) == (phase, ())
+    assert after.effects == story.effects
+
+
+def test_what_all_have_left_while_it_was_made_is_removed_when_it_is_there() -> None:
+    story = given(WORKSPACE, "w1", *w.PREPARING).when(w.remove()).then(w.released()).pending("prepare")
+    story = story.when(w.DONE).then(m.WorkspaceReady(w.PREPARED, w.AT), w.REMOVAL).pending("remove")
+    story.when(KEPT).when(w.GONE).then(m.WorkspaceRemoved(w.AT)).pending()
+
+
+def test_what_somebody_has_claimed_meanwhile_is_not() -> None:
+    story = given(WORKSPACE, "w1", *w.PREPARING).when(w.remove()).when(w.claim("s2")).then(w.claimed("s2"))
+    story.when(w.DONE).then(m.WorkspaceReady(w.PREPARED, w.AT)).pending()
+
+
+def test_a_removal_that_fails_leaves_it_as_it_was_and_says_why() -> None:
+    story = given(WORKSPACE, "w1", *w.REMOVING).when(w.STAYS).then(BUSY).pending()
+    assert (story.state.phase, story.state.failure_code) == ("ready", "workspace_busy")
+    story.when(w.claim("s2")).then(w.claimed("s2"))
+    again = story.when(w.remove()).then(w.REMOVAL).pending("remove")
+    assert (again.state.failure_code, again.state.failure_detail) == (None, "")
+
+
+def test_what_was_kept_last_is_what_is_brought_back() -> None:
+    other = replace(w.KEPT, commit="cafe")
+    story = given(WORKSPACE, "w1", *w.NOT_REMOVED, w.REMOVAL, m.WorkspaceKept(w.KEPT, w.AT))
+    story = story.when(m.ReportKept(other, w.AT)).then(m.WorkspaceKept(other, w.AT)).when(w.GONE).when(w.RESTORE)
+    assert story.effects == (Restore("restore", w.ORDER, other),)
+
+
+def test_is_brought_back_from_what_was_kept() -> None:
+    story = given(WORKSPACE, "w1", *w.REMOVED).when(w.RESTORE).then(m.WorkspaceRestoreRequested(w.AT))
+    assert story.pending("restore").effects == (Restore("restore", w.ORDER, w.KEPT),)
+    story = story.when(w.RESTORE).then().when(w.claim("s2")).then(w.claimed("s2"))
+    story = story.when(w.BACK).then(m.WorkspaceRestored(w.AT)).pending()
+    assert (story.state.phase, story.state.sessions, story.state.prepared) == ("ready", ("s2",), w.PREPARED)
+    story.when(w.RESTORE).then()
+
+
+def test_a_restore_that_fails_loses_nothing_and_can_be_tried_again() -> None:
+    story = given(WORKSPACE, "w1", *w.RESTORING).when(w.NOT_BACK)
+    story = story.then(m.WorkspaceRestoreFailed("git_failed", "no space", w.AT)).pending()
+    assert (story.state.phase, story.state.kept, story.state.failure_code) == ("removed", w.KEPT, "git_failed")
+    story = story.when(w.RESTORE).then(m.WorkspaceRestoreRequested(w.AT)).pending("restore")
+    assert story.state.failure_code is None
+
+
+@pytest.mark.parametrize("phase", ["preparing", "failed", "removing"])
+def test_only_what_was_removed_is_brought_back(phase: str) -> None:
+    given(WORKSPACE, "w1", *PHASES[phase]).when(w.RESTORE).then_rejected("workspace_busy", says=phase)
+
+
+@pytest.mark.parametrize("phase", ["removing", "removed"])
+@pytest.mark.parametrize("command", [w.claim("s2"), w.prepare("s2")])
+def test_what_goes_cannot_be_claimed_and_says_how_it_is_brought_back(phase: str, command: m.Command) -> None:
+    story = given(WORKSPACE, "w1", *PHASES[phase]).when(command)
+    story.then_rejected("workspace_gone", says="POST /api/workspaces/w1/restore").then_rejected(
+        "workspace_gone", says=phase
+    )
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_reports_of_what_nobody_has_ordered_change_nothing(phase: str) -> None:
+    story = given(WORKSPACE, "w1", *PHASES[phase])
+    for ordered, reports in REPORTS.items():
+        for report in reports if ordered != phase else ():
+            story.when(report).then()
+
+
+@pytest.mark.parametrize("command", [w.remove(), w.RESTORE, KEPT, w.GONE, w.BACK])
+def test_what_was_never_there_is_neither_removed_nor_brought_back(command: m.Command) -> None:
+    given(WORKSPACE, "w1").when(command).then_rejected("workspace_not_found", says="w1")
