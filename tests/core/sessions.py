@@ -24,8 +24,20 @@ def create(
     parent: str | None = None,
     budget: m.Budget | None = None,
 ) -> m.CreateSession:
-    where = ("worktree", "/src", "/src/.git", "/trees/w1", "ses_1")
-    return m.CreateSession("s1", title, "w1", *where, AT, initial_prompt=initial, parent_id=parent, budget=budget)
+    return m.CreateSession(
+        "s1",
+        title,
+        "w1",
+        "worktree",
+        "/src",
+        "/src/.git",
+        "/trees/w1",
+        "ses_1",
+        AT,
+        initial_prompt=initial,
+        parent_id=parent,
+        budget=budget,
+    )
 
 
 def accepted(name: str = "p1") -> m.PromptAccepted:

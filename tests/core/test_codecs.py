@@ -32,6 +32,7 @@ bodies = st.dictionaries(st.text(max_size=5), values, max_size=3).map(
 )
 st.register_type_strategy(msgspec.Raw, bodies)
 finite = st.floats(allow_nan=False, allow_infinity=False)
+st.register_type_strategy(sm.Budget, st.builds(sm.Budget, usd=st.none() | finite, minutes=st.none() | finite))
 SAMPLES: dict[type[Any], st.SearchStrategy[Any]] = {
     sm.MessageRecorded: st.builds(sm.MessageRecorded, cost_usd=finite, tokens=st.from_type(Tokens)),
     im.InstanceSpawned: st.builds(im.InstanceSpawned, st.builds(ProcessIdentity, started_at=finite)),

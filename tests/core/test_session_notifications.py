@@ -50,7 +50,7 @@ def test_a_person_is_told(history: tuple[m.Event, ...], event: m.Event, kind: st
 )
 def test_of_what_goes_its_way_nobody_is_told(history: tuple[m.Event, ...]) -> None:
     begun = given(SESSION, "s1", *(() if isinstance(history[0], m.SessionCreated) else s.FINISHED))
-    before = [n for n in told(begun.state)]
+    before = told(begun.state)
     state = begun.state
     for event in history:
         state = SESSION.evolve(state, event)

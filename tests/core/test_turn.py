@@ -1,5 +1,7 @@
 """How a turn has ended, told from what OpenCode's store holds."""
 
+from typing import Literal
+
 import pytest
 
 from fleet.core.turn import Verdict, answers, judge
@@ -30,7 +32,7 @@ def test_a_turn_that_its_process_outlived_or_that_came_to_an_end_has_finished(
     assert verdict.outcome == "finished"
 
 
-def said(name: str, role: str = "assistant") -> Message:
+def said(name: str, role: Literal["user", "assistant"] = "assistant") -> Message:
     return Message(MessageInfo(name, "ses_1", role, 900, b"{}"), ())
 
 
