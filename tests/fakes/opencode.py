@@ -6,7 +6,8 @@ the real one, and tests/contracts/opencode_contract.py holds both to them. What 
 module as what the real one says. Processes are in opencode_process.py, the ports in opencode_host.py and
 opencode_client.py, turns and the words that script them in opencode_turn.py.
 
-Everything that checkers ask is counted here: `runs`, `finished_turns`, `model_calls`, `double_runs`, `living()`.
+Everything that checkers ask is counted here: `runs`, `finished_turns`, `model_calls`, `double_runs`, `written`,
+`replies`, `living()`. What agents write goes to `disk`.
 """
 
 from collections import Counter
@@ -21,6 +22,8 @@ from tests.fakes.opencode_client import FakeOpenCode
 from tests.fakes.opencode_host import FakeOpenCodeHost
 from tests.fakes.opencode_process import FakeProcess, FakeTool, SpawnFault
 from tests.fakes.opencode_store import Store
+from tests.fakes.opencode_turn import Written
+from tests.fakes.workspaces import FakeDisk
 
 __all__ = ["FakeOpenCode", "FakeOpenCodeHost", "FakeOpenCodeWorld", "FakeProcess", "FakeTool", "SpawnFault"]
 
@@ -37,6 +40,7 @@ class FakeOpenCodeWorld:
         seed: int = 0,
         *,
         version: str = "1.18.33",
+        disk: FakeDisk | None = None,
         lost_idle_chance: float = 0.02,
         swallowed_term_chance: float = 0.02,
     ) -> None:
@@ -47,6 +51,9 @@ class FakeOpenCodeWorld:
         self.swallowed_term_chance = swallowed_term_chance
         self.free_memory_bytes = 8 * 1024**3
         self.store = Store()
+        self.disk = FakeDisk() if disk is None else disk
+        self.written: list[Written] = []
+        self.replies: list[tuple[str, str]] = []
         self.boot = 1
         self.processes: list[FakeProcess] = []
         self.orphans: list[FakeTool] = []

@@ -104,18 +104,19 @@ class FakeOpenCode:
     async def reply_permission(
         self, request_id: str, directory: str, reply: Literal["once", "always", "reject"], message: str | None
     ) -> None:
-        await self._reply(request_id)
+        await self._reply(request_id, reply)
 
     async def reply_question(
         self, request_id: str, directory: str, answers: tuple[tuple[str, ...], ...] | None
     ) -> None:
-        await self._reply(request_id)
+        await self._reply(request_id, "reject" if answers is None else repr(answers))
 
-    async def _reply(self, request_id: str) -> None:
+    async def _reply(self, request_id: str, reply: str) -> None:
         async with self._request():
             if request_id not in self._process.requests:
                 raise Problem("request_not_found", f"OpenCode has no open request {request_id} any more.")
             self._process.answer(request_id)
+            self._world.replies.append((request_id, reply))
 
     async def children(self, session_id: str) -> tuple[OpenCodeSession, ...]:
         async with self._request():

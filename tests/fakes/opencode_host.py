@@ -38,13 +38,13 @@ class FakeOpenCodeHost:
 
     async def wait_ready(self, instance_id: str, identity: ProcessIdentity) -> Endpoint:
         with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
-            while True:
-                process = self._find(identity)
-                if process is None:
-                    raise Unavailable("opencode_exited", "OpenCode exited while starting. The end of its log: (empty)")
-                if process.ready.is_set() and not process.hung:
-                    return Endpoint(process.port, self._world.version)
-                await trio.sleep(0.05)
+            process = self._find(identity)
+            if process is not None:
+                await process.ready.wait()
+                await process.resumed()
+            if process is None or process.exit is not None:
+                raise Unavailable("opencode_exited", "OpenCode exited while starting. The end of its log: (empty)")
+            return Endpoint(process.port, self._world.version)
         raise Unavailable("opencode_not_ready", "OpenCode did not become ready in time. The end of its log: (empty)")
 
     def _find(self, identity: ProcessIdentity) -> FakeProcess | None:

@@ -50,6 +50,7 @@ class FakeProcess:
         self.turns: dict[str, Turn] = {}
         self.statuses: dict[str, Json] = {}
         self.requests: dict[str, tuple[str, Json, trio.Event]] = {}
+        self.waiting: set[str] = set()
         self._warm: set[str] = set()
         self._resumed = trio.Event()
         self._streams: list[trio.MemorySendChannel[OpenCodeEvent]] = []
@@ -111,11 +112,13 @@ class FakeProcess:
             return
         self.exit = how
         self.exited.set()
+        self.ready.set()  # who waits for it shall look
         for scope in list(self._scopes):
             scope.cancel()
         self.turns.clear()
         self.statuses.clear()
         self.requests.clear()
+        self.waiting.clear()
         self.break_streams()
         self._resumed.set()
 
@@ -200,7 +203,11 @@ class FakeProcess:
         answered = trio.Event()
         self.requests[request_id] = (kind, request, answered)
         self._show(f"{kind}.asked", request)
-        await answered.wait()
+        self.waiting.add(request_id)
+        try:
+            await answered.wait()
+        finally:
+            self.waiting.discard(request_id)
         await self.pause(0.005)
 
     def answer(self, request_id: str) -> None:

@@ -7,6 +7,7 @@ Words in the prompt tell the model what to do; without one it answers with a sho
     hang        no answer, ever                                      overflow    an error that is not final
     ask         a permission is asked for                            unknown     steps that end `unknown`, without end
     question    a question is asked                                  quiet       no idle event at the end
+    write       a file of its own, and a line for notes.txt
 
 The loop is OpenCode's: it takes the newest user message, counts the steps that are stored, and goes on from there. That
 is why a prompt to a busy session merges, why the same ids after a crash continue the turn, and why they do nothing once
@@ -14,6 +15,7 @@ it is finished.
 """
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.fakes.opencode_store import Json, StoredMessage
@@ -25,6 +27,16 @@ import trio
 
 STEP_COST_USD = 0.001
 STEP_TOKENS = {"input": 100, "output": 20, "reasoning": 0, "cache": {"read": 10, "write": 0}}
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that an agent wrote, and that nobody writes to again."""
+
+    message_id: str
+    directory: str
+    name: str
+    content: bytes
 
 
 class Turn:
@@ -112,6 +124,8 @@ class Turn:
             await self._ask(answer, "permission")
         elif "question" in words:
             await self._ask(answer, "question")
+        elif "write" in words:
+            await self._write(answer)
         elif step < int(words.get("turn") or 1):
             await self._shell(answer, 0.1)
 
@@ -130,6 +144,21 @@ class Turn:
             self._put(answer, {**part, "state": {"status": "running", "metadata": {"output": "half"}}})
             await self.process.pause(seconds / 2)
         self._put(answer, {**part, "state": {"status": "completed", "output": "half done"}})
+
+    async def _write(self, answer: StoredMessage) -> None:
+        part = self._tool(answer, "write")
+        await self.process.pause(self._world.random.uniform(0.01, 0.5))
+        message_id, directory = answer.info["parentID"], str(self._world.store.sessions[self.session_id]["directory"])
+        if directory not in self._world.disk.directories:
+            self._put(answer, {**part, "state": {"status": "error", "error": "No such directory"}})
+            return
+        written = Written(message_id, directory, f"{message_id}.txt", f"{message_id}\n".encode())
+        files = self._world.disk.contents.setdefault(directory, {})
+        files[written.name] = written.content
+        files["notes.txt"] = files.get("notes.txt", b"") + written.content
+        self._world.written.append(written)
+        await self.process.pause(self._world.random.uniform(0.01, 0.5))
+        self._put(answer, {**part, "state": {"status": "completed", "output": "written"}})
 
     async def _ask(self, answer: StoredMessage, kind: str) -> None:
         part = self._tool(answer, "question" if kind == "question" else "bash")
@@ -185,8 +214,8 @@ class Turn:
         self.process.show_message(answer)
 
 
-_WORD = re.compile(r"\b(turn|bash|retry|fail|hang|ask|question|overflow|unknown|quiet)(?::(\d+))?\b")
-_TOOL_WORDS = {"bash", "ask", "question"}
+_WORD = re.compile(r"\b(turn|bash|retry|fail|hang|ask|question|overflow|unknown|quiet|write)(?::(\d+))?\b")
+_TOOL_WORDS = {"bash", "ask", "question", "write"}
 
 
 def _words(prompt: StoredMessage) -> dict[str, str]:

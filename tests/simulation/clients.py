@@ -7,14 +7,17 @@ of a request can be found without trusting anything that Fleet says of it.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final
+from typing import Final, Literal
 
 import trio
 
 from fleet.actors.orders import Caller, NewPrompt, NewSession, Outcome
 from fleet.actors.tree import Tree
+from fleet.core.session import messages as m
 from fleet.errors import Problem
 from fleet.ports import Strategy
+from fleet.projections.history_query import HistoryQuery
+from fleet.projections.history_store import HistoryPage
 from tests.simulation.machine import Machine
 
 UNCERTAIN = frozenset(("interrupted", "timed_out"))
@@ -31,12 +34,12 @@ WORDS = {
         "turn:2": 6,
         "bash:1": 6,
         "bash:20": 4,
-        "ask": 5,
-        "question": 4,
+        "ask": 8,
+        "question": 6,
         "retry:1": 4,
         "retry:2": 2,
     },
-    **{"fail": 5, "quiet": 4, "overflow": 4, "turn:4 quiet": 4, "hang": 1, "unknown": 1},
+    **{"fail": 5, "quiet": 4, "write": 25, "overflow": 4, "turn:4 quiet": 4, "hang": 1, "unknown": 1},
 }
 """What prompts ask of the fake model (tests/fakes/opencode_turn.py), by weight."""
 Act = Callable[[Tree, Caller], Awaitable[Outcome]]
@@ -45,13 +48,18 @@ Heard = Outcome | Problem | None
 
 @dataclass
 class Request:
-    """One order with what was heard of it, attempt by attempt. `mark` is the unique text that it puts into the log."""
+    """One order with what was heard of it, attempt by attempt. `mark` is the unique text that it puts into the log.
+
+    `answer` is what a request of OpenCode's was answered with; `erased`: it was told that nothing is left.
+    """
 
     kind: str
     mark: str
     key: str | None
     session: str | None = None
     prompt: str | None = None
+    answer: tuple[str, m.Answer] | None = None
+    erased: bool = False
     heard: list[Heard] = field(default_factory=list[Heard])
 
     @property
@@ -77,6 +85,12 @@ class Ledger:
 
     requests: list[Request] = field(default_factory=list[Request])
     sessions: list[str] = field(default_factory=list[str])
+    complaints: list[str] = field(default_factory=list[str])
+
+    @property
+    def erased(self) -> set[str]:
+        """The sessions of which somebody was told that nothing is left."""
+        return {request.session for request in self.requests if request.erased and request.session is not None}
 
     def add(self, kind: str, key: str | None, session: str | None = None) -> Request:
         request = Request(kind, f"{kind}-{len(self.requests)}.", key, session)
@@ -99,13 +113,25 @@ class Client:
 
     async def _step(self) -> None:
         known = self._ledger.sessions
-        if not known or (len(known) < 8 and self._random.random() < 0.2):
+        if not known or (len(known) < 10 and self._random.random() < 0.2):
             await self._create()
             return
         session_id = self._random.choice(known)
-        acts = (self._prompt, self._abort, self._resume, self._terminate, self._withdraw, self._describe)
-        act = self._random.choices(acts, (55, 14, 12, 6, 6, 7))[0]
-        await act(session_id)
+        acts: dict[Callable[[str], Awaitable[None]], int] = {
+            self._prompt: 42,
+            self._abort: 9,
+            self._resume: 8,
+            self._terminate: 4,
+            self._withdraw: 3,
+            self._describe: 3,
+            self._answer: 12,
+            self._budget: 5,
+            self._delete: 7,
+            self._restore: 3,
+            self._search: 2,
+            self._read_diff: 2,
+        }
+        await self._random.choices(list(acts), list(acts.values()))[0](session_id)
 
     def _key(self) -> str | None:
         return f"key-{self._random.getrandbits(64):016x}" if self._random.random() < 0.7 else None
@@ -133,13 +159,16 @@ class Client:
         bad = random.random() < 0.1
         branch = "main" if bad and random.random() < 0.5 else None
         prompt = NewPrompt(f"{request.mark}first {self._words()}") if random.random() < 0.4 else None
+        known = self._ledger.sessions
         new = NewSession(
-            random.choice(BAD_PLACES if bad and branch is None else PLACES),
+            await self._place(bad=bad and branch is None),
             request.mark,
             strategy,
             branch=branch,
             base_ref="HEAD" if strategy == "worktree" and random.random() < 0.3 else None,
             initial_prompt=prompt,
+            notify_session=random.choice(known) if known and random.random() < 0.5 else None,
+            budget=self._a_budget() if random.random() < 0.15 else None,
         )
         await self._order(request, lambda tree, caller: tree.orders.create(new, caller))
         for heard in request.heard:
@@ -150,10 +179,19 @@ class Client:
         if request.session is not None and request.session not in self._ledger.sessions:
             self._ledger.sessions.append(request.session)
 
+    async def _place(self, *, bad: bool) -> str:
+        """Return a directory: now and then the work tree of another session."""
+        if not bad and self._random.random() < 0.1:
+            sessions = list((await self._machine.fleet()).tree.views.sessions)
+            if sessions:
+                return self._random.choice(sessions).directory
+        return self._random.choice(BAD_PLACES if bad else PLACES)
+
     async def _prompt(self, session_id: str) -> None:
         request = self._ledger.add("prompt", self._key(), session_id)
         agent = "nobody" if self._random.random() < 0.03 else None
-        prompt = NewPrompt(f"{request.mark} {self._words()}", agent=agent)
+        command = "review" if self._random.random() < 0.05 else None
+        prompt = NewPrompt(f"{request.mark} {self._words()}", agent=agent, command=command)
         resume = self._random.random() < 0.5
         await self._order(
             request, lambda tree, caller: tree.orders.prompt(session_id, prompt, resume=resume, caller=caller)
@@ -186,3 +224,63 @@ class Client:
         request = self._ledger.add("withdraw", self._key(), session_id)
         prompt_id = request.prompt = self._random.choice(state.queue).prompt_id
         await self._order(request, lambda tree, caller: tree.orders.withdraw(session_id, prompt_id, caller))
+
+    # ------------------------------------------------------------------------------- requests, budgets, ends, reading
+
+    async def _answer(self, _: str) -> None:
+        views = (await self._machine.fleet()).tree.views
+        waiting = [(state.id, request) for state in views.sessions for request in state.requests]
+        if not waiting:
+            return
+        session_id, asked = self._random.choice(waiting)
+        answer = self._an_answer(asked.kind)
+        request = self._ledger.add("answer", self._key(), session_id)
+        request.answer = asked.id, answer
+        await self._order(request, lambda tree, caller: tree.orders.answer(session_id, asked.id, answer, caller))
+
+    def _an_answer(self, kind: str) -> m.Answer:
+        if kind == "permission":
+            reply: Literal["once", "always", "reject"] = self._random.choice(("once", "always", "reject"))
+            return m.Answer(reply=reply, message="no" if reply == "reject" else None)
+        return m.Answer(reply="reject") if self._random.random() < 0.3 else m.Answer(answers=(("yes",),))
+
+    def _a_budget(self) -> m.Budget:
+        budgets = (m.Budget(usd=0.002), m.Budget(usd=0.005), m.Budget(tokens=300), m.Budget(minutes=0.1))
+        return self._random.choice(budgets)
+
+    async def _budget(self, session_id: str) -> None:
+        budget = None if self._random.random() < 0.4 else self._a_budget()
+        request = self._ledger.add("budget", self._key(), session_id)
+        await self._order(request, lambda tree, caller: tree.orders.set_budget(session_id, budget, caller))
+
+    async def _delete(self, session_id: str) -> None:
+        permanent = self._random.random() < 0.5
+        request = self._ledger.add("delete", self._key(), session_id)
+        force = self._random.random() < 0.5
+
+        async def act(tree: Tree, caller: Caller) -> Outcome:
+            ending = await tree.endings.end(session_id, caller, cleanup=True, permanent=permanent, force=force)
+            request.erased = ending.erased
+            return Outcome(ending.session, ending.position)
+
+        await self._order(request, act)
+
+    async def _restore(self, _: str) -> None:
+        views = (await self._machine.fleet()).tree.views
+        removed = [state.id for state in views.workspaces if state.phase in ("removed", "removing")]
+        if removed:
+            workspace_id = self._random.choice(removed)
+            await self._machine.call(lambda tree: tree.endings.restore(workspace_id, Caller()))
+
+    async def _search(self, _: str) -> None:
+        erased = self._ledger.erased
+        words = self._random.choice(("", "prompt", "half done", "said"))
+        page = await self._machine.call(lambda tree: tree.history.search(HistoryQuery(search=words)))
+        if isinstance(page, HistoryPage):
+            found = [each.id for each in page.sessions if each.id in erased]
+            self._ledger.complaints += [f"a search found {session_id}, which was erased" for session_id in found]
+
+    async def _read_diff(self, session_id: str) -> None:
+        state = (await self._machine.fleet()).tree.views.sessions.get(session_id)
+        if state is not None:
+            await self._machine.call(lambda tree: tree.changes.now(state))

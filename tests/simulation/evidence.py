@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from fleet.core.session import messages as m
 from fleet.core.session.state import State
 from fleet.events import codec
-from fleet.events.envelope import Recorded
+from fleet.events.envelope import Erased, Recorded
 from fleet.events.memory_log import MemoryDisk
 from fleet.ports import ProcessIdentity
 from fleet.projections.states import States
@@ -31,7 +32,11 @@ class Probe:
 
 @dataclass
 class Evidence:
-    """Everything there is to be seen. `replies` are the states that the sessions' actors answer with."""
+    """Everything there is to be seen.
+
+    `replies` are the states that the sessions' actors answer with, `found` the statuses that the history shows,
+    `crowds` what was said when there were more processes than there may be.
+    """
 
     disk: MemoryDisk
     store: MemoryStore
@@ -44,6 +49,8 @@ class Evidence:
     replies: dict[str, State] = field(default_factory=dict[str, State])
     overlaps: list[str] = field(default_factory=list[str])
     crashes: list[str] = field(default_factory=list[str])
+    crowds: list[str] = field(default_factory=list[str])
+    found: dict[str, str] = field(default_factory=dict[str, str])
     _states: dict[str, dict[str, list[tuple[int, Any]]]] = field(init=False, default_factory=dict[str, Any])
 
     @cached_property
@@ -63,7 +70,7 @@ class Evidence:
             known = self._states[view.name] = {
                 stream.partition("-")[2]: list(_fold(view, events))
                 for stream, events in self.streams.items()
-                if stream.startswith(view.stream(""))
+                if stream.startswith(view.stream("")) and stream.partition("-")[2] not in self.erased
             }
         return known
 
@@ -82,6 +89,27 @@ class Evidence:
         for recorded in self.history:
             streams.setdefault(recorded.stream, []).append(recorded)
         return streams
+
+    @cached_property
+    def erased(self) -> set[str]:
+        """The sessions that were erased, or begun to be."""
+        erased = {recorded.stream for recorded in self.history if isinstance(recorded.event, Erased | m.SessionErased)}
+        return {stream.partition("-")[2] for stream in erased}
+
+    @property
+    def erased_opencode(self) -> set[str]:
+        """The ids that erased sessions have in OpenCode, as callers were told."""
+        outcomes = [outcome for request in self.ledger.requests for outcome in request.outcomes]
+        return {outcome.session.opencode_id for outcome in outcomes if outcome.session.id in self.erased}
+
+    @property
+    def waiting(self) -> dict[str, str]:
+        """The requests whose answer OpenCode waits for, with the OpenCode session that asks."""
+        return {
+            request_id: process.requests[request_id][1]["sessionID"]
+            for process in self.world.living()
+            for request_id in sorted(process.waiting & process.requests.keys())
+        }
 
     def living(self) -> list[tuple[str, ProcessIdentity]]:
         """Instance and identity of every process that lives."""

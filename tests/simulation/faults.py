@@ -1,14 +1,25 @@
 """What goes wrong in a run: crashes between any two steps, dying and hanging processes, a full disk, lost views."""
 
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import trio
 
+from fleet.core.session import messages as m
+from fleet.core.workspace import messages as w
 from tests.fakes.opencode_process import FakeProcess, SpawnFault
-from tests.simulation.machine import AfterSteps, Machine
+from tests.simulation.machine import Machine
 
 SPAWN_FAULTS: Final[tuple[SpawnFault, ...]] = ("missing", "not_executable", "exits", "never_ready", "port_taken")
+TRAPS: Final[tuple[type[Any], ...]] = (
+    *(w.WorkspaceRemovalRequested, w.WorkspaceKept, w.WorkspaceRestoreRequested, w.WorkspaceClaimed),
+    *(m.SessionErased, m.TerminationRequested, m.ChangesRecorded, m.SessionCompleted, m.ResumeRequested),
+    *(m.CallbackOrdered, m.CallbackOrdered, m.CallbackDelivered, m.RequestOpened, m.RequestAnswered, m.PromptAccepted),
+)
+"""Events whose consequences are many steps: a crash is put between them."""
+
+
+FREE_BYTES: Final = 8 * 1024**3
 
 
 class Faults:
@@ -17,12 +28,13 @@ class Faults:
     def __init__(self, machine: Machine, random: Random) -> None:
         self._machine = machine
         self._random = random
-        self._armed: list[AfterSteps] = []
 
     async def run(self, count: int, pace_s: float) -> None:
         faults = {
             self._crash_soon: 6,
-            self._crash_after_steps: 8,
+            self._crash_after_steps: 6,
+            self._set_trap: 12,
+            self._take_memory: 3,
             self._restart: 2,
             self._reboot: 1,
             self._kill_process: 5,
@@ -45,9 +57,8 @@ class Faults:
                 self._machine.world.answer(self._random.choice(open_requests))
 
     def calm(self) -> None:
-        for crash in self._armed:
-            crash.disarm()
         world = self._machine.world
+        world.free_memory_bytes = FREE_BYTES
         self._machine.disk.full = False
         world.spawn_faults.clear()
         for process in world.living():
@@ -67,7 +78,10 @@ class Faults:
         self._machine.crash(downtime_s=self._downtime_s())
 
     async def _crash_after_steps(self) -> None:
-        self._armed.append(AfterSteps(self._random.randint(1, 400), self._machine.crash))
+        self._machine.crash_after(self._random.randint(1, 400))
+
+    async def _set_trap(self) -> None:
+        self._machine.traps.append((self._random.choice(TRAPS), self._random.randint(1, 60)))
 
     async def _restart(self) -> None:
         await self._machine.restart(downtime_s=self._downtime_s())
@@ -84,6 +98,11 @@ class Faults:
         self._machine.disk.full = True
         await trio.sleep(self._random.uniform(0.1, 10))
         self._machine.disk.full = False
+
+    async def _take_memory(self) -> None:
+        self._machine.world.free_memory_bytes = 0
+        await trio.sleep(self._random.choice((1.0, 20.0, 70.0)))
+        self._machine.world.free_memory_bytes = FREE_BYTES
 
     # ------------------------------------------------------------------------------------------------- to OpenCode
 

@@ -4,20 +4,23 @@
 come in through `Machine.call`, like requests through a door: a crash loses their answers.
 """
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from random import Random
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import trio
+from msgspec.structs import replace
 
 from fleet.actors.context import Policy, Ports
 from fleet.actors.tree import Stores, Tree
 from fleet.adapters.files import LocalFiles
 from fleet.errors import Problem
 from fleet.events.catalog import make_registry
+from fleet.events.envelope import Recorded
 from fleet.events.memory_blobs import MemoryBlobs
 from fleet.events.memory_log import MemoryDisk, MemoryLog
+from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX
 from fleet.ports import ProcessIdentity
 from fleet.projections.store import MemoryStore
 from tests.fakes.clock import FakeClock, FakeIds
@@ -54,12 +57,14 @@ class AfterSteps(trio.abc.Instrument):
 
 
 class WatchedHost(FakeOpenCodeHost):
-    """A host that notes when a second process of one instance is started beside a living one."""
+    """A host that notes a second process of one instance beside a living one, and one process too many."""
 
-    def __init__(self, world: FakeOpenCodeWorld, overlaps: list[str]) -> None:
-        super().__init__(world)
-        self._watched = world
-        self._overlaps = overlaps
+    def __init__(self, machine: "Machine") -> None:
+        super().__init__(machine.world)
+        self._watched = machine.world
+        self._overlaps = machine.overlaps
+        self._crowds = machine.crowds
+        self._instances_max = machine.policy.instances_max
 
     async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
         try:
@@ -67,6 +72,8 @@ class WatchedHost(FakeOpenCodeHost):
         finally:
             if sum(process.instance_id == instance_id for process in self._watched.living()) > 1:
                 self._overlaps.append(instance_id)
+            if (living := len(self._watched.living())) > self._instances_max:
+                self._crowds.append(f"{living} processes live, {self._instances_max} may: {instance_id} is the newest")
 
 
 class Incarnation:
@@ -74,7 +81,7 @@ class Incarnation:
 
     def __init__(self, machine: "Machine") -> None:
         self.log = MemoryLog(machine.disk, REGISTRY, machine.clock, salts=machine.salts.randbytes)
-        host = WatchedHost(machine.world, machine.overlaps)
+        host = WatchedHost(machine)
         workspaces = FakeWorkspaces(machine.directories)
         ports = Ports(
             clock=machine.clock,
@@ -86,8 +93,8 @@ class Incarnation:
             files=LocalFiles(),
         )
         blobs = MemoryBlobs(machine.disk)
-        policy = Policy(sharing=machine.policy)
-        self.tree = Tree(ports, Stores(self.log, blobs, machine.store), policy=policy, threads=False)
+        self.tree = Tree(ports, Stores(self.log, blobs, machine.store), policy=machine.policy, threads=False)
+        self.log.listen(machine.spring)
         self.up = trio.Event()
         self.gone = trio.Event()
         self.stopping = trio.Event()
@@ -146,14 +153,21 @@ class Machine:
     def __init__(self, seed: int, nursery: trio.Nursery) -> None:
         self.random = Random(f"{seed} machine")
         self.salts = Random(f"{seed} salts")
-        self.policy: Literal["shared", "directory"] = self.random.choice(("shared", "shared", "directory"))
+        self.policy = Policy(
+            sharing=self.random.choice(("shared", "shared", "directory")),
+            instances_max=self.random.choice((1, 2, 3, INSTANCES_MAX, INSTANCES_MAX)),
+            idle_timeout_s=self.random.choice((4.0, 20.0, IDLE_TIMEOUT_S, IDLE_TIMEOUT_S)),
+        )
         self.disk = MemoryDisk()
         self.store = MemoryStore()
         self.directories = FakeDisk()
         self.clock = FakeClock()
         self.ids = FakeIds(self.clock, seed)
         self.overlaps: list[str] = []
-        self.world = FakeOpenCodeWorld(nursery, seed)
+        self.crowds: list[str] = []
+        self.traps: list[tuple[type[Any], int]] = []
+        self._armed: list[AfterSteps] = []
+        self.world = FakeOpenCodeWorld(nursery, seed, disk=self.directories)
         self.incarnations = 0
         self._fleet: Incarnation | None = None
         self._changed = trio.Event()
@@ -209,6 +223,22 @@ class Machine:
         if self._fleet is not None and not self._fleet.gone.is_set():
             self._downtime_s = downtime_s
             self._fleet.kill()
+
+    def crash_after(self, steps: int) -> None:
+        """Crash before the n-th step from now."""
+        self._armed.append(AfterSteps(steps, self.crash))
+
+    def spring(self, commit: Sequence[Recorded]) -> None:
+        """A trap (kind of event, steps) lets a crash follow the next such event by so many steps."""
+        if self.traps and any(isinstance(recorded.event, self.traps[0][0]) for recorded in commit):
+            self.crash_after(self.traps.pop(0)[1])
+
+    def relax(self) -> None:
+        """The next Fleet may start as many processes as sessions need; no crash is due any more."""
+        self.policy = replace(self.policy, instances_max=INSTANCES_MAX)
+        self.traps.clear()
+        for crash in self._armed:
+            crash.disarm()
 
     async def restart(self, *, downtime_s: float = 0.0) -> None:
         """Stop Fleet in order; the next one starts after `downtime_s`."""

@@ -19,7 +19,11 @@ from trio.testing import MockClock
 
 from fleet.actors.orders import Caller, NewPrompt
 from fleet.core.instance.state import LIVE
+from fleet.core.session.effects import FollowTurn, NotifyParent
+from fleet.core.session.state import State
 from fleet.errors import Problem
+from fleet.limits import HISTORY_PAGE_MAX, INSTANCES_MAX
+from fleet.projections.history_query import HistoryQuery
 from fleet.projections.views import Views
 from tests.simulation.checks import CHECKS
 from tests.simulation.clients import Client, Ledger
@@ -88,9 +92,19 @@ def _crash(entry: Mapping[str, Any]) -> str:
     return f"{entry['event']}: {entry.get('child') or entry.get('id') or ''}: {entry.get('exc_info')!r}"
 
 
+def _may_wait(state: State, views: Views) -> bool:
+    """Say whether all that is under way waits for a person: for an answer, or for a parent that has ended."""
+    asks = state.phase == "waiting_input" and all(request.answer is None for request in state.requests)
+    parent = None if state.parent_id is None else views.sessions.get(state.parent_id)
+    silent = parent is not None and parent.phase in ("stopped", "disconnected") and parent.provisioning is None
+    patient = (*((FollowTurn,) if asks else ()), *((NotifyParent,) if silent else ()))
+    return all(isinstance(effect, patient) for effect in views.sessions.decider.pending(state))
+
+
 def _unfinished(views: Views, living: set[str]) -> list[str]:
     """Return what is still under way; a live instance with its process is not, it is operated for ever."""
     working = [state.id for state in views.instances if state.phase in LIVE and state.id in living]
+    working += [state.id for state in views.sessions if _may_wait(state, views)]
     return [f"{view.name} {each}" for view in views for each in view.unfinished() if each not in working]
 
 
@@ -156,6 +170,9 @@ class _Run:
 
     async def _quiet(self, faults: Faults) -> None:
         """Let everything settle, try whether sessions still work, start once more, and let it settle again."""
+        if self._machine.policy.instances_max < INSTANCES_MAX:
+            self._machine.crash()
+        self._machine.relax()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(faults.answer, 5.0)
             await self._settle()
@@ -168,6 +185,18 @@ class _Run:
             self._machine.crash()
             await self._settle()
             nursery.cancel_scope.cancel()
+        await self._leave_a_question()
+
+    async def _leave_a_question(self) -> None:
+        """Have some sessions wait for a person at the end, before another start or none."""
+        views = (await self._machine.fleet()).tree.views
+        willing = [state for state in views.sessions if state.phase == "idle" and not state.over_budget]
+        for number, session in enumerate(self._random.sample(willing, min(self._random.randint(0, 2), len(willing)))):
+            await self._put(Probe(session.id, f"last-{number}. {self._random.choice(('ask', 'question'))}"))
+        if self._random.random() < 0.3:
+            await trio.sleep(self._random.uniform(0, 3))
+            self._machine.crash()
+        await self._settle()
 
     async def _settle(self) -> None:
         """Wait until nothing is under way, as Fleet and as the world tells it, and the readers have it all."""
@@ -191,18 +220,20 @@ class _Run:
             if not chosen:
                 return
             for session in chosen:
-                await self._put(Probe(session.id, f"probe-{len(self._probes)}."))
+                probe = Probe(session.id, f"probe-{len(self._probes)}.")
+                self._probes.append(probe)
+                await self._put(probe)
             await self._settle()
             views = (await self._machine.fleet()).tree.views
             chosen = [state for each in chosen if (state := views.sessions.get(each.id)) is not None and state.queue]
 
     async def _put(self, probe: Probe) -> None:
         prompt = NewPrompt(probe.mark)
+        await self._machine.call(lambda tree: tree.orders.set_budget(probe.session, None, Caller()))
         heard = await self._machine.call(
             lambda tree: tree.orders.prompt(probe.session, prompt, resume=True, caller=Caller())
         )
         probe.refusal = str(heard) if isinstance(heard, Problem) else None
-        self._probes.append(probe)
 
     # -------------------------------------------------------------------------------------------------------- checks
 
@@ -213,6 +244,7 @@ class _Run:
             state.id: (await tree.orders.describe(state.id, None, None, Caller())).session
             for state in list(tree.views.sessions)
         }
+        found = await tree.history.search(HistoryQuery(limit=HISTORY_PAGE_MAX))
         return Evidence(
             machine.disk,
             machine.store,
@@ -224,6 +256,8 @@ class _Run:
             self._probes,
             replies,
             machine.overlaps,
+            crowds=machine.crowds,
+            found={each.id: each.status for each in found.sessions},
         )
 
     def _check(self, evidence: Evidence) -> None:

@@ -6,7 +6,21 @@ They read the log from the disk and fold it themselves; of the code that they ch
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tests.simulation.checks import checkouts, folds, log, processes, prompts, readers, requests, rest
+from tests.simulation.checks import (
+    answers,
+    bounds,
+    callbacks,
+    checkouts,
+    diffs,
+    folds,
+    keeping,
+    log,
+    processes,
+    prompts,
+    readers,
+    requests,
+    rest,
+)
 from tests.simulation.evidence import Evidence
 
 Check = Callable[[Evidence], Iterator[str]]
@@ -38,4 +52,18 @@ CHECKS: Final[tuple[Check, ...]] = (
     rest.nothing_is_under_way,
     rest.nothing_runs_unseen,
     rest.who_is_idle_can_work,
+    callbacks.callbacks_are_given_once,
+    callbacks.callbacks_are_true,
+    keeping.nothing_is_lost,
+    keeping.claimed_workspaces_stay,
+    keeping.erased_sessions_are_gone,
+    keeping.the_history_is_the_fold,
+    keeping.no_reader_was_misled,
+    answers.nothing_waits_for_a_given_answer,
+    answers.answers_were_given,
+    answers.who_waits_is_waited_for,
+    bounds.no_turn_starts_over_budget,
+    bounds.processes_keep_the_limit,
+    diffs.diffs_are_the_trees,
+    diffs.changes_belong_to_their_turn,
 )

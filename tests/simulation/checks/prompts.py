@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from fleet.core.session import messages as m
 from fleet.core.session.state import ENDED
+from tests.fakes.opencode_store import StoredMessage
 from tests.simulation.evidence import Evidence
 
 ENDS = m.TurnEnded | m.TurnFailed
@@ -28,7 +29,7 @@ def prompts_have_one_outcome(evidence: Evidence) -> Iterator[str]:
         for number, prompt_id in turns.items():
             if ended[number] > 1:
                 yield f"turn {number} of session {state.id} ended {ended[number]} times"
-            if not ended[number] and state.phase not in ENDED | {"error"}:
+            if not ended[number] and state.phase not in ENDED | {"error", "waiting_input"}:
                 yield f"prompt {prompt_id}: turn {number} has no end, and session {state.id} is {state.phase}"
         if strays := (withdrawn | started).keys() - accepted.keys():
             yield f"session {state.id} knows prompts that nobody gave: {sorted(strays)}"
@@ -36,7 +37,9 @@ def prompts_have_one_outcome(evidence: Evidence) -> Iterator[str]:
 
 def _may_wait(evidence: Evidence, session_id: str) -> bool:
     state = evidence.views.sessions.get(session_id)
-    return state is not None and (state.held or state.phase in ENDED or state.phase == "error")
+    if state is None:
+        return False
+    return state.held or state.over_budget is not None or state.phase in ENDED | {"error", "waiting_input"}
 
 
 def turns_ran_once(evidence: Evidence) -> Iterator[str]:
@@ -47,10 +50,15 @@ def turns_ran_once(evidence: Evidence) -> Iterator[str]:
     for message_id, times in world.finished_turns.items():
         if times > 1:
             yield f"{message_id} was run to its end {times} times"
-    texts = Counter(message.text for message in world.store.messages.values() if message.is_user and message.text)
+    texts = Counter(message.text for message in world.store.messages.values() if message.is_user and _is_ours(message))
     for text, times in texts.items():
         if times > 1:
             yield f"{text!r} reached OpenCode as {times} messages"
+
+
+def _is_ours(message: StoredMessage) -> bool:
+    """Say whether the text is a caller's, which is unique; those of callbacks are counted by callbacks.py."""
+    return bool(message.text) and not message.text.startswith('Session "')
 
 
 def the_log_tells_what_opencode_did(evidence: Evidence) -> Iterator[str]:
@@ -65,7 +73,8 @@ def the_log_tells_what_opencode_did(evidence: Evidence) -> Iterator[str]:
                 ordered.add(message_id)
             if isinstance(event, m.TurnEnded) and event.outcome == "finished":
                 yield from _unanswered(evidence, message_id)
-    strays = {message.id for message in evidence.world.store.messages.values() if message.is_user} - ordered
+    prompts = [message for message in evidence.world.store.messages.values() if message.is_user]
+    strays = {each.id for each in prompts if each.info["sessionID"] not in evidence.erased_opencode} - ordered
     if strays:
         yield f"OpenCode has prompts that the log did not order: {sorted(strays)}"
 

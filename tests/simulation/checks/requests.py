@@ -13,7 +13,7 @@ def answered_orders_are_in_the_log(evidence: Evidence) -> Iterator[str]:
     """An acknowledged order happened once, a refused one never, one without an answer at most once (law 1)."""
     times = _times(evidence)
     for request in evidence.ledger.requests:
-        if request.kind not in ("session", "prompt", "describe"):
+        if request.kind not in ("session", "prompt", "describe") or request.session in evidence.erased:
             continue
         found = times[request.mark]
         if request.acknowledged and found != 1:
@@ -38,7 +38,7 @@ def _times(evidence: Evidence) -> Counter[str]:
 def ends_that_were_told_are_in_the_log(evidence: Evidence) -> Iterator[str]:
     """Who was told that a session has stopped, or a prompt is withdrawn, finds that in the log (law 1)."""
     for request in evidence.ledger.requests:
-        for outcome in request.outcomes:
+        for outcome in request.outcomes if request.session not in evidence.erased else []:
             events = [r.event for r in evidence.stream(f"session-{request.session}") if r.position <= outcome.position]
             if request.kind == "terminate" and not any(isinstance(event, m.SessionStopped) for event in events):
                 yield f"{request.mark} was acknowledged, and the session has not stopped"
@@ -59,9 +59,10 @@ def repetitions_are_one_order(evidence: Evidence) -> Iterator[str]:
     for request in evidence.ledger.requests:
         if len({outcome.session.id for outcome in request.outcomes}) > 1:
             yield f"{request.mark} was answered with several sessions"
-        if conflicts := [heard for heard in request.heard if _is_conflict(request, heard)]:
+        if conflicts := [heard for heard in request.heard if _is_conflict(evidence, request, heard)]:
             yield f"{request.mark} was repeated word for word and refused: {conflicts[0]}"
 
 
-def _is_conflict(_: Request, heard: object) -> bool:
-    return isinstance(heard, Problem) and heard.code in ("idempotency_conflict", "internal")
+def _is_conflict(evidence: Evidence, request: Request, heard: object) -> bool:
+    codes = ("internal",) if request.session in evidence.erased else ("idempotency_conflict", "internal")
+    return isinstance(heard, Problem) and heard.code in codes

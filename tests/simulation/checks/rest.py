@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 
-from fleet.core.session.state import RUNNING
 from tests.simulation.evidence import Evidence
 
 
 def nothing_is_under_way(evidence: Evidence) -> Iterator[str]:
     """At rest no session is created, active or waiting, no instance starts or stops, no workspace is being made."""
     for session in evidence.views.sessions:
-        if session.phase in RUNNING | {"created"} or session.provisioning is not None or session.terminating:
+        if session.phase in {"active", "created"} or session.provisioning is not None or session.terminating:
             yield f"session {session.id} is {session.phase} ({session.evidence})"
     for instance in evidence.views.instances:
         if instance.phase in ("starting", "unreachable", "stopping") or not instance.swept:
@@ -20,13 +19,13 @@ def nothing_is_under_way(evidence: Evidence) -> Iterator[str]:
 
 
 def nothing_runs_unseen(evidence: Evidence) -> Iterator[str]:
-    """OpenCode runs nothing for a session that is at rest, and asks nothing of anybody."""
+    """OpenCode runs nothing for a session that is at rest, unless it waits for a person."""
     by_opencode = {session.opencode_id: session for session in evidence.views.sessions}
-    for opencode_id in sorted(evidence.busy()):
+    for opencode_id in sorted(evidence.busy() - set(evidence.waiting.values())):
         session = by_opencode.get(opencode_id)
         yield f"OpenCode runs {opencode_id}, and its session is {session and session.phase}"
     for session in evidence.views.sessions:
-        if session.requests:
+        if session.requests and (session.phase != "waiting_input" or any(each.answer for each in session.requests)):
             yield f"session {session.id} is {session.phase} and waits for {session.requests}"
 
 

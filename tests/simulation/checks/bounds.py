@@ -1,0 +1,52 @@
+"""What an operator or a caller has set as a limit holds: budgets of sessions, the number of processes."""
+
+from collections.abc import Iterator
+
+from fleet.core.session import messages as m
+from tests.simulation.evidence import Evidence
+
+
+class _Used:
+    """What a session has used so far, added up from its events without its own arithmetic."""
+
+    def __init__(self) -> None:
+        self.budget: m.Budget | None = None
+        self.messages: dict[str, m.MessageRecorded] = {}
+        self.started_ms = self.running_ms = 0
+
+    def take(self, event: object) -> None:
+        if isinstance(event, m.SessionCreated | m.BudgetSet):
+            self.budget = event.budget
+        elif isinstance(event, m.MessageRecorded):
+            self.messages[event.message_id] = event
+        elif isinstance(event, m.TurnStarted):
+            self.started_ms = event.at_ms
+        elif isinstance(event, m.TurnEnded | m.TurnFailed):
+            self.running_ms += event.at_ms - self.started_ms
+
+    def over(self) -> str:
+        usd = sum(message.cost_usd for message in self.messages.values())
+        each = [message.tokens for message in self.messages.values()]
+        tokens = sum(t.input + t.output + t.reasoning + t.cache_read + t.cache_write for t in each)
+        budget = self.budget or m.Budget()
+        over = (
+            budget.usd is not None and usd > budget.usd,
+            budget.tokens is not None and tokens >= budget.tokens,
+            budget.minutes is not None and self.running_ms >= budget.minutes * 60_000,
+        )
+        return f"{usd} USD, {tokens} tokens, {self.running_ms} ms of {budget}" if any(over) else ""
+
+
+def no_turn_starts_over_budget(evidence: Evidence) -> Iterator[str]:
+    """A session that has used up its budget begins no turn."""
+    for session in evidence.views.sessions:
+        used = _Used()
+        for event in (recorded.event for recorded in evidence.stream(f"session-{session.id}")):
+            if isinstance(event, m.TurnStarted) and (over := used.over()):
+                yield f"turn {event.number} of session {session.id} began with {over} used"
+            used.take(event)
+
+
+def processes_keep_the_limit(evidence: Evidence) -> Iterator[str]:
+    """Whenever a process was started there were no more than may be."""
+    yield from evidence.crowds

@@ -1,0 +1,80 @@
+"""Diffs: what is recorded of a turn is what the trees say, and each change belongs to the turn that made it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from fleet.core.session import messages as m
+from fleet.core.session.state import State
+from fleet.events.memory_blobs import MemoryBlobs
+from tests.simulation.evidence import Evidence
+
+Sides = dict[str, tuple[bytes | None, bytes | None]]
+
+
+def diffs_are_the_trees(evidence: Evidence) -> Iterator[str]:
+    """The recorded diff of a turn is the difference of the trees before and after it, with contents."""
+    for session in evidence.views.sessions:
+        trees = evidence.directories.trees.get(session.workspace_id, {})
+        tree: str | None = None
+        base: str | None = None
+        for event in (recorded.event for recorded in evidence.stream(f"session-{session.id}")):
+            if isinstance(event, m.WorkspaceAttached):
+                tree = event.baseline if tree is None else tree
+            elif isinstance(event, m.TurnStarted):
+                base = tree
+            elif isinstance(event, m.TurnTreeTaken):
+                base = event.tree
+            elif isinstance(event, m.ChangesRecorded):
+                expected = {} if base is None else _difference(trees[base], trees[event.tree])
+                if _manifest(evidence, event.turn_manifest) != expected:
+                    yield f"session {session.id}: the diff of turn {event.number} is not {sorted(expected)}"
+                tree = event.tree
+
+
+def _difference(before: dict[str, bytes], after: dict[str, bytes]) -> Sides:
+    names = {name for name in {**before, **after} if before.get(name) != after.get(name)}
+    return {name: (before.get(name), after.get(name)) for name in names}
+
+
+def _manifest(evidence: Evidence, digest: str) -> Sides:
+    """Return files with their contents, read without the code that wrote them; a content that is missing is b"?"."""
+    blobs = MemoryBlobs(evidence.disk)
+
+    def content(name: str | None) -> bytes | None:
+        return None if name is None else b"?" if (found := blobs.get(name)) is None else found
+
+    files: list[dict[str, Any]] = msgspec.json.decode(blobs.get(digest) or b'{"files":[]}')["files"]
+    return {file["file"]: (content(file["before"]), content(file["after"])) for file in files}
+
+
+def changes_belong_to_their_turn(evidence: Evidence) -> Iterator[str]:
+    """A file is in the diff of the turn that wrote it, and in another session's only where that names the first."""
+    turns = {
+        event.message_id: (session, event.number)
+        for session in evidence.views.sessions
+        for event in (recorded.event for recorded in evidence.stream(f"session-{session.id}"))
+        if isinstance(event, m.TurnStarted)
+    }
+    for written in evidence.world.written:
+        writer = turns.get(written.message_id)
+        if writer is None:
+            continue
+        for session in evidence.views.sessions:
+            for event in _changes(evidence, session):
+                listed = written.name in _manifest(evidence, event.turn_manifest)
+                if (session, event.number) == writer and not listed and _finished(evidence, *writer):
+                    yield f"{written.name} is not in the diff of turn {writer[1]} of {session.id}, which wrote it"
+                elif session is not writer[0] and listed and writer[0].id not in event.overlaps:
+                    yield f"{written.name} of {writer[0].id} is in turn {event.number} of {session.id}"
+
+
+def _changes(evidence: Evidence, session: State) -> list[m.ChangesRecorded]:
+    events = [recorded.event for recorded in evidence.stream(f"session-{session.id}")]
+    return [event for event in events if isinstance(event, m.ChangesRecorded)]
+
+
+def _finished(evidence: Evidence, session: State, number: int) -> bool:
+    events = [recorded.event for recorded in evidence.stream(f"session-{session.id}")]
+    return any(isinstance(e, m.TurnEnded) and e.number == number and e.outcome == "finished" for e in events)
