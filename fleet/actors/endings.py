@@ -75,10 +75,11 @@ class Endings:
             return "it was never made"
         if workspace.order.strategy == "existing" and session.id not in workspace.sessions:
             return "the directory is not Fleet's to remove"
-        if guests := self._guests(workspace):
-            return f"{_sessions(guests)} in its directory"
-        await self._ask_workspace(workspace.id, m.RemoveWorkspace(session.id, self._now()), caller)
+        guests = self._guests(workspace)
+        await self._ask_workspace(workspace.id, m.RemoveWorkspace(session.id, self._now(), guests > 0), caller)
         state = await self._settled(workspace.id)
+        if guests and state.phase == "ready":
+            return f"{_sessions(guests)} in its directory"
         if state.phase == "ready" and state.failure_code is not None and not state.sessions and not force:
             raise Problem(state.failure_code, state.failure_detail, hint="force=true leaves the workspace where it is")
         if state.sessions:

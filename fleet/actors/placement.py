@@ -47,10 +47,9 @@ class Placement:
         """
         key = placement_key(self._context.policy.sharing, effect)
         async with self._one_at_a_time(key):
-            with await self._room(key, delayed):
-                # Called off half-way, the session would be attached to an instance, and nobody would know.
-                with trio.CancelScope(shield=True):
-                    return await self._place(key, session_id, effect)
+            # Called off half-way, the session would be attached to an instance, and nobody would know.
+            with await self._room(key, delayed), trio.CancelScope(shield=True):
+                return await self._place(key, session_id, effect)
             raise RuntimeError("nobody but us has the scope that was cancelled")
 
     async def attached(self, session: State) -> list[str]:
@@ -70,7 +69,7 @@ class Placement:
 
     async def _room(self, key: str, delayed: Delayed) -> AbstractContextManager[None]:
         """Wait until a process may be started, first come first served, unless there is one to share; then reserve."""
-        reason = self._shortage(key)
+        reason = self._shortage(key) or self._line_ahead(key)
         if reason is None:
             return self._reservation(key)
         if self._line.statistics().tasks_waiting >= INSTANCE_LINE_MAX:
@@ -87,6 +86,11 @@ class Placement:
                     await trio.sleep(INSTANCE_LINE_POLL_S)
                 return self._reservation(key)
         raise Unavailable("overloaded", f"no process could be started: {reason}", retry_after_s=INSTANCE_LINE_RETRY_S)
+
+    def _line_ahead(self, key: str) -> str | None:
+        """Return that others wait for the room that there may be, None where nobody does or one needs none."""
+        needs_none = bool(self._context.views.instances.alive(key))
+        return "others wait already" if self._line.locked() and not needs_none else None
 
     def _shortage(self, key: str) -> str | None:
         """Return why no further process may be started, None where one may, or is there to be shared."""

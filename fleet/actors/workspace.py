@@ -82,7 +82,11 @@ class WorkspaceEffects:
         """Raise `Rejected` where sessions use a directory of this workspace as it stands, by a workspace of its own."""
         views = self._context.views
         for other in views.workspaces:
-            if other.id == workspace_id or other.order is None or not is_inside(other.order.directory, (order.directory,)):
+            if (
+                other.id == workspace_id
+                or other.order is None
+                or not is_inside(other.order.directory, (order.directory,))
+            ):
                 continue
             states = [views.sessions.get(session_id) for session_id in other.sessions]
             if users := [state.id for state in states if state is not None and state.phase != "stopped"]:

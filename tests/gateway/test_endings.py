@@ -90,6 +90,21 @@ async def test_a_worktree_in_which_another_session_works_stays(machine: Machine,
     assert "other session" in ended["workspace"]["reason"]
     assert owner["directory"] in machine.files.directories
     assert (await door.prompt(guest["id"], "still here"))["outcome"] == "finished"
+    assert (await door.knock("GET", f"/api/workspaces/{owner['workspaceId']}")).json["sessions"] == []
+    await door.knock("DELETE", f"/api/sessions/{guest['id']}?permanent=true")
+    if flag == "cleanupWorkspace":
+        ended = (await door.knock("DELETE", f"/api/sessions/{owner['id']}?{flag}=true")).json
+        assert ended["workspace"]["removed"] is True
+        assert machine.files.kept[owner["workspaceId"]].contents == {"notes.txt": b"not committed\n"}
+
+
+async def test_a_clone_of_which_a_worktree_was_made_stays(machine: Machine, door: Door) -> None:
+    clone = await worked(machine, door, "clone")
+    await door.session(clone["directory"], isolationStrategy="worktree")
+    ended = (await door.knock("DELETE", f"/api/sessions/{clone['id']}?permanent=true")).json
+    assert (ended["erased"], ended["workspace"]["removed"]) == (True, False)
+    assert "1 other session" in ended["workspace"]["reason"]
+    assert clone["directory"] in machine.files.directories
 
 
 @pytest.mark.parametrize("flag", ["cleanupWorkspace", "permanent"])
@@ -226,3 +241,45 @@ async def test_an_erased_session_stays_erased(machine: Machine) -> None:
             (await door.knock("GET", path)).problem(404, "session_not_found")
         (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).problem(404, "session_not_found")
         assert (await door.knock("GET", "/api/sessions/history")).json == []
+
+
+@pytest.mark.parametrize("strategy", ["existing", "worktree"])
+async def test_deletions_at_the_same_time(machine: Machine, door: Door, strategy: str) -> None:
+    item = await worked(machine, door, strategy)
+    answers: list[int] = []
+
+    async def delete(flag: str) -> None:
+        answer = await door.knock("DELETE", f"/api/sessions/{item['id']}?{flag}=true")
+        if answer.status != 200:
+            answer.problem(404, "session_not_found")
+        answers.append(answer.status)
+
+    async with trio.open_nursery() as nursery:
+        for flag in ("permanent", "cleanupWorkspace", "permanent"):
+            nursery.start_soon(delete, flag)
+    assert 200 in answers
+    (await door.knock("GET", f"/api/sessions/{item['id']}")).problem(404, "session_not_found")
+    assert (item["directory"] in machine.files.directories) is (strategy == "existing")
+
+
+async def test_a_deletion_and_a_resume_at_the_same_time(machine: Machine, door: Door) -> None:
+    item = await worked(machine, door, "worktree")
+    path = f"/api/sessions/{item['id']}"
+    await door.knock("DELETE", path)
+    answers: dict[str, Any] = {}
+
+    async def knock(method: str, where: str) -> None:
+        answers[method] = await door.knock(method, where)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(knock, "DELETE", f"{path}?cleanupWorkspace=true")
+        nursery.start_soon(knock, "POST", f"{path}/resume")
+    there = item["directory"] in machine.files.directories
+    shown = (await door.knock("GET", path)).json
+    assert all(answer.status in (200, 409, 410) for answer in answers.values()), answers
+    if shown["status"] == "idle":
+        assert there
+    else:
+        assert shown["status"] in ("stopped", "error")
+    kept = machine.files.kept.get(item["workspaceId"])
+    assert there or (kept is not None and kept.contents == {"notes.txt": b"not committed\n"})

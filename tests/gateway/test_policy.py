@@ -207,3 +207,23 @@ async def test_silence_alone_kills_nothing(machine: Machine, door: Door, monkeyp
     await trio.sleep(EVENT_SILENCE_S * 20)
     assert (await door.knock("GET", f"/api/instances/{item['instanceId']}")).json["status"] == "unreachable"
     assert len(machine.world.living()) == 1
+
+
+async def test_nobody_overtakes_those_who_wait(machine: Machine, door: Door) -> None:
+    allow(door, 1)
+    first = await door.session(PLAIN)
+    machine.files.add_repository("/home/user/second")
+    second, third = Creation(door, REPOSITORY), Creation(door, "/home/user/second")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(second.run)
+        await second.waiting()
+        await door.knock("DELETE", f"/api/sessions/{first['id']}")
+        await door.tree.views.instances.wait(first["instanceId"], lambda s: s.phase == "stopped")
+        nursery.start_soon(third.run)
+        await second.done.wait()
+        assert not third.done.is_set()
+        (await third.waiting())
+        allow(door, 2)
+        await third.done.wait()
+    assert second.answer is not None
+    assert second.answer.status == 200

@@ -102,7 +102,7 @@ def _remove(command: m.RemoveWorkspace, state: State) -> Events:
     used = command.session_id in state.sessions
     released = (m.WorkspaceReleased(command.session_id, command.at_ms),) if used else ()
     others = any(session != command.session_id for session in state.sessions)
-    if others or _is_given(state) or state.phase != "ready":
+    if others or command.guests or _is_given(state) or state.phase != "ready":
         return released
     return (*released, m.WorkspaceRemovalRequested(command.at_ms))
 

@@ -38,10 +38,14 @@ class ReportPrepareFailed(msgspec.Struct, frozen=True):
 
 
 class RemoveWorkspace(msgspec.Struct, frozen=True):
-    """The session does not need it any more; a worktree or clone that no other session claims is removed."""
+    """The session does not need it any more; a worktree or clone that no other session claims is removed.
+
+    With `guests`, sessions that build on its directory by workspaces of their own, it stays.
+    """
 
     session_id: str
     at_ms: int
+    guests: bool = False
 
 
 class RestoreWorkspace(msgspec.Struct, frozen=True):
