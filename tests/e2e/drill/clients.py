@@ -162,14 +162,19 @@ class Client:
             await self._door.call("DELETE", f"{path}&force=true", may={"session_not_found"})
         self._ledger.count("erase")
 
-    async def quiet(self) -> dict[str, Any]:
-        """Wait until nothing runs or waits, helping along what only a person can, and return the item."""
+    async def quiet(self, killing_ends: trio.Event | None = None) -> dict[str, Any]:
+        """Wait until nothing runs or waits, helping along what only a person can, and return the item.
+
+        While servers are still being killed there is no end to the patience.
+        """
         end = trio.current_time() + PATIENCE_S
         help_at = trio.current_time() + 1.0
         while True:
             item: dict[str, Any] = (await self._door.call("GET", f"/sessions/{self.id}")).body
             if item["status"] == "idle" and not item["queued"]:
                 return item
+            if killing_ends is not None and not killing_ends.is_set():
+                end = trio.current_time() + PATIENCE_S
             if trio.current_time() > end:
                 raise AssertionError(f"{self.name} has not become quiet within {PATIENCE_S:.0f} s: {item}")
             if item["status"] in ENDED:

@@ -106,7 +106,7 @@ async def _pass_by(door: Door, ledger: Ledger, random: Random, project: Path, st
         client = Client(door, ledger, random, f"passing {number}")
         await client.create(project, random.choice(("worktree", "clone")))
         await client.prompt("write")
-        await client.quiet()
+        await client.quiet(stopping)
         await client.erase()
         with trio.move_on_after(random.uniform(0, 8)):
             await stopping.wait()
@@ -120,10 +120,7 @@ async def _kill(server: Victim, ledger: Ledger, random: Random, kills: int) -> N
 
     for number in range(kills):
         await trio.sleep(random.uniform(0.2, 3.5))
-        for _ in range(round(WORK_S / 0.1)):
-            if len(ledger.asked) >= number * PROMPTS_PER_KILL:
-                break
-            await trio.sleep(random.uniform(0.0, 0.2))
+        await _work(ledger, (number + 1) * PROMPTS_PER_KILL)
         if random.random() < 0.5 and (agents := server.agents()):
             victim = random.choice(agents)
             note(f"kill OpenCode {victim.pid}")
@@ -138,6 +135,15 @@ async def _kill(server: Victim, ledger: Ledger, random: Random, kills: int) -> N
             server.die()
         await server.begin()
         note(f"server {server.process.pid} is ready")
+    await _work(ledger, (kills + 1) * PROMPTS_PER_KILL)
+
+
+async def _work(ledger: Ledger, prompts: int) -> None:
+    """Wait until the clients have sent so many prompts, for a while."""
+    for _ in range(round(WORK_S / 0.1)):
+        if len(ledger.asked) >= prompts:
+            return
+        await trio.sleep(0.1)
 
 
 async def _come_to_rest(door: Door, clients: Sequence[Client]) -> None:
