@@ -1,15 +1,20 @@
 """What the simulation has found, each as the shortest story that shows it."""
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import structlog.testing
 import trio
 from trio.testing import MockClock
 
+from fleet.actors.context import Policy
+from fleet.actors.endings import Ending
 from fleet.actors.orders import Caller, NewPrompt, NewSession, Outcome
 from fleet.actors.tree import Tree
+from fleet.core.session import messages as m
 from fleet.core.session.state import State
+from fleet.errors import Problem
+from fleet.ports import Strategy
 from tests.fakes.opencode_process import FakeProcess
 from tests.simulation.machine import Machine
 from tests.simulation.run import furnish
@@ -18,11 +23,12 @@ ME = Caller()
 
 
 @asynccontextmanager
-async def running() -> AsyncGenerator[Machine]:
+async def running(policy: Policy = Policy()) -> AsyncGenerator[Machine]:  # noqa: B008 - a frozen value
     """A machine with a Fleet on it; no actor may crash."""
     with structlog.testing.capture_logs() as logged:
         async with trio.open_nursery() as nursery:
             machine = Machine(1, nursery)
+            machine.policy = policy
             furnish(machine)
             nursery.start_soon(machine.run)
             yield machine
@@ -34,8 +40,11 @@ async def tree(machine: Machine) -> Tree:
     return (await machine.fleet()).tree
 
 
-async def create(machine: Machine, prompt: str | None = None) -> State:
-    new = NewSession("/src/shop", "a session", initial_prompt=None if prompt is None else NewPrompt(prompt))
+async def create(
+    machine: Machine, prompt: str | None = None, directory: str = "/src/shop", strategy: Strategy = "existing"
+) -> State:
+    initial = None if prompt is None else NewPrompt(prompt)
+    new = NewSession(directory, "a session", strategy, initial_prompt=initial)
     return (await (await tree(machine)).orders.create(new, ME)).session
 
 
@@ -149,3 +158,86 @@ async def test_a_long_turn_is_recorded_whole_when_its_session_is_terminated(auto
         assert len(stored) > 60
         page = (await tree(machine)).transcripts.page(f"session-{state.id}", 10_000, None, None, None)
         assert [bytes(message.info) for message in page.messages] == [message.info.raw for message in stored]
+
+
+async def changes(machine: Machine, session: State) -> list[set[str]]:
+    """Return the files of every recorded diff of a turn."""
+    fleet = await tree(machine)
+    events = [recorded.event for recorded in fleet.log.read_stream(f"session-{session.id}")]
+    recorded = [event for event in events if isinstance(event, m.ChangesRecorded)]
+    return [{file.file for file in fleet.changes.manifest(each.turn_manifest).files} for each in recorded]
+
+
+async def end(machine: Machine, session: State, *, permanent: bool = False) -> Ending | Problem | None:
+    async def order(tree: Tree) -> Ending:
+        return await tree.endings.end(session.id, ME, cleanup=True, permanent=permanent, force=False)
+
+    return await machine.call(order)
+
+
+async def test_two_sessions_that_come_at_once_do_not_pass_the_limit_of_processes(autojump_clock: MockClock) -> None:
+    """Each had looked for room before the other's process was in the log."""
+
+    async def come(directory: str) -> None:
+        with suppress(Problem):
+            await create(machine, directory=directory)
+
+    async with running(Policy(instances_max=1)) as machine:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(come, "/src/shop")
+            nursery.start_soon(come, "/src/notes")
+        assert len(machine.world.living()) == 1
+        assert machine.crowds == []
+
+
+async def test_a_worktree_stays_as_long_as_another_session_works_there(autojump_clock: MockClock) -> None:
+    """Its directory was another workspace of its own, whose claims were not asked for."""
+    async with running() as machine:
+        host = await create(machine, strategy="worktree")
+        guest = await create(machine, directory=host.directory)
+        await end(machine, host)
+        assert host.directory in machine.directories.directories
+        await prompt(machine, guest, "hello")
+        await until(machine, guest.id, lambda state: state.last_outcome == "finished")
+
+
+async def test_what_a_guest_changes_in_a_worktree_is_the_guests(autojump_clock: MockClock) -> None:
+    """The next turn of the worktree's own session had it in its diff."""
+    async with running() as machine:
+        host = await create(machine, strategy="worktree")
+        guest = await create(machine, "write", directory=host.directory)
+        await until(machine, guest.id, lambda state: state.last_outcome == "finished")
+        await prompt(machine, host, "hello")
+        await until(machine, host.id, lambda state: state.last_outcome == "finished")
+        assert len((await changes(machine, guest))[0]) == 2
+        assert await changes(machine, host) == [set()]
+
+
+async def test_a_crash_before_the_end_of_a_turn_does_not_empty_its_diff(autojump_clock: MockClock) -> None:
+    """It was recorded again, from the tree that the first record had left as the newest."""
+    async with running() as machine:
+        machine.traps.append((m.ChangesRecorded, 1))
+        session = await create(machine, "write", strategy="worktree")
+        await trio.sleep(10)  # the crash comes now
+        await until(machine, session.id, lambda state: state.last_outcome == "finished")
+        first, second = await changes(machine, session)
+        assert len(first) == 2
+        assert first == second
+
+
+async def test_an_erasure_that_a_crash_cuts_short_leaves_no_blobs_when_the_views_are_lost(
+    autojump_clock: MockClock,
+) -> None:
+    """The log said that everything was erased, so nobody looked for the blobs."""
+    async with running() as machine:
+        for steps in range(1, 30, 2):
+            session = await create(machine, "write")
+            await until(machine, session.id, lambda state: state.last_outcome == "finished")
+            machine.traps.append((m.SessionErased, steps))
+            await end(machine, session, permanent=True)
+            machine.lose_views()
+            machine.crash()
+            await trio.sleep(10)
+            assert (await tree(machine)).views.sessions.erasing == []
+            machine.traps.clear()
+            assert f"session-{session.id}" not in machine.disk.owned
