@@ -1,5 +1,7 @@
 """The audit log over HTTP."""
 
+from typing import Any
+
 import pytest
 
 from tests.gateway.door import Door, Machine
@@ -8,7 +10,8 @@ from tests.gateway.door import Door, Machine
 async def test_the_log_is_read_page_by_page(door: Door) -> None:
     session = await door.session(title="A task")
     head = door.tree.log.head()
-    position, found = 0, []
+    position = 0
+    found: list[dict[str, Any]] = []
     while page := (answer := await door.knock("GET", f"/api/log?after={position}&limit=3")).json:
         assert answer.headers["x-total-count"] == str(head)
         assert len(page) <= 3
