@@ -71,17 +71,23 @@ def look_back(server: Victim, project: Path, ledger: Ledger) -> list[str]:
         if broken is not None:
             return [f"the log is broken at {broken.position}: {broken.reason}"]
         events = log.read_all()
-    store = _Store.read(server.root / "home/data/opencode/opencode.db")
-    sessions = _by_session(events)
-    wrong.extend(_prompts(ledger, sessions, store))
-    wrong.extend(_turns(sessions, store))
-    wrong.extend(_unknown_messages(sessions, store))
-    wrong.extend(_callbacks(sessions))
-    wrong.extend(_statuses(ledger, sessions))
+    store = Store.read(server.root / "home/data/opencode/opencode.db")
+    wrong.extend(look_at_sessions(ledger, _by_session(events), store))
     wrong.extend(_files(project, events, store))
     wrong.extend(_workspaces(server, project, events))
     wrong.extend(_processes(server, events))
     return wrong
+
+
+def look_at_sessions(ledger: Ledger, sessions: dict[str, list[Any]], store: "Store") -> list[str]:
+    """Hold the clients' memory, the sessions' events and OpenCode's store against each other."""
+    return [
+        *_prompts(ledger, sessions, store),
+        *_turns(sessions, store),
+        *_unknown_messages(sessions, store),
+        *_callbacks(sessions),
+        *_statuses(ledger, sessions),
+    ]
 
 
 # ----------------------------------------------------------------------------------------------------------- the traces
@@ -97,7 +103,7 @@ def _by_session(events: Sequence[Recorded]) -> dict[str, list[Any]]:
     return {id_: stream for id_, stream in found.items() if not isinstance(stream[0], Erased)}
 
 
-class _Store(NamedTuple):
+class Store(NamedTuple):
     """OpenCode's SQLite store: message infos and their parts, by message id."""
 
     messages: dict[str, dict[str, Any]]
@@ -105,7 +111,7 @@ class _Store(NamedTuple):
     directories: dict[str, str]
 
     @classmethod
-    def read(cls, path: Path) -> "_Store":
+    def read(cls, path: Path) -> "Store":
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
             messages = {
                 id_: {**json.loads(data), "sessionID": session_id}
@@ -120,7 +126,7 @@ class _Store(NamedTuple):
     def prompts(self) -> Iterator[tuple[str, str, str]]:
         """Yield (message id, session id, text) of each user text part that somebody sent."""
         for id_, info in self.messages.items():
-            for part in self.parts[id_] if info["role"] == "user" else ():
+            for part in self.parts.get(id_, ()) if info["role"] == "user" else ():
                 if part["type"] == "text" and not part.get("synthetic"):
                     yield id_, info["sessionID"], part["text"]
 
@@ -152,7 +158,7 @@ def _fate(stream: Sequence[Any], prompt_id: str) -> _Fate:
     )
 
 
-def _prompts(ledger: Ledger, sessions: dict[str, list[Any]], store: _Store) -> Iterator[str]:
+def _prompts(ledger: Ledger, sessions: dict[str, list[Any]], store: Store) -> Iterator[str]:
     """Check what the clients asked for."""
     roots = {stream[0].opencode_id for stream in sessions.values()}
     kept = Counter(text.partition("\n")[0] for _, session_id, text in store.prompts() if session_id in roots)
@@ -205,7 +211,7 @@ def _says(body: Any, words: str) -> bool:
     return part["type"] == "text" and part["text"].strip() == words
 
 
-def _turns(sessions: dict[str, list[Any]], store: _Store) -> Iterator[str]:
+def _turns(sessions: dict[str, list[Any]], store: Store) -> Iterator[str]:
     """Every accepted prompt, callbacks included, begins one turn and ends it, or is withdrawn; its message is whole."""
     for id_, stream in sessions.items():
         for prompt_id, times in Counter(e.prompt_id for e in stream if isinstance(e, session.PromptAccepted)).items():
@@ -214,14 +220,14 @@ def _turns(sessions: dict[str, list[Any]], store: _Store) -> Iterator[str]:
                 yield f"{id_}: prompt {prompt_id} was accepted {times} times, its fate is {fate}"
             elif fate.delivered:
                 message_id = fate.started[0].message_id
-                texts = [part for part in store.parts[message_id] if part["type"] == "text"]
+                texts = [part for part in store.parts.get(message_id, ()) if part["type"] == "text"]
                 if message_id not in store.messages or len(texts) != 1:
                     yield f"{id_}: {prompt_id} was delivered as {message_id}; OpenCode has {len(texts)} texts of it"
                 elif texts[0]["text"] != fate.accepted[0].text:
                     yield f"{id_}: OpenCode has another text of {message_id}"
 
 
-def _unknown_messages(sessions: dict[str, list[Any]], store: _Store) -> Iterator[str]:
+def _unknown_messages(sessions: dict[str, list[Any]], store: Store) -> Iterator[str]:
     """OpenCode holds no prompt that the log knows nothing of."""
     for stream in sessions.values():
         known = {e.message_id for e in stream if isinstance(e, session.TurnStarted)}
@@ -297,7 +303,7 @@ def _git(project: Path, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def _files(project: Path, events: Sequence[Recorded], store: _Store) -> Iterator[str]:
+def _files(project: Path, events: Sequence[Recorded], store: Store) -> Iterator[str]:
     """Every file that OpenCode says an agent wrote is there, or in a commit under refs/fleet/."""
     kept: set[str] = set()
     for ref in _git(project, "for-each-ref", "--format=%(refname)", "refs/fleet/"):

@@ -1,0 +1,113 @@
+"""The drill's checker sees what it is there for: each test takes traces in order, spoils one thing, and is told."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from fleet.core.session import messages as m
+from tests.e2e.drill import checker
+from tests.e2e.drill.ledger import Asked, Ledger
+
+BODY = {"type": "text", "text": "Done mark0000x."}
+
+
+class Traces:
+    """A child that was prompted once and has told its parent."""
+
+    def __init__(self, place: Path) -> None:
+        self.ledger = Ledger(sessions={"child": "child", "parent": "parent"})
+        self.asked: Asked = self.ledger.ask("write", "child")
+        self.asked.acknowledged = True
+        text = self.asked.text
+        self.child: list[Any] = [
+            _created("child", parent_id="parent"),
+            m.WorkspaceAttached("w", str(place), None, 1),
+            m.PromptAccepted("p", text, 2),
+            m.TurnStarted(1, "p", "msg_p", ("prt_p",), 2),
+            m.PromptDelivered("msg_p", 2),
+            m.PartRecorded("prt_a", "msg_a", "text", 3, msgspec.Raw(msgspec.json.encode(BODY))),
+            m.TurnEnded(1, "finished", "", 4),
+            m.CallbackOrdered(1, "finished", "told", 4),
+            m.CallbackDelivered(1, 5),
+            m.SessionCompleted("i", "", 6),
+        ]
+        self.parent: list[Any] = [
+            _created("parent"),
+            m.PromptAccepted("callback:child:1", "told", 5),
+            m.TurnStarted(1, "callback:child:1", "msg_c", ("prt_c",), 5),
+            m.PromptDelivered("msg_c", 5),
+            m.TurnEnded(1, "finished", "", 6),
+            m.SessionCompleted("i", "", 6),
+        ]
+        self.messages = {
+            "msg_p": {"role": "user", "sessionID": "ses_child"},
+            "msg_c": {"role": "user", "sessionID": "ses_parent"},
+        }
+        self.parts = {"msg_p": [{"type": "text", "text": text}], "msg_c": [{"type": "text", "text": "told"}]}
+        (place / self.asked.runs).write_text("run\n")
+        self.place = place
+
+    def wrong(self) -> list[str]:
+        return checker.look_at_sessions(
+            self.ledger,
+            {"child": self.child, "parent": self.parent},
+            checker.Store(self.messages, self.parts, {}),
+        )
+
+
+def _created(name: str, parent_id: str | None = None) -> m.SessionCreated:
+    return m.SessionCreated(
+        name, name, "w", "worktree", "/d", None, "/d", f"ses_{name}", 1, parent_id=parent_id, depth=int(bool(parent_id))
+    )
+
+
+@pytest.fixture
+def traces(tmp_path: Path) -> Traces:
+    return Traces(tmp_path)
+
+
+def test_order_is_order(traces: Traces) -> None:
+    assert traces.wrong() == []
+
+
+def test_a_prompt_that_opencode_lost_or_has_twice(traces: Traces) -> None:
+    (text,) = traces.parts["msg_p"]
+    traces.parts["msg_p"] = [text, text]
+    assert any("2 times" in each for each in traces.wrong())
+    traces.parts["msg_p"] = []
+    assert any("0 times" in each for each in traces.wrong())
+
+
+def test_a_prompt_that_nobody_acknowledged_or_that_fleet_never_sent(traces: Traces) -> None:
+    traces.ledger.ask("write", "child")
+    assert "mark0001x stands 0 times in the log; acknowledged: False" in traces.wrong()
+    traces.messages["msg_x"] = {"role": "user", "sessionID": "ses_child"}
+    traces.parts["msg_x"] = [{"type": "text", "text": "again"}]
+    assert any("never sent" in each for each in traces.wrong())
+
+
+@pytest.mark.parametrize("runs", ["", "run\nrun\n"])
+def test_a_finished_turn_that_ran_twice_or_not_at_all(traces: Traces, runs: str) -> None:
+    (traces.place / traces.asked.runs).write_text(runs)
+    assert any("called finished and ran" in each for each in traces.wrong())
+
+
+def test_a_transcript_without_the_last_words(traces: Traces) -> None:
+    del traces.child[5]
+    assert any("last words stand 0 times" in each for each in traces.wrong())
+
+
+def test_callbacks_that_are_missing_doubled_or_untrue(traces: Traces) -> None:
+    traces.parent.insert(2, traces.parent[1])
+    assert any("its parent has it 2 times" in each for each in traces.wrong())
+    traces.child[7] = m.CallbackOrdered(1, "error", "told", 4)
+    assert any("says error; it was finished" in each for each in traces.wrong())
+    del traces.child[7:9]
+    assert any("never heard" in each for each in traces.wrong())
+
+
+def test_a_session_whose_last_word_is_not_its_status(traces: Traces) -> None:
+    traces.child[-1] = m.SessionDisconnected("i", "", 6)
+    assert any("child was idle at the end" in each for each in traces.wrong())
