@@ -110,6 +110,47 @@ def test_the_permission_of_a_sub_agent_is_asked_of_its_session(server: Server, p
     assert done["costUsd"] > server.settled(alone["id"])["costUsd"] > 0
 
 
+# --------------------------------------------------------------------------------------------- commands and budgets
+
+
+def test_a_command_is_a_turn_of_its_own(server: Server) -> None:
+    greeting = repository(server.root / "greeting")
+    (greeting / ".opencode/command").mkdir(parents=True)
+    script = fenced('bash "sleep 3"\n---\nsay "Hello there."')  # longer than anybody waits for the answer
+    (greeting / ".opencode/command/greet.md").write_text(f"Greet $ARGUMENTS.\n{script}\n")
+    item = server.create(greeting)
+    path = f"/sessions/{item['id']}/command"
+    server.call("POST", path, {"command": "greet", "arguments": "the world"})
+    assert server.settled(item["id"])["outcome"] == "finished"
+    assert server.texts(item["id"]) == ["Hello there."]
+    (greeted,) = said(server, item["id"], "user")
+    assert greeted.startswith("Greet the world.")
+    server.call("POST", path, {"command": "no-such-command"})
+    failed = server.became(item["id"], "error")
+    assert (failed["outcome"], failed["failure"]["code"]) == ("error", "opencode_refused")
+    server.prompt(item["id"], 'say "Still here."')
+    assert server.settled(item["id"], 3)["outcome"] == "finished"
+    server.call("DELETE", f"/sessions/{item['id']}")
+
+
+def test_a_budget_pauses_between_turns(server: Server, project: Path) -> None:
+    item = server.create(project, 'bash "true"\n---\nsay "One."', budget={"usd": 0.000001})
+    server.prompt(item["id"], 'say "Two."')
+
+    def asked() -> list[str]:
+        return [entry["detail"] for entry in server.call("GET", "/inbox") if entry["sessionId"] == item["id"]]
+
+    (detail,) = until(asked, "the question for more")
+    paused = server.session(item["id"])
+    assert "USD" in detail
+    assert (paused["status"], paused["outcome"], paused["turns"], paused["queued"]) == ("idle", "finished", 1, 1)
+    assert paused["tokens"]["output"] > 0
+    server.call("PATCH", f"/sessions/{item['id']}", {"budget": None})
+    assert server.settled(item["id"], 2)["outcome"] == "finished"
+    assert server.texts(item["id"]) == ["One.", "Two."]
+    assert asked() == []
+
+
 # ------------------------------------------------------------------------------------------------------- callbacks
 
 

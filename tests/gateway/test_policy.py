@@ -15,6 +15,7 @@ from fleet.limits import (
     UNREACHABLE_GRACE_S,
     UNREACHABLE_POLL_S,
 )
+from fleet.ports import ProcessIdentity
 from tests.gateway.door import PLAIN, REPOSITORY, Answer, Door, Machine
 
 
@@ -201,7 +202,11 @@ async def test_a_process_that_answers_again_is_ready_again(machine: Machine, doo
 
 async def test_silence_alone_kills_nothing(machine: Machine, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     item = await door.session()
-    monkeypatch.setattr(door.tree.context.host, "is_suspended", lambda _: False)
+
+    def runs(_: ProcessIdentity) -> bool:
+        return False
+
+    monkeypatch.setattr(door.tree.context.host, "is_suspended", runs)
     machine.world.hang(item["instanceId"])
     await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
     await trio.sleep(EVENT_SILENCE_S * 20)
