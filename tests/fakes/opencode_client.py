@@ -41,8 +41,9 @@ class FakeOpenCode:
 
     async def _travel(self) -> None:
         await trio.sleep(self._world.random.uniform(0.001, 0.01))
-        with trio.move_on_after(OPENCODE_REQUEST_TIMEOUT_S):
-            await self._process.resumed()
+        if self._process.hung:
+            with trio.move_on_after(OPENCODE_REQUEST_TIMEOUT_S):
+                await self._process.resumed()
         if self._process.exit is not None or self._process.hung:
             raise Unavailable("opencode_unreachable", "OpenCode did not answer.", retry_after_s=1)
 

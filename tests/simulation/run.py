@@ -34,8 +34,8 @@ from tests.simulation.readers import StreamReader
 from tests.simulation.story import tell
 
 SETTLE_S = 3000.0  # the longest patience of Fleet's own is TURN_SILENCE_S, 900 s; a turn of it may follow another
-STEPS = 40
-PROBES = 3
+STEPS = 30
+PROBES = 2
 PROBE_ATTEMPTS = 6
 
 
