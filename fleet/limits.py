@@ -68,6 +68,7 @@ ABORT_GRACE_S: Final = 8.0  # OpenCode kills a stubborn shell 3 s after the abor
 OPENCODE_MODELS_TIMEOUT_S: Final = 20.0  # asked once at the start, measured at 1.7 s
 CONNECT_TIMEOUT_S: Final = 10.0  # a session waits so long for the connection to its ready instance
 OPENCODE_REQUEST_TIMEOUT_S: Final = 15.0  # the slowest call measured is 0.8 s; a boot stalls others by 0.4 s
+OPENCODE_CLI_TIMEOUT_S: Final = 60.0  # export and import of a session; 1.4 s for a small one
 COMMAND_ACCEPT_S: Final = 2.0  # an unknown command is refused at once; one that runs answers when its turn is over
 OPENCODE_RESPONSE_BYTES_MAX: Final = 256 * MIB
 EVENT_SILENCE_S: Final = 25.0  # heartbeats come every 10 s

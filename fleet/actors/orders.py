@@ -43,6 +43,7 @@ class NewPrompt(msgspec.Struct, frozen=True):
     agent: str | None = None
     model: m.Model | None = None
     command: str | None = None
+    steer: bool = False
 
 
 class NewSession(msgspec.Struct, frozen=True):
@@ -60,6 +61,7 @@ class NewSession(msgspec.Struct, frozen=True):
     notify_session: str | None = None
     notify_instance: str | None = None
     budget: m.Budget | None = None
+    origin: m.Origin | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -142,6 +144,7 @@ class Orders:
             None if parent is None else parent.id,
             0 if parent is None else parent.depth + 1,
             new.budget,
+            new.origin,
         )
 
     def _parent(self, any_id: str, instance_id: str | None) -> State:
@@ -191,6 +194,7 @@ class Orders:
             prompt.model,
             resume,
             prompt.command,
+            prompt.steer,
         )
 
     async def withdraw(self, any_id: str, prompt_id: str, caller: Caller) -> Outcome:

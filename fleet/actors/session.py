@@ -87,6 +87,9 @@ class SessionEffects:
             raise Problem("workspace_gone", f"the workspace is gone: {problem.detail}") from problem
         session = self._context.views.sessions.get(session_id)
         first = session is None or session.baseline is None
+        origin = None if session is None else session.origin
+        if first and origin is not None and origin.tree is not None:
+            await self._context.trees.lay_out(origin.workspace_id, origin.tree, state.prepared.directory)
         baseline = await self._changes.baseline(workspace_id, state.prepared.directory) if first else None
         directory, branch = state.prepared.directory, state.prepared.branch
         return m.ReportWorkspaceReady(workspace_id, directory, branch, self._now(), baseline)
@@ -111,6 +114,12 @@ class SessionEffects:
 
     async def _conversation(self, effect: e.OpenConversation) -> m.Command:
         client = await self._context.connections.get(effect.instance_id)
+        if effect.origin is not None:
+            forked = await client.fork(effect.origin.opencode_id, effect.origin.message_id)
+            if forked.directory != effect.directory:
+                await self._context.host.rehome(forked.id, effect.directory)
+            copied = await client.read_messages(forked.id)
+            return m.ReportConversationOpen(forked.id, self._now(), self._context.fresh(), copied)
         if not effect.exists:
             session = await client.create_session(effect.opencode_id, effect.directory, effect.title)
             return m.ReportConversationOpen(session.id, self._now(), self._context.fresh())
@@ -198,6 +207,9 @@ class SessionEffects:
     async def _stop_turn(self, session_id: str, effect: e.StopTurn, _: Reporter) -> None:
         await self._turns.stop(session_id, effect)
 
+    async def _steer(self, session_id: str, effect: e.SteerTurn, report: Reporter) -> None:
+        await self._turns.steer(session_id, effect, report)
+
     async def _answer(self, session_id: str, effect: e.AnswerOpenCode, report: Reporter) -> None:
         await self._turns.answer(session_id, effect, report)
 
@@ -219,6 +231,7 @@ _PERFORM: Mapping[type[Any], Callable[[SessionEffects, str, Any, Reporter], Awai
     e.EndSession: SessionEffects._end,
     e.LeaveInstance: SessionEffects._leave,
     e.EraseRecords: SessionEffects._erase,
+    e.SteerTurn: SessionEffects._steer,
     e.AnswerOpenCode: SessionEffects._answer,
     e.NotifyParent: SessionEffects._notify_parent,
 }

@@ -22,6 +22,7 @@ from fleet.actors.conversation import Conversations
 from fleet.actors.directory import Directory
 from fleet.actors.endings import Endings
 from fleet.actors.erasure import Erasure
+from fleet.actors.forks import Forks
 from fleet.actors.idleness import Idleness
 from fleet.actors.instance import InstanceEffects
 from fleet.actors.orders import Orders
@@ -91,6 +92,7 @@ class Tree:
             Directory("workspaces", _residents(views.workspaces, log, workspaces.perform)),
         )
         self.orders = Orders(context)
+        self.forks = Forks(context, self.orders)
         self.endings = Endings(context, self.orders, erasure)
         self.ready = False
         self._recovery = Recovery(context, erasure)

@@ -38,6 +38,7 @@ from fleet.ports import Message, OpenCode, Prompt
 _log = structlog.get_logger(__name__)
 
 Reporter = Report[m.Command]
+Sending = e.DeliverPrompt | e.SteerTurn
 
 
 class Turns:
@@ -84,7 +85,7 @@ class Turns:
         await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
         return await self._read_back(client, conversation, effect)
 
-    async def _read_back(self, client: OpenCode, conversation: Conversation, effect: e.DeliverPrompt) -> bool:
+    async def _read_back(self, client: OpenCode, conversation: Conversation, effect: Sending) -> bool:
         deadline = trio.current_time() + DELIVERY_CONFIRM_TIMEOUT_S
         look = 0
         while trio.current_time() < deadline:
@@ -95,6 +96,21 @@ class Turns:
             await trio.sleep(DELIVERY_POLL_S[min(look, len(DELIVERY_POLL_S) - 1)])
             look += 1
         return False
+
+    async def steer(self, session_id: str, effect: e.SteerTurn, report: Reporter) -> None:
+        """Send a prompt into the running turn; called off when the turn ends first, and then the prompt waits again."""
+        conversation = self._conversations.of(session_id)
+        client = await self._client(effect.instance_id)
+        while True:
+            try:
+                if not await _is_kept(client, effect):
+                    await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
+                if await self._read_back(client, conversation, effect):
+                    await report(m.ReportDelivered(effect.message_id, self._now()))
+                    return
+            except Problem as problem:
+                _log.warning("steering_retried", session=session_id, code=problem.code, detail=problem.detail)
+            await trio.sleep(DELIVERY_POLL_S[-1])
 
     # -------------------------------------------------------------------------------------------------------- follow
 
@@ -277,7 +293,7 @@ async def _reply(client: OpenCode, effect: e.AnswerOpenCode) -> None:
         await client.reply_question(effect.request_id, effect.directory, answer.answers)
 
 
-async def _is_kept(client: OpenCode, effect: e.DeliverPrompt) -> bool:
+async def _is_kept(client: OpenCode, effect: Sending) -> bool:
     """Say whether OpenCode's store has the prompt: all of it, because the message comes a moment before its parts."""
     message = await client.read_message(effect.opencode_id, effect.message_id)
     if effect.prompt.command is not None:
@@ -285,7 +301,7 @@ async def _is_kept(client: OpenCode, effect: e.DeliverPrompt) -> bool:
     return message is not None and {part.id for part in message.parts}.issuperset(effect.part_ids)
 
 
-def _prompt(effect: e.DeliverPrompt) -> Prompt:
+def _prompt(effect: Sending) -> Prompt:
     prompt = effect.prompt
     return Prompt(
         effect.message_id,

@@ -24,6 +24,7 @@ NAMES: Final[dict[str, type[Any]]] = {
     "session.prompt-accepted": session.PromptAccepted,
     "session.prompt-withdrawn": session.PromptWithdrawn,
     "session.turn-started": session.TurnStarted,
+    "session.turn-steered": session.TurnSteered,
     "session.prompt-delivered": session.PromptDelivered,
     "session.message-recorded": session.MessageRecorded,
     "session.part-recorded": session.PartRecorded,

@@ -95,10 +95,18 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
         """Create a session; the answer comes once it can take a prompt."""
         read_query(wire.Query)
         body = await read_body(wire.CreateBody)
-        outcome = await orders.create(_new_session(body), await caller())
-        state = outcome.session
-        created = wire.Created(wire.last_instance(state) or "", state.workspace_id, wire.session_item(state))
-        return answer(created, position=outcome.position)
+        return _created(await orders.create(_new_session(body), await caller()))
+
+    @routes.post("/<session_id>/fork")
+    @about("sessions")
+    @takes(wire.ForkBody)
+    @gives(wire.Created)
+    async def fork_session(session_id: str) -> Response:
+        """Create a session with this one's conversation and files, up to a message."""
+        read_query(wire.Query)
+        body = await read_body(wire.ForkBody)
+        who = await caller()
+        return _created(await tree.forks.fork(session_id, body.title, body.message_id, body.isolation_strategy, who))
 
     @routes.patch("/<session_id>")
     @about("sessions")
@@ -208,6 +216,12 @@ def _add_requests(routes: Blueprint, orders: Orders) -> None:
         return done(outcome.position)
 
 
+def _created(outcome: Outcome) -> Response:
+    state = outcome.session
+    created = wire.Created(wire.last_instance(state) or "", state.workspace_id, wire.session_item(state))
+    return answer(created, position=outcome.position)
+
+
 async def _describe(orders: Orders, session_id: str, body: wire.DescribeBody, who: Caller) -> Outcome:
     tags = None if body.tags is None else tuple(body.tags)
     budget_alone = body.title is None and tags is None and body.budget is not msgspec.UNSET
@@ -256,7 +270,7 @@ def _children(tree: Tree, session_id: str) -> list[State]:
 
 def _new_prompt(body: wire.PromptBody) -> NewPrompt:
     attachments = tuple(_attachment(attachment) for attachment in body.attachments)
-    return NewPrompt(body.text, attachments, body.agent, _model(body.model))
+    return NewPrompt(body.text, attachments, body.agent, _model(body.model), steer=body.delivery == "steer")
 
 
 def _model(model: wire.ModelBody | None) -> Model | None:

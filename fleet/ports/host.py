@@ -79,6 +79,10 @@ class OpenCodeHost(Protocol):
         """Return the resident memory, None when the process is gone."""
         ...
 
+    async def rehome(self, session_id: str, directory: str) -> None:
+        """Move a session of OpenCode's store to another directory. It must not be running. Raises `Problem`."""
+        ...
+
     def is_suspended(self, identity: ProcessIdentity) -> bool:
         """Say whether the process was stopped by a signal or a debugger: it can't answer."""
         ...

@@ -45,6 +45,13 @@ class Trees(Protocol):
         """Return what differs between two trees of a workspace, sorted by file. Raises `Problem`."""
         ...
 
+    async def lay_out(self, workspace_id: str, tree: str, directory: str) -> None:
+        """Make `directory`, a fresh checkout that nobody has worked in yet, hold the files of a tree, and no others.
+
+        Idempotent. Raises `Problem` tree_gone where the tree can't be read any more.
+        """
+        ...
+
     async def forget(self, workspace_id: str) -> None:
         """Remove everything that is kept for a workspace. Idempotent."""
         ...

@@ -13,8 +13,8 @@ def fresh(name: str = "p1") -> m.FreshIds:
     return m.FreshIds(f"msg_{name}", f"prt_{name}__")
 
 
-def submit(name: str = "p1", *, text: str = "do it", resume: bool = False) -> m.SubmitPrompt:
-    return m.SubmitPrompt(name, text, AT, fresh(name), resume=resume)
+def submit(name: str = "p1", *, text: str = "do it", resume: bool = False, steer: bool = False) -> m.SubmitPrompt:
+    return m.SubmitPrompt(name, text, AT, fresh(name), resume=resume, steer=steer)
 
 
 def create(

@@ -34,6 +34,8 @@ st.register_type_strategy(msgspec.Raw, bodies)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 st.register_type_strategy(sm.Budget, st.builds(sm.Budget, usd=st.none() | finite, minutes=st.none() | finite))
 SAMPLES: dict[type[Any], st.SearchStrategy[Any]] = {
+    sm.BudgetSet: st.builds(sm.BudgetSet, st.none() | st.builds(sm.Budget, usd=st.none() | finite, minutes=finite)),
+    sm.SessionCreated: st.builds(sm.SessionCreated, budget=st.none() | st.builds(sm.Budget, minutes=finite)),
     sm.MessageRecorded: st.builds(sm.MessageRecorded, cost_usd=finite, tokens=st.from_type(Tokens)),
     im.InstanceSpawned: st.builds(im.InstanceSpawned, st.builds(ProcessIdentity, started_at=finite)),
 }

@@ -85,9 +85,17 @@ def test_a_child_that_cannot_come_up_is_told_of(history: tuple[m.Event, ...], co
     assert outcomes(story) == [outcome]
 
 
-@pytest.mark.parametrize("history", [s.ON_INSTANCE, (*s.RESUMING, s.accepted("p2"), s.WORKSPACE, s.attached("i1"))])
-def test_a_child_whose_instance_dies_while_it_comes_up_is_told_of(history: tuple[m.Event, ...]) -> None:
-    assert outcomes(child(*history).when(s.instance_ended()).pending("callback:1")) == ["error"]
+@pytest.mark.parametrize(
+    ("history", "keys"),
+    [
+        (s.ON_INSTANCE, ("callback:1",)),
+        ((*s.RESUMING, s.accepted("p2"), s.WORKSPACE, s.attached("i1")), ("leave:i1", "callback:1")),
+    ],
+)
+def test_a_child_whose_instance_dies_while_it_comes_up_is_told_of(
+    history: tuple[m.Event, ...], keys: tuple[str, ...]
+) -> None:
+    assert outcomes(child(*history).when(s.instance_ended()).pending(*keys)) == ["error"]
 
 
 @pytest.mark.parametrize("end", [s.instance_ended(), s.instance_ended(orderly=True)])

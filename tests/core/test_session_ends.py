@@ -122,9 +122,10 @@ def test_a_stopped_session_that_is_being_resumed_is_terminated_again() -> None:
 
 def test_a_stopped_session_lets_go_of_the_instance_of_a_failed_resume() -> None:
     story = given(SESSION, "s1", *s.STOPPED, m.ResumeRequested(s.AT), s.WORKSPACE, s.attached("i2"))
-    story = story.when(s.provision_failed("conversation", "session_gone")).when(m.TerminateSession(s.AT))
-    story = story.then(TERMINATED).pending("end").when(OVER).then(STOPPED).pending()
+    story = story.when(s.provision_failed("conversation", "session_gone")).pending("leave:i2")
     assert story.state.instance_id is None
+    story = story.when(m.ReportLeft("i2", s.AT)).pending()
+    story.when(m.TerminateSession(s.AT)).then()
 
 
 # -------------------------------------------------------------------------------------------------------------- resume
@@ -177,8 +178,11 @@ def test_a_resume_that_fails_leaves_the_session_as_it_was(
     phase: str, history: tuple[m.Event, ...], step: m.ProvisionStep, code: str, done: tuple[m.Event, ...]
 ) -> None:
     story = given(SESSION, "s1", *history, m.ResumeRequested(s.AT), *done)
-    story = story.when(s.provision_failed(step, code)).then(s.failed(step, code)).pending()
-    assert story.state.phase == phase
+    story = story.when(s.provision_failed(step, code)).then(s.failed(step, code))
+    if step == "conversation":
+        story = story.pending("leave:i2").when(m.ReportLeft("i2", s.AT))
+    story = story.pending()
+    assert (story.state.phase, story.state.instance_id) == (phase, None)
     assert story.state.failure is not None
     assert story.state.failure.code == code
     story.when(m.ResumeSession(s.AT)).then(m.ResumeRequested(s.AT)).pending("workspace")
@@ -201,7 +205,7 @@ def test_what_waits_for_a_prompt_is_back_already(history: tuple[m.Event, ...]) -
 
 def test_an_instance_that_goes_during_a_resume_fails_it() -> None:
     story = given(SESSION, "s1", *s.RESUMING, s.WORKSPACE, s.attached("i2")).when(s.instance_ended("i2"))
-    story = story.then(s.failed("conversation", "opencode_exited", "why"), s.detached("i2")).pending()
+    story = story.then(s.failed("conversation", "opencode_exited", "why"), s.detached("i2")).pending("leave:i2")
     assert story.state.phase == "disconnected"
     story.when(m.ResumeSession(s.AT)).then(m.ResumeRequested(s.AT))
 

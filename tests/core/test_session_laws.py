@@ -39,7 +39,7 @@ trees = st.sampled_from(("t1", "t2"))
 
 orders: st.SearchStrategy[m.Command] = st.one_of(
     st.builds(s.create, initial=st.none() | st.just(s.submit("p0")), parent=st.none() | st.just("s0"), budget=budgets),
-    st.builds(s.submit, prompts, resume=st.booleans()),
+    st.builds(s.submit, prompts, resume=st.booleans(), steer=st.booleans()),
     st.builds(m.WithdrawPrompt, prompts, st.just(s.AT)),
     st.sampled_from((m.AbortTurn(s.AT), m.ResumeSession(s.AT), m.TerminateSession(s.AT))),
     st.just(m.DescribeSession(s.AT, "Other")),
@@ -94,6 +94,8 @@ def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[m.Command], ...]:
             return (st.builds(s.instance_ready, instances),)
         case e.OpenConversation():
             return (st.builds(s.conversation_open, ids), st.just(s.provision_failed("conversation", "session_gone")))
+        case e.SteerTurn(message_id=message):
+            return (st.just(m.ReportDelivered(message, s.AT)),)
         case e.DeliverPrompt(message_id=message, number=number):
             return (
                 st.just(m.ReportDelivered(message, s.AT)),
@@ -169,10 +171,30 @@ def check_queue(state: State) -> None:
 def check_prompts(state: State, log: tuple[m.Event, ...]) -> None:
     """Each accepted prompt has one end at most: sent in one turn, or withdrawn. The others wait."""
     taken = Counter(event.prompt_id for event in log if isinstance(event, m.PromptAccepted))
-    left = Counter(event.prompt_id for event in log if isinstance(event, m.TurnStarted | m.PromptWithdrawn))
-    waiting = Counter(prompt.prompt_id for prompt in state.queue)
-    assert taken == left + waiting
+    on_the_way = () if state.turn is None else state.turn.steering
+    waiting = Counter(prompt.prompt_id for prompt in (*state.queue, *on_the_way))
+    assert taken == ends(log) + waiting
     assert max(waiting.values(), default=1) == 1
+
+
+def ends(log: tuple[m.Event, ...]) -> Counter[str]:
+    """How often each prompt was sent in a turn of its own, arrived in somebody else's, or was withdrawn."""
+    found: Counter[str] = Counter()
+    steered: dict[str, str] = {}
+    for event in log:
+        match event:
+            case m.TurnSteered():
+                steered[event.message_id] = event.prompt_id
+            case m.PromptDelivered() if event.message_id in steered:
+                found[steered.pop(event.message_id)] += 1
+            case m.TurnStarted():
+                steered.pop(event.message_id, None)
+                found[event.prompt_id] += 1
+            case m.PromptWithdrawn():
+                found[event.prompt_id] += 1
+            case _:
+                pass
+    return found
 
 
 def check_work(state: State) -> None:
@@ -293,7 +315,7 @@ def success(effect: e.Effect) -> m.Command:
             return s.instance_ready()
         case e.OpenConversation():
             return s.conversation_open()
-        case e.DeliverPrompt(message_id=message):
+        case e.DeliverPrompt(message_id=message) | e.SteerTurn(message_id=message):
             return m.ReportDelivered(message, s.AT)
         case e.FollowTurn(number=number) | e.StopTurn(number=number):
             return s.turn_ended(number)

@@ -92,6 +92,10 @@ class FakeOpenCodeHost:
         tools = [FoundProcess(tool.instance_id, tool.identity, server=False) for tool in self._world.orphans]
         return (*servers, *tools)
 
+    async def rehome(self, session_id: str, directory: str) -> None:
+        await trio.sleep(0.01)
+        self._world.store.sessions[session_id]["directory"] = directory
+
     def is_suspended(self, identity: ProcessIdentity) -> bool:
         return any(process.identity == identity and process.hung for process in self._world.living())
 

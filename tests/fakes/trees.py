@@ -37,6 +37,13 @@ class FakeTrees:
             if old.get(name) != new.get(name)
         )
 
+    async def lay_out(self, workspace_id: str, tree: str, directory: str) -> None:
+        await trio.lowlevel.checkpoint()
+        files = self.disk.trees.get(workspace_id, {}).get(tree)
+        if files is None:
+            raise Problem("tree_gone", "The snapshot is gone")
+        self.disk.contents[directory] = dict(files)
+
     async def forget(self, workspace_id: str) -> None:
         await trio.lowlevel.checkpoint()
         self.disk.trees.pop(workspace_id, None)

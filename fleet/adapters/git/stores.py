@@ -50,11 +50,12 @@ class Store(NamedTuple):
     directory: str
     objects: str | None = None
     excludes_file: str | None = None
+    index_name: str = "index"
 
     @property
     def index_file(self) -> str:
         """Where the store's index is."""
-        return f"{self.directory}/index"
+        return f"{self.directory}/{self.index_name}"
 
     async def attempt(
         self,

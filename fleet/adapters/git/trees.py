@@ -62,6 +62,21 @@ class GitTrees:
             raise Problem("tree_gone", f"Nothing is kept of workspace {workspace_id!r}")
         return await compare(store, before, after)
 
+    async def lay_out(self, workspace_id: str, tree: str, directory: str) -> None:
+        """Make `directory` hold the files of a tree and no others (see the port).
+
+        Raises `Problem`: tree_gone, git_failed.
+        """
+        store = Store(self._store(workspace_id), index_name="laid-out")
+        async with self._locks.hold(workspace_id):
+            if (await store.attempt("read-tree", tree)).code != 0:
+                raise Problem(
+                    "tree_gone", f"The files of workspace {workspace_id!r} at that time are not kept any more"
+                )
+            await store.run("checkout-index", "--all", "--force", top=directory)
+            others = (await store.run("ls-files", "-z", "--others", top=directory)).split("\0")
+            await trio.to_thread.run_sync(_unlink, directory, [name for name in others if name])
+
     async def forget(self, workspace_id: str) -> None:
         """Remove everything that is kept for a workspace. Idempotent. Raises `Problem` git_failed."""
         async with self._locks.hold(workspace_id):
@@ -92,6 +107,11 @@ class GitTrees:
         if workspace_id in ("", ".", "..") or PurePath(workspace_id).name != workspace_id:
             raise ValueError(f"{workspace_id!r} is not the id of a workspace")
         return f"{self._root}/{workspace_id}"
+
+
+def _unlink(directory: str, names: list[str]) -> None:
+    for name in names:
+        Path(directory, name).unlink(missing_ok=True)
 
 
 def _tell(workspace_id: str, left: Left) -> None:

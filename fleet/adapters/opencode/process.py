@@ -35,6 +35,7 @@ from fleet.adapters.opencode.identity import (
     open_pidfd,
     send,
 )
+from fleet.adapters.opencode.rehome import rehome
 from fleet.errors import Problem, Unavailable
 from fleet.limits import (
     ENVIRONMENT_SCAN_S,
@@ -266,6 +267,11 @@ class LocalOpenCodeHost:
 
     async def _marked(self, instance_id: str | None) -> tuple[FoundProcess, ...]:
         return await trio.to_thread.run_sync(marked, str(self._data_dir), instance_id)
+
+    async def rehome(self, session_id: str, directory: str) -> None:
+        """Move a session of OpenCode's store to another directory (rehome.py)."""
+        executable = binary.resolve_binary(self._executable, self._environment)
+        await rehome(executable, self._environment, session_id, directory)
 
     def is_suspended(self, identity: ProcessIdentity) -> bool:
         """Say whether the process was stopped by a signal or a debugger: it can't answer."""

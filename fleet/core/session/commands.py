@@ -5,12 +5,15 @@ Times are Unix milliseconds.
 
 import msgspec
 
-from fleet.core.session.values import Answer, Budget, FreshIds, Model, ProvisionStep, Totals, TurnOutcome
+from fleet.core.session.values import Answer, Budget, FreshIds, Model, Origin, ProvisionStep, Totals, TurnOutcome
 from fleet.ports import Attachment, Message, OpenRequest, Strategy
 
 
 class SubmitPrompt(msgspec.Struct, frozen=True):
-    """Put a prompt into the queue; it starts at once where nothing runs. `resume` wakes a session that has ended."""
+    """Put a prompt into the queue; it starts at once where nothing runs. `resume` wakes a session that has ended.
+
+    With `steer` it goes into the turn that runs, where one does.
+    """
 
     prompt_id: str
     text: str
@@ -21,6 +24,7 @@ class SubmitPrompt(msgspec.Struct, frozen=True):
     model: Model | None = None
     resume: bool = False
     command: str | None = None
+    steer: bool = False
 
 
 class CreateSession(msgspec.Struct, frozen=True):
@@ -44,6 +48,7 @@ class CreateSession(msgspec.Struct, frozen=True):
     parent_id: str | None = None
     depth: int = 0
     budget: Budget | None = None
+    origin: Origin | None = None
 
 
 class WithdrawPrompt(msgspec.Struct, frozen=True):
@@ -134,11 +139,12 @@ class ReportInstanceReady(msgspec.Struct, frozen=True):
 
 
 class ReportConversationOpen(msgspec.Struct, frozen=True):
-    """OpenCode has the session."""
+    """OpenCode has the session; a fork has these messages from the beginning."""
 
     opencode_id: str
     at_ms: int
     fresh: FreshIds
+    copied: tuple[Message, ...] = ()
 
 
 class ReportProvisionFailed(msgspec.Struct, frozen=True):

@@ -33,7 +33,10 @@ class AttachInstance(msgspec.Struct, frozen=True):
 
 
 class OpenConversation(msgspec.Struct, frozen=True):
-    """Make sure that OpenCode has the session, then `ReportConversationOpen`. Where it `exists` it must be found."""
+    """Make sure that OpenCode has the session, then `ReportConversationOpen`. Where it `exists` it must be found.
+
+    With `origin` it is made as a fork of another one.
+    """
 
     key: str
     instance_id: str
@@ -41,6 +44,7 @@ class OpenConversation(msgspec.Struct, frozen=True):
     directory: str
     title: str
     exists: bool
+    origin: m.Origin | None = None
 
 
 class DeliverPrompt(msgspec.Struct, frozen=True):
@@ -54,6 +58,18 @@ class DeliverPrompt(msgspec.Struct, frozen=True):
     part_ids: tuple[str, ...]
     prompt: QueuedPrompt
     number: int
+
+
+class SteerTurn(msgspec.Struct, frozen=True):
+    """Send a prompt into the running turn, read it back, then `ReportDelivered`."""
+
+    key: str
+    instance_id: str
+    opencode_id: str
+    directory: str
+    message_id: str
+    part_ids: tuple[str, ...]
+    prompt: QueuedPrompt
 
 
 class FollowTurn(msgspec.Struct, frozen=True):
@@ -138,6 +154,7 @@ Effect = (
     | AttachInstance
     | OpenConversation
     | DeliverPrompt
+    | SteerTurn
     | FollowTurn
     | StopTurn
     | Settle
@@ -189,6 +206,7 @@ def _provision(step: m.ProvisionStep, state: State) -> Effect:
         state.directory,
         state.title,
         state.conversation,
+        None if state.conversation else state.origin,
     )
 
 
@@ -215,8 +233,13 @@ def _running(state: State, instance_id: str) -> tuple[Effect, ...]:
         for request in state.requests
         if request.answer is not None
     )
+    steers = tuple(
+        SteerTurn(f"steer:{prompt.prompt_id}:{instance_id}", *where, prompt.message_id, prompt.part_ids, prompt)
+        for prompt in turn.steering
+        if prompt.message_id is not None
+    )
     if not turn.aborting:
-        return (doing, *answers)
+        return (doing, *steers, *answers)
     return (doing, *answers, StopTurn(f"stop:{key}", *where, turn.number))
 
 
@@ -225,13 +248,15 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
     m.ResumeRequested: (PrepareWorkspace,),
     m.WorkspaceAttached: (AttachInstance,),
     m.InstanceAttached: (OpenConversation,),
-    m.InstanceLeft: (AttachInstance,),  # which waited for that
-    m.SessionResumed: (Settle, DeliverPrompt, FollowTurn, StopTurn, AnswerOpenCode),
+    m.SessionResumed: (Settle, DeliverPrompt, FollowTurn, SteerTurn, StopTurn, AnswerOpenCode),
     m.TurnStarted: (DeliverPrompt,),
+    m.TurnSteered: (SteerTurn,),
     m.PromptDelivered: (FollowTurn,),
     m.AbortRequested: (StopTurn,),
     m.RequestAnswered: (AnswerOpenCode,),
     m.SessionCompleted: (LeaveInstance,),
+    m.ProvisionFailed: (LeaveInstance,),
+    m.InstanceLeft: (AttachInstance,),  # which waited for that
     m.CallbackOrdered: (NotifyParent,),
     m.CallbackDelivered: (NotifyParent,),  # the next one
     m.CallbackDropped: (NotifyParent,),
@@ -244,6 +269,8 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
 
 def react(state: State, event: m.Event) -> tuple[Effect, ...]:
     """Return the effects that `event` orders, given the state after it."""
+    if isinstance(event, m.ProvisionFailed) and event.step != "conversation":
+        return ()  # there was no instance yet that could be left
     ordered = _ORDERS.get(type(event), ())
     if not ordered:
         return ()
@@ -253,6 +280,10 @@ def react(state: State, event: m.Event) -> tuple[Effect, ...]:
 def _runs_already(effect: Effect, event: m.Event) -> bool:
     """Return whether the effect is under way for another request or an earlier callback than the event's."""
     match event, effect:
+        case m.PromptDelivered(message_id=arrived), FollowTurn(message_id=other):
+            return arrived != other  # steering
+        case m.TurnSteered(message_id=steered), SteerTurn(message_id=other):
+            return steered != other
         case m.RequestAnswered(request_id=answered), AnswerOpenCode(request_id=other):
             return answered != other
         case m.CallbackOrdered(number=n) | m.CallbackDelivered(number=n) | m.CallbackDropped(number=n), NotifyParent():

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from fleet.core.session.values import Answer, Budget, Model, Outcome, ProvisionStep, Totals, TurnOutcome
+from fleet.core.session.values import Answer, Budget, Model, Origin, Outcome, ProvisionStep, Totals, TurnOutcome
 from fleet.ports import Attachment, Strategy, Tokens
 
 
@@ -35,6 +35,7 @@ class SessionCreated(msgspec.Struct, frozen=True):
     parent_id: str | None = None
     depth: int = 0
     budget: Budget | None = None
+    origin: Origin | None = None
 
 
 class SessionDescribed(msgspec.Struct, frozen=True):
@@ -125,6 +126,16 @@ class PromptWithdrawn(msgspec.Struct, frozen=True):
 
 class TurnStarted(msgspec.Struct, frozen=True):
     """The prompt is to be sent under these ids, from now on and in every retry."""
+
+    number: int
+    prompt_id: str
+    message_id: str
+    part_ids: tuple[str, ...]
+    at_ms: int
+
+
+class TurnSteered(msgspec.Struct, frozen=True):
+    """The prompt is to be sent into the running turn under these ids; OpenCode takes it up at its next step."""
 
     number: int
     prompt_id: str
@@ -367,6 +378,7 @@ Event = (
     | PromptAccepted
     | PromptWithdrawn
     | TurnStarted
+    | TurnSteered
     | PromptDelivered
     | MessageRecorded
     | PartRecorded

@@ -21,7 +21,7 @@ from fleet.core.session.state import (
     Turn,
     initial,
 )
-from fleet.core.session.transitions import TABLE
+from fleet.core.session.transitions import ENDED, TABLE
 from fleet.core.table import ImpossibleEvent
 from fleet.limits import (
     CALLBACKS_REMEMBERED_MAX,
@@ -67,6 +67,7 @@ def _created(_: State, event: m.SessionCreated) -> Changes:
         "depth": event.depth,
         "owed": event.parent_id is not None,
         "budget": event.budget,
+        "origin": event.origin,
         "provisioning": "workspace",
         "created_at_ms": event.at_ms,
         "evidence": "created; its workspace is being prepared",
@@ -123,7 +124,10 @@ def _resumed(state: State, event: m.SessionResumed) -> Changes:
 
 def _provision_failed(state: State, event: m.ProvisionFailed) -> Changes:
     what = "creation" if state.phase == "created" else "resume"
+    # A session that stays ended must not keep a process for itself.
+    given_up = state.phase in ENDED and state.instance_id is not None
     return {
+        **({"instance_id": None, "leaving": state.instance_id} if given_up else {}),
         "provisioning": None,
         "failure": Failure(event.code, event.detail, event.at_ms, event.step),
         "evidence": f"{what} failed: {event.detail}",
@@ -169,7 +173,19 @@ def _newest(known: dict[str, Known]) -> dict[str, Known]:
     return dict(islice(known.items(), max(0, len(known) - TRANSCRIPT_KNOWN_MAX), None))
 
 
-def _prompt_delivered(state: State, _: m.PromptDelivered) -> Changes:
+def _turn_steered(state: State, event: m.TurnSteered) -> Changes:
+    prompt = next(p for p in state.queue if p.prompt_id == event.prompt_id)
+    steering = replace(prompt, message_id=event.message_id, part_ids=event.part_ids)
+    return {
+        "queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id),
+        "turn": state.turn and replace(state.turn, steering=(*state.turn.steering, steering)),
+    }
+
+
+def _prompt_delivered(state: State, event: m.PromptDelivered) -> Changes:
+    if state.turn is not None and event.message_id != state.turn.message_id:
+        left = tuple(p for p in state.turn.steering if p.message_id != event.message_id)
+        return {"turn": replace(state.turn, steering=left)}
     turn = state.turn and replace(state.turn, delivered=True)
     return {"turn": turn, "evidence": f"turn {state.turns}: OpenCode has the prompt and works"}
 
@@ -252,8 +268,14 @@ def _abort_requested(state: State, _: m.AbortRequested) -> Changes:
 
 def _over(state: State, at_ms: int) -> Changes:
     started_ms = at_ms if state.turn is None else state.turn.started_at_ms
-    ran_ms = max(0, at_ms - started_ms)
-    return {**_no_requests(state), "turn": None, "turn_ended_at_ms": at_ms, "running_ms": state.running_ms + ran_ms}
+    steering = () if state.turn is None else state.turn.steering
+    return {
+        **_no_requests(state),
+        "turn": None,
+        "queue": (*steering, *state.queue),
+        "turn_ended_at_ms": at_ms,
+        "running_ms": state.running_ms + max(0, at_ms - started_ms),
+    }
 
 
 def _turn_ended(state: State, event: m.TurnEnded) -> Changes:
@@ -369,6 +391,7 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.PromptAccepted: _prompt_accepted,
     m.PromptWithdrawn: _prompt_withdrawn,
     m.TurnStarted: _turn_started,
+    m.TurnSteered: _turn_steered,
     m.PromptDelivered: _prompt_delivered,
     m.MessageRecorded: _message_recorded,
     m.PartRecorded: _part_recorded,

@@ -50,8 +50,9 @@ def _next_turn(state: State, at_ms: int, fresh: m.FreshIds | None) -> Events:
     if state.budget is not None and used_up(state, state.budget) is not None:
         return ()
     prompt = state.queue[0]
-    parts = fresh.part_ids(1 + len(prompt.attachments))
-    return (m.TurnStarted(state.turns + 1, prompt.prompt_id, fresh.message_id, parts, at_ms),)
+    message_id = prompt.message_id or fresh.message_id
+    parts = prompt.part_ids or fresh.part_ids(1 + len(prompt.attachments))
+    return (m.TurnStarted(state.turns + 1, prompt.prompt_id, message_id, parts, at_ms),)
 
 
 def _is_free(state: State) -> bool:

@@ -50,6 +50,7 @@ def _create(command: m.CreateSession, state: State) -> Events:
         command.parent_id,
         command.depth,
         command.budget,
+        command.origin,
     )
     if command.initial_prompt is None:
         return (created,)
@@ -100,15 +101,25 @@ def _submit(command: m.SubmitPrompt, state: State) -> Events:
         )
     if state.provisioning is not None:
         return (accepted,)
+    if command.steer and _takes_steering(state):
+        parts = command.fresh.part_ids(1 + len(command.attachments))
+        steered = m.TurnSteered(state.turns, command.prompt_id, command.fresh.message_id, parts, command.at_ms)
+        return (accepted, steered)
     if state.phase in ENDED or is_cut_off(state):
         return (accepted, m.ResumeRequested(command.at_ms))
     return followed((accepted,), state, command.at_ms, command.fresh)
 
 
+def _takes_steering(state: State) -> bool:
+    turn = state.turn
+    return state.phase in RUNNING and turn is not None and turn.delivered and not turn.aborting
+
+
 def _has(prompt_id: str, state: State) -> bool:
     """Return whether the prompt waits or runs: two with one id would leave the queue together."""
-    running = state.turn is not None and state.turn.prompt.prompt_id == prompt_id
-    return running or any(p.prompt_id == prompt_id for p in state.queue)
+    turn = state.turn
+    running = () if turn is None else (turn.prompt, *turn.steering)
+    return any(p.prompt_id == prompt_id for p in (*running, *state.queue))
 
 
 def _withdraw(command: m.WithdrawPrompt, state: State) -> Events:
@@ -143,7 +154,8 @@ def _terminate(command: m.TerminateSession, state: State) -> Events:
 
 def _is_bare(state: State) -> bool:
     """Return whether nothing is left to be ended: no resume under way, no instance of a failed one, no prompt."""
-    return state.provisioning is None and state.instance_id is None and not state.queue
+    attached = state.instance_id is not None or state.leaving is not None
+    return state.provisioning is None and not attached and not state.queue
 
 
 def _retire(command: m.RetireSession, state: State) -> Events:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from fleet.core.session import messages as m
 from fleet.core.session.following import Events, followed
 from fleet.core.session.state import RUNNING, State
+from fleet.ports import Message, Tokens
 
 
 def _workspace_ready(command: m.ReportWorkspaceReady, state: State) -> Events:
@@ -21,7 +22,7 @@ def _workspace_ready(command: m.ReportWorkspaceReady, state: State) -> Events:
 
 
 def _instance_ready(command: m.ReportInstanceReady, state: State) -> Events:
-    if state.provisioning != "instance":
+    if state.provisioning != "instance" or state.leaving is not None:
         return ()
     return (m.InstanceAttached(command.instance_id, command.at_ms),)
 
@@ -32,7 +33,8 @@ def _conversation_open(command: m.ReportConversationOpen, state: State) -> Event
     if state.phase != "created":
         return (m.SessionResumed(state.instance_id, command.opencode_id, command.at_ms),)
     opened = m.ConversationOpened(command.opencode_id, command.at_ms)
-    return followed((opened,), state, command.at_ms, command.fresh)
+    copied = _recorded(command.copied, state, command.at_ms)
+    return followed((opened, *copied), state, command.at_ms, command.fresh)
 
 
 def _provision_failed(command: m.ReportProvisionFailed, state: State) -> Events:
@@ -50,32 +52,40 @@ def _provision_delayed(command: m.ReportProvisionDelayed, state: State) -> Event
 
 def _delivered(command: m.ReportDelivered, state: State) -> Events:
     turn = state.turn
-    if state.phase not in RUNNING or turn is None or turn.message_id != command.message_id or turn.delivered:
+    if state.phase not in RUNNING or turn is None:
+        return ()
+    first = turn.message_id == command.message_id and not turn.delivered
+    if not first and all(p.message_id != command.message_id for p in turn.steering):
         return ()
     return (m.PromptDelivered(command.message_id, command.at_ms),)
 
 
 def _transcript(command: m.ReportTranscript, state: State) -> Events:
-    if state.phase == "created":
-        return ()
+    return () if state.phase == "created" else _recorded(command.messages, state, command.at_ms)
+
+
+def _recorded(messages: tuple[Message, ...], state: State, at_ms: int) -> Events:
+    """Return what of `messages` the log does not have yet."""
     events: list[m.Event] = []
-    for message in command.messages:
+    for message in messages:
         info = message.info
         if state.recorded.get(info.id) != m.digest(info.raw):
+            # What a fork has copied was paid for by the session that it comes from.
+            own = info.created_ms >= state.created_at_ms
             events.append(
                 m.MessageRecorded(
                     info.id,
                     info.session_id,
                     info.role,
-                    command.at_ms,
+                    at_ms,
                     m.raw(info.raw),
-                    info.cost_usd,
-                    info.tokens,
+                    info.cost_usd if own else 0.0,
+                    info.tokens if own else Tokens(),
                     info.created_ms,
                 )
             )
         events.extend(
-            m.PartRecorded(part.id, part.message_id, part.type, command.at_ms, m.raw(part.raw))
+            m.PartRecorded(part.id, part.message_id, part.type, at_ms, m.raw(part.raw))
             for part in message.parts
             if part.finished and state.recorded.get(part.id) != m.digest(part.raw)
         )
@@ -146,8 +156,9 @@ def _ended(command: m.ReportEnded, state: State) -> Events:
     if not state.terminating:
         return ()
     turn = state.turn
+    steering = () if turn is None else turn.steering
     over = () if turn is None else (m.TurnEnded(turn.number, "aborted", "terminated", command.at_ms),)
-    withdrawn = (m.PromptWithdrawn(p.prompt_id, "terminated", command.at_ms) for p in state.queue)
+    withdrawn = (m.PromptWithdrawn(p.prompt_id, "terminated", command.at_ms) for p in (*steering, *state.queue))
     stopped = m.SessionStopped(command.evidence, command.at_ms)
     return followed((*over, *withdrawn, stopped), state, command.at_ms, None)
 

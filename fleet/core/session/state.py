@@ -29,7 +29,10 @@ __all__ = [
 
 
 class QueuedPrompt(msgspec.Struct, frozen=True):
-    """A prompt that waits for its turn; with `command`, one of OpenCode's commands whose arguments are the text."""
+    """A prompt that waits for its turn; with `command`, one of OpenCode's commands whose arguments are the text.
+
+    One that has ids already was to be sent into a turn that ended first: it may have arrived, so it keeps them.
+    """
 
     prompt_id: str
     text: str
@@ -38,10 +41,12 @@ class QueuedPrompt(msgspec.Struct, frozen=True):
     agent: str | None = None
     model: m.Model | None = None
     command: str | None = None
+    message_id: str | None = None
+    part_ids: tuple[str, ...] = ()
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """The turn that runs, or that a lost instance left behind."""
+    """The turn that runs, or that a lost instance left behind. `steering` are prompts on their way into it."""
 
     number: int
     prompt: QueuedPrompt
@@ -51,6 +56,7 @@ class Turn(msgspec.Struct, frozen=True):
     delivered: bool = False
     aborting: bool = False
     base: str | None = None
+    steering: tuple[QueuedPrompt, ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -153,6 +159,7 @@ class State(msgspec.Struct, frozen=True):
     tree: str | None = None
     manifest: str | None = None
     changes: m.Totals | None = None
+    origin: m.Origin | None = None
     parent_id: str | None = None
     depth: int = 0
     owed: bool = False

@@ -42,6 +42,7 @@ TABLE: Final = read_table(
     PromptAccepted       x       =       =             =             =            =         =       =            =       x
     PromptWithdrawn      x       =       =             =             =            =         =       =            =       x
     TurnStarted          x       x       active        x             active       x         x       x            active  x
+    TurnSteered          x       x       =             =             x            x         x       x            x       x
     PromptDelivered      x       x       =             =             x            x         x       x            x       x
     MessageRecorded      x       x       =             =             =            =         =       =            =       x
     PartRecorded         x       x       =             =             =            =         =       =            =       x

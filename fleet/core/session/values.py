@@ -56,6 +56,20 @@ class Totals(msgspec.Struct, frozen=True):
     deletions: int = 0
 
 
+class Origin(msgspec.Struct, frozen=True):
+    """Where a fork comes from: the session, what it is in OpenCode, and the files.
+
+    `message_id` is the first message that does not come along, None for all; `tree` one of `workspace_id`, None where
+    the fork works in the same directory.
+    """
+
+    session_id: str
+    opencode_id: str
+    message_id: str | None
+    workspace_id: str
+    tree: str | None
+
+
 def digest(body: msgspec.Raw | bytes) -> str:
     """Return a short digest by which a message or part is recognised as unchanged."""
     return blake2b(body, digest_size=8).hexdigest()

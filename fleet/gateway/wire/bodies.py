@@ -74,7 +74,7 @@ class PromptBody(Body):
     attachments: list[AttachmentBody] = []
     agent: str | None = None
     model: ModelBody | None = None
-    delivery: Literal["queue"] = "queue"
+    delivery: Literal["queue", "steer"] = "queue"
     resume: bool = False
 
 
@@ -94,6 +94,14 @@ class CommandBody(Body):
     instance_id: str | None = None
     agent: str | None = None
     model: ModelBody | None = None
+
+
+class ForkBody(Body):
+    """`POST /api/sessions/{id}/fork`; without `messageId` the whole conversation comes along."""
+
+    title: Title | None = None
+    message_id: str | None = None
+    isolation_strategy: Strategy | None = None
 
 
 class AnswerBody(Body):
