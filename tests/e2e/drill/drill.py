@@ -27,7 +27,7 @@ CAST = (
 )
 """Name, isolation strategy, and who hears of the outcomes."""
 PROMPTS_PER_KILL = 3
-WORK_S = 15.0
+WORK_S = 8.0
 """A server lives until the clients have sent so many prompts on average, or for so long: a slow machine drills too."""
 ASKING = {"permission": {"bash": {"*": "allow", "touch *": "ask"}}}
 
