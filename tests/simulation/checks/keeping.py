@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+import msgspec
+
 from fleet.core.session.state import State as Session
 from fleet.core.workspace import messages as w
 from fleet.events.snapshots import fingerprint
@@ -51,8 +53,7 @@ def erased_sessions_are_gone(evidence: Evidence) -> Iterator[str]:
     """Of an erased session the log has headers alone, and there is no row, snapshot, blob or history of it (law 9)."""
     sessions = evidence.views.sessions
     print_ = fingerprint(sessions.name, sessions.state_type, sessions.decider.revision)
-    rows = {key: len(row) for key, row in evidence.store.load(sessions.name, print_)[1]}
-    blank = max(rows.values(), default=0)
+    rows = dict(evidence.store.load(sessions.name, print_)[1])
     for session_id in sorted(evidence.erased | evidence.ledger.erased):
         stream = f"session-{session_id}"
         records = [record for record in evidence.records if record.header.stream == stream]
@@ -62,7 +63,8 @@ def erased_sessions_are_gone(evidence: Evidence) -> Iterator[str]:
             yield f"session {session_id} is erased, and is shown"
         if evidence.disk.owned.get(stream) or stream in evidence.disk.snapshots:
             yield f"session {session_id} is erased, and has blobs or a snapshot"
-        if rows.get(session_id, 0) > blank:
+        blank = msgspec.msgpack.encode(sessions.decider.initial(session_id))  # remembers what may be unfinished
+        if rows.get(session_id, blank) != blank:
             yield f"session {session_id} is erased, and has a row"
 
 
