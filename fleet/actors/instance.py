@@ -85,7 +85,8 @@ class InstanceEffects:
         await report(m.ReportGone(how, _describe(how), self._now()))
 
     async def _listen(self, instance_id: str, client: OpenCode, report: Reporter) -> None:
-        silent = False
+        state = self._context.views.instances.get(instance_id)
+        silent = state is not None and state.phase == "unreachable"  # as an earlier Fleet has found it
         async with client.events() as events:
             async for event in events:
                 if isinstance(event, StreamOpened):

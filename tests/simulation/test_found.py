@@ -241,3 +241,19 @@ async def test_an_erasure_that_a_crash_cuts_short_leaves_no_blobs_when_the_views
             assert (await tree(machine)).views.sessions.erasing == []
             machine.traps.clear()
             assert f"session-{session.id}" not in machine.disk.owned
+
+
+async def test_an_instance_that_answers_again_after_a_restart_is_not_unreachable(autojump_clock: MockClock) -> None:
+    """The new Fleet did not know that the old one had found it silent, and never said that it answers."""
+    async with running() as machine:
+        await create(machine)
+        process = machine.world.living()[0]
+        process.hang()
+        with trio.fail_after(100):
+            await (await tree(machine)).views.instances.wait(process.instance_id, lambda s: s.phase == "unreachable")
+        machine.crash()
+        process.resume()
+        await trio.sleep(10)
+        instance = (await tree(machine)).views.instances.get(process.instance_id)
+        assert instance is not None
+        assert instance.phase == "ready"
