@@ -5,6 +5,7 @@ Terminating comes first, always; a workspace goes when no other session claims i
 """
 
 import msgspec
+import structlog
 import trio
 
 from fleet.actors.aggregate import Deliver
@@ -19,6 +20,8 @@ from fleet.core.workspace.machine import State
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import REMOVAL_WAIT_S
+
+_log = structlog.get_logger(__name__)
 
 _SETTLED = frozenset(("ready", "removed", "failed"))
 
@@ -54,8 +57,16 @@ class Endings:
         if permanent:
             await self._erase(session.id, caller)
         workspace = self._context.views.workspaces.get(session.workspace_id)
+        if permanent and workspace is not None and not workspace.sessions:
+            await self._forget_trees(workspace.id)
         gone = workspace is None or workspace.phase == "removed"
         return Ending(session, workspace, None if gone else left, permanent, self._context.log.head())
+
+    async def _forget_trees(self, workspace_id: str) -> None:
+        try:
+            await self._context.trees.forget(workspace_id)
+        except Problem as problem:  # the session is erased all the same
+            _log.warning("trees_not_forgotten", workspace=workspace_id, detail=problem.detail)
 
     async def restore(self, workspace_id: str, caller: Caller) -> State:
         """Bring a removed workspace back. Raises the problem that kept it from that."""

@@ -1,14 +1,30 @@
-"""What happened to a session: past tense, and what the log holds.
+"""What happened to a session: past tense, and what the log holds; what happens in its turns is turn_events.py.
 
 A field, once written, keeps its meaning (events/registry.py). Times are Unix milliseconds.
 """
 
-from typing import Literal
-
 import msgspec
 
-from fleet.core.session.values import Answer, Budget, Model, Origin, Outcome, ProvisionStep, Totals, TurnOutcome
-from fleet.ports import Attachment, Strategy, Tokens
+from fleet.core.session.turn_events import (
+    AbortRequested,
+    ChangesRecorded,
+    MessageRecorded,
+    PartRecorded,
+    PromptAccepted,
+    PromptDelivered,
+    PromptWithdrawn,
+    RequestAnswered,
+    RequestClosed,
+    RequestOpened,
+    TurnContinued,
+    TurnEnded,
+    TurnFailed,
+    TurnStarted,
+    TurnSteered,
+    TurnTreeTaken,
+)
+from fleet.core.session.values import Budget, Model, Origin, Outcome, ProvisionStep
+from fleet.ports import Strategy
 
 
 class SessionCreated(msgspec.Struct, frozen=True):
@@ -101,156 +117,6 @@ class ProvisionDelayed(msgspec.Struct, frozen=True):
 
     step: ProvisionStep
     reason: str
-    at_ms: int
-
-
-class PromptAccepted(msgspec.Struct, frozen=True):
-    """The prompt waits in the queue."""
-
-    prompt_id: str
-    text: str
-    at_ms: int
-    attachments: tuple[Attachment, ...] = ()
-    agent: str | None = None
-    model: Model | None = None
-    command: str | None = None
-
-
-class PromptWithdrawn(msgspec.Struct, frozen=True):
-    """The prompt left the queue without having been sent."""
-
-    prompt_id: str
-    reason: str
-    at_ms: int
-
-
-class TurnStarted(msgspec.Struct, frozen=True):
-    """The prompt is to be sent under these ids, from now on and in every retry."""
-
-    number: int
-    prompt_id: str
-    message_id: str
-    part_ids: tuple[str, ...]
-    at_ms: int
-
-
-class TurnSteered(msgspec.Struct, frozen=True):
-    """The prompt is to be sent into the running turn under these ids; OpenCode takes it up at its next step."""
-
-    number: int
-    prompt_id: str
-    message_id: str
-    part_ids: tuple[str, ...]
-    at_ms: int
-
-
-class PromptDelivered(msgspec.Struct, frozen=True):
-    """The prompt was read back from OpenCode's store."""
-
-    message_id: str
-    at_ms: int
-
-
-class MessageRecorded(msgspec.Struct, frozen=True):
-    """A message's info as OpenCode has it; a later one with the same id replaces it. `body` is OpenCode's JSON."""
-
-    message_id: str
-    opencode_id: str
-    role: str
-    at_ms: int
-    body: msgspec.Raw
-    cost_usd: float = 0.0
-    tokens: Tokens = Tokens()
-    created_ms: int = 0
-
-
-class PartRecorded(msgspec.Struct, frozen=True):
-    """A finished part as OpenCode has it; a later one with the same id replaces it. `body` is OpenCode's JSON."""
-
-    part_id: str
-    message_id: str
-    type: str
-    at_ms: int
-    body: msgspec.Raw
-
-
-class TurnTreeTaken(msgspec.Struct, frozen=True):
-    """The tree as it was right before the turn's prompt was sent."""
-
-    number: int
-    tree: str
-    at_ms: int
-
-
-class ChangesRecorded(msgspec.Struct, frozen=True):
-    """What the turn has changed, and the whole session so far: manifests in the blob store (fleet/core/changes.py).
-
-    `tree` is the tree at the end of the turn, `totals` those of the session. `overlaps` names the sessions whose turns
-    ran in the same directory at the same time, so that a change may be theirs.
-    """
-
-    number: int
-    tree: str
-    turn_manifest: str
-    session_manifest: str
-    totals: Totals
-    overlaps: tuple[str, ...]
-    at_ms: int
-
-
-class RequestOpened(msgspec.Struct, frozen=True):
-    """The turn waits for a person. `body` is OpenCode's JSON."""
-
-    request_id: str
-    opencode_id: str
-    kind: Literal["permission", "question"]
-    at_ms: int
-    body: msgspec.Raw
-
-
-class RequestAnswered(msgspec.Struct, frozen=True):
-    """Somebody has answered; OpenCode is to be told."""
-
-    request_id: str
-    answer: Answer
-    at_ms: int
-
-
-class RequestClosed(msgspec.Struct, frozen=True):
-    """The request is not open any more."""
-
-    request_id: str
-    at_ms: int
-
-
-class TurnContinued(msgspec.Struct, frozen=True):
-    """No request is open any more; the turn runs on."""
-
-    at_ms: int
-
-
-class AbortRequested(msgspec.Struct, frozen=True):
-    """The running turn is to be stopped."""
-
-    number: int
-    at_ms: int
-
-
-class TurnEnded(msgspec.Struct, frozen=True):
-    """The turn is over. An aborted or interrupted one is never called finished."""
-
-    number: int
-    outcome: TurnOutcome
-    evidence: str
-    at_ms: int
-
-
-class TurnFailed(msgspec.Struct, frozen=True):
-    """The turn ended with an error; the session can go on."""
-
-    number: int
-    code: str
-    detail: str
     at_ms: int
 
 

@@ -5,7 +5,6 @@ of it stands in notifications.py.
 """
 
 from collections.abc import Callable, Mapping
-from itertools import islice
 from typing import Any, Final, Literal, TypeVar
 
 from msgspec.structs import replace
@@ -15,20 +14,15 @@ from fleet.core.session.notifications import notified
 from fleet.core.session.state import (
     Callback,
     Failure,
-    QueuedPrompt,
-    Request,
     State,
-    Turn,
     initial,
 )
 from fleet.core.session.transitions import ENDED, TABLE
+from fleet.core.session.turn_evolution import TURN_CHANGES, no_requests
 from fleet.core.table import ImpossibleEvent
 from fleet.limits import (
     CALLBACKS_REMEMBERED_MAX,
-    REQUESTS_REMEMBERED_MAX,
-    TRANSCRIPT_KNOWN_MAX,
 )
-from fleet.ports import Tokens
 
 Changes = dict[str, Any]
 Known = TypeVar("Known")
@@ -138,170 +132,8 @@ def _provision_delayed(_: State, event: m.ProvisionDelayed) -> Changes:
     return {"evidence": event.reason}
 
 
-def _prompt_accepted(state: State, event: m.PromptAccepted) -> Changes:
-    prompt = QueuedPrompt(
-        event.prompt_id, event.text, event.at_ms, event.attachments, event.agent, event.model, event.command
-    )
-    return {"queue": (*state.queue, prompt), "held": False, "owed": state.parent_id is not None}
-
-
-def _prompt_withdrawn(state: State, event: m.PromptWithdrawn) -> Changes:
-    return {"queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id)}
-
-
-def _turn_started(state: State, event: m.TurnStarted) -> Changes:
-    return {
-        "queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id),
-        "turn": Turn(
-            event.number,
-            next(p for p in state.queue if p.prompt_id == event.prompt_id),
-            event.message_id,
-            event.part_ids,
-            event.at_ms,
-        ),
-        "turns": event.number,
-        "failure": None,
-        "owed": state.parent_id is not None,
-        "recorded": _newest(state.recorded),
-        "counted": _newest(state.counted),
-        "evidence": f"turn {event.number}: the prompt is being delivered",
-    }
-
-
-def _newest(known: dict[str, Known]) -> dict[str, Known]:
-    """Return what a late word on an earlier turn is recognised by: forgotten, it would be recorded and paid twice."""
-    return dict(islice(known.items(), max(0, len(known) - TRANSCRIPT_KNOWN_MAX), None))
-
-
-def _turn_steered(state: State, event: m.TurnSteered) -> Changes:
-    prompt = next(p for p in state.queue if p.prompt_id == event.prompt_id)
-    steering = replace(prompt, message_id=event.message_id, part_ids=event.part_ids)
-    return {
-        "queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id),
-        "turn": state.turn and replace(state.turn, steering=(*state.turn.steering, steering)),
-    }
-
-
-def _prompt_delivered(state: State, event: m.PromptDelivered) -> Changes:
-    if state.turn is not None and event.message_id != state.turn.message_id:
-        left = tuple(p for p in state.turn.steering if p.message_id != event.message_id)
-        return {"turn": replace(state.turn, steering=left)}
-    turn = state.turn and replace(state.turn, delivered=True)
-    return {"turn": turn, "evidence": f"turn {state.turns}: OpenCode has the prompt and works"}
-
-
-def _message_recorded(state: State, event: m.MessageRecorded) -> Changes:
-    cost, tokens = state.counted.get(event.message_id, (0.0, Tokens()))
-    return {
-        "recorded": {**state.recorded, event.message_id: m.digest(event.body)},
-        "counted": {**state.counted, event.message_id: (event.cost_usd, event.tokens)},
-        "cost_usd": state.cost_usd + event.cost_usd - cost,
-        "tokens": _added(state.tokens, event.tokens, tokens),
-    }
-
-
-def _added(total: Tokens, new: Tokens, old: Tokens) -> Tokens:
-    if new == old:
-        return total
-    return Tokens(
-        total.input + new.input - old.input,
-        total.output + new.output - old.output,
-        total.reasoning + new.reasoning - old.reasoning,
-        total.cache_read + new.cache_read - old.cache_read,
-        total.cache_write + new.cache_write - old.cache_write,
-    )
-
-
-def _part_recorded(state: State, event: m.PartRecorded) -> Changes:
-    return {"recorded": {**state.recorded, event.part_id: m.digest(event.body)}}
-
-
-def _turn_tree_taken(state: State, event: m.TurnTreeTaken) -> Changes:
-    return {"turn": state.turn and replace(state.turn, base=event.tree)}
-
-
-def _changes_recorded(state: State, event: m.ChangesRecorded) -> Changes:
-    turn = state.turn
-    if turn is not None and turn.number == event.number and turn.base is None:
-        turn = replace(turn, base=state.tree)  # after a crash they are recorded again, from where the turn began
-    return {"turn": turn, "tree": event.tree, "manifest": event.session_manifest, "changes": event.totals}
-
-
-def _request_opened(state: State, event: m.RequestOpened) -> Changes:
-    request = Request(event.request_id, event.opencode_id, event.kind, bytes(event.body), event.at_ms)
-    return {
-        "requests": (*state.requests, request),
-        "evidence": f"turn {state.turns}: a {event.kind} waits for an answer",
-    }
-
-
-def _request_answered(state: State, event: m.RequestAnswered) -> Changes:
-    answered = (replace(r, answer=event.answer) if r.id == event.request_id else r for r in state.requests)
-    return {"requests": tuple(answered), "evidence": f"turn {state.turns}: answered, OpenCode is being told"}
-
-
-def _request_closed(state: State, event: m.RequestClosed) -> Changes:
-    left = tuple(r for r in state.requests if r.id != event.request_id)
-    return {"requests": left, "settled_requests": _settled_with(state, event.request_id)}
-
-
-def _settled_with(state: State, *request_ids: str) -> tuple[str, ...]:
-    return (*state.settled_requests, *request_ids)[-REQUESTS_REMEMBERED_MAX:]
-
-
-def _no_requests(state: State) -> Changes:
-    """What is open when a turn is over is stale; OpenCode may go on listing it."""
-    return {"requests": (), "settled_requests": _settled_with(state, *(r.id for r in state.requests))}
-
-
-def _turn_continued(state: State, _: m.TurnContinued) -> Changes:
-    return {"evidence": f"turn {state.turns}: answered, the agent works on"}
-
-
-def _abort_requested(state: State, _: m.AbortRequested) -> Changes:
-    return {
-        "turn": state.turn and replace(state.turn, aborting=True),
-        "held": bool(state.queue),
-        "evidence": f"turn {state.turns}: is being aborted",
-    }
-
-
-def _over(state: State, at_ms: int) -> Changes:
-    started_ms = at_ms if state.turn is None else state.turn.started_at_ms
-    steering = () if state.turn is None else state.turn.steering
-    return {
-        **_no_requests(state),
-        "turn": None,
-        "queue": (*steering, *state.queue),
-        "turn_ended_at_ms": at_ms,
-        "running_ms": state.running_ms + max(0, at_ms - started_ms),
-    }
-
-
-def _turn_ended(state: State, event: m.TurnEnded) -> Changes:
-    # An abort held back what waited when it was ordered; who has prompted since wants to go on.
-    aborting = state.turn is not None and state.turn.aborting
-    held = state.held if aborting else event.outcome != "finished" and bool(state.queue)
-    return {
-        **_over(state, event.at_ms),
-        "held": held,
-        "last_outcome": event.outcome,
-        "evidence": f"turn {event.number} {event.outcome}: {event.evidence}",
-    }
-
-
-def _turn_failed(state: State, event: m.TurnFailed) -> Changes:
-    return {
-        **_over(state, event.at_ms),
-        "held": bool(state.queue),
-        "last_outcome": "error",
-        "failure": Failure(event.code, event.detail, event.at_ms),
-        "evidence": f"turn {event.number} failed: {event.detail}",
-    }
-
-
 def _settled(state: State, event: m.SessionSettled) -> Changes:
-    return {**_no_requests(state), "evidence": event.evidence}
+    return {**no_requests(state), "evidence": event.evidence}
 
 
 def _instance_detached(_: State, __: m.InstanceDetached) -> Changes:
@@ -313,7 +145,7 @@ def _completed(state: State, event: m.SessionCompleted) -> Changes:
 
 
 def _gone(state: State, event: m.SessionCompleted | m.SessionDisconnected | m.SessionStopped) -> Changes:
-    return {**_no_requests(state), "instance_id": None, "evidence": event.evidence, "ended_at_ms": event.at_ms}
+    return {**no_requests(state), "instance_id": None, "evidence": event.evidence, "ended_at_ms": event.at_ms}
 
 
 def _instance_left(state: State, event: m.InstanceLeft) -> Changes:
@@ -388,22 +220,6 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.SessionResumed: _resumed,
     m.ProvisionFailed: _provision_failed,
     m.ProvisionDelayed: _provision_delayed,
-    m.PromptAccepted: _prompt_accepted,
-    m.PromptWithdrawn: _prompt_withdrawn,
-    m.TurnStarted: _turn_started,
-    m.TurnSteered: _turn_steered,
-    m.PromptDelivered: _prompt_delivered,
-    m.MessageRecorded: _message_recorded,
-    m.PartRecorded: _part_recorded,
-    m.TurnTreeTaken: _turn_tree_taken,
-    m.ChangesRecorded: _changes_recorded,
-    m.RequestOpened: _request_opened,
-    m.RequestAnswered: _request_answered,
-    m.RequestClosed: _request_closed,
-    m.TurnContinued: _turn_continued,
-    m.AbortRequested: _abort_requested,
-    m.TurnEnded: _turn_ended,
-    m.TurnFailed: _turn_failed,
     m.SessionSettled: _settled,
     m.InstanceDetached: _instance_detached,
     m.SessionCompleted: _completed,
@@ -419,4 +235,5 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.BudgetSet: _budget_set,
     m.BudgetExceeded: _budget_exceeded,
     m.NotificationsRead: _notifications_read,
+    **TURN_CHANGES,
 }

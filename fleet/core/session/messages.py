@@ -1,4 +1,4 @@
-"""The session's messages in one place: commands.py, events.py, and what both are made of, values.py."""
+"""The session's messages in one place: commands.py, events.py, turn_events.py, and values.py that all are made of."""
 
 from fleet.core.session.commands import (
     AbortTurn,
@@ -36,30 +36,20 @@ from fleet.core.session.commands import (
     WithdrawPrompt,
 )
 from fleet.core.session.events import (
-    AbortRequested,
     BudgetExceeded,
     BudgetSet,
     CallbackDelivered,
     CallbackDropped,
     CallbackOrdered,
     CallbackUndelivered,
-    ChangesRecorded,
     ConversationOpened,
     Event,
     InstanceAttached,
     InstanceDetached,
     InstanceLeft,
-    MessageRecorded,
     NotificationsRead,
-    PartRecorded,
-    PromptAccepted,
-    PromptDelivered,
-    PromptWithdrawn,
     ProvisionDelayed,
     ProvisionFailed,
-    RequestAnswered,
-    RequestClosed,
-    RequestOpened,
     ResumeRequested,
     SessionCompleted,
     SessionCreated,
@@ -70,13 +60,25 @@ from fleet.core.session.events import (
     SessionSettled,
     SessionStopped,
     TerminationRequested,
+    WorkspaceAttached,
+)
+from fleet.core.session.turn_events import (
+    AbortRequested,
+    ChangesRecorded,
+    MessageRecorded,
+    PartRecorded,
+    PromptAccepted,
+    PromptDelivered,
+    PromptWithdrawn,
+    RequestAnswered,
+    RequestClosed,
+    RequestOpened,
     TurnContinued,
     TurnEnded,
     TurnFailed,
     TurnStarted,
     TurnSteered,
     TurnTreeTaken,
-    WorkspaceAttached,
 )
 from fleet.core.session.values import (
     Answer,

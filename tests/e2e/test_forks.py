@@ -1,0 +1,65 @@
+"""Forks and steering with the real OpenCode."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.server import Server, repository, until
+
+
+@pytest.fixture(scope="module")
+def project(server: Server) -> Path:
+    return repository(server.root / "project")
+
+
+def messages(server: Server, session_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = server.call("GET", f"/sessions/{session_id}/messages?limit=200")["messages"]
+    return found
+
+
+def files(item: dict[str, Any]) -> set[str]:
+    return {entry.name for entry in Path(item["directory"]).iterdir()} - {".git"}
+
+
+def working(server: Server, session_id: str) -> bool:
+    """Say whether a tool runs, out of what is in flight."""
+    with server.follow(f"/sessions/{session_id}/events") as stream:
+        (session,) = stream.frame()["data"]["sessions"]
+        return any(part["type"] == "tool" for part in session["parts"])
+
+
+def test_a_fork_has_the_conversation_and_the_files_of_that_time(server: Server, project: Path) -> None:
+    item = server.create(project, 'write one.txt: "1"\n---\nsay "First."', isolationStrategy="worktree")
+    server.settled(item["id"])
+    server.prompt(item["id"], 'write two.txt: "2"\nbash "rm one.txt"\n---\nsay "Second."')
+    origin = server.settled(item["id"], 2)
+    prompts = [message["info"]["id"] for message in messages(server, item["id"]) if message["info"]["role"] == "user"]
+
+    early = server.call("POST", f"/sessions/{item['id']}/fork", {"title": "Early", "messageId": prompts[1]})["session"]
+    assert files(early) == (files(origin) - {"two.txt"}) | {"one.txt"}
+    assert (early["title"], early["branch"] != origin["branch"], early["costUsd"]) == ("Early", True, 0)
+    assert server.texts(early["id"]) == ["First."]
+    server.prompt(early["id"], 'bash "pwd"\n---\nsay "Elsewhere."')
+    assert server.settled(early["id"])["costUsd"] > 0
+    shell = next(
+        part for message in messages(server, early["id"]) for part in message["parts"] if part.get("tool") == "bash"
+    )
+    assert shell["state"]["output"].strip() == early["directory"]
+    assert server.call("GET", f"/sessions/{early['id']}/diffs") == []
+
+    whole = server.call("POST", f"/sessions/{item['id']}/fork", {})["session"]
+    assert files(whole) == files(origin)
+    assert server.texts(whole["id"]) == ["First.", "Second."]
+    server.refused(422, "invalid", "POST", f"/sessions/{item['id']}/fork", {"messageId": "msg_none"})
+
+
+def test_a_steering_prompt_goes_into_the_running_turn(server: Server, project: Path) -> None:
+    item = server.create(project, 'bash "sleep 4"\n---\nsay "Never said."', isolationStrategy="worktree")
+    until(lambda: working(server, item["id"]), "the shell")
+    body = {"text": '```rehearsal\nsay "Steered."\n```', "delivery": "steer"}
+    server.call("POST", f"/sessions/{item['id']}/prompt", body)
+    done = server.settled(item["id"])
+    assert (done["turns"], done["queued"], done["outcome"]) == (1, 0, "finished")
+    assert server.texts(item["id"]) == ["Steered."]
+    assert [message["info"]["role"] for message in messages(server, item["id"])].count("user") == 2

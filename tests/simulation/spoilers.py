@@ -1,0 +1,382 @@
+"""Ways to spoil a sound history, one for each checker (test_checks.py)."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace as struct_replace
+
+from fleet.actors.orders import Outcome
+from fleet.core.session import messages as m
+from fleet.core.workspace import messages as w
+from fleet.errors import Rejected
+from fleet.events.envelope import Snapshot
+from fleet.events.memory_log import MemoryDisk, MemoryLog
+from fleet.events.snapshots import fingerprint
+from fleet.ports import WorkspaceOrder
+from fleet.projections.runner import Runner
+from fleet.projections.store import MemoryStore
+from fleet.projections.views import Views, make_views
+from tests.fakes.clock import FakeClock
+from tests.fakes.opencode_store import Store
+from tests.fakes.workspaces import FakeCheckout
+from tests.simulation.clients import Ledger, Request
+from tests.simulation.evidence import Evidence, Probe
+from tests.simulation.machine import REGISTRY
+
+Spoil = Callable[[Evidence], None]
+
+
+def disk_of(evidence: Evidence) -> MemoryDisk:
+    disk = copy.copy(evidence.disk)
+    disk.records, disk.snapshots = list(disk.records), dict(disk.snapshots)
+    return disk
+
+
+def views_of(evidence: Evidence) -> Views:
+    views = make_views()
+    Runner(MemoryLog(evidence.disk, REGISTRY, FakeClock()), MemoryStore(), views).open()
+    return views
+
+
+def spoil_session(evidence: Evidence, only: Callable[[Any], bool] = lambda _: True, **changes: Any) -> None:
+    evidence.views = views_of(evidence)
+    session = next(state for state in evidence.views.sessions if only(state))
+    evidence.views.sessions.put(session.id, struct_replace(session, **changes))
+
+
+def forget(evidence: Evidence, kind: type[Any]) -> None:
+    """Leave the newest event of a kind out of the history."""
+    last = [recorded for recorded in evidence.history if isinstance(recorded.event, kind)][-1]
+    evidence.__dict__["history"] = [recorded for recorded in evidence.history if recorded is not last]
+
+
+def tell_twice(evidence: Evidence, kind: type[Any]) -> None:
+    """Have the newest event of a kind happen twice."""
+    last = [recorded for recorded in evidence.history if isinstance(recorded.event, kind)][-1]
+    evidence.__dict__["history"] = [*evidence.history, last]
+
+
+def heard(evidence: Evidence, request: Request) -> None:
+    evidence.ledger = Ledger([*evidence.ledger.requests, request])
+
+
+def an_outcome(evidence: Evidence) -> Outcome:
+    return next(outcome for request in evidence.ledger.requests for outcome in request.outcomes)
+
+
+# ------------------------------------------------------------------------------------------------------ what is spoilt
+
+
+def lose_a_record(evidence: Evidence) -> None:
+    evidence.disk = disk_of(evidence)
+    del evidence.disk.records[10]
+
+
+def change_a_payload(evidence: Evidence) -> None:
+    evidence.disk = disk_of(evidence)
+    record = evidence.disk.records[10]
+    changed = record.replace(b"019b", b"019c") if b"019b" in record[-200:] else record[:-3] + b"9" + record[-2:]
+    evidence.disk.records[10] = changed
+
+
+def crash_an_actor(evidence: Evidence) -> None:
+    evidence.crashes = ["child crashed"]
+
+
+def change_a_view(evidence: Evidence) -> None:
+    spoil_session(evidence, title="another")
+
+
+def keep_a_wrong_row(evidence: Evidence) -> None:
+    evidence.store = MemoryStore()
+    view = evidence.views.sessions
+    session = next(iter(view))
+    print_ = fingerprint(view.name, view.state_type, view.decider.revision)
+    row = msgspec.msgpack.encode(struct_replace(session, title="another"))
+    evidence.store.save(view.name, print_, len(evidence.disk.records), {session.id: row})
+
+
+def keep_a_wrong_snapshot(evidence: Evidence) -> None:
+    evidence.disk = disk_of(evidence)
+    session = next(iter(evidence.views.sessions))
+    position = evidence.states(evidence.views.sessions)[session.id][0][0]
+    evidence.disk.snapshots[f"session-{session.id}"] = Snapshot(1, position, "", msgspec.msgpack.encode(session))
+
+
+def change_an_actor(evidence: Evidence) -> None:
+    session = next(iter(evidence.views.sessions))
+    evidence.replies = {session.id: struct_replace(session, title="another")}
+
+
+def answer_what_never_was(evidence: Evidence) -> None:
+    outcome = an_outcome(evidence)
+    session = struct_replace(outcome.session, title="another")
+    heard(evidence, Request("prompt", "prompt-x.", None, heard=[struct_replace(outcome, session=session)]))
+
+
+def lose_an_answered_order(evidence: Evidence) -> None:
+    heard(evidence, Request("prompt", "prompt-x.", None, heard=[an_outcome(evidence)]))
+
+
+def carry_out_a_refused_order(evidence: Evidence) -> None:
+    done = next(request for request in evidence.ledger.requests if request.kind == "session" and request.acknowledged)
+    heard(evidence, Request("session", done.mark, None, heard=[Rejected("invalid", "no")]))
+
+
+def tell_of_an_end_that_was_not(evidence: Evidence) -> None:
+    outcome = struct_replace(an_outcome(evidence), position=0)
+    heard(evidence, Request("terminate", "terminate-x.", None, outcome.session.id, heard=[outcome]))
+
+
+def answer_with_two_sessions(evidence: Evidence) -> None:
+    outcome = an_outcome(evidence)
+    other = struct_replace(outcome, session=struct_replace(outcome.session, id="other"))
+    heard(evidence, Request("session", "session-x.", "key", heard=[outcome, other]))
+
+
+def lose_the_end_of_a_turn(evidence: Evidence) -> None:
+    forget(evidence, m.TurnEnded)
+
+
+def end_a_turn_twice(evidence: Evidence) -> None:
+    tell_twice(evidence, m.TurnEnded)
+
+
+def accept_a_prompt_twice(evidence: Evidence) -> None:
+    tell_twice(evidence, m.PromptAccepted)
+
+
+def run_a_session_twice(evidence: Evidence) -> None:
+    evidence.world = copy.copy(evidence.world)
+    evidence.world.double_runs = ["ses_1"]
+
+
+def lose_opencodes_messages(evidence: Evidence) -> None:
+    evidence.world = copy.copy(evidence.world)
+    evidence.world.store = Store()
+
+
+def lose_the_start_of_a_turn(evidence: Evidence) -> None:
+    forget(evidence, m.TurnStarted)
+
+
+def lose_a_part(evidence: Evidence) -> None:
+    idle = {f"session-{state.id}" for state in evidence.views.sessions if state.phase == "idle"}
+    parts = [r for r in evidence.history if isinstance(r.event, m.PartRecorded) and r.stream in idle]
+    evidence.__dict__["history"] = [recorded for recorded in evidence.history if recorded is not parts[-1]]
+
+
+def put_a_prompt_in_vain(evidence: Evidence) -> None:
+    evidence.probes = [Probe(probe.session, "never put") for probe in evidence.probes]
+
+
+def start_a_second_process(evidence: Evidence) -> None:
+    evidence.overlaps = ["instance"]
+
+
+def lose_the_processes(evidence: Evidence) -> None:
+    evidence.world = copy.copy(evidence.world)
+    evidence.world.processes = []
+
+
+def leave_the_instance(evidence: Evidence) -> None:
+    spoil_session(evidence, lambda state: state.instance_id is not None, instance_id=None)
+
+
+def leave_half_a_checkout(evidence: Evidence) -> None:
+    evidence.directories = copy.copy(evidence.directories)
+    order = WorkspaceOrder("x", "worktree", "/src/shop", "/fleet/workspaces/x/shop", "fleet/x")
+    evidence.directories.checkouts = {**evidence.directories.checkouts, "x": FakeCheckout(order, "1", True)}
+
+
+def lose_the_checkouts(evidence: Evidence) -> None:
+    evidence.directories = copy.copy(evidence.directories)
+    evidence.directories.checkouts = {}
+
+
+def leave_a_branch(evidence: Evidence) -> None:
+    evidence.directories = copy.deepcopy(evidence.directories)
+    evidence.directories.repositories["/src/shop"].branches["fleet/left-behind"] = "1"
+
+
+def miss_an_event(evidence: Evidence) -> None:
+    evidence.readers = [copy.copy(reader) for reader in evidence.readers]
+    evidence.readers[0].got = evidence.readers[0].got[1:]
+
+
+def see_an_event_twice(evidence: Evidence) -> None:
+    evidence.readers = [copy.copy(reader) for reader in evidence.readers]
+    evidence.readers[0].got = [1, *evidence.readers[0].got]
+
+
+def stay_active(evidence: Evidence) -> None:
+    spoil_session(evidence, phase="active")
+
+
+def run_unseen(evidence: Evidence) -> None:
+    evidence.world = copy.copy(evidence.world)
+    process = copy.copy(evidence.world.living()[0])
+    process.statuses = {"ses_1": {"type": "busy"}}
+    evidence.world.processes = [process]
+
+
+def be_idle_without_an_instance(evidence: Evidence) -> None:
+    spoil_session(evidence, phase="idle", instance_id=None)
+
+
+def tell_a_parent_twice(evidence: Evidence) -> None:
+    tell_twice(evidence, m.CallbackDelivered)
+
+
+def tell_no_parent(evidence: Evidence) -> None:
+    forget(evidence, m.CallbackOrdered)
+
+
+def call_an_abort_finished(evidence: Evidence) -> None:
+    ends = [recorded for recorded in evidence.history if isinstance(recorded.event, m.CallbackOrdered)]
+    changed = struct_replace(ends[-1].event, outcome="interrupted")
+    instead = struct_replace(ends[-1], event=changed)
+    evidence.__dict__["history"] = [instead if each is ends[-1] else each for each in evidence.history]
+
+
+def lose_what_was_written(evidence: Evidence) -> None:
+    evidence.directories = copy.copy(evidence.directories)
+    evidence.directories.contents, evidence.directories.kept = {}, {}
+
+
+def remove_a_claimed_workspace(evidence: Evidence) -> None:
+    removed = [recorded for recorded in evidence.history if isinstance(recorded.event, w.WorkspaceReleased)]
+    evidence.__dict__["history"] = [recorded for recorded in evidence.history if recorded not in removed]
+
+
+def keep_an_erased_payload(evidence: Evidence) -> None:
+    stream = f"session-{min(evidence.erased)}"
+    kept = [struct_replace(r, erased=False) if r.header.stream == stream else r for r in evidence.records]
+    evidence.__dict__["records"] = kept
+
+
+def keep_an_erased_row(evidence: Evidence) -> None:
+    evidence.store = MemoryStore()
+    view = evidence.views.sessions
+    print_ = fingerprint(view.name, view.state_type, view.decider.revision)
+    row = msgspec.msgpack.encode(struct_replace(view.decider.initial(min(evidence.erased)), title="secret"))
+    evidence.store.save(view.name, print_, len(evidence.disk.records), {min(evidence.erased): row})
+
+
+def find_an_erased_session(evidence: Evidence) -> None:
+    evidence.found = {**evidence.found, min(evidence.erased): "stopped"}
+
+
+def keep_an_erased_blob(evidence: Evidence) -> None:
+    evidence.disk = disk_of(evidence)
+    evidence.disk.owned = {**evidence.disk.owned, f"session-{min(evidence.erased)}": {"blob": None}}
+
+
+def hide_a_session(evidence: Evidence) -> None:
+    evidence.found = dict(list(evidence.found.items())[1:])
+
+
+def mislead(evidence: Evidence) -> None:
+    evidence.ledger = Ledger(evidence.ledger.requests, complaints=["found what is erased"])
+
+
+def wait_for_a_given_answer(evidence: Evidence) -> None:
+    request_id = next(iter(evidence.waiting))
+    answer = request_id, m.Answer(reply="once")
+    heard(evidence, Request("answer", "answer-x.", None, answer=answer, heard=[an_outcome(evidence)]))
+
+
+def answer_for_somebody(evidence: Evidence) -> None:
+    evidence.world = copy.copy(evidence.world)
+    evidence.world.replies = [(request_id, "other") for request_id, _ in evidence.world.replies]
+
+
+def answer_twice(evidence: Evidence) -> None:
+    evidence.world = copy.copy(evidence.world)
+    evidence.world.replies = evidence.world.replies * 2
+
+
+def wait_for_nobody(evidence: Evidence) -> None:
+    spoil_session(evidence, lambda state: state.phase == "idle", phase="waiting_input")
+
+
+def be_idle_while_it_waits(evidence: Evidence) -> None:
+    spoil_session(evidence, lambda state: state.phase == "waiting_input", phase="idle")
+
+
+def use_more_than_the_budget(evidence: Evidence) -> None:
+    budget = m.Budget(tokens=1)
+    evidence.__dict__["history"] = [
+        struct_replace(recorded, event=struct_replace(recorded.event, budget=budget))
+        if isinstance(recorded.event, m.SessionCreated)
+        else recorded
+        for recorded in evidence.history
+    ]
+
+
+def start_too_many(evidence: Evidence) -> None:
+    evidence.crowds = ["too many"]
+
+
+def lose_a_diff(evidence: Evidence) -> None:
+    evidence.disk = disk_of(evidence)
+    evidence.disk.blobs = {}
+
+
+SPOILT: Final[tuple[tuple[str, Spoil], ...]] = (
+    ("positions_are_gapless", lose_a_record),
+    ("the_chain_holds", lose_a_record),
+    ("the_chain_holds", change_a_payload),
+    ("no_actor_crashed", crash_an_actor),
+    ("views_are_the_fold", change_a_view),
+    ("rebuilt_views_are_the_fold", keep_a_wrong_row),
+    ("snapshots_are_the_fold", keep_a_wrong_snapshot),
+    ("actors_are_the_fold", change_an_actor),
+    ("answers_are_the_fold", answer_what_never_was),
+    ("answered_orders_are_in_the_log", lose_an_answered_order),
+    ("answered_orders_are_in_the_log", carry_out_a_refused_order),
+    ("ends_that_were_told_are_in_the_log", tell_of_an_end_that_was_not),
+    ("repetitions_are_one_order", answer_with_two_sessions),
+    ("prompts_have_one_outcome", lose_the_end_of_a_turn),
+    ("prompts_have_one_outcome", end_a_turn_twice),
+    ("prompts_have_one_outcome", accept_a_prompt_twice),
+    ("turns_ran_once", run_a_session_twice),
+    ("the_log_tells_what_opencode_did", lose_opencodes_messages),
+    ("the_log_tells_what_opencode_did", lose_the_start_of_a_turn),
+    ("transcripts_are_opencodes", lose_a_part),
+    ("sessions_still_work", put_a_prompt_in_vain),
+    ("one_process_per_instance", start_a_second_process),
+    ("processes_are_owned", lose_the_processes),
+    ("instances_are_used", leave_the_instance),
+    ("checkouts_are_in_the_log", leave_half_a_checkout),
+    ("ready_workspaces_are_there", lose_the_checkouts),
+    ("branches_are_wanted", leave_a_branch),
+    ("readers_got_everything_once", miss_an_event),
+    ("readers_got_everything_once", see_an_event_twice),
+    ("nothing_is_under_way", stay_active),
+    ("nothing_runs_unseen", run_unseen),
+    ("who_is_idle_can_work", be_idle_without_an_instance),
+    ("callbacks_are_given_once", tell_a_parent_twice),
+    ("callbacks_are_given_once", tell_no_parent),
+    ("callbacks_are_true", tell_no_parent),
+    ("callbacks_are_true", call_an_abort_finished),
+    ("nothing_is_lost", lose_what_was_written),
+    ("claimed_workspaces_stay", remove_a_claimed_workspace),
+    ("erased_sessions_are_gone", keep_an_erased_payload),
+    ("erased_sessions_are_gone", keep_an_erased_row),
+    ("erased_sessions_are_gone", find_an_erased_session),
+    ("erased_sessions_are_gone", keep_an_erased_blob),
+    ("the_history_is_the_fold", hide_a_session),
+    ("no_reader_was_misled", mislead),
+    ("nothing_waits_for_a_given_answer", wait_for_a_given_answer),
+    ("answers_were_given", answer_for_somebody),
+    ("answers_were_given", answer_twice),
+    ("who_waits_is_waited_for", wait_for_nobody),
+    ("who_waits_is_waited_for", be_idle_while_it_waits),
+    ("no_turn_starts_over_budget", use_more_than_the_budget),
+    ("processes_keep_the_limit", start_too_many),
+    ("diffs_are_the_trees", lose_a_diff),
+    ("changes_belong_to_their_turn", lose_a_diff),
+)
