@@ -16,7 +16,7 @@ from fleet.actors.orphans import find_orphans
 from fleet.core.instance import messages as m
 from fleet.errors import Problem, Unavailable
 from fleet.events.envelope import Cause
-from fleet.limits import SHUTDOWN_GRACE_S
+from fleet.limits import RECOVERY_BATCH, RECOVERY_PAUSE_S, SHUTDOWN_GRACE_S
 
 _log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ class Recovery:
         """Take up what was left, wait, and bring everything to an end."""
         await self._finish_erasures()
         await self._stop_strangers()
-        self._take_up()
+        await self._take_up()
         await self._name_strays()
         task_status.started()
         await stopping.wait()
@@ -53,15 +53,18 @@ class Recovery:
             _log.warning("process_without_instance_stopped", instance=instance_id)
             await self._context.host.stop(instance_id, None)
 
-    def _take_up(self) -> None:
+    async def _take_up(self) -> None:
+        """Activate what has something left to do, a few at a time: each may begin to ask git and OpenCode at once."""
         peers, views = self._context.peers, self._context.views
         for directory, view in (
             (peers.workspaces, views.workspaces),
             (peers.instances, views.instances),
             (peers.sessions, views.sessions),
         ):
-            for aggregate_id in view.unfinished():
+            for number, aggregate_id in enumerate(view.unfinished(), start=1):
                 directory.activate(aggregate_id)
+                if number % RECOVERY_BATCH == 0:
+                    await trio.sleep(RECOVERY_PAUSE_S)
 
     async def _name_strays(self) -> None:
         """Say which directories of ours no workspace knows. They may hold work, so a person decides."""

@@ -9,8 +9,9 @@ readers, and all that waits goes out in one write.
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import trio
@@ -18,9 +19,10 @@ from quart import Blueprint, Response, request
 from quart.wrappers.response import ResponseBody
 
 from fleet.actors.tree import Tree
+from fleet.core.session.notifications import tells
 from fleet.errors import Rejected
 from fleet.events.envelope import Erased, Recorded
-from fleet.events.feed import FeedReader
+from fleet.events.feed import FeedReader, Filter
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives_stream
 from fleet.gateway.requests import read_query
@@ -99,29 +101,28 @@ class Closing:
             del self._wakes[wake]
 
 
-class EventStream(ResponseBody):
+class LogStream(ResponseBody):
     """The body of a stream: subscribes when the response begins, and never buffers more than its bounds.
 
-    It is an iterator and no generator: the subscription has to end when the client goes, at that moment.
+    It is an iterator and no generator: the subscription has to end when the client goes, at that moment. `frame` makes
+    bytes of an event, `only` says which events there are.
     """
 
-    def __init__(self, tree: Tree, frames: Frames, closing: Closing, session_id: str | None, after: int) -> None:
+    def __init__(
+        self, tree: Tree, closing: Closing, after: int, *, only: Filter, frame: Callable[[Recorded], bytes]
+    ) -> None:
         self._tree = tree
-        self._frames = frames
         self._closing = closing
-        self._session_id = session_id
         self._after = after
+        self._only = only
+        self._frame = frame
         self._wake = trio.Event()
         self._stack = AsyncExitStack()
         self._feed: FeedReader
-        self._signals: Reader
-        self._snapshot_due = True
 
-    async def __aenter__(self) -> "EventStream":
-        stream = None if self._session_id is None else self._tree.views.sessions.stream(self._session_id)
-        subscription = self._tree.feed.subscribe(after=self._after, stream=stream, wake=self._awake)
+    async def __aenter__(self) -> Self:
+        subscription = self._tree.feed.subscribe(after=self._after, stream=self._only, wake=self._awake)
         self._feed = await self._stack.enter_async_context(subscription)
-        self._signals = self._stack.enter_context(self._tree.inflight.read(self._session_id, self._awake))
         self._stack.enter_context(self._closing.heeded(self._awake))
         return self
 
@@ -148,23 +149,39 @@ class EventStream(ResponseBody):
         raise StopAsyncIteration
 
     def _drain(self) -> bytes:
-        """Return all that waits: the snapshot if one is due, then events, then signals."""
-        chunks: list[bytes] = []
+        """Return all that waits."""
         events = self._feed.poll()
+        if events is not None:
+            self._wake.set()  # there may be another page
+        return b"".join(self._frame(event) for event in events or ())
+
+
+class EventStream(LogStream):
+    """All events of a session, or of the fleet, with the signals in between and a snapshot before them."""
+
+    def __init__(self, tree: Tree, frames: Frames, closing: Closing, session_id: str | None, after: int) -> None:
+        only = None if session_id is None else tree.views.sessions.stream(session_id)
+        super().__init__(tree, closing, after, only=only, frame=frames.of)
+        self._session_id = session_id
+        self._signals: Reader
+        self._snapshot_due = True
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self._signals = self._stack.enter_context(self._tree.inflight.read(self._session_id, self._awake))
+        return self
+
+    def _drain(self) -> bytes:
+        """Return all that waits: the snapshot if one is due, then events, then signals."""
+        events = super()._drain()
         signals = self._signals.take()
         if self._signals.lagging:
             self._signals.lagging = False
             self._snapshot_due = True
-            signals = []
         if self._snapshot_due:
             self._snapshot_due = False
-            chunks.append(self._snapshot())
-            signals = []
-        chunks.extend(self._frames.of(event) for event in events or ())
-        chunks.extend(b"event: %s\ndata: %s\n\n" % (signal.type.encode(), signal.body) for signal in signals)
-        if events is not None:
-            self._wake.set()  # there may be another page
-        return b"".join(chunks)
+            return self._snapshot() + events
+        return events + b"".join(b"event: %s\ndata: %s\n\n" % (each.type.encode(), each.body) for each in signals)
 
     def _snapshot(self) -> bytes:
         in_flight = self._tree.inflight.snapshot(self._session_id)
@@ -175,6 +192,17 @@ class EventStream(ResponseBody):
             sessions.append({"sessionId": session_id, "status": status, "parts": parts})
         body = msgspec.json.encode({"position": self._tree.log.head(), "sessions": sessions})
         return b"event: snapshot\ndata: %s\n\n" % body
+
+
+def _notification_frame(tree: Tree, recorded: Recorded) -> bytes:
+    """Return the notification that the event is as a frame; its number is how many the session has had by then."""
+    session_id = recorded.stream.partition("-")[2]
+    told = [tells(each.event) for each in tree.log.read_stream(recorded.stream) if each.position <= recorded.position]
+    kind, text = tells(recorded.event) or ("finished", "")
+    number = sum(tell is not None for tell in told)
+    at = wire.rfc3339(recorded.recorded_at_ms)
+    item = wire.NotificationItem(f"{session_id}:{number}", session_id, kind, text, at, False)
+    return b"id: %d\nevent: notification\ndata: %s\n\n" % (recorded.position, msgspec.json.encode(item))
 
 
 def stream_routes(tree: Tree, closing: Closing) -> Blueprint:
@@ -198,13 +226,26 @@ def stream_routes(tree: Tree, closing: Closing) -> Blueprint:
         """Follow one session, live."""
         return _stream(tree, frames, closing, session_id)
 
+    @routes.get("/notifications/stream")
+    @about("inbox")
+    @asks(wire.StreamQuery)
+    @gives_stream
+    async def follow_notifications() -> Response:
+        """Follow the notifications of all sessions, live."""
+        after = _cursor(tree, read_query(wire.StreamQuery))
+        frame = partial(_notification_frame, tree)
+        return _live(LogStream(tree, closing, after, only=lambda each: tells(each.event) is not None, frame=frame))
+
     return routes
 
 
 def _stream(tree: Tree, frames: Frames, closing: Closing, any_id: str | None) -> Response:
     query = read_query(wire.StreamQuery)
     session_id = None if any_id is None else tree.orders.session(any_id, query.instance_id).id
-    body = EventStream(tree, frames, closing, session_id, _cursor(tree, query))
+    return _live(EventStream(tree, frames, closing, session_id, _cursor(tree, query)))
+
+
+def _live(body: LogStream) -> Response:
     response = Response(body, content_type="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"

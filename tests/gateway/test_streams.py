@@ -217,3 +217,18 @@ async def test_a_reader_that_does_not_read_is_cut_off(door: Door, monkeypatch: p
                 delta = PartDelta("ses_x", "msg_x", "prt_x", "text", "x" * 1_000_000)
                 door.tree.inflight.delta("a session", delta)
                 await trio.sleep(0.02)
+
+
+async def test_notifications_have_a_stream_of_their_own(door: Door) -> None:
+    item = await door.session()
+    async with door.listen() as port:
+        async with door.follow(port, "/api/notifications/stream") as stream:
+            for text in ("one", "fail"):
+                await door.prompt(item["id"], text)
+            frames = [await stream.frame(), await stream.frame()]
+        async with door.follow(port, f"/api/notifications/stream?after={frames[0].id}") as stream:
+            again = await stream.frame()
+    listed = (await door.knock("GET", "/api/notifications")).json
+    assert [frame.data for frame in reversed(frames)] == listed
+    assert [frame.event for frame in frames] == ["notification", "notification"]
+    assert (again.id, again.data) == (frames[1].id, frames[1].data)

@@ -1,7 +1,7 @@
 """Which events a person is told of. Notifications have no events of their own but for having been read."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from fleet.core.session import messages as m
 from fleet.core.session.state import Notification, NotificationKind, State
@@ -18,12 +18,18 @@ _NOTIFIES: Final[Mapping[type[Any], Callable[[Any], tuple[NotificationKind, str]
 }
 
 
+def tells(event: Any) -> tuple[NotificationKind, str] | None:
+    """Return what a person is told of an event, None where it is nothing to be told of."""
+    tell = _NOTIFIES.get(cast("type[Any]", type(event)))
+    return None if tell is None else tell(event)
+
+
 def notified(state: State, event: m.Event) -> dict[str, Any]:
     """Return what `event` changes in the session's notifications; `state` is the one before it."""
-    tells = _NOTIFIES.get(type(event))
-    if tells is None:
+    told = tells(event)
+    if told is None:
         return {}
-    kind, text = tells(event)
+    kind, text = told
     number = state.notified + 1
     newest = (*state.notifications, Notification(number, kind, text, event.at_ms))[-NOTIFICATIONS_MAX:]
     return {"notified": number, "notifications": newest}
