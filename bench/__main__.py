@@ -8,7 +8,7 @@ from typing import Final
 
 import psutil
 
-from bench import ask, commands, create, history, log, memory, replay, rest, startup, trees
+from bench import adoption, ask, commands, create, history, log, log_bytes, memory, replay, rest, startup, trees
 from bench.figures import HEADINGS, Figure
 
 BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
@@ -22,6 +22,8 @@ BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
     "memory": memory.main,
     "history": history.main,
     "trees": trees.main,
+    "adoption": adoption.main,
+    "log_bytes": log_bytes.main,
 }
 
 
