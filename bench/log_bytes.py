@@ -118,7 +118,7 @@ def _measure(root: Path) -> tuple[Bytes, Bytes, Bytes]:
     repository = make_repository(root / "repository")
     jobs, outputs = _prompts()
     with fleet(data_dir, "--rehearsal", "always", home=home) as server:
-        session_id = create_session(server, repository)["id"]
+        session_id = create_session(server, repository)["session"]["id"]
         _work(server, session_id, ["Begin with a note"])  # the first turn has OpenCode make a title
         begun = _look(data_dir, home)
         _work(server, session_id, jobs)
@@ -143,7 +143,7 @@ def main() -> list[Figure]:
     return show(
         "log_bytes: a turn in Fleet's log, against OpenCode's own store",
         [
-            _row("the usual job: two steps and a note", job.log, job.opencode),
+            _row("the usual job: a look around, a note, a report", job.log, job.opencode),
             _row("the usual job, with the blobs of its diff", job.log + job.blobs, job.opencode),
             _row("a shell command with 12 KB of output", output.log, output.opencode),
             _row("growth of the files, with the write-ahead log", mean.log_file, mean.opencode_files),
