@@ -94,6 +94,7 @@ SHUTDOWN_GRACE_S: Final = 30.0  # aborts (8 s) and the stop ladder (2 x 3 s, 5 s
 DELIVERY_CONFIRM_TIMEOUT_S: Final = 20.0  # the message shows within 0.7 s of the 204; a stalled boot is slower
 DELIVERY_ATTEMPTS_MAX: Final = 5
 DELIVERY_POLL_S: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # waits between looks for the message; the last repeats
+ANSWER_RETRY_S: Final = 2.0  # between tries to give OpenCode an answer
 DELIVERY_ERROR_GRACE_S: Final = 1.5  # after an error without a message: an unknown agent leaves nothing behind
 DELIVERY_LATE_GRACE_S: Final = 2.0  # a prompt whose session is terminated may be on its way for 0.7 s after the 204
 TURN_POLL_S: Final = 5.0  # status is asked this often while a turn runs: idle events get lost

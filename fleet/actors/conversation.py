@@ -128,6 +128,7 @@ class Conversations:
             self._tell(session_id, m.ReportTranscript((Message(info, ()),), self._context.clock.now_ms()))
 
     def _part(self, conversation: Conversation, session_id: str, event: PartChanged, own: bool) -> None:
+        conversation.retrying_since_s = None  # the model answers
         if not own:
             return  # a sub-agent's parts are read when the turn ends
         info = conversation.infos.get(event.part.message_id)
@@ -137,7 +138,8 @@ class Conversations:
         elif not event.part.finished:
             self._context.inflight.part(session_id, event.part)
 
-    def _delta(self, _: Conversation, session_id: str, event: PartDelta, own: bool) -> None:
+    def _delta(self, conversation: Conversation, session_id: str, event: PartDelta, own: bool) -> None:
+        conversation.retrying_since_s = None
         if own:
             self._context.inflight.delta(session_id, event)
 

@@ -57,12 +57,16 @@ class Endings:
         if permanent:
             await self._erase(session.id, caller)
         workspace = self._context.views.workspaces.get(session.workspace_id)
-        if permanent and workspace is not None and not workspace.sessions:
-            await self._forget_trees(workspace.id)
+        if permanent:
+            await self._forget_trees(session.workspace_id)
         gone = workspace is None or workspace.phase == "removed"
         return Ending(session, workspace, None if gone else left, permanent, self._context.log.head())
 
     async def _forget_trees(self, workspace_id: str) -> None:
+        """Let go of snapshots that no session needs any more, neither for its diffs nor as what it was forked from."""
+        for state in self._context.views.sessions:
+            if workspace_id in (state.workspace_id, state.origin and state.origin.workspace_id):
+                return
         try:
             await self._context.trees.forget(workspace_id)
         except Problem as problem:  # the session is erased all the same

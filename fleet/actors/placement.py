@@ -13,6 +13,7 @@ import trio
 from fleet.actors.aggregate import Deliver
 from fleet.actors.context import Context
 from fleet.core.instance import messages as m
+from fleet.core.instance.state import State as Instance
 from fleet.core.session.effects import AttachInstance
 from fleet.core.session.state import State
 from fleet.errors import Rejected, Unavailable
@@ -96,7 +97,7 @@ class Placement:
         """Return why no further process may be started, None where one may, or is there to be shared."""
         policy, instances = self._context.policy, self._context.views.instances
         alive = instances.alive()
-        keys = [state.key for state in alive]
+        keys = [state.key for state in alive if state.phase != "unreachable"]
         if key in keys:
             return None
         leaving = sum(state.phase == "stopping" for state in instances)  # their processes live still
@@ -117,10 +118,15 @@ class Placement:
             if not lock.locked():
                 self._locks.pop(key, None)
 
+    def _usable(self, key: str, session_id: str) -> list[Instance]:
+        """Return the instances that the session may share: one that does not answer only if it is in it already."""
+        alive = self._context.views.instances.alive(key)
+        return [state for state in alive if state.phase != "unreachable" or session_id in state.sessions]
+
     async def _place(self, key: str, session_id: str, effect: AttachInstance) -> str:
         context = self._context
         cause = Cause(f"session:{session_id}", correlation_id=session_id)
-        for state in context.views.instances.alive(key):
+        for state in self._usable(key, session_id):
             attach = m.AttachSession(session_id, effect.directory, context.clock.now_ms())
             try:
                 await context.peers.instances.ask(state.id, Deliver(attach, cause))

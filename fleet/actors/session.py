@@ -21,6 +21,7 @@ from fleet.actors.placement import Delayed, Placement
 from fleet.actors.turns import Turns
 from fleet.core.instance import messages as instance_messages
 from fleet.core.instance.state import LIVE, OVER
+from fleet.core.paths import is_inside
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
 from fleet.core.workspace import messages as workspace_messages
@@ -30,6 +31,8 @@ from fleet.limits import ABORT_GRACE_S, ERASURE_RETRY_S, SPAWN_READY_TIMEOUT_S, 
 from fleet.ports import OpenCode
 
 _log = structlog.get_logger(__name__)
+
+_WORKSPACE_SETTLED = frozenset(("ready", "failed", "removing", "removed"))
 
 Reporter = Report[m.Command]
 
@@ -78,9 +81,12 @@ class SessionEffects:
         workspace_id = effect.order.workspace_id
         order = workspace_messages.PrepareWorkspace(effect.order, session_id, self._now())
         await self._context.peers.workspaces.ask(workspace_id, Deliver(order, self._cause(session_id)))
-        state = await self._context.views.workspaces.wait(workspace_id, lambda s: s.phase in ("ready", "failed"))
+        state = await self._context.views.workspaces.wait(workspace_id, lambda s: s.phase in _WORKSPACE_SETTLED)
+        if state.phase in ("removing", "removed"):
+            raise Problem("workspace_gone", f"the workspace is {state.phase}")
         if state.prepared is None or state.phase == "failed":
             raise Problem(state.failure_code or "internal", state.failure_detail)
+        self._check_stays(state.prepared.directory, workspace_id)
         try:
             await self._context.workspaces.inspect(state.prepared.directory)
         except Problem as problem:
@@ -88,11 +94,22 @@ class SessionEffects:
         session = self._context.views.sessions.get(session_id)
         first = session is None or session.baseline is None
         origin = None if session is None else session.origin
-        if first and origin is not None and origin.tree is not None:
+        fresh = session is not None and not session.conversation  # no agent has been there yet
+        if fresh and origin is not None and origin.tree is not None:
             await self._context.trees.lay_out(origin.workspace_id, origin.tree, state.prepared.directory)
         baseline = await self._changes.baseline(workspace_id, state.prepared.directory) if first else None
         directory, branch = state.prepared.directory, state.prepared.branch
         return m.ReportWorkspaceReady(workspace_id, directory, branch, self._now(), baseline)
+
+    def _check_stays(self, directory: str, workspace_id: str) -> None:
+        """Raise `Problem` workspace_gone where the directory lies in another workspace that is being removed.
+
+        A removal looks for sessions when it has begun, so one of both sees the other.
+        """
+        for other in self._context.views.workspaces:
+            going = other.phase in ("removing", "removed") and other.order is not None and other.id != workspace_id
+            if going and other.order is not None and is_inside(directory, (other.order.directory,)):
+                raise Problem("workspace_gone", f"{directory!r} lies in a workspace that is {other.phase}")
 
     async def _attach_instance(self, session_id: str, effect: e.AttachInstance, report: Reporter) -> None:
         async def delayed(reason: str) -> None:

@@ -20,6 +20,7 @@ from fleet.core.turn import Verdict, answers, judge
 from fleet.errors import Problem, Unavailable
 from fleet.limits import (
     ABORT_GRACE_S,
+    ANSWER_RETRY_S,
     DELIVERY_ATTEMPTS_MAX,
     DELIVERY_CONFIRM_TIMEOUT_S,
     DELIVERY_ERROR_GRACE_S,
@@ -58,8 +59,8 @@ class Turns:
         """Send the prompt unless OpenCode has it, read it back, and report."""
         await self._changes.begin(session_id, effect.number, report)
         conversation = self._conversations.of(session_id)
-        failure = "OpenCode took the prompt and did not keep it"
-        for attempt in range(DELIVERY_ATTEMPTS_MAX):
+        unanswered = unkept = 0
+        while unkept < DELIVERY_ATTEMPTS_MAX:
             try:
                 if await self._delivered(conversation, effect):
                     await report(m.ReportDelivered(effect.message_id, self._now()))
@@ -69,17 +70,22 @@ class Turns:
                     await report(m.ReportTurnFailed(effect.number, name, message, self._now()))
                     return
             except Unavailable as unavailable:
-                failure = unavailable.detail
-                _log.warning("delivery_retried", session=session_id, attempt=attempt, code=unavailable.code)
-                await trio.sleep(DELIVERY_POLL_S[-1] * 2**attempt)
+                # OpenCode may have the prompt, so it can't be called failed; an instance that ends calls this off.
+                _log.warning("delivery_retried", session=session_id, attempt=unanswered, code=unavailable.code)
+                await trio.sleep(DELIVERY_POLL_S[-1] * 2 ** min(unanswered, DELIVERY_ATTEMPTS_MAX))
+                unanswered += 1
+                continue
             except Problem as problem:
                 await report(m.ReportTurnFailed(effect.number, problem.code, problem.detail, self._now()))
                 return
-        await report(m.ReportTurnFailed(effect.number, "opencode_unreachable", failure, self._now()))
+            unkept += 1
+        failure = "OpenCode took the prompt and did not keep it"
+        await report(m.ReportTurnFailed(effect.number, "opencode_refused", failure, self._now()))
 
     async def _delivered(self, conversation: Conversation, effect: e.DeliverPrompt) -> bool:
         client = await self._context.connections.get(effect.instance_id)
-        if await _is_kept(client, effect):
+        # One that was to steer an earlier turn may be kept and not have run: the same ids again make OpenCode run it.
+        if effect.prompt.message_id is None and await _is_kept(client, effect):
             return True
         conversation.begin()
         await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
@@ -108,8 +114,11 @@ class Turns:
                 if await self._read_back(client, conversation, effect):
                     await report(m.ReportDelivered(effect.message_id, self._now()))
                     return
-            except Problem as problem:
-                _log.warning("steering_retried", session=session_id, code=problem.code, detail=problem.detail)
+            except Unavailable as unavailable:
+                _log.warning("steering_retried", session=session_id, code=unavailable.code)
+            except Problem as problem:  # it waits for a turn of its own, which will say what is wrong with it
+                _log.warning("steering_refused", session=session_id, code=problem.code, detail=problem.detail)
+                return
             await trio.sleep(DELIVERY_POLL_S[-1])
 
     # -------------------------------------------------------------------------------------------------------- follow
@@ -124,7 +133,7 @@ class Turns:
             try:
                 if effect.opencode_id in await client.statuses(effect.directory):
                     idle_since_s = None
-                    if (verdict := _overdue(conversation)) is not None:
+                    if (verdict := self._overdue(session_id, conversation)) is not None:
                         await self._give_up(client, effect)
                         await self._report(session_id, client, effect, verdict, report)
                         return
@@ -149,6 +158,14 @@ class Turns:
             if ended is not None:
                 await self._report(session_id, client, effect, ended, report)
                 return
+
+    def _overdue(self, session_id: str, conversation: Conversation) -> Verdict | None:
+        """Return why a running turn is to be given up; one that waits for a person or a tool is not silent."""
+        state = self._context.views.sessions.get(session_id)
+        parts = self._context.inflight.snapshot(session_id)[session_id]
+        if (state is not None and state.requests) or any(part.type == "tool" for part in parts):
+            conversation.active_s = trio.current_time()
+        return _overdue(conversation)
 
     async def _client(self, instance_id: str) -> OpenCode:
         while True:
@@ -262,12 +279,11 @@ class Turns:
             try:
                 await _reply(client, effect)
                 break
-            except Unavailable as unavailable:
-                _log.warning("answer_retried", session=session_id, code=unavailable.code)
-                await trio.sleep(DELIVERY_POLL_S[-1])
             except Problem as problem:
-                _log.warning("answer_not_taken", session=session_id, code=problem.code, detail=problem.detail)
-                break
+                if problem.code == "request_not_found":
+                    break  # it has had its answer
+                _log.warning("answer_retried", session=session_id, code=problem.code, detail=problem.detail)
+                await trio.sleep(ANSWER_RETRY_S)
         await report(m.ReportRequestClosed(effect.request_id, self._now()))
 
     async def settle(self, session_id: str, effect: e.Settle, report: Reporter) -> None:

@@ -80,19 +80,12 @@ class WorkspaceEffects:
 
     def _check_unused(self, workspace_id: str, order: WorkspaceOrder) -> None:
         """Raise `Rejected` where sessions use a directory of this workspace as it stands, by a workspace of its own."""
-        views = self._context.views
-        for other in views.workspaces:
-            if (
-                other.id == workspace_id
-                or other.order is None
-                or not is_inside(other.order.directory, (order.directory,))
-            ):
-                continue
-            states = [views.sessions.get(session_id) for session_id in other.sessions]
-            if users := [state.id for state in states if state is not None and state.phase != "stopped"]:
+        for state in self._context.views.sessions:
+            works = state.phase not in ("stopped", "erased") and is_inside(state.directory, (order.directory,))
+            if works and state.workspace_id != workspace_id:
                 raise Rejected(
                     "workspace_busy",
-                    f"the session {users[0]} works in {other.order.directory!r}",
+                    f"the session {state.id} works in {state.directory!r}",
                     hint="terminate it first",
                 )
 

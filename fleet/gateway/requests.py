@@ -66,13 +66,13 @@ async def caller() -> Caller:
     if not 0 < len(key) <= IDEMPOTENCY_KEY_CHARS_MAX:
         raise Rejected("invalid", f"an idempotency key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters")
     whole = b"\0".join((request.method.encode(), request.full_path.encode(), await _raw_body()))
-    return Caller(idempotency_key=key, digest=hashlib.sha256(whole).digest())
+    return Caller(idempotency_key=f"http:{key}", digest=hashlib.sha256(whole).digest())
 
 
 def derived(who: Caller, part: str) -> Caller:
     """Return the caller of one of several commands that a request is made of: each has a key of its own."""
     key = who.idempotency_key
-    return who if key is None else replace(who, idempotency_key=f"{key}:{part}")
+    return who if key is None else replace(who, idempotency_key=f"{part}:{key}")
 
 
 def answer(value: Any, *, status: int = 200, position: int | None = None, total: int | None = None) -> Response:

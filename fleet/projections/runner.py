@@ -84,7 +84,7 @@ class Runner:
                 kept.checkpoint = 0
         self.position = self._saved = min(kept.checkpoint for kept in self._kept)
         while page := self._log.read_all(self.position, FEED_PAGE_EVENTS):
-            self._on_commit(page)
+            self._fold(page)
         self._log.listen(self._on_commit)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -114,6 +114,12 @@ class Runner:
         self._saved = saved
 
     def _on_commit(self, commit: Sequence[Recorded]) -> None:
+        if commit[0].position > self.position + 1:  # a writer that broke after its commit told nobody
+            for recorded in self._log.read_all(self.position, commit[0].position - self.position - 1):
+                self._fold([recorded])
+        self._fold(commit)
+
+    def _fold(self, commit: Sequence[Recorded]) -> None:
         for kept in self._kept:
             # After a rebuild of one view the others see events again that their rows already hold.
             new = (

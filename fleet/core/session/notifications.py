@@ -1,7 +1,7 @@
 """Which events a person is told of. Notifications have no events of their own but for having been read."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from fleet.core.session import messages as m
 from fleet.core.session.state import Notification, NotificationKind, State
@@ -20,7 +20,7 @@ _NOTIFIES: Final[Mapping[type[Any], Callable[[Any], tuple[NotificationKind, str]
 
 def tells(event: Any) -> tuple[NotificationKind, str] | None:
     """Return what a person is told of an event, None where it is nothing to be told of."""
-    tell = _NOTIFIES.get(cast("type[Any]", type(event)))
+    tell = _NOTIFIES.get(event.__class__)
     return None if tell is None else tell(event)
 
 
