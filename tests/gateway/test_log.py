@@ -34,7 +34,7 @@ async def test_one_event(door: Door) -> None:
         (await door.knock("GET", f"/api/log/{position}")).problem(404, "event_not_found")
 
 
-@pytest.mark.parametrize("query", ["after=-1", "limit=0", "limit=201", "before=3"])
+@pytest.mark.parametrize("query", ["after=-1", f"after={2**63}", "limit=0", "limit=201", "before=3"])
 async def test_wrong_pages_are_refused(door: Door, query: str) -> None:
     (await door.knock("GET", f"/api/log?{query}")).problem(422, "invalid")
 

@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+import trio
 
+from fleet.limits import TURN_SILENCE_S
 from tests.gateway.door import NOWHERE, Door, Machine
 
 ONCE = {"reply": "once"}
@@ -56,6 +58,17 @@ async def test_a_request_is_listed_everywhere_until_it_is_answered(
     assert (await door.knock("GET", f"{path}/requests")).json == []
     assert (await door.knock("GET", "/api/inbox")).json == []
     (await door.knock("POST", f"{path}/requests/{request['id']}", body)).problem(404, "request_not_found")
+
+
+@pytest.mark.parametrize("word", ["ask", "question"])
+async def test_a_person_may_take_longer_than_a_silent_model(door: Door, word: str) -> None:
+    item, request = await asking(door, word)
+    await trio.sleep(TURN_SILENCE_S * 2)
+    detail = (await door.knock("GET", f"/api/sessions/{item['id']}")).json
+    assert (detail["status"], detail["requests"]) == ("waiting_input", [request])
+    body = ONCE if word == "ask" else {"answers": [["Red"]]}
+    assert (await door.knock("POST", f"/api/sessions/{item['id']}/requests/{request['id']}", body)).status == 204
+    assert (await door.settled(item["id"]))["outcome"] == "finished"
 
 
 async def test_unknown_ones(door: Door) -> None:

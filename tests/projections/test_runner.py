@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 
 from fleet.events.envelope import Cause
+from fleet.events.log import Listener
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.projections.runner import Runner
 from fleet.projections.states import States
@@ -46,6 +47,34 @@ async def test_events_that_come_between_two_writes_are_not_applied_twice(crash_a
     pets, cats = (cast("tuple[States[Pet], ...]", again)[n] for n in (0, 1))
     assert {pet.id: pet.name for pet in pets} == {"0": "Bello"} | {str(n + 1): "Max" for n in range(crash_after)}
     assert {cat.id: cat.name for cat in cats} == {str(n + 1): "Mia" for n in range(crash_after)}
+
+
+class ForgetfulLog(MemoryLog):
+    """Its writer can break between a commit and telling of it."""
+
+    mute = False
+
+    def listen(self, listener: Listener) -> None:
+        super().listen(lambda commit: None if self.mute else listener(commit))
+
+
+async def test_what_a_broken_writer_told_nobody_is_read_with_the_next_commit() -> None:
+    log, views = ForgetfulLog(MemoryDisk(), pet_registry(), FakeClock()), _views()
+    runner = Runner(log, MemoryStore(), views, _save_at_once)
+    runner.open()
+    await log.append("pet-1", 0, (Born("Rex"),), Cause())
+    log.mute = True
+    await log.append("pet-2", 0, (Born("Bello"),), Cause())
+    await log.append("pet-1", 1, (Named("Max"),), Cause())
+    log.mute = False
+    await log.append("pet-3", 0, (Born("Mia"),), Cause())
+    (pets, _) = cast("tuple[States[Pet], ...]", views)
+    assert {pet.id: pet.name for pet in pets} == {"1": "Max", "2": "Bello", "3": "Mia"}
+    assert runner.position == log.head()
+
+
+async def _save_at_once(save: Callable[[], None]) -> None:
+    save()
 
 
 async def _save_for_ever(runner: Runner) -> None:
