@@ -21,7 +21,7 @@ from fleet.projections.history_query import HistoryQuery
 from fleet.projections.history_store import VERSION, HistoryStore
 
 SESSIONS: Final = 100_000
-TEXTS_PER_SESSION: Final = 3  # a prompt, an answer, a tool's output; and the title
+TEXTS: Final = 3  # of a session: a prompt, an answer, a tool's output; and the title
 WORDS_PER_TEXT: Final = 33
 VOCABULARY: Final = 50_000
 SEARCHES: Final = 1_000
@@ -49,7 +49,7 @@ def _generate(file: Path) -> None:
     sql = sqlite3.connect(file)
     for number in range(1, SESSIONS + 1):
         at_ms = EPOCH_MS + number * 60_000
-        texts = [" ".join(chance.choices(words, cum_weights=weights, k=WORDS_PER_TEXT)) for _ in "123"]
+        texts = [" ".join(chance.choices(words, cum_weights=weights, k=WORDS_PER_TEXT)) for _ in range(TEXTS)]
         title = " ".join(chance.choices(words, cum_weights=weights, k=4))
         row = (number, f"session {number}", title, chance.choice(STATUSES), at_ms, at_ms, 1 + len(texts))
         sql.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)", row)

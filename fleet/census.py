@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import httpx
 import msgspec
-import psutil
 
 from fleet.actors.orphans import find_orphans
 from fleet.adapters.clock import SystemClock
@@ -22,6 +21,7 @@ from fleet.events.data_lock import lock_holder
 from fleet.events.lmdb_log import LmdbLog
 from fleet.gateway import wire
 from fleet.limits import CENSUS_TIMEOUT_S, PAGE_MAX
+from fleet.loopback import base_url, listens
 from fleet.projections.lives import Life, lives
 
 Item = TypeVar("Item")
@@ -45,22 +45,12 @@ async def take_census(config: Config, url: str | None = None) -> Census:
     holder = lock_holder(config.data_dir)
     if holder is None:
         return await _read(config)
-    host = f"[{config.host}]" if ":" in config.host else config.host
-    if _listens(holder, config.port) is False:
+    if listens(holder, config.port) is False:
         raise StartupError(
             f"The Fleet that has {config.data_dir} (process {holder}) does not listen on port {config.port}: "
             "name its --port or --url."
         )
-    return await _ask(f"http://{host}:{config.port}")
-
-
-def _listens(pid: int, port: int) -> bool | None:
-    """Say whether the process listens on the port, None where that cannot be seen."""
-    try:
-        connections = psutil.Process(pid).net_connections("tcp")
-    except (psutil.Error, OSError):
-        return None
-    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections)
+    return await _ask(base_url(config.host, config.port))
 
 
 async def _ask(url: str) -> Census:

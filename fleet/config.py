@@ -9,7 +9,6 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -18,6 +17,7 @@ import platformdirs
 
 from fleet.errors import StartupError
 from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX, MEMORY_FREE_BYTES_MIN, MIB
+from fleet.loopback import is_loopback
 
 RehearsalChoice = Literal["auto", "always", "never"]
 InstancePolicy = Literal["shared", "directory"]
@@ -84,14 +84,6 @@ def _host(value: Any, _directory: Path) -> str:
     return value
 
 
-def _port(value: Any, _directory: Path) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdecimal():
-        value = int(value)
-    if type(value) is not int or not 0 <= value <= 65535:
-        raise ValueError("a number from 0 to 65535 (0: any free port)")
-    return value
-
-
 def _path(value: Any, directory: Path) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("a path")
@@ -123,12 +115,12 @@ def _choice(choices: tuple[str, ...]) -> Callable[[Any, Path], str]:
     return parse
 
 
-def _number(smallest: int, largest: int) -> Callable[[Any, Path], int]:
+def _number(smallest: int, largest: int, note: str = "") -> Callable[[Any, Path], int]:
     def parse(value: Any, _directory: Path) -> int:
         if isinstance(value, str) and value.isascii() and value.isdecimal():
             value = int(value)
         if type(value) is not int or not smallest <= value <= largest:
-            raise ValueError(f"a number from {smallest} to {largest}")
+            raise ValueError(f"a number from {smallest} to {largest}{note}")
         return value
 
     return parse
@@ -165,7 +157,14 @@ def _filesystem_root() -> tuple[Path, ...]:
 
 KEYS = (
     Key("host", "address", "127.0.0.1", "Address to listen on; loopback only.", _host, lambda: "127.0.0.1"),
-    Key("port", "number", "3000", "Port to listen on; 0 takes any free one.", _port, lambda: 3000),
+    Key(
+        "port",
+        "number",
+        "3000",
+        "Port to listen on; 0 takes any free one.",
+        _number(0, 65535, " (0: any free port)"),
+        lambda: 3000,
+    ),
     Key(
         "data_dir",
         "path",
@@ -248,16 +247,6 @@ class _Setting(NamedTuple):
     value: Any
     origin: str
     directory: Path
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether `host` can be reached from this machine alone."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def default_config_file() -> Path:

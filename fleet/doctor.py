@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
-import psutil
 import trio
 
 from fleet.adapters.opencode.binary import KNOWN_VERSIONS, release, resolve_binary, version
@@ -23,6 +22,7 @@ from fleet.errors import StartupError, Unavailable
 from fleet.events.data_lock import DataLock, lock_holder
 from fleet.events.lmdb_store import LmdbStore
 from fleet.limits import DISK_FREE_BYTES_MIN, GIT_VERSION_TIMEOUT_S, MIB
+from fleet.loopback import family_of, listens
 
 DISK_FREE_BYTES_COMFORTABLE: Final = 1024 * MIB
 """Below, a few clones and a day of events fill the disk."""
@@ -137,7 +137,7 @@ def _port(config: Config, holder: int | None) -> Check:
     try:
         _bind(config.host, config.port)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE and holder is not None and _listens(holder, config.port):
+        if error.errno == errno.EADDRINUSE and holder is not None and listens(holder, config.port):
             return Check("port", "ok", f"{place}, Fleet is listening (process {holder})")
         why = error.strerror or str(error)
         return Check("port", "failed", f"{place}: {why}", "Stop what listens there, or choose another with --port.")
@@ -145,18 +145,9 @@ def _port(config: Config, holder: int | None) -> Check:
 
 
 def _bind(host: str, port: int) -> None:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
+    with socket.socket(family_of(host)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a past connection is no obstacle
-        probe.bind(address)
-
-
-def _listens(pid: int, port: int) -> bool:
-    try:
-        connections = psutil.Process(pid).net_connections("tcp")
-    except psutil.Error:
-        return False
-    return any(c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port for c in connections)
+        probe.bind((host, port))
 
 
 def _root(root: Path) -> Check:

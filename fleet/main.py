@@ -41,6 +41,7 @@ from fleet.events.lmdb_log import LmdbLog
 from fleet.gateway.app import Gateway
 from fleet.limits import GC_THRESHOLDS, MIB, SHUTDOWN_GRACE_S
 from fleet.logs import configure_logs
+from fleet.loopback import base_url, family_of
 from fleet.projections.store import LmdbStore
 from fleet.rehearsal.offer import Offer
 
@@ -126,9 +127,8 @@ async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenera
 
 def bind(config: Config) -> socket.socket:
     """Return the listening socket. Raises `StartupError` where the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
-        return socket.create_server((config.host, config.port), family=family, backlog=512)
+        return socket.create_server((config.host, config.port), family=family_of(config.host), backlog=512)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise StartupError(
@@ -266,8 +266,7 @@ def find_opencode(config: Config, environment: Mapping[str, str]) -> Path | None
 
 
 def _url(config: Config, door: socket.socket) -> str:
-    port = door.getsockname()[1]
-    return f"http://localhost:{port}" if config.host == "127.0.0.1" else f"http://{config.host}:{port}"
+    return base_url("localhost" if config.host == "127.0.0.1" else config.host, door.getsockname()[1])
 
 
 def greeting(config: Config, fleet: Running) -> str:

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet import config
-from fleet.config import KEYS, Config, Key, is_loopback, load_config
+from fleet.config import KEYS, Config, Key, load_config
 from fleet.errors import StartupError
+from fleet.loopback import is_loopback
 
 ROOT = Path(__file__).parent.parent
 

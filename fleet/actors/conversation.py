@@ -74,7 +74,10 @@ class Conversations:
 
     def of(self, session_id: str) -> Conversation:
         """Return the conversation of a session."""
-        return self._by_session.setdefault(session_id, Conversation())
+        found = self._by_session.get(session_id)
+        if found is None:
+            found = self._by_session[session_id] = Conversation()
+        return found
 
     def forget(self, session_id: str) -> None:
         """The session has ended."""

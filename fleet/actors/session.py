@@ -1,8 +1,8 @@
 """Carries out what a session's events order: provision it, deliver its prompts, stop and end it.
 
 The session itself (what may happen and what it means) is fleet/core/session; the actor around it is aggregate.py.
-Following a turn to its end is turns.py. Each effect here is idempotent and ends in a report; a `Problem` that it meets
-becomes one.
+Following a turn to its end is turns.py. Each effect here is idempotent, and answers itself the `Problem`s that it
+meets: by a report, or by trying again.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,8 +27,7 @@ from fleet.core.session import messages as m
 from fleet.core.workspace import messages as workspace_messages
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
-from fleet.limits import ABORT_GRACE_S, ERASURE_RETRY_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
-from fleet.ports import OpenCode
+from fleet.limits import ERASURE_RETRY_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
 
 _log = structlog.get_logger(__name__)
 
@@ -155,7 +154,7 @@ class SessionEffects:
                 client = await self._context.connections.get(effect.instance_id)
                 if turn is not None and not turn.delivered:
                     await self._turns.await_late(client, effect.opencode_id, turn.message_id)
-                await self._quiet(client, effect)
+                await self._turns.quiet(client, effect.opencode_id, effect.directory)
                 message_id = None if turn is None else turn.message_id
                 await report(await self._turns.transcript(client, effect.opencode_id, message_id))
             except Problem as problem:
@@ -172,13 +171,6 @@ class SessionEffects:
         state = self._context.views.sessions.get(session_id)
         if state is not None and state.turn is not None:
             await self._changes.record(session_id, state.turn.number, report)
-
-    async def _quiet(self, client: OpenCode, effect: e.EndSession) -> None:
-        """Abort whatever runs, and wait for that as long as OpenCode needs to kill a stubborn tool."""
-        with trio.move_on_after(ABORT_GRACE_S):
-            while effect.opencode_id in await client.statuses(effect.directory):
-                await client.abort(effect.opencode_id, effect.directory)
-                await trio.sleep(TURN_RECHECK_S)
 
     async def _detach(self, session_id: str, instance_id: str) -> None:
         detach = instance_messages.DetachSession(session_id, self._now())

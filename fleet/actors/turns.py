@@ -134,7 +134,7 @@ class Turns:
                 if effect.opencode_id in await client.statuses(effect.directory):
                     idle_since_s = None
                     if (verdict := self._overdue(session_id, conversation)) is not None:
-                        await self._give_up(client, effect)
+                        await self.quiet(client, effect.opencode_id, effect.directory)
                         await self._report(session_id, client, effect, verdict, report)
                         return
                     await self._requests(session_id, client, effect, report)
@@ -183,17 +183,20 @@ class Turns:
         turn = None if state is None else state.turn
         return turn is not None and turn.number == number and turn.aborting
 
-    async def _give_up(self, client: OpenCode, effect: e.FollowTurn) -> None:
+    async def quiet(self, client: OpenCode, opencode_id: str, directory: str) -> None:
+        """Abort whatever runs, and wait for that as long as OpenCode needs to kill a stubborn tool."""
         with trio.move_on_after(ABORT_GRACE_S):
-            while effect.opencode_id in await client.statuses(effect.directory):
-                await client.abort(effect.opencode_id, effect.directory)
+            while opencode_id in await client.statuses(directory):
+                await client.abort(opencode_id, directory)
                 await trio.sleep(TURN_RECHECK_S)
 
     async def _requests(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter) -> None:
         """Compare the open requests with OpenCode's own list: an event may have been missed."""
         state = self._context.views.sessions.get(session_id)
-        mine = {effect.opencode_id, *await self._subagents(client, effect.opencode_id)}
-        listed = [request for request in await client.open_requests(effect.directory) if request.session_id in mine]
+        listed = await client.open_requests(effect.directory)
+        if listed:  # a sub-agent is there before it asks
+            mine = {effect.opencode_id, *await self._subagents(client, effect.opencode_id)}
+            listed = tuple(request for request in listed if request.session_id in mine)
         for request in listed:
             await report(m.ReportRequestOpened(request, self._now()))
         ids = {request.id for request in listed}

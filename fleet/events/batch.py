@@ -6,12 +6,12 @@ durable (lmdb_log.py, memory_log.py).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from fleet.errors import Problem, Rejected
 from fleet.events.codec import SALT_BYTES, Header, digest_command, digest_payload, encode, recorded
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded
-from fleet.events.log import VersionConflict
+from fleet.events.log import Log, VersionConflict
 from fleet.events.registry import Encoded, EventRegistry
 from fleet.limits import EVENT_BYTES_MAX, STREAM_NAME_BYTES_MAX
 
@@ -53,18 +53,6 @@ class ErasedUpTo(NamedTuple):
     """What an erasure reached: `through` when there is no more to be erased."""
 
     position: int
-
-
-class Durable(Protocol):
-    """What a batch asks of the log that it is for; answers are about what is durable."""
-
-    def stream_version(self, stream: str) -> int:
-        """See `Log`."""
-        ...
-
-    def find_command(self, command_id: str) -> CommandRecord | None:
-        """See `Log`."""
-        ...
 
 
 Outcome = Appended | VersionConflict | Problem
@@ -110,7 +98,7 @@ class Batch:
     of the streams that it touches.
     """
 
-    def __init__(self, tip: Tip, durable: Durable, now_ms: int, salts: bytes) -> None:
+    def __init__(self, tip: Tip, durable: Log, now_ms: int, salts: bytes) -> None:
         self.tip = tip
         self.records: list[bytes] = []
         self.recorded: list[Recorded] = []

@@ -1,7 +1,7 @@
 """The contract of an event log. `lmdb_log` keeps it on disk, `memory_log` in a test; both pass one contract suite.
 
-Appends are durable when they return. Reads are synchronous: LMDB's pages are memory-mapped, and every read is bounded
-by its `limit`. Follow the log with feed.py.
+Appends are durable when they return. Reads are synchronous: LMDB's pages are memory-mapped, a read is bounded where it
+is given a `limit`. Follow the log with feed.py.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -6,37 +6,12 @@ its payload is gone, that and when it was there is not.
 """
 
 from collections.abc import Generator
-from typing import Protocol
 
 import msgspec
 
 from fleet.events import codec
-from fleet.events.envelope import CommandRecord, Snapshot
+from fleet.events.log import Log
 from fleet.limits import VERIFY_PAGE_EVENTS
-
-
-class Verifiable(Protocol):
-    """What a log gives to be verified. All but `head` raise `CorruptRecord` where something cannot be read."""
-
-    def head(self) -> int:
-        """Return the position of the last event."""
-        ...
-
-    def read_record(self, position: int) -> bytes | None:
-        """Return the raw record at `position`."""
-        ...
-
-    def indexed_version(self, stream: str, position: int) -> int | None:
-        """Return the version that the index by stream holds for the event at `position`."""
-        ...
-
-    def find_command(self, command_id: str) -> CommandRecord | None:
-        """See `Log`."""
-        ...
-
-    def load_snapshot(self, stream: str) -> Snapshot | None:
-        """See `Log`."""
-        ...
 
 
 class Break(msgspec.Struct, frozen=True):
@@ -59,7 +34,7 @@ class Report(msgspec.Struct, frozen=True):
     erased: int = 0
 
 
-def verify(log: Verifiable) -> Report:
+def verify(log: Log) -> Report:
     """Walk the log from its beginning to its head, or to the first break."""
     walk = verifying(log)
     while True:
@@ -70,7 +45,7 @@ def verify(log: Verifiable) -> Report:
             return report
 
 
-def verifying(log: Verifiable) -> Generator[None, None, Report]:
+def verifying(log: Log) -> Generator[None, None, Report]:
     """Do the same in steps of `VERIFY_PAGE_EVENTS`, for a caller who has others to care for. Returns the report."""
     digest = codec.GENESIS_DIGEST
     versions: dict[str, int] = {}
@@ -89,7 +64,7 @@ def verifying(log: Verifiable) -> Generator[None, None, Report]:
     return Report(head, len(versions), digest, erased=erased)
 
 
-def _prove(log: Verifiable, position: int, previous: bytes, versions: dict[str, int]) -> codec.Record:
+def _prove(log: Log, position: int, previous: bytes, versions: dict[str, int]) -> codec.Record:
     """Return the record at `position` if it is what it must be. Raises `CorruptRecord`."""
     raw = log.read_record(position)
     if raw is None:
@@ -113,7 +88,7 @@ def _prove(log: Verifiable, position: int, previous: bytes, versions: dict[str, 
     return record
 
 
-def _prove_command(log: Verifiable, header: codec.Header) -> None:
+def _prove_command(log: Log, header: codec.Header) -> None:
     if header.command_id is None:
         return
     found = log.find_command(header.command_id)
@@ -121,7 +96,7 @@ def _prove_command(log: Verifiable, header: codec.Header) -> None:
         raise codec.CorruptRecord(f"the command {header.command_id!r} is not on record: it could be repeated")
 
 
-def _prove_snapshot(log: Verifiable, stream: str, *, erased: bool) -> None:
+def _prove_snapshot(log: Log, stream: str, *, erased: bool) -> None:
     snapshot = log.load_snapshot(stream)
     if snapshot is not None and snapshot.position > log.head():
         raise codec.CorruptRecord(f"the snapshot of {stream} is ahead of the log")

@@ -11,8 +11,8 @@ from quart import Request
 
 from fleet.errors import Rejected
 from fleet.limits import HEADER_BYTES_MAX
+from fleet.loopback import is_loopback
 
-_LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 _OWN_SITES = frozenset(("same-origin", "none"))
 _WRITES = frozenset(("POST", "PUT", "PATCH", "DELETE"))
@@ -46,7 +46,7 @@ def _check_host(host: str) -> None:
         name = urlsplit(f"//{host}").hostname
     except ValueError:
         name = None
-    if name not in _LOOPBACK_NAMES:
+    if name is None or not is_loopback(name):
         raise _foreign("the Host header does not name this machine")
 
 

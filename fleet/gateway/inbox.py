@@ -3,7 +3,7 @@
 from quart import Blueprint, Response
 
 from fleet.actors.tree import Tree
-from fleet.core.session.state import State
+from fleet.core.session.state import Callback, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, takes
@@ -31,7 +31,7 @@ def inbox_routes(tree: Tree) -> Blueprint:
         """List the callbacks of all sessions, oldest first."""
         query = read_query(wire.CallbackQuery)
         items = [
-            _callback_item(state, callback.number)
+            _callback_item(state, callback)
             for state in tree.views.sessions
             for callback in state.callbacks
             if query.status is None or callback.status == query.status
@@ -114,8 +114,7 @@ def _waiting(state: State) -> list[wire.InboxItem]:
     return items
 
 
-def _callback_item(state: State, number: int) -> wire.CallbackItem:
-    callback = next(callback for callback in state.callbacks if callback.number == number)
+def _callback_item(state: State, callback: Callback) -> wire.CallbackItem:
     return wire.CallbackItem(
         state.id,
         state.parent_id or "",

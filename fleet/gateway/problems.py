@@ -33,7 +33,7 @@ class ProblemDocument(msgspec.Struct, frozen=True):
 
 def problem_response(problem: Problem) -> Response:
     """Return the problem as a response."""
-    kind = PROBLEMS[problem.code] if problem.code in PROBLEMS else PROBLEMS["internal"]
+    kind = PROBLEMS[problem.code]
     document: dict[str, Any] = {
         "type": f"urn:fleet:problem:{problem.code}",
         "title": kind.title,

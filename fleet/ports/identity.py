@@ -21,5 +21,5 @@ class Ids(Protocol):
         ...
 
     def opencode(self, prefix: OpenCodePrefix) -> str:
-        """Return an id in OpenCode's format; ids of one process are strictly ascending and never ahead of the clock."""
+        """Return an id in OpenCode's format; strictly ascending, and not ahead of the clock unless it stepped back."""
         ...

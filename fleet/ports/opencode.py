@@ -74,10 +74,6 @@ class OpenCode(Protocol):
         """Copy a session with its messages before `message_id`, or all; it has the same directory."""
         ...
 
-    async def delete_session(self, session_id: str) -> None:
-        """Delete the session from OpenCode's store, where it is there. It must not be running."""
-        ...
-
     async def dispose(self, directory: str) -> None:
         """Stop everything that runs for `directory` and give its memory back (`POST /instance/dispose`)."""
         ...

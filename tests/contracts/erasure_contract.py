@@ -13,7 +13,7 @@ from fleet.errors import Rejected
 from fleet.events.envelope import ERASED_DIGEST, Cause, Erased, Recorded, Snapshot
 from fleet.events.feed import Feed
 from fleet.events.log import Log
-from fleet.events.verify import Verifiable, verify
+from fleet.events.verify import verify
 from tests.contracts.log_contract import Openings
 from tests.events.samples import Counted, Opened
 
@@ -62,7 +62,7 @@ class ErasureContract:
 
     async def test_the_chain_remains_provable(self, opening: Openings) -> None:
         async with written(opening) as log:
-            verifiable: Verifiable = log
+            verifiable: Log = log
             before = verify(verifiable)
             await log.erase("a")
             after = verify(verifiable)
@@ -71,7 +71,7 @@ class ErasureContract:
 
     async def test_no_byte_of_the_content_can_be_read(self, opening: Openings) -> None:
         async with written(opening) as log:
-            verifiable: Verifiable = log
+            verifiable: Log = log
             await log.erase("a")
             assert log.load_snapshot("a") is None
             assert log.load_snapshot("b") == Snapshot(1, 3, "1", b"kept")
@@ -142,7 +142,7 @@ class ErasureContract:
                 await log.append("b", n, [Counted(n)], CAUSE)
 
         async with opening() as log:
-            verifiable: Verifiable = log
+            verifiable: Log = log
             await log.append("a", 0, [Counted(n) for n in range(40)], CAUSE)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(log.erase, "a")

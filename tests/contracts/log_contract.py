@@ -12,7 +12,7 @@ import fleet.events.batch
 from fleet.errors import Rejected
 from fleet.events.envelope import Cause, Recorded, Snapshot
 from fleet.events.log import Listener, Log, VersionConflict
-from fleet.events.verify import Verifiable, verify
+from fleet.events.verify import verify
 from tests.events.samples import Counted, Opened
 
 CAUSE = Cause("local", "command-1", "request-1")
@@ -254,7 +254,7 @@ class LogContract:
 
     async def test_the_log_can_be_verified(self, opening: Openings) -> None:
         async with opening() as log:
-            verifiable: Verifiable = log
+            verifiable: Log = log
             await log.append("a", 0, [Counted(n) for n in range(1500)], CAUSE)
             report = verify(verifiable)
             assert (report.events, report.streams, report.first_break) == (1500, 1, None)

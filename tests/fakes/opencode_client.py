@@ -131,10 +131,6 @@ class FakeOpenCode:
             )
             return wire.session(msgspec.json.encode(forked))
 
-    async def delete_session(self, session_id: str) -> None:
-        async with self._request() as store:
-            store.lose(session_id)
-
     async def dispose(self, directory: str) -> None:
         async with self._request():
             self._process.start(self._process.dispose, directory)

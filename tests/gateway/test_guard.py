@@ -13,6 +13,7 @@ from tests.gateway.door import PLAIN, Door
         {"Host": "LocalHost"},
         {"Host": "127.0.0.1:3000"},
         {"Host": "[::1]:3000"},
+        {"Host": "127.8.0.1:3000"},
         {"Host": "localhost:3000", "Origin": "http://localhost:3000"},
         {"Host": "127.0.0.1:8080", "Origin": "http://127.0.0.1:8080", "Sec_Fetch_Site": "same-origin"},
         {"Sec_Fetch_Site": "none"},

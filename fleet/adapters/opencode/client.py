@@ -142,12 +142,6 @@ class OpenCodeClient:
         _must_exist(answer, session_id)
         return self._read(answer, wire.session)
 
-    async def delete_session(self, session_id: str) -> None:
-        """Delete (`DELETE /session/S`)."""
-        answer = await self._ask("DELETE", f"/session/{session_id}")
-        if answer.status != 404:
-            self._done(answer)
-
     async def dispose(self, directory: str) -> None:
         """Dispose the directory's instance; OpenCode answers at once and takes up to 2 s to do it."""
         self._done(await self._ask("POST", "/instance/dispose", directory))

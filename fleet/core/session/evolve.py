@@ -5,7 +5,7 @@ of it stands in notifications.py.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from msgspec.structs import replace
 
@@ -25,7 +25,6 @@ from fleet.limits import (
 )
 
 Changes = dict[str, Any]
-Known = TypeVar("Known")
 
 
 def evolve(state: State, event: m.Event) -> State:

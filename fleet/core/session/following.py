@@ -17,7 +17,7 @@ def followed(events: Events, state: State, at_ms: int, fresh: m.FreshIds | None)
     after = state
     for event in events:
         after = evolve(after, event)
-    more = (*_pause(after, at_ms), *_next_turn(after, at_ms, fresh))
+    more = _pause(after, at_ms) or _next_turn(after, at_ms, fresh)
     starts = any(isinstance(event, m.TurnStarted) for event in more)
     return (*events, *more, *(() if starts else _word_to_parent(events, state, after, at_ms)))
 
@@ -46,8 +46,6 @@ def used_up(state: State, budget: m.Budget) -> str | None:
 def _next_turn(state: State, at_ms: int, fresh: m.FreshIds | None) -> Events:
     kept_back = state.held or state.over_budget is not None
     if fresh is None or not _is_free(state) or kept_back or not state.queue:
-        return ()
-    if state.budget is not None and used_up(state, state.budget) is not None:
         return ()
     prompt = state.queue[0]
     message_id = prompt.message_id or fresh.message_id

@@ -24,7 +24,7 @@ class PromptAccepted(msgspec.Struct, frozen=True):
 
 
 class PromptWithdrawn(msgspec.Struct, frozen=True):
-    """The prompt left the queue without having been sent."""
+    """The prompt left the queue; one that was to steer a turn may have been sent."""
 
     prompt_id: str
     reason: str

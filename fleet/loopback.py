@@ -1,0 +1,35 @@
+"""Loopback addresses, as the server, its guard and the commands that look for it understand them."""
+
+import socket
+from ipaddress import ip_address
+
+import psutil
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether `host` can be reached from this machine alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """Return the family to listen in; a name is looked up among the addresses of IPv4."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def base_url(host: str, port: int) -> str:
+    """Return the URL of a server there; an address of IPv6 stands in brackets (RFC 3986)."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def listens(pid: int, port: int) -> bool | None:
+    """Say whether the process listens on the port, None where that cannot be seen."""
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except (psutil.Error, OSError):
+        return None
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections)
