@@ -20,7 +20,7 @@ help:
 	@echo 'make demo     set up and show two sessions at work'
 	@echo 'make test     set up and run every check and test'
 	@echo 'make check    the checks alone: lint, types, import contracts'
-	@echo 'make sim      the simulation: 200 seeds (SEED=n replays one, COUNT=n runs so many)'
+	@echo 'make sim      the simulation: 1,000 seeds (SEED=n replays one, COUNT=n runs so many)'
 	@echo 'make drill    the long drill: servers and agents are killed (KILLS=n of them, SEED=n replays the decisions)'
 	@echo 'make bench    the benchmarks'
 	@echo 'make setup    the set-up alone'

@@ -97,6 +97,7 @@ DELIVERY_POLL_S: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # waits between look
 ANSWER_RETRY_S: Final = 2.0  # between tries to give OpenCode an answer
 DELIVERY_ERROR_GRACE_S: Final = 1.5  # after an error without a message: an unknown agent leaves nothing behind
 DELIVERY_LATE_GRACE_S: Final = 2.0  # a prompt whose session is terminated may be on its way for 0.7 s after the 204
+LEAVE_RETRY_S: Final = 2.0  # between tries to abort what a session has left behind in a process that was silent
 TURN_POLL_S: Final = 5.0  # status is asked this often while a turn runs: idle events get lost
 TURN_SETTLE_S: Final = 0.1  # OpenCode's last parts come up to 100 ms after its first idle event
 TURN_RECHECK_S: Final = 0.2  # between looks while OpenCode is idle and its messages are not complete yet

@@ -85,13 +85,23 @@ class Endings:
 
     async def _remove(self, session: Session, caller: Caller, *, force: bool) -> str:
         """Release the workspace, remove it where nobody else needs it, and return why it may still be there."""
-        workspace = self._context.views.workspaces.get(session.workspace_id)
-        if workspace is None or workspace.order is None:
-            return "it was never made"
-        if workspace.order.strategy == "existing" and session.id not in workspace.sessions:
-            return "the directory is not Fleet's to remove"
-        guests = self._guests(workspace)
-        await self._ask_workspace(workspace.id, m.RemoveWorkspace(session.id, self._now(), guests > 0), caller)
+        views = self._context.views
+        while True:
+            workspace = views.workspaces.get(session.workspace_id)
+            if workspace is None or workspace.order is None:
+                return "it was never made"
+            if workspace.order.strategy == "existing" and session.id not in workspace.sessions:
+                return "the directory is not Fleet's to remove"
+            now = views.sessions.get(session.id)
+            if now is not None and (now.phase != "stopped" or now.provisioning is not None):
+                return "the session was resumed since"
+            if now is not None and now.leaving is not None and workspace.order.strategy != "existing":
+                return self._left_behind(now, force=force)
+            guests = self._guests(workspace)
+            order = m.RemoveWorkspace(session.id, workspace.claims, self._now(), guests > 0)
+            reply = await self._ask_workspace(workspace.id, order, caller)
+            if reply.claims == workspace.claims:
+                break  # else somebody came while it was ordered: look again who needs it
         state = await self._settled(workspace.id)
         if guests and state.phase == "ready":
             return f"{_sessions(guests)} in its directory"
@@ -102,6 +112,13 @@ class Endings:
         if workspace.order.strategy == "existing":
             return "the directory is not Fleet's to remove"
         return state.failure_detail
+
+    def _left_behind(self, session: Session, *, force: bool) -> str:
+        """Return why the workspace of a session stays whose OpenCode has not let go of it. Raises `Problem`."""
+        reason = f"the OpenCode process {session.leaving} does not answer: the session's turn may still work there"
+        if force:
+            return reason
+        raise Problem("workspace_busy", reason, hint="try again when it answers or has ended; force=true leaves it")
 
     def _guests(self, workspace: State) -> int:
         """Return how many sessions build on its directory by a workspace of their own: an existing one, or copies."""
@@ -132,9 +149,9 @@ class Endings:
             return
         raise Unavailable("timed_out", "the session is hidden, and its records are still being erased")
 
-    async def _ask_workspace(self, workspace_id: str, command: m.Command, caller: Caller) -> None:
+    async def _ask_workspace(self, workspace_id: str, command: m.Command, caller: Caller) -> State:
         cause = Cause(caller.actor, correlation_id=caller.request_id)
-        await self._context.peers.workspaces.ask(workspace_id, Deliver(command, cause))
+        return (await self._context.peers.workspaces.ask(workspace_id, Deliver(command, cause))).state
 
 
 def _sessions(count: int) -> str:

@@ -27,7 +27,7 @@ from fleet.core.session import messages as m
 from fleet.core.workspace import messages as workspace_messages
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
-from fleet.limits import ERASURE_RETRY_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
+from fleet.limits import ERASURE_RETRY_S, LEAVE_RETRY_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
 
 _log = structlog.get_logger(__name__)
 
@@ -146,7 +146,7 @@ class SessionEffects:
     # ----------------------------------------------------------------------------------------------------- end of life
 
     async def _end(self, session_id: str, effect: e.EndSession, report: Reporter) -> None:
-        evidence = "terminated"
+        evidence, leaves = "terminated", False
         state = self._context.views.sessions.get(session_id)
         turn = None if state is None else state.turn
         if effect.instance_id is not None:
@@ -154,18 +154,31 @@ class SessionEffects:
                 client = await self._context.connections.get(effect.instance_id)
                 if turn is not None and not turn.delivered:
                     await self._turns.await_late(client, effect.opencode_id, turn.message_id)
-                await self._turns.quiet(client, effect.opencode_id, effect.directory)
+                leaves = not await self._turns.quiet(client, effect.opencode_id, effect.directory)
                 message_id = None if turn is None else turn.message_id
                 await report(await self._turns.transcript(client, effect.opencode_id, message_id))
             except Problem as problem:
-                evidence = f"terminated; OpenCode could not be asked to stop: {problem.detail}"
+                leaves = True
                 _log.warning("terminate_without_opencode", session=session_id, code=problem.code)
-            await self._detach(session_id, effect.instance_id)
+            leaves = leaves and self._is_shared(effect.instance_id, session_id)
+            if leaves:
+                evidence = "terminated; OpenCode does not answer: what may run there is aborted as soon as it does"
+            else:
+                await self._detach(session_id, effect.instance_id)
         for instance_id in [] if state is None else await self._placement.attached(state):
-            await self._detach(session_id, instance_id)
+            if not leaves or instance_id != effect.instance_id:
+                await self._detach(session_id, instance_id)
         await self._record_changes(session_id, report)
         self._conversations.forget(session_id)
-        await report(m.ReportEnded(evidence, self._now()))
+        await report(m.ReportEnded(evidence, self._now(), leaves))
+
+    def _is_shared(self, instance_id: str, session_id: str) -> bool:
+        """Return whether the process goes on without the session: others are in it and mean to stay."""
+        instance = self._context.views.instances.get(instance_id)
+        if instance is None or instance.phase in OVER:
+            return False
+        others = (self._context.views.sessions.get(other) for other in instance.sessions if other != session_id)
+        return any(other is not None and other.leaving != instance_id for other in others)
 
     async def _record_changes(self, session_id: str, report: Reporter) -> None:
         state = self._context.views.sessions.get(session_id)
@@ -184,6 +197,15 @@ class SessionEffects:
             return
 
     async def _leave(self, session_id: str, effect: e.LeaveInstance, report: Reporter) -> None:
+        """Detach it when nothing runs for it any more; the last one to go takes the process along."""
+        while self._is_shared(effect.instance_id, session_id):
+            try:
+                client = await self._context.connections.get(effect.instance_id)
+                if await self._turns.stays_quiet(client, effect.opencode_id, effect.directory):
+                    break
+            except Problem as problem:
+                _log.warning("leaves_a_silent_instance", session=session_id, code=problem.code)
+            await trio.sleep(LEAVE_RETRY_S)
         try:
             await self._detach(session_id, effect.instance_id)
         except Rejected as rejected:

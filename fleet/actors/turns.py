@@ -183,12 +183,21 @@ class Turns:
         turn = None if state is None else state.turn
         return turn is not None and turn.number == number and turn.aborting
 
-    async def quiet(self, client: OpenCode, opencode_id: str, directory: str) -> None:
-        """Abort whatever runs, and wait for that as long as OpenCode needs to kill a stubborn tool."""
+    async def quiet(self, client: OpenCode, opencode_id: str, directory: str) -> bool:
+        """Abort whatever runs, wait for that as long as OpenCode needs to kill a stubborn tool, and say whether it did."""
         with trio.move_on_after(ABORT_GRACE_S):
             while opencode_id in await client.statuses(directory):
                 await client.abort(opencode_id, directory)
                 await trio.sleep(TURN_RECHECK_S)
+            return True
+        return False
+
+    async def stays_quiet(self, client: OpenCode, opencode_id: str, directory: str) -> bool:
+        """Do the same twice: a process that was silent may find a prompt that waited at its door."""
+        if not await self.quiet(client, opencode_id, directory):
+            return False
+        await trio.sleep(DELIVERY_LATE_GRACE_S)
+        return await self.quiet(client, opencode_id, directory)
 
     async def _requests(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter) -> None:
         """Compare the open requests with OpenCode's own list: an event may have been missed."""

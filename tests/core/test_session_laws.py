@@ -62,7 +62,7 @@ reports: st.SearchStrategy[m.Command] = st.one_of(
     st.builds(s.turn_failed, numbers),
     st.builds(s.settled, ids),
     st.builds(s.instance_ended, instances, orderly=st.booleans()),
-    st.just(m.ReportEnded("over", s.AT)),
+    st.builds(m.ReportEnded, st.just("over"), st.just(s.AT), st.booleans()),
     st.builds(m.ReportProvisionDelayed, steps, st.sampled_from(("in line", "still in line")), st.just(s.AT)),
     st.builds(m.ReportTurnTree, numbers, trees, st.just(s.AT)),
     st.builds(s.changes, numbers, tree=trees),
@@ -112,7 +112,7 @@ def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[m.Command], ...]:
         case e.Settle():
             return (st.builds(s.settled, ids),)
         case e.EndSession():
-            return (st.just(m.ReportEnded("over", s.AT)),)
+            return (st.builds(m.ReportEnded, st.just("over"), st.just(s.AT), st.booleans()),)
         case e.AnswerOpenCode(request_id=request):
             return (st.just(s.request_closed(request)),)
         case e.LeaveInstance(instance_id=instance):

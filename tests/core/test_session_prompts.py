@@ -274,3 +274,12 @@ def test_what_is_known_of_earlier_turns_is_bounded_and_the_newest() -> None:
 @pytest.mark.parametrize("history", [s.FINISHED, s.FAILED, s.COMPLETED, s.LOST_TURN, s.STOPPED])
 def test_what_is_read_back_late_is_recorded_still(history: tuple[m.Event, ...]) -> None:
     given(SESSION, "s1", *history).when(s.transcript(s.message("msg_a"))).then(recorded("msg_a"))
+
+
+@pytest.mark.parametrize("stop", [m.AbortTurn(s.AT), s.turn_failed(1)], ids=("aborted", "failed"))
+def test_what_was_to_steer_a_turn_that_ended_badly_waits_for_somebody_to_prompt(stop: m.Command) -> None:
+    story = given(SESSION, "s1", *s.ACTIVE).when(s.submit("p2", steer=True)).when(stop).when(s.turn_ended(1, "aborted"))
+    assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
+    assert (story.state.turns, story.state.held) == (1, True)
+    story = story.when(s.submit("p3"))
+    assert (story.state.turns, [prompt.prompt_id for prompt in story.state.queue]) == (2, ["p3"])

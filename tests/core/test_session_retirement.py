@@ -16,6 +16,7 @@ from tests.core.given import given
 
 ERASE = m.EraseSession(s.AT)
 ERASED = m.SessionErased(s.AT)
+SILENT = m.ReportEnded("silent", s.AT, leaves=True)
 LEFT = m.ReportLeft("i1", s.AT)
 
 # ---------------------------------------------------------------------------------------------------------- retirement
@@ -23,7 +24,7 @@ LEFT = m.ReportLeft("i1", s.AT)
 
 def test_an_idle_session_is_completed_and_leaves_its_instance() -> None:
     story = given(SESSION, "s1", *s.FINISHED).when(s.retire()).then(s.RETIRED[-1]).pending("leave:i1")
-    assert story.effects == (e.LeaveInstance("leave:i1", "i1"),)
+    assert story.effects == (e.LeaveInstance("leave:i1", "i1", "ses_1", "/trees/w1"),)
     assert (story.state.phase, story.state.instance_id, story.state.ended_at_ms) == ("completed", None, s.AT)
     story = story.when(s.retire()).then().when(LEFT).then(m.InstanceLeft("i1", s.AT)).pending()
     story.when(LEFT).then()
@@ -70,9 +71,30 @@ def test_the_end_of_an_instance_that_it_is_leaving_is_none_of_its_business() -> 
 
 
 def test_a_termination_lets_go_of_everything() -> None:
-    story = given(SESSION, "s1", *s.RETIRED).when(m.TerminateSession(s.AT)).pending("end", "leave:i1")
+    story = given(SESSION, "s1", *s.RETIRED).when(m.TerminateSession(s.AT)).pending("end")
+    assert story.effects == (e.EndSession("end", "i1", "ses_1", "/trees/w1"),)
     story = story.when(m.ReportEnded("over", s.AT)).then(m.SessionStopped("over", s.AT)).pending()
     story.when(LEFT).then()
+
+
+def test_a_silent_instance_is_left_when_it_has_shown_that_nothing_runs() -> None:
+    story = given(SESSION, "s1", *s.ACTIVE).when(m.TerminateSession(s.AT)).when(SILENT)
+    story = story.then(s.ended(1, "aborted", "terminated"), m.SessionStopped("silent", s.AT, leaves=True))
+    assert story.pending("leave:i1").effects == (e.LeaveInstance("leave:i1", "i1", "ses_1", "/trees/w1"),)
+    story.when(ERASE).then_rejected("session_not_ready", says="nothing left to end")
+    story.when(LEFT).then(m.InstanceLeft("i1", s.AT)).pending().when(ERASE).then(ERASED)
+
+
+def test_a_session_that_leaves_can_be_terminated_again() -> None:
+    story = given(SESSION, "s1", *s.ACTIVE).when(m.TerminateSession(s.AT)).when(SILENT).when(m.TerminateSession(s.AT))
+    assert story.pending("end").effects == (e.EndSession("end", "i1", "ses_1", "/trees/w1"),)
+    story.when(SILENT).then(m.SessionStopped("silent", s.AT, leaves=True)).pending("leave:i1")
+    story.when(m.ReportEnded("over", s.AT)).then(m.SessionStopped("over", s.AT)).pending()
+
+
+def test_an_instance_that_ended_meanwhile_is_not_left() -> None:
+    story = given(SESSION, "s1", *s.ACTIVE).when(m.TerminateSession(s.AT)).when(s.instance_ended())
+    story.when(SILENT).pending()
 
 
 @pytest.mark.parametrize("history", [s.IDLE, s.COMPLETED, s.STOPPED])

@@ -34,9 +34,16 @@ def test_the_last_one_out_has_it_removed_after_what_is_only_there_was_kept() -> 
 
 
 def test_what_somebody_else_claims_stays() -> None:
-    story = given(WORKSPACE, "w1", *w.READY, w.claimed("s2")).when(w.remove("s1")).then(w.released("s1")).pending()
+    story = given(WORKSPACE, "w1", *w.READY, w.claimed("s2")).when(w.remove("s1", 2)).then(w.released("s1")).pending()
     assert (story.state.phase, story.state.sessions) == ("ready", ("s2",))
-    story.when(w.remove("s9")).then().when(w.remove("s2")).then(w.released("s2"), w.REMOVAL)
+    story.when(w.remove("s9", 2)).then().when(w.remove("s2", 2)).then(w.released("s2"), w.REMOVAL)
+
+
+def test_what_was_claimed_since_the_removal_was_decided_stays() -> None:
+    story = given(WORKSPACE, "w1", *w.READY).when(w.prepare("s1")).then(w.claimed("s1"))
+    story = story.when(w.remove("s1", 1)).then().pending()
+    assert (story.state.phase, story.state.sessions, story.state.claims) == ("ready", ("s1",), 2)
+    story.when(w.remove("s1", 2)).then(w.released("s1"), w.REMOVAL)
 
 
 def test_a_directory_that_was_there_before_is_never_removed() -> None:

@@ -16,8 +16,8 @@ def claim(session: str) -> m.ClaimWorkspace:
     return m.ClaimWorkspace(session, AT)
 
 
-def remove(session: str = "s1") -> m.RemoveWorkspace:
-    return m.RemoveWorkspace(session, AT)
+def remove(session: str = "s1", claims: int = 1) -> m.RemoveWorkspace:
+    return m.RemoveWorkspace(session, claims, AT)
 
 
 def released(session: str = "s1") -> m.WorkspaceReleased:

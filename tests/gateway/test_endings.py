@@ -71,6 +71,18 @@ async def test_an_existing_directory_is_never_removed(
     assert REPOSITORY in machine.files.directories
 
 
+async def test_a_repeated_request_removes_nothing_from_a_session_that_is_back(machine: Machine, door: Door) -> None:
+    item = await worked(machine, door, "worktree")
+    path = f"/api/sessions/{item['id']}"
+    await door.knock("DELETE", f"{path}?cleanupWorkspace=true", Idempotency_Key="the same")
+    await door.knock("POST", f"/api/workspaces/{item['workspaceId']}/restore")
+    assert (await door.knock("POST", f"{path}/resume")).status == 200
+    again = (await door.knock("DELETE", f"{path}?cleanupWorkspace=true", Idempotency_Key="the same")).json
+    assert (again["workspace"]["removed"], again["workspace"]["reason"]) == (False, "the session was resumed since")
+    assert item["directory"] in machine.files.directories
+    assert (await door.knock("GET", f"/api/workspaces/{item['workspaceId']}")).json["sessions"] == [item["id"]]
+
+
 async def test_a_shared_directory_stays_with_the_others(machine: Machine, door: Door) -> None:
     first, second = await door.session(), await door.session()
     ended = (await door.knock("DELETE", f"/api/sessions/{first['id']}?permanent=true")).json
@@ -283,3 +295,53 @@ async def test_a_deletion_and_a_resume_at_the_same_time(machine: Machine, door: 
         assert shown["status"] in ("stopped", "error")
     kept = machine.files.kept.get(item["workspaceId"])
     assert there or (kept is not None and kept.contents == {"notes.txt": b"not committed\n"})
+
+
+async def test_a_turn_that_a_silent_opencode_works_on_is_aborted_as_soon_as_it_answers(
+    machine: Machine, door: Door
+) -> None:
+    item, _ = await door.session(), await door.session()
+    path = f"/api/sessions/{item['id']}"
+    assert (await door.knock("POST", f"{path}/prompt", {"text": "hang"})).status == 204
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    (process,) = machine.world.living()
+    process.hang()
+    ended = (await door.knock("DELETE", path)).json["session"]
+    assert (ended["status"], ended["outcome"]) == ("stopped", "aborted")
+    assert "does not answer" in ended["evidence"]
+    (await door.knock("DELETE", f"{path}?permanent=true")).problem(409, "session_not_ready")
+    assert process.statuses_in(PLAIN).keys() == {item["opencodeId"]}
+    process.resume()
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.leaving is None)
+    assert process.statuses_in(PLAIN) == {}
+    assert (await door.knock("DELETE", f"{path}?permanent=true")).json["erased"] is True
+    assert machine.world.living() == (process,)
+
+
+async def test_a_silent_opencode_ends_with_the_last_session_that_leaves_it(machine: Machine, door: Door) -> None:
+    first, second = await door.session(), await door.session()
+    await door.knock("POST", f"/api/sessions/{first['id']}/prompt", {"text": "hang"})
+    machine.world.living()[0].hang()
+    for item in (first, second):
+        assert (await door.knock("DELETE", f"/api/sessions/{item['id']}")).json["session"]["status"] == "stopped"
+    await door.tree.views.instances.wait(first["instanceId"], lambda s: s.phase == "stopped")
+    assert machine.world.living() == ()
+    assert (await door.knock("DELETE", f"/api/sessions/{first['id']}?permanent=true")).json["erased"] is True
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_worktree_stays_while_a_silent_opencode_may_work_there(
+    machine: Machine, door: Door, force: bool
+) -> None:
+    item = await worked(machine, door, "worktree")
+    await door.session(REPOSITORY, isolationStrategy="worktree")
+    machine.world.living()[0].hang()
+    ended = await door.knock(
+        "DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true&force={'true' if force else 'false'}"
+    )
+    if force:
+        assert ended.json["workspace"]["removed"] is False
+        assert "does not answer" in ended.json["workspace"]["reason"]
+    else:
+        assert "does not answer" in ended.problem(409, "workspace_busy")["detail"]
+    assert item["directory"] in machine.files.directories

@@ -282,10 +282,11 @@ class ReportCallbackDropped(msgspec.Struct, frozen=True):
 
 
 class ReportEnded(msgspec.Struct, frozen=True):
-    """Termination has done its work: nothing runs and the instance is detached."""
+    """Termination has done its work: nothing runs and the instance is detached; or it `leaves` one that is silent."""
 
     evidence: str
     at_ms: int
+    leaves: bool = False
 
 
 Command = (

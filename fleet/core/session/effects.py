@@ -103,7 +103,7 @@ class Settle(msgspec.Struct, frozen=True):
 
 
 class EndSession(msgspec.Struct, frozen=True):
-    """Abort what runs, detach from the instance, then `ReportEnded`."""
+    """Abort what runs, detach from the instance, then `ReportEnded`; from one that is silent and shared, it leaves."""
 
     key: str
     instance_id: str | None
@@ -124,10 +124,12 @@ class AnswerOpenCode(msgspec.Struct, frozen=True):
 
 
 class LeaveInstance(msgspec.Struct, frozen=True):
-    """Detach the completed session from its instance, then `ReportLeft`."""
+    """Detach the session from its instance once nothing runs for it there, then `ReportLeft`."""
 
     key: str
     instance_id: str
+    opencode_id: str
+    directory: str
 
 
 class NotifyParent(msgspec.Struct, frozen=True):
@@ -171,7 +173,7 @@ def pending(state: State) -> tuple[Effect, ...]:
 
 def _work(state: State) -> tuple[Effect, ...]:
     if state.terminating:
-        return (EndSession("end", state.instance_id, state.opencode_id, state.directory),)
+        return (EndSession("end", state.instance_id or state.leaving, state.opencode_id, state.directory),)
     if state.provisioning is not None:
         if state.provisioning == "instance" and state.leaving is not None:
             return ()  # attached to the instance that it is leaving, it would be detached right after
@@ -183,7 +185,9 @@ def _work(state: State) -> tuple[Effect, ...]:
 
 def _aside(state: State) -> tuple[Effect, ...]:
     """Return what goes on beside the session's own work."""
-    leave = () if state.leaving is None else (LeaveInstance(f"leave:{state.leaving}", state.leaving),)
+    leave: tuple[Effect, ...] = ()
+    if state.leaving is not None and not state.terminating:  # a termination does that itself
+        leave = (LeaveInstance(f"leave:{state.leaving}", state.leaving, state.opencode_id, state.directory),)
     if state.parent_id is None:
         return leave
     waiting = next((c for c in state.callbacks if c.status in ("pending", "undelivered")), None)  # one by one, in order
@@ -255,6 +259,7 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
     m.AbortRequested: (StopTurn,),
     m.RequestAnswered: (AnswerOpenCode,),
     m.SessionCompleted: (LeaveInstance,),
+    m.SessionStopped: (LeaveInstance,),
     m.ProvisionFailed: (LeaveInstance,),
     m.InstanceLeft: (AttachInstance,),  # which waited for that
     m.CallbackOrdered: (NotifyParent,),

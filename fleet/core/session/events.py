@@ -166,10 +166,11 @@ class TerminationRequested(msgspec.Struct, frozen=True):
 
 
 class SessionStopped(msgspec.Struct, frozen=True):
-    """The session was ended by somebody."""
+    """The session was ended by somebody. Where it `leaves`, its instance has not shown yet that nothing runs for it."""
 
     evidence: str
     at_ms: int
+    leaves: bool = False
 
 
 class SessionErased(msgspec.Struct, frozen=True):

@@ -156,7 +156,8 @@ def _termination_requested(_: State, __: m.TerminationRequested) -> Changes:
 
 
 def _stopped(state: State, event: m.SessionStopped) -> Changes:
-    return {**_gone(state, event), "terminating": False, "leaving": None}
+    leaving = (state.instance_id or state.leaving) if event.leaves else None
+    return {**_gone(state, event), "terminating": False, "leaving": leaving}
 
 
 def _erased(state: State, _: m.SessionErased) -> Changes:

@@ -166,7 +166,7 @@ def _retire(command: m.RetireSession, state: State) -> Events:
     return (m.SessionCompleted(state.instance_id, command.evidence, command.at_ms, leaves=True),)
 
 
-_STOP: Final = "terminate it first, and wait for that"
+_STOP: Final = "terminate it first, and wait for that; an OpenCode process that does not answer has to end or to answer"
 
 
 def _erase(command: m.EraseSession, state: State) -> Events:
@@ -234,5 +234,5 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
 }
 
 SESSION: Final[Decider[m.Command, State, m.Event, Effect]] = Decider(
-    "session", initial, decide, evolve, react, pending, revision=2
+    "session", initial, decide, evolve, react, pending, revision=3
 )

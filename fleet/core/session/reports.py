@@ -159,7 +159,7 @@ def _ended(command: m.ReportEnded, state: State) -> Events:
     steering = () if turn is None else turn.steering
     over = () if turn is None else (m.TurnEnded(turn.number, "aborted", "terminated", command.at_ms),)
     withdrawn = (m.PromptWithdrawn(p.prompt_id, "terminated", command.at_ms) for p in (*steering, *state.queue))
-    stopped = m.SessionStopped(command.evidence, command.at_ms)
+    stopped = m.SessionStopped(command.evidence, command.at_ms, command.leaves)
     return followed((*over, *withdrawn, stopped), state, command.at_ms, None)
 
 

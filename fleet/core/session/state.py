@@ -113,8 +113,8 @@ class State(msgspec.Struct, frozen=True):
     messages and parts of the current turn, and the newest of those before, to a digest of what the log has of them;
     `counted` the cost and tokens that messages have added. `settled_requests` are the newest that are not open any
     more: OpenCode goes on listing some of them. `tree` is the newest tree that was taken, `manifest` the blob listing
-    what the session has changed. `leaving` is the instance that a completed session is being detached from. `owed`: the
-    parent has not heard yet what became of the newest prompt.
+    what the session has changed. `leaving` is the instance that a session which has ended is being detached from.
+    `owed`: the parent has not heard yet what became of the newest prompt.
     """
 
     id: str

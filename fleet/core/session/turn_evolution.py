@@ -150,7 +150,7 @@ def _turn_continued(state: State, _: m.TurnContinued) -> Changes:
 def _abort_requested(state: State, _: m.AbortRequested) -> Changes:
     return {
         "turn": state.turn and replace(state.turn, aborting=True),
-        "held": bool(state.queue),
+        "held": True,
         "evidence": f"turn {state.turns}: is being aborted",
     }
 
@@ -170,7 +170,7 @@ def _over(state: State, at_ms: int) -> Changes:
 def _turn_ended(state: State, event: m.TurnEnded) -> Changes:
     # An abort held back what waited when it was ordered; who has prompted since wants to go on.
     aborting = state.turn is not None and state.turn.aborting
-    held = state.held if aborting else event.outcome != "finished" and bool(state.queue)
+    held = state.held if aborting else event.outcome != "finished"
     return {
         **_over(state, event.at_ms),
         "held": held,
@@ -182,7 +182,7 @@ def _turn_ended(state: State, event: m.TurnEnded) -> Changes:
 def _turn_failed(state: State, event: m.TurnFailed) -> Changes:
     return {
         **_over(state, event.at_ms),
-        "held": bool(state.queue),
+        "held": True,
         "last_outcome": "error",
         "failure": Failure(event.code, event.detail, event.at_ms),
         "evidence": f"turn {event.number} failed: {event.detail}",

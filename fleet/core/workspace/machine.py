@@ -93,12 +93,12 @@ def _claim(command: m.ClaimWorkspace, state: State) -> Events:
         )
     retry = state.phase == "failed" and state.order is not None
     requested = (m.WorkspaceRequested(state.order, command.at_ms),) if retry and state.order else ()
-    if command.session_id in state.sessions:
-        return requested
-    return (*requested, m.WorkspaceClaimed(command.session_id, command.at_ms))
+    return (*requested, m.WorkspaceClaimed(command.session_id, command.at_ms))  # again: a removal under way sees it
 
 
 def _remove(command: m.RemoveWorkspace, state: State) -> Events:
+    if command.claims != state.claims:
+        return ()
     used = command.session_id in state.sessions
     released = (m.WorkspaceReleased(command.session_id, command.at_ms),) if used else ()
     others = any(session != command.session_id for session in state.sessions)
@@ -176,5 +176,5 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
 }
 
 WORKSPACE: Final[Decider[m.Command, State, m.Event, Effect]] = Decider(
-    "workspace", initial, decide, evolve, react, pending
+    "workspace", initial, decide, evolve, react, pending, revision=2
 )

@@ -40,10 +40,12 @@ class ReportPrepareFailed(msgspec.Struct, frozen=True):
 class RemoveWorkspace(msgspec.Struct, frozen=True):
     """The session does not need it any more; a worktree or clone that no other session claims is removed.
 
-    With `guests`, sessions that build on its directory by workspaces of their own, it stays.
+    With `guests`, sessions that build on its directory by workspaces of their own, it stays. Nothing happens where
+    there have been other than these `claims`: the session may have been resumed since somebody decided this.
     """
 
     session_id: str
+    claims: int
     at_ms: int
     guests: bool = False
 

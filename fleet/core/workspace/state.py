@@ -35,7 +35,10 @@ TABLE: Final = read_table(
 
 
 class State(msgspec.Struct, frozen=True):
-    """A workspace. `sessions` are those that claim it, `kept` is what was kept of it when it was last removed."""
+    """A workspace. `sessions` are those that claim it, `kept` is what was kept of it when it was last removed.
+
+    `claims` counts every claim that there has been, those of a session that comes back included.
+    """
 
     id: str
     phase: Phase = "unborn"
@@ -43,6 +46,7 @@ class State(msgspec.Struct, frozen=True):
     order: WorkspaceOrder | None = None
     prepared: PreparedWorkspace | None = None
     sessions: tuple[str, ...] = ()
+    claims: int = 0
     kept: Kept | None = None
     failure_code: str | None = None
     failure_detail: str = ""
@@ -78,7 +82,8 @@ def _well(_: State, __: Any) -> Changes:
 
 
 def _claimed(state: State, event: m.WorkspaceClaimed) -> Changes:
-    return {"sessions": (*state.sessions, event.session_id)}
+    others = (session for session in state.sessions if session != event.session_id)
+    return {"sessions": (*others, event.session_id), "claims": state.claims + 1}
 
 
 def _released(state: State, event: m.WorkspaceReleased) -> Changes:
