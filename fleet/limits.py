@@ -117,6 +117,7 @@ RECOVERY_PAUSE_S: Final = 0.02  # between batches
 IDLE_SWEEP_S: Final = 30.0  # between looks for instances that nobody needs
 NOTIFICATIONS_MAX: Final = 50  # per session, the oldest go first
 QUEUE_PROMPTS_MAX: Final = 100  # waiting prompts per session
+QUEUE_BYTES_MAX: Final = 40 * MIB  # of waiting prompts: one more is taken below it; they are in memory and in snapshots
 
 # Diffs
 DIFF_COUNT_LINES_MAX: Final = 20_000  # of a file that several turns changed; beyond, their line counts are added up

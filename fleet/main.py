@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -107,9 +107,11 @@ async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenera
         bind(config) as door,
         LmdbLog.open(config.data_dir, make_registry(), SystemClock()) as log,
         LmdbBlobs(config.data_dir) as blobs,
+        closing(LmdbStore(config.data_dir / "views")) as views,
     ):
         executable = find_opencode(config, environment)
-        parts = _Parts(config, environment, executable, log, blobs)
+        stores = Stores(log, blobs, views, config.data_dir / "views" / "history.sqlite")
+        parts = _Parts(config, environment, executable, log, stores)
         gateway = Gateway(door, parts.tree)
         children = (
             ChildSpec("log", parts.write),
@@ -146,7 +148,7 @@ class _Parts:
         environment: Mapping[str, str],
         executable: Path | None,
         log: LmdbLog,
-        blobs: LmdbBlobs,
+        stores: Stores,
     ) -> None:
         clock = SystemClock()
         self._log = log
@@ -174,8 +176,7 @@ class _Parts:
             config.idle_timeout_minutes * 60,
             config.leave_running,
         )
-        views = config.data_dir / "views"
-        self.tree = Tree(ports, Stores(log, blobs, LmdbStore(views), views / "history.sqlite"), policy=policy)
+        self.tree = Tree(ports, stores, policy=policy)
 
     async def write(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:

@@ -7,6 +7,7 @@ can't be taken costs the diff, never the turn.
 """
 
 import structlog
+import trio
 from msgspec.structs import replace
 
 from fleet.actors.aggregate import Report
@@ -70,7 +71,7 @@ class Changes:
         """Return the session's diff as it is at this moment, in the middle of a turn."""
         recorded = self._recorded(state)
         if self._shared(state):
-            return self._recount(composed(recorded, await self.now_of_turn(state)))
+            return await self._recount(composed(recorded, await self.now_of_turn(state)))
         return await self._since(state, state.baseline, recorded)
 
     async def now_of_turn(self, state: State) -> Manifest:
@@ -115,7 +116,7 @@ class Changes:
         tree = await self._context.trees.take(state.workspace_id, state.directory)
         of_turn = await self._diff(state, base, tree)
         if self._shared(state) or state.baseline is None:
-            of_session = self._recount(composed(self._recorded(state), of_turn))
+            of_session = await self._recount(composed(self._recorded(state), of_turn))
         else:
             of_session = of_turn if base == state.baseline else await self._diff(state, state.baseline, tree)
         owner = self._context.views.sessions.stream(state.id)
@@ -138,9 +139,13 @@ class Changes:
         owner = self._context.views.sessions.stream(state.id)
         return manifest_of(changes, await self._context.blobs.put(owner, contents(changes)))
 
-    def _recount(self, manifest: Manifest) -> Manifest:
+    async def _recount(self, manifest: Manifest) -> Manifest:
         """Count the lines of composed changes anew, from their contents."""
-        return Manifest(tuple(self._recounted(file) for file in manifest.files))
+        files: list[ChangedFile] = []
+        for file in manifest.files:
+            files.append(self._recounted(file))
+            await trio.lowlevel.checkpoint()  # others want to go on between two large files
+        return Manifest(tuple(files))
 
     def _recounted(self, file: ChangedFile) -> ChangedFile:
         if file.is_binary or file.is_truncated:

@@ -1,6 +1,7 @@
 """Instances that nobody needs go: when all sessions of one have been idle for long enough, they become completed.
+Those in error have been idle too: they stay in error, without a process until somebody prompts.
 
-The sessions are retired one by one, and only those that are still idle since then: a prompt that comes in between keeps
+The sessions are retired one by one, and only those that are idle still: a prompt that comes in between keeps
 its session, and with it the instance. The last one out stops the process.
 """
 
@@ -11,6 +12,7 @@ from fleet.actors.aggregate import Deliver
 from fleet.actors.context import Context
 from fleet.core.instance.state import State
 from fleet.core.session import messages as m
+from fleet.core.session.state import RESTING
 from fleet.errors import Problem
 from fleet.events.envelope import Cause
 from fleet.limits import IDLE_SWEEP_S
@@ -42,8 +44,10 @@ class Idleness:
                     await self._retire(session_id, before_ms)
 
     def _all_idle(self, instance: State, before_ms: int) -> bool:
+        """Return whether none of its sessions has done anything since; those that leave it do so already."""
         states = [self._context.views.sessions.get(session_id) for session_id in instance.sessions]
-        return all(state is not None and state.phase == "idle" and state.since_ms <= before_ms for state in states)
+        staying = [state for state in states if state is None or state.leaving != instance.id]
+        return all(s is not None and s.phase in RESTING and s.since_ms <= before_ms for s in staying)
 
     async def _retire(self, session_id: str, before_ms: int) -> None:
         evidence = f"idle for {self._idle_timeout_s / 60:g} minutes: its process was wanted back"

@@ -38,6 +38,7 @@ class Placement:
         self._context = context
         self._locks: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
         self._line = trio.StrictFIFOLock()
+        self._placing = trio.Lock()
         self._reserved: set[str] = set()
 
     async def place(self, session_id: str, effect: AttachInstance, delayed: Delayed) -> str:
@@ -50,13 +51,17 @@ class Placement:
         async with self._one_at_a_time(key):
             # Called off half-way, the session would be attached to an instance, and nobody would know.
             with await self._room(key, delayed), trio.CancelScope(shield=True):
-                return await self._place(key, session_id, effect)
+                async with self._placing:
+                    return await self._place(key, session_id, effect)
             raise RuntimeError("nobody but us has the scope that was cancelled")
 
     async def attached(self, session: State) -> list[str]:
-        """Return the live instances that the session is attached to, after any placement that is under way."""
+        """Return the live instances that the session is attached to, after any placement that is under way.
+
+        One that waits in line for a process is not: who ends need not wait for room.
+        """
         key = placement_key(self._context.policy.sharing, session)
-        async with self._one_at_a_time(key):
+        async with self._placing:
             return [state.id for state in self._context.views.instances.alive(key) if session.id in state.sessions]
 
     @contextmanager

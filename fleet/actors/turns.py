@@ -184,7 +184,7 @@ class Turns:
         return turn is not None and turn.number == number and turn.aborting
 
     async def quiet(self, client: OpenCode, opencode_id: str, directory: str) -> bool:
-        """Abort whatever runs, wait for that as long as OpenCode needs to kill a stubborn tool, and say whether it did."""
+        """Abort whatever runs, wait as long as OpenCode needs to kill a stubborn tool, and say whether nothing runs."""
         with trio.move_on_after(ABORT_GRACE_S):
             while opencode_id in await client.statuses(directory):
                 await client.abort(opencode_id, directory)

@@ -202,7 +202,7 @@ def check_work(state: State) -> None:
     pending = SESSION.pending(state)
     aside = [effect.key for effect in pending if isinstance(effect, e.NotifyParent | e.LeaveInstance)]
     waiting = [c.number for c in state.callbacks if c.status in ("pending", "undelivered")]
-    leaves = [f"leave:{state.leaving}"] if state.leaving is not None else []
+    leaves = [f"leave:{state.leaving}"] if state.leaving is not None and not state.terminating else []
     assert aside == [*leaves, *(f"callback:{number}" for number in waiting[:1])]
     rests = state.provisioning is None and not state.terminating and state.phase not in (*RUNNING, "erased")
     waits_to_leave = state.provisioning == "instance" and bool(leaves) and not state.terminating

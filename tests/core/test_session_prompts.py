@@ -1,11 +1,18 @@
 """Prompts wait in order, run one at a time, and each turn ends as what it was."""
 
 import pytest
+from msgspec.structs import replace
 
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
 from fleet.core.session.machine import SESSION
-from fleet.limits import ATTACHMENTS_MAX, PROMPT_TEXT_BYTES_MAX, QUEUE_PROMPTS_MAX, TRANSCRIPT_KNOWN_MAX
+from fleet.limits import (
+    ATTACHMENTS_MAX,
+    PROMPT_TEXT_BYTES_MAX,
+    QUEUE_BYTES_MAX,
+    QUEUE_PROMPTS_MAX,
+    TRANSCRIPT_KNOWN_MAX,
+)
 from fleet.ports import Attachment, Tokens
 from tests.core import sessions as s
 from tests.core.given import given
@@ -99,6 +106,15 @@ def test_the_queue_has_a_limit() -> None:
     assert story.rejected is not None
     assert story.rejected.retry_after_s
     story.when(m.WithdrawPrompt("p5", s.AT)).when(s.submit("more")).then(s.accepted("more"))
+
+
+def test_the_queue_has_a_limit_in_bytes_too() -> None:
+    large = Attachment("text/plain", "large.txt", "x" * (QUEUE_BYTES_MAX // 2))
+    story = given(SESSION, "s1", *s.ACTIVE)
+    for name in ("p2", "p3"):
+        story = story.when(replace(s.submit(name), attachments=(large,)))
+    story.when(s.submit("p4")).then_rejected("queue_full", says="MiB of prompts")
+    story.when(s.turn_ended(1)).when(s.submit("p4")).then(s.accepted("p4"))
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,16 @@ def test_an_idle_session_is_completed_and_leaves_its_instance() -> None:
     story.when(LEFT).then()
 
 
-@pytest.mark.parametrize("situation", [name for name in s.LIVING if name != "idle"])
-def test_what_is_not_idle_keeps_its_instance(situation: str) -> None:
+@pytest.mark.parametrize("situation", [n for n in s.LIVING if n != "idle" and not n.startswith("error")])
+def test_what_is_at_work_keeps_its_instance(situation: str) -> None:
     given(SESSION, "s1", *s.LIVING[situation]).when(s.retire()).then()
+
+
+def test_a_session_in_error_gives_its_instance_back_and_a_prompt_brings_it_back() -> None:
+    story = given(SESSION, "s1", *s.FAILED).when(s.retire()).pending("leave:i1").when(s.retire()).then()
+    assert (story.state.phase, story.state.instance_id, story.state.leaving) == ("error", None, "i1")
+    story = story.when(LEFT).then(m.InstanceLeft("i1", s.AT)).pending()
+    story.when(s.submit("p2")).then(s.accepted("p2"), m.ResumeRequested(s.AT)).pending("workspace")
 
 
 def test_who_was_prompted_since_keeps_its_instance() -> None:

@@ -135,6 +135,43 @@ async def test_one_who_waits_can_be_terminated(machine: Machine, door: Door) -> 
     assert len(machine.world.living()) == 1
 
 
+async def test_to_end_one_who_waits_does_not_take_as_long_as_the_line(machine: Machine, door: Door) -> None:
+    allow(door, 1)
+    await door.session(PLAIN)
+    ahead, behind = Creation(door, REPOSITORY), Creation(door, REPOSITORY)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ahead.run)
+        first = await ahead.waiting()
+        nursery.start_soon(behind.run)
+        second = first
+        while second["id"] == first["id"]:
+            await trio.sleep(0.1)
+            second = (await door.knock("GET", "/api/sessions?status=created")).json[0]
+        began = trio.current_time()
+        assert (await door.knock("DELETE", f"/api/sessions/{second['id']}")).json["session"]["status"] == "stopped"
+        assert trio.current_time() - began < 15
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_comes_to_a_process_that_does_not_answer_gets_another(machine: Machine, door: Door) -> None:
+    first = await door.session(PLAIN)
+    machine.world.hang(first["instanceId"])
+    await door.tree.views.instances.wait(first["instanceId"], lambda s: s.phase == "unreachable")
+    second = await door.session(PLAIN)
+    assert second["instanceId"] != first["instanceId"]
+    assert (await door.prompt(second["id"], "work"))["outcome"] == "finished"
+
+
+async def test_a_session_in_error_does_not_keep_a_process_for_good(machine: Machine, door: Door) -> None:
+    item = await door.session(PLAIN)
+    assert (await door.prompt(item["id"], "fail"))["status"] == "error"
+    await trio.sleep(IDLE_TIMEOUT_S + 2 * IDLE_SWEEP_S)
+    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "stopped")
+    assert machine.world.living() == ()
+    assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["status"] == "error"
+    assert (await door.prompt(item["id"], "again"))["outcome"] == "finished"
+
+
 async def test_an_idle_process_goes_and_its_sessions_are_completed(machine: Machine, door: Door) -> None:
     first, second = await door.session(REPOSITORY), await door.session(REPOSITORY, isolationStrategy="worktree")
     await trio.sleep(IDLE_TIMEOUT_S - 60)

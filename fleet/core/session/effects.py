@@ -267,7 +267,10 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
     m.CallbackDropped: (NotifyParent,),
     m.SessionErased: (EraseRecords,),
     m.TerminationRequested: (EndSession,),
-    m.InstanceDetached: (EndSession,),  # the one that waits for that instance gives way to one that does not
+    m.InstanceDetached: (
+        EndSession,
+        LeaveInstance,
+    ),  # an end that waits for it gives way to one that does not
 }
 """What each event adds to what is pending, or changes of it; what is under way as it should be is not ordered again."""
 
@@ -289,6 +292,8 @@ def _runs_already(effect: Effect, event: m.Event) -> bool:
             return arrived != other  # steering
         case m.TurnSteered(message_id=steered), SteerTurn(message_id=other):
             return steered != other
+        case m.InstanceDetached(leaves=False), LeaveInstance():
+            return True
         case m.RequestAnswered(request_id=answered), AnswerOpenCode(request_id=other):
             return answered != other
         case m.CallbackOrdered(number=n) | m.CallbackDelivered(number=n) | m.CallbackDropped(number=n), NotifyParent():

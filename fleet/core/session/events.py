@@ -128,11 +128,12 @@ class SessionSettled(msgspec.Struct, frozen=True):
 
 
 class InstanceDetached(msgspec.Struct, frozen=True):
-    """The session has no instance any more."""
+    """The session has no instance any more; one that still runs it `leaves`."""
 
     instance_id: str
     evidence: str
     at_ms: int
+    leaves: bool = False
 
 
 class SessionCompleted(msgspec.Struct, frozen=True):

@@ -135,8 +135,8 @@ def _settled(state: State, event: m.SessionSettled) -> Changes:
     return {**no_requests(state), "evidence": event.evidence}
 
 
-def _instance_detached(_: State, __: m.InstanceDetached) -> Changes:
-    return {"instance_id": None}
+def _instance_detached(state: State, event: m.InstanceDetached) -> Changes:
+    return {"instance_id": None, "leaving": event.instance_id if event.leaves else state.leaving}
 
 
 def _completed(state: State, event: m.SessionCompleted) -> Changes:

@@ -13,9 +13,16 @@ from fleet.core.session.effects import Effect, pending, react
 from fleet.core.session.evolve import evolve
 from fleet.core.session.following import Events, followed, is_cut_off
 from fleet.core.session.reports import REPORTS
-from fleet.core.session.state import ENDED, RUNNING, State, initial
+from fleet.core.session.state import ENDED, RESTING, RUNNING, QueuedPrompt, State, initial
 from fleet.errors import Rejected
-from fleet.limits import ATTACHMENTS_MAX, PROMPT_TEXT_BYTES_MAX, QUEUE_PROMPTS_MAX, TITLE_CHARS_MAX
+from fleet.limits import (
+    ATTACHMENTS_MAX,
+    MIB,
+    PROMPT_TEXT_BYTES_MAX,
+    QUEUE_BYTES_MAX,
+    QUEUE_PROMPTS_MAX,
+    TITLE_CHARS_MAX,
+)
 
 
 def decide(command: m.Command, state: State) -> Events:
@@ -95,10 +102,7 @@ def _submit(command: m.SubmitPrompt, state: State) -> Events:
             f"the session is {state.phase} and takes no prompt",
             hint=f'resume it first (POST /api/sessions/{state.id}/resume), or send "resume": true with the prompt',
         )
-    if len(state.queue) >= QUEUE_PROMPTS_MAX:
-        raise Rejected(
-            "queue_full", f"{QUEUE_PROMPTS_MAX} prompts wait already", retry_after_s=30, hint="wait for a turn to end"
-        )
+    _check_room(state)
     if state.provisioning is not None:
         return (accepted,)
     if command.steer and _takes_steering(state):
@@ -108,6 +112,20 @@ def _submit(command: m.SubmitPrompt, state: State) -> Events:
     if state.phase in ENDED or is_cut_off(state):
         return (accepted, m.ResumeRequested(command.at_ms))
     return followed((accepted,), state, command.at_ms, command.fresh)
+
+
+def _check_room(state: State) -> None:
+    waiting_bytes = sum(_size_bytes(prompt) for prompt in state.queue)
+    for full, what in (
+        (len(state.queue) >= QUEUE_PROMPTS_MAX, f"{QUEUE_PROMPTS_MAX} prompts"),
+        (waiting_bytes >= QUEUE_BYTES_MAX, f"{QUEUE_BYTES_MAX // MIB} MiB of prompts"),
+    ):
+        if full:
+            raise Rejected("queue_full", f"{what} wait already", retry_after_s=30, hint="wait for a turn to end")
+
+
+def _size_bytes(prompt: QueuedPrompt) -> int:
+    return len(prompt.text) + sum(len(attachment.url) for attachment in prompt.attachments)
 
 
 def _takes_steering(state: State) -> bool:
@@ -159,10 +177,12 @@ def _is_bare(state: State) -> bool:
 
 
 def _retire(command: m.RetireSession, state: State) -> Events:
-    if state.phase != "idle" or state.since_ms > command.idle_since_ms or state.instance_id is None:
+    if state.phase not in RESTING or state.since_ms > command.idle_since_ms or state.instance_id is None:
         return ()
     if state.terminating or state.provisioning is not None:
         return ()
+    if state.phase == "error":  # it did not complete; the next prompt resumes it
+        return (m.InstanceDetached(state.instance_id, command.evidence, command.at_ms, leaves=True),)
     return (m.SessionCompleted(state.instance_id, command.evidence, command.at_ms, leaves=True),)
 
 

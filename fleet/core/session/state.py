@@ -7,12 +7,13 @@ from typing import Literal
 import msgspec
 
 from fleet.core.session import messages as m
-from fleet.core.session.transitions import ENDED, PHASES, RUNNING, TABLE, Phase
+from fleet.core.session.transitions import ENDED, PHASES, RESTING, RUNNING, TABLE, Phase
 from fleet.ports import Attachment, Strategy, Tokens
 
 __all__ = [
     "ENDED",
     "PHASES",
+    "RESTING",
     "RUNNING",
     "TABLE",
     "Callback",

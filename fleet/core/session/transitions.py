@@ -25,6 +25,8 @@ PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 STATUSES: Final[frozenset[Phase]] = frozenset(PHASES) - {"unborn", "erased"}
 """The phases that anybody sees."""
 RUNNING: Final[frozenset[Phase]] = frozenset(("active", "waiting_input"))
+RESTING: Final[frozenset[Phase]] = frozenset(("idle", "error"))
+"""With an instance, or able to have one again, and nothing that runs."""
 ENDED: Final[frozenset[Phase]] = frozenset(("completed", "stopped", "disconnected"))
 
 TABLE: Final = read_table(
