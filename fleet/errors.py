@@ -30,6 +30,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     # Things that are not there
     "session_not_found": Kind(404, "There is no such session"),
     "instance_not_found": Kind(404, "The session never had this instance"),
+    "instance_over": Kind(409, "The instance does not run any more"),
     "workspace_not_found": Kind(404, "There is no such workspace"),
     "prompt_not_found": Kind(404, "There is no such waiting prompt"),
     "event_not_found": Kind(404, "There is no such event"),

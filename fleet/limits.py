@@ -15,6 +15,7 @@ IDEMPOTENCY_KEY_CHARS_MAX: Final = 200
 TAGS_MAX: Final = 50
 PAGE_DEFAULT: Final = 50
 PAGE_MAX: Final = 200
+FIND_QUERY_CHARS_MAX: Final = 200  # of a file's name that is looked for
 
 # Event log
 EVENT_BYTES_MAX: Final = 32 * MIB  # one prompt with attachments (20 MiB as base64) and its envelope

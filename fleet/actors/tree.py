@@ -25,6 +25,7 @@ from fleet.actors.erasure import Erasure
 from fleet.actors.forks import Forks
 from fleet.actors.idleness import Idleness
 from fleet.actors.instance import InstanceEffects
+from fleet.actors.offers import Offers
 from fleet.actors.orders import Orders
 from fleet.actors.placement import Placement
 from fleet.actors.recovery import Recovery
@@ -94,6 +95,7 @@ class Tree:
         self.orders = Orders(context)
         self.forks = Forks(context, self.orders)
         self.endings = Endings(context, self.orders, erasure)
+        self.offers = Offers(context)
         self.ready = False
         self._recovery = Recovery(context, erasure)
         self._idleness = Idleness(context, policy.idle_timeout_s)

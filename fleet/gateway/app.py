@@ -22,6 +22,7 @@ from fleet.gateway.fleet import fleet_routes
 from fleet.gateway.history import history_routes
 from fleet.gateway.inbox import inbox_routes
 from fleet.gateway.log import log_routes
+from fleet.gateway.offers import offer_routes
 from fleet.gateway.sessions import session_routes
 from fleet.gateway.streams import Closing, stream_routes
 from fleet.limits import BODY_BYTES_MAX, HEADER_BYTES_READ_MAX, HTTP_GRACE_S, STREAM_WRITE_TIMEOUT_S
@@ -56,6 +57,7 @@ def make_app(tree: Tree, closing: Closing) -> QuartTrio:
     app.register_blueprint(log_routes(tree))
     app.register_blueprint(stream_routes(tree, closing))
     app.register_blueprint(fleet_routes(tree))
+    app.register_blueprint(offer_routes(tree))
     return app
 
 

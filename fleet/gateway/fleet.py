@@ -1,6 +1,7 @@
 """Routes about the fleet as a whole: instances, workspaces, health."""
 
 from collections import Counter
+from functools import partial
 
 from quart import Blueprint, Response
 
@@ -11,7 +12,7 @@ from fleet.core.instance.state import OVER, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives
-from fleet.gateway.requests import answer, caller, read_query
+from fleet.gateway.requests import answer, caller, paged, read_query
 from fleet.projections.lives import Life, life
 
 
@@ -28,17 +29,17 @@ def fleet_routes(tree: Tree) -> Blueprint:
         query = read_query(wire.InstancesQuery)
         instances = tree.views.instances
         states = sorted(instances, key=lambda state: state.id, reverse=True) if query.all else instances.alive()
-        page = states[query.offset : query.offset + query.limit]
-        return answer([_instance_item(tree, state) for state in page], total=len(states))
+        return paged(states, query, partial(_instance_item, tree))
 
     @routes.get("/instances/orphans")
     @about("fleet")
+    @asks(wire.PageQuery)
     @gives(list[wire.OrphanItem])
     async def list_orphans() -> Response:
         """List the live processes of this Fleet that no instance looks after: there should be none."""
-        read_query(wire.Query)
+        query = read_query(wire.PageQuery)
         orphans = await find_orphans(tree.context.host, tree.views.instances.get)
-        return answer([wire.orphan_item(process) for process in orphans], total=len(orphans))
+        return paged(orphans, query, wire.orphan_item)
 
     @routes.get("/instances/<instance_id>")
     @about("fleet")
@@ -52,12 +53,11 @@ def fleet_routes(tree: Tree) -> Blueprint:
 
     @routes.get("/workspaces")
     @about("fleet")
+    @asks(wire.PageQuery)
     @gives(list[wire.WorkspaceItem])
     async def list_workspaces() -> Response:
         """List the workspaces."""
-        read_query(wire.Query)
-        items = [wire.workspace_item(state) for state in tree.views.workspaces]
-        return answer(items, total=len(items))
+        return paged(list(tree.views.workspaces), read_query(wire.PageQuery), wire.workspace_item)
 
     @routes.get("/workspaces/<workspace_id>")
     @about("fleet")

@@ -7,7 +7,7 @@ from fleet.core.session.state import Callback, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, takes
-from fleet.gateway.requests import answer, caller, derived, done, read_body, read_query
+from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_query, same
 
 
 def inbox_routes(tree: Tree) -> Blueprint:
@@ -16,12 +16,13 @@ def inbox_routes(tree: Tree) -> Blueprint:
 
     @routes.get("/inbox")
     @about("inbox")
+    @asks(wire.PageQuery)
     @gives(list[wire.InboxItem])
     async def read_inbox() -> Response:
         """List everything that waits for a person, oldest first."""
-        read_query(wire.Query)
+        query = read_query(wire.PageQuery)
         items = sorted((item for state in tree.views.sessions for item in _waiting(state)), key=lambda item: item.at)
-        return answer(items, total=len(items))
+        return paged(items, query, same)
 
     @routes.get("/callbacks")
     @about("inbox")
@@ -36,7 +37,7 @@ def inbox_routes(tree: Tree) -> Blueprint:
             for callback in state.callbacks
             if query.status is None or callback.status == query.status
         ]
-        return answer(sorted(items, key=lambda item: item.at), total=len(items))
+        return paged(sorted(items, key=lambda item: item.at), query, same)
 
     @routes.get("/notifications")
     @about("inbox")
@@ -48,7 +49,7 @@ def inbox_routes(tree: Tree) -> Blueprint:
         of = None if query.session is None else tree.orders.session(query.session).id
         found = [item for item in _notifications(tree, of) if not (query.unread and item.read)]
         found.sort(key=lambda item: item.at, reverse=True)
-        return answer(found[query.offset : query.offset + query.limit], total=len(found))
+        return paged(found, query, same)
 
     @routes.get("/notifications/unread-count")
     @about("inbox")

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,11 +11,12 @@ from quart import Response, request
 
 from fleet.actors.orders import Caller
 from fleet.errors import Rejected
-from fleet.gateway.wire import Body, Query
+from fleet.gateway.wire import Body, PageQuery, Query
 from fleet.limits import IDEMPOTENCY_KEY_CHARS_MAX
 
 AnyBody = TypeVar("AnyBody", bound=Body)
 AnyQuery = TypeVar("AnyQuery", bound=Query)
+Found = TypeVar("Found")
 
 _FIELD = re.compile(r" - at `\$\.?([^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `([^`]*)`")
@@ -79,6 +81,17 @@ def answer(value: Any, *, status: int = 200, position: int | None = None, total:
     """Return `value` as JSON; `position` and `total` go into headers."""
     response = Response(msgspec.json.encode(value), status, content_type="application/json")
     return _with_headers(response, position, total)
+
+
+def paged(found: Sequence[Found], query: PageQuery, item: Callable[[Found], Any]) -> Response:
+    """Return the page of what was found that was asked for, each as its item, and how many there are."""
+    page = found[query.offset : query.offset + query.limit]
+    return answer([item(each) for each in page], total=len(found))
+
+
+def same(item: Found) -> Found:
+    """Return what is an item already."""
+    return item
 
 
 def done(position: int) -> Response:

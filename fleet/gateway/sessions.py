@@ -13,7 +13,7 @@ from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, takes
 from fleet.gateway.history import read_statuses
-from fleet.gateway.requests import answer, caller, derived, done, read_body, read_query
+from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_query
 from fleet.ports import Attachment
 
 
@@ -37,8 +37,7 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
         """List sessions, newest first."""
         query = read_query(wire.ListQuery)
         found = _matching(tree, query)
-        page = found[query.offset : query.offset + query.limit]
-        return answer([wire.session_item(state) for state in page], total=len(found))
+        return paged(found, query, wire.session_item)
 
     @routes.get("/<session_id>")
     @about("sessions")
@@ -58,20 +57,21 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
 
     @routes.get("/<session_id>/children")
     @about("sessions")
+    @asks(wire.InstancePageQuery)
     @gives(list[wire.SessionItem])
     async def list_children(session_id: str) -> Response:
         """List the sessions that report to this one."""
-        state = orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
-        children = _children(tree, state.id)
-        return answer([wire.session_item(child) for child in children], total=len(children))
+        query = read_query(wire.InstancePageQuery)
+        return paged(_children(tree, orders.session(session_id, query.instance_id).id), query, wire.session_item)
 
     @routes.get("/<session_id>/queue")
     @about("sessions")
+    @asks(wire.InstancePageQuery)
     @gives(list[wire.QueuedItem])
     async def read_queue(session_id: str) -> Response:
         """List the prompts that wait, the next one first."""
-        queue = orders.session(session_id, read_query(wire.InstanceQuery).instance_id).queue
-        return answer([_queued(prompt) for prompt in queue], total=len(queue))
+        query = read_query(wire.InstancePageQuery)
+        return paged(orders.session(session_id, query.instance_id).queue, query, _queued)
 
     @routes.get("/<session_id>/messages")
     @about("sessions")
@@ -183,11 +183,12 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
 def _add_requests(routes: Blueprint, orders: Orders) -> None:
     @routes.get("/<session_id>/requests")
     @about("requests")
+    @asks(wire.InstancePageQuery)
     @gives(list[wire.RequestItem])
     async def list_requests(session_id: str) -> Response:
         """List the permission requests and questions that wait for an answer."""
-        requests = orders.session(session_id, read_query(wire.InstanceQuery).instance_id).requests
-        return answer([wire.request_item(request) for request in requests], total=len(requests))
+        query = read_query(wire.InstancePageQuery)
+        return paged(orders.session(session_id, query.instance_id).requests, query, wire.request_item)
 
     @routes.post("/<session_id>/requests/<request_id>")
     @about("requests")

@@ -8,6 +8,7 @@ checkpoint, so that the caller sets the deadline.
 from fleet.ports.files import FileContent, FileEntry, Files, FileType, Listing
 from fleet.ports.host import Endpoint, Exit, FoundProcess, OpenCodeHost, ProcessIdentity, StopStep
 from fleet.ports.identity import Clock, Ids
+from fleet.ports.offers import Agent, OfferedModel, SlashCommand
 from fleet.ports.opencode import OpenCode
 from fleet.ports.removals import Kept, Removals
 from fleet.ports.stream import (
@@ -38,6 +39,7 @@ from fleet.ports.trees import ChangeStatus, FileChange, Trees
 from fleet.ports.workspaces import PreparedWorkspace, Source, Strategy, WorkspaceOrder, Workspaces
 
 __all__ = [
+    "Agent",
     "Attachment",
     "ChangeStatus",
     "Clock",
@@ -55,6 +57,7 @@ __all__ = [
     "Message",
     "MessageChanged",
     "MessageInfo",
+    "OfferedModel",
     "OpenCode",
     "OpenCodeEvent",
     "OpenCodeHost",
@@ -70,6 +73,7 @@ __all__ = [
     "RequestClosed",
     "RequestOpened",
     "SessionChanged",
+    "SlashCommand",
     "Source",
     "StatusChanged",
     "StopStep",

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
+from fleet.ports.offers import Agent, OfferedModel, SlashCommand
 from fleet.ports.stream import OpenCodeEvent
 from fleet.ports.transcript import Message, OpenCodeSession, OpenRequest, Prompt, TurnStatus
 
@@ -72,6 +73,22 @@ class OpenCode(Protocol):
 
     async def fork(self, session_id: str, message_id: str | None) -> OpenCodeSession:
         """Copy a session with its messages before `message_id`, or all; it has the same directory."""
+        ...
+
+    async def agents(self, directory: str) -> tuple[Agent, ...]:
+        """Return the agents that can be named in `directory`, those of its own included (`GET /agent`)."""
+        ...
+
+    async def commands(self, directory: str) -> tuple[SlashCommand, ...]:
+        """Return the commands that can be run in `directory`, those of its own included (`GET /command`)."""
+        ...
+
+    async def models(self, directory: str) -> tuple[OfferedModel, ...]:
+        """Return the models that can be used in `directory` (`GET /config/providers`)."""
+        ...
+
+    async def find_files(self, directory: str, query: str, limit: int) -> tuple[str, ...]:
+        """Return paths in `directory` that resemble `query`, the best first; those of directories end with `/`."""
         ...
 
     async def dispose(self, directory: str) -> None:

@@ -10,6 +10,7 @@ from trio.testing import MockClock
 from fleet.errors import Unavailable
 from fleet.limits import EVENT_SILENCE_S
 from fleet.ports import Exit, MessageChanged, Prompt, StatusChanged, StreamLost, StreamOpened, TurnErrored
+from tests.contracts.offers_contract import OffersContract, WriteFile
 from tests.contracts.opencode_contract import (
     OpenCodeContract,
     OpenCodeSide,
@@ -80,7 +81,15 @@ async def side(world: FakeOpenCodeWorld) -> OpenCodeSide:
     )
 
 
-class TestFakeKeepsTheContract(OpenCodeContract):
+@pytest.fixture
+def write_file(world: FakeOpenCodeWorld) -> WriteFile:
+    def write(directory: str, name: str) -> None:
+        world.disk.contents.setdefault(directory, {})[name] = b""
+
+    return write
+
+
+class TestFakeKeepsTheContract(OpenCodeContract, OffersContract):
     pass
 
 

@@ -23,6 +23,7 @@ from fleet.ports import Endpoint, ProcessIdentity
 from fleet.rehearsal.app import serve_rehearsal
 from fleet.rehearsal.config import opencode_config
 from fleet.rehearsal.script import fenced
+from tests.contracts.offers_contract import OffersContract, WriteFile
 from tests.contracts.opencode_contract import OpenCodeContract, OpenCodeSide
 
 INSTANCE = "shared"
@@ -135,7 +136,15 @@ def side(
     )
 
 
-class TestOpenCodeKeepsTheContract(OpenCodeContract):
+@pytest.fixture
+def write_file() -> WriteFile:
+    def write(directory: str, name: str) -> None:
+        (Path(directory) / name).touch()
+
+    return write
+
+
+class TestOpenCodeKeepsTheContract(OpenCodeContract, OffersContract):
     async def test_counts_what_it_has_no_word_for(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode, opencode.events() as stream:
             await anext(stream)

@@ -7,22 +7,43 @@ from typing import Literal
 import msgspec
 import trio
 
-from fleet.adapters.opencode import wire
+from fleet.adapters.opencode import offer_wire, wire
 from fleet.adapters.opencode.binary import release
 from fleet.errors import Problem, Unavailable
 from fleet.limits import EVENT_RECONNECT_S_MAX, EVENT_RECONNECT_S_MIN, EVENT_SILENCE_S, OPENCODE_REQUEST_TIMEOUT_S
 from fleet.ports import (
+    Agent,
     Message,
+    OfferedModel,
     OpenCodeEvent,
     OpenCodeSession,
     OpenRequest,
     Prompt,
+    SlashCommand,
     StreamLost,
     StreamOpened,
     TurnStatus,
 )
 from tests.fakes.opencode_process import FakeProcess
 from tests.fakes.opencode_store import Json, Store
+
+# As the real one says it, without what nobody reads.
+AGENTS: list[Json] = [
+    {"name": "build", "description": "The default agent.", "mode": "primary", "native": True, "permission": []},
+    {"name": "general", "description": "Researches.", "mode": "subagent", "native": True, "permission": []},
+    {"name": "title", "mode": "primary", "native": True, "hidden": True, "permission": []},
+]
+COMMANDS: list[Json] = [{"name": "init", "description": "create AGENTS.md", "source": "command", "template": "Look…"}]
+PROVIDERS: Json = {
+    "providers": [
+        {
+            "id": "scripted",
+            "name": "Scripted",
+            "models": {"one": {"id": "one", "name": "One", "limit": {"context": 200_000, "output": 32_000}}},
+        }
+    ],
+    "default": {"scripted": "one"},
+}
 
 
 class FakeOpenCode:
@@ -130,6 +151,23 @@ class FakeOpenCode:
                 self._world.new_id("ses"), origin["directory"], f"{origin['title']} (fork)", self._world.now_ms()
             )
             return wire.session(msgspec.json.encode(forked))
+
+    async def agents(self, directory: str) -> tuple[Agent, ...]:
+        async with self._request():
+            return offer_wire.agents(msgspec.json.encode(AGENTS))
+
+    async def commands(self, directory: str) -> tuple[SlashCommand, ...]:
+        async with self._request():
+            return offer_wire.commands(msgspec.json.encode(COMMANDS))
+
+    async def models(self, directory: str) -> tuple[OfferedModel, ...]:
+        async with self._request():
+            return offer_wire.models(msgspec.json.encode(PROVIDERS))
+
+    async def find_files(self, directory: str, query: str, limit: int) -> tuple[str, ...]:
+        async with self._request():
+            names = sorted(self._world.disk.contents.get(directory, {}))
+            return tuple(name for name in names if query.casefold() in name.casefold())[:limit]
 
     async def dispose(self, directory: str) -> None:
         async with self._request():

@@ -124,7 +124,7 @@ async def test_a_body_of_20_mb_is_the_limit(door: Door) -> None:
         "/api/sessions/{id}/messages?limit=x",
         "/api/sessions/{id}/messages?limit=0",
         "/api/sessions/{id}/messages?page=2",
-        "/api/sessions/{id}/queue?limit=2",
+        "/api/sessions/{id}/queue?limit=0",
         "/api/sessions/{id}/events?after=-1",
         "/api/sessions/{id}/events?after=now",
         "/api/sessions/{id}/events?since=1",

@@ -14,12 +14,23 @@ import httpx
 import msgspec
 import trio
 
-from fleet.adapters.opencode import wire
+from fleet.adapters.opencode import offer_wire, wire
 from fleet.adapters.opencode.binary import release
 from fleet.adapters.opencode.events import EventStream
 from fleet.errors import Problem, Unavailable
 from fleet.limits import COMMAND_ACCEPT_S, OPENCODE_REQUEST_TIMEOUT_S, OPENCODE_RESPONSE_BYTES_MAX
-from fleet.ports import Endpoint, Message, OpenCodeEvent, OpenCodeSession, OpenRequest, Prompt, TurnStatus
+from fleet.ports import (
+    Agent,
+    Endpoint,
+    Message,
+    OfferedModel,
+    OpenCodeEvent,
+    OpenCodeSession,
+    OpenRequest,
+    Prompt,
+    SlashCommand,
+    TurnStatus,
+)
 
 T = TypeVar("T")
 
@@ -141,6 +152,24 @@ class OpenCodeClient:
         answer = await self._ask("POST", f"/session/{session_id}/fork", None, body)
         _must_exist(answer, session_id)
         return self._read(answer, wire.session)
+
+    async def agents(self, directory: str) -> tuple[Agent, ...]:
+        """Read `/agent` of the directory."""
+        return self._read(await self._ask("GET", "/agent", directory), offer_wire.agents)
+
+    async def commands(self, directory: str) -> tuple[SlashCommand, ...]:
+        """Read `/command` of the directory."""
+        return self._read(await self._ask("GET", "/command", directory), offer_wire.commands)
+
+    async def models(self, directory: str) -> tuple[OfferedModel, ...]:
+        """Read `/config/providers`: `/provider` would be 6 MB of models that nobody has set up."""
+        return self._read(await self._ask("GET", "/config/providers", directory), offer_wire.models)
+
+    async def find_files(self, directory: str, query: str, limit: int) -> tuple[str, ...]:
+        """Ask `/find/file`; versions that know no limit answer with what they like, so it is cut here."""
+        parameters = {"query": query, "limit": str(limit)}
+        answer = await self._ask("GET", "/find/file", directory, parameters=parameters)
+        return self._read(answer, offer_wire.found_files)[:limit]
 
     async def dispose(self, directory: str) -> None:
         """Dispose the directory's instance; OpenCode answers at once and takes up to 2 s to do it."""

@@ -4,7 +4,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fleet.limits import HISTORY_PAGE_DEFAULT, HISTORY_PAGE_MAX, PAGE_DEFAULT, PAGE_MAX, TAGS_MAX, TITLE_CHARS_MAX
+from fleet.limits import (
+    FIND_QUERY_CHARS_MAX,
+    HISTORY_PAGE_DEFAULT,
+    HISTORY_PAGE_MAX,
+    PAGE_DEFAULT,
+    PAGE_MAX,
+    TAGS_MAX,
+    TITLE_CHARS_MAX,
+)
 from fleet.ports import Strategy
 
 
@@ -128,12 +136,37 @@ class InstanceQuery(Query):
     instance_id: str | None = None
 
 
-class InstancesQuery(Query):
+class PageQuery(Query):
+    """A page of a list."""
+
+    limit: Limit = PAGE_DEFAULT
+    offset: Offset = 0
+
+
+class InstancePageQuery(PageQuery):
+    """A page of a list of a session."""
+
+    instance_id: str | None = None
+
+
+class InstancesQuery(PageQuery):
     """`GET /api/instances`: those that run; with `all` every one there ever was, newest first."""
 
     all: bool = False
+
+
+class OfferQuery(PageQuery):
+    """What an instance offers, in its own directory or in that of one of its sessions."""
+
+    session: str | None = None
+
+
+class FindQuery(Query):
+    """`GET /api/instances/{id}/find/files`."""
+
+    query: Annotated[str, msgspec.Meta(max_length=FIND_QUERY_CHARS_MAX)]
+    session: str | None = None
     limit: Limit = PAGE_DEFAULT
-    offset: Offset = 0
 
 
 class LogQuery(Query):
@@ -160,22 +193,20 @@ class DiffQuery(Query):
     at: Position | None = None
 
 
-class CallbackQuery(Query):
+class CallbackQuery(PageQuery):
     """`GET /api/callbacks`."""
 
     status: Literal["pending", "undelivered", "delivered", "dropped"] | None = None
 
 
-class NotificationQuery(Query):
+class NotificationQuery(PageQuery):
     """`GET /api/notifications`."""
 
     session: str | None = None
     unread: bool = False
-    limit: Limit = PAGE_DEFAULT
-    offset: Offset = 0
 
 
-class ListQuery(Query):
+class ListQuery(PageQuery):
     """`GET /api/sessions`."""
 
     status: str | None = None
@@ -183,8 +214,6 @@ class ListQuery(Query):
     parent: str | None = None
     tag: str | None = None
     workspace: str | None = None
-    limit: Limit = PAGE_DEFAULT
-    offset: Offset = 0
 
 
 class HistoryQuery(Query):

@@ -1,0 +1,55 @@
+"""What OpenCode offers: the agents, commands and models of an instance, and files by what their names resemble."""
+
+from quart import Blueprint, Response
+
+from fleet.actors.tree import Tree
+from fleet.gateway import wire
+from fleet.gateway.document import about, asks, gives
+from fleet.gateway.requests import answer, paged, read_query
+
+
+def offer_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("offers", __name__, url_prefix="/api/instances/<instance_id>")
+
+    @routes.get("/agents")
+    @about("instances")
+    @asks(wire.OfferQuery)
+    @gives(list[wire.AgentItem])
+    async def list_agents(instance_id: str) -> Response:
+        """List the agents that a prompt can name."""
+        query = read_query(wire.OfferQuery)
+        agents = await tree.offers.agents(instance_id, query.session)
+        return paged(agents, query, wire.agent_item)
+
+    @routes.get("/commands")
+    @about("instances")
+    @asks(wire.OfferQuery)
+    @gives(list[wire.CommandItem])
+    async def list_commands(instance_id: str) -> Response:
+        """List the commands that a session can run."""
+        query = read_query(wire.OfferQuery)
+        commands = await tree.offers.commands(instance_id, query.session)
+        return paged(commands, query, wire.command_item)
+
+    @routes.get("/models")
+    @about("instances")
+    @asks(wire.OfferQuery)
+    @gives(list[wire.ModelItem])
+    async def list_models(instance_id: str) -> Response:
+        """List the models that can be used."""
+        query = read_query(wire.OfferQuery)
+        models = await tree.offers.models(instance_id, query.session)
+        return paged(models, query, wire.model_item)
+
+    @routes.get("/find/files")
+    @about("instances")
+    @asks(wire.FindQuery)
+    @gives(list[str])
+    async def find_files(instance_id: str) -> Response:
+        """Find files whose paths resemble `query`, the best first; those of directories end with `/`."""
+        query = read_query(wire.FindQuery)
+        found = await tree.offers.find_files(instance_id, query.session, query.query, query.limit)
+        return answer(found, total=len(found))
+
+    return routes

@@ -1,0 +1,36 @@
+"""What an OpenCode process offers in a directory: agents, commands, models. A repository may add to each."""
+
+import msgspec
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """An agent that can be named in a prompt. `mode` is `primary`, `subagent` or `all`; hidden ones are left out."""
+
+    name: str
+    description: str = ""
+    mode: str = "primary"
+    native: bool = False
+
+
+class SlashCommand(msgspec.Struct, frozen=True):
+    """A command that can be run in a session; `source` tells where it comes from, as OpenCode says it."""
+
+    name: str
+    description: str = ""
+    agent: str | None = None
+    source: str | None = None
+
+
+class OfferedModel(msgspec.Struct, frozen=True):
+    """A model that can be used. `is_default`: it is what its provider takes where none is named.
+
+    The limits are in tokens, None where OpenCode does not say.
+    """
+
+    provider_id: str
+    provider_name: str
+    model_id: str
+    name: str
+    is_default: bool = False
+    context_tokens: int | None = None
+    output_tokens: int | None = None
