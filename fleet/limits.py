@@ -15,6 +15,7 @@ IDEMPOTENCY_KEY_CHARS_MAX: Final = 200
 TAGS_MAX: Final = 50
 PAGE_DEFAULT: Final = 50
 PAGE_MAX: Final = 200
+PATH_CHARS_MAX: Final = 4096  # the kernel's own limit, in bytes
 FIND_QUERY_CHARS_MAX: Final = 200  # of a file's name that is looked for
 
 # Event log
@@ -140,6 +141,7 @@ HEALTH_TIMEOUT_S: Final = 5.0  # the slowest answer measured is 0.4 s
 WORKSPACE_BUSY_S: Final = 20.0  # how long a removal waits for processes to leave: the stop ladder takes 11 s
 WORKSPACE_BUSY_POLL_S: Final = 0.5
 FILE_READ_BYTES_MAX: Final = MIB  # of a file of the workspace that is shown; nobody reads more on a page
+WORKSPACE_ROOTS_MAX: Final = 100  # that clients may choose; each path is looked at against all of them
 DIRECTORY_ENTRIES_MAX: Final = 5_000  # of a listed directory; the rest is counted
 ERASURE_RETRY_S: Final = 5.0  # while the disk is full
 REMOVAL_WAIT_S: Final = 120.0  # a request waits so long for a removal or a restore, then says that it goes on

@@ -175,6 +175,7 @@ class _Parts:
             config.min_free_memory_mib * MIB,
             config.idle_timeout_minutes * 60,
             config.leave_running,
+            tuple(os.path.realpath(root) for root in config.workspace_roots),
         )
         self.tree = Tree(ports, stores, policy=policy)
 

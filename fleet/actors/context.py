@@ -13,6 +13,7 @@ import trio
 
 from fleet.actors.aggregate import Deliver, Reply
 from fleet.actors.directory import Directory
+from fleet.core import roots
 from fleet.core.instance import messages as instance_messages
 from fleet.core.instance import state as instance_state
 from fleet.core.session import messages as session_messages
@@ -30,6 +31,7 @@ from fleet.projections.views import Views
 SessionReply = Reply[session_state.State]
 InstanceReply = Reply[instance_state.State]
 WorkspaceReply = Reply[workspace.State]
+RootsReply = Reply[roots.State]
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -47,7 +49,8 @@ class Ports(msgspec.Struct, frozen=True):
 class Policy(msgspec.Struct, frozen=True):
     """What the operator decides: which sessions share a process, how many there may be, when they go.
 
-    `memory_free_bytes_min` must be left when a process is started; idle ones go after `idle_timeout_s`.
+    `memory_free_bytes_min` must be left when a process is started; idle ones go after `idle_timeout_s`; sessions may
+    work below `workspace_roots`, which are real paths.
     """
 
     sharing: Literal["shared", "directory"] = "shared"
@@ -55,6 +58,7 @@ class Policy(msgspec.Struct, frozen=True):
     memory_free_bytes_min: int = MEMORY_FREE_BYTES_MIN
     idle_timeout_s: float = IDLE_TIMEOUT_S
     leave_running: bool = False
+    workspace_roots: tuple[str, ...] = ("/",)
 
 
 class Connections:
@@ -97,6 +101,7 @@ class Peers(msgspec.Struct, frozen=True):
     sessions: Directory[Deliver[session_messages.Command], SessionReply]
     instances: Directory[Deliver[instance_messages.Command], InstanceReply]
     workspaces: Directory[Deliver[workspace_messages.Command], WorkspaceReply]
+    roots: Directory[Deliver[roots.Command], RootsReply]
 
 
 class Context:

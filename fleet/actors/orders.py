@@ -12,6 +12,9 @@ import trio
 
 from fleet.actors.aggregate import Deliver
 from fleet.actors.context import Context, SessionReply
+from fleet.actors.roots import Roots, outside
+from fleet.core import roots
+from fleet.core.paths import is_inside
 from fleet.core.session import messages as m
 from fleet.core.session.state import State
 from fleet.errors import Problem, Rejected, Unavailable
@@ -76,6 +79,7 @@ class Orders:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._roots = Roots(context)
         self._creating: dict[str, trio.Lock] = {}
 
     # ------------------------------------------------------------------------------------------------------ creation
@@ -122,6 +126,9 @@ class Orders:
         context = self._context
         parent = None if new.notify_session is None else self._parent(new.notify_session, new.notify_instance)
         source = await context.workspaces.inspect(new.directory)
+        self._roots.require(source.directory)
+        if new.strategy != "existing" and source.repository is not None:
+            self._roots.require(source.repository)
         title = new.title if new.title is not None else _default_title(new, source)
         order = await self._workspace_order(new, source, title)
         now = context.clock.now_ms()
@@ -260,6 +267,28 @@ class Orders:
         session = self.session(any_id)
         reply = await self._ask(session.id, m.DescribeSession(self._context.clock.now_ms(), title, tags), caller)
         return Outcome(reply.state, reply.position)
+
+    # ---------------------------------------------------------------------------------------------------------- roots
+
+    async def choose_root(self, path: str, caller: Caller) -> int:
+        """Choose a workspace root and return the log position. Raises as `Workspaces.inspect`, and roots_full."""
+        try:
+            source = await self._context.workspaces.inspect(path)
+        except Rejected as rejected:
+            rejected.field = "path"
+            raise
+        if not is_inside(source.directory, self._roots.configured):  # one of Fleet's own workspaces is no root
+            raise outside(path, "path")
+        return await self._ask_roots(roots.ChooseRoot(source.directory, self._context.clock.now_ms()), caller)
+
+    async def withdraw_root(self, path: str, caller: Caller) -> int:
+        """Withdraw a chosen workspace root and return the log position. Raises `Rejected` root_not_found."""
+        return await self._ask_roots(roots.WithdrawRoot(path, self._context.clock.now_ms()), caller)
+
+    async def _ask_roots(self, command: roots.Command, caller: Caller) -> int:
+        cause = Cause(caller.actor, correlation_id=caller.request_id)
+        deliver = Deliver(command, cause, caller.idempotency_key, caller.digest)
+        return (await self._context.peers.roots.ask(roots.ROOTS_ID, deliver)).position
 
     # -------------------------------------------------------------------------------------------------------- reading
 

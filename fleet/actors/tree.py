@@ -1,6 +1,6 @@
 """The supervision tree: everything that runs between the log and the door, in the order in which it starts.
 
-    views -> history -> workspaces -> instances -> sessions -> recovery -> idleness       (rest_for_one)
+    views -> history -> roots -> workspaces -> instances -> sessions -> recovery -> idleness       (rest_for_one)
 
 Each directory supervises its actors one by one: an actor that crashes is restarted alone, from the log. fleet/main.py
 puts the log's writer before this and the gateway after it.
@@ -29,6 +29,7 @@ from fleet.actors.offers import Offers
 from fleet.actors.orders import Orders
 from fleet.actors.placement import Placement
 from fleet.actors.recovery import Recovery
+from fleet.actors.roots import Roots
 from fleet.actors.session import SessionEffects
 from fleet.actors.supervisor import Supervisor
 from fleet.actors.workspace import WorkspaceEffects
@@ -91,11 +92,13 @@ class Tree:
             Directory("sessions", _residents(views.sessions, log, sessions.perform)),
             Directory("instances", _residents(views.instances, log, instances.perform)),
             Directory("workspaces", _residents(views.workspaces, log, workspaces.perform)),
+            Directory("roots", _residents(views.roots, log, _no_effect)),
         )
         self.orders = Orders(context)
         self.forks = Forks(context, self.orders)
         self.endings = Endings(context, self.orders, erasure)
         self.offers = Offers(context)
+        self.roots = Roots(context)
         self.ready = False
         self._recovery = Recovery(context, erasure)
         self._idleness = Idleness(context, policy.idle_timeout_s)
@@ -106,6 +109,7 @@ class Tree:
         children = (
             ChildSpec("views", self.runner.run),
             ChildSpec("history", self.history.run),
+            ChildSpec("roots", peers.roots.run),
             ChildSpec("workspaces", peers.workspaces.run),
             ChildSpec("instances", peers.instances.run),
             ChildSpec("sessions", peers.sessions.run),
@@ -117,6 +121,10 @@ class Tree:
             await nursery.start(supervisor.run, stopping)
             self.ready = True
             task_status.started(supervisor)
+
+
+async def _no_effect(*_: object) -> None:
+    """The roots order nothing outside."""
 
 
 def _residents(

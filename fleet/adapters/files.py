@@ -1,7 +1,7 @@
 """Reads the files of a workspace; an agent may change them, and what they link to, at any moment.
 
 Keeps: nothing outside of the directory is opened. The path is resolved first, and then opened step by step without
-following any symlink, so that one which appears in between is refused.
+following any symlink, so that one which appears in between is refused. Directories to choose from are in folders.py.
 """
 
 import errno
@@ -11,9 +11,10 @@ from pathlib import Path
 
 import trio
 
+from fleet.adapters import folders
 from fleet.errors import Rejected
 from fleet.limits import DIRECTORY_ENTRIES_MAX, FILE_READ_BYTES_MAX
-from fleet.ports import FileContent, FileEntry, FileType, Listing
+from fleet.ports import FileContent, FileEntry, FileType, Folder, Listing
 
 _STEP = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """A pipe must not wait for its writer, hence not blocking."""
@@ -25,6 +26,14 @@ class LocalFiles:
     async def read(self, directory: str, path: str) -> Listing | FileContent:
         """See `Files`. Reads in a thread."""
         return await trio.to_thread.run_sync(_read, Path(directory), path)
+
+    async def browse(self, path: str, roots: tuple[str, ...]) -> Folder:
+        """See `Files`. Reads in a thread."""
+        return await trio.to_thread.run_sync(folders.browse, path, roots)
+
+    async def make_directory(self, path: str, roots: tuple[str, ...]) -> Folder:
+        """See `Files`. Writes in a thread."""
+        return await trio.to_thread.run_sync(folders.make_directory, path, roots)
 
 
 def _read(directory: Path, path: str) -> Listing | FileContent:

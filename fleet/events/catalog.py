@@ -6,6 +6,7 @@ upcaster (registry.py), and keep a log of the old kind among the test histories.
 
 from typing import Any, Final
 
+from fleet.core import roots
 from fleet.core.instance import messages as instance
 from fleet.core.session import messages as session
 from fleet.core.workspace import messages as workspace
@@ -76,6 +77,8 @@ NAMES: Final[dict[str, type[Any]]] = {
     "workspace.restore-requested": workspace.WorkspaceRestoreRequested,
     "workspace.restored": workspace.WorkspaceRestored,
     "workspace.restore-failed": workspace.WorkspaceRestoreFailed,
+    "roots.chosen": roots.RootChosen,
+    "roots.withdrawn": roots.RootWithdrawn,
 }
 
 

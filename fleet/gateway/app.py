@@ -17,6 +17,7 @@ from fleet.actors.tree import Tree
 from fleet.gateway import guard, problems
 from fleet.gateway.contents import content_routes
 from fleet.gateway.diffs import diff_routes
+from fleet.gateway.directories import directory_routes
 from fleet.gateway.document import Document
 from fleet.gateway.fleet import fleet_routes
 from fleet.gateway.history import history_routes
@@ -58,6 +59,7 @@ def make_app(tree: Tree, closing: Closing) -> QuartTrio:
     app.register_blueprint(stream_routes(tree, closing))
     app.register_blueprint(fleet_routes(tree))
     app.register_blueprint(offer_routes(tree))
+    app.register_blueprint(directory_routes(tree))
     return app
 
 

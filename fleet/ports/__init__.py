@@ -5,7 +5,7 @@ suite per port runs against both. A port raises `Problem` for what a caller can 
 checkpoint, so that the caller sets the deadline.
 """
 
-from fleet.ports.files import FileContent, FileEntry, Files, FileType, Listing
+from fleet.ports.files import FileContent, FileEntry, Files, FileType, Folder, FolderEntry, Listing
 from fleet.ports.host import Endpoint, Exit, FoundProcess, OpenCodeHost, ProcessIdentity, StopStep
 from fleet.ports.identity import Clock, Ids
 from fleet.ports.offers import Agent, OfferedModel, SlashCommand
@@ -50,6 +50,8 @@ __all__ = [
     "FileEntry",
     "FileType",
     "Files",
+    "Folder",
+    "FolderEntry",
     "FoundProcess",
     "Ids",
     "Kept",

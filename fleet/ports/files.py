@@ -1,4 +1,4 @@
-"""The files of a workspace, to be read and nothing else."""
+"""The files of a workspace, to be read and nothing else; and the directories in which workspaces may be."""
 
 from typing import Literal, Protocol
 
@@ -29,8 +29,39 @@ class FileContent(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
+class FolderEntry(msgspec.Struct, frozen=True):
+    """A directory in a directory. `path` is real: of a symlink, where it leads to."""
+
+    name: str
+    path: str
+    is_git_repo: bool
+
+
+class Folder(msgspec.Struct, frozen=True):
+    """A directory by its real path, with the directories in it by name; `parent` is None where the roots end."""
+
+    path: str
+    parent: str | None
+    is_git_repo: bool
+    entries: tuple[FolderEntry, ...]
+
+
 class Files(Protocol):
-    """Reads files below a directory, and nowhere else."""
+    """Reads files below a directory, and nowhere else; browses and makes directories below roots, which are real."""
+
+    async def browse(self, path: str, roots: tuple[str, ...]) -> Folder:
+        """Return the directory at this absolute path; what leads out of the roots is not in it.
+
+        Raises `Rejected`: directory_missing, not_a_directory, directory_outside_roots, directory_unreadable.
+        """
+        ...
+
+    async def make_directory(self, path: str, roots: tuple[str, ...]) -> Folder:
+        """Make a directory in one that is there, and return it.
+
+        Raises what `browse` raises of the one above, and `Rejected` directory_exists, directory_unwritable.
+        """
+        ...
 
     async def read(self, directory: str, path: str) -> Listing | FileContent:
         """Return what is at `path`, relative to `directory`; "" is the directory itself.

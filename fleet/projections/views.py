@@ -1,7 +1,8 @@
-"""The views of Fleet: sessions, instances and workspaces, with the indexes that their readers need."""
+"""The views of Fleet: sessions, instances, workspaces and chosen roots, with the indexes that their readers need."""
 
 from typing import NamedTuple
 
+from fleet.core import roots
 from fleet.core.instance import machine as instance
 from fleet.core.instance import state as instance_state
 from fleet.core.session import machine as session
@@ -104,8 +105,9 @@ class Views(NamedTuple):
     sessions: Sessions
     instances: Instances
     workspaces: Workspaces
+    roots: States[roots.State]
 
 
 def make_views() -> Views:
     """Return empty views."""
-    return Views(Sessions(), Instances(), Workspaces())
+    return Views(Sessions(), Instances(), Workspaces(), States(roots.ROOTS, roots.State))

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
+from fleet.core import roots
 from fleet.core.decider import Decider
 from fleet.core.instance import messages as im
 from fleet.core.instance.machine import INSTANCE
@@ -21,7 +22,7 @@ from fleet.ports import ProcessIdentity, Tokens
 from tests.core import test_instance, test_session_laws, test_workspace
 from tests.core.walks import walk
 
-EVENTS: tuple[type[Any], ...] = (*get_args(sm.Event), *get_args(im.Event), *get_args(wm.Event))
+EVENTS: tuple[type[Any], ...] = (*get_args(sm.Event), *get_args(im.Event), *get_args(wm.Event), *get_args(roots.Event))
 
 # What OpenCode sends: any JSON, kept byte for byte.
 values = st.recursive(

@@ -10,6 +10,7 @@ from fleet.limits import (
     HISTORY_PAGE_MAX,
     PAGE_DEFAULT,
     PAGE_MAX,
+    PATH_CHARS_MAX,
     TAGS_MAX,
     TITLE_CHARS_MAX,
 )
@@ -23,6 +24,7 @@ class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 Title = Annotated[str, msgspec.Meta(min_length=1, max_length=TITLE_CHARS_MAX)]
 Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Tags = Annotated[list[Tag], msgspec.Meta(max_length=TAGS_MAX)]
+Path = Annotated[str, msgspec.Meta(min_length=1, max_length=PATH_CHARS_MAX)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
 Offset = Annotated[int, msgspec.Meta(ge=0)]
 Position = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -153,6 +155,24 @@ class InstancesQuery(PageQuery):
     """`GET /api/instances`: those that run; with `all` every one there ever was, newest first."""
 
     all: bool = False
+
+
+class DirectoryQuery(PageQuery):
+    """`GET /api/directories`; without a path the user's home where that is allowed, else the first root."""
+
+    path: Path | None = None
+
+
+class RootQuery(Query):
+    """`DELETE /api/workspace-roots`."""
+
+    path: Path
+
+
+class PathBody(Body):
+    """An absolute path of a directory."""
+
+    path: Path
 
 
 class OfferQuery(PageQuery):

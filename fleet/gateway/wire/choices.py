@@ -1,9 +1,12 @@
-"""Response bodies of what one can choose from: agents, commands, models. Each with how it is made."""
+"""Response bodies of what one can choose from: agents, commands, models, directories, roots; and how they are made."""
+
+from typing import Literal
 
 import msgspec
 
+from fleet.gateway.wire.bodies import PageQuery
 from fleet.gateway.wire.items import Answer
-from fleet.ports import Agent, OfferedModel, SlashCommand
+from fleet.ports import Agent, Folder, OfferedModel, SlashCommand
 
 
 class AgentItem(Answer):
@@ -34,6 +37,39 @@ class ModelItem(Answer):
     is_default: bool
     context_tokens: int | None
     output_tokens: int | None
+
+
+class FolderEntryItem(Answer):
+    """A directory in a directory; `path` is real: of a symlink, where it leads to."""
+
+    name: str
+    path: str
+    is_git_repo: bool
+
+
+class FolderItem(Answer):
+    """A directory by its real path. `parent` is null where the allowed roots end; `total` counts all entries."""
+
+    path: str
+    parent: str | None
+    is_git_repo: bool
+    entries: list[FolderEntryItem]
+    total: int
+
+
+class RootItem(Answer):
+    """A workspace root. Sessions may work where `allowed` says so; `source` tells who has named it."""
+
+    path: str
+    source: Literal["configuration", "client"]
+    allowed: bool
+
+
+def folder_item(folder: Folder, query: PageQuery) -> FolderItem:
+    """Return a page of what the API shows of a directory."""
+    page = folder.entries[query.offset : query.offset + query.limit]
+    entries = [FolderEntryItem(entry.name, entry.path, entry.is_git_repo) for entry in page]
+    return FolderItem(folder.path, folder.parent, folder.is_git_repo, entries, len(folder.entries))
 
 
 def agent_item(agent: Agent) -> AgentItem:

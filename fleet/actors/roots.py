@@ -1,0 +1,63 @@
+"""The workspace roots in force: what the configuration allows, narrowed by what clients have chosen (core/roots.py).
+
+They hold for new sessions and for the directory browser, at once. A session that is there already goes on, wherever it
+works: nothing that somebody has begun is taken from them.
+"""
+
+from fleet.actors.context import Context
+from fleet.core import roots as m
+from fleet.core.paths import is_inside
+from fleet.errors import Rejected
+
+
+class Roots:
+    """The roots, on one Fleet."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    @property
+    def configured(self) -> tuple[str, ...]:
+        """What the configuration allows."""
+        return self._context.policy.workspace_roots
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """What clients have chosen."""
+        state = self._context.views.roots.get(m.ROOTS_ID)
+        return () if state is None else state.paths
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """What is in force."""
+        return m.allowed(self.configured, self.chosen)
+
+    def require(self, directory: str) -> None:
+        """Raise `Rejected` directory_outside_roots where no new session may work in this real directory.
+
+        What Fleet has made of an allowed source is allowed as well: a session may start from another's workspace.
+        The rules of the configuration itself are those of the port `Workspaces`.
+        """
+        if self.chosen and not self._is_allowed(directory, self.allowed):
+            raise outside(directory, "directory")
+
+    def _is_allowed(self, directory: str, roots: tuple[str, ...]) -> bool:
+        if is_inside(directory, roots):
+            return True
+        orders = [each.order for each in self._context.views.workspaces if each.order is not None]
+        return any(
+            order.strategy != "existing"
+            and is_inside(directory, (order.directory,))
+            and self._is_allowed(order.source_directory, roots)
+            for order in orders
+        )
+
+
+def outside(path: str, field: str) -> Rejected:
+    """Return the refusal of a path that the roots do not allow."""
+    return Rejected(
+        "directory_outside_roots",
+        f"{path!r} is outside of the allowed roots",
+        field=field,
+        hint="GET /api/workspace-roots has those that are allowed.",
+    )

@@ -1,0 +1,143 @@
+"""Browses and makes directories on this machine's disk, below roots and nowhere else.
+
+Keeps: a path is resolved first, symlinks included, and the result has to be inside of a root; then it is opened step by
+step from that root without following any symlink, so that one which appears in between leads nowhere.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import PurePath
+
+from fleet.core.paths import is_inside
+from fleet.errors import Rejected
+from fleet.ports import Folder, FolderEntry
+
+_STEP = os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+_THROUGH = _STEP | getattr(os, "O_PATH", os.O_RDONLY)
+"""To go through a directory needs no right to read it, where the system knows the difference."""
+
+
+def browse(path: str, roots: tuple[str, ...]) -> Folder:
+    """See `Files.browse`. Blocks."""
+    real = _resolve(path, roots)
+    try:
+        with _opened(real, roots, os.O_RDONLY) as descriptor:
+            return _folder(real, roots, descriptor)
+    except OSError as error:
+        raise _refusal(path, error) from error
+
+
+def make_directory(path: str, roots: tuple[str, ...]) -> Folder:
+    """See `Files.make_directory`. Blocks."""
+    above, name = os.path.split(path.rstrip("/"))
+    if name in ("", ".", ".."):
+        raise Rejected("invalid", f"{path!r} does not end with the name of a new directory", field="path")
+    real = _resolve(above, roots)
+    try:
+        with _opened(real, roots, _THROUGH) as descriptor:
+            _make(name, descriptor, path)
+    except OSError as error:
+        raise _refusal(above, error) from error
+    return browse(os.path.join(real, name), roots)  # noqa: PTH118 - text stays text here
+
+
+def _make(name: str, above: int, path: str) -> None:
+    try:
+        os.mkdir(name, dir_fd=above)
+    except FileExistsError:
+        raise Rejected("directory_exists", f"{path!r} exists already", field="path") from None
+    except (OSError, UnicodeEncodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "its name is no text"
+        raise Rejected("directory_unwritable", f"{path!r} cannot be made: {why}", field="path") from error
+
+
+def _resolve(path: str, roots: tuple[str, ...]) -> str:
+    """Return the real path, which is inside of a root; what is outside is not described, not even as missing."""
+    if not PurePath(path).is_absolute():
+        raise Rejected(
+            "directory_missing", f"{path!r} is not an absolute path", field="path", hint="Give the whole path."
+        )
+    try:
+        real = os.path.realpath(path)
+        os.fsencode(real)
+    except (OSError, ValueError) as error:
+        raise Rejected("directory_missing", f"{path!r} is not a path", field="path") from error
+    if not is_inside(real, roots):
+        raise Rejected(
+            "directory_outside_roots",
+            f"{path!r} is outside of the allowed roots",
+            field="path",
+            hint="GET /api/workspace-roots has those that are allowed.",
+        )
+    return real
+
+
+@contextmanager
+def _opened(real: str, roots: tuple[str, ...], flags: int) -> Generator[int]:
+    """Open a real path from its root on. Raises `OSError`."""
+    root = next(root for root in roots if is_inside(real, (root,)))
+    descriptor = os.open(root, _THROUGH)
+    try:
+        for step in (*PurePath(real).relative_to(root).parts, "."):
+            following = os.open(step, _STEP | flags if step == "." else _THROUGH, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = following
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _folder(real: str, roots: tuple[str, ...], descriptor: int) -> Folder:
+    with os.scandir(descriptor) as found:
+        names = sorted(entry.name for entry in found if _is_directory(entry))
+    entries = [_entry(name, real, roots, descriptor) for name in names]
+    parent = str(PurePath(real).parent)
+    return Folder(
+        real,
+        parent if parent != real and is_inside(parent, roots) else None,
+        _is_repository(".", descriptor),
+        tuple(entry for entry in entries if entry is not None),
+    )
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # symlinks in a circle, or a file system that is not there
+        return False
+
+
+def _entry(name: str, above: str, roots: tuple[str, ...], descriptor: int) -> FolderEntry | None:
+    """Return the entry; None where it leads out of the roots, or has a name that no text can hold."""
+    real = os.path.realpath(os.path.join(above, name))  # noqa: PTH118 - text stays text here
+    try:
+        (name + real).encode()
+    except UnicodeEncodeError:
+        return None
+    return FolderEntry(name, real, _is_repository(name, descriptor)) if is_inside(real, roots) else None
+
+
+def _is_repository(name: str, descriptor: int) -> bool:
+    """Return whether git would take the directory for a work tree or for a bare repository."""
+    if _mode(f"{name}/.git", descriptor) is not None:
+        return True
+    parts = [_mode(f"{name}/{part}", descriptor) for part in ("HEAD", "objects", "refs")]
+    return None not in parts and stat.S_ISDIR(parts[1] or 0) and stat.S_ISDIR(parts[2] or 0)
+
+
+def _mode(path: str, descriptor: int) -> int | None:
+    try:
+        return os.stat(path, dir_fd=descriptor).st_mode
+    except OSError:
+        return None
+
+
+def _refusal(path: str, error: OSError) -> Rejected:
+    if error.errno in (errno.ENOTDIR, errno.ELOOP):
+        return Rejected("not_a_directory", f"{path!r} is not a directory", field="path")
+    if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+        return Rejected("directory_missing", f"{path!r} does not exist", field="path")
+    return Rejected("directory_unreadable", f"{path!r} cannot be read: {error.strerror}", field="path")

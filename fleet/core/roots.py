@@ -1,0 +1,105 @@
+"""The workspace roots that clients have chosen: they narrow what the configuration allows, and can never widen it.
+
+One aggregate with the id `fleet`. While nothing is chosen, everything that the configuration allows is allowed.
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from fleet.core.decider import Decider
+from fleet.core.paths import is_inside
+from fleet.errors import Rejected
+from fleet.limits import WORKSPACE_ROOTS_MAX
+
+ROOTS_ID: Final = "fleet"
+
+
+class ChooseRoot(msgspec.Struct, frozen=True):
+    """Allow this directory, which is real and inside of what the configuration allows, and what was chosen before."""
+
+    path: str
+    at_ms: int
+
+
+class WithdrawRoot(msgspec.Struct, frozen=True):
+    """Allow this directory no more. Without any choice left, what the configuration allows is allowed again."""
+
+    path: str
+    at_ms: int
+
+
+Command = ChooseRoot | WithdrawRoot
+
+
+class RootChosen(msgspec.Struct, frozen=True):
+    """From now on sessions may work here."""
+
+    path: str
+    at_ms: int
+
+
+class RootWithdrawn(msgspec.Struct, frozen=True):
+    """From now on sessions may not work here, unless another root allows it."""
+
+    path: str
+    at_ms: int
+
+
+Event = RootChosen | RootWithdrawn
+
+
+class State(msgspec.Struct, frozen=True):
+    """What was chosen, in that order."""
+
+    id: str
+    paths: tuple[str, ...] = ()
+
+
+def initial(roots_id: str) -> State:
+    """Return the state before any choice."""
+    return State(roots_id)
+
+
+def decide(command: Command, state: State) -> tuple[Event, ...]:
+    """Return the events that `command` causes. Raises `Rejected` root_not_found, roots_full."""
+    match command:
+        case ChooseRoot(path, at_ms):
+            if path in state.paths:
+                return ()
+            if len(state.paths) >= WORKSPACE_ROOTS_MAX:
+                raise Rejected("roots_full", f"{WORKSPACE_ROOTS_MAX} workspace roots are chosen already")
+            return (RootChosen(path, at_ms),)
+        case WithdrawRoot(path, at_ms):
+            if path not in state.paths:
+                raise Rejected("root_not_found", f"{path} is no workspace root that a client has chosen")
+            return (RootWithdrawn(path, at_ms),)
+
+
+def evolve(state: State, event: Event) -> State:
+    """Return the state after `event`."""
+    match event:
+        case RootChosen(path):
+            return replace(state, paths=(*state.paths, path))
+        case RootWithdrawn(path):
+            return replace(state, paths=tuple(kept for kept in state.paths if kept != path))
+
+
+def allowed(configured: tuple[str, ...], chosen: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the roots below which sessions may work: where both allow it, the inner one of the two.
+
+    A choice that the configuration does not allow (any more) allows nothing, and does not count as no choice either.
+    """
+    if not chosen:
+        return configured
+    inner = [a for a in chosen if is_inside(a, configured)] + [b for b in configured if is_inside(b, chosen)]
+    return tuple(dict.fromkeys(inner))
+
+
+def _none(*_: object) -> tuple[()]:
+    """Nothing has to be done outside."""
+    return ()
+
+
+ROOTS: Final[Decider[Command, State, Event, object]] = Decider("roots", initial, decide, evolve, _none, _none)

@@ -1,0 +1,92 @@
+"""The directory browser, and the workspace roots that it keeps to."""
+
+from pathlib import Path
+
+from quart import Blueprint, Response
+
+from fleet.actors.roots import outside
+from fleet.actors.tree import Tree
+from fleet.core.paths import is_inside
+from fleet.gateway import wire
+from fleet.gateway.document import about, asks, gives, takes
+from fleet.gateway.requests import answer, caller, read_body, read_query
+
+
+def directory_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("directories", __name__, url_prefix="/api")
+    _add_browser(routes, tree)
+    _add_roots(routes, tree)
+    return routes
+
+
+def _add_browser(routes: Blueprint, tree: Tree) -> None:
+    @routes.get("/directories")
+    @about("directories")
+    @asks(wire.DirectoryQuery)
+    @gives(wire.FolderItem)
+    async def browse_directory() -> Response:
+        """List the directories in a directory, to choose where a session works."""
+        query = read_query(wire.DirectoryQuery)
+        roots = tree.roots.allowed
+        folder = await tree.context.files.browse(query.path or _start(roots), roots)
+        return answer(wire.folder_item(folder, query), total=len(folder.entries))
+
+    @routes.post("/directories")
+    @about("directories")
+    @takes(wire.PathBody)
+    @gives(wire.FolderItem)
+    async def make_directory() -> Response:
+        """Make a directory in one that is there."""
+        read_query(wire.Query)
+        body = await read_body(wire.PathBody)
+        folder = await tree.context.files.make_directory(body.path, tree.roots.allowed)
+        return answer(wire.folder_item(folder, wire.PageQuery()), position=tree.log.head())
+
+
+def _start(roots: tuple[str, ...]) -> str:
+    home = str(Path.home())
+    if is_inside(home, roots) and Path(home).is_dir():
+        return home
+    if not roots:
+        raise outside(home, "path")
+    return roots[0]
+
+
+def _add_roots(routes: Blueprint, tree: Tree) -> None:
+    @routes.get("/workspace-roots")
+    @about("directories")
+    @asks(wire.PageQuery)
+    @gives(list[wire.RootItem])
+    async def list_roots() -> Response:
+        """List the directories below which sessions may work: of the configuration, and chosen by clients.
+
+        While none is chosen, those of the configuration are allowed; else those that are chosen, inside of these.
+        """
+        return _roots(tree, tree.log.head(), read_query(wire.PageQuery))
+
+    @routes.post("/workspace-roots")
+    @about("directories")
+    @takes(wire.PathBody)
+    @gives(list[wire.RootItem])
+    async def choose_root() -> Response:
+        """Choose a root: new sessions work below what is chosen only. It must be inside of what is configured."""
+        read_query(wire.Query)
+        body = await read_body(wire.PathBody)
+        return _roots(tree, await tree.orders.choose_root(body.path, await caller()), wire.PageQuery())
+
+    @routes.delete("/workspace-roots")
+    @about("directories")
+    @asks(wire.RootQuery)
+    @gives(list[wire.RootItem])
+    async def withdraw_root() -> Response:
+        """Withdraw a root that was chosen; without any, what is configured is allowed again."""
+        path = read_query(wire.RootQuery).path
+        return _roots(tree, await tree.orders.withdraw_root(path, await caller()), wire.PageQuery())
+
+
+def _roots(tree: Tree, position: int, query: wire.PageQuery) -> Response:
+    roots, allowed = tree.roots, tree.roots.allowed
+    items = [wire.RootItem(path, "configuration", path in allowed) for path in roots.configured]
+    items += [wire.RootItem(path, "client", is_inside(path, allowed)) for path in roots.chosen]
+    return answer(items[query.offset : query.offset + query.limit], position=position, total=len(items))

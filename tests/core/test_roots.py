@@ -1,0 +1,60 @@
+"""Chosen workspace roots: they narrow, they never widen."""
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from fleet.core import roots as m
+from fleet.core.decider import fold
+from fleet.core.paths import is_inside
+from fleet.errors import Rejected
+from fleet.limits import WORKSPACE_ROOTS_MAX
+
+CONFIGURED = ("/home", "/srv/code")
+paths = st.lists(st.sampled_from("abc"), max_size=4).map(lambda names: "/" + "/".join(names))
+some_paths = st.lists(paths, max_size=4).map(tuple)
+
+
+def after(*commands: m.Command) -> m.State:
+    state = m.initial(m.ROOTS_ID)
+    for command in commands:
+        state = fold(m.ROOTS, state, m.decide(command, state))
+    return state
+
+
+@pytest.mark.parametrize(
+    ("chosen", "allowed"),
+    [
+        ((), CONFIGURED),
+        (("/home/me",), ("/home/me",)),
+        (("/home/me", "/srv/code/x"), ("/home/me", "/srv/code/x")),
+        (("/home",), ("/home",)),
+        (("/etc",), ()),
+        (("/",), CONFIGURED),  # the configuration has been narrowed since
+        (("/etc", "/home/me"), ("/home/me",)),
+    ],
+)
+def test_both_have_to_allow_it(chosen: tuple[str, ...], allowed: tuple[str, ...]) -> None:
+    assert m.allowed(CONFIGURED, chosen) == allowed
+
+
+@hypothesis.given(some_paths, some_paths, paths)
+def test_a_choice_never_widens(configured: tuple[str, ...], chosen: tuple[str, ...], path: str) -> None:
+    expected = is_inside(path, configured) and (not chosen or is_inside(path, chosen))
+    assert is_inside(path, m.allowed(configured, chosen)) == expected
+
+
+def test_roots_are_chosen_once_and_withdrawn() -> None:
+    state = after(m.ChooseRoot("/a", 1), m.ChooseRoot("/b", 2), m.ChooseRoot("/a", 3), m.WithdrawRoot("/a", 4))
+    assert state.paths == ("/b",)
+    with pytest.raises(Rejected) as refused:
+        m.decide(m.WithdrawRoot("/a", 5), state)
+    assert refused.value.code == "root_not_found"
+
+
+def test_there_is_a_limit() -> None:
+    state = after(*(m.ChooseRoot(f"/{number}", number) for number in range(WORKSPACE_ROOTS_MAX)))
+    assert m.decide(m.ChooseRoot("/0", 1), state) == ()
+    with pytest.raises(Rejected) as refused:
+        m.decide(m.ChooseRoot("/more", 1), state)
+    assert refused.value.code == "roots_full"

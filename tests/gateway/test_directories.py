@@ -1,0 +1,119 @@
+"""The directory browser and the workspace roots, through the door."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
+
+
+@pytest.fixture
+def root(tmp_path: Path, machine: Machine) -> Path:
+    """A directory on this machine's disk, which sessions may work in, with two more in it."""
+    root = tmp_path.resolve()
+    for name in ("one", "two"):
+        (root / name).mkdir()
+        machine.files.directories.add(str(root / name))
+    machine.files.directories.add(str(root))
+    return root
+
+
+async def test_directories_are_browsed_and_made(door: Door, root: Path) -> None:
+    (root / "one" / ".git").mkdir()
+    answer = await door.knock("GET", f"/api/directories?path={root}")
+    assert answer.json == {
+        "path": str(root),
+        "parent": str(root.parent),
+        "isGitRepo": False,
+        "entries": [
+            {"name": "one", "path": f"{root}/one", "isGitRepo": True},
+            {"name": "two", "path": f"{root}/two", "isGitRepo": False},
+        ],
+        "total": 2,
+    }
+    page = await door.knock("GET", f"/api/directories?path={root}&limit=1&offset=1")
+    assert [entry["name"] for entry in page.json["entries"]] == ["two"]
+    assert page.headers["x-total-count"] == "2"
+    made = await door.knock("POST", "/api/directories", {"path": f"{root}/three"})
+    assert (made.status, made.json["path"]) == (200, f"{root}/three")
+    assert (root / "three").is_dir()
+    (await door.knock("POST", "/api/directories", {"path": f"{root}/three"})).problem(409, "directory_exists")
+
+
+async def test_it_begins_at_home(door: Door, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    monkeypatch.setenv("HOME", str(root / "one"))
+    assert (await door.knock("GET", "/api/directories")).json["path"] == f"{root}/one"
+    await door.knock("POST", "/api/workspace-roots", {"path": f"{root}/two"})
+    assert (await door.knock("GET", "/api/directories")).json["path"] == f"{root}/two"
+
+
+async def test_a_client_narrows_the_roots_at_once(door: Door, root: Path) -> None:
+    chosen = await door.knock("POST", "/api/workspace-roots", {"path": f"{root}/one"})
+    assert chosen.json == [
+        {"path": "/", "source": "configuration", "allowed": False},
+        {"path": f"{root}/one", "source": "client", "allowed": True},
+    ]
+    assert int(chosen.headers["fleet-position"]) == door.tree.log.head()
+    for path in (f"{root}/two", str(root), PLAIN):
+        problem = (await door.knock("POST", "/api/sessions", {"directory": path})).problem(
+            422, "directory_outside_roots"
+        )
+        assert problem["field"] == "directory"
+        (await door.knock("GET", f"/api/directories?path={path}")).problem(422, "directory_outside_roots")
+        (await door.knock("POST", "/api/directories", {"path": f"{path}/new"})).problem(422, "directory_outside_roots")
+    assert await door.session(f"{root}/one")
+    assert (await door.knock("GET", f"/api/directories?path={root}/one")).json["parent"] is None
+
+    withdrawn = await door.knock("DELETE", f"/api/workspace-roots?path={root}/one")
+    assert withdrawn.json == [{"path": "/", "source": "configuration", "allowed": True}]
+    assert await door.session(f"{root}/two")
+
+
+async def test_a_worktree_needs_its_repository_inside(machine: Machine, door: Door) -> None:
+    below = f"{REPOSITORY}/src"
+    machine.files.directories.add(below)
+    await door.knock("POST", "/api/workspace-roots", {"path": below})
+    assert await door.session(below)
+    body = {"directory": below, "isolationStrategy": "worktree"}
+    (await door.knock("POST", "/api/sessions", body)).problem(422, "directory_outside_roots")
+
+
+async def test_fleet_s_own_copies_follow_their_source(door: Door) -> None:
+    worktree = (await door.session(REPOSITORY, isolationStrategy="worktree"))["directory"]
+    await door.knock("POST", "/api/workspace-roots", {"path": REPOSITORY})
+    assert await door.session(worktree)
+    await door.knock("POST", "/api/workspace-roots", {"path": PLAIN})
+    await door.knock("DELETE", f"/api/workspace-roots?path={REPOSITORY}")
+    (await door.knock("POST", "/api/sessions", {"directory": worktree})).problem(422, "directory_outside_roots")
+
+
+async def test_a_session_that_is_there_goes_on(door: Door) -> None:
+    item = await door.session(PLAIN)
+    await door.knock("POST", "/api/workspace-roots", {"path": REPOSITORY})
+    assert (await door.prompt(item["id"], "Go on"))["turns"] == 1
+    assert (await door.knock("DELETE", f"/api/sessions/{item['id']}")).status == 200
+    assert (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).status == 200
+
+
+async def test_choices_outlive_a_restart(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        await door.knock("POST", "/api/workspace-roots", {"path": PLAIN}, Idempotency_Key="k")
+        head = door.tree.log.head()
+        await door.knock("POST", "/api/workspace-roots", {"path": PLAIN}, Idempotency_Key="k")
+        await door.knock("POST", "/api/workspace-roots", {"path": PLAIN})
+        assert door.tree.log.head() == head
+    async with machine.fleet() as door:
+        roots = (await door.knock("GET", "/api/workspace-roots")).json
+        assert [root["path"] for root in roots if root["allowed"]] == [PLAIN]
+        (await door.knock("POST", "/api/sessions", {"directory": REPOSITORY})).problem(422, "directory_outside_roots")
+
+
+async def test_wrong_roots(door: Door) -> None:
+    answer = await door.knock("POST", "/api/workspace-roots", {"path": "/missing"})
+    assert answer.problem(422, "directory_missing")["field"] == "path"
+    (await door.knock("DELETE", f"/api/workspace-roots?path={PLAIN}")).problem(404, "root_not_found")
+    (await door.knock("DELETE", "/api/workspace-roots")).problem(422, "invalid")
+    (await door.knock("POST", "/api/workspace-roots", {"directory": PLAIN})).problem(422, "invalid")
+    (await door.knock("GET", "/api/directories?path=")).problem(422, "invalid")
+    (await door.knock("GET", f"/api/directories?path=/{'x' * 5000}")).problem(422, "invalid")
+    assert door.tree.log.head() == 0
