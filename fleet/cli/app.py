@@ -10,6 +10,7 @@ from fleet.cli.doctor import doctor
 from fleet.cli.ps import ps
 from fleet.cli.rehearsal import rehearsal
 from fleet.cli.serve import serve
+from fleet.cli.verify_export import verify_export
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,3 +45,4 @@ app.command(epilog="Example: fleet demo")(demo)
 app.command(epilog="Example: fleet doctor --json")(doctor)
 app.command(epilog="Example: fleet ps --orphans")(ps)
 app.command(epilog="Example: fleet rehearsal --port 4100")(rehearsal)
+app.command(epilog="Example: fleet verify-export fleet-log.jsonl")(verify_export)

@@ -88,16 +88,24 @@ def encode(header: Header, salt: bytes, payload: bytes) -> tuple[bytes, bytes]:
 def decode(record: bytes) -> Record:
     """Take a record apart. Raises `CorruptRecord`. Nothing is checked against the digests: that is verify.py's task."""
     end = _header_end(record)
-    head = record[4:end]
-    try:
-        header = _decode_header(head)
-    except msgspec.MsgspecError as error:
-        raise CorruptRecord(f"a record's header cannot be read: {error}") from error
-    digest = hashlib.sha256(head).digest()
+    header, digest = read_header(record[4:end])
     if _is_erased(record, end):
         return Record(header, b"", b"", digest, erased=True)
     payload_at = end + SALT_BYTES
     return Record(header, record[end:payload_at], record[payload_at:], digest)
+
+
+def header_bytes(record: bytes) -> bytes:
+    """Return the header's bytes, which its digest covers. Raises `CorruptRecord`."""
+    return record[4 : _header_end(record)]
+
+
+def read_header(head: bytes) -> tuple[Header, bytes]:
+    """Return the header that these bytes are, and its digest. Raises `CorruptRecord`."""
+    try:
+        return _decode_header(head), hashlib.sha256(head).digest()
+    except msgspec.MsgspecError as error:
+        raise CorruptRecord(f"a record's header cannot be read: {error}") from error
 
 
 def erase(record: bytes) -> bytes:

@@ -45,12 +45,15 @@ def verify(log: Log) -> Report:
             return report
 
 
-def verifying(log: Log) -> Generator[None, None, Report]:
-    """Do the same in steps of `VERIFY_PAGE_EVENTS`, for a caller who has others to care for. Returns the report."""
+def verifying(log: Log, through: int | None = None) -> Generator[None, None, Report]:
+    """Do the same in steps of `VERIFY_PAGE_EVENTS`, for a caller who has others to care for. Returns the report.
+
+    It ends at position `through`, or at the head of this moment.
+    """
     digest = codec.GENESIS_DIGEST
     versions: dict[str, int] = {}
     erased = 0
-    head = log.head()
+    head = log.head() if through is None else through
     for position in range(1, head + 1):
         try:
             record = _prove(log, position, digest, versions)

@@ -4,6 +4,7 @@ quart-schema names optional libraries in its types, which leaves them partly unk
 adds what it has no decorators for: answers that are no JSON, and the problems that every route may answer with.
 """
 
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -41,6 +42,13 @@ def about(*tags: str) -> Callable[[Route], Route]:
 def gives_nothing(route: Route) -> Route:
     """Document that the answer is 204, without a body."""
     return _answers(route, "204", {"description": "Done; Fleet-Position is the log position that was reached."})
+
+
+def gives_lines(line: Any) -> Callable[[Route], Route]:
+    """Document that the answer is JSON lines, each of which is a `line`."""
+    schema = {"type": "string", "description": f"A {line.__name__} in each line: {inspect.getdoc(line)}"}
+    content = {"application/x-ndjson": {"schema": schema}}
+    return lambda route: _answers(route, "200", {"description": "The events, a line of JSON each.", "content": content})
 
 
 def gives_stream(route: Route) -> Route:

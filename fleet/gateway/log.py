@@ -1,13 +1,20 @@
-"""The audit log over HTTP: its events page by page, one of them, and the proof that they are what was written."""
+"""The audit log over HTTP: its events page by page, one of them, all of them as lines, and the proof that
+they are what was written."""
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
 
 import trio
 from quart import Blueprint, Response
+from quart.wrappers.response import ResponseBody
 
 from fleet.actors.tree import Tree
 from fleet.errors import Rejected
+from fleet.events.export import ExportLine, export_page
 from fleet.events.verify import Report, verifying
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives
+from fleet.gateway.document import about, asks, gives, gives_lines
 from fleet.gateway.requests import answer, read_query
 
 
@@ -42,22 +49,78 @@ def log_routes(tree: Tree) -> Blueprint:
 
     @routes.get("/verify")
     @about("log")
+    @asks(wire.AtQuery)
     @gives(wire.Verification)
     async def verify_log() -> Response:
-        """Prove the whole log: positions, the chain of digests, payloads, versions, indexes.
+        """Prove the whole log, or its events up to `at`: positions, the chain of digests, payloads, versions, indexes.
 
         It reads everything, some seconds for a million events, while the server goes on working.
         """
-        read_query(wire.Query)
+        through = _through(tree, read_query(wire.AtQuery).at, "at")
         async with one_at_a_time:
-            report = await _verified(tree)
-        return answer(wire.verification(report), position=tree.log.head())
+            report = await _verified(tree, through)
+        return answer(wire.verification(report), position=through)
+
+    @routes.get("/export")
+    @about("log")
+    @asks(wire.ExportQuery)
+    @gives_lines(ExportLine)
+    async def export_log() -> Response:
+        """Export the log as JSON lines, behind `after` up to `through` or to its end, whose position is a header.
+
+        The lines prove themselves: `fleet verify-export` checks them anywhere. An export that was cut off goes on with
+        the last line's position as `after`.
+        """
+        query = read_query(wire.ExportQuery)
+        through = _through(tree, query.through, "through")
+        response = Response(Export(tree, query.after, through), content_type="application/x-ndjson")
+        response.headers["Content-Disposition"] = f'attachment; filename="fleet-log-{query.after + 1}-{through}.jsonl"'
+        response.headers["Fleet-Position"] = str(through)
+        response.timeout = None
+        return response
 
     return routes
 
 
-async def _verified(tree: Tree) -> Report:
-    walk = verifying(tree.log)
+class Export(ResponseBody):
+    """The lines, page by page: each is read when the one before has been taken, so that a slow reader holds up nobody.
+
+    What happens during it does not matter: events never change, and one that is erased meanwhile is exported as such.
+    """
+
+    def __init__(self, tree: Tree, after: int, through: int) -> None:
+        self._log = tree.log
+        self._position = after
+        self._through = through
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        if self._position >= self._through:
+            raise StopAsyncIteration
+        lines, self._position = export_page(self._log, self._position, self._through)
+        return lines
+
+
+def _through(tree: Tree, position: int | None, field: str) -> int:
+    head = tree.log.head()
+    if position is not None and position > head:
+        raise Rejected("invalid", f"the log ends at {head}: {position} is ahead of it", field=field)
+    return head if position is None else position
+
+
+async def _verified(tree: Tree, through: int) -> Report:
+    walk = verifying(tree.log, through)
     while True:
         try:
             next(walk)

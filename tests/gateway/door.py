@@ -104,6 +104,12 @@ class Stream:
             frames.append(await self.frame())
         return frames
 
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Return the body as it comes, until it ends."""
+        while isinstance(event := await self._event(), h11.Data):
+            yield bytes(event.data)
+        assert isinstance(event, h11.EndOfMessage)
+
     async def _read(self) -> None:
         event = await self._event()
         if isinstance(event, h11.EndOfMessage):

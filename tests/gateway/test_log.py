@@ -1,9 +1,17 @@
 """The audit log over HTTP."""
 
+import socket
+from contextlib import aclosing
 from typing import Any
 
+import msgspec
 import pytest
+import trio
 
+from fleet.core.roots import RootChosen
+from fleet.events.envelope import Cause
+from fleet.events.export import export_page, verify_export
+from fleet.events.log import Log
 from tests.gateway.door import Door, Machine
 
 
@@ -70,3 +78,59 @@ async def test_an_erased_event_says_so(door: Door) -> None:
     assert all(event["erased"] and event["data"] == {} for event in of_session)
     found = (await door.knock("GET", "/api/log/verify")).json
     assert (found["intact"], found["erased"]) == (True, len(of_session))
+
+
+async def test_the_export_holds_every_event_and_proves_itself(door: Door) -> None:
+    session = await door.session(title="Größe")
+    for _ in range(12):  # more than one page
+        await door.prompt(session["id"], "again")
+    head = door.tree.log.head()
+    answer = await door.knock("GET", "/api/log/export")
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/x-ndjson")
+    assert answer.headers["fleet-position"] == str(head)
+    assert f"fleet-log-1-{head}.jsonl" in answer.headers["content-disposition"]
+    lines = answer.body.splitlines(keepends=True)
+    found = verify_export(lines)
+    assert (found.events, found.first_break) == (head, None)
+    assert msgspec.json.decode(lines[0])["data"] == (await door.knock("GET", "/api/log/1")).json["data"]
+    proof = (await door.knock("GET", f"/api/log/verify?at={head}")).json
+    assert proof["digest"] == found.digest.hex()
+
+    part = (await door.knock("GET", "/api/log/export?after=3&through=7")).body.splitlines()
+    assert [msgspec.json.decode(line)["position"] for line in part] == [4, 5, 6, 7]
+    proof = (await door.knock("GET", "/api/log/verify?at=7")).json
+    assert (proof["digest"], proof["events"]) == (verify_export(part).digest.hex(), 7)
+    assert (await door.knock("GET", f"/api/log/export?after={head}")).body == b""
+
+
+@pytest.mark.parametrize("path", ["export?through=99999", "verify?at=99999"])
+async def test_beyond_the_end_there_is_nothing(door: Door, path: str) -> None:
+    problem = (await door.knock("GET", f"/api/log/{path}")).problem(422, "invalid")
+    assert problem["field"] in path
+
+
+@pytest.mark.trio(run=trio.run)
+async def test_a_reader_that_does_not_read_holds_up_nobody(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in range(30):
+        await door.tree.log.append("padding", version, [RootChosen("x" * 500_000, 1)], Cause())
+    read: list[int] = []
+
+    def counted(log: Log, after: int, through: int) -> tuple[bytes, int]:
+        page, position = export_page(log, after, through)
+        read.append(len(page))
+        return page, position
+
+    monkeypatch.setattr("fleet.gateway.log.export_page", counted)
+    async with door.listen() as port:
+        async with await trio.open_tcp_stream("127.0.0.1", port) as idle:
+            idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await idle.send_all(b"GET /api/log/export HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await trio.sleep(0.5)
+            assert sum(read) < 15_000_000 < sum(len(event.payload) for event in door.tree.log.read_all())
+            with trio.fail_after(2):
+                assert (await door.knock("GET", "/api/healthz")).status == 200
+        total = 0
+        async with door.follow(port, "/api/log/export") as stream, aclosing(stream.chunks()) as chunks:
+            async for chunk in chunks:
+                total += len(chunk)
+        assert total > 15_000_000

@@ -196,6 +196,13 @@ class LogQuery(Query):
     limit: Limit = PAGE_DEFAULT
 
 
+class ExportQuery(Query):
+    """`GET /api/log/export`: events behind a position, up to another one or to the end."""
+
+    after: Position = 0
+    through: Position | None = None
+
+
 class EndQuery(Query):
     """`DELETE /api/sessions/{id}`."""
 

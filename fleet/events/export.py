@@ -1,0 +1,133 @@
+"""The log as JSON lines that prove themselves: what a line holds, and the check of lines that came from anywhere.
+
+A line shows an event as people read it, and carries the record's header (base64 of its bytes, codec.py) and salt beside
+it. So whoever has the lines can walk the chain of digests without this machine: SHA-256(header) is what the next header
+holds, SHA-256(salt | data) what its own holds. What is readable is compared with the header, and `data` stands in the
+line byte for byte as it was logged. An erased event has neither salt nor data; its header alone is proven.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable
+
+import msgspec
+
+from fleet.events import codec
+from fleet.events.log import Log
+from fleet.events.verify import Break
+from fleet.limits import EXPORT_PAGE_BYTES, EXPORT_PAGE_EVENTS
+
+
+class ExportLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """One event. `header` and `salt` are base64; `data` is `{}` where the event was erased."""
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    recorded_at_ms: int
+    actor: str
+    causation_id: str | None
+    correlation_id: str | None
+    command_id: str | None
+    erased: bool
+    data: msgspec.Raw
+    header: str
+    salt: str
+
+
+class ExportReport(msgspec.Struct, frozen=True):
+    """What lines were found to be: the positions that are proven, the digest of the last event, the first break.
+
+    `events` is 0 where nothing is proven. The digest is what `GET /api/log/verify?at=<last>` of the server says.
+    """
+
+    events: int
+    first: int
+    last: int
+    erased: int
+    digest: bytes
+    first_break: Break | None = None
+
+
+def export_page(log: Log, after: int, through: int) -> tuple[bytes, int]:
+    """Return the next lines beyond `after`, some at most, and the position that they reach.
+
+    Raises `CorruptRecord` where the log is damaged.
+    """
+    lines: list[bytes] = []
+    size_bytes = 0
+    position = after
+    while position < through and len(lines) < EXPORT_PAGE_EVENTS and size_bytes < EXPORT_PAGE_BYTES:
+        position += 1
+        raw = log.read_record(position)
+        if raw is None:
+            raise codec.CorruptRecord(f"event {position} is missing")
+        lines.append(_line(raw))
+        size_bytes += len(lines[-1])
+    return b"".join(lines), position
+
+
+def _line(raw: bytes) -> bytes:
+    record, header = codec.decode(raw), codec.header_bytes(raw)
+    head = record.header
+    line = ExportLine(
+        position=head.position,
+        stream=head.stream,
+        version=head.version,
+        type=head.type,
+        recorded_at_ms=head.recorded_at_ms,
+        actor=head.actor,
+        causation_id=head.causation_id,
+        correlation_id=head.correlation_id,
+        command_id=head.command_id,
+        erased=record.erased,
+        data=msgspec.Raw(b"{}" if record.erased else record.payload),
+        header=base64.b64encode(header).decode(),
+        salt=base64.b64encode(record.salt).decode(),
+    )
+    return msgspec.json.encode(line) + b"\n"
+
+
+def verify_export(lines: Iterable[bytes]) -> ExportReport:
+    """Prove lines that follow each other; they may begin anywhere in a log. Reads one at a time."""
+    first = last = erased = 0
+    digest = codec.GENESIS_DIGEST
+    for number, raw in enumerate(lines, 1):
+        try:
+            line, header, own_digest = _read(raw)
+            _require_next(header, last, digest)
+        except codec.CorruptRecord as error:
+            events = last - first + 1 if last else 0
+            return ExportReport(events, first, last, erased, digest, Break(last + 1 if last else number, str(error)))
+        first = first or line.position
+        last, digest = line.position, own_digest
+        erased += line.erased
+    return ExportReport(last - first + 1 if last else 0, first, last, erased, digest)
+
+
+def _require_next(header: codec.Header, last: int, digest: bytes) -> None:
+    """Raise `CorruptRecord` unless this event follows on the last one; the first may be any."""
+    if (header.position != last + 1) if last else (header.position < 1):
+        raise codec.CorruptRecord(f"event {header.position} follows on event {last}")
+    if header.previous_digest != digest and (last or header.position == 1):
+        raise codec.CorruptRecord("the digest of the event before does not match: one of the two was changed")
+
+
+def _read(raw: bytes) -> tuple[ExportLine, codec.Header, bytes]:
+    """Return a line that agrees with itself. Raises `CorruptRecord`."""
+    try:
+        line = msgspec.json.decode(raw, type=ExportLine)
+        head, salt = base64.b64decode(line.header, validate=True), base64.b64decode(line.salt, validate=True)
+        header, digest = codec.read_header(head)
+    except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error) as error:
+        raise codec.CorruptRecord(f"no line of an export: {error}") from error
+    for name in ExportLine.__struct_fields__:
+        if hasattr(header, name) and getattr(header, name) != getattr(line, name):
+            raise codec.CorruptRecord(f"{name} was changed: the header says {getattr(header, name)!r}")
+    if line.erased:
+        if bytes(line.data) != b"{}" or salt:
+            raise codec.CorruptRecord("an erased event has no data")
+    elif codec.digest_payload(salt, bytes(line.data)) != header.payload_digest:
+        raise codec.CorruptRecord("the data does not match its digest: it was changed")
+    return line, header, digest

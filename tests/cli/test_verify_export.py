@@ -1,0 +1,58 @@
+"""`fleet verify-export`: an exported log is proven without a server."""
+
+import json
+from pathlib import Path
+
+import pytest
+import trio
+
+from fleet.events.envelope import Cause
+from fleet.events.export import export_page
+from fleet.events.memory_log import MemoryDisk, MemoryLog
+from fleet.events.verify import verify
+from tests.cli.test_app import fleet
+from tests.events.samples import Opened, sample_registry
+from tests.fakes.clock import FakeClock
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    log = MemoryLog(MemoryDisk(), sample_registry(), FakeClock())
+
+    async def fill() -> None:
+        for version in range(3):
+            await log.append("plain", version, [Opened("é")], Cause())
+
+    trio.run(fill)
+    return log
+
+
+@pytest.fixture
+def exported(log: MemoryLog, tmp_path: Path) -> Path:
+    file = tmp_path / "log.jsonl"
+    file.write_bytes(export_page(log, 0, 3)[0])
+    return file
+
+
+def test_a_whole_export(log: MemoryLog, exported: Path) -> None:
+    done = fleet("verify-export", str(exported))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Events 1 to 3 are intact" in done.stdout
+    assert verify(log).digest.hex() in done.stdout
+    found = json.loads(fleet("verify-export", "--json", str(exported)).stdout)
+    assert (found["intact"], found["events"], found["firstBreak"]) == (True, 3, None)
+
+
+def test_a_changed_export(exported: Path) -> None:
+    exported.write_text(exported.read_text().replace("é", "e", 1))
+    done = fleet("verify-export", str(exported))
+    assert done.returncode == 1
+    assert "Broken at event 1" in done.stdout
+    assert json.loads(fleet("verify-export", "--json", str(exported)).stdout)["intact"] is False
+
+
+def test_nothing_and_no_file(exported: Path) -> None:
+    assert fleet("verify-export", "-").returncode == 1  # standard input is empty
+    done = fleet("verify-export", str(exported.parent / "missing"))
+    assert done.returncode == 1
+    assert "cannot be read" in done.stderr
