@@ -20,6 +20,7 @@ from fleet.events.catalog import make_registry
 from fleet.events.data_lock import lock_holder
 from fleet.events.lmdb_log import LmdbLog
 from fleet.gateway import wire
+from fleet.gateway.tokens import read_local_token
 from fleet.limits import CENSUS_TIMEOUT_S, PAGE_MAX
 from fleet.loopback import base_url, listens
 from fleet.projections.lives import Life, lives
@@ -35,13 +36,13 @@ class Census(msgspec.Struct, frozen=True):
     server: str | None = None
 
 
-async def take_census(config: Config, url: str | None = None) -> Census:
-    """Ask the server at `url`, or the one that has the data directory, or else read the log there.
+async def take_census(config: Config, url: str | None = None, token: str | None = None) -> Census:
+    """Ask the server at `url`, showing `token`, or the one that has the data directory, or else read the log there.
 
     Raises `StartupError`: there is no log, or the server that has it cannot be asked.
     """
     if url is not None:
-        return await _ask(url.rstrip("/"))
+        return await _ask(url.rstrip("/"), token)
     holder = lock_holder(config.data_dir)
     if holder is None:
         return await _read(config)
@@ -50,12 +51,15 @@ async def take_census(config: Config, url: str | None = None) -> Census:
             f"The Fleet that has {config.data_dir} (process {holder}) does not listen on port {config.port}: "
             "name its --port or --url."
         )
-    return await _ask(base_url(config.host, config.port))
+    return await _ask(base_url(config.host, config.port), read_local_token(config.data_dir))
 
 
-async def _ask(url: str) -> Census:
+async def _ask(url: str, token: str | None) -> Census:
+    shown = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
-        async with httpx.AsyncClient(base_url=f"{url}/api", timeout=CENSUS_TIMEOUT_S, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=f"{url}/api", headers=shown, timeout=CENSUS_TIMEOUT_S, trust_env=False
+        ) as http:
             orphans = await _get(http, "/instances/orphans", list[wire.OrphanItem])
             instances: list[wire.InstanceItem] = []
             while page := await _get(http, _page(len(instances)), list[wire.InstanceItem]):

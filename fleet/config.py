@@ -17,7 +17,6 @@ import platformdirs
 
 from fleet.errors import StartupError
 from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX, MEMORY_FREE_BYTES_MIN, MIB
-from fleet.loopback import is_loopback
 
 RehearsalChoice = Literal["auto", "always", "never"]
 InstancePolicy = Literal["shared", "directory"]
@@ -29,6 +28,9 @@ TEST_VARIABLES = frozenset({"FLEET_SIM_SEED", "FLEET_SIM_COUNT", "FLEET_DRILL_SE
 """Read by the test suite alone."""
 
 CONFIG_VARIABLE = "FLEET_CONFIG"
+
+TOKEN_VARIABLE = "FLEET_TOKEN"  # noqa: S105 - its name
+"""The access token that commands show to the server named by --url. No option: an argument list is no secret."""
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -76,11 +78,6 @@ class Key(NamedTuple):
 def _host(value: Any, _directory: Path) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("a host name or an address, such as 127.0.0.1")
-    if not is_loopback(value):
-        raise ValueError(
-            "a loopback address: whoever reaches Fleet can run commands as you, and it has no access tokens yet. "
-            "Keep 127.0.0.1 and come in through a tunnel: ssh -L 3000:127.0.0.1:3000 HOST"
-        )
     return value
 
 
@@ -156,7 +153,14 @@ def _filesystem_root() -> tuple[Path, ...]:
 
 
 KEYS = (
-    Key("host", "address", "127.0.0.1", "Address to listen on; loopback only.", _host, lambda: "127.0.0.1"),
+    Key(
+        "host",
+        "address",
+        "127.0.0.1",
+        "Address to listen on; any but loopback needs an access token.",
+        _host,
+        lambda: "127.0.0.1",
+    ),
     Key(
         "port",
         "number",
@@ -297,7 +301,7 @@ def _from_file(file: Path | None, problems: list[str]) -> dict[str, _Setting]:
 
 def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, _Setting]:
     keys = {key.variable: key for key in KEYS}
-    foreign = MARKER_VARIABLES | TEST_VARIABLES | {CONFIG_VARIABLE}
+    foreign = MARKER_VARIABLES | TEST_VARIABLES | {CONFIG_VARIABLE, TOKEN_VARIABLE}
     unknown = sorted(name for name in environ if name.startswith("FLEET_") and name not in keys and name not in foreign)
     problems.extend(f"{name}: {_unknown('variable', name, keys)}" for name in unknown)
     return {

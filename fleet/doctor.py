@@ -16,13 +16,15 @@ from typing import Final, Literal
 import msgspec
 import trio
 
+from fleet.adapters.clock import SystemClock
 from fleet.adapters.opencode.binary import KNOWN_VERSIONS, release, resolve_binary, version
 from fleet.config import Config
 from fleet.errors import StartupError, Unavailable
 from fleet.events.data_lock import DataLock, lock_holder
 from fleet.events.lmdb_store import LmdbStore
+from fleet.gateway.tokens import TokenFile
 from fleet.limits import DISK_FREE_BYTES_MIN, GIT_VERSION_TIMEOUT_S, MIB
-from fleet.loopback import family_of, listens
+from fleet.loopback import family_of, is_loopback, listens
 
 DISK_FREE_BYTES_COMFORTABLE: Final = 1024 * MIB
 """Below, a few clones and a day of events fill the disk."""
@@ -50,6 +52,7 @@ async def examine(config: Config, environment: Mapping[str, str]) -> tuple[Check
         _data_directory(config.data_dir, holder),
         _disk(config.data_dir),
         _port(config, holder),
+        _access(config),
         *(_root(root) for root in config.workspace_roots),
     )
 
@@ -142,6 +145,23 @@ def _port(config: Config, holder: int | None) -> Check:
         why = error.strerror or str(error)
         return Check("port", "failed", f"{place}: {why}", "Stop what listens there, or choose another with --port.")
     return Check("port", "ok", f"{place} is free")
+
+
+def _access(config: Config) -> Check:
+    clock = SystemClock()
+    try:
+        register = TokenFile(config.data_dir).read()
+    except Unavailable as problem:
+        return Check("access", "failed", problem.detail, problem.hint or "")
+    usable = sum(token.status(clock.now_ms()) == "active" for token in register.tokens)
+    if register.tokens and usable:
+        return Check("access", "ok", f"with a token; {usable} are good")
+    if not is_loopback(config.host):
+        advice = "Make one: fleet token new --role operator"
+        return Check("access", "failed", f"{config.host} needs a token, and there is none that is good", advice)
+    if register.tokens:
+        return Check("access", "warning", "every token has expired or was revoked", "Make one: fleet token new")
+    return Check("access", "ok", "every program of this machine, by loopback; the first token closes that")
 
 
 def _bind(host: str, port: int) -> None:

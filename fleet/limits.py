@@ -12,6 +12,21 @@ HEADER_BYTES_READ_MAX: Final = 128 * KIB  # the server gives up beyond, with a b
 PROMPT_TEXT_BYTES_MAX: Final = MIB  # longer texts belong in a file
 TITLE_CHARS_MAX: Final = 200
 IDEMPOTENCY_KEY_CHARS_MAX: Final = 200
+KEEP_ALIVE_S: Final = 5.0  # from a connection's begin, or its last answer, to the end of the next request's headers
+BODY_READ_S: Final = 60.0  # 20 MB over 3 Mbit/s
+REQUESTS_PER_PEER_MAX: Final = 512  # under way at a time; some wait a minute for a session to be ready
+STREAMS_PER_PEER_MAX: Final = 2048  # open at a time; a reader costs some 30 KiB
+
+# Access tokens
+TOKENS_MAX: Final = 200  # revoked ones included: the names of all stand in the log
+TOKEN_NAME_CHARS_MAX: Final = 40
+COOKIES_PER_TOKEN_MAX: Final = 10  # browsers that one token is logged in with; the oldest goes first
+LINK_LIFETIME_S: Final = 600.0  # time to get to the browser
+COOKIE_LIFETIME_S: Final = 30 * 86_400.0
+TOKEN_POLL_S: Final = 1.0  # an open stream whose token was revoked ends after so long; requests know at once
+LOGIN_FAILURES_MAX: Final = 10  # of one peer in a row, then 429
+LOGIN_FAILURE_REFILL_S: Final = 6.0  # after so long it has one more
+PEERS_REMEMBERED_MAX: Final = 4096  # addresses; the one that was seen longest ago is forgotten
 TAGS_MAX: Final = 50
 PAGE_DEFAULT: Final = 50
 PAGE_MAX: Final = 200

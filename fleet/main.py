@@ -39,9 +39,11 @@ from fleet.events.catalog import make_registry
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.gateway.app import Gateway
+from fleet.gateway.guard import Guard
+from fleet.gateway.tokens import TokenFile, local_token
 from fleet.limits import GC_THRESHOLDS, MIB, SHUTDOWN_GRACE_S
 from fleet.logs import configure_logs
-from fleet.loopback import base_url, family_of
+from fleet.loopback import base_url, family_of, is_loopback
 from fleet.projections.store import LmdbStore
 from fleet.rehearsal.offer import Offer
 
@@ -95,6 +97,7 @@ class Running(NamedTuple):
     url: str
     executable: Path | None
     model: "ModelChoice"
+    guard: Guard
 
 
 @asynccontextmanager
@@ -103,16 +106,19 @@ async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenera
 
     `environment` is what OpenCode inherits. Raises `StartupError`.
     """
+    require_token(config)
     with (
         bind(config) as door,
         LmdbLog.open(config.data_dir, make_registry(), SystemClock()) as log,
         LmdbBlobs(config.data_dir) as blobs,
         closing(LmdbStore(config.data_dir / "views")) as views,
+        local_token(config.data_dir) as local,
     ):
         executable = find_opencode(config, environment)
         stores = Stores(log, blobs, views, config.data_dir / "views" / "history.sqlite")
         parts = _Parts(config, environment, executable, log, stores)
-        gateway = Gateway(door, parts.tree)
+        guard = Guard(SystemClock(), TokenFile(config.data_dir), loopback=is_loopback(config.host), local=local)
+        gateway = Gateway(door, parts.tree, guard)
         children = (
             ChildSpec("log", parts.write),
             ChildSpec("model", parts.choose_model),
@@ -123,8 +129,22 @@ async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenera
         stopping = trio.Event()
         async with trio.open_nursery() as nursery:
             await nursery.start(root.run, stopping)
-            yield Running(parts.tree, _url(config, door), executable, parts.model)
+            yield Running(parts.tree, _url(config, door), executable, parts.model, guard)
             stopping.set()
+
+
+def require_token(config: Config) -> None:
+    """Raise `StartupError` where others could reach the door and nobody would be let in, or the tokens are damaged."""
+    try:
+        usable = TokenFile(config.data_dir).read().usable(SystemClock().now_ms())
+    except Problem as problem:
+        raise StartupError(f"{problem.detail}. {problem.hint}") from problem
+    if not usable and not is_loopback(config.host):
+        raise StartupError(
+            f"Others can reach {config.host}, and whoever comes in can run commands as you: that needs a token. "
+            "Make one first (fleet token new --role operator), or keep --host 127.0.0.1 and come in through a tunnel: "
+            f"ssh -L {config.port}:127.0.0.1:{config.port} HOST"
+        )
 
 
 def bind(config: Config) -> socket.socket:
@@ -268,7 +288,8 @@ def find_opencode(config: Config, environment: Mapping[str, str]) -> Path | None
 
 
 def _url(config: Config, door: socket.socket) -> str:
-    return base_url("localhost" if config.host == "127.0.0.1" else config.host, door.getsockname()[1])
+    near = config.host in ("127.0.0.1", "0.0.0.0")  # noqa: S104 - a name to show, nothing is bound
+    return base_url("localhost" if near else config.host, door.getsockname()[1])
 
 
 def greeting(config: Config, fleet: Running) -> str:
@@ -276,15 +297,18 @@ def greeting(config: Config, fleet: Running) -> str:
     body = msgspec.json.encode(
         {"directory": str(Path.cwd()), "title": "Try Fleet", "initialPrompt": "Look around and take a note"}
     )
+    needs_token = fleet.guard.needs_token
+    shown = ' -H "Authorization: Bearer $FLEET_TOKEN"' if needs_token else ""
+    link = "\n  Access   with a token; `fleet token link NAME` opens a browser" if needs_token else ""
     return f"""
 Fleet {__version__} is ready at {fleet.url}
   OpenCode {fleet.executable or "is missing: install it with `npm install -g opencode-ai`"}
-  Data     {config.data_dir}
+  Data     {config.data_dir}{link}
 
 Try it:
-  curl -X POST {fleet.url}/api/sessions -H 'Content-Type: application/json' \\
+  curl -X POST {fleet.url}/api/sessions{shown} -H 'Content-Type: application/json' \\
     -d {shlex.quote(body.decode())}
-  curl -N {fleet.url}/api/events
+  curl -N {fleet.url}/api/events{shown}
 
 """
 

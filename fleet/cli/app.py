@@ -10,6 +10,7 @@ from fleet.cli.doctor import doctor
 from fleet.cli.ps import ps
 from fleet.cli.rehearsal import rehearsal
 from fleet.cli.serve import serve
+from fleet.cli.token import token
 from fleet.cli.verify_export import verify_export
 
 app = typer.Typer(
@@ -46,3 +47,4 @@ app.command(epilog="Example: fleet doctor --json")(doctor)
 app.command(epilog="Example: fleet ps --orphans")(ps)
 app.command(epilog="Example: fleet rehearsal --port 4100")(rehearsal)
 app.command(epilog="Example: fleet verify-export fleet-log.jsonl")(verify_export)
+app.add_typer(token, name="token")

@@ -1,12 +1,13 @@
 """`fleet ps`: show what the census of fleet/census.py finds."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fleet.cli.options import configured
-from fleet.config import Config
+from fleet.config import TOKEN_VARIABLE, Config
 from fleet.limits import MIB
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 @configured
 def ps(
     config: Config,
-    url: Annotated[str | None, typer.Option(help="Ask the server there, as in http://localhost:3000.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Ask the server there, as in http://localhost:3000; FLEET_TOKEN is shown to it.")
+    ] = None,
     orphans: Annotated[bool, typer.Option("--orphans", help="Show only live processes that nobody owns.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, in the words of the HTTP interface.")] = False,
 ) -> None:
@@ -32,7 +35,7 @@ def ps(
 
     from fleet.census import take_census
 
-    census = trio.run(take_census, config, url)
+    census = trio.run(take_census, config, url, os.environ.get(TOKEN_VARIABLE))
     if json:
         found = census.orphans if orphans else census.instances
         print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())

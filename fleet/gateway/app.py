@@ -8,32 +8,44 @@ import trio
 from hypercorn.config import Config as ServerConfig
 from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType] - its WSGI half has bare types
 from hypercorn.typing import Framework  # pyright: ignore[reportUnknownVariableType] - the same
-from quart import request
+from quart import Response, request, websocket
 from quart_schema import Info, QuartSchema
 from quart_trio import QuartTrio
 
 from fleet import __version__
 from fleet.actors.tree import Tree
-from fleet.gateway import guard, problems
+from fleet.gateway import problems
 from fleet.gateway.contents import content_routes
 from fleet.gateway.diffs import diff_routes
 from fleet.gateway.directories import directory_routes
 from fleet.gateway.document import Document
+from fleet.gateway.edge import Application, Edge, visit_of
 from fleet.gateway.fleet import fleet_routes
+from fleet.gateway.guard import Guard
 from fleet.gateway.history import history_routes
 from fleet.gateway.inbox import inbox_routes
 from fleet.gateway.log import log_routes
+from fleet.gateway.login import login_routes
 from fleet.gateway.offers import offer_routes
 from fleet.gateway.sessions import session_routes
 from fleet.gateway.streams import Closing, stream_routes
-from fleet.limits import BODY_BYTES_MAX, HEADER_BYTES_READ_MAX, HTTP_GRACE_S, STREAM_WRITE_TIMEOUT_S
+from fleet.limits import (
+    BODY_BYTES_MAX,
+    BODY_READ_S,
+    HEADER_BYTES_READ_MAX,
+    HTTP_GRACE_S,
+    KEEP_ALIVE_S,
+    STREAM_WRITE_TIMEOUT_S,
+)
 
 
-def make_app(tree: Tree, closing: Closing) -> QuartTrio:
+def make_app(tree: Tree, closing: Closing, edge: Edge) -> QuartTrio:
     """Return the ASGI application over one Fleet; streams end when `closing` begins."""
     app = QuartTrio("fleet")
+    app.asgi_app = cast("Any", edge.around(cast("Application", app.asgi_app)))  # type: ignore[method-assign]  # Quart's way
     app.url_map.merge_slashes = False  # its redirect would be a page of HTML
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    app.config["BODY_TIMEOUT"] = BODY_READ_S
     QuartSchema(
         app,
         info=Info("Fleet", __version__, description="Many OpenCode sessions side by side"),
@@ -48,8 +60,18 @@ def make_app(tree: Tree, closing: Closing) -> QuartTrio:
 
     @app.before_request
     async def admit() -> None:
-        guard.admit(request)
+        edge.guard.admit(request, visit_of(request))
 
+    @app.before_websocket
+    async def admit_websocket() -> None:
+        edge.guard.admit(websocket, visit_of(websocket))
+
+    @app.after_request
+    async def count_stream(response: Response) -> Response:
+        refusal = visit_of(request).stream() if response.mimetype == "text/event-stream" else None
+        return response if refusal is None else problems.problem_response(refusal)
+
+    app.register_blueprint(login_routes(edge.guard, tree.context.clock))
     app.register_blueprint(history_routes(tree))
     app.register_blueprint(session_routes(tree))
     app.register_blueprint(diff_routes(tree))
@@ -66,9 +88,10 @@ def make_app(tree: Tree, closing: Closing) -> QuartTrio:
 class Gateway:
     """The door of one Fleet, on a socket that listens already. `run` fits a `ChildSpec`."""
 
-    def __init__(self, door: socket.socket, tree: Tree) -> None:
+    def __init__(self, door: socket.socket, tree: Tree, guard: Guard) -> None:
         self._door = door
         self._tree = tree
+        self._guard = guard
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stopping`; running requests get a moment to end, streams end at once."""
@@ -78,16 +101,21 @@ class Gateway:
         config.accesslog = None
         config.errorlog = None
         config.graceful_timeout = HTTP_GRACE_S
+        config.keep_alive_timeout = KEEP_ALIVE_S
         config.h11_max_incomplete_size = HEADER_BYTES_READ_MAX
         config.include_server_header = False
         closing = Closing()
-        app = make_app(self._tree, closing)
+        edge = Edge(self._guard)
+        app = make_app(self._tree, closing, edge)
 
         async def close() -> None:
             await stopping.wait()
             closing.begin()
 
-        await serve(cast("Framework", app), config, shutdown_trigger=close, task_status=task_status)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(edge.watch)
+            await serve(cast("Framework", app), config, shutdown_trigger=close, task_status=task_status)
+            nursery.cancel_scope.cancel()
 
 
 def _cut_off_slow_readers(door: socket.socket) -> None:

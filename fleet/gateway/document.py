@@ -57,6 +57,11 @@ def gives_stream(route: Route) -> Route:
     return _answers(route, "200", {"description": _STREAM, "content": content})
 
 
+def gives_login(route: Route) -> Route:
+    """Document that the answer is 303, with a cookie."""
+    return _answers(route, "303", {"description": "Logged in: the cookie is set, and `Location` leads on."})
+
+
 def _answers(route: Route, status: str, answer: dict[str, Any]) -> Route:
     route.openapi_answer = (status, answer)  # type: ignore[attr-defined]  # functions take attributes
     return route

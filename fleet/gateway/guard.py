@@ -1,42 +1,164 @@
-"""Who may come in on loopback: programs and pages of this very server, and no web page of somebody else.
+"""Who may come in: this machine's user and whoever has a token, and no web page of somebody else.
 
-A browser sends `Origin` and `Sec-Fetch-Site` with what a foreign page asks for, and a rebinding name shows in `Host`.
-Requests that a proxy forwards come from elsewhere, whatever their peer address says. Writes carry JSON, which no plain
-HTML form can send. Headers of more than `HEADER_BYTES_MAX` are refused here too, so that the answer says why.
+On loopback, as long as there is no token, every program of this machine may come in; the first token closes the door
+to those that show none (docs/adr/0023-tokens.md). A browser sends `Origin` and `Sec-Fetch-Site` with what a foreign
+page asks for, and a rebinding name shows in `Host`. Requests that a proxy forwards come from elsewhere, whatever their
+peer address says: they need a token. Writes carry JSON, which no plain HTML form can send. Headers of more than
+`HEADER_BYTES_MAX` are refused here too, so that the answer says why.
+
+`quart.g.caller` is the `Visitor` of the request or WebSocket; nobody else decides who that is.
 """
 
+import hmac
+from typing import Final
 from urllib.parse import urlsplit
 
-from quart import Request
+import msgspec
+import structlog
+from quart import Request, Websocket, g
 
 from fleet.errors import Rejected
+from fleet.gateway.peers import Visit
+from fleet.gateway.tokens import Kind, Proof, Role, TokenFile, recognise
 from fleet.limits import HEADER_BYTES_MAX
 from fleet.loopback import is_loopback
+from fleet.ports import Clock
 
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+_log = structlog.get_logger(__name__)
+
+LOGIN_PATH: Final = "/login"
+LOGOUT_PATH: Final = "/logout"
+
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 _OWN_SITES = frozenset(("same-origin", "none"))
-_WRITES = frozenset(("POST", "PUT", "PATCH", "DELETE"))
+_READS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+_HTTP = {"ws": "http", "wss": "https"}
+_HOW = (
+    "make a token with `fleet token new`, and send it as `Authorization: Bearer …`; `fleet token link` is for browsers"
+)
 
 
-def admit(request: Request) -> None:
-    """Let the request pass or raise `Rejected` headers_too_large, forbidden_origin or unsupported_media_type."""
-    _check_size(request)
-    _check_host(request.headers.get("Host", ""))
-    for name in _FORWARDED:
-        if name in request.headers:
-            raise _foreign(f"the request was forwarded by a proxy ({name})")
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None and site not in _OWN_SITES:
-        raise _foreign(f"the request comes from a page of another site ({site})")
-    origin = request.headers.get("Origin")
-    if origin is not None and origin != f"{request.scheme}://{request.headers['Host']}":
-        raise _foreign("the request comes from a page of another origin")
-    if request.method in _WRITES:
-        _check_media_type(request)
+class Visitor(msgspec.Struct, frozen=True):
+    """Who came in. `actor` stands in the log: `local`, or `token:<name>`. `secret_id` is what proved the token."""
+
+    actor: str = "local"
+    role: Role = "operator"
+    secret_id: str | None = None
+
+    def require_operator(self) -> None:
+        """Raise `Rejected` read_only for one who may only look."""
+        if self.role != "operator":
+            raise Rejected("read_only", f"{self.actor} is a viewer", hint="Use the token of an operator to change it.")
 
 
-def _check_size(request: Request) -> None:
-    size = len(request.full_path) + sum(len(name) + len(value) for name, value in request.headers.items())
+_LOCAL: Final = Visitor()
+
+
+class Guard:
+    """The door's rules. `loopback` says that it can be reached from this machine alone.
+
+    `tokens` None: there are none and never will be. `local` is the secret that the data directory holds for the
+    server's own user.
+    """
+
+    def __init__(
+        self, clock: Clock, tokens: TokenFile | None = None, *, loopback: bool = True, local: str | None = None
+    ) -> None:
+        self._clock = clock
+        self.tokens = tokens
+        self._loopback = loopback
+        self._local = local
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether nobody comes in without a token. Raises `Unavailable` tokens_unreadable."""
+        return not self._loopback or (self.tokens is not None and bool(self.tokens.read().tokens))
+
+    def admit(self, connection: Request | Websocket, visit: Visit) -> None:
+        """Let the connection pass and set `g.caller`.
+
+        Raises `Rejected`: headers_too_large, too_many_requests, too_many_streams, forbidden_origin, token_required,
+        token_invalid, too_many_attempts, unsupported_media_type, read_only; `Unavailable` tokens_unreadable.
+        """
+        _check_size(connection)
+        refusal = visit.crowded()
+        if refusal is not None:
+            raise refusal
+        _check_site(connection)
+        if connection.path == LOGIN_PATH:  # its code is checked there
+            return
+        visitor = visit.visitor = g.caller = self._visitor(connection, visit)
+        _check_origin(connection, strict=visitor is _LOCAL)
+        if isinstance(connection, Websocket):
+            refusal = visit.stream()
+            if refusal is not None:
+                raise refusal
+        elif connection.method not in _READS:
+            if connection.path != LOGOUT_PATH:
+                visitor.require_operator()
+            _check_media_type(connection)
+
+    def still(self, visitor: Visitor) -> bool:
+        """Say whether who came in by this secret may stay."""
+        if visitor.secret_id is None or self.tokens is None:
+            return True
+        register, now_ms = self.tokens.read(), self._clock.now_ms()
+        row = next((row for row in register.secrets if row.id == visitor.secret_id), None)
+        if row is None or (row.expires_at_ms is not None and row.expires_at_ms <= now_ms):
+            return False
+        token = register.find(row.token)
+        return token is not None and token.status(now_ms) == "active"
+
+    def _visitor(self, connection: Request | Websocket, visit: Visit) -> Visitor:
+        kind, text = _presented(connection)
+        if text is not None and (kind == "bearer" or self.needs_token):  # an old cookie is no reason to stay outside
+            return self._proven(kind, text, visit)
+        if self._loopback:
+            _check_host(connection.headers.get("Host", ""))
+        for name in _FORWARDED:
+            if name in connection.headers:
+                raise _foreign(f"the request was forwarded by a proxy ({name}) and shows no token")
+        if self.needs_token:
+            raise Rejected("token_required", "the request shows no token", hint=_HOW)
+        return _LOCAL
+
+    def _proven(self, kind: Kind, text: str, visit: Visit) -> Visitor:
+        given = text.encode(errors="surrogateescape")
+        if self._local is not None and kind == "bearer" and hmac.compare_digest(given, self._local.encode()):
+            return Visitor()
+        now_ms = self._clock.now_ms()
+        proof = None if self.tokens is None else recognise(self.tokens.read(), text, kind, now_ms)
+        if proof is not None and proof.token.status(now_ms) == "active":
+            return Visitor(f"token:{proof.token.name}", proof.token.role, proof.secret.id)
+        raise self.refused(proof, now_ms, visit)
+
+    def refused(self, proof: Proof | None, now_ms: int, visit: Visit) -> Rejected:
+        """Return the refusal of a secret that does not open the door, and count it."""
+        too_often = visit.peer.failed()
+        if too_often is not None:
+            return too_often
+        why = "unknown" if proof is None else proof.token.status(now_ms)
+        _log.warning("token_refused", why=why, token=None if proof is None else proof.token.name)
+        return Rejected("token_invalid", f"the token is {why}", hint=_HOW)
+
+
+def cookie_name(host: str) -> str:
+    """Return the cookie's name for a server at this `Host`: browsers give cookies to every port of a host."""
+    port = host.rpartition(":")[2]
+    return f"fleet-{port}" if port.isascii() and port.isdecimal() else "fleet"
+
+
+def _presented(connection: Request | Websocket) -> tuple[Kind, str | None]:
+    given = connection.headers.getlist("Authorization")
+    scheme, _, text = given[0].partition(" ") if given else ("", "", "")
+    if scheme.lower() == "bearer":
+        return "bearer", text.strip() if len(given) == 1 else ""
+    return "cookie", connection.cookies.get(cookie_name(connection.headers.get("Host", "")))
+
+
+def _check_size(connection: Request | Websocket) -> None:
+    target = len(connection.path) + len(connection.query_string)
+    size = target + sum(len(name) + len(value) for name, value in connection.headers.items())
     if size > HEADER_BYTES_MAX:
         raise Rejected("headers_too_large", f"headers and address have {size} bytes, at most {HEADER_BYTES_MAX} go")
 
@@ -48,6 +170,23 @@ def _check_host(host: str) -> None:
         name = None
     if name is None or not is_loopback(name):
         raise _foreign("the Host header does not name this machine")
+
+
+def _check_site(connection: Request | Websocket) -> None:
+    site = connection.headers.get("Sec-Fetch-Site")
+    if site is not None and site not in _OWN_SITES:
+        raise _foreign(f"the request comes from a page of another site ({site})")
+
+
+def _check_origin(connection: Request | Websocket, *, strict: bool) -> None:
+    """A proxy that speaks TLS changes the scheme, but not the host: the scheme counts where none is between."""
+    origin = connection.headers.get("Origin")
+    if origin is None:
+        return
+    scheme, _, host = origin.partition("://")
+    own = _HTTP.get(connection.scheme, connection.scheme)
+    if host != connection.headers.get("Host", "") or not host or (strict and scheme != own):
+        raise _foreign("the request comes from a page of another origin")
 
 
 def _check_media_type(request: Request) -> None:

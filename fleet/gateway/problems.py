@@ -49,6 +49,8 @@ def problem_response(problem: Problem) -> Response:
     response = Response(msgspec.json.encode(document), kind.status, content_type="application/problem+json")
     if problem.retry_after_s is not None:
         response.headers["Retry-After"] = str(problem.retry_after_s)
+    if kind.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 

@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
-from quart import Response, request
+from quart import Response, g, request
 
 from fleet.actors.orders import Caller
 from fleet.errors import Rejected
+from fleet.gateway.guard import Visitor
 from fleet.gateway.wire import Body, PageQuery, Query
 from fleet.limits import IDEMPOTENCY_KEY_CHARS_MAX
 
@@ -62,13 +63,14 @@ def invalid(error: msgspec.ValidationError) -> Rejected:
 
 async def caller() -> Caller:
     """Return who asks, with the idempotency key and a digest of the whole request."""
+    visitor: Visitor = g.caller
     key = request.headers.get("Idempotency-Key")
     if key is None:
-        return Caller()
+        return Caller(visitor.actor)
     if not 0 < len(key) <= IDEMPOTENCY_KEY_CHARS_MAX:
         raise Rejected("invalid", f"an idempotency key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters")
     whole = b"\0".join((request.method.encode(), request.full_path.encode(), await _raw_body()))
-    return Caller(idempotency_key=f"http:{key}", digest=hashlib.sha256(whole).digest())
+    return Caller(visitor.actor, idempotency_key=f"http:{key}", digest=hashlib.sha256(whole).digest())
 
 
 def derived(who: Caller, part: str) -> Caller:

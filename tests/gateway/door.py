@@ -20,6 +20,8 @@ from fleet.events.catalog import make_registry
 from fleet.events.memory_blobs import MemoryBlobs
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.gateway.app import Gateway, make_app
+from fleet.gateway.edge import Edge
+from fleet.gateway.guard import Guard
 from fleet.gateway.streams import Closing
 from fleet.projections.store import MemoryStore
 from tests.fakes.clock import FakeClock, FakeIds
@@ -134,10 +136,11 @@ def _frame(block: str) -> Frame:
 class Door:
     """One running Fleet."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, guard: Guard | None = None) -> None:
         self.tree = tree
+        self.guard = Guard(tree.context.clock) if guard is None else guard
         self.closing = trio.Event()
-        self.app = make_app(tree, Closing())
+        self.app = make_app(tree, Closing(), Edge(self.guard))
 
     async def knock(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request; `body` goes as JSON, bytes as they are, and `Content_Type="…"` is a header."""
@@ -176,7 +179,7 @@ class Door:
         self.closing = trio.Event()
         with socket.create_server(("127.0.0.1", 0)) as door:
             async with trio.open_nursery() as nursery:
-                await nursery.start(Gateway(door, self.tree).run, self.closing)
+                await nursery.start(Gateway(door, self.tree, self.guard).run, self.closing)
                 yield door.getsockname()[1]
                 self.closing.set()
 

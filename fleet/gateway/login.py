@@ -1,0 +1,107 @@
+"""The way in for browsers: a link that is good once becomes a cookie that no script can read and no other site sends.
+
+`fleet token link` makes the link. The answer's redirect takes the code out of the address bar.
+"""
+
+from functools import partial
+from typing import Final
+
+import structlog
+import trio
+from quart import Blueprint, Response, g, request
+
+from fleet.errors import Rejected
+from fleet.gateway import wire
+from fleet.gateway.document import about, asks, gives, gives_login, gives_nothing
+from fleet.gateway.edge import visit_of
+from fleet.gateway.guard import LOGIN_PATH, LOGOUT_PATH, Guard, Visitor, cookie_name
+from fleet.gateway.requests import answer, read_query
+from fleet.gateway.tokens import Cookie, Role, forget_cookie, redeem
+from fleet.limits import COOKIE_LIFETIME_S
+from fleet.ports import Clock
+
+_log = structlog.get_logger(__name__)
+
+_AFTERWARDS: Final = "/api/fleet/summary"
+
+
+class LoginQuery(wire.Query):
+    """`GET /login`."""
+
+    code: str = ""
+
+
+class CallerItem(wire.Answer):
+    """Who asks."""
+
+    actor: str
+    role: Role
+
+
+def login_routes(guard: Guard, clock: Clock) -> Blueprint:
+    """Return the routes; `guard` knows the tokens."""
+    routes = Blueprint("login", __name__)
+
+    @routes.get(LOGIN_PATH)
+    @about("access")
+    @asks(LoginQuery)
+    @gives_login
+    async def log_in() -> Response:
+        """Change the code of a one-time link into a cookie, and go on to the summary."""
+        query = read_query(LoginQuery)
+        cookie = None if request.method == "HEAD" else await _redeem(guard, clock.now_ms(), query.code)
+        if cookie is None:
+            raise visit_of(request).peer.failed() or Rejected(
+                "link_invalid",
+                "the link was used, is too old, or was never given",
+                hint="Make another one: fleet token link NAME",
+            )
+        _log.info("logged_in", token=cookie.token)
+        response = Response(b"", 303, headers={"Location": _AFTERWARDS})
+        _set_cookie(response, cookie.text, cookie.lifetime_s)
+        return response
+
+    @routes.post(LOGOUT_PATH)
+    @about("access")
+    @gives_nothing
+    async def log_out() -> Response:
+        """Forget this browser's cookie, here and there."""
+        visitor: Visitor = g.caller
+        if guard.tokens is not None:
+            forget = partial(forget_cookie, secret_id=visitor.secret_id)
+            await trio.to_thread.run_sync(guard.tokens.change, forget)
+        response = Response(b"", 204)
+        _set_cookie(response, "", 0)
+        return response
+
+    @routes.get("/api/caller")
+    @about("access")
+    @gives(CallerItem)
+    async def read_caller() -> Response:
+        """Say who asks, as the log would name it, and what that role may do."""
+        visitor: Visitor = g.caller
+        return answer(CallerItem(visitor.actor, visitor.role))
+
+    return routes
+
+
+async def _redeem(guard: Guard, now_ms: int, code: str) -> Cookie | None:
+    if guard.tokens is None:
+        return None
+    change = partial(redeem, code=code, now_ms=now_ms, lifetime_s=COOKIE_LIFETIME_S)
+    # In a thread: another process may hold the file's lock.
+    return await trio.to_thread.run_sync(guard.tokens.change, change)
+
+
+def _set_cookie(response: Response, text: str, seconds: int) -> None:
+    # A header of the client can only make it stricter: such a cookie goes over TLS alone.
+    secure = request.scheme == "https" or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+    response.set_cookie(
+        cookie_name(request.headers.get("Host", "")),
+        text,
+        max_age=seconds,
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=secure,
+    )

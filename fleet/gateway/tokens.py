@@ -1,0 +1,284 @@
+"""Access tokens, kept in `tokens.json` of the data directory: whom the door lets in beside this machine's own user.
+
+A token has a name, which the log uses, and a role. It is proven by secrets: the one that `fleet token new` shows once,
+links that open the door once, and the cookies that they are changed into. The file holds digests alone; a secret has
+256 random bits, so that a plain SHA-256 tells nothing of it. Kept here: the file has mode 0600 and is replaced in one
+step, by one writer at a time; a name is never given twice, for the log would not tell the two apart. guard.py asks.
+"""
+
+import fcntl
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from fleet.errors import Rejected, Unavailable
+from fleet.limits import COOKIES_PER_TOKEN_MAX, TOKEN_NAME_CHARS_MAX, TOKENS_MAX
+
+Result = TypeVar("Result")
+Role = Literal["operator", "viewer"]
+Kind = Literal["bearer", "link", "cookie"]
+Status = Literal["active", "expired", "revoked"]
+
+_NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{TOKEN_NAME_CHARS_MAX - 1}}}")
+_PREFIX: Final = "fleet"  # by which those who search for secrets in texts know one
+_NOBODY: Final = "0" * 64
+_LOCAL: Final = "local-token"
+
+
+class Token(msgspec.Struct, frozen=True, rename="camel"):
+    """Who may come in. Times are Unix milliseconds. One that was revoked stays listed: its name is in the log."""
+
+    name: str
+    role: Role
+    created_at_ms: int
+    expires_at_ms: int | None = None
+    revoked_at_ms: int | None = None
+
+    def status(self, now_ms: int) -> Status:
+        """Say whether it is good."""
+        if self.revoked_at_ms is not None:
+            return "revoked"
+        return "expired" if self.expires_at_ms is not None and self.expires_at_ms <= now_ms else "active"
+
+
+class Secret(msgspec.Struct, frozen=True, rename="camel"):
+    """What proves a token, as a digest. `id` is no secret: it finds the row."""
+
+    id: str
+    token: str
+    kind: Kind
+    digest: str
+    expires_at_ms: int | None = None
+
+
+class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All tokens and secrets: what the file holds."""
+
+    version: Literal[1] = 1
+    tokens: tuple[Token, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+
+    def find(self, name: str) -> Token | None:
+        """Return the token of this name."""
+        return next((token for token in self.tokens if token.name == name), None)
+
+    def usable(self, now_ms: int) -> bool:
+        """Say whether anybody could come in."""
+        return any(token.status(now_ms) == "active" for token in self.tokens)
+
+
+class Proof(NamedTuple):
+    """A secret that was recognised, with its token, which may be expired or revoked."""
+
+    secret: Secret
+    token: Token
+
+
+class Cookie(NamedTuple):
+    """What a browser is given for a link: the cookie's text, whose it is, and how long it lasts."""
+
+    text: str
+    token: str
+    lifetime_s: int
+
+
+def recognise(register: Register, text: str, kind: Kind, now_ms: int) -> Proof | None:
+    """Return what `text` proves; the comparison takes the same time whatever it is."""
+    row = next((row for row in register.secrets if row.id == _id_of(text) and row.kind == kind), None)
+    same = hmac.compare_digest(_digest(text), _NOBODY if row is None else row.digest)
+    if row is None or not same or (row.expires_at_ms is not None and row.expires_at_ms <= now_ms):
+        return None
+    token = register.find(row.token)
+    return None if token is None else Proof(row, token)
+
+
+def issue(
+    register: Register, name: str | None, role: Role, now_ms: int, expires_at_ms: int | None
+) -> tuple[Register, str]:
+    """Add a token; return the register and the secret. Raises `Rejected` invalid, with the field."""
+    if len(register.tokens) >= TOKENS_MAX:
+        raise Rejected("invalid", f"there are {TOKENS_MAX} tokens already", hint="Remove tokens.json and begin anew.")
+    name = _free_name(register, role) if name is None else name
+    if not _NAME.fullmatch(name):
+        raise Rejected(
+            "invalid",
+            f"{name!r} is no name for a token: 1 to {TOKEN_NAME_CHARS_MAX} letters, digits, '.', '_' and '-'",
+            field="name",
+        )
+    if register.find(name) is not None:
+        raise Rejected("invalid", f"there is, or was, a token {name!r}: choose another name", field="name")
+    row, text = _make(name, "bearer", None)
+    token = Token(name, role, now_ms, expires_at_ms)
+    return replace(register, tokens=(*register.tokens, token), secrets=(*register.secrets, row)), text
+
+
+def revoke(register: Register, names: Iterable[str], now_ms: int) -> tuple[Register, None]:
+    """Revoke tokens with all that proves them. Raises `Rejected` invalid where there is none of a name."""
+    named = {_known(register, name).name for name in names}
+    tokens = tuple(
+        replace(each, revoked_at_ms=now_ms) if each.name in named and each.revoked_at_ms is None else each
+        for each in register.tokens
+    )
+    # The digest of its own secret stays, so that whoever still uses it is told why it does not work any more.
+    rows = tuple(row for row in register.secrets if row.token not in named or row.kind == "bearer")
+    return replace(register, tokens=tokens, secrets=rows), None
+
+
+def link(register: Register, name: str, now_ms: int, lifetime_s: float) -> tuple[Register, str]:
+    """Add a link that opens the door once; return the register and the code. Raises `Rejected` invalid."""
+    token = _known(register, name)
+    if token.status(now_ms) != "active":
+        raise Rejected("invalid", f"the token {name!r} is {token.status(now_ms)}", field="name")
+    row, text = _make(name, "link", now_ms + int(lifetime_s * 1000))
+    kept = tuple(each for each in register.secrets if each.expires_at_ms is None or each.expires_at_ms > now_ms)
+    return replace(register, secrets=(*kept, row)), text
+
+
+def redeem(register: Register, code: str, now_ms: int, lifetime_s: float) -> tuple[Register, Cookie | None]:
+    """Change a link's code into a cookie; return the register and the cookie, None for a code that is not good."""
+    proof = recognise(register, code, "link", now_ms)
+    if proof is None or proof.token.status(now_ms) != "active":
+        return register, None
+    ends_at_ms = now_ms + int(lifetime_s * 1000)
+    if proof.token.expires_at_ms is not None:
+        ends_at_ms = min(ends_at_ms, proof.token.expires_at_ms)
+    row, text = _make(proof.token.name, "cookie", ends_at_ms)
+    cookies = [each for each in register.secrets if each.kind == "cookie" and each.token == row.token]
+    gone = {proof.secret.id, *(each.id for each in cookies[: max(0, len(cookies) + 1 - COOKIES_PER_TOKEN_MAX)])}
+    kept = (each for each in register.secrets if each.id not in gone)
+    return replace(register, secrets=(*kept, row)), Cookie(text, row.token, (ends_at_ms - now_ms) // 1000)
+
+
+def forget_cookie(register: Register, secret_id: str | None) -> tuple[Register, None]:
+    """Forget one cookie; no other secret goes that way."""
+    kept = tuple(row for row in register.secrets if row.id != secret_id or row.kind != "cookie")
+    return replace(register, secrets=kept), None
+
+
+class TokenFile:
+    """The register on disk. Whoever reads it gets what is there now, whoever wrote it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._file = directory / "tokens.json"
+        self._seen: tuple[int, ...] | None = None
+        self._register = Register()
+
+    def read(self) -> Register:
+        """Return the register; it is read again only if the file was replaced. Raises `Unavailable`."""
+        try:
+            status = self._file.stat()
+        except FileNotFoundError:
+            self._seen, self._register = None, Register()
+            return self._register
+        except OSError as error:
+            raise self._unreadable(error.strerror or "") from error
+        seen = (status.st_mtime_ns, status.st_ino, status.st_size)
+        if seen != self._seen:
+            try:
+                self._register = msgspec.json.decode(self._file.read_bytes(), type=Register)
+            except (OSError, msgspec.MsgspecError) as error:
+                raise self._unreadable(str(error)) from error
+            self._seen = seen
+        return self._register
+
+    def change(self, change: Callable[[Register], tuple[Register, Result]]) -> Result:
+        """Replace the register by what `change` makes of it, and return what it gives beside.
+
+        Others who change it wait. Raises `Unavailable`, `OSError` and whatever `change` raises.
+        """
+        with self._alone():
+            before = self.read()
+            after, result = change(before)
+            if after != before:
+                write_privately(self._file, msgspec.json.format(msgspec.json.encode(after)))
+        return result
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._directory / "tokens.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _unreadable(self, why: str) -> Unavailable:
+        return Unavailable(
+            "tokens_unreadable",
+            f"{self._file} cannot be read: {why}",
+            hint="Nobody comes in until it can be: mend it, or remove it and make new tokens.",
+        )
+
+
+@contextmanager
+def local_token(directory: Path) -> Generator[str]:
+    """Keep a secret in the data directory while a server runs there: who can read it is this server's own user."""
+    _, text = _make("local", "bearer", None)
+    file = directory / _LOCAL
+    write_privately(file, text.encode())
+    try:
+        yield text
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def read_local_token(directory: Path) -> str | None:
+    """Return the secret of the server that runs on the data directory, None without one that this user may read."""
+    try:
+        return (directory / _LOCAL).read_text()
+    except OSError:
+        return None
+
+
+def write_privately(file: Path, content: bytes) -> None:
+    """Replace a file in one step by one that nobody else can read from its first moment on."""
+    new = file.with_name(f"{file.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(descriptor)
+    new.replace(file)
+    directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _known(register: Register, name: str) -> Token:
+    token = register.find(name)
+    if token is None:
+        names = ", ".join(each.name for each in register.tokens) or "none at all"
+        raise Rejected("invalid", f"there is no token {name!r}; there are: {names}", field="name")
+    return token
+
+
+def _free_name(register: Register, role: Role) -> str:
+    return next(name for n in range(1, TOKENS_MAX + 2) if register.find(name := f"{role}-{n}") is None)
+
+
+def _make(token: str, kind: Kind, expires_at_ms: int | None) -> tuple[Secret, str]:
+    row_id = secrets.token_hex(8)
+    text = f"{_PREFIX}_{row_id}_{secrets.token_urlsafe(32)}"
+    return Secret(row_id, token, kind, _digest(text), expires_at_ms), text
+
+
+def _id_of(text: str) -> str:
+    return text.split("_", 2)[1] if text.count("_") >= 2 else ""
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

@@ -1,0 +1,391 @@
+"""Access tokens at the door: who needs one, what a viewer may do, and how soon one that was revoked opens nothing."""
+
+from collections.abc import AsyncGenerator
+from functools import partial
+from pathlib import Path
+
+import h11
+import pytest
+import trio
+from structlog.testing import capture_logs
+
+from fleet.gateway.guard import Guard
+from fleet.gateway.tokens import Role, TokenFile, issue, link, local_token, revoke
+from fleet.limits import (
+    COOKIE_LIFETIME_S,
+    COOKIES_PER_TOKEN_MAX,
+    LINK_LIFETIME_S,
+    LOGIN_FAILURE_REFILL_S,
+    LOGIN_FAILURES_MAX,
+    TOKEN_POLL_S,
+)
+from tests.gateway.door import PLAIN, Answer, Door, Machine
+from tests.gateway.test_problems import raw
+
+
+class Keys:
+    """The tokens of a door, changed as `fleet token` does."""
+
+    def __init__(self, directory: Path, machine: Machine) -> None:
+        self.file = TokenFile(directory)
+        self.now_ms = machine.clock.now_ms
+
+    def new(self, name: str, role: Role = "operator", lifetime_s: float | None = None) -> str:
+        ends_at_ms = None if lifetime_s is None else self.now_ms() + int(lifetime_s * 1000)
+        return self.file.change(partial(issue, name=name, role=role, now_ms=self.now_ms(), expires_at_ms=ends_at_ms))
+
+    def revoke(self, name: str) -> None:
+        self.file.change(partial(revoke, names=[name], now_ms=self.now_ms()))
+
+    def link(self, name: str) -> str:
+        return self.file.change(partial(link, name=name, now_ms=self.now_ms(), lifetime_s=LINK_LIFETIME_S))
+
+
+@pytest.fixture
+def keys(tmp_path: Path, machine: Machine) -> Keys:
+    return Keys(tmp_path / "data", machine)
+
+
+@pytest.fixture
+async def locked(machine: Machine, keys: Keys) -> AsyncGenerator[Door]:
+    """A door on loopback whose tokens are `keys`."""
+    async with machine.fleet() as door:
+        yield Door(door.tree, Guard(machine.clock, keys.file))
+
+
+@pytest.fixture
+async def public(machine: Machine, keys: Keys) -> AsyncGenerator[Door]:
+    """A door that others can reach."""
+    async with machine.fleet() as door:
+        yield Door(door.tree, Guard(machine.clock, keys.file, loopback=False))
+
+
+def bearer(text: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {text}"}
+
+
+async def browse(door: Door, code: str, **headers: str) -> tuple[Answer, str]:
+    """Follow a link as a browser does; return the answer and the cookie to send from then on."""
+    answer = await door.knock("GET", f"/login?code={code}", Sec_Fetch_Site="none", **headers)
+    return answer, answer.headers.get("set-cookie", "").partition(";")[0]
+
+
+async def test_the_first_token_closes_the_door(locked: Door, keys: Keys) -> None:
+    assert (await locked.knock("GET", "/api/sessions")).status == 200
+    token = keys.new("ci")
+    answer = await locked.knock("GET", "/api/sessions")
+    assert "fleet token" in answer.problem(401, "token_required")["hint"]
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
+
+
+async def test_it_stays_closed_when_no_token_is_good_any_more(locked: Door, keys: Keys) -> None:
+    keys.new("ci")
+    keys.new("short", lifetime_s=1)
+    keys.revoke("ci")
+    await trio.sleep(2)
+    (await locked.knock("GET", "/api/sessions")).problem(401, "token_required")
+
+
+async def test_who_acts_stands_in_the_log(locked: Door, keys: Keys) -> None:
+    token = keys.new("ci")
+    answer = await locked.knock("POST", "/api/sessions", {"directory": PLAIN}, **bearer(token))
+    assert answer.status == 200
+    (event, *_) = (await locked.knock("GET", "/api/log", **bearer(token))).json
+    assert event["actor"] == "token:ci"
+    assert (await locked.knock("GET", "/api/caller", **bearer(token))).json == {"actor": "token:ci", "role": "operator"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/api/sessions", {"directory": PLAIN}),
+        ("PATCH", "/api/sessions/{id}", {"title": "Mine"}),
+        ("POST", "/api/sessions/{id}/prompt", {"text": "x"}),
+        ("POST", "/api/sessions/{id}/command", {"command": "x"}),
+        ("POST", "/api/sessions/{id}/abort", None),
+        ("POST", "/api/sessions/{id}/resume", None),
+        ("POST", "/api/sessions/{id}/fork", {}),
+        ("DELETE", "/api/sessions/{id}", None),
+        ("DELETE", "/api/sessions/{id}/queue/x", None),
+        ("POST", "/api/notifications/read", None),
+        ("POST", "/api/nothing", None),
+    ],
+)
+async def test_a_viewer_can_change_nothing(locked: Door, keys: Keys, method: str, path: str, body: object) -> None:
+    operator, viewer = keys.new("me"), keys.new("wall", "viewer")
+    created = await locked.knock("POST", "/api/sessions", {"directory": PLAIN}, **bearer(operator))
+    path, head = path.format(id=created.json["session"]["id"]), locked.tree.log.head()
+    (await locked.knock(method, path, body, **bearer(viewer))).problem(403, "read_only")
+    assert locked.tree.log.head() == head
+
+
+async def test_every_route_that_is_no_read_refuses_a_viewer(locked: Door, keys: Keys) -> None:
+    """Also those that are still to be written: what the application has is asked."""
+    viewer = keys.new("wall", "viewer")
+    changing = [
+        (method, rule.rule.replace("<int:", "<"))
+        for rule in locked.app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
+        if rule.rule != "/logout"
+    ]
+    assert len(changing) > 10
+    for method, path in changing:
+        (await locked.knock(method, path, **bearer(viewer))).problem(403, "read_only")
+
+
+async def test_a_viewer_can_read_everything(locked: Door, keys: Keys) -> None:
+    viewer = keys.new("wall", "viewer")
+    for path in ("/api/sessions", "/api/log", "/api/inbox", "/api/openapi.json"):
+        assert (await locked.knock("GET", path, **bearer(viewer))).status == 200
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "Bearer",
+        "Bearer ",
+        "Bearer x",
+        "Bearer fleet_0_x",
+        "Bearer fleet__",
+        "bearer \xff\xfe",
+        "Bearer {id}",
+        "Bearer {token}x",
+        "Bearer {token} {token}",
+    ],
+)
+async def test_what_is_no_token(locked: Door, keys: Keys, shown: str) -> None:
+    token = keys.new("ci")
+    text = shown.format(token=token, id=token.rpartition("_")[0] + "_")
+    answer = await locked.knock("GET", "/api/sessions", Authorization=text)
+    answer.problem(401, "token_invalid")
+    assert token.encode() not in answer.body
+
+
+async def test_a_revoked_token_opens_nothing_from_the_next_request_on(locked: Door, keys: Keys) -> None:
+    token, other = keys.new("stolen"), keys.new("me")
+    assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
+    keys.revoke("stolen")
+    problem = (await locked.knock("GET", "/api/sessions", **bearer(token))).problem(401, "token_invalid")
+    assert "revoked" in problem["detail"]
+    assert (await locked.knock("GET", "/api/sessions", **bearer(other))).status == 200
+
+
+async def test_an_expired_token_opens_nothing(locked: Door, keys: Keys) -> None:
+    token = keys.new("ci", lifetime_s=60)
+    assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
+    await trio.sleep(60)
+    assert (
+        "expired"
+        in (await locked.knock("GET", "/api/sessions", **bearer(token))).problem(401, "token_invalid")["detail"]
+    )
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired"])
+async def test_an_open_stream_ends_with_its_token(locked: Door, keys: Keys, end: str) -> None:
+    token, other = keys.new("ci", lifetime_s=100), keys.new("me")
+    async with (
+        locked.listen() as port,
+        locked.follow(port, "/api/events", **bearer(token)) as stream,
+        locked.follow(port, "/api/events", **bearer(other)) as stays,
+    ):
+        assert (await stream.frame()).event == "snapshot"
+        if end == "revoked":
+            keys.revoke("ci")
+        began = trio.current_time()
+        with pytest.raises(h11.RemoteProtocolError):  # cut off: the answer has no end
+            await stream.frame()
+        assert trio.current_time() - began <= (0 if end == "revoked" else 100) + 2 * TOKEN_POLL_S
+        assert (await stays.frame()).event == "snapshot"
+        await locked.knock("POST", "/api/sessions", {"directory": PLAIN}, **bearer(other))
+        assert (await stays.frame()).id == 1
+
+
+async def test_failures_are_limited_for_each_peer(locked: Door, keys: Keys) -> None:
+    token = keys.new("ci")
+    with capture_logs() as logs:
+        for _ in range(LOGIN_FAILURES_MAX):
+            (await locked.knock("GET", "/api/sessions", **bearer("wrong"))).problem(401, "token_invalid")
+        answers = [await locked.knock("GET", "/api/sessions", **bearer("wrong")) for _ in range(50)]
+    for answer in answers:
+        answer.problem(429, "too_many_attempts")
+    assert int(answers[0].headers["retry-after"]) == LOGIN_FAILURE_REFILL_S
+    assert len([log for log in logs if log["event"] == "token_refused"]) == LOGIN_FAILURES_MAX
+    assert "wrong" not in str(logs)
+    # One that is good is nobody's guess, and others may stand behind the same address.
+    assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
+    await trio.sleep(LOGIN_FAILURE_REFILL_S)
+    (await locked.knock("GET", "/api/sessions", **bearer("wrong"))).problem(401, "token_invalid")
+
+
+async def test_links_are_limited_too(locked: Door, keys: Keys) -> None:
+    keys.new("me")
+    for _ in range(LOGIN_FAILURES_MAX):
+        (await locked.knock("GET", "/login?code=x")).problem(403, "link_invalid")
+    (await locked.knock("GET", "/login?code=x")).problem(429, "too_many_attempts")
+
+
+async def test_a_browser_comes_in_by_a_link_that_is_good_once(locked: Door, keys: Keys) -> None:
+    keys.new("me")
+    code = keys.link("me")
+    answer, cookie = await browse(locked, code, Host="localhost:3000")
+    assert answer.status == 303
+    set_cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("fleet-3000=")
+    assert {"HttpOnly", "SameSite=Strict", "Path=/", f"Max-Age={int(COOKIE_LIFETIME_S)}"} <= set(set_cookie.split("; "))
+    assert "Secure" not in set_cookie
+    assert code not in str(answer)
+    own = {"Host": "localhost:3000", "Cookie": cookie, "Sec_Fetch_Site": "same-origin"}
+    assert (await locked.knock("GET", answer.headers["location"], **own)).status == 200
+    assert (await locked.knock("POST", "/api/sessions", {"directory": PLAIN}, **own)).status == 200
+    (await locked.knock("GET", f"/login?code={code}")).problem(403, "link_invalid")
+
+
+async def test_a_link_is_not_good_for_long(locked: Door, keys: Keys) -> None:
+    keys.new("me")
+    code = keys.link("me")
+    await trio.sleep(LINK_LIFETIME_S)
+    (await locked.knock("GET", f"/login?code={code}")).problem(403, "link_invalid")
+
+
+async def test_a_look_at_the_head_does_not_use_a_link_up(locked: Door, keys: Keys) -> None:
+    keys.new("me")
+    code = keys.link("me")
+    head = await raw(locked, f"HEAD /login?code={code} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    assert head.status == 403
+    assert (await browse(locked, code))[0].status == 303
+
+
+async def test_a_page_of_somebody_else_cannot_log_a_browser_in(locked: Door, keys: Keys) -> None:
+    keys.new("me")
+    code = keys.link("me")
+    (await locked.knock("GET", f"/login?code={code}", Sec_Fetch_Site="cross-site")).problem(403, "forbidden_origin")
+    assert (await browse(locked, code))[0].status == 303
+
+
+async def test_kinds_of_secrets_do_not_stand_for_each_other(locked: Door, keys: Keys) -> None:
+    token = keys.new("me")
+    code = keys.link("me")
+    (await locked.knock("GET", "/api/sessions", **bearer(code))).problem(401, "token_invalid")
+    (await locked.knock("GET", "/api/sessions", Cookie=f"fleet={token}")).problem(401, "token_invalid")
+    (await locked.knock("GET", f"/login?code={token}")).problem(403, "link_invalid")
+    _, cookie = await browse(locked, code)
+    (await locked.knock("GET", "/api/sessions", **bearer(cookie.partition("=")[2]))).problem(401, "token_invalid")
+
+
+async def test_a_cookie_is_for_the_servers_own_pages(locked: Door, keys: Keys) -> None:
+    keys.new("me")
+    _, cookie = await browse(locked, keys.link("me"), Host="fleet.example")
+    own = {"Host": "fleet.example", "Cookie": cookie}
+    for headers in (
+        {"Sec_Fetch_Site": "same-site"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "https://fleet.example.evil.example"},
+        {"Origin": "null"},
+        {"Origin": "https://"},
+    ):
+        (await locked.knock("GET", "/api/sessions", **own, **headers)).problem(403, "forbidden_origin")
+    # A proxy in front speaks TLS: the scheme is not the one that arrives here.
+    assert (await locked.knock("GET", "/api/sessions", **own, Origin="https://fleet.example")).status == 200
+
+
+async def test_over_tls_the_cookie_stays_there(public: Door, keys: Keys) -> None:
+    keys.new("me")
+    proxied = {"X_Forwarded_Proto": "https", "X_Forwarded_For": "10.0.0.1", "Host": "fleet.example"}
+    answer, cookie = await browse(public, keys.link("me"), **proxied)
+    assert "Secure" in answer.headers["set-cookie"]
+    assert (await public.knock("GET", "/api/sessions", **proxied, Cookie=cookie)).status == 200
+
+
+async def test_revoking_logs_browsers_out(locked: Door, keys: Keys) -> None:
+    keys.new("me")
+    _, cookie = await browse(locked, keys.link("me"))
+    waiting = keys.link("me")
+    keys.revoke("me")
+    (await locked.knock("GET", "/api/sessions", Cookie=cookie)).problem(401, "token_invalid")
+    (await locked.knock("GET", f"/login?code={waiting}")).problem(403, "link_invalid")
+
+
+async def test_logging_out_forgets_the_cookie_and_not_the_token(locked: Door, keys: Keys) -> None:
+    token = keys.new("wall", "viewer")
+    _, cookie = await browse(locked, keys.link("wall"))
+    left = await locked.knock("POST", "/logout", Cookie=cookie)
+    assert (left.status, "Max-Age=0" in left.headers["set-cookie"]) == (204, True)
+    (await locked.knock("GET", "/api/sessions", Cookie=cookie)).problem(401, "token_invalid")
+    assert (await locked.knock("POST", "/logout", **bearer(token))).status == 204
+    assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
+
+
+async def test_a_token_has_so_many_browsers(locked: Door, keys: Keys) -> None:
+    keys.new("me")
+    cookies = [(await browse(locked, keys.link("me")))[1] for _ in range(COOKIES_PER_TOKEN_MAX + 1)]
+    statuses = [(await locked.knock("GET", "/api/sessions", Cookie=cookie)).status for cookie in cookies]
+    assert statuses == [401] + [200] * COOKIES_PER_TOKEN_MAX
+
+
+async def test_a_cookie_ends_with_its_token(locked: Door, keys: Keys) -> None:
+    keys.new("me", lifetime_s=60)
+    answer, cookie = await browse(locked, keys.link("me"))
+    assert "Max-Age=60" in answer.headers["set-cookie"]
+    await trio.sleep(60)
+    (await locked.knock("GET", "/api/sessions", Cookie=cookie)).problem(401, "token_invalid")
+
+
+async def test_an_old_cookie_does_not_shut_an_open_door(locked: Door) -> None:
+    assert (await locked.knock("GET", "/api/sessions", Cookie="fleet=fleet_0_0")).status == 200
+
+
+async def test_a_door_that_others_can_reach(public: Door, keys: Keys) -> None:
+    (await public.knock("GET", "/api/sessions")).problem(401, "token_required")
+    token = keys.new("me")
+    (await public.knock("GET", "/api/sessions", Host="192.168.1.7:3000")).problem(401, "token_required")
+    (await public.knock("GET", "/api/sessions", X_Forwarded_For="10.0.0.1")).problem(403, "forbidden_origin")
+    there = {"Host": "192.168.1.7:3000", **bearer(token)}
+    assert (await public.knock("GET", "/api/sessions", **there)).status == 200
+    assert (await public.knock("GET", "/api/sessions", X_Forwarded_For="10.0.0.1", **there)).status == 200
+    keys.file.change(lambda register: (type(register)(), None))
+    (await public.knock("GET", "/api/sessions", **there)).problem(401, "token_invalid")
+    (await public.knock("GET", "/api/sessions")).problem(401, "token_required")
+
+
+async def test_damaged_tokens_let_nobody_in(locked: Door, keys: Keys, tmp_path: Path) -> None:
+    token = keys.new("me")
+    (tmp_path / "data" / "tokens.json").write_text("{")
+    for headers in ({}, bearer(token), {"Cookie": "fleet=x"}):
+        (await locked.knock("GET", "/api/sessions", **headers)).problem(503, "tokens_unreadable")
+    (await locked.knock("GET", "/login?code=x")).problem(503, "tokens_unreadable")
+
+
+async def test_this_machines_user_comes_in_by_the_data_directory(machine: Machine, keys: Keys, tmp_path: Path) -> None:
+    keys.new("me")
+    with local_token(tmp_path) as text:
+        async with machine.fleet() as fleet:
+            door = Door(fleet.tree, Guard(machine.clock, keys.file, local=text))
+            shown = await door.knock("GET", "/api/caller", **bearer(text))
+            assert shown.json == {"actor": "local", "role": "operator"}
+            (await door.knock("GET", "/api/caller", **bearer(text + "x"))).problem(401, "token_invalid")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("", 401),
+        ("Authorization: Bearer {token}\r\n", 404),
+        ("Authorization: Bearer wrong\r\n", 401),
+        ("Authorization: Bearer {token}\r\nOrigin: http://localhost\r\n", 404),
+        ("Authorization: Bearer {token}\r\nOrigin: http://evil.example\r\n", 403),
+        ("Authorization: Bearer {token}\r\nSec-Fetch-Site: cross-site\r\n", 403),
+        ("Host: evil.example\r\n", 403),
+        ("X-Forwarded-For: 10.0.0.1\r\n", 403),
+    ],
+)
+async def test_websockets_pass_the_same_door(locked: Door, keys: Keys, headers: str, status: int) -> None:
+    """An address without a WebSocket: who passes is told so."""
+    token = keys.new("me")
+    host = "" if headers.startswith("Host") else "Host: localhost\r\n"
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    request = f"GET /api/nothing HTTP/1.1\r\n{host}{upgrade}{key}{headers.format(token=token)}\r\n"
+    answer = await raw(locked, request.encode())
+    assert answer.status == status, answer
