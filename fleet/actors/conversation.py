@@ -171,8 +171,10 @@ class Conversations:
         self._tell(session_id, m.ReportRequestClosed(event.request_id, self._context.clock.now_ms()))
 
     def _tell(self, session_id: str, command: m.Command) -> None:
+        state = self._context.views.sessions.get(session_id)
+        told_by = f"instance:{state.instances[-1]}" if state is not None and state.instances else "system"
         try:
-            self._context.peers.sessions.tell(session_id, Deliver(command, Cause()))
+            self._context.peers.sessions.tell(session_id, Deliver(command, Cause(told_by)))
         except Unavailable as unavailable:  # the end of the turn reads everything again
             _log.warning("fact_dropped", session=session_id, fact=type(command).__name__, code=unavailable.code)
 

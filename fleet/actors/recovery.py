@@ -86,7 +86,7 @@ class Recovery:
     async def _stop_instance(self, instance_id: str) -> None:
         stop = m.StopInstance("shutdown", self._context.clock.now_ms())
         try:
-            await self._context.peers.instances.ask(instance_id, Deliver(stop, Cause()))
+            await self._context.peers.instances.ask(instance_id, Deliver(stop, Cause("policy:shutdown")))
         except Problem as problem:
             _log.warning("instance_not_stopped", instance=instance_id, code=problem.code, detail=problem.detail)
             return

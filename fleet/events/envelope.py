@@ -19,8 +19,10 @@ class Cause(msgspec.Struct, frozen=True):
     """Why events are appended.
 
     `causation_id` is the id of the command (or the position, as `@123`, of the event) that led here; `correlation_id`
-    is the id of the request or process that it all belongs to; `actor` is who: `local`, `token:<name>`,
-    `session:<id>`, `policy:<name>` or `system`.
+    is the id of the request or process that it all belongs to; `actor` is who: `local` (this machine's user),
+    `token:<name>`, `session:<id>` (a callback, or a session that needs a process), `instance:<id>` (what its process
+    showed, or that it ended), `policy:<name>`, or `system` for what follows from other events, to which `causation_id`
+    leads.
     """
 
     actor: str = "system"
