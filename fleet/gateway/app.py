@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import trio
 from hypercorn.config import Config as ServerConfig
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType] - its WSGI half has bare types
 from hypercorn.typing import Framework  # pyright: ignore[reportUnknownVariableType] - the same
 from quart import Response, request, websocket
@@ -116,6 +117,16 @@ class Gateway:
             nursery.start_soon(edge.watch)
             await serve(cast("Framework", app), config, shutdown_trigger=close, task_status=task_status)
             nursery.cancel_scope.cancel()
+
+
+async def _stay_with_http_1(_protocol: object, _request: object) -> None:
+    """Stand for the server's look whether a client wants HTTP/2 on its clear connection: none does.
+
+    The server has no setting for it, and holds a connection that changes to HTTP/2 and asks nothing then for ever.
+    """
+
+
+cast("Any", H11Protocol)._check_protocol = _stay_with_http_1
 
 
 def _cut_off_slow_readers(door: socket.socket) -> None:

@@ -1,0 +1,230 @@
+"""What holds for every answer and every peer: headers, how much at a time, and how long anybody may take."""
+
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from structlog.testing import capture_logs
+
+from fleet.gateway import peers
+from fleet.gateway.edge import Edge, Message
+from fleet.gateway.guard import Guard
+from fleet.limits import BODY_READ_S, KEEP_ALIVE_S, PEERS_REMEMBERED_MAX
+from tests.gateway.door import PLAIN, Answer, Door, Machine
+from tests.gateway.test_problems import raw
+from tests.gateway.test_tokens import bearer
+
+HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+ALWAYS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def protected(answer: Answer) -> bool:
+    return answer.headers.items() >= ALWAYS.items()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/api/sessions", {}, 200),
+        ("GET", "/api/openapi.json", {}, 200),
+        ("GET", "/api/sessions", bearer("x"), 401),
+        ("GET", "/api/sessions", {"Host": "evil.example"}, 403),
+        ("GET", "/login?code=x", {}, 403),
+        ("GET", "/", {}, 404),
+        ("PUT", "/api/sessions", {}, 405),
+        ("POST", "/api/sessions", {}, 400),
+        ("GET", "/api/sessions?limit=x", {}, 422),
+    ],
+)
+async def test_every_answer_is_protected(
+    door: Door, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    answer = await door.knock(method, path, **headers)
+    assert answer.status == status
+    assert protected(answer), answer.headers
+
+
+async def test_so_is_one_to_a_bug(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(door.tree.orders, "session", broken)
+    with capture_logs() as logs:
+        answer = await door.knock("GET", "/api/sessions/x", Authorization="Basic a-secret", Cookie="a=a-secret")
+    assert (answer.status, protected(answer)) == (500, True)
+    assert "a-secret" not in str(logs)
+
+
+async def test_so_are_streams_and_refused_websockets(door: Door) -> None:
+    async with door.listen() as port, door.follow(port, "/api/events") as stream:
+        assert stream.headers.items() >= ALWAYS.items()
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
+    refused = await raw(door, b"GET /api/ws HTTP/1.1\r\nHost: evil.example\r\n" + upgrade + b"\r\n")
+    assert refused.status == 403
+    assert refused.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_pages_may_use_what_comes_from_here_alone(machine: Machine) -> None:
+    """There are none yet in this application: one of another."""
+
+    async def page(_scope: Message, _receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"max-age=1")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {}
+
+    await Edge(Guard(machine.clock)).around(page)({"type": "http", "client": None}, receive, send)
+    headers = dict(sent[0]["headers"])
+    assert headers[b"cache-control"] == b"max-age=1"
+    policy = dict(part.strip().split(b" ", 1) for part in headers[b"content-security-policy"].split(b";"))
+    assert policy[b"default-src"] == b"'none'"
+    assert policy[b"script-src"] == policy[b"connect-src"] == policy[b"form-action"] == b"'self'"
+    assert policy[b"frame-ancestors"] == policy[b"base-uri"] == b"'none'"
+    assert b"unsafe" not in headers[b"content-security-policy"]
+
+
+async def test_a_peer_has_so_many_requests_at_a_time(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "REQUESTS_PER_PEER_MAX", 2)
+    free = trio.Event()
+
+    async def slow(*_: Any) -> Any:
+        await free.wait()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(door.tree.orders, "create", slow)
+    with capture_logs():
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(door.knock, "POST", "/api/sessions", {"directory": PLAIN})
+            await trio.testing.wait_all_tasks_blocked()
+            answer = await door.knock("GET", "/api/sessions")
+            answer.problem(429, "too_many_requests")
+            assert answer.headers["retry-after"] == "1"
+            free.set()
+    assert (await door.knock("GET", "/api/sessions")).status == 200
+
+
+async def test_a_peer_has_so_many_streams_and_they_do_not_count_as_requests(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "REQUESTS_PER_PEER_MAX", 1)
+    monkeypatch.setattr(peers, "STREAMS_PER_PEER_MAX", 2)
+    ask = b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with door.listen() as port:
+        async with door.follow(port, "/api/events") as first, door.follow(port, "/api/events") as second:
+            await first.frame()
+            await second.frame()
+            (await _answer(port, ask)).problem(429, "too_many_streams")
+            assert (await _answer(port, ask.replace(b"/events", b"/sessions"))).status == 200
+        await trio.testing.wait_all_tasks_blocked()
+        async with door.follow(port, "/api/events") as third:
+            assert (await third.frame()).event == "snapshot"
+
+
+async def test_peers_are_forgotten() -> None:
+    known = peers.Peers()
+    for n in range(PEERS_REMEMBERED_MAX + 100):
+        known.visit(str(n)).end()
+    assert len(known._peers) == PEERS_REMEMBERED_MAX
+
+
+# ----------------------------------------------------------------------------------------------------- slow and silent
+
+
+async def _answer(port: int, request: bytes) -> Answer:
+    """Return the answer to a request on a connection of its own."""
+    received = b""
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(request)
+        while b"\r\n\r\n" not in received:
+            received += await stream.receive_some(65536)
+        head, _, body = received.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines[1:])
+        while len(body) < int(headers["content-length"]):
+            body += await stream.receive_some(65536)
+    return Answer(int(lines[0].split()[1]), headers, body)
+
+
+async def _until_closed(stream: trio.SocketStream) -> None:
+    try:
+        while await stream.receive_some(65536):
+            pass
+    except trio.BrokenResourceError:
+        pass
+
+
+@pytest.mark.parametrize("begin", [b"", b"G", b"GET /api/sessions HTTP/1.1\r\nHost: loc", HTTP_2])
+async def test_who_connects_and_asks_nothing_is_cut_off(door: Door, begin: bytes) -> None:
+    async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        began = trio.current_time()
+        if begin:
+            await stream.send_all(begin)
+        await _until_closed(stream)
+        assert trio.current_time() - began <= KEEP_ALIVE_S + 1
+
+
+async def test_headers_that_come_byte_by_byte_do_not_hold_a_connection(door: Door) -> None:
+    head = b"GET /api/sessions HTTP/1.1\r\nHost: localhost\r\nX-Padding: " + b"x" * 100
+    async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        began = trio.current_time()
+        with pytest.raises(trio.BrokenResourceError):  # noqa: PT012 - which byte it is, nobody knows
+            for byte in head:
+                await stream.send_all(bytes([byte]))
+                await trio.sleep(0.5)
+        assert trio.current_time() - began <= KEEP_ALIVE_S + 2
+
+
+async def test_neither_does_a_body(door: Door) -> None:
+    head = (
+        b"POST /api/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n"
+    )
+    async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        began = trio.current_time()
+        await stream.send_all(head + b"Content-Length: 9999\r\n\r\n")
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def dribble() -> None:
+                while True:
+                    await trio.sleep(1)
+                    await stream.send_all(b" ")
+
+            assert b" 408 " in await stream.receive_some(65536)
+            nursery.cancel_scope.cancel()
+        assert trio.current_time() - began <= BODY_READ_S + 1
+
+
+async def test_many_slow_ones_do_not_keep_others_out(door: Door) -> None:
+    async with door.listen() as port:
+        slow = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(200)]
+        for stream in slow:
+            await stream.send_all(b"GET /api/sessions HTTP/1.1\r\nX-Slow: ")
+        answer = await _answer(port, b"GET /api/sessions HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answer.status == 200
+        for stream in slow:
+            await _until_closed(stream)
+            await stream.aclose()
+
+
+async def test_nobody_changes_to_http_2(door: Door) -> None:
+    """The server would hold such a connection for ever, and limits there are others."""
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n"
+    answer = await raw(door, b"GET /api/sessions HTTP/1.1\r\nHost: localhost\r\n" + upgrade + b"\r\n")
+    assert (answer.status, answer.json) == (200, [])
+    assert (await raw(door, HTTP_2)).status in (403, 404)
