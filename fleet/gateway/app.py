@@ -8,27 +8,36 @@ import trio
 from hypercorn.config import Config as ServerConfig
 from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType] - its WSGI half has bare types
 from hypercorn.typing import Framework  # pyright: ignore[reportUnknownVariableType] - the same
-from quart import request
+from quart import request, websocket
 from quart_schema import Info, QuartSchema
 from quart_trio import QuartTrio
 
 from fleet import __version__
 from fleet.actors.tree import Tree
-from fleet.gateway import guard, problems
+from fleet.gateway import framing, guard, problems
 from fleet.gateway.contents import content_routes
 from fleet.gateway.diffs import diff_routes
 from fleet.gateway.document import Document
 from fleet.gateway.fleet import fleet_routes
+from fleet.gateway.frames import Frames
 from fleet.gateway.history import history_routes
 from fleet.gateway.inbox import inbox_routes
 from fleet.gateway.log import log_routes
+from fleet.gateway.reading import Streams
 from fleet.gateway.sessions import session_routes
-from fleet.gateway.streams import Closing, stream_routes
-from fleet.limits import BODY_BYTES_MAX, HEADER_BYTES_READ_MAX, HTTP_GRACE_S, STREAM_WRITE_TIMEOUT_S
+from fleet.gateway.sockets import socket_routes
+from fleet.gateway.streams import stream_routes
+from fleet.limits import (
+    BODY_BYTES_MAX,
+    HEADER_BYTES_READ_MAX,
+    HTTP_GRACE_S,
+    SOCKET_FRAME_BYTES_MAX,
+    STREAM_WRITE_TIMEOUT_S,
+)
 
 
-def make_app(tree: Tree, closing: Closing) -> QuartTrio:
-    """Return the ASGI application over one Fleet; streams end when `closing` begins."""
+def make_app(tree: Tree, streams: Streams) -> QuartTrio:
+    """Return the ASGI application over one Fleet; its streams end when `streams` is closed."""
     app = QuartTrio("fleet")
     app.url_map.merge_slashes = False  # its redirect would be a page of HTML
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
@@ -48,13 +57,19 @@ def make_app(tree: Tree, closing: Closing) -> QuartTrio:
     async def admit() -> None:
         guard.admit(request)
 
+    @app.before_websocket
+    async def admit_socket() -> None:
+        guard.admit(websocket)
+
+    frames = Frames()
     app.register_blueprint(history_routes(tree))
     app.register_blueprint(session_routes(tree))
     app.register_blueprint(diff_routes(tree))
     app.register_blueprint(content_routes(tree))
     app.register_blueprint(inbox_routes(tree))
     app.register_blueprint(log_routes(tree))
-    app.register_blueprint(stream_routes(tree, closing))
+    app.register_blueprint(stream_routes(tree, streams, frames))
+    app.register_blueprint(socket_routes(app, tree, streams, frames))
     app.register_blueprint(fleet_routes(tree))
     return app
 
@@ -76,12 +91,14 @@ class Gateway:
         config.graceful_timeout = HTTP_GRACE_S
         config.h11_max_incomplete_size = HEADER_BYTES_READ_MAX
         config.include_server_header = False
-        closing = Closing()
-        app = make_app(self._tree, closing)
+        config.websocket_max_message_size = SOCKET_FRAME_BYTES_MAX
+        framing.install()
+        streams = Streams()
+        app = make_app(self._tree, streams)
 
         async def close() -> None:
             await stopping.wait()
-            closing.begin()
+            streams.close()
 
         await serve(cast("Framework", app), config, shutdown_trigger=close, task_status=task_status)
 

@@ -7,7 +7,7 @@ HTML form can send. Headers of more than `HEADER_BYTES_MAX` are refused here too
 
 from urllib.parse import urlsplit
 
-from quart import Request
+from quart import Request, Websocket
 
 from fleet.errors import Rejected
 from fleet.limits import HEADER_BYTES_MAX
@@ -15,11 +15,15 @@ from fleet.loopback import is_loopback
 
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 _OWN_SITES = frozenset(("same-origin", "none"))
+_HTTP = {"ws": "http", "wss": "https"}  # what a page that opens a WebSocket was itself loaded by
 _WRITES = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 
 
-def admit(request: Request) -> None:
-    """Let the request pass or raise `Rejected` headers_too_large, forbidden_origin or unsupported_media_type."""
+def admit(request: Request | Websocket) -> None:
+    """Let the request, or a WebSocket's handshake, pass.
+
+    Raises `Rejected` headers_too_large, forbidden_origin or unsupported_media_type.
+    """
     _check_size(request)
     _check_host(request.headers.get("Host", ""))
     for name in _FORWARDED:
@@ -29,13 +33,13 @@ def admit(request: Request) -> None:
     if site is not None and site not in _OWN_SITES:
         raise _foreign(f"the request comes from a page of another site ({site})")
     origin = request.headers.get("Origin")
-    if origin is not None and origin != f"{request.scheme}://{request.headers['Host']}":
+    if origin is not None and origin != f"{_HTTP.get(request.scheme, request.scheme)}://{request.headers['Host']}":
         raise _foreign("the request comes from a page of another origin")
     if request.method in _WRITES:
         _check_media_type(request)
 
 
-def _check_size(request: Request) -> None:
+def _check_size(request: Request | Websocket) -> None:
     size = len(request.full_path) + sum(len(name) + len(value) for name, value in request.headers.items())
     if size > HEADER_BYTES_MAX:
         raise Rejected("headers_too_large", f"headers and address have {size} bytes, at most {HEADER_BYTES_MAX} go")
@@ -50,7 +54,7 @@ def _check_host(host: str) -> None:
         raise _foreign("the Host header does not name this machine")
 
 
-def _check_media_type(request: Request) -> None:
+def _check_media_type(request: Request | Websocket) -> None:
     has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
     if (has_body or request.mimetype) and request.mimetype != "application/json":
         raise Rejected(

@@ -20,7 +20,7 @@ from fleet.events.catalog import make_registry
 from fleet.events.memory_blobs import MemoryBlobs
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.gateway.app import Gateway, make_app
-from fleet.gateway.streams import Closing
+from fleet.gateway.reading import Streams
 from fleet.projections.store import MemoryStore
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.opencode import FakeOpenCodeWorld
@@ -131,7 +131,7 @@ class Door:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.closing = trio.Event()
-        self.app = make_app(tree, Closing())
+        self.app = make_app(tree, Streams())
 
     async def knock(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request; `body` goes as JSON, bytes as they are, and `Content_Type="…"` is a header."""
