@@ -22,6 +22,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "unsupported_media_type": Kind(415, "The body must be application/json"),
     "too_large": Kind(413, "The request is too large"),
     "headers_too_large": Kind(431, "The request's headers are too large"),
+    "upgrade_required": Kind(426, "The route takes WebSockets only"),
     "request_timeout": Kind(408, "The request took too long to arrive"),
     "not_found": Kind(404, "There is no such route"),
     "method_not_allowed": Kind(405, "The route does not take this method"),
@@ -45,6 +46,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "file_not_found": Kind(404, "There is no such file"),
     "request_not_found": Kind(404, "There is no such open request"),
     "notification_not_found": Kind(404, "There is no such notification"),
+    "subscription_not_found": Kind(404, "There is no such subscription"),
     "request_answered": Kind(409, "The request has been answered"),
     # Workspaces
     "directory_missing": Kind(422, "The directory does not exist"),

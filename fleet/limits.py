@@ -57,9 +57,24 @@ SNAPSHOT_EVERY_EVENTS: Final = 256  # bounds the fold of one activation to about
 # Feed and live streams
 FEED_BUFFER_EVENTS_MAX: Final = 1024  # per subscription, then it is saturated and catches up from the log
 FEED_PAGE_EVENTS: Final = 256  # events read from the log in one go while catching up
+FEED_BUFFER_BYTES_MAX: Final = 8 * MIB  # of payloads likewise; a single event may be larger
+FEED_PAGE_BYTES: Final = MIB  # of payloads in such a page: it ends with the event that reaches this
 SIGNAL_BUFFER_MAX: Final = 4096  # per reader; signals beyond are dropped, the finished part supersedes them
+SIGNAL_BUFFER_BYTES_MAX: Final = 4 * MIB  # likewise; the state of a tool comes with all of its output so far
 HEARTBEAT_S: Final = 15.0
 FRAMES_CACHED: Final = 4096  # encoded events that live readers share
+FRAMES_CACHED_BYTES: Final = 64 * MIB  # likewise
+STREAMS_OPEN_MAX: Final = 4096  # event streams and WebSockets; each takes about 100 KiB and a file descriptor
+SOCKET_SUBSCRIPTIONS_MAX: Final = 100  # of one WebSocket; one subscription may name many sessions
+SOCKET_SESSIONS_MAX: Final = 1000  # that one subscription names; `*` follows all
+SOCKET_COMMANDS_MAX: Final = 64  # of one WebSocket that are being carried out; the rest is told to come again
+SOCKET_COMMANDS_BYTES_MAX: Final = 2 * BODY_BYTES_MAX  # of their frames together
+SOCKET_FRAME_BYTES_MAX: Final = BODY_BYTES_MAX + 64 * KIB  # from a client: a command with the largest body
+SOCKET_ID_CHARS_MAX: Final = 64  # the client's names for its subscriptions and commands
+SOCKET_PATH_CHARS_MAX: Final = 4096  # of a command
+SOCKET_ANSWERS_MAX: Final = 256  # that wait for a client to read them; no more is taken from it until it does
+SOCKET_WRITE_BYTES: Final = 256 * KIB  # a write is sent off when it has so much
+SOCKET_CLOSE_GRACE_S: Final = 1.0  # for a client to read why its WebSocket was closed, before the connection goes
 HTTP_GRACE_S: Final = 5.0  # running requests at a shutdown
 STREAM_WRITE_TIMEOUT_S: Final = 30.0  # a reader that takes no byte for so long is cut off and resumes from its cursor
 

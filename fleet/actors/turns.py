@@ -162,7 +162,7 @@ class Turns:
     def _overdue(self, session_id: str, conversation: Conversation) -> Verdict | None:
         """Return why a running turn is to be given up; one that waits for a person or a tool is not silent."""
         state = self._context.views.sessions.get(session_id)
-        parts = self._context.inflight.snapshot(session_id)[session_id]
+        parts = self._context.inflight.snapshot(frozenset((session_id,)))[session_id]
         if (state is not None and state.requests) or any(part.type == "tool" for part in parts):
             conversation.active_s = trio.current_time()
         return _overdue(conversation)

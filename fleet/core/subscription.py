@@ -20,6 +20,11 @@ class Positioned(Protocol):
         """The global position, from 1."""
         ...
 
+    @property
+    def size_bytes(self) -> int:
+        """What it takes to hold it."""
+        ...
+
 
 Event = TypeVar("Event", bound=Positioned)
 
@@ -41,12 +46,14 @@ class Subscription(Generic[Event]):
     `cursor`: everything up to this position was taken or filtered out; a reader resumes from it. `phase` as above.
     """
 
-    def __init__(self, after: int, head: int, buffer_max: int) -> None:
+    def __init__(self, after: int, head: int, buffer_max: int, buffer_bytes_max: int) -> None:
         self.cursor = after
         self.phase = Phase.LIVE if after >= head else Phase.CATCHING_UP
         self._head = head
         self._buffer_max = buffer_max
+        self._buffer_bytes_max = buffer_bytes_max
         self._buffer: list[Event] = []
+        self._buffer_bytes = 0
         self._through = after
 
     @property
@@ -73,10 +80,11 @@ class Subscription(Generic[Event]):
         if self.phase is not Phase.LIVE or through <= self._through:
             return
         fresh = [event for event in events if event.position > self._through]
-        if after > self._through or len(self._buffer) + len(fresh) > self._buffer_max:
+        if after > self._through or not self._has_room(fresh):
             self._saturate()
             return
         self._buffer += fresh
+        self._buffer_bytes += sum(event.size_bytes for event in fresh)
         self._through = through
 
     def skip(self, through: int) -> None:
@@ -98,11 +106,18 @@ class Subscription(Generic[Event]):
 
     def take(self) -> list[Event]:
         """Return all that waits, and move the cursor behind it."""
-        taken, self._buffer = self._buffer, []
+        taken, self._buffer, self._buffer_bytes = self._buffer, [], 0
         if self.phase is Phase.LIVE:
             self.cursor = self._through
         return taken
 
+    def _has_room(self, fresh: Sequence[Event]) -> bool:
+        """Return whether `fresh` can wait as well; a single event always can, however large."""
+        if len(self._buffer) + len(fresh) <= 1:
+            return True
+        size_bytes = self._buffer_bytes + sum(event.size_bytes for event in fresh)
+        return len(self._buffer) + len(fresh) <= self._buffer_max and size_bytes <= self._buffer_bytes_max
+
     def _saturate(self) -> None:
         self.phase = Phase.SATURATED
-        self._buffer = []
+        self._buffer, self._buffer_bytes = [], 0

@@ -49,6 +49,11 @@ class Recorded(msgspec.Struct, frozen=True):
     event: Any
     command_id: str | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """The payload's size: what the event takes in a buffer, but for some hundred bytes."""
+        return len(self.payload)
+
 
 class Appended(msgspec.Struct, frozen=True):
     """What an append reached: the stream's `version` and the log position of its last event.

@@ -13,7 +13,7 @@ import trio
 from fleet.core.subscription import Phase, Subscription
 from fleet.events.envelope import Recorded
 from fleet.events.log import Log
-from fleet.limits import FEED_BUFFER_EVENTS_MAX, FEED_PAGE_EVENTS
+from fleet.limits import FEED_BUFFER_BYTES_MAX, FEED_BUFFER_EVENTS_MAX, FEED_PAGE_BYTES, FEED_PAGE_EVENTS
 
 Filter = str | Callable[[Recorded], bool] | None
 """One stream by name (found by index), the events that a predicate lets through, or all."""
@@ -40,7 +40,7 @@ class FeedReader:
         self._log = log
         self._on_push = wake
         self._only = only
-        self._machine: Subscription[Recorded] = Subscription(after, log.head(), buffer)
+        self._machine: Subscription[Recorded] = Subscription(after, log.head(), buffer, FEED_BUFFER_BYTES_MAX)
         self._wake = trio.Event()
         self._saturations = 0
 
@@ -48,6 +48,11 @@ class FeedReader:
     def caught_up(self) -> bool:
         """Whether the reader was given everything that is durable now."""
         return self._machine.caught_up
+
+    @property
+    def saturated(self) -> bool:
+        """Whether it was too slow: what waited was dropped, and the next `poll` reads the log again."""
+        return self._machine.phase is Phase.SATURATED
 
     @property
     def cursor(self) -> int:
@@ -85,10 +90,11 @@ class FeedReader:
     def _read_page(self) -> list[Recorded]:
         only, after = self._only, self._machine.cursor
         if isinstance(only, str):
-            page = self._log.read_stream(only, after, FEED_PAGE_EVENTS)
+            page = self._log.read_stream(only, after, FEED_PAGE_EVENTS, FEED_PAGE_BYTES)
         else:
-            page = self._log.read_all(after, FEED_PAGE_EVENTS)
-        through = page[-1].position if len(page) == FEED_PAGE_EVENTS else self._log.head()
+            page = self._log.read_all(after, FEED_PAGE_EVENTS, FEED_PAGE_BYTES)
+        cut = len(page) == FEED_PAGE_EVENTS or sum(event.size_bytes for event in page) >= FEED_PAGE_BYTES
+        through = page[-1].position if cut else self._log.head()
         return self._machine.page(through, self._filter(page))
 
     def _filter(self, events: Sequence[Recorded]) -> Sequence[Recorded]:

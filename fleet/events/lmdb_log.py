@@ -23,7 +23,7 @@ from fleet.events.data_lock import DataLock
 from fleet.events.disk import Disk
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, Snapshot
 from fleet.events.lmdb_store import LmdbStore
-from fleet.events.log import Listener
+from fleet.events.log import Listener, up_to
 from fleet.events.registry import EventRegistry
 from fleet.events.verify import verify
 from fleet.events.writer import Writer, WriterStatistics
@@ -136,16 +136,18 @@ class LmdbLog:
             self._remember_head(stream, version)
         return version
 
-    def read_stream(self, stream: str, after: int = 0, limit: int | None = None) -> list[Recorded]:
+    def read_stream(
+        self, stream: str, after: int = 0, limit: int | None = None, bytes_max: int | None = None
+    ) -> list[Recorded]:
         """See `Log`."""
         registry, decode = self._registry, codec.decode_recorded
         keys = self._store.stream_positions(stream, after, limit)
-        return [decode(record, registry) for record in self._store.records_at(keys)]
+        return up_to(bytes_max, (decode(record, registry) for record in self._store.records_at(keys)))
 
-    def read_all(self, after: int = 0, limit: int | None = None) -> list[Recorded]:
+    def read_all(self, after: int = 0, limit: int | None = None, bytes_max: int | None = None) -> list[Recorded]:
         """See `Log`."""
         registry, decode = self._registry, codec.decode_recorded
-        return [decode(record, registry) for record in self._store.records(after, limit)]
+        return up_to(bytes_max, (decode(record, registry) for record in self._store.records(after, limit)))
 
     def read_record(self, position: int) -> bytes | None:
         """Return a raw record, for verify.py."""

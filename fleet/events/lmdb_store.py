@@ -34,6 +34,7 @@ FORMAT: Final = 1
 _FORMAT_KEY: Final = b"format"
 _COMMAND_KEY_BYTES_MAX: Final = 256  # LMDB takes 511; a client may choose longer ids
 _HASHED: Final = b"\0"
+_RECORDS_AT_ONCE: Final = 64  # fetched in one call, which is half the cost of one by one
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_command: Final = msgspec.msgpack.Decoder(tuple[str, int, int, bytes]).decode
 _decode_snapshot: Final = msgspec.msgpack.Decoder(tuple[int, int, str, bytes]).decode
@@ -150,8 +151,11 @@ class LmdbStore:
         return found
 
     def records_at(self, keys: list[bytes]) -> Iterator[bytes]:
-        """Yield the records with these keys."""
-        return (record for _, record in self._read.cursor(self._records).getmulti(keys))
+        """Yield the records with these keys. Use it up, or let it go, before anything else happens."""
+        cursor = self._read.cursor(self._records)
+        for start in range(0, len(keys), _RECORDS_AT_ONCE):
+            for _, record in cursor.getmulti(keys[start : start + _RECORDS_AT_ONCE]):
+                yield record
 
     def record(self, position: int) -> bytes | None:
         """Return one record."""

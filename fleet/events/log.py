@@ -4,7 +4,7 @@ Appends are durable when they return. Reads are synchronous: LMDB's pages are me
 is given a `limit`. Follow the log with feed.py.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, Snapshot
@@ -25,6 +25,19 @@ class VersionConflict(Exception):  # noqa: N818 - the field's term
 
 class OutcomeUnknown(Exception):  # noqa: N818 - that is the point of it
     """The commit broke in a way that tells nothing: whoever waited for it must read the log again to go on."""
+
+
+def up_to(bytes_max: int | None, events: Iterable[Recorded]) -> list[Recorded]:
+    """Return the events up to the one whose payload makes the sum reach `bytes_max`."""
+    if bytes_max is None:
+        return list(events)
+    taken: list[Recorded] = []
+    for event in events:
+        taken.append(event)
+        bytes_max -= event.size_bytes
+        if bytes_max <= 0:
+            break
+    return taken
 
 
 class Log(Protocol):
@@ -73,12 +86,17 @@ class Log(Protocol):
         """Return the version of the stream's last event, 0 where there is none."""
         ...
 
-    def read_stream(self, stream: str, after: int = 0, limit: int | None = None) -> list[Recorded]:
-        """Return the stream's events at positions beyond `after`, in order."""
+    def read_stream(
+        self, stream: str, after: int = 0, limit: int | None = None, bytes_max: int | None = None
+    ) -> list[Recorded]:
+        """Return the stream's events at positions beyond `after`, in order.
+
+        At most `limit` of them, and none behind the one whose payload makes the sum reach `bytes_max`.
+        """
         ...
 
-    def read_all(self, after: int = 0, limit: int | None = None) -> list[Recorded]:
-        """Return the log's events at positions beyond `after`, in order."""
+    def read_all(self, after: int = 0, limit: int | None = None, bytes_max: int | None = None) -> list[Recorded]:
+        """Return the log's events at positions beyond `after`, in order, bounded as in `read_stream`."""
         ...
 
     def read_record(self, position: int) -> bytes | None:

@@ -5,7 +5,7 @@
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import trio
@@ -15,7 +15,7 @@ from fleet.errors import Unavailable
 from fleet.events import codec
 from fleet.events.batch import Batch, Salts, Tip, make_order
 from fleet.events.envelope import ERASED_DIGEST, Appended, Cause, CommandRecord, Recorded, Snapshot
-from fleet.events.log import Listener
+from fleet.events.log import Listener, up_to
 from fleet.events.registry import EventRegistry
 from fleet.limits import ERASE_PAGE_EVENTS
 from fleet.ports import Clock
@@ -70,17 +70,22 @@ class MemoryLog:
         """See `Log`."""
         return len(self._positions.get(stream, ()))
 
-    def read_stream(self, stream: str, after: int = 0, limit: int | None = None) -> list[Recorded]:
+    def read_stream(
+        self, stream: str, after: int = 0, limit: int | None = None, bytes_max: int | None = None
+    ) -> list[Recorded]:
         """See `Log`."""
         positions = self._positions.get(stream, [])
         start = bisect_right(positions, after)
         stop = len(positions) if limit is None else start + limit
-        return [codec.decode_recorded(self._disk.records[at - 1], self._registry) for at in positions[start:stop]]
+        return self._decoded((self._disk.records[at - 1] for at in positions[start:stop]), bytes_max)
 
-    def read_all(self, after: int = 0, limit: int | None = None) -> list[Recorded]:
+    def read_all(self, after: int = 0, limit: int | None = None, bytes_max: int | None = None) -> list[Recorded]:
         """See `Log`."""
         stop = self.head() if limit is None else after + limit
-        return [codec.decode_recorded(record, self._registry) for record in self._disk.records[after:stop]]
+        return self._decoded(self._disk.records[after:stop], bytes_max)
+
+    def _decoded(self, records: Iterable[bytes], bytes_max: int | None) -> list[Recorded]:
+        return up_to(bytes_max, (codec.decode_recorded(record, self._registry) for record in records))
 
     def read_record(self, position: int) -> bytes | None:
         """Return a raw record, for verify.py."""

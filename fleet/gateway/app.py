@@ -15,33 +15,37 @@ from quart_trio import QuartTrio
 
 from fleet import __version__
 from fleet.actors.tree import Tree
-from fleet.gateway import problems
+from fleet.gateway import framing, problems
 from fleet.gateway.contents import content_routes
 from fleet.gateway.diffs import diff_routes
 from fleet.gateway.directories import directory_routes
 from fleet.gateway.document import Document
 from fleet.gateway.edge import Application, Edge, visit_of
 from fleet.gateway.fleet import fleet_routes
+from fleet.gateway.frames import Frames
 from fleet.gateway.guard import Guard
 from fleet.gateway.history import history_routes
 from fleet.gateway.inbox import inbox_routes
 from fleet.gateway.log import log_routes
 from fleet.gateway.login import login_routes
 from fleet.gateway.offers import offer_routes
+from fleet.gateway.reading import Streams
 from fleet.gateway.sessions import session_routes
-from fleet.gateway.streams import Closing, stream_routes
+from fleet.gateway.sockets import socket_routes
+from fleet.gateway.streams import stream_routes
 from fleet.limits import (
     BODY_BYTES_MAX,
     BODY_READ_S,
     HEADER_BYTES_READ_MAX,
     HTTP_GRACE_S,
     KEEP_ALIVE_S,
+    SOCKET_FRAME_BYTES_MAX,
     STREAM_WRITE_TIMEOUT_S,
 )
 
 
-def make_app(tree: Tree, closing: Closing, edge: Edge) -> QuartTrio:
-    """Return the ASGI application over one Fleet; streams end when `closing` begins."""
+def make_app(tree: Tree, streams: Streams, edge: Edge) -> QuartTrio:
+    """Return the ASGI application over one Fleet; its streams end when `streams` is closed."""
     app = QuartTrio("fleet")
     app.asgi_app = cast("Any", edge.around(cast("Application", app.asgi_app)))  # type: ignore[method-assign]  # Quart's way
     app.url_map.merge_slashes = False  # its redirect would be a page of HTML
@@ -79,7 +83,9 @@ def make_app(tree: Tree, closing: Closing, edge: Edge) -> QuartTrio:
     app.register_blueprint(content_routes(tree))
     app.register_blueprint(inbox_routes(tree))
     app.register_blueprint(log_routes(tree))
-    app.register_blueprint(stream_routes(tree, closing))
+    frames = Frames()
+    app.register_blueprint(stream_routes(tree, streams, frames))
+    app.register_blueprint(socket_routes(app, tree, streams, frames))
     app.register_blueprint(fleet_routes(tree))
     app.register_blueprint(offer_routes(tree))
     app.register_blueprint(directory_routes(tree))
@@ -105,13 +111,15 @@ class Gateway:
         config.keep_alive_timeout = KEEP_ALIVE_S
         config.h11_max_incomplete_size = HEADER_BYTES_READ_MAX
         config.include_server_header = False
-        closing = Closing()
+        config.websocket_max_message_size = SOCKET_FRAME_BYTES_MAX
+        framing.install()
+        streams = Streams()
         edge = Edge(self._guard)
-        app = make_app(self._tree, closing, edge)
+        app = make_app(self._tree, streams, edge)
 
         async def close() -> None:
             await stopping.wait()
-            closing.begin()
+            streams.close()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(edge.watch)

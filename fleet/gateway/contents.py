@@ -29,7 +29,7 @@ def content_routes(tree: Tree) -> Blueprint:
     async def read_todos(session_id: str) -> Response:
         """Read what the agent has put on its list."""
         state = _session(tree, session_id)
-        todos = tree.transcripts.todos(tree.views.sessions.stream(state.id))
+        todos = await tree.transcripts.todos(tree.views.sessions.stream(state.id))
         items = [wire.TodoItem(todo.content, todo.status, todo.priority) for todo in todos]
         return answer(items, total=len(items))
 

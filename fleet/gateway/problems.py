@@ -31,8 +31,8 @@ class ProblemDocument(msgspec.Struct, frozen=True):
     detail: str
 
 
-def problem_response(problem: Problem) -> Response:
-    """Return the problem as a response."""
+def problem_document(problem: Problem) -> dict[str, Any]:
+    """Return the problem's document."""
     kind = PROBLEMS[problem.code]
     document: dict[str, Any] = {
         "type": f"urn:fleet:problem:{problem.code}",
@@ -46,7 +46,13 @@ def problem_response(problem: Problem) -> Response:
     if problem.hint is not None:
         document["hint"] = problem.hint
     document.update(problem.extra)
-    response = Response(msgspec.json.encode(document), kind.status, content_type="application/problem+json")
+    return document
+
+
+def problem_response(problem: Problem) -> Response:
+    """Return the problem as a response."""
+    document = problem_document(problem)
+    response = Response(msgspec.json.encode(document), document["status"], content_type="application/problem+json")
     if problem.retry_after_s is not None:
         response.headers["Retry-After"] = str(problem.retry_after_s)
     if kind.status == 401:

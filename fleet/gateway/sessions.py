@@ -81,7 +81,8 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
         """Read the transcript, newest page first."""
         query = read_query(wire.MessagesQuery)
         state = orders.session(session_id, query.instance_id)
-        return answer(_messages(tree, state, query), position=tree.log.head())
+        position = tree.log.head()
+        return answer(await _messages(tree, state, query), position=position)
 
 
 def _add_orders(routes: Blueprint, tree: Tree) -> None:
@@ -311,12 +312,12 @@ def _queued(prompt: QueuedPrompt) -> wire.QueuedItem:
     return wire.QueuedItem(prompt.prompt_id, prompt.text, accepted, len(prompt.attachments), prompt.agent)
 
 
-def _messages(tree: Tree, state: State, query: wire.MessagesQuery) -> wire.Messages:
+async def _messages(tree: Tree, state: State, query: wire.MessagesQuery) -> wire.Messages:
     if query.before is not None and query.after is not None:
         raise Rejected("invalid", "give before or after, not both", field="before")
     stream = tree.views.sessions.stream(state.id)
     try:
-        page = tree.transcripts.page(stream, query.limit, query.before, query.after, query.at)
+        page = await tree.transcripts.page(stream, query.limit, query.before, query.after, query.at)
     except KeyError as error:
         field = "before" if query.before is not None else "after"
         raise Rejected("invalid", f"the session has no message {error.args[0]}", field=field) from error

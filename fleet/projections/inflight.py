@@ -5,7 +5,6 @@ supersedes it. Each is encoded once for all readers. A reader that falls behind 
 take a fresh snapshot instead, which holds every open part with its text so far.
 """
 
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Literal
@@ -15,7 +14,7 @@ from msgspec.structs import replace
 
 from fleet.core.session import messages as m
 from fleet.events.envelope import Recorded
-from fleet.limits import SIGNAL_BUFFER_MAX
+from fleet.limits import SIGNAL_BUFFER_BYTES_MAX, SIGNAL_BUFFER_MAX
 from fleet.ports import Part, PartDelta
 
 
@@ -38,26 +37,34 @@ class Signal(msgspec.Struct, frozen=True):
 
 
 class Reader:
-    """One live reader's signals."""
+    """One live reader's signals, of these sessions or of all."""
 
-    def __init__(self, session_id: str | None, wake: Callable[[], None]) -> None:
-        self.session_id = session_id
+    def __init__(self, session_ids: frozenset[str] | None, wake: Callable[[], None]) -> None:
+        self.session_ids = session_ids
         self.lagging = False
         self._wake = wake
-        self._waiting: deque[Signal] = deque()
+        self._waiting: list[Signal] = []
+        self._size_bytes = 0
+
+    @property
+    def waiting(self) -> int:
+        """The number of signals that wait to be taken."""
+        return len(self._waiting)
 
     def push(self, signal: Signal) -> None:
         """Take a signal, or fall behind."""
-        if len(self._waiting) >= SIGNAL_BUFFER_MAX:
+        self._size_bytes += len(signal.body)
+        if len(self._waiting) >= SIGNAL_BUFFER_MAX or self._size_bytes > SIGNAL_BUFFER_BYTES_MAX:
             self._waiting.clear()
+            self._size_bytes = len(signal.body)
             self.lagging = True
         self._waiting.append(signal)
         self._wake()
 
     def take(self) -> list[Signal]:
         """Return what waits. Where `lagging` is set, send a snapshot first and clear it."""
-        taken = list(self._waiting)
-        self._waiting.clear()
+        taken, self._waiting = self._waiting, []
+        self._size_bytes = 0
         return taken
 
 
@@ -68,16 +75,16 @@ class InFlight:
         self._open: dict[str, dict[str, OpenPart]] = {}
         self._readers: dict[Reader, None] = {}
 
-    def snapshot(self, session_id: str | None) -> dict[str, list[OpenPart]]:
-        """Return the open parts by session: of one, or of all."""
-        if session_id is not None:
-            return {session_id: list(self._open.get(session_id, {}).values())}
+    def snapshot(self, session_ids: frozenset[str] | None) -> dict[str, list[OpenPart]]:
+        """Return the open parts by session: of these, or of all that have some."""
+        if session_ids is not None:
+            return {each: list(self._open.get(each, {}).values()) for each in sorted(session_ids)}
         return {each: list(parts.values()) for each, parts in self._open.items() if parts}
 
     @contextmanager
-    def read(self, session_id: str | None, wake: Callable[[], None]) -> Generator[Reader]:
-        """Receive signals of one session, or of all; `wake()` is called when one comes."""
-        reader = Reader(session_id, wake)
+    def read(self, session_ids: frozenset[str] | None, wake: Callable[[], None]) -> Generator[Reader]:
+        """Receive signals of these sessions, or of all; `wake()` is called when one comes."""
+        reader = Reader(session_ids, wake)
         self._readers[reader] = None
         try:
             yield reader
@@ -127,7 +134,7 @@ class InFlight:
                 self._open.pop(session_id, None)
 
     def _publish(self, session_id: str, kind: Literal["delta", "part", "status"], fields: dict[str, object]) -> None:
-        concerned = [r for r in self._readers if r.session_id is None or r.session_id == session_id]
+        concerned = [r for r in self._readers if r.session_ids is None or session_id in r.session_ids]
         if concerned:
             body = msgspec.json.encode({"type": kind, "sessionId": session_id, **fields})
             signal = Signal(session_id, kind, body)

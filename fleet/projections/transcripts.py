@@ -8,11 +8,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import msgspec
+import trio
 
 from fleet.core.session.messages import ConversationOpened, MessageRecorded, PartRecorded, SessionCreated
 from fleet.events.envelope import Recorded
 from fleet.events.log import Log
-from fleet.limits import TRANSCRIPTS_CACHED
+from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, TRANSCRIPTS_CACHED
 
 
 class MessageView(msgspec.Struct):
@@ -94,12 +95,12 @@ class Transcripts:
         self._log = log
         self._cache: OrderedDict[str, _Folded] = OrderedDict()
 
-    def page(self, stream: str, limit: int, before: str | None, after: str | None, at: int | None) -> Page:
+    async def page(self, stream: str, limit: int, before: str | None, after: str | None, at: int | None) -> Page:
         """Return the newest `limit` messages, or those next to the message id `before` or `after`.
 
         `at` is a log position: the transcript as it was then. Raises KeyError for an unknown message id.
         """
-        folded = self._folded(stream) if at is None else self._folded_at(stream, at)
+        folded = await (self._folded(stream) if at is None else self._folded_at(stream, at))
         ids = folded.ids()
         if before is not None:
             end = _index(ids, before)
@@ -116,9 +117,9 @@ class Transcripts:
             len(ids),
         )
 
-    def todos(self, stream: str) -> list[Todo]:
+    async def todos(self, stream: str) -> list[Todo]:
         """Return the agent's list as it last wrote it. Each writing replaces the whole list."""
-        folded = self._folded(stream)
+        folded = await self._folded(stream)
         for message_id in reversed(folded.ids()):
             for raw in reversed(folded.message(message_id).parts):
                 if b'"todowrite"' in bytes(raw) and (todos := _todos(raw)) is not None:
@@ -129,7 +130,7 @@ class Transcripts:
         """Let go of what is cached of a session that was erased."""
         self._cache.pop(stream, None)
 
-    def _folded(self, stream: str) -> _Folded:
+    async def _folded(self, stream: str) -> _Folded:
         if self._log.is_erased(stream):
             self._cache.pop(stream, None)
             return _Folded()
@@ -137,15 +138,22 @@ class Transcripts:
         self._cache[stream] = folded
         while len(self._cache) > TRANSCRIPTS_CACHED:
             self._cache.popitem(last=False)
-        folded.apply(self._log.read_stream(stream, folded.position))
-        return folded
+        await self._fold(folded, stream, self._log.head())
+        return _Folded() if self._log.is_erased(stream) else folded
 
-    def _folded_at(self, stream: str, at: int) -> _Folded:
+    async def _folded_at(self, stream: str, at: int) -> _Folded:
         folded = _Folded()
-        if self._log.is_erased(stream):
-            return folded
-        folded.apply([recorded for recorded in self._log.read_stream(stream) if recorded.position <= at])
-        return folded
+        await self._fold(folded, stream, at)
+        return _Folded() if self._log.is_erased(stream) else folded
+
+    async def _fold(self, folded: _Folded, stream: str, at: int) -> None:
+        """Read on up to the position `at`, in pages with others in between. Two may do so side by side."""
+        while page := self._log.read_stream(stream, folded.position, FEED_PAGE_EVENTS, FEED_PAGE_BYTES):
+            wanted = [recorded for recorded in page if recorded.position <= at]
+            folded.apply(wanted)
+            if len(wanted) < len(page):
+                return
+            await trio.lowlevel.checkpoint()
 
 
 def _index(ids: list[str], message_id: str) -> int:

@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 
 from fleet.core.subscription import Phase, Subscription
 
+ROOMY = 1_000_000
+
 
 class Event(NamedTuple):
     position: int
+    size_bytes: int = 0
 
 
 def events(after: int, through: int) -> list[Event]:
@@ -18,13 +21,13 @@ def events(after: int, through: int) -> list[Event]:
 
 
 def test_it_is_live_where_nothing_is_left_to_read() -> None:
-    assert Subscription[Event](0, 0, 10).caught_up
-    assert Subscription[Event](5, 5, 10).phase is Phase.LIVE
-    assert Subscription[Event](9, 5, 10).phase is Phase.LIVE
+    assert Subscription[Event](0, 0, 10, ROOMY).caught_up
+    assert Subscription[Event](5, 5, 10, ROOMY).phase is Phase.LIVE
+    assert Subscription[Event](9, 5, 10, ROOMY).phase is Phase.LIVE
 
 
 def test_it_catches_up_and_then_lives_from_pushes() -> None:
-    machine: Subscription[Event] = Subscription(2, 6, 10)
+    machine: Subscription[Event] = Subscription(2, 6, 10, ROOMY)
     phases = [machine.phase]
     for low, high in ((2, 4), (4, 6)):
         assert machine.page(high, events(low, high)) == events(low, high)
@@ -38,7 +41,7 @@ def test_it_catches_up_and_then_lives_from_pushes() -> None:
 
 
 def test_a_push_while_catching_up_must_be_read_from_the_log_too() -> None:
-    machine: Subscription[Event] = Subscription(0, 2, 10)
+    machine: Subscription[Event] = Subscription(0, 2, 10, ROOMY)
     machine.push(2, 3, events(2, 3))
     phases: list[Phase] = []
     for low, high in ((0, 2), (2, 3)):
@@ -48,7 +51,7 @@ def test_a_push_while_catching_up_must_be_read_from_the_log_too() -> None:
 
 
 def test_past_expected_and_future_pushes() -> None:
-    machine: Subscription[Event] = Subscription(0, 0, 10)
+    machine: Subscription[Event] = Subscription(0, 0, 10, ROOMY)
     machine.push(0, 3, events(0, 3))
     machine.push(0, 2, events(0, 2))
     machine.push(1, 4, events(1, 4))
@@ -60,7 +63,7 @@ def test_past_expected_and_future_pushes() -> None:
 
 
 def test_a_full_buffer_is_forgotten_and_read_from_the_log() -> None:
-    machine: Subscription[Event] = Subscription(0, 0, 3)
+    machine: Subscription[Event] = Subscription(0, 0, 3, ROOMY)
     machine.push(0, 3, events(0, 3))
     assert machine.waiting == 3
     machine.push(3, 4, events(3, 4))
@@ -69,8 +72,19 @@ def test_a_full_buffer_is_forgotten_and_read_from_the_log() -> None:
     assert machine.phase is Phase.CATCHING_UP
 
 
+def test_large_events_fill_the_buffer_too_but_a_single_one_always_has_room() -> None:
+    machine: Subscription[Event] = Subscription(0, 0, 3, 10)
+    machine.push(0, 1, [Event(1, 100)])
+    assert machine.take() == [Event(1, 100)]
+    machine.push(1, 3, [Event(2, 4), Event(3, 6)])
+    assert machine.take() == [Event(2, 4), Event(3, 6)]
+    machine.push(3, 4, [Event(4, 6)])
+    machine.push(4, 5, [Event(5, 5)])
+    assert (machine.phase, machine.waiting, machine.cursor) == (Phase.SATURATED, 0, 3)
+
+
 def test_what_does_not_concern_it_moves_its_cursor() -> None:
-    machine: Subscription[Event] = Subscription(0, 0, 3)
+    machine: Subscription[Event] = Subscription(0, 0, 3, ROOMY)
     machine.push(0, 5, [])
     machine.skip(7)
     machine.push(7, 8, events(7, 8))
@@ -79,7 +93,7 @@ def test_what_does_not_concern_it_moves_its_cursor() -> None:
 
 def test_a_page_for_a_live_subscription_is_a_bug() -> None:
     with pytest.raises(ValueError, match="live subscription"):
-        Subscription[Event](0, 0, 3).page(0, [])
+        Subscription[Event](0, 0, 3, ROOMY).page(0, [])
 
 
 Step = tuple[str, int]
@@ -88,14 +102,23 @@ STEPS = st.lists(
 )
 
 
-@given(STEPS, st.integers(0, 12), st.integers(0, 8), st.integers(1, 6), st.sampled_from([1, 2, 3]))
-def test_nothing_is_missed_or_repeated(steps: list[Step], after: int, head: int, buffer_max: int, every: int) -> None:
+@given(
+    STEPS,
+    st.integers(0, 12),
+    st.integers(0, 8),
+    st.tuples(st.integers(1, 6), st.integers(1, 20)),
+    st.sampled_from([1, 2, 3]),
+)
+def test_nothing_is_missed_or_repeated(
+    steps: list[Step], after: int, head: int, bounds: tuple[int, int], every: int
+) -> None:
     """A log grows by commits, whose pushes come, get lost or come again, while pages are read and applied late."""
+    buffer_max, buffer_bytes_max = bounds
 
     def concerned(low: int, high: int) -> list[Event]:
-        return [event for event in events(low, high) if event.position % every == 0]
+        return [Event(event.position, event.position % 7) for event in events(low, high) if event.position % every == 0]
 
-    machine: Subscription[Event] = Subscription(after, head, buffer_max)
+    machine: Subscription[Event] = Subscription(after, head, buffer_max, buffer_bytes_max)
     got: list[Event] = []
 
     def push(low: int, high: int) -> None:

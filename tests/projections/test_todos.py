@@ -25,8 +25,8 @@ async def wrote(
     await world.append("one", message, m.PartRecorded(f"prt_{number}", message_id, "tool", 1, part))
 
 
-def todos(world: SessionsLog) -> list[Todo]:
-    return Transcripts(world.log).todos("session-one")
+async def todos(world: SessionsLog) -> list[Todo]:
+    return await Transcripts(world.log).todos("session-one")
 
 
 async def begun() -> SessionsLog:
@@ -38,13 +38,13 @@ async def begun() -> SessionsLog:
 
 async def test_the_newest_list_is_the_list() -> None:
     world = await begun()
-    assert todos(world) == []
+    assert await todos(world) == []
     await wrote(world, 1, {"content": "Read", "status": "in_progress", "priority": "high"})
-    assert todos(world) == [Todo("Read", "in_progress", "high")]
+    assert await todos(world) == [Todo("Read", "in_progress", "high")]
     await wrote(world, 2, {"content": "Read", "status": "completed"}, {"content": "Write"})
-    assert todos(world) == [Todo("Read", "completed"), Todo("Write", "pending")]
+    assert await todos(world) == [Todo("Read", "completed"), Todo("Write", "pending")]
     await wrote(world, 3)
-    assert todos(world) == []
+    assert await todos(world) == []
 
 
 async def test_a_call_that_failed_and_one_that_nobody_can_read_do_not_count() -> None:
@@ -52,11 +52,11 @@ async def test_a_call_that_failed_and_one_that_nobody_can_read_do_not_count() ->
     await wrote(world, 1, {"content": "Read"})
     await wrote(world, 2, {"content": "Never"}, status="error")
     await wrote(world, 3, "not a todo")
-    assert todos(world) == [Todo("Read")]
+    assert await todos(world) == [Todo("Read")]
 
 
 async def test_the_list_of_a_sub_agent_is_its_own() -> None:
     world = await begun()
     await wrote(world, 1, {"content": "Read"})
     await wrote(world, 2, {"content": "Look"}, opencode_id="ses_of_a_sub_agent")
-    assert todos(world) == [Todo("Read")]
+    assert await todos(world) == [Todo("Read")]

@@ -156,7 +156,7 @@ async def test_a_long_turn_is_recorded_whole_when_its_session_is_terminated(auto
         state = await until(machine, session.id, lambda state: state.phase == "stopped")
         stored = [message.read() for message in machine.world.store.transcript(session.opencode_id)]
         assert len(stored) > 60
-        page = (await tree(machine)).transcripts.page(f"session-{state.id}", 10_000, None, None, None)
+        page = await (await tree(machine)).transcripts.page(f"session-{state.id}", 10_000, None, None, None)
         assert [bytes(message.info) for message in page.messages] == [message.info.raw for message in stored]
 
 

@@ -1,0 +1,120 @@
+"""One live reader's way through events and signals, whatever protocol it speaks, and the door's open streams.
+
+A reader gets every logged event once, in order, from its cursor on; signals that are superseded anyway, before the
+events that wait with them; and a snapshot of what is in flight at first, and again after signals were dropped. So what
+a reader shows never depends on a signal that it missed.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+
+from fleet.actors.tree import Tree
+from fleet.errors import Rejected, Unavailable
+from fleet.events.envelope import Recorded
+from fleet.events.feed import FeedReader, Filter
+from fleet.limits import STREAMS_OPEN_MAX
+from fleet.projections.inflight import Reader, Signal
+
+_RETRY_S = 5
+
+
+class Streams:
+    """The open streams of a door: how many there are, and that they end when it closes."""
+
+    def __init__(self) -> None:
+        self.closing = False
+        self._wakes: dict[Callable[[], None], None] = {}
+
+    def close(self) -> None:
+        """Let every stream end, at this moment."""
+        self.closing = True
+        for wake in self._wakes:
+            wake()
+
+    def check(self) -> None:
+        """Raise `Unavailable` stopping or overloaded where there can be no further one."""
+        if self.closing:
+            raise Unavailable("stopping", "Fleet is shutting down", retry_after_s=_RETRY_S)
+        if len(self._wakes) >= STREAMS_OPEN_MAX:
+            raise Unavailable(
+                "overloaded",
+                f"{STREAMS_OPEN_MAX} event streams are open",
+                hint="one WebSocket (/api/ws) can follow many sessions",
+                retry_after_s=_RETRY_S,
+            )
+
+    @contextmanager
+    def opened(self, wake: Callable[[], None]) -> Generator[None]:
+        """Count a stream while the block runs; `wake()` is called when the door closes. Raises as `check`."""
+        self.check()
+        self._wakes[wake] = None
+        try:
+            yield
+        finally:
+            del self._wakes[wake]
+
+
+class Waiting(NamedTuple):
+    """All that waits for a reader. `snapshot` is JSON and comes first; with one, there are no signals."""
+
+    snapshot: bytes | None
+    signals: Sequence[Signal]
+    events: Sequence[Recorded]
+
+
+class Reading:
+    """An open reader of events and signals; made by `reading`."""
+
+    def __init__(self, tree: Tree, session_ids: frozenset[str] | None, feed: FeedReader, signals: Reader) -> None:
+        self._tree = tree
+        self._session_ids = session_ids
+        self._signals = signals
+        self._snapshot_due = True
+        self.feed = feed
+
+    def take(self) -> Waiting | None:
+        """Return all that waits, at most a page of events; None where nothing waits. Ask until it says so."""
+        events = self.feed.poll()
+        signals = self._signals.take()
+        if self._signals.lagging or self._snapshot_due:
+            self._signals.lagging = self._snapshot_due = False
+            return Waiting(self._snapshot(), (), events or ())
+        return Waiting(None, signals, events or ()) if signals or events is not None else None
+
+    @property
+    def idle(self) -> bool:
+        """Whether there was nothing more to take by now."""
+        return self.feed.caught_up and not self._snapshot_due and not self._signals.waiting
+
+    def _snapshot(self) -> bytes:
+        in_flight = self._tree.inflight.snapshot(self._session_ids)
+        sessions: list[dict[str, Any]] = []
+        for session_id, parts in in_flight.items():
+            state = self._tree.views.sessions.get(session_id)
+            status = None if state is None else state.phase
+            sessions.append({"sessionId": session_id, "status": status, "parts": parts})
+        return msgspec.json.encode({"position": self._tree.log.head(), "sessions": sessions})
+
+
+@asynccontextmanager
+async def reading(
+    tree: Tree, session_ids: frozenset[str] | None, after: int, wake: Callable[[], None]
+) -> AsyncGenerator[Reading]:
+    """Follow these sessions, or everything, beyond position `after`; `wake()` is called when something may wait."""
+    only: Filter = None
+    if session_ids is not None:
+        streams = frozenset(map(tree.views.sessions.stream, session_ids))
+        only = next(iter(streams)) if len(streams) == 1 else lambda event: event.stream in streams
+    async with tree.feed.subscribe(after=after, stream=only, wake=wake) as feed:
+        with tree.inflight.read(session_ids, wake) as signals:
+            yield Reading(tree, session_ids, feed, signals)
+
+
+def check_cursor(tree: Tree, after: int) -> int:
+    """Return the cursor. Raises `Rejected` invalid for one that is ahead of the log."""
+    if after > tree.log.head():
+        raise Rejected("invalid", f"the log ends at {tree.log.head()}: {after} is ahead of it", field="after")
+    return after

@@ -1,0 +1,87 @@
+"""What goes over a WebSocket: the frames of clients, and those of the server that are not events."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from fleet.gateway.wire.bodies import Position
+from fleet.limits import (
+    IDEMPOTENCY_KEY_CHARS_MAX,
+    SOCKET_ID_CHARS_MAX,
+    SOCKET_PATH_CHARS_MAX,
+    SOCKET_SESSIONS_MAX,
+)
+
+FrameId = Annotated[str, msgspec.Meta(min_length=1, max_length=SOCKET_ID_CHARS_MAX)]
+
+
+class _ClientFrame(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, tag_field="type"):
+    """A frame of a client. `id` is the client's own: what answers the frame carries it."""
+
+    id: FrameId
+
+
+class Subscribe(_ClientFrame, frozen=True, tag="subscribe"):
+    """Follow these sessions, or with `*` everything, beyond the position `after`; without it, from now on."""
+
+    sessions: Annotated[list[str], msgspec.Meta(min_length=1, max_length=SOCKET_SESSIONS_MAX)] | Literal["*"]
+    after: Position | None = None
+
+
+class Unsubscribe(_ClientFrame, frozen=True, tag="unsubscribe"):
+    """End the subscription of this id."""
+
+
+class Command(_ClientFrame, frozen=True, tag="command"):
+    """Carry out what this method, path (with its query) and JSON body are over REST."""
+
+    method: Literal["POST", "PUT", "PATCH", "DELETE"]
+    path: Annotated[str, msgspec.Meta(max_length=SOCKET_PATH_CHARS_MAX, pattern=r"^/api/[!-~]+$")]
+    body: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    idempotency_key: (
+        Annotated[str, msgspec.Meta(min_length=1, max_length=IDEMPOTENCY_KEY_CHARS_MAX, pattern=r"^[ -~]+$")] | None
+    ) = None
+
+
+class Ping(_ClientFrame, frozen=True, tag="ping"):
+    """Answer this."""
+
+
+ClientFrame = Subscribe | Unsubscribe | Command | Ping
+
+
+class Reply(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag_field="type", tag="reply"):
+    """A command, a ping or the end of a subscription went well: what REST answers, its headers as fields."""
+
+    id: str
+    status: int
+    position: int | None = None
+    total: int | None = None
+    body: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class Error(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="error", omit_defaults=True):
+    """A frame was refused: the problem document that REST answers with, and its code once more.
+
+    `id` is the frame's, missing where it had no good one. `retry_after_s` is set where trying again later makes sense.
+    """
+
+    status: int
+    code: str
+    problem: msgspec.Raw
+    id: str | None = None
+    retry_after_s: int | None = None
+
+
+class Live(msgspec.Struct, frozen=True, tag_field="type", tag="live"):
+    """A subscription has been told everything up to `position`: what comes now happens now."""
+
+    id: str
+    position: int
+
+
+class Lagging(msgspec.Struct, frozen=True, tag_field="type", tag="lagging"):
+    """A subscription has ended because its buffer was full: subscribe again with this `after` to miss nothing."""
+
+    id: str
+    after: int
