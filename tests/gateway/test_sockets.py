@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import trio
-from trio_websocket import ConnectionClosed
 
 from fleet.limits import (
     BODY_BYTES_MAX,
@@ -18,8 +17,10 @@ from fleet.limits import (
 )
 from fleet.ports import PartDelta
 from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
-from tests.gateway.raw_socket import PING, PONG, TEXT, frame, raw_socket, refusal
+from tests.gateway.raw_socket import CLOSE, PING, PONG, TEXT, frame, raw_socket, refusal
 from tests.gateway.sockets import connected
+
+FOLLOW = b'{"type":"subscribe","id":"a","sessions":"*"}'
 
 
 def positions(frames: list[dict[str, Any]], frame_id: str) -> list[int]:
@@ -344,26 +345,27 @@ async def test_a_client_that_goes_leaves_nothing(door: Door) -> None:
         async with connected(port) as client:
             await client.send("subscribe", "a", sessions="*")
             await client.until("live")
-        async with connected(port) as client:
-            await client.send("subscribe", "a", sessions="*")
-            await client.until("live")
-            await client.socket._stream.aclose()  # without a word
+        async with raw_socket(port) as (socket, _):
+            await socket.send(TEXT, FOLLOW)
+            assert await socket.receive()  # and goes without a word
         await trio.sleep(1)
         assert door.tree.inflight.readers() == 0
         assert len(door.tree.feed.statistics()) == 1
 
 
 async def test_a_shutdown_closes_it(door: Door) -> None:
-    async with door.listen() as port, connected(port) as client:
-        await client.send("subscribe", "a", sessions="*")
-        await client.until("live")
+    async with door.listen() as port, raw_socket(port) as (socket, _):
+        await socket.send(TEXT, FOLLOW)
+        assert await socket.receive()
         began = trio.current_time()
         door.closing.set()
-        with pytest.raises(ConnectionClosed) as closed:
-            await client.frame()
-        assert closed.value.reason is not None
-        assert closed.value.reason.code == 1001
+        while (received := await socket.receive()) is not None and received.opcode == TEXT:
+            pass
+        assert received is not None
+        assert received.close_code == 1001
         assert trio.current_time() - began < 1
+        await socket.send(CLOSE, received.payload)
+        assert await socket.receive() is None
     assert door.tree.inflight.readers() == 0
 
 
