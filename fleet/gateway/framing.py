@@ -113,4 +113,4 @@ class FramedStream(WSStream):
 
 def install() -> None:
     """Have Hypercorn use it; it has no setting for that."""
-    h11.WSStream = FramedStream  # type: ignore[attr-defined]
+    cast("Any", h11).WSStream = FramedStream
