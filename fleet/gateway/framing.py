@@ -10,7 +10,7 @@ import struct
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
-from hypercorn.protocol import h2, h11
+from hypercorn.protocol import h11
 from hypercorn.protocol.events import Body, Data, Event, Request, StreamClosed
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, FrameTooLargeError, WSStream
 from wsproto.connection import ConnectionState
@@ -113,4 +113,4 @@ class FramedStream(WSStream):
 
 def install() -> None:
     """Have Hypercorn use it; it has no setting for that."""
-    h11.WSStream = h2.WSStream = FramedStream  # type: ignore[attr-defined]
+    cast("Any", h11).WSStream = FramedStream

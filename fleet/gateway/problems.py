@@ -55,7 +55,7 @@ def problem_response(problem: Problem) -> Response:
     response = Response(msgspec.json.encode(document), document["status"], content_type="application/problem+json")
     if problem.retry_after_s is not None:
         response.headers["Retry-After"] = str(problem.retry_after_s)
-    if response.status_code == 401:
+    if document["status"] == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 

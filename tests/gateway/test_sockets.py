@@ -3,23 +3,11 @@
 from typing import Any
 
 import pytest
-import trio
-from trio_websocket import ConnectionClosed
 
-from fleet.limits import (
-    BODY_BYTES_MAX,
-    HEADER_BYTES_MAX,
-    HEARTBEAT_S,
-    SIGNAL_BUFFER_MAX,
-    SOCKET_COMMANDS_MAX,
-    SOCKET_FRAME_BYTES_MAX,
-    SOCKET_SUBSCRIPTIONS_MAX,
-    STREAM_WRITE_TIMEOUT_S,
-)
-from fleet.ports import PartDelta
 from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
-from tests.gateway.raw_socket import PING, PONG, TEXT, frame, raw_socket, refusal
 from tests.gateway.sockets import connected
+
+FOLLOW = b'{"type":"subscribe","id":"a","sessions":"*"}'
 
 
 def positions(frames: list[dict[str, Any]], frame_id: str) -> list[int]:
@@ -108,11 +96,8 @@ async def test_every_command_of_rest(door: Door) -> None:
         assert prompted == {"type": "reply", "id": "command", "status": 204, "position": prompted["position"]}
         await door.settled(session_id)
         patched = await client.command("PATCH", f"{path}?instanceId={created['body']['instanceId']}", {"title": "New"})
-        assert (
-            patched["body"]
-            == (await door.knock("GET", path)).json | {key: patched["body"][key] for key in patched["body"]}
-            or patched["body"]["title"] == "New"
-        )
+        assert patched["body"] == (await door.knock("GET", "/api/sessions")).json[0]
+        assert patched["body"]["title"] == "New"
         assert (await client.command("POST", f"{path}/abort"))["body"]["outcome"]
         ended = await client.command("DELETE", f"{path}?permanent=true")
         assert ended["status"] == 200
@@ -213,183 +198,6 @@ async def test_a_frame_that_is_none_is_answered_and_nothing_else_happens(
         assert (await client.ask("ping", "p")) == {"type": "reply", "id": "p", "status": 204}
         assert door.tree.inflight.readers() == 1
     assert door.tree.log.head() == head
-
-
-async def test_subscriptions_are_bounded(door: Door) -> None:
-    async with door.listen() as port, connected(port) as client:
-        for number in range(SOCKET_SUBSCRIPTIONS_MAX):
-            await client.send("subscribe", str(number), sessions="*")
-        await client.send("subscribe", "more", sessions="*")
-        frames = await client.until("error")
-        assert (frames[-1]["id"], frames[-1]["code"]) == ("more", "invalid")
-        assert "at most" in frames[-1]["problem"]["detail"]
-        assert door.tree.inflight.readers() == SOCKET_SUBSCRIPTIONS_MAX
-
-
-async def test_commands_at_a_time_are_bounded(door: Door) -> None:
-    item = await door.session(initialPrompt="bash:600")
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
-    async with door.listen() as port, connected(port) as client:
-        path = f"/api/sessions/{item['id']}/abort"
-        for number in range(SOCKET_COMMANDS_MAX + 1):
-            await client.send("command", str(number), method="POST", path=path)
-        frames = [await client.frame() for _ in range(SOCKET_COMMANDS_MAX + 1)]
-        refused = [frame for frame in frames if frame["type"] == "error"]
-        assert [(frame["id"], frame["code"]) for frame in refused] == [(str(SOCKET_COMMANDS_MAX), "overloaded")]
-        assert refused[0]["retryAfterS"] == 1
-        assert (await client.command("POST", path))["type"] == "reply"
-
-
-async def test_streams_are_bounded(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleet.gateway.reading.STREAMS_OPEN_MAX", 2)
-    async with door.listen() as port, connected(port) as client:
-        async with door.follow(port, "/api/events") as stream:
-            await stream.frame()
-            status, said = await refusal(port)
-            assert status == 503
-            assert '"overloaded"' in said
-            async with await trio.open_tcp_stream("127.0.0.1", port) as connection:
-                await connection.send_all(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                answer = await connection.receive_some()
-            assert answer.startswith(b"HTTP/1.1 503")
-            assert b"retry-after: 5" in answer.lower()
-        await client.ask("ping", "a")
-        async with connected(port) as other:
-            await other.ask("ping", "a")
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({}, 101),
-        ({"Origin": "http://127.0.0.1:{port}"}, 101),
-        ({"Origin": "http://127.0.0.1:{port}", "Sec-Fetch-Site": "same-origin"}, 101),
-        ({"Host": "localhost:{port}", "Origin": "http://localhost:{port}"}, 101),
-        ({"Origin": "http://evil.example"}, 403),
-        ({"Origin": "null"}, 403),
-        ({"Origin": "http://127.0.0.1"}, 403),
-        ({"Origin": "http://localhost:{port}"}, 403),
-        ({"Origin": "ws://127.0.0.1:{port}"}, 403),
-        ({"Origin": "https://127.0.0.1:{port}"}, 403),
-        ({"Host": "evil.example"}, 403),
-        ({"Host": "evil.example", "Origin": "http://evil.example"}, 403),
-        ({"Sec-Fetch-Site": "cross-site"}, 403),
-        ({"Sec-Fetch-Site": "same-site"}, 403),
-        ({"X-Forwarded-For": "10.0.0.1"}, 403),
-        ({"Padding": "x" * HEADER_BYTES_MAX}, 431),
-    ],
-)
-async def test_the_handshake_passes_the_same_gate_as_requests(door: Door, headers: dict[str, str], status: int) -> None:
-    async with door.listen() as port:
-        sent = [(name, value.replace("{port}", str(port))) for name, value in headers.items()]
-        got, said = await refusal(port, sent)
-        assert got == status
-        if status != 101:
-            assert "application/problem+json" in said
-            assert '"code":' in said
-
-
-async def test_commands_carry_what_the_handshake_said_of_the_client(door: Door) -> None:
-    async with door.listen() as port:
-        own = [(b"Origin", b"http://127.0.0.1:%d" % port), (b"Sec-Fetch-Site", b"same-origin")]
-        async with connected(port, own) as client:
-            assert (await client.command("POST", "/api/sessions", {"directory": PLAIN}))["status"] == 200
-
-
-async def test_a_plain_request_is_told_to_upgrade(door: Door) -> None:
-    (await door.knock("GET", "/api/ws")).problem(426, "upgrade_required")
-
-
-async def test_a_reader_that_falls_behind_is_told_its_cursor_and_misses_nothing(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    item = await door.session()
-    async with door.listen() as port, connected(port) as client:
-        with monkeypatch.context() as patch:
-            patch.setattr("fleet.events.feed.FEED_BUFFER_BYTES_MAX", 1)
-            await client.send("subscribe", "a", sessions="*")
-            await client.until("live")
-        before = door.tree.log.head()
-        await door.prompt(item["id"], "Hello")
-        frames = await client.until("lagging")
-        seen = [before, *positions(frames, "a")]
-        assert frames[-1] == {"type": "lagging", "id": "a", "after": seen[-1]}
-        assert door.tree.inflight.readers() == 0
-        await client.send("subscribe", "a", sessions="*", after=seen[-1])
-        seen += positions(await client.until("live"), "a")
-        assert seen == list(range(before, door.tree.log.head() + 1))
-
-
-async def test_dropped_signals_are_followed_by_a_snapshot(door: Door) -> None:
-    item = await door.session()
-    async with door.listen() as port, connected(port) as client:
-        await client.send("subscribe", "a", sessions=[item["id"]])
-        await client.until("live")
-        for n in range(SIGNAL_BUFFER_MAX + 1):
-            door.tree.inflight.delta(item["id"], PartDelta(item["opencodeId"], "msg_x", "prt_x", "text", str(n)))
-        assert (await client.frame())["type"] == "snapshot"
-
-
-async def test_a_quiet_socket_is_pinged(door: Door) -> None:
-    async with door.listen() as port, raw_socket(port) as (socket, _):
-        began = trio.current_time()
-        for _ in range(10):
-            assert await socket.receive() == (PING, b"")
-            await socket.send(PONG)
-        assert 10 * HEARTBEAT_S <= trio.current_time() - began < 11 * HEARTBEAT_S
-
-
-async def test_a_client_that_goes_leaves_nothing(door: Door) -> None:
-    async with door.listen() as port:
-        async with connected(port) as client:
-            await client.send("subscribe", "a", sessions="*")
-            await client.until("live")
-        async with connected(port) as client:
-            await client.send("subscribe", "a", sessions="*")
-            await client.until("live")
-            await client.socket._stream.aclose()  # without a word
-        await trio.sleep(1)
-        assert door.tree.inflight.readers() == 0
-        assert len(door.tree.feed.statistics()) == 1
-
-
-async def test_a_shutdown_closes_it(door: Door) -> None:
-    async with door.listen() as port, connected(port) as client:
-        await client.send("subscribe", "a", sessions="*")
-        await client.until("live")
-        began = trio.current_time()
-        door.closing.set()
-        with pytest.raises(ConnectionClosed) as closed:
-            await client.frame()
-        assert closed.value.reason is not None
-        assert closed.value.reason.code == 1001
-        assert trio.current_time() - began < 1
-    assert door.tree.inflight.readers() == 0
-
-
-async def test_a_client_that_reads_no_answers_is_not_listened_to(door: Door) -> None:
-    """What it is owed is bounded, and so is what it can send: in the end its own writes wait."""
-    many = frame(TEXT, b'{"type":"ping","id":"%s"}' % (b"x" * 64)) * 1000
-    async with door.listen() as port, raw_socket(port) as (socket, _):
-        with trio.move_on_after(STREAM_WRITE_TIMEOUT_S / 2) as waited:
-            for _ in range(1000):
-                await socket.stream.send_all(many)
-        assert waited.cancelled_caught
-
-
-@pytest.mark.trio(run=trio.run)
-async def test_a_message_that_is_too_large_is_refused(door: Door) -> None:
-    async with door.listen() as port, raw_socket(port) as (socket, _):
-        await socket.send(TEXT, b"x" * (SOCKET_FRAME_BYTES_MAX + 1))
-        received = await socket.receive()
-        assert received is not None
-        assert received.close_code == 1009
-        assert await socket.receive() is None
-    async with door.listen() as port, connected(port) as client:
-        body = {"directory": PLAIN, "title": "x" * (BODY_BYTES_MAX - 100)}
-        assert (await client.command("POST", "/api/sessions", body))["code"] == "invalid"
-        body["title"] += "x" * 200
-        assert (await client.command("POST", "/api/sessions", body))["code"] == "too_large"
 
 
 async def test_two_repositories_are_served_side_by_side(door: Door) -> None:
