@@ -13,7 +13,7 @@ BIN = .venv/bin
 # OpenCode comes from FLEET_OPENCODE, then from the PATH, then from .tools: hence last.
 TOOLS_PATH = PATH="$$PATH:$$PWD/.tools/node_modules/.bin"
 
-.PHONY: help run demo setup test check sim drill bench constraints clean
+.PHONY: help run demo setup browser test check sim drill bench constraints clean
 
 help:
 	@echo 'make run      set up and start Fleet (ARGS="--port 8080" for its options)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make drill    the long drill: servers and agents are killed (KILLS=n of them, SEED=n replays the decisions)'
 	@echo 'make bench    the benchmarks'
 	@echo 'make setup    the set-up alone'
+	@echo 'make browser  see that there is a Chromium, which some tests need'
 	@echo 'make constraints  pin the dependencies of pyproject.toml anew'
 	@echo 'make clean    remove what set-up and tests made'
 
@@ -36,8 +37,11 @@ demo: setup
 setup:
 	@$(TOOLS_PATH) $(PYTHON) tools/setup.py
 
-test: check
+test: check browser
 	$(TOOLS_PATH) $(BIN)/python -m pytest $(ARGS)
+
+browser:
+	@$(TOOLS_PATH) $(PYTHON) tools/setup.py --browser
 
 check: setup
 	$(BIN)/ruff check

@@ -2,9 +2,13 @@
 
 import logging
 import sys
+from io import StringIO
+from typing import TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
+
+from fleet.plain import plain
 
 
 def configure_logs(level: int = logging.INFO) -> None:
@@ -27,7 +31,14 @@ def configure_logs(level: int = logging.INFO) -> None:
 
 
 def _for_people() -> list[Processor]:
-    return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    return [structlog.dev.ConsoleRenderer(exception_formatter=_plain_traceback)]
+
+
+def _plain_traceback(to: TextIO, exc_info: ExcInfo) -> None:
+    """Write a traceback; the text of an error may hold what git or an agent said."""
+    written = StringIO()
+    structlog.dev.plain_traceback(written, exc_info)
+    to.write(plain(written.getvalue()))
 
 
 def _for_programs() -> list[Processor]:

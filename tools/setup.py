@@ -27,6 +27,9 @@ OPENCODE_BINARY = OPENCODE_PACKAGE / "bin" / "opencode.exe"  # so called on ever
 PLACEHOLDER_BYTES_MAX = 1000000  # what the package brings in the binary's place is a script of a few lines
 
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+
+
 class SetupFailed(Exception):
     """Set-up cannot go on; the message says what to do."""
 
@@ -35,10 +38,13 @@ def main():
     """Set up; exit 1 with one message where that is not possible."""
     parser = argparse.ArgumentParser(description="Set up what Fleet and its tests need.")
     parser.add_argument("--opencode", help="use this OpenCode and install none (default: $FLEET_OPENCODE)")
+    parser.add_argument("--browser", action="store_true", help="see that there is a Chromium, which tests need")
     arguments = parser.parse_args()
     try:
         set_up_python()
         set_up_opencode(arguments.opencode or os.environ.get("FLEET_OPENCODE"))
+        if arguments.browser:
+            set_up_browser()
     except SetupFailed as error:
         sys.exit("setup: {}".format(error))
     except KeyboardInterrupt:
@@ -106,6 +112,19 @@ def set_up_opencode(named):
         ["node", OPENCODE_PACKAGE / "postinstall.mjs"], "OpenCode's binary for this platform could not be put in place"
     )
     call([OPENCODE_BINARY, "--version"], "OpenCode was installed but does not run on this machine")
+
+
+def set_up_browser():
+    """See that there is a Chromium: install Debian's where that is possible. Its tests fail and say so where not."""
+    if any(shutil.which(name) for name in BROWSERS):
+        return
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        say("there is no Chromium, and only root can install it, on Debian: the browser tests will fail")
+        return
+    say("Chromium from Debian, about 100 MB: tests visit Fleet with it")
+    apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-q", "-y"]
+    call([*apt, "update"], "apt-get could not read what packages there are")
+    call([*apt, "install", "--no-install-recommends", "chromium"], "apt-get could not install chromium")
 
 
 def path_without_tools():

@@ -8,6 +8,7 @@ so that `fleet --help` and a wrong option answer at once.
 import sys
 
 from fleet.errors import StartupError
+from fleet.plain import plain
 
 
 def main() -> None:
@@ -17,5 +18,5 @@ def main() -> None:
     try:
         app(prog_name="fleet")
     except StartupError as error:
-        print(f"fleet: {error}", file=sys.stderr)
+        print(plain(f"fleet: {error}"), file=sys.stderr)
         sys.exit(1)

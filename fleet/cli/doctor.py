@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from fleet.cli.options import configured
 from fleet.config import Config
+from fleet.plain import plain
 
 if TYPE_CHECKING:
     from fleet.doctor import Check
@@ -41,6 +42,6 @@ def doctor(
 def _show(checks: tuple["Check", ...]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for check in checks:
-        console.print(f"{_MARKS[check.state]}  {check.name:<14}  {escape(check.detail)}")
+        console.print(f"{_MARKS[check.state]}  {check.name:<14}  {escape(plain(check.detail))}")
         if check.advice:
-            console.print(f"{'':<9}{escape(check.advice)}", style="bold")
+            console.print(f"{'':<9}{escape(plain(check.advice))}", style="bold")

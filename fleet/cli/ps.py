@@ -9,6 +9,7 @@ import typer
 from fleet.cli.options import configured
 from fleet.config import TOKEN_VARIABLE, Config
 from fleet.limits import MIB
+from fleet.plain import plain
 
 if TYPE_CHECKING:
     from fleet.census import Census
@@ -57,8 +58,8 @@ def _show_instances(instances: Sequence["wire.InstanceItem"], *, serving: bool) 
         print("No OpenCode process was ever started here.")
     for instance in instances:
         process = "no process" if instance.pid is None else f"process {instance.pid}"
-        print(f"{instance.status:<12} {process:<16} {instance.id}  {_span(instance)}  {instance.directory}")
-        print(f"{'':<12} {_became(instance, serving=serving)}")
+        print(f"{instance.status:<12} {process:<16} {instance.id}  {_span(instance)}  {plain(instance.directory)}")
+        print(f"{'':<12} {plain(_became(instance, serving=serving))}")
 
 
 def _span(instance: "wire.InstanceItem") -> str:

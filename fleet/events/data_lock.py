@@ -1,5 +1,7 @@
 """One process per data directory: a lock that the kernel gives back when its holder dies, however it dies.
 
+Who takes it makes the directory private: others have no way to the log, the tokens and the passwords in it.
+
 `lock_holder` looks who has it, for those who must not take it.
 """
 
@@ -13,7 +15,7 @@ from fleet.errors import StartupError
 class DataLock:
     """Holds `fleet.lock` in the data directory, from construction to `close`.
 
-    Raises `StartupError` when another process has it, or when the directory cannot be written.
+    Raises `StartupError` when another process has it, when the directory cannot be written, or is another user's.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -35,12 +37,29 @@ class DataLock:
                 f"The data directory {directory} is in use by another Fleet (process {holder}): "
                 "stop that one, or choose another with --data-dir."
             ) from error
+        try:
+            _make_private(directory)
+        except StartupError:
+            os.close(self._descriptor)
+            raise
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def close(self) -> None:
         """Let others have the directory. The file stays: unlinking it would let two processes hold 'the' lock."""
         os.close(self._descriptor)
+
+
+def _make_private(directory: Path) -> None:
+    """Shut other users out of a directory that was there before. Raises `StartupError` where it is theirs."""
+    status = directory.stat()
+    if status.st_uid != os.geteuid():
+        raise StartupError(
+            f"The data directory {directory} belongs to another user, who could read all that Fleet holds: "
+            "make it this user's (chown), or choose another with --data-dir."
+        )
+    if status.st_mode & 0o077:
+        directory.chmod(0o700)
 
 
 def lock_holder(directory: Path) -> int | None:

@@ -287,7 +287,7 @@ class WorkspacesContract:
     async def test_finishes_after_a_crash_at_any_step(self, world: World, strategy: Strategy) -> None:
         repository = world.repository("shop")
         for number in range(60):
-            crash = CancelAtStep(1 + number * 5)
+            crash = CancelAtStep(1 + number * 9)
             order = await ordered(world, repository, strategy, number=number, base_ref="HEAD")
             trio.lowlevel.add_instrument(crash)
             with crash.scope:

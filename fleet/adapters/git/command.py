@@ -1,12 +1,13 @@
 """Runs git: the one place that starts it.
 
 Rules kept here: arguments are a list, never a shell; the environment carries no `GIT_*` of ours and cannot ask a
-person; hooks, file-system monitors and `ext::` transports of a repository do not run; output and time are bounded; when
-we stop waiting, the whole process group is ended. Callers keep values that people chose behind `--` or
-`--end-of-options`.
+person; hooks, file-system monitors, `ext::` transports and whatever else a repository's own configuration names do not
+run (distrust.py); output and time are bounded; when we stop waiting, the whole process group is ended. Callers keep
+values that people chose behind `--` or `--end-of-options`.
 """
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import Final, NamedTuple
 
 import trio
 
+from fleet.adapters.git.distrust import LISTING, disarmed
 from fleet.errors import Problem, Unavailable
 from fleet.limits import GIT_ERROR_BYTES_MAX, GIT_OUTPUT_BYTES_MAX, GIT_TERM_GRACE_S, GIT_TIMEOUT_S, KILL_GRACE_S
 
@@ -34,6 +36,9 @@ _ENVIRONMENT: Final = {
     "GIT_ASKPASS": "false",
     "SSH_ASKPASS": "false",
 }
+_HARMLESS: Final = frozenset(("config", "check-ref-format", "check-ignore", "clone", "symbolic-ref"))
+"""These look at no object of the repository that they are started in."""
+_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
 _READ_BYTES: Final = 64 * 1024
 
 
@@ -52,7 +57,7 @@ class Output(NamedTuple):
 
     def failed(self) -> Problem:
         """Return the problem that says what git said."""
-        said = self.stderr.strip() or f"exit code {self.code}"
+        said = _CREDENTIALS.sub("", self.stderr.strip()) or f"exit code {self.code}"
         return Problem(
             "git_failed", f"git {self.command} failed: {said}", hint="Repair what git names, then try again."
         )
@@ -66,13 +71,18 @@ async def attempt(
     environment: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     head_bytes: int | None = None,
+    trusted: bool = False,
 ) -> Output:
     """Run `git command arguments` in `directory` and return how it ended, whatever the exit code.
 
     `repository` names the git directory; without it git looks for one from `directory` upwards. `stdin` is what git
-    reads. `head_bytes`: enough output; git is stopped there, and that counts as success. Raises `Problem` git_failed on
-    a timeout (`GIT_TIMEOUT_S`) or too much output, `Unavailable` git_failed where git is not installed.
+    reads. `head_bytes`: enough output; git is stopped there, and that counts as success. `trusted`: the repository is
+    Fleet's own, and its configuration names no programs. Raises `Problem` git_failed on a timeout (`GIT_TIMEOUT_S`) or
+    too much output, `Unavailable` git_failed where git is not installed.
     """
+    if not trusted and command not in _HARMLESS:
+        listed = await attempt("config", *LISTING, directory=directory, repository=repository)
+        environment = disarmed(environment or {}, listed.stdout, (command, *arguments))
     chosen = () if repository is None else (f"--git-dir={repository}",)
     argv = ["git", "-C", directory, *chosen, *_OPTIONS, command, *arguments]
     try:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import trio
 
 from fleet.adapters.git.command import attempt, run
+from fleet.core.paths import is_inside
 
 
 class Place(NamedTuple):
@@ -36,6 +37,8 @@ async def locate(directory: str) -> Place:
     if len(lines) != len(flags):  # a newline in a path
         lines = [await run("rev-parse", "--path-format=absolute", flag, directory=directory) for flag in flags]
     top, git_directory, repository, object_format = lines
+    if not is_inside(directory, (top,)):  # `core.worktree` may name any place
+        return Place(directory)
     prefix = "" if directory == top else f"{directory.removeprefix(top).strip('/')}/"
     if prefix and await _is_ignored(top, directory):
         return Place(directory)

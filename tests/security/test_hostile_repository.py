@@ -1,0 +1,312 @@
+"""A repository that came from a stranger, `.git` and all: nothing that it names is run, and nothing beside it is read.
+
+Its configuration names a program in every place that git knows. Each would leave its name in a directory; whatever
+Fleet does with the repository, the directory stays empty. What the user's own configuration names still runs.
+"""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from fleet.adapters.git import GitRemovals, GitTrees, GitWorkspaces
+from fleet.errors import Problem, Rejected
+from fleet.limits import TREE_FILE_BYTES_MAX
+from fleet.ports import Strategy, WorkspaceOrder
+from tests.adapters.git.world import git, make_template
+
+WORKSPACE = "0198c0de-0000-7000-8000-000000000001"
+
+
+class Stranger:
+    """The repository, and what its programs left behind."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.traces = base / "traces"
+        self.traces.mkdir()
+        self.directory = make_template(base / "project")
+        self.workspaces = GitWorkspaces(base / "fleet" / "workspaces", [base])
+        self.removals = GitRemovals(self.workspaces)
+        self.trees = GitTrees(base / "fleet" / "trees")
+
+    def program(self, name: str) -> str:
+        """Return a command that leaves a trace and otherwise does what a filter should."""
+        return f"touch {self.traces}/{name}; cat"
+
+    def config(self, key: str, value: str) -> None:
+        git(self.directory, "config", key, value)
+
+    def ran(self) -> list[str]:
+        return sorted(path.name for path in self.traces.iterdir())
+
+    async def life(self, strategy: Strategy) -> None:
+        """Do all that Fleet does with a repository."""
+        source = await self.workspaces.inspect(str(self.directory))
+        directory, branch = self.workspaces.plan(WORKSPACE, strategy, source, None, "Work")
+        order = WorkspaceOrder(WORKSPACE, strategy, source.directory, directory, branch, None)
+        await self.workspaces.check(order)
+        await self.workspaces.prepare(order)
+        before = await self.trees.take(WORKSPACE, directory)
+        Path(directory, "README.md").write_text("changed\n")
+        Path(directory, "new").write_text("new\n")
+        assert await self.trees.diff(WORKSPACE, before, await self.trees.take(WORKSPACE, directory))
+        if strategy == "existing":
+            return
+        with pytest.raises(Rejected, match="did not put there"):
+            await self.workspaces.discard(order)
+        kept = await self.removals.keep(order)
+        await self.removals.remove(order, kept)
+        await self.removals.restore(order, kept)
+        assert Path(directory, "README.md").read_text() == "changed\n"
+        assert Path(directory, "new").read_text() == "new\n"
+
+
+@pytest.fixture
+def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stranger:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
+    return Stranger(tmp_path.resolve())
+
+
+EVERY = pytest.mark.parametrize("strategy", ["existing", "worktree", "clone"])
+
+
+@EVERY
+async def test_hooks_do_not_run(stranger: Stranger, strategy: Strategy) -> None:
+    hooks = stranger.directory / ".git" / "hooks"
+    hooks.mkdir(exist_ok=True)
+    for name in ("post-checkout", "reference-transaction", "post-index-change", "pre-commit", "fsmonitor-watchman"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {stranger.traces}/{name}\n")
+        (hooks / name).chmod(0o755)
+    stranger.config("core.hooksPath", str(hooks))
+    await stranger.life(strategy)
+    assert stranger.ran() == []
+
+
+@EVERY
+@pytest.mark.parametrize("scope", ["local", "included", "worktree"])
+async def test_filters_of_the_repository_do_not_run(stranger: Stranger, strategy: Strategy, scope: str) -> None:
+    (stranger.directory / ".gitattributes").write_text("* filter=evil diff=evil merge=evil ident\n")
+    git(stranger.directory, "add", ".")
+    git(stranger.directory, "commit", "-q", "-m", "Attributes")
+    settings = {
+        "filter.evil.smudge": stranger.program("smudge"),
+        "filter.evil.clean": stranger.program("clean"),
+        "filter.evil.process": stranger.program("process"),
+        "filter.evil.required": "true",
+        "diff.evil.textconv": stranger.program("textconv"),
+        "diff.evil.command": stranger.program("diff"),
+        "merge.evil.driver": stranger.program("merge"),
+        "diff.external": stranger.program("external"),
+        "core.fsmonitor": stranger.program("fsmonitor"),
+        "core.pager": stranger.program("pager"),
+        "core.editor": stranger.program("editor"),
+        "core.alternateRefsCommand": stranger.program("alternates"),
+    }
+    target: tuple[str, ...] = ("--local",)
+    if scope == "included":
+        stranger.config("include.path", "evil.config")
+        target = ("--file", str(stranger.directory / ".git" / "evil.config"))
+    elif scope == "worktree":
+        stranger.config("extensions.worktreeConfig", "true")
+        target = ("--worktree",)
+    for key, value in settings.items():
+        git(stranger.directory, "config", *target, key, value)
+    await stranger.life(strategy)
+    assert stranger.ran() == []
+
+
+@pytest.mark.parametrize("condition", ["onbranch:fleet/**", "gitdir:**/worktrees/**"])
+async def test_neither_do_those_that_only_a_new_checkout_would_see(stranger: Stranger, condition: str) -> None:
+    (stranger.directory / ".gitattributes").write_text("* filter=evil\n")
+    git(stranger.directory, "add", ".")
+    git(stranger.directory, "commit", "-q", "-m", "Attributes")
+    evil = stranger.directory / ".git" / "evil.config"
+    git(stranger.directory, "config", "--file", str(evil), "filter.evil.smudge", stranger.program("smudge"))
+    stranger.config(f"includeIf.{condition}.path", "evil.config")
+    with pytest.raises(Problem, match="on conditions"):
+        await stranger.life("worktree")
+    await stranger.life("clone")
+    await stranger.life("existing")
+    assert stranger.ran() == []
+
+
+@EVERY
+async def test_those_of_the_user_do(stranger: Stranger, strategy: Strategy) -> None:
+    """As large files (LFS) need it; a repository can add nothing to it, and take nothing away."""
+    (stranger.directory / ".gitattributes").write_text("*.md filter=mine\n")
+    git(stranger.directory, "add", ".")
+    git(stranger.directory, "commit", "-q", "-m", "Attributes")
+    user = ("config", "--file", str(stranger.base / "home" / ".gitconfig"))
+    git(stranger.directory, *user, "filter.mine.smudge", stranger.program("mine"))
+    stranger.config("filter.mine.smudge", stranger.program("evil"))
+    await stranger.life(strategy)
+    assert stranger.ran() == ([] if strategy == "existing" else ["mine"])
+
+
+@EVERY
+@pytest.mark.parametrize(
+    "url", ["ext::sh -c 'touch {traces}/ext'", "ssh://host/x", "git://host/x", "{base}/project", "https://host/x"]
+)
+async def test_missing_objects_are_not_fetched_by_programs_of_the_repository(
+    stranger: Stranger, strategy: Strategy, url: str
+) -> None:
+    """A partial clone asks its remote for what it lacks, in the middle of anything."""
+    settings = {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.promisor": "true",
+        "remote.origin.url": url.format(traces=stranger.traces, base=stranger.base),
+        "remote.origin.uploadpack": f"touch {stranger.traces}/uploadpack; false",
+        "remote.origin.receivepack": f"touch {stranger.traces}/receivepack; false",
+        "core.sshCommand": f"touch {stranger.traces}/ssh; false",
+        "core.gitProxy": str(_script(stranger, "proxy")),
+        "core.askPass": str(_script(stranger, "askpass")),
+        "credential.helper": f"!touch {stranger.traces}/credential; false",
+        "protocol.allow": "always",
+        "protocol.ext.allow": "always",
+        "http.proxy": "http://127.0.0.1:1",
+    }
+    for key, value in settings.items():
+        stranger.config(key, value)
+    blob = git(stranger.directory, "rev-parse", "HEAD:src/shop.py")
+    (stranger.directory / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with suppress(Problem):  # the object is nowhere
+        await stranger.life(strategy)
+    assert stranger.ran() == []
+
+
+def _script(stranger: Stranger, name: str) -> Path:
+    script = stranger.base / f"{name}.sh"
+    script.write_text(f"#!/bin/sh\ntouch {stranger.traces}/{name}\nexit 1\n")
+    script.chmod(0o755)
+    return script
+
+
+@EVERY
+async def test_submodules_are_left_alone(stranger: Stranger, strategy: Strategy) -> None:
+    evil = f"ext::sh -c 'touch {stranger.traces}/submodule'"
+    modules = f'[submodule "a"]\n\tpath = a\n\turl = {evil}\n'
+    (stranger.directory / ".gitmodules").write_text(modules)
+    git(stranger.directory, "add", ".gitmodules")
+    commit = git(stranger.directory, "rev-parse", "HEAD")
+    git(stranger.directory, "update-index", "--add", "--cacheinfo", f"160000,{commit},a")
+    git(stranger.directory, "commit", "-q", "-m", "Submodule")
+    for key, value in {"submodule.recurse": "true", "submodule.a.url": evil, "submodule.a.active": "true"}.items():
+        stranger.config(key, value)
+    stranger.config("submodule.a.update", f"!touch {stranger.traces}/update")
+    await stranger.life(strategy)
+    assert stranger.ran() == []
+
+
+@pytest.mark.parametrize("how", ["worktree", "gitdir"])
+async def test_a_repository_that_says_its_files_are_elsewhere(stranger: Stranger, how: str) -> None:
+    """`core.worktree`, or a `.git` file: what is elsewhere is not taken for the session's files."""
+    private = stranger.base / "private"
+    private.mkdir()
+    (private / "secret.txt").write_text("a secret\n")
+    if how == "worktree":
+        stranger.config("core.worktree", str(private))
+    else:
+        git(private, "init", "-q")
+        git(private, "add", ".")
+        git(private, "commit", "-q", "-m", "Private")
+        (stranger.directory / ".git").rename(stranger.base / "was")
+        (stranger.directory / ".git").write_text(f"gitdir: {private}/.git\n")
+    workspaces = GitWorkspaces(stranger.base / "fleet" / "workspaces", [stranger.directory])
+    source = await workspaces.inspect(str(stranger.directory))
+    before = await stranger.trees.take(WORKSPACE, source.directory)
+    (stranger.directory / "README.md").write_text("changed\n")
+    (private / "secret.txt").write_text("another secret\n")
+    changes = await stranger.trees.diff(WORKSPACE, before, await stranger.trees.take(WORKSPACE, source.directory))
+    assert [change.file for change in changes] == ["README.md"]
+    for strategy in ("worktree", "clone"):
+        directory, branch = workspaces.plan(WORKSPACE, strategy, source, None, "Work")
+        order = WorkspaceOrder(WORKSPACE, strategy, source.directory, directory, branch, None)
+        if how == "gitdir":
+            with pytest.raises(Rejected) as refused:
+                await workspaces.check(order)
+            assert refused.value.code == "directory_outside_roots"
+
+
+@EVERY
+async def test_links_lead_nowhere(stranger: Stranger, strategy: Strategy) -> None:
+    (stranger.base / "secret.txt").write_text("a secret\n")
+    (stranger.directory / "link").symlink_to(stranger.base / "secret.txt")
+    (stranger.directory / "up").symlink_to("..")
+    git(stranger.directory, "add", ".")
+    git(stranger.directory, "commit", "-q", "-m", "Links")
+    await stranger.life(strategy)
+    source = await stranger.workspaces.inspect(str(stranger.directory))
+    directory, _ = stranger.workspaces.plan(WORKSPACE, strategy, source, None, "Work")
+    before = await stranger.trees.take(WORKSPACE, directory)
+    Path(directory, "link").unlink()
+    (change,) = await stranger.trees.diff(WORKSPACE, before, await stranger.trees.take(WORKSPACE, directory))
+    assert "a secret" not in str(change)
+
+
+async def test_a_huge_file_is_left_out_of_snapshots(stranger: Stranger) -> None:
+    before = await stranger.trees.take(WORKSPACE, str(stranger.directory))
+    with (stranger.directory / "huge").open("wb") as huge:
+        huge.truncate(TREE_FILE_BYTES_MAX + 1)
+    os.mkfifo(stranger.directory / "pipe")
+    (stranger.directory / "small").write_text("small\n")
+    after = await stranger.trees.take(WORKSPACE, str(stranger.directory))
+    assert [change.file for change in await stranger.trees.diff(WORKSPACE, before, after)] == ["small"]
+
+
+@pytest.mark.parametrize("secret", ["https://me:pass-word@host.invalid/x", "https://tok-en@host.invalid/x"])
+async def test_a_password_in_an_address_is_not_told(stranger: Stranger, secret: str) -> None:
+    settings = {"core.repositoryFormatVersion": "1", "extensions.partialClone": "origin"}
+    for key, value in {**settings, "remote.origin.promisor": "true", "remote.origin.url": secret}.items():
+        stranger.config(key, value)
+    blob = git(stranger.directory, "rev-parse", "HEAD:src/shop.py")
+    (stranger.directory / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(Problem) as failed:
+        await stranger.life("worktree")
+    assert "host.invalid" in failed.value.detail
+    assert "pass-word" not in failed.value.detail
+    assert "tok-en" not in failed.value.detail
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        "--upload-pack=touch {t}/x",
+        "-c",
+        "--exec=touch {t}/x",
+        "--output={t}/x",
+        "HEAD --output={t}/x",
+        "@{{-1}}",
+        ":/x",
+    ],
+)
+@pytest.mark.parametrize("field", ["branch", "base_ref"])
+async def test_names_that_people_choose_are_no_options(stranger: Stranger, field: str, ref: str) -> None:
+    source = await stranger.workspaces.inspect(str(stranger.directory))
+    text = ref.format(t=stranger.traces)
+    for strategy in ("worktree", "clone"):
+        directory, branch = stranger.workspaces.plan(WORKSPACE, strategy, source, None, "Work")
+        given = {"branch": branch, "base_ref": None, field: text}
+        order = WorkspaceOrder(WORKSPACE, strategy, source.directory, directory, given["branch"], given["base_ref"])
+        with pytest.raises(Rejected) as refused:
+            await stranger.workspaces.check(order)
+        assert refused.value.code in ("branch_invalid", "base_ref_unknown")
+        with pytest.raises(Rejected):
+            await stranger.workspaces.prepare(order)
+    assert stranger.ran() == []
+    assert not Path(directory).exists()
+
+
+async def test_a_directory_whose_name_is_an_option(stranger: Stranger) -> None:
+    odd = stranger.base / "--upload-pack=touch traces"
+    shutil.copytree(stranger.directory, odd)
+    stranger.directory = odd
+    for strategy in ("existing", "worktree"):
+        await stranger.life(strategy)
+    assert stranger.ran() == []
