@@ -33,6 +33,8 @@ from fleet.adapters.ids import SystemIds
 from fleet.adapters.opencode.binary import resolve_binary
 from fleet.adapters.opencode.process import LocalOpenCodeHost
 from fleet.adapters.opencode.providers import own_providers
+from fleet.adapters.sender import HttpSender
+from fleet.adapters.vault import FileVault
 from fleet.config import Config
 from fleet.errors import Problem, StartupError
 from fleet.events.catalog import make_registry
@@ -188,6 +190,8 @@ class _Parts:
             GitTrees(config.data_dir / "trees"),
             GitRemovals(workspaces),
             LocalFiles(),
+            FileVault(config.data_dir),
+            HttpSender(clock, config.webhook_networks),
         )
         policy = Policy(
             config.instance_policy,

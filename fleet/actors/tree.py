@@ -1,6 +1,6 @@
 """The supervision tree: everything that runs between the log and the door, in the order in which it starts.
 
-    views -> history -> roots -> workspaces -> instances -> sessions -> recovery -> idleness       (rest_for_one)
+    views -> history -> roots -> workspaces -> instances -> sessions -> webhooks -> recovery -> idleness   (rest_for_one)
 
 Each directory supervises its actors one by one: an actor that crashes is restarted alone, from the log. fleet/main.py
 puts the log's writer before this and the gateway after it.
@@ -32,6 +32,7 @@ from fleet.actors.recovery import Recovery
 from fleet.actors.roots import Roots
 from fleet.actors.session import SessionEffects
 from fleet.actors.supervisor import Supervisor
+from fleet.actors.webhooks import WebhookEffects, Webhooks
 from fleet.actors.workspace import WorkspaceEffects
 from fleet.events.blobs import Blobs
 from fleet.events.feed import Feed
@@ -88,19 +89,22 @@ class Tree:
         sessions = SessionEffects(context, conversations, Placement(context), self.changes, erasure)
         instances = InstanceEffects(context, conversations)
         workspaces = WorkspaceEffects(context)
+        webhooks = WebhookEffects(context, self.feed)
         context.peers = Peers(
             Directory("sessions", _residents(views.sessions, log, sessions.perform)),
             Directory("instances", _residents(views.instances, log, instances.perform)),
             Directory("workspaces", _residents(views.workspaces, log, workspaces.perform)),
             Directory("roots", _residents(views.roots, log, _no_effect)),
+            Directory("webhooks", _residents(views.webhooks, log, webhooks.perform)),
         )
         self.orders = Orders(context)
         self.forks = Forks(context, self.orders)
         self.endings = Endings(context, self.orders, erasure)
         self.offers = Offers(context)
         self.roots = Roots(context)
+        self.webhooks = Webhooks(context)
         self.ready = False
-        self._recovery = Recovery(context, erasure)
+        self._recovery = Recovery(context, erasure, self.webhooks)
         self._idleness = Idleness(context, policy.idle_timeout_s)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
@@ -113,6 +117,7 @@ class Tree:
             ChildSpec("workspaces", peers.workspaces.run),
             ChildSpec("instances", peers.instances.run),
             ChildSpec("sessions", peers.sessions.run),
+            ChildSpec("webhooks", peers.webhooks.run),
             ChildSpec("recovery", self._recovery.run, stop_grace_s=SHUTDOWN_GRACE_S + 5),
             ChildSpec("idleness", self._idleness.run),
         )

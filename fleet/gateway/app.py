@@ -30,6 +30,7 @@ from fleet.gateway.login import login_routes
 from fleet.gateway.offers import offer_routes
 from fleet.gateway.sessions import session_routes
 from fleet.gateway.streams import Closing, stream_routes
+from fleet.gateway.webhooks import webhook_routes
 from fleet.limits import (
     BODY_BYTES_MAX,
     BODY_READ_S,
@@ -80,6 +81,7 @@ def make_app(tree: Tree, closing: Closing, edge: Edge) -> QuartTrio:
     app.register_blueprint(inbox_routes(tree))
     app.register_blueprint(log_routes(tree))
     app.register_blueprint(stream_routes(tree, closing))
+    app.register_blueprint(webhook_routes(tree))
     app.register_blueprint(fleet_routes(tree))
     app.register_blueprint(offer_routes(tree))
     app.register_blueprint(directory_routes(tree))

@@ -28,6 +28,7 @@ from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.removals import FakeRemovals
 from tests.fakes.trees import FakeTrees
+from tests.fakes.webhooks import FakeSender, MemoryVault
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
 
 REPOSITORY = "/home/user/project"
@@ -201,11 +202,14 @@ class Machine:
         self.files = FakeDisk(directories={PLAIN})
         self.files.add_repository(REPOSITORY)
         self.disk = MemoryDisk()
+        self.vault = MemoryVault()
+        self.sender = FakeSender()
+        self.views = MemoryStore()
         self._ids = FakeIds(self.clock)
 
     @asynccontextmanager
-    async def fleet(self) -> AsyncGenerator[Door]:
-        """Run a Fleet; it is shut down in order at the end."""
+    async def fleet(self, *, killed: bool = False) -> AsyncGenerator[Door]:
+        """Run a Fleet; at the end it is shut down in order, or `killed`."""
         log = MemoryLog(self.disk, make_registry(), self.clock)
         ports = Ports(
             self.clock,
@@ -215,10 +219,15 @@ class Machine:
             FakeTrees(self.files),
             FakeRemovals(self.files),
             LocalFiles(),
+            self.vault,
+            self.sender,
         )
-        tree = Tree(ports, Stores(log, MemoryBlobs(self.disk), MemoryStore()), threads=False)
+        tree = Tree(ports, Stores(log, MemoryBlobs(self.disk), self.views), threads=False)
         stopping = trio.Event()
         async with trio.open_nursery() as nursery:
             await nursery.start(tree.run, stopping)
             yield Door(tree)
+            if killed:
+                log.crash()
+                nursery.cancel_scope.cancel()
             stopping.set()
