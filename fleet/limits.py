@@ -182,6 +182,11 @@ WEBHOOK_PROGRESS_EVENTS: Final = 10_000  # looked at in vain before the cursor i
 WEBHOOK_PROGRESS_S: Final = 60.0  # between looks at how far that is
 WEBHOOK_TRY_WAIT_S: Final = 20.0  # a request waits so long for its test message
 
+# Metrics
+COMMAND_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0)  # a commit takes 0.3 to 6 ms
+REQUEST_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0)  # a create waits for OpenCode
+COMMIT_BUCKETS_EVENTS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)  # up to BATCH_EVENTS_MAX
+
 # Git
 GIT_TIMEOUT_S: Final = 600.0  # clones of large repositories
 GIT_VERSION_TIMEOUT_S: Final = 10.0  # `git --version` takes milliseconds: a git that hangs is broken

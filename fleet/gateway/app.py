@@ -27,6 +27,7 @@ from fleet.gateway.history import history_routes
 from fleet.gateway.inbox import inbox_routes
 from fleet.gateway.log import log_routes
 from fleet.gateway.login import login_routes
+from fleet.gateway.metrics import Metrics, metric_routes
 from fleet.gateway.offers import offer_routes
 from fleet.gateway.sessions import session_routes
 from fleet.gateway.streams import Closing, stream_routes
@@ -41,7 +42,7 @@ from fleet.limits import (
 )
 
 
-def make_app(tree: Tree, closing: Closing, edge: Edge) -> QuartTrio:
+def make_app(tree: Tree, closing: Closing, edge: Edge, metrics: Metrics) -> QuartTrio:
     """Return the ASGI application over one Fleet; streams end when `closing` begins."""
     app = QuartTrio("fleet")
     app.asgi_app = cast("Any", edge.around(cast("Application", app.asgi_app)))  # type: ignore[method-assign]  # Quart's way
@@ -59,6 +60,8 @@ def make_app(tree: Tree, closing: Closing, edge: Edge) -> QuartTrio:
         conversion_preference="msgspec",
     )
     problems.install(app)
+
+    metrics.measure(app)
 
     @app.before_request
     async def admit() -> None:
@@ -85,6 +88,7 @@ def make_app(tree: Tree, closing: Closing, edge: Edge) -> QuartTrio:
     app.register_blueprint(fleet_routes(tree))
     app.register_blueprint(offer_routes(tree))
     app.register_blueprint(directory_routes(tree))
+    app.register_blueprint(metric_routes(metrics))
     return app
 
 
@@ -95,6 +99,7 @@ class Gateway:
         self._door = door
         self._tree = tree
         self._guard = guard
+        self._metrics = Metrics(tree)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stopping`; running requests get a moment to end, streams end at once."""
@@ -109,7 +114,7 @@ class Gateway:
         config.include_server_header = False
         closing = Closing()
         edge = Edge(self._guard)
-        app = make_app(self._tree, closing, edge)
+        app = make_app(self._tree, closing, edge, self._metrics)
 
         async def close() -> None:
             await stopping.wait()

@@ -1,4 +1,4 @@
-"""The views of Fleet: sessions, instances, workspaces, webhooks, chosen roots, with the indexes that readers need."""
+"""The views of Fleet: sessions, instances, workspaces, webhooks, roots, with the indexes that their readers need."""
 
 from typing import NamedTuple
 

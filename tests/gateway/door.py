@@ -22,6 +22,7 @@ from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.gateway.app import Gateway, make_app
 from fleet.gateway.edge import Edge
 from fleet.gateway.guard import Guard
+from fleet.gateway.metrics import Metrics
 from fleet.gateway.streams import Closing
 from fleet.projections.store import MemoryStore
 from tests.fakes.clock import FakeClock, FakeIds
@@ -141,7 +142,7 @@ class Door:
         self.tree = tree
         self.guard = Guard(tree.context.clock) if guard is None else guard
         self.closing = trio.Event()
-        self.app = make_app(tree, Closing(), Edge(self.guard))
+        self.app = make_app(tree, Closing(), Edge(self.guard), Metrics(tree))
 
     async def knock(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request; `body` goes as JSON, bytes as they are, and `Content_Type="…"` is a header."""

@@ -1,4 +1,4 @@
-"""What goes over the wire: bodies.py comes in, items.py, choices.py and webhooks.py go out, conversion.py makes items."""
+"""What goes over the wire: bodies.py comes in; items.py, choices.py, webhooks.py go out; conversion.py makes items."""
 
 from fleet.core.times import rfc3339
 from fleet.gateway.wire.bodies import (
