@@ -18,6 +18,7 @@ import platformdirs
 
 from fleet.errors import StartupError
 from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX, MEMORY_FREE_BYTES_MIN, MIB
+from fleet.logs import LogFormat, LogLevel
 
 RehearsalChoice = Literal["auto", "always", "never"]
 InstancePolicy = Literal["shared", "directory"]
@@ -49,6 +50,8 @@ class Config(msgspec.Struct, frozen=True):
     idle_timeout_minutes: float
     leave_running: bool
     webhook_networks: tuple[IPv4Network | IPv6Network, ...]
+    log_format: LogFormat
+    log_level: LogLevel
 
 
 class Key(NamedTuple):
@@ -261,6 +264,22 @@ KEYS = (
         "array: 10.1.0.0/16, 127.0.0.1",
         _networks,
         lambda: (),
+    ),
+    Key(
+        "log_format",
+        "auto, json, console",
+        "auto",
+        "How the server's log looks on standard error: JSON lines, lines for people, or those on a terminal only.",
+        _choice(get_args(LogFormat)),
+        lambda: "auto",
+    ),
+    Key(
+        "log_level",
+        "debug, info, warning, error",
+        "info",
+        "The least that is logged; debug shows every request.",
+        _choice(get_args(LogLevel)),
+        lambda: "info",
     ),
 )
 _BY_NAME = {key.name: key for key in KEYS}

@@ -54,15 +54,18 @@ _log = structlog.get_logger(__name__)
 
 async def serve(config: Config) -> int:
     """Run a server until SIGINT or SIGTERM and return its exit code. Raises `StartupError`."""
-    configure_logs()
+    configure_logs(config.log_level, config.log_format)
     stopping = trio.Event()
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_await_signals, stopping, nursery.cancel_scope)
             async with running(config, os.environ) as fleet:
                 _spare_collections()
-                sys.stderr.write(greeting(config, fleet))
-                nursery.start_soon(_introduce_model, fleet)
+                if config.log_format == "json":  # nothing else may stand between the lines
+                    _log.info("ready", version=__version__, url=fleet.url, data_dir=str(config.data_dir))
+                else:
+                    sys.stderr.write(greeting(config, fleet))
+                nursery.start_soon(_introduce_model, fleet, config.log_format == "json")
                 await stopping.wait()
             nursery.cancel_scope.cancel()
     except BaseException as error:
@@ -317,8 +320,11 @@ Try it:
 """
 
 
-async def _introduce_model(fleet: Running) -> None:
+async def _introduce_model(fleet: Running, as_line: bool) -> None:
     model = await fleet.model.known()
+    if as_line:
+        _log.info("model_chosen", rehearsal=model.rehearsal, why=model.why)
+        return
     sys.stderr.write(f"Model: {model.why}\n")
     if model.rehearsal:
         sys.stderr.write("       For a real one: run `opencode auth login`, then start Fleet again.\n")

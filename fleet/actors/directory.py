@@ -201,6 +201,7 @@ class Directory(Generic[Command, Reply]):
 
     async def _activate(self, entry: _Entry[Command, Reply]) -> None:
         self._activations += 1
+        structlog.contextvars.clear_contextvars()  # the actor outlives the request whose message brought it up
         try:
             await self._supervisor.add_child(ChildSpec(entry.id, entry.resident.run, "transient"))
         except Exception as error:  # whatever keeps one actor from starting is not the others' trouble

@@ -1,6 +1,6 @@
 """The supervision tree: everything that runs between the log and the door, in the order in which it starts.
 
-    views -> history -> roots -> workspaces -> instances -> sessions -> webhooks -> recovery -> idleness   (rest_for_one)
+    views -> history -> roots -> workspaces -> instances -> sessions -> webhooks -> recovery -> idleness  (rest_for_one)
 
 Each directory supervises its actors one by one: an actor that crashes is restarted alone, from the log. fleet/main.py
 puts the log's writer before this and the gateway after it.

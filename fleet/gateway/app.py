@@ -1,5 +1,6 @@
 """The application: all routes behind the guard, and the server that runs it as a child of our own nursery (law 12)."""
 
+import logging
 import os
 import socket
 from typing import Any, cast
@@ -16,6 +17,7 @@ from quart_trio import QuartTrio
 from fleet import __version__
 from fleet.actors.tree import Tree
 from fleet.gateway import problems
+from fleet.gateway.access import name_requests
 from fleet.gateway.contents import content_routes
 from fleet.gateway.diffs import diff_routes
 from fleet.gateway.directories import directory_routes
@@ -61,6 +63,7 @@ def make_app(tree: Tree, closing: Closing, edge: Edge, metrics: Metrics) -> Quar
     )
     problems.install(app)
 
+    name_requests(app, tree.context.ids)
     metrics.measure(app)
 
     @app.before_request
@@ -107,7 +110,7 @@ class Gateway:
         config = ServerConfig()
         config.bind = [f"fd://{os.dup(self._door.fileno())}"]  # the server closes it at its end
         config.accesslog = None
-        config.errorlog = None
+        config.errorlog = logging.getLogger("hypercorn.error")  # through fleet/logs.py, as everything
         config.graceful_timeout = HTTP_GRACE_S
         config.keep_alive_timeout = KEEP_ALIVE_S
         config.h11_max_incomplete_size = HEADER_BYTES_READ_MAX

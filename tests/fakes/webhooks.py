@@ -92,8 +92,9 @@ class FakeSender:
         return Receipt(status, f"the receiver answered {status}", 0, pause_s)
 
     async def received(self, count: int) -> list[Got]:
-        """Wait until so many messages came, attempts counted each."""
-        while len(self.got) < count:
-            self._came = trio.Event()
-            await self._came.wait()
+        """Wait until so many messages came, attempts counted each; of virtual time there is an hour."""
+        with trio.fail_after(3600):
+            while len(self.got) < count:
+                self._came = trio.Event()
+                await self._came.wait()
         return self.got

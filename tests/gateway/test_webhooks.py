@@ -36,7 +36,8 @@ async def deliveries(door: Door, webhook_id: str) -> list[dict[str, object]]:
 
 async def delivered(door: Door, webhook_id: str) -> list[dict[str, object]]:
     """Wait until no delivery is on its way, and return all, oldest first."""
-    await door.tree.views.webhooks.wait(webhook_id, lambda s: not s.open)
+    with trio.fail_after(3600):
+        await door.tree.views.webhooks.wait(webhook_id, lambda s: not s.open)
     return (await deliveries(door, webhook_id))[::-1]
 
 
