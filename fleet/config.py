@@ -9,6 +9,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -17,6 +18,7 @@ import platformdirs
 
 from fleet.errors import StartupError
 from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX, MEMORY_FREE_BYTES_MIN, MIB
+from fleet.logs import LogFormat, LogLevel
 
 RehearsalChoice = Literal["auto", "always", "never"]
 InstancePolicy = Literal["shared", "directory"]
@@ -47,6 +49,9 @@ class Config(msgspec.Struct, frozen=True):
     min_free_memory_mib: int
     idle_timeout_minutes: float
     leave_running: bool
+    webhook_networks: tuple[IPv4Network | IPv6Network, ...]
+    log_format: LogFormat
+    log_level: LogLevel
 
 
 class Key(NamedTuple):
@@ -121,6 +126,16 @@ def _number(smallest: int, largest: int, note: str = "") -> Callable[[Any, Path]
         return value
 
     return parse
+
+
+def _networks(value: Any, _directory: Path) -> tuple[IPv4Network | IPv6Network, ...]:
+    named = [each.strip() for each in value.split(",")] if isinstance(value, str) else value
+    try:
+        return tuple(ip_network(each) for each in msgspec.convert(named, list[str]))
+    except (msgspec.ValidationError, ValueError):
+        raise ValueError(
+            "one or more networks such as 10.1.0.0/16 or ::1, separated by ',' or in a TOML array"
+        ) from None
 
 
 def _minutes(value: Any, _directory: Path) -> float:
@@ -240,6 +255,31 @@ KEYS = (
         "Leave OpenCode processes running at an orderly stop; the next start adopts them.",
         _flag,
         lambda: False,
+    ),
+    Key(
+        "webhook_networks",
+        "networks",
+        "public addresses only",
+        "Networks that webhooks may go to although they are not public, by http as well, separated by ',' or in a TOML "
+        "array: 10.1.0.0/16, 127.0.0.1",
+        _networks,
+        lambda: (),
+    ),
+    Key(
+        "log_format",
+        "auto, json, console",
+        "auto",
+        "How the server's log looks on standard error: JSON lines, lines for people, or those on a terminal only.",
+        _choice(get_args(LogFormat)),
+        lambda: "auto",
+    ),
+    Key(
+        "log_level",
+        "debug, info, warning, error",
+        "info",
+        "The least that is logged; debug shows every request.",
+        _choice(get_args(LogLevel)),
+        lambda: "info",
     ),
 )
 _BY_NAME = {key.name: key for key in KEYS}

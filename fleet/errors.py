@@ -47,6 +47,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "request_not_found": Kind(404, "There is no such open request"),
     "notification_not_found": Kind(404, "There is no such notification"),
     "subscription_not_found": Kind(404, "There is no such subscription"),
+    "webhook_not_found": Kind(404, "There is no such webhook"),
     "request_answered": Kind(409, "The request has been answered"),
     # Workspaces
     "directory_missing": Kind(422, "The directory does not exist"),
@@ -82,6 +83,10 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "prompt_empty": Kind(422, "The prompt has no text"),
     "callback_too_deep": Kind(422, "The chain of callbacks is too long"),
     "queue_full": Kind(429, "Too many prompts wait"),
+    # Webhooks
+    "webhook_url_refused": Kind(422, "Webhooks may not go to this address"),
+    "webhooks_full": Kind(409, "There are too many webhooks"),
+    "delivery_gone": Kind(410, "The delivery is not shown any more"),
     # OpenCode
     "opencode_missing": Kind(503, "OpenCode is not installed"),
     "opencode_not_executable": Kind(503, "OpenCode cannot be executed"),

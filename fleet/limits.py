@@ -178,6 +178,30 @@ DIRECTORY_ENTRIES_MAX: Final = 5_000  # of a listed directory; the rest is count
 ERASURE_RETRY_S: Final = 5.0  # while the disk is full
 REMOVAL_WAIT_S: Final = 120.0  # a request waits so long for a removal or a restore, then says that it goes on
 
+# Webhooks
+WEBHOOKS_MAX: Final = 50  # each follows the log and may have WEBHOOK_SENDS_MAX connections open
+WEBHOOK_URL_CHARS_MAX: Final = 2048
+WEBHOOK_DESCRIPTION_CHARS_MAX: Final = 200
+WEBHOOK_TEXT_CHARS_MAX: Final = 2000  # of what happened, in a message; the session has the rest
+WEBHOOK_OPEN_MAX: Final = 100  # messages of one webhook on their way or waiting; the log keeps the ones after
+WEBHOOK_SENDS_MAX: Final = 4  # messages that are sent to one receiver at a time
+WEBHOOK_DELIVERIES_REMEMBERED_MAX: Final = 100  # of one webhook that are over and still shown
+WEBHOOK_TIMEOUT_S: Final = 15.0  # from the look-up of the name to the answer; Standard Webhooks asks for 15 to 30
+WEBHOOK_CONNECT_TIMEOUT_S: Final = 5.0  # for each address of the name
+WEBHOOK_ADDRESSES_MAX: Final = 4  # of a name that are tried
+WEBHOOK_ANSWER_BYTES_MAX: Final = 64 * KIB  # an answer up to here is read to its end: who is cut off may complain
+WEBHOOK_BACKOFF_FIRST_S: Final = 5.0
+WEBHOOK_BACKOFF_MAX_S: Final = 4 * 3600.0  # thirteen attempts on the first day, then six a day
+WEBHOOK_PATIENCE_S: Final = 3 * 86_400.0  # a weekend; then the message is dropped or the webhook disabled
+WEBHOOK_PROGRESS_EVENTS: Final = 10_000  # looked at in vain before the cursor is logged: 30 ms of a start
+WEBHOOK_PROGRESS_S: Final = 60.0  # between looks at how far that is
+WEBHOOK_TRY_WAIT_S: Final = 20.0  # a request waits so long for its test message
+
+# Metrics
+COMMAND_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0)  # a commit takes 0.3 to 6 ms
+REQUEST_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0)  # a create waits for OpenCode
+COMMIT_BUCKETS_EVENTS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)  # up to BATCH_EVENTS_MAX
+
 # Git
 GIT_TIMEOUT_S: Final = 600.0  # clones of large repositories
 GIT_VERSION_TIMEOUT_S: Final = 10.0  # `git --version` takes milliseconds: a git that hangs is broken

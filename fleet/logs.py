@@ -1,46 +1,105 @@
-"""Structured logs on standard error: for people on a terminal, as JSON lines elsewhere."""
+"""Structured logs on standard error, of Fleet and its libraries alike: for people on a terminal, JSON lines elsewhere.
+
+Keeps: a line tells which request it belongs to (`request_id`), and one from an effect which event ordered it
+(`causation_id`); what looks like a secret is blotted out, whoever wrote it; and no line shows local variables, for a
+password might be among them. Of libraries only warnings are shown: httpx would write down whole addresses.
+"""
 
 import logging
+import re
 import sys
-from io import StringIO
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TextIO, cast
 
 import structlog
-from structlog.typing import ExcInfo, Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from fleet.plain import plain
 
+LogFormat = Literal["auto", "json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
-def configure_logs(level: int = logging.INFO) -> None:
-    """Set structlog up; `level` is the least that is shown."""
-    people = sys.stderr.isatty()
+_HIDDEN: Final = "***"
+_SECRET_NAMES: Final = re.compile(r"(?:^|[_-])(?:password|passwd|secret|token|authorization|cookie|api_?key)$", re.I)
+_SECRETS: Final = re.compile(
+    r"whsec_[\w+/=-]+|\bfleet_\w+_[\w-]{20,}"  # webhooks; access tokens
+    r"|(?<=\b[Bb]earer )[^\s\"']+|(?<=\b[Bb]asic )[A-Za-z0-9+/=]{8,}"
+    r"|(?<=://)[^\s/@\"']+(?=@)"  # user and password in a URL
+    r"|\bsk-[\w-]{16,}|\bgh[pousr]_\w{20,}"  # model providers, GitHub
+)
+
+
+def configure_logs(level: LogLevel = "info", form: LogFormat = "auto", output: TextIO | None = None) -> None:
+    """Send Fleet's lines from `level` on, and the libraries' warnings, to `output` (standard error)."""
+    to: TextIO = sys.stderr if output is None else output
+    people = form == "console" or (form == "auto" and to.isatty())
+    begin: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+    ]
+    end = _for_people(to) if people else _for_programs()
+    least = getattr(logging, level.upper())
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            *(_for_people() if people else _for_programs()),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[*begin, *end],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.PrintLoggerFactory(to),
         cache_logger_on_first_use=True,
     )
+    handler = logging.StreamHandler(to)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*begin, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *end],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(least, logging.WARNING))
+    logging.captureWarnings(capture=True)
 
 
-# Neither shows local variables: a password might be among them.
+def blot_out_secrets(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """Replace the values of names like `password`, and what looks like a secret in any text."""
+    return {name: _blotted(name, value) for name, value in line.items()}
 
 
-def _for_people() -> list[Processor]:
-    return [structlog.dev.ConsoleRenderer(exception_formatter=_plain_traceback)]
+def _blotted(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return _HIDDEN if _SECRET_NAMES.search(name) else _SECRETS.sub(_HIDDEN, value)
+    if isinstance(value, Mapping):
+        fields = cast("Mapping[str, Any]", value)
+        return {key: _blotted(str(key), each) for key, each in fields.items()}
+    if isinstance(value, list | tuple):
+        return [_blotted(name, each) for each in cast("list[Any]", value)]
+    return value if value is None or isinstance(value, bool | int | float) else _blotted(name, str(value))
 
 
-def _plain_traceback(to: TextIO, exc_info: ExcInfo) -> None:
-    """Write a traceback; the text of an error may hold what git or an agent said."""
-    written = StringIO()
-    structlog.dev.plain_traceback(written, exc_info)
-    to.write(plain(written.getvalue()))
+def _escape_controls(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """Keep an agent's text from moving the cursor of whoever reads the log, or from adding lines to it."""
+    return {name: _escaped(value, lines=name == "exception") for name, value in line.items()}
+
+
+def _escaped(value: Any, *, lines: bool) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = value if lines else value.replace("\n", "\\n")
+    return plain(text)
+
+
+def _for_people(output: TextIO) -> list[Processor]:
+    return [
+        structlog.processors.format_exc_info,
+        blot_out_secrets,
+        _escape_controls,
+        structlog.dev.ConsoleRenderer(colors=output.isatty(), exception_formatter=structlog.dev.plain_traceback),
+    ]
 
 
 def _for_programs() -> list[Processor]:
     traces = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
-    return [structlog.processors.ExceptionRenderer(traces), structlog.processors.JSONRenderer()]
+    return [
+        structlog.processors.ExceptionRenderer(traces),
+        blot_out_secrets,
+        structlog.processors.JSONRenderer(),
+    ]

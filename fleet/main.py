@@ -33,6 +33,8 @@ from fleet.adapters.ids import SystemIds
 from fleet.adapters.opencode.binary import resolve_binary
 from fleet.adapters.opencode.process import LocalOpenCodeHost
 from fleet.adapters.opencode.providers import own_providers
+from fleet.adapters.sender import HttpSender
+from fleet.adapters.vault import FileVault
 from fleet.config import Config
 from fleet.errors import Problem, StartupError
 from fleet.events.catalog import make_registry
@@ -52,15 +54,18 @@ _log = structlog.get_logger(__name__)
 
 async def serve(config: Config) -> int:
     """Run a server until SIGINT or SIGTERM and return its exit code. Raises `StartupError`."""
-    configure_logs()
+    configure_logs(config.log_level, config.log_format)
     stopping = trio.Event()
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_await_signals, stopping, nursery.cancel_scope)
             async with running(config, os.environ) as fleet:
                 _spare_collections()
-                sys.stderr.write(greeting(config, fleet))
-                nursery.start_soon(_introduce_model, fleet)
+                if config.log_format == "json":  # nothing else may stand between the lines
+                    _log.info("ready", version=__version__, url=fleet.url, data_dir=str(config.data_dir))
+                else:
+                    sys.stderr.write(greeting(config, fleet))
+                nursery.start_soon(_introduce_model, fleet, config.log_format == "json")
                 await stopping.wait()
             nursery.cancel_scope.cancel()
     except BaseException as error:
@@ -188,6 +193,8 @@ class _Parts:
             GitTrees(config.data_dir / "trees"),
             GitRemovals(workspaces),
             LocalFiles(),
+            FileVault(config.data_dir),
+            HttpSender(clock, config.webhook_networks),
         )
         policy = Policy(
             config.instance_policy,
@@ -313,8 +320,11 @@ Try it:
 """
 
 
-async def _introduce_model(fleet: Running) -> None:
+async def _introduce_model(fleet: Running, as_line: bool) -> None:
     model = await fleet.model.known()
+    if as_line:
+        _log.info("model_chosen", rehearsal=model.rehearsal, why=model.why)
+        return
     sys.stderr.write(f"Model: {model.why}\n")
     if model.rehearsal:
         sys.stderr.write("       For a real one: run `opencode auth login`, then start Fleet again.\n")

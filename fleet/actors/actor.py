@@ -132,7 +132,9 @@ class Actor(Generic[Command, Reply]):
                 if message.settled:  # it came too late to be an answer: it is a bug
                     raise
                 self._refuse(message, problem)
-            except BaseException:
+            except BaseException as error:
+                cause = getattr(message.command, "cause", None)  # of a `Deliver`
+                error.add_note(f"{self.name} handled {command_name(message.command)}, because of {cause}")
                 message.fail(_interrupted(self.name, message.command))
                 raise
             finally:

@@ -327,6 +327,8 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         async def report(command: Command) -> None:
             await self._report(command, cause)
 
+        bound = {"stream": self.stream, "causation_id": cause.causation_id, "request_id": cause.correlation_id}
+        structlog.contextvars.bind_contextvars(**{name: value for name, value in bound.items() if value is not None})
         with running.scope:
             await self._perform(running.effect, report)
         if self._effects.get(running.effect.key) is running:

@@ -18,13 +18,15 @@ from fleet.core.instance import messages as instance_messages
 from fleet.core.instance import state as instance_state
 from fleet.core.session import messages as session_messages
 from fleet.core.session import state as session_state
+from fleet.core.webhook import messages as webhook_messages
+from fleet.core.webhook import state as webhook_state
 from fleet.core.workspace import machine as workspace
 from fleet.core.workspace import messages as workspace_messages
 from fleet.errors import Unavailable
 from fleet.events.blobs import Blobs
 from fleet.events.log import Log
 from fleet.limits import CONNECT_TIMEOUT_S, IDLE_TIMEOUT_S, INSTANCES_MAX, MEMORY_FREE_BYTES_MIN
-from fleet.ports import Clock, Files, Ids, OpenCode, OpenCodeHost, Removals, Trees, Workspaces
+from fleet.ports import Clock, Files, Ids, OpenCode, OpenCodeHost, Removals, Sender, Trees, Vault, Workspaces
 from fleet.projections.inflight import InFlight
 from fleet.projections.views import Views
 
@@ -32,6 +34,7 @@ SessionReply = Reply[session_state.State]
 InstanceReply = Reply[instance_state.State]
 WorkspaceReply = Reply[workspace.State]
 RootsReply = Reply[roots.State]
+WebhookReply = Reply[webhook_state.State]
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -44,6 +47,8 @@ class Ports(msgspec.Struct, frozen=True):
     trees: Trees
     removals: Removals
     files: Files
+    vault: Vault
+    sender: Sender
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -102,6 +107,7 @@ class Peers(msgspec.Struct, frozen=True):
     instances: Directory[Deliver[instance_messages.Command], InstanceReply]
     workspaces: Directory[Deliver[workspace_messages.Command], WorkspaceReply]
     roots: Directory[Deliver[roots.Command], RootsReply]
+    webhooks: Directory[Deliver[webhook_messages.Command], WebhookReply]
 
 
 class Context:
@@ -119,6 +125,8 @@ class Context:
         self.trees = ports.trees
         self.removals = ports.removals
         self.files = ports.files
+        self.vault = ports.vault
+        self.sender = ports.sender
         self.log = log
         self.blobs = blobs
         self.views = views

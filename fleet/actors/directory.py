@@ -24,7 +24,7 @@ from fleet.actors.child import ChildSpec
 from fleet.actors.mailbox import Mailbox
 from fleet.actors.ref import Message, Ref
 from fleet.actors.supervisor import Supervisor
-from fleet.errors import Unavailable
+from fleet.errors import Rejected, Unavailable
 from fleet.limits import ACTORS_ACTIVE_MAX, ASK_TIMEOUT_S, PASSIVATE_AFTER_S
 
 _log = structlog.get_logger(__name__)
@@ -49,11 +49,16 @@ class Resident(Protocol):
 
 
 class DirectoryStatistics(NamedTuple):
-    """A directory at a glance; the counts are since it started."""
+    """A directory at a glance; the counts are since it started. `busy` actors handle a message or run an effect.
+
+    `deepest_mailbox` is the number of messages that wait for the one actor for whom most do.
+    """
 
     name: str
     active: int
+    busy: int
     waiting_messages: int
+    deepest_mailbox: int
     activations: int
     passivations: int
     restarts: int
@@ -77,7 +82,8 @@ class _Entry(Generic[Command, Reply]):
 class Directory(Generic[Command, Reply]):
     """The active actors of one kind. `run` fits a `ChildSpec`.
 
-    `create(id, inbox)` makes an actor over `inbox`; it is called once per activation and must not wait.
+    `create(id, inbox)` makes an actor over `inbox`; it is called once per activation and must not wait. `observe` is
+    told of each `ask`: what came of it (`done`, `rejected`, `unavailable`, `interrupted`), and after how many seconds.
     """
 
     def __init__(
@@ -87,8 +93,10 @@ class Directory(Generic[Command, Reply]):
         *,
         passivate_after_s: float = PASSIVATE_AFTER_S,
         active_max: int = ACTORS_ACTIVE_MAX,
+        observe: Callable[[str, float], None] | None = None,
     ) -> None:
         self.name = name
+        self._observe = observe
         self._create = create
         self._passivate_after_s = passivate_after_s
         self._active_max = active_max
@@ -107,7 +115,21 @@ class Directory(Generic[Command, Reply]):
 
     async def ask(self, id: str, command: Command, timeout: float = ASK_TIMEOUT_S) -> Reply:  # noqa: A002
         """Send `command` to the actor `id` and return its reply; see `Ref.ask`."""
-        return await self.ref(id).ask(command, timeout)
+        if self._observe is None:
+            return await self.ref(id).ask(command, timeout)
+        began_s, result = trio.current_time(), "interrupted"
+        try:
+            reply = await self.ref(id).ask(command, timeout)
+            result = "done"
+        except Rejected:
+            result = "rejected"
+            raise
+        except Unavailable:
+            result = "unavailable"
+            raise
+        finally:
+            self._observe(result, trio.current_time() - began_s)
+        return reply
 
     def activate(self, id: str) -> None:  # noqa: A002
         """Bring the actor `id` up without a message, so that its pending effects run. Raises as `tell` does."""
@@ -142,7 +164,9 @@ class Directory(Generic[Command, Reply]):
         return DirectoryStatistics(
             name=self.name,
             active=len(self._entries),
+            busy=sum(entry.resident.busy for entry in self._entries.values()),
             waiting_messages=sum(len(entry.inbox) for entry in self._entries.values()),
+            deepest_mailbox=max((len(entry.inbox) for entry in self._entries.values()), default=0),
             activations=self._activations,
             passivations=self._passivations,
             restarts=self._supervisor.statistics().restarts,
@@ -177,6 +201,7 @@ class Directory(Generic[Command, Reply]):
 
     async def _activate(self, entry: _Entry[Command, Reply]) -> None:
         self._activations += 1
+        structlog.contextvars.clear_contextvars()  # the actor outlives the request whose message brought it up
         try:
             await self._supervisor.add_child(ChildSpec(entry.id, entry.resident.run, "transient"))
         except Exception as error:  # whatever keeps one actor from starting is not the others' trouble

@@ -13,6 +13,7 @@ from fleet.actors.aggregate import Deliver
 from fleet.actors.context import Context
 from fleet.actors.erasure import Erasure
 from fleet.actors.orphans import find_orphans
+from fleet.actors.webhooks import Webhooks
 from fleet.core.instance import messages as m
 from fleet.errors import Problem, Unavailable
 from fleet.events.envelope import Cause
@@ -24,13 +25,15 @@ _log = structlog.get_logger(__name__)
 class Recovery:
     """The first and the last to work. `run` fits a `ChildSpec` that comes after all actors."""
 
-    def __init__(self, context: Context, erasure: Erasure) -> None:
+    def __init__(self, context: Context, erasure: Erasure, webhooks: Webhooks) -> None:
         self._context = context
         self._erasure = erasure
+        self._webhooks = webhooks
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take up what was left, wait, and bring everything to an end."""
         await self._finish_erasures()
+        await self._webhooks.sweep()
         await self._stop_strangers()
         await self._take_up()
         await self._name_strays()
@@ -60,6 +63,7 @@ class Recovery:
             (peers.workspaces, views.workspaces),
             (peers.instances, views.instances),
             (peers.sessions, views.sessions),
+            (peers.webhooks, views.webhooks),
         ):
             for number, aggregate_id in enumerate(view.unfinished(), start=1):
                 directory.activate(aggregate_id)

@@ -1,6 +1,6 @@
 """The supervision tree: everything that runs between the log and the door, in the order in which it starts.
 
-    views -> history -> roots -> workspaces -> instances -> sessions -> recovery -> idleness       (rest_for_one)
+    views -> history -> roots -> workspaces -> instances -> sessions -> webhooks -> recovery -> idleness  (rest_for_one)
 
 Each directory supervises its actors one by one: an actor that crashes is restarted alone, from the log. fleet/main.py
 puts the log's writer before this and the gateway after it.
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import trio
+from prometheus_client import Histogram
 
 from fleet.actors.actor import Inbox
 from fleet.actors.aggregate import Aggregate, Deliver, Perform, Reply, Shape, shape_of
@@ -32,11 +33,12 @@ from fleet.actors.recovery import Recovery
 from fleet.actors.roots import Roots
 from fleet.actors.session import SessionEffects
 from fleet.actors.supervisor import Supervisor
+from fleet.actors.webhooks import WebhookEffects, Webhooks
 from fleet.actors.workspace import WorkspaceEffects
 from fleet.events.blobs import Blobs
 from fleet.events.feed import Feed
 from fleet.events.log import Log
-from fleet.limits import SHUTDOWN_GRACE_S
+from fleet.limits import COMMAND_BUCKETS_S, SHUTDOWN_GRACE_S
 from fleet.projections.history import History, inline
 from fleet.projections.inflight import InFlight
 from fleet.projections.runner import Runner
@@ -88,19 +90,30 @@ class Tree:
         sessions = SessionEffects(context, conversations, Placement(context), self.changes, erasure)
         instances = InstanceEffects(context, conversations)
         workspaces = WorkspaceEffects(context)
+        webhooks = WebhookEffects(context, self.feed)
+        self.command_seconds = Histogram(
+            "fleet_command_seconds",
+            "From a command's way into the mailbox to its answer: decided and durable, or refused",
+            ("aggregate", "outcome"),
+            registry=None,  # gateway/metrics.py collects it: several Fleets in one process do not meet
+            buckets=COMMAND_BUCKETS_S,
+        )
         context.peers = Peers(
-            Directory("sessions", _residents(views.sessions, log, sessions.perform)),
-            Directory("instances", _residents(views.instances, log, instances.perform)),
-            Directory("workspaces", _residents(views.workspaces, log, workspaces.perform)),
-            Directory("roots", _residents(views.roots, log, _no_effect)),
+            self._directory("sessions", views.sessions, sessions.perform),
+            self._directory("instances", views.instances, instances.perform),
+            self._directory("workspaces", views.workspaces, workspaces.perform),
+            self._directory("roots", views.roots, _no_effect),
+            self._directory("webhooks", views.webhooks, webhooks.perform),
         )
         self.orders = Orders(context)
         self.forks = Forks(context, self.orders)
         self.endings = Endings(context, self.orders, erasure)
         self.offers = Offers(context)
         self.roots = Roots(context)
+        self.webhooks = Webhooks(context)
         self.ready = False
-        self._recovery = Recovery(context, erasure)
+        self.supervisor: Supervisor | None = None
+        self._recovery = Recovery(context, erasure, self.webhooks)
         self._idleness = Idleness(context, policy.idle_timeout_s)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
@@ -113,14 +126,21 @@ class Tree:
             ChildSpec("workspaces", peers.workspaces.run),
             ChildSpec("instances", peers.instances.run),
             ChildSpec("sessions", peers.sessions.run),
+            ChildSpec("webhooks", peers.webhooks.run),
             ChildSpec("recovery", self._recovery.run, stop_grace_s=SHUTDOWN_GRACE_S + 5),
             ChildSpec("idleness", self._idleness.run),
         )
-        supervisor = Supervisor("fleet", children, strategy="rest_for_one")
+        supervisor = self.supervisor = Supervisor("fleet", children, strategy="rest_for_one")
         async with trio.open_nursery() as nursery:
             await nursery.start(supervisor.run, stopping)
             self.ready = True
             task_status.started(supervisor)
+
+    def _directory(self, name: str, view: States[Any], perform: Callable[[str, Any, Any], Any]) -> Directory[Any, Any]:
+        def observe(outcome: str, seconds: float) -> None:
+            self.command_seconds.labels(view.name, outcome).observe(seconds)
+
+        return Directory(name, _residents(view, self.log, perform), observe=observe)
 
 
 async def _no_effect(*_: object) -> None:

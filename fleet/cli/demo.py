@@ -5,7 +5,6 @@ here: nothing outside the scratch directory is read or written, OpenCode's own d
 process and no file is left. demo_tasks.py has what the sessions are told, demo_view.py what the terminal shows.
 """
 
-import logging
 import os
 import shutil
 import signal
@@ -42,7 +41,7 @@ def demo(
     from fleet.logs import configure_logs
     from fleet.main import startup_error
 
-    configure_logs(logging.ERROR)
+    configure_logs("error")
     if shutil.which("git") is None:
         raise StartupError("There is no git on the PATH. Install it: https://git-scm.com/downloads")
     scratch = Path(tempfile.mkdtemp(prefix="fleet-demo-")).resolve()

@@ -9,6 +9,7 @@ from typing import Any, Final
 from fleet.core import roots
 from fleet.core.instance import messages as instance
 from fleet.core.session import messages as session
+from fleet.core.webhook import messages as webhook
 from fleet.core.workspace import messages as workspace
 from fleet.events.registry import EventRegistry
 
@@ -79,6 +80,15 @@ NAMES: Final[dict[str, type[Any]]] = {
     "workspace.restore-failed": workspace.WorkspaceRestoreFailed,
     "roots.chosen": roots.RootChosen,
     "roots.withdrawn": roots.RootWithdrawn,
+    "webhook.registered": webhook.WebhookRegistered,
+    "webhook.enabled": webhook.WebhookEnabled,
+    "webhook.disabled": webhook.WebhookDisabled,
+    "webhook.deleted": webhook.WebhookDeleted,
+    "webhook.progress-noted": webhook.ProgressNoted,
+    "webhook.delivery-ordered": webhook.DeliveryOrdered,
+    "webhook.delivery-made": webhook.DeliveryMade,
+    "webhook.delivery-failed": webhook.DeliveryFailed,
+    "webhook.delivery-dropped": webhook.DeliveryDropped,
 }
 
 

@@ -123,6 +123,7 @@ class Feed:
         # Dicts as ordered sets: a simulation wakes readers in the same order every time.
         self._readers: dict[FeedReader, None] = {}
         self._by_stream: dict[str, dict[FeedReader, None]] = {}
+        self._saturations_before = 0
         log.listen(self._on_commit)
 
     @asynccontextmanager
@@ -154,7 +155,13 @@ class Feed:
         readers = [*self._readers, *(reader for group in self._by_stream.values() for reader in group)]
         return [reader.statistics() for reader in readers]
 
+    @property
+    def saturations(self) -> int:
+        """How often a reader was too slow, those that are gone included."""
+        return self._saturations_before + sum(reader.saturations for reader in self.statistics())
+
     def _forget(self, reader: FeedReader, stream: Filter) -> None:
+        self._saturations_before += reader.statistics().saturations
         if not isinstance(stream, str):
             del self._readers[reader]
             return

@@ -23,10 +23,10 @@ from fleet.events.data_lock import DataLock
 from fleet.events.disk import Disk
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, Snapshot
 from fleet.events.lmdb_store import LmdbStore
-from fleet.events.log import Listener, up_to
+from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
 from fleet.events.verify import verify
-from fleet.events.writer import Writer, WriterStatistics
+from fleet.events.writer import Writer
 from fleet.limits import ERASE_PAGE_EVENTS, REPLAY_PAGE_EVENTS, SNAPSHOTS_WAITING_MAX, STREAM_HEADS_MAX
 from fleet.ports import Clock
 
@@ -118,8 +118,8 @@ class LmdbLog:
         self._store.close()
         self._lock.close()
 
-    def statistics(self) -> WriterStatistics:
-        """Return the writer's load."""
+    def statistics(self) -> LogStatistics:
+        """See `Log`."""
         return self._writer.statistics()
 
     # ------------------------------------------------------------------------------------------------------- reading

@@ -7,6 +7,8 @@ is given a `limit`. Follow the log with feed.py.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, Snapshot
 
 Listener = Callable[[Sequence[Recorded]], None]
@@ -25,6 +27,15 @@ class VersionConflict(Exception):  # noqa: N818 - the field's term
 
 class OutcomeUnknown(Exception):  # noqa: N818 - that is the point of it
     """The commit broke in a way that tells nothing: whoever waited for it must read the log again to go on."""
+
+
+class LogStatistics(msgspec.Struct, frozen=True):
+    """A log's load: what waits now (appends, bytes of payload), and commits and appends since the start."""
+
+    waiting: int
+    waiting_bytes: int
+    commits: int
+    appends: int
 
 
 def up_to(bytes_max: int | None, events: Iterable[Recorded]) -> list[Recorded]:
@@ -120,6 +131,10 @@ class Log(Protocol):
 
     def listen(self, listener: Listener) -> None:
         """Call `listener` with every later commit. Listeners are called in the order in which they came."""
+        ...
+
+    def statistics(self) -> LogStatistics:
+        """Return the load."""
         ...
 
     def load_snapshot(self, stream: str) -> Snapshot | None:

@@ -8,14 +8,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-import msgspec
 import outcome
 import trio
 
 from fleet.errors import Problem, Unavailable
 from fleet.events.batch import ErasedUpTo, Erasure, Order, Written
 from fleet.events.envelope import Appended
-from fleet.events.log import OutcomeUnknown
+from fleet.events.log import LogStatistics, OutcomeUnknown
 from fleet.limits import APPEND_QUEUE_BYTES_MAX, APPEND_QUEUE_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX
 
 Commit = Callable[[Sequence[Order | Erasure]], Awaitable[Sequence[Written]]]
@@ -23,15 +22,6 @@ Commit = Callable[[Sequence[Order | Erasure]], Awaitable[Sequence[Written]]]
 
 _NOT_RUNNING: Final = "The event log's writer is not running."
 _STOPPING: Final = "Fleet is shutting down: the event log takes no more events."
-
-
-class WriterStatistics(msgspec.Struct, frozen=True):
-    """The writer's load: what waits now (appends, bytes of payload), and commits and appends since the start."""
-
-    waiting: int
-    waiting_bytes: int
-    commits: int
-    appends: int
 
 
 class _Waiting:
@@ -111,9 +101,9 @@ class Writer:
         self._stopping = True
         self._wake.set()
 
-    def statistics(self) -> WriterStatistics:
+    def statistics(self) -> LogStatistics:
         """Return the load."""
-        return WriterStatistics(len(self._queue), self._waiting_bytes, self._commits, self._appends)
+        return LogStatistics(len(self._queue), self._waiting_bytes, self._commits, self._appends)
 
     async def _drain(self) -> None:
         # Shielded: a commit in a thread cannot be called back, and what was accepted is owed.

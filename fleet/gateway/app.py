@@ -1,5 +1,6 @@
 """The application: all routes behind the guard, and the server that runs it as a child of our own nursery (law 12)."""
 
+import logging
 import os
 import socket
 from typing import Any, cast
@@ -16,6 +17,7 @@ from quart_trio import QuartTrio
 from fleet import __version__
 from fleet.actors.tree import Tree
 from fleet.gateway import framing, problems
+from fleet.gateway.access import name_requests
 from fleet.gateway.contents import content_routes
 from fleet.gateway.diffs import diff_routes
 from fleet.gateway.directories import directory_routes
@@ -28,11 +30,13 @@ from fleet.gateway.history import history_routes
 from fleet.gateway.inbox import inbox_routes
 from fleet.gateway.log import log_routes
 from fleet.gateway.login import login_routes
+from fleet.gateway.metrics import Metrics, metric_routes
 from fleet.gateway.offers import offer_routes
 from fleet.gateway.reading import Streams
 from fleet.gateway.sessions import session_routes
 from fleet.gateway.sockets import socket_routes
 from fleet.gateway.streams import stream_routes
+from fleet.gateway.webhooks import webhook_routes
 from fleet.limits import (
     BODY_BYTES_MAX,
     BODY_READ_S,
@@ -44,7 +48,7 @@ from fleet.limits import (
 )
 
 
-def make_app(tree: Tree, streams: Streams, edge: Edge) -> QuartTrio:
+def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> QuartTrio:
     """Return the ASGI application over one Fleet; its streams end when `streams` is closed."""
     app = QuartTrio("fleet")
     app.asgi_app = cast("Any", edge.around(cast("Application", app.asgi_app)))  # type: ignore[method-assign]  # Quart's way
@@ -62,6 +66,9 @@ def make_app(tree: Tree, streams: Streams, edge: Edge) -> QuartTrio:
         conversion_preference="msgspec",
     )
     problems.install(app)
+
+    name_requests(app, tree.context.ids)
+    metrics.measure(app)
 
     @app.before_request
     async def admit() -> None:
@@ -86,9 +93,11 @@ def make_app(tree: Tree, streams: Streams, edge: Edge) -> QuartTrio:
     frames = Frames()
     app.register_blueprint(stream_routes(tree, streams, frames))
     app.register_blueprint(socket_routes(app, tree, streams, frames))
+    app.register_blueprint(webhook_routes(tree))
     app.register_blueprint(fleet_routes(tree))
     app.register_blueprint(offer_routes(tree))
     app.register_blueprint(directory_routes(tree))
+    app.register_blueprint(metric_routes(metrics))
     return app
 
 
@@ -99,6 +108,7 @@ class Gateway:
         self._door = door
         self._tree = tree
         self._guard = guard
+        self._metrics = Metrics(tree)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stopping`; running requests get a moment to end, streams end at once."""
@@ -106,7 +116,7 @@ class Gateway:
         config = ServerConfig()
         config.bind = [f"fd://{os.dup(self._door.fileno())}"]  # the server closes it at its end
         config.accesslog = None
-        config.errorlog = None
+        config.errorlog = logging.getLogger("hypercorn.error")  # through fleet/logs.py, as everything
         config.graceful_timeout = HTTP_GRACE_S
         config.keep_alive_timeout = KEEP_ALIVE_S
         config.h11_max_incomplete_size = HEADER_BYTES_READ_MAX
@@ -115,7 +125,7 @@ class Gateway:
         framing.install()
         streams = Streams()
         edge = Edge(self._guard)
-        app = make_app(self._tree, streams, edge)
+        app = make_app(self._tree, streams, edge, self._metrics)
 
         async def close() -> None:
             await stopping.wait()

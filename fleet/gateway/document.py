@@ -51,6 +51,12 @@ def gives_lines(line: Any) -> Callable[[Route], Route]:
     return lambda route: _answers(route, "200", {"description": "The events, a line of JSON each.", "content": content})
 
 
+def gives_text(route: Route) -> Route:
+    """Document that the answer is plain text."""
+    content = {"text/plain": {"schema": {"type": "string"}}}
+    return _answers(route, "200", {"description": "Done.", "content": content})
+
+
 def gives_stream(route: Route) -> Route:
     """Document that the answer is a stream of Server-Sent Events."""
     content = {"text/event-stream": {"schema": {"type": "string"}}}

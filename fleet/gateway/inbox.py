@@ -4,6 +4,7 @@ from quart import Blueprint, Response
 
 from fleet.actors.tree import Tree
 from fleet.core.session.state import Callback, State
+from fleet.core.webhook import state as webhook
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, takes
@@ -21,8 +22,9 @@ def inbox_routes(tree: Tree) -> Blueprint:
     async def read_inbox() -> Response:
         """List everything that waits for a person, oldest first."""
         query = read_query(wire.PageQuery)
-        items = sorted((item for state in tree.views.sessions for item in _waiting(state)), key=lambda item: item.at)
-        return paged(items, query, same)
+        waiting = [item for state in tree.views.sessions for item in _waiting(state)]
+        waiting += [_failed_webhook(state) for state in tree.views.webhooks if state.failed]
+        return paged(sorted(waiting, key=lambda item: item.at), query, same)
 
     @routes.get("/callbacks")
     @about("inbox")
@@ -113,6 +115,11 @@ def _waiting(state: State) -> list[wire.InboxItem]:
         if callback.status == "undelivered"
     )
     return items
+
+
+def _failed_webhook(state: webhook.State) -> wire.InboxItem:
+    title = state.description or state.origin
+    return wire.InboxItem("webhook", None, title, wire.rfc3339(state.since_ms), state.reason, webhook_id=state.id)
 
 
 def _callback_item(state: State, callback: Callback) -> wire.CallbackItem:

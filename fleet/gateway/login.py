@@ -56,7 +56,7 @@ def login_routes(guard: Guard, clock: Clock) -> Blueprint:
                 "the link was used, is too old, or was never given",
                 hint="Make another one: fleet token link NAME",
             )
-        _log.info("logged_in", token=cookie.token)
+        _log.info("logged_in", token_name=cookie.token)
         response = Response(b"", 303, headers={"Location": _AFTERWARDS})
         _set_cookie(response, cookie.text, cookie.lifetime_s)
         return response

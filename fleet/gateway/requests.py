@@ -65,12 +65,13 @@ async def caller() -> Caller:
     """Return who asks, with the idempotency key and a digest of the whole request."""
     visitor: Visitor = g.caller
     key = request.headers.get("Idempotency-Key")
+    request_id: str | None = g.get("request_id")
     if key is None:
-        return Caller(visitor.actor)
+        return Caller(visitor.actor, request_id)
     if not 0 < len(key) <= IDEMPOTENCY_KEY_CHARS_MAX:
         raise Rejected("invalid", f"an idempotency key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters")
     whole = b"\0".join((request.method.encode(), request.full_path.encode(), await _raw_body()))
-    return Caller(visitor.actor, idempotency_key=f"http:{key}", digest=hashlib.sha256(whole).digest())
+    return Caller(visitor.actor, request_id, f"http:{key}", hashlib.sha256(whole).digest())
 
 
 def derived(who: Caller, part: str) -> Caller:

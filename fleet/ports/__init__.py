@@ -36,6 +36,7 @@ from fleet.ports.transcript import (
     TurnStatus,
 )
 from fleet.ports.trees import ChangeStatus, FileChange, Trees
+from fleet.ports.webhooks import Receipt, Sender, Target, Vault
 from fleet.ports.workspaces import PreparedWorkspace, Source, Strategy, WorkspaceOrder, Workspaces
 
 __all__ = [
@@ -71,9 +72,11 @@ __all__ = [
     "PreparedWorkspace",
     "ProcessIdentity",
     "Prompt",
+    "Receipt",
     "Removals",
     "RequestClosed",
     "RequestOpened",
+    "Sender",
     "SessionChanged",
     "SlashCommand",
     "Source",
@@ -82,10 +85,12 @@ __all__ = [
     "Strategy",
     "StreamLost",
     "StreamOpened",
+    "Target",
     "Tokens",
     "Trees",
     "TurnErrored",
     "TurnStatus",
+    "Vault",
     "WorkspaceOrder",
     "Workspaces",
 ]

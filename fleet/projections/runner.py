@@ -95,6 +95,11 @@ class Runner:
                 await stopping.wait()
             await self.save()
 
+    @property
+    def unsaved(self) -> int:
+        """How many events the rows in the store are behind: what a start after a crash would replay."""
+        return self.position - self._saved
+
     async def save(self) -> None:
         """Write what has changed."""
         if self.position == self._saved:

@@ -1,4 +1,4 @@
-"""The views of Fleet: sessions, instances, workspaces and chosen roots, with the indexes that their readers need."""
+"""The views of Fleet: sessions, instances, workspaces, webhooks, roots, with the indexes that their readers need."""
 
 from typing import NamedTuple
 
@@ -7,6 +7,8 @@ from fleet.core.instance import machine as instance
 from fleet.core.instance import state as instance_state
 from fleet.core.session import machine as session
 from fleet.core.session import state as session_state
+from fleet.core.webhook import machine as webhook
+from fleet.core.webhook import state as webhook_state
 from fleet.core.workspace import machine as workspace
 from fleet.projections.states import States
 
@@ -99,6 +101,20 @@ class Workspaces(States[workspace.State]):
         self._existing.clear()
 
 
+class Webhooks(States[webhook_state.State]):
+    """Webhooks; one that is deleted is not here any more."""
+
+    def __init__(self) -> None:
+        super().__init__(webhook.WEBHOOK, webhook_state.State)
+
+    def take(self, aggregate_id: str, state: webhook_state.State) -> None:
+        """Let go of what is deleted; the log has what it was."""
+        if state.phase != "deleted":
+            super().take(aggregate_id, state)
+        elif self.get(aggregate_id) is not None:
+            self.drop(state, aggregate_id)
+
+
 class Views(NamedTuple):
     """All of them."""
 
@@ -106,8 +122,9 @@ class Views(NamedTuple):
     instances: Instances
     workspaces: Workspaces
     roots: States[roots.State]
+    webhooks: Webhooks
 
 
 def make_views() -> Views:
     """Return empty views."""
-    return Views(Sessions(), Instances(), Workspaces(), States(roots.ROOTS, roots.State))
+    return Views(Sessions(), Instances(), Workspaces(), States(roots.ROOTS, roots.State), Webhooks())

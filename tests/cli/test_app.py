@@ -1,5 +1,6 @@
 """The `fleet` command as a person meets it: help, exit codes, and errors without a traceback."""
 
+import json
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -93,3 +95,22 @@ def test_rehearsal_on_a_taken_port_says_so() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith(f"fleet: Port {port} cannot be listened on: ")
     assert "Address already in use" in done.stderr
+
+
+def test_a_server_whose_log_is_json_writes_nothing_else(tmp_path: Path) -> None:
+    """From the first line to the last, its start, a request and its end."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FLEET_")}
+    options = ["--port", "0", "--data-dir", str(tmp_path / "data"), "--rehearsal", "always"]
+    program = [sys.executable, "-c", "from fleet.cli import main; main()", "serve", *options]
+    program += ["--log-format", "json", "--log-level", "debug"]
+    environment = clean | {"XDG_CONFIG_HOME": str(tmp_path)}
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True, env=environment) as running:
+        assert running.stderr is not None
+        ready = json.loads(running.stderr.readline())
+        assert (ready["event"], ready["version"], ready["level"]) == ("ready", __version__, "info")
+        httpx.get(f"{ready['url']}/api/healthz", headers={"X-Request-Id": "r1"}, trust_env=False)
+        running.send_signal(signal.SIGTERM)
+        lines = [json.loads(line) for line in running.stderr.read().splitlines()]
+        assert running.wait(timeout=60) == 0
+    assert any(line["event"] == "request" and line["request_id"] == "r1" for line in lines)
+    assert any(line["event"] == "stopping" for line in lines)

@@ -15,14 +15,23 @@ from fleet.core.instance.state import State as InstanceState
 from fleet.core.session import messages as sm
 from fleet.core.session.machine import SESSION
 from fleet.core.session.state import State as SessionState
+from fleet.core.webhook import messages as hm
+from fleet.core.webhook.machine import WEBHOOK
+from fleet.core.webhook.state import State as WebhookState
 from fleet.core.workspace import messages as wm
 from fleet.core.workspace.machine import WORKSPACE
 from fleet.core.workspace.machine import State as WorkspaceState
 from fleet.ports import ProcessIdentity, Tokens
-from tests.core import test_instance, test_session_laws, test_workspace
+from tests.core import test_instance, test_session_laws, test_webhook, test_workspace
 from tests.core.walks import walk
 
-EVENTS: tuple[type[Any], ...] = (*get_args(sm.Event), *get_args(im.Event), *get_args(wm.Event), *get_args(roots.Event))
+EVENTS: tuple[type[Any], ...] = (
+    *get_args(sm.Event),
+    *get_args(im.Event),
+    *get_args(wm.Event),
+    *get_args(roots.Event),
+    *get_args(hm.Event),
+)
 
 # What OpenCode sends: any JSON, kept byte for byte.
 values = st.recursive(
@@ -66,10 +75,15 @@ def workspace_commands(_: WorkspaceState) -> st.SearchStrategy[wm.Command]:
     return test_workspace.commands
 
 
+def webhook_commands(_: WebhookState) -> st.SearchStrategy[hm.Command]:
+    return test_webhook.commands
+
+
 WALKS: list[tuple[Decider[Any, Any, Any, Any], type[Any], Any, Any]] = [
     (SESSION, SessionState, test_session_laws.commands, test_session_laws.check),
     (INSTANCE, InstanceState, test_instance.commands, test_instance.check),
     (WORKSPACE, WorkspaceState, workspace_commands, test_workspace.check),
+    (WEBHOOK, WebhookState, webhook_commands, test_webhook.check),
 ]
 
 

@@ -22,12 +22,14 @@ from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.gateway.app import Gateway, make_app
 from fleet.gateway.edge import Edge
 from fleet.gateway.guard import Guard
+from fleet.gateway.metrics import Metrics
 from fleet.gateway.reading import Streams
 from fleet.projections.store import MemoryStore
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.removals import FakeRemovals
 from tests.fakes.trees import FakeTrees
+from tests.fakes.webhooks import FakeSender, MemoryVault
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
 
 REPOSITORY = "/home/user/project"
@@ -140,7 +142,7 @@ class Door:
         self.tree = tree
         self.guard = Guard(tree.context.clock) if guard is None else guard
         self.closing = trio.Event()
-        self.app = make_app(tree, Streams(), Edge(self.guard))
+        self.app = make_app(tree, Streams(), Edge(self.guard), Metrics(tree))
 
     async def knock(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request; `body` goes as JSON, bytes as they are, and `Content_Type="…"` is a header."""
@@ -201,11 +203,14 @@ class Machine:
         self.files = FakeDisk(directories={PLAIN})
         self.files.add_repository(REPOSITORY)
         self.disk = MemoryDisk()
+        self.vault = MemoryVault()
+        self.sender = FakeSender()
+        self.views = MemoryStore()
         self._ids = FakeIds(self.clock)
 
     @asynccontextmanager
-    async def fleet(self) -> AsyncGenerator[Door]:
-        """Run a Fleet; it is shut down in order at the end."""
+    async def fleet(self, *, killed: bool = False) -> AsyncGenerator[Door]:
+        """Run a Fleet; at the end it is shut down in order, or `killed`."""
         log = MemoryLog(self.disk, make_registry(), self.clock)
         ports = Ports(
             self.clock,
@@ -215,10 +220,15 @@ class Machine:
             FakeTrees(self.files),
             FakeRemovals(self.files),
             LocalFiles(),
+            self.vault,
+            self.sender,
         )
-        tree = Tree(ports, Stores(log, MemoryBlobs(self.disk), MemoryStore()), threads=False)
+        tree = Tree(ports, Stores(log, MemoryBlobs(self.disk), self.views), threads=False)
         stopping = trio.Event()
         async with trio.open_nursery() as nursery:
             await nursery.start(tree.run, stopping)
             yield Door(tree)
+            if killed:
+                log.crash()
+                nursery.cancel_scope.cancel()
             stopping.set()

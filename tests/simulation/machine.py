@@ -28,6 +28,7 @@ from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.opencode_host import FakeOpenCodeHost
 from tests.fakes.removals import FakeRemovals
 from tests.fakes.trees import FakeTrees
+from tests.fakes.webhooks import FakeSender, MemoryVault
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
 
 REGISTRY: Final = make_registry()
@@ -91,6 +92,8 @@ class Incarnation:
             trees=FakeTrees(machine.directories),
             removals=FakeRemovals(machine.directories),
             files=LocalFiles(),
+            vault=MemoryVault(),
+            sender=FakeSender(),
         )
         blobs = MemoryBlobs(machine.disk)
         self.tree = Tree(ports, Stores(self.log, blobs, machine.store), policy=machine.policy, threads=False)

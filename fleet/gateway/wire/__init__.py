@@ -1,5 +1,6 @@
-"""What goes over the wire: bodies.py comes in, items.py and choices.py go out, conversion.py makes items of states."""
+"""What goes over the wire: bodies.py comes in; items.py, choices.py, webhooks.py go out; conversion.py makes items."""
 
+from fleet.core.times import rfc3339
 from fleet.gateway.wire.bodies import (
     AnswerBody,
     AtQuery,
@@ -37,9 +38,11 @@ from fleet.gateway.wire.bodies import (
     ReadBody,
     RootQuery,
     StreamQuery,
+    SwitchBody,
     Tag,
     Tags,
     Title,
+    WebhookBody,
 )
 from fleet.gateway.wire.choices import (
     AgentItem,
@@ -62,7 +65,6 @@ from fleet.gateway.wire.conversion import (
     orphan_item,
     relative,
     request_item,
-    rfc3339,
     session_detail,
     session_item,
     tokens_item,
@@ -109,6 +111,7 @@ from fleet.gateway.wire.items import (
     Verification,
     WorkspaceItem,
 )
+from fleet.gateway.wire.webhooks import DeliveryItem, NewWebhookItem, WebhookItem
 
 __all__ = [
     "Aborted",
@@ -128,6 +131,7 @@ __all__ = [
     "Count",
     "CreateBody",
     "Created",
+    "DeliveryItem",
     "DescribeBody",
     "DiffItem",
     "DiffQuery",
@@ -162,6 +166,7 @@ __all__ = [
     "MessagesQuery",
     "ModelBody",
     "ModelItem",
+    "NewWebhookItem",
     "NotificationItem",
     "NotificationQuery",
     "OfferQuery",
@@ -187,12 +192,15 @@ __all__ = [
     "StopStepItem",
     "StreamQuery",
     "Summary",
+    "SwitchBody",
     "Tag",
     "Tags",
     "Title",
     "TodoItem",
     "TokensItem",
     "Verification",
+    "WebhookBody",
+    "WebhookItem",
     "WorkspaceItem",
     "agent_item",
     "command_item",

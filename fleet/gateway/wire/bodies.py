@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from fleet.core.webhook.telling import MessageType
 from fleet.limits import (
     FIND_QUERY_CHARS_MAX,
     HISTORY_PAGE_DEFAULT,
@@ -13,6 +14,8 @@ from fleet.limits import (
     PATH_CHARS_MAX,
     TAGS_MAX,
     TITLE_CHARS_MAX,
+    WEBHOOK_DESCRIPTION_CHARS_MAX,
+    WEBHOOK_URL_CHARS_MAX,
 )
 from fleet.ports import Strategy
 
@@ -126,6 +129,21 @@ class ReadBody(Body):
     """Notifications that have been seen."""
 
     read: Literal[True] = True
+
+
+class WebhookBody(Body):
+    """`POST /api/webhooks`; without `events` it is told of all, without a `secret` Fleet makes one."""
+
+    url: Annotated[str, msgspec.Meta(min_length=1, max_length=WEBHOOK_URL_CHARS_MAX)]
+    events: Annotated[list[MessageType], msgspec.Meta(min_length=1, max_length=50)] | None = None
+    secret: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    description: Annotated[str, msgspec.Meta(max_length=WEBHOOK_DESCRIPTION_CHARS_MAX)] = ""
+
+
+class SwitchBody(Body):
+    """`PATCH /api/webhooks/{id}`."""
+
+    enabled: bool
 
 
 class Query(msgspec.Struct, rename="camel", forbid_unknown_fields=True):

@@ -1,6 +1,5 @@
 """From states to the items that the API shows."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -8,6 +7,7 @@ import msgspec
 from fleet.actors.endings import Ending
 from fleet.core.session.state import Failure, Request, State
 from fleet.core.session.values import Totals
+from fleet.core.times import rfc3339
 from fleet.core.workspace import machine as workspace
 from fleet.events.envelope import Erased, Recorded
 from fleet.events.verify import Report
@@ -37,11 +37,6 @@ from fleet.gateway.wire.items import (
 from fleet.ports import FoundProcess, Tokens
 from fleet.projections.history_store import Snippet
 from fleet.projections.lives import Life
-
-
-def rfc3339(unix_ms: int) -> str:
-    """Return the time as text, to the millisecond."""
-    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def session_item(state: State) -> SessionItem:

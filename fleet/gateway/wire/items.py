@@ -188,14 +188,18 @@ class CallbackItem(Answer):
 
 
 class InboxItem(Answer):
-    """Something that waits for a person: a request, a failure, a used-up budget, an undelivered callback."""
+    """Something that waits for a person: a request, a failure, a used-up budget, an undelivered callback.
 
-    kind: Literal["permission", "question", "failure", "budget", "callback"]
-    session_id: str
+    Or a webhook that Fleet gave up on: it has `webhookId`, and no session.
+    """
+
+    kind: Literal["permission", "question", "failure", "budget", "callback", "webhook"]
+    session_id: str | None
     title: str
     at: str
     detail: str
     request: RequestItem | None = None
+    webhook_id: str | None = None
 
 
 class NotificationItem(Answer):

@@ -1,0 +1,89 @@
+"""Keeps webhooks' addresses and secrets: `<data_dir>/webhooks/<webhook id>.json`, mode 0600 in a directory of 0700."""
+
+import errno
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+import structlog
+import trio
+
+from fleet.core.webhook.signing import KEY_BYTES_MIN
+from fleet.errors import Unavailable
+from fleet.ports import Target
+
+_log = structlog.get_logger(__name__)
+
+
+class FileVault:
+    """`Vault` on this machine's disk."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._directory = data_dir / "webhooks"
+
+    def fresh_key(self) -> bytes:
+        """Return random bytes."""
+        return secrets.token_bytes(KEY_BYTES_MIN)
+
+    async def keep(self, webhook_id: str, target: Target) -> None:
+        """See `Vault`. Written beside and renamed, so that it is there as a whole or not at all."""
+        await trio.to_thread.run_sync(self._keep, webhook_id, target)
+
+    def _keep(self, webhook_id: str, target: Target) -> None:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = self._file(webhook_id)
+        beside = file.with_suffix(".new")
+        try:
+            beside.unlink(missing_ok=True)
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as opened:
+                opened.write(msgspec.json.encode(target))
+                opened.flush()
+                os.fsync(opened.fileno())
+            beside.replace(file)
+            _sync(self._directory)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise Unavailable("disk_full", f"{self._directory} has no room for a webhook's secret") from error
+
+    async def read(self, webhook_id: str) -> Target | None:
+        """See `Vault`. One that cannot be made out counts as none."""
+        return await trio.to_thread.run_sync(self._read, webhook_id)
+
+    def _read(self, webhook_id: str) -> Target | None:
+        try:
+            return msgspec.json.decode(self._file(webhook_id).read_bytes(), type=Target)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            _log.warning("webhook_secret_unreadable", webhook=webhook_id, error=type(error).__name__)
+            return None
+
+    async def forget(self, webhook_id: str) -> None:
+        """See `Vault`."""
+        await trio.to_thread.run_sync(self._forget, webhook_id)
+
+    def _forget(self, webhook_id: str) -> None:
+        file = self._file(webhook_id)
+        for each in (file, file.with_suffix(".new")):
+            each.unlink(missing_ok=True)
+
+    async def kept(self) -> list[str]:
+        """See `Vault`."""
+        return await trio.to_thread.run_sync(self._kept)
+
+    def _kept(self) -> list[str]:
+        return sorted({file.stem for file in self._directory.glob("*.*")})
+
+    def _file(self, webhook_id: str) -> Path:
+        return self._directory / f"{webhook_id}.json"
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

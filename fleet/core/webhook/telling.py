@@ -1,0 +1,111 @@
+"""Which events a webhook is told of, and the body of each message.
+
+What a person is notified of, and the ends of a session that need no notification. The body has the shape that Standard
+Webhooks asks for (`type`, `timestamp`, `data`); a session in it is as it is when the message is sent.
+"""
+
+from typing import Any, Final, Literal, get_args
+
+import msgspec
+
+from fleet.core.session import messages as session
+from fleet.core.session.notifications import tells
+from fleet.core.session.state import State
+from fleet.core.times import rfc3339
+from fleet.limits import WEBHOOK_TEXT_CHARS_MAX
+
+MessageType = Literal[
+    "session.finished",
+    "session.aborted",
+    "session.interrupted",
+    "session.error",
+    "session.request",
+    "session.budget",
+    "session.callback",
+    "session.disconnected",
+    "session.completed",
+    "session.stopped",
+]
+MESSAGE_TYPES: Final[tuple[MessageType, ...]] = get_args(MessageType)
+
+TEST: Final = "webhook.test"
+"""The type of what the test button sends. It cannot be chosen."""
+
+
+def told(event: Any) -> tuple[str, str] | None:
+    """Return the message type and the text for an event, None where webhooks are not told of it."""
+    if isinstance(event, session.SessionCompleted):
+        return "session.completed", event.evidence
+    if isinstance(event, session.SessionStopped):
+        return "session.stopped", event.evidence
+    notified = tells(event)
+    return None if notified is None else (f"session.{notified[0]}", notified[1])
+
+
+class _Changes(msgspec.Struct, frozen=True, rename="camel"):
+    files: int
+    additions: int
+    deletions: int
+
+
+class _Session(msgspec.Struct, frozen=True, rename="camel"):
+    id: str
+    opencode_id: str
+    title: str
+    status: str
+    directory: str
+    branch: str | None
+    parent_id: str | None
+    tags: tuple[str, ...]
+    turns: int
+    cost_usd: float
+    changes: _Changes | None
+
+
+class _Happening(msgspec.Struct, frozen=True, rename="camel"):
+    """`position` is that of the event in the log; `request_id` names the open request that a request is."""
+
+    position: int
+    text: str
+    request_id: str | None
+    session: _Session
+
+
+class _Try(msgspec.Struct, frozen=True, rename="camel"):
+    webhook_id: str
+    text: str
+
+
+class _Message(msgspec.Struct, frozen=True):
+    type: str
+    timestamp: str
+    data: _Happening | _Try
+
+
+def message_body(position: int, recorded_at_ms: int, event: Any, state: State) -> bytes:
+    """Return the message about `event` of the session `state`. Raises ValueError where there is nothing to tell."""
+    telling = told(event)
+    if telling is None:
+        raise ValueError(f"webhooks are not told of {type(event).__name__}")
+    changes = state.changes
+    shown = _Session(
+        state.id,
+        state.opencode_id,
+        state.title,
+        state.phase,
+        state.directory,
+        state.branch,
+        state.parent_id,
+        state.tags,
+        state.turns,
+        state.cost_usd,
+        None if changes is None else _Changes(changes.files, changes.additions, changes.deletions),
+    )
+    request_id = event.request_id if isinstance(event, session.RequestOpened) else None
+    happening = _Happening(position, telling[1][:WEBHOOK_TEXT_CHARS_MAX], request_id, shown)
+    return msgspec.json.encode(_Message(telling[0], rfc3339(recorded_at_ms), happening))
+
+
+def try_body(webhook_id: str, at_ms: int) -> bytes:
+    """Return the message that the test button sends."""
+    return msgspec.json.encode(_Message(TEST, rfc3339(at_ms), _Try(webhook_id, "Fleet reaches this webhook")))

@@ -1,0 +1,52 @@
+"""Response bodies about webhooks; see items.py."""
+
+from fleet.gateway.wire.items import Answer
+
+
+class WebhookItem(Answer):
+    """A webhook. `origin` is its address without the path. `position`: what stands in the log up to there is ordered.
+
+    `waiting` messages are on their way; `reason` says why it is disabled.
+    """
+
+    id: str
+    origin: str
+    events: list[str]
+    description: str
+    status: str
+    status_since: str
+    reason: str
+    waiting: int
+    delivered_at: str | None
+    failing_since: str | None
+    created_at: str
+    position: int
+
+
+class NewWebhookItem(Answer):
+    """The answer to a registration: the one time that address and secret are shown."""
+
+    webhook: WebhookItem
+    url: str
+    secret: str
+
+
+class DeliveryItem(Answer):
+    """A message to a webhook; `id` is its `webhook-id`. `status`, `detail`, `tookMs` and `at` are of the last attempt.
+
+    `outcome` is `pending`, `delivered`, or `dropped`: it will not be sent (again). `status` is null where nobody
+    answered, `sessionId` and `position` are null for a test.
+    """
+
+    id: str
+    type: str
+    session_id: str | None
+    position: int | None
+    outcome: str
+    attempts: int
+    status: int | None
+    detail: str
+    took_ms: int
+    ordered_at: str
+    at: str | None
+    next_at: str | None

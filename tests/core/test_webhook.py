@@ -1,0 +1,164 @@
+"""A webhook orders each message once, tries it for days, and says when it gives up."""
+
+from typing import Any, get_args
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from fleet.core.webhook import messages as m
+from fleet.core.webhook.machine import WEBHOOK
+from fleet.core.webhook.state import TABLE, State
+from fleet.limits import WEBHOOK_DELIVERIES_REMEMBERED_MAX
+from tests.core import webhooks as w
+from tests.core.given import given
+from tests.core.walks import walk
+
+REPORTS: tuple[m.Command, ...] = (
+    w.note(12),
+    m.NoteProgress(50, w.AT),
+    w.takes(1),
+    w.fails(1, w.AT),
+    m.ReportVoid(1, 1),
+)
+
+
+def test_it_follows_the_log_and_orders_each_message_once() -> None:
+    story = given(WEBHOOK, "w1").when(w.REGISTER).then(w.REGISTERED).pending("follow")
+    story = story.when(w.note(12)).then(w.ordered(1, 12)).pending("follow", "deliver 1")
+    assert story.state.cursor == 12
+    story = story.when(w.note(12)).then().when(w.note(11)).then()
+    story = story.when(w.takes(1)).then(w.made(1)).pending("follow").when(w.takes(1)).then()
+    assert [(each.number, each.outcome, each.status) for each in story.state.over] == [(1, "delivered", 204)]
+    assert story.state.delivered_at_ms == w.AT
+
+
+def test_progress_without_messages_saves_a_restart_the_way() -> None:
+    story = given(WEBHOOK, "w1", w.REGISTERED).when(m.NoteProgress(9_000, w.AT)).then(m.ProgressNoted(9_000, w.AT))
+    assert story.state.cursor == 9_000
+    story.when(m.NoteProgress(9_000, w.AT)).then()
+
+
+def test_a_failed_attempt_is_followed_by_longer_and_longer_waits() -> None:
+    story = given(WEBHOOK, "w1", *w.WAITING)
+    for attempt, wait_s in enumerate((5, 10, 20, 40), start=1):
+        story = story.when(w.fails(1, w.AT + attempt)).then(w.failed(1, w.AT + attempt, wait_s))
+        assert story.state.failing_since_ms == w.AT + 1
+        story.pending("follow", "deliver 1")
+    story.when(w.fails(1, w.AT + 9, 503, pause_s=600)).then(w.failed(1, w.AT + 9, 600, 503))
+    story = story.when(w.takes(1, w.AT + 10)).then(w.made(1, w.AT + 10))
+    assert story.state.failing_since_ms is None
+    assert story.state.over[0].attempts == 5
+
+
+def test_nobody_waits_longer_than_the_longest_wait() -> None:
+    story = given(WEBHOOK, "w1", *w.WAITING)
+    story.when(w.fails(1, w.AT, 503, pause_s=1e9)).then(w.failed(1, w.AT, 4 * 3600, 503))
+
+
+def test_after_days_without_any_success_it_is_disabled_and_keeps_what_waits() -> None:
+    late = w.AT + 3 * w.DAY
+    story = given(WEBHOOK, "w1", *w.WAITING).when(w.fails(1, late - 1)).then(w.failed(1, late - 1, 5))
+    story = story.when(w.fails(1, late)).pending()
+    assert (story.state.phase, story.state.failed) == ("disabled", True)
+    assert "3 days" in story.state.reason
+    story = story.when(m.EnableWebhook(late + 1)).then(m.WebhookEnabled(late + 1)).pending("follow", "deliver 1")
+    assert (story.state.failed, story.state.reason, story.state.open[0].attempts) == (False, "", 0)
+    story.when(w.fails(1, late + w.DAY)).then(w.failed(1, late + w.DAY, 5))
+
+
+def test_one_message_that_is_refused_for_days_is_dropped_where_others_are_taken() -> None:
+    late = w.AT + 3 * w.DAY
+    story = given(WEBHOOK, "w1", *w.WAITING, w.ordered(2, 14), w.made(2, w.AT + 1))
+    story = story.when(w.fails(1, late, 400)).pending("follow")
+    assert story.state.phase == "active"
+    assert [(each.number, each.outcome) for each in story.state.over] == [(2, "delivered"), (1, "dropped")]
+    assert "answered 400" in story.state.over[1].detail
+
+
+def test_a_receiver_that_says_it_is_gone_is_believed() -> None:
+    story = given(WEBHOOK, "w1", *w.WAITING).when(w.fails(1, w.AT, 410)).pending()
+    assert (story.state.phase, story.state.failed) == ("disabled", True)
+
+
+def test_what_was_erased_is_not_sent() -> None:
+    story = given(WEBHOOK, "w1", *w.WAITING).when(m.ReportVoid(1, w.AT)).pending("follow")
+    assert (story.state.over[0].outcome, story.state.over[0].attempts) == ("dropped", 0)
+
+
+def test_a_test_is_sent_once_to_a_disabled_webhook_as_well_and_disables_nothing() -> None:
+    story = given(WEBHOOK, "w1", w.REGISTERED, w.DISABLED).pending()
+    story = story.when(m.TryWebhook(w.AT)).then(w.tried(1)).pending("deliver 1")
+    story = story.when(m.TryWebhook(w.AT)).then()
+    story = story.when(w.fails(1, w.AT, 410)).then(
+        w.failed(1, w.AT, 5, 410), m.DeliveryDropped(1, "answered 410", w.AT)
+    )
+    assert (story.state.failed, story.state.failing_since_ms) == (False, None)
+    story.pending().when(m.EnableWebhook(w.AT)).pending("follow")
+
+
+def test_switching_twice_is_switching_once() -> None:
+    story = given(WEBHOOK, "w1", *w.WAITING).when(m.EnableWebhook(w.AT)).then()
+    story = story.when(m.DisableWebhook(w.AT)).then(w.DISABLED).pending().when(m.DisableWebhook(w.AT)).then()
+    assert not story.state.failed
+    story.when(w.fails(1, w.AT)).then().when(w.note(20)).then().when(w.takes(1)).then(w.made(1))
+
+
+def test_one_that_is_deleted_or_never_was_takes_no_orders_and_ignores_reports() -> None:
+    deleted = given(WEBHOOK, "w1", *w.WAITING).when(m.DeleteWebhook(w.AT)).then(m.WebhookDeleted(w.AT)).pending()
+    for story in (deleted, given(WEBHOOK, "w1")):
+        for order in (m.EnableWebhook(1), m.DisableWebhook(1), m.DeleteWebhook(1), m.TryWebhook(1)):
+            story.when(order).then_rejected("webhook_not_found")
+        for report in REPORTS:
+            story.when(report).then()
+    deleted.when(w.REGISTER).then_rejected("webhook_not_found")
+
+
+def test_only_the_newest_deliveries_are_remembered() -> None:
+    story = given(WEBHOOK, "w1", w.REGISTERED)
+    for number in range(1, WEBHOOK_DELIVERIES_REMEMBERED_MAX + 10):
+        story = story.when(w.note(10 + number)).when(w.takes(number))
+    assert len(story.state.over) == WEBHOOK_DELIVERIES_REMEMBERED_MAX
+    assert story.state.over[-1].number == WEBHOOK_DELIVERIES_REMEMBERED_MAX + 9
+
+
+times = st.integers(w.AT, w.AT + 5 * w.DAY)
+numbers = st.integers(1, 4)
+commands: st.SearchStrategy[m.Command] = st.one_of(
+    st.just(w.REGISTER),
+    st.builds(m.EnableWebhook, times),
+    st.builds(m.DisableWebhook, times),
+    st.builds(m.TryWebhook, times),
+    st.sampled_from([m.DeleteWebhook(w.AT), *[w.note(n) for n in range(9, 16)]]),
+    st.builds(m.NoteProgress, st.integers(0, 30), times),
+    st.builds(w.takes, numbers, times),
+    st.builds(w.fails, numbers, times, st.sampled_from([None, 410, 500])),
+    st.builds(m.ReportVoid, numbers, times),
+)
+
+
+def check(state: State, log: tuple[m.Event, ...]) -> None:
+    positions = [event.position for event in log if isinstance(event, m.DeliveryOrdered) and event.position is not None]
+    assert positions == sorted(set(positions)), "an event is told of once, in order"
+    numbered = [event.number for event in log if isinstance(event, m.DeliveryOrdered)]
+    assert numbered == list(range(1, len(numbered) + 1)), "no number is given twice"
+    ends = [event.number for event in log if isinstance(event, m.DeliveryMade | m.DeliveryDropped)]
+    assert len(ends) == len(set(ends)), "a delivery ends once"
+    if state.phase in ("active", "disabled"):
+        assert {each.number for each in state.open} == set(numbered) - set(ends), "none is lost"
+    if state.phase == "active":
+        assert {effect.key for effect in WEBHOOK.pending(state)} == {
+            "follow",
+            *(f"deliver {each.number}" for each in state.open),
+        }
+
+
+@hypothesis.settings(deadline=None, max_examples=200)
+@hypothesis.given(st.data())
+def test_a_webhook_keeps_its_laws(data: st.DataObject) -> None:
+    walk(data, WEBHOOK, lambda _: commands, check)
+
+
+@pytest.mark.parametrize("event", get_args(m.Event))
+def test_each_event_is_possible_somewhere(event: Any) -> None:
+    assert any(target is not None for (_, kind), target in TABLE.items() if kind is event)

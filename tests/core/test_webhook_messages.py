@@ -1,0 +1,99 @@
+"""What a webhook is told of, and the signature that proves who tells it."""
+
+import base64
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from fleet.core.session import messages as m
+from fleet.core.session.machine import SESSION
+from fleet.core.session.notifications import tells
+from fleet.core.session.state import NotificationKind
+from fleet.core.webhook.signing import key_of, secret_of, signed
+from fleet.core.webhook.telling import MESSAGE_TYPES, message_body, told
+from fleet.events.envelope import Erased
+from tests.core import sessions as s
+from tests.core.given import given
+
+SECRET = secret_of(b"k" * 24)
+
+
+def test_every_notification_and_every_end_can_be_chosen() -> None:
+    kinds = NotificationKind.__args__  # type: ignore[attr-defined]  # what a Literal is made of
+    assert set(MESSAGE_TYPES) == {f"session.{kind}" for kind in kinds} | {"session.completed", "session.stopped"}
+    failed = m.TurnFailed(1, "x", "bad key", 5)
+    assert (told(failed), tells(failed)) == (("session.error", "bad key"), ("error", "bad key"))
+    assert told(m.SessionStopped("terminated", 5)) == ("session.stopped", "terminated")
+    assert told(m.SessionCompleted("i1", "idle", 5)) == ("session.completed", "idle")
+    assert told(m.NotificationsRead((1,), 5)) is None
+    assert told(Erased()) is None
+
+
+def test_a_message_says_what_happened_to_which_session_and_fits_its_type() -> None:
+    state = given(SESSION, "s1", *s.IDLE).state
+    opened = m.RequestOpened("r1", "ses_1", "permission", 5, m.raw(b"{}"))
+    message = msgspec.json.decode(message_body(12, 1_767_225_600_000, opened, state))
+    assert (message["type"], message["timestamp"]) == ("session.request", "2026-01-01T00:00:00.000Z")
+    assert (message["data"]["position"], message["data"]["requestId"]) == (12, "r1")
+    assert message["data"]["session"]["id"] == "s1"
+    assert message["data"]["session"]["status"] == "idle"
+    long = msgspec.json.decode(message_body(12, 1, m.TurnFailed(1, "x", "e" * 10_000, 5), state))
+    assert len(long["data"]["text"]) == 2000
+    with pytest.raises(ValueError, match="NotificationsRead"):
+        message_body(12, 1, m.NotificationsRead((1,), 5), state)
+
+
+def test_the_specifications_own_library_verifies_what_we_sign() -> None:
+    body = b'{"type": "session.finished"}'
+    now_s = int(datetime.now(UTC).timestamp())
+    headers = dict(signed(SECRET, "msg-1", now_s, body))
+    Webhook(SECRET).verify(body, headers)
+    for spoilt in ({"webhook-id": "msg-2"}, {"webhook-timestamp": str(now_s - 1)}):
+        with pytest.raises(WebhookVerificationError):
+            Webhook(SECRET).verify(body, {**headers, **spoilt})
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(body + b" ", headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secret_of(b"o" * 24)).verify(body, headers)
+
+
+@pytest.mark.parametrize("size", [24, 32, 64])
+def test_a_secret_is_read_back(size: int) -> None:
+    assert key_of(secret_of(b"\xff" * size)) == b"\xff" * size
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        "whsec_",
+        base64.b64encode(b"k" * 24).decode(),
+        secret_of(b"k" * 23),
+        secret_of(b"k" * 65),
+        "whsec_" + "!" * 40,
+        "whsec_ü",
+    ],
+)
+def test_what_is_no_secret_is_refused_without_being_repeated(secret: str) -> None:
+    with pytest.raises(ValueError, match="whsec_ and 24 to 64") as refused:
+        key_of(secret)
+    assert not secret.removeprefix("whsec_") or secret.removeprefix("whsec_") not in str(refused.value)
+
+
+def test_the_example_of_the_documentation_verifies() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    named: dict[str, Any] = {}
+    exec(example, named)
+    body, now_s = b'{"a": 1}', int(time.time())
+    named["verify"](SECRET, signed(SECRET, "msg-1", now_s, body), body)
+    with pytest.raises(ValueError, match="not from this Fleet"):
+        named["verify"](SECRET, signed(SECRET, "msg-1", now_s, body), body + b" ")
+    with pytest.raises(ValueError, match="too old"):
+        named["verify"](SECRET, signed(SECRET, "msg-1", now_s - 301, body), body)

@@ -1,0 +1,344 @@
+"""Webhooks through the door: who may be registered, what arrives, and what a restart or a dead receiver changes."""
+
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from standardwebhooks.webhooks import Webhook
+
+from fleet.core.webhook.telling import MESSAGE_TYPES
+from fleet.limits import WEBHOOK_OPEN_MAX, WEBHOOK_PATIENCE_S, WEBHOOKS_MAX
+from tests.fakes.webhooks import Got
+from tests.gateway.door import NOWHERE, Door, Machine
+
+URL = "https://hooks.example/services/T0/SECRETPATH?token=SECRETTOKEN"
+OTHER = "https://other.example/x"
+
+
+async def register(door: Door, url: str = URL, **fields: object) -> dict[str, Any]:
+    answer = await door.knock("POST", "/api/webhooks", {"url": url, **fields})
+    assert answer.status == 200, answer
+    registered: dict[str, Any] = answer.json
+    return registered
+
+
+async def registered_id(door: Door, url: str = URL, **fields: object) -> str:
+    return str((await register(door, url, **fields))["webhook"]["id"])
+
+
+async def deliveries(door: Door, webhook_id: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = (await door.knock("GET", f"/api/webhooks/{webhook_id}/deliveries")).json
+    return found
+
+
+async def delivered(door: Door, webhook_id: str) -> list[dict[str, object]]:
+    """Wait until no delivery is on its way, and return all, oldest first."""
+    with trio.fail_after(3600):
+        await door.tree.views.webhooks.wait(webhook_id, lambda s: not s.open)
+    return (await deliveries(door, webhook_id))[::-1]
+
+
+def types(got: list[Got]) -> list[object]:
+    return [each.json["type"] for each in got]
+
+
+def logged(machine: Machine, door: Door) -> bytes:
+    return b"\n".join(each.payload for each in door.tree.log.read_all())
+
+
+async def test_what_happens_to_sessions_arrives_signed(machine: Machine, door: Door) -> None:
+    registered = await register(door)
+    fine = await door.session(title="Fine")
+    await door.prompt(fine["id"], "hello")
+    bad = await door.session(title="Bad", initialPrompt="fail")
+    await door.settled(bad["id"])
+    got = await machine.sender.received(2)
+    assert types(got) == ["session.finished", "session.error"]
+    message = got[1].json["data"]
+    assert isinstance(message, dict)
+    assert message["session"]["id"] == bad["id"]
+    assert message["session"]["title"] == "Bad"
+    assert "Invalid API key" in message["text"]
+    verifying = Webhook(str(registered["secret"]))
+    for each in got:
+        assert each.url == URL
+        signature = verifying.sign(each.id, _time(each), each.body.decode())
+        assert each.headers["webhook-signature"] == signature
+    assert got[0].id != got[1].id
+
+
+def _time(got: Got) -> datetime:
+    return datetime.fromtimestamp(int(got.headers["webhook-timestamp"]), UTC)
+
+
+async def test_open_requests_and_ends_are_told_of(machine: Machine, door: Door) -> None:
+    webhook_id = await registered_id(door)
+    asks = await door.session(initialPrompt="question")
+    await door.tree.views.sessions.wait(asks["id"], lambda s: bool(s.requests))
+    await door.knock("DELETE", f"/api/sessions/{asks['id']}")
+    await machine.sender.received(2)
+    found = await delivered(door, webhook_id)
+    told = [each["type"] for each in found]
+    assert told[0] == "session.request"
+    assert told[-1] == "session.stopped"
+    assert {each["sessionId"] for each in found} == {asks["id"]}
+    data = machine.sender.got[0].json["data"]
+    assert isinstance(data, dict)
+    assert data["requestId"]
+
+
+async def test_only_what_was_chosen_arrives(machine: Machine, door: Door) -> None:
+    await register(door, events=["session.error"])
+    everything = await registered_id(door, OTHER)
+    item = await door.session()
+    await door.prompt(item["id"], "hello")
+    await door.prompt(item["id"], "fail")
+    await machine.sender.received(3)
+    await delivered(door, everything)
+    assert types([got for got in machine.sender.got if got.url == URL]) == ["session.error"]
+    assert types([got for got in machine.sender.got if got.url == OTHER]) == ["session.finished", "session.error"]
+
+
+async def test_secret_and_path_are_shown_once_and_never_logged(machine: Machine, door: Door) -> None:
+    registered = await register(door, description="Chat")
+    assert registered["url"] == URL
+    secret = str(registered["secret"])
+    assert secret.startswith("whsec_")
+    (item,) = (await door.knock("GET", "/api/webhooks")).json
+    assert item == registered["webhook"]
+    assert (item["origin"], item["description"]) == ("https://hooks.example", "Chat")
+    assert (item["status"], item["events"], item["waiting"]) == ("active", list(MESSAGE_TYPES), 0)
+    assert (await door.knock("GET", f"/api/webhooks/{item['id']}")).json == item
+    machine.sender.script[URL] = [500]
+    await door.knock("POST", f"/api/webhooks/{item['id']}/test")
+    everything = logged(machine, door) + msgspec.json.encode(
+        [(await door.knock("GET", path)).json for path in ("/api/webhooks", f"/api/webhooks/{item['id']}/deliveries")]
+    )
+    for hidden in (secret, secret.removeprefix("whsec_"), "SECRETPATH", "SECRETTOKEN"):
+        assert hidden.encode() not in everything
+
+
+async def test_a_secret_of_the_callers_own_is_used(machine: Machine, door: Door) -> None:
+    secret = "whsec_" + "QUJD" * 10
+    registered = await register(door, secret=secret)
+    assert registered["secret"] == secret
+    assert [target.secret for target in machine.vault.targets.values()] == [secret]
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "code"),
+    [
+        ({}, "url", "invalid"),
+        ({"url": ""}, "url", "invalid"),
+        ({"url": "https://hooks.example/" + "x" * 3000}, "url", "invalid"),
+        ({"url": "http://hooks.example/"}, "url", "webhook_url_refused"),
+        ({"url": "https://169.254.169.254/"}, "url", "webhook_url_refused"),
+        ({"url": URL, "events": []}, "events", "invalid"),
+        ({"url": URL, "events": ["session.unknown"]}, "events[0]", "invalid"),
+        ({"url": URL, "events": ["webhook.test"]}, "events[0]", "invalid"),
+        ({"url": URL, "secret": "short"}, "secret", "invalid"),
+        ({"url": URL, "secret": "whsec_AAAA"}, "secret", "invalid"),
+        ({"url": URL, "description": "x" * 201}, "description", "invalid"),
+        ({"url": URL, "surprise": 1}, "surprise", "invalid"),
+    ],
+)
+async def test_a_wrong_registration_changes_nothing(
+    machine: Machine, door: Door, body: object, field: str, code: str
+) -> None:
+    before = door.tree.log.head()
+    problem = (await door.knock("POST", "/api/webhooks", body)).problem(422, code)
+    assert problem["field"] == field
+    assert door.tree.log.head() == before
+    assert machine.vault.targets == {}
+
+
+async def test_a_webhook_that_is_not_there(door: Door) -> None:
+    before = door.tree.log.head()
+    for method, path, body in (
+        ("GET", "", None),
+        ("PATCH", "", {"enabled": False}),
+        ("DELETE", "", None),
+        ("GET", "/deliveries", None),
+        ("POST", "/test", None),
+    ):
+        (await door.knock(method, f"/api/webhooks/{NOWHERE}{path}", body)).problem(404, "webhook_not_found")
+    assert door.tree.log.head() == before
+    assert door.tree.context.peers.webhooks.statistics().active == 0
+
+
+async def test_there_are_only_so_many(door: Door) -> None:
+    for number in range(WEBHOOKS_MAX):
+        await register(door, f"https://hooks.example/{number}")
+    (await door.knock("POST", "/api/webhooks", {"url": URL})).problem(409, "webhooks_full")
+
+
+async def test_a_repeated_registration_is_one_registration(machine: Machine, door: Door) -> None:
+    async def knock(url: str = URL) -> tuple[int, object]:
+        answer = await door.knock("POST", "/api/webhooks", {"url": url}, Idempotency_Key="k")
+        return answer.status, answer.json
+
+    first = await knock()
+    assert await knock() == first
+    assert (await knock(OTHER))[0] == 422
+    assert len(machine.vault.targets) == 1
+
+
+async def test_the_test_button_says_what_became_of_it(machine: Machine, door: Door) -> None:
+    webhook_id = await registered_id(door)
+    item = (await door.knock("POST", f"/api/webhooks/{webhook_id}/test")).json
+    assert (item["type"], item["outcome"], item["status"], item["attempts"]) == ("webhook.test", "delivered", 200, 1)
+    assert item["id"] == machine.sender.got[0].id
+    assert machine.sender.got[0].json["type"] == "webhook.test"
+    for meets, status in ((503, 503), ("absent", None), ("silent", None)):
+        machine.sender.script[URL] = [meets]
+        item = (await door.knock("POST", f"/api/webhooks/{webhook_id}/test")).json
+        assert (item["outcome"], item["status"], item["attempts"]) == ("dropped", status, 1)
+        assert item["detail"]
+    assert len(await deliveries(door, webhook_id)) == 4
+
+
+async def test_a_failed_message_is_tried_again_under_its_id(machine: Machine, door: Door) -> None:
+    webhook_id = await registered_id(door)
+    machine.sender.script[URL] = [500, (503, 60.0), "absent", "silent", 204]
+    await door.prompt((await door.session())["id"], "hello")
+    (item,) = await delivered(door, webhook_id)
+    assert (item["outcome"], item["attempts"], item["status"], item["nextAt"]) == ("delivered", 5, 204, None)
+    got = machine.sender.got
+    assert len({each.id for each in got}) == 1
+    assert {each.body for each in got} == {got[0].body}
+    waits = [round(after.at_s - before.at_s) for before, after in pairwise(got)]
+    assert waits == [5, 60 + 20, 15 + 40]
+    assert len({each.headers["webhook-signature"] for each in got}) == len(got)
+
+
+async def test_one_bad_message_does_not_hold_up_the_others(machine: Machine, door: Door) -> None:
+    webhook_id = await registered_id(door)
+    machine.sender.script[URL] = [400, 200, 200, 400]
+    item = await door.session()
+    for text in ("one", "two", "three"):
+        await door.prompt(item["id"], text)
+    await machine.sender.received(3)
+    await trio.sleep(1)
+    found = (await deliveries(door, webhook_id))[::-1]
+    assert [each["outcome"] for each in found] == ["pending", "delivered", "delivered"]
+    assert found[0]["nextAt"]
+
+
+async def test_kill_9_between_order_and_delivery_loses_nothing_and_keeps_the_id(machine: Machine) -> None:
+    machine.sender.script[URL] = ["absent"]
+    async with machine.fleet(killed=True) as door:
+        webhook_id = await registered_id(door)
+        await door.prompt((await door.session())["id"], "hello")
+        await door.tree.views.webhooks.wait(webhook_id, lambda s: bool(s.open) and s.open[0].attempts == 2)
+        (before,) = await deliveries(door, webhook_id)
+    machine.sender.script[URL] = ["silent"]
+    async with machine.fleet(killed=True):
+        await machine.sender.received(1)  # the receiver has it, and Fleet dies before it knows
+    machine.sender.script[URL] = [200]
+    async with machine.fleet() as door:
+        (after,) = await delivered(door, webhook_id)
+        assert (after["id"], after["outcome"]) == (before["id"], "delivered")
+        assert [each.id for each in machine.sender.got] == [before["id"]] * 2
+
+
+async def test_what_happens_while_the_follower_is_dead_is_found_in_the_log(machine: Machine) -> None:
+    async with machine.fleet(killed=True) as door:
+        webhook_id = await registered_id(door, events=["session.finished"])
+        item = await door.session()
+        await door.prompt(item["id"], "one")
+        await machine.sender.received(1)
+        await door.knock("PATCH", f"/api/webhooks/{webhook_id}", {"enabled": False})
+        await door.prompt(item["id"], "two")
+        await door.prompt(item["id"], "three")
+        assert len(machine.sender.got) == 1
+        assert (await door.knock("GET", "/api/inbox")).json == []
+    async with machine.fleet() as door:
+        assert (await door.knock("GET", f"/api/webhooks/{webhook_id}")).json["status"] == "disabled"
+        await door.knock("PATCH", f"/api/webhooks/{webhook_id}", {"enabled": True})
+        await machine.sender.received(3)
+        found = await delivered(door, webhook_id)
+        assert [each["outcome"] for each in found] == ["delivered"] * 3
+        assert len({each["position"] for each in found}) == 3
+
+
+async def test_a_dead_receiver_is_given_up_and_the_inbox_says_so(machine: Machine, door: Door) -> None:
+    webhook_id = await registered_id(door, description="Pager", events=["session.finished"])
+    machine.sender.script[URL] = [500]
+    await door.prompt((await door.session())["id"], "hello")
+    state = await door.tree.views.webhooks.wait(webhook_id, lambda s: s.phase == "disabled")
+    assert trio.current_time() >= WEBHOOK_PATIENCE_S
+    assert len(machine.sender.got) < 40
+    (item,) = (await door.knock("GET", "/api/inbox")).json
+    assert (item["kind"], item["webhookId"], item["title"]) == ("webhook", webhook_id, "Pager")
+    assert item["sessionId"] is None
+    assert "3 days" in item["detail"]
+    assert state.open
+    machine.sender.script[URL] = [200]
+    switched = (await door.knock("PATCH", f"/api/webhooks/{webhook_id}", {"enabled": True})).json
+    assert (switched["status"], switched["waiting"]) == ("active", 1)
+    assert [each["outcome"] for each in await delivered(door, webhook_id)] == ["delivered"]
+    assert (await door.knock("GET", "/api/inbox")).json == []
+
+
+async def test_only_so_many_messages_are_open_and_none_is_forgotten(
+    machine: Machine, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.actors.webhooks.WEBHOOK_OPEN_MAX", 2)
+    assert WEBHOOK_OPEN_MAX > 2
+    webhook_id = await registered_id(door)
+    machine.sender.script[URL] = [500]
+    item = await door.session()
+    for number in range(5):
+        await door.prompt(item["id"], f"prompt {number}")
+    assert (await door.knock("GET", f"/api/webhooks/{webhook_id}")).json["waiting"] == 2
+    machine.sender.script[URL] = [200]
+    await door.tree.views.webhooks.wait(webhook_id, lambda s: len(s.over) == 5)
+    assert [each["outcome"] for each in await deliveries(door, webhook_id)] == ["delivered"] * 5
+
+
+async def test_a_deleted_webhook_is_gone_with_its_secret(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        webhook_id = await registered_id(door)
+        machine.sender.script[URL] = ["absent"]
+        await door.prompt((await door.session())["id"], "hello")
+        assert (await door.knock("DELETE", f"/api/webhooks/{webhook_id}")).status == 204
+        assert (await door.knock("GET", "/api/webhooks")).json == []
+        assert machine.vault.targets == {}
+        (await door.knock("DELETE", f"/api/webhooks/{webhook_id}")).problem(404, "webhook_not_found")
+        machine.sender.script[URL] = [200]
+    async with machine.fleet() as door:
+        assert (await door.knock("GET", "/api/webhooks")).json == []
+        await trio.sleep(3600)
+    assert machine.sender.got == []
+
+
+async def test_a_secret_that_a_crash_left_without_its_webhook_is_swept(machine: Machine) -> None:
+    async with machine.fleet(killed=True) as door:
+        webhook_id = await registered_id(door)
+    machine.vault.targets[NOWHERE] = machine.vault.targets[webhook_id]
+    async with machine.fleet():
+        assert list(machine.vault.targets) == [webhook_id]
+
+
+async def test_a_lost_secret_is_named(machine: Machine, door: Door) -> None:
+    webhook_id = await registered_id(door)
+    machine.vault.targets.clear()
+    item = (await door.knock("POST", f"/api/webhooks/{webhook_id}/test")).json
+    assert item["outcome"] == "dropped"
+    assert "gone from the data directory" in item["detail"]
+
+
+async def test_nothing_is_sent_of_an_erased_session(machine: Machine, door: Door) -> None:
+    webhook_id = await registered_id(door)
+    machine.sender.script[URL] = ["absent"]
+    item = await door.session(title="Private")
+    await door.prompt(item["id"], "hello")
+    await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
+    machine.sender.script[URL] = [200]
+    found = await delivered(door, webhook_id)
+    assert found
+    assert {each["outcome"] for each in found} == {"dropped"}
+    assert machine.sender.got == []

@@ -1,0 +1,105 @@
+"""The log: one form for Fleet's lines and its libraries', for programs or for people, and no secrets in either."""
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+import structlog
+
+from fleet.logs import LogFormat, LogLevel, configure_logs
+
+Open = Callable[..., io.StringIO]
+
+
+@pytest.fixture
+def opened() -> Generator[Open]:
+    """Configure the log, onto a text; afterwards it is as it was."""
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers, root.level
+
+    def opened(form: LogFormat = "json", level: LogLevel = "info") -> io.StringIO:
+        output = io.StringIO()
+        configure_logs(level, form, output)
+        return output
+
+    yield opened
+    structlog.configure(**before)
+    root.handlers, root.level = handlers, level
+    logging.captureWarnings(capture=False)
+    structlog.contextvars.clear_contextvars()
+
+
+def lines(output: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.getvalue().splitlines()]
+
+
+def test_every_line_is_json_whoever_wrote_it(opened: Open) -> None:
+    output = opened()
+    structlog.contextvars.bind_contextvars(request_id="r1")
+    structlog.get_logger().info("said", count=3, title="two\nlines")
+    logging.getLogger("hypercorn.error").error("it %s", "broke")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    ours, theirs, warned = lines(output)
+    assert (ours["event"], ours["level"], ours["count"], ours["title"]) == ("said", "info", 3, "two\nlines")
+    assert (theirs["event"], theirs["level"], theirs["logger"]) == ("it broke", "error", "hypercorn.error")
+    assert "old" in warned["event"]
+    assert all(line["request_id"] == "r1" and line["timestamp"] for line in (ours, theirs, warned))
+
+
+@pytest.mark.parametrize(("level", "shown"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_a_level_is_the_least_that_is_shown(opened: Open, level: LogLevel, shown: int) -> None:
+    output = opened(level=level)
+    log = structlog.get_logger()
+    for say in (log.debug, log.info, log.warning, log.error):
+        say("said")
+    logging.getLogger("httpx").info("HTTP Request: POST https://hooks.example/SECRETPATH")
+    assert len(lines(output)) == shown
+
+
+SECRETS = {
+    "password": "hunter2secret",
+    "FLEET_TOKEN": "hunter2secret",
+    "Authorization": "hunter2secret",
+    "nested": {"api_key": "hunter2secret", "fine": ["Bearer hunter2secret", ("whsec_hunter2secret",)]},
+    "url": "https://me:hunter2secret@example.org/x",
+    "header": "authorization: Basic aHVudGVyMnNlY3JldA==",
+    "link": "http://localhost:3000/login?code=fleet_l1_hunter2secret-0000000000_00",
+    "text": "the key is sk-hunter2secret00000000 or ghp_hunter2secret000000000",
+}
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_secrets_are_blotted_out(opened: Open, form: LogFormat) -> None:
+    output = opened(form)
+    structlog.get_logger().warning("tried", tokens=12, **SECRETS)
+    logging.getLogger("x").warning("with %s", "whsec_hunter2secret")
+    try:
+        _fail("".join(("hunter2", "secret")))  # its source stands in the trace
+    except RuntimeError:
+        structlog.get_logger().exception("broke")
+        logging.getLogger("x").exception("broke too")
+    text = output.getvalue()
+    assert "hunter2secret" not in text
+    assert "aHVudGVyMnNlY3JldA" not in text
+    assert "RuntimeError" in text
+    assert "example.org" in text
+    assert "12" in text
+
+
+def _fail(password: str) -> None:
+    raise RuntimeError(f"GET https://me:{password}@example.org/x failed")
+
+
+def test_text_cannot_move_the_cursor_or_add_lines(opened: Open) -> None:
+    output = opened("console")
+    structlog.get_logger().warning("tried", title="\x1b[2Jgone\r\nforged \x9b31m", bell="\x07")
+    logging.getLogger("x").warning("forged\nline \x1b]0;title\x07")
+    text = output.getvalue()
+    assert len(text.splitlines()) == 2
+    assert all(sign not in text for sign in "\x1b\x07\x9b\r")
