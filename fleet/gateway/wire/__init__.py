@@ -1,6 +1,23 @@
-"""What goes over the wire: bodies.py comes in, items.py and choices.py go out, conversion.py makes items of states."""
+"""What the server puts on the wire: the structs of fleet/wire, and how they are made of what it holds."""
 
-from fleet.gateway.wire.bodies import (
+from fleet.gateway.wire.choices import agent_item, command_item, folder_item, model_item
+from fleet.gateway.wire.conversion import (
+    ended,
+    event_item,
+    history_item,
+    instance_item,
+    last_instance,
+    orphan_item,
+    relative,
+    request_item,
+    rfc3339,
+    session_detail,
+    session_item,
+    tokens_item,
+    verification,
+    workspace_item,
+)
+from fleet.wire.bodies import (
     AnswerBody,
     AtQuery,
     AttachmentBody,
@@ -41,35 +58,8 @@ from fleet.gateway.wire.bodies import (
     Tags,
     Title,
 )
-from fleet.gateway.wire.choices import (
-    AgentItem,
-    CommandItem,
-    FolderEntryItem,
-    FolderItem,
-    ModelItem,
-    RootItem,
-    agent_item,
-    command_item,
-    folder_item,
-    model_item,
-)
-from fleet.gateway.wire.conversion import (
-    ended,
-    event_item,
-    history_item,
-    instance_item,
-    last_instance,
-    orphan_item,
-    relative,
-    request_item,
-    rfc3339,
-    session_detail,
-    session_item,
-    tokens_item,
-    verification,
-    workspace_item,
-)
-from fleet.gateway.wire.items import (
+from fleet.wire.choices import AgentItem, CommandItem, FolderEntryItem, FolderItem, ModelItem, RootItem
+from fleet.wire.items import (
     Aborted,
     Answer,
     BreakItem,
