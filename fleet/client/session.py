@@ -43,6 +43,13 @@ _PASSING: Final = frozenset(("session.message-recorded", "session.part-recorded"
 """Events of a running turn, after which it is still running."""
 
 
+def is_settled(item: SessionDetail) -> bool:
+    """Return whether the session has nothing more to do by itself: it is at rest, has ended, or waits for a person."""
+    if item.status == "waiting_input":
+        return not all(request.answered for request in item.requests)
+    return item.status not in _AT_WORK
+
+
 class Session:
     """A session of a Fleet. It is a name, not a copy: every call asks the server.
 
@@ -127,8 +134,7 @@ class Session:
         async with self.events() as events:
             while True:
                 item = await self.read()
-                waits = item.status == "waiting_input" and not all(request.answered for request in item.requests)
-                if waits or item.status not in (*_AT_WORK, "waiting_input"):
+                if is_settled(item):
                     return item
                 async for event in events:
                     if isinstance(event, Event) and event.type not in _PASSING:

@@ -4,6 +4,7 @@ The clock of these tests runs faster than the real one, but goes on by itself: t
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,13 @@ RATE = 20.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    on_fast_clock(items, Path(__file__).parent)
+
+
+def on_fast_clock(items: list[pytest.Item], directory: Path) -> None:
+    """Give the asynchronous tests of the directory a clock that runs fast."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if directory in item.path.parents and iscoroutinefunction(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.trio(run=_run), append=False)
 
 

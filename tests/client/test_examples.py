@@ -65,12 +65,12 @@ async def test_an_example_of_the_facade_is_true(test: doctest.DocTest, line: Lin
     await trio.to_thread.run_sync(script)
 
 
-async def test_there_are_examples() -> None:
+def test_there_are_examples() -> None:
     assert len(examples(FleetClient, Session)) >= 4
     assert len(examples(SyncFleetClient, SyncSession)) >= 2
 
 
-async def test_the_facade_has_every_method() -> None:
+def test_the_facade_has_every_method() -> None:
     def public(kind: type[Any]) -> set[str]:
         return {name for name, value in vars(kind).items() if not name.startswith("_") and callable(value)}
 
