@@ -34,6 +34,9 @@ CONFIG_VARIABLE = "FLEET_CONFIG"
 TOKEN_VARIABLE = "FLEET_TOKEN"  # noqa: S105 - its name
 """The access token that commands show to the server named by --url. No option: an argument list is no secret."""
 
+CLIENT_VARIABLES = frozenset({"FLEET_URL", TOKEN_VARIABLE, "FLEET_TOKEN_FILE", "FLEET_PAGER"})
+"""Read by the commands that speak to a server."""
+
 
 class Config(msgspec.Struct, frozen=True):
     """The checked configuration of a server. Paths are absolute; `opencode` None means: look on the PATH."""
@@ -341,7 +344,7 @@ def _from_file(file: Path | None, problems: list[str]) -> dict[str, _Setting]:
 
 def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, _Setting]:
     keys = {key.variable: key for key in KEYS}
-    foreign = MARKER_VARIABLES | TEST_VARIABLES | {CONFIG_VARIABLE, TOKEN_VARIABLE}
+    foreign = MARKER_VARIABLES | TEST_VARIABLES | CLIENT_VARIABLES | {CONFIG_VARIABLE}
     unknown = sorted(name for name in environ if name.startswith("FLEET_") and name not in keys and name not in foreign)
     problems.extend(f"{name}: {_unknown('variable', name, keys)}" for name in unknown)
     return {

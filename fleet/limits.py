@@ -259,3 +259,14 @@ TRANSCRIPTS_CACHED: Final = 64  # sessions whose folded transcript stays in memo
 
 # The process
 GC_THRESHOLDS: Final = (50_000, 20, 100)  # allocations per collection: fewer pauses; measured at 5 to 15 % throughput
+
+# The client
+CLIENT_RETRY_S: Final = 60.0  # a server that is restarted is back within seconds, on a slow disk within a minute
+CLIENT_BACKOFF_S_MIN: Final = 0.1  # between attempts; doubles up to the maximum
+CLIENT_BACKOFF_S_MAX: Final = 2.0
+CLIENT_CONNECT_S: Final = 10.0
+CLIENT_RESPONSE_S: Final = SESSION_READY_TIMEOUT_S + 30.0  # a create answers when the session can take a prompt
+CLIENT_SILENCE_S: Final = 2 * HEARTBEAT_S + 5.0  # a stream that gives no sign of life for so long is lost
+STREAM_READ_BYTES: Final = 256 * KIB  # one look at a stream's socket
+CLIENT_CONNECTIONS: Final = 20  # kept open between requests
+PROBLEM_TEXT_CHARS_MAX: Final = 500  # of an answer that is none of Fleet's, in the error that tells of it

@@ -1,7 +1,8 @@
 """The `fleet` command: options, help and what a person sees in the terminal.
 
-Exit codes: 0 it worked, 1 it did not (the reason is on stderr), 2 the command line makes no sense. Each command is a
-module here; what it does lives below: the server in fleet/main.py, the checks in fleet/doctor.py. Commands import late,
+Exit codes: 0 it worked, 1 it did not (the reason is on stderr), 2 the command line makes no sense; those of sessions
+have more (remote.py). Each command is a module here, or a few that belong together; what it does lives below: the
+server in fleet/main.py, the checks in fleet/doctor.py, sessions in fleet/client. Commands import late,
 so that `fleet --help` and a wrong option answer at once.
 """
 

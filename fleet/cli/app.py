@@ -6,11 +6,21 @@ import typer
 
 from fleet import __version__
 from fleet.cli.demo import demo
+from fleet.cli.diff import diff
 from fleet.cli.doctor import doctor
+from fleet.cli.ending import abort, resume, rm, stop
+from fleet.cli.inbox import answer, inbox
+from fleet.cli.log import log
+from fleet.cli.ls import history, ls
+from fleet.cli.new import fork, new
+from fleet.cli.prompt import prompt
 from fleet.cli.ps import ps
 from fleet.cli.rehearsal import rehearsal
 from fleet.cli.serve import serve
+from fleet.cli.show import show
+from fleet.cli.tail import tail
 from fleet.cli.token import token
+from fleet.cli.top import top
 from fleet.cli.verify_export import verify_export
 
 app = typer.Typer(
@@ -28,7 +38,10 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog="Exit codes: 0 it worked, 1 it did not, 2 the command line makes no sense.")
+@app.callback(
+    epilog="Exit codes: 0 it worked, 1 it did not, 2 the command line makes no sense, 6 there is no server; "
+    "with --wait: 3 the turn failed, 4 it was cut short, 5 it waits for you."
+)
 def fleet(
     _version: Annotated[
         bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
@@ -36,15 +49,37 @@ def fleet(
 ) -> None:
     """Run many OpenCode coding sessions side by side.
 
-    See it work with [bold]fleet demo[/bold], start it with [bold]fleet serve[/bold], and ask [bold]fleet doctor[/bold]
-    where something does not work.
+    See it work with [bold]fleet demo[/bold], start it with [bold]fleet serve[/bold], give it work with
+    [bold]fleet new[/bold], and ask [bold]fleet doctor[/bold] where something does not work.
     """
 
 
-app.command(epilog="Example: fleet serve --port 8080 --data-dir ~/fleet")(serve)
-app.command(epilog="Example: fleet demo")(demo)
-app.command(epilog="Example: fleet doctor --json")(doctor)
-app.command(epilog="Example: fleet ps --orphans")(ps)
-app.command(epilog="Example: fleet rehearsal --port 4100")(rehearsal)
-app.command(epilog="Example: fleet verify-export fleet-log.jsonl")(verify_export)
-app.add_typer(token, name="token")
+_SERVER, _SESSIONS, _FLEET = "The server", "Sessions", "The fleet"
+
+app.command(epilog="Example: fleet serve --port 8080 --data-dir ~/fleet", rich_help_panel=_SERVER)(serve)
+app.command(epilog="Example: fleet demo", rich_help_panel=_SERVER)(demo)
+app.command(epilog="Example: fleet doctor --json", rich_help_panel=_SERVER)(doctor)
+app.command(epilog="Example: fleet ps --orphans", rich_help_panel=_SERVER)(ps)
+app.command(epilog="Example: fleet rehearsal --port 4100", rich_help_panel=_SERVER)(rehearsal)
+app.command(epilog="Example: fleet verify-export fleet-log.jsonl", rich_help_panel=_SERVER)(verify_export)
+app.add_typer(token, name="token", rich_help_panel=_SERVER)
+
+app.command(epilog='Example: fleet new -i worktree --wait --prompt "Add error handling"', rich_help_panel=_SESSIONS)(
+    new
+)
+app.command(epilog="Example: fleet ls --status active --status waiting_input", rich_help_panel=_SESSIONS)(ls)
+app.command(epilog="Example: fleet show 0198c0de --conversation", rich_help_panel=_SESSIONS)(show)
+app.command(epilog='Example: fleet prompt 0198c0de "Now the tests" --wait', rich_help_panel=_SESSIONS)(prompt)
+app.command(epilog="Example: fleet tail 0198c0de --after 0", rich_help_panel=_SESSIONS)(tail)
+app.command(epilog="Example: fleet diff 0198c0de --stat", rich_help_panel=_SESSIONS)(diff)
+app.command(epilog="Example: fleet abort 0198c0de", rich_help_panel=_SESSIONS)(abort)
+app.command(epilog="Example: fleet resume 0198c0de", rich_help_panel=_SESSIONS)(resume)
+app.command(epilog='Example: fleet fork 0198c0de --prompt "Try it without a lock"', rich_help_panel=_SESSIONS)(fork)
+app.command(epilog="Example: fleet stop 0198c0de --cleanup", rich_help_panel=_SESSIONS)(stop)
+app.command(epilog="Example: fleet rm 0198c0de --yes", rich_help_panel=_SESSIONS)(rm)
+
+app.command(epilog="Example: fleet top", rich_help_panel=_FLEET)(top)
+app.command(epilog="Example: fleet inbox", rich_help_panel=_FLEET)(inbox)
+app.command(epilog="Example: fleet answer 0198c0de once", rich_help_panel=_FLEET)(answer)
+app.command(epilog='Example: fleet history "error handling" --from 2026-01-01', rich_help_panel=_FLEET)(history)
+app.command(epilog="Example: fleet log --verify", rich_help_panel=_FLEET)(log)

@@ -36,7 +36,7 @@ from fleet.ports.transcript import (
     TurnStatus,
 )
 from fleet.ports.trees import ChangeStatus, FileChange, Trees
-from fleet.ports.webhooks import Receipt, Sender, Target, Vault
+from fleet.ports.webhooks import MessageType, Receipt, Sender, Target, Vault
 from fleet.ports.workspaces import PreparedWorkspace, Source, Strategy, WorkspaceOrder, Workspaces
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "Message",
     "MessageChanged",
     "MessageInfo",
+    "MessageType",
     "OfferedModel",
     "OpenCode",
     "OpenCodeEvent",

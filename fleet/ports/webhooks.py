@@ -1,9 +1,23 @@
 """Webhooks' outside: where their addresses and secrets are kept, and the way to their receivers."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
+
+MessageType = Literal[
+    "session.finished",
+    "session.aborted",
+    "session.interrupted",
+    "session.error",
+    "session.request",
+    "session.budget",
+    "session.callback",
+    "session.disconnected",
+    "session.completed",
+    "session.stopped",
+]
+"""What a webhook can be told of."""
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ What a person is notified of, and the ends of a session that need no notificatio
 Webhooks asks for (`type`, `timestamp`, `data`); a session in it is as it is when the message is sent.
 """
 
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -13,19 +13,8 @@ from fleet.core.session.notifications import tells
 from fleet.core.session.state import State
 from fleet.core.times import rfc3339
 from fleet.limits import WEBHOOK_TEXT_CHARS_MAX
+from fleet.ports import MessageType
 
-MessageType = Literal[
-    "session.finished",
-    "session.aborted",
-    "session.interrupted",
-    "session.error",
-    "session.request",
-    "session.budget",
-    "session.callback",
-    "session.disconnected",
-    "session.completed",
-    "session.stopped",
-]
 MESSAGE_TYPES: Final[tuple[MessageType, ...]] = get_args(MessageType)
 
 TEST: Final = "webhook.test"

@@ -1,7 +1,23 @@
-"""What goes over the wire: bodies.py comes in; items.py, choices.py, webhooks.py go out; conversion.py makes items."""
+"""What the server puts on the wire: the structs of fleet/wire, and how they are made of what it holds."""
 
 from fleet.core.times import rfc3339
-from fleet.gateway.wire.bodies import (
+from fleet.gateway.wire.choices import agent_item, command_item, folder_item, model_item
+from fleet.gateway.wire.conversion import (
+    ended,
+    event_item,
+    history_item,
+    instance_item,
+    last_instance,
+    orphan_item,
+    relative,
+    request_item,
+    session_detail,
+    session_item,
+    tokens_item,
+    verification,
+    workspace_item,
+)
+from fleet.wire.bodies import (
     AnswerBody,
     AtQuery,
     AttachmentBody,
@@ -44,34 +60,8 @@ from fleet.gateway.wire.bodies import (
     Title,
     WebhookBody,
 )
-from fleet.gateway.wire.choices import (
-    AgentItem,
-    CommandItem,
-    FolderEntryItem,
-    FolderItem,
-    ModelItem,
-    RootItem,
-    agent_item,
-    command_item,
-    folder_item,
-    model_item,
-)
-from fleet.gateway.wire.conversion import (
-    ended,
-    event_item,
-    history_item,
-    instance_item,
-    last_instance,
-    orphan_item,
-    relative,
-    request_item,
-    session_detail,
-    session_item,
-    tokens_item,
-    verification,
-    workspace_item,
-)
-from fleet.gateway.wire.items import (
+from fleet.wire.choices import AgentItem, CommandItem, FolderEntryItem, FolderItem, ModelItem, RootItem
+from fleet.wire.items import (
     Aborted,
     Answer,
     BreakItem,
@@ -111,7 +101,7 @@ from fleet.gateway.wire.items import (
     Verification,
     WorkspaceItem,
 )
-from fleet.gateway.wire.webhooks import DeliveryItem, NewWebhookItem, WebhookItem
+from fleet.wire.webhooks import DeliveryItem, NewWebhookItem, WebhookItem
 
 __all__ = [
     "Aborted",

@@ -1,68 +1,8 @@
-"""Response bodies of what one can choose from: agents, commands, models, directories, roots; and how they are made."""
+"""From what OpenCode and the disk offer to the items that the API shows."""
 
-from typing import Literal
-
-import msgspec
-
-from fleet.gateway.wire.bodies import PageQuery
-from fleet.gateway.wire.items import Answer
 from fleet.ports import Agent, Folder, OfferedModel, SlashCommand
-
-
-class AgentItem(Answer):
-    """An agent that a prompt can name; `mode` is `primary`, `subagent` or `all`; `native`: OpenCode brings it along."""
-
-    name: str
-    description: str
-    mode: str
-    native: bool
-
-
-class CommandItem(Answer):
-    """A command that a session can run."""
-
-    name: str
-    description: str
-    agent: str | None
-    source: str | None
-
-
-class ModelItem(Answer):
-    """A model that can be used; `providerID` and `modelID` name it in a prompt. The limits are in tokens."""
-
-    provider_id: str = msgspec.field(name="providerID")
-    provider_name: str
-    model_id: str = msgspec.field(name="modelID")
-    name: str
-    is_default: bool
-    context_tokens: int | None
-    output_tokens: int | None
-
-
-class FolderEntryItem(Answer):
-    """A directory in a directory; `path` is real: of a symlink, where it leads to."""
-
-    name: str
-    path: str
-    is_git_repo: bool
-
-
-class FolderItem(Answer):
-    """A directory by its real path. `parent` is null where the allowed roots end; `total` counts all entries."""
-
-    path: str
-    parent: str | None
-    is_git_repo: bool
-    entries: list[FolderEntryItem]
-    total: int
-
-
-class RootItem(Answer):
-    """A workspace root. Sessions may work where `allowed` says so; `source` tells who has named it."""
-
-    path: str
-    source: Literal["configuration", "client"]
-    allowed: bool
+from fleet.wire.bodies import PageQuery
+from fleet.wire.choices import AgentItem, CommandItem, FolderEntryItem, FolderItem, ModelItem
 
 
 def folder_item(folder: Folder, query: PageQuery) -> FolderItem:

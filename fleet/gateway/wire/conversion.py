@@ -11,8 +11,11 @@ from fleet.core.times import rfc3339
 from fleet.core.workspace import machine as workspace
 from fleet.events.envelope import Erased, Recorded
 from fleet.events.verify import Report
-from fleet.gateway.wire.bodies import BudgetBody
-from fleet.gateway.wire.items import (
+from fleet.ports import FoundProcess, Tokens
+from fleet.projections.history_store import Snippet
+from fleet.projections.lives import Life
+from fleet.wire.bodies import BudgetBody
+from fleet.wire.items import (
     BreakItem,
     ChangesItem,
     Ended,
@@ -34,9 +37,6 @@ from fleet.gateway.wire.items import (
     Verification,
     WorkspaceItem,
 )
-from fleet.ports import FoundProcess, Tokens
-from fleet.projections.history_store import Snippet
-from fleet.projections.lives import Life
 
 
 def session_item(state: State) -> SessionItem:

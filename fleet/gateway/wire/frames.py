@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fleet.gateway.wire.bodies import Position
 from fleet.limits import (
     IDEMPOTENCY_KEY_CHARS_MAX,
     SOCKET_ID_CHARS_MAX,
     SOCKET_PATH_CHARS_MAX,
     SOCKET_SESSIONS_MAX,
 )
+from fleet.wire.bodies import Position
 
 FrameId = Annotated[str, msgspec.Meta(min_length=1, max_length=SOCKET_ID_CHARS_MAX)]
 

@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fleet.core.webhook.telling import MessageType
 from fleet.limits import (
     FIND_QUERY_CHARS_MAX,
     HISTORY_PAGE_DEFAULT,
@@ -17,7 +16,7 @@ from fleet.limits import (
     WEBHOOK_DESCRIPTION_CHARS_MAX,
     WEBHOOK_URL_CHARS_MAX,
 )
-from fleet.ports import Strategy
+from fleet.ports import MessageType, Strategy
 
 
 class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True):

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from fleet.gateway.wire.bodies import BudgetBody
+from fleet.wire.bodies import BudgetBody
 
 
 class Answer(msgspec.Struct, rename="camel"):

@@ -1,6 +1,6 @@
 """Response bodies about webhooks; see items.py."""
 
-from fleet.gateway.wire.items import Answer
+from fleet.wire.items import Answer
 
 
 class WebhookItem(Answer):

@@ -1,0 +1,56 @@
+"""Following a session to the end of what it was told: what `--wait` does."""
+
+from typing import TYPE_CHECKING, Final
+
+from fleet.cli.plain import SafeConsole
+from fleet.cli.show_view import outcome_code
+from fleet.cli.tail_view import Teller
+from fleet.client.session import is_settled
+from fleet.wire.frames import Event
+
+if TYPE_CHECKING:
+    from fleet.client import Session, Stream
+    from fleet.wire.frames import Frame
+    from fleet.wire.items import SessionDetail
+
+_DECISIVE: Final = frozenset(
+    f"session.{name}"
+    for name in (
+        "turn-ended",
+        "turn-failed",
+        "provision-failed",
+        "request-opened",
+        "budget-exceeded",
+        "settled",
+        "completed",
+        "disconnected",
+        "stopped",
+        "erased",
+    )
+)
+
+
+async def follow_to_end(
+    session: "Session", events: "Stream[Frame]", console: SafeConsole, *, prompted: bool
+) -> "SessionDetail":
+    """Tell what the session does until it has nothing more to do or needs a person, and return what it is then.
+
+    What it did before its next prompt is not told, where `prompted` says that one was sent.
+    """
+    teller, begun = Teller(console), not prompted
+    while True:
+        frame = await anext(events)
+        begun = begun or (isinstance(frame, Event) and frame.type == "session.prompt-accepted")
+        if begun:
+            teller.take(frame)
+        if begun and isinstance(frame, Event) and frame.type in _DECISIVE and is_settled(item := await session.read()):
+            teller.end()
+            return item
+
+
+def tell_outcome(item: "SessionDetail", console: SafeConsole) -> int:
+    """Say in one line how it stands with the session, and return the exit code."""
+    changed = item.changes
+    what = "" if changed is None else f", {changed.files} files changed (+{changed.additions} -{changed.deletions})"
+    console.print(f"{item.status.replace('_', ' ')}: {item.evidence}{what}, ${item.cost_usd:.4f}", soft_wrap=True)
+    return outcome_code(item)

@@ -1,0 +1,82 @@
+"""`fleet prompt`: tell a session what to do."""
+
+import mimetypes
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fleet.cli.new import Agent, ModelName, Wait, model_of, read_text
+from fleet.cli.remote import Json, Name, connected, named
+
+if TYPE_CHECKING:
+    from fleet.client import FleetClient
+    from fleet.wire.bodies import AttachmentBody
+
+
+@connected
+async def prompt(
+    fleet: "FleetClient",
+    *,
+    session: Name,
+    text: Annotated[str, typer.Argument(help="What it is to do; `-` reads it from stdin.", show_default=False)],
+    attach: Annotated[list[Path] | None, typer.Option("--attach", "-a", help="A file to send along.")] = None,
+    command: Annotated[
+        bool, typer.Option("--command", help="TEXT is one of OpenCode's commands, as in `review`.")
+    ] = False,
+    agent: Agent = None,
+    model: ModelName = None,
+    steer: Annotated[
+        bool, typer.Option("--steer", help="Speak to the turn that runs instead of waiting for its end.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Bring the session back first if it has ended.")] = False,
+    wait: Wait = False,
+    json: Json = False,
+) -> int:
+    """Send a prompt. While the session works, prompts wait in its queue.
+
+    With --wait it shows what the session does until all of that is done; the exit code tells how it ended.
+    """
+    from fleet.cli.following import follow_to_end, tell_outcome
+    from fleet.cli.plain import SafeConsole, json_of
+
+    said = read_text(text) or ""
+    attachments = [_attachment(file) for file in attach or ()]
+    found = await named(fleet, session)
+    if resume and (await found.read()).status in ("completed", "stopped", "disconnected"):
+        await found.resume()
+    async with found.events() as events:
+        if command:
+            name, _, arguments = said.strip().removeprefix("/").partition(" ")
+            await found.command(name, arguments, agent=agent, model=model_of(model))
+        else:
+            await found.prompt(
+                said,
+                attachments=attachments,
+                agent=agent,
+                model=model_of(model),
+                delivery="steer" if steer else "queue",
+            )
+        if not wait:
+            if json:
+                print(json_of(await found.read()))
+            return 0
+        shown = SafeConsole(file=sys.stderr if json else sys.stdout)
+        item = await follow_to_end(found, events, shown, prompted=True)
+    if json:
+        print(json_of(item))
+    return tell_outcome(item, shown)
+
+
+def _attachment(file: Path) -> "AttachmentBody":
+    from fleet.wire.bodies import AttachmentBody
+
+    try:
+        content = file.expanduser().read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}") from error
+    kind = mimetypes.guess_type(file.name)[0] or "text/plain"
+    if kind.partition("/")[0] not in ("text", "image") and kind != "application/pdf":
+        kind = "text/plain"
+    return AttachmentBody(kind, file.name, content)

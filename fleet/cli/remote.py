@@ -1,0 +1,209 @@
+"""Commands that speak to a server: where it is, who asks, and what the exit code says.
+
+`connected` gives a command a client that has found its server; everything that can go wrong on the way becomes one
+sentence on stderr and an exit code of `ExitCode`.
+"""
+
+import inspect
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from enum import IntEnum
+from functools import partial, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from fleet.config import TOKEN_VARIABLE
+from fleet.errors import StartupError
+
+if TYPE_CHECKING:
+    from fleet.client import FleetClient, Session
+    from fleet.wire.items import SessionItem
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, in the words of the HTTP interface.")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="SESSION", help="Its id, or the beginning of it, or its OpenCode id.", show_default=False),
+]
+
+
+class ExitCode(IntEnum):
+    """How a command ended. README.md has the table."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    TURN_FAILED = 3
+    TURN_CUT_SHORT = 4
+    WAITS_FOR_YOU = 5
+    NO_SERVER = 6
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+def connected(command: Callable[..., Awaitable[int | None]]) -> Callable[..., None]:
+    """Give `command(fleet, …)` the options that say where the server is, and run it with a client of that server."""
+    own = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name != "fleet"
+    ]
+    options = [
+        _option("url", "--url", "FLEET_URL", "Where the server is; by default where the configuration says."),
+        _option(
+            "token_file", "--token-file", "FLEET_TOKEN_FILE", f"File with the access token; or set {TOKEN_VARIABLE}."
+        ),
+    ]
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        url, token_file = arguments.pop("url"), arguments.pop("token_file")
+        raise typer.Exit(perform(partial(command, **arguments), url, token_file))
+
+    run.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]  # functions do have it
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *options)}
+    del run.__wrapped__
+    return run
+
+
+def _option(name: str, flag: str, variable: str, meaning: str) -> inspect.Parameter:
+    option = Annotated[str | None, typer.Option(flag, envvar=variable, help=meaning, show_default=False)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+
+
+def perform(work: "Callable[[FleetClient], Awaitable[int | None]]", url: str | None, token_file: str | None) -> int:
+    """Run the work with a client, and return the exit code. Raises `StartupError` for a wrong configuration."""
+    import trio
+
+    from fleet.client import FleetError, Unreachable
+
+    address, token = find_server(url, token_file)
+    try:
+        code = trio.run(_with_client, work, address, token)
+        sys.stdout.flush()
+    except BaseException as error:
+        match _told(error):
+            case KeyboardInterrupt():
+                return ExitCode.INTERRUPTED
+            case BrokenPipeError():
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+                return ExitCode.BROKEN_PIPE
+            case Unreachable() as lost:
+                _complain(
+                    f"{lost.detail}. Start Fleet with `fleet serve`, or name its address with --url or FLEET_URL."
+                )
+                return ExitCode.NO_SERVER
+            case FleetError() as refused:
+                _complain(" ".join(filter(None, (str(refused), refused.hint))))
+                return ExitCode.FAILED
+            case StartupError() as wrong:
+                raise wrong from None
+            case _:
+                raise
+    return code or ExitCode.OK
+
+
+async def _with_client(
+    work: "Callable[[FleetClient], Awaitable[int | None]]", url: str, token: str | None
+) -> int | None:
+    from fleet.client import FleetClient
+
+    async with FleetClient(url, token=token) as fleet:
+        await fleet.health(retry=False)  # a server that is not there is told at once; one that goes away is waited for
+        return await work(fleet)
+
+
+def _told(error: BaseException) -> BaseException:
+    """Return what nurseries have wrapped, where it is one error."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        told = [_told(each) for each in group.exceptions]
+        return next((each for each in told if isinstance(each, KeyboardInterrupt)), told[0])
+    return error
+
+
+def _complain(sentence: str) -> None:
+    from fleet.cli.plain import plain
+
+    print(f"fleet: {plain(sentence)}", file=sys.stderr)
+
+
+def find_server(url: str | None, token_file: str | None) -> tuple[str, str | None]:
+    """Return where the server is, as given or as configured, and the token to show there. Raises `StartupError`.
+
+    On the data directory of the configured one lies a token for whoever owns it; it is shown to no other server.
+    """
+    from fleet.config import load_config
+    from fleet.gateway.tokens import read_local_token
+    from fleet.loopback import base_url
+
+    token = access_token(token_file)
+    if url is not None:
+        return _checked(url), token
+    config = load_config({}, os.environ)
+    if config.port == 0:
+        raise StartupError("The configured port is 0, any free one: name the server with --url or FLEET_URL.")
+    address = base_url("localhost" if config.host == "127.0.0.1" else config.host, config.port)
+    return address, token or read_local_token(config.data_dir)
+
+
+def _checked(given: str) -> str:
+    import httpx
+
+    try:
+        url = httpx.URL(given)
+    except httpx.InvalidURL as error:
+        raise StartupError(f"{given!r} is no address of a server: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise StartupError(f"{given!r} is no address of a server; it looks like http://localhost:3000")
+    return given.rstrip("/")
+
+
+def access_token(file: str | None) -> str | None:
+    """Return the token of the file, or of the environment. It never comes from the command line, which others see."""
+    if file is None:
+        return os.environ.get(TOKEN_VARIABLE) or None
+    try:
+        token = Path(file).expanduser().read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise StartupError(f"The token cannot be read from {file}: {error}") from error
+    if not token.isascii() or not token.isprintable() or not token:
+        raise StartupError(f"{file} holds no token: one line of text.")
+    return token
+
+
+async def every_session(fleet: "FleetClient", **filters: Any) -> "list[SessionItem]":
+    """Return all sessions, page by page."""
+    from fleet.limits import PAGE_MAX
+
+    found: list[SessionItem] = []
+    while True:
+        page = await fleet.sessions(limit=PAGE_MAX, offset=len(found), **filters)
+        found += page
+        if not page or len(found) >= page.total:
+            return found
+
+
+async def named(fleet: "FleetClient", name: str) -> "Session":
+    """Return the session with this id, or with the only one that begins like this. Raises `NotFound`, `Invalid`."""
+    from fleet.client import Invalid, NotFound
+
+    if len(name) == len("0198c0de-0000-7000-8000-000000000000"):
+        return fleet.session(name)
+    sessions = [
+        each for each in await every_session(fleet) if name in (each.id, each.opencode_id) or _begins(each, name)
+    ]
+    exact = [each for each in sessions if each.opencode_id == name]
+    found = exact or sessions
+    if not found:
+        raise NotFound("session_not_found", f"there is no session {name!r}; `fleet ls` shows those that there are")
+    if len(found) > 1:
+        some = "; ".join(f"{each.id} {each.title!r}" for each in found[:5])
+        raise Invalid("ambiguous", f"{len(found)} sessions begin with {name!r}: {some}")
+    return fleet.session(found[0].id)
+
+
+def _begins(session: "SessionItem", name: str) -> bool:
+    return bool(name) and (session.id.startswith(name.lower()) or session.opencode_id.startswith(name))

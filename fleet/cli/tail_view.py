@@ -1,0 +1,161 @@
+"""What `fleet tail` and `--wait` show of a stream: prompts, what is said as it is written, tools, and how it ends."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from rich.text import Text
+
+from fleet.cli.plain import SafeConsole, line_of, plain
+from fleet.wire.frames import Delta, Event, Frame, PartChanged, Snapshot
+
+Data = dict[str, Any]
+
+_HUES: Final = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
+_ABOUT: Final = ("command", "filePath", "path", "pattern", "description", "url", "query")
+_MARKS: Final = {"completed": ("✓", "green"), "error": ("✗", "red")}
+
+
+class Teller:
+    """Tells frames, line by line. With `titles` each begins with whose it is; without, text appears as it grows."""
+
+    def __init__(self, console: SafeConsole, titles: Mapping[str, str] | None = None) -> None:
+        self._console = console
+        self._titles = None if titles is None else dict(titles)
+        self._roles: dict[str, str] = {}
+        self._told: set[str] = set()  # parts
+        self._growing: dict[str, str] = {}  # the text of open parts that has been printed
+        self._open: str | None = None  # the part whose last line has no end yet
+
+    def take(self, frame: Frame) -> None:
+        """Tell a frame."""
+        if isinstance(frame, Event):
+            tell = _TELLS.get(frame.type)
+            if tell is not None and (frame.data or frame.type == "session.erased"):  # erased ones have no data
+                for line in tell(self, frame.data):
+                    self._line(frame, line)
+        elif self._titles is None and self._console.is_terminal:
+            self._grow(frame)
+
+    def end(self) -> None:
+        """End a line that is open."""
+        if self._open is not None:
+            self._open = None
+            self._console.print()
+
+    def _line(self, event: Event, line: Text) -> None:
+        self.end()
+        if self._titles is not None:
+            session_id = event.session_id or event.stream
+            title = line_of(self._titles.get(session_id, session_id))[:24]
+            line = Text.assemble((f"{title:<24} ", _HUES[hash(session_id) % len(_HUES)]), line)
+        self._console.print(line, soft_wrap=True)
+
+    # ------------------------------------------------------------------------------------------------- text that grows
+
+    def _grow(self, frame: Frame) -> None:
+        if isinstance(frame, Snapshot):
+            for part in (part for session in frame.sessions for part in session.parts):
+                if part.type == "text" and part.text:
+                    self._paint(part.part_id, part.text.removeprefix(self._growing.get(part.part_id, "")))
+        elif isinstance(frame, PartChanged) and frame.part.get("type") == "text":
+            self._growing.setdefault(str(frame.part["id"]), "")
+        elif isinstance(frame, Delta) and frame.part_id in self._growing:
+            self._paint(frame.part_id, frame.delta)
+
+    def _paint(self, part_id: str, text: str) -> None:
+        if self._open not in (None, part_id):
+            self.end()
+        self._growing[part_id] = self._growing.get(part_id, "") + text
+        self._open = part_id
+        self._console.print(Text(text), end="", soft_wrap=True)
+
+    # ---------------------------------------------------------------------------------------------- events of the log
+
+    def _created(self, data: Data) -> list[Text]:
+        if self._titles is not None:
+            self._titles[data["session_id"]] = data["title"]
+        return [Text.assemble(("created ", "bold"), f"{line_of(data['title'])} ", (line_of(data["directory"]), "dim"))]
+
+    def _prompted(self, data: Data) -> list[Text]:
+        text = f"/{data['command']} {data['text']}" if data.get("command") else data["text"]
+        return [Text(f"> {line}", "bold") for line in plain(text).strip().splitlines()]
+
+    def _message(self, data: Data) -> list[Text]:
+        self._roles[data["message_id"]] = data["role"]
+        return []
+
+    def _part(self, data: Data) -> list[Text]:
+        body, part_id = data["body"], data["part_id"]
+        if part_id in self._told or self._roles.get(data["message_id"]) == "user":
+            return []
+        lines = told_part(body)
+        if lines:
+            self._told.add(part_id)
+        painted = self._growing.pop(part_id, "")
+        text = str(body.get("text", ""))
+        if self._open == part_id and text.startswith(painted):
+            self._console.print(Text(text[len(painted) :].rstrip()), end="", soft_wrap=True)
+            return []
+        return lines
+
+
+def told_part(body: Data) -> list[Text]:
+    """Return the lines that tell a finished part; none where it is nothing to look at."""
+    if body.get("type") == "tool":
+        return [_tool(body)]
+    if body.get("type") not in ("text", "reasoning"):
+        return []
+    style = "dim italic" if body["type"] == "reasoning" else ""
+    return [Text(line, style) for line in plain(str(body.get("text", ""))).strip().splitlines()]
+
+
+def _tool(body: Data) -> Text:
+    state: Data = body.get("state") or {}
+    given: Data = state.get("input") or {}
+    about = next((str(given[name]) for name in _ABOUT if given.get(name)), str(state.get("title") or ""))
+    mark, style = _MARKS.get(str(state.get("status")), ("…", "yellow"))
+    return Text.assemble(f"  {mark} ", (str(body.get("tool")), style), (f" {line_of(about)[:200]}", "dim"), style=style)
+
+
+def _says(style: str, make: Callable[[Data], str]) -> "Callable[[Teller, Data], list[Text]]":
+    return lambda _, data: [Text(line_of(make(data)), style)]
+
+
+def _asked(data: Data) -> str:
+    body = data["body"]
+    if data["kind"] == "question":
+        questions = [str(each.get("question", "")) for each in body.get("questions", [])]
+        return f"? {' / '.join(questions)}  (fleet answer)"
+    about = " ".join(map(str, (body.get("permission") or body.get("type") or "", *(body.get("patterns") or ()))))
+    return f"? may it: {about}  (fleet answer)"
+
+
+_TELLS: Final[Mapping[str, Callable[[Teller, Data], list[Text]]]] = {
+    "session.created": Teller._created,
+    "session.prompt-accepted": Teller._prompted,
+    "session.message-recorded": Teller._message,
+    "session.part-recorded": Teller._part,
+    "session.turn-started": _says("dim", lambda data: f"turn {data['number']}"),
+    "session.turn-ended": _says("bold green", lambda data: f"{data['outcome']}: {data['evidence']}"),
+    "session.turn-failed": _says("bold red", lambda data: f"failed: {data['detail']}"),
+    "session.changes-recorded": _says(
+        "dim", lambda data: "changed {files} files, +{additions} -{deletions}".format(**data["totals"])
+    ),
+    "session.request-opened": _says("bold yellow", _asked),
+    "session.request-answered": _says(
+        "yellow", lambda data: f"answered: {data['answer'].get('reply') or 'a question'}"
+    ),
+    "session.provision-delayed": _says("yellow", lambda data: f"waits: {data['reason']}"),
+    "session.provision-failed": _says("bold red", lambda data: f"failed: {data['detail']}"),
+    "session.abort-requested": _says("yellow", lambda _: "abort"),
+    "session.resumed": _says("bold", lambda _: "resumed"),
+    "session.completed": _says("dim", lambda data: f"completed: {data['evidence']}"),
+    "session.stopped": _says("bold", lambda data: f"stopped: {data['evidence']}"),
+    "session.disconnected": _says("bold magenta", lambda data: f"disconnected: {data['evidence']}"),
+    "session.erased": _says("bold", lambda _: "erased"),
+    "session.budget-exceeded": _says("bold yellow", lambda data: f"budget: {data['what']}"),
+    "session.callback-delivered": _says("dim", lambda _: "its parent was told"),
+    "session.callback-undelivered": _says("yellow", lambda data: f"its parent could not be told: {data['reason']}"),
+    "instance.ready": _says("dim", lambda _: "OpenCode is ready"),
+    "instance.lost": _says("magenta", lambda data: f"OpenCode is gone: {data.get('evidence', '')}"),
+}

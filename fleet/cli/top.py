@@ -1,0 +1,103 @@
+"""`fleet top`: the fleet at a glance, again and again."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fleet.cli.remote import Json, connected
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from fleet.client import FleetClient
+    from fleet.wire.items import InstanceItem, SessionItem, Summary
+
+_LIVELY = ("waiting_input", "active", "created", "error", "idle", "disconnected", "completed", "stopped")
+
+
+@connected
+async def top(
+    fleet: "FleetClient",
+    *,
+    interval: Annotated[float, typer.Option("--interval", "-i", min=0.2, help="Seconds between two looks.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Show sessions that have ended, too.")] = False,
+    json: Json = False,
+) -> None:
+    """Watch the sessions with their status, memory, tokens and cost, until Ctrl-C. In a pipe it looks once."""
+    import trio
+    from rich.live import Live
+
+    from fleet.cli.plain import SafeConsole, json_of
+
+    console = SafeConsole()
+    if json:
+        summary, sessions, instances = await _look(fleet, everything=everything)
+        print(json_of({"summary": summary, "sessions": sessions, "instances": instances}))
+        return
+    if once or not sys.stdout.isatty():
+        console.print(_picture(fleet.url, *await _look(fleet, everything=everything), rows=None))
+        return
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            seen = await _look(fleet, everything=everything)
+            live.update(_picture(fleet.url, *seen, rows=console.height - 4), refresh=True)
+            await trio.sleep(interval)
+
+
+async def _look(fleet: "FleetClient", *, everything: bool) -> "tuple[Summary, list[SessionItem], list[InstanceItem]]":
+    from fleet.cli.remote import every_session
+    from fleet.limits import PAGE_MAX
+
+    status = _LIVELY if everything else _LIVELY[:5]
+    sessions = await every_session(fleet, status=status)
+    sessions.sort(key=lambda each: _LIVELY.index(each.status) if each.status in _LIVELY else len(_LIVELY))
+    return await fleet.summary(), sessions, list(await fleet.instances(limit=PAGE_MAX))
+
+
+def _picture(
+    url: str, summary: "Summary", sessions: "list[SessionItem]", instances: "list[InstanceItem]", *, rows: int | None
+) -> "RenderableType":
+    from rich.console import Group
+    from rich.text import Text
+
+    from fleet.cli.plain import line_of
+    from fleet.cli.show_view import amount, changes, short_ids, since, status, table, tokens
+
+    by_id = {each.id: each for each in instances}
+    counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sorted(summary.sessions.items()))
+    head = Text.assemble(
+        (f"Fleet at {url}", "bold"),
+        f"   {counts or 'no sessions'}\n{summary.instances} processes, {_size(summary.memory_bytes)};  "
+        f"{summary.queued} prompts wait;  {summary.open_requests} questions are open;  "
+        f"{amount(tokens(summary.tokens))} tokens, ${summary.cost_usd:.2f}\n",
+    )
+    shown = table("ID", "STATUS", ">SINCE", "TITLE", ">MEMORY", ">TOKENS", ">COST", "CHANGES")
+    shown.columns[3].ratio = 1
+    for short, each in list(zip(short_ids([each.id for each in sessions]), sessions, strict=True))[:rows]:
+        shown.add_row(
+            short,
+            status(each),
+            since(each.status_since),
+            line_of(each.title),
+            _memory(by_id.get(each.instance_id or "")),
+            amount(tokens(each.tokens)),
+            f"${each.cost_usd:.2f}",
+            changes(each.changes),
+        )
+    return Group(head, shown)
+
+
+def _memory(instance: "InstanceItem | None") -> str:
+    """Return the memory of the session's process; `/3` says that three share it."""
+    if instance is None or instance.memory_bytes is None:
+        return "-"
+    shared = len(instance.sessions)
+    return _size(instance.memory_bytes) + (f"/{shared}" if shared > 1 else "")
+
+
+def _size(count: int) -> str:
+    from fleet.limits import MIB
+
+    return f"{count / 1024 / MIB:.1f}G" if count >= 1024 * MIB else f"{count // MIB}M"

@@ -1,0 +1,328 @@
+"""The client of one Fleet: what concerns all of its sessions, and the way to each."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self
+from urllib.parse import quote
+
+from fleet.client.connection import Connection, Page
+from fleet.client.session import Session
+from fleet.client.stream import Stream, frame_of, notification_of
+from fleet.limits import CLIENT_RETRY_S, PAGE_MAX
+from fleet.wire.bodies import (
+    AtQuery,
+    BudgetBody,
+    CallbackQuery,
+    CreateBody,
+    DirectoryQuery,
+    FindQuery,
+    HistoryQuery,
+    InstancesQuery,
+    ListQuery,
+    LogQuery,
+    ModelBody,
+    NotificationQuery,
+    OfferQuery,
+    OnComplete,
+    PageQuery,
+    PathBody,
+    ReadBody,
+    RootQuery,
+)
+from fleet.wire.choices import AgentItem, CommandItem, FolderItem, ModelItem, RootItem
+from fleet.wire.frames import Frame
+from fleet.wire.items import (
+    CallbackItem,
+    Count,
+    Created,
+    EventItem,
+    Health,
+    HistoryItem,
+    InboxItem,
+    InstanceItem,
+    NotificationItem,
+    OrphanItem,
+    SessionItem,
+    Summary,
+    Verification,
+    WorkspaceItem,
+)
+
+if TYPE_CHECKING:
+    from fleet.client.sync import SyncFleetClient
+
+
+class FleetClient:
+    """A connection to a Fleet server, for as long as its `async with` block.
+
+    `token` is what `fleet token` made, where the server asks for one. Requests are repeated while the connection fails
+    or Fleet puts them off, until `retry_for_s` seconds after the first attempt (0: once only); writes carry an
+    idempotency key, so that none happens twice. Streams go on by themselves. Every method raises `FleetError`.
+
+    >>> session = await fleet.create("/home/user/project", isolation_strategy="worktree", prompt="Look around")
+    >>> item = await session.wait()
+    >>> item.outcome, item.turns
+    ('finished', 1)
+    """
+
+    def __init__(
+        self, url: str = "http://localhost:3000", *, token: str | None = None, retry_for_s: float = CLIENT_RETRY_S
+    ) -> None:
+        self._connection = Connection(url, token, retry_for_s)
+
+    @staticmethod
+    def sync(
+        url: str = "http://localhost:3000", *, token: str | None = None, retry_for_s: float = CLIENT_RETRY_S
+    ) -> "AbstractContextManager[SyncFleetClient]":
+        """Return the same for scripts without trio: its methods block. It works in a thread of its own."""
+        from fleet.client.sync import connect
+
+        return connect(lambda: FleetClient(url, token=token, retry_for_s=retry_for_s))
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return self._connection.url
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connection.aclose()
+
+    # ------------------------------------------------------------------------------------------------------- sessions
+
+    async def create(
+        self,
+        directory: str,
+        *,
+        title: str | None = None,
+        isolation_strategy: Literal["existing", "worktree", "clone"] = "existing",
+        branch: str | None = None,
+        base_ref: str | None = None,
+        prompt: str | None = None,
+        agent: str | None = None,
+        model: ModelBody | None = None,
+        tags: Sequence[str] = (),
+        on_complete: str | None = None,
+        budget: BudgetBody | None = None,
+        key: str | None = None,
+    ) -> Session:
+        """Create a session, and return when it can take a prompt.
+
+        `directory` is one of the server's machine. `prompt` lets it begin at once; `on_complete` is the session that
+        hears of its outcomes. With a `key` of the caller's own the same create can be repeated after a crash.
+        """
+        body = CreateBody(
+            directory,
+            title,
+            isolation_strategy,
+            branch,
+            base_ref,
+            prompt,
+            agent,
+            model,
+            list(tags),
+            None if on_complete is None else OnComplete(on_complete),
+            budget,
+        )
+        made = await self._connection.write(Created, "POST", "/sessions", body=body, key=key)
+        return Session(self._connection, made.session.id, made.session)
+
+    def session(self, session_id: str) -> Session:
+        """Return the session with this id, Fleet's or OpenCode's, without asking whether there is one."""
+        return Session(self._connection, session_id)
+
+    async def sessions(
+        self,
+        *,
+        status: Sequence[str] = (),
+        search: str | None = None,
+        parent: str | None = None,
+        tag: str | None = None,
+        workspace: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> Page[SessionItem]:
+        """Return sessions, the newest first.
+
+        >>> session = await fleet.create("/home/user/plain", tags=["nightly"])
+        >>> page = await fleet.sessions(status=["idle"], tag="nightly")
+        >>> page.total, [item.status for item in page]
+        (1, ['idle'])
+        """
+        query = ListQuery(
+            status=",".join(status) or None,
+            search=search,
+            parent=parent,
+            tag=tag,
+            workspace=workspace,
+            limit=limit,
+            offset=offset,
+        )
+        return await self._connection.page(SessionItem, "/sessions", query)
+
+    async def history(
+        self,
+        search: str = "",
+        *,
+        status: Sequence[str] = (),
+        begin: str | None = None,
+        end: str | None = None,
+        limit: int = 20,
+        offset: int = 0,
+    ) -> Page[HistoryItem]:
+        """Return sessions in which something was said; `begin` and `end` are dates or RFC 3339 times of creation."""
+        query = HistoryQuery(
+            search=search, status=",".join(status) or None, from_=begin, to=end, limit=limit, offset=offset
+        )
+        return await self._connection.page(HistoryItem, "/sessions/history", query)
+
+    def events(self, *, after: int | None = None) -> Stream[Frame]:
+        """Follow the whole fleet: each `Event` of the log behind `after` (from now on without it), and signals.
+
+        >>> async with fleet.events() as events:
+        ...     session = await fleet.create("/home/user/plain", title="Seen")
+        ...     async for event in events:
+        ...         if event.type == "session.created":
+        ...             print(event.data["title"])
+        ...             break
+        Seen
+        """
+        return Stream(self._connection, "/events", after, frame_of)
+
+    # --------------------------------------------------------------------------------------------- what waits for you
+
+    async def inbox(self, *, limit: int = 50, offset: int = 0) -> Page[InboxItem]:
+        """Return everything that waits for a person, in all sessions, the oldest first."""
+        return await self._connection.page(InboxItem, "/inbox", PageQuery(limit, offset))
+
+    async def callbacks(
+        self,
+        *,
+        status: Literal["pending", "undelivered", "delivered", "dropped"] | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> Page[CallbackItem]:
+        """Return the words of outcomes from children to parents, the oldest first."""
+        query = CallbackQuery(status=status, limit=limit, offset=offset)
+        return await self._connection.page(CallbackItem, "/callbacks", query)
+
+    async def notifications(
+        self, *, session: str | None = None, unread: bool = False, limit: int = 50, offset: int = 0
+    ) -> Page[NotificationItem]:
+        """Return what happened that somebody may want to see, the newest first."""
+        query = NotificationQuery(session=session, unread=unread, limit=limit, offset=offset)
+        return await self._connection.page(NotificationItem, "/notifications", query)
+
+    def follow_notifications(self, *, after: int | None = None) -> Stream[NotificationItem]:
+        """Follow the notifications of all sessions."""
+        return Stream(self._connection, "/notifications/stream", after, notification_of)
+
+    async def unread_count(self) -> int:
+        """Return how many notifications nobody has seen."""
+        return (await self._connection.read(Count, "/notifications/unread-count")).count
+
+    async def read_notification(self, notification_id: str | None = None) -> None:
+        """Mark a notification as seen, or all of them."""
+        if notification_id is None:
+            await self._connection.order("POST", "/notifications/read")
+        else:
+            path = f"/notifications/{quote(notification_id, safe=':')}"
+            await self._connection.order("PATCH", path, body=ReadBody())
+
+    # ------------------------------------------------------------------------------------------------------ the fleet
+
+    async def health(self, *, retry: bool = True) -> Health:
+        """Return the server's version and log position; without `retry` it is asked once."""
+        return await self._connection.read(Health, "/healthz", retry=retry)
+
+    async def summary(self) -> Summary:
+        """Return the fleet at a glance."""
+        return await self._connection.read(Summary, "/fleet/summary")
+
+    async def instances(self, *, every: bool = False, limit: int = 50, offset: int = 0) -> Page[InstanceItem]:
+        """Return the OpenCode processes that run, or every one there ever was."""
+        query = InstancesQuery(all=every, limit=limit, offset=offset)
+        return await self._connection.page(InstanceItem, "/instances", query)
+
+    async def instance(self, instance_id: str) -> InstanceItem:
+        """Return an instance."""
+        return await self._connection.read(InstanceItem, f"/instances/{quote(instance_id, safe='')}")
+
+    async def orphans(self, *, limit: int = 50, offset: int = 0) -> Page[OrphanItem]:
+        """Return the live processes that nobody looks after: there should be none."""
+        return await self._connection.page(OrphanItem, "/instances/orphans", PageQuery(limit, offset))
+
+    async def agents(self, instance_id: str, *, session: str | None = None) -> Page[AgentItem]:
+        """Return the agents that a prompt can name, in the directory of the instance or of one of its sessions."""
+        path = f"/instances/{quote(instance_id, safe='')}/agents"
+        return await self._connection.page(AgentItem, path, OfferQuery(session=session, limit=PAGE_MAX))
+
+    async def commands(self, instance_id: str, *, session: str | None = None) -> Page[CommandItem]:
+        """Return the commands that a session can run."""
+        path = f"/instances/{quote(instance_id, safe='')}/commands"
+        return await self._connection.page(CommandItem, path, OfferQuery(session=session, limit=PAGE_MAX))
+
+    async def models(self, instance_id: str, *, session: str | None = None) -> Page[ModelItem]:
+        """Return the models that can be used."""
+        path = f"/instances/{quote(instance_id, safe='')}/models"
+        return await self._connection.page(ModelItem, path, OfferQuery(session=session, limit=PAGE_MAX))
+
+    async def find_files(
+        self, instance_id: str, query: str, *, session: str | None = None, limit: int = 50
+    ) -> Page[str]:
+        """Return paths of files that resemble the query, the best first."""
+        path = f"/instances/{quote(instance_id, safe='')}/find/files"
+        return await self._connection.page(str, path, FindQuery(query, session, limit))
+
+    async def directories(self, path: str | None = None, *, limit: int = 50, offset: int = 0) -> FolderItem:
+        """Return the directories in a directory of the server's machine, by default where one begins to look."""
+        query = DirectoryQuery(path=path, limit=limit, offset=offset)
+        return await self._connection.read(FolderItem, "/directories", query)
+
+    async def make_directory(self, path: str) -> FolderItem:
+        """Make a directory in one that is there."""
+        return await self._connection.write(FolderItem, "POST", "/directories", body=PathBody(path))
+
+    async def workspace_roots(self) -> list[RootItem]:
+        """Return the directories below which sessions may work."""
+        return await self._connection.page(RootItem, "/workspace-roots", PageQuery(PAGE_MAX))
+
+    async def choose_root(self, path: str) -> list[RootItem]:
+        """Let new sessions work below this directory, and others that were chosen, only."""
+        return await self._connection.write(list[RootItem], "POST", "/workspace-roots", body=PathBody(path))
+
+    async def withdraw_root(self, path: str) -> list[RootItem]:
+        """Withdraw a root that was chosen; without any, what is configured is allowed again."""
+        return await self._connection.write(list[RootItem], "DELETE", "/workspace-roots", query=RootQuery(path))
+
+    async def workspaces(self, *, limit: int = 50, offset: int = 0) -> Page[WorkspaceItem]:
+        """Return the workspaces."""
+        return await self._connection.page(WorkspaceItem, "/workspaces", PageQuery(limit, offset))
+
+    async def workspace(self, workspace_id: str) -> WorkspaceItem:
+        """Return a workspace."""
+        return await self._connection.read(WorkspaceItem, f"/workspaces/{quote(workspace_id, safe='')}")
+
+    async def restore(self, workspace_id: str) -> WorkspaceItem:
+        """Bring a removed workspace back: directory, branch, and what was kept."""
+        path = f"/workspaces/{quote(workspace_id, safe='')}/restore"
+        return await self._connection.write(WorkspaceItem, "POST", path)
+
+    # -------------------------------------------------------------------------------------------------------- the log
+
+    async def log(self, *, after: int = 0, limit: int = 50) -> Page[EventItem]:
+        """Return events of the log from behind a position on; the total is where the log ends."""
+        return await self._connection.page(EventItem, "/log", LogQuery(after, limit))
+
+    async def event(self, position: int) -> EventItem:
+        """Return one event of the log."""
+        return await self._connection.read(EventItem, f"/log/{position:d}")
+
+    async def verify(self, *, at: int | None = None) -> Verification:
+        """Prove the whole log, or its events up to `at`."""
+        return await self._connection.read(Verification, "/log/verify", AtQuery(at))

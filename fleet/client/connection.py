@@ -1,0 +1,186 @@
+"""Requests to one server, repeated where that is safe: every write carries a key by which Fleet knows it again."""
+
+import uuid
+from collections.abc import AsyncIterator, Generator
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+import trio
+
+from fleet import __version__
+from fleet.client.errors import FleetError, error_of, unreachable, unreadable
+from fleet.client.response import LOST, LongResponse
+from fleet.limits import (
+    CLIENT_BACKOFF_S_MAX,
+    CLIENT_BACKOFF_S_MIN,
+    CLIENT_CONNECT_S,
+    CLIENT_CONNECTIONS,
+    CLIENT_RESPONSE_S,
+)
+from fleet.wire.bodies import Body, Query
+
+Item = TypeVar("Item")
+
+
+class Page(list[Item]):
+    """A page of a list; `total` is how many there are in all."""
+
+    def __init__(self, items: list[Item], total: int) -> None:
+        super().__init__(items)
+        self.total = total
+
+
+def backoff() -> Generator[float]:
+    """Yield the pauses between attempts, in seconds."""
+    pause = CLIENT_BACKOFF_S_MIN
+    while True:
+        yield pause
+        pause = min(2 * pause, CLIENT_BACKOFF_S_MAX)
+
+
+class _Content(httpx.AsyncByteStream):
+    """A request's body. httpx's own is a generator, which trio complains of where a connection fails half-way."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(self._content)
+
+
+class _Once(AsyncIterator[bytes]):
+    def __init__(self, content: bytes) -> None:
+        self._content: bytes | None = content
+
+    async def __anext__(self) -> bytes:
+        content, self._content = self._content, None
+        if not content:
+            raise StopAsyncIteration
+        return content
+
+
+class Connection:
+    """The way to one server.
+
+    An attempt that fails by the connection, or that Fleet puts off (Retry-After), is made again until `retry_for_s`
+    after the first; then its error is raised.
+    """
+
+    def __init__(self, url: str, token: str | None, retry_for_s: float) -> None:
+        self.url = url.rstrip("/")
+        self.retry_for_s = retry_for_s
+        self._streams: set[LongResponse] = set()
+        self._headers = {"User-Agent": f"fleet/{__version__}"}
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._http = httpx.AsyncClient(
+            timeout=httpx.Timeout(CLIENT_RESPONSE_S, connect=CLIENT_CONNECT_S),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=CLIENT_CONNECTIONS),
+            trust_env=False,  # a proxy would not know the way to loopback
+            verify=self.url.startswith("https:"),  # certificates take 26 ms to load
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        with trio.CancelScope(shield=True):
+            for response in list(self._streams):
+                await self.shut(response)
+            await self._http.aclose()
+
+    # ------------------------------------------------------------------------------------------------------- requests
+
+    async def read(self, kind: type[Item], path: str, query: Query | None = None, *, retry: bool = True) -> Item:
+        """Return the answer to a GET."""
+        return self._decode(await self._send("GET", path, query, None, None, retry=retry), kind)
+
+    async def page(self, kind: type[Item], path: str, query: Query | None = None) -> Page[Item]:
+        """Return a page of a list."""
+        response = await self._send("GET", path, query, None, None)
+        items = self._decode(response, list[kind])  # type: ignore[valid-type]  # a type that is known at run time
+        return Page(items, int(response.headers.get("X-Total-Count", len(items))))
+
+    async def write(
+        self,
+        kind: type[Item],
+        method: str,
+        path: str,
+        *,
+        body: Body | None = None,
+        query: Query | None = None,
+        key: str | None = None,
+    ) -> Item:
+        """Return the answer to a command. A caller that keeps its own `key` can repeat it after a crash, too."""
+        return self._decode(await self._send(method, path, query, body, key or str(uuid.uuid4())), kind)
+
+    async def order(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Body | None = None,
+        query: Query | None = None,
+        key: str | None = None,
+    ) -> None:
+        """Give a command that has no answer."""
+        await self._send(method, path, query, body, key or str(uuid.uuid4()))
+
+    def _decode(self, response: httpx.Response, kind: type[Item]) -> Item:
+        try:
+            return msgspec.json.decode(response.content, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise unreadable(self.url, response.status_code, error) from error
+
+    async def _send(
+        self, method: str, path: str, query: Query | None, body: Body | None, key: str | None, *, retry: bool = True
+    ) -> httpx.Response:
+        headers = self._headers | ({} if key is None else {"Idempotency-Key": key})
+        content = None if body is None else msgspec.json.encode(body)
+        if content is not None:
+            headers |= {"Content-Type": "application/json", "Content-Length": str(len(content))}
+        url = self._address(path, query)
+        headers["Host"] = url.netloc.decode("ascii")
+        request = httpx.Request(method, url, headers=headers, stream=_Content(content or b""))
+        end = trio.current_time() + (self.retry_for_s if retry else 0)
+        for pause in backoff():
+            response, failure = await self._attempt(request)
+            if failure is None:
+                assert response is not None  # noqa: S101 - one or the other
+                return response
+            wait = max(pause, failure.retry_after_s or 0)
+            if not failure.transient or trio.current_time() + wait > end:
+                raise failure
+            await trio.sleep(wait)
+        raise AssertionError("the pauses have no end")
+
+    async def _attempt(self, request: httpx.Request) -> tuple[httpx.Response | None, FleetError | None]:
+        try:
+            response = await self._http.send(request)
+        except httpx.TransportError as error:
+            return None, unreachable(self.url, error)
+        return response, None if response.is_success else error_of(response)
+
+    # -------------------------------------------------------------------------------------------------------- streams
+
+    async def open(self, path: str, query: Query) -> LongResponse:
+        """Open a stream; an attempt is made once."""
+        headers = {**self._headers, "Accept": "text/event-stream"}
+        try:
+            response = await LongResponse.open(self._address(path, query), headers)
+            if response.status == 200:
+                self._streams.add(response)
+                return response
+            async with response:
+                raise error_of(await response.whole())
+        except LOST as error:
+            raise unreachable(self.url, error) from error
+
+    async def shut(self, response: LongResponse) -> None:
+        """Close a stream that was opened."""
+        self._streams.discard(response)
+        await response.aclose()
+
+    def _address(self, path: str, query: Query | None) -> httpx.URL:
+        given: dict[str, Any] = {} if query is None else msgspec.to_builtins(query)
+        params = httpx.QueryParams({name: value for name, value in given.items() if value is not None})
+        return httpx.URL(f"{self.url}/api{path}" + (f"?{params}" if params else ""))

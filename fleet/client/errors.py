@@ -1,0 +1,115 @@
+"""What a caller of Fleet can catch: one class with the code of the problem, and a few by what to do about it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from fleet.limits import PROBLEM_TEXT_CHARS_MAX
+
+
+class FleetError(Exception):
+    """Fleet refused a request or could not carry it out; nothing has changed where it was refused.
+
+    `code` is stable (fleet/errors.py lists them), `status` is HTTP's (0 where no answer came), `detail` a sentence
+    about this occurrence, `field` the wrong input, `hint` what to do. `retry_after_s` is set where the same request may
+    work later. `members` is the whole problem document (RFC 9457).
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        status: int = 0,
+        retry_after_s: float | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.members: Mapping[str, Any] = members or {}
+
+    @property
+    def field(self) -> str | None:
+        """The name of the input that is wrong."""
+        return self.members.get("field")
+
+    @property
+    def hint(self) -> str | None:
+        """What to do."""
+        return self.members.get("hint")
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request, sent again with its key, may work."""
+        return self.retry_after_s is not None or self.code in _INTERRUPTIONS
+
+    def __str__(self) -> str:
+        return f"{self.detail} [{self.code}]"
+
+
+class Invalid(FleetError):  # noqa: N818 - they are caught by what went wrong, as OSError's kinds are
+    """The request has a wrong value, is too large, or is not understood (400, 413, 415, 422, 431)."""
+
+
+class Denied(FleetError):  # noqa: N818
+    """Who asks may not do that (401, 403)."""
+
+
+class NotFound(FleetError):  # noqa: N818
+    """There is no such session, instance, workspace, … (404)."""
+
+
+class Conflict(FleetError):  # noqa: N818
+    """Things do not stand so that it could be done (409), or what is needed for it is gone (410)."""
+
+
+class Unavailable(FleetError):  # noqa: N818
+    """Fleet, or something that it needs, is down, overloaded or broken (429, 5xx)."""
+
+
+class Unreachable(Unavailable):
+    """No answer came: no server is there, or the connection was lost and did not come back in time."""
+
+
+_INTERRUPTIONS: Final = frozenset(("stopping", "interrupted", "unreachable"))
+_CLASSES: Final[Mapping[int, type[FleetError]]] = {
+    **dict.fromkeys((400, 413, 415, 422, 431), Invalid),
+    **dict.fromkeys((401, 403), Denied),
+    404: NotFound,
+    **dict.fromkeys((409, 410), Conflict),
+    429: Unavailable,
+}
+
+
+def unreachable(url: str, error: Exception) -> Unreachable:
+    """Return the error for a connection that failed."""
+    why = str(error) if isinstance(error, OSError | httpx.ConnectError) else "the connection was lost"
+    return Unreachable("unreachable", f"there is no answer from {url}: {why or type(error).__name__}")
+
+
+def unreadable(url: str, status: int, error: Exception) -> FleetError:
+    """Return the error for an answer that is none of Fleet's."""
+    return FleetError("unreadable", f"what answers at {url} is not this version of Fleet: {error}", status=status)
+
+
+def error_of(response: httpx.Response) -> FleetError:
+    """Return the error that a response with a body tells of."""
+    status = response.status_code
+    try:
+        members = msgspec.json.decode(response.content, type=dict[str, Any])
+        code, detail = str(members["code"]), str(members["detail"])
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError):
+        members, code = {}, "unreadable"
+        detail = f"the answer was HTTP {status}: {response.text[:PROBLEM_TEXT_CHARS_MAX] or response.reason_phrase}"
+    error = _CLASSES.get(status, Unavailable if status >= 500 else FleetError)
+    return error(code, detail, status=status, retry_after_s=_retry_after(response), members=members)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.isascii() and value.isdecimal() else None

@@ -1,0 +1,229 @@
+"""One session, as a client holds it: everything that can be asked of it and done with it."""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+from urllib.parse import quote
+
+from fleet.client.connection import Connection, Page
+from fleet.client.stream import Stream, frame_of
+from fleet.limits import PAGE_MAX
+from fleet.wire.bodies import (
+    AnswerBody,
+    AtQuery,
+    AttachmentBody,
+    BudgetBody,
+    CommandBody,
+    DescribeBody,
+    DiffQuery,
+    EndQuery,
+    ForkBody,
+    InstancePageQuery,
+    MessagesQuery,
+    ModelBody,
+    PromptBody,
+)
+from fleet.wire.frames import Event, Frame
+from fleet.wire.items import (
+    Aborted,
+    Created,
+    DiffItem,
+    Ended,
+    FileItem,
+    Messages,
+    QueuedItem,
+    RequestItem,
+    Resumed,
+    SessionDetail,
+    SessionItem,
+    TodoItem,
+)
+
+_AT_WORK: Final = frozenset(("created", "active"))
+_PASSING: Final = frozenset(("session.message-recorded", "session.part-recorded", "session.turn-tree-taken"))
+"""Events of a running turn, after which it is still running."""
+
+
+def is_settled(item: SessionDetail) -> bool:
+    """Return whether the session has nothing more to do by itself: it is at rest, has ended, or waits for a person."""
+    if item.status == "waiting_input":
+        return not all(request.answered for request in item.requests)
+    return item.status not in _AT_WORK
+
+
+class Session:
+    """A session of a Fleet. It is a name, not a copy: every call asks the server.
+
+    `id` is its Fleet id, or its OpenCode id: whatever it was asked for by. `created` is what it was when this client
+    made it, None otherwise. Every method raises `FleetError`: `NotFound` where there is no such session.
+
+    >>> session = await fleet.create("/home/user/plain", title="Try it")
+    >>> await session.prompt("Say something")
+    >>> item = await session.wait()
+    >>> item.title, item.status, item.outcome
+    ('Try it', 'idle', 'finished')
+    """
+
+    def __init__(self, connection: Connection, session_id: str, created: SessionItem | None = None) -> None:
+        self.id = session_id
+        self.created = created
+        self._connection = connection
+        self._path = f"/sessions/{quote(session_id, safe='')}"
+
+    def __repr__(self) -> str:
+        return f"Session({self.id!r})"
+
+    # -------------------------------------------------------------------------------------------------------- reading
+
+    async def read(self, *, at: int | None = None) -> SessionDetail:
+        """Return it as it is, or as it was at a position of the log."""
+        return await self._connection.read(SessionDetail, self._path, AtQuery(at))
+
+    async def messages(
+        self, *, limit: int = 50, before: str | None = None, after: str | None = None, at: int | None = None
+    ) -> Messages:
+        """Return a page of the transcript, the newest by default; `pagination` has what to go on with."""
+        return await self._connection.read(
+            Messages, f"{self._path}/messages", MessagesQuery(limit, before=before, after=after, at=at)
+        )
+
+    async def diffs(self, *, turn: int | str | None = None, at: int | None = None) -> list[DiffItem]:
+        """Return what it has changed: in all, in one turn (its number or a message id), as of a log position."""
+        query = DiffQuery(turn=None if turn is None else str(turn), at=at)
+        return await self._connection.page(DiffItem, f"{self._path}/diffs", query)
+
+    async def queue(self) -> Page[QueuedItem]:
+        """Return the prompts that wait, the next one first."""
+        return await self._connection.page(QueuedItem, f"{self._path}/queue", InstancePageQuery(PAGE_MAX))
+
+    async def requests(self) -> Page[RequestItem]:
+        """Return the permission requests and questions that are open."""
+        return await self._connection.page(RequestItem, f"{self._path}/requests", InstancePageQuery(PAGE_MAX))
+
+    async def todos(self) -> list[TodoItem]:
+        """Return the agent's own list."""
+        return await self._connection.page(TodoItem, f"{self._path}/todos")
+
+    async def children(self, *, limit: int = 50, offset: int = 0) -> Page[SessionItem]:
+        """Return the sessions that report to this one."""
+        return await self._connection.page(SessionItem, f"{self._path}/children", InstancePageQuery(limit, offset))
+
+    async def files(self, path: str = "") -> FileItem:
+        """Return a file of its workspace, or the listing of a directory, as it is now."""
+        return await self._connection.read(FileItem, f"{self._path}/files/{quote(path)}".rstrip("/"))
+
+    def events(self, *, after: int | None = None) -> Stream[Frame]:
+        """Follow it: `Event`s of the log from behind `after` on (from now on without it), and signals between them.
+
+        >>> session = await fleet.create("/home/user/plain")
+        >>> async with session.events() as events:
+        ...     await session.prompt("Say something")
+        ...     async for event in events:
+        ...         if event.type == "session.turn-ended":
+        ...             print(event.data["outcome"])
+        ...             break
+        finished
+        """
+        return Stream(self._connection, f"{self._path}/events", after, frame_of)
+
+    async def wait(self) -> SessionDetail:
+        """Wait until it has nothing more to do by itself, and return it: `outcome` tells how its last turn ended.
+
+        It also returns when the session needs a person: `status` is `waiting_input` then, and `requests` says why.
+        A deadline is the caller's: `with trio.fail_after(60): await session.wait()`.
+        """
+        async with self.events() as events:
+            while True:
+                item = await self.read()
+                if is_settled(item):
+                    return item
+                async for event in events:
+                    if isinstance(event, Event) and event.type not in _PASSING:
+                        break
+
+    # ---------------------------------------------------------------------------------------------------------- doing
+
+    async def prompt(
+        self,
+        text: str,
+        *,
+        attachments: Sequence[AttachmentBody] = (),
+        agent: str | None = None,
+        model: ModelBody | None = None,
+        delivery: Literal["queue", "steer"] = "queue",
+        resume: bool = False,
+        key: str | None = None,
+    ) -> None:
+        """Send a prompt; while a turn runs it waits in the queue, or speaks to that turn with `delivery="steer"`.
+
+        With `resume` a session that has ended is brought back first.
+        """
+        body = PromptBody(text, None, list(attachments), agent, model, delivery, resume)
+        await self._connection.order("POST", f"{self._path}/prompt", body=body, key=key)
+
+    async def command(
+        self,
+        command: str,
+        arguments: str = "",
+        *,
+        agent: str | None = None,
+        model: ModelBody | None = None,
+        key: str | None = None,
+    ) -> None:
+        """Run one of OpenCode's commands, as a turn of its own."""
+        body = CommandBody(command, arguments, None, agent, model)
+        await self._connection.order("POST", f"{self._path}/command", body=body, key=key)
+
+    async def withdraw(self, prompt_id: str) -> None:
+        """Withdraw a prompt that waits."""
+        await self._connection.order("DELETE", f"{self._path}/queue/{quote(prompt_id, safe='')}")
+
+    async def answer(
+        self,
+        request_id: str,
+        reply: Literal["once", "always", "reject"] | None = None,
+        *,
+        answers: Sequence[Sequence[str]] | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Answer a permission request by `reply`, a question by `answers`: labels or free text for each question."""
+        given = None if answers is None else [list(labels) for labels in answers]
+        body = AnswerBody(reply, message, given)
+        await self._connection.order("POST", f"{self._path}/requests/{quote(request_id, safe='')}", body=body)
+
+    async def describe(
+        self, *, title: str | None = None, tags: Sequence[str] | None = None, budget: BudgetBody | None = None
+    ) -> SessionItem:
+        """Give it another title, other tags, another budget: `BudgetBody()` for none."""
+        body = DescribeBody(title, None if tags is None else list(tags))
+        if budget is not None:
+            body.budget = budget
+        return await self._connection.write(SessionItem, "PATCH", self._path, body=body)
+
+    async def abort(self) -> Aborted:
+        """Stop the running turn, and wait for that."""
+        return await self._connection.write(Aborted, "POST", f"{self._path}/abort")
+
+    async def resume(self) -> Resumed:
+        """Bring it back after its end, and return when it can take a prompt."""
+        return await self._connection.write(Resumed, "POST", f"{self._path}/resume")
+
+    async def fork(
+        self,
+        *,
+        title: str | None = None,
+        message_id: str | None = None,
+        isolation_strategy: Literal["existing", "worktree", "clone"] | None = None,
+        key: str | None = None,
+    ) -> "Session":
+        """Make a session with this one's conversation and files, as they were before the message, or as they are."""
+        body = ForkBody(title, message_id, isolation_strategy)
+        made = await self._connection.write(Created, "POST", f"{self._path}/fork", body=body, key=key)
+        return Session(self._connection, made.session.id, made.session)
+
+    async def end(self, *, cleanup_workspace: bool = False, permanent: bool = False, force: bool = False) -> Ended:
+        """Terminate it; remove its worktree or clone as well, or erase everything that Fleet holds of it.
+
+        Work that is nowhere else is kept under `refs/fleet/` first, and the answer says where.
+        """
+        query = EndQuery(None, permanent, cleanup_workspace, force)
+        return await self._connection.write(Ended, "DELETE", self._path, query=query)

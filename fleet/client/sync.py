@@ -1,0 +1,181 @@
+"""The client for scripts without trio: the same methods, that block. The client works in a thread of its own."""
+
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from fleet.client.client import FleetClient
+from fleet.client.session import Session
+from fleet.client.stream import Stream
+from fleet.wire.frames import Frame
+
+if TYPE_CHECKING:
+    from fleet.wire.items import NotificationItem
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+class _Facade(Protocol):
+    _portal: BlockingPortal
+    _real: Any
+
+
+def _blocking(
+    method: Callable[Concatenate[Any, P], Awaitable[Result]],
+) -> Callable[Concatenate[_Facade, P], Result]:
+    """Return the method as one that blocks."""
+
+    @wraps(method)
+    def call(self: _Facade, /, *args: P.args, **kwargs: P.kwargs) -> Result:
+        return self._portal.call(partial(method, self._real, *args, **kwargs))
+
+    return call
+
+
+def _making(
+    method: Callable[Concatenate[Any, P], Awaitable[Session]],
+) -> Callable[Concatenate[_Facade, P], "SyncSession"]:
+    """Return a method that makes a session as one that blocks."""
+
+    @wraps(method)
+    def call(self: _Facade, /, *args: P.args, **kwargs: P.kwargs) -> "SyncSession":
+        return SyncSession(self._portal, self._portal.call(partial(method, self._real, *args, **kwargs)))
+
+    return call
+
+
+class SyncStream(Generic[Item]):
+    """A `Stream` that blocks; `with` opens it at that moment."""
+
+    def __init__(self, portal: BlockingPortal, real: Stream[Item]) -> None:
+        self._portal = portal
+        self._real = real
+
+    @property
+    def position(self) -> int | None:
+        """The log position to go on from."""
+        return self._real.position
+
+    def __enter__(self) -> Self:
+        self._portal.call(self._real.__aenter__)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._portal.call(self._real.aclose)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Item:
+        return self._portal.call(self._real.__anext__)
+
+
+class SyncSession:
+    """A `Session` whose methods block.
+
+    >>> session = sync.create("/home/user/plain", prompt="Say something")
+    >>> session.wait().outcome
+    'finished'
+    """
+
+    def __init__(self, portal: BlockingPortal, real: Session) -> None:
+        self._portal = portal
+        self._real = real
+        self.id = real.id
+        self.created = real.created
+
+    def __repr__(self) -> str:
+        return f"SyncSession({self.id!r})"
+
+    read = _blocking(Session.read)
+    messages = _blocking(Session.messages)
+    diffs = _blocking(Session.diffs)
+    queue = _blocking(Session.queue)
+    requests = _blocking(Session.requests)
+    todos = _blocking(Session.todos)
+    children = _blocking(Session.children)
+    files = _blocking(Session.files)
+    wait = _blocking(Session.wait)
+    prompt = _blocking(Session.prompt)
+    command = _blocking(Session.command)
+    withdraw = _blocking(Session.withdraw)
+    answer = _blocking(Session.answer)
+    describe = _blocking(Session.describe)
+    abort = _blocking(Session.abort)
+    resume = _blocking(Session.resume)
+    fork = _making(Session.fork)
+    end = _blocking(Session.end)
+
+    def events(self, *, after: int | None = None) -> SyncStream[Frame]:
+        """Follow it, as `Session.events` does."""
+        return SyncStream(self._portal, self._real.events(after=after))
+
+
+class SyncFleetClient:
+    """A `FleetClient` whose methods block; `FleetClient.sync` makes it.
+
+    >>> with sync.events() as events:
+    ...     session = sync.create("/home/user/plain", title="Seen")
+    ...     print(next(event.data["title"] for event in events if event.type == "session.created"))
+    Seen
+    """
+
+    def __init__(self, portal: BlockingPortal, real: FleetClient) -> None:
+        self._portal = portal
+        self._real = real
+        self.url = real.url
+
+    create = _making(FleetClient.create)
+    sessions = _blocking(FleetClient.sessions)
+    history = _blocking(FleetClient.history)
+    inbox = _blocking(FleetClient.inbox)
+    callbacks = _blocking(FleetClient.callbacks)
+    notifications = _blocking(FleetClient.notifications)
+    unread_count = _blocking(FleetClient.unread_count)
+    read_notification = _blocking(FleetClient.read_notification)
+    health = _blocking(FleetClient.health)
+    summary = _blocking(FleetClient.summary)
+    instances = _blocking(FleetClient.instances)
+    instance = _blocking(FleetClient.instance)
+    orphans = _blocking(FleetClient.orphans)
+    agents = _blocking(FleetClient.agents)
+    commands = _blocking(FleetClient.commands)
+    models = _blocking(FleetClient.models)
+    find_files = _blocking(FleetClient.find_files)
+    directories = _blocking(FleetClient.directories)
+    make_directory = _blocking(FleetClient.make_directory)
+    workspace_roots = _blocking(FleetClient.workspace_roots)
+    choose_root = _blocking(FleetClient.choose_root)
+    withdraw_root = _blocking(FleetClient.withdraw_root)
+    workspaces = _blocking(FleetClient.workspaces)
+    workspace = _blocking(FleetClient.workspace)
+    restore = _blocking(FleetClient.restore)
+    log = _blocking(FleetClient.log)
+    event = _blocking(FleetClient.event)
+    verify = _blocking(FleetClient.verify)
+
+    def session(self, session_id: str) -> SyncSession:
+        """Return the session with this id, Fleet's or OpenCode's, without asking whether there is one."""
+        return SyncSession(self._portal, self._real.session(session_id))
+
+    def events(self, *, after: int | None = None) -> SyncStream[Frame]:
+        """Follow the whole fleet, as `FleetClient.events` does."""
+        return SyncStream(self._portal, self._real.events(after=after))
+
+    def follow_notifications(self, *, after: int | None = None) -> "SyncStream[NotificationItem]":
+        """Follow the notifications of all sessions."""
+        return SyncStream(self._portal, self._real.follow_notifications(after=after))
+
+
+@contextmanager
+def connect(make: Callable[[], FleetClient]) -> Generator[SyncFleetClient]:
+    """Run a client in a thread of its own while the block runs."""
+    with start_blocking_portal("trio", name="fleet-client") as portal:
+        client = portal.call(make)
+        with portal.wrap_async_context_manager(client):
+            yield SyncFleetClient(portal, client)

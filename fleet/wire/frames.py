@@ -1,0 +1,86 @@
+"""What the event streams carry, as readers get it: events of the log, and signals of what is being written."""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class Event(msgspec.Struct, rename="camel"):
+    """An event of the log. `data` is its payload as it was logged, in snake_case; `{}` where it was erased."""
+
+    position: int
+    stream: str
+    version: int
+    type: str
+    at: str
+    actor: str
+    data: dict[str, Any]
+
+    @property
+    def session_id(self) -> str | None:
+        """The session that it happened to, None where it happened to an instance or a workspace."""
+        kind, _, name = self.stream.partition("-")
+        return name if kind == "session" else None
+
+
+class InFlightPart(msgspec.Struct, rename="camel"):
+    """A part that is not finished: its text so far, or OpenCode's JSON where it is not a text."""
+
+    message_id: str
+    part_id: str
+    type: str
+    text: str | None = None
+    body: dict[str, Any] | None = None
+
+
+class InFlightSession(msgspec.Struct, rename="camel"):
+    """What a session is writing; its status is null where the session is not known any more."""
+
+    session_id: str
+    status: str | None
+    parts: list[InFlightPart]
+
+
+class Snapshot(msgspec.Struct, rename="camel"):
+    """What is being written at this moment: the first frame after each (re)connection, and after falling behind."""
+
+    type: ClassVar[str] = "snapshot"
+
+    position: int
+    sessions: list[InFlightSession]
+
+
+class Delta(msgspec.Struct, rename="camel"):
+    """Text was appended to a part."""
+
+    type: ClassVar[str] = "delta"
+
+    session_id: str
+    message_id: str
+    part_id: str
+    field: str
+    delta: str
+
+
+class PartChanged(msgspec.Struct, rename="camel"):
+    """A part has begun or grown; `part` is OpenCode's JSON."""
+
+    type: ClassVar[str] = "part"
+
+    session_id: str
+    part: dict[str, Any]
+
+
+class StatusChanged(msgspec.Struct, rename="camel"):
+    """OpenCode's own status of the turn: busy, retry (which `attempt`, and why), idle."""
+
+    type: ClassVar[str] = "status"
+
+    session_id: str
+    status: str
+    attempt: int
+    message: str
+
+
+Signal = Delta | PartChanged | StatusChanged
+Frame = Event | Snapshot | Signal

@@ -1,0 +1,300 @@
+"""The commands for sessions, as scripts use them: output, exit codes, errors."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.cli.terminal import PROGRAM, environment, fleet, on_terminal
+from tests.client.line import Line
+from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Machine
+
+ESCAPE = "\x1b]0;owned\x07\x1b[2J"
+
+
+async def make(line: Line, *options: str) -> str:
+    """Create a session and return its id."""
+    done = await fleet(line, "new", PLAIN, *options)
+    assert done.code == 0, done.err
+    return done.out.strip()
+
+
+async def test_a_session_is_made_watched_listed_and_ended(line: Line) -> None:
+    done = await fleet(
+        line,
+        "new",
+        REPOSITORY,
+        "-i",
+        "worktree",
+        "--title",
+        "One",
+        "--tag",
+        "a",
+        "--prompt",
+        "-",
+        "--wait",
+        stdin="Do it",
+    )
+    session_id = done.out.strip()
+    assert done.code == 0, done.err
+    assert "> Do it" in done.err
+    assert "finished" in done.err
+    (item,) = json.loads((await fleet(line, "ls", "--tag", "a", "--json")).out)
+    assert (item["id"], item["title"], item["outcome"]) == (session_id, "One", "finished")
+    listed = (await fleet(line, "ls")).out.splitlines()
+    assert listed[1].split()[:3] == [session_id[:13], "idle", "One"]
+    shown = (await fleet(line, "show", session_id, "--conversation")).out
+    assert "> Do it" in shown
+    assert session_id in shown
+    prompted = await fleet(line, "prompt", session_id, "More, with write:2", "--wait")
+    assert prompted.code == 0
+    assert "> More" in prompted.out
+    assert "> Do it" not in prompted.out
+    assert (await fleet(line, "abort", session_id)).out == "nothing to abort\n"
+    assert (await fleet(line, "stop", session_id)).out.startswith("stopped")
+    late = await fleet(line, "prompt", session_id, "Late")
+    assert (late.code, late.err.count("\n")) == (1, 1)
+    assert "session_stopped" in late.err
+    assert (await fleet(line, "resume", session_id)).code == 0
+    forked = await fleet(line, "fork", session_id, "--title", "Two", "--json")
+    assert json.loads(forked.out)["title"] == "Two"
+    asked = await fleet(line, "rm", session_id)
+    assert (asked.code, "--yes" in asked.err) == (2, True)
+    assert "erased" in (await fleet(line, "rm", session_id, "--yes")).out
+    assert (await fleet(line, "show", session_id)).code == 1
+
+
+@pytest.mark.parametrize(("text", "code"), [("Say it", 0), ("fail", 3), ("ask", 5), ("question", 5)])
+async def test_the_exit_code_tells_the_outcome(line: Line, text: str, code: int) -> None:
+    done = await fleet(line, "new", PLAIN, "--prompt", text, "--wait", "--json")
+    assert done.code == code, done.err
+    assert json.loads(done.out)["turns"] == 1
+
+
+async def test_a_turn_that_is_aborted_is_no_success(line: Line) -> None:
+    session_id = await make(line)
+    async with trio.open_nursery() as nursery:
+
+        async def abort() -> None:
+            await line.door.tree.views.sessions.wait(session_id, lambda s: s.turn is not None)
+            await line.door.knock("POST", f"/api/sessions/{session_id}/abort")
+
+        nursery.start_soon(abort)
+        assert (await fleet(line, "prompt", session_id, "hang", "--wait")).code == 4
+
+
+async def test_what_waits_is_shown_and_answered(line: Line) -> None:
+    permission, question = await make(line, "--prompt", "ask"), await make(line, "--prompt", "question")
+    for session_id in (permission, question):
+        await line.door.tree.views.sessions.wait(session_id, lambda s: bool(s.requests))
+    shown = (await fleet(line, "inbox")).out
+    assert "permission" in shown
+    assert "question" in shown
+    wrong = await fleet(line, "answer", permission, "perhaps")
+    assert (wrong.code, "once, always, reject" in wrong.err) == (2, True)
+    assert (await fleet(line, "answer", permission, "once")).code == 0
+    assert (await fleet(line, "answer", question, "Blue")).code == 0
+    for session_id in (permission, question):
+        await line.door.settled(session_id)
+    assert (await fleet(line, "inbox")).out == "Nothing waits for you.\n"
+    assert "asks nothing" in (await fleet(line, "answer", question, "Blue")).err
+
+
+async def test_a_session_is_named_by_the_beginning_of_its_id(line: Line) -> None:
+    one, two = await make(line), await make(line)
+    opencode_id = line.door.tree.orders.session(one).opencode_id
+    for name in (one, opencode_id, opencode_id[:-3], one[: _apart(one, two)]):
+        done = await fleet(line, "show", name, "--json")
+        assert (done.code, json.loads(done.out)["id"]) == (0, one), name
+    both = await fleet(line, "show", one[:3])
+    assert both.code == 1
+    assert one in both.err
+    assert two in both.err
+    for name in ("nothing", NOWHERE):
+        none = await fleet(line, "show", name)
+        assert (none.code, "session_not_found" in none.err) == (1, True)
+
+
+def _apart(one: str, two: str) -> int:
+    return next(at for at in range(len(one)) if one[at] != two[at]) + 1
+
+
+async def test_the_log_the_history_and_top(line: Line) -> None:
+    session_id = await make(line, "--title", "Searched", "--prompt", "Something rare")
+    await line.door.settled(session_id)
+    events = [json.loads(each) for each in (await fleet(line, "log", "--json", "-n", "5")).out.splitlines()]
+    assert [event["position"] for event in events] == list(
+        range(line.door.tree.log.head() - 4, line.door.tree.log.head() + 1)
+    )
+    assert json.loads((await fleet(line, "log", "1")).out)["type"] == "session.created"
+    assert "are whole" in (await fleet(line, "log", "--verify")).out
+    assert "session.created" in (await fleet(line, "log", "--after", "0")).out
+    assert session_id[:13] in (await fleet(line, "history", "rare")).out
+    assert "Nothing was found" in (await fleet(line, "history", "absent")).out
+    assert session_id[:13] in (await fleet(line, "top")).out
+    looked = json.loads((await fleet(line, "top", "--json")).out)
+    assert looked["summary"]["sessions"] == {"idle": 1}
+    assert [each["id"] for each in looked["sessions"]] == [session_id]
+
+
+async def test_tail_shows_one_or_all_and_the_json_is_the_log(line: Line) -> None:
+    one, two = await make(line, "--title", "First"), await make(line, "--title", "Second")
+    await line.door.prompt(one, "Only here")
+    await line.door.prompt(two, "Only there")
+    everything = (await fleet(line, "tail", "--once")).out
+    assert "First" in everything
+    assert "> Only there" in everything
+    alone = (await fleet(line, "tail", one, "--once")).out
+    assert "> Only here" in alone
+    assert "Only there" not in alone
+    told = [json.loads(each) for each in (await fleet(line, "tail", "--once", "--json")).out.splitlines()]
+    assert [event["position"] for event in told] == list(range(1, line.door.tree.log.head() + 1))
+
+
+async def test_tail_ends_with_130_at_ctrl_c(line: Line) -> None:
+    session_id = await make(line, "--prompt", "Say something")
+    await line.door.settled(session_id)
+    done = await on_terminal(line, "tail", session_id, "--after", "0", interrupt_at=b"finished")
+    assert done.code == 130
+    assert "Traceback" not in done.out
+    assert "\x1b[" in done.out  # coloured
+
+
+async def test_a_reader_that_goes_is_no_error(line: Line) -> None:
+    await make(line, "--prompt", "Say something")
+    read = await trio.run_process(
+        ["sh", "-c", '"$@" tail --once --json | head -n 1; true', "sh", *PROGRAM],
+        env=environment(line),
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+    )
+    assert read.stdout.count(b"\n") == 1
+    assert read.stderr == b""
+
+
+async def test_no_server_says_how_to_start_one(line: Line) -> None:
+    await line.stop()
+    done = await fleet(line, "ls")
+    assert done.code == 6
+    assert line.url in done.err
+    assert "fleet serve" in done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("url", ["localhost:3000", "ftp://x", "http://", "http://[::1"])
+async def test_a_wrong_address_is_told(line: Line, url: str) -> None:
+    done = await fleet(line, "ls", "--url", url)
+    assert (done.code, "address" in done.err, "Traceback" in done.err) == (1, True, False)
+
+
+async def test_the_token_comes_from_the_environment_or_a_file(line: Line, tmp_path: Path) -> None:
+    seen: list[bytes] = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            seen.append(await stream.receive_some(65536))
+            await stream.send_all(b"HTTP/1.1 401 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+
+    (tmp_path / "token").write_text("from-file\n")
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+        for more in ({"FLEET_TOKEN": "from-environment"}, {"FLEET_TOKEN_FILE": str(tmp_path / "token")}):
+            done = await fleet(line, "ls", "--url", url, **more)
+            assert (done.code, "from-" in done.err) == (1, False)
+        nursery.cancel_scope.cancel()
+    assert b"Bearer from-environment" in seen[0]
+    assert b"Bearer from-file" in seen[1]
+    missing = await fleet(line, "ls", "--token-file", str(tmp_path / "none"))
+    assert (missing.code, "token cannot be read" in missing.err) == (1, True)
+
+
+async def test_hostile_titles_and_prompts_reach_no_terminal(line: Line) -> None:
+    session_id = (await line.door.session(title=f"Bad{ESCAPE}title"))["id"]
+    await line.door.prompt(session_id, f"say {ESCAPE}it")
+    for command in (
+        ["ls"],
+        ["show", session_id, "-c"],
+        ["tail", session_id, "--once"],
+        ["top", "--once"],
+        ["history", "title"],
+    ):
+        done = await on_terminal(line, *command)
+        assert done.code == 0, done
+        assert "\x1b]" not in done.out
+        assert "\x07" not in done.out
+        assert "\x1b[2J" not in done.out
+
+
+async def test_waiting_without_a_prompt_makes_no_sense(line: Line) -> None:
+    for arguments in (
+        ["new", PLAIN, "--wait"],
+        ["new", PLAIN, "--prompt", " "],
+        ["new", PLAIN, "-p", "x", "--model", "y"],
+    ):
+        done = await fleet(line, *arguments)
+        assert done.code == 2, done.err
+    assert list(line.door.tree.views.sessions) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"a.txt": "1\n2\n3\n", "gone.txt": "x\n"}, {"a.txt": "1\nzwei\n3", "new dir/naïve.txt": "y\n", 'q"uote': "z"}),
+        ({}, {"empty": "", "crlf": "a\r\nb\r\n", "-dash": "x\n"}),
+        ({"long": "".join(f"{n}\n" for n in range(500))}, {"long": "".join(f"{n}\n" for n in range(500) if n % 90)}),
+    ],
+)
+def test_a_patch_is_one_that_git_applies(tmp_path: Path, before: dict[str, str], after: dict[str, str]) -> None:
+    from fleet.cli.diff import patch
+    from fleet.wire.items import DiffItem
+
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    def lay(files: dict[str, str]) -> None:
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(text.encode())
+
+    git("init", "-q")
+    lay(before)
+    text = b""
+    for name in sorted(before | after):
+        old, new = before.get(name), after.get(name)
+        status: Any = "added" if old is None else "deleted" if new is None else "modified"
+        text += patch(DiffItem(name, old, new, 0, 0, status, False, False, None, "100644", "100644", []))
+    (tmp_path / "x.patch").write_bytes(text)
+    git("apply", "x.patch")
+    (tmp_path / "x.patch").unlink()
+    found = {str(f.relative_to(tmp_path)): f.read_bytes().decode() for f in tmp_path.rglob("*") if f.is_file()}
+    assert {name: text for name, text in found.items() if not name.startswith(".git/")} == after
+
+
+async def test_diff_is_paged_coloured_and_plain_on_a_terminal_and_a_patch_elsewhere(
+    line: Line, machine: Machine
+) -> None:
+    session_id = (await fleet(line, "new", REPOSITORY, "-i", "worktree")).out.strip()
+    await trio.sleep(1)
+    await line.door.knock("POST", f"/api/sessions/{session_id}/prompt", {"text": "bash:5"})
+    state = await line.door.tree.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
+    machine.files.contents.setdefault(state.directory, {})["a.txt"] = f"one\n{ESCAPE}\n".encode()
+    await line.door.settled(session_id)
+    assert "changed" in (await fleet(line, "diff", session_id, "--stat")).out
+    names = (await fleet(line, "diff", session_id, "--name-only")).out.split()
+    piped = (await fleet(line, "diff", session_id)).out
+    assert names == ["a.txt"]
+    assert f"+++ b/a.txt\n@@ -0,0 +1,2 @@\n+one\n+{ESCAPE}\n" in piped
+    paged = await on_terminal(line, "diff", session_id, pager="sed s/^/paged:/")
+    assert paged.code == 0
+    assert "paged:\x1b[1mdiff --git" in paged.out
+    assert ESCAPE not in paged.out
+    none = await on_terminal(line, "diff", session_id, pager="/no/such/pager")
+    assert (none.code, "pager" in none.out) == (1, True)
+    early = await on_terminal(line, "diff", session_id, pager="head -n 1")
+    assert early.code == 0

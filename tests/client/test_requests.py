@@ -1,0 +1,212 @@
+"""Requests of the client: what it sends arrives once, whatever happens to the line, and what goes wrong has a type."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+import trio
+
+from fleet.client import Conflict, FleetClient, FleetError, Invalid, NotFound, Unavailable, Unreachable
+from fleet.wire.bodies import AttachmentBody, BudgetBody, ModelBody
+from tests.client.line import Line
+from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY
+
+
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncGenerator[str]:
+    """Serve this answer to everybody, and return the address."""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some(65536)
+            await stream.send_all(answer)
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_session_from_beginning_to_end(fleet: FleetClient, line: Line) -> None:
+    session = await fleet.create(
+        REPOSITORY, title="All", isolation_strategy="worktree", branch="all", tags=["a"], budget=BudgetBody(usd=5)
+    )
+    assert session.created is not None
+    assert (session.created.title, session.created.branch, session.created.tags) == ("All", "all", ["a"])
+    await session.prompt(
+        "Look", attachments=[AttachmentBody("text/plain", "a.txt", b"\x00hi")], model=ModelBody("p", "m")
+    )
+    item = await session.wait()
+    assert (item.status, item.outcome, item.turns) == ("idle", "finished", 1)
+    page = await session.messages(limit=1)
+    assert len(page.messages) == 1
+    assert page.pagination.total == 2
+    assert await session.diffs(turn=1) == await session.diffs()
+    for empty in (session.queue, session.requests, session.todos, session.children):
+        assert await empty() == []
+    described = await session.describe(title="Other", tags=[], budget=BudgetBody())
+    assert (described.title, described.tags, described.budget) == ("Other", [], BudgetBody())
+    forked = await session.fork(title="Fork")
+    assert [each.title for each in await fleet.sessions()] == ["Fork", "Other"]
+    assert (await session.abort()).outcome == "nothing_to_abort"
+    ended = await session.end(cleanup_workspace=True)
+    assert ended.workspace is not None
+    assert not ended.workspace.removed or ended.workspace.kept
+    assert (await forked.end(permanent=True)).erased
+    assert (await session.read()).status == "stopped"
+    assert line.door.tree.views.sessions.get(forked.id) is None
+
+
+async def test_what_concerns_the_whole_fleet(fleet: FleetClient) -> None:
+    parent = await fleet.create(PLAIN, title="Parent")
+    child = await fleet.create(PLAIN, prompt="Say something", on_complete=parent.id)
+    await child.wait()
+    await parent.wait()
+    assert (await fleet.sessions(parent=parent.id)).total == 1
+    assert [each.id for each in await parent.children()] == [child.id]
+    assert [callback.session_id for callback in await fleet.callbacks()] == [child.id]
+    assert await fleet.unread_count() == (await fleet.notifications(unread=True)).total > 0
+    await fleet.read_notification((await fleet.notifications())[0].id)
+    await fleet.read_notification()
+    assert await fleet.unread_count() == 0
+    assert await fleet.inbox() == []
+    assert await fleet.orphans() == []
+    (instance,) = await fleet.instances()
+    assert await fleet.instance(instance.id) == instance
+    (workspace,) = await fleet.workspaces()
+    assert await fleet.workspace(workspace.id) == workspace
+    assert (await fleet.summary()).sessions == {"idle": 2}
+    page = await fleet.log(after=1, limit=2)
+    assert [event.position for event in page] == [2, 3]
+    assert await fleet.event(2) == page[0]
+    assert (await fleet.verify()).intact
+    assert (await fleet.history("something")).total >= 1
+
+
+async def test_a_write_that_the_line_cuts_short_happens_once(fleet: FleetClient, line: Line) -> None:
+    session = await fleet.create(PLAIN)
+    line.cut()
+    line.cut_after = 10  # of the answer: the server has done it by then
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(session.prompt, "Once")
+        connections = line.connections
+        while line.connections < connections + 3:  # noqa: ASYNC110 - nothing tells
+            await trio.sleep(0.1)
+        line.cut_after = None
+    item = await session.wait()
+    assert item.turns == 1
+
+
+async def test_a_create_whose_answer_is_lost_gives_it_later(fleet: FleetClient, line: Line) -> None:
+    async with trio.open_nursery() as nursery:
+        made: list[str] = []
+
+        async def create() -> None:
+            made.append((await fleet.create(PLAIN, title="Over")).id)
+
+        nursery.start_soon(create)
+        while not list(line.door.tree.views.sessions):  # noqa: ASYNC110
+            await trio.sleep(0.1)
+        await line.unplug(5)
+    assert [each.id for each in await fleet.sessions()] == made
+
+
+async def test_a_prompt_waits_for_a_server_that_starts_again(fleet: FleetClient, line: Line) -> None:
+    session = await fleet.create(PLAIN)
+    await line.stop()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(session.prompt, "Go on", resume=True))
+        await trio.sleep(3)
+        await line.start()
+    async with session.events(after=0) as events:
+        async for event in events:
+            if event.type == "session.turn-ended":
+                break
+    assert (await session.read()).turns == 1
+
+
+async def test_a_key_of_the_callers_own_outlives_the_client(line: Line) -> None:
+    async with FleetClient(line.url) as one:
+        first = await one.create(PLAIN, key="mine")
+    async with FleetClient(line.url) as other:
+        assert (await other.create(PLAIN, key="mine")).id == first.id
+        with pytest.raises(Invalid) as refused:
+            await other.create(PLAIN, title="Else", key="mine")
+    assert (refused.value.code, refused.value.status) == ("idempotency_conflict", 422)
+
+
+async def test_no_server_is_an_error_after_the_time_that_was_given(line: Line) -> None:
+    await line.stop()
+    async with FleetClient(line.url, retry_for_s=3) as fleet:
+        begin = trio.current_time()
+        with pytest.raises(Unreachable) as lost:
+            await fleet.summary()
+        assert trio.current_time() - begin < 6
+        assert line.url in str(lost.value)
+        with pytest.raises(Unreachable):
+            await anext(fleet.events())
+
+
+async def test_errors_have_types_and_say_what_to_do(fleet: FleetClient) -> None:
+    nowhere = fleet.session(NOWHERE)
+    with pytest.raises(NotFound) as missing:
+        await nowhere.read()
+    assert (missing.value.code, missing.value.status) == ("session_not_found", 404)
+    with pytest.raises(NotFound):
+        await anext(nowhere.events())
+    with pytest.raises(Invalid) as wrong:
+        await fleet.sessions(status=["sleepy"])
+    assert wrong.value.field == "status"
+    with pytest.raises(Invalid):
+        await fleet.create("/nowhere")
+    session = await fleet.create(PLAIN)
+    await session.end()
+    with pytest.raises(Conflict) as ended:
+        await session.prompt("Too late")
+    assert ended.value.code == "session_stopped"
+    for path in ("../../etc/passwd", "a?b#c"):
+        with pytest.raises(FleetError):
+            await session.files(path)
+
+
+async def test_a_server_that_is_busy_is_asked_again_and_then_given_up() -> None:
+    busy = (
+        b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Type: application/problem+json\r\nConnection: close\r\n\r\n"
+        b'{"code": "overloaded", "detail": "Later", "status": 503, "hint": "Wait"}'
+    )
+    async with answering(busy) as url, FleetClient(url, retry_for_s=5) as fleet:
+        begin = trio.current_time()
+        with pytest.raises(Unavailable) as refused:
+            await fleet.summary()
+    assert 4 <= trio.current_time() - begin < 9
+    assert (refused.value.code, refused.value.hint, refused.value.retry_after_s) == ("overloaded", "Wait", 2)
+
+
+@pytest.mark.parametrize("head", [b"200 OK", b"404 Not Found", b"302 Found\r\nLocation: http://example.org/"])
+async def test_what_is_no_fleet_is_told_as_such(head: bytes) -> None:
+    page = b"HTTP/1.1 " + head + b"\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html>\xff</html>"
+    async with answering(page) as url, FleetClient(url, retry_for_s=0) as fleet:
+        with pytest.raises(FleetError) as refused:
+            await fleet.summary()
+    assert refused.value.code == "unreadable"
+
+
+async def test_the_token_goes_with_every_request() -> None:
+    seen: list[bytes] = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            seen.append(await stream.receive_some(65536))
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+        async with FleetClient(url, token="s3cret", retry_for_s=0) as fleet:
+            for ask in (fleet.summary, fleet.events(after=0).__anext__):
+                with pytest.raises(Unreachable) as lost:
+                    await ask()
+                assert "s3cret" not in repr(lost.value)
+        nursery.cancel_scope.cancel()
+    assert len(seen) == 2
+    assert all(b"authorization: bearer s3cret" in request.lower() for request in seen)

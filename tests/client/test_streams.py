@@ -1,0 +1,131 @@
+"""Streams of the client: over cut lines and restarts of the server, every event comes once, in order."""
+
+import random
+
+import pytest
+import trio
+
+from fleet.client import FleetClient, Stream
+from fleet.client.stream import FrameParser, RawFrame, frame_of
+from fleet.wire.frames import Delta, Event, Frame, Snapshot
+from tests.client.line import Line
+from tests.gateway.door import PLAIN
+
+
+async def read(stream: Stream[Frame], seen: list[Event], until: int) -> None:
+    async for frame in stream:
+        if isinstance(frame, Event):
+            seen.append(frame)
+            if frame.position >= until:
+                return
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_no_gap_and_no_repeat_over_cuts_and_restarts(fleet: FleetClient, line: Line, seed: int) -> None:
+    chance = random.Random(seed)
+    session = await fleet.create(PLAIN)
+    seen: list[Event] = []
+    done = False
+
+    async def disturb() -> None:
+        while not done:
+            line.cut_after = chance.choice((None, 50, 300, 700, 2000))
+            await trio.sleep(chance.random() * 2)
+            line.cut()
+            if chance.random() < 0.3:
+                await line.stop()
+                await trio.sleep(chance.random() * 2)
+                await line.start()
+        line.cut_after = None
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(disturb)
+        stream = fleet.events(after=0)
+        async with FleetClient(line.url, retry_for_s=60) as other, trio.open_nursery() as reading:
+            reading.start_soon(read_while, stream, seen, lambda: done)
+            for number in range(4):
+                await other.session(session.id).prompt(f"turn {number}", resume=True)
+                await trio.sleep(chance.random() * 4)
+            done = True
+            line.cut_after = None
+    await session.wait()
+    async with stream:
+        await read(stream, seen, line.door.tree.log.head())
+    log = line.door.tree.log.read_all(0, 10_000)
+    assert [event.position for event in seen] == [recorded.position for recorded in log][: len(seen)]
+    assert [event.type for event in seen] == [recorded.type for recorded in log][: len(seen)]
+    assert line.connections > 6
+
+
+async def read_while(stream: Stream[Frame], seen: list[Event], over: object) -> None:
+    """Read until there is an end to it; a step is cancelled now and then, and must lose nothing by that."""
+    assert callable(over)
+    while not over():
+        with trio.move_on_after(0.7):
+            frame = await anext(stream)
+            if isinstance(frame, Event):
+                seen.append(frame)
+
+
+async def test_a_stream_that_was_opened_misses_nothing_from_then_on(fleet: FleetClient, line: Line) -> None:
+    async with fleet.events() as events:
+        line.cut()  # before a single event came
+        session = await fleet.create(PLAIN)
+        first = await anext(events)
+        while not isinstance(first, Event):
+            first = await anext(events)
+    assert (first.type, first.session_id, first.position) == ("session.created", session.id, 1)
+    assert events.position == 1
+
+
+async def test_signals_paint_what_the_part_holds_in_the_end(fleet: FleetClient) -> None:
+    session = await fleet.create(PLAIN)
+    painted: dict[str, str] = {}
+    async with session.events() as events:
+        assert isinstance(await anext(events), Snapshot)
+        await session.prompt("some words to stream")
+        async for frame in events:
+            if isinstance(frame, Delta):
+                painted[frame.part_id] = painted.get(frame.part_id, "") + frame.delta
+            if frame.type == "session.turn-ended":
+                break
+    assert any(painted.values())
+
+
+async def test_notifications_are_followed(fleet: FleetClient) -> None:
+    session = await fleet.create(PLAIN)
+    async with fleet.follow_notifications() as told:
+        await session.prompt("Say something")
+        notification = await anext(told)
+    assert (notification.session_id, notification.kind) == (session.id, "finished")
+
+
+async def test_a_long_silence_is_a_lost_connection(fleet: FleetClient, line: Line) -> None:
+    session = await fleet.create(PLAIN)
+    async with fleet.events() as events, trio.open_nursery() as nursery:
+        assert isinstance(await anext(events), Snapshot)
+        connections = line.connections
+
+        async def silence() -> None:
+            line.mute = True
+            await line.door.knock("PATCH", f"/api/sessions/{session.id}", {"title": "Unheard"})
+            while line.connections == connections:  # noqa: ASYNC110 - nothing tells
+                await trio.sleep(0.5)
+            line.mute = False
+
+        nursery.start_soon(silence)
+        with trio.fail_after(120):
+            async for event in events:
+                if event.type == "session.described":
+                    break
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+async def test_frames_are_read_in_pieces_of_any_size_and_with_any_text(size: int) -> None:
+    text = "line\u2028separator\u0085next\x1c\\n"
+    body = b'{"sessionId":"s","messageId":"m","partId":"p","field":"text","delta":"%s"}' % text.encode()
+    raw = b": heartbeat\n\nevent: delta\ndata: " + body + b"\n\nid: 7\nevent: x\ndata: {}\n\nevent: new\ndata: 1\n\n"
+    parser = FrameParser()
+    frames = [frame for at in range(0, len(raw), size) for frame in parser.feed(raw[at : at + size])]
+    assert frames == [RawFrame("delta", None, body), RawFrame("x", 7, b"{}"), RawFrame("new", None, b"1")]
+    assert frame_of(RawFrame("new", None, b"1")) is None
