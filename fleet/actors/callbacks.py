@@ -52,7 +52,7 @@ class Callbacks:
             await self._context.views.sessions.wait(parent.id, lambda state: state is not parent)
 
     async def _submit(self, session_id: str, effect: NotifyParent, *, resume: bool) -> None:
-        name = f"callback:{session_id}:{effect.number}"
+        name = m.callback_id(session_id, effect.number)
         context = self._context
         prompt = m.SubmitPrompt(name, effect.text, context.clock.now_ms(), context.fresh(), resume=resume)
         cause = Cause(f"session:{session_id}", correlation_id=session_id)

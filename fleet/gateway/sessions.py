@@ -1,8 +1,10 @@
 """The session routes: create, list, read, describe, prompt, queue, abort, resume, terminate, messages."""
 
 import base64
+from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 from quart import Blueprint, Response
 
 from fleet.actors.orders import Caller, NewPrompt, NewSession, Orders, Outcome
@@ -15,6 +17,17 @@ from fleet.gateway.document import about, asks, gives, gives_nothing, takes
 from fleet.gateway.history import read_statuses
 from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_query
 from fleet.ports import Attachment
+
+Item = TypeVar("Item", bound=wire.SessionItem)
+
+
+def _as_seen(tree: Tree, item: Item) -> Item:
+    """Return the item; that its process does not answer now is newer than what the session saw last."""
+    instance = None if item.ended_at is not None else tree.views.instances.get(item.instance_id or "")
+    if instance is None or instance.phase != "unreachable":
+        return item
+    evidence = f"its OpenCode does not answer ({instance.evidence}); before that: {item.evidence}"
+    return replace(item, evidence=evidence, evidence_at=wire.rfc3339(instance.since_ms))
 
 
 def session_routes(tree: Tree) -> Blueprint:
@@ -37,7 +50,7 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
         """List sessions, newest first."""
         query = read_query(wire.ListQuery)
         found = _matching(tree, query)
-        return paged(found, query, wire.session_item)
+        return paged(found, query, lambda state: _as_seen(tree, wire.session_item(state)))
 
     @routes.get("/<session_id>")
     @about("sessions")
@@ -53,7 +66,7 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
                 raise Rejected("session_not_found", f"session {session_id} did not exist at position {query.at}")
             state = earlier
         detail = wire.session_detail(state, _ancestors(tree, state), _children(tree, state.id))
-        return answer(detail, position=tree.log.head())
+        return answer(detail if query.at is not None else _as_seen(tree, detail), position=tree.log.head())
 
     @routes.get("/<session_id>/children")
     @about("sessions")

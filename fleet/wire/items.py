@@ -57,6 +57,7 @@ class SessionItem(Answer):
     status: str
     status_since: str
     evidence: str
+    evidence_at: str
     instance_id: str | None
     workspace_id: str
     directory: str

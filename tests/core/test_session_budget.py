@@ -1,6 +1,7 @@
 """A budget pauses a session between two turns, never within one, until somebody gives it another."""
 
 import pytest
+from msgspec.structs import replace
 
 from fleet.core.session import messages as m
 from fleet.core.session.following import used_up
@@ -8,7 +9,7 @@ from fleet.core.session.machine import SESSION
 from fleet.core.session.state import State
 from fleet.ports import Tokens
 from tests.core import sessions as s
-from tests.core.given import given
+from tests.core.given import Story, given
 
 ONE = m.Budget(usd=1)
 WORDS = "1.0000 of 1 USD are used"
@@ -145,3 +146,24 @@ def test_only_minutes_in_which_a_turn_runs_count() -> None:
     later = m.SubmitPrompt("p2", "more", s.AT + 10 * minute, s.fresh("p2"))
     story = story.when(later).when(m.ReportTurnFailed(2, "APIError", "no", s.AT + 11 * minute))
     assert story.state.running_ms == 3 * minute
+
+
+def test_minutes_without_a_process_and_before_an_answer_do_not_count() -> None:
+    minute = 60_000
+    story = given(SESSION, "s1", *s.ACTIVE, m.SessionDisconnected("i1", "gone", s.AT + minute))
+    assert story.state.running_ms == minute
+    story = given(SESSION, "s1", *s.ACTIVE)
+    for event in (
+        replace(s.request("r1"), at_ms=s.AT + minute),
+        m.RequestClosed("r1", s.AT + 9 * minute),
+        m.TurnContinued(s.AT + 9 * minute),
+        replace(s.ended(1, "finished"), at_ms=s.AT + 10 * minute),
+    ):
+        story = Story(SESSION, SESSION.evolve(story.state, event))
+    assert story.state.running_ms == 2 * minute
+
+
+def test_a_pause_is_over_with_another_budget_and_the_evidence_says_so() -> None:
+    story = given(SESSION, "s1", *s.limited(ONE, *s.ACTIVE), s.paid(1.0)).when(s.turn_ended(1))
+    assert story.state.evidence.startswith("paused")
+    assert "another budget" in story.when(set_budget(m.Budget(usd=9))).state.evidence

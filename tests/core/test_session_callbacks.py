@@ -257,3 +257,17 @@ def test_a_child_outside_of_git_has_no_branch_and_may_have_changed_nothing() -> 
     history = tuple(plain if isinstance(event, m.WorkspaceAttached) else event for event in s.ACTIVE)
     text = child(*history).when(s.turn_ended(1)).state.callbacks[0].text
     assert text.endswith("\nFiles changed: 0 (+0 -0)\nCost: 0.0000 USD\nDirectory: /plain")
+
+
+def test_word_of_a_child_does_not_release_what_an_abort_held_back() -> None:
+    word = s.submit("callback:child:1")
+    held = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2"), m.AbortRequested(1, s.AT), s.ended(1, "aborted"))
+    story = held.when(word)
+    assert (story.state.turn, [p.prompt_id for p in story.state.queue]) == (None, ["p2", "callback:child:1"])
+    story = story.when(s.submit("p3"))
+    assert (story.state.turns, [p.prompt_id for p in story.state.queue]) == (2, ["callback:child:1", "p3"])
+
+
+def test_word_of_a_child_starts_a_turn_where_nothing_is_held_back() -> None:
+    story = given(SESSION, "s1", *s.ACTIVE, m.AbortRequested(1, s.AT), s.ended(1, "aborted"))
+    assert story.when(s.submit("callback:child:1")).state.turns == 2

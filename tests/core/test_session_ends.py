@@ -198,7 +198,14 @@ def test_what_works_is_not_resumed(situation: str) -> None:
     )
 
 
-@pytest.mark.parametrize("history", [s.IDLE, s.FINISHED, s.FAILED])
+def test_a_session_in_error_is_brought_back_and_is_in_error_no_more() -> None:
+    story = given(SESSION, "s1", *s.FAILED).when(m.ResumeSession(s.AT)).then(m.ResumeRequested(s.AT))
+    story = story.when(s.workspace_ready()).when(s.instance_ready("i1")).when(s.conversation_open())
+    story = story.when(s.settled("x"))
+    assert (story.state.phase, story.state.failure, story.state.instance_id) == ("idle", None, "i1")
+
+
+@pytest.mark.parametrize("history", [s.IDLE, s.FINISHED])
 def test_what_waits_for_a_prompt_is_back_already(history: tuple[m.Event, ...]) -> None:
     given(SESSION, "s1", *history).when(m.ResumeSession(s.AT)).then()
 

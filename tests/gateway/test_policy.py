@@ -269,3 +269,24 @@ async def test_nobody_overtakes_those_who_wait(machine: Machine, door: Door) -> 
         await third.done.wait()
     assert second.answer is not None
     assert second.answer.status == 200
+
+
+async def test_what_a_session_says_of_itself_is_no_older_than_what_is_known(machine: Machine, door: Door) -> None:
+    item = await door.session()
+    assert (await door.prompt(item["id"], "work"))["outcome"] == "finished"
+    await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "hang"})
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    working = (await door.knock("GET", f"/api/sessions/{item['id']}")).json
+    assert (working["status"], working["outcome"]) == ("active", None)
+    machine.world.hang(item["instanceId"])
+    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
+    silent = (await door.knock("GET", f"/api/sessions/{item['id']}")).json
+    assert "does not answer" in silent["evidence"]
+    assert silent["evidenceAt"] > working["evidenceAt"]
+    (listed,) = (await door.knock("GET", "/api/sessions")).json
+    assert listed["evidence"] == silent["evidence"]
+    machine.world.kill(item["instanceId"])
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
+    gone = (await door.knock("GET", f"/api/sessions/{item['id']}")).json
+    assert (gone["status"], gone["outcome"]) == ("disconnected", None)
+    assert "does not answer" not in gone["evidence"]

@@ -36,7 +36,11 @@ def evolve(state: State, event: m.Event) -> State:
     changes = _CHANGES[kind](state, event)
     changes.update(notified(state, event))
     changes["changed_at_ms"] = event.at_ms
+    if "evidence" in changes:
+        changes["evidence_at_ms"] = event.at_ms
     if phase != state.phase:
+        if state.phase == "active":  # neither while it waits for a person nor while there is no process
+            changes["running_ms"] = state.running_ms + max(0, event.at_ms - state.since_ms)
         changes["phase"] = phase
         changes["since_ms"] = event.at_ms
     return replace(state, **changes)
@@ -196,8 +200,9 @@ def _callback_is(
     return {"callbacks": tuple(changed)}
 
 
-def _budget_set(_: State, event: m.BudgetSet) -> Changes:
-    return {"budget": event.budget, "over_budget": None}
+def _budget_set(state: State, event: m.BudgetSet) -> Changes:
+    goes_on = {} if state.over_budget is None else {"evidence": "was paused; it has another budget now"}
+    return {"budget": event.budget, "over_budget": None, **goes_on}
 
 
 def _budget_exceeded(_: State, event: m.BudgetExceeded) -> Changes:

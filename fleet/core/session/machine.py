@@ -159,8 +159,6 @@ def _resume(command: m.ResumeSession, state: State) -> Events:
         raise Rejected("session_active", f"the session is {state.phase}: there is nothing to resume")
     if state.phase == "idle" or state.provisioning is not None:
         return ()
-    if state.phase == "error" and not is_cut_off(state):
-        return ()
     return (m.ResumeRequested(command.at_ms),)
 
 
@@ -254,5 +252,5 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
 }
 
 SESSION: Final[Decider[m.Command, State, m.Event, Effect]] = Decider(
-    "session", initial, decide, evolve, react, pending, revision=3
+    "session", initial, decide, evolve, react, pending, revision=4
 )

@@ -90,7 +90,9 @@ from fleet.core.session.values import (
     ProvisionStep,
     Totals,
     TurnOutcome,
+    callback_id,
     digest,
+    is_callback,
     raw,
 )
 
@@ -178,6 +180,8 @@ __all__ = [
     "TurnTreeTaken",
     "WithdrawPrompt",
     "WorkspaceAttached",
+    "callback_id",
     "digest",
+    "is_callback",
     "raw",
 ]

@@ -122,6 +122,7 @@ class State(msgspec.Struct, frozen=True):
     phase: Phase = "unborn"
     since_ms: int = 0
     evidence: str = ""
+    evidence_at_ms: int = 0
     title: str = ""
     tags: tuple[str, ...] = ()
     strategy: Strategy = "existing"

@@ -31,7 +31,10 @@ def _prompt_accepted(state: State, event: m.PromptAccepted) -> Changes:
     prompt = QueuedPrompt(
         event.prompt_id, event.text, event.at_ms, event.attachments, event.agent, event.model, event.command
     )
-    return {"queue": (*state.queue, prompt), "held": False, "owed": state.parent_id is not None}
+    # A child's callback is nobody who wants to go on: what waits for a person waits on, and it waits behind that.
+    steering = () if state.turn is None else state.turn.steering
+    held = state.held and m.is_callback(event.prompt_id) and bool(state.queue or steering)
+    return {"queue": (*state.queue, prompt), "held": held, "owed": state.parent_id is not None}
 
 
 def _prompt_withdrawn(state: State, event: m.PromptWithdrawn) -> Changes:
@@ -156,14 +159,12 @@ def _abort_requested(state: State, _: m.AbortRequested) -> Changes:
 
 
 def _over(state: State, at_ms: int) -> Changes:
-    started_ms = at_ms if state.turn is None else state.turn.started_at_ms
     steering = () if state.turn is None else state.turn.steering
     return {
         **no_requests(state),
         "turn": None,
         "queue": (*steering, *state.queue),
         "turn_ended_at_ms": at_ms,
-        "running_ms": state.running_ms + max(0, at_ms - started_ms),
     }
 
 

@@ -70,6 +70,16 @@ class Origin(msgspec.Struct, frozen=True):
     tree: str | None
 
 
+def callback_id(session_id: str, number: int) -> str:
+    """Return the id of the prompt by which a child tells its parent: the same at every try."""
+    return f"callback:{session_id}:{number}"
+
+
+def is_callback(prompt_id: str) -> bool:
+    """Return whether the prompt is a child's word to its parent."""
+    return prompt_id.startswith("callback:")
+
+
 def digest(body: msgspec.Raw | bytes) -> str:
     """Return a short digest by which a message or part is recognised as unchanged."""
     return blake2b(body, digest_size=8).hexdigest()

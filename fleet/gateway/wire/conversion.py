@@ -52,6 +52,7 @@ def _session_fields(state: State) -> dict[str, Any]:
         "status": state.phase,
         "status_since": rfc3339(state.since_ms),
         "evidence": state.evidence,
+        "evidence_at": rfc3339(state.evidence_at_ms or state.since_ms),
         "instance_id": last_instance(state),
         "workspace_id": state.workspace_id,
         "directory": state.directory,
@@ -72,7 +73,7 @@ def _session_fields(state: State) -> dict[str, Any]:
         if state.budget is None
         else BudgetBody(state.budget.usd, state.budget.tokens, state.budget.minutes),
         "changes": _changes_item(state.changes),
-        "outcome": state.last_outcome,
+        "outcome": state.last_outcome if state.turn is None else None,
         "failure": _failure_item(state.failure),
     }
 
