@@ -85,6 +85,7 @@ class EventSource(ResponseBody):
                 await self._wake.wait()
             if waited.cancelled_caught:
                 return _HEARTBEAT
+            await self._streams.turn()
         raise StopAsyncIteration
 
 
