@@ -23,7 +23,7 @@ from quart_trio import QuartTrio
 from bench import sample_log
 from bench.server import free_port
 from fleet.actors.tree import Tree
-from fleet.config import Config
+from fleet.config import load_config
 from fleet.core.session.messages import PartRecorded
 from fleet.events.envelope import Cause, Recorded
 from fleet.main import _spare_collections, running
@@ -91,7 +91,7 @@ async def _serve(tree: Tree, stream: str, port: int) -> None:
 async def _run(mode: str, data_dir: Path) -> None:
     await sample_log.write(data_dir, 1)
     port, other = free_port(), free_port()
-    config = Config("127.0.0.1", port, data_dir, None, "always", (Path("/"),), "shared", 32, 1, 30.0, False)
+    config = load_config({"port": str(port), "data_dir": str(data_dir), "rehearsal": "always"}, {})
     async with running(config, os.environ) as fleet, trio.open_nursery() as nursery:
         _spare_collections()
         session: Any = next(iter(fleet.tree.views.sessions))

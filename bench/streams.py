@@ -1,7 +1,6 @@
 """How many events reach their readers, and how late? 500 SSE readers and 500 WebSockets on 100 events a second.
 
-Against the naive way in the same run: each reader encodes each event and writes it by itself. And what Fleet adds to
-the way from a prompt to the first delta, against the same call straight to OpenCode.
+Against the naive way in the same run: each reader encodes each event and writes it by itself.
 
 Run: python -m bench streams
 """

@@ -60,9 +60,7 @@ class Streams:
             wake()
 
     def check(self) -> None:
-        """Raise `Unavailable` stopping or overloaded where there can be no further one."""
-        if self.closing:
-            raise Unavailable("stopping", "Fleet is shutting down", retry_after_s=_RETRY_S)
+        """Raise `Unavailable` overloaded where there can be no further one."""
         if len(self._wakes) >= STREAMS_OPEN_MAX:
             raise Unavailable(
                 "overloaded",
@@ -73,7 +71,12 @@ class Streams:
 
     @contextmanager
     def opened(self, wake: Callable[[], None]) -> Generator[None]:
-        """Count a stream while the block runs; `wake()` is called when the door closes. Raises as `check`."""
+        """Count a stream while the block runs; `wake()` is called when the door closes.
+
+        Raises `Unavailable` stopping or overloaded.
+        """
+        if self.closing:
+            raise Unavailable("stopping", "Fleet is shutting down", retry_after_s=_RETRY_S)
         self.check()
         self._wakes[wake] = None
         try:
