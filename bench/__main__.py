@@ -8,7 +8,21 @@ from typing import Final
 
 import psutil
 
-from bench import adoption, ask, commands, create, history, log, log_bytes, memory, replay, rest, startup, trees
+from bench import (
+    adoption,
+    ask,
+    commands,
+    create,
+    history,
+    log,
+    log_bytes,
+    memory,
+    replay,
+    rest,
+    startup,
+    streams,
+    trees,
+)
 from bench.figures import HEADINGS, Figure
 
 BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
@@ -24,6 +38,7 @@ BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
     "trees": trees.main,
     "adoption": adoption.main,
     "log_bytes": log_bytes.main,
+    "streams": streams.main,
 }
 
 

@@ -65,6 +65,7 @@ HEARTBEAT_S: Final = 15.0
 FRAMES_CACHED: Final = 4096  # encoded events that live readers share
 FRAMES_CACHED_BYTES: Final = 64 * MIB  # likewise
 STREAMS_OPEN_MAX: Final = 4096  # event streams and WebSockets; each takes about 100 KiB and a file descriptor
+STREAM_TURNS: Final = 16  # streams that begin to write at one pass of the event loop, about 2 ms; then others run
 SOCKET_SUBSCRIPTIONS_MAX: Final = 100  # of one WebSocket; one subscription may name many sessions
 SOCKET_SESSIONS_MAX: Final = 1000  # that one subscription names; `*` follows all
 SOCKET_COMMANDS_MAX: Final = 64  # of one WebSocket that are being carried out; the rest is told to come again

@@ -133,6 +133,7 @@ class Gateway:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(edge.watch)
+            nursery.start_soon(streams.run)
             await serve(cast("Framework", app), config, shutdown_trigger=close, task_status=task_status)
             nursery.cancel_scope.cancel()
 

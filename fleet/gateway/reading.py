@@ -5,28 +5,53 @@ events that wait with them; and a snapshot of what is in flight at first, and ag
 a reader shows never depends on a signal that it missed.
 """
 
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
+import trio
 
 from fleet.actors.tree import Tree
 from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Recorded
 from fleet.events.feed import FeedReader, Filter
-from fleet.limits import STREAMS_OPEN_MAX
+from fleet.limits import STREAM_TURNS, STREAMS_OPEN_MAX
 from fleet.projections.inflight import Reader, Signal
 
 _RETRY_S = 5
 
 
 class Streams:
-    """The open streams of a door: how many there are, and that they end when it closes."""
+    """The open streams of a door: how many there are, whose turn it is to write, and that they end when it closes.
+
+    Everything runs on one event loop. A thousand readers that all write at one pass of it would hold up everybody else,
+    the log's writer first: so they take turns, a few at a pass, in the order in which they came. `run` has to run.
+    """
 
     def __init__(self) -> None:
         self.closing = False
         self._wakes: dict[Callable[[], None], None] = {}
+        self._line: deque[trio.Event] = deque()
+        self._somebody = trio.Event()
+
+    async def run(self) -> None:
+        """Let those who wait for their turn through, for ever."""
+        while True:
+            await self._somebody.wait()
+            while self._line:
+                for _ in range(min(len(self._line), STREAM_TURNS)):
+                    self._line.popleft().set()
+                await trio.lowlevel.checkpoint()
+            self._somebody = trio.Event()
+
+    async def turn(self) -> None:
+        """Wait for the turn to write."""
+        mine = trio.Event()
+        self._line.append(mine)
+        self._somebody.set()
+        await mine.wait()
 
     def close(self) -> None:
         """Let every stream end, at this moment."""
@@ -35,9 +60,7 @@ class Streams:
             wake()
 
     def check(self) -> None:
-        """Raise `Unavailable` stopping or overloaded where there can be no further one."""
-        if self.closing:
-            raise Unavailable("stopping", "Fleet is shutting down", retry_after_s=_RETRY_S)
+        """Raise `Unavailable` overloaded where there can be no further one."""
         if len(self._wakes) >= STREAMS_OPEN_MAX:
             raise Unavailable(
                 "overloaded",
@@ -48,7 +71,12 @@ class Streams:
 
     @contextmanager
     def opened(self, wake: Callable[[], None]) -> Generator[None]:
-        """Count a stream while the block runs; `wake()` is called when the door closes. Raises as `check`."""
+        """Count a stream while the block runs; `wake()` is called when the door closes.
+
+        Raises `Unavailable` stopping or overloaded.
+        """
+        if self.closing:
+            raise Unavailable("stopping", "Fleet is shutting down", retry_after_s=_RETRY_S)
         self.check()
         self._wakes[wake] = None
         try:

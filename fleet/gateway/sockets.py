@@ -139,6 +139,7 @@ class Connection:
                 with trio.move_on_after(HEARTBEAT_S) as waited:
                     await self._wake.wait()
                 if not waited.cancelled_caught:
+                    await self._streams.turn()
                     continue
                 chunk = PING
             await self._socket.send(chunk)

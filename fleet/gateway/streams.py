@@ -54,8 +54,8 @@ class EventSource(ResponseBody):
     async def __aenter__(self) -> Self:
         try:
             self._stack.enter_context(self._streams.opened(self.awake))
-        except Unavailable:  # the last place went to somebody else meanwhile: the client comes again
-            self._ended = True
+        except Unavailable:  # the door closes, or the last place went to somebody else: the client comes again
+            self._ended = True  # an `EventSource` does after an end, and never after a 503
         else:
             await self._subscribe(self._stack)
         return self
@@ -85,6 +85,7 @@ class EventSource(ResponseBody):
                 await self._wake.wait()
             if waited.cancelled_caught:
                 return _HEARTBEAT
+            await self._streams.turn()
         raise StopAsyncIteration
 
 

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
-from fleet.limits import HEARTBEAT_S, SIGNAL_BUFFER_MAX
+from fleet.gateway.reading import Streams
+from fleet.limits import HEARTBEAT_S, SIGNAL_BUFFER_MAX, STREAM_TURNS
 from fleet.ports import PartDelta
 from tests.gateway.door import NOWHERE, REPOSITORY, Door, Frame, Machine
 
@@ -232,3 +234,27 @@ async def test_notifications_have_a_stream_of_their_own(door: Door) -> None:
     assert [frame.data for frame in reversed(frames)] == listed
     assert [frame.event for frame in frames] == ["notification", "notification"]
     assert (again.id, again.data) == (frames[1].id, frames[1].data)
+
+
+async def test_many_streams_take_turns_in_order_and_others_run_in_between() -> None:
+    streams = Streams()
+    came: list[int] = []
+    passes = 0
+
+    async def come(number: int) -> None:
+        await streams.turn()
+        came.append(number)
+
+    async with trio.open_nursery() as running, trio.open_nursery() as waiting:
+        for number in range(10 * STREAM_TURNS):
+            waiting.start_soon(come, number)
+            await trio.testing.wait_all_tasks_blocked()
+        running.start_soon(streams.run)
+        while len(came) < 10 * STREAM_TURNS:
+            before = len(came)
+            await trio.lowlevel.checkpoint()
+            assert len(came) - before <= 2 * STREAM_TURNS
+            passes += 1
+        running.cancel_scope.cancel()
+    assert [number // STREAM_TURNS for number in came] == sorted(number // STREAM_TURNS for number in came)
+    assert passes >= 10

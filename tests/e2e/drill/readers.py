@@ -25,13 +25,30 @@ _GONE = (
 )
 
 
-class _Frame(msgspec.Struct):
+class Frame(msgspec.Struct):
+    """A frame of the WebSocket."""
+
     type: str
     event: msgspec.Raw = msgspec.Raw(b"")
     signal: msgspec.Raw = msgspec.Raw(b"")
     snapshot: msgspec.Raw = msgspec.Raw(b"")
     position: int = 0
     after: int = -1
+
+    def show(self, screen: Screen) -> None:
+        """Give it to a screen."""
+        if self.type == "event":
+            screen.event(bytes(self.event))
+            assert self.position == screen.cursor
+        elif self.type == "snapshot":
+            screen.snapshot(bytes(self.snapshot))
+        elif self.type == "signal":
+            screen.signal(bytes(self.signal))
+        elif self.type == "lagging":
+            assert self.after == screen.cursor
+        else:
+            assert self.type == "live", self
+            assert self.position >= screen.cursor
 
 
 def take_sse(screen: Screen, block: bytes) -> None:
@@ -98,20 +115,10 @@ async def _follow(socket: trio_websocket.WebSocketConnection, screen: Screen) ->
     subscribe = {"type": "subscribe", "id": "all", "sessions": "*", "after": screen.cursor}
     await socket.send_message(msgspec.json.encode(subscribe).decode())
     while True:
-        frame = msgspec.json.decode(await socket.get_message(), type=_Frame)
-        if frame.type == "event":
-            screen.event(bytes(frame.event))
-            assert frame.position == screen.cursor
-        elif frame.type == "snapshot":
-            screen.snapshot(bytes(frame.snapshot))
-        elif frame.type == "signal":
-            screen.signal(bytes(frame.signal))
-        elif frame.type == "lagging":
-            assert frame.after == screen.cursor
+        frame = msgspec.json.decode(await socket.get_message(), type=Frame)
+        frame.show(screen)
+        if frame.type == "lagging":
             return
-        else:
-            assert frame.type == "live", frame
-            assert frame.position >= screen.cursor
 
 
 READERS = {"sse": _sse, "curl": _curl, "socket": _socket}
