@@ -143,6 +143,15 @@ async def test_peers_are_forgotten() -> None:
     assert len(known._peers) == PEERS_REMEMBERED_MAX
 
 
+async def test_requests_that_are_refused_do_not_fill_the_log(door: Door) -> None:
+    with capture_logs() as logs:
+        for headers in ({"Host": "evil.example"}, {"Sec_Fetch_Site": "cross-site"}, {}, {"X_Forwarded_For": "1.1.1.1"}):
+            for path in ("/api/sessions/x", "/api/nothing", "/api/sessions?limit=x"):
+                assert (await door.knock("GET", path, **headers)).status in (403, 404, 422)
+    assert logs == []
+    assert door.tree.log.head() == 0
+
+
 # ----------------------------------------------------------------------------------------------------- slow and silent
 
 
