@@ -37,7 +37,9 @@ def name_requests(app: QuartTrio, ids: Ids) -> None:
         request_id: str | None = g.get("request_id")
         if request_id is not None:
             response.headers[_HEADER] = request_id
-            tell = _log.debug if request.method in _READS and response.status_code < 500 else _log.info
+            # Nor what the guard refused: whoever may not come in must not fill the disk.
+            quiet = request.method in _READS or "caller" not in g
+            tell = _log.debug if quiet and response.status_code < 500 else _log.info
             took_ms = round((trio.current_time() - g.asked_s) * 1000, 1)
             # Without the query: what stands in it is the caller's.
             tell("request", method=request.method, path=request.path, status=response.status_code, took_ms=took_ms)

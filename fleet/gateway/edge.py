@@ -22,6 +22,7 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _VISIT: Final = "fleet_visit"
 _STARTS: Final = ("http.response.start", "websocket.http.response.start")
+_POLICY_VIOLATION: Final = 1008
 _NOTHING: Final = b"default-src 'none'; frame-ancestors 'none'"
 _PAGE: Final = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -72,6 +73,8 @@ class Edge:
         try:
             with visit.scope:
                 await app(scope, receive, send_with_headers)
+            if visit.scope.cancelled_caught and scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": "the token is not good"})
         finally:
             self._visits.discard(visit)
             visit.end()

@@ -129,8 +129,8 @@ async def test_a_peer_has_so_many_streams_and_they_do_not_count_as_requests(
         async with door.follow(port, "/api/events") as first, door.follow(port, "/api/events") as second:
             await first.frame()
             await second.frame()
-            (await _answer(port, ask)).problem(429, "too_many_streams")
-            assert (await _answer(port, ask.replace(b"/events", b"/sessions"))).status == 200
+            (await answer_of(port, ask)).problem(429, "too_many_streams")
+            assert (await answer_of(port, ask.replace(b"/events", b"/sessions"))).status == 200
         await trio.testing.wait_all_tasks_blocked()
         async with door.follow(port, "/api/events") as third:
             assert (await third.frame()).event == "snapshot"
@@ -143,10 +143,21 @@ async def test_peers_are_forgotten() -> None:
     assert len(known._peers) == PEERS_REMEMBERED_MAX
 
 
+async def test_requests_that_are_refused_do_not_fill_the_log(door: Door) -> None:
+    with capture_logs() as logs:
+        for headers in ({"Host": "evil.example"}, {"Sec_Fetch_Site": "cross-site"}, {}, {"X_Forwarded_For": "1.1.1.1"}):
+            for path in ("/api/sessions/x", "/api/nothing", "/api/sessions?limit=x"):
+                assert (await door.knock("GET", path, **headers)).status in (403, 404, 422)
+        for headers in ({"Host": "evil.example"}, {"Sec_Fetch_Site": "cross-site"}, {"X_Forwarded_For": "1.1.1.1"}):
+            (await door.knock("POST", "/api/sessions", {}, **headers)).problem(403, "forbidden_origin")
+    assert [log for log in logs if log["log_level"] != "debug"] == []
+    assert door.tree.log.head() == 0
+
+
 # ----------------------------------------------------------------------------------------------------- slow and silent
 
 
-async def _answer(port: int, request: bytes) -> Answer:
+async def answer_of(port: int, request: bytes) -> Answer:
     """Return the answer to a request on a connection of its own."""
     received = b""
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
@@ -215,7 +226,7 @@ async def test_many_slow_ones_do_not_keep_others_out(door: Door) -> None:
         slow = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(200)]
         for stream in slow:
             await stream.send_all(b"GET /api/sessions HTTP/1.1\r\nX-Slow: ")
-        answer = await _answer(port, b"GET /api/sessions HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = await answer_of(port, b"GET /api/sessions HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert answer.status == 200
         for stream in slow:
             await _until_closed(stream)
