@@ -67,6 +67,7 @@ class FakeSender:
     def __init__(self) -> None:
         self.got: list[Got] = []
         self.script: dict[str, list[int | tuple[int, float] | str]] = {}
+        self.sending = self.sending_most = 0
         self._came = trio.Event()
 
     async def check(self, url: str) -> None:
@@ -78,6 +79,14 @@ class FakeSender:
             raise Rejected("webhook_url_refused", f"{parts.hostname} is not a public address", field="url")
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+        self.sending += 1
+        self.sending_most = max(self.sending_most, self.sending)
+        try:
+            return await self._send(url, headers, body)
+        finally:
+            self.sending -= 1
+
+    async def _send(self, url: str, headers: Mapping[str, str], body: bytes) -> Receipt:
         await trio.lowlevel.checkpoint()
         script = self.script.get(url, [200])
         meets = script.pop(0) if len(script) > 1 else script[0]
