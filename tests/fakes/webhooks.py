@@ -1,7 +1,7 @@
 """Receivers of webhooks and the place of their secrets, in memory. They outlive a Fleet."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -53,8 +53,8 @@ class Got(NamedTuple):
         return self.headers["webhook-id"]
 
     @property
-    def json(self) -> dict[str, object]:
-        message: dict[str, object] = msgspec.json.decode(self.body)
+    def json(self) -> dict[str, Any]:
+        message: dict[str, Any] = msgspec.json.decode(self.body)
         return message
 
 
