@@ -24,6 +24,7 @@ from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Cause, Erased, Recorded
 from fleet.events.feed import Feed
 from fleet.limits import (
+    WEBHOOK_BACKOFF_MAX_S,
     WEBHOOK_OPEN_MAX,
     WEBHOOK_PROGRESS_EVENTS,
     WEBHOOK_PROGRESS_S,
@@ -186,7 +187,8 @@ class WebhookEffects:
         """Send when it is due, again and again until the receiver takes it or the webhook has enough of it."""
         due_ms = effect.next_at_ms
         while True:
-            await trio.sleep(max(0, due_ms - self._now()) / 1000)
+            # Never longer than the longest wait: a clock that was set back must not make it days.
+            await trio.sleep(min(max(0, due_ms - self._now()) / 1000, WEBHOOK_BACKOFF_MAX_S))
             async with self._sending[webhook_id]:
                 body = self._body(webhook_id, effect)
                 if body is None:

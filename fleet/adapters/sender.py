@@ -132,7 +132,8 @@ def _parsed(url: str) -> tuple[SplitResult, str, int]:
     try:
         parts = urlsplit(url)
         name, port = parts.hostname, parts.port
-    except ValueError:
+        httpx.URL(url)  # who sends it has to understand it, too
+    except (ValueError, httpx.InvalidURL):
         raise _refused("it is no URL") from None
     if parts.scheme not in _PORTS or not name:
         raise _refused("it has to begin with https:// and a host")

@@ -21,6 +21,7 @@ _OF_THE_HANDSHAKE = (
     b"expect",
     b"idempotency-key",
     b"sec-websocket-",
+    b"x-request-id",
 )
 """Headers of the connection itself, which say nothing of who sends the command."""
 

@@ -138,7 +138,7 @@ class Guard:
         if too_often is not None:
             return too_often
         why = "unknown" if proof is None else proof.token.status(now_ms)
-        _log.warning("token_refused", why=why, name=None if proof is None else proof.token.name)
+        _log.warning("token_refused", why=why, token_name=None if proof is None else proof.token.name)
         return Rejected("token_invalid", f"the token is {why}", hint=_HOW)
 
 

@@ -1,7 +1,7 @@
 """Receivers of webhooks and the place of their secrets, in memory. They outlive a Fleet."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -53,8 +53,8 @@ class Got(NamedTuple):
         return self.headers["webhook-id"]
 
     @property
-    def json(self) -> dict[str, object]:
-        message: dict[str, object] = msgspec.json.decode(self.body)
+    def json(self) -> dict[str, Any]:
+        message: dict[str, Any] = msgspec.json.decode(self.body)
         return message
 
 
@@ -67,6 +67,7 @@ class FakeSender:
     def __init__(self) -> None:
         self.got: list[Got] = []
         self.script: dict[str, list[int | tuple[int, float] | str]] = {}
+        self.sending = self.sending_most = 0
         self._came = trio.Event()
 
     async def check(self, url: str) -> None:
@@ -78,6 +79,14 @@ class FakeSender:
             raise Rejected("webhook_url_refused", f"{parts.hostname} is not a public address", field="url")
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+        self.sending += 1
+        self.sending_most = max(self.sending_most, self.sending)
+        try:
+            return await self._send(url, headers, body)
+        finally:
+            self.sending -= 1
+
+    async def _send(self, url: str, headers: Mapping[str, str], body: bytes) -> Receipt:
         await trio.lowlevel.checkpoint()
         script = self.script.get(url, [200])
         meets = script.pop(0) if len(script) > 1 else script[0]

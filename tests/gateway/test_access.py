@@ -7,6 +7,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from tests.gateway.door import PLAIN, Door, Machine
+from tests.gateway.sockets import connected
 
 MERGE = [structlog.contextvars.merge_contextvars]
 
@@ -46,6 +47,16 @@ async def test_every_event_that_follows_has_it(door: Door) -> None:
     asked = await correlations(door, head)
     assert asked["session.prompt-accepted"] == asked["session.turn-started"] == {"ask"}
     assert asked["session.prompt-delivered"] == asked["session.turn-ended"] == {"ask"}
+
+
+async def test_each_command_of_a_websocket_has_a_name_of_its_own(door: Door) -> None:
+    """The handshake may have had one: it is not theirs."""
+    async with door.listen() as port, connected(port, [(b"X-Request-Id", b"handshake")]) as client:
+        for _ in range(2):
+            assert (await client.command("POST", "/api/sessions", {"directory": PLAIN}))["type"] == "reply"
+    named = (await correlations(door))["session.created"]
+    assert len(named) == 2
+    assert not named & {None, "handshake"}
 
 
 async def test_lines_of_a_request_and_of_its_effects_have_it(machine: Machine, door: Door) -> None:

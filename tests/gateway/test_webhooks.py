@@ -10,7 +10,7 @@ import trio
 from standardwebhooks.webhooks import Webhook
 
 from fleet.core.webhook.telling import MESSAGE_TYPES
-from fleet.limits import WEBHOOK_OPEN_MAX, WEBHOOK_PATIENCE_S, WEBHOOKS_MAX
+from fleet.limits import WEBHOOK_OPEN_MAX, WEBHOOK_PATIENCE_S, WEBHOOK_SENDS_MAX, WEBHOOKS_MAX
 from tests.fakes.webhooks import Got
 from tests.gateway.door import NOWHERE, Door, Machine
 
@@ -342,3 +342,16 @@ async def test_nothing_is_sent_of_an_erased_session(machine: Machine, door: Door
     assert found
     assert {each["outcome"] for each in found} == {"dropped"}
     assert machine.sender.got == []
+
+
+async def test_a_silent_receiver_has_few_connections_and_holds_up_nobody_else(machine: Machine, door: Door) -> None:
+    await registered_id(door, events=["session.finished"])
+    quick = await registered_id(door, OTHER, events=["session.finished"])
+    machine.sender.script[URL] = ["silent"]
+    items = [await door.session() for _ in range(WEBHOOK_SENDS_MAX + 3)]
+    began_s = trio.current_time()
+    for item in items:
+        await door.prompt(item["id"], "hello")
+    await door.tree.views.webhooks.wait(quick, lambda s: len(s.over) == len(items))
+    assert trio.current_time() - began_s < 15
+    assert WEBHOOK_SENDS_MAX <= machine.sender.sending_most <= WEBHOOK_SENDS_MAX + 1

@@ -15,6 +15,7 @@ from fleet.projections.states import States
 from fleet.projections.store import MemoryStore
 from fleet.projections.views import Views
 from tests.fakes.opencode import FakeOpenCodeWorld
+from tests.fakes.webhooks import Got
 from tests.fakes.workspaces import FakeDisk
 from tests.simulation.clients import Ledger
 from tests.simulation.machine import REGISTRY
@@ -35,7 +36,7 @@ class Evidence:
     """Everything there is to be seen.
 
     `replies` are the states that the sessions' actors answer with, `found` the statuses that the history shows,
-    `crowds` what was said when there were more processes than there may be.
+    `crowds` what was said when there were more processes than there may be, `got` what the receiver of webhooks got.
     """
 
     disk: MemoryDisk
@@ -51,6 +52,7 @@ class Evidence:
     crashes: list[str] = field(default_factory=list[str])
     crowds: list[str] = field(default_factory=list[str])
     found: dict[str, str] = field(default_factory=dict[str, str])
+    got: list[Got] = field(default_factory=list[Got])
     _states: dict[str, dict[str, list[tuple[int, Any]]]] = field(init=False, default_factory=dict[str, Any])
 
     @cached_property

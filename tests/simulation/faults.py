@@ -5,7 +5,10 @@ from typing import Any, Final
 
 import trio
 
+from fleet.actors.orders import Caller
+from fleet.actors.tree import Tree
 from fleet.core.session import messages as m
+from fleet.core.webhook import messages as h
 from fleet.core.workspace import messages as w
 from tests.fakes.opencode_process import FakeProcess, SpawnFault
 from tests.simulation.machine import Machine
@@ -15,6 +18,7 @@ TRAPS: Final[tuple[type[Any], ...]] = (
     *(w.WorkspaceRemovalRequested, w.WorkspaceKept, w.WorkspaceRestoreRequested, w.WorkspaceClaimed),
     *(m.SessionErased, m.TerminationRequested, m.ChangesRecorded, m.SessionCompleted, m.ResumeRequested),
     *(m.CallbackOrdered, m.CallbackOrdered, m.CallbackDelivered, m.RequestOpened, m.RequestAnswered, m.PromptAccepted),
+    *(m.TurnEnded, m.TurnEnded, h.DeliveryOrdered, h.WebhookEnabled),
 )
 """Events whose consequences are many steps: a crash is put between them."""
 
@@ -43,6 +47,7 @@ class Faults:
             self._fail_spawns: 2,
             self._fill_disk: 3,
             self._lose_views: 2,
+            self._switch_webhooks_off: 3,
         }
         for _ in range(count):
             await trio.sleep(self._random.expovariate(1 / pace_s))
@@ -94,6 +99,11 @@ class Faults:
         self._machine.crash(downtime_s=self._random.uniform(1, 20))
         self._machine.world.reboot()
 
+    async def _switch_webhooks_off(self) -> None:
+        await switch_webhooks(self._machine, enabled=False)
+        await trio.sleep(self._random.uniform(0, 10))
+        await switch_webhooks(self._machine, enabled=True)
+
     async def _fill_disk(self) -> None:
         self._machine.disk.full = True
         await trio.sleep(self._random.uniform(0.1, 10))
@@ -126,3 +136,13 @@ class Faults:
     async def _fail_spawns(self) -> None:
         for _ in range(self._random.randint(1, 2)):
             self._machine.world.fail_next_spawn(self._random.choice(SPAWN_FAULTS))
+
+
+async def switch_webhooks(machine: Machine, *, enabled: bool) -> None:
+    """Enable or disable every webhook, as far as Fleet lives to hear of it."""
+
+    async def switch(tree: Tree) -> None:
+        for webhook in list(tree.views.webhooks):
+            await tree.webhooks.switch(webhook.id, Caller(), enabled=enabled)
+
+    await machine.call(switch)

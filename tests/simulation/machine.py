@@ -92,8 +92,8 @@ class Incarnation:
             trees=FakeTrees(machine.directories),
             removals=FakeRemovals(machine.directories),
             files=LocalFiles(),
-            vault=MemoryVault(),
-            sender=FakeSender(),
+            vault=machine.vault,
+            sender=machine.sender,
         )
         blobs = MemoryBlobs(machine.disk)
         self.tree = Tree(ports, Stores(self.log, blobs, machine.store), policy=machine.policy, threads=False)
@@ -164,6 +164,8 @@ class Machine:
         self.disk = MemoryDisk()
         self.store = MemoryStore()
         self.directories = FakeDisk()
+        self.vault = MemoryVault()
+        self.sender = FakeSender()
         self.clock = FakeClock()
         self.ids = FakeIds(self.clock, seed)
         self.overlaps: list[str] = []

@@ -18,9 +18,11 @@ from trio import _core as trio_core
 from trio.testing import MockClock
 
 from fleet.actors.orders import Caller, NewPrompt
+from fleet.actors.webhooks import NewWebhook
 from fleet.core.instance.state import LIVE
 from fleet.core.session.effects import FollowTurn, NotifyParent
 from fleet.core.session.state import State
+from fleet.core.webhook.telling import MESSAGE_TYPES
 from fleet.errors import Problem
 from fleet.limits import HISTORY_PAGE_MAX, INSTANCES_MAX
 from fleet.projections.history_query import HistoryQuery
@@ -28,7 +30,7 @@ from fleet.projections.views import Views
 from tests.simulation.checks import CHECKS
 from tests.simulation.clients import Client, Ledger
 from tests.simulation.evidence import Evidence, Probe
-from tests.simulation.faults import Faults
+from tests.simulation.faults import Faults, switch_webhooks
 from tests.simulation.machine import Machine
 from tests.simulation.readers import StreamReader
 from tests.simulation.story import tell
@@ -37,6 +39,7 @@ SETTLE_S = 3000.0  # the longest patience of Fleet's own is TURN_SILENCE_S, 900 
 STEPS = 30
 PROBES = 2
 PROBE_ATTEMPTS = 6
+RECEIVER = "https://hooks.example/simulated"
 
 
 class Failure(AssertionError):  # noqa: N818 - what it is
@@ -102,9 +105,10 @@ def _may_wait(state: State, views: Views) -> bool:
 
 
 def _unfinished(views: Views, living: set[str]) -> list[str]:
-    """Return what is still under way; a live instance with its process is not, it is operated for ever."""
+    """Return what is still under way; a live instance is not, nor a webhook without messages: they go on for ever."""
     working = [state.id for state in views.instances if state.phase in LIVE and state.id in living]
     working += [state.id for state in views.sessions if _may_wait(state, views)]
+    working += [state.id for state in views.webhooks if not state.open]
     return [f"{view.name} {each}" for view in views for each in view.unfinished() if each not in working]
 
 
@@ -129,6 +133,7 @@ class _Run:
             furnish(machine)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(machine.run)
+                await self._register_webhook()
                 for number in range(2):
                     self._read(nursery, StreamReader(machine, self._fork(f"reader {number}"), None))
                 faults = Faults(machine, self._fork("faults"))
@@ -143,6 +148,14 @@ class _Run:
                 self._check_nothing_runs(evidence)
                 nursery.cancel_scope.cancel()
             world.cancel_scope.cancel()
+
+    async def _register_webhook(self) -> None:
+        """Have somebody told of everything, who does not always listen."""
+        chance = self._fork("receiver")
+        moods: list[int | tuple[int, float] | str] = [200, 200, 500, (503, 20.0), "absent", "silent"]
+        self._machine.sender.script[RECEIVER] = [chance.choice(moods) for _ in range(chance.randint(0, 8))] + [200]
+        new = NewWebhook(RECEIVER, MESSAGE_TYPES)
+        await self._machine.call(lambda tree: tree.webhooks.register(new, Caller()))
 
     def _read(self, nursery: trio.Nursery, reader: StreamReader) -> None:
         self._readers.append(reader)
@@ -173,6 +186,7 @@ class _Run:
         if self._machine.policy.instances_max < INSTANCES_MAX:
             self._machine.crash()
         self._machine.relax()
+        await switch_webhooks(self._machine, enabled=True)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(faults.answer, 5.0)
             await self._settle()
@@ -258,6 +272,7 @@ class _Run:
             machine.overlaps,
             crowds=machine.crowds,
             found={each.id: each.status for each in found.sessions},
+            got=machine.sender.got,
         )
 
     def _check(self, evidence: Evidence) -> None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace as struct_replace
 
 from fleet.actors.orders import Outcome
 from fleet.core.session import messages as m
+from fleet.core.webhook import messages as h
 from fleet.core.workspace import messages as w
 from fleet.errors import Rejected
 from fleet.events.envelope import Snapshot
@@ -325,6 +326,18 @@ def lose_a_diff(evidence: Evidence) -> None:
     evidence.disk.blobs = {}
 
 
+def order_no_delivery(evidence: Evidence) -> None:
+    forget(evidence, h.DeliveryOrdered)
+
+
+def order_a_delivery_twice(evidence: Evidence) -> None:
+    tell_twice(evidence, h.DeliveryOrdered)
+
+
+def lose_a_message(evidence: Evidence) -> None:
+    evidence.got = [got for got in evidence.got if got.id != evidence.got[-1].id]
+
+
 SPOILT: Final[tuple[tuple[str, Spoil], ...]] = (
     ("positions_are_gapless", lose_a_record),
     ("the_chain_holds", lose_a_record),
@@ -379,4 +392,7 @@ SPOILT: Final[tuple[tuple[str, Spoil], ...]] = (
     ("processes_keep_the_limit", start_too_many),
     ("diffs_are_the_trees", lose_a_diff),
     ("changes_belong_to_their_turn", lose_a_diff),
+    ("messages_are_ordered_once", order_no_delivery),
+    ("messages_are_ordered_once", order_a_delivery_twice),
+    ("messages_arrive", lose_a_message),
 )

@@ -20,6 +20,7 @@ from tests.simulation.checks import (
     readers,
     requests,
     rest,
+    webhooks,
 )
 from tests.simulation.evidence import Evidence
 
@@ -66,4 +67,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     bounds.processes_keep_the_limit,
     diffs.diffs_are_the_trees,
     diffs.changes_belong_to_their_turn,
+    webhooks.messages_are_ordered_once,
+    webhooks.messages_arrive,
 )
