@@ -21,6 +21,7 @@ from fleet.gateway.access import name_requests
 from fleet.gateway.contents import content_routes
 from fleet.gateway.diffs import diff_routes
 from fleet.gateway.directories import directory_routes
+from fleet.gateway.docs import docs_routes
 from fleet.gateway.document import Document
 from fleet.gateway.edge import Application, Edge, visit_of
 from fleet.gateway.fleet import fleet_routes
@@ -33,6 +34,7 @@ from fleet.gateway.login import login_routes
 from fleet.gateway.metrics import Metrics, metric_routes
 from fleet.gateway.offers import offer_routes
 from fleet.gateway.reading import Streams
+from fleet.gateway.requests import read_to_its_end
 from fleet.gateway.sessions import session_routes
 from fleet.gateway.sockets import socket_routes
 from fleet.gateway.streams import stream_routes
@@ -55,7 +57,7 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> Quar
     app.url_map.merge_slashes = False  # its redirect would be a page of HTML
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     app.config["BODY_TIMEOUT"] = BODY_READ_S
-    QuartSchema(
+    schema = QuartSchema(
         app,
         info=Info("Fleet", __version__, description="Many OpenCode sessions side by side"),
         openapi_path="/api/openapi.json",
@@ -83,6 +85,11 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> Quar
         refusal = visit_of(request).stream() if response.mimetype == "text/event-stream" else None
         return response if refusal is None else problems.problem_response(refusal)
 
+    @app.after_request
+    async def drain(response: Response) -> Response:
+        await read_to_its_end()
+        return response
+
     app.register_blueprint(login_routes(edge.guard, tree.context.clock))
     app.register_blueprint(history_routes(tree))
     app.register_blueprint(session_routes(tree))
@@ -98,6 +105,7 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> Quar
     app.register_blueprint(offer_routes(tree))
     app.register_blueprint(directory_routes(tree))
     app.register_blueprint(metric_routes(metrics))
+    app.register_blueprint(docs_routes(lambda: Document(app, schema).schema()))
     return app
 
 
