@@ -12,7 +12,6 @@ from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType] -
 from hypercorn.typing import Framework  # pyright: ignore[reportUnknownVariableType] - the same
 from quart import Response, request, websocket
 from quart_schema import Info, QuartSchema
-from quart_trio import QuartTrio
 
 from fleet import __version__
 from fleet.actors.tree import Tree
@@ -34,6 +33,7 @@ from fleet.gateway.login import login_routes
 from fleet.gateway.metrics import Metrics, metric_routes
 from fleet.gateway.offers import offer_routes
 from fleet.gateway.reading import Streams
+from fleet.gateway.repetition import KeyedApp
 from fleet.gateway.requests import read_to_its_end
 from fleet.gateway.sessions import session_routes
 from fleet.gateway.sockets import socket_routes
@@ -50,9 +50,10 @@ from fleet.limits import (
 )
 
 
-def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> QuartTrio:
+def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> KeyedApp:
     """Return the ASGI application over one Fleet; its streams end when `streams` is closed."""
-    app = QuartTrio("fleet")
+    app = KeyedApp("fleet")
+    app.tree = tree
     app.asgi_app = cast("Any", edge.around(cast("Application", app.asgi_app)))  # type: ignore[method-assign]  # Quart's way
     app.url_map.merge_slashes = False  # its redirect would be a page of HTML
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX

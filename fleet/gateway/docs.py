@@ -6,7 +6,7 @@ Nothing of it comes from elsewhere, and its Content-Security-Policy lets nothing
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 import msgspec
@@ -64,7 +64,7 @@ def _render(document: dict[str, Any]) -> str:
         found: dict[str, Any] = schemas[_kind(schema)] if "$ref" in schema else schema
         return found
 
-    environment.filters["resolved"] = resolved
+    environment.filters["resolved"] = cast("Any", resolved)
     by_tag: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
     for path, operations in sorted(document["paths"].items()):
         for method, operation in operations.items():

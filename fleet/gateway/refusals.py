@@ -5,13 +5,22 @@ openapi.json lists them per route (document.py), and the tests of the door hold 
 
 from typing import Final
 
-EVERYWHERE: Final = ("forbidden_origin", "headers_too_large", "invalid", "internal")
+EVERYWHERE: Final = (
+    "forbidden_origin",
+    "headers_too_large",
+    "token_required",
+    "token_invalid",
+    "too_many_attempts",
+    "too_many_requests",
+    "invalid",
+    "internal",
+)
 """The guard and the reading of the query; and what must never happen."""
 
 WITH_PATH: Final = ("not_found",)
 """A part of the address that the route does not take."""
 
-WRITING: Final = ("unsupported_media_type", "too_large", "request_timeout", "bad_json")
+WRITING: Final = ("read_only", "unsupported_media_type", "too_large", "request_timeout", "bad_json")
 """The guard, and the reading of a body."""
 
 SESSION: Final = ("session_not_found", "instance_not_found")
@@ -27,6 +36,8 @@ COMMAND: Final = (
     "event_too_large",
 )
 """Whatever goes to an actor and into the log."""
+
+STREAM: Final = ("too_many_streams", "overloaded", "stopping")
 
 OPENCODE: Final = ("opencode_unreachable", "opencode_refused", "timed_out")
 

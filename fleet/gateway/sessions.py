@@ -189,10 +189,13 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     async def end_session(session_id: str) -> Response:
         """Terminate a session; with its workspace, or for good, where that is asked for."""
         query = read_query(wire.EndQuery)
+        who = await caller()
+        if query.permanent and _was_erased(tree, session_id, who):
+            return answer(wire.Ended(None, True, None), position=tree.log.head())
         state = orders.session(session_id, query.instance_id)
         ending = await tree.endings.end(
             state.id,
-            await caller(),
+            who,
             cleanup=query.cleanup_workspace,
             permanent=query.permanent,
             force=query.force,
@@ -240,6 +243,13 @@ def _add_requests(routes: Blueprint, orders: Orders) -> None:
         prompt = NewPrompt(body.arguments, (), body.agent, _model(body.model), body.command)
         outcome = await orders.prompt(session_id, prompt, resume=False, caller=await caller())
         return done(outcome.position)
+
+
+def _was_erased(tree: Tree, session_id: str, who: Caller) -> bool:
+    """Return whether this very request has erased the session, and a crash came before the answer."""
+    record = tree.answers.find_erasure(who)
+    named = None if record is None else record.stream.partition("-")[2]
+    return named is not None and (session_id == named or session_id.startswith("ses_"))
 
 
 def _created(outcome: Outcome) -> Response:
