@@ -43,13 +43,21 @@ def example_of(schema: dict[str, Any], components: dict[str, Any], name: str = "
         return example_of(components[schema["$ref"].rpartition("/")[2]], components, name, depth + 1)
     kinds = schema.get("anyOf")
     if kinds is not None:
-        if name in _NAMED or depth > _DEPTH_MAX:
-            return _NAMED.get(name)
+        wanted = _NAMED.get(name)
+        if depth > _DEPTH_MAX or (name in _NAMED and any(_fits(wanted, kind) for kind in kinds)):
+            return wanted
         return example_of(kinds[0], components, name, depth)
     if schema.get("enum"):
         wanted = _NAMED.get(name)
         return wanted if wanted in schema["enum"] else schema["enum"][0]
     return _of_type(schema, components, name, depth)
+
+
+def _fits(value: Any, schema: dict[str, Any]) -> bool:
+    kinds = {"boolean": bool, "string": str, "null": type(None)}
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    fits = is_whole if schema.get("type") == "integer" else isinstance(value, kinds.get(schema.get("type", ""), ()))
+    return fits and value in schema.get("enum", (value,))
 
 
 def _of_type(schema: dict[str, Any], components: dict[str, Any], name: str, depth: int) -> Any:

@@ -4,7 +4,7 @@ The guard comes before: who may not come in is not told what somebody else was a
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from quart import Response, request
@@ -17,11 +17,19 @@ from fleet.actors.tree import Tree
 from fleet.core.answers import RequestAnswered
 from fleet.gateway.requests import caller
 
+Route = TypeVar("Route", bound=Callable[..., Any])
+
 _WRITES: Final = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 _KEPT_HEADERS: Final = ("Fleet-Position", "X-Total-Count")
 _NOT_TAKEN: Final = frozenset((400, 408, 413, 415, 429))
 _NOT_TAKEN_CODES: Final = frozenset(("invalid", "idempotency_conflict"))
 """What never became a request, or is to be sent again: a mended request may have the same key."""
+
+
+def tells_secret(route: Route) -> Route:
+    """Have the route's answers not kept, because a secret is in them (law 11): it answers repetitions itself."""
+    route.tells_secret = True  # type: ignore[attr-defined]  # functions take attributes
+    return route
 
 
 class KeyedApp(QuartTrio):
@@ -34,8 +42,9 @@ class KeyedApp(QuartTrio):
         dispatch = super().dispatch_request
         if (
             request.method not in _WRITES
-            or request.routing_exception is not None
+            or request.url_rule is None
             or "Idempotency-Key" not in request.headers
+            or hasattr(self.view_functions[request.url_rule.endpoint], "tells_secret")
         ):
             return await dispatch(request_context)
         return await self._once(self.tree.answers, lambda: dispatch(request_context))

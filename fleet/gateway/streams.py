@@ -25,7 +25,7 @@ from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives_stream, refuses
 from fleet.gateway.frames import Frames
 from fleet.gateway.reading import Reading, Streams, check_cursor, reading
-from fleet.gateway.refusals import SESSION
+from fleet.gateway.refusals import SESSION, STREAM
 from fleet.gateway.requests import read_query
 from fleet.limits import HEARTBEAT_S
 
@@ -165,6 +165,7 @@ def stream_routes(tree: Tree, streams: Streams, frames: Frames) -> Blueprint:
     @about("streams")
     @asks(wire.StreamQuery)
     @gives_stream
+    @refuses(*STREAM)
     async def follow_fleet() -> Response:
         """Follow everything, live."""
         return _live(streams, EventStream(tree, streams, frames, None, _cursor(tree, read_query(wire.StreamQuery))))
@@ -173,7 +174,7 @@ def stream_routes(tree: Tree, streams: Streams, frames: Frames) -> Blueprint:
     @about("streams")
     @asks(wire.StreamQuery)
     @gives_stream
-    @refuses(*SESSION)
+    @refuses(*SESSION, *STREAM)
     async def follow_session(session_id: str) -> Response:
         """Follow one session, live."""
         query = read_query(wire.StreamQuery)
@@ -184,6 +185,7 @@ def stream_routes(tree: Tree, streams: Streams, frames: Frames) -> Blueprint:
     @about("inbox")
     @asks(wire.StreamQuery)
     @gives_stream
+    @refuses(*STREAM)
     async def follow_notifications() -> Response:
         """Follow the notifications of all sessions, live."""
         return _live(streams, NotificationStream(tree, streams, _cursor(tree, read_query(wire.StreamQuery))))
