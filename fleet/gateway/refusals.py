@@ -10,6 +10,7 @@ EVERYWHERE: Final = (
     "headers_too_large",
     "token_required",
     "token_invalid",
+    "tokens_unreadable",
     "too_many_attempts",
     "too_many_requests",
     "invalid",
