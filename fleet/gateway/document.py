@@ -179,7 +179,8 @@ def _operation(
     if more is not None:
         answers[more[0]] = dict(more[1])
     for answer in answers.values():
-        _complete(answer, method, components)
+        # What is outside of /api, the log-out of browsers, does nothing to the log.
+        _complete(answer, components, reaches=method not in _READS and path.startswith("/api/"))
     parameters = [*operation["parameters"], *getattr(route, "openapi_parameters", ())]
     codes = [*refusals.EVERYWHERE, *getattr(route, "openapi_refusals", ())]
     if "{" in path:
@@ -198,10 +199,10 @@ def _operation(
     return documented
 
 
-def _complete(answer: dict[str, Any], method: str, components: dict[str, Any]) -> None:
+def _complete(answer: dict[str, Any], components: dict[str, Any], *, reaches: bool) -> None:
     """Add headers and an example to an answer."""
     json = answer.get("content", {}).get("application/json")
-    headers = {} if method in _READS else {"Fleet-Position": _POSITION}
+    headers = {"Fleet-Position": _POSITION} if reaches else {}
     if json is not None:
         if json["schema"].get("type") == "array":
             headers["X-Total-Count"] = _TOTAL
