@@ -13,7 +13,7 @@ BIN = .venv/bin
 # OpenCode comes from FLEET_OPENCODE, then from the PATH, then from .tools: hence last.
 TOOLS_PATH = PATH="$$PATH:$$PWD/.tools/node_modules/.bin"
 
-.PHONY: help run demo setup browser test check sim drill bench constraints clean
+.PHONY: help run demo setup browser test check sim fuzz drill bench constraints clean
 
 help:
 	@echo 'make run      set up and start Fleet (ARGS="--port 8080" for its options)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make test     set up and run every check and test'
 	@echo 'make check    the checks alone: lint, types, import contracts'
 	@echo 'make sim      the simulation: 1,000 seeds (SEED=n replays one, COUNT=n runs so many)'
+	@echo 'make fuzz     the fuzzer at the door, for longer (COUNT=n requests of each kind, SEED=n replays)'
 	@echo 'make drill    the long drill: servers and agents are killed (KILLS=n of them, SEED=n replays the decisions)'
 	@echo 'make bench    the benchmarks'
 	@echo 'make setup    the set-up alone'
@@ -52,6 +53,9 @@ check: setup
 
 sim: setup
 	FLEET_SIM_SEED="$(SEED)" FLEET_SIM_COUNT="$(COUNT)" $(BIN)/python -m pytest tests/simulation $(ARGS)
+
+fuzz: setup
+	count="$(COUNT)"; FLEET_FUZZ_EXAMPLES="$${count:-200}" FLEET_FUZZ_SEED="$(SEED)" $(BIN)/python -m pytest tests/gateway/test_schema.py $(ARGS)
 
 drill: setup
 	$(TOOLS_PATH) FLEET_DRILL_KILLS="$(KILLS)" FLEET_DRILL_SEED="$(SEED)" $(BIN)/python -m pytest tests/e2e/drill -s $(ARGS)

@@ -31,6 +31,7 @@ TAGS_MAX: Final = 50
 PAGE_DEFAULT: Final = 50
 PAGE_MAX: Final = 200
 PATH_CHARS_MAX: Final = 4096  # the kernel's own limit, in bytes
+UNREAD_BODY_S: Final = 1.0  # an answer waits so long for a body that nobody reads; the rest closes the connection
 FIND_QUERY_CHARS_MAX: Final = 200  # of a file's name that is looked for
 
 # Event log

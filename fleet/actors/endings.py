@@ -9,6 +9,7 @@ import structlog
 import trio
 
 from fleet.actors.aggregate import Deliver
+from fleet.actors.answers import erasure_key
 from fleet.actors.context import Context
 from fleet.actors.erasure import Erasure
 from fleet.actors.orders import Caller, Orders
@@ -140,7 +141,9 @@ class Endings:
         command = session_messages.EraseSession(self._now())
         cause = Cause(caller.actor, correlation_id=caller.request_id)
         try:
-            await self._context.peers.sessions.ask(session_id, Deliver(command, cause))
+            await self._context.peers.sessions.ask(
+                session_id, Deliver(command, cause, erasure_key(caller), caller.digest)
+            )
         except Rejected as rejected:
             if rejected.code != "session_not_found":  # somebody else has erased it meanwhile
                 raise

@@ -1,11 +1,12 @@
-"""Erasing a session for good: its events' payloads, its blobs, and what is cached of it (law 9 has been kept before).
+"""Erasing a session for good: its events' payloads, its blobs, what was answered about it, what is cached of it.
 
-Its stream ends with `SessionErased`, which hides it from every view; then everything goes, in an order in which a crash
-loses nothing but time: `States.erasing` remembers at the next start what was not finished.
+Law 9 has been kept before. Its stream ends with `SessionErased`, which hides it from every view; then everything goes,
+in an order in which a crash loses nothing but time: `States.erasing` remembers at the next start what was not finished.
 """
 
 import trio
 
+from fleet.actors.answers import Answers
 from fleet.events.blobs import Blobs
 from fleet.events.log import Log
 from fleet.projections.inflight import InFlight
@@ -16,8 +17,18 @@ from fleet.projections.views import Views
 class Erasure:
     """Erases sessions."""
 
-    def __init__(self, log: Log, blobs: Blobs, views: Views, transcripts: Transcripts, inflight: InFlight) -> None:
+    def __init__(
+        self,
+        log: Log,
+        blobs: Blobs,
+        views: Views,
+        transcripts: Transcripts,
+        inflight: InFlight,
+        *,
+        answers: Answers,
+    ) -> None:
         self._log = log
+        self._answers = answers
         self._blobs = blobs
         self._sessions = views.sessions
         self._transcripts = transcripts
@@ -31,7 +42,9 @@ class Erasure:
     async def erase(self, session_id: str) -> None:
         """Erase what is kept of the session. Idempotent. Raises `Unavailable` where the disk is full."""
         stream = self._sessions.stream(session_id)
-        await self._blobs.forget(stream)  # while the log still says that there is something to erase
+        # While the log still says that there is something to erase:
+        await self._blobs.forget(stream)
+        await self._answers.forget(session_id)
         await self._log.erase(stream)
         self._transcripts.forget(stream)
         self._inflight.forget(session_id)

@@ -16,6 +16,7 @@ from prometheus_client import Histogram
 
 from fleet.actors.actor import Inbox
 from fleet.actors.aggregate import Aggregate, Deliver, Perform, Reply, Shape, shape_of
+from fleet.actors.answers import Answers
 from fleet.actors.changes import Changes
 from fleet.actors.child import ChildSpec
 from fleet.actors.context import Context, Peers, Policy, Ports
@@ -86,7 +87,8 @@ class Tree:
         context = self.context = Context(ports, log, blobs, views=views, inflight=self.inflight, policy=policy)
         conversations = Conversations(context)
         self.changes = Changes(context)
-        erasure = Erasure(log, blobs, views, self.transcripts, self.inflight)
+        self.answers = Answers(log, views)
+        erasure = Erasure(log, blobs, views, self.transcripts, self.inflight, answers=self.answers)
         sessions = SessionEffects(context, conversations, Placement(context), self.changes, erasure)
         instances = InstanceEffects(context, conversations)
         workspaces = WorkspaceEffects(context)

@@ -6,7 +6,7 @@ upcaster (registry.py), and keep a log of the old kind among the test histories.
 
 from typing import Any, Final
 
-from fleet.core import roots
+from fleet.core import answers, roots
 from fleet.core.instance import messages as instance
 from fleet.core.session import messages as session
 from fleet.core.webhook import messages as webhook
@@ -80,6 +80,7 @@ NAMES: Final[dict[str, type[Any]]] = {
     "workspace.restore-failed": workspace.WorkspaceRestoreFailed,
     "roots.chosen": roots.RootChosen,
     "roots.withdrawn": roots.RootWithdrawn,
+    "request.answered": answers.RequestAnswered,
     "webhook.registered": webhook.WebhookRegistered,
     "webhook.enabled": webhook.WebhookEnabled,
     "webhook.disabled": webhook.WebhookDisabled,

@@ -12,7 +12,6 @@ from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType] -
 from hypercorn.typing import Framework  # pyright: ignore[reportUnknownVariableType] - the same
 from quart import Response, request, websocket
 from quart_schema import Info, QuartSchema
-from quart_trio import QuartTrio
 
 from fleet import __version__
 from fleet.actors.tree import Tree
@@ -21,6 +20,7 @@ from fleet.gateway.access import name_requests
 from fleet.gateway.contents import content_routes
 from fleet.gateway.diffs import diff_routes
 from fleet.gateway.directories import directory_routes
+from fleet.gateway.docs import docs_routes
 from fleet.gateway.document import Document
 from fleet.gateway.edge import Application, Edge, visit_of
 from fleet.gateway.fleet import fleet_routes
@@ -33,6 +33,8 @@ from fleet.gateway.login import login_routes
 from fleet.gateway.metrics import Metrics, metric_routes
 from fleet.gateway.offers import offer_routes
 from fleet.gateway.reading import Streams
+from fleet.gateway.repetition import KeyedApp
+from fleet.gateway.requests import read_to_its_end
 from fleet.gateway.sessions import session_routes
 from fleet.gateway.sockets import socket_routes
 from fleet.gateway.streams import stream_routes
@@ -48,14 +50,15 @@ from fleet.limits import (
 )
 
 
-def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> QuartTrio:
+def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> KeyedApp:
     """Return the ASGI application over one Fleet; its streams end when `streams` is closed."""
-    app = QuartTrio("fleet")
+    app = KeyedApp("fleet")
+    app.tree = tree
     app.asgi_app = cast("Any", edge.around(cast("Application", app.asgi_app)))  # type: ignore[method-assign]  # Quart's way
     app.url_map.merge_slashes = False  # its redirect would be a page of HTML
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     app.config["BODY_TIMEOUT"] = BODY_READ_S
-    QuartSchema(
+    schema = QuartSchema(
         app,
         info=Info("Fleet", __version__, description="Many OpenCode sessions side by side"),
         openapi_path="/api/openapi.json",
@@ -83,6 +86,11 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> Quar
         refusal = visit_of(request).stream() if response.mimetype == "text/event-stream" else None
         return response if refusal is None else problems.problem_response(refusal)
 
+    @app.after_request
+    async def drain(response: Response) -> Response:
+        await read_to_its_end()
+        return response
+
     app.register_blueprint(login_routes(edge.guard, tree.context.clock))
     app.register_blueprint(history_routes(tree))
     app.register_blueprint(session_routes(tree))
@@ -98,6 +106,7 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> Quar
     app.register_blueprint(offer_routes(tree))
     app.register_blueprint(directory_routes(tree))
     app.register_blueprint(metric_routes(metrics))
+    app.register_blueprint(docs_routes(lambda: Document(app, schema).schema()))
     return app
 
 

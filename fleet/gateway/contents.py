@@ -13,7 +13,8 @@ from fleet.actors.tree import Tree
 from fleet.core.session.state import State
 from fleet.errors import Rejected
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives
+from fleet.gateway.document import about, asks, gives, refuses
+from fleet.gateway.refusals import SESSION
 from fleet.gateway.requests import answer, read_query
 from fleet.ports import FileContent, Listing
 
@@ -26,6 +27,7 @@ def content_routes(tree: Tree) -> Blueprint:
     @about("sessions")
     @asks(wire.InstanceQuery)
     @gives(list[wire.TodoItem])
+    @refuses(*SESSION)
     async def read_todos(session_id: str) -> Response:
         """Read what the agent has put on its list."""
         state = _session(tree, session_id)
@@ -37,6 +39,7 @@ def content_routes(tree: Tree) -> Blueprint:
     @about("sessions")
     @asks(wire.InstanceQuery)
     @gives(wire.FileItem)
+    @refuses(*SESSION, "workspace_gone", "file_unreadable")
     async def read_directory(session_id: str) -> Response:
         """List the session's directory."""
         return answer(await _read(tree, _session(tree, session_id), ""))
@@ -45,6 +48,7 @@ def content_routes(tree: Tree) -> Blueprint:
     @about("sessions")
     @asks(wire.InstanceQuery)
     @gives(wire.FileItem)
+    @refuses(*SESSION, "workspace_gone", "file_not_found", "path_outside_workspace", "file_unreadable")
     async def read_file(session_id: str, path: str) -> Response:
         """Read a file, or list a directory, of the session's workspace."""
         return answer(await _read(tree, _session(tree, session_id), path))

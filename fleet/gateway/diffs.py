@@ -14,7 +14,8 @@ from fleet.core.session.messages import ChangesRecorded, TurnStarted
 from fleet.core.session.state import RUNNING, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives
+from fleet.gateway.document import about, asks, gives, refuses
+from fleet.gateway.refusals import SESSION
 from fleet.gateway.requests import answer, read_query
 
 
@@ -26,6 +27,7 @@ def diff_routes(tree: Tree) -> Blueprint:
     @about("sessions")
     @asks(wire.DiffQuery)
     @gives(list[wire.DiffItem])
+    @refuses(*SESSION, "changes_gone", "tree_gone", "tree_too_large", "directory_missing", "git_failed")
     async def read_diffs(session_id: str) -> Response:
         """Read what the session has changed."""
         query = read_query(wire.DiffQuery)

@@ -8,7 +8,8 @@ from fleet.actors.roots import outside
 from fleet.actors.tree import Tree
 from fleet.core.paths import is_inside
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives, takes
+from fleet.gateway.document import about, asks, gives, refuses, takes
+from fleet.gateway.refusals import COMMAND, DIRECTORY
 from fleet.gateway.requests import answer, caller, read_body, read_query
 
 
@@ -25,6 +26,7 @@ def _add_browser(routes: Blueprint, tree: Tree) -> None:
     @about("directories")
     @asks(wire.DirectoryQuery)
     @gives(wire.FolderItem)
+    @refuses(*DIRECTORY)
     async def browse_directory() -> Response:
         """List the directories in a directory, to choose where a session works."""
         query = read_query(wire.DirectoryQuery)
@@ -34,8 +36,9 @@ def _add_browser(routes: Blueprint, tree: Tree) -> None:
 
     @routes.post("/directories")
     @about("directories")
-    @takes(wire.PathBody)
+    @takes(wire.PathBody, {"path": "/home/dev/my-project"})
     @gives(wire.FolderItem)
+    @refuses(*DIRECTORY, "directory_exists", "directory_unwritable")
     async def make_directory() -> Response:
         """Make a directory in one that is there."""
         read_query(wire.Query)
@@ -67,8 +70,9 @@ def _add_roots(routes: Blueprint, tree: Tree) -> None:
 
     @routes.post("/workspace-roots")
     @about("directories")
-    @takes(wire.PathBody)
+    @takes(wire.PathBody, {"path": "/home/dev/my-project"})
     @gives(list[wire.RootItem])
+    @refuses(*COMMAND, *DIRECTORY, "git_failed", "roots_full")
     async def choose_root() -> Response:
         """Choose a root: new sessions work below what is chosen only. It must be inside of what is configured."""
         read_query(wire.Query)
@@ -79,6 +83,7 @@ def _add_roots(routes: Blueprint, tree: Tree) -> None:
     @about("directories")
     @asks(wire.RootQuery)
     @gives(list[wire.RootItem])
+    @refuses(*COMMAND, "root_not_found")
     async def withdraw_root() -> Response:
         """Withdraw a root that was chosen; without any, what is configured is allowed again."""
         path = read_query(wire.RootQuery).path

@@ -11,7 +11,8 @@ from fleet.actors.tree import Tree
 from fleet.core.instance.state import OVER, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives
+from fleet.gateway.document import about, asks, gives, refuses
+from fleet.gateway.refusals import COMMAND, REMOVAL
 from fleet.gateway.requests import answer, caller, paged, read_query
 from fleet.projections.lives import Life, life
 
@@ -44,6 +45,7 @@ def fleet_routes(tree: Tree) -> Blueprint:
     @routes.get("/instances/<instance_id>")
     @about("fleet")
     @gives(wire.InstanceItem)
+    @refuses("instance_not_found")
     async def read_instance(instance_id: str) -> Response:
         """Read an instance, one that has ended included."""
         state = tree.views.instances.get(instance_id)
@@ -62,6 +64,7 @@ def fleet_routes(tree: Tree) -> Blueprint:
     @routes.get("/workspaces/<workspace_id>")
     @about("fleet")
     @gives(wire.WorkspaceItem)
+    @refuses("workspace_not_found")
     async def read_workspace(workspace_id: str) -> Response:
         """Read a workspace."""
         state = tree.views.workspaces.get(workspace_id)
@@ -72,6 +75,7 @@ def fleet_routes(tree: Tree) -> Blueprint:
     @routes.post("/workspaces/<workspace_id>/restore")
     @about("fleet")
     @gives(wire.WorkspaceItem)
+    @refuses(*COMMAND, *REMOVAL, "workspace_not_found")
     async def restore_workspace(workspace_id: str) -> Response:
         """Bring a removed workspace back: directory, branch, and what was kept."""
         read_query(wire.Query)
@@ -98,6 +102,7 @@ def fleet_routes(tree: Tree) -> Blueprint:
     @routes.get("/readyz")
     @about("fleet")
     @gives(wire.Health)
+    @gives(wire.Health, 503)
     async def readyz() -> Response:
         """Say that everything that was left by an earlier run has been taken up."""
         if tree.ready:

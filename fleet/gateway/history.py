@@ -6,7 +6,7 @@ from fleet.actors.tree import Tree
 from fleet.core.session.transitions import STATUSES
 from fleet.errors import Rejected
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives
+from fleet.gateway.document import about, asks, gives, refuses
 from fleet.gateway.requests import answer, read_query
 from fleet.projections.history_query import HistoryQuery, parse_instant
 
@@ -19,6 +19,7 @@ def history_routes(tree: Tree) -> Blueprint:
     @about("sessions")
     @asks(wire.HistoryQuery)
     @gives(list[wire.HistoryItem])
+    @refuses("timed_out")
     async def search_history() -> Response:
         """Search all sessions that there were: titles, prompts, answers, tool output; newest first."""
         page = await tree.history.search(_query(read_query(wire.HistoryQuery)))

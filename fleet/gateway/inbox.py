@@ -7,7 +7,8 @@ from fleet.core.session.state import Callback, State
 from fleet.core.webhook import state as webhook
 from fleet.errors import Rejected
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives, gives_nothing, takes
+from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
+from fleet.gateway.refusals import COMMAND
 from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_query, same
 
 
@@ -45,6 +46,7 @@ def inbox_routes(tree: Tree) -> Blueprint:
     @about("inbox")
     @asks(wire.NotificationQuery)
     @gives(list[wire.NotificationItem])
+    @refuses("session_not_found")
     async def list_notifications() -> Response:
         """List notifications, newest first."""
         query = read_query(wire.NotificationQuery)
@@ -64,6 +66,7 @@ def inbox_routes(tree: Tree) -> Blueprint:
     @routes.post("/notifications/read")
     @about("inbox")
     @gives_nothing
+    @refuses(*COMMAND)
     async def read_all_notifications() -> Response:
         """Mark all notifications as seen."""
         who = await caller()
@@ -74,8 +77,9 @@ def inbox_routes(tree: Tree) -> Blueprint:
 
     @routes.patch("/notifications/<notification_id>")
     @about("inbox")
-    @takes(wire.ReadBody)
+    @takes(wire.ReadBody, {"read": True})
     @gives_nothing
+    @refuses(*COMMAND, "notification_not_found")
     async def read_notification(notification_id: str) -> Response:
         """Mark a notification as seen."""
         await read_body(wire.ReadBody)

@@ -14,7 +14,7 @@ from fleet.errors import Rejected
 from fleet.events.export import ExportLine, export_page
 from fleet.events.verify import Report, verifying
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives, gives_lines
+from fleet.gateway.document import about, asks, gives, gives_lines, refuses
 from fleet.gateway.requests import answer, read_query
 
 
@@ -40,6 +40,7 @@ def log_routes(tree: Tree) -> Blueprint:
     @routes.get("/<int:position>")
     @about("log")
     @gives(wire.EventItem)
+    @refuses("event_not_found")
     async def read_event(position: int) -> Response:
         """Read one event of the log."""
         read_query(wire.Query)

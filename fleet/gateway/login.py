@@ -12,9 +12,10 @@ from quart import Blueprint, Response, g, request
 
 from fleet.errors import Rejected
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives, gives_login, gives_nothing
+from fleet.gateway.document import about, asks, gives, gives_login, gives_nothing, refuses
 from fleet.gateway.edge import visit_of
 from fleet.gateway.guard import LOGIN_PATH, LOGOUT_PATH, Guard, Visitor, cookie_name
+from fleet.gateway.repetition import tells_secret
 from fleet.gateway.requests import answer, read_query
 from fleet.gateway.tokens import Cookie, Role, forget_cookie, redeem
 from fleet.limits import COOKIE_LIFETIME_S
@@ -46,6 +47,7 @@ def login_routes(guard: Guard, clock: Clock) -> Blueprint:
     @about("access")
     @asks(LoginQuery)
     @gives_login
+    @refuses("link_invalid")
     async def log_in() -> Response:
         """Change the code of a one-time link into a cookie, and go on to the summary."""
         query = read_query(LoginQuery)
@@ -64,6 +66,7 @@ def login_routes(guard: Guard, clock: Clock) -> Blueprint:
     @routes.post(LOGOUT_PATH)
     @about("access")
     @gives_nothing
+    @tells_secret
     async def log_out() -> Response:
         """Forget this browser's cookie, here and there."""
         visitor: Visitor = g.caller

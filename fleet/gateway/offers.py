@@ -4,7 +4,8 @@ from quart import Blueprint, Response
 
 from fleet.actors.tree import Tree
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives
+from fleet.gateway.document import about, asks, gives, refuses
+from fleet.gateway.refusals import OPENCODE
 from fleet.gateway.requests import answer, paged, read_query
 
 
@@ -16,6 +17,7 @@ def offer_routes(tree: Tree) -> Blueprint:
     @about("instances")
     @asks(wire.OfferQuery)
     @gives(list[wire.AgentItem])
+    @refuses(*OPENCODE, "instance_not_found", "instance_over", "session_not_found")
     async def list_agents(instance_id: str) -> Response:
         """List the agents that a prompt can name."""
         query = read_query(wire.OfferQuery)
@@ -26,6 +28,7 @@ def offer_routes(tree: Tree) -> Blueprint:
     @about("instances")
     @asks(wire.OfferQuery)
     @gives(list[wire.CommandItem])
+    @refuses(*OPENCODE, "instance_not_found", "instance_over", "session_not_found")
     async def list_commands(instance_id: str) -> Response:
         """List the commands that a session can run."""
         query = read_query(wire.OfferQuery)
@@ -36,6 +39,7 @@ def offer_routes(tree: Tree) -> Blueprint:
     @about("instances")
     @asks(wire.OfferQuery)
     @gives(list[wire.ModelItem])
+    @refuses(*OPENCODE, "instance_not_found", "instance_over", "session_not_found")
     async def list_models(instance_id: str) -> Response:
         """List the models that can be used."""
         query = read_query(wire.OfferQuery)
@@ -46,6 +50,7 @@ def offer_routes(tree: Tree) -> Blueprint:
     @about("instances")
     @asks(wire.FindQuery)
     @gives(list[str])
+    @refuses(*OPENCODE, "instance_not_found", "instance_over", "session_not_found")
     async def find_files(instance_id: str) -> Response:
         """Find files whose paths resemble `query`, the best first; those of directories end with `/`."""
         query = read_query(wire.FindQuery)

@@ -21,30 +21,32 @@ _log = structlog.get_logger(__name__)
 _HTTP_CODES = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "too_large"}
 
 
-class ProblemDocument(msgspec.Struct, frozen=True):
-    """The members that every problem has; `field`, `hint` and others come where there is one."""
+class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A problem. `field` names what was wrong, `hint` says what to do; other members may come where they help."""
 
     type: str
     title: str
     status: int
     code: str
     detail: str
+    field: str | msgspec.UnsetType = msgspec.UNSET
+    hint: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def problem_document(problem: Problem) -> dict[str, Any]:
     """Return the problem's document."""
     kind = PROBLEMS[problem.code]
-    document: dict[str, Any] = {
-        "type": f"urn:fleet:problem:{problem.code}",
-        "title": kind.title,
-        "status": kind.status,
-        "code": problem.code,
-        "detail": problem.detail,
-    }
-    if problem.field is not None:
-        document["field"] = problem.field
-    if problem.hint is not None:
-        document["hint"] = problem.hint
+    document: dict[str, Any] = msgspec.to_builtins(
+        ProblemDocument(
+            f"urn:fleet:problem:{problem.code}",
+            kind.title,
+            kind.status,
+            problem.code,
+            problem.detail,
+            msgspec.UNSET if problem.field is None else problem.field,
+            msgspec.UNSET if problem.hint is None else problem.hint,
+        )
+    )
     document.update(problem.extra)
     return document
 

@@ -3,17 +3,20 @@
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
+import trio
 from msgspec.structs import replace
 from quart import Response, g, request
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from fleet.actors.orders import Caller
 from fleet.errors import Rejected
 from fleet.gateway.guard import Visitor
 from fleet.gateway.wire import Body, PageQuery, Query
-from fleet.limits import IDEMPOTENCY_KEY_CHARS_MAX
+from fleet.limits import IDEMPOTENCY_KEY_CHARS_MAX, UNREAD_BODY_S
 
 AnyBody = TypeVar("AnyBody", bound=Body)
 AnyQuery = TypeVar("AnyQuery", bound=Query)
@@ -40,15 +43,32 @@ async def _raw_body() -> bytes:
     return body if isinstance(body, bytes) else body.encode()
 
 
+async def read_to_its_end() -> None:
+    """Take what is on its way of a body that nobody reads, before the request is answered.
+
+    Where an answer overtakes the body, the server and the client lose each other: the connection's next request hangs.
+    """
+    with trio.move_on_after(UNREAD_BODY_S), suppress(RequestEntityTooLarge, RequestTimeout):
+        await request.get_data(cache=True, as_text=False)
+
+
 def read_query(query_type: type[AnyQuery]) -> AnyQuery:
     """Return the query parameters. Raises `Rejected` invalid, with the field."""
     for name in request.args:
         if len(request.args.getlist(name)) > 1:
             raise Rejected("invalid", f"the parameter {name} is given twice", field=name)
     try:
-        return msgspec.convert(dict(request.args), query_type, strict=False)
+        query = msgspec.convert(dict(request.args), query_type, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(error) from error
+    for field in msgspec.structs.fields(query_type):
+        if field.encode_name in request.args and getattr(query, field.name) is None:
+            # The text "null", which the lax conversion takes for nothing.
+            try:
+                setattr(query, field.name, msgspec.convert(request.args[field.encode_name], field.type))
+            except msgspec.ValidationError as error:
+                raise Rejected("invalid", str(error), field=field.encode_name) from error
+    return query
 
 
 def invalid(error: msgspec.ValidationError) -> Rejected:

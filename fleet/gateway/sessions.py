@@ -13,8 +13,9 @@ from fleet.core.session.messages import Answer, Budget, Model
 from fleet.core.session.state import QueuedPrompt, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives, gives_nothing, takes
+from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
 from fleet.gateway.history import read_statuses
+from fleet.gateway.refusals import COMMAND, PROMPT, PROVISION, REMOVAL, SESSION
 from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_query
 from fleet.ports import Attachment
 
@@ -56,6 +57,7 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
     @about("sessions")
     @asks(wire.AtQuery)
     @gives(wire.SessionDetail)
+    @refuses("session_not_found")
     async def read_session(session_id: str) -> Response:
         """Read a session, as it is or as it was at a log position."""
         query = read_query(wire.AtQuery)
@@ -72,6 +74,7 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
     @about("sessions")
     @asks(wire.InstancePageQuery)
     @gives(list[wire.SessionItem])
+    @refuses(*SESSION)
     async def list_children(session_id: str) -> Response:
         """List the sessions that report to this one."""
         query = read_query(wire.InstancePageQuery)
@@ -81,6 +84,7 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
     @about("sessions")
     @asks(wire.InstancePageQuery)
     @gives(list[wire.QueuedItem])
+    @refuses(*SESSION)
     async def read_queue(session_id: str) -> Response:
         """List the prompts that wait, the next one first."""
         query = read_query(wire.InstancePageQuery)
@@ -90,6 +94,7 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
     @about("sessions")
     @asks(wire.MessagesQuery)
     @gives(wire.Messages)
+    @refuses(*SESSION)
     async def read_messages(session_id: str) -> Response:
         """Read the transcript, newest page first."""
         query = read_query(wire.MessagesQuery)
@@ -103,8 +108,12 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
 
     @routes.post("")
     @about("sessions")
-    @takes(wire.CreateBody)
+    @takes(
+        wire.CreateBody,
+        {"directory": "/home/dev/my-project", "title": "Implement auth module", "isolationStrategy": "worktree"},
+    )
     @gives(wire.Created)
+    @refuses(*COMMAND, *SESSION, *PROVISION, *PROMPT, "callback_too_deep")
     async def create_session() -> Response:
         """Create a session; the answer comes once it can take a prompt."""
         read_query(wire.Query)
@@ -113,8 +122,9 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
 
     @routes.post("/<session_id>/fork")
     @about("sessions")
-    @takes(wire.ForkBody)
+    @takes(wire.ForkBody, {"title": "Another way"})
     @gives(wire.Created)
+    @refuses(*COMMAND, *SESSION, *PROVISION)
     async def fork_session(session_id: str) -> Response:
         """Create a session with this one's conversation and files, up to a message."""
         read_query(wire.Query)
@@ -124,8 +134,10 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
 
     @routes.patch("/<session_id>")
     @about("sessions")
-    @takes(wire.DescribeBody)
+    @asks(wire.InstanceQuery)
+    @takes(wire.DescribeBody, {"title": "Implement login", "tags": ["auth"], "budget": {"usd": 2.5}})
     @gives(wire.SessionItem)
+    @refuses(*COMMAND, *SESSION)
     async def describe_session(session_id: str) -> Response:
         """Give a session another title, other tags or another budget."""
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
@@ -135,8 +147,10 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
 
     @routes.post("/<session_id>/prompt")
     @about("sessions")
-    @takes(wire.PromptBody)
+    @asks(wire.InstanceQuery)
+    @takes(wire.PromptBody, {"text": "Add error handling to the login endpoint"})
     @gives_nothing
+    @refuses(*COMMAND, *SESSION, *PROMPT)
     async def prompt_session(session_id: str) -> Response:
         """Send a prompt; results come over the event streams."""
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
@@ -147,7 +161,9 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
 
     @routes.delete("/<session_id>/queue/<prompt_id>")
     @about("sessions")
+    @asks(wire.InstanceQuery)
     @gives_nothing
+    @refuses(*COMMAND, *SESSION, "prompt_not_found")
     async def withdraw_prompt(session_id: str, prompt_id: str) -> Response:
         """Withdraw a waiting prompt."""
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
@@ -158,6 +174,7 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     @about("sessions")
     @asks(wire.InstanceQuery)
     @gives(wire.Aborted)
+    @refuses(*COMMAND, *SESSION)
     async def abort_session(session_id: str) -> Response:
         """Abort the running turn; the session stays."""
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
@@ -168,6 +185,7 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     @about("sessions")
     @asks(wire.InstanceQuery)
     @gives(wire.Resumed)
+    @refuses(*COMMAND, *SESSION, *PROVISION, "session_active")
     async def resume_session(session_id: str) -> Response:
         """Bring a session that has ended back to work."""
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
@@ -180,13 +198,17 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     @about("sessions")
     @asks(wire.EndQuery)
     @gives(wire.Ended)
+    @refuses(*COMMAND, *SESSION, *REMOVAL, "session_not_ready")
     async def end_session(session_id: str) -> Response:
         """Terminate a session; with its workspace, or for good, where that is asked for."""
         query = read_query(wire.EndQuery)
+        who = await caller()
+        if query.permanent and _was_erased(tree, session_id, who):
+            return answer(wire.Ended(None, True, None), position=tree.log.head())
         state = orders.session(session_id, query.instance_id)
         ending = await tree.endings.end(
             state.id,
-            await caller(),
+            who,
             cleanup=query.cleanup_workspace,
             permanent=query.permanent,
             force=query.force,
@@ -199,6 +221,7 @@ def _add_requests(routes: Blueprint, orders: Orders) -> None:
     @about("requests")
     @asks(wire.InstancePageQuery)
     @gives(list[wire.RequestItem])
+    @refuses(*SESSION)
     async def list_requests(session_id: str) -> Response:
         """List the permission requests and questions that wait for an answer."""
         query = read_query(wire.InstancePageQuery)
@@ -206,8 +229,10 @@ def _add_requests(routes: Blueprint, orders: Orders) -> None:
 
     @routes.post("/<session_id>/requests/<request_id>")
     @about("requests")
-    @takes(wire.AnswerBody)
+    @asks(wire.InstanceQuery)
+    @takes(wire.AnswerBody, {"reply": "once"}, {"answers": [["Red"]]})
     @gives_nothing
+    @refuses(*COMMAND, *SESSION, "request_not_found", "request_answered")
     async def answer_request(session_id: str, request_id: str) -> Response:
         """Answer a permission request or a question."""
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
@@ -219,8 +244,10 @@ def _add_requests(routes: Blueprint, orders: Orders) -> None:
 
     @routes.post("/<session_id>/command")
     @about("sessions")
-    @takes(wire.CommandBody)
+    @asks(wire.InstanceQuery)
+    @takes(wire.CommandBody, {"command": "init", "arguments": ""})
     @gives_nothing
+    @refuses(*COMMAND, *SESSION, *PROMPT)
     async def command_session(session_id: str) -> Response:
         """Run one of OpenCode's commands, as a turn of its own."""
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
@@ -229,6 +256,13 @@ def _add_requests(routes: Blueprint, orders: Orders) -> None:
         prompt = NewPrompt(body.arguments, (), body.agent, _model(body.model), body.command)
         outcome = await orders.prompt(session_id, prompt, resume=False, caller=await caller())
         return done(outcome.position)
+
+
+def _was_erased(tree: Tree, session_id: str, who: Caller) -> bool:
+    """Return whether this very request has erased the session, and a crash came before the answer."""
+    record = tree.answers.find_erasure(who)
+    named = None if record is None else record.stream.partition("-")[2]
+    return named is not None and (session_id == named or session_id.startswith("ses_"))
 
 
 def _created(outcome: Outcome) -> Response:

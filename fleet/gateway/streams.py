@@ -22,9 +22,10 @@ from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Recorded
 from fleet.events.feed import FeedReader
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives_stream
+from fleet.gateway.document import about, asks, gives_stream, refuses
 from fleet.gateway.frames import Frames
 from fleet.gateway.reading import Reading, Streams, check_cursor, reading
+from fleet.gateway.refusals import SESSION, STREAM
 from fleet.gateway.requests import read_query
 from fleet.limits import HEARTBEAT_S
 
@@ -165,6 +166,7 @@ def stream_routes(tree: Tree, streams: Streams, frames: Frames) -> Blueprint:
     @about("streams")
     @asks(wire.StreamQuery)
     @gives_stream
+    @refuses(*STREAM)
     async def follow_fleet() -> Response:
         """Follow everything, live."""
         return _live(streams, EventStream(tree, streams, frames, None, _cursor(tree, read_query(wire.StreamQuery))))
@@ -173,6 +175,7 @@ def stream_routes(tree: Tree, streams: Streams, frames: Frames) -> Blueprint:
     @about("streams")
     @asks(wire.StreamQuery)
     @gives_stream
+    @refuses(*SESSION, *STREAM)
     async def follow_session(session_id: str) -> Response:
         """Follow one session, live."""
         query = read_query(wire.StreamQuery)
@@ -183,6 +186,7 @@ def stream_routes(tree: Tree, streams: Streams, frames: Frames) -> Blueprint:
     @about("inbox")
     @asks(wire.StreamQuery)
     @gives_stream
+    @refuses(*STREAM)
     async def follow_notifications() -> Response:
         """Follow the notifications of all sessions, live."""
         return _live(streams, NotificationStream(tree, streams, _cursor(tree, read_query(wire.StreamQuery))))

@@ -10,7 +10,9 @@ from fleet.core.webhook.state import Delivery, State
 from fleet.core.webhook.telling import MESSAGE_TYPES
 from fleet.errors import Rejected
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives, gives_nothing, takes
+from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
+from fleet.gateway.refusals import COMMAND
+from fleet.gateway.repetition import tells_secret
 from fleet.gateway.requests import answer, caller, done, paged, read_body, read_query
 
 
@@ -29,8 +31,10 @@ def webhook_routes(tree: Tree) -> Blueprint:
 
     @routes.post("")
     @about("webhooks")
-    @takes(wire.WebhookBody)
+    @takes(wire.WebhookBody, {"url": "https://example.com/hook", "events": ["session.finished"]})
     @gives(wire.NewWebhookItem)
+    @tells_secret
+    @refuses(*COMMAND, "webhook_url_refused", "webhooks_full")
     async def register_webhook() -> Response:
         """Make a webhook: from now on Fleet POSTs to this address what happens to sessions.
 
@@ -52,6 +56,7 @@ def webhook_routes(tree: Tree) -> Blueprint:
     @routes.get("/<webhook_id>")
     @about("webhooks")
     @gives(wire.WebhookItem)
+    @refuses("webhook_not_found")
     async def read_webhook(webhook_id: str) -> Response:
         """Read a webhook."""
         read_query(wire.Query)
@@ -59,8 +64,9 @@ def webhook_routes(tree: Tree) -> Blueprint:
 
     @routes.patch("/<webhook_id>")
     @about("webhooks")
-    @takes(wire.SwitchBody)
+    @takes(wire.SwitchBody, {"enabled": False})
     @gives(wire.WebhookItem)
+    @refuses(*COMMAND, "webhook_not_found")
     async def switch_webhook(webhook_id: str) -> Response:
         """Disable a webhook, or enable it again: it goes on where it stopped, with what happened meanwhile."""
         body = await read_body(wire.SwitchBody)
@@ -70,6 +76,7 @@ def webhook_routes(tree: Tree) -> Blueprint:
     @routes.delete("/<webhook_id>")
     @about("webhooks")
     @gives_nothing
+    @refuses(*COMMAND, "webhook_not_found")
     async def delete_webhook(webhook_id: str) -> Response:
         """Delete a webhook with its address and its secret; what was not delivered is not sent any more."""
         read_query(wire.Query)
@@ -79,6 +86,7 @@ def webhook_routes(tree: Tree) -> Blueprint:
     @about("webhooks")
     @asks(wire.PageQuery)
     @gives(list[wire.DeliveryItem])
+    @refuses("webhook_not_found")
     async def list_deliveries(webhook_id: str) -> Response:
         """List messages, newest first: those on their way, and the newest of those that were delivered or dropped."""
         query = read_query(wire.PageQuery)
@@ -89,6 +97,7 @@ def webhook_routes(tree: Tree) -> Blueprint:
     @routes.post("/<webhook_id>/test")
     @about("webhooks")
     @gives(wire.DeliveryItem)
+    @refuses(*COMMAND, "webhook_not_found", "delivery_gone")
     async def try_webhook(webhook_id: str) -> Response:
         """Send a message of the type `webhook.test`, once, and say what became of it. Goes to a disabled one too."""
         read_query(wire.Query)

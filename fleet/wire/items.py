@@ -137,9 +137,9 @@ class EndedWorkspace(Answer):
 
 
 class Ended(Answer):
-    """The answer to a terminate."""
+    """The answer to a terminate. `session` is null where it was erased: nothing is told of it any more."""
 
-    session: SessionItem
+    session: SessionItem | None
     erased: bool
     workspace: EndedWorkspace | None
 

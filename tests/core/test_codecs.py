@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from fleet.core import roots
+from fleet.core import answers, roots
 from fleet.core.decider import Decider
 from fleet.core.instance import messages as im
 from fleet.core.instance.machine import INSTANCE
@@ -31,6 +31,7 @@ EVENTS: tuple[type[Any], ...] = (
     *get_args(wm.Event),
     *get_args(roots.Event),
     *get_args(hm.Event),
+    answers.RequestAnswered,
 )
 
 # What OpenCode sends: any JSON, kept byte for byte.

@@ -1,7 +1,8 @@
 """A whole Fleet on fakes behind its HTTP door: what the tests of the gateway knock at.
 
 `Machine` is what a restart leaves: the log's disk, the repositories, OpenCode's processes. `Door` is one running Fleet;
-`knock` goes through the framework's test client, `listen` serves on a real port for streams. Time is virtual.
+`knock` goes through the framework's test client and holds the answer to openapi.json, `listen` serves on a real port
+for streams. Time is virtual.
 """
 
 import socket
@@ -13,7 +14,7 @@ import h11
 import msgspec
 import trio
 
-from fleet.actors.context import Ports
+from fleet.actors.context import Policy, Ports
 from fleet.actors.tree import Stores, Tree
 from fleet.adapters.files import LocalFiles
 from fleet.events.catalog import make_registry
@@ -31,6 +32,7 @@ from tests.fakes.removals import FakeRemovals
 from tests.fakes.trees import FakeTrees
 from tests.fakes.webhooks import FakeSender, MemoryVault
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
+from tests.gateway.documented import check_documented
 
 REPOSITORY = "/home/user/project"
 PLAIN = "/home/user/plain"
@@ -154,7 +156,9 @@ class Door:
         response = await send(path, method=method, data=raw, headers=sent)
         content = await response.get_data(as_text=False)
         assert isinstance(content, bytes)
-        return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, content)
+        answer = Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, content)
+        await check_documented(self.app, method, path, answer)
+        return answer
 
     async def session(self, directory: str = PLAIN, **fields: Any) -> dict[str, Any]:
         """Create a session and return its item."""
@@ -206,6 +210,7 @@ class Machine:
         self.vault = MemoryVault()
         self.sender = FakeSender()
         self.views = MemoryStore()
+        self.policy = Policy()
         self._ids = FakeIds(self.clock)
 
     @asynccontextmanager
@@ -223,7 +228,7 @@ class Machine:
             self.vault,
             self.sender,
         )
-        tree = Tree(ports, Stores(log, MemoryBlobs(self.disk), self.views), threads=False)
+        tree = Tree(ports, Stores(log, MemoryBlobs(self.disk), self.views), policy=self.policy, threads=False)
         stopping = trio.Event()
         async with trio.open_nursery() as nursery:
             await nursery.start(tree.run, stopping)

@@ -1,11 +1,14 @@
 """openapi.json: it is valid, it has every route, and it says what the routes take and give."""
 
+import html
 import re
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from openapi_spec_validator import validate
 
+from fleet.errors import PROBLEMS
 from tests.gateway.door import Door
 
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -34,13 +37,73 @@ async def test_it_has_every_route(door: Door, document: dict[str, Any]) -> None:
     assert documented == served
 
 
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (method, path, item[method]) for path, item in document["paths"].items() for method in item.keys() & METHODS
+    ]
+
+
 async def test_each_route_says_what_it_does(document: dict[str, Any]) -> None:
-    for path, item in document["paths"].items():
-        for method in item.keys() & METHODS:
-            operation = item[method]
-            assert operation.get("summary"), (method, path)
-            assert operation.get("tags"), (method, path)
-            assert operation["responses"], (method, path)
+    for method, path, operation in operations(document):
+        assert operation.get("summary"), (method, path)
+        assert operation.get("tags"), (method, path)
+        # A default would allow any answer: each status stands there (documented.py holds all answers to that).
+        assert all(re.fullmatch("[2-5][0-9][0-9]", status) for status in operation["responses"]), (method, path)
+        assert {"403", "422", "431", "500"} <= operation["responses"].keys(), (method, path)
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(ids)) == len(ids)
+
+
+async def test_each_body_and_each_answer_has_an_example_that_its_schema_allows(document: dict[str, Any]) -> None:
+    def check(content: dict[str, Any], where: str) -> None:
+        for media_type, body in content.items():
+            if not media_type.endswith("json") or media_type == "application/x-ndjson":
+                continue
+            examples = [body["example"]] if "example" in body else [e["value"] for e in body["examples"].values()]
+            assert examples, where
+            schema = {"components": document["components"], **body["schema"]}
+            for example in examples:
+                jsonschema_rs.validate(schema, example)
+
+    for method, path, operation in operations(document):
+        if "requestBody" in operation:
+            check(operation["requestBody"]["content"], f"{method} {path}")
+        for status, answer in operation["responses"].items():
+            check(answer.get("content", {}), f"{method} {path} {status}")
+
+
+async def test_each_problem_code_is_documented(document: dict[str, Any]) -> None:
+    codes = {
+        code
+        for _, _, operation in operations(document)
+        for answer in operation["responses"].values()
+        for code in answer.get("content", {}).get("application/problem+json", {}).get("examples", {})
+    }
+    assert PROBLEMS.keys() - codes == {"method_not_allowed", "subscription_not_found"}  # no route; WebSocket alone
+
+
+async def test_what_must_be_there_is_required(document: dict[str, Any]) -> None:
+    (path,) = [p for p in document["paths"]["/api/workspace-roots"]["delete"]["parameters"] if p["in"] == "query"]
+    assert (path["name"], path["required"]) == ("path", True)
+    for method, _, operation in operations(document):
+        key = [p for p in operation["parameters"] if p["name"] == "Idempotency-Key"]
+        assert bool(key) == (method != "get")
+
+
+async def test_the_page_has_every_route_and_nothing_from_elsewhere(door: Door, document: dict[str, Any]) -> None:
+    page = await door.knock("GET", "/api/docs")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self';")
+    assert "unsafe" not in page.headers["content-security-policy"]
+    text = page.body.decode()
+    for _, path, operation in operations(document):
+        assert f"<code>{html.escape(path)}</code>" in text
+        assert f'id="{operation["operationId"]}"' in text
+    assert re.findall(r"(?:src|href)=\"(?!#|/api/)", text) == []
+    assert not re.search(r"<script|<style|style=|\son\w+=|@import", text)
+    style = await door.knock("GET", "/api/docs.css")
+    assert (style.status, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    assert "url(" not in style.body.decode()
 
 
 async def test_bodies_and_parameters_have_the_names_of_the_wire(document: dict[str, Any]) -> None:
@@ -52,5 +115,6 @@ async def test_bodies_and_parameters_have_the_names_of_the_wire(document: dict[s
         "properties"
     ].keys()
     assert body["required"] == ["directory"]
+    assert "ModelBody" in document["components"]["schemas"]
     listed = document["paths"]["/api/sessions"]["get"]["parameters"]
     assert {"status", "search", "tag", "workspace", "limit", "offset"} <= {parameter["name"] for parameter in listed}

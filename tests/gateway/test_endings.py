@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import trio
 
+from fleet.errors import Unavailable
 from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
 
 FLAGS = list(itertools.product((False, True), repeat=3))
@@ -34,7 +35,8 @@ async def test_a_worktree_or_clone_goes_when_that_is_asked_for(
     assert answer.status == 200
     assert int(answer.headers["fleet-position"]) == door.tree.log.head()
     ended = answer.json
-    assert (ended["session"]["status"], ended["erased"]) == ("stopped", permanent)
+    assert ended["erased"] is permanent
+    assert ended["session"] is None if permanent else ended["session"]["status"] == "stopped"
     removed = cleanup or permanent
     workspace = ended["workspace"]
     assert (workspace["id"], workspace["removed"]) == (item["workspaceId"], removed)
@@ -63,7 +65,8 @@ async def test_an_existing_directory_is_never_removed(
 ) -> None:
     item = await worked(machine, door, "existing")
     ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?{query(cleanup, permanent, force)}")).json
-    assert (ended["session"]["status"], ended["erased"]) == ("stopped", permanent)
+    assert ended["erased"] is permanent
+    assert ended["session"] is None if permanent else ended["session"]["status"] == "stopped"
     assert ended["workspace"]["removed"] is False
     expected = "the directory is not Fleet's to remove" if cleanup or permanent else "it was not asked for"
     assert ended["workspace"]["reason"] == expected
@@ -71,14 +74,27 @@ async def test_an_existing_directory_is_never_removed(
     assert REPOSITORY in machine.files.directories
 
 
-async def test_a_repeated_request_removes_nothing_from_a_session_that_is_back(machine: Machine, door: Door) -> None:
+@pytest.mark.parametrize("answered", [True, False])
+async def test_a_repeated_request_removes_nothing_from_a_session_that_is_back(
+    machine: Machine, door: Door, monkeypatch: pytest.MonkeyPatch, answered: bool
+) -> None:
     item = await worked(machine, door, "worktree")
     path = f"/api/sessions/{item['id']}"
-    await door.knock("DELETE", f"{path}?cleanupWorkspace=true", Idempotency_Key="the same")
+
+    async def lost(*_: Any) -> None:
+        raise Unavailable("interrupted", "the process was killed")
+
+    with monkeypatch.context() as patched:
+        if not answered:
+            patched.setattr(door.tree.answers, "keep", lost)
+        first = await door.knock("DELETE", f"{path}?cleanupWorkspace=true", Idempotency_Key="the same")
     await door.knock("POST", f"/api/workspaces/{item['workspaceId']}/restore")
     assert (await door.knock("POST", f"{path}/resume")).status == 200
     again = (await door.knock("DELETE", f"{path}?cleanupWorkspace=true", Idempotency_Key="the same")).json
-    assert (again["workspace"]["removed"], again["workspace"]["reason"]) == (False, "the session was resumed since")
+    if answered:
+        assert again == first.json
+    else:
+        assert (again["workspace"]["removed"], again["workspace"]["reason"]) == (False, "the session was resumed since")
     assert item["directory"] in machine.files.directories
     assert (await door.knock("GET", f"/api/workspaces/{item['workspaceId']}")).json["sessions"] == [item["id"]]
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import trio
 
+from fleet.errors import Unavailable
 from tests.gateway.door import PLAIN, REPOSITORY, Answer, Door, Machine
 
 CREATE = {"directory": REPOSITORY, "title": "Once", "isolationStrategy": "worktree"}
@@ -113,3 +114,144 @@ async def test_keys_have_a_length(door: Door, key: str) -> None:
     problem = (await door.knock("POST", "/api/sessions", CREATE, Idempotency_Key=key)).problem(422, "invalid")
     assert "200" in problem["detail"]
     assert door.tree.log.head() == 0
+
+
+async def test_a_repetition_gets_the_first_answer_word_for_word(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        item = await door.session(PLAIN)
+        path = f"/api/sessions/{item['id']}"
+        requests: tuple[tuple[str, str, Any], ...] = (
+            ("POST", "/api/sessions", CREATE),
+            ("PATCH", path, {"title": "First"}),
+            ("POST", f"{path}/abort", None),
+            ("POST", f"{path}/prompt", {"text": "Go"}),
+            ("POST", f"{path}/prompt", {"text": " "}),
+            ("DELETE", f"{path}/queue/unknown", None),
+            ("POST", f"{path}/fork", {"title": "Fork"}),
+            ("POST", "/api/workspace-roots", {"path": "/nowhere"}),
+            ("POST", "/api/workspace-roots", {"path": "/"}),
+            ("POST", "/api/notifications/read", None),
+            ("DELETE", path, None),
+            ("POST", f"{path}/resume", None),
+        )
+        first: list[Answer] = []
+        for number, (method, target, body) in enumerate(requests):
+            first.append(await door.knock(method, target, body, Idempotency_Key=f"k{number}"))
+            await door.settled(item["id"])
+        await door.knock("PATCH", path, {"title": "Something else"})
+        head = door.tree.log.head()
+        await _repeat(door, requests, first)
+        assert door.tree.log.head() == head
+    async with machine.fleet() as door:
+        head = door.tree.log.head()
+        await _repeat(door, requests, first)
+        assert door.tree.log.head() == head
+        assert (await door.knock("GET", path)).json["title"] == "Something else"
+
+
+async def _repeat(door: Door, requests: tuple[tuple[str, str, Any], ...], first: list[Answer]) -> None:
+    for number, (method, target, body) in enumerate(requests):
+        again = await door.knock(method, target, body, Idempotency_Key=f"k{number}")
+        assert (again.status, again.body) == (first[number].status, first[number].body), target
+        for name in ("content-type", "fleet-position", "x-total-count"):
+            assert again.headers.get(name) == first[number].headers.get(name), target
+
+
+async def test_an_abort_of_nothing_aborts_nothing_later(door: Door) -> None:
+    item = await door.session()
+    path = f"/api/sessions/{item['id']}"
+    first = await door.knock("POST", f"{path}/abort", Idempotency_Key="a")
+    assert first.json["outcome"] == "nothing_to_abort"
+    await door.knock("POST", f"{path}/prompt", {"text": "hang"})
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    assert (await door.knock("POST", f"{path}/abort", Idempotency_Key="a")).json == first.json
+    assert (await door.knock("GET", path)).json["status"] == "active"
+
+
+async def test_a_refused_prompt_stays_refused(door: Door) -> None:
+    item = await door.session()
+    path = f"/api/sessions/{item['id']}"
+    await door.knock("DELETE", path)
+    first = await door.knock("POST", f"{path}/prompt", {"text": "x"}, Idempotency_Key="p")
+    first.problem(409, "session_stopped")
+    await door.knock("POST", f"{path}/resume")
+    assert (await door.knock("POST", f"{path}/prompt", {"text": "x"}, Idempotency_Key="p")).body == first.body
+    assert (await door.settled(item["id"]))["turns"] == 0
+
+
+async def test_a_request_that_made_no_sense_may_be_mended(door: Door) -> None:
+    for body in (b"{", {"directory": 7}, {"directory": PLAIN, "nickname": "x"}):
+        assert (await door.knock("POST", "/api/sessions", body, Idempotency_Key="k")).status in (400, 422)
+    assert door.tree.log.head() == 0
+    assert (await door.knock("POST", "/api/sessions", {"directory": PLAIN}, Idempotency_Key="k")).status == 200
+
+
+async def test_what_is_to_be_tried_again_is_tried_again(machine: Machine, door: Door) -> None:
+    machine.world.fail_next_spawn("missing")
+    body = {"directory": PLAIN}
+    first = await door.knock("POST", "/api/sessions", body, Idempotency_Key="k")
+    session_id = first.problem(503, "opencode_missing")["sessionId"]
+    await door.knock("POST", f"/api/sessions/{session_id}/resume")
+    again = await door.knock("POST", "/api/sessions", body, Idempotency_Key="k")
+    assert (again.status, again.json["session"]["id"]) == (200, session_id)
+    assert (await door.knock("POST", "/api/sessions", body, Idempotency_Key="k")).body == again.body
+
+
+async def test_an_answer_that_cannot_be_kept_is_not_given(machine: Machine, door: Door) -> None:
+    item = await door.session()
+    path = f"/api/sessions/{item['id']}/abort"
+    machine.disk.full = True
+    (await door.knock("POST", path, Idempotency_Key="a")).problem(503, "disk_full")
+    machine.disk.full = False
+    assert (await door.knock("POST", path, Idempotency_Key="a")).status == 200
+
+
+@pytest.mark.parametrize("by", ["id", "opencodeId"])
+async def test_an_erasure_is_answered_again_and_says_nothing_of_the_session(machine: Machine, by: str) -> None:
+    async with machine.fleet() as door:
+        item = await door.session(REPOSITORY, title="A secret title", isolationStrategy="worktree")
+        path = f"/api/sessions/{item['id']}"
+        await door.knock("PATCH", path, {"tags": ["a-secret-tag"]}, Idempotency_Key="t")
+        target = f"/api/sessions/{item[by]}?permanent=true"
+        first = await door.knock("DELETE", target, Idempotency_Key="d")
+        assert (first.status, first.json["erased"], first.json["session"]) == (200, True, None)
+        assert (await door.knock("DELETE", target, Idempotency_Key="d")).body == first.body
+        (await door.knock("DELETE", target)).problem(404, "session_not_found")
+        (await door.knock("DELETE", f"{target}&force=true", Idempotency_Key="d")).problem(422, "idempotency_conflict")
+        (await door.knock("PATCH", path, {"tags": ["a-secret-tag"]}, Idempotency_Key="t")).problem(
+            404, "session_not_found"
+        )
+    async with machine.fleet() as door:
+        assert (await door.knock("DELETE", target, Idempotency_Key="d")).body == first.body
+        assert (await door.knock("GET", "/api/log/verify")).json["intact"] is True
+        logged = (await door.knock("GET", "/api/log/export")).body
+        assert b"a-secret-tag" not in logged
+        assert b"A secret title" not in logged
+
+
+@pytest.mark.parametrize("by", ["id", "opencodeId"])
+async def test_an_erasure_whose_answer_a_crash_took(machine: Machine, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    async with machine.fleet() as door:
+        item = await door.session()
+        other = await door.session(REPOSITORY)
+        target = f"/api/sessions/{item[by]}?permanent=true"
+        with monkeypatch.context() as patched:
+
+            async def lost(*_: Any) -> None:
+                raise Unavailable("interrupted", "the process was killed")
+
+            patched.setattr(door.tree.answers, "keep", lost)
+            (await door.knock("DELETE", target, Idempotency_Key="d")).problem(503, "interrupted")
+    async with machine.fleet() as door:
+        again = await door.knock("DELETE", target, Idempotency_Key="d")
+        assert (again.status, again.json) == (200, {"session": None, "erased": True, "workspace": None})
+        assert (await door.knock("DELETE", target, Idempotency_Key="d")).body == again.body
+        (await door.knock("DELETE", target)).problem(404, "session_not_found")
+        assert (await door.knock("GET", f"/api/sessions/{other['id']}")).status == 200
+
+
+async def test_who_may_not_come_in_hears_no_answer_of_others(door: Door) -> None:
+    first = await door.knock("POST", "/api/sessions", CREATE, Idempotency_Key="k")
+    assert first.status == 200
+    refused = await door.knock("POST", "/api/sessions", CREATE, Idempotency_Key="k", Origin="http://elsewhere")
+    refused.problem(403, "forbidden_origin")

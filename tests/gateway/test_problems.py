@@ -8,6 +8,7 @@ import trio
 from structlog.testing import capture_logs
 
 from fleet.errors import PROBLEMS, Problem
+from fleet.gateway.problems import problem_response
 from fleet.limits import BODY_BYTES_MAX, HEADER_BYTES_MAX, HEADER_BYTES_READ_MAX
 from tests.gateway.door import PLAIN, Answer, Door, Machine
 
@@ -87,12 +88,13 @@ async def test_a_problem_in_a_nursery_is_that_problem(door: Door, monkeypatch: p
 
 
 @pytest.mark.parametrize("code", sorted(PROBLEMS))
-async def test_every_code_has_its_status_and_title(door: Door, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    def refused(*_: Any) -> None:
-        raise Problem(code, "what happened", field="f", hint="what to do", extra={"sessionId": "s"})
-
-    monkeypatch.setattr(door.tree.orders, "session", refused)
-    problem = (await door.knock("GET", "/api/sessions/x")).problem(PROBLEMS[code].status, code)
+async def test_every_code_has_its_status_and_title(code: str) -> None:
+    given = Problem(code, "what happened", field="f", hint="what to do", extra={"sessionId": "s"})
+    response = problem_response(given)
+    body = await response.get_data(as_text=False)
+    problem = Answer(response.status_code, dict(response.headers.items(lower=True)), body).problem(
+        PROBLEMS[code].status, code
+    )
     assert problem["title"] == PROBLEMS[code].title
     assert (problem["field"], problem["hint"], problem["sessionId"]) == ("f", "what to do", "s")
     assert problem["type"].endswith(f":{code}")
@@ -204,3 +206,22 @@ async def test_no_socket_is_left_behind(door: Door) -> None:
         await stream.frame()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.trio(run=trio.run)
+async def test_a_body_that_nobody_reads_does_not_break_the_connection(door: Door) -> None:
+    """The answer must not overtake the body: the connection's next request would hang, or find it closed."""
+    head = (
+        b"PUT /api/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+    )
+    async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as connection:
+        with trio.fail_after(20):
+            for _ in range(20):
+                await connection.send_all(head)
+                await trio.sleep(0.02)
+                await connection.send_all(b"{}")
+                answer = b""
+                while b'"method_not_allowed"' not in answer:
+                    more = await connection.receive_some()
+                    assert more, "the connection was closed"
+                    answer += more

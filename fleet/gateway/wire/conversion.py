@@ -117,7 +117,7 @@ def ended(ending: Ending) -> Ended:
     if workspace is not None:
         removed = workspace.phase == "removed"
         item = EndedWorkspace(workspace.id, removed, ending.left, _kept_item(workspace) if removed else None)
-    return Ended(session_item(ending.session), ending.erased, item)
+    return Ended(None if ending.erased else session_item(ending.session), ending.erased, item)
 
 
 def _kept_item(state: workspace.State) -> KeptItem | None:

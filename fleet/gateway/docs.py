@@ -1,0 +1,104 @@
+"""A page for openapi.json: what each route takes, gives and refuses, made on this machine and without a script.
+
+Nothing of it comes from elsewhere, and its Content-Security-Policy lets nothing in: one style sheet of our own is all.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any, cast
+
+import jinja2
+import msgspec
+from quart import Blueprint, Response
+
+from fleet.gateway import wire
+from fleet.gateway.document import about, gives_page, gives_style
+from fleet.gateway.requests import read_query
+
+_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+def docs_routes(document: Callable[[], dict[str, Any]]) -> Blueprint:
+    """Return the routes over what makes openapi.json."""
+    routes = Blueprint("docs", __name__, url_prefix="/api")
+
+    @cache
+    def page() -> str:
+        return _render(document())
+
+    @routes.get("/docs")
+    @about("fleet")
+    @gives_page
+    async def show_docs() -> Response:
+        """Show this interface as a page."""
+        read_query(wire.Query)
+        return _answer(page(), "text/html; charset=utf-8")
+
+    @routes.get("/docs.css")
+    @about("fleet")
+    @gives_style
+    async def style_docs() -> Response:
+        """Give the page its style."""
+        read_query(wire.Query)
+        return _answer(_resource("docs.css"), "text/css; charset=utf-8")
+
+    return routes
+
+
+def _answer(text: str, content_type: str) -> Response:
+    response = Response(text, content_type=content_type)
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def _render(document: dict[str, Any]) -> str:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["json"] = _json
+    environment.filters["schema"] = _kind
+    schemas = document["components"]["schemas"]
+
+    def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = schemas[_kind(schema)] if "$ref" in schema else schema
+        return found
+
+    environment.filters["resolved"] = cast("Any", resolved)
+    by_tag: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
+    for path, operations in sorted(document["paths"].items()):
+        for method, operation in operations.items():
+            by_tag.setdefault(operation["tags"][0], []).append((method.upper(), path, operation))
+    template = environment.from_string(_resource("docs.html"))
+    return template.render(info=document["info"], groups=sorted(by_tag.items()), schemas=schemas)
+
+
+def _resource(name: str) -> str:
+    return (files("fleet.gateway") / name).read_text("utf-8")
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """Return in a few words what a schema allows."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "anyOf" in schema:
+        return " or ".join(_kind(each) for each in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(str(value) for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema.get('items', {}))}"
+    bounds = [f"{name} {schema[key]}" for key, name in _BOUNDS.items() if key in schema]
+    return ", ".join((str(schema.get("type", "anything")), *bounds))
+
+
+_BOUNDS = {
+    "minimum": "from",
+    "maximum": "to",
+    "minLength": "of at least",
+    "maxLength": "of at most",
+    "maxItems": "at most",
+}

@@ -1,0 +1,81 @@
+"""Which problem codes a route may answer with: groups of them, by what a route does.
+
+openapi.json lists them per route (document.py), and the tests of the door hold every answer to that list.
+"""
+
+from typing import Final
+
+EVERYWHERE: Final = (
+    "forbidden_origin",
+    "headers_too_large",
+    "token_required",
+    "token_invalid",
+    "tokens_unreadable",
+    "too_many_attempts",
+    "too_many_requests",
+    "invalid",
+    "internal",
+)
+"""The guard and the reading of the query; and what must never happen."""
+
+WITH_PATH: Final = ("not_found",)
+"""A part of the address that the route does not take."""
+
+WRITING: Final = ("read_only", "unsupported_media_type", "too_large", "request_timeout", "bad_json")
+"""The guard, and the reading of a body."""
+
+SESSION: Final = ("session_not_found", "instance_not_found")
+
+COMMAND: Final = (
+    "idempotency_conflict",
+    "overloaded",
+    "timed_out",
+    "interrupted",
+    "stopping",
+    "disk_full",
+    "log_unavailable",
+    "event_too_large",
+)
+"""Whatever goes to an actor and into the log."""
+
+STREAM: Final = ("too_many_streams", "overloaded", "stopping")
+
+OPENCODE: Final = ("opencode_unreachable", "opencode_refused", "timed_out")
+
+DIRECTORY: Final = ("directory_missing", "not_a_directory", "directory_outside_roots", "directory_unreadable")
+
+PROVISION: Final = (
+    *DIRECTORY,
+    *OPENCODE,
+    "not_a_repository",
+    "repository_empty",
+    "branch_invalid",
+    "branch_exists",
+    "branch_checked_out",
+    "base_ref_unknown",
+    "git_failed",
+    "workspace_gone",
+    "workspace_dirty",
+    "workspace_busy",
+    "tree_gone",
+    "tree_too_large",
+    "session_gone",
+    "session_not_ready",
+    "opencode_missing",
+    "opencode_not_executable",
+    "opencode_exited",
+    "opencode_not_ready",
+    "opencode_downgrade",
+)
+"""What may keep a session from taking a prompt: its workspace, its OpenCode process, its conversation."""
+
+REMOVAL: Final = ("workspace_dirty", "workspace_busy", "workspace_gone", "git_failed", "branch_exists", "invalid")
+
+PROMPT: Final = (
+    "prompt_empty",
+    "queue_full",
+    "session_stopped",
+    "session_completed",
+    "session_disconnected",
+    "session_not_ready",
+)

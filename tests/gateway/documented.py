@@ -1,0 +1,69 @@
+"""Holds what the door answers to what openapi.json says: the status, the problem's code, media type, headers, body."""
+
+import re
+from typing import Any, Protocol, cast
+
+import jsonschema_rs
+import msgspec
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+_documents: dict[frozenset[str], dict[str, Any]] = {}
+_validators: dict[tuple[str, int], jsonschema_rs.Validator] = {}
+
+
+class Answered(Protocol):
+    """What came back."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Any: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+async def check_documented(app: QuartTrio, method: str, target: str, answer: Answered) -> None:
+    """Fail where the answer is none of those that the document has for this route."""
+    try:
+        rule, _ = app.url_map.bind("localhost").match(target.partition("?")[0], method, return_rule=True)
+    except HTTPException:
+        return  # no route: any problem will do
+    if rule.endpoint in ("openapi", "static") or method in ("HEAD", "OPTIONS"):
+        return
+    document = await _document(app)
+    operation = document["paths"][re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)][method.lower()]
+    where = f"{method} {rule.rule} answered {answer.status}"
+    documented = operation["responses"].get(str(answer.status))
+    assert documented is not None, f"{where}, which is not documented: {answer.body[:500]!r}"
+    for name, header in documented.get("headers", {}).items():
+        if answer.status < 400:
+            assert name.lower() in answer.headers, f"{where} without {name}"
+        if name.lower() in answer.headers:
+            assert header["schema"]["type"] == "integer", name
+            assert answer.headers[name.lower()].isdecimal(), f"{where} with {name} {answer.headers[name.lower()]}"
+    media_type = answer.headers.get("content-type", "").partition(";")[0]
+    if "content" not in documented:
+        assert answer.body == b"", f"{where} with a body"
+        return
+    assert media_type in documented["content"], f"{where} as {media_type}"
+    if media_type in ("application/json", "application/problem+json"):
+        schema = documented["content"][media_type]["schema"]
+        validator = _validator(document, operation["operationId"], answer.status, schema)
+        errors = [error.message for error in validator.iter_errors(msgspec.json.decode(answer.body))]
+        assert not errors, f"{where}: {errors[:3]} {answer.body[:500]!r}"
+
+
+async def _document(app: QuartTrio) -> dict[str, Any]:
+    routes = frozenset(rule.rule for rule in app.url_map.iter_rules())
+    if routes not in _documents:
+        response = await cast("Any", app.test_client()).get("/api/openapi.json")
+        _documents[routes] = msgspec.json.decode(await response.get_data(as_text=False))
+    return _documents[routes]
+
+
+def _validator(document: dict[str, Any], operation: str, status: int, schema: Any) -> jsonschema_rs.Validator:
+    if (operation, status) not in _validators:
+        whole = {"components": document["components"], **schema}
+        _validators[operation, status] = jsonschema_rs.Draft202012Validator(whole)
+    return _validators[operation, status]

@@ -1,0 +1,24 @@
+"""Query parameters are taken for what they say."""
+
+from tests.gateway.door import Door
+
+
+async def test_the_text_null_is_a_text(door: Door) -> None:
+    await door.session(title="null and void", tags=["null"])
+    await door.session(title="other")
+    for query in ("search=null", "tag=null"):
+        found = (await door.knock("GET", f"/api/sessions?{query}")).json
+        assert [item["title"] for item in found] == ["null and void"], query
+    assert (await door.knock("GET", "/api/sessions?workspace=null")).json == []
+
+
+async def test_and_no_number_and_no_choice(door: Door) -> None:
+    session_id = (await door.session())["id"]
+    for path in (
+        f"sessions/{session_id}?at=null",
+        f"sessions/{session_id}/diffs?at=null",
+        "callbacks?status=null",
+        "log/export?through=null",
+    ):
+        problem = (await door.knock("GET", f"/api/{path}")).problem(422, "invalid")
+        assert problem["field"] in path
