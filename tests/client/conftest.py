@@ -20,7 +20,7 @@ from tests.client.line import Line
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.gateway.door import Machine
 
-RATE = 20.0
+RATE = 5.0  # faster, and deadlines of the fakes pass while a loaded machine is still busy
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
