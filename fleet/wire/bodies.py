@@ -18,20 +18,6 @@ from fleet.limits import (
 )
 from fleet.ports import MessageType, Strategy
 
-MessageType = Literal[
-    "session.finished",
-    "session.aborted",
-    "session.interrupted",
-    "session.error",
-    "session.request",
-    "session.budget",
-    "session.callback",
-    "session.disconnected",
-    "session.completed",
-    "session.stopped",
-]
-"""What webhooks are told of."""
-
 
 class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """A request body: unknown fields are refused."""
