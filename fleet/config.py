@@ -23,7 +23,8 @@ from fleet.logs import LogFormat, LogLevel
 RehearsalChoice = Literal["auto", "always", "never"]
 InstancePolicy = Literal["shared", "directory"]
 
-MARKER_VARIABLES = frozenset({"FLEET_INSTANCE_ID"})
+INSTANCE_VARIABLE = "FLEET_INSTANCE_ID"
+MARKER_VARIABLES = frozenset({INSTANCE_VARIABLE})
 """Set by Fleet in the environment of the processes that it starts: a `fleet` in an agent's shell sees them."""
 
 TEST_VARIABLES = frozenset({"FLEET_SIM_SEED", "FLEET_SIM_COUNT", "FLEET_DRILL_SEED", "FLEET_DRILL_KILLS"})

@@ -272,3 +272,6 @@ CLIENT_SILENCE_S: Final = 2 * HEARTBEAT_S + 5.0  # a stream that gives no sign o
 STREAM_READ_BYTES: Final = 256 * KIB  # one look at a stream's socket
 CLIENT_CONNECTIONS: Final = 20  # kept open between requests
 PROBLEM_TEXT_CHARS_MAX: Final = 500  # of an answer that is none of Fleet's, in the error that tells of it
+MCP_WAIT_S_MAX: Final = 50.0  # one call; OpenCode gives up on a tool after a minute or so, and the agent asks again
+MCP_CALLER_S: Final = 1.5  # OpenCode tells of a call a moment before it is made; its event takes some ms to arrive
+MCP_TEXT_CHARS_MAX: Final = 50_000  # of an answer: it goes into the agent's context

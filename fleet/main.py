@@ -121,7 +121,7 @@ async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenera
     ):
         executable = find_opencode(config, environment)
         stores = Stores(log, blobs, views, config.data_dir / "views" / "history.sqlite")
-        parts = _Parts(config, environment, executable, log, stores)
+        parts = _Parts(config, environment, executable, log, stores, url=_url(config, door))
         guard = Guard(SystemClock(), TokenFile(config.data_dir), loopback=is_loopback(config.host), local=local)
         gateway = Gateway(door, parts.tree, guard)
         children = (
@@ -174,12 +174,14 @@ class _Parts:
         executable: Path | None,
         log: LmdbLog,
         stores: Stores,
+        *,
+        url: str,
     ) -> None:
         clock = SystemClock()
         self._log = log
         self._offer = Offer(config.data_dir / "rehearsal.port")
         named = None if config.opencode is None else str(config.opencode)
-        self._host = LocalOpenCodeHost(config.data_dir, named, environment=environment)
+        self._host = LocalOpenCodeHost(config.data_dir, named, environment=environment, url=url)
         if config.rehearsal != "never":
             self._host.configure(self._offer.config())  # tells at once where it cannot be merged
         self._host.hold()

@@ -139,7 +139,7 @@ class Endings:
 
     async def _erase(self, session_id: str, caller: Caller) -> None:
         command = session_messages.EraseSession(self._now())
-        cause = Cause(caller.actor, correlation_id=caller.request_id)
+        cause = Cause(caller.actor, caller.on_behalf_of, caller.request_id)
         try:
             await self._context.peers.sessions.ask(
                 session_id, Deliver(command, cause, erasure_key(caller), caller.digest)
@@ -153,7 +153,7 @@ class Endings:
         raise Unavailable("timed_out", "the session is hidden, and its records are still being erased")
 
     async def _ask_workspace(self, workspace_id: str, command: m.Command, caller: Caller) -> State:
-        cause = Cause(caller.actor, correlation_id=caller.request_id)
+        cause = Cause(caller.actor, caller.on_behalf_of, caller.request_id)
         return (await self._context.peers.workspaces.ask(workspace_id, Deliver(command, cause))).state
 
 

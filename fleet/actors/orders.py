@@ -30,12 +30,13 @@ from fleet.ports import Attachment, Source, Strategy, WorkspaceOrder
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who orders, and the key by which a repetition is recognised; `digest` covers the whole request."""
+    """Who orders, on behalf of what, and the key by which a repetition is recognised; `digest` covers the request."""
 
     actor: str = "local"
     request_id: str | None = None
     idempotency_key: str | None = None
     digest: bytes = b""
+    on_behalf_of: str | None = None
 
 
 class NewPrompt(msgspec.Struct, frozen=True):
@@ -286,7 +287,7 @@ class Orders:
         return await self._ask_roots(roots.WithdrawRoot(path, self._context.clock.now_ms()), caller)
 
     async def _ask_roots(self, command: roots.Command, caller: Caller) -> int:
-        cause = Cause(caller.actor, correlation_id=caller.request_id)
+        cause = Cause(caller.actor, caller.on_behalf_of, caller.request_id)
         deliver = Deliver(command, cause, caller.idempotency_key, caller.digest)
         return (await self._context.peers.roots.ask(roots.ROOTS_ID, deliver)).position
 
@@ -325,7 +326,7 @@ class Orders:
         return Outcome(state, self._context.log.head())
 
     async def _ask(self, session_id: str, command: m.Command, caller: Caller) -> SessionReply:
-        cause = Cause(caller.actor, correlation_id=caller.request_id)
+        cause = Cause(caller.actor, caller.on_behalf_of, caller.request_id)
         deliver = Deliver(command, cause, caller.idempotency_key, caller.digest)
         return await self._context.peers.sessions.ask(session_id, deliver)
 

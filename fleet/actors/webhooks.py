@@ -129,7 +129,7 @@ class Webhooks:
     async def _ask(self, webhook_id: str, command: m.Command, caller: Caller) -> WebhookReply:
         if not isinstance(command, m.RegisterWebhook):
             self.webhook(webhook_id)  # a message would bring up an actor for whatever id somebody thinks of
-        cause = Cause(caller.actor, correlation_id=caller.request_id)
+        cause = Cause(caller.actor, caller.on_behalf_of, caller.request_id)
         deliver: Deliver[Any] = Deliver(command, cause, caller.idempotency_key, caller.digest)
         return await self._context.peers.webhooks.ask(webhook_id, deliver)
 

@@ -12,6 +12,7 @@ from fleet.cli.ending import abort, resume, rm, stop
 from fleet.cli.inbox import answer, inbox
 from fleet.cli.log import log
 from fleet.cli.ls import history, ls
+from fleet.cli.mcp import mcp
 from fleet.cli.new import fork, new
 from fleet.cli.prompt import prompt
 from fleet.cli.ps import ps
@@ -62,6 +63,7 @@ app.command(epilog="Example: fleet doctor --json", rich_help_panel=_SERVER)(doct
 app.command(epilog="Example: fleet ps --orphans", rich_help_panel=_SERVER)(ps)
 app.command(epilog="Example: fleet rehearsal --port 4100", rich_help_panel=_SERVER)(rehearsal)
 app.command(epilog="Example: fleet verify-export fleet-log.jsonl", rich_help_panel=_SERVER)(verify_export)
+app.command(epilog="Example: fleet mcp --url http://localhost:3000", rich_help_panel=_SERVER)(mcp)
 app.add_typer(token, name="token", rich_help_panel=_SERVER)
 
 app.command(epilog='Example: fleet new -i worktree --wait --prompt "Add error handling"', rich_help_panel=_SESSIONS)(

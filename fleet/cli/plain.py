@@ -1,8 +1,8 @@
 """What an agent wrote, made harmless for a terminal: nobody's output but our own moves the cursor or sets colours.
 
-Escape sequences are taken out, other control characters are shown as `\\x07`; so are marks that change the direction of
-writing, with which a line can be made to read otherwise than it is. `SafeConsole` does that to everything that it
-prints, whoever has put it together.
+Escape sequences are taken out, other control characters are shown (fleet/plain.py), and so are marks that change the
+direction of writing, with which a line can be made to read otherwise than it is. `SafeConsole` does that to everything
+that it prints, whoever has put it together.
 """
 
 import re
@@ -14,33 +14,25 @@ import msgspec
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from fleet.plain import plain as shown
+
 _SEQUENCE: Final = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, modes
     r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # OSC: titles, links, the clipboard
     r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x9c]*(?:\x1b\\|\x9c)"  # DCS, SOS, PM, APC
     r"|\x1b[ -/]*[0-OQ-WYZ\\`-~]"  # the others
 )
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_UNSAFE: Final = re.compile(f"{_CONTROL.pattern}|\r")
 _BEYOND_JSON: Final = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def plain(text: str) -> str:
     """Return the text without escape sequences; line ends and tabs stay, other control characters become visible."""
-    if _UNSAFE.search(text) is None:
-        return text
-    text = _SEQUENCE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
-    return _CONTROL.sub(_visible, text)
+    return shown(_SEQUENCE.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def line_of(text: str) -> str:
     """Return the same on one line."""
     return " ".join(plain(text).split())
-
-
-def _visible(found: re.Match[str]) -> str:
-    code = ord(found.group())
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 class SafeConsole(Console):

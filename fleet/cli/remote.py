@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from fleet.config import TOKEN_VARIABLE
+from fleet.config import INSTANCE_VARIABLE, TOKEN_VARIABLE
 from fleet.errors import StartupError
 
 if TYPE_CHECKING:
@@ -141,6 +141,8 @@ def find_server(url: str | None, token_file: str | None) -> tuple[str, str | Non
 
     token = access_token(token_file)
     if url is not None:
+        if os.environ.get(INSTANCE_VARIABLE) and url == os.environ.get("FLEET_URL"):  # an agent, at its own Fleet
+            token = token or read_local_token(Path(os.environ.get("FLEET_DATA_DIR", "")))
         return _checked(url), token
     config = load_config({}, os.environ)
     if config.port == 0:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from copy import copy
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import quote
@@ -79,6 +80,15 @@ class FleetClient:
         from fleet.client.sync import connect
 
         return connect(lambda: FleetClient(url, token=token, retry_for_s=retry_for_s))
+
+    def acting_for(self, session_id: str) -> "FleetClient":
+        """Return this client on behalf of a session: the log names it as the cause of what is done (`causationId`).
+
+        It is the same connection, and ends with this client.
+        """
+        other = copy(self)
+        other._connection = self._connection.with_headers({"Fleet-Session": session_id})
+        return other
 
     @property
     def url(self) -> str:

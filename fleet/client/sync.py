@@ -159,6 +159,10 @@ class SyncFleetClient:
     event = _blocking(FleetClient.event)
     verify = _blocking(FleetClient.verify)
 
+    def acting_for(self, session_id: str) -> "SyncFleetClient":
+        """Return this client on behalf of a session, as `FleetClient.acting_for` does."""
+        return SyncFleetClient(self._portal, self._real.acting_for(session_id))
+
     def session(self, session_id: str) -> SyncSession:
         """Return the session with this id, Fleet's or OpenCode's, without asking whether there is one."""
         return SyncSession(self._portal, self._real.session(session_id))

@@ -87,11 +87,24 @@ async def caller() -> Caller:
     key = request.headers.get("Idempotency-Key")
     request_id: str | None = g.get("request_id")
     if key is None:
-        return Caller(visitor.actor, request_id)
+        return Caller(visitor.actor, request_id, on_behalf_of=_behalf())
     if not 0 < len(key) <= IDEMPOTENCY_KEY_CHARS_MAX:
         raise Rejected("invalid", f"an idempotency key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters")
     whole = b"\0".join((request.method.encode(), request.full_path.encode(), await _raw_body()))
-    return Caller(visitor.actor, request_id, f"http:{key}", hashlib.sha256(whole).digest())
+    return Caller(visitor.actor, request_id, f"http:{key}", hashlib.sha256(whole).digest(), _behalf())
+
+
+def _behalf() -> str | None:
+    """Return what the log calls the cause of the request: the session on whose behalf it says that it comes.
+
+    Who asks (`actor`) is proven, the session is said: it explains, and allows nothing.
+    """
+    session_id = request.headers.get("Fleet-Session")
+    if session_id is None:
+        return None
+    if not re.fullmatch(r"[0-9A-Za-z_-]{1,64}", session_id):
+        raise Rejected("invalid", "Fleet-Session is no id of a session", field="Fleet-Session")
+    return f"session:{session_id}"
 
 
 def derived(who: Caller, part: str) -> Caller:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.conftest import line, machine, on_fast_clock
+from tests.client.conftest import line, machine, on_fast_clock, quiet
 
-__all__ = ["line", "machine"]
+__all__ = ["line", "machine", "quiet"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

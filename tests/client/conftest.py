@@ -3,12 +3,14 @@
 The clock of these tests runs faster than the real one, but goes on by itself: threads take part, and sockets.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import trio
 from trio.abc import Clock, Instrument
 from trio.testing import MockClock
@@ -18,7 +20,7 @@ from tests.client.line import Line
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.gateway.door import Machine
 
-RATE = 20.0
+RATE = 5.0  # faster, and deadlines of the fakes pass while a loaded machine is still busy
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,6 +36,14 @@ def on_fast_clock(items: list[pytest.Item], directory: Path) -> None:
 
 def _run(main: Callable[[], Awaitable[Any]], *, clock: Clock | None, instruments: Sequence[Instrument]) -> Any:
     return trio.run(main, clock=clock or MockClock(rate=RATE), instruments=instruments)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Say nothing on stdout, where the examples and the commands of these tests print: the server shares it here."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -57,8 +57,9 @@ class LocalOpenCodeHost:
     """`fleet.ports.OpenCodeHost` on this machine.
 
     `executable` is a path, or None for `opencode` on the PATH; `extra_config` is configuration that OpenCode gets below
-    the user's own (`configure` sets it later); `environment` is what it inherits, this process's own by default. Raises
-    `StartupError` where the user's OPENCODE_CONFIG_CONTENT can't be merged.
+    the user's own (`configure` sets it later); `environment` is what it inherits, this process's own by default;
+    `url` is where this Fleet is, for tools of agents. Raises `StartupError` where the user's
+    OPENCODE_CONFIG_CONTENT can't be merged.
     """
 
     def __init__(
@@ -67,9 +68,11 @@ class LocalOpenCodeHost:
         executable: str | None = None,
         extra_config: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
+        url: str | None = None,
     ) -> None:
         self._data_dir = data_dir.resolve()
         self._executable = executable
+        self._url = {} if url is None else {"FLEET_URL": url}
         self._inherits = os.environ if environment is None else environment
         self._configured = trio.Event()
         self.configure(extra_config or {})
@@ -152,6 +155,7 @@ class LocalOpenCodeHost:
     def _child_environment(self, instance_id: str, password: str) -> dict[str, str]:
         return {
             **self._environment,
+            **self._url,
             INSTANCE_MARKER: instance_id,
             DATA_MARKER: str(self._data_dir),
             "OPENCODE_SERVER_USERNAME": USERNAME,
