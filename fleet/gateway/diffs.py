@@ -4,16 +4,19 @@ Contents come from the blob store, so that they can be read when workspace, inst
 runs, its diff and the whole session's are those of this moment.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import base64
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from quart import Blueprint, Response
 
+from fleet.actors.changes import Moment
 from fleet.actors.tree import Tree
 from fleet.core.changes import ChangedFile, Manifest
-from fleet.core.session.messages import ChangesRecorded, TurnStarted
+from fleet.core.session.messages import ChangesRecorded, TurnStarted, TurnSteered
 from fleet.core.session.state import RUNNING, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
+from fleet.gateway.contents import text_of
 from fleet.gateway.document import about, asks, gives, refuses
 from fleet.gateway.refusals import SESSION
 from fleet.gateway.requests import answer, read_query
@@ -32,8 +35,8 @@ def diff_routes(tree: Tree) -> Blueprint:
         """Read what the session has changed."""
         query = read_query(wire.DiffQuery)
         state = tree.orders.session(session_id, query.instance_id)
-        manifest, overlaps = await _diff(tree, state, query)
-        items = [_item(tree, file, overlaps(file)) for file in manifest.files]
+        (manifest, now), overlaps = await _diff(tree, state, query)
+        items = [_item(tree, file, now, overlaps(file)) for file in manifest.files]
         return answer(items, total=len(items), position=tree.log.head())
 
     return routes
@@ -43,24 +46,28 @@ Overlaps = Callable[[ChangedFile], list[str]]
 """The other sessions whose turns ran in the same directory when one of ours changed this file."""
 
 
-async def _diff(tree: Tree, state: State, query: wire.DiffQuery) -> tuple[Manifest, Overlaps]:
+async def _diff(tree: Tree, state: State, query: wire.DiffQuery) -> tuple[Moment, Overlaps]:
     turn = state.turn if state.phase in RUNNING and query.at is None else None
-    if turn is not None and query.turn in (str(turn.number), turn.message_id):
+    records, number = _records(tree, state, query)
+    if turn is not None and number == turn.number:
         overlaps = list(tree.changes.overlaps(state))
         return await tree.changes.now_of_turn(state), lambda _: overlaps
-    records = _records(tree, state, query)
     earlier = _overlaps(tree, records)
     if turn is not None and query.turn is None:
         now = tree.changes.overlaps(state)
         return await tree.changes.now(state), lambda file: _united(earlier(file), now)
     if not records:
-        return Manifest(), earlier
+        return Moment(Manifest(), {}), earlier
     newest = records[-1]
-    return tree.changes.manifest(newest.session_manifest if query.turn is None else newest.turn_manifest), earlier
+    manifest = tree.changes.manifest(newest.session_manifest if query.turn is None else newest.turn_manifest)
+    return Moment(manifest, {}), earlier
 
 
-def _records(tree: Tree, state: State, query: wire.DiffQuery) -> list[ChangesRecorded]:
-    """Return the records of changes that the query asks for: all of them, or those of its turn."""
+def _records(tree: Tree, state: State, query: wire.DiffQuery) -> tuple[list[ChangesRecorded], int | None]:
+    """Return the records of changes that the query asks for, all or those of its turn, and that turn's number.
+
+    A turn is named by its number, by the message that began it, or by one that steered it.
+    """
     numbers: dict[str, int] = {}
     found: list[ChangesRecorded] = []
     for recorded in tree.log.read_stream(tree.views.sessions.stream(state.id)):
@@ -69,11 +76,16 @@ def _records(tree: Tree, state: State, query: wire.DiffQuery) -> list[ChangesRec
             break
         if isinstance(event, TurnStarted):
             numbers[event.message_id] = numbers[str(event.number)] = event.number
-        elif isinstance(event, ChangesRecorded) and (query.turn is None or event.number == numbers.get(query.turn)):
+        elif isinstance(event, TurnSteered):
+            numbers[event.message_id] = event.number
+        elif isinstance(event, ChangesRecorded):
             found.append(event)
-    if query.turn is not None and query.turn not in numbers:
+    if query.turn is None:
+        return found, None
+    if query.turn not in numbers:
         raise Rejected("invalid", f"the session has no turn {query.turn}", field="turn")
-    return found
+    number = numbers[query.turn]
+    return [record for record in found if record.number == number], number
 
 
 def _overlaps(tree: Tree, records: Sequence[ChangesRecorded]) -> Overlaps:
@@ -88,11 +100,16 @@ def _united(some: Iterable[str], more: Iterable[str]) -> list[str]:
     return list(dict.fromkeys((*some, *more)))
 
 
-def _item(tree: Tree, file: ChangedFile, overlaps: list[str]) -> wire.DiffItem:
+def _item(tree: Tree, file: ChangedFile, now: Mapping[str, bytes], overlaps: list[str]) -> wire.DiffItem:
+    sides = [None if file.is_binary else tree.changes.content(digest, now) for digest in (file.before, file.after)]
+    before, after = texts = [_text(side, file) for side in sides]
+    is_text = all(text is not None or side is None for text, side in zip(texts, sides, strict=True))
+    if not is_text:
+        before, after = (None if side is None else base64.b64encode(side).decode() for side in sides)
     return wire.DiffItem(
         file.file,
-        None if file.is_binary else _text(tree, file.before),
-        None if file.is_binary else _text(tree, file.after),
+        before,
+        after,
         file.additions,
         file.deletions,
         file.status,
@@ -102,9 +119,9 @@ def _item(tree: Tree, file: ChangedFile, overlaps: list[str]) -> wire.DiffItem:
         file.mode_before,
         file.mode_after,
         overlaps,
+        None if file.is_binary else "utf-8" if is_text else "base64",
     )
 
 
-def _text(tree: Tree, digest: str | None) -> str | None:
-    content = None if digest is None else tree.blobs.get(digest)
-    return None if content is None else content.decode("utf-8", "replace")
+def _text(content: bytes | None, file: ChangedFile) -> str | None:
+    return None if content is None else text_of(content, is_truncated=file.is_truncated)

@@ -106,6 +106,47 @@ async def test_while_a_turn_runs_the_diff_is_as_the_files_are_now(machine: Machi
     assert (await diffs(door, item["id"], "?turn=2")).keys() == {"b.txt"}
 
 
+async def test_a_prompt_that_steered_a_turn_names_it(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    await begun(door, item["id"], "bash:20")
+    body = {"text": "and that", "delivery": "steer"}
+    assert (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", body)).status == 204
+    state = await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and bool(s.turn.steering))
+    assert state.turn is not None
+    steered = state.turn.steering[0].message_id
+    write(machine, item, a_txt=b"1\n")
+    assert (await diffs(door, item["id"], f"?turn={steered}")).keys() == {"a.txt"}
+    await door.settled(item["id"])
+    await changed(machine, door, item, b_txt=b"2\n")
+    assert (await diffs(door, item["id"], f"?turn={steered}")) == (await diffs(door, item["id"], "?turn=1"))
+
+
+async def test_text_that_is_not_utf_8_can_be_told_apart(machine: Machine, door: Door) -> None:
+    machine.files.contents[PLAIN] = {"a.txt": b"caf\xe9\n", "b.txt": b"plain\n"}
+    item = await door.session()
+    await changed(machine, door, item, a_txt=b"caf\xe8\n", b_txt=b"caf\xc3\xa9\n", c_txt=b"\xff\n", d_bin=b"\0")
+    found = await diffs(door, item["id"])
+    assert {name: (change["encoding"], change["before"], change["after"]) for name, change in found.items()} == {
+        "a.txt": ("base64", "Y2Fm6Qo=", "Y2Fm6Ao="),
+        "b.txt": ("utf-8", "plain\n", "café\n"),
+        "c.txt": ("base64", None, "/wo="),
+        "d.bin": (None, None, None),
+    }
+
+
+@pytest.mark.parametrize("strategy", ["existing", "worktree"])
+async def test_a_diff_of_a_moment_is_not_kept(machine: Machine, door: Door, strategy: str) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy=strategy)
+    await changed(machine, door, item, a_txt=b"1\n")
+    await begun(door, item["id"], "hang")
+    kept = dict(machine.disk.blobs)
+    write(machine, item, a_txt=b"1\n2\n3\n")
+    for query, before, additions in (("", None, 3), ("?turn=2", "1\n", 2)):
+        found = (await diffs(door, item["id"], query))["a.txt"]
+        assert (found["before"], found["after"], found["additions"]) == (before, "1\n2\n3\n", additions)
+    assert machine.disk.blobs == kept
+
+
 async def test_what_was_there_before_and_between_the_turns_is_nobody_s_work(machine: Machine, door: Door) -> None:
     machine.files.contents[PLAIN] = {"old.txt": b"old\n"}
     first, second = await door.session(), await door.session()
@@ -134,6 +175,42 @@ async def test_turns_that_overlapped_say_so(machine: Machine, door: Door) -> Non
         assert (await diffs(door, item["id"], "?turn=1"))["a.txt"]["overlapsWith"] == [other["id"]]
     await changed(machine, door, third, c_txt=b"mine\n")
     assert {name: change["overlapsWith"] for name, change in (await diffs(door, third["id"])).items()} == {"c.txt": []}
+
+
+async def test_turns_above_and_below_overlap_as_well(machine: Machine, door: Door) -> None:
+    machine.files.directories |= {f"{PLAIN}/sub", f"{PLAIN}-too"}
+    above, below = await door.session(), await door.session(f"{PLAIN}/sub")
+    beside = await door.session(f"{PLAIN}-too")
+    await begun(door, above["id"], "bash:20")
+    await begun(door, below["id"], "bash:5")
+    await begun(door, beside["id"], "bash:5")
+    for item in (above, below):
+        write(machine, item, a_txt=b"whose?\n")
+    for item in (above, below, beside):
+        await door.settled(item["id"])
+    for item, other in ((above, below), (below, above)):
+        assert (await diffs(door, item["id"]))["a.txt"]["overlapsWith"] == [other["id"]]
+
+
+async def test_a_turn_that_a_lost_process_left_behind_overlaps_with_nothing(machine: Machine, door: Door) -> None:
+    first, second = await door.session(), await door.session()
+    await begun(door, second["id"], "hang")
+    machine.world.kill(second["instanceId"])
+    await door.tree.views.sessions.wait(second["id"], lambda s: s.phase == "disconnected")
+    await trio.sleep(1)
+    await door.knock("POST", f"/api/sessions/{first['id']}/resume")
+    await changed(machine, door, first, a_txt=b"mine\n")
+    assert (await diffs(door, first["id"]))["a.txt"]["overlapsWith"] == []
+
+
+async def test_a_worktree_that_others_use_from_within_is_shared(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    machine.files.directories.add(f"{item['directory']}/src")
+    await door.session(f"{item['directory']}/src")
+    await changed(machine, door, item, a_txt=b"mine\n")
+    write(machine, item, other_txt=b"theirs\n")
+    await changed(machine, door, item, b_txt=b"mine\n")
+    assert (await diffs(door, item["id"])).keys() == {"a.txt", "b.txt"}
 
 
 async def test_an_overlap_is_not_forgotten_by_a_later_turn(machine: Machine, door: Door) -> None:
