@@ -20,7 +20,10 @@ def history_routes(tree: Tree) -> Blueprint:
     @asks(wire.HistoryQuery)
     @gives(list[wire.HistoryItem])
     async def search_history() -> Response:
-        """Search all sessions that there were: titles, prompts, answers, tool output; newest first."""
+        """Search all sessions that there were: titles, prompts, answers, tool output; newest first.
+
+        `X-Total-Count` is counted up to 1000 where words are searched: 1000 means that many or more.
+        """
         page = await tree.history.search(_query(read_query(wire.HistoryQuery)))
         items = [
             wire.history_item(state, found.snippet)
