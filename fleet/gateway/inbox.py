@@ -8,7 +8,7 @@ from fleet.core.webhook import state as webhook
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, takes
-from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_query, same
+from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_no_body, read_query, same
 
 
 def inbox_routes(tree: Tree) -> Blueprint:
@@ -66,6 +66,8 @@ def inbox_routes(tree: Tree) -> Blueprint:
     @gives_nothing
     async def read_all_notifications() -> Response:
         """Mark all notifications as seen."""
+        read_query(wire.Query)
+        await read_no_body()
         who = await caller()
         for state in list(tree.views.sessions):
             if any(not notification.read for notification in state.notifications):
