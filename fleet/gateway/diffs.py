@@ -18,6 +18,7 @@ from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.contents import text_of
 from fleet.gateway.document import about, asks, gives, refuses
+from fleet.gateway.reading import check_cursor
 from fleet.gateway.refusals import SESSION
 from fleet.gateway.requests import answer, read_query
 
@@ -34,6 +35,8 @@ def diff_routes(tree: Tree) -> Blueprint:
     async def read_diffs(session_id: str) -> Response:
         """Read what the session has changed."""
         query = read_query(wire.DiffQuery)
+        if query.at is not None:
+            check_cursor(tree, query.at, "at")
         state = tree.orders.session(session_id, query.instance_id)
         (manifest, now), overlaps = await _diff(tree, state, query)
         items = [_item(tree, file, now, overlaps(file)) for file in manifest.files]

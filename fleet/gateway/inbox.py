@@ -9,7 +9,7 @@ from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
 from fleet.gateway.refusals import COMMAND
-from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_query, same
+from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_no_body, read_query, same
 
 
 def inbox_routes(tree: Tree) -> Blueprint:
@@ -69,6 +69,8 @@ def inbox_routes(tree: Tree) -> Blueprint:
     @refuses(*COMMAND)
     async def read_all_notifications() -> Response:
         """Mark all notifications as seen."""
+        read_query(wire.Query)
+        await read_no_body()
         who = await caller()
         for state in list(tree.views.sessions):
             if any(not notification.read for notification in state.notifications):
@@ -107,11 +109,12 @@ def _waiting(state: State) -> list[wire.InboxItem]:
         for request in state.requests
         if request.answer is None
     ]
-    if state.failure is not None:
+    if state.failure is not None and state.phase != "stopped":
         at = wire.rfc3339(state.failure.at_ms)
         items.append(wire.InboxItem("failure", state.id, state.title, at, state.failure.detail))
-    if state.over_budget is not None:
-        at = wire.rfc3339(state.changed_at_ms)
+    if state.over_budget is not None and state.phase != "stopped":
+        paused = [notification.at_ms for notification in state.notifications if notification.kind == "budget"]
+        at = wire.rfc3339(paused[-1] if paused else state.since_ms)  # the list of notifications is bounded
         items.append(wire.InboxItem("budget", state.id, state.title, at, state.over_budget))
     items.extend(
         wire.InboxItem("callback", state.id, state.title, wire.rfc3339(callback.at_ms), callback.reason)
