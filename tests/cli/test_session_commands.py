@@ -1,5 +1,6 @@
 """The commands for sessions, as scripts use them: output, exit codes, errors."""
 
+import base64
 import json
 import subprocess
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 import trio
 
+from fleet.cli.diff import patch
+from fleet.wire.items import DiffItem
 from tests.cli.terminal import PROGRAM, environment, fleet, on_terminal
 from tests.client.line import Line
 from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Machine
@@ -251,8 +254,6 @@ async def test_waiting_without_a_prompt_makes_no_sense(line: Line) -> None:
     ],
 )
 def test_a_patch_is_one_that_git_applies(tmp_path: Path, before: dict[str, str], after: dict[str, str]) -> None:
-    from fleet.cli.diff import patch
-    from fleet.wire.items import DiffItem
 
     def git(*arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True)
@@ -268,7 +269,7 @@ def test_a_patch_is_one_that_git_applies(tmp_path: Path, before: dict[str, str],
     for name in sorted(before | after):
         old, new = before.get(name), after.get(name)
         status: Any = "added" if old is None else "deleted" if new is None else "modified"
-        text += patch(DiffItem(name, old, new, 0, 0, status, False, False, None, "100644", "100644", []))
+        text += patch(DiffItem(name, old, new, 0, 0, status, False, False, None, "100644", "100644", [], "utf-8"))
     (tmp_path / "x.patch").write_bytes(text)
     git("apply", "x.patch")
     (tmp_path / "x.patch").unlink()
@@ -298,3 +299,9 @@ async def test_diff_is_paged_coloured_and_plain_on_a_terminal_and_a_patch_elsewh
     assert (none.code, "pager" in none.out) == (1, True)
     early = await on_terminal(line, "diff", session_id, pager="head -n 1")
     assert early.code == 0
+
+
+def test_a_patch_holds_text_that_is_not_utf_8_as_it_is() -> None:
+    old, new = (base64.b64encode(text).decode() for text in (b"caf\xe9\n", b"caf\xe8\n"))
+    item = DiffItem("menu.txt", old, new, 1, 1, "modified", False, False, None, "100644", "100644", [], "base64")
+    assert patch(item).endswith(b"-caf\xe9\n+caf\xe8\n")
