@@ -56,12 +56,13 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class OpenCodeSession(msgspec.Struct, frozen=True):
-    """A session in OpenCode's store."""
+    """A session in OpenCode's store; `updated_ms` is not before its newest prompt, 0 where that is not told."""
 
     id: str
     directory: str
     title: str
     parent_id: str | None = None
+    updated_ms: int = 0
 
 
 class TurnStatus(msgspec.Struct, frozen=True):

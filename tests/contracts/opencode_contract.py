@@ -64,6 +64,10 @@ class Script(Protocol):
         """A question to the user."""
         ...
 
+    def task(self) -> str:
+        """A sub-agent that takes one step."""
+        ...
+
     def hang(self) -> str:
         """No answer, ever."""
         ...

@@ -22,6 +22,7 @@ from tests.contracts.opencode_contract import (
     text_of,
     until,
 )
+from tests.contracts.subagents_contract import SubagentsContract
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.opencode import FakeOpenCodeWorld
 
@@ -43,6 +44,9 @@ class Words:
 
     def question(self) -> str:
         return "question"
+
+    def task(self) -> str:
+        return "task think"
 
     def hang(self) -> str:
         return "hang"
@@ -89,7 +93,7 @@ def write_file(world: FakeOpenCodeWorld) -> WriteFile:
     return write
 
 
-class TestFakeKeepsTheContract(OpenCodeContract, OffersContract):
+class TestFakeKeepsTheContract(OpenCodeContract, OffersContract, SubagentsContract):
     pass
 
 

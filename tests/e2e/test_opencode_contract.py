@@ -25,6 +25,7 @@ from fleet.rehearsal.config import opencode_config
 from fleet.rehearsal.script import fenced
 from tests.contracts.offers_contract import OffersContract, WriteFile
 from tests.contracts.opencode_contract import OpenCodeContract, OpenCodeSide
+from tests.contracts.subagents_contract import SubagentsContract
 
 INSTANCE = "shared"
 PERMISSIONS = {"permission": {"bash": {"*": "allow", "touch *": "ask"}}}
@@ -47,6 +48,9 @@ class RehearsalScript:
 
     def question(self) -> str:
         return fenced('question "Which colour?": "Red", "Blue"\n---\nsay "thanks"')
+
+    def task(self) -> str:
+        return fenced('task "Think": "Think hard"\n---\nsay "thought"')
 
     def hang(self) -> str:
         return fenced('stall 600s\nsay "too late"')
@@ -144,7 +148,7 @@ def write_file() -> WriteFile:
     return write
 
 
-class TestOpenCodeKeepsTheContract(OpenCodeContract, OffersContract):
+class TestOpenCodeKeepsTheContract(OpenCodeContract, OffersContract, SubagentsContract):
     async def test_counts_what_it_has_no_word_for(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode, opencode.events() as stream:
             await anext(stream)

@@ -141,8 +141,9 @@ class FakeOpenCode:
             self._world.replies.append((request_id, reply))
 
     async def children(self, session_id: str) -> tuple[OpenCodeSession, ...]:
-        async with self._request():
-            return ()
+        async with self._request() as store:
+            started = [each for each in store.sessions.values() if each.get("parentID") == session_id]
+            return tuple(wire.session(msgspec.json.encode(session)) for session in started)
 
     async def fork(self, session_id: str, message_id: str | None) -> OpenCodeSession:
         async with self._request() as store:

@@ -170,6 +170,7 @@ class FakeProcess:
             time = {"created": self.world.now_ms()}
             info = {"id": prompt.message_id, "sessionID": session_id, "role": "user", "time": time}
             stored = self.world.store.add(StoredMessage(info))
+            self.world.store.sessions[session_id]["time"]["updated"] = self.world.now_ms()
             await self.pause(0.003)  # a message can be read, and can survive a crash, without its parts
         sent: dict[str, Any] = msgspec.json.decode(wire.prompt_body(prompt))
         owner = stored.info["sessionID"]
@@ -188,6 +189,20 @@ class FakeProcess:
             self.world.double_runs.append(session_id)
         turn = self.turns[session_id] = Turn(self, session_id)
         await turn.run()
+
+    async def run_subagent(self, parent_id: str, text: str) -> None:
+        """Run a prompt in a session of its own, as a tool of the parent's turn; it goes with that turn."""
+        parent = self.world.store.sessions[parent_id]
+        child = self.world.store.create(self.world.new_id("ses"), parent["directory"], "task", self.world.now_ms())
+        child["parentID"] = parent_id
+        self.show_session(child, "created")
+        prompt = Prompt(self.world.new_id("msg"), (self.world.new_id("prt"),), text)
+        try:
+            await self._store(child["id"], prompt)
+            await self._turn(child["id"])
+        finally:
+            if self.exit is None and child["id"] in self.turns:
+                self.end_turn(child["id"], announced=True)
 
     async def abort(self, session_id: str) -> None:
         if (turn := self.turns.get(session_id)) is not None:

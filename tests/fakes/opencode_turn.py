@@ -8,6 +8,7 @@ Words in the prompt tell the model what to do; without one it answers with a sho
     ask         a permission is asked for                            unknown     steps that end `unknown`, without end
     question    a question is asked                                  quiet       no idle event at the end
     write       a file of its own, and a line for notes.txt
+    task TEXT   a sub-agent with the rest as its prompt
 
 The loop is OpenCode's: it takes the newest user message, counts the steps that are stored, and goes on from there. That
 is why a prompt to a busy session merges, why the same ids after a crash continue the turn, and why they do nothing once
@@ -126,6 +127,8 @@ class Turn:
             await self._ask(answer, "question")
         elif "write" in words:
             await self._write(answer)
+        elif "task" in words:
+            await self._task(answer, words["task"])
         elif step < int(words.get("turn") or 1):
             await self._shell(answer, 0.1)
 
@@ -159,6 +162,11 @@ class Turn:
         self._world.written.append(written)
         await self.process.pause(self._world.random.uniform(0.01, 0.5))
         self._put(answer, {**part, "state": {"status": "completed", "output": "written"}})
+
+    async def _task(self, answer: StoredMessage, text: str) -> None:
+        part = self._tool(answer, "task")
+        await self.process.run_subagent(self.session_id, text)
+        self._put(answer, {**part, "state": {"status": "completed", "output": "the sub-agent is done"}})
 
     async def _ask(self, answer: StoredMessage, kind: str) -> None:
         part = self._tool(answer, "question" if kind == "question" else "bash")
@@ -215,8 +223,9 @@ class Turn:
 
 
 _WORD = re.compile(r"\b(turn|bash|retry|fail|hang|ask|question|overflow|unknown|quiet|write)(?::(\d+))?\b")
-_TOOL_WORDS = {"bash", "ask", "question", "write"}
+_TOOL_WORDS = {"bash", "ask", "question", "write", "task"}
 
 
 def _words(prompt: StoredMessage) -> dict[str, str]:
-    return dict(_WORD.findall(prompt.text))
+    own, task, rest = prompt.text.partition("task ")
+    return dict(_WORD.findall(own)) | ({"task": rest} if task else {})

@@ -30,6 +30,7 @@ WireError = msgspec.DecodeError
 
 class _Time(Struct):
     created: float = 0
+    updated: float = 0
     completed: float | None = None
     end: float | None = None
 
@@ -98,6 +99,7 @@ class SessionShape(Struct):
     directory: str = ""
     title: str = ""
     parentID: str | None = None  # noqa: N815
+    time: _Time = msgspec.field(default_factory=_Time)
 
 
 class _CreatedSession(Struct):
@@ -235,7 +237,13 @@ def created_session_id(body: bytes) -> str:
 
 def as_session(read: SessionShape) -> OpenCodeSession:
     """Return the session in Fleet's words."""
-    return OpenCodeSession(id=read.id, directory=read.directory, title=read.title, parent_id=read.parentID)
+    return OpenCodeSession(
+        id=read.id,
+        directory=read.directory,
+        title=read.title,
+        parent_id=read.parentID,
+        updated_ms=int(read.time.updated),
+    )
 
 
 def statuses(body: bytes) -> Mapping[str, TurnStatus]:
