@@ -5,7 +5,7 @@ session's actor; text that grows goes to the in-flight view; signs that a turn m
 Nothing here is needed after a crash: every fact is read again from OpenCode's store (law 6).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -39,6 +39,8 @@ class Conversation:
 
     def __init__(self) -> None:
         self.infos: dict[str, MessageInfo] = {}
+        self.gaps = 1  # how often events may have been missed: a restart of Fleet is the first
+        self.gaps_filled = 0
         self.begin()
 
     def begin(self) -> None:
@@ -101,7 +103,28 @@ class Conversations:
     def wake_all(self, session_ids: list[str]) -> None:
         """Something may have been missed: whoever follows a turn should look."""
         for session_id in session_ids:
+            self.of(session_id).gaps += 1
             self.of(session_id).sign()
+
+    def catch_up(self, session_id: str, messages: Sequence[Message], process_since_ms: int) -> m.ReportTranscript:
+        """Take the turn's `messages` as the store has them, and return what the log may lack of them.
+
+        The store may have been read before the newest event: where an event has told of the same, that is newer. What
+        an earlier process ran before `process_since_ms` stands there as running for ever.
+        """
+        infos = self.of(session_id).infos
+        state = self._context.views.sessions.get(session_id)
+        recorded = {} if state is None else state.recorded
+        for message in messages:
+            known = infos.get(message.info.id)
+            if known is None or not _is_over(known):
+                infos[message.info.id] = message.info if known is None or _is_over(message.info) else known
+            for part in message.parts if message.info.created_ms >= process_since_ms else ():
+                running = part.type == "tool" and not part.finished  # a text's words are stored with its end
+                if running and part.id not in recorded:
+                    self._context.inflight.part(session_id, part)
+        told = tuple(Message(infos[message.info.id], message.parts) for message in messages)
+        return m.ReportTranscript(told, self._context.clock.now_ms())
 
     # ------------------------------------------------------------------------------------- sub-agents and their parents
 
@@ -125,8 +148,7 @@ class Conversations:
     def _message(self, conversation: Conversation, session_id: str, event: MessageChanged, own: bool) -> None:
         info = event.info
         known = conversation.infos.get(info.id)
-        over = info.completed_ms is not None or info.error_name is not None
-        if (own and (known is None or info.role == "user")) or over:
+        if (own and (known is None or info.role == "user")) or _is_over(info):
             conversation.infos[info.id] = info
             self._tell(session_id, m.ReportTranscript((Message(info, ()),), self._context.clock.now_ms()))
 
@@ -177,6 +199,10 @@ class Conversations:
             self._context.peers.sessions.tell(session_id, Deliver(command, Cause(told_by)))
         except Unavailable as unavailable:  # the end of the turn reads everything again
             _log.warning("fact_dropped", session=session_id, fact=type(command).__name__, code=unavailable.code)
+
+
+def _is_over(info: MessageInfo) -> bool:
+    return info.completed_ms is not None or info.error_name is not None
 
 
 _TAKE: dict[type[Any], Callable[[Conversations, Conversation, str, Any, bool], None]] = {

@@ -133,7 +133,11 @@ class Turns:
             try:
                 if effect.opencode_id in await client.statuses(effect.directory):
                     idle_since_s = None
-                    if (verdict := self._overdue(session_id, conversation)) is not None:
+                    verdict = self._overdue(session_id, conversation)
+                    if verdict is not None or conversation.gaps_filled < conversation.gaps:
+                        await self._catch_up(session_id, client, effect, report)
+                        verdict = self._overdue(session_id, conversation)
+                    if verdict is not None:
                         await self.quiet(client, effect.opencode_id, effect.directory)
                         await self._report(session_id, client, effect, verdict, report)
                         return
@@ -158,6 +162,15 @@ class Turns:
             if ended is not None:
                 await self._report(session_id, client, effect, ended, report)
                 return
+
+    async def _catch_up(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter) -> None:
+        """Learn from the store what events should have told of the turn."""
+        conversation = self._conversations.of(session_id)
+        gaps = conversation.gaps
+        messages = await self._tail(client, effect.opencode_id, effect.message_id)
+        since_ms = self._process_since_ms(effect.instance_id)
+        await report(self._conversations.catch_up(session_id, messages, since_ms))
+        conversation.gaps_filled = gaps
 
     def _overdue(self, session_id: str, conversation: Conversation) -> Verdict | None:
         """Return why a running turn is to be given up; one that waits for a person or a tool is not silent."""
