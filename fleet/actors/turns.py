@@ -5,8 +5,6 @@ end is derived from three signs: an idle event or a look at the clock, a status 
 and the messages, which core/turn.py judges. OpenCode retries and waits without limit; the limits are ours (limits.py).
 """
 
-from collections.abc import Sequence
-
 import structlog
 import trio
 
@@ -14,6 +12,7 @@ from fleet.actors.aggregate import Report
 from fleet.actors.changes import Changes
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversation, Conversations
+from fleet.actors.transcripts import read_newest, read_since, read_subagents, read_tail
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
 from fleet.core.turn import Verdict, answers, judge
@@ -26,7 +25,6 @@ from fleet.limits import (
     DELIVERY_ERROR_GRACE_S,
     DELIVERY_LATE_GRACE_S,
     DELIVERY_POLL_S,
-    TRANSCRIPT_TAIL_MESSAGES,
     TURN_POLL_S,
     TURN_RECHECK_S,
     TURN_RETRY_S,
@@ -34,7 +32,7 @@ from fleet.limits import (
     TURN_SILENCE_S,
     TURN_UNKNOWN_STEPS_MAX,
 )
-from fleet.ports import Message, OpenCode, Prompt
+from fleet.ports import OpenCode, Prompt
 
 _log = structlog.get_logger(__name__)
 
@@ -145,7 +143,7 @@ class Turns:
                     continue
                 idle_since_s = idle_since_s if idle_since_s is not None else trio.current_time()
                 await trio.sleep(TURN_SETTLE_S)
-                messages = await self._tail(client, effect.opencode_id, effect.message_id)
+                messages = await read_tail(client, effect.opencode_id, effect.message_id)
             except Problem as problem:  # whether the process still lives is for its instance to find out
                 _log.warning("turn_unobserved", session=session_id, code=problem.code, detail=problem.detail)
                 continue
@@ -167,7 +165,7 @@ class Turns:
         """Learn from the store what events should have told of the turn."""
         conversation = self._conversations.of(session_id)
         gaps = conversation.gaps
-        messages = await self._tail(client, effect.opencode_id, effect.message_id)
+        messages = await read_tail(client, effect.opencode_id, effect.message_id)
         since_ms = self._process_since_ms(effect.instance_id)
         await report(self._conversations.catch_up(session_id, messages, since_ms))
         conversation.gaps_filled = gaps
@@ -190,6 +188,10 @@ class Turns:
     def _process_since_ms(self, instance_id: str) -> int:
         instance = self._context.views.instances.get(instance_id)
         return 0 if instance is None else instance.created_at_ms
+
+    def _turn_since_ms(self, session_id: str) -> int:
+        state = self._context.views.sessions.get(session_id)
+        return 0 if state is None or state.turn is None else state.turn.started_at_ms
 
     def _aborting(self, session_id: str, number: int) -> bool:
         state = self._context.views.sessions.get(session_id)
@@ -217,7 +219,7 @@ class Turns:
         state = self._context.views.sessions.get(session_id)
         listed = await client.open_requests(effect.directory)
         if listed:  # a sub-agent is there before it asks
-            mine = {effect.opencode_id, *await self._subagents(client, effect.opencode_id)}
+            mine = {effect.opencode_id, *await read_subagents(client, effect.opencode_id)}
             listed = tuple(request for request in listed if request.session_id in mine)
         for request in listed:
             await report(m.ReportRequestOpened(request, self._now()))
@@ -225,24 +227,15 @@ class Turns:
         for gone in [] if state is None else [known.id for known in state.requests if known.id not in ids]:
             await report(m.ReportRequestClosed(gone, self._now()))
 
-    async def _subagents(self, client: OpenCode, opencode_id: str) -> list[str]:
-        """Return the sessions of all sub-agents, those of sub-agents included."""
-        found: list[str] = []
-        asking = [opencode_id]
-        while asking:
-            children = [child.id for child in await client.children(asking.pop()) if child.id not in found]
-            found.extend(children)
-            asking.extend(children)
-        return found
-
     async def _report(
         self, session_id: str, client: OpenCode, effect: e.FollowTurn, verdict: Verdict, report: Reporter
     ) -> None:
         try:
-            messages = await self._tail(client, effect.opencode_id, effect.message_id)
+            messages = await read_tail(client, effect.opencode_id, effect.message_id)
             await report(m.ReportTranscript(tuple(messages), self._now()))
-            for subagent in await self._subagents(client, effect.opencode_id):
-                await report(m.ReportTranscript(await client.read_messages(subagent), self._now()))
+            since_ms = self._turn_since_ms(session_id)  # what they did before is recorded, and forgotten again
+            for subagent in await read_subagents(client, effect.opencode_id, since_ms):
+                await report(m.ReportTranscript(await read_since(client, subagent, since_ms), self._now()))
         except Problem as problem:
             _log.warning("transcript_incomplete", opencode_id=effect.opencode_id, detail=problem.detail)
         await self._changes.record(session_id, effect.number, report)
@@ -253,10 +246,14 @@ class Turns:
         fresh = self._context.fresh()
         await report(m.ReportTurnEnded(number, verdict.outcome, verdict.detail, self._now(), fresh))
 
-    async def transcript(self, client: OpenCode, opencode_id: str, message_id: str | None = None) -> m.ReportTranscript:
+    async def transcript(
+        self, session_id: str, client: OpenCode, opencode_id: str, message_id: str | None = None
+    ) -> m.ReportTranscript:
         """Return the messages from `message_id` on as a report; without one, or where it is not kept, the newest."""
-        messages = () if message_id is None else await self._tail(client, opencode_id, message_id)
-        messages = messages or await client.read_messages(opencode_id, TRANSCRIPT_TAIL_MESSAGES)
+        messages = () if message_id is None else await read_tail(client, opencode_id, message_id)
+        if not messages:
+            state = self._context.views.sessions.get(session_id)
+            messages = await read_newest(client, opencode_id, {} if state is None else state.counted)
         return m.ReportTranscript(tuple(messages), self._now())
 
     async def await_late(self, client: OpenCode, opencode_id: str, message_id: str) -> None:
@@ -270,18 +267,6 @@ class Turns:
                 await trio.sleep(TURN_SETTLE_S)
                 message = await client.read_message(opencode_id, message_id)
             await trio.sleep(TURN_SETTLE_S)
-
-    async def _tail(self, client: OpenCode, opencode_id: str, message_id: str) -> Sequence[Message]:
-        """Return the messages from `message_id` on, reading no more of a long history than it takes."""
-        newest = TRANSCRIPT_TAIL_MESSAGES
-        while True:
-            messages = await client.read_messages(opencode_id, newest)
-            ids = [message.info.id for message in messages]
-            if message_id in ids:
-                return messages[ids.index(message_id) :]
-            if len(messages) < newest:
-                return ()
-            newest *= 4
 
     # ----------------------------------------------------------------------------------------------- stop and settle
 
@@ -317,7 +302,7 @@ class Turns:
         while True:
             try:
                 if effect.opencode_id not in await client.statuses(effect.directory):
-                    await report(await self.transcript(client, effect.opencode_id))
+                    await report(await self.transcript(session_id, client, effect.opencode_id))
                     break
             except Problem as problem:
                 _log.warning("settle_retried", session=session_id, code=problem.code, detail=problem.detail)

@@ -1,0 +1,52 @@
+"""What is read of the messages in OpenCode's store: no more of a long history than it takes, and nothing twice.
+
+The log recognises only so many messages of earlier turns (`TRANSCRIPT_KNOWN_MAX`): what was recorded, and is forgotten
+again, must not be told once more, because it would be paid once more.
+"""
+
+from collections.abc import Container, Sequence
+
+from fleet.limits import TRANSCRIPT_TAIL_MESSAGES
+from fleet.ports import Message, OpenCode
+
+
+async def read_tail(client: OpenCode, opencode_id: str, message_id: str) -> Sequence[Message]:
+    """Return the messages from `message_id` on, none where it is not kept."""
+    newest = TRANSCRIPT_TAIL_MESSAGES
+    while True:
+        messages = await client.read_messages(opencode_id, newest)
+        ids = [message.info.id for message in messages]
+        if message_id in ids:
+            return messages[ids.index(message_id) :]
+        if len(messages) < newest:
+            return ()
+        newest *= 4
+
+
+async def read_since(client: OpenCode, opencode_id: str, since_ms: int) -> tuple[Message, ...]:
+    """Return the messages that were made or completed since then."""
+    newest = TRANSCRIPT_TAIL_MESSAGES
+    while True:
+        messages = await client.read_messages(opencode_id, newest)
+        if len(messages) < newest or messages[0].info.created_ms < since_ms:
+            return tuple(each for each in messages if (each.info.completed_ms or each.info.created_ms) >= since_ms)
+        newest *= 4
+
+
+async def read_newest(client: OpenCode, opencode_id: str, known: Container[str]) -> Sequence[Message]:
+    """Return the newest messages, without those that are older than all of the `known` ones."""
+    messages = await client.read_messages(opencode_id, TRANSCRIPT_TAIL_MESSAGES)
+    first = next((number for number, message in enumerate(messages) if message.info.id in known), 0)
+    return messages[first:]
+
+
+async def read_subagents(client: OpenCode, opencode_id: str, since_ms: int = 0) -> list[str]:
+    """Return the sessions of all sub-agents that were prompted since then, those of sub-agents included."""
+    found: list[str] = []
+    asking = [opencode_id]
+    while asking:
+        for child in await client.children(asking.pop()):
+            if child.id not in found and (child.updated_ms >= since_ms or not child.updated_ms):
+                found.append(child.id)
+                asking.append(child.id)
+    return found

@@ -1,0 +1,56 @@
+"""Sub-agents: what they ask reaches the person, what they cost is paid once, and they are given up like anybody."""
+
+from typing import Any
+
+from fleet.actors.transcripts import read_since
+from fleet.limits import TRANSCRIPT_KNOWN_MAX
+from tests.fakes.opencode_turn import STEP_COST_USD
+from tests.gateway.door import Door, Machine
+
+STEPS = TRANSCRIPT_KNOWN_MAX + 50
+
+
+def paid(item: dict[str, Any]) -> float:
+    """Return the number of model calls that the session has paid."""
+    return round(item["costUsd"] / STEP_COST_USD, 3)
+
+
+async def test_a_sub_agent_s_messages_are_paid_once(machine: Machine, door: Door) -> None:
+    item = await door.session()
+    assert paid(await door.prompt(item["id"], f"task turn:{STEPS}")) == 2 + STEPS
+    for more in (1, 2, 3):
+        assert paid(await door.prompt(item["id"], "Hello")) == 2 + STEPS + more
+    assert paid(await door.prompt(item["id"], "task Again")) == 2 + STEPS + 3 + 3
+    assert sum(machine.world.model_calls.values()) == 2 + STEPS + 3 + 3
+
+
+async def test_a_session_s_own_messages_are_paid_once_however_much_its_sub_agents_said(door: Door) -> None:
+    item = await door.session()
+    await door.prompt(item["id"], "turn:5")
+    await door.prompt(item["id"], f"task turn:{STEPS}")
+    before = await door.prompt(item["id"], "Hello")
+    assert (await door.knock("DELETE", f"/api/sessions/{item['id']}")).status == 200
+    ended = (await door.knock("GET", f"/api/sessions/{item['id']}")).json
+    assert (paid(ended), ended["tokens"]) == (paid(before), before["tokens"])
+    assert (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).status == 200
+    after = await door.prompt(item["id"], "Hello")
+    assert paid(after) == paid(before) + 1
+
+
+async def test_what_a_sub_agent_said_while_nobody_heard_it_is_paid(machine: Machine, door: Door) -> None:
+    item = await door.session()
+    process = machine.world.process(item["instanceId"])
+    streams, process._streams = process._streams, []
+    assert paid(await door.prompt(item["id"], "task task turn:70")) == 2 + 2 + 70
+    process._streams = streams
+
+
+async def test_of_a_sub_agent_that_goes_on_only_the_new_messages_are_read(machine: Machine, door: Door) -> None:
+    item = await door.session()
+    await door.prompt(item["id"], "turn:70")
+    client = door.tree.context.connections.current(item["instanceId"])
+    assert client is not None
+    for text, told in (("Hello", 2), ("turn:70", 71)):
+        since_ms = machine.world.now_ms()
+        await door.prompt(item["id"], text)
+        assert len(await read_since(client, item["opencodeId"], since_ms)) == told
