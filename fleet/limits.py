@@ -101,6 +101,7 @@ SESSION_READY_TIMEOUT_S: Final = 90.0
 TERM_GRACE_S: Final = 3.0  # OpenCode swallows the first SIGTERM now and then: TERM, wait, TERM, wait, KILL
 KILL_GRACE_S: Final = 5.0
 ABORT_GRACE_S: Final = 8.0  # OpenCode kills a stubborn shell 3 s after the abort
+DISPOSAL_S: Final = 4.0  # OpenCode kills a stubborn MCP server 2 to 3 s after it was told to dispose of a directory
 OPENCODE_MODELS_TIMEOUT_S: Final = 20.0  # asked once at the start, measured at 1.7 s
 CONNECT_TIMEOUT_S: Final = 10.0  # a session waits so long for the connection to its ready instance
 OPENCODE_REQUEST_TIMEOUT_S: Final = 15.0  # the slowest call measured is 0.8 s; a boot stalls others by 0.4 s

@@ -16,6 +16,7 @@ from fleet.actors.callbacks import Callbacks
 from fleet.actors.changes import Changes
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversations
+from fleet.actors.disposal import Disposal
 from fleet.actors.erasure import Erasure
 from fleet.actors.placement import Delayed, Placement
 from fleet.actors.turns import Turns
@@ -52,7 +53,8 @@ class SessionEffects:
         self._placement = placement
         self._changes = changes
         self._erasure = erasure
-        self._turns = Turns(context, conversations, changes)
+        self._disposal = Disposal(context)
+        self._turns = Turns(context, conversations, changes, self._disposal)
         self._callbacks = Callbacks(context)
 
     async def perform(self, session_id: str, effect: e.Effect, report: Reporter) -> None:
@@ -194,7 +196,9 @@ class SessionEffects:
                 _log.warning("session_not_detached", session=session_id, code=unavailable.code)
                 await trio.sleep(TURN_RECHECK_S)
                 continue
-            return
+            break
+        if (state := self._context.views.sessions.get(session_id)) is not None:
+            await self._disposal.left(instance_id, state.directory)
 
     async def _leave(self, session_id: str, effect: e.LeaveInstance, report: Reporter) -> None:
         """Detach it when nothing runs for it any more; the last one to go takes the process along."""

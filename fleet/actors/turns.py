@@ -12,6 +12,7 @@ from fleet.actors.aggregate import Report
 from fleet.actors.changes import Changes
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversation, Conversations
+from fleet.actors.disposal import Disposal
 from fleet.actors.transcripts import read_newest, read_since, read_subagents, read_tail
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
@@ -43,10 +44,11 @@ Sending = e.DeliverPrompt | e.SteerTurn
 class Turns:
     """The effects of a session that concern a turn."""
 
-    def __init__(self, context: Context, conversations: Conversations, changes: Changes) -> None:
+    def __init__(self, context: Context, conversations: Conversations, changes: Changes, disposal: Disposal) -> None:
         self._context = context
         self._conversations = conversations
         self._changes = changes
+        self._disposal = disposal
 
     def _now(self) -> int:
         return self._context.clock.now_ms()
@@ -85,6 +87,7 @@ class Turns:
         # One that was to steer an earlier turn may be kept and not have run: the same ids again make OpenCode run it.
         if effect.prompt.message_id is None and await _is_kept(client, effect):
             return True
+        await self._disposal.wait_over(effect.instance_id, effect.directory)
         conversation.begin()
         await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
         return await self._read_back(client, conversation, effect)

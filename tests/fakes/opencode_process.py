@@ -231,6 +231,8 @@ class FakeProcess:
         self._show(f"{kind}.replied", {"sessionID": request["sessionID"], "requestID": request_id})
 
     async def dispose(self, directory: str) -> None:
+        await self.pause(self.world.random.uniform(0.1, 2.5))  # it was said to be done at once
+        self.world.disposed.append((self.instance_id, directory))
         for session_id in [key for key in self.turns if self._directory_of(key) == directory]:
             await self.abort(session_id)
         for request_id, (_, request, _) in list(self.requests.items()):

@@ -12,7 +12,7 @@ STEPS = TRANSCRIPT_KNOWN_MAX + 50
 
 def paid(item: dict[str, Any]) -> float:
     """Return the number of model calls that the session has paid."""
-    return round(item["costUsd"] / STEP_COST_USD, 3)
+    return round(float(item["costUsd"]) / STEP_COST_USD, 3)
 
 
 async def test_a_sub_agent_s_messages_are_paid_once(machine: Machine, door: Door) -> None:

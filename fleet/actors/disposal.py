@@ -1,0 +1,49 @@
+"""An OpenCode process gives back what it holds for a directory in which no session works any more.
+
+To dispose of a directory aborts whatever runs there, so it is done only where nothing does, and a prompt that comes
+meanwhile waits until it is over: OpenCode says yes at once and takes its time.
+"""
+
+import structlog
+import trio
+
+from fleet.actors.context import Context
+from fleet.core.instance.state import OVER
+from fleet.errors import Problem
+from fleet.limits import DISPOSAL_S
+
+_log = structlog.get_logger(__name__)
+
+
+class Disposal:
+    """The disposals of all processes."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._until_s: dict[tuple[str, str], float] = {}
+
+    async def left(self, instance_id: str, directory: str) -> None:
+        """A session has left the directory: dispose of it if the process goes on and no other session works there."""
+        client = self._context.connections.current(instance_id)
+        if client is None or not self._is_unused(instance_id, directory):
+            return
+        try:
+            if await client.statuses(directory) or not self._is_unused(instance_id, directory):
+                return
+            now_s = trio.current_time()
+            self._until_s = {key: until_s for key, until_s in self._until_s.items() if until_s > now_s}
+            self._until_s[instance_id, directory] = now_s + DISPOSAL_S
+            await client.dispose(directory)
+        except Problem as problem:  # it costs memory, and goes with the process
+            _log.info("directory_not_disposed", instance=instance_id, code=problem.code)
+
+    async def wait_over(self, instance_id: str, directory: str) -> None:
+        """Wait until a prompt may be sent."""
+        await trio.sleep_until(self._until_s.get((instance_id, directory), 0.0))
+
+    def _is_unused(self, instance_id: str, directory: str) -> bool:
+        instance = self._context.views.instances.get(instance_id)
+        if instance is None or instance.phase in OVER or not instance.sessions:
+            return False
+        others = (self._context.views.sessions.get(session_id) for session_id in instance.sessions)
+        return all(other is not None and other.directory != directory for other in others)
