@@ -5,7 +5,7 @@ session's actor; text that grows goes to the in-flight view; signs that a turn m
 Nothing here is needed after a crash: every fact is read again from OpenCode's store (law 6).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -22,6 +22,7 @@ from fleet.ports import (
     MessageChanged,
     MessageInfo,
     OpenCodeEvent,
+    OpenCodeSession,
     PartChanged,
     PartDelta,
     RequestClosed,
@@ -29,6 +30,7 @@ from fleet.ports import (
     SessionChanged,
     StatusChanged,
     TurnErrored,
+    TurnStatus,
 )
 
 _log = structlog.get_logger(__name__)
@@ -47,7 +49,7 @@ class Conversation:
         """A turn begins: forget the signs of the one before."""
         self.infos.clear()
         self.error: tuple[str, str] | None = None
-        self.retrying_since_s: float | None = None
+        self.retrying_since_s: dict[str, float] = {}  # by OpenCode's session: the turn's own, and those of sub-agents
         self.active_s = trio.current_time()
         self._sign = trio.Event()
 
@@ -106,8 +108,25 @@ class Conversations:
             self.of(session_id).gaps += 1
             self.of(session_id).sign()
 
-    def catch_up(self, session_id: str, messages: Sequence[Message], process_since_ms: int) -> m.ReportTranscript:
-        """Take the turn's `messages` as the store has them, and return what the log may lack of them.
+    def look(self, session_id: str, root: str, statuses: Mapping[str, TurnStatus], asked_s: float) -> None:
+        """Take what OpenCode's sessions were busy with, asked at `asked_s`: who retries, and who does no more."""
+        conversation = self.of(session_id)
+        if conversation.active_s > asked_s:
+            return  # an event may be newer
+        retrying = [each for each, status in statuses.items() if status.type == "retry" and self._root(each) == root]
+        possible = statuses if conversation.gaps_filled == conversation.gaps else retrying
+        since_s = conversation.retrying_since_s
+        known = {each: since_s[each] for each in since_s if each in possible}
+        conversation.retrying_since_s = dict.fromkeys(retrying, asked_s) | known
+
+    def catch_up(
+        self,
+        session_id: str,
+        messages: Sequence[Message],
+        subagents: Sequence[OpenCodeSession],
+        process_since_ms: int,
+    ) -> m.ReportTranscript:
+        """Take the turn's `messages` and `subagents` from the store, and return what the log may lack of them.
 
         The store may have been read before the newest event: where an event has told of the same, that is newer. What
         an earlier process ran before `process_since_ms` stands there as running for ever.
@@ -115,6 +134,8 @@ class Conversations:
         infos = self.of(session_id).infos
         state = self._context.views.sessions.get(session_id)
         recorded = {} if state is None else state.recorded
+        for subagent in subagents:
+            self._remember_parent(SessionChanged(subagent.id, subagent.parent_id, deleted=False))
         for message in messages:
             known = infos.get(message.info.id)
             if known is None or not _is_over(known):
@@ -153,7 +174,7 @@ class Conversations:
             self._tell(session_id, m.ReportTranscript((Message(info, ()),), self._context.clock.now_ms()))
 
     def _part(self, conversation: Conversation, session_id: str, event: PartChanged, own: bool) -> None:
-        conversation.retrying_since_s = None  # the model answers
+        conversation.retrying_since_s.pop(event.session_id, None)  # the model answers
         if not own:
             return  # a sub-agent's parts are read when the turn ends
         info = conversation.infos.get(event.part.message_id)
@@ -164,21 +185,22 @@ class Conversations:
             self._context.inflight.part(session_id, event.part)
 
     def _delta(self, conversation: Conversation, session_id: str, event: PartDelta, own: bool) -> None:
-        conversation.retrying_since_s = None
+        conversation.retrying_since_s.pop(event.session_id, None)
         if own:
             self._context.inflight.delta(session_id, event)
 
     def _status(self, conversation: Conversation, session_id: str, event: StatusChanged, own: bool) -> None:
-        if not own:
-            return
         status = event.status
         if status is None:
-            conversation.retrying_since_s = None
+            conversation.retrying_since_s.pop(event.session_id, None)
+        elif status.type == "retry":
+            conversation.retrying_since_s.setdefault(event.session_id, trio.current_time())
+        if not own:
+            return
+        if status is None:
             conversation.sign()
             self._context.inflight.status(session_id, "idle", 0, "")
             return
-        if status.type == "retry" and conversation.retrying_since_s is None:
-            conversation.retrying_since_s = trio.current_time()
         self._context.inflight.status(session_id, status.type, status.attempt, status.message)
 
     def _errored(self, conversation: Conversation, _: str, event: TurnErrored, own: bool) -> None:

@@ -7,7 +7,7 @@ again, must not be told once more, because it would be paid once more.
 from collections.abc import Container, Sequence
 
 from fleet.limits import TRANSCRIPT_TAIL_MESSAGES
-from fleet.ports import Message, OpenCode
+from fleet.ports import Message, OpenCode, OpenCodeSession
 
 
 async def read_tail(client: OpenCode, opencode_id: str, message_id: str) -> Sequence[Message]:
@@ -40,13 +40,13 @@ async def read_newest(client: OpenCode, opencode_id: str, known: Container[str])
     return messages[first:]
 
 
-async def read_subagents(client: OpenCode, opencode_id: str, since_ms: int = 0) -> list[str]:
+async def read_subagents(client: OpenCode, opencode_id: str, since_ms: int = 0) -> list[OpenCodeSession]:
     """Return the sessions of all sub-agents that were prompted since then, those of sub-agents included."""
-    found: list[str] = []
+    found: dict[str, OpenCodeSession] = {}
     asking = [opencode_id]
     while asking:
         for child in await client.children(asking.pop()):
             if child.id not in found and (child.updated_ms >= since_ms or not child.updated_ms):
-                found.append(child.id)
+                found[child.id] = child
                 asking.append(child.id)
-    return found
+    return list(found.values())

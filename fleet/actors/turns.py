@@ -132,8 +132,11 @@ class Turns:
         while True:
             await conversation.wait_sign(TURN_POLL_S if idle_since_s is None else TURN_RECHECK_S)
             try:
-                if effect.opencode_id in await client.statuses(effect.directory):
+                asked_s = trio.current_time()
+                statuses = await client.statuses(effect.directory)
+                if effect.opencode_id in statuses:
                     idle_since_s = None
+                    self._conversations.look(session_id, effect.opencode_id, statuses, asked_s)
                     verdict = self._overdue(session_id, conversation)
                     if verdict is not None or conversation.gaps_filled < conversation.gaps:
                         await self._catch_up(session_id, client, effect, report)
@@ -169,8 +172,9 @@ class Turns:
         conversation = self._conversations.of(session_id)
         gaps = conversation.gaps
         messages = await read_tail(client, effect.opencode_id, effect.message_id)
-        since_ms = self._process_since_ms(effect.instance_id)
-        await report(self._conversations.catch_up(session_id, messages, since_ms))
+        subagents = await read_subagents(client, effect.opencode_id, self._turn_since_ms(session_id))
+        process_since_ms = self._process_since_ms(effect.instance_id)
+        await report(self._conversations.catch_up(session_id, messages, subagents, process_since_ms))
         conversation.gaps_filled = gaps
 
     def _overdue(self, session_id: str, conversation: Conversation) -> Verdict | None:
@@ -222,7 +226,7 @@ class Turns:
         state = self._context.views.sessions.get(session_id)
         listed = await client.open_requests(effect.directory)
         if listed:  # a sub-agent is there before it asks
-            mine = {effect.opencode_id, *await read_subagents(client, effect.opencode_id)}
+            mine = {effect.opencode_id, *(each.id for each in await read_subagents(client, effect.opencode_id))}
             listed = tuple(request for request in listed if request.session_id in mine)
         for request in listed:
             await report(m.ReportRequestOpened(request, self._now()))
@@ -238,7 +242,7 @@ class Turns:
             await report(m.ReportTranscript(tuple(messages), self._now()))
             since_ms = self._turn_since_ms(session_id)  # what they did before is recorded, and forgotten again
             for subagent in await read_subagents(client, effect.opencode_id, since_ms):
-                await report(m.ReportTranscript(await read_since(client, subagent, since_ms), self._now()))
+                await report(m.ReportTranscript(await read_since(client, subagent.id, since_ms), self._now()))
         except Problem as problem:
             _log.warning("transcript_incomplete", opencode_id=effect.opencode_id, detail=problem.detail)
         await self._changes.record(session_id, effect.number, report)
@@ -347,7 +351,7 @@ def _prompt(effect: Sending) -> Prompt:
 def _overdue(conversation: Conversation) -> Verdict | None:
     """Return why a running turn is to be given up, if it is."""
     now_s = trio.current_time()
-    retrying_s = now_s - (conversation.retrying_since_s or now_s)
+    retrying_s = now_s - min(conversation.retrying_since_s.values(), default=now_s)
     if retrying_s > TURN_RETRY_S:
         return Verdict("failed", f"OpenCode has retried the model for {retrying_s:.0f} s", "turn_retries")
     if now_s - conversation.active_s > TURN_SILENCE_S:

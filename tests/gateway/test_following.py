@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import pytest
 import trio
 from msgspec.structs import replace
 
-from fleet.limits import TURN_POLL_S, TURN_SILENCE_S
+from fleet.limits import TURN_POLL_S, TURN_RETRY_S, TURN_SILENCE_S, TURN_UNKNOWN_STEPS_MAX
+from tests.fakes.opencode_store import StoredMessage
 from tests.gateway.door import Door, Machine
 
 
@@ -45,6 +47,7 @@ async def test_a_silent_tool_is_not_given_up_after_a_restart(machine: Machine) -
 
 async def test_a_silent_tool_is_not_given_up_when_its_beginning_was_missed(machine: Machine, door: Door) -> None:
     item = await door.session()
+    await door.prompt(item["id"], "bash:20")
     process = machine.world.process(item["instanceId"])
     streams, process._streams = process._streams, []
     await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": f"bash:{TURN_SILENCE_S * 4:.0f}"})
@@ -68,3 +71,88 @@ async def test_what_happened_while_the_stream_was_broken_is_logged_at_once(machi
     assert '"running"' in shown
     assert (await door.settled(item["id"]))["outcome"] == "finished"
     assert tools(door, item) == []
+
+
+async def test_a_tool_that_an_earlier_process_left_behind_does_not_run(machine: Machine, door: Door) -> None:
+    item = await door.session(initialPrompt="hang")
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    named = {"sessionID": item["opencodeId"], "messageID": "msg_left"}
+    part = {"id": "prt_left", **named, "type": "tool", "tool": "bash", "state": {"status": "running"}}
+    info = {"id": "msg_left", **named, "role": "assistant", "time": {"created": process_since_ms(door, item) - 1}}
+    machine.world.store.add(StoredMessage(info, {"prt_left": part}))
+    machine.world.drop_events(item["instanceId"])
+    await trio.sleep(TURN_POLL_S)
+    assert tools(door, item) == []
+    assert await given_up(machine, door, item) == "turn_silent"
+
+
+def process_since_ms(door: Door, item: dict[str, Any]) -> int:
+    state = door.tree.views.instances.get(item["instanceId"])
+    assert state is not None
+    return state.created_at_ms
+
+
+async def given_up(machine: Machine, door: Door, item: dict[str, Any]) -> str:
+    """Wait until the turn has failed, insist that OpenCode works on it no more, and return why."""
+    with trio.fail_after(TURN_SILENCE_S * 4):
+        failed = await door.settled(item["id"])
+    assert (failed["status"], failed["outcome"]) == ("error", "error")
+    assert machine.world.process(item["instanceId"]).turns == {}
+    (failure,) = [
+        e.event for e in door.tree.log.read_stream(f"session-{item['id']}") if e.type == "session.turn-failed"
+    ]
+    assert failure.detail in failed["evidence"]
+    return str(failure.code)
+
+
+async def test_a_model_that_never_answers_is_given_up(machine: Machine, door: Door) -> None:
+    began_s = trio.current_time()
+    assert await given_up(machine, door, await door.session(initialPrompt="hang")) == "turn_silent"
+    assert TURN_SILENCE_S <= trio.current_time() - began_s < TURN_SILENCE_S * 1.1
+
+
+async def test_steps_that_end_for_no_known_reason_are_given_up(machine: Machine, door: Door) -> None:
+    item = await door.session(initialPrompt="unknown")
+    assert await given_up(machine, door, item) == "turn_loops"
+    assert sum(machine.world.model_calls.values()) > TURN_UNKNOWN_STEPS_MAX
+
+
+@pytest.mark.parametrize("who", ["", "task ", "task task "])
+async def test_retries_without_end_are_given_up(machine: Machine, door: Door, who: str) -> None:
+    began_s = trio.current_time()
+    item = await door.session(initialPrompt=f"{who}retry:20")
+    assert await given_up(machine, door, item) == "turn_retries"
+    assert TURN_RETRY_S <= trio.current_time() - began_s < TURN_RETRY_S * 1.1
+    assert sum(machine.world.finished_turns.values()) == 0
+
+
+@pytest.mark.parametrize("who", ["", "task "])
+async def test_retries_that_end_are_forgotten(door: Door, who: str) -> None:
+    began_s = trio.current_time()
+    item = await door.session(initialPrompt=f"{who}retry:8 bash:{TURN_RETRY_S * 2:.0f}")
+    assert (await door.settled(item["id"]))["outcome"] == "finished"
+    assert trio.current_time() - began_s > TURN_RETRY_S * 2
+
+
+@pytest.mark.parametrize("who", ["", "task "])
+async def test_a_wait_for_the_next_retry_is_seen_after_a_restart(machine: Machine, who: str) -> None:
+    async with machine.fleet() as door:
+        leave_running(door)
+        item = await door.session(initialPrompt=f"{who}retry:20")
+        await trio.sleep(2.0**9 + 10)  # the next retry comes after another 2**9 s
+    async with machine.fleet() as door:
+        began_s = trio.current_time()
+        assert await given_up(machine, door, item) == "turn_retries"
+        assert trio.current_time() - began_s < TURN_RETRY_S * 1.1
+
+
+@pytest.mark.parametrize("who", ["", "task "])
+async def test_retries_that_ended_while_nobody_heard_it_are_forgotten(machine: Machine, door: Door, who: str) -> None:
+    item = await door.session(initialPrompt=f"{who}retry:5 bash:{TURN_RETRY_S * 2:.0f}")
+    await trio.sleep(2.0**5 + 10)
+    process = machine.world.process(item["instanceId"])
+    streams, process._streams = process._streams, []
+    await trio.sleep(2.0**5)
+    for stream in streams:
+        stream.close()
+    assert (await door.settled(item["id"]))["outcome"] == "finished"
