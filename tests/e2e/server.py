@@ -89,18 +89,23 @@ class Server:
             self.command(*arguments), env=self.environment(), capture_output=True, text=True, timeout=30, check=False
         )
 
-    def start(self) -> None:
+    def start(self, *arguments: str) -> None:
         """Start and wait until it is ready."""
-        self.launch()
+        self.launch(*arguments)
         self.await_ready()
 
-    def launch(self) -> None:
+    def launch(self, *arguments: str) -> None:
         """Start, and do not wait."""
         (self.root / "home").mkdir(parents=True, exist_ok=True)
         self._begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), env=self.environment(), cwd=self.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command(*arguments),
+                env=self.environment(),
+                cwd=self.root,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
 
     def await_ready(self) -> None:

@@ -44,6 +44,30 @@ def test_an_orderly_restart(stopped: Server, project: Path) -> None:
     assert stopped.marked() == []
 
 
+def test_a_stop_that_leaves_processes_running(stopped: Server) -> None:
+    stopped.start("--leave-running", "true")
+    item = stopped.create(repository(stopped.root / "project"), 'bash "sleep 300"')
+    until(lambda: [p for p in stopped.marked() if "300" in p.cmdline()], "the sleep")
+    pid = stopped.call("GET", f"/instances/{item['instanceId']}")["pid"]
+    left = {process.pid for process in stopped.marked()}
+    assert stopped.end(signal.SIGTERM) == 0
+    assert {process.pid for process in stopped.marked()} == left
+
+    stopped.start()
+    found = stopped.session(item["id"])
+    assert (found["status"], found["instanceId"]) == ("active", item["instanceId"])
+    assert stopped.call("GET", f"/instances/{item['instanceId']}")["pid"] == pid
+
+    def tool() -> Any:
+        with stopped.follow(f"/sessions/{item['id']}/events") as stream:
+            return stream.until("snapshot")[-1]["data"]["sessions"][0]["parts"]
+
+    (shown,) = until(tool, "the running tool in the snapshot")
+    assert (shown["type"], shown["body"]["state"]["status"]) == ("tool", "running")
+    assert stopped.end(signal.SIGTERM) == 0
+    assert stopped.marked() == []
+
+
 def test_kill_9_of_the_server_in_the_middle_of_a_turn(stopped: Server, project: Path) -> None:
     item = stopped.create(project, 'bash "sleep 4"\n---\nsay "First."', isolationStrategy="worktree")
     stopped.prompt(item["id"], 'write second.txt: "2"\n---\nsay "Second."')

@@ -213,9 +213,8 @@ class Machine:
         self.policy = Policy()
         self._ids = FakeIds(self.clock)
 
-    @asynccontextmanager
-    async def fleet(self, *, killed: bool = False) -> AsyncGenerator[Door]:
-        """Run a Fleet; at the end it is shut down in order, or `killed`."""
+    def tree(self) -> Tree:
+        """Return a Fleet that has not started."""
         log = MemoryLog(self.disk, make_registry(), self.clock)
         ports = Ports(
             self.clock,
@@ -228,12 +227,17 @@ class Machine:
             self.vault,
             self.sender,
         )
-        tree = Tree(ports, Stores(log, MemoryBlobs(self.disk), self.views), policy=self.policy, threads=False)
-        stopping = trio.Event()
+        return Tree(ports, Stores(log, MemoryBlobs(self.disk), self.views), policy=self.policy, threads=False)
+
+    @asynccontextmanager
+    async def fleet(self, *, killed: bool = False) -> AsyncGenerator[Door]:
+        """Run a Fleet; at the end it is shut down in order, or `killed`."""
+        tree, stopping = self.tree(), trio.Event()
         async with trio.open_nursery() as nursery:
             await nursery.start(tree.run, stopping)
             yield Door(tree)
             if killed:
-                log.crash()
+                assert isinstance(tree.log, MemoryLog)
+                tree.log.crash()
                 nursery.cancel_scope.cancel()
             stopping.set()

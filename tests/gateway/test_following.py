@@ -4,15 +4,10 @@ from typing import Any
 
 import pytest
 import trio
-from msgspec.structs import replace
 
 from fleet.limits import TURN_POLL_S, TURN_RETRY_S, TURN_SILENCE_S, TURN_UNKNOWN_STEPS_MAX
 from tests.fakes.opencode_store import StoredMessage
 from tests.gateway.door import Door, Machine
-
-
-def leave_running(door: Door) -> None:
-    door.tree.context.policy = replace(door.tree.context.policy, leave_running=True)
 
 
 def tools(door: Door, item: dict[str, Any]) -> list[str]:
@@ -32,8 +27,7 @@ async def running_tool(door: Door, text: str) -> dict[str, Any]:
 
 
 async def test_a_silent_tool_is_not_given_up_after_a_restart(machine: Machine) -> None:
-    async with machine.fleet() as door:
-        leave_running(door)
+    async with machine.fleet(killed=True) as door:
         item = await running_tool(door, f"bash:{TURN_SILENCE_S * 4:.0f}")
     async with machine.fleet() as door:
         await trio.sleep(TURN_POLL_S)
@@ -136,8 +130,7 @@ async def test_retries_that_end_are_forgotten(door: Door, who: str) -> None:
 
 @pytest.mark.parametrize("who", ["", "task "])
 async def test_a_wait_for_the_next_retry_is_seen_after_a_restart(machine: Machine, who: str) -> None:
-    async with machine.fleet() as door:
-        leave_running(door)
+    async with machine.fleet(killed=True) as door:
         item = await door.session(initialPrompt=f"{who}retry:20")
         await trio.sleep(2.0**9 + 10)  # the next retry comes after another 2**9 s
     async with machine.fleet() as door:

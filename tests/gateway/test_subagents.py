@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import pytest
+import trio
+
 from fleet.actors.transcripts import read_since
-from fleet.limits import TRANSCRIPT_KNOWN_MAX
+from fleet.limits import TRANSCRIPT_KNOWN_MAX, TURN_POLL_S
 from tests.fakes.opencode_turn import STEP_COST_USD
 from tests.gateway.door import Door, Machine
 
@@ -54,3 +57,24 @@ async def test_of_a_sub_agent_that_goes_on_only_the_new_messages_are_read(machin
         since_ms = machine.world.now_ms()
         await door.prompt(item["id"], text)
         assert len(await read_since(client, item["opencodeId"], since_ms)) == told
+
+
+@pytest.mark.parametrize("who", ["task ", "task task "])
+async def test_what_a_sub_agent_asks_is_found_when_its_event_was_missed(machine: Machine, door: Door, who: str) -> None:
+    items = [await door.session() for _ in range(2)]
+    process = machine.world.process(items[0]["instanceId"])
+    streams, process._streams = process._streams, []
+    answers: dict[str, dict[str, Any]] = {"ask": {"reply": "once"}, "question": {"answers": [["Red"]]}}
+    for item, word in zip(items, answers, strict=True):
+        await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": who + word})
+    for item, (word, answer) in zip(items, answers.items(), strict=True):
+        with trio.fail_after(TURN_POLL_S * 3):
+            await door.tree.views.sessions.wait(item["id"], lambda s: bool(s.requests))
+        path = f"/api/sessions/{item['id']}/requests"
+        (request,) = (await door.knock("GET", path)).json
+        assert (request["kind"] == "permission") is (word == "ask")
+        assert request["opencodeId"] not in {each["opencodeId"] for each in items}
+        assert (await door.knock("POST", f"{path}/{request['id']}", answer)).status == 204
+    for item in items:
+        assert (await door.settled(item["id"]))["outcome"] == "finished"
+    process._streams = streams

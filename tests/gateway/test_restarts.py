@@ -1,0 +1,60 @@
+"""What an orderly stop leaves, and how the next start takes it up."""
+
+import itertools
+
+import trio
+from msgspec.structs import replace
+
+from fleet.limits import RECOVERY_BATCH, RECOVERY_PAUSE_S
+from tests.gateway.door import REPOSITORY, Machine
+
+
+async def test_an_orderly_stop_ends_every_process(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        idle = await door.session()
+        working = await door.session(REPOSITORY, initialPrompt="bash:60")
+        await door.tree.views.sessions.wait(working["id"], lambda s: s.turn is not None and s.turn.delivered)
+    assert machine.world.living() == ()
+    assert machine.world.orphans == []
+    async with machine.fleet() as door:
+        statuses = [(await door.knock("GET", f"/api/sessions/{each['id']}")).json["status"] for each in (idle, working)]
+    assert statuses == ["completed", "disconnected"]
+
+
+async def test_processes_that_are_left_running_work_on_and_are_adopted(machine: Machine) -> None:
+    machine.policy = replace(machine.policy, leave_running=True)
+    async with machine.fleet() as door:
+        idle = await door.session()
+        working = await door.session(REPOSITORY, initialPrompt="bash:60")
+        await door.tree.views.sessions.wait(working["id"], lambda s: s.turn is not None and s.turn.delivered)
+    left = machine.world.living()
+    machine.policy = replace(machine.policy, leave_running=False)
+    assert {process.instance_id for process in left} == {idle["instanceId"], working["instanceId"]}
+    async with machine.fleet() as door:
+        done = await door.settled(working["id"])
+        assert (done["outcome"], done["instanceId"]) == ("finished", working["instanceId"])
+        assert (await door.prompt(idle["id"], "Hello"))["outcome"] == "finished"
+        assert machine.world.living() == left
+    assert machine.world.living() == ()
+
+
+async def test_many_sessions_are_taken_up_a_few_at_a_time(machine: Machine) -> None:
+    count = RECOVERY_BATCH * 3
+    async with machine.fleet(killed=True) as door:
+        for _ in range(count):
+            await door.session(initialPrompt="hang")
+    tree, stopping = machine.tree(), trio.Event()
+    taken_up = [0]
+
+    async def watch() -> None:
+        with trio.fail_after(10):
+            while taken_up[-1] < count:
+                await trio.sleep(RECOVERY_PAUSE_S / 4)
+                taken_up.append(tree.context.peers.sessions.statistics().activations)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await nursery.start(tree.run, stopping)
+        stopping.set()
+    assert taken_up[-1] == count
+    assert max(after - before for before, after in itertools.pairwise(taken_up)) == RECOVERY_BATCH
