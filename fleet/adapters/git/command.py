@@ -125,6 +125,11 @@ async def run(
     return output.line
 
 
+def without_files(git_directory: str) -> dict[str, str]:
+    """Return what makes git read a repository alone: a submodule's configuration may name files that moved or went."""
+    return {"GIT_WORK_TREE": git_directory}
+
+
 def _clean_environment() -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return inherited | _ENVIRONMENT

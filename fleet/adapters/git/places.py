@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import trio
 
-from fleet.adapters.git.command import attempt, run
+from fleet.adapters.git.command import attempt, run, without_files
 from fleet.core.paths import is_inside
 
 
@@ -27,15 +27,22 @@ class Place(NamedTuple):
     excludes_file: str | None = None
 
 
-async def locate(directory: str) -> Place:
-    """Return the place of a real directory. A broken or distrusted `.git` counts as none. Raises `Problem`."""
+async def locate(directory: str, *, moved: bool = False) -> Place:
+    """Return the place of a real directory. A broken or distrusted `.git` counts as none. Raises `Problem`.
+
+    `moved`: it is the root of a checkout, whatever its configuration says: a submodule's names where it was made.
+    """
+    environment = {"GIT_WORK_TREE": directory} if moved else None
     flags = ("--show-toplevel", "--absolute-git-dir", "--git-common-dir", "--show-object-format")
-    found = await attempt("rev-parse", "--path-format=absolute", *flags, directory=directory)
+    found = await attempt("rev-parse", "--path-format=absolute", *flags, directory=directory, environment=environment)
     if found.code != 0:
         return Place(directory)
     lines = found.line.split("\n")
     if len(lines) != len(flags):  # a newline in a path
-        lines = [await run("rev-parse", "--path-format=absolute", flag, directory=directory) for flag in flags]
+        lines = [
+            await run("rev-parse", "--path-format=absolute", flag, directory=directory, environment=environment)
+            for flag in flags
+        ]
     top, git_directory, repository, object_format = lines
     if not is_inside(directory, (top,)):  # `core.worktree` may name any place
         return Place(directory)
@@ -49,7 +56,7 @@ async def locate(directory: str) -> Place:
         f"{repository}/objects",
         object_format,
         await trio.to_thread.run_sync(_read, f"{repository}/info/exclude"),
-        await _excludes_file(directory),
+        await _excludes_file(git_directory),
     )
 
 
@@ -57,8 +64,16 @@ async def _is_ignored(top: str, directory: str) -> bool:
     return (await attempt("check-ignore", "--quiet", "--", directory, directory=top)).code == 0
 
 
-async def _excludes_file(directory: str) -> str | None:
-    found = await attempt("config", "--type=path", "--get", "core.excludesFile", directory=directory)
+async def _excludes_file(git_directory: str) -> str | None:
+    found = await attempt(
+        "config",
+        "--type=path",
+        "--get",
+        "core.excludesFile",
+        directory=git_directory,
+        repository=git_directory,
+        environment=without_files(git_directory),
+    )
     return found.line if found.code == 0 and found.line else None
 
 

@@ -20,10 +20,11 @@ import trio
 from fleet.adapters.git import restores, worktrees
 from fleet.adapters.git.busy import require_not_busy
 from fleet.adapters.git.command import run
+from fleet.adapters.git.contents import tree_of
 from fleet.adapters.git.files import exists, make_directory, remove_if_empty, remove_tree
 from fleet.adapters.git.repository import read_ref
 from fleet.adapters.git.saved import Saved, commit_tree, find, kept_ref, load, store
-from fleet.adapters.git.survey import Work, fetch, going_branch, is_commit, survey, tree_of
+from fleet.adapters.git.survey import Work, fetch, going_branch, is_commit, survey
 from fleet.adapters.git.tips import own_tips
 from fleet.adapters.git.workspaces import GitWorkspaces
 from fleet.errors import Problem, Rejected

@@ -14,11 +14,12 @@ import trio
 
 from fleet.adapters.git import branches, clones, worktrees
 from fleet.adapters.git.command import attempt, run
+from fleet.adapters.git.contents import scratch_store, tree_of
 from fleet.adapters.git.files import exists, make_directory, remove_tree
 from fleet.adapters.git.places import Place
 from fleet.adapters.git.repository import read_ref
 from fleet.adapters.git.saved import Saved, load
-from fleet.adapters.git.survey import fetch, is_commit, scratch_store, tree_of
+from fleet.adapters.git.survey import fetch, is_commit
 from fleet.adapters.git.untouched import remove_if_blank
 from fleet.errors import Problem, Rejected
 from fleet.ports import Kept, WorkspaceOrder
@@ -140,7 +141,7 @@ async def _write_changed(repository: str, directory: str, before: str, after: st
     if not written:
         return
     object_format = await run("rev-parse", "--show-object-format", directory=repository, repository=repository)
-    async with scratch_store(repository, Place(directory, object_format=object_format)) as store:
+    async with scratch_store(f"{repository}/objects", Place(directory, object_format=object_format)) as store:
         await store.run("read-tree", after)
         listed = os.fsencode("\0".join((*written, "")))
         await store.run("checkout-index", "--force", "-z", "--stdin", top=directory, stdin=listed)

@@ -2,29 +2,24 @@
 
 The checkout's files, index and refs are only read. The work tree is hashed as it is on disk, except for files that git
 itself would call unchanged: those are what `HEAD` has. So no clean filter runs, and a large file that a filter keeps
-elsewhere (LFS) is not copied. Refused is what a commit cannot hold: nested repositories, and files without read access.
+elsewhere (LFS) is not copied. Refused is what a commit cannot hold: nested repositories with work in them, and files
+without read access.
 """
 
 import os
-import shutil
-import tempfile
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 import trio
 
 from fleet.adapters.git import branches
 from fleet.adapters.git.command import attempt, run
+from fleet.adapters.git.contents import index_tree, tree_of, work_tree
 from fleet.adapters.git.places import Place, locate
 from fleet.adapters.git.repository import commit_of, read_ref
 from fleet.adapters.git.saved import Saved
-from fleet.adapters.git.snapshot import Left, forget_index, update_index, write_tree
-from fleet.adapters.git.stores import Store, make_store
 from fleet.adapters.git.tips import Candidates, candidates_in, own_tips
 from fleet.adapters.git.worktrees import note_ref, registration_at
-from fleet.errors import Problem, Rejected
+from fleet.errors import Rejected
 from fleet.limits import IGNORED_NAMED_MAX
 from fleet.ports import WorkspaceOrder
 
@@ -54,9 +49,9 @@ async def survey(repository: str, order: WorkspaceOrder, directory: str) -> Work
     candidates = [commit for commit in (head, tip, *found.commits) if commit is not None]
     objects = await _fetch(repository, order, own, candidates, found.tags)
     tips = await own_tips(repository, candidates, going)
-    tree = await _work_tree(repository, place, head)
+    tree, inside = await work_tree(repository, place, head)
     head_tree = await tree_of(repository, head)
-    index = None if own is None else await _index_tree(own, directory)
+    index = None if own is None else await index_tree(own, directory)
     saved = Saved(
         tree,
         head,
@@ -67,7 +62,7 @@ async def survey(repository: str, order: WorkspaceOrder, directory: str) -> Work
         tuple(commit for commit in tips if commit != head),
     )
     nothing = tree == head_tree and saved.staged is None and not tips and not objects
-    return Work(saved, nothing, own, objects, () if own is None else await _ignored(directory))
+    return Work(saved, nothing, own, objects, () if own is None else await _ignored(directory, inside))
 
 
 async def going_branch(repository: str, order: WorkspaceOrder) -> tuple[str | None, str | None]:
@@ -77,22 +72,6 @@ async def going_branch(repository: str, order: WorkspaceOrder) -> tuple[str | No
     if await read_ref(repository, note_ref(order.workspace_id)) is None:
         return None, None
     return order.branch, await branches.tip(repository, order.branch)
-
-
-async def tree_of(repository: str, commit: str | None) -> str:
-    """Return the tree of a commit, the empty tree for none. Raises `Problem` git_failed."""
-    if commit is None:
-        return await run("mktree", directory=repository, repository=repository)
-    return await run("rev-parse", "--verify", f"{commit}^{{tree}}", directory=repository, repository=repository)
-
-
-@asynccontextmanager
-async def scratch_store(repository: str, place: Place) -> AsyncGenerator[Store, None]:
-    """Open a store that writes its objects to the repository and is gone after the block."""
-    with tempfile.TemporaryDirectory(prefix="fleet-index-") as scratch:
-        store = Store(f"{scratch}/store", objects=f"{repository}/objects", excludes_file=place.excludes_file)
-        await make_store(store, place.object_format, exclude=place.exclude)
-        yield store
 
 
 async def _place(repository: str, order: WorkspaceOrder, directory: str) -> Place:
@@ -159,94 +138,16 @@ async def fetch(origin: str, repository: str, wanted: str) -> None:
     )
 
 
-async def _work_tree(repository: str, place: Place, head: str | None) -> str:
-    async with scratch_store(repository, place) as store:
-        await _seed(store, place, head)
-        left, _ = await update_index(store, place, bounded=False)
-        _refuse_left(place.top, left)
-        return await write_tree(store, place)
-
-
-async def _seed(store: Store, place: Place, head: str | None) -> None:
-    """Begin with what HEAD has, and what the checkout's own index knows of those files on disk."""
-    start = ("--empty",) if head is None else ("--reset", head)
-    if place.git_directory is not None and await trio.to_thread.run_sync(
-        _copy_index, place.git_directory, store.index_file
-    ):
-        try:
-            await _clear_flags(store, place.top)
-            await store.run("read-tree", *start, top=place.top)
-        except Problem:  # one that only its own git directory can read: then every file is read
-            await trio.to_thread.run_sync(forget_index, store)
-        else:
-            return
-    await store.run("read-tree", *start, top=place.top)
-
-
-def _copy_index(git_directory: str, to: str) -> bool:
-    try:
-        shutil.copy2(Path(git_directory, "index"), to)  # with its time: git tells by it which files to look at twice
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise Problem("git_failed", f"Fleet cannot read the index in {git_directory!r}: {error.strerror}") from None
-    return True
-
-
-async def _clear_flags(store: Store, top: str) -> None:
-    """Look at files that somebody told git not to look at."""
-    listed = (await store.run("ls-files", "-v", "-z", top=top)).split("\0")
-    assumed = [line[2:] for line in listed if line[:1].islower()]
-    hidden = [line[2:] for line in listed if line[:1] in ("S", "s")]
-    skipped = await trio.to_thread.run_sync(_present, top, hidden)
-    for option, names in (("--no-assume-unchanged", assumed), ("--no-skip-worktree", skipped)):
-        if names:
-            await store.run(
-                "update-index", option, "-z", "--stdin", top=top, stdin=os.fsencode("\0".join((*names, "")))
-            )
-
-
-def _present(top: str, names: list[str]) -> list[str]:
-    """Return those that are on disk: the others are left out by a sparse checkout."""
-    return [name for name in names if os.path.lexists(f"{top}/{name}")]
-
-
-def _refuse_left(top: str, left: Left) -> None:
-    for names, why in ((left.nested, "is a repository of its own"), (left.unreadable, "cannot be read by Fleet")):
-        if names:
-            raise Rejected(
-                "workspace_dirty",
-                f"{names[0]!r} in {top!r} {why}, so it cannot be kept",
-                hint="Move it out of the workspace or remove it, then try again.",
-            )
-
-
-async def _index_tree(own: str, directory: str) -> str:
-    """Return what is staged as a tree. Of a file in conflict nothing is: its sides are in the commits that meet."""
-    with tempfile.TemporaryDirectory(prefix="fleet-index-") as scratch:
-        copy = f"{scratch}/index"
-        if not await trio.to_thread.run_sync(_copy_index, own, copy):
-            return await run("mktree", directory=own, repository=own)
-        environment = {"GIT_INDEX_FILE": copy, "GIT_WORK_TREE": directory}
-
-        async def git(command: str, *arguments: str, stdin: bytes = b"") -> str:
-            return await run(
-                command, *arguments, directory=directory, repository=own, environment=environment, stdin=stdin
-            )
-
-        unmerged = [line for line in (await git("ls-files", "--unmerged", "-z")).split("\0") if line]
-        if unmerged:
-            names = {line.partition("\t")[2]: len(line.split(" ")[1]) for line in unmerged}
-            lines = "".join(f"0 {'0' * digits}\t{name}\0" for name, digits in names.items())
-            await git("update-index", "-z", "--index-info", stdin=os.fsencode(lines))
-        return await git("write-tree")
-
-
-async def _ignored(directory: str) -> tuple[str, ...]:
-    listed = await run(
-        "ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z", directory=directory
-    )
-    names = [os.fsencode(name).decode(errors="backslashreplace") for name in listed.split("\0") if name]
+async def _ignored(directory: str, inside: tuple[str, ...]) -> tuple[str, ...]:
+    names: list[str] = []
+    for below in ("", *(f"{name}/" for name in inside)):
+        listed = await run(
+            "ls-files",
+            *("--others", "--ignored", "--exclude-standard", "--directory", "-z"),
+            directory=f"{directory}/{below}",
+            environment={"GIT_WORK_TREE": f"{directory}/{below}"},
+        )
+        names += [os.fsencode(below + name).decode(errors="backslashreplace") for name in listed.split("\0") if name]
     return tuple(sorted(names)[:IGNORED_NAMED_MAX])
 
 

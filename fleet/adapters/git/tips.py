@@ -7,7 +7,7 @@ the source that stays makes a commit everybody's.
 
 from typing import Final, NamedTuple
 
-from fleet.adapters.git.command import attempt, run
+from fleet.adapters.git.command import attempt, run, without_files
 from fleet.errors import Rejected
 from fleet.limits import KEPT_TIPS_MAX
 
@@ -68,6 +68,7 @@ async def _refs(git_directory: str) -> tuple[list[tuple[str, str]], list[str], l
         "--format=%(objectname) %(objecttype) %(*objectname) %(*objecttype) %(refname)",
         directory=git_directory,
         repository=git_directory,
+        environment=without_files(git_directory),
     )
     refs: list[tuple[str, str]] = []
     commits: list[str] = []
@@ -93,6 +94,7 @@ async def _walk(git_directory: str, ref: str) -> list[str]:
         *("--walk-reflogs", f"--max-count={KEPT_TIPS_MAX}", ref, "--"),
         directory=git_directory,
         repository=git_directory,
+        environment=without_files(git_directory),
     )
     return walked.stdout.split() if walked.code == 0 else []
 
@@ -104,6 +106,7 @@ async def _pseudo(git_directory: str) -> list[str]:
         "--batch-check=%(objectname) %(objecttype)",
         directory=git_directory,
         repository=git_directory,
+        environment=without_files(git_directory),
         stdin=asked,
     )
     return [line.split(" ")[0] for line in listed.splitlines() if line.endswith(" commit")]
