@@ -1,17 +1,22 @@
 """Which commits only a workspace has.
 
 Beside what is checked out these are: in a clone its branches, tags and stash; in both what git remembers of a merge,
-rebase or reset that goes on (`ORIG_HEAD` and the like) and the commits that `HEAD` stood at once. A branch or tag of
-the source that stays makes a commit everybody's.
+rebase or reset that goes on (`ORIG_HEAD` and the like) and the commits that `HEAD` stood at once. A clone may have
+linked worktrees with a `HEAD` of their own. A branch or tag of the source that stays makes a commit everybody's.
 """
 
+import os
+from pathlib import Path
 from typing import Final, NamedTuple
 
+import trio
+
 from fleet.adapters.git.command import attempt, run, without_files
+from fleet.adapters.git.files import exists
 from fleet.errors import Rejected
 from fleet.limits import KEPT_TIPS_MAX
 
-_PSEUDO: Final = ("ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD")
+_PSEUDO: Final = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD")
 _NOT_MADE_HERE: Final = ("refs/remotes/", "refs/fleet/", "refs/prefetch/")
 
 
@@ -24,13 +29,17 @@ class Candidates(NamedTuple):
 
 
 async def candidates_in(git_directory: str, *, with_refs: bool) -> Candidates:
-    """Return what a checkout's own git directory names. `with_refs`: its refs are nobody else's (a clone)."""
+    """Return what a checkout's own git directory names. `with_refs`: its refs are nobody else's (a clone).
+
+    Then what its linked worktrees stood at counts as well; `Rejected` workspace_dirty where one is still there.
+    """
     refs, commits, tags = await _refs(git_directory) if with_refs else ([], [], [])
     stashed = await _walk(git_directory, "refs/stash") if with_refs else []
     refs += [("refs/stash", commit) for commit in reversed(stashed)]
     commits += stashed
-    commits += await _pseudo(git_directory)
-    commits += await _walk(git_directory, "HEAD")
+    for checkout in (git_directory, *(await _linked(git_directory) if with_refs else ())):
+        commits += await _pseudo(checkout)
+        commits += await _walk(checkout, "HEAD")
     return Candidates(tuple(refs), tuple(dict.fromkeys(commits)), tuple(tags))
 
 
@@ -60,6 +69,31 @@ async def own_tips(repository: str, commits: list[str], going: str | None) -> li
             hint="Push or merge what you need, delete branches that you don't, then try again.",
         )
     return tips
+
+
+async def _linked(git_directory: str) -> list[str]:
+    """Return the git directories of linked worktrees whose files are gone."""
+    found = await trio.to_thread.run_sync(_registered, Path(git_directory, "worktrees"))
+    for link in found.values():
+        if await exists(link):
+            raise Rejected(
+                "workspace_dirty",
+                f"The repository in {git_directory!r} has a worktree of its own at {link!r}",
+                hint="Take what you need from it and remove it (git worktree remove), then try again.",
+            )
+    return list(found)
+
+
+def _registered(worktrees: Path) -> dict[str, str]:
+    """Return what stands for each linked worktree: the path of its `.git`, which may be relative."""
+    found: dict[str, str] = {}
+    for own in sorted(worktrees.iterdir()) if worktrees.is_dir() else ():
+        try:
+            link = own / os.fsdecode((own / "gitdir").read_bytes().removesuffix(b"\n"))
+        except OSError:  # nobody can tell
+            link = own
+        found[str(own)] = os.path.normpath(link)
+    return found
 
 
 async def _refs(git_directory: str) -> tuple[list[tuple[str, str]], list[str], list[str]]:

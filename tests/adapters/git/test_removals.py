@@ -290,3 +290,24 @@ async def test_a_sha256_repository(world: RemovalWorld) -> None:
     git(template, "commit", "-q", "-m", "Begin")
     world.template = template
     await there_and_back(world, "worktree")
+
+
+async def test_a_clone_with_a_worktree_elsewhere_is_not_removed(world: RemovalWorld) -> None:
+    order = await made(world, "clone")
+    side = f"{world.base}/side"
+    git(order.directory, "worktree", "add", "-q", "--detach", side)
+    commit = world.commit(side)
+    with pytest.raises(Rejected, match=side) as caught:
+        await world.removals.keep(order)
+    assert caught.value.code == "workspace_dirty"
+    shutil.rmtree(side)
+    kept = await world.removals.keep(order)
+    await world.removals.remove(order, kept)
+    git(order.source_directory, "merge-base", "--is-ancestor", commit, str(kept.commit))
+
+
+async def test_a_worktree_of_a_clone_that_was_removed_leaves_nothing(world: RemovalWorld) -> None:
+    order = await made(world, "clone")
+    git(order.directory, "worktree", "add", "-q", "--detach", f"{world.base}/side")
+    git(order.directory, "worktree", "remove", f"{world.base}/side")
+    assert (await world.removals.keep(order)).commit is None
