@@ -22,8 +22,9 @@ from fleet.core.changes import (
     line_counts,
     manifest_of,
 )
+from fleet.core.paths import are_nested
 from fleet.core.session import messages as m
-from fleet.core.session.state import State
+from fleet.core.session.state import RUNNING, State
 from fleet.errors import Problem
 
 _log = structlog.get_logger(__name__)
@@ -91,21 +92,19 @@ class Changes:
         return decode_manifest(blob)
 
     def overlaps(self, state: State) -> tuple[str, ...]:
-        """Return the other sessions whose turns ran in the same directory during the current turn."""
+        """Return the other sessions whose turns ran during the current one in its directory, above or below it."""
         if state.turn is None:
             return ()
         started_ms = state.turn.started_at_ms
         return tuple(
             other.id
             for other in self._context.views.sessions
-            if other.id != state.id
-            and other.directory == state.directory
-            and (other.turn is not None or other.turn_ended_at_ms >= started_ms)
+            if other.id != state.id and _ran_since(other, started_ms) and are_nested(other.directory, state.directory)
         )
 
     def _shared(self, state: State) -> bool:
-        """Return whether others may work there: they use it as it stands, or did so once."""
-        return self._context.views.workspaces.existing(state.directory) is not None
+        """Return whether others may work there: they use it, one above or below as it stands, or did so once."""
+        return self._context.views.workspaces.is_shared(state.directory)
 
     def _recorded(self, state: State) -> Manifest:
         return Manifest() if state.manifest is None else self.manifest(state.manifest)
@@ -156,3 +155,9 @@ class Changes:
         if counts is None:
             return file
         return replace(file, additions=counts[0], deletions=counts[1])
+
+
+def _ran_since(state: State, since_ms: int) -> bool:
+    """Tell whether a turn of the session has run since then; the one that a lost instance left behind runs no more."""
+    runs = state.turn is not None and (state.phase in RUNNING or state.since_ms >= since_ms)
+    return runs or state.turn_ended_at_ms >= since_ms

@@ -23,6 +23,11 @@ def is_inside(path: str, roots: Iterable[str]) -> bool:
     return any(pure.is_relative_to(root) for root in roots)
 
 
+def are_nested(one: str, other: str) -> bool:
+    """Tell whether two real paths are the same, or one is below the other."""
+    return is_inside(one, (other,)) or is_inside(other, (one,))
+
+
 def slug(title: str, fallback: str = "session") -> str:
     """Return a name made from a title: `a-z0-9` in words with one dash between, at most `SLUG_CHARS_MAX` characters.
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from fleet.core import roots
 from fleet.core.instance import machine as instance
 from fleet.core.instance import state as instance_state
+from fleet.core.paths import are_nested
 from fleet.core.session import machine as session
 from fleet.core.session import state as session_state
 from fleet.core.webhook import machine as webhook
@@ -82,6 +83,10 @@ class Workspaces(States[workspace.State]):
         """Return the workspace that is this directory as it stands, if a session has used it before."""
         workspace_id = self._existing.get(directory)
         return None if workspace_id is None else self.get(workspace_id)
+
+    def is_shared(self, directory: str) -> bool:
+        """Tell whether a session uses this directory, one above or one below it as it stands, or has done so."""
+        return directory in self._existing or any(are_nested(directory, other) for other in self._existing)
 
     def put(self, aggregate_id: str, state: workspace.State) -> None:
         """Keep the index as well."""

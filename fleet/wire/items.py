@@ -145,7 +145,7 @@ class Ended(Answer):
 
 
 class DiffItem(Answer):
-    """A file that a session has changed. `overlapsWith`: sessions that worked in the same directory meanwhile."""
+    """A file that a session has changed. `overlapsWith`: sessions that worked there meanwhile, or above or below."""
 
     file: str
     before: str | None

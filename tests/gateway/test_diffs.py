@@ -136,6 +136,42 @@ async def test_turns_that_overlapped_say_so(machine: Machine, door: Door) -> Non
     assert {name: change["overlapsWith"] for name, change in (await diffs(door, third["id"])).items()} == {"c.txt": []}
 
 
+async def test_turns_above_and_below_overlap_as_well(machine: Machine, door: Door) -> None:
+    machine.files.directories |= {f"{PLAIN}/sub", f"{PLAIN}-too"}
+    above, below = await door.session(), await door.session(f"{PLAIN}/sub")
+    beside = await door.session(f"{PLAIN}-too")
+    await begun(door, above["id"], "bash:20")
+    await begun(door, below["id"], "bash:5")
+    await begun(door, beside["id"], "bash:5")
+    for item in (above, below):
+        write(machine, item, a_txt=b"whose?\n")
+    for item in (above, below, beside):
+        await door.settled(item["id"])
+    for item, other in ((above, below), (below, above)):
+        assert (await diffs(door, item["id"]))["a.txt"]["overlapsWith"] == [other["id"]]
+
+
+async def test_a_turn_that_a_lost_process_left_behind_overlaps_with_nothing(machine: Machine, door: Door) -> None:
+    first, second = await door.session(), await door.session()
+    await begun(door, second["id"], "hang")
+    machine.world.kill(second["instanceId"])
+    await door.tree.views.sessions.wait(second["id"], lambda s: s.phase == "disconnected")
+    await trio.sleep(1)
+    await door.knock("POST", f"/api/sessions/{first['id']}/resume")
+    await changed(machine, door, first, a_txt=b"mine\n")
+    assert (await diffs(door, first["id"]))["a.txt"]["overlapsWith"] == []
+
+
+async def test_a_worktree_that_others_use_from_within_is_shared(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    machine.files.directories.add(f"{item['directory']}/src")
+    await door.session(f"{item['directory']}/src")
+    await changed(machine, door, item, a_txt=b"mine\n")
+    write(machine, item, other_txt=b"theirs\n")
+    await changed(machine, door, item, b_txt=b"mine\n")
+    assert (await diffs(door, item["id"])).keys() == {"a.txt", "b.txt"}
+
+
 async def test_an_overlap_is_not_forgotten_by_a_later_turn(machine: Machine, door: Door) -> None:
     first, second = await door.session(), await door.session()
     await begun(door, first["id"], "bash:20")
