@@ -6,6 +6,9 @@ directory that is used as it stands others may work too, before, after and meanw
 can't be taken costs the diff, never the turn.
 """
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import structlog
 import trio
 from msgspec.structs import replace
@@ -26,10 +29,18 @@ from fleet.core.paths import are_nested
 from fleet.core.session import messages as m
 from fleet.core.session.state import RUNNING, State
 from fleet.errors import Problem
+from fleet.events.blobs import name_of
 
 _log = structlog.get_logger(__name__)
 
 Reporter = Report[m.Command]
+
+
+class Moment(NamedTuple):
+    """A diff of this moment. Its `contents`, by digest, are not kept; others that it names are in the blob store."""
+
+    manifest: Manifest
+    contents: Mapping[str, bytes]
 
 
 class Changes:
@@ -68,21 +79,30 @@ class Changes:
         if changes is not None:
             await report(changes)
 
-    async def now(self, state: State) -> Manifest:
-        """Return the session's diff as it is at this moment, in the middle of a turn."""
+    async def now(self, state: State) -> Moment:
+        """Return the session's diff as it is at this moment, in the middle of a turn. Nothing of it is kept."""
         recorded = self._recorded(state)
-        if self._shared(state):
-            return await self._recount(composed(recorded, await self.now_of_turn(state)))
-        return await self._since(state, state.baseline, recorded)
+        if not self._shared(state):
+            return await self._since(state, state.baseline, recorded)
+        of_turn = await self.now_of_turn(state)
+        whole = await self._recount(composed(recorded, of_turn.manifest), of_turn.contents)
+        return Moment(whole, of_turn.contents)
 
-    async def now_of_turn(self, state: State) -> Manifest:
-        """Return the running turn's diff as it is at this moment."""
+    async def now_of_turn(self, state: State) -> Moment:
+        """Return the running turn's diff as it is at this moment. Nothing of it is kept."""
         return await self._since(state, (state.turn and state.turn.base) or state.tree, Manifest())
 
-    async def _since(self, state: State, base: str | None, otherwise: Manifest) -> Manifest:
+    async def _since(self, state: State, base: str | None, otherwise: Manifest) -> Moment:
         """Return what has changed since `base`, and `otherwise` where that can't be told."""
         tree = None if base is None else await self.baseline(state.workspace_id, state.directory)
-        return otherwise if base is None or tree is None else await self._diff(state, base, tree)
+        if base is None or tree is None:
+            return Moment(otherwise, {})
+        changes = () if base == tree else await self._context.trees.diff(state.workspace_id, base, tree)
+        digests: list[str] = []
+        for content in contents(changes):
+            digests.append(name_of(content))
+            await trio.lowlevel.checkpoint()  # others want to go on between two large files
+        return Moment(manifest_of(changes, digests), dict(zip(digests, contents(changes), strict=True)))
 
     def manifest(self, digest: str) -> Manifest:
         """Return a manifest that an event names. Raises `Problem` where it was erased."""
@@ -115,7 +135,7 @@ class Changes:
         tree = await self._context.trees.take(state.workspace_id, state.directory)
         of_turn = await self._diff(state, base, tree)
         if self._shared(state) or state.baseline is None:
-            of_session = await self._recount(composed(self._recorded(state), of_turn))
+            of_session = await self._recount(composed(self._recorded(state), of_turn), {})
         else:
             of_session = of_turn if base == state.baseline else await self._diff(state, state.baseline, tree)
         owner = self._context.views.sessions.stream(state.id)
@@ -138,23 +158,28 @@ class Changes:
         owner = self._context.views.sessions.stream(state.id)
         return manifest_of(changes, await self._context.blobs.put(owner, contents(changes)))
 
-    async def _recount(self, manifest: Manifest) -> Manifest:
+    async def _recount(self, manifest: Manifest, contents_now: Mapping[str, bytes]) -> Manifest:
         """Count the lines of composed changes anew, from their contents."""
         files: list[ChangedFile] = []
         for file in manifest.files:
-            files.append(self._recounted(file))
+            files.append(self._recounted(file, contents_now))
             await trio.lowlevel.checkpoint()  # others want to go on between two large files
         return Manifest(tuple(files))
 
-    def _recounted(self, file: ChangedFile) -> ChangedFile:
+    def _recounted(self, file: ChangedFile, contents_now: Mapping[str, bytes]) -> ChangedFile:
         if file.is_binary or file.is_truncated:
             return file
-        before = b"" if file.before is None else self._context.blobs.get(file.before) or b""
-        after = b"" if file.after is None else self._context.blobs.get(file.after) or b""
+        before, after = (self.content(digest, contents_now) or b"" for digest in (file.before, file.after))
         counts = line_counts(before, after)
         if counts is None:
             return file
         return replace(file, additions=counts[0], deletions=counts[1])
+
+    def content(self, digest: str | None, contents_now: Mapping[str, bytes]) -> bytes | None:
+        """Return a content that a manifest names, None where there is none."""
+        if digest is None:
+            return None
+        return contents_now[digest] if digest in contents_now else self._context.blobs.get(digest)
 
 
 def _ran_since(state: State, since_ms: int) -> bool:

@@ -4,10 +4,11 @@ Contents come from the blob store, so that they can be read when workspace, inst
 runs, its diff and the whole session's are those of this moment.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from quart import Blueprint, Response
 
+from fleet.actors.changes import Moment
 from fleet.actors.tree import Tree
 from fleet.core.changes import ChangedFile, Manifest
 from fleet.core.session.messages import ChangesRecorded, TurnStarted
@@ -32,8 +33,8 @@ def diff_routes(tree: Tree) -> Blueprint:
         """Read what the session has changed."""
         query = read_query(wire.DiffQuery)
         state = tree.orders.session(session_id, query.instance_id)
-        manifest, overlaps = await _diff(tree, state, query)
-        items = [_item(tree, file, overlaps(file)) for file in manifest.files]
+        (manifest, now), overlaps = await _diff(tree, state, query)
+        items = [_item(tree, file, now, overlaps(file)) for file in manifest.files]
         return answer(items, total=len(items), position=tree.log.head())
 
     return routes
@@ -43,7 +44,7 @@ Overlaps = Callable[[ChangedFile], list[str]]
 """The other sessions whose turns ran in the same directory when one of ours changed this file."""
 
 
-async def _diff(tree: Tree, state: State, query: wire.DiffQuery) -> tuple[Manifest, Overlaps]:
+async def _diff(tree: Tree, state: State, query: wire.DiffQuery) -> tuple[Moment, Overlaps]:
     turn = state.turn if state.phase in RUNNING and query.at is None else None
     if turn is not None and query.turn in (str(turn.number), turn.message_id):
         overlaps = list(tree.changes.overlaps(state))
@@ -54,9 +55,10 @@ async def _diff(tree: Tree, state: State, query: wire.DiffQuery) -> tuple[Manife
         now = tree.changes.overlaps(state)
         return await tree.changes.now(state), lambda file: _united(earlier(file), now)
     if not records:
-        return Manifest(), earlier
+        return Moment(Manifest(), {}), earlier
     newest = records[-1]
-    return tree.changes.manifest(newest.session_manifest if query.turn is None else newest.turn_manifest), earlier
+    manifest = tree.changes.manifest(newest.session_manifest if query.turn is None else newest.turn_manifest)
+    return Moment(manifest, {}), earlier
 
 
 def _records(tree: Tree, state: State, query: wire.DiffQuery) -> list[ChangesRecorded]:
@@ -88,11 +90,11 @@ def _united(some: Iterable[str], more: Iterable[str]) -> list[str]:
     return list(dict.fromkeys((*some, *more)))
 
 
-def _item(tree: Tree, file: ChangedFile, overlaps: list[str]) -> wire.DiffItem:
+def _item(tree: Tree, file: ChangedFile, now: Mapping[str, bytes], overlaps: list[str]) -> wire.DiffItem:
     return wire.DiffItem(
         file.file,
-        None if file.is_binary else _text(tree, file.before),
-        None if file.is_binary else _text(tree, file.after),
+        None if file.is_binary else _text(tree, file.before, now),
+        None if file.is_binary else _text(tree, file.after, now),
         file.additions,
         file.deletions,
         file.status,
@@ -105,6 +107,6 @@ def _item(tree: Tree, file: ChangedFile, overlaps: list[str]) -> wire.DiffItem:
     )
 
 
-def _text(tree: Tree, digest: str | None) -> str | None:
-    content = None if digest is None else tree.blobs.get(digest)
+def _text(tree: Tree, digest: str | None, now: Mapping[str, bytes]) -> str | None:
+    content = tree.changes.content(digest, now)
     return None if content is None else content.decode("utf-8", "replace")

@@ -106,6 +106,19 @@ async def test_while_a_turn_runs_the_diff_is_as_the_files_are_now(machine: Machi
     assert (await diffs(door, item["id"], "?turn=2")).keys() == {"b.txt"}
 
 
+@pytest.mark.parametrize("strategy", ["existing", "worktree"])
+async def test_a_diff_of_a_moment_is_not_kept(machine: Machine, door: Door, strategy: str) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy=strategy)
+    await changed(machine, door, item, a_txt=b"1\n")
+    await begun(door, item["id"], "hang")
+    kept = dict(machine.disk.blobs)
+    write(machine, item, a_txt=b"1\n2\n3\n")
+    for query, before, additions in (("", None, 3), ("?turn=2", "1\n", 2)):
+        found = (await diffs(door, item["id"], query))["a.txt"]
+        assert (found["before"], found["after"], found["additions"]) == (before, "1\n2\n3\n", additions)
+    assert machine.disk.blobs == kept
+
+
 async def test_what_was_there_before_and_between_the_turns_is_nobody_s_work(machine: Machine, door: Door) -> None:
     machine.files.contents[PLAIN] = {"old.txt": b"old\n"}
     first, second = await door.session(), await door.session()
