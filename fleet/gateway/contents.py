@@ -80,14 +80,14 @@ def _listing(path: str, found: Listing) -> wire.FileItem:
 
 def _content(path: str, found: FileContent) -> wire.FileItem:
     is_truncated = len(found.content) < found.size_bytes
-    text = _text(found.content, is_truncated=is_truncated)
+    text = text_of(found.content, is_truncated=is_truncated)
     shown: dict[str, Any] = {"encoding": "utf-8", "content": text}
     if text is None:
         shown = {"encoding": "base64", "content": base64.b64encode(found.content).decode()}
     return wire.FileItem(path, "file", is_truncated, size_bytes=found.size_bytes, **shown)
 
 
-def _text(content: bytes, *, is_truncated: bool) -> str | None:
+def text_of(content: bytes, *, is_truncated: bool) -> str | None:
     """Return the content as text, None where it is none; a character that was cut in two is left out."""
     try:
         return content.decode()

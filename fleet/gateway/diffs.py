@@ -4,6 +4,7 @@ Contents come from the blob store, so that they can be read when workspace, inst
 runs, its diff and the whole session's are those of this moment.
 """
 
+import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from quart import Blueprint, Response
@@ -15,6 +16,7 @@ from fleet.core.session.messages import ChangesRecorded, TurnStarted
 from fleet.core.session.state import RUNNING, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
+from fleet.gateway.contents import text_of
 from fleet.gateway.document import about, asks, gives, refuses
 from fleet.gateway.refusals import SESSION
 from fleet.gateway.requests import answer, read_query
@@ -91,10 +93,15 @@ def _united(some: Iterable[str], more: Iterable[str]) -> list[str]:
 
 
 def _item(tree: Tree, file: ChangedFile, now: Mapping[str, bytes], overlaps: list[str]) -> wire.DiffItem:
+    sides = [None if file.is_binary else tree.changes.content(digest, now) for digest in (file.before, file.after)]
+    before, after = texts = [_text(side, file) for side in sides]
+    is_text = all(text is not None or side is None for text, side in zip(texts, sides, strict=True))
+    if not is_text:
+        before, after = (None if side is None else base64.b64encode(side).decode() for side in sides)
     return wire.DiffItem(
         file.file,
-        None if file.is_binary else _text(tree, file.before, now),
-        None if file.is_binary else _text(tree, file.after, now),
+        before,
+        after,
         file.additions,
         file.deletions,
         file.status,
@@ -104,9 +111,9 @@ def _item(tree: Tree, file: ChangedFile, now: Mapping[str, bytes], overlaps: lis
         file.mode_before,
         file.mode_after,
         overlaps,
+        None if file.is_binary else "utf-8" if is_text else "base64",
     )
 
 
-def _text(tree: Tree, digest: str | None, now: Mapping[str, bytes]) -> str | None:
-    content = tree.changes.content(digest, now)
-    return None if content is None else content.decode("utf-8", "replace")
+def _text(content: bytes | None, file: ChangedFile) -> str | None:
+    return None if content is None else text_of(content, is_truncated=file.is_truncated)

@@ -145,7 +145,10 @@ class Ended(Answer):
 
 
 class DiffItem(Answer):
-    """A file that a session has changed. `overlapsWith`: sessions that worked there meanwhile, or above or below."""
+    """A file that a session has changed. `overlapsWith`: sessions that worked there meanwhile, or above or below.
+
+    `before` and `after` are text where both are UTF-8, else base64; null for a binary file, which has no `encoding`.
+    """
 
     file: str
     before: str | None
@@ -159,6 +162,7 @@ class DiffItem(Answer):
     mode_before: str | None
     mode_after: str | None
     overlaps_with: list[str]
+    encoding: Literal["utf-8", "base64"] | None
 
 
 class SnippetItem(Answer):

@@ -106,6 +106,19 @@ async def test_while_a_turn_runs_the_diff_is_as_the_files_are_now(machine: Machi
     assert (await diffs(door, item["id"], "?turn=2")).keys() == {"b.txt"}
 
 
+async def test_text_that_is_not_utf_8_can_be_told_apart(machine: Machine, door: Door) -> None:
+    machine.files.contents[PLAIN] = {"a.txt": b"caf\xe9\n", "b.txt": b"plain\n"}
+    item = await door.session()
+    await changed(machine, door, item, a_txt=b"caf\xe8\n", b_txt=b"caf\xc3\xa9\n", c_txt=b"\xff\n", d_bin=b"\0")
+    found = await diffs(door, item["id"])
+    assert {name: (change["encoding"], change["before"], change["after"]) for name, change in found.items()} == {
+        "a.txt": ("base64", "Y2Fm6Qo=", "Y2Fm6Ao="),
+        "b.txt": ("utf-8", "plain\n", "café\n"),
+        "c.txt": ("base64", None, "/wo="),
+        "d.bin": (None, None, None),
+    }
+
+
 @pytest.mark.parametrize("strategy", ["existing", "worktree"])
 async def test_a_diff_of_a_moment_is_not_kept(machine: Machine, door: Door, strategy: str) -> None:
     item = await door.session(REPOSITORY, isolationStrategy=strategy)
