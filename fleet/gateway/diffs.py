@@ -12,7 +12,7 @@ from quart import Blueprint, Response
 from fleet.actors.changes import Moment
 from fleet.actors.tree import Tree
 from fleet.core.changes import ChangedFile, Manifest
-from fleet.core.session.messages import ChangesRecorded, TurnStarted
+from fleet.core.session.messages import ChangesRecorded, TurnStarted, TurnSteered
 from fleet.core.session.state import RUNNING, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
@@ -48,10 +48,10 @@ Overlaps = Callable[[ChangedFile], list[str]]
 
 async def _diff(tree: Tree, state: State, query: wire.DiffQuery) -> tuple[Moment, Overlaps]:
     turn = state.turn if state.phase in RUNNING and query.at is None else None
-    if turn is not None and query.turn in (str(turn.number), turn.message_id):
+    records, number = _records(tree, state, query)
+    if turn is not None and number == turn.number:
         overlaps = list(tree.changes.overlaps(state))
         return await tree.changes.now_of_turn(state), lambda _: overlaps
-    records = _records(tree, state, query)
     earlier = _overlaps(tree, records)
     if turn is not None and query.turn is None:
         now = tree.changes.overlaps(state)
@@ -63,8 +63,11 @@ async def _diff(tree: Tree, state: State, query: wire.DiffQuery) -> tuple[Moment
     return Moment(manifest, {}), earlier
 
 
-def _records(tree: Tree, state: State, query: wire.DiffQuery) -> list[ChangesRecorded]:
-    """Return the records of changes that the query asks for: all of them, or those of its turn."""
+def _records(tree: Tree, state: State, query: wire.DiffQuery) -> tuple[list[ChangesRecorded], int | None]:
+    """Return the records of changes that the query asks for, all or those of its turn, and that turn's number.
+
+    A turn is named by its number, by the message that began it, or by one that steered it.
+    """
     numbers: dict[str, int] = {}
     found: list[ChangesRecorded] = []
     for recorded in tree.log.read_stream(tree.views.sessions.stream(state.id)):
@@ -73,11 +76,16 @@ def _records(tree: Tree, state: State, query: wire.DiffQuery) -> list[ChangesRec
             break
         if isinstance(event, TurnStarted):
             numbers[event.message_id] = numbers[str(event.number)] = event.number
-        elif isinstance(event, ChangesRecorded) and (query.turn is None or event.number == numbers.get(query.turn)):
+        elif isinstance(event, TurnSteered):
+            numbers[event.message_id] = event.number
+        elif isinstance(event, ChangesRecorded):
             found.append(event)
-    if query.turn is not None and query.turn not in numbers:
+    if query.turn is None:
+        return found, None
+    if query.turn not in numbers:
         raise Rejected("invalid", f"the session has no turn {query.turn}", field="turn")
-    return found
+    number = numbers[query.turn]
+    return [record for record in found if record.number == number], number
 
 
 def _overlaps(tree: Tree, records: Sequence[ChangesRecorded]) -> Overlaps:

@@ -106,6 +106,21 @@ async def test_while_a_turn_runs_the_diff_is_as_the_files_are_now(machine: Machi
     assert (await diffs(door, item["id"], "?turn=2")).keys() == {"b.txt"}
 
 
+async def test_a_prompt_that_steered_a_turn_names_it(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    await begun(door, item["id"], "bash:20")
+    body = {"text": "and that", "delivery": "steer"}
+    assert (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", body)).status == 204
+    state = await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and bool(s.turn.steering))
+    assert state.turn is not None
+    steered = state.turn.steering[0].message_id
+    write(machine, item, a_txt=b"1\n")
+    assert (await diffs(door, item["id"], f"?turn={steered}")).keys() == {"a.txt"}
+    await door.settled(item["id"])
+    await changed(machine, door, item, b_txt=b"2\n")
+    assert (await diffs(door, item["id"], f"?turn={steered}")) == (await diffs(door, item["id"], "?turn=1"))
+
+
 async def test_text_that_is_not_utf_8_can_be_told_apart(machine: Machine, door: Door) -> None:
     machine.files.contents[PLAIN] = {"a.txt": b"caf\xe9\n", "b.txt": b"plain\n"}
     item = await door.session()
