@@ -1,0 +1,99 @@
+"""Forks: the files are those of the message where the conversation is cut, or the fork is refused."""
+
+from typing import Any
+
+import pytest
+import trio
+
+from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
+from tests.gateway.test_diffs import begun, changed, write
+
+
+async def forked(machine: Machine, door: Door, item: dict[str, Any], **fields: str) -> tuple[str | None, set[str]]:
+    """Fork a session; return the first message that did not come along, and the names of its files."""
+    answer = await door.knock("POST", f"/api/sessions/{item['id']}/fork", fields)
+    assert answer.status == 200, answer
+    fork = answer.json["session"]
+    state = door.tree.views.sessions.get(fork["id"])
+    assert state is not None
+    assert state.origin is not None
+    return state.origin.message_id, set(machine.files.contents.get(fork["directory"], ()))
+
+
+def prompt_of(door: Door, item: dict[str, Any]) -> str:
+    """Return the message of the running turn."""
+    state = door.tree.views.sessions.get(item["id"])
+    assert state is not None
+    assert state.turn is not None
+    return state.turn.message_id
+
+
+@pytest.mark.parametrize("strategy", ["existing", "worktree", "clone"])
+async def test_a_session_that_works_is_forked_before_its_turn(machine: Machine, door: Door, strategy: str) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy=strategy)
+    await changed(machine, door, item, a_txt=b"1\n")
+    await begun(door, item["id"], "hang")
+    write(machine, item, b_txt=b"2\n")
+    expected = (prompt_of(door, item), {"a.txt"})
+    assert await forked(machine, door, item, isolationStrategy="worktree") == expected
+    await door.knock("POST", f"/api/sessions/{item['id']}/abort")
+    assert await forked(machine, door, item, isolationStrategy="clone") == (None, {"a.txt", "b.txt"})
+
+
+async def test_a_fork_at_a_prompt_that_steered_begins_with_the_turn(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    await changed(machine, door, item, a_txt=b"1\n")
+    await begun(door, item["id"], "bash:20")
+    began = prompt_of(door, item)
+    body = {"text": "and that", "delivery": "steer"}
+    assert (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", body)).status == 204
+    state = await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and bool(s.turn.steering))
+    assert state.turn is not None
+    steered = str(state.turn.steering[0].message_id)
+    write(machine, item, b_txt=b"2\n")
+    await door.settled(item["id"])
+    assert await forked(machine, door, item, messageId=steered) == (began, {"a.txt"})
+
+
+async def test_what_others_did_before_a_turn_comes_along(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY)
+    await changed(machine, door, item, a_txt=b"1\n")
+    write(machine, item, person_txt=b"by hand\n")
+    await trio.sleep(1)
+    await begun(door, item["id"], "bash:5")
+    message = prompt_of(door, item)
+    await door.settled(item["id"])
+    fork = await forked(machine, door, item, messageId=message, isolationStrategy="worktree")
+    assert fork == (message, {"a.txt", "person.txt"})
+
+
+async def test_a_fork_of_a_worktree_does_not_land_beside_its_files(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    await changed(machine, door, item, a_txt=b"1\n")
+    refused = await door.knock("POST", f"/api/sessions/{item['id']}/fork", {"isolationStrategy": "existing"})
+    assert refused.problem(422, "invalid")["field"] == "isolationStrategy"
+
+
+async def test_a_fork_without_a_snapshot_of_its_files_is_refused(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    await begun(door, item["id"], "bash:5")
+    machine.files.directories.discard(item["directory"])
+    await door.settled(item["id"])
+    path = f"/api/sessions/{item['id']}/fork"
+    assert (await door.knock("POST", path, {})).json["code"] == "directory_missing"
+    await begun(door, item["id"], "bash:5")
+    second = prompt_of(door, item)
+    (await door.knock("POST", path, {})).problem(410, "tree_gone")
+    await door.settled(item["id"])
+    machine.files.directories.add(item["directory"])
+    (await door.knock("POST", path, {"messageId": second})).problem(410, "tree_gone")
+    write(machine, item, a_txt=b"1\n")
+    assert await forked(machine, door, item) == (None, {"a.txt"})
+
+
+async def test_a_fork_that_shares_the_directory_has_all_of_the_conversation(machine: Machine, door: Door) -> None:
+    item = await door.session()
+    await begun(door, item["id"], "hang")
+    write(machine, item, a_txt=b"1\n")
+    assert await forked(machine, door, item) == (None, {"a.txt"})
+    assert PLAIN in machine.files.contents
