@@ -119,12 +119,16 @@ class SessionDetail(SessionItem):
 
 
 class KeptItem(Answer):
-    """Where the work of a removed workspace is kept: a ref of the source repository; null where there was none."""
+    """Where the work of a removed workspace is kept: a ref of the source repository; null where there was none.
+
+    `ignored` names ignored files, which were not kept; there were `ignoredMore` beside them.
+    """
 
     ref: str | None
     commit: str | None
     branch: str | None
     ignored: list[str]
+    ignored_more: int
 
 
 class EndedWorkspace(Answer):
