@@ -5,6 +5,7 @@ everybody expects them. On a terminal the result is coloured, made plain and pag
 byte for byte, for `git apply`.
 """
 
+import base64
 import os
 import shlex
 import subprocess
@@ -82,12 +83,16 @@ def patch(item: "DiffItem") -> bytes:
     after = "/dev/null" if item.status == "deleted" else _quoted("b/" + new)
     if item.is_binary:
         head.append(f"Binary files {before} and {after} differ")
-    elif hunks := _hunks((item.before or "").encode(), (item.after or "").encode()):
+    elif hunks := _hunks(_bytes(item.before, item), _bytes(item.after, item)):
         head += [f"--- {before}", f"+++ {after}"]
         if item.is_truncated:
             head.insert(0, f"# {_quoted(new)} is too large: what follows is its beginning")
         return "\n".join((*head, "")).encode("utf-8", "surrogateescape") + hunks
     return "\n".join((*head, "")).encode("utf-8", "surrogateescape")
+
+
+def _bytes(content: str | None, item: "DiffItem") -> bytes:
+    return base64.b64decode(content or "") if item.encoding == "base64" else (content or "").encode()
 
 
 def _hunks(before: bytes, after: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """The commands for sessions, as scripts use them: output, exit codes, errors."""
 
+import base64
 import json
 import subprocess
 from pathlib import Path
@@ -268,12 +269,21 @@ def test_a_patch_is_one_that_git_applies(tmp_path: Path, before: dict[str, str],
     for name in sorted(before | after):
         old, new = before.get(name), after.get(name)
         status: Any = "added" if old is None else "deleted" if new is None else "modified"
-        text += patch(DiffItem(name, old, new, 0, 0, status, False, False, None, "100644", "100644", []))
+        text += patch(DiffItem(name, old, new, 0, 0, status, False, False, None, "100644", "100644", [], "utf-8"))
     (tmp_path / "x.patch").write_bytes(text)
     git("apply", "x.patch")
     (tmp_path / "x.patch").unlink()
     found = {str(f.relative_to(tmp_path)): f.read_bytes().decode() for f in tmp_path.rglob("*") if f.is_file()}
     assert {name: text for name, text in found.items() if not name.startswith(".git/")} == after
+
+
+def test_a_patch_of_text_that_is_not_utf_8_has_its_bytes() -> None:
+    from fleet.cli.diff import patch
+    from fleet.wire.items import DiffItem
+
+    before, after = (base64.b64encode(content).decode() for content in (b"caf\xe9\n", b"caf\xe8\n"))
+    item = DiffItem("a", before, after, 1, 1, "modified", False, False, None, "100644", "100644", [], "base64")
+    assert patch(item).endswith(b"\n-caf\xe9\n+caf\xe8\n")
 
 
 async def test_diff_is_paged_coloured_and_plain_on_a_terminal_and_a_patch_elsewhere(
