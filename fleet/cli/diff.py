@@ -83,7 +83,7 @@ def patch(item: "DiffItem") -> bytes:
     after = "/dev/null" if item.status == "deleted" else _quoted("b/" + new)
     if item.is_binary:
         head.append(f"Binary files {before} and {after} differ")
-    elif hunks := _hunks(_bytes(item, item.before), _bytes(item, item.after)):
+    elif hunks := _hunks(_bytes(item.before, item), _bytes(item.after, item)):
         head += [f"--- {before}", f"+++ {after}"]
         if item.is_truncated:
             head.insert(0, f"# {_quoted(new)} is too large: what follows is its beginning")
@@ -91,10 +91,8 @@ def patch(item: "DiffItem") -> bytes:
     return "\n".join((*head, "")).encode("utf-8", "surrogateescape")
 
 
-def _bytes(item: "DiffItem", content: str | None) -> bytes:
-    if content is None:
-        return b""
-    return base64.b64decode(content) if item.encoding == "base64" else content.encode()
+def _bytes(content: str | None, item: "DiffItem") -> bytes:
+    return base64.b64decode(content or "") if item.encoding == "base64" else (content or "").encode()
 
 
 def _hunks(before: bytes, after: bytes) -> bytes:

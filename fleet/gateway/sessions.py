@@ -129,7 +129,7 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     @about("sessions")
     @takes(wire.ForkBody, {"title": "Another way"})
     @gives(wire.Created)
-    @refuses(*COMMAND, *SESSION, *PROVISION)
+    @refuses(*COMMAND, *SESSION, *PROVISION, "session_active")
     async def fork_session(session_id: str) -> Response:
         """Create a session with this one's conversation and files, up to a message."""
         read_query(wire.Query)

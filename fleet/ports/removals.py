@@ -13,7 +13,8 @@ class Kept(msgspec.Struct, frozen=True):
     `ref` is below `refs/fleet/` in the source repository and points at `commit`. The commit's tree is the work tree as
     it was, untracked files included; its parents are what was checked out and every branch tip that only the workspace
     had. Both are None where there was nothing that is not on a branch that stays. `branch` and `head` are what was
-    checked out. `ignored` names ignored files, which are not kept (at most `IGNORED_NAMED_MAX`).
+    checked out. `ignored` names ignored files, which are not kept: at most `IGNORED_NAMED_MAX`, and
+    how many there are beside them.
     """
 
     ref: str | None
@@ -21,6 +22,7 @@ class Kept(msgspec.Struct, frozen=True):
     branch: str | None
     head: str | None
     ignored: tuple[str, ...] = ()
+    ignored_more: int = 0
 
 
 class Removals(Protocol):

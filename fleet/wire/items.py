@@ -119,12 +119,13 @@ class SessionDetail(SessionItem):
 
 
 class KeptItem(Answer):
-    """Where the work of a removed workspace is kept: a ref of the source repository; null where there was none."""
+    """The ref where work of a removed workspace is kept, null for none; ignored files are named or counted only."""
 
     ref: str | None
     commit: str | None
     branch: str | None
     ignored: list[str]
+    ignored_more: int
 
 
 class EndedWorkspace(Answer):
@@ -145,10 +146,7 @@ class Ended(Answer):
 
 
 class DiffItem(Answer):
-    """A file that a session has changed. `overlapsWith`: sessions that worked there meanwhile, or above or below.
-
-    `before` and `after` are text where both are UTF-8, else base64; null for a binary file, which has no `encoding`.
-    """
+    """A changed file; base64 where a side is not UTF-8. `overlapsWith`: who worked there meanwhile, or above or below."""
 
     file: str
     before: str | None

@@ -277,6 +277,15 @@ def test_a_patch_is_one_that_git_applies(tmp_path: Path, before: dict[str, str],
     assert {name: text for name, text in found.items() if not name.startswith(".git/")} == after
 
 
+def test_a_patch_of_text_that_is_not_utf_8_has_its_bytes() -> None:
+    from fleet.cli.diff import patch
+    from fleet.wire.items import DiffItem
+
+    before, after = (base64.b64encode(content).decode() for content in (b"caf\xe9\n", b"caf\xe8\n"))
+    item = DiffItem("a", before, after, 1, 1, "modified", False, False, None, "100644", "100644", [], "base64")
+    assert patch(item).endswith(b"\n-caf\xe9\n+caf\xe8\n")
+
+
 async def test_diff_is_paged_coloured_and_plain_on_a_terminal_and_a_patch_elsewhere(
     line: Line, machine: Machine
 ) -> None:

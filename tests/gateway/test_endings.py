@@ -190,6 +190,31 @@ async def test_a_workspace_that_somebody_writes_into_stays(machine: Machine, doo
     assert machine.files.kept[item["workspaceId"]].contents == {"notes.txt": written[0]}
 
 
+async def test_a_process_that_others_use_forgets_a_directory_that_goes(machine: Machine, door: Door) -> None:
+    item, other = await worked(machine, door, "worktree"), await door.session(REPOSITORY)
+    assert item["instanceId"] == other["instanceId"]
+    assert (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "ask"})).status == 204
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "waiting_input")
+    process = machine.world.process(item["instanceId"])
+    assert process.requests_in(item["directory"], "permission")
+    ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")).json
+    assert ended["workspace"]["removed"] is True
+    assert process.requests_in(item["directory"], "permission") == []
+    assert (await door.prompt(other["id"], "still here"))["outcome"] == "finished"
+
+
+async def test_what_a_turn_changed_that_was_ended_in_the_middle_is_in_its_diff(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    assert (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "hang"})).status == 204
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    machine.files.contents[item["directory"]] = {"notes.txt": b"half\n"}
+    ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")).json
+    assert ended["session"]["changes"] == {"files": 1, "additions": 1, "deletions": 0}
+    for asked in ("", "?turn=1"):
+        (change,) = (await door.knock("GET", f"/api/sessions/{item['id']}/diffs{asked}")).json
+        assert (change["file"], change["after"]) == ("notes.txt", "half\n")
+
+
 @pytest.mark.parametrize("strategy", ["worktree", "clone"])
 async def test_restore_brings_back_what_was_removed_and_resume_goes_on(
     machine: Machine, door: Door, strategy: str

@@ -204,6 +204,47 @@ async def test_submodules_are_left_alone(stranger: Stranger, strategy: Strategy)
     assert stranger.ran() == []
 
 
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("strategy", ["worktree", "clone"])
+async def test_a_repository_inside_is_looked_at_without_its_programs(
+    stranger: Stranger, strategy: Strategy, moved: bool
+) -> None:
+    """Also where its configuration can't be read in the ordinary way, because it names files that are not there."""
+    source = await stranger.workspaces.inspect(str(stranger.directory))
+    directory, branch = stranger.workspaces.plan(WORKSPACE, strategy, source, None, "Work")
+    order = WorkspaceOrder(WORKSPACE, strategy, source.directory, directory, branch, None)
+    await stranger.workspaces.prepare(order)
+    inner = make_template(Path(directory, "inner"))
+    (inner / ".gitattributes").write_text("* filter=evil\n")
+    git(inner, "add", ".")
+    git(inner, "commit", "-q", "-m", "Attributes")
+    git(inner, "update-ref", "refs/remotes/origin/main", "HEAD")
+    (inner / "README.md").write_text("changed\n")
+    git(directory, "add", "inner")
+    git(directory, "commit", "-q", "-m", "Inner")
+    settings = {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.promisor": "true",
+        "remote.origin.url": str(stranger.directory),
+        "remote.origin.uploadpack": f"touch {stranger.traces}/uploadpack; false",
+        "filter.evil.clean": stranger.program("clean"),
+        "filter.evil.process": stranger.program("process"),
+        "core.fsmonitor": stranger.program("fsmonitor"),
+        **({"core.worktree": "../../nowhere"} if moved else {}),
+    }
+    for key, value in settings.items():
+        git(inner, "config", "--file", str(inner / ".git" / "config"), key, value)
+    blob = "a" * 40
+    (inner / ".git" / "refs" / "heads" / "lost").write_text(f"{blob}\n")
+    with pytest.raises(Problem):
+        await stranger.removals.keep(order)
+    (inner / ".git" / "refs" / "heads" / "lost").unlink()
+    with pytest.raises(Rejected, match="inner"):
+        await stranger.removals.keep(order)
+    assert stranger.ran() == []
+
+
 @pytest.mark.parametrize("how", ["worktree", "gitdir"])
 async def test_a_repository_that_says_its_files_are_elsewhere(stranger: Stranger, how: str) -> None:
     """`core.worktree`, or a `.git` file: what is elsewhere is not taken for the session's files."""

@@ -81,7 +81,9 @@ async def attempt(
     too much output, `Unavailable` git_failed where git is not installed.
     """
     if not trusted and command not in _HARMLESS:
-        listed = await attempt("config", *LISTING, directory=directory, repository=repository)
+        # git reads no configuration either, where that names files which moved: `without_files` and others say where.
+        place = {name: value for name, value in (environment or {}).items() if name == "GIT_WORK_TREE"}
+        listed = await attempt("config", *LISTING, directory=directory, repository=repository, environment=place)
         environment = disarmed(environment or {}, listed.stdout, (command, *arguments))
     chosen = () if repository is None else (f"--git-dir={repository}",)
     argv = ["git", "-C", directory, *chosen, *_OPTIONS, command, *arguments]

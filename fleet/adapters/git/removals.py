@@ -28,6 +28,7 @@ from fleet.adapters.git.survey import Work, fetch, going_branch, is_commit, surv
 from fleet.adapters.git.tips import own_tips
 from fleet.adapters.git.workspaces import GitWorkspaces
 from fleet.errors import Problem, Rejected
+from fleet.limits import IGNORED_NAMED_MAX
 from fleet.ports import Kept, WorkspaceOrder
 
 
@@ -137,8 +138,10 @@ async def _take_back(order: WorkspaceOrder) -> None:
 
 async def _keep(repository: str, order: WorkspaceOrder, work: Work) -> Kept:
     saved = work.saved
+    named = work.ignored[:IGNORED_NAMED_MAX]
+    more = len(work.ignored) - len(named)
     if work.nothing:
-        return Kept(None, None, saved.branch, saved.head, work.ignored)
+        return Kept(None, None, saved.branch, saved.head, named, more)
     for name in work.objects:
         ref = f"refs/fleet/kept-tags/{order.workspace_id}/{name}"
         await run("update-ref", ref, name, directory=repository, repository=repository)
@@ -146,7 +149,7 @@ async def _keep(repository: str, order: WorkspaceOrder, work: Work) -> Kept:
     if saved.staged is not None:
         parents.append(await _index_commit(repository, order, work))
     commit = await store(repository, order.workspace_id, saved, parents)
-    return Kept(kept_ref(order.workspace_id), commit, saved.branch, saved.head, work.ignored)
+    return Kept(kept_ref(order.workspace_id), commit, saved.branch, saved.head, named, more)
 
 
 async def _index_commit(repository: str, order: WorkspaceOrder, work: Work) -> str:

@@ -20,7 +20,6 @@ from fleet.adapters.git.saved import Saved
 from fleet.adapters.git.tips import Candidates, candidates_in, own_tips
 from fleet.adapters.git.worktrees import note_ref, registration_at
 from fleet.errors import Rejected
-from fleet.limits import IGNORED_NAMED_MAX
 from fleet.ports import WorkspaceOrder
 
 
@@ -148,7 +147,7 @@ async def _ignored(directory: str, inside: tuple[str, ...]) -> tuple[str, ...]:
             environment={"GIT_WORK_TREE": f"{directory}/{below}"},
         )
         names += [os.fsencode(below + name).decode(errors="backslashreplace") for name in listed.split("\0") if name]
-    return tuple(sorted(names)[:IGNORED_NAMED_MAX])
+    return tuple(sorted(names))
 
 
 async def is_commit(repository: str, commit: str) -> bool:

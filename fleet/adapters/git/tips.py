@@ -125,7 +125,7 @@ async def _walk(git_directory: str, ref: str) -> list[str]:
     """Return the commits that a ref stood at, newest first; none where git kept no record."""
     walked = await attempt(
         "rev-list",
-        *("--walk-reflogs", f"--max-count={KEPT_TIPS_MAX}", ref, "--"),
+        *("--walk-reflogs", ref, "--"),
         directory=git_directory,
         repository=git_directory,
         environment=without_files(git_directory),

@@ -122,7 +122,7 @@ def ended(ending: Ending) -> Ended:
 
 def _kept_item(state: workspace.State) -> KeptItem | None:
     kept = state.kept
-    return None if kept is None else KeptItem(kept.ref, kept.commit, kept.branch, list(kept.ignored))
+    return None if kept is None else KeptItem(kept.ref, kept.commit, kept.branch, list(kept.ignored), kept.ignored_more)
 
 
 def last_instance(state: State) -> str | None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from fleet.adapters.git import GitRemovals
+from fleet.adapters.git import GitRemovals, tips
 from fleet.errors import Rejected
+from fleet.limits import IGNORED_NAMED_MAX
 from fleet.ports import Strategy
 from tests.adapters.git.world import GitWorld, git, make_template
 from tests.contracts.removals_contract import RemovalsContract, made, worked
@@ -122,7 +123,15 @@ async def test_ignored_files_are_named(world: RemovalWorld, strategy: Strategy) 
     order = await made(world, strategy)
     Path(order.directory, "debug.log").write_text("x")
     kept = await world.removals.keep(order)
-    assert (kept.commit, kept.ignored) == (None, ("debug.log",))
+    assert (kept.commit, kept.ignored, kept.ignored_more) == (None, ("debug.log",), 0)
+
+
+async def test_of_many_ignored_files_the_first_are_named_and_the_others_counted(world: RemovalWorld) -> None:
+    order = await made(world, "worktree")
+    for number in range(IGNORED_NAMED_MAX + 20):
+        Path(order.directory, f"{number:04}.log").write_text("x")
+    kept = await world.removals.keep(order)
+    assert (len(kept.ignored), kept.ignored[0], kept.ignored_more) == (IGNORED_NAMED_MAX, "0000.log", 20)
 
 
 async def test_an_ignored_file_that_was_added_is_kept(world: RemovalWorld) -> None:
@@ -161,6 +170,38 @@ async def test_commits_that_nothing_names_are_kept(world: RemovalWorld, strategy
     await world.removals.restore(order, kept)
     seen = await world.workspaces.inspect(order.directory)
     assert (seen.branch, seen.head) == (None, detached)
+
+
+async def test_more_lines_of_commits_than_fleet_keeps_are_not_removed(
+    world: RemovalWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tips, "KEPT_TIPS_MAX", 3)
+    order = await made(world, "clone")
+    begun = world.head(order.directory)
+    for number in range(3):
+        git(order.directory, "checkout", "-q", "-b", f"line-{number}", begun)
+        git(order.directory, "commit", "-q", "--allow-empty", "-m", f"{number}")
+    kept = await world.removals.keep(order)
+    git(order.directory, "checkout", "-q", "-b", "line-3", begun)
+    git(order.directory, "commit", "-q", "--allow-empty", "-m", "3")
+    for step in (world.removals.keep(order), world.removals.remove(order, kept)):
+        with pytest.raises(Rejected, match="4 lines of commits") as caught:
+            await step
+        assert caught.value.code == "workspace_dirty"
+    assert world.is_there(order.directory)
+
+
+async def test_a_commit_is_kept_however_often_head_moved_since(
+    world: RemovalWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tips, "KEPT_TIPS_MAX", 3)
+    order = await made(world, "worktree")
+    dropped = world.commit(order.directory)
+    git(order.directory, "reset", "-q", "--hard", "HEAD~")
+    for number in range(4):
+        git(order.directory, "commit", "-q", "--allow-empty", "-m", f"{number}")
+    kept = await world.removals.keep(order)
+    git(order.source_directory, "merge-base", "--is-ancestor", dropped, str(kept.commit))
 
 
 async def test_a_clone_s_branches_tags_and_stashes_come_back(world: RemovalWorld) -> None:
