@@ -146,7 +146,7 @@ class Ended(Answer):
 
 
 class DiffItem(Answer):
-    """A changed file; base64 where a side is not UTF-8. `overlapsWith`: who worked there meanwhile, or above or below."""
+    """A changed file; base64 where a side is not UTF-8. `overlapsWith`: who worked there, above or below meanwhile."""
 
     file: str
     before: str | None
