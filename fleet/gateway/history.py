@@ -21,7 +21,10 @@ def history_routes(tree: Tree) -> Blueprint:
     @gives(list[wire.HistoryItem])
     @refuses("timed_out")
     async def search_history() -> Response:
-        """Search all sessions that there were: titles, prompts, answers, tool output; newest first."""
+        """Search all sessions that there were: titles, prompts, answers, tool output; newest first.
+
+        `X-Total-Count` is counted up to 1000 where words are searched: 1000 means that many or more.
+        """
         page = await tree.history.search(_query(read_query(wire.HistoryQuery)))
         items = [
             wire.history_item(state, found.snippet)

@@ -1,7 +1,8 @@
 """The history's read model: sessions and their words in SQLite, with an index of FTS5 over the words.
 
     sessions   number, id, title, phase, times      one row each; numbers ascend in the order of creation
-    texts      row, session number, key, kind       which text of which session stands in which row of `words`
+    texts      row, session number, key, kind, message  which text of which session stands in which row of `words`
+    asked      session number, message              the messages of users: what is said in them are prompts
     words      text                                 FTS5
     reached    the log position that it all stands at, written in the same transaction
 
@@ -24,8 +25,11 @@ from fleet.limits import HISTORY_COUNT_MAX, HISTORY_SNIPPET_WORDS, HISTORY_TEXTS
 from fleet.projections.history_query import HistoryQuery, match_expression
 from fleet.projections.history_text import Kind, clip, text_of
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised when the tables, or what is put in them, change: the model is made anew from the log then."""
+
+_DELETES_WORDS: Final = sqlite3.sqlite_version_info >= (3, 42)
+"""Whether FTS5 can delete words at once; older ones keep those of erased texts until all is merged."""
 
 _PREFIX: Final = "session-"
 _SCHEMA: Final = """
@@ -38,9 +42,10 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_by_phase ON sessions (phase, number);
 CREATE INDEX sessions_by_creation ON sessions (created_ms, number);
 CREATE TABLE texts (
-    number INTEGER NOT NULL, key TEXT NOT NULL, row INTEGER NOT NULL UNIQUE, kind TEXT NOT NULL,
+    number INTEGER NOT NULL, key TEXT NOT NULL, row INTEGER NOT NULL UNIQUE, kind TEXT NOT NULL, message TEXT,
     PRIMARY KEY (number, key)
 ) WITHOUT ROWID;
+CREATE TABLE asked (number INTEGER NOT NULL, message TEXT NOT NULL, PRIMARY KEY (number, message)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE words USING fts5(text, tokenize = "unicode61 remove_diacritics 2", prefix = '2 3');
 """
 
@@ -110,6 +115,7 @@ class HistoryStore:
         if self.position() > head:
             self.remove()
             self._connect()
+        self._empty_journal()  # a crash may have come between an erasure and this
         return self.position()
 
     def close(self) -> None:
@@ -146,7 +152,7 @@ class HistoryStore:
                 self._connect()
             elif version == 0:
                 connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-                if sqlite3.sqlite_version_info >= (3, 42):  # older ones keep words of erased texts till they merge
+                if _DELETES_WORDS:
                     connection.execute("INSERT INTO words (words, rank) VALUES ('secure-delete', 1)")
         except BaseException:
             self.close()
@@ -162,12 +168,21 @@ class HistoryStore:
             for recorded in events:
                 if recorded.stream.startswith(_PREFIX):
                     self._take(recorded.stream[len(_PREFIX) :], recorded.event)
+            erased = any(isinstance(recorded.event, Erased | m.SessionErased) for recorded in events)
+            if erased and not _DELETES_WORDS:
+                sql.execute("INSERT INTO words (words) VALUES ('optimize')")
             sql.execute("UPDATE reached SET position = ?", (position,))
             sql.execute("COMMIT")
         except BaseException:
             if sql.in_transaction:
                 sql.execute("ROLLBACK")
             raise
+        if erased:
+            self._empty_journal()
+
+    def _empty_journal(self) -> None:
+        """Take the write-ahead journal into the database: pages with words that were erased since stand in it."""
+        self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def _take(self, session_id: str, event: Any) -> None:
         known = self._session(session_id)
@@ -206,9 +221,12 @@ class HistoryStore:
         first = session.number * HISTORY_TEXTS_MAX
         self._sql.execute("DELETE FROM words WHERE rowid >= ? AND rowid < ?", (first, first + HISTORY_TEXTS_MAX))
         self._sql.execute("DELETE FROM texts WHERE number = ?", (session.number,))
+        self._sql.execute("DELETE FROM asked WHERE number = ?", (session.number,))
         self._sql.execute("DELETE FROM sessions WHERE number = ?", (session.number,))
 
-    def _put_text(self, session: _Session | None, key: str, kind: Kind, text: str) -> None:
+    def _put_text(
+        self, session: _Session | None, key: str, kind: Kind, text: str, message_id: str | None = None
+    ) -> None:
         """Put a text in its place; the one before with the same key goes, but says what kind it is."""
         if session is None or session.texts >= HISTORY_TEXTS_MAX:
             return
@@ -219,7 +237,7 @@ class HistoryStore:
             self._sql.execute("UPDATE words SET text = ? WHERE rowid = ?", (text, found[0]))
             return
         row = session.number * HISTORY_TEXTS_MAX + session.texts
-        self._sql.execute("INSERT INTO texts VALUES (?, ?, ?, ?)", (session.number, key, row, kind))
+        self._sql.execute("INSERT INTO texts VALUES (?, ?, ?, ?, ?)", (session.number, key, row, kind, message_id))
         self._sql.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, text))
         self._sql.execute("UPDATE sessions SET texts = texts + 1 WHERE number = ?", (session.number,))
 
@@ -243,7 +261,11 @@ class HistoryStore:
     def _put_part(self, session: _Session, event: m.PartRecorded) -> None:
         read = text_of(event)
         if read is not None:
-            self._put_text(session, event.part_id, *read)
+            self._put_text(session, event.part_id, *read, event.message_id)
+
+    def _put_message(self, session: _Session, event: m.MessageRecorded) -> None:
+        if event.role == "user":
+            self._sql.execute("INSERT OR IGNORE INTO asked VALUES (?, ?)", (session.number, event.message_id))
 
     # ---------------------------------------------------------------------------------------------------- for readers
 
@@ -314,16 +336,18 @@ class HistoryStore:
             (*rows, HISTORY_SNIPPET_WORDS, expression, rows[-1], rows[0]),
         )
         texts = {row: text for row, text in marked if text is not None}
-        kinds = dict(self._sql.execute(f"SELECT row, kind FROM texts WHERE row IN ({places})", rows))  # noqa: S608
+        kinds = dict(self._sql.execute(f"SELECT row, {_KIND} FROM texts WHERE row IN ({places})", rows))  # noqa: S608
         return {row: Snippet(kinds[row], *unmark(texts[row])) for row in rows}
 
 
+_KIND: Final = "iif(kind = 'answer' AND (number, message) IN asked, 'prompt', kind)"
 _COLUMNS: Final = "s.id, s.title, s.phase, s.created_ms, s.changed_ms"
 _PUT: Final[dict[type[Any], Callable[[HistoryStore, _Session, Any], None]]] = {
     m.SessionDescribed: HistoryStore._put_title,
     m.PromptAccepted: HistoryStore._put_prompt,
     m.PromptWithdrawn: HistoryStore._remove_prompt,
     m.TurnStarted: HistoryStore._name_prompt,
+    m.MessageRecorded: HistoryStore._put_message,
     m.PartRecorded: HistoryStore._put_part,
 }
 

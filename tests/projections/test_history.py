@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
@@ -201,6 +202,52 @@ async def test_what_is_erased_vanishes_live_and_after_a_rebuild(tmp_path: Path) 
     assert b"Z\xc3\xbcrich" not in (tmp_path / "history.sqlite").read_bytes()
 
 
+async def test_no_file_has_words_of_what_was_erased(tmp_path: Path) -> None:
+    world = await two_sessions()
+
+    def bytes_of_all_files() -> bytes:
+        return b"".join(file.read_bytes() for file in sorted(tmp_path.iterdir()))
+
+    async with running(world, tmp_path / "history.sqlite") as history:
+        assert await find(history, "endpoint") == ["one"]
+        assert b"endpoint" in bytes_of_all_files()
+        await world.append("one", m.SessionStopped("", 9), m.SessionErased(9))
+        assert await find(history, "endpoint") == []
+        assert b"endpoint" not in bytes_of_all_files()
+        assert await find(history, "manual") == ["two"]
+
+
+async def test_a_crash_between_an_erasure_and_the_emptying_of_the_journal_leaves_no_words(tmp_path: Path) -> None:
+    world = await two_sessions()
+    store = HistoryStore(tmp_path / "history.sqlite")
+    store.open(0)
+    store.apply(list(world.log.read_all()), world.log.head())
+    with pytest.MonkeyPatch.context() as crash:
+        crash.setattr(store, "_empty_journal", lambda: None)
+        await world.append("one", m.SessionStopped("", 9), m.SessionErased(9))
+        store.apply(list(world.log.read_all())[-2:], world.log.head())
+    assert b"endpoint" in (tmp_path / "history.sqlite-wal").read_bytes()
+    again = HistoryStore(tmp_path / "history.sqlite")
+    again.open(world.log.head())
+    assert b"endpoint" not in (tmp_path / "history.sqlite-wal").read_bytes()
+    again.close()
+    store.close()
+
+
+@pytest.mark.parametrize("message_first", [True, False])
+async def test_a_prompt_that_came_without_a_turn_is_a_prompt(message_first: bool) -> None:
+    world = await two_sessions()
+    asked = m.MessageRecorded("msg_steered", "ses_one", "user", 5, msgspec.Raw(b"{}"))
+    part = m.PartRecorded("prt_steered", "msg_steered", "text", 5, msgspec.Raw(b'{"type":"text","text":"go left"}'))
+    await world.append("one", *((asked, part) if message_first else (part, asked)))
+    await world.append("one", m.MessageRecorded("msg_1", "ses_one", "assistant", 5, msgspec.Raw(b"{}")))
+    async with running(world) as history:
+        for search, kind in (("left", "prompt"), ("zurich", "answer"), ("endpoint", "prompt")):
+            [found] = (await history.search(HistoryQuery(search))).sessions
+            assert found.snippet is not None
+            assert found.snippet.kind == kind
+
+
 async def test_a_rebuilt_model_answers_as_the_live_one(tmp_path: Path) -> None:
     world = SessionsLog()
     queries = [HistoryQuery(), HistoryQuery("login"), HistoryQuery("e"), HistoryQuery("passed", ("idle",))]
@@ -245,7 +292,7 @@ async def test_damage_that_shows_later_is_mended(tmp_path: Path, autojump_clock:
     async with running(world, file) as history:
         await history.search(HistoryQuery())
         history._store._sql.execute("DROP TABLE texts")
-        history._store._sql.execute("CREATE TABLE texts (number INTEGER CHECK (number < 0), key, row, kind)")
+        history._store._sql.execute("CREATE TABLE texts (number INTEGER CHECK (number < 0), key, row, kind, message)")
         await world.part("two", "p", "mended")  # an IntegrityError
         assert await find(history, "mended") == ["two"]
         assert await find(history, "login") == ["one"]
