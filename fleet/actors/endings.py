@@ -10,7 +10,7 @@ import trio
 
 from fleet.actors.aggregate import Deliver
 from fleet.actors.answers import erasure_key
-from fleet.actors.context import Context
+from fleet.actors.context import Context, WorkspaceReply
 from fleet.actors.erasure import Erasure
 from fleet.actors.orders import Caller, Orders
 from fleet.core.paths import is_inside
@@ -75,9 +75,9 @@ class Endings:
 
     async def restore(self, workspace_id: str, caller: Caller) -> State:
         """Bring a removed workspace back. Raises the problem that kept it from that."""
-        await self._ask_workspace(workspace_id, m.RestoreWorkspace(self._now()), caller)
+        repeated = (await self._ask_once(workspace_id, m.RestoreWorkspace(self._now()), caller)).repeated
         state = await self._settled(workspace_id)
-        if state.phase != "ready":
+        if state.phase != "ready" and not (repeated and state.failure_code is None):
             raise Problem(state.failure_code or "git_failed", state.failure_detail)
         return state
 
@@ -139,10 +139,9 @@ class Endings:
 
     async def _erase(self, session_id: str, caller: Caller) -> None:
         command = session_messages.EraseSession(self._now())
-        cause = Cause(caller.actor, caller.on_behalf_of, caller.request_id)
         try:
             await self._context.peers.sessions.ask(
-                session_id, Deliver(command, cause, erasure_key(caller), caller.digest)
+                session_id, Deliver(command, self._cause(caller), erasure_key(caller), caller.digest)
             )
         except Rejected as rejected:
             if rejected.code != "session_not_found":  # somebody else has erased it meanwhile
@@ -153,8 +152,14 @@ class Endings:
         raise Unavailable("timed_out", "the session is hidden, and its records are still being erased")
 
     async def _ask_workspace(self, workspace_id: str, command: m.Command, caller: Caller) -> State:
-        cause = Cause(caller.actor, caller.on_behalf_of, caller.request_id)
-        return (await self._context.peers.workspaces.ask(workspace_id, Deliver(command, cause))).state
+        return (await self._context.peers.workspaces.ask(workspace_id, Deliver(command, self._cause(caller)))).state
+
+    async def _ask_once(self, workspace_id: str, command: m.Command, caller: Caller) -> WorkspaceReply:
+        deliver = Deliver(command, self._cause(caller), caller.idempotency_key, caller.digest)
+        return await self._context.peers.workspaces.ask(workspace_id, deliver)
+
+    def _cause(self, caller: Caller) -> Cause:
+        return Cause(caller.actor, caller.on_behalf_of, caller.request_id)
 
 
 def _sessions(count: int) -> str:

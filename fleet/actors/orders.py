@@ -309,8 +309,16 @@ class Orders:
         failure = state.failure
         if failure is not None and failure.step is not None:
             retry_after_s = INSTANCE_LINE_RETRY_S if failure.code == "overloaded" else None
-            raise Problem(failure.code, failure.detail, retry_after_s=retry_after_s, extra={"sessionId": session_id})
+            hint = self._way_back(state) if failure.code == "workspace_gone" else None
+            extra = {"sessionId": session_id}
+            raise Problem(failure.code, failure.detail, hint=hint, retry_after_s=retry_after_s, extra=extra)
         return self._outcome(state)
+
+    def _way_back(self, session: State) -> str | None:
+        """Return how its workspace can be brought back, None where Fleet has not removed it."""
+        workspace = self._context.views.workspaces.get(session.workspace_id)
+        removed = workspace is not None and workspace.phase in ("removing", "removed")
+        return f"bring it back with POST /api/workspaces/{session.workspace_id}/restore" if removed else None
 
     async def _wait(self, session_id: str, until: Callable[[State], bool], timeout_s: float, what: str) -> State:
         with trio.move_on_after(timeout_s):

@@ -202,6 +202,7 @@ async def test_restore_brings_back_what_was_removed_and_resume_goes_on(
     assert (await door.knock("GET", workspace)).json["status"] == "removed"
     gone = (await door.knock("POST", f"{path}/resume")).problem(410, "workspace_gone")
     assert gone["sessionId"] == item["id"]
+    assert f"POST {workspace}/restore" in gone["hint"]
     for _ in range(2):
         restored = await door.knock("POST", f"{workspace}/restore")
         assert (restored.status, restored.json["status"]) == (200, "ready")

@@ -33,6 +33,18 @@ async def test_two_at_once_make_one_session(door: Door) -> None:
     assert len((await door.knock("GET", "/api/sessions")).json) == 1
 
 
+async def test_a_repeated_restore_brings_nothing_back_again(machine: Machine, door: Door) -> None:
+    item = (await door.knock("POST", "/api/sessions", CREATE)).json["session"]
+    session, workspace = f"/api/sessions/{item['id']}", f"/api/workspaces/{item['workspaceId']}"
+    await door.knock("DELETE", f"{session}?cleanupWorkspace=true")
+    assert (await door.knock("POST", f"{workspace}/restore", Idempotency_Key="r")).json["status"] == "ready"
+    await door.knock("DELETE", f"{session}?cleanupWorkspace=true")
+    assert (await door.knock("POST", f"{workspace}/restore", Idempotency_Key="r")).status == 200
+    assert item["directory"] not in machine.files.directories
+    assert (await door.knock("POST", f"{workspace}/restore", Idempotency_Key="s")).json["status"] == "ready"
+    (await door.knock("POST", f"{session}/resume", Idempotency_Key="s")).problem(422, "idempotency_conflict")
+
+
 async def test_the_key_outlives_a_restart(machine: Machine) -> None:
     async with machine.fleet() as door:
         first = (await door.knock("POST", "/api/sessions", CREATE, Idempotency_Key="k")).json
