@@ -82,6 +82,12 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> Keye
         edge.guard.admit(websocket, visit_of(websocket))
 
     @app.after_request
+    async def name_no_type_of_nothing(response: Response) -> Response:
+        if request.method == "OPTIONS":  # the framework's own answer
+            del response.headers["Content-Type"]
+        return response
+
+    @app.after_request
     async def count_stream(response: Response) -> Response:
         refusal = visit_of(request).stream() if response.mimetype == "text/event-stream" else None
         return response if refusal is None else problems.problem_response(refusal)

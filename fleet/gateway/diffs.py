@@ -15,6 +15,7 @@ from fleet.core.session.state import RUNNING, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, refuses
+from fleet.gateway.reading import check_cursor
 from fleet.gateway.refusals import SESSION
 from fleet.gateway.requests import answer, read_query
 
@@ -31,6 +32,8 @@ def diff_routes(tree: Tree) -> Blueprint:
     async def read_diffs(session_id: str) -> Response:
         """Read what the session has changed."""
         query = read_query(wire.DiffQuery)
+        if query.at is not None:
+            check_cursor(tree, query.at, "at")
         state = tree.orders.session(session_id, query.instance_id)
         manifest, overlaps = await _diff(tree, state, query)
         items = [_item(tree, file, overlaps(file)) for file in manifest.files]

@@ -13,7 +13,7 @@ from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, refuses
 from fleet.gateway.refusals import COMMAND, REMOVAL
-from fleet.gateway.requests import answer, caller, paged, read_query
+from fleet.gateway.requests import answer, caller, paged, read_no_body, read_query
 from fleet.projections.lives import Life, life
 
 
@@ -81,6 +81,7 @@ def fleet_routes(tree: Tree) -> Blueprint:
         read_query(wire.Query)
         if tree.views.workspaces.get(workspace_id) is None:
             raise Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
+        await read_no_body()
         state = await tree.endings.restore(workspace_id, await caller())
         return answer(wire.workspace_item(state), position=tree.log.head())
 

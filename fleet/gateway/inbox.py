@@ -9,7 +9,7 @@ from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
 from fleet.gateway.refusals import COMMAND
-from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_query, same
+from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_no_body, read_query, same
 
 
 def inbox_routes(tree: Tree) -> Blueprint:
@@ -69,6 +69,8 @@ def inbox_routes(tree: Tree) -> Blueprint:
     @refuses(*COMMAND)
     async def read_all_notifications() -> Response:
         """Mark all notifications as seen."""
+        read_query(wire.Query)
+        await read_no_body()
         who = await caller()
         for state in list(tree.views.sessions):
             if any(not notification.read for notification in state.notifications):

@@ -15,6 +15,7 @@ from fleet.events.export import ExportLine, export_page
 from fleet.events.verify import Report, verifying
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_lines, refuses
+from fleet.gateway.reading import check_cursor
 from fleet.gateway.requests import answer, read_query
 
 
@@ -114,10 +115,7 @@ class Export(ResponseBody):
 
 
 def _through(tree: Tree, position: int | None, field: str) -> int:
-    head = tree.log.head()
-    if position is not None and position > head:
-        raise Rejected("invalid", f"the log ends at {head}: {position} is ahead of it", field=field)
-    return head if position is None else position
+    return tree.log.head() if position is None else check_cursor(tree, position, field)
 
 
 async def _verified(tree: Tree, through: int) -> Report:

@@ -141,8 +141,8 @@ async def reading(
             yield Reading(tree, session_ids, feed, signals)
 
 
-def check_cursor(tree: Tree, after: int) -> int:
-    """Return the cursor. Raises `Rejected` invalid for one that is ahead of the log."""
-    if after > tree.log.head():
-        raise Rejected("invalid", f"the log ends at {tree.log.head()}: {after} is ahead of it", field="after")
-    return after
+def check_cursor(tree: Tree, position: int, field: str = "after") -> int:
+    """Return the position. Raises `Rejected` invalid for one that is ahead of the log."""
+    if position > tree.log.head():
+        raise Rejected("invalid", f"the log ends at {tree.log.head()}: {position} is ahead of it", field=field)
+    return position

@@ -38,6 +38,12 @@ async def read_body(body_type: type[AnyBody]) -> AnyBody:
         raise Rejected("bad_json", "the body is nested too deeply") from error
 
 
+async def read_no_body() -> None:
+    """Take no body, or an empty object. Raises as `read_body`."""
+    if await _raw_body():
+        await read_body(Body)
+
+
 async def _raw_body() -> bytes:
     body = await request.get_data(cache=True, as_text=False)
     return body if isinstance(body, bytes) else body.encode()

@@ -4,6 +4,7 @@ import base64
 from typing import TypeVar
 
 import msgspec
+import trio
 from msgspec.structs import replace
 from quart import Blueprint, Response
 
@@ -15,8 +16,9 @@ from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
 from fleet.gateway.history import read_statuses
+from fleet.gateway.reading import check_cursor
 from fleet.gateway.refusals import COMMAND, PROMPT, PROVISION, REMOVAL, SESSION
-from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_query
+from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_no_body, read_query
 from fleet.ports import Attachment
 
 Item = TypeVar("Item", bound=wire.SessionItem)
@@ -61,14 +63,17 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
     async def read_session(session_id: str) -> Response:
         """Read a session, as it is or as it was at a log position."""
         query = read_query(wire.AtQuery)
-        state = orders.session(session_id)
+        state, position = orders.session(session_id), tree.log.head()
+        ancestors, children = _ancestors(tree, state), _children(tree, state.id)
         if query.at is not None:
-            earlier = tree.views.sessions.at(tree.log, state.id, query.at)
-            if earlier is None:
+            earlier = await _as_of(tree, check_cursor(tree, query.at, "at"), [state])
+            if not earlier:
                 raise Rejected("session_not_found", f"session {session_id} did not exist at position {query.at}")
-            state = earlier
-        detail = wire.session_detail(state, _ancestors(tree, state), _children(tree, state.id))
-        return answer(detail if query.at is not None else _as_seen(tree, detail), position=tree.log.head())
+            [state] = earlier
+            ancestors = await _as_of(tree, query.at, ancestors)
+            children = await _as_of(tree, query.at, children)
+        detail = wire.session_detail(state, ancestors, children)
+        return answer(detail if query.at is not None else _as_seen(tree, detail), position=position)
 
     @routes.get("/<session_id>/children")
     @about("sessions")
@@ -167,6 +172,7 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     async def withdraw_prompt(session_id: str, prompt_id: str) -> Response:
         """Withdraw a waiting prompt."""
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
+        await read_no_body()
         outcome = await orders.withdraw(session_id, prompt_id, await caller())
         return done(outcome.position)
 
@@ -178,6 +184,7 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     async def abort_session(session_id: str) -> Response:
         """Abort the running turn; the session stays."""
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
+        await read_no_body()
         outcome, how = await orders.abort(session_id, await caller())
         return answer(wire.Aborted(how, wire.session_item(outcome.session)), position=outcome.position)
 
@@ -189,6 +196,7 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     async def resume_session(session_id: str) -> Response:
         """Bring a session that has ended back to work."""
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
+        await read_no_body()
         outcome = await orders.resume(session_id, await caller())
         state = outcome.session
         resumed = wire.Resumed(wire.last_instance(state) or "", wire.session_item(state))
@@ -202,6 +210,7 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     async def end_session(session_id: str) -> Response:
         """Terminate a session; with its workspace, or for good, where that is asked for."""
         query = read_query(wire.EndQuery)
+        await read_no_body()
         who = await caller()
         if query.permanent and _was_erased(tree, session_id, who):
             return answer(wire.Ended(None, True, None), position=tree.log.head())
@@ -317,6 +326,17 @@ def _children(tree: Tree, session_id: str) -> list[State]:
     return [state for state in tree.views.sessions if state.parent_id == session_id]
 
 
+async def _as_of(tree: Tree, position: int, states: list[State]) -> list[State]:
+    """Return these sessions as they were at a log position; those that did not exist yet are left out."""
+    found: list[State] = []
+    for state in states:
+        await trio.lowlevel.checkpoint()  # each is folded from its events
+        earlier = tree.views.sessions.at(tree.log, state.id, position)
+        if earlier is not None:
+            found.append(earlier)
+    return found
+
+
 def _new_prompt(body: wire.PromptBody) -> NewPrompt:
     attachments = tuple(_attachment(attachment) for attachment in body.attachments)
     return NewPrompt(body.text, attachments, body.agent, _model(body.model), steer=body.delivery == "steer")
@@ -362,6 +382,8 @@ def _queued(prompt: QueuedPrompt) -> wire.QueuedItem:
 async def _messages(tree: Tree, state: State, query: wire.MessagesQuery) -> wire.Messages:
     if query.before is not None and query.after is not None:
         raise Rejected("invalid", "give before or after, not both", field="before")
+    if query.at is not None:
+        check_cursor(tree, query.at, "at")
     stream = tree.views.sessions.stream(state.id)
     try:
         page = await tree.transcripts.page(stream, query.limit, query.before, query.after, query.at)

@@ -117,6 +117,28 @@ async def test_a_body_of_20_mb_is_the_limit(door: Door) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/sessions/{id}/resume"),
+        ("POST", "/api/sessions/{id}/abort"),
+        ("POST", "/api/workspaces/{workspace}/restore"),
+        ("POST", "/api/notifications/read"),
+        ("DELETE", "/api/sessions/{id}"),
+        ("DELETE", "/api/sessions/{id}/queue/{id}"),
+    ],
+)
+async def test_routes_without_a_body_take_none_but_an_empty_one(door: Door, method: str, path: str) -> None:
+    item = await door.session()
+    path = path.format(id=item["id"], workspace=item["workspaceId"])
+    head = door.tree.log.head()
+    assert (await door.knock(method, path, {"nonsense": 1})).problem(422, "invalid")["field"] == "nonsense"
+    (await door.knock(method, path, b"nonsense")).problem(400, "bad_json")
+    assert door.tree.log.head() == head
+    without, empty = await door.knock(method, path), await door.knock(method, path, {})
+    assert without.status == empty.status
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/api/sessions/{id}?at=1&at=2",

@@ -45,9 +45,10 @@ async def test_head_and_options(door: Door) -> None:
     head = await raw(door, b"HEAD /api/sessions HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert (head.status, head.body, head.headers["content-type"]) == (200, b"", "application/json")
     assert head.headers["x-total-count"] == "0"
-    options = await door.knock("OPTIONS", "/api/sessions")
+    options = await raw(door, b"OPTIONS /api/sessions HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert (options.status, options.body) == (200, b"")
-    assert set(options.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
+    assert set(options.headers["allow"].upper().split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
+    assert "content-type" not in options.headers
 
 
 async def test_a_bug_is_logged_and_shows_nothing_of_our_inside(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

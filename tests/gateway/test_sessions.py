@@ -118,6 +118,32 @@ async def test_a_session_as_it_was(door: Door) -> None:
     assert (await door.knock("GET", f"{path}?at=-1")).problem(422, "invalid")["field"] == "at"
 
 
+async def test_a_session_as_it_was_has_the_relatives_of_then(door: Door) -> None:
+    parent = await door.session(title="Parent")
+    alone = door.tree.log.head()
+    child = await door.session(title="Child", onComplete={"notifySessionId": parent["id"]})
+    both = door.tree.log.head()
+    for item in (parent, child):
+        await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "Later"})
+        await door.knock("DELETE", f"/api/sessions/{item['id']}")
+    path = f"/api/sessions/{parent['id']}"
+    assert (await door.knock("GET", f"{path}?at={alone}")).json["children"] == []
+    (then,) = (await door.knock("GET", f"{path}?at={both}")).json["children"]
+    assert (then["id"], then["title"], then["status"]) == (child["id"], "Child", "idle")
+    (then,) = (await door.knock("GET", f"/api/sessions/{child['id']}?at={both}")).json["ancestors"]
+    assert (then["title"], then["status"]) == ("Parent", "idle")
+    assert (await door.knock("GET", path)).json["children"][0]["title"] == "Later"
+
+
+@pytest.mark.parametrize("path", ["", "/messages", "/diffs"])
+async def test_a_position_ahead_of_the_log_is_refused(door: Door, path: str) -> None:
+    item = await door.session()
+    head = door.tree.log.head()
+    refused = await door.knock("GET", f"/api/sessions/{item['id']}{path}?at={head + 1}")
+    assert refused.problem(422, "invalid")["field"] == "at"
+    assert (await door.knock("GET", f"/api/sessions/{item['id']}{path}?at={head}")).status == 200
+
+
 async def test_lists_have_pages_filters_and_a_total(door: Door) -> None:
     made = [await door.session(title=f"Session {n}", tags=["even"] if n % 2 == 0 else []) for n in range(5)]
     newest_first = [item["id"] for item in reversed(made)]
