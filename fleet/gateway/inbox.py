@@ -109,11 +109,12 @@ def _waiting(state: State) -> list[wire.InboxItem]:
         for request in state.requests
         if request.answer is None
     ]
-    if state.failure is not None:
+    if state.failure is not None and state.phase != "stopped":
         at = wire.rfc3339(state.failure.at_ms)
         items.append(wire.InboxItem("failure", state.id, state.title, at, state.failure.detail))
-    if state.over_budget is not None:
-        at = wire.rfc3339(state.changed_at_ms)
+    if state.over_budget is not None and state.phase != "stopped":
+        paused = [notification.at_ms for notification in state.notifications if notification.kind == "budget"]
+        at = wire.rfc3339(paused[-1] if paused else state.since_ms)  # the list of notifications is bounded
         items.append(wire.InboxItem("budget", state.id, state.title, at, state.over_budget))
     items.extend(
         wire.InboxItem("callback", state.id, state.title, wire.rfc3339(callback.at_ms), callback.reason)
