@@ -68,6 +68,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "workspace_gone": Kind(410, "The session's workspace is gone"),
     "path_outside_workspace": Kind(422, "The path leads out of the workspace"),
     "file_unreadable": Kind(422, "The file cannot be read"),
+    "workspace_existing": Kind(409, "The directory is not Fleet's to remove"),
     "workspace_dirty": Kind(409, "The workspace holds work that is nowhere else"),
     "workspace_busy": Kind(409, "A process works in the workspace"),
     "tree_gone": Kind(410, "The snapshot of the files is gone"),

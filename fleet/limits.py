@@ -175,6 +175,8 @@ HEALTH_TIMEOUT_S: Final = 5.0  # the slowest answer measured is 0.4 s
 # Workspaces
 WORKSPACE_BUSY_S: Final = 20.0  # how long a removal waits for processes to leave: the stop ladder takes 11 s
 WORKSPACE_BUSY_POLL_S: Final = 0.5
+WORKSPACE_LOOK_S: Final = 5.0  # git status: 1 s for 100,000 files; what takes longer is not worth a page's wait
+SESSIONS_NAMED_MAX: Final = 10  # in a refusal, which is a sentence
 FILE_READ_BYTES_MAX: Final = MIB  # of a file of the workspace that is shown; nobody reads more on a page
 WORKSPACE_ROOTS_MAX: Final = 100  # that clients may choose; each path is looked at against all of them
 DIRECTORY_ENTRIES_MAX: Final = 5_000  # of a listed directory; the rest is counted

@@ -20,7 +20,7 @@ from fleet.core.workspace import messages as m
 from fleet.core.workspace.machine import State
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
-from fleet.limits import REMOVAL_WAIT_S
+from fleet.limits import REMOVAL_WAIT_S, SESSIONS_NAMED_MAX
 
 _log = structlog.get_logger(__name__)
 
@@ -73,6 +73,41 @@ class Endings:
         except Problem as problem:  # the session is erased all the same
             _log.warning("trees_not_forgotten", workspace=workspace_id, detail=problem.detail)
 
+    async def remove(self, workspace_id: str, caller: Caller) -> State:
+        """Remove a workspace that no session needs, or only some that have stopped; one that is gone stays so.
+
+        Raises `Rejected` workspace_existing, or workspace_busy, which names the sessions, and nothing has changed then;
+        and the problem that kept it from being removed without loss: it is as it was then.
+        """
+        while True:
+            state = await self._settled(workspace_id)
+            self._require_unneeded(state)
+            if state.phase != "ready":
+                return state
+            order = m.RemoveWorkspace(state.sessions, state.claims, self._now())
+            reply = await self._ask_once(workspace_id, order, caller)
+            if reply.repeated or reply.state.claims == state.claims:
+                break  # else a session came while it was ordered
+        state = await self._settled(workspace_id)
+        if state.phase == "ready" and state.failure_code is not None:
+            raise Problem(state.failure_code, state.failure_detail)
+        return state
+
+    def _require_unneeded(self, workspace: State) -> None:
+        if workspace.order is not None and workspace.order.strategy == "existing":
+            raise Rejected(
+                "workspace_existing", f"{workspace.order.directory!r} was there before Fleet: Fleet does not remove it"
+            )
+        needing = [state.id for state in self._context.views.sessions if _needs(state, workspace.id)]
+        needing += self._guests(workspace)
+        if needing:
+            named = ", ".join(needing[:SESSIONS_NAMED_MAX]) + (", …" if len(needing) > SESSIONS_NAMED_MAX else "")
+            raise Rejected(
+                "workspace_busy",
+                f"sessions need the workspace: {named}",
+                hint="terminate them first with DELETE /api/sessions/{id}?cleanupWorkspace=true",
+            )
+
     async def restore(self, workspace_id: str, caller: Caller) -> State:
         """Bring a removed workspace back. Raises the problem that kept it from that."""
         repeated = (await self._ask_once(workspace_id, m.RestoreWorkspace(self._now()), caller)).repeated
@@ -98,8 +133,8 @@ class Endings:
                 return "the session was resumed since"
             if now is not None and now.leaving is not None and workspace.order.strategy != "existing":
                 return self._left_behind(now, force=force)
-            guests = self._guests(workspace)
-            order = m.RemoveWorkspace(session.id, workspace.claims, self._now(), guests > 0)
+            guests = len(self._guests(workspace))
+            order = m.RemoveWorkspace((session.id,), workspace.claims, self._now(), guests > 0)
             reply = await self._ask_workspace(workspace.id, order, caller)
             if reply.claims == workspace.claims:
                 break  # else somebody came while it was ordered: look again who needs it
@@ -121,16 +156,17 @@ class Endings:
             return reason
         raise Problem("workspace_busy", reason, hint="try again when it answers or has ended; force=true leaves it")
 
-    def _guests(self, workspace: State) -> int:
-        """Return how many sessions build on its directory by a workspace of their own: an existing one, or copies."""
+    def _guests(self, workspace: State) -> list[str]:
+        """Return the sessions that build on its directory by a workspace of their own: an existing one, or copies."""
         if workspace.prepared is None:
-            return 0
+            return []
         place = (workspace.prepared.directory,)
-        return sum(
-            len(other.sessions)
+        return [
+            session_id
             for other in self._context.views.workspaces
             if other.id != workspace.id and other.order is not None and is_inside(other.order.source_directory, place)
-        )
+            for session_id in other.sessions
+        ]
 
     async def _settled(self, workspace_id: str) -> State:
         with trio.move_on_after(REMOVAL_WAIT_S):
@@ -160,6 +196,12 @@ class Endings:
 
     def _cause(self, caller: Caller) -> Cause:
         return Cause(caller.actor, caller.on_behalf_of, caller.request_id)
+
+
+def _needs(session: Session, workspace_id: str) -> bool:
+    """Return whether the session works in the workspace, is about to, or may still have a turn there."""
+    stopped = session.phase == "stopped" and session.provisioning is None and session.leaving is None
+    return session.workspace_id == workspace_id and not stopped
 
 
 def _sessions(count: int) -> str:

@@ -11,12 +11,13 @@ import msgspec
 import trio
 
 from fleet.actors.aggregate import Deliver
-from fleet.actors.context import Context, SessionReply
+from fleet.actors.context import Context, SessionReply, WorkspaceReply
 from fleet.actors.roots import Roots, outside
 from fleet.core import roots
 from fleet.core.paths import is_inside
 from fleet.core.session import messages as m
 from fleet.core.session.state import State
+from fleet.core.workspace import messages as workspace_messages
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import (
@@ -268,6 +269,13 @@ class Orders:
         session = self.session(any_id)
         reply = await self._ask(session.id, m.DescribeSession(self._context.clock.now_ms(), title, tags), caller)
         return Outcome(reply.state, reply.position)
+
+    async def describe_workspace(self, workspace_id: str, title: str | None, caller: Caller) -> WorkspaceReply:
+        """Give a workspace a title, or None for none. Raises `Rejected` workspace_not_found."""
+        command = workspace_messages.DescribeWorkspace(title, self._context.clock.now_ms())
+        cause = Cause(caller.actor, correlation_id=caller.request_id)
+        deliver = Deliver[workspace_messages.Command](command, cause, caller.idempotency_key, caller.digest)
+        return await self._context.peers.workspaces.ask(workspace_id, deliver)
 
     # ---------------------------------------------------------------------------------------------------------- roots
 

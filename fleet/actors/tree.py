@@ -114,12 +114,14 @@ class Tree:
         self.roots = Roots(context)
         self.webhooks = Webhooks(context)
         self.ready = False
+        self._began_s: float | None = None
         self.supervisor: Supervisor | None = None
         self._recovery = Recovery(context, erasure, self.webhooks)
         self._idleness = Idleness(context, policy.idle_timeout_s)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Run everything until `stopping`."""
+        self._began_s = trio.current_time()
         peers = self.context.peers
         children = (
             ChildSpec("views", self.runner.run),
@@ -137,6 +139,11 @@ class Tree:
             await nursery.start(supervisor.run, stopping)
             self.ready = True
             task_status.started(supervisor)
+
+    @property
+    def uptime_s(self) -> float:
+        """For how many seconds it has been running, on the monotonic clock."""
+        return 0.0 if self._began_s is None else trio.current_time() - self._began_s
 
     def _directory(self, name: str, view: States[Any], perform: Callable[[str, Any, Any], Any]) -> Directory[Any, Any]:
         def observe(outcome: str, seconds: float) -> None:

@@ -30,6 +30,7 @@ from fleet.wire.bodies import (
     PathBody,
     ReadBody,
     RootQuery,
+    WorkspaceBody,
 )
 from fleet.wire.choices import AgentItem, CommandItem, FolderItem, ModelItem, RootItem
 from fleet.wire.frames import Frame
@@ -47,8 +48,8 @@ from fleet.wire.items import (
     SessionItem,
     Summary,
     Verification,
-    WorkspaceItem,
 )
+from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 
 if TYPE_CHECKING:
     from fleet.client.sync import SyncFleetClient
@@ -314,14 +315,21 @@ class FleetClient:
         """Return the workspaces."""
         return await self._connection.page(WorkspaceItem, "/workspaces", PageQuery(limit, offset))
 
-    async def workspace(self, workspace_id: str) -> WorkspaceItem:
-        """Return a workspace."""
-        return await self._connection.read(WorkspaceItem, f"/workspaces/{quote(workspace_id, safe='')}")
+    async def workspace(self, workspace_id: str) -> WorkspaceDetail:
+        """Return a workspace, and how it stands now."""
+        return await self._connection.read(WorkspaceDetail, _workspace(workspace_id))
+
+    async def describe_workspace(self, workspace_id: str, title: str | None) -> WorkspaceItem:
+        """Give a workspace a title, or with None none."""
+        return await self._connection.write(WorkspaceItem, "PATCH", _workspace(workspace_id), body=WorkspaceBody(title))
+
+    async def remove_workspace(self, workspace_id: str) -> WorkspaceItem:
+        """Remove a worktree or clone that no session needs any more; what is only in it is kept first."""
+        return await self._connection.write(WorkspaceItem, "DELETE", _workspace(workspace_id))
 
     async def restore(self, workspace_id: str) -> WorkspaceItem:
         """Bring a removed workspace back: directory, branch, and what was kept."""
-        path = f"/workspaces/{quote(workspace_id, safe='')}/restore"
-        return await self._connection.write(WorkspaceItem, "POST", path)
+        return await self._connection.write(WorkspaceItem, "POST", f"{_workspace(workspace_id)}/restore")
 
     # -------------------------------------------------------------------------------------------------------- the log
 
@@ -336,3 +344,7 @@ class FleetClient:
     async def verify(self, *, at: int | None = None) -> Verification:
         """Prove the whole log, or its events up to `at`."""
         return await self._connection.read(Verification, "/log/verify", AtQuery(at))
+
+
+def _workspace(workspace_id: str) -> str:
+    return f"/workspaces/{quote(workspace_id, safe='')}"

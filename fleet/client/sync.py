@@ -154,6 +154,8 @@ class SyncFleetClient:
     withdraw_root = _blocking(FleetClient.withdraw_root)
     workspaces = _blocking(FleetClient.workspaces)
     workspace = _blocking(FleetClient.workspace)
+    describe_workspace = _blocking(FleetClient.describe_workspace)
+    remove_workspace = _blocking(FleetClient.remove_workspace)
     restore = _blocking(FleetClient.restore)
     log = _blocking(FleetClient.log)
     event = _blocking(FleetClient.event)

@@ -73,6 +73,7 @@ NAMES: Final[dict[str, type[Any]]] = {
     "workspace.released": workspace.WorkspaceReleased,
     "workspace.removal-requested": workspace.WorkspaceRemovalRequested,
     "workspace.kept": workspace.WorkspaceKept,
+    "workspace.described": workspace.WorkspaceDescribed,
     "workspace.removed": workspace.WorkspaceRemoved,
     "workspace.removal-failed": workspace.WorkspaceRemovalFailed,
     "workspace.restore-requested": workspace.WorkspaceRestoreRequested,

@@ -3,18 +3,25 @@
 from collections import Counter
 from functools import partial
 
+import structlog
+import trio
 from quart import Blueprint, Response
 
 from fleet import __version__
 from fleet.actors.orphans import find_orphans
 from fleet.actors.tree import Tree
 from fleet.core.instance.state import OVER, State
-from fleet.errors import Rejected
+from fleet.core.workspace.state import State as Workspace
+from fleet.errors import Problem, Rejected
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives, refuses
+from fleet.gateway.document import about, asks, gives, refuses, takes
 from fleet.gateway.refusals import COMMAND, REMOVAL
-from fleet.gateway.requests import answer, caller, paged, read_no_body, read_query
+from fleet.gateway.requests import answer, caller, paged, read_body, read_no_body, read_query
+from fleet.limits import WORKSPACE_LOOK_S
+from fleet.ports import Condition
 from fleet.projections.lives import Life, life
+
+_log = structlog.get_logger(__name__)
 
 
 def fleet_routes(tree: Tree) -> Blueprint:
@@ -63,14 +70,37 @@ def fleet_routes(tree: Tree) -> Blueprint:
 
     @routes.get("/workspaces/<workspace_id>")
     @about("fleet")
-    @gives(wire.WorkspaceItem)
+    @gives(wire.WorkspaceDetail)
     @refuses("workspace_not_found")
     async def read_workspace(workspace_id: str) -> Response:
-        """Read a workspace."""
-        state = tree.views.workspaces.get(workspace_id)
-        if state is None:
-            raise Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
-        return answer(wire.workspace_item(state))
+        """Read a workspace, and look which branch is checked out there now and whether work is not committed."""
+        state, position = _workspace(tree, workspace_id), tree.log.head()
+        return answer(wire.workspace_detail(state, await _condition(tree, state)), position=position)
+
+    @routes.patch("/workspaces/<workspace_id>")
+    @about("fleet")
+    @takes(wire.WorkspaceBody, {"title": "The login"})
+    @gives(wire.WorkspaceItem)
+    @refuses(*COMMAND, "workspace_not_found")
+    async def describe_workspace(workspace_id: str) -> Response:
+        """Give a workspace a title."""
+        read_query(wire.Query)
+        _workspace(tree, workspace_id)
+        body = await read_body(wire.WorkspaceBody)
+        reply = await tree.orders.describe_workspace(workspace_id, body.title, await caller())
+        return answer(wire.workspace_item(reply.state), position=reply.position)
+
+    @routes.delete("/workspaces/<workspace_id>")
+    @about("fleet")
+    @gives(wire.WorkspaceItem)
+    @refuses(*COMMAND, *REMOVAL, "workspace_not_found", "workspace_existing")
+    async def remove_workspace(workspace_id: str) -> Response:
+        """Remove a worktree or clone that no session needs any more; what is only in it is kept first."""
+        read_query(wire.Query)
+        _workspace(tree, workspace_id)
+        await read_no_body()
+        state = await tree.endings.remove(workspace_id, await caller())
+        return answer(wire.workspace_item(state), position=tree.log.head())
 
     @routes.post("/workspaces/<workspace_id>/restore")
     @about("fleet")
@@ -79,8 +109,7 @@ def fleet_routes(tree: Tree) -> Blueprint:
     async def restore_workspace(workspace_id: str) -> Response:
         """Bring a removed workspace back: directory, branch, and what was kept."""
         read_query(wire.Query)
-        if tree.views.workspaces.get(workspace_id) is None:
-            raise Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
+        _workspace(tree, workspace_id)
         await read_no_body()
         state = await tree.endings.restore(workspace_id, await caller())
         return answer(wire.workspace_item(state), position=tree.log.head())
@@ -113,6 +142,25 @@ def fleet_routes(tree: Tree) -> Blueprint:
     return routes
 
 
+def _workspace(tree: Tree, workspace_id: str) -> Workspace:
+    state = tree.views.workspaces.get(workspace_id)
+    if state is None:
+        raise Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
+    return state
+
+
+async def _condition(tree: Tree, state: Workspace) -> Condition | None:
+    """Return how the checkout stands, None where that can't be said in a moment."""
+    if state.phase != "ready" or state.prepared is None:
+        return None
+    with trio.move_on_after(WORKSPACE_LOOK_S):
+        try:
+            return await tree.context.workspaces.condition(state.prepared.directory)
+        except Problem as problem:
+            _log.info("workspace_not_looked_at", workspace=state.id, detail=problem.detail)
+    return None
+
+
 def _instance_item(tree: Tree, state: State) -> wire.InstanceItem:
     memory = None if state.identity is None else tree.context.host.memory_bytes(state.identity)
     return wire.instance_item(life(tree.log, state.id) if state.phase in OVER else Life(state), memory)
@@ -136,5 +184,6 @@ def _summary(tree: Tree) -> wire.Summary:
             sum(each.cache_write for each in tokens),
         ),
         sum(state.cost_usd for state in sessions),
+        tree.uptime_s,
         tree.log.head(),
     )

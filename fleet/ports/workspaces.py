@@ -45,6 +45,16 @@ class PreparedWorkspace(msgspec.Struct, frozen=True):
     head: str | None
 
 
+class Condition(msgspec.Struct, frozen=True):
+    """How a checkout stands: its branch (None when detached), and whether anything differs from its commit.
+
+    Files that git does not know yet count, ignored ones do not.
+    """
+
+    branch: str | None
+    dirty: bool
+
+
 class Workspaces(Protocol):
     """Directories, git worktrees and clones."""
 
@@ -75,6 +85,10 @@ class Workspaces(Protocol):
 
     async def discard(self, order: WorkspaceOrder) -> None:
         """Remove what `prepare` left behind when it failed, or a crash did. Only what nobody has worked in yet."""
+        ...
+
+    async def condition(self, directory: str) -> Condition | None:
+        """Look how the checkout in a real directory stands, None outside of a work tree of git. Raises `Problem`."""
         ...
 
     async def strays(self, known: frozenset[str]) -> tuple[str, ...]:

@@ -192,6 +192,12 @@ class PathBody(Body):
     path: Path
 
 
+class WorkspaceBody(Body):
+    """`PATCH /api/workspaces/{id}`: a title, or null for none."""
+
+    title: Title | None
+
+
 class OfferQuery(PageQuery):
     """What an instance offers, in its own directory or in that of one of its sessions."""
 

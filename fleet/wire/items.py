@@ -49,7 +49,7 @@ class RequestItem(Answer):
 
 
 class SessionItem(Answer):
-    """A session."""
+    """A session. `branch` is the one that its workspace was made with; what is checked out now, the workspace says."""
 
     id: str
     opencode_id: str
@@ -232,6 +232,7 @@ class Summary(Answer):
     open_requests: int
     tokens: TokensItem
     cost_usd: float
+    uptime_seconds: float
     position: int
 
 
@@ -306,20 +307,6 @@ class OrphanItem(Answer):
     pid: int
     instance_id: str
     server: bool
-
-
-class WorkspaceItem(Answer):
-    """A workspace."""
-
-    id: str
-    status: str
-    isolation_strategy: str
-    source_directory: str
-    directory: str
-    branch: str | None
-    sessions: list[str]
-    failure: str | None
-    kept: KeptItem | None
 
 
 class TodoItem(Answer):

@@ -75,7 +75,12 @@ async def test_what_concerns_the_whole_fleet(fleet: FleetClient) -> None:
     (instance,) = await fleet.instances()
     assert await fleet.instance(instance.id) == instance
     (workspace,) = await fleet.workspaces()
-    assert await fleet.workspace(workspace.id) == workspace
+    looked = await fleet.workspace(workspace.id)
+    assert (looked.id, looked.directory, looked.dirty) == (workspace.id, PLAIN, None)
+    assert (await fleet.describe_workspace(workspace.id, "Plain")).title == "Plain"
+    with pytest.raises(Conflict) as refused:
+        await fleet.remove_workspace(workspace.id)
+    assert refused.value.code == "workspace_existing"
     assert (await fleet.summary()).sessions == {"idle": 2}
     page = await fleet.log(after=1, limit=2)
     assert [event.position for event in page] == [2, 3]

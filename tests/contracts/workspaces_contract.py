@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from fleet.errors import Rejected
-from fleet.ports import Strategy, WorkspaceOrder, Workspaces
+from fleet.ports import Condition, Strategy, WorkspaceOrder, Workspaces
 
 ID = "01936f2e-0000-7000-8000-0000000000{:02x}"
 MAKING: tuple[Strategy, ...] = ("worktree", "clone")
@@ -100,6 +100,17 @@ class WorkspacesContract:
     async def test_inspects_what_is_not_git(self, world: World) -> None:
         seen = await world.workspaces.inspect(world.directory("notes"))
         assert (seen.repository, seen.top, seen.branch, seen.head) == (None, None, None, None)
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_says_how_a_checkout_stands(self, world: World, strategy: Strategy) -> None:
+        order = await ordered(world, world.repository("repo"), strategy, "topic")
+        await world.workspaces.prepare(order)
+        assert await world.workspaces.condition(order.directory) == Condition("topic", dirty=False)
+        world.write(order.directory, "new.txt")
+        assert await world.workspaces.condition(order.directory) == Condition("topic", dirty=True)
+
+    async def test_what_is_not_git_has_no_condition(self, world: World) -> None:
+        assert await world.workspaces.condition(world.directory("plain")) is None
 
     async def test_resolves_symlinks(self, world: World) -> None:
         target = world.directory("real")

@@ -53,6 +53,26 @@ def test_a_directory_that_was_there_before_is_never_removed() -> None:
     assert story.when(w.DONE).then(m.WorkspaceReady(w.PREPARED, w.AT)).state.phase == "ready"
 
 
+def test_several_leave_together_and_it_goes_with_the_last() -> None:
+    story = given(WORKSPACE, "w1", *w.READY, w.claimed("s2"))
+    both = m.RemoveWorkspace(("s1", "s2", "s9"), 2, w.AT)
+    story.when(both).then(w.released("s1"), w.released("s2"), w.REMOVAL).pending("remove")
+
+
+def test_one_that_was_restored_and_nobody_claims_is_removed_again() -> None:
+    story = given(WORKSPACE, "w1", *w.RESTORING, m.WorkspaceRestored(w.AT))
+    story.when(m.RemoveWorkspace((), 1, w.AT)).then(w.REMOVAL).pending("remove")
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_title_is_given_and_taken_in_any_phase(phase: str) -> None:
+    story = given(WORKSPACE, "w1", *PHASES[phase])
+    story = story.when(m.DescribeWorkspace("Mine", w.AT)).then(m.WorkspaceDescribed("Mine", w.AT))
+    assert (story.state.title, story.state.phase) == ("Mine", phase)
+    story = story.when(m.DescribeWorkspace("Mine", w.AT)).then()
+    assert story.when(m.DescribeWorkspace(None, w.AT)).then(m.WorkspaceDescribed(None, w.AT)).state.title is None
+
+
 def test_a_clone_is_removed_as_well() -> None:
     story = given(WORKSPACE, "w1").when(w.prepare(order=replace(w.ORDER, strategy="clone"))).when(w.DONE)
     story.when(w.remove()).then(w.released(), w.REMOVAL)

@@ -17,7 +17,7 @@ def claim(session: str) -> m.ClaimWorkspace:
 
 
 def remove(session: str = "s1", claims: int = 1) -> m.RemoveWorkspace:
-    return m.RemoveWorkspace(session, claims, AT)
+    return m.RemoveWorkspace((session,), claims, AT)
 
 
 def released(session: str = "s1") -> m.WorkspaceReleased:

@@ -14,7 +14,7 @@ import trio
 
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
-from fleet.ports import PreparedWorkspace, Source, Strategy, WorkspaceOrder
+from fleet.ports import Condition, PreparedWorkspace, Source, Strategy, WorkspaceOrder
 
 
 @dataclass
@@ -66,7 +66,8 @@ class FakeDisk:
     """Everything that a crash leaves. `made` counts, by workspace id, how often a checkout came to its end.
 
     `contents` are files by directory and name, for those tests that look at them. `trees` and `kept` are what
-    tests/fakes/trees.py and removals.py keep, by workspace id. `busy` names the processes that work in a directory.
+    tests/fakes/trees.py and removals.py keep, by workspace id. `switched` are branches that
+    somebody checked out in a directory since it was made. `busy` names the processes that work in a directory.
     """
 
     directories: set[str] = field(default_factory=set[str])
@@ -79,6 +80,7 @@ class FakeDisk:
     contents: dict[str, dict[str, bytes]] = field(default_factory=dict[str, dict[str, bytes]])
     trees: dict[str, dict[str, dict[str, bytes]]] = field(default_factory=dict[str, dict[str, dict[str, bytes]]])
     kept: dict[str, FakeKept] = field(default_factory=dict[str, FakeKept])
+    switched: dict[str, str] = field(default_factory=dict[str, str])
     busy: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
 
     def add_repository(self, top: str) -> FakeRepository:
@@ -157,6 +159,16 @@ class FakeWorkspaces:
         repository = self._repository(order.source_directory)
         if repository is not None and order.branch is not None and made.created_branch and not made.work:
             repository.branches.pop(order.branch, None)
+
+    async def condition(self, directory: str) -> Condition | None:
+        await trio.lowlevel.checkpoint()
+        source = self._look(directory)
+        if source.repository is None:
+            return None
+        made = self.disk.checkout_at(source.directory)
+        dirty = made is not None and any(work.startswith("file ") for work in made.work)
+        branch = self.disk.switched.get(directory, source.branch)
+        return Condition(branch, dirty or bool(self.disk.contents.get(directory)))
 
     async def strays(self, known: frozenset[str]) -> tuple[str, ...]:
         await trio.lowlevel.checkpoint()

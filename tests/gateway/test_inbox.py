@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import trio
 
 from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
 
@@ -125,6 +126,9 @@ async def test_the_summary_counts(machine: Machine, door: Door) -> None:
     assert summary["tokens"]["input"] == 200
     assert summary["costUsd"] == done["costUsd"] == pytest.approx(0.002)
     assert summary["position"] == door.tree.log.head()
+    await trio.sleep(90)
+    later = (await door.knock("GET", "/api/fleet/summary")).json
+    assert 90 <= later["uptimeSeconds"] - summary["uptimeSeconds"] < 91
 
 
 async def test_nothing_is_left_of_an_erased_session(door: Door) -> None:

@@ -14,9 +14,11 @@ import trio
 from fleet.adapters.git.command import Output, attempt, run
 from fleet.core.paths import is_inside
 from fleet.errors import Rejected
-from fleet.ports import Source
+from fleet.ports import Condition, Source
 
 _NO_REPOSITORY = ("not a git repository", "invalid gitfile format", "not a gitdir", "must be run in a work tree")
+_BRANCH, _DETACHED = "# branch.head ", "(detached)"
+_STATUS_BYTES = 16 * 1024  # the branch comes first, and the first entry tells that there is one
 _FOREIGN_OWNER = ("dubious ownership", "unsafe repository")
 
 
@@ -66,6 +68,21 @@ async def look(directory: str) -> Source:
         branch=head_ref.line.removeprefix("refs/heads/") or None,
         head=await commit_of(directory, "HEAD"),
     )
+
+
+async def condition(directory: str) -> Condition | None:
+    """Say how a checkout stands; of its submodules only which commit they are at counts."""
+    listed = await attempt(
+        "status",
+        *("--porcelain=v2", "--branch", "-z", "--untracked-files=normal", "--ignore-submodules=dirty", "--", "."),
+        directory=directory,
+        head_bytes=_STATUS_BYTES,
+    )
+    if listed.code != 0:
+        return None
+    entries = listed.stdout.split("\0")
+    branch = next((entry.removeprefix(_BRANCH) for entry in entries if entry.startswith(_BRANCH)), _DETACHED)
+    return Condition(None if branch == _DETACHED else branch, any(e and not e.startswith("# ") for e in entries))
 
 
 async def why_no_repository(directory: str) -> str:

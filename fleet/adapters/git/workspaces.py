@@ -15,11 +15,11 @@ import trio
 from fleet.adapters.git import branches, clones, worktrees
 from fleet.adapters.git.files import make_directory, remove_if_empty
 from fleet.adapters.git.locks import Locks
-from fleet.adapters.git.repository import look, resolve, why_no_repository
+from fleet.adapters.git.repository import condition, look, resolve, why_no_repository
 from fleet.adapters.git.untouched import remove_if_blank
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
-from fleet.ports import PreparedWorkspace, Source, Strategy, WorkspaceOrder
+from fleet.ports import Condition, PreparedWorkspace, Source, Strategy, WorkspaceOrder
 
 
 class GitWorkspaces:
@@ -108,6 +108,10 @@ class GitWorkspaces:
             else:
                 await remove_if_blank(order.directory)
         await remove_if_empty(str(Path(order.directory).parent))
+
+    async def condition(self, directory: str) -> Condition | None:
+        """Look how a checkout stands (see the port), and write nothing, its index included. Raises `Problem`."""
+        return await condition(directory)
 
     async def strays(self, known: frozenset[str]) -> tuple[str, ...]:
         """Return the directories below the root that belong to no id in `known`."""

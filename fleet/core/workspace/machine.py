@@ -99,9 +99,9 @@ def _claim(command: m.ClaimWorkspace, state: State) -> Events:
 def _remove(command: m.RemoveWorkspace, state: State) -> Events:
     if command.claims != state.claims:
         return ()
-    used = command.session_id in state.sessions
-    released = (m.WorkspaceReleased(command.session_id, command.at_ms),) if used else ()
-    others = any(session != command.session_id for session in state.sessions)
+    leaving = (session for session in state.sessions if session in command.session_ids)
+    released = tuple(m.WorkspaceReleased(session, command.at_ms) for session in leaving)
+    others = len(released) < len(state.sessions)
     if others or command.guests or _is_given(state) or state.phase != "ready":
         return released
     return (*released, m.WorkspaceRemovalRequested(command.at_ms))
@@ -110,6 +110,10 @@ def _remove(command: m.RemoveWorkspace, state: State) -> Events:
 def _is_given(state: State) -> bool:
     """Return whether the directory was there before Fleet: it is not Fleet's to remove."""
     return state.order is None or state.order.strategy == "existing"
+
+
+def _describe(command: m.DescribeWorkspace, state: State) -> Events:
+    return () if command.title == state.title else (m.WorkspaceDescribed(command.title, command.at_ms),)
 
 
 def _restore(command: m.RestoreWorkspace, state: State) -> Events:
@@ -165,6 +169,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.PrepareWorkspace: _prepare,
     m.ClaimWorkspace: _claim,
     m.RemoveWorkspace: _remove,
+    m.DescribeWorkspace: _describe,
     m.RestoreWorkspace: _restore,
     m.ReportPrepared: _prepared,
     m.ReportPrepareFailed: _prepare_failed,

@@ -38,16 +38,23 @@ class ReportPrepareFailed(msgspec.Struct, frozen=True):
 
 
 class RemoveWorkspace(msgspec.Struct, frozen=True):
-    """The session does not need it any more; a worktree or clone that no other session claims is removed.
+    """These sessions do not need it any more; a worktree or clone that no other session claims is removed.
 
     With `guests`, sessions that build on its directory by workspaces of their own, it stays. Nothing happens where
     there have been other than these `claims`: the session may have been resumed since somebody decided this.
     """
 
-    session_id: str
+    session_ids: tuple[str, ...]
     claims: int
     at_ms: int
     guests: bool = False
+
+
+class DescribeWorkspace(msgspec.Struct, frozen=True):
+    """Give the workspace a title, or with None none."""
+
+    title: str | None
+    at_ms: int
 
 
 class RestoreWorkspace(msgspec.Struct, frozen=True):
@@ -97,6 +104,7 @@ Command = (
     | ReportPrepared
     | ReportPrepareFailed
     | RemoveWorkspace
+    | DescribeWorkspace
     | RestoreWorkspace
     | ReportKept
     | ReportRemoved
@@ -171,6 +179,13 @@ class WorkspaceRemovalFailed(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class WorkspaceDescribed(msgspec.Struct, frozen=True):
+    """It has this title now, or with None none."""
+
+    title: str | None
+    at_ms: int
+
+
 class WorkspaceRestoreRequested(msgspec.Struct, frozen=True):
     """It is to be brought back from what was kept."""
 
@@ -201,6 +216,7 @@ Event = (
     | WorkspaceKept
     | WorkspaceRemoved
     | WorkspaceRemovalFailed
+    | WorkspaceDescribed
     | WorkspaceRestoreRequested
     | WorkspaceRestored
     | WorkspaceRestoreFailed

@@ -25,6 +25,7 @@ TABLE: Final = read_table(
     WorkspaceKept             x         x         x        =        x         x         x
     WorkspaceRemoved          x         x         x        removed  x         x         x
     WorkspaceRemovalFailed    x         x         x        ready    x         x         x
+    WorkspaceDescribed        x         =         =        =        =         =         =
     WorkspaceRestoreRequested x         x         x        x        restoring x         x
     WorkspaceRestored         x         x         x        x        x         ready     x
     WorkspaceRestoreFailed    x         x         x        x        x         removed   x
@@ -50,6 +51,7 @@ class State(msgspec.Struct, frozen=True):
     kept: Kept | None = None
     failure_code: str | None = None
     failure_detail: str = ""
+    title: str | None = None
 
 
 def initial(workspace_id: str) -> State:
@@ -102,6 +104,10 @@ def _kept(_: State, event: m.WorkspaceKept) -> Changes:
     return {"kept": event.kept}
 
 
+def _described(_: State, event: m.WorkspaceDescribed) -> Changes:
+    return {"title": event.title}
+
+
 _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.WorkspaceRequested: _requested,
     m.WorkspaceClaimed: _claimed,
@@ -112,6 +118,7 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.WorkspaceKept: _kept,
     m.WorkspaceRemoved: _well,
     m.WorkspaceRemovalFailed: _failed,
+    m.WorkspaceDescribed: _described,
     m.WorkspaceRestoreRequested: _well,
     m.WorkspaceRestored: _well,
     m.WorkspaceRestoreFailed: _failed,

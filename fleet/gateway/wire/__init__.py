@@ -15,6 +15,7 @@ from fleet.gateway.wire.conversion import (
     session_item,
     tokens_item,
     verification,
+    workspace_detail,
     workspace_item,
 )
 from fleet.wire.bodies import (
@@ -59,6 +60,7 @@ from fleet.wire.bodies import (
     Tags,
     Title,
     WebhookBody,
+    WorkspaceBody,
 )
 from fleet.wire.choices import AgentItem, CommandItem, FolderEntryItem, FolderItem, ModelItem, RootItem
 from fleet.wire.items import (
@@ -99,9 +101,9 @@ from fleet.wire.items import (
     TodoItem,
     TokensItem,
     Verification,
-    WorkspaceItem,
 )
 from fleet.wire.webhooks import DeliveryItem, NewWebhookItem, WebhookItem
+from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 
 __all__ = [
     "Aborted",
@@ -191,6 +193,8 @@ __all__ = [
     "Verification",
     "WebhookBody",
     "WebhookItem",
+    "WorkspaceBody",
+    "WorkspaceDetail",
     "WorkspaceItem",
     "agent_item",
     "command_item",
@@ -209,5 +213,6 @@ __all__ = [
     "session_item",
     "tokens_item",
     "verification",
+    "workspace_detail",
     "workspace_item",
 ]

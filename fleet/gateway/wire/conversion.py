@@ -11,7 +11,7 @@ from fleet.core.times import rfc3339
 from fleet.core.workspace import machine as workspace
 from fleet.events.envelope import Erased, Recorded
 from fleet.events.verify import Report
-from fleet.ports import FoundProcess, Tokens
+from fleet.ports import Condition, FoundProcess, Tokens
 from fleet.projections.history_store import Snippet
 from fleet.projections.lives import Life
 from fleet.wire.bodies import BudgetBody
@@ -35,8 +35,8 @@ from fleet.wire.items import (
     StopStepItem,
     TokensItem,
     Verification,
-    WorkspaceItem,
 )
+from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 
 
 def session_item(state: State) -> SessionItem:
@@ -193,16 +193,27 @@ def verification(report: Report) -> Verification:
 
 
 def workspace_item(state: workspace.State) -> WorkspaceItem:
-    """Return what the API shows of a workspace."""
+    """Return what the API shows of a workspace in a list."""
+    return WorkspaceItem(**_workspace_fields(state))
+
+
+def workspace_detail(state: workspace.State, condition: Condition | None) -> WorkspaceDetail:
+    """Return what the API shows of one workspace, with how it was found."""
+    branch, dirty = (None, None) if condition is None else (condition.branch, condition.dirty)
+    return WorkspaceDetail(**_workspace_fields(state), current_branch=branch, dirty=dirty)
+
+
+def _workspace_fields(state: workspace.State) -> dict[str, Any]:
     order, prepared = state.order, state.prepared
-    return WorkspaceItem(
-        id=state.id,
-        status=state.phase,
-        isolation_strategy="" if order is None else order.strategy,
-        source_directory="" if order is None else order.source_directory,
-        directory=prepared.directory if prepared is not None else "" if order is None else order.directory,
-        branch=None if prepared is None else prepared.branch,
-        sessions=list(state.sessions),
-        failure=state.failure_detail or None,
-        kept=_kept_item(state),
-    )
+    return {
+        "id": state.id,
+        "title": state.title,
+        "status": state.phase,
+        "isolation_strategy": "" if order is None else order.strategy,
+        "source_directory": "" if order is None else order.source_directory,
+        "directory": prepared.directory if prepared is not None else "" if order is None else order.directory,
+        "branch": None if prepared is None else prepared.branch,
+        "sessions": list(state.sessions),
+        "failure": state.failure_detail or None,
+        "kept": _kept_item(state),
+    }

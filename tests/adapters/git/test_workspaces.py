@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from fleet.errors import Problem, Rejected
-from fleet.ports import Strategy
+from fleet.ports import Condition, Strategy
 from tests.adapters.git.world import GitWorld, git
 from tests.contracts.workspaces_contract import MAKING, WorkspacesContract, ordered, refusal_of_check
 
@@ -18,6 +18,45 @@ class TestGitWorkspaces(WorkspacesContract):
 
 
 # ------------------------------------------------------------------------------------------------------------ inspect
+
+
+async def test_says_how_a_checkout_stands_whatever_somebody_did_there(world: GitWorld) -> None:
+    repository = world.repository("shop")
+    order = await ordered(world, repository, "worktree", "topic")
+    await world.workspaces.prepare(order)
+
+    async def stands() -> Condition | None:
+        return await world.workspaces.condition(order.directory)
+
+    git(order.directory, "checkout", "-q", "-b", "side")
+    assert await stands() == Condition("side", dirty=False)
+    Path(order.directory, "# branch.head main").touch()
+    assert await stands() == Condition("side", dirty=True)
+    git(order.directory, "add", ".")
+    assert await stands() == Condition("side", dirty=True)
+    git(order.directory, "commit", "-q", "-m", "It")
+    assert await stands() == Condition("side", dirty=False)
+    Path(repository, ".git", "info", "exclude").write_text("build\n")
+    Path(order.directory, "build").touch()
+    assert await stands() == Condition("side", dirty=False)
+    Path(order.directory, "README.md").unlink()
+    assert await stands() == Condition("side", dirty=True)
+    assert await world.workspaces.condition(f"{order.directory}/src") == Condition("side", dirty=False)
+    git(order.directory, "checkout", "-q", "--detach", "HEAD")
+    assert await stands() == Condition(None, dirty=True)
+    assert await world.workspaces.condition(f"{repository}/.git") is None
+
+
+async def test_a_look_runs_no_filter_and_writes_nothing(world: GitWorld) -> None:
+    repository, ran = world.repository("shop"), world.path("ran")
+    Path(repository, ".gitattributes").write_text("* filter=bad\n")
+    git(repository, "config", "filter.bad.clean", f"touch '{ran}'; cat")
+    Path(repository, "README.md").write_text("other\n")
+    index = Path(repository, ".git", "index")
+    before = index.read_bytes()
+    assert await world.workspaces.condition(repository) == Condition("main", dirty=True)
+    assert not Path(ran).exists()
+    assert index.read_bytes() == before
 
 
 async def test_inspects_a_subdirectory_and_a_linked_worktree(world: GitWorld) -> None:

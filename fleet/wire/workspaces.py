@@ -1,0 +1,28 @@
+"""Response bodies of workspaces."""
+
+from fleet.wire.items import Answer, KeptItem
+
+
+class WorkspaceItem(Answer):
+    """A workspace. `branch` is the one that was checked out when it was made."""
+
+    id: str
+    title: str | None
+    status: str
+    isolation_strategy: str
+    source_directory: str
+    directory: str
+    branch: str | None
+    sessions: list[str]
+    failure: str | None
+    kept: KeptItem | None
+
+
+class WorkspaceDetail(WorkspaceItem):
+    """A workspace, looked at now. `currentBranch` is null when detached, `dirty` tells whether work is not committed.
+
+    Both are null where there is nothing to look at, or the look takes longer than 5 s.
+    """
+
+    current_branch: str | None
+    dirty: bool | None

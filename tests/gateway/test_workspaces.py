@@ -1,0 +1,131 @@
+"""`/api/workspaces/{id}`: its title, how it stands now, and its removal, which loses nothing."""
+
+from typing import Any
+
+import pytest
+
+from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
+
+
+async def worked(machine: Machine, door: Door, strategy: str = "worktree") -> tuple[dict[str, Any], str]:
+    """Create a session with uncommitted work, and return its item and its workspace's path."""
+    item = await door.session(REPOSITORY, isolationStrategy=strategy, branch="topic")
+    machine.files.contents[item["directory"]] = {"notes.txt": b"not committed\n"}
+    return item, f"/api/workspaces/{item['workspaceId']}"
+
+
+@pytest.mark.parametrize("strategy", ["worktree", "clone"])
+async def test_what_was_restored_after_its_session_was_erased_can_be_removed(
+    machine: Machine, door: Door, strategy: str
+) -> None:
+    item, path = await worked(machine, door, strategy)
+    await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
+    assert (await door.knock("POST", f"{path}/restore")).json["status"] == "ready"
+    machine.files.contents[item["directory"]]["more.txt"] = b"since then\n"
+    for _ in range(2):
+        answer = await door.knock("DELETE", path)
+        assert (answer.status, answer.json["status"]) == (200, "removed")
+        assert int(answer.headers["fleet-position"]) == door.tree.log.head()
+    assert item["directory"] not in machine.files.directories
+    kept = {"notes.txt": b"not committed\n", "more.txt": b"since then\n"}
+    assert machine.files.kept[item["workspaceId"]].contents == kept
+    assert (await door.knock("POST", f"{path}/restore")).json["status"] == "ready"
+    assert machine.files.contents[item["directory"]] == kept
+
+
+async def test_what_force_has_left_can_be_removed_when_it_is_not_busy_any_more(machine: Machine, door: Door) -> None:
+    item, path = await worked(machine, door)
+    machine.files.busy[item["directory"]] = [4711]
+    await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true&force=true")
+    assert "4711" in (await door.knock("DELETE", path)).problem(409, "workspace_busy")["detail"]
+    assert (await door.knock("GET", path)).json["status"] == "ready"
+    del machine.files.busy[item["directory"]]
+    assert (await door.knock("DELETE", path)).json["status"] == "removed"
+    assert machine.files.kept[item["workspaceId"]].contents == {"notes.txt": b"not committed\n"}
+
+
+async def test_a_workspace_goes_when_the_session_has_stopped_and_comes_back_with_it(
+    machine: Machine, door: Door
+) -> None:
+    item, path = await worked(machine, door)
+    head = door.tree.log.head()
+    refused = (await door.knock("DELETE", path)).problem(409, "workspace_busy")
+    assert item["id"] in refused["detail"]
+    assert door.tree.log.head() == head
+    await door.knock("DELETE", f"/api/sessions/{item['id']}")
+    removed = (await door.knock("DELETE", path)).json
+    assert (removed["status"], removed["sessions"]) == ("removed", [])
+    (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).problem(410, "workspace_gone")
+    await door.knock("POST", f"{path}/restore")
+    assert (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).status == 200
+    (await door.knock("DELETE", path)).problem(409, "workspace_busy")
+
+
+async def test_a_workspace_in_which_a_session_of_another_one_works_stays(machine: Machine, door: Door) -> None:
+    item, path = await worked(machine, door)
+    guest = await door.session(item["directory"])
+    await door.knock("DELETE", f"/api/sessions/{item['id']}")
+    assert guest["id"] in (await door.knock("DELETE", path)).problem(409, "workspace_busy")["detail"]
+    await door.knock("DELETE", f"/api/sessions/{guest['id']}?cleanupWorkspace=true")
+    assert (await door.knock("DELETE", path)).json["status"] == "removed"
+
+
+async def test_a_directory_that_was_there_before_is_not_removed(door: Door) -> None:
+    item = await door.session(PLAIN)
+    await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
+    refused = await door.knock("DELETE", f"/api/workspaces/{item['workspaceId']}")
+    assert PLAIN in refused.problem(409, "workspace_existing")["detail"]
+
+
+async def test_a_repeated_removal_removes_nothing_that_was_restored_since(machine: Machine, door: Door) -> None:
+    item, path = await worked(machine, door)
+    await door.knock("DELETE", f"/api/sessions/{item['id']}")
+    assert (await door.knock("DELETE", path, Idempotency_Key="d")).json["status"] == "removed"
+    await door.knock("POST", f"{path}/restore")
+    assert (await door.knock("DELETE", path, Idempotency_Key="d")).status == 200
+    assert item["directory"] in machine.files.directories
+
+
+async def test_a_title_is_given_and_taken(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        _, path = await worked(machine, door)
+        assert (await door.knock("GET", path)).json["title"] is None
+        answer = await door.knock("PATCH", path, {"title": "The login"})
+        assert (answer.status, answer.json["title"]) == (200, "The login")
+        assert int(answer.headers["fleet-position"]) == door.tree.log.head()
+        for body, field in (({}, "title"), ({"title": ""}, "title"), ({"title": "x", "branch": "y"}, "branch")):
+            assert (await door.knock("PATCH", path, body)).problem(422, "invalid")["field"] == field
+    async with machine.fleet() as door:
+        (listed,) = (await door.knock("GET", "/api/workspaces")).json
+        assert listed["title"] == "The login"
+        assert (await door.knock("PATCH", path, {"title": None})).json["title"] is None
+
+
+async def test_how_it_stands_now(machine: Machine, door: Door) -> None:
+    clean = await door.session(REPOSITORY, isolationStrategy="worktree")
+    stands = (await door.knock("GET", f"/api/workspaces/{clean['workspaceId']}")).json
+    assert (stands["currentBranch"], stands["dirty"]) == (clean["branch"], False)
+    item, path = await worked(machine, door)
+    machine.files.switched[item["directory"]] = "side"
+    stands = (await door.knock("GET", path)).json
+    assert (stands["branch"], stands["currentBranch"], stands["dirty"]) == ("topic", "side", True)
+    await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")
+    stands = (await door.knock("GET", path)).json
+    assert (stands["branch"], stands["currentBranch"], stands["dirty"]) == ("topic", None, None)
+    plain = await door.session(PLAIN)
+    stands = (await door.knock("GET", f"/api/workspaces/{plain['workspaceId']}")).json
+    assert (stands["currentBranch"], stands["dirty"]) == (None, None)
+    listed = (await door.knock("GET", "/api/workspaces")).json
+    assert all("dirty" not in each for each in listed)  # a list is not worth a look at every checkout
+
+
+async def test_a_checkout_that_cannot_be_looked_at_is_shown_all_the_same(machine: Machine, door: Door) -> None:
+    item, path = await worked(machine, door)
+    machine.files.directories.discard(item["directory"])
+    answer = await door.knock("GET", path)
+    assert (answer.status, answer.json["dirty"]) == (200, None)
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", None), ("PATCH", {"title": "x"}), ("DELETE", None)])
+async def test_an_unknown_one(door: Door, method: str, body: Any) -> None:
+    (await door.knock(method, f"/api/workspaces/{NOWHERE}", body)).problem(404, "workspace_not_found")
