@@ -56,8 +56,6 @@ async def work_tree(repository: str, place: Place, head: str | None) -> tuple[st
         left, _ = await update_index(store, place, bounded=False)
         _refuse_left(place.top, left)
         inside = await _published_inside(store, place)
-        if place.git_directory is not None:
-            await _require_published_modules(place.git_directory)
         return await write_tree(store, place), inside
 
 
@@ -133,7 +131,7 @@ async def _look_inside(directory: str) -> tuple[str, ...] | None:
         return await _published_inside(store, place)
 
 
-async def _require_published_modules(own: str) -> None:
+async def require_published_modules(own: str) -> None:
     """Raise `Rejected` where a submodule's repository, which goes with this git directory, has commits of its own."""
     modules = Path(own, "modules")
     for found in await trio.to_thread.run_sync(_repositories_below, modules):

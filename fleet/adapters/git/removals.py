@@ -24,7 +24,7 @@ from fleet.adapters.git.contents import tree_of
 from fleet.adapters.git.files import exists, make_directory, remove_if_empty, remove_tree
 from fleet.adapters.git.repository import read_ref
 from fleet.adapters.git.saved import Saved, commit_tree, find, kept_ref, load, store
-from fleet.adapters.git.survey import Work, fetch, going_branch, is_commit, survey
+from fleet.adapters.git.survey import Work, candidates_of, fetch, going_branch, is_commit, survey
 from fleet.adapters.git.tips import own_tips
 from fleet.adapters.git.workspaces import GitWorkspaces
 from fleet.errors import Problem, Rejected
@@ -169,7 +169,8 @@ async def _keep_without_directory(repository: str, order: WorkspaceOrder) -> Kep
     going, tip = await going_branch(repository, order)
     registration = await worktrees.registration_at(repository, order.directory)
     head = tip if registration is None else registration.head
-    candidates = [commit for commit in (head, tip) if commit is not None and commit.strip("0")]
+    named = await candidates_of(repository, order, None)
+    candidates = [commit for commit in (head, tip, *named.commits) if commit is not None and commit.strip("0")]
     tips = await own_tips(repository, candidates, going)
     if found is not None and not await _left(repository, found[0], tips):
         return Kept(kept_ref(order.workspace_id), found[0], found[1].branch, found[1].head)

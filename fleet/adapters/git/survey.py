@@ -13,11 +13,11 @@ import trio
 
 from fleet.adapters.git import branches
 from fleet.adapters.git.command import attempt, run
-from fleet.adapters.git.contents import index_tree, tree_of, work_tree
+from fleet.adapters.git.contents import index_tree, require_published_modules, tree_of, work_tree
 from fleet.adapters.git.places import Place, locate
 from fleet.adapters.git.repository import commit_of, read_ref
 from fleet.adapters.git.saved import Saved
-from fleet.adapters.git.tips import Candidates, candidates_in, own_tips
+from fleet.adapters.git.tips import Candidates, candidates_in, own_tips, worktree_directory
 from fleet.adapters.git.worktrees import note_ref, registration_at
 from fleet.errors import Rejected
 from fleet.ports import WorkspaceOrder
@@ -41,7 +41,7 @@ async def survey(repository: str, order: WorkspaceOrder, directory: str) -> Work
     place = await _place(repository, order, directory)
     own = place.git_directory
     head, branch = await _head(repository, order, own)
-    found = Candidates((), ()) if own is None else await candidates_in(own, with_refs=order.strategy == "clone")
+    found = await candidates_of(repository, order, own)
     note = await read_ref(own or repository, note_ref(order.workspace_id))
     going, tip = await going_branch(repository, order)
     refs = found.refs if tip is None else ((f"refs/heads/{going}", tip),)
@@ -62,6 +62,18 @@ async def survey(repository: str, order: WorkspaceOrder, directory: str) -> Work
     )
     nothing = tree == head_tree and saved.staged is None and not tips and not objects
     return Work(saved, nothing, own, objects, () if own is None else await _ignored(directory, inside))
+
+
+async def candidates_of(repository: str, order: WorkspaceOrder, own: str | None) -> Candidates:
+    """Return what only the workspace's own git directory names; of a worktree that lost it, what the source has.
+
+    Raises `Rejected` workspace_dirty where a submodule's repository in there has commits of its own.
+    """
+    named = own or await worktree_directory(repository, order.directory)
+    if named is None:
+        return Candidates((), ())
+    await require_published_modules(named)
+    return await candidates_in(named, with_refs=order.strategy == "clone")
 
 
 async def going_branch(repository: str, order: WorkspaceOrder) -> tuple[str | None, str | None]:

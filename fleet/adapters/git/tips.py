@@ -71,6 +71,12 @@ async def own_tips(repository: str, commits: list[str], going: str | None) -> li
     return tips
 
 
+async def worktree_directory(repository: str, directory: str) -> str | None:
+    """Return the git directory that a repository has for a worktree, whose files may be gone or know nothing of it."""
+    found = await trio.to_thread.run_sync(_registered, Path(repository, "worktrees"))
+    return next((own for own, link in found.items() if link == f"{directory}/.git"), None)
+
+
 async def _linked(git_directory: str) -> list[str]:
     """Return the git directories of linked worktrees whose files are gone."""
     found = await trio.to_thread.run_sync(_registered, Path(git_directory, "worktrees"))

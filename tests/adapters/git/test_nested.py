@@ -118,6 +118,14 @@ async def test_work_in_a_repository_inside_is_not_removed(
     assert world.is_there(order.directory)
 
 
+async def test_commits_in_a_submodule_outlive_the_directory(world: RemovalWorld) -> None:
+    order = await made(world, "worktree")
+    commits(order)
+    shutil.rmtree(order.directory)
+    with pytest.raises(Rejected, match="repository of its own"):
+        await world.removals.keep(order)
+
+
 @pytest.mark.parametrize("strategy", MAKING)
 async def test_a_submodule_as_its_remote_has_it_goes_along(world: RemovalWorld, strategy: Strategy) -> None:
     order = await made(world, strategy)

@@ -302,6 +302,20 @@ async def test_a_worktree_whose_directory_is_gone_keeps_its_commits(world: Remov
     assert (await world.workspaces.inspect(order.directory)).head == head
 
 
+@pytest.mark.parametrize("lost", ["all", "link"])
+async def test_what_a_worktree_stood_at_once_is_kept_without_it(world: RemovalWorld, lost: str) -> None:
+    order = await made(world, "worktree")
+    dropped = world.commit(order.directory)
+    git(order.directory, "reset", "-q", "--hard", "HEAD~")
+    if lost == "all":
+        shutil.rmtree(order.directory)
+    else:
+        Path(order.directory, ".git").unlink()
+    kept = await world.removals.keep(order)
+    await world.removals.remove(order, kept)
+    git(order.source_directory, "merge-base", "--is-ancestor", dropped, str(kept.commit))
+
+
 async def test_a_removal_cut_short_before_its_proof_gives_the_workspace_back(world: RemovalWorld) -> None:
     order = await worked(world, "worktree")
     before = world.work(order.directory)
