@@ -70,7 +70,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "file_unreadable": Kind(422, "The file cannot be read"),
     "workspace_existing": Kind(409, "The directory is not Fleet's to remove"),
     "workspace_dirty": Kind(409, "The workspace holds work that is nowhere else"),
-    "workspace_busy": Kind(409, "A process works in the workspace"),
+    "workspace_busy": Kind(409, "The workspace is in use"),
     "tree_gone": Kind(410, "The snapshot of the files is gone"),
     "tree_too_large": Kind(422, "The directory is too large for a snapshot"),
     # Session life

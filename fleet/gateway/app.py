@@ -83,7 +83,7 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> Keye
 
     @app.after_request
     async def name_no_type_of_nothing(response: Response) -> Response:
-        if request.method == "OPTIONS":  # the framework's own answer
+        if request.method == "OPTIONS" and response.status_code == 200:  # the framework's own answer
             del response.headers["Content-Type"]
         return response
 
