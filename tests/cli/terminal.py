@@ -15,6 +15,12 @@ from fleet.errors import StartupError
 from tests.client.line import Line
 
 PROGRAM = (sys.executable, "-c", "from fleet.cli import main; main()")
+PROGRAM_WITH_CTRL_C = (
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fleet.cli import main; main()",
+)
+"""As on a terminal: what a shell runs in the background ignores SIGINT, and so does all that it starts."""
 
 
 class Done(NamedTuple):
@@ -50,7 +56,7 @@ async def on_terminal(line: Line, *arguments: str, interrupt_at: bytes | None = 
     """Run the command on a terminal; Ctrl-C is pressed once it has shown `interrupt_at`."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for in a thread
-        [*PROGRAM, *arguments],
+        [*PROGRAM_WITH_CTRL_C, *arguments],
         env=environment(line, TERM="xterm-256color", COLUMNS="80", LINES="24", FLEET_PAGER=pager),
         stdin=theirs,
         stdout=theirs,
