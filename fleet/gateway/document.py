@@ -178,15 +178,16 @@ def _operation(
     more: tuple[str, Any] | None = getattr(route, "openapi_answer", None)
     if more is not None:
         answers[more[0]] = dict(more[1])
+    reaches = method not in _READS and path.startswith("/api/")  # a browser's log-out does nothing to the log
     for answer in answers.values():
-        # What is outside of /api, the log-out of browsers, does nothing to the log.
-        _complete(answer, components, reaches=method not in _READS and path.startswith("/api/"))
+        _complete(answer, components, reaches=reaches)
     parameters = [*operation["parameters"], *getattr(route, "openapi_parameters", ())]
     codes = [*refusals.EVERYWHERE, *getattr(route, "openapi_refusals", ())]
     if "{" in path:
         codes += refusals.WITH_PATH
     if method not in _READS:
         codes += refusals.WRITING
+    if reaches:
         codes.append("idempotency_conflict")
         parameters.append(_IDEMPOTENCY_KEY)
     answers |= {status: answer for status, answer in _problems(codes).items() if status not in answers}

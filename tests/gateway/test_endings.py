@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from fleet.errors import Unavailable
+from fleet.limits import DISPOSAL_S
 from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
 
 FLAGS = list(itertools.product((False, True), repeat=3))
@@ -199,6 +200,7 @@ async def test_a_process_that_others_use_forgets_a_directory_that_goes(machine: 
     assert process.requests_in(item["directory"], "permission")
     ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")).json
     assert ended["workspace"]["removed"] is True
+    await trio.sleep(DISPOSAL_S)
     assert process.requests_in(item["directory"], "permission") == []
     assert (await door.prompt(other["id"], "still here"))["outcome"] == "finished"
 

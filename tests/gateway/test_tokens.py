@@ -218,6 +218,7 @@ async def test_failures_are_limited_for_each_peer(locked: Door, keys: Keys) -> N
     (await locked.knock("GET", "/api/sessions", **bearer("wrong"))).problem(401, "token_invalid")
 
 
+@pytest.mark.trio(run=trio.run)  # the file is changed in a thread, during which virtual time would fly
 async def test_links_are_limited_too(locked: Door, keys: Keys) -> None:
     keys.new("me")
     for _ in range(LOGIN_FAILURES_MAX):

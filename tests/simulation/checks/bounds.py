@@ -5,6 +5,10 @@ from collections.abc import Iterator
 from fleet.core.session import messages as m
 from tests.simulation.evidence import Evidence
 
+_WORKS = (m.TurnStarted, m.TurnContinued, m.SessionResumed)
+_RESTS = (m.RequestOpened, m.TurnEnded, m.TurnFailed, m.SessionSettled, m.SessionDisconnected, m.SessionStopped)
+"""Where the agent begins to work, and where it ends or waits: for a person, or for a process."""
+
 
 class _Used:
     """What a session has used so far, added up from its events without its own arithmetic."""
@@ -12,17 +16,19 @@ class _Used:
     def __init__(self) -> None:
         self.budget: m.Budget | None = None
         self.messages: dict[str, m.MessageRecorded] = {}
-        self.started_ms = self.running_ms = 0
+        self.since_ms: int | None = None
+        self.running_ms = 0
 
     def take(self, event: object) -> None:
         if isinstance(event, m.SessionCreated | m.BudgetSet):
             self.budget = event.budget
         elif isinstance(event, m.MessageRecorded):
             self.messages[event.message_id] = event
-        elif isinstance(event, m.TurnStarted):
-            self.started_ms = event.at_ms
-        elif isinstance(event, m.TurnEnded | m.TurnFailed):
-            self.running_ms += event.at_ms - self.started_ms
+        elif isinstance(event, _WORKS):
+            self.since_ms = event.at_ms
+        elif isinstance(event, _RESTS) and self.since_ms is not None:
+            self.running_ms += event.at_ms - self.since_ms
+            self.since_ms = None
 
     def over(self) -> str:
         usd = sum(message.cost_usd for message in self.messages.values())
