@@ -308,9 +308,3 @@ async def test_diff_is_paged_coloured_and_plain_on_a_terminal_and_a_patch_elsewh
     assert (none.code, "pager" in none.out) == (1, True)
     early = await on_terminal(line, "diff", session_id, pager="head -n 1")
     assert early.code == 0
-
-
-def test_a_patch_holds_text_that_is_not_utf_8_as_it_is() -> None:
-    old, new = (base64.b64encode(text).decode() for text in (b"caf\xe9\n", b"caf\xe8\n"))
-    item = DiffItem("menu.txt", old, new, 1, 1, "modified", False, False, None, "100644", "100644", [], "base64")
-    assert patch(item).endswith(b"-caf\xe9\n+caf\xe8\n")

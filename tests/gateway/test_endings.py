@@ -333,7 +333,7 @@ async def test_a_deletion_and_a_resume_at_the_same_time(machine: Machine, door: 
     there = item["directory"] in machine.files.directories
     shown = (await door.knock("GET", path)).json
     assert all(answer.status in (200, 409, 410) for answer in answers.values()), answers
-    if shown["status"] == "idle":
+    if shown["status"] in ("active", "idle"):  # it is looked at what OpenCode does for it, or that is over
         assert there
     else:
         assert shown["status"] in ("stopped", "error")

@@ -36,7 +36,7 @@ def evolve(state: State, event: m.Event) -> State:
     changes = _CHANGES[kind](state, event)
     changes.update(notified(state, event))
     changes["changed_at_ms"] = event.at_ms
-    if "evidence" in changes:
+    if changes.get("evidence"):
         changes["evidence_at_ms"] = event.at_ms
     if phase != state.phase:
         if state.phase == "active":  # neither while it waits for a person nor while there is no process
