@@ -177,7 +177,7 @@ class TokenFile:
         """Return the register; it is read again only if the file was replaced. Raises `Unavailable`."""
         try:
             status = self._file.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self._seen, self._register = None, Register()
             return self._register
         except OSError as error:
