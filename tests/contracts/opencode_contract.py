@@ -294,7 +294,13 @@ class OpenCodeContract:
             assert session_id not in await opencode.statuses(side.other_directory)
             await delivered(opencode, session_id, prompt)
             await until(lambda: answers_to(opencode, session_id, prompt))
-            await opencode.abort(session_id, side.directory)
+            await trio.sleep(0.5)  # OpenCode may not hear an abort between its answer's message and the model's call
+
+            async def stopped() -> bool:
+                await opencode.abort(session_id, side.directory)
+                return await is_idle(opencode, session_id, side.directory)
+
+            await until(stopped)
             error = await follower.wait_for(TurnErrored, lambda e: e.session_id == session_id)
             assert error.name == "MessageAbortedError"
             answers = await finished(opencode, session_id, side.directory, prompt)
