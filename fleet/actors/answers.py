@@ -9,12 +9,10 @@ Rules kept here alone:
 What makes a command itself happen once is the key in its own stream (aggregate.py): ADR 0026.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-import trio
-
+from fleet.actors.alone import Alone
 from fleet.actors.orders import Caller
 from fleet.core.answers import RequestAnswered
 from fleet.errors import Rejected
@@ -31,13 +29,11 @@ class Answers:
     def __init__(self, log: Log, views: Views) -> None:
         self._log = log
         self._views = views
-        self._locks: dict[str, trio.Lock] = {}
+        self._alone = Alone()
 
-    @asynccontextmanager
-    async def turn(self, caller: Caller) -> AsyncGenerator[None]:
+    def turn(self, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Let requests with the same key be answered one after the other: the second finds the first's answer."""
-        async with self._alone(f"key {caller.idempotency_key}"):
-            yield
+        return self._alone.with_name(f"key {caller.idempotency_key}")
 
     def find(self, caller: Caller) -> RequestAnswered | None:
         """Return what the same request was answered before, None where it was not.
@@ -59,7 +55,7 @@ class Answers:
     async def keep(self, caller: Caller, session_id: str | None, answer: RequestAnswered) -> None:
         """Keep an answer before it is given; `session_id` is whom it speaks of. Raises `Unavailable`, as the log."""
         stream = _stream(session_id)
-        async with self._alone(stream):
+        async with self._alone.with_name(stream):
             if session_id is not None and self._views.sessions.get(session_id) is None:
                 return
             await self._log.append(
@@ -74,23 +70,13 @@ class Answers:
     async def forget(self, session_id: str) -> None:
         """Erase the answers about a session that is gone already. Idempotent. Raises as `Log.erase`."""
         stream = _stream(session_id)
-        async with self._alone(stream):
+        async with self._alone.with_name(stream):
             await self._log.erase(stream)
 
     def find_erasure(self, caller: Caller) -> CommandRecord | None:
         """Return what is on record of an erasure that this request has ordered, None where there is nothing."""
         key = erasure_key(caller)
         return None if key is None else self._log.find_command(key)
-
-    @asynccontextmanager
-    async def _alone(self, name: str) -> AsyncGenerator[None]:
-        lock = self._locks.setdefault(name, trio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():
-                self._locks.pop(name, None)
 
 
 def erasure_key(caller: Caller) -> str | None:

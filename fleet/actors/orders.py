@@ -4,13 +4,14 @@ The gateway, the demo and the simulation come in through here. An order resolves
 anything is logged, asks the one actor concerned, and waits until what it ordered is done. Reading goes to the views.
 """
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import msgspec
 import trio
 
 from fleet.actors.aggregate import Deliver
+from fleet.actors.alone import Alone
 from fleet.actors.context import Context, SessionReply, WorkspaceReply
 from fleet.actors.roots import Roots, outside
 from fleet.core import roots
@@ -82,7 +83,7 @@ class Orders:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._roots = Roots(context)
-        self._creating: dict[str, trio.Lock] = {}
+        self._creating = Alone()
 
     # ------------------------------------------------------------------------------------------------------ creation
 
@@ -100,19 +101,10 @@ class Orders:
                 await self._ask(session_id, command, caller)
         return await self._provisioned(session_id)
 
-    @asynccontextmanager
-    async def _one_at_a_time(self, caller: Caller) -> AsyncGenerator[None]:
+    def _one_at_a_time(self, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Let requests with the same idempotency key create one after the other: the second finds the first's."""
-        if caller.idempotency_key is None:
-            yield
-            return
-        lock = self._creating.setdefault(caller.idempotency_key, trio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():
-                self._creating.pop(caller.idempotency_key, None)
+        key = caller.idempotency_key
+        return nullcontext() if key is None else self._creating.with_name(key)
 
     def _created_before(self, caller: Caller) -> str | None:
         if caller.idempotency_key is None:

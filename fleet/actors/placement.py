@@ -4,13 +4,13 @@ Sessions with the same key share a process. `shared`: one key per source reposit
 `directory`: one key per directory.
 """
 
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 
 import trio
 
 from fleet.actors.aggregate import Deliver
+from fleet.actors.alone import Alone
 from fleet.actors.context import Context
 from fleet.core.instance import messages as m
 from fleet.core.instance.state import State as Instance
@@ -36,7 +36,7 @@ class Placement:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._locks: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
+        self._alone = Alone()
         self._line = trio.StrictFIFOLock()
         self._placing = trio.Lock()
         self._reserved: set[str] = set()
@@ -48,7 +48,7 @@ class Placement:
         `Unavailable` overloaded when that takes too long.
         """
         key = placement_key(self._context.policy.sharing, effect)
-        async with self._one_at_a_time(key):
+        async with self._alone.with_name(key):
             # Called off half-way, the session would be attached to an instance, and nobody would know.
             with await self._room(key, delayed), trio.CancelScope(shield=True):
                 async with self._placing:
@@ -112,16 +112,6 @@ class Placement:
         if alive and self._context.host.free_memory_bytes() < policy.memory_free_bytes_min:
             return f"less than {policy.memory_free_bytes_min // MIB} MiB of memory are free"
         return None
-
-    @asynccontextmanager
-    async def _one_at_a_time(self, key: str) -> AsyncGenerator[None]:
-        lock = self._locks[key]
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():
-                self._locks.pop(key, None)
 
     def _usable(self, key: str, session_id: str) -> list[Instance]:
         """Return the instances that the session may share: one that does not answer only if it is in it already."""
