@@ -12,13 +12,13 @@ import trio
 from quart import Response, g, request
 from quart_trio import QuartTrio
 
+from fleet.gateway.guard import READS
 from fleet.ports import Ids
 
 _log = structlog.get_logger(__name__)
 
 _HEADER: Final = "X-Request-Id"
 _GOOD: Final = re.compile(r"[\w.:-]{1,100}", re.ASCII)
-_READS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 def name_requests(app: QuartTrio, ids: Ids) -> None:
@@ -38,7 +38,7 @@ def name_requests(app: QuartTrio, ids: Ids) -> None:
         if request_id is not None:
             response.headers[_HEADER] = request_id
             # Nor what the guard refused: whoever may not come in must not fill the disk.
-            quiet = request.method in _READS or "caller" not in g
+            quiet = request.method in READS or "caller" not in g
             tell = _log.debug if quiet and response.status_code < 500 else _log.info
             took_ms = round((trio.current_time() - g.asked_s) * 1000, 1)
             # Without the query: what stands in it is the caller's.

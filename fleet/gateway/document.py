@@ -18,6 +18,7 @@ from werkzeug.routing import Rule
 from fleet.errors import PROBLEMS
 from fleet.gateway import refusals
 from fleet.gateway.examples import example_of
+from fleet.gateway.guard import READS
 from fleet.gateway.problems import ProblemDocument
 from fleet.limits import IDEMPOTENCY_KEY_CHARS_MAX
 
@@ -127,7 +128,6 @@ _IDEMPOTENCY_KEY = {
 _POSITION = {"description": "The log position that was reached.", "schema": {"type": "integer", "minimum": 0}}
 _TOTAL = {"description": "How many there are, on all pages.", "schema": {"type": "integer", "minimum": 0}}
 _RETRY = {"description": "Seconds until trying again makes sense.", "schema": {"type": "integer", "minimum": 0}}
-_READS = frozenset(("get", "head", "options"))
 _RETRIED = (429, 503)
 
 
@@ -178,14 +178,15 @@ def _operation(
     more: tuple[str, Any] | None = getattr(route, "openapi_answer", None)
     if more is not None:
         answers[more[0]] = dict(more[1])
-    reaches = method not in _READS and path.startswith("/api/")  # a browser's log-out does nothing to the log
+    writes = method.upper() not in READS
+    reaches = writes and path.startswith("/api/")  # a browser's log-out does nothing to the log
     for answer in answers.values():
         _complete(answer, components, reaches=reaches)
     parameters = [*operation["parameters"], *getattr(route, "openapi_parameters", ())]
     codes = [*refusals.EVERYWHERE, *getattr(route, "openapi_refusals", ())]
     if "{" in path:
         codes += refusals.WITH_PATH
-    if method not in _READS:
+    if writes:
         codes += refusals.WRITING
     if reaches:
         codes.append("idempotency_conflict")

@@ -27,7 +27,13 @@ _log = structlog.get_logger(__name__)
 def fleet_routes(tree: Tree) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("fleet", __name__, url_prefix="/api")
+    _add_instances(routes, tree)
+    _add_workspaces(routes, tree)
+    _add_whole(routes, tree)
+    return routes
 
+
+def _add_instances(routes: Blueprint, tree: Tree) -> None:
     @routes.get("/instances")
     @about("fleet")
     @asks(wire.InstancesQuery)
@@ -60,6 +66,8 @@ def fleet_routes(tree: Tree) -> Blueprint:
             raise Rejected("instance_not_found", f"there is no instance {instance_id}")
         return answer(_instance_item(tree, state))
 
+
+def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
     @routes.get("/workspaces")
     @about("fleet")
     @asks(wire.PageQuery)
@@ -114,6 +122,8 @@ def fleet_routes(tree: Tree) -> Blueprint:
         state = await tree.endings.restore(workspace_id, await caller())
         return answer(wire.workspace_item(state), position=tree.log.head())
 
+
+def _add_whole(routes: Blueprint, tree: Tree) -> None:
     @routes.get("/fleet/summary")
     @about("fleet")
     @gives(wire.Summary)
@@ -138,8 +148,6 @@ def fleet_routes(tree: Tree) -> Blueprint:
         if tree.ready:
             return answer(wire.Health("ok", __version__, tree.log.head()))
         return answer(wire.Health("starting", __version__, tree.log.head()), status=503)
-
-    return routes
 
 
 def _workspace(tree: Tree, workspace_id: str) -> Workspace:

@@ -26,12 +26,13 @@ from fleet.ports import Clock
 
 _log = structlog.get_logger(__name__)
 
+READS: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+"""The methods that change nothing (RFC 9110, 9.2.1)."""
 LOGIN_PATH: Final = "/login"
 LOGOUT_PATH: Final = "/logout"
 
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 _OWN_SITES = frozenset(("same-origin", "none"))
-_READS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _HTTP = {"ws": "http", "wss": "https"}
 _HOW = (
     "make a token with `fleet token new`, and send it as `Authorization: Bearer …`; `fleet token link` is for browsers"
@@ -93,7 +94,7 @@ class Guard:
             refusal = visit.stream()
             if refusal is not None:
                 raise refusal
-        elif connection.method not in _READS:
+        elif connection.method not in READS:
             if connection.path != LOGOUT_PATH:
                 visitor.require_operator()
             _check_media_type(connection)

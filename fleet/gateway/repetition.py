@@ -15,11 +15,11 @@ from quart_trio import QuartTrio
 from fleet.actors.answers import Answers
 from fleet.actors.tree import Tree
 from fleet.core.answers import RequestAnswered
+from fleet.gateway.guard import READS
 from fleet.gateway.requests import caller
 
 Route = TypeVar("Route", bound=Callable[..., Any])
 
-_WRITES: Final = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 _KEPT_HEADERS: Final = ("Fleet-Position", "X-Total-Count")
 _NOT_TAKEN: Final = frozenset((400, 408, 413, 415, 429))
 _NOT_TAKEN_CODES: Final = frozenset(("invalid", "idempotency_conflict"))
@@ -41,7 +41,7 @@ class KeyedApp(QuartTrio):
         """Answer a request, or repeat its answer."""
         dispatch = super().dispatch_request
         if (
-            request.method not in _WRITES
+            request.method in READS
             or request.url_rule is None
             or "Idempotency-Key" not in request.headers
             or hasattr(self.view_functions[request.url_rule.endpoint], "tells_secret")
