@@ -26,6 +26,7 @@ from fleet.actors.tree import Tree
 from fleet.config import load_config
 from fleet.core.session.messages import PartRecorded
 from fleet.events.envelope import Cause, Recorded
+from fleet.logs import configure_logs
 from fleet.main import _spare_collections, running
 
 EVENTS_PER_S = 100
@@ -105,4 +106,5 @@ async def _run(mode: str, data_dir: Path) -> None:
 
 
 if __name__ == "__main__":
+    configure_logs()  # as the server does; without it, lines of requests would fill the pipe of streams.py
     trio.run(_run, sys.argv[1], Path(sys.argv[2]))
