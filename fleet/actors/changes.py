@@ -94,10 +94,13 @@ class Changes:
 
     async def _since(self, state: State, base: str | None, otherwise: Manifest) -> Moment:
         """Return what has changed since `base`, and `otherwise` where that can't be told."""
-        tree = None if base is None else await self.baseline(state.workspace_id, state.directory)
-        if base is None or tree is None:
+        if base is None:
             return Moment(otherwise, {})
-        changes = () if base == tree else await self._context.trees.diff(state.workspace_id, base, tree)
+        try:
+            changes = await self._context.trees.compare(state.workspace_id, base, state.directory)
+        except Problem as problem:
+            _log.warning("moment_not_compared", session=state.id, detail=problem.detail)
+            return Moment(otherwise, {})
         digests: list[str] = []
         for content in contents(changes):
             digests.append(name_of(content))
@@ -115,7 +118,7 @@ class Changes:
         """Return the other sessions whose turns ran during the current one in its directory, above or below it."""
         if state.turn is None:
             return ()
-        started_ms = state.turn.started_at_ms
+        started_ms = state.turn_started_at_ms
         return tuple(
             other.id
             for other in self._context.views.sessions

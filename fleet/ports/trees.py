@@ -45,6 +45,13 @@ class Trees(Protocol):
         """Return what differs between two trees of a workspace, sorted by file. Raises `Problem`."""
         ...
 
+    async def compare(self, workspace_id: str, before: str, directory: str) -> tuple[FileChange, ...]:
+        """Return what differs between a tree of a workspace and its `directory` as it is now, sorted by file.
+
+        Nothing of that is kept, however often somebody asks. Raises `Problem`.
+        """
+        ...
+
     async def lay_out(self, workspace_id: str, tree: str, directory: str) -> None:
         """Make `directory`, a fresh checkout that nobody has worked in yet, hold the files of a tree, and no others.
 

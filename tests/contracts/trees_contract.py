@@ -81,6 +81,29 @@ class TreesContract:
         (back,) = await world.trees.diff(WORKSPACE, taken[2], taken[0])
         assert (back.before, back.after) == (b"2\n", b"0\n")
 
+    async def test_a_tree_is_compared_with_this_moment(self, world: World) -> None:
+        directory = world.directory("notes")
+        world.write(directory, "a", b"0\n")
+        world.write(directory, "gone", b"")
+        before = await world.trees.take(WORKSPACE, directory)
+        assert await world.trees.compare(WORKSPACE, before, directory) == ()
+        world.write(directory, "a", b"1\n")
+        world.write(directory, "b", b"2\n")
+        world.remove(directory, "gone")
+        seen = await world.trees.compare(WORKSPACE, before, directory)
+        assert [(change.file, change.before, change.after) for change in seen] == [
+            ("a", b"0\n", b"1\n"),
+            ("b", None, b"2\n"),
+            ("gone", b"", None),
+        ]
+        assert await self.changes(world, directory, before) == seen
+        with pytest.raises(Problem) as caught:
+            await world.trees.compare(WORKSPACE, "a" * 40, directory)
+        assert caught.value.code == "tree_gone"
+        with pytest.raises(Problem) as caught:
+            await world.trees.compare(WORKSPACE, before, f"{directory}/missing")
+        assert caught.value.code == "directory_missing"
+
     async def test_forgets(self, world: World) -> None:
         directory = world.directory("notes")
         tree = await world.trees.take(WORKSPACE, directory)

@@ -18,8 +18,6 @@ class FakeTrees:
 
     async def take(self, workspace_id: str, directory: str) -> str:
         await trio.lowlevel.checkpoint()
-        if directory not in self.disk.directories:
-            raise Problem("directory_missing", f"{directory!r} is not there")
         files = self._files(directory)
         tree = hashlib.sha1(repr(sorted(files.items())).encode(), usedforsecurity=False).hexdigest()
         self.disk.trees.setdefault(workspace_id, {})[tree] = files
@@ -27,32 +25,41 @@ class FakeTrees:
 
     async def diff(self, workspace_id: str, before: str, after: str) -> tuple[FileChange, ...]:
         await trio.lowlevel.checkpoint()
-        trees = self.disk.trees.get(workspace_id, {})
-        if before not in trees or after not in trees:
-            raise Problem("tree_gone", "The snapshot is gone")
-        old, new = trees[before], trees[after]
-        return tuple(
-            _change(name, old.get(name), new.get(name))
-            for name in sorted(old.keys() | new.keys())
-            if old.get(name) != new.get(name)
-        )
+        return _changes(self._tree(workspace_id, before), self._tree(workspace_id, after))
+
+    async def compare(self, workspace_id: str, before: str, directory: str) -> tuple[FileChange, ...]:
+        await trio.lowlevel.checkpoint()
+        return _changes(self._tree(workspace_id, before), self._files(directory))
 
     async def lay_out(self, workspace_id: str, tree: str, directory: str) -> None:
         await trio.lowlevel.checkpoint()
-        files = self.disk.trees.get(workspace_id, {}).get(tree)
-        if files is None:
-            raise Problem("tree_gone", "The snapshot is gone")
-        self.disk.contents[directory] = dict(files)
+        self.disk.contents[directory] = dict(self._tree(workspace_id, tree))
 
     async def forget(self, workspace_id: str) -> None:
         await trio.lowlevel.checkpoint()
         self.disk.trees.pop(workspace_id, None)
 
+    def _tree(self, workspace_id: str, tree: str) -> dict[str, bytes]:
+        trees = self.disk.trees.get(workspace_id, {})
+        if tree not in trees:
+            raise Problem("tree_gone", "The snapshot is gone")
+        return trees[tree]
+
     def _files(self, directory: str) -> dict[str, bytes]:
+        if directory not in self.disk.directories:
+            raise Problem("directory_missing", f"{directory!r} is not there")
         made = self.disk.checkout_at(directory)
         worked = () if made is None else (word for word in made.work if word.startswith("file "))
         files = {word.removeprefix("file "): b"work\n" for word in worked}
         return files | self.disk.contents.get(directory, {})
+
+
+def _changes(old: dict[str, bytes], new: dict[str, bytes]) -> tuple[FileChange, ...]:
+    return tuple(
+        _change(name, old.get(name), new.get(name))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    )
 
 
 def _change(name: str, before: bytes | None, after: bytes | None) -> FileChange:

@@ -37,6 +37,7 @@ _CONFIG: Final = f"""[core]
 [extensions]
 \tobjectFormat = {{object_format}}
 """
+_INDEX: Final = "index"
 _ATTRIBUTES: Final = "* -text -filter -ident -working-tree-encoding !eol !diff !merge\n"
 
 
@@ -50,7 +51,7 @@ class Store(NamedTuple):
     directory: str
     objects: str | None = None
     excludes_file: str | None = None
-    index_name: str = "index"
+    index_name: str = _INDEX
 
     @property
     def index_file(self) -> str:
@@ -71,12 +72,12 @@ class Store(NamedTuple):
             environment["GIT_WORK_TREE"] = top
         if self.objects is not None:
             environment["GIT_OBJECT_DIRECTORY"] = self.objects
-        if self.excludes_file is not None:
-            environment |= {
-                "GIT_CONFIG_COUNT": "1",
-                "GIT_CONFIG_KEY_0": "core.excludesFile",
-                "GIT_CONFIG_VALUE_0": self.excludes_file,
-            }
+        settings = [] if self.excludes_file is None else [("core.excludesFile", self.excludes_file)]
+        if self.index_name != _INDEX:  # another index is gone soon, and the shared part of it would stay
+            settings.append(("core.splitIndex", "false"))
+        environment["GIT_CONFIG_COUNT"] = str(len(settings))
+        for number, (key, value) in enumerate(settings):
+            environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
         return await attempt(
             command,
             *arguments,
@@ -112,11 +113,13 @@ async def make_store(store: Store, object_format: str, *, exclude: bytes = b"", 
     try:
         await trio.to_thread.run_sync(_make, Path(store.directory), object_format, exclude, borrowed)
     except OSError as error:
-        raise Problem(
-            "git_failed",
-            f"Fleet cannot keep snapshots in {store.directory!r}: {error.strerror}",
-            hint="Check rights and free space there.",
-        ) from None
+        raise unwritable(store, error) from None
+
+
+def unwritable(store: Store, error: OSError) -> Problem:
+    """Return the problem that the disk refuses a store."""
+    detail = f"Fleet cannot keep snapshots in {store.directory!r}: {error.strerror}"
+    return Problem("git_failed", detail, hint="Check rights and free space there.")
 
 
 def _make(directory: Path, object_format: str, exclude: bytes, borrowed: str | None) -> None:

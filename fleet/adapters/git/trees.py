@@ -6,6 +6,8 @@ Whoever needs contents for longer copies them (`diff`) while they are there; aft
 """
 
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -18,7 +20,7 @@ from fleet.adapters.git.locks import Locks
 from fleet.adapters.git.places import Place, locate
 from fleet.adapters.git.rules import Rules
 from fleet.adapters.git.snapshot import Left, forget_index, update_index, write_tree
-from fleet.adapters.git.stores import Store, make_store
+from fleet.adapters.git.stores import Store, make_store, unwritable
 from fleet.errors import Problem
 from fleet.limits import DIRTY_PATHS_SHOWN_MAX, TREE_ATTEMPTS_MAX
 from fleet.ports import FileChange
@@ -26,6 +28,8 @@ from fleet.ports import FileChange
 _log = structlog.get_logger(__name__)
 
 _FORMAT: Final = "sha1"
+_MOMENT: Final = "moment"
+"""Below a store: an index and objects of a comparison with this moment, which nobody needs after it."""
 
 
 class GitTrees:
@@ -41,15 +45,10 @@ class GitTrees:
 
         Raises `Problem`: directory_missing, tree_too_large, git_failed.
         """
-        directory = await trio.to_thread.run_sync(os.path.realpath, directory)
-        if not await trio.Path(directory).is_dir():
-            raise Problem("directory_missing", f"{directory!r} is not there any more", hint="Restore the workspace.")
         async with self._locks.hold(workspace_id):
-            place = await locate(directory)
-            store = Store(self._store(workspace_id), excludes_file=place.excludes_file)
-            borrowed = place.objects if place.object_format == _FORMAT else None
-            await make_store(store, _FORMAT, exclude=place.exclude, borrowed=borrowed)
-            return await self._take(workspace_id, store, place._replace(object_format=_FORMAT))
+            store, place = await self._open(workspace_id, directory)
+            tree, self._rules[workspace_id] = await self._take(workspace_id, store, place)
+            return tree
 
     async def diff(self, workspace_id: str, before: str, after: str) -> tuple[FileChange, ...]:
         """Return what differs between two trees, sorted by file (see the port).
@@ -61,6 +60,26 @@ class GitTrees:
         if not await trio.Path(store.directory, "HEAD").exists():
             raise Problem("tree_gone", f"Nothing is kept of workspace {workspace_id!r}")
         return await compare(store, before, after)
+
+    async def compare(self, workspace_id: str, before: str, directory: str) -> tuple[FileChange, ...]:
+        """Return what differs between a tree and the directory as it is now (see the port).
+
+        Raises `Problem`: directory_missing, tree_too_large, tree_gone, git_failed.
+        """
+        async with self._locks.hold(workspace_id):
+            store, place = await self._open(workspace_id, directory)
+            scratch = f"{store.directory}/{_MOMENT}"
+            moment = store._replace(objects=f"{scratch}/objects", index_name=f"{_MOMENT}/index")
+            await remove_tree(scratch)  # a crash may have left it
+            try:
+                await trio.to_thread.run_sync(_borrow, store, moment)
+                tree, _ = await self._take(workspace_id, moment, place)
+                return await compare(moment, before, tree)
+            except OSError as error:
+                raise unwritable(store, error) from None
+            finally:
+                with trio.CancelScope(shield=True):
+                    await remove_tree(scratch)
 
     async def lay_out(self, workspace_id: str, tree: str, directory: str) -> None:
         """Make `directory` hold the files of a tree and no others (see the port).
@@ -83,7 +102,18 @@ class GitTrees:
             self._rules.pop(workspace_id, None)
             await remove_tree(self._store(workspace_id))
 
-    async def _take(self, workspace_id: str, store: Store, place: Place) -> str:
+    async def _open(self, workspace_id: str, directory: str) -> tuple[Store, Place]:
+        directory = await trio.to_thread.run_sync(os.path.realpath, directory)
+        if not await trio.Path(directory).is_dir():
+            raise Problem("directory_missing", f"{directory!r} is not there any more", hint="Restore the workspace.")
+        place = await locate(directory)
+        store = Store(self._store(workspace_id), excludes_file=place.excludes_file)
+        borrowed = place.objects if place.object_format == _FORMAT else None
+        await make_store(store, _FORMAT, exclude=place.exclude, borrowed=borrowed)
+        return store, place._replace(object_format=_FORMAT)
+
+    async def _take(self, workspace_id: str, store: Store, place: Place) -> tuple[str, Rules]:
+        """Write the tree of a place to a store; return it and the rules that held."""
         attempts = TREE_ATTEMPTS_MAX
         while True:
             attempts -= 1
@@ -99,14 +129,22 @@ class GitTrees:
                     self._rules.pop(workspace_id, None)
                     await trio.to_thread.run_sync(forget_index, store)
                 continue
-            self._rules[workspace_id] = rules
             _tell(workspace_id, left)
-            return tree
+            return tree, rules
 
     def _store(self, workspace_id: str) -> str:
         if workspace_id in ("", ".", "..") or PurePath(workspace_id).name != workspace_id:
             raise ValueError(f"{workspace_id!r} is not the id of a workspace")
         return f"{self._root}/{workspace_id}"
+
+
+def _borrow(store: Store, moment: Store) -> None:
+    """Begin with the index of the last snapshot, and read the objects of all."""
+    info = Path(moment.objects or "", "info")
+    info.mkdir(mode=0o700, parents=True)
+    (info / "alternates").write_text("../../objects\n")  # from the object directory: a path of any name can follow
+    with suppress(FileNotFoundError):
+        shutil.copyfile(store.index_file, moment.index_file)
 
 
 def _unlink(directory: str, names: list[str]) -> None:

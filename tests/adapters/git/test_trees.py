@@ -242,6 +242,29 @@ async def test_a_lock_and_an_index_that_a_crash_left_are_in_nobodys_way(world: T
     assert await world.take(directory) == tree
 
 
+@pytest.mark.parametrize("crashed", [False, True])
+async def test_comparing_with_this_moment_leaves_nothing_in_the_store(world: TreeWorld, crashed: bool) -> None:
+    directory = world.repository("app")
+    for number in range(50):
+        world.write(directory, f"files/{number}", b"%d\n" % number)
+    before = await world.take(directory)
+    store = world.base / "fleet" / "trees" / WORKSPACE
+
+    def kept() -> list[str]:
+        return sorted(str(path) for path in store.rglob("*") if path.is_file())
+
+    files = kept()
+    for number in range(50):  # so many that a split index would be written whole
+        world.write(directory, f"files/{number}", b"changed %d\n" % number)
+        if number % 10 == 0:
+            if crashed:
+                (store / "moment" / "objects" / "info").mkdir(parents=True)
+                (store / "moment" / "index.lock").touch()
+            assert len(await world.trees.compare(WORKSPACE, before, directory)) == number + 1
+            assert kept() == files
+    assert len(await world.changes(directory, before)) == 50
+
+
 async def test_files_that_change_while_they_are_read(world: TreeWorld) -> None:
     directory = world.directory("notes")
     await world.take(directory)
