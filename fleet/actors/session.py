@@ -158,7 +158,7 @@ class SessionEffects:
                     await self._turns.await_late(client, effect.opencode_id, turn.message_id)
                 leaves = not await self._turns.quiet(client, effect.opencode_id, effect.directory)
                 message_id = None if turn is None else turn.message_id
-                await report(await self._turns.transcript(session_id, client, effect.opencode_id, message_id))
+                await self._turns.record(session_id, client, effect.opencode_id, message_id, report)
             except Problem as problem:
                 leaves = True
                 _log.warning("terminate_without_opencode", session=session_id, code=problem.code)

@@ -4,7 +4,7 @@ The log recognises only so many messages of earlier turns (`TRANSCRIPT_KNOWN_MAX
 again, must not be told once more, because it would be paid once more.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 from fleet.limits import TRANSCRIPT_TAIL_MESSAGES
 from fleet.ports import Message, OpenCode, OpenCodeSession
@@ -31,13 +31,6 @@ async def read_since(client: OpenCode, opencode_id: str, since_ms: int) -> tuple
         if len(messages) < newest or messages[0].info.created_ms < since_ms:
             return tuple(each for each in messages if (each.info.completed_ms or each.info.created_ms) >= since_ms)
         newest *= 4
-
-
-async def read_newest(client: OpenCode, opencode_id: str, known: Container[str]) -> Sequence[Message]:
-    """Return the newest messages, without those that are older than all of the `known` ones."""
-    messages = await client.read_messages(opencode_id, TRANSCRIPT_TAIL_MESSAGES)
-    first = next((number for number, message in enumerate(messages) if message.info.id in known), 0)
-    return messages[first:]
 
 
 async def read_subagents(client: OpenCode, opencode_id: str, since_ms: int = 0) -> list[OpenCodeSession]:

@@ -13,7 +13,7 @@ from fleet.actors.changes import Changes
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversation, Conversations
 from fleet.actors.disposal import Disposal
-from fleet.actors.transcripts import read_newest, read_since, read_subagents, read_tail
+from fleet.actors.transcripts import read_since, read_subagents, read_tail
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
 from fleet.core.turn import Verdict, answers, judge
@@ -198,7 +198,7 @@ class Turns:
 
     def _turn_since_ms(self, session_id: str) -> int:
         state = self._context.views.sessions.get(session_id)
-        return 0 if state is None or state.turn is None else state.turn.started_at_ms
+        return 0 if state is None else state.turn_started_at_ms
 
     def _aborting(self, session_id: str, number: int) -> bool:
         state = self._context.views.sessions.get(session_id)
@@ -238,11 +238,7 @@ class Turns:
         self, session_id: str, client: OpenCode, effect: e.FollowTurn, verdict: Verdict, report: Reporter
     ) -> None:
         try:
-            messages = await read_tail(client, effect.opencode_id, effect.message_id)
-            await report(m.ReportTranscript(tuple(messages), self._now()))
-            since_ms = self._turn_since_ms(session_id)  # what they did before is recorded, and forgotten again
-            for subagent in await read_subagents(client, effect.opencode_id, since_ms):
-                await report(m.ReportTranscript(await read_since(client, subagent.id, since_ms), self._now()))
+            await self.record(session_id, client, effect.opencode_id, effect.message_id, report)
         except Problem as problem:
             _log.warning("transcript_incomplete", opencode_id=effect.opencode_id, detail=problem.detail)
         await self._changes.record(session_id, effect.number, report)
@@ -253,15 +249,22 @@ class Turns:
         fresh = self._context.fresh()
         await report(m.ReportTurnEnded(number, verdict.outcome, verdict.detail, self._now(), fresh))
 
-    async def transcript(
-        self, session_id: str, client: OpenCode, opencode_id: str, message_id: str | None = None
-    ) -> m.ReportTranscript:
-        """Return the messages from `message_id` on as a report; without one, or where it is not kept, the newest."""
-        messages = () if message_id is None else await read_tail(client, opencode_id, message_id)
-        if not messages:
-            state = self._context.views.sessions.get(session_id)
-            messages = await read_newest(client, opencode_id, {} if state is None else state.counted)
-        return m.ReportTranscript(tuple(messages), self._now())
+    async def record(
+        self, session_id: str, client: OpenCode, opencode_id: str, message_id: str | None, report: Reporter
+    ) -> None:
+        """Record what was said in the last turn, by the session and by its sub-agents, from OpenCode's store.
+
+        The session's part is what came after the prompt `message_id`, and all since the turn began where that is not
+        known or not kept. What was said before is recorded, and forgotten again.
+        """
+        since_ms = self._turn_since_ms(session_id)
+        if since_ms == 0:
+            return
+        own = () if message_id is None else await read_tail(client, opencode_id, message_id)
+        own = own or await read_since(client, opencode_id, since_ms)
+        await report(m.ReportTranscript(tuple(own), self._now()))
+        for subagent in await read_subagents(client, opencode_id, since_ms):
+            await report(m.ReportTranscript(await read_since(client, subagent.id, since_ms), self._now()))
 
     async def await_late(self, client: OpenCode, opencode_id: str, message_id: str) -> None:
         """Wait a moment for a prompt that may be on its way into OpenCode's store: what is not there cannot be aborted.
@@ -309,7 +312,7 @@ class Turns:
         while True:
             try:
                 if effect.opencode_id not in await client.statuses(effect.directory):
-                    await report(await self.transcript(session_id, client, effect.opencode_id))
+                    await self.record(session_id, client, effect.opencode_id, None, report)
                     break
             except Problem as problem:
                 _log.warning("settle_retried", session=session_id, code=problem.code, detail=problem.detail)

@@ -59,6 +59,26 @@ async def test_of_a_sub_agent_that_goes_on_only_the_new_messages_are_read(machin
         assert len(await read_since(client, item["opencodeId"], since_ms)) == told
 
 
+@pytest.mark.parametrize("end", ["terminated", "killed", "killed and terminated"])
+async def test_what_a_sub_agent_said_in_a_turn_that_was_cut_off_is_paid(machine: Machine, door: Door, end: str) -> None:
+    item = await door.session()
+    await door.prompt(item["id"], "task turn:3")
+    process = machine.world.process(item["instanceId"])
+    process._streams = []
+    await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "task turn:9 bash:20"})
+    await trio.sleep(50)
+    said = [message.info["cost"] for message in machine.world.store.messages.values() if message.is_completed]
+    assert len(said) == 5 + 2
+    if "killed" in end:
+        machine.world.kill(item["instanceId"])
+        await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
+    if "terminated" in end:
+        assert (await door.knock("DELETE", f"/api/sessions/{item['id']}")).status == 200
+    assert (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).status == 200
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "idle")
+    assert paid(await door.settled(item["id"])) == 7
+
+
 @pytest.mark.parametrize("who", ["task ", "task task "])
 async def test_what_a_sub_agent_asks_is_found_when_its_event_was_missed(machine: Machine, door: Door, who: str) -> None:
     items = [await door.session() for _ in range(2)]

@@ -252,5 +252,5 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
 }
 
 SESSION: Final[Decider[m.Command, State, m.Event, Effect]] = Decider(
-    "session", initial, decide, evolve, react, pending, revision=4
+    "session", initial, decide, evolve, react, pending, revision=5
 )

@@ -53,7 +53,6 @@ class Turn(msgspec.Struct, frozen=True):
     prompt: QueuedPrompt
     message_id: str
     part_ids: tuple[str, ...]
-    started_at_ms: int
     delivered: bool = False
     aborting: bool = False
     base: str | None = None
@@ -146,6 +145,7 @@ class State(msgspec.Struct, frozen=True):
     held: bool = False
     turn: Turn | None = None
     turns: int = 0
+    turn_started_at_ms: int = 0
     turn_ended_at_ms: int = 0
     running_ms: int = 0
     last_outcome: str | None = None
