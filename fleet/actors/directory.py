@@ -205,7 +205,7 @@ class Directory(Generic[Command, Reply]):
         try:
             await self._supervisor.add_child(ChildSpec(entry.id, entry.resident.run, "transient"))
         except Exception as error:  # whatever keeps one actor from starting is not the others' trouble
-            if self._nursery is None:
+            if self._nursery is None or (isinstance(error, Unavailable) and error.code == "stopping"):
                 self._drop(entry, partial(stopped, entry.inbox.name))
             else:
                 self._fail(entry, error)

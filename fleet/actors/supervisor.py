@@ -114,10 +114,10 @@ class Supervisor:
         Raises what a child raised before the supervisor was ready, and `RestartsExceeded` later.
         """
         self._prepare()
-        try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                nursery.start_soon(self._relay, stopping, name=f"{self.name} stop relay")
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._relay, stopping, name=f"{self.name} stop relay")
+            try:
                 if await self._start_all():
                     self._ready = True
                     task_status.started(self)
@@ -126,8 +126,8 @@ class Supervisor:
                     await self._leaving.wait()
                 await self._stop_all()
                 nursery.cancel_scope.cancel()
-        finally:
-            self._nursery = None
+            finally:
+                self._nursery = None  # from here on it may end with its last task, and takes no other one
         if self._failure is not None:
             raise self._failure
 
