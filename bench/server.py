@@ -110,10 +110,10 @@ def git(directory: Path, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=directory, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def create_session(server: Server, repository: Path) -> Any:
-    """Create a worktree session over REST and return the answer."""
+def create_session(server: Server, repository: Path, strategy: str = "worktree") -> Any:
+    """Create a session over REST and return the answer."""
     answer = server.http.post(
-        "/api/sessions", json={"directory": str(repository), "title": "Bench", "isolationStrategy": "worktree"}
+        "/api/sessions", json={"directory": str(repository), "title": "Bench", "isolationStrategy": strategy}
     )
     answer.raise_for_status()
     return answer.json()

@@ -130,7 +130,8 @@ SHUTDOWN_GRACE_S: Final = 30.0  # aborts (8 s) and the stop ladder (2 x 3 s, 5 s
 # Turns
 DELIVERY_CONFIRM_TIMEOUT_S: Final = 20.0  # the message shows within 0.7 s of the 204; a stalled boot is slower
 DELIVERY_ATTEMPTS_MAX: Final = 5
-DELIVERY_POLL_S: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # waits between looks for the message; the last repeats
+# Waits before each look for the message; the last repeats. An earlier look would hold up an OpenCode busy with it.
+DELIVERY_POLL_S: Final = (0.1, 0.1, 0.2, 0.5)
 ANSWER_RETRY_S: Final = 2.0  # between tries to give OpenCode an answer
 DELIVERY_ERROR_GRACE_S: Final = 1.5  # after an error without a message: an unknown agent leaves nothing behind
 DELIVERY_LATE_GRACE_S: Final = 2.0  # a prompt whose session is terminated may be on its way for 0.7 s after the 204

@@ -43,6 +43,7 @@ class Conversation:
         self.infos: dict[str, MessageInfo] = {}
         self.gaps = 1  # how often events may have been missed: a restart of Fleet is the first
         self.gaps_filled = 0
+        self.next_turn: int | None = None  # it had not begun when it was noted: nobody can have sent its prompt
         self.begin()
 
     def begin(self) -> None:

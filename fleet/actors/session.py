@@ -127,7 +127,9 @@ class SessionEffects:
             raise Problem(state.failure_code or "opencode_exited", state.evidence)
         raise Problem("opencode_not_ready", "the OpenCode process did not become ready in time")
 
-    async def _open_conversation(self, _: str, effect: e.OpenConversation, report: Reporter) -> None:
+    async def _open_conversation(self, session_id: str, effect: e.OpenConversation, report: Reporter) -> None:
+        if not effect.exists:
+            self._conversations.of(session_id).next_turn = 1
         await self._provision("conversation", lambda: self._conversation(effect), report)
 
     async def _conversation(self, effect: e.OpenConversation) -> m.Command:
@@ -157,8 +159,8 @@ class SessionEffects:
                 if turn is not None and not turn.delivered:
                     await self._turns.await_late(client, effect.opencode_id, turn.message_id)
                 leaves = not await self._turns.quiet(client, effect.opencode_id, effect.directory)
-                message_id = None if turn is None else turn.message_id
-                await self._turns.record(session_id, client, effect.opencode_id, message_id, report)
+                if turn is not None:
+                    await self._turns.record(session_id, client, effect.opencode_id, turn.message_id, report)
             except Problem as problem:
                 leaves = True
                 _log.warning("terminate_without_opencode", session=session_id, code=problem.code)

@@ -61,8 +61,10 @@ class Turns:
         conversation = self._conversations.of(session_id)
         unanswered = unkept = 0
         while unkept < DELIVERY_ATTEMPTS_MAX:
+            may_be_kept = effect.number != conversation.next_turn
+            conversation.next_turn = None
             try:
-                if await self._delivered(conversation, effect):
+                if await self._delivered(conversation, effect, may_be_kept):
                     await report(m.ReportDelivered(effect.message_id, self._now()))
                     return
                 if conversation.error is not None:
@@ -82,10 +84,10 @@ class Turns:
         failure = "OpenCode took the prompt and did not keep it"
         await report(m.ReportTurnFailed(effect.number, "opencode_refused", failure, self._now()))
 
-    async def _delivered(self, conversation: Conversation, effect: e.DeliverPrompt) -> bool:
+    async def _delivered(self, conversation: Conversation, effect: e.DeliverPrompt, may_be_kept: bool) -> bool:
         client = await self._context.connections.get(effect.instance_id)
         # One that was to steer an earlier turn may be kept and not have run: the same ids again make OpenCode run it.
-        if effect.prompt.message_id is None and await _is_kept(client, effect):
+        if may_be_kept and effect.prompt.message_id is None and await _is_kept(client, effect):
             return True
         await self._disposal.wait_over(effect.instance_id, effect.directory)
         conversation.begin()
@@ -96,12 +98,12 @@ class Turns:
         deadline = trio.current_time() + DELIVERY_CONFIRM_TIMEOUT_S
         look = 0
         while trio.current_time() < deadline:
+            await trio.sleep(DELIVERY_POLL_S[min(look, len(DELIVERY_POLL_S) - 1)])
+            look += 1
             if await _is_kept(client, effect):
                 return True
             if conversation.error is not None:
                 deadline = min(deadline, trio.current_time() + DELIVERY_ERROR_GRACE_S)
-            await trio.sleep(DELIVERY_POLL_S[min(look, len(DELIVERY_POLL_S) - 1)])
-            look += 1
         return False
 
     async def steer(self, session_id: str, effect: e.SteerTurn, report: Reporter) -> None:
@@ -243,6 +245,7 @@ class Turns:
             _log.warning("transcript_incomplete", opencode_id=effect.opencode_id, detail=problem.detail)
         await self._changes.record(session_id, effect.number, report)
         number = effect.number
+        self._conversations.of(session_id).next_turn = number + 1
         if verdict.outcome == "failed":
             await report(m.ReportTurnFailed(number, verdict.code, verdict.detail, self._now()))
             return
@@ -317,6 +320,8 @@ class Turns:
             except Problem as problem:
                 _log.warning("settle_retried", session=session_id, code=problem.code, detail=problem.detail)
             await trio.sleep(TURN_RECHECK_S)
+        state = self._context.views.sessions.get(session_id)
+        self._conversations.of(session_id).next_turn = None if state is None else state.turns + 1
         evidence = "resumed; OpenCode runs nothing for this session"
         await report(m.ReportSettled(evidence, self._now(), self._context.fresh()))
 
