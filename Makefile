@@ -7,6 +7,8 @@ ARGS =
 SEED =
 COUNT =
 KILLS = 50
+# A process for each core; tests of one group stay together (tests/conftest.py).
+SIDE_BY_SIDE = --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 UV_VERSION = 0.13.9
 
 BIN = .venv/bin
@@ -39,7 +41,7 @@ setup:
 	@$(TOOLS_PATH) $(PYTHON) tools/setup.py
 
 test: check browser
-	$(TOOLS_PATH) $(BIN)/python -m pytest $(ARGS)
+	$(TOOLS_PATH) $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 browser:
 	@$(TOOLS_PATH) $(PYTHON) tools/setup.py --browser
@@ -52,7 +54,7 @@ check: setup
 	$(BIN)/lint-imports
 
 sim: setup
-	FLEET_SIM_SEED="$(SEED)" FLEET_SIM_COUNT="$(COUNT)" $(BIN)/python -m pytest tests/simulation $(ARGS)
+	FLEET_SIM_SEED="$(SEED)" FLEET_SIM_COUNT="$(COUNT)" $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/simulation $(ARGS)
 
 fuzz: setup
 	count="$(COUNT)"; FLEET_FUZZ_EXAMPLES="$${count:-200}" FLEET_FUZZ_SEED="$(SEED)" $(BIN)/python -m pytest tests/gateway/test_schema.py $(ARGS)
