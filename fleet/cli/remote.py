@@ -22,10 +22,40 @@ if TYPE_CHECKING:
     from fleet.client import FleetClient, Session
     from fleet.wire.items import SessionItem
 
+COMPLETION_S = 2.0
+
+
+def completed(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Return ids and titles of the sessions that begin like this, for the shell; none where no server tells them."""
+    import trio
+
+    from fleet.cli.plain import line_of
+
+    found: list[SessionItem] = []
+
+    async def ask(fleet: "FleetClient") -> None:
+        found.extend(await every_session(fleet))
+
+    async def look(url: str, token: str | None) -> None:
+        with trio.move_on_after(COMPLETION_S):
+            await _with_client(ask, url, token)
+
+    try:
+        trio.run(look, *find_server(context.params.get("url"), context.params.get("token_file")))
+    except Exception:  # whatever it is: this is no place to tell it
+        return []
+    return [(each.id, line_of(each.title)) for each in found if _begins(each, incomplete) or not incomplete]
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, in the words of the HTTP interface.")]
 Name = Annotated[
     str,
-    typer.Argument(metavar="SESSION", help="Its id, or the beginning of it, or its OpenCode id.", show_default=False),
+    typer.Argument(
+        metavar="SESSION",
+        help="Its id, or the beginning of it, or its OpenCode id.",
+        show_default=False,
+        autocompletion=completed,
+    ),
 ]
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.remote import Json, connected, every_session, named
+from fleet.cli.remote import Json, completed, connected, every_session, named
 
 if TYPE_CHECKING:
     from fleet.client import FleetClient
@@ -15,7 +15,8 @@ async def tail(
     fleet: "FleetClient",
     *,
     session: Annotated[
-        str | None, typer.Argument(help="Its id, or the beginning of it; else all.", show_default=False)
+        str | None,
+        typer.Argument(help="Its id, or the beginning of it; else all.", show_default=False, autocompletion=completed),
     ] = None,
     after: Annotated[
         int | None, typer.Option(min=0, help="Begin behind this position of the log; 0 is its beginning.")

@@ -308,3 +308,19 @@ async def test_diff_is_paged_coloured_and_plain_on_a_terminal_and_a_patch_elsewh
     assert (none.code, "pager" in none.out) == (1, True)
     early = await on_terminal(line, "diff", session_id, pager="head -n 1")
     assert early.code == 0
+
+
+async def test_the_shell_completes_commands_and_sessions(line: Line) -> None:
+    session_id = await make(line, "--title", "One")
+    assert await completed(line, "fleet", "se") == ["serve"]
+    assert await completed(line, "fleet", "show", session_id[:10]) == [session_id]
+    assert await completed(line, "fleet", "tail", "", FLEET_URL="http://localhost:1") == []
+
+
+async def completed(line: Line, *words: str, **more: str) -> list[str]:
+    """Ask as a shell does that wants to complete the last word; nothing may be complained of."""
+    asked = {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1), "_FLEET_COMPLETE": "complete_bash"}
+    around = environment(line, **asked, **more)
+    done = await trio.run_process(list(PROGRAM), env=around, capture_stdout=True, capture_stderr=True, check=False)
+    assert done.stderr == b""
+    return done.stdout.decode().split()
