@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import platformdirs
@@ -56,6 +57,7 @@ class Config(msgspec.Struct, frozen=True):
     webhook_networks: tuple[IPv4Network | IPv6Network, ...]
     log_format: LogFormat
     log_level: LogLevel
+    traces: str | None
 
 
 class Key(NamedTuple):
@@ -159,6 +161,19 @@ def _flag(value: Any, _directory: Path) -> bool:
     if not isinstance(value, str) or value.lower() not in flags:
         raise ValueError("true or false")
     return flags[value.lower()]
+
+
+def _collector(value: Any, _directory: Path) -> str:
+    asked = "an http or https URL without password or query; those go into OTEL_EXPORTER_OTLP_HEADERS"
+    try:
+        url = urlsplit(str(value))
+        port = url.port
+    except ValueError as error:
+        raise ValueError(asked) from error
+    more = "@" in url.netloc or url.query or url.fragment
+    if url.scheme not in ("http", "https") or not url.hostname or port == 0 or more:
+        raise ValueError(asked)
+    return urlunsplit(url._replace(path=url.path if url.path.strip("/") else "/v1/traces"))
 
 
 def _default_data_dir() -> Path:
@@ -284,6 +299,14 @@ KEYS = (
         "The least that is logged; debug shows every request.",
         _choice(get_args(LogLevel)),
         lambda: "info",
+    ),
+    Key(
+        "traces",
+        "URL",
+        "none",
+        "Where OpenTelemetry traces go, by OTLP over HTTP: http://localhost:4318",
+        _collector,
+        lambda: None,
     ),
 )
 _BY_NAME = {key.name: key for key in KEYS}

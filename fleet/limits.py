@@ -208,6 +208,14 @@ COMMAND_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10
 REQUEST_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0)  # a create waits for OpenCode
 COMMIT_BUCKETS_EVENTS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)  # up to BATCH_EVENTS_MAX
 
+# Traces
+TRACE_QUEUE_SPANS: Final = 8192  # wait to be sent, 27 MB in all; what is more is dropped, the oldest first
+TRACE_BATCH_SPANS: Final = 512  # in one request to the collector, a few hundred KB
+TRACE_INTERVAL_S: Final = 2.0  # between two requests, unless a batch is full
+TRACE_EXPORT_S: Final = 5.0  # for one batch, retries included; then it is dropped
+TRACE_LINKS_MAX: Final = 128  # of a commit to its commands: as many as the SDK keeps
+TRACE_END_S: Final = 3.0  # an orderly end waits so long for the last spans
+
 # Git
 GIT_TIMEOUT_S: Final = 600.0  # clones of large repositories
 GIT_VERSION_TIMEOUT_S: Final = 10.0  # `git --version` takes milliseconds: a git that hangs is broken

@@ -15,7 +15,7 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 import structlog
@@ -48,6 +48,9 @@ from fleet.logs import configure_logs
 from fleet.loopback import base_url, family_of, is_loopback
 from fleet.projections.store import LmdbStore
 from fleet.rehearsal.offer import Offer
+
+if TYPE_CHECKING:
+    from fleet.traces import Traces
 
 _log = structlog.get_logger(__name__)
 
@@ -112,16 +115,22 @@ async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenera
     `environment` is what OpenCode inherits. Raises `StartupError`.
     """
     require_token(config)
+    async with _traces(config.traces) as traces, _running(config, environment, traces) as fleet:
+        yield fleet
+
+
+@asynccontextmanager
+async def _running(config: Config, environment: Mapping[str, str], traces: "Traces | None") -> AsyncGenerator[Running]:
     with (
         bind(config) as door,
-        LmdbLog.open(config.data_dir, make_registry(), SystemClock()) as log,
+        LmdbLog.open(config.data_dir, make_registry(), SystemClock(), traces=traces) as log,
         LmdbBlobs(config.data_dir) as blobs,
         closing(LmdbStore(config.data_dir / "views")) as views,
         local_token(config.data_dir) as local,
     ):
         executable = find_opencode(config, environment)
         stores = Stores(log, blobs, views, config.data_dir / "views" / "history.sqlite")
-        parts = _Parts(config, environment, executable, log, stores, url=_url(config, door))
+        parts = _Parts(config, environment, executable, log, stores, url=_url(config, door), traces=traces)
         guard = Guard(SystemClock(), TokenFile(config.data_dir), loopback=is_loopback(config.host), local=local)
         gateway = Gateway(door, parts.tree, guard)
         children = (
@@ -136,6 +145,22 @@ async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenera
             await nursery.start(root.run, stopping)
             yield Running(parts.tree, _url(config, door), executable, parts.model, guard)
             stopping.set()
+
+
+@asynccontextmanager
+async def _traces(collector: str | None) -> AsyncGenerator["Traces | None"]:
+    if collector is None:
+        yield None
+        return
+    try:
+        from fleet.traces import open_traces
+    except ModuleNotFoundError as error:
+        raise StartupError(
+            f"Traces are to go to {collector}, but OpenTelemetry is not installed. "
+            "Run `make setup`, or install Fleet with its extra `traces`; or start without --traces"
+        ) from error
+    async with open_traces(collector) as traces:
+        yield traces
 
 
 def require_token(config: Config) -> None:
@@ -176,6 +201,7 @@ class _Parts:
         stores: Stores,
         *,
         url: str,
+        traces: "Traces | None",
     ) -> None:
         clock = SystemClock()
         self._log = log
@@ -206,7 +232,7 @@ class _Parts:
             config.leave_running,
             tuple(os.path.realpath(root) for root in config.workspace_roots),
         )
-        self.tree = Tree(ports, stores, policy=policy)
+        self.tree = Tree(ports, stores, policy=policy, traces=traces)
 
     async def write(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:

@@ -126,6 +126,36 @@ def test_variables_that_are_no_configuration_are_left_alone(name: str) -> None:
     assert load_config({}, {name: "x"}) == load_config({}, {})
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("http://localhost:4318", "http://localhost:4318/v1/traces"),
+        ("https://otlp.example/", "https://otlp.example/v1/traces"),
+        ("https://otlp.example/v2/spans", "https://otlp.example/v2/spans"),
+    ],
+)
+def test_where_traces_go(given: str, found: str) -> None:
+    assert load_config({"traces": given}, {}).traces == found
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "localhost:4318",
+        "ftp://x",
+        "http://",
+        "http://x:y",
+        "http://x:0",
+        "http://me:key@x",
+        "http://x/?key=1",
+        "http://[",
+    ],
+)
+def test_where_traces_cannot_go(given: str) -> None:
+    (said,) = problems({"traces": given}, {})
+    assert "is not an http or https URL" in said
+
+
 @pytest.mark.parametrize("name", ["data_dir", "opencode"])
 def test_a_path_that_cannot_be_one(name: str) -> None:
     assert "is not a path" in problems({name: "a\0b"}, {})[0]

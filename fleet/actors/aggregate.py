@@ -16,7 +16,9 @@ The pure part is a `Decider` (core/decider.py), the log a `Log` (events/log.py).
 
 import math
 from collections.abc import Awaitable, Callable, Hashable, Iterable
-from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 import structlog
@@ -32,6 +34,9 @@ from fleet.events.envelope import Appended, Cause, Snapshot
 from fleet.events.log import Log
 from fleet.events.snapshots import fingerprint
 from fleet.limits import REPLAY_PAGE_EVENTS, RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S, SNAPSHOT_EVERY_EVENTS
+
+if TYPE_CHECKING:
+    from fleet.actors.spans import Spans
 
 _log = structlog.get_logger(__name__)
 
@@ -117,7 +122,8 @@ class Aggregate(Generic[Command, State, Event, Effect]):
     """One aggregate's actor. `run` fits a `ChildSpec` and a directory; `ref()` is its address.
 
     `id` is the aggregate's own id; its stream is `<decider.kind>-<id>`. With an `inbox` the messages belong to somebody
-    else (a directory), without one the aggregate has its own and turns away what waits when it is stopped.
+    else (a directory), without one the aggregate has its own and turns away what waits when it is stopped. `spans` need
+    a `TracedMailbox` as inbox.
     """
 
     __slots__ = (
@@ -136,6 +142,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         "_react",
         "_shape",
         "_snapshot_version",
+        "_spans",
         "_state",
         "_version",
         "stream",
@@ -150,6 +157,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         perform: Perform[Effect, Command],
         *,
         inbox: Inbox[Deliver[Command], Reply[State]] | None = None,
+        spans: "Spans | None" = None,
     ) -> None:
         self.stream = f"{decider.kind}-{id}"
         self._id = id
@@ -160,7 +168,9 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         self._append = log.append
         self._perform = perform
         self._inbox: Inbox[Deliver[Command], Reply[State]] = Mailbox(self.stream) if inbox is None else inbox
-        self._actor = Actor(self._inbox, self._handle, owns_inbox=inbox is None)
+        self._spans = spans
+        handle = self._handle if spans is None else partial(self._handle_in_span, spans)
+        self._actor = Actor(self._inbox, handle, owns_inbox=inbox is None)
         self._nursery: trio.Nursery | None = None
         self._effects: dict[Hashable, _Running[Effect]] = {}
         self._begin()
@@ -184,6 +194,8 @@ class Aggregate(Generic[Command, State, Event, Effect]):
 
         Raises, in ExceptionGroups, whatever crashed the loop or an effect.
         """
+        if self._spans is not None:
+            self._spans.begin()
         await self._activate()
         try:
             async with trio.open_nursery() as nursery:
@@ -272,6 +284,13 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         except Problem as problem:  # it must not pass for a refusal: the events are on disk
             raise RuntimeError(f"{self.stream}: evolve and react must accept every recorded event") from problem
 
+    async def _handle_in_span(self, spans: "Spans", message: Message[Deliver[Command], Reply[State]]) -> None:
+        version, deliver = self._version, message.command
+        with spans.command(self.stream, deliver.command, deliver.cause, message.sent) as span:
+            await self._handle(message)
+            if self._version != version:
+                span.set_attribute("fleet.position", self._position)
+
     def _advance(
         self, message: Message[Deliver[Command], Reply[State]], events: tuple[Event, ...], appended: Appended
     ) -> None:
@@ -329,7 +348,8 @@ class Aggregate(Generic[Command, State, Event, Effect]):
 
         bound = {"stream": self.stream, "causation_id": cause.causation_id, "request_id": cause.correlation_id}
         structlog.contextvars.bind_contextvars(**{name: value for name, value in bound.items() if value is not None})
-        with running.scope:
+        spans = self._spans
+        with running.scope, nullcontext() if spans is None else spans.effect(self.stream, running.effect, cause):
             await self._perform(running.effect, report)
         if self._effects.get(running.effect.key) is running:
             del self._effects[running.effect.key]

@@ -84,6 +84,7 @@ class Directory(Generic[Command, Reply]):
 
     `create(id, inbox)` makes an actor over `inbox`; it is called once per activation and must not wait. `observe` is
     told of each `ask`: what came of it (`done`, `rejected`, `unavailable`, `interrupted`), and after how many seconds.
+    `mailbox` makes one for a name.
     """
 
     def __init__(
@@ -94,8 +95,10 @@ class Directory(Generic[Command, Reply]):
         passivate_after_s: float = PASSIVATE_AFTER_S,
         active_max: int = ACTORS_ACTIVE_MAX,
         observe: Callable[[str, float], None] | None = None,
+        mailbox: Callable[[str], Inbox[Command, Reply]] = Mailbox,
     ) -> None:
         self.name = name
+        self._mailbox = mailbox
         self._observe = observe
         self._create = create
         self._passivate_after_s = passivate_after_s
@@ -194,7 +197,7 @@ class Directory(Generic[Command, Reply]):
                 hint="Wait until some of them are idle",
                 retry_after_s=5,
             )
-        inbox: Inbox[Command, Reply] = Mailbox(f"{self.name} {id}")
+        inbox = self._mailbox(f"{self.name} {id}")
         entry = self._entries[id] = _Entry(id, inbox, self._create(id, inbox))
         self._nursery.start_soon(self._activate, entry, name=f"{self.name} {id} activation")
         return entry

@@ -7,7 +7,7 @@ passive: where messages go is the business of the `deliver` that it is made with
 
 import math
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import outcome
 import trio
@@ -16,6 +16,9 @@ from trio.lowlevel import Abort, RaiseCancelT, Task
 from fleet.errors import Problem, Unavailable
 from fleet.limits import ASK_TIMEOUT_S
 
+if TYPE_CHECKING:
+    from fleet.actors.spans import Sent
+
 Command = TypeVar("Command")
 Reply = TypeVar("Reply")
 
@@ -23,10 +26,13 @@ Reply = TypeVar("Reply")
 class Message(Generic[Command, Reply]):
     """A command on its way, with the task that waits for the reply, if any does.
 
-    The actor settles it once, by `answer` or `fail`; if the asker has gone, that goes nowhere.
+    The actor settles it once, by `answer` or `fail`; if the asker has gone, that goes nowhere. `sent` is for traces
+    (spans.py), and not there without.
     """
 
-    __slots__ = ("_asker", "command", "settled", "told")
+    __slots__ = ("_asker", "command", "sent", "settled", "told")
+
+    sent: "Sent"
 
     def __init__(self, command: Command, asker: Task | None = None) -> None:
         self.command = command

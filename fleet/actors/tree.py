@@ -9,7 +9,7 @@ puts the log's writer before this and the gateway after it.
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 from prometheus_client import Histogram
@@ -48,6 +48,10 @@ from fleet.projections.store import Store
 from fleet.projections.transcripts import Transcripts
 from fleet.projections.views import make_views
 
+if TYPE_CHECKING:
+    from fleet.actors.spans import Spans
+    from fleet.traces import Traces
+
 
 class Stores(NamedTuple):
     """What is on disk. The views' rows and the history are disposable; `history_file` None keeps it in memory."""
@@ -61,7 +65,7 @@ class Stores(NamedTuple):
 class Tree:
     """One Fleet without its door. `run` fits a `ChildSpec`; `orders` and `context.views` are what a door needs.
 
-    Without `threads` everything is written where it is called: for simulations.
+    Without `threads` everything is written where it is called: for simulations. Without `traces` there are no spans.
     """
 
     def __init__(
@@ -71,9 +75,11 @@ class Tree:
         *,
         policy: Policy = Policy(),  # noqa: B008 - a frozen value
         threads: bool = True,
+        traces: "Traces | None" = None,
     ) -> None:
         log, blobs = stores.log, stores.blobs
         views = make_views()
+        self.traces = traces
         self.log = log
         self.blobs = blobs
         self.views = views
@@ -149,7 +155,12 @@ class Tree:
         def observe(outcome: str, seconds: float) -> None:
             self.command_seconds.labels(view.name, outcome).observe(seconds)
 
-        return Directory(name, _residents(view, self.log, perform), observe=observe)
+        if self.traces is None:
+            return Directory(name, _residents(view, self.log, perform), observe=observe)
+        from fleet.actors.spans import Spans, TracedMailbox
+
+        create = _residents(view, self.log, perform, Spans(self.traces))
+        return Directory(name, create, observe=observe, mailbox=TracedMailbox)
 
 
 async def _no_effect(*_: object) -> None:
@@ -157,13 +168,13 @@ async def _no_effect(*_: object) -> None:
 
 
 def _residents(
-    view: States[Any], log: Log, perform: Callable[[str, Any, Any], Any]
+    view: States[Any], log: Log, perform: Callable[[str, Any, Any], Any], spans: "Spans | None" = None
 ) -> Callable[[str, Inbox[Deliver[Any], Reply[Any]]], Aggregate[Any, Any, Any, Any]]:
     """Return what makes the actor of one id, over the inbox that the directory keeps for it."""
     shape: Shape = shape_of(view.decider.kind, view.state_type, view.decider.revision)
 
     def create(aggregate_id: str, inbox: Inbox[Deliver[Any], Reply[Any]]) -> Aggregate[Any, Any, Any, Any]:
         bound: Perform[Any, Any] = partial(perform, aggregate_id)
-        return Aggregate(aggregate_id, view.decider, shape, log, bound, inbox=inbox)
+        return Aggregate(aggregate_id, view.decider, shape, log, bound, inbox=inbox, spans=spans)
 
     return create

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lmdb
 import msgspec
@@ -30,6 +30,9 @@ from fleet.events.writer import Writer
 from fleet.limits import ERASE_PAGE_EVENTS, REPLAY_PAGE_EVENTS, SNAPSHOTS_WAITING_MAX, STREAM_HEADS_MAX
 from fleet.ports import Clock
 
+if TYPE_CHECKING:
+    from fleet.traces import Traces
+
 
 class LmdbLog:
     """A `Log` in a data directory. Open it with `open`, host `run`, end with `stop` and `close` (or `with`)."""
@@ -43,6 +46,7 @@ class LmdbLog:
         clock: Clock,
         disk: Disk,
         salts: Salts,
+        traces: "Traces | None",
     ) -> None:
         self._store = store
         self._lock = lock
@@ -50,7 +54,7 @@ class LmdbLog:
         self._clock = clock
         self._disk = disk
         self._salts = salts
-        self._writer = Writer(self._commit)
+        self._writer = Writer(self._commit, traces)
         self._thread = trio.CapacityLimiter(1)
         self._listeners: list[Listener] = []
         self._heads: OrderedDict[str, int] = OrderedDict()
@@ -68,11 +72,12 @@ class LmdbLog:
         *,
         free_bytes: Callable[[], int] | None = None,
         salts: Salts = os.urandom,
+        traces: "Traces | None" = None,
     ) -> "LmdbLog":
         """Open the log of the data directory `path`, which is made if it is missing.
 
-        `free_bytes` tells the space left on its disk. Raises `StartupError`: the directory is in use or cannot be
-        written, the log is damaged or of another format.
+        `free_bytes` tells the space left on its disk; without `traces` there are no spans. Raises `StartupError`: the
+        directory is in use or cannot be written, the log is damaged or of another format.
         """
         lock = DataLock(path)
         try:
@@ -85,6 +90,7 @@ class LmdbLog:
                     clock=clock,
                     disk=Disk(path, free_bytes),
                     salts=salts,
+                    traces=traces,
                 )
             except BaseException:
                 store.close()

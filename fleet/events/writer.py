@@ -6,7 +6,8 @@ commit is, lmdb_log.py says.
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
 import outcome
 import trio
@@ -15,7 +16,10 @@ from fleet.errors import Problem, Unavailable
 from fleet.events.batch import ErasedUpTo, Erasure, Order, Written
 from fleet.events.envelope import Appended
 from fleet.events.log import LogStatistics, OutcomeUnknown
-from fleet.limits import APPEND_QUEUE_BYTES_MAX, APPEND_QUEUE_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX
+from fleet.limits import APPEND_QUEUE_BYTES_MAX, APPEND_QUEUE_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX, TRACE_LINKS_MAX
+
+if TYPE_CHECKING:
+    from fleet.traces import Traces
 
 Commit = Callable[[Sequence[Order | Erasure]], Awaitable[Sequence[Written]]]
 """Makes appends and erasures durable, all in one; returns the outcome of each. Raises `Problem` when nothing was."""
@@ -46,8 +50,9 @@ class _Waiting:
 class Writer:
     """Queue and task. `append` from any task, `run` in one that a supervisor hosts, `stop` to end it in order."""
 
-    def __init__(self, commit: Commit) -> None:
+    def __init__(self, commit: Commit, traces: "Traces | None" = None) -> None:
         self._commit = commit
+        self._traces = traces
         self._queue: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._wake = trio.Event()
@@ -127,7 +132,8 @@ class Writer:
 
     async def _write(self, batch: list[_Waiting]) -> None:
         try:
-            outcomes = await self._commit([waiting.order for waiting in batch])
+            with nullcontext() if self._traces is None else _span(self._traces, batch):
+                outcomes = await self._commit([waiting.order for waiting in batch])
         except Problem as problem:
             for waiting in batch:
                 waiting.resume(outcome.Error(_copy(problem)))
@@ -150,6 +156,19 @@ class Writer:
         while self._queue:
             self._queue.popleft().resume(outcome.Error(Unavailable(*self._refusal, retry_after_s=1)))
         self._waiting_bytes = 0
+
+
+def _span(traces: "Traces", batch: list[_Waiting]) -> AbstractContextManager[object]:
+    """Return the span of a commit, linked to what waits for it."""
+    from fleet.traces import NOWHERE, span_of_task
+
+    attributes = {
+        "fleet.appends": len(batch),
+        "fleet.events": sum(len(waiting.order.events) for waiting in batch),
+        "fleet.bytes": sum(waiting.order.size_bytes for waiting in batch),
+    }
+    links = [span_of_task(waiting.task) for waiting in batch[:TRACE_LINKS_MAX] if waiting.task is not None]
+    return traces.span("log commit", NOWHERE, attributes, links=links)
 
 
 def _copy(problem: Problem) -> Problem:

@@ -77,6 +77,11 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> Keye
     async def admit() -> None:
         edge.guard.admit(request, visit_of(request))
 
+    if tree.traces is not None:
+        from fleet.gateway.spans import trace_requests
+
+        trace_requests(app, tree.traces)
+
     @app.before_websocket
     async def admit_websocket() -> None:
         edge.guard.admit(websocket, visit_of(websocket))

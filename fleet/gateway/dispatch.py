@@ -21,6 +21,8 @@ _OF_THE_HANDSHAKE = (
     b"expect",
     b"idempotency-key",
     b"sec-websocket-",
+    b"traceparent",
+    b"tracestate",
     b"x-request-id",
 )
 """Headers of the connection itself, which say nothing of who sends the command."""

@@ -26,6 +26,7 @@ from fleet.gateway.guard import Guard
 from fleet.gateway.metrics import Metrics
 from fleet.gateway.reading import Streams
 from fleet.projections.store import MemoryStore
+from fleet.traces import Traces
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.removals import FakeRemovals
@@ -211,6 +212,7 @@ class Machine:
         self.sender = FakeSender()
         self.views = MemoryStore()
         self.policy = Policy()
+        self.traces: Traces | None = None
         self._ids = FakeIds(self.clock)
 
     def tree(self) -> Tree:
@@ -227,7 +229,8 @@ class Machine:
             self.vault,
             self.sender,
         )
-        return Tree(ports, Stores(log, MemoryBlobs(self.disk), self.views), policy=self.policy, threads=False)
+        stores = Stores(log, MemoryBlobs(self.disk), self.views)
+        return Tree(ports, stores, policy=self.policy, threads=False, traces=self.traces)
 
     @asynccontextmanager
     async def fleet(self, *, killed: bool = False) -> AsyncGenerator[Door]:

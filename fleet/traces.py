@@ -1,0 +1,168 @@
+"""OpenTelemetry traces: spans, and their way to a collector over OTLP/HTTP.
+
+Imported only where traces are on: the libraries are the extra `traces`. What spans there are stands where they begin:
+requests in gateway/spans.py, commands and effects in actors/spans.py, commits in events/writer.py.
+Keeps: a span's name and attributes are kinds, ids, codes and numbers, never what people or agents said, nor a path, nor
+an error's text; nobody waits for the collector but the end of Fleet, and that for a moment; what it does not take is
+dropped.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final, cast
+
+import structlog
+import trio
+from opentelemetry.context import attach, detach
+from opentelemetry.context.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import (
+    Link,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+    format_trace_id,
+    get_current_span,
+    set_span_in_context,
+)
+
+from fleet import __version__
+from fleet.errors import Problem, Rejected
+from fleet.limits import (
+    TRACE_BATCH_SPANS,
+    TRACE_END_S,
+    TRACE_EXPORT_S,
+    TRACE_INTERVAL_S,
+    TRACE_QUEUE_SPANS,
+)
+
+_log = structlog.get_logger(__name__)
+
+Attributes = Mapping[str, str | int | float | None]
+"""Of a span; what is None is left out."""
+
+NOWHERE: Final = Context()
+"""Where no span is: what begins here begins a trace."""
+
+
+class Traces:
+    """Makes the spans of one Fleet with `tracer`."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    @contextmanager
+    def span(
+        self,
+        name: str,
+        parent: Context,
+        attributes: Attributes,
+        *,
+        kind: SpanKind = SpanKind.INTERNAL,
+        links: Sequence[SpanContext] = (),
+        began_ns: int | None = None,
+    ) -> Generator[Span]:
+        """Run the block in a span: it is the current one then, and log lines have its trace's id.
+
+        Where the block raises, `error.type` is the code of a `Problem`, or the class. An internal span has
+        `fleet.outcome`: done, rejected, cancelled or failed. `began_ns` is Unix time, of a span that began before.
+        """
+        given = {name: value for name, value in attributes.items() if value is not None}
+        span = self._tracer.start_span(
+            name,
+            parent,
+            kind,
+            given,
+            [Link(each) for each in links if each.is_valid],
+            began_ns,
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+        token = attach(set_span_in_context(span, parent))
+        outcome = "done"
+        try:
+            with structlog.contextvars.bound_contextvars(trace_id=format_trace_id(span.get_span_context().trace_id)):
+                yield span
+        except BaseException as error:
+            outcome = _outcome(error)
+            if outcome != "cancelled":  # not its text, which may hold what somebody said
+                span.set_attribute("error.type", error.code if isinstance(error, Problem) else type(error).__name__)
+            if outcome == "failed":
+                span.set_status(Status(StatusCode.ERROR))
+            raise
+        finally:
+            if kind is SpanKind.INTERNAL:
+                span.set_attribute("fleet.outcome", outcome)
+            span.end()
+            detach(token)
+
+
+def _outcome(error: BaseException) -> str:
+    if isinstance(error, Rejected):
+        return "rejected"
+    if isinstance(error, BaseExceptionGroup):
+        _, rest = cast("BaseExceptionGroup[BaseException]", error).split(trio.Cancelled)
+        return "cancelled" if rest is None else "failed"
+    return "cancelled" if isinstance(error, trio.Cancelled) else "failed"
+
+
+def span_of_task(task: trio.lowlevel.Task) -> SpanContext:
+    """Return the span that a task waits in, an invalid one where it is in none. Not for the task that runs."""
+    return task.context.run(get_current_span).get_span_context()
+
+
+@asynccontextmanager
+async def open_traces(endpoint: str) -> AsyncGenerator[Traces]:
+    """Send spans to the OTLP/HTTP receiver at this URL as long as the block runs.
+
+    The specification's `OTEL_*` variables hold for what is not said here: headers, certificates, compression, sampler,
+    the resource's name and attributes. An orderly end waits `TRACE_END_S` for what is left to be sent.
+    """
+    # Said once by `_Telling`: theirs would be lines for each batch, with the address.
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
+    resource = Resource.create().merge(Resource({"service.name": "fleet", "service.version": __version__}))
+    provider = TracerProvider(resource=resource.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
+    provider.add_span_processor(
+        BatchSpanProcessor(
+            _Telling(OTLPSpanExporter(endpoint, timeout=TRACE_EXPORT_S)),
+            max_queue_size=TRACE_QUEUE_SPANS,
+            schedule_delay_millis=TRACE_INTERVAL_S * 1000,
+            max_export_batch_size=TRACE_BATCH_SPANS,
+        )
+    )
+    try:
+        yield Traces(provider.get_tracer("fleet", __version__))
+    finally:
+        with trio.move_on_after(TRACE_END_S):  # then its thread is left behind: it ends with the process
+            await trio.to_thread.run_sync(provider.shutdown, abandon_on_cancel=True)
+
+
+class _Telling(SpanExporter):
+    """Says in the log when the collector begins to take nothing, and when it takes spans again."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self._taken = True
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export a batch; runs in the thread of the processor."""
+        result = self._exporter.export(spans)
+        taken = result is SpanExportResult.SUCCESS
+        if taken is not self._taken:
+            self._taken = taken
+            if taken:
+                _log.info("traces_sent_again")
+            else:
+                _log.warning("traces_dropped", hint="The collector that `traces` names takes no spans")
+        return result
+
+    def shutdown(self) -> None:
+        """End."""
+        self._exporter.shutdown()
