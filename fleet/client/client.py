@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 from fleet.client.connection import Connection, Page
 from fleet.client.session import Session
+from fleet.client.socket import Socket
+from fleet.client.sse import EventStream
 from fleet.client.stream import Stream, frame_of, notification_of
 from fleet.limits import CLIENT_RETRY_S, PAGE_MAX
 from fleet.wire.bodies import (
@@ -203,7 +205,14 @@ class FleetClient:
         ...             break
         Seen
         """
-        return Stream(self._connection, "/events", after, frame_of)
+        return EventStream(self._connection, "/events", after, frame_of)
+
+    def socket(self) -> Socket:
+        """Return a connection for many streams, to be opened with `async with`.
+
+        Hundreds of sessions can be followed with `socket.events`, each or together, on one WebSocket.
+        """
+        return Socket(self._connection)
 
     # --------------------------------------------------------------------------------------------- what waits for you
 
@@ -231,7 +240,7 @@ class FleetClient:
 
     def follow_notifications(self, *, after: int | None = None) -> Stream[NotificationItem]:
         """Follow the notifications of all sessions."""
-        return Stream(self._connection, "/notifications/stream", after, notification_of)
+        return EventStream(self._connection, "/notifications/stream", after, notification_of)
 
     async def unread_count(self) -> int:
         """Return how many notifications nobody has seen."""
