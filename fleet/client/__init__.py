@@ -8,14 +8,17 @@ follows, over `sse.py` or, many at once, over `socket.py` and its `link.py`; `er
 from fleet.client.client import FleetClient
 from fleet.client.connection import Page
 from fleet.client.errors import Conflict, Denied, FleetError, Invalid, NotFound, Unavailable, Unreachable
+from fleet.client.export import Export
 from fleet.client.session import Session
 from fleet.client.socket import Socket
 from fleet.client.stream import Stream
-from fleet.client.sync import SyncFleetClient, SyncSession, SyncSocket, SyncStream
+from fleet.client.sync import SyncFleetClient, SyncSession, SyncSocket, SyncStream, SyncWebhook
+from fleet.client.webhook import Webhook
 
 __all__ = [
     "Conflict",
     "Denied",
+    "Export",
     "FleetClient",
     "FleetError",
     "Invalid",
@@ -28,6 +31,8 @@ __all__ = [
     "SyncSession",
     "SyncSocket",
     "SyncStream",
+    "SyncWebhook",
     "Unavailable",
     "Unreachable",
+    "Webhook",
 ]

@@ -1,15 +1,17 @@
 """Server-Sent Events: the stream that has a connection of its own."""
 
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
+import msgspec
 import trio
 
 from fleet.client.connection import Connection
-from fleet.client.errors import unreachable
+from fleet.client.errors import unreachable, unreadable
 from fleet.client.response import LOST, LongResponse
 from fleet.client.stream import Item, RawFrame, Stream
 from fleet.limits import CLIENT_SILENCE_S
-from fleet.wire.bodies import StreamQuery
+from fleet.wire.bodies import Query, StreamQuery
 
 
 class EventStream(Stream[Item]):
@@ -21,12 +23,18 @@ class EventStream(Stream[Item]):
         super().__init__(connection, after, decode)
         self._path = path
         self._response: LongResponse | None = None
-        self._parser = FrameParser()
+        self._parser = self._make_parser()
+
+    def _query(self, after: int) -> Query:
+        return StreamQuery(after=after)
+
+    def _make_parser(self) -> "Parser":
+        return FrameParser()
 
     async def _open(self) -> None:
-        after = await self._begin()
-        self._response = await self._connection.open(self._path, StreamQuery(after=after))
-        self._parser = FrameParser()
+        query = self._query(await self._begin())
+        self._response = await self._connection.open(self._path, query)
+        self._parser = self._make_parser()
 
     async def _read(self) -> None:
         if self._response is None:
@@ -38,6 +46,9 @@ class EventStream(Stream[Item]):
         except LOST as error:
             await self.aclose()
             raise unreachable(self._connection.url, error) from error
+        except (msgspec.MsgspecError, ValueError) as error:
+            await self.aclose()
+            raise unreadable(self._connection.url, 200, error) from error
         except BaseException:  # cancelled: what was read half is read again
             await self.aclose()
             raise
@@ -57,6 +68,14 @@ class EventStream(Stream[Item]):
         if response is not None:
             with trio.CancelScope(shield=True):
                 await self._connection.shut(response)
+
+
+class Parser(Protocol):
+    """Makes frames of what comes."""
+
+    def feed(self, chunk: bytes) -> Iterator[RawFrame]:
+        """Yield the frames that are whole now."""
+        ...
 
 
 class FrameParser:

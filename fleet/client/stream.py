@@ -117,9 +117,12 @@ class Stream(ABC, Generic[Item]):
     async def _begin(self) -> int:
         """Return where it goes on, which is now where nothing else was said."""
         if self._received is None:
-            health = await self._connection.read(Health, "/healthz", retry=False)
-            self._received = self._position = health.position
+            self._received = self._position = await self._head()
         return self._received
+
+    async def _head(self) -> int:
+        """Return where the log ends."""
+        return (await self._connection.read(Health, "/healthz", retry=False)).position
 
     def _take(self, raw: RawFrame) -> None:
         """Have a frame wait for the reader, unless it came before."""

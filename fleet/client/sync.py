@@ -12,6 +12,7 @@ from fleet.client.client import FleetClient
 from fleet.client.session import Session
 from fleet.client.socket import Socket
 from fleet.client.stream import Stream
+from fleet.client.webhook import Webhook
 from fleet.wire.frames import Frame
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ class SyncStream(Generic[Item]):
         return self
 
     def __next__(self) -> Item:
-        return self._portal.call(self._real.__anext__)
+        try:
+            return self._portal.call(self._real.__anext__)
+        except StopAsyncIteration:
+            raise StopIteration from None
 
 
 class SyncSocket:
@@ -146,6 +150,24 @@ class SyncSession:
         return SyncStream(self._portal, self._real.events(after=after))
 
 
+class SyncWebhook:
+    """A `Webhook` whose methods block."""
+
+    def __init__(self, portal: BlockingPortal, real: Webhook) -> None:
+        self._portal = portal
+        self._real = real
+        self.id = real.id
+
+    def __repr__(self) -> str:
+        return f"SyncWebhook({self.id!r})"
+
+    read = _blocking(Webhook.read)
+    switch = _blocking(Webhook.switch)
+    delete = _blocking(Webhook.delete)
+    test = _blocking(Webhook.test)
+    deliveries = _blocking(Webhook.deliveries)
+
+
 class SyncFleetClient:
     """A `FleetClient` whose methods block; `FleetClient.sync` makes it.
 
@@ -168,6 +190,8 @@ class SyncFleetClient:
     notifications = _blocking(FleetClient.notifications)
     unread_count = _blocking(FleetClient.unread_count)
     read_notification = _blocking(FleetClient.read_notification)
+    webhooks = _blocking(FleetClient.webhooks)
+    register_webhook = _blocking(FleetClient.register_webhook)
     health = _blocking(FleetClient.health)
     summary = _blocking(FleetClient.summary)
     instances = _blocking(FleetClient.instances)
@@ -202,6 +226,14 @@ class SyncFleetClient:
     def events(self, *, after: int | None = None) -> SyncStream[Frame]:
         """Follow the whole fleet, as `FleetClient.events` does."""
         return SyncStream(self._portal, self._real.events(after=after))
+
+    def webhook(self, webhook_id: str) -> SyncWebhook:
+        """Return the webhook with this id, without asking whether there is one."""
+        return SyncWebhook(self._portal, self._real.webhook(webhook_id))
+
+    def export(self, *, after: int = 0, through: int | None = None) -> SyncStream[bytes]:
+        """Return the log as lines, as `FleetClient.export` does."""
+        return SyncStream(self._portal, self._real.export(after=after, through=through))
 
     def socket(self) -> SyncSocket:
         """Return a connection for many streams, as `FleetClient.socket` does."""

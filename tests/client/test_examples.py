@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from fleet import client as package
-from fleet.client import FleetClient, Session, Socket, SyncFleetClient, SyncSession, SyncSocket
+from fleet.client import FleetClient, Session, Socket, SyncFleetClient, SyncSession, SyncSocket, SyncWebhook, Webhook
 from tests.client.line import Line
 
 
@@ -44,7 +44,7 @@ def judge(test: doctest.DocTest, example: doctest.Example, said: str) -> None:
     assert matches, f"{test.name}: {example.source.strip()} gave {said!r}, not {example.want!r}"
 
 
-@pytest.mark.parametrize("test", examples(FleetClient, Session, Socket))
+@pytest.mark.parametrize("test", examples(FleetClient, Session, Socket, Webhook))
 async def test_an_example_is_true(test: doctest.DocTest, fleet: FleetClient) -> None:
     await run(test, {"fleet": fleet})
 
@@ -64,7 +64,7 @@ async def test_an_example_of_the_facade_is_true(test: doctest.DocTest, line: Lin
 
 
 def test_there_are_examples() -> None:
-    assert len(examples(FleetClient, Session, Socket)) >= 5
+    assert len(examples(FleetClient, Session, Socket, Webhook)) >= 7
     assert len(examples(SyncFleetClient, SyncSession, SyncSocket)) >= 3
 
 
@@ -74,5 +74,6 @@ def test_the_facade_has_every_method() -> None:
 
     assert public(FleetClient) - {"sync"} == public(SyncFleetClient)
     assert public(Session) == public(SyncSession)
+    assert public(Webhook) == public(SyncWebhook)
     assert public(Socket) - {"link"} == public(SyncSocket)
     assert all(hasattr(package, name) for name in package.__all__)
