@@ -24,10 +24,13 @@ async def tail(
     once: Annotated[bool, typer.Option("--once", help="End with the last event that there is now.")] = False,
     json: Json = False,
 ) -> None:
-    """Follow what happens, until Ctrl-C. It goes on by itself when the server is started again.
+    """Follow what happens, until Ctrl-C, or until nobody reads what it prints.
+
+    It goes on by itself when the server is started again.
 
     With --json each event of the log is a line of JSON.
     """
+    from fleet.cli.piped import while_read
     from fleet.cli.plain import SafeConsole, json_of
     from fleet.cli.tail_view import Teller
     from fleet.wire.frames import Event
@@ -41,7 +44,7 @@ async def tail(
     teller = Teller(SafeConsole(), titles)
     source = fleet if found is None or once else found  # one session's stream does not tell where it ends
     only = None if found is None else (await found.read()).id
-    async with source.events(after=begin) as events:
+    async with while_read(), source.events(after=begin) as events:
         async for frame in events:
             if isinstance(frame, Event):
                 if only not in (None, frame.session_id):

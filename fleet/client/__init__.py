@@ -1,29 +1,38 @@
 """Fleet's client: sessions driven and followed from Python, on trio, or from plain scripts with `FleetClient.sync`.
 
 It knows the wire (fleet/wire) and nothing of the server. `connection.py` sends and repeats requests, `stream.py`
-follows, `errors.py` has what can go wrong; `client.py` and `session.py` are what people hold in their hands.
+follows, over `sse.py` or, many at once, over `socket.py` and its `link.py`; `errors.py` has what can go wrong;
+`client.py` and `session.py` are what people hold in their hands.
 """
 
 from fleet.client.client import FleetClient
 from fleet.client.connection import Page
 from fleet.client.errors import Conflict, Denied, FleetError, Invalid, NotFound, Unavailable, Unreachable
+from fleet.client.export import Export
 from fleet.client.session import Session
+from fleet.client.socket import Socket
 from fleet.client.stream import Stream
-from fleet.client.sync import SyncFleetClient, SyncSession, SyncStream
+from fleet.client.sync import SyncFleetClient, SyncSession, SyncSocket, SyncStream, SyncWebhook
+from fleet.client.webhook import Webhook
 
 __all__ = [
     "Conflict",
     "Denied",
+    "Export",
     "FleetClient",
     "FleetError",
     "Invalid",
     "NotFound",
     "Page",
     "Session",
+    "Socket",
     "Stream",
     "SyncFleetClient",
     "SyncSession",
+    "SyncSocket",
     "SyncStream",
+    "SyncWebhook",
     "Unavailable",
     "Unreachable",
+    "Webhook",
 ]

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import quote
 
 from fleet.client.connection import Connection, Page
+from fleet.client.export import Export
 from fleet.client.session import Session
+from fleet.client.socket import Socket
+from fleet.client.sse import EventStream
 from fleet.client.stream import Stream, frame_of, notification_of
+from fleet.client.webhook import Webhook
 from fleet.limits import CLIENT_RETRY_S, PAGE_MAX
+from fleet.ports import MessageType
 from fleet.wire.bodies import (
     AtQuery,
     BudgetBody,
@@ -30,6 +35,7 @@ from fleet.wire.bodies import (
     PathBody,
     ReadBody,
     RootQuery,
+    WebhookBody,
     WorkspaceBody,
 )
 from fleet.wire.choices import AgentItem, CommandItem, FolderItem, ModelItem, RootItem
@@ -49,6 +55,7 @@ from fleet.wire.items import (
     Summary,
     Verification,
 )
+from fleet.wire.webhooks import NewWebhookItem, WebhookItem
 from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 
 if TYPE_CHECKING:
@@ -203,7 +210,14 @@ class FleetClient:
         ...             break
         Seen
         """
-        return Stream(self._connection, "/events", after, frame_of)
+        return EventStream(self._connection, "/events", after, frame_of)
+
+    def socket(self) -> Socket:
+        """Return a connection for many streams, to be opened with `async with`.
+
+        Hundreds of sessions can be followed with `socket.events`, each or together, on one WebSocket.
+        """
+        return Socket(self._connection)
 
     # --------------------------------------------------------------------------------------------- what waits for you
 
@@ -231,7 +245,7 @@ class FleetClient:
 
     def follow_notifications(self, *, after: int | None = None) -> Stream[NotificationItem]:
         """Follow the notifications of all sessions."""
-        return Stream(self._connection, "/notifications/stream", after, notification_of)
+        return EventStream(self._connection, "/notifications/stream", after, notification_of)
 
     async def unread_count(self) -> int:
         """Return how many notifications nobody has seen."""
@@ -244,6 +258,27 @@ class FleetClient:
         else:
             path = f"/notifications/{quote(notification_id, safe=':')}"
             await self._connection.order("PATCH", path, body=ReadBody())
+
+    async def webhooks(self, *, limit: int = 50, offset: int = 0) -> Page[WebhookItem]:
+        """Return the webhooks, the oldest first."""
+        return await self._connection.page(WebhookItem, "/webhooks", PageQuery(limit, offset))
+
+    async def register_webhook(
+        self,
+        url: str,
+        *,
+        events: Sequence[MessageType] | None = None,
+        secret: str | None = None,
+        description: str = "",
+        key: str | None = None,
+    ) -> NewWebhookItem:
+        """Have an address told what happens to sessions. The answer is the one time that its secret is shown."""
+        body = WebhookBody(url, None if events is None else list(events), secret, description)
+        return await self._connection.write(NewWebhookItem, "POST", "/webhooks", body=body, key=key)
+
+    def webhook(self, webhook_id: str) -> Webhook:
+        """Return the webhook with this id, without asking whether there is one."""
+        return Webhook(self._connection, webhook_id)
 
     # ------------------------------------------------------------------------------------------------------ the fleet
 
@@ -344,6 +379,18 @@ class FleetClient:
     async def verify(self, *, at: int | None = None) -> Verification:
         """Prove the whole log, or its events up to `at`."""
         return await self._connection.read(Verification, "/log/verify", AtQuery(at))
+
+    def export(self, *, after: int = 0, through: int | None = None) -> Export:
+        """Return the log as lines, from behind a position up to another one, or to where the log ends now.
+
+        >>> session = await fleet.create("/home/user/plain")
+        >>> async with fleet.export(through=2) as lines:
+        ...     async for line in lines:
+        ...         print(line[:14])
+        b'{"position":1,'
+        b'{"position":2,'
+        """
+        return Export(self._connection, after, through)
 
 
 def _workspace(workspace_id: str) -> str:

@@ -72,9 +72,9 @@ class Connection:
         self.url = url.rstrip("/")
         self.retry_for_s = retry_for_s
         self._streams: set[LongResponse] = set()
-        self._headers = {"User-Agent": f"fleet/{__version__}"}
+        self.headers = {"User-Agent": f"fleet/{__version__}"}
         if token is not None:
-            self._headers["Authorization"] = f"Bearer {token}"
+            self.headers["Authorization"] = f"Bearer {token}"
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(CLIENT_RESPONSE_S, connect=CLIENT_CONNECT_S),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=CLIENT_CONNECTIONS),
@@ -85,7 +85,7 @@ class Connection:
     def with_headers(self, headers: Mapping[str, str]) -> "Connection":
         """Return the same connection, with more headers in each request."""
         other = copy(self)
-        other._headers = {**self._headers, **headers}
+        other.headers = {**self.headers, **headers}
         return other
 
     async def aclose(self) -> None:
@@ -141,11 +141,11 @@ class Connection:
     async def _send(
         self, method: str, path: str, query: Query | None, body: Body | None, key: str | None, *, retry: bool = True
     ) -> httpx.Response:
-        headers = self._headers | ({} if key is None else {"Idempotency-Key": key})
+        headers = self.headers | ({} if key is None else {"Idempotency-Key": key})
         content = None if body is None else msgspec.json.encode(body)
         if content is not None:
             headers |= {"Content-Type": "application/json", "Content-Length": str(len(content))}
-        url = self._address(path, query)
+        url = self.address(path, query)
         headers["Host"] = url.netloc.decode("ascii")
         request = httpx.Request(method, url, headers=headers, stream=_Content(content or b""))
         end = trio.current_time() + (self.retry_for_s if retry else 0)
@@ -171,9 +171,9 @@ class Connection:
 
     async def open(self, path: str, query: Query) -> LongResponse:
         """Open a stream; an attempt is made once."""
-        headers = {**self._headers, "Accept": "text/event-stream"}
+        headers = {**self.headers, "Accept": "text/event-stream"}
         try:
-            response = await LongResponse.open(self._address(path, query), headers)
+            response = await LongResponse.open(self.address(path, query), headers)
             if response.status == 200:
                 self._streams.add(response)
                 return response
@@ -187,7 +187,8 @@ class Connection:
         self._streams.discard(response)
         await response.aclose()
 
-    def _address(self, path: str, query: Query | None) -> httpx.URL:
+    def address(self, path: str, query: Query | None = None) -> httpx.URL:
+        """Return the whole address of a path."""
         given: dict[str, Any] = {} if query is None else msgspec.to_builtins(query)
         params = httpx.QueryParams({name: value for name, value in given.items() if value is not None})
         return httpx.URL(f"{self.url}/api{path}" + (f"?{params}" if params else ""))

@@ -99,15 +99,24 @@ def unreadable(url: str, status: int, error: Exception) -> FleetError:
 
 def error_of(response: httpx.Response) -> FleetError:
     """Return the error that a response with a body tells of."""
-    status = response.status_code
+    status, retry_after_s = response.status_code, _retry_after(response)
     try:
-        members = msgspec.json.decode(response.content, type=dict[str, Any])
-        code, detail = str(members["code"]), str(members["detail"])
+        return problem_of(status, response.content, retry_after_s)
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError):
-        members, code = {}, "unreadable"
-        detail = f"the answer was HTTP {status}: {response.text[:PROBLEM_TEXT_CHARS_MAX] or response.reason_phrase}"
-    error = _CLASSES.get(status, Unavailable if status >= 500 else FleetError)
-    return error(code, detail, status=status, retry_after_s=_retry_after(response), members=members)
+        said = response.text[:PROBLEM_TEXT_CHARS_MAX] or response.reason_phrase
+        error = _class(status)
+        return error("unreadable", f"the answer was HTTP {status}: {said}", status=status, retry_after_s=retry_after_s)
+
+
+def problem_of(status: int, document: bytes, retry_after_s: float | None) -> FleetError:
+    """Return the error that a problem document tells of. Raises `MsgspecError` or `KeyError` for what is none."""
+    members = msgspec.json.decode(document, type=dict[str, Any])
+    code, detail = str(members["code"]), str(members["detail"])
+    return _class(status)(code, detail, status=status, retry_after_s=retry_after_s, members=members)
+
+
+def _class(status: int) -> type[FleetError]:
+    return _CLASSES.get(status, Unavailable if status >= 500 else FleetError)
 
 
 def _retry_after(response: httpx.Response) -> float | None:

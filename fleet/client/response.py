@@ -32,7 +32,7 @@ class LongResponse:
     async def open(cls, url: httpx.URL, headers: Mapping[str, str]) -> Self:
         """Send a GET and read the head of its answer. Raises one of `LOST`."""
         with trio.fail_after(CLIENT_CONNECT_S):
-            response = cls(await _connect(url))
+            response = cls(await connect(url))
             try:
                 await response._ask(url, headers)
             except BaseException:
@@ -79,7 +79,8 @@ class LongResponse:
         return event
 
 
-async def _connect(url: httpx.URL) -> "trio.SocketStream | trio.SSLStream[trio.SocketStream]":
+async def connect(url: httpx.URL) -> "trio.SocketStream | trio.SSLStream[trio.SocketStream]":
+    """Open a connection to the host of an address. Raises one of `LOST`."""
     secure = url.scheme == "https"
     connection = await trio.open_tcp_stream(url.host, url.port or (443 if secure else 80))
     if not secure:

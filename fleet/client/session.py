@@ -5,6 +5,7 @@ from typing import Final, Literal
 from urllib.parse import quote
 
 from fleet.client.connection import Connection, Page
+from fleet.client.sse import EventStream
 from fleet.client.stream import Stream, frame_of
 from fleet.limits import PAGE_MAX
 from fleet.wire.bodies import (
@@ -123,7 +124,7 @@ class Session:
         ...             break
         finished
         """
-        return Stream(self._connection, f"{self._path}/events", after, frame_of)
+        return EventStream(self._connection, f"{self._path}/events", after, frame_of)
 
     async def wait(self) -> SessionDetail:
         """Wait until it has nothing more to do by itself, and return it: `outcome` tells how its last turn ended.

@@ -4,8 +4,9 @@ It begins at a position of the log that is known before the first connection, an
 behind the last event that was received.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Final, Generic, NamedTuple, Self, TypeVar
 
@@ -13,10 +14,7 @@ import msgspec
 import trio
 
 from fleet.client.connection import Connection, backoff
-from fleet.client.errors import FleetError, unreachable, unreadable
-from fleet.client.response import LOST, LongResponse
-from fleet.limits import CLIENT_SILENCE_S
-from fleet.wire.bodies import StreamQuery
+from fleet.client.errors import FleetError, unreadable
 from fleet.wire.frames import Delta, Event, Frame, PartChanged, Signal, Snapshot, StatusChanged
 from fleet.wire.items import Health, NotificationItem
 
@@ -49,7 +47,7 @@ def notification_of(raw: RawFrame) -> NotificationItem | None:
     return msgspec.json.decode(raw.data, type=NotificationItem) if raw.name == "notification" else None
 
 
-class Stream(Generic[Item]):
+class Stream(ABC, Generic[Item]):
     """What happens, as an asynchronous iterator.
 
     `async with` opens it at that moment, so that nothing which happens from then on is missed; a bare `async for` opens
@@ -58,18 +56,14 @@ class Stream(Generic[Item]):
     the next step begins another attempt. One task at a time reads it.
     """
 
-    def __init__(
-        self, connection: Connection, path: str, after: int | None, decode: Callable[[RawFrame], Item | None]
-    ) -> None:
+    def __init__(self, connection: Connection, after: int | None, decode: Callable[[RawFrame], Item | None]) -> None:
         self._connection = connection
-        self._path = path
         self._decode = decode
         self._received = after  # behind which a reconnection goes on
         self._position = after
         self._waiting: deque[RawFrame] = deque()
-        self._response: LongResponse | None = None
+        self._waiting_bytes = 0
         self._alive = False  # whether anything came since the last attempt began
-        self._parser = FrameParser()
 
     @property
     def position(self) -> int | None:
@@ -92,6 +86,7 @@ class Stream(Generic[Item]):
         while True:
             while self._waiting:
                 raw = self._waiting.popleft()
+                self._waiting_bytes -= len(raw.data)
                 frame = self._decoded(raw)
                 self._position = self._position if raw.position is None else raw.position
                 if frame is not None:
@@ -119,77 +114,33 @@ class Stream(Generic[Item]):
                     raise
             await trio.sleep(wait)
 
-    async def _open(self) -> None:
+    async def _begin(self) -> int:
+        """Return where it goes on, which is now where nothing else was said."""
         if self._received is None:
-            health = await self._connection.read(Health, "/healthz", retry=False)
-            self._received = self._position = health.position
-        self._response = await self._connection.open(self._path, StreamQuery(after=self._received))
-        self._parser = FrameParser()
+            self._received = self._position = await self._head()
+        return self._received
 
+    async def _head(self) -> int:
+        """Return where the log ends."""
+        return (await self._connection.read(Health, "/healthz", retry=False)).position
+
+    def _take(self, raw: RawFrame) -> None:
+        """Have a frame wait for the reader, unless it came before."""
+        if raw.position is not None:
+            if self._received is not None and raw.position <= self._received:
+                return
+            self._received = raw.position
+        self._waiting.append(raw)
+        self._waiting_bytes += len(raw.data)
+
+    @abstractmethod
+    async def _open(self) -> None:
+        """Open it. Raises `FleetError`; what is transient is tried again."""
+
+    @abstractmethod
     async def _read(self) -> None:
-        """Read until there is a frame. Raises `Unreachable` when the connection ends."""
-        if self._response is None:
-            await self._open()
-        try:
-            while not self._waiting:
-                self._take(await self._chunk())
-        except LOST as error:
-            await self.aclose()
-            raise unreachable(self._connection.url, error) from error
-        except BaseException:  # cancelled: what was read half is read again
-            await self.aclose()
-            raise
+        """Read until a frame waits, after opening it where it is not. Raises as `_open` does."""
 
-    async def _chunk(self) -> bytes:
-        assert self._response is not None  # noqa: S101 - it was opened
-        with trio.fail_after(CLIENT_SILENCE_S):
-            chunk = await self._response.chunk()
-        if not chunk:
-            raise trio.BrokenResourceError("the stream has ended")
-        self._alive = True
-        return chunk
-
-    def _take(self, chunk: bytes) -> None:
-        for raw in self._parser.feed(chunk):
-            if raw.position is not None:
-                if self._received is not None and raw.position <= self._received:
-                    continue
-                self._received = raw.position
-            self._waiting.append(raw)
-
+    @abstractmethod
     async def aclose(self) -> None:
-        """Close the connection."""
-        response, self._response = self._response, None
-        if response is not None:
-            with trio.CancelScope(shield=True):
-                await self._connection.shut(response)
-
-
-class FrameParser:
-    """Makes frames of bytes. Lines end at a line feed alone: JSON may hold every other sign that looks like an end."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []  # of a line whose end has not come
-        self._fields: dict[bytes, bytes] = {}
-
-    def feed(self, chunk: bytes) -> Iterator[RawFrame]:
-        """Yield the frames that are whole now."""
-        *lines, rest = chunk.split(b"\n")
-        for line in lines:
-            if self._pieces:
-                line = b"".join((*self._pieces, line))  # noqa: PLW2901 - what came before belongs to it
-                self._pieces = []
-            if line:
-                name, _, value = line.partition(b": ")
-                self._fields[name] = value
-            elif fields := self._ended():
-                yield fields
-        if rest:
-            self._pieces.append(rest)
-
-    def _ended(self) -> RawFrame | None:
-        fields, self._fields = self._fields, {}
-        if b"data" not in fields:
-            return None  # a heartbeat
-        position = int(fields[b"id"]) if b"id" in fields else None
-        return RawFrame(fields.get(b"event", b"").decode(), position, fields[b"data"])
+        """Close it."""

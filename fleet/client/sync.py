@@ -1,15 +1,18 @@
 """The client for scripts without trio: the same methods, that block. The client works in a thread of its own."""
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import partial, wraps
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from fleet.client.client import FleetClient
 from fleet.client.session import Session
+from fleet.client.socket import Socket
 from fleet.client.stream import Stream
+from fleet.client.webhook import Webhook
 from fleet.wire.frames import Frame
 
 if TYPE_CHECKING:
@@ -72,7 +75,38 @@ class SyncStream(Generic[Item]):
         return self
 
     def __next__(self) -> Item:
-        return self._portal.call(self._real.__anext__)
+        try:
+            return self._portal.call(self._real.__anext__)
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+
+class SyncSocket:
+    """A `Socket` whose streams block; several threads can each read one. `with` opens it.
+
+    >>> with sync.socket() as socket, socket.events(after=0) as events:
+    ...     session = sync.create("/home/user/plain", title="Seen")
+    ...     print(next(event.data["title"] for event in events if event.type == "session.created"))
+    Seen
+    """
+
+    def __init__(self, portal: BlockingPortal, real: Socket) -> None:
+        self._portal = portal
+        self._real = real
+        self._open = portal.wrap_async_context_manager(real)
+
+    def __enter__(self) -> Self:
+        self._open.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def events(self, sessions: str | Iterable[str] | None = None, *, after: int | None = None) -> SyncStream[Frame]:
+        """Follow a session, several, or the whole fleet, as `Socket.events` does."""
+        return SyncStream(self._portal, self._real.events(sessions, after=after))
 
 
 class SyncSession:
@@ -116,6 +150,24 @@ class SyncSession:
         return SyncStream(self._portal, self._real.events(after=after))
 
 
+class SyncWebhook:
+    """A `Webhook` whose methods block."""
+
+    def __init__(self, portal: BlockingPortal, real: Webhook) -> None:
+        self._portal = portal
+        self._real = real
+        self.id = real.id
+
+    def __repr__(self) -> str:
+        return f"SyncWebhook({self.id!r})"
+
+    read = _blocking(Webhook.read)
+    switch = _blocking(Webhook.switch)
+    delete = _blocking(Webhook.delete)
+    test = _blocking(Webhook.test)
+    deliveries = _blocking(Webhook.deliveries)
+
+
 class SyncFleetClient:
     """A `FleetClient` whose methods block; `FleetClient.sync` makes it.
 
@@ -138,6 +190,8 @@ class SyncFleetClient:
     notifications = _blocking(FleetClient.notifications)
     unread_count = _blocking(FleetClient.unread_count)
     read_notification = _blocking(FleetClient.read_notification)
+    webhooks = _blocking(FleetClient.webhooks)
+    register_webhook = _blocking(FleetClient.register_webhook)
     health = _blocking(FleetClient.health)
     summary = _blocking(FleetClient.summary)
     instances = _blocking(FleetClient.instances)
@@ -172,6 +226,18 @@ class SyncFleetClient:
     def events(self, *, after: int | None = None) -> SyncStream[Frame]:
         """Follow the whole fleet, as `FleetClient.events` does."""
         return SyncStream(self._portal, self._real.events(after=after))
+
+    def webhook(self, webhook_id: str) -> SyncWebhook:
+        """Return the webhook with this id, without asking whether there is one."""
+        return SyncWebhook(self._portal, self._real.webhook(webhook_id))
+
+    def export(self, *, after: int = 0, through: int | None = None) -> SyncStream[bytes]:
+        """Return the log as lines, as `FleetClient.export` does."""
+        return SyncStream(self._portal, self._real.export(after=after, through=through))
+
+    def socket(self) -> SyncSocket:
+        """Return a connection for many streams, as `FleetClient.socket` does."""
+        return SyncSocket(self._portal, self._real.socket())
 
     def follow_notifications(self, *, after: int | None = None) -> "SyncStream[NotificationItem]":
         """Follow the notifications of all sessions."""

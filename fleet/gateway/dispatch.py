@@ -11,7 +11,7 @@ import msgspec
 import trio
 from quart_trio import QuartTrio
 
-from fleet.gateway.wire import frames as wire
+from fleet.wire import sockets as wire
 
 _OF_THE_HANDSHAKE = (
     b"connection",

@@ -24,7 +24,6 @@ from fleet.gateway.framing import PING, text_frame
 from fleet.gateway.problems import problem_document
 from fleet.gateway.reading import Reading, Streams, check_cursor, reading
 from fleet.gateway.requests import invalid
-from fleet.gateway.wire import frames as w
 from fleet.limits import (
     HEARTBEAT_S,
     SOCKET_ANSWERS_MAX,
@@ -34,6 +33,7 @@ from fleet.limits import (
     SOCKET_SUBSCRIPTIONS_MAX,
     SOCKET_WRITE_BYTES,
 )
+from fleet.wire import sockets as w
 
 _log = structlog.get_logger(__name__)
 _GOING_AWAY, _BUG = 1001, 1011

@@ -179,6 +179,34 @@ async def test_a_reader_that_goes_is_no_error(line: Line) -> None:
     assert read.stderr == b""
 
 
+@pytest.mark.parametrize("more", [["--json"], []])
+async def test_tail_ends_with_its_reader_though_nothing_happens(line: Line, more: list[str]) -> None:
+    session_id = await make(line, "--prompt", "Say something")
+    await line.door.settled(session_id)
+    process = await trio.lowlevel.open_process(
+        [*PROGRAM, "tail", "--after", "0", *more],
+        env=environment(line),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    head = line.door.tree.log.head()
+    said = b""
+    while said.count(b"\n") < (head if more else 1):
+        said += await process.stdout.receive_some()
+    with trio.move_on_after(5):  # until it waits
+        await process.stdout.receive_some()
+    await process.stdout.aclose()
+    with trio.move_on_after(60):
+        await process.wait()
+    ended = process.returncode
+    process.kill()
+    await process.wait()
+    assert (ended, await process.stderr.receive_some(), line.door.tree.log.head()) == (141, b"", head)
+
+
 async def test_no_server_says_how_to_start_one(line: Line) -> None:
     await line.stop()
     done = await fleet(line, "ls")

@@ -11,10 +11,8 @@ import pytest
 import trio
 
 from fleet import client as package
-from fleet.client import FleetClient, Session, SyncFleetClient, SyncSession
+from fleet.client import FleetClient, Session, Socket, SyncFleetClient, SyncSession, SyncSocket, SyncWebhook, Webhook
 from tests.client.line import Line
-
-_ASYNC = {"FleetClient", "Session"}
 
 
 def examples(*classes: type[Any]) -> list[Any]:
@@ -46,12 +44,12 @@ def judge(test: doctest.DocTest, example: doctest.Example, said: str) -> None:
     assert matches, f"{test.name}: {example.source.strip()} gave {said!r}, not {example.want!r}"
 
 
-@pytest.mark.parametrize("test", examples(FleetClient, Session))
+@pytest.mark.parametrize("test", examples(FleetClient, Session, Socket, Webhook))
 async def test_an_example_is_true(test: doctest.DocTest, fleet: FleetClient) -> None:
     await run(test, {"fleet": fleet})
 
 
-@pytest.mark.parametrize("test", examples(SyncFleetClient, SyncSession))
+@pytest.mark.parametrize("test", examples(SyncFleetClient, SyncSession, SyncSocket))
 async def test_an_example_of_the_facade_is_true(test: doctest.DocTest, line: Line) -> None:
     def script() -> None:
         with FleetClient.sync(line.url) as sync:
@@ -66,8 +64,8 @@ async def test_an_example_of_the_facade_is_true(test: doctest.DocTest, line: Lin
 
 
 def test_there_are_examples() -> None:
-    assert len(examples(FleetClient, Session)) >= 4
-    assert len(examples(SyncFleetClient, SyncSession)) >= 2
+    assert len(examples(FleetClient, Session, Socket, Webhook)) >= 7
+    assert len(examples(SyncFleetClient, SyncSession, SyncSocket)) >= 3
 
 
 def test_the_facade_has_every_method() -> None:
@@ -76,4 +74,6 @@ def test_the_facade_has_every_method() -> None:
 
     assert public(FleetClient) - {"sync"} == public(SyncFleetClient)
     assert public(Session) == public(SyncSession)
+    assert public(Webhook) == public(SyncWebhook)
+    assert public(Socket) - {"link"} == public(SyncSocket)
     assert all(hasattr(package, name) for name in package.__all__)

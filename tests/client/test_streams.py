@@ -6,7 +6,8 @@ import pytest
 import trio
 
 from fleet.client import FleetClient, Stream
-from fleet.client.stream import FrameParser, RawFrame, frame_of
+from fleet.client.sse import FrameParser
+from fleet.client.stream import RawFrame, frame_of
 from fleet.wire.frames import Delta, Event, Frame, Snapshot
 from tests.client.line import Line
 from tests.gateway.door import PLAIN

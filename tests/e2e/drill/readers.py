@@ -1,6 +1,7 @@
 """Readers of the fleet's streams that lose their connection at random and come back with their cursor, for ever.
 
-One reads SSE by httpx, one by `curl -N`, one the WebSocket by trio-websocket.
+One reads SSE by httpx, one by `curl -N`, one the WebSocket by trio-websocket, one by Fleet's own client. That one
+would come back by itself, were the server not at another address each time.
 """
 
 import subprocess
@@ -13,10 +14,13 @@ import msgspec
 import trio
 import trio_websocket
 
+from fleet.client import FleetClient, FleetError
+from fleet.wire.frames import Event, Snapshot
 from tests.e2e.drill.screen import Screen
 
 Url = Callable[[], str | None]
 _GONE = (
+    FleetError,
     httpx.HTTPError,
     OSError,
     trio_websocket.ConnectionClosed,
@@ -121,7 +125,18 @@ async def _follow(socket: trio_websocket.WebSocketConnection, screen: Screen) ->
             return
 
 
-READERS = {"sse": _sse, "curl": _curl, "socket": _socket}
+async def _client(url: str, screen: Screen) -> None:
+    async with FleetClient(url, retry_for_s=0) as fleet, fleet.socket() as socket:
+        async for frame in socket.events(after=screen.cursor):
+            if isinstance(frame, Event):
+                screen.event(msgspec.json.encode(frame))
+            elif isinstance(frame, Snapshot):
+                screen.snapshot(msgspec.json.encode(frame))
+            else:
+                screen.signal(msgspec.json.encode({"type": frame.type, **msgspec.to_builtins(frame)}))
+
+
+READERS = {"sse": _sse, "curl": _curl, "socket": _socket, "client": _client}
 
 
 async def read(kind: str, screen: Screen, url: Url, random: Random) -> None:

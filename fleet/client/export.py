@@ -1,0 +1,64 @@
+"""The export of the log: its lines as they come, over as many connections as that takes."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from fleet.client.connection import Connection
+from fleet.client.sse import EventStream
+from fleet.client.stream import RawFrame
+from fleet.wire.bodies import ExportQuery
+
+
+class _Position(msgspec.Struct):
+    position: int
+
+
+class Export(EventStream[bytes]):
+    """Lines of the log, each the bytes of a JSON object without its end of line: `fleet verify-export` proves them.
+
+    It ends with the last event that there was when it began, or with the one that was asked for. It is a `Stream`, and
+    goes on by itself like one; `position` is the line's that was read last.
+    """
+
+    def __init__(self, connection: Connection, after: int, through: int | None) -> None:
+        super().__init__(connection, "/log/export", after, _line_of)
+        self._through = through
+
+    def _query(self, after: int) -> ExportQuery:
+        return ExportQuery(after, self._through)
+
+    def _make_parser(self) -> "LineParser":
+        return LineParser()
+
+    async def _open(self) -> None:
+        if self._through is None:
+            self._through = await self._head()
+        await super()._open()
+
+    async def __anext__(self) -> bytes:
+        if self._through is None:
+            await self._again(self._open)
+        if (self._position or 0) >= (self._through or 0):
+            raise StopAsyncIteration
+        return await super().__anext__()
+
+
+def _line_of(raw: RawFrame) -> bytes:
+    return raw.data
+
+
+class LineParser:
+    """Makes lines of bytes."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []  # of a line whose end has not come
+
+    def feed(self, chunk: bytes) -> Iterator[RawFrame]:
+        """Yield the lines that are whole now."""
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            whole = b"".join((*self._pieces, line))
+            self._pieces = []
+            yield RawFrame("line", msgspec.json.decode(whole, type=_Position).position, whole)
+        self._pieces.append(rest)
