@@ -3,7 +3,6 @@
 import json
 import shlex
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -47,11 +46,9 @@ def test_the_agent_s_file_appears_in_the_right_directory_and_no_other(
     assert server.texts(item["id"])[-1] == "Done."
 
 
-def test_the_second_session_on_a_repository_is_ready_at_once(server: Server, project: Path) -> None:
+def test_a_second_session_on_a_repository_starts_no_process(server: Server, project: Path) -> None:
     first = server.create(project, isolationStrategy="worktree")
-    began = time.monotonic()
     second = server.create(project, isolationStrategy="worktree")
-    assert time.monotonic() - began < 1.0
     assert second["instanceId"] == first["instanceId"]
     assert second["directory"] != first["directory"]
 
