@@ -1,13 +1,16 @@
 """How long does it take from a prompt to the first word of the answer? Through Fleet, and straight to its OpenCode.
 
 Two sessions of one OpenCode process answer in turn, in one worktree: one belongs to Fleet, the other was made by hand
-and Fleet does not know it. Streams and connections are open before; the rehearsal model answers at once. With a
-directory that is used as it stands, a snapshot comes before each prompt, so that has a row of its own.
+and Fleet does not know it. Streams and connections are open before; the rehearsal model answers at once, from a
+process of its own: in Fleet's, as usually, it would wait for Fleet. With a directory that is used as it stands, a
+snapshot comes before each prompt, so that has a row of its own.
 
 Run: python -m bench first_delta
 """
 
 import base64
+import json
+import os
 import socket
 import statistics
 import tempfile
@@ -21,13 +24,16 @@ import httpx
 import psutil
 
 from bench.figures import Figure, show
-from bench.server import Server, create_session, fleet, make_repository
+from bench.server import FLEET, Server, create_session, fleet, free_port, make_repository, running
+from fleet.rehearsal.config import opencode_config
 from fleet.rehearsal.script import fenced
 
-ROUNDS = 60
+ROUNDS = 40
 OVERHEAD_MS = 5.0
 _TIMEOUT_S = 30.0
 _POLL_S = 0.02
+_QUIET_S = 0.1
+"""After a turn: OpenCode says that it is idle and works on, for some 100 ms, which would count for the other side."""
 _PROMPT = fenced('say "Done."')
 
 
@@ -66,7 +72,7 @@ def _first_delta_ms(side: Side) -> float:
         if time.monotonic() > deadline_s:
             raise RuntimeError("a turn does not end: run it by hand to see why")
         time.sleep(_POLL_S)
-    time.sleep(_POLL_S)
+    time.sleep(_QUIET_S)
     return took_ms
 
 
@@ -122,9 +128,15 @@ def _straight(server: Server, data_dir: Path, made: Any) -> Generator[Side]:
 
 def _measure(root: Path, strategy: str) -> tuple[float, float]:
     """Return the medians, through Fleet and straight, in ms."""
-    data_dir = root / "data"
+    data_dir, port = root / "data", free_port()
     repository = make_repository(root / "repository")
-    with fleet(data_dir, "--rehearsal", "always", home=root / "home") as server:
+    configuration = root / "home/config/opencode/opencode.json"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(json.dumps(opencode_config(f"http://127.0.0.1:{port}/v1")), "utf-8")
+    with (
+        running([*FLEET, "rehearsal", "--port", str(port)], port, "/health", os.environ),
+        fleet(data_dir, "--rehearsal", "never", home=root / "home") as server,
+    ):
         made = create_session(server, repository, strategy)
         with (
             _through_fleet(server, made["session"]["id"]) as ours,

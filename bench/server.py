@@ -20,7 +20,7 @@ _PROBE_TIMEOUT_S = 1.0
 """For one look: what OpenCode is asked while it boots, it may leave unanswered for ever."""
 
 _TOOLS = Path(__file__).parent.parent / ".tools/node_modules/.bin"
-_FLEET = (sys.executable, "-c", "from fleet.cli import main; main()")
+FLEET = (sys.executable, "-c", "from fleet.cli import main; main()")
 
 
 class Server(NamedTuple):
@@ -37,7 +37,7 @@ def fleet(data_dir: Path, *options: str, home: Path | None = None) -> Generator[
     """Run `fleet serve` on `data_dir`; the OpenCode processes of `home` have their own files there."""
     environment = opencode_environment(home) if home is not None else dict(os.environ)
     port = free_port()
-    command = [*_FLEET, "serve", "--port", str(port), "--data-dir", str(data_dir), *options]
+    command = [*FLEET, "serve", "--port", str(port), "--data-dir", str(data_dir), *options]
     with running(command, port, "/api/readyz", environment) as server:
         yield server
 

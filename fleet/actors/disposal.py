@@ -39,7 +39,9 @@ class Disposal:
 
     async def wait_over(self, instance_id: str, directory: str) -> None:
         """Wait until a prompt may be sent."""
-        await trio.sleep_until(self._until_s.get((instance_id, directory), 0.0))
+        until_s = self._until_s.get((instance_id, directory))
+        if until_s is not None:
+            await trio.sleep_until(until_s)
 
     def _is_unused(self, instance_id: str, directory: str) -> bool:
         instance = self._context.views.instances.get(instance_id)
