@@ -55,7 +55,7 @@ def _generate(file: Path) -> None:
         sql.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         for n, (kind, text) in enumerate(zip(("title", "prompt", "answer", "tool"), (title, *texts), strict=True)):
             at = number * HISTORY_TEXTS_MAX + n
-            sql.execute("INSERT INTO texts VALUES (?, ?, ?, ?)", (number, f"{kind} {n}", at, kind))
+            sql.execute("INSERT INTO texts VALUES (?, ?, ?, ?, NULL)", (number, f"{kind} {n}", at, kind))
             sql.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (at, text))
         if number % 10_000 == 0:
             sql.commit()

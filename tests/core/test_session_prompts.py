@@ -282,9 +282,10 @@ def test_a_late_word_on_the_turn_before_does_not_count_twice() -> None:
 
 def test_what_is_known_of_earlier_turns_is_bounded_and_the_newest() -> None:
     names = [f"msg_{n:04d}" for n in range(TRANSCRIPT_KNOWN_MAX + 5)]
-    story = given(SESSION, "s1", *queue_of("p2")).when(s.transcript(*map(s.message, names))).when(s.turn_ended(1))
+    paid = [s.message(name, cost_usd=0.25) for name in names]
+    story = given(SESSION, "s1", *queue_of("p2")).when(s.transcript(*paid)).when(s.turn_ended(1))
     assert list(story.state.recorded) == list(story.state.counted) == names[5:]
-    story.when(s.transcript(s.message(names[-1]))).then()
+    story.when(s.transcript(paid[-1])).then()
 
 
 @pytest.mark.parametrize("history", [s.FINISHED, s.FAILED, s.COMPLETED, s.LOST_TURN, s.STOPPED])

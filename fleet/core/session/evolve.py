@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from msgspec.structs import replace
 
 from fleet.core.session import messages as m
-from fleet.core.session.notifications import notified
+from fleet.core.session.notifications import NOTIFIES, notified
 from fleet.core.session.state import (
     Callback,
     Failure,
@@ -34,7 +34,8 @@ def evolve(state: State, event: m.Event) -> State:
     if phase is None:
         raise ImpossibleEvent(f"{kind.__name__} in a session that is {state.phase}")
     changes = _CHANGES[kind](state, event)
-    changes.update(notified(state, event))
+    if kind in NOTIFIES:
+        changes.update(notified(state, event))
     changes["changed_at_ms"] = event.at_ms
     if changes.get("evidence"):
         changes["evidence_at_ms"] = event.at_ms

@@ -7,7 +7,7 @@ from fleet.core.session import messages as m
 from fleet.core.session.state import Notification, NotificationKind, State
 from fleet.limits import NOTIFICATIONS_MAX
 
-_NOTIFIES: Final[Mapping[type[Any], Callable[[Any], tuple[NotificationKind, str]]]] = {
+NOTIFIES: Final[Mapping[type[Any], Callable[[Any], tuple[NotificationKind, str]]]] = {
     m.TurnEnded: lambda event: (event.outcome, event.evidence),
     m.TurnFailed: lambda event: ("error", event.detail),
     m.ProvisionFailed: lambda event: ("error", event.detail),
@@ -20,7 +20,7 @@ _NOTIFIES: Final[Mapping[type[Any], Callable[[Any], tuple[NotificationKind, str]
 
 def tells(event: Any) -> tuple[NotificationKind, str] | None:
     """Return what a person is told of an event, None where it is nothing to be told of."""
-    tell = _NOTIFIES.get(event.__class__)
+    tell = NOTIFIES.get(event.__class__)
     return None if tell is None else tell(event)
 
 

@@ -62,7 +62,8 @@ def _turn_started(state: State, event: m.TurnStarted) -> Changes:
 
 def _newest(known: dict[str, Known]) -> dict[str, Known]:
     """Return what a late word on an earlier turn is recognised by: forgotten, it would be recorded and paid twice."""
-    return dict(islice(known.items(), max(0, len(known) - TRANSCRIPT_KNOWN_MAX), None))
+    surplus = len(known) - TRANSCRIPT_KNOWN_MAX
+    return dict(islice(known.items(), surplus, None)) if surplus > 0 else known
 
 
 def _turn_steered(state: State, event: m.TurnSteered) -> Changes:
@@ -82,10 +83,16 @@ def _prompt_delivered(state: State, event: m.PromptDelivered) -> Changes:
     return {"turn": turn, "evidence": f"turn {state.turns}: OpenCode has the prompt and works"}
 
 
+_UNPAID: Final = (0.0, Tokens())
+
+
 def _message_recorded(state: State, event: m.MessageRecorded) -> Changes:
-    cost, tokens = state.counted.get(event.message_id, (0.0, Tokens()))
+    recorded = {**state.recorded, event.message_id: m.digest(event.body)}
+    cost, tokens = counted = state.counted.get(event.message_id, _UNPAID)
+    if counted == (event.cost_usd, event.tokens):
+        return {"recorded": recorded}
     return {
-        "recorded": {**state.recorded, event.message_id: m.digest(event.body)},
+        "recorded": recorded,
         "counted": {**state.counted, event.message_id: (event.cost_usd, event.tokens)},
         "cost_usd": state.cost_usd + event.cost_usd - cost,
         "tokens": _added(state.tokens, event.tokens, tokens),
