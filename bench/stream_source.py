@@ -27,7 +27,7 @@ from fleet.config import load_config
 from fleet.core.session.messages import PartRecorded
 from fleet.events.envelope import Cause, Recorded
 from fleet.logs import configure_logs
-from fleet.main import _spare_collections, running
+from fleet.main import _prefer_event_loop, running
 
 EVENTS_PER_S = 100
 _TEXT = "The total was rounded twice, once for each line and once for all of them; now it is rounded at the end. " * 4
@@ -94,7 +94,7 @@ async def _run(mode: str, data_dir: Path) -> None:
     port, other = free_port(), free_port()
     config = load_config({"port": str(port), "data_dir": str(data_dir), "rehearsal": "always"}, {})
     async with running(config, os.environ) as fleet, trio.open_nursery() as nursery:
-        _spare_collections()
+        _prefer_event_loop()
         session: Any = next(iter(fleet.tree.views.sessions))
         stream = fleet.tree.views.sessions.stream(session.id)
         if mode == "naive":

@@ -267,12 +267,14 @@ HISTORY_SNIPPET_WORDS: Final = 16
 HISTORY_PAGE_DEFAULT: Final = 20  # the product page's
 HISTORY_PAGE_MAX: Final = 100
 HISTORY_COUNT_MAX: Final = 1000  # sessions counted for a total; "1000" then means that many or more
+HISTORY_LAG_S: Final = 0.5  # the model is behind for so long at most, unless a search waits for it
 HISTORY_CATCH_UP_S: Final = 2.0  # a search waits so long for the log's last events, then answers with what it has
 HISTORY_TEXTS_MAX: Final = 1 << 20  # searched texts per session; a row's number has so much room
 TRANSCRIPTS_CACHED: Final = 64  # sessions whose folded transcript stays in memory
 
 # The process
 GC_THRESHOLDS: Final = (50_000, 20, 100)  # allocations per collection: fewer pauses; measured at 5 to 15 % throughput
+THREAD_TURN_S: Final = 0.0005  # for which a thread keeps the interpreter from the event loop; 5 ms are the default
 
 # The client
 CLIENT_RETRY_S: Final = 60.0  # a server that is restarted is back within seconds, on a slow disk within a minute

@@ -43,7 +43,7 @@ from fleet.events.lmdb_log import LmdbLog
 from fleet.gateway.app import Gateway
 from fleet.gateway.guard import Guard
 from fleet.gateway.tokens import TokenFile, local_token
-from fleet.limits import GC_THRESHOLDS, MIB, SHUTDOWN_GRACE_S
+from fleet.limits import GC_THRESHOLDS, MIB, SHUTDOWN_GRACE_S, THREAD_TURN_S
 from fleet.logs import configure_logs
 from fleet.loopback import base_url, family_of, is_loopback
 from fleet.projections.store import LmdbStore
@@ -63,7 +63,7 @@ async def serve(config: Config) -> int:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_await_signals, stopping, nursery.cancel_scope)
             async with running(config, os.environ) as fleet:
-                _spare_collections()
+                _prefer_event_loop()
                 if config.log_format == "json":  # nothing else may stand between the lines
                     _log.info("ready", version=__version__, url=fleet.url, data_dir=str(config.data_dir))
                 else:
@@ -91,8 +91,9 @@ async def stop_leftovers(config: Config) -> None:
         await host.stop(instance_id, None)
 
 
-def _spare_collections() -> None:
-    """What lives now lives long: keep it out of the collections that the event loop would wait for."""
+def _prefer_event_loop() -> None:
+    """Let it wait neither for collections of what lives now and lives long, nor for a thread in Python's code."""
+    sys.setswitchinterval(THREAD_TURN_S)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

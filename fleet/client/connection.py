@@ -40,7 +40,7 @@ def backoff() -> Generator[float]:
         pause = min(2 * pause, CLIENT_BACKOFF_S_MAX)
 
 
-class _Content(httpx.AsyncByteStream):
+class Content(httpx.AsyncByteStream):
     """A request's body. httpx's own is a generator, which trio complains of where a connection fails half-way."""
 
     def __init__(self, content: bytes) -> None:
@@ -147,7 +147,7 @@ class Connection:
             headers |= {"Content-Type": "application/json", "Content-Length": str(len(content))}
         url = self.address(path, query)
         headers["Host"] = url.netloc.decode("ascii")
-        request = httpx.Request(method, url, headers=headers, stream=_Content(content or b""))
+        request = httpx.Request(method, url, headers=headers, stream=Content(content or b""))
         end = trio.current_time() + (self.retry_for_s if retry else 0)
         for pause in backoff():
             response, failure = await self._attempt(request)

@@ -19,7 +19,7 @@ import trio
 from fleet.errors import Unavailable
 from fleet.events.feed import Feed
 from fleet.events.log import Log
-from fleet.limits import HISTORY_CATCH_UP_S, RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S
+from fleet.limits import HISTORY_CATCH_UP_S, HISTORY_LAG_S, RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S
 from fleet.projections.history_query import HistoryQuery
 from fleet.projections.history_store import HistoryPage, HistoryStore
 
@@ -63,6 +63,7 @@ class History:
         self._run_sync: RunSync = run_sync or InThread()
         self._position = -1
         self._advanced = trio.Event()
+        self._wanted = trio.Event()
         self._following = trio.CancelScope()
         self._damage: sqlite3.Error | None = None
 
@@ -96,6 +97,7 @@ class History:
         head = self._log.head()
         with trio.move_on_after(HISTORY_CATCH_UP_S):
             while self._position < head:
+                self._wanted.set()
                 await self._advanced.wait()
         try:
             return await self._run_sync(partial(self._store.search, query))
@@ -118,6 +120,10 @@ class History:
                     if own:
                         await self._run_sync(partial(self._store.apply, own, own[-1].position))
                     self._advance(max(self._position, reader.cursor))
+                    if reader.caught_up:  # many events at a time cost little more than one
+                        self._wanted = trio.Event()
+                        with trio.move_on_after(HISTORY_LAG_S):
+                            await self._wanted.wait()
         if self._damage is not None:
             damage, self._damage = self._damage, None
             raise damage

@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from fleet.rehearsal.script import fenced
+from tests.e2e.drill.clients import request
 from tests.e2e.drill.readers import READERS, read
 from tests.e2e.drill.screen import Logged, Screen
 from tests.e2e.server import Server, repository, until
@@ -46,7 +47,7 @@ class Stage:
             while True:
                 try:
                     if self.url is not None:
-                        answer = await http.request(method, f"{self.url}/api{path}", json=body, headers=headers)
+                        answer = await http.send(request(method, f"{self.url}/api{path}", body, headers))
                         if answer.status_code not in (409, 503):
                             assert answer.is_success, answer.text
                             return answer.json() if answer.content else None
