@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -133,6 +133,9 @@ class Server:
 
     def close(self) -> None:
         """End everything that was started here, in whatever state it is."""
+        http: httpx.Client | None = getattr(self, "http", None)
+        if http is not None:
+            http.close()
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait(10)
@@ -143,13 +146,21 @@ class Server:
         """Return every living process that was started for an instance of this server."""
         found: list[psutil.Process] = []
         for process in psutil.process_iter():
-            try:
+            with suppress(psutil.Error):
                 environment = process.environ()
-                if MARKER in environment and environment.get("HOME") == str(self.root / "home"):
+                own = MARKER in environment and environment.get("HOME") == str(self.root / "home")
+                if own and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
-            except psutil.Error:
-                continue
-        return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+        return found
+
+    def running(self, word: str) -> set[int]:
+        """Return the processes among them that have the word on their command line."""
+        found: set[int] = set()
+        for process in self.marked():
+            with suppress(psutil.Error):
+                if word in process.cmdline():
+                    found.add(process.pid)
+        return found
 
     # ----------------------------------------------------------------------------------------------------- the API
 

@@ -156,8 +156,8 @@ def test_a_budget_pauses_between_turns(server: Server, project: Path) -> None:
 
 
 def test_the_parent_hears_of_each_outcome_of_its_child_once(server: Server, project: Path) -> None:
-    def sleeping() -> list[int]:
-        return [process.pid for process in server.marked() if "300.25" in process.cmdline()]
+    def sleeping() -> set[int]:
+        return server.running("300.25")
 
     parent = server.create(project, title="Parent")
     to_parent = {"notifySessionId": parent["opencodeId"], "notifyInstanceId": parent["instanceId"]}

@@ -47,7 +47,7 @@ def test_an_orderly_restart(stopped: Server, project: Path) -> None:
 def test_a_stop_that_leaves_processes_running(stopped: Server) -> None:
     stopped.start("--leave-running", "true")
     item = stopped.create(repository(stopped.root / "project"), 'bash "sleep 300"')
-    until(lambda: [p for p in stopped.marked() if "300" in p.cmdline()], "the sleep")
+    until(lambda: stopped.running("300"), "the sleep")
     pid = stopped.call("GET", f"/instances/{item['instanceId']}")["pid"]
     left = {process.pid for process in stopped.marked()}
     assert stopped.end(signal.SIGTERM) == 0
@@ -82,7 +82,7 @@ def test_kill_9_of_the_server_in_the_middle_of_a_turn(stopped: Server, project: 
         assert logged(before) == logged([stream.frame() for _ in range(len(logged(before)) + 1)])
     done = stopped.settled(item["id"], 2)
     known = {instance["pid"] for instance in stopped.call("GET", "/instances")}
-    servers = {process.pid for process in stopped.marked() if "serve" in process.cmdline()}
+    servers = stopped.running("serve")
     assert servers == known
     if done["status"] == "idle":
         assert stopped.texts(item["id"]) == ["First.", "Second."]
@@ -105,7 +105,7 @@ def test_kill_9_of_opencode(stopped: Server, project: Path) -> None:
     stopped.prompt(item["id"], 'bash "sleep 300"\n---\nsay "Never."')
     stopped.became(item["id"], "active")
     path = f"/sessions/{item['id']}"
-    until(lambda: [p for p in stopped.marked() if "300" in p.cmdline()], "the sleep")
+    until(lambda: stopped.running("300"), "the sleep")
     pid = stopped.call("GET", f"/instances/{item['instanceId']}")["pid"]
     (process,) = [process for process in stopped.marked() if process.pid == pid]
     process.kill()

@@ -102,8 +102,8 @@ def test_a_stream_that_is_cut_in_the_middle_of_a_turn_goes_on_without_gap(server
 
 
 def test_abort_reaches_the_tool_s_process(server: Server, project: Path) -> None:
-    def sleeping() -> list[int]:
-        return [process.pid for process in server.marked() if "300.5" in process.cmdline()]
+    def sleeping() -> set[int]:
+        return server.running("300.5")
 
     item = server.create(project, 'bash "sleep 300.5"\n---\nsay "Too late."')
     until(sleeping, "the sleep")

@@ -5,6 +5,7 @@ import re
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
+from fleet.limits import HISTORY_LAG_S
 from tests.gateway.door import NOWHERE, REPOSITORY, Door, Machine
 from tests.gateway.test_webhooks import URL, registered_id
 
@@ -103,6 +104,7 @@ async def test_readers_and_webhooks_are_counted(machine: Machine, door: Door) ->
     await door.tree.views.webhooks.wait(webhook_id, lambda s: bool(s.open) and s.open[0].attempts > 0)
     async with door.listen() as port, door.follow(port, "/api/events") as stream:
         await stream.frame()
+        await trio.sleep(2 * HISTORY_LAG_S)
         found = await sample(door)
         assert found.of("fleet_feed_readers", phase="live") == before.of("fleet_feed_readers", phase="live") + 1
         assert found.of("fleet_signal_readers") == 1
