@@ -12,12 +12,12 @@ What makes a command itself happen once is the key in its own stream (aggregate.
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-from fleet.actors.alone import Alone
 from fleet.actors.orders import Caller
 from fleet.core.answers import RequestAnswered
 from fleet.errors import Rejected
 from fleet.events.envelope import Cause, CommandRecord
 from fleet.events.log import Log
+from fleet.locks import Locks
 from fleet.projections.views import Views
 
 _NOBODY: Final = "fleet"
@@ -29,11 +29,11 @@ class Answers:
     def __init__(self, log: Log, views: Views) -> None:
         self._log = log
         self._views = views
-        self._alone = Alone()
+        self._locks = Locks()
 
     def turn(self, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Let requests with the same key be answered one after the other: the second finds the first's answer."""
-        return self._alone.with_name(f"key {caller.idempotency_key}")
+        return self._locks.hold(f"key {caller.idempotency_key}")
 
     def find(self, caller: Caller) -> RequestAnswered | None:
         """Return what the same request was answered before, None where it was not.
@@ -55,7 +55,7 @@ class Answers:
     async def keep(self, caller: Caller, session_id: str | None, answer: RequestAnswered) -> None:
         """Keep an answer before it is given; `session_id` is whom it speaks of. Raises `Unavailable`, as the log."""
         stream = _stream(session_id)
-        async with self._alone.with_name(stream):
+        async with self._locks.hold(stream):
             if session_id is not None and self._views.sessions.get(session_id) is None:
                 return
             await self._log.append(
@@ -70,7 +70,7 @@ class Answers:
     async def forget(self, session_id: str) -> None:
         """Erase the answers about a session that is gone already. Idempotent. Raises as `Log.erase`."""
         stream = _stream(session_id)
-        async with self._alone.with_name(stream):
+        async with self._locks.hold(stream):
             await self._log.erase(stream)
 
     def find_erasure(self, caller: Caller) -> CommandRecord | None:

@@ -11,7 +11,6 @@ import msgspec
 import trio
 
 from fleet.actors.aggregate import Deliver
-from fleet.actors.alone import Alone
 from fleet.actors.context import Context, SessionReply, WorkspaceReply
 from fleet.actors.roots import Roots, outside
 from fleet.core import roots
@@ -28,6 +27,7 @@ from fleet.limits import (
     SESSION_READY_TIMEOUT_S,
     TERMINATE_WAIT_S,
 )
+from fleet.locks import Locks
 from fleet.ports import Attachment, Source, Strategy, WorkspaceOrder
 
 
@@ -83,7 +83,7 @@ class Orders:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._roots = Roots(context)
-        self._creating = Alone()
+        self._creating = Locks()
 
     # ------------------------------------------------------------------------------------------------------ creation
 
@@ -104,7 +104,7 @@ class Orders:
     def _one_at_a_time(self, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Let requests with the same idempotency key create one after the other: the second finds the first's."""
         key = caller.idempotency_key
-        return nullcontext() if key is None else self._creating.with_name(key)
+        return nullcontext() if key is None else self._creating.hold(key)
 
     def _created_before(self, caller: Caller) -> str | None:
         if caller.idempotency_key is None:

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, contextmanager
 import trio
 
 from fleet.actors.aggregate import Deliver
-from fleet.actors.alone import Alone
 from fleet.actors.context import Context
 from fleet.core.instance import messages as m
 from fleet.core.instance.state import State as Instance
@@ -19,6 +18,7 @@ from fleet.core.session.state import State
 from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import INSTANCE_LINE_MAX, INSTANCE_LINE_POLL_S, INSTANCE_LINE_RETRY_S, INSTANCE_LINE_S, MIB
+from fleet.locks import Locks
 
 Delayed = Callable[[str], Awaitable[None]]
 """Tells why something takes its time."""
@@ -36,7 +36,7 @@ class Placement:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._alone = Alone()
+        self._locks = Locks()
         self._line = trio.StrictFIFOLock()
         self._placing = trio.Lock()
         self._reserved: set[str] = set()
@@ -48,7 +48,7 @@ class Placement:
         `Unavailable` overloaded when that takes too long.
         """
         key = placement_key(self._context.policy.sharing, effect)
-        async with self._alone.with_name(key):
+        async with self._locks.hold(key):
             # Called off half-way, the session would be attached to an instance, and nobody would know.
             with await self._room(key, delayed), trio.CancelScope(shield=True):
                 async with self._placing:

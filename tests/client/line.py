@@ -67,6 +67,14 @@ class Line:
         await trio.sleep(pause_s)
         self._port = port
 
+    async def silence(self, session_id: str) -> None:
+        """Let a session be described, and nothing pass until somebody has connected anew."""
+        connections, self.mute = self.connections, True
+        await self.door.knock("PATCH", f"/api/sessions/{session_id}", {"title": "Unheard"})
+        while self.connections == connections:  # noqa: ASYNC110 - nothing tells
+            await trio.sleep(0.5)
+        self.mute = False
+
     def cut(self) -> None:
         """Reset every open connection."""
         for scope in self._open:

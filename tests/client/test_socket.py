@@ -275,16 +275,7 @@ async def test_a_long_silence_is_a_lost_connection(fleet: FleetClient, line: Lin
     session = await fleet.create(PLAIN)
     async with fleet.socket() as socket, socket.events() as events, trio.open_nursery() as nursery:
         assert isinstance(await anext(events), Snapshot)
-        connections = line.connections
-
-        async def silence() -> None:
-            line.mute = True
-            await line.door.knock("PATCH", f"/api/sessions/{session.id}", {"title": "Unheard"})
-            while line.connections == connections:  # noqa: ASYNC110 - nothing tells
-                await trio.sleep(0.5)
-            line.mute = False
-
-        nursery.start_soon(silence)
+        nursery.start_soon(line.silence, session.id)
         with trio.fail_after(120):
             await events_until(events, "session.described")
 

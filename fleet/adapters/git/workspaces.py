@@ -14,11 +14,11 @@ import trio
 
 from fleet.adapters.git import branches, clones, worktrees
 from fleet.adapters.git.files import make_directory, remove_if_empty
-from fleet.adapters.git.locks import Locks
 from fleet.adapters.git.repository import condition, look, resolve, why_no_repository
 from fleet.adapters.git.untouched import remove_if_blank
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
+from fleet.locks import Locks
 from fleet.ports import Condition, PreparedWorkspace, Source, Strategy, WorkspaceOrder
 
 
