@@ -17,7 +17,8 @@ from fleet.core.instance import messages as m
 from fleet.events import batch
 from fleet.limits import EVENT_LINE_BYTES_MAX, MIB
 from fleet.ports import Exit, StatusChanged, StreamLost, StreamOpened
-from tests.adapters.opencode.test_events import CONNECTED, HEAD, Server, chunk, idle
+from tests.adapters.opencode.server import Server, chunk
+from tests.adapters.opencode.test_events import CONNECTED, HEAD, idle
 from tests.cli.test_ps import GONE, ps, started, write_log
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.opencode_turn import Turn
@@ -28,8 +29,7 @@ ORDERS = ("\x1b", "\x07", "\x9b", "\x08", "\u202e", "\r")
 
 
 async def test_a_line_without_end_is_cut_off_and_the_stream_goes_on(nursery: trio.Nursery) -> None:
-    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    server = Server(nursery, listener)
+    server = await Server.start(nursery)
     piece = chunk(b"x" * MIB)
 
     async def endless(connection: trio.SocketStream) -> None:
@@ -50,13 +50,12 @@ async def test_a_line_without_end_is_cut_off_and_the_stream_goes_on(nursery: tri
             assert stream_bytes(stream) <= EVENT_LINE_BYTES_MAX + 2 * MIB
             if isinstance(event, StatusChanged):
                 break
-    await stream.aclose()
+    stream.close()
     assert [type(event) for event in seen] == [StreamOpened, StreamLost, StreamOpened, StatusChanged]
 
 
 def stream_bytes(stream: EventStream) -> int:
-    connection = stream._connection
-    return 0 if connection is None else connection._partial_bytes
+    return stream._lines._partial_bytes
 
 
 async def test_a_part_that_is_too_large_for_the_log_does_not_hold_the_turn(

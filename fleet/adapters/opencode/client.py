@@ -1,22 +1,24 @@
 """The client of one ready `opencode serve`: the port `OpenCode` over HTTP.
 
-`wire` knows the JSON, `events` follows the stream, `process` opens a client with the right password. Rules kept here:
+`http` carries the requests, `wire` knows the JSON, `events` follows the stream, `process` opens a client with the
+right password. Rules kept here:
 every request has a deadline and a bound on its answer; a status code alone is never believed, because OpenCode answers
 unknown paths with 200 and its web page; the directory goes along as a query wherever it decides what is answered.
 """
 
-import ssl
+from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Literal, TypeVar
+from urllib.parse import quote, urlencode
 
-import httpx
 import msgspec
 import trio
 
 from fleet.adapters.opencode import offer_wire, wire
 from fleet.adapters.opencode.binary import release
 from fleet.adapters.opencode.events import EventStream
+from fleet.adapters.opencode.http import FAULTS, Answer, Http, OversizedAnswerError
 from fleet.errors import Problem, Unavailable
 from fleet.limits import COMMAND_ACCEPT_S, OPENCODE_REQUEST_TIMEOUT_S, OPENCODE_RESPONSE_BYTES_MAX
 from fleet.ports import (
@@ -38,19 +40,10 @@ USERNAME: Final = "opencode"
 _OWN_SESSION_IDS_SINCE: Final = (1, 17, 19)
 
 
-class _Answer(msgspec.Struct, frozen=True):
-    status: int
-    body: bytes
-
-
-_NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""The door is plain HTTP on loopback; httpx would load all certificates for each client, 26 ms on the event loop."""
-
-
 class OpenCodeClient:
     """`fleet.ports.OpenCode`, as the process behind `endpoint` offers it."""
 
-    def __init__(self, endpoint: Endpoint, http: httpx.AsyncClient, authorization: str) -> None:
+    def __init__(self, endpoint: Endpoint, http: Http, authorization: str) -> None:
         self._endpoint = endpoint
         self._http = http
         self._authorization = authorization
@@ -136,7 +129,7 @@ class OpenCodeClient:
         verb, body = ("reject", None) if answers is None else ("reply", {"answers": answers})
         self._replied(await self._ask("POST", f"/question/{request_id}/{verb}", directory, body), request_id)
 
-    def _replied(self, answer: _Answer, request_id: str) -> None:
+    def _replied(self, answer: Answer, request_id: str) -> None:
         if answer.status == 404:
             raise Problem("request_not_found", f"OpenCode has no open request {request_id} any more.")
         self._done(answer)
@@ -185,7 +178,7 @@ class OpenCodeClient:
         try:
             yield stream
         finally:
-            await stream.aclose()
+            stream.close()
 
     async def _session(
         self, method: str, path: str, directory: str | None, order: Mapping[str, str]
@@ -199,18 +192,16 @@ class OpenCodeClient:
         directory: str | None = None,
         body: object = None,
         parameters: Mapping[str, str] | None = None,
-    ) -> _Answer:
-        query = dict(parameters or {}) if directory is None else {**(parameters or {}), "directory": directory}
-        content = b"" if body is None else msgspec.json.encode(body)
-        request = self._http.build_request(
-            method, path, params=query, content=content, headers={"Content-Type": "application/json"}
-        )
+    ) -> Answer:
+        query = {**(parameters or {}), **({} if directory is None else {"directory": directory})}
+        target = f"{quote(path)}?{urlencode(query)}" if query else quote(path)
         try:
             with trio.fail_after(OPENCODE_REQUEST_TIMEOUT_S):
-                return await self._send(request)
-        except (httpx.RequestError, trio.TooSlowError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not self._http.is_closed:
-                raise  # only a client that was closed meanwhile, because its instance is being stopped, is expected
+                answer = await self._http.ask(method, target, b"" if body is None else msgspec.json.encode(body))
+        except OversizedAnswerError:
+            limit = f"{OPENCODE_RESPONSE_BYTES_MAX} bytes"
+            raise _refusal(f"its answer to {method} {path} is larger than {limit}") from None
+        except (*FAULTS, trio.TooSlowError) as error:
             said = str(error) or type(error).__name__
             raise Unavailable(
                 "opencode_unreachable",
@@ -218,28 +209,11 @@ class OpenCodeClient:
                 hint="Fleet goes on trying; if it lasts, resume the session on a new instance.",
                 retry_after_s=1,
             ) from error
+        if answer.media_type.startswith("text/html"):
+            raise _refusal(f"version {self._endpoint.version} does not know {method} {path}")
+        return answer
 
-    async def _send(self, request: httpx.Request) -> _Answer:
-        response = await self._http.send(request, stream=True)
-        try:
-            return _Answer(response.status_code, await self._body(response))
-        finally:
-            await response.aclose()
-
-    async def _body(self, response: httpx.Response) -> bytes:
-        where = f"{response.request.method} {response.request.url.path}"
-        chunks: list[bytes] = []
-        size_bytes = 0
-        async for chunk in response.aiter_bytes():
-            size_bytes += len(chunk)
-            if size_bytes > OPENCODE_RESPONSE_BYTES_MAX:
-                raise _refusal(f"its answer to {where} is larger than {OPENCODE_RESPONSE_BYTES_MAX} bytes")
-            chunks.append(chunk)
-        if response.headers.get("content-type", "").startswith("text/html"):
-            raise _refusal(f"version {self._endpoint.version} does not know {where}")
-        return b"".join(chunks)
-
-    def _read(self, answer: _Answer, decode: Callable[[bytes], T]) -> T:
+    def _read(self, answer: Answer, decode: Callable[[bytes], T]) -> T:
         self._done(answer)
         try:
             return decode(answer.body)
@@ -248,11 +222,11 @@ class OpenCodeClient:
                 f"version {self._endpoint.version} sent an answer that Fleet cannot read: {error}"
             ) from error
 
-    def _done(self, answer: _Answer) -> None:
+    def _done(self, answer: Answer) -> None:
         if not 200 <= answer.status < 300:
             raise self._refused(answer)
 
-    def _refused(self, answer: _Answer) -> Problem:
+    def _refused(self, answer: Answer) -> Problem:
         if answer.status == 401:
             return _refusal("it does not take this instance's password: another process may have the port now")
         said = wire.refusal(answer.body) or "without a reason"
@@ -267,7 +241,7 @@ def _refusal(reason: str) -> Problem:
     )
 
 
-def _must_exist(answer: _Answer, session_id: str) -> None:
+def _must_exist(answer: Answer, session_id: str) -> None:
     if answer.status == 404:
         raise Problem(
             "session_gone",
@@ -278,14 +252,10 @@ def _must_exist(answer: _Answer, session_id: str) -> None:
 
 @asynccontextmanager
 async def open_client(endpoint: Endpoint, password: str) -> AsyncGenerator[OpenCodeClient]:
-    """Open a client for the process at `endpoint`; the environment's proxies are not asked."""
-    auth = httpx.BasicAuth(USERNAME, password)
-    authorization = next(auth.auth_flow(httpx.Request("GET", "/"))).headers["Authorization"]
-    async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{endpoint.port}",
-        auth=auth,
-        timeout=OPENCODE_REQUEST_TIMEOUT_S,
-        trust_env=False,
-        verify=_NO_TLS,
-    ) as http:
+    """Open a client for the process at `endpoint`."""
+    authorization = f"Basic {b64encode(f'{USERNAME}:{password}'.encode()).decode()}"
+    http = Http(endpoint.port, authorization)
+    try:
         yield OpenCodeClient(endpoint, http, authorization)
+    finally:
+        http.close()

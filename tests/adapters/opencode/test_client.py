@@ -3,51 +3,46 @@
 import json
 from collections.abc import AsyncGenerator
 
-import httpx
 import pytest
 import trio
 from trio.abc import Clock
 from trio.testing import MockClock
 
-from fleet.adapters.opencode.client import OpenCodeClient
+from fleet.adapters.opencode.client import OpenCodeClient, open_client
 from fleet.errors import Problem, Unavailable
 from fleet.ports import Endpoint
+from tests.adapters.opencode.server import Server, whole
+
+PAGE = whole("200 OK", b"<html>", "text/html; charset=utf-8")
 
 
-class Web:
-    """An OpenCode that answers as a test says."""
+class Web(Server):
+    """An OpenCode that answers each path as a test says, and others with its web page; None for no answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, listener: trio.SocketListener) -> None:
+        super().__init__(listener)
         self.asked: list[str] = []
-        self.answers: dict[str, httpx.Response] = {}
-        self.delay_s = 0.0
+        self.found: dict[str, bytes | None] = {}
 
-    async def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(f"{request.method} {request.url.path}")
-        await trio.sleep(self.delay_s)
-        return self.answers.get(request.url.path, httpx.Response(200, html="<html>"))
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        while request := await stream.receive_some(10_000):
+            method, target, _ = request.decode().split(" ", 2)
+            self.asked.append(f"{method} {target}")
+            answer = self.found.get(target.partition("?")[0], PAGE)
+            if answer is None:
+                await trio.sleep_forever()
+            else:
+                await stream.send_all(answer)
 
 
 @pytest.fixture
-def web() -> Web:
-    return Web()
-
-
-async def opened(web: Web, version: str = "1.18.33") -> AsyncGenerator[OpenCodeClient]:
-    http = httpx.AsyncClient(base_url="http://127.0.0.1:9", transport=httpx.MockTransport(web))
-    yield OpenCodeClient(Endpoint(9, version), http, "Basic x")
-    await http.aclose()
+async def web(nursery: trio.Nursery) -> Web:
+    return await Web.start(nursery)
 
 
 @pytest.fixture
 async def client(web: Web) -> AsyncGenerator[OpenCodeClient]:
-    async for client in opened(web):
-        yield client
-
-
-@pytest.fixture
-async def old_client(web: Web) -> AsyncGenerator[OpenCodeClient]:
-    async for client in opened(web, "1.15.13"):
+    async with open_client(Endpoint(web.port, "1.18.33"), "secret") as client:
         yield client
 
 
@@ -60,39 +55,71 @@ async def test_a_web_page_is_no_answer(client: OpenCodeClient) -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (httpx.Response(401), "does not take this instance's password"),
-        (httpx.Response(500, json={"name": "UnknownError", "data": {"message": "oh no"}}), "500: oh no"),
-        (httpx.Response(200, json=[]), "cannot read"),
+        (whole("401 Unauthorized"), "does not take this instance's password"),
+        (whole("500 Oh", b'{"name": "UnknownError", "data": {"message": "oh no"}}'), "500: oh no"),
+        (whole("200 OK", b"[]"), "cannot read"),
     ],
 )
-async def test_refusals_are_told(web: Web, client: OpenCodeClient, answer: httpx.Response, said: str) -> None:
-    web.answers["/global/health"] = answer
+async def test_refusals_are_told(web: Web, client: OpenCodeClient, answer: bytes, said: str) -> None:
+    web.found["/global/health"] = answer
     with pytest.raises(Problem, match=said) as refused:
         await client.health()
     assert refused.value.code == "opencode_refused"
 
 
+async def test_an_answer_has_a_bound(web: Web, client: OpenCodeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.adapters.opencode.http.OPENCODE_RESPONSE_BYTES_MAX", 100)
+    web.found["/session/ses/message"] = whole("200 OK", b"[" + b" " * 200 + b"]")
+    with pytest.raises(Problem, match="GET /session/ses/message is larger than") as refused:
+        await client.read_messages("ses")
+    assert refused.value.code == "opencode_refused"
+
+
 @pytest.fixture
 def clock() -> Clock:
-    return MockClock(autojump_threshold=0)
+    return MockClock(autojump_threshold=0.1)
 
 
 async def test_silence_has_an_end(clock: Clock, web: Web, client: OpenCodeClient) -> None:
-    web.delay_s = 3600
+    web.found["/global/health"] = None
     with pytest.raises(Unavailable, match="did not answer GET /global/health") as refused:
         await client.health()
     assert refused.value.code == "opencode_unreachable"
     assert trio.current_time() < 60
 
 
-async def test_versions_that_take_no_id_give_their_own(web: Web, old_client: OpenCodeClient) -> None:
-    web.answers["/session"] = httpx.Response(200, json={"id": "ses_theirs", "directory": "/d", "title": "t"})
-    created = await old_client.create_session("ses_ours", "/d", "t")
+async def test_a_process_that_is_gone_is_told(unused_port: int) -> None:
+    async with open_client(Endpoint(unused_port, "1.18.33"), "secret") as client:
+        with pytest.raises(Unavailable, match=f"port {unused_port} did not answer GET /global/health") as gone:
+            await client.health()
+    assert gone.value.code == "opencode_unreachable"
+
+
+@pytest.fixture
+async def unused_port() -> int:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port: int = listener.socket.getsockname()[1]
+    await listener.aclose()
+    return port
+
+
+async def test_versions_that_take_no_id_give_their_own(web: Web) -> None:
+    web.found["/session"] = whole("200 OK", b'{"id": "ses_theirs", "directory": "/d", "title": "t"}')
+    async with open_client(Endpoint(web.port, "1.15.13"), "secret") as old_client:
+        created = await old_client.create_session("ses_ours", "/d", "t")
     assert created.id == "ses_theirs"
-    assert web.asked == ["POST /session"]
+    assert web.asked == ["POST /session?directory=%2Fd"]
 
 
 async def test_requests_to_other_versions_are_known_by_their_json(web: Web, client: OpenCodeClient) -> None:
-    web.answers["/permission"] = httpx.Response(200, content=json.dumps([{"id": "per", "sessionID": "ses"}]))
-    web.answers["/question"] = httpx.Response(200, json=[])
+    web.found["/permission"] = whole("200 OK", json.dumps([{"id": "per", "sessionID": "ses"}]).encode())
+    web.found["/question"] = whole("200 OK", b"[]")
     assert [request.id for request in await client.open_requests("/d")] == ["per"]
+
+
+async def test_names_arrive_as_they_are(web: Web, client: OpenCodeClient) -> None:
+    web.found["/find/file"] = whole("200 OK", b"[]")
+    web.found["/session/s%20%3F%0D%0A"] = whole("404 Not Found")
+    assert await client.find_files("/a b/ü&c", "x y", 5) == ()
+    assert await client.read_session("s ?\r\n") is None
+    assert web.asked[0] == "GET /find/file?query=x+y&limit=5&directory=%2Fa+b%2F%C3%BC%26c"

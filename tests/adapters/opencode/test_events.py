@@ -1,7 +1,7 @@
 """The event stream against a server that writes what a test tells it to."""
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from itertools import pairwise
 
 import pytest
@@ -13,9 +13,9 @@ from trio.testing import MockClock
 
 from fleet.adapters.opencode.events import EventStream, joined
 from fleet.ports import PartDelta, StatusChanged, StreamLost, StreamOpened
+from tests.adapters.opencode.server import Server, chunk
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-Serve = Callable[[trio.SocketStream], Awaitable[None]]
 
 
 def line(name: str, **properties: object) -> bytes:
@@ -33,49 +33,16 @@ def delta(text: str, part: str = "prt_1") -> bytes:
     return line("message.part.delta", sessionID="ses", messageID="msg", partID=part, field="text", delta=text)
 
 
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-class Server:
-    """Answers each connection with the next of its `answers`, then closes it; without any left it refuses."""
-
-    def __init__(self, nursery: trio.Nursery, listener: trio.SocketListener) -> None:
-        self.port: int = listener.socket.getsockname()[1]
-        self.answers: list[Serve] = []
-        self.requests: list[bytes] = []
-        nursery.start_soon(trio.serve_listeners, self._serve, [listener])
-
-    async def _serve(self, stream: trio.SocketStream) -> None:
-        self.requests.append(await stream.receive_some(10_000))
-        if self.answers:
-            await self.answers.pop(0)(stream)
-        await stream.aclose()
-
-    def say(self, *pieces: bytes, forever: bool = True) -> None:
-        """Answer the next connection with these pieces, each written on its own."""
-
-        async def serve(stream: trio.SocketStream) -> None:
-            for piece in pieces:
-                await stream.send_all(piece)
-                await trio.sleep(0.01)
-            if forever:
-                await trio.sleep_forever()
-
-        self.answers.append(serve)
-
-
 @pytest.fixture
 async def server(nursery: trio.Nursery) -> Server:
-    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    return Server(nursery, listener)
+    return await Server.start(nursery)
 
 
 @pytest.fixture
 async def stream(server: Server) -> AsyncGenerator[EventStream]:
     stream = EventStream(server.port, "Basic eDp5")
     yield stream
-    await stream.aclose()
+    stream.close()
 
 
 async def test_events_cut_anywhere_arrive_whole(server: Server, stream: EventStream) -> None:

@@ -1,0 +1,182 @@
+"""Requests against a server that writes what a test tells it to."""
+
+from collections.abc import Generator
+
+import pytest
+import trio
+
+from fleet.adapters.opencode.http import FAULTS, Answer, Http, OversizedAnswerError
+from tests.adapters.opencode.server import Serve, Server, chunk, whole
+
+OK = Answer(200, "application/json", b"{}")
+CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture
+async def server(nursery: trio.Nursery) -> Server:
+    return await Server.start(nursery)
+
+
+@pytest.fixture
+def http(server: Server) -> Generator[Http]:
+    http = Http(server.port, "Basic eDp5")
+    yield http
+    http.close()
+
+
+def answering(*answers: bytes) -> Serve:
+    """Return what answers so many requests of one connection, and closes it then."""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        for number, answer in enumerate(answers):
+            if number and not await stream.receive_some(10_000):
+                return
+            await stream.send_all(answer)
+
+    return serve
+
+
+async def test_a_request_says_who_asks_and_what(server: Server, http: Http) -> None:
+    server.answers.append(answering(whole("200 OK", b"{}")))
+    assert await http.ask("POST", "/session/s/prompt_async?directory=%2Fd", b'{"parts":[]}') == OK
+    head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    first, *fields = head.split(b"\r\n")
+    assert first == b"POST /session/s/prompt_async?directory=%2Fd HTTP/1.1"
+    assert {field.lower() for field in fields} == {
+        b"host: 127.0.0.1:%d" % server.port,
+        b"authorization: basic edp5",
+        b"content-type: application/json",
+        b"content-length: 12",
+    }
+    assert body == b'{"parts":[]}'
+
+
+async def test_a_connection_is_used_again(server: Server, http: Http) -> None:
+    server.answers.append(answering(*[whole("200 OK", b"{}")] * 3))
+    assert [await http.ask("GET", "/") for _ in range(3)] == [OK] * 3
+    assert len(server.requests) == 1
+
+
+async def test_a_connection_that_was_closed_meanwhile_is_not(server: Server, http: Http) -> None:
+    closed = trio.Event()
+
+    async def once(stream: trio.SocketStream) -> None:
+        await stream.send_all(whole("200 OK", b"{}"))
+        await stream.aclose()
+        closed.set()
+
+    server.answers += [once, answering(whole("200 OK", b"{}"))]
+    assert await http.ask("GET", "/") == OK
+    await closed.wait()
+    assert await http.ask("GET", "/") == OK
+    assert len(server.requests) == 2
+
+
+async def test_requests_at_a_time_have_a_connection_each(server: Server, http: Http) -> None:
+    both = trio.Event()
+
+    async def slow(stream: trio.SocketStream) -> None:
+        if len(server.requests) == 2:
+            both.set()
+        await both.wait()
+        await stream.send_all(whole("200 OK", b"{}"))
+
+    server.answers += [slow, slow]
+    answers: list[Answer] = []
+
+    async def ask() -> None:
+        answers.append(await http.ask("GET", "/"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        nursery.start_soon(ask)
+    assert answers == [OK, OK]
+
+
+async def test_an_answer_cut_anywhere_arrives_whole(server: Server, http: Http) -> None:
+    data = CHUNKED + chunk(b'{"a":') + chunk(b"1}") + chunk(b"")
+    server.say(*(data[i : i + 7] for i in range(0, len(data), 7)))
+    assert await http.ask("GET", "/") == Answer(200, "application/json", b'{"a":1}')
+
+
+async def test_an_answer_may_end_with_the_connection(server: Server, http: Http) -> None:
+    server.say(b"HTTP/1.1 200 OK\r\n\r\n", b"{", b"}", forever=False)
+    server.answers.append(answering(whole("200 OK", b"{}")))
+    assert await http.ask("GET", "/") == Answer(200, "", b"{}")
+    assert await http.ask("GET", "/") == OK
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{",
+        CHUNKED + chunk(b"{"),
+        b"SSH-2.0-OpenSSH_9\r\n",
+    ],
+)
+async def test_half_an_answer_is_none(server: Server, http: Http, cut: bytes) -> None:
+    server.say(cut, forever=False)
+    server.answers.append(answering(whole("200 OK", b"{}")))
+    with pytest.raises(FAULTS):
+        await http.ask("GET", "/")
+    assert await http.ask("GET", "/") == OK
+
+
+async def test_an_endless_answer_is_cut_off(server: Server, http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.adapters.opencode.http.OPENCODE_RESPONSE_BYTES_MAX", 10_000)
+    server.say(CHUNKED, *[chunk(b" " * 1000)] * 20)
+    with pytest.raises(OversizedAnswerError):
+        await http.ask("GET", "/")
+
+
+async def test_what_nobody_waits_for_any_more_is_no_answer_to_the_next_request(server: Server, http: Http) -> None:
+    server.say(forever=True)
+    server.answers.append(answering(whole("200 OK", b"{}")))
+    with trio.move_on_after(0.05):
+        await http.ask("GET", "/slow")
+    assert await http.ask("GET", "/") == OK
+    assert len(server.requests) == 2
+
+
+async def test_a_close_ends_what_is_under_way(server: Server, http: Http) -> None:
+    asked = trio.Event()
+
+    async def never(_: trio.SocketStream) -> None:
+        asked.set()
+        await trio.sleep_forever()
+
+    server.answers.append(never)
+
+    async def ask() -> None:
+        with pytest.raises(FAULTS):
+            await http.ask("GET", "/")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await asked.wait()
+        http.close()
+    await ask()
+
+
+async def test_few_connections_are_kept(server: Server, http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.adapters.opencode.http.OPENCODE_CONNECTIONS_KEPT_MAX", 2)
+    everybody, gone = trio.Event(), trio.Semaphore(0)
+
+    async def serve(stream: trio.SocketStream) -> None:
+        if len(server.requests) == 5:
+            everybody.set()
+        await everybody.wait()
+        await stream.send_all(whole("200 OK", b"{}"))
+        await stream.receive_some(1)
+        gone.release()
+
+    server.answers += [serve] * 5
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(http.ask, "GET", "/")
+    for _ in range(3):
+        await gone.acquire()
+    await trio.sleep(0.02)
+    assert gone.value == 0
