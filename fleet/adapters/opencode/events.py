@@ -42,7 +42,7 @@ class EventStreamStatistics(msgspec.Struct, frozen=True):
 
 
 class EventStream(AsyncIterator[OpenCodeEvent]):
-    """Iterate over the events of the process that listens on `port`, for ever; close it with `aclose`."""
+    """Iterate over the events of the process that listens on `port`, for ever; `close` it in the end."""
 
     def __init__(self, port: int, authorization: str) -> None:
         self._port = port

@@ -38,7 +38,7 @@ FAULTS: Final = (
     trio.ClosedResourceError,
     h11.RemoteProtocolError,
 )
-"""What everything here may raise: the process does not listen, went away, closed the connection or speaks no HTTP."""
+"""What requests raise: the process does not listen, went away, closed the connection or speaks no HTTP."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -59,7 +59,10 @@ class Connection:
         self._ended = False
 
     async def ask(self, method: str, target: str, body: bytes = b"") -> tuple[int, str]:
-        """Send a request, with JSON in its body if it has one, and return status and media type of the answer."""
+        """Send a request, with JSON in its body if it has one, and return status and media type of the answer.
+
+        Raises FAULTS, as `receive` does.
+        """
         http, self._ended = self._http, False
         about_body = () if method == "GET" else (*_JSON, ("Content-Length", str(len(body))))
         pieces = [
@@ -105,9 +108,10 @@ class Connection:
 
     def renew(self) -> bool:
         """Make it ready for another request after the end of an answer; False where it takes none."""
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+        http = self._http
+        if http.our_state is not h11.DONE or http.their_state is not h11.DONE or http.trailing_data[0]:
             return False
-        self._http.start_next_cycle()
+        http.start_next_cycle()
         return True
 
     def is_quiet(self) -> bool:
@@ -128,7 +132,7 @@ async def connect(port: int, authorization: str) -> Connection:
 
 
 class Http:
-    """Requests to the process behind `port`, each on a connection that is free. Everything raises FAULTS."""
+    """Sends requests to the process behind `port`, each on a connection that is free."""
 
     def __init__(self, port: int, authorization: str) -> None:
         self._port = port
@@ -138,7 +142,7 @@ class Http:
         self._closed = False
 
     async def ask(self, method: str, target: str, body: bytes = b"") -> Answer:
-        """Send a request and return its answer. Raises OversizedAnswerError too. It has no deadline of its own."""
+        """Send a request and return its answer. Raises FAULTS and OversizedAnswerError; it has no deadline."""
         connection = self._take() or await connect(self._port, self._authorization)
         self._busy.add(connection)
         if self._closed:

@@ -99,6 +99,12 @@ async def test_an_answer_cut_anywhere_arrives_whole(server: Server, http: Http) 
     assert await http.ask("GET", "/") == Answer(200, "application/json", b'{"a":1}')
 
 
+async def test_what_follows_an_answer_unasked_is_no_answer_to_the_next_request(server: Server, http: Http) -> None:
+    server.say(whole("200 OK", b"{}") + whole("500 Oh", b"{}"))
+    server.answers.append(answering(whole("200 OK", b"{}")))
+    assert [await http.ask("GET", "/") for _ in range(2)] == [OK, OK]
+
+
 async def test_an_answer_may_end_with_the_connection(server: Server, http: Http) -> None:
     server.say(b"HTTP/1.1 200 OK\r\n\r\n", b"{", b"}", forever=False)
     server.answers.append(answering(whole("200 OK", b"{}")))
