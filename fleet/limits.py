@@ -122,6 +122,9 @@ FIRST_START_S: Final = 20.0  # others wait so long for the start that creates or
 PROCESS_POLL_S: Final = 0.05  # how often a log or process is looked at where nothing wakes us
 ENVIRONMENT_SCAN_S: Final = 0.1  # between two sweeps: a scan of all processes costs 50 us for each
 OPENCODE_LOG_HEAD_BYTES: Final = 64 * KIB  # the announcement stands at the beginning of the process's log
+OPENCODE_LOG_BYTES_MAX: Final = 16 * MIB  # OpenCode writes some KiB; a plugin of a repository writes what it likes
+OPENCODE_LOG_LOOK_S: Final = 10.0
+OPENCODE_LOGS_KEPT: Final = 100  # of processes that are no more
 OPENCODE_VERSION_TIMEOUT_S: Final = 30.0  # `opencode --version` takes 0.6 s, several s from a cold disk
 
 ABORT_WAIT_S: Final = 20.0  # an abort request waits so long for the turn to end, then says `aborting`

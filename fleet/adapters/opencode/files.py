@@ -1,22 +1,39 @@
 """The files of one instance: `password` (0600) and `opencode.log` in `<data_dir>/instances/<instance_id>` (0700).
 
 The log takes stdout and stderr, so that OpenCode never hangs on a pipe that nobody reads after a crash of Fleet; it is
-also where the port is announced, and the evidence when a start fails. Rule kept here: no secret leaves the log through
-`evidence`.
+also where the port is announced, and the evidence when a start fails. Rules kept here: no secret leaves the log through
+`evidence`; logs are cut off, and those of old instances removed, so that they do not fill the disk.
 """
 
 import os
 import re
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from fleet.errors import Unavailable
-from fleet.limits import OPENCODE_LOG_HEAD_BYTES, OPENCODE_LOG_TAIL_BYTES
+from fleet.limits import (
+    OPENCODE_LOG_BYTES_MAX,
+    OPENCODE_LOG_HEAD_BYTES,
+    OPENCODE_LOG_TAIL_BYTES,
+    OPENCODE_LOGS_KEPT,
+)
 
+_PASSWORD: Final = "password"  # noqa: S105 - the name of its file
+_LOG: Final = "opencode.log"
 _ANNOUNCEMENT: Final = re.compile(rb"listening on http://[^\s:]+:(\d+)\s")
 _PORT_TAKEN: Final = re.compile(rb"EADDRINUSE|ServeError|Failed to start server|in use")
+
+
+def forget_old_logs(data_dir: Path) -> None:
+    """Remove the oldest logs of instances that are over; they have no password any more."""
+    over = [each for each in (data_dir / "instances").iterdir() if not (each / _PASSWORD).exists()]
+    over.sort(key=lambda each: each.stat().st_mtime, reverse=True)
+    for old in over[OPENCODE_LOGS_KEPT:]:
+        (old / _LOG).unlink(missing_ok=True)
+        old.rmdir()
 
 
 class InstanceFiles:
@@ -24,8 +41,8 @@ class InstanceFiles:
 
     def __init__(self, data_dir: Path, instance_id: str) -> None:
         self._directory = data_dir / "instances" / instance_id
-        self._password = self._directory / "password"
-        self.log = self._directory / "opencode.log"
+        self._password = self._directory / _PASSWORD
+        self.log = self._directory / _LOG
 
     def make_password(self) -> str:
         """Write a fresh password to a file that only its owner can read from its first moment on, and return it."""
@@ -53,8 +70,16 @@ class InstanceFiles:
         self._password.unlink(missing_ok=True)
 
     def open_log(self) -> BinaryIO:
-        """Return an empty log to write to."""
-        return self.log.open("wb")
+        """Return an empty log to write to; all who have it write at its end, wherever that is by then."""
+        log = self.log.open("ab")
+        log.truncate(0)
+        return log
+
+    def cut_log(self) -> None:
+        """Cut a log that has grown too long down to its beginning, where the port is announced."""
+        with suppress(FileNotFoundError):
+            if self.log.stat().st_size > OPENCODE_LOG_BYTES_MAX:
+                os.truncate(self.log, OPENCODE_LOG_HEAD_BYTES)
 
     def announced_port(self) -> int | None:
         """Return the port that the log says OpenCode listens on."""

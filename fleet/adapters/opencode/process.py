@@ -22,7 +22,7 @@ import trio
 from fleet.adapters.opencode import binary
 from fleet.adapters.opencode.client import USERNAME, open_client
 from fleet.adapters.opencode.environment import inherited
-from fleet.adapters.opencode.files import InstanceFiles
+from fleet.adapters.opencode.files import InstanceFiles, forget_old_logs
 from fleet.adapters.opencode.identity import (
     DATA_MARKER,
     INSTANCE_MARKER,
@@ -41,6 +41,7 @@ from fleet.limits import (
     ENVIRONMENT_SCAN_S,
     FIRST_START_S,
     KILL_GRACE_S,
+    OPENCODE_LOG_LOOK_S,
     PORT_ATTEMPTS_MAX,
     PORT_SETTLE_S,
     PROCESS_POLL_S,
@@ -135,6 +136,7 @@ class LocalOpenCodeHost:
     async def _launch(self, executable: Path, instance_id: str, directory: str) -> trio.Process:
         files = self._files(instance_id)
         password = files.make_password()
+        forget_old_logs(self._data_dir)
         with files.open_log() as log:
             try:
                 process = await trio.lowlevel.open_process(
@@ -215,7 +217,20 @@ class LocalOpenCodeHost:
     # --------------------------------------------------------------------------------------------- ending and finding
 
     async def wait_exit(self, instance_id: str, identity: ProcessIdentity) -> Exit:
-        """Wait for the end of the process; a child of ours is reaped and says how it ended."""
+        """Wait for the end of the process, and keep its log short; a child of ours is reaped and says how it ended."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cut_log, instance_id)
+            how = await self._exited(instance_id, identity)
+            nursery.cancel_scope.cancel()
+        return how
+
+    async def _cut_log(self, instance_id: str) -> None:
+        files = self._files(instance_id)
+        while True:
+            files.cut_log()
+            await trio.sleep(OPENCODE_LOG_LOOK_S)
+
+    async def _exited(self, instance_id: str, identity: ProcessIdentity) -> Exit:
         if (child := self._child(instance_id, identity)) is None:
             await _gone(identity)
             return Exit()

@@ -1,5 +1,6 @@
 """The host against executables that behave badly; what a good one does is in the contract suite."""
 
+import itertools
 import os
 import signal
 import stat
@@ -103,6 +104,47 @@ async def test_an_exit_at_start_shows_the_end_of_the_log_without_secrets(machine
     assert refused.value.code == "opencode_exited"
     assert await host.wait_exit("i", identity) == Exit(code=3)
     assert await host.stop("i", identity) == ()
+
+
+async def test_a_log_that_grows_without_end_is_cut_and_keeps_the_announcement(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.adapters.opencode.files.OPENCODE_LOG_BYTES_MAX", 200_000)
+    monkeypatch.setattr("fleet.adapters.opencode.process.OPENCODE_LOG_LOOK_S", 0.01)
+    noise = "while [ ! -e $HOME/enough ]; do head -c 9999 /dev/zero; done; sleep 0.3; echo the end; exec sleep 1000"
+    host = machine.host(f"{ANNOUNCE}; {noise}")
+    identity = await host.spawn("i", machine.directory)
+    log = machine.root / "data" / "instances" / "i" / "opencode.log"
+    sizes: list[int] = []
+
+    def was_cut() -> bool:
+        sizes.append(log.stat().st_size)
+        return any(after < before for before, after in itertools.pairwise(sizes))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(host.wait_exit, "i", identity)
+        await eventually(was_cut)
+        (machine.root / "enough").touch()
+        await eventually(lambda: log.read_bytes().endswith(b"the end\n") and log.stat().st_size <= 200_000)
+        nursery.cancel_scope.cancel()
+    assert log.read_text().startswith("opencode server listening on http://127.0.0.1:9\n")
+    await host.stop("i", identity)
+
+
+async def test_logs_of_processes_that_are_no_more_are_kept_for_a_while(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.adapters.opencode.files.OPENCODE_LOGS_KEPT", 2)
+    host = machine.host(f"{ANNOUNCE}; exec sleep 1000")
+    alive = await host.spawn("alive", machine.directory)
+    for number in range(4):
+        identity = await host.spawn(f"i{number}", machine.directory)
+        await host.stop(f"i{number}", identity)
+        os.utime(machine.root / "data" / "instances" / f"i{number}", (number, number))
+    last = await host.spawn("last", machine.directory)
+    assert {each.name for each in (machine.root / "data" / "instances").iterdir()} == {"alive", "i2", "i3", "last"}
+    await host.stop("alive", alive)
+    await host.stop("last", last)
 
 
 async def test_a_process_that_never_announces_is_not_ready(machine: Machine, hasty_clock: Clock) -> None:
