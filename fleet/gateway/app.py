@@ -168,6 +168,20 @@ async def _stay_with_http_1(_protocol: object, _request: object) -> None:
 cast("Any", H11Protocol)._check_protocol = _stay_with_http_1
 
 
+async def _recycle(protocol: H11Protocol) -> None:
+    """End an answer whole: close the connection, or have it wait for the next request, and not for ever.
+
+    The server first tells the application that the exchange is over; the framework then cancels the task of the
+    request, which is this one.
+    """
+    with trio.CancelScope(shield=True):
+        await _maybe_recycle(protocol)
+
+
+_maybe_recycle = cast("Any", H11Protocol)._maybe_recycle
+cast("Any", H11Protocol)._maybe_recycle = _recycle
+
+
 def _cut_off_slow_readers(door: socket.socket) -> None:
     """Have the kernel end connections whose reader takes nothing; those that `door` accepts inherit it.
 

@@ -1,5 +1,6 @@
 """What holds for every answer and every peer: headers, how much at a time, and how long anybody may take."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -173,11 +174,9 @@ async def answer_of(port: int, request: bytes) -> Answer:
 
 
 async def _until_closed(stream: trio.SocketStream) -> None:
-    try:
+    with suppress(trio.BrokenResourceError), trio.fail_after(60):
         while await stream.receive_some(65536):
             pass
-    except trio.BrokenResourceError:
-        pass
 
 
 @pytest.mark.parametrize("begin", [b"", b"G", b"GET /api/sessions HTTP/1.1\r\nHost: loc", HTTP_2])
@@ -188,6 +187,29 @@ async def test_who_connects_and_asks_nothing_is_cut_off(door: Door, begin: bytes
             await stream.send_all(begin)
         await _until_closed(stream)
         assert trio.current_time() - began <= KEEP_ALIVE_S + 1
+
+
+@pytest.mark.parametrize("host", ["localhost", "evil.example"])
+@pytest.mark.parametrize(
+    ("version", "field", "then", "within_s"),
+    [
+        ("1.1", "Connection: close", b"", 0),
+        ("1.0", "Accept: */*", b"", 0),
+        ("1.1", "Accept: */*", b"", KEEP_ALIVE_S),
+        ("1.1", "Accept: */*", b"GET /api/sessions HTTP/1.1\r\nHost: loc", KEEP_ALIVE_S),
+    ],
+)
+async def test_neither_does_it_stay_after_an_answer(
+    door: Door, host: str, version: str, field: str, then: bytes, within_s: float
+) -> None:
+    async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(f"GET /api/caller HTTP/{version}\r\nHost: {host}\r\n{field}\r\n\r\n".encode())
+        assert (await stream.receive_some(65536)).startswith(b"HTTP/1.1 ")
+        began = trio.current_time()
+        if then:
+            await stream.send_all(then)
+        await _until_closed(stream)
+        assert trio.current_time() - began <= within_s + 1
 
 
 async def test_headers_that_come_byte_by_byte_do_not_hold_a_connection(door: Door) -> None:
