@@ -32,7 +32,7 @@ from fleet.core.decider import Decider
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Appended, Cause, Snapshot
 from fleet.events.log import Log
-from fleet.events.snapshots import fingerprint
+from fleet.events.snapshots import fingerprint, pack
 from fleet.limits import REPLAY_PAGE_EVENTS, RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S, SNAPSHOT_EVERY_EVENTS
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def shape_of(kind: str, state_type: Any, revision: int = 1) -> Shape:
     """Return the shape of `state_type`. Raise `revision` when `evolve` changes in a way that the fields do not show."""
     return Shape(
         fingerprint(kind, state_type, revision),
-        msgspec.msgpack.Encoder().encode,
+        pack,
         msgspec.msgpack.Decoder(state_type).decode,
     )
 

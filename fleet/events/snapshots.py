@@ -1,4 +1,4 @@
-"""When a stored state can still be read: by its fingerprint.
+"""How a state is stored, and when it can still be read: by its fingerprint.
 
 A snapshot or a view's row is a state in MessagePack. It is disposable: where the fingerprint differs from today's it is
 ignored, and the events are folded again.
@@ -6,9 +6,12 @@ ignored, and the events are folded again.
 
 from functools import cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+_INTEGERS: Final = (-(2**63), 2**64 - 1)
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
 @cache
@@ -16,3 +19,22 @@ def fingerprint(kind: str, state_type: Any, revision: int) -> str:
     """Return what changes with the structure of the state, or with its decider's `revision`."""
     structure = msgspec.json.encode(msgspec.json.schema(state_type), order="deterministic")
     return f"{kind}/{revision}/{blake2b(structure, digest_size=8).hexdigest()}"
+
+
+def pack(state: Any) -> bytes:
+    """Return the state in MessagePack. An integer that this cannot hold is cut: one number must not stop Fleet."""
+    try:
+        return _encode(state)
+    except OverflowError:
+        return _encode(_cut(msgspec.to_builtins(state, builtin_types=(bytes,))))
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_cut(key): _cut(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_cut(each) for each in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        least, most = _INTEGERS
+        return min(max(value, least), most)
+    return value

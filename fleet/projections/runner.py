@@ -15,7 +15,7 @@ import trio
 
 from fleet.events.envelope import Recorded
 from fleet.events.log import Log
-from fleet.events.snapshots import fingerprint
+from fleet.events.snapshots import fingerprint, pack
 from fleet.limits import FEED_PAGE_EVENTS, VIEW_SAVE_INTERVAL_S
 from fleet.projections.states import States
 from fleet.projections.store import Store, StoreFailed
@@ -57,7 +57,7 @@ class _Kept:
     def changes(self) -> tuple[dict[str, bytes], set[str]]:
         """Return the rows to write, and the keys of those that are gone."""
         rows = {key: self.view.row(key) for key in self.dirty}
-        written = {key: msgspec.msgpack.encode(row) for key, row in rows.items() if row is not None}
+        written = {key: pack(row) for key, row in rows.items() if row is not None}
         return written, rows.keys() - written.keys()
 
 

@@ -1,10 +1,12 @@
 """Request bodies and query parameters, camelCase, checked strictly: what is not known is refused."""
 
+import math
 from typing import Annotated, Literal
 
 import msgspec
 
 from fleet.limits import (
+    BUDGET_MAX,
     FIND_QUERY_CHARS_MAX,
     HISTORY_PAGE_DEFAULT,
     HISTORY_PAGE_MAX,
@@ -49,9 +51,14 @@ class OnComplete(Body):
 class BudgetBody(Body):
     """What a session may use before it asks."""
 
-    usd: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    tokens: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    minutes: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    usd: Annotated[float, msgspec.Meta(ge=0, le=BUDGET_MAX)] | None = None
+    tokens: Annotated[int, msgspec.Meta(ge=0, le=BUDGET_MAX)] | None = None
+    minutes: Annotated[float, msgspec.Meta(ge=0, le=BUDGET_MAX)] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what JSON cannot say: a client would send it as null, which is no budget. Raises ValueError."""
+        if not all(math.isfinite(given) for given in (self.usd, self.tokens, self.minutes) if given is not None):
+            raise ValueError("a budget is a finite number")
 
 
 class CreateBody(Body):

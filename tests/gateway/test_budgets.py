@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.door import Door
+from fleet.wire.bodies import BudgetBody
+from tests.gateway.door import PLAIN, Door
 
 
 async def waiting_for_budget(door: Door) -> list[dict[str, Any]]:
@@ -89,3 +90,19 @@ async def test_a_repeated_patch_does_not_bring_an_old_budget_back(door: Door) ->
     refused = await door.knock("PATCH", path, {"budget": {"usd": 6.0}}, Idempotency_Key="m")
     refused.problem(422, "idempotency_conflict")
     assert (await door.knock("GET", path)).json["budget"]["usd"] == 5.0
+
+
+@pytest.mark.parametrize("budget", [{"tokens": 10**20}, {"usd": 1e13}, {"minutes": 1e300}, {"tokens": -1}])
+async def test_a_budget_that_is_no_bound_is_refused(door: Door, budget: dict[str, Any]) -> None:
+    (name,) = budget
+    refused = await door.knock("POST", "/api/sessions", {"directory": PLAIN, "budget": budget})
+    assert refused.problem(422, "invalid")["field"] == f"budget.{name}"
+    item = await door.session()
+    refused = await door.knock("PATCH", f"/api/sessions/{item['id']}", {"budget": budget})
+    assert refused.problem(422, "invalid")["field"] == f"budget.{name}"
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+async def test_a_client_does_not_send_what_json_cannot_say(number: float) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        BudgetBody(usd=number)

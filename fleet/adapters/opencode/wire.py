@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 import msgspec
 from msgspec import Raw, Struct
 
+from fleet.limits import OPENCODE_COST_USD_MAX, OPENCODE_TIME_MS_MAX, OPENCODE_TOKENS_MAX
 from fleet.ports import (
     Message,
     MessageInfo,
@@ -157,14 +158,14 @@ def message_info(raw: bytes | Raw) -> MessageInfo:
         id=info.id,
         session_id=info.sessionID,
         role=info.role,
-        created_ms=int(info.time.created),
+        created_ms=_bounded(info.time.created, OPENCODE_TIME_MS_MAX),
         raw=canonical(raw),
         parent_id=info.parentID,
-        completed_ms=None if info.time.completed is None else int(info.time.completed),
+        completed_ms=None if info.time.completed is None else _bounded(info.time.completed, OPENCODE_TIME_MS_MAX),
         finish=info.finish,
         error_name=info.error.name if info.error else None,
         error_message=info.error.message if info.error else None,
-        cost_usd=info.cost or 0.0,
+        cost_usd=min(max(info.cost or 0.0, 0.0), OPENCODE_COST_USD_MAX),
         tokens=_counts(info.tokens),
     )
 
@@ -174,7 +175,12 @@ def _counts(tokens: _Tokens | None) -> Tokens:
         return Tokens()
     cache = tokens.cache
     figures = (tokens.input, tokens.output, tokens.reasoning, cache.read, cache.write)
-    return Tokens(*(int(figure) for figure in figures))
+    return Tokens(*(_bounded(figure, OPENCODE_TOKENS_MAX) for figure in figures))
+
+
+def _bounded(figure: float, most: int) -> int:
+    """Return a whole number that sums, snapshots and other programs can hold: a provider may name any."""
+    return int(min(max(figure, 0), most))
 
 
 def part(raw: bytes | Raw) -> Part:
@@ -242,7 +248,7 @@ def as_session(read: SessionShape) -> OpenCodeSession:
         directory=read.directory,
         title=read.title,
         parent_id=read.parentID,
-        updated_ms=int(read.time.updated),
+        updated_ms=_bounded(read.time.updated, OPENCODE_TIME_MS_MAX),
     )
 
 

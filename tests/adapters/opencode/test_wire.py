@@ -5,6 +5,7 @@ import json
 import pytest
 
 from fleet.adapters.opencode import event_wire, wire
+from fleet.core.times import rfc3339
 from fleet.ports import (
     Attachment,
     MessageChanged,
@@ -49,6 +50,16 @@ def test_a_message_is_read_and_kept_with_its_keys_in_order() -> None:
 def test_a_bare_message_has_defaults() -> None:
     info = wire.message_info(b'{"id":"msg_a","role":"user"}')
     assert (info.created_ms, info.cost_usd, info.tokens, info.error_name) == (0, 0.0, Tokens(), None)
+
+
+def test_figures_of_a_provider_are_bounded() -> None:
+    tokens = b'{"input":1e20,"output":-5,"reasoning":100000000000000000000,"cache":{"read":1e308}}'
+    info = wire.message_info(
+        b'{"id":"m","role":"assistant","cost":1e308,"time":{"created":1e300,"completed":-1},"tokens":%s}' % tokens
+    )
+    assert info.tokens == Tokens(10**12, 0, 10**12, 10**12, 0)
+    assert (info.cost_usd, info.completed_ms) == (1e9, 0)
+    assert rfc3339(info.created_ms) == "9999-12-31T23:59:59.000Z"
 
 
 @pytest.mark.parametrize(
