@@ -28,6 +28,16 @@ class _Facade(Protocol):
     _real: Any
 
 
+def _wait(portal: BlockingPortal, work: Callable[[], Awaitable[Result]]) -> Result:
+    """Wait for work in the client's thread. Whoever is interrupted here, by Ctrl-C, calls it off there."""
+    future = portal.start_task_soon(work)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
 def _blocking(
     method: Callable[Concatenate[Any, P], Awaitable[Result]],
 ) -> Callable[Concatenate[_Facade, P], Result]:
@@ -35,7 +45,7 @@ def _blocking(
 
     @wraps(method)
     def call(self: _Facade, /, *args: P.args, **kwargs: P.kwargs) -> Result:
-        return self._portal.call(partial(method, self._real, *args, **kwargs))
+        return _wait(self._portal, partial(method, self._real, *args, **kwargs))
 
     return call
 
@@ -47,7 +57,7 @@ def _making(
 
     @wraps(method)
     def call(self: _Facade, /, *args: P.args, **kwargs: P.kwargs) -> "SyncSession":
-        return SyncSession(self._portal, self._portal.call(partial(method, self._real, *args, **kwargs)))
+        return SyncSession(self._portal, _wait(self._portal, partial(method, self._real, *args, **kwargs)))
 
     return call
 
@@ -65,7 +75,7 @@ class SyncStream(Generic[Item]):
         return self._real.position
 
     def __enter__(self) -> Self:
-        self._portal.call(self._real.__aenter__)
+        _wait(self._portal, self._real.__aenter__)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,7 +86,7 @@ class SyncStream(Generic[Item]):
 
     def __next__(self) -> Item:
         try:
-            return self._portal.call(self._real.__anext__)
+            return _wait(self._portal, self._real.__anext__)
         except StopAsyncIteration:
             raise StopIteration from None
 

@@ -1,0 +1,40 @@
+"""The facade for scripts where somebody is impatient."""
+
+import subprocess
+import sys
+
+import trio
+
+from tests.client.line import Line
+from tests.gateway.door import PLAIN
+
+SCRIPT = """
+import os, signal, sys, threading
+from fleet.client import FleetClient
+
+with FleetClient.sync(sys.argv[1]) as fleet:
+    session = fleet.create(sys.argv[2], prompt="turn:36000")
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        {wait}
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+async def interrupted(line: Line, wait: str) -> "subprocess.CompletedProcess[bytes]":
+    """Interrupt a script that waits for a turn of many hours."""
+    program = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT.format(wait=wait), line.url, PLAIN]
+    with trio.fail_after(100):  # of the tests' clock, which runs fast
+        return await trio.run_process(program, capture_stdout=True, capture_stderr=True, check=False)
+
+
+async def test_an_interrupt_calls_off_what_was_waited_for(line: Line) -> None:
+    done = await interrupted(line, "session.wait()")
+    assert (done.stdout, done.stderr, done.returncode) == (b"interrupted\n", b"", 0)
+
+
+async def test_and_a_stream_that_was_read_can_be_closed(line: Line) -> None:
+    read = "\n        ".join(("with session.events() as events:", "    for _ in events:", "        pass"))
+    done = await interrupted(line, read)
+    assert (done.stdout, done.stderr, done.returncode) == (b"interrupted\n", b"", 0)
