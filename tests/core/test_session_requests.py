@@ -72,6 +72,18 @@ def test_an_answer_fits_its_request(history: tuple[m.Event, ...], name: str, how
     assert story.rejected.field == field
 
 
+@pytest.mark.parametrize("given_answers", [(), (("a",),), (("a",), ("b",), ("c",))])
+def test_a_question_is_answered_in_all_of_its_parts(given_answers: tuple[tuple[str, ...], ...]) -> None:
+    body = b'{"questions":[{"question":"one?"},{"question":"two?"}]}'
+    two = m.RequestOpened("q2", "ses_1", "question", s.AT, m.raw(body))
+    story = given(SESSION, "s1", *s.ACTIVE, two).when(answer("q2", m.Answer(answers=given_answers)))
+    story = story.then_rejected("invalid", says=f"has 2 parts, and {len(given_answers)} are answered")
+    assert story.rejected is not None
+    assert story.rejected.field == "answers"
+    both = m.Answer(answers=(("a",), ("b", "c")))
+    given(SESSION, "s1", *s.ACTIVE, two).when(answer("q2", both)).then(answered("q2", both))
+
+
 def test_the_same_answer_again_changes_nothing_and_another_is_refused() -> None:
     story = given(SESSION, "s1", *s.WAITING, answered()).when(answer()).then()
     for other in (m.Answer("always"), REJECT, CHOICE):

@@ -7,13 +7,15 @@ session's own effects report is decided in reports.py, and what follows from a d
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from fleet.core.decider import Decider
 from fleet.core.session import messages as m
 from fleet.core.session.effects import Effect, pending, react
 from fleet.core.session.evolve import evolve
 from fleet.core.session.following import Events, followed, is_cut_off
 from fleet.core.session.reports import REPORTS
-from fleet.core.session.state import ENDED, RESTING, RUNNING, QueuedPrompt, State, initial
+from fleet.core.session.state import ENDED, RESTING, RUNNING, QueuedPrompt, Request, State, initial
 from fleet.errors import Rejected
 from fleet.limits import (
     ATTACHMENTS_MAX,
@@ -209,15 +211,35 @@ def _answer(command: m.AnswerRequest, state: State) -> Events:
         if request.answer == command.answer:
             return ()
         raise Rejected("request_answered", "the request has been answered already, in another way")
-    _check_answer(request.kind, command.answer)
+    _check_answer(request, command.answer)
     return (m.RequestAnswered(command.request_id, command.answer, command.at_ms),)
 
 
-def _check_answer(kind: str, answer: m.Answer) -> None:
-    if kind == "permission" and (answer.reply is None or answer.answers is not None):
+class _Question(msgspec.Struct, frozen=True):
+    """A question of OpenCode, as far as its answer is concerned: it may have several parts."""
+
+    questions: list[msgspec.Raw] = msgspec.field(default_factory=list[msgspec.Raw])
+
+
+def _check_answer(request: Request, answer: m.Answer) -> None:
+    if request.kind == "permission" and (answer.reply is None or answer.answers is not None):
         raise Rejected("invalid", "a permission is answered with reply: once, always or reject", field="reply")
-    if kind == "question" and (answer.answers is None, answer.reply) not in ((False, None), (True, "reject")):
+    if request.kind == "question" and (answer.answers is None, answer.reply) not in ((False, None), (True, "reject")):
         raise Rejected("invalid", "a question is answered with answers, or with reply: reject", field="answers")
+    if answer.answers is None:
+        return
+    parts = _parts(request.body)
+    if parts and parts != len(answer.answers):
+        said = f"the question has {parts} parts, and {len(answer.answers)} are answered"
+        raise Rejected("invalid", said, hint="give a list of answers for each part", field="answers")
+
+
+def _parts(question: bytes) -> int:
+    """Return how many answers a question wants, 0 where it is none that Fleet can read."""
+    try:
+        return len(msgspec.json.decode(question, type=_Question).questions)
+    except msgspec.DecodeError:
+        return 0
 
 
 def _read_notifications(command: m.ReadNotifications, state: State) -> Events:
