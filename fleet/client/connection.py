@@ -65,16 +65,16 @@ class Connection:
     """The way to one server.
 
     An attempt that fails by the connection, or that Fleet puts off (Retry-After), is made again until `retry_for_s`
-    after the first; then its error is raised.
+    after the first; then its error is raised. Raises ValueError for what is no address or no token.
     """
 
     def __init__(self, url: str, token: str | None, retry_for_s: float) -> None:
-        self.url = url.rstrip("/")
+        self.url = _checked_url(url)
         self.retry_for_s = retry_for_s
         self._streams: set[LongResponse] = set()
         self.headers = {"User-Agent": f"fleet/{__version__}"}
         if token is not None:
-            self.headers["Authorization"] = f"Bearer {token}"
+            self.headers["Authorization"] = f"Bearer {_checked_token(token)}"
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(CLIENT_RESPONSE_S, connect=CLIENT_CONNECT_S),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=CLIENT_CONNECTIONS),
@@ -192,3 +192,19 @@ class Connection:
         given: dict[str, Any] = {} if query is None else msgspec.to_builtins(query)
         params = httpx.QueryParams({name: value for name, value in given.items() if value is not None})
         return httpx.URL(f"{self.url}/api{path}" + (f"?{params}" if params else ""))
+
+
+def _checked_url(given: str) -> str:
+    try:
+        url = httpx.URL(given)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"{given!r} is no address of a server: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError(f"{given!r} is no address of a server; it looks like http://localhost:3000")
+    return given.rstrip("/")
+
+
+def _checked_token(given: str) -> str:
+    if not given.isascii() or not given.isprintable() or not given or given != given.strip():
+        raise ValueError("what is given as the token is none: one line of text, as `fleet token new` prints it")
+    return given

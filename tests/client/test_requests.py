@@ -215,3 +215,15 @@ async def test_the_token_goes_with_every_request() -> None:
         nursery.cancel_scope.cancel()
     assert len(seen) == 2
     assert all(b"authorization: bearer s3cret" in request.lower() for request in seen)
+
+
+@pytest.mark.parametrize("url", ["localhost:3000", "ftp://localhost", "http://", ""])
+async def test_what_is_no_address_is_said_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="no address of a server"):
+        FleetClient(url)
+
+
+@pytest.mark.parametrize("token", ["", " ", "a\nb", "ü", "a\n"])
+async def test_what_is_no_token_is_said_at_once(token: str) -> None:
+    with pytest.raises(ValueError, match="one line of text"):
+        FleetClient(token=token)
