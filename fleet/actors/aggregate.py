@@ -25,6 +25,7 @@ import structlog
 import trio
 
 from fleet.actors.actor import Actor, Inbox
+from fleet.actors.causes import because_of, cause_here, find_causes
 from fleet.actors.mailbox import Mailbox, MailboxStatistics
 from fleet.actors.ref import Message, Ref
 from fleet.core.backoff import backoff_s
@@ -200,7 +201,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                self._order(self._decider.pending(self._state), Cause(causation_id=f"@{self._position}"))
+                await self._resume_effects()
                 await self._actor.run(stopping, task_status=task_status)
                 nursery.cancel_scope.cancel()
         finally:
@@ -223,6 +224,13 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         )
 
     # ---------------------------------------------------------------------------------------- the state and the log
+
+    async def _resume_effects(self) -> None:
+        """Order what an earlier run has left undone, because of the events that ordered it then."""
+        pending = tuple(self._decider.pending(self._state))
+        causes = await find_causes(self._log, self.stream, self._id, self._decider, pending)
+        for effect in pending:
+            self._order((effect,), causes.get(effect.key, Cause()))
 
     def _begin(self) -> None:
         self._state: State = self._decider.initial(self._id)
@@ -344,12 +352,13 @@ class Aggregate(Generic[Command, State, Event, Effect]):
 
     async def _run_effect(self, running: "_Running[Effect]", cause: Cause) -> None:
         async def report(command: Command) -> None:
-            await self._report(command, cause)
+            await self._report(command, cause_here())
 
         bound = {"stream": self.stream, "causation_id": cause.causation_id, "request_id": cause.correlation_id}
         structlog.contextvars.bind_contextvars(**{name: value for name, value in bound.items() if value is not None})
         spans = self._spans
-        with running.scope, nullcontext() if spans is None else spans.effect(self.stream, running.effect, cause):
+        span = nullcontext() if spans is None else spans.effect(self.stream, running.effect, cause)
+        with running.scope, because_of(cause), span:
             await self._perform(running.effect, report)
         if self._effects.get(running.effect.key) is running:
             del self._effects[running.effect.key]

@@ -10,12 +10,12 @@ import structlog
 import trio
 
 from fleet.actors.aggregate import Deliver, Report
+from fleet.actors.causes import cause_here
 from fleet.actors.context import Context
 from fleet.core.session import messages as m
 from fleet.core.session.effects import NotifyParent
 from fleet.core.session.state import State
 from fleet.errors import Rejected, Unavailable
-from fleet.events.envelope import Cause
 from fleet.limits import CALLBACK_RETRY_S
 
 _log = structlog.get_logger(__name__)
@@ -55,6 +55,6 @@ class Callbacks:
         name = m.callback_id(session_id, effect.number)
         context = self._context
         prompt = m.SubmitPrompt(name, effect.text, context.clock.now_ms(), context.fresh(), resume=resume)
-        cause = Cause(f"session:{session_id}", correlation_id=session_id)
+        cause = cause_here(f"session:{session_id}")
         digest = hashlib.sha256(effect.text.encode()).digest()
         await context.peers.sessions.ask(effect.parent_id, Deliver(prompt, cause, name, digest))

@@ -8,6 +8,7 @@ Nothing here is needed after a crash: every fact is read again from OpenCode's s
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import structlog
 import trio
 
@@ -43,6 +44,7 @@ class Conversation:
         self.infos: dict[str, MessageInfo] = {}
         self.gaps = 1  # how often events may have been missed: a restart of Fleet is the first
         self.gaps_filled = 0
+        self.cause = Cause()  # why its turn runs
         self.next_turn: int | None = None  # it had not begun when it was noted: nobody can have sent its prompt
         self.begin()
 
@@ -219,7 +221,8 @@ class Conversations:
         state = self._context.views.sessions.get(session_id)
         told_by = f"instance:{state.instances[-1]}" if state is not None and state.instances else "system"
         try:
-            self._context.peers.sessions.tell(session_id, Deliver(command, Cause(told_by)))
+            cause = msgspec.structs.replace(self.of(session_id).cause, actor=told_by)
+            self._context.peers.sessions.tell(session_id, Deliver(command, cause))
         except Unavailable as unavailable:  # the end of the turn reads everything again
             _log.warning("fact_dropped", session=session_id, fact=type(command).__name__, code=unavailable.code)
 

@@ -12,13 +12,13 @@ import structlog
 import trio
 
 from fleet.actors.aggregate import Deliver, Report
+from fleet.actors.causes import cause_here
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversations
 from fleet.core.instance import machine as e
 from fleet.core.instance import messages as m
 from fleet.core.session import messages as session_messages
 from fleet.errors import Problem, Rejected, Unavailable
-from fleet.events.envelope import Cause
 from fleet.limits import (
     ABORT_GRACE_S,
     HEALTH_TIMEOUT_S,
@@ -157,7 +157,7 @@ class InstanceEffects:
         while True:
             try:
                 await self._context.peers.sessions.ask(
-                    effect.session_id, Deliver(ended, Cause(f"instance:{effect.instance_id}"))
+                    effect.session_id, Deliver(ended, cause_here(f"instance:{effect.instance_id}"))
                 )
                 break
             except Rejected:  # there is no such session: nobody to tell

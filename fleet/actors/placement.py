@@ -10,13 +10,13 @@ from contextlib import AbstractContextManager, contextmanager
 import trio
 
 from fleet.actors.aggregate import Deliver
+from fleet.actors.causes import cause_here
 from fleet.actors.context import Context
 from fleet.core.instance import messages as m
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.effects import AttachInstance
 from fleet.core.session.state import State
 from fleet.errors import Rejected, Unavailable
-from fleet.events.envelope import Cause
 from fleet.limits import INSTANCE_LINE_MAX, INSTANCE_LINE_POLL_S, INSTANCE_LINE_RETRY_S, INSTANCE_LINE_S, MIB
 from fleet.locks import Locks
 
@@ -120,7 +120,7 @@ class Placement:
 
     async def _place(self, key: str, session_id: str, effect: AttachInstance) -> str:
         context = self._context
-        cause = Cause(f"session:{session_id}", correlation_id=session_id)
+        cause = cause_here(f"session:{session_id}")
         for state in self._usable(key, session_id):
             attach = m.AttachSession(session_id, effect.directory, context.clock.now_ms())
             try:

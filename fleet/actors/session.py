@@ -13,6 +13,7 @@ import trio
 
 from fleet.actors.aggregate import Deliver, Report
 from fleet.actors.callbacks import Callbacks
+from fleet.actors.causes import cause_here
 from fleet.actors.changes import Changes
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversations
@@ -231,7 +232,7 @@ class SessionEffects:
             return
 
     def _cause(self, session_id: str) -> Cause:
-        return Cause(f"session:{session_id}", correlation_id=session_id)
+        return cause_here(f"session:{session_id}")
 
     # --------------------------------------------------------------------------------------------------------- turns
 

@@ -9,6 +9,7 @@ import structlog
 import trio
 
 from fleet.actors.aggregate import Report
+from fleet.actors.causes import cause_here
 from fleet.actors.changes import Changes
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversation, Conversations
@@ -59,6 +60,7 @@ class Turns:
         """Send the prompt unless OpenCode has it, read it back, and report."""
         await self._changes.begin(session_id, effect.number, report)
         conversation = self._conversations.of(session_id)
+        conversation.cause = cause_here()
         unanswered = unkept = 0
         while unkept < DELIVERY_ATTEMPTS_MAX:
             may_be_kept = effect.number != conversation.next_turn
@@ -129,6 +131,7 @@ class Turns:
     async def follow(self, session_id: str, effect: e.FollowTurn, report: Reporter) -> None:
         """Watch the turn to its end, record its messages, and report the outcome."""
         conversation = self._conversations.of(session_id)
+        conversation.cause = cause_here()
         client = await self._client(effect.instance_id)
         idle_since_s: float | None = None
         while True:

@@ -13,6 +13,7 @@ import structlog
 import trio
 
 from fleet.actors.aggregate import Deliver, Report
+from fleet.actors.causes import because_of, because_of_event
 from fleet.actors.context import Context, WebhookReply
 from fleet.actors.orders import Caller
 from fleet.core.webhook import machine
@@ -170,7 +171,8 @@ class WebhookEffects:
                     telling = told(each.event)
                     if telling is not None:  # the filter's promise
                         session_id = each.stream.partition("-")[2]
-                        await report(m.NoteHappening(each.position, telling[0], session_id, self._now()))
+                        with because_of(because_of_event(each)):
+                            await report(m.NoteHappening(each.position, telling[0], session_id, self._now()))
                         noted = each.position
                 if reader.cursor - noted >= WEBHOOK_PROGRESS_EVENTS:
                     noted = reader.cursor

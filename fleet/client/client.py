@@ -67,8 +67,8 @@ class FleetClient:
 
     `token` is what `fleet token` made, where the server asks for one. Requests are repeated while the connection fails
     or Fleet puts them off, until `retry_for_s` seconds after the first attempt (0: once only); writes carry an
-    idempotency key, so that none happens twice. Streams go on by themselves. Every method raises `FleetError`; a `url` or
-    `token` that can be none raises ValueError.
+    idempotency key, so that none happens twice. Streams go on by themselves. Every method raises `FleetError`; a
+    ValueError is for what can be no address or no token.
 
     >>> session = await fleet.create("/home/user/project", isolation_strategy="worktree", prompt="Look around")
     >>> item = await session.wait()

@@ -1,0 +1,62 @@
+"""Why an effect runs: the event that ordered it, and the request that this followed from.
+
+What an effect reports or orders elsewhere is recorded with both, and after a restart no less than before it.
+"""
+
+from collections.abc import Generator, Hashable, Iterable, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+import trio
+
+from fleet.core.decider import Decider
+from fleet.events.envelope import Cause, Recorded
+from fleet.events.log import Log
+from fleet.limits import FEED_PAGE_BYTES, REPLAY_PAGE_EVENTS
+
+_NOBODY: Final = Cause()
+_cause: Final = ContextVar("cause", default=_NOBODY)
+
+
+def cause_here(actor: str = "system") -> Cause:
+    """Return the cause of what the effect that runs here reports or orders, as `actor`."""
+    behind = _cause.get()
+    return Cause(actor, behind.causation_id, behind.correlation_id)
+
+
+@contextmanager
+def because_of(cause: Cause) -> Generator[None]:
+    """Have `cause_here` lead to this one while the block runs."""
+    token = _cause.set(cause)
+    try:
+        yield
+    finally:
+        _cause.reset(token)
+
+
+def because_of_event(recorded: Recorded) -> Cause:
+    """Return the cause of what follows from an event."""
+    return Cause(causation_id=f"@{recorded.position}", correlation_id=recorded.cause.correlation_id)
+
+
+async def find_causes(
+    log: Log,
+    stream: str,
+    id: str,  # noqa: A002 - the decider's word
+    decider: Decider[Any, Any, Any, Any],
+    effects: Iterable[Any],
+) -> Mapping[Hashable, Cause]:
+    """Return, by key, which event of the stream ordered each of these effects last, for those where one did."""
+    wanted = {effect.key: effect for effect in effects}
+    found: dict[Hashable, Cause] = {}
+    state, after = decider.initial(id), 0
+    while wanted and (page := log.read_stream(stream, after, REPLAY_PAGE_EVENTS, FEED_PAGE_BYTES)):
+        for recorded in page:
+            state = decider.evolve(state, recorded.event)
+            for effect in decider.react(state, recorded.event):
+                if wanted.get(effect.key) == effect:
+                    found[effect.key] = because_of_event(recorded)
+        after = page[-1].position
+        await trio.lowlevel.checkpoint()
+    return found
