@@ -6,6 +6,7 @@ password might be among them. Of libraries only warnings are shown: httpx would 
 """
 
 import logging
+import math
 import re
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any, Final, Literal, TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from fleet.limits import ACCEPT_FAILED_LOG_S
 from fleet.plain import plain
 
 LogFormat = Literal["auto", "json", "console"]
@@ -27,6 +29,26 @@ _SECRETS: Final = re.compile(
     r"|(?<=://)[^\s/@\"']+(?=@)"  # user and password in a URL
     r"|\bsk-[\w-]{16,}|\bgh[pousr]_\w{20,}"  # model providers, GitHub
 )
+
+
+class _Sparing(logging.Filter):
+    """Lets through one line in `seconds`, without its traceback: it says the same each time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._said = -math.inf
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether the line is shown."""
+        if record.created - self._said < self._seconds:
+            return False
+        self._said, record.exc_info = record.created, None
+        return True
+
+
+_accepting: Final = _Sparing(ACCEPT_FAILED_LOG_S)
+"""trio tells ten times a second that no file is left for connections: whoever opens them could fill the disk."""
 
 
 def configure_logs(level: LogLevel = "info", form: LogFormat = "auto", output: TextIO | None = None) -> None:
@@ -57,6 +79,7 @@ def configure_logs(level: LogLevel = "info", form: LogFormat = "auto", output: T
     root.handlers = [handler]
     root.setLevel(max(least, logging.WARNING))
     logging.captureWarnings(capture=True)
+    logging.getLogger("trio.serve_listeners").addFilter(_accepting)
 
 
 def blot_out_secrets(_: WrappedLogger, __: str, line: EventDict) -> EventDict:

@@ -8,12 +8,13 @@ The port is bound first of all, and the data directory locked second: what makes
 import errno
 import gc
 import os
+import resource
 import shlex
 import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -43,7 +44,7 @@ from fleet.events.lmdb_log import LmdbLog
 from fleet.gateway.app import Gateway
 from fleet.gateway.guard import Guard
 from fleet.gateway.tokens import TokenFile, local_token
-from fleet.limits import GC_THRESHOLDS, MIB, SHUTDOWN_GRACE_S, THREAD_TURN_S
+from fleet.limits import FILES_MAX, GC_THRESHOLDS, MIB, SHUTDOWN_GRACE_S, THREAD_TURN_S
 from fleet.logs import configure_logs
 from fleet.loopback import base_url, family_of, is_loopback
 from fleet.projections.store import LmdbStore
@@ -64,6 +65,7 @@ async def serve(config: Config) -> int:
             nursery.start_soon(_await_signals, stopping, nursery.cancel_scope)
             async with running(config, os.environ) as fleet:
                 _prefer_event_loop()
+                _allow_files()
                 if config.log_format == "json":  # nothing else may stand between the lines
                     _log.info("ready", version=__version__, url=fleet.url, data_dir=str(config.data_dir))
                 else:
@@ -97,6 +99,15 @@ def _prefer_event_loop() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+
+
+def _allow_files() -> None:
+    """Take as many files as Fleet's own limits of streams and requests need, where the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # a platform may have a further limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Running(NamedTuple):

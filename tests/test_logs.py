@@ -1,5 +1,6 @@
 """The log: one form for Fleet's lines and its libraries', for programs or for people, and no secrets in either."""
 
+import errno
 import io
 import json
 import logging
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
+import fleet.logs
 from fleet.logs import LogFormat, LogLevel, configure_logs
 
 Open = Callable[..., io.StringIO]
@@ -103,3 +105,13 @@ def test_text_cannot_move_the_cursor_or_add_lines(opened: Open) -> None:
     text = output.getvalue()
     assert len(text.splitlines()) == 2
     assert all(sign not in text for sign in "\x1b\x07\x9b\r")
+
+
+def test_a_lack_of_files_is_told_once_in_a_while(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet.logs._accepting, "_said", 0.0)
+    output, log = opened(), logging.getLogger("trio.serve_listeners")
+    for _ in range(3):
+        log.error("accept returned EMFILE; retrying", exc_info=OSError(errno.EMFILE, "Too many open files"))
+    (line,) = lines(output)
+    assert "EMFILE" in line["event"]
+    assert "exception" not in line

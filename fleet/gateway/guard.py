@@ -10,8 +10,8 @@ peer address says: they need a token. Writes carry JSON, which no plain HTML for
 """
 
 import hmac
+import re
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -31,12 +31,15 @@ READS: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 LOGIN_PATH: Final = "/login"
 LOGOUT_PATH: Final = "/logout"
 
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
+_FORWARDED = frozenset(("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"))
+_FORWARDED_PREFIX = "x-forwarded-"
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(?::[0-9]{1,5})?", re.IGNORECASE)
 _OWN_SITES = frozenset(("same-origin", "none"))
 _HTTP = {"ws": "http", "wss": "https"}
 _HOW = (
     "make a token with `fleet token new`, and send it as `Authorization: Bearer …`; `fleet token link` is for browsers"
 )
+_DIRECTLY = "call the server directly by http://localhost or http://127.0.0.1, from a program or from its own page"
 
 
 class Visitor(msgspec.Struct, frozen=True):
@@ -116,9 +119,9 @@ class Guard:
             return self._proven(kind, text, visit)
         if self._loopback:
             _check_host(connection.headers.get("Host", ""))
-        for name in _FORWARDED:
-            if name in connection.headers:
-                raise _foreign(f"the request was forwarded by a proxy ({name}) and shows no token")
+        for name, _ in connection.headers:
+            if name.lower() in _FORWARDED or name.lower().startswith(_FORWARDED_PREFIX):
+                raise _foreign(f"the request was forwarded by a proxy ({name}) and shows no token", hint=_HOW)
         if self.needs_token:
             raise Rejected("token_required", "the request shows no token", hint=_HOW)
         return _LOCAL
@@ -165,11 +168,8 @@ def _check_size(connection: Request | Websocket) -> None:
 
 
 def _check_host(host: str) -> None:
-    try:
-        name = urlsplit(f"//{host}").hostname
-    except ValueError:
-        name = None
-    if name is None or not is_loopback(name):
+    named = _HOST.fullmatch(host)
+    if named is None or not is_loopback(named[1].strip("[]").lower()):
         raise _foreign("the Host header does not name this machine")
 
 
@@ -181,13 +181,14 @@ def _check_site(connection: Request | Websocket) -> None:
 
 def _check_origin(connection: Request | Websocket, *, strict: bool) -> None:
     """A proxy that speaks TLS changes the scheme, but not the host: the scheme counts where none is between."""
-    origin = connection.headers.get("Origin")
-    if origin is None:
+    origins = connection.headers.getlist("Origin")
+    if not origins:
         return
-    scheme, _, host = origin.partition("://")
+    scheme, _, host = origins[0].partition("://")
     own = _HTTP.get(connection.scheme, connection.scheme)
-    if host != connection.headers.get("Host", "") or not host or (strict and scheme != own):
-        raise _foreign("the request comes from a page of another origin")
+    if len(origins) > 1 or host != connection.headers.get("Host", "") or not host or (strict and scheme != own):
+        why = "the request comes from a page of another origin"
+        raise _foreign(why) if strict else _foreign(why, "a proxy before Fleet has to pass on `Host` as it came")
 
 
 def _check_media_type(request: Request) -> None:
@@ -200,6 +201,5 @@ def _check_media_type(request: Request) -> None:
         )
 
 
-def _foreign(why: str) -> Rejected:
-    hint = "call the server directly by http://localhost or http://127.0.0.1, from a program or from its own page"
+def _foreign(why: str, hint: str = _DIRECTLY) -> Rejected:
     return Rejected("forbidden_origin", why, hint=hint)

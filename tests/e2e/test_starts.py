@@ -1,14 +1,17 @@
 """Starts that cannot work say why and what to do; an OpenCode that does not work fails sessions, and is mended."""
 
+import resource
 import socket
 import subprocess
 from pathlib import Path
 
 import httpx
 import lmdb
+import psutil
 import pytest
 
 from fleet.events.lmdb_store import FORMAT
+from fleet.limits import FILES_MAX
 from tests.e2e.server import Server, repository
 
 
@@ -31,6 +34,17 @@ def test_a_second_server_on_the_same_data(stopped: Server) -> None:
     assert "in use by another Fleet" in said
     assert str(stopped.process.pid) in said
     assert stopped.call("GET", "/healthz")["status"] == "ok"
+    assert stopped.end() == 0
+
+
+def test_a_shells_limit_of_files_is_raised_to_what_fleets_own_limits_need(stopped: Server) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        stopped.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert psutil.Process(stopped.process.pid).rlimit(psutil.RLIMIT_NOFILE) == (min(FILES_MAX, hard), hard)
     assert stopped.end() == 0
 
 

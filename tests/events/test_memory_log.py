@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from fleet.errors import Unavailable
 from fleet.events.envelope import Cause, Snapshot
@@ -58,8 +59,7 @@ async def test_after_a_crash_only_the_disk_is_left() -> None:
     assert after.find_command("c") is not None
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_equal_salts_make_equal_bytes() -> None:
+async def test_equal_salts_make_equal_bytes(autojump_clock: MockClock) -> None:
     disks = [MemoryDisk(), MemoryDisk()]
     for disk in disks:
         await opened(disk, seed=7).append("a", 0, [Counted(1), Counted(2)], CAUSE)

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import trio
+from trio.testing import MockClock
 
 import fleet.projections.history_store
 from fleet.core.session import messages as m
@@ -298,8 +299,7 @@ async def test_damage_that_shows_later_is_mended(tmp_path: Path, autojump_clock:
         assert await find(history, "login") == ["one"]
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_a_model_that_does_not_come_up_to_date_answers_with_what_it_has() -> None:
+async def test_a_model_that_does_not_come_up_to_date_answers_with_what_it_has(autojump_clock: MockClock) -> None:
     world = await two_sessions()
     history = History(world.log, world.feed, None, run_sync=inline)
     with pytest.raises(Unavailable) as unavailable:
