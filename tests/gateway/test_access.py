@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from tests.gateway.door import PLAIN, Door, Machine
 from tests.gateway.sockets import connected
+from tests.gateway.test_webhooks import delivered, registered_id
 
 MERGE = [structlog.contextvars.merge_contextvars]
 
@@ -47,6 +48,19 @@ async def test_every_event_that_follows_has_it(door: Door) -> None:
     asked = await correlations(door, head)
     assert {"session.prompt-accepted", "session.part-recorded", "session.turn-ended"} < asked.keys()
     assert set[str | None]().union(*asked.values()) == {"ask"}, asked
+
+
+async def test_a_message_of_a_webhook_belongs_to_what_it_tells_of(machine: Machine, door: Door) -> None:
+    item = await door.session()
+    webhook_id = await registered_id(door)
+    await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "hello"}, X_Request_Id="ask")
+    await machine.sender.received(1)
+    await delivered(door, webhook_id)
+    log = (await door.knock("GET", "/api/log?limit=200")).json
+    sent = [event for event in log if event["type"].startswith("webhook.deliver")]
+    assert [event["correlationId"] for event in sent] == ["ask", "ask"]
+    told = log[int(sent[0]["causationId"].removeprefix("@")) - 1]
+    assert told["type"] == "session.turn-ended"
 
 
 async def test_and_after_a_restart(machine: Machine) -> None:
