@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 import structlog
-from quart import Response
+from quart import Response, has_request_context, request, websocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
@@ -75,10 +75,14 @@ async def _of_problem(problem: Problem) -> Response:
 
 async def _of_http(error: HTTPException) -> Response:
     code = _HTTP_CODES.get(error.code or 500, "internal")
-    detail = error.description or ""
-    if code == "too_large":
-        detail = f"the body is larger than {BODY_BYTES_MAX} bytes"
-    response = problem_response(Problem(code, detail))
+    asked = request if has_request_context() else websocket
+    said = {
+        "too_large": f"the body is larger than {BODY_BYTES_MAX} bytes",
+        "not_found": f"nothing is at {asked.path}",
+        "method_not_allowed": f"{asked.path} takes no {asked.method}",
+    }
+    hint = "GET /api/docs shows what there is" if code in ("not_found", "method_not_allowed") else None
+    response = problem_response(Problem(code, said.get(code, error.description or ""), hint=hint))
     allowed = getattr(error, "valid_methods", None)
     if allowed:
         response.headers["Allow"] = ", ".join(sorted(allowed))

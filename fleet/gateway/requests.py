@@ -14,6 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from fleet.actors.orders import Caller
 from fleet.errors import Rejected
+from fleet.gateway.enums import choices
 from fleet.gateway.guard import Visitor
 from fleet.gateway.wire import Body, PageQuery, Query
 from fleet.limits import IDEMPOTENCY_KEY_CHARS_MAX, UNREAD_BODY_S
@@ -23,6 +24,7 @@ AnyQuery = TypeVar("AnyQuery", bound=Query)
 Found = TypeVar("Found")
 
 _FIELD = re.compile(r" - at `\$\.?([^`]*)`$")
+_NO_CHOICE = re.compile(r"Invalid (?:enum )?value")
 _NAMED = re.compile(r"(?:unknown|missing required) field `([^`]*)`")
 
 
@@ -31,7 +33,7 @@ async def read_body(body_type: type[AnyBody]) -> AnyBody:
     try:
         return msgspec.json.decode(await _raw_body(), type=body_type)
     except msgspec.ValidationError as error:
-        raise invalid(error) from error
+        raise invalid(error, body_type) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Rejected("bad_json", f"the body is not JSON: {error}") from error
     except RecursionError as error:
@@ -66,7 +68,7 @@ def read_query(query_type: type[AnyQuery]) -> AnyQuery:
     try:
         query = msgspec.convert(dict(request.args), query_type, strict=False)
     except msgspec.ValidationError as error:
-        raise invalid(error) from error
+        raise invalid(error, query_type) from error
     for field in msgspec.structs.fields(query_type):
         if field.encode_name in request.args and getattr(query, field.name) is None:
             # The text "null", which the lax conversion takes for nothing.
@@ -77,14 +79,17 @@ def read_query(query_type: type[AnyQuery]) -> AnyQuery:
     return query
 
 
-def invalid(error: msgspec.ValidationError) -> Rejected:
-    """Return the problem that names the field that is wrong."""
+def invalid(error: msgspec.ValidationError, kind: Any) -> Rejected:
+    """Return the problem that names the field that is wrong in a `kind`, and its values where these are few."""
     text = str(error)
     where, named = _FIELD.search(text), _NAMED.search(text)
     field = where.group(1) if where else None
     if named is not None:
         field = f"{field}.{named.group(1)}" if field else named.group(1)
-    return Rejected("invalid", _FIELD.sub("", text), field=field or None)
+    known = choices(kind, field) if field and _NO_CHOICE.match(text) else ()
+    return Rejected(
+        "invalid", _FIELD.sub("", text), field=field or None, hint=f"one of {', '.join(known)}" if known else None
+    )
 
 
 async def caller() -> Caller:

@@ -265,7 +265,7 @@ def _frame(message: Any) -> w.ClientFrame:
     try:
         return _decoder.decode(message)
     except msgspec.ValidationError as error:
-        raise invalid(error) from error
+        raise invalid(error, w.ClientFrame) from error
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise Rejected("bad_json", f"the frame is not JSON: {error}") from error
     except RecursionError as error:

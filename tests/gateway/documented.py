@@ -1,7 +1,7 @@
 """Holds what the door answers to what openapi.json says: the status, the problem's code, media type, headers, body."""
 
 import re
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import jsonschema_rs
 import msgspec
@@ -57,7 +57,9 @@ async def check_documented(app: QuartTrio, method: str, target: str, answer: Ans
 async def _document(app: QuartTrio) -> dict[str, Any]:
     routes = frozenset(rule.rule for rule in app.url_map.iter_rules())
     if routes not in _documents:
-        response = await cast("Any", app.test_client()).get("/api/openapi.json")
+        async with app.test_request_context("/api/openapi.json"):  # past a guard that may let nobody in
+            view: Any = app.ensure_async(app.view_functions["openapi"])
+            response: Any = await app.make_response(await view())
         _documents[routes] = msgspec.json.decode(await response.get_data(as_text=False))
     return _documents[routes]
 

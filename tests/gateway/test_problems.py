@@ -226,3 +226,31 @@ async def test_a_body_that_nobody_reads_does_not_break_the_connection(door: Door
                     more = await connection.receive_some()
                     assert more, "the connection was closed"
                     answer += more
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field", "values"),
+    [
+        (
+            "POST",
+            "/api/sessions",
+            {"directory": PLAIN, "isolationStrategy": "x"},
+            "isolationStrategy",
+            "clone, existing",
+        ),
+        ("POST", "/api/webhooks", {"url": "https://x", "events": ["x"]}, "events[0]", "session.finished"),
+    ],
+)
+async def test_a_value_that_is_none_of_a_few_is_told_these(
+    door: Door, method: str, path: str, body: Any, field: str, values: str
+) -> None:
+    problem = (await door.knock(method, path, body)).problem(422, "invalid")
+    assert problem["field"] == field
+    assert values in problem["hint"]
+
+
+async def test_what_is_not_there_is_named(door: Door) -> None:
+    nothing = (await door.knock("GET", "/api/nothing")).problem(404, "not_found")
+    assert nothing["detail"] == "nothing is at /api/nothing"
+    assert "/api/docs" in nothing["hint"]
+    assert (await door.knock("PUT", "/api/log")).problem(405, "method_not_allowed")["detail"] == "/api/log takes no PUT"
