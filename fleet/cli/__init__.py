@@ -9,7 +9,7 @@ so that `fleet --help` and a wrong option answer at once.
 import sys
 
 from fleet.errors import StartupError
-from fleet.plain import plain
+from fleet.plain import plain as shown  # not `plain`: importing the submodule of that name would replace it here
 
 
 def main() -> None:
@@ -19,5 +19,5 @@ def main() -> None:
     try:
         app(prog_name="fleet")
     except StartupError as error:
-        print(plain(f"fleet: {error}"), file=sys.stderr)
+        print(shown(f"fleet: {error}"), file=sys.stderr)
         sys.exit(1)

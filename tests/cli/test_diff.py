@@ -1,0 +1,83 @@
+"""`fleet diff`: patches that git applies, and what a person sees on a terminal."""
+
+import base64
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from fleet.cli.diff import patch
+from fleet.wire.items import DiffItem
+from tests.cli.terminal import fleet, on_terminal
+from tests.client.line import Line
+from tests.gateway.door import REPOSITORY, Machine
+
+ESCAPE = "\x1b]0;owned\x07\x1b[2J"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"a.txt": "1\n2\n3\n", "gone.txt": "x\n"}, {"a.txt": "1\nzwei\n3", "new dir/naïve.txt": "y\n", 'q"uote': "z"}),
+        ({}, {"empty": "", "crlf": "a\r\nb\r\n", "-dash": "x\n"}),
+        ({"long": "".join(f"{n}\n" for n in range(500))}, {"long": "".join(f"{n}\n" for n in range(500) if n % 90)}),
+    ],
+)
+def test_a_patch_is_one_that_git_applies(tmp_path: Path, before: dict[str, str], after: dict[str, str]) -> None:
+
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    def lay(files: dict[str, str]) -> None:
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(text.encode())
+
+    git("init", "-q")
+    lay(before)
+    text = b""
+    for name in sorted(before | after):
+        old, new = before.get(name), after.get(name)
+        status: Any = "added" if old is None else "deleted" if new is None else "modified"
+        text += patch(DiffItem(name, old, new, 0, 0, status, False, False, None, "100644", "100644", [], "utf-8"))
+    (tmp_path / "x.patch").write_bytes(text)
+    git("apply", "x.patch")
+    (tmp_path / "x.patch").unlink()
+    found = {str(f.relative_to(tmp_path)): f.read_bytes().decode() for f in tmp_path.rglob("*") if f.is_file()}
+    assert {name: text for name, text in found.items() if not name.startswith(".git/")} == after
+
+
+def test_a_patch_of_text_that_is_not_utf_8_has_its_bytes() -> None:
+    before, after = (base64.b64encode(content).decode() for content in (b"caf\xe9\n", b"caf\xe8\n"))
+    item = DiffItem("a", before, after, 1, 1, "modified", False, False, None, "100644", "100644", [], "base64")
+    assert patch(item).endswith(b"\n-caf\xe9\n+caf\xe8\n")
+
+
+async def test_diff_is_paged_coloured_and_plain_on_a_terminal_and_a_patch_elsewhere(
+    line: Line, machine: Machine
+) -> None:
+    session_id = (await fleet(line, "new", REPOSITORY, "-i", "worktree")).out.strip()
+    await trio.sleep(1)
+    await line.door.knock("POST", f"/api/sessions/{session_id}/prompt", {"text": "bash:5"})
+    state = await line.door.tree.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
+    machine.files.contents.setdefault(state.directory, {})["a.txt"] = f"one\n{ESCAPE}\n".encode()
+    await line.door.settled(session_id)
+    assert "changed" in (await fleet(line, "diff", session_id, "--stat")).out
+    names = (await fleet(line, "diff", session_id, "--name-only")).out.split()
+    piped = (await fleet(line, "diff", session_id)).out
+    assert names == ["a.txt"]
+    assert f"+++ b/a.txt\n@@ -0,0 +1,2 @@\n+one\n+{ESCAPE}\n" in piped
+    paged = await on_terminal(line, "diff", session_id, pager="sed s/^/paged:/")
+    assert paged.code == 0
+    assert "paged:\x1b[1mdiff --git" in paged.out
+    assert ESCAPE not in paged.out
+    none = await on_terminal(line, "diff", session_id, pager="/no/such/pager")
+    assert none.code == 1
+    assert (
+        none.out
+        == "fleet: The pager /no/such/pager cannot be started: No such file or directory. Set FLEET_PAGER or PAGER.\r\n"
+    )
+    early = await on_terminal(line, "diff", session_id, pager="head -n 1")
+    assert early.code == 0
