@@ -37,7 +37,7 @@ async def ls(
         return
     console = SafeConsole()
     if page:
-        console.print(listing(page))
+        console.print(listing(page, console.width))
     if len(page) < page.total:
         console.print(f"{len(page)} of {page.total}; --limit and --offset show others", style="dim")
     elif not page:

@@ -25,14 +25,34 @@ STYLES: Final = {
     "error": "bold red",
 }
 _ID_CHARS_MIN: Final = 13  # a UUID's milliseconds
+_GAP: Final = 2  # between two columns
+_FREE_CHARS_MIN: Final = 12
 
 
-def table(*headings: str) -> Table:
-    """Return a table in Fleet's looks; headings that begin with `>` stand over numbers."""
-    made = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    for heading in headings:
-        number = heading.startswith(">")
-        made.add_column(heading.lstrip(">"), justify="right" if number else "left", no_wrap=True, overflow="ellipsis")
+def table(
+    width: int, headings: Sequence[str], rows: Sequence[Sequence[str | Text]], *, free: str, spare: Sequence[str] = ()
+) -> Table:
+    """Return a table in Fleet's looks; headings that begin with `>` stand over numbers.
+
+    Where the width does not do, the column `free` is cut, and where that would leave too little of it, the columns
+    `spare` are left out, one by one; the others are always whole.
+    """
+    names = [heading.lstrip(">") for heading in headings]
+    cells = [[each if isinstance(each, Text) else Text(each) for each in row] for row in rows]
+    needed = {name: max([len(name), *(row[at].cell_len for row in cells)]) for at, name in enumerate(names)}
+    shown, left = names, 0
+    for dropped in range(len(spare) + 1):
+        shown = [name for name in names if name not in spare[:dropped]]
+        left = width - sum(needed[name] + _GAP for name in shown if name != free)
+        if free not in shown or left >= min(needed[free], _FREE_CHARS_MIN):
+            break
+    made = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
+    for name, heading in zip(names, headings, strict=True):
+        if name in shown:
+            made.add_column(name, justify="right" if heading != name else "left", no_wrap=True, overflow="ellipsis")
+    for row in cells:
+        row[names.index(free)].truncate(max(left, 1), overflow="ellipsis")
+        made.add_row(*(cell for name, cell in zip(names, row, strict=True) if name in shown))
     return made
 
 
@@ -74,23 +94,22 @@ def since(at: str) -> str:
     return f"{seconds}s"
 
 
-def listing(sessions: Sequence[SessionItem]) -> Table:
+def listing(sessions: Sequence[SessionItem], width: int) -> Table:
     """Return sessions as a table."""
-    made = table("ID", "STATUS", "TITLE", ">TURNS", "CHANGES", ">COST", ">AGE")
-    made.columns[2].ratio = 1
-    made.columns[0].min_width = made.columns[1].min_width = _ID_CHARS_MIN
-    for short, each in zip(short_ids([each.id for each in sessions]), sessions, strict=True):
-        cost = f"${each.cost_usd:.2f}"
-        made.add_row(
+    rows = [
+        (
             short,
             status(each),
             line_of(each.title),
             str(each.turns),
             changes(each.changes),
-            cost,
+            f"${each.cost_usd:.2f}",
             since(each.created_at),
         )
-    return made
+        for short, each in zip(short_ids([each.id for each in sessions]), sessions, strict=True)
+    ]
+    headings = ("ID", "STATUS", "TITLE", ">TURNS", "CHANGES", ">COST", ">AGE")
+    return table(width, headings, rows, free="TITLE", spare=("CHANGES", "TURNS"))
 
 
 def outcome_code(session: SessionItem) -> ExitCode:

@@ -10,6 +10,7 @@ from fleet.cli.remote import Json, connected
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from fleet.cli.plain import SafeConsole
     from fleet.client import FleetClient
     from fleet.wire.items import InstanceItem, SessionItem, Summary
 
@@ -37,12 +38,12 @@ async def top(
         print(json_of({"summary": summary, "sessions": sessions, "instances": instances}))
         return
     if once or not sys.stdout.isatty():
-        console.print(_picture(fleet.url, *await _look(fleet, everything=everything), rows=None))
+        console.print(_picture(console, fleet.url, *await _look(fleet, everything=everything), once=True))
         return
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             seen = await _look(fleet, everything=everything)
-            live.update(_picture(fleet.url, *seen, rows=console.height - 4), refresh=True)
+            live.update(_picture(console, fleet.url, *seen), refresh=True)
             await trio.sleep(interval)
 
 
@@ -57,7 +58,13 @@ async def _look(fleet: "FleetClient", *, everything: bool) -> "tuple[Summary, li
 
 
 def _picture(
-    url: str, summary: "Summary", sessions: "list[SessionItem]", instances: "list[InstanceItem]", *, rows: int | None
+    console: "SafeConsole",
+    url: str,
+    summary: "Summary",
+    sessions: "list[SessionItem]",
+    instances: "list[InstanceItem]",
+    *,
+    once: bool = False,
 ) -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
@@ -73,10 +80,11 @@ def _picture(
         f"{summary.queued} prompts wait;  {summary.open_requests} questions are open;  "
         f"{amount(tokens(summary.tokens))} tokens, ${summary.cost_usd:.2f}\n",
     )
-    shown = table("ID", "STATUS", ">SINCE", "TITLE", ">MEMORY", ">TOKENS", ">COST", "CHANGES")
-    shown.columns[3].ratio = 1
-    for short, each in list(zip(short_ids([each.id for each in sessions]), sessions, strict=True))[:rows]:
-        shown.add_row(
+    shown = list(zip(short_ids([each.id for each in sessions]), sessions, strict=True))
+    if not once:  # what fits on the screen
+        shown = shown[: max(1, console.height - len(console.render_lines(head)) - 1)]
+    rows = [
+        (
             short,
             status(each),
             since(each.status_since),
@@ -86,7 +94,10 @@ def _picture(
             f"${each.cost_usd:.2f}",
             changes(each.changes),
         )
-    return Group(head, shown)
+        for short, each in shown
+    ]
+    headings = ("ID", "STATUS", ">SINCE", "TITLE", ">MEMORY", ">TOKENS", ">COST", "CHANGES")
+    return Group(head, table(console.width, headings, rows, free="TITLE", spare=("CHANGES", "SINCE")))
 
 
 def _memory(instance: "InstanceItem | None") -> str:
