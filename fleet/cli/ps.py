@@ -1,13 +1,12 @@
 """`fleet ps`: show what the census of fleet/census.py finds."""
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fleet.cli.options import configured
-from fleet.config import TOKEN_VARIABLE, Config
+from fleet.config import Config
 from fleet.limits import MIB
 from fleet.plain import plain
 
@@ -35,8 +34,9 @@ def ps(
     import trio
 
     from fleet.census import take_census
+    from fleet.cli.remote import access_token
 
-    census = trio.run(take_census, config, url, os.environ.get(TOKEN_VARIABLE))
+    census = trio.run(take_census, config, url, access_token(None))
     if json:
         found = census.orphans if orphans else census.instances
         print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())

@@ -196,13 +196,18 @@ def _checked(given: str) -> str:
 def access_token(file: str | None) -> str | None:
     """Return the token of the file, or of the environment. It never comes from the command line, which others see."""
     if file is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
-    try:
-        token = Path(file).expanduser().read_text("utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise StartupError(f"The token cannot be read from {file}: {error}") from error
-    if not token.isascii() or not token.isprintable() or not token:
-        raise StartupError(f"{file} holds no token: one line of text.")
+        text, place = os.environ.get(TOKEN_VARIABLE), TOKEN_VARIABLE
+        if not text:
+            return None
+    else:
+        place = file
+        try:
+            text = Path(file).expanduser().read_text("utf-8")
+        except (OSError, ValueError) as error:
+            raise StartupError(f"The token cannot be read from {file}: {error}") from error
+    token = text.strip()
+    if not token.isascii() or not token.isprintable() or len(token.split()) != 1:
+        raise StartupError(f"{place} holds no token: it is one word, as `fleet token new` prints it.")
     return token
 
 

@@ -241,6 +241,19 @@ async def test_the_token_comes_from_the_environment_or_a_file(line: Line, tmp_pa
     assert (missing.code, "token cannot be read" in missing.err) == (1, True)
 
 
+@pytest.mark.parametrize("token", ["ü", "a\nb", "a b", " ", "\x1b[2J"])
+async def test_what_is_no_token_is_told_wherever_it_comes_from(line: Line, tmp_path: Path, token: str) -> None:
+    (tmp_path / "token").write_text(token)
+    for more, place in (({"FLEET_TOKEN": token}, "FLEET_TOKEN"), ({"FLEET_TOKEN_FILE": str(tmp_path / "token")}, "/")):
+        done = await fleet(line, "ls", **more)
+        assert done.code == 1
+        assert done.err.startswith(f"fleet: {place}")
+        assert done.err.endswith("holds no token: it is one word, as `fleet token new` prints it.\n")
+    asked = await fleet(line, "ps", "--url", line.url, FLEET_TOKEN=token)  # by a way of its own
+    assert (asked.code, "FLEET_TOKEN holds no token" in asked.err) == (1, True)
+    assert (await fleet(line, "ls", FLEET_TOKEN="")).code == 0
+
+
 async def test_hostile_titles_and_prompts_reach_no_terminal(line: Line) -> None:
     session_id = (await line.door.session(title=f"Bad{ESCAPE}title"))["id"]
     await line.door.prompt(session_id, f"say {ESCAPE}it")
