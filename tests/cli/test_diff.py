@@ -1,6 +1,7 @@
 """`fleet diff`: patches that git applies, and what a person sees on a terminal."""
 
 import base64
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -55,15 +56,21 @@ def test_a_patch_of_text_that_is_not_utf_8_has_its_bytes() -> None:
     assert patch(item).endswith(b"\n-caf\xe9\n+caf\xe8\n")
 
 
-async def test_diff_is_paged_coloured_and_plain_on_a_terminal_and_a_patch_elsewhere(
-    line: Line, machine: Machine
-) -> None:
+async def changed(line: Line, machine: Machine, files: dict[str, bytes]) -> str:
+    """Return a session that has made these files."""
     session_id = (await fleet(line, "new", REPOSITORY, "-i", "worktree")).out.strip()
     await trio.sleep(1)
     await line.door.knock("POST", f"/api/sessions/{session_id}/prompt", {"text": "bash:5"})
     state = await line.door.tree.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
-    machine.files.contents.setdefault(state.directory, {})["a.txt"] = f"one\n{ESCAPE}\n".encode()
+    machine.files.contents.setdefault(state.directory, {}).update(files)
     await line.door.settled(session_id)
+    return session_id
+
+
+async def test_diff_is_paged_coloured_and_plain_on_a_terminal_and_a_patch_elsewhere(
+    line: Line, machine: Machine
+) -> None:
+    session_id = await changed(line, machine, {"a.txt": f"one\n{ESCAPE}\n".encode()})
     assert "changed" in (await fleet(line, "diff", session_id, "--stat")).out
     names = (await fleet(line, "diff", session_id, "--name-only")).out.split()
     piped = (await fleet(line, "diff", session_id)).out
@@ -81,3 +88,26 @@ async def test_diff_is_paged_coloured_and_plain_on_a_terminal_and_a_patch_elsewh
     )
     early = await on_terminal(line, "diff", session_id, pager="head -n 1")
     assert early.code == 0
+
+
+async def test_what_git_could_not_apply_is_left_out_of_a_patch_and_named(
+    line: Line, machine: Machine, tmp_path: Path
+) -> None:
+    session_id = await changed(
+        line, machine, {"a.txt": b"one\n", "logo\x1b[2J.png": b"\x89PNG\x00\x01", "z.txt": b"two\n"}
+    )
+    piped = await fleet(line, "diff", session_id)
+    assert piped.code == 0
+    assert piped.err == "fleet: logo.png is not in the patch: it is binary.\n"
+    assert "logo" not in piped.out
+    await trio.run_process(["git", "init", "-q"], cwd=tmp_path)
+    await trio.run_process(["git", "apply", "-"], stdin=piped.out.encode(), cwd=tmp_path)
+    assert (tmp_path / "z.txt").read_text() == "two\n"
+    assert "Binary files" in (await on_terminal(line, "diff", session_id)).out
+
+
+async def test_a_carriage_return_makes_no_line_of_its_own_on_a_terminal(line: Line, machine: Machine) -> None:
+    evil = b"innocent\r-removed\r\ndiff\x0b--git a/x b/x\x1b[1A\n"
+    shown = await on_terminal(line, "diff", await changed(line, machine, {"a.txt": evil}))
+    lines = [re.sub(r"\x1b\[\d*(;\d+)*m", "", each) for each in shown.out.replace("\r\n", "\n").splitlines()]
+    assert lines[-2:] == ["+innocent\\r-removed\\r", "+diff\\x0b--git a/x b/x\\x1b[1A"]
