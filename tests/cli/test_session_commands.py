@@ -271,6 +271,21 @@ async def test_hostile_titles_and_prompts_reach_no_terminal(line: Line) -> None:
         assert "\x1b[2J" not in done.out
 
 
+async def test_signs_that_the_locale_lacks_are_shown_as_escapes(line: Line) -> None:
+    session_id = await make(line, "--title", "日本 🙂", "--prompt", "Say naïve")
+    await line.door.settled(session_id)
+    around = environment(line, LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
+
+    async def run(*command: str) -> str:
+        done = await trio.run_process([*PROGRAM, *command], env=around, capture_stdout=True, capture_stderr=True)
+        assert done.stderr == b""
+        return done.stdout.decode("ascii")
+
+    assert "> Say na\\xefve" in await run("tail", session_id, "--after", "0", "--once")
+    assert "\\u65e5\\u672c \\U0001f642" in await run("ls")
+    assert json.loads(await run("show", session_id, "--json"))["title"] == "日本 🙂"
+
+
 async def test_waiting_without_a_prompt_makes_no_sense(line: Line) -> None:
     for arguments in (
         ["new", PLAIN, "--wait"],
