@@ -69,7 +69,7 @@ async def new(
         on_complete=None if notify is None else (await named(fleet, notify)).id,
         budget=BudgetBody(usd, tokens, minutes) if limited else None,
     )
-    return await _made(session, wait=wait, json=json)
+    return await _made(fleet, session, wait=wait, json=json)
 
 
 @connected
@@ -97,10 +97,10 @@ async def fork(
     forked = await (await named(fleet, session)).fork(title=title, message_id=message, isolation_strategy=isolation)
     if text is not None:
         await forked.prompt(text)
-    return await _made(forked, wait=wait, json=json)
+    return await _made(fleet, forked, wait=wait, json=json)
 
 
-async def _made(session: "Session", *, wait: bool, json: bool) -> int:
+async def _made(fleet: "FleetClient", session: "Session", *, wait: bool, json: bool) -> int:
     from fleet.cli.following import follow_to_end, tell_outcome
     from fleet.cli.plain import SafeConsole, json_of
 
@@ -114,7 +114,7 @@ async def _made(session: "Session", *, wait: bool, json: bool) -> int:
             print(json_of(session.created))
         return 0
     async with session.events(after=0) as events:
-        item = await follow_to_end(session, events, errors, prompted=True)
+        item = await follow_to_end(fleet, session, events, errors, prompted=True)
     if json:
         print(json_of(item))
     return tell_outcome(item, errors)

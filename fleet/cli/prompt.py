@@ -63,7 +63,7 @@ async def prompt(
                 print(json_of(await found.read()))
             return 0
         shown = SafeConsole(file=sys.stderr if json else sys.stdout)
-        item = await follow_to_end(found, events, shown, prompted=True)
+        item = await follow_to_end(fleet, found, events, shown, prompted=True)
     if json:
         print(json_of(item))
     return tell_outcome(item, shown)

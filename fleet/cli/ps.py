@@ -79,5 +79,7 @@ def _became(instance: "wire.InstanceItem", *, serving: bool) -> str:
         said += [] if serving else ["it goes on without a server, and the next start takes it up"]
     elif instance.status in ("ready", "unreachable") and not serving:
         said.append("its process is gone; the next start notes that")
-    said += [f"{len(instance.sessions)} sessions"] if instance.sessions else []
+    said += (
+        [f"{len(instance.sessions)} session{'' if len(instance.sessions) == 1 else 's'}"] if instance.sessions else []
+    )
     return "; ".join(said)

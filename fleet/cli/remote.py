@@ -19,7 +19,7 @@ from fleet.config import INSTANCE_VARIABLE, TOKEN_VARIABLE
 from fleet.errors import StartupError
 
 if TYPE_CHECKING:
-    from fleet.client import FleetClient, Session
+    from fleet.client import FleetClient, FleetError, Session
     from fleet.wire.items import SessionItem
 
 COMPLETION_S = 2.0
@@ -158,6 +158,11 @@ def _complain(sentence: str) -> None:
     from fleet.cli.plain import plain
 
     print(f"fleet: {plain(sentence)}", file=sys.stderr)
+
+
+def tell_loss(failure: "FleetError | None") -> None:
+    """Say that the server is away, and that it is back: for `FleetClient.on_loss`."""
+    _complain("the server answers again." if failure is None else f"waiting for the server: {failure.detail}.")
 
 
 def find_server(url: str | None, token_file: str | None) -> tuple[str, str | None]:

@@ -85,6 +85,11 @@ def amount(count: int) -> str:
     return f"{count / 1e6:.1f}M" if count >= 1_000_000 else f"{count / 1e3:.1f}k" if count >= 10_000 else str(count)
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """Return how many there are, in words that fit the number."""
+    return f"{count} {one if count == 1 else many}"
+
+
 def since(at: str) -> str:
     """Return how long ago that was."""
     seconds = max(0, int(time.time() - datetime.fromisoformat(at).timestamp()))

@@ -6,6 +6,7 @@ from typing import Any, Final
 from rich.text import Text
 
 from fleet.cli.plain import SafeConsole, line_of, plain
+from fleet.cli.show_view import counted
 from fleet.wire.frames import Delta, Event, Frame, PartChanged, Snapshot
 
 Data = dict[str, Any]
@@ -157,6 +158,10 @@ def _asked(data: Data) -> str:
     return f"? may it: {about}  (fleet answer)"
 
 
+def _changed(files: int, additions: int, deletions: int) -> str:
+    return f"changed {counted(files, 'file', 'files')}, +{additions} -{deletions}"
+
+
 _TELLS: Final[Mapping[str, Callable[[Teller, Data], list[Text]]]] = {
     "session.created": Teller._created,
     "session.prompt-accepted": Teller._prompted,
@@ -165,9 +170,7 @@ _TELLS: Final[Mapping[str, Callable[[Teller, Data], list[Text]]]] = {
     "session.turn-started": _says("dim", lambda data: f"turn {data['number']}"),
     "session.turn-ended": _says("bold green", lambda data: f"{data['outcome']}: {data['evidence']}"),
     "session.turn-failed": _says("bold red", lambda data: f"failed: {data['detail']}"),
-    "session.changes-recorded": _says(
-        "dim", lambda data: "changed {files} files, +{additions} -{deletions}".format(**data["totals"])
-    ),
+    "session.changes-recorded": _says("dim", lambda data: _changed(**data["totals"])),
     "session.request-opened": _says("bold yellow", _asked),
     "session.request-answered": _says(
         "yellow", lambda data: f"answered: {data['answer'].get('reply') or 'a question'}"
