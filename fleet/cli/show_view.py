@@ -12,6 +12,7 @@ from rich.text import Text
 
 from fleet.cli.plain import line_of
 from fleet.cli.remote import ExitCode
+from fleet.wire.bodies import BudgetBody
 from fleet.wire.items import ChangesItem, SessionItem, TokensItem
 
 STYLES: Final = {
@@ -78,6 +79,14 @@ def changes(item: ChangesItem | None) -> Text:
 def tokens(item: TokensItem) -> int:
     """Return all tokens together."""
     return item.input + item.output + item.reasoning + item.cache_read + item.cache_write
+
+
+def limits_of(budget: BudgetBody | None) -> str:
+    """Return what a session may use, in words; nothing where it may use what it wants."""
+    limits = () if budget is None else ((budget.usd, "USD"), (budget.tokens, "tokens"), (budget.minutes, "minutes"))
+    return " or ".join(
+        f"{limit if isinstance(limit, int) else f'{limit:g}'} {unit}" for limit, unit in limits if limit is not None
+    )
 
 
 def amount(count: int) -> str:
