@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from fleet.cli.plain import SafeConsole
-from fleet.cli.remote import tell_loss
+from fleet.cli.remote import complain, tell_loss
 from fleet.cli.show_view import counted, outcome_code
 from fleet.cli.tail_view import Teller
 from fleet.client.session import is_settled
@@ -46,23 +46,29 @@ async def follow_to_end(
         tell_loss(failure)
 
     fleet.on_loss(tell)
-    while True:
-        frame = await anext(events)
-        begun = begun or (isinstance(frame, Event) and frame.type == "session.prompt-accepted")
-        if begun:
-            teller.take(frame)
-        if begun and isinstance(frame, Event) and frame.type in _DECISIVE and is_settled(item := await session.read()):
-            teller.end()
-            return item
+    try:
+        while True:
+            frame = await anext(events)
+            begun = begun or (isinstance(frame, Event) and frame.type == "session.prompt-accepted")
+            if begun:
+                teller.take(frame)
+            decisive = begun and isinstance(frame, Event) and frame.type in _DECISIVE
+            if decisive and is_settled(item := await session.read()):
+                teller.end()
+                return item
+    except KeyboardInterrupt:
+        teller.end()
+        complain(f"the session goes on; `fleet abort {session.id}` stops its turn.")
+        raise
 
 
 def tell_outcome(item: "SessionDetail", console: SafeConsole) -> int:
-    """Say in one line how it stands with the session, and return the exit code."""
+    """Say in one line how it stands with the session, and return the exit code. Why it does has been told before."""
     changed = item.changes
     what = (
         ""
         if changed is None
         else f", {counted(changed.files, 'file', 'files')} changed (+{changed.additions} -{changed.deletions})"
     )
-    console.print(f"{item.status.replace('_', ' ')}: {item.evidence}{what}, ${item.cost_usd:.4f}", soft_wrap=True)
+    console.print(f"{item.status.replace('_', ' ')}{what}, ${item.cost_usd:.4f}", soft_wrap=True)
     return outcome_code(item)

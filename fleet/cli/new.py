@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fleet.cli.remote import Json, Name, connected, named
+from fleet.cli.remote import Json, Name, completed, connected, named
 
 if TYPE_CHECKING:
     from fleet.client import FleetClient, Session
@@ -38,7 +38,8 @@ async def new(
     model: ModelName = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be given several times.")] = None,
     notify: Annotated[
-        str | None, typer.Option(metavar="SESSION", help="The session that gets word of its outcome.")
+        str | None,
+        typer.Option(metavar="SESSION", help="The session that gets word of its outcome.", autocompletion=completed),
     ] = None,
     usd: Annotated[float | None, typer.Option(min=0, help="Pause and ask after so many dollars.")] = None,
     tokens: Annotated[int | None, typer.Option(min=0, help="… after so many tokens.")] = None,

@@ -104,9 +104,13 @@ def _option(name: str, flag: str, variable: str, meaning: str) -> inspect.Parame
 
 
 def perform(work: "Callable[[FleetClient], Awaitable[int | None]]", url: str | None, token_file: str | None) -> int:
-    """Run the work with a client, and return the exit code. Raises `StartupError` for a wrong configuration."""
+    """Run the work with a client, and return the exit code.
+
+    Raises `StartupError` for a wrong configuration, `BadParameter` for an address that is none.
+    """
     import trio
 
+    from fleet.cli.refusals import option_of, sentence_of
     from fleet.client import FleetError, Unreachable
 
     address, token = find_server(url, token_file)
@@ -120,14 +124,13 @@ def perform(work: "Callable[[FleetClient], Awaitable[int | None]]", url: str | N
             case BrokenPipeError():
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
                 return ExitCode.BROKEN_PIPE
-            case Unreachable() as lost:
-                _complain(
-                    f"{lost.detail}. Start Fleet with `fleet serve`, or name its address with --url or FLEET_URL."
-                )
-                return ExitCode.NO_SERVER
+            case typer.Abort():  # Ctrl-C at a question
+                return ExitCode.INTERRUPTED
             case FleetError() as refused:
-                _complain(" ".join(filter(None, (str(refused), refused.hint))))
-                return ExitCode.FAILED
+                complain(sentence_of(refused, address))
+                if isinstance(refused, Unreachable):
+                    return ExitCode.NO_SERVER
+                return ExitCode.FAILED if option_of(refused) is None else ExitCode.USAGE
             case StartupError() as wrong:
                 raise wrong from None
             case _:
@@ -154,7 +157,8 @@ def _told(error: BaseException) -> BaseException:
     return error
 
 
-def _complain(sentence: str) -> None:
+def complain(sentence: str) -> None:
+    """Say something on stderr that is not what was asked for."""
     from fleet.cli.plain import plain
 
     print(f"fleet: {plain(sentence)}", file=sys.stderr)
@@ -162,13 +166,14 @@ def _complain(sentence: str) -> None:
 
 def tell_loss(failure: "FleetError | None") -> None:
     """Say that the server is away, and that it is back: for `FleetClient.on_loss`."""
-    _complain("the server answers again." if failure is None else f"waiting for the server: {failure.detail}.")
+    complain("the server answers again." if failure is None else f"waiting for the server: {failure.detail}.")
 
 
 def find_server(url: str | None, token_file: str | None) -> tuple[str, str | None]:
-    """Return where the server is, as given or as configured, and the token to show there. Raises `StartupError`.
+    """Return where the server is, as given or as configured, and the token to show there.
 
-    On the data directory of the configured one lies a token for whoever owns it; it is shown to no other server.
+    Raises `StartupError`, and `BadParameter` for an address that is none. On the data directory of the configured one
+    lies a token for whoever owns it; it is shown to no other server.
     """
     from fleet.config import load_config
     from fleet.gateway.tokens import read_local_token
@@ -192,9 +197,9 @@ def _checked(given: str) -> str:
     try:
         url = httpx.URL(given)
     except httpx.InvalidURL as error:
-        raise StartupError(f"{given!r} is no address of a server: {error}") from error
+        raise typer.BadParameter(f"{given!r} is no address of a server: {error}") from error
     if url.scheme not in ("http", "https") or not url.host:
-        raise StartupError(f"{given!r} is no address of a server; it looks like http://localhost:3000")
+        raise typer.BadParameter(f"{given!r} is no address of a server; it looks like http://localhost:3000")
     return given.rstrip("/")
 
 

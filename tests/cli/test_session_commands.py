@@ -215,7 +215,7 @@ async def test_no_server_says_how_to_start_one(line: Line) -> None:
 @pytest.mark.parametrize("url", ["localhost:3000", "ftp://x", "http://", "http://[::1"])
 async def test_a_wrong_address_is_told(line: Line, url: str) -> None:
     done = await fleet(line, "ls", "--url", url)
-    assert (done.code, "address" in done.err, "Traceback" in done.err) == (1, True, False)
+    assert (done.code, "address" in done.err, "Traceback" in done.err) == (2, True, False)
 
 
 async def test_the_token_comes_from_the_environment_or_a_file(line: Line, tmp_path: Path) -> None:
@@ -299,9 +299,12 @@ async def test_waiting_without_a_prompt_makes_no_sense(line: Line) -> None:
 
 async def test_the_shell_completes_commands_and_sessions(line: Line) -> None:
     session_id = await make(line, "--title", "One")
-    assert await completed(line, "fleet", "se") == ["serve"]
+    assert await completed(line, "fleet", "ser") == ["serve"]
     assert await completed(line, "fleet", "show", session_id[:10]) == [session_id]
     assert await completed(line, "fleet", "tail", "", FLEET_URL="http://localhost:1") == []
+    assert await completed(line, "fleet", "ls", "--parent", session_id[:10]) == [session_id]
+    assert await completed(line, "fleet", "new", "--notify", session_id[:10]) == [session_id]
+    assert await completed(line, "fleet", "ls", "--status", "wait") == ["waiting_input"]
 
 
 async def completed(line: Line, *words: str, **more: str) -> list[str]:
