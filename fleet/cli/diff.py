@@ -158,24 +158,34 @@ def _coloured(items: "Sequence[DiffItem]") -> "Iterator[Text]":
             yield Text(plain(line), style)
 
 
+def _end_of(name: str, cells: int) -> str:
+    """Return as much of the end of the name as stands in so many cells of a terminal."""
+    from rich.cells import cell_len
+
+    while cell_len(name) > cells:
+        name = name[1:]
+    return name
+
+
 def _stat(items: "Sequence[DiffItem]") -> "Iterator[Text]":
+    from rich.cells import cell_len, set_cell_size
     from rich.text import Text
 
     from fleet.cli.plain import line_of
 
     names = [line_of(item.file if item.old_file is None else f"{item.old_file} => {item.file}") for item in items]
     columns = os.get_terminal_size().columns if sys.stdout.isatty() else _STAT_COLUMNS
-    width = min(max(map(len, names), default=0), columns // 2)
+    width = min(max(map(cell_len, names), default=0), columns // 2)
     most = max((item.additions + item.deletions for item in items), default=0)
     digits = len(str(most))
     room = max(columns - width - digits - 5, 10)
     for name, item in zip(names, items, strict=True):
-        shown = name if len(name) <= width else "..." + name[len(name) - width + 3 :]
+        shown = name if cell_len(name) <= width else "..." + _end_of(name, width - 3)
         count = item.additions + item.deletions
         scale = min(1.0, room / most) if most else 0
         plus, minus = (round(n * scale) or int(n > 0) for n in (item.additions, item.deletions))
         amount = "Bin" if item.is_binary else f"{count:>{digits}}"
-        yield Text.assemble(f" {shown:<{width}} | {amount} ", ("+" * plus, "green"), ("-" * minus, "red"))
+        yield Text.assemble(f" {set_cell_size(shown, width)} | {amount} ", ("+" * plus, "green"), ("-" * minus, "red"))
     added, deleted = sum(item.additions for item in items), sum(item.deletions for item in items)
     files = f"{len(items)} file{'' if len(items) == 1 else 's'} changed"
     more = f", {added} insertion{'' if added == 1 else 's'}(+)" if added else ""

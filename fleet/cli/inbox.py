@@ -113,14 +113,10 @@ def _chosen(requests: "list[RequestItem]", name: str | None) -> "RequestItem":
 def _asked(request: "RequestItem") -> list[str]:
     """Return what a request asks, as lines."""
     from fleet.cli.plain import line_of
+    from fleet.cli.tail_view import question_of
 
     body: dict[str, Any] = msgspec.json.decode(request.request)
     if request.kind == "permission":
         patterns: list[Any] = body.get("patterns") or []
         return [line_of(" ".join(map(str, (body.get("permission", ""), *patterns))))]
-    lines: list[str] = []
-    for question in body.get("questions", []):
-        choices: list[dict[str, Any]] = question.get("options") or []
-        options = ", ".join(str(choice.get("label")) for choice in choices)
-        lines.append(line_of(f"{question.get('question')} ({options})" if options else str(question.get("question"))))
-    return lines
+    return [question_of(each) for each in body.get("questions", [])]

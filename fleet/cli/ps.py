@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 def ps(
     config: Config,
     url: Annotated[
-        str | None, typer.Option(help="Ask the server there, as in http://localhost:3000; FLEET_TOKEN is shown to it.")
+        str | None,
+        typer.Option(
+            envvar="FLEET_URL",
+            help="Ask the server there, as in http://localhost:3000; FLEET_TOKEN is shown to it.",
+            show_default=False,
+        ),
     ] = None,
     orphans: Annotated[bool, typer.Option("--orphans", help="Show only live processes that nobody owns.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, in the words of the HTTP interface.")] = False,
@@ -34,9 +39,10 @@ def ps(
     import trio
 
     from fleet.census import take_census
-    from fleet.cli.remote import access_token
+    from fleet.cli.remote import find_server
 
-    census = trio.run(take_census, config, url, access_token(None))
+    address, token = (None, None) if url is None else find_server(url, None)
+    census = trio.run(take_census, config, address, token)
     if json:
         found = census.orphans if orphans else census.instances
         print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())

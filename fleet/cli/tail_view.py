@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from zlib import crc32
 
+from rich.cells import set_cell_size
 from rich.text import Text
 
 from fleet.cli.plain import SafeConsole, line_of, plain
@@ -49,8 +51,8 @@ class Teller:
         self.end()
         if self._titles is not None:
             session_id = event.session_id or event.stream
-            title = line_of(self._titles.get(session_id, session_id))[:24]
-            line = Text.assemble((f"{title:<24} ", _HUES[hash(session_id) % len(_HUES)]), line)
+            title = set_cell_size(line_of(self._titles.get(session_id, session_id)), 24)
+            line = Text.assemble((f"{title} ", _HUES[crc32(session_id.encode()) % len(_HUES)]), line)
         self._console.print(line, soft_wrap=True)
 
     # ------------------------------------------------------------------------------------------------- text that grows
@@ -149,13 +151,19 @@ def _says(style: str, make: Callable[[Data], str]) -> "Callable[[Teller, Data], 
     return lambda _, data: [Text(line_of(make(data)), style)]
 
 
+def question_of(question: Data) -> str:
+    """Return a question with its choices, on one line."""
+    choices: list[Data] = question.get("options") or []
+    options = ", ".join(str(choice.get("label")) for choice in choices)
+    return line_of(f"{question.get('question')} ({options})" if options else str(question.get("question")))
+
+
 def _asked(data: Data) -> str:
     body = data["body"]
     if data["kind"] == "question":
-        questions = [str(each.get("question", "")) for each in body.get("questions", [])]
-        return f"? {' / '.join(questions)}  (fleet answer)"
+        return f"? {' / '.join(map(question_of, body.get('questions', [])))} (fleet answer)"
     about = " ".join(map(str, (body.get("permission") or body.get("type") or "", *(body.get("patterns") or ()))))
-    return f"? may it: {about}  (fleet answer)"
+    return f"? may it: {about} (fleet answer)"
 
 
 def _changed(files: int, additions: int, deletions: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+from rich.cells import cell_len
 
 from fleet.cli.diff import patch
 from fleet.wire.items import DiffItem
@@ -111,3 +112,11 @@ async def test_a_carriage_return_makes_no_line_of_its_own_on_a_terminal(line: Li
     shown = await on_terminal(line, "diff", await changed(line, machine, {"a.txt": evil}))
     lines = [re.sub(r"\x1b\[\d*(;\d+)*m", "", each) for each in shown.out.replace("\r\n", "\n").splitlines()]
     assert lines[-2:] == ["+innocent\\r-removed\\r", "+diff\\x0b--git a/x b/x\\x1b[1A"]
+
+
+async def test_the_columns_of_the_statistics_stand_below_each_other(line: Line, machine: Machine) -> None:
+    names = ("a.txt", "日本語.txt", f"{'長' * 60}.txt")
+    session_id = await changed(line, machine, dict.fromkeys(names, b"one\n"))
+    *files, total = (await fleet(line, "diff", session_id, "--stat")).out.splitlines()
+    assert {cell_len(each.partition("|")[0]) for each in files} == {42}
+    assert total.strip().startswith("3 files changed, 3 insertions(+)")

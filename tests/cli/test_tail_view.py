@@ -13,7 +13,7 @@ from fleet.wire.frames import Delta, Event, Frame, InFlightPart, InFlightSession
 SESSION = "0198c0de-0000-7000-8000-000000000000"
 
 
-def event(kind: str, **data: Any) -> Event:
+def event(kind: str, /, **data: Any) -> Event:
     return Event(1, f"session-{SESSION}", 1, f"session.{kind}", "2026-01-01T00:00:00Z", "agent", data)
 
 
@@ -92,3 +92,15 @@ TOOL = recorded("t", "tool", tool="bash", state={"status": "completed", "input":
 )
 def test_every_word_is_shown_once_and_in_order(frames: list[Frame], lines: list[str]) -> None:
     assert told(*frames) == lines
+
+
+def test_a_question_is_shown_with_its_choices() -> None:
+    question = {"question": "Which colour?", "options": [{"label": "Red"}, {"label": "Blue"}]}
+    asked = event("request-opened", kind="question", body={"questions": [question]})
+    assert told(asked) == ["? Which colour? (Red, Blue) (fleet answer)"]
+
+
+def test_a_session_has_the_same_colour_in_every_run() -> None:
+    out = io.StringIO()
+    Teller(SafeConsole(file=out, force_terminal=True), {SESSION: "One"}).take(event("resumed", at_ms=1))
+    assert out.getvalue().startswith("\x1b[92mOne ")
