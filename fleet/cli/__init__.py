@@ -6,18 +6,22 @@ server in fleet/main.py, the checks in fleet/doctor.py, sessions in fleet/client
 so that `fleet --help` and a wrong option answer at once.
 """
 
+import io
 import sys
 
 from fleet.errors import StartupError
-from fleet.plain import plain
+from fleet.plain import plain as shown  # not `plain`: importing the submodule of that name would replace it here
 
 
 def main() -> None:
     """Run the command line: the entry point of the `fleet` script."""
     from fleet.cli.app import app
 
+    for out in (sys.stdout, sys.stderr):
+        if isinstance(out, io.TextIOWrapper):  # it is none where it was closed
+            out.reconfigure(errors="backslashreplace")  # what its encoding lacks, as titles in an ASCII locale do
     try:
         app(prog_name="fleet")
     except StartupError as error:
-        print(plain(f"fleet: {error}"), file=sys.stderr)
+        print(shown(f"fleet: {error}"), file=sys.stderr)
         sys.exit(1)

@@ -6,6 +6,7 @@ import typer
 
 from fleet import __version__
 from fleet.cli.demo import demo
+from fleet.cli.describe import describe
 from fleet.cli.diff import diff
 from fleet.cli.doctor import doctor
 from fleet.cli.ending import abort, resume, rm, stop
@@ -14,7 +15,7 @@ from fleet.cli.log import log
 from fleet.cli.ls import history, ls
 from fleet.cli.mcp import mcp
 from fleet.cli.new import fork, new
-from fleet.cli.prompt import prompt
+from fleet.cli.prompt import prompt, withdraw
 from fleet.cli.ps import ps
 from fleet.cli.rehearsal import rehearsal
 from fleet.cli.serve import serve
@@ -72,11 +73,13 @@ app.command(epilog='Example: fleet new -i worktree --wait --prompt "Add error ha
 app.command(epilog="Example: fleet ls --status active --status waiting_input", rich_help_panel=_SESSIONS)(ls)
 app.command(epilog="Example: fleet show 0198c0de --conversation", rich_help_panel=_SESSIONS)(show)
 app.command(epilog='Example: fleet prompt 0198c0de "Now the tests" --wait', rich_help_panel=_SESSIONS)(prompt)
+app.command(epilog="Example: fleet withdraw 0198c0de 0198c0e1", rich_help_panel=_SESSIONS)(withdraw)
 app.command(epilog="Example: fleet tail 0198c0de --after 0", rich_help_panel=_SESSIONS)(tail)
 app.command(epilog="Example: fleet diff 0198c0de --stat", rich_help_panel=_SESSIONS)(diff)
 app.command(epilog="Example: fleet abort 0198c0de", rich_help_panel=_SESSIONS)(abort)
 app.command(epilog="Example: fleet resume 0198c0de", rich_help_panel=_SESSIONS)(resume)
 app.command(epilog='Example: fleet fork 0198c0de --prompt "Try it without a lock"', rich_help_panel=_SESSIONS)(fork)
+app.command("set", epilog="Example: fleet set 0198c0de --usd 5", rich_help_panel=_SESSIONS)(describe)
 app.command(epilog="Example: fleet stop 0198c0de --cleanup", rich_help_panel=_SESSIONS)(stop)
 app.command(epilog="Example: fleet rm 0198c0de --yes", rich_help_panel=_SESSIONS)(rm)
 

@@ -2,7 +2,8 @@
 
 git itself compares the contents (in files with names of ours: the session's are hostile), so that hunks are where
 everybody expects them. On a terminal the result is coloured, made plain and paged; elsewhere it is a patch,
-byte for byte, for `git apply`.
+byte for byte, for `git apply`. Of binary files and of those that are too large the server has no whole contents: git
+would refuse all of a patch that has one of them, so they are left out there, and named on stderr.
 """
 
 import base64
@@ -46,7 +47,8 @@ async def diff(
 ) -> None:
     """Show what a session has changed, shell commands included; it can be read when the workspace is gone.
 
-    On a terminal it goes through your pager (FLEET_PAGER, PAGER, less); elsewhere it is a patch that git can apply.
+    On a terminal it goes through your pager (FLEET_PAGER, PAGER, less); elsewhere it is a patch that git can apply:
+    binary files, and what is too large, are not in it and are named on stderr.
     """
     import trio
 
@@ -64,7 +66,11 @@ async def diff(
         await trio.to_thread.run_sync(_show, _coloured(items))
     else:
         for item in items:
-            sys.stdout.buffer.write(await trio.to_thread.run_sync(patch, item))
+            if item.is_binary or item.is_truncated:
+                why = "is binary" if item.is_binary else "is too large"
+                print(f"fleet: {line_of(item.file)} is not in the patch: it {why}.", file=sys.stderr)
+            else:
+                sys.stdout.buffer.write(await trio.to_thread.run_sync(patch, item))
 
 
 def patch(item: "DiffItem") -> bytes:
@@ -141,34 +147,45 @@ def _escaped(byte: int) -> str:
 def _coloured(items: "Sequence[DiffItem]") -> "Iterator[Text]":
     from rich.text import Text
 
-    from fleet.cli.plain import plain
+    from fleet.plain import plain
 
     for item in items:
         in_head = True
-        for line in plain(patch(item).decode("utf-8", "replace")).split("\n")[:-1]:
+        # A line ends at a line feed alone, as git has it: what follows a carriage return looks like no line of its own.
+        for line in patch(item).decode("utf-8", "replace").split("\n")[:-1]:
             in_head = in_head and not line.startswith("@@")
             style = "bold" if in_head else next((style for begin, style in _STYLES if line.startswith(begin)), "")
-            yield Text(line, style)
+            yield Text(plain(line), style)
+
+
+def _end_of(name: str, cells: int) -> str:
+    """Return as much of the end of the name as stands in so many cells of a terminal."""
+    from rich.cells import cell_len
+
+    while cell_len(name) > cells:
+        name = name[1:]
+    return name
 
 
 def _stat(items: "Sequence[DiffItem]") -> "Iterator[Text]":
+    from rich.cells import cell_len, set_cell_size
     from rich.text import Text
 
     from fleet.cli.plain import line_of
 
     names = [line_of(item.file if item.old_file is None else f"{item.old_file} => {item.file}") for item in items]
     columns = os.get_terminal_size().columns if sys.stdout.isatty() else _STAT_COLUMNS
-    width = min(max(map(len, names), default=0), columns // 2)
+    width = min(max(map(cell_len, names), default=0), columns // 2)
     most = max((item.additions + item.deletions for item in items), default=0)
     digits = len(str(most))
     room = max(columns - width - digits - 5, 10)
     for name, item in zip(names, items, strict=True):
-        shown = name if len(name) <= width else "..." + name[len(name) - width + 3 :]
+        shown = name if cell_len(name) <= width else "..." + _end_of(name, width - 3)
         count = item.additions + item.deletions
         scale = min(1.0, room / most) if most else 0
         plus, minus = (round(n * scale) or int(n > 0) for n in (item.additions, item.deletions))
         amount = "Bin" if item.is_binary else f"{count:>{digits}}"
-        yield Text.assemble(f" {shown:<{width}} | {amount} ", ("+" * plus, "green"), ("-" * minus, "red"))
+        yield Text.assemble(f" {set_cell_size(shown, width)} | {amount} ", ("+" * plus, "green"), ("-" * minus, "red"))
     added, deleted = sum(item.additions for item in items), sum(item.deletions for item in items)
     files = f"{len(items)} file{'' if len(items) == 1 else 's'} changed"
     more = f", {added} insertion{'' if added == 1 else 's'}(+)" if added else ""

@@ -3,13 +3,14 @@
 from typing import TYPE_CHECKING, Final
 
 from fleet.cli.plain import SafeConsole
-from fleet.cli.show_view import outcome_code
+from fleet.cli.remote import complain, tell_loss
+from fleet.cli.show_view import counted, outcome_code
 from fleet.cli.tail_view import Teller
 from fleet.client.session import is_settled
 from fleet.wire.frames import Event
 
 if TYPE_CHECKING:
-    from fleet.client import Session, Stream
+    from fleet.client import FleetClient, FleetError, Session, Stream
     from fleet.wire.frames import Frame
     from fleet.wire.items import SessionDetail
 
@@ -31,26 +32,43 @@ _DECISIVE: Final = frozenset(
 
 
 async def follow_to_end(
-    session: "Session", events: "Stream[Frame]", console: SafeConsole, *, prompted: bool
+    fleet: "FleetClient", session: "Session", events: "Stream[Frame]", console: SafeConsole, *, prompted: bool
 ) -> "SessionDetail":
     """Tell what the session does until it has nothing more to do or needs a person, and return what it is then.
 
-    What it did before its next prompt is not told, where `prompted` says that one was sent.
+    What it did before its next prompt is not told, where `prompted` says that one was sent. It says on stderr when the
+    server is away.
     """
     teller, begun = Teller(console), not prompted
-    while True:
-        frame = await anext(events)
-        begun = begun or (isinstance(frame, Event) and frame.type == "session.prompt-accepted")
-        if begun:
-            teller.take(frame)
-        if begun and isinstance(frame, Event) and frame.type in _DECISIVE and is_settled(item := await session.read()):
-            teller.end()
-            return item
+
+    def tell(failure: "FleetError | None") -> None:
+        teller.end()
+        tell_loss(failure)
+
+    fleet.on_loss(tell)
+    try:
+        while True:
+            frame = await anext(events)
+            begun = begun or (isinstance(frame, Event) and frame.type == "session.prompt-accepted")
+            if begun:
+                teller.take(frame)
+            decisive = begun and isinstance(frame, Event) and frame.type in _DECISIVE
+            if decisive and is_settled(item := await session.read()):
+                teller.end()
+                return item
+    except KeyboardInterrupt:
+        teller.end()
+        complain(f"the session goes on; `fleet abort {session.id}` stops its turn.")
+        raise
 
 
 def tell_outcome(item: "SessionDetail", console: SafeConsole) -> int:
-    """Say in one line how it stands with the session, and return the exit code."""
+    """Say in one line how it stands with the session, and return the exit code. Why it does has been told before."""
     changed = item.changes
-    what = "" if changed is None else f", {changed.files} files changed (+{changed.additions} -{changed.deletions})"
-    console.print(f"{item.status.replace('_', ' ')}: {item.evidence}{what}, ${item.cost_usd:.4f}", soft_wrap=True)
+    what = (
+        ""
+        if changed is None
+        else f", {counted(changed.files, 'file', 'files')} changed (+{changed.additions} -{changed.deletions})"
+    )
+    console.print(f"{item.status.replace('_', ' ')}{what}, ${item.cost_usd:.4f}", soft_wrap=True)
     return outcome_code(item)

@@ -16,28 +16,52 @@ Reply = Literal["once", "always", "reject"]
 
 @connected
 async def inbox(fleet: "FleetClient", *, json: Json = False) -> None:
-    """List everything that waits for you in all sessions: permissions, questions, failures, budgets, callbacks."""
+    """List everything that waits for you in all sessions, each with the command that helps.
+
+    Permissions, questions, failures, used-up budgets, parents that could not be told, webhooks that were given up.
+    """
     from rich.text import Text
 
     from fleet.cli.plain import SafeConsole, json_of, line_of
     from fleet.cli.show_view import short_ids, since
     from fleet.limits import PAGE_MAX
+    from fleet.wire.items import InboxItem, RequestItem
 
     items = await fleet.inbox(limit=PAGE_MAX)
     if json:
         print(json_of(list(items)))
         return
+    parents = await _parents(fleet) if any(each.kind == "callback" for each in items) else {}
     console = SafeConsole()
     for short, each in zip(short_ids([each.session_id or each.webhook_id or "" for each in items]), items, strict=True):
         head = Text.assemble((f"{each.kind:<10}", "bold yellow"), " ", (short, "cyan"), f"  {line_of(each.title)}")
         console.print(head.append(f"  {since(each.at)} ago", "dim"), soft_wrap=True)
         for line in [line_of(each.detail)] if each.request is None else _asked(each.request):
             console.print(f"    {line}", soft_wrap=True)
-        if each.request is not None:
-            how = "once|always|reject" if each.kind == "permission" else "ANSWER"
-            console.print(f"    fleet answer {short} {how} --request {each.request.id}", style="dim", soft_wrap=True)
+        match each:
+            case InboxItem(request=RequestItem(id=request_id)):
+                how = "once|always|reject" if each.kind == "permission" else "ANSWER"
+                command = f"fleet answer {short} {how} --request {request_id}"
+            case InboxItem(kind="budget"):
+                command = f"fleet set {short} --no-budget, or with a higher --usd, --tokens or --minutes"
+            case InboxItem(kind="callback", session_id=str(child)):
+                command = f"fleet resume {parents.get(child, 'PARENT')}"
+            case InboxItem(kind="webhook"):
+                switch = '-H "Content-Type: application/json" -d \'{"enabled": true}\''
+                command = f"curl -X PATCH {fleet.url}/api/webhooks/{each.webhook_id} {switch}"
+            case _:
+                command = f"fleet resume {short}"
+        console.print(f"    {command}", style="dim", soft_wrap=True)
     if not items:
         console.print("Nothing waits for you.")
+
+
+async def _parents(fleet: "FleetClient") -> dict[str, str]:
+    """Return the parents that could not be told, by child."""
+    from fleet.limits import PAGE_MAX
+
+    untold = await fleet.callbacks(status="undelivered", limit=PAGE_MAX)
+    return {each.session_id: each.parent_id for each in untold}
 
 
 @connected
@@ -89,14 +113,10 @@ def _chosen(requests: "list[RequestItem]", name: str | None) -> "RequestItem":
 def _asked(request: "RequestItem") -> list[str]:
     """Return what a request asks, as lines."""
     from fleet.cli.plain import line_of
+    from fleet.cli.tail_view import question_of
 
     body: dict[str, Any] = msgspec.json.decode(request.request)
     if request.kind == "permission":
         patterns: list[Any] = body.get("patterns") or []
         return [line_of(" ".join(map(str, (body.get("permission", ""), *patterns))))]
-    lines: list[str] = []
-    for question in body.get("questions", []):
-        choices: list[dict[str, Any]] = question.get("options") or []
-        options = ", ".join(str(choice.get("label")) for choice in choices)
-        lines.append(line_of(f"{question.get('question')} ({options})" if options else str(question.get("question"))))
-    return lines
+    return [question_of(each) for each in body.get("questions", [])]

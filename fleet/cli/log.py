@@ -49,9 +49,10 @@ async def log(
         for event in events:
             print(json_of(event, lines=True))
         return 0
-    shown = table(">POSITION", "AT", "TYPE", "ACTOR", "STREAM")
-    for event in events:
-        at = event.at[:19].replace("T", " ")
-        shown.add_row(str(event.position), at, event.type, event.actor, event.stream)
-    console.print(shown)
+    rows = [
+        (str(event.position), event.at[:19].replace("T", " "), event.type, event.actor, event.stream)
+        for event in events
+    ]
+    headings = (">POSITION", "AT", "TYPE", "ACTOR", "STREAM")
+    console.print(table(console.width, headings, rows, free="STREAM", spare=("ACTOR", "STREAM")))
     return 0

@@ -1,17 +1,17 @@
 """`fleet ls` and `fleet history`: sessions as a list."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.remote import Json, connected, named
+from fleet.cli.remote import Json, completed, connected, named
 
 if TYPE_CHECKING:
     from fleet.client import FleetClient
 
-Status = Annotated[
-    list[str] | None, typer.Option("--status", "-s", help="Only these: active, idle, waiting_input, error, …")
-]
+Named = StrEnum("Named", "created active waiting_input idle completed stopped disconnected error")
+Status = Annotated[list[Named] | None, typer.Option("--status", "-s", help="Only these; may be given several times.")]
 
 
 @connected
@@ -21,7 +21,10 @@ async def ls(
     status: Status = None,
     search: Annotated[str | None, typer.Option(help="Only those with this in their title.")] = None,
     tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
-    parent: Annotated[str | None, typer.Option(metavar="SESSION", help="Only those that report to this one.")] = None,
+    parent: Annotated[
+        str | None,
+        typer.Option(metavar="SESSION", help="Only those that report to this one.", autocompletion=completed),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="So many at most.")] = 50,
     offset: Annotated[int, typer.Option(min=0, help="Leave so many out first.")] = 0,
     json: Json = False,
@@ -37,7 +40,7 @@ async def ls(
         return
     console = SafeConsole()
     if page:
-        console.print(listing(page))
+        console.print(listing(page, console.width))
     if len(page) < page.total:
         console.print(f"{len(page)} of {page.total}; --limit and --offset show others", style="dim")
     elif not page:

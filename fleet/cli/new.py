@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fleet.cli.remote import Json, Name, connected, named
+from fleet.cli.remote import Json, Name, completed, connected, named
 
 if TYPE_CHECKING:
     from fleet.client import FleetClient, Session
@@ -38,7 +38,8 @@ async def new(
     model: ModelName = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be given several times.")] = None,
     notify: Annotated[
-        str | None, typer.Option(metavar="SESSION", help="The session that gets word of its outcome.")
+        str | None,
+        typer.Option(metavar="SESSION", help="The session that gets word of its outcome.", autocompletion=completed),
     ] = None,
     usd: Annotated[float | None, typer.Option(min=0, help="Pause and ask after so many dollars.")] = None,
     tokens: Annotated[int | None, typer.Option(min=0, help="… after so many tokens.")] = None,
@@ -69,7 +70,7 @@ async def new(
         on_complete=None if notify is None else (await named(fleet, notify)).id,
         budget=BudgetBody(usd, tokens, minutes) if limited else None,
     )
-    return await _made(session, wait=wait, json=json)
+    return await _made(fleet, session, wait=wait, json=json)
 
 
 @connected
@@ -97,10 +98,10 @@ async def fork(
     forked = await (await named(fleet, session)).fork(title=title, message_id=message, isolation_strategy=isolation)
     if text is not None:
         await forked.prompt(text)
-    return await _made(forked, wait=wait, json=json)
+    return await _made(fleet, forked, wait=wait, json=json)
 
 
-async def _made(session: "Session", *, wait: bool, json: bool) -> int:
+async def _made(fleet: "FleetClient", session: "Session", *, wait: bool, json: bool) -> int:
     from fleet.cli.following import follow_to_end, tell_outcome
     from fleet.cli.plain import SafeConsole, json_of
 
@@ -114,7 +115,7 @@ async def _made(session: "Session", *, wait: bool, json: bool) -> int:
             print(json_of(session.created))
         return 0
     async with session.events(after=0) as events:
-        item = await follow_to_end(session, events, errors, prompted=True)
+        item = await follow_to_end(fleet, session, events, errors, prompted=True)
     if json:
         print(json_of(item))
     return tell_outcome(item, errors)

@@ -5,6 +5,8 @@ direction of writing, with which a line can be made to read otherwise than it is
 that it prints, whoever has put it together.
 """
 
+import codecs
+import json
 import re
 import sys
 from collections.abc import Iterable
@@ -23,6 +25,7 @@ _SEQUENCE: Final = re.compile(
     r"|\x1b[ -/]*[0-OQ-WYZ\\`-~]"  # the others
 )
 _BEYOND_JSON: Final = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_BEYOND_ASCII: Final = re.compile(r"[\x7f-\U0010ffff]")
 
 
 def plain(text: str) -> str:
@@ -55,7 +58,11 @@ class SafeConsole(Console):
 
 
 def json_of(value: Any, *, lines: bool = False) -> str:
-    """Return the value as JSON, indented or in one line; what a terminal might obey is escaped."""
+    """Return the value as JSON, indented or in one line; what a terminal might obey is escaped.
+
+    So is what standard output has no signs for.
+    """
     encoded = msgspec.json.encode(value)
     text = (encoded if lines else msgspec.json.format(encoded, indent=2)).decode()
-    return _BEYOND_JSON.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    risky = _BEYOND_JSON if codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8" else _BEYOND_ASCII
+    return risky.sub(lambda found: json.dumps(found.group())[1:-1], text)

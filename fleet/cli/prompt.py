@@ -1,4 +1,4 @@
-"""`fleet prompt`: tell a session what to do."""
+"""`fleet prompt` and `fleet withdraw`: tell a session what to do, and take it back."""
 
 import mimetypes
 import sys
@@ -63,10 +63,33 @@ async def prompt(
                 print(json_of(await found.read()))
             return 0
         shown = SafeConsole(file=sys.stderr if json else sys.stdout)
-        item = await follow_to_end(found, events, shown, prompted=True)
+        item = await follow_to_end(fleet, found, events, shown, prompted=True)
     if json:
         print(json_of(item))
     return tell_outcome(item, shown)
+
+
+@connected
+async def withdraw(
+    fleet: "FleetClient",
+    *,
+    session: Name,
+    prompt: Annotated[
+        str, typer.Argument(help="The prompt's id, or the beginning of it (`fleet show`).", show_default=False)
+    ],
+    json: Json = False,
+) -> None:
+    """Take back a prompt that waits in a session's queue."""
+    from fleet.cli.plain import json_of
+    from fleet.client import Invalid
+
+    found = await named(fleet, session)
+    waiting = [each.id for each in await found.queue() if each.id.startswith(prompt)]
+    if len(waiting) > 1:
+        raise Invalid("ambiguous", f"{len(waiting)} prompts begin with {prompt!r}: {', '.join(waiting)}")
+    await found.withdraw(waiting[0] if waiting else prompt)
+    if json:
+        print(json_of(await found.read()))
 
 
 def _attachment(file: Path) -> "AttachmentBody":

@@ -1,13 +1,12 @@
 """`fleet ps`: show what the census of fleet/census.py finds."""
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fleet.cli.options import configured
-from fleet.config import TOKEN_VARIABLE, Config
+from fleet.config import Config
 from fleet.limits import MIB
 from fleet.plain import plain
 
@@ -20,7 +19,12 @@ if TYPE_CHECKING:
 def ps(
     config: Config,
     url: Annotated[
-        str | None, typer.Option(help="Ask the server there, as in http://localhost:3000; FLEET_TOKEN is shown to it.")
+        str | None,
+        typer.Option(
+            envvar="FLEET_URL",
+            help="Ask the server there, as in http://localhost:3000; FLEET_TOKEN is shown to it.",
+            show_default=False,
+        ),
     ] = None,
     orphans: Annotated[bool, typer.Option("--orphans", help="Show only live processes that nobody owns.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, in the words of the HTTP interface.")] = False,
@@ -35,8 +39,10 @@ def ps(
     import trio
 
     from fleet.census import take_census
+    from fleet.cli.remote import find_server
 
-    census = trio.run(take_census, config, url, os.environ.get(TOKEN_VARIABLE))
+    address, token = (None, None) if url is None else find_server(url, None)
+    census = trio.run(take_census, config, address, token)
     if json:
         found = census.orphans if orphans else census.instances
         print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
@@ -79,5 +85,7 @@ def _became(instance: "wire.InstanceItem", *, serving: bool) -> str:
         said += [] if serving else ["it goes on without a server, and the next start takes it up"]
     elif instance.status in ("ready", "unreachable") and not serving:
         said.append("its process is gone; the next start notes that")
-    said += [f"{len(instance.sessions)} sessions"] if instance.sessions else []
+    said += (
+        [f"{len(instance.sessions)} session{'' if len(instance.sessions) == 1 else 's'}"] if instance.sessions else []
+    )
     return "; ".join(said)

@@ -19,7 +19,7 @@ from fleet.config import INSTANCE_VARIABLE, TOKEN_VARIABLE
 from fleet.errors import StartupError
 
 if TYPE_CHECKING:
-    from fleet.client import FleetClient, Session
+    from fleet.client import FleetClient, FleetError, Session
     from fleet.wire.items import SessionItem
 
 COMPLETION_S = 2.0
@@ -104,9 +104,13 @@ def _option(name: str, flag: str, variable: str, meaning: str) -> inspect.Parame
 
 
 def perform(work: "Callable[[FleetClient], Awaitable[int | None]]", url: str | None, token_file: str | None) -> int:
-    """Run the work with a client, and return the exit code. Raises `StartupError` for a wrong configuration."""
+    """Run the work with a client, and return the exit code.
+
+    Raises `StartupError` for a wrong configuration, `BadParameter` for an address that is none.
+    """
     import trio
 
+    from fleet.cli.refusals import option_of, sentence_of
     from fleet.client import FleetError, Unreachable
 
     address, token = find_server(url, token_file)
@@ -120,14 +124,13 @@ def perform(work: "Callable[[FleetClient], Awaitable[int | None]]", url: str | N
             case BrokenPipeError():
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
                 return ExitCode.BROKEN_PIPE
-            case Unreachable() as lost:
-                _complain(
-                    f"{lost.detail}. Start Fleet with `fleet serve`, or name its address with --url or FLEET_URL."
-                )
-                return ExitCode.NO_SERVER
+            case typer.Abort():  # Ctrl-C at a question
+                return ExitCode.INTERRUPTED
             case FleetError() as refused:
-                _complain(" ".join(filter(None, (str(refused), refused.hint))))
-                return ExitCode.FAILED
+                complain(sentence_of(refused, address))
+                if isinstance(refused, Unreachable):
+                    return ExitCode.NO_SERVER
+                return ExitCode.FAILED if option_of(refused) is None else ExitCode.USAGE
             case StartupError() as wrong:
                 raise wrong from None
             case _:
@@ -154,16 +157,23 @@ def _told(error: BaseException) -> BaseException:
     return error
 
 
-def _complain(sentence: str) -> None:
+def complain(sentence: str) -> None:
+    """Say something on stderr that is not what was asked for."""
     from fleet.cli.plain import plain
 
     print(f"fleet: {plain(sentence)}", file=sys.stderr)
 
 
-def find_server(url: str | None, token_file: str | None) -> tuple[str, str | None]:
-    """Return where the server is, as given or as configured, and the token to show there. Raises `StartupError`.
+def tell_loss(failure: "FleetError | None") -> None:
+    """Say that the server is away, and that it is back: for `FleetClient.on_loss`."""
+    complain("the server answers again." if failure is None else f"waiting for the server: {failure.detail}.")
 
-    On the data directory of the configured one lies a token for whoever owns it; it is shown to no other server.
+
+def find_server(url: str | None, token_file: str | None) -> tuple[str, str | None]:
+    """Return where the server is, as given or as configured, and the token to show there.
+
+    Raises `StartupError`, and `BadParameter` for an address that is none. On the data directory of the configured one
+    lies a token for whoever owns it; it is shown to no other server.
     """
     from fleet.config import load_config
     from fleet.gateway.tokens import read_local_token
@@ -182,28 +192,32 @@ def find_server(url: str | None, token_file: str | None) -> tuple[str, str | Non
 
 
 def _checked(given: str) -> str:
-    import httpx
+    from fleet.client.connection import checked_url
 
     try:
-        url = httpx.URL(given)
-    except httpx.InvalidURL as error:
-        raise StartupError(f"{given!r} is no address of a server: {error}") from error
-    if url.scheme not in ("http", "https") or not url.host:
-        raise StartupError(f"{given!r} is no address of a server; it looks like http://localhost:3000")
-    return given.rstrip("/")
+        return checked_url(given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def access_token(file: str | None) -> str | None:
     """Return the token of the file, or of the environment. It never comes from the command line, which others see."""
+    from fleet.client.connection import checked_token
+
     if file is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
+        text, place = os.environ.get(TOKEN_VARIABLE), TOKEN_VARIABLE
+        if not text:
+            return None
+    else:
+        place = file
+        try:
+            text = Path(file).expanduser().read_text("utf-8")
+        except (OSError, ValueError) as error:
+            raise StartupError(f"The token cannot be read from {file}: {error}") from error
     try:
-        token = Path(file).expanduser().read_text("utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise StartupError(f"The token cannot be read from {file}: {error}") from error
-    if not token.isascii() or not token.isprintable() or not token:
-        raise StartupError(f"{file} holds no token: one line of text.")
-    return token
+        return checked_token(text.strip())
+    except ValueError as error:
+        raise StartupError(f"{place} holds no token: {error}.") from error
 
 
 async def every_session(fleet: "FleetClient", **filters: Any) -> "list[SessionItem]":

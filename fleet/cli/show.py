@@ -23,7 +23,7 @@ async def show(
     json: Json = False,
 ) -> None:
     """Show a session: where it works, how it stands, what it costs, what it waits for."""
-    from fleet.cli.plain import SafeConsole, json_of, plain
+    from fleet.cli.plain import SafeConsole, json_of, line_of
 
     found = await named(fleet, session)
     item = await found.read(at=at)
@@ -37,7 +37,7 @@ async def show(
         console.print(value, soft_wrap=True)
     if item.queued and at is None:
         for prompt in await found.queue():
-            console.print(f"waits      {prompt.id}  {plain(prompt.text)[:200]}", soft_wrap=True)
+            console.print(f"waits      {prompt.id}  {line_of(prompt.text)[:200]}", soft_wrap=True)
     for message in messages or ():
         for line in _said(message):
             console.print(line, soft_wrap=True)
@@ -47,11 +47,9 @@ def _facts(item: "SessionDetail") -> "list[tuple[str, Text]]":
     from rich.text import Text
 
     from fleet.cli.plain import line_of
-    from fleet.cli.show_view import amount, changes, since, status, tokens
+    from fleet.cli.show_view import amount, changes, limits_of, since, status, tokens
 
-    budget = item.budget
-    limits = () if budget is None else ((budget.usd, "USD"), (budget.tokens, "tokens"), (budget.minutes, "minutes"))
-    limited = " or ".join(f"{limit:g} {unit}" for limit, unit in limits if limit is not None)
+    limited = limits_of(item.budget)
     facts: list[tuple[str, Any]] = [
         ("id", f"{item.id}  ({item.opencode_id})"),
         ("title", Text(line_of(item.title), "bold")),

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from fleet.cli.plain import line_of
 from fleet.cli.remote import ExitCode
+from fleet.wire.bodies import BudgetBody
 from fleet.wire.items import ChangesItem, SessionItem, TokensItem
 
 STYLES: Final = {
@@ -25,14 +26,34 @@ STYLES: Final = {
     "error": "bold red",
 }
 _ID_CHARS_MIN: Final = 13  # a UUID's milliseconds
+_GAP: Final = 2  # between two columns
+_FREE_CHARS_MIN: Final = 12
 
 
-def table(*headings: str) -> Table:
-    """Return a table in Fleet's looks; headings that begin with `>` stand over numbers."""
-    made = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    for heading in headings:
-        number = heading.startswith(">")
-        made.add_column(heading.lstrip(">"), justify="right" if number else "left", no_wrap=True, overflow="ellipsis")
+def table(
+    width: int, headings: Sequence[str], rows: Sequence[Sequence[str | Text]], *, free: str, spare: Sequence[str] = ()
+) -> Table:
+    """Return a table in Fleet's looks; headings that begin with `>` stand over numbers.
+
+    Where the width does not do, the column `free` is cut, and where that would leave too little of it, the columns
+    `spare` are left out, one by one; the others are always whole.
+    """
+    names = [heading.lstrip(">") for heading in headings]
+    cells = [[each if isinstance(each, Text) else Text(each) for each in row] for row in rows]
+    needed = {name: max([len(name), *(row[at].cell_len for row in cells)]) for at, name in enumerate(names)}
+    shown, left = names, 0
+    for dropped in range(len(spare) + 1):
+        shown = [name for name in names if name not in spare[:dropped]]
+        left = width - sum(needed[name] + _GAP for name in shown if name != free)
+        if free not in shown or left >= min(needed[free], _FREE_CHARS_MIN):
+            break
+    made = Table(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
+    for name, heading in zip(names, headings, strict=True):
+        if name in shown:
+            made.add_column(name, justify="right" if heading != name else "left", no_wrap=True, overflow="ellipsis")
+    for row in cells:
+        row[names.index(free)].truncate(max(left, 1), overflow="ellipsis")
+        made.add_row(*(cell for name, cell in zip(names, row, strict=True) if name in shown))
     return made
 
 
@@ -60,9 +81,22 @@ def tokens(item: TokensItem) -> int:
     return item.input + item.output + item.reasoning + item.cache_read + item.cache_write
 
 
+def limits_of(budget: BudgetBody | None) -> str:
+    """Return what a session may use, in words; nothing where it may use what it wants."""
+    limits = () if budget is None else ((budget.usd, "USD"), (budget.tokens, "tokens"), (budget.minutes, "minutes"))
+    return " or ".join(
+        f"{limit if isinstance(limit, int) else f'{limit:g}'} {unit}" for limit, unit in limits if limit is not None
+    )
+
+
 def amount(count: int) -> str:
     """Return a large number, short."""
     return f"{count / 1e6:.1f}M" if count >= 1_000_000 else f"{count / 1e3:.1f}k" if count >= 10_000 else str(count)
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """Return how many there are, in words that fit the number."""
+    return f"{count} {one if count == 1 else many}"
 
 
 def since(at: str) -> str:
@@ -74,23 +108,22 @@ def since(at: str) -> str:
     return f"{seconds}s"
 
 
-def listing(sessions: Sequence[SessionItem]) -> Table:
+def listing(sessions: Sequence[SessionItem], width: int) -> Table:
     """Return sessions as a table."""
-    made = table("ID", "STATUS", "TITLE", ">TURNS", "CHANGES", ">COST", ">AGE")
-    made.columns[2].ratio = 1
-    made.columns[0].min_width = made.columns[1].min_width = _ID_CHARS_MIN
-    for short, each in zip(short_ids([each.id for each in sessions]), sessions, strict=True):
-        cost = f"${each.cost_usd:.2f}"
-        made.add_row(
+    rows = [
+        (
             short,
             status(each),
             line_of(each.title),
             str(each.turns),
             changes(each.changes),
-            cost,
+            f"${each.cost_usd:.2f}",
             since(each.created_at),
         )
-    return made
+        for short, each in zip(short_ids([each.id for each in sessions]), sessions, strict=True)
+    ]
+    headings = ("ID", "STATUS", "TITLE", ">TURNS", "CHANGES", ">COST", ">AGE")
+    return table(width, headings, rows, free="TITLE", spare=("CHANGES", "TURNS"))
 
 
 def outcome_code(session: SessionItem) -> ExitCode:

@@ -1,13 +1,14 @@
 """`fleet tail`: watch one session, or all of them."""
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.remote import Json, completed, connected, every_session, named
+from fleet.cli.remote import Json, completed, connected, every_session, named, tell_loss
 
 if TYPE_CHECKING:
-    from fleet.client import FleetClient
+    from fleet.client import FleetClient, FleetError
 
 
 @connected
@@ -26,7 +27,7 @@ async def tail(
 ) -> None:
     """Follow what happens, until Ctrl-C, or until nobody reads what it prints.
 
-    It goes on by itself when the server is started again.
+    While the server is away it says so on stderr and waits, for as long as that takes, and goes on where it was.
 
     With --json each event of the log is a line of JSON.
     """
@@ -42,6 +43,12 @@ async def tail(
     if once and begin >= last:
         return
     teller = Teller(SafeConsole(), titles)
+
+    def tell(failure: "FleetError | None") -> None:
+        teller.end()
+        tell_loss(failure)
+
+    fleet.on_loss(tell, retry_for_s=None if once else math.inf)
     source = fleet if found is None or once else found  # one session's stream does not tell where it ends
     only = None if found is None else (await found.read()).id
     async with while_read(), source.events(after=begin) as events:

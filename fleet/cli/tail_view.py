@@ -2,16 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from zlib import crc32
 
+from rich.cells import set_cell_size
 from rich.text import Text
 
 from fleet.cli.plain import SafeConsole, line_of, plain
+from fleet.cli.show_view import counted
 from fleet.wire.frames import Delta, Event, Frame, PartChanged, Snapshot
 
 Data = dict[str, Any]
 
 _HUES: Final = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 _ABOUT: Final = ("command", "filePath", "path", "pattern", "description", "url", "query")
+_SAID: Final = {"text": "", "reasoning": "dim italic"}
+"""Parts that are words, and how they look."""
 _MARKS: Final = {"completed": ("✓", "green"), "error": ("✗", "red")}
 
 
@@ -23,7 +28,7 @@ class Teller:
         self._titles = None if titles is None else dict(titles)
         self._roles: dict[str, str] = {}
         self._told: set[str] = set()  # parts
-        self._growing: dict[str, str] = {}  # the text of open parts that has been printed
+        self._growing: dict[str, _Growing] = {}  # parts that are open
         self._open: str | None = None  # the part whose last line has no end yet
 
     def take(self, frame: Frame) -> None:
@@ -46,8 +51,8 @@ class Teller:
         self.end()
         if self._titles is not None:
             session_id = event.session_id or event.stream
-            title = line_of(self._titles.get(session_id, session_id))[:24]
-            line = Text.assemble((f"{title:<24} ", _HUES[hash(session_id) % len(_HUES)]), line)
+            title = set_cell_size(line_of(self._titles.get(session_id, session_id)), 24)
+            line = Text.assemble((f"{title} ", _HUES[crc32(session_id.encode()) % len(_HUES)]), line)
         self._console.print(line, soft_wrap=True)
 
     # ------------------------------------------------------------------------------------------------- text that grows
@@ -55,19 +60,27 @@ class Teller:
     def _grow(self, frame: Frame) -> None:
         if isinstance(frame, Snapshot):
             for part in (part for session in frame.sessions for part in session.parts):
-                if part.type == "text" and part.text:
-                    self._paint(part.part_id, part.text.removeprefix(self._growing.get(part.part_id, "")))
-        elif isinstance(frame, PartChanged) and frame.part.get("type") == "text":
-            self._growing.setdefault(str(frame.part["id"]), "")
-        elif isinstance(frame, Delta) and frame.part_id in self._growing:
+                self._holds(part.part_id, part.message_id, part.type, part.text or "")
+        elif isinstance(frame, PartChanged):
+            part_id, message_id, kind, text = (frame.part.get(key) for key in ("id", "messageID", "type", "text"))
+            self._holds(str(part_id), str(message_id), str(kind), str(text or ""))
+        elif isinstance(frame, Delta) and frame.part_id in self._growing and frame.field == "text":
             self._paint(frame.part_id, frame.delta)
+
+    def _holds(self, part_id: str, message_id: str, kind: str, text: str) -> None:
+        """Have an open part hold this text from now on."""
+        if kind in _SAID and part_id not in self._told and self._roles.get(message_id) != "user":
+            growing = self._growing.setdefault(part_id, _Growing(_SAID[kind]))
+            if not growing.painted.startswith(text):
+                self._paint(part_id, text.removeprefix(growing.painted))
 
     def _paint(self, part_id: str, text: str) -> None:
         if self._open not in (None, part_id):
             self.end()
-        self._growing[part_id] = self._growing.get(part_id, "") + text
+        growing = self._growing[part_id]
+        growing.painted += text
         self._open = part_id
-        self._console.print(Text(text), end="", soft_wrap=True)
+        self._console.print(Text(text, growing.style), end="", soft_wrap=True)
 
     # ---------------------------------------------------------------------------------------------- events of the log
 
@@ -91,22 +104,39 @@ class Teller:
         lines = told_part(body)
         if lines:
             self._told.add(part_id)
-        painted = self._growing.pop(part_id, "")
-        text = str(body.get("text", ""))
-        if self._open == part_id and text.startswith(painted):
-            self._console.print(Text(text[len(painted) :].rstrip()), end="", soft_wrap=True)
+        growing = self._growing.pop(part_id, None)
+        text = str(body.get("text", "")).rstrip()
+        if growing is None or not growing.painted.strip():
+            return lines
+        if growing.painted.startswith(text):
             return []
-        return lines
+        if not text.startswith(growing.painted):
+            return lines
+        rest = text.removeprefix(growing.painted)
+        if self._open != part_id:  # something was told in between
+            return _words(rest, growing.style)
+        self._console.print(Text(rest, growing.style), end="", soft_wrap=True)
+        return []
+
+
+class _Growing:
+    """A part that is being written."""
+
+    def __init__(self, style: str) -> None:
+        self.style = style
+        self.painted = ""
 
 
 def told_part(body: Data) -> list[Text]:
     """Return the lines that tell a finished part; none where it is nothing to look at."""
     if body.get("type") == "tool":
         return [_tool(body)]
-    if body.get("type") not in ("text", "reasoning"):
-        return []
-    style = "dim italic" if body["type"] == "reasoning" else ""
-    return [Text(line, style) for line in plain(str(body.get("text", ""))).strip().splitlines()]
+    style = _SAID.get(str(body.get("type")))
+    return [] if style is None else _words(str(body.get("text", "")), style)
+
+
+def _words(text: str, style: str) -> list[Text]:
+    return [Text(line, style) for line in plain(text).strip().splitlines()]
 
 
 def _tool(body: Data) -> Text:
@@ -121,13 +151,23 @@ def _says(style: str, make: Callable[[Data], str]) -> "Callable[[Teller, Data], 
     return lambda _, data: [Text(line_of(make(data)), style)]
 
 
+def question_of(question: Data) -> str:
+    """Return a question with its choices, on one line."""
+    choices: list[Data] = question.get("options") or []
+    options = ", ".join(str(choice.get("label")) for choice in choices)
+    return line_of(f"{question.get('question')} ({options})" if options else str(question.get("question")))
+
+
 def _asked(data: Data) -> str:
     body = data["body"]
     if data["kind"] == "question":
-        questions = [str(each.get("question", "")) for each in body.get("questions", [])]
-        return f"? {' / '.join(questions)}  (fleet answer)"
+        return f"? {' / '.join(map(question_of, body.get('questions', [])))} (fleet answer)"
     about = " ".join(map(str, (body.get("permission") or body.get("type") or "", *(body.get("patterns") or ()))))
-    return f"? may it: {about}  (fleet answer)"
+    return f"? may it: {about} (fleet answer)"
+
+
+def _changed(files: int, additions: int, deletions: int) -> str:
+    return f"changed {counted(files, 'file', 'files')}, +{additions} -{deletions}"
 
 
 _TELLS: Final[Mapping[str, Callable[[Teller, Data], list[Text]]]] = {
@@ -138,9 +178,7 @@ _TELLS: Final[Mapping[str, Callable[[Teller, Data], list[Text]]]] = {
     "session.turn-started": _says("dim", lambda data: f"turn {data['number']}"),
     "session.turn-ended": _says("bold green", lambda data: f"{data['outcome']}: {data['evidence']}"),
     "session.turn-failed": _says("bold red", lambda data: f"failed: {data['detail']}"),
-    "session.changes-recorded": _says(
-        "dim", lambda data: "changed {files} files, +{additions} -{deletions}".format(**data["totals"])
-    ),
+    "session.changes-recorded": _says("dim", lambda data: _changed(**data["totals"])),
     "session.request-opened": _says("bold yellow", _asked),
     "session.request-answered": _says(
         "yellow", lambda data: f"answered: {data['answer'].get('reply') or 'a question'}"

@@ -1,5 +1,6 @@
 """`fleet top`: the fleet at a glance, again and again."""
 
+import math
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,8 @@ from fleet.cli.remote import Json, connected
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from fleet.client import FleetClient
+    from fleet.cli.plain import SafeConsole
+    from fleet.client import FleetClient, FleetError
     from fleet.wire.items import InstanceItem, SessionItem, Summary
 
 _LIVELY = ("waiting_input", "active", "created", "error", "idle", "disconnected", "completed", "stopped")
@@ -25,7 +27,10 @@ async def top(
     everything: Annotated[bool, typer.Option("--all", "-a", help="Show sessions that have ended, too.")] = False,
     json: Json = False,
 ) -> None:
-    """Watch the sessions with their status, memory, tokens and cost, until Ctrl-C. In a pipe it looks once."""
+    """Watch the sessions with their status, memory, tokens and cost, until Ctrl-C. In a pipe it looks once.
+
+    While the server is away the header says so; it waits for as long as that takes.
+    """
     import trio
     from rich.live import Live
 
@@ -37,13 +42,19 @@ async def top(
         print(json_of({"summary": summary, "sessions": sessions, "instances": instances}))
         return
     if once or not sys.stdout.isatty():
-        console.print(_picture(fleet.url, *await _look(fleet, everything=everything), rows=None))
+        console.print(_picture(console, fleet.url, *await _look(fleet, everything=everything), once=True))
         return
+    seen = await _look(fleet, everything=everything)
     with Live(console=console, screen=True, auto_refresh=False) as live:
+
+        def paint(failure: "FleetError | None") -> None:
+            live.update(_picture(console, fleet.url, *seen, failure=failure), refresh=True)
+
+        fleet.on_loss(paint, retry_for_s=math.inf)
         while True:
-            seen = await _look(fleet, everything=everything)
-            live.update(_picture(fleet.url, *seen, rows=console.height - 4), refresh=True)
+            paint(None)
             await trio.sleep(interval)
+            seen = await _look(fleet, everything=everything)
 
 
 async def _look(fleet: "FleetClient", *, everything: bool) -> "tuple[Summary, list[SessionItem], list[InstanceItem]]":
@@ -57,26 +68,37 @@ async def _look(fleet: "FleetClient", *, everything: bool) -> "tuple[Summary, li
 
 
 def _picture(
-    url: str, summary: "Summary", sessions: "list[SessionItem]", instances: "list[InstanceItem]", *, rows: int | None
+    console: "SafeConsole",
+    url: str,
+    summary: "Summary",
+    sessions: "list[SessionItem]",
+    instances: "list[InstanceItem]",
+    *,
+    once: bool = False,
+    failure: "FleetError | None" = None,
 ) -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
     from fleet.cli.plain import line_of
-    from fleet.cli.show_view import amount, changes, short_ids, since, status, table, tokens
+    from fleet.cli.show_view import amount, changes, counted, short_ids, since, status, table, tokens
 
     by_id = {each.id: each for each in instances}
     counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sorted(summary.sessions.items()))
     head = Text.assemble(
         (f"Fleet at {url}", "bold"),
-        f"   {counts or 'no sessions'}\n{summary.instances} processes, {_size(summary.memory_bytes)};  "
-        f"{summary.queued} prompts wait;  {summary.open_requests} questions are open;  "
+        f"   {counts or 'no sessions'}\n"
+        f"{counted(summary.instances, 'process', 'processes')}, {_size(summary.memory_bytes)};  "
+        f"{counted(summary.queued, 'prompt waits', 'prompts wait')};  "
+        f"{counted(summary.open_requests, 'question is open', 'questions are open')};  "
         f"{amount(tokens(summary.tokens))} tokens, ${summary.cost_usd:.2f}\n",
+        "" if failure is None else (f"waiting for the server: {failure.detail}; this is from before\n", "bold red"),
     )
-    shown = table("ID", "STATUS", ">SINCE", "TITLE", ">MEMORY", ">TOKENS", ">COST", "CHANGES")
-    shown.columns[3].ratio = 1
-    for short, each in list(zip(short_ids([each.id for each in sessions]), sessions, strict=True))[:rows]:
-        shown.add_row(
+    shown = list(zip(short_ids([each.id for each in sessions]), sessions, strict=True))
+    if not once:  # what fits on the screen
+        shown = shown[: max(1, console.height - len(console.render_lines(head)) - 1)]
+    rows = [
+        (
             short,
             status(each),
             since(each.status_since),
@@ -86,7 +108,10 @@ def _picture(
             f"${each.cost_usd:.2f}",
             changes(each.changes),
         )
-    return Group(head, shown)
+        for short, each in shown
+    ]
+    headings = ("ID", "STATUS", ">SINCE", "TITLE", ">MEMORY", ">TOKENS", ">COST", "CHANGES")
+    return Group(head, table(console.width, headings, rows, free="TITLE", spare=("CHANGES", "SINCE")))
 
 
 def _memory(instance: "InstanceItem | None") -> str:

@@ -1,6 +1,6 @@
 """The client of one Fleet: what concerns all of its sessions, and the way to each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from types import TracebackType
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import quote
 
 from fleet.client.connection import Connection, Page
+from fleet.client.errors import FleetError
 from fleet.client.export import Export
 from fleet.client.session import Session
 from fleet.client.socket import Socket
@@ -67,8 +68,8 @@ class FleetClient:
 
     `token` is what `fleet token` made, where the server asks for one. Requests are repeated while the connection fails
     or Fleet puts them off, until `retry_for_s` seconds after the first attempt (0: once only); writes carry an
-    idempotency key, so that none happens twice. Streams go on by themselves. Every method raises `FleetError`; a
-    ValueError is for what can be no address or no token.
+    idempotency key, so that none happens twice. Streams go on by themselves. Every method raises `FleetError`; what can
+    be no address or token, ValueError.
 
     >>> session = await fleet.create("/home/user/project", isolation_strategy="worktree", prompt="Look around")
     >>> item = await session.wait()
@@ -91,13 +92,16 @@ class FleetClient:
         return connect(lambda: FleetClient(url, token=token, retry_for_s=retry_for_s))
 
     def acting_for(self, session_id: str) -> "FleetClient":
-        """Return this client on behalf of a session: the log names it as the cause of what is done (`causationId`).
-
-        It is the same connection, and ends with this client.
-        """
+        """Return this client, the same connection, for a session: the log names it as the cause (`causationId`)."""
         other = copy(self)
         other._connection = self._connection.with_headers({"Fleet-Session": session_id})
         return other
+
+    def on_loss(self, tell: Callable[[FleetError | None], None], *, retry_for_s: float | None = None) -> None:
+        """Call `tell` with the error when the server is away, with None when it is back; try for `retry_for_s` then."""
+        self._connection.tell = tell
+        if retry_for_s is not None:
+            self._connection.retry_for_s = retry_for_s
 
     @property
     def url(self) -> str:
@@ -234,8 +238,7 @@ class FleetClient:
         offset: int = 0,
     ) -> Page[CallbackItem]:
         """Return the words of outcomes from children to parents, the oldest first."""
-        query = CallbackQuery(status=status, limit=limit, offset=offset)
-        return await self._connection.page(CallbackItem, "/callbacks", query)
+        return await self._connection.page(CallbackItem, "/callbacks", CallbackQuery(limit, offset, status=status))
 
     async def notifications(
         self, *, session: str | None = None, unread: bool = False, limit: int = 50, offset: int = 0
@@ -257,8 +260,7 @@ class FleetClient:
         if notification_id is None:
             await self._connection.order("POST", "/notifications/read")
         else:
-            path = f"/notifications/{quote(notification_id, safe=':')}"
-            await self._connection.order("PATCH", path, body=ReadBody())
+            await self._connection.order("PATCH", f"/notifications/{quote(notification_id, safe=':')}", body=ReadBody())
 
     async def webhooks(self, *, limit: int = 50, offset: int = 0) -> Page[WebhookItem]:
         """Return the webhooks, the oldest first."""
@@ -293,8 +295,7 @@ class FleetClient:
 
     async def instances(self, *, every: bool = False, limit: int = 50, offset: int = 0) -> Page[InstanceItem]:
         """Return the OpenCode processes that run, or every one there ever was."""
-        query = InstancesQuery(all=every, limit=limit, offset=offset)
-        return await self._connection.page(InstanceItem, "/instances", query)
+        return await self._connection.page(InstanceItem, "/instances", InstancesQuery(limit, offset, all=every))
 
     async def instance(self, instance_id: str) -> InstanceItem:
         """Return an instance."""
@@ -328,8 +329,7 @@ class FleetClient:
 
     async def directories(self, path: str | None = None, *, limit: int = 50, offset: int = 0) -> FolderItem:
         """Return the directories in a directory of the server's machine, by default where one begins to look."""
-        query = DirectoryQuery(path=path, limit=limit, offset=offset)
-        return await self._connection.read(FolderItem, "/directories", query)
+        return await self._connection.read(FolderItem, "/directories", DirectoryQuery(limit, offset, path))
 
     async def make_directory(self, path: str) -> FolderItem:
         """Make a directory in one that is there."""

@@ -1,7 +1,7 @@
 """Requests to one server, repeated where that is safe: every write carries a key by which Fleet knows it again."""
 
 import uuid
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from copy import copy
 from typing import Any, TypeVar
 
@@ -65,16 +65,21 @@ class Connection:
     """The way to one server.
 
     An attempt that fails by the connection, or that Fleet puts off (Retry-After), is made again until `retry_for_s`
-    after the first; then its error is raised. Raises ValueError for what is no address or no token.
+    after the first; then its error is raised. `tell` is called with the error once a repeated one has failed as well,
+    and with None when an answer has come again: a line that was cut and is mended at once is not worth a word.
+
+    Raises ValueError for what is no address or no token.
     """
 
     def __init__(self, url: str, token: str | None, retry_for_s: float) -> None:
-        self.url = _checked_url(url)
+        self.url = checked_url(url)
         self.retry_for_s = retry_for_s
+        self.tell: Callable[[FleetError | None], None] | None = None
+        self._away = False
         self._streams: set[LongResponse] = set()
         self.headers = {"User-Agent": f"fleet/{__version__}"}
         if token is not None:
-            self.headers["Authorization"] = f"Bearer {_checked_token(token)}"
+            self.headers["Authorization"] = f"Bearer {checked_token(token)}"
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(CLIENT_RESPONSE_S, connect=CLIENT_CONNECT_S),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=CLIENT_CONNECTIONS),
@@ -94,6 +99,20 @@ class Connection:
             for response in list(self._streams):
                 await self.shut(response)
             await self._http.aclose()
+
+    def failed(self, failure: FleetError, times: int) -> None:
+        """Note that so many attempts have failed, this one the last, and that another one follows."""
+        if times > 1 and not self._away:
+            self._away = True
+            if self.tell is not None:
+                self.tell(failure)
+
+    def answered(self) -> None:
+        """Note that the server is there."""
+        if self._away:
+            self._away = False
+            if self.tell is not None:
+                self.tell(None)
 
     # ------------------------------------------------------------------------------------------------------- requests
 
@@ -149,14 +168,16 @@ class Connection:
         headers["Host"] = url.netloc.decode("ascii")
         request = httpx.Request(method, url, headers=headers, stream=Content(content or b""))
         end = trio.current_time() + (self.retry_for_s if retry else 0)
-        for pause in backoff():
+        for times, pause in enumerate(backoff(), 1):
             response, failure = await self._attempt(request)
             if failure is None:
+                self.answered()
                 assert response is not None  # noqa: S101 - one or the other
                 return response
             wait = max(pause, failure.retry_after_s or 0)
             if not failure.transient or trio.current_time() + wait > end:
                 raise failure
+            self.failed(failure, times)
             await trio.sleep(wait)
         raise AssertionError("the pauses have no end")
 
@@ -194,7 +215,8 @@ class Connection:
         return httpx.URL(f"{self.url}/api{path}" + (f"?{params}" if params else ""))
 
 
-def _checked_url(given: str) -> str:
+def checked_url(given: str) -> str:
+    """Return the address of a server without a slash at its end. Raises ValueError."""
     try:
         url = httpx.URL(given)
     except httpx.InvalidURL as error:
@@ -204,7 +226,8 @@ def _checked_url(given: str) -> str:
     return given.rstrip("/")
 
 
-def _checked_token(given: str) -> str:
-    if not given.isascii() or not given.isprintable() or not given or given != given.strip():
-        raise ValueError("what is given as the token is none: one line of text, as `fleet token new` prints it")
+def checked_token(given: str) -> str:
+    """Return the token. Raises ValueError."""
+    if not given.isascii() or not given.isprintable() or given.split() != [given]:
+        raise ValueError("a token is one word, as `fleet token new` prints it")
     return given

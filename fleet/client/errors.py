@@ -88,8 +88,15 @@ _CLASSES: Final[Mapping[int, type[FleetError]]] = {
 
 def unreachable(url: str, error: Exception) -> Unreachable:
     """Return the error for a connection that failed."""
-    why = str(error) if isinstance(error, OSError | httpx.ConnectError) else "the connection was lost"
+    why = _said(error) if isinstance(error, OSError | httpx.ConnectError) else "the connection was lost"
     return Unreachable("unreachable", f"there is no answer from {url}: {why or type(error).__name__}")
+
+
+def _said(error: BaseException | None) -> str:
+    """Return what an error says, or else what led to it: httpx tells nothing of what went wrong with TLS."""
+    while error is not None and not str(error):
+        error = error.__cause__ or error.__context__
+    return "" if error is None else str(error)
 
 
 def unreadable(url: str, status: int, error: Exception) -> FleetError:

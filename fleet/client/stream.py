@@ -101,17 +101,21 @@ class Stream(ABC, Generic[Item]):
 
     async def _again(self, step: Callable[[], Awaitable[None]]) -> None:
         """Do the step, again and again while the server is away."""
-        end, pauses = None, backoff()
+        end, pauses, times = None, backoff(), 0
         while True:
             self._alive = False
             try:
-                return await step()
+                await step()
             except FleetError as failure:
                 if end is None or self._alive:  # it was there until now
-                    end, pauses = trio.current_time() + self._connection.retry_for_s, backoff()
+                    end, pauses, times = trio.current_time() + self._connection.retry_for_s, backoff(), 0
                 wait = max(next(pauses), failure.retry_after_s or 0)
                 if not failure.transient or trio.current_time() + wait > end:
                     raise
+                times += 1
+                self._connection.failed(failure, times)
+            else:
+                return self._connection.answered()
             await trio.sleep(wait)
 
     async def _begin(self) -> int:

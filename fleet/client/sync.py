@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from fleet.client.client import FleetClient
+from fleet.client.errors import FleetError
 from fleet.client.session import Session
 from fleet.client.socket import Socket
 from fleet.client.stream import Stream
@@ -228,6 +229,10 @@ class SyncFleetClient:
     def acting_for(self, session_id: str) -> "SyncFleetClient":
         """Return this client on behalf of a session, as `FleetClient.acting_for` does."""
         return SyncFleetClient(self._portal, self._real.acting_for(session_id))
+
+    def on_loss(self, tell: Callable[[FleetError | None], None], *, retry_for_s: float | None = None) -> None:
+        """Have `tell` called, in the client's thread, as `FleetClient.on_loss` does."""
+        self._real.on_loss(tell, retry_for_s=retry_for_s)
 
     def session(self, session_id: str) -> SyncSession:
         """Return the session with this id, Fleet's or OpenCode's, without asking whether there is one."""

@@ -52,12 +52,14 @@ async def fleet(line: Line, *arguments: str, stdin: str = "", **more: str) -> Do
     return await trio.to_thread.run_sync(run)
 
 
-async def on_terminal(line: Line, *arguments: str, interrupt_at: bytes | None = None, pager: str = "cat") -> Done:
+async def on_terminal(
+    line: Line, *arguments: str, interrupt_at: bytes | None = None, pager: str = "cat", columns: int = 80
+) -> Done:
     """Run the command on a terminal; Ctrl-C is pressed once it has shown `interrupt_at`."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for in a thread
         [*PROGRAM_WITH_CTRL_C, *arguments],
-        env=environment(line, TERM="xterm-256color", COLUMNS="80", LINES="24", FLEET_PAGER=pager),
+        env=environment(line, TERM="xterm-256color", COLUMNS=str(columns), LINES="24", FLEET_PAGER=pager),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -150,10 +150,12 @@ def test_a_server_that_runs_is_asked(tmp_path: Path) -> None:
         by_lock = ps(tmp_path, "--json", "--port", url.rpartition(":")[2])
         elsewhere = ps(tmp_path, "--port", "1")
         by_url = fleet("ps", "--json", "--url", url, XDG_CONFIG_HOME=str(tmp_path))
+        by_variable = fleet("ps", "--json", FLEET_URL=url, XDG_CONFIG_HOME=str(tmp_path))
         with marked(tmp_path, "one") as orphan:
             orphans = ps(tmp_path, "--orphans", "--url", url)
     assert (by_lock.returncode, by_lock.stdout) == (0, offline)
     assert (by_url.returncode, by_url.stdout) == (0, offline)
+    assert (by_variable.returncode, by_variable.stdout) == (0, offline)
     assert elsewhere.returncode == 1
     assert "does not listen on port 1: name its --port or --url" in elsewhere.stderr
     assert orphans.returncode == 1

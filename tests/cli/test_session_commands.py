@@ -1,19 +1,15 @@
 """The commands for sessions, as scripts use them: output, exit codes, errors."""
 
-import base64
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 
-from fleet.cli.diff import patch
-from fleet.wire.items import DiffItem
 from tests.cli.terminal import PROGRAM, environment, fleet, on_terminal
 from tests.client.line import Line
-from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Machine
+from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
 
@@ -219,7 +215,7 @@ async def test_no_server_says_how_to_start_one(line: Line) -> None:
 @pytest.mark.parametrize("url", ["localhost:3000", "ftp://x", "http://", "http://[::1"])
 async def test_a_wrong_address_is_told(line: Line, url: str) -> None:
     done = await fleet(line, "ls", "--url", url)
-    assert (done.code, "address" in done.err, "Traceback" in done.err) == (1, True, False)
+    assert (done.code, "address" in done.err, "Traceback" in done.err) == (2, True, False)
 
 
 async def test_the_token_comes_from_the_environment_or_a_file(line: Line, tmp_path: Path) -> None:
@@ -245,6 +241,19 @@ async def test_the_token_comes_from_the_environment_or_a_file(line: Line, tmp_pa
     assert (missing.code, "token cannot be read" in missing.err) == (1, True)
 
 
+@pytest.mark.parametrize("token", ["ü", "a\nb", "a b", " ", "\x1b[2J"])
+async def test_what_is_no_token_is_told_wherever_it_comes_from(line: Line, tmp_path: Path, token: str) -> None:
+    (tmp_path / "token").write_text(token)
+    for more, place in (({"FLEET_TOKEN": token}, "FLEET_TOKEN"), ({"FLEET_TOKEN_FILE": str(tmp_path / "token")}, "/")):
+        done = await fleet(line, "ls", **more)
+        assert done.code == 1
+        assert done.err.startswith(f"fleet: {place}")
+        assert done.err.endswith("holds no token: a token is one word, as `fleet token new` prints it.\n")
+    asked = await fleet(line, "ps", "--url", line.url, FLEET_TOKEN=token)  # by a way of its own
+    assert (asked.code, "FLEET_TOKEN holds no token" in asked.err) == (1, True)
+    assert (await fleet(line, "ls", FLEET_TOKEN="")).code == 0
+
+
 async def test_hostile_titles_and_prompts_reach_no_terminal(line: Line) -> None:
     session_id = (await line.door.session(title=f"Bad{ESCAPE}title"))["id"]
     await line.door.prompt(session_id, f"say {ESCAPE}it")
@@ -262,6 +271,21 @@ async def test_hostile_titles_and_prompts_reach_no_terminal(line: Line) -> None:
         assert "\x1b[2J" not in done.out
 
 
+async def test_signs_that_the_locale_lacks_are_shown_as_escapes(line: Line) -> None:
+    session_id = await make(line, "--title", "日本 🙂", "--prompt", "Say naïve")
+    await line.door.settled(session_id)
+    around = environment(line, LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
+
+    async def run(*command: str) -> str:
+        done = await trio.run_process([*PROGRAM, *command], env=around, capture_stdout=True, capture_stderr=True)
+        assert done.stderr == b""
+        return done.stdout.decode("ascii")
+
+    assert "> Say na\\xefve" in await run("tail", session_id, "--after", "0", "--once")
+    assert "\\u65e5\\u672c \\U0001f642" in await run("ls")
+    assert json.loads(await run("show", session_id, "--json"))["title"] == "日本 🙂"
+
+
 async def test_waiting_without_a_prompt_makes_no_sense(line: Line) -> None:
     for arguments in (
         ["new", PLAIN, "--wait"],
@@ -273,76 +297,14 @@ async def test_waiting_without_a_prompt_makes_no_sense(line: Line) -> None:
     assert list(line.door.tree.views.sessions) == []
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ({"a.txt": "1\n2\n3\n", "gone.txt": "x\n"}, {"a.txt": "1\nzwei\n3", "new dir/naïve.txt": "y\n", 'q"uote': "z"}),
-        ({}, {"empty": "", "crlf": "a\r\nb\r\n", "-dash": "x\n"}),
-        ({"long": "".join(f"{n}\n" for n in range(500))}, {"long": "".join(f"{n}\n" for n in range(500) if n % 90)}),
-    ],
-)
-def test_a_patch_is_one_that_git_applies(tmp_path: Path, before: dict[str, str], after: dict[str, str]) -> None:
-
-    def git(*arguments: str) -> None:
-        subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True)
-
-    def lay(files: dict[str, str]) -> None:
-        for name, text in files.items():
-            (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).write_bytes(text.encode())
-
-    git("init", "-q")
-    lay(before)
-    text = b""
-    for name in sorted(before | after):
-        old, new = before.get(name), after.get(name)
-        status: Any = "added" if old is None else "deleted" if new is None else "modified"
-        text += patch(DiffItem(name, old, new, 0, 0, status, False, False, None, "100644", "100644", [], "utf-8"))
-    (tmp_path / "x.patch").write_bytes(text)
-    git("apply", "x.patch")
-    (tmp_path / "x.patch").unlink()
-    found = {str(f.relative_to(tmp_path)): f.read_bytes().decode() for f in tmp_path.rglob("*") if f.is_file()}
-    assert {name: text for name, text in found.items() if not name.startswith(".git/")} == after
-
-
-def test_a_patch_of_text_that_is_not_utf_8_has_its_bytes() -> None:
-    from fleet.cli.diff import patch
-    from fleet.wire.items import DiffItem
-
-    before, after = (base64.b64encode(content).decode() for content in (b"caf\xe9\n", b"caf\xe8\n"))
-    item = DiffItem("a", before, after, 1, 1, "modified", False, False, None, "100644", "100644", [], "base64")
-    assert patch(item).endswith(b"\n-caf\xe9\n+caf\xe8\n")
-
-
-async def test_diff_is_paged_coloured_and_plain_on_a_terminal_and_a_patch_elsewhere(
-    line: Line, machine: Machine
-) -> None:
-    session_id = (await fleet(line, "new", REPOSITORY, "-i", "worktree")).out.strip()
-    await trio.sleep(1)
-    await line.door.knock("POST", f"/api/sessions/{session_id}/prompt", {"text": "bash:5"})
-    state = await line.door.tree.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
-    machine.files.contents.setdefault(state.directory, {})["a.txt"] = f"one\n{ESCAPE}\n".encode()
-    await line.door.settled(session_id)
-    assert "changed" in (await fleet(line, "diff", session_id, "--stat")).out
-    names = (await fleet(line, "diff", session_id, "--name-only")).out.split()
-    piped = (await fleet(line, "diff", session_id)).out
-    assert names == ["a.txt"]
-    assert f"+++ b/a.txt\n@@ -0,0 +1,2 @@\n+one\n+{ESCAPE}\n" in piped
-    paged = await on_terminal(line, "diff", session_id, pager="sed s/^/paged:/")
-    assert paged.code == 0
-    assert "paged:\x1b[1mdiff --git" in paged.out
-    assert ESCAPE not in paged.out
-    none = await on_terminal(line, "diff", session_id, pager="/no/such/pager")
-    assert (none.code, "pager" in none.out) == (1, True)
-    early = await on_terminal(line, "diff", session_id, pager="head -n 1")
-    assert early.code == 0
-
-
 async def test_the_shell_completes_commands_and_sessions(line: Line) -> None:
     session_id = await make(line, "--title", "One")
-    assert await completed(line, "fleet", "se") == ["serve"]
+    assert await completed(line, "fleet", "ser") == ["serve"]
     assert await completed(line, "fleet", "show", session_id[:10]) == [session_id]
     assert await completed(line, "fleet", "tail", "", FLEET_URL="http://localhost:1") == []
+    assert await completed(line, "fleet", "ls", "--parent", session_id[:10]) == [session_id]
+    assert await completed(line, "fleet", "new", "--notify", session_id[:10]) == [session_id]
+    assert await completed(line, "fleet", "ls", "--status", "wait") == ["waiting_input"]
 
 
 async def completed(line: Line, *words: str, **more: str) -> list[str]:

@@ -104,6 +104,8 @@ def test_with_a_server_running(tmp_path: Path) -> None:
         assert asked.returncode == 0, asked.stderr
         link = token(tmp_path, "link", "me", "--url", url)
         assert http.get(link).status_code == 303
+        assert "does not listen on port 1: name its --port or --url." in refused(tmp_path, "link", "me", "--port", "1")
+        assert token(tmp_path, "link", "me", "--port", url.rpartition(":")[2]).startswith("http://localhost:")
         assert http.get("/api/caller").json()["actor"] == "token:me"
         token(tmp_path, "revoke", "me")
         assert http.get("/api/sessions", headers=shown).status_code == 401

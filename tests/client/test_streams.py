@@ -1,5 +1,6 @@
 """Streams of the client: over cut lines and restarts of the server, every event comes once, in order."""
 
+import math
 import random
 
 import pytest
@@ -91,6 +92,26 @@ async def test_signals_paint_what_the_part_holds_in_the_end(fleet: FleetClient) 
             if frame.type == "session.turn-ended":
                 break
     assert any(painted.values())
+
+
+async def test_a_loss_is_told_once_and_waited_for_as_long_as_it_lasts(line: Line) -> None:
+    told: list[str] = []
+    async with FleetClient(line.url, retry_for_s=1) as client:
+        client.on_loss(lambda failure: told.append("back" if failure is None else failure.code), retry_for_s=math.inf)
+        session = await client.create(PLAIN)
+        async with client.events() as events:
+            assert isinstance(await anext(events), Snapshot)
+            line.cut()  # and mended at once
+            assert isinstance(await anext(events), Snapshot)
+            assert told == []
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(line.unplug, 30)
+                assert isinstance(await anext(events), Snapshot)
+            assert told == ["unreachable", "back"]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(line.unplug, 30)
+            await session.read()
+    assert told == ["unreachable", "back"] * 2
 
 
 async def test_notifications_are_followed(fleet: FleetClient) -> None:

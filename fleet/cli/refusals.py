@@ -1,0 +1,69 @@
+"""What the server refuses, in the words of the command line: its problems speak to programs, of HTTP."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from fleet.client import FleetError, Unreachable
+
+_OPTIONS: Final[Mapping[str, str]] = {
+    "agent": "--agent",
+    "after": "--after",
+    "at": "--at",
+    "baseRef": "--base",
+    "branch": "--branch",
+    "budget.minutes": "--minutes",
+    "budget.tokens": "--tokens",
+    "budget.usd": "--usd",
+    "directory": "DIRECTORY",
+    "from": "--from",
+    "initialPrompt": "--prompt",
+    "message": "--message",
+    "messageId": "--message",
+    "minutes": "--minutes",
+    "model": "--model",
+    "search": "--search",
+    "status": "--status",
+    "tag": "--tag",
+    "tags": "--tag",
+    "title": "--title",
+    "to": "--to",
+    "tokens": "--tokens",
+    "turn": "--turn",
+    "usd": "--usd",
+}
+"""What people write for a field of a request."""
+
+_TOKEN: Final = "Make one with `fleet token new`, and put it into FLEET_TOKEN or a file for --token-file."  # noqa: S105 - a sentence
+_ENDED: Final = "Bring it back with `fleet resume`, or send the prompt with --resume."
+_ROOTS: Final = "The server's `workspace_roots` say where sessions may work."
+_HINTS: Final[Mapping[str, str]] = {
+    "token_required": _TOKEN,
+    "token_invalid": _TOKEN,
+    "session_stopped": _ENDED,
+    "session_completed": _ENDED,
+    "session_disconnected": _ENDED,
+    "directory_outside_roots": _ROOTS,
+}
+"""What to do, where a problem's own hint names requests and headers."""
+
+_ADDRESS: Final = "name the server's address with --url or FLEET_URL, as in http://localhost:3000"
+
+
+def option_of(error: FleetError) -> str | None:
+    """Return the option whose value the server refuses, None where it is something else."""
+    if error.code != "invalid" or error.field is None:
+        return None
+    return _OPTIONS.get(error.field) or _OPTIONS.get(error.field.partition("[")[0].partition(".")[0])
+
+
+def sentence_of(error: FleetError, url: str) -> str:
+    """Return what a person at a terminal is to read."""
+    if isinstance(error, Unreachable):
+        plainly = " Fleet itself speaks http; https is a proxy's before it." if url.startswith("https:") else ""
+        return f"{error.detail}. Start Fleet with `fleet serve`, or name its address with --url or FLEET_URL.{plainly}"
+    if error.code in ("unreadable", "not_found"):  # the commands ask for nothing that a Fleet does not have
+        answer = f" (HTTP {error.status})" if error.status else ""
+        return f"What answers at {url}{answer} is not Fleet, or another version of it: {_ADDRESS}."
+    option = option_of(error) or error.field
+    hint = None if error.hint is None else _HINTS.get(error.code, error.hint)
+    return " ".join(filter(None, (option and f"{option}:", str(error), hint)))

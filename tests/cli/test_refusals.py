@@ -1,0 +1,88 @@
+"""What is refused, in the words of the command line: options and commands, not fields and requests; and exit codes."""
+
+import pytest
+import trio
+from typer.testing import CliRunner
+
+from fleet.cli.app import app
+from fleet.core.session.transitions import STATUSES
+from tests.cli.terminal import fleet, on_terminal
+from tests.client.line import Line
+from tests.gateway.door import PLAIN
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (["new", PLAIN, "--title", ""], "--title: "),
+        (["new", PLAIN, "--tag", ""], "--tag: "),
+        (["history", "--from", "yesterday"], "--from: "),
+        (["ls", "--status", "bogus"], "--status"),
+        (["ls", "--url", "localhost:4411"], "http://localhost:3000"),
+    ],
+)
+async def test_a_wrong_value_names_its_option_and_ends_with_2(line: Line, command: list[str], option: str) -> None:
+    done = await fleet(line, *command)
+    assert (done.code, option in done.err) == (2, True), done.err
+
+
+def test_every_status_can_be_asked_for() -> None:
+    shown = CliRunner().invoke(app, ["ls", "--help"], env={"COLUMNS": "300", "TERMINAL_WIDTH": "300"}).output
+    assert all(status in shown for status in STATUSES)
+
+
+async def test_what_helps_is_a_command_and_no_request(line: Line) -> None:
+    session_id = (await fleet(line, "new", PLAIN)).out.strip()
+    await fleet(line, "stop", session_id)
+    late = await fleet(line, "prompt", session_id, "Late")
+    assert late.code == 1
+    assert "`fleet resume`" in late.err
+    assert "POST" not in late.err
+    stranger = await fleet(line, "ls", FLEET_TOKEN="unknown")
+    assert stranger.code == 1
+    assert "FLEET_TOKEN" in stranger.err
+    assert "Bearer" not in stranger.err
+
+
+async def test_what_is_not_fleet_is_called_so(line: Line) -> None:
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some(65536)
+            await stream.send_all(b"HTTP/1.1 404 No\r\nContent-Length: 15\r\n\r\n<h1>A page</h1>")
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        foreign = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+        for url in (foreign, f"{line.url}/api"):
+            done = await fleet(line, "ls", "--url", url)
+            assert done.code == 1
+            assert done.err.startswith(f"fleet: What answers at {url} (HTTP 404) is not Fleet")
+            assert "page" not in done.err
+        nursery.cancel_scope.cancel()
+    secure = await fleet(line, "ls", "--url", line.url.replace("http:", "https:"))
+    assert secure.code == 6
+    assert "Fleet itself speaks http" in secure.err
+    assert "ConnectError" not in secure.err
+
+
+async def test_ctrl_c_under_wait_says_that_the_session_goes_on(line: Line) -> None:
+    session_id = (await fleet(line, "new", PLAIN)).out.strip()
+    done = await on_terminal(line, "prompt", session_id, "hang", "--wait", interrupt_at=b"turn 1")
+    assert done.code == 130
+    assert f"fleet: the session goes on; `fleet abort {session_id}` stops its turn." in done.out
+
+
+async def test_ctrl_c_at_a_question_is_ctrl_c(line: Line) -> None:
+    session_id = (await fleet(line, "new", PLAIN, "--title", "Kept")).out.strip()
+    done = await on_terminal(line, "rm", session_id, interrupt_at=b"for good?")
+    assert done.code == 130
+    assert (await fleet(line, "show", session_id)).code == 0
+
+
+async def test_waiting_says_each_thing_once(line: Line) -> None:
+    for text in ("Say it", "fail"):
+        done = await fleet(line, "new", PLAIN, "--prompt", text, "--wait")
+        *_, before, last = done.err.splitlines()
+        assert ": " in before
+        assert before.partition(": ")[2] not in last
