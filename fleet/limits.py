@@ -301,5 +301,8 @@ CLIENT_BUFFER_BYTES_MAX: Final = 8 * MIB  # likewise; a single frame may be larg
 CLIENT_CONNECTIONS: Final = 20  # kept open between requests
 PROBLEM_TEXT_CHARS_MAX: Final = 500  # of an answer that is none of Fleet's, in the error that tells of it
 MCP_WAIT_S_MAX: Final = 50.0  # one call; OpenCode gives up on a tool after a minute or so, and the agent asks again
+MCP_RETRY_S: Final = (
+    20.0  # how long a call waits for a Fleet that restarts, before the agent is told that none is there
+)
 MCP_CALLER_S: Final = 1.5  # OpenCode tells of a call a moment before it is made; its event takes some ms to arrive
 MCP_TEXT_CHARS_MAX: Final = 50_000  # of an answer: it goes into the agent's context

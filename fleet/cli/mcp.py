@@ -10,9 +10,12 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from fleet.cli.remote import connected, named
+import typer
+
+from fleet.cli.remote import ExitCode, find_server, named
+from fleet.config import INSTANCE_VARIABLE, TOKEN_VARIABLE
 from fleet.errors import StartupError
 
 if TYPE_CHECKING:
@@ -22,20 +25,52 @@ if TYPE_CHECKING:
     from fleet.wire.frames import Frame
     from fleet.wire.items import SessionItem
 
-Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 _INSTRUCTIONS = """Fleet runs coding sessions side by side. Make a session for work that can go on without you; you \
 get a message when it is done. wait_for_session, read_session and diff_session tell what became of it."""
 
 
-@connected
-async def mcp(fleet: "FleetClient") -> None:
+def mcp(
+    url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FLEET_URL",
+            help="Where the server is; by default where the configuration says.",
+            show_default=False,
+        ),
+    ] = None,
+    token_file: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FLEET_TOKEN_FILE",
+            help=f"File with the access token; or set {TOKEN_VARIABLE}.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Let agents drive sessions: an MCP server on stdin and stdout. They can make, prompt, wait for, read, diff them.
 
     In the configuration of OpenCode: {"mcp": {"fleet": {"type": "local", "command": ["fleet", "mcp"]}}}
     """
-    await tools(fleet, os.environ.get("FLEET_INSTANCE_ID")).run_stdio_async()
+    import trio
+
+    is_interrupted = False
+    try:
+        trio.run(_serve, *find_server(url, token_file))
+    except* (KeyboardInterrupt, BrokenPipeError):
+        is_interrupted = True
+    if is_interrupted:
+        raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+async def _serve(url: str, token: str | None) -> None:
+    """Serve, whether Fleet is there or not: of a server that ends an agent learns nothing but that it ended."""
+    from fleet.client import FleetClient
+    from fleet.limits import MCP_RETRY_S
+
+    async with FleetClient(url, token=token, retry_for_s=MCP_RETRY_S) as fleet:
+        await tools(fleet, os.environ.get(INSTANCE_VARIABLE)).run_stdio_async()
 
 
 def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
@@ -43,13 +78,11 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
     from mcp.server import MCPServer
 
     from fleet import __version__
+    from fleet.cli.strict_tool import StrictTool
     from fleet.limits import MCP_WAIT_S_MAX
 
     here = str(Path.cwd())
-    server = MCPServer("fleet", instructions=_INSTRUCTIONS, version=__version__, log_level="ERROR")
 
-    @server.tool()
-    @_telling
     async def create_session(  # noqa: PLR0917 - a tool's arguments have names
         prompt: str,
         directory: str = "",
@@ -75,77 +108,106 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
         told = "you will get a message when it is done" if own and notify else "wait_for_session tells when it is done"
         return {**_brief(await session.read()), "note": told}
 
-    @server.tool()
-    @_telling
     async def prompt_session(session: str, text: str, maker: str = "") -> dict[str, Any]:
         """Tell a session what to do next. While it works, prompts wait in its queue."""
         own = await _maker(fleet, instance_id, maker, text, required=False)
-        found = await named(fleet if own is None else fleet.acting_for(own), session)
+        found = await _named(fleet if own is None else fleet.acting_for(own), session)
         await found.prompt(text)
         return _brief(await found.read())
 
-    @server.tool()
-    @_telling
     async def wait_for_session(session: str, seconds: float = 20) -> dict[str, Any]:
-        """Wait until a session has nothing more to do or needs a person; then `answer` is what it said last.
+        """Wait until a session has nothing more to do or needs a person; then `answer` is what it said to that.
 
-        After `seconds` it is told as it stands: call again.
+        After `seconds` it is told as it stands, without an answer while it works: call again.
         """
         import msgspec
         import trio
 
-        found = await named(fleet, session)
+        found = await _named(fleet, session)
         with trio.move_on_after(min(max(seconds, 0), MCP_WAIT_S_MAX)):
             await found.wait()
         item = await found.read()
         requests = [{"kind": each.kind, "request": msgspec.json.decode(each.request)} for each in item.requests]
-        return {**_brief(item), "requests": requests, "answer": await _last_answer(found)}
+        works = item.status == "active" or item.queued > 0
+        return {**_brief(item), "requests": requests, "answer": None if works else await _last_answer(found)}
 
-    @server.tool()
-    @_telling
     async def read_session(session: str, messages: int = 10) -> str:
         """Read the last messages of a session."""
-        page = await (await named(fleet, session)).messages(limit=min(max(messages, 1), 200))
+        page = await (await _named(fleet, session)).messages(limit=min(max(messages, 1), 200))
         return _cut("\n\n".join(filter(None, (_told(each.info, each.parts) for each in page.messages))))
 
-    @server.tool()
-    @_telling
     async def diff_session(session: str, turn: int = 0) -> str:
         """Read what a session has changed in all, or in one turn, as a patch."""
         import trio
 
         from fleet.cli.diff import patch
 
-        items = await (await named(fleet, session)).diffs(turn=turn or None)
+        items = await (await _named(fleet, session)).diffs(turn=turn or None)
         patches = [await trio.to_thread.run_sync(patch, item) for item in items]
         return _cut(b"".join(patches).decode("utf-8", "replace")) or "nothing has changed"
 
-    @server.tool()
-    @_telling
     async def list_sessions(search: str = "", status: str = "", limit: int = 20) -> list[dict[str, Any]]:
         """List sessions, the newest first; `status` may be active, idle, waiting_input, error, completed, stopped."""
         chosen = [status] if status else []
         return [_brief(each) for each in await fleet.sessions(search=search or None, status=chosen, limit=limit)]
 
-    return server
+    told = _Telling(fleet)
+    made = (create_session, prompt_session, wait_for_session, read_session, diff_session, list_sessions)
+    return MCPServer(
+        "fleet",
+        instructions=_INSTRUCTIONS,
+        version=__version__,
+        log_level="ERROR",
+        tools=[StrictTool.of(told.by(each)) for each in made],
+    )
 
 
-def _telling(tool: Callable[Arguments, Awaitable[Result]]) -> Callable[Arguments, Awaitable[Result]]:
-    """Return the tool as one whose errors the agent gets to read: the SDK hides those that it does not know."""
+class _Telling:
+    """Lets the agent read what went wrong: the SDK hides errors that it does not know."""
 
-    @wraps(tool)
-    async def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    def __init__(self, fleet: "FleetClient") -> None:
+        self._fleet = fleet
+        self._reached = False
+
+    def by(self, tool: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """Return the tool as one that tells."""
+
+        @wraps(tool)
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            await self._reach()
+            return await self._told(tool(*args, **kwargs))
+
+        return call
+
+    async def _reach(self) -> None:
+        """See that Fleet is there, at once; one that was there, and restarts, the client waits for."""
+        if not self._reached:
+            await self._told(self._fleet.health(retry=False))
+            self._reached = True
+
+    @staticmethod
+    async def _told(doing: Awaitable[Result]) -> Result:
         from mcp.server.mcpserver.exceptions import ToolError
 
-        from fleet.client import FleetError
+        from fleet.client import FleetError, Unreachable
 
         try:
-            return await tool(*args, **kwargs)
+            return await doing
+        except Unreachable as lost:
+            raise ToolError(f"{lost.detail}. Fleet does not run there; call again once `fleet serve` does.") from lost
         except (FleetError, StartupError, ValueError) as error:
             hint = getattr(error, "hint", None)
             raise ToolError(f"{error} {hint or ''}".strip()) from error
 
-    return call
+
+async def _named(fleet: "FleetClient", name: str) -> "Session":
+    """Return the session, as `named` does; an agent is told of its own tool, not of the command."""
+    from fleet.client import NotFound
+
+    try:
+        return await named(fleet, name)
+    except NotFound as error:
+        raise NotFound(error.code, f"there is no session {name!r}; list_sessions shows those that there are") from error
 
 
 async def _maker(
@@ -153,7 +215,7 @@ async def _maker(
 ) -> str | None:
     """Return the id of the session that calls, None where none does. Raises `ValueError` where nothing tells."""
     if given:
-        return (await (await named(fleet, given)).read()).id
+        return (await (await _named(fleet, given)).read()).id
     if instance_id is None:
         return None
     at_work = await _at_work(fleet, instance_id)
@@ -217,9 +279,13 @@ def _brief(item: "SessionItem") -> dict[str, Any]:
 
 
 async def _last_answer(session: "Session") -> str:
+    """Return what the agent said last to the last prompt, "" where it said nothing to that one."""
     page = await session.messages(limit=20)
-    told = (_told(each.info, each.parts) for each in reversed(page.messages))
-    return _cut(next((text for text in told if text.startswith("assistant: ")), "").removeprefix("assistant: "))
+    for each in reversed(page.messages):
+        text = _told(each.info, each.parts)
+        if text:
+            return _cut(text.removeprefix("assistant: ")) if text.startswith("assistant: ") else ""
+    return ""
 
 
 def _told(info: Any, parts: list[Any]) -> str:

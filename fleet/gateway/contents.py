@@ -29,7 +29,10 @@ def content_routes(tree: Tree) -> Blueprint:
     @gives(list[wire.TodoItem])
     @refuses(*SESSION)
     async def read_todos(session_id: str) -> Response:
-        """Read what the agent has put on its list."""
+        """Read what the agent has put on its list.
+
+        It is the newest list in the transcript, so that it can be read when OpenCode is gone.
+        """
         state = _session(tree, session_id)
         todos = await tree.transcripts.todos(tree.views.sessions.stream(state.id))
         items = [wire.TodoItem(todo.content, todo.status, todo.priority) for todo in todos]
@@ -41,7 +44,10 @@ def content_routes(tree: Tree) -> Blueprint:
     @gives(wire.FileItem)
     @refuses(*SESSION, "workspace_gone", "file_unreadable")
     async def read_directory(session_id: str) -> Response:
-        """List the session's directory."""
+        """List the session's directory.
+
+        What is there now; `GET /api/sessions/{session_id}/diffs` has what was there.
+        """
         return answer(await _read(tree, _session(tree, session_id), ""))
 
     @routes.get("/files/<path:path>")
@@ -50,7 +56,10 @@ def content_routes(tree: Tree) -> Blueprint:
     @gives(wire.FileItem)
     @refuses(*SESSION, "workspace_gone", "file_not_found", "path_outside_workspace", "file_unreadable")
     async def read_file(session_id: str, path: str) -> Response:
-        """Read a file, or list a directory, of the session's workspace."""
+        """Read a file, or list a directory, of the session's workspace.
+
+        As it is now. Nothing outside of the workspace is read, through links neither. What is no UTF-8 comes as base64.
+        """
         return answer(await _read(tree, _session(tree, session_id), path))
 
     return routes

@@ -30,10 +30,14 @@ def diff_routes(tree: Tree) -> Blueprint:
     @routes.get("/<session_id>/diffs")
     @about("sessions")
     @asks(wire.DiffQuery)
-    @gives(list[wire.DiffItem])
+    @gives(list[wire.DiffItem], headers=("Fleet-Position",))
     @refuses(*SESSION, "changes_gone", "tree_gone", "tree_too_large", "directory_missing", "git_failed")
     async def read_diffs(session_id: str) -> Response:
-        """Read what the session has changed."""
+        """Read what the session has changed.
+
+        From the moment when the workspace was ready to the end of the last turn, or to now while one runs; `turn` takes
+        one turn alone. What shell commands did is in it. It can be read when the workspace is gone.
+        """
         query = read_query(wire.DiffQuery)
         if query.at is not None:
             check_cursor(tree, query.at, "at")

@@ -25,10 +25,13 @@ def _add_browser(routes: Blueprint, tree: Tree) -> None:
     @routes.get("/directories")
     @about("directories")
     @asks(wire.DirectoryQuery)
-    @gives(wire.FolderItem)
+    @gives(wire.FolderItem, headers=("X-Total-Count",))
     @refuses(*DIRECTORY)
     async def browse_directory() -> Response:
-        """List the directories in a directory, to choose where a session works."""
+        """List the directories in a directory, to choose where a session works.
+
+        Only what lies below the allowed roots is shown. `isGitRepo` says where a worktree or a clone can be made.
+        """
         query = read_query(wire.DirectoryQuery)
         roots = tree.roots.allowed
         folder = await tree.context.files.browse(query.path or _start(roots), roots)
@@ -40,9 +43,13 @@ def _add_browser(routes: Blueprint, tree: Tree) -> None:
     @gives(wire.FolderItem)
     @refuses(*DIRECTORY, "directory_exists", "directory_unwritable")
     async def make_directory() -> Response:
-        """Make a directory in one that is there."""
+        """Make a directory in one that is there.
+
+        The one above it has to be there, below an allowed root.
+        """
         read_query(wire.Query)
         body = await read_body(wire.PathBody)
+        await caller()  # its headers are checked, as those of any other request that changes something
         folder = await tree.context.files.make_directory(body.path, tree.roots.allowed)
         return answer(wire.folder_item(folder, wire.PageQuery()), position=tree.log.head())
 
@@ -60,7 +67,7 @@ def _add_roots(routes: Blueprint, tree: Tree) -> None:
     @routes.get("/workspace-roots")
     @about("directories")
     @asks(wire.PageQuery)
-    @gives(list[wire.RootItem])
+    @gives(list[wire.RootItem], headers=("Fleet-Position",))
     async def list_roots() -> Response:
         """List the directories below which sessions may work: of the configuration, and chosen by clients.
 
@@ -74,7 +81,10 @@ def _add_roots(routes: Blueprint, tree: Tree) -> None:
     @gives(list[wire.RootItem])
     @refuses(*COMMAND, *DIRECTORY, "git_failed", "roots_full")
     async def choose_root() -> Response:
-        """Choose a root: new sessions work below what is chosen only. It must be inside of what is configured."""
+        """Choose a root: new sessions work below what is chosen only. It must be inside of what is configured.
+
+        Sessions that are there go on. A client narrows what is allowed, and never widens it.
+        """
         read_query(wire.Query)
         body = await read_body(wire.PathBody)
         return _roots(tree, await tree.orders.choose_root(body.path, await caller()), wire.PageQuery())
@@ -85,7 +95,10 @@ def _add_roots(routes: Blueprint, tree: Tree) -> None:
     @gives(list[wire.RootItem])
     @refuses(*COMMAND, "root_not_found")
     async def withdraw_root() -> Response:
-        """Withdraw a root that was chosen; without any, what is configured is allowed again."""
+        """Withdraw a root that was chosen; without any, what is configured is allowed again.
+
+        Sessions that are there go on. A root of the configuration cannot be withdrawn.
+        """
         path = read_query(wire.RootQuery).path
         return _roots(tree, await tree.orders.withdraw_root(path, await caller()), wire.PageQuery())
 

@@ -13,7 +13,7 @@ import msgspec
 from quart import Blueprint, Response
 
 from fleet.gateway import wire
-from fleet.gateway.document import about, gives_page, gives_style
+from fleet.gateway.document import about, gives_text
 from fleet.gateway.requests import read_query
 
 _POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -29,17 +29,23 @@ def docs_routes(document: Callable[[], dict[str, Any]]) -> Blueprint:
 
     @routes.get("/docs")
     @about("fleet")
-    @gives_page
+    @gives_text("text/html", "<!doctype html>\n")
     async def show_docs() -> Response:
-        """Show this interface as a page."""
+        """Show this interface as a page.
+
+        It is made of openapi.json, has no script, and loads nothing from elsewhere.
+        """
         read_query(wire.Query)
         return _answer(page(), "text/html; charset=utf-8")
 
     @routes.get("/docs.css")
     @about("fleet")
-    @gives_style
+    @gives_text("text/css", ":root {\n")
     async def style_docs() -> Response:
-        """Give the page its style."""
+        """Give the page its style.
+
+        Only the page at `/api/docs` needs it.
+        """
         read_query(wire.Query)
         return _answer(_resource("docs.css"), "text/css; charset=utf-8")
 
@@ -58,7 +64,8 @@ def _render(document: dict[str, Any]) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["json"] = _json
     environment.filters["schema"] = _kind
-    schemas = document["components"]["schemas"]
+    components = document["components"]
+    schemas = components["schemas"]
 
     def resolved(schema: dict[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = schemas[_kind(schema)] if "$ref" in schema else schema
@@ -70,7 +77,14 @@ def _render(document: dict[str, Any]) -> str:
         for method, operation in operations.items():
             by_tag.setdefault(operation["tags"][0], []).append((method.upper(), path, operation))
     template = environment.from_string(_resource("docs.html"))
-    return template.render(info=document["info"], groups=sorted(by_tag.items()), schemas=schemas)
+    return template.render(
+        info=document["info"],
+        groups=sorted(by_tag.items()),
+        schemas=schemas,
+        headers=components["parameters"],
+        schemes=components["securitySchemes"],
+        told={kind: each["post"] for kind, each in document["webhooks"].items()},
+    )
 
 
 def _resource(name: str) -> str:

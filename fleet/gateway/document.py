@@ -13,14 +13,15 @@ from typing import Any, TypeVar, cast
 import msgspec
 import quart_schema
 from quart_schema.openapi import OpenAPIProvider
-from werkzeug.routing import Rule
+from werkzeug.routing import BaseConverter, Rule
 
 from fleet.errors import PROBLEMS
-from fleet.gateway import refusals
+from fleet.gateway import always, refusals
+from fleet.gateway.always import header, parameter
 from fleet.gateway.examples import example_of
-from fleet.gateway.guard import READS
+from fleet.gateway.guard import LOGIN_PATH, READS
+from fleet.gateway.outgoing import outgoing
 from fleet.gateway.problems import ProblemDocument
-from fleet.limits import IDEMPOTENCY_KEY_CHARS_MAX
 
 Route = TypeVar("Route", bound=Callable[..., Any])
 
@@ -40,9 +41,15 @@ def asks(query: type[Any]) -> Callable[[Route], Route]:
     return quart_schema.document_querystring(query)
 
 
-def gives(body: Any, status: int = 200) -> Callable[[Route], Route]:
-    """Document the answer."""
-    return quart_schema.document_response(body, status)
+def gives(body: Any, status: int = 200, *, headers: tuple[str, ...] = ()) -> Callable[[Route], Route]:
+    """Document the answer; a list has its `X-Total-Count`, and what writes its `Fleet-Position`, unnamed."""
+
+    def document(route: Route) -> Route:
+        if headers:
+            route.openapi_headers = headers  # type: ignore[attr-defined]
+        return quart_schema.document_response(body, status)(route)
+
+    return document
 
 
 def about(*tags: str) -> Callable[[Route], Route]:
@@ -66,38 +73,49 @@ def gives_nothing(route: Route) -> Route:
 
 
 def gives_lines(line: Any) -> Callable[[Route], Route]:
-    """Document that the answer is JSON lines, each of which is a `line`."""
-    schema = {"type": "string", "description": f"A {line.__name__} in each line: {inspect.getdoc(line)}"}
-    content = {"application/x-ndjson": {"schema": schema}}
-    return lambda route: _answers(route, "200", {"description": "The events, a line of JSON each.", "content": content})
+    """Document that the answer is a file of JSON lines, each of which is a `line`."""
+    schema, components = _schemas(line)
+    example = msgspec.json.encode(example_of(schema, components)).decode() + "\n"
+    words = f"A {line.__name__} in each line: {inspect.getdoc(line)}"
+    content = {"application/x-ndjson": {"schema": {"type": "string", "description": words}, "example": example}}
+    headers = {name: header(name) for name in ("Fleet-Position", "Content-Disposition")}
+    answer = {"description": "The events, a line of JSON each.", "content": content, "headers": headers}
+    return lambda route: _answers(route, "200", answer)
 
 
-def gives_text(route: Route) -> Route:
-    """Document that the answer is plain text."""
-    content = {"text/plain": {"schema": {"type": "string"}}}
-    return _answers(route, "200", {"description": "Done.", "content": content})
+def gives_text(media_type: str, example: str) -> Callable[[Route], Route]:
+    """Document that the answer is a text: how it may begin."""
+    content = {media_type: {"schema": {"type": "string"}, "example": example}}
+    return lambda route: _answers(route, "200", {"description": "Done.", "content": content})
 
 
-def gives_page(route: Route) -> Route:
-    """Document that the answer is a page for a browser."""
-    return _answers(route, "200", {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}})
+def gives_stream(event: str, frame: Any) -> Callable[[Route], Route]:
+    """Document that the answer is a stream of Server-Sent Events: how it shows this event, whose data is a `frame`."""
+    schema, components = _schemas(frame)
+    example = f"id: 42\nevent: {event}\ndata: {msgspec.json.encode(example_of(schema, components)).decode()}\n\n"
+    content = {"text/event-stream": {"schema": {"type": "string"}, "example": example}}
 
+    def document(route: Route) -> Route:
+        route.openapi_parameters = [parameter("Last-Event-ID")]  # type: ignore[attr-defined]
+        return _answers(route, "200", {"description": _STREAM, "content": content})
 
-def gives_style(route: Route) -> Route:
-    """Document that the answer is a style sheet."""
-    return _answers(route, "200", {"description": "A style.", "content": {"text/css": {"schema": {"type": "string"}}}})
-
-
-def gives_stream(route: Route) -> Route:
-    """Document that the answer is a stream of Server-Sent Events."""
-    content = {"text/event-stream": {"schema": {"type": "string"}}}
-    route.openapi_parameters = [_LAST_EVENT_ID]  # type: ignore[attr-defined]
-    return _answers(route, "200", {"description": _STREAM, "content": content})
+    return document
 
 
 def gives_login(route: Route) -> Route:
     """Document that the answer is 303, with a cookie."""
-    return _answers(route, "303", {"description": "Logged in: the cookie is set, and `Location` leads on."})
+    headers = {name: header(name) for name in ("Location", "Set-Cookie")}
+    return _answers(route, "303", {"description": "Logged in: `Location` leads on.", "headers": headers})
+
+
+def gives_logout(route: Route) -> Route:
+    """Document that the answer is 204, and takes the cookie back."""
+    return _answers(route, "204", {"description": "Done.", "headers": {"Set-Cookie": header("Set-Cookie")}})
+
+
+def gives_websocket(route: Route) -> Route:
+    """Document that the answer to an upgrade is a WebSocket."""
+    return _answers(route, "101", {"description": "The WebSocket is open."})
 
 
 def _answers(route: Route, status: str, answer: dict[str, Any]) -> Route:
@@ -111,28 +129,55 @@ _STREAM = (
     "envelope in camelCase, whose own `data` is the payload as it was logged, with names in snake_case (`GET /api/log` "
     "gives the same). Signals (`delta`, `snapshot` and others) have no `id`, and are in camelCase."
 )
-_LAST_EVENT_ID = {
-    "name": "Last-Event-ID",
-    "in": "header",
-    "description": "The position to go on behind, as browsers send it; it comes before `after`.",
-    "schema": {"type": "string", "pattern": "^[0-9]{1,19}$"},
-    "example": "0",
+_ADDRESSED = {
+    "session_id": ("A session: its id, or that of OpenCode.", "0198c0de-4d1a-7c3e-9f00-5d2b7a1e4c11"),
+    "instance_id": ("An instance, one that has ended included.", "0198c0de-4d1b-7a52-8c11-0f6e2b9d3a44"),
+    "workspace_id": ("A workspace.", "0198c0de-4d1c-7d90-b2f3-6a8c1e5f7b22"),
+    "webhook_id": ("A webhook.", "0198c0de-5b1e-7d3a-9c55-2f6f5d1c0a11"),
+    "prompt_id": ("A prompt that waits in the queue.", "0198c0de-4d1e-7b11-a0c4-3e9d5f8a6b77"),
+    "request_id": ("A permission request or question of the session.", "per_7f2c91d4effeXk2mQ8vR4tYw1Z"),
+    "notification_id": ("A notification, as the list names it.", "0198c0de-4d1a-7c3e-9f00-5d2b7a1e4c11:1"),
+    "position": ("A log position.", 42),
+    "path": ("A path below the session's directory.", "src/login.py"),
 }
-_IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "The same key and request again gives the first answer again, and changes nothing.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX},
-    "example": "7f4df7a2-3b0e-4f4e-9f0a-6a2b1f7f6d11",
+"""What stands in a path, with an example."""
+_ITSELF = {
+    "summary": "Read this document.",
+    "description": "It is made of the server's own code; `/api/docs` shows it as a page.",
+    "tags": ["fleet"],
+    "responses": {"200": {"description": "Done.", "content": {"application/json": {"schema": {"type": "object"}}}}},
 }
-_POSITION = {"description": "The log position that was reached.", "schema": {"type": "integer", "minimum": 0}}
-_TOTAL = {"description": "How many there are, on all pages.", "schema": {"type": "integer", "minimum": 0}}
-_RETRY = {"description": "Seconds until trying again makes sense.", "schema": {"type": "integer", "minimum": 0}}
-_RETRIED = (429, 503)
+"""The route of quart-schema."""
+_WITH = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",), 503: ("Retry-After",)}
+"""The headers of a problem, by its status."""
 
 
 class Document(OpenAPIProvider):
     """Makes openapi.json."""
+
+    def schema(self) -> dict[str, Any]:
+        """Return the whole document."""
+        whole = super().schema()
+        whole["info"]["description"] = always.ABOUT
+        whole["security"] = always.SECURITY
+        whole["webhooks"], told = outgoing()
+        components = whole["components"]
+        components["schemas"] |= told
+        components["parameters"] = always.parameters()
+        components["headers"] = always.HEADERS
+        components["securitySchemes"] = always.SCHEMES
+        components["responses"] = {code: _problem(PROBLEMS[code].status, [code]) for code in refusals.NOWHERE}
+        return whole
+
+    def generate_rules(self) -> Iterable[Rule]:
+        """Return all routes; quart-schema's own leaves out that of the document."""
+        yield from super().generate_rules()
+        yield from (rule for rule in self._app.url_map.iter_rules() if rule.endpoint == "openapi")
+
+    def build_path_parameter(self, name: str, converter: BaseConverter) -> dict[str, Any]:
+        """Return what stands in the path, with words and an example."""
+        words, example = _ADDRESSED[name]
+        return {**super().build_path_parameter(name, converter), "description": words, "example": example}
 
     def build_paths(self, rule: Rule) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the operations of a route, and the schemas that they name."""
@@ -143,7 +188,8 @@ class Document(OpenAPIProvider):
         route = self._app.view_functions[rule.endpoint]
         for path, operations in paths.items():
             for method, operation in operations.items():
-                operations[method] = _operation(route, method, path, operation, components)
+                whole = {**operation, **_ITSELF} if rule.endpoint == "openapi" else operation
+                operations[method] = _operation(route, method, path, whole, components)
         return paths, components
 
     def build_querystring_parameters(self, model: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -151,10 +197,13 @@ class Document(OpenAPIProvider):
         (_,), components = msgspec.json.schema_components([model], ref_template="#/components/schemas/{name}")
         schema = components.pop(model.__name__)
         required = schema.get("required", ())
-        return [
-            {"name": name, "in": "query", "required": name in required, "schema": _without_null(of)}
-            for name, of in schema["properties"].items()
-        ], components
+        parameters: list[dict[str, Any]] = []
+        for name, of in schema["properties"].items():
+            plain = _without_null(of)
+            words = plain.pop("description", "")
+            found = {"name": name, "in": "query", "required": name in required, "description": words, "schema": plain}
+            parameters.append(found)
+        return parameters, components
 
     def build_request_body(self, model: Any, source: Any) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ARG002
         """Return the body's description; quart-schema's own names schemas that it does not give."""
@@ -181,8 +230,11 @@ def _operation(
     writes = method.upper() not in READS
     reaches = writes and path.startswith("/api/")  # a browser's log-out does nothing to the log
     for answer in answers.values():
-        _complete(answer, components, reaches=reaches)
+        _complete(
+            answer, components, (*getattr(route, "openapi_headers", ()), *(("Fleet-Position",) if reaches else ()))
+        )
     parameters = [*operation["parameters"], *getattr(route, "openapi_parameters", ())]
+    parameters += map(parameter, always.EVERYWHERE)
     codes = [*refusals.EVERYWHERE, *getattr(route, "openapi_refusals", ())]
     if "{" in path:
         codes += refusals.WITH_PATH
@@ -190,9 +242,19 @@ def _operation(
         codes += refusals.WRITING
     if reaches:
         codes.append("idempotency_conflict")
-        parameters.append(_IDEMPOTENCY_KEY)
+        parameters += [parameter("Idempotency-Key"), parameter("Fleet-Session")]
     answers |= {status: answer for status, answer in _problems(codes).items() if status not in answers}
-    documented: dict[str, Any] = {**operation, "parameters": parameters, "responses": dict(sorted(answers.items()))}
+    for status, answer in answers.items():
+        if status != "101":
+            answer["headers"] = answer.get("headers", {}) | {"X-Request-Id": header("X-Request-Id")}
+    documented: dict[str, Any] = {
+        **operation,
+        "description": operation["description"].strip(),
+        "parameters": parameters,
+        "responses": dict(sorted(answers.items())),
+    }
+    if path == LOGIN_PATH:
+        documented["security"] = []
     examples = getattr(route, "openapi_examples", ())
     if examples:
         content = operation["requestBody"]["content"]["application/json"]
@@ -201,17 +263,16 @@ def _operation(
     return documented
 
 
-def _complete(answer: dict[str, Any], components: dict[str, Any], *, reaches: bool) -> None:
+def _complete(answer: dict[str, Any], components: dict[str, Any], headers: Iterable[str]) -> None:
     """Add headers and an example to an answer."""
+    named = {name: header(name) for name in headers}
     json = answer.get("content", {}).get("application/json")
-    headers = {"Fleet-Position": _POSITION} if reaches else {}
     if json is not None:
         if json["schema"].get("type") == "array":
-            headers["X-Total-Count"] = _TOTAL
+            named["X-Total-Count"] = header("X-Total-Count")
         example = example_of(json["schema"], components)
         answer["content"] = {"application/json": {**json, "example": example}}
-    if headers:
-        answer["headers"] = headers
+    answer["headers"] = answer.get("headers", {}) | named
 
 
 def _problems(codes: Iterable[str]) -> dict[str, Any]:
@@ -230,8 +291,7 @@ def _problem(status: int, codes: list[str]) -> dict[str, Any]:
         "description": " ".join(f"`{code}`: {PROBLEMS[code].title}." for code in codes),
         "content": {"application/problem+json": {"schema": schema, "examples": examples}},
     }
-    if status in _RETRIED:
-        answer["headers"] = {"Retry-After": _RETRY}
+    answer["headers"] = {name: header(name) for name in _WITH.get(status, ())}
     return answer
 
 

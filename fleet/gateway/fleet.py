@@ -39,7 +39,10 @@ def _add_instances(routes: Blueprint, tree: Tree) -> None:
     @asks(wire.InstancesQuery)
     @gives(list[wire.InstanceItem])
     async def list_instances() -> Response:
-        """List the OpenCode processes that run; with `all` every one there ever was, and what became of it."""
+        """List the OpenCode processes that run; with `all` every one there ever was, and what became of it.
+
+        An instance is one OpenCode process, with pid, memory and the sessions in it.
+        """
         query = read_query(wire.InstancesQuery)
         instances = tree.views.instances
         states = sorted(instances, key=lambda state: state.id, reverse=True) if query.all else instances.alive()
@@ -50,7 +53,10 @@ def _add_instances(routes: Blueprint, tree: Tree) -> None:
     @asks(wire.PageQuery)
     @gives(list[wire.OrphanItem])
     async def list_orphans() -> Response:
-        """List the live processes of this Fleet that no instance looks after: there should be none."""
+        """List the live processes of this Fleet that no instance looks after: there should be none.
+
+        `fleet ps --orphans` shows the same, without a server too.
+        """
         query = read_query(wire.PageQuery)
         orphans = await find_orphans(tree.context.host, tree.views.instances.get)
         return paged(orphans, query, wire.orphan_item)
@@ -60,7 +66,10 @@ def _add_instances(routes: Blueprint, tree: Tree) -> None:
     @gives(wire.InstanceItem)
     @refuses("instance_not_found")
     async def read_instance(instance_id: str) -> Response:
-        """Read an instance, one that has ended included."""
+        """Read an instance, one that has ended included.
+
+        For one that has ended it says how it ended.
+        """
         state = tree.views.instances.get(instance_id)
         if state is None:
             raise Rejected("instance_not_found", f"there is no instance {instance_id}")
@@ -73,15 +82,21 @@ def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
     @asks(wire.PageQuery)
     @gives(list[wire.WorkspaceItem])
     async def list_workspaces() -> Response:
-        """List the workspaces."""
+        """List the workspaces.
+
+        Those that were removed are listed too: they can be brought back.
+        """
         return paged(list(tree.views.workspaces), read_query(wire.PageQuery), wire.workspace_item)
 
     @routes.get("/workspaces/<workspace_id>")
     @about("fleet")
-    @gives(wire.WorkspaceDetail)
+    @gives(wire.WorkspaceDetail, headers=("Fleet-Position",))
     @refuses("workspace_not_found")
     async def read_workspace(workspace_id: str) -> Response:
-        """Read a workspace, and look which branch is checked out there now and whether work is not committed."""
+        """Read a workspace, and look which branch is checked out there now and whether work is not committed.
+
+        Both are null where that cannot be said in a moment.
+        """
         state, position = _workspace(tree, workspace_id), tree.log.head()
         return answer(wire.workspace_detail(state, await _condition(tree, state)), position=position)
 
@@ -91,7 +106,10 @@ def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
     @gives(wire.WorkspaceItem)
     @refuses(*COMMAND, "workspace_not_found")
     async def describe_workspace(workspace_id: str) -> Response:
-        """Give a workspace a title."""
+        """Give a workspace a title.
+
+        `null` takes it away.
+        """
         read_query(wire.Query)
         _workspace(tree, workspace_id)
         body = await read_body(wire.WorkspaceBody)
@@ -103,7 +121,11 @@ def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
     @gives(wire.WorkspaceItem)
     @refuses(*COMMAND, *REMOVAL, "workspace_not_found", "workspace_existing")
     async def remove_workspace(workspace_id: str) -> Response:
-        """Remove a worktree or clone that no session needs any more; what is only in it is kept first."""
+        """Remove a worktree or clone that no session needs any more; what is only in it is kept first.
+
+        A directory that was there before Fleet is not removed. What is kept stands under `refs/fleet/` of the
+        repository.
+        """
         read_query(wire.Query)
         _workspace(tree, workspace_id)
         await read_no_body()
@@ -115,7 +137,10 @@ def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
     @gives(wire.WorkspaceItem)
     @refuses(*COMMAND, *REMOVAL, "workspace_not_found")
     async def restore_workspace(workspace_id: str) -> Response:
-        """Bring a removed workspace back: directory, branch, and what was kept."""
+        """Bring a removed workspace back: directory, branch, and what was kept.
+
+        Sessions that worked in it can be resumed then.
+        """
         read_query(wire.Query)
         _workspace(tree, workspace_id)
         await read_no_body()
@@ -128,7 +153,11 @@ def _add_whole(routes: Blueprint, tree: Tree) -> None:
     @about("fleet")
     @gives(wire.Summary)
     async def summarize() -> Response:
-        """Count what there is."""
+        """Count what there is.
+
+        Sessions by status, processes and their memory, prompts and requests that wait, tokens, cost, uptime, and the
+        end of the log.
+        """
         read_query(wire.Query)
         return answer(_summary(tree))
 
@@ -136,7 +165,10 @@ def _add_whole(routes: Blueprint, tree: Tree) -> None:
     @about("fleet")
     @gives(wire.Health)
     async def healthz() -> Response:
-        """Say that the process serves."""
+        """Say that the process serves.
+
+        It looks at nothing else; whether work can begin is said by `/api/readyz`.
+        """
         return answer(wire.Health("ok", __version__, tree.log.head()))
 
     @routes.get("/readyz")
@@ -144,7 +176,10 @@ def _add_whole(routes: Blueprint, tree: Tree) -> None:
     @gives(wire.Health)
     @gives(wire.Health, 503)
     async def readyz() -> Response:
-        """Say that everything that was left by an earlier run has been taken up."""
+        """Say that everything that was left by an earlier run has been taken up.
+
+        Until then the answer is 503, and says `starting`.
+        """
         if tree.ready:
             return answer(wire.Health("ok", __version__, tree.log.head()))
         return answer(wire.Health("starting", __version__, tree.log.head()), status=503)

@@ -21,7 +21,11 @@ def inbox_routes(tree: Tree) -> Blueprint:
     @asks(wire.PageQuery)
     @gives(list[wire.InboxItem])
     async def read_inbox() -> Response:
-        """List everything that waits for a person, oldest first."""
+        """List everything that waits for a person, oldest first.
+
+        Permission requests and questions without an answer, failures, budgets that are used up, callbacks that could
+        not be delivered, and webhooks that were disabled because they failed.
+        """
         query = read_query(wire.PageQuery)
         waiting = [item for state in tree.views.sessions for item in _waiting(state)]
         waiting += [_failed_webhook(state) for state in tree.views.webhooks if state.failed]
@@ -32,7 +36,11 @@ def inbox_routes(tree: Tree) -> Blueprint:
     @asks(wire.CallbackQuery)
     @gives(list[wire.CallbackItem])
     async def list_callbacks() -> Response:
-        """List the callbacks of all sessions, oldest first."""
+        """List the callbacks of all sessions, oldest first.
+
+        A callback is the prompt by which a session hears of an outcome of one that reports to it. `undelivered` ones
+        are those that it cannot take; `reason` says why.
+        """
         query = read_query(wire.CallbackQuery)
         items = [
             _callback_item(state, callback)
@@ -48,7 +56,10 @@ def inbox_routes(tree: Tree) -> Blueprint:
     @gives(list[wire.NotificationItem])
     @refuses("session_not_found")
     async def list_notifications() -> Response:
-        """List notifications, newest first."""
+        """List notifications, newest first.
+
+        A notification tells a person what a session has come to, and is erased with it.
+        """
         query = read_query(wire.NotificationQuery)
         of = None if query.session is None else tree.orders.session(query.session).id
         found = [item for item in _notifications(tree, of) if not (query.unread and item.read)]
@@ -59,7 +70,10 @@ def inbox_routes(tree: Tree) -> Blueprint:
     @about("inbox")
     @gives(wire.Count)
     async def count_unread() -> Response:
-        """Count the notifications that nobody has seen."""
+        """Count the notifications that nobody has seen.
+
+        Those of all sessions.
+        """
         read_query(wire.Query)
         return answer(wire.Count(sum(not item.read for item in _notifications(tree, None))))
 
@@ -68,7 +82,10 @@ def inbox_routes(tree: Tree) -> Blueprint:
     @gives_nothing
     @refuses(*COMMAND)
     async def read_all_notifications() -> Response:
-        """Mark all notifications as seen."""
+        """Mark all notifications as seen.
+
+        Those of all sessions that are there now.
+        """
         read_query(wire.Query)
         await read_no_body()
         who = await caller()
@@ -83,7 +100,10 @@ def inbox_routes(tree: Tree) -> Blueprint:
     @gives_nothing
     @refuses(*COMMAND, "notification_not_found")
     async def read_notification(notification_id: str) -> Response:
-        """Mark a notification as seen."""
+        """Mark a notification as seen.
+
+        Its id is that of the list: the session's id, a colon and a number.
+        """
         await read_body(wire.ReadBody)
         session_id, _, number = notification_id.rpartition(":")
         state = tree.views.sessions.get(session_id)

@@ -27,7 +27,7 @@ def log_routes(tree: Tree) -> Blueprint:
     @routes.get("")
     @about("log")
     @asks(wire.LogQuery)
-    @gives(list[wire.EventItem])
+    @gives(list[wire.EventItem], headers=("Fleet-Position",))
     async def read_log() -> Response:
         """Read events of the log, oldest first.
 
@@ -43,7 +43,10 @@ def log_routes(tree: Tree) -> Blueprint:
     @gives(wire.EventItem)
     @refuses("event_not_found")
     async def read_event(position: int) -> Response:
-        """Read one event of the log."""
+        """Read one event of the log.
+
+        `data` is the event as it was logged, with names in snake_case.
+        """
         read_query(wire.Query)
         if not 0 < position <= tree.log.head():
             raise Rejected("event_not_found", f"the log has events 1 to {tree.log.head()}")
@@ -52,7 +55,7 @@ def log_routes(tree: Tree) -> Blueprint:
     @routes.get("/verify")
     @about("log")
     @asks(wire.AtQuery)
-    @gives(wire.Verification)
+    @gives(wire.Verification, headers=("Fleet-Position",))
     async def verify_log() -> Response:
         """Prove the whole log, or its events up to `at`: positions, the chain of digests, payloads, versions, indexes.
 

@@ -4,15 +4,16 @@
 """
 
 from functools import partial
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
 import structlog
 import trio
 from quart import Blueprint, Response, g, request
 
 from fleet.errors import Rejected
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives, gives_login, gives_nothing, refuses
+from fleet.gateway.document import about, asks, gives, gives_login, gives_logout, refuses
 from fleet.gateway.edge import visit_of
 from fleet.gateway.guard import LOGIN_PATH, LOGOUT_PATH, Guard, Visitor, cookie_name
 from fleet.gateway.repetition import tells_secret
@@ -29,7 +30,7 @@ _AFTERWARDS: Final = "/api/fleet/summary"
 class LoginQuery(wire.Query):
     """`GET /login`."""
 
-    code: str = ""
+    code: Annotated[str, msgspec.Meta(description="The code of the link.")] = ""
 
 
 class CallerItem(wire.Answer):
@@ -49,7 +50,11 @@ def login_routes(guard: Guard, clock: Clock) -> Blueprint:
     @gives_login
     @refuses("link_invalid")
     async def log_in() -> Response:
-        """Change the code of a one-time link into a cookie, and go on to the summary."""
+        """Change the code of a one-time link into a cookie, and go on to the summary.
+
+        `fleet token link` makes one. The link opens from the address bar alone, once, within ten minutes; a look at the
+        head (HEAD) does not use it up.
+        """
         query = read_query(LoginQuery)
         cookie = None if request.method == "HEAD" else await _redeem(guard, clock.now_ms(), query.code)
         if cookie is None:
@@ -65,10 +70,13 @@ def login_routes(guard: Guard, clock: Clock) -> Blueprint:
 
     @routes.post(LOGOUT_PATH)
     @about("access")
-    @gives_nothing
+    @gives_logout
     @tells_secret
     async def log_out() -> Response:
-        """Forget this browser's cookie, here and there."""
+        """Forget this browser's cookie, here and there.
+
+        The token behind it stays good; other browsers stay logged in.
+        """
         visitor: Visitor = g.caller
         if guard.tokens is not None:
             forget = partial(forget_cookie, secret_id=visitor.secret_id)
@@ -81,7 +89,10 @@ def login_routes(guard: Guard, clock: Clock) -> Blueprint:
     @about("access")
     @gives(CallerItem)
     async def read_caller() -> Response:
-        """Say who asks, as the log would name it, and what that role may do."""
+        """Say who asks, as the log would name it, and what that role may do.
+
+        `actor` is what events that follow from this caller's requests say. A viewer may read, an operator may do all.
+        """
         visitor: Visitor = g.caller
         return answer(CallerItem(visitor.actor, visitor.role))
 

@@ -26,6 +26,11 @@ from fleet.gateway.document import about, gives_text
 from fleet.gateway.requests import read_query
 from fleet.limits import COMMIT_BUCKETS_EVENTS, REQUEST_BUCKETS_S
 
+_EXAMPLE = """# HELP fleet_log_position Position of the last event
+# TYPE fleet_log_position gauge
+fleet_log_position 42.0
+"""
+
 
 class Metrics:
     """The instruments of one Fleet. Make one for a tree: it listens to the log from then on."""
@@ -83,9 +88,12 @@ def metric_routes(metrics: Metrics) -> Blueprint:
 
     @routes.get("")
     @about("fleet")
-    @gives_text
+    @gives_text("text/plain", _EXAMPLE)
     async def read_metrics() -> Response:
-        """Read the metrics, for Prometheus."""
+        """Read the metrics, for Prometheus.
+
+        No label holds an id, a title or a path.
+        """
         read_query(wire.Query)
         return Response(metrics.text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 

@@ -19,7 +19,10 @@ def offer_routes(tree: Tree) -> Blueprint:
     @gives(list[wire.AgentItem])
     @refuses(*OPENCODE, "instance_not_found", "instance_over", "session_not_found")
     async def list_agents(instance_id: str) -> Response:
-        """List the agents that a prompt can name."""
+        """List the agents that a prompt can name.
+
+        As OpenCode lists them for the instance's directory, or for that of one of its sessions.
+        """
         query = read_query(wire.OfferQuery)
         agents = await tree.offers.agents(instance_id, query.session)
         return paged(agents, query, wire.agent_item)
@@ -30,7 +33,10 @@ def offer_routes(tree: Tree) -> Blueprint:
     @gives(list[wire.CommandItem])
     @refuses(*OPENCODE, "instance_not_found", "instance_over", "session_not_found")
     async def list_commands(instance_id: str) -> Response:
-        """List the commands that a session can run."""
+        """List the commands that a session can run.
+
+        As OpenCode lists them for the instance's directory, or for that of one of its sessions.
+        """
         query = read_query(wire.OfferQuery)
         commands = await tree.offers.commands(instance_id, query.session)
         return paged(commands, query, wire.command_item)
@@ -41,7 +47,10 @@ def offer_routes(tree: Tree) -> Blueprint:
     @gives(list[wire.ModelItem])
     @refuses(*OPENCODE, "instance_not_found", "instance_over", "session_not_found")
     async def list_models(instance_id: str) -> Response:
-        """List the models that can be used."""
+        """List the models that can be used.
+
+        As OpenCode lists them, with the providers that are set up.
+        """
         query = read_query(wire.OfferQuery)
         models = await tree.offers.models(instance_id, query.session)
         return paged(models, query, wire.model_item)
@@ -52,7 +61,10 @@ def offer_routes(tree: Tree) -> Blueprint:
     @gives(list[str])
     @refuses(*OPENCODE, "instance_not_found", "instance_over", "session_not_found")
     async def find_files(instance_id: str) -> Response:
-        """Find files whose paths resemble `query`, the best first; those of directories end with `/`."""
+        """Find files whose paths resemble `query`, the best first; those of directories end with `/`.
+
+        OpenCode looks for them in the instance's directory, or in that of one of its sessions.
+        """
         query = read_query(wire.FindQuery)
         found = await tree.offers.find_files(instance_id, query.session, query.query, query.limit)
         return answer(found, total=len(found))

@@ -18,6 +18,9 @@ EVERYWHERE: Final = (
 )
 """The guard and the reading of the query; and what must never happen."""
 
+NOWHERE: Final = ("method_not_allowed",)
+"""What no method of a route answers: the path has other ones."""
+
 WITH_PATH: Final = ("not_found",)
 """A part of the address that the route does not take."""
 

@@ -1,6 +1,5 @@
-"""The session routes: create, list, read, describe, prompt, queue, abort, resume, terminate, messages."""
+"""The session routes: create, list, read, describe, abort, resume, terminate, messages."""
 
-import base64
 from typing import TypeVar
 
 import msgspec
@@ -10,16 +9,16 @@ from quart import Blueprint, Response
 
 from fleet.actors.orders import Caller, NewPrompt, NewSession, Orders, Outcome
 from fleet.actors.tree import Tree
-from fleet.core.session.messages import Answer, Budget, Model
-from fleet.core.session.state import QueuedPrompt, State
+from fleet.core.session.messages import Budget
+from fleet.core.session.state import State
 from fleet.errors import Rejected
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
+from fleet.gateway.document import about, asks, gives, refuses, takes
 from fleet.gateway.history import read_statuses
+from fleet.gateway.prompts import add_prompts, model_of
 from fleet.gateway.reading import check_cursor
 from fleet.gateway.refusals import COMMAND, PROMPT, PROVISION, REMOVAL, SESSION
-from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_no_body, read_query
-from fleet.ports import Attachment
+from fleet.gateway.requests import answer, caller, derived, paged, read_body, read_no_body, read_query
 
 Item = TypeVar("Item", bound=wire.SessionItem)
 
@@ -38,7 +37,7 @@ def session_routes(tree: Tree) -> Blueprint:
     routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
     _add_reads(routes, tree)
     _add_orders(routes, tree)
-    _add_requests(routes, tree.orders)
+    add_prompts(routes, tree.orders)
     return routes
 
 
@@ -50,7 +49,10 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
     @asks(wire.ListQuery)
     @gives(list[wire.SessionItem])
     async def list_sessions() -> Response:
-        """List sessions, newest first."""
+        """List sessions, newest first.
+
+        Those that have ended are listed too. Each filter that is given has to hold.
+        """
         query = read_query(wire.ListQuery)
         found = _matching(tree, query)
         return paged(found, query, lambda state: _as_seen(tree, wire.session_item(state)))
@@ -58,10 +60,14 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
     @routes.get("/<session_id>")
     @about("sessions")
     @asks(wire.AtQuery)
-    @gives(wire.SessionDetail)
+    @gives(wire.SessionDetail, headers=("Fleet-Position",))
     @refuses("session_not_found")
     async def read_session(session_id: str) -> Response:
-        """Read a session, as it is or as it was at a log position."""
+        """Read a session, as it is or as it was at a log position.
+
+        With its ancestors, the root first, the sessions that report to it, and its open requests. `evidence` says why
+        its status is what it is.
+        """
         query = read_query(wire.AtQuery)
         state, position = orders.session(session_id), tree.log.head()
         ancestors, children = _ancestors(tree, state), _children(tree, state.id)
@@ -81,27 +87,24 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
     @gives(list[wire.SessionItem])
     @refuses(*SESSION)
     async def list_children(session_id: str) -> Response:
-        """List the sessions that report to this one."""
+        """List the sessions that report to this one.
+
+        Those that were made with it as `onComplete.notifySessionId`.
+        """
         query = read_query(wire.InstancePageQuery)
         return paged(_children(tree, orders.session(session_id, query.instance_id).id), query, wire.session_item)
-
-    @routes.get("/<session_id>/queue")
-    @about("sessions")
-    @asks(wire.InstancePageQuery)
-    @gives(list[wire.QueuedItem])
-    @refuses(*SESSION)
-    async def read_queue(session_id: str) -> Response:
-        """List the prompts that wait, the next one first."""
-        query = read_query(wire.InstancePageQuery)
-        return paged(orders.session(session_id, query.instance_id).queue, query, _queued)
 
     @routes.get("/<session_id>/messages")
     @about("sessions")
     @asks(wire.MessagesQuery)
-    @gives(wire.Messages)
+    @gives(wire.Messages, headers=("Fleet-Position",))
     @refuses(*SESSION)
     async def read_messages(session_id: str) -> Response:
-        """Read the transcript, newest page first."""
+        """Read the transcript, newest page first.
+
+        In each page the oldest comes first; `pagination` has what to give as `before` and `after`. A message and its
+        parts have OpenCode's own shape.
+        """
         query = read_query(wire.MessagesQuery)
         state = orders.session(session_id, query.instance_id)
         position = tree.log.head()
@@ -120,7 +123,11 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     @gives(wire.Created)
     @refuses(*COMMAND, *SESSION, *PROVISION, *PROMPT, "callback_too_deep")
     async def create_session() -> Response:
-        """Create a session; the answer comes once it can take a prompt."""
+        """Create a session; the answer comes once it can take a prompt.
+
+        It works in the directory as it is (`existing`), in a new git worktree, or in a clone. Where no process or no
+        workspace can be had it stays, in `error`, and the problem names it as `sessionId`.
+        """
         read_query(wire.Query)
         body = await read_body(wire.CreateBody)
         return _created(await orders.create(_new_session(body), await caller()))
@@ -131,7 +138,11 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     @gives(wire.Created)
     @refuses(*COMMAND, *SESSION, *PROVISION, "session_active")
     async def fork_session(session_id: str) -> Response:
-        """Create a session with this one's conversation and files, up to a message."""
+        """Create a session with this one's conversation and files, up to a message.
+
+        The files come as they were at that message. Without `messageId` all that was said comes along, up to the turn
+        that runs.
+        """
         read_query(wire.Query)
         body = await read_body(wire.ForkBody)
         who = await caller()
@@ -144,37 +155,14 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     @gives(wire.SessionItem)
     @refuses(*COMMAND, *SESSION)
     async def describe_session(session_id: str) -> Response:
-        """Give a session another title, other tags or another budget."""
+        """Give a session another title, other tags or another budget.
+
+        What is left out stays as it is; `null` as `budget` takes it away.
+        """
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         body = await read_body(wire.DescribeBody)
         outcome = await _describe(orders, session_id, body, await caller())
         return answer(wire.session_item(outcome.session), position=outcome.position)
-
-    @routes.post("/<session_id>/prompt")
-    @about("sessions")
-    @asks(wire.InstanceQuery)
-    @takes(wire.PromptBody, {"text": "Add error handling to the login endpoint"})
-    @gives_nothing
-    @refuses(*COMMAND, *SESSION, *PROMPT)
-    async def prompt_session(session_id: str) -> Response:
-        """Send a prompt; results come over the event streams."""
-        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
-        body = await read_body(wire.PromptBody)
-        orders.session(session_id, body.instance_id)
-        outcome = await orders.prompt(session_id, _new_prompt(body), resume=body.resume, caller=await caller())
-        return done(outcome.position)
-
-    @routes.delete("/<session_id>/queue/<prompt_id>")
-    @about("sessions")
-    @asks(wire.InstanceQuery)
-    @gives_nothing
-    @refuses(*COMMAND, *SESSION, "prompt_not_found")
-    async def withdraw_prompt(session_id: str, prompt_id: str) -> Response:
-        """Withdraw a waiting prompt."""
-        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
-        await read_no_body()
-        outcome = await orders.withdraw(session_id, prompt_id, await caller())
-        return done(outcome.position)
 
     @routes.post("/<session_id>/abort")
     @about("sessions")
@@ -182,7 +170,10 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     @gives(wire.Aborted)
     @refuses(*COMMAND, *SESSION)
     async def abort_session(session_id: str) -> Response:
-        """Abort the running turn; the session stays."""
+        """Abort the running turn; the session stays.
+
+        The answer comes once the turn has stopped, or says in `outcome` how far that got.
+        """
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         await read_no_body()
         outcome, how = await orders.abort(session_id, await caller())
@@ -194,7 +185,11 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     @gives(wire.Resumed)
     @refuses(*COMMAND, *SESSION, *PROVISION, "session_active")
     async def resume_session(session_id: str) -> Response:
-        """Bring a session that has ended back to work."""
+        """Bring a session that has ended back to work.
+
+        It gets a process again, and goes on with its conversation in its workspace. Both have to be there still: else
+        410 says which is gone.
+        """
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         await read_no_body()
         outcome = await orders.resume(session_id, await caller())
@@ -208,7 +203,11 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
     @gives(wire.Ended)
     @refuses(*COMMAND, *SESSION, *REMOVAL, "session_not_ready")
     async def end_session(session_id: str) -> Response:
-        """Terminate a session; with its workspace, or for good, where that is asked for."""
+        """Terminate a session; with its workspace, or for good, where that is asked for.
+
+        What is only in a workspace that goes is kept under `refs/fleet/` of the repository first, and the answer says
+        where. `permanent=true` erases what Fleet holds of the session; OpenCode's own copy of the conversation stays.
+        """
         query = read_query(wire.EndQuery)
         await read_no_body()
         who = await caller()
@@ -223,48 +222,6 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
             force=query.force,
         )
         return answer(wire.ended(ending), position=ending.position)
-
-
-def _add_requests(routes: Blueprint, orders: Orders) -> None:
-    @routes.get("/<session_id>/requests")
-    @about("requests")
-    @asks(wire.InstancePageQuery)
-    @gives(list[wire.RequestItem])
-    @refuses(*SESSION)
-    async def list_requests(session_id: str) -> Response:
-        """List the permission requests and questions that wait for an answer."""
-        query = read_query(wire.InstancePageQuery)
-        return paged(orders.session(session_id, query.instance_id).requests, query, wire.request_item)
-
-    @routes.post("/<session_id>/requests/<request_id>")
-    @about("requests")
-    @asks(wire.InstanceQuery)
-    @takes(wire.AnswerBody, {"reply": "once"}, {"answers": [["Red"]]})
-    @gives_nothing
-    @refuses(*COMMAND, *SESSION, "request_not_found", "request_answered")
-    async def answer_request(session_id: str, request_id: str) -> Response:
-        """Answer a permission request or a question."""
-        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
-        body = await read_body(wire.AnswerBody)
-        answers = None if body.answers is None else tuple(tuple(labels) for labels in body.answers)
-        given = Answer(body.reply, body.message, answers)
-        outcome = await orders.answer(session_id, request_id, given, await caller())
-        return done(outcome.position)
-
-    @routes.post("/<session_id>/command")
-    @about("sessions")
-    @asks(wire.InstanceQuery)
-    @takes(wire.CommandBody, {"command": "init", "arguments": ""})
-    @gives_nothing
-    @refuses(*COMMAND, *SESSION, *PROMPT)
-    async def command_session(session_id: str) -> Response:
-        """Run one of OpenCode's commands, as a turn of its own."""
-        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
-        body = await read_body(wire.CommandBody)
-        orders.session(session_id, body.instance_id)
-        prompt = NewPrompt(body.arguments, (), body.agent, _model(body.model), body.command)
-        outcome = await orders.prompt(session_id, prompt, resume=False, caller=await caller())
-        return done(outcome.position)
 
 
 def _was_erased(tree: Tree, session_id: str, who: Caller) -> bool:
@@ -301,7 +258,7 @@ def _new_session(body: wire.CreateBody) -> NewSession:
         tags=tuple(body.tags),
         initial_prompt=None if body.initial_prompt is None else NewPrompt(body.initial_prompt),
         agent=body.agent,
-        model=_model(body.model),
+        model=model_of(body.model),
         notify_session=None if body.on_complete is None else body.on_complete.notify_session_id,
         notify_instance=None if body.on_complete is None else body.on_complete.notify_instance_id,
         budget=_budget(body.budget),
@@ -337,26 +294,6 @@ async def _as_of(tree: Tree, position: int, states: list[State]) -> list[State]:
     return found
 
 
-def _new_prompt(body: wire.PromptBody) -> NewPrompt:
-    attachments = tuple(_attachment(attachment) for attachment in body.attachments)
-    return NewPrompt(body.text, attachments, body.agent, _model(body.model), steer=body.delivery == "steer")
-
-
-def _model(model: wire.ModelBody | None) -> Model | None:
-    return None if model is None else Model(model.providerID, model.modelID)
-
-
-_MIMES = ("text/", "image/")
-
-
-def _attachment(body: wire.AttachmentBody) -> Attachment:
-    # OpenCode stores a file of another type and then fails every later turn of the session.
-    if not body.mime.startswith(_MIMES) and body.mime != "application/pdf":
-        raise Rejected("invalid", f"attachments of type {body.mime} can't be sent", field="attachments")
-    encoded = base64.b64encode(body.data).decode()
-    return Attachment(body.mime, body.filename, f"data:{body.mime};base64,{encoded}")
-
-
 def _matching(tree: Tree, query: wire.ListQuery) -> list[State]:
     statuses = read_statuses(query.status)
     needle = None if query.search is None else query.search.casefold()
@@ -372,11 +309,6 @@ def _matching(tree: Tree, query: wire.ListQuery) -> list[State]:
         and (query.workspace is None or query.workspace == state.workspace_id)
     ]
     return sorted(found, key=lambda state: state.id, reverse=True)
-
-
-def _queued(prompt: QueuedPrompt) -> wire.QueuedItem:
-    accepted = wire.rfc3339(prompt.accepted_at_ms)
-    return wire.QueuedItem(prompt.prompt_id, prompt.text, accepted, len(prompt.attachments), prompt.agent)
 
 
 async def _messages(tree: Tree, state: State, query: wire.MessagesQuery) -> wire.Messages:

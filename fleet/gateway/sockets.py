@@ -18,7 +18,7 @@ from quart_trio import QuartTrio
 from fleet.actors.tree import Tree
 from fleet.errors import PROBLEMS, Problem, Rejected, Unavailable
 from fleet.gateway.dispatch import Answer, carry_out
-from fleet.gateway.document import about, refuses
+from fleet.gateway.document import about, gives_websocket, refuses
 from fleet.gateway.frames import Frames
 from fleet.gateway.framing import PING, text_frame
 from fleet.gateway.problems import problem_document
@@ -295,8 +295,9 @@ def socket_routes(app: QuartTrio, tree: Tree, streams: Streams, frames: Frames) 
 
     @routes.get("/ws")
     @about("streams")
+    @gives_websocket
     @refuses("upgrade_required")
-    async def refuse_request() -> Response:
+    async def open_websocket() -> Response:
         """Follow many sessions and send commands over one WebSocket.
 
         Frames of the client: `subscribe {id, sessions | "*", after}`, `unsubscribe {id}`, `command {id, method, path,

@@ -23,7 +23,7 @@ from fleet.events.envelope import Recorded
 from fleet.events.feed import FeedReader
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives_stream, refuses
-from fleet.gateway.frames import Frames
+from fleet.gateway.frames import EventFrame, Frames
 from fleet.gateway.reading import Reading, Streams, check_cursor, reading
 from fleet.gateway.refusals import SESSION, STREAM
 from fleet.gateway.requests import read_query
@@ -165,19 +165,26 @@ def stream_routes(tree: Tree, streams: Streams, frames: Frames) -> Blueprint:
     @routes.get("/events")
     @about("streams")
     @asks(wire.StreamQuery)
-    @gives_stream
+    @gives_stream("session.created", EventFrame)
     @refuses(*STREAM)
     async def follow_fleet() -> Response:
-        """Follow everything, live."""
+        """Follow everything, live.
+
+        One connection for all sessions; the frames are those of a session's own stream. The first one is a snapshot of
+        what is in flight.
+        """
         return _live(streams, EventStream(tree, streams, frames, None, _cursor(tree, read_query(wire.StreamQuery))))
 
     @routes.get("/sessions/<session_id>/events")
     @about("streams")
     @asks(wire.StreamQuery)
-    @gives_stream
+    @gives_stream("session.created", EventFrame)
     @refuses(*SESSION, *STREAM)
     async def follow_session(session_id: str) -> Response:
-        """Follow one session, live."""
+        """Follow one session, live.
+
+        What happens to it, and what is being written right now. The first frame is a snapshot of what is in flight.
+        """
         query = read_query(wire.StreamQuery)
         of = tree.orders.session(session_id, query.instance_id).id
         return _live(streams, EventStream(tree, streams, frames, of, _cursor(tree, query)))
@@ -185,10 +192,13 @@ def stream_routes(tree: Tree, streams: Streams, frames: Frames) -> Blueprint:
     @routes.get("/notifications/stream")
     @about("inbox")
     @asks(wire.StreamQuery)
-    @gives_stream
+    @gives_stream("notification", wire.NotificationItem)
     @refuses(*STREAM)
     async def follow_notifications() -> Response:
-        """Follow the notifications of all sessions, live."""
+        """Follow the notifications of all sessions, live.
+
+        Each frame is of the kind `notification`, with its log position as `id`.
+        """
         return _live(streams, NotificationStream(tree, streams, _cursor(tree, read_query(wire.StreamQuery))))
 
     return routes

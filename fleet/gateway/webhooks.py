@@ -25,7 +25,10 @@ def webhook_routes(tree: Tree) -> Blueprint:
     @asks(wire.PageQuery)
     @gives(list[wire.WebhookItem])
     async def list_webhooks() -> Response:
-        """List the webhooks, oldest first; of their addresses only the origin is shown."""
+        """List the webhooks, oldest first; of their addresses only the origin is shown.
+
+        `reason` says why one is disabled.
+        """
         query = read_query(wire.PageQuery)
         return paged(sorted(tree.views.webhooks, key=lambda state: state.id), query, webhook_item)
 
@@ -41,7 +44,13 @@ def webhook_routes(tree: Tree) -> Blueprint:
         Messages have the shape and the signature of Standard Webhooks. The answer is the one time that the secret and
         the whole address are shown.
         """
-        body = await read_body(wire.WebhookBody)
+        try:
+            body = await read_body(wire.WebhookBody)
+        except Rejected as rejected:
+            if (rejected.field or "").startswith("events"):
+                hint = f"there are {', '.join(MESSAGE_TYPES)}; leave it out to be told of all"
+                raise Rejected(rejected.code, rejected.detail, field=rejected.field, hint=hint) from rejected
+            raise
         if body.secret is not None:
             try:
                 key_of(body.secret)
@@ -58,7 +67,10 @@ def webhook_routes(tree: Tree) -> Blueprint:
     @gives(wire.WebhookItem)
     @refuses("webhook_not_found")
     async def read_webhook(webhook_id: str) -> Response:
-        """Read a webhook."""
+        """Read a webhook.
+
+        Address and secret are not shown again.
+        """
         read_query(wire.Query)
         return answer(webhook_item(tree.webhooks.webhook(webhook_id)))
 
@@ -68,7 +80,10 @@ def webhook_routes(tree: Tree) -> Blueprint:
     @gives(wire.WebhookItem)
     @refuses(*COMMAND, "webhook_not_found")
     async def switch_webhook(webhook_id: str) -> Response:
-        """Disable a webhook, or enable it again: it goes on where it stopped, with what happened meanwhile."""
+        """Disable a webhook, or enable it again: it goes on where it stopped, with what happened meanwhile.
+
+        To begin afresh instead, delete it and make a new one.
+        """
         body = await read_body(wire.SwitchBody)
         state = await tree.webhooks.switch(webhook_id, await caller(), enabled=body.enabled)
         return answer(webhook_item(state), position=tree.log.head())
@@ -78,7 +93,10 @@ def webhook_routes(tree: Tree) -> Blueprint:
     @gives_nothing
     @refuses(*COMMAND, "webhook_not_found")
     async def delete_webhook(webhook_id: str) -> Response:
-        """Delete a webhook with its address and its secret; what was not delivered is not sent any more."""
+        """Delete a webhook with its address and its secret; what was not delivered is not sent any more.
+
+        There is no way back: a new one has another id.
+        """
         read_query(wire.Query)
         return done(await tree.webhooks.delete(webhook_id, await caller()))
 
@@ -88,7 +106,10 @@ def webhook_routes(tree: Tree) -> Blueprint:
     @gives(list[wire.DeliveryItem])
     @refuses("webhook_not_found")
     async def list_deliveries(webhook_id: str) -> Response:
-        """List messages, newest first: those on their way, and the newest of those that were delivered or dropped."""
+        """List messages, newest first: those on their way, and the newest of those that were delivered or dropped.
+
+        `status` and `detail` are what the receiver answered to the last attempt.
+        """
         query = read_query(wire.PageQuery)
         state = tree.webhooks.webhook(webhook_id)
         found = sorted((*state.open, *state.over), key=lambda delivery: delivery.number, reverse=True)
@@ -99,7 +120,10 @@ def webhook_routes(tree: Tree) -> Blueprint:
     @gives(wire.DeliveryItem)
     @refuses(*COMMAND, "webhook_not_found", "delivery_gone")
     async def try_webhook(webhook_id: str) -> Response:
-        """Send a message of the type `webhook.test`, once, and say what became of it. Goes to a disabled one too."""
+        """Send a message of the type `webhook.test`, once, and say what became of it. Goes to a disabled one too.
+
+        It is not tried again. A receiver that is `Gone` (410) is disabled by it, as by any message.
+        """
         read_query(wire.Query)
         delivery = await tree.webhooks.send_test(webhook_id, await caller())
         return answer(_delivery_item(webhook_id, delivery), position=tree.log.head())

@@ -29,9 +29,16 @@ Title = Annotated[str, msgspec.Meta(min_length=1, max_length=TITLE_CHARS_MAX)]
 Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Tags = Annotated[list[Tag], msgspec.Meta(max_length=TAGS_MAX)]
 Path = Annotated[str, msgspec.Meta(min_length=1, max_length=PATH_CHARS_MAX)]
-Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
-Offset = Annotated[int, msgspec.Meta(ge=0)]
+_LIMIT = msgspec.Meta(description="How many to give at most.")
+Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX), _LIMIT]
+Offset = Annotated[int, msgspec.Meta(ge=0, description="How many to leave out, from the first on.")]
 Position = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+InstanceId = Annotated[
+    str | None,
+    msgspec.Meta(description="An instance that this session has or had; nobody needs to give it. Another one is 404."),
+]
+At = Annotated[Position | None, msgspec.Meta(description="A log position: things as they were then.")]
+Statuses = Annotated[str | None, msgspec.Meta(description="Those in one of these statuses, with commas in between.")]
 
 
 class ModelBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -152,47 +159,6 @@ class SwitchBody(Body):
     enabled: bool
 
 
-class Query(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """Query parameters: unknown ones are refused, because a mistyped filter is a wrong answer."""
-
-
-class InstanceQuery(Query):
-    """Routes that take an `instanceId` that they do not need."""
-
-    instance_id: str | None = None
-
-
-class PageQuery(Query):
-    """A page of a list."""
-
-    limit: Limit = PAGE_DEFAULT
-    offset: Offset = 0
-
-
-class InstancePageQuery(PageQuery):
-    """A page of a list of a session."""
-
-    instance_id: str | None = None
-
-
-class InstancesQuery(PageQuery):
-    """`GET /api/instances`: those that run; with `all` every one there ever was, newest first."""
-
-    all: bool = False
-
-
-class DirectoryQuery(PageQuery):
-    """`GET /api/directories`; without a path the user's home where that is allowed, else the first root."""
-
-    path: Path | None = None
-
-
-class RootQuery(Query):
-    """`DELETE /api/workspace-roots`."""
-
-    path: Path
-
-
 class PathBody(Body):
     """An absolute path of a directory."""
 
@@ -205,103 +171,169 @@ class WorkspaceBody(Body):
     title: Title | None
 
 
-class OfferQuery(PageQuery):
-    """What an instance offers, in its own directory or in that of one of its sessions."""
+class Query(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """Query parameters: unknown ones are refused, because a mistyped filter is a wrong answer."""
 
-    session: str | None = None
+
+class InstanceQuery(Query):
+    """Routes that take an `instanceId` that they do not need."""
+
+    instance_id: InstanceId = None
+
+
+class PageQuery(Query):
+    """A page of a list."""
+
+    limit: Limit = PAGE_DEFAULT
+    offset: Offset = 0
+
+
+class InstancePageQuery(PageQuery):
+    """A page of a list of a session."""
+
+    instance_id: InstanceId = None
+
+
+class InstancesQuery(PageQuery):
+    """`GET /api/instances`."""
+
+    all: Annotated[bool, msgspec.Meta(description="Those that have ended too, the newest first.")] = False
+
+
+class DirectoryQuery(PageQuery):
+    """`GET /api/directories`."""
+
+    path: Annotated[
+        Path | None,
+        msgspec.Meta(description="An absolute path; by default the user's home where that is allowed, else a root."),
+    ] = None
+
+
+class RootQuery(Query):
+    """`DELETE /api/workspace-roots`."""
+
+    path: Annotated[Path, msgspec.Meta(description="The root to withdraw, as it is in the list.")]
+
+
+class OfferQuery(PageQuery):
+    """What an instance offers."""
+
+    session: Annotated[
+        str | None, msgspec.Meta(description="A session of the instance: what is offered in its directory.")
+    ] = None
 
 
 class FindQuery(Query):
     """`GET /api/instances/{id}/find/files`."""
 
-    query: Annotated[str, msgspec.Meta(max_length=FIND_QUERY_CHARS_MAX)]
-    session: str | None = None
+    query: Annotated[str, msgspec.Meta(max_length=FIND_QUERY_CHARS_MAX, description="What the paths resemble.")]
+    session: Annotated[str | None, msgspec.Meta(description="A session of the instance: look in its directory.")] = None
     limit: Limit = PAGE_DEFAULT
 
 
 class LogQuery(Query):
-    """`GET /api/log`: events behind a position."""
+    """`GET /api/log`."""
 
-    after: Position = 0
+    after: Annotated[Position, msgspec.Meta(description="Events behind this position.")] = 0
     limit: Limit = PAGE_DEFAULT
 
 
 class ExportQuery(Query):
-    """`GET /api/log/export`: events behind a position, up to another one or to the end."""
+    """`GET /api/log/export`."""
 
-    after: Position = 0
-    through: Position | None = None
+    after: Annotated[Position, msgspec.Meta(description="Events behind this position.")] = 0
+    through: Annotated[
+        Position | None, msgspec.Meta(description="Up to this position; by default to the end of the log.")
+    ] = None
 
 
 class EndQuery(Query):
     """`DELETE /api/sessions/{id}`."""
 
-    instance_id: str | None = None
-    permanent: bool = False
-    cleanup_workspace: bool = False
-    force: bool = False
+    instance_id: InstanceId = None
+    permanent: Annotated[
+        bool, msgspec.Meta(description="Erase the session for good: what was said and done, diffs, notifications.")
+    ] = False
+    cleanup_workspace: Annotated[
+        bool, msgspec.Meta(description="Remove its worktree or clone too; what is only there is kept first.")
+    ] = False
+    force: Annotated[
+        bool, msgspec.Meta(description="Where the workspace cannot be removed, leave it where it is and go on.")
+    ] = False
 
 
 class DiffQuery(Query):
-    """`GET /api/sessions/{id}/diffs`: of the session, of a `turn` (its number or a message id), as of a position."""
+    """`GET /api/sessions/{id}/diffs`."""
 
-    instance_id: str | None = None
-    turn: str | None = None
-    at: Position | None = None
+    instance_id: InstanceId = None
+    turn: Annotated[
+        str | None, msgspec.Meta(description="What one turn has changed: its number, or the id of a message of it.")
+    ] = None
+    at: At = None
 
 
 class CallbackQuery(PageQuery):
     """`GET /api/callbacks`."""
 
-    status: Literal["pending", "undelivered", "delivered", "dropped"] | None = None
+    status: Annotated[
+        Literal["pending", "undelivered", "delivered", "dropped"] | None,
+        msgspec.Meta(description="Those that are in this status."),
+    ] = None
 
 
 class NotificationQuery(PageQuery):
     """`GET /api/notifications`."""
 
-    session: str | None = None
-    unread: bool = False
+    session: Annotated[str | None, msgspec.Meta(description="Those of this session.")] = None
+    unread: Annotated[bool, msgspec.Meta(description="Only those that nobody has seen.")] = False
 
 
 class ListQuery(PageQuery):
     """`GET /api/sessions`."""
 
-    status: str | None = None
-    search: str | None = None
-    parent: str | None = None
-    tag: str | None = None
-    workspace: str | None = None
+    status: Statuses = None
+    search: Annotated[str | None, msgspec.Meta(description="Those whose title has this in it, in any case.")] = None
+    parent: Annotated[str | None, msgspec.Meta(description="Those that report to this session.")] = None
+    tag: Annotated[str | None, msgspec.Meta(description="Those that have this tag.")] = None
+    workspace: Annotated[str | None, msgspec.Meta(description="Those that work in this workspace.")] = None
 
 
 class HistoryQuery(Query):
-    """`GET /api/sessions/history`; `from` and `to` are dates or RFC 3339 times of the creation."""
+    """`GET /api/sessions/history`."""
 
-    search: str = ""
-    status: str | None = None
-    from_: str | None = msgspec.field(default=None, name="from")
-    to: str | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=HISTORY_PAGE_MAX)] = HISTORY_PAGE_DEFAULT
+    search: Annotated[str, msgspec.Meta(description="Words that all have to be there; without any, every session.")] = (
+        ""
+    )
+    status: Statuses = None
+    from_: Annotated[str | None, msgspec.Meta(description="Made at this date or RFC 3339 time, or later.")] = (
+        msgspec.field(default=None, name="from")
+    )
+    to: Annotated[str | None, msgspec.Meta(description="Made at this date or RFC 3339 time, or earlier.")] = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=HISTORY_PAGE_MAX), _LIMIT] = HISTORY_PAGE_DEFAULT
     offset: Offset = 0
 
 
 class AtQuery(Query):
-    """A session as it was at a log position."""
+    """Something as it was at a log position."""
 
-    at: Position | None = None
+    at: At = None
 
 
 class MessagesQuery(Query):
     """`GET /api/sessions/{id}/messages`."""
 
     limit: Limit = PAGE_DEFAULT
-    before: str | None = None
-    after: str | None = None
-    at: Position | None = None
-    instance_id: str | None = None
+    before: Annotated[str | None, msgspec.Meta(description="Messages before the one with this id.")] = None
+    after: Annotated[str | None, msgspec.Meta(description="Messages after the one with this id.")] = None
+    at: At = None
+    instance_id: InstanceId = None
 
 
 class StreamQuery(Query):
     """The event streams."""
 
-    after: Position | None = None
-    instance_id: str | None = None
+    after: Annotated[
+        Position | None,
+        msgspec.Meta(description="Go on behind this log position; by default the stream begins with what comes now."),
+    ] = None
+    instance_id: InstanceId = None

@@ -1,15 +1,22 @@
 """The tools of `fleet mcp`, called as an MCP client calls them, against a Fleet on fakes."""
 
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from mcp import Client
 
 from fleet.cli.mcp import tools
 from fleet.client import FleetClient
 from tests.client.line import Line
-from tests.gateway.door import PLAIN, REPOSITORY
+from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY
 
+INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 HERE: dict[str, Any] = {"directory": PLAIN, "isolation": "existing"}
 
 
@@ -82,6 +89,75 @@ async def test_who_cannot_be_told_is_asked(line: Line) -> None:
         assert "`maker`" in asked
         made = await call(fleet, instance_id, "create_session", prompt="x", **HERE, maker=both[1].id)
         assert (await fleet.session(made["id"]).read()).parent_id == both[1].id
+
+
+async def test_an_argument_that_a_tool_does_not_know_is_refused(line: Line) -> None:
+    async with FleetClient(line.url) as fleet:
+        said = await refused(fleet, None, "create_session", prompt="x", directory=PLAIN, isolation_strategy="existing")
+        assert "create_session has no argument isolation_strategy" in said
+        assert "it takes prompt, directory, title, isolation, notify, maker" in said
+        assert await fleet.sessions() == []
+        async with Client(tools(fleet, None)) as client:
+            listed = (await client.list_tools()).tools
+        assert len(listed) == 6
+        assert all(tool.input_schema["additionalProperties"] is False for tool in listed)
+
+
+async def test_what_is_wrong_is_said_in_sentences_for_an_agent(line: Line) -> None:
+    async with FleetClient(line.url) as fleet:
+        wrong = await refused(fleet, None, "create_session", prompt="x", isolation="container")
+        assert "isolation is wrong" in wrong
+        assert "'worktree'" in wrong
+        assert "create_session needs prompt" in await refused(fleet, None, "create_session")
+        for session in ("none", NOWHERE):
+            unknown = await refused(fleet, None, "read_session", session=session)
+            assert "session_not_found" in unknown
+            assert "fleet ls" not in unknown
+        assert "list_sessions" in await refused(fleet, None, "read_session", session="none")
+        assert "pydantic" not in wrong
+
+
+async def test_while_a_turn_runs_there_is_no_answer(line: Line) -> None:
+    async with FleetClient(line.url) as fleet:
+        made = await call(fleet, None, "create_session", prompt="Say something", **HERE)
+        first = (await call(fleet, None, "wait_for_session", session=made["id"]))["answer"]
+        assert first
+        await call(fleet, None, "prompt_session", session=made["id"], text="bash:600")
+        running = await call(fleet, None, "wait_for_session", session=made["id"], seconds=5)
+        assert (running["status"], running["answer"]) == ("active", None)
+        await fleet.session(made["id"]).abort()
+        ended = await call(fleet, None, "wait_for_session", session=made["id"])
+        assert (ended["outcome"], ended["answer"] == first) == ("aborted", False)
+
+
+async def test_a_fleet_that_is_not_there_yet_is_told_of_until_it_is(line: Line) -> None:
+    await line.stop()
+    async with FleetClient(line.url) as fleet, Client(tools(fleet, None)) as client:
+        began = trio.current_time()
+        result = await client.call_tool("list_sessions", {})
+        assert result.is_error
+        assert "Fleet does not run there" in str(result.content)
+        assert trio.current_time() - began < 5
+        await line.start()
+        assert not (await client.call_tool("list_sessions", {})).is_error
+
+
+def test_the_server_starts_without_a_fleet(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    ask = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": INITIALIZE}
+    program = [sys.executable, "-c", "from fleet.cli import main; main()", "mcp", "--url", f"http://127.0.0.1:{port}"]
+    done = subprocess.run(
+        program,
+        input=json.dumps(ask) + "\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout.splitlines()[0])["result"]["serverInfo"]["name"] == "fleet"
 
 
 @pytest.mark.parametrize("session_id", ["no such", "x" * 65, "a:b"])

@@ -180,6 +180,7 @@ class WorkspacesContract:
                 "a.lock",
             ),
             *("/a", "a/", "a//b", "a.", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "x" * 241, "\ud800"),
+            *("refs/heads/x", "refs/tags/x", "refs/x"),
         ],
     )
     async def test_refuses_a_bad_branch_name(self, world: World, strategy: Strategy, branch: str) -> None:

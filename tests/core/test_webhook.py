@@ -86,7 +86,23 @@ def test_what_was_erased_is_not_sent() -> None:
     assert (story.state.over[0].outcome, story.state.over[0].attempts) == ("dropped", 0)
 
 
-def test_a_test_is_sent_once_to_a_disabled_webhook_as_well_and_disables_nothing() -> None:
+def test_a_receiver_that_says_so_to_a_test_is_believed_as_well() -> None:
+    story = given(WEBHOOK, "w1", w.REGISTERED).when(m.TryWebhook(w.AT)).when(w.fails(1, w.AT, 410))
+    story = story.then(
+        w.failed(1, w.AT, 5, 410),
+        m.DeliveryDropped(1, "answered 410", w.AT),
+        m.WebhookDisabled("the receiver says that it is gone (410)", True, w.AT),
+    ).pending()
+    assert story.state.failed
+
+
+@pytest.mark.parametrize("status", [None, 500])
+def test_a_test_that_fails_otherwise_disables_nothing(status: int | None) -> None:
+    story = given(WEBHOOK, "w1", w.REGISTERED).when(m.TryWebhook(w.AT)).when(w.fails(1, w.AT, status))
+    story.then(w.failed(1, w.AT, 5, status), m.DeliveryDropped(1, f"answered {status}", w.AT)).pending("follow")
+
+
+def test_a_test_is_sent_once_to_a_disabled_webhook_as_well() -> None:
     story = given(WEBHOOK, "w1", w.REGISTERED, w.DISABLED).pending()
     story = story.when(m.TryWebhook(w.AT)).then(w.tried(1)).pending("deliver 1")
     story = story.when(m.TryWebhook(w.AT)).then()

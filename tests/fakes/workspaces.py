@@ -279,8 +279,10 @@ def _excludes(name: str, branch: str) -> bool:
 
 
 def _branch_name(branch: str | None) -> str:
-    """The rules of `git check-ref-format`, and no dash first."""
-    refused = r"^-|^@?$|^HEAD$|\.\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|(^|/)\.|//|^/|/$|\.$|\.lock(/|$)|[\ud800-\udfff]"
+    """The rules of `git check-ref-format`, no dash first, and no ref."""
+    refused = (
+        r"^-|^refs/|^@?$|^HEAD$|\.\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|(^|/)\.|//|^/|/$|\.$|\.lock(/|$)|[\ud800-\udfff]"
+    )
     if branch is None or len(branch.encode(errors="replace")) > 240 or re.search(refused, branch):
         raise Rejected("branch_invalid", f"{branch!r} cannot be the name of a branch", field="branch")
     return branch

@@ -40,6 +40,12 @@ async def test_directories_are_browsed_and_made(door: Door, root: Path) -> None:
     (await door.knock("POST", "/api/directories", {"path": f"{root}/three"})).problem(409, "directory_exists")
 
 
+async def test_who_says_for_whom_a_directory_is_made_has_to_say_it_well(door: Door, root: Path) -> None:
+    answer = await door.knock("POST", "/api/directories", {"path": str(root / "x")}, Fleet_Session="no id")
+    assert answer.problem(422, "invalid")["field"] == "Fleet-Session"
+    assert not (root / "x").exists()
+
+
 async def test_it_begins_at_home(door: Door, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
     monkeypatch.setenv("HOME", str(root / "one"))
     assert (await door.knock("GET", "/api/directories")).json["path"] == f"{root}/one"

@@ -78,6 +78,7 @@ async def test_titles_have_rules(door: Door, title: str) -> None:
         ({"directory": PLAIN, "isolationStrategy": "copy"}, "invalid", "isolationStrategy"),
         ({"directory": REPOSITORY, "isolationStrategy": "worktree", "branch": "-f"}, "branch_invalid", "branch"),
         ({"directory": REPOSITORY, "isolationStrategy": "worktree", "branch": "a..b"}, "branch_invalid", "branch"),
+        ({"directory": REPOSITORY, "isolationStrategy": "clone", "branch": "refs/heads/x"}, "branch_invalid", "branch"),
         ({"directory": REPOSITORY, "isolationStrategy": "worktree", "branch": "main"}, "branch_checked_out", "branch"),
         ({"directory": REPOSITORY, "isolationStrategy": "clone", "baseRef": "none"}, "base_ref_unknown", "baseRef"),
         ({"directory": "/home/user/empty", "isolationStrategy": "clone"}, "repository_empty", "directory"),

@@ -90,6 +90,21 @@ async def test_open_requests_and_ends_are_told_of(machine: Machine, door: Door) 
     assert data["requestId"]
 
 
+async def test_who_chooses_what_there_is_not_is_told_what_there_is(door: Door) -> None:
+    answer = await door.knock("POST", "/api/webhooks", {"url": URL, "events": ["bogus"]})
+    hint = answer.problem(422, "invalid")["hint"]
+    assert all(kind in hint for kind in MESSAGE_TYPES)
+
+
+async def test_a_test_that_is_answered_with_gone_disables_it(machine: Machine, door: Door) -> None:
+    machine.sender.script[URL] = [410]
+    webhook_id = await registered_id(door)
+    item = (await door.knock("POST", f"/api/webhooks/{webhook_id}/test")).json
+    assert (item["outcome"], item["status"]) == ("dropped", 410)
+    webhook = (await door.knock("GET", f"/api/webhooks/{webhook_id}")).json
+    assert (webhook["status"], "410" in webhook["reason"]) == ("disabled", True)
+
+
 async def test_only_what_was_chosen_arrives(machine: Machine, door: Door) -> None:
     await register(door, events=["session.error"])
     everything = await registered_id(door, OTHER)

@@ -1,10 +1,10 @@
 """Paths that turn into others while Fleet looks: nothing outside of a workspace is read or removed."""
 
 import os
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,50 +18,37 @@ WORKSPACE = "0198c0de-0000-7000-8000-000000000001"
 
 
 @contextmanager
-def flipping(inside: Path, outside: Path) -> Generator[None]:
-    """Let `inside` be a directory and a link to `outside` in turns, as fast as this machine can."""
-    stop = threading.Event()
-    there, link = inside.with_name("there"), inside.with_name("link")
-    link.symlink_to(outside)
+def swapped_before_it_is_opened(path: Path, target: Path) -> Generator[list[Path]]:
+    """Let `path` become a link to `target` at the last moment: when it was resolved, and is about to be opened."""
+    swapped: list[Path] = []
+    open_really = os.open
 
-    def flip() -> None:
-        while not stop.is_set():
-            inside.rename(there)
-            link.rename(inside)
-            inside.rename(link)
-            there.rename(inside)
+    def swap_and_open(name: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if not swapped and (Path(name) == path if dir_fd is None else name == path.name):
+            path.rename(path.with_name("moved"))
+            path.symlink_to(target)
+            swapped.append(path)
+        return open_really(name, flags, mode, dir_fd=dir_fd)
 
-    thread = threading.Thread(target=flip)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "open", swap_and_open)
+        yield swapped
 
 
-async def test_a_link_that_comes_and_goes_leads_nowhere(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "step"), [(path, step) for path in ("a/b/file", "a/b") for step in dict.fromkeys((".", "a", "a/b", path))]
+)
+async def test_a_link_that_comes_while_fleet_looks_leads_nowhere(tmp_path: Path, path: str, step: str) -> None:
     root, outside = tmp_path.resolve() / "root", tmp_path.resolve() / "outside"
-    for directory, content in ((root / "a" / "b", "inside"), (outside / "b", "a secret")):
+    for directory, content in ((root / "a" / "b", "inside"), (outside / "a" / "b", "a secret")):
         directory.mkdir(parents=True)
         (directory / "file").write_text(content)
-    (outside / "b" / "private").touch()
-    files, seen = LocalFiles(), set[str]()
-    with flipping(root / "a", outside):
-        for _ in range(1500):
-            for path in ("a/b/file", "a/b"):
-                try:
-                    found = await files.read(str(root), path)
-                except Rejected as rejected:
-                    seen.add(rejected.code)
-                    continue
-                if isinstance(found, FileContent):
-                    seen.add(found.content.decode())
-                else:
-                    seen |= {entry.name for entry in found.entries}
-    assert "inside" in seen
-    assert seen & {"path_outside_workspace", "file_unreadable", "file_not_found"}, "it was never met half-way"
-    assert not seen & {"a secret", "private"}
+    files = LocalFiles()
+    assert isinstance(await files.read(str(root), path), FileContent if path == "a/b/file" else Listing)
+    with swapped_before_it_is_opened(root / step, outside / step) as swapped, pytest.raises(Rejected) as refused:
+        await files.read(str(root), path)
+    assert swapped, "the link came too late"
+    assert refused.value.code == "file_not_found" if step == "." else "file_unreadable"
 
 
 class Disk:

@@ -21,6 +21,16 @@ async def check_name(repository: str, branch: str | None) -> str:
             field="branch",
             hint="Use letters, digits, dots, dashes and slashes; don't begin with a dash.",
         )
+    if branch.startswith("refs/"):  # git would take it for a name, and make refs/heads/refs/...
+        name = branch.removeprefix("refs/heads/")
+        raise Rejected(
+            "branch_invalid",
+            f"{branch!r} is a ref, not the name of a branch",
+            field="branch",
+            hint=f"Give the name alone: {name}"
+            if name != branch
+            else "Give the name of a branch alone, without refs/.",
+        )
     return branch
 
 

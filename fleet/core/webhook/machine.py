@@ -143,10 +143,13 @@ def _not_delivered(command: m.ReportNotDelivered, state: State) -> Events:
     failed = m.DeliveryFailed(
         command.number, command.status, command.detail, command.took_ms, at_ms + int(wait_s * 1000), at_ms
     )
+    gone = m.WebhookDisabled("the receiver says that it is gone (410)", True, at_ms)
+    is_gone = command.status == _GONE and state.phase == "active"
     if delivery.is_test:
-        return (failed, m.DeliveryDropped(command.number, command.detail, at_ms))
-    if command.status == _GONE:
-        return (failed, m.WebhookDisabled("the receiver says that it is gone (410)", True, at_ms))
+        dropped = m.DeliveryDropped(command.number, command.detail, at_ms)
+        return (failed, dropped, gone) if is_gone else (failed, dropped)
+    if is_gone:
+        return (failed, gone)
     if at_ms - delivery.since_ms < WEBHOOK_PATIENCE_S * 1000:
         return (failed,)
     days = f"{WEBHOOK_PATIENCE_S / 86_400:g} days"

@@ -31,13 +31,17 @@ def told(event: Any) -> tuple[str, str] | None:
     return None if notified is None else (f"session.{notified[0]}", notified[1])
 
 
-class _Changes(msgspec.Struct, frozen=True, rename="camel"):
+class ToldChanges(msgspec.Struct, frozen=True, rename="camel"):
+    """How much the session has changed."""
+
     files: int
     additions: int
     deletions: int
 
 
-class _Session(msgspec.Struct, frozen=True, rename="camel"):
+class ToldSession(msgspec.Struct, frozen=True, rename="camel"):
+    """The session, as it is when the message is sent."""
+
     id: str
     opencode_id: str
     title: str
@@ -48,27 +52,31 @@ class _Session(msgspec.Struct, frozen=True, rename="camel"):
     tags: tuple[str, ...]
     turns: int
     cost_usd: float
-    changes: _Changes | None
+    changes: ToldChanges | None
 
 
-class _Happening(msgspec.Struct, frozen=True, rename="camel"):
+class Happening(msgspec.Struct, frozen=True, rename="camel"):
     """`position` is that of the event in the log; `request_id` names the open request that a request is."""
 
     position: int
     text: str
     request_id: str | None
-    session: _Session
+    session: ToldSession
 
 
-class _Try(msgspec.Struct, frozen=True, rename="camel"):
+class Trial(msgspec.Struct, frozen=True, rename="camel"):
+    """What the test button sends."""
+
     webhook_id: str
     text: str
 
 
-class _Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True):
+    """The body; `timestamp` is when it happened."""
+
     type: str
     timestamp: str
-    data: _Happening | _Try
+    data: Happening | Trial
 
 
 def message_body(position: int, recorded_at_ms: int, event: Any, state: State) -> bytes:
@@ -77,7 +85,7 @@ def message_body(position: int, recorded_at_ms: int, event: Any, state: State) -
     if telling is None:
         raise ValueError(f"webhooks are not told of {type(event).__name__}")
     changes = state.changes
-    shown = _Session(
+    shown = ToldSession(
         state.id,
         state.opencode_id,
         state.title,
@@ -88,13 +96,13 @@ def message_body(position: int, recorded_at_ms: int, event: Any, state: State) -
         state.tags,
         state.turns,
         state.cost_usd,
-        None if changes is None else _Changes(changes.files, changes.additions, changes.deletions),
+        None if changes is None else ToldChanges(changes.files, changes.additions, changes.deletions),
     )
     request_id = event.request_id if isinstance(event, session.RequestOpened) else None
-    happening = _Happening(position, telling[1][:WEBHOOK_TEXT_CHARS_MAX], request_id, shown)
-    return msgspec.json.encode(_Message(telling[0], rfc3339(recorded_at_ms), happening))
+    happening = Happening(position, telling[1][:WEBHOOK_TEXT_CHARS_MAX], request_id, shown)
+    return msgspec.json.encode(Message(telling[0], rfc3339(recorded_at_ms), happening))
 
 
 def try_body(webhook_id: str, at_ms: int) -> bytes:
     """Return the message that the test button sends."""
-    return msgspec.json.encode(_Message(TEST, rfc3339(at_ms), _Try(webhook_id, "Fleet reaches this webhook")))
+    return msgspec.json.encode(Message(TEST, rfc3339(at_ms), Trial(webhook_id, "Fleet reaches this webhook")))

@@ -1,0 +1,146 @@
+"""What people say to a session: prompts and the queue of those that wait, commands, answers to its requests."""
+
+import base64
+
+from quart import Blueprint, Response
+
+from fleet.actors.orders import NewPrompt, Orders
+from fleet.core.session.messages import Answer, Model
+from fleet.core.session.state import QueuedPrompt
+from fleet.errors import Rejected
+from fleet.gateway import wire
+from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
+from fleet.gateway.refusals import COMMAND, PROMPT, SESSION
+from fleet.gateway.requests import caller, done, paged, read_body, read_no_body, read_query
+from fleet.ports import Attachment
+
+
+def add_prompts(routes: Blueprint, orders: Orders) -> None:
+    """Add the routes to those of the sessions."""
+    _add_prompts(routes, orders)
+    _add_requests(routes, orders)
+
+
+def model_of(model: wire.ModelBody | None) -> Model | None:
+    """Return the model that a body names."""
+    return None if model is None else Model(model.providerID, model.modelID)
+
+
+def _add_prompts(routes: Blueprint, orders: Orders) -> None:
+    @routes.post("/<session_id>/prompt")
+    @about("sessions")
+    @asks(wire.InstanceQuery)
+    @takes(wire.PromptBody, {"text": "Add error handling to the login endpoint"})
+    @gives_nothing
+    @refuses(*COMMAND, *SESSION, *PROMPT)
+    async def prompt_session(session_id: str) -> Response:
+        """Send a prompt; results come over the event streams.
+
+        While the session works, it waits in the queue; `steer` gives it to the turn that runs. `resume` brings a
+        session that has ended back first.
+        """
+        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
+        body = await read_body(wire.PromptBody)
+        orders.session(session_id, body.instance_id)
+        outcome = await orders.prompt(session_id, _new_prompt(body), resume=body.resume, caller=await caller())
+        return done(outcome.position)
+
+    @routes.delete("/<session_id>/queue/<prompt_id>")
+    @about("sessions")
+    @asks(wire.InstanceQuery)
+    @gives_nothing
+    @refuses(*COMMAND, *SESSION, "prompt_not_found")
+    async def withdraw_prompt(session_id: str, prompt_id: str) -> Response:
+        """Withdraw a waiting prompt.
+
+        Its id is that of the queue. One that was sent already is not found.
+        """
+        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
+        await read_no_body()
+        outcome = await orders.withdraw(session_id, prompt_id, await caller())
+        return done(outcome.position)
+
+    @routes.post("/<session_id>/command")
+    @about("sessions")
+    @asks(wire.InstanceQuery)
+    @takes(wire.CommandBody, {"command": "init", "arguments": ""})
+    @gives_nothing
+    @refuses(*COMMAND, *SESSION, *PROMPT)
+    async def command_session(session_id: str) -> Response:
+        """Run one of OpenCode's commands, as a turn of its own.
+
+        `GET /api/instances/{instance_id}/commands` lists them. While a turn runs it waits in the queue, as prompts do.
+        """
+        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
+        body = await read_body(wire.CommandBody)
+        orders.session(session_id, body.instance_id)
+        prompt = NewPrompt(body.arguments, (), body.agent, model_of(body.model), body.command)
+        outcome = await orders.prompt(session_id, prompt, resume=False, caller=await caller())
+        return done(outcome.position)
+
+    @routes.get("/<session_id>/queue")
+    @about("sessions")
+    @asks(wire.InstancePageQuery)
+    @gives(list[wire.QueuedItem])
+    @refuses(*SESSION)
+    async def read_queue(session_id: str) -> Response:
+        """List the prompts that wait, the next one first.
+
+        They are sent one by one, when the turn before has ended.
+        """
+        query = read_query(wire.InstancePageQuery)
+        return paged(orders.session(session_id, query.instance_id).queue, query, _queued)
+
+
+def _add_requests(routes: Blueprint, orders: Orders) -> None:
+    @routes.get("/<session_id>/requests")
+    @about("requests")
+    @asks(wire.InstancePageQuery)
+    @gives(list[wire.RequestItem])
+    @refuses(*SESSION)
+    async def list_requests(session_id: str) -> Response:
+        """List the permission requests and questions that wait for an answer.
+
+        While one waits, so does the session (`waiting_input`). `request` is OpenCode's own JSON.
+        """
+        query = read_query(wire.InstancePageQuery)
+        return paged(orders.session(session_id, query.instance_id).requests, query, wire.request_item)
+
+    @routes.post("/<session_id>/requests/<request_id>")
+    @about("requests")
+    @asks(wire.InstanceQuery)
+    @takes(wire.AnswerBody, {"reply": "once"}, {"answers": [["Red"]]})
+    @gives_nothing
+    @refuses(*COMMAND, *SESSION, "request_not_found", "request_answered")
+    async def answer_request(session_id: str, request_id: str) -> Response:
+        """Answer a permission request or a question.
+
+        `reply` is for a permission, `answers` for a question: a list of labels for each of its parts.
+        """
+        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
+        body = await read_body(wire.AnswerBody)
+        answers = None if body.answers is None else tuple(tuple(labels) for labels in body.answers)
+        given = Answer(body.reply, body.message, answers)
+        outcome = await orders.answer(session_id, request_id, given, await caller())
+        return done(outcome.position)
+
+
+def _new_prompt(body: wire.PromptBody) -> NewPrompt:
+    attachments = tuple(_attachment(attachment) for attachment in body.attachments)
+    return NewPrompt(body.text, attachments, body.agent, model_of(body.model), steer=body.delivery == "steer")
+
+
+_MIMES = ("text/", "image/")
+
+
+def _attachment(body: wire.AttachmentBody) -> Attachment:
+    # OpenCode stores a file of another type and then fails every later turn of the session.
+    if not body.mime.startswith(_MIMES) and body.mime != "application/pdf":
+        raise Rejected("invalid", f"attachments of type {body.mime} can't be sent", field="attachments")
+    encoded = base64.b64encode(body.data).decode()
+    return Attachment(body.mime, body.filename, f"data:{body.mime};base64,{encoded}")
+
+
+def _queued(prompt: QueuedPrompt) -> wire.QueuedItem:
+    accepted = wire.rfc3339(prompt.accepted_at_ms)
+    return wire.QueuedItem(prompt.prompt_id, prompt.text, accepted, len(prompt.attachments), prompt.agent)
