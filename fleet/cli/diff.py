@@ -217,10 +217,12 @@ def _show(lines: "Iterator[Text]") -> None:
         ) from error
     assert process.stdin is not None  # noqa: S101 - it was asked for
     console = SafeConsole(file=process.stdin, force_terminal=True)
-    with suppress(BrokenPipeError):  # its reader has seen enough
-        for line in lines:
-            console.print(line, soft_wrap=True)
-        process.stdin.flush()
-    with suppress(BrokenPipeError):
-        process.stdin.close()
-    process.wait()
+    try:
+        with suppress(BrokenPipeError):  # its reader has seen enough
+            for line in lines:
+                console.print(line, soft_wrap=True)
+            process.stdin.flush()
+    finally:  # it has the terminal until it ends, whatever happened
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        process.wait()

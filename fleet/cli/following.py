@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from fleet.cli.plain import SafeConsole
-from fleet.cli.remote import complain, tell_loss
+from fleet.cli.remote import ExitCode, complain, tell_loss
 from fleet.cli.show_view import counted, outcome_code
 from fleet.cli.tail_view import Teller
 from fleet.client.session import is_settled
@@ -70,5 +70,7 @@ def tell_outcome(item: "SessionDetail", console: SafeConsole) -> int:
         if changed is None
         else f", {counted(changed.files, 'file', 'files')} changed (+{changed.additions} -{changed.deletions})"
     )
-    console.print(f"{item.status.replace('_', ' ')}{what}, ${item.cost_usd:.4f}", soft_wrap=True)
-    return outcome_code(item)
+    code = outcome_code(item)
+    asks = "; it waits for you, see `fleet inbox`" if code is ExitCode.WAITS_FOR_YOU else ""
+    console.print(f"{item.status.replace('_', ' ')}{what}, ${item.cost_usd:.4f}{asks}", soft_wrap=True)
+    return code

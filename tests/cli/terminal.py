@@ -53,13 +53,18 @@ async def fleet(line: Line, *arguments: str, stdin: str = "", **more: str) -> Do
 
 
 async def on_terminal(
-    line: Line, *arguments: str, interrupt_at: bytes | None = None, pager: str = "cat", columns: int = 80
+    line: Line,
+    *arguments: str,
+    interrupt_at: bytes | None = None,
+    pager: str = "cat",
+    columns: int = 80,
+    **more: str,
 ) -> Done:
     """Run the command on a terminal; Ctrl-C is pressed once it has shown `interrupt_at`."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for in a thread
         [*PROGRAM_WITH_CTRL_C, *arguments],
-        env=environment(line, TERM="xterm-256color", COLUMNS=str(columns), LINES="24", FLEET_PAGER=pager),
+        env=environment(line, TERM="xterm-256color", COLUMNS=str(columns), LINES="24", FLEET_PAGER=pager, **more),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -2,7 +2,9 @@
 
 import base64
 import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,18 @@ async def test_diff_is_paged_coloured_and_plain_on_a_terminal_and_a_patch_elsewh
     )
     early = await on_terminal(line, "diff", session_id, pager="head -n 1")
     assert early.code == 0
+
+
+async def test_a_pager_has_ended_when_the_command_says_that_git_is_missing(
+    line: Line, machine: Machine, tmp_path: Path
+) -> None:
+    session_id = await changed(line, machine, {"a.txt": b"one\n"})
+    pager = shlex.join([sys.executable, "-c", "import sys; sys.stdin.read(); print('the pager ends')"])
+    done = await on_terminal(line, "diff", session_id, pager=pager, PATH=str(tmp_path))
+    assert done.code == 1
+    assert done.out.split("\r\n")[0] == "the pager ends"
+    assert "needs git on the PATH" in done.out
+    assert "Traceback" not in done.out
 
 
 async def test_what_git_could_not_apply_is_left_out_of_a_patch_and_named(

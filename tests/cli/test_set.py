@@ -13,6 +13,7 @@ async def test_a_session_that_paused_for_its_budget_goes_on_by_the_command_that_
     paused = await fleet(line, "new", PLAIN, "--title", "One", "--usd", "0", "--tokens", "9000", "-p", "Hi", "--wait")
     session_id = paused.out.strip()
     assert paused.code == 5
+    assert paused.err.endswith("; it waits for you, see `fleet inbox`\n")
     item, detail, command = (await fleet(line, "inbox")).out.splitlines()
     assert item.startswith(f"budget     {session_id[:13]}  One")
     assert "of 0 USD are used" in detail
