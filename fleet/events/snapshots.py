@@ -6,9 +6,12 @@ ignored, and the events are folded again.
 
 from functools import cache
 from hashlib import blake2b
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _INTEGERS: Final = (-(2**63), 2**64 - 1)
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -31,9 +34,9 @@ def pack(state: Any) -> bytes:
 
 def _cut(value: Any) -> Any:
     if isinstance(value, dict):
-        return {_cut(key): _cut(each) for key, each in value.items()}
+        return {_cut(key): _cut(each) for key, each in cast("dict[Any, Any]", value).items()}
     if isinstance(value, (list, tuple)):
-        return [_cut(each) for each in value]
+        return [_cut(each) for each in cast("Sequence[Any]", value)]
     if isinstance(value, int) and not isinstance(value, bool):
         least, most = _INTEGERS
         return min(max(value, least), most)

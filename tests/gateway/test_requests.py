@@ -26,7 +26,7 @@ async def asking(door: Door, word: str = "ask", **fields: Any) -> tuple[dict[str
         ("ask", "permission", {"reply": "always"}),
         ("ask", "permission", {"reply": "reject", "message": "Not there"}),
         ("question", "question", {"answers": [["Red"]]}),
-        ("question", "question", {"answers": [[]]}),
+        ("question", "question", {"answers": [[""]]}),
         ("question", "question", {"reply": "reject"}),
     ],
 )
