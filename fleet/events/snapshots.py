@@ -4,14 +4,12 @@ A snapshot or a view's row is a state in MessagePack. It is disposable: where th
 ignored, and the events are folded again.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _INTEGERS: Final = (-(2**63), 2**64 - 1)
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -34,9 +32,11 @@ def pack(state: Any) -> bytes:
 
 def _cut(value: Any) -> Any:
     if isinstance(value, dict):
-        return {_cut(key): _cut(each) for key, each in cast("dict[Any, Any]", value).items()}
-    if isinstance(value, (list, tuple)):
-        return [_cut(each) for each in cast("Sequence[Any]", value)]
+        members: dict[Any, Any] = value
+        return {_cut(key): _cut(each) for key, each in members.items()}
+    if isinstance(value, list | tuple):
+        items: Sequence[Any] = value
+        return [_cut(each) for each in items]
     if isinstance(value, int) and not isinstance(value, bool):
         least, most = _INTEGERS
         return min(max(value, least), most)
