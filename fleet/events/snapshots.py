@@ -4,10 +4,10 @@ A snapshot or a view's row is a state in MessagePack. It is disposable: where th
 ignored, and the events are folded again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -32,11 +32,9 @@ def pack(state: Any) -> bytes:
 
 def _cut(value: Any) -> Any:
     if isinstance(value, dict):
-        members: dict[Any, Any] = value
-        return {_cut(key): _cut(each) for key, each in members.items()}
+        return {_cut(key): _cut(each) for key, each in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, list | tuple):
-        items: Sequence[Any] = value
-        return [_cut(each) for each in items]
+        return [_cut(each) for each in cast("Sequence[Any]", value)]
     if isinstance(value, int) and not isinstance(value, bool):
         least, most = _INTEGERS
         return min(max(value, least), most)
