@@ -33,6 +33,8 @@ Network = IPv4Network | IPv6Network
 
 _PORTS: Final = {"http": 80, "https": 443}
 _NAT64: Final = IPv6Network("64:ff9b::/96")
+_RELAYS: Final = IPv4Network("192.88.99.0/24")
+"""Of 6to4 (RFC 7526): whoever has one near takes what goes there. Python counts them as public."""
 _HINT: Final = "allow the network with webhook_networks (FLEET_WEBHOOK_NETWORKS), or use a public https address"
 
 
@@ -161,6 +163,8 @@ def _is_public(address: Address) -> bool:
             inner = IPv4Address(address.packed[-4:])
         if inner is not None:
             return _is_public(inner)
+    if address in _RELAYS:
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -8,8 +8,17 @@ from collections import Counter as Count
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import trio
-from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
@@ -25,6 +34,9 @@ from fleet.gateway import wire
 from fleet.gateway.document import about, gives_text
 from fleet.gateway.requests import read_query
 from fleet.limits import COMMIT_BUCKETS_EVENTS, REQUEST_BUCKETS_S
+
+# When each series began would stand beside it, which nobody asks for.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
 
 _EXAMPLE = """# HELP fleet_log_position Position of the last event
 # TYPE fleet_log_position gauge
@@ -43,6 +55,12 @@ class Metrics:
             ("method", "route", "status"),
             registry=self.registry,
             buckets=REQUEST_BUCKETS_S,
+        )
+        self._refusals = Counter(
+            "fleet_http_refusals",
+            "Answers that say what was wrong, by the problem's code",
+            ("code",),
+            registry=self.registry,
         )
         self._events = Counter("fleet_events", "Events appended since the start", ("type",), registry=self.registry)
         self._commit_events = Histogram(
@@ -74,12 +92,24 @@ class Metrics:
             labels = (request.method if rule else "other", rule.rule if rule else "none", str(response.status_code))
             began_s = g.get("began_s", trio.current_time())
             self._request_seconds.labels(*labels).observe(trio.current_time() - began_s)
+            if response.mimetype == "application/problem+json":
+                self._refusals.labels(_code_of(await response.get_data(as_text=False))).inc()
             return response
 
     def _on_commit(self, commit: Sequence[Recorded]) -> None:
         self._commit_events.observe(len(commit))
         for recorded in commit:
             self._events.labels(recorded.type).inc()
+
+
+class _Coded(msgspec.Struct):
+    """The member of a problem that says what kind it is of."""
+
+    code: str
+
+
+def _code_of(problem: bytes) -> str:
+    return msgspec.json.decode(problem, type=_Coded).code
 
 
 def metric_routes(metrics: Metrics) -> Blueprint:

@@ -12,6 +12,7 @@ import lmdb
 
 from fleet.errors import StartupError
 from fleet.limits import VIEW_MAP_BYTES
+from fleet.private import make_private_directory
 
 _CHECKPOINTS = b"checkpoints"
 
@@ -41,9 +42,9 @@ class LmdbStore:
     """The store on disk."""
 
     def __init__(self, path: Path) -> None:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(path)
         try:
-            self._env = lmdb.open(str(path), map_size=VIEW_MAP_BYTES, max_dbs=16, subdir=True)
+            self._env = lmdb.open(str(path), map_size=VIEW_MAP_BYTES, max_dbs=16, subdir=True, mode=0o600)
         except lmdb.Error as error:
             raise StartupError(
                 f"cannot open the views in {path}: {error}. They hold nothing that is not in the log: delete the "

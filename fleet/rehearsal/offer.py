@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 import trio
 
+from fleet.private import write_private
 from fleet.rehearsal.app import serve_rehearsal
 from fleet.rehearsal.config import opencode_config
 
@@ -30,7 +31,7 @@ class Offer:
         async with trio.open_nursery() as nursery:
             self._base_url = await self._start(nursery)
             port = self._base_url.rpartition(":")[2].partition("/")[0]
-            self._port_file.write_text(port)
+            write_private(self._port_file, port.encode())
             task_status.started()
             await stopping.wait()
             nursery.cancel_scope.cancel()

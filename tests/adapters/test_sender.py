@@ -214,3 +214,10 @@ def test_addresses_inside_of_addresses_are_what_they_are() -> None:
     assert public(ip_address("::ffff:93.184.215.14"))
     assert public(ip_address("64:ff9b::5db8:d70e"))
     assert not public(ip_address("64:ff9b::a00:1"))
+
+
+def test_a_relay_into_other_networks_is_not_public() -> None:
+    public = module._is_public  # pyright: ignore[reportPrivateUsage] - the same
+    assert not any(public(ip_address(text)) for text in ("192.88.99.0", "192.88.99.1", "::ffff:192.88.99.255"))
+    assert public(ip_address("192.88.98.255"))
+    assert public(ip_address("192.88.100.0"))

@@ -84,9 +84,16 @@ async def test_refusals_are_counted_and_labels_hold_no_ids(door: Door) -> None:
     assert found.of("fleet_http_request_seconds_count", **nowhere) == 1
     refused = {"method": "GET", "route": "/api/sessions", "status": "403"}
     assert found.of("fleet_http_request_seconds_count", **refused) == 1
+    codes = {"prompt_empty": 1, "session_not_found": 1, "not_found": 1, "forbidden_origin": 1, "read_only": 0}
+    assert {code: found.of("fleet_http_refusals_total", code=code) for code in codes} == codes
     text = answer.body.decode()
     assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}|ses_|SECRETTITLE|/home/", text)
     assert len(found.values) < 1000
+
+
+async def test_when_a_series_began_is_no_series(door: Door) -> None:
+    await door.session()
+    assert [name for name, _ in (await sample(door)).values if name.endswith("_created")] == []
 
 
 async def test_a_refused_command_is_told_from_one_that_was_done(door: Door) -> None:

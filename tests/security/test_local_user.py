@@ -35,6 +35,15 @@ def test_a_data_directory_of_somebody_else_is_refused(tmp_path: Path, monkeypatc
     DataLock(tmp_path).close()  # the refusal has not kept the lock
 
 
+def open_to_others(data: Path) -> list[str]:
+    """What others could read if the data directory itself were not private; what git writes has git's own modes."""
+    kept = [data]
+    for directory in kept:
+        if directory.parent.name != "trees" and directory.name != "workspaces":
+            kept += directory.iterdir() if directory.is_dir() else ()
+    return [str(each.relative_to(data)) for each in kept if not each.is_symlink() and each.stat().st_mode & 0o077]
+
+
 def test_a_running_fleet_shows_nothing_to_others(stopped: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {**stopped.environment(), "FLEET_TOKEN": "not for agents"}
     monkeypatch.setattr(stopped, "environment", lambda: environment)
@@ -49,6 +58,7 @@ def test_a_running_fleet_shows_nothing_to_others(stopped: Server, monkeypatch: p
     for file in (password_file, data / "local-token", data / "events.mdb", data / "blobs.mdb", data / "fleet.lock"):
         if file.exists():
             assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    assert not open_to_others(data), open_to_others(data)
 
     processes = [psutil.Process(stopped.process.pid), *stopped.marked()]
     assert len(processes) >= 2

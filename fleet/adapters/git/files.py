@@ -7,12 +7,13 @@ from pathlib import Path
 import trio
 
 from fleet.errors import Problem
+from fleet.private import make_private_directory
 
 
 async def make_directory(directory: str) -> None:
     """Create a directory, and those above it, for this user alone. Raises `Problem` git_failed."""
     try:
-        await trio.to_thread.run_sync(lambda: Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True))
+        await trio.to_thread.run_sync(make_private_directory, Path(directory))
     except OSError as error:
         raise _refused("create", directory, error) from None
 

@@ -15,6 +15,7 @@ import trio
 from fleet.adapters.git.command import Output, attempt
 from fleet.errors import Problem
 from fleet.limits import MIB
+from fleet.private import make_private_directory
 
 _BIG_FILE_BYTES: Final = 32 * MIB
 """A larger file is streamed and counts as binary in a diff: git would hold it in memory several times over."""
@@ -124,7 +125,7 @@ def unwritable(store: Store, error: OSError) -> Problem:
 
 def _make(directory: Path, object_format: str, exclude: bytes, borrowed: str | None) -> None:
     for name in ("objects/info", "refs", "info"):
-        (directory / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(directory / name)
     with suppress(FileNotFoundError):  # we hold the workspace's lock: only a killed git can have left it
         (directory / "index.lock").unlink()
     if not (directory / "HEAD").exists():

@@ -17,6 +17,7 @@ import trio
 
 from fleet.errors import Unavailable
 from fleet.limits import OPENCODE_VERSION_TIMEOUT_S
+from fleet.private import make_private_directory, write_private
 
 KNOWN_VERSIONS: Final = ("1.17.19", "1.18.33")
 """Versions that keep the contract suite of tests/e2e."""
@@ -147,7 +148,7 @@ class VersionRecord:
             ) from error
 
     def _keep(self, known: Mapping[str, str]) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        make_private_directory(self._file.parent)
         written = self._file.with_suffix(".new")
-        written.write_bytes(msgspec.json.encode(known))
+        write_private(written, msgspec.json.encode(known))
         written.replace(self._file)

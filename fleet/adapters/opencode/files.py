@@ -20,6 +20,7 @@ from fleet.limits import (
     OPENCODE_LOG_TAIL_BYTES,
     OPENCODE_LOGS_KEPT,
 )
+from fleet.private import make_private_directory
 
 _PASSWORD: Final = "password"  # noqa: S105 - the name of its file
 _LOG: Final = "opencode.log"
@@ -46,7 +47,7 @@ class InstanceFiles:
 
     def make_password(self) -> str:
         """Write a fresh password to a file that only its owner can read from its first moment on, and return it."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(self._directory)
         self._password.unlink(missing_ok=True)
         password = secrets.token_urlsafe(24)
         descriptor = os.open(self._password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -71,6 +72,7 @@ class InstanceFiles:
 
     def open_log(self) -> BinaryIO:
         """Return an empty log to write to; all who have it write at its end, wherever that is by then."""
+        self.log.touch(0o600)
         log = self.log.open("ab")
         log.truncate(0)
         return log
