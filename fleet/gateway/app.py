@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import trio
 from hypercorn.config import Config as ServerConfig
-from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType] - its WSGI half has bare types
 from hypercorn.typing import Framework  # pyright: ignore[reportUnknownVariableType] - the same
 from quart import Response, request, websocket
@@ -15,7 +14,7 @@ from quart_schema import Info, QuartSchema
 
 from fleet import __version__
 from fleet.actors.tree import Tree
-from fleet.gateway import framing, problems
+from fleet.gateway import connections, framing, problems
 from fleet.gateway.access import name_requests
 from fleet.gateway.contents import content_routes
 from fleet.gateway.diffs import diff_routes
@@ -143,6 +142,7 @@ class Gateway:
         config.include_server_header = False
         config.websocket_max_message_size = SOCKET_FRAME_BYTES_MAX
         framing.install()
+        connections.install()
         streams = Streams()
         edge = Edge(self._guard)
         app = make_app(self._tree, streams, edge, self._metrics)
@@ -156,30 +156,6 @@ class Gateway:
             nursery.start_soon(streams.run)
             await serve(cast("Framework", app), config, shutdown_trigger=close, task_status=task_status)
             nursery.cancel_scope.cancel()
-
-
-async def _stay_with_http_1(_protocol: object, _request: object) -> None:
-    """Stand for the server's look whether a client wants HTTP/2 on its clear connection: none does.
-
-    The server has no setting for it, and holds a connection that changes to HTTP/2 and asks nothing then for ever.
-    """
-
-
-cast("Any", H11Protocol)._check_protocol = _stay_with_http_1
-
-
-async def _recycle(protocol: H11Protocol) -> None:
-    """End an answer whole: close the connection, or have it wait for the next request, and not for ever.
-
-    The server first tells the application that the exchange is over; the framework then cancels the task of the
-    request, which is this one.
-    """
-    with trio.CancelScope(shield=True):
-        await _maybe_recycle(protocol)
-
-
-_maybe_recycle = cast("Any", H11Protocol)._maybe_recycle
-cast("Any", H11Protocol)._maybe_recycle = _recycle
 
 
 def _cut_off_slow_readers(door: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import psutil
 import pytest
 import trio
 import trio.testing
@@ -165,6 +166,21 @@ async def test_a_reader_that_goes_leaves_nothing(door: Door) -> None:
         await trio.sleep(1)
         assert readers(door) == 0
         assert door.tree.inflight.readers() == 0
+
+
+@pytest.mark.parametrize("early", [b"", b"x", b"GET /api/caller HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+async def test_nor_does_one_that_said_more_than_its_request(door: Door, early: bytes) -> None:
+    async with door.listen() as port:
+        files = psutil.Process().num_fds()
+        for _ in range(3):
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                await stream.send_all(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                await stream.receive_some(65536)
+                if early:
+                    await stream.send_all(early)
+                    await trio.sleep(1)
+        await trio.sleep(4 * HEARTBEAT_S)
+        assert psutil.Process().num_fds() <= files
 
 
 async def test_a_shutdown_ends_the_streams(door: Door) -> None:
