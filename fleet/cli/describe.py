@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fleet.cli.budget import budget_of
 from fleet.cli.remote import Json, Name, connected, named
 
 if TYPE_CHECKING:
@@ -35,12 +36,13 @@ async def describe(
     from fleet.cli.show_view import limits_of
     from fleet.wire.bodies import BudgetBody
 
-    limited = usd is not None or tokens is not None or minutes is not None
-    if title is None and not tag and not limited and not no_budget:
+    budget = budget_of(usd, tokens, minutes)
+    if title is None and not tag and budget is None and not no_budget:
         raise typer.BadParameter("there is nothing to set: name a --title, a --tag, a limit or --no-budget")
     found = await named(fleet, session)
-    budget = BudgetBody(usd, tokens, minutes) if limited or no_budget else None
-    if budget is not None and not no_budget and (before := (await found.read()).budget) is not None:
+    if no_budget:
+        budget = budget or BudgetBody()
+    elif budget is not None and (before := (await found.read()).budget) is not None:
         budget = BudgetBody(
             before.usd if usd is None else usd,
             before.tokens if tokens is None else tokens,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fleet.cli.budget import budget_of
 from fleet.cli.remote import Json, Name, completed, connected, named
 
 if TYPE_CHECKING:
@@ -51,12 +52,9 @@ async def new(
 
     With --wait it shows on stderr what the session does, until there is nothing more to do or a person is needed.
     """
-    from fleet.wire.bodies import BudgetBody
-
     text = read_text(prompt)
     if wait and text is None:
         raise typer.BadParameter("--wait needs a --prompt: there is nothing to wait for")
-    limited = usd is not None or tokens is not None or minutes is not None
     session = await fleet.create(
         str(directory.expanduser().absolute()),
         title=title,
@@ -68,7 +66,7 @@ async def new(
         model=model_of(model),
         tags=tag or [],
         on_complete=None if notify is None else (await named(fleet, notify)).id,
-        budget=BudgetBody(usd, tokens, minutes) if limited else None,
+        budget=budget_of(usd, tokens, minutes),
     )
     return await _made(fleet, session, wait=wait, json=json)
 

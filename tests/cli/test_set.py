@@ -31,6 +31,11 @@ async def test_a_session_gets_another_title_other_tags_and_no_budget(line: Line)
     assert (item["title"], item["tags"], item["budget"]["minutes"]) == ("Two", ["a", "b"], 1)
     assert (await fleet(line, "set", session_id, "--no-budget")).out == "Two; tags: a, b; budget: no limit\n"
     assert (await fleet(line, "set", session_id, "--no-budget", "--tokens", "5")).out.endswith("budget: 5 tokens\n")
+    for wrong in ("inf", "nan", "-1"):
+        refused = await fleet(line, "set", session_id, "--usd", wrong)
+        assert (refused.code, refused.out) == (2, "")
+        refused = await fleet(line, "new", PLAIN, "--usd", wrong)
+        assert (refused.code, refused.out) == (2, "")
     nothing = await fleet(line, "set", session_id)
     assert (nothing.code, "nothing to set" in nothing.err) == (2, True)
 

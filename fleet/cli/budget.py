@@ -1,0 +1,20 @@
+"""The limits of a session, as `fleet new` and `fleet set` take them."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from fleet.wire.bodies import BudgetBody
+
+
+def budget_of(usd: float | None, tokens: int | None, minutes: float | None) -> "BudgetBody | None":
+    """Return the limits, None where none is given. Raises `BadParameter` for what is no number of anything."""
+    from fleet.wire.bodies import BudgetBody
+
+    if usd is None and tokens is None and minutes is None:
+        return None
+    try:
+        return BudgetBody(usd, tokens, minutes)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
