@@ -28,7 +28,7 @@ from bench.server import FLEET, Server, create_session, fleet, free_port, make_r
 from fleet.rehearsal.config import opencode_config
 from fleet.rehearsal.script import fenced
 
-ROUNDS = 40
+ROUNDS = 80
 OVERHEAD_MS = 5.0
 _TIMEOUT_S = 30.0
 _POLL_S = 0.02

@@ -2,6 +2,7 @@
 
 import base64
 
+import trio
 from quart import Blueprint, Response
 
 from fleet.actors.orders import NewPrompt, Orders
@@ -43,6 +44,7 @@ def _add_prompts(routes: Blueprint, orders: Orders) -> None:
         body = await read_body(wire.PromptBody)
         orders.session(session_id, body.instance_id)
         outcome = await orders.prompt(session_id, _new_prompt(body), resume=body.resume, caller=await caller())
+        await trio.lowlevel.checkpoint()  # the prompt leaves for OpenCode before time goes into this answer
         return done(outcome.position)
 
     @routes.delete("/<session_id>/queue/<prompt_id>")
