@@ -47,15 +47,18 @@ async def find_causes(
     decider: Decider[Any, Any, Any, Any],
     effects: Iterable[Any],
 ) -> Mapping[Hashable, Cause]:
-    """Return, by key, which event of the stream ordered each of these effects last, for those where one did."""
-    wanted = {effect.key: effect for effect in effects}
+    """Return, by key, which event of the stream ordered each of these effects last, for those where one did.
+
+    The key tells which effect it is: one that has been tried since says how far it got, and is not equal any more.
+    """
+    wanted = {effect.key for effect in effects}
     found: dict[Hashable, Cause] = {}
     state, after = decider.initial(id), 0
     while wanted and (page := log.read_stream(stream, after, REPLAY_PAGE_EVENTS, FEED_PAGE_BYTES)):
         for recorded in page:
             state = decider.evolve(state, recorded.event)
             for effect in decider.react(state, recorded.event):
-                if wanted.get(effect.key) == effect:
+                if effect.key in wanted:
                     found[effect.key] = because_of_event(recorded)
         after = page[-1].position
         await trio.lowlevel.checkpoint()

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from tests.gateway.door import PLAIN, Door, Machine
 from tests.gateway.sockets import connected
-from tests.gateway.test_webhooks import delivered, registered_id
+from tests.gateway.test_webhooks import URL, delivered, registered_id
 
 MERGE = [structlog.contextvars.merge_contextvars]
 
@@ -61,6 +61,22 @@ async def test_a_message_of_a_webhook_belongs_to_what_it_tells_of(machine: Machi
     assert [event["correlationId"] for event in sent] == ["ask", "ask"]
     told = log[int(sent[0]["causationId"].removeprefix("@")) - 1]
     assert told["type"] == "session.turn-ended"
+
+
+async def test_a_message_that_is_tried_again_after_a_restart_is_what_it_was(machine: Machine) -> None:
+    machine.sender.script[URL] = ["absent"]
+    async with machine.fleet(killed=True) as door:
+        item = await door.session()
+        webhook_id = await registered_id(door)
+        await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "hello"}, X_Request_Id="ask")
+        await door.tree.views.webhooks.wait(webhook_id, lambda s: bool(s.open) and s.open[0].attempts == 2)
+    machine.sender.script[URL] = [200]
+    async with machine.fleet() as door:
+        await delivered(door, webhook_id)
+        log = (await door.knock("GET", "/api/log?limit=200")).json
+        made = next(event for event in log if event["type"] == "webhook.delivery-made")
+        assert made["correlationId"] == "ask"
+        assert log[int(made["causationId"].removeprefix("@")) - 1]["type"] == "webhook.delivery-ordered"
 
 
 async def test_and_after_a_restart(machine: Machine) -> None:
