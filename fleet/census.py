@@ -36,6 +36,17 @@ class Census(msgspec.Struct, frozen=True):
     server: str | None = None
 
 
+def is_serving(config: Config) -> bool:
+    """Say whether a server has the data directory. Raises `StartupError` where it listens on another port."""
+    holder = lock_holder(config.data_dir)
+    if holder is not None and listens(holder, config.port) is False:
+        raise StartupError(
+            f"The Fleet that has {config.data_dir} (process {holder}) does not listen on port {config.port}: "
+            "name its --port or --url."
+        )
+    return holder is not None
+
+
 async def take_census(config: Config, url: str | None = None, token: str | None = None) -> Census:
     """Ask the server at `url`, showing `token`, or the one that has the data directory, or else read the log there.
 
@@ -43,14 +54,8 @@ async def take_census(config: Config, url: str | None = None, token: str | None 
     """
     if url is not None:
         return await _ask(url.rstrip("/"), token)
-    holder = lock_holder(config.data_dir)
-    if holder is None:
+    if not is_serving(config):
         return await _read(config)
-    if listens(holder, config.port) is False:
-        raise StartupError(
-            f"The Fleet that has {config.data_dir} (process {holder}) does not listen on port {config.port}: "
-            "name its --port or --url."
-        )
     return await _ask(base_url(config.host, config.port), read_local_token(config.data_dir))
 
 

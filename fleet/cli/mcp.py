@@ -10,12 +10,12 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import typer
 
-from fleet.cli.remote import ExitCode, find_server, named
-from fleet.config import INSTANCE_VARIABLE, TOKEN_VARIABLE
+from fleet.cli.remote import ExitCode, TokenFile, Url, find_server, named
+from fleet.config import INSTANCE_VARIABLE
 from fleet.errors import StartupError
 
 if TYPE_CHECKING:
@@ -32,22 +32,8 @@ get a message when it is done. wait_for_session, read_session and diff_session t
 
 
 def mcp(
-    url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="FLEET_URL",
-            help="Where the server is; by default where the configuration says.",
-            show_default=False,
-        ),
-    ] = None,
-    token_file: Annotated[
-        str | None,
-        typer.Option(
-            envvar="FLEET_TOKEN_FILE",
-            help=f"File with the access token; or set {TOKEN_VARIABLE}.",
-            show_default=False,
-        ),
-    ] = None,
+    url: Url = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Let agents drive sessions: an MCP server on stdin and stdout. They can make, prompt, wait for, read, diff them.
 

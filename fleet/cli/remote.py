@@ -47,6 +47,24 @@ def completed(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     return [(each.id, line_of(each.title)) for each in found if _begins(each, incomplete) or not incomplete]
 
 
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        envvar="FLEET_URL",
+        help="Where the server is; by default where the configuration says.",
+        show_default=False,
+    ),
+]
+TokenFile = Annotated[
+    str | None,
+    typer.Option(
+        "--token-file",
+        envvar="FLEET_TOKEN_FILE",
+        help=f"File with the access token; or set {TOKEN_VARIABLE}.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, in the words of the HTTP interface.")]
 Name = Annotated[
     str,
@@ -80,12 +98,7 @@ def connected(command: Callable[..., Awaitable[int | None]]) -> Callable[..., No
         for name, parameter in inspect.signature(command).parameters.items()
         if name != "fleet"
     ]
-    options = [
-        _option("url", "--url", "FLEET_URL", "Where the server is; by default where the configuration says."),
-        _option(
-            "token_file", "--token-file", "FLEET_TOKEN_FILE", f"File with the access token; or set {TOKEN_VARIABLE}."
-        ),
-    ]
+    options = [_option("url", Url), _option("token_file", TokenFile)]
 
     @wraps(command)
     def run(**arguments: Any) -> None:
@@ -98,9 +111,8 @@ def connected(command: Callable[..., Awaitable[int | None]]) -> Callable[..., No
     return run
 
 
-def _option(name: str, flag: str, variable: str, meaning: str) -> inspect.Parameter:
-    option = Annotated[str | None, typer.Option(flag, envvar=variable, help=meaning, show_default=False)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+def _option(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def perform(work: "Callable[[FleetClient], Awaitable[int | None]]", url: str | None, token_file: str | None) -> int:

@@ -121,16 +121,11 @@ def link(
     ] = None,
 ) -> None:
     """Make a link that logs a browser in under a token: good once, for ten minutes."""
-    from fleet.events.data_lock import lock_holder
+    from fleet.census import is_serving
     from fleet.gateway.tokens import link as linked
-    from fleet.loopback import listens
 
-    holder = lock_holder(config.data_dir) if url is None else None
-    if holder is not None and listens(holder, config.port) is False:
-        raise StartupError(
-            f"The Fleet that has {config.data_dir} (process {holder}) does not listen on port {config.port}: "
-            "name its --port or --url."
-        )
+    if url is None:
+        is_serving(config)  # or the link would lead to another port
     now_ms = _milliseconds(datetime.now(UTC))
     code = _change(config, partial(linked, name=name, now_ms=now_ms, lifetime_s=LINK_LIFETIME_S))
     host = "localhost" if config.host in ("127.0.0.1", "0.0.0.0") else config.host  # noqa: S104 - a name to show

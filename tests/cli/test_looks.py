@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from fleet.cli.ls import Named
+from fleet.core.session.transitions import STATUSES
 from tests.cli.terminal import fleet, on_terminal
 from tests.client.line import Line
 from tests.gateway.door import PLAIN
@@ -41,3 +43,7 @@ async def test_a_pipe_has_every_column_and_whole_titles(line: Line) -> None:
         *_, head, row = (await fleet(line, *command)).out.splitlines()
         assert "CHANGES" in head
         assert LONG in row
+
+
+def test_every_status_can_be_asked_for() -> None:
+    assert set(Named) == STATUSES
