@@ -72,7 +72,7 @@ async def rm(
 
 
 def _told(ended: "Ended") -> str:
-    said = ["erased" if ended.session is None else ended.session.status]
+    said: list[str] = ["erased" if ended.session is None else ended.session.status]
     workspace = ended.workspace
     if workspace is not None and workspace.removed:
         kept = workspace.kept

@@ -37,6 +37,16 @@ class ModelItem(Answer):
     output_tokens: int | None
 
 
+class OfferItem(Answer):
+    """What can be chosen for a directory: as it was known at `asOf`, from the instance that was asked."""
+
+    as_of: str | None
+    instance_id: str | None
+    agents: list[AgentItem]
+    commands: list[CommandItem]
+    models: list[ModelItem]
+
+
 class FolderEntryItem(Answer):
     """A directory in a directory; `path` is real: of a symlink, where it leads to."""
 

@@ -31,6 +31,7 @@ class InFlightPart(msgspec.Struct, rename="camel"):
     type: str
     text: str | None = None
     body: dict[str, Any] | None = None
+    conversation: str = ""
 
 
 class InFlightSession(msgspec.Struct, rename="camel"):
@@ -60,6 +61,7 @@ class Delta(msgspec.Struct, rename="camel"):
     part_id: str
     field: str
     delta: str
+    conversation: str = ""
 
 
 class PartChanged(msgspec.Struct, rename="camel"):
@@ -69,6 +71,7 @@ class PartChanged(msgspec.Struct, rename="camel"):
 
     session_id: str
     part: dict[str, Any]
+    conversation: str = ""
 
 
 class StatusChanged(msgspec.Struct, rename="camel"):

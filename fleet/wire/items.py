@@ -4,7 +4,10 @@ from typing import Literal
 
 import msgspec
 
-from fleet.wire.bodies import BudgetBody
+from fleet.wire.bodies import BudgetBody, ModelBody
+
+Status = Literal["created", "active", "waiting_input", "idle", "completed", "stopped", "disconnected", "error"]
+Strategy = Literal["existing", "worktree", "clone"]
 
 
 class Answer(msgspec.Struct, rename="camel"):
@@ -48,13 +51,36 @@ class RequestItem(Answer):
     request: msgspec.Raw
 
 
-class SessionItem(Answer):
-    """A session. `branch` is the one that its workspace was made with; what is checked out now, the workspace says."""
+class ActivityItem(Answer):
+    """What a session does now, or its last line: at most 200 characters on one line. `tool` names a tool that runs."""
+
+    kind: Literal["text", "reasoning", "tool", "request", "prompt"]
+    text: str
+    tool: str | None
+    at: str
+
+
+class LastTurnItem(Answer):
+    """The newest turn of a session. `endedAt` and `outcome` are null while it runs."""
+
+    number: int
+    started_at: str
+    ended_at: str | None
+    outcome: str | None
+
+
+class SessionItem(Answer, kw_only=True):
+    """A session. `branch` is the one that its workspace was made with; what is checked out now, the workspace says.
+
+    `agent` and `model` are those of its creation. `contextTokens` is the size of the context at the last answer,
+    `contextLimit` the model's limit where it is known, `runningMs` the time that its turns have taken so far.
+    `queuePaused` says why prompts that wait do not go, `rehearsal` that the scripted model answers.
+    """
 
     id: str
     opencode_id: str
     title: str
-    status: str
+    status: Status
     status_since: str
     evidence: str
     evidence_at: str
@@ -62,7 +88,7 @@ class SessionItem(Answer):
     workspace_id: str
     directory: str
     source_directory: str
-    isolation_strategy: str
+    isolation_strategy: Strategy
     branch: str | None
     parent_id: str | None
     tags: list[str]
@@ -78,6 +104,16 @@ class SessionItem(Answer):
     changes: ChangesItem | None
     outcome: str | None
     failure: FailureItem | None
+    agent: str | None = None
+    model: ModelBody | None = None
+    repository: str | None = None
+    context_tokens: int | None = None
+    context_limit: int | None = None
+    running_ms: int = 0
+    last_turn: LastTurnItem | None = None
+    rehearsal: bool = False
+    queue_paused: str | None = None
+    activity: ActivityItem | None = None
 
 
 class Created(Answer):
@@ -107,10 +143,10 @@ class Relative(Answer):
 
     id: str
     title: str
-    status: str
+    status: Status
 
 
-class SessionDetail(SessionItem):
+class SessionDetail(SessionItem, kw_only=True):
     """A session with its ancestors (the root first), children and open requests."""
 
     ancestors: list[Relative]
@@ -145,6 +181,36 @@ class Ended(Answer):
     workspace: EndedWorkspace | None
 
 
+class RelativeTitle(Answer):
+    """A session by its title."""
+
+    id: str
+    title: str
+
+
+class EndedWorkspacePreview(Answer):
+    """What would become of a workspace. `reason` says why it would stay; `keptRef` where its work would be kept."""
+
+    id: str
+    directory: str
+    isolation_strategy: Strategy
+    branch: str | None
+    removed: bool
+    reason: str | None
+    dirty: bool | None
+    kept_ref: str | None
+    ignored: list[str]
+    ignored_more: int
+
+
+class EndPreview(Answer):
+    """What a terminate would do, and nothing was done: what goes, what is kept and where."""
+
+    session: RelativeTitle
+    erased: bool
+    workspace: EndedWorkspacePreview | None
+
+
 class DiffItem(Answer):
     """A changed file; base64 where a side is not UTF-8. `overlapsWith`: who worked there, above or below meanwhile."""
 
@@ -161,6 +227,8 @@ class DiffItem(Answer):
     mode_after: str | None
     overlaps_with: list[str]
     encoding: Literal["utf-8", "base64"] | None
+    before_digest: str | None = None
+    after_digest: str | None = None
 
 
 class SnippetItem(Answer):
@@ -171,7 +239,7 @@ class SnippetItem(Answer):
     hits: list[list[int]]
 
 
-class HistoryItem(SessionItem):
+class HistoryItem(SessionItem, kw_only=True):
     """A session of the history, with a snippet where the search hit."""
 
     snippet: SnippetItem | None
@@ -190,6 +258,17 @@ class CallbackItem(Answer):
     text: str
 
 
+class InboxContext(Answer):
+    """Where something that waits comes from; `tool` is the part of the tool call, in OpenCode's JSON, cut."""
+
+    turn: int | None
+    prompt: str | None
+    directory: str
+    repository: str | None
+    branch: str | None
+    tool: msgspec.Raw | None = None
+
+
 class InboxItem(Answer):
     """Something that waits for a person: a request, a failure, a used-up budget, an undelivered callback.
 
@@ -203,6 +282,8 @@ class InboxItem(Answer):
     detail: str
     request: RequestItem | None = None
     webhook_id: str | None = None
+    id: str = ""
+    context: InboxContext | None = None
 
 
 class NotificationItem(Answer):
@@ -244,6 +325,87 @@ class QueuedItem(Answer):
     accepted_at: str
     attachments: int
     agent: str | None
+    model: ModelBody | None = None
+    command: str | None = None
+    actor: str | None = None
+
+
+class SteeredItem(Answer):
+    """A prompt that was sent into a turn that ran."""
+
+    message_id: str
+    prompt: str
+    actor: str
+    at: str
+
+
+class TurnItem(Answer):
+    """A turn of a session: what was asked and by whom, and what came of it. `position`: where it began in the log."""
+
+    number: int
+    message_id: str
+    prompt_id: str
+    prompt: str
+    actor: str
+    started_at: str
+    ended_at: str | None
+    outcome: str | None
+    cost_usd: float
+    tokens: TokensItem
+    changes: ChangesItem | None
+    steered: list[SteeredItem]
+    position: int
+    end_position: int | None
+
+
+class ConversationItem(Answer):
+    """A conversation of a session: its own, or that of a sub-agent, by OpenCode's id."""
+
+    id: str
+    parent_id: str | None
+    title: str | None
+    agent: str | None
+    messages: int
+    created_at: str | None
+
+
+class BranchItem(Answer):
+    """A branch of a repository. `checkedOutAt` is the work tree that has it."""
+
+    name: str
+    kind: Literal["local", "remote"]
+    current: bool
+    checked_out_at: str | None
+    committed_at: str
+    commit: str
+
+
+class LimitsItem(Answer):
+    """Limits that a page has to know."""
+
+    body_bytes: int
+    prompt_bytes: int
+    title_chars: int
+    tags: int
+
+
+class Info(Answer):
+    """What this server is."""
+
+    version: str
+    opencode_version: str | None
+    rehearsal: bool
+    ready: bool
+    started_at: str
+    roots: list[str]
+    limits: LimitsItem
+    position: int
+
+
+class PositionItem(Answer):
+    """A position of the log."""
+
+    position: int
 
 
 class MessageItem(Answer):

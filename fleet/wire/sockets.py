@@ -11,6 +11,7 @@ from fleet.limits import (
     SOCKET_SESSIONS_MAX,
 )
 from fleet.wire.bodies import Position
+from fleet.wire.items import InboxItem, SessionItem
 
 FrameId = Annotated[str, msgspec.Meta(min_length=1, max_length=SOCKET_ID_CHARS_MAX)]
 
@@ -85,3 +86,37 @@ class Lagging(msgspec.Struct, frozen=True, tag_field="type", tag="lagging"):
 
     id: str
     after: int
+
+
+class Items(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="items"):
+    """Sessions of a fleet view, as it begins; `reset`: forget all that you hold. `more` frames like this follow."""
+
+    id: str
+    position: int
+    sessions: list[SessionItem]
+    more: bool
+    reset: bool
+
+
+class Item(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="item"):
+    """A session of a fleet view is now this."""
+
+    id: str
+    position: int
+    session: SessionItem
+
+
+class Gone(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="gone"):
+    """A session of a fleet view was erased."""
+
+    id: str
+    position: int
+    session_id: str
+
+
+class Inbox(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="inbox"):
+    """Everything that waits for a person."""
+
+    id: str
+    position: int
+    items: list[InboxItem]

@@ -1,6 +1,6 @@
 """From states to the items that the API shows."""
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -32,6 +32,7 @@ from fleet.wire.items import (
     SessionDetail,
     SessionItem,
     SnippetItem,
+    Status,
     StopStepItem,
     TokensItem,
     Verification,
@@ -49,7 +50,7 @@ def _session_fields(state: State) -> dict[str, Any]:
         "id": state.id,
         "opencode_id": state.opencode_id,
         "title": state.title,
-        "status": state.phase,
+        "status": cast("Status", state.phase),  # one that is not born or was erased is in no view
         "status_since": rfc3339(state.since_ms),
         "evidence": state.evidence,
         "evidence_at": rfc3339(state.evidence_at_ms or state.since_ms),
@@ -100,7 +101,7 @@ def history_item(state: State, snippet: Snippet | None) -> HistoryItem:
 
 def relative(state: State) -> Relative:
     """Return a session as another one's ancestor or child."""
-    return Relative(state.id, state.title, state.phase)
+    return Relative(state.id, state.title, cast("Status", state.phase))
 
 
 def request_item(request: Request) -> RequestItem:
