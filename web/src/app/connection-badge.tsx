@@ -1,0 +1,34 @@
+/** The state of the connection, always in sight: what the page shows is as true as this. */
+import type { ReactNode } from "react";
+import { age } from "../core/text.ts";
+import { useNow } from "../state/clock.ts";
+import { useFleet } from "../state/context.tsx";
+import { useCell } from "../state/store.ts";
+import style from "./shell.module.css";
+
+const WORDS = {
+  live: { shape: "●", word: "live", hint: "Connected. What you see is what is." },
+  behind: { shape: "◌", word: "catching up", hint: "Connected. Fetching what happened meanwhile." },
+  connecting: { shape: "◌", word: "connecting", hint: "Trying to reach the server." },
+  away: {
+    shape: "○",
+    word: "away",
+    hint: "The server does not answer. The page tries again by itself; what you see is how it was.",
+  },
+  denied: { shape: "⊘", word: "not let in", hint: "The server asks for a login." },
+} as const;
+
+function Since(props: { readonly sinceMs: number }): ReactNode {
+  return <> {age(props.sinceMs, useNow())}</>;
+}
+
+export function ConnectionBadge(): ReactNode {
+  const { phase, lostMs } = useCell(useFleet().hub.connection);
+  const { shape, word, hint } = WORDS[phase];
+  return (
+    <span role="status" className={style.connection} data-phase={phase} title={hint}>
+      <span aria-hidden>{shape}</span> {word}
+      {phase === "away" && lostMs !== null && <Since sinceMs={lostMs} />}
+    </span>
+  );
+}

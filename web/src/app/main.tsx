@@ -1,0 +1,55 @@
+/** Starts the page: one connection, the two views that every page needs, and the router. */
+import { createRoot } from "react-dom/client";
+import { api, onDenied, read } from "../state/api.ts";
+import { startClock } from "../state/clock.ts";
+import type { Caller, Fleet } from "../state/context.tsx";
+import { FleetView, followFleet, InboxView } from "../state/fleet.ts";
+import { Hub } from "../state/hub.ts";
+import { Cell } from "../state/store.ts";
+import type { Info } from "../wire/types.ts";
+import { App } from "./app.tsx";
+import { listenToKeys } from "./keys.ts";
+
+const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+
+/** Whether the server lets this browser in; a server that does not answer is no refusal. */
+async function admitted(): Promise<boolean> {
+  try {
+    const answer = await fetch("/api/caller");
+    return answer.status !== 401;
+  } catch {
+    return true;
+  }
+}
+
+const hub = new Hub(`${scheme}//${location.host}/api/ws`, admitted);
+const fleet: Fleet = {
+  hub,
+  fleet: new FleetView(),
+  inbox: new InboxView(),
+  caller: new Cell<Caller | null>(null),
+  info: new Cell<Info | null>(null),
+};
+
+async function ask(): Promise<void> {
+  try {
+    const [caller, info] = await Promise.all([read(api.GET("/api/caller")), read(api.GET("/api/info"))]);
+    fleet.caller.set(caller.body as Caller);
+    fleet.info.set(info.body as Info);
+  } catch {
+    // shown as the connection's state; asked again when it is back
+  }
+}
+
+onDenied(() => hub.denied());
+hub.connection.subscribe(() => {
+  // Another server, or another person, may be there after an absence.
+  if (hub.connection.get().phase === "live") void ask();
+});
+startClock();
+listenToKeys();
+followFleet(hub, fleet.fleet, fleet.inbox);
+hub.start();
+
+const root = document.getElementById("root");
+if (root) createRoot(root).render(<App fleet={fleet} />);

@@ -1,0 +1,40 @@
+/** The dialogs that open over any page: palette, keys, new session. Each is loaded when it is opened first. */
+import { useNavigate, useRouterState } from "@tanstack/react-router";
+import { lazy, type ReactNode, Suspense, useState } from "react";
+import { useActions } from "../state/actions.ts";
+import { Boundary } from "./errors.tsx";
+
+const Palette = lazy(() => import("../features/palette/palette.tsx").then(module => ({ default: module.Palette })));
+const KeysDialog = lazy(() =>
+  import("../features/palette/keys-dialog.tsx").then(module => ({ default: module.KeysDialog })),
+);
+const NewSession = lazy(() =>
+  import("../features/new-session/dialog.tsx").then(module => ({ default: module.NewSessionDialog })),
+);
+
+export function Overlays(): ReactNode {
+  const [open, setOpen] = useState<"palette" | "keys" | null>(null);
+  const navigate = useNavigate();
+  const isNew = useRouterState({ select: state => state.location.pathname === "/new" });
+  const search = useRouterState({ select: state => state.location.search }) as { directory?: string; parent?: string };
+  useActions([
+    { id: "palette.open", label: "Open the command palette", run: () => setOpen("palette") },
+    { id: "keys.show", label: "Show all keys", run: () => setOpen("keys") },
+  ]);
+  return (
+    <Boundary what="The dialog">
+      <Suspense fallback={null}>
+        {open === "palette" && <Palette onClose={() => setOpen(null)} />}
+        {open === "keys" && <KeysDialog onClose={() => setOpen(null)} />}
+        {isNew && (
+          <NewSession
+            {...(search.directory === undefined ? {} : { directory: search.directory })}
+            {...(search.parent === undefined ? {} : { parent: search.parent })}
+            onClose={() => void navigate({ to: "/" })}
+            onCreated={id => void navigate({ to: "/s/$id", params: { id } })}
+          />
+        )}
+      </Suspense>
+    </Boundary>
+  );
+}

@@ -1,0 +1,142 @@
+/** The addresses of the page. What is shown stands in the address, so that every view is a link. */
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
+import { Failure } from "./errors.tsx";
+import { Missing, Shell } from "./shell.tsx";
+
+/** Return the text of a search parameter, nothing for an empty one. */
+function text(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : typeof value === "number" ? String(value) : undefined;
+}
+
+function oneOf<Value extends string>(value: unknown, values: readonly Value[]): Value | undefined {
+  return values.find(each => each === value);
+}
+
+/** Return those that are there: what is not set does not stand in the address. */
+function given<Search extends Record<string, unknown>>(
+  search: Search,
+): { [Key in keyof Search]?: NonNullable<Search[Key]> } {
+  return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined)) as {
+    [Key in keyof Search]?: NonNullable<Search[Key]>;
+  };
+}
+
+const root = createRootRoute({ component: Shell, notFoundComponent: Missing, errorComponent: Failure });
+
+const fleet = createRoute({
+  getParentRoute: () => root,
+  path: "/",
+  validateSearch: search =>
+    given({
+      q: text(search.q),
+      group: oneOf(search.group, ["state", "repository", "parent", "tag"] as const),
+      sort: oneOf(search.sort, ["changed", "age", "cost", "title"] as const),
+    }),
+  component: lazyRouteComponent(() => import("../features/fleet/page.tsx"), "FleetPage"),
+});
+
+const inbox = createRoute({
+  getParentRoute: () => root,
+  path: "/inbox",
+  component: lazyRouteComponent(() => import("../features/inbox/page.tsx"), "InboxPage"),
+});
+
+const session = createRoute({
+  getParentRoute: () => root,
+  path: "/s/$id",
+  validateSearch: search =>
+    given({
+      tab: oneOf(search.tab, ["talk", "diffs", "files", "log"] as const),
+      turn: text(search.turn),
+      at: text(search.at),
+      file: text(search.file),
+      line: text(search.line),
+      message: text(search.message),
+    }),
+  component: lazyRouteComponent(() => import("./session-route.tsx"), "SessionRoute"),
+});
+
+const conversation = createRoute({
+  getParentRoute: () => root,
+  path: "/s/$id/a/$conversation",
+  validateSearch: search => given({ at: text(search.at) }),
+  component: lazyRouteComponent(() => import("./session-route.tsx"), "ConversationRoute"),
+});
+
+const newSession = createRoute({
+  getParentRoute: () => root,
+  path: "/new",
+  validateSearch: search => given({ directory: text(search.directory), parent: text(search.parent) }),
+  component: lazyRouteComponent(() => import("../features/fleet/page.tsx"), "FleetPage"),
+});
+
+const history = createRoute({
+  getParentRoute: () => root,
+  path: "/history",
+  validateSearch: search =>
+    given({
+      q: text(search.q),
+      status: text(search.status),
+      from: text(search.from),
+      to: text(search.to),
+      offset: text(search.offset),
+    }),
+  component: lazyRouteComponent(() => import("../features/history/page.tsx"), "HistoryPage"),
+});
+
+const log = createRoute({
+  getParentRoute: () => root,
+  path: "/log",
+  validateSearch: search =>
+    given({
+      session: text(search.session),
+      type: text(search.type),
+      actor: text(search.actor),
+      from: text(search.from),
+      to: text(search.to),
+      at: text(search.at),
+    }),
+  component: lazyRouteComponent(() => import("../features/audit/page.tsx"), "AuditPage"),
+});
+
+const processes = createRoute({
+  getParentRoute: () => root,
+  path: "/processes",
+  component: lazyRouteComponent(() => import("../features/settings/processes.tsx"), "ProcessesPage"),
+});
+
+const settings = createRoute({
+  getParentRoute: () => root,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("../features/settings/page.tsx"), "SettingsPage"),
+});
+
+const login = createRoute({
+  getParentRoute: () => root,
+  path: "/login",
+  validateSearch: search => given({ next: text(search.next) }),
+  component: lazyRouteComponent(() => import("../features/login/page.tsx"), "LoginPage"),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([
+    fleet,
+    inbox,
+    session,
+    conversation,
+    newSession,
+    history,
+    log,
+    processes,
+    settings,
+    login,
+  ]),
+  defaultPreload: "intent",
+  defaultErrorComponent: Failure,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

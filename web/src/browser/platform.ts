@@ -1,0 +1,13 @@
+/** What kind of machine shows the page. */
+
+export const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
+
+/** Whether the main pointer is a finger: Enter then makes a new line. */
+export function isCoarse(): boolean {
+  return matchMedia("(pointer: coarse)").matches;
+}
+
+/** Whether the person asked for less movement. */
+export function wantsStillness(): boolean {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches;
+}

@@ -1,0 +1,129 @@
+/** Carries out what the machine in `core/connection.ts` orders: one WebSocket, its pings, its way back. */
+import { type Connection, type Happening, initial, type Order, step } from "../core/connection.ts";
+import type { ClientFrame, ServerFrame } from "../wire/types.ts";
+
+const TICK_MS = 1_000;
+const NORMAL = 1000;
+
+export type SocketEvents = {
+  /** A connection is open: subscribe now. */
+  readonly opened: () => void;
+  readonly frame: (frame: ServerFrame) => void;
+  /** The connection is gone; commands that had no reply are not decided. */
+  readonly lost: () => void;
+  readonly changed: (connection: Connection) => void;
+  /** Ask over HTTP whether the server lets this browser in; a WebSocket does not say why it was refused. */
+  readonly admitted: () => Promise<boolean>;
+};
+
+export class Socket {
+  #state: Connection = initial(Date.now());
+  #socket: WebSocket | null = null;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #pings = 0;
+  readonly #events: SocketEvents;
+  readonly #address: string;
+
+  constructor(address: string, events: SocketEvents) {
+    this.#address = address;
+    this.#events = events;
+  }
+
+  get connection(): Connection {
+    return this.#state;
+  }
+
+  /** Connect, and stay connected until `stop`. */
+  start(): void {
+    this.#timer = setInterval(() => this.#happen({ type: "tick" }), TICK_MS);
+    for (const name of ["online", "pageshow"]) window.addEventListener(name, this.#woke);
+    document.addEventListener("visibilitychange", this.#seen);
+    this.#open();
+  }
+
+  /** Close for good. */
+  stop(): void {
+    clearInterval(this.#timer);
+    for (const name of ["online", "pageshow"]) window.removeEventListener(name, this.#woke);
+    document.removeEventListener("visibilitychange", this.#seen);
+    this.#drop();
+  }
+
+  /** Send a frame. Return false where there is no open connection. */
+  send(frame: ClientFrame): boolean {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(JSON.stringify(frame));
+    return true;
+  }
+
+  /** Everything that was subscribed to is caught up, or something has to be fetched again. */
+  caughtUp(isLive: boolean): void {
+    this.#happen({ type: isLive ? "caught-up" : "fell-behind" });
+  }
+
+  /** The server refused this browser. */
+  denied(): void {
+    this.#happen({ type: "denied" });
+  }
+
+  readonly #woke = (): void => this.#happen({ type: "woke" });
+  readonly #seen = (): void => {
+    if (document.visibilityState === "visible") this.#happen({ type: "woke" });
+  };
+
+  #happen(happening: Happening): void {
+    const before = this.#state;
+    const [state, orders] = step(before, happening, Date.now(), Math.random());
+    this.#state = state;
+    if (before.phase !== state.phase || before.sinceMs !== state.sinceMs) this.#events.changed(state);
+    for (const order of orders) this.#carryOut(order);
+  }
+
+  #carryOut(order: Order): void {
+    if (order === "open") this.#open();
+    else if (order === "close") this.#drop();
+    else this.#ping();
+  }
+
+  #ping(): void {
+    this.#pings += 1;
+    this.send({ type: "ping", id: `ping-${this.#pings}` });
+  }
+
+  #open(): void {
+    this.#drop();
+    const socket = new WebSocket(this.#address);
+    let opened = false;
+    this.#socket = socket;
+    socket.onopen = () => {
+      if (socket !== this.#socket) return;
+      opened = true;
+      this.#happen({ type: "opened" });
+      this.#events.opened();
+    };
+    socket.onmessage = message => {
+      if (socket !== this.#socket) return;
+      this.#happen({ type: "heard" });
+      this.#events.frame(JSON.parse(message.data as string) as ServerFrame);
+    };
+    socket.onclose = closed => {
+      if (socket !== this.#socket) return;
+      this.#socket = null;
+      this.#events.lost();
+      this.#happen({ type: "closed", code: closed.code });
+      if (!opened) void this.#askWhy();
+    };
+  }
+
+  async #askWhy(): Promise<void> {
+    if (!(await this.#events.admitted())) this.denied();
+  }
+
+  #drop(): void {
+    const socket = this.#socket;
+    if (socket === null) return;
+    this.#socket = null;
+    socket.close(NORMAL);
+    this.#events.lost();
+  }
+}

@@ -1,0 +1,54 @@
+/** What a status is called, which shape and colour it has, and where it stands in the list. One table for the whole page. */
+import type { SessionItem, Status } from "../wire/types.ts";
+
+export type Tone = "working" | "needs" | "idle" | "done" | "error" | "away" | "starting";
+export type Group = "needs" | "working" | "idle" | "ended";
+
+type Look = { readonly word: string; readonly shape: string; readonly tone: Tone; readonly group: Group };
+
+const LOOKS: Readonly<Record<Status, Look>> = {
+  created: { word: "starting", shape: "◌", tone: "starting", group: "working" },
+  active: { word: "working", shape: "◉", tone: "working", group: "working" },
+  waiting_input: { word: "needs you", shape: "◐", tone: "needs", group: "needs" },
+  idle: { word: "idle", shape: "○", tone: "idle", group: "idle" },
+  completed: { word: "completed", shape: "✓", tone: "done", group: "ended" },
+  stopped: { word: "stopped", shape: "■", tone: "done", group: "ended" },
+  disconnected: { word: "disconnected", shape: "⊘", tone: "away", group: "needs" },
+  error: { word: "error", shape: "✕", tone: "error", group: "needs" },
+};
+
+export const STATUSES = Object.keys(LOOKS) as readonly Status[];
+
+/** Return how a status looks. One that this page does not know is shown as it came: the server may be newer. */
+export function lookOf(status: string): Look {
+  return LOOKS[status as Status] ?? { word: status, shape: "?", tone: "away", group: "idle" };
+}
+
+/** Whether a person has to do something before the session goes on. */
+export function needsYou(item: SessionItem): boolean {
+  return (
+    lookOf(item.status).group === "needs" || item.openRequests > 0 || (item.queuePaused !== null && item.queued > 0)
+  );
+}
+
+/** Return the group in which the session stands. */
+export function groupOf(item: SessionItem): Group {
+  return needsYou(item) ? "needs" : lookOf(item.status).group;
+}
+
+export const GROUPS: readonly { readonly key: Group; readonly title: string }[] = [
+  { key: "needs", title: "Needs you" },
+  { key: "working", title: "Working" },
+  { key: "idle", title: "Idle" },
+  { key: "ended", title: "Ended" },
+];
+
+/** Whether a prompt can be sent without a resume. */
+export function takesPrompts(status: Status): boolean {
+  return status === "active" || status === "idle" || status === "waiting_input" || status === "error";
+}
+
+/** Whether the session has ended and can be brought back. */
+export function hasEnded(status: Status): boolean {
+  return status === "completed" || status === "stopped" || status === "disconnected";
+}

@@ -1,0 +1,6 @@
+import type { ReactNode } from "react";
+import { Empty } from "../../ui/states.tsx";
+
+export function AuditPage(): ReactNode {
+  return <Empty>This page is being built.</Empty>;
+}

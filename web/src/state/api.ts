@@ -1,0 +1,74 @@
+/** Reads over REST: typed by the server's own document, with problems as errors and the position of each answer. */
+import createClient from "openapi-fetch";
+import type { paths } from "../wire/api.ts";
+import type { Problem } from "../wire/types.ts";
+import { Refused } from "./commands.ts";
+
+export type Read<Body> = { readonly body: Body; readonly position: number | null; readonly total: number | null };
+
+const UNREACHABLE: Problem = {
+  type: "about:blank",
+  title: "The server does not answer",
+  status: 0,
+  code: "away",
+  detail: "The request did not reach the server.",
+};
+
+/** Called when the server asks for a login. */
+let denied: () => void = () => undefined;
+
+export function onDenied(listener: () => void): void {
+  denied = listener;
+}
+
+export const api = createClient<paths>({ baseUrl: "" });
+
+type Answered<Body> = { data?: Body; error?: unknown; response: Response };
+
+/** Return what a read of `api` gave. Rejects with `Refused`. */
+export async function read<Body>(asked: Promise<Answered<Body>>): Promise<Read<Body>> {
+  let answer: Answered<Body>;
+  try {
+    answer = await asked;
+  } catch {
+    throw new Refused(UNREACHABLE);
+  }
+  const { response } = answer;
+  if (response.ok) {
+    return {
+      body: answer.data as Body,
+      position: numberOf(response, "Fleet-Position"),
+      total: numberOf(response, "X-Total-Count"),
+    };
+  }
+  if (response.status === 401) denied();
+  throw new Refused(problemOf(answer.error, response));
+}
+
+/** Fetch a path that the document has no shape for: bytes of a blob or an attachment. Rejects with `Refused`. */
+export async function readBytes(path: string): Promise<Uint8Array> {
+  let response: Response;
+  try {
+    response = await fetch(path);
+  } catch {
+    throw new Refused(UNREACHABLE);
+  }
+  if (!response.ok) throw new Refused(problemOf(await response.json().catch(() => null), response));
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+function numberOf(response: Response, header: string): number | null {
+  const text = response.headers.get(header);
+  return text === null ? null : Number(text);
+}
+
+function problemOf(error: unknown, response: Response): Problem {
+  if (typeof error === "object" && error !== null && "code" in error) return error as Problem;
+  return {
+    type: "about:blank",
+    title: `HTTP ${response.status}`,
+    status: response.status,
+    code: "unknown",
+    detail: response.statusText,
+  };
+}

@@ -1,0 +1,22 @@
+/** A status as shape, word and colour: no one of the three has to be seen. */
+import type { ReactNode } from "react";
+import { cx } from "./cx.ts";
+import style from "./mark.module.css";
+
+export type MarkTone = "working" | "starting" | "needs" | "idle" | "done" | "error" | "away";
+
+export function Mark(props: {
+  readonly tone: MarkTone;
+  readonly shape: string;
+  readonly word: string;
+  readonly isShort?: boolean;
+}): ReactNode {
+  return (
+    <span className={cx(style.mark, style[props.tone])}>
+      <span aria-hidden className={style.shape}>
+        {props.shape}
+      </span>
+      <span className={props.isShort ? "visually-hidden" : undefined}>{props.word}</span>
+    </span>
+  );
+}

@@ -1,0 +1,52 @@
+/** A menu behind a button. */
+import { Menu as Base } from "@base-ui/react/menu";
+import type { ReactElement, ReactNode } from "react";
+import { cx } from "./cx.ts";
+import { Keys } from "./keys.tsx";
+import style from "./menu.module.css";
+
+export type MenuEntry =
+  | {
+      readonly label: string;
+      readonly run: () => void;
+      readonly keys?: string | undefined;
+      readonly isDanger?: boolean;
+      readonly isDisabled?: boolean;
+    }
+  | "line";
+
+type MenuProps = {
+  readonly trigger: ReactElement;
+  readonly entries: readonly MenuEntry[];
+  readonly align?: "start" | "end";
+};
+
+export function Menu({ trigger, entries, align = "end" }: MenuProps): ReactNode {
+  return (
+    <Base.Root>
+      <Base.Trigger render={trigger} />
+      <Base.Portal>
+        <Base.Positioner sideOffset={4} align={align}>
+          <Base.Popup className={style.popup}>
+            {entries.map((entry, index) =>
+              entry === "line" ? (
+                // biome-ignore lint/suspicious/noArrayIndexKey: a line has no other name
+                <Base.Separator key={index} className={style.line} />
+              ) : (
+                <Base.Item
+                  key={entry.label}
+                  className={cx(style.item, entry.isDanger && style.danger)}
+                  disabled={entry.isDisabled ?? false}
+                  onClick={entry.run}
+                >
+                  {entry.label}
+                  {entry.keys && <Keys keys={entry.keys} />}
+                </Base.Item>
+              ),
+            )}
+          </Base.Popup>
+        </Base.Positioner>
+      </Base.Portal>
+    </Base.Root>
+  );
+}

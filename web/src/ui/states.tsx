@@ -1,0 +1,61 @@
+/** Loading, empty and failed are different pictures. */
+import { type ReactNode, useEffect, useState } from "react";
+import { Button } from "./button.tsx";
+import style from "./states.module.css";
+
+const QUIET_MS = 150;
+
+/** Bars where content will stand. For the first 150 ms there is nothing: what comes fast must not flicker. */
+export function Loading(props: { readonly what: string; readonly bars?: number }): ReactNode {
+  const [isShown, show] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => show(true), QUIET_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <div role="status" className={style.bars}>
+      <span className="visually-hidden">Loading {props.what}</span>
+      {isShown &&
+        Array.from({ length: props.bars ?? 5 }, (_, index) => index).map(index => (
+          <div key={index} className={style.bar} />
+        ))}
+    </div>
+  );
+}
+
+/** One sentence, and the one act that makes sense. */
+export function Empty(props: { readonly children: ReactNode; readonly act?: ReactNode }): ReactNode {
+  return (
+    <div className={style.centre}>
+      <p>{props.children}</p>
+      {props.act}
+    </div>
+  );
+}
+
+export type Trouble = {
+  readonly title: string;
+  readonly detail?: string | undefined;
+  readonly hint?: string | undefined;
+  readonly code?: string | undefined;
+};
+
+/** What went wrong, in the server's own words, and a way to try again. */
+export function ProblemCard(props: { readonly trouble: Trouble; readonly retry?: () => void }): ReactNode {
+  const { title, detail, hint, code } = props.trouble;
+  return (
+    <div role="alert" className={style.problem}>
+      <strong>{title}</strong>
+      {detail && <span>{detail}</span>}
+      {hint && <span>{hint}</span>}
+      {code && <span className={style.code}>{code}</span>}
+      {props.retry && (
+        <div className={style.acts}>
+          <Button size="small" onClick={props.retry}>
+            Try again
+          </Button>
+        </div>
+      )}
+    </div>
+  );
+}

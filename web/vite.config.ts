@@ -1,0 +1,25 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vite";
+
+const server = process.env.FLEET_URL ?? "http://localhost:3000";
+
+export default defineConfig({
+  plugins: [react()],
+  build: {
+    target: "es2022",
+    outDir: "../fleet/gateway/dashboard",
+    emptyOutDir: true,
+    manifest: true,
+    assetsInlineLimit: 0, // a data: URL is refused by the policy
+    modulePreload: { polyfill: false },
+    chunkSizeWarningLimit: 700,
+  },
+  worker: { format: "es" },
+  server: {
+    proxy: {
+      "/api": { target: server, ws: true },
+      "/login": { target: server },
+      "/logout": { target: server },
+    },
+  },
+});
