@@ -48,6 +48,9 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "notification_not_found": Kind(404, "There is no such notification"),
     "subscription_not_found": Kind(404, "There is no such subscription"),
     "webhook_not_found": Kind(404, "There is no such webhook"),
+    "conversation_not_found": Kind(404, "The session has no such conversation"),
+    "part_not_found": Kind(404, "The session has no such part"),
+    "content_not_found": Kind(404, "The part holds no file"),
     "request_answered": Kind(409, "The request has been answered"),
     # Workspaces
     "directory_missing": Kind(422, "The directory does not exist"),

@@ -280,6 +280,11 @@ HISTORY_COUNT_MAX: Final = 1000  # sessions counted for a total; "1000" then mea
 HISTORY_LAG_S: Final = 0.5  # the model is behind for so long at most, unless a search waits for it
 HISTORY_CATCH_UP_S: Final = 2.0  # a search waits so long for the log's last events, then answers with what it has
 HISTORY_TEXTS_MAX: Final = 1 << 20  # searched texts per session; a row's number has so much room
+HEAD_CHARS: Final = 200  # of a prompt or a line of text where a list shows it
+SESSION_LIST_MAX: Final = 2_000  # turns or conversations of a session in one answer, about 1 MB
+PART_STRING_CHARS_MAX: Final = 8 * KIB  # of a string inside a part that is read cut; a screen shows less
+ATTACHED_STEP_CHARS: Final = MIB  # of a file's base64 that are decoded in one go, about 1 ms; divisible by 4
+ATTACHED_NAME_CHARS_MAX: Final = 255  # of an attached file's name: what a file system takes
 TRANSCRIPTS_CACHED: Final = 64  # sessions whose folded transcript stays in memory
 
 # The process

@@ -152,6 +152,7 @@ class Changes:
             of_session.totals(),
             self.overlaps(state),
             self._context.clock.now_ms(),
+            of_turn.totals(),
         )
 
     async def _diff(self, state: State, before: str, after: str) -> Manifest:

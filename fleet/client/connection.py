@@ -120,6 +120,10 @@ class Connection:
         """Return the answer to a GET."""
         return self._decode(await self._send("GET", path, query, None, None, retry=retry), kind)
 
+    async def content(self, path: str) -> bytes:
+        """Return the bytes that a GET is answered with."""
+        return (await self._send("GET", path, None, None, None)).content
+
     async def page(self, kind: type[Item], path: str, query: Query | None = None) -> Page[Item]:
         """Return a page of a list."""
         response = await self._send("GET", path, query, None, None)

@@ -1,13 +1,13 @@
 """One session, as a client holds it: everything that can be asked of it and done with it."""
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from fleet.client.connection import Connection, Page
 from fleet.client.sse import EventStream
 from fleet.client.stream import Stream, frame_of
-from fleet.limits import PAGE_MAX
+from fleet.limits import PAGE_MAX, SESSION_LIST_MAX
 from fleet.wire.bodies import (
     AnswerBody,
     AtQuery,
@@ -22,10 +22,13 @@ from fleet.wire.bodies import (
     MessagesQuery,
     ModelBody,
     PromptBody,
+    TurnsQuery,
+    WholeQuery,
 )
 from fleet.wire.frames import Event, Frame
 from fleet.wire.items import (
     Aborted,
+    ConversationItem,
     Created,
     DiffItem,
     Ended,
@@ -37,6 +40,7 @@ from fleet.wire.items import (
     SessionDetail,
     SessionItem,
     TodoItem,
+    TurnItem,
 )
 
 _AT_WORK: Final = frozenset(("created", "active"))
@@ -80,12 +84,38 @@ class Session:
         return await self._connection.read(SessionDetail, self._path, AtQuery(at))
 
     async def messages(
-        self, *, limit: int = 50, before: str | None = None, after: str | None = None, at: int | None = None
+        self,
+        *,
+        limit: int = 50,
+        before: str | None = None,
+        after: str | None = None,
+        at: int | None = None,
+        around: str | None = None,
+        conversation: str | None = None,
+        cut: bool = False,
     ) -> Messages:
-        """Return a page of the transcript, the newest by default; `pagination` has what to go on with."""
-        return await self._connection.read(
-            Messages, f"{self._path}/messages", MessagesQuery(limit, before=before, after=after, at=at)
-        )
+        """Return a page of the transcript, the newest by default; `pagination` has what to go on with.
+
+        `conversation` is a sub-agent's, by its OpenCode id. With `cut` long strings inside parts are cut.
+        """
+        query = MessagesQuery(limit, before, after, at, None, around, conversation, cut)
+        return await self._connection.read(Messages, f"{self._path}/messages", query)
+
+    async def turns(self, *, at: int | None = None, limit: int = SESSION_LIST_MAX, offset: int = 0) -> Page[TurnItem]:
+        """Return its turns, oldest first, as they are or as they were at a position of the log."""
+        return await self._connection.page(TurnItem, f"{self._path}/turns", TurnsQuery(limit, offset, at=at))
+
+    async def conversations(self) -> Page[ConversationItem]:
+        """Return its own conversation, and those of its sub-agents."""
+        return await self._connection.page(ConversationItem, f"{self._path}/conversations", WholeQuery())
+
+    async def part(self, part_id: str) -> dict[str, Any]:
+        """Return a whole part of a message, in OpenCode's own shape."""
+        return await self._connection.read(dict[str, Any], f"{self._path}/parts/{quote(part_id, safe='')}")
+
+    async def part_content(self, part_id: str) -> bytes:
+        """Return the file that a part is, or an attachment of a tool's answer."""
+        return await self._connection.content(f"{self._path}/parts/{quote(part_id, safe='')}/content")
 
     async def diffs(self, *, turn: int | str | None = None, at: int | None = None) -> list[DiffItem]:
         """Return what it has changed: in all, in one turn (its number or a message id), as of a log position."""

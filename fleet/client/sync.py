@@ -139,6 +139,10 @@ class SyncSession:
 
     read = _blocking(Session.read)
     messages = _blocking(Session.messages)
+    turns = _blocking(Session.turns)
+    conversations = _blocking(Session.conversations)
+    part = _blocking(Session.part)
+    part_content = _blocking(Session.part_content)
     diffs = _blocking(Session.diffs)
     queue = _blocking(Session.queue)
     requests = _blocking(Session.requests)

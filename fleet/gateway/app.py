@@ -37,6 +37,7 @@ from fleet.gateway.requests import read_to_its_end
 from fleet.gateway.sessions import session_routes
 from fleet.gateway.sockets import socket_routes
 from fleet.gateway.streams import stream_routes
+from fleet.gateway.transcripts import transcript_routes
 from fleet.gateway.webhooks import webhook_routes
 from fleet.limits import (
     BODY_BYTES_MAX,
@@ -104,6 +105,7 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> Keye
     app.register_blueprint(login_routes(edge.guard, tree.context.clock))
     app.register_blueprint(history_routes(tree))
     app.register_blueprint(session_routes(tree))
+    app.register_blueprint(transcript_routes(tree))
     app.register_blueprint(diff_routes(tree))
     app.register_blueprint(content_routes(tree))
     app.register_blueprint(inbox_routes(tree))

@@ -89,6 +89,14 @@ def gives_text(media_type: str, example: str) -> Callable[[Route], Route]:
     return lambda route: _answers(route, "200", {"description": "Done.", "content": content})
 
 
+def gives_file(*media_types: str) -> Callable[[Route], Route]:
+    """Document that the answer is a file, of one of these types."""
+    file = {"schema": {"type": "string", "format": "binary"}, "example": "the bytes of the file"}
+    content: dict[str, Any] = dict.fromkeys(media_types, file)
+    headers = {"Content-Disposition": header("Content-Disposition")}
+    return lambda route: _answers(route, "200", {"description": "The file.", "content": content, "headers": headers})
+
+
 def gives_stream(event: str, frame: Any) -> Callable[[Route], Route]:
     """Document that the answer is a stream of Server-Sent Events: how it shows this event, whose data is a `frame`."""
     schema, components = _schemas(frame)
@@ -135,6 +143,7 @@ _ADDRESSED = {
     "workspace_id": ("A workspace.", "0198c0de-4d1c-7d90-b2f3-6a8c1e5f7b22"),
     "webhook_id": ("A webhook.", "0198c0de-5b1e-7d3a-9c55-2f6f5d1c0a11"),
     "prompt_id": ("A prompt that waits in the queue.", "0198c0de-4d1e-7b11-a0c4-3e9d5f8a6b77"),
+    "part_id": ("A part of a message.", "prt_7f2c91d4effeXk2mQ8vR4tYw1Z"),
     "request_id": ("A permission request or question of the session.", "per_7f2c91d4effeXk2mQ8vR4tYw1Z"),
     "notification_id": ("A notification, as the list names it.", "0198c0de-4d1a-7c3e-9f00-5d2b7a1e4c11:1"),
     "position": ("A log position.", 42),

@@ -94,22 +94,6 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
         query = read_query(wire.InstancePageQuery)
         return paged(_children(tree, orders.session(session_id, query.instance_id).id), query, wire.session_item)
 
-    @routes.get("/<session_id>/messages")
-    @about("sessions")
-    @asks(wire.MessagesQuery)
-    @gives(wire.Messages, headers=("Fleet-Position",))
-    @refuses(*SESSION)
-    async def read_messages(session_id: str) -> Response:
-        """Read the transcript, newest page first.
-
-        In each page the oldest comes first; `pagination` has what to give as `before` and `after`. A message and its
-        parts have OpenCode's own shape.
-        """
-        query = read_query(wire.MessagesQuery)
-        state = orders.session(session_id, query.instance_id)
-        position = tree.log.head()
-        return answer(await _messages(tree, state, query), position=position)
-
 
 def _add_orders(routes: Blueprint, tree: Tree) -> None:
     orders = tree.orders
@@ -309,18 +293,3 @@ def _matching(tree: Tree, query: wire.ListQuery) -> list[State]:
         and (query.workspace is None or query.workspace == state.workspace_id)
     ]
     return sorted(found, key=lambda state: state.id, reverse=True)
-
-
-async def _messages(tree: Tree, state: State, query: wire.MessagesQuery) -> wire.Messages:
-    if query.before is not None and query.after is not None:
-        raise Rejected("invalid", "give before or after, not both", field="before")
-    if query.at is not None:
-        check_cursor(tree, query.at, "at")
-    stream = tree.views.sessions.stream(state.id)
-    try:
-        page = await tree.transcripts.page(stream, query.limit, query.before, query.after, query.at)
-    except KeyError as error:
-        field = "before" if query.before is not None else "after"
-        raise Rejected("invalid", f"the session has no message {error.args[0]}", field=field) from error
-    messages = [wire.MessageItem(message.info, message.parts) for message in page.messages]
-    return wire.Messages(messages, wire.Pagination(page.before, page.after, page.total))

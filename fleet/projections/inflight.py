@@ -81,6 +81,10 @@ class InFlight:
             return {each: list(self._open.get(each, {}).values()) for each in sorted(session_ids)}
         return {each: list(parts.values()) for each, parts in self._open.items() if parts}
 
+    def open_part(self, session_id: str, part_id: str) -> OpenPart | None:
+        """Return a part that is not finished, None where there is none with this id."""
+        return self._open.get(session_id, {}).get(part_id)
+
     @contextmanager
     def read(self, session_ids: frozenset[str] | None, wake: Callable[[], None]) -> Generator[Reader]:
         """Receive signals of these sessions, or of all; `wake()` is called when one comes."""

@@ -1,19 +1,21 @@
-"""The transcript of a session: its messages with their parts, as OpenCode last had them.
+"""The transcript of a session: its messages with their parts, as OpenCode last had them, its turns and conversations.
 
-Folded from the session's stream when somebody asks, and kept for the sessions that were asked for last. Bodies are
-OpenCode's own JSON and are passed on unparsed. What was erased is not in them, and not in the cache either.
+Folded from the session's stream when somebody asks (transcript_fold.py), and kept for the sessions that were asked for
+last. Bodies are OpenCode's own JSON and are passed on unparsed. An earlier moment is told from the same fold. What was
+erased is not in it, and not in the cache either.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import msgspec
 import trio
 
-from fleet.core.session.messages import ConversationOpened, MessageRecorded, PartRecorded, SessionCreated
-from fleet.events.envelope import Recorded
+from fleet.errors import Rejected
 from fleet.events.log import Log
 from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, TRANSCRIPTS_CACHED
+from fleet.projections.transcript_fold import Body, Folded, SubAgent, subagent_of
+from fleet.projections.turns import Turn
 
 
 class MessageView(msgspec.Struct):
@@ -30,6 +32,42 @@ class Page(msgspec.Struct, frozen=True):
     before: str | None
     after: str | None
     total: int
+
+
+class Where(msgspec.Struct, frozen=True):
+    """Which stretch: next to the message `before` or `after`, with `around` in its middle, or else the newest.
+
+    `conversation` is an OpenCode id, None for the session's own; `at` a log position: as it was then.
+    """
+
+    limit: int
+    before: str | None = None
+    after: str | None = None
+    around: str | None = None
+    conversation: str | None = None
+    at: int | None = None
+
+    def bounds(self, ids: list[str]) -> tuple[int, int]:
+        """Return the stretch of `ids`. Raises KeyError for a message that is not among them."""
+        if self.before is not None:
+            end = _index(ids, self.before)
+            return max(0, end - self.limit), end
+        if self.after is not None:
+            start = _index(ids, self.after) + 1
+            return start, min(len(ids), start + self.limit)
+        end = len(ids)
+        if self.around is not None:
+            end = min(end, max(0, _index(ids, self.around) - self.limit // 2) + self.limit)
+        return max(0, end - self.limit), end
+
+
+class ConversationView(msgspec.Struct, frozen=True):
+    """A conversation of a session: its own, or a sub-agent's."""
+
+    id: str
+    subagent: SubAgent | None
+    messages: int
+    created_ms: int | None
 
 
 class Todo(msgspec.Struct, frozen=True):
@@ -54,75 +92,66 @@ class _ToolPart(msgspec.Struct, frozen=True):
     state: _ToolState = _ToolState()
 
 
-class _Folded:
-    def __init__(self) -> None:
-        self.position = 0
-        self.opencode_id = ""
-        self.infos: dict[str, msgspec.Raw] = {}
-        self.created_ms: dict[str, dict[str, int]] = {}
-        self.parts: dict[str, dict[str, msgspec.Raw]] = {}
-
-    def apply(self, events: Sequence[Recorded]) -> None:
-        for recorded in events:
-            event = recorded.event
-            if isinstance(event, MessageRecorded):
-                self.infos[event.message_id] = event.body
-                self.created_ms.setdefault(event.opencode_id, {})[event.message_id] = event.created_ms
-            elif isinstance(event, PartRecorded):
-                self.parts.setdefault(event.message_id, {})[event.part_id] = event.body
-            elif isinstance(event, SessionCreated | ConversationOpened):
-                self.opencode_id = event.opencode_id
-            self.position = recorded.position
-
-    def ids(self) -> list[str]:
-        """Return the session's own messages, oldest first; those of sub-agents are in conversations of their own.
-
-        One that was missed is recorded late, so the order is that of their creation.
-        """
-        created_ms = self.created_ms.get(self.opencode_id, {})
-        return sorted(created_ms, key=lambda message_id: (created_ms[message_id], message_id))
-
-    def message(self, message_id: str) -> MessageView:
-        # OpenCode's ids ascend with time, within one message in all of its versions.
-        parts = self.parts.get(message_id, {})
-        return MessageView(self.infos[message_id], [parts[part_id] for part_id in sorted(parts)])
-
-
 class Transcripts:
     """Transcripts by session."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._cache: OrderedDict[str, _Folded] = OrderedDict()
+        self._cache: OrderedDict[str, Folded] = OrderedDict()
 
-    async def page(self, stream: str, limit: int, before: str | None, after: str | None, at: int | None) -> Page:
-        """Return the newest `limit` messages, or those next to the message id `before` or `after`.
-
-        `at` is a log position: the transcript as it was then. Raises KeyError for an unknown message id.
-        """
-        folded = await (self._folded(stream) if at is None else self._folded_at(stream, at))
-        ids = folded.ids()
-        if before is not None:
-            end = _index(ids, before)
-            start = max(0, end - limit)
-        elif after is not None:
-            start = _index(ids, after) + 1
-            end = min(len(ids), start + limit)
-        else:
-            start, end = max(0, len(ids) - limit), len(ids)
+    async def page(self, stream: str, where: Where) -> Page:
+        """Return the messages there. Raises KeyError for an unknown message id, `Rejected` conversation_not_found."""
+        folded = await self._folded(stream)
+        conversation = folded.opencode_id if where.conversation is None else where.conversation
+        if where.conversation is not None and where.conversation not in folded.conversations():
+            raise Rejected("conversation_not_found", f"the session has no conversation {where.conversation}")
+        ids = folded.ids(conversation, where.at)
+        start, end = where.bounds(ids)
         return Page(
-            [folded.message(message_id) for message_id in ids[start:end]],
+            [self._message(folded, message_id, where.at) for message_id in ids[start:end]],
             ids[start] if start > 0 and start < end else None,
             ids[end - 1] if start < end < len(ids) else None,
             len(ids),
         )
 
+    async def turns(self, stream: str, at: int | None = None) -> list[Turn]:
+        """Return the session's turns, oldest first; `at` is a log position: those that had begun, as they were then."""
+        return (await self._folded(stream)).turns.at(at)
+
+    async def conversations(self, stream: str, open_parts: Iterable[msgspec.Raw] = ()) -> list[ConversationView]:
+        """Return the session's own conversation and those of its sub-agents.
+
+        `open_parts` are calls of tools that run: what they have started is not recorded yet.
+        """
+        folded = await self._folded(stream)
+        running = dict(found for part in open_parts if (found := subagent_of(part)) is not None)
+        subagents = running | folded.subagents
+        known = dict.fromkeys((*folded.conversations(), *running))
+        return [
+            ConversationView(each, subagents.get(each), len(folded.ids(each)), folded.created_ms(each))
+            for each in known
+        ]
+
+    async def part(self, stream: str, part_id: str) -> msgspec.Raw | None:
+        """Return a finished part, of any conversation; None where there is none with this id."""
+        found = (await self._folded(stream)).find_part(part_id)
+        return None if found is None else found.json
+
+    async def part_with(self, stream: str, attachment_id: str) -> msgspec.Raw | None:
+        """Return the finished tool call that holds this attachment, None where there is none."""
+        folded = await self._folded(stream)
+        part_id = folded.attachments.get(attachment_id)
+        found = None if part_id is None else folded.find_part(part_id)
+        return None if found is None else found.json
+
     async def todos(self, stream: str) -> list[Todo]:
         """Return the agent's list as it last wrote it. Each writing replaces the whole list."""
         folded = await self._folded(stream)
-        for message_id in reversed(folded.ids()):
-            for raw in reversed(folded.message(message_id).parts):
-                if b'"todowrite"' in bytes(raw) and (todos := _todos(raw)) is not None:
+        if not folded.todo_lists:
+            return []
+        for message_id in reversed(folded.ids(folded.opencode_id)):
+            for part_id, body in sorted(folded.parts.get(message_id, {}).items(), reverse=True):
+                if part_id in folded.todo_lists and (todos := _todos(body.json)) is not None:
                     return todos
         return []
 
@@ -130,23 +159,33 @@ class Transcripts:
         """Let go of what is cached of a session that was erased."""
         self._cache.pop(stream, None)
 
-    async def _folded(self, stream: str) -> _Folded:
+    def _message(self, folded: Folded, message_id: str, at: int | None) -> MessageView:
+        # OpenCode's ids ascend with time, within one message in all of its versions.
+        parts = sorted(folded.parts.get(message_id, {}).items())
+        bodies = (self._body(part, at) for _, part in parts)
+        info = self._body(folded.infos[message_id], at)
+        return MessageView(info or msgspec.Raw(b"{}"), [body for body in bodies if body is not None])
+
+    def _body(self, body: Body, at: int | None) -> msgspec.Raw | None:
+        position = body.position_at(at)
+        if position is None or position == body.position:
+            return None if position is None else body.json
+        (recorded,) = self._log.read_all(position - 1, 1)
+        earlier: msgspec.Raw = recorded.event.body
+        return earlier
+
+    async def _folded(self, stream: str) -> Folded:
         if self._log.is_erased(stream):
             self._cache.pop(stream, None)
-            return _Folded()
-        folded = self._cache.pop(stream, None) or _Folded()
+            return Folded()
+        folded = self._cache.pop(stream, None) or Folded()
         self._cache[stream] = folded
         while len(self._cache) > TRANSCRIPTS_CACHED:
             self._cache.popitem(last=False)
         await self._fold(folded, stream, self._log.head())
-        return _Folded() if self._log.is_erased(stream) else folded
+        return Folded() if self._log.is_erased(stream) else folded
 
-    async def _folded_at(self, stream: str, at: int) -> _Folded:
-        folded = _Folded()
-        await self._fold(folded, stream, at)
-        return _Folded() if self._log.is_erased(stream) else folded
-
-    async def _fold(self, folded: _Folded, stream: str, at: int) -> None:
+    async def _fold(self, folded: Folded, stream: str, at: int) -> None:
         """Read on up to the position `at`, in pages with others in between. Two may do so side by side."""
         while page := self._log.read_stream(stream, folded.position, FEED_PAGE_EVENTS, FEED_PAGE_BYTES):
             wanted = [recorded for recorded in page if recorded.position <= at]

@@ -12,7 +12,9 @@ from fleet.limits import (
     HISTORY_PAGE_MAX,
     PAGE_DEFAULT,
     PAGE_MAX,
+    PART_STRING_CHARS_MAX,
     PATH_CHARS_MAX,
+    SESSION_LIST_MAX,
     TAGS_MAX,
     TITLE_CHARS_MAX,
     WEBHOOK_DESCRIPTION_CHARS_MAX,
@@ -327,6 +329,33 @@ class MessagesQuery(Query):
     after: Annotated[str | None, msgspec.Meta(description="Messages after the one with this id.")] = None
     at: At = None
     instance_id: InstanceId = None
+    around: Annotated[str | None, msgspec.Meta(description="The message with this id, and those around it.")] = None
+    conversation: Annotated[
+        str | None, msgspec.Meta(description="OpenCode's id of a sub-agent's session; by default the session's own.")
+    ] = None
+    cut: Annotated[
+        bool,
+        msgspec.Meta(
+            description=f"Cut strings inside parts at {PART_STRING_CHARS_MAX} characters. What was cut has `truncated`."
+        ),
+    ] = False
+
+
+WholeLimit = Annotated[int, msgspec.Meta(ge=1, le=SESSION_LIST_MAX), _LIMIT]
+
+
+class WholeQuery(Query):
+    """A list of a session that is given as a whole, up to a bound."""
+
+    limit: WholeLimit = SESSION_LIST_MAX
+    offset: Offset = 0
+    instance_id: InstanceId = None
+
+
+class TurnsQuery(WholeQuery):
+    """`GET /api/sessions/{id}/turns`."""
+
+    at: At = None
 
 
 class StreamQuery(Query):

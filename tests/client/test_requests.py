@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 
+import msgspec
 import pytest
 import trio
 
@@ -42,6 +43,13 @@ async def test_a_session_from_beginning_to_end(fleet: FleetClient, line: Line) -
     page = await session.messages(limit=1)
     assert len(page.messages) == 1
     assert page.pagination.total == 2
+    ((turn,), (own,)) = (await session.turns(), await session.conversations())
+    assert (turn.prompt, turn.outcome, own.messages) == ("Look", "finished", 2)
+    asked = (await session.messages(around=turn.message_id)).messages[0]
+    parts = [msgspec.json.decode(part) for part in asked.parts]
+    file = next(part for part in parts if part["type"] == "file")
+    assert await session.part(file["id"]) == file
+    assert await session.part_content(file["id"]) == b"\x00hi"
     assert await session.diffs(turn=1) == await session.diffs()
     for empty in (session.queue, session.requests, session.todos, session.children):
         assert await empty() == []

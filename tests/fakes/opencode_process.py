@@ -190,19 +190,23 @@ class FakeProcess:
         turn = self.turns[session_id] = Turn(self, session_id)
         await turn.run()
 
-    async def run_subagent(self, parent_id: str, text: str) -> None:
-        """Run a prompt in a session of its own, as a tool of the parent's turn; it goes with that turn."""
+    def open_subagent(self, parent_id: str) -> str:
+        """Make a session for a sub-agent and return its id."""
         parent = self.world.store.sessions[parent_id]
         child = self.world.store.create(self.world.new_id("ses"), parent["directory"], "task", self.world.now_ms())
         child["parentID"] = parent_id
         self.show_session(child, "created")
+        return str(child["id"])
+
+    async def run_subagent(self, child_id: str, text: str) -> None:
+        """Run a prompt in a sub-agent's session, as a tool of the parent's turn; it goes with that turn."""
         prompt = Prompt(self.world.new_id("msg"), (self.world.new_id("prt"),), text)
         try:
-            await self._store(child["id"], prompt)
-            await self._turn(child["id"])
+            await self._store(child_id, prompt)
+            await self._turn(child_id)
         finally:
-            if self.exit is None and child["id"] in self.turns:
-                self.end_turn(child["id"], announced=True)
+            if self.exit is None and child_id in self.turns:
+                self.end_turn(child_id, announced=True)
 
     async def abort(self, session_id: str) -> None:
         if (turn := self.turns.get(session_id)) is not None:

@@ -165,8 +165,12 @@ class Turn:
 
     async def _task(self, answer: StoredMessage, text: str) -> None:
         part = self._tool(answer, "task")
-        await self.process.run_subagent(self.session_id, text)
-        self._put(answer, {**part, "state": {"status": "completed", "output": "the sub-agent is done"}})
+        child_id = self.process.open_subagent(self.session_id)
+        asked = {"description": text, "prompt": text, "subagent_type": "general"}
+        state = {"input": asked, "metadata": {"sessionId": child_id}}
+        self._put(answer, {**part, "state": {"status": "running", **state}})
+        await self.process.run_subagent(child_id, text)
+        self._put(answer, {**part, "state": {"status": "completed", "output": "the sub-agent is done", **state}})
 
     async def _ask(self, answer: StoredMessage, kind: str) -> None:
         part = self._tool(answer, "question" if kind == "question" else "bash")

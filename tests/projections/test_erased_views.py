@@ -18,7 +18,7 @@ from fleet.projections.inflight import InFlight
 from fleet.projections.runner import Runner
 from fleet.projections.states import States
 from fleet.projections.store import LmdbStore, MemoryStore, Store
-from fleet.projections.transcripts import Transcripts
+from fleet.projections.transcripts import Transcripts, Where
 from fleet.projections.views import Views
 from tests.fakes.clock import FakeClock
 
@@ -162,10 +162,12 @@ async def test_a_transcript_vanishes_also_from_the_cache() -> None:
     await log.append("session-s", 0, [opened, MessageRecorded("m", "o", "user", 1, body)], CAUSE)
     await log.append("session-s", 2, [PartRecorded("p", "m", "text", 1, body)], CAUSE)
     transcripts = Transcripts(log)
-    read = partial(transcripts.page, "session-s", 10, None, None)
-    assert ((await read(None)).total, (await read(2)).total) == (1, 1)
+    read = partial(transcripts.page, "session-s")
+    now, then = Where(10), Where(10, at=2)
+    assert ((await read(now)).total, (await read(then)).total) == (1, 1)
     await log.erase("session-s")
-    assert ((await read(None)).total, (await read(2)).total) == (0, 0)
+    assert ((await read(now)).total, (await read(then)).total) == (0, 0)
+    assert (await transcripts.conversations("session-s"), await transcripts.turns("session-s")) == ([], [])
 
 
 def test_open_parts_can_be_forgotten() -> None:

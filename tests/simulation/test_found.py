@@ -15,6 +15,7 @@ from fleet.core.session import messages as m
 from fleet.core.session.state import State
 from fleet.errors import Problem
 from fleet.ports import Strategy
+from fleet.projections.transcripts import Where
 from tests.fakes.opencode_process import FakeProcess
 from tests.simulation.machine import Machine
 from tests.simulation.run import furnish
@@ -156,7 +157,7 @@ async def test_a_long_turn_is_recorded_whole_when_its_session_is_terminated(auto
         state = await until(machine, session.id, lambda state: state.phase == "stopped")
         stored = [message.read() for message in machine.world.store.transcript(session.opencode_id)]
         assert len(stored) > 60
-        page = await (await tree(machine)).transcripts.page(f"session-{state.id}", 10_000, None, None, None)
+        page = await (await tree(machine)).transcripts.page(f"session-{state.id}", Where(10_000))
         assert [bytes(message.info) for message in page.messages] == [message.info.raw for message in stored]
 
 

@@ -199,6 +199,7 @@ class ReportChanges(msgspec.Struct, frozen=True):
     totals: Totals
     overlaps: tuple[str, ...]
     at_ms: int
+    turn_totals: Totals | None = None
 
 
 class ReportRequestOpened(msgspec.Struct, frozen=True):

@@ -183,6 +183,7 @@ def _changes(command: m.ReportChanges, state: State) -> Events:
             command.totals,
             command.overlaps,
             command.at_ms,
+            command.turn_totals,
         ),
     )
 

@@ -92,8 +92,9 @@ class TurnTreeTaken(msgspec.Struct, frozen=True):
 class ChangesRecorded(msgspec.Struct, frozen=True):
     """What the turn has changed, and the whole session so far: manifests in the blob store (fleet/core/changes.py).
 
-    `tree` is the tree at the end of the turn, `totals` those of the session. `overlaps` names the sessions whose turns
-    ran in the same directory at the same time, so that a change may be theirs.
+    `tree` is the tree at the end of the turn, `totals` counts the changes of the session and `turn_totals` those of the
+    turn. `overlaps` names the sessions whose turns ran in the same directory at the same time, so that a change may be
+    theirs.
     """
 
     number: int
@@ -103,6 +104,7 @@ class ChangesRecorded(msgspec.Struct, frozen=True):
     totals: Totals
     overlaps: tuple[str, ...]
     at_ms: int
+    turn_totals: Totals | None = None
 
 
 class RequestOpened(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from fleet.core.times import rfc3339
 from fleet.gateway.wire.choices import agent_item, command_item, folder_item, model_item
 from fleet.gateway.wire.conversion import (
+    conversation_item,
     ended,
     event_item,
     history_item,
@@ -14,6 +15,7 @@ from fleet.gateway.wire.conversion import (
     session_detail,
     session_item,
     tokens_item,
+    turn_item,
     verification,
     workspace_detail,
     workspace_item,
@@ -59,7 +61,9 @@ from fleet.wire.bodies import (
     Tag,
     Tags,
     Title,
+    TurnsQuery,
     WebhookBody,
+    WholeQuery,
     WorkspaceBody,
 )
 from fleet.wire.choices import AgentItem, CommandItem, FolderEntryItem, FolderItem, ModelItem, RootItem
@@ -69,6 +73,7 @@ from fleet.wire.items import (
     BreakItem,
     CallbackItem,
     ChangesItem,
+    ConversationItem,
     Count,
     Created,
     DiffItem,
@@ -100,6 +105,7 @@ from fleet.wire.items import (
     Summary,
     TodoItem,
     TokensItem,
+    TurnItem,
     Verification,
 )
 from fleet.wire.webhooks import DeliveryItem, NewWebhookItem, WebhookItem
@@ -120,6 +126,7 @@ __all__ = [
     "ChangesItem",
     "CommandBody",
     "CommandItem",
+    "ConversationItem",
     "Count",
     "CreateBody",
     "Created",
@@ -190,14 +197,18 @@ __all__ = [
     "Title",
     "TodoItem",
     "TokensItem",
+    "TurnItem",
+    "TurnsQuery",
     "Verification",
     "WebhookBody",
     "WebhookItem",
+    "WholeQuery",
     "WorkspaceBody",
     "WorkspaceDetail",
     "WorkspaceItem",
     "agent_item",
     "command_item",
+    "conversation_item",
     "ended",
     "event_item",
     "folder_item",
@@ -212,6 +223,7 @@ __all__ = [
     "session_detail",
     "session_item",
     "tokens_item",
+    "turn_item",
     "verification",
     "workspace_detail",
     "workspace_item",

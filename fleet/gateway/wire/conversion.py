@@ -14,10 +14,13 @@ from fleet.events.verify import Report
 from fleet.ports import Condition, FoundProcess, Tokens
 from fleet.projections.history_store import Snippet
 from fleet.projections.lives import Life
+from fleet.projections.transcripts import ConversationView
+from fleet.projections.turns import Turn
 from fleet.wire.bodies import BudgetBody
 from fleet.wire.items import (
     BreakItem,
     ChangesItem,
+    ConversationItem,
     Ended,
     EndedWorkspace,
     EventItem,
@@ -33,8 +36,10 @@ from fleet.wire.items import (
     SessionItem,
     SnippetItem,
     Status,
+    SteeredItem,
     StopStepItem,
     TokensItem,
+    TurnItem,
     Verification,
 )
 from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
@@ -140,6 +145,35 @@ def tokens_item(tokens: Tokens) -> TokensItem:
 
 def _failure_item(failure: Failure | None) -> FailureItem | None:
     return None if failure is None else FailureItem(failure.code, failure.detail, rfc3339(failure.at_ms))
+
+
+def turn_item(turn: Turn) -> TurnItem:
+    """Return what the API shows of a turn."""
+    return TurnItem(
+        number=turn.number,
+        message_id=turn.message_id,
+        prompt_id=turn.prompt_id,
+        prompt=turn.asked.head,
+        actor=turn.asked.actor,
+        started_at=rfc3339(turn.started_at_ms),
+        ended_at=None if turn.ended_at_ms is None else rfc3339(turn.ended_at_ms),
+        outcome=turn.outcome,
+        cost_usd=turn.cost_usd,
+        tokens=tokens_item(turn.tokens),
+        changes=_changes_item(turn.changes),
+        steered=[SteeredItem(s.message_id, s.asked.head, s.asked.actor, rfc3339(s.at_ms)) for s in turn.steered],
+        position=turn.position,
+        end_position=turn.end_position,
+    )
+
+
+def conversation_item(view: ConversationView) -> ConversationItem:
+    """Return what the API shows of a conversation; a sub-agent's is named by the call that has started it."""
+    subagent = view.subagent
+    created = None if view.created_ms is None else rfc3339(view.created_ms)
+    if subagent is None:
+        return ConversationItem(view.id, None, None, None, view.messages, created)
+    return ConversationItem(view.id, subagent.parent_id, subagent.title, subagent.agent, view.messages, created)
 
 
 def instance_item(life: Life, memory_bytes: int | None) -> InstanceItem:

@@ -1,0 +1,188 @@
+"""What the events of one session make of its transcript: messages, parts, conversations; see transcripts.py.
+
+Each message and part is kept as OpenCode last had it, with the positions of all that was recorded of it, so that an
+earlier moment can be told by reading no more than what was different then.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from fleet.core.session import messages as m
+from fleet.events.envelope import Recorded
+from fleet.projections.turns import Turns
+
+Key = tuple[int, str]
+"""When a message was made, in ms, and its id: the order of a conversation, in which late ones take their place."""
+
+
+class Body(msgspec.Struct):
+    """OpenCode's JSON, the position that it was recorded at, and those of what it was before."""
+
+    json: msgspec.Raw
+    position: int
+    earlier: tuple[int, ...] = ()
+
+    def replaced(self, json: msgspec.Raw, position: int) -> "Body":
+        """Return the newer one."""
+        return Body(json, position, (*self.earlier, self.position))
+
+    def position_at(self, at: int | None) -> int | None:
+        """Return where it was recorded as it was at this position, None where it was not there yet; None for now."""
+        if at is None or self.position <= at:
+            return self.position
+        return max((each for each in self.earlier if each <= at), default=None)
+
+
+class SubAgent(msgspec.Struct, frozen=True):
+    """Who was started by a call of the tool `task`: in which conversation, to do what."""
+
+    parent_id: str
+    title: str | None
+    agent: str | None
+
+
+class _TaskInput(msgspec.Struct, frozen=True):
+    description: str | None = None
+    subagent_type: str | None = None
+
+
+class _TaskMetadata(msgspec.Struct, frozen=True):
+    sessionId: str | None = None  # noqa: N815 - OpenCode's spelling, here and below
+
+
+class _Attached(msgspec.Struct, frozen=True):
+    id: str = ""
+
+
+class _ToolState(msgspec.Struct, frozen=True):
+    input: _TaskInput = _TaskInput()
+    metadata: _TaskMetadata = _TaskMetadata()
+
+
+class _Task(msgspec.Struct, frozen=True):
+    tool: str = ""
+    sessionID: str = ""  # noqa: N815
+    state: _ToolState = _ToolState()
+
+
+class _AttachmentsState(msgspec.Struct, frozen=True):
+    attachments: list[_Attached] = []
+
+
+class _WithAttachments(msgspec.Struct, frozen=True):
+    state: _AttachmentsState = _AttachmentsState()
+
+
+_task = msgspec.json.Decoder(_Task)
+_with_attachments = msgspec.json.Decoder(_WithAttachments)
+
+
+def subagent_of(part: bytes | msgspec.Raw) -> tuple[str, SubAgent] | None:
+    """Return the sub-agent's session id and who it is, where the part is a call of `task` that has started one."""
+    try:
+        read = _task.decode(part)
+    except msgspec.MsgspecError:
+        return None
+    started = read.state.metadata.sessionId
+    if read.tool != "task" or started is None:
+        return None
+    return started, SubAgent(read.sessionID, read.state.input.description, read.state.input.subagent_type)
+
+
+class Folded:
+    """The transcript of one session up to `position`, and its turns."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.opencode_id = ""
+        self.infos: dict[str, Body] = {}
+        self.parts: dict[str, dict[str, Body]] = {}
+        self.turns = Turns()
+        self.todo_lists: dict[str, None] = {}
+        self.subagents: dict[str, SubAgent] = {}
+        self.attachments: dict[str, str] = {}
+        self._keys: dict[str, Key] = {}
+        self._order: dict[str, list[Key]] = {}
+
+    def apply(self, events: Sequence[Recorded]) -> None:
+        """Take the next events."""
+        for recorded in events:
+            event: object = recorded.event
+            take = _TAKE.get(type(event))
+            if take is not None:
+                take(self, recorded, event)
+            self.turns.apply(recorded)
+            self.position = recorded.position
+
+    def ids(self, conversation: str, at: int | None = None) -> list[str]:
+        """Return the messages of a conversation, oldest first, that were there at a position; None for now."""
+        ids = [message_id for _, message_id in self._order.get(conversation, ())]
+        return ids if at is None else [each for each in ids if self.infos[each].position_at(at) is not None]
+
+    def conversations(self) -> list[str]:
+        """Return the OpenCode ids of all conversations: the session's own first, then those of sub-agents, by age."""
+        known = dict.fromkeys((*self._order, *self.subagents))
+        known.pop(self.opencode_id, None)
+        others = sorted(known, key=lambda each: self.created_ms(each) or 0)
+        return [self.opencode_id, *others] if self.opencode_id else others
+
+    def created_ms(self, conversation: str) -> int | None:
+        """Return when its first message was made, None where it has none yet."""
+        order = self._order.get(conversation)
+        return order[0][0] if order else None
+
+    def find_part(self, part_id: str) -> Body | None:
+        """Return the part with this id."""
+        return next((parts[part_id] for parts in self.parts.values() if part_id in parts), None)
+
+    def _message(self, recorded: Recorded, event: m.MessageRecorded) -> None:
+        known = self.infos.get(event.message_id)
+        new = Body(event.body, recorded.position) if known is None else known.replaced(event.body, recorded.position)
+        self.infos[event.message_id] = new
+        key = (event.created_ms, event.message_id)
+        before = self._keys.get(event.message_id)
+        if key != before:
+            order = self._order.setdefault(event.opencode_id, [])
+            if before is not None:
+                del order[bisect_left(order, before)]
+            insort(order, key)
+            self._keys[event.message_id] = key
+
+    def _part(self, recorded: Recorded, event: m.PartRecorded) -> None:
+        parts = self.parts.setdefault(event.message_id, {})
+        known = parts.get(event.part_id)
+        parts[event.part_id] = (
+            Body(event.body, recorded.position) if known is None else known.replaced(event.body, recorded.position)
+        )
+        if event.type == "tool":
+            self._tool(recorded.payload, event)
+
+    def _tool(self, payload: bytes, event: m.PartRecorded) -> None:
+        """Note what is asked for later; the words are looked for first, because tools say much."""
+        if b'"todowrite"' in payload:
+            self.todo_lists[event.part_id] = None
+        if b'"task"' in payload and (started := subagent_of(event.body)) is not None:
+            self.subagents.setdefault(*started)
+        if b'"attachments"' in payload:
+            self.attachments |= dict.fromkeys(_attachments(event.body), event.part_id)
+
+    def _opened(self, _: Recorded, event: m.SessionCreated | m.ConversationOpened) -> None:
+        self.opencode_id = event.opencode_id
+
+
+def _attachments(part: msgspec.Raw) -> list[str]:
+    try:
+        return [each.id for each in _with_attachments.decode(part).state.attachments if each.id]
+    except msgspec.MsgspecError:
+        return []
+
+
+_TAKE: Final[Mapping[type[Any], Callable[[Folded, Recorded, Any], None]]] = {
+    m.MessageRecorded: Folded._message,
+    m.PartRecorded: Folded._part,
+    m.SessionCreated: Folded._opened,
+    m.ConversationOpened: Folded._opened,
+}

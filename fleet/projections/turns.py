@@ -1,0 +1,239 @@
+"""The turns of a session: what was asked, by whom, what steered it, what it cost and changed, and how it ended.
+
+Folded from the session's events in the order of the log. Whatever can change later is kept with its position, so that
+`Turns.at` tells of any earlier moment without reading the log again.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from fleet.core.session import messages as m
+from fleet.events.envelope import Recorded
+from fleet.limits import HEAD_CHARS
+from fleet.ports import Tokens
+
+
+def head(text: str) -> str:
+    """Return the first `HEAD_CHARS` characters of a text on one line."""
+    return " ".join(text[: 4 * HEAD_CHARS].split())[:HEAD_CHARS]
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A prompt: the head of its text, and who gave it."""
+
+    head: str = ""
+    actor: str = "system"
+
+
+class Steered(msgspec.Struct, frozen=True):
+    """A prompt that was sent into a running turn."""
+
+    prompt_id: str
+    message_id: str
+    asked: Asked
+    at_ms: int
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """A turn as it is, or was at a position. `position` is where it began in the log, `end_position` where it ended."""
+
+    number: int
+    message_id: str
+    prompt_id: str
+    asked: Asked
+    started_at_ms: int
+    position: int
+    ended_at_ms: int | None
+    end_position: int | None
+    outcome: str | None
+    cost_usd: float
+    tokens: Tokens
+    changes: m.Totals | None
+    steered: tuple[Steered, ...]
+
+
+class _Charge(msgspec.Struct, frozen=True):
+    """What a message has added: to the cost, and to each count of tokens."""
+
+    position: int
+    cost_usd: float
+    tokens: Tokens
+
+
+class _Steering(msgspec.Struct):
+    """A steering prompt, and where it was sent. `left`: the turn ended before it arrived, and it waits again."""
+
+    position: int
+    prompt: Steered
+    arrived: bool = False
+    left: int | None = None
+
+
+class _End(msgspec.Struct, frozen=True):
+    position: int
+    at_ms: int
+    outcome: str
+
+
+class _Told:
+    """A turn with the position of everything that is told of it."""
+
+    def __init__(self, event: m.TurnStarted, position: int, asked: Asked) -> None:
+        self.event = event
+        self.position = position
+        self.asked = asked
+        self.end: _End | None = None
+        self.charges: list[_Charge] = []
+        self.changes: list[tuple[int, m.Totals | None]] = []
+        self.steered: list[_Steering] = []
+        self._now: Turn | None = None
+
+    def changed(self) -> None:
+        """Forget what `now` has put together."""
+        self._now = None
+
+    def now(self) -> Turn:
+        """Return the turn as it is; put together once, because a long session has thousands that change no more."""
+        if self._now is None:
+            self._now = self.at(None)
+        return self._now
+
+    def at(self, position: int | None) -> Turn:
+        """Return the turn as it was at `position`, which is not before its beginning; None for now."""
+
+        def is_by_then(each: int) -> bool:
+            return position is None or each <= position
+
+        charges = [each for each in self.charges if is_by_then(each.position)]
+        changes = [totals for each, totals in self.changes if is_by_then(each)]
+        steered = (s for s in self.steered if is_by_then(s.position) and (s.left is None or not is_by_then(s.left)))
+        end = self.end if self.end is not None and is_by_then(self.end.position) else None
+        return Turn(
+            self.event.number,
+            self.event.message_id,
+            self.event.prompt_id,
+            self.asked,
+            self.event.at_ms,
+            self.position,
+            None if end is None else end.at_ms,
+            None if end is None else end.position,
+            None if end is None else end.outcome,
+            sum(each.cost_usd for each in charges),
+            _sum([each.tokens for each in charges]),
+            changes[-1] if changes else None,
+            tuple(each.prompt for each in steered),
+        )
+
+
+def _sum(counts: list[Tokens]) -> Tokens:
+    return Tokens(
+        sum(each.input for each in counts),
+        sum(each.output for each in counts),
+        sum(each.reasoning for each in counts),
+        sum(each.cache_read for each in counts),
+        sum(each.cache_write for each in counts),
+    )
+
+
+def _less(new: Tokens, old: Tokens) -> Tokens:
+    return Tokens(
+        new.input - old.input,
+        new.output - old.output,
+        new.reasoning - old.reasoning,
+        new.cache_read - old.cache_read,
+        new.cache_write - old.cache_write,
+    )
+
+
+class Turns:
+    """The fold. `apply` takes the session's events, each once and in order."""
+
+    def __init__(self) -> None:
+        self._turns: list[_Told] = []
+        self._asked: dict[str, Asked] = {}
+        self._paid: dict[str, tuple[_Told | None, float, Tokens]] = {}
+
+    def apply(self, recorded: Recorded) -> None:
+        """Take the next event; what concerns no turn is passed over."""
+        event: object = recorded.event
+        take = _TAKE.get(type(event))
+        if take is not None:
+            take(self, recorded, event)
+
+    def at(self, position: int | None) -> list[Turn]:
+        """Return the turns that had begun at `position`, oldest first; None for now."""
+        if position is None:
+            return [turn.now() for turn in self._turns]
+        return [turn.at(position) for turn in self._turns if turn.position <= position]
+
+    # --------------------------------------------------------------------------------------------------------- prompts
+
+    def _accepted(self, recorded: Recorded, event: m.PromptAccepted) -> None:
+        text = event.text if event.command is None else f"/{event.command} {event.text}"
+        self._asked[event.prompt_id] = Asked(head(text), recorded.cause.actor)
+
+    def _withdrawn(self, _: Recorded, event: m.PromptWithdrawn) -> None:
+        self._asked.pop(event.prompt_id, None)
+
+    def _started(self, recorded: Recorded, event: m.TurnStarted) -> None:
+        self._turns.append(_Told(event, recorded.position, self._asked.pop(event.prompt_id, Asked())))
+
+    def _steered(self, recorded: Recorded, event: m.TurnSteered) -> None:
+        prompt = Steered(event.prompt_id, event.message_id, self._asked.get(event.prompt_id, Asked()), event.at_ms)
+        self._turns[-1].steered.append(_Steering(recorded.position, prompt))
+        self._turns[-1].changed()
+
+    def _delivered(self, _: Recorded, event: m.PromptDelivered) -> None:
+        for steering in self._turns[-1].steered:
+            if steering.prompt.message_id == event.message_id:
+                steering.arrived = True
+                self._asked.pop(steering.prompt.prompt_id, None)
+
+    # ------------------------------------------------------------------------------------------- cost, changes, the end
+
+    def _message(self, recorded: Recorded, event: m.MessageRecorded) -> None:
+        """The turn in which a message was recorded first pays for it, also when it changes later; copies are paid."""
+        newest = self._turns[-1] if self._turns else None
+        turn, cost_usd, tokens = self._paid.get(event.message_id, (newest, 0.0, Tokens()))
+        self._paid[event.message_id] = (turn, event.cost_usd, event.tokens)
+        if turn is not None and (event.cost_usd, event.tokens) != (cost_usd, tokens):
+            added = _less(event.tokens, tokens)
+            turn.charges.append(_Charge(recorded.position, event.cost_usd - cost_usd, added))
+            turn.changed()
+
+    def _changes(self, recorded: Recorded, event: m.ChangesRecorded) -> None:
+        turn = self._turn(event.number)
+        turn.changes.append((recorded.position, event.turn_totals))
+        turn.changed()
+
+    def _ended(self, recorded: Recorded, event: m.TurnEnded) -> None:
+        self._end(event.number, _End(recorded.position, event.at_ms, event.outcome))
+
+    def _failed(self, recorded: Recorded, event: m.TurnFailed) -> None:
+        self._end(event.number, _End(recorded.position, event.at_ms, "error"))
+
+    def _end(self, number: int, end: _End) -> None:
+        turn = self._turn(number)
+        turn.end = end
+        for steering in turn.steered:
+            if not steering.arrived:
+                steering.left = end.position
+        turn.changed()
+
+    def _turn(self, number: int) -> _Told:
+        return self._turns[number - 1]  # a session counts its turns from 1
+
+
+_TAKE: Final[Mapping[type[Any], Callable[[Turns, Recorded, Any], None]]] = {
+    m.PromptAccepted: Turns._accepted,
+    m.PromptWithdrawn: Turns._withdrawn,
+    m.TurnStarted: Turns._started,
+    m.TurnSteered: Turns._steered,
+    m.PromptDelivered: Turns._delivered,
+    m.MessageRecorded: Turns._message,
+    m.ChangesRecorded: Turns._changes,
+    m.TurnEnded: Turns._ended,
+    m.TurnFailed: Turns._failed,
+}

@@ -1,0 +1,96 @@
+"""The turns of a session, from whatever may happen to it: what they cost together, and what they were at any moment."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet.core.session import messages as m
+from fleet.core.session.machine import SESSION
+from fleet.core.session.state import State
+from fleet.events.envelope import Cause, Recorded
+from fleet.projections.turns import Asked, Turns, head
+from tests.core import sessions as s
+from tests.core.test_session_laws import commands
+from tests.core.walks import walk
+
+
+def recorded(log: tuple[m.Event, ...]) -> list[Recorded]:
+    """Return the events as the log holds them; every other position belongs to somebody else's stream."""
+    cause = Cause("token:ann")
+    return [Recorded(2 * n, "session-s1", n, "", 1, 0, cause, b"", event) for n, event in enumerate(log, 1)]
+
+
+def folded(events: list[Recorded]) -> Turns:
+    turns = Turns()
+    for event in events:
+        turns.apply(event)
+    return turns
+
+
+def unpaid(log: tuple[m.Event, ...]) -> float:
+    """Return what the messages cost in the end that were recorded before the first turn."""
+    first = next((n for n, event in enumerate(log) if isinstance(event, m.TurnStarted)), len(log))
+    before = {event.message_id for event in log[:first] if isinstance(event, m.MessageRecorded)}
+    costs = {event.message_id: event.cost_usd for event in log if isinstance(event, m.MessageRecorded)}
+    return sum(costs[message_id] for message_id in before)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.data())
+def test_turns_cost_together_what_the_session_costs_and_are_told_of_any_moment(data: st.DataObject) -> None:
+    def nothing(*_: object) -> None:
+        pass
+
+    state: State
+    state, log = walk(data, SESSION, commands, nothing)
+    events = recorded(log)
+    turns = folded(events)
+    assert [turn.number for turn in turns.at(None)] == list(range(1, len(turns.at(None)) + 1))
+    if state.phase != "erased":
+        assert sum(turn.cost_usd for turn in turns.at(None)) == pytest.approx(state.cost_usd - unpaid(log))
+        assert [turn.number for turn in turns.at(None) if turn.ended_at_ms is None] == (
+            [] if state.turn is None else [state.turn.number]
+        )
+    for position in range(2 * len(events) + 2):
+        assert turns.at(position) == folded([e for e in events if e.position <= position]).at(None)
+
+
+def test_a_turn_says_who_asked_what_and_what_came_of_it() -> None:
+    before = (*s.FINISHED, m.PromptAccepted("p2", "Tidy\n  up " + "x" * 300, s.AT), s.started(2, "p2"))
+    steered = (
+        m.PromptDelivered("msg_p2", s.AT),
+        m.PromptAccepted("p3", "and test", s.AT),
+        m.TurnSteered(2, "p3", "msg_p3", ("prt_p300",), s.AT),
+        m.PromptDelivered("msg_p3", s.AT),
+    )
+    changed = m.ChangesRecorded(2, "t2", "turn", "session", m.Totals(9, 9, 9), (), s.AT, m.Totals(1, 2, 3))
+    log = (*before, *steered, s.paid(0.5, 7), s.paid(0.75, 9), changed, s.ended(2, "finished"))
+    turn = folded(recorded(log)).at(None)[-1]
+    assert turn.asked == Asked(("Tidy up " + "x" * 300)[:200], "token:ann")
+    assert (turn.cost_usd, turn.tokens.output, turn.changes) == (0.75, 9, m.Totals(1, 2, 3))
+    assert [(each.message_id, each.asked.head) for each in turn.steered] == [("msg_p3", "and test")]
+    assert (turn.outcome, turn.ended_at_ms, turn.end_position) == ("finished", s.AT, 2 * len(log))
+    assert turn.position == 2 * (len(before))
+
+
+def test_a_steering_prompt_that_the_turn_s_end_overtook_is_no_part_of_it() -> None:
+    steering = (m.PromptAccepted("p3", "and test", s.AT), m.TurnSteered(1, "p3", "msg_p3", ("prt_p300",), s.AT))
+    log = (*s.ACTIVE, *steering, s.ended(1, "finished"), s.started(2, "p3"))
+    turns = folded(recorded(log))
+    assert [len(turn.steered) for turn in turns.at(None)] == [0, 0]
+    assert turns.at(None)[1].asked.head == "and test"
+    assert [len(turn.steered) for turn in turns.at(2 * (len(s.ACTIVE) + 2))] == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", ""),
+        (" a \n\tb ", "a b"),
+        ("x" * 500, "x" * 200),
+        (" " * 300 + "deep", "deep"),
+        ("a" + " " * 900 + "b", "a"),
+    ],
+)
+def test_the_head_of_a_text_is_one_line(text: str, line: str) -> None:
+    assert head(text) == line
