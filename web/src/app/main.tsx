@@ -9,6 +9,7 @@ import { Cell } from "../state/store.ts";
 import type { Info } from "../wire/types.ts";
 import { App } from "./app.tsx";
 import { listenToKeys } from "./keys.ts";
+import { sendNotifications } from "./notifications.ts";
 
 const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 
@@ -48,6 +49,7 @@ hub.connection.subscribe(() => {
 });
 startClock();
 listenToKeys();
+sendNotifications(fleet.inbox);
 followFleet(hub, fleet.fleet, fleet.inbox);
 hub.start();
 

@@ -1,6 +1,77 @@
-import type { ReactNode } from "react";
-import { Empty } from "../../ui/states.tsx";
+/** The inbox: everything that waits for a person, in all sessions, answered in place. One card has the keys. */
+import { useNavigate } from "@tanstack/react-router";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { counted } from "../../core/text.ts";
+import { useActions } from "../../state/actions.ts";
+import { useFleet } from "../../state/context.tsx";
+import { useCell } from "../../state/store.ts";
+import { Empty, Loading } from "../../ui/states.tsx";
+import type { InboxItem } from "../../wire/types.ts";
+import { Card } from "./card.tsx";
+import style from "./inbox.module.css";
+import { NotifySwitch } from "./notify-switch.tsx";
+
+/** Return which card has the focus: the one that was chosen while it is there, else the one that took its place. */
+function useFocused(items: readonly InboxItem[]): readonly [string | null, (by: number) => void, (id: string) => void] {
+  const [chosen, choose] = useState<{ readonly id: string; readonly index: number }>({ id: "", index: 0 });
+  const found = items.findIndex(item => item.id === chosen.id);
+  const index = found >= 0 ? found : Math.min(chosen.index, items.length - 1);
+  const focused = items[index]?.id ?? null;
+  useEffect(() => {
+    if (focused !== null && (focused !== chosen.id || index !== chosen.index)) choose({ id: focused, index });
+  }, [focused, index, chosen]);
+  const move = (by: number) => {
+    const next = items[Math.max(0, Math.min(items.length - 1, index + by))];
+    if (next) choose({ id: next.id, index: items.indexOf(next) });
+  };
+  return [focused, move, id => choose({ id, index: items.findIndex(item => item.id === id) })];
+}
 
 export function InboxPage(): ReactNode {
-  return <Empty>This page is being built.</Empty>;
+  const { inbox } = useFleet();
+  const items = useCell(inbox.items);
+  const isLoaded = useCell(inbox.isLoaded);
+  const [focused, move, focus] = useFocused(items);
+  const list = useRef<HTMLUListElement>(null);
+  const navigate = useNavigate();
+  const open = items.find(item => item.id === focused)?.sessionId ?? null;
+
+  useActions([
+    { id: "request.down", label: "Next card", run: () => move(1) },
+    { id: "request.up", label: "Previous card", run: () => move(-1) },
+    open !== null && {
+      id: "request.open",
+      label: "Open the session",
+      run: () => void navigate({ to: "/s/$id", params: { id: open } }),
+    },
+  ]);
+
+  // The focus follows the card that has the keys, unless somebody is writing in one.
+  useEffect(() => {
+    const card = list.current?.querySelector<HTMLElement>("[data-focused=true]");
+    const active = document.activeElement;
+    const isBusy = active instanceof HTMLInputElement || active instanceof HTMLTextAreaElement;
+    if (focused !== null && card && !isBusy && !card.contains(active)) card.focus({ preventScroll: false });
+  }, [focused]);
+
+  return (
+    <div className={style.page}>
+      <div className={style.head}>
+        <h1>Inbox</h1>
+        <span className={style.count}>{isLoaded && counted(items.length, "thing waits", "things wait")}</span>
+        <NotifySwitch />
+      </div>
+      {!isLoaded && <Loading what="the inbox" />}
+      {isLoaded && items.length === 0 && (
+        <Empty>
+          Nothing waits for you. Permissions, questions, failures and used-up budgets of all sessions come here.
+        </Empty>
+      )}
+      <ul ref={list} className={style.list} aria-label="What waits for you">
+        {items.map(item => (
+          <Card key={item.id} item={item} isFocused={item.id === focused} onFocus={() => focus(item.id)} />
+        ))}
+      </ul>
+    </div>
+  );
 }

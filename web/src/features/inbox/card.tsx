@@ -1,0 +1,90 @@
+/** One thing that waits: where it comes from, what is asked, and what can be done about it. */
+import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
+import { age, baseName, oneLine, plain } from "../../core/text.ts";
+import { useNow } from "../../state/clock.ts";
+import { useMayChange } from "../../state/context.tsx";
+import { cx } from "../../ui/cx.ts";
+import { Mark, type MarkTone } from "../../ui/mark.tsx";
+import { RequestForm } from "../../widgets/request-form.tsx";
+import type { InboxItem } from "../../wire/types.ts";
+import { BudgetActs, CallbackActs, FailureActs, WebhookActs } from "./acts.tsx";
+import style from "./inbox.module.css";
+
+const LOOKS: Readonly<
+  Record<InboxItem["kind"], { readonly shape: string; readonly word: string; readonly tone: MarkTone }>
+> = {
+  permission: { shape: "◐", word: "permission", tone: "needs" },
+  question: { shape: "?", word: "question", tone: "needs" },
+  failure: { shape: "✕", word: "failure", tone: "error" },
+  budget: { shape: "$", word: "budget used", tone: "needs" },
+  callback: { shape: "↩", word: "report not delivered", tone: "away" },
+  webhook: { shape: "⇥", word: "webhook off", tone: "away" },
+};
+
+function Where({ item }: { readonly item: InboxItem }): ReactNode {
+  const { context } = item;
+  const place =
+    context && [baseName(context.repository ?? context.directory), context.branch].filter(Boolean).join(" · ");
+  return <span className={style.where}>{place}</span>;
+}
+
+function Age({ at }: { readonly at: string }): ReactNode {
+  return (
+    <time dateTime={at} title={new Date(at).toLocaleString()} className={style.where}>
+      {age(Date.parse(at), useNow())}
+    </time>
+  );
+}
+
+function Body({ item, isFocused }: { readonly item: InboxItem; readonly isFocused: boolean }): ReactNode {
+  const mayChange = useMayChange();
+  if (item.request && item.sessionId !== null) {
+    return <RequestForm sessionId={item.sessionId} request={item.request} hasKeys={isFocused} />;
+  }
+  return (
+    <>
+      <p className={style.detail}>{plain(item.detail)}</p>
+      {mayChange && item.kind === "failure" && item.sessionId !== null && (
+        <FailureActs sessionId={item.sessionId} hasKeys={isFocused} />
+      )}
+      {mayChange && item.kind === "budget" && item.sessionId !== null && <BudgetActs sessionId={item.sessionId} />}
+      {mayChange && item.kind === "callback" && item.sessionId !== null && <CallbackActs sessionId={item.sessionId} />}
+      {mayChange && item.kind === "webhook" && item.webhookId !== null && <WebhookActs webhookId={item.webhookId} />}
+    </>
+  );
+}
+
+type CardProps = { readonly item: InboxItem; readonly isFocused: boolean; readonly onFocus: () => void };
+
+export function Card({ item, isFocused, onFocus }: CardProps): ReactNode {
+  const title = plain(item.title);
+  return (
+    <li
+      className={cx(style.card, isFocused && style.focused)}
+      data-focused={isFocused}
+      tabIndex={isFocused ? 0 : -1}
+      onFocus={onFocus}
+    >
+      <div className={style.cardHead}>
+        <Mark {...LOOKS[item.kind]} />
+        {item.sessionId === null ? (
+          <strong>{title}</strong>
+        ) : (
+          <Link to="/s/$id" params={{ id: item.sessionId }} className={style.title}>
+            {title}
+          </Link>
+        )}
+        <Where item={item} />
+        <Age at={item.at} />
+      </div>
+      {item.context?.prompt && (
+        <p className={style.why}>
+          {item.context.turn === null ? "Asked: " : `Turn ${item.context.turn}: `}
+          {oneLine(item.context.prompt)}
+        </p>
+      )}
+      <Body item={item} isFocused={isFocused} />
+    </li>
+  );
+}

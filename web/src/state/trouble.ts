@@ -1,0 +1,24 @@
+/** What to say of an error, in the server's own words where it is a refusal. */
+import { Refused } from "./commands.ts";
+
+export type Said = {
+  readonly title: string;
+  readonly detail?: string | undefined;
+  readonly hint?: string | undefined;
+  readonly code?: string | undefined;
+};
+
+export function said(error: unknown, what = "This"): Said {
+  if (error instanceof Refused) {
+    const { title, detail, hint, code } = error.problem;
+    return { title, detail, hint, code };
+  }
+  const detail = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return { title: `${what} cannot be shown`, detail, hint: "This is a bug of the page. The rest of it goes on." };
+}
+
+/** Return a refusal as one line, for a toast. */
+export function line(error: unknown): string {
+  const { title, detail, hint } = said(error);
+  return [detail ?? title, hint].filter(Boolean).join(" ");
+}

@@ -1,0 +1,230 @@
+/** Answers one permission request or question, wherever it is shown: inbox, transcript, list. */
+import { type ReactNode, useState } from "react";
+import { isMac } from "../browser/platform.ts";
+import { keysOf } from "../core/keymap.ts";
+import { decodeRequest, isAnswered, type Permission, type Questions, wants } from "../core/requests.ts";
+import { plain } from "../core/text.ts";
+import { useActions } from "../state/actions.ts";
+import { Refused } from "../state/commands.ts";
+import { useCommand, useIsConnected, useMayChange } from "../state/context.tsx";
+import { line } from "../state/trouble.ts";
+import { Button } from "../ui/button.tsx";
+import { Keys } from "../ui/keys.tsx";
+import { say, sayError } from "../ui/toast.tsx";
+import type { InboxItem } from "../wire/types.ts";
+import style from "./request-form.module.css";
+
+type RequestItem = NonNullable<InboxItem["request"]>;
+type Reply = {
+  readonly reply?: "once" | "always" | "reject";
+  readonly message?: string;
+  readonly answers?: readonly (readonly string[])[];
+};
+
+type RequestFormProps = {
+  readonly sessionId: string;
+  readonly request: RequestItem;
+  /** Whether the keys of the inbox answer this one. */
+  readonly hasKeys?: boolean;
+};
+
+/** Send an answer; say who was faster where somebody was. */
+function useReply(sessionId: string, requestId: string): readonly [boolean, (reply: Reply) => void] {
+  const [isSending, setSending] = useState(false);
+  const command = useCommand();
+  async function send(reply: Reply): Promise<void> {
+    setSending(true);
+    try {
+      await command("POST", `/api/sessions/${sessionId}/requests/${requestId}`, reply);
+    } catch (error) {
+      if (error instanceof Refused && error.problem.code === "request_answered") say(answeredBy(error));
+      else sayError("The answer was not taken", line(error));
+      setSending(false); // on success the server takes the card away
+    }
+  }
+  return [isSending, reply => void send(reply)];
+}
+
+function answeredBy(refused: Refused): string {
+  const { answeredBy: who, reply } = refused.problem;
+  if (typeof who !== "string") return "This was answered already";
+  return `${who === "local" ? "Somebody at this machine" : who.replace(/^token:/, "")} answered this already${typeof reply === "string" ? `: ${reply}` : ""}`;
+}
+
+export function RequestForm({ sessionId, request, hasKeys = false }: RequestFormProps): ReactNode {
+  const asked = decodeRequest(request);
+  const [isSending, send] = useReply(sessionId, request.id);
+  const mayChange = useMayChange();
+  const isConnected = useIsConnected();
+  const isOff = !mayChange || !isConnected || request.answered;
+  const form = { isSending: isSending || request.answered, isOff, hasKeys, send };
+  return asked.kind === "permission" ? (
+    <PermissionForm asked={asked} {...form} />
+  ) : (
+    <QuestionForm asked={asked} {...form} />
+  );
+}
+
+type FormProps<Asked> = {
+  readonly asked: Asked;
+  readonly isSending: boolean;
+  readonly isOff: boolean;
+  readonly hasKeys: boolean;
+  readonly send: (reply: Reply) => void;
+};
+
+function PermissionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Permission>): ReactNode {
+  const [isRejecting, setRejecting] = useState(false);
+  const [message, setMessage] = useState("");
+  const ready = hasKeys && !isOff && !isSending;
+  useActions([
+    ready && { id: "request.once", label: "Allow once", run: () => send({ reply: "once" }) },
+    ready && { id: "request.always", label: "Allow always", run: () => send({ reply: "always" }) },
+    ready && { id: "request.reject", label: "Reject", run: () => setRejecting(true) },
+  ]);
+  const key = (action: "request.once" | "request.always" | "request.reject") =>
+    hasKeys && <Keys keys={keysOf(action, isMac)[0] ?? ""} />;
+  return (
+    <div className={style.form}>
+      <p className={style.wants}>
+        The agent wants to {wants(asked.permission)}
+        {asked.permission !== "bash" && <span className={style.kind}> ({asked.permission})</span>}:
+      </p>
+      <pre className={style.what}>{plain(asked.what)}</pre>
+      {asked.diff && (
+        <details>
+          <summary>Show the change</summary>
+          <pre className={style.what}>{plain(asked.diff)}</pre>
+        </details>
+      )}
+      {!isOff && !isRejecting && (
+        <div className={style.acts}>
+          <Button kind="primary" isBusy={isSending} onClick={() => send({ reply: "once" })}>
+            Allow once {key("request.once")}
+          </Button>
+          <Button
+            isBusy={isSending}
+            onClick={() => send({ reply: "always" })}
+            title={`From now on: ${asked.always.join(", ")}`}
+          >
+            Always{asked.always.length > 0 && <code className={style.rule}>{plain(asked.always.join(", "))}</code>}{" "}
+            {key("request.always")}
+          </Button>
+          <Button kind="danger" isBusy={isSending} onClick={() => setRejecting(true)}>
+            Reject… {key("request.reject")}
+          </Button>
+        </div>
+      )}
+      {!isOff && isRejecting && (
+        <form
+          className={style.reject}
+          onSubmit={event => {
+            event.preventDefault();
+            send(message.trim() === "" ? { reply: "reject" } : { reply: "reject", message: message.trim() });
+          }}
+        >
+          <label className={style.label}>
+            What is it to do instead? Without a word the turn ends.
+            <input
+              // biome-ignore lint/a11y/noAutofocus: the person has just asked for this field
+              autoFocus
+              className={style.input}
+              value={message}
+              onChange={event => setMessage(event.target.value)}
+              onKeyDown={event => event.key === "Escape" && setRejecting(false)}
+            />
+          </label>
+          <div className={style.acts}>
+            <Button kind="danger" type="submit" isBusy={isSending}>
+              Reject
+            </Button>
+            <Button onClick={() => setRejecting(false)}>Back</Button>
+          </div>
+        </form>
+      )}
+      {isSending && <p className={style.note}>The answer is on its way.</p>}
+    </div>
+  );
+}
+
+function QuestionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Questions>): ReactNode {
+  const [answers, setAnswers] = useState<readonly (readonly string[])[]>(asked.questions.map(() => []));
+  const [own, setOwn] = useState<readonly string[]>(asked.questions.map(() => ""));
+  const given = asked.questions.map((_, index) => {
+    const text = own[index]?.trim() ?? "";
+    return text === ""
+      ? (answers[index] ?? [])
+      : [...(asked.questions[index]?.isMultiple ? (answers[index] ?? []) : []), text];
+  });
+  const complete = isAnswered(asked.questions, given);
+  const isSimple = asked.questions.length === 1 && asked.questions[0]?.isMultiple === false;
+
+  function choose(index: number, label: string): void {
+    const isMultiple = asked.questions[index]?.isMultiple ?? false;
+    const before = answers[index] ?? [];
+    const after = !isMultiple
+      ? [label]
+      : before.includes(label)
+        ? before.filter(each => each !== label)
+        : [...before, label];
+    const next = answers.map((each, at) => (at === index ? after : each));
+    setAnswers(next);
+    if (isSimple) send({ answers: next });
+  }
+
+  const first = asked.questions[0];
+  const digits = hasKeys && isSimple && !isOff && !isSending;
+  return (
+    <form
+      className={style.form}
+      onSubmit={event => {
+        event.preventDefault();
+        if (complete) send({ answers: given });
+      }}
+      onKeyDown={event => {
+        const option =
+          digits && !(event.target instanceof HTMLInputElement) ? first?.options[Number(event.key) - 1] : undefined;
+        if (option) choose(0, option.label);
+      }}
+    >
+      {asked.questions.map((question, index) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: the questions of a request never change
+        <fieldset key={index} className={style.question} disabled={isOff || isSending}>
+          <legend className={style.wants}>{plain(question.question)}</legend>
+          <div className={style.options}>
+            {question.options.map((option, at) => (
+              <Button
+                key={option.label}
+                kind={(answers[index] ?? []).includes(option.label) ? "primary" : "plain"}
+                aria-pressed={(answers[index] ?? []).includes(option.label)}
+                onClick={() => choose(index, option.label)}
+                title={plain(option.description)}
+                data-digit={index === 0 ? at + 1 : undefined}
+              >
+                {digits && at < 9 && <Keys keys={String(at + 1)} />} {plain(option.label)}
+              </Button>
+            ))}
+          </div>
+          <label className={style.label}>
+            {question.options.length > 0 ? "Or in your own words" : "Your answer"}
+            <input
+              className={style.input}
+              value={own[index] ?? ""}
+              onChange={event => setOwn(own.map((each, at) => (at === index ? event.target.value : each)))}
+            />
+          </label>
+        </fieldset>
+      ))}
+      {!isOff && (
+        <div className={style.acts}>
+          <Button kind="primary" type="submit" isBusy={isSending} disabled={!complete}>
+            Answer
+          </Button>
+          <Button kind="danger" isBusy={isSending} onClick={() => send({ reply: "reject" })}>
+            Dismiss
+          </Button>
+        </div>
+      )}
+    </form>
+  );
+}
