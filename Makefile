@@ -15,7 +15,7 @@ BIN = .venv/bin
 # OpenCode comes from FLEET_OPENCODE, then from the PATH, then from .tools: hence last.
 TOOLS_PATH = PATH="$$PATH:$$PWD/.tools/node_modules/.bin"
 
-.PHONY: help run demo setup browser test check sim fuzz drill bench constraints clean
+.PHONY: help run demo setup browser test check sim fuzz drill bench constraints wire clean
 
 help:
 	@echo 'make run      set up and start Fleet (ARGS="--port 8080" for its options)'
@@ -29,6 +29,7 @@ help:
 	@echo 'make setup    the set-up alone'
 	@echo 'make browser  see that there is a Chromium, which some tests need'
 	@echo 'make constraints  pin the dependencies of pyproject.toml anew'
+	@echo 'make wire     write the types of the dashboard anew'
 	@echo 'make clean    remove what set-up and tests made'
 
 run: setup
@@ -70,6 +71,9 @@ constraints: setup
 	$(BIN)/uv pip compile pyproject.toml --extra traces --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make constraints' \
 	  --quiet --output-file constraints.txt $(ARGS)
+
+wire: setup
+	$(BIN)/python tools/wire_types.py $(ARGS)
 
 clean:
 	rm -rf .venv .tools build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -29,6 +29,7 @@ from fleet.limits import (
 )
 from fleet.locks import Locks
 from fleet.ports import Attachment, Source, Strategy, WorkspaceOrder
+from fleet.wire.enums import AbortOutcome
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -225,7 +226,7 @@ class Orders:
         reply = await self._ask(session.id, command, caller)
         return Outcome(reply.state, reply.position)
 
-    async def abort(self, any_id: str, caller: Caller) -> tuple[Outcome, str]:
+    async def abort(self, any_id: str, caller: Caller) -> tuple[Outcome, AbortOutcome]:
         """Stop the running turn, wait for that, and say how far it got: `aborted`, `nothing_to_abort` or `aborting`."""
         session = self.session(any_id)
         reply = await self._ask(session.id, m.AbortTurn(self._context.clock.now_ms()), caller)

@@ -7,7 +7,7 @@ makes of a route what it has no decorators for: answers that are no JSON, header
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -22,6 +22,8 @@ from fleet.gateway.examples import example_of
 from fleet.gateway.guard import LOGIN_PATH, READS
 from fleet.gateway.outgoing import outgoing
 from fleet.gateway.problems import ProblemDocument
+from fleet.gateway.streamed import streamed
+from fleet.wire.items import Answer
 
 Route = TypeVar("Route", bound=Callable[..., Any])
 
@@ -171,7 +173,9 @@ class Document(OpenAPIProvider):
         whole["security"] = always.SECURITY
         whole["webhooks"], told = outgoing()
         components = whole["components"]
-        components["schemas"] |= told
+        for more in (told, streamed()):
+            _add(components["schemas"], more)
+        _add_items(components["schemas"])
         components["parameters"] = always.parameters()
         components["headers"] = always.HEADERS
         components["securitySchemes"] = always.SCHEMES
@@ -227,6 +231,27 @@ class Document(OpenAPIProvider):
         """Return the answer's description; quart-schema's own leaves the parts of a list's items out."""
         schema, components = _schemas(model)
         return {"description": "Done.", "content": {"application/json": {"schema": schema}}}, components
+
+
+def _add(schemas: dict[str, Any], more: dict[str, Any]) -> None:
+    """Add schemas. Raises ValueError where two different ones have one name."""
+    for name, schema in more.items():
+        if {**schemas.setdefault(name, schema), "title": None} != {**schema, "title": None}:
+            raise ValueError(f"openapi.json has two schemas of the name {name}")
+
+
+def _add_items(schemas: dict[str, Any]) -> None:
+    """Add the items of all answers, and say that each has all its members: one with a default is written too."""
+    for kind in _kinds(Answer):
+        _add(schemas, _schemas(kind)[1])
+    for kind in _kinds(Answer):
+        schemas[kind.__name__]["required"] = list(schemas[kind.__name__]["properties"])
+
+
+def _kinds(base: type[Any]) -> Iterator[type[Any]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
 
 
 def _operation(

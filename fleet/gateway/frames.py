@@ -10,8 +10,8 @@ from fleet.gateway import wire
 from fleet.limits import FRAMES_CACHED, FRAMES_CACHED_BYTES
 
 
-class EventFrame(msgspec.Struct, frozen=True, rename="camel"):
-    """A logged event, as live readers get it."""
+class EventFrame(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A logged event, as live readers get it. `erased` is there where it is true."""
 
     position: int
     stream: str
@@ -20,6 +20,7 @@ class EventFrame(msgspec.Struct, frozen=True, rename="camel"):
     at: str
     actor: str
     data: msgspec.Raw
+    erased: bool = False
 
 
 class Encoded(NamedTuple):
@@ -69,6 +70,7 @@ def _encoded(recorded: Recorded) -> Encoded:
             wire.rfc3339(recorded.recorded_at_ms),
             recorded.cause.actor,
             msgspec.Raw(recorded.payload),
+            isinstance(recorded.event, Erased),
         )
     )
     sse = b"id: %d\nevent: %s\ndata: %s\n\n" % (recorded.position, recorded.type.encode(), body)

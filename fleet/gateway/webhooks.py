@@ -1,5 +1,7 @@
 """Webhooks: addresses that are told what happens to sessions, and what became of each message."""
 
+from typing import cast
+
 from quart import Blueprint, Response
 
 from fleet.actors.tree import Tree
@@ -14,6 +16,7 @@ from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, t
 from fleet.gateway.refusals import COMMAND
 from fleet.gateway.repetition import tells_secret
 from fleet.gateway.requests import answer, caller, done, paged, read_body, read_query
+from fleet.wire.enums import WebhookStatus
 
 
 def webhook_routes(tree: Tree) -> Blueprint:
@@ -132,7 +135,7 @@ def webhook_item(state: State) -> wire.WebhookItem:
         state.origin,
         list(state.types),
         state.description,
-        state.phase,
+        cast("WebhookStatus", state.phase),  # one that was deleted is in no view
         rfc3339(state.since_ms),
         state.reason,
         sum(not each.is_test for each in state.open),

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from fleet.core.session import messages as m
+from fleet.core.session.state import TurnEnd
 from fleet.events.envelope import Recorded
 from fleet.limits import HEAD_CHARS
 from fleet.ports import Tokens
@@ -47,7 +48,7 @@ class Turn(msgspec.Struct, frozen=True):
     position: int
     ended_at_ms: int | None
     end_position: int | None
-    outcome: str | None
+    outcome: TurnEnd | None
     cost_usd: float
     tokens: Tokens
     changes: m.Totals | None
@@ -74,7 +75,7 @@ class _Steering(msgspec.Struct):
 class _End(msgspec.Struct, frozen=True):
     position: int
     at_ms: int
-    outcome: str
+    outcome: TurnEnd
 
 
 class _Told:

@@ -4,9 +4,11 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from fleet.wire.enums import Status, TurnActivity
+
 
 class Event(msgspec.Struct, rename="camel"):
-    """An event of the log. `data` is its payload as it was logged, in snake_case; `{}` where it was erased."""
+    """An event of the log. `data` is its payload as it was logged, in snake_case; `{}` where it was `erased`."""
 
     position: int
     stream: str
@@ -15,6 +17,7 @@ class Event(msgspec.Struct, rename="camel"):
     at: str
     actor: str
     data: dict[str, Any]
+    erased: bool = False
 
     @property
     def session_id(self) -> str | None:
@@ -38,7 +41,7 @@ class InFlightSession(msgspec.Struct, rename="camel"):
     """What a session is writing; its status is null where the session is not known any more."""
 
     session_id: str
-    status: str | None
+    status: Status | None
     parts: list[InFlightPart]
 
 
@@ -80,7 +83,7 @@ class StatusChanged(msgspec.Struct, rename="camel"):
     type: ClassVar[str] = "status"
 
     session_id: str
-    status: str
+    status: TurnActivity
     attempt: int
     message: str
 

@@ -5,9 +5,19 @@ from typing import Literal
 import msgspec
 
 from fleet.wire.bodies import BudgetBody, ModelBody
-
-Status = Literal["created", "active", "waiting_input", "idle", "completed", "stopped", "disconnected", "error"]
-Strategy = Literal["existing", "worktree", "clone"]
+from fleet.wire.enums import (
+    AbortOutcome,
+    CallbackOutcome,
+    CallbackStatus,
+    InstanceStatus,
+    NotificationKind,
+    RequestKind,
+    SnippetKind,
+    Status,
+    StopReason,
+    Strategy,
+    TurnOutcome,
+)
 
 
 class Answer(msgspec.Struct, rename="camel"):
@@ -44,7 +54,7 @@ class RequestItem(Answer):
     """An open permission request or question; `request` is OpenCode's JSON. `answered`: OpenCode is being told."""
 
     id: str
-    kind: str
+    kind: RequestKind
     opencode_id: str
     opened_at: str
     answered: bool
@@ -66,7 +76,7 @@ class LastTurnItem(Answer):
     number: int
     started_at: str
     ended_at: str | None
-    outcome: str | None
+    outcome: TurnOutcome | None
 
 
 class SessionItem(Answer, kw_only=True):
@@ -102,7 +112,7 @@ class SessionItem(Answer, kw_only=True):
     cost_usd: float
     budget: BudgetBody | None
     changes: ChangesItem | None
-    outcome: str | None
+    outcome: TurnOutcome | None
     failure: FailureItem | None
     agent: str | None = None
     model: ModelBody | None = None
@@ -134,7 +144,7 @@ class Resumed(Answer):
 class Aborted(Answer):
     """The answer to an abort: `aborted`, `ended` (it ended by itself first), `nothing_to_abort`, or `aborting`."""
 
-    outcome: str
+    outcome: AbortOutcome
     session: SessionItem
 
 
@@ -234,7 +244,7 @@ class DiffItem(Answer):
 class SnippetItem(Answer):
     """Where a search hit: in a `title`, `prompt`, `answer` or `tool` output. `hits` are [start, end) in `text`."""
 
-    kind: str
+    kind: SnippetKind
     text: str
     hits: list[list[int]]
 
@@ -251,8 +261,8 @@ class CallbackItem(Answer):
     session_id: str
     parent_id: str
     number: int
-    outcome: str
-    status: str
+    outcome: CallbackOutcome
+    status: CallbackStatus
     reason: str
     at: str
     text: str
@@ -291,7 +301,7 @@ class NotificationItem(Answer):
 
     id: str
     session_id: str
-    kind: str
+    kind: NotificationKind
     text: str
     at: str
     read: bool
@@ -349,7 +359,7 @@ class TurnItem(Answer):
     actor: str
     started_at: str
     ended_at: str | None
-    outcome: str | None
+    outcome: TurnOutcome | None
     cost_usd: float
     tokens: TokensItem
     changes: ChangesItem | None
@@ -448,7 +458,7 @@ class InstanceItem(Answer):
     """An OpenCode process, and what became of it. `memoryBytes` is null where the process does not live."""
 
     id: str
-    status: str
+    status: InstanceStatus
     status_since: str
     evidence: str
     directory: str
@@ -458,7 +468,7 @@ class InstanceItem(Answer):
     sessions: list[str]
     created_at: str
     ended_at: str | None
-    stop_reason: str | None
+    stop_reason: StopReason | None
     exit: ExitItem | None
     steps: list[StopStepItem]
 

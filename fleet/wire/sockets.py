@@ -120,3 +120,7 @@ class Inbox(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="
     id: str
     position: int
     items: list[InboxItem]
+
+
+ServerFrame = Reply | Error | Live | Lagging | Items | Item | Gone | Inbox
+"""Those of the server that are structs; `event`, `signal` and `snapshot` are put together of parts that are encoded."""

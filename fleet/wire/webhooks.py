@@ -1,5 +1,6 @@
 """Response bodies about webhooks; see items.py."""
 
+from fleet.wire.enums import DeliveryOutcome, WebhookStatus
 from fleet.wire.items import Answer
 
 
@@ -13,7 +14,7 @@ class WebhookItem(Answer):
     origin: str
     events: list[str]
     description: str
-    status: str
+    status: WebhookStatus
     status_since: str
     reason: str
     waiting: int
@@ -42,7 +43,7 @@ class DeliveryItem(Answer):
     type: str
     session_id: str | None
     position: int | None
-    outcome: str
+    outcome: DeliveryOutcome
     attempts: int
     status: int | None
     detail: str

@@ -1,5 +1,6 @@
 """Response bodies of workspaces."""
 
+from fleet.wire.enums import Strategy, WorkspaceStatus
 from fleet.wire.items import Answer, KeptItem
 
 
@@ -8,8 +9,8 @@ class WorkspaceItem(Answer):
 
     id: str
     title: str | None
-    status: str
-    isolation_strategy: str
+    status: WorkspaceStatus
+    isolation_strategy: Strategy
     source_directory: str
     directory: str
     branch: str | None

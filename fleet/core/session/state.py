@@ -90,6 +90,8 @@ class Callback(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+TurnEnd = Literal["finished", "aborted", "interrupted", "error"]
+"""How a turn ended; `error` is that of a turn that failed."""
 NotificationKind = Literal[
     "finished", "aborted", "interrupted", "error", "request", "disconnected", "budget", "callback"
 ]
@@ -148,7 +150,7 @@ class State(msgspec.Struct, frozen=True):
     turn_started_at_ms: int = 0
     turn_ended_at_ms: int = 0
     running_ms: int = 0
-    last_outcome: str | None = None
+    last_outcome: TurnEnd | None = None
     requests: tuple[Request, ...] = ()
     settled_requests: tuple[str, ...] = ()
     recorded: dict[str, str] = {}

@@ -17,6 +17,7 @@ from fleet.projections.lives import Life
 from fleet.projections.transcripts import ConversationView
 from fleet.projections.turns import Turn
 from fleet.wire.bodies import BudgetBody
+from fleet.wire.enums import InstanceStatus, Status, WorkspaceStatus
 from fleet.wire.items import (
     BreakItem,
     ChangesItem,
@@ -35,7 +36,6 @@ from fleet.wire.items import (
     SessionDetail,
     SessionItem,
     SnippetItem,
-    Status,
     SteeredItem,
     StopStepItem,
     TokensItem,
@@ -181,7 +181,7 @@ def instance_item(life: Life, memory_bytes: int | None) -> InstanceItem:
     state, ended_at_ms = life.state, life.ended_at_ms
     return InstanceItem(
         id=state.id,
-        status=state.phase,
+        status=cast("InstanceStatus", state.phase),  # one that is not born is in no view
         status_since=rfc3339(state.since_ms),
         evidence=state.evidence,
         directory=state.directory,
@@ -243,8 +243,8 @@ def _workspace_fields(state: workspace.State) -> dict[str, Any]:
     return {
         "id": state.id,
         "title": state.title,
-        "status": state.phase,
-        "isolation_strategy": "" if order is None else order.strategy,
+        "status": cast("WorkspaceStatus", state.phase),  # one that is not born is in no view
+        "isolation_strategy": "existing" if order is None else order.strategy,
         "source_directory": "" if order is None else order.source_directory,
         "directory": prepared.directory if prepared is not None else "" if order is None else order.directory,
         "branch": None if prepared is None else prepared.branch,

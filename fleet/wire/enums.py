@@ -1,0 +1,26 @@
+"""Fields of response bodies whose values are a closed set. A test holds them equal to the core's own."""
+
+from typing import Literal
+
+Status = Literal["created", "active", "waiting_input", "idle", "completed", "stopped", "disconnected", "error"]
+"""Of a session."""
+Strategy = Literal["existing", "worktree", "clone"]
+TurnOutcome = Literal["finished", "aborted", "interrupted", "error"]
+"""How a turn ended; `error` is that of a turn that failed."""
+CallbackOutcome = Literal["finished", "aborted", "interrupted", "error", "stopped", "disconnected"]
+"""What became of a child, as its parent hears it."""
+CallbackStatus = Literal["pending", "undelivered", "delivered", "dropped"]
+AbortOutcome = Literal["aborted", "ended", "nothing_to_abort", "aborting"]
+RequestKind = Literal["permission", "question"]
+NotificationKind = Literal[
+    "finished", "aborted", "interrupted", "error", "request", "disconnected", "budget", "callback"
+]
+SnippetKind = Literal["title", "prompt", "answer", "tool"]
+InstanceStatus = Literal["starting", "ready", "unreachable", "stopping", "stopped", "lost"]
+StopReason = Literal["unused", "shutdown", "failed", "hung"]
+"""Why a process was stopped: no session used it, Fleet was shut down, it never became ready, or it did not answer."""
+WorkspaceStatus = Literal["preparing", "ready", "removing", "removed", "restoring", "failed"]
+WebhookStatus = Literal["active", "disabled"]
+DeliveryOutcome = Literal["pending", "delivered", "dropped"]
+TurnActivity = Literal["busy", "retry", "idle"]
+"""OpenCode's own status of a turn."""

@@ -1,0 +1,315 @@
+// Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
+// made of sha256:090bdec41760988131bbb888ba1ee46affeb2b22270cb115517c881549cd8428
+// holds   sha256:afd73d2e9da23caa80cdafef7b5af05dc07555eeae68352076d03c008f47e44e
+
+import type {
+  CommandFrame,
+  Delta,
+  ErrorFrame,
+  EventItem,
+  GoneFrame,
+  InboxFrame,
+  InstanceLost,
+  InstanceReachable,
+  InstanceReady,
+  InstanceRequested,
+  InstanceSessionAttached,
+  InstanceSessionDetached,
+  InstanceSpawned,
+  InstanceStartFailed,
+  InstanceStopRequested,
+  InstanceStopped,
+  InstanceSwept,
+  InstanceUnreachable,
+  ItemFrame,
+  ItemsFrame,
+  LaggingFrame,
+  LiveFrame,
+  PartChanged,
+  PingFrame,
+  ReplyFrame,
+  RequestAnswered,
+  RootsChosen,
+  RootsWithdrawn,
+  SessionAbortRequested,
+  SessionBudgetExceeded,
+  SessionBudgetSet,
+  SessionCallbackDelivered,
+  SessionCallbackDropped,
+  SessionCallbackOrdered,
+  SessionCallbackUndelivered,
+  SessionChangesRecorded,
+  SessionCompleted,
+  SessionConversationOpened,
+  SessionCreated,
+  SessionDescribed,
+  SessionDisconnected,
+  SessionErased,
+  SessionInstanceAttached,
+  SessionInstanceDetached,
+  SessionInstanceLeft,
+  SessionMessageRecorded,
+  SessionNotificationsRead,
+  SessionPartRecorded,
+  SessionPromptAccepted,
+  SessionPromptDelivered,
+  SessionPromptWithdrawn,
+  SessionProvisionDelayed,
+  SessionProvisionFailed,
+  SessionRequestAnswered,
+  SessionRequestClosed,
+  SessionRequestOpened,
+  SessionResumeRequested,
+  SessionResumed,
+  SessionSettled,
+  SessionStopped,
+  SessionTerminationRequested,
+  SessionTurnContinued,
+  SessionTurnEnded,
+  SessionTurnFailed,
+  SessionTurnStarted,
+  SessionTurnSteered,
+  SessionTurnTreeTaken,
+  SessionWorkspaceAttached,
+  SnapshotFrame,
+  StatusChanged,
+  SubscribeFrame,
+  UnsubscribeFrame,
+  WebhookDeleted,
+  WebhookDeliveryDropped,
+  WebhookDeliveryFailed,
+  WebhookDeliveryMade,
+  WebhookDeliveryOrdered,
+  WebhookDisabled,
+  WebhookEnabled,
+  WebhookProgressNoted,
+  WebhookRegistered,
+  WorkspaceClaimed,
+  WorkspaceDescribed,
+  WorkspaceFailed,
+  WorkspaceKept,
+  WorkspaceReady,
+  WorkspaceReleased,
+  WorkspaceRemovalFailed,
+  WorkspaceRemovalRequested,
+  WorkspaceRemoved,
+  WorkspaceRequested,
+  WorkspaceRestoreFailed,
+  WorkspaceRestoreRequested,
+  WorkspaceRestored,
+} from "./api.ts";
+
+/** What each type of event says, as it was logged: with names in snake_case. */
+export interface EventData {
+  readonly "session.created": SessionCreated;
+  readonly "session.described": SessionDescribed;
+  readonly "session.workspace-attached": SessionWorkspaceAttached;
+  readonly "session.instance-attached": SessionInstanceAttached;
+  readonly "session.conversation-opened": SessionConversationOpened;
+  readonly "session.resume-requested": SessionResumeRequested;
+  readonly "session.resumed": SessionResumed;
+  readonly "session.provision-failed": SessionProvisionFailed;
+  readonly "session.provision-delayed": SessionProvisionDelayed;
+  readonly "session.prompt-accepted": SessionPromptAccepted;
+  readonly "session.prompt-withdrawn": SessionPromptWithdrawn;
+  readonly "session.turn-started": SessionTurnStarted;
+  readonly "session.turn-steered": SessionTurnSteered;
+  readonly "session.prompt-delivered": SessionPromptDelivered;
+  readonly "session.message-recorded": SessionMessageRecorded;
+  readonly "session.part-recorded": SessionPartRecorded;
+  readonly "session.turn-tree-taken": SessionTurnTreeTaken;
+  readonly "session.changes-recorded": SessionChangesRecorded;
+  readonly "session.request-opened": SessionRequestOpened;
+  readonly "session.request-answered": SessionRequestAnswered;
+  readonly "session.request-closed": SessionRequestClosed;
+  readonly "session.turn-continued": SessionTurnContinued;
+  readonly "session.abort-requested": SessionAbortRequested;
+  readonly "session.turn-ended": SessionTurnEnded;
+  readonly "session.turn-failed": SessionTurnFailed;
+  readonly "session.settled": SessionSettled;
+  readonly "session.instance-detached": SessionInstanceDetached;
+  readonly "session.completed": SessionCompleted;
+  readonly "session.instance-left": SessionInstanceLeft;
+  readonly "session.disconnected": SessionDisconnected;
+  readonly "session.termination-requested": SessionTerminationRequested;
+  readonly "session.stopped": SessionStopped;
+  readonly "session.erased": SessionErased;
+  readonly "session.callback-ordered": SessionCallbackOrdered;
+  readonly "session.callback-delivered": SessionCallbackDelivered;
+  readonly "session.callback-undelivered": SessionCallbackUndelivered;
+  readonly "session.callback-dropped": SessionCallbackDropped;
+  readonly "session.budget-set": SessionBudgetSet;
+  readonly "session.budget-exceeded": SessionBudgetExceeded;
+  readonly "session.notifications-read": SessionNotificationsRead;
+  readonly "instance.requested": InstanceRequested;
+  readonly "instance.session-attached": InstanceSessionAttached;
+  readonly "instance.session-detached": InstanceSessionDetached;
+  readonly "instance.spawned": InstanceSpawned;
+  readonly "instance.ready": InstanceReady;
+  readonly "instance.start-failed": InstanceStartFailed;
+  readonly "instance.unreachable": InstanceUnreachable;
+  readonly "instance.reachable": InstanceReachable;
+  readonly "instance.lost": InstanceLost;
+  readonly "instance.stop-requested": InstanceStopRequested;
+  readonly "instance.stopped": InstanceStopped;
+  readonly "instance.swept": InstanceSwept;
+  readonly "workspace.requested": WorkspaceRequested;
+  readonly "workspace.claimed": WorkspaceClaimed;
+  readonly "workspace.ready": WorkspaceReady;
+  readonly "workspace.failed": WorkspaceFailed;
+  readonly "workspace.released": WorkspaceReleased;
+  readonly "workspace.removal-requested": WorkspaceRemovalRequested;
+  readonly "workspace.kept": WorkspaceKept;
+  readonly "workspace.described": WorkspaceDescribed;
+  readonly "workspace.removed": WorkspaceRemoved;
+  readonly "workspace.removal-failed": WorkspaceRemovalFailed;
+  readonly "workspace.restore-requested": WorkspaceRestoreRequested;
+  readonly "workspace.restored": WorkspaceRestored;
+  readonly "workspace.restore-failed": WorkspaceRestoreFailed;
+  readonly "roots.chosen": RootsChosen;
+  readonly "roots.withdrawn": RootsWithdrawn;
+  readonly "request.answered": RequestAnswered;
+  readonly "webhook.registered": WebhookRegistered;
+  readonly "webhook.enabled": WebhookEnabled;
+  readonly "webhook.disabled": WebhookDisabled;
+  readonly "webhook.deleted": WebhookDeleted;
+  readonly "webhook.progress-noted": WebhookProgressNoted;
+  readonly "webhook.delivery-ordered": WebhookDeliveryOrdered;
+  readonly "webhook.delivery-made": WebhookDeliveryMade;
+  readonly "webhook.delivery-failed": WebhookDeliveryFailed;
+  readonly "webhook.delivery-dropped": WebhookDeliveryDropped;
+}
+
+export type EventType = keyof EventData;
+
+/** All types of events, in the order of the server's catalog. */
+export const EVENT_TYPES: readonly EventType[] = [
+  "session.created",
+  "session.described",
+  "session.workspace-attached",
+  "session.instance-attached",
+  "session.conversation-opened",
+  "session.resume-requested",
+  "session.resumed",
+  "session.provision-failed",
+  "session.provision-delayed",
+  "session.prompt-accepted",
+  "session.prompt-withdrawn",
+  "session.turn-started",
+  "session.turn-steered",
+  "session.prompt-delivered",
+  "session.message-recorded",
+  "session.part-recorded",
+  "session.turn-tree-taken",
+  "session.changes-recorded",
+  "session.request-opened",
+  "session.request-answered",
+  "session.request-closed",
+  "session.turn-continued",
+  "session.abort-requested",
+  "session.turn-ended",
+  "session.turn-failed",
+  "session.settled",
+  "session.instance-detached",
+  "session.completed",
+  "session.instance-left",
+  "session.disconnected",
+  "session.termination-requested",
+  "session.stopped",
+  "session.erased",
+  "session.callback-ordered",
+  "session.callback-delivered",
+  "session.callback-undelivered",
+  "session.callback-dropped",
+  "session.budget-set",
+  "session.budget-exceeded",
+  "session.notifications-read",
+  "instance.requested",
+  "instance.session-attached",
+  "instance.session-detached",
+  "instance.spawned",
+  "instance.ready",
+  "instance.start-failed",
+  "instance.unreachable",
+  "instance.reachable",
+  "instance.lost",
+  "instance.stop-requested",
+  "instance.stopped",
+  "instance.swept",
+  "workspace.requested",
+  "workspace.claimed",
+  "workspace.ready",
+  "workspace.failed",
+  "workspace.released",
+  "workspace.removal-requested",
+  "workspace.kept",
+  "workspace.described",
+  "workspace.removed",
+  "workspace.removal-failed",
+  "workspace.restore-requested",
+  "workspace.restored",
+  "workspace.restore-failed",
+  "roots.chosen",
+  "roots.withdrawn",
+  "request.answered",
+  "webhook.registered",
+  "webhook.enabled",
+  "webhook.disabled",
+  "webhook.deleted",
+  "webhook.progress-noted",
+  "webhook.delivery-ordered",
+  "webhook.delivery-made",
+  "webhook.delivery-failed",
+  "webhook.delivery-dropped",
+];
+
+interface Envelope {
+  readonly position: number;
+  readonly stream: string;
+  readonly version: number;
+  readonly at: string;
+  readonly actor: string;
+}
+
+type OneOf<Type extends EventType> = Type extends EventType
+  ? Envelope & { readonly type: Type; readonly erased?: false; readonly data: EventData[Type] }
+  : never;
+
+/** An event whose payload was erased: look at `erased` before you look at `type`. */
+export interface ErasedEvent extends Envelope {
+  readonly type: EventType;
+  readonly erased: true;
+  readonly data: object;
+}
+
+/** An event with its payload; for `Type`, give one type of event or some. */
+export type IntactEvent<Type extends EventType = EventType> = OneOf<Type>;
+
+/** An event as live readers get it. */
+export type LoggedEvent = IntactEvent | ErasedEvent;
+
+/** An event as `GET /api/log` gives it: with what led to it. */
+export type AuditEvent = LoggedEvent & Pick<EventItem, "causationId" | "correlationId" | "commandId">;
+
+export type Signal = Delta | PartChanged | StatusChanged;
+
+/** A logged event, for a subscription. */
+export interface EventFrame {
+  readonly type: "event";
+  readonly id: string;
+  readonly position: number;
+  readonly event: LoggedEvent;
+}
+
+/** A signal, for a subscription: it is never logged, and may be lost. */
+export interface SignalFrame {
+  readonly type: "signal";
+  readonly id: string;
+  readonly signal: Signal;
+}
+
+/** All that the server sends over `/api/ws`. */
+export type ServerFrame = EventFrame | SignalFrame | SnapshotFrame | ReplyFrame | ErrorFrame | LiveFrame | LaggingFrame | ItemsFrame | ItemFrame | GoneFrame | InboxFrame;
+
+/** All that a client sends over `/api/ws`. */
+export type ClientFrame = SubscribeFrame | UnsubscribeFrame | CommandFrame | PingFrame;
