@@ -42,6 +42,7 @@ from fleet.events.catalog import make_registry
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.gateway.app import Gateway
+from fleet.gateway.build import installed_build, read_build
 from fleet.gateway.guard import Guard
 from fleet.gateway.tokens import TokenFile, local_token
 from fleet.limits import FILES_MAX, GC_THRESHOLDS, MIB, SHUTDOWN_GRACE_S, THREAD_TURN_S
@@ -144,7 +145,7 @@ async def _running(config: Config, environment: Mapping[str, str], traces: "Trac
         stores = Stores(log, blobs, views, config.data_dir / "views" / "history.sqlite")
         parts = _Parts(config, environment, executable, log, stores, url=_url(config, door), traces=traces)
         guard = Guard(SystemClock(), TokenFile(config.data_dir), loopback=is_loopback(config.host), local=local)
-        gateway = Gateway(door, parts.tree, guard)
+        gateway = Gateway(door, parts.tree, guard, read_build(installed_build()))
         children = (
             ChildSpec("log", parts.write),
             ChildSpec("model", parts.choose_model),

@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
+from urllib.parse import quote
 
 import typer
 
@@ -119,17 +120,25 @@ def link(
     url: Annotated[
         str | None, typer.Option(help="Where browsers reach the server, as in https://fleet.example.")
     ] = None,
+    next_: Annotated[
+        str | None,
+        typer.Option("--next", help="Which page it opens, as in /inbox. [dim]\\[default: the list of sessions][/dim]"),
+    ] = None,
 ) -> None:
     """Make a link that logs a browser in under a token: good once, for ten minutes."""
     from fleet.census import is_serving
+    from fleet.gateway.login import is_own_path
     from fleet.gateway.tokens import link as linked
 
+    if next_ is not None and not is_own_path(next_):
+        raise typer.BadParameter(f"{next_!r} is no path of the server, as in /inbox", param_hint="--next")
     if url is None:
         is_serving(config)  # or the link would lead to another port
     now_ms = _milliseconds(datetime.now(UTC))
     code = _change(config, partial(linked, name=name, now_ms=now_ms, lifetime_s=LINK_LIFETIME_S))
     host = "localhost" if config.host in ("127.0.0.1", "0.0.0.0") else config.host  # noqa: S104 - a name to show
-    print(f"{(url or base_url(host, config.port)).rstrip('/')}/login?code={code}")
+    onwards = "" if next_ is None else f"&next={quote(next_)}"
+    print(f"{(url or base_url(host, config.port)).rstrip('/')}/login?code={code}{onwards}")
     print("Paste it into the browser's address bar; it works once, within ten minutes.", file=sys.stderr)
 
 

@@ -16,12 +16,14 @@ from fleet import __version__
 from fleet.actors.tree import Tree
 from fleet.gateway import connections, framing, problems
 from fleet.gateway.access import name_requests
+from fleet.gateway.build import Build
 from fleet.gateway.contents import content_routes
 from fleet.gateway.diffs import diff_routes
 from fleet.gateway.directories import directory_routes
 from fleet.gateway.docs import docs_routes
 from fleet.gateway.document import Document
 from fleet.gateway.edge import Application, Edge, visit_of
+from fleet.gateway.encoding import compress_json
 from fleet.gateway.fleet import fleet_routes
 from fleet.gateway.frames import Frames
 from fleet.gateway.guard import Guard
@@ -31,6 +33,7 @@ from fleet.gateway.log import log_routes
 from fleet.gateway.login import login_routes
 from fleet.gateway.metrics import Metrics, metric_routes
 from fleet.gateway.offers import offer_routes
+from fleet.gateway.page import page_routes
 from fleet.gateway.reading import Streams
 from fleet.gateway.repetition import KeyedApp
 from fleet.gateway.requests import read_to_its_end
@@ -50,8 +53,8 @@ from fleet.limits import (
 )
 
 
-def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> KeyedApp:
-    """Return the ASGI application over one Fleet; its streams end when `streams` is closed."""
+def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: Build) -> KeyedApp:
+    """Return the ASGI application over one Fleet; its streams end when `streams` is closed, `build` is its page."""
     app = KeyedApp("fleet")
     app.tree = tree
     app.asgi_app = cast("Any", edge.around(cast("Application", app.asgi_app)))  # type: ignore[method-assign]  # Quart's way
@@ -70,6 +73,7 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> Keye
     )
     problems.install(app)
 
+    compress_json(app)
     name_requests(app, tree.context.ids)
     metrics.measure(app)
 
@@ -102,7 +106,8 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> Keye
         await read_to_its_end()
         return response
 
-    app.register_blueprint(login_routes(edge.guard, tree.context.clock))
+    app.register_blueprint(page_routes(build))
+    app.register_blueprint(login_routes(edge.guard, tree.context.clock, build))
     app.register_blueprint(history_routes(tree))
     app.register_blueprint(session_routes(tree))
     app.register_blueprint(transcript_routes(tree))
@@ -125,10 +130,11 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics) -> Keye
 class Gateway:
     """The door of one Fleet, on a socket that listens already. `run` fits a `ChildSpec`."""
 
-    def __init__(self, door: socket.socket, tree: Tree, guard: Guard) -> None:
+    def __init__(self, door: socket.socket, tree: Tree, guard: Guard, build: Build) -> None:
         self._door = door
         self._tree = tree
         self._guard = guard
+        self._build = build
         self._metrics = Metrics(tree)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
@@ -147,7 +153,7 @@ class Gateway:
         connections.install()
         streams = Streams()
         edge = Edge(self._guard)
-        app = make_app(self._tree, streams, edge, self._metrics)
+        app = make_app(self._tree, streams, edge, self._metrics, self._build)
 
         async def close() -> None:
             await stopping.wait()

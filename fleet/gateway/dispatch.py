@@ -14,6 +14,7 @@ from quart_trio import QuartTrio
 from fleet.wire import sockets as wire
 
 _OF_THE_HANDSHAKE = (
+    b"accept-encoding",
     b"connection",
     b"upgrade",
     b"content-",

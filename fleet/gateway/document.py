@@ -113,8 +113,11 @@ def gives_stream(event: str, frame: Any) -> Callable[[Route], Route]:
 
 
 def gives_login(route: Route) -> Route:
-    """Document that the answer is 303, with a cookie."""
+    """Document that the answer is 303, with a cookie; or the page, or one that says how to build it."""
     headers = {name: header(name) for name in ("Location", "Set-Cookie")}
+    html = {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>\n"}}
+    _answers(route, "200", {"description": "The page, which says how to log in.", "content": html})
+    _answers(route, "503", {"description": "The page is not built.", "content": html})
     return _answers(route, "303", {"description": "Logged in: `Location` leads on.", "headers": headers})
 
 
@@ -129,7 +132,8 @@ def gives_websocket(route: Route) -> Route:
 
 
 def _answers(route: Route, status: str, answer: dict[str, Any]) -> Route:
-    route.openapi_answer = (status, answer)  # type: ignore[attr-defined]
+    answers = getattr(route, "openapi_answers", {})
+    route.openapi_answers = {**answers, status: answer}  # type: ignore[attr-defined]
     return route
 
 
@@ -258,9 +262,8 @@ def _operation(
     route: Any, method: str, path: str, operation: dict[str, Any], components: dict[str, Any]
 ) -> dict[str, Any]:
     answers: dict[str, Any] = {str(status): dict(answer) for status, answer in operation["responses"].items()}
-    more: tuple[str, Any] | None = getattr(route, "openapi_answer", None)
-    if more is not None:
-        answers[more[0]] = dict(more[1])
+    more: dict[str, Any] = getattr(route, "openapi_answers", {})
+    answers |= {status: dict(answer) for status, answer in more.items()}
     writes = method.upper() not in READS
     reaches = writes and path.startswith("/api/")  # a browser's log-out does nothing to the log
     for answer in answers.values():
@@ -277,7 +280,7 @@ def _operation(
     if reaches:
         codes.append("idempotency_conflict")
         parameters += [parameter("Idempotency-Key"), parameter("Fleet-Session")]
-    answers |= {status: answer for status, answer in _problems(codes).items() if status not in answers}
+    answers |= {status: _either(answers.get(status), problem) for status, problem in _problems(codes).items()}
     for status, answer in answers.items():
         if status != "101":
             answer["headers"] = answer.get("headers", {}) | {"X-Request-Id": header("X-Request-Id")}
@@ -307,6 +310,15 @@ def _complete(answer: dict[str, Any], components: dict[str, Any], headers: Itera
         example = example_of(json["schema"], components)
         answer["content"] = {"application/json": {**json, "example": example}}
     answer["headers"] = answer.get("headers", {}) | named
+
+
+def _either(answer: dict[str, Any] | None, problem: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer of a status that a route gives as a problem, and perhaps as something else."""
+    if answer is None:
+        return problem
+    described = f"{answer['description']} {problem['description']}"
+    content = {**answer["content"], **problem["content"]}
+    return {"description": described, "content": content, "headers": {**answer["headers"], **problem["headers"]}}
 
 
 def _problems(codes: Iterable[str]) -> dict[str, Any]:

@@ -23,11 +23,13 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 _VISIT: Final = "fleet_visit"
 _STARTS: Final = ("http.response.start", "websocket.http.response.start")
 _POLICY_VIOLATION: Final = 1008
-_NOTHING: Final = b"default-src 'none'; frame-ancestors 'none'"
-_PAGE: Final = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    b"connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+PAGE_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types fleet"
 )
+"""The Content-Security-Policy of the page: files of this server alone, no frame, and no text that becomes a script."""
+_NOTHING: Final = b"default-src 'none'; frame-ancestors 'none'"
 _HEADERS: Final = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
@@ -107,5 +109,5 @@ def _complete(headers: Any) -> list[tuple[bytes, bytes]]:
     given = list(headers)
     names = {name.lower(): value for name, value in given}
     page = names.get(b"content-type", b"").startswith(b"text/html")
-    policy = {b"content-security-policy": _PAGE if page else _NOTHING}
+    policy = {b"content-security-policy": PAGE_POLICY.encode() if page else _NOTHING}
     return given + [(name, value) for name, value in (_HEADERS | policy).items() if name not in names]

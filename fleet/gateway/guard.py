@@ -2,9 +2,10 @@
 
 On loopback, as long as there is no token, every program of this machine may come in; the first token closes the door
 to those that show none (docs/adr/0023-tokens.md). A browser sends `Origin` and `Sec-Fetch-Site` with what a foreign
-page asks for, and a rebinding name shows in `Host`. Requests that a proxy forwards come from elsewhere, whatever their
-peer address says: they need a token. Writes carry JSON, which no plain HTML form can send. Headers of more than
-`HEADER_BYTES_MAX` are refused here too, so that the answer says why.
+page asks for, and a rebinding name shows in `Host`. A link on another site may lead to the page, to a window of its
+own; the page's files need no token, since they hold nothing of this Fleet (docs/adr/0028-page.md). Requests that a
+proxy forwards come from elsewhere, whatever their peer address says: they need a token. Writes carry JSON, which no
+plain HTML form can send. Headers of more than `HEADER_BYTES_MAX` are refused here too, so that the answer says why.
 
 `quart.g.caller` is the `Visitor` of the request or WebSocket; nobody else decides who that is.
 """
@@ -17,7 +18,7 @@ import msgspec
 import structlog
 from quart import Request, Websocket, g
 
-from fleet.errors import Rejected
+from fleet.errors import Rejected, Unavailable
 from fleet.gateway.peers import Visit
 from fleet.gateway.tokens import Kind, Proof, Role, TokenFile, recognise
 from fleet.limits import HEADER_BYTES_MAX
@@ -30,7 +31,11 @@ READS: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 """The methods that change nothing (RFC 9110, 9.2.1)."""
 LOGIN_PATH: Final = "/login"
 LOGOUT_PATH: Final = "/logout"
+PAGE: Final = "page"
+"""The blueprint of the page's own files."""
+SHELL_ENDPOINT: Final = f"{PAGE}.shell"
 
+_FETCHES: Final = frozenset(("GET", "HEAD"))
 _FORWARDED = frozenset(("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"))
 _FORWARDED_PREFIX = "x-forwarded-"
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(?::[0-9]{1,5})?", re.IGNORECASE)
@@ -88,7 +93,11 @@ class Guard:
         refusal = visit.crowded()
         if refusal is not None:
             raise refusal
-        _check_site(connection)
+        if not _leads_to_the_shell(connection):
+            _check_site(connection)
+        if _is_page(connection):
+            self._admit_to_the_page(connection)
+            return
         if connection.path == LOGIN_PATH:  # its code is checked there
             return
         visitor = visit.visitor = g.caller = self._visitor(connection, visit)
@@ -113,15 +122,24 @@ class Guard:
         token = register.find(row.token)
         return token is not None and token.status(now_ms) == "active"
 
+    def _admit_to_the_page(self, connection: Request | Websocket) -> None:
+        """Let everybody have the page's files, but no rebound name and no proxy while the API needs no token."""
+        try:
+            open_to_all = not self.needs_token
+        except Unavailable:  # the API says so, and the page shows it
+            open_to_all = False
+        if open_to_all:
+            _check_host(connection.headers.get("Host", ""))
+            _check_no_proxy(connection)
+        _check_origin(connection, strict=open_to_all)
+
     def _visitor(self, connection: Request | Websocket, visit: Visit) -> Visitor:
         kind, text = _presented(connection)
         if text is not None and (kind == "bearer" or self.needs_token):  # an old cookie is no reason to stay outside
             return self._proven(kind, text, visit)
         if self._loopback:
             _check_host(connection.headers.get("Host", ""))
-        for name, _ in connection.headers:
-            if name.lower() in _FORWARDED or name.lower().startswith(_FORWARDED_PREFIX):
-                raise _foreign(f"the request was forwarded by a proxy ({name}) and shows no token", hint=_HOW)
+        _check_no_proxy(connection)
         if self.needs_token:
             raise Rejected("token_required", "the request shows no token", hint=_HOW)
         return _LOCAL
@@ -165,6 +183,31 @@ def _check_size(connection: Request | Websocket) -> None:
     size = target + sum(len(name) + len(value) for name, value in connection.headers.items())
     if size > HEADER_BYTES_MAX:
         raise Rejected("headers_too_large", f"headers and address have {size} bytes, at most {HEADER_BYTES_MAX} go")
+
+
+def _is_page(connection: Request | Websocket) -> bool:
+    """Say whether a file of the page is asked for: the same for everybody, and without anything of this Fleet."""
+    if isinstance(connection, Websocket) or connection.method not in _FETCHES:
+        return False
+    return connection.blueprint == PAGE or _is_login_page(connection)
+
+
+def _is_login_page(connection: Request | Websocket) -> bool:
+    return connection.path == LOGIN_PATH and "code" not in connection.args
+
+
+def _leads_to_the_shell(connection: Request | Websocket) -> bool:
+    """Say whether somebody has followed a link to the page, to a window of its own: neither a script nor a frame."""
+    if isinstance(connection, Websocket) or connection.method != "GET":
+        return False
+    sent = (connection.headers.get("Sec-Fetch-Mode"), connection.headers.get("Sec-Fetch-Dest"))
+    return sent == ("navigate", "document") and (connection.endpoint == SHELL_ENDPOINT or _is_login_page(connection))
+
+
+def _check_no_proxy(connection: Request | Websocket) -> None:
+    for name, _ in connection.headers:
+        if name.lower() in _FORWARDED or name.lower().startswith(_FORWARDED_PREFIX):
+            raise _foreign(f"the request was forwarded by a proxy ({name}) and shows no token", hint=_HOW)
 
 
 def _check_host(host: str) -> None:

@@ -1,10 +1,12 @@
 """The way in for browsers: a link that is good once becomes a cookie that no script can read and no other site sends.
 
-`fleet token link` makes the link. The answer's redirect takes the code out of the address bar.
+`fleet token link` makes the link. The answer's redirect takes the code out of the address bar. Without a code the
+address is one of the page: it says how to come in.
 """
 
 from functools import partial
 from typing import Annotated, Final
+from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -13,9 +15,11 @@ from quart import Blueprint, Response, g, request
 
 from fleet.errors import Rejected
 from fleet.gateway import wire
+from fleet.gateway.build import Build
 from fleet.gateway.document import about, asks, gives, gives_login, gives_logout, refuses
 from fleet.gateway.edge import visit_of
 from fleet.gateway.guard import LOGIN_PATH, LOGOUT_PATH, Guard, Visitor, cookie_name
+from fleet.gateway.page import shell_response
 from fleet.gateway.repetition import tells_secret
 from fleet.gateway.requests import answer, read_query
 from fleet.gateway.tokens import Cookie, Role, forget_cookie, redeem
@@ -24,13 +28,19 @@ from fleet.ports import Clock
 
 _log = structlog.get_logger(__name__)
 
-_AFTERWARDS: Final = "/api/fleet/summary"
+_HOME: Final = "/"
+_KEPT: Final = "/?#[]@!$&'()*+,;=:%~"
+"""What an address may hold as it is; the rest of `next` is escaped, or it would be no header."""
 
 
 class LoginQuery(wire.Query):
     """`GET /login`."""
 
-    code: Annotated[str, msgspec.Meta(description="The code of the link.")] = ""
+    code: Annotated[str | None, msgspec.Meta(description="The code of the link. Without one the page is given.")] = None
+    next: Annotated[
+        str | None,
+        msgspec.Meta(description="Where to go on: a path of this server, as in `/inbox`. Anything else leads to `/`."),
+    ] = None
 
 
 class CallerItem(wire.Answer):
@@ -40,8 +50,8 @@ class CallerItem(wire.Answer):
     role: Role
 
 
-def login_routes(guard: Guard, clock: Clock) -> Blueprint:
-    """Return the routes; `guard` knows the tokens."""
+def login_routes(guard: Guard, clock: Clock, build: Build) -> Blueprint:
+    """Return the routes; `guard` knows the tokens, `build` has the page that says how to log in."""
     routes = Blueprint("login", __name__)
 
     @routes.get(LOGIN_PATH)
@@ -50,12 +60,14 @@ def login_routes(guard: Guard, clock: Clock) -> Blueprint:
     @gives_login
     @refuses("link_invalid")
     async def log_in() -> Response:
-        """Change the code of a one-time link into a cookie, and go on to the summary.
+        """Change the code of a one-time link into a cookie, and go on to the page.
 
         `fleet token link` makes one. The link opens from the address bar alone, once, within ten minutes; a look at the
-        head (HEAD) does not use it up.
+        head (HEAD) does not use it up. Without a code the answer is the page, which says how to log in.
         """
         query = read_query(LoginQuery)
+        if query.code is None:
+            return shell_response(build)
         cookie = None if request.method == "HEAD" else await _redeem(guard, clock.now_ms(), query.code)
         if cookie is None:
             raise visit_of(request).peer.failed() or Rejected(
@@ -64,7 +76,8 @@ def login_routes(guard: Guard, clock: Clock) -> Blueprint:
                 hint="Make another one: fleet token link NAME",
             )
         _log.info("logged_in", token_name=cookie.token)
-        response = Response(b"", 303, headers={"Location": _AFTERWARDS})
+        onwards = _HOME if query.next is None or not is_own_path(query.next) else quote(query.next, safe=_KEPT)
+        response = Response(b"", 303, headers={"Location": onwards})
         _set_cookie(response, cookie.text, cookie.lifetime_s)
         return response
 
@@ -97,6 +110,14 @@ def login_routes(guard: Guard, clock: Clock) -> Blueprint:
         return answer(CallerItem(visitor.actor, visitor.role))
 
     return routes
+
+
+def is_own_path(address: str) -> bool:
+    """Say whether a browser can take this for nothing but a path of the server that names it.
+
+    Browsers take `//host` and `/\\host` for other servers, and leave control characters out before they look.
+    """
+    return address.startswith("/") and "//" not in address and "\\" not in address and address.isprintable()
 
 
 async def _redeem(guard: Guard, now_ms: int, code: str) -> Cookie | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 PATIENCE_S = 120.0
@@ -53,6 +54,18 @@ class Chromium:
             command, env=self._environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
         return done.stdout
+
+    @contextmanager
+    def driven(self) -> Generator[Page]:
+        """Return a page to click in while the block runs."""
+        program, *options = self._command
+        options = [option for option in options if not option.startswith("--user-data-dir=")]
+        with sync_playwright() as playwright:
+            started = playwright.chromium.launch(executable_path=program, args=options, env=dict(self._environment))
+            try:
+                yield started.new_page()
+            finally:
+                started.close()
 
     @contextmanager
     def visiting(self, url: str) -> Generator[None]:

@@ -79,12 +79,30 @@ def test_a_name_that_is_bound_anew(browser: Chromium, tmp_path: Path) -> None:
             assert "Host header" in page
 
 
+LURE = """<!doctype html><title>Kittens</title><a id="link" href="TARGET/s/x">Look</a>
+<script src="TARGET/theme.js" onload="document.title = 'loaded'" onerror="document.title = 'refused'"></script>
+<iframe src="TARGET/"></iframe><object data="TARGET/" type="text/html"></object><embed src="TARGET/">"""
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost"])
+def test_a_link_on_another_site(browser: Chromium, tmp_path: Path, host: str) -> None:
+    """It opens the page, as a person wants; what the other site loads of it by itself stays outside."""
+    with serving(tmp_path) as url, Site(LURE.replace("TARGET", url)).open() as site, browser.driven() as page:
+        page.goto(f"http://{host}:{site.port}/")
+        assert page.title() == "refused"
+        assert len(page.frames) > 1
+        assert [frame.url for frame in page.frames if frame.url.startswith(url)] == []
+        page.click("#link")
+        page.wait_for_url(f"{url}/s/x")
+        assert "Fleet" in page.title()
+
+
 @pytest.mark.parametrize("host", ["evil.example", "localhost"])
 def test_a_browser_that_is_logged_in(browser: Chromium, tmp_path: Path, host: str) -> None:
     with serving(tmp_path) as url, httpx.Client(base_url=url, trust_env=False) as http:
         secret = token(tmp_path, "new", "--role", "operator", "--name", "me")
         assert "token_required" in browser.dump(f"{url}/api/caller")
-        assert "position" in browser.dump(token(tmp_path, "link", "me", "--url", url))
+        assert "Fleet</title>" in browser.dump(token(tmp_path, "link", "me", "--url", url))
         assert "token:me" in browser.dump(f"{url}/api/caller")
         refused(attack(browser, url, host, tmp_path))
         assert "token:me" in browser.dump(f"{url}/api/caller")

@@ -89,6 +89,15 @@ def test_a_start_that_others_could_reach_needs_a_token(tmp_path: Path, host: str
     assert access["state"] == "failed"
 
 
+@pytest.mark.parametrize("next_", ["https://evil.example/", "//evil.example", "inbox", "/\\evil.example", ""])
+def test_a_link_leads_to_the_server_alone(tmp_path: Path, next_: str) -> None:
+    token(tmp_path, "new", "--role", "viewer", "--name", "wall")
+    at = ("--url", "http://localhost:3000", "--data-dir", str(tmp_path / "data"))
+    done = fleet("token", "link", "wall", "--next", next_, *at, XDG_CONFIG_HOME=str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--next" in done.stderr
+
+
 def test_with_a_server_running(tmp_path: Path) -> None:
     with serving(tmp_path) as url, httpx.Client(base_url=url, trust_env=False) as http:
         assert http.get("/api/sessions").status_code == 200
@@ -106,6 +115,8 @@ def test_with_a_server_running(tmp_path: Path) -> None:
         assert http.get(link).status_code == 303
         assert "does not listen on port 1: name its --port or --url." in refused(tmp_path, "link", "me", "--port", "1")
         assert token(tmp_path, "link", "me", "--port", url.rpartition(":")[2]).startswith("http://localhost:")
+        onwards = token(tmp_path, "link", "me", "--url", url, "--next", "/s/x?tab=diffs")
+        assert http.get(onwards).headers["location"] == "/s/x?tab=diffs"
         assert http.get("/api/caller").json()["actor"] == "token:me"
         token(tmp_path, "revoke", "me")
         assert http.get("/api/sessions", headers=shown).status_code == 401

@@ -4,9 +4,10 @@ The tests of this directory run on virtual time, but for those that say otherwis
 what the kernel takes its time for, such as large bodies, virtual time does not wait for.
 """
 
+import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -21,7 +22,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run these tests on virtual time: pytest-trio takes a clock from a test's own parameters alone."""
     for item in items:
         chosen = any("run" in marker.kwargs for marker in item.iter_markers("trio"))
-        if Path(__file__).parent in item.path.parents and not chosen:
+        waits = isinstance(item, pytest.Function) and inspect.iscoroutinefunction(cast("object", item.function))
+        if Path(__file__).parent in item.path.parents and waits and not chosen:
             item.add_marker(pytest.mark.trio(run=_run), append=False)
 
 

@@ -40,7 +40,7 @@ def protected(answer: Answer) -> bool:
         ("GET", "/api/sessions", bearer("x"), 401),
         ("GET", "/api/sessions", {"Host": "evil.example"}, 403),
         ("GET", "/login?code=x", {}, 403),
-        ("GET", "/", {}, 404),
+        ("GET", "/nothing", {}, 404),
         ("PUT", "/api/sessions", {}, 405),
         ("POST", "/api/sessions", {}, 400),
         ("GET", "/api/sessions?limit=x", {}, 422),
@@ -75,7 +75,7 @@ async def test_so_are_streams_and_refused_websockets(door: Door) -> None:
 
 
 async def test_pages_may_use_what_comes_from_here_alone(machine: Machine) -> None:
-    """There are none yet in this application: one of another."""
+    """Also one that names no policy, as this one of another application."""
 
     async def page(_scope: Message, _receive: Any, send: Any) -> None:
         headers = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"max-age=1")]
@@ -95,7 +95,9 @@ async def test_pages_may_use_what_comes_from_here_alone(machine: Machine) -> Non
     policy = dict(part.strip().split(b" ", 1) for part in headers[b"content-security-policy"].split(b";"))
     assert policy[b"default-src"] == b"'none'"
     assert policy[b"script-src"] == policy[b"connect-src"] == policy[b"form-action"] == b"'self'"
+    assert policy[b"worker-src"] == b"'self'"
     assert policy[b"frame-ancestors"] == policy[b"base-uri"] == b"'none'"
+    assert (policy[b"require-trusted-types-for"], policy[b"trusted-types"]) == (b"'script'", b"fleet")
     assert b"unsafe" not in headers[b"content-security-policy"]
 
 

@@ -1,0 +1,240 @@
+"""Who gets the page: everybody its files, which hold nothing, by links on other sites too; and nothing beside them."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from fleet.gateway.build import Build, read_build
+from fleet.gateway.guard import Guard
+from tests.gateway.builds import MEMBERS, SHELL, write_build
+from tests.gateway.door import NOWHERE, PLAIN, Door, Machine
+from tests.gateway.test_problems import raw
+from tests.gateway.test_tokens import Keys, browse
+
+SHELLS = ["/", "/inbox", f"/s/{NOWHERE}", f"/s/{NOWHERE}/a/ses_x", "/new?directory=/x", "/login", "/login?next=/inbox"]
+FILES = sorted(f"/{name}" for name in MEMBERS - {"index.html"})
+FOLLOWED = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+"""What a browser says of a link that somebody has followed."""
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    return read_build(write_build(tmp_path / "dashboard"))
+
+
+@pytest.fixture
+def keys(tmp_path: Path, machine: Machine) -> Keys:
+    keys = Keys(tmp_path / "data", machine)
+    keys.new("me")
+    return keys
+
+
+@pytest.fixture
+async def open_door(machine: Machine, build: Build) -> AsyncGenerator[Door]:
+    """A door on loopback without a token."""
+    async with machine.fleet() as door:
+        yield Door(door.tree, build=build)
+
+
+@pytest.fixture
+async def locked(machine: Machine, keys: Keys, build: Build) -> AsyncGenerator[Door]:
+    """A door on loopback that needs a token."""
+    async with machine.fleet() as door:
+        yield Door(door.tree, Guard(machine.clock, keys.file), build)
+
+
+@pytest.fixture
+async def public(machine: Machine, keys: Keys, build: Build) -> AsyncGenerator[Door]:
+    """A door that others can reach."""
+    async with machine.fleet() as door:
+        yield Door(door.tree, Guard(machine.clock, keys.file, loopback=False), build)
+
+
+# ------------------------------------------------------------------------------------------------- without a token
+
+
+@pytest.mark.parametrize("address", [*SHELLS, *FILES])
+async def test_the_pages_files_need_no_token(locked: Door, public: Door, address: str) -> None:
+    for door in (locked, public):
+        assert (await door.knock("GET", address)).status == 200
+        assert (await door.knock("GET", address, Cookie="fleet=old", Authorization="Bearer wrong")).status == 200
+
+
+@pytest.mark.parametrize("address", ["/api/sessions", "/api/ws", "/api/docs", "/api/info", "/api/caller", "/nothing"])
+async def test_everything_else_does_and_says_so_in_json(locked: Door, address: str) -> None:
+    for headers in ({}, {"Accept": "text/html", "Sec_Fetch_Site": "none", "Sec_Fetch_Mode": "navigate"}):
+        (await locked.knock("GET", address, **headers)).problem(401, "token_required")
+
+
+@pytest.mark.parametrize("address", ["/", "/theme.js", "/assets/app-1a2b.js"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+async def test_so_does_every_other_method(locked: Door, method: str, address: str) -> None:
+    (await locked.knock(method, address)).problem(401, "token_required")
+
+
+async def test_the_page_says_nothing_of_this_fleet(locked: Door) -> None:
+    """The same bytes for a session that is there, one that is not, and whoever asks."""
+    item = await Door(locked.tree).session(PLAIN, title="A secret title")
+    bodies = {
+        (await locked.knock("GET", f"/s/{session_id}", **headers)).body
+        for session_id in (item["id"], NOWHERE, "x")
+        for headers in ({}, {"Cookie": "fleet=x"}, FOLLOWED)
+    }
+    assert bodies == {SHELL}
+
+
+async def test_tokens_that_cannot_be_read_leave_the_page_to_say_so(locked: Door, tmp_path: Path) -> None:
+    (tmp_path / "data" / "tokens.json").write_text("{")
+    assert (await locked.knock("GET", "/", Host="fleet.example")).status == 200
+    (await locked.knock("GET", "/api/caller")).problem(503, "tokens_unreadable")
+
+
+# ------------------------------------------------------------------------------------------------- from other sites
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("address", SHELLS)
+async def test_a_link_on_another_site_opens_the_page(open_door: Door, locked: Door, address: str, site: str) -> None:
+    followed = FOLLOWED | {"Sec_Fetch_Site": site}
+    for door in (open_door, locked):
+        answer = await door.knock("GET", address, **followed)
+        assert (answer.status, answer.body) == (200, SHELL)
+
+
+async def test_the_page_of_a_fleet_without_a_build_opens_too(door: Door) -> None:
+    assert (await door.knock("GET", "/", **FOLLOWED)).status == 503
+
+
+@pytest.mark.parametrize("address", SHELLS)
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize(
+    ("mode", "destination"),
+    [
+        ("navigate", "iframe"),
+        ("navigate", "frame"),
+        ("navigate", "object"),
+        ("navigate", "embed"),
+        ("navigate", None),
+        (None, "document"),
+        (None, None),
+        ("no-cors", "document"),
+        ("no-cors", "image"),
+        ("no-cors", "script"),
+        ("cors", "empty"),
+        ("nested-navigate", "iframe"),
+        ("websocket", "empty"),
+    ],
+)
+async def test_nothing_else_of_another_site_does(
+    open_door: Door, address: str, site: str, mode: str | None, destination: str | None
+) -> None:
+    sent = {"Sec_Fetch_Site": site, "Sec_Fetch_Mode": mode, "Sec_Fetch_Dest": destination}
+    headers = {name: value for name, value in sent.items() if value is not None}
+    (await open_door.knock("GET", address, **headers)).problem(403, "forbidden_origin")
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
+async def test_a_link_reads_and_a_form_of_another_site_sends_nothing(open_door: Door, method: str) -> None:
+    answer = await open_door.knock(method, "/", **FOLLOWED)
+    assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *FILES,
+        "/api/sessions",
+        "/api/docs",
+        "/api/openapi.json",
+        "/api/ws",
+        "/login?code=x",
+        "/login?next=/&code=x",
+        "/login?code=",
+        "/logout",
+        "/nothing",
+    ],
+)
+async def test_a_link_on_another_site_opens_nothing_but_the_page(open_door: Door, locked: Door, address: str) -> None:
+    for door in (open_door, locked):
+        (await door.knock("GET", address, **FOLLOWED)).problem(403, "forbidden_origin")
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:5173"])
+async def test_a_foreign_origin_gets_no_file_of_the_page(open_door: Door, locked: Door, origin: str) -> None:
+    for door in (open_door, locked):
+        for address in ("/", "/assets/app-1a2b.js"):
+            answer = await door.knock("GET", address, Host="localhost:3000", Origin=origin)
+            answer.problem(403, "forbidden_origin")
+
+
+# ---------------------------------------------------------------------------------------------- names and proxies
+
+
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"X_Forwarded_For": "10.0.0.1"}, {"Via": "1.1 proxy"}])
+async def test_an_open_door_gives_its_page_to_no_other_name_and_no_proxy(
+    open_door: Door, headers: dict[str, str]
+) -> None:
+    for address in ("/", "/login", "/theme.js", "/assets/app-1a2b.js"):
+        (await open_door.knock("GET", address, **headers)).problem(403, "forbidden_origin")
+        (await open_door.knock("GET", address, **headers, **FOLLOWED)).problem(403, "forbidden_origin")
+
+
+async def test_a_locked_door_gives_it_to_a_browser_behind_a_proxy(locked: Door, public: Door) -> None:
+    """Who comes from elsewhere reads there how to log in; the API is as closed as ever."""
+    proxied = {"Host": "fleet.example", "X_Forwarded_For": "10.0.0.1", "X_Forwarded_Proto": "https"}
+    for door in (locked, public):
+        assert (await door.knock("GET", "/login?next=/inbox", **proxied)).body == SHELL
+        assert (await door.knock("GET", "/theme.js", **proxied, Origin="https://fleet.example")).status == 200
+        (await door.knock("GET", "/api/sessions", **proxied)).problem(403, "forbidden_origin")
+
+
+async def test_a_websocket_at_an_address_of_the_page_passes_the_door_as_any_other(locked: Door) -> None:
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
+    answer = await raw(locked, b"GET / HTTP/1.1\r\nHost: localhost\r\n" + upgrade + b"\r\n")
+    answer.problem(401, "token_required")
+
+
+# --------------------------------------------------------------------------------------------------- after a login
+
+
+@pytest.mark.parametrize(
+    ("asked", "location"),
+    [
+        ("", "/"),
+        ("&next=/", "/"),
+        ("&next=/inbox", "/inbox"),
+        ("&next=/s/0198%3Ftab%3Ddiffs%26at%3D7%23L3", "/s/0198?tab=diffs&at=7#L3"),
+        ("&next=/history%3Fq%3Da%2520b", "/history?q=a%20b"),
+        ("&next=/history%3Fq%3Dk%C3%A4se%20%F0%9F%A7%80", "/history?q=k%C3%A4se%20%F0%9F%A7%80"),
+        ("&next=", "/"),
+        ("&next=inbox", "/"),
+        ("&next=https://evil.example/", "/"),
+        ("&next=//evil.example/", "/"),
+        ("&next=/%2Fevil.example/", "/"),
+        ("&next=/x//evil.example/", "/"),
+        ("&next=/%5Cevil.example/", "/"),
+        ("&next=%5C%5Cevil.example/", "/"),
+        ("&next=/%09/evil.example/", "/"),
+        ("&next=/x%0D%0ASet-Cookie:%20a=b", "/"),
+        ("&next=/x%00", "/"),
+        ("&next=/x%E2%80%AEtxt", "/"),
+        ("&next=javascript:alert(1)", "/"),
+        ("&next=%20/inbox", "/"),
+        ("&next=/%ED%A0%80", None),
+    ],
+)
+async def test_a_login_leads_to_an_address_of_this_server_alone(
+    locked: Door, keys: Keys, asked: str, location: str | None
+) -> None:
+    answer, cookie = await browse(locked, keys.link("me") + asked)
+    assert (answer.status, cookie.startswith("fleet=")) == (303, True)
+    assert answer.headers["location"].isascii()
+    if location is not None:
+        assert answer.headers["location"] == location
+
+
+async def test_a_login_page_uses_no_link_up(locked: Door, keys: Keys) -> None:
+    code = keys.link("me")
+    assert (await locked.knock("GET", "/login", **FOLLOWED)).body == SHELL
+    assert (await browse(locked, code))[0].status == 303
