@@ -1,5 +1,24 @@
-import type { ReactNode } from "react";
+/** The dialog for a new session: the prompt first, then where it works. Mod+Enter creates it. */
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { isMac } from "../../browser/platform.ts";
+import { type Draft, faults as faultsOf, recentDirectories, STRATEGIES, strategyOf } from "../../core/new-session.ts";
+import { age } from "../../core/text.ts";
+import { api, read } from "../../state/api.ts";
+import { useFleet, useIsConnected } from "../../state/context.tsx";
+import { useCell } from "../../state/store.ts";
+import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { TextArea } from "../../ui/field.tsx";
+import { Keys } from "../../ui/keys.tsx";
+import { ProblemCard } from "../../ui/states.tsx";
+import { SuggestField, type Suggestion } from "../../ui/suggest.tsx";
+import type { BranchItem } from "../../wire/types.ts";
+import { create, draft as draftCell, refusal as refusalCell } from "./create.ts";
+import { DirectoryField, useFolder } from "./directory-field.tsx";
+import { More } from "./more.tsx";
+import style from "./new-session.module.css";
 
 type NewSessionProps = {
   readonly directory?: string;
@@ -8,10 +27,158 @@ type NewSessionProps = {
   readonly onCreated: (id: string) => void;
 };
 
-export function NewSessionDialog(props: NewSessionProps): ReactNode {
+/** Return the branches of the repository that resemble what is typed. */
+function useBranches(directory: string, isGit: boolean, query: string): readonly Suggestion[] {
+  const found = useQuery({
+    queryKey: ["branches", directory, query],
+    queryFn: async () =>
+      (
+        await read<BranchItem[]>(
+          api.GET(
+            "/api/repositories/branches" as never,
+            { params: { query: { path: directory, query, limit: 50 } } } as never,
+          ),
+        )
+      ).body,
+    enabled: isGit,
+    retry: false,
+  });
+  return (found.data ?? []).map(branch => ({ value: branch.name, note: noteOf(branch) }));
+}
+
+function noteOf(branch: BranchItem): string {
+  if (branch.checkedOutAt !== null) return `checked out in ${branch.checkedOutAt}`;
+  const when = `${age(Date.parse(branch.committedAt), Date.now())} ago`;
+  return branch.kind === "remote" ? `remote, ${when}` : when;
+}
+
+export function NewSessionDialog({ directory, parent, onClose, onCreated }: NewSessionProps): ReactNode {
+  const { hub, fleet } = useFleet();
+  const navigate = useNavigate();
+  const isConnected = useIsConnected();
+  const draft = useCell(draftCell);
+  const refusal = useCell(refusalCell);
+  const [isTried, setTried] = useState(false);
+  const prompt = useRef<HTMLTextAreaElement>(null);
+  const recent = recentDirectories(fleet.sessions.values());
+  const change = (part: Partial<Draft>) => draftCell.set({ ...draftCell.get(), ...part });
+
+  useEffect(() => {
+    const { directory: filled, parent: named } = draftCell.get();
+    const part = {
+      ...(filled === "" && (directory ?? recent[0]) ? { directory: directory ?? recent[0] ?? "" } : {}),
+      ...(named === "" && parent ? { parent } : {}),
+    };
+    if (Object.keys(part).length > 0) draftCell.set({ ...draftCell.get(), ...part });
+  }, [directory, parent, recent[0]]);
+
+  const folder = useFolder(draft.directory);
+  const isGit = folder.data?.isGitRepo ?? false;
+  const strategy = strategyOf(draft, isGit);
+  const faults = isTried ? faultsOf(draft) : {};
+  const branches = useBranches(draft.directory, isGit && strategy !== "existing", draft.branch);
+
+  function submit(): void {
+    setTried(true);
+    if (Object.keys(faultsOf(draft)).length > 0 || !isConnected) return;
+    const here = location.pathname;
+    onClose();
+    const left = location.pathname;
+    void create(
+      hub,
+      draft,
+      isGit,
+      id => {
+        // Who has gone somewhere else meanwhile is not torn away.
+        if (location.pathname === left || location.pathname === here || location.pathname === "/") onCreated(id);
+      },
+      () => void navigate({ to: "/new", search: {} }),
+    );
+  }
+
   return (
-    <Dialog open onOpenChange={open => !open && props.onClose()} title="New session">
-      This dialog is being built.
+    <Dialog
+      open
+      onOpenChange={open => !open && onClose()}
+      title="New session"
+      isWide
+      initialFocus={prompt}
+      foot={
+        <>
+          {!isConnected && <span className={style.note}>The server is away: nothing can be created now.</span>}
+          <Button onClick={onClose}>Cancel</Button>
+          <Button kind="primary" onClick={submit} disabled={!isConnected}>
+            Create <Keys keys={isMac ? "⌘↵" : "Ctrl+↵"} />
+          </Button>
+        </>
+      }
+    >
+      <form
+        className={style.form}
+        onSubmit={event => {
+          event.preventDefault();
+          submit();
+        }}
+        onKeyDown={event => {
+          if (event.key === "Enter" && (event.metaKey || event.ctrlKey)) {
+            event.preventDefault();
+            submit();
+          }
+        }}
+      >
+        {refusal && <ProblemCard trouble={refusal} />}
+        <TextArea
+          label="Prompt"
+          ref={prompt}
+          value={draft.prompt}
+          onChange={event => change({ prompt: event.target.value })}
+          placeholder="What is to be done? Leave it empty to begin with a conversation."
+          rows={4}
+        />
+        <DirectoryField
+          value={draft.directory}
+          onChange={path => change({ directory: path })}
+          recent={recent}
+          error={faults.directory}
+        />
+        <fieldset className={style.strategies}>
+          <legend>Isolation strategy</legend>
+          {STRATEGIES.map(each => (
+            <label key={each.value} className={style.strategy} data-off={each.needsGit && !isGit}>
+              <input
+                type="radio"
+                name="strategy"
+                checked={strategy === each.value}
+                disabled={each.needsGit && !isGit}
+                onChange={() => change({ strategy: each.value })}
+              />
+              <span>
+                <strong>{each.name}</strong>
+                <span className={style.sentence}>{each.sentence}</span>
+              </span>
+            </label>
+          ))}
+        </fieldset>
+        {strategy !== "existing" && (
+          <SuggestField
+            label="Branch"
+            value={draft.branch}
+            onChange={branch => change({ branch })}
+            suggestions={branches}
+            isFiltered
+            placeholder="A new one is made, named after the title"
+            note="A name that is there is checked out; another one is made."
+          />
+        )}
+        <details
+          className={style.details}
+          open={draft.title !== "" || draft.parent !== "" || draft.agent !== "" || draft.model !== ""}
+        >
+          <summary>More: title, agent, model, parent, budget, tags</summary>
+          <More draft={draft} faults={faults} change={change} />
+        </details>
+        <button type="submit" hidden />
+      </form>
     </Dialog>
   );
 }

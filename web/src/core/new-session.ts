@@ -1,0 +1,121 @@
+/** What a person has filled in for a new session, and the request that it makes. */
+import type { SessionItem, Strategy } from "../wire/types.ts";
+
+export type Draft = {
+  readonly prompt: string;
+  readonly directory: string;
+  /** Null until the person chooses: then a worktree where the directory is in a git repository. */
+  readonly strategy: Strategy | null;
+  readonly branch: string;
+  readonly baseRef: string;
+  readonly title: string;
+  readonly agent: string;
+  /** `provider/model`. */
+  readonly model: string;
+  readonly parent: string;
+  readonly usd: string;
+  readonly minutes: string;
+  readonly tags: string;
+};
+
+export const EMPTY: Draft = {
+  prompt: "",
+  directory: "",
+  strategy: null,
+  branch: "",
+  baseRef: "",
+  title: "",
+  agent: "",
+  model: "",
+  parent: "",
+  usd: "",
+  minutes: "",
+  tags: "",
+};
+
+export const STRATEGIES: readonly {
+  readonly value: Strategy;
+  readonly name: string;
+  readonly sentence: string;
+  readonly needsGit: boolean;
+}[] = [
+  {
+    value: "worktree",
+    name: "Worktree",
+    sentence:
+      "A git worktree and a branch of its own. Recommended: sessions do not get in each other's way, and it is there at once.",
+    needsGit: true,
+  },
+  {
+    value: "existing",
+    name: "This directory",
+    sentence: "Work in the directory as it is, on the branch that is checked out. Other sessions may share it.",
+    needsGit: false,
+  },
+  {
+    value: "clone",
+    name: "Clone",
+    sentence: "A full copy of the repository, completely independent. It takes longer and more disk.",
+    needsGit: true,
+  },
+];
+
+/** Return the strategy that will be used. */
+export function strategyOf(draft: Draft, isGit: boolean): Strategy {
+  if (!isGit) return "existing";
+  return draft.strategy ?? "worktree";
+}
+
+/** Return what is wrong with a field, by field; nothing where all is well. */
+export function faults(draft: Draft): Readonly<Partial<Record<keyof Draft, string>>> {
+  const found: Partial<Record<keyof Draft, string>> = {};
+  if (draft.directory.trim() === "") found.directory = "Choose the directory in which the session works.";
+  else if (!draft.directory.startsWith("/")) found.directory = "The path has to begin with /.";
+  if (draft.usd !== "" && !(Number(draft.usd) >= 0)) found.usd = `"${draft.usd}" is not a number.`;
+  if (draft.minutes !== "" && !(Number(draft.minutes) >= 0)) found.minutes = `"${draft.minutes}" is not a number.`;
+  if (draft.model !== "" && !draft.model.includes("/")) found.model = "Name a model as provider/model.";
+  return found;
+}
+
+/** Return the body of `POST /api/sessions`. */
+export function bodyOf(draft: Draft, isGit: boolean): Readonly<Record<string, unknown>> {
+  const strategy = strategyOf(draft, isGit);
+  const slash = draft.model.indexOf("/");
+  const budget = {
+    ...(draft.usd === "" ? {} : { usd: Number(draft.usd) }),
+    ...(draft.minutes === "" ? {} : { minutes: Number(draft.minutes) }),
+  };
+  const tags = draft.tags.split(/[\s,]+/).filter(Boolean);
+  return {
+    directory: draft.directory.trim(),
+    isolationStrategy: strategy,
+    ...text("title", draft.title),
+    ...text("initialPrompt", draft.prompt),
+    ...(strategy === "existing" ? {} : { ...text("branch", draft.branch), ...text("baseRef", draft.baseRef) }),
+    ...text("agent", draft.agent),
+    ...(slash < 0 ? {} : { model: { providerID: draft.model.slice(0, slash), modelID: draft.model.slice(slash + 1) } }),
+    ...(draft.parent === "" ? {} : { onComplete: { notifySessionId: draft.parent } }),
+    ...(Object.keys(budget).length === 0 ? {} : { budget }),
+    ...(tags.length === 0 ? {} : { tags }),
+  };
+}
+
+function text(name: string, value: string): Readonly<Record<string, string>> {
+  const trimmed = value.trim();
+  return trimmed === "" ? {} : { [name]: trimmed };
+}
+
+const RECENT_MAX = 8;
+
+/** Return the directories in which sessions worked, those of the newest sessions first. */
+export function recentDirectories(sessions: Iterable<SessionItem>): readonly string[] {
+  const newest = new Map<string, string>();
+  for (const each of sessions) {
+    const place = each.sourceDirectory || each.directory;
+    if ((newest.get(place) ?? "") < each.createdAt) newest.set(place, each.createdAt);
+  }
+  return [...newest.entries()]
+    .sort(([, one], [, other]) => other.localeCompare(one))
+    .slice(0, RECENT_MAX)
+    .map(([place]) => place);
+}

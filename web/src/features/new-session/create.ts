@@ -1,0 +1,60 @@
+/**
+ * Creates a session while the page goes on: the dialog closes at once, the row stands in the list as `created`, and the
+ * dialog comes back as it was where the server refuses.
+ */
+import { bodyOf, type Draft, EMPTY } from "../../core/new-session.ts";
+import { oneLine } from "../../core/text.ts";
+import { Refused } from "../../state/commands.ts";
+import type { Hub } from "../../state/hub.ts";
+import { Cell } from "../../state/store.ts";
+import { line, type Said, said } from "../../state/trouble.ts";
+import { say, sayError } from "../../ui/toast.tsx";
+
+/** What is filled in; it outlives the dialog, so that nothing typed is lost by closing it. */
+export const draft = new Cell<Draft>(EMPTY, null);
+
+/** Why the last attempt was refused. */
+export const refusal = new Cell<(Said & { readonly field?: string | undefined }) | null>(null, null);
+
+type Created = { readonly session: { readonly id: string } };
+
+/** Send it; `opened` is called with the id when the session can take prompts, `reopen` where it was refused. */
+export async function create(
+  hub: Hub,
+  filled: Draft,
+  isGit: boolean,
+  opened: (id: string) => void,
+  reopen: () => void,
+): Promise<void> {
+  refusal.set(null);
+  draft.set(EMPTY);
+  say(`Creating ${name(filled)}`);
+  try {
+    const { body } = await hub.commands.run<Created>("POST", "/api/sessions", bodyOf(filled, isGit));
+    opened(body.session.id);
+  } catch (error) {
+    const failed = sessionOf(error);
+    if (failed !== null) {
+      // It exists, in `error`: resume it or delete it, rather than make another one.
+      sayError(`${name(filled)} could not start`, line(error));
+      opened(failed);
+      return;
+    }
+    if (draft.get() === EMPTY) {
+      draft.set(filled);
+      refusal.set({ ...said(error), field: error instanceof Refused ? error.problem.field : undefined });
+      reopen();
+    } else {
+      sayError(`${name(filled)} was not created`, line(error));
+    }
+  }
+}
+
+function sessionOf(error: unknown): string | null {
+  const id = error instanceof Refused ? error.problem.sessionId : null;
+  return typeof id === "string" ? id : null;
+}
+
+function name(filled: Draft): string {
+  return `"${oneLine(filled.title || filled.prompt || "a session", 60)}"`;
+}

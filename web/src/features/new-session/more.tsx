@@ -1,0 +1,103 @@
+/** What most sessions do not need: title, agent, model, parent, budget, tags. */
+import { useQuery } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import type { Draft } from "../../core/new-session.ts";
+import { plain } from "../../core/text.ts";
+import { api, read } from "../../state/api.ts";
+import { useFleet } from "../../state/context.tsx";
+import { TextField } from "../../ui/field.tsx";
+import { SuggestField, type Suggestion } from "../../ui/suggest.tsx";
+import type { OfferItem } from "../../wire/types.ts";
+import style from "./new-session.module.css";
+
+type MoreProps = {
+  readonly draft: Draft;
+  readonly faults: Readonly<Partial<Record<keyof Draft, string>>>;
+  readonly change: (part: Partial<Draft>) => void;
+};
+
+/** Return what OpenCode offers for a directory, as far as it is known. */
+function useOffers(directory: string): OfferItem | undefined {
+  return useQuery({
+    queryKey: ["offers", directory],
+    queryFn: async () =>
+      (await read<OfferItem>(api.GET("/api/offers" as never, { params: { query: { directory } } } as never))).body,
+    enabled: directory.startsWith("/"),
+    retry: false,
+  }).data;
+}
+
+export function More({ draft, faults, change }: MoreProps): ReactNode {
+  const offers = useOffers(draft.directory);
+  const { fleet } = useFleet();
+  const parents: Suggestion[] = [...fleet.sessions.values()]
+    .filter(each => each.endedAt === null)
+    .map(each => ({ value: each.id, note: plain(each.title) }));
+  const agents = (offers?.agents ?? [])
+    .filter(each => each.mode !== "subagent")
+    .map(each => ({ value: each.name, note: plain(each.description).slice(0, 60) }));
+  const models = (offers?.models ?? []).map(each => ({
+    value: `${each.providerID}/${each.modelID}`,
+    note: each.isDefault ? `${each.name}, default` : each.name,
+  }));
+  return (
+    <div className={style.more}>
+      <TextField
+        label="Title"
+        value={draft.title}
+        onChange={event => change({ title: event.target.value })}
+        maxLength={200}
+        placeholder="Made of the prompt, if you leave it out"
+      />
+      <div className={style.two}>
+        <SuggestField
+          label="Agent"
+          value={draft.agent}
+          onChange={agent => change({ agent })}
+          suggestions={agents}
+          placeholder="Default"
+        />
+        <SuggestField
+          label="Model"
+          value={draft.model}
+          onChange={model => change({ model })}
+          suggestions={models}
+          placeholder="Default"
+          error={faults.model}
+        />
+      </div>
+      <SuggestField
+        label="Reports to"
+        value={draft.parent}
+        onChange={parent => change({ parent })}
+        suggestions={parents}
+        note="The session that gets a prompt when this one is done."
+        placeholder="No session"
+      />
+      <div className={style.two}>
+        <TextField
+          label="Budget in dollars"
+          inputMode="decimal"
+          value={draft.usd}
+          onChange={event => change({ usd: event.target.value })}
+          placeholder="No limit"
+          error={faults.usd}
+        />
+        <TextField
+          label="Budget in minutes"
+          inputMode="decimal"
+          value={draft.minutes}
+          onChange={event => change({ minutes: event.target.value })}
+          placeholder="No limit"
+          error={faults.minutes}
+        />
+      </div>
+      <TextField
+        label="Tags"
+        value={draft.tags}
+        onChange={event => change({ tags: event.target.value })}
+        placeholder="auth, urgent"
+      />
+    </div>
+  );
+}

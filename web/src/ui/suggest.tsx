@@ -1,0 +1,68 @@
+/** A text field that suggests values; any other text may be typed as well. */
+import { Autocomplete } from "@base-ui/react/autocomplete";
+import { type ReactNode, useId } from "react";
+import { cx } from "./cx.ts";
+import field from "./field.module.css";
+import style from "./suggest.module.css";
+
+export type Suggestion = { readonly value: string; readonly note?: string };
+
+type SuggestFieldProps = {
+  readonly label: string;
+  readonly value: string;
+  readonly onChange: (value: string) => void;
+  readonly suggestions: readonly Suggestion[];
+  readonly note?: ReactNode;
+  readonly error?: string | null | undefined;
+  readonly placeholder?: string;
+  /** The suggestions come from the server for what is typed: they are not filtered again. */
+  readonly isFiltered?: boolean;
+  readonly className?: string;
+};
+
+export function SuggestField(props: SuggestFieldProps): ReactNode {
+  const { label, value, onChange, suggestions, note, error, placeholder, isFiltered = false } = props;
+  const id = useId();
+  return (
+    <Autocomplete.Root
+      items={suggestions}
+      value={value}
+      onValueChange={onChange}
+      itemToStringValue={(item: Suggestion) => item.value}
+      mode={isFiltered ? "none" : "list"}
+      openOnInputClick
+    >
+      <div className={field.field}>
+        <label htmlFor={id} className={field.label}>
+          {label}
+        </label>
+        <Autocomplete.Input
+          id={id}
+          className={cx(field.input, props.className)}
+          placeholder={placeholder}
+          aria-invalid={error ? true : undefined}
+        />
+        {note && <div className={field.note}>{note}</div>}
+        {error && (
+          <div className={field.error} role="alert">
+            {error}
+          </div>
+        )}
+      </div>
+      <Autocomplete.Portal>
+        <Autocomplete.Positioner sideOffset={4}>
+          <Autocomplete.Popup className={style.popup}>
+            <Autocomplete.List className={style.list}>
+              {(item: Suggestion) => (
+                <Autocomplete.Item key={item.value} value={item} className={style.item}>
+                  <span>{item.value}</span>
+                  {item.note && <span className={style.note}>{item.note}</span>}
+                </Autocomplete.Item>
+              )}
+            </Autocomplete.List>
+          </Autocomplete.Popup>
+        </Autocomplete.Positioner>
+      </Autocomplete.Portal>
+    </Autocomplete.Root>
+  );
+}
