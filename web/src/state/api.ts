@@ -23,11 +23,12 @@ export function onDenied(listener: () => void): void {
 
 export const api = createClient<paths>({ baseUrl: "" });
 
-type Answered<Body> = { data?: Body; error?: unknown; response: Response };
+/** What `api` gives. The generated lists are readonly, which openapi-fetch maps to something else: `read` names the body. */
+type Answered = { data?: unknown; error?: unknown; response: Response };
 
 /** Return what a read of `api` gave. Rejects with `Refused`. */
-export async function read<Body>(asked: Promise<Answered<Body>>): Promise<Read<Body>> {
-  let answer: Answered<Body>;
+export async function read<Body>(asked: Promise<Answered>): Promise<Read<Body>> {
+  let answer: Answered;
   try {
     answer = await asked;
   } catch {

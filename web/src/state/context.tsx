@@ -1,12 +1,13 @@
 /** What every part of the page reaches: the connection, the views, who asks, what the server is. */
 import { createContext, type ReactNode, useContext } from "react";
+import type { CallerItem } from "../wire/api.ts";
 import type { Info, Method, SessionItem } from "../wire/types.ts";
 import type { Reply } from "./commands.ts";
 import type { FleetView, InboxView } from "./fleet.ts";
 import type { Hub } from "./hub.ts";
 import { type Cell, useCell, useKey } from "./store.ts";
 
-export type Caller = { readonly actor: string; readonly role: "operator" | "viewer" };
+export type Caller = CallerItem;
 
 export type Fleet = {
   readonly hub: Hub;

@@ -8,10 +8,8 @@ import { said } from "../../state/trouble.ts";
 import { Button } from "../../ui/button.tsx";
 import { cx } from "../../ui/cx.ts";
 import { TextField } from "../../ui/field.tsx";
-import type { components } from "../../wire/api.ts";
+import type { FolderItem } from "../../wire/api.ts";
 import style from "./new-session.module.css";
-
-type FolderItem = components["schemas"]["FolderItem"];
 
 /** Return what the server has at a path: the directory itself, and what is in it. */
 export function useFolder(path: string, query = "") {
