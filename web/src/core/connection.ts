@@ -43,6 +43,8 @@ export const PING_EVERY_MS = 10_000;
 export const PONG_WITHIN_MS = 5_000;
 export const SLEPT_MS = 20_000;
 export const OPEN_WITHIN_MS = 10_000;
+/** An attempt that is younger is not begun anew. */
+const FRESH_MS = 2_000;
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 5_000;
 /** WebSocket close code of a token that is not good (any more). */
@@ -112,6 +114,7 @@ function tick(state: Connection, nowMs: number, random: number): readonly [Conne
 function woke(state: Connection, nowMs: number): readonly [Connection, readonly Order[]] {
   const awake = { ...state, tickMs: nowMs };
   if (state.phase === "denied") return [awake, []];
+  if (state.phase === "connecting" && nowMs - state.sinceMs < FRESH_MS) return [awake, []];
   if (state.phase === "away" || state.phase === "connecting") {
     return [{ ...enter(awake, "connecting", nowMs), sinceMs: nowMs, retryMs: null, attempts: 0 }, ["close", "open"]];
   }

@@ -60,9 +60,9 @@ export const STRATEGIES: readonly {
   },
 ];
 
-/** Return the strategy that will be used. */
-export function strategyOf(draft: Draft, isGit: boolean): Strategy {
-  if (!isGit) return "existing";
+/** Return the strategy that will be used; `isGit` null: it is not known yet. */
+export function strategyOf(draft: Draft, isGit: boolean | null): Strategy {
+  if (isGit === false) return "existing";
   return draft.strategy ?? "worktree";
 }
 
@@ -78,7 +78,7 @@ export function faults(draft: Draft): Readonly<Partial<Record<keyof Draft, strin
 }
 
 /** Return the body of `POST /api/sessions`. */
-export function bodyOf(draft: Draft, isGit: boolean): Readonly<Record<string, unknown>> {
+export function bodyOf(draft: Draft, isGit: boolean | null): Readonly<Record<string, unknown>> {
   const strategy = strategyOf(draft, isGit);
   const slash = draft.model.indexOf("/");
   const budget = {

@@ -1,6 +1,171 @@
-import type { ReactNode } from "react";
-import { Empty } from "../../ui/states.tsx";
+/** The history: a search through everything that was said and done in any session, ended ones included. */
+import { getRouteApi } from "@tanstack/react-router";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { lookOf, STATUSES } from "../../core/status.ts";
+import { baseName, counted, money, plain } from "../../core/text.ts";
+import { useActions } from "../../state/actions.ts";
+import { api } from "../../state/api.ts";
+import { useRead } from "../../state/queries.ts";
+import { said } from "../../state/trouble.ts";
+import { Button } from "../../ui/button.tsx";
+import { LineCounts } from "../../ui/changes.tsx";
+import { Mark } from "../../ui/mark.tsx";
+import { Page } from "../../ui/page.tsx";
+import { Select } from "../../ui/select.tsx";
+import { Empty, Loading, ProblemCard } from "../../ui/states.tsx";
+import { Age } from "../../widgets/age.tsx";
+import { SessionLink } from "../../widgets/session-link.tsx";
+import type { HistoryItem } from "../../wire/types.ts";
+import style from "./history.module.css";
+import { Snippet } from "./snippet.tsx";
+
+const PAGE = 20;
+const TYPING_MS = 200;
+/** The server counts the sessions that a search hits up to here. */
+const COUNTED_MAX = 1000;
+const route = getRouteApi("/history");
+
+const ANY = "any";
+const CHOICES = [
+  { value: ANY, label: "Any status" },
+  ...STATUSES.map(value => ({ value: value as string, label: lookOf(value).word })),
+];
 
 export function HistoryPage(): ReactNode {
-  return <Empty>This page is being built.</Empty>;
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const box = useRef<HTMLInputElement>(null);
+  const [typed, setTyped] = useState(search.q ?? "");
+  const offset = Number(search.offset ?? 0) || 0;
+  const change = (part: Partial<typeof search>) =>
+    void navigate({ search: { ...search, offset: undefined, ...part } as typeof search, replace: true });
+
+  useActions([{ id: "filter.focus", label: "Search the history", run: () => box.current?.focus() }]);
+  useEffect(() => {
+    if ((search.q ?? "") === typed) return;
+    const timer = setTimeout(() => change({ q: typed || undefined } as Partial<typeof search>), TYPING_MS);
+    return () => clearTimeout(timer);
+  });
+
+  const query = {
+    limit: PAGE,
+    offset,
+    ...(search.q === undefined ? {} : { search: search.q }),
+    ...(search.status === undefined ? {} : { status: search.status }),
+    ...(search.from === undefined ? {} : { from: search.from }),
+    ...(search.to === undefined ? {} : { to: search.to }),
+  };
+  const found = useRead<HistoryItem[]>(["history", query], () =>
+    api.GET("/api/sessions/history", { params: { query } }),
+  );
+  const items = found.data?.body ?? [];
+  const total = found.data?.total ?? 0;
+
+  return (
+    <Page title="History">
+      <search className={style.filters}>
+        <input
+          ref={box}
+          type="search"
+          className={style.box}
+          placeholder="Titles, prompts, answers, tool output"
+          aria-label="Search titles, prompts, answers and tool output"
+          value={typed}
+          onChange={event => setTyped(event.target.value)}
+        />
+        <Select
+          label="Status"
+          value={search.status ?? ANY}
+          choices={CHOICES}
+          onChange={status => change({ status: status === ANY ? undefined : status } as Partial<typeof search>)}
+        />
+        <label className={style.date}>
+          From{" "}
+          <input
+            type="date"
+            value={search.from ?? ""}
+            onChange={event => change({ from: event.target.value || undefined } as Partial<typeof search>)}
+          />
+        </label>
+        <label className={style.date}>
+          To{" "}
+          <input
+            type="date"
+            value={search.to ?? ""}
+            onChange={event => change({ to: event.target.value || undefined } as Partial<typeof search>)}
+          />
+        </label>
+      </search>
+      {found.isPending && <Loading what="the history" />}
+      {found.isError && <ProblemCard trouble={said(found.error, "The history")} retry={() => void found.refetch()} />}
+      {found.isSuccess && (
+        <p role="status" className={style.count}>
+          {counted(total, "session")}
+          {search.q !== undefined && total >= COUNTED_MAX && " or more"}
+        </p>
+      )}
+      {found.isSuccess && items.length === 0 && (
+        <Empty
+          act={
+            <Button
+              onClick={() => {
+                setTyped("");
+                void navigate({ search: {} });
+              }}
+            >
+              Clear the filters
+            </Button>
+          }
+        >
+          Nothing matches. A search looks for whole words, all of them.
+        </Empty>
+      )}
+      <ol className={style.list}>
+        {items.map(item => (
+          <Row key={item.id} item={item} />
+        ))}
+      </ol>
+      {total > PAGE && (
+        <nav className={style.pages} aria-label="Pages">
+          <Button
+            disabled={offset === 0}
+            onClick={() => change({ offset: String(Math.max(0, offset - PAGE)) } as Partial<typeof search>)}
+          >
+            Newer
+          </Button>
+          <span>
+            {offset + 1}–{offset + items.length} of {total.toLocaleString("en-US")}
+          </span>
+          <Button
+            disabled={offset + PAGE >= total}
+            onClick={() => change({ offset: String(offset + PAGE) } as Partial<typeof search>)}
+          >
+            Older
+          </Button>
+        </nav>
+      )}
+    </Page>
+  );
+}
+
+function Row({ item }: { readonly item: HistoryItem }): ReactNode {
+  return (
+    <li className={style.row}>
+      <div className={style.line}>
+        <Mark {...lookOf(item.status)} />
+        <strong className={style.title}>
+          <SessionLink id={item.id} title={item.title} />
+        </strong>
+        <span className={style.where}>
+          {plain(baseName(item.repository ?? item.directory))}
+          {item.branch && ` · ${plain(item.branch)}`}
+        </span>
+        <span className={style.figures}>
+          {item.changes && <LineCounts additions={item.changes.additions} deletions={item.changes.deletions} />}{" "}
+          {money(item.costUsd)} <Age at={item.createdAt} />
+        </span>
+      </div>
+      {item.snippet && <Snippet snippet={item.snippet} />}
+    </li>
+  );
 }

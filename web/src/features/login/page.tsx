@@ -1,6 +1,35 @@
+/** The login: the server lets nobody in without a token, and a link from its machine is the way for a browser. */
 import type { ReactNode } from "react";
-import { Empty } from "../../ui/states.tsx";
+import { Button } from "../../ui/button.tsx";
+import style from "./login.module.css";
+
+/** Where to go on: what was asked for, if it is a place of this page. */
+export function nextOf(path: string, search: string): string {
+  if (path !== "/login") return path + search;
+  const next = new URLSearchParams(search).get("next");
+  return next?.startsWith("/") && !/^\/[/\\]/.test(next) ? next : "/";
+}
 
 export function LoginPage(): ReactNode {
-  return <Empty>The server asks for a login. Run fleet token link NAME and open the link that it prints.</Empty>;
+  const next = nextOf(location.pathname, location.search);
+  return (
+    <div className={style.login}>
+      <h1>Log in</h1>
+      <p>This Fleet asks for a token. On the server's machine, run</p>
+      <pre className={style.command}>fleet token link NAME{next === "/" ? "" : ` --next '${next}'`}</pre>
+      <p>
+        and open the link that it prints in this browser. It is good once, for ten minutes. Where there is no token of
+        that name yet, <code>fleet token new NAME</code> makes it first; <code>--role viewer</code> is for those who may
+        only look.
+      </p>
+      <p>
+        <Button kind="primary" onClick={() => location.assign(next)}>
+          I have opened the link
+        </Button>
+      </p>
+      <p className={style.note}>
+        Programs send the token as a header: see <a href="/api/docs">the interface</a>, once you are in.
+      </p>
+    </div>
+  );
 }

@@ -22,7 +22,7 @@ type Created = { readonly session: { readonly id: string } };
 export async function create(
   hub: Hub,
   filled: Draft,
-  isGit: boolean,
+  isGit: boolean | null,
   opened: (id: string) => void,
   reopen: () => void,
 ): Promise<void> {

@@ -73,10 +73,10 @@ export function NewSessionDialog({ directory, parent, onClose, onCreated }: NewS
   }, [directory, parent, recent[0]]);
 
   const folder = useFolder(draft.directory);
-  const isGit = folder.data?.isGitRepo ?? false;
+  const isGit = draft.directory === "" || folder.isPlaceholderData ? null : (folder.data?.isGitRepo ?? null);
   const strategy = strategyOf(draft, isGit);
   const faults = isTried ? faultsOf(draft) : {};
-  const branches = useBranches(draft.directory, isGit && strategy !== "existing", draft.branch);
+  const branches = useBranches(draft.directory, isGit === true && strategy !== "existing", draft.branch);
 
   function submit(): void {
     setTried(true);
@@ -144,12 +144,12 @@ export function NewSessionDialog({ directory, parent, onClose, onCreated }: NewS
         <fieldset className={style.strategies}>
           <legend>Isolation strategy</legend>
           {STRATEGIES.map(each => (
-            <label key={each.value} className={style.strategy} data-off={each.needsGit && !isGit}>
+            <label key={each.value} className={style.strategy} data-off={each.needsGit && isGit === false}>
               <input
                 type="radio"
                 name="strategy"
                 checked={strategy === each.value}
-                disabled={each.needsGit && !isGit}
+                disabled={each.needsGit && isGit === false}
                 onChange={() => change({ strategy: each.value })}
               />
               <span>

@@ -92,6 +92,11 @@ function Browser({ path, onOpen }: { readonly path: string; readonly onOpen: (pa
         <span id={label} className={style.path} title={found.path}>
           {plain(found.path)}
         </span>
+        {found.path !== path && (
+          <Button size="small" onClick={() => open(found.path)}>
+            Choose this one
+          </Button>
+        )}
         <input
           className={style.search}
           placeholder="Search below"

@@ -1,0 +1,46 @@
+/** Who comes in: who this is, and how others get a token. */
+import type { ReactNode } from "react";
+import { useFleet } from "../../state/context.tsx";
+import { useCell } from "../../state/store.ts";
+import { line } from "../../state/trouble.ts";
+import { Button } from "../../ui/button.tsx";
+import { Section } from "../../ui/page.tsx";
+import { sayError } from "../../ui/toast.tsx";
+import { Tokens } from "./tokens.tsx";
+
+/** Forget this browser's cookie, and show the login. */
+async function logOut(denied: () => void): Promise<void> {
+  try {
+    const answer = await fetch("/logout", { method: "POST" });
+    if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+    denied();
+  } catch (error) {
+    sayError("You are still logged in", line(error));
+  }
+}
+
+export function Access(): ReactNode {
+  const { caller: cell, hub } = useFleet();
+  const caller = useCell(cell);
+  if (!caller) return null;
+  const isLocal = caller.actor === "local";
+  return (
+    <Section title="Access">
+      {isLocal ? (
+        <p>
+          You are the user of this machine: nobody else can come in. The first token changes that: then everybody needs
+          one.
+        </p>
+      ) : (
+        <p>
+          You are logged in as <strong>{caller.actor.replace(/^token:/, "")}</strong> (
+          {caller.role === "viewer" ? "you may look" : "you may change everything"}).{" "}
+          <Button size="small" onClick={() => void logOut(() => hub.denied())}>
+            Log out
+          </Button>
+        </p>
+      )}
+      <Tokens />
+    </Section>
+  );
+}

@@ -1,0 +1,54 @@
+/** Reads of documents with TanStack Query: what does not come over the live connection. */
+import { keepPreviousData, type UseQueryResult, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import type { Method } from "../wire/types.ts";
+import { type Read, read } from "./api.ts";
+import { useCommand } from "./context.tsx";
+
+type Asked = Parameters<typeof read>[0];
+
+type Options = {
+  /** Read again every so many milliseconds while the tab is in sight. */
+  readonly everyMs?: number;
+  readonly isOff?: boolean;
+};
+
+/** Read a document; what was there stays until the next answer is there. */
+export function useRead<Body>(
+  key: readonly unknown[],
+  ask: () => Asked,
+  options: Options = {},
+): UseQueryResult<Read<Body>> {
+  return useQuery({
+    queryKey: key,
+    queryFn: () => read<Body>(ask()),
+    placeholderData: keepPreviousData,
+    enabled: !options.isOff,
+    ...(options.everyMs === undefined ? {} : { refetchInterval: options.everyMs }),
+  });
+}
+
+type Act = {
+  readonly isRunning: boolean;
+  /** Send the command, then read again what begins with `key`. Resolves to the body; rejects with `Refused`. */
+  readonly run: <Body = unknown>(method: Method, path: string, body?: unknown) => Promise<Body>;
+};
+
+/** A command whose result shows in documents. */
+export function useAct(key: readonly unknown[]): Act {
+  const [isRunning, setRunning] = useState(false);
+  const command = useCommand();
+  const queries = useQueryClient();
+  return {
+    isRunning,
+    run: async <Body>(method: Method, path: string, body?: unknown) => {
+      setRunning(true);
+      try {
+        return (await command<Body>(method, path, body)).body;
+      } finally {
+        setRunning(false);
+        await queries.invalidateQueries({ queryKey: key });
+      }
+    },
+  };
+}

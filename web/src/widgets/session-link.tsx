@@ -1,0 +1,17 @@
+/** A link to a session by its title, with its status where the fleet view has it. */
+import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
+import { lookOf } from "../core/status.ts";
+import { plain } from "../core/text.ts";
+import { useSession } from "../state/context.tsx";
+import { Mark } from "../ui/mark.tsx";
+
+export function SessionLink(props: { readonly id: string; readonly title?: string }): ReactNode {
+  const item = useSession(props.id);
+  const title = item?.title ?? props.title ?? props.id.slice(0, 8);
+  return (
+    <Link to="/s/$id" params={{ id: props.id }}>
+      {item && <Mark {...lookOf(item.status)} isShort />} {plain(title)}
+    </Link>
+  );
+}
