@@ -170,6 +170,16 @@ NOTIFICATIONS_MAX: Final = 50  # per session, the oldest go first
 QUEUE_PROMPTS_MAX: Final = 100  # waiting prompts per session
 QUEUE_BYTES_MAX: Final = 40 * MIB  # of waiting prompts: one more is taken below it; they are in memory and in snapshots
 
+# The fleet view and the inbox view
+ACTIVITY_CHARS_MAX: Final = 200  # of the line that says what a session does: a row on a page shows less
+ACTIVITY_PARTS_MAX: Final = 64  # parts in flight of one session that are remembered; the oldest are forgotten
+FLEET_ITEM_INTERVAL_S: Final = 0.25  # between two frames of one session, or of the inbox: nobody reads faster
+FLEET_PAGE_ITEMS: Final = 100  # in one frame while a view begins, about 4 ms and 150 KiB
+FLEET_WAITING_MAX: Final = 4096  # sessions that wait for one slow reader, then it is told that it lags
+FLEET_ENDED_S: Final = 86_400.0  # sessions that ended longer ago are not in the view: the history has them
+FLEET_ERASED_MAX: Final = 1000  # erased sessions remembered for readers that come back; older readers begin anew
+FLEET_ITEMS_CACHED: Final = 4096  # encoded sessions, about 6 MiB; the one encoded longest ago goes first
+
 # Diffs
 DIFF_COUNT_LINES_MAX: Final = 20_000  # of a file that several turns changed; beyond, their line counts are added up
 DIFF_COUNT_EDITS_MAX: Final = 1_000  # likewise, of lines that both sides have: the work is its square, 0.3 s

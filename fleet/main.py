@@ -49,6 +49,7 @@ from fleet.limits import FILES_MAX, GC_THRESHOLDS, MIB, SHUTDOWN_GRACE_S, THREAD
 from fleet.logs import configure_logs
 from fleet.loopback import base_url, family_of, is_loopback
 from fleet.projections.store import LmdbStore
+from fleet.rehearsal.config import PROVIDER
 from fleet.rehearsal.offer import Offer
 
 if TYPE_CHECKING:
@@ -262,6 +263,7 @@ class _Parts:
             model = await self.model.choose()
             if model.rehearsal:
                 await nursery.start(self._offer.run, stopping)
+            self.tree.rehearse(PROVIDER if model.rehearsal else None)
             self._host.configure(self._offer.config() if model.rehearsal else {})
 
 

@@ -40,11 +40,13 @@ from fleet.events.blobs import Blobs
 from fleet.events.feed import Feed
 from fleet.events.log import Log
 from fleet.limits import COMMAND_BUCKETS_S, SHUTDOWN_GRACE_S
+from fleet.projections.activities import Activities
 from fleet.projections.history import History, inline
 from fleet.projections.inflight import InFlight
 from fleet.projections.runner import Runner
 from fleet.projections.states import States
 from fleet.projections.store import Store
+from fleet.projections.touched import Touched
 from fleet.projections.transcripts import Transcripts
 from fleet.projections.views import make_views
 
@@ -85,8 +87,9 @@ class Tree:
         self.views = views
         self.runner = Runner(log, stores.views, views, trio.to_thread.run_sync if threads else inline)
         self.runner.open()
-        self.inflight = InFlight()
+        self.inflight = InFlight(Activities(ports.clock.now_ms))
         log.listen(self.inflight.on_commit)
+        self.touched = Touched(log, views, self.inflight.activities)
         self.feed = Feed(log)
         self.transcripts = Transcripts(log)
         self.history = History(log, self.feed, stores.history_file, run_sync=None if threads else inline)
@@ -120,6 +123,7 @@ class Tree:
         self.roots = Roots(context)
         self.webhooks = Webhooks(context)
         self.ready = False
+        self.rehearsal: str | None = None
         self._began_s: float | None = None
         self.supervisor: Supervisor | None = None
         self._recovery = Recovery(context, erasure, self.webhooks)
@@ -145,6 +149,12 @@ class Tree:
             await nursery.start(supervisor.run, stopping)
             self.ready = True
             task_status.started(supervisor)
+
+    def rehearse(self, provider: str | None) -> None:
+        """Take note of the provider of the scripted model, None where OpenCode has a real one."""
+        if provider != self.rehearsal:
+            self.rehearsal = provider
+            self.touched.touch_where(lambda _: True)
 
     @property
     def uptime_s(self) -> float:

@@ -34,9 +34,10 @@ def content_routes(tree: Tree) -> Blueprint:
         It is the newest list in the transcript, so that it can be read when OpenCode is gone.
         """
         state = _session(tree, session_id)
+        position = tree.log.head()
         todos = await tree.transcripts.todos(tree.views.sessions.stream(state.id))
         items = [wire.TodoItem(todo.content, todo.status, todo.priority) for todo in todos]
-        return answer(items, total=len(items))
+        return answer(items, position=position, total=len(items))
 
     @routes.get("/files")
     @about("sessions")

@@ -25,7 +25,7 @@ def _add_browser(routes: Blueprint, tree: Tree) -> None:
     @routes.get("/directories")
     @about("directories")
     @asks(wire.DirectoryQuery)
-    @gives(wire.FolderItem, headers=("X-Total-Count",))
+    @gives(wire.FolderItem, headers=("X-Total-Count", "Fleet-Position"))
     @refuses(*DIRECTORY)
     async def browse_directory() -> Response:
         """List the directories in a directory, to choose where a session works.
@@ -35,7 +35,7 @@ def _add_browser(routes: Blueprint, tree: Tree) -> None:
         query = read_query(wire.DirectoryQuery)
         roots = tree.roots.allowed
         folder = await tree.context.files.browse(query.path or _start(roots), roots)
-        return answer(wire.folder_item(folder, query), total=len(folder.entries))
+        return answer(wire.folder_item(folder, query), position=tree.log.head(), total=len(folder.entries))
 
     @routes.post("/directories")
     @about("directories")

@@ -44,7 +44,7 @@ def asks(query: type[Any]) -> Callable[[Route], Route]:
 
 
 def gives(body: Any, status: int = 200, *, headers: tuple[str, ...] = ()) -> Callable[[Route], Route]:
-    """Document the answer; a list has its `X-Total-Count`, and what writes its `Fleet-Position`, unnamed."""
+    """Document the answer; lists have `X-Total-Count` and `Fleet-Position`, what writes has the latter, unnamed."""
 
     def document(route: Route) -> Route:
         if headers:
@@ -306,7 +306,7 @@ def _complete(answer: dict[str, Any], components: dict[str, Any], headers: Itera
     json = answer.get("content", {}).get("application/json")
     if json is not None:
         if json["schema"].get("type") == "array":
-            named["X-Total-Count"] = header("X-Total-Count")
+            named |= {"X-Total-Count": header("X-Total-Count"), "Fleet-Position": header("Fleet-Position")}
         example = example_of(json["schema"], components)
         answer["content"] = {"application/json": {**json, "example": example}}
     answer["headers"] = answer.get("headers", {}) | named

@@ -46,7 +46,7 @@ def _add_instances(routes: Blueprint, tree: Tree) -> None:
         query = read_query(wire.InstancesQuery)
         instances = tree.views.instances
         states = sorted(instances, key=lambda state: state.id, reverse=True) if query.all else instances.alive()
-        return paged(states, query, partial(_instance_item, tree))
+        return paged(states, query, partial(_instance_item, tree), tree.log.head())
 
     @routes.get("/instances/orphans")
     @about("fleet")
@@ -59,7 +59,7 @@ def _add_instances(routes: Blueprint, tree: Tree) -> None:
         """
         query = read_query(wire.PageQuery)
         orphans = await find_orphans(tree.context.host, tree.views.instances.get)
-        return paged(orphans, query, wire.orphan_item)
+        return paged(orphans, query, wire.orphan_item, tree.log.head())
 
     @routes.get("/instances/<instance_id>")
     @about("fleet")
@@ -86,7 +86,7 @@ def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
 
         Those that were removed are listed too: they can be brought back.
         """
-        return paged(list(tree.views.workspaces), read_query(wire.PageQuery), wire.workspace_item)
+        return paged(list(tree.views.workspaces), read_query(wire.PageQuery), wire.workspace_item, tree.log.head())
 
     @routes.get("/workspaces/<workspace_id>")
     @about("fleet")

@@ -7,11 +7,12 @@ from fleet.core.session.transitions import STATUSES
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, refuses
+from fleet.gateway.items import SessionItems
 from fleet.gateway.requests import answer, read_query
 from fleet.projections.history_query import HistoryQuery, parse_instant
 
 
-def history_routes(tree: Tree) -> Blueprint:
+def history_routes(tree: Tree, items: SessionItems) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("history", __name__, url_prefix="/api/sessions")
 
@@ -25,13 +26,14 @@ def history_routes(tree: Tree) -> Blueprint:
 
         `X-Total-Count` is counted up to 1000 where words are searched: 1000 means that many or more.
         """
+        position = tree.log.head()
         page = await tree.history.search(_query(read_query(wire.HistoryQuery)))
-        items = [
-            wire.history_item(state, found.snippet)
+        shown = [
+            items.found(state, found.snippet)
             for found in page.sessions
             if (state := tree.views.sessions.get(found.id)) is not None
         ]
-        return answer(items, total=page.total)
+        return answer(shown, position=position, total=page.total)
 
     return routes
 

@@ -29,7 +29,7 @@ def inbox_routes(tree: Tree) -> Blueprint:
         query = read_query(wire.PageQuery)
         waiting = [item for state in tree.views.sessions for item in _waiting(state)]
         waiting += [_failed_webhook(state) for state in tree.views.webhooks if state.failed]
-        return paged(sorted(waiting, key=lambda item: item.at), query, same)
+        return paged(sorted(waiting, key=lambda item: item.at), query, same, tree.log.head())
 
     @routes.get("/callbacks")
     @about("inbox")
@@ -48,7 +48,7 @@ def inbox_routes(tree: Tree) -> Blueprint:
             for callback in state.callbacks
             if query.status is None or callback.status == query.status
         ]
-        return paged(sorted(items, key=lambda item: item.at), query, same)
+        return paged(sorted(items, key=lambda item: item.at), query, same, tree.log.head())
 
     @routes.get("/notifications")
     @about("inbox")
@@ -64,7 +64,7 @@ def inbox_routes(tree: Tree) -> Blueprint:
         of = None if query.session is None else tree.orders.session(query.session).id
         found = [item for item in _notifications(tree, of) if not (query.unread and item.read)]
         found.sort(key=lambda item: item.at, reverse=True)
-        return paged(found, query, same)
+        return paged(found, query, same, tree.log.head())
 
     @routes.get("/notifications/unread-count")
     @about("inbox")

@@ -25,7 +25,7 @@ def offer_routes(tree: Tree) -> Blueprint:
         """
         query = read_query(wire.OfferQuery)
         agents = await tree.offers.agents(instance_id, query.session)
-        return paged(agents, query, wire.agent_item)
+        return paged(agents, query, wire.agent_item, tree.log.head())
 
     @routes.get("/commands")
     @about("instances")
@@ -39,7 +39,7 @@ def offer_routes(tree: Tree) -> Blueprint:
         """
         query = read_query(wire.OfferQuery)
         commands = await tree.offers.commands(instance_id, query.session)
-        return paged(commands, query, wire.command_item)
+        return paged(commands, query, wire.command_item, tree.log.head())
 
     @routes.get("/models")
     @about("instances")
@@ -53,7 +53,7 @@ def offer_routes(tree: Tree) -> Blueprint:
         """
         query = read_query(wire.OfferQuery)
         models = await tree.offers.models(instance_id, query.session)
-        return paged(models, query, wire.model_item)
+        return paged(models, query, wire.model_item, tree.log.head())
 
     @routes.get("/find/files")
     @about("instances")
@@ -67,6 +67,6 @@ def offer_routes(tree: Tree) -> Blueprint:
         """
         query = read_query(wire.FindQuery)
         found = await tree.offers.find_files(instance_id, query.session, query.query, query.limit)
-        return answer(found, total=len(found))
+        return answer(found, position=tree.log.head(), total=len(found))
 
     return routes

@@ -5,7 +5,8 @@ import base64
 import trio
 from quart import Blueprint, Response
 
-from fleet.actors.orders import NewPrompt, Orders
+from fleet.actors.orders import NewPrompt
+from fleet.actors.tree import Tree
 from fleet.core.session.messages import Answer, Model
 from fleet.core.session.state import QueuedPrompt
 from fleet.errors import Rejected
@@ -16,10 +17,10 @@ from fleet.gateway.requests import caller, done, paged, read_body, read_no_body,
 from fleet.ports import Attachment
 
 
-def add_prompts(routes: Blueprint, orders: Orders) -> None:
+def add_prompts(routes: Blueprint, tree: Tree) -> None:
     """Add the routes to those of the sessions."""
-    _add_prompts(routes, orders)
-    _add_requests(routes, orders)
+    _add_prompts(routes, tree)
+    _add_requests(routes, tree)
 
 
 def model_of(model: wire.ModelBody | None) -> Model | None:
@@ -27,7 +28,9 @@ def model_of(model: wire.ModelBody | None) -> Model | None:
     return None if model is None else Model(model.providerID, model.modelID)
 
 
-def _add_prompts(routes: Blueprint, orders: Orders) -> None:
+def _add_prompts(routes: Blueprint, tree: Tree) -> None:
+    orders = tree.orders
+
     @routes.post("/<session_id>/prompt")
     @about("sessions")
     @asks(wire.InstanceQuery)
@@ -91,10 +94,12 @@ def _add_prompts(routes: Blueprint, orders: Orders) -> None:
         They are sent one by one, when the turn before has ended.
         """
         query = read_query(wire.InstancePageQuery)
-        return paged(orders.session(session_id, query.instance_id).queue, query, _queued)
+        return paged(orders.session(session_id, query.instance_id).queue, query, _queued, tree.log.head())
 
 
-def _add_requests(routes: Blueprint, orders: Orders) -> None:
+def _add_requests(routes: Blueprint, tree: Tree) -> None:
+    orders = tree.orders
+
     @routes.get("/<session_id>/requests")
     @about("requests")
     @asks(wire.InstancePageQuery)
@@ -106,7 +111,8 @@ def _add_requests(routes: Blueprint, orders: Orders) -> None:
         While one waits, so does the session (`waiting_input`). `request` is OpenCode's own JSON.
         """
         query = read_query(wire.InstancePageQuery)
-        return paged(orders.session(session_id, query.instance_id).requests, query, wire.request_item)
+        requests = orders.session(session_id, query.instance_id).requests
+        return paged(requests, query, wire.request_item, tree.log.head())
 
     @routes.post("/<session_id>/requests/<request_id>")
     @about("requests")

@@ -94,18 +94,22 @@ class Waiting(NamedTuple):
 
 
 class Reading:
-    """An open reader of events and signals; made by `reading`."""
+    """An open reader of events and, unless `signals` is None, of signals; made by `reading`."""
 
-    def __init__(self, tree: Tree, session_ids: frozenset[str] | None, feed: FeedReader, signals: Reader) -> None:
+    def __init__(
+        self, tree: Tree, session_ids: frozenset[str] | None, feed: FeedReader, signals: Reader | None
+    ) -> None:
         self._tree = tree
         self._session_ids = session_ids
         self._signals = signals
-        self._snapshot_due = True
+        self._snapshot_due = signals is not None
         self.feed = feed
 
     def take(self) -> Waiting | None:
         """Return all that waits, at most a page of events; None where nothing waits. Ask until it says so."""
         events = self.feed.poll()
+        if self._signals is None:
+            return None if events is None else Waiting(None, (), events)
         signals = self._signals.take()
         if self._signals.lagging or self._snapshot_due:
             self._signals.lagging = self._snapshot_due = False
@@ -115,7 +119,8 @@ class Reading:
     @property
     def idle(self) -> bool:
         """Whether there was nothing more to take by now."""
-        return self.feed.caught_up and not self._snapshot_due and not self._signals.waiting
+        waiting = 0 if self._signals is None else self._signals.waiting
+        return self.feed.caught_up and not self._snapshot_due and not waiting
 
     def _snapshot(self) -> bytes:
         in_flight = self._tree.inflight.snapshot(self._session_ids)
@@ -129,16 +134,22 @@ class Reading:
 
 @asynccontextmanager
 async def reading(
-    tree: Tree, session_ids: frozenset[str] | None, after: int, wake: Callable[[], None]
+    tree: Tree, session_ids: frozenset[str] | None, after: int, wake: Callable[[], None], *, signals: bool = True
 ) -> AsyncGenerator[Reading]:
-    """Follow these sessions, or everything, beyond position `after`; `wake()` is called when something may wait."""
+    """Follow these sessions, or everything, beyond position `after`; `wake()` is called when something may wait.
+
+    Without `signals` there are events alone: neither what is being written, nor snapshots of it.
+    """
     only: Filter = None
     if session_ids is not None:
         streams = frozenset(map(tree.views.sessions.stream, session_ids))
         only = next(iter(streams)) if len(streams) == 1 else lambda event: event.stream in streams
     async with tree.feed.subscribe(after=after, stream=only, wake=wake) as feed:
-        with tree.inflight.read(session_ids, wake) as signals:
-            yield Reading(tree, session_ids, feed, signals)
+        if not signals:
+            yield Reading(tree, session_ids, feed, None)
+            return
+        with tree.inflight.read(session_ids, wake) as reader:
+            yield Reading(tree, session_ids, feed, reader)
 
 
 def check_cursor(tree: Tree, position: int, field: str = "after") -> int:

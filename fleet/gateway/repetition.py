@@ -15,6 +15,7 @@ from quart_trio import QuartTrio
 from fleet.actors.answers import Answers
 from fleet.actors.tree import Tree
 from fleet.core.answers import RequestAnswered
+from fleet.gateway.fleet_view import FleetView
 from fleet.gateway.guard import READS
 from fleet.gateway.requests import caller
 
@@ -33,9 +34,10 @@ def tells_secret(route: Route) -> Route:
 
 
 class KeyedApp(QuartTrio):
-    """The framework's application, with a memory for answers. `tree` is set before the first request."""
+    """The framework's application, with a memory for answers. Its fields are set before the first request."""
 
     tree: Tree
+    fleet_view: FleetView
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
         """Answer a request, or repeat its answer."""

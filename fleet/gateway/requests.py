@@ -130,10 +130,10 @@ def answer(value: Any, *, status: int = 200, position: int | None = None, total:
     return _with_headers(response, position, total)
 
 
-def paged(found: Sequence[Found], query: PageQuery, item: Callable[[Found], Any]) -> Response:
-    """Return the page of what was found that was asked for, each as its item, and how many there are."""
+def paged(found: Sequence[Found], query: PageQuery, item: Callable[[Found], Any], position: int) -> Response:
+    """Return the page that was asked for, each as its item, how many were found, and the log position of that."""
     page = found[query.offset : query.offset + query.limit]
-    return answer([item(each) for each in page], total=len(found))
+    return answer([item(each) for each in page], position=position, total=len(found))
 
 
 def same(item: Found) -> Found:

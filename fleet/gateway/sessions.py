@@ -1,10 +1,7 @@
 """The session routes: create, list, read, describe, abort, resume, terminate, messages."""
 
-from typing import TypeVar
-
 import msgspec
 import trio
-from msgspec.structs import replace
 from quart import Blueprint, Response
 
 from fleet.actors.orders import Caller, NewPrompt, NewSession, Orders, Outcome
@@ -15,33 +12,23 @@ from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, refuses, takes
 from fleet.gateway.history import read_statuses
+from fleet.gateway.items import SessionItems
 from fleet.gateway.prompts import add_prompts, model_of
 from fleet.gateway.reading import check_cursor
 from fleet.gateway.refusals import COMMAND, PROMPT, PROVISION, REMOVAL, SESSION
 from fleet.gateway.requests import answer, caller, derived, paged, read_body, read_no_body, read_query
 
-Item = TypeVar("Item", bound=wire.SessionItem)
 
-
-def _as_seen(tree: Tree, item: Item) -> Item:
-    """Return the item; that its process does not answer now is newer than what the session saw last."""
-    instance = None if item.ended_at is not None else tree.views.instances.get(item.instance_id or "")
-    if instance is None or instance.phase != "unreachable":
-        return item
-    evidence = f"its OpenCode does not answer ({instance.evidence}); before that: {item.evidence}"
-    return replace(item, evidence=evidence, evidence_at=wire.rfc3339(instance.since_ms))
-
-
-def session_routes(tree: Tree) -> Blueprint:
+def session_routes(tree: Tree, items: SessionItems) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
-    _add_reads(routes, tree)
-    _add_orders(routes, tree)
-    add_prompts(routes, tree.orders)
+    _add_reads(routes, tree, items)
+    _add_orders(routes, tree, items)
+    add_prompts(routes, tree)
     return routes
 
 
-def _add_reads(routes: Blueprint, tree: Tree) -> None:
+def _add_reads(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
     orders = tree.orders
 
     @routes.get("")
@@ -55,7 +42,7 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
         """
         query = read_query(wire.ListQuery)
         found = _matching(tree, query)
-        return paged(found, query, lambda state: _as_seen(tree, wire.session_item(state)))
+        return paged(found, query, lambda state: msgspec.Raw(items.encoded(state)), tree.log.head())
 
     @routes.get("/<session_id>")
     @about("sessions")
@@ -71,15 +58,14 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
         query = read_query(wire.AtQuery)
         state, position = orders.session(session_id), tree.log.head()
         ancestors, children = _ancestors(tree, state), _children(tree, state.id)
-        if query.at is not None:
-            earlier = await _as_of(tree, check_cursor(tree, query.at, "at"), [state])
-            if not earlier:
-                raise Rejected("session_not_found", f"session {session_id} did not exist at position {query.at}")
-            [state] = earlier
-            ancestors = await _as_of(tree, query.at, ancestors)
-            children = await _as_of(tree, query.at, children)
-        detail = wire.session_detail(state, ancestors, children)
-        return answer(detail if query.at is not None else _as_seen(tree, detail), position=position)
+        if query.at is None:
+            return answer(items.detail(state, ancestors, children), position=position)
+        earlier = await _as_of(tree, check_cursor(tree, query.at, "at"), [state])
+        if not earlier:
+            raise Rejected("session_not_found", f"session {session_id} did not exist at position {query.at}")
+        ancestors = await _as_of(tree, query.at, ancestors)
+        children = await _as_of(tree, query.at, children)
+        return answer(items.earlier_detail(earlier[0], ancestors, children), position=position)
 
     @routes.get("/<session_id>/children")
     @about("sessions")
@@ -92,10 +78,11 @@ def _add_reads(routes: Blueprint, tree: Tree) -> None:
         Those that were made with it as `onComplete.notifySessionId`.
         """
         query = read_query(wire.InstancePageQuery)
-        return paged(_children(tree, orders.session(session_id, query.instance_id).id), query, wire.session_item)
+        children = _children(tree, orders.session(session_id, query.instance_id).id)
+        return paged(children, query, items.item, tree.log.head())
 
 
-def _add_orders(routes: Blueprint, tree: Tree) -> None:
+def _add_orders(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
     orders = tree.orders
 
     @routes.post("")
@@ -114,7 +101,7 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
         """
         read_query(wire.Query)
         body = await read_body(wire.CreateBody)
-        return _created(await orders.create(_new_session(body), await caller()))
+        return _created(items, await orders.create(_new_session(body), await caller()))
 
     @routes.post("/<session_id>/fork")
     @about("sessions")
@@ -130,7 +117,8 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
         read_query(wire.Query)
         body = await read_body(wire.ForkBody)
         who = await caller()
-        return _created(await tree.forks.fork(session_id, body.title, body.message_id, body.isolation_strategy, who))
+        forked = await tree.forks.fork(session_id, body.title, body.message_id, body.isolation_strategy, who)
+        return _created(items, forked)
 
     @routes.patch("/<session_id>")
     @about("sessions")
@@ -146,7 +134,7 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         body = await read_body(wire.DescribeBody)
         outcome = await _describe(orders, session_id, body, await caller())
-        return answer(wire.session_item(outcome.session), position=outcome.position)
+        return answer(items.item(outcome.session), position=outcome.position)
 
     @routes.post("/<session_id>/abort")
     @about("sessions")
@@ -161,7 +149,7 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         await read_no_body()
         outcome, how = await orders.abort(session_id, await caller())
-        return answer(wire.Aborted(how, wire.session_item(outcome.session)), position=outcome.position)
+        return answer(wire.Aborted(how, items.item(outcome.session)), position=outcome.position)
 
     @routes.post("/<session_id>/resume")
     @about("sessions")
@@ -178,7 +166,7 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
         await read_no_body()
         outcome = await orders.resume(session_id, await caller())
         state = outcome.session
-        resumed = wire.Resumed(wire.last_instance(state) or "", wire.session_item(state))
+        resumed = wire.Resumed(wire.last_instance(state) or "", items.item(state))
         return answer(resumed, position=outcome.position)
 
     @routes.delete("/<session_id>")
@@ -205,7 +193,7 @@ def _add_orders(routes: Blueprint, tree: Tree) -> None:
             permanent=query.permanent,
             force=query.force,
         )
-        return answer(wire.ended(ending), position=ending.position)
+        return answer(items.ended(ending), position=ending.position)
 
 
 def _was_erased(tree: Tree, session_id: str, who: Caller) -> bool:
@@ -215,9 +203,9 @@ def _was_erased(tree: Tree, session_id: str, who: Caller) -> bool:
     return named is not None and (session_id == named or session_id.startswith("ses_"))
 
 
-def _created(outcome: Outcome) -> Response:
+def _created(items: SessionItems, outcome: Outcome) -> Response:
     state = outcome.session
-    created = wire.Created(wire.last_instance(state) or "", state.workspace_id, wire.session_item(state))
+    created = wire.Created(wire.last_instance(state) or "", state.workspace_id, items.item(state))
     return answer(created, position=outcome.position)
 
 

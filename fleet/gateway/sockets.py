@@ -6,7 +6,6 @@ session in the order in which they came. The connection's handshake says who the
 """
 
 from collections import deque
-from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
@@ -15,15 +14,14 @@ import trio
 from quart import Blueprint, Response, Websocket, websocket
 from quart_trio import QuartTrio
 
-from fleet.actors.tree import Tree
 from fleet.errors import PROBLEMS, Problem, Rejected, Unavailable
 from fleet.gateway.dispatch import Answer, carry_out
 from fleet.gateway.document import about, gives_websocket, refuses
-from fleet.gateway.frames import Frames
 from fleet.gateway.framing import PING, text_frame
 from fleet.gateway.problems import problem_document
-from fleet.gateway.reading import Reading, Streams, check_cursor, reading
+from fleet.gateway.reading import Streams
 from fleet.gateway.requests import invalid
+from fleet.gateway.subscriptions import Subscription, Subscriptions
 from fleet.limits import (
     HEARTBEAT_S,
     SOCKET_ANSWERS_MAX,
@@ -47,55 +45,13 @@ class _Named(msgspec.Struct):
     id: w.FrameId
 
 
-class Subscription:
-    """One subscription of a connection, and its frames."""
-
-    def __init__(self, frame_id: str, follow: Reading, frames: Frames, stack: AsyncExitStack) -> None:
-        self._id = frame_id
-        self._reading = follow
-        self._frames = frames
-        self._stack = stack
-        self._live = False
-        named = _encode(frame_id)
-        self._event = b'{"type":"event","id":%s,' % named
-        self._signal = b'{"type":"signal","id":%s,"signal":' % named
-        self._snapshot = b'{"type":"snapshot","id":%s,"snapshot":' % named
-
-    def drain(self) -> tuple[bytes, bool]:
-        """Return all that waits, a page at most, and whether it goes on: one that lags has ended."""
-        feed = self._reading.feed
-        if feed.saturated:
-            return text_frame(_encode(w.Lagging(self._id, feed.cursor))), False
-        pieces: list[bytes] = []
-        waiting = self._reading.take()
-        if waiting is not None:
-            if waiting.snapshot is not None:
-                pieces.append(text_frame(self._snapshot, waiting.snapshot, b"}"))
-            pieces += [text_frame(self._signal, signal.body, b"}") for signal in waiting.signals]
-            pieces += [text_frame(self._event, self._frames.of(event).socket) for event in waiting.events]
-        if not self._live and feed.caught_up:
-            self._live = True
-            pieces.append(text_frame(_encode(w.Live(self._id, feed.cursor))))
-        return b"".join(pieces), True
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits."""
-        return self._reading.idle
-
-    async def close(self) -> None:
-        """Follow no longer."""
-        await self._stack.aclose()
-
-
 class Connection:
     """One client's WebSocket."""
 
-    def __init__(self, app: QuartTrio, tree: Tree, streams: Streams, frames: Frames, socket: Websocket) -> None:
+    def __init__(self, app: QuartTrio, streams: Streams, views: Subscriptions, socket: Websocket) -> None:
         self._app = app
-        self._tree = tree
         self._streams = streams
-        self._frames = frames
+        self._views = views
         self._socket = socket
         self._wake = trio.Event()
         self._read = trio.Event()
@@ -212,14 +168,7 @@ class Connection:
         if len(self._subscriptions) >= SOCKET_SUBSCRIPTIONS_MAX:
             detail = f"a WebSocket has {SOCKET_SUBSCRIPTIONS_MAX} subscriptions at most"
             raise Rejected("invalid", detail, hint="one subscription can follow many sessions")
-        head = self._tree.log.head()
-        after = head if frame.after is None else check_cursor(self._tree, frame.after)
-        sessions = None
-        if frame.sessions != "*":
-            sessions = frozenset(self._tree.orders.session(each).id for each in frame.sessions)
-        stack = AsyncExitStack()
-        follow = await stack.enter_async_context(reading(self._tree, sessions, after, self.awake))
-        self._subscriptions[frame.id] = Subscription(frame.id, follow, self._frames, stack)
+        self._subscriptions[frame.id] = await self._views.open(frame, self.awake)
         self._wake.set()
 
     def _begin(self, frame: w.Command, size_bytes: int, nursery: trio.Nursery) -> None:
@@ -285,13 +234,13 @@ def _target(frame: w.Command) -> str:
     return "/".join(steps[:4]) if len(steps) > 3 else ""
 
 
-def socket_routes(app: QuartTrio, tree: Tree, streams: Streams, frames: Frames) -> Blueprint:
-    """Return the WebSocket's route over one Fleet; `app` is what its commands are for."""
+def socket_routes(app: QuartTrio, streams: Streams, views: Subscriptions) -> Blueprint:
+    """Return the WebSocket's route; `app` is what its commands are for, `views` what can be followed."""
     routes = Blueprint("sockets", __name__, url_prefix="/api")
 
     @routes.websocket("/ws")
     async def converse() -> None:
-        await Connection(app, tree, streams, frames, websocket).run()
+        await Connection(app, streams, views, websocket).run()
 
     @routes.get("/ws")
     @about("streams")

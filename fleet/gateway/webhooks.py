@@ -33,7 +33,7 @@ def webhook_routes(tree: Tree) -> Blueprint:
         `reason` says why one is disabled.
         """
         query = read_query(wire.PageQuery)
-        return paged(sorted(tree.views.webhooks, key=lambda state: state.id), query, webhook_item)
+        return paged(sorted(tree.views.webhooks, key=lambda state: state.id), query, webhook_item, tree.log.head())
 
     @routes.post("")
     @about("webhooks")
@@ -110,7 +110,7 @@ def webhook_routes(tree: Tree) -> Blueprint:
         query = read_query(wire.PageQuery)
         state = tree.webhooks.webhook(webhook_id)
         found = sorted((*state.open, *state.over), key=lambda delivery: delivery.number, reverse=True)
-        return paged(found, query, lambda each: _delivery_item(state.id, each))
+        return paged(found, query, lambda each: _delivery_item(state.id, each), tree.log.head())
 
     @routes.post("/<webhook_id>/test")
     @about("webhooks")

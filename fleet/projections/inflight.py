@@ -16,6 +16,7 @@ from fleet.core.session import messages as m
 from fleet.events.envelope import Recorded
 from fleet.limits import SIGNAL_BUFFER_BYTES_MAX, SIGNAL_BUFFER_MAX
 from fleet.ports import Part, PartDelta
+from fleet.projections.activities import Activities
 
 
 class OpenPart(msgspec.Struct, frozen=True, rename="camel"):
@@ -69,9 +70,10 @@ class Reader:
 
 
 class InFlight:
-    """The open parts of each session, and the live readers."""
+    """The open parts of each session, and the live readers. `activities` are told of the same parts."""
 
-    def __init__(self) -> None:
+    def __init__(self, activities: Activities) -> None:
+        self.activities = activities
         self._open: dict[str, dict[str, OpenPart]] = {}
         self._readers: dict[Reader, None] = {}
 
@@ -106,6 +108,7 @@ class InFlight:
         body = None if part.text is not None else msgspec.Raw(part.raw)
         parts = self._open.setdefault(session_id, {})
         parts[part.id] = OpenPart(part.message_id, part.id, part.type, part.text, body)
+        self.activities.part(session_id, part)
         self._publish(session_id, "part", {"part": msgspec.Raw(part.raw)})
 
     def delta(self, session_id: str, delta: PartDelta) -> None:
@@ -113,6 +116,7 @@ class InFlight:
         known = self._open.get(session_id, {}).get(delta.part_id)
         if known is not None and delta.field == "text":
             self._open[session_id][delta.part_id] = replace(known, text=(known.text or "") + delta.delta)
+        self.activities.delta(session_id, delta)
         self._publish(
             session_id,
             "delta",
@@ -126,9 +130,11 @@ class InFlight:
     def forget(self, session_id: str) -> None:
         """Let go of the open parts of a session that was erased."""
         self._open.pop(session_id, None)
+        self.activities.forget(session_id)
 
     def on_commit(self, commit: Sequence[Recorded]) -> None:
         """What is logged is not in flight any more; a `Listener` of the log."""
+        self.activities.on_commit(commit)
         for recorded in commit:
             event = recorded.event
             session_id = recorded.stream.partition("-")[2]

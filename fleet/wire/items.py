@@ -83,7 +83,7 @@ class SessionItem(Answer, kw_only=True):
     """A session. `branch` is the one that its workspace was made with; what is checked out now, the workspace says.
 
     `agent` and `model` are those of its creation. `contextTokens` is the size of the context at the last answer,
-    `contextLimit` the model's limit where it is known, `runningMs` the time that its turns have taken so far.
+    `contextLimit` the model's limit where it is known, `runningMs` the time that it was active, up to `statusSince`.
     `queuePaused` says why prompts that wait do not go, `rehearsal` that the scripted model answers.
     """
 
@@ -114,16 +114,16 @@ class SessionItem(Answer, kw_only=True):
     changes: ChangesItem | None
     outcome: TurnOutcome | None
     failure: FailureItem | None
-    agent: str | None = None
-    model: ModelBody | None = None
-    repository: str | None = None
-    context_tokens: int | None = None
-    context_limit: int | None = None
-    running_ms: int = 0
-    last_turn: LastTurnItem | None = None
-    rehearsal: bool = False
-    queue_paused: str | None = None
-    activity: ActivityItem | None = None
+    agent: str | None
+    model: ModelBody | None
+    repository: str | None
+    context_tokens: int | None
+    context_limit: int | None
+    running_ms: int
+    last_turn: LastTurnItem | None
+    rehearsal: bool
+    queue_paused: str | None
+    activity: ActivityItem | None
 
 
 class Created(Answer):

@@ -23,10 +23,20 @@ class _ClientFrame(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_f
 
 
 class Subscribe(_ClientFrame, frozen=True, tag="subscribe"):
-    """Follow these sessions, or with `*` everything, beyond the position `after`; without it, from now on."""
+    """Follow these sessions, or with `*` everything, beyond the position `after`; without it, from now on.
 
-    sessions: Annotated[list[str], msgspec.Meta(min_length=1, max_length=SOCKET_SESSIONS_MAX)] | Literal["*"]
+    Or follow a `view` instead: `fleet` is the item of every session, `inbox` all that waits for a person. `signals`
+    says whether what is being written comes along with a session's events.
+    """
+
+    sessions: (
+        Annotated[list[str], msgspec.Meta(min_length=1, max_length=SOCKET_SESSIONS_MAX)]
+        | Literal["*"]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
     after: Position | None = None
+    view: Literal["fleet", "inbox"] | msgspec.UnsetType = msgspec.UNSET
+    signals: Literal["all", "none"] = "all"
 
 
 class Unsubscribe(_ClientFrame, frozen=True, tag="unsubscribe"):

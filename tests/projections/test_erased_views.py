@@ -14,6 +14,7 @@ from fleet.events.envelope import Cause
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.registry import EventRegistry
 from fleet.ports import Part
+from fleet.projections.activities import Activities
 from fleet.projections.inflight import InFlight
 from fleet.projections.runner import Runner
 from fleet.projections.states import States
@@ -171,7 +172,7 @@ async def test_a_transcript_vanishes_also_from_the_cache() -> None:
 
 
 def test_open_parts_can_be_forgotten() -> None:
-    inflight = InFlight()
+    inflight = InFlight(Activities(lambda: 0))
     inflight.part("s", Part("p", "s", "m", "text", finished=False, raw=b"{}", text="so far"))
     assert len(inflight.snapshot(frozenset("s"))["s"]) == 1
     inflight.forget("s")

@@ -3,9 +3,11 @@
 Every decision that may leave a session free to go on ends in `followed`, so that these rules stand once.
 """
 
+from typing import Final
+
 from fleet.core.session import messages as m
 from fleet.core.session.evolve import evolve
-from fleet.core.session.state import State
+from fleet.core.session.state import ENDED, State
 
 Events = tuple[m.Event, ...]
 
@@ -51,6 +53,23 @@ def _next_turn(state: State, at_ms: int, fresh: m.FreshIds | None) -> Events:
     message_id = prompt.message_id or fresh.message_id
     parts = prompt.part_ids or fresh.part_ids(1 + len(prompt.attachments))
     return (m.TurnStarted(state.turns + 1, prompt.prompt_id, message_id, parts, at_ms),)
+
+
+def queue_paused(state: State) -> str | None:
+    """Return why prompts that wait do not go, in words, None where they go as soon as they can."""
+    if state.over_budget is not None:
+        return f"the budget is used up: {state.over_budget}"
+    if not state.queue or state.provisioning is not None:
+        return None
+    if state.phase in ENDED or is_cut_off(state):
+        return f"the session is {state.phase}: resume it"
+    if not state.held:
+        return None
+    how = "is being aborted" if state.turn is not None else _ENDINGS.get(state.last_outcome or "", "did not finish")
+    return f"the last turn {how}: a further prompt lets them go"
+
+
+_ENDINGS: Final = {"aborted": "was aborted", "interrupted": "was interrupted", "error": "failed"}
 
 
 def _is_free(state: State) -> bool:

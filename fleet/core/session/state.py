@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from fleet.core.session import messages as m
+from fleet.core.session.activity import Activity
 from fleet.core.session.transitions import ENDED, PHASES, RESTING, RUNNING, TABLE, Phase
 from fleet.ports import Attachment, Strategy, Tokens
 
@@ -17,6 +18,7 @@ __all__ = [
     "RUNNING",
     "TABLE",
     "Callback",
+    "Context",
     "Failure",
     "Notification",
     "NotificationKind",
@@ -92,6 +94,17 @@ class Callback(msgspec.Struct, frozen=True):
 
 TurnEnd = Literal["finished", "aborted", "interrupted", "error"]
 """How a turn ended; `error` is that of a turn that failed."""
+
+
+class Context(msgspec.Struct, frozen=True):
+    """How large the conversation was at an answer, in tokens, and the model that gave it: what its window held."""
+
+    tokens: int
+    created_ms: int
+    provider_id: str = ""
+    model_id: str = ""
+
+
 NotificationKind = Literal[
     "finished", "aborted", "interrupted", "error", "request", "disconnected", "budget", "callback"
 ]
@@ -116,7 +129,9 @@ class State(msgspec.Struct, frozen=True):
     `counted` the cost and tokens that messages have added. `settled_requests` are the newest that are not open any
     more: OpenCode goes on listing some of them. `tree` is the newest tree that was taken, `manifest` the blob listing
     what the session has changed. `leaving` is the instance that a session which has ended is being detached from.
-    `owed`: the parent has not heard yet what became of the newest prompt.
+    `owed`: the parent has not heard yet what became of the newest prompt. `asked` is the head of the newest prompt that
+    was sent, `answering` the id of the newest answer's message, `last_line` what the newest of both showed; `context`
+    is the conversation's size at the newest answer that tells it.
     """
 
     id: str
@@ -168,6 +183,10 @@ class State(msgspec.Struct, frozen=True):
     depth: int = 0
     owed: bool = False
     callbacks: tuple[Callback, ...] = ()
+    asked: str = ""
+    answering: str = ""
+    last_line: Activity | None = None
+    context: Context | None = None
     notified: int = 0
     notifications: tuple[Notification, ...] = ()
     created_at_ms: int = 0

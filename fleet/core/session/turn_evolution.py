@@ -10,6 +10,8 @@ from typing import Any, Final, TypeVar
 from msgspec.structs import replace
 
 from fleet.core.session import messages as m
+from fleet.core.session.activity import Activity, head, of_part
+from fleet.core.session.context import context_of
 from fleet.core.session.state import (
     Failure,
     QueuedPrompt,
@@ -34,7 +36,13 @@ def _prompt_accepted(state: State, event: m.PromptAccepted) -> Changes:
     # A child's callback is nobody who wants to go on: what waits for a person waits on, and it waits behind that.
     steering = () if state.turn is None else state.turn.steering
     held = state.held and m.is_callback(event.prompt_id) and bool(state.queue or steering)
-    return {"queue": (*state.queue, prompt), "held": held, "owed": state.parent_id is not None}
+    first = {} if state.last_line is not None else _asked(event.text, event.at_ms)
+    return {"queue": (*state.queue, prompt), "held": held, "owed": state.parent_id is not None, **first}
+
+
+def _asked(text: str, at_ms: int) -> Changes:
+    line = head(text)
+    return {"asked": line, "last_line": Activity("prompt", line, at_ms)}
 
 
 def _prompt_withdrawn(state: State, event: m.PromptWithdrawn) -> Changes:
@@ -42,14 +50,11 @@ def _prompt_withdrawn(state: State, event: m.PromptWithdrawn) -> Changes:
 
 
 def _turn_started(state: State, event: m.TurnStarted) -> Changes:
+    prompt = next(p for p in state.queue if p.prompt_id == event.prompt_id)
     return {
+        **_asked(_words(prompt), event.at_ms),
         "queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id),
-        "turn": Turn(
-            event.number,
-            next(p for p in state.queue if p.prompt_id == event.prompt_id),
-            event.message_id,
-            event.part_ids,
-        ),
+        "turn": Turn(event.number, prompt, event.message_id, event.part_ids),
         "turns": event.number,
         "turn_started_at_ms": event.at_ms,
         "failure": None,
@@ -58,6 +63,10 @@ def _turn_started(state: State, event: m.TurnStarted) -> Changes:
         "counted": _newest(state.counted),
         "evidence": f"turn {event.number}: the prompt is being delivered",
     }
+
+
+def _words(prompt: QueuedPrompt) -> str:
+    return prompt.text if prompt.command is None else f"/{prompt.command} {prompt.text}"
 
 
 def _newest(known: dict[str, Known]) -> dict[str, Known]:
@@ -70,6 +79,7 @@ def _turn_steered(state: State, event: m.TurnSteered) -> Changes:
     prompt = next(p for p in state.queue if p.prompt_id == event.prompt_id)
     steering = replace(prompt, message_id=event.message_id, part_ids=event.part_ids)
     return {
+        **_asked(_words(prompt), event.at_ms),
         "queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id),
         "turn": state.turn and replace(state.turn, steering=(*state.turn.steering, steering)),
     }
@@ -88,11 +98,23 @@ _UNPAID: Final = (0.0, Tokens())
 
 def _message_recorded(state: State, event: m.MessageRecorded) -> Changes:
     recorded = {**state.recorded, event.message_id: m.digest(event.body)}
+    return {"recorded": recorded, **_answer_recorded(state, event), **_paid(state, event)}
+
+
+def _answer_recorded(state: State, event: m.MessageRecorded) -> Changes:
+    """Return what an answer of the session itself, not of a sub-agent, changes in what is shown of it."""
+    if event.role != "assistant" or event.opencode_id != state.opencode_id:
+        return {}
+    context = context_of(event.body, event.created_ms)
+    is_newer = context is not None and (state.context is None or state.context.created_ms <= event.created_ms)
+    return {"answering": event.message_id, "context": context if is_newer else state.context}
+
+
+def _paid(state: State, event: m.MessageRecorded) -> Changes:
     cost, tokens = counted = state.counted.get(event.message_id, _UNPAID)
     if counted == (event.cost_usd, event.tokens):
-        return {"recorded": recorded}
+        return {}
     return {
-        "recorded": recorded,
         "counted": {**state.counted, event.message_id: (event.cost_usd, event.tokens)},
         "cost_usd": state.cost_usd + event.cost_usd - cost,
         "tokens": _added(state.tokens, event.tokens, tokens),
@@ -112,7 +134,11 @@ def _added(total: Tokens, new: Tokens, old: Tokens) -> Tokens:
 
 
 def _part_recorded(state: State, event: m.PartRecorded) -> Changes:
-    return {"recorded": {**state.recorded, event.part_id: m.digest(event.body)}}
+    line = of_part(event.body, event.at_ms) if event.message_id == state.answering else None
+    return {
+        "recorded": {**state.recorded, event.part_id: m.digest(event.body)},
+        "last_line": state.last_line if line is None else line,
+    }
 
 
 def _turn_tree_taken(state: State, event: m.TurnTreeTaken) -> Changes:

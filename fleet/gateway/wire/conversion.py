@@ -1,11 +1,14 @@
 """From states to the items that the API shows."""
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from fleet.actors.endings import Ending
-from fleet.core.session.state import Failure, Request, State
+from fleet.core.instance.state import State as Instance
+from fleet.core.session.activity import Activity, of_request
+from fleet.core.session.following import queue_paused
+from fleet.core.session.state import RUNNING, Failure, Request, State
 from fleet.core.session.values import Totals
 from fleet.core.times import rfc3339
 from fleet.core.workspace import machine as workspace
@@ -16,9 +19,10 @@ from fleet.projections.history_store import Snippet
 from fleet.projections.lives import Life
 from fleet.projections.transcripts import ConversationView
 from fleet.projections.turns import Turn
-from fleet.wire.bodies import BudgetBody
+from fleet.wire.bodies import BudgetBody, ModelBody
 from fleet.wire.enums import InstanceStatus, Status, WorkspaceStatus
 from fleet.wire.items import (
+    ActivityItem,
     BreakItem,
     ChangesItem,
     ConversationItem,
@@ -30,6 +34,7 @@ from fleet.wire.items import (
     HistoryItem,
     InstanceItem,
     KeptItem,
+    LastTurnItem,
     OrphanItem,
     Relative,
     RequestItem,
@@ -45,20 +50,37 @@ from fleet.wire.items import (
 from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 
 
-def session_item(state: State) -> SessionItem:
+class Surroundings(NamedTuple):
+    """What an item shows beside the session's own state, as it is now.
+
+    `activity` is that of a part in flight, `silent` the session's process where that does not answer, `context_limit`
+    that of the model in tokens, `rehearsal` the provider of the scripted model where the server has it.
+    """
+
+    activity: Activity | None = None
+    silent: Instance | None = None
+    context_limit: int | None = None
+    rehearsal: str | None = None
+
+
+def session_item(state: State, around: Surroundings) -> SessionItem:
     """Return what the API shows of a session in a list."""
-    return SessionItem(**_session_fields(state))
+    return SessionItem(**_session_fields(state, around))
 
 
-def _session_fields(state: State) -> dict[str, Any]:
+def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
+    evidence, evidence_at_ms = state.evidence, state.evidence_at_ms or state.since_ms
+    if around.silent is not None:  # newer than what the session saw last
+        evidence = f"its OpenCode does not answer ({around.silent.evidence}); before that: {evidence}"
+        evidence_at_ms = around.silent.since_ms
     return {
         "id": state.id,
         "opencode_id": state.opencode_id,
         "title": state.title,
         "status": cast("Status", state.phase),  # one that is not born or was erased is in no view
         "status_since": rfc3339(state.since_ms),
-        "evidence": state.evidence,
-        "evidence_at": rfc3339(state.evidence_at_ms or state.since_ms),
+        "evidence": evidence,
+        "evidence_at": rfc3339(evidence_at_ms),
         "instance_id": last_instance(state),
         "workspace_id": state.workspace_id,
         "directory": state.directory,
@@ -81,27 +103,63 @@ def _session_fields(state: State) -> dict[str, Any]:
         "changes": _changes_item(state.changes),
         "outcome": state.last_outcome if state.turn is None else None,
         "failure": _failure_item(state.failure),
+        "agent": state.agent,
+        "model": None if state.model is None else ModelBody(state.model.provider_id, state.model.model_id),
+        "repository": state.source_repository,
+        "context_tokens": None if state.context is None else state.context.tokens,
+        "context_limit": around.context_limit,
+        "running_ms": state.running_ms,
+        "last_turn": _last_turn_item(state),
+        "rehearsal": around.rehearsal is not None and provider_of(state) in (None, around.rehearsal),
+        "queue_paused": queue_paused(state),
+        "activity": _activity_item(state, around.activity),
     }
+
+
+def provider_of(state: State) -> str | None:
+    """Return the provider of the model that answers, as far as it is known: none was named, and none has answered."""
+    answered = None if state.context is None else state.context.provider_id or None
+    return answered or (None if state.model is None else state.model.provider_id)
+
+
+def _last_turn_item(state: State) -> LastTurnItem | None:
+    if not state.turns:
+        return None
+    started = rfc3339(state.turn_started_at_ms)
+    if state.turn is not None:
+        return LastTurnItem(state.turns, started, None, None)
+    return LastTurnItem(state.turns, started, rfc3339(state.turn_ended_at_ms), state.last_outcome)
+
+
+def _activity_item(state: State, now: Activity | None) -> ActivityItem | None:
+    waiting = next((request for request in reversed(state.requests) if request.answer is None), None)
+    if waiting is not None:
+        found: Activity | None = of_request(waiting.body, waiting.opened_at_ms)
+    elif now is not None and state.phase in RUNNING:
+        found = now
+    else:
+        found = state.last_line
+    return None if found is None else ActivityItem(found.kind, found.text.rstrip(), found.tool, rfc3339(found.at_ms))
 
 
 def _changes_item(changes: Totals | None) -> ChangesItem | None:
     return None if changes is None else ChangesItem(changes.files, changes.additions, changes.deletions)
 
 
-def session_detail(state: State, ancestors: list[State], children: list[State]) -> SessionDetail:
+def session_detail(state: State, around: Surroundings, ancestors: list[State], children: list[State]) -> SessionDetail:
     """Return what the API shows of one session."""
     return SessionDetail(
-        **_session_fields(state),
+        **_session_fields(state, around),
         ancestors=[relative(ancestor) for ancestor in ancestors],
         children=[relative(child) for child in children],
         requests=[request_item(request) for request in state.requests],
     )
 
 
-def history_item(state: State, snippet: Snippet | None) -> HistoryItem:
+def history_item(state: State, around: Surroundings, snippet: Snippet | None) -> HistoryItem:
     """Return what the API shows of a session in the history."""
     found = None if snippet is None else SnippetItem(snippet.kind, snippet.text, [list(hit) for hit in snippet.hits])
-    return HistoryItem(**_session_fields(state), snippet=found)
+    return HistoryItem(**_session_fields(state, around), snippet=found)
 
 
 def relative(state: State) -> Relative:
@@ -116,14 +174,14 @@ def request_item(request: Request) -> RequestItem:
     return RequestItem(request.id, request.kind, request.opencode_id, opened, answered, msgspec.Raw(request.body))
 
 
-def ended(ending: Ending) -> Ended:
+def ended(ending: Ending, session: SessionItem | None) -> Ended:
     """Return the answer to a terminate."""
     workspace = ending.workspace
     item = None
     if workspace is not None:
         removed = workspace.phase == "removed"
         item = EndedWorkspace(workspace.id, removed, ending.left, _kept_item(workspace) if removed else None)
-    return Ended(None if ending.erased else session_item(ending.session), ending.erased, item)
+    return Ended(None if ending.erased else session, ending.erased, item)
 
 
 def _kept_item(state: workspace.State) -> KeptItem | None:

@@ -1,0 +1,115 @@
+"""What a session does now, or its last line: the newest text, tool call, request or prompt, cut to one short line.
+
+The texts come from OpenCode's JSON, read tolerantly: what cannot be read gives no activity, never an error.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from fleet.limits import ACTIVITY_CHARS_MAX
+
+Kind = Literal["text", "reasoning", "tool", "request", "prompt"]
+
+
+class Activity(msgspec.Struct, frozen=True):
+    """A line of at most `ACTIVITY_CHARS_MAX` characters. `tool` names the tool of a call or of a permission request.
+
+    `at_ms` is when it began, where OpenCode says so, else when it was recorded.
+    """
+
+    kind: Kind
+    text: str
+    at_ms: int
+    tool: str | None = None
+
+
+def head(text: str) -> str:
+    """Return the beginning of a text on one line."""
+    return " ".join(text[: 8 * ACTIVITY_CHARS_MAX].split())[:ACTIVITY_CHARS_MAX]
+
+
+def last_line(text: str) -> str:
+    """Return the beginning of a text's last line that is not blank."""
+    return head(text.rstrip().rpartition("\n")[2])
+
+
+class _ToolTime(msgspec.Struct):
+    start: float | None = None
+
+
+class _ToolState(msgspec.Struct):
+    title: Any = None
+    input: dict[str, msgspec.Raw] = {}
+    time: _ToolTime | None = None
+
+
+class _Part(msgspec.Struct):
+    type: str
+    tool: str | None = None
+    text: str | None = None
+    synthetic: bool = False
+    state: _ToolState | None = None
+    time: _ToolTime | None = None
+
+
+_decode_part: Final = msgspec.json.Decoder(_Part).decode
+
+
+def of_part(body: msgspec.Raw | bytes, at_ms: int) -> Activity | None:
+    """Return what a part of an answer shows, None for one that shows nothing; `at_ms` where it has no time itself."""
+    try:
+        part = _decode_part(body)
+    except msgspec.DecodeError:
+        return None
+    if part.type == "tool":
+        state = part.state or _ToolState()
+        return Activity("tool", _call(state), _began_ms(state.time, at_ms), part.tool)
+    if part.type not in ("text", "reasoning") or part.synthetic:
+        return None
+    line = last_line(part.text or "")
+    kind: Kind = "text" if part.type == "text" else "reasoning"
+    return Activity(kind, line, _began_ms(part.time, at_ms)) if line else None
+
+
+def _began_ms(time: _ToolTime | None, at_ms: int) -> int:
+    return at_ms if time is None or time.start is None else int(min(max(time.start, 0), at_ms))
+
+
+def _call(state: _ToolState) -> str:
+    """Return what a tool was asked to do: its command, else its title, else the first input that says it."""
+    named = (_text(state.input, "command"), state.title if isinstance(state.title, str) else "")
+    others = (_text(state.input, name) for name in ("filePath", "pattern", "url", "query", "description", "path"))
+    return head(next(filter(None, (*named, *others)), ""))
+
+
+def _text(fields: Mapping[str, msgspec.Raw], name: str) -> str:
+    raw = fields.get(name)
+    value = None if raw is None else msgspec.json.decode(raw)
+    return value if isinstance(value, str) else ""
+
+
+class _Question(msgspec.Struct):
+    question: str = ""
+
+
+class _Request(msgspec.Struct):
+    permission: str | None = None
+    type: str | None = None
+    title: str | None = None
+    patterns: list[str] = []
+    questions: list[_Question] = []
+
+
+_decode_request: Final = msgspec.json.Decoder(_Request).decode
+
+
+def of_request(body: bytes, at_ms: int) -> Activity:
+    """Return what a permission request or a question asks for."""
+    try:
+        request = _decode_request(body)
+    except msgspec.DecodeError:
+        return Activity("request", "", at_ms)
+    asked = [question.question for question in request.questions] or request.patterns or [request.title or ""]
+    return Activity("request", head("; ".join(asked)), at_ms, request.permission or request.type)

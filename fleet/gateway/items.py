@@ -1,0 +1,86 @@
+"""Items of sessions as they are now: one way to make them, for every route and every live view.
+
+An item is encoded once for all readers: it is kept until something that it is made of is another.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from fleet.actors.endings import Ending
+from fleet.actors.tree import Tree
+from fleet.core.session.activity import Activity
+from fleet.core.session.state import State
+from fleet.gateway import wire
+from fleet.gateway.wire.conversion import Surroundings
+from fleet.limits import FLEET_ITEMS_CACHED
+from fleet.projections.history_store import Snippet
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Encoded(NamedTuple):
+    """An encoded item and what it was made of: frozen values, so the same objects give the same item."""
+
+    state: State
+    around: Surroundings
+    body: bytes
+
+
+class SessionItems:
+    """Makes the items of one Fleet."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._encoded: dict[str, _Encoded] = {}
+
+    def item(self, state: State) -> wire.SessionItem:
+        """Return a session as it is now."""
+        return wire.session_item(state, self._around(state))
+
+    def earlier(self, state: State) -> wire.SessionItem:
+        """Return a session as it was: nothing is known of what surrounded it then."""
+        return wire.session_item(state, self._then())
+
+    def detail(self, state: State, ancestors: list[State], children: list[State]) -> wire.SessionDetail:
+        """Return a session as it is now, with those around it."""
+        return wire.session_detail(state, self._around(state), ancestors, children)
+
+    def earlier_detail(self, state: State, ancestors: list[State], children: list[State]) -> wire.SessionDetail:
+        """Return a session as it was."""
+        return wire.session_detail(state, self._then(), ancestors, children)
+
+    def found(self, state: State, snippet: Snippet | None) -> wire.HistoryItem:
+        """Return a session of the history."""
+        return wire.history_item(state, self._around(state), snippet)
+
+    def ended(self, ending: Ending) -> wire.Ended:
+        """Return the answer to a terminate."""
+        return wire.ended(ending, None if ending.erased else self.item(ending.session))
+
+    def encoded(self, state: State) -> bytes:
+        """Return the item as JSON: the same bytes again as long as nothing has changed."""
+        around, known = self._around(state), self._encoded.pop(state.id, None)
+        if known is None or known.state is not state or known.around != around:
+            known = _Encoded(state, around, _encode(wire.session_item(state, around)))
+            if len(self._encoded) >= FLEET_ITEMS_CACHED:
+                del self._encoded[next(iter(self._encoded))]
+        self._encoded[state.id] = known
+        return known.body
+
+    def forget(self, session_id: str) -> None:
+        """Keep nothing of a session that was erased."""
+        self._encoded.pop(session_id, None)
+
+    def _around(self, state: State) -> Surroundings:
+        tree = self._tree
+        instance_id = None if state.ended_at_ms is not None else wire.last_instance(state)
+        instance = None if instance_id is None else tree.views.instances.get(instance_id)
+        silent = instance if instance is not None and instance.phase == "unreachable" else None
+        return Surroundings(self._activity(state), silent, None, tree.rehearsal)
+
+    def _activity(self, state: State) -> Activity | None:
+        return self._tree.inflight.activities.now(state.id) if state.turn is not None else None
+
+    def _then(self) -> Surroundings:
+        return Surroundings(rehearsal=self._tree.rehearsal)

@@ -1,0 +1,134 @@
+"""What one WebSocket follows: the events of sessions, and the views of the fleet and of the inbox.
+
+A subscription gives its frames when the connection has room for them, and says whether more waits.
+"""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+import msgspec
+
+from fleet.actors.tree import Tree
+from fleet.errors import Rejected
+from fleet.gateway.fleet_view import FleetReader, FleetView
+from fleet.gateway.frames import Frames
+from fleet.gateway.framing import text_frame
+from fleet.gateway.reading import Reading, check_cursor, reading
+from fleet.wire import sockets as w
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Subscription(Protocol):
+    """One subscription of a connection."""
+
+    def drain(self) -> tuple[bytes, bool]:
+        """Return all that waits, a page at most, and whether it goes on: one that lags has ended."""
+        ...
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        ...
+
+    async def close(self) -> None:
+        """Follow no longer."""
+        ...
+
+
+class Subscriptions:
+    """Opens them, over one Fleet."""
+
+    def __init__(self, tree: Tree, frames: Frames, fleet_view: FleetView) -> None:
+        self._tree = tree
+        self._frames = frames
+        self._fleet_view = fleet_view
+
+    async def open(self, frame: w.Subscribe, wake: Callable[[], None]) -> Subscription:
+        """Follow what the frame names; `wake()` is called when something waits.
+
+        Raises `Rejected` invalid and session_not_found.
+        """
+        after = None if frame.after is None else check_cursor(self._tree, frame.after)
+        if (frame.view is msgspec.UNSET) == (frame.sessions is msgspec.UNSET):
+            raise Rejected("invalid", "give either sessions or a view", field="sessions")
+        stack = AsyncExitStack()
+        if frame.view == "fleet":
+            return FleetSubscription(frame.id, stack.enter_context(self._fleet_view.read(after, wake)), stack)
+        if frame.view == "inbox":
+            raise Rejected("invalid", "the view inbox cannot be followed yet", field="view")
+        sessions = None
+        if isinstance(frame.sessions, list):
+            sessions = frozenset(self._tree.orders.session(each).id for each in frame.sessions)
+        begin = self._tree.log.head() if after is None else after
+        follow = await stack.enter_async_context(
+            reading(self._tree, sessions, begin, wake, signals=frame.signals == "all")
+        )
+        return EventSubscription(frame.id, follow, self._frames, stack)
+
+
+class EventSubscription:
+    """The events of sessions, and what is being written in them."""
+
+    def __init__(self, frame_id: str, follow: Reading, frames: Frames, stack: AsyncExitStack) -> None:
+        self._id = frame_id
+        self._reading = follow
+        self._frames = frames
+        self._stack = stack
+        self._live = False
+        named = _encode(frame_id)
+        self._event = b'{"type":"event","id":%s,' % named
+        self._signal = b'{"type":"signal","id":%s,"signal":' % named
+        self._snapshot = b'{"type":"snapshot","id":%s,"snapshot":' % named
+
+    def drain(self) -> tuple[bytes, bool]:
+        """Return all that waits, a page at most, and whether it goes on: one that lags has ended."""
+        feed = self._reading.feed
+        if feed.saturated:
+            return text_frame(_encode(w.Lagging(self._id, feed.cursor))), False
+        pieces: list[bytes] = []
+        waiting = self._reading.take()
+        if waiting is not None:
+            if waiting.snapshot is not None:
+                pieces.append(text_frame(self._snapshot, waiting.snapshot, b"}"))
+            pieces += [text_frame(self._signal, signal.body, b"}") for signal in waiting.signals]
+            pieces += [text_frame(self._event, self._frames.of(event).socket) for event in waiting.events]
+        if not self._live and feed.caught_up:
+            self._live = True
+            pieces.append(text_frame(_encode(w.Live(self._id, feed.cursor))))
+        return b"".join(pieces), True
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        return self._reading.idle
+
+    async def close(self) -> None:
+        """Follow no longer."""
+        await self._stack.aclose()
+
+
+class FleetSubscription:
+    """The fleet view."""
+
+    def __init__(self, frame_id: str, reader: FleetReader, stack: AsyncExitStack) -> None:
+        self._id = frame_id
+        self._named = _encode(frame_id)
+        self._reader = reader
+        self._stack = stack
+
+    def drain(self) -> tuple[bytes, bool]:
+        """See `Subscription`."""
+        if self._reader.saturated:
+            return text_frame(_encode(w.Lagging(self._id, self._reader.position))), False
+        return b"".join(map(text_frame, self._reader.drain(self._named))), True
+
+    @property
+    def idle(self) -> bool:
+        """See `Subscription`."""
+        return self._reader.idle
+
+    async def close(self) -> None:
+        """See `Subscription`."""
+        await self._stack.aclose()

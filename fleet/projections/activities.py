@@ -1,0 +1,100 @@
+"""What sessions do at this moment, from the parts in flight: one short line for each part, whatever its length.
+
+Fed by inflight.py. Nothing here is logged or stored: after a restart OpenCode's events and its store tell it anew, and
+meanwhile a session shows the last line that its state holds (`State.last_line`).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from fleet.core.session import messages as m
+from fleet.core.session.activity import Activity, of_part
+from fleet.events.envelope import Recorded
+from fleet.limits import ACTIVITY_CHARS_MAX, ACTIVITY_PARTS_MAX
+from fleet.ports import Part, PartDelta
+
+_ENDS = (m.TurnEnded, m.TurnFailed, m.SessionDisconnected, m.SessionStopped, m.SessionErased)
+
+
+class _Open(NamedTuple):
+    """The line of a part. `is_over`: a newline came behind it, so that the next word begins another one."""
+
+    line: Activity
+    is_over: bool = False
+
+    def appended(self, piece: str) -> "_Open":
+        """Return the last line that is not blank after a piece of text."""
+        words = piece.rstrip()
+        blank = piece[len(words) :]
+        is_over = "\n" in blank
+        if not words:
+            return self._with(self.line.text + ("" if is_over or self.is_over else blank), self.is_over or is_over)
+        _, newline, rest = words.rpartition("\n")
+        begun = "" if newline or self.is_over else self.line.text
+        return self._with(begun + rest + ("" if is_over else blank), is_over)
+
+    def _with(self, text: str, is_over: bool) -> "_Open":
+        return _Open(replace(self.line, text=text.lstrip()[:ACTIVITY_CHARS_MAX]), is_over)
+
+
+class Activities:
+    """The lines by session and part. `changed(session_id)` is called when one of a session's lines is another."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._open: dict[str, dict[str, _Open]] = {}
+        self.changed: Callable[[str], None] = _nobody
+
+    def now(self, session_id: str) -> Activity | None:
+        """Return what the session does: the line of the part that began last and shows something."""
+        parts = reversed(self._open.get(session_id, {}).values())
+        return next((each.line for each in parts if each.line.text or each.line.kind == "tool"), None)
+
+    def part(self, session_id: str, part: Part) -> None:
+        """A part has begun or grown."""
+        line = of_part(part.raw, self._now_ms()) or _empty(part, self._now_ms())
+        if line is not None:
+            self._put(session_id, part.id, _Open(line))
+
+    def delta(self, session_id: str, delta: PartDelta) -> None:
+        """Text was appended to a part."""
+        known = self._open.get(session_id, {}).get(delta.part_id)
+        if known is not None and delta.field == "text":
+            self._put(session_id, delta.part_id, known.appended(delta.delta))
+
+    def forget(self, session_id: str) -> None:
+        """Forget the lines of a session."""
+        self._open.pop(session_id, None)
+
+    def on_commit(self, commit: Sequence[Recorded]) -> None:
+        """What is logged is not in flight any more; a `Listener` of the log."""
+        for recorded in commit:
+            event, session_id = recorded.event, recorded.stream.partition("-")[2]
+            if isinstance(event, m.PartRecorded):
+                self._open.get(session_id, {}).pop(event.part_id, None)
+            elif isinstance(event, _ENDS):
+                self.forget(session_id)
+
+    def _put(self, session_id: str, part_id: str, now: _Open) -> None:
+        parts = self._open.setdefault(session_id, {})
+        before = parts.get(part_id)
+        if before is not None:
+            now = now._replace(line=replace(now.line, at_ms=before.line.at_ms))
+        parts[part_id] = now
+        if len(parts) > ACTIVITY_PARTS_MAX:
+            del parts[next(iter(parts))]
+        if before is None or now.line != before.line:
+            self.changed(session_id)
+
+
+def _nobody(_: str) -> None:
+    """Nobody wants to know."""
+
+
+def _empty(part: Part, at_ms: int) -> Activity | None:
+    """Return the line of a text that has no words yet: its deltas are to come."""
+    if part.type == "text":
+        return Activity("text", "", at_ms)
+    return Activity("reasoning", "", at_ms) if part.type == "reasoning" else None

@@ -1,0 +1,122 @@
+"""Which sessions have changed since when: what a reader of the fleet view that comes back has to be told.
+
+Beside the session's own events, an item shows what is in flight, that its process does not answer, and what is known of
+its model; a change of these has no position of its own and counts as the next one. Nothing is kept over a restart: a
+reader that comes back then begins anew.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
+
+from fleet.core.session.state import State
+from fleet.events.envelope import Recorded
+from fleet.events.log import Log
+from fleet.limits import FLEET_ERASED_MAX
+from fleet.projections.activities import Activities
+from fleet.projections.views import Views
+
+
+class Follower(Protocol):
+    """Is told of each change at once."""
+
+    def touched(self, session_id: str, position: int) -> None:
+        """A session is another since this position: changed, or erased."""
+        ...
+
+    def others(self) -> None:
+        """Something else has changed that the inbox shows: a webhook."""
+        ...
+
+
+class Since(NamedTuple):
+    """Ids of the sessions that have changed since a position, and of those that were erased."""
+
+    changed: Sequence[str]
+    erased: Sequence[str]
+
+
+class Touched:
+    """Keeps the newest change of each session since the start. `activities` are what is in flight."""
+
+    def __init__(self, log: Log, views: Views, activities: Activities) -> None:
+        self._log = log
+        self._views = views
+        self._position = self._complete_after = log.head()
+        self._changed: dict[str, int] = {}
+        self._erased: dict[str, int] = {}
+        self._silent: set[str] = set()
+        self._followers: dict[Follower, None] = {}
+        activities.changed = self.touch
+        log.listen(self._on_commit)
+
+    def since(self, after: int) -> Since | None:
+        """Return what has changed beyond position `after`, None where that is not known any more."""
+        if after <= self._complete_after:
+            return None
+        changed = [session_id for session_id, position in self._changed.items() if position > after]
+        return Since(changed, [session_id for session_id, position in self._erased.items() if position > after])
+
+    @contextmanager
+    def follow(self, follower: Follower) -> Generator[None]:
+        """Tell `follower` of each change while the block runs."""
+        self._followers[follower] = None
+        try:
+            yield
+        finally:
+            del self._followers[follower]
+
+    def touch(self, session_id: str) -> None:
+        """A session is shown otherwise now, for a reason that is not in the log."""
+        self._note(session_id, self._position + 1)
+
+    def touch_where(self, concerns: Callable[[State], bool]) -> None:
+        """The same for all sessions that this concerns."""
+        for state in self._views.sessions:
+            if concerns(state):
+                self.touch(state.id)
+
+    # ----------------------------------------------------------------------------------------------------- the commits
+
+    def _on_commit(self, commit: Sequence[Recorded]) -> None:
+        missed = commit[0].position - self._position - 1
+        if missed > 0:  # a writer that broke after its commit told nobody
+            self._take(self._log.read_all(self._position, missed))
+        self._take(commit)
+
+    def _take(self, events: Iterable[Recorded]) -> None:
+        for recorded in events:
+            self._position = recorded.position
+            kind, _, aggregate_id = recorded.stream.partition("-")
+            if kind == "session":
+                self._note(aggregate_id, recorded.position)
+            elif kind == "instance":
+                self._note_instance(aggregate_id, recorded.position)
+            elif kind == "webhook":
+                for follower in self._followers:
+                    follower.others()
+
+    def _note_instance(self, instance_id: str, position: int) -> None:
+        """A process that does not answer, or does again, is shown by its sessions."""
+        instance = self._views.instances.get(instance_id)
+        was_silent = instance_id in self._silent
+        if instance is not None and instance.phase == "unreachable":
+            self._silent.add(instance_id)
+        else:
+            self._silent.discard(instance_id)
+        if was_silent or instance_id in self._silent:
+            for state in self._views.sessions:
+                if instance_id in state.instances:
+                    self._note(state.id, position)
+
+    def _note(self, session_id: str, position: int) -> None:
+        if self._views.sessions.get(session_id) is None:
+            self._changed.pop(session_id, None)
+            self._erased[session_id] = position
+            if len(self._erased) > FLEET_ERASED_MAX:
+                oldest = next(iter(self._erased))
+                self._complete_after = max(self._complete_after, self._erased.pop(oldest))
+        else:
+            self._changed[session_id] = position
+        for follower in self._followers:
+            follower.touched(session_id, position)
