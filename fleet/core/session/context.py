@@ -20,13 +20,13 @@ class _Tokens(msgspec.Struct):
     cache: _Cache = msgspec.field(default_factory=_Cache)
 
 
-class _Info(msgspec.Struct):
+class _Answer(msgspec.Struct):
     providerID: str = ""  # noqa: N815 - OpenCode's spelling
     modelID: str = ""  # noqa: N815
     tokens: _Tokens | None = None
 
 
-_decode: Final = msgspec.json.Decoder(_Info).decode
+_decode: Final = msgspec.json.Decoder(_Answer).decode
 
 
 def context_of(body: msgspec.Raw | bytes, created_ms: int) -> Context | None:
