@@ -4,6 +4,7 @@ import { Activity, Clock, Cpu, Inbox, LayoutList, Plus, ScrollText, Search, Sett
 import { lazy, type ReactNode, Suspense, useEffect } from "react";
 import { isMac } from "../browser/platform.ts";
 import { keysOf } from "../core/keymap.ts";
+import { sessionBeside, type Way } from "../features/fleet/navigation.ts";
 import { runAction, useActions } from "../state/actions.ts";
 import { useFleet, useMayChange } from "../state/context.tsx";
 import { useCell } from "../state/store.ts";
@@ -11,6 +12,7 @@ import { CountBadge } from "../ui/badge.tsx";
 import { Button } from "../ui/button.tsx";
 import { Keys } from "../ui/keys.tsx";
 import { Empty } from "../ui/states.tsx";
+import { say } from "../ui/toast.tsx";
 import { ConnectionBadge } from "./connection-badge.tsx";
 import { Overlays } from "./overlays.tsx";
 import style from "./shell.module.css";
@@ -81,6 +83,28 @@ function TopBar(): ReactNode {
   );
 }
 
+/** Offers the ways from one session to another. */
+function useSessionKeys(): void {
+  const { sessions } = useFleet().fleet;
+  const navigate = useNavigate();
+  const path = useRouterState({ select: state => state.location.pathname });
+  const openId = /^\/s\/([^/]+)/.exec(path)?.[1] ?? null;
+  const go = (way: Way, nothing: string) => () => {
+    const id = sessionBeside(sessions, openId, way);
+    if (id === null) say(nothing);
+    else void navigate({ to: "/s/$id", params: { id } });
+  };
+  useActions([
+    { id: "session.previous", label: "Previous session", run: go("previous", "There is no session to go to.") },
+    { id: "session.next", label: "Next session", run: go("next", "There is no session to go to.") },
+    {
+      id: "session.next-needing",
+      label: "Next session that needs you",
+      run: go("next-needing", "No other session needs you."),
+    },
+  ]);
+}
+
 /** Offers what works on every page. */
 function useEverywhere(): void {
   const navigate = useNavigate();
@@ -123,6 +147,7 @@ function useTitle(): void {
 export function Shell(): ReactNode {
   const { phase } = useCell(useFleet().hub.connection);
   useEverywhere();
+  useSessionKeys();
   useTitle();
   return (
     <div className={style.shell} data-connection={phase}>

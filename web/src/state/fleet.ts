@@ -1,5 +1,5 @@
 /** Every session that the server's fleet view has. The server folds: an item replaces the one before, nothing is computed here. */
-import type { ClientFrame, InboxItem, ServerFrame, SessionItem } from "../wire/types.ts";
+import type { ClientFrame, InboxItem, Problem, ServerFrame, SessionItem } from "../wire/types.ts";
 import type { Hub, Subscriber } from "./hub.ts";
 import { Cell, Keyed } from "./store.ts";
 
@@ -7,6 +7,8 @@ export class FleetView implements Subscriber {
   readonly sessions = new Keyed<SessionItem>();
   /** Whether the first items have come: no sessions and not known yet are two different pictures. */
   readonly isLoaded = new Cell(false);
+  /** Why the server refuses the view; null where it does not. */
+  readonly trouble = new Cell<Problem | null>(null);
   #position: number | null = null;
   /** The ids that came since a reset, until its last frame: what is not among them is gone. */
   #fresh: Set<string> | null = null;
@@ -19,6 +21,7 @@ export class FleetView implements Subscriber {
   readonly take = (frame: ServerFrame): void => {
     switch (frame.type) {
       case "items":
+        this.trouble.set(null);
         if (frame.reset) this.#fresh = new Set();
         this.sessions.setAll(frame.sessions.map(session => [session.id, session] as const));
         for (const session of frame.sessions) this.#fresh?.add(session.id);
@@ -34,6 +37,9 @@ export class FleetView implements Subscriber {
         break;
       case "live":
         this.#reached(frame.position);
+        break;
+      case "error":
+        this.trouble.set(frame.problem);
         break;
       default:
         break;

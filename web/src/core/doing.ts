@@ -1,0 +1,72 @@
+/** What a session does now, or its last line, in words for one row. */
+import type { SessionItem } from "../wire/types.ts";
+import { oneLine } from "./text.ts";
+
+export type Doing = {
+  /** What kind of line it is: `ask` waits for a person, `trouble` went wrong, `prompt` is what a person wrote. */
+  readonly kind: "ask" | "trouble" | "tool" | "thought" | "prompt" | "text" | "none";
+  /** Stands before the text: a tool's name, who speaks. */
+  readonly lead: string;
+  readonly text: string;
+};
+
+/** Return the line of a session: what needs a person before what it does, and that before what it said. */
+export function doingOf(item: SessionItem): Doing {
+  const { activity, failure } = item;
+  if (activity?.kind === "request" && item.openRequests > 0) {
+    return { kind: "ask", lead: activity.tool ?? "", text: oneLine(activity.text) };
+  }
+  if (item.openRequests > 0) return { kind: "ask", lead: "", text: "waits for your answer" };
+  if (failure !== null && (item.status === "error" || item.status === "disconnected")) {
+    return { kind: "trouble", lead: "", text: oneLine(failure.detail || failure.code) };
+  }
+  if (item.status === "disconnected") return { kind: "trouble", lead: "", text: oneLine(item.evidence) };
+  if (item.queuePaused !== null && item.queued > 0) {
+    return { kind: "trouble", lead: "paused", text: oneLine(item.queuePaused) };
+  }
+  if (activity === null)
+    return { kind: "none", lead: "", text: item.status === "created" ? oneLine(item.evidence) : "" };
+  return { ...NAMED[activity.kind], text: oneLine(activity.text), ...(activity.tool ? { lead: activity.tool } : {}) };
+}
+
+const NAMED = {
+  text: { kind: "text", lead: "" },
+  reasoning: { kind: "thought", lead: "thinks" },
+  tool: { kind: "tool", lead: "tool" },
+  request: { kind: "text", lead: "" },
+  prompt: { kind: "prompt", lead: "you" },
+} as const;
+
+/** For how long a working session has shown no sign of life, in ms; null where it is not working or spoke just now. */
+export function quietMs(item: SessionItem, nowMs: number): number | null {
+  if (item.status !== "active") return null;
+  const lastMs = Date.parse(item.activity?.at ?? item.statusSince);
+  return nowMs - lastMs >= QUIET_MS ? nowMs - lastMs : null;
+}
+
+const QUIET_MS = 60_000;
+
+/** Return how much of which budget is used: the one that is closest to its end. */
+export function budgetOf(item: SessionItem): { readonly used: number; readonly words: string } | null {
+  const { budget } = item;
+  if (budget === null) return null;
+  const tokens = item.tokens.input + item.tokens.output + item.tokens.reasoning;
+  const parts = [
+    part(item.costUsd, budget.usd, limit => `$${limit}`),
+    part(tokens, budget.tokens, limit => `${limit.toLocaleString("en-US")} tokens`),
+    part(item.runningMs / 60_000, budget.minutes, limit => `${limit} min`),
+  ].filter(each => each !== null);
+  return parts.sort((one, other) => other.used - one.used)[0] ?? null;
+}
+
+function part(
+  used: number,
+  limit: number | null | undefined,
+  words: (limit: number) => string,
+): { readonly used: number; readonly words: string } | null {
+  if (limit === null || limit === undefined) return null;
+  return {
+    used: limit === 0 ? 1 : used / limit,
+    words: `${Math.round((100 * used) / (limit || 1))} % of ${words(limit)}`,
+  };
+}

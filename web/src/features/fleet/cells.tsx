@@ -1,0 +1,127 @@
+/** What stands in a row: each piece renders only when what it shows has changed. */
+import { type ReactNode, useCallback, useSyncExternalStore } from "react";
+import { budgetOf, doingOf, quietMs } from "../../core/doing.ts";
+import { placeOf } from "../../core/filter.ts";
+import { hasEnded } from "../../core/status.ts";
+import { age, baseName, counted, duration, money, oneLine, plain } from "../../core/text.ts";
+import { clock } from "../../state/clock.ts";
+import { useSession } from "../../state/context.tsx";
+import { Badge } from "../../ui/badge.tsx";
+import { LineCounts } from "../../ui/changes.tsx";
+import { cx } from "../../ui/cx.ts";
+import type { SessionItem, Strategy } from "../../wire/types.ts";
+import style from "./row.module.css";
+
+/** Follow a text that is made of the time: one clock ticks for all, and a row renders when its own words change. */
+function useTimed(words: (nowMs: number) => string): string {
+  return useSyncExternalStore(
+    clock.subscribe,
+    useCallback(() => words(clock.get()), [words]),
+  );
+}
+
+/** How long the session has been in its state. */
+export function StateAge(props: { readonly item: SessionItem }): ReactNode {
+  const { statusSince, evidence } = props.item;
+  const sinceMs = Date.parse(statusSince);
+  const words = useTimed(useCallback(nowMs => age(sinceMs, nowMs), [sinceMs]));
+  const since = new Date(sinceMs).toLocaleString();
+  return (
+    <time dateTime={statusSince} title={`In this state since ${since}${evidence ? `: ${oneLine(evidence)}` : ""}`}>
+      {words}
+    </time>
+  );
+}
+
+function Quiet(props: { readonly item: SessionItem }): ReactNode {
+  const { item } = props;
+  const words = useTimed(
+    useCallback(
+      nowMs => {
+        const quiet = quietMs(item, nowMs);
+        return quiet === null ? "" : `quiet for ${age(0, quiet)}`;
+      },
+      [item],
+    ),
+  );
+  return words === "" ? null : <span className={style.quiet}>{words}</span>;
+}
+
+/** What it does now, or its last line. */
+export function DoingLine(props: { readonly item: SessionItem }): ReactNode {
+  const { item } = props;
+  const { kind, lead, text } = doingOf(item);
+  return (
+    <span className={style.doing} data-kind={kind}>
+      {item.queued > 0 && <Badge title={`${counted(item.queued, "prompt")} in the queue`}>{item.queued} queued</Badge>}
+      {lead && <span className={style.lead}>{lead}</span>}
+      <span className={style.words} title={text}>
+        {text}
+      </span>
+      <Quiet item={item} />
+    </span>
+  );
+}
+
+const SHORT: Readonly<Record<Strategy, string>> = { existing: "in place", worktree: "worktree", clone: "clone" };
+
+export function PlaceName(props: { readonly item: SessionItem }): ReactNode {
+  const { item } = props;
+  const branch = item.branch === null ? "" : `\nbranch ${item.branch}`;
+  return (
+    <span title={plain(`${item.directory}${branch}`)}>
+      {oneLine(baseName(placeOf(item)))} <span className={style.faint}>· {SHORT[item.isolationStrategy]}</span>
+    </span>
+  );
+}
+
+export function Cost(props: { readonly item: SessionItem }): ReactNode {
+  const { item } = props;
+  const budget = budgetOf(item);
+  const usd = item.budget?.usd;
+  const title = `${duration(item.runningMs)} of work${budget ? `, ${budget.words}` : ""}`;
+  return (
+    <span title={title} className={cx(budget !== null && budget.used >= 0.8 && style.scarce)}>
+      {money(item.costUsd)}
+      {usd !== null && usd !== undefined && <span className={style.budget}> of {money(usd).replace(/\.00$/, "")}</span>}
+    </span>
+  );
+}
+
+export function Changes(props: { readonly item: SessionItem }): ReactNode {
+  const { changes } = props.item;
+  if (changes === null || changes.files === 0) return null;
+  return (
+    <span title={`${counted(changes.files, "file")} changed`}>
+      <LineCounts additions={changes.additions} deletions={changes.deletions} />
+    </span>
+  );
+}
+
+const TAGS_SHOWN = 2;
+
+export function Tags(props: { readonly tags: readonly string[] }): ReactNode {
+  const { tags } = props;
+  if (tags.length === 0) return null;
+  const more = tags.length - TAGS_SHOWN;
+  return (
+    <span className={style.tags} title={plain(tags.join(", "))}>
+      {tags.slice(0, TAGS_SHOWN).map(tag => (
+        <Badge key={tag}>{oneLine(tag, 24)}</Badge>
+      ))}
+      {more > 0 && <Badge>+{more}</Badge>}
+    </span>
+  );
+}
+
+/** Whose child it is, where the row does not stand below its parent. */
+export function ParentName(props: { readonly id: string }): ReactNode {
+  const parent = useSession(props.id);
+  if (parent === undefined) return null;
+  return <span className={style.faint}>of {oneLine(parent.title, 60)}</span>;
+}
+
+/** Whether a row speaks of something that is over: it is shown more quietly. */
+export function isOver(item: SessionItem): boolean {
+  return hasEnded(item.status) && item.status !== "disconnected";
+}

@@ -1,0 +1,103 @@
+/** The row that keys speak to, and the keys that every list of rows has. Letters stand in the table of keys. */
+import { useNavigate } from "@tanstack/react-router";
+import { type KeyboardEvent, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
+import type { Row } from "../../core/groups.ts";
+import type { VirtualHandle } from "../../ui/virtual-list.tsx";
+import type { Folds } from "./view.ts";
+
+const PAGE_ROWS = 15;
+
+/** It goes with its session when rows move, and to its neighbour when that is gone. */
+export type Cursor = {
+  readonly index: number;
+  readonly row: Row | undefined;
+  readonly activate: (key: string) => void;
+  /** Go to a row and focus it. */
+  readonly go: (index: number) => void;
+  readonly open: () => void;
+  readonly rows: readonly Row[];
+};
+
+/** Follow the row that keys speak to; at first it is the row of `startAt`, else the first session. */
+export function useCursor(
+  rows: readonly Row[],
+  list: { readonly current: VirtualHandle | null },
+  startAt: string | null = null,
+): Cursor {
+  const navigate = useNavigate();
+  const [active, setActive] = useState<string | null>(startAt);
+  const lastIndex = useRef(0);
+  const wantsFocus = useRef(false);
+  const found = useMemo(() => rows.findIndex(row => row.key === active), [rows, active]);
+  const first = rows[0]?.kind === "group" && rows.length > 1 ? 1 : 0;
+  const index = found >= 0 ? found : active === null ? first : Math.min(lastIndex.current, rows.length - 1);
+  const row = rows[index];
+  useEffect(() => {
+    lastIndex.current = index;
+  }, [index]);
+  useLayoutEffect(() => {
+    if (!wantsFocus.current || row === undefined) return;
+    wantsFocus.current = false;
+    list.current?.element
+      ?.querySelector<HTMLElement>(`[data-row="${CSS.escape(row.key)}"]`)
+      ?.focus({ preventScroll: true });
+  });
+  const go = (to: number): void => {
+    const next = Math.max(0, Math.min(rows.length - 1, to));
+    const key = rows[next]?.key;
+    if (key === undefined) return;
+    list.current?.reveal(next);
+    wantsFocus.current = true;
+    setActive(key);
+  };
+  const open = (): void => {
+    if (row?.kind === "session") void navigate({ to: "/s/$id", params: { id: row.key } });
+  };
+  return { index, row, activate: setActive, go, open, rows };
+}
+
+/** Hear a key on a row, or on what stands in it. */
+export function hear(event: KeyboardEvent, cursor: Cursor, folds: Folds): void {
+  const isOfRow = (event.target as Element).getAttribute("role") === "row";
+  if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  if (!isOfRow && !event.key.startsWith("Arrow")) return;
+  if (pressed(event.key, cursor, folds)) event.preventDefault();
+}
+
+/** Do what a key does on a focused row of any list; letters stand in the table of keys. Return false for other keys. */
+function pressed(key: string, { index, row, rows, go, open }: Cursor, folds: Folds): boolean {
+  const isFoldable = row?.kind === "group" && row.isFolded === (key === "ArrowRight");
+  if (row?.kind === "group" && (key === "Enter" || (/^Arrow(?:Left|Right)$/.test(key) && isFoldable))) {
+    folds.toggle(row.cluster.key);
+    return true;
+  }
+  if (key === "Enter") {
+    open();
+    return true;
+  }
+  const to = targetOf(key, index, rows);
+  if (to !== null) go(to);
+  return to !== null;
+}
+
+function targetOf(key: string, index: number, rows: readonly Row[]): number | null {
+  switch (key) {
+    case "ArrowDown":
+    case "ArrowRight":
+      return index + 1;
+    case "ArrowUp":
+      return index - 1;
+    case "ArrowLeft":
+      return rows.findLastIndex((each, at) => at < index && each.kind === "group");
+    case "PageDown":
+      return index + PAGE_ROWS;
+    case "PageUp":
+      return index - PAGE_ROWS;
+    case "Home":
+      return 0;
+    case "End":
+      return rows.length - 1;
+    default:
+      return null;
+  }
+}

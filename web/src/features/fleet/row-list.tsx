@@ -1,0 +1,50 @@
+/** Groups and sessions as rows, of which those in sight are mounted: the body of the page's list and of the rail. */
+import type { PointerEvent, ReactNode, RefObject } from "react";
+import { useMemo } from "react";
+import type { Row } from "../../core/groups.ts";
+import { type VirtualHandle, VirtualList } from "../../ui/virtual-list.tsx";
+import { type Cursor, hear } from "./cursor.ts";
+import style from "./fleet.module.css";
+import type { Order } from "./order.ts";
+import { GroupRow } from "./row.tsx";
+import type { Folds } from "./view.ts";
+
+type RowListProps = {
+  readonly rows: readonly Row[];
+  readonly order: Order;
+  readonly folds: Folds;
+  readonly cursor: Cursor;
+  readonly list: RefObject<VirtualHandle | null>;
+  readonly isMultiselectable: boolean;
+  readonly session: (row: Extract<Row, { kind: "session" }>, index: number) => ReactNode;
+};
+
+export function RowList(props: RowListProps): ReactNode {
+  const { rows, order, folds, cursor, list, isMultiselectable, session } = props;
+  const virtual = useMemo(() => rows.map(row => ({ key: row.key, isHead: row.kind === "group" })), [rows]);
+  const onPointerMove = (event: PointerEvent): void => {
+    if (event.pointerType === "mouse") order.hold();
+  };
+  return (
+    <VirtualList
+      handle={list}
+      role="treegrid"
+      aria-label="Sessions"
+      aria-multiselectable={isMultiselectable}
+      aria-rowcount={rows.length}
+      className={style.list}
+      rows={virtual}
+      kept={cursor.index}
+      onKeyDown={event => hear(event, cursor, folds)}
+      onPointerMove={onPointerMove}
+      onPointerLeave={order.release}
+      render={index => {
+        const row = rows[index];
+        if (row === undefined) return null;
+        if (row.kind === "session") return session(row, index);
+        const { cluster, isFolded } = row;
+        return <GroupRow cluster={cluster} isFolded={isFolded} index={index} isActive={index === cursor.index} />;
+      }}
+    />
+  );
+}

@@ -1,0 +1,105 @@
+/** The list of the fleet page. */
+import { type ReactNode, type RefObject, useMemo, useRef } from "react";
+import type { Row } from "../../core/groups.ts";
+import { useActions } from "../../state/actions.ts";
+import { useMayChange } from "../../state/context.tsx";
+import type { VirtualHandle } from "../../ui/virtual-list.tsx";
+import { type Acts, ActsContext } from "./acts.ts";
+import { type Cursor, useCursor } from "./cursor.ts";
+import type { Order } from "./order.ts";
+import { SessionRow } from "./row.tsx";
+import { RowList } from "./row-list.tsx";
+import type { Selection } from "./selection.ts";
+import type { Folds } from "./view.ts";
+
+type SessionListProps = {
+  readonly rows: readonly Row[];
+  readonly order: Order;
+  readonly folds: Folds;
+  readonly selection: Selection;
+  readonly list: RefObject<VirtualHandle | null>;
+  readonly onMenu: (id: string, at: Element) => void;
+  readonly onPeek: (id: string, at: Element) => void;
+};
+
+export function SessionList(props: SessionListProps): ReactNode {
+  const { rows, order, folds, list } = props;
+  const cursor = useCursor(rows, list);
+  const acts = useStableActs(props, cursor);
+  useListActions(props, cursor);
+  return (
+    <ActsContext value={acts}>
+      <RowList
+        rows={rows}
+        order={order}
+        folds={folds}
+        cursor={cursor}
+        list={list}
+        isMultiselectable={useMayChange()}
+        session={(row, index) => (
+          <SessionRow
+            id={row.key}
+            depth={row.depth}
+            at={row.at}
+            of={row.of}
+            index={index}
+            isActive={index === cursor.index}
+          />
+        )}
+      />
+    </ActsContext>
+  );
+}
+
+/** Return acts that never change and always do the newest. */
+function useStableActs(props: SessionListProps, cursor: Cursor): Acts {
+  const newest = useRef({ props, cursor });
+  newest.current = { props, cursor };
+  const { selection } = props;
+  return useMemo(
+    () => ({
+      selection,
+      activate: key => newest.current.cursor.activate(key),
+      toggleFold: cluster => newest.current.props.folds.toggle(cluster),
+      extendTo: id => selection.extendTo(id, idsOf(newest.current.props.rows)),
+      openMenu: (id, at) => newest.current.props.onMenu(id, at),
+    }),
+    [selection],
+  );
+}
+
+export function idsOf(rows: readonly Row[]): readonly string[] {
+  return rows.filter(row => row.kind === "session").map(row => row.key);
+}
+
+/** The letters of the list. */
+function useListActions({ rows, selection, list, onMenu, onPeek }: SessionListProps, cursor: Cursor): void {
+  const mayChange = useMayChange();
+  const { row, index, go, open } = cursor;
+  const session = row?.kind === "session" ? row.key : null;
+  const hasFocus = (): boolean => list.current?.element?.contains(document.activeElement) ?? false;
+  const step = (by: number) => () => go(hasFocus() ? index + by : index);
+  const at = (act: SessionListProps["onMenu"]) => () => {
+    const element = session && list.current?.element?.querySelector(`[data-row="${CSS.escape(session)}"]`);
+    if (element) act(session, element);
+  };
+  const extend = (by: number) => () => {
+    if (session !== null && !selection.has(session)) selection.toggle(session);
+    const next = rows[index + by]?.kind === "group" ? index + 2 * by : index + by;
+    const target = rows[next];
+    if (target?.kind !== "session") return;
+    selection.extendTo(target.key, idsOf(rows));
+    go(next);
+  };
+  useActions([
+    { id: "list.down", label: "Next row", run: step(1) },
+    { id: "list.up", label: "Previous row", run: step(-1) },
+    session !== null && { id: "list.open", label: "Open the row", run: open },
+    session !== null && { id: "list.peek", label: "Peek at the row", run: at(onPeek) },
+    session !== null && { id: "list.menu", label: "Menu of the row", run: at(onMenu) },
+    session !== null &&
+      mayChange && { id: "list.select", label: "Select the row", run: () => selection.toggle(session) },
+    mayChange && { id: "list.select-down", label: "Extend the selection down", run: extend(1) },
+    mayChange && { id: "list.select-up", label: "Extend the selection up", run: extend(-1) },
+  ]);
+}

@@ -1,0 +1,96 @@
+/** How the list is looked at: filter, grouping, order, folded groups. The page and the rail have it in common. */
+import { useCallback, useMemo, useSyncExternalStore } from "react";
+import { readSetting, writeSetting } from "../../browser/storage.ts";
+import { parseFilter } from "../../core/filter.ts";
+import type { GroupBy, SortBy, View } from "../../core/groups.ts";
+import { Cell, useCell } from "../../state/store.ts";
+
+export const GROUPINGS: readonly { readonly value: GroupBy; readonly label: string }[] = [
+  { value: "state", label: "state" },
+  { value: "repository", label: "repository" },
+  { value: "parent", label: "parent" },
+  { value: "tag", label: "tag" },
+];
+
+export const SORTS: readonly { readonly value: SortBy; readonly label: string }[] = [
+  { value: "changed", label: "last change" },
+  { value: "age", label: "newest" },
+  { value: "cost", label: "cost" },
+  { value: "title", label: "title" },
+];
+
+export type Look = { readonly q: string; readonly group: GroupBy; readonly sort: SortBy };
+
+/** The look that was used last. The rail has it, and the page where its address does not say otherwise. */
+export const lastLook = new Cell<Look>(
+  {
+    q: "",
+    group: GROUPINGS.find(each => each.value === readSetting("group"))?.value ?? "state",
+    sort: SORTS.find(each => each.value === readSetting("sort"))?.value ?? "changed",
+  },
+  null,
+);
+
+export function keepLook(look: Look): void {
+  const before = lastLook.get();
+  if (before.q === look.q && before.group === look.group && before.sort === look.sort) return;
+  lastLook.set(look);
+  writeSetting("group", look.group === "state" ? null : look.group);
+  writeSetting("sort", look.sort === "changed" ? null : look.sort);
+}
+
+/** Return what the order is made by; the same object for the same look. */
+export function useView({ q, group, sort }: Look): View {
+  return useMemo(() => ({ filter: parseFilter(q), group, sort }), [q, group, sort]);
+}
+
+function readFolds(): ReadonlySet<string> {
+  const kept = readSetting("folded");
+  return new Set(kept === null ? ["state/ended"] : kept.split("\n").filter(Boolean));
+}
+
+const folds = new Cell<ReadonlySet<string>>(readFolds(), null);
+/** What is folded while a filter is set: it begins with nothing, since what was asked for must be in sight. */
+const foldsOfFilter = new Cell<ReadonlySet<string>>(new Set(), null);
+
+window.addEventListener("storage", event => {
+  if (event.key === "fleet.folded") folds.set(readFolds());
+});
+
+export type Folds = { readonly isFolded: (key: string) => boolean; readonly toggle: (key: string) => void };
+
+/** Return whether a group is folded now. */
+export function isFoldedNow(look: Look, key: string): boolean {
+  return (look.q === "" ? folds : foldsOfFilter).get().has(`${look.group}/${key}`);
+}
+
+/** Return which groups are folded; remembered by this browser. */
+export function useFolds(look: Look): Folds {
+  const cell = look.q === "" ? folds : foldsOfFilter;
+  const folded = useCell(cell);
+  const { group } = look;
+  const isFolded = useCallback((key: string) => folded.has(`${group}/${key}`), [folded, group]);
+  const toggle = useCallback(
+    (key: string) => {
+      const next = new Set(cell.get());
+      const name = `${group}/${key}`;
+      if (!next.delete(name)) next.add(name);
+      cell.set(next);
+      if (cell === folds) writeSetting("folded", [...next].join("\n"));
+    },
+    [cell, group],
+  );
+  return { isFolded, toggle };
+}
+
+/** Whether a media query holds now. */
+export function useMedia(query: string): boolean {
+  const media = useMemo(() => matchMedia(query), [query]);
+  return useSyncExternalStore(
+    listener => {
+      media.addEventListener("change", listener);
+      return () => media.removeEventListener("change", listener);
+    },
+    () => media.matches,
+  );
+}
