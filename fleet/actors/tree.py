@@ -125,6 +125,7 @@ class Tree:
         self.ready = False
         self.rehearsal: str | None = None
         self._began_s: float | None = None
+        self.started_at_ms = 0
         self.supervisor: Supervisor | None = None
         self._recovery = Recovery(context, erasure, self.webhooks)
         self._idleness = Idleness(context, policy.idle_timeout_s)
@@ -132,6 +133,7 @@ class Tree:
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Run everything until `stopping`."""
         self._began_s = trio.current_time()
+        self.started_at_ms = self.context.clock.now_ms()
         peers = self.context.peers
         children = (
             ChildSpec("views", self.runner.run),

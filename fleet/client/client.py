@@ -10,36 +10,29 @@ from urllib.parse import quote
 from fleet.client.connection import Connection, Page
 from fleet.client.errors import FleetError
 from fleet.client.export import Export
+from fleet.client.places import Places
 from fleet.client.session import Session
 from fleet.client.socket import Socket
 from fleet.client.sse import EventStream
 from fleet.client.stream import Stream, frame_of, notification_of
 from fleet.client.webhook import Webhook
-from fleet.limits import CLIENT_RETRY_S, PAGE_MAX
+from fleet.limits import CLIENT_RETRY_S
 from fleet.ports import MessageType
 from fleet.wire.bodies import (
     AtQuery,
     BudgetBody,
     CallbackQuery,
     CreateBody,
-    DirectoryQuery,
-    FindQuery,
     HistoryQuery,
-    InstancesQuery,
     ListQuery,
     LogQuery,
     ModelBody,
     NotificationQuery,
-    OfferQuery,
     OnComplete,
     PageQuery,
-    PathBody,
     ReadBody,
-    RootQuery,
     WebhookBody,
-    WorkspaceBody,
 )
-from fleet.wire.choices import AgentItem, CommandItem, FolderItem, ModelItem, RootItem
 from fleet.wire.frames import Frame
 from fleet.wire.items import (
     CallbackItem,
@@ -49,21 +42,19 @@ from fleet.wire.items import (
     Health,
     HistoryItem,
     InboxItem,
-    InstanceItem,
+    Info,
     NotificationItem,
-    OrphanItem,
     SessionItem,
     Summary,
     Verification,
 )
 from fleet.wire.webhooks import NewWebhookItem, WebhookItem
-from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 
 if TYPE_CHECKING:
     from fleet.client.sync import SyncFleetClient
 
 
-class FleetClient:
+class FleetClient(Places):
     """A connection to a Fleet server, for as long as its `async with` block.
 
     `token` is what `fleet token` made, where the server asks for one. Requests are repeated while the connection fails
@@ -289,83 +280,13 @@ class FleetClient:
         """Return the server's version and log position; without `retry` it is asked once."""
         return await self._connection.read(Health, "/healthz", retry=retry)
 
+    async def info(self) -> Info:
+        """Return what the server is: its version and OpenCode's, its roots and limits."""
+        return await self._connection.read(Info, "/info")
+
     async def summary(self) -> Summary:
         """Return the fleet at a glance."""
         return await self._connection.read(Summary, "/fleet/summary")
-
-    async def instances(self, *, every: bool = False, limit: int = 50, offset: int = 0) -> Page[InstanceItem]:
-        """Return the OpenCode processes that run, or every one there ever was."""
-        return await self._connection.page(InstanceItem, "/instances", InstancesQuery(limit, offset, all=every))
-
-    async def instance(self, instance_id: str) -> InstanceItem:
-        """Return an instance."""
-        return await self._connection.read(InstanceItem, f"/instances/{quote(instance_id, safe='')}")
-
-    async def orphans(self, *, limit: int = 50, offset: int = 0) -> Page[OrphanItem]:
-        """Return the live processes that nobody looks after: there should be none."""
-        return await self._connection.page(OrphanItem, "/instances/orphans", PageQuery(limit, offset))
-
-    async def agents(self, instance_id: str, *, session: str | None = None) -> Page[AgentItem]:
-        """Return the agents that a prompt can name, in the directory of the instance or of one of its sessions."""
-        path = f"/instances/{quote(instance_id, safe='')}/agents"
-        return await self._connection.page(AgentItem, path, OfferQuery(session=session, limit=PAGE_MAX))
-
-    async def commands(self, instance_id: str, *, session: str | None = None) -> Page[CommandItem]:
-        """Return the commands that a session can run."""
-        path = f"/instances/{quote(instance_id, safe='')}/commands"
-        return await self._connection.page(CommandItem, path, OfferQuery(session=session, limit=PAGE_MAX))
-
-    async def models(self, instance_id: str, *, session: str | None = None) -> Page[ModelItem]:
-        """Return the models that can be used."""
-        path = f"/instances/{quote(instance_id, safe='')}/models"
-        return await self._connection.page(ModelItem, path, OfferQuery(session=session, limit=PAGE_MAX))
-
-    async def find_files(
-        self, instance_id: str, query: str, *, session: str | None = None, limit: int = 50
-    ) -> Page[str]:
-        """Return paths of files that resemble the query, the best first."""
-        path = f"/instances/{quote(instance_id, safe='')}/find/files"
-        return await self._connection.page(str, path, FindQuery(query, session, limit))
-
-    async def directories(self, path: str | None = None, *, limit: int = 50, offset: int = 0) -> FolderItem:
-        """Return the directories in a directory of the server's machine, by default where one begins to look."""
-        return await self._connection.read(FolderItem, "/directories", DirectoryQuery(limit, offset, path))
-
-    async def make_directory(self, path: str) -> FolderItem:
-        """Make a directory in one that is there."""
-        return await self._connection.write(FolderItem, "POST", "/directories", body=PathBody(path))
-
-    async def workspace_roots(self) -> list[RootItem]:
-        """Return the directories below which sessions may work."""
-        return await self._connection.page(RootItem, "/workspace-roots", PageQuery(PAGE_MAX))
-
-    async def choose_root(self, path: str) -> list[RootItem]:
-        """Let new sessions work below this directory, and others that were chosen, only."""
-        return await self._connection.write(list[RootItem], "POST", "/workspace-roots", body=PathBody(path))
-
-    async def withdraw_root(self, path: str) -> list[RootItem]:
-        """Withdraw a root that was chosen; without any, what is configured is allowed again."""
-        return await self._connection.write(list[RootItem], "DELETE", "/workspace-roots", query=RootQuery(path))
-
-    async def workspaces(self, *, limit: int = 50, offset: int = 0) -> Page[WorkspaceItem]:
-        """Return the workspaces."""
-        return await self._connection.page(WorkspaceItem, "/workspaces", PageQuery(limit, offset))
-
-    async def workspace(self, workspace_id: str) -> WorkspaceDetail:
-        """Return a workspace, and how it stands now."""
-        return await self._connection.read(WorkspaceDetail, _workspace(workspace_id))
-
-    async def describe_workspace(self, workspace_id: str, title: str | None) -> WorkspaceItem:
-        """Give a workspace a title, or with None none."""
-        return await self._connection.write(WorkspaceItem, "PATCH", _workspace(workspace_id), body=WorkspaceBody(title))
-
-    async def remove_workspace(self, workspace_id: str) -> WorkspaceItem:
-        """Remove a worktree or clone that no session needs any more; what is only in it is kept first."""
-        return await self._connection.write(WorkspaceItem, "DELETE", _workspace(workspace_id))
-
-    async def restore(self, workspace_id: str) -> WorkspaceItem:
-        """Bring a removed workspace back: directory, branch, and what was kept."""
-        return await self._connection.write(WorkspaceItem, "POST", f"{_workspace(workspace_id)}/restore")
 
     # -------------------------------------------------------------------------------------------------------- the log
 
@@ -392,7 +313,3 @@ class FleetClient:
         b'{"position":2,'
         """
         return Export(self._connection, after, through)
-
-
-def _workspace(workspace_id: str) -> str:
-    return f"/workspaces/{quote(workspace_id, safe='')}"

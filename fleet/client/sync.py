@@ -208,6 +208,7 @@ class SyncFleetClient:
     webhooks = _blocking(FleetClient.webhooks)
     register_webhook = _blocking(FleetClient.register_webhook)
     health = _blocking(FleetClient.health)
+    info = _blocking(FleetClient.info)
     summary = _blocking(FleetClient.summary)
     instances = _blocking(FleetClient.instances)
     instance = _blocking(FleetClient.instance)

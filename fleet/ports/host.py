@@ -51,6 +51,10 @@ class StopStep(msgspec.Struct, frozen=True):
 class OpenCodeHost(Protocol):
     """Starts, finds and stops `opencode serve` processes on this machine."""
 
+    async def version(self) -> str | None:
+        """Return the version of the OpenCode that is started next, None where there is none that says it."""
+        ...
+
     async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
         """Start a process with `directory` as its working directory.
 

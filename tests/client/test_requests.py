@@ -90,6 +90,7 @@ async def test_what_concerns_the_whole_fleet(fleet: FleetClient) -> None:
         await fleet.remove_workspace(workspace.id)
     assert refused.value.code == "workspace_existing"
     assert (await fleet.summary()).sessions == {"idle": 2}
+    assert (await fleet.info()).limits.title_chars == 200
     page = await fleet.log(after=1, limit=2)
     assert [event.position for event in page] == [2, 3]
     assert await fleet.event(2) == page[0]

@@ -23,6 +23,10 @@ class FakeOpenCodeHost:
         self._world = world
         self._children: list[ProcessIdentity] = []
 
+    async def version(self) -> str | None:
+        await trio.sleep(0.01)
+        return self._world.version
+
     async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
         await trio.sleep(0.01)
         fault = self._world.spawn_faults.pop(0) if self._world.spawn_faults else None

@@ -20,8 +20,7 @@ from fleet.adapters.files import LocalFiles
 from fleet.events.catalog import make_registry
 from fleet.events.memory_blobs import MemoryBlobs
 from fleet.events.memory_log import MemoryDisk, MemoryLog
-from fleet.gateway.app import Gateway, make_app
-from fleet.gateway.build import Build
+from fleet.gateway.app import Facts, Gateway, make_app
 from fleet.gateway.edge import Edge
 from fleet.gateway.guard import Guard
 from fleet.gateway.metrics import Metrics
@@ -142,12 +141,12 @@ def _frame(block: str) -> Frame:
 class Door:
     """One running Fleet."""
 
-    def __init__(self, tree: Tree, guard: Guard | None = None, build: Build | None = None) -> None:
+    def __init__(self, tree: Tree, guard: Guard | None = None, facts: Facts | None = None) -> None:
         self.tree = tree
         self.guard = Guard(tree.context.clock) if guard is None else guard
-        self.build = Build() if build is None else build
+        self.facts = Facts() if facts is None else facts
         self.closing = trio.Event()
-        self.app = make_app(tree, Streams(), Edge(self.guard), Metrics(tree), self.build)
+        self.app = make_app(tree, Streams(), Edge(self.guard), Metrics(tree), self.facts)
 
     async def knock(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request; `body` goes as JSON, bytes as they are, and `Content_Type="…"` is a header."""
@@ -188,7 +187,7 @@ class Door:
         self.closing = trio.Event()
         with socket.create_server(("127.0.0.1", 0)) as door:
             async with trio.open_nursery() as nursery:
-                await nursery.start(Gateway(door, self.tree, self.guard, self.build).run, self.closing)
+                await nursery.start(Gateway(door, self.tree, self.guard, self.facts).run, self.closing)
                 yield door.getsockname()[1]
                 self.closing.set()
 

@@ -79,6 +79,7 @@ class LocalOpenCodeHost:
         self.configure(extra_config or {})
         self._record = binary.VersionRecord(self._data_dir / "opencode-versions.json")
         self._known_version: tuple[object, str] | None = None
+        self._asking_version = trio.Lock()
         self._children: dict[str, trio.Process] = {}
         self._first_start = trio.Lock()
         self._migrated_to: str | None = None
@@ -96,6 +97,13 @@ class LocalOpenCodeHost:
         return InstanceFiles(self._data_dir, instance_id)
 
     # ------------------------------------------------------------------------------------------------------ starting
+
+    async def version(self) -> str | None:
+        """Return the executable's version, None without one; it is asked again after it has changed."""
+        try:
+            return await self._version(binary.resolve_binary(self._executable, self._environment))
+        except Unavailable:
+            return None
 
     async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
         """Start a process; return when the question of its port is settled.
@@ -119,9 +127,10 @@ class LocalOpenCodeHost:
 
     async def _version(self, executable: Path) -> str:
         stamp = (executable, _modified_ns(executable))
-        if self._known_version is None or self._known_version[0] != stamp:
-            self._known_version = (stamp, await binary.version(executable, self._environment))
-        return self._known_version[1]
+        async with self._asking_version:
+            if self._known_version is None or self._known_version[0] != stamp:
+                self._known_version = (stamp, await binary.version(executable, self._environment))
+            return self._known_version[1]
 
     async def _start(self, executable: Path, instance_id: str, directory: str, patience_s: float) -> ProcessIdentity:
         attempts = 1

@@ -1,0 +1,103 @@
+"""What sessions work in and with: OpenCode's processes and what they offer, directories, roots, workspaces."""
+
+from urllib.parse import quote
+
+from fleet.client.connection import Connection, Page
+from fleet.limits import PAGE_MAX
+from fleet.wire.bodies import (
+    DirectoryQuery,
+    FindQuery,
+    InstancesQuery,
+    OfferQuery,
+    PageQuery,
+    PathBody,
+    RootQuery,
+    WorkspaceBody,
+)
+from fleet.wire.choices import AgentItem, CommandItem, FolderItem, ModelItem, RootItem
+from fleet.wire.items import InstanceItem, OrphanItem
+from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
+
+
+class Places:
+    """The part of `FleetClient` that is about them."""
+
+    _connection: Connection
+
+    async def instances(self, *, every: bool = False, limit: int = 50, offset: int = 0) -> Page[InstanceItem]:
+        """Return the OpenCode processes that run, or every one there ever was."""
+        return await self._connection.page(InstanceItem, "/instances", InstancesQuery(limit, offset, all=every))
+
+    async def instance(self, instance_id: str) -> InstanceItem:
+        """Return an instance."""
+        return await self._connection.read(InstanceItem, f"/instances/{quote(instance_id, safe='')}")
+
+    async def orphans(self, *, limit: int = 50, offset: int = 0) -> Page[OrphanItem]:
+        """Return the live processes that nobody looks after: there should be none."""
+        return await self._connection.page(OrphanItem, "/instances/orphans", PageQuery(limit, offset))
+
+    async def agents(self, instance_id: str, *, session: str | None = None) -> Page[AgentItem]:
+        """Return the agents that a prompt can name, in the directory of the instance or of one of its sessions."""
+        path = f"/instances/{quote(instance_id, safe='')}/agents"
+        return await self._connection.page(AgentItem, path, OfferQuery(session=session, limit=PAGE_MAX))
+
+    async def commands(self, instance_id: str, *, session: str | None = None) -> Page[CommandItem]:
+        """Return the commands that a session can run."""
+        path = f"/instances/{quote(instance_id, safe='')}/commands"
+        return await self._connection.page(CommandItem, path, OfferQuery(session=session, limit=PAGE_MAX))
+
+    async def models(self, instance_id: str, *, session: str | None = None) -> Page[ModelItem]:
+        """Return the models that can be used."""
+        path = f"/instances/{quote(instance_id, safe='')}/models"
+        return await self._connection.page(ModelItem, path, OfferQuery(session=session, limit=PAGE_MAX))
+
+    async def find_files(
+        self, instance_id: str, query: str, *, session: str | None = None, limit: int = 50
+    ) -> Page[str]:
+        """Return paths of files that resemble the query, the best first."""
+        path = f"/instances/{quote(instance_id, safe='')}/find/files"
+        return await self._connection.page(str, path, FindQuery(query, session, limit))
+
+    async def directories(self, path: str | None = None, *, limit: int = 50, offset: int = 0) -> FolderItem:
+        """Return the directories in a directory of the server's machine, by default where one begins to look."""
+        return await self._connection.read(FolderItem, "/directories", DirectoryQuery(limit, offset, path))
+
+    async def make_directory(self, path: str) -> FolderItem:
+        """Make a directory in one that is there."""
+        return await self._connection.write(FolderItem, "POST", "/directories", body=PathBody(path))
+
+    async def workspace_roots(self) -> list[RootItem]:
+        """Return the directories below which sessions may work."""
+        return await self._connection.page(RootItem, "/workspace-roots", PageQuery(PAGE_MAX))
+
+    async def choose_root(self, path: str) -> list[RootItem]:
+        """Let new sessions work below this directory, and others that were chosen, only."""
+        return await self._connection.write(list[RootItem], "POST", "/workspace-roots", body=PathBody(path))
+
+    async def withdraw_root(self, path: str) -> list[RootItem]:
+        """Withdraw a root that was chosen; without any, what is configured is allowed again."""
+        return await self._connection.write(list[RootItem], "DELETE", "/workspace-roots", query=RootQuery(path))
+
+    async def workspaces(self, *, limit: int = 50, offset: int = 0) -> Page[WorkspaceItem]:
+        """Return the workspaces."""
+        return await self._connection.page(WorkspaceItem, "/workspaces", PageQuery(limit, offset))
+
+    async def workspace(self, workspace_id: str) -> WorkspaceDetail:
+        """Return a workspace, and how it stands now."""
+        return await self._connection.read(WorkspaceDetail, _workspace(workspace_id))
+
+    async def describe_workspace(self, workspace_id: str, title: str | None) -> WorkspaceItem:
+        """Give a workspace a title, or with None none."""
+        return await self._connection.write(WorkspaceItem, "PATCH", _workspace(workspace_id), body=WorkspaceBody(title))
+
+    async def remove_workspace(self, workspace_id: str) -> WorkspaceItem:
+        """Remove a worktree or clone that no session needs any more; what is only in it is kept first."""
+        return await self._connection.write(WorkspaceItem, "DELETE", _workspace(workspace_id))
+
+    async def restore(self, workspace_id: str) -> WorkspaceItem:
+        """Bring a removed workspace back: directory, branch, and what was kept."""
+        return await self._connection.write(WorkspaceItem, "POST", f"{_workspace(workspace_id)}/restore")
+
+
+def _workspace(workspace_id: str) -> str:
+    return f"/workspaces/{quote(workspace_id, safe='')}"

@@ -1,0 +1,63 @@
+"""What this server is: its version and OpenCode's, its roots and limits. A page reads it once, when it opens."""
+
+from collections.abc import Awaitable, Callable
+
+import trio
+from quart import Blueprint, Response
+
+from fleet import __version__
+from fleet.actors.tree import Tree
+from fleet.core.times import rfc3339
+from fleet.gateway import wire
+from fleet.gateway.document import about, gives
+from fleet.gateway.requests import answer, read_query
+from fleet.limits import BODY_BYTES_MAX, INFO_WAIT_S, PROMPT_TEXT_BYTES_MAX, TAGS_MAX, TITLE_CHARS_MAX
+
+Rehearses = Callable[[], Awaitable[bool]]
+"""Says whether the scripted model answers; waits for OpenCode to say which providers it has."""
+
+_LIMITS = wire.LimitsItem(BODY_BYTES_MAX, PROMPT_TEXT_BYTES_MAX, TITLE_CHARS_MAX, TAGS_MAX)
+
+
+def info_routes(tree: Tree, rehearses: Rehearses) -> Blueprint:
+    """Return the route."""
+    routes = Blueprint("info", __name__, url_prefix="/api")
+
+    @routes.get("/info")
+    @about("fleet")
+    @gives(wire.Info, headers=("Fleet-Position",))
+    async def read_info() -> Response:
+        """Say what this server is.
+
+        `opencodeVersion` is that of the newest process, else of the executable, and null where neither says it in a
+        moment; `rehearsal` says that the scripted model answers. `roots` are where sessions may work.
+        """
+        read_query(wire.Query)
+        info = await _info(tree, rehearses)
+        return answer(info, position=info.position)
+
+    return routes
+
+
+async def _info(tree: Tree, rehearses: Rehearses) -> wire.Info:
+    rehearsal, version = False, _running_version(tree)
+    with trio.move_on_after(INFO_WAIT_S):
+        rehearsal = await rehearses()
+        version = version or await tree.context.host.version()
+    return wire.Info(
+        __version__,
+        version,
+        rehearsal,
+        tree.ready,
+        rfc3339(tree.started_at_ms),
+        list(tree.roots.allowed),
+        _LIMITS,
+        tree.log.head(),
+    )
+
+
+def _running_version(tree: Tree) -> str | None:
+    """Return the version of the newest process that is ready, None without one."""
+    ready = [state for state in tree.views.instances.alive() if state.endpoint is not None]
+    newest = max(ready, key=lambda state: state.id, default=None)  # ids begin with the time
+    return None if newest is None or newest.endpoint is None else newest.endpoint.version

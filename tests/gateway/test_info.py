@@ -1,0 +1,64 @@
+"""`GET /api/info`: what this server is."""
+
+import pytest
+import trio
+
+from fleet import __version__
+from fleet.gateway.app import Facts
+from fleet.limits import BODY_BYTES_MAX, INFO_WAIT_S, PROMPT_TEXT_BYTES_MAX, TAGS_MAX, TITLE_CHARS_MAX
+from tests.gateway.door import PLAIN, Door, Machine
+
+
+async def test_what_it_says(door: Door, machine: Machine) -> None:
+    answer = await door.knock("GET", "/api/info")
+    info = answer.json
+    assert info.pop("startedAt").endswith("Z")
+    assert info == {
+        "version": __version__,
+        "opencodeVersion": machine.world.version,
+        "rehearsal": False,
+        "ready": True,
+        "roots": ["/"],
+        "limits": {
+            "bodyBytes": BODY_BYTES_MAX,
+            "promptBytes": PROMPT_TEXT_BYTES_MAX,
+            "titleChars": TITLE_CHARS_MAX,
+            "tags": TAGS_MAX,
+        },
+        "position": 0,
+    }
+    assert answer.headers["fleet-position"] == "0"
+
+
+async def test_the_start_stays_where_it_was(door: Door) -> None:
+    before = (await door.knock("GET", "/api/info")).json["startedAt"]
+    await trio.sleep(3600)
+    assert (await door.knock("GET", "/api/info")).json["startedAt"] == before
+
+
+async def test_the_version_is_that_of_the_newest_process(door: Door, machine: Machine) -> None:
+    first = machine.world.version
+    item = await door.session(PLAIN)
+    await door.settled(item["id"])
+    machine.world.version = "9.9.9"  # an update of the executable, which processes that run know nothing of
+    assert (await door.knock("GET", "/api/info")).json["opencodeVersion"] == first
+
+
+async def test_it_says_that_the_scripted_model_answers(door: Door) -> None:
+    async def rehearses() -> bool:
+        return True
+
+    rehearsing = Door(door.tree, facts=Facts(rehearses=rehearses))
+    assert (await rehearsing.knock("GET", "/api/info")).json["rehearsal"] is True
+
+
+async def test_it_waits_so_long_for_opencode(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door.tree.context.host, "version", trio.sleep_forever)
+    began = trio.current_time()
+    assert (await door.knock("GET", "/api/info")).json["opencodeVersion"] is None
+    assert trio.current_time() - began == pytest.approx(INFO_WAIT_S)
+
+
+async def test_the_roots_are_those_in_force(door: Door) -> None:
+    await door.knock("POST", "/api/workspace-roots", {"path": PLAIN})
+    assert (await door.knock("GET", "/api/info")).json["roots"] == [PLAIN]
