@@ -1,6 +1,163 @@
-import type { ReactNode } from "react";
-import { Empty } from "../../ui/states.tsx";
+/** The audit log: every event as a sentence with who and why, filters, the proof, and the export. */
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { getRouteApi } from "@tanstack/react-router";
+import { type ReactNode, useEffect, useState } from "react";
+import { plain } from "../../core/text.ts";
+import { api, read } from "../../state/api.ts";
+import { useFleet } from "../../state/context.tsx";
+import { useCell } from "../../state/store.ts";
+import { said } from "../../state/trouble.ts";
+import { Button } from "../../ui/button.tsx";
+import { TextField } from "../../ui/field.tsx";
+import { Page } from "../../ui/page.tsx";
+import { Empty, Loading, ProblemCard } from "../../ui/states.tsx";
+import { SuggestField } from "../../ui/suggest.tsx";
+import type { AuditEvent } from "../../wire/events.ts";
+import { EVENT_TYPES } from "../../wire/events.ts";
+import style from "./audit.module.css";
+import { EventRow } from "./event-row.tsx";
+import { Verify } from "./verify.tsx";
+
+const PAGE = 50;
+const TYPING_MS = 250;
+const route = getRouteApi("/log");
+
+type Search = ReturnType<typeof route.useSearch>;
+
+/** Return the filters as the server takes them. */
+function queryOf(search: Search): Readonly<Record<string, string>> {
+  const { session, type, actor, from, to } = search;
+  return Object.fromEntries(
+    Object.entries({ session, type, actor, from, to }).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined,
+    ),
+  );
+}
+
+function useEvents(search: Search) {
+  const filters = queryOf(search);
+  return useInfiniteQuery({
+    queryKey: ["log", filters, search.at],
+    initialPageParam: search.at === undefined ? undefined : Number(search.at) + 1,
+    queryFn: ({ pageParam }) =>
+      read<AuditEvent[]>(
+        api.GET("/api/log", {
+          params: {
+            query: {
+              ...filters,
+              order: "desc",
+              limit: PAGE,
+              ...(pageParam === undefined ? {} : { before: pageParam }),
+            } as never,
+          },
+        }),
+      ),
+    getNextPageParam: last => (last.body.length < PAGE ? undefined : last.body.at(-1)?.position),
+    retry: false,
+  });
+}
 
 export function AuditPage(): ReactNode {
-  return <Empty>This page is being built.</Empty>;
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const found = useEvents(search);
+  const { fleet } = useFleet();
+  useCell(fleet.sessions.keys);
+  const events = found.data?.pages.flatMap(page => page.body) ?? [];
+  const change = (part: Partial<Search>) =>
+    void navigate({ search: { ...search, at: undefined, ...part } as Search, replace: true });
+  const sessions = [...fleet.sessions.values()].map(each => ({ value: each.id, note: plain(each.title) }));
+
+  return (
+    <Page
+      title="Log"
+      acts={
+        <>
+          <Button onClick={() => void found.refetch()} isBusy={found.isFetching}>
+            Refresh
+          </Button>
+          <a className={style.export} href="/api/log/export" download>
+            Export
+          </a>
+        </>
+      }
+    >
+      <Verify />
+      <search className={style.filters}>
+        <Typed
+          label="Session"
+          value={search.session}
+          onChange={session => change({ session } as Partial<Search>)}
+          suggestions={sessions}
+          placeholder="Any session"
+        />
+        <Typed
+          label="Type"
+          value={search.type}
+          onChange={type => change({ type } as Partial<Search>)}
+          suggestions={EVENT_TYPES.map(value => ({ value }))}
+          placeholder="Any type, several with commas"
+        />
+        <Typed
+          label="Who"
+          value={search.actor}
+          onChange={actor => change({ actor } as Partial<Search>)}
+          suggestions={[{ value: "local" }, { value: "system" }]}
+          placeholder="Anybody"
+        />
+        <TextField
+          label="From"
+          type="date"
+          value={search.from ?? ""}
+          onChange={event => change({ from: event.target.value || undefined } as Partial<Search>)}
+        />
+        <TextField
+          label="To"
+          type="date"
+          value={search.to ?? ""}
+          onChange={event => change({ to: event.target.value || undefined } as Partial<Search>)}
+        />
+      </search>
+      {found.isPending && <Loading what="the log" bars={12} />}
+      {found.isError && <ProblemCard trouble={said(found.error, "The log")} retry={() => void found.refetch()} />}
+      {found.isSuccess && events.length === 0 && (
+        <Empty act={<Button onClick={() => void navigate({ search: {} })}>Clear the filters</Button>}>
+          Nothing in the log matches.
+        </Empty>
+      )}
+      <ol className={style.events} aria-label="Events, newest first">
+        {events.map(event => (
+          <EventRow key={event.position} event={event} />
+        ))}
+      </ol>
+      {found.hasNextPage && (
+        <div className={style.older}>
+          <Button onClick={() => void found.fetchNextPage()} isBusy={found.isFetchingNextPage}>
+            Older events
+          </Button>
+        </div>
+      )}
+    </Page>
+  );
+}
+
+type TypedProps = {
+  readonly label: string;
+  readonly value: string | undefined;
+  readonly onChange: (value: string | undefined) => void;
+  readonly suggestions: readonly { readonly value: string; readonly note?: string }[];
+  readonly placeholder: string;
+};
+
+/** A filter that takes hold when the typing pauses. */
+function Typed({ label, value, onChange, suggestions, placeholder }: TypedProps): ReactNode {
+  const [typed, setTyped] = useState(value ?? "");
+  useEffect(() => {
+    if ((value ?? "") === typed.trim()) return;
+    const timer = setTimeout(() => onChange(typed.trim() || undefined), TYPING_MS);
+    return () => clearTimeout(timer);
+  });
+  return (
+    <SuggestField label={label} value={typed} onChange={setTyped} suggestions={suggestions} placeholder={placeholder} />
+  );
 }

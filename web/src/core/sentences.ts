@@ -1,0 +1,220 @@
+/**
+ * Each event of the log as one sentence: what happened, for a person who was not there.
+ *
+ * The table has a row for every type of event that the server has; a type that is missing is an error of the compiler. An event of a
+ * newer server, or one that was erased, still gets a sentence.
+ */
+import type { EventData, EventType } from "../wire/events.ts";
+import { baseName, counted, duration, oneLine } from "./text.ts";
+
+type Table = { readonly [Type in EventType]: (data: EventData[Type]) => string };
+
+const TEXT_MAX = 120;
+
+function quoted(text: string): string {
+  return `"${oneLine(text, TEXT_MAX)}"`;
+}
+
+function short(id: string): string {
+  return id.length > 12 ? id.slice(0, 8) : id;
+}
+
+function budget(value: EventData["session.budget-set"]["budget"]): string {
+  if (!value) return "no limit";
+  const parts = [
+    value.usd == null ? "" : `$${value.usd}`,
+    value.tokens == null ? "" : counted(value.tokens, "token"),
+    value.minutes == null ? "" : counted(value.minutes, "minute"),
+  ];
+  return parts.filter(Boolean).join(", ") || "no limit";
+}
+
+function answer(value: EventData["session.request-answered"]["answer"]): string {
+  if (value.answers) return value.answers.map(each => each.join(", ")).join("; ");
+  const words = { once: "allowed once", always: "allowed always", reject: "rejected" } as const;
+  const how = value.reply ? words[value.reply] : "answered";
+  return value.message ? `${how}: ${oneLine(value.message, TEXT_MAX)}` : how;
+}
+
+function steps(taken: EventData["instance.stopped"]["steps"]): string {
+  return taken.map(each => each.step).join(", ") || "nothing was left to do";
+}
+
+const OUTCOMES: Readonly<Record<string, string>> = {
+  finished: "finished",
+  aborted: "was aborted",
+  interrupted: "was interrupted",
+};
+
+const SENTENCES: Table = {
+  "session.created": data =>
+    `The session ${quoted(data.title)} was created in ${oneLine(data.source_directory)} (${data.strategy})`,
+  "session.described": data =>
+    `The session is called ${quoted(data.title)}${data.tags.length > 0 ? `, with the tags ${data.tags.join(", ")}` : ""}`,
+  "session.workspace-attached": data =>
+    `It works in ${oneLine(data.directory)}${data.branch ? ` on ${oneLine(data.branch)}` : ""}`,
+  "session.instance-attached": data => `It runs in the process ${short(data.instance_id)}`,
+  "session.conversation-opened": () => "OpenCode's conversation is open: it takes prompts",
+  "session.resume-requested": () => "A resume was asked for",
+  "session.resumed": data => `It works again, in the process ${short(data.instance_id)}`,
+  "session.provision-failed": data => `It could not start (${data.step}): ${oneLine(data.detail, TEXT_MAX)}`,
+  "session.provision-delayed": data => `The start waits (${data.step}): ${oneLine(data.reason, TEXT_MAX)}`,
+  "session.prompt-accepted": data =>
+    data.command
+      ? `The command /${oneLine(data.command)} ${oneLine(data.text, TEXT_MAX)} was accepted`
+      : `The prompt ${quoted(data.text)} was accepted`,
+  "session.prompt-withdrawn": data => `A prompt was taken out of the queue: ${oneLine(data.reason, TEXT_MAX)}`,
+  "session.turn-started": data => `Turn ${data.number} began`,
+  "session.turn-steered": data => `A prompt was sent into turn ${data.number}`,
+  "session.prompt-delivered": () => "OpenCode has the prompt",
+  "session.message-recorded": data => `A message of the ${data.role} was recorded`,
+  "session.part-recorded": data => part(data.type, data.body),
+  "session.turn-tree-taken": data => `The files before turn ${data.number} were noted`,
+  "session.changes-recorded": data =>
+    `Turn ${data.number} ended with ${counted(data.totals.files ?? 0, "changed file")} in all: +${data.totals.additions ?? 0} −${data.totals.deletions ?? 0}`,
+  "session.request-opened": data =>
+    data.kind === "permission"
+      ? `The agent asked for a permission: ${asked(data.body)}`
+      : `The agent asked a question: ${asked(data.body)}`,
+  "session.request-answered": data => `The request was ${answer(data.answer)}`,
+  "session.request-closed": () => "The request is closed",
+  "session.turn-continued": () => "The turn goes on",
+  "session.abort-requested": data => `An abort of turn ${data.number} was asked for`,
+  "session.turn-ended": data => `Turn ${data.number} ${OUTCOMES[data.outcome] ?? data.outcome}`,
+  "session.turn-failed": data => `Turn ${data.number} failed: ${oneLine(data.detail, TEXT_MAX)}`,
+  "session.settled": data => `Nothing was left to do after the resume: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "session.instance-detached": data =>
+    `It left the process ${short(data.instance_id)}: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "session.completed": data => `It completed: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "session.instance-left": data => `It was detached from the process ${short(data.instance_id)}`,
+  "session.disconnected": data => `It lost its process: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "session.termination-requested": () => "Its end was asked for",
+  "session.stopped": data => `It was stopped: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "session.erased": () => "It was erased: what was said and done in it is gone",
+  "session.callback-ordered": data => `Its parent is to hear that it ${OUTCOMES[data.outcome] ?? data.outcome}`,
+  "session.callback-delivered": () => "Its parent has the report",
+  "session.callback-undelivered": data => `Its parent could not take the report: ${oneLine(data.reason, TEXT_MAX)}`,
+  "session.callback-dropped": data => `The report was given up: ${oneLine(data.reason, TEXT_MAX)}`,
+  "session.budget-set": data => `Its budget is ${budget(data.budget)}`,
+  "session.budget-exceeded": data => `Its budget is used up: ${oneLine(data.what, TEXT_MAX)}`,
+  "session.notifications-read": data => `${counted(data.numbers.length, "notification")} of it were read`,
+
+  "instance.requested": data => `An OpenCode process was ordered for ${oneLine(data.directory)}`,
+  "instance.session-attached": data => `The session ${short(data.session_id)} was given to the process`,
+  "instance.session-detached": data => `The session ${short(data.session_id)} left the process`,
+  "instance.spawned": data => `The process was started with pid ${data.identity.pid}`,
+  "instance.ready": data =>
+    `The process answers${data.endpoint.version ? ` (OpenCode ${oneLine(data.endpoint.version)})` : ""}`,
+  "instance.start-failed": data => `The process did not start: ${oneLine(data.detail, TEXT_MAX)}`,
+  "instance.unreachable": data => `The process does not answer: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "instance.reachable": () => "The process answers again",
+  "instance.lost": data => `The process is gone: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "instance.stop-requested": data => `The process is to stop: ${data.reason}`,
+  "instance.stopped": data => `The process has stopped: ${steps(data.steps)}`,
+  "instance.swept": data => `What the process had left behind was ended: ${steps(data.steps)}`,
+
+  "workspace.requested": data =>
+    `A workspace was ordered: ${data.order.strategy} of ${oneLine(data.order.source_directory)}`,
+  "workspace.claimed": data => `The session ${short(data.session_id)} uses the workspace`,
+  "workspace.ready": data => `The workspace is ready in ${oneLine(data.prepared.directory)}`,
+  "workspace.failed": data => `The workspace could not be made: ${oneLine(data.detail, TEXT_MAX)}`,
+  "workspace.released": data => `The session ${short(data.session_id)} does not use the workspace any more`,
+  "workspace.removal-requested": () => "The workspace is to be removed",
+  "workspace.kept": data =>
+    data.kept.ref
+      ? `Work that was only in the workspace is kept as ${oneLine(data.kept.ref)}`
+      : "Nothing in the workspace had to be kept",
+  "workspace.described": data =>
+    data.title ? `The workspace is called ${quoted(data.title)}` : "The workspace has no title any more",
+  "workspace.removed": () => "The workspace was removed",
+  "workspace.removal-failed": data => `The workspace could not be removed: ${oneLine(data.detail, TEXT_MAX)}`,
+  "workspace.restore-requested": () => "The workspace is to be brought back",
+  "workspace.restored": () => "The workspace is back",
+  "workspace.restore-failed": data => `The workspace could not be brought back: ${oneLine(data.detail, TEXT_MAX)}`,
+
+  "roots.chosen": data => `Sessions may only work below ${oneLine(data.path)} and other chosen roots`,
+  "roots.withdrawn": data => `The root ${oneLine(data.path)} was withdrawn`,
+  "request.answered": data => `The answer to a request with a key was kept: HTTP ${data.status}`,
+
+  "webhook.registered": data => `A webhook to ${oneLine(data.origin)} was registered`,
+  "webhook.enabled": () => "The webhook was switched on",
+  "webhook.disabled": data => `The webhook was switched off${data.reason ? `: ${oneLine(data.reason, TEXT_MAX)}` : ""}`,
+  "webhook.deleted": () => "The webhook was deleted",
+  "webhook.progress-noted": data => `The webhook has been told of everything up to event ${data.position}`,
+  "webhook.delivery-ordered": data => `A message ${oneLine(data.type)} was ordered`,
+  "webhook.delivery-made": data => `The message was delivered: HTTP ${data.status} in ${duration(data.took_ms)}`,
+  "webhook.delivery-failed": data => `The message was not delivered: ${oneLine(data.detail, TEXT_MAX)}`,
+  "webhook.delivery-dropped": data => `The message was given up: ${oneLine(data.reason, TEXT_MAX)}`,
+};
+
+type AnyEvent = { readonly type: string; readonly data: unknown; readonly erased?: boolean };
+
+/** Return the sentence of an event. */
+export function sentence(event: AnyEvent): string {
+  if (event.erased === true) return `${event.type}: what it said was erased`;
+  const row = (SENTENCES as Readonly<Record<string, ((data: never) => string) | undefined>>)[event.type];
+  if (row === undefined) return `${event.type}: this page is older than the server and does not know it`;
+  try {
+    return row(event.data as never);
+  } catch {
+    return event.type;
+  }
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
+}
+
+function part(type: string, body: unknown): string {
+  if (type === "text") return `The text ${quoted(String(field(body, "text") ?? ""))} was finished`;
+  if (type === "tool") {
+    const state = field(body, "state");
+    const name = String(field(body, "tool") ?? "a tool");
+    const input = field(state, "input");
+    const what =
+      field(input, "command") ??
+      field(input, "filePath") ??
+      field(input, "pattern") ??
+      field(input, "description") ??
+      "";
+    return `The tool ${name} ${field(state, "status") === "error" ? "failed" : "was done"}${what ? `: ${oneLine(String(what), TEXT_MAX)}` : ""}`;
+  }
+  return `A part of the transcript (${type}) was finished`;
+}
+
+function asked(body: unknown): string {
+  const metadata = field(body, "metadata");
+  const patterns = field(body, "patterns");
+  const questions = field(body, "questions");
+  if (Array.isArray(questions)) return oneLine(String(field(questions[0], "question") ?? ""), TEXT_MAX);
+  const what =
+    field(metadata, "command") ?? field(metadata, "filepath") ?? (Array.isArray(patterns) ? patterns.join(", ") : "");
+  return `${oneLine(String(field(body, "permission") ?? ""))} ${oneLine(String(what), TEXT_MAX)}`.trim();
+}
+
+/** Return what an event's stream is: its kind and the id of what it happened to. */
+export function streamOf(stream: string): { readonly kind: string; readonly id: string } {
+  const dash = stream.indexOf("-");
+  return dash < 0 ? { kind: stream, id: "" } : { kind: stream.slice(0, dash), id: stream.slice(dash + 1) };
+}
+
+/** Return who an actor is, in words. */
+export function who(actor: string): string {
+  const colon = actor.indexOf(":");
+  const kind = colon < 0 ? actor : actor.slice(0, colon);
+  const name = colon < 0 ? "" : actor.slice(colon + 1);
+  switch (kind) {
+    case "local":
+      return "this machine's user";
+    case "token":
+      return name;
+    case "session":
+      return `session ${short(name)}`;
+    case "instance":
+      return `OpenCode ${short(name)}`;
+    case "system":
+      return "Fleet";
+    default:
+      return baseName(actor);
+  }
+}

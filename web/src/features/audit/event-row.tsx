@@ -1,0 +1,103 @@
+/** One event: its sentence, when, who; opened, it shows why it happened and what was logged. */
+import { Link } from "@tanstack/react-router";
+import { type ReactNode, useState } from "react";
+import { sentence, streamOf, who } from "../../core/sentences.ts";
+import { plain } from "../../core/text.ts";
+import { api } from "../../state/api.ts";
+import { useRead } from "../../state/queries.ts";
+import { said } from "../../state/trouble.ts";
+import { Loading, ProblemCard } from "../../ui/states.tsx";
+import { SessionLink } from "../../widgets/session-link.tsx";
+import type { AuditEvent } from "../../wire/events.ts";
+import style from "./audit.module.css";
+
+const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
+
+function When({ at }: { readonly at: string }): ReactNode {
+  const date = new Date(at);
+  return (
+    <time dateTime={at} title={at} className={style.when}>
+      {DAY.format(date)} {TIME.format(date)}
+    </time>
+  );
+}
+
+type EventRowProps = { readonly event: AuditEvent; readonly hasSession?: boolean };
+
+export function EventRow({ event, hasSession = true }: EventRowProps): ReactNode {
+  const [isOpen, setOpen] = useState(false);
+  const { kind, id } = streamOf(event.stream);
+  return (
+    <li className={style.event}>
+      <div className={style.line}>
+        <When at={event.at} />
+        <button type="button" className={style.sentence} aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
+          {sentence(event)}
+        </button>
+        <span className={style.of}>
+          {hasSession && kind === "session" ? <SessionLink id={id} /> : hasSession ? `${kind} ${id.slice(0, 8)}` : null}
+        </span>
+        <span className={style.who}>{plain(who(event.actor))}</span>
+        <span className={style.position}>{event.position.toLocaleString("en-US")}</span>
+      </div>
+      {isOpen && <Details event={event} />}
+    </li>
+  );
+}
+
+function Details({ event }: { readonly event: AuditEvent }): ReactNode {
+  const { kind, id } = streamOf(event.stream);
+  return (
+    <div className={style.details}>
+      <Chain position={event.position} />
+      <p className={style.facts}>
+        <code>{event.type}</code> by <code>{plain(event.actor)}</code>, version {event.version} of {kind}
+        {event.correlationId && (
+          <>
+            , request <code>{plain(event.correlationId)}</code>
+          </>
+        )}
+        {kind === "session" && (
+          <>
+            {" · "}
+            <Link to="/s/$id" params={{ id }} search={{ at: String(event.position) }}>
+              See the session as it was then
+            </Link>
+          </>
+        )}
+      </p>
+      <pre className={style.data}>{plain(JSON.stringify(event.data, null, 2)).slice(0, DATA_CHARS_MAX)}</pre>
+    </div>
+  );
+}
+
+/** Of what was logged, so much is shown: a prompt may have 20 MB of attachments. */
+const DATA_CHARS_MAX = 20_000;
+
+/** Why it happened: the events before it, down to the request that began it. */
+function Chain({ position }: { readonly position: number }): ReactNode {
+  const found = useRead<AuditEvent[]>(["chain", position], () =>
+    api.GET("/api/log/{position}/chain" as never, { params: { path: { position } } } as never),
+  );
+  if (found.isPending) return <Loading what="the causes" bars={2} />;
+  if (found.isError)
+    return <ProblemCard trouble={said(found.error, "The causes")} retry={() => void found.refetch()} />;
+  const causes = found.data.body.slice(1);
+  if (causes.length === 0) return <p className={style.facts}>Nothing in the log caused it: it began here.</p>;
+  return (
+    <div>
+      <h3>Why</h3>
+      <ol className={style.chain}>
+        {causes.map(cause => (
+          <li key={cause.position}>
+            <When at={cause.at} /> {sentence(cause)}{" "}
+            <span className={style.who}>
+              ({plain(who(cause.actor))}, event {cause.position.toLocaleString("en-US")})
+            </span>
+          </li>
+        ))}
+      </ol>
+    </div>
+  );
+}

@@ -1,0 +1,147 @@
+/** The time bar of a session: what is shown is the session as of any event, and nothing can be changed meanwhile. */
+import { ChevronLeft, ChevronRight, History } from "lucide-react";
+import { type ReactNode, useEffect, useState } from "react";
+import { sentence } from "../../core/sentences.ts";
+import { placeOf, positionAt, ticksOf } from "../../core/timeline.ts";
+import { useActions } from "../../state/actions.ts";
+import { api, read } from "../../state/api.ts";
+import { useRead } from "../../state/queries.ts";
+import { line } from "../../state/trouble.ts";
+import { Button, IconButton } from "../../ui/button.tsx";
+import { sayError } from "../../ui/toast.tsx";
+import type { AuditEvent } from "../../wire/events.ts";
+import type { TurnItem } from "../../wire/types.ts";
+import style from "./time-bar.module.css";
+
+const STEPS = 1000;
+const DRAG_MS = 120;
+
+type TimeBarProps = {
+  readonly id: string;
+  /** The position that is shown; null for now. */
+  readonly at: number | null;
+  readonly onChange: (at: number | null) => void;
+};
+
+/** Read the session's events around a position: `order` says in which direction. */
+async function neighbour(id: string, at: number, order: "asc" | "desc"): Promise<number | null> {
+  const query = { session: id, order, limit: 1, ...(order === "asc" ? { after: at } : { before: at }) };
+  const { body } = await read<AuditEvent[]>(api.GET("/api/log", { params: { query: query as never } }));
+  return body[0]?.position ?? null;
+}
+
+export function TimeBar(props: TimeBarProps): ReactNode {
+  const { id, at, onChange } = props;
+  if (at !== null) return <Bar {...props} at={at} />;
+  return (
+    <Button
+      kind="quiet"
+      size="small"
+      title="Show the session as it was at any event"
+      onClick={() =>
+        void neighbour(id, Number.MAX_SAFE_INTEGER, "desc")
+          .then(position => position !== null && onChange(position))
+          .catch(error => sayError("The log cannot be read", line(error)))
+      }
+    >
+      <History size={14} aria-hidden /> Time
+    </Button>
+  );
+}
+
+function Bar({ id, at, onChange }: TimeBarProps & { readonly at: number }): ReactNode {
+  const turns = useRead<TurnItem[]>(["turns", id], () =>
+    api.GET("/api/sessions/{session_id}/turns", { params: { path: { session_id: id } } }),
+  );
+  const first = useRead<AuditEvent[]>(["first-event", id], () =>
+    api.GET("/api/log", { params: { query: { session: id, order: "asc", limit: 1 } as never } }),
+  );
+  const newest = useRead<AuditEvent[]>(["newest-event", id], () =>
+    api.GET("/api/log", { params: { query: { session: id, order: "desc", limit: 1 } as never } }),
+  );
+  const here = useRead<AuditEvent>(["event", at], () =>
+    api.GET("/api/log/{position}", { params: { path: { position: at } } }),
+  );
+  const begin = first.data?.body[0]?.position ?? at;
+  const end = Math.max(newest.data?.body[0]?.position ?? at, at);
+  const ticks = ticksOf(begin, end, turns.data?.body ?? []);
+  const [dragged, drag] = useState<number | null>(null);
+
+  // While the handle is dragged, the page follows it in small steps.
+  useEffect(() => {
+    if (dragged === null) return;
+    const timer = setTimeout(() => {
+      drag(null);
+      onChange(positionAt(dragged / STEPS, ticks));
+    }, DRAG_MS);
+    return () => clearTimeout(timer);
+  });
+
+  const step = (order: "asc" | "desc") =>
+    void neighbour(id, at, order)
+      .then(position => position !== null && onChange(position))
+      .catch(error => sayError("The log cannot be read", line(error)));
+  const jump = (by: 1 | -1) => {
+    const next = by === 1 ? ticks.find(tick => tick.position > at) : ticks.findLast(tick => tick.position < at);
+    if (next) onChange(next.position);
+  };
+  useActions([
+    { id: "time.earlier", label: "One event earlier", run: () => step("desc") },
+    { id: "time.later", label: "One event later", run: () => step("asc") },
+    { id: "time.earlier-turn", label: "One turn earlier", run: () => jump(-1) },
+    { id: "time.later-turn", label: "One turn later", run: () => jump(1) },
+    { id: "time.now", label: "Back to now", run: () => onChange(null) },
+  ]);
+
+  const event = here.data?.body;
+  const value = dragged ?? Math.round(placeOf(at, ticks) * STEPS);
+  return (
+    <section className={style.bar} aria-label="Time travel">
+      <div className={style.words} role="status">
+        <strong>As of {event ? new Date(event.at).toLocaleString() : "…"}</strong>, event {at.toLocaleString("en-US")}
+        {event && <span className={style.what}>: {sentence(event)}</span>}
+        <Button kind="primary" size="small" onClick={() => onChange(null)}>
+          Back to now
+        </Button>
+      </div>
+      <div className={style.slide}>
+        <IconButton label="One event earlier" keys="←" size="small" onClick={() => step("desc")}>
+          <ChevronLeft size={14} />
+        </IconButton>
+        <div className={style.track}>
+          <input
+            type="range"
+            min={0}
+            max={STEPS}
+            value={value}
+            aria-label="Event"
+            aria-valuetext={event ? `${new Date(event.at).toLocaleTimeString()}, ${sentence(event)}` : String(at)}
+            onChange={change => drag(Number(change.target.value))}
+            onKeyDown={key => {
+              // The arrows go by events, as everywhere on the page, and not by pixels of the bar.
+              if (key.key === "ArrowLeft" || key.key === "ArrowRight") {
+                key.preventDefault();
+                key.stopPropagation();
+                if (key.shiftKey) jump(key.key === "ArrowLeft" ? -1 : 1);
+                else step(key.key === "ArrowLeft" ? "desc" : "asc");
+              }
+            }}
+          />
+          <div className={style.ticks} aria-hidden>
+            {ticks.map((tick, index) => (
+              <span
+                key={tick.position}
+                title={tick.label}
+                className={style.tick}
+                style={{ left: `${(index / Math.max(1, ticks.length - 1)) * 100}%` }}
+              />
+            ))}
+          </div>
+        </div>
+        <IconButton label="One event later" keys="→" size="small" onClick={() => step("asc")}>
+          <ChevronRight size={14} />
+        </IconButton>
+      </div>
+    </section>
+  );
+}
