@@ -17,7 +17,6 @@ BODY_READ_S: Final = 60.0  # 20 MB over 3 Mbit/s
 REQUESTS_PER_PEER_MAX: Final = 512  # under way at a time; some wait a minute for a session to be ready
 GZIP_BYTES_MIN: Final = 8 * KIB  # smaller JSON fits into a few packets: compressing it gains nothing
 GZIP_LEVEL: Final = 5  # 200 sessions: 190 KB become 19 KB in 3 ms; a higher level gains 2 % for twice the time
-INFO_WAIT_S: Final = 5.0  # for OpenCode to say its version and providers: it takes 2, more on a busy machine
 PAGE_BYTES_MAX: Final = 64 * MIB  # of the built page, held in memory with its compressed files; it has 4
 STREAMS_PER_PEER_MAX: Final = 2048  # open at a time; a reader costs some 30 KiB
 

@@ -41,7 +41,7 @@ from fleet.errors import Problem, StartupError
 from fleet.events.catalog import make_registry
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
-from fleet.gateway.app import Facts, Gateway
+from fleet.gateway.app import Gateway
 from fleet.gateway.build import installed_build, read_build
 from fleet.gateway.guard import Guard
 from fleet.gateway.tokens import TokenFile, local_token
@@ -146,8 +146,7 @@ async def _running(config: Config, environment: Mapping[str, str], traces: "Trac
         stores = Stores(log, blobs, views, config.data_dir / "views" / "history.sqlite")
         parts = _Parts(config, environment, executable, log, stores, url=_url(config, door), traces=traces)
         guard = Guard(SystemClock(), TokenFile(config.data_dir), loopback=is_loopback(config.host), local=local)
-        facts = Facts(read_build(installed_build()), parts.rehearses)
-        gateway = Gateway(door, parts.tree, guard, facts)
+        gateway = Gateway(door, parts.tree, guard, read_build(installed_build()))
         children = (
             ChildSpec("log", parts.write),
             ChildSpec("model", parts.choose_model),
@@ -256,15 +255,12 @@ class _Parts:
             await stopping.wait()
             self._log.stop()
 
-    async def rehearses(self) -> bool:
-        """Say whether the scripted model answers, once that is decided."""
-        return (await self.model.known()).rehearsal
-
     async def choose_model(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         """Choose the model and serve it where it is ours. OpenCode takes 1.5 s to answer: only its starts wait."""
         task_status.started()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_at, stopping, nursery.cancel_scope)
+            nursery.start_soon(self._host.learn_version)
             model = await self.model.choose()
             if model.rehearsal:
                 await nursery.start(self._offer.run, stopping)

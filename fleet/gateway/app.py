@@ -5,7 +5,6 @@ import os
 import socket
 from typing import Any, cast
 
-import msgspec
 import trio
 from hypercorn.config import Config as ServerConfig
 from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType] - its WSGI half has bare types
@@ -31,7 +30,7 @@ from fleet.gateway.frames import Frames
 from fleet.gateway.guard import Guard
 from fleet.gateway.history import history_routes
 from fleet.gateway.inbox import inbox_routes
-from fleet.gateway.info import Rehearses, info_routes
+from fleet.gateway.info import info_routes
 from fleet.gateway.items import SessionItems
 from fleet.gateway.log import log_routes
 from fleet.gateway.login import login_routes
@@ -58,19 +57,8 @@ from fleet.limits import (
 )
 
 
-async def _works_for_real() -> bool:
-    return False
-
-
-class Facts(msgspec.Struct, frozen=True):
-    """What the composition root knows and the routes tell: the page's files, and whether the scripted model answers."""
-
-    build: Build = Build()
-    rehearses: Rehearses = _works_for_real
-
-
-def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, facts: Facts) -> KeyedApp:
-    """Return the ASGI application over one Fleet; its streams end when `streams` is closed."""
+def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: Build) -> KeyedApp:
+    """Return the ASGI application over one Fleet; its streams end when `streams` is closed, `build` is its page."""
     app = KeyedApp("fleet")
     app.tree = tree
     items = SessionItems(tree)
@@ -124,9 +112,9 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, facts: 
         await read_to_its_end()
         return response
 
-    app.register_blueprint(page_routes(facts.build))
-    app.register_blueprint(login_routes(edge.guard, tree.context.clock, facts.build))
-    app.register_blueprint(info_routes(tree, facts.rehearses))
+    app.register_blueprint(page_routes(build))
+    app.register_blueprint(login_routes(edge.guard, tree.context.clock, build))
+    app.register_blueprint(info_routes(tree))
     app.register_blueprint(history_routes(tree, items))
     app.register_blueprint(session_routes(tree, items))
     app.register_blueprint(transcript_routes(tree))
@@ -149,11 +137,11 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, facts: 
 class Gateway:
     """The door of one Fleet, on a socket that listens already. `run` fits a `ChildSpec`."""
 
-    def __init__(self, door: socket.socket, tree: Tree, guard: Guard, facts: Facts) -> None:
+    def __init__(self, door: socket.socket, tree: Tree, guard: Guard, build: Build) -> None:
         self._door = door
         self._tree = tree
         self._guard = guard
-        self._facts = facts
+        self._build = build
         self._metrics = Metrics(tree)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
@@ -172,7 +160,7 @@ class Gateway:
         connections.install()
         streams = Streams()
         edge = Edge(self._guard)
-        app = make_app(self._tree, streams, edge, self._metrics, self._facts)
+        app = make_app(self._tree, streams, edge, self._metrics, self._build)
 
         async def close() -> None:
             await stopping.wait()

@@ -1,8 +1,5 @@
 """What this server is: its version and OpenCode's, its roots and limits. A page reads it once, when it opens."""
 
-from collections.abc import Awaitable, Callable
-
-import trio
 from quart import Blueprint, Response
 
 from fleet import __version__
@@ -11,15 +8,12 @@ from fleet.core.times import rfc3339
 from fleet.gateway import wire
 from fleet.gateway.document import about, gives
 from fleet.gateway.requests import answer, read_query
-from fleet.limits import BODY_BYTES_MAX, INFO_WAIT_S, PROMPT_TEXT_BYTES_MAX, TAGS_MAX, TITLE_CHARS_MAX
-
-Rehearses = Callable[[], Awaitable[bool]]
-"""Says whether the scripted model answers; waits for OpenCode to say which providers it has."""
+from fleet.limits import BODY_BYTES_MAX, PROMPT_TEXT_BYTES_MAX, TAGS_MAX, TITLE_CHARS_MAX
 
 _LIMITS = wire.LimitsItem(BODY_BYTES_MAX, PROMPT_TEXT_BYTES_MAX, TITLE_CHARS_MAX, TAGS_MAX)
 
 
-def info_routes(tree: Tree, rehearses: Rehearses) -> Blueprint:
+def info_routes(tree: Tree) -> Blueprint:
     """Return the route."""
     routes = Blueprint("info", __name__, url_prefix="/api")
 
@@ -29,25 +23,22 @@ def info_routes(tree: Tree, rehearses: Rehearses) -> Blueprint:
     async def read_info() -> Response:
         """Say what this server is.
 
-        `opencodeVersion` is that of the newest process, else of the executable, and null where neither says it in a
-        moment; `rehearsal` says that the scripted model answers. `roots` are where sessions may work.
+        `opencodeVersion` is that of the newest process, else of the executable, and null where neither has said it;
+        `rehearsal` says that the scripted model answers. Both are known a second or two after the start. `roots` are
+        where sessions may work.
         """
         read_query(wire.Query)
-        info = await _info(tree, rehearses)
+        info = _info(tree)
         return answer(info, position=info.position)
 
     return routes
 
 
-async def _info(tree: Tree, rehearses: Rehearses) -> wire.Info:
-    rehearsal, version = False, _running_version(tree)
-    with trio.move_on_after(INFO_WAIT_S):
-        rehearsal = await rehearses()
-        version = version or await tree.context.host.version()
+def _info(tree: Tree) -> wire.Info:
     return wire.Info(
         __version__,
-        version,
-        rehearsal,
+        _running_version(tree) or tree.context.host.known_version,
+        tree.rehearsal is not None,
         tree.ready,
         rfc3339(tree.started_at_ms),
         list(tree.roots.allowed),

@@ -51,8 +51,9 @@ class StopStep(msgspec.Struct, frozen=True):
 class OpenCodeHost(Protocol):
     """Starts, finds and stops `opencode serve` processes on this machine."""
 
-    async def version(self) -> str | None:
-        """Return the version of the OpenCode that is started next, None where there is none that says it."""
+    @property
+    def known_version(self) -> str | None:
+        """The version of the executable, None while it has not said it."""
         ...
 
     async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:

@@ -23,8 +23,8 @@ class FakeOpenCodeHost:
         self._world = world
         self._children: list[ProcessIdentity] = []
 
-    async def version(self) -> str | None:
-        await trio.sleep(0.01)
+    @property
+    def known_version(self) -> str | None:
         return self._world.version
 
     async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:

@@ -20,7 +20,8 @@ from fleet.adapters.files import LocalFiles
 from fleet.events.catalog import make_registry
 from fleet.events.memory_blobs import MemoryBlobs
 from fleet.events.memory_log import MemoryDisk, MemoryLog
-from fleet.gateway.app import Facts, Gateway, make_app
+from fleet.gateway.app import Gateway, make_app
+from fleet.gateway.build import Build
 from fleet.gateway.edge import Edge
 from fleet.gateway.guard import Guard
 from fleet.gateway.metrics import Metrics
@@ -141,12 +142,12 @@ def _frame(block: str) -> Frame:
 class Door:
     """One running Fleet."""
 
-    def __init__(self, tree: Tree, guard: Guard | None = None, facts: Facts | None = None) -> None:
+    def __init__(self, tree: Tree, guard: Guard | None = None, build: Build | None = None) -> None:
         self.tree = tree
         self.guard = Guard(tree.context.clock) if guard is None else guard
-        self.facts = Facts() if facts is None else facts
+        self.build = Build() if build is None else build
         self.closing = trio.Event()
-        self.app = make_app(tree, Streams(), Edge(self.guard), Metrics(tree), self.facts)
+        self.app = make_app(tree, Streams(), Edge(self.guard), Metrics(tree), self.build)
 
     async def knock(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request; `body` goes as JSON, bytes as they are, and `Content_Type="…"` is a header."""
@@ -187,7 +188,7 @@ class Door:
         self.closing = trio.Event()
         with socket.create_server(("127.0.0.1", 0)) as door:
             async with trio.open_nursery() as nursery:
-                await nursery.start(Gateway(door, self.tree, self.guard, self.facts).run, self.closing)
+                await nursery.start(Gateway(door, self.tree, self.guard, self.build).run, self.closing)
                 yield door.getsockname()[1]
                 self.closing.set()
 

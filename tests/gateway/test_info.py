@@ -1,11 +1,9 @@
 """`GET /api/info`: what this server is."""
 
-import pytest
 import trio
 
 from fleet import __version__
-from fleet.gateway.app import Facts
-from fleet.limits import BODY_BYTES_MAX, INFO_WAIT_S, PROMPT_TEXT_BYTES_MAX, TAGS_MAX, TITLE_CHARS_MAX
+from fleet.limits import BODY_BYTES_MAX, PROMPT_TEXT_BYTES_MAX, TAGS_MAX, TITLE_CHARS_MAX
 from tests.gateway.door import PLAIN, Door, Machine
 
 
@@ -45,18 +43,13 @@ async def test_the_version_is_that_of_the_newest_process(door: Door, machine: Ma
 
 
 async def test_it_says_that_the_scripted_model_answers(door: Door) -> None:
-    async def rehearses() -> bool:
-        return True
-
-    rehearsing = Door(door.tree, facts=Facts(rehearses=rehearses))
-    assert (await rehearsing.knock("GET", "/api/info")).json["rehearsal"] is True
+    door.tree.rehearse("rehearsal")
+    assert (await door.knock("GET", "/api/info")).json["rehearsal"] is True
 
 
-async def test_it_waits_so_long_for_opencode(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door.tree.context.host, "version", trio.sleep_forever)
-    began = trio.current_time()
-    assert (await door.knock("GET", "/api/info")).json["opencodeVersion"] is None
-    assert trio.current_time() - began == pytest.approx(INFO_WAIT_S)
+async def test_without_a_process_it_is_that_of_the_executable(door: Door, machine: Machine) -> None:
+    machine.world.version = "9.9.9"
+    assert (await door.knock("GET", "/api/info")).json["opencodeVersion"] == "9.9.9"
 
 
 async def test_the_roots_are_those_in_force(door: Door) -> None:

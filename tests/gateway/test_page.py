@@ -7,7 +7,6 @@ import trio
 
 from fleet.errors import StartupError
 from fleet.gateway import build as build_module
-from fleet.gateway.app import Facts
 from fleet.gateway.build import Build, read_build
 from fleet.gateway.edge import PAGE_POLICY
 from fleet.gateway.page import SHELL_RULES
@@ -23,7 +22,7 @@ FOR_GOOD = "public, max-age=31536000, immutable"
 @pytest.fixture
 def built(door: Door, tmp_path: Path) -> Door:
     """A door whose page is built."""
-    return Door(door.tree, facts=Facts(read_build(write_build(tmp_path / "dashboard"))))
+    return Door(door.tree, build=read_build(write_build(tmp_path / "dashboard")))
 
 
 @pytest.mark.parametrize("address", ADDRESSES)

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.gateway.app import Facts
-from fleet.gateway.build import read_build
+from fleet.gateway.build import Build, read_build
 from fleet.gateway.guard import Guard
 from tests.gateway.builds import MEMBERS, SHELL, write_build
 from tests.gateway.door import NOWHERE, PLAIN, Door, Machine
@@ -20,8 +19,8 @@ FOLLOWED = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_F
 
 
 @pytest.fixture
-def facts(tmp_path: Path) -> Facts:
-    return Facts(read_build(write_build(tmp_path / "dashboard")))
+def build(tmp_path: Path) -> Build:
+    return read_build(write_build(tmp_path / "dashboard"))
 
 
 @pytest.fixture
@@ -32,24 +31,24 @@ def keys(tmp_path: Path, machine: Machine) -> Keys:
 
 
 @pytest.fixture
-async def open_door(machine: Machine, facts: Facts) -> AsyncGenerator[Door]:
+async def open_door(machine: Machine, build: Build) -> AsyncGenerator[Door]:
     """A door on loopback without a token."""
     async with machine.fleet() as door:
-        yield Door(door.tree, facts=facts)
+        yield Door(door.tree, build=build)
 
 
 @pytest.fixture
-async def locked(machine: Machine, keys: Keys, facts: Facts) -> AsyncGenerator[Door]:
+async def locked(machine: Machine, keys: Keys, build: Build) -> AsyncGenerator[Door]:
     """A door on loopback that needs a token."""
     async with machine.fleet() as door:
-        yield Door(door.tree, Guard(machine.clock, keys.file), facts)
+        yield Door(door.tree, Guard(machine.clock, keys.file), build)
 
 
 @pytest.fixture
-async def public(machine: Machine, keys: Keys, facts: Facts) -> AsyncGenerator[Door]:
+async def public(machine: Machine, keys: Keys, build: Build) -> AsyncGenerator[Door]:
     """A door that others can reach."""
     async with machine.fleet() as door:
-        yield Door(door.tree, Guard(machine.clock, keys.file, loopback=False), facts)
+        yield Door(door.tree, Guard(machine.clock, keys.file, loopback=False), build)
 
 
 # ------------------------------------------------------------------------------------------------- without a token

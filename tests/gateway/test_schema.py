@@ -14,7 +14,6 @@ import pytest
 import trio
 
 from fleet.actors.context import Policy
-from fleet.gateway.app import Facts
 from fleet.gateway.build import read_build
 from tests.gateway.builds import write_build
 from tests.gateway.door import PLAIN, Door, Machine
@@ -74,8 +73,8 @@ async def _knock(url: str, directory: Path, settings: str) -> None:
 async def test_the_door_does_what_its_document_says(machine: Machine, tmp_path: Path, known: bool) -> None:
     machine.policy = Policy(workspace_roots=(str(tmp_path.resolve()),))
     machine.files.add_repository("/home/dev/my-project")  # the one of the examples
-    facts = Facts(read_build(write_build(tmp_path / "dashboard")))
-    async with machine.fleet() as unbuilt, (door := Door(unbuilt.tree, facts=facts)).listen() as port:
+    build = read_build(write_build(tmp_path / "dashboard"))
+    async with machine.fleet() as unbuilt, (door := Door(unbuilt.tree, build=build)).listen() as port:
         item, doomed = await door.session(PLAIN), await door.session(PLAIN)
         ids = {"session": item["id"], "instance": item["instanceId"], "workspace": item["workspaceId"]}
         settings = SETTINGS + (THINGS.format(**ids, doomed=doomed["id"]) if known else "")

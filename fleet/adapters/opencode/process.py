@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,12 +98,15 @@ class LocalOpenCodeHost:
 
     # ------------------------------------------------------------------------------------------------------ starting
 
-    async def version(self) -> str | None:
-        """Return the executable's version, None without one; it is asked again after it has changed."""
-        try:
-            return await self._version(binary.resolve_binary(self._executable, self._environment))
-        except Unavailable:
-            return None
+    @property
+    def known_version(self) -> str | None:
+        """The executable's version, None while it has not said it."""
+        return None if self._known_version is None else self._known_version[1]
+
+    async def learn_version(self) -> None:
+        """Ask the executable for its version, where there is one: the first start does not have to, then."""
+        with suppress(Unavailable):  # a start will say why
+            await self._version(binary.resolve_binary(self._executable, self._environment))
 
     async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
         """Start a process; return when the question of its port is settled.

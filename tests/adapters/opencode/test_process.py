@@ -61,6 +61,22 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path.resolve())
 
 
+async def test_the_version_is_known_once_it_was_asked_for(machine: Machine) -> None:
+    host = machine.host("exit 1")
+    assert host.known_version is None
+    await host.learn_version()
+    assert host.known_version == "1.18.33"
+
+
+async def test_an_executable_that_says_no_version_is_told_of_by_a_start(machine: Machine) -> None:
+    host = machine.host("#!/bin/sh\nexit 1\n")
+    await host.learn_version()
+    assert host.known_version is None
+    with pytest.raises(Unavailable) as refused:
+        await host.spawn("an-instance", machine.directory)
+    assert refused.value.code == "opencode_not_executable"
+
+
 @pytest.fixture
 def hasty_clock() -> Clock:
     """Fifty times as fast, and never jumping: the processes are real and need real time."""
