@@ -46,9 +46,13 @@ async function ask(): Promise<void> {
 }
 
 onDenied(() => hub.denied());
+let isConnected = false;
 hub.connection.subscribe(() => {
+  const { phase } = hub.connection.get();
+  const is = phase === "behind" || phase === "live";
   // Another server, or another person, may be there after an absence.
-  if (hub.connection.get().phase === "live") void ask();
+  if (is && !isConnected) void ask();
+  isConnected = is;
 });
 startClock();
 listenToKeys();
