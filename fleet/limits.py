@@ -66,6 +66,7 @@ FEED_BUFFER_BYTES_MAX: Final = 8 * MIB  # of payloads likewise; a single event m
 FEED_PAGE_BYTES: Final = MIB  # of payloads in such a page: it ends with the event that reaches this
 SIGNAL_BUFFER_MAX: Final = 4096  # per reader; signals beyond are dropped, the finished part supersedes them
 SIGNAL_BUFFER_BYTES_MAX: Final = 4 * MIB  # likewise; the state of a tool comes with all of its output so far
+TOOL_SIGNAL_S: Final = 0.25  # between two signals of one tool, each of which repeats all of its output
 HEARTBEAT_S: Final = 15.0
 FRAMES_CACHED: Final = 4096  # encoded events that live readers share
 FRAMES_CACHED_BYTES: Final = 64 * MIB  # likewise

@@ -1,7 +1,8 @@
 """What is live about OpenCode's sessions: the events of all instances, sorted by session.
 
 An instance's actor hands in each event as it comes. Facts (finished parts, messages, requests) are told to the
-session's actor; text that grows goes to the in-flight view; signs that a turn may be over wake whoever follows it.
+session's actor; text that grows goes to the in-flight view; signs that a turn may be over wake whoever follows it. What
+happens to a sub-agent happens to the session that has started it, but that the turn goes on when a sub-agent is idle.
 Nothing here is needed after a crash: every fact is read again from OpenCode's store (law 6).
 """
 
@@ -131,8 +132,9 @@ class Conversations:
     ) -> m.ReportTranscript:
         """Take the turn's `messages` and `subagents` from the store, and return what the log may lack of them.
 
-        The store may have been read before the newest event: where an event has told of the same, that is newer. What
-        an earlier process ran before `process_since_ms` stands there as running for ever.
+        The messages are the session's own and those of sub-agents. The store may have been read before the newest
+        event: where an event has told of the same, that is newer. What an earlier process ran before
+        `process_since_ms` stands there as running for ever.
         """
         infos = self.of(session_id).infos
         state = self._context.views.sessions.get(session_id)
@@ -169,17 +171,14 @@ class Conversations:
 
     # ----------------------------------------------------------------------------------------------------- the events
 
-    def _message(self, conversation: Conversation, session_id: str, event: MessageChanged, own: bool) -> None:
+    def _message(self, conversation: Conversation, session_id: str, event: MessageChanged, _: bool) -> None:
         info = event.info
-        known = conversation.infos.get(info.id)
-        if (own and (known is None or info.role == "user")) or _is_over(info):
+        if info.id not in conversation.infos or info.role == "user" or _is_over(info):
             conversation.infos[info.id] = info
             self._tell(session_id, m.ReportTranscript((Message(info, ()),), self._context.clock.now_ms()))
 
-    def _part(self, conversation: Conversation, session_id: str, event: PartChanged, own: bool) -> None:
+    def _part(self, conversation: Conversation, session_id: str, event: PartChanged, _: bool) -> None:
         conversation.retrying_since_s.pop(event.session_id, None)  # the model answers
-        if not own:
-            return  # a sub-agent's parts are read when the turn ends
         info = conversation.infos.get(event.part.message_id)
         if event.part.finished and info is not None:
             message = Message(info, (event.part,))
@@ -187,10 +186,9 @@ class Conversations:
         elif not event.part.finished:
             self._context.inflight.part(session_id, event.part)
 
-    def _delta(self, conversation: Conversation, session_id: str, event: PartDelta, own: bool) -> None:
+    def _delta(self, conversation: Conversation, session_id: str, event: PartDelta, _: bool) -> None:
         conversation.retrying_since_s.pop(event.session_id, None)
-        if own:
-            self._context.inflight.delta(session_id, event)
+        self._context.inflight.delta(session_id, event)
 
     def _status(self, conversation: Conversation, session_id: str, event: StatusChanged, own: bool) -> None:
         status = event.status

@@ -1,9 +1,9 @@
 """The supervision tree: everything that runs between the log and the door, in the order in which it starts.
 
-    views -> history -> roots -> workspaces -> instances -> sessions -> webhooks -> recovery -> idleness  (rest_for_one)
+    views -> signals -> history -> roots -> workspaces -> instances -> sessions -> webhooks -> recovery -> idleness
 
-Each directory supervises its actors one by one: an actor that crashes is restarted alone, from the log. fleet/main.py
-puts the log's writer before this and the gateway after it.
+If one crashes, those behind it are started again too. Each directory supervises its actors one by one: an actor that
+crashes is restarted alone, from the log. fleet/main.py puts the log's writer before this and the gateway after it.
 """
 
 from collections.abc import Callable
@@ -137,6 +137,7 @@ class Tree:
         peers = self.context.peers
         children = (
             ChildSpec("views", self.runner.run),
+            ChildSpec("signals", self.inflight.run),
             ChildSpec("history", self.history.run),
             ChildSpec("roots", peers.roots.run),
             ChildSpec("workspaces", peers.workspaces.run),

@@ -176,8 +176,11 @@ class Turns:
         """Learn from the store what events should have told of the turn."""
         conversation = self._conversations.of(session_id)
         gaps = conversation.gaps
-        messages = await read_tail(client, effect.opencode_id, effect.message_id)
-        subagents = await read_subagents(client, effect.opencode_id, self._turn_since_ms(session_id))
+        messages = [*await read_tail(client, effect.opencode_id, effect.message_id)]
+        since_ms = self._turn_since_ms(session_id)
+        subagents = await read_subagents(client, effect.opencode_id, since_ms)
+        for subagent in subagents:
+            messages += await read_since(client, subagent.id, since_ms)
         process_since_ms = self._process_since_ms(effect.instance_id)
         await report(self._conversations.catch_up(session_id, messages, subagents, process_since_ms))
         conversation.gaps_filled = gaps

@@ -39,7 +39,7 @@ async def follow_to_end(
     What it did before its next prompt is not told, where `prompted` says that one was sent. It says on stderr when the
     server is away.
     """
-    teller, begun = Teller(console), not prompted
+    teller, begun = Teller(console, own=(await session.read()).opencode_id), not prompted
 
     def tell(failure: "FleetError | None") -> None:
         teller.end()

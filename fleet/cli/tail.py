@@ -42,7 +42,9 @@ async def tail(
     begin = (0 if once else last) if after is None else after
     if once and begin >= last:
         return
-    teller = Teller(SafeConsole(), titles)
+    item = None if found is None else await found.read()
+    only = None if item is None else item.id
+    teller = Teller(SafeConsole(), titles, own=None if item is None else item.opencode_id)
 
     def tell(failure: "FleetError | None") -> None:
         teller.end()
@@ -50,7 +52,6 @@ async def tail(
 
     fleet.on_loss(tell, retry_for_s=None if once else math.inf)
     source = fleet if found is None or once else found  # one session's stream does not tell where it ends
-    only = None if found is None else (await found.read()).id
     async with while_read(), source.events(after=begin) as events:
         async for frame in events:
             if isinstance(frame, Event):

@@ -21,10 +21,17 @@ _MARKS: Final = {"completed": ("✓", "green"), "error": ("✗", "red")}
 
 
 class Teller:
-    """Tells frames, line by line. With `titles` each begins with whose it is; without, text appears as it grows."""
+    """Tells frames, line by line. With `titles` each begins with whose it is; without, text appears as it grows.
 
-    def __init__(self, console: SafeConsole, titles: Mapping[str, str] | None = None) -> None:
+    `own` is OpenCode's id of the one session that is followed: lines of its sub-agents have a mark, and come when they
+    are whole, because several may write at a time.
+    """
+
+    def __init__(
+        self, console: SafeConsole, titles: Mapping[str, str] | None = None, *, own: str | None = None
+    ) -> None:
         self._console = console
+        self._own = own
         self._titles = None if titles is None else dict(titles)
         self._roles: dict[str, str] = {}
         self._told: set[str] = set()  # parts
@@ -60,12 +67,16 @@ class Teller:
     def _grow(self, frame: Frame) -> None:
         if isinstance(frame, Snapshot):
             for part in (part for session in frame.sessions for part in session.parts):
-                self._holds(part.part_id, part.message_id, part.type, part.text or "")
-        elif isinstance(frame, PartChanged):
+                if self._is_own(part.conversation):
+                    self._holds(part.part_id, part.message_id, part.type, part.text or "")
+        elif isinstance(frame, PartChanged) and self._is_own(frame.conversation):
             part_id, message_id, kind, text = (frame.part.get(key) for key in ("id", "messageID", "type", "text"))
             self._holds(str(part_id), str(message_id), str(kind), str(text or ""))
         elif isinstance(frame, Delta) and frame.part_id in self._growing and frame.field == "text":
             self._paint(frame.part_id, frame.delta)
+
+    def _is_own(self, conversation: str) -> bool:
+        return self._own is None or conversation in ("", self._own)
 
     def _holds(self, part_id: str, message_id: str, kind: str, text: str) -> None:
         """Have an open part hold this text from now on."""
@@ -104,6 +115,8 @@ class Teller:
         lines = told_part(body)
         if lines:
             self._told.add(part_id)
+        if not self._is_own(data.get("opencode_id", "")):
+            return [Text.assemble(("  | ", "dim"), line) for line in lines]
         growing = self._growing.pop(part_id, None)
         text = str(body.get("text", "")).rstrip()
         if growing is None or not growing.painted.strip():

@@ -2,26 +2,36 @@
 
 A signal (a text delta, a tool's output so far) is never logged and may be lost; the finished part that is logged
 supersedes it. Each is encoded once for all readers. A reader that falls behind loses its waiting signals and is told to
-take a fresh snapshot instead, which holds every open part with its text so far.
+take a fresh snapshot instead, which holds every open part with its text so far. Those of sub-agents go to the readers
+of the session that has started them, and name the conversation that they belong to.
+
+A tool repeats all of its output with every line. Its signals are held to one in `TOOL_SIGNAL_S`, the newest always
+comes: `run` sends what was held back.
 """
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from math import inf
+from typing import Any, Literal
 
 import msgspec
+import trio
 from msgspec.structs import replace
 
 from fleet.core.session import messages as m
 from fleet.events.envelope import Recorded
-from fleet.limits import SIGNAL_BUFFER_BYTES_MAX, SIGNAL_BUFFER_MAX
+from fleet.limits import SIGNAL_BUFFER_BYTES_MAX, SIGNAL_BUFFER_MAX, TOOL_SIGNAL_S
 from fleet.ports import Part, PartDelta
 from fleet.projections.activities import Activities
 
 
 class OpenPart(msgspec.Struct, frozen=True, rename="camel"):
-    """A part that is not finished: its text so far, or OpenCode's JSON where it is not a text."""
+    """A part that is not finished: its text so far, or OpenCode's JSON where it is not a text.
 
+    `conversation` is the OpenCode session that it belongs to: the session's own, or a sub-agent's.
+    """
+
+    conversation: str
     message_id: str
     part_id: str
     type: str
@@ -76,6 +86,27 @@ class InFlight:
         self.activities = activities
         self._open: dict[str, dict[str, OpenPart]] = {}
         self._readers: dict[Reader, None] = {}
+        self._told_s: dict[tuple[str, str], float] = {}  # tools that run, by session and part, and when they were told
+        self._held: dict[tuple[str, str], None] = {}  # those of them that have changed since
+        self._holds = trio.Event()
+
+    async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
+        """Send the signals of tools that were held back, when their time has come. Fits a `ChildSpec`."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send_held)
+            task_status.started()
+            await stopping.wait()
+            nursery.cancel_scope.cancel()
+
+    async def _send_held(self) -> None:
+        while True:
+            await self._holds.wait()
+            self._holds = trio.Event()
+            while self._held:
+                next_one = min(self._held, key=self._told_s.__getitem__)
+                await trio.sleep_until(self._told_s[next_one] + TOOL_SIGNAL_S)
+                if next_one in self._held:
+                    self._tell_tool(*next_one)
 
     def snapshot(self, session_ids: frozenset[str] | None) -> dict[str, list[OpenPart]]:
         """Return the open parts by session: of these, or of all that have some."""
@@ -107,9 +138,21 @@ class InFlight:
         """A part has begun or grown."""
         body = None if part.text is not None else msgspec.Raw(part.raw)
         parts = self._open.setdefault(session_id, {})
-        parts[part.id] = OpenPart(part.message_id, part.id, part.type, part.text, body)
+        parts[part.id] = OpenPart(part.session_id, part.message_id, part.id, part.type, part.text, body)
         self.activities.part(session_id, part)
-        self._publish(session_id, "part", {"part": msgspec.Raw(part.raw)})
+        if part.type != "tool":
+            self._publish(session_id, "part", {"conversation": part.session_id, "part": msgspec.Raw(part.raw)})
+        elif trio.current_time() >= self._told_s.get((session_id, part.id), -inf) + TOOL_SIGNAL_S:
+            self._tell_tool(session_id, part.id)
+        else:
+            self._held.setdefault((session_id, part.id))
+            self._holds.set()
+
+    def _tell_tool(self, session_id: str, part_id: str) -> None:
+        self._held.pop((session_id, part_id), None)
+        self._told_s[session_id, part_id] = trio.current_time()
+        part = self._open[session_id][part_id]
+        self._publish(session_id, "part", {"conversation": part.conversation, "part": part.body})
 
     def delta(self, session_id: str, delta: PartDelta) -> None:
         """Text was appended to a part."""
@@ -120,7 +163,13 @@ class InFlight:
         self._publish(
             session_id,
             "delta",
-            {"messageId": delta.message_id, "partId": delta.part_id, "field": delta.field, "delta": delta.delta},
+            {
+                "conversation": delta.session_id,
+                "messageId": delta.message_id,
+                "partId": delta.part_id,
+                "field": delta.field,
+                "delta": delta.delta,
+            },
         )
 
     def status(self, session_id: str, status: str, attempt: int, message: str) -> None:
@@ -128,9 +177,14 @@ class InFlight:
         self._publish(session_id, "status", {"status": status, "attempt": attempt, "message": message})
 
     def forget(self, session_id: str) -> None:
-        """Let go of the open parts of a session that was erased."""
-        self._open.pop(session_id, None)
+        """Let go of the open parts of a session that was erased, or whose turn is over."""
+        for part_id in list(self._open.pop(session_id, ())):
+            self._forget_tool(session_id, part_id)
         self.activities.forget(session_id)
+
+    def _forget_tool(self, session_id: str, part_id: str) -> None:
+        self._told_s.pop((session_id, part_id), None)
+        self._held.pop((session_id, part_id), None)
 
     def on_commit(self, commit: Sequence[Recorded]) -> None:
         """What is logged is not in flight any more; a `Listener` of the log."""
@@ -140,8 +194,9 @@ class InFlight:
             session_id = recorded.stream.partition("-")[2]
             if isinstance(event, m.PartRecorded):
                 self._open.get(session_id, {}).pop(event.part_id, None)
+                self._forget_tool(session_id, event.part_id)
             elif isinstance(event, m.TurnEnded | m.TurnFailed | m.SessionDisconnected | m.SessionStopped):
-                self._open.pop(session_id, None)
+                self.forget(session_id)
 
     def _publish(self, session_id: str, kind: Literal["delta", "part", "status"], fields: dict[str, object]) -> None:
         concerned = [r for r in self._readers if r.session_ids is None or session_id in r.session_ids]

@@ -27,14 +27,17 @@ class Event(msgspec.Struct, rename="camel"):
 
 
 class InFlightPart(msgspec.Struct, rename="camel"):
-    """A part that is not finished: its text so far, or OpenCode's JSON where it is not a text."""
+    """A part that is not finished: its text so far, or OpenCode's JSON where it is not a text.
 
+    `conversation` is OpenCode's id of the session that it belongs to: the session's own, or a sub-agent's.
+    """
+
+    conversation: str
     message_id: str
     part_id: str
     type: str
     text: str | None = None
     body: dict[str, Any] | None = None
-    conversation: str = ""
 
 
 class InFlightSession(msgspec.Struct, rename="camel"):
@@ -55,26 +58,26 @@ class Snapshot(msgspec.Struct, rename="camel"):
 
 
 class Delta(msgspec.Struct, rename="camel"):
-    """Text was appended to a part."""
+    """Text was appended to a part, in the session's own conversation or in that of a sub-agent."""
 
     type: ClassVar[str] = "delta"
 
     session_id: str
+    conversation: str
     message_id: str
     part_id: str
     field: str
     delta: str
-    conversation: str = ""
 
 
 class PartChanged(msgspec.Struct, rename="camel"):
-    """A part has begun or grown; `part` is OpenCode's JSON."""
+    """A part has begun or grown, in any conversation of the session; `part` is OpenCode's JSON."""
 
     type: ClassVar[str] = "part"
 
     session_id: str
+    conversation: str
     part: dict[str, Any]
-    conversation: str = ""
 
 
 class StatusChanged(msgspec.Struct, rename="camel"):

@@ -10,6 +10,7 @@ from fleet.cli.plain import SafeConsole
 from fleet.cli.tail_view import Teller
 from fleet.wire.frames import Delta, Event, Frame, InFlightPart, InFlightSession, PartChanged, Snapshot
 
+OWN, OTHER = "ses_own", "ses_of_a_sub_agent"
 SESSION = "0198c0de-0000-7000-8000-000000000000"
 
 
@@ -22,21 +23,21 @@ def recorded(part_id: str, kind: str, text: str = "", **more: Any) -> Event:
 
 
 def begun(part_id: str, kind: str, text: str = "") -> PartChanged:
-    return PartChanged(SESSION, {"id": part_id, "messageID": "m", "type": kind, "text": text})
+    return PartChanged(SESSION, OWN, {"id": part_id, "messageID": "m", "type": kind, "text": text})
 
 
 def grown(part_id: str, text: str) -> Delta:
-    return Delta(SESSION, "m", part_id, "text", text)
+    return Delta(SESSION, OWN, "m", part_id, "text", text)
 
 
 def flying(*parts: tuple[str, str, str]) -> Snapshot:
-    return Snapshot(9, [InFlightSession(SESSION, "active", [InFlightPart("m", *part) for part in parts])])
+    return Snapshot(9, [InFlightSession(SESSION, "active", [InFlightPart(OWN, "m", *part) for part in parts])])
 
 
 def told(*frames: Frame) -> list[str]:
     """Return the lines that a terminal shows then."""
     out = io.StringIO()
-    teller = Teller(SafeConsole(file=out, force_terminal=True))
+    teller = Teller(SafeConsole(file=out, force_terminal=True), own=OWN)
     for frame in frames:
         teller.take(frame)
     teller.end()
@@ -92,6 +93,22 @@ TOOL = recorded("t", "tool", tool="bash", state={"status": "completed", "input":
 )
 def test_every_word_is_shown_once_and_in_order(frames: list[Frame], lines: list[str]) -> None:
     assert told(*frames) == lines
+
+
+def test_what_a_sub_agent_says_is_shown_when_it_is_whole_with_a_mark() -> None:
+    growing = PartChanged(SESSION, OTHER, {"id": "s", "messageID": "n", "type": "text", "text": "Lo"})
+    more = Delta(SESSION, OTHER, "n", "s", "text", "ok")
+    whole = recorded("s", "text", "Look\nthere")
+    whole.data["opencode_id"] = OTHER
+    frames: list[Frame] = [
+        begun("x", "text"),
+        grown("x", "MARK"),
+        growing,
+        more,
+        whole,
+        recorded("x", "text", "MARKER"),
+    ]
+    assert told(*frames) == ["MARK", "  | Look", "  | there", "ER"]
 
 
 def test_a_question_is_shown_with_its_choices() -> None:

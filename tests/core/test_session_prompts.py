@@ -246,7 +246,7 @@ def recorded(name: str, body: str = "1", cost_usd: float = 0.0, output: int = 0)
 
 
 def part_recorded(name: str, body: str = "1") -> m.PartRecorded:
-    return m.PartRecorded(name, "msg_a", "text", s.AT, m.raw(body.encode()))
+    return m.PartRecorded(name, "msg_a", "text", s.AT, m.raw(body.encode()), "ses_1")
 
 
 def test_what_is_known_is_not_recorded_again_and_the_last_write_wins() -> None:

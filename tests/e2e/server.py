@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import httpx
 import psutil
@@ -38,6 +38,10 @@ def git(directory: Path, *arguments: str) -> str:
     identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
     done = subprocess.run(["git", *identity, *arguments], cwd=directory, check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+_ROOT: Final = Path(__file__).parents[2]
+"""The checkout that these tests belong to: the server is its, wherever the environment was installed from."""
 
 
 def repository(directory: Path) -> Path:
@@ -68,7 +72,7 @@ class Server:
         return [
             sys.executable,
             "-c",
-            "from fleet.cli import main; main()",
+            f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from fleet.cli import main; main()",
             "serve",
             *options,
             "--rehearsal",

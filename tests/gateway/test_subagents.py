@@ -6,9 +6,10 @@ import pytest
 import trio
 
 from fleet.actors.transcripts import read_since
+from fleet.core.session import messages as m
 from fleet.limits import TRANSCRIPT_KNOWN_MAX, TURN_POLL_S
 from tests.fakes.opencode_turn import STEP_COST_USD
-from tests.gateway.door import Door, Machine
+from tests.gateway.door import Door, Frame, Machine
 
 STEPS = TRANSCRIPT_KNOWN_MAX + 50
 
@@ -98,3 +99,57 @@ async def test_what_a_sub_agent_asks_is_found_when_its_event_was_missed(machine:
     for item in items:
         assert (await door.settled(item["id"]))["outcome"] == "finished"
     process._streams = streams
+
+
+def conversations(frames: list[Frame], event: str) -> set[str]:
+    return {frame.data["conversation"] for frame in frames if frame.event == event}
+
+
+async def test_what_a_sub_agent_does_is_told_live_to_the_readers_of_its_session(door: Door) -> None:
+    item, other = await door.session(), await door.session()
+    async with door.listen() as port:
+        path = f"/api/sessions/{item['id']}/events"
+        async with door.follow(port, path) as stream, door.follow(port, f"/api/sessions/{other['id']}/events") as apart:
+            await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "task bash:1"})
+            frames = await stream.until("session.turn-ended")
+            await door.prompt(other["id"], "Hello")
+            assert conversations(await apart.until("session.turn-ended"), "delta") == {other["opencodeId"]}
+    listed = (await door.knock("GET", f"/api/sessions/{item['id']}/conversations")).json
+    own, subagent = (each["id"] for each in listed)
+    assert own == item["opencodeId"]
+    assert conversations(frames, "delta") == conversations(frames, "part") == {own, subagent}
+    logged = [frame.data["data"] for frame in frames if frame.event == "session.part-recorded"]
+    assert {part["opencode_id"] for part in logged} == {own, subagent}
+    assert all(part["body"]["sessionID"] == part["opencode_id"] for part in logged)
+
+
+async def test_a_sub_agent_s_parts_are_recorded_as_they_end_and_once(machine: Machine, door: Door) -> None:
+    item = await door.session()
+    await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "task turn:3 bash:30"})
+    await trio.sleep(40)
+    path = f"/api/sessions/{item['id']}/messages?conversation="
+    _, running = (await door.knock("GET", f"/api/sessions/{item['id']}/conversations")).json
+    assert (running["parentId"], running["agent"]) == (item["opencodeId"], "general")
+    said = (await door.knock("GET", f"{path}{running['id']}")).json["messages"]
+    assert "half done" in str(said)
+    done = await door.settled(item["id"])
+    said = (await door.knock("GET", f"{path}{running['id']}")).json["messages"]
+    stored = machine.world.store.transcript(running["id"])
+    assert [message["info"]["id"] for message in said] == [message.id for message in stored]
+    assert [message["parts"] for message in said] == [list(message.parts.values()) for message in stored]
+    stream = door.tree.log.read_stream(door.tree.views.sessions.stream(item["id"]))
+    parts = [(each.event.part_id, bytes(each.event.body)) for each in stream if isinstance(each.event, m.PartRecorded)]
+    assert len(parts) == len(set(parts)), "a part was recorded twice"
+    assert paid(done) == 2 + 3
+
+
+async def test_a_restart_shows_what_a_sub_agent_is_doing(machine: Machine) -> None:
+    async with machine.fleet(killed=True) as door:
+        item = await door.session(initialPrompt="task turn:2 bash:60")
+        await trio.sleep(20)
+    async with machine.fleet() as door:
+        await trio.sleep(TURN_POLL_S + 5)
+        _, subagent = (await door.knock("GET", f"/api/sessions/{item['id']}/conversations")).json
+        open_parts = door.tree.inflight.snapshot(frozenset((item["id"],)))[item["id"]]
+        assert {part.conversation for part in open_parts} == {item["opencodeId"], subagent["id"]}
+        assert paid(await door.settled(item["id"])) == 2 + 2

@@ -85,7 +85,7 @@ def _recorded(messages: tuple[Message, ...], state: State, at_ms: int) -> Events
                 )
             )
         events.extend(
-            m.PartRecorded(part.id, part.message_id, part.type, at_ms, m.raw(part.raw))
+            m.PartRecorded(part.id, part.message_id, part.type, at_ms, m.raw(part.raw), info.session_id)
             for part in message.parts
             if part.finished and state.recorded.get(part.id) != m.digest(part.raw)
         )

@@ -72,13 +72,17 @@ class MessageRecorded(msgspec.Struct, frozen=True):
 
 
 class PartRecorded(msgspec.Struct, frozen=True):
-    """A finished part as OpenCode has it; a later one with the same id replaces it. `body` is OpenCode's JSON."""
+    """A finished part as OpenCode has it; a later one with the same id replaces it. `body` is OpenCode's JSON.
+
+    `opencode_id` is the conversation: the session's own, or that of a sub-agent.
+    """
 
     part_id: str
     message_id: str
     type: str
     at_ms: int
     body: msgspec.Raw
+    opencode_id: str = ""
 
 
 class TurnTreeTaken(msgspec.Struct, frozen=True):
