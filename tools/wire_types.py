@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -128,7 +129,7 @@ def _without_examples(value: Any) -> Any:
             for key, each in members.items()
             if key not in ("example", "examples") and (key, each) != ("default", None)
         }
-    return [_without_examples(each) for each in cast("list[Any]", value)] if isinstance(value, list) else value
+    return [_without_examples(each) for each in cast("Iterable[Any]", value)] if isinstance(value, list) else value
 
 
 # ----------------------------------------------------------------------------------------------------------- events.ts

@@ -8,8 +8,10 @@ from fleet.client import FleetError, Unreachable
 _OPTIONS: Final[Mapping[str, str]] = {
     "agent": "--agent",
     "after": "--after",
+    "actor": "--actor",
     "at": "--at",
     "baseRef": "--base",
+    "before": "--before",
     "branch": "--branch",
     "budget.minutes": "--minutes",
     "budget.tokens": "--tokens",
@@ -22,6 +24,7 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "minutes": "--minutes",
     "model": "--model",
     "search": "--search",
+    "session": "--session",
     "status": "--status",
     "tag": "--tag",
     "tags": "--tag",
@@ -29,6 +32,7 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "to": "--to",
     "tokens": "--tokens",
     "turn": "--turn",
+    "type": "--type",
     "usd": "--usd",
 }
 """What people write for a field of a request."""

@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import quote
 
+from fleet.client.audit import AuditLog
 from fleet.client.connection import Connection, Page
 from fleet.client.errors import FleetError
-from fleet.client.export import Export
 from fleet.client.places import Places
 from fleet.client.session import Session
 from fleet.client.socket import Socket
@@ -19,13 +19,11 @@ from fleet.client.webhook import Webhook
 from fleet.limits import CLIENT_RETRY_S
 from fleet.ports import MessageType
 from fleet.wire.bodies import (
-    AtQuery,
     BudgetBody,
     CallbackQuery,
     CreateBody,
     HistoryQuery,
     ListQuery,
-    LogQuery,
     ModelBody,
     NotificationQuery,
     OnComplete,
@@ -38,7 +36,6 @@ from fleet.wire.items import (
     CallbackItem,
     Count,
     Created,
-    EventItem,
     Health,
     HistoryItem,
     InboxItem,
@@ -46,7 +43,6 @@ from fleet.wire.items import (
     NotificationItem,
     SessionItem,
     Summary,
-    Verification,
 )
 from fleet.wire.webhooks import NewWebhookItem, WebhookItem
 
@@ -54,7 +50,7 @@ if TYPE_CHECKING:
     from fleet.client.sync import SyncFleetClient
 
 
-class FleetClient(Places):
+class FleetClient(Places, AuditLog):
     """A connection to a Fleet server, for as long as its `async with` block.
 
     `token` is what `fleet token` made, where the server asks for one. Requests are repeated while the connection fails
@@ -287,29 +283,3 @@ class FleetClient(Places):
     async def summary(self) -> Summary:
         """Return the fleet at a glance."""
         return await self._connection.read(Summary, "/fleet/summary")
-
-    # -------------------------------------------------------------------------------------------------------- the log
-
-    async def log(self, *, after: int = 0, limit: int = 50) -> Page[EventItem]:
-        """Return events of the log from behind a position on; the total is where the log ends."""
-        return await self._connection.page(EventItem, "/log", LogQuery(after, limit))
-
-    async def event(self, position: int) -> EventItem:
-        """Return one event of the log."""
-        return await self._connection.read(EventItem, f"/log/{position:d}")
-
-    async def verify(self, *, at: int | None = None) -> Verification:
-        """Prove the whole log, or its events up to `at`."""
-        return await self._connection.read(Verification, "/log/verify", AtQuery(at))
-
-    def export(self, *, after: int = 0, through: int | None = None) -> Export:
-        """Return the log as lines, from behind a position up to another one, or to where the log ends now.
-
-        >>> session = await fleet.create("/home/user/plain")
-        >>> async with fleet.export(through=2) as lines:
-        ...     async for line in lines:
-        ...         print(line[:14])
-        b'{"position":1,'
-        b'{"position":2,'
-        """
-        return Export(self._connection, after, through)

@@ -25,11 +25,12 @@ Item = TypeVar("Item")
 
 
 class Page(list[Item]):
-    """A page of a list; `total` is how many there are in all."""
+    """A page of a list; `total` is how many there are in all. `go_on`: where the log's next page begins, if any."""
 
-    def __init__(self, items: list[Item], total: int) -> None:
+    def __init__(self, items: list[Item], total: int, go_on: int | None = None) -> None:
         super().__init__(items)
         self.total = total
+        self.go_on = go_on
 
 
 def backoff() -> Generator[float]:
@@ -128,7 +129,10 @@ class Connection:
         """Return a page of a list."""
         response = await self._send("GET", path, query, None, None)
         items = self._decode(response, list[kind])  # type: ignore[valid-type]  # a type that is known at run time
-        return Page(items, int(response.headers.get("X-Total-Count", len(items))))
+        go_on = response.headers.get("Fleet-Continue")
+        return Page(
+            items, int(response.headers.get("X-Total-Count", len(items))), None if go_on is None else int(go_on)
+        )
 
     async def write(
         self,

@@ -228,6 +228,8 @@ class SyncFleetClient:
     remove_workspace = _blocking(FleetClient.remove_workspace)
     restore = _blocking(FleetClient.restore)
     log = _blocking(FleetClient.log)
+    chain = _blocking(FleetClient.chain)
+    position_at = _blocking(FleetClient.position_at)
     event = _blocking(FleetClient.event)
     verify = _blocking(FleetClient.verify)
 

@@ -108,6 +108,14 @@ def read_header(head: bytes) -> tuple[Header, bytes]:
         raise CorruptRecord(f"a record's header cannot be read: {error}") from error
 
 
+def decode_header(record: bytes) -> Header:
+    """Return a record's header alone. Raises `CorruptRecord`."""
+    try:
+        return _decode_header(header_bytes(record))
+    except msgspec.MsgspecError as error:
+        raise CorruptRecord(f"a record's header cannot be read: {error}") from error
+
+
 def erase(record: bytes) -> bytes:
     """Return the record without salt and payload, marked as erased. Raises `CorruptRecord`."""
     return record[: _header_end(record)] + _MARK

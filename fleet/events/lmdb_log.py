@@ -22,7 +22,7 @@ from fleet.events.batch import Batch, ErasedUpTo, Erasure, Order, Salts, Tip, Wr
 from fleet.events.data_lock import DataLock
 from fleet.events.disk import Disk
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, Snapshot
-from fleet.events.lmdb_store import LmdbStore
+from fleet.events.lmdb_store import LmdbStore, position_key
 from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
 from fleet.events.verify import verify
@@ -154,6 +154,21 @@ class LmdbLog:
         """See `Log`."""
         registry, decode = self._registry, codec.decode_recorded
         return up_to(bytes_max, (decode(record, registry) for record in self._store.records(after, limit)))
+
+    def read_headers(self, positions: Sequence[int]) -> list[codec.Header]:
+        """See `Log`."""
+        keys = [position_key(position) for position in positions]
+        return [codec.decode_header(record) for record in self._store.records_at(keys)]
+
+    def stream_positions(self, stream: str, after: int, before: int, limit: int, *, newest_first: bool) -> list[int]:
+        """See `Log`."""
+        keys = (
+            self._store.stream_positions_down(stream, before, limit)
+            if newest_first
+            else self._store.stream_positions(stream, after, limit)
+        )
+        found = (int.from_bytes(key, "big") for key in keys)
+        return [position for position in found if after < position < before]
 
     def read_record(self, position: int) -> bytes | None:
         """Return a raw record, for verify.py."""

@@ -11,7 +11,7 @@ never sees a commit half-way and never stands in the way of a resize.
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -132,7 +132,7 @@ class LmdbStore:
     def records(self, after: int, limit: int | None) -> Iterator[bytes]:
         """Yield records beyond position `after`. Use it up before anything else happens."""
         cursor = self._read.cursor(self._records)
-        if not cursor.set_range(_position_key(after + 1)):
+        if not cursor.set_range(position_key(after + 1)):
             return iter(())
         return islice(cursor.iternext(keys=False, values=True), limit)
 
@@ -140,7 +140,7 @@ class LmdbStore:
         """Return the keys in `records` of the stream's events beyond position `after`."""
         prefix = _stream_prefix(stream)
         cursor = self._read.cursor(self._index)
-        if not cursor.set_range(prefix + _position_key(after + 1)):
+        if not cursor.set_range(prefix + position_key(after + 1)):
             return []
         start = len(prefix)
         found: list[bytes] = []
@@ -149,6 +149,16 @@ class LmdbStore:
                 break
             found.append(key[start:])
         return found
+
+    def stream_positions_down(self, stream: str, before: int, limit: int) -> list[bytes]:
+        """Return the keys in `records` of the stream's events short of position `before`, from the last one down."""
+        prefix = _stream_prefix(stream)
+        cursor = self._read.cursor(self._index)
+        if not (cursor.prev() if cursor.set_range(prefix + position_key(before)) else cursor.last()):
+            return []
+        start = len(prefix)
+        keys = islice(cursor.iterprev(keys=True, values=False), limit)
+        return [key[start:] for key in takewhile(lambda key: key[:start] == prefix, keys)]
 
     def records_at(self, keys: list[bytes]) -> Iterator[bytes]:
         """Yield the records with these keys. Use it up, or let it go, before anything else happens."""
@@ -159,11 +169,11 @@ class LmdbStore:
 
     def record(self, position: int) -> bytes | None:
         """Return one record."""
-        return self._get(_position_key(position), self._records)
+        return self._get(position_key(position), self._records)
 
     def indexed_version(self, stream: str, position: int) -> int | None:
         """Return the stream's version at exactly this position, as the index has it."""
-        found = self._get(_stream_prefix(stream) + _position_key(position), self._index)
+        found = self._get(_stream_prefix(stream) + position_key(position), self._index)
         return None if found is None else int.from_bytes(found, "big")
 
     def stream_version(self, stream: str) -> int:
@@ -205,7 +215,7 @@ class LmdbStore:
         transaction = self._environment.begin(write=True)
         try:
             first = batch.tip.position - len(batch.records) + 1
-            keys = [_position_key(first + n) for n in range(len(batch.records))]
+            keys = [position_key(first + n) for n in range(len(batch.records))]
             transaction.cursor(self._records).putmulti(zip(keys, batch.records, strict=True), append=True)
             index = [
                 (_stream_prefix(event.stream) + key, event.version.to_bytes(8, "big"))
@@ -251,7 +261,8 @@ class LmdbStore:
         self._read = self._environment.begin()
 
 
-def _position_key(position: int) -> bytes:
+def position_key(position: int) -> bytes:
+    """Return the key in `records` of the event at this position."""
     return position.to_bytes(8, "big")
 
 

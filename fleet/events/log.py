@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from fleet.events.codec import Header
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, Snapshot
 
 Listener = Callable[[Sequence[Recorded]], None]
@@ -108,6 +109,17 @@ class Log(Protocol):
 
     def read_all(self, after: int = 0, limit: int | None = None, bytes_max: int | None = None) -> list[Recorded]:
         """Return the log's events at positions beyond `after`, in order, bounded as in `read_stream`."""
+        ...
+
+    def read_headers(self, positions: Sequence[int]) -> list[Header]:
+        """Return the headers of the events at these positions: what a search looks at, at a tenth of the cost."""
+        ...
+
+    def stream_positions(self, stream: str, after: int, before: int, limit: int, *, newest_first: bool) -> list[int]:
+        """Return at most `limit` positions of the stream's events that are beyond `after` and short of `before`.
+
+        In order, or with `newest_first` in the other one.
+        """
         ...
 
     def read_record(self, position: int) -> bytes | None:

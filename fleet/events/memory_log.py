@@ -88,6 +88,15 @@ class MemoryLog:
     def _decoded(self, records: Iterable[bytes], bytes_max: int | None) -> list[Recorded]:
         return up_to(bytes_max, (codec.decode_recorded(record, self._registry) for record in records))
 
+    def read_headers(self, positions: Sequence[int]) -> list[codec.Header]:
+        """See `Log`."""
+        return [codec.decode_header(self._disk.records[position - 1]) for position in positions]
+
+    def stream_positions(self, stream: str, after: int, before: int, limit: int, *, newest_first: bool) -> list[int]:
+        """See `Log`."""
+        found = [position for position in self._positions.get(stream, ()) if after < position < before]
+        return found[::-1][:limit] if newest_first else found[:limit]
+
     def read_record(self, position: int) -> bytes | None:
         """Return a raw record, for verify.py."""
         return self._disk.records[position - 1] if position <= len(self._disk.records) else None

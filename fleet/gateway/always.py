@@ -66,6 +66,11 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "description": "The log position that was reached.",
         "schema": {"type": "integer", "minimum": 0},
     },
+    "Fleet-Continue": {
+        "description": "Where the next page begins; missing where there is no more.",
+        "required": False,
+        "schema": {"type": "integer", "minimum": 0},
+    },
     "X-Total-Count": {
         "description": "How many there are, on all pages.",
         "schema": {"type": "integer", "minimum": 0},

@@ -11,32 +11,60 @@ from quart.wrappers.response import ResponseBody
 
 from fleet.actors.tree import Tree
 from fleet.errors import Rejected
+from fleet.events.catalog import NAMES
+from fleet.events.envelope import Recorded
 from fleet.events.export import ExportLine, export_page
+from fleet.events.search import Search, chain, find_events
+from fleet.events.times import LogTimes
 from fleet.events.verify import Report, verifying
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_lines, refuses
 from fleet.gateway.reading import check_cursor
 from fleet.gateway.requests import answer, read_query
+from fleet.limits import LOG_CHAIN_EVENTS_MAX
+from fleet.projections.history_query import parse_instant
+
+_TYPES_HINT = "openapi.json lists them: LoggedEvent"
 
 
 def log_routes(tree: Tree) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("log", __name__, url_prefix="/api/log")
     one_at_a_time = trio.Lock()
+    times = LogTimes(tree.log)
 
     @routes.get("")
     @about("log")
     @asks(wire.LogQuery)
-    @gives(list[wire.EventItem], headers=("Fleet-Position",))
+    @gives(list[wire.EventItem], headers=("Fleet-Position", "Fleet-Continue"))
+    @refuses("session_not_found")
     async def read_log() -> Response:
-        """Read events of the log, oldest first.
+        """Read events of the log: all, or those that filters leave, oldest first or newest first.
 
-        The position of the last one is the next `after`. `data` is the event as it was logged, with names in
-        snake_case, the same as in the event streams.
+        Where there may be more, `Fleet-Continue` is the next `after`, or with `order=desc` the next `before`; without
+        it there is no more. One request looks at so many events at most that a page with filters may be short, or
+        empty, and the search goes on behind it. `X-Total-Count` counts the whole log. `data` is the event as it was
+        logged, with names in snake_case, the same as in the event streams.
         """
-        query = read_query(wire.LogQuery)
-        events = tree.log.read_all(query.after, query.limit)
-        return answer([wire.event_item(event) for event in events], total=tree.log.head(), position=tree.log.head())
+        head = tree.log.head()
+        found = await find_events(tree.log, times, _search(tree, read_query(wire.LogQuery)))
+        response = answer([wire.event_item(event) for event in found.events], total=head, position=head)
+        if found.go_on is not None:
+            response.headers["Fleet-Continue"] = str(found.go_on)
+        return response
+
+    @routes.get("/at")
+    @about("log")
+    @asks(wire.TimeQuery)
+    @gives(wire.PositionItem, headers=("Fleet-Position",))
+    async def find_position() -> Response:
+        """Find where the log was at a time: the position of the last event that was recorded by then.
+
+        It is 0 where the time is before the first event.
+        """
+        time_ms = parse_instant(read_query(wire.TimeQuery).time, "time", last=True)
+        position = await times.at(time_ms)
+        return answer(wire.PositionItem(position), position=tree.log.head())
 
     @routes.get("/<int:position>")
     @about("log")
@@ -48,9 +76,22 @@ def log_routes(tree: Tree) -> Blueprint:
         `data` is the event as it was logged, with names in snake_case.
         """
         read_query(wire.Query)
-        if not 0 < position <= tree.log.head():
-            raise Rejected("event_not_found", f"the log has events 1 to {tree.log.head()}")
-        return answer(wire.event_item(tree.log.read_all(position - 1, 1)[0]))
+        return answer(wire.event_item(_event(tree, position)))
+
+    @routes.get("/<int:position>/chain")
+    @about("log")
+    @gives(list[wire.EventItem], headers=("Fleet-Position",))
+    @refuses("event_not_found")
+    async def read_chain(position: int) -> Response:
+        """Read what led to an event: the event first, then the one that it followed from, and so on to the first one.
+
+        The first cause is a request, or what a process showed: its `actor` says whose. At most 200 are given; the chain
+        of the last one goes on from there.
+        """
+        read_query(wire.Query)
+        _event(tree, position)
+        events = chain(tree.log, position, LOG_CHAIN_EVENTS_MAX)
+        return answer([wire.event_item(event) for event in events], total=len(events), position=tree.log.head())
 
     @routes.get("/verify")
     @about("log")
@@ -115,6 +156,47 @@ class Export(ResponseBody):
             raise StopAsyncIteration
         lines, self._position = export_page(self._log, self._position, self._through)
         return lines
+
+
+def _event(tree: Tree, position: int) -> Recorded:
+    if not 0 < position <= tree.log.head():
+        raise Rejected("event_not_found", f"the log has events 1 to {tree.log.head()}")
+    return tree.log.read_all(position - 1, 1)[0]
+
+
+def _search(tree: Tree, query: wire.LogQuery) -> Search:
+    """Return what is looked for. Raises `Rejected` invalid and session_not_found."""
+    return Search(
+        after=query.after,
+        before=query.before,
+        newest_first=query.order == "desc",
+        limit=query.limit,
+        stream=_stream(tree, query),
+        types=_types(query.type),
+        actor=query.actor,
+        correlation_id=query.correlation,
+        from_ms=None if query.from_ is None else parse_instant(query.from_, "from"),
+        to_ms=None if query.to is None else parse_instant(query.to, "to", last=True),
+    )
+
+
+def _stream(tree: Tree, query: wire.LogQuery) -> str | None:
+    if query.session is None:
+        return query.stream
+    if query.stream is not None:
+        raise Rejected("invalid", "a session is a stream: give one of both", field="stream")
+    stream = tree.views.sessions.stream(query.session)
+    if tree.log.stream_version(stream):  # one that was erased has its place in the log, and is not a session any more
+        return stream
+    return tree.views.sessions.stream(tree.orders.session(query.session).id)
+
+
+def _types(text: str | None) -> frozenset[str]:
+    named = frozenset(() if text is None else text.split(","))
+    wrong = sorted(named - NAMES.keys())
+    if wrong:
+        raise Rejected("invalid", f"{', '.join(wrong)[:200]} is no type of event", field="type", hint=_TYPES_HINT)
+    return named
 
 
 def _through(tree: Tree, position: int | None, field: str) -> int:

@@ -12,6 +12,7 @@ import trio
 
 from fleet import client as package
 from fleet.client import FleetClient, Session, Socket, SyncFleetClient, SyncSession, SyncSocket, SyncWebhook, Webhook
+from fleet.client.audit import AuditLog
 from tests.client.line import Line
 
 
@@ -44,7 +45,7 @@ def judge(test: doctest.DocTest, example: doctest.Example, said: str) -> None:
     assert matches, f"{test.name}: {example.source.strip()} gave {said!r}, not {example.want!r}"
 
 
-@pytest.mark.parametrize("test", examples(FleetClient, Session, Socket, Webhook))
+@pytest.mark.parametrize("test", examples(FleetClient, AuditLog, Session, Socket, Webhook))
 async def test_an_example_is_true(test: doctest.DocTest, fleet: FleetClient) -> None:
     await run(test, {"fleet": fleet})
 
@@ -64,13 +65,13 @@ async def test_an_example_of_the_facade_is_true(test: doctest.DocTest, line: Lin
 
 
 def test_there_are_examples() -> None:
-    assert len(examples(FleetClient, Session, Socket, Webhook)) >= 7
+    assert len(examples(FleetClient, AuditLog, Session, Socket, Webhook)) >= 7
     assert len(examples(SyncFleetClient, SyncSession, SyncSocket)) >= 3
 
 
 def test_the_facade_has_every_method() -> None:
     def public(kind: type[Any]) -> set[str]:
-        return {name for name, value in vars(kind).items() if not name.startswith("_") and callable(value)}
+        return {name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))}
 
     assert public(FleetClient) - {"sync"} == public(SyncFleetClient)
     assert public(Session) == public(SyncSession)

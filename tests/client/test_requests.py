@@ -94,6 +94,13 @@ async def test_what_concerns_the_whole_fleet(fleet: FleetClient) -> None:
     page = await fleet.log(after=1, limit=2)
     assert [event.position for event in page] == [2, 3]
     assert await fleet.event(2) == page[0]
+    assert page.go_on == 3
+    newest = await fleet.log(before=5, limit=2, newest_first=True)
+    assert [event.position for event in newest] == [4, 3]
+    (created, *_) = await fleet.log(types=["session.created"], actor="local", begin="2020-01-01", end="2099-01-01")
+    assert created.type == "session.created"
+    assert await fleet.position_at(created.at) >= created.position
+    assert [event.position for event in await fleet.chain(1)] == [1]
     assert (await fleet.verify()).intact
     assert (await fleet.history("something")).total >= 1
 

@@ -114,6 +114,36 @@ class LogContract:
             assert positions(log.read_stream("b", 6)) == []
             assert list(log.replay("b", 2)) == [(2, 4, Counted(3)), (3, 6, Counted(5))]
 
+    async def test_positions_of_a_stream_are_read_in_both_directions(self, opening: Openings) -> None:
+        async with opening() as log:
+            for n in range(9):
+                await log.append(("a", "ab", "b")[n % 3], n // 3, [Counted(n)], CAUSE)
+            for after, before in ((0, 10), (2, 8), (3, 5), (5, 5), (9, 2**63 - 1), (0, 0)):
+                expected = [position for position in (2, 5, 8) if after < position < before]
+                assert log.stream_positions("ab", after, before, 9, newest_first=False) == expected
+                assert log.stream_positions("ab", after, before, 9, newest_first=True) == expected[::-1]
+            assert log.stream_positions("ab", 0, 10, 2, newest_first=False) == [2, 5]
+            assert log.stream_positions("ab", 0, 10, 2, newest_first=True) == [8, 5]
+            assert log.stream_positions("b", 0, 10, 9, newest_first=True) == [9, 6, 3]
+            assert log.stream_positions("a", 0, 10, 9, newest_first=True) == [7, 4, 1]
+            assert log.stream_positions("c", 0, 10, 9, newest_first=True) == []
+
+    async def test_headers_say_what_events_say(self, opening: Openings) -> None:
+        async with opening() as log:
+            for n in range(100):
+                await log.append("ab"[n % 2], n // 2, [Counted(n)], Cause("local", f"@{n}", f"r{n}"))
+            for wanted in (range(1, 101), range(100, 0, -1), (3, 1, 2)):
+                headers = log.read_headers(wanted)
+                assert [header.position for header in headers] == list(wanted)
+                for header in headers:
+                    (event,) = log.read_all(header.position - 1, 1)
+                    assert (header.type, header.stream, header.version) == (event.type, event.stream, event.version)
+                    assert (header.actor, header.causation_id) == (event.cause.actor, event.cause.causation_id)
+                    assert header.recorded_at_ms == event.recorded_at_ms
+            await log.erase("a")
+            assert [header.type for header in log.read_headers([1, 2])] == ["sample.counted", "sample.counted"]
+            assert log.read_headers([]) == []
+
     async def test_replay_yields_every_page(self, opening: Openings) -> None:
         async with opening() as log:
             await log.append("a", 0, [Counted(n) for n in range(2500)], CAUSE)

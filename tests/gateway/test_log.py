@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import aclosing
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -9,10 +10,11 @@ import pytest
 import trio
 
 from fleet.core.roots import RootChosen
+from fleet.core.times import rfc3339
 from fleet.events.envelope import Cause
 from fleet.events.export import export_page, verify_export
 from fleet.events.log import Log
-from tests.gateway.door import Door, Machine
+from tests.gateway.door import NOWHERE, Door, Machine
 
 
 async def test_the_log_is_read_page_by_page(door: Door) -> None:
@@ -42,9 +44,102 @@ async def test_one_event(door: Door) -> None:
         (await door.knock("GET", f"/api/log/{position}")).problem(404, "event_not_found")
 
 
-@pytest.mark.parametrize("query", ["after=-1", f"after={2**63}", "limit=0", "limit=201", "before=3"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "after=-1",
+        f"after={2**63}",
+        "limit=0",
+        "limit=201",
+        "before=-1",
+        "order=newest",
+        "type=session.born",
+        "type=",
+        "from=yesterday",
+        "to=2026-13-01",
+        "stream=",
+        "stream=%00",
+        "session=a%20b",
+        "session=x&stream=y",
+    ],
+)
 async def test_wrong_pages_are_refused(door: Door, query: str) -> None:
     (await door.knock("GET", f"/api/log?{query}")).problem(422, "invalid")
+
+
+async def positions(door: Door, query: str) -> list[int]:
+    """Return the positions of all pages."""
+    found: list[int] = []
+    bound = "before" if "order=desc" in query else "after"
+    target = f"/api/log?{query}"
+    while True:
+        answer = await door.knock("GET", target)
+        assert answer.status == 200
+        found += [event["position"] for event in answer.json]
+        if "fleet-continue" not in answer.headers:
+            return found
+        target = f"/api/log?{query}&{bound}={answer.headers['fleet-continue']}"
+
+
+async def test_filters_leave_what_is_asked_for(door: Door) -> None:
+    one, two = await door.session(title="One"), await door.session(title="Two")
+    await door.prompt(one["id"], "hello")
+    await door.prompt(two["id"], "hello")
+    events = door.tree.log.read_all()
+    of_one = [event.position for event in events if event.stream == f"session-{one['id']}"]
+    assert await positions(door, f"session={one['id']}&limit=3") == of_one
+    assert await positions(door, f"session={one['opencodeId']}") == of_one
+    assert await positions(door, f"stream=session-{one['id']}&order=desc&limit=2") == of_one[::-1]
+    assert await positions(door, f"session={one['id']}&after={of_one[1]}&before={of_one[4]}") == of_one[2:4]
+    started = [event.position for event in events if event.type in ("session.turn-started", "session.turn-ended")]
+    assert await positions(door, "type=session.turn-started,session.turn-ended&limit=1") == started
+    last = events[-1]
+    same = [event.position for event in events if event.cause.correlation_id == last.cause.correlation_id]
+    assert await positions(door, f"correlation={last.cause.correlation_id}") == same
+    assert await positions(door, "actor=local") == [event.position for event in events if event.cause.actor == "local"]
+    assert await positions(door, "order=desc&limit=7") == [event.position for event in events][::-1]
+    assert await positions(door, "stream=session-nothing") == []
+    (await door.knock("GET", f"/api/log?session={NOWHERE}")).problem(404, "session_not_found")
+
+
+async def test_a_session_that_was_erased_has_its_place_in_the_log(door: Door) -> None:
+    session = await door.session(title="Secret")
+    await door.knock("DELETE", f"/api/sessions/{session['id']}?permanent=true")
+    events = (await door.knock("GET", f"/api/log?session={session['id']}")).json
+    assert events[0]["type"] == "session.created"
+    assert all(event["erased"] for event in events)
+
+
+async def test_times_and_positions_lead_to_each_other(machine: Machine, door: Door) -> None:
+    await door.session()
+    first = door.tree.log.head()
+    noon = rfc3339(machine.clock.now_ms())
+    await trio.sleep(3600)
+    await door.session()
+    head = door.tree.log.head()
+    assert (await door.knock("GET", f"/api/log/at?time={noon}")).json == {"position": first}
+    assert (await door.knock("GET", "/api/log/at?time=2030-01-01")).json == {"position": head}
+    assert (await door.knock("GET", "/api/log/at?time=2001-01-01")).json == {"position": 0}
+    assert await positions(door, f"to={noon}") == list(range(1, first + 1))
+    assert await positions(door, f"from={rfc3339(machine.clock.now_ms() - 1800_000)}") == list(
+        range(first + 1, head + 1)
+    )
+    for query in ("", "time=soon", "time="):
+        (await door.knock("GET", f"/api/log/at?{query}")).problem(422, "invalid")
+
+
+async def test_a_chain_leads_from_an_event_to_who_wanted_it(door: Door) -> None:
+    session = await door.session()
+    await door.prompt(session["id"], "hello")
+    (ended,) = (await door.knock("GET", "/api/log?type=session.turn-ended")).json
+    links = (await door.knock("GET", f"/api/log/{ended['position']}/chain")).json
+    assert links[0] == ended
+    for event, cause in pairwise(links):
+        assert event["causationId"] == f"@{cause['position']}"
+    assert links[-1]["causationId"] is None
+    assert (links[-1]["type"], links[-1]["actor"]) == ("session.turn-started", "local")
+    for position in (0, door.tree.log.head() + 1):
+        (await door.knock("GET", f"/api/log/{position}/chain")).problem(404, "event_not_found")
 
 
 async def test_a_whole_log_is_proven(door: Door) -> None:

@@ -34,12 +34,9 @@ const fleet: Fleet = {
 
 async function ask(): Promise<void> {
   try {
-    const [caller, info] = await Promise.all([
-      read(api.GET("/api/caller")),
-      read(api.GET("/api/info" as "/api/caller")),
-    ]);
+    const [caller, info] = await Promise.all([read(api.GET("/api/caller")), read(api.GET("/api/info"))]);
     fleet.caller.set(caller.body as Caller);
-    fleet.info.set(info.body as unknown as Info);
+    fleet.info.set(info.body as Info);
   } catch {
     // shown as the connection's state; asked again when it is back
   }

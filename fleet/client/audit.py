@@ -1,0 +1,82 @@
+"""The audit log, as a client reads it."""
+
+from collections.abc import Sequence
+
+from fleet.client.connection import Connection, Page
+from fleet.client.export import Export
+from fleet.wire.bodies import AtQuery, LogQuery, TimeQuery
+from fleet.wire.items import EventItem, PositionItem, Verification
+
+
+class AuditLog:
+    """What `FleetClient` knows of the log."""
+
+    _connection: Connection
+
+    async def log(
+        self,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 50,
+        newest_first: bool = False,
+        session: str | None = None,
+        stream: str | None = None,
+        types: Sequence[str] = (),
+        actor: str | None = None,
+        correlation: str | None = None,
+        begin: str | None = None,
+        end: str | None = None,
+    ) -> Page[EventItem]:
+        """Return events of the log between two positions, those for which all of this holds.
+
+        `begin` and `end` are dates or RFC 3339 times. The total is where the log ends. A search may stop early, with
+        few events or none: while the page's `go_on` is not None, go on with it as `after`, or as `before` where the
+        newest come first.
+
+        >>> session = await fleet.create("/home/user/plain")
+        >>> [event.type for event in await fleet.log(session=session.id, types=["session.created"])]
+        ['session.created']
+        """
+        query = LogQuery(
+            after=after,
+            limit=limit,
+            before=before,
+            order="desc" if newest_first else "asc",
+            session=session,
+            stream=stream,
+            type=",".join(types) or None,
+            actor=actor,
+            correlation=correlation,
+            from_=begin,
+            to=end,
+        )
+        return await self._connection.page(EventItem, "/log", query)
+
+    async def chain(self, position: int) -> Page[EventItem]:
+        """Return an event and what led to it: the event first, its first cause last."""
+        return await self._connection.page(EventItem, f"/log/{position:d}/chain")
+
+    async def position_at(self, time: str) -> int:
+        """Return where the log was at a date or RFC 3339 time: the position of the last event that it had by then."""
+        return (await self._connection.read(PositionItem, "/log/at", TimeQuery(time))).position
+
+    async def event(self, position: int) -> EventItem:
+        """Return one event of the log."""
+        return await self._connection.read(EventItem, f"/log/{position:d}")
+
+    async def verify(self, *, at: int | None = None) -> Verification:
+        """Prove the whole log, or its events up to `at`."""
+        return await self._connection.read(Verification, "/log/verify", AtQuery(at))
+
+    def export(self, *, after: int = 0, through: int | None = None) -> Export:
+        """Return the log as lines, from behind a position up to another one, or to where the log ends now.
+
+        >>> session = await fleet.create("/home/user/plain")
+        >>> async with fleet.export(through=2) as lines:
+        ...     async for line in lines:
+        ...         print(line[:14])
+        b'{"position":1,'
+        b'{"position":2,'
+        """
+        return Export(self._connection, after, through)

@@ -1,0 +1,117 @@
+"""Find events of the log by what their headers say: stream, type, who, when.
+
+A search holds nobody up and never runs for long: it looks at headers, a page at a time, of one stream where that is
+asked for, and of those stretches of the log that may hold the times. After `LOG_SEARCH_EVENTS_MAX` headers it ends with
+what it has, and says where to go on.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+import trio
+
+from fleet.events.codec import Header
+from fleet.events.envelope import Recorded
+from fleet.events.log import Log
+from fleet.events.times import LogTimes
+from fleet.limits import LOG_SEARCH_EVENTS_MAX, LOG_SEARCH_PAGE_BYTES, LOG_SEARCH_PAGE_EVENTS
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked for: everything that is given has to hold. Times are Unix milliseconds, inclusive.
+
+    `after` and `before` are positions, exclusive. `limit` bounds the events of one page.
+    """
+
+    after: int = 0
+    before: int | None = None
+    newest_first: bool = False
+    limit: int = 50
+    stream: str | None = None
+    types: frozenset[str] = frozenset()
+    actor: str | None = None
+    correlation_id: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+    def matches(self, header: Header) -> bool:
+        """Return whether this is the header of an event that is looked for, wherever it stands."""
+        return (
+            (not self.types or header.type in self.types)
+            and (self.stream is None or header.stream == self.stream)
+            and (self.actor is None or header.actor == self.actor)
+            and (self.correlation_id is None or header.correlation_id == self.correlation_id)
+            and (self.from_ms is None or header.recorded_at_ms >= self.from_ms)
+            and (self.to_ms is None or header.recorded_at_ms <= self.to_ms)
+        )
+
+
+class Found(NamedTuple):
+    """A page of events, in the order that was asked for.
+
+    `go_on` is the next `after`, or with `newest_first` the next `before`; None where the search has come to its end.
+    """
+
+    events: Sequence[Recorded]
+    go_on: int | None
+
+
+async def find_events(log: Log, times: LogTimes, search: Search) -> Found:
+    """Return the next page."""
+    before = log.head() + 1 if search.before is None else min(search.before, log.head() + 1)
+    if search.stream is None and (search.from_ms is not None or search.to_ms is not None):
+        await times.extend()
+    found: list[int] = []
+    looked_at = 0
+    for page in _pages(log, times, search, before):
+        matching = [header.position for header in log.read_headers(page) if search.matches(header)]
+        found += matching[: search.limit - len(found)]
+        looked_at += len(page)
+        if len(found) == search.limit:
+            end = search.after + 1 if search.newest_first else before - 1
+            return _read(log, found, None if found[-1] == end else found[-1])
+        if looked_at >= LOG_SEARCH_EVENTS_MAX:
+            return _read(log, found, page[-1])
+        await trio.lowlevel.checkpoint()
+    return _read(log, found, None)
+
+
+def _read(log: Log, positions: Iterable[int], go_on: int | None) -> Found:
+    """Return these events, up to the one by which their payloads are too many for one answer."""
+    events: list[Recorded] = []
+    size_bytes = 0
+    for position in positions:
+        if size_bytes >= LOG_SEARCH_PAGE_BYTES:
+            return Found(events, events[-1].position)
+        events += log.read_all(position - 1, 1)
+        size_bytes += events[-1].size_bytes
+    return Found(events, go_on)
+
+
+def _pages(log: Log, times: LogTimes, search: Search, before: int) -> Iterator[Sequence[int]]:
+    """Yield the positions to look at, a page at a time, in the order of the search."""
+    if search.stream is not None:
+        yield from _pages_of_stream(log, search.stream, search, before)
+        return
+    yield from times.stretches(search.after, before, search.from_ms, search.to_ms, newest_first=search.newest_first)
+
+
+def _pages_of_stream(log: Log, stream: str, search: Search, before: int) -> Iterator[Sequence[int]]:
+    after, down = search.after, search.newest_first
+    while page := log.stream_positions(stream, after, before, LOG_SEARCH_PAGE_EVENTS, newest_first=down):
+        yield page
+        after, before = (after, page[-1]) if down else (page[-1], before)
+
+
+def chain(log: Log, position: int, limit: int) -> list[Recorded]:
+    """Return the event, the one that it followed from, and so on to the first cause that the log has, or `limit`."""
+    found: list[Recorded] = []
+    while len(found) < limit and (events := log.read_all(position - 1, 1)):
+        found += events
+        cause = events[0].cause.causation_id or ""
+        if not re.fullmatch(r"@\d{1,19}", cause) or not 0 < int(cause[1:]) < position:
+            break
+        position = int(cause[1:])
+    return found

@@ -1,0 +1,81 @@
+"""When the events of a log were recorded: which stretches may hold a time, and where the log was at a time.
+
+The machine's clock may step back, so times are not in order and no bisection finds one. Instead the first and last time
+of every block of positions is kept in memory, read once from the headers: some seconds for a log of a million events,
+during which others have their turn, and nothing after that.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import trio
+
+from fleet.events.log import Log
+from fleet.limits import LOG_SEARCH_PAGE_EVENTS
+
+
+class _Block(NamedTuple):
+    first_ms: int
+    last_ms: int
+
+
+class LogTimes:
+    """The times of a log. What is not in a whole block yet, at its end, is read each time."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._blocks: list[_Block] = []
+        self._extending = trio.Lock()
+
+    async def extend(self) -> None:
+        """Read the blocks that the log has grown by."""
+        async with self._extending:
+            while (len(self._blocks) + 1) * LOG_SEARCH_PAGE_EVENTS <= self._log.head():
+                times = [time_ms for _, time_ms in self._read(len(self._blocks))]
+                self._blocks.append(_Block(min(times), max(times)))
+                await trio.lowlevel.checkpoint()
+
+    def stretches(
+        self, after: int, before: int, from_ms: int | None, to_ms: int | None, *, newest_first: bool
+    ) -> Iterator[range]:
+        """Yield the positions beyond `after` and short of `before` that may be of these times (inclusive), in order.
+
+        With `newest_first` in the other one. Times are those that `extend` has read.
+        """
+        numbers = range(_number_of(after + 1), _number_of(before - 1) + 1)
+        for number in reversed(numbers) if newest_first else numbers:
+            if self._may_hold(number, from_ms, to_ms):
+                whole = _positions(number)
+                stretch = range(max(whole.start, after + 1), min(whole.stop, before))
+                yield stretch[::-1] if newest_first else stretch
+
+    async def at(self, time_ms: int) -> int:
+        """Return the position of the last event that was recorded at this time or before it, 0 where there is none."""
+        await self.extend()
+        for number in range(_number_of(self._log.head()), -1, -1):
+            if self._may_hold(number, None, time_ms):
+                found = [position for position, recorded_ms in self._read(number) if recorded_ms <= time_ms]
+                if found:
+                    return found[-1]
+            await trio.lowlevel.checkpoint()
+        return 0
+
+    def _may_hold(self, number: int, from_ms: int | None, to_ms: int | None) -> bool:
+        if number >= len(self._blocks):
+            return True
+        block = self._blocks[number]
+        return (from_ms is None or block.last_ms >= from_ms) and (to_ms is None or block.first_ms <= to_ms)
+
+    def _read(self, number: int) -> list[tuple[int, int]]:
+        whole = _positions(number)
+        headers = self._log.read_headers(range(whole.start, min(whole.stop, self._log.head() + 1)))
+        return [(header.position, header.recorded_at_ms) for header in headers]
+
+
+def _number_of(position: int) -> int:
+    return (position - 1) // LOG_SEARCH_PAGE_EVENTS
+
+
+def _positions(number: int) -> range:
+    first = number * LOG_SEARCH_PAGE_EVENTS + 1
+    return range(first, first + LOG_SEARCH_PAGE_EVENTS)
