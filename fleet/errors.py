@@ -43,6 +43,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "workspace_not_found": Kind(404, "There is no such workspace"),
     "prompt_not_found": Kind(404, "There is no such waiting prompt"),
     "event_not_found": Kind(404, "There is no such event"),
+    "blob_not_found": Kind(404, "The session's diffs name no such content"),
     "file_not_found": Kind(404, "There is no such file"),
     "request_not_found": Kind(404, "There is no such open request"),
     "notification_not_found": Kind(404, "There is no such notification"),

@@ -72,6 +72,8 @@ FEED_PAGE_BYTES: Final = MIB  # of payloads in such a page: it ends with the eve
 SIGNAL_BUFFER_MAX: Final = 4096  # per reader; signals beyond are dropped, the finished part supersedes them
 SIGNAL_BUFFER_BYTES_MAX: Final = 4 * MIB  # likewise; the state of a tool comes with all of its output so far
 TOOL_SIGNAL_S: Final = 0.25  # between two signals of one tool, each of which repeats all of its output
+ANSWER_SLICE_ITEMS: Final = 32  # of a long list that are read and encoded in one go, about 2 ms; then others run
+ANSWER_SLICE_BYTES: Final = 256 * KIB  # likewise
 HEARTBEAT_S: Final = 15.0
 FRAMES_CACHED: Final = 4096  # encoded events that live readers share
 FRAMES_CACHED_BYTES: Final = 64 * MIB  # likewise
@@ -188,6 +190,8 @@ FLEET_ITEMS_CACHED: Final = 4096  # encoded sessions, about 6 MiB; the one encod
 
 # Diffs
 DIFF_COUNT_LINES_MAX: Final = 20_000  # of a file that several turns changed; beyond, their line counts are added up
+DIFF_LIVE_BYTES_MAX: Final = 64 * MIB  # contents of diffs of running turns that stay in memory: two of the largest
+DIFF_LIVE_ENTRY_BYTES: Final = 512  # that each of them counts beside its content: what its place in memory takes
 DIFF_COUNT_EDITS_MAX: Final = 1_000  # likewise, of lines that both sides have: the work is its square, 0.3 s
 
 # Policy of the operator, by default
@@ -304,6 +308,7 @@ SESSION_LIST_MAX: Final = 2_000  # turns or conversations of a session in one an
 PART_STRING_CHARS_MAX: Final = 8 * KIB  # of a string inside a part that is read cut; a screen shows less
 ATTACHED_STEP_CHARS: Final = MIB  # of a file's base64 that are decoded in one go, about 1 ms; divisible by 4
 ATTACHED_NAME_CHARS_MAX: Final = 255  # of an attached file's name: what a file system takes
+CHANGE_RECORDS_KEPT: Final = 256  # sessions whose records of changes stay in memory; 2,000 turns take 2 MB
 TRANSCRIPTS_CACHED: Final = 64  # sessions whose folded transcript stays in memory
 
 # The process

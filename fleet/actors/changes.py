@@ -6,8 +6,9 @@ directory that is used as it stands others may work too, before, after and meanw
 can't be taken costs the diff, never the turn.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+import re
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
 
 import structlog
 import trio
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 
 from fleet.actors.aggregate import Report
 from fleet.actors.context import Context
+from fleet.actors.live_contents import LiveContents
 from fleet.core.changes import (
     ChangedFile,
     Manifest,
@@ -31,13 +33,14 @@ from fleet.core.session.state import RUNNING, State
 from fleet.errors import Problem
 from fleet.events.blobs import name_of
 
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _log = structlog.get_logger(__name__)
 
 Reporter = Report[m.Command]
 
 
 class Moment(NamedTuple):
-    """A diff of this moment. Its `contents`, by digest, are not kept; others that it names are in the blob store."""
+    """A diff of this moment. Its `contents`, by digest, are not stored; others that it names are in the blob store."""
 
     manifest: Manifest
     contents: Mapping[str, bytes]
@@ -48,6 +51,7 @@ class Changes:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self.live = LiveContents()
 
     async def baseline(self, workspace_id: str, directory: str) -> str | None:
         """Return the tree of a directory, None where it can't be taken."""
@@ -80,16 +84,28 @@ class Changes:
             await report(changes)
 
     async def now(self, state: State) -> Moment:
-        """Return the session's diff as it is at this moment, in the middle of a turn. Nothing of it is kept."""
+        """Return the session's diff as it is at this moment, in the middle of a turn. Nothing of it is stored."""
+        return self._remember(state, await self._now(state))
+
+    async def now_of_turn(self, state: State) -> Moment:
+        """Return the running turn's diff as it is at this moment. Nothing of it is stored."""
+        return self._remember(state, await self._now_of_turn(state))
+
+    def _remember(self, state: State, moment: Moment) -> Moment:
+        """Keep the contents in memory for `content_of`, unless the session was erased meanwhile."""
+        if self._context.views.sessions.get(state.id) is not None:
+            self.live.keep(self._context.views.sessions.stream(state.id), moment.contents)
+        return moment
+
+    async def _now(self, state: State) -> Moment:
         recorded = self._recorded(state)
         if not self._shared(state):
             return await self._since(state, state.baseline, recorded)
-        of_turn = await self.now_of_turn(state)
+        of_turn = await self._now_of_turn(state)
         whole = await self._recount(composed(recorded, of_turn.manifest), of_turn.contents)
         return Moment(whole, of_turn.contents)
 
-    async def now_of_turn(self, state: State) -> Moment:
-        """Return the running turn's diff as it is at this moment. Nothing of it is kept."""
+    async def _now_of_turn(self, state: State) -> Moment:
         return await self._since(state, (state.turn and state.turn.base) or state.tree, Manifest())
 
     async def _since(self, state: State, base: str | None, otherwise: Manifest) -> Moment:
@@ -113,6 +129,18 @@ class Changes:
         if blob is None:
             raise Problem("changes_gone", "the diff is not kept any more")
         return decode_manifest(blob)
+
+    def content_of(self, state: State, digest: str, manifests: Collection[str]) -> bytes | None:
+        """Return a content that a diff of this session names, stored or live; None for any other digest.
+
+        A session owns its contents and its `manifests` in the blob store, and nothing else.
+        """
+        stream = self._context.views.sessions.stream(state.id)
+        if not _DIGEST.fullmatch(digest) or digest in manifests:
+            return None
+        if self._context.blobs.owns(stream, digest):
+            return self._context.blobs.get(digest)
+        return self.live.get(stream, digest)
 
     def overlaps(self, state: State) -> tuple[str, ...]:
         """Return the other sessions whose turns ran during the current one in its directory, above or below it."""

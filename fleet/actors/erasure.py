@@ -4,14 +4,24 @@ Law 9 has been kept before. Its stream ends with `SessionErased`, which hides it
 in an order in which a crash loses nothing but time: `States.erasing` remembers at the next start what was not finished.
 """
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import trio
 
 from fleet.actors.answers import Answers
 from fleet.events.blobs import Blobs
 from fleet.events.log import Log
 from fleet.projections.inflight import InFlight
-from fleet.projections.transcripts import Transcripts
 from fleet.projections.views import Views
+
+
+class Cache(Protocol):
+    """Something that is remembered of a stream, and can be made again."""
+
+    def forget(self, stream: str) -> None:
+        """Discard what is kept of a stream that was erased."""
+        ...
 
 
 class Erasure:
@@ -22,16 +32,16 @@ class Erasure:
         log: Log,
         blobs: Blobs,
         views: Views,
-        transcripts: Transcripts,
         inflight: InFlight,
         *,
         answers: Answers,
+        caches: Sequence[Cache],
     ) -> None:
         self._log = log
         self._answers = answers
         self._blobs = blobs
         self._sessions = views.sessions
-        self._transcripts = transcripts
+        self._caches = caches
         self._inflight = inflight
         self._waiting: dict[str, trio.Event] = {}
 
@@ -46,7 +56,8 @@ class Erasure:
         await self._blobs.forget(stream)
         await self._answers.forget(session_id)
         await self._log.erase(stream)
-        self._transcripts.forget(stream)
+        for cache in self._caches:
+            cache.forget(stream)
         self._inflight.forget(session_id)
         self._sessions.erased(session_id)
         waiting = self._waiting.pop(session_id, None)

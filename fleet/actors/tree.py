@@ -41,6 +41,7 @@ from fleet.events.feed import Feed
 from fleet.events.log import Log
 from fleet.limits import COMMAND_BUCKETS_S, SHUTDOWN_GRACE_S
 from fleet.projections.activities import Activities
+from fleet.projections.change_records import change_records
 from fleet.projections.history import History, inline
 from fleet.projections.inflight import InFlight
 from fleet.projections.runner import Runner
@@ -92,12 +93,14 @@ class Tree:
         self.touched = Touched(log, views, self.inflight.activities)
         self.feed = Feed(log)
         self.transcripts = Transcripts(log)
+        self.change_records = change_records(log)
         self.history = History(log, self.feed, stores.history_file, run_sync=None if threads else inline)
         context = self.context = Context(ports, log, blobs, views=views, inflight=self.inflight, policy=policy)
         conversations = Conversations(context)
         self.changes = Changes(context)
         self.answers = Answers(log, views)
-        erasure = Erasure(log, blobs, views, self.transcripts, self.inflight, answers=self.answers)
+        caches = (self.transcripts, self.change_records, self.changes.live)
+        erasure = Erasure(log, blobs, views, self.inflight, answers=self.answers, caches=caches)
         sessions = SessionEffects(context, conversations, Placement(context), self.changes, erasure)
         instances = InstanceEffects(context, conversations)
         workspaces = WorkspaceEffects(context)

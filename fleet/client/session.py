@@ -117,10 +117,19 @@ class Session:
         """Return the file that a part is, or an attachment of a tool's answer."""
         return await self._connection.content(f"{self._path}/parts/{quote(part_id, safe='')}/content")
 
-    async def diffs(self, *, turn: int | str | None = None, at: int | None = None) -> list[DiffItem]:
-        """Return what it has changed: in all, in one turn (its number or a message id), as of a log position."""
-        query = DiffQuery(turn=None if turn is None else str(turn), at=at)
+    async def diffs(
+        self, *, turn: int | str | None = None, at: int | None = None, contents: bool = True
+    ) -> list[DiffItem]:
+        """Return what it has changed: in all, in one turn (its number or a message id), as of a log position.
+
+        Without `contents` the files alone are listed, and `content` reads a side of one by its digest.
+        """
+        query = DiffQuery(turn=None if turn is None else str(turn), at=at, contents=contents)
         return await self._connection.page(DiffItem, f"{self._path}/diffs", query)
+
+    async def content(self, digest: str) -> bytes:
+        """Return a content that one of its diffs names: `before_digest` or `after_digest` of a `DiffItem`."""
+        return await self._connection.content(f"{self._path}/blobs/{quote(digest, safe='')}")
 
     async def queue(self) -> Page[QueuedItem]:
         """Return the prompts that wait, the next one first."""

@@ -144,6 +144,7 @@ class SyncSession:
     part = _blocking(Session.part)
     part_content = _blocking(Session.part_content)
     diffs = _blocking(Session.diffs)
+    content = _blocking(Session.content)
     queue = _blocking(Session.queue)
     requests = _blocking(Session.requests)
     todos = _blocking(Session.todos)

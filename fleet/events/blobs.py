@@ -59,6 +59,10 @@ class Blobs(Protocol):
         """Return the digests that `owner` owns, sorted: those that none of its events names may be discarded."""
         ...
 
+    def owns(self, owner: str, digest: str) -> bool:
+        """Return whether `owner` owns the content of this digest, 64 characters in hex."""
+        ...
+
     async def discard(self, owner: str, digests: Collection[str]) -> None:
         """Let `owner` own these no more, durably. A blob that nobody owns is gone. Raises `Unavailable` disk_full."""
         ...

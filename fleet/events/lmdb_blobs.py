@@ -77,6 +77,11 @@ class LmdbBlobs:
         with self._environment.begin() as transaction:
             return [digest.hex() for digest in self._owned_by(transaction, owner)]
 
+    def owns(self, owner: str, digest: str) -> bool:
+        """See `Blobs`."""
+        with self._environment.begin() as transaction:
+            return transaction.get(owner.encode() + b"\0" + bytes.fromhex(digest), db=self._owned) is not None
+
     def _owned_by(self, transaction: "lmdb.Transaction[bytes]", owner: str) -> list[bytes]:
         prefix = owner.encode() + b"\0"
         cursor = transaction.cursor(self._owned)

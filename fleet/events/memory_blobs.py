@@ -50,6 +50,10 @@ class MemoryBlobs:
         """See `Blobs`."""
         return sorted(self._disk.owned.get(owner, ()))
 
+    def owns(self, owner: str, digest: str) -> bool:
+        """See `Blobs`."""
+        return digest in self._disk.owned.get(owner, ())
+
     async def discard(self, owner: str, digests: Collection[str]) -> None:
         """See `Blobs`."""
         check_owner(owner)

@@ -51,6 +51,11 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
         "schema": {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX},
         "example": "7f4df7a2-3b0e-4f4e-9f0a-6a2b1f7f6d11",
     },
+    "If-None-Match": {
+        "description": "Versions that the client has, as `ETag` gave them; for one of them the answer is 304.",
+        "schema": {"type": "string"},
+        "example": '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"',
+    },
     "Last-Event-ID": {
         "description": "The position to go on behind, as browsers send it; it comes before `after`.",
         "schema": {"type": "string", "pattern": "^[0-9]{1,19}$"},
@@ -71,6 +76,11 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "required": False,
         "schema": {"type": "integer", "minimum": 0},
     },
+    "Fleet-Tree": {
+        "description": "The version of the diff: another one when another file, content or mode is in it.",
+        "schema": {"type": "string"},
+    },
+    "ETag": {"description": "The version of the content, for `If-None-Match`.", "schema": {"type": "string"}},
     "X-Total-Count": {
         "description": "How many there are, on all pages.",
         "schema": {"type": "integer", "minimum": 0},

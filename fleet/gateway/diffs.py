@@ -1,50 +1,83 @@
-"""The diff route: what a session has changed, as a whole, in one turn, or as of a log position.
+"""The diff routes: what a session has changed, as a whole, in one turn, or as of a log position, and the contents.
 
 Contents come from the blob store, so that they can be read when workspace, instance and OpenCode are gone. While a turn
-runs, its diff and the whole session's are those of this moment.
+runs, its diff and the whole session's are those of this moment. Nothing here holds up others for long: records are
+folded (projections/change_records.py), manifests and contents are read a few at a time.
 """
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
-from quart import Blueprint, Response
+import trio
+from quart import Blueprint, Response, request
 
 from fleet.actors.changes import Moment
 from fleet.actors.tree import Tree
-from fleet.core.changes import ChangedFile, Manifest
-from fleet.core.session.messages import ChangesRecorded, TurnStarted, TurnSteered
+from fleet.core.changes import ChangedFile, Manifest, encode_manifest
+from fleet.core.session.messages import ChangesRecorded
 from fleet.core.session.state import RUNNING, State
 from fleet.errors import Rejected
+from fleet.events.blobs import name_of
 from fleet.gateway import wire
 from fleet.gateway.contents import text_of
-from fleet.gateway.document import about, asks, gives, refuses
+from fleet.gateway.document import about, asks, gives, gives_bytes, refuses
 from fleet.gateway.reading import check_cursor
 from fleet.gateway.refusals import SESSION
-from fleet.gateway.requests import answer, read_query
+from fleet.gateway.requests import answer_list, read_query
+from fleet.projections.change_records import ChangeRecords
+from fleet.wire.items import Encoding
+
+_IMMUTABLE: Final = "private, max-age=31536000, immutable"
 
 
 def diff_routes(tree: Tree) -> Blueprint:
     """Return the routes over one Fleet."""
-    routes = Blueprint("diffs", __name__, url_prefix="/api/sessions")
+    routes = Blueprint("diffs", __name__, url_prefix="/api/sessions/<session_id>")
 
-    @routes.get("/<session_id>/diffs")
+    @routes.get("/diffs")
     @about("sessions")
     @asks(wire.DiffQuery)
-    @gives(list[wire.DiffItem], headers=("Fleet-Position",))
+    @gives(list[wire.DiffItem], headers=("Fleet-Position", "Fleet-Tree"))
     @refuses(*SESSION, "changes_gone", "tree_gone", "tree_too_large", "directory_missing", "git_failed")
     async def read_diffs(session_id: str) -> Response:
         """Read what the session has changed.
 
         From the moment when the workspace was ready to the end of the last turn, or to now while one runs; `turn` takes
-        one turn alone. What shell commands did is in it. It can be read when the workspace is gone.
+        one turn alone. What shell commands did is in it. It can be read when the workspace is gone. With
+        `contents=false` the files alone are listed, and `GET /api/sessions/{session_id}/blobs/{digest}` has each side
+        of one. `Fleet-Tree` differs where the diff does.
         """
         query = read_query(wire.DiffQuery)
         if query.at is not None:
             check_cursor(tree, query.at, "at")
-        state = tree.orders.session(session_id, query.instance_id)
-        (manifest, now), overlaps = await _diff(tree, state, query)
-        items = [_item(tree, file, now, overlaps(file)) for file in manifest.files]
-        return answer(items, total=len(items), position=tree.log.head())
+        position = tree.log.head()
+        state, records = await _folded(tree, session_id, query.instance_id)
+        (manifest, now), overlaps = await _diff(tree, state, records, query)
+        items = (_item(tree, file, now, overlaps(file), contents=query.contents) for file in manifest.files)
+        version = name_of(encode_manifest(manifest))
+        return await answer_list(items, position=position, headers={"Fleet-Tree": version})
+
+    @routes.get("/blobs/<digest>")
+    @about("sessions")
+    @asks(wire.InstanceQuery)
+    @gives_bytes
+    @refuses(*SESSION, "blob_not_found")
+    async def read_content(session_id: str, digest: str) -> Response:
+        """Read a content that a diff of the session names.
+
+        The bytes as they were, of a large file its beginning. They never change, so they may be cached. Contents of a
+        running turn are held in memory for a while; when they are gone, the diff names new ones.
+        """
+        state, records = await _folded(tree, session_id, read_query(wire.InstanceQuery).instance_id)
+        content = tree.changes.content_of(state, digest, records.manifests)
+        if content is None:
+            hint = "read the session's diffs again: they name the contents that can be read"
+            raise Rejected("blob_not_found", f"no diff of the session names {digest}", hint=hint)
+        headers = {"ETag": f'"{digest}"', "Cache-Control": _IMMUTABLE}
+        if request.if_none_match.contains_weak(digest):
+            return Response(b"", 304, headers, content_type="application/octet-stream")
+        return Response(content, 200, headers, content_type="application/octet-stream")
 
     return routes
 
@@ -53,13 +86,21 @@ Overlaps = Callable[[ChangedFile], list[str]]
 """The other sessions whose turns ran in the same directory when one of ours changed this file."""
 
 
-async def _diff(tree: Tree, state: State, query: wire.DiffQuery) -> tuple[Moment, Overlaps]:
+async def _folded(tree: Tree, session_id: str, instance_id: str | None) -> tuple[State, ChangeRecords]:
+    """Return the session, as it is after its records of changes were folded, and these. Raises `Rejected`."""
+    stream = tree.views.sessions.stream(tree.orders.session(session_id, instance_id).id)
+    records = await tree.change_records.of(stream)
+    return tree.orders.session(session_id, instance_id), records
+
+
+async def _diff(tree: Tree, state: State, changes: ChangeRecords, query: wire.DiffQuery) -> tuple[Moment, Overlaps]:
+    """Return the diff that was asked for, with the contents of it that are not stored, and who overlaps with what."""
     turn = state.turn if state.phase in RUNNING and query.at is None else None
-    records, number = _records(tree, state, query)
+    records, number = _records(changes, query)
     if turn is not None and number == turn.number:
         overlaps = list(tree.changes.overlaps(state))
         return await tree.changes.now_of_turn(state), lambda _: overlaps
-    earlier = _overlaps(tree, records)
+    earlier = await _overlaps(tree, records)
     if turn is not None and query.turn is None:
         now = tree.changes.overlaps(state)
         return await tree.changes.now(state), lambda file: _united(earlier(file), now)
@@ -70,36 +111,24 @@ async def _diff(tree: Tree, state: State, query: wire.DiffQuery) -> tuple[Moment
     return Moment(manifest, {}), earlier
 
 
-def _records(tree: Tree, state: State, query: wire.DiffQuery) -> tuple[list[ChangesRecorded], int | None]:
-    """Return the records of changes that the query asks for, all or those of its turn, and that turn's number.
-
-    A turn is named by its number, by the message that began it, or by one that steered it.
-    """
-    numbers: dict[str, int] = {}
-    found: list[ChangesRecorded] = []
-    for recorded in tree.log.read_stream(tree.views.sessions.stream(state.id)):
-        event = recorded.event
-        if query.at is not None and recorded.position > query.at:
-            break
-        if isinstance(event, TurnStarted):
-            numbers[event.message_id] = numbers[str(event.number)] = event.number
-        elif isinstance(event, TurnSteered):
-            numbers[event.message_id] = event.number
-        elif isinstance(event, ChangesRecorded):
-            found.append(event)
+def _records(changes: ChangeRecords, query: wire.DiffQuery) -> tuple[list[ChangesRecorded], int | None]:
+    """Return the records of changes that the query asks for, all or those of its turn, and that turn's number."""
+    found = changes.until(query.at)
     if query.turn is None:
         return found, None
-    if query.turn not in numbers:
+    number = changes.number(query.turn, query.at)
+    if number is None:
         raise Rejected("invalid", f"the session has no turn {query.turn}", field="turn")
-    number = numbers[query.turn]
     return [record for record in found if record.number == number], number
 
 
-def _overlaps(tree: Tree, records: Sequence[ChangesRecorded]) -> Overlaps:
+async def _overlaps(tree: Tree, records: Sequence[ChangesRecorded]) -> Overlaps:
     by_file: dict[str, list[str]] = {}
     for record in records:
-        for file in tree.changes.manifest(record.turn_manifest).files if record.overlaps else ():
-            by_file[file.file] = _united(by_file.get(file.file, ()), record.overlaps)
+        if record.overlaps:
+            for file in tree.changes.manifest(record.turn_manifest).files:
+                by_file[file.file] = _united(by_file.get(file.file, ()), record.overlaps)
+            await trio.lowlevel.checkpoint()  # a session that always overlaps has a manifest for each turn
     return lambda file: _united(by_file.get(file.file, ()), by_file.get(file.old_file or "", ()))
 
 
@@ -107,12 +136,10 @@ def _united(some: Iterable[str], more: Iterable[str]) -> list[str]:
     return list(dict.fromkeys((*some, *more)))
 
 
-def _item(tree: Tree, file: ChangedFile, now: Mapping[str, bytes], overlaps: list[str]) -> wire.DiffItem:
-    sides = [None if file.is_binary else tree.changes.content(digest, now) for digest in (file.before, file.after)]
-    before, after = texts = [_text(side, file) for side in sides]
-    is_text = all(text is not None or side is None for text, side in zip(texts, sides, strict=True))
-    if not is_text:
-        before, after = (None if side is None else base64.b64encode(side).decode() for side in sides)
+def _item(
+    tree: Tree, file: ChangedFile, now: Mapping[str, bytes], overlaps: list[str], *, contents: bool
+) -> wire.DiffItem:
+    before, after, encoding = _sides(tree, file, now) if contents else (None, None, None)
     return wire.DiffItem(
         file.file,
         before,
@@ -126,9 +153,19 @@ def _item(tree: Tree, file: ChangedFile, now: Mapping[str, bytes], overlaps: lis
         file.mode_before,
         file.mode_after,
         overlaps,
-        None if file.is_binary else "utf-8" if is_text else "base64",
+        encoding,
+        file.before,
+        file.after,
     )
 
 
-def _text(content: bytes | None, file: ChangedFile) -> str | None:
-    return None if content is None else text_of(content, is_truncated=file.is_truncated)
+def _sides(tree: Tree, file: ChangedFile, now: Mapping[str, bytes]) -> tuple[str | None, str | None, Encoding | None]:
+    """Return both contents, as text where both are text, else in base64, and which of the two; nothing of a binary."""
+    if file.is_binary:
+        return None, None, None
+    sides = [tree.changes.content(digest, now) for digest in (file.before, file.after)]
+    texts = [None if side is None else text_of(side, is_truncated=file.is_truncated) for side in sides]
+    if all(text is not None or side is None for text, side in zip(texts, sides, strict=True)):
+        return texts[0], texts[1], "utf-8"
+    before, after = (None if side is None else base64.b64encode(side).decode() for side in sides)
+    return before, after, "base64"

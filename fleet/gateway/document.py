@@ -99,6 +99,15 @@ def gives_file(*media_types: str) -> Callable[[Route], Route]:
     return lambda route: _answers(route, "200", {"description": "The file.", "content": content, "headers": headers})
 
 
+def gives_bytes(route: Route) -> Route:
+    """Document that the answer is bytes that never change, or 304 for a client that has them."""
+    headers = {"ETag": header("ETag")}
+    content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": "Hello\n"}}
+    route.openapi_parameters = [parameter("If-None-Match")]  # type: ignore[attr-defined]
+    _answers(route, "200", {"description": "Done.", "content": content, "headers": headers})
+    return _answers(route, "304", {"description": "The client has it.", "headers": headers})
+
+
 def gives_stream(event: str, frame: Any) -> Callable[[Route], Route]:
     """Document that the answer is a stream of Server-Sent Events: how it shows this event, whose data is a `frame`."""
     schema, components = _schemas(frame)
@@ -132,7 +141,7 @@ def gives_websocket(route: Route) -> Route:
 
 
 def _answers(route: Route, status: str, answer: dict[str, Any]) -> Route:
-    answers = getattr(route, "openapi_answers", {})
+    answers: dict[str, dict[str, Any]] = getattr(route, "openapi_answers", {})
     route.openapi_answers = {**answers, status: answer}  # type: ignore[attr-defined]
     return route
 
@@ -152,6 +161,10 @@ _ADDRESSED = {
     "part_id": ("A part of a message.", "prt_7f2c91d4effeXk2mQ8vR4tYw1Z"),
     "request_id": ("A permission request or question of the session.", "per_7f2c91d4effeXk2mQ8vR4tYw1Z"),
     "notification_id": ("A notification, as the list names it.", "0198c0de-4d1a-7c3e-9f00-5d2b7a1e4c11:1"),
+    "digest": (
+        "The digest of a content, as a diff names it.",
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    ),
     "position": ("A log position.", 42),
     "path": ("A path below the session's directory.", "src/login.py"),
 }
@@ -262,7 +275,7 @@ def _operation(
     route: Any, method: str, path: str, operation: dict[str, Any], components: dict[str, Any]
 ) -> dict[str, Any]:
     answers: dict[str, Any] = {str(status): dict(answer) for status, answer in operation["responses"].items()}
-    more: dict[str, Any] = getattr(route, "openapi_answers", {})
+    more: dict[str, dict[str, Any]] = getattr(route, "openapi_answers", {})
     answers |= {status: dict(answer) for status, answer in more.items()}
     writes = method.upper() not in READS
     reaches = writes and path.startswith("/api/")  # a browser's log-out does nothing to the log

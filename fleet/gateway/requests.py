@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from fleet.errors import Rejected
 from fleet.gateway.enums import choices
 from fleet.gateway.guard import Visitor
 from fleet.gateway.wire import Body, PageQuery, Query
-from fleet.limits import IDEMPOTENCY_KEY_CHARS_MAX, UNREAD_BODY_S
+from fleet.limits import ANSWER_SLICE_BYTES, ANSWER_SLICE_ITEMS, IDEMPOTENCY_KEY_CHARS_MAX, UNREAD_BODY_S
 
 AnyBody = TypeVar("AnyBody", bound=Body)
 AnyQuery = TypeVar("AnyQuery", bound=Query)
@@ -128,6 +128,20 @@ def answer(value: Any, *, status: int = 200, position: int | None = None, total:
     """Return `value` as JSON; `position` and `total` go into headers."""
     response = Response(msgspec.json.encode(value), status, content_type="application/json")
     return _with_headers(response, position, total)
+
+
+async def answer_list(items: Iterable[Any], *, position: int, headers: dict[str, str] | None = None) -> Response:
+    """Return a list of any length as JSON; its items are made and encoded a few at a time, with checkpoints between."""
+    encoded: list[bytes] = []
+    since, slice_bytes = 0, 0
+    for item in items:
+        encoded.append(msgspec.json.encode(item))
+        slice_bytes += len(encoded[-1])
+        if slice_bytes >= ANSWER_SLICE_BYTES or len(encoded) - since >= ANSWER_SLICE_ITEMS:
+            since, slice_bytes = len(encoded), 0
+            await trio.lowlevel.checkpoint()
+    response = Response(b"[" + b",".join(encoded) + b"]", 200, headers, content_type="application/json")
+    return _with_headers(response, position, len(encoded))
 
 
 def paged(found: Sequence[Found], query: PageQuery, item: Callable[[Found], Any], position: int) -> Response:

@@ -5,7 +5,7 @@ earlier moment can be told by reading no more than what was different then.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -101,7 +101,7 @@ class Folded:
         self.infos: dict[str, Body] = {}
         self.parts: dict[str, dict[str, Body]] = {}
         self.turns = Turns()
-        self.todo_lists: dict[str, None] = {}
+        self._todo_parts: dict[str, str] = {}
         self.subagents: dict[str, SubAgent] = {}
         self.attachments: dict[str, str] = {}
         self._keys: dict[str, Key] = {}
@@ -134,6 +134,19 @@ class Folded:
         order = self._order.get(conversation)
         return order[0][0] if order else None
 
+    def todo_parts(self, at: int | None = None) -> Iterator[Body]:
+        """Yield the parts of the session's own conversation that may hold the agent's list, the newest first.
+
+        Sub-agents have lists of their own. `at` is a log position: of the messages that were there then.
+        """
+        own = self._order.get(self.opencode_id, [])
+        found = [(*self._keys[message], part) for part, message in self._todo_parts.items() if message in self._keys]
+        for created_ms, message_id, part_id in sorted(found, reverse=True):
+            place = bisect_left(own, (created_ms, message_id))
+            is_own = place < len(own) and own[place] == (created_ms, message_id)
+            if is_own and self.infos[message_id].position_at(at) is not None:
+                yield self.parts[message_id][part_id]
+
     def find_part(self, part_id: str) -> Body | None:
         """Return the part with this id."""
         return next((parts[part_id] for parts in self.parts.values() if part_id in parts), None)
@@ -163,7 +176,7 @@ class Folded:
     def _tool(self, payload: bytes, event: m.PartRecorded) -> None:
         """Note what is asked for later; the words are looked for first, because tools say much."""
         if b'"todowrite"' in payload:
-            self.todo_lists[event.part_id] = None
+            self._todo_parts[event.part_id] = event.message_id
         if b'"task"' in payload and (started := subagent_of(event.body)) is not None:
             self.subagents.setdefault(*started)
         if b'"attachments"' in payload:

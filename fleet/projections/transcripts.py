@@ -144,15 +144,15 @@ class Transcripts:
         found = None if part_id is None else folded.find_part(part_id)
         return None if found is None else found.json
 
-    async def todos(self, stream: str) -> list[Todo]:
-        """Return the agent's list as it last wrote it. Each writing replaces the whole list."""
-        folded = await self._folded(stream)
-        if not folded.todo_lists:
-            return []
-        for message_id in reversed(folded.ids(folded.opencode_id)):
-            for part_id, body in sorted(folded.parts.get(message_id, {}).items(), reverse=True):
-                if part_id in folded.todo_lists and (todos := _todos(body.json)) is not None:
-                    return todos
+    async def todos(self, stream: str, at: int | None = None) -> list[Todo]:
+        """Return the agent's list as it last wrote it, or had written it at a log position.
+
+        Each writing replaces the whole list.
+        """
+        for body in (await self._folded(stream)).todo_parts(at):
+            json = self._body(body, at)
+            if json is not None and (todos := _todos(json)) is not None:
+                return todos
         return []
 
     def forget(self, stream: str) -> None:

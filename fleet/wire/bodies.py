@@ -302,6 +302,9 @@ class DiffQuery(Query):
         str | None, msgspec.Meta(description="What one turn has changed: its number, or the id of a message of it.")
     ] = None
     at: At = None
+    contents: Annotated[
+        bool, msgspec.Meta(description="Whether to send the contents too; without them `encoding` is null.")
+    ] = True
 
 
 class CallbackQuery(PageQuery):

@@ -19,6 +19,8 @@ from fleet.wire.enums import (
     TurnOutcome,
 )
 
+Encoding = Literal["utf-8", "base64"]
+
 
 class Answer(msgspec.Struct, rename="camel"):
     """A response body."""
@@ -222,7 +224,10 @@ class EndPreview(Answer):
 
 
 class DiffItem(Answer):
-    """A changed file; base64 where a side is not UTF-8. `overlapsWith`: who worked there, above or below meanwhile."""
+    """A changed file; base64 where a side is not UTF-8. `overlapsWith`: who worked there, above or below meanwhile.
+
+    The digests name the contents for `GET …/blobs/{digest}`; without `contents`, they stand in place of these.
+    """
 
     file: str
     before: str | None
@@ -236,9 +241,9 @@ class DiffItem(Answer):
     mode_before: str | None
     mode_after: str | None
     overlaps_with: list[str]
-    encoding: Literal["utf-8", "base64"] | None
-    before_digest: str | None = None
-    after_digest: str | None = None
+    encoding: Encoding | None
+    before_digest: str | None
+    after_digest: str | None
 
 
 class SnippetItem(Answer):
@@ -509,7 +514,7 @@ class FileItem(Answer):
     is_truncated: bool
     entries: list[FileEntryItem] | None = None
     total: int | None = None
-    encoding: Literal["utf-8", "base64"] | None = None
+    encoding: Encoding | None = None
     content: str | None = None
     size_bytes: int | None = None
 

@@ -45,7 +45,9 @@ def test_a_patch_is_one_that_git_applies(tmp_path: Path, before: dict[str, str],
     for name in sorted(before | after):
         old, new = before.get(name), after.get(name)
         status: Any = "added" if old is None else "deleted" if new is None else "modified"
-        text += patch(DiffItem(name, old, new, 0, 0, status, False, False, None, "100644", "100644", [], "utf-8"))
+        text += patch(
+            DiffItem(name, old, new, 0, 0, status, False, False, None, "100644", "100644", [], "utf-8", None, None)
+        )
     (tmp_path / "x.patch").write_bytes(text)
     git("apply", "x.patch")
     (tmp_path / "x.patch").unlink()
@@ -55,7 +57,9 @@ def test_a_patch_is_one_that_git_applies(tmp_path: Path, before: dict[str, str],
 
 def test_a_patch_of_text_that_is_not_utf_8_has_its_bytes() -> None:
     before, after = (base64.b64encode(content).decode() for content in (b"caf\xe9\n", b"caf\xe8\n"))
-    item = DiffItem("a", before, after, 1, 1, "modified", False, False, None, "100644", "100644", [], "base64")
+    item = DiffItem(
+        "a", before, after, 1, 1, "modified", False, False, None, "100644", "100644", [], "base64", None, None
+    )
     assert patch(item).endswith(b"\n-caf\xe9\n+caf\xe8\n")
 
 

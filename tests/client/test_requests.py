@@ -50,7 +50,7 @@ async def test_a_session_from_beginning_to_end(fleet: FleetClient, line: Line) -
     file = next(part for part in parts if part["type"] == "file")
     assert await session.part(file["id"]) == file
     assert await session.part_content(file["id"]) == b"\x00hi"
-    assert await session.diffs(turn=1) == await session.diffs()
+    assert await session.diffs(turn=1) == await session.diffs(contents=False)
     for empty in (session.queue, session.requests, session.todos, session.children):
         assert await empty() == []
     described = await session.describe(title="Other", tags=[], budget=BudgetBody())

@@ -53,6 +53,7 @@ class BlobsContract:
             await blobs.forget("s")
             assert (blobs.get(shared), blobs.get(own)) == (b"shared", None)
             assert (blobs.owned("s"), blobs.owned("t")) == ([], [shared])
+            assert (blobs.owns("s", shared), blobs.owns("t", shared), blobs.owns("t", own)) == (False, True, False)
             await blobs.forget("t")
             assert blobs.get(shared) is None
             assert blobs.statistics().blobs == 0

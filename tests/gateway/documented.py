@@ -11,6 +11,8 @@ from werkzeug.exceptions import HTTPException
 OWN_HEADERS = {
     "fleet-position",
     "fleet-continue",
+    "fleet-tree",
+    "etag",
     "x-total-count",
     "x-request-id",
     "location",

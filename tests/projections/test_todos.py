@@ -25,8 +25,8 @@ async def wrote(
     await world.append("one", message, m.PartRecorded(f"prt_{number}", message_id, "tool", 1, part))
 
 
-async def todos(world: SessionsLog) -> list[Todo]:
-    return await Transcripts(world.log).todos("session-one")
+async def todos(world: SessionsLog, at: int | None = None) -> list[Todo]:
+    return await Transcripts(world.log).todos("session-one", at)
 
 
 async def begun() -> SessionsLog:
@@ -60,3 +60,15 @@ async def test_the_list_of_a_sub_agent_is_its_own() -> None:
     await wrote(world, 1, {"content": "Read"})
     await wrote(world, 2, {"content": "Look"}, opencode_id="ses_of_a_sub_agent")
     assert await todos(world) == [Todo("Read")]
+
+
+async def test_the_list_as_it_was_at_a_position() -> None:
+    world = await begun()
+    was: list[tuple[int, list[Todo]]] = []
+    for number, content in enumerate(("Read", "Write", "Test"), 1):
+        await wrote(world, number, {"content": content})
+        await wrote(world, number, {"content": "Never"}, status="running")
+        was.append((world.log.head(), await todos(world)))
+    await wrote(world, 1, {"content": "Late"})
+    assert [await todos(world, position) for position, _ in was] == [found for _, found in was]
+    assert await todos(world, 0) == []

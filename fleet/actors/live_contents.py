@@ -1,0 +1,42 @@
+"""Contents that the diffs of running turns name: they are kept in memory, a bounded number of bytes, and not stored.
+
+A reader asks for the list of files first and for contents afterwards. What was displaced meanwhile is asked for again
+with a new list.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from fleet.limits import DIFF_LIVE_BYTES_MAX, DIFF_LIVE_ENTRY_BYTES
+
+
+class LiveContents:
+    """Contents by stream and digest; those that were named longest ago go first."""
+
+    def __init__(self, bytes_max: int = DIFF_LIVE_BYTES_MAX) -> None:
+        self._bytes_max = bytes_max
+        self._contents: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._bytes = 0
+
+    def keep(self, stream: str, contents: Mapping[str, bytes]) -> None:
+        """Keep contents by digest, for as long as there is room."""
+        for digest, content in contents.items():
+            self._drop((stream, digest))
+            self._contents[stream, digest] = content
+            self._bytes += len(content) + DIFF_LIVE_ENTRY_BYTES
+        while self._bytes > self._bytes_max:
+            self._drop(next(iter(self._contents)))
+
+    def get(self, stream: str, digest: str) -> bytes | None:
+        """Return a content that a live diff of the stream has named, None where it is not here any more."""
+        return self._contents.get((stream, digest))
+
+    def forget(self, stream: str) -> None:
+        """Discard what is kept of a stream that was erased."""
+        for key in [key for key in self._contents if key[0] == stream]:
+            self._drop(key)
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        content = self._contents.pop(key, None)
+        if content is not None:
+            self._bytes -= len(content) + DIFF_LIVE_ENTRY_BYTES

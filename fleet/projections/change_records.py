@@ -1,0 +1,48 @@
+"""The records of a session's changes: which manifests its turns left, and the names by which a turn can be asked for.
+
+Folded once per session (folds.py) and answered as of any position, so that a diff never reads the whole stream again.
+"""
+
+from fleet.core.session.messages import ChangesRecorded, TurnStarted, TurnSteered
+from fleet.events.envelope import Recorded
+from fleet.events.log import Log
+from fleet.limits import CHANGE_RECORDS_KEPT
+from fleet.projections.folds import Folds
+
+
+class ChangeRecords:
+    """Those of one session."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.manifests: set[str] = set()
+        self._records: list[tuple[int, ChangesRecorded]] = []
+        self._turns: dict[str, tuple[int, int]] = {}
+
+    def apply(self, recorded: Recorded) -> None:
+        """See `Fold`."""
+        event = recorded.event
+        if isinstance(event, TurnStarted):
+            self._turns[str(event.number)] = self._turns[event.message_id] = (recorded.position, event.number)
+        elif isinstance(event, TurnSteered):
+            self._turns[event.message_id] = (recorded.position, event.number)
+        elif isinstance(event, ChangesRecorded):
+            self._records.append((recorded.position, event))
+            self.manifests |= {event.turn_manifest, event.session_manifest}
+
+    def until(self, at: int | None) -> list[ChangesRecorded]:
+        """Return the records up to a log position, all of them for None, oldest first."""
+        return [record for position, record in self._records if at is None or position <= at]
+
+    def number(self, turn: str, at: int | None) -> int | None:
+        """Return the number of the turn that has this number, or a message with this id; None where there is none.
+
+        A turn is named by the message that began it and by each that steered it, from the position on where it came.
+        """
+        position, number = self._turns.get(turn, (0, None))
+        return number if at is None or position <= at else None
+
+
+def change_records(log: Log) -> Folds[ChangeRecords]:
+    """Return the records of changes by stream."""
+    return Folds(log, ChangeRecords, CHANGE_RECORDS_KEPT)
