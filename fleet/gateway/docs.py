@@ -16,6 +16,7 @@ from fleet.gateway import wire
 from fleet.gateway.document import about, gives_text
 from fleet.gateway.requests import read_query
 
+_UNIONS = ("ClientFrame", "ServerFrame", "Signal")
 _POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
@@ -76,15 +77,27 @@ def _render(document: dict[str, Any]) -> str:
     for path, operations in sorted(document["paths"].items()):
         for method, operation in operations.items():
             by_tag.setdefault(operation["tags"][0], []).append((method.upper(), path, operation))
+    events = _payloads(schemas)
+    frames = {union: [_kind(each) for each in schemas[union]["oneOf"]] for union in _UNIONS}
+    elsewhere = {*events.values(), *_UNIONS, *(name for names in frames.values() for name in names)}
     template = environment.from_string(_resource("docs.html"))
     return template.render(
         info=document["info"],
         groups=sorted(by_tag.items()),
         schemas=schemas,
+        events=events,
+        frames=frames,
+        others=sorted(schemas.keys() - elsewhere),
         headers=components["parameters"],
         schemes=components["securitySchemes"],
         told={kind: each["post"] for kind, each in document["webhooks"].items()},
     )
+
+
+def _payloads(schemas: dict[str, Any]) -> dict[str, str]:
+    """Return the schema of the payload of each type of event."""
+    variants = [each["properties"] for each in schemas["LoggedEvent"]["oneOf"]]
+    return {each["type"]["const"]: _kind(each["data"]) for each in variants if "type" in each}
 
 
 def _resource(name: str) -> str:
@@ -101,6 +114,8 @@ def _kind(schema: dict[str, Any]) -> str:
         return str(schema["$ref"]).rpartition("/")[2]
     if "anyOf" in schema:
         return " or ".join(_kind(each) for each in schema["anyOf"])
+    if "const" in schema:
+        return str(msgspec.json.encode(schema["const"]).decode())
     if "enum" in schema:
         return ", ".join(str(value) for value in schema["enum"])
     if schema.get("type") == "array":

@@ -10,6 +10,7 @@ from openapi_spec_validator import validate
 
 from fleet.core.webhook.telling import MESSAGE_TYPES, TEST
 from fleet.errors import PROBLEMS
+from fleet.events.catalog import NAMES
 from tests.gateway.door import Door, Machine
 
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -166,6 +167,9 @@ async def test_the_page_has_every_route_and_nothing_from_elsewhere(door: Door, d
     for _, path, operation in operations(document):
         assert f"<code>{html.escape(path)}</code>" in text
         assert f'id="{operation["operationId"]}"' in text
+    ids = re.findall(r'id="schema-(\w+)"', text)
+    assert sorted(ids) == sorted(document["components"]["schemas"].keys() - {"ClientFrame", "ServerFrame", "Signal"})
+    assert all(f"<code>{event_type}</code>" in text for event_type in NAMES)
     assert re.findall(r"(?:src|href)=\"(?!#|/api/)", text) == []
     assert not re.search(r"<script|<style|style=|\son\w+=|@import", text)
     style = await door.knock("GET", "/api/docs.css")
