@@ -15,10 +15,12 @@ BIN = .venv/bin
 # OpenCode comes from FLEET_OPENCODE, then from the PATH, then from .tools: hence last.
 TOOLS_PATH = PATH="$$PATH:$$PWD/.tools/node_modules/.bin"
 
-.PHONY: help run demo setup browser test check sim fuzz drill bench constraints wire clean
+.PHONY: help run demo setup web dev web-tools browser test check sim fuzz drill bench constraints wire clean
 
 help:
 	@echo 'make run      set up and start Fleet (ARGS="--port 8080" for its options)'
+	@echo 'make web      build the page where its sources have changed'
+	@echo 'make dev      serve the page with reload, on a Fleet that runs (FLEET_URL=http://localhost:3000)'
 	@echo 'make demo     set up and show two sessions at work'
 	@echo 'make test     set up and run every check and test'
 	@echo 'make check    the checks alone: lint, types, import contracts'
@@ -33,26 +35,38 @@ help:
 	@echo 'make clean    remove what set-up and tests made'
 
 run: setup
+	@$(PYTHON) tools/setup.py --page try
 	@$(TOOLS_PATH) exec $(BIN)/fleet serve $(ARGS)
 
 demo: setup
 	@$(TOOLS_PATH) exec $(BIN)/fleet demo $(ARGS)
 
+web:
+	@$(PYTHON) tools/setup.py --page need
+
+dev: web-tools
+	@cd web && FLEET_URL="$${FLEET_URL:-http://localhost:3000}" exec npm run --silent dev -- $(ARGS)
+
+web-tools:
+	@$(PYTHON) tools/setup.py --page tools
+
 setup:
 	@$(TOOLS_PATH) $(PYTHON) tools/setup.py
 
-test: check browser
+test: check browser web
+	cd web && npm test --silent
 	$(TOOLS_PATH) $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 browser:
 	@$(TOOLS_PATH) $(PYTHON) tools/setup.py --browser
 
-check: setup
+check: setup web-tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 	$(BIN)/lint-imports
+	cd web && npm run --silent check
 
 sim: setup
 	FLEET_SIM_SEED="$(SEED)" FLEET_SIM_COUNT="$(COUNT)" $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/simulation $(ARGS)
@@ -76,5 +90,5 @@ wire: setup
 	$(BIN)/python tools/wire_types.py $(ARGS)
 
 clean:
-	rm -rf .venv .tools build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .tools build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/node_modules fleet/gateway/dashboard
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

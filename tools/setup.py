@@ -1,4 +1,4 @@
-"""Set up what Fleet needs: `.venv` with the pinned packages, and OpenCode where the machine has none.
+"""Set up what Fleet needs: `.venv` with the pinned packages, OpenCode where the machine has none, and the page's build.
 
 Run by every `make` target that needs it. What is there already is left alone: without work to do it takes a moment and
 no network. Runs on whatever `python3` is, so that an old one gets a sentence and not a syntax error; hence nothing
@@ -27,6 +27,14 @@ OPENCODE_BINARY = OPENCODE_PACKAGE / "bin" / "opencode.exe"  # so called on ever
 PLACEHOLDER_BYTES_MAX = 1000000  # what the package brings in the binary's place is a script of a few lines
 
 
+WEB = ROOT / "web"
+PAGE = ROOT / "fleet" / "gateway" / "dashboard"
+PAGE_STAMP = PAGE / ".fleet-build.sha256"  # what the build was made of
+WEB_STAMP = WEB / "node_modules" / ".fleet-setup"  # the lock file that was installed, and whether with the tools
+NOT_SOURCES = ("node_modules", "tests")
+NODE_MIN = 20
+OUTPUT_CHARS_MAX = 20000  # of a command that fails: its end says why
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
@@ -39,8 +47,16 @@ def main():
     parser = argparse.ArgumentParser(description="Set up what Fleet and its tests need.")
     parser.add_argument("--opencode", help="use this OpenCode and install none (default: $FLEET_OPENCODE)")
     parser.add_argument("--browser", action="store_true", help="see that there is a Chromium, which tests need")
+    parser.add_argument(
+        "--page",
+        choices=("try", "need", "tools"),
+        help="do nothing but build the page: if that is possible, or fail; or install what its checks need",
+    )
     arguments = parser.parse_args()
     try:
+        if arguments.page:
+            set_up_page(arguments.page)
+            return
         set_up_python()
         set_up_opencode(arguments.opencode or os.environ.get("FLEET_OPENCODE"))
         if arguments.browser:
@@ -127,6 +143,74 @@ def set_up_browser():
     call([*apt, "install", "--no-install-recommends", "chromium"], "apt-get could not install chromium")
 
 
+def set_up_page(how):
+    """Build the page where its sources have changed, or install what its checks need. `try` goes on without it."""
+    try:
+        if how == "tools":
+            install_page_packages(tools=True)
+        else:
+            build_page()
+    except SetupFailed as error:
+        if how != "try":
+            raise
+        state = "an older page is served" if (PAGE / "index.html").exists() else "Fleet runs without its page"
+        say("{} Until then {}.".format(error, state))
+
+
+def build_page():
+    """Build the page, unless the build that is there was made of the very same sources."""
+    wanted = page_fingerprint()
+    if (PAGE / "index.html").exists() and read_stamp(PAGE_STAMP) == wanted:
+        return
+    install_page_packages(tools=False)
+    say("the page, from web to fleet/gateway/dashboard")
+    call_quietly(["npm", "run", "--silent", "build"], "the page could not be built")
+    PAGE_STAMP.write_text(wanted)
+
+
+def install_page_packages(tools):
+    """Install the packages of web/package-lock.json, those of checks and tests too where `tools` are wanted."""
+    require_node()
+    lock = hashlib.sha256((WEB / "package-lock.json").read_bytes()).hexdigest()
+    if read_stamp(WEB_STAMP) in ([lock + " tools"] if tools else [lock, lock + " tools"]):
+        return
+    say("the page's packages from npm, about {} MB, in web/node_modules".format(350 if tools else 180))
+    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"]
+    call_quietly(["npm", "ci", *options, *([] if tools else ["--omit=dev"])], "npm could not install its packages")
+    WEB_STAMP.write_text(lock + (" tools" if tools else ""))
+
+
+def require_node():
+    """Raise `SetupFailed` where there is no Node.js that can build the page."""
+    for program in ("node", "npm"):
+        if not shutil.which(program):
+            raise SetupFailed("The page needs {} to be built: install Node.js {}.".format(program, NODE_MIN))
+    said = subprocess.run(["node", "--version"], stdout=subprocess.PIPE, check=False).stdout.decode().strip()
+    major = said[1:].split(".")[0]
+    if not major.isdigit() or int(major) < NODE_MIN:
+        raise SetupFailed("The page needs Node.js {} or newer, and this is {}.".format(NODE_MIN, said))
+
+
+def page_fingerprint():
+    """Return what the build depends on: every file below web, but for packages and tests."""
+    digest = hashlib.sha256()
+    for folder, folders, names in os.walk(str(WEB)):
+        folders[:] = sorted(name for name in folders if name not in NOT_SOURCES)
+        for name in sorted(names):
+            path = Path(folder) / name
+            digest.update("{}\0{}\0".format(path.relative_to(WEB), path.stat().st_size).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def read_stamp(path):
+    """Return what the stamp says, None without one."""
+    try:
+        return path.read_text()
+    except OSError:
+        return None
+
+
 def path_without_tools():
     """Return the PATH without our own .tools, which the Makefile appends."""
     entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
@@ -160,6 +244,16 @@ def call(command, failure):
         subprocess.run([str(part) for part in command], check=True, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError) as error:
         raise SetupFailed("{} ({}). Its output is above; run it again to go on.".format(failure, error)) from error
+
+
+def call_quietly(command, failure):
+    """Run `command` in web; show its output, and raise `SetupFailed` with `failure`, when it fails."""
+    environment = dict(os.environ, NO_COLOR="1", CI="1")
+    output = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, cwd=str(WEB), env=environment, check=False, **output)
+    if done.returncode != 0:
+        sys.stdout.write(done.stdout.decode(errors="replace")[-OUTPUT_CHARS_MAX:])
+        raise SetupFailed("{} (exit code {}); see above.".format(failure, done.returncode))
 
 
 def say(what):

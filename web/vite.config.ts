@@ -18,7 +18,8 @@ export default defineConfig({
   server: {
     proxy: {
       "/api": { target: server, ws: true },
-      "/login": { target: server },
+      // Without a code it is an address of the page itself.
+      "/login": { target: server, bypass: ({ url }) => (url?.includes("code=") ? undefined : "/index.html") },
       "/logout": { target: server },
     },
   },
