@@ -208,7 +208,7 @@ class Orders:
     async def answer(self, any_id: str, request_id: str, answer: m.Answer, caller: Caller) -> Outcome:
         """Answer a permission request or question; OpenCode is told right after."""
         session = self.session(any_id)
-        command = m.AnswerRequest(request_id, answer, self._context.clock.now_ms())
+        command = m.AnswerRequest(request_id, answer, self._context.clock.now_ms(), caller.actor)
         reply = await self._ask(session.id, command, caller)
         return Outcome(reply.state, reply.position)
 

@@ -25,7 +25,6 @@ from fleet.gateway.document import Document
 from fleet.gateway.edge import Application, Edge, visit_of
 from fleet.gateway.encoding import compress_json
 from fleet.gateway.fleet import fleet_routes
-from fleet.gateway.fleet_view import FleetView
 from fleet.gateway.frames import Frames
 from fleet.gateway.guard import Guard
 from fleet.gateway.history import history_routes
@@ -43,7 +42,7 @@ from fleet.gateway.server import info_routes
 from fleet.gateway.sessions import session_routes
 from fleet.gateway.sockets import socket_routes
 from fleet.gateway.streams import stream_routes
-from fleet.gateway.subscriptions import Subscriptions
+from fleet.gateway.subscriptions import LiveViews, Subscriptions
 from fleet.gateway.transcripts import transcript_routes
 from fleet.gateway.webhooks import webhook_routes
 from fleet.limits import (
@@ -62,7 +61,7 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: 
     app = KeyedApp("fleet")
     app.tree = tree
     items = SessionItems(tree)
-    app.fleet_view = FleetView(tree, items)
+    app.live_views = LiveViews(tree, items)
     app.asgi_app = cast("Any", edge.around(cast("Application", app.asgi_app)))  # type: ignore[method-assign]  # Quart's way
     app.url_map.merge_slashes = False  # its redirect would be a page of HTML
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
@@ -124,7 +123,7 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: 
     app.register_blueprint(log_routes(tree))
     frames = Frames()
     app.register_blueprint(stream_routes(tree, streams, frames))
-    app.register_blueprint(socket_routes(app, streams, Subscriptions(tree, frames, app.fleet_view)))
+    app.register_blueprint(socket_routes(app, streams, Subscriptions(tree, frames, app.live_views)))
     app.register_blueprint(webhook_routes(tree))
     app.register_blueprint(fleet_routes(tree))
     app.register_blueprint(offer_routes(tree))
@@ -169,7 +168,7 @@ class Gateway:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(edge.watch)
             nursery.start_soon(streams.run)
-            nursery.start_soon(app.fleet_view.run)
+            nursery.start_soon(app.live_views.run)
             await serve(cast("Framework", app), config, shutdown_trigger=close, task_status=task_status)
             nursery.cancel_scope.cancel()
 

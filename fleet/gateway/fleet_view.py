@@ -125,21 +125,26 @@ class FleetReader:
         self._first: deque[str] | None = deque(sorted(shown, reverse=True))
         self._waiting: dict[str, bytes | None] = {} if since is None else dict.fromkeys(since.erased)
         self._live = False
-        self.saturated = False
+        self._is_full = False
 
     def put(self, session_id: str, body: bytes | None) -> None:
         """Take a session that was released, None where it was erased; or fall behind."""
         if len(self._waiting) >= FLEET_WAITING_MAX and session_id not in self._waiting:
             self._waiting.clear()
-            self.saturated = True
-        if not self.saturated:
+            self._is_full = True
+        if not self._is_full:
             self._waiting[session_id] = body
         self._wake()
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits."""
-        return self._live and not self._waiting and not self.saturated
+        return self._live and not self._waiting and not self._is_full
+
+    @property
+    def lags(self) -> int | None:
+        """Where to resume from, once too much has waited: nothing comes any more. None as long as it keeps up."""
+        return self.position if self._is_full else None
 
     def drain(self, named: bytes) -> list[bytes]:
         """Return the next frames, a page at most; `named` is the subscription's id as JSON."""

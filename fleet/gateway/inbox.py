@@ -4,12 +4,12 @@ from quart import Blueprint, Response
 
 from fleet.actors.tree import Tree
 from fleet.core.session.state import Callback, State
-from fleet.core.webhook import state as webhook
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
 from fleet.gateway.refusals import COMMAND
 from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_no_body, read_query, same
+from fleet.gateway.waiting import waiting_items
 
 
 def inbox_routes(tree: Tree) -> Blueprint:
@@ -27,9 +27,7 @@ def inbox_routes(tree: Tree) -> Blueprint:
         not be delivered, and webhooks that were disabled because they failed.
         """
         query = read_query(wire.PageQuery)
-        waiting = [item for state in tree.views.sessions for item in _waiting(state)]
-        waiting += [_failed_webhook(state) for state in tree.views.webhooks if state.failed]
-        return paged(sorted(waiting, key=lambda item: item.at), query, same, tree.log.head())
+        return paged(waiting_items(tree), query, same, tree.log.head())
 
     @routes.get("/callbacks")
     @about("inbox")
@@ -114,39 +112,6 @@ def inbox_routes(tree: Tree) -> Blueprint:
         return done(outcome.position)
 
     return routes
-
-
-def _waiting(state: State) -> list[wire.InboxItem]:
-    items = [
-        wire.InboxItem(
-            request.kind,
-            state.id,
-            state.title,
-            wire.rfc3339(request.opened_at_ms),
-            state.evidence,
-            wire.request_item(request),
-        )
-        for request in state.requests
-        if request.answer is None
-    ]
-    if state.failure is not None and state.phase != "stopped":
-        at = wire.rfc3339(state.failure.at_ms)
-        items.append(wire.InboxItem("failure", state.id, state.title, at, state.failure.detail))
-    if state.over_budget is not None and state.phase != "stopped":
-        paused = [notification.at_ms for notification in state.notifications if notification.kind == "budget"]
-        at = wire.rfc3339(paused[-1] if paused else state.since_ms)  # the list of notifications is bounded
-        items.append(wire.InboxItem("budget", state.id, state.title, at, state.over_budget))
-    items.extend(
-        wire.InboxItem("callback", state.id, state.title, wire.rfc3339(callback.at_ms), callback.reason)
-        for callback in state.callbacks
-        if callback.status == "undelivered"
-    )
-    return items
-
-
-def _failed_webhook(state: webhook.State) -> wire.InboxItem:
-    title = state.description or state.origin
-    return wire.InboxItem("webhook", None, title, wire.rfc3339(state.since_ms), state.reason, webhook_id=state.id)
 
 
 def _callback_item(state: State, callback: Callback) -> wire.CallbackItem:

@@ -123,7 +123,8 @@ def _add_requests(routes: Blueprint, tree: Tree) -> None:
     async def answer_request(session_id: str, request_id: str) -> Response:
         """Answer a permission request or a question.
 
-        `reply` is for a permission, `answers` for a question: a list of labels for each of its parts.
+        `reply` is for a permission, `answers` for a question: a list of labels for each of its parts. Each request is
+        answered once: `request_answered` says with `answeredBy`, `at` and `reply` who did, when, and in which words.
         """
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         body = await read_body(wire.AnswerBody)

@@ -15,9 +15,9 @@ from quart_trio import QuartTrio
 from fleet.actors.answers import Answers
 from fleet.actors.tree import Tree
 from fleet.core.answers import RequestAnswered
-from fleet.gateway.fleet_view import FleetView
 from fleet.gateway.guard import READS
 from fleet.gateway.requests import caller
+from fleet.gateway.subscriptions import LiveViews
 
 Route = TypeVar("Route", bound=Callable[..., Any])
 
@@ -37,7 +37,7 @@ class KeyedApp(QuartTrio):
     """The framework's application, with a memory for answers. Its fields are set before the first request."""
 
     tree: Tree
-    fleet_view: FleetView
+    live_views: LiveViews
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
         """Answer a request, or repeat its answer."""

@@ -8,12 +8,15 @@ from contextlib import AsyncExitStack
 from typing import Protocol
 
 import msgspec
+import trio
 
 from fleet.actors.tree import Tree
 from fleet.errors import Rejected
-from fleet.gateway.fleet_view import FleetReader, FleetView
+from fleet.gateway.fleet_view import FleetView
 from fleet.gateway.frames import Frames
 from fleet.gateway.framing import text_frame
+from fleet.gateway.inbox_view import InboxView
+from fleet.gateway.items import SessionItems
 from fleet.gateway.reading import Reading, check_cursor, reading
 from fleet.wire import sockets as w
 
@@ -37,13 +40,27 @@ class Subscription(Protocol):
         ...
 
 
+class LiveViews:
+    """The views that the server folds for all readers. `run` has to run."""
+
+    def __init__(self, tree: Tree, items: SessionItems) -> None:
+        self.fleet = FleetView(tree, items)
+        self.inbox = InboxView(tree)
+
+    async def run(self) -> None:
+        """Tell their readers of changes, for ever."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.fleet.run)
+            nursery.start_soon(self.inbox.run)
+
+
 class Subscriptions:
     """Opens them, over one Fleet."""
 
-    def __init__(self, tree: Tree, frames: Frames, fleet_view: FleetView) -> None:
+    def __init__(self, tree: Tree, frames: Frames, live: LiveViews) -> None:
         self._tree = tree
         self._frames = frames
-        self._fleet_view = fleet_view
+        self._live = live
 
     async def open(self, frame: w.Subscribe, wake: Callable[[], None]) -> Subscription:
         """Follow what the frame names; `wake()` is called when something waits.
@@ -55,9 +72,9 @@ class Subscriptions:
             raise Rejected("invalid", "give either sessions or a view", field="sessions")
         stack = AsyncExitStack()
         if frame.view == "fleet":
-            return FleetSubscription(frame.id, stack.enter_context(self._fleet_view.read(after, wake)), stack)
+            return ViewSubscription(frame.id, stack.enter_context(self._live.fleet.read(after, wake)), stack)
         if frame.view == "inbox":
-            raise Rejected("invalid", "the view inbox cannot be followed yet", field="view")
+            return ViewSubscription(frame.id, stack.enter_context(self._live.inbox.read(wake)), stack)
         sessions = None
         if isinstance(frame.sessions, list):
             sessions = frozenset(self._tree.orders.session(each).id for each in frame.sessions)
@@ -109,10 +126,28 @@ class EventSubscription:
         await self._stack.aclose()
 
 
-class FleetSubscription:
-    """The fleet view."""
+class ViewReader(Protocol):
+    """A reader of a view."""
 
-    def __init__(self, frame_id: str, reader: FleetReader, stack: AsyncExitStack) -> None:
+    @property
+    def lags(self) -> int | None:
+        """Where to resume from, None as long as the reader keeps up."""
+        ...
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        ...
+
+    def drain(self, named: bytes) -> list[bytes]:
+        """Return the frames that wait, a page at most; `named` is the subscription's id as JSON."""
+        ...
+
+
+class ViewSubscription:
+    """A view that the server has folded."""
+
+    def __init__(self, frame_id: str, reader: ViewReader, stack: AsyncExitStack) -> None:
         self._id = frame_id
         self._named = _encode(frame_id)
         self._reader = reader
@@ -120,8 +155,8 @@ class FleetSubscription:
 
     def drain(self) -> tuple[bytes, bool]:
         """See `Subscription`."""
-        if self._reader.saturated:
-            return text_frame(_encode(w.Lagging(self._id, self._reader.position))), False
+        if self._reader.lags is not None:
+            return text_frame(_encode(w.Lagging(self._id, self._reader.lags))), False
         return b"".join(map(text_frame, self._reader.drain(self._named))), True
 
     @property

@@ -118,6 +118,12 @@ class InFlight:
         """Return a part that is not finished, None where there is none with this id."""
         return self._open.get(session_id, {}).get(part_id)
 
+    def call(self, session_id: str, call_id: str) -> msgspec.Raw | None:
+        """Return the part of a tool's call that is not finished, by OpenCode's id of the call."""
+        named = b'"callID":%s' % msgspec.json.encode(call_id)
+        bodies = (part.body for part in self._open.get(session_id, {}).values() if part.type == "tool")
+        return next((body for body in bodies if body is not None and named in bytes(body)), None)
+
     @contextmanager
     def read(self, session_ids: frozenset[str] | None, wake: Callable[[], None]) -> Generator[Reader]:
         """Receive signals of these sessions, or of all; `wake()` is called when one comes."""

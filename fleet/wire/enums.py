@@ -11,6 +11,8 @@ CallbackOutcome = Literal["finished", "aborted", "interrupted", "error", "stoppe
 """What became of a child, as its parent hears it."""
 CallbackStatus = Literal["pending", "undelivered", "delivered", "dropped"]
 AbortOutcome = Literal["aborted", "ended", "nothing_to_abort", "aborting"]
+InboxKind = Literal["permission", "question", "failure", "budget", "callback", "webhook"]
+"""What waits for a person."""
 RequestKind = Literal["permission", "question"]
 NotificationKind = Literal[
     "finished", "aborted", "interrupted", "error", "request", "disconnected", "budget", "callback"

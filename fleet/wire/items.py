@@ -9,6 +9,7 @@ from fleet.wire.enums import (
     AbortOutcome,
     CallbackOutcome,
     CallbackStatus,
+    InboxKind,
     InstanceStatus,
     NotificationKind,
     RequestKind,
@@ -281,24 +282,25 @@ class InboxContext(Answer):
     directory: str
     repository: str | None
     branch: str | None
-    tool: msgspec.Raw | None = None
+    tool: msgspec.Raw | None
 
 
 class InboxItem(Answer):
     """Something that waits for a person: a request, a failure, a used-up budget, an undelivered callback.
 
-    Or a webhook that Fleet gave up on: it has `webhookId`, and no session.
+    Or a webhook that Fleet gave up on: it has `webhookId`, no session and no `context`. The `id` stays the same as long
+    as it waits; what waits anew has another.
     """
 
-    kind: Literal["permission", "question", "failure", "budget", "callback", "webhook"]
+    id: str
+    kind: InboxKind
     session_id: str | None
     title: str
     at: str
     detail: str
-    request: RequestItem | None = None
-    webhook_id: str | None = None
-    id: str = ""
-    context: InboxContext | None = None
+    request: RequestItem | None
+    webhook_id: str | None
+    context: InboxContext | None
 
 
 class NotificationItem(Answer):

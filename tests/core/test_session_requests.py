@@ -84,9 +84,9 @@ def test_a_question_is_answered_in_all_of_its_parts(given_answers: tuple[tuple[s
     given(SESSION, "s1", *s.ACTIVE, two).when(answer("q2", both)).then(answered("q2", both))
 
 
-def test_the_same_answer_again_changes_nothing_and_another_is_refused() -> None:
-    story = given(SESSION, "s1", *s.WAITING, answered()).when(answer()).then()
-    for other in (m.Answer("always"), REJECT, CHOICE):
+def test_a_second_answer_is_refused_also_in_the_same_words() -> None:
+    story = given(SESSION, "s1", *s.WAITING, answered())
+    for other in (ONCE, m.Answer("always"), REJECT, CHOICE):
         story = story.when(answer("r1", other)).then_rejected("request_answered")
     story.pending("follow:1:i1", "answer:r1")
 

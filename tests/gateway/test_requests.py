@@ -57,7 +57,7 @@ async def test_a_request_is_listed_everywhere_until_it_is_answered(
     assert (await door.settled(item["id"]))["outcome"] == "finished"
     assert (await door.knock("GET", f"{path}/requests")).json == []
     assert (await door.knock("GET", "/api/inbox")).json == []
-    (await door.knock("POST", f"{path}/requests/{request['id']}", body)).problem(404, "request_not_found")
+    (await door.knock("POST", f"{path}/requests/{request['id']}", body)).problem(409, "request_answered")
 
 
 @pytest.mark.parametrize("word", ["ask", "question"])
@@ -134,8 +134,9 @@ async def test_an_answer_is_given_once(machine: Machine, door: Door) -> None:
     for _ in range(2):
         assert (await door.knock("POST", path, ONCE, Idempotency_Key="k")).status == 204
     (await door.knock("POST", path, {"reply": "reject"}, Idempotency_Key="k")).problem(422, "idempotency_conflict")
-    assert (await door.knock("POST", path, ONCE)).status == 204
-    (await door.knock("POST", path, {"reply": "reject"})).problem(409, "request_answered")
+    for body in (ONCE, {"reply": "reject"}):
+        problem = (await door.knock("POST", path, body)).problem(409, "request_answered")
+        assert (problem["answeredBy"], problem["reply"]) == ("local", "once")
     (shown,) = (await door.knock("GET", f"/api/sessions/{item['id']}/requests")).json
     assert shown["answered"] is True
     assert (await door.knock("GET", "/api/inbox")).json == []

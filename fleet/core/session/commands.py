@@ -99,11 +99,12 @@ class SetBudget(msgspec.Struct, frozen=True):
 
 
 class AnswerRequest(msgspec.Struct, frozen=True):
-    """Answer a permission request or a question."""
+    """Answer a permission request or a question; `actor` is who does."""
 
     request_id: str
     answer: Answer
     at_ms: int
+    actor: str | None = None
 
 
 class ReadNotifications(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from fleet.core.session.evolve import evolve
 from fleet.core.session.following import Events, followed, is_cut_off
 from fleet.core.session.reports import REPORTS
 from fleet.core.session.state import ENDED, RESTING, RUNNING, QueuedPrompt, Request, State, initial
+from fleet.core.times import rfc3339
 from fleet.errors import Rejected
 from fleet.limits import (
     ATTACHMENTS_MAX,
@@ -204,15 +205,24 @@ def _set_budget(command: m.SetBudget, state: State) -> Events:
 
 
 def _answer(command: m.AnswerRequest, state: State) -> Events:
+    _check_unanswered(command.request_id, state)
     request = next((r for r in state.requests if r.id == command.request_id), None)
     if request is None:
         raise Rejected("request_not_found", f"no request {command.request_id} is open in this session")
-    if request.answer is not None:
-        if request.answer == command.answer:
-            return ()
-        raise Rejected("request_answered", "the request has been answered already, in another way")
     _check_answer(request, command.answer)
-    return (m.RequestAnswered(command.request_id, command.answer, command.at_ms),)
+    return (m.RequestAnswered(command.request_id, command.answer, command.at_ms, command.actor),)
+
+
+def _check_unanswered(request_id: str, state: State) -> None:
+    """Refuse a second answer, also one of the same words: whoever gave it is told that it was not theirs."""
+    given = next((answered for answered in state.answered if answered.request_id == request_id), None)
+    if given is not None:
+        at = rfc3339(given.at_ms)
+        raise Rejected(
+            "request_answered",
+            f"{given.actor or 'somebody'} answered the request at {at}: {given.reply}",
+            extra={"answeredBy": given.actor, "at": at, "reply": given.reply},
+        )
 
 
 class _Question(msgspec.Struct, frozen=True):

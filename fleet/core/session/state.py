@@ -17,6 +17,7 @@ __all__ = [
     "RESTING",
     "RUNNING",
     "TABLE",
+    "Answered",
     "Callback",
     "Context",
     "Failure",
@@ -81,6 +82,15 @@ class Request(msgspec.Struct, frozen=True):
     answer: m.Answer | None = None
 
 
+class Answered(msgspec.Struct, frozen=True):
+    """An answer that was given, for whoever answers again. `reply` is the answer in words, cut."""
+
+    request_id: str
+    reply: str
+    at_ms: int
+    actor: str | None
+
+
 class Callback(msgspec.Struct, frozen=True):
     """Word of an outcome to the parent. An `undelivered` one is tried again; what is over is shown for a while."""
 
@@ -127,11 +137,11 @@ class State(msgspec.Struct, frozen=True):
     or error until somebody prompts again; `over_budget` says what was used up, and keeps them back too. `recorded` maps
     messages and parts of the current turn, and the newest of those before, to a digest of what the log has of them;
     `counted` the cost and tokens that messages have added. `settled_requests` are the newest that are not open any
-    more: OpenCode goes on listing some of them. `tree` is the newest tree that was taken, `manifest` the blob listing
-    what the session has changed. `leaving` is the instance that a session which has ended is being detached from.
-    `owed`: the parent has not heard yet what became of the newest prompt. `asked` is the head of the newest prompt that
-    was sent, `answering` the id of the newest answer's message, `last_line` what the newest of both showed; `context`
-    is the conversation's size at the newest answer that tells it.
+    more: OpenCode goes on listing some of them. `answered` are the newest answers of people. `tree` is the newest tree
+    that was taken, `manifest` the blob listing what the session has changed. `leaving` is the instance that a session
+    which has ended is being detached from. `owed`: the parent has not heard yet what became of the newest prompt.
+    `asked` is the head of the newest prompt that was sent, `answering` the id of the newest answer's message,
+    `last_line` what the newest of both showed; `context` is the conversation's size at the newest answer that tells it.
     """
 
     id: str
@@ -168,6 +178,7 @@ class State(msgspec.Struct, frozen=True):
     last_outcome: TurnEnd | None = None
     requests: tuple[Request, ...] = ()
     settled_requests: tuple[str, ...] = ()
+    answered: tuple[Answered, ...] = ()
     recorded: dict[str, str] = {}
     counted: dict[str, tuple[float, Tokens]] = {}
     cost_usd: float = 0.0

@@ -122,11 +122,12 @@ class RequestOpened(msgspec.Struct, frozen=True):
 
 
 class RequestAnswered(msgspec.Struct, frozen=True):
-    """Somebody has answered; OpenCode is to be told."""
+    """A request was answered by `actor`; OpenCode is to be told. In old logs the envelope alone says who."""
 
     request_id: str
     answer: Answer
     at_ms: int
+    actor: str | None = None
 
 
 class RequestClosed(msgspec.Struct, frozen=True):

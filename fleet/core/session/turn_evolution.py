@@ -13,6 +13,7 @@ from fleet.core.session import messages as m
 from fleet.core.session.activity import Activity, head, of_part
 from fleet.core.session.context import context_of
 from fleet.core.session.state import (
+    Answered,
     Failure,
     QueuedPrompt,
     Request,
@@ -162,7 +163,13 @@ def _request_opened(state: State, event: m.RequestOpened) -> Changes:
 
 def _request_answered(state: State, event: m.RequestAnswered) -> Changes:
     answered = (replace(r, answer=event.answer) if r.id == event.request_id else r for r in state.requests)
-    return {"requests": tuple(answered), "evidence": f"turn {state.turns}: answered, OpenCode is being told"}
+    given = Answered(event.request_id, head(event.answer.words), event.at_ms, event.actor)
+    remembered = (*state.answered, given)[-REQUESTS_REMEMBERED_MAX:]
+    return {
+        "requests": tuple(answered),
+        "answered": remembered,
+        "evidence": f"turn {state.turns}: answered, OpenCode is being told",
+    }
 
 
 def _request_closed(state: State, event: m.RequestClosed) -> Changes:

@@ -39,6 +39,11 @@ class Answer(msgspec.Struct, frozen=True):
     message: str | None = None
     answers: tuple[tuple[str, ...], ...] | None = None
 
+    @property
+    def words(self) -> str:
+        """The answer as a person reads it."""
+        return self.reply or "; ".join(", ".join(labels) for labels in self.answers or ())
+
 
 class Budget(msgspec.Struct, frozen=True):
     """What a session may use before it asks: dollars, tokens of all kinds, minutes of running turns. None: no limit."""

@@ -105,7 +105,7 @@ def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
         "failure": _failure_item(state.failure),
         "agent": state.agent,
         "model": None if state.model is None else ModelBody(state.model.provider_id, state.model.model_id),
-        "repository": state.source_repository,
+        "repository": repository_of(state),
         "context_tokens": None if state.context is None else state.context.tokens,
         "context_limit": around.context_limit,
         "running_ms": state.running_ms,
@@ -114,6 +114,12 @@ def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
         "queue_paused": queue_paused(state),
         "activity": _activity_item(state, around.activity),
     }
+
+
+def repository_of(state: State) -> str | None:
+    """Return the path of the main repository: that of its work tree, or of a bare one; None outside of git."""
+    common = state.source_repository
+    return None if common is None else common.removesuffix("/.git")
 
 
 def provider_of(state: State) -> str | None:

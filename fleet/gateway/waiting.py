@@ -1,0 +1,108 @@
+"""What waits for a person, as items: requests, failures, budgets, callbacks, webhooks, and where each comes from."""
+
+import msgspec
+
+from fleet.actors.tree import Tree
+from fleet.core.session.state import Request, State
+from fleet.core.webhook import state as webhook
+from fleet.gateway import wire
+from fleet.gateway.cuts import cut_part
+from fleet.gateway.wire.conversion import repository_of
+from fleet.wire.enums import InboxKind
+
+
+def waiting_items(tree: Tree) -> list[wire.InboxItem]:
+    """Return everything that waits for a person, oldest first."""
+    found = [item for state in tree.views.sessions if waits(state) for item in _items(tree, state)]
+    found += [_failed_webhook(state) for state in tree.views.webhooks if state.failed]
+    return sorted(found, key=lambda item: (item.at, item.id))
+
+
+def waits(state: State) -> bool:
+    """Return whether something of this session waits for a person."""
+    return (
+        any(request.answer is None for request in state.requests)
+        or (state.phase != "stopped" and (state.failure is not None or state.over_budget is not None))
+        or any(callback.status == "undelivered" for callback in state.callbacks)
+    )
+
+
+def _items(tree: Tree, state: State) -> list[wire.InboxItem]:
+    items = [_request(tree, state, request) for request in state.requests if request.answer is None]
+    if state.failure is not None and state.phase != "stopped":
+        at_ms = state.failure.at_ms
+        items.append(_item("failure", state, f"failure:{at_ms}", at_ms, state.failure.detail))
+    if state.over_budget is not None and state.phase != "stopped":
+        paused = [notification.at_ms for notification in state.notifications if notification.kind == "budget"]
+        at_ms = paused[-1] if paused else state.since_ms  # the list of notifications is bounded
+        items.append(_item("budget", state, f"budget:{at_ms}", at_ms, state.over_budget))
+    items += [
+        _item("callback", state, f"callback:{callback.number}", callback.at_ms, callback.reason)
+        for callback in state.callbacks
+        if callback.status == "undelivered"
+    ]
+    return items
+
+
+def _request(tree: Tree, state: State, request: Request) -> wire.InboxItem:
+    item = _item(request.kind, state, request.id, request.opened_at_ms, state.evidence)
+    item.request = wire.request_item(request)
+    item.context = _context(state, _tool(tree, state, request))
+    return item
+
+
+def _item(kind: InboxKind, state: State, key: str, at_ms: int, detail: str) -> wire.InboxItem:
+    return wire.InboxItem(
+        id=f"{state.id}:{key}",
+        kind=kind,
+        session_id=state.id,
+        title=state.title,
+        at=wire.rfc3339(at_ms),
+        detail=detail,
+        request=None,
+        webhook_id=None,
+        context=_context(state, None),
+    )
+
+
+def _context(state: State, tool: msgspec.Raw | None) -> wire.InboxContext:
+    return wire.InboxContext(
+        turn=state.turns or None,
+        prompt=state.asked or None,
+        directory=state.directory,
+        repository=repository_of(state),
+        branch=state.branch,
+        tool=tool,
+    )
+
+
+class _Call(msgspec.Struct):
+    callID: str  # noqa: N815 - OpenCode's spelling
+
+
+class _Asked(msgspec.Struct):
+    tool: _Call
+
+
+def _tool(tree: Tree, state: State, request: Request) -> msgspec.Raw | None:
+    """Return the call that the request is about, where OpenCode names it and it is still in flight."""
+    try:
+        call_id = msgspec.json.decode(request.body, type=_Asked).tool.callID
+    except msgspec.DecodeError:
+        return None
+    part = tree.inflight.call(state.id, call_id)
+    return None if part is None else cut_part(part)
+
+
+def _failed_webhook(state: webhook.State) -> wire.InboxItem:
+    return wire.InboxItem(
+        id=f"webhook:{state.id}:{state.since_ms}",
+        kind="webhook",
+        session_id=None,
+        title=state.description or state.origin,
+        at=wire.rfc3339(state.since_ms),
+        detail=state.reason,
+        request=None,
+        webhook_id=state.id,
+        context=None,
+    )
