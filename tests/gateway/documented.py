@@ -12,7 +12,6 @@ OWN_HEADERS = {
     "fleet-position",
     "fleet-continue",
     "fleet-tree",
-    "etag",
     "x-total-count",
     "x-request-id",
     "location",
