@@ -1,10 +1,14 @@
 /** A session with the list of the others beside it. The list and the session are features; they meet here. */
-import { useParams } from "@tanstack/react-router";
-import type { ReactNode } from "react";
+import { useParams, useSearch } from "@tanstack/react-router";
+import { lazy, type ReactNode, Suspense } from "react";
 import { SessionRail } from "../features/fleet/rail.tsx";
 import { ConversationPage, SessionPage } from "../features/session/page.tsx";
 import { Boundary } from "./errors.tsx";
 import style from "./shell.module.css";
+
+const ChangesPanel = lazy(() =>
+  import("../features/changes/panel.tsx").then(module => ({ default: module.ChangesPanel })),
+);
 
 function BesideRail(props: { readonly id: string; readonly children: ReactNode }): ReactNode {
   return (
@@ -21,9 +25,16 @@ function BesideRail(props: { readonly id: string; readonly children: ReactNode }
 
 export function SessionRoute(): ReactNode {
   const { id } = useParams({ from: "/s/$id" });
+  const { tab, at } = useSearch({ from: "/s/$id" });
   return (
     <BesideRail id={id}>
-      <SessionPage key={id} id={id} />
+      {tab === "diffs" ? (
+        <Suspense fallback={null}>
+          <ChangesPanel key={id} id={id} at={at === undefined ? null : Number(at)} />
+        </Suspense>
+      ) : (
+        <SessionPage key={id} id={id} />
+      )}
     </BesideRail>
   );
 }

@@ -1,0 +1,46 @@
+/**
+ * Reviews in localStorage: comments of a person on a session's diffs, until they are sent. One entry a session, of bounded
+ * size; where a browser refuses to keep one, its writer is told.
+ */
+
+const PREFIX = "fleet.review.";
+/** Browsers keep about 5 MB for a page; drafts and settings need some of it. */
+const REVIEW_CHARS_MAX = 500_000;
+
+export function readReview(sessionId: string): string | null {
+  try {
+    return localStorage.getItem(PREFIX + sessionId);
+  } catch {
+    return null;
+  }
+}
+
+/** Keep a review; null forgets it. Return false where it cannot be kept. */
+export function writeReview(sessionId: string, text: string | null): boolean {
+  if (text !== null && text.length > REVIEW_CHARS_MAX) return false;
+  try {
+    if (text === null) localStorage.removeItem(PREFIX + sessionId);
+    else localStorage.setItem(PREFIX + sessionId, text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Return the sessions that have one. */
+export function reviewedSessions(): readonly string[] {
+  try {
+    return Object.keys(localStorage).flatMap(key => (key.startsWith(PREFIX) ? [key.slice(PREFIX.length)] : []));
+  } catch {
+    return [];
+  }
+}
+
+/** Hear of changes that other tabs make. Return what ends it. */
+export function onReviewElsewhere(changed: (sessionId: string) => void): () => void {
+  const listener = (event: StorageEvent): void => {
+    if (event.key?.startsWith(PREFIX)) changed(event.key.slice(PREFIX.length));
+  };
+  addEventListener("storage", listener);
+  return () => removeEventListener("storage", listener);
+}

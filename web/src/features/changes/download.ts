@@ -1,0 +1,39 @@
+/** The diff as a patch file, made in the browser. */
+import type { QueryClient } from "@tanstack/react-query";
+import { patchContents } from "../../browser/diffing.ts";
+import type { DiffItem } from "../../wire/types.ts";
+import { readSides } from "./data.ts";
+
+export type Patch = {
+  readonly text: string;
+  /** Files that a text patch cannot have. */
+  readonly leftOut: readonly string[];
+};
+
+/** Make a patch of all files that are whole texts. Rejects with `Refused`. */
+export async function makePatch(queries: QueryClient, id: string, files: readonly DiffItem[]): Promise<Patch> {
+  const parts: string[] = [];
+  const leftOut: string[] = [];
+  for (const item of files) {
+    if (item.isBinary || item.isTruncated) {
+      leftOut.push(item.file);
+      continue;
+    }
+    const { file, oldFile, status, modeBefore, modeAfter } = item;
+    const head = { file, oldFile, status, modeBefore, modeAfter };
+    const part = await patchContents(await readSides(queries, id, item), head);
+    if (part === null) leftOut.push(item.file);
+    else parts.push(part);
+  }
+  return { text: parts.join(""), leftOut };
+}
+
+/** Hand a text to the browser as a file. */
+export function saveAs(name: string, text: string): void {
+  const address = URL.createObjectURL(new Blob([text], { type: "text/x-diff" }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
