@@ -16,9 +16,10 @@ const BINDINGS: readonly Parsed[] = [...(KEYMAP as readonly Binding[])]
   .sort((one, other) => PRECEDENCE.indexOf(one.where) - PRECEDENCE.indexOf(other.where))
   .flatMap(binding => binding.keys.map(keys => ({ binding, single: isSingle(keys), presses: parseKeybinding(keys) })));
 
-/** Whether typing there writes: single letters belong to it. */
+/** Whether typing there writes: single letters belong to it. A checkbox takes Space alone. */
 function isField(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
+  if (target instanceof HTMLInputElement && /^(?:checkbox|radio|button)$/.test(target.type)) return false;
   return (
     target.isContentEditable ||
     /^(?:input|textarea|select)$/i.test(target.tagName) ||
@@ -33,7 +34,7 @@ function isOwned(event: KeyboardEvent): boolean {
     return !event.ctrlKey && !event.metaKey;
   return (
     event.key === " " &&
-    target?.closest("button,a,summary,[role=tab],[role=switch],[role=checkbox]") !== null &&
+    target?.closest("button,a,input,summary,[role=tab],[role=switch],[role=checkbox]") !== null &&
     target !== null
   );
 }

@@ -37,14 +37,14 @@ const NAMED = {
   prompt: { kind: "prompt", lead: "you" },
 } as const;
 
-/** For how long a working session has shown no sign of life, in ms; null where it is not working or spoke just now. */
-export function quietMs(item: SessionItem, nowMs: number): number | null {
-  if (item.status !== "active") return null;
-  const lastMs = Date.parse(item.activity?.at ?? item.statusSince);
-  return nowMs - lastMs >= QUIET_MS ? nowMs - lastMs : null;
+/** For how long a tool has been running, in ms; null where none runs, or only since a moment. */
+export function toolMs({ status, activity }: SessionItem, nowMs: number): number | null {
+  if (status !== "active" || activity?.kind !== "tool") return null;
+  const ms = nowMs - Date.parse(activity.at);
+  return ms >= MOMENT_MS ? ms : null;
 }
 
-const QUIET_MS = 60_000;
+const MOMENT_MS = 10_000;
 
 /** Return how much of which budget is used: the one that is closest to its end. */
 export function budgetOf(item: SessionItem): { readonly used: number; readonly words: string } | null {

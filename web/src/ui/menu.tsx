@@ -1,6 +1,6 @@
 /** A menu behind a button. */
 import { Menu as Base } from "@base-ui/react/menu";
-import type { ReactElement, ReactNode } from "react";
+import { type ReactElement, type ReactNode, useState } from "react";
 import { cx } from "./cx.ts";
 import { Keys } from "./keys.tsx";
 import style from "./menu.module.css";
@@ -28,22 +28,54 @@ export function Menu({ trigger, entries, align = "end" }: MenuProps): ReactNode 
       <Base.Portal>
         <Base.Positioner sideOffset={4} align={align}>
           <Base.Popup className={style.popup}>
-            {entries.map((entry, index) =>
-              entry === "line" ? (
-                // biome-ignore lint/suspicious/noArrayIndexKey: a line has no other name
-                <Base.Separator key={index} className={style.line} />
-              ) : (
-                <Base.Item
-                  key={entry.label}
-                  className={cx(style.item, entry.isDanger && style.danger)}
-                  disabled={entry.isDisabled ?? false}
-                  onClick={entry.run}
-                >
-                  {entry.label}
-                  {entry.keys && <Keys keys={entry.keys} />}
-                </Base.Item>
-              ),
-            )}
+            <Entries entries={entries} />
+          </Base.Popup>
+        </Base.Positioner>
+      </Base.Portal>
+    </Base.Root>
+  );
+}
+
+function Entries({ entries }: { readonly entries: readonly MenuEntry[] }): ReactNode {
+  return entries.map((entry, index) =>
+    entry === "line" ? (
+      // biome-ignore lint/suspicious/noArrayIndexKey: a line has no other name
+      <Base.Separator key={index} className={style.line} />
+    ) : (
+      <Base.Item
+        key={entry.label}
+        className={cx(style.item, entry.isDanger && style.danger)}
+        disabled={entry.isDisabled ?? false}
+        onClick={entry.run}
+      >
+        {entry.label}
+        {entry.keys && <Keys keys={entry.keys} />}
+      </Base.Item>
+    ),
+  );
+}
+
+type MenuAtProps = {
+  /** What the menu belongs to: it opens there, and the focus goes back there. */
+  readonly at: Element;
+  readonly label: string;
+  readonly entries: readonly MenuEntry[];
+  readonly onClose: () => void;
+};
+
+/** A menu of something that is no button: a row of a list, opened by a key. */
+export function MenuAt({ at, label, entries, onClose }: MenuAtProps): ReactNode {
+  const [isOpen, setOpen] = useState(true);
+  return (
+    <Base.Root open={isOpen} onOpenChange={setOpen} onOpenChangeComplete={open => !open && onClose()}>
+      <Base.Portal>
+        <Base.Positioner anchor={at} sideOffset={2} align="end">
+          <Base.Popup
+            className={style.popup}
+            aria-label={label}
+            finalFocus={() => (at instanceof HTMLElement ? at : null)}
+          >
+            <Entries entries={entries} />
           </Base.Popup>
         </Base.Positioner>
       </Base.Portal>

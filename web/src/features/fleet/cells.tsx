@@ -1,6 +1,6 @@
 /** What stands in a row: each piece renders only when what it shows has changed. */
 import { type ReactNode, useCallback, useSyncExternalStore } from "react";
-import { budgetOf, doingOf, quietMs } from "../../core/doing.ts";
+import { budgetOf, doingOf, toolMs } from "../../core/doing.ts";
 import { placeOf } from "../../core/filter.ts";
 import { hasEnded } from "../../core/status.ts";
 import { age, baseName, counted, duration, money, oneLine, plain } from "../../core/text.ts";
@@ -33,18 +33,19 @@ export function StateAge(props: { readonly item: SessionItem }): ReactNode {
   );
 }
 
-function Quiet(props: { readonly item: SessionItem }): ReactNode {
+/** How long its tool has been running: a test that hangs shows here. */
+function ToolTime(props: { readonly item: SessionItem }): ReactNode {
   const { item } = props;
   const words = useTimed(
     useCallback(
       nowMs => {
-        const quiet = quietMs(item, nowMs);
-        return quiet === null ? "" : `quiet for ${age(0, quiet)}`;
+        const ms = toolMs(item, nowMs);
+        return ms === null ? "" : `for ${age(0, ms)}`;
       },
       [item],
     ),
   );
-  return words === "" ? null : <span className={style.quiet}>{words}</span>;
+  return words === "" ? null : <span className={style.time}>{words}</span>;
 }
 
 /** What it does now, or its last line. */
@@ -58,7 +59,7 @@ export function DoingLine(props: { readonly item: SessionItem }): ReactNode {
       <span className={style.words} title={text}>
         {text}
       </span>
-      <Quiet item={item} />
+      <ToolTime item={item} />
     </span>
   );
 }

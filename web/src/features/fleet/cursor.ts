@@ -11,7 +11,10 @@ const PAGE_ROWS = 15;
 export type Cursor = {
   readonly index: number;
   readonly row: Row | undefined;
+  /** A row got the focus. */
   readonly activate: (key: string) => void;
+  /** The focus went elsewhere. */
+  readonly left: () => void;
   /** Go to a row and focus it. */
   readonly go: (index: number) => void;
   readonly open: () => void;
@@ -35,7 +38,11 @@ export function useCursor(
   useEffect(() => {
     lastIndex.current = index;
   }, [index]);
+  // A row that had the focus and is gone (erased, folded away) leaves it to its neighbour.
+  const isLost = found < 0 && active !== null;
+  const hadFocus = useRef(false);
   useLayoutEffect(() => {
+    if (isLost && hadFocus.current && document.activeElement === document.body) wantsFocus.current = true;
     if (!wantsFocus.current || row === undefined) return;
     wantsFocus.current = false;
     list.current?.element
@@ -50,10 +57,17 @@ export function useCursor(
     wantsFocus.current = true;
     setActive(key);
   };
+  const activate = (key: string): void => {
+    hadFocus.current = true;
+    setActive(key);
+  };
+  const left = (): void => {
+    hadFocus.current = false;
+  };
   const open = (): void => {
     if (row?.kind === "session") void navigate({ to: "/s/$id", params: { id: row.key } });
   };
-  return { index, row, activate: setActive, go, open, rows };
+  return { index, row, activate, left, go, open, rows };
 }
 
 /** Hear a key on a row, or on what stands in it. */

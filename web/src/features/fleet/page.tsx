@@ -1,6 +1,6 @@
 /** The fleet: every session that has not ended, and those that ended today. */
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { type ReactNode, useEffect, useMemo, useRef } from "react";
+import { lazy, type ReactNode, Suspense, useEffect, useMemo, useRef, useState } from "react";
 import { isMac } from "../../browser/platform.ts";
 import { rowsOf } from "../../core/groups.ts";
 import { keysOf } from "../../core/keymap.ts";
@@ -11,13 +11,19 @@ import { Button } from "../../ui/button.tsx";
 import { Pick } from "../../ui/pick.tsx";
 import { Empty, Loading, ProblemCard } from "../../ui/states.tsx";
 import type { VirtualHandle } from "../../ui/virtual-list.tsx";
+import { useBulk } from "./bulk.ts";
+import { BulkBar } from "./bulk-bar.tsx";
 import { FilterField } from "./filter-field.tsx";
 import style from "./fleet.module.css";
 import { useOrder } from "./order.ts";
+import type { Asking } from "./overlays.tsx";
 import { countWords } from "./row.tsx";
 import { useSelection } from "./selection.ts";
 import { SessionList } from "./session-list.tsx";
 import { GROUPINGS, keepLook, type Look, lastLook, SORTS, useFolds, useView } from "./view.ts";
+
+const Overlays = lazy(() => import("./overlays.tsx").then(module => ({ default: module.Overlays })));
+const Peek = lazy(() => import("./peek.tsx").then(module => ({ default: module.Peek })));
 
 const AWAY = {
   title: "The server does not answer",
@@ -41,35 +47,96 @@ function Fleet(): ReactNode {
   const [{ clusters, total, isWaiting }, order] = useOrder(view);
   const folds = useFolds(look);
   const rows = useMemo(() => rowsOf(clusters, folds.isFolded), [clusters, folds.isFolded]);
+  const shown = useMemo(() => clusters.flatMap(each => each.places.map(place => place.id)), [clusters]);
   const selection = useSelection();
   const list = useRef<VirtualHandle>(null);
-  const shown = clusters.reduce((sum, each) => sum + each.places.length, 0);
+  const bulk = useBulk();
+  const [asking, ask] = useAsking(list);
+  const [peeked, peek] = useState<string | null>(null);
+  const closePeek = (): void => {
+    const isInside = document.activeElement?.closest("[data-peek]") ?? null;
+    peek(null);
+    if (isInside !== null) focusRow(list.current);
+  };
+  useEscape(peeked === null ? () => selection.clear() : closePeek);
   if (total === 0) return <Welcome />;
   return (
     <div className={style.page}>
-      <Bar look={look} onLook={setLook} words={countWords(shown, total)} />
-      {shown === 0 ? (
-        <Empty act={<Button onClick={() => setLook({ ...look, q: "" })}>Clear the filter</Button>}>
-          No session matches this filter.
-        </Empty>
-      ) : (
-        <SessionList
-          rows={rows}
-          order={order}
-          folds={folds}
-          selection={selection}
-          list={list}
-          onMenu={() => undefined}
-          onPeek={() => undefined}
-        />
-      )}
+      <Bar
+        look={look}
+        onLook={setLook}
+        words={countWords(shown.length, total)}
+        onEnter={() => focusRow(list.current)}
+      />
+      <div className={style.body}>
+        {shown.length === 0 ? (
+          <Empty act={<Button onClick={() => setLook({ ...look, q: "" })}>Clear the filter</Button>}>
+            No session matches this filter.
+          </Empty>
+        ) : (
+          <SessionList
+            rows={rows}
+            order={order}
+            folds={folds}
+            selection={selection}
+            list={list}
+            peeked={peeked}
+            onMenu={(id, at) => ask({ kind: "menu", id, at })}
+            onPeek={peek}
+          />
+        )}
+        <Suspense fallback={null}>{peeked !== null && <Peek id={peeked} onClose={closePeek} />}</Suspense>
+      </div>
+      <BulkBar selection={selection} shown={shown} progress={bulk.progress} onAsk={ask} />
       <div className={style.foot}>
         <Link to="/history">Older sessions are in the history</Link>
         <span className={style.gap} />
         {isWaiting && <span>The order waits while you point at the list</span>}
       </div>
+      <Suspense fallback={null}>
+        {(asking !== null || bulk.report !== null) && (
+          <Overlays asking={asking} bulk={bulk} selection={selection} onAsk={ask} onPeek={peek} />
+        )}
+      </Suspense>
     </div>
   );
+}
+
+/** Focus the row that keys speak to. */
+function focusRow(list: VirtualHandle | null): void {
+  list?.element?.querySelector<HTMLElement>('[role="row"][tabindex="0"]')?.focus({ preventScroll: true });
+}
+
+/** What is asked. When a question is closed and took the focus with it, the list has it again. */
+function useAsking(list: { readonly current: VirtualHandle | null }) {
+  const [asking, ask] = useState<Asking | null>(null);
+  const had = useRef(false);
+  useEffect(() => {
+    if (asking === null && had.current) {
+      requestAnimationFrame(() => {
+        if (document.activeElement === null || document.activeElement === document.body) focusRow(list.current);
+      });
+    }
+    had.current = asking !== null;
+  }, [asking, list]);
+  return [asking, ask] as const;
+}
+
+/** Esc closes what is open, and lets go of the selection; it never does anything to a session. */
+function useEscape(close: () => void): void {
+  const newest = useRef(close);
+  newest.current = close;
+  useEffect(() => {
+    const listen = (event: globalThis.KeyboardEvent): void => {
+      if (event.key === "Escape" && !event.defaultPrevented && !isInDialog(event.target)) newest.current();
+    };
+    document.addEventListener("keydown", listen);
+    return () => document.removeEventListener("keydown", listen);
+  }, []);
+}
+
+function isInDialog(target: EventTarget | null): boolean {
+  return target instanceof Element && target.closest("[role=dialog],[role=alertdialog],[role=menu]") !== null;
 }
 
 /** The look of the address; what the address does not say is as it was last. */
@@ -87,9 +154,14 @@ function useLook(): readonly [Look, (look: Look) => void] {
   return [look, setLook];
 }
 
-type BarProps = { readonly look: Look; readonly onLook: (look: Look) => void; readonly words: string };
+type BarProps = {
+  readonly look: Look;
+  readonly onLook: (look: Look) => void;
+  readonly words: string;
+  readonly onEnter: () => void;
+};
 
-function Bar({ look, onLook, words }: BarProps): ReactNode {
+function Bar({ look, onLook, words, onEnter }: BarProps): ReactNode {
   const field = useRef<HTMLInputElement>(null);
   useActions([{ id: "filter.focus", label: "Filter the list", run: () => field.current?.select() }]);
   return (
@@ -100,6 +172,7 @@ function Bar({ look, onLook, words }: BarProps): ReactNode {
         onChange={q => onLook({ ...look, q })}
         field={field}
         keys={keysOf("filter.focus", isMac)[0]}
+        onEnter={onEnter}
         placeholder="Filter: words, status:working, repo:shop …"
       />
       <span className={style.count} role="status">

@@ -36,6 +36,9 @@ export function RowList(props: RowListProps): ReactNode {
       rows={virtual}
       kept={cursor.index}
       onKeyDown={event => hear(event, cursor, folds)}
+      onBlur={event => {
+        if (event.relatedTarget !== null && !event.currentTarget.contains(event.relatedTarget)) cursor.left();
+      }}
       onPointerMove={onPointerMove}
       onPointerLeave={order.release}
       render={index => {

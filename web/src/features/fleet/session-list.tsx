@@ -1,5 +1,5 @@
 /** The list of the fleet page. */
-import { type ReactNode, type RefObject, useMemo, useRef } from "react";
+import { type ReactNode, type RefObject, useEffect, useMemo, useRef } from "react";
 import type { Row } from "../../core/groups.ts";
 import { useActions } from "../../state/actions.ts";
 import { useMayChange } from "../../state/context.tsx";
@@ -19,7 +19,9 @@ type SessionListProps = {
   readonly selection: Selection;
   readonly list: RefObject<VirtualHandle | null>;
   readonly onMenu: (id: string, at: Element) => void;
-  readonly onPeek: (id: string, at: Element) => void;
+  /** The session that is peeked at; the peek goes with the row that keys speak to. */
+  readonly peeked: string | null;
+  readonly onPeek: (id: string | null) => void;
 };
 
 export function SessionList(props: SessionListProps): ReactNode {
@@ -27,6 +29,7 @@ export function SessionList(props: SessionListProps): ReactNode {
   const cursor = useCursor(rows, list);
   const acts = useStableActs(props, cursor);
   useListActions(props, cursor);
+  useFollowingPeek(props, cursor);
   return (
     <ActsContext value={acts}>
       <RowList
@@ -72,20 +75,27 @@ export function idsOf(rows: readonly Row[]): readonly string[] {
   return rows.filter(row => row.kind === "session").map(row => row.key);
 }
 
+/** Return the next session's row above or below, over the heads of groups; the same row where there is none. */
+function sessionFrom(rows: readonly Row[], index: number, by: 1 | -1): number {
+  let next = index + by;
+  while (rows[next]?.kind === "group") next += by;
+  return rows[next] === undefined ? index : next;
+}
+
 /** The letters of the list. */
-function useListActions({ rows, selection, list, onMenu, onPeek }: SessionListProps, cursor: Cursor): void {
+function useListActions({ rows, selection, list, peeked, onMenu, onPeek }: SessionListProps, cursor: Cursor): void {
   const mayChange = useMayChange();
   const { row, index, go, open } = cursor;
   const session = row?.kind === "session" ? row.key : null;
   const hasFocus = (): boolean => list.current?.element?.contains(document.activeElement) ?? false;
-  const step = (by: number) => () => go(hasFocus() ? index + by : index);
-  const at = (act: SessionListProps["onMenu"]) => () => {
+  const step = (by: 1 | -1) => () => go(hasFocus() || session === null ? sessionFrom(rows, index, by) : index);
+  const openMenu = (): void => {
     const element = session && list.current?.element?.querySelector(`[data-row="${CSS.escape(session)}"]`);
-    if (element) act(session, element);
+    if (element) onMenu(session, element);
   };
-  const extend = (by: number) => () => {
+  const extend = (by: 1 | -1) => () => {
     if (session !== null && !selection.has(session)) selection.toggle(session);
-    const next = rows[index + by]?.kind === "group" ? index + 2 * by : index + by;
+    const next = sessionFrom(rows, index, by);
     const target = rows[next];
     if (target?.kind !== "session") return;
     selection.extendTo(target.key, idsOf(rows));
@@ -95,11 +105,24 @@ function useListActions({ rows, selection, list, onMenu, onPeek }: SessionListPr
     { id: "list.down", label: "Next row", run: step(1) },
     { id: "list.up", label: "Previous row", run: step(-1) },
     session !== null && { id: "list.open", label: "Open the row", run: open },
-    session !== null && { id: "list.peek", label: "Peek at the row", run: at(onPeek) },
-    session !== null && { id: "list.menu", label: "Menu of the row", run: at(onMenu) },
+    session !== null && {
+      id: "list.peek",
+      label: "Peek at the row",
+      run: () => onPeek(peeked === session ? null : session),
+    },
+    session !== null && { id: "list.menu", label: "Menu of the row", run: openMenu },
     session !== null &&
       mayChange && { id: "list.select", label: "Select the row", run: () => selection.toggle(session) },
     mayChange && { id: "list.select-down", label: "Extend the selection down", run: extend(1) },
     mayChange && { id: "list.select-up", label: "Extend the selection up", run: extend(-1) },
   ]);
+}
+
+/** While somebody peeks, the peek shows the row that keys speak to. */
+function useFollowingPeek({ peeked, onPeek }: SessionListProps, { row }: Cursor): void {
+  const key = row?.kind === "session" ? row.key : null;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: it follows the cursor, and nothing else
+  useEffect(() => {
+    if (peeked !== null && key !== null && key !== peeked) onPeek(key);
+  }, [key]);
 }

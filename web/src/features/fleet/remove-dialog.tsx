@@ -1,0 +1,161 @@
+/** Before sessions are removed: what would go, what would be kept and where, session by session. */
+import { type ReactNode, useEffect, useState } from "react";
+import { forEach } from "../../core/parallel.ts";
+import { counted, oneLine } from "../../core/text.ts";
+import { useCommand, useFleet, useIsConnected } from "../../state/context.tsx";
+import { line } from "../../state/trouble.ts";
+import { Button } from "../../ui/button.tsx";
+import { Dialog } from "../../ui/dialog.tsx";
+import type { EndPreview } from "../../wire/types.ts";
+import { PARALLEL, path } from "./bulk.ts";
+import style from "./overlays.module.css";
+
+type RemoveDialogProps = {
+  readonly ids: readonly string[];
+  readonly onClose: () => void;
+  readonly onRemove: (ids: readonly string[], isForGood: boolean) => void;
+};
+
+type Looked = ReadonlyMap<string, EndPreview | string>;
+
+export function RemoveDialog({ ids, onClose, onRemove }: RemoveDialogProps): ReactNode {
+  const [isForGood, setForGood] = useState(false);
+  const looked = usePreviews(ids, isForGood);
+  const isConnected = useIsConnected();
+  const act = `${isForGood ? "Erase" : "Remove"} ${counted(ids.length, "session")}`;
+  const confirm = (): void => {
+    onClose();
+    onRemove(ids, isForGood);
+  };
+  return (
+    <Dialog
+      open
+      onOpenChange={open => !open && onClose()}
+      title={ids.length === 1 ? "Remove the session" : `Remove ${counted(ids.length, "session")}`}
+      isWide
+      foot={
+        <>
+          <Button onClick={onClose}>Cancel</Button>
+          <Button kind="danger" onClick={confirm} disabled={!isConnected || looked.size < ids.length}>
+            {act}
+          </Button>
+        </>
+      }
+    >
+      <fieldset className={style.choices}>
+        <legend className="visually-hidden">What is removed</legend>
+        <Choice
+          isChosen={!isForGood}
+          onChoose={() => setForGood(false)}
+          label="Stop, and remove the worktree or clone"
+          note="The conversation stays in the history. Work that is nowhere else is kept, and can be brought back."
+        />
+        <Choice
+          isChosen={isForGood}
+          onChoose={() => setForGood(true)}
+          label="Erase for good"
+          note="Conversation, diffs and notifications go too, and cannot be brought back. Work that is nowhere else is kept."
+        />
+      </fieldset>
+      <ul className={style.lines} aria-label="What would happen" aria-busy={looked.size < ids.length}>
+        {ids.map(id => (
+          <Line key={id} id={id} looked={looked.get(id)} />
+        ))}
+      </ul>
+    </Dialog>
+  );
+}
+
+type ChoiceProps = {
+  readonly isChosen: boolean;
+  readonly onChoose: () => void;
+  readonly label: string;
+  readonly note: string;
+};
+
+function Choice({ isChosen, onChoose, label, note }: ChoiceProps): ReactNode {
+  return (
+    <label className={style.choice}>
+      <input type="radio" name="removal" checked={isChosen} onChange={onChoose} />
+      <span>{label}</span>
+      <span>{note}</span>
+    </label>
+  );
+}
+
+/** Ask what each removal would do, a few at a time. */
+function usePreviews(ids: readonly string[], isForGood: boolean): Looked {
+  const [looked, setLooked] = useState<{ readonly isForGood: boolean; readonly all: Looked }>({
+    isForGood,
+    all: new Map(),
+  });
+  const command = useCommand();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: asked once for each choice; the ids of a dialog never change
+  useEffect(() => {
+    let isOver = false;
+    const all = new Map<string, EndPreview | string>();
+    const query = `dryRun=true&${isForGood ? "permanent" : "cleanupWorkspace"}=true`;
+    const look = async (id: string): Promise<void> => {
+      if (isOver) return;
+      const { body } = await command<EndPreview>("DELETE", `${path(id)}?${query}`);
+      all.set(id, body);
+    };
+    void forEach(ids, PARALLEL, look, line, () => !isOver && setLooked({ isForGood, all: new Map(all) })).then(
+      outcomes => {
+        if (isOver) return;
+        for (const each of outcomes) if (each.refused !== null) all.set(each.id, each.refused);
+        setLooked({ isForGood, all: new Map(all) });
+      },
+    );
+    return () => {
+      isOver = true;
+    };
+  }, [isForGood]);
+  return looked.isForGood === isForGood ? looked.all : new Map();
+}
+
+function Line({ id, looked }: { readonly id: string; readonly looked: EndPreview | string | undefined }): ReactNode {
+  const { sessions } = useFleet().fleet;
+  return (
+    <li>
+      <strong>{oneLine(sessions.get(id)?.title ?? id)}</strong>
+      {looked === undefined ? (
+        <span className={style.why}>…</span>
+      ) : typeof looked === "string" ? (
+        <span className={style.warn}>{oneLine(looked, 400)}</span>
+      ) : (
+        <Fate preview={looked} />
+      )}
+    </li>
+  );
+}
+
+/** What becomes of the workspace, in one or two sentences. */
+function Fate({ preview: { workspace } }: { readonly preview: EndPreview }): ReactNode {
+  if (workspace === null) return <span className={style.why}>It has no workspace any more.</span>;
+  const { directory, removed, reason, keptRef, ignored, ignoredMore } = workspace;
+  if (!removed) {
+    return (
+      <span className={style.why}>
+        {oneLine(directory, 120)} stays{reason === null ? "." : `: ${oneLine(reason, 200)}.`}
+      </span>
+    );
+  }
+  const lost = ignored.length + ignoredMore;
+  return (
+    <>
+      <span className={style.why}>
+        {oneLine(directory, 120)} goes.{" "}
+        {keptRef === null
+          ? "Nothing in it is only there."
+          : `What is only there is kept under ${oneLine(keptRef, 160)}.`}
+      </span>
+      {lost > 0 && (
+        <span className={style.warn}>
+          {counted(lost, "ignored file")} would be lost: {oneLine(ignored.slice(0, 3).join(", "), 120)}
+          {lost > 3 && " …"}
+        </span>
+      )}
+    </>
+  );
+}
