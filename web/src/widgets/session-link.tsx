@@ -10,8 +10,11 @@ export function SessionLink(props: { readonly id: string; readonly title?: strin
   const item = useSession(props.id);
   const title = item?.title ?? props.title ?? props.id.slice(0, 8);
   return (
-    <Link to="/s/$id" params={{ id: props.id }}>
-      {item && <Mark {...lookOf(item.status)} isShort />} {plain(title)}
-    </Link>
+    <span>
+      {item && <Mark {...lookOf(item.status)} isShort />}{" "}
+      <Link to="/s/$id" params={{ id: props.id }}>
+        {plain(title)}
+      </Link>
+    </span>
   );
 }

@@ -11,7 +11,12 @@ import { SessionLink } from "../../widgets/session-link.tsx";
 import type { AuditEvent } from "../../wire/events.ts";
 import style from "./audit.module.css";
 
-const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const TIME = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
 const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 
 function When({ at }: { readonly at: string }): ReactNode {
