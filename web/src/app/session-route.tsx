@@ -1,14 +1,16 @@
 /** A session with the list of the others beside it. The list and the session are features; they meet here. */
-import { useParams, useSearch } from "@tanstack/react-router";
-import { lazy, type ReactNode, Suspense } from "react";
+import { useParams } from "@tanstack/react-router";
+import { lazy, type ReactNode } from "react";
 import { SessionRail } from "../features/fleet/rail.tsx";
 import { ConversationPage, SessionPage } from "../features/session/page.tsx";
 import { Boundary } from "./errors.tsx";
 import style from "./shell.module.css";
 
-const ChangesPanel = lazy(() =>
-  import("../features/changes/panel.tsx").then(module => ({ default: module.ChangesPanel })),
-);
+const PANELS = {
+  diffs: lazy(() => import("../features/changes/panel.tsx").then(module => ({ default: module.ChangesPanel }))),
+  log: lazy(() => import("../features/audit/session-log.tsx").then(module => ({ default: module.SessionLog }))),
+  time: lazy(() => import("../features/audit/time-bar.tsx").then(module => ({ default: module.TimeBar }))),
+};
 
 function BesideRail(props: { readonly id: string; readonly children: ReactNode }): ReactNode {
   return (
@@ -25,16 +27,9 @@ function BesideRail(props: { readonly id: string; readonly children: ReactNode }
 
 export function SessionRoute(): ReactNode {
   const { id } = useParams({ from: "/s/$id" });
-  const { tab, at } = useSearch({ from: "/s/$id" });
   return (
     <BesideRail id={id}>
-      {tab === "diffs" ? (
-        <Suspense fallback={null}>
-          <ChangesPanel key={id} id={id} at={at === undefined ? null : Number(at)} />
-        </Suspense>
-      ) : (
-        <SessionPage key={id} id={id} />
-      )}
+      <SessionPage key={id} id={id} panels={PANELS} />
     </BesideRail>
   );
 }

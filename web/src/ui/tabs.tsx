@@ -10,7 +10,7 @@ type TabsProps<Value extends string> = {
   readonly value: Value;
   readonly tabs: readonly TabEntry<Value>[];
   readonly onChange: (value: Value) => void;
-  readonly className?: string;
+  readonly className?: string | undefined;
   /** The panel of the open tab. */
   readonly children: ReactNode;
   readonly panelClassName?: string | undefined;

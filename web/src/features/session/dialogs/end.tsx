@@ -1,0 +1,178 @@
+/** Ends a session, with its workspace or for good: what goes and what is kept is shown first. */
+import { useQueryClient } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { type ReactNode, useEffect, useState } from "react";
+import { counted, plain } from "../../../core/text.ts";
+import { useCommand } from "../../../state/context.tsx";
+import { line, type Said, said } from "../../../state/trouble.ts";
+import { Confirm } from "../../../ui/dialog.tsx";
+import { Check } from "../../../ui/field.tsx";
+import { Loading, ProblemCard } from "../../../ui/states.tsx";
+import { say, sayError } from "../../../ui/toast.tsx";
+import type { Ended } from "../../../wire/api.ts";
+import type { EndPreview } from "../../../wire/types.ts";
+import { useOpen } from "../open.tsx";
+import style from "./dialogs.module.css";
+
+const KINDS = {
+  terminate: { title: "Terminate the session", act: "Terminate", query: {} },
+  clean: {
+    title: "Terminate and remove the workspace",
+    act: "Terminate and remove",
+    query: { cleanupWorkspace: "true" },
+  },
+  delete: { title: "Delete the session for good", act: "Delete for good", query: { permanent: "true" } },
+} as const;
+
+type EndProps = { readonly kind: keyof typeof KINDS; readonly onClose: () => void };
+
+/** Ask what would become of the session and its workspace. */
+function usePreview(path: string): readonly [EndPreview | null, Said | null] {
+  const command = useCommand();
+  const [preview, setPreview] = useState<EndPreview | null>(null);
+  const [problem, setProblem] = useState<Said | null>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a command is asked once, when the dialog opens
+  useEffect(() => {
+    let isWanted = true;
+    command<EndPreview>("DELETE", `${path}&dryRun=true`).then(
+      ({ body }) => isWanted && setPreview(body),
+      error => isWanted && setProblem(said(error)),
+    );
+    return () => {
+      isWanted = false;
+    };
+  }, [path]);
+  return [preview, problem];
+}
+
+export function EndDialog({ kind, onClose }: EndProps): ReactNode {
+  const { item } = useOpen();
+  const { title, act, query } = KINDS[kind];
+  const path = `/api/sessions/${item.id}?${new URLSearchParams(query)}`;
+  const [preview, problem] = usePreview(path);
+  const [isForced, force] = useState(false);
+  const [isBusy, setBusy] = useState(false);
+  const command = useCommand();
+  const queries = useQueryClient();
+  const navigate = useNavigate();
+
+  async function carryOut(method: "POST", address: string, done: string): Promise<void> {
+    try {
+      await command(method, address);
+      say(done);
+    } catch (error) {
+      sayError("That did not work", line(error));
+    }
+  }
+
+  async function end(): Promise<void> {
+    setBusy(true);
+    try {
+      const { body } = await command<Ended>("DELETE", `${path}${isForced ? "&force=true" : ""}`);
+      onClose();
+      if (body.erased) {
+        say(`${plain(item.title)} is deleted${keptAt(body)}`);
+        void navigate({ to: "/" });
+      } else if (body.workspace?.removed) {
+        const { id } = body.workspace;
+        say(`Terminated, and the workspace is removed${keptAt(body)}`, {
+          label: "Bring the workspace back",
+          run: () => void carryOut("POST", `/api/workspaces/${id}/restore`, "The workspace is back"),
+        });
+      } else {
+        say("Terminated", {
+          label: "Resume",
+          run: () => void carryOut("POST", `/api/sessions/${item.id}/resume`, "The session is back"),
+        });
+      }
+    } catch (error) {
+      sayError("The session was not ended", line(error));
+    } finally {
+      setBusy(false);
+      void queries.invalidateQueries({ queryKey: ["session", item.id] });
+    }
+  }
+
+  return (
+    <Confirm
+      open
+      onOpenChange={open => !open && onClose()}
+      title={title}
+      act={act}
+      isBusy={isBusy}
+      onConfirm={() => void end()}
+    >
+      <div className={style.form}>
+        <p>{sentence(kind)}</p>
+        {problem && <ProblemCard trouble={problem} />}
+        {preview === null && problem === null && <Loading what="what would be kept" bars={2} />}
+        {preview && <Preview preview={preview} wantsRemoval={kind !== "terminate"} />}
+        {preview && kind !== "terminate" && preview.workspace !== null && !preview.workspace.removed && (
+          <Check label="Go on where the workspace cannot be removed" checked={isForced} onChange={force} />
+        )}
+      </div>
+    </Confirm>
+  );
+}
+
+function keptAt(ended: Ended): string {
+  const ref = ended.workspace?.kept?.ref;
+  return ref ? `; what was only there is kept at ${ref}` : "";
+}
+
+function sentence(kind: keyof typeof KINDS): string {
+  switch (kind) {
+    case "terminate":
+      return "What runs is aborted, and the process is given back. The conversation and the workspace stay; the session can be resumed.";
+    case "clean":
+      return "What runs is aborted, the process is given back, and the work tree or clone is removed. The conversation stays.";
+    case "delete":
+      return "Everything that Fleet holds of the session is erased: what was said, the diffs, the notifications. This cannot be undone.";
+  }
+}
+
+type PreviewProps = { readonly preview: EndPreview; readonly wantsRemoval: boolean };
+
+function Preview({ preview, wantsRemoval }: PreviewProps): ReactNode {
+  const { workspace } = preview;
+  if (workspace === null) return null;
+  return (
+    <>
+      <dl className={style.kept}>
+        <dt>Workspace</dt>
+        <dd>{plain(workspace.directory)}</dd>
+        {workspace.branch !== null && (
+          <>
+            <dt>Branch</dt>
+            <dd>{plain(workspace.branch)}</dd>
+          </>
+        )}
+        <dt>{workspace.removed ? "Is removed" : "Stays"}</dt>
+        <dd>{workspace.removed ? "yes" : plain(workspace.reason ?? "it is not asked for")}</dd>
+        {workspace.keptRef !== null && (
+          <>
+            <dt>Kept at</dt>
+            <dd>
+              <code>{plain(workspace.keptRef)}</code>
+            </dd>
+          </>
+        )}
+      </dl>
+      {wantsRemoval && workspace.removed && workspace.dirty === true && (
+        <p className={style.warning}>There is work that is not committed. It is kept as a commit first.</p>
+      )}
+      {wantsRemoval && workspace.ignored.length > 0 && (
+        <div>
+          <p className={style.warning}>
+            {counted(workspace.ignored.length + workspace.ignoredMore, "ignored file")} would be lost: git does not keep
+            what it ignores.
+          </p>
+          <pre className={style.ignored}>
+            {workspace.ignored.map(plain).join("\n")}
+            {workspace.ignoredMore > 0 && `\nand ${workspace.ignoredMore} more`}
+          </pre>
+        </div>
+      )}
+    </>
+  );
+}

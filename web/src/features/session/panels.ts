@@ -1,0 +1,10 @@
+/** What other features show of a session. The app gives them, since features do not know each other. */
+import type { ComponentType } from "react";
+
+type Travel = (at: number | null) => void;
+
+export type Panels = {
+  readonly diffs: ComponentType<{ readonly id: string; readonly at: number | null }>;
+  readonly log: ComponentType<{ readonly id: string; readonly at: number | null }>;
+  readonly time: ComponentType<{ readonly id: string; readonly at: number | null; readonly onChange: Travel }>;
+};

@@ -1,0 +1,161 @@
+/** What stands beside the transcript on wide screens: turns, things to do, relatives, the workspace. */
+import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
+import { lookOf } from "../../../core/status.ts";
+import { money, oneLine, plain } from "../../../core/text.ts";
+import { useConversations, useTodos, useWorkspace } from "../../../state/session.ts";
+import { Mark } from "../../../ui/mark.tsx";
+import type { Relative, SessionDetail } from "../../../wire/api.ts";
+import { todosOf } from "../../../wire/opencode.ts";
+import { useOpen } from "../open.tsx";
+import { outcomeOf } from "../transcript/turn-end.tsx";
+import { useTurns } from "../turns.tsx";
+import style from "./side.module.css";
+import { TodoList } from "./todos.tsx";
+
+export function SidePanel({ detail }: { readonly detail: SessionDetail | undefined }): ReactNode {
+  return (
+    <aside className={style.side} aria-label="About the session">
+      <Outline />
+      <Todos />
+      <SubAgents />
+      {detail && <Relatives title="Reports to" relatives={detail.ancestors} />}
+      {detail && <Relatives title="Children" relatives={detail.children} />}
+      <Workspace />
+    </aside>
+  );
+}
+
+function Section(props: { readonly title: ReactNode; readonly children: ReactNode }): ReactNode {
+  return (
+    <section className={style.section}>
+      <h2 className={style.heading}>{props.title}</h2>
+      {props.children}
+    </section>
+  );
+}
+
+function Outline(): ReactNode {
+  const { item, at } = useOpen();
+  const turns = [...useTurns().byNumber.values()];
+  if (turns.length === 0) return null;
+  return (
+    <Section title={`Turns ${turns.length}`}>
+      <ol className={style.turns} aria-label="Turns">
+        {turns.map(turn => (
+          <li key={turn.number}>
+            <Link
+              to="/s/$id"
+              params={{ id: item.id }}
+              search={{ turn: String(turn.number), ...(at === null ? {} : { at: String(at) }) }}
+              replace
+              className={style.turn}
+              title={oneLine(turn.prompt)}
+            >
+              <span className={style.number}>{turn.number}</span>
+              <span className={style.prompt}>{oneLine(turn.prompt, 80)}</span>
+              <span className={style.cost}>{turn.costUsd > 0 && money(turn.costUsd)}</span>
+              <Outcome outcome={turn.outcome} />
+            </Link>
+          </li>
+        ))}
+      </ol>
+    </Section>
+  );
+}
+
+function Outcome({ outcome }: { readonly outcome: string | null }): ReactNode {
+  const { shape, word } = outcomeOf(outcome);
+  return (
+    <span className={style.outcome} data-outcome={outcome ?? "working"} title={word}>
+      <span aria-hidden>{shape}</span>
+      <span className="visually-hidden">{word}</span>
+    </span>
+  );
+}
+
+function Todos(): ReactNode {
+  const { item, at } = useOpen();
+  const { data } = useTodos(item.id, at);
+  const todos = todosOf(data);
+  if (todos.length === 0) return null;
+  const done = todos.filter(todo => todo.status === "completed").length;
+  return (
+    <Section title={`To do ${done} of ${todos.length}`}>
+      <TodoList todos={todos} />
+    </Section>
+  );
+}
+
+function SubAgents(): ReactNode {
+  const { item, at } = useOpen();
+  const { data = [] } = useConversations(item.id);
+  const others = data.filter(each => each.id !== item.opencodeId);
+  if (others.length === 0) return null;
+  return (
+    <Section title={`Sub-agents ${others.length}`}>
+      <ul className={style.relatives}>
+        {others.map(each => (
+          <li key={each.id}>
+            <Link
+              to="/s/$id/a/$conversation"
+              params={{ id: item.id, conversation: each.id }}
+              search={at === null ? {} : { at: String(at) }}
+              className={style.relative}
+            >
+              {oneLine(each.title ?? each.agent ?? each.id, 80)}
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </Section>
+  );
+}
+
+type RelativesProps = { readonly title: string; readonly relatives: readonly Relative[] };
+
+function Relatives({ title, relatives }: RelativesProps): ReactNode {
+  if (relatives.length === 0) return null;
+  return (
+    <Section title={title}>
+      <ul className={style.relatives}>
+        {relatives.map(relative => (
+          <li key={relative.id}>
+            <Link to="/s/$id" params={{ id: relative.id }} className={style.relative}>
+              <Mark {...lookOf(relative.status)} isShort /> {oneLine(relative.title, 80)}
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </Section>
+  );
+}
+
+function Workspace(): ReactNode {
+  const { item } = useOpen();
+  const { data } = useWorkspace(item.workspaceId);
+  return (
+    <Section title="Workspace">
+      <dl className={style.facts}>
+        <dt>Directory</dt>
+        <dd>{plain(item.directory)}</dd>
+        {(data?.currentBranch ?? item.branch) && (
+          <>
+            <dt>Branch</dt>
+            <dd>{plain(data?.currentBranch ?? item.branch ?? "")}</dd>
+          </>
+        )}
+        {data && (
+          <>
+            <dt>State</dt>
+            <dd>
+              {data.status}
+              {data.dirty === true && ", with work that is not committed"}
+              {data.dirty === false && ", all committed"}
+            </dd>
+          </>
+        )}
+      </dl>
+    </Section>
+  );
+}

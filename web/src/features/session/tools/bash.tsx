@@ -1,0 +1,19 @@
+/** A command: what it is, what it put out, how it ended. It stays open, since an output that vanishes is looked for. */
+import type { ReactNode } from "react";
+import { plain } from "../../../core/text.ts";
+import { type ToolPart, text } from "../../../wire/opencode.ts";
+import { Card } from "./card.tsx";
+import { Output } from "./output.tsx";
+import style from "./tools.module.css";
+
+export function BashCard({ part }: { readonly part: ToolPart }): ReactNode {
+  const command = text(part.input.command);
+  const isLong = command.length > 90 || command.trim().includes("\n");
+  return (
+    <Card part={part} isOpenAtFirst>
+      {isLong && <pre className={style.command}>{plain(command.trim())}</pre>}
+      <Output part={part} text={part.output} />
+      {part.status === "completed" && part.output === "" && <p className={style.nothing}>no output</p>}
+    </Card>
+  );
+}

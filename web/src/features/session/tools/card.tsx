@@ -1,0 +1,78 @@
+/** The frame of a tool call: a line with name, subject and result, and what it folds open. */
+import { ChevronDown, ChevronRight } from "lucide-react";
+import { type ReactNode, useId } from "react";
+import { duration, oneLine } from "../../../core/text.ts";
+import { resultOf, subjectOf } from "../../../core/tools.ts";
+import { useNow } from "../../../state/clock.ts";
+import { cx } from "../../../ui/cx.ts";
+import type { ToolPart } from "../../../wire/opencode.ts";
+import { useOpen } from "../open.tsx";
+import { useOpened } from "../transcript/opened.ts";
+import style from "./tools.module.css";
+
+/** Calls that took less are not said to have taken any time. */
+const NOTED_MS = 1_000;
+
+type CardProps = {
+  readonly part: ToolPart;
+  /** Stands between the subject and the result. */
+  readonly note?: ReactNode;
+  readonly isOpenAtFirst?: boolean;
+  readonly children?: ReactNode;
+};
+
+export function Card({ part, note, isOpenAtFirst = false, children }: CardProps): ReactNode {
+  const { item } = useOpen();
+  const [isOpen, toggle] = useOpened(part.id, isOpenAtFirst || part.status === "error");
+  const id = useId();
+  const subject = subjectOf(part, item.directory);
+  const hasBody = Boolean(children) || part.error !== "";
+  const Icon = isOpen ? ChevronDown : ChevronRight;
+  return (
+    <div className={cx(style.card, part.status === "error" && style.failed)}>
+      <button
+        type="button"
+        className={style.head}
+        aria-expanded={hasBody ? isOpen : undefined}
+        aria-controls={hasBody && isOpen ? id : undefined}
+        disabled={!hasBody}
+        onClick={toggle}
+      >
+        <Icon size={14} aria-hidden className={cx(!hasBody && style.hidden)} />
+        <span className={style.tool}>{oneLine(part.tool, 40)}</span>
+        <span className={style.subject}>{oneLine(subject, 300)}</span>
+        {note}
+        <State part={part} />
+      </button>
+      {isOpen && hasBody && (
+        <div id={id} className={style.body}>
+          {children}
+          {part.error !== "" && <pre className={style.error}>{part.error.slice(0, 4_000)}</pre>}
+        </div>
+      )}
+    </div>
+  );
+}
+
+function State({ part }: { readonly part: ToolPart }): ReactNode {
+  if (part.status === "pending") return <span className={style.state}>begins</span>;
+  if (part.status === "running") return <Running sinceMs={part.startMs} />;
+  const result = resultOf(part);
+  const tookMs = part.startMs === null || part.endMs === null ? 0 : part.endMs - part.startMs;
+  return (
+    <>
+      {part.status === "error" && <span className={style.bad}>failed</span>}
+      {result !== "" && <span className={result.startsWith("exit") ? style.bad : style.state}>{result}</span>}
+      {tookMs >= NOTED_MS && <span className={style.state}>{duration(tookMs)}</span>}
+    </>
+  );
+}
+
+function Running({ sinceMs }: { readonly sinceMs: number | null }): ReactNode {
+  const now = useNow();
+  return (
+    <span className={style.running}>
+      <span aria-hidden>◉</span> {sinceMs === null || now - sinceMs < NOTED_MS ? "running" : duration(now - sinceMs)}
+    </span>
+  );
+}

@@ -1,0 +1,95 @@
+/**
+ * Follows the end of a transcript while that is what the reader wants.
+ *
+ * Following is an intent, not a distance: turning the wheel up, dragging, or a key that leads up ends it at once, however
+ * near the end is; what grows (a text, the composer) never does. Coming down to the end begins it again.
+ */
+import { type RefObject, useCallback, useEffect, useRef, useState } from "react";
+
+/** Browsers round scroll positions; the end is reached within so many pixels. */
+const AT_END_PX = 4;
+const KEYS_UP = new Set(["ArrowUp", "PageUp", "Home"]);
+
+export type Follow = {
+  readonly isFollowing: boolean;
+  /** Go to the end and follow. */
+  readonly toEnd: () => void;
+  /** Stay where it is: the reader goes somewhere else. */
+  readonly stop: () => void;
+};
+
+/** `canFollow`: the end of what is shown is the end of what was said. */
+export function useFollow(
+  scroller: RefObject<HTMLElement | null>,
+  content: RefObject<HTMLElement | null>,
+  canFollow: boolean,
+): Follow {
+  const [isFollowing, setFollowing] = useState(true);
+  const intent = useRef(true);
+  const last = useRef(0);
+
+  const set = useCallback((value: boolean) => {
+    intent.current = value;
+    setFollowing(value);
+  }, []);
+
+  const stick = useCallback(() => {
+    const box = scroller.current;
+    if (box === null || !intent.current) return;
+    box.scrollTop = box.scrollHeight;
+    last.current = box.scrollTop;
+  }, [scroller]);
+
+  const toEnd = useCallback(() => {
+    set(true);
+    stick();
+  }, [set, stick]);
+
+  const stop = useCallback(() => set(false), [set]);
+
+  useEffect(() => {
+    const box = scroller.current;
+    const inner = content.current;
+    if (box === null || inner === null) return;
+    const sizes = new ResizeObserver(stick);
+    sizes.observe(box);
+    sizes.observe(inner);
+    return () => sizes.disconnect();
+  }, [scroller, content, stick]);
+
+  useEffect(() => {
+    const box = scroller.current;
+    if (box === null) return;
+    let touchY = 0;
+    const wheel = (event: WheelEvent) => event.deltaY < 0 && set(false);
+    const key = (event: KeyboardEvent) => KEYS_UP.has(event.key) && !isField(event.target) && set(false);
+    const touchStart = (event: TouchEvent) => {
+      touchY = event.touches[0]?.clientY ?? 0;
+    };
+    const touchMove = (event: TouchEvent) => (event.touches[0]?.clientY ?? 0) > touchY && set(false);
+    const scroll = () => {
+      const distance = box.scrollHeight - box.clientHeight - box.scrollTop;
+      const moved = box.scrollTop - last.current;
+      last.current = box.scrollTop;
+      if (moved < 0 && distance > AT_END_PX) set(false);
+      else if (moved > 0 && distance <= AT_END_PX && canFollow) set(true);
+    };
+    const events = [
+      ["wheel", wheel],
+      ["keydown", key],
+      ["touchstart", touchStart],
+      ["touchmove", touchMove],
+      ["scroll", scroll],
+    ] as const;
+    for (const [name, listener] of events) box.addEventListener(name, listener as EventListener, { passive: true });
+    return () => {
+      for (const [name, listener] of events) box.removeEventListener(name, listener as EventListener);
+    };
+  }, [scroller, set, canFollow]);
+
+  return { isFollowing, toEnd, stop };
+}
+
+function isField(target: EventTarget | null): boolean {
+  return target instanceof HTMLElement && /^(?:input|textarea|select)$/i.test(target.tagName);
+}

@@ -1,0 +1,176 @@
+/** The transcript: its rows that are in sight, what waits at its end, and the way to the newest. */
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { ArrowDown } from "lucide-react";
+import { type ReactNode, useCallback, useEffect, useLayoutEffect, useMemo, useRef } from "react";
+import { type Row, rowsOf } from "../../../core/rows.ts";
+import { useCell } from "../../../state/store.ts";
+import type { OpenTranscript } from "../../../state/transcripts.ts";
+import { Button } from "../../../ui/button.tsx";
+import { Empty, Loading, ProblemCard } from "../../../ui/states.tsx";
+import { useOpen } from "../open.tsx";
+import { useTurns } from "../turns.tsx";
+import { Announcer } from "./announcer.tsx";
+import { type Follow, useFollow } from "./follow.ts";
+import style from "./list.module.css";
+import { TranscriptRow } from "./row.tsx";
+import { Tail } from "./tail.tsx";
+
+const OVERSCAN = 12;
+/** Rows from the edge at which the next page is fetched. */
+const NEAR_EDGE = 8;
+
+/** Guess a row's height, until it is measured. */
+function estimate(row: Row | undefined, transcript: OpenTranscript): number {
+  if (row === undefined) return 0;
+  if (row.kind === "prompt") return 84;
+  if (row.kind !== "part") return 38;
+  const part = transcript.fold.part(row.key);
+  if (part?.kind === "text") return 10 + 21 * Math.ceil(part.text.length / 85 + 1);
+  return 38;
+}
+
+/** Fetch what lies beyond the edge that the reader comes near to. */
+function useEdges(transcript: OpenTranscript, first: number, last: number, count: number): void {
+  const loading = useCell(transcript.loading);
+  const isLoaded = useCell(transcript.isLoaded);
+  useEffect(() => {
+    if (!isLoaded || loading !== null) return;
+    if (first < NEAR_EDGE && transcript.fold.before !== null) void transcript.loadBefore();
+    else if (last > count - NEAR_EDGE && transcript.fold.after !== null) void transcript.loadAfter();
+  }, [transcript, first, last, count, loading, isLoaded]);
+}
+
+export type Target = { readonly messageId: string; readonly nonce: unknown };
+
+export function TranscriptList({ target }: { readonly target: Target | null }): ReactNode {
+  const { transcript } = useOpen();
+  const isLoaded = useCell(transcript.isLoaded);
+  const problem = useCell(transcript.problem);
+  if (problem !== null && !isLoaded) return <ProblemCard trouble={problem} retry={() => void transcript.loadTail()} />;
+  if (!isLoaded) return <Loading what="the transcript" bars={8} />;
+  return <Rows target={target} />;
+}
+
+function Rows({ target }: { readonly target: Target | null }): ReactNode {
+  const { transcript } = useOpen();
+  const turns = useTurns();
+  const shape = useCell(transcript.shape);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the shape says that the transcript has other rows
+  const rows = useMemo(() => rowsOf(transcript.fold, turns), [transcript, turns, shape]);
+  const scroller = useRef<HTMLDivElement>(null);
+  const content = useRef<HTMLDivElement>(null);
+  const follow = useFollow(scroller, content, transcript.fold.after === null);
+  transcript.isAtEnd = follow.isFollowing;
+
+  const getItemKey = useCallback((index: number) => rows[index]?.key ?? index, [rows]);
+  const estimateSize = useCallback((index: number) => estimate(rows[index], transcript), [rows, transcript]);
+  const virtualizer = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => scroller.current,
+    estimateSize,
+    getItemKey,
+    overscan: OVERSCAN,
+    anchorTo: "end",
+    // Sticking to the end is useFollow's alone; what comes before the reader is kept out of sight here.
+    followOnAppend: false,
+    scrollEndThreshold: -1,
+    initialOffset: Number.MAX_SAFE_INTEGER,
+    useFlushSync: false,
+  });
+  const items = virtualizer.getVirtualItems();
+  useEdges(transcript, items[0]?.index ?? 0, items.at(-1)?.index ?? 0, rows.length);
+  useJump(target, rows, transcript, follow, index => virtualizer.scrollToIndex(index, { align: "start" }));
+
+  const { isFollowing, toEnd } = follow;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: new rows are what it follows
+  useLayoutEffect(() => {
+    if (isFollowing) toEnd();
+  }, [rows, isFollowing, toEnd]);
+
+  return (
+    <div className={style.frame}>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
+      <div ref={scroller} className={style.scroller} role="log" aria-live="off" aria-label="Transcript" tabIndex={0}>
+        <div ref={content} className={style.content}>
+          <Beginning />
+          <div className={style.sizer} style={{ height: virtualizer.getTotalSize() }}>
+            {items.map(item => {
+              const row = rows[item.index];
+              return (
+                <div
+                  key={item.key}
+                  ref={virtualizer.measureElement}
+                  data-index={item.index}
+                  data-row={item.key}
+                  className={style.row}
+                  style={{ transform: `translateY(${item.start}px)` }}
+                >
+                  {row && <TranscriptRow row={row} />}
+                </div>
+              );
+            })}
+          </div>
+          <Tail isEmpty={rows.length === 0} />
+        </div>
+      </div>
+      {!isFollowing && <Latest toEnd={toEnd} />}
+      <Announcer />
+    </div>
+  );
+}
+
+/** Go to a message when the address asks for it. */
+function useJump(
+  target: Target | null,
+  rows: readonly Row[],
+  transcript: OpenTranscript,
+  follow: Follow,
+  scrollTo: (index: number) => void,
+): void {
+  const reached = useRef<unknown>(null);
+  const index =
+    target === null ? -1 : rows.findIndex(row => row.kind === "prompt" && row.messageId === target.messageId);
+  const { stop } = follow;
+  useEffect(() => {
+    if (target === null || reached.current === target.nonce) return;
+    stop();
+    if (index < 0) {
+      if (transcript.loading.get() === null) void transcript.loadAround(target.messageId);
+      return;
+    }
+    reached.current = target.nonce;
+    scrollTo(index);
+  }, [target, index, transcript, stop, scrollTo]);
+}
+
+function Beginning(): ReactNode {
+  const { transcript } = useOpen();
+  const loading = useCell(transcript.loading);
+  const problem = useCell(transcript.problem);
+  if (problem !== null) return <ProblemCard trouble={problem} retry={() => void transcript.loadBefore()} />;
+  if (transcript.fold.before === null) return null;
+  return (
+    <p className={style.earlier} role="status">
+      {loading === "before" ? "Fetching what was said before" : "Earlier messages"}
+    </p>
+  );
+}
+
+function Latest({ toEnd }: { readonly toEnd: () => void }): ReactNode {
+  const { transcript } = useOpen();
+  return (
+    <Button
+      className={style.latest}
+      onClick={() => {
+        if (transcript.fold.after !== null) void transcript.loadTail().then(toEnd);
+        else toEnd();
+      }}
+    >
+      <ArrowDown size={14} aria-hidden /> latest
+    </Button>
+  );
+}
+
+export function NothingSaid(): ReactNode {
+  return <Empty>Nothing was said yet. Write the first prompt below.</Empty>;
+}

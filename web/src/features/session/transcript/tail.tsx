@@ -1,0 +1,71 @@
+/** What stands at the end of a transcript: what waits for a person, what the provider says, what goes on. */
+import type { ReactNode } from "react";
+import { hasEnded } from "../../../core/status.ts";
+import { duration, plain } from "../../../core/text.ts";
+import { useNow } from "../../../state/clock.ts";
+import { useFleet } from "../../../state/context.tsx";
+import { useCell } from "../../../state/store.ts";
+import { RequestForm } from "../../../widgets/request-form.tsx";
+import { useOpen } from "../open.tsx";
+import style from "./list.module.css";
+import { NothingSaid } from "./list.tsx";
+
+export function Tail({ isEmpty }: { readonly isEmpty: boolean }): ReactNode {
+  const { item, transcript, at } = useOpen();
+  const isOwn = transcript.which.isOwn;
+  return (
+    <div className={style.tail}>
+      {isEmpty && item.status !== "active" && item.queued === 0 && <NothingSaid />}
+      {at === null && <RetryNote />}
+      {at === null && isOwn && <Requests />}
+      {at === null && isOwn && <Working />}
+      {isOwn && item.failure !== null && !hasEnded(item.status) && item.status === "error" && (
+        <p role="alert" className={style.retry}>
+          {plain(item.failure.detail)} ({item.failure.code})
+        </p>
+      )}
+    </div>
+  );
+}
+
+function RetryNote(): ReactNode {
+  const { transcript } = useOpen();
+  const retry = useCell(transcript.retry);
+  if (retry === null) return null;
+  return (
+    <p className={style.retry}>
+      The provider says: {plain(retry.message) || "nothing"}. OpenCode tries again (attempt {retry.attempt}).
+    </p>
+  );
+}
+
+function Requests(): ReactNode {
+  const { item } = useOpen();
+  const waiting = useCell(useFleet().inbox.items);
+  return waiting.map(each =>
+    each.sessionId === item.id && each.request !== null ? (
+      <section
+        key={each.id}
+        className={style.request}
+        aria-label={each.kind === "question" ? "Question" : "Permission"}
+      >
+        <RequestForm sessionId={item.id} request={each.request} />
+      </section>
+    ) : null,
+  );
+}
+
+function Working(): ReactNode {
+  const { item } = useOpen();
+  if (item.status === "created") return <p className={style.note}>◌ {plain(item.evidence)}</p>;
+  if (item.status !== "active" || item.lastTurn === null) return null;
+  return (
+    <p className={style.working}>
+      <span aria-hidden>◉</span> working <Since ms={Date.parse(item.lastTurn.startedAt)} />
+    </p>
+  );
+}
+
+function Since({ ms }: { readonly ms: number }): ReactNode {
+  return <span>{duration(Math.max(0, useNow() - ms))}</span>;
+}

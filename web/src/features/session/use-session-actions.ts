@@ -1,0 +1,53 @@
+/** What keys and palette can do while a session is open. */
+import { useActions } from "../../state/actions.ts";
+import { useCommand } from "../../state/context.tsx";
+import { line } from "../../state/trouble.ts";
+import { say, sayError } from "../../ui/toast.tsx";
+import type { Aborted } from "../../wire/api.ts";
+import { useDialogs } from "./dialogs/dialogs.tsx";
+import { useOpen } from "./open.tsx";
+import type { Tab } from "./opened.tsx";
+
+const SAID: Readonly<Record<string, string>> = {
+  aborted: "Aborted",
+  ended: "The turn had ended by itself",
+  nothing_to_abort: "There was nothing to abort",
+  aborting: "OpenCode does not stop yet; the abort goes on",
+};
+
+/** Return what aborts the turn that runs. */
+export function useAbort(): () => Promise<void> {
+  const { item } = useOpen();
+  const command = useCommand();
+  return async () => {
+    try {
+      const { body } = await command<Aborted>("POST", `/api/sessions/${item.id}/abort`);
+      say(SAID[body.outcome] ?? body.outcome);
+    } catch (error) {
+      sayError("The turn was not aborted", line(error));
+    }
+  };
+}
+
+export function useSessionActions(go: (tab: Tab) => void): void {
+  const { item, mayWrite } = useOpen();
+  const { ask } = useDialogs();
+  const abort = useAbort();
+  const isRunning = item.status === "active" || item.status === "waiting_input";
+  useActions([
+    { id: "tab.talk", label: "Show the transcript", run: () => go("talk") },
+    { id: "tab.diffs", label: "Show the diffs", run: () => go("diffs") },
+    { id: "tab.files", label: "Show the files", run: () => go("files") },
+    { id: "tab.log", label: "Show the session's log", run: () => go("log") },
+    mayWrite && isRunning && { id: "session.abort", label: "Abort the running turn", run: () => void abort() },
+    mayWrite && { id: "session.fork", label: "Fork this session", run: () => ask({ kind: "fork", turn: null }) },
+    mayWrite && { id: "session.tags", label: "Change the tags of this session", run: () => ask({ kind: "tags" }) },
+    mayWrite && {
+      id: "session.budget",
+      label: "Change the budget of this session",
+      run: () => ask({ kind: "budget" }),
+    },
+    mayWrite && { id: "session.terminate", label: "Terminate this session", run: () => ask({ kind: "terminate" }) },
+    mayWrite && { id: "session.delete", label: "Delete this session for good", run: () => ask({ kind: "delete" }) },
+  ]);
+}

@@ -1,0 +1,231 @@
+/**
+ * The transcripts that are open, and the last ones that were: their newest page first, then what happens, as it happens.
+ *
+ * A transcript is followed while somebody looks at it, and for 30 s after: going back and forth between sessions costs
+ * nothing. Five are kept; one that comes back goes on from its position, and the server sends what it missed.
+ */
+
+import { type Page, type Place, type Retry, Transcript } from "../core/transcript.ts";
+import type { Info, Part } from "../wire/opencode.ts";
+import type { ClientFrame, LoggedEvent, Problem, ServerFrame } from "../wire/types.ts";
+import { api, read } from "./api.ts";
+import { Refused } from "./commands.ts";
+import type { Hub, Subscriber } from "./hub.ts";
+import { Cell, Keyed } from "./store.ts";
+
+const KEPT = 5;
+const MESSAGES_MAX = 600;
+const PAGE = 60;
+const LEAVE_AFTER_MS = 30_000;
+
+export type Loading = "tail" | "before" | "after" | null;
+
+/** Which conversation, and as of when: `at` is a log position, null for now. */
+export type Which = {
+  readonly sessionId: string;
+  readonly conversation: string;
+  readonly isOwn: boolean;
+  readonly at: number | null;
+};
+
+type EventListener = (event: LoggedEvent) => void;
+
+export class OpenTranscript implements Subscriber {
+  readonly which: Which;
+  readonly fold: Transcript;
+  readonly parts = new Keyed<Part>();
+  readonly infos = new Keyed<Info>();
+  /** Grows whenever messages or parts came, went or moved. */
+  readonly shape = new Cell(0);
+  readonly loading = new Cell<Loading>("tail");
+  readonly problem = new Cell<Problem | null>(null);
+  readonly isLoaded = new Cell(false);
+  readonly retry = new Cell<Retry | null>(null);
+  readonly isErased = new Cell(false);
+  /** Which cards the reader has opened or closed: rows come and go as they scroll. */
+  readonly opened = new Map<string, boolean>();
+  /** Which end the reader is at, for what is let go when it becomes too much. */
+  isAtEnd = true;
+  readonly #hub: Hub;
+  readonly #listeners = new Set<EventListener>();
+  #unfollow: (() => void) | null = null;
+  #leaving: ReturnType<typeof setTimeout> | undefined;
+  #watchers = 0;
+
+  constructor(hub: Hub, which: Which) {
+    this.#hub = hub;
+    this.which = which;
+    this.fold = new Transcript(which.sessionId, which.conversation);
+  }
+
+  readonly request = (id: string): Extract<ClientFrame, { type: "subscribe" }> => ({
+    type: "subscribe",
+    id,
+    sessions: [this.which.sessionId],
+    after: this.fold.position ?? 0,
+  });
+
+  readonly take = (frame: ServerFrame): void => {
+    this.fold.takeFrame(frame);
+    if (this.isAtEnd) this.fold.trim(MESSAGES_MAX, "end");
+    this.#publish();
+    if (frame.type === "event" && frame.event.stream === `session-${this.which.sessionId}`)
+      for (const listener of this.#listeners) listener(frame.event);
+  };
+
+  /** Hear the session's events as they come. */
+  listen(listener: EventListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Somebody looks: load it where it is not, and follow. Return what ends it. */
+  watch(): () => void {
+    this.#watchers += 1;
+    clearTimeout(this.#leaving);
+    if (this.isLoaded.get()) this.#follow();
+    else void this.loadTail();
+    return () => {
+      this.#watchers -= 1;
+      if (this.#watchers === 0) this.#leaving = setTimeout(() => this.close(), LEAVE_AFTER_MS);
+    };
+  }
+
+  get isWatched(): boolean {
+    return this.#watchers > 0;
+  }
+
+  /** Follow it no more. */
+  close(): void {
+    clearTimeout(this.#leaving);
+    this.#unfollow?.();
+    this.#unfollow = null;
+  }
+
+  /** Read the newest page, and go on from there. */
+  async loadTail(): Promise<void> {
+    const wasFollowed = this.#unfollow !== null;
+    this.isAtEnd = true;
+    if (!(await this.#load("tail", "tail", {}))) return;
+    this.isLoaded.set(true);
+    // What is being written comes with a new subscription.
+    if (wasFollowed) this.#hub.restart(this);
+    else if (this.isWatched) this.#follow();
+  }
+
+  /** Read the page before what is held. */
+  async loadBefore(): Promise<void> {
+    const { before } = this.fold;
+    if (before === null || this.loading.get() !== null) return;
+    await this.#load("before", "before", { before });
+  }
+
+  /** Read the page after what is held; at its end, what is written comes again. */
+  async loadAfter(): Promise<void> {
+    const { after } = this.fold;
+    if (after === null || this.loading.get() !== null) return;
+    if (!(await this.#load("after", "after", { after }))) return;
+    if (this.fold.after === null && this.#unfollow !== null) this.#hub.restart(this);
+  }
+
+  /** Read what the server has cut of a part. Rejects with `Refused`. */
+  async loadPart(partId: string): Promise<void> {
+    const path = { session_id: this.which.sessionId, part_id: partId };
+    const { body } = await read(api.GET("/api/sessions/{session_id}/parts/{part_id}", { params: { path } }));
+    this.fold.takeWhole(body);
+    this.#publish();
+  }
+
+  /** Go to a message that is not held. */
+  async loadAround(messageId: string): Promise<void> {
+    this.isAtEnd = false;
+    await this.#load("tail", "around", { around: messageId });
+  }
+
+  async #load(loading: Exclude<Loading, null>, place: Place, query: Record<string, string>): Promise<boolean> {
+    this.loading.set(loading);
+    this.problem.set(null);
+    try {
+      const { body, position } = await read(fetchPage(this.which, query));
+      this.fold.takePage(body as Page, position ?? 0, place);
+      if (place === "before") this.fold.trim(MESSAGES_MAX, "start");
+      if (place === "after") this.fold.trim(MESSAGES_MAX, "end");
+      this.#publish();
+      return true;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.problem.set(error.problem);
+      return false;
+    } finally {
+      this.loading.set(null);
+    }
+  }
+
+  #follow(): void {
+    if (this.which.at !== null || this.#unfollow !== null) return;
+    this.#unfollow = this.#hub.follow(this);
+  }
+
+  #publish(): void {
+    const { parts, messages, isReordered } = this.fold.drain();
+    for (const id of parts) put(this.parts, id, this.fold.part(id));
+    for (const id of messages) put(this.infos, id, this.fold.info(id));
+    this.retry.set(this.fold.retry);
+    this.isErased.set(this.fold.isErased);
+    if (isReordered) this.shape.set(this.shape.get() + 1);
+  }
+}
+
+function put<Value>(store: Keyed<Value>, key: string, value: Value | undefined): void {
+  if (value === undefined) store.delete(key);
+  else store.set(key, value);
+}
+
+function fetchPage(which: Which, place: Record<string, string>): ReturnType<typeof api.GET> {
+  const query = {
+    limit: PAGE,
+    cut: true,
+    ...place,
+    ...(which.isOwn ? {} : { conversation: which.conversation }),
+    ...(which.at === null ? {} : { at: which.at }),
+  };
+  return api.GET("/api/sessions/{session_id}/messages", { params: { path: { session_id: which.sessionId }, query } });
+}
+
+/** The open transcripts, the one that was looked at last being the last. */
+export class Transcripts {
+  readonly #hub: Hub;
+  readonly #open = new Map<string, OpenTranscript>();
+
+  constructor(hub: Hub) {
+    this.#hub = hub;
+  }
+
+  get(which: Which): OpenTranscript {
+    const key = `${which.sessionId}/${which.conversation}@${which.at ?? "now"}`;
+    const known = this.#open.get(key);
+    const transcript = known ?? new OpenTranscript(this.#hub, which);
+    this.#open.delete(key);
+    this.#open.set(key, transcript);
+    this.#letGo();
+    return transcript;
+  }
+
+  #letGo(): void {
+    for (const [key, transcript] of this.#open) {
+      if (this.#open.size <= KEPT) return;
+      if (transcript.isWatched) continue;
+      transcript.close();
+      this.#open.delete(key);
+    }
+  }
+}
+
+const known = new WeakMap<Hub, Transcripts>();
+
+/** The transcripts over a connection. */
+export function transcriptsOf(hub: Hub): Transcripts {
+  const transcripts = known.get(hub) ?? new Transcripts(hub);
+  known.set(hub, transcripts);
+  return transcripts;
+}
