@@ -1,14 +1,16 @@
-"""What a run over several processes has to know (`make test`): tests with the real OpenCode wait for each other."""
+"""What a run over several processes has to know (`make test`): which tests wait for each other."""
 
 from pathlib import Path
 
 import pytest
 
-_END_TO_END = Path(__file__).parent / "e2e"
+_HERE = Path(__file__).parent
+_GROUPS = {"e2e": "opencode", "page": "page"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what starts OpenCode on one of the processes: several at once would make each other late."""
+    """Keep what starts OpenCode, and what shares a browser, on one process each: several would make each other late."""
     for item in items:
-        if _END_TO_END in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("opencode"))
+        folder = item.path.relative_to(_HERE).parts[0] if item.path.is_relative_to(_HERE) else ""
+        if folder in _GROUPS:
+            item.add_marker(pytest.mark.xdist_group(_GROUPS[folder]))
