@@ -25,6 +25,7 @@ TOKENS_MAX: Final = 200  # revoked ones included: the names of all stand in the 
 TOKEN_NAME_CHARS_MAX: Final = 40
 COOKIES_PER_TOKEN_MAX: Final = 10  # browsers that one token is logged in with; the oldest goes first
 LINK_LIFETIME_S: Final = 600.0  # time to get to the browser
+OPEN_LINK_LIFETIME_S: Final = 60.0  # of `fleet open`: the browser starts meanwhile; others may see its arguments
 COOKIE_LIFETIME_S: Final = 30 * 86_400.0
 TOKEN_POLL_S: Final = 1.0  # an open stream whose token was revoked ends after so long; requests know at once
 LOGIN_FAILURES_MAX: Final = 10  # of one peer in a row, then 429

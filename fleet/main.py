@@ -9,16 +9,15 @@ import errno
 import gc
 import os
 import resource
-import shlex
 import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-import msgspec
 import structlog
 import trio
 
@@ -45,6 +44,7 @@ from fleet.gateway.app import Gateway
 from fleet.gateway.build import installed_build, read_build
 from fleet.gateway.guard import Guard
 from fleet.gateway.tokens import TokenFile, local_token
+from fleet.greeting import greeting, page_line
 from fleet.limits import FILES_MAX, GC_THRESHOLDS, MIB, SHUTDOWN_GRACE_S, THREAD_TURN_S
 from fleet.logs import configure_logs
 from fleet.loopback import base_url, family_of, is_loopback
@@ -71,7 +71,7 @@ async def serve(config: Config) -> int:
                 if config.log_format == "json":  # nothing else may stand between the lines
                     _log.info("ready", version=__version__, url=fleet.url, data_dir=str(config.data_dir))
                 else:
-                    sys.stderr.write(greeting(config, fleet))
+                    sys.stderr.write(await _greeting(config, fleet))
                 nursery.start_soon(_introduce_model, fleet, config.log_format == "json")
                 await stopping.wait()
             nursery.cancel_scope.cancel()
@@ -113,13 +113,17 @@ def _allow_files() -> None:
 
 
 class Running(NamedTuple):
-    """A Fleet that runs: what it consists of, where its door is, and the OpenCode that it starts, None without one."""
+    """A Fleet that runs: what it consists of, where its door is, and the OpenCode that it starts, None without one.
+
+    `has_page` says that the page is built.
+    """
 
     tree: Tree
     url: str
     executable: Path | None
     model: "ModelChoice"
     guard: Guard
+    has_page: bool
 
 
 @asynccontextmanager
@@ -146,7 +150,8 @@ async def _running(config: Config, environment: Mapping[str, str], traces: "Trac
         stores = Stores(log, blobs, views, config.data_dir / "views" / "history.sqlite")
         parts = _Parts(config, environment, executable, log, stores, url=_url(config, door), traces=traces)
         guard = Guard(SystemClock(), TokenFile(config.data_dir), loopback=is_loopback(config.host), local=local)
-        gateway = Gateway(door, parts.tree, guard, read_build(installed_build()))
+        build = read_build(installed_build())
+        gateway = Gateway(door, parts.tree, guard, build)
         children = (
             ChildSpec("log", parts.write),
             ChildSpec("model", parts.choose_model),
@@ -157,7 +162,7 @@ async def _running(config: Config, environment: Mapping[str, str], traces: "Trac
         stopping = trio.Event()
         async with trio.open_nursery() as nursery:
             await nursery.start(root.run, stopping)
-            yield Running(parts.tree, _url(config, door), executable, parts.model, guard)
+            yield Running(parts.tree, _url(config, door), executable, parts.model, guard, build.shell is not None)
             stopping.set()
 
 
@@ -343,25 +348,11 @@ def _url(config: Config, door: socket.socket) -> str:
     return base_url("localhost" if near else config.host, door.getsockname()[1])
 
 
-def greeting(config: Config, fleet: Running) -> str:
-    """Return what a person sees when the server is ready."""
-    body = msgspec.json.encode(
-        {"directory": str(Path.cwd()), "title": "Try Fleet", "initialPrompt": "Look around and take a note"}
-    )
-    needs_token = fleet.guard.needs_token
-    shown = ' -H "Authorization: Bearer $FLEET_TOKEN"' if needs_token else ""
-    link = "\n  Access   with a token; `fleet token link NAME` opens a browser" if needs_token else ""
-    return f"""
-Fleet {__version__} is ready at {fleet.url}
-  OpenCode {fleet.executable or "is missing: install it with `npm install -g opencode-ai`"}
-  Data     {config.data_dir}{link}
-
-Try it:
-  curl -X POST {fleet.url}/api/sessions{shown} -H 'Content-Type: application/json' \\
-    -d {shlex.quote(body.decode())}
-  curl -N {fleet.url}/api/events{shown}
-
-"""
+async def _greeting(config: Config, fleet: Running) -> str:
+    guard = fleet.guard
+    line = partial(page_line, guard, fleet.url, SystemClock().now_ms(), is_built=fleet.has_page)
+    page = await trio.to_thread.run_sync(line)
+    return greeting(config, fleet.url, fleet.executable, needs_token=guard.needs_token, page=page)
 
 
 async def _introduce_model(fleet: Running, as_line: bool) -> None:

@@ -15,6 +15,7 @@ from fleet.cli.log import log
 from fleet.cli.ls import history, ls
 from fleet.cli.mcp import mcp
 from fleet.cli.new import fork, new
+from fleet.cli.open import open_page
 from fleet.cli.prompt import prompt, withdraw
 from fleet.cli.ps import ps
 from fleet.cli.rehearsal import rehearsal
@@ -60,6 +61,7 @@ _SERVER, _SESSIONS, _FLEET = "The server", "Sessions", "The fleet"
 
 app.command(epilog="Example: fleet serve --port 8080 --data-dir ~/fleet", rich_help_panel=_SERVER)(serve)
 app.command(epilog="Example: fleet demo", rich_help_panel=_SERVER)(demo)
+app.command("open", epilog="Example: fleet open 0198c0de", rich_help_panel=_SERVER)(open_page)
 app.command(epilog="Example: fleet doctor --json", rich_help_panel=_SERVER)(doctor)
 app.command(epilog="Example: fleet ps --orphans", rich_help_panel=_SERVER)(ps)
 app.command(epilog="Example: fleet rehearsal --port 4100", rich_help_panel=_SERVER)(rehearsal)

@@ -20,6 +20,7 @@ from fleet.errors import StartupError
 
 if TYPE_CHECKING:
     from fleet.client import FleetClient, FleetError, Session
+    from fleet.config import Config
     from fleet.wire.items import SessionItem
 
 COMPLETION_S = 2.0
@@ -66,15 +67,14 @@ TokenFile = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, in the words of the HTTP interface.")]
-Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="SESSION",
-        help="Its id, or the beginning of it, or its OpenCode id.",
-        show_default=False,
-        autocompletion=completed,
-    ),
-]
+_NAME = typer.Argument(
+    metavar="SESSION",
+    help="Its id, or the beginning of it, or its OpenCode id.",
+    show_default=False,
+    autocompletion=completed,
+)
+Name = Annotated[str, _NAME]
+MaybeName = Annotated[str | None, _NAME]
 
 
 class ExitCode(IntEnum):
@@ -189,7 +189,6 @@ def find_server(url: str | None, token_file: str | None) -> tuple[str, str | Non
     """
     from fleet.config import load_config
     from fleet.gateway.tokens import read_local_token
-    from fleet.loopback import base_url
 
     token = access_token(token_file)
     if url is not None:
@@ -199,8 +198,14 @@ def find_server(url: str | None, token_file: str | None) -> tuple[str, str | Non
     config = load_config({}, os.environ)
     if config.port == 0:
         raise StartupError("The configured port is 0, any free one: name the server with --url or FLEET_URL.")
-    address = base_url("localhost" if config.host == "127.0.0.1" else config.host, config.port)
-    return address, token or read_local_token(config.data_dir)
+    return configured_address(config), token or read_local_token(config.data_dir)
+
+
+def configured_address(config: "Config") -> str:
+    """Return where the server of this configuration is."""
+    from fleet.loopback import base_url
+
+    return base_url("localhost" if config.host == "127.0.0.1" else config.host, config.port)
 
 
 def _checked(given: str) -> str:

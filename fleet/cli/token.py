@@ -9,7 +9,6 @@ import sys
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
-from urllib.parse import quote
 
 import typer
 
@@ -127,6 +126,7 @@ def link(
 ) -> None:
     """Make a link that logs a browser in under a token: good once, for ten minutes."""
     from fleet.census import is_serving
+    from fleet.gateway.links import login_url
     from fleet.gateway.login import is_own_path
     from fleet.gateway.tokens import link as linked
 
@@ -137,8 +137,7 @@ def link(
     now_ms = _milliseconds(datetime.now(UTC))
     code = _change(config, partial(linked, name=name, now_ms=now_ms, lifetime_s=LINK_LIFETIME_S))
     host = "localhost" if config.host in ("127.0.0.1", "0.0.0.0") else config.host  # noqa: S104 - a name to show
-    onwards = "" if next_ is None else f"&next={quote(next_)}"
-    print(f"{(url or base_url(host, config.port)).rstrip('/')}/login?code={code}{onwards}")
+    print(login_url(url or base_url(host, config.port), code, next_))
     print("Paste it into the browser's address bar; it works once, within ten minutes.", file=sys.stderr)
 
 

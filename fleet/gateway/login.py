@@ -123,7 +123,8 @@ def is_own_path(address: str) -> bool:
 async def _redeem(guard: Guard, now_ms: int, code: str) -> Cookie | None:
     if guard.tokens is None:
         return None
-    change = partial(redeem, code=code, now_ms=now_ms, lifetime_s=COOKIE_LIFETIME_S)
+    old = request.cookies.get(cookie_name(request.headers.get("Host", "")), "")
+    change = partial(redeem, code=code, now_ms=now_ms, lifetime_s=COOKIE_LIFETIME_S, replaced=old)
     # In a thread: another process may hold the file's lock.
     return await trio.to_thread.run_sync(guard.tokens.change, change)
 

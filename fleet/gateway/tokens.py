@@ -143,8 +143,13 @@ def link(register: Register, name: str, now_ms: int, lifetime_s: float) -> tuple
     return replace(register, secrets=(*kept, row)), text
 
 
-def redeem(register: Register, code: str, now_ms: int, lifetime_s: float) -> tuple[Register, Cookie | None]:
-    """Change a link's code into a cookie; return the register and the cookie, None for a code that is not good."""
+def redeem(
+    register: Register, code: str, now_ms: int, lifetime_s: float, replaced: str = ""
+) -> tuple[Register, Cookie | None]:
+    """Change a link's code into a cookie; return the register and the cookie, None for a code that is not good.
+
+    `replaced` is the cookie that the browser has already: it would only push others out.
+    """
     proof = recognise(register, code, "link", now_ms)
     if proof is None or proof.token.status(now_ms) != "active":
         return register, None
@@ -153,7 +158,10 @@ def redeem(register: Register, code: str, now_ms: int, lifetime_s: float) -> tup
         ends_at_ms = min(ends_at_ms, proof.token.expires_at_ms)
     row, text = _make(proof.token.name, "cookie", ends_at_ms)
     cookies = [each for each in register.secrets if each.kind == "cookie" and each.token == row.token]
+    old = recognise(register, replaced, "cookie", now_ms)
+    cookies = [each for each in cookies if old is None or each.id != old.secret.id]
     gone = {proof.secret.id, *(each.id for each in cookies[: max(0, len(cookies) + 1 - COOKIES_PER_TOKEN_MAX)])}
+    gone |= set() if old is None else {old.secret.id}
     kept = (each for each in register.secrets if each.id not in gone)
     return replace(register, secrets=(*kept, row)), Cookie(text, row.token, (ends_at_ms - now_ms) // 1000)
 

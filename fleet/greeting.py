@@ -1,0 +1,55 @@
+"""What a person at the terminal sees when the server is ready: where the page is, and what to try."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import msgspec
+
+from fleet import __version__
+from fleet.config import Config
+from fleet.errors import Problem
+from fleet.gateway.guard import Guard
+from fleet.gateway.links import own_link
+from fleet.limits import LINK_LIFETIME_S
+
+_MISSING = "is missing: install it with `npm install -g opencode-ai`"
+
+
+def greeting(config: Config, url: str, executable: Path | None, *, needs_token: bool, page: str) -> str:
+    """Return the greeting; `page` is what `page_line` says."""
+    body = msgspec.json.encode(
+        {"directory": str(Path.cwd()), "title": "Try Fleet", "initialPrompt": "Look around and take a note"}
+    )
+    shown = ' -H "Authorization: Bearer $FLEET_TOKEN"' if needs_token else ""
+    return f"""
+Fleet {__version__} is ready at {url}
+  Page     {page}
+  OpenCode {executable or _MISSING}
+  Data     {config.data_dir}
+
+Try it:
+  curl -X POST {url}/api/sessions{shown} -H 'Content-Type: application/json' \\
+    -d {shlex.quote(body.decode())}
+  curl -N {url}/api/events{shown}
+
+"""
+
+
+def page_line(guard: Guard, url: str, now_ms: int, *, is_built: bool) -> str:
+    """Return how to get to the page: on a terminal with a link that logs in, where the server asks for a token.
+
+    Waits for others who change the tokens at this moment.
+    """
+    if not is_built:
+        return "is not built: run `make web`, then start Fleet again"
+    if not guard.needs_token or guard.tokens is None:
+        return f"{url}/ in a browser, or `fleet open`"
+    if sys.stderr.isatty():  # a link in a file would be read by others, or much later
+        try:
+            link = own_link(guard.tokens, url, now_ms, LINK_LIFETIME_S)
+        except (Problem, OSError):
+            link = None
+        if link is not None:
+            return f"{link}\n           (logs a browser in, once, within ten minutes; `fleet open` makes another)"
+    return f"{url}/ after `fleet token link NAME`, which logs a browser in"
