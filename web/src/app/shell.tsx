@@ -37,7 +37,7 @@ function Nav(): ReactNode {
           key={to}
           to={to}
           className={style.place}
-          activeOptions={{ exact: to === "/" }}
+          activeOptions={{ exact: to === "/", includeSearch: false }}
           title={`${label} (${keysOf(action, isMac).join(" ")})`}
         >
           <Icon size={18} aria-hidden />

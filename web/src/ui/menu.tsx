@@ -56,7 +56,7 @@ function Entries({ entries }: { readonly entries: readonly MenuEntry[] }): React
 }
 
 type MenuAtProps = {
-  /** What the menu belongs to: it opens there, and the focus goes back there. */
+  /** Where the menu opens. The focus goes back to its row, or to itself. */
   readonly at: Element;
   readonly label: string;
   readonly entries: readonly MenuEntry[];
@@ -73,7 +73,7 @@ export function MenuAt({ at, label, entries, onClose }: MenuAtProps): ReactNode 
           <Base.Popup
             className={style.popup}
             aria-label={label}
-            finalFocus={() => (at instanceof HTMLElement ? at : null)}
+            finalFocus={() => at.closest<HTMLElement>("[role=row]") ?? (at instanceof HTMLElement ? at : null)}
           >
             <Entries entries={entries} />
           </Base.Popup>

@@ -90,7 +90,8 @@ function useListActions({ rows, selection, list, peeked, onMenu, onPeek }: Sessi
   const hasFocus = (): boolean => list.current?.element?.contains(document.activeElement) ?? false;
   const step = (by: 1 | -1) => () => go(hasFocus() || session === null ? sessionFrom(rows, index, by) : index);
   const openMenu = (): void => {
-    const element = session && list.current?.element?.querySelector(`[data-row="${CSS.escape(session)}"]`);
+    const row = session && list.current?.element?.querySelector(`[data-row="${CSS.escape(session)}"]`);
+    const element = row && (row.querySelector('[aria-haspopup="menu"]') ?? row);
     if (element) onMenu(session, element);
   };
   const extend = (by: 1 | -1) => () => {
