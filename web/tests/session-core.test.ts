@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { firstLines, lastLines, runsOf } from "../src/core/ansi.ts";
 import { blocksOf, NO_BLOCKS } from "../src/core/blocks.ts";
+import { decoded } from "../src/core/entities.ts";
 import { commandIn, completed, fits, mimeOf, triggerAt } from "../src/core/prompting.ts";
 import { indexTurns, rowsOf } from "../src/core/rows.ts";
 import { readPatch, replaced } from "../src/core/small-diff.ts";
@@ -172,5 +173,12 @@ describe("rows", () => {
     expect(rowsOf(transcript, turns).map(row => row.key)).toEqual(["m1", "m2b", "turn-1", "m3", "m4b"]);
     const ended = indexTurns([turn(1, "m1", "2026"), turn(2, "m3", "2026")]);
     expect(rowsOf(transcript, ended).map(row => row.key)).toEqual(["m1", "m2b", "turn-1", "m3", "m4b", "turn-2"]);
+  });
+});
+
+describe("character references", () => {
+  it("become characters, unknown and deceptive ones do not", () => {
+    expect(decoded("a &amp;&lt; &#39;&#x27; &nope; & b")).toBe("a &< '' &nope; & b");
+    expect(decoded("&#8238;&#x0;&#xD800;&#x110000;")).toBe("����");
   });
 });

@@ -1,86 +1,20 @@
-/** Markdown of agents: raw HTML is shown as text, links are http(s) and lead away in a new tab, images are links. */
-import { type ComponentProps, memo, type ReactNode, useRef } from "react";
-import ReactMarkdown, { type Components } from "react-markdown";
-import remarkGfm from "remark-gfm";
+/**
+ * Markdown of agents, as elements: no HTML is ever made of it.
+ *
+ * Raw HTML is shown as the text that it is, links are http(s) and lead away in a new tab, images become links: nothing is
+ * loaded from elsewhere. A text that grows has only its last block read again.
+ */
+import { marked, type Token, type Tokens } from "marked";
+import { Fragment, memo, type ReactNode, useMemo, useRef } from "react";
 import { type Blocks, blocksOf, NO_BLOCKS } from "../../../core/blocks.ts";
 import { languageOf } from "../../../core/code.ts";
+import { decoded } from "../../../core/entities.ts";
 import { plain } from "../../../core/text.ts";
 import { Code } from "../../../ui/code.tsx";
 import { CopyButton } from "../../../ui/copy.tsx";
 import style from "./markdown.module.css";
 
-// Arrays and objects that never change: with new ones everything is made again.
-const PLUGINS = [remarkGfm];
-
-/** Return the address of a link that may be followed; nothing for any other. */
-function safeUrl(url: string): string {
-  return /^https?:\/\//i.test(url) ? url : "";
-}
-
-function Anchor({ href, children }: ComponentProps<"a">): ReactNode {
-  if (!href) return <span>{children}</span>;
-  return (
-    <a href={href} target="_blank" rel="noopener noreferrer" title={href}>
-      {children}
-    </a>
-  );
-}
-
-/** Images of agents never load from elsewhere. */
-function Picture({ src, alt }: ComponentProps<"img">): ReactNode {
-  const name = alt || "image";
-  return typeof src === "string" && src !== "" ? <Anchor href={src}>[{name}]</Anchor> : <span>[{name}]</span>;
-}
-
-function Pre({ children }: ComponentProps<"pre">): ReactNode {
-  const code = (children as { props?: { className?: string; children?: unknown } } | null)?.props;
-  const text = typeof code?.children === "string" ? code.children.replace(/\n$/, "") : "";
-  const named = /language-(\S+)/.exec(code?.className ?? "")?.[1] ?? "";
-  return (
-    <div className={style.block}>
-      <Code code={text} language={languageOf(named)} className={style.pre} />
-      <CopyButton text={text} className={style.copy} />
-    </div>
-  );
-}
-
-function Table({ children }: ComponentProps<"table">): ReactNode {
-  return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
-    <section className={style.table} aria-label="Table" tabIndex={0}>
-      <table>{children}</table>
-    </section>
-  );
-}
-
-/** Headings of agents stand below those of the page. */
-function heading(level: 3 | 4 | 5): (props: ComponentProps<"h3">) => ReactNode {
-  const Tag = `h${level}` as const;
-  return ({ children }) => <Tag className={style.heading}>{children}</Tag>;
-}
-
-const COMPONENTS: Components = {
-  a: Anchor,
-  img: Picture,
-  pre: Pre,
-  table: Table,
-  h1: heading(3),
-  h2: heading(3),
-  h3: heading(4),
-  h4: heading(4),
-  h5: heading(5),
-  h6: heading(5),
-};
-
-const Block = memo(function Block(props: { readonly source: string }): ReactNode {
-  return (
-    <ReactMarkdown remarkPlugins={PLUGINS} components={COMPONENTS} urlTransform={safeUrl}>
-      {props.source}
-    </ReactMarkdown>
-  );
-});
-
-/** A text that may grow: only its last block is made again. */
+/** A text that may grow. */
 export function Markdown(props: { readonly text: string }): ReactNode {
   const blocks = useRef<Blocks>(NO_BLOCKS);
   blocks.current = blocksOf(plain(props.text), blocks.current);
@@ -93,5 +27,184 @@ export function Markdown(props: { readonly text: string }): ReactNode {
       ))}
       <Block key={closed.length} source={open} />
     </div>
+  );
+}
+
+const Block = memo(function Block({ source }: { readonly source: string }): ReactNode {
+  const tokens = useMemo(() => marked.lexer(source), [source]);
+  return <All tokens={tokens} />;
+});
+
+function All({ tokens }: { readonly tokens: readonly Token[] | undefined }): ReactNode {
+  return tokens?.map((token, index) => (
+    // biome-ignore lint/suspicious/noArrayIndexKey: the tokens are replaced as a whole
+    <Fragment key={index}>{shown(token as Known)}</Fragment>
+  ));
+}
+
+type Known =
+  | Tokens.Blockquote
+  | Tokens.Br
+  | Tokens.Checkbox
+  | Tokens.Code
+  | Tokens.Codespan
+  | Tokens.Def
+  | Tokens.Del
+  | Tokens.Em
+  | Tokens.Escape
+  | Tokens.Heading
+  | Tokens.Hr
+  | Tokens.HTML
+  | Tokens.Image
+  | Tokens.Link
+  | Tokens.List
+  | Tokens.Paragraph
+  | Tokens.Space
+  | Tokens.Strong
+  | Tokens.Table
+  | Tokens.Tag
+  | Tokens.Text;
+
+function shown(token: Known): ReactNode {
+  switch (token.type) {
+    case "paragraph":
+      return (
+        <p>
+          <All tokens={token.tokens} />
+        </p>
+      );
+    case "text":
+      return "tokens" in token && token.tokens ? <All tokens={token.tokens} /> : decoded(token.text);
+    case "strong":
+      return (
+        <strong>
+          <All tokens={token.tokens} />
+        </strong>
+      );
+    case "em":
+      return (
+        <em>
+          <All tokens={token.tokens} />
+        </em>
+      );
+    case "del":
+      return (
+        <del>
+          <All tokens={token.tokens} />
+        </del>
+      );
+    case "codespan":
+      return <code>{token.text}</code>;
+    case "code":
+      return <CodeBlock code={token.text} named={token.lang ?? ""} />;
+    case "heading":
+      return <Heading depth={token.depth} tokens={token.tokens} />;
+    case "list":
+      return <List list={token} />;
+    case "blockquote":
+      return (
+        <blockquote>
+          <All tokens={token.tokens} />
+        </blockquote>
+      );
+    case "table":
+      return <Table table={token} />;
+    case "link":
+      return (
+        <Away href={token.href}>
+          <All tokens={token.tokens} />
+        </Away>
+      );
+    case "image":
+      return <Away href={token.href}>[{decoded(token.text) || "image"}]</Away>;
+    case "html":
+      return "block" in token && token.block ? <p className={style.raw}>{token.text.trim()}</p> : token.text;
+    case "br":
+      return <br />;
+    case "hr":
+      return <hr />;
+    case "escape":
+      return token.text;
+    case "checkbox":
+      return (
+        <input type="checkbox" checked={token.checked} readOnly disabled aria-label={token.checked ? "done" : "open"} />
+      );
+    case "space":
+    case "def":
+      return null;
+    default:
+      return (token satisfies never as Token).raw;
+  }
+}
+
+/** A link that may be followed; any other is its text. */
+function Away({ href, children }: { readonly href: string; readonly children: ReactNode }): ReactNode {
+  if (!/^https?:\/\//i.test(href)) return <span>{children}</span>;
+  return (
+    <a href={href} target="_blank" rel="noopener noreferrer" title={href}>
+      {children}
+    </a>
+  );
+}
+
+/** Headings of agents stand below those of the page. */
+function Heading({ depth, tokens }: { readonly depth: number; readonly tokens: readonly Token[] }): ReactNode {
+  const Tag = depth <= 2 ? "h3" : depth <= 4 ? "h4" : "h5";
+  return (
+    <Tag className={style.heading}>
+      <All tokens={tokens} />
+    </Tag>
+  );
+}
+
+function List({ list }: { readonly list: Tokens.List }): ReactNode {
+  const items = list.items.map((item, index) => (
+    // biome-ignore lint/suspicious/noArrayIndexKey: the tokens are replaced as a whole
+    <li key={index} className={item.task ? style.task : undefined}>
+      <All tokens={item.tokens} />
+    </li>
+  ));
+  return list.ordered ? <ol start={Number(list.start) || 1}>{items}</ol> : <ul>{items}</ul>;
+}
+
+function CodeBlock({ code, named }: { readonly code: string; readonly named: string }): ReactNode {
+  return (
+    <div className={style.block}>
+      <Code code={code} language={languageOf(named.split(/\s/)[0] ?? "")} className={style.pre} />
+      <CopyButton text={code} className={style.copy} />
+    </div>
+  );
+}
+
+function Table({ table }: { readonly table: Tokens.Table }): ReactNode {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
+    <section className={style.table} aria-label="Table" tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            {table.header.map((cell, index) => (
+              // biome-ignore lint/suspicious/noArrayIndexKey: the tokens are replaced as a whole
+              <th key={index} style={{ textAlign: cell.align ?? "left" }}>
+                <All tokens={cell.tokens} />
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {table.rows.map((row, at) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: the tokens are replaced as a whole
+            <tr key={at}>
+              {row.map((cell, index) => (
+                // biome-ignore lint/suspicious/noArrayIndexKey: the tokens are replaced as a whole
+                <td key={index} style={{ textAlign: cell.align ?? "left" }}>
+                  <All tokens={cell.tokens} />
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
   );
 }

@@ -1,0 +1,72 @@
+/** Character references of HTML, as Markdown may have them. A name that is not in the table stays as it is written. */
+
+const NAMED: Readonly<Record<string, string>> = {
+  amp: "&",
+  lt: "<",
+  gt: ">",
+  quot: '"',
+  apos: "'",
+  nbsp: "\u00a0",
+  copy: "©",
+  reg: "®",
+  trade: "™",
+  hellip: "…",
+  mdash: "—",
+  ndash: "–",
+  lsquo: "‘",
+  rsquo: "’",
+  ldquo: "“",
+  rdquo: "”",
+  laquo: "«",
+  raquo: "»",
+  bull: "•",
+  middot: "·",
+  times: "×",
+  divide: "÷",
+  plusmn: "±",
+  deg: "°",
+  micro: "µ",
+  para: "¶",
+  sect: "§",
+  larr: "←",
+  uarr: "↑",
+  rarr: "→",
+  darr: "↓",
+  harr: "↔",
+  rArr: "⇒",
+  le: "≤",
+  ge: "≥",
+  ne: "≠",
+  infin: "∞",
+  euro: "€",
+  pound: "£",
+  yen: "¥",
+  cent: "¢",
+  check: "✓",
+  cross: "✗",
+  star: "☆",
+};
+
+const CODE_POINT_MAX = 0x10ffff;
+
+/** Return the text with its references as the characters that they mean. */
+export function decoded(text: string): string {
+  if (!text.includes("&")) return text;
+  return text.replace(/&(?:#(\d{1,7})|#[xX]([\da-fA-F]{1,6})|([A-Za-z]{2,8}));/g, (whole, decimal, hex, name) => {
+    if (name !== undefined) return NAMED[name as string] ?? whole;
+    const code = decimal === undefined ? Number.parseInt(hex as string, 16) : Number(decimal);
+    return isShown(code) ? String.fromCodePoint(code) : "\ufffd";
+  });
+}
+
+/** Whether the character is one that a person sees: control and bidirectional ones make a text look like another one. */
+function isShown(code: number): boolean {
+  if (code > CODE_POINT_MAX || (code >= 0xd800 && code <= 0xdfff)) return false;
+  if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return code === 0x09 || code === 0x0a;
+  return !(
+    code === 0x061c ||
+    (code >= 0x200e && code <= 0x200f) ||
+    (code >= 0x202a && code <= 0x202e) ||
+    (code >= 0x2066 && code <= 0x2069)
+  );
+}
