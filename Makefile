@@ -15,7 +15,7 @@ BIN = .venv/bin
 # OpenCode comes from FLEET_OPENCODE, then from the PATH, then from .tools: hence last.
 TOOLS_PATH = PATH="$$PATH:$$PWD/.tools/node_modules/.bin"
 
-.PHONY: help run demo setup web dev web-tools browser test check sim fuzz drill bench constraints wire clean
+.PHONY: help run demo setup web dev web-tools browser test check sim fuzz drill bench constraints wire histories clean
 
 help:
 	@echo 'make run      set up and start Fleet (ARGS="--port 8080" for its options)'
@@ -32,6 +32,7 @@ help:
 	@echo 'make browser  see that there is a Chromium, which some tests need'
 	@echo 'make constraints  pin the dependencies of pyproject.toml anew'
 	@echo 'make wire     write the types of the dashboard anew'
+	@echo 'make histories  record anew what a page hears of a session, for the tests of the dashboard'
 	@echo 'make clean    remove what set-up and tests made'
 
 run: setup
@@ -86,8 +87,11 @@ constraints: setup
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make constraints' \
 	  --quiet --output-file constraints.txt $(ARGS)
 
-wire: setup
+wire: setup web-tools
 	$(BIN)/python tools/wire_types.py $(ARGS)
+
+histories: setup
+	FLEET_WRITE_HISTORIES=1 $(BIN)/python -m pytest -q tests/histories $(ARGS)
 
 clean:
 	rm -rf .venv .tools build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/node_modules fleet/gateway/dashboard

@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
+import structlog
+
 ROOT = Path(__file__).resolve().parent.parent
 WIRE = ROOT / "web" / "src" / "wire"
 COMPILER = ROOT / "web" / "node_modules" / ".bin" / "openapi-typescript"
@@ -49,6 +51,7 @@ def main() -> None:
     compiler: Path = parser.parse_args().compiler
     if not compiler.exists():
         sys.exit(f"there is no {compiler}: run `npm ci` in web/, or name openapi-typescript {VERSION} with --compiler")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     document = served_document()
     WIRE.mkdir(parents=True, exist_ok=True)
     for name, text in (("api.ts", api_types(document, compiler)), ("events.ts", event_types(document))):
@@ -60,7 +63,6 @@ def main() -> None:
 def served_document() -> dict[str, Any]:
     """Return what a server of this source answers at `/api/openapi.json`."""
     sys.path.insert(0, str(ROOT))
-    import structlog
     import trio
 
     from tests.fakes.opencode import FakeOpenCodeWorld
@@ -73,7 +75,6 @@ def served_document() -> dict[str, Any]:
             nursery.cancel_scope.cancel()
         return document
 
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     return trio.run(asked)
 
 

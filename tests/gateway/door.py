@@ -147,7 +147,8 @@ class Door:
         self.guard = Guard(tree.context.clock) if guard is None else guard
         self.build = Build() if build is None else build
         self.closing = trio.Event()
-        self.app = make_app(tree, Streams(), Edge(self.guard), Metrics(tree), self.build)
+        self.streams = Streams()
+        self.app = make_app(tree, self.streams, Edge(self.guard), Metrics(tree), self.build)
 
     async def knock(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request; `body` goes as JSON, bytes as they are, and `Content_Type="…"` is a header."""

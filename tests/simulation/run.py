@@ -4,17 +4,13 @@ The run is a pure function of its seed: trio's clock is virtual, its order of ta
 everything that happens. `simulate` raises what was found wrong, and that says how to see it again.
 """
 
-import gc
 import hashlib
-import random
-from collections.abc import Callable, Generator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, MutableMapping
 from random import Random
 from typing import Any, cast
 
 import structlog.testing
 import trio
-from trio import _core as trio_core
 from trio.testing import MockClock
 
 from fleet.actors.orders import Caller, NewPrompt
@@ -27,6 +23,7 @@ from fleet.errors import Problem
 from fleet.limits import HISTORY_PAGE_MAX, INSTANCES_MAX
 from fleet.projections.history_query import HistoryQuery
 from fleet.projections.views import Views
+from tests.fakes.scheduling import deterministic
 from tests.simulation.checks import CHECKS
 from tests.simulation.clients import Client, Ledger
 from tests.simulation.evidence import Evidence, Probe
@@ -57,29 +54,12 @@ def simulate(seed: int, inspect: Callable[[Evidence], None] | None = None) -> st
     An error that is no finding (Fleet's own tree went down, or the simulation has a bug) is raised as it is.
     """
     run = _Run(seed, inspect)
-    with _deterministic(seed), structlog.testing.capture_logs() as logged:
+    with deterministic(seed), structlog.testing.capture_logs() as logged:
         try:
             trio.run(run.run, logged, clock=MockClock(autojump_threshold=0))
         except BaseExceptionGroup as group:
             raise _first(group, seed) from None
     return hashlib.sha256(b"".join(run.records)).hexdigest()
-
-
-@contextmanager
-def _deterministic(seed: int) -> Generator[None]:
-    """Draw trio's order of tasks, and the jitter of restarts, from the seed; let no collection run in between."""
-    run: Any = trio_core._run
-    before, state = run._ALLOW_DETERMINISTIC_SCHEDULING, random.getstate()
-    run._ALLOW_DETERMINISTIC_SCHEDULING = True
-    run._r.seed(seed)
-    random.seed(seed)
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        random.setstate(state)
-        run._ALLOW_DETERMINISTIC_SCHEDULING = before
 
 
 def _first(error: BaseException, seed: int) -> BaseException:
