@@ -87,6 +87,8 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "session_gone": Kind(410, "OpenCode has lost the session"),
     "prompt_empty": Kind(422, "The prompt has no text"),
     "callback_too_deep": Kind(422, "The chain of callbacks is too long"),
+    "prompt_sent": Kind(409, "The prompt may have been sent"),
+    "turn_not_steerable": Kind(409, "No turn runs that takes a prompt"),
     "queue_full": Kind(429, "Too many prompts wait"),
     # Webhooks
     "webhook_url_refused": Kind(422, "Webhooks may not go to this address"),

@@ -205,6 +205,19 @@ class Orders:
         reply = await self._ask(session.id, m.WithdrawPrompt(prompt_id, self._context.clock.now_ms()), caller)
         return Outcome(reply.state, reply.position)
 
+    async def edit_prompt(self, any_id: str, prompt_id: str, text: str, caller: Caller) -> Outcome:
+        """Give a waiting prompt another text."""
+        session = self.session(any_id)
+        reply = await self._ask(session.id, m.EditPrompt(prompt_id, text, self._context.clock.now_ms()), caller)
+        return Outcome(reply.state, reply.position)
+
+    async def steer_prompt(self, any_id: str, prompt_id: str, caller: Caller) -> Outcome:
+        """Send a waiting prompt into the turn that runs."""
+        session = self.session(any_id)
+        command = m.SteerPrompt(prompt_id, self._context.clock.now_ms(), self._context.fresh())
+        reply = await self._ask(session.id, command, caller)
+        return Outcome(reply.state, reply.position)
+
     async def answer(self, any_id: str, request_id: str, answer: m.Answer, caller: Caller) -> Outcome:
         """Answer a permission request or question; OpenCode is told right after."""
         session = self.session(any_id)

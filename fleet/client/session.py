@@ -19,29 +19,25 @@ from fleet.wire.bodies import (
     EndQuery,
     ForkBody,
     InstancePageQuery,
-    MessagesQuery,
     ModelBody,
     PromptBody,
-    TurnsQuery,
-    WholeQuery,
+    PromptTextBody,
 )
 from fleet.wire.frames import Event, Frame
 from fleet.wire.items import (
     Aborted,
-    ConversationItem,
     Created,
     DiffItem,
     Ended,
     FileItem,
-    Messages,
     QueuedItem,
     RequestItem,
     Resumed,
     SessionDetail,
     SessionItem,
     TodoItem,
-    TurnItem,
 )
+from fleet.wire.transcripts import ConversationItem, Messages, MessagesQuery, TurnItem, TurnsQuery, WholeQuery
 
 _AT_WORK: Final = frozenset(("created", "active"))
 _PASSING: Final = frozenset(("session.message-recorded", "session.part-recorded", "session.turn-tree-taken"))
@@ -216,6 +212,15 @@ class Session:
     async def withdraw(self, prompt_id: str) -> None:
         """Withdraw a prompt that waits."""
         await self._connection.order("DELETE", f"{self._path}/queue/{quote(prompt_id, safe='')}")
+
+    async def edit_prompt(self, prompt_id: str, text: str) -> None:
+        """Give a prompt that waits another text."""
+        path = f"{self._path}/queue/{quote(prompt_id, safe='')}"
+        await self._connection.order("PATCH", path, body=PromptTextBody(text))
+
+    async def steer_prompt(self, prompt_id: str) -> None:
+        """Send a prompt that waits into the turn that runs."""
+        await self._connection.order("POST", f"{self._path}/queue/{quote(prompt_id, safe='')}/steer")
 
     async def answer(
         self,

@@ -154,6 +154,8 @@ class SyncSession:
     prompt = _blocking(Session.prompt)
     command = _blocking(Session.command)
     withdraw = _blocking(Session.withdraw)
+    edit_prompt = _blocking(Session.edit_prompt)
+    steer_prompt = _blocking(Session.steer_prompt)
     answer = _blocking(Session.answer)
     describe = _blocking(Session.describe)
     abort = _blocking(Session.abort)

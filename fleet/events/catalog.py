@@ -25,6 +25,7 @@ NAMES: Final[dict[str, type[Any]]] = {
     "session.provision-delayed": session.ProvisionDelayed,
     "session.prompt-accepted": session.PromptAccepted,
     "session.prompt-withdrawn": session.PromptWithdrawn,
+    "session.prompt-edited": session.PromptEdited,
     "session.turn-started": session.TurnStarted,
     "session.turn-steered": session.TurnSteered,
     "session.prompt-delivered": session.PromptDelivered,

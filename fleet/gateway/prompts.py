@@ -1,4 +1,4 @@
-"""What people say to a session: prompts and the queue of those that wait, commands, answers to its requests."""
+"""What people say to a session: prompts, commands, answers to its requests. The queue of what waits is queue.py."""
 
 import base64
 
@@ -8,18 +8,19 @@ from quart import Blueprint, Response
 from fleet.actors.orders import NewPrompt
 from fleet.actors.tree import Tree
 from fleet.core.session.messages import Answer, Model
-from fleet.core.session.state import QueuedPrompt
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
+from fleet.gateway.queue import add_queue
 from fleet.gateway.refusals import COMMAND, PROMPT, SESSION
-from fleet.gateway.requests import caller, done, paged, read_body, read_no_body, read_query
+from fleet.gateway.requests import caller, done, paged, read_body, read_query
 from fleet.ports import Attachment
 
 
 def add_prompts(routes: Blueprint, tree: Tree) -> None:
     """Add the routes to those of the sessions."""
     _add_prompts(routes, tree)
+    add_queue(routes, tree)
     _add_requests(routes, tree)
 
 
@@ -50,21 +51,6 @@ def _add_prompts(routes: Blueprint, tree: Tree) -> None:
         await trio.lowlevel.checkpoint()  # the prompt leaves for OpenCode before time goes into this answer
         return done(outcome.position)
 
-    @routes.delete("/<session_id>/queue/<prompt_id>")
-    @about("sessions")
-    @asks(wire.InstanceQuery)
-    @gives_nothing
-    @refuses(*COMMAND, *SESSION, "prompt_not_found")
-    async def withdraw_prompt(session_id: str, prompt_id: str) -> Response:
-        """Withdraw a waiting prompt.
-
-        Its id is that of the queue. One that was sent already is not found.
-        """
-        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
-        await read_no_body()
-        outcome = await orders.withdraw(session_id, prompt_id, await caller())
-        return done(outcome.position)
-
     @routes.post("/<session_id>/command")
     @about("sessions")
     @asks(wire.InstanceQuery)
@@ -82,19 +68,6 @@ def _add_prompts(routes: Blueprint, tree: Tree) -> None:
         prompt = NewPrompt(body.arguments, (), body.agent, model_of(body.model), body.command)
         outcome = await orders.prompt(session_id, prompt, resume=False, caller=await caller())
         return done(outcome.position)
-
-    @routes.get("/<session_id>/queue")
-    @about("sessions")
-    @asks(wire.InstancePageQuery)
-    @gives(list[wire.QueuedItem])
-    @refuses(*SESSION)
-    async def read_queue(session_id: str) -> Response:
-        """List the prompts that wait, the next one first.
-
-        They are sent one by one, when the turn before has ended.
-        """
-        query = read_query(wire.InstancePageQuery)
-        return paged(orders.session(session_id, query.instance_id).queue, query, _queued, tree.log.head())
 
 
 def _add_requests(routes: Blueprint, tree: Tree) -> None:
@@ -148,8 +121,3 @@ def _attachment(body: wire.AttachmentBody) -> Attachment:
         raise Rejected("invalid", f"attachments of type {body.mime} can't be sent", field="attachments")
     encoded = base64.b64encode(body.data).decode()
     return Attachment(body.mime, body.filename, f"data:{body.mime};base64,{encoded}")
-
-
-def _queued(prompt: QueuedPrompt) -> wire.QueuedItem:
-    accepted = wire.rfc3339(prompt.accepted_at_ms)
-    return wire.QueuedItem(prompt.prompt_id, prompt.text, accepted, len(prompt.attachments), prompt.agent)

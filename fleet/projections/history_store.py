@@ -245,7 +245,7 @@ class HistoryStore:
         self._sql.execute("UPDATE sessions SET title = ? WHERE number = ?", (event.title, session.number))
         self._put_text(session, "title", "title", event.title)
 
-    def _put_prompt(self, session: _Session, event: m.PromptAccepted) -> None:
+    def _put_prompt(self, session: _Session, event: m.PromptAccepted | m.PromptEdited) -> None:
         self._put_text(session, event.prompt_id, "prompt", clip(event.text))
 
     def _remove_prompt(self, session: _Session, event: m.PromptWithdrawn) -> None:
@@ -346,6 +346,7 @@ _PUT: Final[dict[type[Any], Callable[[HistoryStore, _Session, Any], None]]] = {
     m.SessionDescribed: HistoryStore._put_title,
     m.PromptAccepted: HistoryStore._put_prompt,
     m.PromptWithdrawn: HistoryStore._remove_prompt,
+    m.PromptEdited: HistoryStore._put_prompt,
     m.TurnStarted: HistoryStore._name_prompt,
     m.MessageRecorded: HistoryStore._put_message,
     m.PartRecorded: HistoryStore._put_part,

@@ -118,6 +118,11 @@ class Transcripts:
         """Return the session's turns, oldest first; `at` is a log position: those that had begun, as they were then."""
         return (await self._folded(stream)).turns.at(at)
 
+    async def askers(self, stream: str, prompt_ids: Iterable[str]) -> dict[str, str]:
+        """Return who gave each of these prompts."""
+        turns = (await self._folded(stream)).turns
+        return {each: turns.asked(each).actor for each in prompt_ids}
+
     async def conversations(self, stream: str, open_parts: Iterable[msgspec.Raw] = ()) -> list[ConversationView]:
         """Return the session's own conversation and those of its sub-agents.
 

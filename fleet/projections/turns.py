@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from fleet.core.session import messages as m
 from fleet.core.session.state import TurnEnd
@@ -169,20 +170,24 @@ class Turns:
             return [turn.now() for turn in self._turns]
         return [turn.at(position) for turn in self._turns if turn.position <= position]
 
+    def asked(self, prompt_id: str) -> Asked:
+        """Return who gave a prompt, and how it begins."""
+        return self._asked.get(prompt_id, Asked())
+
     # --------------------------------------------------------------------------------------------------------- prompts
 
     def _accepted(self, recorded: Recorded, event: m.PromptAccepted) -> None:
         text = event.text if event.command is None else f"/{event.command} {event.text}"
         self._asked[event.prompt_id] = Asked(head(text), recorded.cause.actor)
 
-    def _withdrawn(self, _: Recorded, event: m.PromptWithdrawn) -> None:
-        self._asked.pop(event.prompt_id, None)
+    def _edited(self, _: Recorded, event: m.PromptEdited) -> None:
+        self._asked[event.prompt_id] = replace(self.asked(event.prompt_id), head=head(event.text))
 
     def _started(self, recorded: Recorded, event: m.TurnStarted) -> None:
-        self._turns.append(_Told(event, recorded.position, self._asked.pop(event.prompt_id, Asked())))
+        self._turns.append(_Told(event, recorded.position, self.asked(event.prompt_id)))
 
     def _steered(self, recorded: Recorded, event: m.TurnSteered) -> None:
-        prompt = Steered(event.prompt_id, event.message_id, self._asked.get(event.prompt_id, Asked()), event.at_ms)
+        prompt = Steered(event.prompt_id, event.message_id, self.asked(event.prompt_id), event.at_ms)
         self._turns[-1].steered.append(_Steering(recorded.position, prompt))
         self._turns[-1].changed()
 
@@ -190,7 +195,6 @@ class Turns:
         for steering in self._turns[-1].steered:
             if steering.prompt.message_id == event.message_id:
                 steering.arrived = True
-                self._asked.pop(steering.prompt.prompt_id, None)
 
     # ------------------------------------------------------------------------------------------- cost, changes, the end
 
@@ -229,7 +233,7 @@ class Turns:
 
 _TAKE: Final[Mapping[type[Any], Callable[[Turns, Recorded, Any], None]]] = {
     m.PromptAccepted: Turns._accepted,
-    m.PromptWithdrawn: Turns._withdrawn,
+    m.PromptEdited: Turns._edited,
     m.TurnStarted: Turns._started,
     m.TurnSteered: Turns._steered,
     m.PromptDelivered: Turns._delivered,

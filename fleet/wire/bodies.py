@@ -13,9 +13,7 @@ from fleet.limits import (
     LOG_TYPES_CHARS_MAX,
     PAGE_DEFAULT,
     PAGE_MAX,
-    PART_STRING_CHARS_MAX,
     PATH_CHARS_MAX,
-    SESSION_LIST_MAX,
     TAGS_MAX,
     TITLE_CHARS_MAX,
     WEBHOOK_DESCRIPTION_CHARS_MAX,
@@ -105,6 +103,12 @@ class PromptBody(Body):
     model: ModelBody | None = None
     delivery: Literal["queue", "steer"] = "queue"
     resume: bool = False
+
+
+class PromptTextBody(Body):
+    """`PATCH /api/sessions/{id}/queue/{promptId}`."""
+
+    text: str
 
 
 class DescribeBody(Body):
@@ -350,43 +354,6 @@ class HistoryQuery(Query):
 
 class AtQuery(Query):
     """Something as it was at a log position."""
-
-    at: At = None
-
-
-class MessagesQuery(Query):
-    """`GET /api/sessions/{id}/messages`."""
-
-    limit: Limit = PAGE_DEFAULT
-    before: Annotated[str | None, msgspec.Meta(description="Messages before the one with this id.")] = None
-    after: Annotated[str | None, msgspec.Meta(description="Messages after the one with this id.")] = None
-    at: At = None
-    instance_id: InstanceId = None
-    around: Annotated[str | None, msgspec.Meta(description="The message with this id, and those around it.")] = None
-    conversation: Annotated[
-        str | None, msgspec.Meta(description="OpenCode's id of a sub-agent's session; by default the session's own.")
-    ] = None
-    cut: Annotated[
-        bool,
-        msgspec.Meta(
-            description=f"Cut strings inside parts at {PART_STRING_CHARS_MAX} characters. What was cut has `truncated`."
-        ),
-    ] = False
-
-
-WholeLimit = Annotated[int, msgspec.Meta(ge=1, le=SESSION_LIST_MAX), _LIMIT]
-
-
-class WholeQuery(Query):
-    """A list of a session that is given as a whole, up to a bound."""
-
-    limit: WholeLimit = SESSION_LIST_MAX
-    offset: Offset = 0
-    instance_id: InstanceId = None
-
-
-class TurnsQuery(WholeQuery):
-    """`GET /api/sessions/{id}/turns`."""
 
     at: At = None
 

@@ -347,45 +347,6 @@ class QueuedItem(Answer):
     actor: str | None = None
 
 
-class SteeredItem(Answer):
-    """A prompt that was sent into a turn that ran."""
-
-    message_id: str
-    prompt: str
-    actor: str
-    at: str
-
-
-class TurnItem(Answer):
-    """A turn of a session: what was asked and by whom, and what came of it. `position`: where it began in the log."""
-
-    number: int
-    message_id: str
-    prompt_id: str
-    prompt: str
-    actor: str
-    started_at: str
-    ended_at: str | None
-    outcome: TurnOutcome | None
-    cost_usd: float
-    tokens: TokensItem
-    changes: ChangesItem | None
-    steered: list[SteeredItem]
-    position: int
-    end_position: int | None
-
-
-class ConversationItem(Answer):
-    """A conversation of a session: its own, or that of a sub-agent, by OpenCode's id."""
-
-    id: str
-    parent_id: str | None
-    title: str | None
-    agent: str | None
-    messages: int
-    created_at: str | None
-
-
 class BranchItem(Answer):
     """A branch of a repository. `checkedOutAt` is the work tree that has it."""
 
@@ -423,28 +384,6 @@ class PositionItem(Answer):
     """A position of the log."""
 
     position: int
-
-
-class MessageItem(Answer):
-    """A message: OpenCode's own `info` and `parts`."""
-
-    info: msgspec.Raw
-    parts: list[msgspec.Raw]
-
-
-class Pagination(Answer):
-    """Ids to go on from with `before` and `after`; null where the transcript ends."""
-
-    before: str | None
-    after: str | None
-    total: int
-
-
-class Messages(Answer):
-    """A stretch of a transcript, oldest first."""
-
-    messages: list[MessageItem]
-    pagination: Pagination
 
 
 class ExitItem(Answer):

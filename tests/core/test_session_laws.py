@@ -41,6 +41,8 @@ orders: st.SearchStrategy[m.Command] = st.one_of(
     st.builds(s.create, initial=st.none() | st.just(s.submit("p0")), parent=st.none() | st.just("s0"), budget=budgets),
     st.builds(s.submit, prompts, resume=st.booleans(), steer=st.booleans()),
     st.builds(m.WithdrawPrompt, prompts, st.just(s.AT)),
+    st.builds(m.EditPrompt, prompts, st.sampled_from(("do that", "")), st.just(s.AT)),
+    st.builds(m.SteerPrompt, prompts, st.just(s.AT), st.builds(s.fresh, ids)),
     st.sampled_from((m.AbortTurn(s.AT), m.ResumeSession(s.AT), m.TerminateSession(s.AT))),
     st.just(m.DescribeSession(s.AT, "Other")),
     st.builds(s.retire, st.sampled_from((s.AT, s.AT - 1))),

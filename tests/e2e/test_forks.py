@@ -63,3 +63,20 @@ def test_a_steering_prompt_goes_into_the_running_turn(server: Server, project: P
     assert (done["turns"], done["queued"], done["outcome"]) == (1, 0, "finished")
     assert server.texts(item["id"]) == ["Steered."]
     assert [message["info"]["role"] for message in messages(server, item["id"])].count("user") == 2
+
+
+def test_a_prompt_that_waits_is_written_anew_and_sent_into_the_running_turn(server: Server, project: Path) -> None:
+    item = server.create(project, 'bash "sleep 5"\n---\nsay "Never said."', isolationStrategy="worktree")
+    until(lambda: working(server, item["id"]), "the shell")
+    for said in ("One.", "Two."):
+        server.prompt(item["id"], f'say "{said}"')
+    queue = f"/sessions/{item['id']}/queue"
+    first, second = server.call("GET", queue)
+    server.call("PATCH", f"{queue}/{second['id']}", {"text": second["text"].replace("Two", "Steered")})
+    server.call("POST", f"{queue}/{second['id']}/steer")
+    assert [prompt["id"] for prompt in server.call("GET", queue)] == [first["id"]]
+    done = server.settled(item["id"], 2)
+    assert (done["turns"], done["queued"], done["outcome"]) == (2, 0, "finished")
+    assert server.texts(item["id"]) == ["Steered.", "One."]
+    turns = server.call("GET", f"/sessions/{item['id']}/turns")
+    assert [len(turn["steered"]) for turn in turns] == [1, 0]

@@ -123,6 +123,8 @@ class Client:
             self._resume: 8,
             self._terminate: 4,
             self._withdraw: 3,
+            self._edit: 3,
+            self._steer: 4,
             self._describe: 3,
             self._answer: 12,
             self._budget: 5,
@@ -217,13 +219,29 @@ class Client:
         await self._order(request, lambda tree, caller: tree.orders.describe(session_id, request.mark, None, caller))
 
     async def _withdraw(self, session_id: str) -> None:
-        fleet = await self._machine.fleet()
-        state = fleet.tree.views.sessions.get(session_id)
-        if state is None or not state.queue:
-            return
-        request = self._ledger.add("withdraw", self._key(), session_id)
-        prompt_id = request.prompt = self._random.choice(state.queue).prompt_id
-        await self._order(request, lambda tree, caller: tree.orders.withdraw(session_id, prompt_id, caller))
+        if prompt_id := await self._waiting(session_id):
+            request = self._ledger.add("withdraw", self._key(), session_id)
+            request.prompt = prompt_id
+            await self._order(request, lambda tree, caller: tree.orders.withdraw(session_id, prompt_id, caller))
+
+    async def _edit(self, session_id: str) -> None:
+        if prompt_id := await self._waiting(session_id):
+            request = self._ledger.add("edit", self._key(), session_id)
+            text = f"{request.mark} {self._words()}"
+            await self._order(
+                request, lambda tree, caller: tree.orders.edit_prompt(session_id, prompt_id, text, caller)
+            )
+
+    async def _steer(self, session_id: str) -> None:
+        if prompt_id := await self._waiting(session_id):
+            request = self._ledger.add("steer", self._key(), session_id)
+            request.prompt = prompt_id
+            await self._order(request, lambda tree, caller: tree.orders.steer_prompt(session_id, prompt_id, caller))
+
+    async def _waiting(self, session_id: str) -> str | None:
+        """Return one of the prompts that wait, if there are any."""
+        state = (await self._machine.fleet()).tree.views.sessions.get(session_id)
+        return None if state is None or not state.queue else self._random.choice(state.queue).prompt_id
 
     # ------------------------------------------------------------------------------- requests, budgets, ends, reading
 

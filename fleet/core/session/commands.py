@@ -58,6 +58,22 @@ class WithdrawPrompt(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class EditPrompt(msgspec.Struct, frozen=True):
+    """Give a waiting prompt another text."""
+
+    prompt_id: str
+    text: str
+    at_ms: int
+
+
+class SteerPrompt(msgspec.Struct, frozen=True):
+    """Send a waiting prompt into the turn that runs."""
+
+    prompt_id: str
+    at_ms: int
+    fresh: FreshIds
+
+
 class AbortTurn(msgspec.Struct, frozen=True):
     """Stop what runs; the session stays."""
 
@@ -295,6 +311,8 @@ Command = (
     CreateSession
     | SubmitPrompt
     | WithdrawPrompt
+    | EditPrompt
+    | SteerPrompt
     | AbortTurn
     | ResumeSession
     | TerminateSession

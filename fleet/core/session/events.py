@@ -12,6 +12,7 @@ from fleet.core.session.turn_events import (
     PartRecorded,
     PromptAccepted,
     PromptDelivered,
+    PromptEdited,
     PromptWithdrawn,
     RequestAnswered,
     RequestClosed,
@@ -245,6 +246,7 @@ Event = (
     | ProvisionDelayed
     | PromptAccepted
     | PromptWithdrawn
+    | PromptEdited
     | TurnStarted
     | TurnSteered
     | PromptDelivered

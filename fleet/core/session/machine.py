@@ -1,7 +1,8 @@
 """What a session may be ordered to do: `decide`, and the `Decider` that binds the session's four functions.
 
-A command that has been carried out already gives no events; one that is not allowed raises `Rejected`. What the
-session's own effects report is decided in reports.py, and what follows from a decision in following.py.
+A command that has been carried out already gives no events; one that is not allowed raises `Rejected`. What becomes of
+prompts that wait is decided in waiting.py, what the session's own effects report in reports.py, and what follows from a
+decision in following.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,17 +16,11 @@ from fleet.core.session.effects import Effect, pending, react
 from fleet.core.session.evolve import evolve
 from fleet.core.session.following import Events, followed, is_cut_off
 from fleet.core.session.reports import REPORTS
-from fleet.core.session.state import ENDED, RESTING, RUNNING, QueuedPrompt, Request, State, initial
+from fleet.core.session.state import ENDED, RESTING, RUNNING, Request, State, initial
+from fleet.core.session.waiting import WAITING, check_prompt, check_room, takes_steering
 from fleet.core.times import rfc3339
 from fleet.errors import Rejected
-from fleet.limits import (
-    ATTACHMENTS_MAX,
-    MIB,
-    PROMPT_TEXT_BYTES_MAX,
-    QUEUE_BYTES_MAX,
-    QUEUE_PROMPTS_MAX,
-    TITLE_CHARS_MAX,
-)
+from fleet.limits import TITLE_CHARS_MAX
 
 
 def decide(command: m.Command, state: State) -> Events:
@@ -75,13 +70,7 @@ def _check_title(title: str) -> None:
 
 
 def _accept(prompt: m.SubmitPrompt) -> m.PromptAccepted:
-    size = len(prompt.text.encode())
-    if not prompt.text.strip() and not prompt.attachments and prompt.command is None:
-        raise Rejected("prompt_empty", "a prompt needs text or attachments", field="text")
-    if size > PROMPT_TEXT_BYTES_MAX:
-        raise Rejected("too_large", f"the text has {size} bytes, at most {PROMPT_TEXT_BYTES_MAX} go", field="text")
-    if len(prompt.attachments) > ATTACHMENTS_MAX:
-        raise Rejected("invalid", f"at most {ATTACHMENTS_MAX} attachments go with a prompt", field="attachments")
+    check_prompt(prompt.text, prompt.attachments, prompt.command)
     return m.PromptAccepted(
         prompt.prompt_id,
         prompt.text,
@@ -105,10 +94,10 @@ def _submit(command: m.SubmitPrompt, state: State) -> Events:
             f"the session is {state.phase} and takes no prompt",
             hint=f'resume it first (POST /api/sessions/{state.id}/resume), or send "resume": true with the prompt',
         )
-    _check_room(state)
+    check_room(state)
     if state.provisioning is not None:
         return (accepted,)
-    if command.steer and _takes_steering(state):
+    if command.steer and takes_steering(state):
         parts = command.fresh.part_ids(1 + len(command.attachments))
         steered = m.TurnSteered(state.turns, command.prompt_id, command.fresh.message_id, parts, command.at_ms)
         return (accepted, steered)
@@ -117,36 +106,11 @@ def _submit(command: m.SubmitPrompt, state: State) -> Events:
     return followed((accepted,), state, command.at_ms, command.fresh)
 
 
-def _check_room(state: State) -> None:
-    waiting_bytes = sum(_size_bytes(prompt) for prompt in state.queue)
-    for full, what in (
-        (len(state.queue) >= QUEUE_PROMPTS_MAX, f"{QUEUE_PROMPTS_MAX} prompts"),
-        (waiting_bytes >= QUEUE_BYTES_MAX, f"{QUEUE_BYTES_MAX // MIB} MiB of prompts"),
-    ):
-        if full:
-            raise Rejected("queue_full", f"{what} wait already", retry_after_s=30, hint="wait for a turn to end")
-
-
-def _size_bytes(prompt: QueuedPrompt) -> int:
-    return len(prompt.text) + sum(len(attachment.url) for attachment in prompt.attachments)
-
-
-def _takes_steering(state: State) -> bool:
-    turn = state.turn
-    return state.phase in RUNNING and turn is not None and turn.delivered and not turn.aborting
-
-
 def _has(prompt_id: str, state: State) -> bool:
     """Return whether the prompt waits or runs: two with one id would leave the queue together."""
     turn = state.turn
     running = () if turn is None else (turn.prompt, *turn.steering)
     return any(p.prompt_id == prompt_id for p in (*running, *state.queue))
-
-
-def _withdraw(command: m.WithdrawPrompt, state: State) -> Events:
-    if all(p.prompt_id != command.prompt_id for p in state.queue):
-        raise Rejected("prompt_not_found", f"prompt {command.prompt_id} does not wait in this session's queue")
-    return (m.PromptWithdrawn(command.prompt_id, "withdrawn", command.at_ms),)
 
 
 def _abort(command: m.AbortTurn, state: State) -> Events:
@@ -270,7 +234,6 @@ def _describe(command: m.DescribeSession, state: State) -> Events:
 _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.CreateSession: _create,
     m.SubmitPrompt: _submit,
-    m.WithdrawPrompt: _withdraw,
     m.AbortTurn: _abort,
     m.ResumeSession: _resume,
     m.TerminateSession: _terminate,
@@ -280,6 +243,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.SetBudget: _set_budget,
     m.AnswerRequest: _answer,
     m.ReadNotifications: _read_notifications,
+    **WAITING,
     **REPORTS,
 }
 

@@ -43,6 +43,7 @@ TABLE: Final = read_table(
     ProvisionDelayed     x       =       x             x             x            =         =       =            =       x
     PromptAccepted       x       =       =             =             =            =         =       =            =       x
     PromptWithdrawn      x       =       =             =             =            =         =       =            =       x
+    PromptEdited         x       =       =             =             =            =         =       =            =       x
     TurnStarted          x       x       active        x             active       x         x       x            active  x
     TurnSteered          x       x       =             =             x            x         x       x            x       x
     PromptDelivered      x       x       =             =             x            x         x       x            x       x

@@ -31,6 +31,14 @@ class PromptWithdrawn(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class PromptEdited(msgspec.Struct, frozen=True):
+    """The waiting prompt has another text now."""
+
+    prompt_id: str
+    text: str
+    at_ms: int
+
+
 class TurnStarted(msgspec.Struct, frozen=True):
     """The prompt is to be sent under these ids, from now on and in every retry."""
 

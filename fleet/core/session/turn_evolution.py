@@ -50,6 +50,11 @@ def _prompt_withdrawn(state: State, event: m.PromptWithdrawn) -> Changes:
     return {"queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id)}
 
 
+def _prompt_edited(state: State, event: m.PromptEdited) -> Changes:
+    edited = (replace(p, text=event.text) if p.prompt_id == event.prompt_id else p for p in state.queue)
+    return {"queue": tuple(edited)}
+
+
 def _turn_started(state: State, event: m.TurnStarted) -> Changes:
     prompt = next(p for p in state.queue if p.prompt_id == event.prompt_id)
     return {
@@ -233,6 +238,7 @@ def _turn_failed(state: State, event: m.TurnFailed) -> Changes:
 TURN_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.PromptAccepted: _prompt_accepted,
     m.PromptWithdrawn: _prompt_withdrawn,
+    m.PromptEdited: _prompt_edited,
     m.TurnStarted: _turn_started,
     m.TurnSteered: _turn_steered,
     m.PromptDelivered: _prompt_delivered,

@@ -43,7 +43,6 @@ from fleet.wire.bodies import (
     Limit,
     ListQuery,
     LogQuery,
-    MessagesQuery,
     ModelBody,
     NotificationQuery,
     OfferQuery,
@@ -53,6 +52,7 @@ from fleet.wire.bodies import (
     PathBody,
     Position,
     PromptBody,
+    PromptTextBody,
     Query,
     ReadBody,
     RootQuery,
@@ -62,9 +62,7 @@ from fleet.wire.bodies import (
     Tags,
     TimeQuery,
     Title,
-    TurnsQuery,
     WebhookBody,
-    WholeQuery,
     WorkspaceBody,
 )
 from fleet.wire.choices import AgentItem, CommandItem, FolderEntryItem, FolderItem, ModelItem, RootItem
@@ -74,7 +72,6 @@ from fleet.wire.items import (
     BreakItem,
     CallbackItem,
     ChangesItem,
-    ConversationItem,
     Count,
     Created,
     DiffItem,
@@ -93,11 +90,8 @@ from fleet.wire.items import (
     InstanceItem,
     KeptItem,
     LimitsItem,
-    MessageItem,
-    Messages,
     NotificationItem,
     OrphanItem,
-    Pagination,
     PositionItem,
     QueuedItem,
     Relative,
@@ -110,8 +104,17 @@ from fleet.wire.items import (
     Summary,
     TodoItem,
     TokensItem,
-    TurnItem,
     Verification,
+)
+from fleet.wire.transcripts import (
+    ConversationItem,
+    MessageItem,
+    Messages,
+    MessagesQuery,
+    Pagination,
+    TurnItem,
+    TurnsQuery,
+    WholeQuery,
 )
 from fleet.wire.webhooks import DeliveryItem, NewWebhookItem, WebhookItem
 from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
@@ -186,6 +189,7 @@ __all__ = [
     "Position",
     "PositionItem",
     "PromptBody",
+    "PromptTextBody",
     "Query",
     "QueuedItem",
     "ReadBody",

@@ -25,7 +25,6 @@ from fleet.wire.items import (
     ActivityItem,
     BreakItem,
     ChangesItem,
-    ConversationItem,
     Ended,
     EndedWorkspace,
     EventItem,
@@ -41,12 +40,11 @@ from fleet.wire.items import (
     SessionDetail,
     SessionItem,
     SnippetItem,
-    SteeredItem,
     StopStepItem,
     TokensItem,
-    TurnItem,
     Verification,
 )
+from fleet.wire.transcripts import ConversationItem, SteeredItem, TurnItem
 from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 
 

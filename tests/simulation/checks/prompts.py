@@ -12,18 +12,19 @@ ENDS = m.TurnEnded | m.TurnFailed
 
 
 def prompts_have_one_outcome(evidence: Evidence) -> Iterator[str]:
-    """Accepted once, then withdrawn once or run in one turn that ends once; what waits waits where nothing runs (4)."""
+    """Accepted once, then withdrawn, arrived in a turn, or run in one that ends once; what waits has a reason (4)."""
     for state in evidence.views.sessions:
         events = [recorded.event for recorded in evidence.stream(f"session-{state.id}")]
         accepted = Counter(event.prompt_id for event in events if isinstance(event, m.PromptAccepted))
         withdrawn = Counter(event.prompt_id for event in events if isinstance(event, m.PromptWithdrawn))
         turns = {event.number: event.prompt_id for event in events if isinstance(event, m.TurnStarted)}
         started = Counter(event.prompt_id for event in events if isinstance(event, m.TurnStarted))
+        arrived = _arrived(events)
         ended = Counter(event.number for event in events if isinstance(event, ENDS))
         for prompt_id, times in accepted.items():
-            ways = withdrawn[prompt_id] + started[prompt_id]
+            ways = withdrawn[prompt_id] + started[prompt_id] + arrived[prompt_id]
             if times != 1 or ways > 1:
-                yield f"prompt {prompt_id}: accepted {times}, withdrawn or started {ways} times"
+                yield f"prompt {prompt_id}: accepted {times}, withdrawn, arrived or started {ways} times"
             elif not ways and not _may_wait(evidence, state.id):
                 yield f"prompt {prompt_id} waits in session {state.id}, which is {state.phase} and not held"
         for number, prompt_id in turns.items():
@@ -33,6 +34,20 @@ def prompts_have_one_outcome(evidence: Evidence) -> Iterator[str]:
                 yield f"prompt {prompt_id}: turn {number} has no end, and session {state.id} is {state.phase}"
         if strays := (withdrawn | started).keys() - accepted.keys():
             yield f"session {state.id} knows prompts that nobody gave: {sorted(strays)}"
+
+
+def _arrived(events: list[m.Event]) -> Counter[str]:
+    """Return how often each prompt arrived in the turn of another one."""
+    sent: dict[str, str] = {}
+    found: Counter[str] = Counter()
+    for event in events:
+        if isinstance(event, m.TurnSteered):
+            sent[event.message_id] = event.prompt_id
+        elif isinstance(event, m.TurnStarted):
+            sent.pop(event.message_id, None)
+        elif isinstance(event, m.PromptDelivered) and event.message_id in sent:
+            found[sent.pop(event.message_id)] += 1
+    return found
 
 
 def _may_wait(evidence: Evidence, session_id: str) -> bool:
@@ -65,26 +80,28 @@ def the_log_tells_what_opencode_did(evidence: Evidence) -> Iterator[str]:
     """A turn that the log calls finished was answered to its end, and what OpenCode got was ordered before (4, 6)."""
     ordered: set[str] = set()
     for state in evidence.views.sessions:
-        message_id = ""
+        asked: list[str] = []
         for recorded in evidence.stream(f"session-{state.id}"):
             event = recorded.event
-            if isinstance(event, m.TurnStarted):
-                message_id = event.message_id
-                ordered.add(message_id)
+            if isinstance(event, m.TurnStarted | m.TurnSteered):
+                asked = [*(asked if isinstance(event, m.TurnSteered) else ()), event.message_id]
+                ordered.add(event.message_id)
             if isinstance(event, m.TurnEnded) and event.outcome == "finished":
-                yield from _unanswered(evidence, message_id)
+                yield from _unanswered(evidence, asked)
     prompts = [message for message in evidence.world.store.messages.values() if message.is_user]
     strays = {each.id for each in prompts if each.info["sessionID"] not in evidence.erased_opencode} - ordered
     if strays:
         yield f"OpenCode has prompts that the log did not order: {sorted(strays)}"
 
 
-def _unanswered(evidence: Evidence, message_id: str) -> Iterator[str]:
-    message = evidence.world.store.messages.get(message_id)
-    if message is None:
-        yield f"{message_id} finished, and OpenCode does not have it"
-    elif not any(answer.info.get("finish") == "stop" for answer in evidence.world.store.answers(message)):
-        yield f"{message_id} finished, and OpenCode has no full answer to it"
+def _unanswered(evidence: Evidence, asked: list[str]) -> Iterator[str]:
+    """Complain of a turn with these prompts: its own, and those that steered it, which are answered in its place."""
+    store = evidence.world.store
+    kept = [store.messages[message_id] for message_id in asked if message_id in store.messages]
+    if asked[0] not in store.messages:
+        yield f"{asked[0]} finished, and OpenCode does not have it"
+    elif not any(answer.info.get("finish") == "stop" for message in kept for answer in store.answers(message)):
+        yield f"{asked[0]} finished, and OpenCode has no full answer to it"
 
 
 def transcripts_are_opencodes(evidence: Evidence) -> Iterator[str]:

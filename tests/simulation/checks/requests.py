@@ -13,7 +13,7 @@ def answered_orders_are_in_the_log(evidence: Evidence) -> Iterator[str]:
     """An acknowledged order happened once, a refused one never, one without an answer at most once (law 1)."""
     times = _times(evidence)
     for request in evidence.ledger.requests:
-        if request.kind not in ("session", "prompt", "describe") or request.session in evidence.erased:
+        if request.kind not in ("session", "prompt", "describe", "edit") or request.session in evidence.erased:
             continue
         found = times[request.mark]
         if request.acknowledged and found != 1:
@@ -30,13 +30,13 @@ def _times(evidence: Evidence) -> Counter[str]:
         event = recorded.event
         if isinstance(event, m.SessionCreated | m.SessionDescribed):
             times[event.title] += 1
-        elif isinstance(event, m.PromptAccepted) and event.text.startswith("prompt-"):
+        elif isinstance(event, m.PromptAccepted | m.PromptEdited) and event.text.startswith(("prompt-", "edit-")):
             times[event.text.split()[0]] += 1
     return times
 
 
 def ends_that_were_told_are_in_the_log(evidence: Evidence) -> Iterator[str]:
-    """Who was told that a session has stopped, or a prompt is withdrawn, finds that in the log (law 1)."""
+    """Who was told that a session has stopped, or a prompt is withdrawn or sent, finds that in the log (law 1)."""
     for request in evidence.ledger.requests:
         for outcome in request.outcomes if request.session not in evidence.erased else []:
             events = [r.event for r in evidence.stream(f"session-{request.session}") if r.position <= outcome.position]
@@ -45,6 +45,9 @@ def ends_that_were_told_are_in_the_log(evidence: Evidence) -> Iterator[str]:
             withdrawn = {event.prompt_id for event in events if isinstance(event, m.PromptWithdrawn)}
             if request.kind == "withdraw" and request.prompt not in withdrawn:
                 yield f"{request.mark} was acknowledged, and the prompt is not withdrawn"
+            steered = {event.prompt_id for event in events if isinstance(event, m.TurnSteered)}
+            if request.kind == "steer" and request.prompt not in steered:
+                yield f"{request.mark} was acknowledged, and the prompt was not sent"
 
 
 def repetitions_are_one_order(evidence: Evidence) -> Iterator[str]:

@@ -64,6 +64,7 @@ const SENTENCES: Table = {
       ? `The command /${oneLine(data.command)} ${oneLine(data.text, TEXT_MAX)} was accepted`
       : `The prompt ${quoted(data.text)} was accepted`,
   "session.prompt-withdrawn": data => `A prompt was taken out of the queue: ${oneLine(data.reason, TEXT_MAX)}`,
+  "session.prompt-edited": data => `A prompt that waits was changed to ${quoted(data.text)}`,
   "session.turn-started": data => `Turn ${data.number} began`,
   "session.turn-steered": data => `A prompt was sent into turn ${data.number}`,
   "session.prompt-delivered": () => "OpenCode has the prompt",

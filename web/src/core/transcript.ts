@@ -50,7 +50,7 @@ export class Transcript {
   readonly #infos = new Map<string, HeldInfo>();
   readonly #parts = new Map<string, Map<string, HeldPart>>();
   readonly #messageOf = new Map<string, string>();
-  readonly #accepted = new Map<string, string>();
+  readonly #accepted = new Map<string, Prompt>();
   readonly #provisional = new Map<string, string>();
   #order: readonly string[] | null = null;
   #changedParts = new Set<string>();
@@ -174,7 +174,10 @@ export class Transcript {
         break;
       }
       case "session.prompt-accepted":
-        this.#accepted.set(event.data.prompt_id, promptText(event.data));
+        this.#accepted.set(event.data.prompt_id, event.data);
+        break;
+      case "session.prompt-edited":
+        this.#edit(event.data.prompt_id, event.data.text);
         break;
       case "session.prompt-withdrawn":
         this.#withdraw(event.data.prompt_id);
@@ -203,14 +206,22 @@ export class Transcript {
 
   /** A prompt is sent: it is shown from here on, until OpenCode's own message replaces it. */
   #begin(data: SessionTurnStarted | SessionTurnSteered): void {
-    const said = this.#accepted.get(data.prompt_id);
+    const prompt = this.#accepted.get(data.prompt_id);
     const [partId] = data.part_ids;
     this.#accepted.delete(data.prompt_id);
-    if (said === undefined || partId === undefined || this.after !== null || this.#infos.has(data.message_id)) return;
+    if (prompt === undefined || partId === undefined || this.after !== null || this.#infos.has(data.message_id)) return;
     const base = { sessionID: this.conversation };
     this.#provisional.set(data.prompt_id, data.message_id);
     this.#putInfo(infoOf({ ...base, id: data.message_id, role: "user", time: { created: data.at_ms } }), UNLOGGED);
-    this.#putPart(partOf({ ...base, id: partId, messageID: data.message_id, type: "text", text: said }), PROVISIONAL);
+    this.#putPart(
+      partOf({ ...base, id: partId, messageID: data.message_id, type: "text", text: promptText(prompt) }),
+      PROVISIONAL,
+    );
+  }
+
+  #edit(promptId: string, text: string): void {
+    const known = this.#accepted.get(promptId);
+    if (known !== undefined) this.#accepted.set(promptId, { ...known, text });
   }
 
   #withdraw(promptId: string): void {
@@ -385,6 +396,8 @@ function openPart(open: OpenPart, conversation: string): Part {
   });
 }
 
-function promptText({ command, text: said }: SessionPromptAccepted): string {
+type Prompt = Pick<SessionPromptAccepted, "command" | "text">;
+
+function promptText({ command, text: said }: Prompt): string {
   return command ? `/${command} ${said}`.trim() : said;
 }

@@ -26,6 +26,7 @@ function key(what: What, id: string, at: number | null): readonly unknown[] {
 const TOUCHES: Readonly<Partial<Record<EventType, readonly What[]>>> = {
   "session.prompt-accepted": ["queue"],
   "session.prompt-withdrawn": ["queue"],
+  "session.prompt-edited": ["queue"],
   "session.turn-started": ["queue", "turns"],
   "session.turn-steered": ["queue", "turns"],
   "session.changes-recorded": ["turns", "files"],

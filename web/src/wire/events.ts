@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:090bdec41760988131bbb888ba1ee46affeb2b22270cb115517c881549cd8428
-// holds   sha256:afd73d2e9da23caa80cdafef7b5af05dc07555eeae68352076d03c008f47e44e
+// made of sha256:1ac912630d14e06dab1f15aa5a842ad127c03c2c6083ea3708fea3cd1e780344
+// holds   sha256:6c97f9152e1cfc300afbe5572ac38c2baf4d35c29c4036f05bde9dfee1f49b56
 
 import type {
   CommandFrame,
@@ -53,6 +53,7 @@ import type {
   SessionPartRecorded,
   SessionPromptAccepted,
   SessionPromptDelivered,
+  SessionPromptEdited,
   SessionPromptWithdrawn,
   SessionProvisionDelayed,
   SessionProvisionFailed,
@@ -112,6 +113,7 @@ export interface EventData {
   readonly "session.provision-delayed": SessionProvisionDelayed;
   readonly "session.prompt-accepted": SessionPromptAccepted;
   readonly "session.prompt-withdrawn": SessionPromptWithdrawn;
+  readonly "session.prompt-edited": SessionPromptEdited;
   readonly "session.turn-started": SessionTurnStarted;
   readonly "session.turn-steered": SessionTurnSteered;
   readonly "session.prompt-delivered": SessionPromptDelivered;
@@ -195,6 +197,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "session.provision-delayed",
   "session.prompt-accepted",
   "session.prompt-withdrawn",
+  "session.prompt-edited",
   "session.turn-started",
   "session.turn-steered",
   "session.prompt-delivered",

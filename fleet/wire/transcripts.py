@@ -1,0 +1,107 @@
+"""What was said in a session, over the wire: messages, turns, conversations, and how they are asked for."""
+
+from typing import Annotated
+
+import msgspec
+
+from fleet.limits import PAGE_DEFAULT, PART_STRING_CHARS_MAX, SESSION_LIST_MAX
+from fleet.wire.bodies import At, InstanceId, Limit, Offset, Query
+from fleet.wire.enums import TurnOutcome
+from fleet.wire.items import Answer, ChangesItem, TokensItem
+
+_WholeLimit = Annotated[int, msgspec.Meta(ge=1, le=SESSION_LIST_MAX, description="How many to give at most.")]
+
+
+class MessagesQuery(Query):
+    """`GET /api/sessions/{id}/messages`."""
+
+    limit: Limit = PAGE_DEFAULT
+    before: Annotated[str | None, msgspec.Meta(description="Messages before the one with this id.")] = None
+    after: Annotated[str | None, msgspec.Meta(description="Messages after the one with this id.")] = None
+    at: At = None
+    instance_id: InstanceId = None
+    around: Annotated[str | None, msgspec.Meta(description="The message with this id, and those around it.")] = None
+    conversation: Annotated[
+        str | None, msgspec.Meta(description="OpenCode's id of a sub-agent's session; by default the session's own.")
+    ] = None
+    cut: Annotated[
+        bool,
+        msgspec.Meta(
+            description=f"Cut strings inside parts at {PART_STRING_CHARS_MAX} characters. What was cut has `truncated`."
+        ),
+    ] = False
+
+
+class WholeQuery(Query):
+    """A list of a session that is given as a whole, up to a bound."""
+
+    limit: _WholeLimit = SESSION_LIST_MAX
+    offset: Offset = 0
+    instance_id: InstanceId = None
+
+
+class TurnsQuery(WholeQuery):
+    """`GET /api/sessions/{id}/turns`."""
+
+    at: At = None
+
+
+class SteeredItem(Answer):
+    """A prompt that was sent into a turn that ran."""
+
+    message_id: str
+    prompt: str
+    actor: str
+    at: str
+
+
+class TurnItem(Answer):
+    """A turn of a session: what was asked and by whom, and what came of it. `position`: where it began in the log."""
+
+    number: int
+    message_id: str
+    prompt_id: str
+    prompt: str
+    actor: str
+    started_at: str
+    ended_at: str | None
+    outcome: TurnOutcome | None
+    cost_usd: float
+    tokens: TokensItem
+    changes: ChangesItem | None
+    steered: list[SteeredItem]
+    position: int
+    end_position: int | None
+
+
+class ConversationItem(Answer):
+    """A conversation of a session: its own, or that of a sub-agent, by OpenCode's id."""
+
+    id: str
+    parent_id: str | None
+    title: str | None
+    agent: str | None
+    messages: int
+    created_at: str | None
+
+
+class MessageItem(Answer):
+    """A message: OpenCode's own `info` and `parts`."""
+
+    info: msgspec.Raw
+    parts: list[msgspec.Raw]
+
+
+class Pagination(Answer):
+    """Ids to go on from with `before` and `after`; null where the transcript ends."""
+
+    before: str | None
+    after: str | None
+    total: int
+
+
+class Messages(Answer):
+    """A stretch of a transcript, oldest first."""
+
+    messages: list[MessageItem]
+    pagination: Pagination

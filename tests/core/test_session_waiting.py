@@ -1,0 +1,135 @@
+"""What becomes of prompts that wait: withdrawn, written anew, sent into the turn that runs."""
+
+import pytest
+from msgspec.structs import replace
+
+from fleet.core.session import messages as m
+from fleet.core.session.machine import SESSION
+from fleet.limits import MIB, PROMPT_TEXT_BYTES_MAX, QUEUE_BYTES_MAX
+from fleet.ports import Attachment
+from tests.core import sessions as s
+from tests.core.given import given
+
+WAITING_TWO = (*s.ACTIVE, s.accepted("p2"), s.accepted("p3"))
+RETURNED = (
+    *s.ACTIVE,
+    s.accepted("p2"),
+    m.TurnSteered(1, "p2", "msg_s", ("prt_s00",), s.AT),
+    m.AbortRequested(1, s.AT),
+    s.ended(1, "aborted"),
+)
+"""The turn was aborted before the prompt that was to steer it had arrived: it waits again, and nothing goes on."""
+
+
+def edit(name: str = "p2", text: str = "do that") -> m.EditPrompt:
+    return m.EditPrompt(name, text, s.AT)
+
+
+def steer(name: str = "p2") -> m.SteerPrompt:
+    return m.SteerPrompt(name, s.AT, s.fresh("s"))
+
+
+def test_a_prompt_that_waits_gets_another_text_and_keeps_its_place() -> None:
+    story = given(SESSION, "s1", *WAITING_TWO).when(edit()).then(m.PromptEdited("p2", "do that", s.AT))
+    assert [(prompt.prompt_id, prompt.text) for prompt in story.state.queue] == [("p2", "do that"), ("p3", "do it")]
+    story = story.pending("follow:1:i1").when(edit()).then()
+    story = story.when(s.turn_ended(1, ids="x")).then(s.ended(1, "finished"), s.started(2, "p2", "x"))
+    assert story.state.turn is not None
+    assert story.state.turn.prompt.text == "do that"
+
+
+@pytest.mark.parametrize("history", [s.CREATED, s.FAILED, s.COMPLETED, s.LOST_TURN, s.RESUMING])
+def test_a_prompt_is_edited_whatever_keeps_it_waiting(history: tuple[m.Event, ...]) -> None:
+    given(SESSION, "s1", *history, s.accepted("p2")).when(edit()).then(m.PromptEdited("p2", "do that", s.AT))
+
+
+def test_what_an_edit_leaves_alone() -> None:
+    picture = Attachment("image/png", "a.png", "data:image/png;base64,AA")
+    accepted = m.PromptAccepted("p2", "x", s.AT, (picture,), "plan", m.Model("p", "m"))
+    story = given(SESSION, "s1", *s.ACTIVE, accepted).when(edit(text="")).then(m.PromptEdited("p2", "", s.AT))
+    (prompt,) = story.state.queue
+    assert (prompt.attachments, prompt.agent, prompt.model) == ((picture,), "plan", m.Model("p", "m"))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("  ", "prompt_empty"), ("x" * (PROMPT_TEXT_BYTES_MAX + 1), "too_large"), ("do that", "prompt_not_found")],
+)
+def test_an_edit_that_is_refused_changes_nothing(text: str, code: str) -> None:
+    name = "p9" if code == "prompt_not_found" else "p2"
+    given(SESSION, "s1", *WAITING_TWO).when(edit(name, text)).then_rejected(code)
+
+
+def test_an_edit_does_not_fill_the_queue_beyond_its_bound() -> None:
+    long = replace(s.accepted("p2"), text="x" * MIB)
+    many = tuple(replace(long, prompt_id=f"q{n}") for n in range(QUEUE_BYTES_MAX // MIB - 1))
+    story = given(SESSION, "s1", *s.ACTIVE, *many, replace(s.accepted("p2"), text="x" * MIB))
+    story.when(edit("p2", "short")).then(m.PromptEdited("p2", "short", s.AT))
+    full = given(SESSION, "s1", *s.ACTIVE, *many, long, s.accepted("p3"))
+    full.when(edit("p3", "longer than before")).then_rejected("queue_full", says="40 MiB")
+    full.when(edit("p3", "do i")).then(m.PromptEdited("p3", "do i", s.AT))
+
+
+def test_a_prompt_that_runs_or_has_run_cannot_be_edited() -> None:
+    given(SESSION, "s1", *s.ACTIVE).when(edit("p1")).then_rejected("prompt_not_found")
+    given(SESSION, "s1", *s.FINISHED).when(edit("p1")).then_rejected("prompt_not_found")
+
+
+@pytest.mark.parametrize("history", [s.ACTIVE, s.WAITING])
+def test_a_prompt_that_waits_is_sent_into_the_turn_that_runs(history: tuple[m.Event, ...]) -> None:
+    story = given(SESSION, "s1", *history, s.accepted("p2"), s.accepted("p3")).when(steer("p3"))
+    story = story.then(m.TurnSteered(1, "p3", "msg_s", ("prt_s00",), s.AT)).pending("follow:1:i1", "steer:p3:i1")
+    assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
+    story = story.when(steer("p3")).then()  # it is on its way
+    story = story.when(m.ReportDelivered("msg_s", s.AT)).then(m.PromptDelivered("msg_s", s.AT)).pending("follow:1:i1")
+    story.when(steer("p3")).then_rejected("prompt_not_found")
+    story.when(s.turn_ended(1, ids="x")).then(s.ended(1, "finished"), s.started(2, "p2", "x"))
+
+
+def test_attachments_go_along() -> None:
+    accepted = m.PromptAccepted("p2", "x", s.AT, (Attachment("image/png", "a.png", "data:,"),) * 2)
+    story = given(SESSION, "s1", *s.ACTIVE, accepted).when(steer())
+    story.then(m.TurnSteered(1, "p2", "msg_s", ("prt_s00", "prt_s01", "prt_s02"), s.AT))
+
+
+def test_a_steering_prompt_that_the_turn_s_end_overtook_begins_the_next_turn_under_its_ids() -> None:
+    story = given(SESSION, "s1", *WAITING_TWO).when(steer("p3"))
+    started = m.TurnStarted(2, "p3", "msg_s", ("prt_s00",), s.AT)
+    story.when(s.turn_ended(1)).then(s.ended(1, "finished"), started).pending("deliver:2:i1")
+
+
+@pytest.mark.parametrize("command", [edit(), steer()])
+def test_what_may_have_been_sent_is_not_changed_and_not_sent_into_another_turn(command: m.Command) -> None:
+    given(SESSION, "s1", *RETURNED).when(command).then_rejected("prompt_sent", says="OpenCode may hold it")
+    running = (*RETURNED, s.accepted("p5"), m.PromptWithdrawn("p5", "withdrawn", s.AT))
+    given(SESSION, "s1", *running).when(m.WithdrawPrompt("p2", s.AT)).then(s.withdrawn("p2", "withdrawn"))
+
+
+@pytest.mark.parametrize(
+    ("history", "says"),
+    [
+        (s.SENDING, "is being sent to OpenCode"),
+        (s.ABORTING, "is being aborted"),
+        (s.FAILED, "no turn runs"),
+        (s.CREATED, "no turn runs"),
+        (s.COMPLETED, "no turn runs"),
+        (s.LOST_TURN, "no turn runs"),
+        (s.RESUMED, "no turn runs"),
+    ],
+)
+def test_where_no_turn_takes_it_a_prompt_goes_on_waiting(history: tuple[m.Event, ...], says: str) -> None:
+    story = given(SESSION, "s1", *history, s.accepted("p2"))
+    before = story.state
+    story.when(steer()).then_rejected("turn_not_steerable", says=says)
+    assert story.state == before
+
+
+def test_a_command_is_a_turn_of_its_own() -> None:
+    command = replace(s.accepted("p2"), command="review")
+    given(SESSION, "s1", *s.ACTIVE, command).when(steer()).then_rejected("invalid", says="/review is a command")
+    given(SESSION, "s1", *s.ACTIVE, command).when(edit(text="")).then(m.PromptEdited("p2", "", s.AT))
+
+
+def test_a_prompt_that_nobody_gave_is_not_found() -> None:
+    given(SESSION, "s1", *WAITING_TWO).when(steer("p9")).then_rejected("prompt_not_found")
+    given(SESSION, "s1", *s.ACTIVE).when(steer("p1")).then_rejected("prompt_not_found")
