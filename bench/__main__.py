@@ -13,6 +13,7 @@ from bench import (
     ask,
     commands,
     create,
+    dashboard,
     first_delta,
     history,
     log,
@@ -41,6 +42,7 @@ BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
     "adoption": adoption.main,
     "log_bytes": log_bytes.main,
     "streams": streams.main,
+    "dashboard": dashboard.main,
 }
 
 

@@ -72,7 +72,7 @@ class Author:
         streams = [stream for _, _, both in made for stream in both]
         return [(f"instance-{instance_id}", self._instance(instance_id, users)), *streams]
 
-    def task(self, instance_id: str) -> tuple[str, str, list[Stream]]:
+    def task(self, instance_id: str, turns: int = _TURNS, *, ended: bool = True) -> tuple[str, str, list[Stream]]:
         """Return a session's id, its directory, and the streams of the session and its workspace."""
         session_id, workspace_id, conversation = self.uuid(), self.uuid(), self.opencode("ses")
         directory = f"/srv/fleet/workspaces/{workspace_id}"
@@ -103,11 +103,12 @@ class Author:
             session.InstanceAttached(instance_id, self.tick()),
             session.ConversationOpened(conversation, self.tick()),
         ]
-        for number in range(1, _TURNS + 1):
+        for number in range(1, turns + 1):
             events += self._turn(number, conversation)
-        events.append(
-            session.SessionCompleted(instance_id, "its instance was shut down while it was idle", self.tick())
-        )
+        if ended:
+            events.append(
+                session.SessionCompleted(instance_id, "its instance was shut down while it was idle", self.tick())
+            )
         return (
             session_id,
             directory,
