@@ -126,6 +126,7 @@ def gives_login(route: Route) -> Route:
     headers = {name: header(name) for name in ("Location", "Set-Cookie")}
     html = {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>\n"}}
     _answers(route, "200", {"description": "The page, which says how to log in.", "content": html})
+    _answers(route, "403", {"description": "The page, which says how to make another link.", "content": html})
     _answers(route, "503", {"description": "The page is not built.", "content": html})
     return _answers(route, "303", {"description": "Logged in: `Location` leads on.", "headers": headers})
 

@@ -198,10 +198,17 @@ def _is_login_page(connection: Request | Websocket) -> bool:
 
 def _leads_to_the_shell(connection: Request | Websocket) -> bool:
     """Say whether somebody has followed a link to the page, to a window of its own: neither a script nor a frame."""
+    if not opens_a_window(connection):
+        return False
+    return connection.endpoint == SHELL_ENDPOINT or _is_login_page(connection)
+
+
+def opens_a_window(connection: Request | Websocket) -> bool:
+    """Say whether a browser shows the answer to a person, as a page of its own: what scripts and frames ask is not."""
     if isinstance(connection, Websocket) or connection.method != "GET":
         return False
     sent = (connection.headers.get("Sec-Fetch-Mode"), connection.headers.get("Sec-Fetch-Dest"))
-    return sent == ("navigate", "document") and (connection.endpoint == SHELL_ENDPOINT or _is_login_page(connection))
+    return sent == ("navigate", "document")
 
 
 def _check_no_proxy(connection: Request | Websocket) -> None:

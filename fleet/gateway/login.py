@@ -18,7 +18,8 @@ from fleet.gateway import wire
 from fleet.gateway.build import Build
 from fleet.gateway.document import about, asks, gives, gives_login, gives_logout, refuses
 from fleet.gateway.edge import visit_of
-from fleet.gateway.guard import LOGIN_PATH, LOGOUT_PATH, Guard, Visitor, cookie_name
+from fleet.gateway.encoding import IDENTITY
+from fleet.gateway.guard import LOGIN_PATH, LOGOUT_PATH, Guard, Visitor, cookie_name, opens_a_window
 from fleet.gateway.page import shell_response
 from fleet.gateway.repetition import tells_secret
 from fleet.gateway.requests import answer, read_query
@@ -63,18 +64,15 @@ def login_routes(guard: Guard, clock: Clock, build: Build) -> Blueprint:
         """Change the code of a one-time link into a cookie, and go on to the page.
 
         `fleet token link` makes one. The link opens from the address bar alone, once, within ten minutes; a look at the
-        head (HEAD) does not use it up. Without a code the answer is the page, which says how to log in.
+        head (HEAD) does not use it up. Without a code the answer is the page, which says how to log in; so it is with
+        one that is not good, where a browser shows the answer to a person.
         """
         query = read_query(LoginQuery)
         if query.code is None:
             return shell_response(build)
         cookie = None if request.method == "HEAD" else await _redeem(guard, clock.now_ms(), query.code)
         if cookie is None:
-            raise visit_of(request).peer.failed() or Rejected(
-                "link_invalid",
-                "the link was used, is too old, or was never given",
-                hint="Make another one: fleet token link NAME",
-            )
+            return _not_good(build)
         _log.info("logged_in", token_name=cookie.token)
         onwards = _HOME if query.next is None or not is_own_path(query.next) else quote(query.next, safe=_KEPT)
         response = Response(b"", 303, headers={"Location": onwards})
@@ -118,6 +116,20 @@ def is_own_path(address: str) -> bool:
     Browsers take `//host` and `/\\host` for other servers, and leave control characters out before they look.
     """
     return address.startswith("/") and "//" not in address and "\\" not in address and address.isprintable()
+
+
+def _not_good(build: Build) -> Response:
+    """Refuse a code: for a program as a problem, for a person by the page, which says how to make another link."""
+    too_often = visit_of(request).peer.failed()
+    if too_often is not None:
+        raise too_often
+    if build.shell is None or not opens_a_window(request):
+        raise Rejected(
+            "link_invalid",
+            "the link was used, is too old, or was never given",
+            hint="Make another one: fleet token link NAME",
+        )
+    return Response(build.shell.bodies[IDENTITY], 403, content_type=build.shell.content_type)
 
 
 async def _redeem(guard: Guard, now_ms: int, code: str) -> Cookie | None:

@@ -234,6 +234,20 @@ async def test_a_login_leads_to_an_address_of_this_server_alone(
         assert answer.headers["location"] == location
 
 
+async def test_a_person_whose_link_is_not_good_any_more_gets_the_page(locked: Door, keys: Keys) -> None:
+    """It says how to make another one, which a problem document would not."""
+    code = keys.link("me")
+    shown = {"Sec_Fetch_Site": "none", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    assert (await locked.knock("GET", f"/login?code={code}", **shown)).status == 303
+    again = await locked.knock("GET", f"/login?code={code}", **shown)
+    assert (again.status, again.body, again.headers["cache-control"]) == (403, SHELL, "no-store")
+    assert "trusted-types" in again.headers["content-security-policy"]
+    assert "set-cookie" not in again.headers
+    (await locked.knock("GET", f"/login?code={code}")).problem(403, "link_invalid")
+    without_page = Door(locked.tree, locked.guard)
+    (await without_page.knock("GET", f"/login?code={code}", **shown)).problem(403, "link_invalid")
+
+
 async def test_a_login_page_uses_no_link_up(locked: Door, keys: Keys) -> None:
     code = keys.link("me")
     assert (await locked.knock("GET", "/login", **FOLLOWED)).body == SHELL
