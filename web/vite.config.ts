@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
@@ -5,6 +6,7 @@ const server = process.env.FLEET_URL ?? "http://localhost:3000";
 
 export default defineConfig({
   plugins: [react()],
+  resolve: { alias: [{ find: /^lodash$/, replacement: fileURLToPath(new URL("./shims/lodash.ts", import.meta.url)) }] },
   build: {
     target: "es2022",
     outDir: "../fleet/gateway/dashboard",

@@ -42,6 +42,8 @@ export const CONTEXT_LINES = 3;
 export const EXPAND_LINES = 20;
 /** So few hidden lines take no more room than what would say that they are hidden. */
 const FOLD_MIN = 2;
+/** How high a line is as long as it is not wrapped. */
+export const LINE_PX = 20;
 /** Rows of a slice: it is what is mounted at a time, so a screen holds two or three. */
 export const SLICE_ROWS = 60;
 

@@ -104,7 +104,7 @@ function TextLines(props: FileViewProps & { readonly diff: Compared }): ReactNod
       {diff.isWhole && (
         <p className={style.fact}>The two sides differ too much to be compared line by line: replaced as a whole.</p>
       )}
-      {isSame && ignoreBlanks && <p className={style.fact}>Only white space has changed.</p>}
+      {isSame && ignoreBlanks && <p className={style.fact}>Only whitespace has changed.</p>}
       {stale.length > 0 && (
         <div className={style.stale}>
           <Thread

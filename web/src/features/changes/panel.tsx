@@ -19,6 +19,7 @@ import { FileView } from "./file-view.tsx";
 import style from "./panel.module.css";
 import { ReviewDialog } from "./review-dialog.tsx";
 import { useReview } from "./review-store.ts";
+import { Side } from "./side.tsx";
 import { Toolbar } from "./toolbar.tsx";
 import { troubleOf } from "./trouble.ts";
 import { useIgnoreBlanks, useView } from "./view-settings.ts";
@@ -84,7 +85,7 @@ function Body({ scope, listed }: { readonly scope: Scope; readonly listed: Liste
   useFileActions({ files, index, viewed, open: place.open, toggle: () => item && setViewed(item, !isViewed) });
   useActions([
     view && { id: "diff.split", label: "Split or unified", run: () => setView(view === "split" ? "unified" : "split") },
-    { id: "diff.whitespace", label: "Hide or show white space", run: () => setIgnoreBlanks(!ignoreBlanks) },
+    { id: "diff.whitespace", label: "Hide or show whitespace", run: () => setIgnoreBlanks(!ignoreBlanks) },
     mayComment &&
       waiting.length > 0 && { id: "review.send", label: "Send the review to the agent", run: () => setReviewing(true) },
   ]);
@@ -122,9 +123,9 @@ function Body({ scope, listed }: { readonly scope: Scope; readonly listed: Liste
         <Empty>{scope.turn === null ? "Nothing has changed." : "This turn has changed nothing."}</Empty>
       ) : (
         <div className={style.body}>
-          <div ref={tree} className={style.side}>
+          <Side index={index} files={files} open={place.open} box={tree}>
             <FileTree nodes={nodes} selected={item.file} viewed={viewed} comments={counts} onSelect={place.open} />
-          </div>
+          </Side>
           <FileView
             key={`${item.file} ${signatureOf(item)}`}
             id={id}

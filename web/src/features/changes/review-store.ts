@@ -21,9 +21,9 @@ export class ReviewStore {
 
   readonly reload = (): void => this.review.set(decodeReview(readReview(this.#sessionId)));
 
-  /** Begin a comment. Return its id, null where there are too many. */
+  /** Begin a comment. Return its id, null where there are too many. One that was begun and left empty is forgotten. */
   begin(file: string, anchor: Anchor): string | null {
-    const { comments } = this.review.get();
+    const comments = this.review.get().comments.filter(each => each.text !== "" || each.draft !== "");
     if (comments.length >= COMMENTS_MAX) return null;
     const id = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}`;
     const fresh = { id, file, ...anchor, text: "", draft: "", atMs: Date.now(), state: "open", sentMs: null } as const;

@@ -1,6 +1,6 @@
 /** Which line the reader stands on and which range is selected, by keys and by mouse. */
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import type { ChangeData } from "react-diff-view";
+import type { ChangeData } from "react-diff-view/esm";
 import { type Item, placeOf, type Side, type Spot } from "../../core/hunks.ts";
 import type { LineEvents } from "./slice.tsx";
 

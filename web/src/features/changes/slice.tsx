@@ -1,6 +1,6 @@
 /** Sixty rows of a diff, drawn by react-diff-view. Nothing of another slice makes it render again. */
 import { memo, type ReactNode, useMemo } from "react";
-import { type ChangeData, Diff, Hunk, type HunkData, type RenderToken } from "react-diff-view";
+import { type ChangeData, Diff, Hunk, type HunkData, type RenderToken } from "react-diff-view/esm";
 import type { Partners, Row, Side, View } from "../../core/hunks.ts";
 import type { Compared } from "../../core/line-diff.ts";
 import { plain } from "../../core/text.ts";

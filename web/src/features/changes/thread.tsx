@@ -112,7 +112,6 @@ function Editor({ comment, draft, store, fresh, onClosed }: EditorProps): ReactN
     onClosed();
   };
   const onKeyDown = (event: KeyboardEvent): void => {
-    event.stopPropagation();
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save();
     // what was written is not thrown away with a key: Escape only leaves the box
     else if (event.key === "Escape") draft === "" ? cancel() : onClosed();

@@ -51,10 +51,12 @@ export function Toolbar(props: ToolbarProps): ReactNode {
         choices={choices}
         onChange={value => onTurn(value === ALL ? null : value)}
       />
-      <Totals files={files} />
+      <span className={style.totals}>
+        <Totals files={files} />
+      </span>
       {view && <ViewSwitch view={view} onView={onView} />}
-      <span title={`Lines that differ in white space alone count as the same (${keysOf("diff.whitespace", isMac)[0]})`}>
-        <Check label="Hide white space" checked={ignoreBlanks} onChange={onIgnoreBlanks} />
+      <span title={`Lines that differ in whitespace alone count as the same (${keysOf("diff.whitespace", isMac)[0]})`}>
+        <Check label="Hide whitespace" checked={ignoreBlanks} onChange={onIgnoreBlanks} />
       </span>
       <span className={style.gap} />
       {files.length > 0 && (

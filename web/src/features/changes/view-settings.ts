@@ -6,16 +6,29 @@ import type { View } from "../../core/hunks.ts";
 /** Below this there is no room for two columns of code. */
 const NARROW = "(max-width: 900px)";
 
+/** Below this the tree of files has no place beside the lines. */
+const PHONE = "(max-width: 700px)";
+
+function useMedia(condition: string): boolean {
+  const [matches, setMatches] = useState(() => matchMedia(condition).matches);
+  useEffect(() => {
+    const query = matchMedia(condition);
+    const follow = (): void => setMatches(query.matches);
+    query.addEventListener("change", follow);
+    return () => query.removeEventListener("change", follow);
+  }, [condition]);
+  return matches;
+}
+
+/** Whether the tree of files has a place of its own. */
+export function useHasSide(): boolean {
+  return !useMedia(PHONE);
+}
+
 /** Return the layout, null where there is room for one column alone. */
 export function useView(): readonly [View | null, (view: View) => void] {
   const [view, setView] = useState<View>(() => (readSetting("diff.view") === "unified" ? "unified" : "split"));
-  const [isNarrow, setNarrow] = useState(() => matchMedia(NARROW).matches);
-  useEffect(() => {
-    const query = matchMedia(NARROW);
-    const follow = (): void => setNarrow(query.matches);
-    query.addEventListener("change", follow);
-    return () => query.removeEventListener("change", follow);
-  }, []);
+  const isNarrow = useMedia(NARROW);
   const choose = (next: View): void => {
     writeSetting("diff.view", next);
     setView(next);
