@@ -8,7 +8,7 @@ from fleet.cli.remote import Json, completed, connected, named
 
 if TYPE_CHECKING:
     from fleet.client import FleetClient
-    from fleet.wire.items import EventItem
+    from fleet.wire.audit import EventItem
 
 
 @connected

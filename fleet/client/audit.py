@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from fleet.client.connection import Connection, Page
 from fleet.client.export import Export
-from fleet.wire.bodies import AtQuery, LogQuery, TimeQuery
-from fleet.wire.items import EventItem, PositionItem, Verification
+from fleet.wire.audit import EventItem, LogQuery, PositionItem, TimeQuery, Verification
+from fleet.wire.bodies import AtQuery
 
 
 class AuditLog:

@@ -7,7 +7,7 @@ import msgspec
 from fleet.client.connection import Connection
 from fleet.client.sse import EventStream
 from fleet.client.stream import RawFrame
-from fleet.wire.bodies import ExportQuery
+from fleet.wire.audit import ExportQuery
 
 
 class _Position(msgspec.Struct):

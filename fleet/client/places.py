@@ -15,7 +15,7 @@ from fleet.wire.bodies import (
     WorkspaceBody,
 )
 from fleet.wire.choices import AgentItem, CommandItem, FolderItem, ModelItem, RootItem
-from fleet.wire.items import InstanceItem, OrphanItem
+from fleet.wire.instances import InstanceItem, OrphanItem
 from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 
 

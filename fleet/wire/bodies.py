@@ -10,7 +10,6 @@ from fleet.limits import (
     FIND_QUERY_CHARS_MAX,
     HISTORY_PAGE_DEFAULT,
     HISTORY_PAGE_MAX,
-    LOG_TYPES_CHARS_MAX,
     PAGE_DEFAULT,
     PAGE_MAX,
     PATH_CHARS_MAX,
@@ -236,51 +235,6 @@ class FindQuery(Query):
     query: Annotated[str, msgspec.Meta(max_length=FIND_QUERY_CHARS_MAX, description="What the paths resemble.")]
     session: Annotated[str | None, msgspec.Meta(description="A session of the instance: look in its directory.")] = None
     limit: Limit = PAGE_DEFAULT
-
-
-_SessionName = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
-_Types = Annotated[str, msgspec.Meta(max_length=LOG_TYPES_CHARS_MAX)]
-_StreamName = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,256}$")]
-
-
-class LogQuery(Query):
-    """`GET /api/log`. Every filter that is given has to hold."""
-
-    after: Annotated[Position, msgspec.Meta(description="Events behind this position.")] = 0
-    limit: Limit = PAGE_DEFAULT
-    before: Annotated[Position | None, msgspec.Meta(description="Events short of this position.")] = None
-    order: Annotated[Literal["asc", "desc"], msgspec.Meta(description="`desc`: the newest first.")] = "asc"
-    session: Annotated[
-        _SessionName | None,
-        msgspec.Meta(description="Those of this session: its id (one that was erased too), or OpenCode's."),
-    ] = None
-    stream: Annotated[
-        _StreamName | None, msgspec.Meta(description="Those of this stream, such as `instance-<id>`.")
-    ] = None
-    type: Annotated[_Types | None, msgspec.Meta(description="Those of these types, with commas in between.")] = None
-    actor: Annotated[str | None, msgspec.Meta(description="Those that this one caused, such as `token:<name>`.")] = None
-    correlation: Annotated[
-        str | None, msgspec.Meta(description="Those that followed from the request of this id (`X-Request-Id`).")
-    ] = None
-    from_: Annotated[str | None, msgspec.Meta(description="Recorded at this date or RFC 3339 time, or later.")] = (
-        msgspec.field(default=None, name="from")
-    )
-    to: Annotated[str | None, msgspec.Meta(description="Recorded at this date or RFC 3339 time, or earlier.")] = None
-
-
-class TimeQuery(Query):
-    """`GET /api/log/at`."""
-
-    time: Annotated[str, msgspec.Meta(description="An RFC 3339 time, or a date, which stands for its end in UTC.")]
-
-
-class ExportQuery(Query):
-    """`GET /api/log/export`."""
-
-    after: Annotated[Position, msgspec.Meta(description="Events behind this position.")] = 0
-    through: Annotated[
-        Position | None, msgspec.Meta(description="Up to this position; by default to the end of the log.")
-    ] = None
 
 
 class EndQuery(Query):

@@ -10,12 +10,10 @@ from fleet.wire.enums import (
     CallbackOutcome,
     CallbackStatus,
     InboxKind,
-    InstanceStatus,
     NotificationKind,
     RequestKind,
     SnippetKind,
     Status,
-    StopReason,
     Strategy,
     TurnOutcome,
 )
@@ -380,53 +378,6 @@ class Info(Answer):
     position: int
 
 
-class PositionItem(Answer):
-    """A position of the log."""
-
-    position: int
-
-
-class ExitItem(Answer):
-    """How a process ended: its exit code or signal; both null where it was not this server's child."""
-
-    code: int | None
-    signal: int | None
-
-
-class StopStepItem(Answer):
-    """What was done to stop a process and what its tools had started: `term`, `term_again`, `kill`, `sweep`."""
-
-    step: str
-    pids: list[int]
-
-
-class InstanceItem(Answer):
-    """An OpenCode process, and what became of it. `memoryBytes` is null where the process does not live."""
-
-    id: str
-    status: InstanceStatus
-    status_since: str
-    evidence: str
-    directory: str
-    pid: int | None
-    version: str | None
-    memory_bytes: int | None
-    sessions: list[str]
-    created_at: str
-    ended_at: str | None
-    stop_reason: StopReason | None
-    exit: ExitItem | None
-    steps: list[StopStepItem]
-
-
-class OrphanItem(Answer):
-    """A live process of this Fleet that no instance looks after. `server` is false for what a tool has started."""
-
-    pid: int
-    instance_id: str
-    server: bool
-
-
 class TodoItem(Answer):
     """An entry of the agent's own list, in OpenCode's words."""
 
@@ -458,40 +409,6 @@ class FileItem(Answer):
     encoding: Encoding | None = None
     content: str | None = None
     size_bytes: int | None = None
-
-
-class EventItem(Answer):
-    """An event of the log. `data` is the payload as it was logged, in snake_case; `{}` where it was erased."""
-
-    position: int
-    stream: str
-    version: int
-    type: str
-    at: str
-    actor: str
-    causation_id: str | None
-    correlation_id: str | None
-    command_id: str | None
-    erased: bool
-    data: msgspec.Raw
-
-
-class BreakItem(Answer):
-    """Where the log stops being what it should be, and why."""
-
-    position: int
-    reason: str
-
-
-class Verification(Answer):
-    """The proof of the log: events and streams that are whole, the digest of the last event, the first break."""
-
-    intact: bool
-    events: int
-    streams: int
-    erased: int
-    digest: str
-    first_break: BreakItem | None
 
 
 class Health(Answer):

@@ -20,6 +20,7 @@ from fleet.gateway.wire.conversion import (
     workspace_detail,
     workspace_item,
 )
+from fleet.wire.audit import BreakItem, EventItem, ExportQuery, LogQuery, PositionItem, TimeQuery, Verification
 from fleet.wire.bodies import (
     AnswerBody,
     AtQuery,
@@ -33,7 +34,6 @@ from fleet.wire.bodies import (
     DiffQuery,
     DirectoryQuery,
     EndQuery,
-    ExportQuery,
     FindQuery,
     ForkBody,
     HistoryQuery,
@@ -42,7 +42,6 @@ from fleet.wire.bodies import (
     InstancesQuery,
     Limit,
     ListQuery,
-    LogQuery,
     ModelBody,
     NotificationQuery,
     OfferQuery,
@@ -60,16 +59,15 @@ from fleet.wire.bodies import (
     SwitchBody,
     Tag,
     Tags,
-    TimeQuery,
     Title,
     WebhookBody,
     WorkspaceBody,
 )
 from fleet.wire.choices import AgentItem, CommandItem, FolderEntryItem, FolderItem, ModelItem, RootItem
+from fleet.wire.instances import ExitItem, InstanceItem, OrphanItem, StopStepItem
 from fleet.wire.items import (
     Aborted,
     Answer,
-    BreakItem,
     CallbackItem,
     ChangesItem,
     Count,
@@ -77,8 +75,6 @@ from fleet.wire.items import (
     DiffItem,
     Ended,
     EndedWorkspace,
-    EventItem,
-    ExitItem,
     FailureItem,
     FileEntryItem,
     FileItem,
@@ -87,12 +83,9 @@ from fleet.wire.items import (
     InboxContext,
     InboxItem,
     Info,
-    InstanceItem,
     KeptItem,
     LimitsItem,
     NotificationItem,
-    OrphanItem,
-    PositionItem,
     QueuedItem,
     Relative,
     RequestItem,
@@ -100,11 +93,9 @@ from fleet.wire.items import (
     SessionDetail,
     SessionItem,
     SnippetItem,
-    StopStepItem,
     Summary,
     TodoItem,
     TokensItem,
-    Verification,
 )
 from fleet.wire.transcripts import (
     ConversationItem,

@@ -19,30 +19,25 @@ from fleet.projections.history_store import Snippet
 from fleet.projections.lives import Life
 from fleet.projections.transcripts import ConversationView
 from fleet.projections.turns import Turn
+from fleet.wire.audit import BreakItem, EventItem, Verification
 from fleet.wire.bodies import BudgetBody, ModelBody
 from fleet.wire.enums import InstanceStatus, Status, WorkspaceStatus
+from fleet.wire.instances import ExitItem, InstanceItem, OrphanItem, StopStepItem
 from fleet.wire.items import (
     ActivityItem,
-    BreakItem,
     ChangesItem,
     Ended,
     EndedWorkspace,
-    EventItem,
-    ExitItem,
     FailureItem,
     HistoryItem,
-    InstanceItem,
     KeptItem,
     LastTurnItem,
-    OrphanItem,
     Relative,
     RequestItem,
     SessionDetail,
     SessionItem,
     SnippetItem,
-    StopStepItem,
     TokensItem,
-    Verification,
 )
 from fleet.wire.transcripts import ConversationItem, SteeredItem, TurnItem
 from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
