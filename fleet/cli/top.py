@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from fleet.cli.plain import SafeConsole
     from fleet.client import FleetClient, FleetError
     from fleet.wire.instances import InstanceItem
-    from fleet.wire.items import SessionItem, Summary
+    from fleet.wire.items import SessionItem
+    from fleet.wire.server import Summary
 
 _LIVELY = ("waiting_input", "active", "created", "error", "idle", "disconnected", "completed", "stopped")
 

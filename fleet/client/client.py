@@ -32,18 +32,8 @@ from fleet.wire.bodies import (
     WebhookBody,
 )
 from fleet.wire.frames import Frame
-from fleet.wire.items import (
-    CallbackItem,
-    Count,
-    Created,
-    Health,
-    HistoryItem,
-    InboxItem,
-    Info,
-    NotificationItem,
-    SessionItem,
-    Summary,
-)
+from fleet.wire.items import CallbackItem, Count, Created, HistoryItem, InboxItem, NotificationItem, SessionItem
+from fleet.wire.server import Health, Info, Summary
 from fleet.wire.webhooks import NewWebhookItem, WebhookItem
 
 if TYPE_CHECKING:

@@ -318,20 +318,6 @@ class Count(Answer):
     count: int
 
 
-class Summary(Answer):
-    """The fleet at a glance."""
-
-    sessions: dict[str, int]
-    instances: int
-    memory_bytes: int
-    queued: int
-    open_requests: int
-    tokens: TokensItem
-    cost_usd: float
-    uptime_seconds: float
-    position: int
-
-
 class QueuedItem(Answer):
     """A prompt that waits."""
 
@@ -354,28 +340,6 @@ class BranchItem(Answer):
     checked_out_at: str | None
     committed_at: str
     commit: str
-
-
-class LimitsItem(Answer):
-    """Limits that a page has to know."""
-
-    body_bytes: int
-    prompt_bytes: int
-    title_chars: int
-    tags: int
-
-
-class Info(Answer):
-    """What this server is."""
-
-    version: str
-    opencode_version: str | None
-    rehearsal: bool
-    ready: bool
-    started_at: str
-    roots: list[str]
-    limits: LimitsItem
-    position: int
 
 
 class TodoItem(Answer):
@@ -409,11 +373,3 @@ class FileItem(Answer):
     encoding: Encoding | None = None
     content: str | None = None
     size_bytes: int | None = None
-
-
-class Health(Answer):
-    """Liveness and readiness."""
-
-    status: Literal["ok", "starting"]
-    version: str
-    position: int

@@ -78,13 +78,10 @@ from fleet.wire.items import (
     FailureItem,
     FileEntryItem,
     FileItem,
-    Health,
     HistoryItem,
     InboxContext,
     InboxItem,
-    Info,
     KeptItem,
-    LimitsItem,
     NotificationItem,
     QueuedItem,
     Relative,
@@ -93,10 +90,10 @@ from fleet.wire.items import (
     SessionDetail,
     SessionItem,
     SnippetItem,
-    Summary,
     TodoItem,
     TokensItem,
 )
+from fleet.wire.server import Health, Info, LimitsItem, Summary
 from fleet.wire.transcripts import (
     ConversationItem,
     MessageItem,
