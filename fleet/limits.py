@@ -187,6 +187,8 @@ FLEET_PAGE_ITEMS: Final = 100  # in one frame while a view begins, about 4 ms an
 FLEET_WAITING_MAX: Final = 4096  # sessions that wait for one slow reader, then it is told that it lags
 FLEET_ENDED_S: Final = 86_400.0  # sessions that ended longer ago are not in the view: the history has them
 FLEET_ERASED_MAX: Final = 1000  # erased sessions remembered for readers that come back; older readers begin anew
+MODEL_LIMITS_MAX: Final = 4096  # models whose context limit is remembered; a provider has some hundred
+MODEL_LIMITS_RETRY_S: Final = 30.0  # after a process has not told its models
 FLEET_ITEMS_CACHED: Final = 4096  # encoded sessions, about 6 MiB; the one encoded longest ago goes first
 
 # Diffs

@@ -1,6 +1,7 @@
 """The supervision tree: everything that runs between the log and the door, in the order in which it starts.
 
     views -> signals -> history -> roots -> workspaces -> instances -> sessions -> webhooks -> recovery -> idleness
+        -> model-limits
 
 If one crashes, those behind it are started again too. Each directory supervises its actors one by one: an actor that
 crashes is restarted alone, from the log. fleet/main.py puts the log's writer before this and the gateway after it.
@@ -27,6 +28,7 @@ from fleet.actors.erasure import Erasure
 from fleet.actors.forks import Forks
 from fleet.actors.idleness import Idleness
 from fleet.actors.instance import InstanceEffects
+from fleet.actors.model_limits import ModelLimits
 from fleet.actors.offers import Offers
 from fleet.actors.orders import Orders
 from fleet.actors.placement import Placement
@@ -123,6 +125,7 @@ class Tree:
         self.forks = Forks(context, self.orders)
         self.endings = Endings(context, self.orders, erasure)
         self.offers = Offers(context)
+        self.model_limits = ModelLimits(context, self.touched)
         self.roots = Roots(context)
         self.webhooks = Webhooks(context)
         self.ready = False
@@ -149,6 +152,7 @@ class Tree:
             ChildSpec("webhooks", peers.webhooks.run),
             ChildSpec("recovery", self._recovery.run, stop_grace_s=SHUTDOWN_GRACE_S + 5),
             ChildSpec("idleness", self._idleness.run),
+            ChildSpec("model-limits", self.model_limits.run),
         )
         supervisor = self.supervisor = Supervisor("fleet", children, strategy="rest_for_one")
         async with trio.open_nursery() as nursery:

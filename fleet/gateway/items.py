@@ -40,7 +40,7 @@ class SessionItems:
 
     def earlier(self, state: State) -> wire.SessionItem:
         """Return a session as it was: nothing is known of what surrounded it then."""
-        return wire.session_item(state, self._then())
+        return wire.session_item(state, self._then(state))
 
     def detail(self, state: State, ancestors: list[State], children: list[State]) -> wire.SessionDetail:
         """Return a session as it is now, with those around it."""
@@ -48,7 +48,7 @@ class SessionItems:
 
     def earlier_detail(self, state: State, ancestors: list[State], children: list[State]) -> wire.SessionDetail:
         """Return a session as it was."""
-        return wire.session_detail(state, self._then(), ancestors, children)
+        return wire.session_detail(state, self._then(state), ancestors, children)
 
     def found(self, state: State, snippet: Snippet | None) -> wire.HistoryItem:
         """Return a session of the history."""
@@ -77,10 +77,10 @@ class SessionItems:
         instance_id = None if state.ended_at_ms is not None else wire.last_instance(state)
         instance = None if instance_id is None else tree.views.instances.get(instance_id)
         silent = instance if instance is not None and instance.phase == "unreachable" else None
-        return Surroundings(self._activity(state), silent, None, tree.rehearsal)
+        return Surroundings(self._activity(state), silent, tree.model_limits.of(state), tree.rehearsal)
 
     def _activity(self, state: State) -> Activity | None:
         return self._tree.inflight.activities.now(state.id) if state.turn is not None else None
 
-    def _then(self) -> Surroundings:
-        return Surroundings(rehearsal=self._tree.rehearsal)
+    def _then(self, state: State) -> Surroundings:
+        return Surroundings(context_limit=self._tree.model_limits.of(state), rehearsal=self._tree.rehearsal)

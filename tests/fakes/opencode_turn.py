@@ -107,6 +107,8 @@ class Turn:
             "sessionID": self.session_id,
             "role": "assistant",
             "parentID": prompt.id,
+            "providerID": "scripted",
+            "modelID": "one",
             "time": {"created": self._world.now_ms()},
             "cost": 0,
         }

@@ -1,92 +1,314 @@
 """The fleet view of the WebSocket: what a reader puts together of it is what `GET /api/sessions` lists."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
+import pytest
 import trio
 
-from tests.gateway.door import REPOSITORY, Door
+from fleet.gateway.items import SessionItems
+from fleet.limits import FLEET_ITEM_INTERVAL_S, FLEET_PAGE_ITEMS
+from fleet.ports import Part, PartDelta
+from tests.gateway.door import REPOSITORY, Door, Machine
 from tests.gateway.sockets import Client, connected
+from tests.gateway.views import Reader, listed
 
 
-class Reader:
-    """A reader of the view, as a page is one: it replaces what it holds, and never folds anything."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, Any] = {}
-        self.position: int | None = None
-        self.resets = 0
-
-    def take(self, frame: dict[str, Any]) -> None:
-        """Apply a frame."""
-        kind = frame["type"]
-        if kind == "items":
-            if frame["reset"]:
-                self.held.clear()
-                self.resets += 1
-            self.held |= {item["id"]: item for item in frame["sessions"]}
-        elif kind == "item":
-            self.held[frame["session"]["id"]] = frame["session"]
-        elif kind == "gone":
-            self.held.pop(frame["sessionId"], None)
-        if self.position is None or frame["type"] == "live":
-            self.position = frame["position"]
-        assert frame["position"] >= self.position or kind == "items", "a position never goes back"
-        self.position = max(self.position, frame["position"])
-
-    async def begin(self, client: Client) -> None:
-        """Subscribe, from where it was, and read up to `live`."""
-        fields = {} if self.position is None else {"after": self.position}
-        await client.send("subscribe", "f", view="fleet", **fields)
-        for frame in await client.until("live", "f"):
-            self.take(frame)
-
-    async def catch_up(self, client: Client, position: int) -> None:
-        """Read until everything up to `position` has been told."""
-        with trio.fail_after(60):
-            while self.position is None or self.position < position:
-                self.take(await client.frame())
-
-    async def read_for(self, client: Client, seconds: float) -> list[dict[str, Any]]:
-        """Read what comes within this time."""
-        frames: list[dict[str, Any]] = []
-        with trio.move_on_after(seconds):
-            while True:
-                frames.append(await client.frame())
-                self.take(frames[-1])
-        return frames
+@asynccontextmanager
+async def following(door: Door) -> AsyncGenerator[tuple[Reader, Client]]:
+    """Read the view of a door that listens."""
+    reader = Reader()
+    async with door.listen() as port, connected(port) as client:
+        await reader.begin(client)
+        yield reader, client
 
 
-async def listed(door: Door) -> dict[str, Any]:
-    """Return what REST lists."""
-    return {item["id"]: item for item in (await door.knock("GET", "/api/sessions?limit=200")).json}
+async def running(door: Door, text: str = "hang") -> dict[str, Any]:
+    """Return a session whose turn runs and does nothing by itself."""
+    item = await door.session(initialPrompt=text)
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await trio.sleep(1)
+    return item
+
+
+def write(door: Door, item: dict[str, Any], text: str, part_id: str = "prt_x") -> None:
+    """Let the agent of a session begin a text."""
+    body = msgspec.json.encode({"id": part_id, "type": "text", "text": text, "time": {"start": 1}})
+    part = Part(part_id, item["opencodeId"], "msg_x", "text", finished=False, raw=body, text=text)
+    door.tree.inflight.part(item["id"], part)
 
 
 async def test_a_view_begins_with_everything_and_goes_on_with_what_changes(door: Door) -> None:
     one = await door.session(title="One")
-    reader = Reader()
     async with door.listen() as port, connected(port) as client:
         await client.send("subscribe", "f", view="fleet")
         frames = await client.until("live", "f")
         head = door.tree.log.head()
-        assert frames == [
-            {
-                "type": "items",
-                "id": "f",
-                "position": head,
-                "sessions": list((await listed(door)).values()),
-                "more": False,
-                "reset": True,
-            },
-            {"type": "live", "id": "f", "position": head},
-        ]
+        shown = list((await listed(door)).values())
+        begun = {"type": "items", "id": "f", "position": head, "sessions": shown, "more": False, "reset": True}
+        assert frames == [begun, {"type": "live", "id": "f", "position": head}]
+        reader = Reader()
         reader.take(frames[0])
         two = await door.session(directory=REPOSITORY, isolationStrategy="worktree")
         await door.prompt(one["id"], "turn:2")
-        await reader.read_for(client, 1)
+        await reader.catch_up(client)
         assert reader.held == await listed(door)
         assert set(reader.held) == {one["id"], two["id"]}
+        assert reader.position == door.tree.log.head()
         await door.knock("DELETE", f"/api/sessions/{one['id']}?permanent=true")
-        frames = await reader.read_for(client, 1)
-        assert {"type": "gone", "id": "f", "position": frames[-1]["position"], "sessionId": one["id"]} in frames
+        frames = await reader.catch_up(client)
+        gone = {"type": "gone", "id": "f", "position": door.tree.log.head(), "sessionId": one["id"]}
+        assert [frame for frame in frames if frame["type"] == "gone"] == [gone]
         assert reader.held == await listed(door)
-    assert reader.position == door.tree.log.head()
+
+
+async def test_a_view_without_sessions_begins_empty(door: Door) -> None:
+    async with following(door) as (reader, _):
+        assert [(frame["type"], frame["position"]) for frame in reader.frames] == [("items", 0), ("live", 0)]
+
+
+async def test_a_view_begins_in_pages_and_only_the_last_may_be_resumed_from(door: Door) -> None:
+    for _ in range(FLEET_PAGE_ITEMS + 1):
+        await door.session()
+    async with following(door) as (reader, _):
+        pages = [frame for frame in reader.frames if frame["type"] == "items"]
+        assert [len(page["sessions"]) for page in pages] == [FLEET_PAGE_ITEMS, 1]
+        assert [(page["more"], page["reset"]) for page in pages] == [(True, True), (False, False)]
+        assert [page["position"] for page in pages] == [0, door.tree.log.head()]
+        assert len(reader.held) == FLEET_PAGE_ITEMS + 1
+
+
+# ------------------------------------------------------------------------------------------------------------- resuming
+
+
+async def test_a_reader_that_comes_back_is_told_what_has_changed_alone(door: Door) -> None:
+    still, busy, gone = [await door.session() for _ in range(3)]
+    async with door.listen() as port:
+        reader = Reader()
+        async with connected(port) as client:
+            await reader.begin(client)
+            await door.knock("PATCH", f"/api/sessions/{busy['id']}", {"title": "Again"})
+            await reader.catch_up(client)
+        await door.prompt(busy["id"], "Hello")
+        await door.knock("DELETE", f"/api/sessions/{gone['id']}?permanent=true")
+        new = await door.session()
+        async with connected(port) as client:
+            await reader.begin(client)
+            told = {item["id"] for frame in reader.frames if frame["type"] == "items" for item in frame["sessions"]}
+            assert told == {busy["id"], new["id"]}
+            assert [frame["type"] for frame in reader.frames] == ["items", "gone", "live"]
+            assert reader.resets == 1
+            assert reader.held == await listed(door)
+            assert still["id"] in reader.held
+
+
+async def test_a_reader_that_was_cut_off_at_its_begin_begins_again(door: Door) -> None:
+    for _ in range(FLEET_PAGE_ITEMS + 1):
+        await door.session()
+    async with door.listen() as port:
+        reader = Reader()
+        for frames in (1, 10**6):
+            async with connected(port) as client:
+                await reader.begin(client, frames)
+        assert reader.resets == 2
+        assert reader.held == await listed(door)
+
+
+async def test_what_is_in_flight_counts_as_a_change_for_who_comes_back(door: Door) -> None:
+    item = await running(door)
+    async with door.listen() as port:
+        reader = Reader()
+        async with connected(port) as client:
+            await reader.begin(client)
+            await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "Other"})
+            await reader.catch_up(client)
+        write(door, item, "Something else")
+        async with connected(port) as client:
+            await reader.begin(client)
+            assert reader.resets == 1
+            assert reader.held[item["id"]]["activity"]["text"] == "Something else"
+
+
+async def test_after_a_restart_a_reader_begins_anew(machine: Machine) -> None:
+    reader = Reader()
+    async with machine.fleet(killed=True) as door:
+        await running(door)
+        async with door.listen() as port, connected(port) as client:
+            await reader.begin(client)
+    async with machine.fleet() as door, door.listen() as port, connected(port) as client:
+        await reader.begin(client)
+        await reader.catch_up(client)
+        assert reader.resets == 2
+        assert reader.held == await listed(door)
+
+
+async def test_erasures_are_remembered_for_a_while(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.projections.touched.FLEET_ERASED_MAX", 1)
+    sessions = [await door.session() for _ in range(3)]
+    async with door.listen() as port:
+        for erased, resets in ((sessions[:1], 1), (sessions[1:], 2)):
+            reader = Reader()
+            async with connected(port) as client:
+                await reader.begin(client)
+                await door.session()
+                await reader.catch_up(client)
+            for item in erased:
+                await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
+            async with connected(port) as client:
+                await reader.begin(client)
+            assert reader.resets == resets
+            assert reader.held == await listed(door)
+
+
+# -------------------------------------------------------------------------------------------------- how much, how often
+
+
+async def test_a_session_is_told_at_most_four_times_a_second_and_its_newest_state_always(door: Door) -> None:
+    item = await running(door)
+    async with following(door) as (reader, client):
+        write(door, item, "0")
+        for number in range(200):
+            delta = PartDelta(item["opencodeId"], "msg_x", "prt_x", "text", f"\nline {number}")
+            door.tree.inflight.delta(item["id"], delta)
+            await trio.sleep(0.01)
+        frames = await reader.catch_up(client)
+        assert 6 <= len(frames) <= 2 + 2.2 / FLEET_ITEM_INTERVAL_S
+        assert reader.held[item["id"]]["activity"]["text"] == "line 199"
+        assert reader.held == await listed(door)
+
+
+async def test_a_change_after_a_quiet_time_is_told_at_once(door: Door) -> None:
+    item = await door.session()
+    async with following(door) as (_, client):
+        await trio.sleep(5)
+        began = trio.current_time()
+        await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "Now"})
+        assert (await client.frame())["session"]["title"] == "Now"
+        assert trio.current_time() == began
+
+
+async def test_a_position_says_that_everything_before_it_was_told(door: Door) -> None:
+    """While one session's change waits for its time, the frames of others may not be resumed from beyond it."""
+    one, two = await door.session(), await door.session()
+    async with following(door) as (reader, client):
+        await door.knock("PATCH", f"/api/sessions/{one['id']}", {"title": "First"})
+        reader.take(await client.frame())
+        before = door.tree.log.head()
+        await door.knock("PATCH", f"/api/sessions/{one['id']}", {"title": "Second"})
+        await door.knock("PATCH", f"/api/sessions/{two['id']}", {"title": "Other"})
+        frame = await client.frame()
+        assert (frame["session"]["title"], frame["position"]) == ("Other", before)
+        frame = await client.frame()
+        assert (frame["session"]["title"], frame["position"]) == ("Second", door.tree.log.head())
+
+
+async def test_a_slow_reader_is_told_its_cursor_and_misses_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.gateway.fleet_view.FLEET_WAITING_MAX", 1)
+    sessions = [await door.session() for _ in range(3)]
+    async with following(door) as (reader, client):
+        for item in sessions:
+            door.tree.touched.touch(item["id"])
+        frames = await client.until("lagging")
+        assert frames[-1] == {"type": "lagging", "id": "f", "after": reader.position}
+        assert door.tree.inflight.readers() == 0
+        await reader.begin(client)
+        assert reader.held == await listed(door)
+
+
+async def test_readers_share_the_bytes_of_an_item(door: Door) -> None:
+    item = await door.session()
+    items, state = SessionItems(door.tree), door.tree.views.sessions.get(item["id"])
+    assert state is not None
+    assert items.encoded(state) is items.encoded(state)
+    assert msgspec.json.decode(items.encoded(state)) == (await listed(door))[item["id"]]
+
+
+async def test_the_view_leaves_out_what_ended_long_ago(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.gateway.fleet_view.FLEET_ENDED_S", 600.0)
+    ended, kept = await door.session(), await door.session()
+    await door.knock("DELETE", f"/api/sessions/{ended['id']}")
+    await trio.sleep(540)
+    async with following(door) as (reader, _):
+        assert set(reader.held) == {ended["id"], kept["id"]}
+    await trio.sleep(120)
+    async with following(door) as (reader, client):
+        assert set(reader.held) == {kept["id"]}
+        await door.knock("PATCH", f"/api/sessions/{ended['id']}", {"title": "Late"})
+        assert await reader.catch_up(client) == []
+        await door.knock("POST", f"/api/sessions/{ended['id']}/resume")
+        await reader.catch_up(client)
+        assert reader.held == await listed(door)
+
+
+async def test_nothing_is_left_of_readers_that_go(door: Door) -> None:
+    await door.session()
+    async with following(door) as (_, client):
+        await client.send("subscribe", "i", view="inbox")
+        await client.until("live", "i")
+        assert (await client.ask("unsubscribe", "f"))["status"] == 204
+        await client.send("subscribe", "f", view="fleet")
+        await client.until("live", "f")
+        await client.send("subscribe", "f", view="fleet")
+        assert (await client.until("error"))[-1]["code"] == "invalid"
+    live = door.app.live_views
+    assert (live.fleet.readers, live.inbox.readers) == (0, 0)
+
+
+# ------------------------------------------------------------------------------------------------- what is shown beside
+
+
+async def test_a_process_that_does_not_answer_is_told(machine: Machine, door: Door) -> None:
+    item = await door.session()
+    async with following(door) as (reader, client):
+        machine.world.hang(item["instanceId"])
+        await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
+        await reader.catch_up(client)
+        assert "does not answer" in reader.held[item["id"]]["evidence"]
+        assert reader.held == await listed(door)
+        machine.world.resume(item["instanceId"])
+        await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "ready")
+        await reader.catch_up(client)
+        assert "does not answer" not in reader.held[item["id"]]["evidence"]
+        assert reader.held == await listed(door)
+
+
+async def test_the_scripted_model_is_told(door: Door) -> None:
+    item, other = await door.session(), await door.session(model={"providerID": "acme", "modelID": "big"})
+    async with following(door) as (reader, client):
+        door.tree.rehearse("rehearsal")
+        await reader.catch_up(client)
+        assert (reader.held[item["id"]]["rehearsal"], reader.held[other["id"]]["rehearsal"]) == (True, False)
+        assert reader.held == await listed(door)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"view": "fleet", "sessions": "*"}, "sessions"),
+        ({"view": "all"}, "view"),
+        ({"view": None}, "view"),
+        ({}, "sessions"),
+        ({"view": "fleet", "after": 10**6}, "after"),
+        ({"view": "fleet", "after": -1}, "after"),
+        ({"sessions": "*", "signals": "some"}, "signals"),
+    ],
+)
+async def test_what_can_not_be_followed(door: Door, fields: dict[str, Any], field: str) -> None:
+    await door.session()
+    async with door.listen() as port, connected(port) as client:
+        refused = await client.ask("subscribe", "f", **fields)
+        assert (refused["code"], refused["problem"]["field"]) == ("invalid", field)
+
+
+async def test_events_come_without_signals_where_none_are_wanted(door: Door) -> None:
+    item = await door.session()
+    async with door.listen() as port, connected(port) as client:
+        await client.send("subscribe", "s", sessions=[item["id"]], after=0, signals="none")
+        frames = await client.until("live", "s")
+        assert {frame["type"] for frame in frames} == {"event", "live"}
+        assert door.tree.inflight.readers() == 0
+        await door.prompt(item["id"], "Hello")
+        frames = await client.until("event", "s", "session.turn-ended")
+        assert {frame["type"] for frame in frames} == {"event"}

@@ -1,0 +1,150 @@
+"""What a session does or said last: one short line, whatever OpenCode sends; and what its context holds."""
+
+import msgspec
+import pytest
+from hypothesis import given as generate
+from hypothesis import strategies as st
+
+from fleet.core.session import messages as m
+from fleet.core.session.activity import Activity, head, last_line, of_part, of_request
+from fleet.core.session.context import context_of
+from fleet.core.session.following import queue_paused
+from fleet.core.session.machine import SESSION
+from fleet.core.session.state import Context, State
+from fleet.limits import ACTIVITY_CHARS_MAX, REQUESTS_REMEMBERED_MAX
+from tests.core import sessions as s
+from tests.core.given import given
+
+
+@pytest.mark.parametrize(
+    ("part", "shown"),
+    [
+        ({"type": "text", "text": "One\ntwo  three\n\n"}, Activity("text", "two three", 9)),
+        ({"type": "reasoning", "text": "Hm", "time": {"start": 5}}, Activity("reasoning", "Hm", 5)),
+        ({"type": "reasoning", "text": "Hm", "time": {"start": 50}}, Activity("reasoning", "Hm", 9)),
+        ({"type": "text", "text": " \n"}, None),
+        ({"type": "text", "text": "made by OpenCode", "synthetic": True}, None),
+        ({"type": "step-start"}, None),
+        ({"type": "tool", "tool": "bash"}, Activity("tool", "", 9, "bash")),
+        (
+            {"type": "tool", "tool": "bash", "state": {"title": "Run", "input": {"command": "a\nb"}}},
+            Activity("tool", "a b", 9, "bash"),
+        ),
+        (
+            {"type": "tool", "tool": "edit", "state": {"title": "x.py", "input": {"filePath": "/a/x.py"}}},
+            Activity("tool", "x.py", 9, "edit"),
+        ),
+        (
+            {"type": "tool", "tool": "grep", "state": {"input": {"pattern": "x"}, "time": {"start": 3}}},
+            Activity("tool", "x", 3, "grep"),
+        ),
+        (
+            {"type": "tool", "tool": "odd", "state": {"input": {"command": 7, "title": []}}},
+            Activity("tool", "", 9, "odd"),
+        ),
+        ({"type": "tool", "state": []}, None),
+        ({"type": 7}, None),
+        ([], None),
+    ],
+)
+def test_a_part_shows_one_line(part: object, shown: Activity | None) -> None:
+    assert of_part(msgspec.json.encode(part), 9) == shown
+
+
+def test_what_is_no_json_shows_nothing() -> None:
+    assert of_part(b"{", 9) is None
+    assert of_request(b"{", 9) == Activity("request", "", 9)
+    assert context_of(b"{", 9) is None
+
+
+@pytest.mark.parametrize(
+    ("request_body", "shown"),
+    [
+        (
+            {"permission": "bash", "patterns": ["rm -rf build", "ls"]},
+            Activity("request", "rm -rf build; ls", 9, "bash"),
+        ),
+        ({"type": "bash", "title": "rm"}, Activity("request", "rm", 9, "bash")),
+        ({"questions": [{"question": "Which?"}, {"question": "Why?"}]}, Activity("request", "Which?; Why?", 9)),
+    ],
+)
+def test_a_request_shows_what_it_asks_for(request_body: object, shown: Activity) -> None:
+    assert of_request(msgspec.json.encode(request_body), 9) == shown
+
+
+@generate(st.text())
+def test_a_line_is_short_and_one_line(text: str) -> None:
+    for line in (head(text), last_line(text)):
+        assert len(line) <= ACTIVITY_CHARS_MAX
+        assert len(line.splitlines()) <= 1
+        assert line == line.strip()
+
+
+def answer(message_id: str, opencode_id: str = "ses_1", *, created_ms: int = 1, **info: object) -> m.MessageRecorded:
+    body = m.raw(msgspec.json.encode({"id": message_id, **info}))
+    return m.MessageRecorded(message_id, opencode_id, "assistant", s.AT, body, created_ms=created_ms)
+
+
+def text(message_id: str, words: str) -> m.PartRecorded:
+    body = m.raw(msgspec.json.encode({"type": "text", "text": words}))
+    return m.PartRecorded(f"prt_{words}", message_id, "text", s.AT, body)
+
+
+def after(*events: m.Event) -> State:
+    return given(SESSION, "s1", *s.ACTIVE, *events).state
+
+
+def test_the_last_line_is_of_the_prompt_then_of_the_newest_answer() -> None:
+    state = after()
+    assert state.last_line is not None
+    assert (state.last_line.kind, state.last_line.text) == ("prompt", state.asked)
+    own = state.opencode_id
+    first = (answer("msg_a", own), text("msg_a", "First"))
+    for events, words in (
+        ((text("msg_user", "the prompt itself"),), state.asked),
+        (first, "First"),
+        ((*first, answer("msg_sub", "ses_sub"), text("msg_sub", "of a sub-agent")), "First"),
+        ((*first, answer("msg_b", own), text("msg_a", "late"), text("msg_b", "Second")), "Second"),
+        ((*first, answer("msg_b", own), text("msg_b", "")), "First"),
+    ):
+        line = after(*events).last_line
+        assert line is not None
+        assert line.text == words
+
+
+def test_the_context_is_that_of_the_newest_answer_that_tells_it() -> None:
+    own = after().opencode_id
+    tokens = {"input": 100, "output": 20, "reasoning": 3, "cache": {"read": 10, "write": 1}}
+    told = answer("msg_a", own, created_ms=5, tokens=tokens, providerID="p", modelID="m")
+    context = Context(134, 5, "p", "m")
+    assert after(told).context == context
+    assert after(told, answer("msg_b", own, created_ms=6)).context == context
+    assert after(told, answer("msg_b", own, created_ms=4, tokens={"input": 1})).context == context
+    assert after(told, answer("msg_s", "ses_sub", created_ms=6, tokens={"input": 1})).context == context
+    assert after(told, answer("msg_b", own, created_ms=6, tokens={"input": 1})).context == Context(1, 6)
+    assert context_of(msgspec.json.encode({"tokens": {"input": 1e300, "output": -5}}), 1) == Context(10**12, 1)
+
+
+def test_answers_are_remembered_but_not_without_bound() -> None:
+    events: list[m.Event] = [s.request(f"r{n}") for n in range(REQUESTS_REMEMBERED_MAX + 2)]
+    events += [m.RequestAnswered(f"r{n}", m.Answer("once"), s.AT, "local") for n in range(REQUESTS_REMEMBERED_MAX + 2)]
+    answered = after(*events).answered
+    assert len(answered) == REQUESTS_REMEMBERED_MAX
+    assert (answered[0].request_id, answered[-1].reply, answered[-1].actor) == ("r2", "once", "local")
+
+
+def test_why_waiting_prompts_do_not_go() -> None:
+    waiting = s.accepted("p9")
+    for events, said in (
+        ((), None),
+        ((waiting,), None),
+        ((waiting, m.AbortRequested(1, s.AT)), "is being aborted"),
+        ((waiting, m.TurnEnded(1, "finished", "", s.AT)), None),
+        ((m.AbortRequested(1, s.AT), m.TurnEnded(1, "aborted", "", s.AT)), None),
+        ((waiting, m.AbortRequested(1, s.AT), m.TurnEnded(1, "aborted", "", s.AT)), "was aborted"),
+        ((waiting, m.TurnFailed(1, "x", "", s.AT)), "failed"),
+        ((waiting, m.SessionDisconnected("i1", "", s.AT)), "is disconnected: resume it"),
+        ((m.BudgetExceeded("2 of 2 USD are used", s.AT),), "the budget is used up: 2 of 2 USD"),
+    ):
+        why = queue_paused(after(*events))
+        assert why is None if said is None else said in (why or ""), (events, why)

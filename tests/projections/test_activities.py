@@ -1,0 +1,87 @@
+"""What is in flight, a line for each part: the same line however the words came in pieces, and bounded."""
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.core.session import messages as m
+from fleet.core.session.activity import Activity
+from fleet.events.envelope import Cause, Recorded
+from fleet.limits import ACTIVITY_CHARS_MAX, ACTIVITY_PARTS_MAX
+from fleet.ports import Part, PartDelta
+from fleet.projections.activities import Activities
+
+
+def part(part_id: str, text: str = "", kind: str = "text", start: int = 5) -> Part:
+    body = msgspec.json.encode({"id": part_id, "type": kind, "text": text, "tool": "bash", "time": {"start": start}})
+    return Part(part_id, "ses", "msg", kind, finished=False, raw=body, text=text)
+
+
+def delta(part_id: str, words: str, field: str = "text") -> PartDelta:
+    return PartDelta("ses", "msg", part_id, field, words)
+
+
+def recorded(event: m.Event) -> Recorded:
+    return Recorded(1, "session-s", 1, "session.x", 1, 1, Cause(), b"{}", event)
+
+
+def shown(activities: Activities) -> str | None:
+    now = activities.now("s")
+    return None if now is None else now.text.rstrip()
+
+
+@given(st.lists(st.text(alphabet="ab \n", max_size=8), max_size=12))
+def test_the_line_is_the_last_that_is_not_blank_however_the_text_was_cut(pieces: list[str]) -> None:
+    activities = Activities(lambda: 9)
+    activities.part("s", part("p"))
+    for piece in pieces:
+        activities.delta("s", delta("p", piece))
+    lines = [line.strip() for line in "".join(pieces).split("\n") if line.strip()]
+    assert shown(activities) == (lines[-1][:ACTIVITY_CHARS_MAX] if lines else None)
+
+
+def test_a_line_is_cut_and_a_next_one_is_shown() -> None:
+    activities = Activities(lambda: 9)
+    activities.part("s", part("p"))
+    for _ in range(100):
+        activities.delta("s", delta("p", "x" * 100))
+    assert shown(activities) == "x" * ACTIVITY_CHARS_MAX
+    activities.delta("s", delta("p", "y\n\n" * 10_000))
+    assert shown(activities) == "y"
+    activities.delta("s", delta("p", "z", field="other"))
+    assert shown(activities) == "y"
+
+
+def test_changes_are_told_once() -> None:
+    activities, told = Activities(lambda: 9), list[str]()
+    activities.changed = told.append
+    activities.part("s", part("p", "Hello"))
+    activities.part("s", part("p", "Hello"))
+    activities.delta("s", delta("p", "\n"))
+    activities.delta("s", delta("unknown", "x"))
+    assert told == ["s"]
+
+
+def test_the_part_that_began_last_and_shows_something_counts() -> None:
+    activities = Activities(lambda: 9)
+    assert activities.now("s") is None
+    activities.part("s", part("a", "First"))
+    activities.part("s", part("b"))
+    activities.part("s", part("c", kind="step-start"))
+    assert activities.now("s") == Activity("text", "First", 5)
+    activities.part("s", part("d", kind="tool", start=0))
+    assert activities.now("s") == Activity("tool", "", 9, "bash")
+    activities.on_commit([recorded(m.PartRecorded("d", "msg", "tool", 1, m.raw(b"{}")))])
+    assert activities.now("s") == Activity("text", "First", 5)
+    activities.on_commit([recorded(m.TurnEnded(1, "finished", "", 1))])
+    assert activities.now("s") is None
+
+
+def test_parts_are_bounded() -> None:
+    activities = Activities(lambda: 9)
+    for n in range(ACTIVITY_PARTS_MAX + 1):
+        activities.part("s", part(f"p{n}", f"line {n}"))
+    for n in range(ACTIVITY_PARTS_MAX, 0, -1):
+        assert shown(activities) == f"line {n}"
+        activities.on_commit([recorded(m.PartRecorded(f"p{n}", "msg", "text", 1, m.raw(b"{}")))])
+    assert activities.now("s") is None
