@@ -23,6 +23,7 @@ from bench import (
     rest,
     startup,
     streams,
+    transcript,
     trees,
 )
 from bench.figures import HEADINGS, Figure
@@ -38,6 +39,7 @@ BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
     "first_delta": first_delta.main,
     "memory": memory.main,
     "history": history.main,
+    "transcript": transcript.main,
     "trees": trees.main,
     "adoption": adoption.main,
     "log_bytes": log_bytes.main,

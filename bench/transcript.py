@@ -1,0 +1,119 @@
+"""What does it cost to read a session of 2,000 turns and 20,000 parts, and how long does anybody else wait meanwhile?
+
+Target: no step of the event loop above 20 ms, the first fold included. A task that does nothing else than to give way
+measures the steps, in time of the processor: what else the machine does is not in them.
+
+Run: python -m bench.transcript
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from bench.figures import Figure, show
+from fleet.adapters.clock import SystemClock
+from fleet.core.session import messages as m
+from fleet.events.catalog import make_registry
+from fleet.events.envelope import Cause
+from fleet.events.lmdb_log import LmdbLog
+from fleet.events.log import Log
+from fleet.projections.transcripts import Transcripts, Where
+
+TURNS: Final = 2_000
+PARTS: Final = 10  # of each turn; every other one is a tool's
+STREAM: Final = "session-0"
+TARGET_MS: Final = 20.0
+TEXT_CHARS, OUTPUT_CHARS, INFO_CHARS = 300, 3_000, 600
+
+
+def _raw(body: dict[str, Any]) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(body))
+
+
+def _turn(number: int) -> list[Any]:
+    message_id = f"msg_{number:05}"
+    message = _raw({"id": message_id, "role": "assistant", "path": "x" * INFO_CHARS})
+    said = _raw({"type": "text", "text": "x" * TEXT_CHARS})
+    did = _raw({"type": "tool", "tool": "bash", "state": {"status": "completed", "output": "x" * OUTPUT_CHARS}})
+    parts = [
+        m.PartRecorded(f"prt_{number:05}{n}", message_id, *(("tool", 1, did) if n % 2 else ("text", 1, said)))
+        for n in range(PARTS)
+    ]
+    return [
+        m.PromptAccepted(f"p{number}", "Do it", 1),
+        m.TurnStarted(number, f"p{number}", f"msg_{number:05}a", (f"prt_{number:05}a",), 1),
+        m.MessageRecorded(message_id, "ses_0", "assistant", 1, message, 0.01, created_ms=number),
+        *parts,
+        m.TurnEnded(number, "finished", "it is idle", 1),
+    ]
+
+
+async def _fill(log: Log) -> None:
+    created = m.SessionCreated("0", "A task", "w", "existing", "/d", None, "/d", "ses_0", 1)
+    version = (await log.append(STREAM, 0, [created], Cause())).version
+    for number in range(1, TURNS + 1):
+        version = (await log.append(STREAM, version, _turn(number), Cause())).version
+
+
+class _Steps:
+    """The longest time that the event loop has worked before a task that is ready had its turn."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+
+    async def run(self) -> None:
+        last = time.thread_time()
+        while True:
+            await trio.lowlevel.checkpoint()
+            now = time.thread_time()
+            self.longest_s = max(self.longest_s, now - last)
+            last = now
+
+
+async def _measure(name: str, read: Callable[[], Awaitable[Any]], steps: _Steps) -> list[Figure]:
+    await trio.sleep(0.01)
+    steps.longest_s, began_s = 0.0, time.thread_time()
+    await read()
+    took_ms = (time.thread_time() - began_s) * 1000
+    await trio.sleep(0.01)
+    return [
+        Figure(name, took_ms, "ms"),
+        Figure(f"{name}: the longest step", steps.longest_s * 1000, "ms", at_most=TARGET_MS),
+    ]
+
+
+async def _figures(log: LmdbLog) -> list[Figure]:
+    figures: list[Figure] = []
+    steps = _Steps()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(log.run)
+        await _fill(log)
+        transcripts, middle = Transcripts(log), log.head() // 2
+        nursery.start_soon(steps.run)
+        for name, read in (
+            ("the newest page, first read", lambda: transcripts.page(STREAM, Where(50))),
+            ("200 messages", lambda: transcripts.page(STREAM, Where(200))),
+            ("the newest page of an earlier moment", lambda: transcripts.page(STREAM, Where(50, at=middle))),
+            ("turns", lambda: transcripts.turns(STREAM)),
+            ("turns of an earlier moment", lambda: transcripts.turns(STREAM, middle)),
+            ("todos", lambda: transcripts.todos(STREAM)),
+        ):
+            figures += await _measure(name, read, steps)
+        nursery.cancel_scope.cancel()
+    return figures
+
+
+def main() -> list[Figure]:
+    """Measure, print and return the times."""
+    with TemporaryDirectory() as directory, LmdbLog.open(Path(directory), make_registry(), SystemClock()) as log:
+        figures = trio.run(_figures, log)
+    return show(f"transcript: a session of {TURNS:,} turns and {TURNS * PARTS:,} parts", figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The transcript of a session: what it was at any position, in which order, and that its first fold gives way."""
+
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet.core.session import messages as m
+from fleet.errors import Rejected
+from fleet.limits import FEED_PAGE_EVENTS
+from fleet.projections.transcripts import Page, Transcripts, Where
+from tests.projections.sessions_log import SessionsLog
+
+CONVERSATIONS = {"msg_a": "ses_one", "msg_b": "ses_one", "msg_c": "ses_one", "msg_x": "ses_sub"}
+"""Which conversation each message belongs to; `ses_one` is the session's own."""
+MADE_MS = {"msg_a": 3, "msg_b": 1, "msg_c": 2, "msg_x": 1}
+
+
+def raw(body: Any) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(body))
+
+
+def message(message_id: str, body: int = 0, created_ms: int = 1) -> m.MessageRecorded:
+    return m.MessageRecorded(message_id, CONVERSATIONS[message_id], "user", 1, raw(body), created_ms=created_ms)
+
+
+def made(message_id: str, body: int) -> m.MessageRecorded:
+    """Return a version of a message; when it was made does not change."""
+    return message(message_id, body, MADE_MS[message_id])
+
+
+def part(message_id: str, part_id: str, body: int = 0) -> m.PartRecorded:
+    return m.PartRecorded(f"prt_{message_id}{part_id}", message_id, "text", 1, raw(body))
+
+
+names = st.sampled_from(sorted(CONVERSATIONS))
+events = st.one_of(
+    st.builds(made, names, st.integers(0, 3)),
+    st.builds(part, names, st.sampled_from("123"), st.integers(0, 3)),
+)
+
+
+async def session_of(*events: Any) -> SessionsLog:
+    """Return a log with a session that these events have happened to."""
+    world = SessionsLog()
+    await world.create("one", "A task")
+    for event in events:
+        await world.append("one", event)
+    return world
+
+
+async def pages(transcripts: Transcripts, at: int | None = None) -> list[Page | None]:
+    return [await page(transcripts, conversation, at) for conversation in ("ses_one", "ses_sub")]
+
+
+async def page(transcripts: Transcripts, conversation: str, at: int | None) -> Page | None:
+    """Return the newest messages of a conversation, None where it is not known or empty."""
+    try:
+        found = await transcripts.page("session-one", Where(2, conversation=conversation, at=at))
+    except Rejected:
+        return None
+    return found if found.total else None
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(events, max_size=12))
+def test_an_earlier_moment_is_told_as_it_was_told_then(history: list[Any]) -> None:
+    async def compare() -> None:
+        world = await session_of(*history)
+        transcripts = Transcripts(world.log)
+        begun = world.log.head() - len(history)
+        for told in range(len(history) + 1):
+            then = await session_of(*history[:told])
+            assert await pages(transcripts, begun + told) == await pages(Transcripts(then.log))
+        assert await pages(transcripts) == await pages(transcripts, world.log.head())
+
+    trio.run(compare)
+
+
+async def test_a_message_that_is_recorded_late_stands_where_it_belongs() -> None:
+    world = await session_of(message("msg_c", created_ms=3), message("msg_a", 1, created_ms=1))
+    transcripts = Transcripts(world.log)
+
+    async def bodies(where: Where) -> list[Any]:
+        return [msgspec.json.decode(each.info) for each in (await transcripts.page("session-one", where)).messages]
+
+    assert await bodies(Where(9)) == [1, 0]
+    await world.append("one", message("msg_b", 2, created_ms=2), message("msg_a", 5, created_ms=9))
+    assert await bodies(Where(9)) == [2, 0, 5]
+    assert await bodies(Where(1, around="msg_b")) == [2]
+    assert await bodies(Where(1, before="msg_c")) == [2]
+    assert await bodies(Where(9, after="msg_b")) == [0, 5]
+    with pytest.raises(KeyError, match="msg_x"):
+        await bodies(Where(9, after="msg_x"))
+
+
+async def test_conversations_are_named_by_the_calls_that_started_them() -> None:
+    def task(part_id: str, started: str | None, owner: str = "ses_one") -> m.PartRecorded:
+        given = {"description": f"Do {part_id}", "subagent_type": "explore"}
+        state = {"input": given, "metadata": {} if started is None else {"sessionId": started}}
+        body = {"id": part_id, "type": "tool", "tool": "task", "sessionID": owner, "state": state}
+        return m.PartRecorded(part_id, "msg_a", "tool", 1, raw(body))
+
+    world = await session_of(
+        message("msg_x", created_ms=8), message("msg_a"), task("p1", None), task("p2", "ses_sub"), task("p3", "ses_sub")
+    )
+    running = task("p4", "ses_deep", owner="ses_sub").body
+    found = await Transcripts(world.log).conversations("session-one", [running, raw([]), raw({"tool": "bash"})])
+    assert [(view.id, view.messages, view.created_ms) for view in found] == [
+        ("ses_one", 1, 1),
+        ("ses_sub", 1, 8),
+        ("ses_deep", 0, None),
+    ]
+    assert [view.subagent and (view.subagent.parent_id, view.subagent.title) for view in found] == [
+        None,
+        ("ses_one", "Do p2"),
+        ("ses_sub", "Do p4"),
+    ]
+
+
+async def test_the_first_fold_lets_others_run() -> None:
+    world = await session_of(*(part("msg_a", str(n)) for n in range(10 * FEED_PAGE_EVENTS)))
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        await Transcripts(world.log).page("session-one", Where(1))
+        nursery.cancel_scope.cancel()
+    assert turns >= 10
+
+
+async def test_two_readers_fold_a_session_side_by_side() -> None:
+    world = await session_of(message("msg_a"), *(part("msg_a", str(n)) for n in range(3 * FEED_PAGE_EVENTS)))
+    transcripts = Transcripts(world.log)
+    found: list[int] = []
+
+    async def read() -> None:
+        (only,) = (await transcripts.page("session-one", Where(1))).messages
+        found.append(len(only.parts))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(read)
+    assert found == [3 * FEED_PAGE_EVENTS] * 3
