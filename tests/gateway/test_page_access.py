@@ -7,6 +7,7 @@ import pytest
 
 from fleet.gateway.build import Build, read_build
 from fleet.gateway.guard import Guard
+from fleet.limits import COOKIES_PER_TOKEN_MAX
 from tests.gateway.builds import MEMBERS, SHELL, write_build
 from tests.gateway.door import NOWHERE, PLAIN, Door, Machine
 from tests.gateway.test_problems import raw
@@ -252,3 +253,13 @@ async def test_a_login_page_uses_no_link_up(locked: Door, keys: Keys) -> None:
     code = keys.link("me")
     assert (await locked.knock("GET", "/login", **FOLLOWED)).body == SHELL
     assert (await browse(locked, code))[0].status == 303
+
+
+async def test_a_browser_that_logs_in_again_takes_no_other_ones_place(locked: Door, keys: Keys) -> None:
+    _, phone = await browse(locked, keys.link("me"))
+    _, desk = await browse(locked, keys.link("me"))
+    for _ in range(COOKIES_PER_TOKEN_MAX):
+        old, (_, desk) = desk, await browse(locked, keys.link("me"), Cookie=desk)
+        (await locked.knock("GET", "/api/sessions", Cookie=old)).problem(401, "token_invalid")
+    for cookie in (phone, desk):
+        assert (await locked.knock("GET", "/api/sessions", Cookie=cookie)).status == 200

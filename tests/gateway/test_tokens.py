@@ -326,17 +326,6 @@ async def test_a_token_has_so_many_browsers(locked: Door, keys: Keys) -> None:
     assert statuses == [401] + [200] * COOKIES_PER_TOKEN_MAX
 
 
-async def test_a_browser_that_logs_in_again_takes_no_other_ones_place(locked: Door, keys: Keys) -> None:
-    keys.new("me")
-    _, phone = await browse(locked, keys.link("me"))
-    _, desk = await browse(locked, keys.link("me"))
-    for _ in range(COOKIES_PER_TOKEN_MAX):
-        old, (_, desk) = desk, await browse(locked, keys.link("me"), Cookie=desk)
-        (await locked.knock("GET", "/api/sessions", Cookie=old)).problem(401, "token_invalid")
-    for cookie in (phone, desk):
-        assert (await locked.knock("GET", "/api/sessions", Cookie=cookie)).status == 200
-
-
 async def test_a_cookie_ends_with_its_token(locked: Door, keys: Keys) -> None:
     keys.new("me", lifetime_s=60)
     answer, cookie = await browse(locked, keys.link("me"))
