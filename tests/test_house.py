@@ -20,7 +20,7 @@ GRANTED = frozenset(
         "fleet/adapters/opencode/wire.py:_Info",
         "fleet/adapters/opencode/event_wire.py:_InfoProperties",
         "fleet/rehearsal/app.py:_BaseUrl",  # what OpenAI's clients call it
-        "fleet/wire/items.py:Info",  # what many programs call the address that says what a server is
+        "fleet/wire/server.py:Info",  # what many programs call the address that says what a server is
         "fleet/events/data_lock.py",  # the lock of the data directory
         "fleet/events/data_lock.py:DataLock",
     }
