@@ -1,5 +1,5 @@
-/** Short names for the generated types, and the frames that a page writes. */
-import type { ActivityItem, InFlightPart, OfferItem, SessionItem } from "./api.ts";
+/** Short names for the generated types, and what a problem is. */
+import type { ActivityItem, CommandFrame, InFlightPart, OfferItem, SessionItem } from "./api.ts";
 
 export type {
   BranchItem,
@@ -16,7 +16,7 @@ export type {
   SessionItem,
   TurnItem,
 } from "./api.ts";
-export type { AuditEvent, EventFrame, EventType, LoggedEvent, ServerFrame, Signal } from "./events.ts";
+export type { AuditEvent, ClientFrame, EventFrame, EventType, LoggedEvent, ServerFrame, Signal } from "./events.ts";
 export type { OfferItem };
 
 export type Status = SessionItem["status"];
@@ -35,18 +35,4 @@ export type Problem = {
   readonly hint?: string;
 } & Readonly<Record<string, unknown>>;
 
-export type Method = "POST" | "PUT" | "PATCH" | "DELETE";
-
-export type ClientFrame =
-  | { readonly type: "subscribe"; id: string; view: "fleet"; after?: number }
-  | { readonly type: "subscribe"; id: string; view: "inbox" }
-  | {
-      readonly type: "subscribe";
-      id: string;
-      sessions: readonly string[] | "*";
-      after?: number;
-      signals?: "all" | "none";
-    }
-  | { readonly type: "unsubscribe"; id: string }
-  | { readonly type: "ping"; id: string }
-  | { readonly type: "command"; id: string; method: Method; path: string; body?: unknown; idempotencyKey?: string };
+export type Method = CommandFrame["method"];
