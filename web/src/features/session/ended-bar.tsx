@@ -12,8 +12,11 @@ import style from "./page.module.css";
 export function EndedBar({ isSubAgent = false }: { readonly isSubAgent?: boolean }): ReactNode {
   const { item, at } = useOpen();
   if (isSubAgent) return <p className={style.bar}>A sub-agent takes no prompts of its own.</p>;
-  if (at !== null || !hasEnded(item.status)) return null;
-  return <Bar />;
+  if (at !== null)
+    return (
+      <p className={style.bar}>This is how it was: nothing can be changed here. Files are shown as they are now.</p>
+    );
+  return hasEnded(item.status) ? <Bar /> : null;
 }
 
 function Bar(): ReactNode {

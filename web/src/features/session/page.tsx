@@ -15,7 +15,6 @@ import { useOpen } from "./open.tsx";
 import { Opened, positionOf, type Tab } from "./opened.tsx";
 import style from "./page.module.css";
 import type { Panels } from "./panels.ts";
-import { Past } from "./past.tsx";
 import { SidePanel } from "./side/side-panel.tsx";
 import { Talk } from "./talk.tsx";
 import { TranscriptList } from "./transcript/list.tsx";
@@ -53,9 +52,9 @@ function Session({ detail, panels }: SessionProps): ReactNode {
     <div className={style.page}>
       <Header detail={detail} travel={travel} />
       {at !== null && (
-        <Past at={at} back={() => travel(null)}>
+        <Suspense fallback={null}>
           <TimeBar id={item.id} at={at} onChange={travel} />
-        </Past>
+        </Suspense>
       )}
       <div className={style.columns}>
         <Tabs

@@ -22,7 +22,7 @@ export function Title({ isEditing, edit }: TitleProps): ReactNode {
         {oneLine(item.title)}
       </h1>
       {mayWrite && (
-        <IconButton label="Rename" size="small" onClick={() => edit(true)}>
+        <IconButton label="Rename" size="small" className={style.pencil} onClick={() => edit(true)}>
           <Pencil size={13} aria-hidden />
         </IconButton>
       )}

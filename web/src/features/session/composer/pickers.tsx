@@ -14,19 +14,23 @@ type PickerProps = {
 
 /** No choice: what the session has. */
 const OWN = "";
+/** The agent that OpenCode takes where none is named. */
+const DEFAULT_AGENT = "build";
 
 export function AgentPicker({ offered, item, value, onChange }: PickerProps): ReactNode {
   const agents = offered?.agents.filter(agent => agent.mode !== "subagent") ?? [];
-  if (agents.length === 0) return null;
+  const [first] = agents;
+  if (first === undefined) return null;
+  const own = item.agent ?? (agents.find(agent => agent.name === DEFAULT_AGENT) ?? first).name;
   return (
     <Select
       label="Agent"
       size="small"
       value={value ?? OWN}
       choices={[
-        { value: OWN, label: item.agent ?? "agent" },
+        { value: OWN, label: oneLine(own, 40) },
         ...agents
-          .filter(agent => agent.name !== item.agent)
+          .filter(agent => agent.name !== own)
           .map(agent => ({ value: agent.name, label: oneLine(agent.name, 40) })),
       ]}
       onChange={next => onChange(next === OWN ? null : next)}
@@ -37,12 +41,13 @@ export function AgentPicker({ offered, item, value, onChange }: PickerProps): Re
 export function ModelPicker({ offered, item, value, onChange }: PickerProps): ReactNode {
   const models = offered?.models ?? [];
   if (models.length === 0) return null;
-  const own = item.model === null ? null : `${item.model.providerID}/${item.model.modelID}`;
+  const chosen = item.model ?? models.find(model => model.isDefault) ?? null;
+  const own = chosen === null ? null : `${chosen.providerID}/${chosen.modelID}`;
   const named = models.map(model => ({
     value: `${model.providerID}/${model.modelID}`,
     label: oneLine(model.name || model.modelID, 40),
   }));
-  const ownLabel = named.find(each => each.value === own)?.label ?? item.model?.modelID ?? "model";
+  const ownLabel = named.find(each => each.value === own)?.label ?? chosen?.modelID ?? "model";
   return (
     <Select
       label="Model"

@@ -2,15 +2,17 @@
 import type { ReactNode } from "react";
 import { plain } from "../../../core/text.ts";
 import { type ToolPart, text } from "../../../wire/opencode.ts";
+import { useWhole } from "../transcript/whole.ts";
 import { Card } from "./card.tsx";
 import { Output } from "./output.tsx";
 import style from "./tools.module.css";
 
 export function BashCard({ part }: { readonly part: ToolPart }): ReactNode {
   const command = text(part.input.command);
+  useWhole(part); // the end of an output says more than its beginning
   const isLong = command.length > 90 || command.trim().includes("\n");
   return (
-    <Card part={part} isOpenAtFirst>
+    <Card part={part} isOpenAtFirst isEmpty={!isLong && part.output === "" && part.status !== "completed"}>
       {isLong && <pre className={style.command}>{plain(command.trim())}</pre>}
       <Output part={part} text={part.output} />
       {part.status === "completed" && part.output === "" && <p className={style.nothing}>no output</p>}

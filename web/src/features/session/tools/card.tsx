@@ -18,32 +18,39 @@ type CardProps = {
   /** Stands between the subject and the result. */
   readonly note?: ReactNode;
   readonly isOpenAtFirst?: boolean;
+  /** There is nothing to fold open yet. */
+  readonly isEmpty?: boolean;
+  /** Stands at the end of the line, and is no part of what folds. */
+  readonly beside?: ReactNode;
   readonly children?: ReactNode;
 };
 
-export function Card({ part, note, isOpenAtFirst = false, children }: CardProps): ReactNode {
+export function Card({ part, note, isOpenAtFirst = false, isEmpty = false, beside, children }: CardProps): ReactNode {
   const { item } = useOpen();
   const [isOpen, toggle] = useOpened(part.id, isOpenAtFirst || part.status === "error");
   const id = useId();
   const subject = subjectOf(part, item.directory);
-  const hasBody = Boolean(children) || part.error !== "";
+  const hasBody = (Boolean(children) && !isEmpty) || part.error !== "";
   const Icon = isOpen ? ChevronDown : ChevronRight;
   return (
     <div className={cx(style.card, part.status === "error" && style.failed)}>
-      <button
-        type="button"
-        className={style.head}
-        aria-expanded={hasBody ? isOpen : undefined}
-        aria-controls={hasBody && isOpen ? id : undefined}
-        disabled={!hasBody}
-        onClick={toggle}
-      >
-        <Icon size={14} aria-hidden className={cx(!hasBody && style.hidden)} />
-        <span className={style.tool}>{oneLine(part.tool, 40)}</span>
-        <span className={style.subject}>{oneLine(subject, 300)}</span>
-        {note}
-        <State part={part} />
-      </button>
+      <div className={style.line}>
+        <button
+          type="button"
+          className={style.head}
+          aria-expanded={hasBody ? isOpen : undefined}
+          aria-controls={hasBody && isOpen ? id : undefined}
+          disabled={!hasBody}
+          onClick={toggle}
+        >
+          <Icon size={14} aria-hidden className={cx(!hasBody && style.hidden)} />
+          <span className={style.tool}>{oneLine(part.tool, 40)}</span>
+          <span className={style.subject}>{oneLine(subject, 300)}</span>
+          {note}
+          <State part={part} />
+        </button>
+        {beside}
+      </div>
       {isOpen && hasBody && (
         <div id={id} className={style.body}>
           {children}

@@ -16,20 +16,24 @@ export function TaskCard({ part }: { readonly part: ToolPart }): ReactNode {
   const agent = text(part.input.subagent_type);
   const report = reportOf(part);
   return (
-    <div className={style.task}>
-      <Card part={part} note={agent !== "" && <span className={style.state}>{oneLine(agent, 40)}</span>}>
-        {report !== "" && <Markdown text={report} />}
-      </Card>
-      {conversation !== null && (
-        <Link
-          to="/s/$id/a/$conversation"
-          params={{ id: item.id, conversation }}
-          search={at === null ? {} : { at: String(at) }}
-          className={style.down}
-        >
-          Open the sub-agent <ArrowRight size={13} aria-hidden />
-        </Link>
-      )}
-    </div>
+    <Card
+      part={part}
+      note={agent !== "" && <span className={style.state}>{oneLine(agent, 40)}</span>}
+      beside={
+        conversation !== null && (
+          <Link
+            to="/s/$id/a/$conversation"
+            params={{ id: item.id, conversation }}
+            search={at === null ? {} : { at: String(at) }}
+            className={style.down}
+            aria-label={`Open the sub-agent: ${oneLine(part.title, 80)}`}
+          >
+            open <ArrowRight size={13} aria-hidden />
+          </Link>
+        )
+      }
+    >
+      {report !== "" && <Markdown text={report} />}
+    </Card>
   );
 }

@@ -29,12 +29,13 @@ export function Prompt({
   const text = saidIn(parts) || turn?.prompt || "";
   const files = parts.flatMap(part => (part.kind === "file" ? [part] : []));
   const atMs = info?.createdMs ?? 0;
+  const label = number === null ? (transcript.which.isOwn ? "into the turn" : "Task") : `Turn ${number}`;
   const Heading = number === null ? "div" : "h2";
   return (
-    <article className={style.prompt} aria-label={number === null ? "Said into the turn" : `Turn ${number}`}>
+    <article className={style.prompt} aria-label={label}>
       <header className={style.promptHead}>
         <Heading className={style.promptTitle}>
-          {number === null ? "into the turn" : `Turn ${number}`}
+          {label}
           <span className="visually-hidden">: {oneLine(text, 80)}</span>
         </Heading>
         <span className={style.muted}>{turn ? who(turn.actor) : ""}</span>

@@ -6,6 +6,7 @@ import { useNow } from "../../../state/clock.ts";
 import { useFleet } from "../../../state/context.tsx";
 import { useCell } from "../../../state/store.ts";
 import { RequestForm } from "../../../widgets/request-form.tsx";
+import { record, text } from "../../../wire/opencode.ts";
 import { useOpen } from "../open.tsx";
 import style from "./list.module.css";
 import { NothingSaid } from "./list.tsx";
@@ -17,7 +18,7 @@ export function Tail({ isEmpty }: { readonly isEmpty: boolean }): ReactNode {
     <div className={style.tail}>
       {isEmpty && item.status !== "active" && item.queued === 0 && <NothingSaid />}
       {at === null && <RetryNote />}
-      {at === null && isOwn && <Requests />}
+      {at === null && <Requests />}
       {at === null && isOwn && <Working />}
       {isOwn && item.failure !== null && !hasEnded(item.status) && item.status === "error" && (
         <p role="alert" className={style.retry}>
@@ -40,10 +41,13 @@ function RetryNote(): ReactNode {
 }
 
 function Requests(): ReactNode {
-  const { item } = useOpen();
+  const { item, transcript } = useOpen();
+  const { isOwn, conversation } = transcript.which;
   const waiting = useCell(useFleet().inbox.items);
+  // A sub-agent's requests are its session's, which names whose they are.
+  const isShown = (request: unknown) => isOwn || text(record(request).sessionID) === conversation;
   return waiting.map(each =>
-    each.sessionId === item.id && each.request !== null ? (
+    each.sessionId === item.id && each.request !== null && isShown(each.request.request) ? (
       <section
         key={each.id}
         className={style.request}
