@@ -43,6 +43,11 @@ export const GROUPS: readonly { readonly key: Group; readonly title: string }[] 
   { key: "ended", title: "Ended" },
 ];
 
+/** Whether the session has a process of OpenCode that can be asked. */
+export function hasProcess(status: Status): boolean {
+  return status === "active" || status === "idle" || status === "waiting_input";
+}
+
 /** Whether a prompt can be sent without a resume. */
 export function takesPrompts(status: Status): boolean {
   return status === "active" || status === "idle" || status === "waiting_input" || status === "error";

@@ -32,10 +32,10 @@ type OpenedProps = {
 
 export function Opened({ id, at, conversation, children }: OpenedProps): ReactNode {
   const live = useSession(id);
-  const { data: detail, error } = useDetail(id, at);
+  const { data: detail, error, refetch } = useDetail(id, at);
   // The fleet view has the newest, of all that have not ended long ago.
   const item: SessionItem | undefined = at === null ? (live ?? detail) : detail;
-  if (item === undefined) return <Missing error={error} />;
+  if (item === undefined) return <Missing error={error} retry={() => void refetch()} />;
   return (
     <Loaded item={item} conversation={conversation ?? item.opencodeId} isOwn={conversation === undefined} at={at}>
       {children(detail)}
@@ -43,10 +43,14 @@ export function Opened({ id, at, conversation, children }: OpenedProps): ReactNo
   );
 }
 
-function Missing({ error }: { readonly error: unknown }): ReactNode {
+function Missing({ error, retry }: { readonly error: unknown; readonly retry: () => void }): ReactNode {
   if (error === null) return <Loading what="the session" />;
   if (!(error instanceof Refused && error.problem.code === "session_not_found"))
-    return <ProblemCard trouble={said(error, "The session")} />;
+    return (
+      <div>
+        <ProblemCard trouble={said(error, "The session")} retry={retry} />
+      </div>
+    );
   return (
     <Empty act={<Link to="/history">Look in the history</Link>}>
       There is no such session. It was deleted, or the address is not whole.

@@ -1,6 +1,7 @@
 /** What may follow where the person writes: commands after `/`, files after `@`. */
 import { type KeyboardEvent, type ReactNode, type RefObject, useId, useMemo, useState } from "react";
 import { completed, type Trigger, triggerAt } from "../../../core/prompting.ts";
+import { hasProcess } from "../../../core/status.ts";
 import { oneLine } from "../../../core/text.ts";
 import { useFoundFiles } from "../../../state/session.ts";
 import type { CommandItem } from "../../../wire/api.ts";
@@ -37,7 +38,11 @@ export function useCompletions(
   const trigger = caret === null ? null : triggerAt(text, caret);
   const kind = trigger?.kind ?? null;
   const query = trigger?.query ?? "";
-  const files = useFoundFiles(item.endedAt === null ? item.instanceId : null, item.id, kind === "file" ? query : null);
+  const files = useFoundFiles(
+    hasProcess(item.status) ? item.instanceId : null,
+    item.id,
+    kind === "file" ? query : null,
+  );
   const choices = useMemo<readonly Choice[]>(() => {
     if (kind === null) return [];
     return kind === "file" ? files.map(value => ({ value, note: "" })) : matching(commands, query);

@@ -13,7 +13,7 @@ import { draftFile } from "../../../browser/files.ts";
 import { isCoarse, isMac } from "../../../browser/platform.ts";
 import { keysOf } from "../../../core/keymap.ts";
 import { FILES_MAX } from "../../../core/prompting.ts";
-import { hasEnded } from "../../../core/status.ts";
+import { hasEnded, hasProcess } from "../../../core/status.ts";
 import { useActions } from "../../../state/actions.ts";
 import { useOffered } from "../../../state/session.ts";
 import { Button, IconButton } from "../../../ui/button.tsx";
@@ -30,7 +30,7 @@ import { useSend } from "./use-send.ts";
 
 export function Composer(): ReactNode {
   const { item, mayWrite } = useOpen();
-  const offered = useOffered(item.endedAt === null ? item.instanceId : null, item.id);
+  const offered = useOffered(hasProcess(item.status) ? item.instanceId : null, item.id);
   const commands = useMemo(() => new Set(offered?.commands.map(each => each.name) ?? []), [offered]);
   const { draft, change, clear } = useDraft(item.id);
   const { isSending, problem, forget, send } = useSend(item, commands);

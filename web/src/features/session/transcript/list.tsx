@@ -46,7 +46,13 @@ export function TranscriptList({ target }: { readonly target: Target | null }): 
   const { transcript } = useOpen();
   const isLoaded = useCell(transcript.isLoaded);
   const problem = useCell(transcript.problem);
-  if (problem !== null && !isLoaded) return <ProblemCard trouble={problem} retry={() => void transcript.loadTail()} />;
+  if (problem !== null && !isLoaded) {
+    return (
+      <div className={style.frame}>
+        <ProblemCard trouble={problem} retry={() => void transcript.loadTail()} />
+      </div>
+    );
+  }
   if (!isLoaded) return <Loading what="the transcript" bars={8} />;
   return <Rows target={target} />;
 }

@@ -1,6 +1,5 @@
 /** What stands at the end of a transcript: what waits for a person, what the provider says, what goes on. */
 import type { ReactNode } from "react";
-import { hasEnded } from "../../../core/status.ts";
 import { duration, plain } from "../../../core/text.ts";
 import { useNow } from "../../../state/clock.ts";
 import { useFleet } from "../../../state/context.tsx";
@@ -20,7 +19,7 @@ export function Tail({ isEmpty }: { readonly isEmpty: boolean }): ReactNode {
       {at === null && <RetryNote />}
       {at === null && <Requests />}
       {at === null && isOwn && <Working />}
-      {isOwn && item.failure !== null && !hasEnded(item.status) && item.status === "error" && (
+      {isOwn && item.failure !== null && item.status === "error" && item.lastTurn?.outcome !== "error" && (
         <p role="alert" className={style.retry}>
           {plain(item.failure.detail)} ({item.failure.code})
         </p>
