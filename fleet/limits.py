@@ -37,7 +37,7 @@ PAGE_DEFAULT: Final = 50
 PAGE_MAX: Final = 200
 PATH_CHARS_MAX: Final = 4096  # the kernel's own limit, in bytes
 UNREAD_BODY_S: Final = 1.0  # an answer waits so long for a body that nobody reads; the rest closes the connection
-FIND_QUERY_CHARS_MAX: Final = 200  # of a file's name that is looked for
+FIND_QUERY_CHARS_MAX: Final = 200  # of a name that is looked for: a file's, a directory's, a branch's
 
 # Event log
 EVENT_BYTES_MAX: Final = 32 * MIB  # one prompt with attachments (20 MiB as base64) and its envelope
@@ -120,6 +120,10 @@ DISPOSAL_S: Final = 4.0  # OpenCode kills a stubborn MCP server 2 to 3 s after i
 OPENCODE_MODELS_TIMEOUT_S: Final = 20.0  # asked once at the start, measured at 1.7 s
 CONNECT_TIMEOUT_S: Final = 10.0  # a session waits so long for the connection to its ready instance
 OPENCODE_REQUEST_TIMEOUT_S: Final = 15.0  # the slowest call measured is 0.8 s; a boot stalls others by 0.4 s
+OFFERS_DELAY_S: Final = 3.0  # from ready until an instance is asked what it offers: its first session comes first
+OFFERS_ASK_S: Final = 5.0  # for agents, commands and models together
+OFFERS_FRESH_S: Final = 30.0  # a repository is asked again after so long
+OFFERS_KEPT: Final = 64  # repositories whose offers stay in memory; some hundred models each
 OPENCODE_CLI_TIMEOUT_S: Final = 60.0  # export and import of a session; 1.4 s for a small one
 COMMAND_ACCEPT_S: Final = 2.0  # an unknown command is refused at once; one that runs answers when its turn is over
 OPENCODE_RESPONSE_BYTES_MAX: Final = 256 * MIB
@@ -217,6 +221,9 @@ SESSIONS_NAMED_MAX: Final = 10  # in a refusal, which is a sentence
 FILE_READ_BYTES_MAX: Final = MIB  # of a file of the workspace that is shown; nobody reads more on a page
 WORKSPACE_ROOTS_MAX: Final = 100  # that clients may choose; each path is looked at against all of them
 DIRECTORY_ENTRIES_MAX: Final = 5_000  # of a listed directory; the rest is counted
+DIRECTORY_SEARCH_S: Final = 1.0  # a search for directories below one takes so long; then it gives what it has found
+DIRECTORY_SEARCH_LOOKS_MAX: Final = 20_000  # directories that it looks into; a home directory has less that matter
+DIRECTORY_SEARCH_FOUND_MAX: Final = 500  # that it gives: who has more looks for a longer name
 ERASURE_RETRY_S: Final = 5.0  # while the disk is full
 REMOVAL_WAIT_S: Final = 120.0  # a request waits so long for a removal or a restore, then says that it goes on
 
@@ -259,6 +266,7 @@ GIT_OUTPUT_BYTES_MAX: Final = 64 * MIB
 GIT_ERROR_BYTES_MAX: Final = 4 * KIB  # of git's stderr, its end: what a person reads in the error
 GIT_TERM_GRACE_S: Final = 2.0  # git removes its lock files on SIGTERM; then SIGKILL for its whole group
 BRANCH_BYTES_MAX: Final = 240  # a file name holds 255, and git appends `.lock`
+BRANCHES_READ_MAX: Final = 5_000  # the newest of a repository, which are searched by name: 0.1 s
 SLUG_CHARS_MAX: Final = 40
 DIRECTORY_NAME_CHARS_MAX: Final = 100
 DIRTY_PATHS_SHOWN_MAX: Final = 5  # in the error that refuses to remove somebody's work

@@ -15,6 +15,7 @@ from fleet.actors.aggregate import Deliver, Report
 from fleet.actors.causes import cause_here
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversations
+from fleet.actors.known_offers import KnownOffers
 from fleet.core.instance import machine as e
 from fleet.core.instance import messages as m
 from fleet.core.session import messages as session_messages
@@ -37,9 +38,10 @@ Reporter = Report[m.Command]
 class InstanceEffects:
     """The effects of all instances."""
 
-    def __init__(self, context: Context, conversations: Conversations) -> None:
+    def __init__(self, context: Context, conversations: Conversations, offers: KnownOffers) -> None:
         self._context = context
         self._conversations = conversations
+        self._offers = offers
 
     async def perform(self, instance_id: str, effect: e.Effect, report: Reporter) -> None:
         """Carry out `effect` for the instance and report."""
@@ -80,6 +82,7 @@ class InstanceEffects:
             with self._context.connections.opened(instance_id, client):
                 nursery.start_soon(self._listen, instance_id, client, report)
                 nursery.start_soon(self._prove_hung, instance_id, effect, report)
+                nursery.start_soon(self._offers.learn, instance_id)
                 how = await host.wait_exit(instance_id, effect.identity)
                 nursery.cancel_scope.cancel()
         await report(m.ReportGone(how, _describe(how), self._now()))

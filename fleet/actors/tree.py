@@ -28,11 +28,13 @@ from fleet.actors.erasure import Erasure
 from fleet.actors.forks import Forks
 from fleet.actors.idleness import Idleness
 from fleet.actors.instance import InstanceEffects
+from fleet.actors.known_offers import KnownOffers
 from fleet.actors.model_limits import ModelLimits
 from fleet.actors.offers import Offers
 from fleet.actors.orders import Orders
 from fleet.actors.placement import Placement
 from fleet.actors.recovery import Recovery
+from fleet.actors.repositories import Repositories
 from fleet.actors.roots import Roots
 from fleet.actors.session import SessionEffects
 from fleet.actors.supervisor import Supervisor
@@ -104,7 +106,8 @@ class Tree:
         caches = (self.transcripts, self.change_records, self.changes.live)
         erasure = Erasure(log, blobs, views, self.inflight, answers=self.answers, caches=caches)
         sessions = SessionEffects(context, conversations, Placement(context), self.changes, erasure)
-        instances = InstanceEffects(context, conversations)
+        known_offers = KnownOffers(context)
+        instances = InstanceEffects(context, conversations, known_offers)
         workspaces = WorkspaceEffects(context)
         webhooks = WebhookEffects(context, self.feed)
         self.command_seconds = Histogram(
@@ -127,6 +130,7 @@ class Tree:
         self.offers = Offers(context)
         self.model_limits = ModelLimits(context, self.touched)
         self.roots = Roots(context)
+        self.repositories = Repositories(context, known_offers, self.roots)
         self.webhooks = Webhooks(context)
         self.ready = False
         self.rehearsal: str | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trio
 
-from fleet.adapters import folders
+from fleet.adapters import folder_search, folders
 from fleet.errors import Rejected
 from fleet.limits import DIRECTORY_ENTRIES_MAX, FILE_READ_BYTES_MAX
 from fleet.ports import FileContent, FileEntry, FileType, Folder, Listing
@@ -30,6 +30,10 @@ class LocalFiles:
     async def browse(self, path: str, roots: tuple[str, ...]) -> Folder:
         """See `Files`. Reads in a thread."""
         return await trio.to_thread.run_sync(folders.browse, path, roots)
+
+    async def search(self, path: str, query: str, roots: tuple[str, ...]) -> Folder:
+        """See `Files`. Reads in a thread."""
+        return await trio.to_thread.run_sync(folder_search.search, path, query, roots)
 
     async def make_directory(self, path: str, roots: tuple[str, ...]) -> Folder:
         """See `Files`. Writes in a thread."""

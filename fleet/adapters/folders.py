@@ -1,4 +1,4 @@
-"""Browses and makes directories on this machine's disk, below roots and nowhere else.
+"""Browses and makes directories on this machine's disk, below roots and nowhere else. folder_search.py searches.
 
 Keeps: a path is resolved first, symlinks included, and the result has to be inside of a root; then it is opened step by
 step from that root without following any symlink, so that one which appears in between leads nowhere.
@@ -22,12 +22,12 @@ _THROUGH = _STEP | getattr(os, "O_PATH", os.O_RDONLY)
 
 def browse(path: str, roots: tuple[str, ...]) -> Folder:
     """See `Files.browse`. Blocks."""
-    real = _resolve(path, roots)
+    real = resolved(path, roots)
     try:
-        with _opened(real, roots, os.O_RDONLY) as descriptor:
+        with opened(real, roots, os.O_RDONLY) as descriptor:
             return _folder(real, roots, descriptor)
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise refusal(path, error) from error
 
 
 def make_directory(path: str, roots: tuple[str, ...]) -> Folder:
@@ -35,12 +35,12 @@ def make_directory(path: str, roots: tuple[str, ...]) -> Folder:
     above, name = os.path.split(path.rstrip("/"))
     if name in ("", ".", ".."):
         raise Rejected("invalid", f"{path!r} does not end with the name of a new directory", field="path")
-    real = _resolve(above, roots)
+    real = resolved(above, roots)
     try:
-        with _opened(real, roots, _THROUGH) as descriptor:
+        with opened(real, roots, _THROUGH) as descriptor:
             _make(name, descriptor, path)
     except OSError as error:
-        raise _refusal(above, error) from error
+        raise refusal(above, error) from error
     return browse(os.path.join(real, name), roots)  # noqa: PTH118 - text stays text here
 
 
@@ -54,7 +54,7 @@ def _make(name: str, above: int, path: str) -> None:
         raise Rejected("directory_unwritable", f"{path!r} cannot be made: {why}", field="path") from error
 
 
-def _resolve(path: str, roots: tuple[str, ...]) -> str:
+def resolved(path: str, roots: tuple[str, ...]) -> str:
     """Return the real path, which is inside of a root; what is outside is not described, not even as missing."""
     if not PurePath(path).is_absolute():
         raise Rejected(
@@ -76,7 +76,7 @@ def _resolve(path: str, roots: tuple[str, ...]) -> str:
 
 
 @contextmanager
-def _opened(real: str, roots: tuple[str, ...], flags: int) -> Generator[int]:
+def opened(real: str, roots: tuple[str, ...], flags: int) -> Generator[int]:
     """Open a real path from its root on. Raises `OSError`."""
     root = next(root for root in roots if is_inside(real, (root,)))
     descriptor = os.open(root, _THROUGH)
@@ -92,35 +92,41 @@ def _opened(real: str, roots: tuple[str, ...], flags: int) -> Generator[int]:
 
 def _folder(real: str, roots: tuple[str, ...], descriptor: int) -> Folder:
     with os.scandir(descriptor) as found:
-        names = sorted(entry.name for entry in found if _is_directory(entry))
-    entries = [_entry(name, real, roots, descriptor) for name in names]
-    parent = str(PurePath(real).parent)
+        names = sorted(entry.name for entry in found if is_directory(entry))
+    entries = [entry_of(name, real, roots, descriptor) for name in names]
     return Folder(
         real,
-        parent if parent != real and is_inside(parent, roots) else None,
-        _is_repository(".", descriptor),
+        parent_of(real, roots),
+        is_repository(".", descriptor),
         tuple(entry for entry in entries if entry is not None),
     )
 
 
-def _is_directory(entry: os.DirEntry[str]) -> bool:
+def parent_of(real: str, roots: tuple[str, ...]) -> str | None:
+    """Return the directory above a real path, None where the roots end."""
+    parent = str(PurePath(real).parent)
+    return parent if parent != real and is_inside(parent, roots) else None
+
+
+def is_directory(entry: os.DirEntry[str]) -> bool:
+    """Return whether it is a directory, or a symlink to one."""
     try:
         return entry.is_dir()
     except OSError:  # symlinks in a circle, or a file system that is not there
         return False
 
 
-def _entry(name: str, above: str, roots: tuple[str, ...], descriptor: int) -> FolderEntry | None:
+def entry_of(name: str, above: str, roots: tuple[str, ...], descriptor: int) -> FolderEntry | None:
     """Return the entry; None where it leads out of the roots, or has a name that no text can hold."""
     real = os.path.realpath(os.path.join(above, name))  # noqa: PTH118 - text stays text here
     try:
         (name + real).encode()
     except UnicodeEncodeError:
         return None
-    return FolderEntry(name, real, _is_repository(name, descriptor)) if is_inside(real, roots) else None
+    return FolderEntry(name, real, is_repository(name, descriptor)) if is_inside(real, roots) else None
 
 
-def _is_repository(name: str, descriptor: int) -> bool:
+def is_repository(name: str, descriptor: int) -> bool:
     """Return whether git would take the directory for a work tree or for a bare repository."""
     if _mode(f"{name}/.git", descriptor) is not None:
         return True
@@ -135,7 +141,8 @@ def _mode(path: str, descriptor: int) -> int | None:
         return None
 
 
-def _refusal(path: str, error: OSError) -> Rejected:
+def refusal(path: str, error: OSError) -> Rejected:
+    """Return what the system's error says about a path."""
     if error.errno in (errno.ENOTDIR, errno.ELOOP):
         return Rejected("not_a_directory", f"{path!r} is not a directory", field="path")
     if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):

@@ -5,17 +5,22 @@ from urllib.parse import quote
 from fleet.client.connection import Connection, Page
 from fleet.limits import PAGE_MAX
 from fleet.wire.bodies import (
-    DirectoryQuery,
-    FindQuery,
     InstancesQuery,
-    OfferQuery,
     PageQuery,
     PathBody,
-    RootQuery,
     WorkspaceBody,
 )
-from fleet.wire.choices import AgentItem, CommandItem, FolderItem, ModelItem, RootItem
+from fleet.wire.choices import AgentItem, CommandItem, FolderItem, ModelItem, OfferItem, RootItem
 from fleet.wire.instances import InstanceItem, OrphanItem
+from fleet.wire.items import BranchItem
+from fleet.wire.place_queries import (
+    BranchQuery,
+    DirectoryQuery,
+    FindQuery,
+    OfferQuery,
+    OffersQuery,
+    RootQuery,
+)
 from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 
 
@@ -58,9 +63,23 @@ class Places:
         path = f"/instances/{quote(instance_id, safe='')}/find/files"
         return await self._connection.page(str, path, FindQuery(query, session, limit))
 
-    async def directories(self, path: str | None = None, *, limit: int = 50, offset: int = 0) -> FolderItem:
-        """Return the directories in a directory of the server's machine, by default where one begins to look."""
-        return await self._connection.read(FolderItem, "/directories", DirectoryQuery(limit, offset, path))
+    async def directories(
+        self, path: str | None = None, *, query: str | None = None, limit: int = 50, offset: int = 0
+    ) -> FolderItem:
+        """Return the directories in a directory of the server's machine, by default where one begins to look.
+
+        With a query they are looked for at any depth below it, by a part of their name.
+        """
+        return await self._connection.read(FolderItem, "/directories", DirectoryQuery(limit, offset, path, query))
+
+    async def branches(self, path: str, *, query: str = "", limit: int = 50, offset: int = 0) -> Page[BranchItem]:
+        """Return the branches of the repository at this path whose names have `query` in them, the newest first."""
+        asked = BranchQuery(path=path, query=query, limit=limit, offset=offset)
+        return await self._connection.page(BranchItem, "/repositories/branches", asked)
+
+    async def offers(self, directory: str | None = None) -> OfferItem:
+        """Return the agents, commands and models that a new session in a directory can choose from, as last known."""
+        return await self._connection.read(OfferItem, "/offers", OffersQuery(directory))
 
     async def make_directory(self, path: str) -> FolderItem:
         """Make a directory in one that is there."""

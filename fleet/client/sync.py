@@ -221,6 +221,8 @@ class SyncFleetClient:
     models = _blocking(FleetClient.models)
     find_files = _blocking(FleetClient.find_files)
     directories = _blocking(FleetClient.directories)
+    branches = _blocking(FleetClient.branches)
+    offers = _blocking(FleetClient.offers)
     make_directory = _blocking(FleetClient.make_directory)
     workspace_roots = _blocking(FleetClient.workspace_roots)
     choose_root = _blocking(FleetClient.choose_root)

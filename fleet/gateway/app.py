@@ -37,6 +37,7 @@ from fleet.gateway.offers import offer_routes
 from fleet.gateway.page import page_routes
 from fleet.gateway.reading import Streams
 from fleet.gateway.repetition import KeyedApp
+from fleet.gateway.repositories import repository_routes
 from fleet.gateway.requests import read_to_its_end
 from fleet.gateway.server import info_routes
 from fleet.gateway.sessions import session_routes
@@ -128,6 +129,7 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: 
     app.register_blueprint(fleet_routes(tree))
     app.register_blueprint(offer_routes(tree))
     app.register_blueprint(directory_routes(tree))
+    app.register_blueprint(repository_routes(tree))
     app.register_blueprint(metric_routes(metrics))
     app.register_blueprint(docs_routes(lambda: Document(app, schema).schema()))
     return app

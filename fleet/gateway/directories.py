@@ -30,11 +30,14 @@ def _add_browser(routes: Blueprint, tree: Tree) -> None:
     async def browse_directory() -> Response:
         """List the directories in a directory, to choose where a session works.
 
-        Only what lies below the allowed roots is shown. `isGitRepo` says where a worktree or a clone can be made.
+        Only what lies below the allowed roots is shown. `isGitRepo` says where a worktree or a clone can be made. With
+        `query` they are looked for at any depth, for a second at most; hidden ones and `node_modules` are left out.
         """
         query = read_query(wire.DirectoryQuery)
         roots = tree.roots.allowed
-        folder = await tree.context.files.browse(query.path or _start(roots), roots)
+        path, files = query.path or _start(roots), tree.context.files
+        found = files.browse(path, roots) if query.query is None else files.search(path, query.query, roots)
+        folder = await found
         return answer(wire.folder_item(folder, query), position=tree.log.head(), total=len(folder.entries))
 
     @routes.post("/directories")

@@ -37,11 +37,22 @@ from fleet.ports.transcript import (
 )
 from fleet.ports.trees import ChangeStatus, FileChange, Trees
 from fleet.ports.webhooks import MessageType, Receipt, Sender, Target, Vault
-from fleet.ports.workspaces import Condition, PreparedWorkspace, Source, Strategy, WorkspaceOrder, Workspaces
+from fleet.ports.workspaces import (
+    Branch,
+    BranchKind,
+    Condition,
+    PreparedWorkspace,
+    Source,
+    Strategy,
+    WorkspaceOrder,
+    Workspaces,
+)
 
 __all__ = [
     "Agent",
     "Attachment",
+    "Branch",
+    "BranchKind",
     "ChangeStatus",
     "Clock",
     "Condition",

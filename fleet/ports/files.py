@@ -38,12 +38,16 @@ class FolderEntry(msgspec.Struct, frozen=True):
 
 
 class Folder(msgspec.Struct, frozen=True):
-    """A directory by its real path, with the directories in it by name; `parent` is None where the roots end."""
+    """A directory by its real path, with the directories in it by name; `parent` is None where the roots end.
+
+    Of a search it has those below it that were found; `is_truncated`: there may be more.
+    """
 
     path: str
     parent: str | None
     is_git_repo: bool
     entries: tuple[FolderEntry, ...]
+    is_truncated: bool = False
 
 
 class Files(Protocol):
@@ -53,6 +57,14 @@ class Files(Protocol):
         """Return the directory at this absolute path; what leads out of the roots is not in it.
 
         Raises `Rejected`: directory_missing, not_a_directory, directory_outside_roots, directory_unreadable.
+        """
+        ...
+
+    async def search(self, path: str, query: str, roots: tuple[str, ...]) -> Folder:
+        """Return directories below the one at this absolute path whose names have `query` in them, in any case.
+
+        A name that is or begins with the query comes first, then what is nearer. Hidden directories and dependencies
+        are left out, and so is what a bounded search did not come to. Raises what `browse` raises.
         """
         ...
 

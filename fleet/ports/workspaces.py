@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 import msgspec
 
 Strategy = Literal["existing", "worktree", "clone"]
+BranchKind = Literal["local", "remote"]
 
 
 class WorkspaceOrder(msgspec.Struct, frozen=True):
@@ -55,6 +56,20 @@ class Condition(msgspec.Struct, frozen=True):
     dirty: bool
 
 
+class Branch(msgspec.Struct, frozen=True):
+    """A branch of a repository: `origin/main` is the name of one that is `remote`. `committed_ms`: its newest commit.
+
+    `current`: it is checked out in the directory that was asked about. `checked_out_at` is the work tree that has it.
+    """
+
+    name: str
+    kind: BranchKind
+    commit: str
+    committed_ms: int
+    current: bool = False
+    checked_out_at: str | None = None
+
+
 class Workspaces(Protocol):
     """Directories, git worktrees and clones."""
 
@@ -89,6 +104,14 @@ class Workspaces(Protocol):
 
     async def condition(self, directory: str) -> Condition | None:
         """Look how the checkout in a real directory stands, None outside of a work tree of git. Raises `Problem`."""
+        ...
+
+    async def branches(self, source: Source, query: str) -> tuple[Branch, ...]:
+        """Return branches of the repository of a source, the newest first: those whose name has `query` in it.
+
+        Upper and lower case are the same, and an empty one is in every name. The newest few thousand are looked at.
+        Raises `Rejected` not_a_repository, or directory_outside_roots where the repository is; `Problem` git_failed.
+        """
         ...
 
     async def strays(self, known: frozenset[str]) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ import msgspec
 
 from fleet.limits import (
     BUDGET_MAX,
-    FIND_QUERY_CHARS_MAX,
     HISTORY_PAGE_DEFAULT,
     HISTORY_PAGE_MAX,
     PAGE_DEFAULT,
@@ -204,37 +203,6 @@ class InstancesQuery(PageQuery):
     """`GET /api/instances`."""
 
     all: Annotated[bool, msgspec.Meta(description="Those that have ended too, the newest first.")] = False
-
-
-class DirectoryQuery(PageQuery):
-    """`GET /api/directories`."""
-
-    path: Annotated[
-        Path | None,
-        msgspec.Meta(description="An absolute path; by default the user's home where that is allowed, else a root."),
-    ] = None
-
-
-class RootQuery(Query):
-    """`DELETE /api/workspace-roots`."""
-
-    path: Annotated[Path, msgspec.Meta(description="The root to withdraw, as it is in the list.")]
-
-
-class OfferQuery(PageQuery):
-    """What an instance offers."""
-
-    session: Annotated[
-        str | None, msgspec.Meta(description="A session of the instance: what is offered in its directory.")
-    ] = None
-
-
-class FindQuery(Query):
-    """`GET /api/instances/{id}/find/files`."""
-
-    query: Annotated[str, msgspec.Meta(max_length=FIND_QUERY_CHARS_MAX, description="What the paths resemble.")]
-    session: Annotated[str | None, msgspec.Meta(description="A session of the instance: look in its directory.")] = None
-    limit: Limit = PAGE_DEFAULT
 
 
 class EndQuery(Query):

@@ -56,13 +56,17 @@ class FolderEntryItem(Answer):
 
 
 class FolderItem(Answer):
-    """A directory by its real path. `parent` is null where the allowed roots end; `total` counts all entries."""
+    """A directory by its real path. `parent` is null where the allowed roots end; `total` counts all entries.
+
+    With a query the entries are those that were found below it; `isTruncated`: there may be more.
+    """
 
     path: str
     parent: str | None
     is_git_repo: bool
     entries: list[FolderEntryItem]
     total: int
+    is_truncated: bool
 
 
 class RootItem(Answer):

@@ -89,7 +89,13 @@ async def test_what_concerns_the_whole_fleet(fleet: FleetClient) -> None:
     with pytest.raises(Conflict) as refused:
         await fleet.remove_workspace(workspace.id)
     assert refused.value.code == "workspace_existing"
-    assert (await fleet.summary()).sessions == {"idle": 2}
+    assert (await fleet.offers(PLAIN)).instance_id == (await fleet.offers()).instance_id == instance.id
+    with pytest.raises(Invalid) as no_repository:
+        await fleet.branches(PLAIN)
+    assert no_repository.value.code == "not_a_repository"
+    await fleet.create(REPOSITORY, isolation_strategy="worktree", branch="topic")
+    assert [branch.name for branch in await fleet.branches(REPOSITORY, query="top")] == ["topic"]
+    assert (await fleet.summary()).sessions == {"idle": 3}
     assert (await fleet.info()).limits.title_chars == 200
     page = await fleet.log(after=1, limit=2)
     assert [event.position for event in page] == [2, 3]

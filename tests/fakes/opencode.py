@@ -7,7 +7,7 @@ module as what the real one says. Processes are in opencode_process.py, the port
 opencode_client.py, turns and the words that script them in opencode_turn.py.
 
 Everything that checkers ask is counted here: `runs`, `finished_turns`, `model_calls`, `double_runs`, `written`,
-`replies`, `disposed`, `living()`. What agents write goes to `disk`.
+`replies`, `disposed`, `asked_about` (directories whose offers were read), `living()`. What agents write goes to `disk`.
 """
 
 from collections import Counter
@@ -55,6 +55,7 @@ class FakeOpenCodeWorld:
         self.written: list[Written] = []
         self.replies: list[tuple[str, str]] = []
         self.disposed: list[tuple[str, str]] = []
+        self.asked_about: set[str] = set()
         self.boot = 1
         self.processes: list[FakeProcess] = []
         self.orphans: list[FakeTool] = []

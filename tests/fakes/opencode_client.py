@@ -154,14 +154,17 @@ class FakeOpenCode:
             return wire.session(msgspec.json.encode(forked))
 
     async def agents(self, directory: str) -> tuple[Agent, ...]:
+        self._world.asked_about.add(directory)
         async with self._request():
             return offer_wire.agents(msgspec.json.encode(AGENTS))
 
     async def commands(self, directory: str) -> tuple[SlashCommand, ...]:
+        self._world.asked_about.add(directory)
         async with self._request():
             return offer_wire.commands(msgspec.json.encode(COMMANDS))
 
     async def models(self, directory: str) -> tuple[OfferedModel, ...]:
+        self._world.asked_about.add(directory)
         async with self._request():
             return offer_wire.models(msgspec.json.encode(PROVIDERS))
 

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from fleet.ports import WorkspaceOrder
+from tests.contracts.branches_contract import BranchesContract
 from tests.contracts.workspaces_contract import WorkspacesContract, ordered
 from tests.fakes.workspaces import FakeCheckout, FakeDisk, FakeWorkspaces
 
@@ -59,6 +60,9 @@ class FakeWorld:
     def add_branch(self, repository: str, branch: str) -> None:
         self.disk.repositories[repository].branches[branch] = self.head(repository)
 
+    def add_remote_branch(self, repository: str, name: str) -> None:
+        self.disk.repositories[repository].remotes[name] = self.head(repository)
+
     def branches(self, repository: str) -> set[str]:
         return set(self.disk.repositories[repository].branches)
 
@@ -95,6 +99,10 @@ class FakeWorld:
 @pytest.fixture
 def world(autojump_clock: object) -> FakeWorld:
     return FakeWorld()
+
+
+class TestFakeBranches(BranchesContract):
+    """The contract."""
 
 
 class TestFakeWorkspaces(WorkspacesContract):

@@ -14,7 +14,7 @@ import trio
 
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
-from fleet.ports import Condition, PreparedWorkspace, Source, Strategy, WorkspaceOrder
+from fleet.ports import Branch, Condition, PreparedWorkspace, Source, Strategy, WorkspaceOrder
 
 
 @dataclass
@@ -25,6 +25,7 @@ class FakeRepository:
     branches: dict[str, str] = field(default_factory=dict[str, str])
     names: dict[str, str] = field(default_factory=dict[str, str])
     head: str = "main"
+    remotes: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def git_directory(self) -> str:
@@ -169,6 +170,30 @@ class FakeWorkspaces:
         dirty = made is not None and any(work.startswith("file ") for work in made.work)
         branch = self.disk.switched.get(directory, source.branch)
         return Condition(branch, dirty or bool(self.disk.contents.get(directory)))
+
+    async def branches(self, source: Source, query: str) -> tuple[Branch, ...]:
+        await trio.lowlevel.checkpoint()
+        repository = self._repository(source.directory)
+        if repository is None:
+            raise Rejected(
+                "not_a_repository", f"{source.directory!r} is not in git", field="directory", hint="Run `git init`."
+            )
+        held = self._held(repository)
+        own = [
+            Branch(name, "local", commit, 0, name == source.branch, held.get(name))
+            for name, commit in repository.branches.items()
+        ]
+        others = [Branch(name, "remote", commit, 0) for name, commit in repository.remotes.items()]
+        return tuple(branch for branch in (*own, *others) if query.casefold() in branch.name.casefold())
+
+    def _held(self, repository: FakeRepository) -> dict[str, str]:
+        """Return where branches are checked out."""
+        held = {
+            made.order.branch: made.order.directory
+            for made in self.disk.checkouts.values()
+            if made.order.strategy == "worktree" and self._repository(made.order.source_directory) is repository
+        }
+        return {name: place for name, place in (*held.items(), (repository.branch, repository.top)) if name}
 
     async def strays(self, known: frozenset[str]) -> tuple[str, ...]:
         await trio.lowlevel.checkpoint()

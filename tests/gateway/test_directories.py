@@ -30,6 +30,7 @@ async def test_directories_are_browsed_and_made(door: Door, root: Path) -> None:
             {"name": "two", "path": f"{root}/two", "isGitRepo": False},
         ],
         "total": 2,
+        "isTruncated": False,
     }
     page = await door.knock("GET", f"/api/directories?path={root}&limit=1&offset=1")
     assert [entry["name"] for entry in page.json["entries"]] == ["two"]

@@ -14,12 +14,13 @@ import trio
 
 from fleet.adapters.git import branches, clones, worktrees
 from fleet.adapters.git.files import make_directory, remove_if_empty
+from fleet.adapters.git.listing import list_branches
 from fleet.adapters.git.repository import condition, look, resolve, why_no_repository
 from fleet.adapters.git.untouched import remove_if_blank
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
 from fleet.locks import Locks
-from fleet.ports import Condition, PreparedWorkspace, Source, Strategy, WorkspaceOrder
+from fleet.ports import Branch, Condition, PreparedWorkspace, Source, Strategy, WorkspaceOrder
 
 
 class GitWorkspaces:
@@ -113,6 +114,11 @@ class GitWorkspaces:
         """Look how a checkout stands (see the port), and write nothing, its index included. Raises `Problem`."""
         return await condition(directory)
 
+    async def branches(self, source: Source, query: str) -> tuple[Branch, ...]:
+        """Return branches of the source's repository (see the port)."""
+        await self._repository(source, "directory")
+        return await list_branches(source.directory, query)
+
     async def strays(self, known: frozenset[str]) -> tuple[str, ...]:
         """Return the directories below the root that belong to no id in `known`."""
         try:
@@ -121,12 +127,12 @@ class GitWorkspaces:
             return ()
         return tuple(f"{self._root}/{name}" for name in sorted(entries) if name not in known)
 
-    async def _repository(self, source: Source) -> str:
+    async def _repository(self, source: Source, field: str = "isolationStrategy") -> str:
         if source.repository is None:
             raise Rejected(
                 "not_a_repository",
                 f"{source.directory!r} is not in a git repository: {await why_no_repository(source.directory)}",
-                field="isolationStrategy",
+                field=field,
                 hint="Use the strategy `existing`, or run `git init` and commit first.",
             )
         # A `.git` file, or the search upwards, may lead anywhere.

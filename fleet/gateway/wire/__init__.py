@@ -1,7 +1,14 @@
 """What the server puts on the wire: the structs of fleet/wire, and how they are made of what it holds."""
 
 from fleet.core.times import rfc3339
-from fleet.gateway.wire.choices import agent_item, command_item, folder_item, model_item
+from fleet.gateway.wire.choices import (
+    agent_item,
+    branch_item,
+    command_item,
+    folder_item,
+    model_item,
+    offer_item,
+)
 from fleet.gateway.wire.conversion import (
     conversation_item,
     ended,
@@ -32,9 +39,7 @@ from fleet.wire.bodies import (
     CreateBody,
     DescribeBody,
     DiffQuery,
-    DirectoryQuery,
     EndQuery,
-    FindQuery,
     ForkBody,
     HistoryQuery,
     InstancePageQuery,
@@ -44,7 +49,6 @@ from fleet.wire.bodies import (
     ListQuery,
     ModelBody,
     NotificationQuery,
-    OfferQuery,
     Offset,
     OnComplete,
     PageQuery,
@@ -54,7 +58,6 @@ from fleet.wire.bodies import (
     PromptTextBody,
     Query,
     ReadBody,
-    RootQuery,
     StreamQuery,
     SwitchBody,
     Tag,
@@ -63,11 +66,12 @@ from fleet.wire.bodies import (
     WebhookBody,
     WorkspaceBody,
 )
-from fleet.wire.choices import AgentItem, CommandItem, FolderEntryItem, FolderItem, ModelItem, RootItem
+from fleet.wire.choices import AgentItem, CommandItem, FolderEntryItem, FolderItem, ModelItem, OfferItem, RootItem
 from fleet.wire.instances import ExitItem, InstanceItem, OrphanItem, StopStepItem
 from fleet.wire.items import (
     Aborted,
     Answer,
+    BranchItem,
     CallbackItem,
     ChangesItem,
     Count,
@@ -93,6 +97,14 @@ from fleet.wire.items import (
     TodoItem,
     TokensItem,
 )
+from fleet.wire.place_queries import (
+    BranchQuery,
+    DirectoryQuery,
+    FindQuery,
+    OfferQuery,
+    OffersQuery,
+    RootQuery,
+)
 from fleet.wire.server import Health, Info, LimitsItem, Summary
 from fleet.wire.transcripts import (
     ConversationItem,
@@ -115,6 +127,8 @@ __all__ = [
     "AtQuery",
     "AttachmentBody",
     "Body",
+    "BranchItem",
+    "BranchQuery",
     "BreakItem",
     "BudgetBody",
     "CallbackItem",
@@ -167,7 +181,9 @@ __all__ = [
     "NewWebhookItem",
     "NotificationItem",
     "NotificationQuery",
+    "OfferItem",
     "OfferQuery",
+    "OffersQuery",
     "Offset",
     "OnComplete",
     "OrphanItem",
@@ -209,6 +225,7 @@ __all__ = [
     "WorkspaceDetail",
     "WorkspaceItem",
     "agent_item",
+    "branch_item",
     "command_item",
     "conversation_item",
     "ended",
@@ -218,6 +235,7 @@ __all__ = [
     "instance_item",
     "last_instance",
     "model_item",
+    "offer_item",
     "orphan_item",
     "relative",
     "request_item",

@@ -1,15 +1,37 @@
 """From what OpenCode and the disk offer to the items that the API shows."""
 
-from fleet.ports import Agent, Folder, OfferedModel, SlashCommand
+from fleet.actors.known_offers import Offered
+from fleet.core.times import rfc3339
+from fleet.ports import Agent, Branch, Folder, OfferedModel, SlashCommand
 from fleet.wire.bodies import PageQuery
-from fleet.wire.choices import AgentItem, CommandItem, FolderEntryItem, FolderItem, ModelItem
+from fleet.wire.choices import AgentItem, CommandItem, FolderEntryItem, FolderItem, ModelItem, OfferItem
+from fleet.wire.items import BranchItem
 
 
 def folder_item(folder: Folder, query: PageQuery) -> FolderItem:
     """Return a page of what the API shows of a directory."""
     page = folder.entries[query.offset : query.offset + query.limit]
     entries = [FolderEntryItem(entry.name, entry.path, entry.is_git_repo) for entry in page]
-    return FolderItem(folder.path, folder.parent, folder.is_git_repo, entries, len(folder.entries))
+    return FolderItem(folder.path, folder.parent, folder.is_git_repo, entries, len(folder.entries), folder.is_truncated)
+
+
+def branch_item(branch: Branch) -> BranchItem:
+    """Return what the API shows of a branch."""
+    committed = rfc3339(branch.committed_ms)
+    return BranchItem(branch.name, branch.kind, branch.current, branch.checked_out_at, committed, branch.commit)
+
+
+def offer_item(offered: Offered | None) -> OfferItem:
+    """Return what the API shows of what can be chosen, nothing where nothing is known."""
+    if offered is None:
+        return OfferItem(None, None, [], [], [])
+    return OfferItem(
+        rfc3339(offered.as_of_ms),
+        offered.instance_id,
+        list(map(agent_item, offered.agents)),
+        list(map(command_item, offered.commands)),
+        list(map(model_item, offered.models)),
+    )
 
 
 def agent_item(agent: Agent) -> AgentItem:

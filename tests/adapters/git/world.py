@@ -98,6 +98,9 @@ class GitWorld:
     def add_branch(self, repository: str, branch: str) -> None:
         git(repository, "branch", branch)
 
+    def add_remote_branch(self, repository: str, name: str) -> None:
+        git(repository, "update-ref", f"refs/remotes/{name}", "HEAD")
+
     def branches(self, repository: str) -> set[str]:
         return set(git(repository, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads").splitlines())
 

@@ -1,0 +1,49 @@
+"""Lists the branches of a repository, newest first, for somebody who chooses one. What is refused is in branches.py.
+
+git reads nothing but names and dates here; what somebody looks for is compared in Python, and no part of a command.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from fleet.adapters.git.command import run
+from fleet.limits import BRANCHES_READ_MAX, OPENCODE_TIME_MS_MAX
+from fleet.ports import Branch, BranchKind
+
+_FIELDS: Final = ("refname", "objectname", "committerdate:unix", "HEAD", "symref", "worktreepath")
+_FORMAT: Final = "".join(f"%({field})%00" for field in _FIELDS)
+_KINDS: Final[dict[str, BranchKind]] = {"refs/heads/": "local", "refs/remotes/": "remote"}
+
+
+async def list_branches(directory: str, query: str) -> tuple[Branch, ...]:
+    """Return the branches whose names contain `query`, seen from a directory in a repository. Raises `Problem`.
+
+    `BRANCHES_READ_MAX` of the newest are looked at.
+    """
+    listed = await run(
+        "for-each-ref",
+        *("--sort=-committerdate", f"--count={BRANCHES_READ_MAX}", f"--format={_FORMAT}", *_KINDS),
+        directory=directory,
+    )
+    wanted = query.casefold()
+    return tuple(branch for branch in _parse(listed) if wanted in branch.name.casefold())
+
+
+def _parse(listed: str) -> Iterator[Branch]:
+    """Yield what git has printed. A path may hold a newline, so only NULs tell where a field ends."""
+    fields = listed.split("\0")
+    for begin in range(0, len(fields) - 1, len(_FIELDS)):
+        ref, commit, committed_s, is_current, leads_to, worktree = fields[begin : begin + len(_FIELDS)]
+        branch = _branch(ref.lstrip("\n"), commit, committed_s, is_current == "*", worktree)
+        if branch is not None and not leads_to:  # `origin/HEAD` is another name of a branch that is listed
+            yield branch
+
+
+def _branch(ref: str, commit: str, committed_s: str, is_current: bool, worktree: str) -> Branch | None:
+    """Return the branch; None for what is no commit, and for a name that no JSON can hold."""
+    prefix = next(prefix for prefix in _KINDS if ref.startswith(prefix))
+    if not committed_s or not ref.isprintable():
+        return None
+    committed_ms = min(int(committed_s) * 1000, OPENCODE_TIME_MS_MAX)
+    shown = worktree.encode(errors="surrogateescape").decode(errors="replace")
+    return Branch(ref.removeprefix(prefix), _KINDS[prefix], commit, committed_ms, is_current, shown or None)

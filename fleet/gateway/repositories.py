@@ -1,0 +1,48 @@
+"""What a person chooses from before a session exists: the branches of a repository, and what OpenCode offers for it."""
+
+from quart import Blueprint, Response
+
+from fleet.actors.tree import Tree
+from fleet.gateway import wire
+from fleet.gateway.document import about, asks, gives, refuses
+from fleet.gateway.refusals import DIRECTORY
+from fleet.gateway.requests import answer, paged, read_query
+
+
+def repository_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("repositories", __name__, url_prefix="/api")
+
+    @routes.get("/repositories/branches")
+    @about("directories")
+    @asks(wire.BranchQuery)
+    @gives(list[wire.BranchItem], headers=("Fleet-Position",))
+    @refuses(*DIRECTORY, "not_a_repository", "git_failed")
+    async def list_branches() -> Response:
+        """List the branches of a repository, the newest first.
+
+        Local and remote ones, as git knows them now: nothing is fetched. `checkedOutAt` is the work tree that has a
+        branch; a worktree session cannot have the same one.
+        """
+        query = read_query(wire.BranchQuery)
+        position = tree.log.head()
+        branches = await tree.repositories.branches(query.path, query.query)
+        return paged(branches, query, wire.branch_item, position)
+
+    @routes.get("/offers")
+    @about("directories")
+    @asks(wire.OffersQuery)
+    @gives(wire.OfferItem, headers=("Fleet-Position",))
+    @refuses(*DIRECTORY, "git_failed")
+    async def read_offers() -> Response:
+        """Read which agents, commands and models a new session can choose from.
+
+        What OpenCode last offered for the repository of `directory`. Where nothing is known of it, or without
+        `directory`, it is what another repository was offered. `asOf` and `instanceId` say when and by which process;
+        they are null while nothing is known at all.
+        """
+        query = read_query(wire.OffersQuery)
+        position = tree.log.head()
+        return answer(wire.offer_item(await tree.repositories.offered(query.directory)), position=position)
+
+    return routes
