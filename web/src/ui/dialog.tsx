@@ -3,7 +3,7 @@ import { AlertDialog } from "@base-ui/react/alert-dialog";
 import { Dialog as Base } from "@base-ui/react/dialog";
 import { X } from "lucide-react";
 import type { ReactNode, RefObject } from "react";
-import { Button, IconButton } from "./button.tsx";
+import { Button } from "./button.tsx";
 import { cx } from "./cx.ts";
 import style from "./dialog.module.css";
 
@@ -34,16 +34,17 @@ export function Dialog({
         <Base.Popup className={cx(style.popup, isWide && style.wide)} {...(initialFocus ? { initialFocus } : {})}>
           <div className={style.head}>
             <Base.Title className={style.title}>{title}</Base.Title>
-            <Base.Close
-              render={
-                <IconButton label="Close">
-                  <X size={16} />
-                </IconButton>
-              }
-            />
           </div>
           <div className={style.body}>{children}</div>
           {foot && <div className={style.foot}>{foot}</div>}
+          {/* Last, so that the first control of the dialog has the focus; without a tooltip, which would take the first Esc. */}
+          <Base.Close
+            render={
+              <Button kind="quiet" aria-label="Close" className={style.close}>
+                <X size={16} aria-hidden />
+              </Button>
+            }
+          />
         </Base.Popup>
       </Base.Portal>
     </Base.Root>
