@@ -5,6 +5,7 @@ import type { Partners, Row, Side, View } from "../../core/hunks.ts";
 import type { Compared } from "../../core/line-diff.ts";
 import { plain } from "../../core/text.ts";
 import { type Piece, piecesOf, type Token, wordChanges } from "../../core/words.ts";
+import code from "../../ui/code.module.css";
 import { cx } from "../../ui/cx.ts";
 import style from "./lines.module.css";
 
@@ -62,7 +63,9 @@ const drawToken: RenderToken = (token, _, index) => {
       </span>
     );
   }
-  const name = cx(piece.name, piece.isMarked && "diff-code-edit");
+  // the pale colour of comments cannot be read on the strong ground of a mark
+  const colour = piece.isMarked && piece.name === code.comment ? "" : piece.name;
+  const name = cx(colour, piece.isMarked && "diff-code-edit");
   const text = plain(piece.text);
   return name === "" ? (
     text
