@@ -37,6 +37,8 @@ BETTER_IN_EVENTS = ("LoggedEvent", "EventFrame", "SignalFrame", "Signal", "Serve
 """Schemas that events.ts has as unions."""
 LEFT_OUT = ("operationId", "tags", "summary", "description", "security")
 """What an operation says to people: the types do not depend on it."""
+_LISTS = re.compile(r"(?<=\S )readonly |(?<=\()readonly ")
+"""What makes lists readonly, where it makes members so too: openapi-fetch does not know such a list as one."""
 HEAD = """\
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
 // made of {source}
@@ -87,12 +89,12 @@ def api_types(document: dict[str, Any], compiler: Path) -> str:
         source, made = Path(directory, "openapi.json"), Path(directory, "api.ts")
         source.write_text(json.dumps(reduced(document)))
         subprocess.run([compiler, source, *OPTIONS, "--output", made], check=True, stdout=subprocess.DEVNULL)
-        return _with_head(made.read_text(), source_digest(document))
+        return _with_head(_LISTS.sub("", made.read_text()), source_digest(document))
 
 
 def source_digest(document: dict[str, Any]) -> str:
     """Return the digest of all that api.ts depends on."""
-    return _digest(json.dumps([VERSION, OPTIONS, reduced(document)], sort_keys=True))
+    return _digest(json.dumps([VERSION, OPTIONS, _LISTS.pattern, reduced(document)], sort_keys=True))
 
 
 def reduced(document: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,13 @@ import type { paths } from "../wire/api.ts";
 import type { Problem } from "../wire/types.ts";
 import { Refused } from "./commands.ts";
 
-export type Read<Body> = { readonly body: Body; readonly position: number | null; readonly total: number | null };
+export type Read<Body> = {
+  readonly body: Body;
+  readonly position: number | null;
+  readonly total: number | null;
+  /** Where the next page of the log begins; null where there is none. */
+  readonly goOn: number | null;
+};
 
 const UNREACHABLE: Problem = {
   type: "about:blank",
@@ -23,12 +29,12 @@ export function onDenied(listener: () => void): void {
 
 export const api = createClient<paths>({ baseUrl: "" });
 
-/** What `api` gives. The generated lists are readonly, which openapi-fetch maps to something else: `read` names the body. */
-type Answered = { data?: unknown; error?: unknown; response: Response };
+/** What `api` gives. */
+export type Answered<Body> = { data?: Body; error?: unknown; response: Response };
 
 /** Return what a read of `api` gave. Rejects with `Refused`. */
-export async function read<Body>(asked: Promise<Answered>): Promise<Read<Body>> {
-  let answer: Answered;
+export async function read<Body>(asked: Promise<Answered<Body>>): Promise<Read<Body>> {
+  let answer: Answered<Body>;
   try {
     answer = await asked;
   } catch {
@@ -40,6 +46,7 @@ export async function read<Body>(asked: Promise<Answered>): Promise<Read<Body>> 
       body: answer.data as Body,
       position: numberOf(response, "Fleet-Position"),
       total: numberOf(response, "X-Total-Count"),
+      goOn: numberOf(response, "Fleet-Continue"),
     };
   }
   if (response.status === 401) denied();

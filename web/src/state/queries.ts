@@ -2,10 +2,8 @@
 import { keepPreviousData, type UseQueryResult, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import type { Method } from "../wire/types.ts";
-import { type Read, read } from "./api.ts";
+import { type Answered, type Read, read } from "./api.ts";
 import { useCommand } from "./context.tsx";
-
-type Asked = Parameters<typeof read>[0];
 
 type Options = {
   /** Read again every so many milliseconds while the tab is in sight. */
@@ -16,12 +14,12 @@ type Options = {
 /** Read a document; what was there stays until the next answer is there. */
 export function useRead<Body>(
   key: readonly unknown[],
-  ask: () => Asked,
+  ask: () => Promise<Answered<Body>>,
   options: Options = {},
 ): UseQueryResult<Read<Body>> {
   return useQuery({
     queryKey: key,
-    queryFn: () => read<Body>(ask()),
+    queryFn: () => read(ask()),
     placeholderData: keepPreviousData,
     enabled: !options.isOff,
     ...(options.everyMs === undefined ? {} : { refetchInterval: options.everyMs }),

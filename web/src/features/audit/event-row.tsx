@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import { sentence, streamOf, who } from "../../core/sentences.ts";
 import { plain } from "../../core/text.ts";
-import { api } from "../../state/api.ts";
+import { askChain } from "../../state/log.ts";
 import { useRead } from "../../state/queries.ts";
 import { said } from "../../state/trouble.ts";
 import { Loading, ProblemCard } from "../../ui/states.tsx";
@@ -82,9 +82,7 @@ const DATA_CHARS_MAX = 20_000;
 
 /** Why it happened: the events before it, down to the request that began it. */
 function Chain({ position }: { readonly position: number }): ReactNode {
-  const found = useRead<AuditEvent[]>(["chain", position], () =>
-    api.GET("/api/log/{position}/chain" as never, { params: { path: { position } } } as never),
-  );
+  const found = useRead(["chain", position], () => askChain(position));
   if (found.isPending) return <Loading what="the causes" bars={2} />;
   if (found.isError)
     return <ProblemCard trouble={said(found.error, "The causes")} retry={() => void found.refetch()} />;

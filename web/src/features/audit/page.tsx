@@ -3,8 +3,8 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useState } from "react";
 import { plain } from "../../core/text.ts";
-import { api, read } from "../../state/api.ts";
 import { useFleet } from "../../state/context.tsx";
+import { type LogQuery, searchLog } from "../../state/log.ts";
 import { useCell } from "../../state/store.ts";
 import { said } from "../../state/trouble.ts";
 import { Button } from "../../ui/button.tsx";
@@ -12,7 +12,6 @@ import { TextField } from "../../ui/field.tsx";
 import { Page } from "../../ui/page.tsx";
 import { Empty, Loading, ProblemCard } from "../../ui/states.tsx";
 import { SuggestField } from "../../ui/suggest.tsx";
-import type { AuditEvent } from "../../wire/events.ts";
 import { EVENT_TYPES } from "../../wire/events.ts";
 import style from "./audit.module.css";
 import { EventRow } from "./event-row.tsx";
@@ -25,13 +24,14 @@ const route = getRouteApi("/log");
 type Search = ReturnType<typeof route.useSearch>;
 
 /** Return the filters as the server takes them. */
-function queryOf(search: Search): Readonly<Record<string, string>> {
-  const { session, type, actor, from, to } = search;
-  return Object.fromEntries(
-    Object.entries({ session, type, actor, from, to }).filter(
-      (entry): entry is [string, string] => entry[1] !== undefined,
-    ),
-  );
+function queryOf({ session, type, actor, from, to }: Search): LogQuery {
+  return {
+    ...(session === undefined ? {} : { session }),
+    ...(type === undefined ? {} : { type }),
+    ...(actor === undefined ? {} : { actor }),
+    ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
+  };
 }
 
 function useEvents(search: Search) {
@@ -39,20 +39,11 @@ function useEvents(search: Search) {
   return useInfiniteQuery({
     queryKey: ["log", filters, search.at],
     initialPageParam: search.at === undefined ? undefined : Number(search.at) + 1,
-    queryFn: ({ pageParam }) =>
-      read<AuditEvent[]>(
-        api.GET("/api/log", {
-          params: {
-            query: {
-              ...filters,
-              order: "desc",
-              limit: PAGE,
-              ...(pageParam === undefined ? {} : { before: pageParam }),
-            } as never,
-          },
-        }),
-      ),
-    getNextPageParam: last => (last.body.length < PAGE ? undefined : last.body.at(-1)?.position),
+    queryFn: ({ pageParam, signal }) => {
+      const before = pageParam === undefined ? {} : { before: pageParam };
+      return searchLog({ ...filters, order: "desc", limit: PAGE, ...before }, signal);
+    },
+    getNextPageParam: last => last.goOn ?? undefined,
     retry: false,
   });
 }

@@ -1,12 +1,11 @@
 /** The log of one session, newest first: its tab "Log". */
 import { useInfiniteQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
-import { api, read } from "../../state/api.ts";
 import { useSession } from "../../state/context.tsx";
+import { searchLog } from "../../state/log.ts";
 import { said } from "../../state/trouble.ts";
 import { Button } from "../../ui/button.tsx";
 import { Loading, ProblemCard } from "../../ui/states.tsx";
-import type { AuditEvent } from "../../wire/events.ts";
 import style from "./audit.module.css";
 import { EventRow } from "./event-row.tsx";
 
@@ -19,20 +18,11 @@ export function SessionLog(props: { readonly id: string; readonly at?: number | 
   const found = useInfiniteQuery({
     queryKey: ["session-log", props.id, until, changed],
     initialPageParam: until === null ? undefined : until + 1,
-    queryFn: ({ pageParam }) =>
-      read<AuditEvent[]>(
-        api.GET("/api/log", {
-          params: {
-            query: {
-              session: props.id,
-              order: "desc",
-              limit: PAGE,
-              ...(pageParam === undefined ? {} : { before: pageParam }),
-            } as never,
-          },
-        }),
-      ),
-    getNextPageParam: last => (last.body.length < PAGE ? undefined : last.body.at(-1)?.position),
+    queryFn: ({ pageParam, signal }) => {
+      const before = pageParam === undefined ? {} : { before: pageParam };
+      return searchLog({ session: props.id, order: "desc", limit: PAGE, ...before }, signal);
+    },
+    getNextPageParam: last => last.goOn ?? undefined,
     placeholderData: previous => previous,
     retry: false,
   });

@@ -5,11 +5,11 @@ import { sentence } from "../../core/sentences.ts";
 import { placeOf, positionAt, ticksOf } from "../../core/timeline.ts";
 import { useActions } from "../../state/actions.ts";
 import { api, read } from "../../state/api.ts";
+import { askEvent, askLog, type LogQuery } from "../../state/log.ts";
 import { useRead } from "../../state/queries.ts";
 import { line } from "../../state/trouble.ts";
 import { Button, IconButton } from "../../ui/button.tsx";
 import { sayError } from "../../ui/toast.tsx";
-import type { AuditEvent } from "../../wire/events.ts";
 import type { TurnItem } from "../../wire/types.ts";
 import style from "./time-bar.module.css";
 
@@ -25,8 +25,8 @@ type TimeBarProps = {
 
 /** Read the session's events around a position: `order` says in which direction. */
 async function neighbour(id: string, at: number, order: "asc" | "desc"): Promise<number | null> {
-  const query = { session: id, order, limit: 1, ...(order === "asc" ? { after: at } : { before: at }) };
-  const { body } = await read<AuditEvent[]>(api.GET("/api/log", { params: { query: query as never } }));
+  const query: LogQuery = { session: id, order, limit: 1, ...(order === "asc" ? { after: at } : { before: at }) };
+  const { body } = await read(askLog(query));
   return body[0]?.position ?? null;
 }
 
@@ -53,15 +53,9 @@ function Bar({ id, at, onChange }: TimeBarProps & { readonly at: number }): Reac
   const turns = useRead<TurnItem[]>(["turns", id], () =>
     api.GET("/api/sessions/{session_id}/turns", { params: { path: { session_id: id } } }),
   );
-  const first = useRead<AuditEvent[]>(["first-event", id], () =>
-    api.GET("/api/log", { params: { query: { session: id, order: "asc", limit: 1 } as never } }),
-  );
-  const newest = useRead<AuditEvent[]>(["newest-event", id], () =>
-    api.GET("/api/log", { params: { query: { session: id, order: "desc", limit: 1 } as never } }),
-  );
-  const here = useRead<AuditEvent>(["event", at], () =>
-    api.GET("/api/log/{position}", { params: { path: { position: at } } }),
-  );
+  const first = useRead(["first-event", id], () => askLog({ session: id, order: "asc", limit: 1 }));
+  const newest = useRead(["newest-event", id], () => askLog({ session: id, order: "desc", limit: 1 }));
+  const here = useRead(["event", at], () => askEvent(at));
   const begin = first.data?.body[0]?.position ?? at;
   const end = Math.max(newest.data?.body[0]?.position ?? at, at);
   const ticks = ticksOf(begin, end, turns.data?.body ?? []);

@@ -42,8 +42,7 @@ export function useTurns(id: string, at: number | null): readonly TurnItem[] {
     placeholderData: kept => kept,
     queryFn: async () => {
       const params = { path: { session_id: id }, query: at === null ? {} : { at } };
-      const answer = api.GET("/api/sessions/{session_id}/turns", { params } as never);
-      return (await read<readonly TurnItem[]>(answer as never)).body;
+      return (await read(api.GET("/api/sessions/{session_id}/turns", { params }))).body;
     },
   });
   return asked.data ?? [];

@@ -1,0 +1,35 @@
+/** The audit log. The document says of an event that it has a type and data; here each type has its own. */
+import type { paths } from "../wire/api.ts";
+import type { AuditEvent } from "../wire/events.ts";
+import { type Answered, api, type Read, read } from "./api.ts";
+
+export type LogQuery = NonNullable<paths["/api/log"]["get"]["parameters"]["query"]>;
+
+/** Ask for a page of the log. */
+export function askLog(query: LogQuery): Promise<Answered<AuditEvent[]>> {
+  return api.GET("/api/log", { params: { query } }) as Promise<Answered<AuditEvent[]>>;
+}
+
+/** Ask for one event. */
+export function askEvent(position: number): Promise<Answered<AuditEvent>> {
+  return api.GET("/api/log/{position}", { params: { path: { position } } }) as Promise<Answered<AuditEvent>>;
+}
+
+/** Ask for an event and what led to it. */
+export function askChain(position: number): Promise<Answered<AuditEvent[]>> {
+  const params = { path: { position } };
+  return api.GET("/api/log/{position}/chain", { params }) as Promise<Answered<AuditEvent[]>>;
+}
+
+/**
+ * Search the log: the next page on which something is, or the last one. The server looks at a part of the log only at a
+ * time, and says where the search goes on (`goOn`). Rejects with `Refused`.
+ */
+export async function searchLog(query: LogQuery, signal: AbortSignal): Promise<Read<AuditEvent[]>> {
+  let found = await read(askLog(query));
+  while (found.body.length === 0 && found.goOn !== null && !signal.aborted) {
+    const bound = query.order === "desc" ? { before: found.goOn } : { after: found.goOn };
+    found = await read(askLog({ ...query, ...bound }));
+  }
+  return found;
+}
