@@ -4,6 +4,7 @@ import { Activity, Clock, Cpu, Inbox, LayoutList, Plus, ScrollText, Search, Sett
 import { lazy, type ReactNode, Suspense, useEffect } from "react";
 import { isMac } from "../browser/platform.ts";
 import { keysOf } from "../core/keymap.ts";
+import { oneLine } from "../core/text.ts";
 import { sessionBeside, type Way } from "../features/fleet/navigation.ts";
 import { runAction, useActions } from "../state/actions.ts";
 import { useFleet, useMayChange } from "../state/context.tsx";
@@ -137,7 +138,7 @@ function useTitle(): void {
   const path = useRouterState({ select: state => state.location.pathname });
   useCell(fleet.sessions.keys);
   const id = /^\/s\/([^/]+)/.exec(path)?.[1];
-  const name = id === undefined ? (TITLES[path] ?? "") : (fleet.sessions.get(id)?.title ?? "Session");
+  const name = id === undefined ? (TITLES[path] ?? "") : oneLine(fleet.sessions.get(id)?.title ?? "Session", 80);
   useEffect(() => {
     const words = name === "Fleet" || name === "" ? "Fleet" : `${name} · Fleet`;
     document.title = waiting > 0 ? `(${waiting}) ${words}` : words;

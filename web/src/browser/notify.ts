@@ -1,4 +1,5 @@
 /** Desktop notifications of what waits for a person. One tab of the browser sends them, by a lock that tabs share. */
+import { oneLine } from "../core/text.ts";
 import type { InboxItem } from "../wire/types.ts";
 import { readSetting, writeSetting } from "./storage.ts";
 
@@ -31,7 +32,10 @@ export function whenItIsOurTurn(begin: () => void): void {
 /** Show a notification. A click leads to the inbox or the session. */
 export function notify(item: InboxItem, open: () => void): void {
   if (notifyState() !== "on" || document.visibilityState === "visible") return;
-  const notification = new Notification(`${TITLES[item.kind]}: ${item.title}`, { body: item.detail, tag: item.id });
+  const notification = new Notification(`${TITLES[item.kind]}: ${oneLine(item.title)}`, {
+    body: oneLine(item.detail),
+    tag: item.id,
+  });
   notification.onclick = () => {
     window.focus();
     open();

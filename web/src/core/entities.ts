@@ -1,4 +1,5 @@
 /** Character references of HTML, as Markdown may have them. A name that is not in the table stays as it is written. */
+import { plain } from "./text.ts";
 
 const NAMED: Readonly<Record<string, string>> = {
   amp: "&",
@@ -59,14 +60,9 @@ export function decoded(text: string): string {
   });
 }
 
-/** Whether the character is one that a person sees: control and bidirectional ones make a text look like another one. */
+/** Whether the character is one that a person sees, by the same rule as any text. */
 function isShown(code: number): boolean {
-  if (code > CODE_POINT_MAX || (code >= 0xd800 && code <= 0xdfff)) return false;
-  if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return code === 0x09 || code === 0x0a;
-  return !(
-    code === 0x061c ||
-    (code >= 0x200e && code <= 0x200f) ||
-    (code >= 0x202a && code <= 0x202e) ||
-    (code >= 0x2066 && code <= 0x2069)
-  );
+  if (code > CODE_POINT_MAX || code === 0x1b) return false;
+  const character = String.fromCodePoint(code);
+  return plain(character) === character;
 }

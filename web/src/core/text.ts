@@ -70,25 +70,41 @@ export function baseName(path: string): string {
   return clean.slice(clean.lastIndexOf("/") + 1) || clean || "/";
 }
 
-/** Bidirectional controls and other characters that make a text look like another one. */
-const DECEPTIVE = /[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]/g;
+/**
+ * Characters that make a text look like another one, as ranges of hexadecimal code points: the second set of control
+ * characters, those that nobody sees, those that turn the direction of writing, tags, halves of characters.
+ */
+const DECEPTIVE_RANGES =
+  "80-9f ad 34f 61c 115f-1160 17b4-17b5 180e 200b 200e-200f 2028-202e 2060-206f 3164 d800-dfff feff ffa0 e0000-e007f";
+/** Joiners belong to Persian and to emoji; beside ASCII they hide. */
+const HIDDEN_JOINER = "(?<=[ -~])[\\u200c\\u200d]|[\\u200c\\u200d](?=[ -~])";
+const DECEPTIVE = new RegExp(
+  `[${DECEPTIVE_RANGES.split(" ")
+    .map(range => range.replace(/[^-]+/g, "\\u{$&}"))
+    .join("")}]|${HIDDEN_JOINER}`,
+  "gu",
+);
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences of terminals
-const ANSI = /\u001b(?:\[[0-9;:?<=>]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-Z\\-_])/g;
+const ANSI = /(?:\u001b\[|\u009b)[0-9;:?<=>]*[ -/]*[@-~]|\u001b(?:\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-Z\\-_])/g;
 
-/** Return what agents wrote without escape sequences, with control and bidirectional characters made visible. */
+/** Return what agents wrote without escape sequences, with the characters made visible that would deceive a reader. */
 export function plain(text: string): string {
   return text
     .replace(ANSI, "")
     .replace(CONTROL, character =>
       String.fromCharCode(0x2400 + (character.charCodeAt(0) === 0x7f ? 0x21 : character.charCodeAt(0))),
     )
-    .replace(DECEPTIVE, character => `⟨U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+    .replace(DECEPTIVE, character => `⟨U+${codeOf(character)}⟩`);
+}
+
+function codeOf(character: string): string {
+  return (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
 }
 
 /** Return a text of agents or people on one line, cut. */
 export function oneLine(text: string, max = 200): string {
   const line = plain(text).replace(/\s+/g, " ").trim();
-  return line.length <= max ? line : `${line.slice(0, max - 1)}…`;
+  return line.length <= max ? line : `${line.slice(0, max - 1).replace(/[\ud800-\udbff]$/, "")}…`;
 }

@@ -1,4 +1,5 @@
 /** What to say of an error, in the server's own words where it is a refusal. */
+import { plain } from "../core/text.ts";
 import { Refused } from "./commands.ts";
 
 export type Said = {
@@ -10,8 +11,9 @@ export type Said = {
 
 export function said(error: unknown, what = "This"): Said {
   if (error instanceof Refused) {
+    // What the server says may hold what agents wrote: names, titles, lines of a process.
     const { title, detail, hint, code } = error.problem;
-    return { title, detail, hint, code };
+    return { title: plain(title), detail: detail && plain(detail), hint: hint && plain(hint), code };
   }
   const detail = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return { title: `${what} cannot be shown`, detail, hint: "This is a bug of the page. The rest of it goes on." };

@@ -1,6 +1,7 @@
 /** A text field that suggests values; any other text may be typed as well. */
 import { Autocomplete } from "@base-ui/react/autocomplete";
 import { type ReactNode, useId } from "react";
+import { plain } from "../core/text.ts";
 import { cx } from "./cx.ts";
 import field from "./field.module.css";
 import style from "./suggest.module.css";
@@ -55,8 +56,8 @@ export function SuggestField(props: SuggestFieldProps): ReactNode {
             <Autocomplete.List className={style.list}>
               {(item: Suggestion) => (
                 <Autocomplete.Item key={item.value} value={item} className={style.item}>
-                  <span>{item.value}</span>
-                  {item.note && <span className={style.note}>{item.note}</span>}
+                  <span>{plain(item.value)}</span>
+                  {item.note && <span className={style.note}>{plain(item.note)}</span>}
                 </Autocomplete.Item>
               )}
             </Autocomplete.List>

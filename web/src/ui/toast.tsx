@@ -2,6 +2,7 @@
 import { Toast } from "@base-ui/react/toast";
 import { X } from "lucide-react";
 import type { ReactNode } from "react";
+import { plain } from "../core/text.ts";
 import { Button, IconButton } from "./button.tsx";
 import style from "./toast.module.css";
 
@@ -14,7 +15,7 @@ type Undo = { readonly label: string; readonly run: () => void };
 /** Say that something was done; with a way back where there is one. */
 export function say(title: string, undo?: Undo): void {
   const id = manager.add({
-    title,
+    title: plain(title),
     timeout: undo ? WITH_ACTION_MS : SHOWN_MS,
     ...(undo
       ? {
@@ -32,7 +33,13 @@ export function say(title: string, undo?: Undo): void {
 
 /** Say that something failed. It stays until it is read. */
 export function sayError(title: string, description?: string): void {
-  manager.add({ title, ...(description ? { description } : {}), type: "error", timeout: 0, priority: "high" });
+  manager.add({
+    title: plain(title),
+    ...(description ? { description: plain(description) } : {}),
+    type: "error",
+    timeout: 0,
+    priority: "high",
+  });
 }
 
 function Entries(): ReactNode {
