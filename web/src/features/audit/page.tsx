@@ -2,13 +2,14 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useState } from "react";
+import { sessionFault, typeFault } from "../../core/log-filters.ts";
 import { plain } from "../../core/text.ts";
 import { useFleet } from "../../state/context.tsx";
 import { type LogQuery, searchLog } from "../../state/log.ts";
 import { useCell } from "../../state/store.ts";
 import { said } from "../../state/trouble.ts";
 import { Button } from "../../ui/button.tsx";
-import { TextField } from "../../ui/field.tsx";
+import { DateField } from "../../ui/date-field.tsx";
 import { Page } from "../../ui/page.tsx";
 import { Empty, Loading, ProblemCard } from "../../ui/states.tsx";
 import { SuggestField } from "../../ui/suggest.tsx";
@@ -79,6 +80,7 @@ export function AuditPage(): ReactNode {
           label="Session"
           value={search.session}
           onChange={session => change({ session } as Partial<Search>)}
+          faultOf={sessionFault}
           suggestions={sessions}
           placeholder="Any session"
         />
@@ -86,6 +88,7 @@ export function AuditPage(): ReactNode {
           label="Type"
           value={search.type}
           onChange={type => change({ type } as Partial<Search>)}
+          faultOf={typeFault}
           suggestions={EVENT_TYPES.map(value => ({ value }))}
           placeholder="Any type, several with commas"
         />
@@ -96,17 +99,15 @@ export function AuditPage(): ReactNode {
           suggestions={[{ value: "local" }, { value: "system" }]}
           placeholder="Anybody"
         />
-        <TextField
+        <DateField
           label="From"
-          type="date"
           value={search.from ?? ""}
-          onChange={event => change({ from: event.target.value || undefined } as Partial<Search>)}
+          onChange={from => change({ from: from || undefined } as Partial<Search>)}
         />
-        <TextField
+        <DateField
           label="To"
-          type="date"
           value={search.to ?? ""}
-          onChange={event => change({ to: event.target.value || undefined } as Partial<Search>)}
+          onChange={to => change({ to: to || undefined } as Partial<Search>)}
         />
       </search>
       {found.isPending && <Loading what="the log" bars={12} />}
@@ -138,17 +139,36 @@ type TypedProps = {
   readonly onChange: (value: string | undefined) => void;
   readonly suggestions: readonly { readonly value: string; readonly note?: string }[];
   readonly placeholder: string;
+  /** What is wrong with what is typed: the server is not asked for it. */
+  readonly faultOf?: (typed: string) => string | null;
 };
 
-/** A filter that takes hold when the typing pauses. */
-function Typed({ label, value, onChange, suggestions, placeholder }: TypedProps): ReactNode {
+/** A filter that takes hold when the typing pauses, and what is typed is whole. */
+function Typed({ label, value, onChange, suggestions, placeholder, faultOf }: TypedProps): ReactNode {
   const [typed, setTyped] = useState(value ?? "");
+  const [fault, setFault] = useState<string | null>(null);
+  useEffect(() => setTyped(value ?? ""), [value]);
   useEffect(() => {
-    if ((value ?? "") === typed.trim()) return;
-    const timer = setTimeout(() => onChange(typed.trim() || undefined), TYPING_MS);
+    const whole = typed.trim().replace(/\s*,\s*/g, ",");
+    if ((value ?? "") === whole) return;
+    const timer = setTimeout(() => {
+      const found = whole === "" ? null : (faultOf?.(whole) ?? null);
+      setFault(found);
+      if (found === null) onChange(whole || undefined);
+    }, TYPING_MS);
     return () => clearTimeout(timer);
   });
   return (
-    <SuggestField label={label} value={typed} onChange={setTyped} suggestions={suggestions} placeholder={placeholder} />
+    <SuggestField
+      label={label}
+      value={typed}
+      onChange={next => {
+        setTyped(next);
+        setFault(null);
+      }}
+      suggestions={suggestions}
+      placeholder={placeholder}
+      error={fault}
+    />
   );
 }

@@ -9,6 +9,7 @@ import { useRead } from "../../state/queries.ts";
 import { said } from "../../state/trouble.ts";
 import { Button } from "../../ui/button.tsx";
 import { LineCounts } from "../../ui/changes.tsx";
+import { DateField } from "../../ui/date-field.tsx";
 import { Mark } from "../../ui/mark.tsx";
 import { Page } from "../../ui/page.tsx";
 import { Select } from "../../ui/select.tsx";
@@ -79,22 +80,16 @@ export function HistoryPage(): ReactNode {
           choices={CHOICES}
           onChange={status => change({ status: status === ANY ? undefined : status } as Partial<typeof search>)}
         />
-        <label className={style.date}>
-          From{" "}
-          <input
-            type="date"
-            value={search.from ?? ""}
-            onChange={event => change({ from: event.target.value || undefined } as Partial<typeof search>)}
-          />
-        </label>
-        <label className={style.date}>
-          To{" "}
-          <input
-            type="date"
-            value={search.to ?? ""}
-            onChange={event => change({ to: event.target.value || undefined } as Partial<typeof search>)}
-          />
-        </label>
+        <DateField
+          label="From"
+          value={search.from ?? ""}
+          onChange={from => change({ from: from || undefined } as Partial<typeof search>)}
+        />
+        <DateField
+          label="To"
+          value={search.to ?? ""}
+          onChange={to => change({ to: to || undefined } as Partial<typeof search>)}
+        />
       </search>
       {found.isPending && <Loading what="the history" />}
       {found.isError && <ProblemCard trouble={said(found.error, "The history")} retry={() => void found.refetch()} />}
