@@ -93,7 +93,8 @@ function Bar({ id, at, onChange }: TimeBarProps & { readonly at: number }): Reac
     <section className={style.bar} aria-label="Time travel">
       <div className={style.words} role="status">
         <strong>As of {event ? new Date(event.at).toLocaleString() : "…"}</strong>, event {at.toLocaleString("en-US")}
-        {event && <span className={style.what}>: {sentence(event)}</span>}
+        {event && <span className={style.what}>: {sentence(event)}.</span>} Nothing can be changed here; the files are
+        as they are now.
         <Button kind="primary" size="small" onClick={() => onChange(null)}>
           Back to now
         </Button>

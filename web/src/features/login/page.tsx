@@ -1,6 +1,7 @@
 /** The login: the server lets nobody in without a token, and a link from its machine is the way for a browser. */
 import type { ReactNode } from "react";
 import { Button } from "../../ui/button.tsx";
+import { ProblemCard } from "../../ui/states.tsx";
 import style from "./login.module.css";
 
 /** Where to go on: what was asked for, if it is a place of this page. */
@@ -10,17 +11,31 @@ export function nextOf(path: string, search: string): string {
   return next?.startsWith("/") && !/^\/[/\\]/.test(next) ? next : "/";
 }
 
+/** Whether the address is that of a link: the server gives the page there only where it refuses the link. */
+function isUsedLink(path: string, search: string): boolean {
+  return path === "/login" && new URLSearchParams(search).has("code");
+}
+
 export function LoginPage(): ReactNode {
   const next = nextOf(location.pathname, location.search);
   return (
     <div className={style.login}>
       <h1>Log in</h1>
+      {isUsedLink(location.pathname, location.search) && (
+        <ProblemCard
+          trouble={{
+            title: "This link does not log you in",
+            detail: "It was used, it is older than ten minutes, or it was never given.",
+            hint: "Make another one.",
+          }}
+        />
+      )}
       <p>This Fleet asks for a token. On the server's machine, run</p>
       <pre className={style.command}>fleet token link NAME{next === "/" ? "" : ` --next '${next}'`}</pre>
       <p>
         and open the link that it prints in this browser. It is good once, for ten minutes. Where there is no token of
-        that name yet, <code>fleet token new NAME</code> makes it first; <code>--role viewer</code> is for those who may
-        only look.
+        that name yet, <code>fleet token new --role operator --name NAME</code> makes it first; the role{" "}
+        <code>viewer</code> is for those who may only look.
       </p>
       <p>
         <Button kind="primary" onClick={() => location.assign(next)}>

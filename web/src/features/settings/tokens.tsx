@@ -3,7 +3,7 @@ import type { ReactNode } from "react";
 import { Table } from "../../ui/page.tsx";
 
 const COMMANDS = [
-  ["fleet token new NAME", "make a token; --role viewer for one who may only look"],
+  ["fleet token new --role operator --name NAME", "make a token; the role viewer is for one who may only look"],
   ["fleet token link NAME", "print a link that logs a browser in, good once, for ten minutes"],
   ["fleet token ls", "list the tokens and when they were used"],
   ["fleet token revoke NAME", "take a token back; what is open under it ends at once"],
