@@ -249,9 +249,11 @@ def socket_routes(app: QuartTrio, streams: Streams, views: Subscriptions) -> Blu
     async def open_websocket() -> Response:
         """Follow many sessions and send commands over one WebSocket.
 
-        Frames of the client: `subscribe {id, sessions | "*", after}`, `unsubscribe {id}`, `command {id, method, path,
-        body, idempotencyKey}`, `ping {id}`. Frames of the server: `event`, `signal`, `snapshot`, `live`, `lagging`,
-        `reply`, `error`. All are JSON, with their kind as `type`; docs/streams.md describes them.
+        Frames of the client: `subscribe {id, sessions | "*", after, signals}`, `subscribe {id, view, after}`,
+        `unsubscribe {id}`, `command {id, method, path, body, idempotencyKey}`, `ping {id}`. Frames of the server:
+        `event`, `signal`, `snapshot` for sessions; `items`, `item`, `gone` for the view `fleet`, `inbox` for the view
+        `inbox`; `live`, `lagging`, `reply`, `error`. All are JSON, with their kind as `type`; docs/streams.md describes
+        them.
         """
         raise Rejected("upgrade_required", "this is a WebSocket", hint="ask for an upgrade to websocket")
 

@@ -67,20 +67,19 @@ class Subscriptions:
 
         Raises `Rejected` invalid and session_not_found.
         """
-        after = None if frame.after is None else check_cursor(self._tree, frame.after)
         if (frame.view is msgspec.UNSET) == (frame.sessions is msgspec.UNSET):
             raise Rejected("invalid", "give either sessions or a view", field="sessions")
         stack = AsyncExitStack()
         if frame.view == "fleet":
-            return ViewSubscription(frame.id, stack.enter_context(self._live.fleet.read(after, wake)), stack)
+            return ViewSubscription(frame.id, stack.enter_context(self._live.fleet.read(frame.after, wake)), stack)
         if frame.view == "inbox":
             return ViewSubscription(frame.id, stack.enter_context(self._live.inbox.read(wake)), stack)
+        after = self._tree.log.head() if frame.after is None else check_cursor(self._tree, frame.after)
         sessions = None
         if isinstance(frame.sessions, list):
             sessions = frozenset(self._tree.orders.session(each).id for each in frame.sessions)
-        begin = self._tree.log.head() if after is None else after
         follow = await stack.enter_async_context(
-            reading(self._tree, sessions, begin, wake, signals=frame.signals == "all")
+            reading(self._tree, sessions, after, wake, signals=frame.signals == "all")
         )
         return EventSubscription(frame.id, follow, self._frames, stack)
 

@@ -51,8 +51,8 @@ class Touched:
         log.listen(self._on_commit)
 
     def since(self, after: int) -> Since | None:
-        """Return what has changed beyond position `after`, None where that is not known any more."""
-        if after <= self._complete_after:
+        """Return what has changed beyond position `after`, None where that is not known: any more, or of this log."""
+        if not self._complete_after < after <= self._position:
             return None
         changed = [session_id for session_id, position in self._changed.items() if position > after]
         return Since(changed, [session_id for session_id, position in self._erased.items() if position > after])

@@ -22,7 +22,7 @@ class _ClientFrame(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_f
     id: FrameId
 
 
-class Subscribe(_ClientFrame, frozen=True, tag="subscribe"):
+class Subscribe(_ClientFrame, frozen=True, omit_defaults=True, tag="subscribe"):
     """Follow these sessions, or with `*` everything, beyond the position `after`; without it, from now on.
 
     Or follow a `view` instead: `fleet` is the item of every session, `inbox` all that waits for a person. `signals`
