@@ -109,22 +109,29 @@ class Turns:
         return False
 
     async def steer(self, session_id: str, effect: e.SteerTurn, report: Reporter) -> None:
-        """Send a prompt into the running turn; called off when the turn ends first, and then the prompt waits again."""
+        """Send a prompt into the running turn; called off when the turn ends first, and then the prompt waits again.
+
+        One that OpenCode does not keep waits for a turn of its own, which will say what is wrong with it: each try is a
+        sign of life, so that a turn which hangs would never be given up.
+        """
         conversation = self._conversations.of(session_id)
         client = await self._client(effect.instance_id)
-        while True:
+        unkept = 0
+        while unkept < DELIVERY_ATTEMPTS_MAX:
             try:
                 if not await _is_kept(client, effect):
                     await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
                 if await self._read_back(client, conversation, effect):
                     await report(m.ReportDelivered(effect.message_id, self._now()))
                     return
+                unkept += 1
             except Unavailable as unavailable:
                 _log.warning("steering_retried", session=session_id, code=unavailable.code)
-            except Problem as problem:  # it waits for a turn of its own, which will say what is wrong with it
+            except Problem as problem:
                 _log.warning("steering_refused", session=session_id, code=problem.code, detail=problem.detail)
                 return
             await trio.sleep(DELIVERY_POLL_S[-1])
+        _log.warning("steering_given_up", session=session_id, attempts=unkept)
 
     # -------------------------------------------------------------------------------------------------------- follow
 

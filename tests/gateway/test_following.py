@@ -149,3 +149,18 @@ async def test_retries_that_ended_while_nobody_heard_it_are_forgotten(machine: M
     for stream in streams:
         stream.close()
     assert (await door.settled(item["id"]))["outcome"] == "finished"
+
+
+async def test_a_prompt_that_opencode_does_not_keep_does_not_hold_a_turn_that_hangs(door: Door) -> None:
+    """Each try to send it into the turn was a sign of life of that turn."""
+    item = await door.session()
+    path = f"/api/sessions/{item['id']}"
+    await door.knock("POST", f"{path}/prompt", {"text": "hang"})
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.knock("POST", f"{path}/prompt", {"text": "Look", "agent": "nobody"})
+    (prompt,) = (await door.knock("GET", f"{path}/queue")).json
+    assert (await door.knock("POST", f"{path}/queue/{prompt['id']}/steer")).status == 204
+    with trio.fail_after(TURN_SILENCE_S * 2):
+        await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is None)
+    assert (await door.knock("GET", path)).json["failure"]["code"] == "turn_silent"
+    assert [each["id"] for each in (await door.knock("GET", f"{path}/queue")).json] == [prompt["id"]]
