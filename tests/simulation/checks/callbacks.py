@@ -36,10 +36,14 @@ def _differences(evidence: Evidence, child: State, parent: State, ordered: list[
 def callbacks_are_true(evidence: Evidence) -> Iterator[str]:
     """A callback names the outcome that came right before, one for each time that a child was given work (4, 8)."""
     for child in evidence.views.sessions:
-        owed, last = False, ""
+        owed, runs, last = False, False, ""
         for event in (recorded.event for recorded in evidence.stream(f"session-{child.id}")):
-            if isinstance(event, m.SessionCreated | m.PromptAccepted | m.TurnStarted | m.SessionResumed):
+            if isinstance(event, m.SessionCreated | m.PromptAccepted | m.TurnStarted):
                 owed = True
+            if isinstance(event, m.SessionResumed):  # it goes on with a turn that it has left behind, or has no work
+                owed = owed or runs
+            if isinstance(event, m.TurnStarted | m.TurnEnded | m.TurnFailed):
+                runs = isinstance(event, m.TurnStarted)
             if isinstance(event, m.CallbackOrdered):
                 if event.outcome != last or f"has ended: {last}." not in event.text or not owed:
                     yield f"session {child.id} told {event.outcome!r} in {event.text!r}, and it was {last!r}"
