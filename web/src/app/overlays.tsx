@@ -1,6 +1,7 @@
 /** The dialogs that open over any page: palette, keys, new session. Each is loaded when it is opened first. */
 import { useNavigate, useRouterState } from "@tanstack/react-router";
 import { lazy, type ReactNode, Suspense, useState } from "react";
+import { lastLook, searchOf } from "../features/fleet/view.ts";
 import { useActions } from "../state/actions.ts";
 import { Boundary } from "./errors.tsx";
 
@@ -30,7 +31,7 @@ export function Overlays(): ReactNode {
           <NewSession
             {...(search.directory === undefined ? {} : { directory: search.directory })}
             {...(search.parent === undefined ? {} : { parent: search.parent })}
-            onClose={() => void navigate({ to: "/" })}
+            onClose={() => void navigate({ to: "/", search: searchOf(lastLook.get()) })}
             onCreated={id => void navigate({ to: "/s/$id", params: { id } })}
           />
         )}

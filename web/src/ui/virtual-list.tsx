@@ -34,8 +34,6 @@ type VirtualListProps = Omit<ComponentProps<"div">, "children" | "ref"> & {
   /** A row that stays mounted out of sight too, because it has the focus. */
   readonly kept: number;
   readonly handle?: Ref<VirtualHandle>;
-  /** Shown over the rows while they scroll: how many pixels the top of the list is covered. */
-  readonly covered?: number;
 };
 
 type Sizes = { readonly row: number; readonly head: number };
@@ -47,7 +45,7 @@ const OVERSCAN = 12;
 const GUESS: Sizes = { row: 36, head: 32 };
 
 export function VirtualList(props: VirtualListProps): ReactNode {
-  const { rows, render, kept, handle, covered = 0, className, ...rest } = props;
+  const { rows, render, kept, handle, className, ...rest } = props;
   const list = useRef<HTMLDivElement>(null);
   const probes = useRef<HTMLDivElement>(null);
   const sizes = useSizes(probes);
@@ -62,20 +60,21 @@ export function VirtualList(props: VirtualListProps): ReactNode {
   }, [starts]);
 
   useAnchor(list, rows, starts);
-  useLayoutEffect(() => {
+  useLayoutEffect(measure, [measure]);
+  useResize(list, before => {
+    // What takes room below the list must not cover the row that has the focus.
+    const wasInSight = (starts[kept + 1] ?? Number.POSITIVE_INFINITY) <= (list.current?.scrollTop ?? 0) + before;
+    if (wasInSight && list.current?.contains(document.activeElement)) reveal(list.current, starts, kept);
     measure();
-    const observer = new ResizeObserver(measure);
-    if (list.current) observer.observe(list.current);
-    return () => observer.disconnect();
-  }, [measure]);
+  });
 
   useImperativeHandle(
     handle,
     () => ({
       element: list.current,
-      reveal: index => reveal(list.current, starts, index, covered),
+      reveal: index => reveal(list.current, starts, index),
     }),
-    [starts, covered],
+    [starts],
   );
 
   return (
@@ -99,6 +98,23 @@ export function VirtualList(props: VirtualListProps): ReactNode {
       </div>
     </div>
   );
+}
+
+/** Call when the height of an element changes, with the one before. */
+function useResize(element: { readonly current: HTMLElement | null }, changed: (beforePx: number) => void): void {
+  const newest = useRef(changed);
+  newest.current = changed;
+  useLayoutEffect(() => {
+    if (element.current === null) return;
+    let height = element.current.clientHeight;
+    const observer = new ResizeObserver(() => {
+      const before = height;
+      height = element.current?.clientHeight ?? 0;
+      if (height !== before) newest.current(before);
+    });
+    observer.observe(element.current);
+    return () => observer.disconnect();
+  }, [element]);
 }
 
 /** Return the heights that the style sheet gives, followed as they change. */
@@ -180,10 +196,10 @@ function useAnchor(
   }, [list, rows, starts]);
 }
 
-function reveal(element: HTMLElement | null, starts: Float64Array, index: number, covered: number): void {
+function reveal(element: HTMLElement | null, starts: Float64Array, index: number): void {
   const top = starts[index];
   const bottom = starts[index + 1];
   if (element === null || top === undefined || bottom === undefined) return;
-  if (top - covered < element.scrollTop) element.scrollTop = Math.max(0, top - covered);
+  if (top < element.scrollTop) element.scrollTop = top;
   else if (bottom > element.scrollTop + element.clientHeight) element.scrollTop = bottom - element.clientHeight;
 }

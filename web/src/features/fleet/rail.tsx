@@ -7,13 +7,13 @@ import { keysOf } from "../../core/keymap.ts";
 import { lookOf } from "../../core/status.ts";
 import { oneLine } from "../../core/text.ts";
 import { useActions } from "../../state/actions.ts";
-import { useSession } from "../../state/context.tsx";
+import { useFleet, useSession } from "../../state/context.tsx";
 import { useCell } from "../../state/store.ts";
 import { Button } from "../../ui/button.tsx";
 import { cx } from "../../ui/cx.ts";
 import { GridCell, GridRow } from "../../ui/grid.tsx";
 import { Mark } from "../../ui/mark.tsx";
-import { Empty } from "../../ui/states.tsx";
+import { Empty, Loading } from "../../ui/states.tsx";
 import type { VirtualHandle } from "../../ui/virtual-list.tsx";
 import { type Acts, ActsContext, useActs } from "./acts.ts";
 import { isOver, StateAge } from "./cells.tsx";
@@ -41,6 +41,7 @@ function Rail({ openId }: { readonly openId: string }): ReactNode {
   const list = useRef<VirtualHandle>(null);
   const field = useRef<HTMLInputElement>(null);
   const cursor = useCursor(rows, list, openId);
+  const isLoaded = useCell(useFleet().fleet.isLoaded);
   const acts = useRailActs(cursor.activate, folds.toggle);
   const at = rows.findIndex(row => row.key === openId);
   // biome-ignore lint/correctness/useExhaustiveDependencies: rows that move must not scroll the list
@@ -60,7 +61,9 @@ function Rail({ openId }: { readonly openId: string }): ReactNode {
             onEnter={() => cursor.go(cursor.index)}
           />
         </div>
-        {rows.length === 0 ? (
+        {!isLoaded ? (
+          <Loading what="sessions" bars={8} />
+        ) : rows.length === 0 ? (
           <Empty act={look.q !== "" && <Button onClick={() => setQuery("")}>Clear the filter</Button>}>
             {look.q === "" ? "No sessions." : "No session matches."}
           </Empty>
@@ -117,7 +120,7 @@ const RailRow = memo(function RailRow(props: RailRowProps): ReactNode {
       className={cx(style.row, isOver(item) && style.over)}
       onFocus={() => activate(id)}
     >
-      <GridCell className={style.cell} style={{ paddingLeft: depth * 12 }}>
+      <GridCell className={style.cell} style={{ paddingLeft: Math.min(depth, 4) * 12 }}>
         <Mark {...lookOf(item.status)} isShort />
         <Link to="/s/$id" params={{ id }} className={style.link} tabIndex={-1} title={oneLine(item.title)}>
           {oneLine(item.title)}

@@ -14,6 +14,9 @@ import { Changes, Cost, DoingLine, isOver, ParentName, PlaceName, StateAge, Tags
 import style from "./row.module.css";
 import { useIsSelected } from "./selection.ts";
 
+/** Deeper children stand no farther to the right: their titles need the room. */
+const DEPTH_MAX = 4;
+
 type GroupRowProps = {
   readonly cluster: Cluster;
   readonly isFolded: boolean;
@@ -91,9 +94,9 @@ export const SessionRow = memo(function SessionRow(props: SessionRowProps): Reac
       <GridCell className={style.status}>
         <Mark {...lookOf(item.status)} />
       </GridCell>
-      <GridCell className={style.title} style={{ paddingLeft: depth * 18 }}>
+      <GridCell className={style.title} style={{ paddingLeft: Math.min(depth, DEPTH_MAX) * 18 }}>
         {depth > 0 && (
-          <span aria-hidden className={style.faint}>
+          <span aria-hidden className={style.knee}>
             └
           </span>
         )}

@@ -39,6 +39,15 @@ export function keepLook(look: Look): void {
   writeSetting("sort", look.sort === "changed" ? null : look.sort);
 }
 
+/** Return a look as it stands in the address of the page. */
+export function searchOf({ q, group, sort }: Look): {
+  readonly q?: string;
+  readonly group: GroupBy;
+  readonly sort: SortBy;
+} {
+  return { ...(q === "" ? {} : { q }), group, sort };
+}
+
 /** Return what the order is made by; the same object for the same look. */
 export function useView({ q, group, sort }: Look): View {
   return useMemo(() => ({ filter: parseFilter(q), group, sort }), [q, group, sort]);
