@@ -16,6 +16,7 @@ import structlog
 import trio
 
 from fleet.actors.context import Context
+from fleet.actors.model_limits import ModelLimits
 from fleet.core.session.state import State
 from fleet.errors import Problem
 from fleet.limits import OFFERS_ASK_S, OFFERS_DELAY_S, OFFERS_FRESH_S, OFFERS_KEPT
@@ -43,10 +44,11 @@ class _Place(NamedTuple):
 
 
 class KnownOffers:
-    """What is known, by repository; what was learnt longest ago goes first."""
+    """What is known, by repository; what was learnt longest ago goes first. `limits` learn of the models as well."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, limits: ModelLimits) -> None:
         self._context = context
+        self._limits = limits
         self._known: OrderedDict[str, Offered] = OrderedDict()
 
     async def learn(self, instance_id: str) -> None:
@@ -114,6 +116,7 @@ class KnownOffers:
         models: tuple[OfferedModel, ...],
     ) -> Offered:
         offered = Offered(self._context.clock.now_ms(), place.instance_id, agents, commands, models)
+        self._limits.learn(models)
         self._known.pop(place.key, None)
         self._known[place.key] = offered
         while len(self._known) > OFFERS_KEPT:

@@ -1,4 +1,5 @@
-"""How much models hold: asked of OpenCode when a model has answered whose limit is not known yet, and remembered.
+"""How much models hold: remembered of what instances offer (known_offers.py), and asked of the instance of a session
+that was answered by a model of which nothing is known.
 
 It is a comfort: a session whose process cannot be asked goes without, until it or another one with this model answers.
 """
