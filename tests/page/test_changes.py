@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.e2e.server import Server, git, repository
 
@@ -325,3 +325,46 @@ def test_a_session_without_changes_says_so(page: Page, fleet: Server, tmp_path: 
     fleet.settled(item["id"])
     page.goto(f"/s/{item['id']}?tab=diffs")
     expect(page.get_by_text("Nothing has changed.")).to_be_visible()
+
+
+def test_a_viewer_reads_and_changes_nothing(page: Page, session: str) -> None:
+    page.route("**/api/caller", lambda route: route.fulfill(json={"actor": "token:guest", "role": "viewer"}))
+    page.goto(f"/s/{session}?tab=diffs&file={OPEN}")
+    expect(page.get_by_text("you may look")).to_be_visible()
+    number(page, 64).click()
+    expect(page.get_by_role("textbox", name=f"Comment on {OPEN}:64")).to_have_count(0)
+    expect(page.get_by_role("button", name="Review")).to_have_count(0)
+    page.get_by_role("checkbox", name="Viewed").check()
+    expect(page.get_by_role("toolbar", name="Diffs")).to_contain_text("1 of 9 viewed")
+
+
+def test_another_session_that_worked_there_is_named(page: Page, session: str) -> None:
+    def overlap(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json=[{**item, "overlapsWith": [session]} for item in response.json()])
+
+    page.route("**/diffs?*", overlap)
+    page.goto(f"/s/{session}?tab=diffs&file={OPEN}")
+    said = "Another session worked here at the same time: Round once."
+    expect(page.get_by_role("article", name=OPEN)).to_contain_text(said)
+
+
+def test_the_review_of_an_erased_session_is_forgotten(page: Page, session: str, faults: list[str]) -> None:
+    page.goto(f"/s/{session}?tab=diffs&file={OPEN}")
+    comment(page, 64, "Negative rows?")
+    page.evaluate("localStorage.setItem('fleet.review.01a00000-0000-7000-8000-000000000000', '{}')")
+    page.reload()
+    expect(page.get_by_role("article", name="Review comment")).to_be_visible()
+    page.wait_for_function("Object.keys(localStorage).filter(key => key.startsWith('fleet.review.')).length === 1")
+    assert all("404" in fault for fault in faults)
+    faults.clear()
+
+
+def test_contents_that_cannot_be_read_say_so_and_the_rest_goes_on(page: Page, session: str, faults: list[str]) -> None:
+    page.route("**/blobs/*", lambda route: route.abort())
+    page.goto(f"/s/{session}?tab=diffs&file={OPEN}")
+    expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+    page.unroute("**/blobs/*")
+    page.get_by_role("button", name="Try again").click()
+    expect(lines(page)).to_contain_text("return round(sum(rows))")
+    faults.clear()

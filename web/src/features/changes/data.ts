@@ -97,7 +97,8 @@ export function useList(scope: Scope): Listed {
     error: list === null ? asked.error : null,
     retry: () => void asked.refetch(),
     newer: list && newest && list.version !== newest.version ? differing(list, newest) : 0,
-    showNewer: () => newest && show({ key, list: newest }),
+    // what it is at this moment, and not when it was last looked at; while the server is away, the last that is known
+    showNewer: () => void asked.refetch().then(({ data = newest }) => data && show({ key, list: data })),
   };
 }
 
