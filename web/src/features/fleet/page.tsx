@@ -1,5 +1,5 @@
 /** The fleet: every session that has not ended, and those that ended today. */
-import { Link, useNavigate, useRouterState, useSearch } from "@tanstack/react-router";
+import { Link } from "@tanstack/react-router";
 import { lazy, type ReactNode, Suspense, useEffect, useMemo, useRef, useState } from "react";
 import { isMac } from "../../browser/platform.ts";
 import { rowsOf } from "../../core/groups.ts";
@@ -15,12 +15,13 @@ import { useBulk } from "./bulk.ts";
 import { BulkBar } from "./bulk-bar.tsx";
 import { FilterField } from "./filter-field.tsx";
 import style from "./fleet.module.css";
+import { useLook } from "./look.ts";
 import { useOrder } from "./order.ts";
 import type { Asking } from "./overlays.tsx";
 import { countWords } from "./row.tsx";
 import { useSelection } from "./selection.ts";
 import { SessionList } from "./session-list.tsx";
-import { GROUPINGS, keepLook, type Look, lastLook, SORTS, searchOf, useFolds, useView } from "./view.ts";
+import { GROUPINGS, type Look, SORTS, useFolds, useView } from "./view.ts";
 
 const Overlays = lazy(() => import("./overlays.tsx").then(module => ({ default: module.Overlays })));
 const Peek = lazy(() => import("./peek.tsx").then(module => ({ default: module.Peek })));
@@ -137,22 +138,6 @@ function useEscape(close: () => void): void {
 
 function isInDialog(target: EventTarget | null): boolean {
   return target instanceof Element && target.closest("[role=dialog],[role=alertdialog],[role=menu]") !== null;
-}
-
-/** The look of the address; what the address does not say is as it was last. */
-function useLook(): readonly [Look, (look: Look) => void] {
-  const search = useSearch({ strict: false }) as Partial<Look>;
-  const last = useCell(lastLook);
-  const navigate = useNavigate();
-  // The dialog of a new session has an address of its own; the list behind it stays as it was.
-  const isBehind = useRouterState({ select: state => state.location.pathname === "/new" });
-  const { q = isBehind ? last.q : "", group = last.group, sort = last.sort } = search;
-  const look = useMemo(() => ({ q, group, sort }), [q, group, sort]);
-  useEffect(() => keepLook(look), [look]);
-  const setLook = (next: Look): void => {
-    void navigate({ to: "/", search: searchOf(next), replace: true });
-  };
-  return [look, setLook];
 }
 
 type BarProps = {

@@ -1,0 +1,45 @@
+/** The look of the page's list and its address, which say the same: every view is a link. */
+import { useNavigate, useRouterState, useSearch } from "@tanstack/react-router";
+import { useEffect, useMemo, useRef, useState } from "react";
+import { useCell } from "../../state/store.ts";
+import { keepLook, type Look, lastLook, searchOf } from "./view.ts";
+
+/** The address waits for a pause: browsers refuse to have it changed with every key. The list does not wait. */
+const TYPING_MS = 200;
+
+/** Return the look, and what changes it. What the address does not say is as it was last. */
+export function useLook(): readonly [Look, (look: Look) => void] {
+  const search = useSearch({ strict: false }) as Partial<Look>;
+  const last = useCell(lastLook);
+  const navigate = useNavigate();
+  // The dialog of a new session has an address of its own; the list behind it stays as it was.
+  const isBehind = useRouterState({ select: state => state.location.pathname === "/new" });
+  const { group = last.group, sort = last.sort } = search;
+  const told = search.q ?? (isBehind ? last.q : "");
+  const [q, setQuery] = useState(told);
+  /** The filter that the address has, as far as this page knows: another one came from outside, by Back for example. */
+  const known = useRef(told);
+  const look = useMemo(() => ({ q, group, sort }), [q, group, sort]);
+
+  const write = (next: Look): void => {
+    known.current = next.q;
+    void navigate({ to: "/", search: searchOf(next), replace: true });
+  };
+  useEffect(() => keepLook(look), [look]);
+  useEffect(() => {
+    if (told === known.current) return;
+    known.current = told;
+    setQuery(told);
+  }, [told]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only what is typed waits
+  useEffect(() => {
+    if (q === known.current) return;
+    const timer = setTimeout(() => write(look), TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [q]);
+  const setLook = (next: Look): void => {
+    setQuery(next.q);
+    if (next.group !== group || next.sort !== sort) write(next);
+  };
+  return [look, setLook];
+}
