@@ -4,6 +4,8 @@ Terminating comes first, always; a workspace goes when no other session claims i
 (law 9); a session is erased last. Each step is durable before the next: a request that was cut short can be repeated.
 """
 
+from typing import Final
+
 import msgspec
 import structlog
 import trio
@@ -21,10 +23,15 @@ from fleet.core.workspace.machine import State
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import REMOVAL_WAIT_S, SESSIONS_NAMED_MAX
+from fleet.projections.views import Views
 
 _log = structlog.get_logger(__name__)
 
-_SETTLED = frozenset(("ready", "removed", "failed"))
+NOT_ASKED: Final = "it was not asked for"
+NOT_OURS: Final = "the directory is not Fleet's to remove"
+LEFT: Final = "the OpenCode process {instance} does not answer: the session's turn may still work there"
+"""Why a workspace is still there (end_previews.py says so beforehand)."""
+_SETTLED: Final = frozenset(("ready", "removed", "failed"))
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -52,7 +59,7 @@ class Endings:
         session has stopped then and is not erased. With `force` it is, and the workspace stays as it is.
         """
         outcome = await self._orders.terminate(any_id, caller)
-        session, left = outcome.session, "it was not asked for"
+        session, left = outcome.session, NOT_ASKED
         if cleanup or permanent:
             left = await self._remove(session, caller, force=force)
         if permanent:
@@ -99,7 +106,7 @@ class Endings:
                 "workspace_existing", f"{workspace.order.directory!r} was there before Fleet: Fleet does not remove it"
             )
         needing = [state.id for state in self._context.views.sessions if _needs(state, workspace.id)]
-        needing += self._guests(workspace)
+        needing += guests(self._context.views, workspace)
         if needing:
             named = ", ".join(needing[:SESSIONS_NAMED_MAX]) + (", …" if len(needing) > SESSIONS_NAMED_MAX else "")
             raise Rejected(
@@ -127,46 +134,34 @@ class Endings:
             if workspace is None or workspace.order is None:
                 return "it was never made"
             if workspace.order.strategy == "existing" and session.id not in workspace.sessions:
-                return "the directory is not Fleet's to remove"
+                return NOT_OURS
             now = views.sessions.get(session.id)
             if now is not None and (now.phase != "stopped" or now.provisioning is not None):
                 return "the session was resumed since"
             if now is not None and now.leaving is not None and workspace.order.strategy != "existing":
                 return self._left_behind(now, force=force)
-            guests = len(self._guests(workspace))
-            order = m.RemoveWorkspace((session.id,), workspace.claims, self._now(), guests > 0)
+            there = len(guests(views, workspace))
+            order = m.RemoveWorkspace((session.id,), workspace.claims, self._now(), there > 0)
             reply = await self._ask_workspace(workspace.id, order, caller)
             if reply.claims == workspace.claims:
                 break  # else somebody came while it was ordered: look again who needs it
         state = await self._settled(workspace.id)
-        if guests and state.phase == "ready":
-            return f"{_sessions(guests)} in its directory"
+        if there and state.phase == "ready":
+            return sessions_work(there, "in its directory")
         if state.phase == "ready" and state.failure_code is not None and not state.sessions and not force:
             raise Problem(state.failure_code, state.failure_detail, hint="force=true leaves the workspace where it is")
         if state.sessions:
-            return f"{_sessions(len(state.sessions))} in it"
+            return sessions_work(len(state.sessions), "in it")
         if workspace.order.strategy == "existing":
-            return "the directory is not Fleet's to remove"
+            return NOT_OURS
         return state.failure_detail
 
     def _left_behind(self, session: Session, *, force: bool) -> str:
         """Return why the workspace of a session stays whose OpenCode has not let go of it. Raises `Problem`."""
-        reason = f"the OpenCode process {session.leaving} does not answer: the session's turn may still work there"
+        reason = LEFT.format(instance=session.leaving)
         if force:
             return reason
         raise Problem("workspace_busy", reason, hint="try again when it answers or has ended; force=true leaves it")
-
-    def _guests(self, workspace: State) -> list[str]:
-        """Return the sessions that build on its directory by a workspace of their own: an existing one, or copies."""
-        if workspace.prepared is None:
-            return []
-        place = (workspace.prepared.directory,)
-        return [
-            session_id
-            for other in self._context.views.workspaces
-            if other.id != workspace.id and other.order is not None and is_inside(other.order.source_directory, place)
-            for session_id in other.sessions
-        ]
 
     async def _settled(self, workspace_id: str) -> State:
         with trio.move_on_after(REMOVAL_WAIT_S):
@@ -204,5 +199,19 @@ def _needs(session: Session, workspace_id: str) -> bool:
     return session.workspace_id == workspace_id and not stopped
 
 
-def _sessions(count: int) -> str:
-    return "1 other session works" if count == 1 else f"{count} other sessions work"
+def guests(views: Views, workspace: State) -> list[str]:
+    """Return the sessions that build on its directory by a workspace of their own: an existing one, or copies."""
+    if workspace.prepared is None:
+        return []
+    place = (workspace.prepared.directory,)
+    return [
+        session_id
+        for other in views.workspaces
+        if other.id != workspace.id and other.order is not None and is_inside(other.order.source_directory, place)
+        for session_id in other.sessions
+    ]
+
+
+def sessions_work(count: int, where: str) -> str:
+    """Return why a workspace stays that others need."""
+    return f"1 other session works {where}" if count == 1 else f"{count} other sessions work {where}"

@@ -23,6 +23,7 @@ from fleet.actors.child import ChildSpec
 from fleet.actors.context import Context, Peers, Policy, Ports
 from fleet.actors.conversation import Conversations
 from fleet.actors.directory import Directory
+from fleet.actors.end_previews import EndPreviews
 from fleet.actors.endings import Endings
 from fleet.actors.erasure import Erasure
 from fleet.actors.forks import Forks
@@ -128,6 +129,7 @@ class Tree:
         self.orders = Orders(context)
         self.forks = Forks(context, self.orders)
         self.endings = Endings(context, self.orders, erasure)
+        self.end_previews = EndPreviews(context, self.orders)
         self.offers = Offers(context)
         self.roots = Roots(context)
         self.repositories = Repositories(context, known_offers, self.roots)

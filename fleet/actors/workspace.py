@@ -11,8 +11,9 @@ from fleet.core.paths import is_inside
 from fleet.core.workspace import machine
 from fleet.core.workspace import messages as m
 from fleet.errors import Problem, Rejected
-from fleet.limits import WORKSPACE_BUSY_POLL_S, WORKSPACE_BUSY_S
-from fleet.ports import WorkspaceOrder
+from fleet.limits import WORKSPACE_BUSY_POLL_S, WORKSPACE_BUSY_S, WORKSPACE_LOOK_S
+from fleet.ports import Condition, WorkspaceOrder
+from fleet.projections.views import Views
 
 _log = structlog.get_logger(__name__)
 
@@ -57,7 +58,7 @@ class WorkspaceEffects:
     async def _remove(self, workspace_id: str, effect: machine.Remove, report: Reporter) -> None:
         """Keep, log what was kept, remove; again while somebody is still at work there, for a while."""
         try:
-            self._check_unused(workspace_id, effect.order)
+            require_unused(self._context.views, workspace_id, effect.order)
         except Rejected as rejected:
             await report(m.ReportRemovalFailed(rejected.code, rejected.detail, self._now()))
             return
@@ -67,7 +68,7 @@ class WorkspaceEffects:
                 await self._dispose(workspace_id)
                 kept = await self._context.removals.keep(effect.order)
                 await report(m.ReportKept(kept, self._now()))
-                self._check_unused(workspace_id, effect.order)
+                require_unused(self._context.views, workspace_id, effect.order)
                 await self._context.removals.remove(effect.order, kept)
             except Problem as problem:
                 if problem.code in _PASSING and trio.current_time() < deadline:
@@ -77,17 +78,6 @@ class WorkspaceEffects:
                 return
             await report(m.ReportRemoved(self._now()))
             return
-
-    def _check_unused(self, workspace_id: str, order: WorkspaceOrder) -> None:
-        """Raise `Rejected` where sessions use a directory of this workspace as it stands, by a workspace of its own."""
-        for state in self._context.views.sessions:
-            works = state.phase not in ("stopped", "erased") and is_inside(state.directory, (order.directory,))
-            if works and state.workspace_id != workspace_id:
-                raise Rejected(
-                    "workspace_busy",
-                    f"the session {state.id} works in {state.directory!r}",
-                    hint="terminate it first",
-                )
 
     async def _dispose(self, workspace_id: str) -> None:
         """Let every OpenCode process forget the directory: a prompt there would go on as if it still existed."""
@@ -109,6 +99,30 @@ class WorkspaceEffects:
             await report(m.ReportRestoreFailed(problem.code, problem.detail, self._now()))
             return
         await report(m.ReportRestored(self._now()))
+
+
+def require_unused(views: Views, workspace_id: str, order: WorkspaceOrder) -> None:
+    """Raise `Rejected` where sessions use a directory of this workspace as it stands, by a workspace of its own."""
+    for state in views.sessions:
+        works = state.phase not in ("stopped", "erased") and is_inside(state.directory, (order.directory,))
+        if works and state.workspace_id != workspace_id:
+            raise Rejected(
+                "workspace_busy",
+                f"the session {state.id} works in {state.directory!r}",
+                hint="terminate it first",
+            )
+
+
+async def condition_of(context: Context, state: machine.State) -> Condition | None:
+    """Return how the checkout of a workspace stands, None where that can't be said in a moment."""
+    if state.phase != "ready" or state.prepared is None:
+        return None
+    with trio.move_on_after(WORKSPACE_LOOK_S):
+        try:
+            return await context.workspaces.condition(state.prepared.directory)
+        except Problem as problem:
+            _log.info("workspace_not_looked_at", workspace=state.id, detail=problem.detail)
+    return None
 
 
 _PASSING: Final = frozenset(("workspace_busy", "workspace_dirty"))

@@ -117,9 +117,11 @@ class Connection:
 
     # ------------------------------------------------------------------------------------------------------- requests
 
-    async def read(self, kind: type[Item], path: str, query: Query | None = None, *, retry: bool = True) -> Item:
-        """Return the answer to a GET."""
-        return self._decode(await self._send("GET", path, query, None, None, retry=retry), kind)
+    async def read(
+        self, kind: type[Item], path: str, query: Query | None = None, *, retry: bool = True, method: str = "GET"
+    ) -> Item:
+        """Return the answer to a GET, or to another request that changes nothing."""
+        return self._decode(await self._send(method, path, query, None, None, retry=retry), kind)
 
     async def content(self, path: str) -> bytes:
         """Return the bytes that a GET is answered with."""

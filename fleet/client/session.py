@@ -29,6 +29,7 @@ from fleet.wire.items import (
     Created,
     DiffItem,
     Ended,
+    EndPreview,
     FileItem,
     QueuedItem,
     RequestItem,
@@ -272,3 +273,10 @@ class Session:
         """
         query = EndQuery(None, permanent, cleanup_workspace, force)
         return await self._connection.write(Ended, "DELETE", self._path, query=query)
+
+    async def preview_end(
+        self, *, cleanup_workspace: bool = False, permanent: bool = False, force: bool = False
+    ) -> EndPreview:
+        """Return what `end` would do: what goes, what is kept and where, why a workspace stays. Nothing is done."""
+        query = EndQuery(None, permanent, cleanup_workspace, force, dry_run=True)
+        return await self._connection.read(EndPreview, self._path, query, method="DELETE")

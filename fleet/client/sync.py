@@ -162,6 +162,7 @@ class SyncSession:
     resume = _blocking(Session.resume)
     fork = _making(Session.fork)
     end = _blocking(Session.end)
+    preview_end = _blocking(Session.preview_end)
 
     def events(self, *, after: int | None = None) -> SyncStream[Frame]:
         """Follow it, as `Session.events` does."""

@@ -8,7 +8,7 @@ makes of a route what it has no decorators for: answers that are no JSON, header
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 import quart_schema
@@ -41,6 +41,12 @@ def takes(body: type[Any], *examples: dict[str, Any]) -> Callable[[Route], Route
 def asks(query: type[Any]) -> Callable[[Route], Route]:
     """Document the query parameters."""
     return quart_schema.document_querystring(query)
+
+
+class Either(NamedTuple):
+    """Bodies of which an answer has one."""
+
+    kinds: tuple[type[Any], ...]
 
 
 def gives(body: Any, status: int = 200, *, headers: tuple[str, ...] = ()) -> Callable[[Route], Route]:
@@ -247,7 +253,9 @@ class Document(OpenAPIProvider):
         headers_model: Any,  # noqa: ARG002 - the signature is quart-schema's, here and above
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the answer's description; quart-schema's own leaves the parts of a list's items out."""
-        schema, components = _schemas(model)
+        kinds = model.kinds if isinstance(model, Either) else (model,)
+        schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+        schema = {"anyOf": list(schemas)} if len(kinds) > 1 else schemas[0]
         return {"description": "Done.", "content": {"application/json": {"schema": schema}}}, components
 
 

@@ -4,21 +4,19 @@ from collections import Counter
 from functools import partial
 
 import structlog
-import trio
 from quart import Blueprint, Response
 
 from fleet import __version__
 from fleet.actors.orphans import find_orphans
 from fleet.actors.tree import Tree
+from fleet.actors.workspace import condition_of
 from fleet.core.instance.state import OVER, State
 from fleet.core.workspace.state import State as Workspace
-from fleet.errors import Problem, Rejected
+from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, refuses, takes
 from fleet.gateway.refusals import COMMAND, REMOVAL
 from fleet.gateway.requests import answer, caller, paged, read_body, read_no_body, read_query
-from fleet.limits import WORKSPACE_LOOK_S
-from fleet.ports import Condition
 from fleet.projections.lives import Life, life
 
 _log = structlog.get_logger(__name__)
@@ -98,7 +96,7 @@ def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
         Both are null where that cannot be said in a moment.
         """
         state, position = _workspace(tree, workspace_id), tree.log.head()
-        return answer(wire.workspace_detail(state, await _condition(tree, state)), position=position)
+        return answer(wire.workspace_detail(state, await condition_of(tree.context, state)), position=position)
 
     @routes.patch("/workspaces/<workspace_id>")
     @about("fleet")
@@ -190,18 +188,6 @@ def _workspace(tree: Tree, workspace_id: str) -> Workspace:
     if state is None:
         raise Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
     return state
-
-
-async def _condition(tree: Tree, state: Workspace) -> Condition | None:
-    """Return how the checkout stands, None where that can't be said in a moment."""
-    if state.phase != "ready" or state.prepared is None:
-        return None
-    with trio.move_on_after(WORKSPACE_LOOK_S):
-        try:
-            return await tree.context.workspaces.condition(state.prepared.directory)
-        except Problem as problem:
-            _log.info("workspace_not_looked_at", workspace=state.id, detail=problem.detail)
-    return None
 
 
 def _instance_item(tree: Tree, state: State) -> wire.InstanceItem:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
-from quart import Response, request
+from quart import Response, g, request
 from quart.ctx import RequestContext
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
@@ -31,6 +31,12 @@ def tells_secret(route: Route) -> Route:
     """Have the route's answers not kept, because a secret is in them (law 11): it answers repetitions itself."""
     route.tells_secret = True  # type: ignore[attr-defined]  # functions take attributes
     return route
+
+
+def changed_nothing(response: Response) -> Response:
+    """Return an answer that is not kept, because there is nothing that a repetition could do twice."""
+    g.changed_nothing = True
+    return response
 
 
 class KeyedApp(QuartTrio):
@@ -65,7 +71,7 @@ class KeyedApp(QuartTrio):
             response = cast("Response", await self.make_response(result))
             body = await response.get_data(as_text=False)
             document = _document(body)
-            if _is_taken(response.status_code, document):
+            if _is_taken(response.status_code, document) and not g.get("changed_nothing"):
                 headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
                 now_ms = self.tree.context.clock.now_ms()
                 answer = RequestAnswered(response.status_code, headers, body.decode(), now_ms)

@@ -10,12 +10,13 @@ from fleet.core.session.messages import Budget
 from fleet.core.session.state import State
 from fleet.errors import Rejected
 from fleet.gateway import wire
-from fleet.gateway.document import about, asks, gives, refuses, takes
+from fleet.gateway.document import Either, about, asks, gives, refuses, takes
 from fleet.gateway.history import read_statuses
 from fleet.gateway.items import SessionItems
 from fleet.gateway.prompts import add_prompts, model_of
 from fleet.gateway.reading import check_cursor
 from fleet.gateway.refusals import COMMAND, PROMPT, PROVISION, REMOVAL, SESSION
+from fleet.gateway.repetition import changed_nothing
 from fleet.gateway.requests import answer, caller, derived, paged, read_body, read_no_body, read_query
 
 
@@ -172,17 +173,20 @@ def _add_orders(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
     @routes.delete("/<session_id>")
     @about("sessions")
     @asks(wire.EndQuery)
-    @gives(wire.Ended)
+    @gives(Either((wire.Ended, wire.EndPreview)))
     @refuses(*COMMAND, *SESSION, *REMOVAL, "session_not_ready")
     async def end_session(session_id: str) -> Response:
         """Terminate a session; with its workspace, or for good, where that is asked for.
 
         What is only in a workspace that goes is kept under `refs/fleet/` of the repository first, and the answer says
         where. `permanent=true` erases what Fleet holds of the session; OpenCode's own copy of the conversation stays.
+        With `dryRun=true` nothing of that is done, and the answer, an `EndPreview`, says what would be.
         """
         query = read_query(wire.EndQuery)
         await read_no_body()
         who = await caller()
+        if query.dry_run:
+            return await _preview_end(tree, session_id, query)
         if query.permanent and _was_erased(tree, session_id, who):
             return answer(wire.Ended(None, True, None), position=tree.log.head())
         state = orders.session(session_id, query.instance_id)
@@ -194,6 +198,15 @@ def _add_orders(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
             force=query.force,
         )
         return answer(items.ended(ending), position=ending.position)
+
+
+async def _preview_end(tree: Tree, session_id: str, query: wire.EndQuery) -> Response:
+    position = tree.log.head()
+    state = tree.orders.session(session_id, query.instance_id)
+    preview = await tree.end_previews.look(
+        state.id, cleanup=query.cleanup_workspace, permanent=query.permanent, force=query.force
+    )
+    return changed_nothing(answer(wire.end_preview(preview), position=position))
 
 
 def _was_erased(tree: Tree, session_id: str, who: Caller) -> bool:

@@ -10,7 +10,7 @@ from fleet.ports.host import Endpoint, Exit, FoundProcess, OpenCodeHost, Process
 from fleet.ports.identity import Clock, Ids
 from fleet.ports.offers import Agent, OfferedModel, SlashCommand
 from fleet.ports.opencode import OpenCode
-from fleet.ports.removals import Kept, Removals
+from fleet.ports.removals import Kept, Preview, Removals
 from fleet.ports.stream import (
     MessageChanged,
     OpenCodeEvent,
@@ -83,6 +83,7 @@ __all__ = [
     "PartChanged",
     "PartDelta",
     "PreparedWorkspace",
+    "Preview",
     "ProcessIdentity",
     "Prompt",
     "Receipt",

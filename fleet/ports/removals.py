@@ -25,6 +25,16 @@ class Kept(msgspec.Struct, frozen=True):
     ignored_more: int = 0
 
 
+class Preview(msgspec.Struct, frozen=True):
+    """What `keep` and `remove` would do now. `kept` has no commit yet: its `ref` is where work would be kept.
+
+    `pids` are processes that work there: a removal is refused while they do.
+    """
+
+    kept: Kept
+    pids: tuple[int, ...] = ()
+
+
 class Removals(Protocol):
     """Takes workspaces away and brings them back."""
 
@@ -33,6 +43,13 @@ class Removals(Protocol):
 
         Made with plumbing and an index of its own. Idempotent: the same content gives the same answer. A workspace
         whose directory is gone keeps its branch's commits. Raises `Problem`.
+        """
+        ...
+
+    async def preview(self, order: WorkspaceOrder) -> Preview:
+        """Look what `keep` and `remove` would do, and change nothing: no file, no object, no ref.
+
+        Raises the `Problem` that either of them would raise, but for processes that work there.
         """
         ...
 

@@ -218,6 +218,7 @@ class EndQuery(Query):
     force: Annotated[
         bool, msgspec.Meta(description="Where the workspace cannot be removed, leave it where it is and go on.")
     ] = False
+    dry_run: Annotated[bool, msgspec.Meta(description="Say what would be done, and do nothing.")] = False
 
 
 class DiffQuery(Query):

@@ -58,7 +58,10 @@ async def test_a_session_from_beginning_to_end(fleet: FleetClient, line: Line) -
     forked = await session.fork(title="Fork")
     assert [each.title for each in await fleet.sessions()] == ["Fork", "Other"]
     assert (await session.abort()).outcome == "nothing_to_abort"
+    preview = await session.preview_end(cleanup_workspace=True)
     ended = await session.end(cleanup_workspace=True)
+    assert preview.workspace is not None
+    assert (preview.workspace.removed, preview.erased) == (ended.workspace and ended.workspace.removed, False)
     assert ended.workspace is not None
     assert not ended.workspace.removed or ended.workspace.kept
     assert (await forked.end(permanent=True)).erased

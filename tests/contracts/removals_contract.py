@@ -4,9 +4,10 @@ from typing import Protocol
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from fleet.errors import Problem, Rejected
-from fleet.ports import Kept, Removals, Strategy, WorkspaceOrder
+from fleet.ports import Kept, Preview, Removals, Strategy, WorkspaceOrder
 from tests.contracts.workspaces_contract import MAKING, CancelAtStep, ordered
 from tests.contracts.workspaces_contract import World as WorkspacesWorld
 
@@ -68,6 +69,35 @@ class RemovalsContract:
         seen = await world.workspaces.inspect(order.directory)
         assert (seen.branch, seen.head) == (order.branch, head)
         assert world.is_kept(order.source_directory, order.workspace_id)
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    @pytest.mark.parametrize("has_work", [True, False])
+    async def test_a_preview_is_what_happens_and_changes_nothing(
+        self, world: World, strategy: Strategy, has_work: bool
+    ) -> None:
+        order = await (worked(world, strategy) if has_work else made(world, strategy))
+        work = world.work(order.directory)
+        preview = await world.removals.preview(order)
+        assert await world.removals.preview(order) == preview
+        assert not world.is_kept(order.source_directory, order.workspace_id)
+        assert world.work(order.directory) == work
+        kept = await world.removals.keep(order)
+        assert preview == Preview(replace(kept, commit=None))
+        assert await world.removals.preview(order) == preview
+        await world.removals.remove(order, kept)
+        assert (await world.removals.preview(order)).kept.ref == kept.ref
+        assert not world.is_there(order.directory)
+
+    async def test_a_preview_refuses_what_cannot_be_removed(self, world: World) -> None:
+        existing = await ordered(world, world.directory("notes"), "existing")
+        with pytest.raises(Rejected) as caught:
+            await world.removals.preview(existing)
+        assert caught.value.code == "invalid"
+        order = await worked(world, "clone")
+        world.destroy(order.source_directory)
+        with pytest.raises(Problem) as gone:
+            await world.removals.preview(order)
+        assert gone.value.code == "directory_missing"
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_every_step_can_be_repeated(self, world: World, strategy: Strategy) -> None:

@@ -3,9 +3,10 @@
 import hashlib
 
 import trio
+from msgspec.structs import replace
 
 from fleet.errors import Problem, Rejected
-from fleet.ports import Kept, WorkspaceOrder
+from fleet.ports import Kept, Preview, WorkspaceOrder
 from tests.fakes.workspaces import FakeCheckout, FakeDisk, FakeKept, FakeRepository
 
 
@@ -26,6 +27,14 @@ class FakeRemovals:
             return Kept(None, None, order.branch, made.head)
         self.disk.kept[order.workspace_id] = saved
         return _kept(order, saved)
+
+    async def preview(self, order: WorkspaceOrder) -> Preview:
+        made = await self._begin(order)
+        saved = self.disk.kept.get(order.workspace_id) if made is None else self._saved(made)
+        pids = tuple(self.disk.busy.get(order.directory, ()))
+        if saved is None:
+            return Preview(Kept(None, None, order.branch, None if made is None else made.head), pids)
+        return Preview(replace(_kept(order, saved), commit=None), pids)
 
     async def remove(self, order: WorkspaceOrder, kept: Kept) -> None:
         made = await self._begin(order)

@@ -14,7 +14,7 @@ async def require_not_busy(directory: str) -> None:
 
     Processes of other users, whose working directory nobody may ask for, do not count.
     """
-    pids = await trio.to_thread.run_sync(_pids_in, directory)
+    pids = await pids_in(directory)
     if pids:
         raise Rejected(
             "workspace_busy",
@@ -22,6 +22,11 @@ async def require_not_busy(directory: str) -> None:
             hint="Stop them, or wait until they end, then try again.",
             extra={"pids": list(pids)},
         )
+
+
+async def pids_in(directory: str) -> tuple[int, ...]:
+    """Return the processes that have their working directory there or below."""
+    return await trio.to_thread.run_sync(_pids_in, directory)
 
 
 def _pids_in(directory: str) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import trio
 
 from fleet.adapters.git.distrust import LISTING, disarmed
+from fleet.adapters.git.scratch import discarding
 from fleet.errors import Problem, Unavailable
 from fleet.limits import GIT_ERROR_BYTES_MAX, GIT_OUTPUT_BYTES_MAX, GIT_TERM_GRACE_S, GIT_TIMEOUT_S, KILL_GRACE_S
 
@@ -94,7 +95,7 @@ async def attempt(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",
-            env=_clean_environment() | dict(environment or {}),
+            env=_clean_environment() | dict(environment or {}) | discarding(repository, environment or {}),
             start_new_session=True,
         )
     except FileNotFoundError:

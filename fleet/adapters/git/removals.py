@@ -16,20 +16,22 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
+from msgspec.structs import replace
 
 from fleet.adapters.git import restores, worktrees
-from fleet.adapters.git.busy import require_not_busy
+from fleet.adapters.git.busy import pids_in, require_not_busy
 from fleet.adapters.git.command import run
 from fleet.adapters.git.contents import tree_of
 from fleet.adapters.git.files import exists, make_directory, remove_if_empty, remove_tree
 from fleet.adapters.git.repository import read_ref
 from fleet.adapters.git.saved import Saved, commit_tree, find, kept_ref, load, store
+from fleet.adapters.git.scratch import objects_discarded
 from fleet.adapters.git.survey import Work, candidates_of, fetch, going_branch, is_commit, survey
 from fleet.adapters.git.tips import own_tips
 from fleet.adapters.git.workspaces import GitWorkspaces
 from fleet.errors import Problem, Rejected
 from fleet.limits import IGNORED_NAMED_MAX
-from fleet.ports import Kept, WorkspaceOrder
+from fleet.ports import Kept, Preview, WorkspaceOrder
 
 
 class GitRemovals:
@@ -48,9 +50,23 @@ class GitRemovals:
             if repository is None:
                 return Kept(None, None, order.branch, None)
             await _take_back(order)
-            if not await exists(order.directory):
-                return await _keep_without_directory(repository, order)
-            return await _keep(repository, order, await survey(repository, order, order.directory))
+            work = await _look(repository, order, order.directory)
+            return work if isinstance(work, Kept) else await _keep(repository, order, work)
+
+    async def preview(self, order: WorkspaceOrder) -> Preview:
+        """Look what `keep` and `remove` would do (see the port); objects of the look go to a scratch directory.
+
+        Raises what they raise, but for workspace_busy because of processes.
+        """
+        async with self._hold(order) as repository:
+            if repository is None:
+                return Preview(Kept(None, None, order.branch, None))
+            directory = await _standing(order)
+            with objects_discarded():
+                work = await _look(repository, order, directory)
+            await _require_not_locked(repository, order)
+            kept = work if isinstance(work, Kept) else _would_keep(order, work)
+            return Preview(kept, await pids_in(directory) if await exists(directory) else ())
 
     async def remove(self, order: WorkspaceOrder, kept: Kept) -> None:
         """Remove a workspace that is as it was kept (see the port). Idempotent.
@@ -125,23 +141,41 @@ def _places(order: WorkspaceOrder) -> tuple[str, ...]:
 
 async def _take_back(order: WorkspaceOrder) -> None:
     """Give the checkout of a removal that was cut short its name back."""
+    if await _standing(order) == _removing(order):
+        await trio.Path(_removing(order)).rename(order.directory)
+
+
+async def _standing(order: WorkspaceOrder) -> str:
+    """Return where the checkout stands, if it does: a removal that was cut short has left it under another name."""
     if not await exists(_removing(order)):
-        return
+        return order.directory
     if await exists(order.directory):
         raise Rejected(
             "workspace_dirty",
             f"{order.directory!r} was made anew while its workspace was being removed",
             hint=f"Save what you need from it and remove it; the workspace is in {_removing(order)!r}.",
         )
-    await trio.Path(_removing(order)).rename(order.directory)
+    return _removing(order)
+
+
+async def _look(repository: str, order: WorkspaceOrder, directory: str) -> Work | Kept:
+    """Return what is in a workspace; of one without its directory what is left, or what was kept of all that."""
+    if await exists(directory):
+        return await survey(repository, order, directory)
+    return await _look_without_directory(repository, order)
+
+
+def _would_keep(order: WorkspaceOrder, work: Work) -> Kept:
+    """Return what `_keep` would, without a commit."""
+    named = work.ignored[:IGNORED_NAMED_MAX]
+    ref = None if work.nothing else kept_ref(order.workspace_id)
+    return Kept(ref, None, work.saved.branch, work.saved.head, named, len(work.ignored) - len(named))
 
 
 async def _keep(repository: str, order: WorkspaceOrder, work: Work) -> Kept:
-    saved = work.saved
-    named = work.ignored[:IGNORED_NAMED_MAX]
-    more = len(work.ignored) - len(named)
+    saved, kept = work.saved, _would_keep(order, work)
     if work.nothing:
-        return Kept(None, None, saved.branch, saved.head, named, more)
+        return kept
     for name in work.objects:
         ref = f"refs/fleet/kept-tags/{order.workspace_id}/{name}"
         await run("update-ref", ref, name, directory=repository, repository=repository)
@@ -149,7 +183,7 @@ async def _keep(repository: str, order: WorkspaceOrder, work: Work) -> Kept:
     if saved.staged is not None:
         parents.append(await _index_commit(repository, order, work))
     commit = await store(repository, order.workspace_id, saved, parents)
-    return Kept(kept_ref(order.workspace_id), commit, saved.branch, saved.head, named, more)
+    return replace(kept, commit=commit)
 
 
 async def _index_commit(repository: str, order: WorkspaceOrder, work: Work) -> str:
@@ -164,7 +198,7 @@ async def _index_commit(repository: str, order: WorkspaceOrder, work: Work) -> s
     return commit
 
 
-async def _keep_without_directory(repository: str, order: WorkspaceOrder) -> Kept:
+async def _look_without_directory(repository: str, order: WorkspaceOrder) -> Work | Kept:
     found = await find(repository, order.workspace_id)
     going, tip = await going_branch(repository, order)
     registration = await worktrees.registration_at(repository, order.directory)
@@ -181,7 +215,7 @@ async def _keep_without_directory(repository: str, order: WorkspaceOrder) -> Kep
     refs = () if tip is None else ((f"refs/heads/{going}", tip),)
     commits = tuple(commit for commit in tips if commit != head)
     saved = Saved(await tree_of(repository, head), head, branch, note, None, refs, commits)
-    return await _keep(repository, order, Work(saved, False, None, (), ()))
+    return Work(saved, False, None, (), ())
 
 
 async def _left(repository: str, kept: str, commits: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from fleet.gateway.wire.choices import (
 )
 from fleet.gateway.wire.conversion import (
     conversation_item,
+    end_preview,
     ended,
     event_item,
     history_item,
@@ -79,6 +80,7 @@ from fleet.wire.items import (
     DiffItem,
     Ended,
     EndedWorkspace,
+    EndPreview,
     FailureItem,
     FileEntryItem,
     FileItem,
@@ -145,6 +147,7 @@ __all__ = [
     "DiffItem",
     "DiffQuery",
     "DirectoryQuery",
+    "EndPreview",
     "EndQuery",
     "Ended",
     "EndedWorkspace",
@@ -228,6 +231,7 @@ __all__ = [
     "branch_item",
     "command_item",
     "conversation_item",
+    "end_preview",
     "ended",
     "event_item",
     "folder_item",

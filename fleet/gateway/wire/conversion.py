@@ -4,6 +4,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
+from fleet.actors.end_previews import EndingPreview, WorkspacePreview
 from fleet.actors.endings import Ending
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.activity import Activity, of_request
@@ -28,11 +29,14 @@ from fleet.wire.items import (
     ChangesItem,
     Ended,
     EndedWorkspace,
+    EndedWorkspacePreview,
+    EndPreview,
     FailureItem,
     HistoryItem,
     KeptItem,
     LastTurnItem,
     Relative,
+    RelativeTitle,
     RequestItem,
     SessionDetail,
     SessionItem,
@@ -181,6 +185,29 @@ def ended(ending: Ending, session: SessionItem | None) -> Ended:
         removed = workspace.phase == "removed"
         item = EndedWorkspace(workspace.id, removed, ending.left, _kept_item(workspace) if removed else None)
     return Ended(None if ending.erased else session, ending.erased, item)
+
+
+def end_preview(preview: EndingPreview) -> EndPreview:
+    """Return what a terminate would do."""
+    session = RelativeTitle(preview.session.id, preview.session.title)
+    workspace = None if preview.workspace is None else _workspace_preview(preview.workspace)
+    return EndPreview(session, preview.erased, workspace)
+
+
+def _workspace_preview(preview: WorkspacePreview) -> EndedWorkspacePreview:
+    fields, kept = _workspace_fields(preview.state), preview.kept
+    return EndedWorkspacePreview(
+        id=fields["id"],
+        directory=fields["directory"],
+        isolation_strategy=fields["isolation_strategy"],
+        branch=fields["branch"] if kept is None else kept.branch,
+        removed=preview.reason is None,
+        reason=preview.reason,
+        dirty=preview.dirty,
+        kept_ref=None if kept is None else kept.ref,
+        ignored=[] if kept is None else list(kept.ignored),
+        ignored_more=0 if kept is None else kept.ignored_more,
+    )
 
 
 def _kept_item(state: workspace.State) -> KeptItem | None:

@@ -1,0 +1,54 @@
+"""Lets git commands write their objects where they are gone soon, so that a look at a repository changes nothing.
+
+command.py asks here for each command that names a repository. It reads that repository's objects and those of the
+block; what it writes goes to a temporary directory of the block.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Final
+
+_DIRECTORY: Final[ContextVar[str | None]] = ContextVar("scratch objects", default=None)
+
+
+@contextmanager
+def objects_discarded() -> Generator[None]:
+    """Have the objects that git writes in this block, child tasks included, gone after it."""
+    with tempfile.TemporaryDirectory(prefix="fleet-objects-") as directory:
+        token = _DIRECTORY.set(directory)
+        try:
+            yield
+        finally:
+            _DIRECTORY.reset(token)
+
+
+def discarding(repository: str | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what a command's environment needs beside `environment`: nothing outside of such a block."""
+    directory = _DIRECTORY.get()
+    if directory is None or repository is None:
+        return {}
+    objects = os.path.realpath(environment.get("GIT_OBJECT_DIRECTORY") or _objects_of(repository))
+    # One for each repository: they may have object formats of their own.
+    place = Path(directory, hashlib.sha256(os.fsencode(objects)).hexdigest())
+    place.mkdir(exist_ok=True)
+    return {"GIT_OBJECT_DIRECTORY": str(place), "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(objects)}
+
+
+def _objects_of(git_directory: str) -> str:
+    """Return the object directory of a git directory, that of a worktree included."""
+    try:
+        common = Path(git_directory, "commondir").read_bytes().removesuffix(b"\n")
+    except OSError:
+        return f"{git_directory}/objects"
+    return str(Path(git_directory, os.fsdecode(common), "objects"))
+
+
+def _quoted(path: str) -> str:
+    """Return the path as git reads it in a list, whatever is in it."""
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

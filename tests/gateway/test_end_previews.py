@@ -1,0 +1,139 @@
+"""What ending a session would do: it is what then happens, and looking changes nothing."""
+
+from typing import Any
+
+import pytest
+
+from tests.gateway.door import NOWHERE, REPOSITORY, Door, Machine
+from tests.gateway.test_endings import FLAGS, query, worked
+
+
+def traces(machine: Machine, door: Door) -> Any:
+    """Return all that a look could leave behind."""
+    files = machine.files
+    return (
+        list(machine.disk.records),
+        dict(machine.disk.commands),
+        repr(files),
+        dict(machine.disk.blobs),
+        door.tree.log.head(),
+        len(machine.world.living()),
+    )
+
+
+async def looked(machine: Machine, door: Door, session_id: str, flags: str = "", **headers: str) -> dict[str, Any]:
+    """Return the preview, and insist that nothing has changed."""
+    before = traces(machine, door)
+    answer = await door.knock("DELETE", f"/api/sessions/{session_id}?dryRun=true&{flags}", **headers)
+    assert answer.status == 200, answer
+    assert traces(machine, door) == before
+    assert int(answer.headers["fleet-position"]) == door.tree.log.head()
+    preview: dict[str, Any] = answer.json
+    return preview
+
+
+async def agrees(door: Door, session_id: str, flags: str, preview: dict[str, Any]) -> None:
+    """End the session, and insist that what was said beforehand is what happens."""
+    answer = await door.knock("DELETE", f"/api/sessions/{session_id}?{flags}")
+    foreseen = preview["workspace"]
+    if answer.status == 409:
+        assert (foreseen["removed"], preview["erased"]) == (False, False)
+        assert foreseen["reason"] == answer.json["detail"]
+        return
+    assert answer.status == 200, answer
+    ended = answer.json
+    assert preview["erased"] == ended["erased"]
+    assert foreseen["removed"] == ended["workspace"]["removed"]
+    assert foreseen["reason"] == ended["workspace"]["reason"]
+    kept: dict[str, Any] = ended["workspace"]["kept"] or {"ref": None, "ignored": [], "ignoredMore": 0}
+    assert (foreseen["keptRef"], foreseen["ignored"]) == (kept["ref"], kept["ignored"])
+
+
+@pytest.mark.parametrize(("cleanup", "permanent", "force"), FLAGS)
+@pytest.mark.parametrize("strategy", ["existing", "worktree", "clone"])
+@pytest.mark.parametrize("work", [True, False])
+async def test_what_is_foreseen_happens(
+    machine: Machine, door: Door, strategy: str, work: bool, cleanup: bool, permanent: bool, force: bool
+) -> None:
+    item = await (worked(machine, door, strategy) if work else door.session(REPOSITORY, isolationStrategy=strategy))
+    flags = query(cleanup, permanent, force)
+    preview = await looked(machine, door, item["id"], flags)
+    assert preview["session"] == {"id": item["id"], "title": item["title"]}
+    workspace = preview["workspace"]
+    assert (workspace["id"], workspace["directory"]) == (item["workspaceId"], item["directory"])
+    assert (workspace["isolationStrategy"], workspace["dirty"]) == (strategy, work)
+    await agrees(door, item["id"], flags, preview)
+
+
+async def test_a_workspace_that_others_need_stays(machine: Machine, door: Door) -> None:
+    item = await worked(machine, door, "worktree")
+    other = await door.session(item["directory"])
+    preview = await looked(machine, door, item["id"], "cleanupWorkspace=true")
+    assert (preview["workspace"]["removed"], preview["workspace"]["keptRef"]) == (False, None)
+    await agrees(door, item["id"], "cleanupWorkspace=true", preview)
+    await door.knock("DELETE", f"/api/sessions/{other['id']}?permanent=true")
+    preview = await looked(machine, door, item["id"], "cleanupWorkspace=true")
+    assert preview["workspace"]["removed"] is True
+    await agrees(door, item["id"], "cleanupWorkspace=true", preview)
+
+
+@pytest.mark.parametrize("force", [True, False])
+async def test_a_process_that_works_there_keeps_it(machine: Machine, door: Door, force: bool) -> None:
+    item = await worked(machine, door, "worktree")
+    machine.files.busy[item["directory"]] = [4711]
+    flags = query(cleanup=True, permanent=True, force=force)
+    preview = await looked(machine, door, item["id"], flags)
+    assert (preview["workspace"]["removed"], preview["erased"]) == (False, force)
+    assert "4711" in preview["workspace"]["reason"]
+
+
+async def test_the_session_s_own_processes_do_not_keep_it(machine: Machine, door: Door) -> None:
+    item = await worked(machine, door, "worktree")
+    instance = door.tree.views.instances.get(item["instanceId"])
+    assert instance is not None
+    assert instance.identity is not None
+    machine.files.busy[item["directory"]] = [instance.identity.pid]
+    preview = await looked(machine, door, item["id"], "cleanupWorkspace=true")
+    assert (preview["workspace"]["removed"], preview["workspace"]["reason"]) == (True, None)
+    await door.session(REPOSITORY, isolationStrategy="worktree")  # the process serves this one too, and goes on
+    preview = await looked(machine, door, item["id"], "cleanupWorkspace=true")
+    assert preview["workspace"]["removed"] is False
+
+
+async def test_what_is_gone_says_what_was_kept(machine: Machine, door: Door) -> None:
+    item = await worked(machine, door, "worktree")
+    await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")
+    preview = await looked(machine, door, item["id"], "permanent=true")
+    assert preview["erased"] is True
+    assert preview["workspace"]["removed"] is True
+    assert preview["workspace"]["keptRef"] == f"refs/fleet/kept/{item['workspaceId']}"
+    assert preview["workspace"]["dirty"] is None
+
+
+async def test_a_source_that_is_gone_keeps_it(machine: Machine, door: Door) -> None:
+    item = await worked(machine, door, "clone")
+    del machine.files.repositories[REPOSITORY]
+    preview = await looked(machine, door, item["id"], "cleanupWorkspace=true")
+    assert preview["workspace"]["removed"] is False
+    assert "gone" in preview["workspace"]["reason"]
+
+
+async def test_a_running_turn_goes_on(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree", initialPrompt="hang")
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    preview = await looked(machine, door, item["id"], "cleanupWorkspace=true")
+    assert preview["workspace"]["removed"] is True
+    assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["status"] == "active"
+
+
+async def test_a_key_is_not_used_up_by_a_look(machine: Machine, door: Door) -> None:
+    item = await worked(machine, door, "worktree")
+    for _ in range(2):
+        await looked(machine, door, item["id"], "permanent=true", Idempotency_Key="k")
+    ended = await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true", Idempotency_Key="k")
+    assert ended.json["erased"] is True
+
+
+@pytest.mark.parametrize("name", [NOWHERE, "nothing"])
+async def test_an_unknown_session_has_no_end(door: Door, name: str) -> None:
+    (await door.knock("DELETE", f"/api/sessions/{name}?dryRun=true")).problem(404, "session_not_found")
