@@ -73,7 +73,7 @@ def test_a_permission_is_granted_once_and_refused_with_a_reason(server: Server, 
     assert server.settled(item["id"])["outcome"] == "finished"
     assert server.texts(item["id"]) == ["I have gone on."]
     assert tools(server, item["id"])[0]["status"] == "completed"
-    server.refused(404, "request_not_found", "POST", f"{path}/{first['id']}", {"reply": "once"})
+    server.refused(409, "request_answered", "POST", f"{path}/{first['id']}", {"reply": "once"})
 
     server.prompt(item["id"], READ_OUTSIDE)
     second = open_request(server, item["id"])
