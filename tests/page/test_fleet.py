@@ -189,6 +189,27 @@ def test_the_keyboard_alone_walks_selects_stops_and_brings_back(
         fleet.call("DELETE", f"/sessions/{each}?permanent=true")
 
 
+def test_before_sessions_are_removed_the_page_says_what_is_kept(
+    page: Page, fleet: Server, sessions: Sessions, accessible: Callable[[Page], None]
+) -> None:
+    item = fleet.create(
+        sessions.shop, 'write kept.txt: "only here"', title="Kept", tags=["kept"], isolationStrategy="worktree"
+    )
+    fleet.settled(item["id"])
+    page.goto("/?q=tag:kept")
+    page.get_by_role("button", name="Menu of Kept").click()
+    page.get_by_role("menuitem", name="Remove…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("What is only there is kept under refs/fleet/")
+    accessible(page)
+    dialog.get_by_role("button", name="Remove 1 session").click()
+    expect(page.get_by_text("1 session removed")).to_be_visible()
+    assert not Path(item["directory"]).exists()
+    page.get_by_role("button", name="Bring back").click()
+    expect(page.get_by_text("1 session brought back")).to_be_visible()
+    assert (Path(item["directory"]) / "kept.txt").read_text() == "only here"
+
+
 def test_peek_shows_the_last_lines_and_answers_a_question(
     page: Page, fleet: Server, sessions: Sessions, accessible: Callable[[Page], None]
 ) -> None:

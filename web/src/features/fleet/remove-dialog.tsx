@@ -1,5 +1,5 @@
 /** Before sessions are removed: what would go, what would be kept and where, session by session. */
-import { type ReactNode, useEffect, useState } from "react";
+import { memo, type ReactNode, useEffect, useState } from "react";
 import { forEach } from "../../core/parallel.ts";
 import { counted, oneLine } from "../../core/text.ts";
 import { useCommand, useFleet, useIsConnected } from "../../state/context.tsx";
@@ -15,6 +15,9 @@ type RemoveDialogProps = {
   readonly onClose: () => void;
   readonly onRemove: (ids: readonly string[], isForGood: boolean) => void;
 };
+
+/** A thousand answers are not shown one by one. */
+const SHOW_EVERY_MS = 150;
 
 type Looked = ReadonlyMap<string, EndPreview | string>;
 
@@ -35,6 +38,11 @@ export function RemoveDialog({ ids, onClose, onRemove }: RemoveDialogProps): Rea
       isWide
       foot={
         <>
+          {looked.size < ids.length && (
+            <span className={style.looking} role="status">
+              Looking at {looked.size.toLocaleString("en-US")} of {counted(ids.length, "session")} …
+            </span>
+          )}
           <Button onClick={onClose}>Cancel</Button>
           <Button kind="danger" onClick={confirm} disabled={!isConnected || looked.size < ids.length}>
             {act}
@@ -93,6 +101,7 @@ function usePreviews(ids: readonly string[], isForGood: boolean): Looked {
   // biome-ignore lint/correctness/useExhaustiveDependencies: asked once for each choice; the ids of a dialog never change
   useEffect(() => {
     let isOver = false;
+    let shownMs = 0;
     const all = new Map<string, EndPreview | string>();
     const query = `dryRun=true&${isForGood ? "permanent" : "cleanupWorkspace"}=true`;
     const look = async (id: string): Promise<void> => {
@@ -100,13 +109,17 @@ function usePreviews(ids: readonly string[], isForGood: boolean): Looked {
       const { body } = await command<EndPreview>("DELETE", `${path(id)}?${query}`);
       all.set(id, body);
     };
-    void forEach(ids, PARALLEL, look, line, () => !isOver && setLooked({ isForGood, all: new Map(all) })).then(
-      outcomes => {
-        if (isOver) return;
-        for (const each of outcomes) if (each.refused !== null) all.set(each.id, each.refused);
-        setLooked({ isForGood, all: new Map(all) });
-      },
-    );
+    const show = (): void => {
+      shownMs = performance.now();
+      if (!isOver) setLooked({ isForGood, all: new Map(all) });
+    };
+    const onDone = (): void => {
+      if (performance.now() - shownMs > SHOW_EVERY_MS) show();
+    };
+    void forEach(ids, PARALLEL, look, line, onDone).then(outcomes => {
+      for (const each of outcomes) if (each.refused !== null) all.set(each.id, each.refused);
+      show();
+    });
     return () => {
       isOver = true;
     };
@@ -114,7 +127,9 @@ function usePreviews(ids: readonly string[], isForGood: boolean): Looked {
   return looked.isForGood === isForGood ? looked.all : new Map();
 }
 
-function Line({ id, looked }: { readonly id: string; readonly looked: EndPreview | string | undefined }): ReactNode {
+type LineProps = { readonly id: string; readonly looked: EndPreview | string | undefined };
+
+const Line = memo(function Line({ id, looked }: LineProps): ReactNode {
   const { sessions } = useFleet().fleet;
   return (
     <li>
@@ -128,7 +143,7 @@ function Line({ id, looked }: { readonly id: string; readonly looked: EndPreview
       )}
     </li>
   );
-}
+});
 
 /** What becomes of the workspace, in one or two sentences. */
 function Fate({ preview: { workspace } }: { readonly preview: EndPreview }): ReactNode {
