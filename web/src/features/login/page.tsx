@@ -1,15 +1,9 @@
 /** The login: the server lets nobody in without a token, and a link from its machine is the way for a browser. */
 import type { ReactNode } from "react";
+import { linkCommand, nextOf } from "../../browser/login.ts";
 import { Button } from "../../ui/button.tsx";
 import { ProblemCard } from "../../ui/states.tsx";
 import style from "./login.module.css";
-
-/** Where to go on: what was asked for, if it is a place of this page. */
-export function nextOf(path: string, search: string): string {
-  if (path !== "/login") return path + search;
-  const next = new URLSearchParams(search).get("next");
-  return next?.startsWith("/") && !/^\/[/\\]/.test(next) ? next : "/";
-}
 
 /** Whether the address is that of a link: the server gives the page there only where it refuses the link. */
 function isUsedLink(path: string, search: string): boolean {
@@ -31,7 +25,7 @@ export function LoginPage(): ReactNode {
         />
       )}
       <p>This Fleet asks for a token. On the server's machine, run</p>
-      <pre className={style.command}>fleet token link NAME{next === "/" ? "" : ` --next '${next}'`}</pre>
+      <pre className={style.command}>{linkCommand(next)}</pre>
       <p>
         and open the link that it prints in this browser. It is good once, for ten minutes. Where there is no token of
         that name yet, <code>fleet token new --role operator --name NAME</code> makes it first; the role{" "}
