@@ -1,15 +1,18 @@
 /** Starts the page: one connection, the two views that every page needs, and the router. */
 import { createRoot } from "react-dom/client";
-import { api, onDenied, read } from "../state/api.ts";
+import { abandonReads, api, onDenied, read } from "../state/api.ts";
 import { startClock } from "../state/clock.ts";
 import type { Caller, Fleet } from "../state/context.tsx";
 import { FleetView, followFleet, InboxView } from "../state/fleet.ts";
 import { Hub } from "../state/hub.ts";
+import { isPresent } from "../state/presence.ts";
+import { queries } from "../state/query-client.ts";
 import { Cell } from "../state/store.ts";
 import type { Info } from "../wire/types.ts";
 import { App } from "./app.tsx";
 import { listenToKeys } from "./keys.ts";
 import { sendNotifications } from "./notifications.ts";
+import { loadAll } from "./parts.ts";
 
 const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 
@@ -32,25 +35,43 @@ const fleet: Fleet = {
   info: new Cell<Info | null>(null),
 };
 
+const ASK_AGAIN_MS = 1_000;
+
+/** Ask who this is and what the server is: another server, or another person, may be there after an absence. */
 async function ask(): Promise<void> {
   try {
     const [caller, info] = await Promise.all([read(api.GET("/api/caller")), read(api.GET("/api/info"))]);
     fleet.caller.set(caller.body as Caller);
     fleet.info.set(info.body as Info);
   } catch {
-    // shown as the connection's state; asked again when it is back
+    // Without an answer nobody may change anything here.
+    setTimeout(() => isPresent.get() && void ask(), ASK_AGAIN_MS);
   }
 }
 
+let wasLost = false;
+
+/** The server is there, or there again: what was read before may be old, and what could not be read can be read now. */
+function arrived(): void {
+  void ask();
+  if (wasLost) void queries.invalidateQueries();
+  wasLost = false;
+}
+
+function left(): void {
+  wasLost = true;
+  abandonReads();
+}
+
 onDenied(() => hub.denied());
-let isConnected = false;
 hub.connection.subscribe(() => {
   const { phase } = hub.connection.get();
-  const is = phase === "behind" || phase === "live";
-  // Another server, or another person, may be there after an absence.
-  if (is && !isConnected) void ask();
-  isConnected = is;
+  const was = isPresent.get();
+  isPresent.set(phase === "behind" || phase === "live");
+  if (isPresent.get() && !was) arrived();
+  if (phase === "away") left();
 });
+void loadAll();
 startClock();
 listenToKeys();
 sendNotifications(fleet.inbox);

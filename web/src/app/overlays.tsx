@@ -4,13 +4,16 @@ import { lazy, type ReactNode, Suspense, useState } from "react";
 import { lastLook, searchOf } from "../features/fleet/view.ts";
 import { useActions } from "../state/actions.ts";
 import { Boundary } from "./errors.tsx";
+import { part } from "./parts.ts";
 
-const Palette = lazy(() => import("../features/palette/palette.tsx").then(module => ({ default: module.Palette })));
-const KeysDialog = lazy(() =>
-  import("../features/palette/keys-dialog.tsx").then(module => ({ default: module.KeysDialog })),
+const Palette = lazy(
+  part(() => import("../features/palette/palette.tsx").then(module => ({ default: module.Palette }))),
 );
-const NewSession = lazy(() =>
-  import("../features/new-session/dialog.tsx").then(module => ({ default: module.NewSessionDialog })),
+const KeysDialog = lazy(
+  part(() => import("../features/palette/keys-dialog.tsx").then(module => ({ default: module.KeysDialog }))),
+);
+const NewSession = lazy(
+  part(() => import("../features/new-session/dialog.tsx").then(module => ({ default: module.NewSessionDialog }))),
 );
 
 export function Overlays(): ReactNode {

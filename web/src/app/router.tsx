@@ -1,6 +1,7 @@
 /** The addresses of the page. What is shown stands in the address, so that every view is a link. */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
 import { Failure } from "./errors.tsx";
+import { part } from "./parts.ts";
 import { Missing, Shell } from "./shell.tsx";
 
 /** Return the text of a search parameter, nothing for an empty one. */
@@ -32,13 +33,19 @@ const fleet = createRoute({
       group: oneOf(search.group, ["state", "repository", "parent", "tag"] as const),
       sort: oneOf(search.sort, ["changed", "age", "cost", "title"] as const),
     }),
-  component: lazyRouteComponent(() => import("../features/fleet/page.tsx"), "FleetPage"),
+  component: lazyRouteComponent(
+    part(() => import("../features/fleet/page.tsx")),
+    "FleetPage",
+  ),
 });
 
 const inbox = createRoute({
   getParentRoute: () => root,
   path: "/inbox",
-  component: lazyRouteComponent(() => import("../features/inbox/page.tsx"), "InboxPage"),
+  component: lazyRouteComponent(
+    part(() => import("../features/inbox/page.tsx")),
+    "InboxPage",
+  ),
 });
 
 const session = createRoute({
@@ -53,21 +60,30 @@ const session = createRoute({
       line: text(search.line),
       message: text(search.message),
     }),
-  component: lazyRouteComponent(() => import("./session-route.tsx"), "SessionRoute"),
+  component: lazyRouteComponent(
+    part(() => import("./session-route.tsx")),
+    "SessionRoute",
+  ),
 });
 
 const conversation = createRoute({
   getParentRoute: () => root,
   path: "/s/$id/a/$conversation",
   validateSearch: search => given({ at: text(search.at) }),
-  component: lazyRouteComponent(() => import("./session-route.tsx"), "ConversationRoute"),
+  component: lazyRouteComponent(
+    part(() => import("./session-route.tsx")),
+    "ConversationRoute",
+  ),
 });
 
 const newSession = createRoute({
   getParentRoute: () => root,
   path: "/new",
   validateSearch: search => given({ directory: text(search.directory), parent: text(search.parent) }),
-  component: lazyRouteComponent(() => import("../features/fleet/page.tsx"), "FleetPage"),
+  component: lazyRouteComponent(
+    part(() => import("../features/fleet/page.tsx")),
+    "FleetPage",
+  ),
 });
 
 const history = createRoute({
@@ -81,7 +97,10 @@ const history = createRoute({
       to: text(search.to),
       offset: text(search.offset),
     }),
-  component: lazyRouteComponent(() => import("../features/history/page.tsx"), "HistoryPage"),
+  component: lazyRouteComponent(
+    part(() => import("../features/history/page.tsx")),
+    "HistoryPage",
+  ),
 });
 
 const log = createRoute({
@@ -96,26 +115,38 @@ const log = createRoute({
       to: text(search.to),
       at: text(search.at),
     }),
-  component: lazyRouteComponent(() => import("../features/audit/page.tsx"), "AuditPage"),
+  component: lazyRouteComponent(
+    part(() => import("../features/audit/page.tsx")),
+    "AuditPage",
+  ),
 });
 
 const processes = createRoute({
   getParentRoute: () => root,
   path: "/processes",
-  component: lazyRouteComponent(() => import("../features/settings/processes.tsx"), "ProcessesPage"),
+  component: lazyRouteComponent(
+    part(() => import("../features/settings/processes.tsx")),
+    "ProcessesPage",
+  ),
 });
 
 const settings = createRoute({
   getParentRoute: () => root,
   path: "/settings",
-  component: lazyRouteComponent(() => import("../features/settings/page.tsx"), "SettingsPage"),
+  component: lazyRouteComponent(
+    part(() => import("../features/settings/page.tsx")),
+    "SettingsPage",
+  ),
 });
 
 const login = createRoute({
   getParentRoute: () => root,
   path: "/login",
   validateSearch: search => given({ next: text(search.next) }),
-  component: lazyRouteComponent(() => import("../features/login/page.tsx"), "LoginPage"),
+  component: lazyRouteComponent(
+    part(() => import("../features/login/page.tsx")),
+    "LoginPage",
+  ),
 });
 
 export const router = createRouter({

@@ -4,12 +4,13 @@ import { lazy, type ReactNode } from "react";
 import { SessionRail } from "../features/fleet/rail.tsx";
 import { ConversationPage, SessionPage } from "../features/session/page.tsx";
 import { Boundary } from "./errors.tsx";
+import { part } from "./parts.ts";
 import style from "./shell.module.css";
 
 const PANELS = {
-  diffs: lazy(() => import("../features/changes/panel.tsx").then(module => ({ default: module.ChangesPanel }))),
-  log: lazy(() => import("../features/audit/session-log.tsx").then(module => ({ default: module.SessionLog }))),
-  time: lazy(() => import("../features/audit/time-bar.tsx").then(module => ({ default: module.TimeBar }))),
+  diffs: lazy(part(() => import("../features/changes/panel.tsx").then(module => ({ default: module.ChangesPanel })))),
+  log: lazy(part(() => import("../features/audit/session-log.tsx").then(module => ({ default: module.SessionLog })))),
+  time: lazy(part(() => import("../features/audit/time-bar.tsx").then(module => ({ default: module.TimeBar })))),
 };
 
 function BesideRail(props: { readonly id: string; readonly children: ReactNode }): ReactNode {

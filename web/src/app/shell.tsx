@@ -16,9 +16,12 @@ import { Empty } from "../ui/states.tsx";
 import { say } from "../ui/toast.tsx";
 import { ConnectionBadge } from "./connection-badge.tsx";
 import { Overlays } from "./overlays.tsx";
+import { part } from "./parts.ts";
 import style from "./shell.module.css";
 
-const LoginPage = lazy(() => import("../features/login/page.tsx").then(module => ({ default: module.LoginPage })));
+const LoginPage = lazy(
+  part(() => import("../features/login/page.tsx").then(module => ({ default: module.LoginPage }))),
+);
 
 const PLACES = [
   { to: "/", label: "Fleet", icon: LayoutList, action: "go.fleet" },

@@ -27,7 +27,22 @@ export function onDenied(listener: () => void): void {
   denied = listener;
 }
 
-export const api = createClient<paths>({ baseUrl: "" });
+/** A read that takes longer is lost: a connection may be open and dead. Verifying a long log takes the longest. */
+const READ_WITHIN_MS = 120_000;
+
+/** Ends the reads that are on their way when the connection breaks: their answers may never come. */
+let road = new AbortController();
+
+export function abandonReads(): void {
+  road.abort();
+  road = new AbortController();
+}
+
+function fetchInTime(request: Request | string): Promise<Response> {
+  return fetch(request, { signal: AbortSignal.any([road.signal, AbortSignal.timeout(READ_WITHIN_MS)]) });
+}
+
+export const api = createClient<paths>({ baseUrl: "", fetch: fetchInTime });
 
 /** What `api` gives. */
 export type Answered<Body> = { data?: Body; error?: unknown; response: Response };
@@ -55,14 +70,14 @@ export async function read<Body>(asked: Promise<Answered<Body>>): Promise<Read<B
 
 /** Fetch a path that the document has no shape for: bytes of a blob or an attachment. Rejects with `Refused`. */
 export async function readBytes(path: string): Promise<Uint8Array> {
-  let response: Response;
   try {
-    response = await fetch(path);
-  } catch {
-    throw new Refused(UNREACHABLE);
+    const response = await fetchInTime(path);
+    if (response.ok) return new Uint8Array(await response.arrayBuffer());
+    if (response.status === 401) denied();
+    throw new Refused(problemOf(await response.json().catch(() => null), response));
+  } catch (error) {
+    throw error instanceof Refused ? error : new Refused(UNREACHABLE);
   }
-  if (!response.ok) throw new Refused(problemOf(await response.json().catch(() => null), response));
-  return new Uint8Array(await response.arrayBuffer());
 }
 
 function numberOf(response: Response, header: string): number | null {

@@ -11,6 +11,7 @@ import type { ClientFrame, LoggedEvent, Problem, ServerFrame } from "../wire/typ
 import { api, read } from "./api.ts";
 import { Refused } from "./commands.ts";
 import type { Hub, Subscriber } from "./hub.ts";
+import { isPresent } from "./presence.ts";
 import { Cell, Keyed } from "./store.ts";
 
 const KEPT = 5;
@@ -51,6 +52,7 @@ export class OpenTranscript implements Subscriber {
   #unfollow: (() => void) | null = null;
   #leaving: ReturnType<typeof setTimeout> | undefined;
   #watchers = 0;
+  #unheard: (() => void) | null = null;
 
   constructor(hub: Hub, which: Which) {
     this.#hub = hub;
@@ -83,12 +85,23 @@ export class OpenTranscript implements Subscriber {
   watch(): () => void {
     this.#watchers += 1;
     clearTimeout(this.#leaving);
+    this.#unheard ??= isPresent.subscribe(() => isPresent.get() && this.#recover());
     if (this.isLoaded.get()) this.#follow();
     else void this.loadTail();
     return () => {
       this.#watchers -= 1;
-      if (this.#watchers === 0) this.#leaving = setTimeout(() => this.close(), LEAVE_AFTER_MS);
+      if (this.#watchers > 0) return;
+      this.#unheard?.();
+      this.#unheard = null;
+      this.#leaving = setTimeout(() => this.close(), LEAVE_AFTER_MS);
     };
+  }
+
+  /** The server is there again: what could not be read then is read now. */
+  #recover(): void {
+    if (this.problem.get() === null) return;
+    if (this.isLoaded.get()) this.problem.set(null);
+    else void this.loadTail();
   }
 
   get isWatched(): boolean {

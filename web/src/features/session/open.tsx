@@ -10,6 +10,8 @@ export type Open = {
   readonly at: number | null;
   /** Whether this person may change something, and the server is there, and it is now. */
   readonly mayWrite: boolean;
+  /** Whether this person may prepare a change: as `mayWrite`, also while the server is away. */
+  readonly mayDraft: boolean;
 };
 
 const OpenContext = createContext<Open | null>(null);

@@ -78,8 +78,12 @@ function Loaded({ item, conversation, isOwn, at, children }: LoadedProps): React
   useFreshness(transcript);
   const isWriter = useMayChange();
   const isConnected = useIsConnected();
-  const mayWrite = isWriter && isConnected && at === null;
-  const open = useMemo<Open>(() => ({ item, transcript, at, mayWrite }), [item, transcript, at, mayWrite]);
+  const mayDraft = isWriter && at === null;
+  const mayWrite = mayDraft && isConnected;
+  const open = useMemo<Open>(
+    () => ({ item, transcript, at, mayWrite, mayDraft }),
+    [item, transcript, at, mayWrite, mayDraft],
+  );
   const { data } = useTurnItems(id, at);
   const turns = useMemo(() => indexTurns(isOwn ? (data ?? []) : []), [data, isOwn]);
   if (useCell(transcript.isErased))

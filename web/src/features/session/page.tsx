@@ -49,7 +49,7 @@ function Session({ detail, panels }: SessionProps): ReactNode {
       replace: at !== null && next !== null,
     });
   return (
-    <div className={style.page}>
+    <div className={style.page} data-session={item.id}>
       <Header detail={detail} travel={travel} />
       {at !== null && (
         <Suspense fallback={null}>
@@ -123,7 +123,7 @@ function Conversation({ conversation }: { readonly conversation: string }): Reac
   const isBelowOwn = parent === undefined || parent.id === item.opencodeId;
   const label = isBelowOwn ? item.title : (parent.title ?? parent.id);
   return (
-    <div className={style.page}>
+    <div className={style.page} data-session={item.id}>
       <header className={style.subHeader}>
         {isBelowOwn ? (
           <Link to="/s/$id" params={{ id: item.id }} search={search} className={style.back}>

@@ -14,8 +14,8 @@ const TITLE_CHARS_MAX = 200;
 type TitleProps = { readonly isEditing: boolean; readonly edit: (isEditing: boolean) => void };
 
 export function Title({ isEditing, edit }: TitleProps): ReactNode {
-  const { item, mayWrite } = useOpen();
-  if (isEditing && mayWrite) return <Field done={() => edit(false)} />;
+  const { item, mayWrite, mayDraft } = useOpen();
+  if (isEditing && mayDraft) return <Field done={() => edit(false)} />;
   return (
     <div className={style.title}>
       <h1 className={style.name} title={oneLine(item.title)}>

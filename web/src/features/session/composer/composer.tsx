@@ -29,7 +29,7 @@ import { useDraft } from "./use-draft.ts";
 import { useSend } from "./use-send.ts";
 
 export function Composer(): ReactNode {
-  const { item, mayWrite } = useOpen();
+  const { item, mayWrite, mayDraft } = useOpen();
   const offered = useOffered(hasProcess(item.status) ? item.instanceId : null, item.id);
   const commands = useMemo(() => new Set(offered?.commands.map(each => each.name) ?? []), [offered]);
   const { draft, change, clear } = useDraft(item.id);
@@ -52,7 +52,7 @@ export function Composer(): ReactNode {
   const completions = useCompletions(box, draft.text, offered?.commands ?? [], write);
   const history = usePromptHistory(draft.text, write);
 
-  useActions([mayWrite && { id: "composer.focus", label: "Write a prompt", run: () => box.current?.focus() }]);
+  useActions([mayDraft && { id: "composer.focus", label: "Write a prompt", run: () => box.current?.focus() }]);
 
   async function deliver(delivery: "queue" | "steer"): Promise<void> {
     if (!canSend) return;
@@ -102,7 +102,7 @@ export function Composer(): ReactNode {
     void addFiles([...event.dataTransfer.files]);
   }
 
-  if (!mayWrite && draft.text === "" && draft.files.length === 0) return null;
+  if (!mayDraft && draft.text === "" && draft.files.length === 0) return null;
   return (
     <form
       className={style.composer}
@@ -136,7 +136,7 @@ export function Composer(): ReactNode {
           aria-label="Prompt"
           placeholder={isEnded ? "Write to bring the session back" : "Write a prompt · / commands · @ files"}
           value={draft.text}
-          readOnly={isSending || !mayWrite}
+          readOnly={isSending || !mayDraft}
           rows={1}
           autoComplete="off"
           aria-autocomplete="list"
@@ -154,7 +154,7 @@ export function Composer(): ReactNode {
         />
       </div>
       <div className={style.bar}>
-        <IconButton label="Attach files" size="small" disabled={!mayWrite} onClick={() => picker.current?.click()}>
+        <IconButton label="Attach files" size="small" disabled={!mayDraft} onClick={() => picker.current?.click()}>
           <Paperclip size={15} aria-hidden />
         </IconButton>
         <input

@@ -33,11 +33,12 @@ function estimate(row: Row | undefined, transcript: OpenTranscript): number {
 function useEdges(transcript: OpenTranscript, first: number, last: number, count: number): void {
   const loading = useCell(transcript.loading);
   const isLoaded = useCell(transcript.isLoaded);
+  const problem = useCell(transcript.problem);
   useEffect(() => {
-    if (!isLoaded || loading !== null) return;
+    if (!isLoaded || loading !== null || problem !== null) return;
     if (first < NEAR_EDGE && transcript.fold.before !== null) void transcript.loadBefore();
     else if (last > count - NEAR_EDGE && transcript.fold.after !== null) void transcript.loadAfter();
-  }, [transcript, first, last, count, loading, isLoaded]);
+  }, [transcript, first, last, count, loading, isLoaded, problem]);
 }
 
 export type Target = { readonly messageId: string; readonly nonce: unknown };

@@ -1,0 +1,46 @@
+/**
+ * The parts of the page that are loaded when they are first wanted, and soon after the first start in any case: then the
+ * page is whole, and a server that goes away takes nothing of it.
+ */
+import { presence } from "../state/presence.ts";
+
+const ATTEMPTS = 4;
+const PAUSE_MS = 500;
+
+const loaders: (() => Promise<unknown>)[] = [];
+
+/**
+ * Return what loads a part. A load that fails waits until the server is there and is tried again, so that nothing is left
+ * out. One that still fails then, as after a new version of the page, rejects.
+ */
+export function part<Module>(load: () => Promise<Module>): () => Promise<Module> {
+  async function loaded(): Promise<Module> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await load();
+      } catch (error) {
+        if (attempt === ATTEMPTS) throw error;
+        await presence();
+        await new Promise(resolve => setTimeout(resolve, PAUSE_MS * attempt));
+      }
+    }
+  }
+  loaders.push(loaded);
+  return loaded;
+}
+
+/** Load every part, one after the other, while the browser has nothing else to do. */
+export async function loadAll(): Promise<void> {
+  await presence();
+  for (const load of loaders) {
+    await idle();
+    await load().catch(() => undefined); // said where the part is wanted
+  }
+}
+
+function idle(): Promise<void> {
+  return new Promise(resolve => {
+    if ("requestIdleCallback" in window) requestIdleCallback(() => resolve(), { timeout: 5_000 });
+    else setTimeout(resolve, 200);
+  });
+}
