@@ -80,10 +80,17 @@ def faults() -> list[str]:
 def open_context(chromium: Browser, fleet: Server, faults: list[str]) -> Iterator[Callable[..., BrowserContext]]:
     """Return what opens a browser context with these options (`color_scheme`, `viewport` …), watched for faults."""
     opened: list[BrowserContext] = []
+    expect.set_options(timeout=PATIENCE_MS)
 
     def open_one(**options: Any) -> BrowserContext:
-        options = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", **options}
-        context = chromium.new_context(base_url=str(fleet.http.base_url), **options)
+        base_url = str(fleet.http.base_url)
+        options = {
+            "viewport": {"width": 1280, "height": 800},
+            "reduced_motion": "reduce",
+            "base_url": base_url,
+            **options,
+        }
+        context = chromium.new_context(**options)
         context.set_default_timeout(PATIENCE_MS)
         context.add_init_script(_REPORT_VIOLATIONS)
         context.on("console", lambda message: _note(message, faults))
@@ -105,7 +112,6 @@ def _note(message: ConsoleMessage, faults: list[str]) -> None:
 @pytest.fixture
 def page(open_context: Callable[..., BrowserContext]) -> Page:
     """A page of a context of its own, 1280 x 800 and light."""
-    expect.set_options(timeout=PATIENCE_MS)
     return open_context().new_page()
 
 
