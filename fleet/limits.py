@@ -319,6 +319,8 @@ SESSION_LIST_MAX: Final = 2_000  # turns or conversations of a session in one an
 PART_STRING_CHARS_MAX: Final = 8 * KIB  # of a string inside a part that is read cut; a screen shows less
 ATTACHED_STEP_CHARS: Final = MIB  # of a file's base64 that are decoded in one go, about 1 ms; divisible by 4
 ATTACHED_NAME_CHARS_MAX: Final = 255  # of an attached file's name: what a file system takes
+PAST_STREAMS_KEPT: Final = 512  # aggregates whose earlier states stay in memory, some 10 KiB each
+PAST_MARKS_KEPT: Final = 4  # earlier states of each: where somebody goes back and forth
 CHANGE_RECORDS_KEPT: Final = 256  # sessions whose records of changes stay in memory; 2,000 turns take 2 MB
 TRANSCRIPTS_CACHED: Final = 64  # sessions whose folded transcript stays in memory
 

@@ -49,6 +49,7 @@ from fleet.projections.activities import Activities
 from fleet.projections.change_records import change_records
 from fleet.projections.history import History, inline
 from fleet.projections.inflight import InFlight
+from fleet.projections.past import past_of
 from fleet.projections.runner import Runner
 from fleet.projections.states import States
 from fleet.projections.store import Store
@@ -99,12 +100,13 @@ class Tree:
         self.feed = Feed(log)
         self.transcripts = Transcripts(log)
         self.change_records = change_records(log)
+        self.past = past_of(views, log)
         self.history = History(log, self.feed, stores.history_file, run_sync=None if threads else inline)
         context = self.context = Context(ports, log, blobs, views=views, inflight=self.inflight, policy=policy)
         conversations = Conversations(context)
         self.changes = Changes(context)
         self.answers = Answers(log, views)
-        caches = (self.transcripts, self.change_records, self.changes.live)
+        caches = (self.transcripts, self.change_records, self.past.sessions, self.changes.live)
         erasure = Erasure(log, blobs, views, self.inflight, answers=self.answers, caches=caches)
         sessions = SessionEffects(context, conversations, Placement(context), self.changes, erasure)
         self.model_limits = ModelLimits(context, self.touched)

@@ -23,6 +23,7 @@ from fleet.wire.bodies import (
     CallbackQuery,
     CreateBody,
     HistoryQuery,
+    InboxQuery,
     ListQuery,
     ModelBody,
     NotificationQuery,
@@ -144,10 +145,11 @@ class FleetClient(Places, AuditLog):
         parent: str | None = None,
         tag: str | None = None,
         workspace: str | None = None,
+        at: int | None = None,
         limit: int = 50,
         offset: int = 0,
     ) -> Page[SessionItem]:
-        """Return sessions, the newest first.
+        """Return sessions, the newest first; with `at` as they were at a position of the log.
 
         >>> session = await fleet.create("/home/user/plain", tags=["nightly"])
         >>> page = await fleet.sessions(status=["idle"], tag="nightly")
@@ -160,6 +162,7 @@ class FleetClient(Places, AuditLog):
             parent=parent,
             tag=tag,
             workspace=workspace,
+            at=at,
             limit=limit,
             offset=offset,
         )
@@ -203,9 +206,9 @@ class FleetClient(Places, AuditLog):
 
     # --------------------------------------------------------------------------------------------- what waits for you
 
-    async def inbox(self, *, limit: int = 50, offset: int = 0) -> Page[InboxItem]:
-        """Return everything that waits for a person, in all sessions, the oldest first."""
-        return await self._connection.page(InboxItem, "/inbox", PageQuery(limit, offset))
+    async def inbox(self, *, at: int | None = None, limit: int = 50, offset: int = 0) -> Page[InboxItem]:
+        """Return everything that waits for a person, in all sessions, the oldest first; with `at` what waited then."""
+        return await self._connection.page(InboxItem, "/inbox", InboxQuery(limit, offset, at))
 
     async def callbacks(
         self,

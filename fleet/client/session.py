@@ -22,6 +22,8 @@ from fleet.wire.bodies import (
     ModelBody,
     PromptBody,
     PromptTextBody,
+    QueueQuery,
+    TodosQuery,
 )
 from fleet.wire.frames import Event, Frame
 from fleet.wire.items import (
@@ -128,17 +130,17 @@ class Session:
         """Return a content that one of its diffs names: `before_digest` or `after_digest` of a `DiffItem`."""
         return await self._connection.content(f"{self._path}/blobs/{quote(digest, safe='')}")
 
-    async def queue(self) -> Page[QueuedItem]:
-        """Return the prompts that wait, the next one first."""
-        return await self._connection.page(QueuedItem, f"{self._path}/queue", InstancePageQuery(PAGE_MAX))
+    async def queue(self, *, at: int | None = None) -> Page[QueuedItem]:
+        """Return the prompts that wait, or waited at a position of the log, the next one first."""
+        return await self._connection.page(QueuedItem, f"{self._path}/queue", QueueQuery(PAGE_MAX, at=at))
 
     async def requests(self) -> Page[RequestItem]:
         """Return the permission requests and questions that are open."""
         return await self._connection.page(RequestItem, f"{self._path}/requests", InstancePageQuery(PAGE_MAX))
 
-    async def todos(self) -> list[TodoItem]:
-        """Return the agent's own list."""
-        return await self._connection.page(TodoItem, f"{self._path}/todos")
+    async def todos(self, *, at: int | None = None) -> list[TodoItem]:
+        """Return the agent's own list, as it is or was at a position of the log."""
+        return await self._connection.page(TodoItem, f"{self._path}/todos", TodosQuery(at=at))
 
     async def children(self, *, limit: int = 50, offset: int = 0) -> Page[SessionItem]:
         """Return the sessions that report to this one."""

@@ -14,6 +14,7 @@ from fleet.core.session.state import State
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, refuses
+from fleet.gateway.reading import check_cursor
 from fleet.gateway.refusals import SESSION
 from fleet.gateway.requests import answer, read_query
 from fleet.ports import FileContent, Listing
@@ -25,17 +26,19 @@ def content_routes(tree: Tree) -> Blueprint:
 
     @routes.get("/todos")
     @about("sessions")
-    @asks(wire.InstanceQuery)
+    @asks(wire.TodosQuery)
     @gives(list[wire.TodoItem])
     @refuses(*SESSION)
     async def read_todos(session_id: str) -> Response:
         """Read what the agent has put on its list.
 
-        It is the newest list in the transcript, so that it can be read when OpenCode is gone.
+        It is the newest list in the transcript, so that it can be read when OpenCode is gone; with `at` the newest one
+        of then.
         """
-        state = _session(tree, session_id)
-        position = tree.log.head()
-        todos = await tree.transcripts.todos(tree.views.sessions.stream(state.id))
+        query, position = read_query(wire.TodosQuery), tree.log.head()
+        at = None if query.at is None else check_cursor(tree, query.at, "at")
+        state = tree.orders.session(session_id, query.instance_id)
+        todos = await tree.transcripts.todos(tree.views.sessions.stream(state.id), at)
         items = [wire.TodoItem(todo.content, todo.status, todo.priority) for todo in todos]
         return answer(items, position=position, total=len(items))
 

@@ -7,9 +7,10 @@ from fleet.core.session.state import Callback, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
+from fleet.gateway.reading import check_cursor
 from fleet.gateway.refusals import COMMAND
 from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_no_body, read_query, same
-from fleet.gateway.waiting import waiting_items
+from fleet.gateway.waiting import waiting_items, waiting_items_at
 
 
 def inbox_routes(tree: Tree) -> Blueprint:
@@ -18,16 +19,20 @@ def inbox_routes(tree: Tree) -> Blueprint:
 
     @routes.get("/inbox")
     @about("inbox")
-    @asks(wire.PageQuery)
+    @asks(wire.InboxQuery)
     @gives(list[wire.InboxItem])
     async def read_inbox() -> Response:
         """List everything that waits for a person, oldest first.
 
         Permission requests and questions without an answer, failures, budgets that are used up, callbacks that could
-        not be delivered, and webhooks that were disabled because they failed.
+        not be delivered, and webhooks that were disabled because they failed. With `at` it is what waited then; what
+        was erased or deleted since is left out, and so are the calls that requests were about.
         """
-        query = read_query(wire.PageQuery)
-        return paged(waiting_items(tree), query, same, tree.log.head())
+        query, position = read_query(wire.InboxQuery), tree.log.head()
+        if query.at is None:
+            return paged(waiting_items(tree), query, same, position)
+        found = await waiting_items_at(tree, check_cursor(tree, query.at, "at"))
+        return paged(found, query, same, position)
 
     @routes.get("/callbacks")
     @about("inbox")

@@ -9,6 +9,7 @@ import msgspec
 
 from fleet.actors.endings import Ending
 from fleet.actors.tree import Tree
+from fleet.core.instance.state import State as Instance
 from fleet.core.session.activity import Activity
 from fleet.core.session.state import State
 from fleet.gateway import wire
@@ -38,17 +39,19 @@ class SessionItems:
         """Return a session as it is now."""
         return wire.session_item(state, self._around(state))
 
-    def earlier(self, state: State) -> wire.SessionItem:
-        """Return a session as it was: nothing is known of what surrounded it then."""
-        return wire.session_item(state, self._then(state))
+    def earlier(self, state: State, silent: Instance | None) -> wire.SessionItem:
+        """Return a session as it was; `silent` is its process, where that did not answer then."""
+        return wire.session_item(state, self._then(state, silent))
 
     def detail(self, state: State, ancestors: list[State], children: list[State]) -> wire.SessionDetail:
         """Return a session as it is now, with those around it."""
         return wire.session_detail(state, self._around(state), ancestors, children)
 
-    def earlier_detail(self, state: State, ancestors: list[State], children: list[State]) -> wire.SessionDetail:
-        """Return a session as it was."""
-        return wire.session_detail(state, self._then(state), ancestors, children)
+    def earlier_detail(
+        self, state: State, silent: Instance | None, ancestors: list[State], children: list[State]
+    ) -> wire.SessionDetail:
+        """Return a session as it was, with those around it."""
+        return wire.session_detail(state, self._then(state, silent), ancestors, children)
 
     def found(self, state: State, snippet: Snippet | None) -> wire.HistoryItem:
         """Return a session of the history."""
@@ -82,5 +85,7 @@ class SessionItems:
     def _activity(self, state: State) -> Activity | None:
         return self._tree.inflight.activities.now(state.id) if state.turn is not None else None
 
-    def _then(self, state: State) -> Surroundings:
-        return Surroundings(context_limit=self._tree.model_limits.of(state), rehearsal=self._tree.rehearsal)
+    def _then(self, state: State, silent: Instance | None) -> Surroundings:
+        return Surroundings(
+            silent=silent, context_limit=self._tree.model_limits.of(state), rehearsal=self._tree.rehearsal
+        )

@@ -5,9 +5,10 @@ from quart import Blueprint, Response
 
 from fleet.actors.tree import Tree
 from fleet.core.session.messages import Model
-from fleet.core.session.state import QueuedPrompt
+from fleet.core.session.state import QueuedPrompt, State
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
+from fleet.gateway.reading import check_cursor
 from fleet.gateway.refusals import COMMAND, SESSION
 from fleet.gateway.requests import caller, done, paged, read_body, read_no_body, read_query
 
@@ -21,20 +22,24 @@ def add_queue(routes: Blueprint, tree: Tree) -> None:
 def _add_list(routes: Blueprint, tree: Tree) -> None:
     @routes.get("/<session_id>/queue")
     @about("sessions")
-    @asks(wire.InstancePageQuery)
+    @asks(wire.QueueQuery)
     @gives(list[wire.QueuedItem])
     @refuses(*SESSION)
     async def read_queue(session_id: str) -> Response:
         """List the prompts that wait, the next one first.
 
-        They are sent one by one, when the turn before has ended. `actor` is who gave it.
+        They are sent one by one, when the turn before has ended. `actor` is who gave it. With `at` it is what waited
+        then.
         """
-        query = read_query(wire.InstancePageQuery)
+        query, position = read_query(wire.QueueQuery), tree.log.head()
         state = tree.orders.session(session_id, query.instance_id)
-        position = tree.log.head()
-        stream = tree.views.sessions.stream(state.id)
-        actors = await tree.transcripts.askers(stream, [prompt.prompt_id for prompt in state.queue])
-        return paged(state.queue, query, lambda prompt: _queued(prompt, actors[prompt.prompt_id]), position)
+        stream, then = tree.views.sessions.stream(state.id), state
+        if query.at is not None:
+            earlier = await tree.past.sessions.one(state.id, check_cursor(tree, query.at, "at"))
+            then = State(state.id) if earlier is None else earlier
+        queue = then.queue
+        actors = await tree.transcripts.askers(stream, [prompt.prompt_id for prompt in queue])
+        return paged(queue, query, lambda prompt: _queued(prompt, actors[prompt.prompt_id]), position)
 
 
 def _add_orders(routes: Blueprint, tree: Tree) -> None:

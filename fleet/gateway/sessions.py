@@ -1,7 +1,8 @@
 """The session routes: create, list, read, describe, abort, resume, terminate, messages."""
 
+from collections.abc import Iterable
+
 import msgspec
-import trio
 from quart import Blueprint, Response
 
 from fleet.actors.orders import Caller, NewPrompt, NewSession, Orders, Outcome
@@ -11,6 +12,7 @@ from fleet.core.session.state import State
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import Either, about, asks, gives, refuses, takes
+from fleet.gateway.earlier import items_at, sessions_at, silent_at
 from fleet.gateway.history import read_statuses
 from fleet.gateway.items import SessionItems
 from fleet.gateway.prompts import add_prompts, model_of
@@ -39,11 +41,17 @@ def _add_reads(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
     async def list_sessions() -> Response:
         """List sessions, newest first.
 
-        Those that have ended are listed too. Each filter that is given has to hold.
+        Those that have ended are listed too. Each filter that is given has to hold; with `at`, of the
+        sessions as they were then.
         """
-        query = read_query(wire.ListQuery)
-        found = _matching(tree, query)
-        return paged(found, query, lambda state: msgspec.Raw(items.encoded(state)), tree.log.head())
+        query, position = read_query(wire.ListQuery), tree.log.head()
+        if query.at is None:
+            found = _matching(tree, tree.views.sessions, query)
+            return paged(found, query, lambda state: msgspec.Raw(items.encoded(state)), position)
+        at = check_cursor(tree, query.at, "at")
+        found = _matching(tree, await tree.past.sessions.all(at), query)
+        page = await items_at(tree, items, at, found[query.offset : query.offset + query.limit])
+        return answer(page, position=position, total=len(found))
 
     @routes.get("/<session_id>")
     @about("sessions")
@@ -61,12 +69,13 @@ def _add_reads(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
         ancestors, children = _ancestors(tree, state), _children(tree, state.id)
         if query.at is None:
             return answer(items.detail(state, ancestors, children), position=position)
-        earlier = await _as_of(tree, check_cursor(tree, query.at, "at"), [state])
-        if not earlier:
-            raise Rejected("session_not_found", f"session {session_id} did not exist at position {query.at}")
-        ancestors = await _as_of(tree, query.at, ancestors)
-        children = await _as_of(tree, query.at, children)
-        return answer(items.earlier_detail(earlier[0], ancestors, children), position=position)
+        at = check_cursor(tree, query.at, "at")
+        earlier = await tree.past.sessions.one(state.id, at)
+        if earlier is None:
+            raise Rejected("session_not_found", f"session {session_id} did not exist at position {at}")
+        silent = await silent_at(tree, at, earlier)
+        around = [await sessions_at(tree, at, each) for each in (ancestors, children)]
+        return answer(items.earlier_detail(earlier, silent, *around), position=position)
 
     @routes.get("/<session_id>/children")
     @about("sessions")
@@ -268,25 +277,14 @@ def _children(tree: Tree, session_id: str) -> list[State]:
     return [state for state in tree.views.sessions if state.parent_id == session_id]
 
 
-async def _as_of(tree: Tree, position: int, states: list[State]) -> list[State]:
-    """Return these sessions as they were at a log position; those that did not exist yet are left out."""
-    found: list[State] = []
-    for state in states:
-        await trio.lowlevel.checkpoint()  # each is folded from its events
-        earlier = tree.views.sessions.at(tree.log, state.id, position)
-        if earlier is not None:
-            found.append(earlier)
-    return found
-
-
-def _matching(tree: Tree, query: wire.ListQuery) -> list[State]:
+def _matching(tree: Tree, states: Iterable[State], query: wire.ListQuery) -> list[State]:
     statuses = read_statuses(query.status)
     needle = None if query.search is None else query.search.casefold()
     parent = None if query.parent is None else tree.views.sessions.find(query.parent)
     parent_id = query.parent if parent is None else parent.id  # an erased one still has children
     found = [
         state
-        for state in tree.views.sessions
+        for state in states
         if (not statuses or state.phase in statuses)
         and (needle is None or needle in state.title.casefold())
         and (parent_id is None or parent_id == state.parent_id)

@@ -1,5 +1,8 @@
 """What waits for a person, as items: requests, failures, budgets, callbacks, webhooks, and where each comes from."""
 
+from collections.abc import Callable, Iterable
+from functools import partial
+
 import msgspec
 
 from fleet.actors.tree import Tree
@@ -13,8 +16,22 @@ from fleet.wire.enums import InboxKind
 
 def waiting_items(tree: Tree) -> list[wire.InboxItem]:
     """Return everything that waits for a person, oldest first."""
-    found = [item for state in tree.views.sessions if waits(state) for item in _items(tree, state)]
-    found += [_failed_webhook(state) for state in tree.views.webhooks if state.failed]
+    return _sorted(tree.views.sessions, tree.views.webhooks, partial(_tool, tree))
+
+
+async def waiting_items_at(tree: Tree, at: int) -> list[wire.InboxItem]:
+    """Return everything that waited for a person at a log position, oldest first; calls that ran then are not known."""
+    sessions, webhooks = await tree.past.sessions.all(at), await tree.past.webhooks.all(at)
+    return _sorted(sessions, webhooks, lambda _, __: None)
+
+
+Tool = Callable[[State, Request], msgspec.Raw | None]
+"""Returns the call that a request is about."""
+
+
+def _sorted(sessions: Iterable[State], webhooks: Iterable[webhook.State], tool: Tool) -> list[wire.InboxItem]:
+    found = [item for state in sessions if waits(state) for item in _items(state, tool)]
+    found += [_failed_webhook(state) for state in webhooks if state.failed]
     return sorted(found, key=lambda item: (item.at, item.id))
 
 
@@ -27,8 +44,8 @@ def waits(state: State) -> bool:
     )
 
 
-def _items(tree: Tree, state: State) -> list[wire.InboxItem]:
-    items = [_request(tree, state, request) for request in state.requests if request.answer is None]
+def _items(state: State, tool: Tool) -> list[wire.InboxItem]:
+    items = [_request(state, request, tool) for request in state.requests if request.answer is None]
     if state.failure is not None and state.phase != "stopped":
         at_ms = state.failure.at_ms
         items.append(_item("failure", state, f"failure:{at_ms}", at_ms, state.failure.detail))
@@ -44,10 +61,10 @@ def _items(tree: Tree, state: State) -> list[wire.InboxItem]:
     return items
 
 
-def _request(tree: Tree, state: State, request: Request) -> wire.InboxItem:
+def _request(state: State, request: Request, tool: Tool) -> wire.InboxItem:
     item = _item(request.kind, state, request.id, request.opened_at_ms, state.evidence)
     item.request = wire.request_item(request)
-    item.context = _context(state, _tool(tree, state, request))
+    item.context = _context(state, tool(state, request))
     return item
 
 

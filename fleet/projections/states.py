@@ -1,8 +1,9 @@
 """The current state of every aggregate of one kind, folded by the core's own `evolve`.
 
-There is no second fold that could disagree with the actor's: what a list shows, what a session was at an earlier
-position, and what is still to be done after a crash all come from here. A view is fed by the log before the caller that
-appended gets its answer (events/log.py), so a read is never older than the last answered command.
+There is no second fold that could disagree with the actor's: what a list shows and what is still to be done after a
+crash come from here, and what it was at an earlier position comes from the same `evolve` (past.py). A view is fed
+by the log before the caller that appended gets its answer (events/log.py), so a read is never older than the last
+answered command.
 
 Keeps: an aggregate that is gone, or whose events were erased, does not exist here, live and after a rebuild alike.
 Until somebody says that its stream is erased to the end it is remembered by its id, across restarts (`erasing`).
@@ -15,7 +16,6 @@ import trio
 
 from fleet.core.decider import Decider
 from fleet.events.envelope import Erased, Recorded
-from fleet.events.log import Log
 
 State = TypeVar("State")
 
@@ -76,15 +76,9 @@ class States(Generic[State]):
                 return state
             await self._changed.setdefault(aggregate_id, trio.Event()).wait()
 
-    def at(self, log: Log, aggregate_id: str, position: int) -> State | None:
-        """Return the state as it was at `position` of the log, None where it did not exist yet or was erased."""
-        if log.is_erased(self.stream(aggregate_id)):
-            return None
-        state = self.decider.initial(aggregate_id)
-        events = [e for e in log.read_stream(self.stream(aggregate_id)) if e.position <= position]
-        for recorded in events:
-            state = self.decider.evolve(state, recorded.event)
-        return state if events else None
+    def ids(self) -> list[str]:
+        """Return the ids of all that are there now."""
+        return list(self._states)
 
     # ------------------------------------------------------------------------------------------------ for the runner
 

@@ -258,6 +258,25 @@ class ListQuery(PageQuery):
     parent: Annotated[str | None, msgspec.Meta(description="Those that report to this session.")] = None
     tag: Annotated[str | None, msgspec.Meta(description="Those that have this tag.")] = None
     workspace: Annotated[str | None, msgspec.Meta(description="Those that work in this workspace.")] = None
+    at: At = None
+
+
+class InboxQuery(PageQuery):
+    """`GET /api/inbox`."""
+
+    at: At = None
+
+
+class QueueQuery(InstancePageQuery):
+    """`GET /api/sessions/{id}/queue`."""
+
+    at: At = None
+
+
+class TodosQuery(InstanceQuery):
+    """`GET /api/sessions/{id}/todos`."""
+
+    at: At = None
 
 
 class HistoryQuery(Query):

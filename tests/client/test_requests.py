@@ -51,6 +51,9 @@ async def test_a_session_from_beginning_to_end(fleet: FleetClient, line: Line) -
     assert await session.part(file["id"]) == file
     assert await session.part_content(file["id"]) == b"\x00hi"
     assert await session.diffs(turn=1) == await session.diffs(contents=False)
+    ((then,), waited) = (await fleet.sessions(at=4), await fleet.inbox(at=4))
+    assert (then.id, then.turns, waited) == (session.id, 0, [])
+    assert (await session.queue(at=4), await session.todos(at=4)) == ([], [])
     for empty in (session.queue, session.requests, session.todos, session.children):
         assert await empty() == []
     described = await session.describe(title="Other", tags=[], budget=BudgetBody())

@@ -16,6 +16,7 @@ from fleet.events.registry import EventRegistry
 from fleet.ports import Part
 from fleet.projections.activities import Activities
 from fleet.projections.inflight import InFlight
+from fleet.projections.past import Past
 from fleet.projections.runner import Runner
 from fleet.projections.states import States
 from fleet.projections.store import LmdbStore, MemoryStore, Store
@@ -72,6 +73,7 @@ class Process:
     def __init__(self, disk: MemoryDisk, store: Store) -> None:
         self.log = MemoryLog(disk, pet_registry(), FakeClock())
         self.pets = States(PET, Pet)
+        self.past = Past(self.pets, self.log)
         self.runner = Runner(self.log, store, cast("Views", (self.pets,)), inline)
         self.runner.open()
 
@@ -106,13 +108,13 @@ async def test_what_is_gone_is_not_shown_and_waits_for_its_erasure(store: Store)
     process = await with_one_gone(MemoryDisk(), store, saved=True)
     assert (process.seen(), process.pets.erasing) == ({"dog": "Rex"}, ["cat"])
     assert process.pets.get("cat") is None
-    before = process.pets.at(process.log, "cat", 2)
+    before = await process.past.one("cat", 2)
     assert before is not None
     assert before.name == "Mia"
     await process.log.erase("pet-cat")
     process.pets.erased("cat")
     assert process.pets.erasing == []
-    assert process.pets.at(process.log, "cat", 2) is None
+    assert await process.past.one("cat", 2) is None
 
 
 @pytest.mark.parametrize("saved_before", [True, False])

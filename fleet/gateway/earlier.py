@@ -1,0 +1,30 @@
+"""Items as they were at a log position: the states of then, with what else the log says of that moment.
+
+What only signals have told (text in flight, a call that ran) is not in the log, and so not in the past.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from fleet.actors.tree import Tree
+from fleet.core.instance.state import State as Instance
+from fleet.core.session.state import State
+from fleet.gateway import wire
+from fleet.gateway.items import SessionItems
+
+
+async def sessions_at(tree: Tree, at: int, states: Iterable[State]) -> list[State]:
+    """Return these sessions as they were; those that did not exist yet are left out."""
+    earlier = [await tree.past.sessions.one(state.id, at) for state in states]
+    return [state for state in earlier if state is not None]
+
+
+async def items_at(tree: Tree, items: SessionItems, at: int, states: Sequence[State]) -> list[wire.SessionItem]:
+    """Return the items of states of then."""
+    return [items.earlier(state, await silent_at(tree, at, state)) for state in states]
+
+
+async def silent_at(tree: Tree, at: int, state: State) -> Instance | None:
+    """Return the process of a session of then, where it did not answer at that moment."""
+    instance_id = None if state.ended_at_ms is not None else wire.last_instance(state)
+    instance = None if instance_id is None else await tree.past.instances.one(instance_id, at)
+    return instance if instance is not None and instance.phase == "unreachable" else None

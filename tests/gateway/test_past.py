@@ -1,0 +1,197 @@
+"""What lists say with `at`: the same as they said when the log ended there, whatever happened before and since."""
+
+from random import Random
+from typing import Any
+
+import pytest
+import trio
+
+from fleet.limits import FEED_PAGE_EVENTS
+from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
+from tests.step_load import step_load
+
+Said = dict[str, Any]
+"""What was answered, by path."""
+
+TEXTS = ("turn:3", "ask", "question", "fail", "hang", "bash:5", "write", "task turn:2", "hello", "retry:2")
+
+
+def without_signals(path: str, answer: Any) -> Any:
+    """Return an answer without what is in no event: text in flight, calls that ran, the limits of models."""
+    for item in answer if path in ("sessions", "inbox") else ():
+        item.pop("activity", None)
+        item.pop("contextLimit", None)
+        if item.get("context"):
+            item["context"].pop("tool")
+    return answer
+
+
+class Life:
+    """A random run of a Fleet on a fake machine, which writes down what was said at each position."""
+
+    def __init__(self, door: Door, random: Random) -> None:
+        self.said: dict[int, Said] = {}
+        self._door = door
+        self._random = random
+        self._sessions: list[str] = []
+
+    async def run(self, steps: int) -> None:
+        for _ in range(steps):
+            await self._step()
+            await trio.sleep(self._random.choice((0.05, 0.5, 3, 20)))
+            await self._write_down()
+
+    async def _step(self) -> None:
+        session = f"/api/sessions/{self._random.choice(self._sessions)}" if self._sessions else ""
+        what = self._random.choices(
+            (self._create, self._prompt, self._answer, self._order, self._erase), (2, 6, 3, 4, 0.3)
+        )[0]
+        await (what(session) if session else self._create(session))
+
+    async def _create(self, _: str) -> None:
+        parent = self._random.choice([None, *self._sessions])
+        fields: dict[str, Any] = {"directory": self._random.choice((PLAIN, REPOSITORY)), "tags": ["a"]}
+        if parent is not None:
+            fields["onComplete"] = {"notifySessionId": parent}
+        if self._random.random() < 0.3:
+            fields["budget"] = {"tokens": 300}
+        made = await self._door.knock("POST", "/api/sessions", fields)
+        if made.status == 200:
+            self._sessions.append(made.json["session"]["id"])
+
+    async def _prompt(self, session: str) -> None:
+        body = {"text": self._random.choice(TEXTS), "resume": self._random.random() < 0.5}
+        if self._random.random() < 0.2:
+            body["delivery"] = "steer"
+        await self._door.knock("POST", f"{session}/prompt", body)
+
+    async def _answer(self, session: str) -> None:
+        for item in (await self._door.knock("GET", "/api/inbox")).json:
+            if item["request"] is not None:
+                body = {"reply": "once"} if item["kind"] == "permission" else {"answers": [["Yes"]]}
+                path = f"/api/sessions/{item['sessionId']}/requests/{item['request']['id']}"
+                await self._door.knock("POST", path, body)
+                return
+        await self._door.knock("POST", f"{session}/abort")
+
+    async def _order(self, session: str) -> None:
+        method, path, body = self._random.choice(
+            (
+                ("PATCH", "", {"title": f"Title {self._random.random()}", "tags": ["b"]}),
+                ("POST", "/abort", None),
+                ("POST", "/resume", None),
+                ("DELETE", "", None),
+                ("PATCH", "", {"budget": None}),
+            )
+        )
+        await self._door.knock(method, f"{session}{path}", body)
+
+    async def _erase(self, session: str) -> None:
+        if (await self._door.knock("DELETE", f"{session}?permanent=true&force=true")).status == 200:
+            self._sessions.remove(session.rpartition("/")[2])
+
+    async def _write_down(self) -> None:
+        """Write down what is said now, if nothing has happened while it was asked."""
+        paths = ["sessions", "inbox", "sessions?status=idle&tag=a"]
+        paths += [f"sessions/{each}/{what}" for each in self._sessions for what in ("queue", "todos")]
+        begun = self._door.tree.log.head()
+        said = {path: await asked(self._door, path) for path in paths}
+        if self._door.tree.log.head() == begun:
+            self.said[begun] = said
+
+
+async def asked(door: Door, path: str, at: int | None = None) -> Any:
+    """Return the whole list."""
+    mark = "&" if "?" in path else "?"
+    answer = await door.knock("GET", f"/api/{path}{mark}limit=200" if "todos" not in path else f"/api/{path}{mark}")
+    if at is not None:
+        limit = "" if "todos" in path else "limit=200&"
+        answer = await door.knock("GET", f"/api/{path}{mark}{limit}at={at}")
+    assert answer.status == 200, answer
+    return without_signals(path.partition("?")[0], answer.json)
+
+
+def told(path: str, answer: Any, there: set[str]) -> Any:
+    """Return what is still to be told of an answer: nothing of what was erased since."""
+    kind = path.partition("?")[0]
+    if kind == "sessions":
+        return [item for item in answer if item["id"] in there]
+    return [item for item in answer if item["sessionId"] in there] if kind == "inbox" else answer
+
+
+async def check(door: Door, said: dict[int, Said], random: Random) -> None:
+    there = {state.id for state in door.tree.views.sessions}
+    positions = list(said)
+    random.shuffle(positions)  # forth and back
+    for position in positions:
+        for path, answer in said[position].items():
+            if path.count("/") == 2 and path.split("/")[1] not in there:
+                continue
+            assert await asked(door, path, position) == told(path, answer, there), (path, position)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_list_of_then_is_what_it_was(machine: Machine, seed: int) -> None:
+    random = Random(seed)
+    async with machine.fleet() as door:
+        life = Life(door, random)
+        await life.run(40)
+        assert len(life.said) > 10
+        await check(door, life.said, random)
+    async with machine.fleet() as door:
+        await trio.sleep(60)  # what runs comes to rest, and changes more
+        await check(door, life.said, random)
+
+
+async def test_a_process_that_did_not_answer_is_remembered(machine: Machine, door: Door) -> None:
+    item = await door.session()
+    before = door.tree.log.head()
+    machine.world.hang(item["instanceId"])
+    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
+    silent = await asked(door, "sessions")
+    position = door.tree.log.head()
+    assert "does not answer" in silent[0]["evidence"]
+    await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "Later"})
+    assert await asked(door, "sessions", position) == silent
+    assert "does not answer" not in (await asked(door, "sessions", before))[0]["evidence"]
+    one = (await door.knock("GET", f"/api/sessions/{item['id']}?at={position}")).json
+    assert one["evidence"] == silent[0]["evidence"]
+
+
+async def test_before_it_began_there_was_nothing(door: Door) -> None:
+    item = await door.session(initialPrompt="hang")
+    for path in ("sessions", "inbox", f"sessions/{item['id']}/queue", f"sessions/{item['id']}/todos"):
+        assert await asked(door, path, 0) == []
+        refused = await door.knock("GET", f"/api/{path}?at={door.tree.log.head() + 1}")
+        assert refused.problem(422, "invalid")["field"] == "at"
+    (await door.knock("GET", f"/api/sessions/{item['id']}/queue?instanceId=x&at=0")).problem(404, "instance_not_found")
+
+
+async def test_pages_and_filters_are_those_of_then(door: Door) -> None:
+    items = [await door.session(title=f"Number {number}") for number in range(3)]
+    position = door.tree.log.head()
+    for item in items:
+        await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "Renamed"})
+    page = await door.knock("GET", f"/api/sessions?at={position}&limit=1&offset=1&search=number")
+    assert [item["title"] for item in page.json] == ["Number 1"]
+    assert page.headers["x-total-count"] == "3"
+    assert int(page.headers["fleet-position"]) == door.tree.log.head()
+
+
+async def test_a_long_past_is_read_a_page_at_a_time_and_from_the_nearest_state(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        item = await door.session()
+        for number in range(3 * FEED_PAGE_EVENTS):
+            await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": f"Title {number}"})
+    async with machine.fleet() as door:
+        middle, head = 2 * FEED_PAGE_EVENTS, door.tree.log.head()
+        with step_load(door.tree) as first:
+            found = await asked(door, "sessions", middle)
+        assert first.events > middle / 2
+        assert first.events_max <= FEED_PAGE_EVENTS + 3
+        with step_load(door.tree) as near:
+            assert await asked(door, "sessions", middle + 1) != found
+        assert near.events <= FEED_PAGE_EVENTS + 10
+        with step_load(door.tree) as newest:
+            await asked(door, "sessions", head)
+        assert newest.events <= 6  # what has not changed since is today's state
