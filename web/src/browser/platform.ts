@@ -6,8 +6,3 @@ export const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
 export function isCoarse(): boolean {
   return matchMedia("(pointer: coarse)").matches;
 }
-
-/** Whether the person asked for less movement. */
-export function wantsStillness(): boolean {
-  return matchMedia("(prefers-reduced-motion: reduce)").matches;
-}

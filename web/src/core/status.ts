@@ -48,11 +48,6 @@ export function hasProcess(status: Status): boolean {
   return status === "active" || status === "idle" || status === "waiting_input";
 }
 
-/** Whether a prompt can be sent without a resume. */
-export function takesPrompts(status: Status): boolean {
-  return status === "active" || status === "idle" || status === "waiting_input" || status === "error";
-}
-
 /** Whether the session has ended and can be brought back. */
 export function hasEnded(status: Status): boolean {
   return status === "completed" || status === "stopped" || status === "disconnected";
