@@ -1,6 +1,8 @@
 """What a person at the terminal sees when the server is ready: where the page is, and what to try."""
 
+import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,8 +20,9 @@ _MISSING = "is missing: install it with `npm install -g opencode-ai`"
 
 def greeting(config: Config, url: str, executable: Path | None, *, needs_token: bool, page: str) -> str:
     """Return the greeting; `page` is what `page_line` says."""
+    apart = {"isolationStrategy": "worktree"} if Path(".git").exists() else {}
     body = msgspec.json.encode(
-        {"directory": str(Path.cwd()), "title": "Try Fleet", "initialPrompt": "Look around and take a note"}
+        {"directory": str(Path.cwd()), "title": "Try Fleet", **apart, "initialPrompt": "Look around and take a note"}
     )
     shown = ' -H "Authorization: Bearer $FLEET_TOKEN"' if needs_token else ""
     return f"""
@@ -43,13 +46,25 @@ def page_line(guard: Guard, url: str, now_ms: int, *, is_built: bool) -> str:
     """
     if not is_built:
         return "is not built: run `make web`, then start Fleet again"
+    fleet = this_command()
     if not guard.needs_token or guard.tokens is None:
-        return f"{url}/ in a browser, or `fleet open`"
+        return f"{url}/ in a browser, or `{fleet} open`"
     if sys.stderr.isatty():  # a link in a file would be read by others, or much later
         try:
             link = own_link(guard.tokens, url, now_ms, LINK_LIFETIME_S)
         except (Problem, OSError):
             link = None
         if link is not None:
-            return f"{link}\n           (logs a browser in, once, within ten minutes; `fleet open` makes another)"
-    return f"{url}/ after `fleet token link NAME`, which logs a browser in"
+            return f"{link}\n           (logs a browser in, once, within ten minutes; `{fleet} open` makes another)"
+    return f"{url}/ after `{fleet} token link NAME`, which logs a browser in"
+
+
+def this_command() -> str:
+    """Return how to call `fleet` from here: by its name where the PATH has this very one, else by its path."""
+    own = Path(sys.argv[0]).absolute()
+    if own.name != "fleet" or not own.exists():
+        return "fleet"
+    found = shutil.which("fleet")
+    if found is not None and os.path.realpath(found) == os.path.realpath(own):
+        return "fleet"
+    return shlex.quote(str(own.relative_to(Path.cwd())) if own.is_relative_to(Path.cwd()) else str(own))

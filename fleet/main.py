@@ -9,6 +9,7 @@ import errno
 import gc
 import os
 import resource
+import shlex
 import signal
 import socket
 import sys
@@ -362,4 +363,5 @@ async def _introduce_model(fleet: Running, as_line: bool) -> None:
         return
     sys.stderr.write(f"Model: {model.why}\n")
     if model.rehearsal:
-        sys.stderr.write("       For a real one: run `opencode auth login`, then start Fleet again.\n")
+        opencode = shlex.quote(str(fleet.executable or "opencode"))
+        sys.stderr.write(f"       For a real one: run `{opencode} auth login`, then start Fleet again.\n")

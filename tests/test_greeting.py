@@ -78,6 +78,22 @@ def test_a_file_gets_no_link(file: TokenFile) -> None:
     assert line(file) == f"{URL}/ after `fleet token link NAME`, which logs a browser in"
 
 
+def test_it_names_the_command_as_this_shell_can_call_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: TokenFile
+) -> None:
+    installed = tmp_path / ".venv/bin/fleet"
+    installed.parent.mkdir(parents=True)
+    installed.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(installed), "serve"])
+    monkeypatch.chdir(tmp_path)
+    assert line(file) == f"{URL}/ in a browser, or `.venv/bin/fleet open`"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert f"`{installed} open`" in line(file)
+    monkeypatch.setenv("PATH", str(installed.parent), prepend=":")
+    assert "`fleet open`" in line(file)
+
+
 def test_without_a_build_it_says_how_to_make_one(file: TokenFile) -> None:
     assert "make web" in line(file, is_built=False)
 

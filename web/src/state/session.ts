@@ -14,9 +14,9 @@ import type { ConversationItem, EventType, LoggedEvent, QueuedItem, TurnItem } f
 import { api, read } from "./api.ts";
 import type { OpenTranscript } from "./transcripts.ts";
 
-type What = "detail" | "turns" | "todos" | "queue" | "conversations" | "files";
+type What = "detail" | "turns" | "todos" | "queue" | "conversations" | "files" | "workspace";
 
-const ALL: readonly What[] = ["detail", "turns", "todos", "queue", "conversations", "files"];
+const ALL: readonly What[] = ["detail", "turns", "todos", "queue", "conversations", "files", "workspace"];
 
 function key(what: What, id: string, at: number | null): readonly unknown[] {
   return ["session", id, what, at];
@@ -29,10 +29,10 @@ const TOUCHES: Readonly<Partial<Record<EventType, readonly What[]>>> = {
   "session.prompt-edited": ["queue"],
   "session.turn-started": ["queue", "turns"],
   "session.turn-steered": ["queue", "turns"],
-  "session.changes-recorded": ["turns", "files"],
+  "session.changes-recorded": ["turns", "files", "workspace"],
   "session.turn-ended": ["turns", "todos", "conversations", "detail", "files"],
   "session.turn-failed": ["turns", "todos", "conversations", "detail", "files"],
-  "session.workspace-attached": ["detail"],
+  "session.workspace-attached": ["detail", "workspace"],
   "session.conversation-opened": ["detail"],
   "session.resumed": ["detail", "queue"],
   "session.stopped": ["detail", "queue"],
@@ -142,11 +142,12 @@ export function useFile(id: string, path: string): UseQueryResult<FileItem> {
   });
 }
 
-export function useWorkspace(id: string): UseQueryResult<WorkspaceDetail> {
+/** The session's workspace as it is now. */
+export function useWorkspace(id: string, workspaceId: string): UseQueryResult<WorkspaceDetail> {
   return useQuery({
-    queryKey: ["workspace", id],
+    queryKey: key("workspace", id, null),
     queryFn: async () => {
-      const params = { path: { workspace_id: id } };
+      const params = { path: { workspace_id: workspaceId } };
       return (await read<WorkspaceDetail>(api.GET("/api/workspaces/{workspace_id}", { params }))).body;
     },
   });

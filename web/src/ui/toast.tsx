@@ -12,8 +12,8 @@ const WITH_ACTION_MS = 12_000;
 
 type Undo = { readonly label: string; readonly run: () => void };
 
-/** Say that something was done; with a way back where there is one. */
-export function say(title: string, undo?: Undo): void {
+/** Say that something was done, with a way back where there is one; return what takes the words away. */
+export function say(title: string, undo?: Undo): () => void {
   const id = manager.add({
     title: plain(title),
     timeout: undo ? WITH_ACTION_MS : SHOWN_MS,
@@ -29,6 +29,7 @@ export function say(title: string, undo?: Undo): void {
         }
       : {}),
   });
+  return () => manager.close(id);
 }
 
 /** Say that something failed. It stays until it is read. */

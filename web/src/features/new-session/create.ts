@@ -28,7 +28,7 @@ export async function create(
 ): Promise<void> {
   refusal.set(null);
   draft.set(EMPTY);
-  say(`Creating ${name(filled)}`);
+  const unsay = say(`Creating ${name(filled)}`);
   try {
     const { body } = await hub.commands.run<Created>("POST", "/api/sessions", bodyOf(filled, isGit));
     opened(body.session.id);
@@ -47,6 +47,8 @@ export async function create(
     } else {
       sayError(`${name(filled)} was not created`, line(error));
     }
+  } finally {
+    unsay();
   }
 }
 
@@ -56,5 +58,6 @@ function sessionOf(error: unknown): string | null {
 }
 
 function name(filled: Draft): string {
-  return `"${oneLine(filled.title || filled.prompt || "a session", 60)}"`;
+  const [first = ""] = filled.prompt.trim().split("\n", 1);
+  return `"${oneLine(filled.title || first || "a session", 60)}"`;
 }

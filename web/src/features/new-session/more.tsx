@@ -38,7 +38,7 @@ export function More({ draft, faults, change }: MoreProps): ReactNode {
     .map(each => ({ value: each.name, note: plain(each.description).slice(0, 60) }));
   const models = (offers?.models ?? []).map(each => ({
     value: `${each.providerID}/${each.modelID}`,
-    note: each.isDefault ? `${each.name}, default` : each.name,
+    note: each.name,
   }));
   return (
     <div className={style.more}>

@@ -2,8 +2,10 @@
 import type { ReactNode } from "react";
 import { oneLine } from "../../../core/text.ts";
 import type { Offered } from "../../../state/session.ts";
+import { useCell } from "../../../state/store.ts";
 import { Select } from "../../../ui/select.tsx";
 import type { SessionItem } from "../../../wire/types.ts";
+import { useOpen } from "../open.tsx";
 
 type PickerProps = {
   readonly offered: Offered | undefined;
@@ -40,21 +42,37 @@ export function AgentPicker({ offered, item, value, onChange }: PickerProps): Re
 
 export function ModelPicker({ offered, item, value, onChange }: PickerProps): ReactNode {
   const models = offered?.models ?? [];
+  const answered = useLastModel();
   if (models.length === 0) return null;
-  const chosen = item.model ?? models.find(model => model.isDefault) ?? null;
-  const own = chosen === null ? null : `${chosen.providerID}/${chosen.modelID}`;
+  const own = item.model ?? models.find(model => model.modelID === answered) ?? onlyDefault(models);
+  const ownKey = own === null ? null : `${own.providerID}/${own.modelID}`;
   const named = models.map(model => ({
     value: `${model.providerID}/${model.modelID}`,
     label: oneLine(model.name || model.modelID, 40),
   }));
-  const ownLabel = named.find(each => each.value === own)?.label ?? chosen?.modelID ?? "model";
+  const ownLabel = named.find(each => each.value === ownKey)?.label ?? oneLine(own?.modelID ?? "default model", 40);
   return (
     <Select
       label="Model"
       size="small"
       value={value ?? OWN}
-      choices={[{ value: OWN, label: ownLabel }, ...named.filter(each => each.value !== own)]}
+      choices={[{ value: OWN, label: ownLabel }, ...named.filter(each => each.value !== ownKey)]}
       onChange={next => onChange(next === OWN ? null : next)}
     />
   );
+}
+
+/** The model of the newest answer: OpenCode goes on with it where a prompt names none. */
+function useLastModel(): string | null {
+  const { transcript } = useOpen();
+  useCell(transcript.shape);
+  const { fold } = transcript;
+  const answers = fold.messages().map(id => fold.info(id));
+  return answers.findLast(info => info?.role === "assistant" && info.model !== "")?.model ?? null;
+}
+
+/** Each provider has a default, and which provider OpenCode takes is its own affair. */
+function onlyDefault(models: Offered["models"]): Offered["models"][number] | null {
+  const defaults = models.filter(model => model.isDefault);
+  return defaults.length === 1 ? (defaults[0] ?? null) : null;
 }

@@ -133,7 +133,7 @@ function Relatives({ title, relatives }: RelativesProps): ReactNode {
 
 function Workspace(): ReactNode {
   const { item } = useOpen();
-  const { data } = useWorkspace(item.workspaceId);
+  const { data } = useWorkspace(item.id, item.workspaceId);
   return (
     <Section title="Workspace">
       <dl className={style.facts}>
