@@ -5,6 +5,7 @@ import { startClock } from "../state/clock.ts";
 import type { Caller, Fleet } from "../state/context.tsx";
 import { FleetView, followFleet, InboxView } from "../state/fleet.ts";
 import { Hub } from "../state/hub.ts";
+import { loadAll } from "../state/parts.ts";
 import { isPresent } from "../state/presence.ts";
 import { queries } from "../state/query-client.ts";
 import { Cell } from "../state/store.ts";
@@ -12,7 +13,6 @@ import type { Info } from "../wire/types.ts";
 import { App } from "./app.tsx";
 import { listenToKeys } from "./keys.ts";
 import { sendNotifications } from "./notifications.ts";
-import { loadAll } from "./parts.ts";
 
 const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 
