@@ -64,6 +64,15 @@ def test_what_is_no_json_shows_nothing() -> None:
             {"permission": "bash", "patterns": ["rm -rf build", "ls"]},
             Activity("request", "rm -rf build; ls", 9, "bash"),
         ),
+        (
+            {"permission": "bash", "patterns": ["ls", "wc -l"], "metadata": {"command": "ls | wc -l"}},
+            Activity("request", "ls | wc -l", 9, "bash"),
+        ),
+        (
+            {"permission": "edit", "patterns": ["a.py"], "metadata": {"command": 1}},
+            Activity("request", "a.py", 9, "edit"),
+        ),
+        ({"permission": "edit", "patterns": ["a.py"], "metadata": None}, Activity("request", "a.py", 9, "edit")),
         ({"type": "bash", "title": "rm"}, Activity("request", "rm", 9, "bash")),
         ({"questions": [{"question": "Which?"}, {"question": "Why?"}]}, Activity("request", "Which?; Why?", 9)),
     ],

@@ -94,11 +94,16 @@ class _Question(msgspec.Struct):
     question: str = ""
 
 
+class _Metadata(msgspec.Struct):
+    command: object = None
+
+
 class _Request(msgspec.Struct):
     permission: str | None = None
     type: str | None = None
     title: str | None = None
     patterns: list[str] = []
+    metadata: _Metadata | None = None
     questions: list[_Question] = []
 
 
@@ -106,10 +111,15 @@ _decode_request: Final = msgspec.json.Decoder(_Request).decode
 
 
 def of_request(body: bytes, at_ms: int) -> Activity:
-    """Return what a permission request or a question asks for."""
+    """Return what a permission request or a question asks for: of a command, the whole command.
+
+    OpenCode's patterns are the commands inside of it, one by one. They do not say whether a pipe or `&&` joins them.
+    """
     try:
         request = _decode_request(body)
     except msgspec.DecodeError:
         return Activity("request", "", at_ms)
-    asked = [question.question for question in request.questions] or request.patterns or [request.title or ""]
-    return Activity("request", head("; ".join(asked)), at_ms, request.permission or request.type)
+    questions = [question.question for question in request.questions]
+    command = request.metadata.command if request.metadata is not None else None
+    asked = command if isinstance(command, str) else "; ".join(questions or request.patterns) or request.title or ""
+    return Activity("request", head(asked), at_ms, request.permission or request.type)

@@ -8,7 +8,6 @@ import { oneLine } from "../core/text.ts";
 import { sessionBeside, type Way } from "../features/fleet/navigation.ts";
 import { runAction, useActions } from "../state/actions.ts";
 import { useFleet, useMayChange } from "../state/context.tsx";
-import { part } from "../state/parts.ts";
 import { useCell } from "../state/store.ts";
 import { CountBadge } from "../ui/badge.tsx";
 import { Button } from "../ui/button.tsx";
@@ -17,6 +16,7 @@ import { Empty } from "../ui/states.tsx";
 import { say } from "../ui/toast.tsx";
 import { ConnectionBadge } from "./connection-badge.tsx";
 import { Overlays } from "./overlays.tsx";
+import { part } from "./parts.ts";
 import style from "./shell.module.css";
 
 const LoginPage = lazy(
@@ -62,7 +62,12 @@ function TopBar(): ReactNode {
       <Link to="/" className={style.brand}>
         <Activity size={18} aria-hidden /> Fleet
       </Link>
-      <button type="button" className={style.search} onClick={() => runAction("palette.open")}>
+      <button
+        type="button"
+        className={style.search}
+        aria-label="Search or run a command"
+        onClick={() => runAction("palette.open")}
+      >
         <Search size={14} aria-hidden />
         <span>Search or run a command</span>
         <Keys keys={keysOf("palette.open", isMac)[0] ?? ""} />

@@ -36,6 +36,11 @@ export function groupOf(item: SessionItem): Group {
   return needsYou(item) ? "needs" : lookOf(item.status).group;
 }
 
+/** Return what the isolation strategy is called where there is room for a word or two. */
+export function strategyWord(strategy: SessionItem["isolationStrategy"]): string {
+  return strategy === "existing" ? "in place" : strategy;
+}
+
 export const GROUPS: readonly { readonly key: Group; readonly title: string }[] = [
   { key: "needs", title: "Needs you" },
   { key: "working", title: "Working" },

@@ -10,11 +10,6 @@ export function askLog(query: LogQuery): Promise<Answered<AuditEvent[]>> {
   return api.GET("/api/log", { params: { query } }) as Promise<Answered<AuditEvent[]>>;
 }
 
-/** Ask for one event. */
-export function askEvent(position: number): Promise<Answered<AuditEvent>> {
-  return api.GET("/api/log/{position}", { params: { path: { position } } }) as Promise<Answered<AuditEvent>>;
-}
-
 /** Ask for an event and what led to it. */
 export function askChain(position: number): Promise<Answered<AuditEvent[]>> {
   const params = { path: { position } };

@@ -34,9 +34,9 @@ const TOUCHES: Readonly<Partial<Record<EventType, readonly What[]>>> = {
   "session.turn-failed": ["turns", "todos", "conversations", "detail", "files"],
   "session.workspace-attached": ["detail", "workspace"],
   "session.conversation-opened": ["detail"],
-  "session.resumed": ["detail", "queue"],
-  "session.stopped": ["detail", "queue"],
-  "session.completed": ["detail", "queue"],
+  "session.resumed": ["detail", "queue", "workspace"],
+  "session.stopped": ["detail", "queue", "workspace"],
+  "session.completed": ["detail", "queue", "workspace"],
   "session.disconnected": ["detail", "queue", "turns"],
 };
 

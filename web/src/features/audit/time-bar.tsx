@@ -1,11 +1,11 @@
 /** The time bar of a session: what is shown is the session as of any event, and nothing can be changed meanwhile. */
 import { ChevronLeft, ChevronRight, History } from "lucide-react";
-import { type ReactNode, useEffect, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import { sentence } from "../../core/sentences.ts";
 import { placeOf, positionAt, ticksOf } from "../../core/timeline.ts";
 import { useActions } from "../../state/actions.ts";
 import { api, read } from "../../state/api.ts";
-import { askEvent, askLog, type LogQuery } from "../../state/log.ts";
+import { askLog, type LogQuery } from "../../state/log.ts";
 import { useRead } from "../../state/queries.ts";
 import { line } from "../../state/trouble.ts";
 import { Button, IconButton } from "../../ui/button.tsx";
@@ -49,13 +49,39 @@ export function TimeBar(props: TimeBarProps): ReactNode {
   );
 }
 
+/**
+ * Return what goes by one event. Each step begins where the one before leads to, also while the page is still on its way
+ * there: none is lost where a key is held down.
+ */
+function useSteps(id: string, at: number, onChange: (at: number) => void): (order: "asc" | "desc") => void {
+  const shown = useRef(at);
+  const trail = useRef<number[]>([]);
+  const last = useRef<Promise<void>>(Promise.resolve());
+  useEffect(() => {
+    shown.current = at;
+    // What is not on the way, or its end: the next step begins here.
+    const isOnTheWay = trail.current.slice(0, -1).includes(at);
+    if (!isOnTheWay) trail.current = [];
+  }, [at]);
+  async function step(order: "asc" | "desc"): Promise<void> {
+    const position = await neighbour(id, trail.current.at(-1) ?? shown.current, order);
+    if (position === null) return;
+    trail.current.push(position);
+    onChange(position);
+  }
+  return order => {
+    last.current = last.current.then(() => step(order)).catch(error => sayError("The log cannot be read", line(error)));
+  };
+}
+
 function Bar({ id, at, onChange }: TimeBarProps & { readonly at: number }): ReactNode {
   const turns = useRead<TurnItem[]>(["turns", id], () =>
     api.GET("/api/sessions/{session_id}/turns", { params: { path: { session_id: id } } }),
   );
   const first = useRead(["first-event", id], () => askLog({ session: id, order: "asc", limit: 1 }));
   const newest = useRead(["newest-event", id], () => askLog({ session: id, order: "desc", limit: 1 }));
-  const here = useRead(["event", at], () => askEvent(at));
+  // The position may be an event of another session: what is said is the session's own last event until then.
+  const here = useRead(["event-until", id, at], () => askLog({ session: id, order: "desc", limit: 1, before: at + 1 }));
   const begin = first.data?.body[0]?.position ?? at;
   const end = Math.max(newest.data?.body[0]?.position ?? at, at);
   const ticks = ticksOf(begin, end, turns.data?.body ?? []);
@@ -71,10 +97,7 @@ function Bar({ id, at, onChange }: TimeBarProps & { readonly at: number }): Reac
     return () => clearTimeout(timer);
   });
 
-  const step = (order: "asc" | "desc") =>
-    void neighbour(id, at, order)
-      .then(position => position !== null && onChange(position))
-      .catch(error => sayError("The log cannot be read", line(error)));
+  const step = useSteps(id, at, onChange);
   const jump = (by: 1 | -1) => {
     const next = by === 1 ? ticks.find(tick => tick.position > at) : ticks.findLast(tick => tick.position < at);
     if (next) onChange(next.position);
@@ -87,12 +110,12 @@ function Bar({ id, at, onChange }: TimeBarProps & { readonly at: number }): Reac
     { id: "time.now", label: "Back to now", run: () => onChange(null) },
   ]);
 
-  const event = here.data?.body;
+  const event = here.data?.body[0];
   const value = dragged ?? Math.round(placeOf(at, ticks) * STEPS);
   return (
     <section className={style.bar} aria-label="Time travel">
       <div className={style.words} role="status">
-        <strong>As of {event ? new Date(event.at).toLocaleString() : "…"}</strong>, event {at.toLocaleString("en-US")}
+        <strong>As of {event ? new Date(event.at).toLocaleString() : "…"}</strong> (event {at.toLocaleString("en-US")})
         {event && <span className={style.what}>: {sentence(event)}.</span>} Nothing can be changed here; the files are
         as they are now.
         <Button kind="primary" size="small" onClick={() => onChange(null)}>

@@ -2,14 +2,14 @@
 import { type ReactNode, useCallback, useSyncExternalStore } from "react";
 import { budgetOf, doingOf, toolMs } from "../../core/doing.ts";
 import { placeOf } from "../../core/filter.ts";
-import { hasEnded } from "../../core/status.ts";
+import { hasEnded, strategyWord } from "../../core/status.ts";
 import { age, baseName, counted, duration, money, oneLine, plain } from "../../core/text.ts";
 import { clock } from "../../state/clock.ts";
 import { useSession } from "../../state/context.tsx";
 import { Badge } from "../../ui/badge.tsx";
 import { LineCounts } from "../../ui/changes.tsx";
 import { cx } from "../../ui/cx.ts";
-import type { SessionItem, Strategy } from "../../wire/types.ts";
+import type { SessionItem } from "../../wire/types.ts";
 import style from "./row.module.css";
 
 /** Follow a text that is made of the time: one clock ticks for all, and a row renders when its own words change. */
@@ -64,14 +64,12 @@ export function DoingLine(props: { readonly item: SessionItem }): ReactNode {
   );
 }
 
-const SHORT: Readonly<Record<Strategy, string>> = { existing: "in place", worktree: "worktree", clone: "clone" };
-
 export function PlaceName(props: { readonly item: SessionItem }): ReactNode {
   const { item } = props;
   const branch = item.branch === null ? "" : `\nbranch ${item.branch}`;
   return (
     <span title={plain(`${item.directory}${branch}`)}>
-      {oneLine(baseName(placeOf(item)))} <span className={style.faint}>· {SHORT[item.isolationStrategy]}</span>
+      {oneLine(baseName(placeOf(item)))} <span className={style.faint}>· {strategyWord(item.isolationStrategy)}</span>
     </span>
   );
 }

@@ -2,12 +2,13 @@
 import type { ReactNode } from "react";
 import { hasEnded, lookOf } from "../../core/status.ts";
 import { age, oneLine } from "../../core/text.ts";
+import { runAction } from "../../state/actions.ts";
 import { useNow } from "../../state/clock.ts";
 import { Button } from "../../ui/button.tsx";
 import { Mark } from "../../ui/mark.tsx";
-import { useAct } from "./act.ts";
 import { useOpen } from "./open.tsx";
 import style from "./page.module.css";
+import { useRevive } from "./use-revive.ts";
 
 export function EndedBar({ isSubAgent = false }: { readonly isSubAgent?: boolean }): ReactNode {
   const { item, at } = useOpen();
@@ -21,22 +22,22 @@ export function EndedBar({ isSubAgent = false }: { readonly isSubAgent?: boolean
 
 function Bar(): ReactNode {
   const { item, mayWrite } = useOpen();
-  const { isBusy, act } = useAct();
+  const { isRemoved, isBusy, label, revive } = useRevive();
   const now = useNow();
   return (
     <div className={style.bar}>
       <Mark {...lookOf(item.status)} />
       <span className={style.evidence} title={item.evidence}>
         {item.endedAt !== null && `${age(Date.parse(item.endedAt), now)} ago · `}
-        {oneLine(item.failure?.detail ?? item.evidence)}
+        {isRemoved ? "its workspace is removed" : oneLine(item.failure?.detail ?? item.evidence)}
       </span>
       {mayWrite && (
         <Button
           size="small"
           isBusy={isBusy}
-          onClick={() => void act("The session is back", "POST", `/api/sessions/${item.id}/resume`)}
+          onClick={() => void revive().then(isBack => isBack && runAction("composer.focus"))}
         >
-          {isBusy ? "Resuming…" : "Resume"}
+          {isBusy ? "Resuming…" : label}
         </Button>
       )}
     </div>

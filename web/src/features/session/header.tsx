@@ -3,7 +3,7 @@ import { Ellipsis, Square } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { isMac } from "../../browser/platform.ts";
 import { keysOf } from "../../core/keymap.ts";
-import { hasEnded, lookOf } from "../../core/status.ts";
+import { hasEnded, lookOf, strategyWord } from "../../core/status.ts";
 import { age, baseName, compact, money, oneLine, plain } from "../../core/text.ts";
 import { useNow } from "../../state/clock.ts";
 import { Badge } from "../../ui/badge.tsx";
@@ -12,11 +12,11 @@ import { Mark } from "../../ui/mark.tsx";
 import { Menu, type MenuEntry } from "../../ui/menu.tsx";
 import type { SessionDetail } from "../../wire/api.ts";
 import type { SessionItem } from "../../wire/types.ts";
-import { useAct } from "./act.ts";
 import { useDialogs } from "./dialogs/dialogs.tsx";
 import style from "./header.module.css";
 import { useOpen } from "./open.tsx";
 import { Title } from "./title.tsx";
+import { useRevive } from "./use-revive.ts";
 import { useAbort } from "./use-session-actions.ts";
 
 type HeaderProps = { readonly detail: SessionDetail | undefined; readonly travel: (at: number | null) => void };
@@ -66,7 +66,7 @@ function Facts({ item }: { readonly item: SessionItem }): ReactNode {
         {oneLine(place, 40)}
         {item.branch !== null && ` ▸ ${oneLine(item.branch, 60)}`}
       </span>
-      <span>{item.isolationStrategy}</span>
+      <span>{strategyWord(item.isolationStrategy)}</span>
       {(item.agent ?? model) && <span>{[item.agent, model].filter(Boolean).join(" · ")}</span>}
       <span title="What it has cost, of its budget">
         {money(item.costUsd)}
@@ -126,16 +126,15 @@ type MenuProps = {
 function SessionMenu({ rename, travel }: MenuProps): ReactNode {
   const { item, transcript, at, mayWrite } = useOpen();
   const { ask } = useDialogs();
-  const { act } = useAct();
-  const path = `/api/sessions/${item.id}`;
+  const { isRemoved, label, revive } = useRevive();
   const isEnded = hasEnded(item.status);
-  const hasOwnWorkspace = item.isolationStrategy !== "existing";
+  const hasOwnWorkspace = item.isolationStrategy !== "existing" && !isRemoved;
   const back: MenuEntry = {
     label: at === null ? "Go back in time" : "Back to now",
     run: () => travel(at === null ? transcript.fold.position : null),
   };
   const writes: readonly MenuEntry[] = [
-    ...(isEnded ? [{ label: "Resume", run: () => void act("The session is back", "POST", `${path}/resume`) }] : []),
+    ...(isEnded ? [{ label, run: () => void revive() }] : []),
     { label: "Rename", run: rename },
     { label: "Tags…", run: () => ask({ kind: "tags" }) },
     { label: "Budget…", run: () => ask({ kind: "budget" }) },

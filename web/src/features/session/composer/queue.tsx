@@ -1,9 +1,13 @@
 /** The prompts that wait: change one, take it back, or give it to the turn that runs. */
 import { CornerDownRight, Pencil, X } from "lucide-react";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, type RefObject, useEffect, useRef, useState } from "react";
+import { isCoarse, isMac } from "../../../browser/platform.ts";
 import { counted, oneLine, plain } from "../../../core/text.ts";
+import { runAction } from "../../../state/actions.ts";
 import { useQueue } from "../../../state/session.ts";
 import { Button, IconButton } from "../../../ui/button.tsx";
+import { Keys } from "../../../ui/keys.tsx";
+import { say } from "../../../ui/toast.tsx";
 import type { QueuedItem } from "../../../wire/types.ts";
 import { useAct } from "../act.ts";
 import { useOpen } from "../open.tsx";
@@ -28,15 +32,57 @@ export function Queue(): ReactNode {
   );
 }
 
+/** Take a prompt back, and offer to give it again. Its files are only in the queue, so with files there is no way back. */
+function useTakeBack(queued: QueuedItem): () => Promise<boolean> {
+  const { item } = useOpen();
+  const { act } = useAct();
+  const path = `/api/sessions/${item.id}`;
+  const { agent, model, command, text } = queued;
+  const choice = { ...(agent === null ? {} : { agent }), ...(model === null ? {} : { model }) };
+  const again = (): void =>
+    void (command === null
+      ? act(null, "POST", `${path}/prompt`, { text, ...choice })
+      : act(null, "POST", `${path}/command`, { command, arguments: text, ...choice }));
+  return async () => {
+    if (!(await act(null, "DELETE", `${path}/queue/${queued.id}`))) return false;
+    say("Taken back", queued.attachments > 0 ? undefined : { label: "Put it at the end of the queue", run: again });
+    return true;
+  };
+}
+
+/** Carry out what removes a row, and give its focus to its neighbour, else to the box. */
+async function leave(row: HTMLElement | null, order: () => Promise<boolean>): Promise<void> {
+  // The row may be gone before the answer is there.
+  const beside = row?.nextElementSibling ?? row?.previousElementSibling;
+  if (!(await order())) return;
+  const button = beside?.querySelector("button");
+  if (button) button.focus();
+  else if (!isCoarse()) runAction("composer.focus");
+}
+
+/** Return a ref for the button that opened the editor: it gets the focus back when the editor closes. */
+function useReturn(isEditing: boolean): RefObject<HTMLButtonElement | null> {
+  const opener = useRef<HTMLButtonElement>(null);
+  const wasEditing = useRef(false);
+  useEffect(() => {
+    if (wasEditing.current && !isEditing) opener.current?.focus();
+    wasEditing.current = isEditing;
+  }, [isEditing]);
+  return opener;
+}
+
 function Queued({ queued }: { readonly queued: QueuedItem }): ReactNode {
   const { item, mayWrite } = useOpen();
   const [isEditing, setEditing] = useState(false);
   const { isBusy, act } = useAct();
+  const takeBack = useTakeBack(queued);
+  const row = useRef<HTMLLIElement>(null);
+  const opener = useReturn(isEditing);
   const path = `/api/sessions/${item.id}/queue/${queued.id}`;
   const text = queued.command ? `/${queued.command} ${queued.text}` : queued.text;
   if (isEditing) return <Edit queued={queued} path={path} done={() => setEditing(false)} />;
   return (
-    <li className={style.queued}>
+    <li className={style.queued} ref={row}>
       <span className={style.queuedText} title={plain(text.slice(0, 2_000))}>
         {oneLine(text)}
         {queued.attachments > 0 && ` · ${counted(queued.attachments, "file")}`}
@@ -48,19 +94,19 @@ function Queued({ queued }: { readonly queued: QueuedItem }): ReactNode {
               size="small"
               kind="quiet"
               isBusy={isBusy}
-              onClick={() => act("The prompt is given to the turn", "POST", `${path}/steer`)}
+              onClick={() => void leave(row.current, () => act("Sent into the running turn", "POST", `${path}/steer`))}
             >
               <CornerDownRight size={13} aria-hidden /> Steer now
             </Button>
           )}
-          <IconButton label="Change" size="small" onClick={() => setEditing(true)}>
+          <IconButton label="Change" size="small" ref={opener} onClick={() => setEditing(true)}>
             <Pencil size={13} aria-hidden />
           </IconButton>
           <IconButton
             label="Take back"
             size="small"
             disabled={isBusy}
-            onClick={() => act("Taken back", "DELETE", path)}
+            onClick={() => void leave(row.current, takeBack)}
           >
             <X size={14} aria-hidden />
           </IconButton>
@@ -76,6 +122,7 @@ function Edit({ queued, path, done }: EditProps): ReactNode {
   const [text, setText] = useState(queued.text);
   const { isBusy, act } = useAct();
   async function save(): Promise<void> {
+    if (text.trim() === "") return;
     if (text === queued.text || (await act(null, "PATCH", path, { text }))) done();
   }
   return (
@@ -88,18 +135,22 @@ function Edit({ queued, path, done }: EditProps): ReactNode {
         }}
       >
         <textarea
-          className={style.text}
+          className={style.editText}
           aria-label="Waiting prompt"
+          rows={4}
           // biome-ignore lint/a11y/noAutofocus: the person has just asked for this field
           autoFocus
           value={text}
           readOnly={isBusy}
           onChange={event => setText(event.target.value)}
-          onKeyDown={event => event.key === "Escape" && done()}
+          onKeyDown={event => {
+            if (event.key === "Escape") done();
+            else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) void save();
+          }}
         />
         <div className={style.acts}>
           <Button size="small" kind="primary" type="submit" isBusy={isBusy} disabled={text.trim() === ""}>
-            Save
+            Save <Keys keys={isMac ? "⌘↵" : "Ctrl+↵"} />
           </Button>
           <Button size="small" onClick={done}>
             Back

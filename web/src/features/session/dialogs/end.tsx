@@ -62,6 +62,8 @@ export function EndDialog({ kind, onClose }: EndProps): ReactNode {
       say(done);
     } catch (error) {
       sayError("That did not work", line(error));
+    } finally {
+      void queries.invalidateQueries({ queryKey: ["session", item.id] });
     }
   }
 

@@ -150,8 +150,8 @@ function Workspace(): ReactNode {
             <dt>State</dt>
             <dd>
               {data.status}
-              {data.dirty === true && ", with work that is not committed"}
-              {data.dirty === false && ", all committed"}
+              {data.status === "ready" && data.dirty === true && ", with work that is not committed"}
+              {data.status === "ready" && data.dirty === false && ", all committed"}
             </dd>
           </>
         )}

@@ -1,0 +1,77 @@
+"""Point 4 of the dashboard: what can be undone has a way back on the page, and the keyboard keeps its place."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.server import Server, repository
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of these tests alone."""
+    return repository(tmp_path_factory.mktemp("ways_back") / "shop")
+
+
+@pytest.fixture
+def waiting(page: Page, fleet: Server, shop: Path) -> Locator:
+    """The queue of an open session that works: two prompts wait."""
+    session_id = fleet.create(shop, 'bash "sleep 900"', isolationStrategy="existing", title="Busy")["id"]
+    fleet.became(session_id, "active")
+    for text in ("First", "Second"):
+        fleet.http.post(f"/api/sessions/{session_id}/prompt", json={"text": text}).raise_for_status()
+    page.goto(f"/s/{session_id}")
+    rows = page.get_by_role("region", name="Queue").get_by_role("listitem")
+    expect(rows).to_have_count(2)
+    return rows
+
+
+def test_the_editor_of_a_waiting_prompt_gives_the_focus_back(page: Page, waiting: Locator) -> None:
+    change = waiting.first.get_by_role("button", name="Change")
+    change.press("Enter")
+    box = page.get_by_role("textbox", name="Waiting prompt")
+    expect(box).to_be_focused()
+    box.press("Escape")
+    expect(change).to_be_focused()
+    change.press("Enter")
+    box.fill("First, but better")
+    box.press("Control+Enter")
+    expect(waiting.first).to_contain_text("First, but better")
+    expect(change).to_be_focused()
+
+
+def test_a_prompt_that_was_taken_back_can_be_given_again(page: Page, waiting: Locator) -> None:
+    waiting.first.get_by_role("button", name="Take back").press("Enter")
+    expect(waiting).to_have_count(1)
+    expect(waiting.first.get_by_role("button").first).to_be_focused()
+    page.get_by_role("button", name="Put it at the end of the queue").click()
+    expect(waiting).to_have_count(2)
+    expect(waiting.last).to_contain_text("First")
+
+
+def test_a_session_whose_workspace_was_removed_is_brought_back_with_it(page: Page, fleet: Server, shop: Path) -> None:
+    session_id = fleet.create(shop, 'say "Done."', isolationStrategy="worktree", title="Removed")["id"]
+    fleet.settled(session_id)
+    fleet.http.delete(f"/api/sessions/{session_id}?cleanupWorkspace=true").raise_for_status()
+    page.goto(f"/s/{session_id}")
+    expect(page.get_by_text("its workspace is removed")).to_be_visible()
+    page.get_by_role("button", name="Restore the workspace and resume").click()
+    expect(page.get_by_role("textbox", name="Prompt")).to_be_focused()
+    fleet.became(session_id, "idle")
+    expect(page.get_by_role("complementary", name="About the session")).to_contain_text(re.compile("ready, all commit"))
+
+
+def test_the_time_bar_says_events_of_its_own_session(page: Page, fleet: Server, shop: Path) -> None:
+    mine = fleet.create(shop, 'say "Mine."', isolationStrategy="existing", title="Mine")["id"]
+    fleet.settled(mine)
+    fleet.settled(fleet.create(shop, 'say "Other."', isolationStrategy="existing", title="Other")["id"])
+    newest = fleet.http.get("/api/log", params={"order": "desc", "limit": 1}).json()[0]["position"]
+    own = fleet.http.get("/api/log", params={"session": mine, "order": "desc", "limit": 4}).json()
+    page.goto(f"/s/{mine}?at={newest}")
+    bar = page.get_by_role("region", name="Time travel")
+    expect(bar).to_contain_text("Turn 1 finished")
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
+    expect(page).to_have_url(re.compile(rf"\b{own[3]['position']}\b"))
