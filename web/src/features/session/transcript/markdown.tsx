@@ -74,7 +74,7 @@ function shown(token: Known): ReactNode {
         </p>
       );
     case "text":
-      return "tokens" in token && token.tokens ? <All tokens={token.tokens} /> : decoded(token.text);
+      return "tokens" in token && token.tokens ? <All tokens={token.tokens} /> : words(token.text);
     case "strong":
       return (
         <strong>
@@ -116,7 +116,7 @@ function shown(token: Known): ReactNode {
         </Away>
       );
     case "image":
-      return <Away href={token.href}>[{decoded(token.text) || "image"}]</Away>;
+      return <Away href={token.href}>[{words(token.text) || "image"}]</Away>;
     case "html":
       return "block" in token && token.block ? <p className={style.raw}>{token.text.trim()}</p> : token.text;
     case "br":
@@ -137,11 +137,16 @@ function shown(token: Known): ReactNode {
   }
 }
 
+/** Words as they are shown: the lexer has put characters in place of references, and any of them may deceive. */
+function words(text: string): string {
+  return plain(decoded(text));
+}
+
 /** A link that may be followed; any other is its text. */
 function Away({ href, children }: { readonly href: string; readonly children: ReactNode }): ReactNode {
   if (!/^https?:\/\//i.test(href)) return <span>{children}</span>;
   return (
-    <a href={href} target="_blank" rel="noopener noreferrer" title={href}>
+    <a href={href} target="_blank" rel="noopener noreferrer" title={plain(href)}>
       {children}
     </a>
   );
