@@ -15,13 +15,14 @@ BIN = .venv/bin
 # OpenCode comes from FLEET_OPENCODE, then from the PATH, then from .tools: hence last.
 TOOLS_PATH = PATH="$$PATH:$$PWD/.tools/node_modules/.bin"
 
-.PHONY: help run demo setup web dev web-tools browser test check sim fuzz drill bench constraints wire histories clean
+.PHONY: help run demo setup web dev web-tools browser test check screenshots sim fuzz drill bench constraints wire histories clean
 
 help:
 	@echo 'make run      set up and start Fleet (ARGS="--port 8080" for its options)'
 	@echo 'make web      build the page where its sources have changed'
 	@echo 'make dev      serve the page with reload, on a Fleet that runs (FLEET_URL=http://localhost:3000)'
 	@echo 'make demo     set up and show two sessions at work'
+	@echo 'make screenshots  take the pictures of the page for README and docs'
 	@echo 'make test     set up and run every check and test'
 	@echo 'make check    the checks alone: lint, types, import contracts'
 	@echo 'make sim      the simulation: 1,000 seeds (SEED=n replays one, COUNT=n runs so many)'
@@ -57,6 +58,9 @@ setup:
 test: check browser web
 	cd web && npm test --silent
 	$(TOOLS_PATH) $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+screenshots: setup browser web
+	@$(TOOLS_PATH) $(BIN)/python tools/screenshots.py $(ARGS)
 
 browser:
 	@$(TOOLS_PATH) $(PYTHON) tools/setup.py --browser
