@@ -13,7 +13,7 @@ import trio
 
 from fleet.adapters import folder_search, folders
 from fleet.errors import Rejected
-from fleet.limits import DIRECTORY_ENTRIES_MAX, FILE_READ_BYTES_MAX
+from fleet.limits import DIRECTORY_ENTRIES_MAX, DIRECTORY_SEARCHES_MAX, FILE_READ_BYTES_MAX
 from fleet.ports import FileContent, FileEntry, FileType, Folder, Listing
 
 _STEP = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -21,7 +21,10 @@ _STEP = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class LocalFiles:
-    """`Files` on this machine's disk. It has no state."""
+    """`Files` on this machine's disk."""
+
+    def __init__(self) -> None:
+        self._searching = trio.CapacityLimiter(DIRECTORY_SEARCHES_MAX)
 
     async def read(self, directory: str, path: str) -> Listing | FileContent:
         """See `Files`. Reads in a thread."""
@@ -32,8 +35,8 @@ class LocalFiles:
         return await trio.to_thread.run_sync(folders.browse, path, roots)
 
     async def search(self, path: str, query: str, roots: tuple[str, ...]) -> Folder:
-        """See `Files`. Reads in a thread."""
-        return await trio.to_thread.run_sync(folder_search.search, path, query, roots)
+        """See `Files`. Reads in a thread, of which others leave it few: a search takes the interpreter for a second."""
+        return await trio.to_thread.run_sync(folder_search.search, path, query, roots, limiter=self._searching)
 
     async def make_directory(self, path: str, roots: tuple[str, ...]) -> Folder:
         """See `Files`. Writes in a thread."""

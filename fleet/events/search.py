@@ -106,10 +106,15 @@ def _pages_of_stream(log: Log, stream: str, search: Search, before: int) -> Iter
 
 
 def chain(log: Log, position: int, limit: int) -> list[Recorded]:
-    """Return the event, the one that it followed from, and so on to the first cause that the log has, or `limit`."""
+    """Return the event, the one that it followed from, and so on to the first cause that the log has, or `limit`.
+
+    It ends with the event by which their payloads are too many for one answer; its own chain goes on from there.
+    """
     found: list[Recorded] = []
-    while len(found) < limit and (events := log.read_all(position - 1, 1)):
+    size_bytes = 0
+    while len(found) < limit and size_bytes < LOG_SEARCH_PAGE_BYTES and (events := log.read_all(position - 1, 1)):
         found += events
+        size_bytes += events[0].size_bytes
         cause = events[0].cause.causation_id or ""
         if not re.fullmatch(r"@\d{1,19}", cause) or not 0 < int(cause[1:]) < position:
             break

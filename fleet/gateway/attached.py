@@ -6,6 +6,7 @@ alone, which no browser runs; everything else is a download, in a sandbox, of by
 
 import base64
 import binascii
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -20,7 +21,7 @@ from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives_file, refuses
 from fleet.gateway.refusals import SESSION
 from fleet.gateway.requests import read_query
-from fleet.limits import ATTACHED_NAME_CHARS_MAX, ATTACHED_STEP_CHARS
+from fleet.limits import ATTACHED_NAME_CHARS_MAX, ATTACHED_STEP_CHARS, ATTACHED_STEP_ESCAPED
 
 SHOWN: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 """Shown in place. SVG is not among them: it is a document with scripts."""
@@ -96,16 +97,32 @@ async def _content(url: str) -> bytes | None:
     scheme, comma, encoded = url.partition(",")
     if not scheme.startswith("data:") or not comma:
         return None
-    if not scheme.endswith(";base64"):
-        return unquote_to_bytes(encoded)
+    decoded = _from_base64(encoded) if scheme.endswith(";base64") else _from_escapes(encoded)
     pieces: list[bytes] = []
-    for start in range(0, len(encoded), ATTACHED_STEP_CHARS):
-        try:
-            pieces.append(base64.b64decode(encoded[start : start + ATTACHED_STEP_CHARS], validate=True))
-        except (binascii.Error, ValueError):
-            return None
-        await trio.lowlevel.checkpoint()
+    try:
+        for piece in decoded:
+            pieces.append(piece)
+            await trio.lowlevel.checkpoint()  # others want to go on between two
+    except (binascii.Error, ValueError):
+        return None
     return b"".join(pieces)
+
+
+def _from_base64(encoded: str) -> Iterator[bytes]:
+    """Yield what it stands for, a piece at a time. Raises `ValueError`."""
+    for start in range(0, len(encoded), ATTACHED_STEP_CHARS):
+        yield base64.b64decode(encoded[start : start + ATTACHED_STEP_CHARS], validate=True)
+
+
+def _from_escapes(encoded: str) -> Iterator[bytes]:
+    """Yield what it stands for, a piece at a time; no escape is cut in two."""
+    start = 0
+    while start < len(encoded):
+        end = start + ATTACHED_STEP_ESCAPED
+        escape = encoded.rfind("%", end - 2, end)
+        end = end if escape < 0 else escape
+        yield unquote_to_bytes(encoded[start:end])
+        start = end
 
 
 def _file(file: _File, content: bytes) -> Response:

@@ -74,6 +74,8 @@ class FleetView:
 
     def touched(self, session_id: str, position: int) -> None:
         """A session has changed: it is released as soon as it may be."""
+        if self._tree.views.sessions.get(session_id) is None:
+            self._items.forget(session_id)
         if not self._readers or session_id in self._waiting:
             return
         self._waiting[session_id] = position
@@ -97,9 +99,7 @@ class FleetView:
 
     def _give(self, session_id: str) -> None:
         state = self._tree.views.sessions.get(session_id)
-        if state is None:
-            self._items.forget(session_id)
-        elif not self.is_shown(state):
+        if state is not None and not self.is_shown(state):
             return
         body = None if state is None else self._items.encoded(state)
         for reader in self._readers:

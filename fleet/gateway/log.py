@@ -85,8 +85,8 @@ def log_routes(tree: Tree) -> Blueprint:
     async def read_chain(position: int) -> Response:
         """Read what led to an event: the event first, then the one that it followed from, and so on to the first one.
 
-        The first cause is a request, or what a process showed: its `actor` says whose. At most 200 are given; the chain
-        of the last one goes on from there.
+        The first cause is a request, or what a process showed: its `actor` says whose. At most 200 are given, and fewer
+        where they are large; the chain of the last one goes on from there.
         """
         read_query(wire.Query)
         _event(tree, position)

@@ -1,15 +1,19 @@
 """Searching for directories by name: what is near comes first, nothing outside is shown, and it ends."""
 
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 
 from fleet.adapters import folder_search
+from fleet.adapters.files import LocalFiles
 from fleet.adapters.folder_search import search
 from fleet.errors import Rejected
-from fleet.limits import DIRECTORY_SEARCH_FOUND_MAX, DIRECTORY_SEARCH_S
+from fleet.limits import DIRECTORY_SEARCH_FOUND_MAX, DIRECTORY_SEARCH_S, DIRECTORY_SEARCHES_MAX
 from fleet.ports import Folder
 
 
@@ -40,6 +44,31 @@ def test_finds_directories_at_any_depth_by_a_part_of_their_name(root: Path) -> N
     below = find(root, "shop", root / "code" / "py")
     assert (below.path, below.parent, len(below.entries)) == (str(root / "code" / "py"), str(root / "code"), 1)
     assert not below.is_truncated
+
+
+async def test_few_searches_run_at_a_time_because_each_takes_the_interpreter(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, release, lock, begun = LocalFiles(), threading.Event(), threading.Lock(), [0]
+    at_release: list[int] = []
+
+    def slow(path: str, query: str, roots: tuple[str, ...]) -> Folder:
+        with lock:
+            begun[0] += 1
+        release.wait()
+        return search(path, query, roots)
+
+    monkeypatch.setattr(folder_search, "search", slow)
+    async with trio.open_nursery() as nursery:
+        for _ in range(4 * DIRECTORY_SEARCHES_MAX):
+            nursery.start_soon(files.search, str(root), "shop", (str(root),))
+        await trio.testing.wait_all_tasks_blocked()
+        await files.browse(str(root), (str(root),))  # others go on
+        with lock:
+            at_release.append(begun[0])
+        release.set()
+    assert at_release[0] <= DIRECTORY_SEARCHES_MAX
+    assert begun[0] == 4 * DIRECTORY_SEARCHES_MAX
 
 
 def test_hidden_directories_and_dependencies_are_not_looked_into(root: Path) -> None:

@@ -12,6 +12,7 @@ from fleet.events.envelope import Cause, Recorded
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.search import Search, chain, find_events
 from fleet.events.times import LogTimes
+from fleet.limits import LOG_SEARCH_PAGE_BYTES
 from tests.events.samples import Counted, Opened, sample_registry
 from tests.fakes.clock import EPOCH_MS, FakeClock
 
@@ -164,6 +165,13 @@ async def test_a_chain_leads_to_the_first_cause() -> None:
     assert [event.position for event in chain(log, 4, 10)] == [4, 3, 1]
     assert [event.position for event in chain(log, 4, 2)] == [4, 3]
     assert [event.position for event in chain(log, 2, 10)] == [2]
+
+
+async def test_a_chain_of_large_events_is_cut() -> None:
+    log = MemoryLog(MemoryDisk(), sample_registry(), FakeClock())
+    for number in range(4):
+        await log.append("a", number, [Opened("x" * (LOG_SEARCH_PAGE_BYTES // 2))], Cause("local", f"@{number}"))
+    assert [event.position for event in chain(log, 4, 10)] == [4, 3]
 
 
 @pytest.mark.parametrize("wrong", ["@2", "@9", "@0", "@x", "@", "@-1"])

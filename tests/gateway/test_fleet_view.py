@@ -1,13 +1,15 @@
 """The fleet view of the WebSocket: what a reader puts together of it is what `GET /api/sessions` lists."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import msgspec
 import pytest
 import trio
+import trio.testing
 
+from fleet.gateway.fleet_view import FleetView
 from fleet.gateway.items import SessionItems
 from fleet.limits import FLEET_ITEM_INTERVAL_S, FLEET_PAGE_ITEMS
 from fleet.ports import Part, PartDelta
@@ -62,6 +64,27 @@ async def test_a_view_begins_with_everything_and_goes_on_with_what_changes(door:
         gone = {"type": "gone", "id": "f", "position": door.tree.log.head(), "sessionId": one["id"]}
         assert [frame for frame in frames if frame["type"] == "gone"] == [gone]
         assert reader.held == await listed(door)
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+async def test_nothing_is_kept_of_a_session_that_is_erased_whether_somebody_looks_or_not(
+    door: Door, is_read: bool
+) -> None:
+    made = await door.session(title="A secret")
+    state = door.tree.views.sessions.get(made["id"])
+    assert state is not None
+    items = SessionItems(door.tree)
+    view = FleetView(door.tree, items)
+    kept = items.encoded(state)
+    assert items.encoded(state) is kept
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(view.run)
+        await trio.testing.wait_all_tasks_blocked()
+        with view.read(None, lambda: None) if is_read else nullcontext():
+            await door.knock("DELETE", f"/api/sessions/{made['id']}?permanent=true")
+            await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert items.encoded(state) is not kept
 
 
 async def test_a_view_without_sessions_begins_empty(door: Door) -> None:

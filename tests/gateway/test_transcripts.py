@@ -2,6 +2,7 @@
 
 import base64
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 import pytest
@@ -217,6 +218,14 @@ async def test_a_file_that_is_not_in_base64_is_read(door: Door) -> None:
     item = await door.session()
     await record(door, item, {**PART, "type": "file", "mime": "text/plain", "url": "data:text/plain,a%20b"})
     assert (await door.knock("GET", f"{path_of(item)}/parts/prt_1/content")).body == b"a b"
+
+
+async def test_a_long_file_that_is_not_in_base64_is_read_whole(door: Door) -> None:
+    item = await door.session()
+    whole = "".join("ab%20"[each % 5 :] + "%41" for each in range(20_000))
+    await record(door, item, {**PART, "type": "file", "mime": "text/plain", "url": f"data:text/plain,{whole}%"})
+    found = (await door.knock("GET", f"{path_of(item)}/parts/prt_1/content")).body
+    assert found == unquote_to_bytes(f"{whole}%")
 
 
 async def test_a_part_of_another_shape_is_no_reason_to_fail(door: Door) -> None:

@@ -1,10 +1,13 @@
 /** Starts the page: one connection, the two views that every page needs, and the router. */
+
 import { createRoot } from "react-dom/client";
+import { isSomebodyElse } from "../browser/person.ts";
 import { abandonReads, api, onDenied, read } from "../state/api.ts";
 import { startClock } from "../state/clock.ts";
 import type { Caller, Fleet } from "../state/context.tsx";
 import { FleetView, followFleet, InboxView } from "../state/fleet.ts";
 import { Hub } from "../state/hub.ts";
+import { loadAll } from "../state/parts.ts";
 import { isPresent } from "../state/presence.ts";
 import { queries } from "../state/query-client.ts";
 import { Cell } from "../state/store.ts";
@@ -12,7 +15,6 @@ import type { Info } from "../wire/types.ts";
 import { App } from "./app.tsx";
 import { listenToKeys } from "./keys.ts";
 import { sendNotifications } from "./notifications.ts";
-import { loadAll } from "./parts.ts";
 
 const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 
@@ -41,6 +43,7 @@ const ASK_AGAIN_MS = 1_000;
 async function ask(): Promise<void> {
   try {
     const [caller, info] = await Promise.all([read(api.GET("/api/caller")), read(api.GET("/api/info"))]);
+    if (await isSomebodyElse((caller.body as Caller).actor)) return location.reload();
     fleet.caller.set(caller.body as Caller);
     fleet.info.set(info.body as Info);
   } catch {

@@ -3,8 +3,8 @@ import { useNavigate, useRouterState } from "@tanstack/react-router";
 import { lazy, type ReactNode, Suspense, useState } from "react";
 import { lastLook, searchOf } from "../features/fleet/view.ts";
 import { useActions } from "../state/actions.ts";
+import { part } from "../state/parts.ts";
 import { Boundary } from "./errors.tsx";
-import { part } from "./parts.ts";
 
 const Palette = lazy(
   part(() => import("../features/palette/palette.tsx").then(module => ({ default: module.Palette }))),

@@ -1,7 +1,8 @@
 /** The addresses of the page. What is shown stands in the address, so that every view is a link. */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
+import { FleetPage } from "../features/fleet/page.tsx";
+import { part } from "../state/parts.ts";
 import { Failure } from "./errors.tsx";
-import { part } from "./parts.ts";
 import { Missing, Shell } from "./shell.tsx";
 
 /** Return the text of a search parameter, nothing for an empty one. */
@@ -33,10 +34,7 @@ const fleet = createRoute({
       group: oneOf(search.group, ["state", "repository", "parent", "tag"] as const),
       sort: oneOf(search.sort, ["changed", "age", "cost", "title"] as const),
     }),
-  component: lazyRouteComponent(
-    part(() => import("../features/fleet/page.tsx")),
-    "FleetPage",
-  ),
+  component: FleetPage, // not loaded by itself: it is the first thing that most people see
 });
 
 const inbox = createRoute({
@@ -80,10 +78,7 @@ const newSession = createRoute({
   getParentRoute: () => root,
   path: "/new",
   validateSearch: search => given({ directory: text(search.directory), parent: text(search.parent) }),
-  component: lazyRouteComponent(
-    part(() => import("../features/fleet/page.tsx")),
-    "FleetPage",
-  ),
+  component: FleetPage,
 });
 
 const history = createRoute({

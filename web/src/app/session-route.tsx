@@ -3,8 +3,8 @@ import { useParams } from "@tanstack/react-router";
 import { lazy, type ReactNode } from "react";
 import { SessionRail } from "../features/fleet/rail.tsx";
 import { ConversationPage, SessionPage } from "../features/session/page.tsx";
+import { part } from "../state/parts.ts";
 import { Boundary } from "./errors.tsx";
-import { part } from "./parts.ts";
 import style from "./shell.module.css";
 
 const PANELS = {

@@ -8,6 +8,7 @@ import { oneLine } from "../core/text.ts";
 import { sessionBeside, type Way } from "../features/fleet/navigation.ts";
 import { runAction, useActions } from "../state/actions.ts";
 import { useFleet, useMayChange } from "../state/context.tsx";
+import { part } from "../state/parts.ts";
 import { useCell } from "../state/store.ts";
 import { CountBadge } from "../ui/badge.tsx";
 import { Button } from "../ui/button.tsx";
@@ -16,7 +17,6 @@ import { Empty } from "../ui/states.tsx";
 import { say } from "../ui/toast.tsx";
 import { ConnectionBadge } from "./connection-badge.tsx";
 import { Overlays } from "./overlays.tsx";
-import { part } from "./parts.ts";
 import style from "./shell.module.css";
 
 const LoginPage = lazy(

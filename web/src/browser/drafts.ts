@@ -41,8 +41,25 @@ export async function readDraft(sessionId: string): Promise<Draft> {
   }
 }
 
+let isClosed = false;
+
+/** Save no draft any more until the page is loaded again: the person whose it would be has left. */
+export function closeDrafts(): void {
+  isClosed = true;
+}
+
+/** Remove all drafts. */
+export async function clearDrafts(): Promise<void> {
+  try {
+    await result((await database()).transaction(STORE, "readwrite").objectStore(STORE).clear());
+  } catch {
+    // likewise
+  }
+}
+
 /** Save a draft; an empty one is removed. */
 export async function writeDraft(sessionId: string, draft: Draft): Promise<void> {
+  if (isClosed && !isEmpty(draft)) return;
   try {
     const transaction = (await database()).transaction(STORE, "readwrite");
     const store = transaction.objectStore(STORE);
@@ -54,11 +71,16 @@ export async function writeDraft(sessionId: string, draft: Draft): Promise<void>
   }
 }
 
-/** Remove the drafts of sessions that are not there any more. */
+const SWEEP_MAX = 50;
+let isSwept = false;
+
+/** Remove the drafts of sessions that are erased: once after each load of the page, a few. */
 export async function sweepDrafts(isGone: (sessionId: string) => Promise<boolean>): Promise<void> {
+  if (isSwept) return;
+  isSwept = true;
   try {
     const store = (await database()).transaction(STORE).objectStore(STORE);
-    for (const id of await result(store.getAllKeys()))
+    for (const id of await result(store.getAllKeys(null, SWEEP_MAX)))
       if (await isGone(String(id))) await writeDraft(String(id), NO_DRAFT);
   } catch {
     // likewise

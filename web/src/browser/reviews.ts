@@ -36,6 +36,11 @@ export function reviewedSessions(): readonly string[] {
   }
 }
 
+/** Forget all reviews. */
+export function clearReviews(): void {
+  for (const sessionId of reviewedSessions()) writeReview(sessionId, null);
+}
+
 /** Hear of changes that other tabs make. Return what ends it. */
 export function onReviewElsewhere(changed: (sessionId: string) => void): () => void {
   const listener = (event: StorageEvent): void => {

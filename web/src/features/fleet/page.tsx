@@ -6,6 +6,7 @@ import { rowsOf } from "../../core/groups.ts";
 import { keysOf } from "../../core/keymap.ts";
 import { runAction, useActions } from "../../state/actions.ts";
 import { useFleet, useMayChange } from "../../state/context.tsx";
+import { part } from "../../state/parts.ts";
 import { useCell } from "../../state/store.ts";
 import { Button } from "../../ui/button.tsx";
 import { Pick } from "../../ui/pick.tsx";
@@ -23,8 +24,8 @@ import { useSelection } from "./selection.ts";
 import { SessionList } from "./session-list.tsx";
 import { GROUPINGS, type Look, SORTS, useFolds, useView } from "./view.ts";
 
-const Overlays = lazy(() => import("./overlays.tsx").then(module => ({ default: module.Overlays })));
-const Peek = lazy(() => import("./peek.tsx").then(module => ({ default: module.Peek })));
+const Overlays = lazy(part(() => import("./overlays.tsx").then(module => ({ default: module.Overlays }))));
+const Peek = lazy(part(() => import("./peek.tsx").then(module => ({ default: module.Peek }))));
 
 const AWAY = {
   title: "The server does not answer",

@@ -1,5 +1,6 @@
 /** Who comes in: who this is, and how others get a token. */
 import type { ReactNode } from "react";
+import { forgetPerson } from "../../browser/person.ts";
 import { useFleet } from "../../state/context.tsx";
 import { useCell } from "../../state/store.ts";
 import { line } from "../../state/trouble.ts";
@@ -8,11 +9,12 @@ import { Section } from "../../ui/page.tsx";
 import { sayError } from "../../ui/toast.tsx";
 import { Tokens } from "./tokens.tsx";
 
-/** Forget this browser's cookie, and show the login. */
+/** Forget this browser's cookie and what it keeps of the person, and show the login. */
 async function logOut(denied: () => void): Promise<void> {
   try {
     const answer = await fetch("/logout", { method: "POST" });
     if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+    await forgetPerson();
     denied();
   } catch (error) {
     sayError("You are still logged in", line(error));

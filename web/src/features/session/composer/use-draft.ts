@@ -1,6 +1,8 @@
 /** The draft of a session: kept at each input, also where the page is left at once. */
 import { useCallback, useEffect, useRef, useState } from "react";
-import { type Draft, NO_DRAFT, openDrafts, readDraft, writeDraft } from "../../../browser/drafts.ts";
+import { type Draft, NO_DRAFT, openDrafts, readDraft, sweepDrafts, writeDraft } from "../../../browser/drafts.ts";
+import { api, read } from "../../../state/api.ts";
+import { Refused } from "../../../state/commands.ts";
 
 const SAVE_AFTER_MS = 150;
 
@@ -24,6 +26,7 @@ export function useDraft(sessionId: string): DraftState {
 
   useEffect(() => {
     void openDrafts();
+    void sweepDrafts(isErased);
     void readDraft(sessionId).then(kept => {
       // What was typed meanwhile is newer.
       if (isTouched.current) return;
@@ -57,4 +60,13 @@ export function useDraft(sessionId: string): DraftState {
   }, [change, save]);
 
   return { draft, change, clear };
+}
+
+async function isErased(id: string): Promise<boolean> {
+  try {
+    await read(api.GET("/api/sessions/{session_id}", { params: { path: { session_id: id } } }));
+    return false;
+  } catch (error) {
+    return error instanceof Refused && error.problem.status === 404;
+  }
 }

@@ -2,7 +2,7 @@
  * The parts of the page that are loaded when they are first wanted, and soon after the first start in any case: then the
  * page is whole, and a server that goes away takes nothing of it.
  */
-import { presence } from "../state/presence.ts";
+import { presence } from "./presence.ts";
 
 const ATTEMPTS = 4;
 const PAUSE_MS = 500;

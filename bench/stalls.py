@@ -1,0 +1,111 @@
+"""How long does the first look at a long session hold up everybody else? The longest pause of the event loop meanwhile.
+
+The baseline reads the session's stream in one go, as a fold without checkpoints would. Counted in processor time: the
+log is in the page cache, and the machine is shared.
+
+Run: python -m bench stalls
+"""
+
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import trio
+
+from bench.figures import Figure, best, show
+from fleet.adapters.clock import SystemClock
+from fleet.core.session import messages as m
+from fleet.events.catalog import make_registry
+from fleet.events.envelope import Cause
+from fleet.events.lmdb_log import LmdbLog
+from fleet.projections.change_records import change_records
+from fleet.projections.transcripts import Transcripts
+
+TURNS = 2_000
+PARTS = 8
+STREAM = "session-one"
+
+_PART = msgspec.Raw(msgspec.json.encode({"type": "tool", "tool": "bash", "state": {"output": "x" * 800}}))
+
+
+async def _write(log: LmdbLog) -> None:
+    created = m.SessionCreated("one", "Long", "w", "existing", "/d", None, "/d", "ses_one", 1)
+    await log.append(STREAM, 0, [created], Cause())
+    for number in range(1, TURNS + 1):
+        message = f"msg_{number}"
+        parts = [m.PartRecorded(f"prt_{number}_{part}", message, "tool", 3, _PART) for part in range(PARTS)]
+        events = [
+            m.PromptAccepted(f"p{number}", "Go on", 2),
+            m.TurnStarted(number, f"p{number}", message, (f"prt_{number}",), 2),
+            m.MessageRecorded(message, "ses_one", "user", 2, msgspec.Raw(b"{}"), created_ms=number),
+            *parts,
+        ]
+        await log.append(STREAM, log.stream_version(STREAM), events, Cause())
+
+
+async def _longest_pause_ms(read: Callable[[], Awaitable[None]]) -> float:
+    """Return the longest time for which another task did not get its turn."""
+    longest_s = 0.0
+
+    async def tick(task_status: trio.TaskStatus[None]) -> None:
+        nonlocal longest_s
+        last_s = time.thread_time()
+        task_status.started()
+        while True:
+            await trio.lowlevel.checkpoint()
+            now_s = time.thread_time()
+            longest_s, last_s = max(longest_s, now_s - last_s), now_s
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(tick)
+        await read()
+        for _ in range(2):  # the other one has had its turn after that
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    return longest_s * 1000
+
+
+async def _diffs(log: LmdbLog) -> None:
+    await change_records(log).of(STREAM)
+
+
+async def _todos(log: LmdbLog) -> None:
+    await Transcripts(log).todos(STREAM)
+
+
+async def _in_one_go(log: LmdbLog) -> None:
+    log.read_stream(STREAM)
+
+
+def _measured(side: Callable[[LmdbLog], Awaitable[None]], log: LmdbLog) -> float:
+    return trio.run(_longest_pause_ms, partial(side, log))
+
+
+def main() -> list[Figure]:
+    """Measure, print and return the pauses."""
+    with tempfile.TemporaryDirectory() as temporary:
+        log = LmdbLog.open(Path(temporary), make_registry(), SystemClock())
+        with log:
+            trio.run(_with_writer, log)
+            diffs, todos, whole = best(min, *(partial(_measured, side, log) for side in (_diffs, _todos, _in_one_go)))
+    return show(
+        f"stalls: the first look at a session of {TURNS:,} turns, against its stream read in one go",
+        [
+            Figure("longest pause of the event loop, diffs", diffs, "ms", whole, at_most=20),
+            Figure("longest pause of the event loop, todos", todos, "ms", whole, at_most=20),
+        ],
+    )
+
+
+async def _with_writer(log: LmdbLog) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(log.run)
+        await _write(log)
+        nursery.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    main()
