@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from fleet.core.paths import is_inside
 from fleet.core.session import messages as m
 from fleet.core.session.state import ENDED
+from fleet.core.workspace.state import State as Workspace
+from fleet.ports import PreparedWorkspace
 from tests.fakes.opencode_store import StoredMessage
 from tests.simulation.evidence import Evidence
 
@@ -124,11 +127,15 @@ def transcripts_are_opencodes(evidence: Evidence) -> Iterator[str]:
 
 
 def sessions_still_work(evidence: Evidence) -> Iterator[str]:
-    """A prompt to a session at rest is answered, unless the session never got its workspace: no dead ends (8)."""
+    """A prompt to a session at rest is answered, unless its workspace is not there: no dead ends (8).
+
+    A session that works in another one's worktree as it stands loses its place with that worktree.
+    """
+    removed = [each.directory for each in map(_prepared, evidence.views.workspaces) if each is not None]
     for probe in evidence.probes:
         state = evidence.views.sessions.get(probe.session)
         workspace = None if state is None else evidence.views.workspaces.get(state.workspace_id)
-        if workspace is None or workspace.phase != "ready":
+        if state is None or workspace is None or workspace.phase != "ready" or is_inside(state.directory, removed):
             continue
         events = [recorded.event for recorded in evidence.stream(f"session-{probe.session}")]
         accepted = {e.text: e.prompt_id for e in events if isinstance(e, m.PromptAccepted)}
@@ -137,3 +144,8 @@ def sessions_still_work(evidence: Evidence) -> Iterator[str]:
         outcome = [e.outcome for e in events if isinstance(e, m.TurnEnded) and e.number == number]
         if outcome != ["finished"]:
             yield f"session {probe.session} did not do {probe.mark!r}: {probe.refusal or outcome or 'it waits'}"
+
+
+def _prepared(workspace: Workspace) -> PreparedWorkspace | None:
+    """Return where a removed workspace was."""
+    return workspace.prepared if workspace.phase == "removed" else None
