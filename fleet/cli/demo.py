@@ -105,6 +105,8 @@ async def _show(fleet: "Running", scratch: Path, stage: "Stage") -> None:
     project = scratch / "project"
     await trio.to_thread.run_sync(_make_project, project, PROJECT)
     stage.say(f"Fleet runs at {fleet.url}, on a scratch repository with {len(PROJECT)} files.")
+    if fleet.has_page:
+        stage.say(f"Open {fleet.url} in a browser to watch it there, for as long as it runs.")
     stage.say("Two sessions start in git worktrees of it. Their model is the rehearsal model: it follows a script.\n")
     async with httpx.AsyncClient(base_url=f"{fleet.url}/api", timeout=DEMO_TIMEOUT_S, trust_env=False) as http:
         with trio.move_on_after(DEMO_TIMEOUT_S) as patience:
