@@ -31,7 +31,7 @@ describe("what a session does", () => {
       kind: "tool",
       lead: "bash",
     });
-    expect(doingOf(session("a", { activity: activity("text", "\u001b[31mred\u202e") })).text).toBe("red⟨U+202E⟩");
+    expect(doingOf(session("a", { activity: activity("text", "\u001b[31mred\u202e") })).text).toBe("␛[31mred⟨U+202E⟩");
     expect(doingOf(session("a"))).toEqual({ kind: "none", lead: "", text: "" });
   });
 

@@ -1,14 +1,11 @@
 /** What agents wrote, made harmless for a reader. */
 import { describe, expect, test } from "vitest";
 import { decoded } from "../src/core/entities.ts";
-import { oneLine, plain } from "../src/core/text.ts";
+import { named, oneLine, plain, unstyled } from "../src/core/text.ts";
 
 describe("plain", () => {
   test.each([
-    ["\u001b[31mred\u001b[0m", "red"],
-    ["\u009b31mred", "red"],
-    ["\u001b]0;title\u0007text", "text"],
-    ["\u001b]8;;http://evil\u001b\\link", "link"],
+    ["ls \u001b]0;;rm -rf ~;\u0007", "ls ␛]0;;rm -rf ~;␇"],
     ["a\u0000b\u007fc", "a␀b␡c"],
     ["a\u0085b", "a⟨U+0085⟩b"],
     ["user\u202egnp.exe", "user⟨U+202E⟩gnp.exe"],
@@ -29,8 +26,21 @@ describe("plain", () => {
   });
 
   test("takes ten megabytes of one line", () => {
-    expect(plain("x\u001b[1m".repeat(2_000_000)).length).toBe(2_000_000);
+    expect(plain(unstyled("x\u001b[1m".repeat(2_000_000))).length).toBe(2_000_000);
   });
+});
+
+test("a name shows its line ends and tabs", () => {
+  expect(named("two\nlines\t.txt")).toBe("two␊lines␉.txt");
+});
+
+test.each([
+  ["\u001b[31mred\u001b[0m", "red"],
+  ["\u009b31mred", "red"],
+  ["\u001b]0;title\u0007text", "text"],
+  ["\u001b]8;;http://evil\u001b\\link", "link"],
+])("of terminal output %j the text is left", (output, text) => {
+  expect(unstyled(output)).toBe(text);
 });
 
 test("oneLine cuts, and has no line ends", () => {

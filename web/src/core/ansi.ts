@@ -1,5 +1,5 @@
 /** Terminal output as runs of text with colours: SGR sequences become names of colours, all other sequences go. */
-import { plain } from "./text.ts";
+import { plain, unstyled } from "./text.ts";
 
 export type Run = { readonly text: string; readonly colour: string | null; readonly isBold: boolean };
 
@@ -25,7 +25,7 @@ export function runsOf(output: string): readonly Run[] {
 }
 
 function add(runs: Run[], text: string, pen: Pen): void {
-  const shown = plain(text);
+  const shown = plain(unstyled(text));
   if (shown === "") return;
   const last = runs.at(-1);
   if (last !== undefined && last.colour === pen.colour && last.isBold === pen.isBold)

@@ -5,7 +5,7 @@
  * is closed, and closed blocks keep their text, so that their rendering is kept too. The last one may still change its kind
  * (a line becomes a heading, a list goes on). Blocks are known by their index.
  */
-import { marked } from "marked";
+import { blockTokens } from "./lex.ts";
 
 export type Blocks = { readonly source: string; readonly closed: readonly string[]; readonly open: string };
 
@@ -28,7 +28,7 @@ function cut(text: string): readonly string[] {
   // A definition may stand anywhere and is needed everywhere: such a text stays whole.
   if (/^ {0,3}\[[^\]]+\]:/m.test(text)) return [text];
   const pieces: string[] = [];
-  for (const token of marked.lexer(text)) {
+  for (const token of blockTokens(text) ?? []) {
     // Blank lines belong to the block before them, as two lists or paragraphs would else come apart in another way.
     if (token.type === "space" && pieces.length > 0) pieces[pieces.length - 1] += token.raw;
     else pieces.push(token.raw);

@@ -89,14 +89,23 @@ const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences of terminals
 const ANSI = /(?:\u001b\[|\u009b)[0-9;:?<=>]*[ -/]*[@-~]|\u001b(?:\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-Z\\-_])/g;
 
-/** Return what agents wrote without escape sequences, with the characters made visible that would deceive a reader. */
+/** Return the output of a terminal without its escape sequences. Of a command or a name they are a part that is seen. */
+export function unstyled(output: string): string {
+  return output.replace(ANSI, "");
+}
+
+/** Return what agents wrote with the characters made visible that would deceive a reader. */
 export function plain(text: string): string {
   return text
-    .replace(ANSI, "")
     .replace(CONTROL, character =>
       String.fromCharCode(0x2400 + (character.charCodeAt(0) === 0x7f ? 0x21 : character.charCodeAt(0))),
     )
     .replace(DECEPTIVE, character => `⟨U+${codeOf(character)}⟩`);
+}
+
+/** Return the name of a file or the like: there, line ends and tabs deceive too. */
+export function named(name: string): string {
+  return plain(name).replace(/[\t\n\r]/g, character => String.fromCharCode(0x2400 + character.charCodeAt(0)));
 }
 
 function codeOf(character: string): string {

@@ -3,7 +3,7 @@ import { Copy, MoreHorizontal } from "lucide-react";
 import type { ReactNode } from "react";
 import { isMac } from "../../browser/platform.ts";
 import { keysOf } from "../../core/keymap.ts";
-import { plain } from "../../core/text.ts";
+import { named } from "../../core/text.ts";
 import { IconButton } from "../../ui/button.tsx";
 import { LineCounts } from "../../ui/changes.tsx";
 import { Check } from "../../ui/field.tsx";
@@ -18,7 +18,7 @@ export async function copyPath(path: string): Promise<void> {
     await navigator.clipboard.writeText(path);
     say("The path is copied");
   } catch {
-    sayError("The browser does not let the page copy", plain(path));
+    sayError("The browser does not let the page copy", named(path));
   }
 }
 
@@ -27,8 +27,8 @@ export function FileHead({ item, isViewed, onViewed, onOpenFile }: FileViewProps
   const letter = letterOf(item);
   return (
     <header className={style.head}>
-      <h2 className={style.name} title={plain(item.file)}>
-        <bdi>{plain(item.file)}</bdi>
+      <h2 className={style.name} title={named(item.file)}>
+        <bdi>{named(item.file)}</bdi>
       </h2>
       <IconButton label="Copy the path" size="small" onClick={() => void copyPath(item.file)}>
         <Copy size={14} />

@@ -1,7 +1,7 @@
 /** The changed files as a tree, with sums for each folder. */
 import { Check, MessageSquare } from "lucide-react";
 import { type ReactNode, useMemo, useState } from "react";
-import { plain } from "../../core/text.ts";
+import { named } from "../../core/text.ts";
 import { foldersAbove, rowsOf, type TreeNode, type TreeRow } from "../../core/tree.ts";
 import { LineCounts } from "../../ui/changes.tsx";
 import { cx } from "../../ui/cx.ts";
@@ -57,10 +57,10 @@ function entryOf(
 ): TreeEntry {
   const { node, isOpen, ...place } = row;
   if (node.kind === "folder") {
-    const name = `${plain(node.name)}, ${node.additions} added, ${node.deletions} deleted`;
+    const name = `${named(node.name)}, ${node.additions} added, ${node.deletions} deleted`;
     const content = (
       <>
-        <span className={style.folder}>{plain(node.name)}</span>
+        <span className={style.folder}>{named(node.name)}</span>
         <LineCounts additions={node.additions} deletions={node.deletions} />
       </>
     );
@@ -74,7 +74,7 @@ function entryOf(
 
 function spoken(item: DiffItem, isViewed: boolean, comments: number): string {
   const counts = noCounts(item) ?? `${item.additions} added, ${item.deletions} deleted`;
-  const name = plain(item.file.slice(item.file.lastIndexOf("/") + 1));
+  const name = named(item.file.slice(item.file.lastIndexOf("/") + 1));
   return [name, WORDS[letterOf(item)], counts, isViewed && "viewed", comments > 0 && `${comments} comments`]
     .filter(Boolean)
     .join(", ");
@@ -95,8 +95,8 @@ function FileRow({ name, item, isViewed, comments }: FileRowProps): ReactNode {
       <span className={cx(style.letter, style[letter])} title={WORDS[letter]}>
         {letter}
       </span>
-      <span className={cx(style.fileName, isViewed && style.viewed)} title={plain(item.file)}>
-        {plain(name)}
+      <span className={cx(style.fileName, isViewed && style.viewed)} title={named(item.file)}>
+        {named(name)}
       </span>
       {comments > 0 && (
         <span className={style.commentCount}>

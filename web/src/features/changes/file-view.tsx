@@ -3,7 +3,7 @@ import { type ReactNode, useMemo } from "react";
 import type { Spot, View } from "../../core/hunks.ts";
 import type { Compared } from "../../core/line-diff.ts";
 import { type Comment, findAnchor, type Placed } from "../../core/review.ts";
-import { counted, plain } from "../../core/text.ts";
+import { counted, named } from "../../core/text.ts";
 import { useFleet } from "../../state/context.tsx";
 import { Empty, Loading, ProblemCard } from "../../ui/states.tsx";
 import type { DiffItem } from "../../wire/types.ts";
@@ -38,7 +38,7 @@ export type FileViewProps = {
 export function FileView(props: FileViewProps): ReactNode {
   const { item } = props;
   return (
-    <article className={style.file} aria-label={plain(item.file)}>
+    <article className={style.file} aria-label={named(item.file)}>
       <FileHead {...props} />
       <Facts item={item} />
       {hasLines(item) ? <Text {...props} /> : <NoText {...props} />}
@@ -53,7 +53,7 @@ function Facts({ item }: { readonly item: DiffItem }): ReactNode {
   const others = item.overlapsWith.map(id => fleet.sessions.get(id)?.title ?? id);
   return (
     <>
-      {item.oldFile && <p className={style.fact}>Renamed from {plain(item.oldFile)}.</p>}
+      {item.oldFile && <p className={style.fact}>Renamed from {named(item.oldFile)}.</p>}
       {mode && <p className={style.fact}>Mode: {mode}.</p>}
       {item.isTruncated && (
         <p className={style.fact}>
@@ -63,7 +63,7 @@ function Facts({ item }: { readonly item: DiffItem }): ReactNode {
       {others.length > 0 && (
         <p className={style.warning}>
           {others.length === 1 ? "Another session" : counted(others.length, "other session")} worked here at the same
-          time: {plain(others.slice(0, 3).join(", "))}. Some of these changes may be theirs.
+          time: {named(others.slice(0, 3).join(", "))}. Some of these changes may be theirs.
         </p>
       )}
     </>

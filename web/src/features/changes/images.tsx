@@ -1,7 +1,7 @@
 /** An image before and after, from its bytes: nothing is loaded from elsewhere. */
 import { useQuery } from "@tanstack/react-query";
 import { type ReactNode, useEffect, useState } from "react";
-import { bytes, plain } from "../../core/text.ts";
+import { bytes, named } from "../../core/text.ts";
 import { Loading, ProblemCard } from "../../ui/states.tsx";
 import type { DiffItem } from "../../wire/types.ts";
 import { contentOptions } from "./data.ts";
@@ -46,7 +46,7 @@ function Picture(props: OneSideProps & { readonly digest: string }): ReactNode {
       </figcaption>
       <img
         src={address}
-        alt={`${word}: ${plain(file)}`}
+        alt={`${word}: ${named(file)}`}
         onLoad={({ currentTarget: image }) => setSize(`${image.naturalWidth} × ${image.naturalHeight}`)}
         onError={() => setSize("this browser cannot show it")}
       />

@@ -26,7 +26,7 @@ function Where({ item }: { readonly item: InboxItem }): ReactNode {
   const { context } = item;
   const place =
     context && [baseName(context.repository ?? context.directory), context.branch].filter(Boolean).join(" · ");
-  return <span className={style.where}>{place}</span>;
+  return <span className={style.where}>{place && oneLine(place, 120)}</span>;
 }
 
 function Age({ at }: { readonly at: string }): ReactNode {

@@ -2,7 +2,7 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { CornerLeftUp, Folder, FolderGit2 } from "lucide-react";
 import { type KeyboardEvent, type ReactNode, useId, useState } from "react";
-import { baseName, plain } from "../../core/text.ts";
+import { baseName, named, plain } from "../../core/text.ts";
 import { api, read } from "../../state/api.ts";
 import { said } from "../../state/trouble.ts";
 import { Button } from "../../ui/button.tsx";
@@ -62,8 +62,14 @@ export function DirectoryField({ value, onChange, recent, error }: DirectoryFiel
       />
       <div className={style.recent}>
         {recent.map(path => (
-          <Button key={path} size="small" onClick={() => onChange(path)} title={path} aria-pressed={path === value}>
-            {plain(baseName(path))}
+          <Button
+            key={path}
+            size="small"
+            onClick={() => onChange(path)}
+            title={plain(path)}
+            aria-pressed={path === value}
+          >
+            {named(baseName(path))}
           </Button>
         ))}
         <Button size="small" aria-expanded={isBrowsing} onClick={() => setBrowsing(!isBrowsing)}>
@@ -89,7 +95,7 @@ function Browser({ path, onOpen }: { readonly path: string; readonly onOpen: (pa
   return (
     <div className={style.browser}>
       <div className={style.browserHead}>
-        <span id={label} className={style.path} title={found.path}>
+        <span id={label} className={style.path} title={plain(found.path)}>
           {plain(found.path)}
         </span>
         {found.path !== path && (
@@ -153,7 +159,7 @@ function Entry({ name, icon, note = "", onOpen }: EntryProps): ReactNode {
   return (
     <button type="button" className={cx(style.entry)} onClick={onOpen}>
       {icon}
-      <span>{plain(name)}</span>
+      <span>{named(name)}</span>
       {note && <span className={style.badge}>{note}</span>}
     </button>
   );

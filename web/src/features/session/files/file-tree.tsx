@@ -1,7 +1,7 @@
 /** A tree of files whose directories are read when they are opened; arrows move and open, as in any tree. */
 import { ChevronDown, ChevronRight } from "lucide-react";
 import { type KeyboardEvent, type ReactNode, useRef, useState } from "react";
-import { counted, oneLine } from "../../../core/text.ts";
+import { counted, named } from "../../../core/text.ts";
 import { useFile } from "../../../state/session.ts";
 import { said } from "../../../state/trouble.ts";
 import { cx } from "../../../ui/cx.ts";
@@ -99,7 +99,7 @@ function Entry({ entry, level, isFirst, open, opened }: EntryProps): ReactNode {
       >
         {isDirectory ? <Icon size={13} aria-hidden /> : <span className={style.noIcon} />}
         <span className={style.name}>
-          {oneLine(entry.name, 120)}
+          {named(entry.name)}
           {entry.type === "symlink" && " →"}
         </span>
       </div>

@@ -1,7 +1,7 @@
 /** The frame of a tool call: a line with name, subject and result, and what it folds open. */
 import { ChevronDown, ChevronRight } from "lucide-react";
 import { type ReactNode, useId } from "react";
-import { duration, oneLine, plain } from "../../../core/text.ts";
+import { duration, oneLine, plain, unstyled } from "../../../core/text.ts";
 import { resultOf, subjectOf } from "../../../core/tools.ts";
 import { useNow } from "../../../state/clock.ts";
 import { cx } from "../../../ui/cx.ts";
@@ -54,7 +54,7 @@ export function Card({ part, note, isOpenAtFirst = false, isEmpty = false, besid
       {isOpen && hasBody && (
         <div id={id} className={style.body}>
           {children}
-          {part.error !== "" && <pre className={style.error}>{plain(part.error.slice(0, 4_000))}</pre>}
+          {part.error !== "" && <pre className={style.error}>{plain(unstyled(part.error.slice(0, 4_000)))}</pre>}
         </div>
       )}
     </div>

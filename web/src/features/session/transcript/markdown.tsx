@@ -4,11 +4,12 @@
  * Raw HTML is shown as the text that it is, links are http(s) and lead away in a new tab, images become links: nothing is
  * loaded from elsewhere. A text that grows has only its last block read again.
  */
-import { marked, type Token, type Tokens } from "marked";
+import type { Token, Tokens } from "marked";
 import { Fragment, memo, type ReactNode, useMemo, useRef } from "react";
 import { type Blocks, blocksOf, NO_BLOCKS } from "../../../core/blocks.ts";
 import { languageOf } from "../../../core/code.ts";
 import { decoded } from "../../../core/entities.ts";
+import { tokensOf } from "../../../core/lex.ts";
 import { plain } from "../../../core/text.ts";
 import { Code } from "../../../ui/code.tsx";
 import { CopyButton } from "../../../ui/copy.tsx";
@@ -31,8 +32,8 @@ export function Markdown(props: { readonly text: string }): ReactNode {
 }
 
 const Block = memo(function Block({ source }: { readonly source: string }): ReactNode {
-  const tokens = useMemo(() => marked.lexer(source), [source]);
-  return <All tokens={tokens} />;
+  const tokens = useMemo(() => tokensOf(source), [source]);
+  return tokens === null ? <p className={style.raw}>{source}</p> : <All tokens={tokens} />;
 });
 
 function All({ tokens }: { readonly tokens: readonly Token[] | undefined }): ReactNode {
@@ -94,9 +95,9 @@ function shown(token: Known): ReactNode {
         </del>
       );
     case "codespan":
-      return <code>{token.text}</code>;
+      return <code>{plain(token.text)}</code>;
     case "code":
-      return <CodeBlock code={token.text} named={token.lang ?? ""} />;
+      return <CodeBlock code={plain(token.text)} named={token.lang ?? ""} />;
     case "heading":
       return <Heading depth={token.depth} tokens={token.tokens} />;
     case "list":
@@ -118,13 +119,17 @@ function shown(token: Known): ReactNode {
     case "image":
       return <Away href={token.href}>[{words(token.text) || "image"}]</Away>;
     case "html":
-      return "block" in token && token.block ? <p className={style.raw}>{token.text.trim()}</p> : token.text;
+      return "block" in token && token.block ? (
+        <p className={style.raw}>{plain(token.text.trim())}</p>
+      ) : (
+        plain(token.text)
+      );
     case "br":
       return <br />;
     case "hr":
       return <hr />;
     case "escape":
-      return token.text;
+      return plain(token.text);
     case "checkbox":
       return (
         <input type="checkbox" checked={token.checked} readOnly disabled aria-label={token.checked ? "done" : "open"} />
