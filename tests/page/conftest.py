@@ -45,7 +45,7 @@ def fleet(opencode_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         subprocess.run([sys.executable, ROOT / "tools/setup.py", "--page", "need"], check=True)
     server = PageServer(tmp_path_factory.mktemp("page").resolve(), opencode_binary)
     try:
-        server.start()
+        server.start("--webhook-networks", "127.0.0.0/8")
         yield server
         server.end()
     finally:
