@@ -1,5 +1,12 @@
 /** The addresses of the page. What is shown stands in the address, so that every view is a link. */
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  parseSearchWith,
+  stringifySearchWith,
+} from "@tanstack/react-router";
 import { FleetPage } from "../features/fleet/page.tsx";
 import { part } from "../state/parts.ts";
 import { Failure } from "./errors.tsx";
@@ -157,6 +164,9 @@ export const router = createRouter({
     settings,
     login,
   ]),
+  // What stands in the address is text: `1e5` is a word, and `turn=2` needs no quotes.
+  parseSearch: parseSearchWith(value => value),
+  stringifySearch: stringifySearchWith(String),
   defaultPreload: "intent",
   defaultErrorComponent: Failure,
 });

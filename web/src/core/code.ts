@@ -14,8 +14,6 @@ export const TOKEN_KINDS = [
   "link",
 ] as const;
 
-export type TokenKind = (typeof TOKEN_KINDS)[number];
-
 /** A token: its text, and the index of its kind in `TOKEN_KINDS`. */
 export type Token = readonly [text: string, kind: number];
 export type CodeLine = readonly Token[];

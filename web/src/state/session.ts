@@ -1,22 +1,12 @@
 /** What a session's page reads over REST, kept fresh by the session's own events. */
-import { type QueryClient, type UseQueryResult, useQuery, useQueryClient } from "@tanstack/react-query";
+import { type UseQueryResult, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
-import type {
-  AgentItem,
-  CommandItem,
-  FileItem,
-  ModelItem,
-  SessionDetail,
-  TodoItem,
-  WorkspaceDetail,
-} from "../wire/api.ts";
+import type { FileItem, OfferItem, SessionDetail, TodoItem, WorkspaceDetail } from "../wire/api.ts";
 import type { ConversationItem, EventType, LoggedEvent, QueuedItem, TurnItem } from "../wire/types.ts";
 import { api, read } from "./api.ts";
 import type { OpenTranscript } from "./transcripts.ts";
 
 type What = "detail" | "turns" | "todos" | "queue" | "conversations" | "files" | "workspace";
-
-const ALL: readonly What[] = ["detail", "turns", "todos", "queue", "conversations", "files", "workspace"];
 
 function key(what: What, id: string, at: number | null): readonly unknown[] {
   return ["session", id, what, at];
@@ -42,7 +32,7 @@ const TOUCHES: Readonly<Partial<Record<EventType, readonly What[]>>> = {
 
 /** Return which documents an event makes old. */
 function touched(event: LoggedEvent): readonly What[] {
-  if (event.erased) return ALL;
+  if (event.erased) return [];
   if (event.type === "session.part-recorded") return isTodoList(event.data.body) ? ["todos"] : [];
   return TOUCHES[event.type] ?? [];
 }
@@ -62,11 +52,6 @@ export function useFreshness(transcript: OpenTranscript): void {
       }),
     [queries, transcript, sessionId],
   );
-}
-
-/** Read again what an order of our own has changed. */
-export function refresh(queries: QueryClient, id: string, what: What): void {
-  void queries.invalidateQueries({ queryKey: ["session", id, what] });
 }
 
 function asOf(at: number | null): { readonly at?: number } {
@@ -100,7 +85,7 @@ export function useTodos(id: string, at: number | null): UseQueryResult<readonly
     queryKey: key("todos", id, at),
     queryFn: async () => {
       const params = { path: { session_id: id }, query: asOf(at) };
-      return (await read<TodoItem[]>(api.GET("/api/sessions/{session_id}/todos", { params: params as never }))).body;
+      return (await read<TodoItem[]>(api.GET("/api/sessions/{session_id}/todos", { params }))).body;
     },
     placeholderData: before => before,
   });
@@ -153,33 +138,14 @@ export function useWorkspace(id: string, workspaceId: string): UseQueryResult<Wo
   });
 }
 
-export type Offered = {
-  readonly agents: readonly AgentItem[];
-  readonly commands: readonly CommandItem[];
-  readonly models: readonly ModelItem[];
-};
-
-const OFFERED_MAX = 200;
 const OFFERS_FRESH_MS = 60_000;
 
-/** What can be chosen for a prompt: what the session's process offers, nothing where it has none. */
-export function useOffered(instanceId: string | null, sessionId: string): Offered | undefined {
+/** What can be chosen for a prompt: what OpenCode offers for the repository, as it was last known. */
+export function useOffered(directory: string): OfferItem | undefined {
   const { data } = useQuery({
-    queryKey: ["offered", instanceId, sessionId],
-    enabled: instanceId !== null,
+    queryKey: ["offers", directory],
     staleTime: OFFERS_FRESH_MS,
-    queryFn: async (): Promise<Offered> => {
-      const params = {
-        path: { instance_id: instanceId ?? "" },
-        query: { session: sessionId, limit: OFFERED_MAX },
-      };
-      const [agents, commands, models] = await Promise.all([
-        read<AgentItem[]>(api.GET("/api/instances/{instance_id}/agents", { params })),
-        read<CommandItem[]>(api.GET("/api/instances/{instance_id}/commands", { params })),
-        read<ModelItem[]>(api.GET("/api/instances/{instance_id}/models", { params })),
-      ]);
-      return { agents: agents.body, commands: commands.body, models: models.body };
-    },
+    queryFn: async () => (await read<OfferItem>(api.GET("/api/offers", { params: { query: { directory } } }))).body,
   });
   return data;
 }

@@ -13,10 +13,7 @@ import { useRevive } from "./use-revive.ts";
 export function EndedBar({ isSubAgent = false }: { readonly isSubAgent?: boolean }): ReactNode {
   const { item, at } = useOpen();
   if (isSubAgent) return <p className={style.bar}>A sub-agent takes no prompts of its own.</p>;
-  if (at !== null)
-    return (
-      <p className={style.bar}>This is how it was: nothing can be changed here. Files are shown as they are now.</p>
-    );
+  if (at !== null) return null;
   return hasEnded(item.status) ? <Bar /> : null;
 }
 

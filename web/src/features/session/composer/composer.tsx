@@ -13,12 +13,11 @@ import { draftFile } from "../../../browser/files.ts";
 import { isCoarse, isMac } from "../../../browser/platform.ts";
 import { keysOf } from "../../../core/keymap.ts";
 import { FILES_MAX } from "../../../core/prompting.ts";
-import { hasEnded, hasProcess } from "../../../core/status.ts";
+import { hasEnded } from "../../../core/status.ts";
 import { useActions } from "../../../state/actions.ts";
 import { useOffered } from "../../../state/session.ts";
 import { Button, IconButton } from "../../../ui/button.tsx";
 import { ProblemCard } from "../../../ui/states.tsx";
-import { sayError } from "../../../ui/toast.tsx";
 import { useOpen } from "../open.tsx";
 import { Completions, useCompletions } from "./completions.tsx";
 import style from "./composer.module.css";
@@ -28,12 +27,14 @@ import { AgentPicker, ModelPicker } from "./pickers.tsx";
 import { useDraft } from "./use-draft.ts";
 import { useSend } from "./use-send.ts";
 
+const TAKEN = "OpenCode takes texts, images and PDF files.";
+
 export function Composer(): ReactNode {
   const { item, mayWrite, mayDraft } = useOpen();
-  const offered = useOffered(hasProcess(item.status) ? item.instanceId : null, item.id);
+  const offered = useOffered(item.sourceDirectory);
   const commands = useMemo(() => new Set(offered?.commands.map(each => each.name) ?? []), [offered]);
   const { draft, change, clear } = useDraft(item.id);
-  const { isSending, problem, forget, send } = useSend(item, commands);
+  const { isSending, problem, refuse, forget, send } = useSend(item, commands);
   const box = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   const [isOver, setOver] = useState(false);
@@ -65,13 +66,9 @@ export function Composer(): ReactNode {
     const read = await Promise.all(files.map(draftFile));
     const taken = read.filter(each => each !== null);
     const refused = files.filter((_, index) => read[index] === null);
-    if (refused.length > 0)
-      sayError(
-        `${refused.map(file => file.name).join(", ")} cannot be sent`,
-        "OpenCode takes texts, images and PDF files.",
-      );
     const all = [...draft.files, ...taken];
-    if (all.length > FILES_MAX) sayError(`A prompt takes ${FILES_MAX} files`);
+    if (refused.length > 0) refuse(`${refused.map(file => file.name).join(", ")} cannot be sent`, TAKEN);
+    if (all.length > FILES_MAX) refuse(`A prompt takes ${FILES_MAX} files`);
     change({ files: all.slice(0, FILES_MAX) });
   }
 

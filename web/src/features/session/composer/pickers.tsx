@@ -1,14 +1,13 @@
 /** Which agent and which model answer this prompt; without a choice, those of the session. */
 import type { ReactNode } from "react";
 import { oneLine } from "../../../core/text.ts";
-import type { Offered } from "../../../state/session.ts";
 import { useCell } from "../../../state/store.ts";
 import { Select } from "../../../ui/select.tsx";
-import type { SessionItem } from "../../../wire/types.ts";
+import type { OfferItem, SessionItem } from "../../../wire/types.ts";
 import { useOpen } from "../open.tsx";
 
 type PickerProps = {
-  readonly offered: Offered | undefined;
+  readonly offered: OfferItem | undefined;
   readonly item: SessionItem;
   readonly value: string | null;
   readonly onChange: (value: string | null) => void;
@@ -72,7 +71,7 @@ function useLastModel(): string | null {
 }
 
 /** Each provider has a default, and which provider OpenCode takes is its own affair. */
-function onlyDefault(models: Offered["models"]): Offered["models"][number] | null {
+function onlyDefault(models: OfferItem["models"]): OfferItem["models"][number] | null {
   const defaults = models.filter(model => model.isDefault);
   return defaults.length === 1 ? (defaults[0] ?? null) : null;
 }

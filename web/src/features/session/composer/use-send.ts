@@ -16,6 +16,8 @@ const BODY_BYTES = 20 * 1024 * 1024;
 export type Sending = {
   readonly isSending: boolean;
   readonly problem: Said | null;
+  /** Say what was not taken, beside the box. */
+  readonly refuse: (title: string, detail?: string) => void;
   readonly forget: () => void;
   /** Send; resolves to whether the server has it. */
   readonly send: (draft: Draft, delivery: "queue" | "steer") => Promise<boolean>;
@@ -75,7 +77,13 @@ export function useSend(item: SessionItem, commands: ReadonlySet<string>): Sendi
     }
   }
 
-  return { isSending, problem, forget: () => setProblem(null), send };
+  return {
+    isSending,
+    problem,
+    refuse: (title, detail) => setProblem({ title, detail }),
+    forget: () => setProblem(null),
+    send,
+  };
 }
 
 function modelOf(name: string): { readonly providerID: string; readonly modelID: string } {

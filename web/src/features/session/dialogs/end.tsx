@@ -72,6 +72,7 @@ export function EndDialog({ kind, onClose }: EndProps): ReactNode {
     try {
       const { body } = await command<Ended>("DELETE", `${path}${isForced ? "&force=true" : ""}`);
       onClose();
+      if (!body.erased) void queries.invalidateQueries({ queryKey: ["session", item.id] });
       if (body.erased) {
         say(`${plain(item.title)} is deleted${keptAt(body)}`);
         void navigate({ to: "/" });
@@ -91,7 +92,6 @@ export function EndDialog({ kind, onClose }: EndProps): ReactNode {
       sayError("The session was not ended", line(error));
     } finally {
       setBusy(false);
-      void queries.invalidateQueries({ queryKey: ["session", item.id] });
     }
   }
 

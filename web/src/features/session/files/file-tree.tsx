@@ -5,7 +5,6 @@ import { counted, named } from "../../../core/text.ts";
 import { useFile } from "../../../state/session.ts";
 import { said } from "../../../state/trouble.ts";
 import { cx } from "../../../ui/cx.ts";
-import { Loading, ProblemCard } from "../../../ui/states.tsx";
 import type { FileEntryItem } from "../../../wire/api.ts";
 import { useOpen } from "../open.tsx";
 import style from "./files.module.css";
@@ -50,8 +49,11 @@ type DirectoryProps = FileTreeProps & { readonly path: string; readonly level: n
 function Directory({ path, level, open, opened }: DirectoryProps): ReactNode {
   const { item } = useOpen();
   const { data, error, refetch } = useFile(item.id, path);
-  if (error) return <ProblemCard trouble={said(error, "The directory")} retry={() => void refetch()} />;
-  if (data === undefined) return <Loading what="the directory" bars={2} />;
+  if (error) {
+    const { title, detail } = said(error, "The directory");
+    return <Note level={level} text={`${detail ?? title} Try again`} act={() => void refetch()} />;
+  }
+  if (data === undefined) return <Note level={level} text="loading" />;
   const entries = data.entries ?? [];
   const missing = (data.total ?? entries.length) - entries.length;
   return (
@@ -66,10 +68,34 @@ function Directory({ path, level, open, opened }: DirectoryProps): ReactNode {
           opened={opened}
         />
       ))}
-      {entries.length === 0 && <p className={style.note}>empty</p>}
+      {entries.length === 0 && <Note level={level} text="empty" />}
       {missing > 0 && <p className={style.note}>{counted(missing, "more entry", "more entries")}, not listed</p>}
     </>
   );
+}
+
+type NoteProps = { readonly level: number; readonly text: string; readonly act?: () => void };
+
+/** A word among the entries: a tree has nothing but items. */
+function Note({ level, text, act }: NoteProps): ReactNode {
+  return (
+    <div
+      role="treeitem"
+      aria-level={level}
+      aria-selected={false}
+      tabIndex={-1}
+      className={cx(style.entry, style.note)}
+      style={{ paddingLeft: indent(level) }}
+      onClick={act}
+      onKeyDown={event => event.key === "Enter" && act?.()}
+    >
+      {text}
+    </div>
+  );
+}
+
+function indent(level: number): number {
+  return 4 + (level - 1) * 14;
 }
 
 type EntryProps = FileTreeProps & { readonly entry: FileEntryItem; readonly level: number; readonly isFirst: boolean };
@@ -89,7 +115,7 @@ function Entry({ entry, level, isFirst, open, opened }: EntryProps): ReactNode {
         aria-expanded={isDirectory ? isOpen : undefined}
         aria-selected={isChosen}
         className={cx(style.entry, isChosen && style.chosen)}
-        style={{ paddingLeft: 4 + (level - 1) * 14 }}
+        style={{ paddingLeft: indent(level) }}
         onClick={act}
         onKeyDown={event => {
           if (event.key !== "Enter" && event.key !== " ") return;

@@ -13,7 +13,10 @@ export function FilesTab(): ReactNode {
     void navigate({ search: { tab: "files", file: path, ...(at === undefined ? {} : { at }) }, replace: true });
   return (
     <div className={style.files}>
-      <FileTree open={open} opened={file ?? null} />
+      <div className={style.side}>
+        {at !== undefined && <p className={style.warning}>Files are shown as they are now.</p>}
+        <FileTree open={open} opened={file ?? null} />
+      </div>
       <div className={style.viewer}>
         {file === undefined ? <Empty>Choose a file.</Empty> : <FileView key={file} path={file} />}
       </div>

@@ -2,14 +2,14 @@
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { lookOf } from "../../../core/status.ts";
-import { money, oneLine, plain } from "../../../core/text.ts";
+import { oneLine, plain } from "../../../core/text.ts";
 import { useConversations, useTodos, useWorkspace } from "../../../state/session.ts";
 import { Mark } from "../../../ui/mark.tsx";
 import type { Relative, SessionDetail } from "../../../wire/api.ts";
 import { todosOf } from "../../../wire/opencode.ts";
 import { useOpen } from "../open.tsx";
-import { outcomeOf } from "../transcript/turn-end.tsx";
-import { useTurns } from "../turns.tsx";
+import { Outline } from "./outline.tsx";
+import { Section } from "./section.tsx";
 import style from "./side.module.css";
 import { TodoList } from "./todos.tsx";
 
@@ -23,54 +23,6 @@ export function SidePanel({ detail }: { readonly detail: SessionDetail | undefin
       {detail && <Relatives title="Children" relatives={detail.children} />}
       <Workspace />
     </aside>
-  );
-}
-
-function Section(props: { readonly title: ReactNode; readonly children: ReactNode }): ReactNode {
-  return (
-    <section className={style.section}>
-      <h2 className={style.heading}>{props.title}</h2>
-      {props.children}
-    </section>
-  );
-}
-
-function Outline(): ReactNode {
-  const { item, at } = useOpen();
-  const turns = [...useTurns().byNumber.values()];
-  if (turns.length === 0) return null;
-  return (
-    <Section title={`Turns ${turns.length}`}>
-      <ol className={style.turns} aria-label="Turns">
-        {turns.map(turn => (
-          <li key={turn.number}>
-            <Link
-              to="/s/$id"
-              params={{ id: item.id }}
-              search={{ turn: String(turn.number), ...(at === null ? {} : { at: String(at) }) }}
-              replace
-              className={style.turn}
-              title={oneLine(turn.prompt)}
-            >
-              <span className={style.number}>{turn.number}</span>
-              <span className={style.prompt}>{oneLine(turn.prompt, 80)}</span>
-              <span className={style.cost}>{turn.costUsd > 0 && money(turn.costUsd)}</span>
-              <Outcome outcome={turn.outcome} />
-            </Link>
-          </li>
-        ))}
-      </ol>
-    </Section>
-  );
-}
-
-function Outcome({ outcome }: { readonly outcome: string | null }): ReactNode {
-  const { shape, word } = outcomeOf(outcome);
-  return (
-    <span className={style.outcome} data-outcome={outcome ?? "working"} title={word}>
-      <span aria-hidden>{shape}</span>
-      <span className="visually-hidden">{word}</span>
-    </span>
   );
 }
 

@@ -8,7 +8,8 @@ import { type RefObject, useCallback, useEffect, useRef, useState } from "react"
 
 /** Browsers round scroll positions; the end is reached within so many pixels. */
 const AT_END_PX = 4;
-const KEYS_UP = new Set(["ArrowUp", "PageUp", "Home"]);
+const KEYS_UP = /^(?:ArrowUp|PageUp|Home)$/;
+const KEYS = /^(?:ArrowUp|PageUp|Home|ArrowDown|PageDown|End| )$/;
 
 export type Follow = {
   readonly isFollowing: boolean;
@@ -61,24 +62,40 @@ export function useFollow(
     const box = scroller.current;
     if (box === null) return;
     let touchY = 0;
-    const wheel = (event: WheelEvent) => event.deltaY < 0 && set(false);
-    const key = (event: KeyboardEvent) => KEYS_UP.has(event.key) && !isField(event.target) && set(false);
+    // Whether the reader's last move led down: what the page scrolls by itself never begins to follow.
+    let leadsDown = false;
+    const lead = (isUp: boolean) => {
+      leadsDown = !isUp;
+      if (isUp && box.scrollHeight > box.clientHeight) set(false);
+    };
+    const wheel = (event: WheelEvent) => event.deltaY !== 0 && lead(event.deltaY < 0);
+    const key = (event: KeyboardEvent) =>
+      !isField(event.target) && KEYS.test(event.key) && lead(KEYS_UP.test(event.key));
     const touchStart = (event: TouchEvent) => {
       touchY = event.touches[0]?.clientY ?? 0;
     };
-    const touchMove = (event: TouchEvent) => (event.touches[0]?.clientY ?? 0) > touchY && set(false);
+    const touchMove = (event: TouchEvent) => {
+      const y = event.touches[0]?.clientY ?? 0;
+      if (y !== touchY) lead(y > touchY);
+      touchY = y;
+    };
+    const press = (event: PointerEvent) => {
+      // The scroll bar is no element: what is pressed beside the content is it, and it may lead anywhere.
+      if (event.target === box && event.offsetX >= box.clientWidth) leadsDown = true;
+    };
     const scroll = () => {
       const distance = box.scrollHeight - box.clientHeight - box.scrollTop;
       const moved = box.scrollTop - last.current;
       last.current = box.scrollTop;
       if (moved < 0 && distance > AT_END_PX) set(false);
-      else if (moved > 0 && distance <= AT_END_PX && canFollow) set(true);
+      else if (moved > 0 && distance <= AT_END_PX && leadsDown && canFollow) set(true);
     };
     const events = [
       ["wheel", wheel],
       ["keydown", key],
       ["touchstart", touchStart],
       ["touchmove", touchMove],
+      ["pointerdown", press],
       ["scroll", scroll],
     ] as const;
     for (const [name, listener] of events) box.addEventListener(name, listener as EventListener, { passive: true });

@@ -2,6 +2,7 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown } from "lucide-react";
 import { type ReactNode, useCallback, useEffect, useLayoutEffect, useMemo, useRef } from "react";
+import { heightOf } from "../../../core/heights.ts";
 import { type Row, rowsOf } from "../../../core/rows.ts";
 import { useCell } from "../../../state/store.ts";
 import type { OpenTranscript } from "../../../state/transcripts.ts";
@@ -14,20 +15,13 @@ import { type Follow, useFollow } from "./follow.ts";
 import style from "./list.module.css";
 import { TranscriptRow } from "./row.tsx";
 import { Tail } from "./tail.tsx";
+import { type Target, useForgetTarget } from "./target.ts";
 
 const OVERSCAN = 12;
 /** Rows from the edge at which the next page is fetched. */
 const NEAR_EDGE = 8;
-
-/** Guess a row's height, until it is measured. */
-function estimate(row: Row | undefined, transcript: OpenTranscript): number {
-  if (row === undefined) return 0;
-  if (row.kind === "prompt") return 84;
-  if (row.kind !== "part") return 38;
-  const part = transcript.fold.part(row.key);
-  if (part?.kind === "text") return 10 + 21 * Math.ceil(part.text.length / 85 + 1);
-  return 38;
-}
+/** Above the first row, for the word that there is more. */
+const TOP_PX = 36;
 
 /** Fetch what lies beyond the edge that the reader comes near to. */
 function useEdges(transcript: OpenTranscript, first: number, last: number, count: number): void {
@@ -40,8 +34,6 @@ function useEdges(transcript: OpenTranscript, first: number, last: number, count
     else if (last > count - NEAR_EDGE && transcript.fold.after !== null) void transcript.loadAfter();
   }, [transcript, first, last, count, loading, isLoaded, problem]);
 }
-
-export type Target = { readonly messageId: string; readonly nonce: unknown };
 
 export function TranscriptList({ target }: { readonly target: Target | null }): ReactNode {
   const { transcript } = useOpen();
@@ -70,13 +62,14 @@ function Rows({ target }: { readonly target: Target | null }): ReactNode {
   transcript.isAtEnd = follow.isFollowing;
 
   const getItemKey = useCallback((index: number) => rows[index]?.key ?? index, [rows]);
-  const estimateSize = useCallback((index: number) => estimate(rows[index], transcript), [rows, transcript]);
+  const estimateSize = useCallback((index: number) => heightOf(rows[index], transcript.fold), [rows, transcript]);
   const virtualizer = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize,
     getItemKey,
     overscan: OVERSCAN,
+    paddingStart: TOP_PX,
     anchorTo: "end",
     // Sticking to the end is useFollow's alone; what comes before the reader is kept out of sight here.
     followOnAppend: false,
@@ -154,21 +147,28 @@ function Beginning(): ReactNode {
   const { transcript } = useOpen();
   const loading = useCell(transcript.loading);
   const problem = useCell(transcript.problem);
-  if (problem !== null) return <ProblemCard trouble={problem} retry={() => void transcript.loadBefore()} />;
-  if (transcript.fold.before === null) return null;
+  if (problem === null && transcript.fold.before === null) return null;
   return (
-    <p className={style.earlier} role="status">
-      {loading === "before" ? "Fetching what was said before" : "Earlier messages"}
-    </p>
+    <div className={style.beginning}>
+      {problem === null ? (
+        <p className={style.earlier} role="status">
+          {loading === "before" ? "Fetching what was said before" : "Earlier messages"}
+        </p>
+      ) : (
+        <ProblemCard trouble={problem} retry={() => void transcript.loadBefore()} />
+      )}
+    </div>
   );
 }
 
 function Latest({ toEnd }: { readonly toEnd: () => void }): ReactNode {
   const { transcript } = useOpen();
+  const forget = useForgetTarget();
   return (
     <Button
       className={style.latest}
       onClick={() => {
+        forget();
         if (transcript.fold.after !== null) void transcript.loadTail().then(toEnd);
         else toEnd();
       }}
