@@ -244,7 +244,7 @@ def test_hostile_output_is_text(page: Page, fleet: Server, shop: Path) -> None:
     page.goto(f"/s/{item['id']}")
     said = transcript(page)
     expect(said).to_contain_text("<script>alert(2)</script>")
-    expect(said).to_contain_text("a⟨U+202E⟩b red")
+    expect(said).to_contain_text("a⟨U+202E⟩b")
     expect(said.get_by_role("link", name="bad")).to_have_count(0)
     good = said.get_by_role("link", name="good")
     expect(good).to_have_attribute("rel", "noopener noreferrer")
