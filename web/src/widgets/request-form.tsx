@@ -1,6 +1,7 @@
 /** Answers one permission request or question, wherever it is shown: inbox, transcript, list. */
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import { isMac } from "../browser/platform.ts";
+import { readSetting } from "../browser/storage.ts";
 import { keysOf } from "../core/keymap.ts";
 import { decodeRequest, isAnswered, type Permission, type Questions, wants } from "../core/requests.ts";
 import { plain } from "../core/text.ts";
@@ -147,6 +148,24 @@ function PermissionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Pe
   );
 }
 
+/** Hear the digits while the form has the keys: the focus is on its card, which stands around it. */
+function useDigits(isOn: boolean, take: (digit: number) => boolean): void {
+  const newest = useRef(take);
+  newest.current = take;
+  useEffect(() => {
+    if (!isOn || readSetting("single-keys") === "off") return;
+    const listen = (event: KeyboardEvent): void => {
+      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !/^[1-9]$/.test(event.key))
+        return;
+      const target = event.target instanceof Element ? event.target : null;
+      if (target?.closest("input,textarea,select,[role=dialog],[role=alertdialog],[role=menu],[role=listbox]")) return;
+      if (newest.current(Number(event.key))) event.preventDefault();
+    };
+    document.addEventListener("keydown", listen);
+    return () => document.removeEventListener("keydown", listen);
+  }, [isOn]);
+}
+
 function QuestionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Questions>): ReactNode {
   const [answers, setAnswers] = useState<readonly (readonly string[])[]>(asked.questions.map(() => []));
   const [own, setOwn] = useState<readonly string[]>(asked.questions.map(() => ""));
@@ -174,17 +193,17 @@ function QuestionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Ques
 
   const first = asked.questions[0];
   const digits = hasKeys && isSimple && !isOff && !isSending;
+  useDigits(digits, digit => {
+    const option = first?.options[digit - 1];
+    if (option) choose(0, option.label);
+    return option !== undefined;
+  });
   return (
     <form
       className={style.form}
       onSubmit={event => {
         event.preventDefault();
         if (complete) send({ answers: given });
-      }}
-      onKeyDown={event => {
-        const option =
-          digits && !(event.target instanceof HTMLInputElement) ? first?.options[Number(event.key) - 1] : undefined;
-        if (option) choose(0, option.label);
       }}
     >
       {asked.questions.map((question, index) => (
