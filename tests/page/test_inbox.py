@@ -1,0 +1,148 @@
+"""Point 6 of the dashboard: what waits for a person, of all sessions, answered in place, by one, and said by whom."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, WebSocketRoute, expect
+
+from tests.e2e.server import Server, repository
+
+THEMES = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return repository(tmp_path_factory.mktemp("inbox") / "shop")
+
+
+@pytest.fixture
+def asking(fleet: Server, project: Path) -> Iterator[Callable[[str, str], str]]:
+    """Return what makes a session that waits, and delete these sessions in the end: the inbox is everybody's."""
+    made: list[str] = []
+
+    def make(title: str, script: str) -> str:
+        item = fleet.create(project, script, title=title)
+        made.append(item["id"])
+        fleet.became(item["id"], "waiting_input", "error")
+        return str(item["id"])
+
+    yield make
+    for session_id in made:
+        fleet.call("DELETE", f"/sessions/{session_id}?permanent=true")
+
+
+def outside(tmp_path: Path, name: str = "secret.txt") -> str:
+    """Return a script that needs a permission: it reads a file outside of the workspace."""
+    (tmp_path / name).write_text("kept outside")
+    return f'read "{tmp_path / name}"\n---\nsay "I have read it."'
+
+
+def card(page: Page, title: str) -> Locator:
+    return page.get_by_role("list", name="What waits for you").locator("> li").filter(has_text=title)
+
+
+def test_a_permission_is_allowed_by_one_key(
+    page: Page, fleet: Server, asking: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    session_id = asking("Read the secret", outside(tmp_path))
+    page.goto("/inbox")
+    mine = card(page, "Read the secret")
+    expect(mine).to_contain_text("work outside of the workspace")
+    expect(mine).to_contain_text("shop")
+    expect(mine).to_contain_text("Turn 1")
+    expect(page).to_have_title(re.compile(r"^\(\d+\) Inbox · Fleet$"))
+    mine.focus()
+    page.keyboard.press("y")
+    expect(mine).to_have_count(0)
+    fleet.settled(session_id)
+    assert fleet.texts(session_id) == ["I have read it."]
+
+
+def test_a_permission_is_rejected_with_a_word(
+    page: Page, fleet: Server, asking: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    session_id = asking("Read another", outside(tmp_path))
+    page.goto("/inbox")
+    mine = card(page, "Read another")
+    mine.focus()
+    page.keyboard.press("x")
+    mine.get_by_role("textbox").fill("use the copy in here")
+    page.keyboard.press("Enter")
+    expect(mine).to_have_count(0)
+    (event,) = fleet.call("GET", f"/log?session={session_id}&type=session.request-answered")
+    assert event["data"]["answer"]["message"] == "use the copy in here"
+
+
+def test_a_question_is_answered_by_its_digit(page: Page, fleet: Server, asking: Callable[[str, str], str]) -> None:
+    session_id = asking("Choose a store", 'question "Which database?": "Postgres", "SQLite"\n---\nsay "Chosen."')
+    page.goto("/inbox")
+    mine = card(page, "Choose a store")
+    mine.focus()
+    page.keyboard.press("2")
+    expect(mine).to_have_count(0)
+    fleet.settled(session_id)
+    (event,) = fleet.call("GET", f"/log?session={session_id}&type=session.request-answered")
+    assert event["data"]["answer"]["answers"] == [["SQLite"]]
+
+
+def test_a_failure_can_be_taken_up(page: Page, asking: Callable[[str, str], str]) -> None:
+    asking("Ask the model", 'error 400 "the model says no"')
+    page.goto("/inbox")
+    mine = card(page, "Ask the model")
+    expect(mine).to_contain_text("failure")
+    expect(mine).to_contain_text("the model says no")
+    expect(mine.get_by_role("button", name="Resume")).to_be_enabled()
+    expect(mine.get_by_role("button", name="Stop")).to_be_enabled()
+
+
+def keep_inbox_as_it_is(page: Page) -> Callable[[], None]:
+    """Return what lets no further inbox through to the page: as where the network is slower than a person."""
+    kept: list[bool] = []
+
+    def lead(browser: WebSocketRoute) -> None:
+        server = browser.connect_to_server()
+        browser.on_message(server.send)
+        server.on_message(lambda frame: None if kept and '"type":"inbox"' in str(frame) else browser.send(frame))
+
+    page.route_web_socket(re.compile("/api/ws$"), lead)
+    return lambda: kept.append(True)
+
+
+def test_of_two_browsers_one_answers_and_the_other_is_told_who(
+    open_context: Callable[..., BrowserContext], fleet: Server, asking: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    session_id = asking("Both answer", outside(tmp_path))
+    first, other = (open_context().new_page() for _ in range(2))
+    keep = keep_inbox_as_it_is(other)
+    for page in (first, other):
+        page.goto("/inbox")
+        expect(card(page, "Both answer").get_by_role("button", name="Allow once")).to_be_enabled()
+    keep()
+    card(first, "Both answer").get_by_role("button", name="Allow once").click()
+    expect(card(first, "Both answer")).to_have_count(0)
+    card(other, "Both answer").get_by_role("button", name="Reject…").click()
+    card(other, "Both answer").get_by_role("button", name="Reject", exact=True).click()
+    expect(other.get_by_text("Somebody at this machine answered this already: once")).to_be_visible()
+    fleet.settled(session_id)
+    (event,) = fleet.call("GET", f"/log?session={session_id}&type=session.request-answered")
+    assert event["data"]["answer"]["reply"] == "once"
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_nothing(
+    open_context: Callable[..., BrowserContext],
+    accessible: Callable[[Page], None],
+    asking: Callable[[str, str], str],
+    tmp_path: Path,
+    theme: str,
+) -> None:
+    asking("A permission", outside(tmp_path))
+    asking("A question", 'question "Which?": "This", "That"')
+    page = open_context(color_scheme=theme).new_page()
+    page.goto("/inbox")
+    expect(card(page, "A question")).to_be_visible()
+    accessible(page)
+    card(page, "A permission").get_by_role("button", name="Reject…").click()
+    accessible(page)
