@@ -3,6 +3,7 @@ import { useNavigate, useRouterState } from "@tanstack/react-router";
 import { lazy, type ReactNode, Suspense, useState } from "react";
 import { lastLook, searchOf } from "../features/fleet/view.ts";
 import { useActions } from "../state/actions.ts";
+import { useMayChange } from "../state/context.tsx";
 import { part } from "../state/parts.ts";
 import { Boundary } from "./errors.tsx";
 
@@ -19,7 +20,8 @@ const NewSession = lazy(
 export function Overlays(): ReactNode {
   const [open, setOpen] = useState<"palette" | "keys" | null>(null);
   const navigate = useNavigate();
-  const isNew = useRouterState({ select: state => state.location.pathname === "/new" });
+  const isNewWanted = useRouterState({ select: state => state.location.pathname === "/new" });
+  const isNew = useMayChange() && isNewWanted;
   const search = useRouterState({ select: state => state.location.search }) as { directory?: string; parent?: string };
   useActions([
     { id: "palette.open", label: "Open the command palette", run: () => setOpen("palette") },
