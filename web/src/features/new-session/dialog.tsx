@@ -148,13 +148,17 @@ export function NewSessionDialog({ directory, parent, onClose, onCreated }: NewS
               <input
                 type="radio"
                 name="strategy"
+                aria-label={each.name}
+                aria-describedby={`strategy-${each.value}`}
                 checked={strategy === each.value}
                 disabled={each.needsGit && isGit === false}
                 onChange={() => change({ strategy: each.value })}
               />
               <span>
                 <strong>{each.name}</strong>
-                <span className={style.sentence}>{each.sentence}</span>
+                <span id={`strategy-${each.value}`} className={style.sentence}>
+                  {each.sentence}
+                </span>
               </span>
             </label>
           ))}

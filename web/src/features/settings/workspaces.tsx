@@ -1,8 +1,9 @@
 /** The workspaces: where sessions work, what became of removed ones, and the way back. */
 import { type ReactNode, useState } from "react";
+import { hasEnded } from "../../core/status.ts";
 import { plain } from "../../core/text.ts";
 import { api } from "../../state/api.ts";
-import { useIsConnected, useMayChange } from "../../state/context.tsx";
+import { useFleet, useIsConnected, useMayChange } from "../../state/context.tsx";
 import { useAct, useRead } from "../../state/queries.ts";
 import { line, said } from "../../state/trouble.ts";
 import { Button } from "../../ui/button.tsx";
@@ -86,6 +87,8 @@ function Acts({ item }: { readonly item: WorkspaceItem }): ReactNode {
   const act = useAct(KEY);
   const isConnected = useIsConnected();
   const [isAsking, ask] = useState(false);
+  const { sessions } = useFleet().fleet;
+  const isNeeded = item.sessions.some(id => !hasEnded(sessions.get(id)?.status ?? "stopped"));
   const path = `/api/workspaces/${item.id}`;
 
   async function restore(): Promise<void> {
@@ -115,7 +118,7 @@ function Acts({ item }: { readonly item: WorkspaceItem }): ReactNode {
         Restore
       </Button>
     );
-  if (item.status !== "ready" || item.isolationStrategy === "existing" || item.sessions.length > 0) return null;
+  if (item.status !== "ready" || item.isolationStrategy === "existing" || isNeeded) return null;
   return (
     <>
       <Button size="small" kind="danger" disabled={isOff} onClick={() => ask(true)}>
