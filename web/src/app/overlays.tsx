@@ -1,7 +1,6 @@
 /** The dialogs that open over any page: palette, keys, new session. Each is loaded when it is opened first. */
-import { useNavigate, useRouterState } from "@tanstack/react-router";
-import { lazy, type ReactNode, Suspense, useState } from "react";
-import { lastLook, searchOf } from "../features/fleet/view.ts";
+import { useNavigate, useRouter, useRouterState } from "@tanstack/react-router";
+import { lazy, type ReactNode, Suspense, useRef, useState } from "react";
 import { useActions } from "../state/actions.ts";
 import { useMayChange } from "../state/context.tsx";
 import { part } from "../state/parts.ts";
@@ -17,9 +16,19 @@ const NewSession = lazy(
   part(() => import("../features/new-session/dialog.tsx").then(module => ({ default: module.NewSessionDialog }))),
 );
 
+/** Where the dialog for a new session was opened: closing it leads back there. */
+function useBehind(): string {
+  const href = useRouterState({ select: state => state.location.href });
+  const behind = useRef("/");
+  if (!href.startsWith("/new")) behind.current = href;
+  return behind.current;
+}
+
 export function Overlays(): ReactNode {
   const [open, setOpen] = useState<"palette" | "keys" | null>(null);
   const navigate = useNavigate();
+  const { history } = useRouter();
+  const behind = useBehind();
   const isNewWanted = useRouterState({ select: state => state.location.pathname === "/new" });
   const isNew = useMayChange() && isNewWanted;
   const search = useRouterState({ select: state => state.location.search }) as { directory?: string; parent?: string };
@@ -36,7 +45,8 @@ export function Overlays(): ReactNode {
           <NewSession
             {...(search.directory === undefined ? {} : { directory: search.directory })}
             {...(search.parent === undefined ? {} : { parent: search.parent })}
-            onClose={() => void navigate({ to: "/", search: searchOf(lastLook.get()) })}
+            behind={behind}
+            onClose={() => history.replace(behind)}
             onCreated={id => void navigate({ to: "/s/$id", params: { id } })}
           />
         )}

@@ -23,6 +23,8 @@ import style from "./new-session.module.css";
 type NewSessionProps = {
   readonly directory?: string;
   readonly parent?: string;
+  /** The address that closing the dialog leads to. */
+  readonly behind: string;
   readonly onClose: () => void;
   readonly onCreated: (id: string) => void;
 };
@@ -52,7 +54,7 @@ function noteOf(branch: BranchItem): string {
   return branch.kind === "remote" ? `remote, ${when}` : when;
 }
 
-export function NewSessionDialog({ directory, parent, onClose, onCreated }: NewSessionProps): ReactNode {
+export function NewSessionDialog({ directory, parent, behind, onClose, onCreated }: NewSessionProps): ReactNode {
   const { hub, fleet } = useFleet();
   const navigate = useNavigate();
   const isConnected = useIsConnected();
@@ -81,16 +83,15 @@ export function NewSessionDialog({ directory, parent, onClose, onCreated }: NewS
   function submit(): void {
     setTried(true);
     if (Object.keys(faultsOf(draft)).length > 0 || !isConnected) return;
-    const here = location.pathname;
+    const places = new Set(["/new", behind.replace(/[?#].*$/, "")]);
     onClose();
-    const left = location.pathname;
     void create(
       hub,
       draft,
       isGit,
       id => {
         // Who has gone somewhere else meanwhile is not torn away.
-        if (location.pathname === left || location.pathname === here || location.pathname === "/") onCreated(id);
+        if (places.has(location.pathname)) onCreated(id);
       },
       () => void navigate({ to: "/new", search: {} }),
     );
