@@ -9,11 +9,21 @@ export type Said = {
   readonly code?: string | undefined;
 };
 
+/** What browsers say of a module that they cannot load: a new build has other names. */
+const MISSING_PART = /dynamically imported module|importing a module script failed/i;
+
 export function said(error: unknown, what = "This"): Said {
   if (error instanceof Refused) {
     // What the server says may hold what agents wrote: names, titles, lines of a process.
     const { title, detail, hint, code } = error.problem;
     return { title: plain(title), detail: detail && plain(detail), hint: hint && plain(hint), code };
+  }
+  if (error instanceof TypeError && MISSING_PART.test(error.message)) {
+    return {
+      title: "This page is older than the server",
+      detail: `${what} needs a part that is not there any more.`,
+      hint: "Reload the page. Drafts are kept.",
+    };
   }
   const detail = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return { title: `${what} cannot be shown`, detail, hint: "This is a bug of the page. The rest of it goes on." };
