@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from functools import partial
 
 import trio
 
@@ -27,8 +26,7 @@ async def interrupted(line: Line, wait: str) -> "subprocess.CompletedProcess[byt
     """Interrupt a script that waits for a turn of many hours."""
     program = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT.format(wait=wait), line.url, PLAIN]
     # In a thread, with a deadline of its own: the tests' clock runs fast, and a real process knows nothing of it.
-    run = partial(subprocess.run, program, capture_output=True, timeout=300, check=False)
-    return await trio.to_thread.run_sync(run)
+    return await trio.to_thread.run_sync(lambda: subprocess.run(program, capture_output=True, timeout=300, check=False))
 
 
 async def test_an_interrupt_calls_off_what_was_waited_for(line: Line) -> None:
