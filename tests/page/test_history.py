@@ -1,0 +1,68 @@
+"""Point 7 of the dashboard: the history's full-text search, and the log as sentences with who and why."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.e2e.server import Server, repository
+
+
+@pytest.fixture(scope="module")
+def session(fleet: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    project = repository(tmp_path_factory.mktemp("history") / "mill")
+    item = fleet.create(project, 'say "The quernstone turns well."', title="Grind the corn")
+    return str(fleet.settled(item["id"])["id"])
+
+
+def test_a_search_shows_the_words_around_the_hit(page: Page, session: str) -> None:
+    page.goto("/history")
+    page.get_by_role("searchbox").fill("quernstone")
+    expect(page.get_by_role("link", name="Grind the corn")).to_be_visible()
+    expect(page.locator("mark").first).to_have_text("quernstone")
+    expect(page).to_have_url(re.compile("q=quernstone"))
+
+
+def test_a_half_typed_filter_of_the_log_is_not_asked_for(page: Page, session: str) -> None:
+    page.goto("/log")
+    page.get_by_role("combobox", name="Type").fill("session.cre")
+    expect(page.get_by_role("alert")).to_have_text("No type of event: session.cre.")
+    page.get_by_role("combobox", name="Type").fill("session.created")
+    page.keyboard.press("Escape")  # the open suggestions hide the other fields from whoever reads by roles
+    page.get_by_role("combobox", name="Session").fill(session)
+    events = page.get_by_role("list", name="Events, newest first").locator("button[aria-expanded]")
+    expect(events).to_have_count(1)
+    expect(events).to_contain_text('The session "Grind the corn" was created')
+
+
+def test_the_log_is_verified(page: Page, session: str) -> None:
+    page.goto("/log")
+    page.get_by_role("button", name="Verify the log").click()
+    expect(page.get_by_text("✓ intact")).to_be_visible()
+
+
+def test_the_past_is_shown_and_cannot_be_changed(page: Page, fleet: Server, session: str) -> None:
+    (created,) = fleet.call("GET", f"/log?session={session}&type=session.turn-ended")
+    page.goto(f"/s/{session}?at={created['position']}")
+    bar = page.get_by_role("region", name="Time travel")
+    expect(bar).to_contain_text("Nothing can be changed here")
+    expect(page.get_by_role("textbox", name="Prompt")).to_have_count(0)
+    bar.get_by_role("button", name="Back to now").click()
+    expect(page.get_by_role("textbox", name="Prompt")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/history", "/log", "/processes", "/settings"])
+def test_axe_finds_nothing(
+    open_context: Callable[..., BrowserContext],
+    accessible: Callable[[Page], None],
+    session: str,
+    theme: str,
+    path: str,
+) -> None:
+    page = open_context(color_scheme=theme).new_page()
+    page.goto(path)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    accessible(page)
