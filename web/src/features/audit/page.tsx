@@ -57,7 +57,8 @@ export function AuditPage(): ReactNode {
   useCell(fleet.sessions.keys);
   const events = found.data?.pages.flatMap(page => page.body) ?? [];
   const change = (part: Partial<Search>) =>
-    void navigate({ search: { ...search, at: undefined, ...part } as Search, replace: true });
+    // From the newest address: two fields may change at about the same time.
+    void navigate({ search: (before: Search) => ({ ...before, at: undefined, ...part }) as Search, replace: true });
   const sessions = [...fleet.sessions.values()].map(each => ({ value: each.id, note: plain(each.title) }));
 
   return (
