@@ -23,7 +23,11 @@ function Since(props: { readonly sinceMs: number }): ReactNode {
 }
 
 export function ConnectionBadge(): ReactNode {
-  const { phase, lostMs } = useCell(useFleet().hub.connection);
+  const { hub, caller } = useFleet();
+  const { phase: connected, lostMs } = useCell(hub.connection);
+  const isKnown = useCell(caller) !== null;
+  // Until the page knows who looks, it offers nothing to do: it is not whole yet.
+  const phase = connected === "live" && !isKnown ? "behind" : connected;
   const { shape, word, hint } = WORDS[phase];
   return (
     <span role="status" className={style.connection} data-phase={phase} title={hint}>
