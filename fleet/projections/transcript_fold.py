@@ -5,7 +5,7 @@ earlier moment can be told by reading no more than what was different then.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -107,15 +107,13 @@ class Folded:
         self._keys: dict[str, Key] = {}
         self._order: dict[str, list[Key]] = {}
 
-    def apply(self, events: Sequence[Recorded]) -> None:
-        """Take the next events."""
-        for recorded in events:
-            event: object = recorded.event
-            take = _TAKE.get(type(event))
-            if take is not None:
-                take(self, recorded, event)
-            self.turns.apply(recorded)
-            self.position = recorded.position
+    def apply(self, recorded: Recorded) -> None:
+        """See `Fold`."""
+        event: object = recorded.event
+        take = _TAKE.get(type(event))
+        if take is not None:
+            take(self, recorded, event)
+        self.turns.apply(recorded)
 
     def ids(self, conversation: str, at: int | None = None) -> list[str]:
         """Return the messages of a conversation, oldest first, that were there at a position; None for now."""

@@ -1,19 +1,17 @@
 """The transcript of a session: its messages with their parts, as OpenCode last had them, its turns and conversations.
 
-Folded from the session's stream when somebody asks (transcript_fold.py), and kept for the sessions that were asked for
-last. Bodies are OpenCode's own JSON and are passed on unparsed. An earlier moment is told from the same fold. What was
-erased is not in it, and not in the cache either.
+Folded from the session's stream (transcript_fold.py) when it is asked for, and kept for the sessions that were asked
+for last (folds.py). Bodies are OpenCode's own JSON and are passed on unparsed. The same fold gives an earlier moment.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable
 
 import msgspec
-import trio
 
 from fleet.errors import Rejected
 from fleet.events.log import Log
-from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, TRANSCRIPTS_CACHED
+from fleet.limits import TRANSCRIPTS_CACHED
+from fleet.projections.folds import Folds
 from fleet.projections.transcript_fold import Body, Folded, SubAgent, subagent_of
 from fleet.projections.turns import Turn
 
@@ -97,11 +95,11 @@ class Transcripts:
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._cache: OrderedDict[str, Folded] = OrderedDict()
+        self._folds = Folds(log, Folded, TRANSCRIPTS_CACHED)
 
     async def page(self, stream: str, where: Where) -> Page:
         """Return the messages there. Raises KeyError for an unknown message id, `Rejected` conversation_not_found."""
-        folded = await self._folded(stream)
+        folded = await self._folds.of(stream)
         conversation = folded.opencode_id if where.conversation is None else where.conversation
         if where.conversation is not None and where.conversation not in folded.conversations():
             raise Rejected("conversation_not_found", f"the session has no conversation {where.conversation}")
@@ -116,11 +114,11 @@ class Transcripts:
 
     async def turns(self, stream: str, at: int | None = None) -> list[Turn]:
         """Return the session's turns, oldest first; `at` is a log position: those that had begun, as they were then."""
-        return (await self._folded(stream)).turns.at(at)
+        return (await self._folds.of(stream)).turns.at(at)
 
     async def askers(self, stream: str, prompt_ids: Iterable[str]) -> dict[str, str]:
         """Return who gave each of these prompts."""
-        turns = (await self._folded(stream)).turns
+        turns = (await self._folds.of(stream)).turns
         return {each: turns.asked(each).actor for each in prompt_ids}
 
     async def conversations(self, stream: str, open_parts: Iterable[msgspec.Raw] = ()) -> list[ConversationView]:
@@ -128,7 +126,7 @@ class Transcripts:
 
         `open_parts` are calls of tools that run: what they have started is not recorded yet.
         """
-        folded = await self._folded(stream)
+        folded = await self._folds.of(stream)
         running = dict(found for part in open_parts if (found := subagent_of(part)) is not None)
         subagents = running | folded.subagents
         known = dict.fromkeys((*folded.conversations(), *running))
@@ -139,12 +137,12 @@ class Transcripts:
 
     async def part(self, stream: str, part_id: str) -> msgspec.Raw | None:
         """Return a finished part, of any conversation; None where there is none with this id."""
-        found = (await self._folded(stream)).find_part(part_id)
+        found = (await self._folds.of(stream)).find_part(part_id)
         return None if found is None else found.json
 
     async def part_with(self, stream: str, attachment_id: str) -> msgspec.Raw | None:
         """Return the finished tool call that holds this attachment, None where there is none."""
-        folded = await self._folded(stream)
+        folded = await self._folds.of(stream)
         part_id = folded.attachments.get(attachment_id)
         found = None if part_id is None else folded.find_part(part_id)
         return None if found is None else found.json
@@ -154,15 +152,15 @@ class Transcripts:
 
         Each writing replaces the whole list.
         """
-        for body in (await self._folded(stream)).todo_parts(at):
+        for body in (await self._folds.of(stream)).todo_parts(at):
             json = self._body(body, at)
             if json is not None and (todos := _todos(json)) is not None:
                 return todos
         return []
 
     def forget(self, stream: str) -> None:
-        """Let go of what is cached of a session that was erased."""
-        self._cache.pop(stream, None)
+        """Discard what is kept of a session that was erased."""
+        self._folds.forget(stream)
 
     def _message(self, folded: Folded, message_id: str, at: int | None) -> MessageView:
         # OpenCode's ids ascend with time, within one message in all of its versions.
@@ -178,26 +176,6 @@ class Transcripts:
         (recorded,) = self._log.read_all(position - 1, 1)
         earlier: msgspec.Raw = recorded.event.body
         return earlier
-
-    async def _folded(self, stream: str) -> Folded:
-        if self._log.is_erased(stream):
-            self._cache.pop(stream, None)
-            return Folded()
-        folded = self._cache.pop(stream, None) or Folded()
-        self._cache[stream] = folded
-        while len(self._cache) > TRANSCRIPTS_CACHED:
-            self._cache.popitem(last=False)
-        await self._fold(folded, stream, self._log.head())
-        return Folded() if self._log.is_erased(stream) else folded
-
-    async def _fold(self, folded: Folded, stream: str, at: int) -> None:
-        """Read on up to the position `at`, in pages with others in between. Two may do so side by side."""
-        while page := self._log.read_stream(stream, folded.position, FEED_PAGE_EVENTS, FEED_PAGE_BYTES):
-            wanted = [recorded for recorded in page if recorded.position <= at]
-            folded.apply(wanted)
-            if len(wanted) < len(page):
-                return
-            await trio.lowlevel.checkpoint()
 
 
 def _index(ids: list[str], message_id: str) -> int:
