@@ -184,7 +184,6 @@ QUEUE_PROMPTS_MAX: Final = 100  # waiting prompts per session
 QUEUE_BYTES_MAX: Final = 40 * MIB  # of waiting prompts: one more is taken below it; they are in memory and in snapshots
 
 # The fleet view and the inbox view
-ACTIVITY_CHARS_MAX: Final = 200  # of the line that says what a session does: a row on a page shows less
 ACTIVITY_PARTS_MAX: Final = 64  # parts in flight of one session that are remembered; the oldest are forgotten
 FLEET_ITEM_INTERVAL_S: Final = 0.25  # between two frames of one session, or of the inbox: nobody reads faster
 FLEET_PAGE_ITEMS: Final = 100  # in one frame while a view begins, about 4 ms and 150 KiB
@@ -315,7 +314,7 @@ HISTORY_COUNT_MAX: Final = 1000  # sessions counted for a total; "1000" then mea
 HISTORY_LAG_S: Final = 0.5  # the model is behind for so long at most, unless a search waits for it
 HISTORY_CATCH_UP_S: Final = 2.0  # a search waits so long for the log's last events, then answers with what it has
 HISTORY_TEXTS_MAX: Final = 1 << 20  # searched texts per session; a row's number has so much room
-HEAD_CHARS: Final = 200  # of a prompt or a line of text where a list shows it
+HEAD_CHARS: Final = 200  # of a prompt or of another text where a list shows it on one line
 SESSION_LIST_MAX: Final = 2_000  # turns or conversations of a session in one answer, about 1 MB
 PART_STRING_CHARS_MAX: Final = 8 * KIB  # of a string inside a part that is read cut; a screen shows less
 ATTACHED_STEP_CHARS: Final = MIB  # of a file's base64 that are decoded in one go, about 1 ms; divisible by 4

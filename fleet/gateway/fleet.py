@@ -17,6 +17,7 @@ from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, refuses, takes
 from fleet.gateway.refusals import COMMAND, REMOVAL
 from fleet.gateway.requests import answer, caller, paged, read_body, read_no_body, read_query
+from fleet.ports import Tokens
 from fleet.projections.lives import Life, life
 
 _log = structlog.get_logger(__name__)
@@ -197,7 +198,6 @@ def _instance_item(tree: Tree, state: State) -> wire.InstanceItem:
 
 def _summary(tree: Tree) -> wire.Summary:
     sessions, alive = list(tree.views.sessions), tree.views.instances.alive()
-    tokens = [state.tokens for state in sessions]
     memory = [tree.context.host.memory_bytes(state.identity) for state in alive if state.identity is not None]
     return wire.Summary(
         dict(Counter(state.phase for state in sessions)),
@@ -205,13 +205,7 @@ def _summary(tree: Tree) -> wire.Summary:
         sum(size for size in memory if size is not None),
         sum(len(state.queue) for state in sessions),
         sum(len(state.requests) for state in sessions),
-        wire.TokensItem(
-            sum(each.input for each in tokens),
-            sum(each.output for each in tokens),
-            sum(each.reasoning for each in tokens),
-            sum(each.cache_read for each in tokens),
-            sum(each.cache_write for each in tokens),
-        ),
+        wire.tokens_item(sum((state.tokens for state in sessions), Tokens())),
         sum(state.cost_usd for state in sessions),
         tree.uptime_s,
         tree.log.head(),

@@ -19,7 +19,7 @@ from fleet.gateway.cuts import cut_part, without_diffs
 from fleet.gateway.document import about, asks, gives, refuses
 from fleet.gateway.reading import check_cursor
 from fleet.gateway.refusals import SESSION
-from fleet.gateway.requests import answer, read_query
+from fleet.gateway.requests import answer, paged, read_query
 from fleet.projections.transcripts import MessageView, Page, Where
 
 
@@ -96,8 +96,7 @@ def _add_lists(routes: Blueprint, tree: Tree) -> None:
             check_cursor(tree, query.at, "at")
         position = tree.log.head()
         turns = await tree.transcripts.turns(tree.views.sessions.stream(state.id), query.at)
-        page = turns[query.offset : query.offset + query.limit]
-        return answer([wire.turn_item(turn) for turn in page], total=len(turns), position=position)
+        return paged(turns, query, wire.turn_item, position)
 
     @routes.get("/conversations")
     @about("sessions")
@@ -113,8 +112,7 @@ def _add_lists(routes: Blueprint, tree: Tree) -> None:
         state = tree.orders.session(session_id, query.instance_id)
         position = tree.log.head()
         found = await tree.transcripts.conversations(tree.views.sessions.stream(state.id), _open_parts(tree, state))
-        page = found[query.offset : query.offset + query.limit]
-        return answer([wire.conversation_item(view) for view in page], total=len(found), position=position)
+        return paged(found, query, wire.conversation_item, position)
 
     @routes.get("/parts/<part_id>")
     @about("sessions")

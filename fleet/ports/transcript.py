@@ -1,8 +1,10 @@
 """What OpenCode keeps and says of a session, as Fleet reads it: tolerant values, with OpenCode's JSON beside them."""
 
+from operator import add, sub
 from typing import Literal
 
 import msgspec
+from msgspec.structs import astuple
 
 
 class Tokens(msgspec.Struct, frozen=True):
@@ -13,6 +15,14 @@ class Tokens(msgspec.Struct, frozen=True):
     reasoning: int = 0
     cache_read: int = 0
     cache_write: int = 0
+
+    def __add__(self, other: "Tokens") -> "Tokens":
+        """Return the sum, count by count."""
+        return Tokens(*map(add, astuple(self), astuple(other)))
+
+    def __sub__(self, other: "Tokens") -> "Tokens":
+        """Return the difference, count by count."""
+        return Tokens(*map(sub, astuple(self), astuple(other)))
 
 
 class MessageInfo(msgspec.Struct, frozen=True):

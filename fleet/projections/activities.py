@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from fleet.core.session import messages as m
 from fleet.core.session.activity import Activity, of_part
 from fleet.events.envelope import Recorded
-from fleet.limits import ACTIVITY_CHARS_MAX, ACTIVITY_PARTS_MAX
+from fleet.limits import ACTIVITY_PARTS_MAX, HEAD_CHARS
 from fleet.ports import Part, PartDelta
 
 _ENDS = (m.TurnEnded, m.TurnFailed, m.SessionDisconnected, m.SessionStopped, m.SessionErased)
@@ -36,7 +36,7 @@ class _Open(NamedTuple):
         return self._with(begun + rest + ("" if is_over else blank), is_over)
 
     def _with(self, text: str, is_over: bool) -> "_Open":
-        return _Open(replace(self.line, text=text.lstrip()[:ACTIVITY_CHARS_MAX]), is_over)
+        return _Open(replace(self.line, text=text.lstrip()[:HEAD_CHARS]), is_over)
 
 
 class Activities:

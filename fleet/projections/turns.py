@@ -11,22 +11,18 @@ import msgspec
 from msgspec.structs import replace
 
 from fleet.core.session import messages as m
+from fleet.core.session.activity import head, prompt_words
 from fleet.core.session.state import TurnEnd
 from fleet.events.envelope import Recorded
-from fleet.limits import HEAD_CHARS
 from fleet.ports import Tokens
 
 
-def head(text: str) -> str:
-    """Return the first `HEAD_CHARS` characters of a text on one line."""
-    return " ".join(text[: 4 * HEAD_CHARS].split())[:HEAD_CHARS]
-
-
 class Asked(msgspec.Struct, frozen=True):
-    """A prompt: the head of its text, and who gave it."""
+    """A prompt: the head of its text, its actor, and the command whose arguments the text is."""
 
     head: str = ""
     actor: str = "system"
+    command: str | None = None
 
 
 class Steered(msgspec.Struct, frozen=True):
@@ -123,30 +119,10 @@ class _Told:
             None if end is None else end.position,
             None if end is None else end.outcome,
             sum(each.cost_usd for each in charges),
-            _sum([each.tokens for each in charges]),
+            sum((each.tokens for each in charges), Tokens()),
             changes[-1] if changes else None,
             tuple(each.prompt for each in steered),
         )
-
-
-def _sum(counts: list[Tokens]) -> Tokens:
-    return Tokens(
-        sum(each.input for each in counts),
-        sum(each.output for each in counts),
-        sum(each.reasoning for each in counts),
-        sum(each.cache_read for each in counts),
-        sum(each.cache_write for each in counts),
-    )
-
-
-def _less(new: Tokens, old: Tokens) -> Tokens:
-    return Tokens(
-        new.input - old.input,
-        new.output - old.output,
-        new.reasoning - old.reasoning,
-        new.cache_read - old.cache_read,
-        new.cache_write - old.cache_write,
-    )
 
 
 class Turns:
@@ -177,11 +153,12 @@ class Turns:
     # --------------------------------------------------------------------------------------------------------- prompts
 
     def _accepted(self, recorded: Recorded, event: m.PromptAccepted) -> None:
-        text = event.text if event.command is None else f"/{event.command} {event.text}"
-        self._asked[event.prompt_id] = Asked(head(text), recorded.cause.actor)
+        line = head(prompt_words(event.text, event.command))
+        self._asked[event.prompt_id] = Asked(line, recorded.cause.actor, event.command)
 
     def _edited(self, _: Recorded, event: m.PromptEdited) -> None:
-        self._asked[event.prompt_id] = replace(self.asked(event.prompt_id), head=head(event.text))
+        asked = self.asked(event.prompt_id)
+        self._asked[event.prompt_id] = replace(asked, head=head(prompt_words(event.text, asked.command)))
 
     def _started(self, recorded: Recorded, event: m.TurnStarted) -> None:
         self._turns.append(_Told(event, recorded.position, self.asked(event.prompt_id)))
@@ -204,8 +181,7 @@ class Turns:
         turn, cost_usd, tokens = self._paid.get(event.message_id, (newest, 0.0, Tokens()))
         self._paid[event.message_id] = (turn, event.cost_usd, event.tokens)
         if turn is not None and (event.cost_usd, event.tokens) != (cost_usd, tokens):
-            added = _less(event.tokens, tokens)
-            turn.charges.append(_Charge(recorded.position, event.cost_usd - cost_usd, added))
+            turn.charges.append(_Charge(recorded.position, event.cost_usd - cost_usd, event.tokens - tokens))
             turn.changed()
 
     def _changes(self, recorded: Recorded, event: m.ChangesRecorded) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from fleet.limits import PAGE_DEFAULT, PART_STRING_CHARS_MAX, SESSION_LIST_MAX
-from fleet.wire.bodies import At, InstanceId, Limit, Offset, Query
+from fleet.wire.bodies import At, InstanceId, Limit, Offset, PageQuery, Query
 from fleet.wire.enums import TurnOutcome
 from fleet.wire.items import Answer, ChangesItem, TokensItem
 
@@ -32,7 +32,7 @@ class MessagesQuery(Query):
     ] = False
 
 
-class WholeQuery(Query):
+class WholeQuery(PageQuery):
     """A list of a session that is given as a whole, up to a bound."""
 
     limit: _WholeLimit = SESSION_LIST_MAX

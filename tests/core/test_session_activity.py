@@ -11,7 +11,7 @@ from fleet.core.session.context import context_of
 from fleet.core.session.following import queue_paused
 from fleet.core.session.machine import SESSION
 from fleet.core.session.state import Context, State
-from fleet.limits import ACTIVITY_CHARS_MAX, REQUESTS_REMEMBERED_MAX
+from fleet.limits import HEAD_CHARS, REQUESTS_REMEMBERED_MAX
 from tests.core import sessions as s
 from tests.core.given import given
 
@@ -84,7 +84,7 @@ def test_a_request_shows_what_it_asks_for(request_body: object, shown: Activity)
 @generate(st.text())
 def test_a_line_is_short_and_one_line(text: str) -> None:
     for line in (head(text), last_line(text)):
-        assert len(line) <= ACTIVITY_CHARS_MAX
+        assert len(line) <= HEAD_CHARS
         assert len(line.splitlines()) <= 1
         assert line == line.strip()
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from fleet.core.session import messages as m
 from fleet.core.session.activity import Activity
 from fleet.events.envelope import Cause, Recorded
-from fleet.limits import ACTIVITY_CHARS_MAX, ACTIVITY_PARTS_MAX
+from fleet.limits import ACTIVITY_PARTS_MAX, HEAD_CHARS
 from fleet.ports import Part, PartDelta
 from fleet.projections.activities import Activities
 
@@ -37,7 +37,7 @@ def test_the_line_is_the_last_that_is_not_blank_however_the_text_was_cut(pieces:
     for piece in pieces:
         activities.delta("s", delta("p", piece))
     lines = [line.strip() for line in "".join(pieces).split("\n") if line.strip()]
-    assert shown(activities) == (lines[-1][:ACTIVITY_CHARS_MAX] if lines else None)
+    assert shown(activities) == (lines[-1][:HEAD_CHARS] if lines else None)
 
 
 def test_a_line_is_cut_and_a_next_one_is_shown() -> None:
@@ -45,7 +45,7 @@ def test_a_line_is_cut_and_a_next_one_is_shown() -> None:
     activities.part("s", part("p"))
     for _ in range(100):
         activities.delta("s", delta("p", "x" * 100))
-    assert shown(activities) == "x" * ACTIVITY_CHARS_MAX
+    assert shown(activities) == "x" * HEAD_CHARS
     activities.delta("s", delta("p", "y\n\n" * 10_000))
     assert shown(activities) == "y"
     activities.delta("s", delta("p", "z", field="other"))

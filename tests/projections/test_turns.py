@@ -5,10 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.core.session import messages as m
+from fleet.core.session.activity import head
 from fleet.core.session.machine import SESSION
 from fleet.core.session.state import State
 from fleet.events.envelope import Cause, Recorded
-from fleet.projections.turns import Asked, Turns, head
+from fleet.projections.turns import Asked, Turns
 from tests.core import sessions as s
 from tests.core.test_session_laws import commands
 from tests.core.walks import walk
@@ -80,6 +81,12 @@ def test_a_steering_prompt_that_the_turn_s_end_overtook_is_no_part_of_it() -> No
     assert [len(turn.steered) for turn in turns.at(None)] == [0, 0]
     assert turns.at(None)[1].asked.head == "and test"
     assert [len(turn.steered) for turn in turns.at(2 * (len(s.ACTIVE) + 2))] == [1]
+
+
+def test_a_command_whose_arguments_were_edited_keeps_its_name() -> None:
+    accepted = m.PromptAccepted("p2", "HEAD", s.AT, command="review")
+    log = (*s.FINISHED, accepted, m.PromptEdited("p2", "HEAD~2", s.AT), s.started(2, "p2"))
+    assert folded(recorded(log)).at(None)[-1].asked.head == "/review HEAD~2"
 
 
 @pytest.mark.parametrize(

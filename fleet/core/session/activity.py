@@ -8,13 +8,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from fleet.limits import ACTIVITY_CHARS_MAX
+from fleet.limits import HEAD_CHARS
 
 Kind = Literal["text", "reasoning", "tool", "request", "prompt"]
 
 
 class Activity(msgspec.Struct, frozen=True):
-    """A line of at most `ACTIVITY_CHARS_MAX` characters. `tool` names the tool of a call or of a permission request.
+    """A line of at most `HEAD_CHARS` characters. `tool` names the tool of a call or of a permission request.
 
     `at_ms` is when it began, where OpenCode says so, else when it was recorded.
     """
@@ -26,13 +26,18 @@ class Activity(msgspec.Struct, frozen=True):
 
 
 def head(text: str) -> str:
-    """Return the beginning of a text on one line."""
-    return " ".join(text[: 8 * ACTIVITY_CHARS_MAX].split())[:ACTIVITY_CHARS_MAX]
+    """Return the first `HEAD_CHARS` characters of a text on one line."""
+    return " ".join(text[: 4 * HEAD_CHARS].split())[:HEAD_CHARS]
 
 
 def last_line(text: str) -> str:
     """Return the beginning of a text's last line that is not blank."""
     return head(text.rstrip().rpartition("\n")[2])
+
+
+def prompt_words(text: str, command: str | None) -> str:
+    """Return a prompt as a person writes it: a command's name stands before its arguments."""
+    return text if command is None else f"/{command} {text}"
 
 
 class _ToolTime(msgspec.Struct):

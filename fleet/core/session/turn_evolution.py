@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from msgspec.structs import replace
 
 from fleet.core.session import messages as m
-from fleet.core.session.activity import Activity, head, of_part
+from fleet.core.session.activity import Activity, head, of_part, prompt_words
 from fleet.core.session.context import context_of
 from fleet.core.session.state import (
     Answered,
@@ -37,12 +37,12 @@ def _prompt_accepted(state: State, event: m.PromptAccepted) -> Changes:
     # A child's callback is nobody who wants to go on: what waits for a person waits on, and it waits behind that.
     steering = () if state.turn is None else state.turn.steering
     held = state.held and m.is_callback(event.prompt_id) and bool(state.queue or steering)
-    first = {} if state.last_line is not None else _asked(event.text, event.at_ms)
+    first = {} if state.last_line is not None else _asked(prompt, event.at_ms)
     return {"queue": (*state.queue, prompt), "held": held, "owed": state.parent_id is not None, **first}
 
 
-def _asked(text: str, at_ms: int) -> Changes:
-    line = head(text)
+def _asked(prompt: QueuedPrompt, at_ms: int) -> Changes:
+    line = head(prompt_words(prompt.text, prompt.command))
     return {"asked": line, "last_line": Activity("prompt", line, at_ms)}
 
 
@@ -58,7 +58,7 @@ def _prompt_edited(state: State, event: m.PromptEdited) -> Changes:
 def _turn_started(state: State, event: m.TurnStarted) -> Changes:
     prompt = next(p for p in state.queue if p.prompt_id == event.prompt_id)
     return {
-        **_asked(_words(prompt), event.at_ms),
+        **_asked(prompt, event.at_ms),
         "queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id),
         "turn": Turn(event.number, prompt, event.message_id, event.part_ids),
         "turns": event.number,
@@ -71,10 +71,6 @@ def _turn_started(state: State, event: m.TurnStarted) -> Changes:
     }
 
 
-def _words(prompt: QueuedPrompt) -> str:
-    return prompt.text if prompt.command is None else f"/{prompt.command} {prompt.text}"
-
-
 def _newest(known: dict[str, Known]) -> dict[str, Known]:
     """Return what a late word on an earlier turn is recognised by: forgotten, it would be recorded and paid twice."""
     surplus = len(known) - TRANSCRIPT_KNOWN_MAX
@@ -85,7 +81,7 @@ def _turn_steered(state: State, event: m.TurnSteered) -> Changes:
     prompt = next(p for p in state.queue if p.prompt_id == event.prompt_id)
     steering = replace(prompt, message_id=event.message_id, part_ids=event.part_ids)
     return {
-        **_asked(_words(prompt), event.at_ms),
+        **_asked(prompt, event.at_ms),
         "queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id),
         "turn": state.turn and replace(state.turn, steering=(*state.turn.steering, steering)),
     }
@@ -123,20 +119,8 @@ def _paid(state: State, event: m.MessageRecorded) -> Changes:
     return {
         "counted": {**state.counted, event.message_id: (event.cost_usd, event.tokens)},
         "cost_usd": state.cost_usd + event.cost_usd - cost,
-        "tokens": _added(state.tokens, event.tokens, tokens),
+        "tokens": state.tokens + event.tokens - tokens,
     }
-
-
-def _added(total: Tokens, new: Tokens, old: Tokens) -> Tokens:
-    if new == old:
-        return total
-    return Tokens(
-        total.input + new.input - old.input,
-        total.output + new.output - old.output,
-        total.reasoning + new.reasoning - old.reasoning,
-        total.cache_read + new.cache_read - old.cache_read,
-        total.cache_write + new.cache_write - old.cache_write,
-    )
 
 
 def _part_recorded(state: State, event: m.PartRecorded) -> Changes:
