@@ -1,11 +1,11 @@
-"""The prompts of a session that wait for their turn: listed, withdrawn, written anew, sent into the turn that runs."""
+"""The queue of a session: list, withdraw and edit the prompts that wait, and steer with one."""
 
 import trio
 from quart import Blueprint, Response
 
 from fleet.actors.tree import Tree
 from fleet.core.session.messages import Model
-from fleet.core.session.state import QueuedPrompt, State
+from fleet.core.session.state import QueuedPrompt
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
 from fleet.gateway.reading import check_cursor
@@ -28,17 +28,18 @@ def _add_list(routes: Blueprint, tree: Tree) -> None:
     async def read_queue(session_id: str) -> Response:
         """List the prompts that wait, the next one first.
 
-        They are sent one by one, when the turn before has ended. `actor` is who gave it. With `at` it is what waited
-        then.
+        They are sent one by one, when the turn before has ended. `actor` names the caller that gave it. With `at` it is
+        the queue of then.
         """
         query, position = read_query(wire.QueueQuery), tree.log.head()
         state = tree.orders.session(session_id, query.instance_id)
-        stream, then = tree.views.sessions.stream(state.id), state
+        queue = state.queue
         if query.at is not None:
             earlier = await tree.past.sessions.one(state.id, check_cursor(tree, query.at, "at"))
-            then = State(state.id) if earlier is None else earlier
-        queue = then.queue
-        actors = await tree.transcripts.askers(stream, [prompt.prompt_id for prompt in queue])
+            queue = () if earlier is None else earlier.queue
+        actors = await tree.transcripts.askers(
+            tree.views.sessions.stream(state.id), [prompt.prompt_id for prompt in queue]
+        )
         return paged(queue, query, lambda prompt: _queued(prompt, actors[prompt.prompt_id]), position)
 
 

@@ -1,21 +1,17 @@
-"""What sessions do at this moment, from the parts in flight: one short line for each part, whatever its length.
+"""The line that says what a session does at this moment: one short line for each part in flight.
 
-Fed by inflight.py. Nothing here is logged or stored: after a restart OpenCode's events and its store tell it anew, and
-meanwhile a session shows the last line that its state holds (`State.last_line`).
+Fed by inflight.py. Nothing here is logged or stored: after a restart the lines come from OpenCode's events and store
+again, and until then a session shows the last line that its state holds (`State.last_line`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from fleet.core.session import messages as m
 from fleet.core.session.activity import Activity, of_part
-from fleet.events.envelope import Recorded
 from fleet.limits import ACTIVITY_PARTS_MAX, HEAD_CHARS
 from fleet.ports import Part, PartDelta
-
-_ENDS = (m.TurnEnded, m.TurnFailed, m.SessionDisconnected, m.SessionStopped, m.SessionErased)
 
 
 class _Open(NamedTuple):
@@ -45,7 +41,7 @@ class Activities:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
         self._open: dict[str, dict[str, _Open]] = {}
-        self.changed: Callable[[str], None] = _nobody
+        self.changed: Callable[[str], None] = _ignore
 
     def now(self, session_id: str) -> Activity | None:
         """Return what the session does: the line of the part that began last and shows something."""
@@ -64,18 +60,13 @@ class Activities:
         if known is not None and delta.field == "text":
             self._put(session_id, delta.part_id, known.appended(delta.delta))
 
+    def finished(self, session_id: str, part_id: str) -> None:
+        """Forget the line of a part that is recorded now."""
+        self._open.get(session_id, {}).pop(part_id, None)
+
     def forget(self, session_id: str) -> None:
         """Forget the lines of a session."""
         self._open.pop(session_id, None)
-
-    def on_commit(self, commit: Sequence[Recorded]) -> None:
-        """What is logged is not in flight any more; a `Listener` of the log."""
-        for recorded in commit:
-            event, session_id = recorded.event, recorded.stream.partition("-")[2]
-            if isinstance(event, m.PartRecorded):
-                self._open.get(session_id, {}).pop(event.part_id, None)
-            elif isinstance(event, _ENDS):
-                self.forget(session_id)
 
     def _put(self, session_id: str, part_id: str, now: _Open) -> None:
         parts = self._open.setdefault(session_id, {})
@@ -89,8 +80,8 @@ class Activities:
             self.changed(session_id)
 
 
-def _nobody(_: str) -> None:
-    """Nobody wants to know."""
+def _ignore(_: str) -> None:
+    """Do nothing, until `changed` is set."""
 
 
 def _empty(part: Part, at_ms: int) -> Activity | None:

@@ -183,7 +183,7 @@ class InFlight:
         self._publish(session_id, "status", {"status": status, "attempt": attempt, "message": message})
 
     def forget(self, session_id: str) -> None:
-        """Let go of the open parts of a session that was erased, or whose turn is over."""
+        """Forget the open parts of a session that was erased, or whose turn is over."""
         for part_id in list(self._open.pop(session_id, ())):
             self._forget_tool(session_id, part_id)
         self.activities.forget(session_id)
@@ -194,13 +194,13 @@ class InFlight:
 
     def on_commit(self, commit: Sequence[Recorded]) -> None:
         """What is logged is not in flight any more; a `Listener` of the log."""
-        self.activities.on_commit(commit)
         for recorded in commit:
             event = recorded.event
             session_id = recorded.stream.partition("-")[2]
             if isinstance(event, m.PartRecorded):
                 self._open.get(session_id, {}).pop(event.part_id, None)
                 self._forget_tool(session_id, event.part_id)
+                self.activities.finished(session_id, event.part_id)
             elif isinstance(event, m.TurnEnded | m.TurnFailed | m.SessionDisconnected | m.SessionStopped):
                 self.forget(session_id)
 

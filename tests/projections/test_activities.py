@@ -4,9 +4,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.core.session import messages as m
 from fleet.core.session.activity import Activity
-from fleet.events.envelope import Cause, Recorded
 from fleet.limits import ACTIVITY_PARTS_MAX, HEAD_CHARS
 from fleet.ports import Part, PartDelta
 from fleet.projections.activities import Activities
@@ -19,10 +17,6 @@ def part(part_id: str, text: str = "", kind: str = "text", start: int = 5) -> Pa
 
 def delta(part_id: str, words: str, field: str = "text") -> PartDelta:
     return PartDelta("ses", "msg", part_id, field, words)
-
-
-def recorded(event: m.Event) -> Recorded:
-    return Recorded(1, "session-s", 1, "session.x", 1, 1, Cause(), b"{}", event)
 
 
 def shown(activities: Activities) -> str | None:
@@ -71,9 +65,9 @@ def test_the_part_that_began_last_and_shows_something_counts() -> None:
     assert activities.now("s") == Activity("text", "First", 5)
     activities.part("s", part("d", kind="tool", start=0))
     assert activities.now("s") == Activity("tool", "", 9, "bash")
-    activities.on_commit([recorded(m.PartRecorded("d", "msg", "tool", 1, m.raw(b"{}")))])
+    activities.finished("s", "d")
     assert activities.now("s") == Activity("text", "First", 5)
-    activities.on_commit([recorded(m.TurnEnded(1, "finished", "", 1))])
+    activities.forget("s")
     assert activities.now("s") is None
 
 
@@ -83,5 +77,5 @@ def test_parts_are_bounded() -> None:
         activities.part("s", part(f"p{n}", f"line {n}"))
     for n in range(ACTIVITY_PARTS_MAX, 0, -1):
         assert shown(activities) == f"line {n}"
-        activities.on_commit([recorded(m.PartRecorded(f"p{n}", "msg", "text", 1, m.raw(b"{}")))])
+        activities.finished("s", f"p{n}")
     assert activities.now("s") is None
