@@ -12,7 +12,7 @@ from fleet import __version__
 from fleet.config import Config
 from fleet.errors import Problem
 from fleet.gateway.guard import Guard
-from fleet.gateway.links import own_link
+from fleet.gateway.login_links import own_link
 from fleet.limits import LINK_LIFETIME_S
 
 _MISSING = "is missing: install it with `npm install -g opencode-ai`"

@@ -46,7 +46,7 @@ def _address(url: str, path: str) -> str:
     from fleet.cli.remote import configured_address
     from fleet.config import load_config
     from fleet.errors import Problem
-    from fleet.gateway.links import own_link
+    from fleet.gateway.login_links import own_link
     from fleet.gateway.tokens import TokenFile
     from fleet.limits import OPEN_LINK_LIFETIME_S
 

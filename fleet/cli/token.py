@@ -126,8 +126,8 @@ def link(
 ) -> None:
     """Make a link that logs a browser in under a token: good once, for ten minutes."""
     from fleet.census import is_serving
-    from fleet.gateway.links import login_url
     from fleet.gateway.login import is_own_path
+    from fleet.gateway.login_links import login_url
     from fleet.gateway.tokens import link as linked
 
     if next_ is not None and not is_own_path(next_):

@@ -29,7 +29,6 @@ from fleet.gateway.frames import Frames
 from fleet.gateway.guard import Guard
 from fleet.gateway.history import history_routes
 from fleet.gateway.inbox import inbox_routes
-from fleet.gateway.items import SessionItems
 from fleet.gateway.log import log_routes
 from fleet.gateway.login import login_routes
 from fleet.gateway.metrics import Metrics, metric_routes
@@ -40,6 +39,7 @@ from fleet.gateway.repetition import KeyedApp
 from fleet.gateway.repositories import repository_routes
 from fleet.gateway.requests import read_to_its_end
 from fleet.gateway.server import info_routes
+from fleet.gateway.session_items import SessionItems
 from fleet.gateway.sessions import session_routes
 from fleet.gateway.sockets import socket_routes
 from fleet.gateway.streams import stream_routes

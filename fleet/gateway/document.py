@@ -22,7 +22,7 @@ from fleet.gateway.examples import example_of
 from fleet.gateway.guard import LOGIN_PATH, READS
 from fleet.gateway.outgoing import outgoing
 from fleet.gateway.problems import ProblemDocument
-from fleet.gateway.streamed import streamed
+from fleet.gateway.stream_schemas import stream_schemas
 from fleet.wire.items import Answer
 
 Route = TypeVar("Route", bound=Callable[..., Any])
@@ -197,7 +197,7 @@ class Document(OpenAPIProvider):
         whole["security"] = always.SECURITY
         whole["webhooks"], told = outgoing()
         components = whole["components"]
-        for more in (told, streamed()):
+        for more in (told, stream_schemas()):
             _add(components["schemas"], more)
         _add_items(components["schemas"])
         components["parameters"] = always.parameters()

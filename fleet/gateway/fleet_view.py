@@ -18,7 +18,7 @@ import trio
 
 from fleet.actors.tree import Tree
 from fleet.core.session.state import State
-from fleet.gateway.items import SessionItems
+from fleet.gateway.session_items import SessionItems
 from fleet.limits import FLEET_ENDED_S, FLEET_ITEM_INTERVAL_S, FLEET_PAGE_ITEMS, FLEET_WAITING_MAX, SOCKET_WRITE_BYTES
 
 _encode = msgspec.json.Encoder().encode

@@ -7,8 +7,8 @@ from fleet.core.session.transitions import STATUSES
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, refuses
-from fleet.gateway.items import SessionItems
 from fleet.gateway.requests import answer, read_query
+from fleet.gateway.session_items import SessionItems
 from fleet.projections.history_query import HistoryQuery, parse_instant
 
 

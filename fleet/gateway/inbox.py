@@ -7,10 +7,10 @@ from fleet.core.session.state import Callback, State
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
+from fleet.gateway.inbox_items import inbox_items, inbox_items_at
 from fleet.gateway.reading import check_cursor
 from fleet.gateway.refusals import COMMAND
 from fleet.gateway.requests import answer, caller, derived, done, paged, read_body, read_no_body, read_query, same
-from fleet.gateway.waiting import waiting_items, waiting_items_at
 
 
 def inbox_routes(tree: Tree) -> Blueprint:
@@ -30,8 +30,8 @@ def inbox_routes(tree: Tree) -> Blueprint:
         """
         query, position = read_query(wire.InboxQuery), tree.log.head()
         if query.at is None:
-            return paged(waiting_items(tree), query, same, position)
-        found = await waiting_items_at(tree, check_cursor(tree, query.at, "at"))
+            return paged(inbox_items(tree), query, same, position)
+        found = await inbox_items_at(tree, check_cursor(tree, query.at, "at"))
         return paged(found, query, same, position)
 
     @routes.get("/callbacks")

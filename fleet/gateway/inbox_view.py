@@ -10,7 +10,7 @@ import msgspec
 import trio
 
 from fleet.actors.tree import Tree
-from fleet.gateway.waiting import waiting_items, waits
+from fleet.gateway.inbox_items import inbox_items, waits
 from fleet.limits import FLEET_ITEM_INTERVAL_S
 
 _encode = msgspec.json.Encoder().encode
@@ -54,7 +54,7 @@ class InboxView:
         return len(self._readers)
 
     def _body(self) -> bytes:
-        items = waiting_items(self._tree)
+        items = inbox_items(self._tree)
         self._shown = {item.session_id for item in items if item.session_id is not None}
         return _encode(items)
 

@@ -1,4 +1,4 @@
-"""What this server is: its version and OpenCode's, its roots and limits. A page reads it once, when it opens."""
+"""Information about this server: its version and OpenCode's, its roots and limits. A page reads it when it opens."""
 
 from quart import Blueprint, Response
 

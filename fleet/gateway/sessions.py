@@ -12,14 +12,14 @@ from fleet.core.session.state import State
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import Either, about, asks, gives, refuses, takes
-from fleet.gateway.earlier import items_at, sessions_at, silent_at
 from fleet.gateway.history import read_statuses
-from fleet.gateway.items import SessionItems
+from fleet.gateway.past_items import items_at, sessions_at, silent_at
 from fleet.gateway.prompts import add_prompts, model_of
 from fleet.gateway.reading import check_cursor
 from fleet.gateway.refusals import COMMAND, PROMPT, PROVISION, REMOVAL, SESSION
 from fleet.gateway.repetition import changed_nothing
 from fleet.gateway.requests import answer, caller, derived, paged, read_body, read_no_body, read_query
+from fleet.gateway.session_items import SessionItems
 
 
 def session_routes(tree: Tree, items: SessionItems) -> Blueprint:

@@ -16,8 +16,8 @@ from fleet.gateway.fleet_view import FleetView
 from fleet.gateway.frames import Frames
 from fleet.gateway.framing import text_frame
 from fleet.gateway.inbox_view import InboxView
-from fleet.gateway.items import SessionItems
 from fleet.gateway.reading import Reading, check_cursor, reading
+from fleet.gateway.session_items import SessionItems
 from fleet.wire import sockets as w
 
 _encode = msgspec.json.Encoder().encode

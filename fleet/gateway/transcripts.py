@@ -1,7 +1,7 @@
 """What was said in a session: its messages, page by page, its turns, the conversations of its sub-agents, its parts.
 
 All of it comes from the log, so that it can be read when OpenCode is gone. A message and its parts have OpenCode's own
-shape; attached.py has the files that are inside of parts.
+shape; attachments.py serves the files that parts hold.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from fleet.actors.tree import Tree
 from fleet.core.session.state import State
 from fleet.errors import Rejected
 from fleet.gateway import wire
-from fleet.gateway.attached import add_attached
+from fleet.gateway.attachments import add_attachments
 from fleet.gateway.cuts import cut_part, without_diffs
 from fleet.gateway.document import about, asks, gives, refuses
 from fleet.gateway.reading import check_cursor
@@ -28,7 +28,7 @@ def transcript_routes(tree: Tree) -> Blueprint:
     routes = Blueprint("transcripts", __name__, url_prefix="/api/sessions/<session_id>")
     _add_messages(routes, tree)
     _add_lists(routes, tree)
-    add_attached(routes, tree)
+    add_attachments(routes, tree)
     return routes
 
 

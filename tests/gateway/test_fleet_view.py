@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from fleet.gateway.fleet_view import FleetView
-from fleet.gateway.items import SessionItems
+from fleet.gateway.session_items import SessionItems
 from fleet.limits import FLEET_ITEM_INTERVAL_S, FLEET_PAGE_ITEMS
 from fleet.ports import Part, PartDelta
 from tests.gateway.door import REPOSITORY, Door, Machine

@@ -1,8 +1,8 @@
 """What a session may be ordered to do: `decide`, and the `Decider` that binds the session's four functions.
 
-A command that has been carried out already gives no events; one that is not allowed raises `Rejected`. What becomes of
-prompts that wait is decided in waiting.py, what the session's own effects report in reports.py, and what follows from a
-decision in following.py.
+A command that has been carried out already gives no events; one that is not allowed raises `Rejected`. queue.py
+decides about prompts that wait, reports.py about what the session's own effects report, and following.py what follows
+from a decision.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,9 +15,9 @@ from fleet.core.session import messages as m
 from fleet.core.session.effects import Effect, pending, react
 from fleet.core.session.evolve import evolve
 from fleet.core.session.following import Events, followed, is_cut_off
+from fleet.core.session.queue import QUEUE, check_prompt, check_room, takes_steering
 from fleet.core.session.reports import REPORTS
 from fleet.core.session.state import ENDED, RESTING, RUNNING, Request, State, initial
-from fleet.core.session.waiting import WAITING, check_prompt, check_room, takes_steering
 from fleet.core.times import rfc3339
 from fleet.errors import Rejected
 from fleet.limits import TITLE_CHARS_MAX
@@ -243,7 +243,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.SetBudget: _set_budget,
     m.AnswerRequest: _answer,
     m.ReadNotifications: _read_notifications,
-    **WAITING,
+    **QUEUE,
     **REPORTS,
 }
 

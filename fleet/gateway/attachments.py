@@ -1,7 +1,7 @@
-"""The files inside of parts: what a person has attached to a prompt, and what a tool has given the agent to look at.
+"""The files that parts hold: attachments of a prompt, and files that a tool has given to the agent.
 
-OpenCode holds them as `data:` URLs. They are hostile: what they say that they are is believed of a few kinds of images
-alone, which no browser runs; everything else is a download, in a sandbox, of bytes without a type.
+OpenCode holds them as `data:` URLs. Their bytes are hostile, and so is the type that they name. Fleet believes it only
+for a few kinds of images, which browsers do not run; it sends everything else as a download without a type, sandboxed.
 """
 
 import base64
@@ -51,7 +51,7 @@ class _Holder(_File, frozen=True):
 _holder = msgspec.json.Decoder(_Holder)
 
 
-def add_attached(routes: Blueprint, tree: Tree) -> None:
+def add_attachments(routes: Blueprint, tree: Tree) -> None:
     """Add the route to those of the transcript."""
 
     @routes.get("/parts/<part_id>/content")
@@ -93,7 +93,7 @@ def _read(part: msgspec.Raw) -> _Holder:
 
 
 async def _content(url: str) -> bytes | None:
-    """Return what a `data:` URL holds, None for another URL and for one that is broken."""
+    """Return the bytes of a `data:` URL, None for another URL and for one that is broken."""
     scheme, comma, encoded = url.partition(",")
     if not scheme.startswith("data:") or not comma:
         return None
@@ -102,20 +102,20 @@ async def _content(url: str) -> bytes | None:
     try:
         for piece in decoded:
             pieces.append(piece)
-            await trio.lowlevel.checkpoint()  # others want to go on between two
+            await trio.lowlevel.checkpoint()  # other tasks run between two pieces
     except (binascii.Error, ValueError):
         return None
     return b"".join(pieces)
 
 
 def _from_base64(encoded: str) -> Iterator[bytes]:
-    """Yield what it stands for, a piece at a time. Raises `ValueError`."""
+    """Yield the bytes, a piece at a time. Raises `ValueError`."""
     for start in range(0, len(encoded), ATTACHED_STEP_CHARS):
         yield base64.b64decode(encoded[start : start + ATTACHED_STEP_CHARS], validate=True)
 
 
 def _from_escapes(encoded: str) -> Iterator[bytes]:
-    """Yield what it stands for, a piece at a time; no escape is cut in two."""
+    """Yield the bytes, a piece at a time; no escape is cut in two."""
     start = 0
     while start < len(encoded):
         end = start + ATTACHED_STEP_ESCAPED

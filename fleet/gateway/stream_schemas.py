@@ -1,8 +1,8 @@
-"""What openapi.json says of streams: a schema for each logged event's payload, signals, and the WebSocket's frames.
+"""Schemas for openapi.json that no route has: payloads of logged events, signals, and frames of the WebSocket.
 
-No route names them, since OpenAPI has no words for frames. Names of payloads are made of the events' types
-(`session.turn-started` is `SessionTurnStarted`), because two events may have classes of the same name. What payloads
-are made of is `Logged…`: it is in snake_case, as it stands in the log, where the answers of routes are in camelCase.
+A payload is named after the event's type (`session.turn-started` is `SessionTurnStarted`), because two events may have
+classes of the same name. The values inside payloads are named `Logged…`: they are in snake_case, as in the log, while
+the answers of routes are in camelCase.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,8 +35,8 @@ def payload_name(event_type: str) -> str:
     return "".join(word.capitalize() for word in event_type.replace(".", "-").split("-"))
 
 
-def streamed() -> Schemas:
-    """Return all of these schemas by name."""
+def stream_schemas() -> Schemas:
+    """Return the schemas by name."""
     found = _payloads()
     found["LoggedEvent"] = _logged_event()
     found |= _of([frames.Snapshot, *_SIGNALS], lambda name: name)
@@ -44,7 +44,9 @@ def streamed() -> Schemas:
         _tag(found[signal.__name__], signal.type)
     for name in (*(signal.__name__ for signal in _SIGNALS), "Snapshot", "InFlightSession", "InFlightPart"):
         found[name]["required"] = list(found[name]["properties"])
-    found["Signal"] = _one_of((signal.__name__ for signal in _SIGNALS), "What is shown while it is being written.")
+    found["Signal"] = _one_of(
+        (signal.__name__ for signal in _SIGNALS), "A change of what is in flight; it is not logged."
+    )
     return found | _socket_frames()
 
 
@@ -53,12 +55,12 @@ def _payloads() -> Schemas:
     for event_type, kind in NAMES.items():
         for name, schema in _of([kind], partial(_logged_name, kind.__name__, payload_name(event_type))).items():
             if found.setdefault(name, schema) != schema:
-                raise ValueError(f"two things that events are made of are called {name}")
+                raise ValueError(f"two different values inside of events are called {name}")
     return found
 
 
 def _logged_name(own: str, payload: str, name: str) -> str:
-    """Return what the schema of the class `name` is called, in the payload of the class `own`."""
+    """Return the schema's name for the class `name`, in the payload of the class `own`."""
     return payload if name == own else f"Logged{name}"
 
 
@@ -66,7 +68,7 @@ def _logged_event() -> Schemas:
     whole = [_variant({"type": {"const": name}, "data": _ref(payload_name(name))}) for name in NAMES]
     erased = _variant({"erased": {"const": True}, "data": {"type": "object", "maxProperties": 0}})
     return {
-        "description": "An event of the log, as live readers get it. One that was `erased` has no data any more.",
+        "description": "An event of the log, as live readers get it. An `erased` event has no data any more.",
         "type": "object",
         "required": list(_ENVELOPE),
         "properties": _ENVELOPE | {"erased": {"const": True}},
@@ -75,7 +77,7 @@ def _logged_event() -> Schemas:
 
 
 def _socket_frames() -> Schemas:
-    """Return the frames; those with logged events, signals and snapshots are put together by hand in sockets.py."""
+    """Return the frames; subscriptions.py writes those with logged events, signals and snapshots by hand."""
     sent, answered = get_args(sockets.ClientFrame), get_args(sockets.ServerFrame)
     names = {kind.__name__: f"{kind.__name__}Frame" for kind in (*sent, *answered)}
     found = _of([*sent, *answered], lambda name: names.get(name, name))
@@ -87,7 +89,7 @@ def _socket_frames() -> Schemas:
         "event", "A logged event, for a subscription.", position=_POSITION, event=_ref("LoggedEvent")
     )
     found["SignalFrame"] = _frame("signal", "A signal, for a subscription.", signal=_ref("Signal"))
-    found["SnapshotFrame"] = _frame("snapshot", "What is in flight, for a subscription.", snapshot=_ref("Snapshot"))
+    found["SnapshotFrame"] = _frame("snapshot", "The parts in flight, for a subscription.", snapshot=_ref("Snapshot"))
     streams = ("EventFrame", "SignalFrame", "SnapshotFrame")
     found["ClientFrame"] = _one_of((names[kind.__name__] for kind in sent), "What a client sends over `/api/ws`.")
     found["ServerFrame"] = _one_of(
@@ -125,7 +127,7 @@ def _ref(name: str) -> dict[str, str]:
 
 
 def _of(kinds: Iterable[type[Any]], name_of: Callable[[str], str]) -> Schemas:
-    """Return the schemas of these classes and of what they are made of, each under the name that `name_of` gives."""
+    """Return the schemas of these classes and of their members, each under the name that `name_of` gives."""
     _, found = msgspec.json.schema_components(tuple(kinds), ref_template=_AT + "{name}")
     named: Schemas = {}
     for name, schema in found.items():

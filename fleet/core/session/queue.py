@@ -1,8 +1,8 @@
-"""What callers may do with prompts that wait: withdraw one, write it anew, send it into the turn that runs.
+"""The queue of prompts: its limits, and how callers withdraw or edit a prompt in it, or steer a turn with one.
 
-A prompt leaves the queue for good when its turn begins: from then on it is not found here. One that was sent into a
-turn which ended first waits again, under the ids that it was sent with, and OpenCode may hold it: it cannot be changed
-any more, and it is not sent into another turn, whose store would call it delivered though nobody has read it.
+A prompt leaves the queue for good when its turn begins. One that was sent into a turn which ended first waits again
+under the ids that it was sent with, and OpenCode may hold it. Such a prompt cannot be edited, and it cannot steer
+another turn: OpenCode's store would call it delivered although the agent has not read it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -100,7 +100,7 @@ def _why_not(state: State) -> str:
     return f"turn {turn.number} is being {'aborted' if turn.aborting else 'sent to OpenCode'}"
 
 
-WAITING: Final[Mapping[type[Any], Callable[[Any, State], tuple[m.Event, ...]]]] = {
+QUEUE: Final[Mapping[type[Any], Callable[[Any, State], tuple[m.Event, ...]]]] = {
     m.WithdrawPrompt: _withdraw,
     m.EditPrompt: _edit,
     m.SteerPrompt: _steer,

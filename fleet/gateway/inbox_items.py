@@ -1,4 +1,4 @@
-"""What waits for a person, as items: requests, failures, budgets, callbacks, webhooks, and where each comes from."""
+"""The items of the inbox: requests, failures, budgets, callbacks and webhooks that wait for a person."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -14,12 +14,12 @@ from fleet.gateway.wire.conversion import repository_of
 from fleet.wire.enums import InboxKind
 
 
-def waiting_items(tree: Tree) -> list[wire.InboxItem]:
+def inbox_items(tree: Tree) -> list[wire.InboxItem]:
     """Return everything that waits for a person, oldest first."""
     return _sorted(tree.views.sessions, tree.views.webhooks, partial(_tool, tree))
 
 
-async def waiting_items_at(tree: Tree, at: int) -> list[wire.InboxItem]:
+async def inbox_items_at(tree: Tree, at: int) -> list[wire.InboxItem]:
     """Return everything that waited for a person at a log position, oldest first; calls that ran then are not known."""
     sessions, webhooks = await tree.past.sessions.all(at), await tree.past.webhooks.all(at)
     return _sorted(sessions, webhooks, lambda _, __: None)

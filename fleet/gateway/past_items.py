@@ -1,6 +1,6 @@
-"""Items as they were at a log position: the states of then, with what else the log says of that moment.
+"""Items of sessions as they were at a log position.
 
-What only signals have told (text in flight, a call that ran) is not in the log, and so not in the past.
+Text in flight and running tool calls are signals and not in the log, so they are not in these items.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from fleet.actors.tree import Tree
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.state import State
 from fleet.gateway import wire
-from fleet.gateway.items import SessionItems
+from fleet.gateway.session_items import SessionItems
 
 
 async def sessions_at(tree: Tree, at: int, states: Iterable[State]) -> list[State]:

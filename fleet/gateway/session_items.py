@@ -1,6 +1,6 @@
-"""Items of sessions as they are now: one way to make them, for every route and every live view.
+"""Makes the items of sessions, for every route and every live view.
 
-An item is encoded once for all readers: it is kept until something that it is made of is another.
+An item is encoded once for all readers, and kept until one of the values that it is made of changes.
 """
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Links that log a browser in: which token they are of, how they are written, and where they lead."""
+"""Links that log a browser in: which token they belong to, and their address."""
 
 from urllib.parse import quote
 
@@ -13,7 +13,7 @@ def login_url(base: str, code: str, onwards: str | None = None) -> str:
 
 
 def own_link(file: TokenFile, base: str, now_ms: int, lifetime_s: float, onwards: str | None = None) -> str | None:
-    """Make a link for this machine's own user, who may take any token: None where none is good.
+    """Make a link for this machine's own user, for the best token; None where no token is valid.
 
     Raises `Unavailable`, `OSError`.
     """
