@@ -3,7 +3,6 @@
 JSON is compressed for clients on other machines only: on loopback the bytes cost nothing, and the work would.
 """
 
-import re
 import zlib
 from collections.abc import Collection
 from typing import Final, cast
@@ -11,6 +10,7 @@ from typing import Final, cast
 import trio
 from quart import Response, request
 from quart_trio import QuartTrio
+from werkzeug.http import parse_accept_header
 
 from fleet.limits import GZIP_BYTES_MIN, GZIP_LEVEL
 from fleet.loopback import is_loopback
@@ -18,8 +18,6 @@ from fleet.loopback import is_loopback
 IDENTITY: Final = "identity"
 _PREFERENCE: Final = ("br", "gzip", IDENTITY)
 """Where the client has no preference: the smallest first."""
-_WEIGHT: Final = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
-_BARELY: Final = 0.0001  # below every weight that a client can write, and above 0, which refuses
 _GZIP_WRAPPER: Final = 16 + zlib.MAX_WBITS
 
 
@@ -28,24 +26,9 @@ def best_encoding(accepted: str, offered: Collection[str]) -> str:
 
     `identity` is used where the client accepts none of them: its bytes are better than no answer.
     """
-    weights = _weights(accepted)
-    anything = weights.get("*", 0.0)
-    if IDENTITY not in weights and "*" not in weights:
-        weights[IDENTITY] = _BARELY
-    ranked = [(weights.get(name, anything), name) for name in _PREFERENCE if name in offered]
-    best = max((weight for weight, _ in ranked), default=0.0)
-    return next((name for weight, name in ranked if weight == best > 0), IDENTITY)
-
-
-def _weights(accepted: str) -> dict[str, float]:
-    """Return how much the client wants each encoding; an entry that makes no sense counts as refused."""
-    weights: dict[str, float] = {}
-    for entry in accepted.lower().split(","):
-        name, given, weight = (part.strip() for part in entry.partition(";"))
-        if name:
-            read = _WEIGHT.fullmatch(weight)
-            weights["gzip" if name == "x-gzip" else name] = float(read[1]) if read else 0.0 if given else 1.0
-    return weights
+    weights = parse_accept_header(accepted.lower().replace("x-gzip", "gzip"))
+    best = max((name for name in _PREFERENCE if name in offered), key=weights.quality, default=IDENTITY)
+    return best if weights.quality(best) > 0 else IDENTITY
 
 
 def compress_json(app: QuartTrio) -> None:
