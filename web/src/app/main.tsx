@@ -43,9 +43,9 @@ const ASK_AGAIN_MS = 1_000;
 async function ask(): Promise<void> {
   try {
     const [caller, info] = await Promise.all([read(api.GET("/api/caller")), read(api.GET("/api/info"))]);
-    if (await isSomebodyElse((caller.body as Caller).actor)) return location.reload();
-    fleet.caller.set(caller.body as Caller);
-    fleet.info.set(info.body as Info);
+    if (await isSomebodyElse(caller.body.actor)) return location.reload();
+    fleet.caller.set(caller.body);
+    fleet.info.set(info.body);
   } catch {
     // Without an answer nobody may change anything here.
     setTimeout(() => isPresent.get() && void ask(), ASK_AGAIN_MS);

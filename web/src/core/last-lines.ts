@@ -8,7 +8,7 @@ export type Line = {
   readonly text: string;
 };
 
-export type Message = { readonly info: unknown; readonly parts: readonly unknown[] };
+type Message = { readonly info: unknown; readonly parts: readonly unknown[] };
 
 const TEXT_MAX = 600;
 

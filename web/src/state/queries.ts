@@ -1,5 +1,11 @@
 /** Reads of documents with TanStack Query: what does not come over the live connection. */
-import { keepPreviousData, type UseQueryResult, useQuery, useQueryClient } from "@tanstack/react-query";
+import {
+  keepPreviousData,
+  type UseQueryOptions,
+  type UseQueryResult,
+  useQuery,
+  useQueryClient,
+} from "@tanstack/react-query";
 import { useState } from "react";
 import type { Method } from "../wire/types.ts";
 import { type Answered, type Read, read } from "./api.ts";
@@ -11,7 +17,7 @@ type Options = {
   readonly isOff?: boolean;
 };
 
-/** Read a document; what was there stays until the next answer is there. */
+/** Read a page of a list, with how many there are in all; the last page stays until the next one is there. */
 export function useRead<Body>(
   key: readonly unknown[],
   ask: () => Promise<Answered<Body>>,
@@ -24,6 +30,17 @@ export function useRead<Body>(
     enabled: !options.isOff,
     ...(options.everyMs === undefined ? {} : { refetchInterval: options.everyMs }),
   });
+}
+
+type DocumentOptions<Body> = Pick<UseQueryOptions<Body>, "enabled" | "placeholderData" | "retry" | "staleTime">;
+
+/** Read a document: the body alone. */
+export function useDocument<Body>(
+  key: readonly unknown[],
+  ask: () => Promise<Answered<Body>>,
+  options: DocumentOptions<Body> = {},
+): UseQueryResult<Body> {
+  return useQuery({ queryKey: key, queryFn: async () => (await read(ask())).body, ...options });
 }
 
 type Act = {

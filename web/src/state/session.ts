@@ -1,9 +1,10 @@
 /** What a session's page reads over REST, kept fresh by the session's own events. */
-import { type UseQueryResult, useQuery, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, type UseQueryResult, useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
-import type { FileItem, OfferItem, SessionDetail, TodoItem, WorkspaceDetail } from "../wire/api.ts";
+import type { FileItem, SessionDetail, TodoItem, WorkspaceDetail } from "../wire/api.ts";
 import type { ConversationItem, EventType, LoggedEvent, QueuedItem, TurnItem } from "../wire/types.ts";
-import { api, read } from "./api.ts";
+import { api } from "./api.ts";
+import { useDocument } from "./queries.ts";
 import type { OpenTranscript } from "./transcripts.ts";
 
 type What = "detail" | "turns" | "todos" | "queue" | "conversations" | "files" | "workspace";
@@ -54,115 +55,67 @@ export function useFreshness(transcript: OpenTranscript): void {
   );
 }
 
-function asOf(at: number | null): { readonly at?: number } {
-  return at === null ? {} : { at };
+/** Return what reads a document of the session as of a position. */
+function asOf(id: string, at: number | null) {
+  return { path: { session_id: id }, query: at === null ? {} : { at } };
 }
 
+/** While one position is read, what another one gave stays in sight. */
+const KEPT = { placeholderData: keepPreviousData };
+
 export function useDetail(id: string, at: number | null): UseQueryResult<SessionDetail> {
-  return useQuery({
-    queryKey: key("detail", id, at),
-    queryFn: async () => {
-      const params = { path: { session_id: id }, query: asOf(at) };
-      return (await read<SessionDetail>(api.GET("/api/sessions/{session_id}", { params }))).body;
-    },
-    placeholderData: before => before,
-  });
+  const params = asOf(id, at);
+  return useDocument(key("detail", id, at), () => api.GET("/api/sessions/{session_id}", { params }), KEPT);
 }
 
 export function useTurnItems(id: string, at: number | null): UseQueryResult<readonly TurnItem[]> {
-  return useQuery({
-    queryKey: key("turns", id, at),
-    queryFn: async () => {
-      const params = { path: { session_id: id }, query: asOf(at) };
-      return (await read<TurnItem[]>(api.GET("/api/sessions/{session_id}/turns", { params }))).body;
-    },
-    placeholderData: before => before,
-  });
+  const params = asOf(id, at);
+  return useDocument(key("turns", id, at), () => api.GET("/api/sessions/{session_id}/turns", { params }), KEPT);
 }
 
 export function useTodos(id: string, at: number | null): UseQueryResult<readonly TodoItem[]> {
-  return useQuery({
-    queryKey: key("todos", id, at),
-    queryFn: async () => {
-      const params = { path: { session_id: id }, query: asOf(at) };
-      return (await read<TodoItem[]>(api.GET("/api/sessions/{session_id}/todos", { params }))).body;
-    },
-    placeholderData: before => before,
-  });
+  const params = asOf(id, at);
+  return useDocument(key("todos", id, at), () => api.GET("/api/sessions/{session_id}/todos", { params }), KEPT);
 }
 
 export function useQueue(id: string, at: number | null): UseQueryResult<readonly QueuedItem[]> {
-  return useQuery({
-    queryKey: key("queue", id, at),
-    queryFn: async () => {
-      const params = { path: { session_id: id }, query: { limit: 100, ...asOf(at) } };
-      return (await read<QueuedItem[]>(api.GET("/api/sessions/{session_id}/queue", { params }))).body;
-    },
-    placeholderData: before => before,
-  });
+  const { path, query } = asOf(id, at);
+  const params = { path, query: { limit: 100, ...query } };
+  return useDocument(key("queue", id, at), () => api.GET("/api/sessions/{session_id}/queue", { params }), KEPT);
 }
 
 export function useConversations(id: string): UseQueryResult<readonly ConversationItem[]> {
-  return useQuery({
-    queryKey: key("conversations", id, null),
-    queryFn: async () => {
-      const params = { path: { session_id: id } };
-      return (await read<ConversationItem[]>(api.GET("/api/sessions/{session_id}/conversations", { params }))).body;
-    },
-  });
+  const params = { path: { session_id: id } };
+  return useDocument(key("conversations", id, null), () =>
+    api.GET("/api/sessions/{session_id}/conversations", { params }),
+  );
 }
 
 /** A file or directory of the session, as it is now. */
 export function useFile(id: string, path: string): UseQueryResult<FileItem> {
-  return useQuery({
-    queryKey: [...key("files", id, null), path],
-    queryFn: async () => {
-      if (path === "") {
-        const params = { path: { session_id: id } };
-        return (await read<FileItem>(api.GET("/api/sessions/{session_id}/files", { params }))).body;
-      }
-      const params = { path: { session_id: id, path } };
-      return (await read<FileItem>(api.GET("/api/sessions/{session_id}/files/{path}", { params }))).body;
-    },
-  });
+  return useDocument([...key("files", id, null), path], () =>
+    path === ""
+      ? api.GET("/api/sessions/{session_id}/files", { params: { path: { session_id: id } } })
+      : api.GET("/api/sessions/{session_id}/files/{path}", { params: { path: { session_id: id, path } } }),
+  );
 }
 
 /** The session's workspace as it is now. */
 export function useWorkspace(id: string, workspaceId: string): UseQueryResult<WorkspaceDetail> {
-  return useQuery({
-    queryKey: key("workspace", id, null),
-    queryFn: async () => {
-      const params = { path: { workspace_id: workspaceId } };
-      return (await read<WorkspaceDetail>(api.GET("/api/workspaces/{workspace_id}", { params }))).body;
-    },
-  });
-}
-
-const OFFERS_FRESH_MS = 60_000;
-
-/** What can be chosen for a prompt: what OpenCode offers for the repository, as it was last known. */
-export function useOffered(directory: string): OfferItem | undefined {
-  const { data } = useQuery({
-    queryKey: ["offers", directory],
-    staleTime: OFFERS_FRESH_MS,
-    queryFn: async () => (await read<OfferItem>(api.GET("/api/offers", { params: { query: { directory } } }))).body,
-  });
-  return data;
+  const params = { path: { workspace_id: workspaceId } };
+  return useDocument(key("workspace", id, null), () => api.GET("/api/workspaces/{workspace_id}", { params }));
 }
 
 /** Find files of the session by a part of their path. */
 export function useFoundFiles(instanceId: string | null, sessionId: string, query: string | null): readonly string[] {
-  const { data } = useQuery({
-    queryKey: ["found", instanceId, sessionId, query],
-    enabled: instanceId !== null && query !== null,
-    placeholderData: before => before,
-    queryFn: async () => {
-      const params = {
-        path: { instance_id: instanceId ?? "" },
-        query: { session: sessionId, query: query ?? "", limit: 12 },
-      };
-      return (await read<string[]>(api.GET("/api/instances/{instance_id}/find/files", { params }))).body;
-    },
-  });
+  const params = {
+    path: { instance_id: instanceId ?? "" },
+    query: { session: sessionId, query: query ?? "", limit: 12 },
+  };
+  const { data } = useDocument(
+    ["found", instanceId, sessionId, query],
+    () => api.GET("/api/instances/{instance_id}/find/files", { params }),
+    { ...KEPT, enabled: instanceId !== null && query !== null },
+  );
   return query === null ? [] : (data ?? []);
 }

@@ -4,13 +4,13 @@ import { type ReactNode, useEffect, useRef, useState } from "react";
 import { sentence } from "../../core/sentences.ts";
 import { placeOf, positionAt, ticksOf } from "../../core/timeline.ts";
 import { useActions } from "../../state/actions.ts";
-import { api, read } from "../../state/api.ts";
+import { read } from "../../state/api.ts";
 import { askLog, type LogQuery } from "../../state/log.ts";
 import { useRead } from "../../state/queries.ts";
+import { useTurnItems } from "../../state/session.ts";
 import { line } from "../../state/trouble.ts";
 import { Button, IconButton } from "../../ui/button.tsx";
 import { sayError } from "../../ui/toast.tsx";
-import type { TurnItem } from "../../wire/types.ts";
 import style from "./time-bar.module.css";
 
 const STEPS = 1000;
@@ -75,16 +75,14 @@ function useSteps(id: string, at: number, onChange: (at: number) => void): (orde
 }
 
 function Bar({ id, at, onChange }: TimeBarProps & { readonly at: number }): ReactNode {
-  const turns = useRead<TurnItem[]>(["turns", id], () =>
-    api.GET("/api/sessions/{session_id}/turns", { params: { path: { session_id: id } } }),
-  );
+  const turns = useTurnItems(id, null);
   const first = useRead(["first-event", id], () => askLog({ session: id, order: "asc", limit: 1 }));
   const newest = useRead(["newest-event", id], () => askLog({ session: id, order: "desc", limit: 1 }));
   // The position may be an event of another session: what is said is the session's own last event until then.
   const here = useRead(["event-until", id, at], () => askLog({ session: id, order: "desc", limit: 1, before: at + 1 }));
   const begin = first.data?.body[0]?.position ?? at;
   const end = Math.max(newest.data?.body[0]?.position ?? at, at);
-  const ticks = ticksOf(begin, end, turns.data?.body ?? []);
+  const ticks = ticksOf(begin, end, turns.data ?? []);
   const [dragged, drag] = useState<number | null>(null);
 
   // While the handle is dragged, the page follows it in small steps.

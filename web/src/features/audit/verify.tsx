@@ -6,11 +6,10 @@ import { useRead } from "../../state/queries.ts";
 import { said } from "../../state/trouble.ts";
 import { Button } from "../../ui/button.tsx";
 import { ProblemCard } from "../../ui/states.tsx";
-import type { Verification } from "../../wire/api.ts";
 import style from "./audit.module.css";
 
 export function Verify(): ReactNode {
-  const found = useRead<Verification>(["verify"], () => api.GET("/api/log/verify"), { isOff: true });
+  const found = useRead(["verify"], () => api.GET("/api/log/verify"), { isOff: true });
   const proof = found.data?.body;
   return (
     <div className={style.verify}>

@@ -1,5 +1,4 @@
 /** A look at a session without leaving the list: its last lines, the evidence of its state, what it asks. */
-import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { X } from "lucide-react";
 import { type ReactNode, useState } from "react";
@@ -7,11 +6,12 @@ import { isMac } from "../../browser/platform.ts";
 import { budgetOf } from "../../core/doing.ts";
 import { modelOf } from "../../core/filter.ts";
 import { keysOf } from "../../core/keymap.ts";
-import { type Line, linesOf, type Message } from "../../core/last-lines.ts";
+import { type Line, linesOf } from "../../core/last-lines.ts";
 import { lookOf } from "../../core/status.ts";
 import { compact, counted, duration, money, oneLine, plain } from "../../core/text.ts";
-import { api, read } from "../../state/api.ts";
+import { api } from "../../state/api.ts";
 import { useFleet, useSession } from "../../state/context.tsx";
+import { useDocument } from "../../state/queries.ts";
 import { useCell } from "../../state/store.ts";
 import { said } from "../../state/trouble.ts";
 import { IconButton } from "../../ui/button.tsx";
@@ -105,19 +105,15 @@ function Requests({ id, hasKeys }: { readonly id: string; readonly hasKeys: bool
 
 function LastLines({ item }: { readonly item: SessionItem }): ReactNode {
   // The answer is read again when the session says something else: its activity is what changes then.
-  const { data, error, refetch } = useQuery({
-    queryKey: ["peek", item.id, item.activity?.at ?? item.updatedAt],
-    queryFn: () =>
-      read<{ readonly messages: readonly Message[] }>(
-        api.GET("/api/sessions/{session_id}/messages", {
-          params: { path: { session_id: item.id }, query: { limit: MESSAGES, cut: true } },
-        }),
-      ),
-    placeholderData: (before, query) => (query?.queryKey[1] === item.id ? before : undefined),
-  });
+  const params = { path: { session_id: item.id }, query: { limit: MESSAGES, cut: true } };
+  const { data, error, refetch } = useDocument(
+    ["peek", item.id, item.activity?.at ?? item.updatedAt],
+    () => api.GET("/api/sessions/{session_id}/messages", { params }),
+    { placeholderData: (before, query) => (query?.queryKey[1] === item.id ? before : undefined) },
+  );
   if (error !== null) return <ProblemCard trouble={said(error, "What it said")} retry={() => void refetch()} />;
   if (data === undefined) return <Loading what="its last lines" bars={3} />;
-  const lines = linesOf(data.body.messages, LINES);
+  const lines = linesOf(data.messages, LINES);
   if (lines.length === 0) return <p className={style.faint}>Nothing has been said yet.</p>;
   return (
     <ol className={style.lines} aria-label="Last lines">

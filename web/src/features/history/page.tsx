@@ -56,9 +56,7 @@ export function HistoryPage(): ReactNode {
     ...(search.from === undefined ? {} : { from: search.from }),
     ...(search.to === undefined ? {} : { to: search.to }),
   };
-  const found = useRead<HistoryItem[]>(["history", query], () =>
-    api.GET("/api/sessions/history", { params: { query } }),
-  );
+  const found = useRead(["history", query], () => api.GET("/api/sessions/history", { params: { query } }));
   const items = found.data?.body ?? [];
   const total = found.data?.total ?? 0;
 

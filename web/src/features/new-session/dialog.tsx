@@ -1,12 +1,12 @@
 /** The dialog for a new session: the prompt first, then where it works. Mod+Enter creates it. */
-import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { isMac } from "../../browser/platform.ts";
 import { type Draft, faults as faultsOf, recentDirectories, STRATEGIES, strategyOf } from "../../core/new-session.ts";
 import { age } from "../../core/text.ts";
-import { api, read } from "../../state/api.ts";
+import { api } from "../../state/api.ts";
 import { useFleet, useIsConnected } from "../../state/context.tsx";
+import { useDocument } from "../../state/queries.ts";
 import { useCell } from "../../state/store.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
@@ -31,17 +31,8 @@ type NewSessionProps = {
 
 /** Return the branches of the repository that resemble what is typed. */
 function useBranches(directory: string, isGit: boolean, query: string): readonly Suggestion[] {
-  const found = useQuery({
-    queryKey: ["branches", directory, query],
-    queryFn: async () =>
-      (
-        await read<BranchItem[]>(
-          api.GET(
-            "/api/repositories/branches" as never,
-            { params: { query: { path: directory, query, limit: 50 } } } as never,
-          ),
-        )
-      ).body,
+  const params = { query: { path: directory, query, limit: 50 } };
+  const found = useDocument(["branches", directory, query], () => api.GET("/api/repositories/branches", { params }), {
     enabled: isGit,
     retry: false,
   });

@@ -1,12 +1,12 @@
 /** Chooses a directory: type a path, take a recent one, or walk through the directories of the server. */
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { keepPreviousData } from "@tanstack/react-query";
 import { CornerLeftUp, Folder, FolderGit2 } from "lucide-react";
 import { type KeyboardEvent, type ReactNode, useId, useState } from "react";
 import { baseName, named, plain } from "../../core/text.ts";
-import { api, read } from "../../state/api.ts";
+import { api } from "../../state/api.ts";
+import { useDocument } from "../../state/queries.ts";
 import { said } from "../../state/trouble.ts";
 import { Button } from "../../ui/button.tsx";
-import { cx } from "../../ui/cx.ts";
 import { TextField } from "../../ui/field.tsx";
 import type { FolderItem } from "../../wire/api.ts";
 import style from "./new-session.module.css";
@@ -14,16 +14,8 @@ import style from "./new-session.module.css";
 /** Return what the server has at a path: the directory itself, and what is in it. */
 export function useFolder(path: string, query = "") {
   const isPath = path.startsWith("/");
-  return useQuery({
-    queryKey: ["directories", path, query],
-    queryFn: async () =>
-      (
-        await read<FolderItem>(
-          api.GET("/api/directories", {
-            params: { query: { ...(isPath ? { path } : {}), ...(query === "" ? {} : { query }), limit: 200 } as never },
-          }),
-        )
-      ).body,
+  const params = { query: { ...(isPath ? { path } : {}), ...(query === "" ? {} : { query }), limit: 200 } };
+  return useDocument(["directories", path, query], () => api.GET("/api/directories", { params }), {
     enabled: path === "" || isPath,
     placeholderData: keepPreviousData,
     retry: false,
@@ -157,7 +149,7 @@ type EntryProps = {
 
 function Entry({ name, icon, note = "", onOpen }: EntryProps): ReactNode {
   return (
-    <button type="button" className={cx(style.entry)} onClick={onOpen}>
+    <button type="button" className={style.entry} onClick={onOpen}>
       {icon}
       <span>{named(name)}</span>
       {note && <span className={style.badge}>{note}</span>}

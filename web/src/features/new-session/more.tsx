@@ -1,13 +1,11 @@
 /** What most sessions do not need: title, agent, model, parent, budget, tags. */
-import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import type { Draft } from "../../core/new-session.ts";
 import { plain } from "../../core/text.ts";
-import { api, read } from "../../state/api.ts";
 import { useFleet } from "../../state/context.tsx";
+import { useOffered } from "../../state/offers.ts";
 import { TextField } from "../../ui/field.tsx";
 import { SuggestField, type Suggestion } from "../../ui/suggest.tsx";
-import type { OfferItem } from "../../wire/types.ts";
 import style from "./new-session.module.css";
 
 type MoreProps = {
@@ -16,19 +14,8 @@ type MoreProps = {
   readonly change: (part: Partial<Draft>) => void;
 };
 
-/** Return what OpenCode offers for a directory, as far as it is known. */
-function useOffers(directory: string): OfferItem | undefined {
-  return useQuery({
-    queryKey: ["offers", directory],
-    queryFn: async () =>
-      (await read<OfferItem>(api.GET("/api/offers" as never, { params: { query: { directory } } } as never))).body,
-    enabled: directory.startsWith("/"),
-    retry: false,
-  }).data;
-}
-
 export function More({ draft, faults, change }: MoreProps): ReactNode {
-  const offers = useOffers(draft.directory);
+  const offers = useOffered(draft.directory);
   const { fleet } = useFleet();
   const parents: Suggestion[] = [...fleet.sessions.values()]
     .filter(each => each.endedAt === null)

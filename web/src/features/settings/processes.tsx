@@ -27,12 +27,12 @@ const LOOKS: Readonly<Record<string, { readonly shape: string; readonly word: st
 
 export function ProcessesPage(): ReactNode {
   const [isAll, setAll] = useState(false);
-  const found = useRead<InstanceItem[]>(
+  const found = useRead(
     ["instances", isAll],
     () => api.GET("/api/instances", { params: { query: { all: isAll, limit: LIMIT } } }),
     { everyMs: EVERY_MS },
   );
-  const orphans = useRead<OrphanItem[]>(["orphans"], () => api.GET("/api/instances/orphans"), { everyMs: EVERY_MS });
+  const orphans = useRead(["orphans"], () => api.GET("/api/instances/orphans"), { everyMs: EVERY_MS });
   const items = found.data?.body ?? [];
   const memory = items.reduce((sum, item) => sum + (item.memoryBytes ?? 0), 0);
   return (

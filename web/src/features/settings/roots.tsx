@@ -10,12 +10,11 @@ import { TextField } from "../../ui/field.tsx";
 import { Section, pageStyle as style, Table } from "../../ui/page.tsx";
 import { ProblemCard } from "../../ui/states.tsx";
 import { sayError } from "../../ui/toast.tsx";
-import type { RootItem } from "../../wire/api.ts";
 
 const KEY = ["roots"];
 
 export function Roots(): ReactNode {
-  const found = useRead<RootItem[]>(KEY, () => api.GET("/api/workspace-roots"));
+  const found = useRead(KEY, () => api.GET("/api/workspace-roots"));
   const mayChange = useMayChange();
   const isConnected = useIsConnected();
   const act = useAct(KEY);

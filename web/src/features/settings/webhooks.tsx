@@ -12,13 +12,13 @@ import { Section, pageStyle as style, Table } from "../../ui/page.tsx";
 import { Loading, ProblemCard } from "../../ui/states.tsx";
 import { say, sayError } from "../../ui/toast.tsx";
 import { Age } from "../../widgets/age.tsx";
-import type { DeliveryItem, NewWebhookItem, WebhookItem } from "../../wire/api.ts";
+import type { NewWebhookItem, WebhookItem } from "../../wire/api.ts";
 
 const KEY = ["webhooks"];
 const EVERY_MS = 10_000;
 
 export function Webhooks(): ReactNode {
-  const found = useRead<WebhookItem[]>(KEY, () => api.GET("/api/webhooks"), { everyMs: EVERY_MS });
+  const found = useRead(KEY, () => api.GET("/api/webhooks"), { everyMs: EVERY_MS });
   const items = found.data?.body ?? [];
   return (
     <Section
@@ -111,7 +111,7 @@ function Row({ item }: { readonly item: WebhookItem }): ReactNode {
 }
 
 function Deliveries({ id, onClose }: { readonly id: string; readonly onClose: () => void }): ReactNode {
-  const found = useRead<DeliveryItem[]>(
+  const found = useRead(
     [...KEY, id],
     () => api.GET("/api/webhooks/{webhook_id}/deliveries", { params: { path: { webhook_id: id } } }),
     { everyMs: EVERY_MS },

@@ -19,7 +19,7 @@ const PAGE = 50;
 
 export function Workspaces(): ReactNode {
   const [offset, setOffset] = useState(0);
-  const found = useRead<WorkspaceItem[]>([...KEY, offset], () =>
+  const found = useRead([...KEY, offset], () =>
     api.GET("/api/workspaces", { params: { query: { limit: PAGE, offset } } }),
   );
   const items = found.data?.body ?? [];

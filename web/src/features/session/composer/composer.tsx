@@ -15,7 +15,7 @@ import { keysOf } from "../../../core/keymap.ts";
 import { FILES_MAX } from "../../../core/prompting.ts";
 import { hasEnded } from "../../../core/status.ts";
 import { useActions } from "../../../state/actions.ts";
-import { useOffered } from "../../../state/session.ts";
+import { useOffered } from "../../../state/offers.ts";
 import { Button, IconButton } from "../../../ui/button.tsx";
 import { ProblemCard } from "../../../ui/states.tsx";
 import { useOpen } from "../open.tsx";
