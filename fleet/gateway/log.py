@@ -24,13 +24,19 @@ from fleet.gateway.requests import answer, read_query
 from fleet.limits import LOG_CHAIN_EVENTS_MAX
 from fleet.projections.history_query import parse_instant
 
-_TYPES_HINT = "openapi.json lists them: LoggedEvent"
+_TYPES_HINT = "`LoggedEvent` in /api/openapi.json lists all types"
 
 
 def log_routes(tree: Tree) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("log", __name__, url_prefix="/api/log")
-    one_at_a_time = trio.Lock()
+    _add_search(routes, tree)
+    _add_events(routes, tree)
+    _add_proof(routes, tree)
+    return routes
+
+
+def _add_search(routes: Blueprint, tree: Tree) -> None:
     times = LogTimes(tree.log)
 
     @routes.get("")
@@ -42,9 +48,9 @@ def log_routes(tree: Tree) -> Blueprint:
         """Read events of the log: all, or those that filters leave, oldest first or newest first.
 
         Where there may be more, `Fleet-Continue` is the next `after`, or with `order=desc` the next `before`; without
-        it there is no more. One request looks at so many events at most that a page with filters may be short, or
-        empty, and the search goes on behind it. `X-Total-Count` counts the whole log. `data` is the event as it was
-        logged, with names in snake_case, the same as in the event streams.
+        it there is no more. One request reads a bounded part of the log, so a page with filters may be short or empty
+        although `Fleet-Continue` is there. `X-Total-Count` counts the whole log. `data` is the event as it was logged,
+        with names in snake_case, the same as in the event streams.
         """
         head = tree.log.head()
         found = await find_events(tree.log, times, _search(tree, read_query(wire.LogQuery)))
@@ -66,6 +72,8 @@ def log_routes(tree: Tree) -> Blueprint:
         position = await times.at(time_ms)
         return answer(wire.PositionItem(position), position=tree.log.head())
 
+
+def _add_events(routes: Blueprint, tree: Tree) -> None:
     @routes.get("/<int:position>")
     @about("log")
     @gives(wire.EventItem)
@@ -83,15 +91,19 @@ def log_routes(tree: Tree) -> Blueprint:
     @gives(list[wire.EventItem], headers=("Fleet-Position",))
     @refuses("event_not_found")
     async def read_chain(position: int) -> Response:
-        """Read what led to an event: the event first, then the one that it followed from, and so on to the first one.
+        """Read what led to an event: the event first, then its cause, and so on to the first cause.
 
-        The first cause is a request, or what a process showed: its `actor` says whose. At most 200 are given, and fewer
-        where they are large; the chain of the last one goes on from there.
+        The `actor` of the first cause names the caller or the process that it came from. At most 200 events are given,
+        and fewer where they are large; read the chain of the last one to go on.
         """
         read_query(wire.Query)
         _event(tree, position)
         events = chain(tree.log, position, LOG_CHAIN_EVENTS_MAX)
         return answer([wire.event_item(event) for event in events], total=len(events), position=tree.log.head())
+
+
+def _add_proof(routes: Blueprint, tree: Tree) -> None:
+    one_at_a_time = trio.Lock()
 
     @routes.get("/verify")
     @about("log")
@@ -124,8 +136,6 @@ def log_routes(tree: Tree) -> Blueprint:
         response.headers["Fleet-Position"] = str(through)
         response.timeout = None
         return response
-
-    return routes
 
 
 class Export(ResponseBody):
@@ -165,7 +175,7 @@ def _event(tree: Tree, position: int) -> Recorded:
 
 
 def _search(tree: Tree, query: wire.LogQuery) -> Search:
-    """Return what is looked for. Raises `Rejected` invalid and session_not_found."""
+    """Return the search that the query asks for. Raises `Rejected` invalid and session_not_found."""
     return Search(
         after=query.after,
         before=query.before,
@@ -184,9 +194,9 @@ def _stream(tree: Tree, query: wire.LogQuery) -> str | None:
     if query.session is None:
         return query.stream
     if query.stream is not None:
-        raise Rejected("invalid", "a session is a stream: give one of both", field="stream")
+        raise Rejected("invalid", "give either `session` or `stream`: a session is a stream", field="stream")
     stream = tree.views.sessions.stream(query.session)
-    if tree.log.stream_version(stream):  # one that was erased has its place in the log, and is not a session any more
+    if tree.log.stream_version(stream):  # also of an erased session, which no view has
         return stream
     return tree.views.sessions.stream(tree.orders.session(query.session).id)
 
@@ -195,7 +205,7 @@ def _types(text: str | None) -> frozenset[str]:
     named = frozenset(() if text is None else text.split(","))
     wrong = sorted(named - NAMES.keys())
     if wrong:
-        raise Rejected("invalid", f"{', '.join(wrong)[:200]} is no type of event", field="type", hint=_TYPES_HINT)
+        raise Rejected("invalid", f"unknown types of events: {', '.join(wrong)[:200]}", field="type", hint=_TYPES_HINT)
     return named
 
 

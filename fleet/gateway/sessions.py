@@ -64,18 +64,11 @@ def _add_reads(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
         With its ancestors, the root first, the sessions that report to it, and its open requests. `evidence` says why
         its status is what it is.
         """
-        query = read_query(wire.AtQuery)
+        at = read_query(wire.AtQuery).at
         state, position = orders.session(session_id), tree.log.head()
-        ancestors, children = _ancestors(tree, state), _children(tree, state.id)
-        if query.at is None:
-            return answer(items.detail(state, ancestors, children), position=position)
-        at = check_cursor(tree, query.at, "at")
-        earlier = await tree.past.sessions.one(state.id, at)
-        if earlier is None:
-            raise Rejected("session_not_found", f"session {session_id} did not exist at position {at}")
-        silent = await silent_at(tree, at, earlier)
-        around = [await sessions_at(tree, at, each) for each in (ancestors, children)]
-        return answer(items.earlier_detail(earlier, silent, *around), position=position)
+        if at is not None:
+            return answer(await _detail_at(tree, items, check_cursor(tree, at, "at"), state), position=position)
+        return answer(items.detail(state, _ancestors(tree, state), _children(tree, state.id)), position=position)
 
     @routes.get("/<session_id>/children")
     @about("sessions")
@@ -90,6 +83,16 @@ def _add_reads(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
         query = read_query(wire.InstancePageQuery)
         children = _children(tree, orders.session(session_id, query.instance_id).id)
         return paged(children, query, items.item, tree.log.head())
+
+
+async def _detail_at(tree: Tree, items: SessionItems, at: int, state: State) -> wire.SessionDetail:
+    """Return a session as it was at a log position. Raises `Rejected` session_not_found where it did not exist yet."""
+    earlier = await tree.past.sessions.one(state.id, at)
+    if earlier is None:
+        raise Rejected("session_not_found", f"session {state.id} did not exist at position {at}")
+    ancestors = await sessions_at(tree, at, _ancestors(tree, state))
+    children = await sessions_at(tree, at, _children(tree, state.id))
+    return items.earlier_detail(earlier, await silent_at(tree, at, earlier), ancestors, children)
 
 
 def _add_orders(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
