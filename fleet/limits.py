@@ -185,11 +185,11 @@ QUEUE_BYTES_MAX: Final = 40 * MIB  # of waiting prompts: one more is taken below
 
 # The fleet view and the inbox view
 ACTIVITY_PARTS_MAX: Final = 64  # parts in flight of one session that are remembered; the oldest are forgotten
-FLEET_ITEM_INTERVAL_S: Final = 0.25  # between two frames of one session, or of the inbox: nobody reads faster
+FLEET_ITEM_INTERVAL_S: Final = 0.25  # between two frames of one session, or of the inbox: people do not read faster
 FLEET_PAGE_ITEMS: Final = 100  # in one frame while a view begins, about 4 ms and 150 KiB
 FLEET_WAITING_MAX: Final = 4096  # sessions that wait for one slow reader, then it is told that it lags
 FLEET_ENDED_S: Final = 86_400.0  # sessions that ended longer ago are not in the view: the history has them
-FLEET_ERASED_MAX: Final = 1000  # erased sessions remembered for readers that come back; older readers begin anew
+FLEET_ERASED_MAX: Final = 1000  # erased sessions remembered for readers that come back; older readers get all again
 MODEL_LIMITS_MAX: Final = 4096  # models whose context limit is remembered; a provider has some hundred
 MODEL_LIMITS_RETRY_S: Final = 30.0  # after a process has not told its models
 FLEET_ITEMS_CACHED: Final = 4096  # encoded sessions, about 6 MiB; the one encoded longest ago goes first
@@ -223,7 +223,7 @@ DIRECTORY_ENTRIES_MAX: Final = 5_000  # of a listed directory; the rest is count
 DIRECTORY_SEARCH_S: Final = 1.0  # a search for directories below one takes so long; then it gives what it has found
 DIRECTORY_SEARCHES_MAX: Final = 2  # at a time: with 45 of them the event loop stood still for 2.8 s
 DIRECTORY_SEARCH_LOOKS_MAX: Final = 20_000  # directories that it looks into; a home directory has less that matter
-DIRECTORY_SEARCH_FOUND_MAX: Final = 500  # that it gives: who has more looks for a longer name
+DIRECTORY_SEARCH_FOUND_MAX: Final = 500  # directories in its answer; a longer query finds the others
 ERASURE_RETRY_S: Final = 5.0  # while the disk is full
 REMOVAL_WAIT_S: Final = 120.0  # a request waits so long for a removal or a restore, then says that it goes on
 
@@ -321,7 +321,7 @@ ATTACHED_STEP_CHARS: Final = MIB  # of a file's base64 that are decoded in one g
 ATTACHED_STEP_ESCAPED: Final = 16 * KIB  # likewise of one that is written with escapes, each of which takes its time
 ATTACHED_NAME_CHARS_MAX: Final = 255  # of an attached file's name: what a file system takes
 PAST_STREAMS_KEPT: Final = 512  # aggregates whose earlier states stay in memory, some 10 KiB each
-PAST_MARKS_KEPT: Final = 4  # earlier states of each: where somebody goes back and forth
+PAST_MARKS_KEPT: Final = 4  # earlier states of each, for a reader that goes back and forth
 CHANGE_RECORDS_KEPT: Final = 256  # sessions whose records of changes stay in memory; 2,000 turns take 2 MB
 TRANSCRIPTS_CACHED: Final = 64  # sessions whose folded transcript stays in memory
 

@@ -1,7 +1,7 @@
-"""What ending a session would do: which workspace would go, what of it would be kept and where, and why it would stay.
+"""Previews of an ending: whether the session's workspace would be removed, and which work would be kept, and where.
 
-Nothing is done, logged or written. The rules are those of endings.py and of the removal itself (`Removals.preview`
-looks as `keep` does), so what is said here happens, unless somebody changes something in between.
+A preview changes and logs nothing. Its rules are those of endings.py and of the removal (`Removals.preview` looks as
+`keep` does), so an ending does the same unless something changes in between.
 """
 
 import msgspec
@@ -19,10 +19,11 @@ from fleet.ports import Kept, Preview, WorkspaceOrder
 
 
 class WorkspacePreview(msgspec.Struct, frozen=True):
-    """What would become of a workspace. `reason` says why it would stay, None where it would go.
+    """The workspace after an ending. `reason` says why it would stay, None where it would be removed.
 
-    `blocked`: it was wanted, and is refused; an ending without `force` stops there. `kept` is what would be kept of it,
-    or was when it went before. `dirty`: something in it differs from its commit; None where nobody can tell.
+    `blocked`: its removal was asked for and would be refused; an ending without `force` stops there. `kept` is the work
+    that would be kept, or was kept when it was removed before. `dirty`: it has uncommitted work, None where that is not
+    known.
     """
 
     state: State
@@ -33,7 +34,7 @@ class WorkspacePreview(msgspec.Struct, frozen=True):
 
 
 class EndingPreview(msgspec.Struct, frozen=True):
-    """What would become of a session and its workspace."""
+    """A session and its workspace after an ending."""
 
     session: Session
     workspace: WorkspacePreview | None
@@ -41,7 +42,7 @@ class EndingPreview(msgspec.Struct, frozen=True):
 
 
 class EndPreviews:
-    """Looks ahead, on one Fleet."""
+    """Makes previews, on one Fleet."""
 
     def __init__(self, context: Context, orders: Orders) -> None:
         self._context = context

@@ -1,10 +1,9 @@
-"""What OpenCode offers for a directory in which no session may work yet: agents, commands and models, to choose from.
+"""The agents, commands and models that a new session can choose from, as OpenCode last offered them.
 
-An instance is asked soon after it is ready, and again when somebody wants to know and the answer is old. What it said
-is kept in memory by repository, also when the instance has ended; after a restart of Fleet the instances that live on
-are asked again. An instance is asked about directories of its own sessions alone: OpenCode starts what a repository's
-configuration names (plugins, MCP servers) in each directory that it is asked about. What an instance offers right now,
-whatever that costs, is in offers.py.
+Fleet asks an instance soon after it is ready, and again when a caller asks and the answer is old. Answers stay in
+memory by repository, also when the instance has ended; after a restart of Fleet the instances that still run are asked
+again. An instance is only asked about directories of its own sessions, because OpenCode starts the plugins and MCP
+servers that a directory's configuration names. offers.py asks a given instance each time.
 """
 
 from collections import OrderedDict

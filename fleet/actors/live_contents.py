@@ -1,7 +1,7 @@
-"""Contents that the diffs of running turns name: they are kept in memory, a bounded number of bytes, and not stored.
+"""Contents of the diffs of running turns, kept in memory up to a number of bytes, and not stored.
 
-A reader asks for the list of files first and for contents afterwards. What was displaced meanwhile is asked for again
-with a new list.
+A reader asks for the list of files first and for contents afterwards. A content that was displaced in between is read
+again with a new list.
 """
 
 from collections import OrderedDict

@@ -1,7 +1,7 @@
-"""How much models hold: remembered of what instances offer (known_offers.py), and asked of the instance of a session
-that was answered by a model of which nothing is known.
+"""The context limits of models: learnt from the offers of instances (known_offers.py), and asked of a session's own
+instance after an answer of a model whose limit is not known.
 
-It is a comfort: a session whose process cannot be asked goes without, until it or another one with this model answers.
+A session whose process cannot be asked shows no limit until this model answers in a session whose process can.
 """
 
 from collections.abc import Iterable, Sequence
@@ -86,7 +86,7 @@ class ModelLimits:
 
     # ---------------------------------------------------------------------------------------------------- a `Follower`
 
-    def touched(self, session_id: str, position: int) -> None:  # noqa: ARG002 - what it is now counts
+    def touched(self, session_id: str, position: int) -> None:  # noqa: ARG002 - its current state counts
         """A session has changed: perhaps another model has answered."""
         state = self._context.views.sessions.get(session_id)
         model = None if state is None or state.instance_id is None else _model_of(state)

@@ -1,6 +1,6 @@
-"""What can be chosen before there is a session: the branches of a repository, and what OpenCode offers for it.
+"""Choices for a new session: the branches of a repository, and the agents, commands and models for it.
 
-Like a session itself it begins at a directory that the workspace roots allow.
+The directory has to be allowed by the workspace roots, as for a session.
 """
 
 from collections.abc import Generator
@@ -14,7 +14,7 @@ from fleet.ports import Branch, Source
 
 
 class Repositories:
-    """Looks at repositories, and changes nothing. Refusals name the parameter that has the directory."""
+    """Reads repositories. Refusals name the parameter that holds the directory."""
 
     def __init__(self, context: Context, known: KnownOffers, roots: Roots) -> None:
         self._workspaces = context.workspaces

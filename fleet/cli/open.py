@@ -55,7 +55,7 @@ def _address(url: str, path: str) -> str:
         return f"{url}{path}"
     try:
         found = own_link(TokenFile(config.data_dir), url, int(time.time() * 1000), OPEN_LINK_LIFETIME_S, path)
-    except (Problem, OSError):  # the page will say that nobody comes in
+    except (Problem, OSError):  # the page shows how to log in
         found = None
     return found or f"{url}{path}"
 

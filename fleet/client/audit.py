@@ -9,7 +9,7 @@ from fleet.wire.bodies import AtQuery
 
 
 class AuditLog:
-    """What `FleetClient` knows of the log."""
+    """The methods of `FleetClient` for the log."""
 
     _connection: Connection
 

@@ -1,4 +1,4 @@
-"""What sessions work in and with: OpenCode's processes and what they offer, directories, roots, workspaces."""
+"""Instances and their offers, directories, branches, workspace roots and workspaces, as a client reads them."""
 
 from urllib.parse import quote
 
@@ -25,7 +25,7 @@ from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 
 
 class Places:
-    """The part of `FleetClient` that is about them."""
+    """The methods of `FleetClient` for them."""
 
     _connection: Connection
 

@@ -1,8 +1,8 @@
-"""Find events of the log by what their headers say: stream, type, who, when.
+"""Find events of the log by their headers: stream, type, actor, time.
 
-A search holds nobody up and never runs for long: it looks at headers, a page at a time, of one stream where that is
-asked for, and of those stretches of the log that may hold the times. After `LOG_SEARCH_EVENTS_MAX` headers it ends with
-what it has, and says where to go on.
+A search reads headers a page at a time and lets other tasks run in between. It reads one stream where the query names
+one, else only those stretches of the log that may hold the wanted times. After `LOG_SEARCH_EVENTS_MAX` headers it
+returns what it has found, and where to go on.
 """
 
 import re
@@ -20,7 +20,7 @@ from fleet.limits import LOG_SEARCH_EVENTS_MAX, LOG_SEARCH_PAGE_BYTES, LOG_SEARC
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked for: everything that is given has to hold. Times are Unix milliseconds, inclusive.
+    """A query: an event has to match everything that is given. Times are Unix milliseconds, inclusive.
 
     `after` and `before` are positions, exclusive. `limit` bounds the events of one page.
     """
@@ -37,7 +37,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     to_ms: int | None = None
 
     def matches(self, header: Header) -> bool:
-        """Return whether this is the header of an event that is looked for, wherever it stands."""
+        """Return whether the event of this header matches, whatever its position."""
         return (
             (not self.types or header.type in self.types)
             and (self.stream is None or header.stream == self.stream)
@@ -79,7 +79,7 @@ async def find_events(log: Log, times: LogTimes, search: Search) -> Found:
 
 
 def _read(log: Log, positions: Iterable[int], go_on: int | None) -> Found:
-    """Return these events, up to the one by which their payloads are too many for one answer."""
+    """Return these events, up to the one whose payload fills the answer."""
     events: list[Recorded] = []
     size_bytes = 0
     for position in positions:
@@ -106,9 +106,9 @@ def _pages_of_stream(log: Log, stream: str, search: Search, before: int) -> Iter
 
 
 def chain(log: Log, position: int, limit: int) -> list[Recorded]:
-    """Return the event, the one that it followed from, and so on to the first cause that the log has, or `limit`.
+    """Return the event, its cause, and so on to the first cause in the log; at most `limit` events.
 
-    It ends with the event by which their payloads are too many for one answer; its own chain goes on from there.
+    It ends early with the event whose payload fills the answer; call again with that event to go on.
     """
     found: list[Recorded] = []
     size_bytes = 0

@@ -94,7 +94,7 @@ async def _folded(tree: Tree, session_id: str, instance_id: str | None) -> tuple
 
 
 async def _diff(tree: Tree, state: State, changes: ChangeRecords, query: wire.DiffQuery) -> tuple[Moment, Overlaps]:
-    """Return the diff that was asked for, with the contents of it that are not stored, and who overlaps with what."""
+    """Return the diff that was asked for, with the contents of it that are not stored, and the overlaps by file."""
     turn = state.turn if state.phase in RUNNING and query.at is None else None
     records, number = _records(changes, query)
     if turn is not None and number == turn.number:

@@ -1,11 +1,11 @@
-"""The fleet view: every session that a page lists, folded here, encoded once for all readers, gapless by positions.
+"""The fleet view: the items of all sessions that a page lists, encoded once for all readers, resumable by position.
 
-A session that has changed is released to the readers at once, and again after `FLEET_ITEM_INTERVAL_S` at the earliest:
-what comes between is never told, the newest state always is. A reader keeps what was released to it and not written
-yet, the newest of each session alone, so its memory is bounded by the number of sessions.
+A session that has changed is released to the readers at once, and again after `FLEET_ITEM_INTERVAL_S` at the earliest.
+States in between are skipped; the newest state is always sent. A reader keeps the newest item of each session that it
+has not written yet, so its memory is bounded by the number of sessions.
 
-The position of a frame says what a reader may resume from: everything up to it has been told. While a view begins, and
-as long as something older waits, that is an earlier position than the frame's own.
+A reader may resume from the position of any frame: everything up to it has been sent. While a view begins, and as long
+as an older change waits, that position is older than the change in the frame.
 """
 
 from collections import deque
@@ -37,7 +37,7 @@ class FleetView:
         self._work = trio.Event()
 
     async def run(self) -> None:
-        """Release what has changed, for ever."""
+        """Release what has changed, until it is cancelled."""
         with self._tree.touched.follow(self):
             while True:
                 self._release()

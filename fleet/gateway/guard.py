@@ -2,8 +2,8 @@
 
 On loopback, as long as there is no token, every program of this machine may come in; the first token closes the door
 to those that show none (docs/adr/0023-tokens.md). A browser sends `Origin` and `Sec-Fetch-Site` with what a foreign
-page asks for, and a rebinding name shows in `Host`. A link on another site may lead to the page, to a window of its
-own; the page's files need no token, since they hold nothing of this Fleet (docs/adr/0028-page.md). Requests that a
+page asks for, and a rebinding name shows in `Host`. A link on another site may open the page in a window of its own.
+The page's files need no token, since they hold no data of this Fleet (docs/adr/0028-page.md). Requests that a
 proxy forwards come from elsewhere, whatever their peer address says: they need a token. Writes carry JSON, which no
 plain HTML form can send. Headers of more than `HEADER_BYTES_MAX` are refused here too, so that the answer says why.
 
@@ -123,7 +123,7 @@ class Guard:
         return token is not None and token.status(now_ms) == "active"
 
     def _admit_to_the_page(self, connection: Request | Websocket) -> None:
-        """Let everybody have the page's files, but no rebound name and no proxy while the API needs no token."""
+        """Admit every client to the page's files; refuse rebound names and proxies while the API needs no token."""
         try:
             open_to_all = not self.needs_token
         except Unavailable:  # the API says so, and the page shows it
@@ -182,11 +182,11 @@ def _check_size(connection: Request | Websocket) -> None:
     target = len(connection.path) + len(connection.query_string)
     size = target + sum(len(name) + len(value) for name, value in connection.headers.items())
     if size > HEADER_BYTES_MAX:
-        raise Rejected("headers_too_large", f"headers and address have {size} bytes, at most {HEADER_BYTES_MAX} go")
+        raise Rejected("headers_too_large", f"headers and address are {size} bytes; the limit is {HEADER_BYTES_MAX}")
 
 
 def _is_page(connection: Request | Websocket) -> bool:
-    """Say whether a file of the page is asked for: the same for everybody, and without anything of this Fleet."""
+    """Return whether the request is for a file of the page, which holds no data of this Fleet."""
     if isinstance(connection, Websocket) or connection.method not in _FETCHES:
         return False
     return connection.blueprint == PAGE or _is_login_page(connection)
@@ -197,14 +197,14 @@ def _is_login_page(connection: Request | Websocket) -> bool:
 
 
 def _leads_to_the_shell(connection: Request | Websocket) -> bool:
-    """Say whether somebody has followed a link to the page, to a window of its own: neither a script nor a frame."""
+    """Return whether the request opens the page in a window, as a link does; scripts and frames are refused."""
     if not opens_a_window(connection):
         return False
     return connection.endpoint == SHELL_ENDPOINT or _is_login_page(connection)
 
 
 def opens_a_window(connection: Request | Websocket) -> bool:
-    """Say whether a browser shows the answer to a person, as a page of its own: what scripts and frames ask is not."""
+    """Return whether the browser shows the answer as a page of its own, and not to a script or in a frame."""
     if isinstance(connection, Websocket) or connection.method != "GET":
         return False
     sent = (connection.headers.get("Sec-Fetch-Mode"), connection.headers.get("Sec-Fetch-Dest"))

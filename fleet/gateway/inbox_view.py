@@ -1,6 +1,6 @@
-"""The inbox view: all that waits for a person, told whole whenever it is another, encoded once for all readers.
+"""The inbox view: the whole inbox, sent after each change, encoded once for all readers.
 
-It is short, so a reader replaces what it holds. A reader that does not read keeps the newest one alone.
+The inbox is short, so a reader replaces what it holds. For a slow reader only the newest one is kept.
 """
 
 from collections.abc import Callable, Generator
@@ -17,7 +17,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class InboxView:
-    """Watches what waits, and tells its readers. `run` has to run."""
+    """Watches the inbox, and tells its readers. `run` has to run."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
@@ -26,7 +26,7 @@ class InboxView:
         self._changed = trio.Event()
 
     async def run(self) -> None:
-        """Tell of changes, for ever: not more often than somebody reads."""
+        """Tell of changes, until it is cancelled; at most once in `FLEET_ITEM_INTERVAL_S`."""
         with self._tree.touched.follow(self):
             while True:
                 await self._changed.wait()
@@ -39,7 +39,7 @@ class InboxView:
 
     @contextmanager
     def read(self, wake: Callable[[], None]) -> Generator["InboxReader"]:
-        """Read the inbox; `wake()` is called when it is another."""
+        """Read the inbox; `wake()` is called when it has changed."""
         reader = InboxReader(wake)
         reader.put(self._body(), self._tree.log.head())
         self._readers[reader] = None

@@ -97,7 +97,7 @@ def _add_requests(routes: Blueprint, tree: Tree) -> None:
         """Answer a permission request or a question.
 
         `reply` is for a permission, `answers` for a question: a list of labels for each of its parts. Each request is
-        answered once: `request_answered` says with `answeredBy`, `at` and `reply` who did, when, and in which words.
+        answered once: a second answer gets `request_answered` with `answeredBy`, `at` and `reply` of the first.
         """
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         body = await read_body(wire.AnswerBody)

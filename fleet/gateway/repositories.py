@@ -1,4 +1,4 @@
-"""What a person chooses from before a session exists: the branches of a repository, and what OpenCode offers for it."""
+"""Choices for a new session: the branches of a repository, and the agents, commands and models for it."""
 
 from quart import Blueprint, Response
 
@@ -37,8 +37,8 @@ def repository_routes(tree: Tree) -> Blueprint:
     async def read_offers() -> Response:
         """Read which agents, commands and models a new session can choose from.
 
-        What OpenCode last offered for the repository of `directory`. Where nothing is known of it, or without
-        `directory`, it is what another repository was offered. `asOf` and `instanceId` say when and by which process;
+        As OpenCode last offered them for the repository of `directory`. Where that is not known, or without
+        `directory`, they are those of another repository. `asOf` and `instanceId` say when and by which process;
         they are null while nothing is known at all.
         """
         query = read_query(wire.OffersQuery)

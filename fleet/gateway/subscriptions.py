@@ -1,6 +1,6 @@
-"""What one WebSocket follows: the events of sessions, and the views of the fleet and of the inbox.
+"""Subscriptions of a WebSocket: to the events of sessions, to the fleet view, and to the inbox view.
 
-A subscription gives its frames when the connection has room for them, and says whether more waits.
+A connection drains its subscriptions when it has room for frames; each says whether more waits.
 """
 
 from collections.abc import Callable
@@ -48,14 +48,14 @@ class LiveViews:
         self.inbox = InboxView(tree)
 
     async def run(self) -> None:
-        """Tell their readers of changes, for ever."""
+        """Tell their readers of changes, until it is cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.fleet.run)
             nursery.start_soon(self.inbox.run)
 
 
 class Subscriptions:
-    """Opens them, over one Fleet."""
+    """Opens subscriptions, over one Fleet."""
 
     def __init__(self, tree: Tree, frames: Frames, live: LiveViews) -> None:
         self._tree = tree
@@ -85,7 +85,7 @@ class Subscriptions:
 
 
 class EventSubscription:
-    """The events of sessions, and what is being written in them."""
+    """The events and signals of sessions."""
 
     def __init__(self, frame_id: str, follow: Reading, frames: Frames, stack: AsyncExitStack) -> None:
         self._id = frame_id
@@ -144,7 +144,7 @@ class ViewReader(Protocol):
 
 
 class ViewSubscription:
-    """A view that the server has folded."""
+    """A subscription to the fleet view or the inbox view."""
 
     def __init__(self, frame_id: str, reader: ViewReader, stack: AsyncExitStack) -> None:
         self._id = frame_id

@@ -1,6 +1,6 @@
-"""The records of a session's changes: which manifests its turns left, and the names by which a turn can be asked for.
+"""The recorded changes of a session: the manifests of its turns, and the names of each turn.
 
-Folded once per session (folds.py) and answered as of any position, so that a diff never reads the whole stream again.
+Folded once per session (folds.py), and readable as of any position, so that a diff does not read the whole stream.
 """
 
 from fleet.core.session.messages import ChangesRecorded, TurnStarted, TurnSteered
@@ -11,7 +11,7 @@ from fleet.projections.folds import Folds
 
 
 class ChangeRecords:
-    """Those of one session."""
+    """The records of one session."""
 
     def __init__(self) -> None:
         self.position = 0

@@ -1,7 +1,7 @@
 """Folds of single streams, made when they are asked for and kept for the streams that were asked for last.
 
-A fold reads on from where it stands, a page at a time with a checkpoint after each page, so that a long stream holds up
-nothing else. What was erased is not in a fold, and not in the cache either. `states.py` folds what is always needed.
+A fold reads on from its position, a page at a time with a checkpoint after each page, so that other tasks run during a
+long stream. Erased events are in no fold and in no cache. `states.py` folds what is always needed.
 """
 
 from collections import OrderedDict
@@ -16,7 +16,7 @@ from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS
 
 
 class Fold(Protocol):
-    """What is folded of a stream. `position` is that of the last event that was applied."""
+    """The fold of one stream. `position` is that of the last event that was applied."""
 
     position: int
 

@@ -1,8 +1,8 @@
-"""What aggregates were at an earlier position of the log, folded by the same `evolve` as the view of today.
+"""The states of aggregates at an earlier position of the log, folded by the same `evolve` as the current view.
 
-What has not changed since is today's state. Anything else is folded from the nearest earlier state that is at hand: one
-that was asked for before, or the stream's snapshot. It is read a page at a time, with a checkpoint after each. What was
-erased since is in no past either.
+An aggregate that has not changed since has its current state. Another one is folded from the nearest earlier state: one
+that was asked for before, or the stream's snapshot. Events are read a page at a time, with a checkpoint after each. An
+aggregate that was erased since has no earlier states.
 """
 
 from bisect import bisect_right
@@ -100,7 +100,7 @@ class Past(Generic[State]):
 
 
 class PastViews(NamedTuple):
-    """The pasts that are asked for."""
+    """Earlier states, by kind of aggregate."""
 
     sessions: Past[session_state.State]
     instances: Past[instance_state.State]
@@ -108,5 +108,5 @@ class PastViews(NamedTuple):
 
 
 def past_of(views: Views, log: Log) -> PastViews:
-    """Return the pasts of these views."""
+    """Return the earlier states of these views."""
     return PastViews(Past(views.sessions, log), Past(views.instances, log), Past(views.webhooks, log))

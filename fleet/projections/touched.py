@@ -1,8 +1,8 @@
-"""Which sessions have changed since when: what a reader of the fleet view that comes back has to be told.
+"""The sessions that have changed since a position: a reader of the fleet view that comes back is sent these.
 
-Beside the session's own events, an item shows what is in flight, that its process does not answer, and what is known of
-its model; a change of these has no position of its own and counts as the next one. Nothing is kept over a restart: a
-reader that comes back then begins anew.
+A session's item shows more than its own events: the part in flight, a process that does not answer, the limit of its
+model. A change of these has no position and counts as the next one. Nothing is kept over a restart: a reader that comes
+back after one gets all sessions again.
 """
 
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -21,7 +21,7 @@ class Follower(Protocol):
     """Is told of each change at once."""
 
     def touched(self, session_id: str, position: int) -> None:
-        """A session is another since this position: changed, or erased."""
+        """A session has changed at this position, or was erased."""
         ...
 
     def others(self) -> None:
@@ -51,7 +51,7 @@ class Touched:
         log.listen(self._on_commit)
 
     def since(self, after: int) -> Since | None:
-        """Return what has changed beyond position `after`, None where that is not known: any more, or of this log."""
+        """Return what has changed beyond position `after`, None where that is too old, or not of this log."""
         if not self._complete_after < after <= self._position:
             return None
         changed = [session_id for session_id, position in self._changed.items() if position > after]
@@ -67,7 +67,7 @@ class Touched:
             del self._followers[follower]
 
     def touch(self, session_id: str) -> None:
-        """A session is shown otherwise now, for a reason that is not in the log."""
+        """A session's item has changed for a reason that is not in the log."""
         self._note(session_id, self._position + 1)
 
     def touch_where(self, concerns: Callable[[State], bool]) -> None:
@@ -80,7 +80,7 @@ class Touched:
 
     def _on_commit(self, commit: Sequence[Recorded]) -> None:
         missed = commit[0].position - self._position - 1
-        if missed > 0:  # a writer that broke after its commit told nobody
+        if missed > 0:  # the writer failed after this commit, before it told its listeners
             self._take(self._log.read_all(self._position, missed))
         self._take(commit)
 

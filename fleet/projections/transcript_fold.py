@@ -1,7 +1,7 @@
-"""What the events of one session make of its transcript: messages, parts, conversations; see transcripts.py.
+"""The fold of one session's events into its transcript: messages, parts, conversations; transcripts.py reads it.
 
-Each message and part is kept as OpenCode last had it, with the positions of all that was recorded of it, so that an
-earlier moment can be told by reading no more than what was different then.
+It keeps the newest body of each message and part, and the positions of the earlier ones, which are read from the log
+when an earlier moment is asked for.
 """
 
 from bisect import bisect_left, insort
@@ -37,7 +37,7 @@ class Body(msgspec.Struct):
 
 
 class SubAgent(msgspec.Struct, frozen=True):
-    """Who was started by a call of the tool `task`: in which conversation, to do what."""
+    """A sub-agent that a call of the tool `task` has started: the conversation of that call, its title and agent."""
 
     parent_id: str
     title: str | None
@@ -81,7 +81,7 @@ _with_attachments = msgspec.json.Decoder(_WithAttachments)
 
 
 def subagent_of(part: bytes | msgspec.Raw) -> tuple[str, SubAgent] | None:
-    """Return the sub-agent's session id and who it is, where the part is a call of `task` that has started one."""
+    """Return the sub-agent and its session id, where the part is a call of `task` that has started one."""
     try:
         read = _task.decode(part)
     except msgspec.MsgspecError:

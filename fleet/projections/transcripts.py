@@ -117,7 +117,7 @@ class Transcripts:
         return (await self._folds.of(stream)).turns.at(at)
 
     async def askers(self, stream: str, prompt_ids: Iterable[str]) -> dict[str, str]:
-        """Return who gave each of these prompts."""
+        """Return the actor that gave each of these prompts."""
         turns = (await self._folds.of(stream)).turns
         return {each: turns.asked(each).actor for each in prompt_ids}
 

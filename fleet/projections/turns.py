@@ -1,7 +1,7 @@
-"""The turns of a session: what was asked, by whom, what steered it, what it cost and changed, and how it ended.
+"""The turns of a session: prompt and actor, steering prompts, cost, changes, and end.
 
-Folded from the session's events in the order of the log. Whatever can change later is kept with its position, so that
-`Turns.at` tells of any earlier moment without reading the log again.
+Folded from the session's events in the order of the log. Values that can change later are kept with their positions, so
+that `Turns.at` gives any earlier moment without reading the log again.
 """
 
 from collections.abc import Callable, Mapping
@@ -147,7 +147,7 @@ class Turns:
         return [turn.at(position) for turn in self._turns if turn.position <= position]
 
     def asked(self, prompt_id: str) -> Asked:
-        """Return who gave a prompt, and how it begins."""
+        """Return the head and the actor of a prompt."""
         return self._asked.get(prompt_id, Asked())
 
     # --------------------------------------------------------------------------------------------------------- prompts

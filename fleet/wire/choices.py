@@ -38,7 +38,7 @@ class ModelItem(Answer):
 
 
 class OfferItem(Answer):
-    """What can be chosen for a directory: as it was known at `asOf`, from the instance that was asked."""
+    """The choices for a new session in a directory, as the instance offered them at `asOf`."""
 
     as_of: str | None
     instance_id: str | None

@@ -1,6 +1,6 @@
-"""Lists the branches of a repository, newest first, for somebody who chooses one. What is refused is in branches.py.
+"""Lists the branches of a repository, newest first. branches.py refuses bad names of branches.
 
-git reads nothing but names and dates here; what somebody looks for is compared in Python, and no part of a command.
+git reads only names and dates; the query is compared in Python and is no part of a command.
 """
 
 from collections.abc import Iterator

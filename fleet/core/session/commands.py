@@ -115,7 +115,7 @@ class SetBudget(msgspec.Struct, frozen=True):
 
 
 class AnswerRequest(msgspec.Struct, frozen=True):
-    """Answer a permission request or a question; `actor` is who does."""
+    """Answer a permission request or a question; `actor` is the caller."""
 
     request_id: str
     answer: Answer

@@ -178,13 +178,13 @@ def _answer(command: m.AnswerRequest, state: State) -> Events:
 
 
 def _check_unanswered(request_id: str, state: State) -> None:
-    """Refuse a second answer, also one of the same words: whoever gave it is told that it was not theirs."""
+    """Refuse a second answer, even an equal one: its caller learns that another answer was first."""
     given = next((answered for answered in state.answered if answered.request_id == request_id), None)
     if given is not None:
         at = rfc3339(given.at_ms)
         raise Rejected(
             "request_answered",
-            f"{given.actor or 'somebody'} answered the request at {at}: {given.reply}",
+            f"{given.actor or 'another caller'} answered the request at {at}: {given.reply}",
             extra={"answeredBy": given.actor, "at": at, "reply": given.reply},
         )
 

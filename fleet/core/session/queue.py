@@ -23,9 +23,10 @@ def check_prompt(text: str, attachments: Sequence[Attachment], command: str | No
     if not text.strip() and not attachments and command is None:
         raise Rejected("prompt_empty", "a prompt needs text or attachments", field="text")
     if size > PROMPT_TEXT_BYTES_MAX:
-        raise Rejected("too_large", f"the text has {size} bytes, at most {PROMPT_TEXT_BYTES_MAX} go", field="text")
+        raise Rejected("too_large", f"the text is {size} bytes; the limit is {PROMPT_TEXT_BYTES_MAX}", field="text")
     if len(attachments) > ATTACHMENTS_MAX:
-        raise Rejected("invalid", f"at most {ATTACHMENTS_MAX} attachments go with a prompt", field="attachments")
+        said = f"the prompt has {len(attachments)} attachments; the limit is {ATTACHMENTS_MAX}"
+        raise Rejected("invalid", said, field="attachments")
 
 
 def check_room(state: State) -> None:

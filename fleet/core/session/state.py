@@ -83,7 +83,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """An answer that was given, for whoever answers again. `reply` is the answer in words, cut."""
+    """An answer that was given; a second one is refused with it. `reply` is the answer in words, cut."""
 
     request_id: str
     reply: str

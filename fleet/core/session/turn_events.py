@@ -130,7 +130,7 @@ class RequestOpened(msgspec.Struct, frozen=True):
 
 
 class RequestAnswered(msgspec.Struct, frozen=True):
-    """A request was answered by `actor`; OpenCode is to be told. In old logs the envelope alone says who."""
+    """A request was answered by `actor`; OpenCode is to be told. In old logs only the envelope names the actor."""
 
     request_id: str
     answer: Answer
