@@ -99,14 +99,14 @@ def test_names_that_are_no_text_and_closed_directories_are_passed_over(root: Pat
 
 
 @pytest.mark.parametrize("name", ["missing", "file"])
-def test_where_it_begins_has_to_be_a_directory(root: Path, name: str) -> None:
+def test_a_search_has_to_begin_at_a_directory(root: Path, name: str) -> None:
     (root / "file").touch()
     with pytest.raises(Rejected) as caught:
         find(root, "shop", root / name)
     assert caught.value.field == "path"
 
 
-def test_it_gives_so_many_and_says_that_there_are_more(root: Path) -> None:
+def test_a_search_with_too_many_directories_is_truncated(root: Path) -> None:
     for number in range(DIRECTORY_SEARCH_FOUND_MAX):
         (root / f"shop{number}").mkdir()
     assert not find(root, "shop").is_truncated
@@ -115,7 +115,7 @@ def test_it_gives_so_many_and_says_that_there_are_more(root: Path) -> None:
     assert (len(found.entries), found.is_truncated) == (DIRECTORY_SEARCH_FOUND_MAX, True)
 
 
-def test_it_gives_up_in_a_directory_without_end(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_takes_too_long_is_truncated(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "a" / "b" / "shop").mkdir(parents=True)
     seconds = iter([0.0, 0.1, 0.2, DIRECTORY_SEARCH_S + 1])
     monkeypatch.setattr(time, "monotonic", lambda: next(seconds))

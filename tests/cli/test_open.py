@@ -86,7 +86,7 @@ def test_a_browser_that_does_not_start_is_none(desk: Desk) -> None:
     assert desk.open(BROWSER="false %s")[1] == f"{desk.url}/"
 
 
-def test_without_a_server_it_says_so(desk: Desk) -> None:
+def test_fleet_open_names_the_server_that_it_cannot_reach(desk: Desk) -> None:
     code, out, err = desk.open("--url", "http://127.0.0.1:1")
     assert (code, out) == (6, "")
     assert "127.0.0.1:1" in err
@@ -116,6 +116,6 @@ def test_where_a_token_is_needed_the_address_logs_in_once(tmp_path: Path) -> Non
         assert desk.open("--print")[:2] == (0, f"{url}/")
 
 
-def test_its_help_names_what_it_takes() -> None:
+def test_the_help_of_fleet_open_names_its_parameters() -> None:
     done = fleet("open", "--help", COLUMNS="200")
     assert {"--print", "SESSION"} <= set(done.stdout.replace("│", " ").split())

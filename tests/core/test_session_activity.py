@@ -51,7 +51,7 @@ def test_a_part_shows_one_line(part: object, shown: Activity | None) -> None:
     assert of_part(msgspec.json.encode(part), 9) == shown
 
 
-def test_what_is_no_json_shows_nothing() -> None:
+def test_a_body_that_is_not_json_shows_nothing() -> None:
     assert of_part(b"{", 9) is None
     assert of_request(b"{", 9) == Activity("request", "", 9)
     assert context_of(b"{", 9) is None
@@ -142,7 +142,7 @@ def test_answers_are_remembered_but_not_without_bound() -> None:
     assert (answered[0].request_id, answered[-1].reply, answered[-1].actor) == ("r2", "once", "local")
 
 
-def test_why_waiting_prompts_do_not_go() -> None:
+def test_a_paused_queue_says_why() -> None:
     waiting = s.accepted("p9")
     for events, said in (
         ((), None),

@@ -43,7 +43,7 @@ def test_a_prompt_is_edited_whatever_keeps_it_waiting(history: tuple[m.Event, ..
     given(SESSION, "s1", *history, s.accepted("p2")).when(edit()).then(m.PromptEdited("p2", "do that", s.AT))
 
 
-def test_what_an_edit_leaves_alone() -> None:
+def test_an_edit_leaves_attachments_agent_and_model() -> None:
     picture = Attachment("image/png", "a.png", "data:image/png;base64,AA")
     accepted = m.PromptAccepted("p2", "x", s.AT, (picture,), "plan", m.Model("p", "m"))
     story = given(SESSION, "s1", *s.ACTIVE, accepted).when(edit(text="")).then(m.PromptEdited("p2", "", s.AT))
@@ -86,7 +86,7 @@ def test_a_prompt_that_waits_is_sent_into_the_turn_that_runs(history: tuple[m.Ev
     story.when(s.turn_ended(1, ids="x")).then(s.ended(1, "finished"), s.started(2, "p2", "x"))
 
 
-def test_attachments_go_along() -> None:
+def test_a_steering_prompt_takes_its_attachments_along() -> None:
     accepted = m.PromptAccepted("p2", "x", s.AT, (Attachment("image/png", "a.png", "data:,"),) * 2)
     story = given(SESSION, "s1", *s.ACTIVE, accepted).when(steer())
     story.then(m.TurnSteered(1, "p2", "msg_s", ("prt_s00", "prt_s01", "prt_s02"), s.AT))
@@ -130,6 +130,6 @@ def test_a_command_is_a_turn_of_its_own() -> None:
     given(SESSION, "s1", *s.ACTIVE, command).when(edit(text="")).then(m.PromptEdited("p2", "", s.AT))
 
 
-def test_a_prompt_that_nobody_gave_is_not_found() -> None:
+def test_an_unknown_prompt_is_not_found() -> None:
     given(SESSION, "s1", *WAITING_TWO).when(steer("p9")).then_rejected("prompt_not_found")
     given(SESSION, "s1", *s.ACTIVE).when(steer("p1")).then_rejected("prompt_not_found")

@@ -137,7 +137,7 @@ async def test_a_page_ends_with_the_event_that_makes_it_too_large(monkeypatch: p
     assert ([event.position for event in page.events], page.go_on) == ([1, 2], 2)
 
 
-async def test_others_have_their_turn_between_two_pages() -> None:
+async def test_a_search_lets_other_tasks_run_between_two_pages() -> None:
     log = await log_of([Entry("a", Opened("x"), "local", None, 0)] * 12)
     turns = 0
 

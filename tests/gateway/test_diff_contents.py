@@ -57,7 +57,9 @@ async def test_a_content_never_changes_and_says_so(machine: Machine, door: Door,
     assert (await content(door, item["id"], digest, If_None_Match='"other"')).status == 200
 
 
-async def test_only_what_the_session_s_own_diffs_name(machine: Machine, door: Door, item: dict[str, Any]) -> None:
+async def test_only_contents_that_the_session_s_own_diffs_name_can_be_read(
+    machine: Machine, door: Door, item: dict[str, Any]
+) -> None:
     other = await door.session(REPOSITORY, isolationStrategy="worktree")
     await changed(machine, door, item, a_txt=b"mine\n")
     await changed(machine, door, other, a_txt=b"theirs\n")

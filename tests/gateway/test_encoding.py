@@ -24,7 +24,7 @@ offers = st.sets(st.sampled_from(["br", "gzip"])).map(lambda some: some | {"iden
 
 
 @given(st.dictionaries(names, weights), offers)
-def test_what_the_client_refuses_is_not_chosen(accepted: dict[str, str], offered: set[str]) -> None:
+def test_an_encoding_that_the_client_refuses_is_not_chosen(accepted: dict[str, str], offered: set[str]) -> None:
     chosen = best_encoding(", ".join(name + weight for name, weight in accepted.items()), offered)
     assert chosen in offered
     weight = accepted.get(chosen, accepted.get("*"))
@@ -76,18 +76,18 @@ async def test_large_json_is_compressed_for_other_machines(door: Door) -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.0.1", "::1"])
-async def test_on_loopback_it_is_not(door: Door, address: str) -> None:
+async def test_json_is_not_compressed_on_loopback(door: Door, address: str) -> None:
     answer = await ask(door, "/api/openapi.json", client=(address, 50_000))
     assert {"Content-Encoding", "Vary"} & set(answer.headers.keys()) == set()
 
 
-async def test_neither_is_what_is_small_or_no_json(door: Door) -> None:
+async def test_small_responses_and_other_types_are_not_compressed(door: Door) -> None:
     for path in ("/api/healthz", "/api/nothing", "/api/docs", "/api/metrics"):
         answer = await ask(door, path)
         assert "Content-Encoding" not in answer.headers, path
 
 
-async def test_neither_is_the_answer_to_a_command_of_a_websocket(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_replies_over_a_websocket_are_not_compressed(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """Browsers say at the handshake what they accept; a frame holds JSON as it is."""
     monkeypatch.setattr(encoding, "GZIP_BYTES_MIN", 0)
     headers = [(b"host", b"localhost"), (b"accept-encoding", b"gzip, deflate, br")]

@@ -52,7 +52,7 @@ async def agrees(door: Door, session_id: str, flags: str, preview: dict[str, Any
 @pytest.mark.parametrize(("cleanup", "permanent", "force"), FLAGS)
 @pytest.mark.parametrize("strategy", ["existing", "worktree", "clone"])
 @pytest.mark.parametrize("work", [True, False])
-async def test_what_is_foreseen_happens(
+async def test_an_ending_does_what_its_preview_said(
     machine: Machine, door: Door, strategy: str, work: bool, cleanup: bool, permanent: bool, force: bool
 ) -> None:
     item = await (worked(machine, door, strategy) if work else door.session(REPOSITORY, isolationStrategy=strategy))
@@ -65,7 +65,7 @@ async def test_what_is_foreseen_happens(
     await agrees(door, item["id"], flags, preview)
 
 
-async def test_a_workspace_that_others_need_stays(machine: Machine, door: Door) -> None:
+async def test_a_preview_keeps_a_workspace_that_other_sessions_need(machine: Machine, door: Door) -> None:
     item = await worked(machine, door, "worktree")
     other = await door.session(item["directory"])
     preview = await looked(machine, door, item["id"], "cleanupWorkspace=true")
@@ -78,7 +78,7 @@ async def test_a_workspace_that_others_need_stays(machine: Machine, door: Door) 
 
 
 @pytest.mark.parametrize("force", [True, False])
-async def test_a_process_that_works_there_keeps_it(machine: Machine, door: Door, force: bool) -> None:
+async def test_a_preview_names_a_process_that_blocks_the_removal(machine: Machine, door: Door, force: bool) -> None:
     item = await worked(machine, door, "worktree")
     machine.files.busy[item["directory"]] = [4711]
     flags = query(cleanup=True, permanent=True, force=force)
@@ -87,7 +87,7 @@ async def test_a_process_that_works_there_keeps_it(machine: Machine, door: Door,
     assert "4711" in preview["workspace"]["reason"]
 
 
-async def test_the_session_s_own_processes_do_not_keep_it(machine: Machine, door: Door) -> None:
+async def test_processes_of_the_session_itself_do_not_block_the_removal(machine: Machine, door: Door) -> None:
     item = await worked(machine, door, "worktree")
     instance = door.tree.views.instances.get(item["instanceId"])
     assert instance is not None
@@ -100,7 +100,7 @@ async def test_the_session_s_own_processes_do_not_keep_it(machine: Machine, door
     assert preview["workspace"]["removed"] is False
 
 
-async def test_what_is_gone_says_what_was_kept(machine: Machine, door: Door) -> None:
+async def test_a_preview_of_a_removed_workspace_names_the_kept_work(machine: Machine, door: Door) -> None:
     item = await worked(machine, door, "worktree")
     await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")
     preview = await looked(machine, door, item["id"], "permanent=true")
@@ -110,7 +110,7 @@ async def test_what_is_gone_says_what_was_kept(machine: Machine, door: Door) -> 
     assert preview["workspace"]["dirty"] is None
 
 
-async def test_a_source_that_is_gone_keeps_it(machine: Machine, door: Door) -> None:
+async def test_a_missing_source_repository_blocks_the_removal(machine: Machine, door: Door) -> None:
     item = await worked(machine, door, "clone")
     del machine.files.repositories[REPOSITORY]
     preview = await looked(machine, door, item["id"], "cleanupWorkspace=true")
@@ -118,7 +118,7 @@ async def test_a_source_that_is_gone_keeps_it(machine: Machine, door: Door) -> N
     assert "gone" in preview["workspace"]["reason"]
 
 
-async def test_a_running_turn_goes_on(machine: Machine, door: Door) -> None:
+async def test_a_preview_does_not_stop_a_running_turn(machine: Machine, door: Door) -> None:
     item = await door.session(REPOSITORY, isolationStrategy="worktree", initialPrompt="hang")
     await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     preview = await looked(machine, door, item["id"], "cleanupWorkspace=true")
@@ -126,7 +126,7 @@ async def test_a_running_turn_goes_on(machine: Machine, door: Door) -> None:
     assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["status"] == "active"
 
 
-async def test_a_key_is_not_used_up_by_a_look(machine: Machine, door: Door) -> None:
+async def test_a_preview_does_not_use_up_an_idempotency_key(machine: Machine, door: Door) -> None:
     item = await worked(machine, door, "worktree")
     for _ in range(2):
         await looked(machine, door, item["id"], "permanent=true", Idempotency_Key="k")
@@ -135,5 +135,5 @@ async def test_a_key_is_not_used_up_by_a_look(machine: Machine, door: Door) -> N
 
 
 @pytest.mark.parametrize("name", [NOWHERE, "nothing"])
-async def test_an_unknown_session_has_no_end(door: Door, name: str) -> None:
+async def test_a_preview_of_an_unknown_session_is_not_found(door: Door, name: str) -> None:
     (await door.knock("DELETE", f"/api/sessions/{name}?dryRun=true")).problem(404, "session_not_found")

@@ -67,9 +67,7 @@ async def test_a_view_begins_with_everything_and_goes_on_with_what_changes(door:
 
 
 @pytest.mark.parametrize("is_read", [True, False])
-async def test_nothing_is_kept_of_a_session_that_is_erased_whether_somebody_looks_or_not(
-    door: Door, is_read: bool
-) -> None:
+async def test_the_fleet_view_keeps_nothing_of_an_erased_session(door: Door, is_read: bool) -> None:
     made = await door.session(title="A secret")
     state = door.tree.views.sessions.get(made["id"])
     assert state is not None
@@ -139,7 +137,7 @@ async def test_a_reader_that_was_cut_off_at_its_begin_begins_again(door: Door) -
         assert reader.held == await listed(door)
 
 
-async def test_what_is_in_flight_counts_as_a_change_for_who_comes_back(door: Door) -> None:
+async def test_a_reader_that_comes_back_is_told_of_parts_in_flight(door: Door) -> None:
     item = await running(door)
     async with door.listen() as port:
         reader = Reader()
@@ -154,7 +152,7 @@ async def test_what_is_in_flight_counts_as_a_change_for_who_comes_back(door: Doo
             assert reader.held[item["id"]]["activity"]["text"] == "Something else"
 
 
-async def test_after_a_restart_a_reader_begins_anew(machine: Machine) -> None:
+async def test_after_a_restart_a_reader_gets_all_sessions_again(machine: Machine) -> None:
     reader = Reader()
     async with machine.fleet(killed=True) as door:
         await running(door)
@@ -167,7 +165,7 @@ async def test_after_a_restart_a_reader_begins_anew(machine: Machine) -> None:
         assert reader.held == await listed(door)
 
 
-async def test_a_cursor_of_another_log_begins_anew(door: Door) -> None:
+async def test_a_reader_with_a_cursor_of_another_log_gets_all_sessions_again(door: Door) -> None:
     await door.session()
     async with door.listen() as port, connected(port) as client:
         reader = Reader()
@@ -327,7 +325,9 @@ async def test_the_scripted_model_is_told(door: Door) -> None:
         ({"sessions": "*", "signals": "some"}, "signals"),
     ],
 )
-async def test_what_can_not_be_followed(door: Door, fields: dict[str, Any], field: str) -> None:
+async def test_a_subscription_that_names_nothing_to_follow_is_refused(
+    door: Door, fields: dict[str, Any], field: str
+) -> None:
     await door.session()
     async with door.listen() as port, connected(port) as client:
         refused = await client.ask("subscribe", "f", **fields)

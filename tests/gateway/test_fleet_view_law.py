@@ -59,7 +59,7 @@ class Life:
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_what_a_reader_holds_is_what_rest_lists(machine: Machine, seed: int) -> None:
+async def test_a_reader_of_the_fleet_view_holds_what_rest_lists(machine: Machine, seed: int) -> None:
     """Whatever happens, wherever the reader is cut off and comes back, and over restarts of the server."""
     random, reader = Random(seed), Reader()
     for _ in range(2):

@@ -55,7 +55,7 @@ async def test_the_inbox_is_told_whole_at_first_and_whenever_it_changes(door: Do
         assert told["position"] == door.tree.log.head()
 
 
-async def test_what_does_not_concern_the_inbox_is_not_told(door: Door) -> None:
+async def test_other_changes_are_not_told_to_readers_of_the_inbox(door: Door) -> None:
     item = await door.session()
     async with door.listen() as port, connected(port) as client:
         await client.send("subscribe", "i", view="inbox")
@@ -136,7 +136,7 @@ async def test_a_new_failure_is_another_item(door: Door) -> None:
     assert first["id"] != second["id"]
 
 
-async def test_of_two_answers_at_once_one_wins_and_the_other_is_told_who_did(door: Door) -> None:
+async def test_of_two_answers_at_once_the_second_is_refused_and_names_the_first(door: Door) -> None:
     item, request = await asking(door)
     path = f"/api/sessions/{item['id']}/requests/{request['id']}"
     answers: list[Any] = []
@@ -156,7 +156,7 @@ async def test_of_two_answers_at_once_one_wins_and_the_other_is_told_who_did(doo
 
 
 @pytest.mark.parametrize("killed", [False, True])
-async def test_who_has_answered_is_known_after_the_turn_and_after_a_restart(machine: Machine, killed: bool) -> None:
+async def test_the_answer_to_a_request_is_known_after_the_turn_and_a_restart(machine: Machine, killed: bool) -> None:
     async with machine.fleet(killed=killed) as door:
         item, request = await asking(door, "question")
         path = f"/api/sessions/{item['id']}/requests/{request['id']}"

@@ -125,7 +125,7 @@ async def test_an_earlier_moment_shows_what_was_then(door: Door) -> None:
     assert (then["activity"]["text"], then["lastTurn"]["number"]) == ("You said: One", 1)
 
 
-async def test_why_prompts_wait(door: Door) -> None:
+async def test_an_item_says_why_prompts_wait(door: Door) -> None:
     session_id = await busy(door, "hang")
     await door.knock("POST", f"/api/sessions/{session_id}/prompt", {"text": "Later"})
     assert (await shown(door, session_id))["queuePaused"] is None

@@ -81,7 +81,7 @@ async def positions(door: Door, query: str) -> list[int]:
         target = f"/api/log?{query}&{bound}={answer.headers['fleet-continue']}"
 
 
-async def test_filters_leave_what_is_asked_for(door: Door) -> None:
+async def test_the_log_can_be_filtered(door: Door) -> None:
     one, two = await door.session(title="One"), await door.session(title="Two")
     await door.prompt(one["id"], "hello")
     await door.prompt(two["id"], "hello")
@@ -128,7 +128,7 @@ async def test_times_and_positions_lead_to_each_other(machine: Machine, door: Do
         (await door.knock("GET", f"/api/log/at?{query}")).problem(422, "invalid")
 
 
-async def test_a_chain_leads_from_an_event_to_who_wanted_it(door: Door) -> None:
+async def test_a_chain_leads_from_an_event_to_its_first_cause(door: Door) -> None:
     session = await door.session()
     await door.prompt(session["id"], "hello")
     (ended,) = (await door.knock("GET", "/api/log?type=session.turn-ended")).json

@@ -63,14 +63,14 @@ async def test_the_pages_files_need_no_token(locked: Door, public: Door, address
 
 
 @pytest.mark.parametrize("address", ["/api/sessions", "/api/ws", "/api/docs", "/api/info", "/api/caller", "/nothing"])
-async def test_everything_else_does_and_says_so_in_json(locked: Door, address: str) -> None:
+async def test_all_other_addresses_need_a_token_and_refuse_in_json(locked: Door, address: str) -> None:
     for headers in ({}, {"Accept": "text/html", "Sec_Fetch_Site": "none", "Sec_Fetch_Mode": "navigate"}):
         (await locked.knock("GET", address, **headers)).problem(401, "token_required")
 
 
 @pytest.mark.parametrize("address", ["/", "/theme.js", "/assets/app-1a2b.js"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-async def test_so_does_every_other_method(locked: Door, method: str, address: str) -> None:
+async def test_methods_that_do_not_read_need_a_token_on_the_page_too(locked: Door, method: str, address: str) -> None:
     (await locked.knock(method, address)).problem(401, "token_required")
 
 
@@ -85,7 +85,7 @@ async def test_the_page_says_nothing_of_this_fleet(locked: Door) -> None:
     assert bodies == {SHELL}
 
 
-async def test_tokens_that_cannot_be_read_leave_the_page_to_say_so(locked: Door, tmp_path: Path) -> None:
+async def test_the_page_is_served_while_the_tokens_cannot_be_read(locked: Door, tmp_path: Path) -> None:
     (tmp_path / "data" / "tokens.json").write_text("{")
     assert (await locked.knock("GET", "/", Host="fleet.example")).status == 200
     (await locked.knock("GET", "/api/caller")).problem(503, "tokens_unreadable")
@@ -127,7 +127,7 @@ async def test_the_page_of_a_fleet_without_a_build_opens_too(door: Door) -> None
         ("websocket", "empty"),
     ],
 )
-async def test_nothing_else_of_another_site_does(
+async def test_other_requests_of_another_site_are_refused(
     open_door: Door, address: str, site: str, mode: str | None, destination: str | None
 ) -> None:
     sent = {"Sec_Fetch_Site": site, "Sec_Fetch_Mode": mode, "Sec_Fetch_Dest": destination}
@@ -136,7 +136,7 @@ async def test_nothing_else_of_another_site_does(
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
-async def test_a_link_reads_and_a_form_of_another_site_sends_nothing(open_door: Door, method: str) -> None:
+async def test_a_navigation_from_another_site_that_does_not_read_is_refused(open_door: Door, method: str) -> None:
     answer = await open_door.knock(method, "/", **FOLLOWED)
     assert answer.status == 403
 
@@ -249,7 +249,7 @@ async def test_a_person_whose_link_is_not_good_any_more_gets_the_page(locked: Do
     (await without_page.knock("GET", f"/login?code={code}", **shown)).problem(403, "link_invalid")
 
 
-async def test_a_login_page_uses_no_link_up(locked: Door, keys: Keys) -> None:
+async def test_the_login_page_does_not_redeem_a_link(locked: Door, keys: Keys) -> None:
     code = keys.link("me")
     assert (await locked.knock("GET", "/login", **FOLLOWED)).body == SHELL
     assert (await browse(locked, code))[0].status == 303

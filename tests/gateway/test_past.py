@@ -158,7 +158,7 @@ async def test_a_process_that_did_not_answer_is_remembered(machine: Machine, doo
     assert one["evidence"] == silent[0]["evidence"]
 
 
-async def test_before_it_began_there_was_nothing(door: Door) -> None:
+async def test_lists_at_position_zero_are_empty(door: Door) -> None:
     item = await door.session(initialPrompt="hang")
     for path in ("sessions", "inbox", f"sessions/{item['id']}/queue", f"sessions/{item['id']}/todos"):
         assert await asked(door, path, 0) == []

@@ -35,7 +35,7 @@ async def test_the_queue_says_what_waits_and_who_gave_it(door: Door) -> None:
     assert (second["text"], second["command"], second["model"]) == ("all", "review", None)
 
 
-async def test_a_waiting_prompt_is_written_anew(machine: Machine, door: Door) -> None:
+async def test_a_waiting_prompt_is_edited(machine: Machine, door: Door) -> None:
     path, (prompt,) = await working(door)
     answer = await door.knock("PATCH", f"{path}/queue/{prompt['id']}", {"text": "Write that"})
     assert (answer.status, int(answer.headers["fleet-position"])) == (204, door.tree.log.head())
@@ -61,7 +61,7 @@ async def test_a_waiting_prompt_is_sent_into_the_turn_that_runs(machine: Machine
     assert [[each["prompt"] for each in turn["steered"]] for turn in turns] == [["Two"], []]
 
 
-async def test_the_same_key_does_it_once(door: Door) -> None:
+async def test_the_same_key_changes_the_queue_once(door: Door) -> None:
     path, (first, second) = await working(door, "bash:20", {"text": "One"}, {"text": "Two"})
     edit = f"{path}/queue/{first['id']}"
     assert (await door.knock("PATCH", edit, {"text": "A"}, Idempotency_Key="k1")).status == 204
@@ -79,7 +79,7 @@ async def test_the_same_key_does_it_once(door: Door) -> None:
     assert len(turn["steered"]) == 1
 
 
-async def test_the_same_key_does_it_once_after_a_crash(machine: Machine) -> None:
+async def test_the_same_key_changes_the_queue_once_after_a_crash(machine: Machine) -> None:
     async with machine.fleet(killed=True) as door:
         path, (prompt,) = await working(door, "bash:60")
         steer = f"{path}/queue/{prompt['id']}/steer"
@@ -102,7 +102,7 @@ async def test_the_same_key_does_it_once_after_a_crash(machine: Machine) -> None
         ("POST", "/steer", {"text": "x"}, 422, "invalid"),
     ],
 )
-async def test_what_is_refused_changes_nothing(
+async def test_a_refused_change_of_the_queue_changes_nothing(
     door: Door, method: str, action: str, body: Any, status: int, code: str
 ) -> None:
     path, (prompt,) = await working(door)
@@ -112,7 +112,7 @@ async def test_what_is_refused_changes_nothing(
     assert (await door.knock("GET", f"{path}/queue")).json == [prompt]
 
 
-async def test_what_does_not_wait_is_not_found(door: Door) -> None:
+async def test_a_prompt_that_does_not_wait_is_not_found(door: Door) -> None:
     path, (prompt,) = await working(door, "bash:5")
     await door.settled(path.rpartition("/")[2])
     for name in (prompt["id"], "nobody"):

@@ -60,7 +60,7 @@ async def test_branches_say_where_they_are_checked_out(machine: Machine, door: D
         (f"path={REPOSITORY}&ref=main", "invalid"),
     ],
 )
-async def test_branches_that_nobody_can_list(door: Door, query: str, code: str) -> None:
+async def test_a_bad_query_for_branches_is_refused(door: Door, query: str, code: str) -> None:
     refused = (await door.knock("GET", f"/api/repositories/branches?{query}")).problem(422, code)
     assert refused["field"] in ("path", "query", "limit", "ref")
     if code == "not_a_repository":

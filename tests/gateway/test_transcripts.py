@@ -64,7 +64,7 @@ async def test_turns_say_what_was_asked_and_what_came_of_it(machine: Machine, do
     assert (await door.knock("GET", f"{path_of(item)}/turns?limit=1&offset=1")).json == [second]
 
 
-async def test_turns_as_they_were(door: Door) -> None:
+async def test_turns_can_be_read_as_they_were_at_a_position(door: Door) -> None:
     item = await door.session()
     await door.prompt(item["id"], "one")
     (first,) = (await door.knock("GET", f"{path_of(item)}/turns")).json
@@ -135,7 +135,7 @@ async def test_a_sub_agent_s_conversation_is_read_by_its_id(door: Door) -> None:
     none.problem(404, "conversation_not_found")
 
 
-async def test_long_strings_are_cut_where_that_is_asked_for(door: Door) -> None:
+async def test_long_strings_are_cut_on_request(door: Door) -> None:
     item = await door.session()
     state = {"status": "completed", "output": LONG, "metadata": {"lines": ["short", LONG]}}
     tool = {**PART, "type": "tool", "tool": "bash", "state": state}
@@ -195,7 +195,7 @@ async def test_files_of_a_prompt_are_read_and_never_run(
     assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
-async def test_files_in_the_answer_of_a_tool_have_ids_of_their_own(door: Door) -> None:
+async def test_attachments_of_a_tool_call_are_read_by_their_own_ids(door: Door) -> None:
     item = await door.session()
     held = {"id": "prt_in", "type": "file", "mime": "image/png", "url": data_url("image/png", PNG)}
     state = {"status": "completed", "attachments": [held]}
@@ -228,7 +228,7 @@ async def test_a_long_file_that_is_not_in_base64_is_read_whole(door: Door) -> No
     assert found == unquote_to_bytes(f"{whole}%")
 
 
-async def test_a_part_of_another_shape_is_no_reason_to_fail(door: Door) -> None:
+async def test_a_part_of_an_unknown_shape_does_not_fail(door: Door) -> None:
     item = await door.session()
     odd = {
         **PART,

@@ -121,7 +121,7 @@ async def test_conversations_are_named_by_the_calls_that_started_them() -> None:
     ]
 
 
-async def test_the_first_fold_lets_others_run() -> None:
+async def test_the_first_fold_of_a_transcript_lets_other_tasks_run() -> None:
     world = await session_of(*(part("msg_a", str(n)) for n in range(10 * FEED_PAGE_EVENTS)))
     turns = 0
 

@@ -48,7 +48,7 @@ def messy(directory: str) -> None:
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_nothing_on_the_disk_changes(world: RemovalWorld, strategy: Strategy) -> None:
+async def test_a_preview_changes_nothing_on_the_disk(world: RemovalWorld, strategy: Strategy) -> None:
     order = await worked(world, strategy)
     messy(order.directory)
     before = disk(world.base)
@@ -138,7 +138,7 @@ async def test_a_worktree_without_its_directory_keeps_its_commits(world: Removal
     assert preview.kept.ref == (await world.removals.keep(order)).ref is not None
 
 
-async def test_a_path_of_any_name(world: RemovalWorld) -> None:
+async def test_a_workspace_of_any_name_can_be_previewed(world: RemovalWorld) -> None:
     repository = world.repository('a:b"c\\d\n é')
     git(repository, "commit", "-q", "--allow-empty", "-m", "More")
     order = await ordered(world, repository, "clone")
