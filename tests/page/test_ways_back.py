@@ -1,10 +1,11 @@
 """Point 4 of the dashboard: what can be undone has a way back on the page, and the keyboard keeps its place."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from tests.e2e.server import Server, repository
 
@@ -13,6 +14,15 @@ from tests.e2e.server import Server, repository
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of these tests alone."""
     return repository(tmp_path_factory.mktemp("ways_back") / "shop")
+
+
+@pytest.fixture
+def removed(fleet: Server, shop: Path) -> str:
+    """A session that has ended, with its worktree removed."""
+    session_id = fleet.create(shop, 'say "Done."', isolationStrategy="worktree", title="Removed")["id"]
+    fleet.settled(session_id)
+    fleet.http.delete(f"/api/sessions/{session_id}?cleanupWorkspace=true").raise_for_status()
+    return str(session_id)
 
 
 @pytest.fixture
@@ -51,16 +61,79 @@ def test_a_prompt_that_was_taken_back_can_be_given_again(page: Page, waiting: Lo
     expect(waiting.last).to_contain_text("First")
 
 
-def test_a_session_whose_workspace_was_removed_is_brought_back_with_it(page: Page, fleet: Server, shop: Path) -> None:
-    session_id = fleet.create(shop, 'say "Done."', isolationStrategy="worktree", title="Removed")["id"]
-    fleet.settled(session_id)
-    fleet.http.delete(f"/api/sessions/{session_id}?cleanupWorkspace=true").raise_for_status()
-    page.goto(f"/s/{session_id}")
+def test_a_session_whose_workspace_was_removed_is_brought_back_with_it(page: Page, fleet: Server, removed: str) -> None:
+    page.goto(f"/s/{removed}")
     expect(page.get_by_text("its workspace is removed")).to_be_visible()
     page.get_by_role("button", name="Restore the workspace and resume").click()
     expect(page.get_by_role("textbox", name="Prompt")).to_be_focused()
-    fleet.became(session_id, "idle")
+    fleet.became(removed, "idle")
     expect(page.get_by_role("complementary", name="About the session")).to_contain_text(re.compile("ready, all commit"))
+
+
+def test_a_prompt_restores_the_removed_workspace_before_it_resumes_the_session(
+    page: Page, fleet: Server, removed: str
+) -> None:
+    page.goto(f"/s/{removed}")
+    page.get_by_role("textbox", name="Prompt").fill('```rehearsal\nsay "I am back."\n```')
+    page.get_by_role("button", name="Resume and send").click()
+    expect(page.get_by_role("log", name="Transcript")).to_contain_text("I am back.")
+    assert Path(fleet.session(removed)["directory"]).is_dir()
+
+
+def test_the_palette_restores_the_removed_workspace_before_it_resumes_the_session(
+    page: Page, fleet: Server, removed: str
+) -> None:
+    page.goto("/")
+    expect(page.get_by_text("live")).to_be_visible()
+    page.keyboard.press("Control+k")
+    page.get_by_role("combobox", name="Search actions and sessions").fill(f"resume {removed}")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Removed is resumed")).to_be_visible()
+    assert Path(fleet.session(removed)["directory"]).is_dir()
+
+
+def refuse_previews(page: Page) -> None:
+    """Let the server refuse to say what an end would do."""
+    problem = {"type": "about:blank", "title": "Git failed", "status": 502, "code": "git_failed", "detail": "no disk"}
+
+    def lead(browser: WebSocketRoute) -> None:
+        server = browser.connect_to_server()
+
+        def pass_on(frame: str | bytes) -> None:
+            if "dryRun=true" in str(frame):
+                browser.send(json.dumps({"type": "error", "id": json.loads(frame)["id"], "problem": problem}))
+            else:
+                server.send(frame)
+
+        browser.on_message(pass_on)
+
+    page.route_web_socket(re.compile("/api/ws$"), lead)
+
+
+def test_no_workspace_is_removed_while_the_page_cannot_say_what_would_be_kept(
+    page: Page, fleet: Server, shop: Path
+) -> None:
+    session_id = fleet.create(shop, 'say "Done."', isolationStrategy="worktree", title="Unknown")["id"]
+    fleet.settled(session_id)
+    refuse_previews(page)
+    page.goto(f"/s/{session_id}")
+    page.get_by_role("button", name="More of this session").click()
+    page.get_by_role("menuitem", name="Terminate and remove the workspace").click()
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog.get_by_role("alert")).to_contain_text("Git failed")
+    expect(dialog.get_by_role("button", name="Terminate and remove")).to_be_disabled()
+
+
+def test_holding_an_arrow_moves_the_time_bar_by_one_event_for_each_press(page: Page, fleet: Server, shop: Path) -> None:
+    session_id = fleet.create(shop, 'say "Done."', isolationStrategy="existing", title="Held")["id"]
+    fleet.settled(session_id)
+    events = fleet.call("GET", f"/log?session={session_id}&order=desc&limit=10")
+    page.goto(f"/s/{session_id}?at={events[0]['position']}")
+    bar = page.get_by_role("region", name="Time travel")
+    expect(bar).to_contain_text("Turn 1 finished")
+    for _ in range(9):
+        page.keyboard.down("ArrowLeft")
+    expect(bar).to_contain_text(f"(event {events[9]['position']})")
 
 
 def test_the_time_bar_says_events_of_its_own_session(page: Page, fleet: Server, shop: Path) -> None:

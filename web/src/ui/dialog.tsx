@@ -60,6 +60,8 @@ type ConfirmProps = {
   readonly act: string;
   readonly onConfirm: () => void;
   readonly isBusy?: boolean;
+  /** Not to be confirmed yet. */
+  readonly isDisabled?: boolean;
   readonly isDanger?: boolean;
 };
 
@@ -72,6 +74,7 @@ export function Confirm({
   act,
   onConfirm,
   isBusy = false,
+  isDisabled = false,
   isDanger = true,
 }: ConfirmProps): ReactNode {
   return (
@@ -85,7 +88,7 @@ export function Confirm({
           <div className={style.body}>{children}</div>
           <div className={style.foot}>
             <AlertDialog.Close render={<Button>Cancel</Button>} />
-            <Button kind={isDanger ? "danger" : "primary"} onClick={onConfirm} isBusy={isBusy}>
+            <Button kind={isDanger ? "danger" : "primary"} onClick={onConfirm} isBusy={isBusy} disabled={isDisabled}>
               {act}
             </Button>
           </div>

@@ -5,7 +5,7 @@ import { compareContents, type Sides } from "../../browser/diffing.ts";
 import type { Compared } from "../../core/line-diff.ts";
 import { api, read, readBytes } from "../../state/api.ts";
 import { useSession } from "../../state/context.tsx";
-import type { DiffItem, SessionItem, TurnItem } from "../../wire/types.ts";
+import type { DiffItem, TurnItem } from "../../wire/types.ts";
 
 /** What is compared: all turns or one, now or as of a log position. */
 export type Scope = { readonly id: string; readonly turn: string | null; readonly at: number | null };
@@ -26,12 +26,6 @@ async function readList({ id, turn, at }: Scope): Promise<DiffList> {
   const asked = api.GET("/api/sessions/{session_id}/diffs", { params: { path: { session_id: id }, query } });
   const { body } = await read<readonly DiffItem[]>(asked);
   return { files: body, version: body.map(item => `${item.file} ${signatureOf(item)}`).join("\n") };
-}
-
-/** Read a session's item. Rejects with `Refused`. */
-export async function readSession(id: string): Promise<SessionItem> {
-  const asked = api.GET("/api/sessions/{session_id}", { params: { path: { session_id: id } } });
-  return (await read<SessionItem>(asked)).body;
 }
 
 /** Return the turns of a session. */

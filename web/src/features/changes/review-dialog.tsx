@@ -6,6 +6,7 @@ import { hasEnded } from "../../core/status.ts";
 import { bytes, counted, plain } from "../../core/text.ts";
 import { Refused } from "../../state/commands.ts";
 import { useCommand, useFleet, useIsConnected, useSession } from "../../state/context.tsx";
+import { restoreWorkspaceOf } from "../../state/resume.ts";
 import { useCell } from "../../state/store.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
@@ -108,6 +109,7 @@ function useSend(id: string, store: ReviewStore, onClose: () => void) {
     setBusy(true);
     setError(null);
     try {
+      if (resume) await restoreWorkspaceOf(command, id);
       await command("POST", `/api/sessions/${encodeURIComponent(id)}/prompt`, { text, ...(resume ? { resume } : {}) });
       store.markSent(new Set(sent.map(comment => comment.id)));
       say(`${counted(sent.length, "comment")} went to the agent`);

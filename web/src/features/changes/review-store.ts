@@ -3,8 +3,8 @@ import { useEffect, useMemo } from "react";
 import { onReviewElsewhere, readReview, reviewedSessions, writeReview } from "../../browser/reviews.ts";
 import { type Anchor, COMMENTS_MAX, type Comment, decodeReview, NO_REVIEW, type Review } from "../../core/review.ts";
 import { Refused } from "../../state/commands.ts";
+import { readSession } from "../../state/queries.ts";
 import { Cell, useCell } from "../../state/store.ts";
-import { readSession } from "./data.ts";
 
 const VIEWED_MAX = 5_000;
 

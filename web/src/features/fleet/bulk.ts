@@ -4,6 +4,7 @@ import { forEach, type Outcome } from "../../core/parallel.ts";
 import { hasEnded } from "../../core/status.ts";
 import { counted } from "../../core/text.ts";
 import { useCommand, useFleet } from "../../state/context.tsx";
+import { resume } from "../../state/resume.ts";
 import { line } from "../../state/trouble.ts";
 import { say } from "../../ui/toast.tsx";
 import type { SessionItem } from "../../wire/types.ts";
@@ -83,7 +84,7 @@ export function useBulk(): Bulk {
     doing: "Resuming",
     done: "resumed",
     ids,
-    work: async id => void (await command("POST", `${path(id)}/resume`)),
+    work: id => resume(command, id),
   });
 
   return {

@@ -1,34 +1,35 @@
 /** What can be done about failures, budgets, reports that were not delivered, and webhooks that were given up. */
 import { Link } from "@tanstack/react-router";
-import { type ReactNode, useState } from "react";
+import type { ReactNode } from "react";
 import { isMac } from "../../browser/platform.ts";
 import { keysOf } from "../../core/keymap.ts";
 import { useActions } from "../../state/actions.ts";
 import { useCommand, useIsConnected, useSession } from "../../state/context.tsx";
-import { line } from "../../state/trouble.ts";
+import { resume } from "../../state/resume.ts";
 import { Button } from "../../ui/button.tsx";
 import { Keys } from "../../ui/keys.tsx";
-import { say, sayError } from "../../ui/toast.tsx";
-import type { Method } from "../../wire/types.ts";
+import { type Act, useAct } from "../../widgets/act.ts";
 import style from "./inbox.module.css";
 
-/** Return whether the act runs or cannot be sent, and what sends it. */
-function useAct(done: string): readonly [boolean, (method: Method, path: string, body?: unknown) => void] {
-  const [isRunning, setRunning] = useState(false);
+/** Return what carries out acts, and whether none can be carried out now. */
+function useActs(): Act & { readonly isOff: boolean } {
+  const acts = useAct(null);
   const isConnected = useIsConnected();
-  const command = useCommand();
-  async function act(method: Method, path: string, body?: unknown): Promise<void> {
-    setRunning(true);
-    try {
-      await command(method, path, body);
-      say(done);
-    } catch (error) {
-      sayError("That did not work", line(error));
-    } finally {
-      setRunning(false);
-    }
-  }
-  return [isRunning || !isConnected, (method, path, body) => void act(method, path, body)];
+  return { ...acts, isOff: acts.isBusy || !isConnected };
+}
+
+type StopProps = { readonly sessionId: string; readonly acts: ReturnType<typeof useActs> };
+
+function StopButton({ sessionId, acts: { isOff, act } }: StopProps): ReactNode {
+  return (
+    <Button
+      kind="danger"
+      disabled={isOff}
+      onClick={() => void act("The session is stopped", "DELETE", `/api/sessions/${sessionId}`)}
+    >
+      Stop
+    </Button>
+  );
 }
 
 export function FailureActs({
@@ -38,8 +39,10 @@ export function FailureActs({
   readonly sessionId: string;
   readonly hasKeys: boolean;
 }): ReactNode {
-  const [isOff, act] = useAct("The session is back");
-  const retry = () => act("POST", `/api/sessions/${sessionId}/resume`);
+  const acts = useActs();
+  const { isOff } = acts;
+  const command = useCommand();
+  const retry = () => void acts.carryOut("The session is back", () => resume(command, sessionId));
   useActions([hasKeys && !isOff && { id: "request.retry", label: "Retry", run: retry }]);
   return (
     <div className={style.acts}>
@@ -49,9 +52,7 @@ export function FailureActs({
       <Link to="/s/$id" params={{ id: sessionId }}>
         Open the session
       </Link>
-      <Button kind="danger" disabled={isOff} onClick={() => act("DELETE", `/api/sessions/${sessionId}`)}>
-        Stop
-      </Button>
+      <StopButton sessionId={sessionId} acts={acts} />
     </div>
   );
 }
@@ -61,34 +62,30 @@ const TIMES = 2;
 
 export function BudgetActs({ sessionId }: { readonly sessionId: string }): ReactNode {
   const item = useSession(sessionId);
-  const [isOff, act] = useAct("The budget is changed");
+  const acts = useActs();
+  const { isOff } = acts;
   const { budget } = item ?? {};
-  const path = `/api/sessions/${sessionId}`;
+  const change = (to: Budget | null) =>
+    void acts.act("The budget is changed", "PATCH", `/api/sessions/${sessionId}`, { budget: to });
   return (
     <div className={style.acts}>
       {item && budget && budget.usd !== null && (
         <Button
           disabled={isOff}
-          onClick={() =>
-            act("PATCH", path, {
-              budget: { ...given(budget), usd: Math.max(budget.usd ?? 0, item.costUsd) + MORE_USD },
-            })
-          }
+          onClick={() => change({ ...given(budget), usd: Math.max(budget.usd ?? 0, item.costUsd) + MORE_USD })}
         >
           Allow ${MORE_USD} more
         </Button>
       )}
       {budget && budget.usd === null && (
-        <Button disabled={isOff} onClick={() => act("PATCH", path, { budget: doubled(budget) })}>
+        <Button disabled={isOff} onClick={() => change(doubled(budget))}>
           Double the budget
         </Button>
       )}
-      <Button disabled={isOff} onClick={() => act("PATCH", path, { budget: null })}>
+      <Button disabled={isOff} onClick={() => change(null)}>
         No limit
       </Button>
-      <Button kind="danger" disabled={isOff} onClick={() => act("DELETE", path)}>
-        Stop
-      </Button>
+      <StopButton sessionId={sessionId} acts={acts} />
     </div>
   );
 }
@@ -105,11 +102,13 @@ function doubled(budget: Budget): Budget {
 
 export function CallbackActs({ sessionId }: { readonly sessionId: string }): ReactNode {
   const parentId = useSession(sessionId)?.parentId ?? null;
-  const [isOff, act] = useAct("The parent is back; the report is delivered now");
+  const { isOff, carryOut } = useActs();
+  const command = useCommand();
   if (parentId === null) return null;
+  const done = "The parent is back; the report is delivered now";
   return (
     <div className={style.acts}>
-      <Button disabled={isOff} onClick={() => act("POST", `/api/sessions/${parentId}/resume`)}>
+      <Button disabled={isOff} onClick={() => void carryOut(done, () => resume(command, parentId))}>
         Resume the parent
       </Button>
       <Link to="/s/$id" params={{ id: parentId }}>
@@ -120,13 +119,14 @@ export function CallbackActs({ sessionId }: { readonly sessionId: string }): Rea
 }
 
 export function WebhookActs({ webhookId }: { readonly webhookId: string }): ReactNode {
-  const [isOff, act] = useAct("The webhook is on again");
+  const { isOff, act } = useActs();
+  const path = `/api/webhooks/${webhookId}`;
   return (
     <div className={style.acts}>
-      <Button disabled={isOff} onClick={() => act("PATCH", `/api/webhooks/${webhookId}`, { enabled: true })}>
+      <Button disabled={isOff} onClick={() => void act("The webhook is on again", "PATCH", path, { enabled: true })}>
         Switch it on again
       </Button>
-      <Button kind="danger" disabled={isOff} onClick={() => act("DELETE", `/api/webhooks/${webhookId}`)}>
+      <Button kind="danger" disabled={isOff} onClick={() => void act("The webhook is deleted", "DELETE", path)}>
         Delete it
       </Button>
     </div>

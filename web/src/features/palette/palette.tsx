@@ -8,6 +8,7 @@ import { type ActionId, keysOf } from "../../core/keymap.ts";
 import { oneLine } from "../../core/text.ts";
 import { actions } from "../../state/actions.ts";
 import { useCommand, useFleet, useIsConnected, useMayChange } from "../../state/context.tsx";
+import { resume } from "../../state/resume.ts";
 import { useCell } from "../../state/store.ts";
 import { line } from "../../state/trouble.ts";
 import { Keys } from "../../ui/keys.tsx";
@@ -185,7 +186,8 @@ function useVerb(): Reach["act"] {
       const path = `/api/sessions/${item.id}`;
       const title = oneLine(item.title, 60);
       try {
-        await (verb === "stop" ? command("DELETE", path) : command("POST", `${path}/${verb}`));
+        if (verb === "resume") await resume(command, item.id);
+        else await (verb === "stop" ? command("DELETE", path) : command("POST", `${path}/abort`));
         say(
           `${title} is ${DONE[verb]}`,
           verb === "stop" ? { label: "Resume", run: () => void act("resume", item) } : undefined,

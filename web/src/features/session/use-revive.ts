@@ -1,4 +1,6 @@
 /** Brings an ended session back; first its workspace, where that was removed. */
+import { useCommand } from "../../state/context.tsx";
+import { resume } from "../../state/resume.ts";
 import { useWorkspace } from "../../state/session.ts";
 import { useAct } from "./act.ts";
 import { useOpen } from "./open.tsx";
@@ -16,11 +18,9 @@ export type Revival = {
 export function useRevive(): Revival {
   const { item } = useOpen();
   const { data: workspace } = useWorkspace(item.id, item.workspaceId);
-  const { isBusy, act } = useAct();
+  const command = useCommand();
+  const { isBusy, carryOut } = useAct();
   const isRemoved = workspace?.status === "removed";
-  async function revive(): Promise<boolean> {
-    if (isRemoved && !(await act(null, "POST", `/api/workspaces/${item.workspaceId}/restore`))) return false;
-    return act("The session is back", "POST", `/api/sessions/${item.id}/resume`);
-  }
+  const revive = () => carryOut("The session is back", () => resume(command, item.id));
   return { isRemoved, isBusy, label: isRemoved ? "Restore the workspace and resume" : "Resume", revive };
 }

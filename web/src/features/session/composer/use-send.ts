@@ -7,6 +7,7 @@ import { hasEnded } from "../../../core/status.ts";
 import { bytes } from "../../../core/text.ts";
 import { Refused } from "../../../state/commands.ts";
 import { useCommand, useFleet } from "../../../state/context.tsx";
+import { restoreWorkspaceOf, resume } from "../../../state/resume.ts";
 import { useCell } from "../../../state/store.ts";
 import { type Said, said } from "../../../state/trouble.ts";
 import type { SessionItem } from "../../../wire/types.ts";
@@ -39,7 +40,7 @@ export function useSend(item: SessionItem, commands: ReadonlySet<string>): Sendi
     const called = commandIn(draft.text, commands);
     if (called !== null) {
       if (draft.files.length > 0) throw new Error("Commands take no files. Remove the files, or write a prompt.");
-      if (isBack) await command("POST", `${path}/resume`);
+      if (isBack) await resume(command, item.id);
       await command("POST", `${path}/command`, { ...called, ...choice });
       return;
     }
@@ -51,6 +52,7 @@ export function useSend(item: SessionItem, commands: ReadonlySet<string>): Sendi
     const attachments = await Promise.all(
       draft.files.map(async file => ({ mime: file.mime, filename: file.name, data: await base64Of(file.data) })),
     );
+    if (isBack) await restoreWorkspaceOf(command, item.id);
     await command("POST", `${path}/prompt`, {
       text: draft.text,
       ...(attachments.length > 0 ? { attachments } : {}),

@@ -1,9 +1,10 @@
-/** Ends a session, with its workspace or for good: what goes and what is kept is shown first. */
+/** Ends a session, with its workspace or for good. Nothing is removed before the dialog has said what goes and what is kept. */
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useState } from "react";
 import { counted, plain } from "../../../core/text.ts";
 import { useCommand } from "../../../state/context.tsx";
+import { resume } from "../../../state/resume.ts";
 import { line, type Said, said } from "../../../state/trouble.ts";
 import { Confirm } from "../../../ui/dialog.tsx";
 import { Check } from "../../../ui/field.tsx";
@@ -11,6 +12,7 @@ import { Loading, ProblemCard } from "../../../ui/states.tsx";
 import { say, sayError } from "../../../ui/toast.tsx";
 import type { Ended } from "../../../wire/api.ts";
 import type { EndPreview } from "../../../wire/types.ts";
+import { useAct } from "../act.ts";
 import { useOpen } from "../open.tsx";
 import style from "./dialogs.module.css";
 
@@ -53,19 +55,9 @@ export function EndDialog({ kind, onClose }: EndProps): ReactNode {
   const [isForced, force] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const command = useCommand();
+  const wayBack = useAct();
   const queries = useQueryClient();
   const navigate = useNavigate();
-
-  async function carryOut(method: "POST", address: string, done: string): Promise<void> {
-    try {
-      await command(method, address);
-      say(done);
-    } catch (error) {
-      sayError("That did not work", line(error));
-    } finally {
-      void queries.invalidateQueries({ queryKey: ["session", item.id] });
-    }
-  }
 
   async function end(): Promise<void> {
     setBusy(true);
@@ -80,12 +72,12 @@ export function EndDialog({ kind, onClose }: EndProps): ReactNode {
         const { id } = body.workspace;
         say(`Terminated, and the workspace is removed${keptAt(body)}`, {
           label: "Bring the workspace back",
-          run: () => void carryOut("POST", `/api/workspaces/${id}/restore`, "The workspace is back"),
+          run: () => void wayBack.act("The workspace is back", "POST", `/api/workspaces/${id}/restore`),
         });
       } else {
         say("Terminated", {
           label: "Resume",
-          run: () => void carryOut("POST", `/api/sessions/${item.id}/resume`, "The session is back"),
+          run: () => void wayBack.carryOut("The session is back", () => resume(command, item.id)),
         });
       }
     } catch (error) {
@@ -102,6 +94,7 @@ export function EndDialog({ kind, onClose }: EndProps): ReactNode {
       title={title}
       act={act}
       isBusy={isBusy}
+      isDisabled={kind !== "terminate" && preview === null}
       onConfirm={() => void end()}
     >
       <div className={style.form}>

@@ -1,0 +1,28 @@
+/** The one way to bring back a session that has ended: its workspace first, where that was removed. */
+import { type Commands, Refused } from "./commands.ts";
+import { readSession, readWorkspace } from "./queries.ts";
+
+type Command = Commands["run"];
+
+/** Resume a session. Rejects with `Refused`. */
+export async function resume(command: Command, sessionId: string): Promise<void> {
+  await restoreWorkspaceOf(command, sessionId);
+  await command("POST", `/api/sessions/${sessionId}/resume`);
+}
+
+/** Restore the session's workspace where it was removed, before a prompt resumes the session. Rejects with `Refused`. */
+export async function restoreWorkspaceOf(command: Command, sessionId: string): Promise<void> {
+  const removed = await removedWorkspace(sessionId);
+  if (removed !== null) await command("POST", `/api/workspaces/${removed}/restore`);
+}
+
+/** Return the id of the session's workspace where it was removed. Where it cannot be read, the resume says why. */
+async function removedWorkspace(sessionId: string): Promise<string | null> {
+  try {
+    const { workspaceId } = await readSession(sessionId);
+    return (await readWorkspace(workspaceId)).status === "removed" ? workspaceId : null;
+  } catch (error) {
+    if (error instanceof Refused) return null;
+    throw error;
+  }
+}
