@@ -6,9 +6,10 @@
  * all of it, and the logged part has the last word. It holds a window of the conversation, `before` and `after` say from
  * where to read on; what happens beyond the window is not kept.
  */
-import type { SessionPromptAccepted, SessionTurnStarted, SessionTurnSteered } from "../wire/api.ts";
+import type { SessionTurnStarted, SessionTurnSteered } from "../wire/api.ts";
 import { type Info, infoOf, type Part, partOf, record, text } from "../wire/opencode.ts";
 import type { LoggedEvent, OpenPart, ServerFrame, Signal } from "../wire/types.ts";
+import { SentPrompts } from "./sent-prompts.ts";
 
 /** A page of `GET /messages`. */
 export type Page = {
@@ -50,8 +51,7 @@ export class Transcript {
   readonly #infos = new Map<string, HeldInfo>();
   readonly #parts = new Map<string, Map<string, HeldPart>>();
   readonly #messageOf = new Map<string, string>();
-  readonly #accepted = new Map<string, Prompt>();
-  readonly #provisional = new Map<string, string>();
+  readonly #prompts = new SentPrompts();
   #order: readonly string[] | null = null;
   #changedParts = new Set<string>();
   #changedMessages = new Set<string>();
@@ -174,13 +174,13 @@ export class Transcript {
         break;
       }
       case "session.prompt-accepted":
-        this.#accepted.set(event.data.prompt_id, event.data);
+        this.#prompts.accept(event.data.prompt_id, event.data);
         break;
       case "session.prompt-edited":
-        this.#edit(event.data.prompt_id, event.data.text);
+        this.#prompts.edit(event.data.prompt_id, event.data.text);
         break;
       case "session.prompt-withdrawn":
-        this.#withdraw(event.data.prompt_id);
+        this.#dropUnstored(this.#prompts.withdraw(event.data.prompt_id));
         break;
       case "session.turn-started":
       case "session.turn-steered":
@@ -206,38 +206,24 @@ export class Transcript {
 
   /** A prompt is sent: it is shown from here on, until OpenCode's own message replaces it. */
   #begin(data: SessionTurnStarted | SessionTurnSteered): void {
-    const prompt = this.#accepted.get(data.prompt_id);
+    const said = this.#prompts.take(data.prompt_id);
     const [partId] = data.part_ids;
-    this.#accepted.delete(data.prompt_id);
-    if (prompt === undefined || partId === undefined || this.after !== null || this.#infos.has(data.message_id)) return;
+    if (said === null || partId === undefined || this.after !== null || this.#infos.has(data.message_id)) return;
     const base = { sessionID: this.conversation };
-    this.#provisional.set(data.prompt_id, data.message_id);
+    this.#prompts.sent(data.prompt_id, data.message_id);
     this.#putInfo(infoOf({ ...base, id: data.message_id, role: "user", time: { created: data.at_ms } }), UNLOGGED);
-    this.#putPart(
-      partOf({ ...base, id: partId, messageID: data.message_id, type: "text", text: promptText(prompt) }),
-      PROVISIONAL,
-    );
+    this.#putPart(partOf({ ...base, id: partId, messageID: data.message_id, type: "text", text: said }), PROVISIONAL);
   }
 
-  #edit(promptId: string, text: string): void {
-    const known = this.#accepted.get(promptId);
-    if (known !== undefined) this.#accepted.set(promptId, { ...known, text });
-  }
-
-  #withdraw(promptId: string): void {
-    this.#accepted.delete(promptId);
-    const messageId = this.#provisional.get(promptId);
-    this.#provisional.delete(promptId);
+  /** Drop the message of a prompt that OpenCode has not stored. */
+  #dropUnstored(messageId: string | undefined): void {
     if (messageId !== undefined && this.#infos.get(messageId)?.at === UNLOGGED) this.#drop(messageId);
   }
 
   /** Nothing is being written any more, and a prompt that OpenCode did not take is not part of the conversation. */
   #endTurn(): void {
     this.#forgetOpen();
-    for (const [promptId, messageId] of this.#provisional) {
-      if (this.#infos.get(messageId)?.at === UNLOGGED) this.#drop(messageId);
-      this.#provisional.delete(promptId);
-    }
+    for (const messageId of this.#prompts.endTurn()) this.#dropUnstored(messageId);
   }
 
   #takeSnapshot(sessions: readonly { readonly sessionId: string; readonly parts: readonly OpenPart[] }[]): void {
@@ -348,7 +334,7 @@ export class Transcript {
 
   #forgetAll(): void {
     for (const messageId of [...this.#infos.keys()]) this.#drop(messageId);
-    this.#provisional.clear();
+    this.#prompts.endTurn();
     this.before = null;
     this.after = null;
   }
@@ -394,10 +380,4 @@ function openPart(open: OpenPart, conversation: string): Part {
     type: open.type,
     text: open.text ?? "",
   });
-}
-
-type Prompt = Pick<SessionPromptAccepted, "command" | "text">;
-
-function promptText({ command, text: said }: Prompt): string {
-  return command ? `/${command} ${said}`.trim() : said;
 }
