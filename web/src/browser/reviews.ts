@@ -1,6 +1,6 @@
 /**
  * Reviews in localStorage: comments of a person on a session's diffs, until they are sent. One entry a session, of bounded
- * size; where a browser refuses to keep one, its writer is told.
+ * size; where a browser refuses to keep one, it lasts as long as the page.
  */
 
 const PREFIX = "fleet.review.";
@@ -15,15 +15,14 @@ export function readReview(sessionId: string): string | null {
   }
 }
 
-/** Keep a review; null forgets it. Return false where it cannot be kept. */
-export function writeReview(sessionId: string, text: string | null): boolean {
-  if (text !== null && text.length > REVIEW_CHARS_MAX) return false;
+/** Keep a review; null forgets it. */
+export function writeReview(sessionId: string, text: string | null): void {
+  if (text !== null && text.length > REVIEW_CHARS_MAX) return;
   try {
     if (text === null) localStorage.removeItem(PREFIX + sessionId);
     else localStorage.setItem(PREFIX + sessionId, text);
-    return true;
   } catch {
-    return false;
+    // as where there is no storage at all
   }
 }
 

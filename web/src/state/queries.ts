@@ -10,12 +10,23 @@ import { useState } from "react";
 import type { SessionDetail, WorkspaceDetail } from "../wire/api.ts";
 import type { Method } from "../wire/types.ts";
 import { type Answered, api, type Read, read } from "./api.ts";
+import { Refused } from "./commands.ts";
 import { useCommand } from "./context.tsx";
 
 /** Read a session, as of a log position where one is given. Rejects with `Refused`. */
 export async function readSession(id: string, at: number | null = null): Promise<SessionDetail> {
   const params = { path: { session_id: id }, query: at === null ? {} : { at } };
   return (await read<SessionDetail>(api.GET("/api/sessions/{session_id}", { params }))).body;
+}
+
+/** Whether the server holds nothing of a session any more. While it cannot be asked, no. */
+export async function isErased(id: string): Promise<boolean> {
+  try {
+    await readSession(id);
+    return false;
+  } catch (error) {
+    return error instanceof Refused && (error.problem.status === 404 || error.problem.status === 410);
+  }
 }
 
 /** Read a workspace as it is now. Rejects with `Refused`. */

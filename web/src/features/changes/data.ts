@@ -5,7 +5,7 @@ import { compareContents, type Sides } from "../../browser/diffing.ts";
 import type { Compared } from "../../core/line-diff.ts";
 import { api, read, readBytes } from "../../state/api.ts";
 import { useSession } from "../../state/context.tsx";
-import type { DiffItem, TurnItem } from "../../wire/types.ts";
+import type { DiffItem } from "../../wire/types.ts";
 
 /** What is compared: all turns or one, now or as of a log position. */
 export type Scope = { readonly id: string; readonly turn: string | null; readonly at: number | null };
@@ -26,20 +26,6 @@ async function readList({ id, turn, at }: Scope): Promise<DiffList> {
   const asked = api.GET("/api/sessions/{session_id}/diffs", { params: { path: { session_id: id }, query } });
   const { body } = await read<readonly DiffItem[]>(asked);
   return { files: body, version: body.map(item => `${item.file} ${signatureOf(item)}`).join("\n") };
-}
-
-/** Return the turns of a session. */
-export function useTurns(id: string, at: number | null): readonly TurnItem[] {
-  const number = useSession(id)?.lastTurn?.number ?? 0;
-  const asked = useQuery({
-    queryKey: ["turns", id, at, number],
-    placeholderData: kept => kept,
-    queryFn: async () => {
-      const params = { path: { session_id: id }, query: at === null ? {} : { at } };
-      return (await read(api.GET("/api/sessions/{session_id}/turns", { params }))).body;
-    },
-  });
-  return asked.data ?? [];
 }
 
 const NEWS_EVERY_MS = 3_000;

@@ -5,6 +5,7 @@ import type { Compared } from "../../core/line-diff.ts";
 import { type Comment, findAnchor, type Placed } from "../../core/review.ts";
 import { counted, named } from "../../core/text.ts";
 import { useFleet } from "../../state/context.tsx";
+import { said } from "../../state/trouble.ts";
 import { Empty, Loading, ProblemCard } from "../../ui/states.tsx";
 import type { DiffItem } from "../../wire/types.ts";
 import { useColours } from "./colours.ts";
@@ -16,7 +17,6 @@ import { Images } from "./images.tsx";
 import { Lines } from "./lines.tsx";
 import type { ReviewStore } from "./review-store.ts";
 import { Thread } from "./thread.tsx";
-import { troubleOf } from "./trouble.ts";
 
 export type FileViewProps = {
   readonly id: string;
@@ -84,7 +84,7 @@ function Text(props: FileViewProps): ReactNode {
   if (compared.isError)
     return (
       <div className={style.padded}>
-        <ProblemCard trouble={troubleOf(compared.error)} retry={() => void compared.refetch()} />
+        <ProblemCard trouble={said(compared.error, "The file")} retry={() => void compared.refetch()} />
       </div>
     );
   if (compared.data === undefined) return <Loading what="the lines" bars={9} />;

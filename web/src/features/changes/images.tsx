@@ -1,12 +1,13 @@
 /** An image before and after, from its bytes: nothing is loaded from elsewhere. */
 import { useQuery } from "@tanstack/react-query";
-import { type ReactNode, useEffect, useState } from "react";
+import { type ReactNode, useMemo, useState } from "react";
 import { bytes, named } from "../../core/text.ts";
+import { said } from "../../state/trouble.ts";
+import { useObjectUrl } from "../../ui/object-url.ts";
 import { Loading, ProblemCard } from "../../ui/states.tsx";
 import type { DiffItem } from "../../wire/types.ts";
 import { contentOptions } from "./data.ts";
 import style from "./file-view.module.css";
-import { troubleOf } from "./trouble.ts";
 
 export function Images(props: { readonly id: string; readonly item: DiffItem; readonly type: string }): ReactNode {
   const { id, item, type } = props;
@@ -34,9 +35,14 @@ function OneSide({ id, digest, type, word, file }: OneSideProps): ReactNode {
 function Picture(props: OneSideProps & { readonly digest: string }): ReactNode {
   const { id, digest, type, word, file } = props;
   const content = useQuery(contentOptions(id, digest));
-  const address = useObjectUrl(content.data, type);
+  const blob = useMemo(
+    () => (content.data === undefined ? null : new Blob([content.data as Uint8Array<ArrayBuffer>], { type })),
+    [content.data, type],
+  );
+  const address = useObjectUrl(blob);
   const [size, setSize] = useState<string | null>(null);
-  if (content.isError) return <ProblemCard trouble={troubleOf(content.error)} retry={() => void content.refetch()} />;
+  if (content.isError)
+    return <ProblemCard trouble={said(content.error, "The image")} retry={() => void content.refetch()} />;
   if (content.data === undefined || address === null) return <Loading what="the image" bars={2} />;
   return (
     <figure className={style.image}>
@@ -52,15 +58,4 @@ function Picture(props: OneSideProps & { readonly digest: string }): ReactNode {
       />
     </figure>
   );
-}
-
-function useObjectUrl(content: Uint8Array | undefined, type: string): string | null {
-  const [address, setAddress] = useState<string | null>(null);
-  useEffect(() => {
-    if (content === undefined) return;
-    const made = URL.createObjectURL(new Blob([content as Uint8Array<ArrayBuffer>], { type }));
-    setAddress(made);
-    return () => URL.revokeObjectURL(made);
-  }, [content, type]);
-  return address;
 }

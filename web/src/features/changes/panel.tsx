@@ -8,11 +8,13 @@ import { counted, plain } from "../../core/text.ts";
 import { filesOf, treeOf } from "../../core/tree.ts";
 import { useActions } from "../../state/actions.ts";
 import { useMayChange } from "../../state/context.tsx";
+import { useTurnItems } from "../../state/session.ts";
+import { line, said } from "../../state/trouble.ts";
 import { Button } from "../../ui/button.tsx";
 import { Empty, Loading, ProblemCard } from "../../ui/states.tsx";
 import { say, sayError } from "../../ui/toast.tsx";
 import type { DiffItem } from "../../wire/types.ts";
-import { type Listed, type Scope, signatureOf, useList, useTurns } from "./data.ts";
+import { type Listed, type Scope, signatureOf, useList } from "./data.ts";
 import { makePatch, saveAs } from "./download.ts";
 import { FileTree } from "./file-tree.tsx";
 import { FileView } from "./file-view.tsx";
@@ -21,7 +23,6 @@ import { ReviewDialog } from "./review-dialog.tsx";
 import { useReview } from "./review-store.ts";
 import { Side } from "./side.tsx";
 import { Toolbar } from "./toolbar.tsx";
-import { troubleOf } from "./trouble.ts";
 import { useIgnoreBlanks, useView } from "./view-settings.ts";
 
 type PanelProps = {
@@ -61,7 +62,7 @@ function News({ listed }: { readonly listed: Listed }): ReactNode {
 function Body({ scope, listed }: { readonly scope: Scope; readonly listed: Listed }): ReactNode {
   const { list, error, retry } = listed;
   const { id, at } = scope;
-  const turns = useTurns(id, at);
+  const { data: turns = [] } = useTurnItems(id, at);
   const { store, review } = useReview(id);
   const nodes = useMemo(() => treeOf(list?.files ?? []), [list]);
   const files = useMemo(() => filesOf(nodes), [nodes]);
@@ -112,7 +113,7 @@ function Body({ scope, listed }: { readonly scope: Scope; readonly listed: Liste
   if (error !== null)
     return (
       <div className={style.padded}>
-        <ProblemCard trouble={troubleOf(error)} retry={retry} />
+        <ProblemCard trouble={said(error, "The diff")} retry={retry} />
       </div>
     );
   if (list === null) return <Loading what="the changes" bars={8} />;
@@ -222,7 +223,7 @@ function useDownload(id: string, files: readonly DiffItem[]): () => void {
       if (leftOut.length > 0)
         sayError(`${counted(leftOut.length, "file")} not in the patch`, `Binary or too large: ${named(leftOut)}.`);
     } catch (error) {
-      sayError("The patch cannot be made", troubleOf(error).detail);
+      sayError("The patch cannot be made", line(error));
     }
   };
   return () => void download();

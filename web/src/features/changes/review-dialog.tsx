@@ -8,6 +8,7 @@ import { Refused } from "../../state/commands.ts";
 import { useCommand, useFleet, useIsConnected, useSession } from "../../state/context.tsx";
 import { restoreWorkspaceOf } from "../../state/resume.ts";
 import { useCell } from "../../state/store.ts";
+import { said } from "../../state/trouble.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { TextArea } from "../../ui/field.tsx";
@@ -18,7 +19,6 @@ import { comparedOptions, hasLines } from "./data.ts";
 import { placeIn } from "./file-view.tsx";
 import style from "./panel.module.css";
 import type { ReviewStore } from "./review-store.ts";
-import { troubleOf } from "./trouble.ts";
 
 type ReviewDialogProps = {
   readonly id: string;
@@ -71,7 +71,7 @@ export function ReviewDialog({ id, files, comments, store, onClose }: ReviewDial
         />
         <TextArea label="The agent will read" className={style.preview} rows={14} readOnly value={plain(text ?? "")} />
         {mustResume && <p className={style.hint}>The session has ended. Sending resumes it.</p>}
-        {send.error !== null && <ProblemCard trouble={troubleOf(send.error)} />}
+        {send.error !== null && <ProblemCard trouble={said(send.error)} />}
       </div>
     </Dialog>
   );

@@ -2,16 +2,13 @@
 import { useEffect, useMemo } from "react";
 import { onReviewElsewhere, readReview, reviewedSessions, writeReview } from "../../browser/reviews.ts";
 import { type Anchor, COMMENTS_MAX, type Comment, decodeReview, NO_REVIEW, type Review } from "../../core/review.ts";
-import { Refused } from "../../state/commands.ts";
-import { readSession } from "../../state/queries.ts";
+import { isErased } from "../../state/queries.ts";
 import { Cell, useCell } from "../../state/store.ts";
 
 const VIEWED_MAX = 5_000;
 
 export class ReviewStore {
   readonly review: Cell<Review>;
-  /** Whether the browser refused to keep the last change: it is lost with the page. */
-  readonly isUnsaved = new Cell(false, null);
   readonly #sessionId: string;
 
   constructor(sessionId: string) {
@@ -83,7 +80,7 @@ export class ReviewStore {
   #set(review: Review): void {
     this.review.set(review);
     const isNothing = review.comments.length === 0 && Object.keys(review.viewed).length === 0;
-    this.isUnsaved.set(!writeReview(this.#sessionId, isNothing ? null : JSON.stringify(review)));
+    writeReview(this.#sessionId, isNothing ? null : JSON.stringify(review));
   }
 }
 
@@ -114,17 +111,8 @@ async function sweepOnce(openId: string): Promise<void> {
   if (isSwept) return;
   isSwept = true;
   for (const id of reviewedSessions().slice(0, SWEEP_MAX)) {
-    if (id === openId || !(await isGone(id))) continue;
+    if (id === openId || !(await isErased(id))) continue;
     writeReview(id, null);
     stores.get(id)?.review.set(NO_REVIEW);
-  }
-}
-
-async function isGone(id: string): Promise<boolean> {
-  try {
-    await readSession(id);
-    return false;
-  } catch (error) {
-    return error instanceof Refused && (error.problem.status === 404 || error.problem.status === 410);
   }
 }

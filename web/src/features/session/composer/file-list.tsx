@@ -1,9 +1,10 @@
 /** The files that go with the prompt. */
 import { FileText, X } from "lucide-react";
-import { type ReactNode, useEffect, useState } from "react";
+import type { ReactNode } from "react";
 import type { DraftFile } from "../../../browser/drafts.ts";
 import { bytes, oneLine } from "../../../core/text.ts";
 import { IconButton } from "../../../ui/button.tsx";
+import { useObjectUrl } from "../../../ui/object-url.ts";
 import style from "./composer.module.css";
 
 type FileListProps = { readonly files: readonly DraftFile[]; readonly remove: (id: string) => void };
@@ -27,11 +28,6 @@ export function FileList({ files, remove }: FileListProps): ReactNode {
 }
 
 function Thumb({ file }: { readonly file: DraftFile }): ReactNode {
-  const [address, setAddress] = useState<string | null>(null);
-  useEffect(() => {
-    const made = URL.createObjectURL(file.data);
-    setAddress(made);
-    return () => URL.revokeObjectURL(made);
-  }, [file.data]);
+  const address = useObjectUrl(file.data);
   return address === null ? null : <img src={address} alt="" className={style.thumb} />;
 }

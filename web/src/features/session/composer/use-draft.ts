@@ -1,8 +1,7 @@
 /** The draft of a session: kept at each input, also where the page is left at once. */
 import { useCallback, useEffect, useRef, useState } from "react";
 import { type Draft, NO_DRAFT, openDrafts, readDraft, sweepDrafts, writeDraft } from "../../../browser/drafts.ts";
-import { api, read } from "../../../state/api.ts";
-import { Refused } from "../../../state/commands.ts";
+import { isErased } from "../../../state/queries.ts";
 
 const SAVE_AFTER_MS = 150;
 
@@ -60,13 +59,4 @@ export function useDraft(sessionId: string): DraftState {
   }, [change, save]);
 
   return { draft, change, clear };
-}
-
-async function isErased(id: string): Promise<boolean> {
-  try {
-    await read(api.GET("/api/sessions/{session_id}", { params: { path: { session_id: id } } }));
-    return false;
-  } catch (error) {
-    return error instanceof Refused && error.problem.status === 404;
-  }
 }

@@ -1,0 +1,14 @@
+/** An address for bytes that the page has, for as long as they are shown. */
+import { useEffect, useState } from "react";
+
+/** Return the address; null before the first paint, and where there are no bytes. */
+export function useObjectUrl(data: Blob | null): string | null {
+  const [address, setAddress] = useState<string | null>(null);
+  useEffect(() => {
+    if (data === null) return;
+    const made = URL.createObjectURL(data);
+    setAddress(made);
+    return () => URL.revokeObjectURL(made);
+  }, [data]);
+  return address;
+}
