@@ -7,15 +7,15 @@ import {
   useQueryClient,
 } from "@tanstack/react-query";
 import { useState } from "react";
-import type { SessionDetail, WorkspaceDetail } from "../wire/api.ts";
+import type { SessionDetail } from "../wire/api.ts";
 import type { Method } from "../wire/types.ts";
 import { type Answered, api, type Read, read } from "./api.ts";
 import { Refused } from "./commands.ts";
 import { useCommand } from "./context.tsx";
 
-/** Read a session, as of a log position where one is given. Rejects with `Refused`. */
-export async function readSession(id: string, at: number | null = null): Promise<SessionDetail> {
-  const params = { path: { session_id: id }, query: at === null ? {} : { at } };
+/** Read a session as it is now. Rejects with `Refused`. */
+export async function readSession(id: string): Promise<SessionDetail> {
+  const params = { path: { session_id: id } };
   return (await read<SessionDetail>(api.GET("/api/sessions/{session_id}", { params }))).body;
 }
 
@@ -27,12 +27,6 @@ export async function isErased(id: string): Promise<boolean> {
   } catch (error) {
     return error instanceof Refused && (error.problem.status === 404 || error.problem.status === 410);
   }
-}
-
-/** Read a workspace as it is now. Rejects with `Refused`. */
-export async function readWorkspace(id: string): Promise<WorkspaceDetail> {
-  const params = { path: { workspace_id: id } };
-  return (await read<WorkspaceDetail>(api.GET("/api/workspaces/{workspace_id}", { params }))).body;
 }
 
 type Options = {

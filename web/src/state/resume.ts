@@ -1,6 +1,8 @@
 /** The one way to bring back a session that has ended: its workspace first, where that was removed. */
+import type { WorkspaceDetail } from "../wire/api.ts";
+import { api, read } from "./api.ts";
 import { type Commands, Refused } from "./commands.ts";
-import { readSession, readWorkspace } from "./queries.ts";
+import { readSession } from "./queries.ts";
 
 type Command = Commands["run"];
 
@@ -20,7 +22,9 @@ export async function restoreWorkspaceOf(command: Command, sessionId: string): P
 async function removedWorkspace(sessionId: string): Promise<string | null> {
   try {
     const { workspaceId } = await readSession(sessionId);
-    return (await readWorkspace(workspaceId)).status === "removed" ? workspaceId : null;
+    const params = { path: { workspace_id: workspaceId } };
+    const { body } = await read<WorkspaceDetail>(api.GET("/api/workspaces/{workspace_id}", { params }));
+    return body.status === "removed" ? workspaceId : null;
   } catch (error) {
     if (error instanceof Refused) return null;
     throw error;
