@@ -1,4 +1,5 @@
 /** Permission requests and questions: OpenCode's JSON, read narrowly. What is not understood is shown as it came. */
+import { list, record, text } from "../wire/opencode.ts";
 import type { InboxItem } from "../wire/types.ts";
 
 type RequestItem = NonNullable<InboxItem["request"]>;
@@ -76,18 +77,6 @@ function question(value: unknown): Question {
     }),
     isMultiple: body.multiple === true,
   };
-}
-
-function record(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function text(value: unknown): string {
-  return typeof value === "string" ? value : "";
 }
 
 function texts(value: unknown): readonly string[] {

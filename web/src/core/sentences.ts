@@ -5,6 +5,7 @@
  * newer server, or one that was erased, still gets a sentence.
  */
 import type { EventData, EventType } from "../wire/events.ts";
+import { list, record, text } from "../wire/opencode.ts";
 import { baseName, counted, duration, oneLine } from "./text.ts";
 
 type Table = { readonly [Type in EventType]: (data: EventData[Type]) => string };
@@ -162,35 +163,23 @@ export function sentence(event: AnyEvent): string {
   }
 }
 
-function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
+function part(type: string, value: unknown): string {
+  const body = record(value);
+  if (type === "text") return `The text ${quoted(text(body.text))} was finished`;
+  if (type !== "tool") return `A part of the transcript (${type}) was finished`;
+  const state = record(body.state);
+  const input = record(state.input);
+  const what = text(input.command) || text(input.filePath) || text(input.pattern) || text(input.description);
+  const how = state.status === "error" ? "failed" : "was done";
+  return `The tool ${text(body.tool) || "a tool"} ${how}${what && `: ${oneLine(what, TEXT_MAX)}`}`;
 }
 
-function part(type: string, body: unknown): string {
-  if (type === "text") return `The text ${quoted(String(field(body, "text") ?? ""))} was finished`;
-  if (type === "tool") {
-    const state = field(body, "state");
-    const name = String(field(body, "tool") ?? "a tool");
-    const input = field(state, "input");
-    const what =
-      field(input, "command") ??
-      field(input, "filePath") ??
-      field(input, "pattern") ??
-      field(input, "description") ??
-      "";
-    return `The tool ${name} ${field(state, "status") === "error" ? "failed" : "was done"}${what ? `: ${oneLine(String(what), TEXT_MAX)}` : ""}`;
-  }
-  return `A part of the transcript (${type}) was finished`;
-}
-
-function asked(body: unknown): string {
-  const metadata = field(body, "metadata");
-  const patterns = field(body, "patterns");
-  const questions = field(body, "questions");
-  if (Array.isArray(questions)) return oneLine(String(field(questions[0], "question") ?? ""), TEXT_MAX);
-  const what =
-    field(metadata, "command") ?? field(metadata, "filepath") ?? (Array.isArray(patterns) ? patterns.join(", ") : "");
-  return `${oneLine(String(field(body, "permission") ?? ""))} ${oneLine(String(what), TEXT_MAX)}`.trim();
+function asked(value: unknown): string {
+  const { metadata, patterns, questions, permission } = record(value);
+  if (Array.isArray(questions)) return oneLine(text(record(questions[0]).question), TEXT_MAX);
+  const { command, filepath } = record(metadata);
+  const what = text(command) || text(filepath) || list(patterns).join(", ");
+  return `${oneLine(text(permission))} ${oneLine(what, TEXT_MAX)}`.trim();
 }
 
 /** Return what an event's stream is: its kind and the id of what it happened to. */
