@@ -22,12 +22,8 @@ function oneOf<Value extends string>(value: unknown, values: readonly Value[]): 
 }
 
 /** Return those that are there: what is not set does not stand in the address. */
-function given<Search extends Record<string, unknown>>(
-  search: Search,
-): { [Key in keyof Search]?: NonNullable<Search[Key]> } {
-  return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined)) as {
-    [Key in keyof Search]?: NonNullable<Search[Key]>;
-  };
+function given<Search extends Record<string, unknown>>(search: Search): Partial<Search> {
+  return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined)) as Partial<Search>;
 }
 
 const root = createRootRoute({ component: Shell, notFoundComponent: Missing, errorComponent: Failure });

@@ -1,24 +1,21 @@
 /** The audit log: every event as a sentence with who and why, filters, the proof, and the export. */
-import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useState } from "react";
 import { sessionFault, typeFault } from "../../core/log-filters.ts";
 import { plain } from "../../core/text.ts";
 import { useFleet } from "../../state/context.tsx";
-import { type LogQuery, searchLog } from "../../state/log.ts";
+import type { LogQuery } from "../../state/log.ts";
 import { useCell } from "../../state/store.ts";
-import { said } from "../../state/trouble.ts";
 import { Button } from "../../ui/button.tsx";
 import { DateField } from "../../ui/date-field.tsx";
 import { Page } from "../../ui/page.tsx";
-import { Empty, Loading, ProblemCard } from "../../ui/states.tsx";
+import { Empty } from "../../ui/states.tsx";
 import { SuggestField } from "../../ui/suggest.tsx";
 import { EVENT_TYPES } from "../../wire/events.ts";
 import style from "./audit.module.css";
-import { EventRow } from "./event-row.tsx";
+import { EventList, useEvents } from "./events.tsx";
 import { Verify } from "./verify.tsx";
 
-const PAGE = 50;
 const TYPING_MS = 250;
 const route = getRouteApi("/log");
 
@@ -35,30 +32,15 @@ function queryOf({ session, type, actor, from, to }: Search): LogQuery {
   };
 }
 
-function useEvents(search: Search) {
-  const filters = queryOf(search);
-  return useInfiniteQuery({
-    queryKey: ["log", filters, search.at],
-    initialPageParam: search.at === undefined ? undefined : Number(search.at) + 1,
-    queryFn: ({ pageParam, signal }) => {
-      const before = pageParam === undefined ? {} : { before: pageParam };
-      return searchLog({ ...filters, order: "desc", limit: PAGE, ...before }, signal);
-    },
-    getNextPageParam: last => last.goOn ?? undefined,
-    retry: false,
-  });
-}
-
 export function AuditPage(): ReactNode {
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const found = useEvents(search);
+  const events = useEvents(queryOf(search), { until: search.at === undefined ? null : Number(search.at) });
   const { fleet } = useFleet();
   useCell(fleet.sessions.keys);
-  const events = found.data?.pages.flatMap(page => page.body) ?? [];
   const change = (part: Partial<Search>) =>
     // From the newest address: two fields may change at about the same time.
-    void navigate({ search: (before: Search) => ({ ...before, at: undefined, ...part }) as Search, replace: true });
+    void navigate({ search: (before: Search) => ({ ...before, at: undefined, ...part }), replace: true });
   const sessions = [...fleet.sessions.values()].map(each => ({ value: each.id, note: plain(each.title) }));
 
   return (
@@ -66,7 +48,7 @@ export function AuditPage(): ReactNode {
       title="Log"
       acts={
         <>
-          <Button onClick={() => void found.refetch()} isBusy={found.isFetching}>
+          <Button onClick={() => void events.found.refetch()} isBusy={events.found.isFetching}>
             Refresh
           </Button>
           <a className={style.export} href="/api/log/export" download>
@@ -80,7 +62,7 @@ export function AuditPage(): ReactNode {
         <Typed
           label="Session"
           value={search.session}
-          onChange={session => change({ session } as Partial<Search>)}
+          onChange={session => change({ session })}
           faultOf={sessionFault}
           suggestions={sessions}
           placeholder="Any session"
@@ -88,7 +70,7 @@ export function AuditPage(): ReactNode {
         <Typed
           label="Type"
           value={search.type}
-          onChange={type => change({ type } as Partial<Search>)}
+          onChange={type => change({ type })}
           faultOf={typeFault}
           suggestions={EVENT_TYPES.map(value => ({ value }))}
           placeholder="Any type, several with commas"
@@ -96,40 +78,23 @@ export function AuditPage(): ReactNode {
         <Typed
           label="Who"
           value={search.actor}
-          onChange={actor => change({ actor } as Partial<Search>)}
+          onChange={actor => change({ actor })}
           suggestions={[{ value: "local" }, { value: "system" }]}
           placeholder="Anybody"
         />
-        <DateField
-          label="From"
-          value={search.from ?? ""}
-          onChange={from => change({ from: from || undefined } as Partial<Search>)}
-        />
-        <DateField
-          label="To"
-          value={search.to ?? ""}
-          onChange={to => change({ to: to || undefined } as Partial<Search>)}
-        />
+        <DateField label="From" value={search.from ?? ""} onChange={from => change({ from: from || undefined })} />
+        <DateField label="To" value={search.to ?? ""} onChange={to => change({ to: to || undefined })} />
       </search>
-      {found.isPending && <Loading what="the log" bars={12} />}
-      {found.isError && <ProblemCard trouble={said(found.error, "The log")} retry={() => void found.refetch()} />}
-      {found.isSuccess && events.length === 0 && (
-        <Empty act={<Button onClick={() => void navigate({ search: {} })}>Clear the filters</Button>}>
-          Nothing in the log matches.
-        </Empty>
-      )}
-      <ol className={style.events} aria-label="Events, newest first">
-        {events.map(event => (
-          <EventRow key={event.position} event={event} />
-        ))}
-      </ol>
-      {found.hasNextPage && (
-        <div className={style.older}>
-          <Button onClick={() => void found.fetchNextPage()} isBusy={found.isFetchingNextPage}>
-            Older events
-          </Button>
-        </div>
-      )}
+      <EventList
+        {...events}
+        what="The log"
+        label="Events, newest first"
+        empty={
+          <Empty act={<Button onClick={() => void navigate({ search: {} })}>Clear the filters</Button>}>
+            Nothing in the log matches.
+          </Empty>
+        }
+      />
     </Page>
   );
 }

@@ -39,12 +39,12 @@ export function HistoryPage(): ReactNode {
   const [typed, setTyped] = useState(search.q ?? "");
   const offset = Number(search.offset ?? 0) || 0;
   const change = (part: Partial<typeof search>) =>
-    void navigate({ search: { ...search, offset: undefined, ...part } as typeof search, replace: true });
+    void navigate({ search: { ...search, offset: undefined, ...part }, replace: true });
 
   useActions([{ id: "filter.focus", label: "Search the history", run: () => box.current?.focus() }]);
   useEffect(() => {
     if ((search.q ?? "") === typed) return;
-    const timer = setTimeout(() => change({ q: typed || undefined } as Partial<typeof search>), TYPING_MS);
+    const timer = setTimeout(() => change({ q: typed || undefined }), TYPING_MS);
     return () => clearTimeout(timer);
   });
 
@@ -76,18 +76,10 @@ export function HistoryPage(): ReactNode {
           label="Status"
           value={search.status ?? ANY}
           choices={CHOICES}
-          onChange={status => change({ status: status === ANY ? undefined : status } as Partial<typeof search>)}
+          onChange={status => change({ status: status === ANY ? undefined : status })}
         />
-        <DateField
-          label="From"
-          value={search.from ?? ""}
-          onChange={from => change({ from: from || undefined } as Partial<typeof search>)}
-        />
-        <DateField
-          label="To"
-          value={search.to ?? ""}
-          onChange={to => change({ to: to || undefined } as Partial<typeof search>)}
-        />
+        <DateField label="From" value={search.from ?? ""} onChange={from => change({ from: from || undefined })} />
+        <DateField label="To" value={search.to ?? ""} onChange={to => change({ to: to || undefined })} />
       </search>
       {found.isPending && <Loading what="the history" />}
       {found.isError && <ProblemCard trouble={said(found.error, "The history")} retry={() => void found.refetch()} />}
@@ -120,19 +112,13 @@ export function HistoryPage(): ReactNode {
       </ol>
       {total > PAGE && (
         <nav className={style.pages} aria-label="Pages">
-          <Button
-            disabled={offset === 0}
-            onClick={() => change({ offset: String(Math.max(0, offset - PAGE)) } as Partial<typeof search>)}
-          >
+          <Button disabled={offset === 0} onClick={() => change({ offset: String(Math.max(0, offset - PAGE)) })}>
             Newer
           </Button>
           <span>
             {offset + 1}–{offset + items.length} of {total.toLocaleString("en-US")}
           </span>
-          <Button
-            disabled={offset + PAGE >= total}
-            onClick={() => change({ offset: String(offset + PAGE) } as Partial<typeof search>)}
-          >
+          <Button disabled={offset + PAGE >= total} onClick={() => change({ offset: String(offset + PAGE) })}>
             Older
           </Button>
         </nav>
