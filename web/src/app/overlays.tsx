@@ -4,7 +4,7 @@ import { lazy, type ReactNode, Suspense, useRef, useState } from "react";
 import { useActions } from "../state/actions.ts";
 import { useMayChange } from "../state/context.tsx";
 import { part } from "../state/parts.ts";
-import { Boundary } from "./errors.tsx";
+import { Boundary } from "../widgets/boundary.tsx";
 
 const Palette = lazy(
   part(() => import("../features/palette/palette.tsx").then(module => ({ default: module.Palette }))),

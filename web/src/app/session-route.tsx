@@ -4,7 +4,7 @@ import { lazy, type ReactNode } from "react";
 import { SessionRail } from "../features/fleet/rail.tsx";
 import { ConversationPage, SessionPage } from "../features/session/page.tsx";
 import { part } from "../state/parts.ts";
-import { Boundary } from "./errors.tsx";
+import { Boundary } from "../widgets/boundary.tsx";
 import style from "./shell.module.css";
 
 const PANELS = {

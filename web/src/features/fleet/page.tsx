@@ -12,6 +12,7 @@ import { Button } from "../../ui/button.tsx";
 import { Pick } from "../../ui/pick.tsx";
 import { Empty, Loading, ProblemCard } from "../../ui/states.tsx";
 import type { VirtualHandle } from "../../ui/virtual-list.tsx";
+import { Boundary } from "../../widgets/boundary.tsx";
 import { useBulk } from "./bulk.ts";
 import { BulkBar } from "./bulk-bar.tsx";
 import { FilterField } from "./filter-field.tsx";
@@ -87,7 +88,13 @@ function Fleet(): ReactNode {
             onPeek={peek}
           />
         )}
-        <Suspense fallback={null}>{peeked !== null && <Peek id={peeked} onClose={closePeek} />}</Suspense>
+        {peeked !== null && (
+          <Boundary what="The peek">
+            <Suspense fallback={null}>
+              <Peek id={peeked} onClose={closePeek} />
+            </Suspense>
+          </Boundary>
+        )}
       </div>
       <BulkBar selection={selection} shown={shown} progress={bulk.progress} onAsk={ask} />
       <div className={style.foot}>
@@ -95,11 +102,13 @@ function Fleet(): ReactNode {
         <span className={style.gap} />
         {isWaiting && <span>The order waits while you point at the list</span>}
       </div>
-      <Suspense fallback={null}>
-        {(asking !== null || bulk.report !== null) && (
-          <Overlays asking={asking} bulk={bulk} selection={selection} onAsk={ask} onPeek={peek} />
-        )}
-      </Suspense>
+      {(asking !== null || bulk.report !== null) && (
+        <Boundary what="The dialog">
+          <Suspense fallback={null}>
+            <Overlays asking={asking} bulk={bulk} selection={selection} onAsk={ask} onPeek={peek} />
+          </Suspense>
+        </Boundary>
+      )}
     </div>
   );
 }

@@ -1,11 +1,12 @@
 /** One thing that waits: where it comes from, what is asked, and what can be done about it. */
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
-import { age, baseName, oneLine, plain } from "../../core/text.ts";
-import { useNow } from "../../state/clock.ts";
+import { baseName, oneLine, plain } from "../../core/text.ts";
 import { useMayChange } from "../../state/context.tsx";
 import { cx } from "../../ui/cx.ts";
 import { Mark, type MarkTone } from "../../ui/mark.tsx";
+import { Age } from "../../widgets/age.tsx";
+import { Boundary } from "../../widgets/boundary.tsx";
 import { RequestForm } from "../../widgets/request-form.tsx";
 import type { InboxItem } from "../../wire/types.ts";
 import { BudgetActs, CallbackActs, FailureActs, WebhookActs } from "./acts.tsx";
@@ -27,14 +28,6 @@ function Where({ item }: { readonly item: InboxItem }): ReactNode {
   const place =
     context && [baseName(context.repository ?? context.directory), context.branch].filter(Boolean).join(" · ");
   return <span className={style.where}>{place && oneLine(place, 120)}</span>;
-}
-
-function Age({ at }: { readonly at: string }): ReactNode {
-  return (
-    <time dateTime={at} title={new Date(at).toLocaleString()} className={style.where}>
-      {age(Date.parse(at), useNow())}
-    </time>
-  );
 }
 
 function Body({ item, isFocused }: { readonly item: InboxItem; readonly isFocused: boolean }): ReactNode {
@@ -76,7 +69,7 @@ export function Card({ item, isFocused, onFocus }: CardProps): ReactNode {
           </Link>
         )}
         <Where item={item} />
-        <Age at={item.at} />
+        <Age at={item.at} className={style.where} />
       </div>
       {item.context?.prompt && (
         <p className={style.why}>
@@ -84,7 +77,9 @@ export function Card({ item, isFocused, onFocus }: CardProps): ReactNode {
           {oneLine(item.context.prompt)}
         </p>
       )}
-      <Body item={item} isFocused={isFocused} />
+      <Boundary what="The card">
+        <Body item={item} isFocused={isFocused} />
+      </Boundary>
     </li>
   );
 }
