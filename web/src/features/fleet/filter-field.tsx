@@ -6,6 +6,7 @@ import { parseFilter } from "../../core/filter.ts";
 import { oneLine } from "../../core/text.ts";
 import { useFleet } from "../../state/context.tsx";
 import { CompletingInput, type Completion } from "../../ui/complete.tsx";
+import { Keys } from "../../ui/keys.tsx";
 import style from "./filter-field.module.css";
 
 type FilterFieldProps = {
@@ -49,7 +50,11 @@ export function FilterField(props: FilterFieldProps): ReactNode {
           {...(onEnter ? { onEnter } : {})}
         />
         {value === "" ? (
-          keys && <kbd className={style.keys}>{keys}</kbd>
+          keys && (
+            <span className={style.keys}>
+              <Keys keys={keys} />
+            </span>
+          )
         ) : (
           <button type="button" className={style.clear} aria-label="Clear the filter" onClick={() => onChange("")}>
             <X size={14} aria-hidden />

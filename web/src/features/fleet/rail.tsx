@@ -11,16 +11,17 @@ import { useFleet, useSession } from "../../state/context.tsx";
 import { useCell } from "../../state/store.ts";
 import { Button } from "../../ui/button.tsx";
 import { cx } from "../../ui/cx.ts";
-import { GridCell, GridRow } from "../../ui/grid.tsx";
+import { GridCell } from "../../ui/grid.tsx";
 import { Mark } from "../../ui/mark.tsx";
 import { Empty, Loading } from "../../ui/states.tsx";
 import type { VirtualHandle } from "../../ui/virtual-list.tsx";
-import { type Acts, ActsContext, useActs } from "./acts.ts";
+import { type Acts, ActsContext } from "./acts.ts";
 import { isOver, StateAge } from "./cells.tsx";
 import { useCursor } from "./cursor.ts";
 import { FilterField } from "./filter-field.tsx";
 import { useOrder } from "./order.ts";
 import style from "./rail.module.css";
+import { DEPTH_MAX, PlacedRow, type RowPlace } from "./row.tsx";
 import { RowList } from "./row-list.tsx";
 import { useSelection } from "./selection.ts";
 import { keepLook, lastLook, useFolds, useMedia, useView } from "./view.ts";
@@ -75,17 +76,7 @@ function Rail({ openId }: { readonly openId: string }): ReactNode {
             cursor={cursor}
             list={list}
             isMultiselectable={false}
-            session={(row, index) => (
-              <RailRow
-                id={row.key}
-                depth={row.depth}
-                at={row.at}
-                of={row.of}
-                index={index}
-                isActive={index === cursor.index}
-                isOpen={row.key === openId}
-              />
-            )}
+            session={place => <RailRow {...place} isOpen={place.id === openId} />}
           />
         )}
       </nav>
@@ -93,34 +84,18 @@ function Rail({ openId }: { readonly openId: string }): ReactNode {
   );
 }
 
-type RailRowProps = {
-  readonly id: string;
-  readonly depth: number;
-  readonly at: number;
-  readonly of: number;
-  readonly index: number;
-  readonly isActive: boolean;
-  readonly isOpen: boolean;
-};
-
-const RailRow = memo(function RailRow(props: RailRowProps): ReactNode {
-  const { id, depth, at, of, index, isActive, isOpen } = props;
+const RailRow = memo(function RailRow(props: RowPlace & { readonly isOpen: boolean }): ReactNode {
+  const { isOpen, ...place } = props;
+  const { id, depth } = place;
   const item = useSession(id);
-  const { activate } = useActs();
   if (item === undefined) return <div className={cx(style.row, style.over)}>erased</div>;
   return (
-    <GridRow
-      index={index}
-      isActive={isActive}
-      data-row={id}
-      aria-level={depth + 2}
-      aria-posinset={at}
-      aria-setsize={of}
+    <PlacedRow
+      place={place}
       aria-current={isOpen ? "page" : undefined}
       className={cx(style.row, isOver(item) && style.over)}
-      onFocus={() => activate(id)}
     >
-      <GridCell className={style.cell} style={{ paddingLeft: Math.min(depth, 4) * 12 }}>
+      <GridCell className={style.cell} style={{ paddingLeft: Math.min(depth, DEPTH_MAX) * 12 }}>
         <Mark {...lookOf(item.status)} isShort />
         <Link to="/s/$id" params={{ id }} className={style.link} tabIndex={-1} title={oneLine(item.title)}>
           {oneLine(item.title)}
@@ -129,7 +104,7 @@ const RailRow = memo(function RailRow(props: RailRowProps): ReactNode {
           <StateAge item={item} />
         </span>
       </GridCell>
-    </GridRow>
+    </PlacedRow>
   );
 });
 

@@ -6,7 +6,7 @@ import { type VirtualHandle, VirtualList } from "../../ui/virtual-list.tsx";
 import { type Cursor, hear } from "./cursor.ts";
 import style from "./fleet.module.css";
 import type { Order } from "./order.ts";
-import { GroupRow } from "./row.tsx";
+import { GroupRow, type RowPlace } from "./row.tsx";
 import type { Folds } from "./view.ts";
 
 type RowListProps = {
@@ -16,7 +16,7 @@ type RowListProps = {
   readonly cursor: Cursor;
   readonly list: RefObject<VirtualHandle | null>;
   readonly isMultiselectable: boolean;
-  readonly session: (row: Extract<Row, { kind: "session" }>, index: number) => ReactNode;
+  readonly session: (place: RowPlace) => ReactNode;
 };
 
 export function RowList(props: RowListProps): ReactNode {
@@ -44,9 +44,13 @@ export function RowList(props: RowListProps): ReactNode {
       render={index => {
         const row = rows[index];
         if (row === undefined) return null;
-        if (row.kind === "session") return session(row, index);
+        const isActive = index === cursor.index;
+        if (row.kind === "session") {
+          const { key, depth, at, of } = row;
+          return session({ id: key, depth, at, of, index, isActive });
+        }
         const { cluster, isFolded } = row;
-        return <GroupRow cluster={cluster} isFolded={isFolded} index={index} isActive={index === cursor.index} />;
+        return <GroupRow cluster={cluster} isFolded={isFolded} index={index} isActive={isActive} />;
       }}
     />
   );

@@ -1,7 +1,7 @@
 /** The rows of the fleet page: the head of a group, and a session. */
 import { Link } from "@tanstack/react-router";
 import { ChevronDown, ChevronRight, MoreHorizontal } from "lucide-react";
-import { type MouseEvent, memo, type ReactNode } from "react";
+import { type ComponentProps, type MouseEvent, memo, type ReactNode } from "react";
 import type { Cluster } from "../../core/groups.ts";
 import { lookOf } from "../../core/status.ts";
 import { counted, oneLine } from "../../core/text.ts";
@@ -15,7 +15,7 @@ import style from "./row.module.css";
 import { useIsSelected } from "./selection.ts";
 
 /** Deeper children stand no farther to the right: their titles need the room. */
-const DEPTH_MAX = 4;
+export const DEPTH_MAX = 4;
 
 type GroupRowProps = {
   readonly cluster: Cluster;
@@ -54,19 +54,40 @@ export const GroupRow = memo(function GroupRow(props: GroupRowProps): ReactNode 
   );
 });
 
-type SessionRowProps = {
+export type RowPlace = {
   readonly id: string;
+  /** Below how many others of its family it stands. */
   readonly depth: number;
+  /** The place in its group, from 1, and how many the group has. */
   readonly at: number;
   readonly of: number;
+  /** The place among all rows, from 0. */
   readonly index: number;
   readonly isActive: boolean;
 };
 
-export const SessionRow = memo(function SessionRow(props: SessionRowProps): ReactNode {
-  const { id, depth, at, of, index, isActive } = props;
+/** The row of a session, in the list or in the rail. */
+export function PlacedRow({ place, ...rest }: ComponentProps<"div"> & { readonly place: RowPlace }): ReactNode {
+  const { id, depth, at, of, index, isActive } = place;
+  const { activate } = useActs();
+  return (
+    <GridRow
+      {...rest}
+      index={index}
+      isActive={isActive}
+      data-row={id}
+      aria-level={depth + 2}
+      aria-posinset={at}
+      aria-setsize={of}
+      onFocus={() => activate(id)}
+    />
+  );
+}
+
+export const SessionRow = memo(function SessionRow(place: RowPlace): ReactNode {
+  const { id, depth, isActive } = place;
   const item = useSession(id);
-  const { activate, extendTo, selection } = useActs();
+  const { extendTo, selection } = useActs();
   const isSelected = useIsSelected(selection, id);
   if (item === undefined) return <div className={cx(style.row, style.gone)}>This session has been erased.</div>;
   const range = (event: MouseEvent): void => {
@@ -76,16 +97,10 @@ export const SessionRow = memo(function SessionRow(props: SessionRowProps): Reac
     extendTo(id);
   };
   return (
-    <GridRow
-      index={index}
-      isActive={isActive}
-      data-row={id}
-      aria-level={depth + 2}
-      aria-posinset={at}
-      aria-setsize={of}
+    <PlacedRow
+      place={place}
       aria-selected={isSelected}
       className={cx(style.row, isOver(item) && style.over)}
-      onFocus={() => activate(id)}
       onClickCapture={range}
     >
       <GridCell className={style.check}>
@@ -124,7 +139,7 @@ export const SessionRow = memo(function SessionRow(props: SessionRowProps): Reac
       <GridCell className={style.more}>
         <MoreButton id={id} title={item.title} isActive={isActive} />
       </GridCell>
-    </GridRow>
+    </PlacedRow>
   );
 });
 

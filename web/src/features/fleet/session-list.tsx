@@ -39,16 +39,7 @@ export function SessionList(props: SessionListProps): ReactNode {
         cursor={cursor}
         list={list}
         isMultiselectable={useMayChange()}
-        session={(row, index) => (
-          <SessionRow
-            id={row.key}
-            depth={row.depth}
-            at={row.at}
-            of={row.of}
-            index={index}
-            isActive={index === cursor.index}
-          />
-        )}
+        session={place => <SessionRow {...place} />}
       />
     </ActsContext>
   );
