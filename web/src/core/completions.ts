@@ -1,6 +1,6 @@
 /** What may follow in the filter where the person writes: its keys, then the values that there are. */
 import type { SessionItem } from "../wire/types.ts";
-import { FILTER_KEYS, type FilterKey, modelOf, placeOf, STATUS_WORDS, type Token, tokensOf } from "./filter.ts";
+import { FILTER_KEYS, type FilterKey, fixedValues, modelOf, placeOf, type Token, tokensOf } from "./filter.ts";
 import { baseName } from "./text.ts";
 
 export type Completion = {
@@ -57,15 +57,9 @@ function quoted(value: string): string {
   return /[\s,]/.test(value) ? `"${value}"` : value;
 }
 
-const NAMED: Readonly<Partial<Record<FilterKey, readonly string[]>>> = {
-  status: STATUS_WORDS,
-  is: ["needs", "child", "queued", "paused", "changed", "failed"],
-  strategy: ["worktree", "existing", "clone"],
-};
-
 /** Return the values of a key with how many sessions have each; 0 for those of a fixed list. */
 function countsOf(key: FilterKey, items: Iterable<SessionItem>): ReadonlyMap<string, number> {
-  const named = NAMED[key];
+  const named = fixedValues(key);
   if (named) return new Map(named.map(value => [value, 0]));
   const counts = new Map<string, number>();
   for (const item of items) {

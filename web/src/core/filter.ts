@@ -37,7 +37,7 @@ const FLAGS: Readonly<Record<Flag, (item: SessionItem) => boolean>> = {
 };
 
 /** The words of the statuses, as they are typed: `needs-you`. */
-export const STATUS_WORDS: readonly string[] = STATUSES.map(status => wordOf(status));
+const STATUS_WORDS: readonly string[] = STATUSES.map(status => wordOf(status));
 
 const CLOSED: Readonly<Partial<Record<FilterKey, readonly string[]>>> = {
   status: [...STATUS_WORDS, ...STATUSES],
@@ -96,12 +96,13 @@ function readTerm(token: string): Term | string | null {
   }
   const values = valuesOf(named[2] ?? "");
   const unknown = values.find(value => CLOSED[key]?.some(known => known.startsWith(value)) === false);
-  if (unknown !== undefined) return `"${unknown}" is no value of ${key}:. There are ${valuesToName(key)}.`;
+  if (unknown !== undefined) return `"${unknown}" is no value of ${key}:. There are ${fixedValues(key)?.join(", ")}.`;
   return values.length === 0 ? null : { key, values, isNot };
 }
 
-function valuesToName(key: FilterKey): string {
-  return (key === "status" ? STATUS_WORDS : (CLOSED[key] ?? [])).join(", ");
+/** Return the values that a key can have, as they are offered; undefined where any text may follow. */
+export function fixedValues(key: FilterKey): readonly string[] | undefined {
+  return key === "status" ? STATUS_WORDS : CLOSED[key];
 }
 
 function valuesOf(text: string): readonly string[] {

@@ -48,9 +48,14 @@ export const GROUPS: readonly { readonly key: Group; readonly title: string }[] 
   { key: "ended", title: "Ended" },
 ];
 
+/** Whether a turn is running: it can be aborted, and prompts can be sent into it. */
+export function isInTurn(status: Status): boolean {
+  return status === "active" || status === "waiting_input";
+}
+
 /** Whether the session has a process of OpenCode that can be asked. */
 export function hasProcess(status: Status): boolean {
-  return status === "active" || status === "idle" || status === "waiting_input";
+  return isInTurn(status) || status === "idle";
 }
 
 /** Whether the session has ended and can be brought back. */

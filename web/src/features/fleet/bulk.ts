@@ -1,7 +1,7 @@
 /** Acts on one or many sessions: a few at a time, with progress, a way back where there is one, and what was refused. */
 import { useState } from "react";
 import { forEach, type Outcome } from "../../core/parallel.ts";
-import { hasEnded } from "../../core/status.ts";
+import { hasEnded, isInTurn } from "../../core/status.ts";
 import { counted } from "../../core/text.ts";
 import { useCommand, useFleet } from "../../state/context.tsx";
 import { resume } from "../../state/resume.ts";
@@ -41,7 +41,7 @@ export type Bulk = {
 export type TagChange = { readonly add: readonly string[]; readonly drop: readonly string[] };
 
 export function canAbort(item: SessionItem): boolean {
-  return item.status === "active" || item.status === "waiting_input";
+  return isInTurn(item.status);
 }
 
 export function canStop(item: SessionItem): boolean {

@@ -3,7 +3,7 @@ import { THEMES } from "../../browser/theme.ts";
 import { placeOf } from "../../core/filter.ts";
 import { fuzzy, type Match } from "../../core/fuzzy.ts";
 import { KEYMAP, PRECEDENCE } from "../../core/keymap.ts";
-import { hasEnded, lookOf, needsYou } from "../../core/status.ts";
+import { hasEnded, isInTurn, lookOf, needsYou } from "../../core/status.ts";
 import { baseName, oneLine } from "../../core/text.ts";
 import type { Action } from "../../state/actions.ts";
 import type { SessionItem } from "../../wire/types.ts";
@@ -30,7 +30,7 @@ export type Verb = {
 };
 
 const VERBS: readonly Verb[] = [
-  { word: "abort", label: "Abort", test: item => item.status === "active" || item.status === "waiting_input" },
+  { word: "abort", label: "Abort", test: item => isInTurn(item.status) },
   { word: "stop", label: "Stop", test: item => !hasEnded(item.status) },
   { word: "resume", label: "Resume", test: item => hasEnded(item.status) },
 ];

@@ -2,7 +2,7 @@
 import { type ReactNode, useState } from "react";
 import { isMac } from "../../browser/platform.ts";
 import { readSetting, writeSetting } from "../../browser/storage.ts";
-import { type Binding, KEYMAP, keysOf, type Where } from "../../core/keymap.ts";
+import { type Binding, KEYMAP, shown, type Where } from "../../core/keymap.ts";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Check } from "../../ui/field.tsx";
 import { Keys } from "../../ui/keys.tsx";
@@ -52,7 +52,11 @@ export function KeysDialog({ onClose }: { readonly onClose: () => void }): React
               {(KEYMAP as readonly Binding[])
                 .filter(binding => binding.where === where)
                 .map(binding => (
-                  <Line key={binding.action} label={binding.label} keys={keysOf(binding.action as never, isMac)} />
+                  <Line
+                    key={binding.action}
+                    label={binding.label}
+                    keys={binding.keys.map(keys => shown(keys, isMac))}
+                  />
                 ))}
               {(FIXED[where] ?? []).map(([label, keys]) => (
                 <Line key={label} label={label} keys={keys} />

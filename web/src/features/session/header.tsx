@@ -3,7 +3,7 @@ import { Ellipsis, Square } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { isMac } from "../../browser/platform.ts";
 import { keysOf } from "../../core/keymap.ts";
-import { hasEnded, lookOf, strategyWord } from "../../core/status.ts";
+import { hasEnded, isInTurn, lookOf, strategyWord } from "../../core/status.ts";
 import { age, baseName, compact, money, oneLine, plain } from "../../core/text.ts";
 import { useNow } from "../../state/clock.ts";
 import { Badge } from "../../ui/badge.tsx";
@@ -100,7 +100,7 @@ function Abort(): ReactNode {
   const { item, mayWrite } = useOpen();
   const [isAborting, setAborting] = useState(false);
   const abort = useAbort();
-  const isRunning = item.status === "active" || item.status === "waiting_input";
+  const isRunning = isInTurn(item.status);
   if (!mayWrite || !isRunning) return null;
   return (
     <Button

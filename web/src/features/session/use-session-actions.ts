@@ -1,4 +1,5 @@
 /** What keys and palette can do while a session is open. */
+import { isInTurn } from "../../core/status.ts";
 import { useActions } from "../../state/actions.ts";
 import { useCommand } from "../../state/context.tsx";
 import { line } from "../../state/trouble.ts";
@@ -33,7 +34,7 @@ export function useSessionActions(go: (tab: Tab) => void): void {
   const { item, mayWrite } = useOpen();
   const { ask } = useDialogs();
   const abort = useAbort();
-  const isRunning = item.status === "active" || item.status === "waiting_input";
+  const isRunning = isInTurn(item.status);
   useActions([
     { id: "tab.talk", label: "Show the transcript", run: () => go("talk") },
     { id: "tab.diffs", label: "Show the diffs", run: () => go("diffs") },

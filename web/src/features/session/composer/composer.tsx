@@ -13,7 +13,7 @@ import { draftFile } from "../../../browser/files.ts";
 import { isCoarse, isMac } from "../../../browser/platform.ts";
 import { keysOf } from "../../../core/keymap.ts";
 import { FILES_MAX } from "../../../core/prompting.ts";
-import { hasEnded } from "../../../core/status.ts";
+import { hasEnded, isInTurn } from "../../../core/status.ts";
 import { useActions } from "../../../state/actions.ts";
 import { useOffered } from "../../../state/offers.ts";
 import { Button, IconButton } from "../../../ui/button.tsx";
@@ -39,7 +39,7 @@ export function Composer(): ReactNode {
   const picker = useRef<HTMLInputElement>(null);
   const [isOver, setOver] = useState(false);
   const isEnded = hasEnded(item.status);
-  const isWorking = item.status === "active" || item.status === "waiting_input";
+  const isWorking = isInTurn(item.status);
   const canSend = mayWrite && !isSending && (draft.text.trim() !== "" || draft.files.length > 0);
 
   const write = (text: string, caret?: number) => {

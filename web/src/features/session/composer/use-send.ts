@@ -3,7 +3,7 @@ import { useState } from "react";
 import type { Draft } from "../../../browser/drafts.ts";
 import { base64Of } from "../../../browser/files.ts";
 import { commandIn, fits } from "../../../core/prompting.ts";
-import { hasEnded } from "../../../core/status.ts";
+import { hasEnded, isInTurn } from "../../../core/status.ts";
 import { bytes } from "../../../core/text.ts";
 import { Refused } from "../../../state/commands.ts";
 import { useCommand, useFleet } from "../../../state/context.tsx";
@@ -57,7 +57,7 @@ export function useSend(item: SessionItem, commands: ReadonlySet<string>): Sendi
       text: draft.text,
       ...(attachments.length > 0 ? { attachments } : {}),
       ...choice,
-      ...(item.status === "active" || item.status === "waiting_input" ? { delivery } : {}),
+      ...(isInTurn(item.status) ? { delivery } : {}),
       ...(isBack ? { resume: true } : {}),
     });
   }
