@@ -1,5 +1,5 @@
 /** What every part of the page reaches: the connection, the views, who asks, what the server is. */
-import { createContext, type ReactNode, useContext } from "react";
+import { createContext, type ReactNode, useCallback, useContext } from "react";
 import type { CallerItem } from "../wire/api.ts";
 import type { Info, Method, SessionItem } from "../wire/types.ts";
 import type { Reply } from "./commands.ts";
@@ -37,7 +37,7 @@ export function useSession(id: string): SessionItem | undefined {
 /** Send a command; see `Commands.run`. */
 export function useCommand(): <Body = unknown>(method: Method, path: string, body?: unknown) => Promise<Reply<Body>> {
   const { hub } = useFleet();
-  return (method, path, body) => hub.commands.run(method, path, body);
+  return useCallback((method, path, body) => hub.commands.run(method, path, body), [hub]);
 }
 
 /** Whether this person may change something. Until it is known, no. */

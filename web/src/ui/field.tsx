@@ -5,13 +5,13 @@ import style from "./field.module.css";
 
 type Around = { readonly label: string; readonly note?: ReactNode; readonly error?: string | null | undefined };
 
-function useAround({ note, error }: Omit<Around, "label">) {
+export function useAround({ note, error }: Omit<Around, "label">) {
   const id = useId();
   const described = [note ? `${id}-note` : null, error ? `${id}-error` : null].filter(Boolean).join(" ");
   return { id, described: described || undefined };
 }
 
-function Field(props: Around & { readonly id: string; readonly children: ReactNode }): ReactNode {
+export function Field(props: Around & { readonly id: string; readonly children: ReactNode }): ReactNode {
   return (
     <div className={style.field}>
       <label htmlFor={props.id} className={style.label}>

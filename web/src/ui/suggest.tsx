@@ -1,9 +1,9 @@
 /** A text field that suggests values; any other text may be typed as well. */
 import { Autocomplete } from "@base-ui/react/autocomplete";
-import { type ReactNode, useId } from "react";
+import type { ReactNode } from "react";
 import { plain } from "../core/text.ts";
-import { cx } from "./cx.ts";
-import field from "./field.module.css";
+import input from "./field.module.css";
+import { Field, useAround } from "./field.tsx";
 import style from "./suggest.module.css";
 
 export type Suggestion = { readonly value: string; readonly note?: string };
@@ -18,12 +18,11 @@ type SuggestFieldProps = {
   readonly placeholder?: string;
   /** The suggestions come from the server for what is typed: they are not filtered again. */
   readonly isFiltered?: boolean;
-  readonly className?: string;
 };
 
 export function SuggestField(props: SuggestFieldProps): ReactNode {
   const { label, value, onChange, suggestions, note, error, placeholder, isFiltered = false } = props;
-  const id = useId();
+  const { id, described } = useAround({ note, error });
   return (
     <Autocomplete.Root
       items={suggestions}
@@ -33,23 +32,15 @@ export function SuggestField(props: SuggestFieldProps): ReactNode {
       mode={isFiltered ? "none" : "list"}
       openOnInputClick
     >
-      <div className={field.field}>
-        <label htmlFor={id} className={field.label}>
-          {label}
-        </label>
+      <Field id={id} label={label} note={note} error={error}>
         <Autocomplete.Input
           id={id}
-          className={cx(field.input, props.className)}
+          className={input.input}
           placeholder={placeholder}
+          aria-describedby={described}
           aria-invalid={error ? true : undefined}
         />
-        {note && <div className={field.note}>{note}</div>}
-        {error && (
-          <div className={field.error} role="alert">
-            {error}
-          </div>
-        )}
-      </div>
+      </Field>
       <Autocomplete.Portal>
         <Autocomplete.Positioner sideOffset={4}>
           <Autocomplete.Popup className={style.popup}>
