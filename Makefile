@@ -12,8 +12,9 @@ SIDE_BY_SIDE = --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 UV_VERSION = 0.13.9
 
 BIN = .venv/bin
-# OpenCode comes from FLEET_OPENCODE, then from the PATH, then from .tools: hence last.
-TOOLS_PATH = PATH="$$PATH:$$PWD/.tools/node_modules/.bin"
+# OpenCode comes from FLEET_OPENCODE, then from the PATH, then from .tools: hence last. What make and its command line
+# set is not for the makefiles of those who use Fleet: an agent's shell inherits the server's environment.
+TOOLS_PATH = unset MAKEFLAGS MAKELEVEL MAKEOVERRIDES MFLAGS ARGS; PATH="$$PATH:$$PWD/.tools/node_modules/.bin"
 
 .PHONY: help run demo setup web dev web-tools browser test check screenshots sim fuzz drill bench constraints wire histories clean
 

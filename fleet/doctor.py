@@ -19,6 +19,7 @@ import trio
 from fleet.adapters.clock import SystemClock
 from fleet.adapters.opencode.binary import KNOWN_VERSIONS, release, resolve_binary, version
 from fleet.config import Config
+from fleet.environment import remarks
 from fleet.errors import StartupError, Unavailable
 from fleet.events.data_lock import DataLock, lock_holder
 from fleet.events.lmdb_store import LmdbStore
@@ -49,6 +50,7 @@ async def examine(config: Config, environment: Mapping[str, str]) -> tuple[Check
         await _git(environment),
         await _opencode(config, environment),
         _ripgrep(environment),
+        *_environment(environment),
         _data_directory(config.data_dir, holder),
         _disk(config.data_dir),
         _port(config, holder),
@@ -95,6 +97,13 @@ def _ripgrep(environment: Mapping[str, str]) -> Check:
         advice = "Install ripgrep: without it OpenCode's grep and glob tools need the internet."
         return Check("ripgrep", "warning", "no rg on the PATH", advice)
     return Check("ripgrep", "ok", found)
+
+
+def _environment(environment: Mapping[str, str]) -> tuple[Check, ...]:
+    if not (found := remarks(environment)):
+        return (Check("environment", "ok", "nothing in it gets in the way of sessions"),)
+    advice = "Nothing has to be done. Unset what you do not need, and this warning goes."
+    return tuple(Check("environment", "warning", remark, advice) for remark in found)
 
 
 def _data_directory(directory: Path, holder: int | None) -> Check:

@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -14,23 +15,27 @@ from fleet.errors import Problem
 from fleet.gateway.guard import Guard
 from fleet.gateway.login_links import own_link
 from fleet.limits import LINK_LIFETIME_S
+from fleet.plain import plain
 
 _MISSING = "is missing: install it with `npm install -g opencode-ai`"
 
 
-def greeting(config: Config, url: str, executable: Path | None, *, needs_token: bool, page: str) -> str:
-    """Return the greeting; `page` is what `page_line` says."""
+def greeting(
+    config: Config, url: str, executable: Path | None, *, needs_token: bool, page: str, remarks: Iterable[str] = ()
+) -> str:
+    """Return the greeting; `page` is what `page_line` says, `remarks` are on the environment."""
     apart = {"isolationStrategy": "worktree"} if Path(".git").exists() else {}
     body = msgspec.json.encode(
         {"directory": str(Path.cwd()), "title": "Try Fleet", **apart, "initialPrompt": "Look around and take a note"}
     )
     shown = ' -H "Authorization: Bearer $FLEET_TOKEN"' if needs_token else ""
+    notes = "".join(f"  Note     {plain(remark)}\n" for remark in remarks)
     return f"""
 Fleet {__version__} is ready at {url}
   Page     {page}
   OpenCode {executable or _MISSING}
   Data     {config.data_dir}
-
+{notes}
 Try it:
   curl -X POST {url}/api/sessions{shown} -H 'Content-Type: application/json' \\
     -d {shlex.quote(body.decode())}

@@ -37,6 +37,7 @@ from fleet.adapters.opencode.providers import own_providers
 from fleet.adapters.sender import HttpSender
 from fleet.adapters.vault import FileVault
 from fleet.config import Config
+from fleet.environment import passed_on, remarks
 from fleet.errors import Problem, StartupError
 from fleet.events.catalog import make_registry
 from fleet.events.lmdb_blobs import LmdbBlobs
@@ -71,6 +72,8 @@ async def serve(config: Config) -> int:
                 _allow_files()
                 if config.log_format == "json":  # nothing else may stand between the lines
                     _log.info("ready", version=__version__, url=fleet.url, data_dir=str(config.data_dir))
+                    for remark in remarks(os.environ):
+                        _log.warning("environment", remark=remark)
                 else:
                     sys.stderr.write(await _greeting(config, fleet))
                 nursery.start_soon(_introduce_model, fleet, config.log_format == "json")
@@ -131,9 +134,10 @@ class Running(NamedTuple):
 async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenerator[Running]:
     """Run a Fleet as long as the block, and stop it in order when the block ends; one that raises stops it at once.
 
-    `environment` is what OpenCode inherits. Raises `StartupError`.
+    `environment` is what OpenCode inherits, as far as it is passed on. Raises `StartupError`.
     """
     require_token(config)
+    environment = passed_on(environment)
     async with _traces(config.traces) as traces, _running(config, environment, traces) as fleet:
         yield fleet
 
@@ -353,7 +357,9 @@ async def _greeting(config: Config, fleet: Running) -> str:
     guard = fleet.guard
     line = partial(page_line, guard, fleet.url, SystemClock().now_ms(), is_built=fleet.has_page)
     page = await trio.to_thread.run_sync(line)
-    return greeting(config, fleet.url, fleet.executable, needs_token=guard.needs_token, page=page)
+    return greeting(
+        config, fleet.url, fleet.executable, needs_token=guard.needs_token, page=page, remarks=remarks(os.environ)
+    )
 
 
 async def _introduce_model(fleet: Running, as_line: bool) -> None:

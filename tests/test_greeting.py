@@ -107,8 +107,10 @@ def test_what_it_proposes_to_try_shows_a_token_where_one_is_needed(tmp_path: Pat
     assert "npm install -g opencode-ai" in said
 
 
-def test_a_server_says_it(tmp_path: Path) -> None:
+def test_a_server_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DIR", "/other/.git")
     with serving(tmp_path) as url:
         said = (tmp_path / "server.log").read_text()
     assert f"is ready at {url}\n  Page     " in said
+    assert "  Note     GIT_DIR: set by the shell that Fleet was started from" in said
     assert "code=" not in said

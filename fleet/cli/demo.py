@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from fleet.environment import passed_on, remarks
 from fleet.errors import StartupError
 
 if TYPE_CHECKING:
@@ -118,10 +119,11 @@ async def _show(fleet: "Running", scratch: Path, stage: "Stage") -> None:
                             creations.start_soon(stage.open, http, project, task)
                     await stage.finished()
                 nursery.cancel_scope.cancel()
-    if patience.cancelled_caught:
-        stage.say(f"The sessions did not end within {DEMO_TIMEOUT_S:g} s. `fleet doctor` may know why.")
-        return
-    stage.show_changes()
+        if patience.cancelled_caught:
+            stage.say(f"\nThe sessions did not end within {DEMO_TIMEOUT_S:g} s.")
+        await stage.show_failures(http, remarks(os.environ))
+    if not patience.cancelled_caught:
+        stage.show_changes()
 
 
 async def _await_signals(stage: "Stage", show: "trio.CancelScope", everything: "trio.CancelScope") -> None:
@@ -153,7 +155,7 @@ def _configuration(scratch: Path, opencode: str | None) -> "Config":
 
 def _environment(scratch: Path) -> dict[str, str]:
     """Return what OpenCode inherits: a home of its own, and nothing of the user's OpenCode."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENCODE", "XDG_"))}
+    kept = {name: value for name, value in passed_on(os.environ).items() if not name.startswith(("OPENCODE", "XDG_"))}
     home = scratch / "home"
     xdg = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA", "STATE")}
     temporary = scratch / "tmp"
@@ -182,6 +184,14 @@ def _make_project(directory: Path, files: Mapping[str, str]) -> None:
 
 def _git(directory: Path, *arguments: str) -> None:
     try:
-        subprocess.run(["git", *arguments], cwd=directory, check=True, capture_output=True, text=True)
+        subprocess.run(
+            ["git", *arguments],
+            cwd=directory,
+            env=passed_on(os.environ),
+            check=True,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
     except subprocess.CalledProcessError as error:
         raise StartupError(f"git {arguments[-1]} failed in a scratch repository: {error.stderr.strip()}") from error

@@ -4,8 +4,9 @@ A `Card` is folded from the frames of Fleet's event stream; the `Stage` has one 
 side on a terminal, or as plain lines elsewhere.
 """
 
+import os
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,8 +23,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet.cli.demo_tasks import Task
+from fleet.environment import passed_on
 from fleet.errors import StartupError
 from fleet.limits import DEMO_REFRESH_S
+from fleet.plain import plain
 
 Frame = dict[str, Any]
 
@@ -54,6 +57,8 @@ class Card:
     def take(self, kind: str, data: Frame) -> str | None:
         """Take a frame; return the line that it adds, if any."""
         self.status = _STATUS.get(kind, self.status)
+        if kind == "session.turn-ended" and data["data"]["outcome"] != "finished":
+            self.status = "cut short"
         if kind in ("session.turn-ended", "session.turn-failed", "session.provision-failed"):
             self.writing = ""
             self.ended.set()
@@ -75,7 +80,7 @@ class Card:
         """Return the card for a terminal."""
         shown = [Text(line, "dim" if line.startswith("  ") else "") for line in self.lines[-_LINES_SHOWN:]]
         body = Group(*shown, Text(self.writing, "cyan"))
-        colour = {"done": "green", "failed": "red"}.get(self.status, "yellow")
+        colour = {"done": "green", "failed": "red", "cut short": "red"}.get(self.status, "yellow")
         title = f"[bold]{escape(self.title)}[/bold] · [{colour}]{self.status}[/{colour}]"
         return Panel(body, title=title, title_align="left", height=_LINES_SHOWN + 4)
 
@@ -179,6 +184,16 @@ class Stage:
         for card in list(self._cards.values()):
             await card.ended.wait()
 
+    async def show_failures(self, http: httpx.AsyncClient, remarks: Iterable[str]) -> None:
+        """Say why each session that did not do its work failed; `remarks` on the environment may explain it."""
+        unfinished = [(key, card) for key, card in self._cards.items() if card.status != "done"]
+        for session_id, card in unfinished:
+            self._console.print(f"\n{card.title}: {await _reason(http, session_id)}", markup=False, soft_wrap=True)
+        if unfinished:
+            for remark in remarks:
+                self._console.print(f"Note: {plain(remark)}", markup=False, soft_wrap=True)
+            self._console.print("`fleet doctor` checks what Fleet needs.", soft_wrap=True)
+
     def show_changes(self) -> None:
         """Print what each session changed in its worktree."""
         for card in self._cards.values():
@@ -186,6 +201,14 @@ class Stage:
             _git(card.directory, "add", "--intent-to-add", ".")
             self._console.print(_git(card.directory, "diff", "--stat"), markup=False, end="")
             self._console.print(Syntax(_git(card.directory, "diff"), "diff", background_color="default"))
+
+
+async def _reason(http: httpx.AsyncClient, session_id: str) -> str:
+    """Return why the session has not finished, in the words of the server."""
+    item: Frame = (await http.get(f"/sessions/{session_id}")).json()
+    if failure := item.get("failure"):
+        return plain(f"failed ({failure['code']}): {failure['detail']}")
+    return plain(f"{item['status']}: {item['evidence']}")
 
 
 async def _refresh(picture: Live) -> None:
@@ -196,4 +219,7 @@ async def _refresh(picture: Live) -> None:
 
 def _git(directory: str, *arguments: str) -> str:
     command = ["git", "-c", "color.ui=never", *arguments]
-    return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout
+    environment = passed_on(os.environ)
+    return subprocess.run(
+        command, cwd=directory, env=environment, check=True, capture_output=True, text=True, errors="replace"
+    ).stdout

@@ -39,6 +39,11 @@ def _is_ours(process: psutil.Process, place: str) -> bool:
 
 
 def test_two_sessions_work_and_nothing_is_left(environment: Mapping[str, str], tmp_path: Path) -> None:
+    """Also from a shell whose variables name another repository and a proxy that nothing answers at."""
+    (tmp_path / "other").mkdir()
+    elsewhere = {"GIT_DIR": str(tmp_path / "other"), "GIT_INDEX_FILE": str(tmp_path / "other/index")}
+    proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    environment = {**environment, **elsewhere, **proxies}
     done = subprocess.run(DEMO, env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     for title in ("Greet by name", "Write a guide"):
@@ -48,6 +53,7 @@ def test_two_sessions_work_and_nothing_is_left(environment: Mapping[str, str], t
     assert '+    return f"hello, {name}"' in done.stdout
     assert " docs/guide.md | " in done.stdout
     assert left_behind(tmp_path) == []
+    assert list((tmp_path / "other").iterdir()) == []
 
 
 def test_ctrl_c_ends_it_and_nothing_is_left(environment: Mapping[str, str], tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """What a process of ours inherits: the user's environment, so that whoever runs OpenCode today configures nothing.
 
-Rules kept here: Fleet's own settings stay out of it, and configuration that Fleet adds (the rehearsal model) lies below
-the user's own, which wins. `process` adds the markers and the password.
+Rules kept here: Fleet's own settings stay out of it, as does what belongs to the shell that Fleet was started from
+(fleet/environment.py), and configuration that Fleet adds (the rehearsal model) lies below the user's own, which wins.
+`process` adds the markers and the password.
 """
 
 from collections.abc import Mapping
@@ -9,17 +10,19 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from fleet.environment import passed_on
 from fleet.errors import StartupError
 
 CONFIG_VARIABLE: Final = "OPENCODE_CONFIG_CONTENT"
 
 
 def inherited(environment: Mapping[str, str], extra_config: Mapping[str, Any]) -> dict[str, str]:
-    """Return `environment` without Fleet's settings, with `extra_config` merged into OPENCODE_CONFIG_CONTENT.
+    """Return what is passed on of `environment` without Fleet's settings, with `extra_config` merged in.
 
+    `extra_config` lies below what OPENCODE_CONFIG_CONTENT holds already.
     Raises `StartupError` where the user's value of that variable is not a JSON object.
     """
-    kept = {name: value for name, value in environment.items() if not name.startswith("FLEET_")}
+    kept = {name: value for name, value in passed_on(environment).items() if not name.startswith("FLEET_")}
     kept.pop("OPENCODE_PID", None)  # an agent that starts Fleet is not the parent of our processes
     if extra_config:
         merged = merged_config(extra_config, _users_config(kept.get(CONFIG_VARIABLE, "")))

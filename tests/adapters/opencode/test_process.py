@@ -111,6 +111,18 @@ async def test_a_healthy_process_becomes_ready_in_private(machine: Machine) -> N
     assert not (home / "password").exists()
 
 
+async def test_variables_of_the_starting_shell_do_not_reach_the_process(machine: Machine) -> None:
+    elsewhere = {"GIT_DIR": "/other/.git", "GIT_WORK_TREE": "/other", "MAKEFLAGS": "w -- ARGS=--port", "PWD": "/other"}
+    host = machine.host(HEALTHY, **elsewhere, GIT_SSH_COMMAND="ssh -i key", https_proxy="proxy:3128", NO_PROXY="corp")
+    identity = await host.spawn("i", machine.directory)
+    raw = Path(f"/proc/{identity.pid}/environ").read_bytes()
+    environment = dict(line.split("=", 1) for line in raw.decode().rstrip("\0").split("\0"))
+    await host.stop("i", identity)
+    assert not elsewhere.keys() & environment.keys()
+    assert environment["GIT_SSH_COMMAND"] == "ssh -i key"
+    assert environment["no_proxy"] == environment["NO_PROXY"] == "corp,localhost,127.0.0.1,::1,[::1]"
+
+
 async def test_an_exit_at_start_shows_the_end_of_the_log_without_secrets(machine: Machine) -> None:
     body = 'echo "cannot go on: $OPENCODE_SERVER_PASSWORD $MY_API_KEY"; exit 3'
     host = machine.host(body, MY_API_KEY="very-secret-key")
