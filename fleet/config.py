@@ -41,7 +41,7 @@ CLIENT_VARIABLES = frozenset({"FLEET_URL", TOKEN_VARIABLE, "FLEET_TOKEN_FILE", "
 
 
 class Config(msgspec.Struct, frozen=True):
-    """The checked configuration of a server. Paths are absolute; `opencode` None means: look on the PATH."""
+    """The checked configuration of a server. Paths are absolute; where `opencode` is None, Fleet looks for it."""
 
     host: str
     port: int
@@ -214,7 +214,7 @@ KEYS = (
     Key(
         "opencode",
         "path",
-        "`opencode` on the PATH",
+        "`opencode` on the PATH, else that of `make setup`",
         "The OpenCode executable.",
         _path,
         lambda: None,

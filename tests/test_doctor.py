@@ -49,7 +49,8 @@ async def test_a_machine_that_is_well(tmp_path: Path, programs: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-async def test_missing_programs(tmp_path: Path, programs: Path) -> None:
+async def test_missing_programs(tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.adapters.opencode.binary.SET_UP", tmp_path / "none")
     for name in ("git", "opencode", "rg"):
         (programs / name).unlink()
     found = await look(configure(tmp_path), programs)

@@ -71,7 +71,9 @@ def test_ctrl_c_ends_it_and_nothing_is_left(environment: Mapping[str, str], tmp_
 def test_without_opencode_it_says_how_to_get_it(environment: Mapping[str, str], tmp_path: Path) -> None:
     without = {**environment, "PATH": _path_without_opencode(tmp_path)}
     del without["FLEET_OPENCODE"]
-    done = subprocess.run(DEMO, env=without, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    not_set_up = "import fleet.adapters.opencode.binary as it; it.SET_UP = it.Path('/none'); "
+    command = [*DEMO[:2], not_set_up + DEMO[2], DEMO[3]]
+    done = subprocess.run(command, env=without, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("fleet: There is no OpenCode on the PATH. Install it (`npm install -g opencode-ai`)")
     assert left_behind(tmp_path) == []

@@ -22,6 +22,9 @@ from fleet.private import make_private_directory, write_private
 KNOWN_VERSIONS: Final = ("1.17.19", "1.18.33")
 """Versions that keep the contract suite of tests/e2e."""
 
+SET_UP: Final = Path(__file__).parents[3] / ".tools" / "node_modules" / ".bin" / "opencode"
+"""Where `make setup` installs OpenCode in the checkout that this file belongs to. A wheel has nothing there."""
+
 _INCOMPATIBLE_SINCE: Final = (1, 17, 0)
 _INSTALL: Final = "Install it (`npm install -g opencode-ai`) or name it with --opencode or FLEET_OPENCODE."
 
@@ -35,11 +38,13 @@ def release(version: str) -> Release:
 
 
 def resolve_binary(named: str | None, environment: Mapping[str, str]) -> Path:
-    """Return the real path of the native binary: `named`, or `opencode` on the PATH.
+    """Return the real path of the native binary: `named`, else `opencode` on the PATH, else that of `make setup`.
 
     Raises `Unavailable`: opencode_missing, opencode_not_executable.
     """
     found = shutil.which(named or "opencode", path=environment.get("PATH"))
+    if found is None and named is None:
+        found = shutil.which(SET_UP)
     if found is None:
         raise _unusable(named)
     return _behind_wrapper(Path(found).resolve())

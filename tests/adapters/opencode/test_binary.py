@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.adapters.opencode.binary import VersionRecord, database, release, resolve_binary, version
+from fleet.adapters.opencode.binary import SET_UP, VersionRecord, database, release, resolve_binary, version
 from fleet.errors import Unavailable
 
 NATIVE = "\x7fELF"
@@ -55,7 +55,24 @@ def test_a_script_of_the_user_is_what_it_is(tmp_path: Path) -> None:
     assert resolve_binary(str(script), {}) == script.resolve()
 
 
-def test_missing_and_not_executable(tmp_path: Path) -> None:
+def test_the_one_of_the_set_up_is_found_where_the_path_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = executable(tmp_path / ".tools" / "opencode", NATIVE)
+    monkeypatch.setattr("fleet.adapters.opencode.binary.SET_UP", installed)
+    assert resolve_binary(None, {"PATH": str(tmp_path / "bin")}) == installed.resolve()
+    preferred = executable(tmp_path / "bin" / "opencode", NATIVE)
+    assert resolve_binary(None, {"PATH": str(tmp_path / "bin")}) == preferred.resolve()
+    with pytest.raises(Unavailable):
+        resolve_binary(str(tmp_path / "named"), {"PATH": str(tmp_path / "bin")})
+
+
+def test_this_checkout_has_the_one_of_its_set_up() -> None:
+    assert Path(__file__).parents[3] / ".tools/node_modules/.bin/opencode" == SET_UP
+
+
+def test_missing_and_not_executable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.adapters.opencode.binary.SET_UP", tmp_path / "none")
     with pytest.raises(Unavailable) as refused:
         resolve_binary(None, {"PATH": str(tmp_path)})
     assert code_of(refused) == "opencode_missing"
