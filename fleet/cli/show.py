@@ -32,7 +32,8 @@ async def show(
         print(json_of(item if messages is None else {"session": item, "messages": messages}))
         return
     console = SafeConsole()
-    for name, value in _facts(item):
+    lacking = await _lacking(fleet, item) if at is None else []
+    for name, value in (*_facts(item), *lacking):
         console.print(f"{name:<11}", style="dim", end="")
         console.print(value, soft_wrap=True)
     if item.queued and at is None:
@@ -67,6 +68,20 @@ def _facts(item: "SessionDetail") -> "list[tuple[str, Text]]":
         *(("asks", f"{each.kind} {each.id}") for each in item.requests),
     ]
     return [(name, value if isinstance(value, Text) else Text(line_of(value))) for name, value in facts if value]
+
+
+async def _lacking(fleet: "FleetClient", item: "SessionDetail") -> "list[tuple[str, Text]]":
+    """Return what of its source the session's workspace does not have."""
+    from rich.text import Text
+
+    from fleet.cli.plain import line_of
+    from fleet.client import NotFound
+
+    try:
+        workspace = await fleet.workspace(item.workspace_id)
+    except NotFound:
+        return []  # it was never made
+    return [("lacks", Text(line_of(each.detail))) for each in workspace.not_carried]
 
 
 async def _messages(session: "Session", at: int | None) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import msgspec
 
 Strategy = Literal["existing", "worktree", "clone"]
 BranchKind = Literal["local", "remote"]
+NotCarriedKind = Literal["directory", "hooks", "filters", "lfs", "submodules", "objects", "config", "files"]
 
 
 class WorkspaceOrder(msgspec.Struct, frozen=True):
@@ -37,13 +38,24 @@ class Source(msgspec.Struct, frozen=True):
     head: str | None
 
 
+class NotCarried(msgspec.Struct, frozen=True):
+    """Something of the source that a workspace does not have. `detail` says what is missing and what helps."""
+
+    what: NotCarriedKind
+    detail: str
+
+
 class PreparedWorkspace(msgspec.Struct, frozen=True):
-    """A workspace that is ready: its real directory and, in git, branch (None when detached) and commit."""
+    """A workspace that is ready: its real directory and, in git, branch (None when detached) and commit.
+
+    `not_carried`: what of the source is not in it.
+    """
 
     directory: str
     repository: str | None
     branch: str | None
     head: str | None
+    not_carried: tuple[NotCarried, ...] = ()
 
 
 class Condition(msgspec.Struct, frozen=True):

@@ -22,6 +22,8 @@ InstanceStatus = Literal["starting", "ready", "unreachable", "stopping", "stoppe
 StopReason = Literal["unused", "shutdown", "failed", "hung"]
 """Why a process was stopped: no session used it, Fleet was shut down, it never became ready, or it did not answer."""
 WorkspaceStatus = Literal["preparing", "ready", "removing", "removed", "restoring", "failed"]
+NotCarriedKind = Literal["directory", "hooks", "filters", "lfs", "submodules", "objects", "config", "files"]
+"""What of its source a workspace does not have."""
 WebhookStatus = Literal["active", "disabled"]
 DeliveryOutcome = Literal["pending", "delivered", "dropped"]
 TurnActivity = Literal["busy", "retry", "idle"]

@@ -1,11 +1,21 @@
 """Response bodies of workspaces."""
 
-from fleet.wire.enums import Strategy, WorkspaceStatus
+from fleet.wire.enums import NotCarriedKind, Strategy, WorkspaceStatus
 from fleet.wire.items import Answer, KeptItem
 
 
+class NotCarriedItem(Answer):
+    """Something of the source that a workspace does not have. `detail` says what is missing and what helps."""
+
+    what: NotCarriedKind
+    detail: str
+
+
 class WorkspaceItem(Answer):
-    """A workspace. `branch` is the one that was checked out when it was made."""
+    """A workspace. `branch` is the one that was checked out when it was made.
+
+    `notCarried` lists what of the source did not come along, such as hooks, filters, LFS contents or submodules.
+    """
 
     id: str
     title: str | None
@@ -17,6 +27,7 @@ class WorkspaceItem(Answer):
     sessions: list[str]
     failure: str | None
     kept: KeptItem | None
+    not_carried: list[NotCarriedItem]
 
 
 class WorkspaceDetail(WorkspaceItem):

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import trio
 
+from fleet.ports import NotCarried
 from tests.cli.terminal import PROGRAM, environment, fleet, on_terminal
 from tests.client.line import Line
-from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY
+from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Machine
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
 
@@ -64,6 +65,14 @@ async def test_a_session_is_made_watched_listed_and_ended(line: Line) -> None:
     assert (asked.code, "--yes" in asked.err) == (2, True)
     assert "erased" in (await fleet(line, "rm", session_id, "--yes")).out
     assert (await fleet(line, "show", session_id)).code == 1
+
+
+async def test_show_names_what_did_not_come_along(line: Line, machine: Machine) -> None:
+    machine.files.repositories[REPOSITORY].not_carried = (NotCarried("hooks", f"No hooks came along.{ESCAPE}"),)
+    made = (await fleet(line, "new", REPOSITORY, "--isolation", "clone")).out.strip()
+    shown = (await fleet(line, "show", made)).out
+    assert "lacks      No hooks came along." in shown
+    assert "\x1b" not in shown
 
 
 @pytest.mark.parametrize(("text", "code"), [("Say it", 0), ("fail", 3), ("ask", 5), ("question", 5)])

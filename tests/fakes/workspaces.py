@@ -14,18 +14,22 @@ import trio
 
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
-from fleet.ports import Branch, Condition, PreparedWorkspace, Source, Strategy, WorkspaceOrder
+from fleet.ports import Branch, Condition, NotCarried, PreparedWorkspace, Source, Strategy, WorkspaceOrder
 
 
 @dataclass
 class FakeRepository:
-    """A repository: branches and other names of commits; `head` is a branch (which may have no commit) or a commit."""
+    """A repository: branches and other names of commits; `head` is a branch (which may have no commit) or a commit.
+
+    `not_carried` is what a workspace made of it does not have.
+    """
 
     top: str
     branches: dict[str, str] = field(default_factory=dict[str, str])
     names: dict[str, str] = field(default_factory=dict[str, str])
     head: str = "main"
     remotes: dict[str, str] = field(default_factory=dict[str, str])
+    not_carried: tuple[NotCarried, ...] = ()
 
     @property
     def git_directory(self) -> str:
@@ -292,7 +296,9 @@ class FakeWorkspaces:
     def _prepared(self, order: WorkspaceOrder, made: FakeCheckout) -> PreparedWorkspace:
         repository = self._repository(order.directory)
         assert repository is not None
-        return PreparedWorkspace(order.directory, repository.git_directory, order.branch, made.head)
+        source = self._repository(order.source_directory)
+        lacking = () if source is None else source.not_carried
+        return PreparedWorkspace(order.directory, repository.git_directory, order.branch, made.head, lacking)
 
 
 def _dirty(directory: str) -> Rejected:

@@ -17,7 +17,7 @@ from fleet.core.webhook.state import Delivery
 from fleet.core.workspace.state import PHASES as WORKSPACE_PHASES
 from fleet.events.catalog import NAMES
 from fleet.gateway.stream_schemas import payload_name
-from fleet.ports import Strategy, TurnStatus
+from fleet.ports import NotCarriedKind, Strategy, TurnStatus
 from fleet.projections.history_text import Kind
 from fleet.wire import enums
 from tests.gateway.door import Door, Machine
@@ -69,6 +69,7 @@ async def test_values_of_the_wire_are_those_of_the_core() -> None:
     assert get_args(enums.SnippetKind) == get_args(Kind)
     assert set(get_args(enums.InstanceStatus)) == set(INSTANCE_PHASES) - {"unborn"}
     assert get_args(enums.StopReason) == get_args(StopReason)
+    assert get_args(enums.NotCarriedKind) == get_args(NotCarriedKind)
     assert set(get_args(enums.WorkspaceStatus)) == set(WORKSPACE_PHASES) - {"unborn"}
     assert set(get_args(enums.WebhookStatus)) == set(WEBHOOK_PHASES) - {"unborn", "deleted"}
     assert set(get_args(enums.DeliveryOutcome)) == literals(Delivery, "outcome")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from fleet.ports import NotCarried
 from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
 
 
@@ -124,6 +125,17 @@ async def test_a_checkout_that_cannot_be_looked_at_is_shown_all_the_same(machine
     machine.files.directories.discard(item["directory"])
     answer = await door.knock("GET", path)
     assert (answer.status, answer.json["dirty"]) == (200, None)
+
+
+async def test_what_did_not_come_along_is_listed(machine: Machine, door: Door) -> None:
+    lacking = NotCarried("hooks", "The hooks of the repository are not in the clone.")
+    machine.files.repositories[REPOSITORY].not_carried = (lacking,)
+    _, path = await worked(machine, door, "clone")
+    expected = [{"what": "hooks", "detail": "The hooks of the repository are not in the clone."}]
+    assert (await door.knock("GET", path)).json["notCarried"] == expected
+    assert (await door.knock("GET", "/api/workspaces")).json[0]["notCarried"] == expected
+    plain = await door.session(PLAIN)
+    assert (await door.knock("GET", f"/api/workspaces/{plain['workspaceId']}")).json["notCarried"] == []
 
 
 @pytest.mark.parametrize(("method", "body"), [("GET", None), ("PATCH", {"title": "x"}), ("DELETE", None)])

@@ -122,7 +122,7 @@ from fleet.wire.transcripts import (
     WholeQuery,
 )
 from fleet.wire.webhooks import DeliveryItem, NewWebhookItem, WebhookItem
-from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
+from fleet.wire.workspaces import NotCarriedItem, WorkspaceDetail, WorkspaceItem
 
 __all__ = [
     "Aborted",
@@ -186,6 +186,7 @@ __all__ = [
     "ModelBody",
     "ModelItem",
     "NewWebhookItem",
+    "NotCarriedItem",
     "NotificationItem",
     "NotificationQuery",
     "OfferItem",

@@ -44,7 +44,7 @@ from fleet.wire.items import (
     TokensItem,
 )
 from fleet.wire.transcripts import ConversationItem, SteeredItem, TurnItem
-from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
+from fleet.wire.workspaces import NotCarriedItem, WorkspaceDetail, WorkspaceItem
 
 
 class Surroundings(NamedTuple):
@@ -335,4 +335,5 @@ def _workspace_fields(state: workspace.State) -> dict[str, Any]:
         "sessions": list(state.sessions),
         "failure": state.failure_detail or None,
         "kept": _kept_item(state),
+        "not_carried": [NotCarriedItem(each.what, each.detail) for each in prepared.not_carried] if prepared else [],
     }

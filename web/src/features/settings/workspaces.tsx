@@ -64,6 +64,11 @@ function Row({ item }: { readonly item: WorkspaceItem }): ReactNode {
       <td>
         {item.title && <strong>{plain(item.title)}</strong>} <code>{plain(item.directory)}</code>
         {item.failure && <div className={style.note}>{plain(item.failure)}</div>}
+        {item.notCarried.map(each => (
+          <div key={each.detail} className={style.note}>
+            {plain(each.detail)}
+          </div>
+        ))}
         {item.kept?.ref && <div className={style.note}>kept as {item.kept.ref}</div>}
       </td>
       <td>{item.isolationStrategy}</td>
