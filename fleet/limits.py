@@ -152,6 +152,7 @@ OPENCODE_VERSION_TIMEOUT_S: Final = 30.0  # `opencode --version` takes 0.6 s, se
 ABORT_WAIT_S: Final = 20.0  # an abort request waits so long for the turn to end, then says `aborting`
 TERMINATE_WAIT_S: Final = 30.0
 SHUTDOWN_GRACE_S: Final = 30.0  # aborts (8 s) and the stop ladder (2 x 3 s, 5 s) of all instances side by side
+SHUTDOWN_REST_S: Final = 15.0  # the ladder and a sweep once more, for what has not ended by then
 
 # Turns
 DELIVERY_CONFIRM_TIMEOUT_S: Final = 20.0  # the message shows within 0.7 s of the 204; a stalled boot is slower

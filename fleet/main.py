@@ -47,7 +47,7 @@ from fleet.gateway.build import installed_build, read_build
 from fleet.gateway.guard import Guard
 from fleet.gateway.tokens import TokenFile, local_token
 from fleet.greeting import greeting, page_line
-from fleet.limits import FILES_MAX, GC_THRESHOLDS, MIB, SHUTDOWN_GRACE_S, THREAD_TURN_S
+from fleet.limits import FILES_MAX, GC_THRESHOLDS, MIB, SHUTDOWN_GRACE_S, SHUTDOWN_REST_S, THREAD_TURN_S
 from fleet.logs import configure_logs
 from fleet.loopback import base_url, family_of, is_loopback
 from fleet.projections.store import LmdbStore
@@ -160,7 +160,7 @@ async def _running(config: Config, environment: Mapping[str, str], traces: "Trac
         children = (
             ChildSpec("log", parts.write),
             ChildSpec("model", parts.choose_model),
-            ChildSpec("tree", parts.tree.run, stop_grace_s=SHUTDOWN_GRACE_S + 10),
+            ChildSpec("tree", parts.tree.run, stop_grace_s=SHUTDOWN_GRACE_S + SHUTDOWN_REST_S + 10),
             ChildSpec("gateway", gateway.run),
         )
         root = Supervisor("root", children, strategy="rest_for_one")

@@ -77,6 +77,15 @@ class InstanceEffects:
     # ------------------------------------------------------------------------------------------------------- operate
 
     async def _operate(self, instance_id: str, effect: e.Operate, report: Reporter) -> None:
+        try:
+            how = await self._until_exit(instance_id, effect, report)
+        except Problem as problem:  # its password is gone: Fleet cannot use the process any more
+            _log.warning("instance_not_connected", instance=instance_id, code=problem.code, detail=problem.detail)
+            await report(m.StopInstance("failed", self._now()))
+            return
+        await report(m.ReportGone(how, _describe(how), self._now()))
+
+    async def _until_exit(self, instance_id: str, effect: e.Operate, report: Reporter) -> Exit:
         host = self._context.host
         async with host.connect(instance_id, effect.endpoint) as client, trio.open_nursery() as nursery:
             with self._context.connections.opened(instance_id, client):
@@ -85,7 +94,7 @@ class InstanceEffects:
                 nursery.start_soon(self._offers.learn, instance_id)
                 how = await host.wait_exit(instance_id, effect.identity)
                 nursery.cancel_scope.cancel()
-        await report(m.ReportGone(how, _describe(how), self._now()))
+        return how
 
     async def _listen(self, instance_id: str, client: OpenCode, report: Reporter) -> None:
         state = self._context.views.instances.get(instance_id)

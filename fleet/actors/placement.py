@@ -40,20 +40,33 @@ class Placement:
         self._line = trio.StrictFIFOLock()
         self._placing = trio.Lock()
         self._reserved: set[str] = set()
+        self._closed = False
+
+    def open(self) -> None:
+        """Place sessions from now on."""
+        self._closed = False
+
+    async def close(self) -> None:
+        """Place no session any more: Fleet stops. Return when a placement that was under way is in the views."""
+        self._closed = True
+        async with self._placing:
+            pass
 
     async def place(self, session_id: str, effect: AttachInstance, delayed: Delayed) -> str:
         """Attach the session to an instance and return its id; idempotent, the instance may still be starting.
 
         Where another process is not to be had yet, it waits in line and says so by `delayed(reason)`. Raises
-        `Unavailable` overloaded when that takes too long.
+        `Unavailable` overloaded when that takes too long. Once placement is closed it waits to be called off: the order
+        is in the log, and the next Fleet places the session.
         """
         key = placement_key(self._context.policy.sharing, effect)
         async with self._locks.hold(key):
             # Called off half-way, the session would be attached to an instance, and nobody would know.
             with await self._room(key, delayed), trio.CancelScope(shield=True):
                 async with self._placing:
-                    return await self._place(key, session_id, effect)
-            raise RuntimeError("nobody but us has the scope that was cancelled")
+                    if not self._closed:
+                        return await self._place(key, session_id, effect)
+            return await trio.sleep_forever()
 
     async def attached(self, session: State) -> list[str]:
         """Return the live instances that the session is attached to, after any placement that is under way.

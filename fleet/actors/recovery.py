@@ -2,8 +2,9 @@
 
 At the start, every process that carries the marker of this data directory is looked at: the ones that an instance still
 wants are adopted by its own effects, the others are stopped. Then every aggregate whose events order something that was
-not answered is activated, and its effects run again (law 4). At the end, in an orderly shutdown, the instances are
-stopped: idle sessions become completed, working ones disconnected.
+not answered is activated, and its effects run again (law 4). At the end, in an orderly shutdown, no session is placed
+any more and the instances are stopped: idle sessions become completed, working ones disconnected. What an instance
+could not stop in time, or could not record (a full disk), is stopped without it: no process outlives the shutdown.
 """
 
 import structlog
@@ -13,6 +14,7 @@ from fleet.actors.aggregate import Deliver
 from fleet.actors.context import Context
 from fleet.actors.erasure import Erasure
 from fleet.actors.orphans import find_orphans
+from fleet.actors.placement import Placement
 from fleet.actors.webhooks import Webhooks
 from fleet.core.instance import messages as m
 from fleet.errors import Problem, Unavailable
@@ -25,13 +27,15 @@ _log = structlog.get_logger(__name__)
 class Recovery:
     """The first and the last to work. `run` fits a `ChildSpec` that comes after all actors."""
 
-    def __init__(self, context: Context, erasure: Erasure, webhooks: Webhooks) -> None:
+    def __init__(self, context: Context, placement: Placement, erasure: Erasure, webhooks: Webhooks) -> None:
         self._context = context
+        self._placement = placement
         self._erasure = erasure
         self._webhooks = webhooks
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take up what was left, wait, and bring everything to an end."""
+        self._placement.open()
         await self._finish_erasures()
         await self._webhooks.sweep()
         await self._stop_strangers()
@@ -39,8 +43,10 @@ class Recovery:
         await self._name_strays()
         task_status.started()
         await stopping.wait()
+        await self._placement.close()
         if not self._context.policy.leave_running:
             await self._stop_instances()
+            await self._stop_rest()
 
     async def _finish_erasures(self) -> None:
         for session_id in self._erasure.unfinished():
@@ -86,6 +92,13 @@ class Recovery:
                 for state in instances:
                     if state.phase == "stopping":
                         nursery.start_soon(self._await_end, state.id)
+
+    async def _stop_rest(self) -> None:
+        """Stop what still runs: the next start finds it gone, and says so."""
+        async with trio.open_nursery() as nursery:
+            for instance_id in sorted({process.instance_id for process in await self._context.host.find()}):
+                _log.warning("process_stopped_without_instance", instance=instance_id)
+                nursery.start_soon(self._context.host.stop, instance_id, None)
 
     async def _stop_instance(self, instance_id: str) -> None:
         stop = m.StopInstance("shutdown", self._context.clock.now_ms())

@@ -44,7 +44,7 @@ from fleet.actors.workspace import WorkspaceEffects
 from fleet.events.blobs import Blobs
 from fleet.events.feed import Feed
 from fleet.events.log import Log
-from fleet.limits import COMMAND_BUCKETS_S, SHUTDOWN_GRACE_S
+from fleet.limits import COMMAND_BUCKETS_S, SHUTDOWN_GRACE_S, SHUTDOWN_REST_S
 from fleet.projections.activities import Activities
 from fleet.projections.change_records import change_records
 from fleet.projections.history import History, inline
@@ -108,7 +108,8 @@ class Tree:
         self.answers = Answers(log, views)
         caches = (self.transcripts, self.change_records, self.past.sessions, self.changes.live)
         erasure = Erasure(log, blobs, views, self.inflight, answers=self.answers, caches=caches)
-        sessions = SessionEffects(context, conversations, Placement(context), self.changes, erasure)
+        placement = Placement(context)
+        sessions = SessionEffects(context, conversations, placement, self.changes, erasure)
         self.model_limits = ModelLimits(context, self.touched)
         known_offers = KnownOffers(context, self.model_limits)
         instances = InstanceEffects(context, conversations, known_offers)
@@ -141,7 +142,7 @@ class Tree:
         self._began_s: float | None = None
         self.started_at_ms = 0
         self.supervisor: Supervisor | None = None
-        self._recovery = Recovery(context, erasure, self.webhooks)
+        self._recovery = Recovery(context, placement, erasure, self.webhooks)
         self._idleness = Idleness(context, policy.idle_timeout_s)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
@@ -158,7 +159,7 @@ class Tree:
             ChildSpec("instances", peers.instances.run),
             ChildSpec("sessions", peers.sessions.run),
             ChildSpec("webhooks", peers.webhooks.run),
-            ChildSpec("recovery", self._recovery.run, stop_grace_s=SHUTDOWN_GRACE_S + 5),
+            ChildSpec("recovery", self._recovery.run, stop_grace_s=SHUTDOWN_GRACE_S + SHUTDOWN_REST_S),
             ChildSpec("idleness", self._idleness.run),
             ChildSpec("model-limits", self.model_limits.run),
         )

@@ -7,6 +7,7 @@ import trio
 
 from fleet.actors.orders import Caller
 from fleet.actors.tree import Tree
+from fleet.core.instance import messages as i
 from fleet.core.session import messages as m
 from fleet.core.webhook import messages as h
 from fleet.core.workspace import messages as w
@@ -22,6 +23,11 @@ TRAPS: Final[tuple[type[Any], ...]] = (
 )
 """Events whose consequences are many steps: a crash is put between them."""
 
+STOPS: Final[tuple[type[Any], ...]] = (
+    *(m.SessionCreated, m.WorkspaceAttached, i.InstanceRequested, i.InstanceSpawned, m.InstanceAttached),
+    *(m.ResumeRequested, m.CallbackOrdered, i.InstanceStopRequested),
+)
+"""Events after which something is half-way to a process, or to an end of it: Fleet is stopped in order there."""
 
 FREE_BYTES: Final = 8 * 1024**3
 
@@ -40,6 +46,7 @@ class Faults:
             self._set_trap: 12,
             self._take_memory: 3,
             self._restart: 2,
+            self._restart_at: 4,
             self._reboot: 1,
             self._kill_process: 5,
             self._hang_process: 2,
@@ -90,6 +97,9 @@ class Faults:
 
     async def _restart(self) -> None:
         await self._machine.restart(downtime_s=self._downtime_s())
+
+    async def _restart_at(self) -> None:
+        await self._machine.restart_at(self._random.choice(STOPS), 20.0, downtime_s=self._downtime_s())
 
     async def _lose_views(self) -> None:
         self._machine.lose_views()

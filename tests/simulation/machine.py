@@ -81,6 +81,7 @@ class Incarnation:
     """One run of Fleet. `up` is set when it takes requests, `gone` when nothing of it runs any more."""
 
     def __init__(self, machine: "Machine") -> None:
+        self._machine = machine
         self.log = MemoryLog(machine.disk, REGISTRY, machine.clock, salts=machine.salts.randbytes)
         host = WatchedHost(machine)
         workspaces = FakeWorkspaces(machine.directories)
@@ -148,6 +149,8 @@ class Incarnation:
         self.hang_up()
         self.stopping.set()
         await self.gone.wait()
+        if not (self.killed or self._machine.policy.leave_running):
+            self._machine.note_leftovers()
 
 
 class Machine:
@@ -170,6 +173,8 @@ class Machine:
         self.ids = FakeIds(self.clock, seed)
         self.overlaps: list[str] = []
         self.crowds: list[str] = []
+        self.leftovers: list[str] = []
+        self._awaited: list[tuple[type[Any], trio.Event]] = []
         self.traps: list[tuple[type[Any], int]] = []
         self._armed: list[AfterSteps] = []
         self.world = FakeOpenCodeWorld(nursery, seed, disk=self.directories)
@@ -237,6 +242,18 @@ class Machine:
         """A trap (kind of event, steps) lets a crash follow the next such event by so many steps."""
         if self.traps and any(isinstance(recorded.event, self.traps[0][0]) for recorded in commit):
             self.crash_after(self.traps.pop(0)[1])
+        noticed = [event for kind, event in self._awaited if any(isinstance(each.event, kind) for each in commit)]
+        for event in noticed:
+            event.set()
+        self._awaited = [(kind, event) for kind, event in self._awaited if not event.is_set()]
+
+    async def restart_at(self, kind: type[Any], patience_s: float, *, downtime_s: float = 0.0) -> None:
+        """Stop Fleet in order at the next event of that kind, or after `patience_s`."""
+        noticed = trio.Event()
+        self._awaited.append((kind, noticed))
+        with trio.move_on_after(patience_s):
+            await noticed.wait()
+        await self.restart(downtime_s=downtime_s)
 
     def relax(self) -> None:
         """The next Fleet may start as many processes as sessions need; no crash is due any more."""
@@ -250,6 +267,11 @@ class Machine:
         fleet = await self.fleet()
         self._downtime_s = downtime_s
         await fleet.stop()
+
+    def note_leftovers(self) -> None:
+        """Note what runs although a Fleet has just ended in order."""
+        self.leftovers += [f"the server of {process.instance_id}" for process in self.world.living()]
+        self.leftovers += [f"a tool's shell of {tool.instance_id}" for tool in self.world.orphans]
 
     def lose_views(self) -> None:
         """Somebody deletes the disposable views; a running Fleet keeps its own until it goes."""

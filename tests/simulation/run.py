@@ -262,9 +262,8 @@ class _Run:
 
     def _check_nothing_runs(self, evidence: Evidence) -> None:
         """An orderly end leaves no process behind (process safety)."""
-        left = [instance for instance, _ in evidence.living()] + evidence.tools()
-        if left:
-            raise Failure(self._seed, [f"processes outlived an orderly end: {left}"], evidence)
+        if left := self._machine.leftovers:
+            raise Failure(self._seed, [f"outlived an orderly end: {left}"], evidence)
 
 
 def furnish(machine: Machine) -> None:

@@ -11,6 +11,7 @@ from fleet.actors.context import Policy
 from fleet.actors.endings import Ending
 from fleet.actors.orders import Caller, NewPrompt, NewSession, Outcome
 from fleet.actors.tree import Tree
+from fleet.core.instance.messages import InstanceRequested
 from fleet.core.session import messages as m
 from fleet.core.session.state import State
 from fleet.errors import Problem
@@ -258,3 +259,34 @@ async def test_an_instance_that_answers_again_after_a_restart_is_not_unreachable
         instance = (await tree(machine)).views.instances.get(process.instance_id)
         assert instance is not None
         assert instance.phase == "ready"
+
+
+async def test_a_callback_that_a_shutdown_causes_starts_no_process(autojump_clock: MockClock) -> None:
+    """The parent was resumed for it, after the list of the processes to be stopped was made."""
+    async with running(Policy(sharing="directory")) as machine:
+        parent = await create(machine)
+        new = NewSession(
+            "/src/notes", "a child", "existing", initial_prompt=NewPrompt("hello"), notify_session=parent.id
+        )
+        machine.world.fail_next_spawn("never_ready")
+
+        async def order(tree: Tree) -> Outcome:
+            return await tree.orders.create(new, ME)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(machine.call, order)
+            await machine.restart_at(InstanceRequested, 60)
+        assert machine.leftovers == []
+        told = await until(machine, parent.id, lambda state: state.last_outcome == "finished")
+        assert "a child" in told.asked
+
+
+async def test_a_shutdown_on_a_full_disk_leaves_no_process(autojump_clock: MockClock) -> None:
+    """The order to stop could not be recorded, so the processes ran on, without a Fleet."""
+    async with running() as machine:
+        session = await create(machine)
+        machine.disk.full = True
+        await machine.restart(downtime_s=1)
+        machine.disk.full = False
+        assert machine.leftovers == []
+        await until(machine, session.id, lambda state: state.phase == "disconnected")

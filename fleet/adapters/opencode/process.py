@@ -48,6 +48,7 @@ from fleet.limits import (
     SPAWN_READY_TIMEOUT_S,
     TERM_GRACE_S,
 )
+from fleet.locks import Locks
 from fleet.ports import Endpoint, Exit, FoundProcess, OpenCode, ProcessIdentity, StopStep
 
 _SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
@@ -82,6 +83,7 @@ class LocalOpenCodeHost:
         self._asking_version = trio.Lock()
         self._children: dict[str, trio.Process] = {}
         self._first_start = trio.Lock()
+        self._launching = Locks()
         self._migrated_to: str | None = None
 
     def configure(self, extra_config: Mapping[str, Any]) -> None:
@@ -146,12 +148,19 @@ class LocalOpenCodeHost:
         return started
 
     async def _launch(self, executable: Path, instance_id: str, directory: str) -> trio.Process:
+        async with self._launching.hold(instance_id):
+            process = await self._open(executable, instance_id, directory)
+            self._children = {key: child for key, child in self._children.items() if child.returncode is None}
+            self._children[instance_id] = process
+        return process
+
+    async def _open(self, executable: Path, instance_id: str, directory: str) -> trio.Process:
         files = self._files(instance_id)
         password = files.make_password()
         forget_old_logs(self._data_dir)
         with files.open_log() as log:
             try:
-                process = await trio.lowlevel.open_process(
+                return await trio.lowlevel.open_process(
                     [executable, "serve", "--hostname", "127.0.0.1", "--port", str(_free_port())],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -162,9 +171,6 @@ class LocalOpenCodeHost:
                 )
             except OSError as error:
                 raise _cannot_start(executable, directory, error) from error
-        self._children = {key: child for key, child in self._children.items() if child.returncode is None}
-        self._children[instance_id] = process
-        return process
 
     def _child_environment(self, instance_id: str, password: str) -> dict[str, str]:
         return {
@@ -251,6 +257,8 @@ class LocalOpenCodeHost:
 
     async def stop(self, instance_id: str, identity: ProcessIdentity | None) -> tuple[StopStep, ...]:
         """Stop what is left of the instance; where the identity never got known, its server is found by the marker."""
+        async with self._launching.hold(instance_id):
+            pass  # a launch that was called off goes on in its thread, and nothing carries the marker before it ends
         leader = identity or await self._leader(instance_id)
         steps = [] if leader is None else await self._end(instance_id, leader)
         if swept := await self._sweep(instance_id):

@@ -4,10 +4,13 @@ import itertools
 import os
 import signal
 import stat
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -311,3 +314,27 @@ def test_configuration_that_cannot_be_merged_is_refused_at_start() -> None:
         inherited({"OPENCODE_CONFIG_CONTENT": "// a comment"}, {"model": "x"})
     kept = inherited({"OPENCODE_CONFIG_CONTENT": "// a comment"}, {})
     assert kept == {"OPENCODE_CONFIG_CONTENT": "// a comment"}
+
+
+async def test_a_stop_overtakes_no_launch_that_was_called_off(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The launch went on in its thread, after the stop had found nothing."""
+    host = machine.host("exec sleep 1000")
+    await host.learn_version()
+    launching = threading.Event()
+    start = subprocess.Popen
+
+    def slow(*args: Any, **options: Any) -> Any:
+        launching.set()
+        time.sleep(0.5)
+        return start(*args, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", slow)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(host.spawn, "i", machine.directory)
+        await eventually(launching.is_set)
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await host.stop("i", None)
+    assert await host.find() == ()
