@@ -32,8 +32,13 @@ def opencode_id(prefix: OpenCodePrefix, unix_ms: int, counter: int, random_bits:
     id, so one that is ahead of the clock makes it call the model without end: make an id right before it is first sent.
     """
     ascending = (unix_ms * 0x1000 + counter) & 0xFFFF_FFFF_FFFF
+    return f"{prefix}_{ascending:012x}{base62(random_bits)}"
+
+
+def base62(bits: int) -> str:
+    """Return the 14 base62 digits that an id of OpenCode's ends with."""
     digits: list[str] = []
     for _ in range(14):
-        random_bits, digit = divmod(random_bits, 62)
+        bits, digit = divmod(bits, 62)
         digits.append(_BASE62[digit])
-    return f"{prefix}_{ascending:012x}{''.join(digits)}"
+    return "".join(digits)

@@ -6,6 +6,7 @@ meets: by a report, or by trying again.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import takewhile
 from typing import Any
 
 import structlog
@@ -30,6 +31,7 @@ from fleet.core.workspace import messages as workspace_messages
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import ERASURE_RETRY_S, LEAVE_RETRY_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
+from fleet.ports import Message, OpenCode, OpenCodeSession
 
 _log = structlog.get_logger(__name__)
 
@@ -135,18 +137,26 @@ class SessionEffects:
 
     async def _conversation(self, effect: e.OpenConversation) -> m.Command:
         client = await self._context.connections.get(effect.instance_id)
-        if effect.origin is not None:
-            forked = await client.fork(effect.origin.opencode_id, effect.origin.message_id)
-            if forked.directory != effect.directory:
-                await self._context.host.rehome(forked.id, effect.directory)
-            copied = await client.read_messages(forked.id)
-            return m.ReportConversationOpen(forked.id, self._now(), self._context.fresh(), copied)
         if not effect.exists:
             session = await client.create_session(effect.opencode_id, effect.directory, effect.title)
-            return m.ReportConversationOpen(session.id, self._now(), self._context.fresh())
+            copied = () if effect.origin is None else await self._copied(client, effect.origin, session)
+            return m.ReportConversationOpen(session.id, self._now(), self._context.fresh(), copied)
         if await client.read_session(effect.opencode_id) is None:
             raise Problem("session_gone", f"OpenCode's store does not have session {effect.opencode_id} any more")
         return m.ReportConversationOpen(effect.opencode_id, self._now(), self._context.fresh())
+
+    async def _copied(self, client: OpenCode, origin: m.Origin, session: OpenCodeSession) -> tuple[Message, ...]:
+        """Give a fork the messages of its origin, read them back and return them; what came before is completed."""
+        told = await client.read_messages(origin.opencode_id)
+        kept = tuple(takewhile(lambda message: message.info.id != origin.message_id, told))
+        if not kept:
+            return ()
+        await self._context.host.copy_messages(kept, session)
+        copied = await client.read_messages(session.id)
+        if len(copied) < len(kept):
+            said = f"OpenCode imported {len(copied)} of the {len(kept)} messages of the session that is forked"
+            raise Problem("opencode_refused", said)
+        return copied
 
     # ----------------------------------------------------------------------------------------------------- end of life
 

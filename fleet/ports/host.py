@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from fleet.ports.opencode import OpenCode
+from fleet.ports.transcript import Message, OpenCodeSession
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
@@ -84,8 +85,11 @@ class OpenCodeHost(Protocol):
         """Return the resident memory, None when the process is gone."""
         ...
 
-    async def rehome(self, session_id: str, directory: str) -> None:
-        """Move a session of OpenCode's store to another directory. It must not be running. Raises `Problem`."""
+    async def copy_messages(self, messages: tuple[Message, ...], session: OpenCodeSession) -> None:
+        """Give `session` copies of another one's messages, under ids of their own, which are the same every time.
+
+        What it has already is left as it is. Raises `Problem` opencode_refused; some of them may be there then.
+        """
         ...
 
     def is_suspended(self, identity: ProcessIdentity) -> bool:

@@ -71,10 +71,6 @@ class OpenCode(Protocol):
         """Return the sessions of the sub-agents that a session has started itself."""
         ...
 
-    async def fork(self, session_id: str, message_id: str | None) -> OpenCodeSession:
-        """Copy a session with its messages before `message_id`, or all; it has the same directory."""
-        ...
-
     async def agents(self, directory: str) -> tuple[Agent, ...]:
         """Return the agents that can be named in `directory`, those of its own included (`GET /agent`)."""
         ...

@@ -66,13 +66,17 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class OpenCodeSession(msgspec.Struct, frozen=True):
-    """A session in OpenCode's store; `updated_ms` is not before its newest prompt, 0 where that is not told."""
+    """A session in OpenCode's store; `updated_ms` is not before its newest prompt, 0 where that is not told.
+
+    `raw` is OpenCode's JSON, kept as it came.
+    """
 
     id: str
     directory: str
     title: str
     parent_id: str | None = None
     updated_ms: int = 0
+    raw: bytes = b""
 
 
 class TurnStatus(msgspec.Struct, frozen=True):

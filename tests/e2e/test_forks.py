@@ -54,6 +54,21 @@ def test_a_fork_has_the_conversation_and_the_files_of_that_time(server: Server, 
     server.refused(422, "invalid", "POST", f"/sessions/{item['id']}/fork", {"messageId": "msg_none"})
 
 
+def test_a_fork_brings_a_long_conversation_along_whole(server: Server, project: Path) -> None:
+    long = "\n".join(f'bash "seq {first} 4000"' for first in range(1, 5))  # more than a pipe of OpenCode's holds
+    item = server.create(project, f'{long}\n---\nsay "Long."')
+    server.settled(item["id"])
+    fork = server.call("POST", f"/sessions/{item['id']}/fork", {})["session"]
+    told, copied = messages(server, item["id"]), messages(server, fork["id"])
+    assert [words(each) for each in copied] == [words(each) for each in told]
+    assert not {each["info"]["id"] for each in copied} & {each["info"]["id"] for each in told}
+
+
+def words(message: dict[str, Any]) -> list[Any]:
+    """Return what a message says, without the ids that each conversation has of its own."""
+    return [(part["type"], part.get("text"), part.get("state", {}).get("output")) for part in message["parts"]]
+
+
 def test_a_steering_prompt_goes_into_the_running_turn(server: Server, project: Path) -> None:
     item = server.create(project, 'bash "sleep 4"\n---\nsay "Never said."', isolationStrategy="worktree")
     until(lambda: working(server, item["id"]), "the shell")

@@ -19,13 +19,21 @@ from fleet.ids import OPENCODE_RANDOM_BITS, OpenCodePrefix, opencode_id
 from fleet.ports import Exit, ProcessIdentity
 from tests.fakes.clock import EPOCH_MS
 from tests.fakes.opencode_client import FakeOpenCode
-from tests.fakes.opencode_host import FakeOpenCodeHost
+from tests.fakes.opencode_host import FakeOpenCodeHost, ImportFault
 from tests.fakes.opencode_process import FakeProcess, FakeTool, SpawnFault
 from tests.fakes.opencode_store import Store
 from tests.fakes.opencode_turn import Written
 from tests.fakes.workspaces import FakeDisk
 
-__all__ = ["FakeOpenCode", "FakeOpenCodeHost", "FakeOpenCodeWorld", "FakeProcess", "FakeTool", "SpawnFault"]
+__all__ = [
+    "FakeOpenCode",
+    "FakeOpenCodeHost",
+    "FakeOpenCodeWorld",
+    "FakeProcess",
+    "FakeTool",
+    "ImportFault",
+    "SpawnFault",
+]
 
 
 class FakeOpenCodeWorld:
@@ -60,6 +68,7 @@ class FakeOpenCodeWorld:
         self.processes: list[FakeProcess] = []
         self.orphans: list[FakeTool] = []
         self.spawn_faults: list[SpawnFault] = []
+        self.import_faults: list[ImportFault] = []
         self.runs: Counter[tuple[str, str]] = Counter()
         self.finished_turns: Counter[str] = Counter()
         self.model_calls: Counter[str] = Counter()

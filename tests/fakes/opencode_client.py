@@ -145,14 +145,6 @@ class FakeOpenCode:
             started = [each for each in store.sessions.values() if each.get("parentID") == session_id]
             return tuple(wire.session(msgspec.json.encode(session)) for session in started)
 
-    async def fork(self, session_id: str, message_id: str | None) -> OpenCodeSession:
-        async with self._request() as store:
-            origin = self._must_exist(session_id)
-            forked = store.create(
-                self._world.new_id("ses"), origin["directory"], f"{origin['title']} (fork)", self._world.now_ms()
-            )
-            return wire.session(msgspec.json.encode(forked))
-
     async def agents(self, directory: str) -> tuple[Agent, ...]:
         self._world.asked_about.add(directory)
         async with self._request():

@@ -2,18 +2,33 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import trio
 
-from fleet.errors import Unavailable
+from fleet.adapters.opencode.copies import document
+from fleet.errors import Problem, Unavailable
 from fleet.limits import SPAWN_READY_TIMEOUT_S, TERM_GRACE_S
-from fleet.ports import Endpoint, Exit, FoundProcess, OpenCode, ProcessIdentity, StopStep
+from fleet.ports import (
+    Endpoint,
+    Exit,
+    FoundProcess,
+    Message,
+    OpenCode,
+    OpenCodeSession,
+    ProcessIdentity,
+    StopStep,
+)
 from tests.fakes.opencode_client import FakeOpenCode
 from tests.fakes.opencode_process import FakeProcess
+from tests.fakes.opencode_store import Json, StoredMessage
 
 if TYPE_CHECKING:
     from tests.fakes.opencode import FakeOpenCodeWorld
+
+ImportFault = Literal["refused", "silent"]
+"""An import that is cut short, and says so or not."""
 
 
 class FakeOpenCodeHost:
@@ -96,9 +111,16 @@ class FakeOpenCodeHost:
         tools = [FoundProcess(tool.instance_id, tool.identity, server=False) for tool in self._world.orphans]
         return (*servers, *tools)
 
-    async def rehome(self, session_id: str, directory: str) -> None:
-        await trio.sleep(0.01)
-        self._world.store.sessions[session_id]["directory"] = directory
+    async def copy_messages(self, messages: tuple[Message, ...], session: OpenCodeSession) -> None:
+        """Import them one by one, as far as the fault that is due lets it; a crash of Fleet ends it as well."""
+        copies: list[Json] = msgspec.json.decode(document(messages, session))["messages"]
+        fault = self._world.import_faults.pop(0) if self._world.import_faults else None
+        for copy in copies[: len(copies) // 2] if fault else copies:
+            await trio.sleep(0.01)
+            if copy["info"]["id"] not in self._world.store.messages:
+                self._world.store.add(StoredMessage(copy["info"], {part["id"]: part for part in copy["parts"]}))
+        if fault == "refused":
+            raise Problem("opencode_refused", "`opencode import` ended with 1: the disk is full")
 
     def is_suspended(self, identity: ProcessIdentity) -> bool:
         return any(process.identity == identity and process.hung for process in self._world.living())

@@ -139,13 +139,6 @@ class OpenCodeClient:
         answer = await self._ask("GET", f"/session/{session_id}/children")
         return () if answer.status == 404 else self._read(answer, wire.sessions)
 
-    async def fork(self, session_id: str, message_id: str | None) -> OpenCodeSession:
-        """Fork (`POST /session/S/fork`). Raises `Problem` session_gone where the store lacks the session."""
-        body = {} if message_id is None else {"messageID": message_id}
-        answer = await self._ask("POST", f"/session/{session_id}/fork", None, body)
-        _must_exist(answer, session_id)
-        return self._read(answer, wire.session)
-
     async def agents(self, directory: str) -> tuple[Agent, ...]:
         """Read `/agent` of the directory."""
         return self._read(await self._ask("GET", "/agent", directory), offer_wire.agents)

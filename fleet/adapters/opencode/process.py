@@ -21,6 +21,7 @@ import trio
 
 from fleet.adapters.opencode import binary
 from fleet.adapters.opencode.client import USERNAME, open_client
+from fleet.adapters.opencode.copies import import_copies
 from fleet.adapters.opencode.environment import inherited
 from fleet.adapters.opencode.files import InstanceFiles, forget_old_logs
 from fleet.adapters.opencode.identity import (
@@ -35,7 +36,6 @@ from fleet.adapters.opencode.identity import (
     open_pidfd,
     send,
 )
-from fleet.adapters.opencode.rehome import rehome
 from fleet.errors import Problem, Unavailable
 from fleet.limits import (
     ENVIRONMENT_SCAN_S,
@@ -49,7 +49,16 @@ from fleet.limits import (
     TERM_GRACE_S,
 )
 from fleet.locks import Locks
-from fleet.ports import Endpoint, Exit, FoundProcess, OpenCode, ProcessIdentity, StopStep
+from fleet.ports import (
+    Endpoint,
+    Exit,
+    FoundProcess,
+    Message,
+    OpenCode,
+    OpenCodeSession,
+    ProcessIdentity,
+    StopStep,
+)
 
 _SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 _SECRET_CHARS_MIN: Final = 8  # a shorter value is a flag or a number, and blotting it out would garble the log
@@ -307,10 +316,10 @@ class LocalOpenCodeHost:
     async def _marked(self, instance_id: str | None) -> tuple[FoundProcess, ...]:
         return await trio.to_thread.run_sync(marked, str(self._data_dir), instance_id)
 
-    async def rehome(self, session_id: str, directory: str) -> None:
-        """Move a session of OpenCode's store to another directory (rehome.py)."""
+    async def copy_messages(self, messages: tuple[Message, ...], session: OpenCodeSession) -> None:
+        """Have OpenCode import copies of the messages into the session (copies.py)."""
         executable = binary.resolve_binary(self._executable, self._environment)
-        await rehome(executable, self._environment, session_id, directory)
+        await import_copies(executable, self._environment, messages, session, self._data_dir / "imports")
 
     def is_suspended(self, identity: ProcessIdentity) -> bool:
         """Say whether the process was stopped by a signal or a debugger: it can't answer."""

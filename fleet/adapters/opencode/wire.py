@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from fleet.limits import OPENCODE_COST_USD_MAX, OPENCODE_TIME_MS_MAX, OPENCODE_TOKENS_MAX
 from fleet.ports import (
@@ -228,7 +229,7 @@ def _assemble(read: _Message) -> Message:
 
 def session(body: bytes | Raw) -> OpenCodeSession:
     """Read a session of the v1 interface. Raises `WireError`."""
-    return as_session(_session.decode(body))
+    return replace(as_session(_session.decode(body)), raw=bytes(body))
 
 
 def sessions(body: bytes) -> tuple[OpenCodeSession, ...]:

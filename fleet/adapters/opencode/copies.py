@@ -1,0 +1,101 @@
+"""Copies of messages for a fork: OpenCode has no call that gives a session messages, but it imports sessions.
+
+What is imported is put together here from what OpenCode's own interface says, so nothing is exported: `opencode export`
+ends before a pipe has taken more than its first 64 or 128 KiB. The copies' ids are made of those of the originals and
+of the session, so that an import after one that was cut short adds what is missing and nothing twice. The file
+that OpenCode reads is below Fleet's data directory; `sweep` removes those that a crash has left.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from fleet.errors import Problem
+from fleet.ids import OPENCODE_RANDOM_BITS, base62
+from fleet.limits import OPENCODE_CLI_TIMEOUT_S
+from fleet.ports import Message, OpenCodeSession
+from fleet.private import make_private_directory, write_private
+
+_ASCENDING: Final = len("msg_0123456789ab")  # what ids begin with: their kind and when they were made
+
+
+def sweep(directory: Path) -> None:
+    """Remove what imports have left in `directory`; none is under way."""
+    for left in directory.glob("*.json"):
+        left.unlink(missing_ok=True)
+
+
+def copied_id(original: str, session_id: str) -> str:
+    """Return the id that the copy of a message or part has in the session: as old, so that the order stays."""
+    digest = hashlib.sha256(f"{session_id} {original}".encode()).digest()
+    return original[:_ASCENDING] + base62(int.from_bytes(digest) % 2**OPENCODE_RANDOM_BITS)
+
+
+def document(messages: tuple[Message, ...], session: OpenCodeSession) -> bytes:
+    """Return `session` with copies of `messages`, in the form that OpenCode exports and imports."""
+    ids = {message.info.session_id: session.id for message in messages}
+    for message in messages:
+        for original in (message.info.id, *(part.id for part in message.parts)):
+            ids[original] = copied_id(original, session.id)
+    copies = [
+        {
+            "info": _moved(_renamed(msgspec.json.decode(message.info.raw), ids), session.directory),
+            "parts": [_renamed(msgspec.json.decode(part.raw), ids) for part in message.parts],
+        }
+        for message in messages
+    ]
+    return msgspec.json.encode({"info": msgspec.Raw(session.raw), "messages": copies})
+
+
+def _renamed(json: Any, ids: Mapping[str, str]) -> Any:
+    """Return `json` with the ids of the copies wherever it names an original: parents, summaries, parts."""
+    if isinstance(json, str):
+        return ids.get(json, json)
+    if isinstance(json, list):
+        return [_renamed(each, ids) for each in json]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(json, dict):
+        return {key: _renamed(value, ids) for key, value in json.items()}  # pyright: ignore[reportUnknownVariableType]
+    return json
+
+
+def _moved(info: dict[str, Any], directory: str) -> dict[str, Any]:
+    return {**info, "path": {"cwd": directory, "root": directory}} if "path" in info else info
+
+
+async def import_copies(
+    executable: Path,
+    environment: Mapping[str, str],
+    messages: tuple[Message, ...],
+    session: OpenCodeSession,
+    scratch: Path,
+) -> None:
+    """Have OpenCode import copies of `messages` into the session. Raises `Problem` opencode_refused."""
+    make_private_directory(scratch)
+    file = scratch / f"{session.id}.json"
+    try:
+        await trio.to_thread.run_sync(lambda: write_private(file, document(messages, session)))
+        await _import(executable, environment, session.directory, file)
+    finally:
+        file.unlink(missing_ok=True)
+
+
+async def _import(executable: Path, environment: Mapping[str, str], directory: str, file: Path) -> None:
+    """Run the import in `directory`: the session belongs to the project in which that happens."""
+    with trio.move_on_after(OPENCODE_CLI_TIMEOUT_S):
+        done = await trio.run_process(
+            [executable, "import", file],
+            cwd=directory,
+            env=dict(environment),
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip()[-300:]
+            raise Problem("opencode_refused", f"`opencode import` ended with {done.returncode}: {said or 'no output'}")
+        return
+    raise Problem("opencode_refused", f"`opencode import` did not end in {OPENCODE_CLI_TIMEOUT_S:.0f} s")

@@ -1,0 +1,35 @@
+"""What every OpenCode does with copies of another session's messages, which a fork begins with."""
+
+from trio.abc import Clock
+
+from tests.contracts.opencode_contract import OpenCodeSide, finished, text_of
+
+
+class CopiesContract:
+    """The suite. Inherit it and supply the fixture `side`."""
+
+    async def test_copies_of_messages_are_made_once_and_under_ids_of_their_own(
+        self, side: OpenCodeSide, clock: Clock | None
+    ) -> None:
+        async with side.connect() as opencode:
+            session_id = await side.session(opencode)
+            prompt = side.prompt(side.script.steps(2))
+            await opencode.prompt(session_id, side.directory, prompt)
+            await finished(opencode, session_id, side.directory, prompt)
+            told = await opencode.read_messages(session_id)
+            fork = await opencode.create_session(side.new_id("ses"), side.other_directory, "A fork")
+            await side.host.copy_messages(told[:2], fork)
+            await side.host.copy_messages(told, fork)
+            copied = await opencode.read_messages(fork.id)
+            assert [(message.info.role, text_of(message)) for message in copied] == [
+                (message.info.role, text_of(message)) for message in told
+            ]
+            assert {message.info.parent_id for message in copied} == {None, copied[0].info.id}
+            assert {part.session_id for message in copied for part in message.parts} == {fork.id}
+            assert await opencode.read_messages(session_id) == told
+            known = await opencode.read_session(fork.id)
+            assert known is not None
+            assert (known.directory, known.title) == (side.other_directory, "A fork")
+            further = side.prompt(side.script.text("violet"))
+            await opencode.prompt(fork.id, side.other_directory, further)
+            assert len(await finished(opencode, fork.id, side.other_directory, further)) == 1
