@@ -11,6 +11,16 @@ from tests.e2e.server import Server, repository
 
 
 @pytest.fixture(scope="module")
+def sharing(fleet: Server, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Titles of three sessions that share one OpenCode process and one workspace."""
+    project, titles = repository(tmp_path_factory.mktemp("shared") / "barn"), ["Hay", "Oat", "Rye"]
+    items = [fleet.create(project, 'say "Done."', title=title) for title in titles]
+    for item in items:
+        fleet.settled(item["id"])
+    return titles
+
+
+@pytest.fixture(scope="module")
 def ended(fleet: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A session that has ended, whose worktree nobody uses any more."""
     directory = repository(tmp_path_factory.mktemp("settings") / "workshop")
@@ -20,18 +30,15 @@ def ended(fleet: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(fleet.became(item["id"], "stopped")["id"])
 
 
-def test_processes_show_memory_and_sessions(
-    page: Page, fleet: Server, tmp_path: Path, accessible: Callable[[Page], None]
-) -> None:
-    item = fleet.create(repository(tmp_path / "shed"), 'bash "sleep 901"', title="Rakes")
-    fleet.became(item["id"], "active")
+def test_processes_show_memory_and_sessions(page: Page, sharing: list[str], accessible: Callable[[Page], None]) -> None:
     page.goto("/processes")
-    row = page.get_by_role("row").filter(has=page.get_by_role("link", name="Rakes")).first
+    row = page.get_by_role("region", name="OpenCode processes").get_by_role("row").filter(has_text=sharing[0])
+    for title in sharing:
+        expect(row.get_by_role("link", name=title, exact=True)).to_be_visible()
     expect(row).to_contain_text("ready")
     expect(row).to_contain_text("MiB")
     expect(page.get_by_text(re.compile("left over")).first).to_be_visible()
     accessible(page)
-    fleet.call("POST", f"/sessions/{item['id']}/abort")
 
 
 def test_a_workspace_is_removed_and_brought_back(page: Page, ended: str, fleet: Server) -> None:
@@ -86,11 +93,17 @@ def test_a_root_narrows_where_sessions_may_work(page: Page, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("path", ["/", "/inbox", "/history", "/log", "/processes", "/settings", "/new"])
 def test_every_page_is_accessible_on_a_dark_phone(
-    open_context: Callable[..., BrowserContext], path: str, accessible: Callable[[Page], None], ended: str
+    open_context: Callable[..., BrowserContext],
+    path: str,
+    accessible: Callable[[Page], None],
+    ended: str,
+    sharing: list[str],
 ) -> None:
     context = open_context(color_scheme="dark", viewport={"width": 390, "height": 844}, has_touch=True)
     page = context.new_page()
     page.goto(path)
     expect(page.locator("[data-phase=live]")).to_be_visible()  # a dialog hides it from others than eyes
+    if path == "/processes":
+        expect(page.get_by_role("link", name=sharing[-1], exact=True)).to_have_count(2)  # by process and workspace
     accessible(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -25,8 +25,8 @@ type Reply = {
 type RequestFormProps = {
   readonly sessionId: string;
   readonly request: RequestItem;
-  /** Whether the keys of the inbox answer this one. */
-  readonly hasKeys?: boolean;
+  /** Whether the keys of the inbox answer this one now; undefined where they never do. */
+  readonly hasKeys?: boolean | undefined;
 };
 
 /** Send an answer; say who was faster where somebody was. */
@@ -52,7 +52,7 @@ function answeredBy(refused: Refused): string {
   return `${who === "local" ? "Somebody at this machine" : who.replace(/^token:/, "")} answered this already${typeof reply === "string" ? `: ${reply}` : ""}`;
 }
 
-export function RequestForm({ sessionId, request, hasKeys = false }: RequestFormProps): ReactNode {
+export function RequestForm({ sessionId, request, hasKeys }: RequestFormProps): ReactNode {
   const asked = decodeRequest(request);
   const [isSending, send] = useReply(sessionId, request.id);
   const mayChange = useMayChange();
@@ -70,21 +70,21 @@ type FormProps<Asked> = {
   readonly asked: Asked;
   readonly isSending: boolean;
   readonly isOff: boolean;
-  readonly hasKeys: boolean;
+  readonly hasKeys: boolean | undefined;
   readonly send: (reply: Reply) => void;
 };
 
 function PermissionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Permission>): ReactNode {
   const [isRejecting, setRejecting] = useState(false);
   const [message, setMessage] = useState("");
-  const ready = hasKeys && !isOff && !isSending;
+  const ready = hasKeys === true && !isOff && !isSending;
   useActions([
     ready && { id: "request.once", label: "Allow once", run: () => send({ reply: "once" }) },
     ready && { id: "request.always", label: "Allow always", run: () => send({ reply: "always" }) },
     ready && { id: "request.reject", label: "Reject", run: () => setRejecting(true) },
   ]);
   const key = (action: "request.once" | "request.always" | "request.reject") =>
-    hasKeys && <Keys keys={keysOf(action, isMac)[0] ?? ""} />;
+    hasKeys !== undefined && <Keys keys={keysOf(action, isMac)[0] ?? ""} isOn={hasKeys} />;
   return (
     <div className={style.form}>
       <p className={style.wants}>
@@ -192,7 +192,8 @@ function QuestionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Ques
   }
 
   const first = asked.questions[0];
-  const digits = hasKeys && isSimple && !isOff && !isSending;
+  const mayDigit = hasKeys !== undefined && isSimple;
+  const digits = mayDigit && hasKeys && !isOff && !isSending;
   useDigits(digits, digit => {
     const option = first?.options[digit - 1];
     if (option) choose(0, option.label);
@@ -220,7 +221,7 @@ function QuestionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Ques
                 title={plain(option.description)}
                 data-digit={index === 0 ? at + 1 : undefined}
               >
-                {digits && at < 9 && <Keys keys={String(at + 1)} />} {plain(option.label)}
+                {mayDigit && at < 9 && <Keys keys={String(at + 1)} isOn={digits} />} {plain(option.label)}
               </Button>
             ))}
           </div>

@@ -5,6 +5,7 @@ import { lookOf } from "../core/status.ts";
 import { plain } from "../core/text.ts";
 import { useSession } from "../state/context.tsx";
 import { Mark } from "../ui/mark.tsx";
+import style from "./session-link.module.css";
 
 export function SessionLink(props: { readonly id: string; readonly title?: string }): ReactNode {
   const item = useSession(props.id);
@@ -12,7 +13,7 @@ export function SessionLink(props: { readonly id: string; readonly title?: strin
   return (
     <span>
       {item && <Mark {...lookOf(item.status)} isShort />}{" "}
-      <Link to="/s/$id" params={{ id: props.id }}>
+      <Link to="/s/$id" params={{ id: props.id }} className={style.link}>
         {plain(title)}
       </Link>
     </span>

@@ -97,7 +97,7 @@ function Requests({ id, hasKeys }: { readonly id: string; readonly hasKeys: bool
   return mine.map((each, index) =>
     each.request === null ? null : (
       <div key={each.id || each.request.id} className={style.request}>
-        <RequestForm sessionId={id} request={each.request} hasKeys={hasKeys && index === 0} />
+        <RequestForm sessionId={id} request={each.request} {...(index === 0 && { hasKeys })} />
       </div>
     ),
   );

@@ -47,7 +47,7 @@ export function FailureActs({
   return (
     <div className={style.acts}>
       <Button onClick={retry} disabled={isOff}>
-        Resume {hasKeys && <Keys keys={keysOf("request.retry", isMac)[0] ?? ""} />}
+        Resume <Keys keys={keysOf("request.retry", isMac)[0] ?? ""} isOn={hasKeys} />
       </Button>
       <Link to="/s/$id" params={{ id: sessionId }}>
         Open the session
