@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar, cast
 import httpx
 import psutil
 
+from fleet.limits import KEEP_ALIVE_S
 from fleet.rehearsal.script import fenced
 
 T = TypeVar("T")
@@ -121,7 +122,13 @@ class Server:
             ready = re.search(r"is ready at (\S+)", said)
             return ready and ready.group(1)
 
-        self.http = httpx.Client(base_url=until(url, "the start", READY_S), timeout=60, trust_env=False)
+        # The server closes idle connections after `KEEP_ALIVE_S`: a request must not meet one that is being closed.
+        self.http = httpx.Client(
+            base_url=until(url, "the start", READY_S),
+            timeout=60,
+            trust_env=False,
+            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_S / 2),
+        )
 
     @property
     def process(self) -> subprocess.Popen[bytes]:

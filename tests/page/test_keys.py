@@ -36,6 +36,7 @@ def test_a_question_mark_shows_every_key_of_the_table(page: Page, accessible: Ca
 def test_letters_lead_to_every_page(page: Page, keys: str, address: str) -> None:
     page.goto("/")
     expect(page.get_by_text("live")).to_be_visible()
+    expect(page.get_by_role("button", name="New Session").first).to_be_visible()  # the page knows who asks
     for key in keys.split():
         page.keyboard.press(key)
     expect(page).to_have_url(re.compile(f"{address}$"))
