@@ -9,7 +9,7 @@ that OpenCode reads is below Fleet's data directory; `sweep` removes those that 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import trio
@@ -51,14 +51,14 @@ def document(messages: tuple[Message, ...], session: OpenCodeSession) -> bytes:
     return msgspec.json.encode({"info": msgspec.Raw(session.raw), "messages": copies})
 
 
-def _renamed(json: Any, ids: Mapping[str, str]) -> Any:
+def _renamed(json: object, ids: Mapping[str, str]) -> Any:
     """Return `json` with the ids of the copies wherever it names an original: parents, summaries, parts."""
     if isinstance(json, str):
         return ids.get(json, json)
     if isinstance(json, list):
-        return [_renamed(each, ids) for each in json]  # pyright: ignore[reportUnknownVariableType]
+        return [_renamed(each, ids) for each in cast("list[object]", json)]
     if isinstance(json, dict):
-        return {key: _renamed(value, ids) for key, value in json.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {key: _renamed(value, ids) for key, value in cast("dict[str, Any]", json).items()}
     return json
 
 
