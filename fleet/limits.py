@@ -216,6 +216,10 @@ HEALTH_TIMEOUT_S: Final = 5.0  # the slowest answer measured is 0.4 s
 # Workspaces
 WORKSPACE_BUSY_S: Final = 20.0  # how long a removal waits for processes to leave: the stop ladder takes 11 s
 WORKSPACE_BUSY_POLL_S: Final = 0.5
+INCLUDE_FILES_MAX: Final = 50_000  # that `.worktreeinclude` copies into a workspace: a large node_modules, some 10 s
+INCLUDE_BYTES_MAX: Final = 2 * 1024 * MIB  # likewise; more is made by the set-up in the time that copying takes
+INCLUDE_PATTERNS_BYTES_MAX: Final = 64 * KIB  # of `.worktreeinclude`, which holds a few lines
+INCLUDE_UNCOPIED_NAMED_MAX: Final = 5  # files that were not copied, in a sentence that says so
 WORKSPACE_LOOK_S: Final = 5.0  # git status: 1 s for 100,000 files; what takes longer is not worth a page's wait
 SESSIONS_NAMED_MAX: Final = 10  # in a refusal, which is a sentence
 FILE_READ_BYTES_MAX: Final = MIB  # of a file of the workspace that is shown; nobody reads more on a page

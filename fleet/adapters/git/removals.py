@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import structlog
 import trio
 from msgspec.structs import replace
 
@@ -23,6 +24,7 @@ from fleet.adapters.git.busy import pids_in, require_not_busy
 from fleet.adapters.git.command import run
 from fleet.adapters.git.contents import tree_of
 from fleet.adapters.git.files import exists, make_directory, remove_if_empty, remove_tree
+from fleet.adapters.git.includes import carry
 from fleet.adapters.git.repository import read_ref
 from fleet.adapters.git.saved import Saved, commit_tree, find, kept_ref, load, store
 from fleet.adapters.git.scratch import objects_discarded
@@ -32,6 +34,8 @@ from fleet.adapters.git.workspaces import GitWorkspaces
 from fleet.errors import Problem, Rejected
 from fleet.limits import IGNORED_NAMED_MAX
 from fleet.ports import Kept, Preview, WorkspaceOrder
+
+_log = structlog.get_logger(__name__)
 
 
 class GitRemovals:
@@ -93,6 +97,16 @@ class GitRemovals:
                 raise Problem("workspace_gone", f"The repository of {order.directory!r} is gone")
             await _take_back(order)
             await restores.restore(repository, order, kept)
+            await self._carry(order)
+
+    async def _carry(self, order: WorkspaceOrder) -> None:
+        """Copy the ignored files that a new workspace would have; what cannot be copied fails nothing."""
+        try:
+            source = await self._workspaces.inspect(order.source_directory)
+        except Rejected:  # the worktree is there, and its source is not
+            return
+        for lacking in await carry(source.top, order.directory):
+            _log.warning("workspace_not_complete", workspace=order.workspace_id, detail=lacking.detail)
 
     @asynccontextmanager
     async def _hold(self, order: WorkspaceOrder) -> AsyncGenerator[str | None, None]:

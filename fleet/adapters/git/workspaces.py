@@ -14,13 +14,14 @@ import trio
 
 from fleet.adapters.git import branches, clones, worktrees
 from fleet.adapters.git.files import make_directory, remove_if_empty
+from fleet.adapters.git.includes import carry
 from fleet.adapters.git.listing import list_branches
 from fleet.adapters.git.repository import condition, look, resolve, why_no_repository
 from fleet.adapters.git.untouched import remove_if_blank
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
 from fleet.locks import Locks
-from fleet.ports import Branch, Condition, PreparedWorkspace, Source, Strategy, WorkspaceOrder
+from fleet.ports import Branch, Condition, NotCarried, PreparedWorkspace, Source, Strategy, WorkspaceOrder
 
 
 class GitWorkspaces:
@@ -71,7 +72,7 @@ class GitWorkspaces:
             await worktrees.check_not_checked_out(repository, branch, order.directory)
 
     async def prepare(self, order: WorkspaceOrder) -> PreparedWorkspace:
-        """Make the workspace, or finish one that a crash left half-made.
+        """Make the workspace, or finish one that a crash left half-made; ignored files that are asked for come along.
 
         Raises what `check` raises, workspace_dirty where somebody put files in the way, `Problem` git_failed.
         """
@@ -88,8 +89,9 @@ class GitWorkspaces:
                 await worktrees.make(source, repository, order, branch)
             else:
                 await clones.make(source, repository, order, branch)
+        not_carried = await carry(source.top, order.directory)
         directory = await trio.to_thread.run_sync(_same_subdirectory, source, order.directory)
-        return _prepared(await look(order.directory), directory)
+        return _prepared(await look(order.directory), directory, not_carried)
 
     async def discard(self, order: WorkspaceOrder) -> None:
         """Remove what `prepare` left behind. Nothing to do for `existing`, or where nothing was made.
@@ -180,8 +182,8 @@ def _refuse_branch_of_existing(order: WorkspaceOrder) -> None:
     )
 
 
-def _prepared(checkout: Source, directory: str) -> PreparedWorkspace:
-    return PreparedWorkspace(directory, checkout.repository, checkout.branch, checkout.head)
+def _prepared(checkout: Source, directory: str, not_carried: tuple[NotCarried, ...] = ()) -> PreparedWorkspace:
+    return PreparedWorkspace(directory, checkout.repository, checkout.branch, checkout.head, not_carried)
 
 
 def _same_subdirectory(source: Source, checkout: str) -> str:

@@ -1,0 +1,220 @@
+"""Copies git-ignored files that `.worktreeinclude` names from the source checkout into a new one.
+
+Rules kept here: a file is copied where `.worktreeinclude` at the root of the source's checkout matches it and git
+ignores it there; nothing that stands in the new checkout is replaced; no symlink is followed on either side; a symlink
+is copied only where it is relative and stays in the checkout. A failure is said, and fails nothing. Files are copied
+(by reference where the file system can do that) and never hard-linked: the agent would write into the source.
+"""
+
+import os
+import posixpath
+import stat
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from fleet.adapters.git.command import attempt
+from fleet.errors import Problem
+from fleet.limits import INCLUDE_BYTES_MAX, INCLUDE_FILES_MAX, INCLUDE_PATTERNS_BYTES_MAX, INCLUDE_UNCOPIED_NAMED_MAX
+from fleet.ports import NotCarried
+
+INCLUDE_FILE: Final = ".worktreeinclude"
+_COPYING: Final = ".copying"
+_READ_BYTES: Final = 1024 * 1024
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+async def carry(top: str | None, directory: str) -> tuple[NotCarried, ...]:
+    """Copy what the source's `.worktreeinclude` names into the checkout at `directory`; return what was not copied."""
+    if top is None:
+        return ()
+    try:
+        patterns = await trio.to_thread.run_sync(_patterns, Path(top, INCLUDE_FILE))
+        if patterns is None:
+            return ()
+        names = await _included(top, patterns)
+        report = await trio.to_thread.run_sync(_copy_all, top, directory, names)
+    except (OSError, Problem) as error:
+        said = error.detail if isinstance(error, Problem) else str(error)
+        return (NotCarried("files", f"Fleet could not copy what {INCLUDE_FILE} names: {said}"),)
+    return tuple(NotCarried("files", detail) for detail in report.details())
+
+
+def _patterns(path: Path) -> str | None:
+    """Return the path of the file with the patterns, None where there is none. Raises `OSError` where it is no file."""
+    try:
+        seen = path.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(seen.st_mode):
+        raise OSError("it is not a regular file")
+    if seen.st_size > INCLUDE_PATTERNS_BYTES_MAX:
+        raise OSError(f"it is {seen.st_size} bytes; the limit is {INCLUDE_PATTERNS_BYTES_MAX}")
+    return str(path)
+
+
+async def _included(top: str, patterns: str) -> list[str]:
+    """Return the files that match the patterns and that git ignores, relative to `top`. Raises `Problem`."""
+    matched = await attempt("ls-files", "--others", "--ignored", f"--exclude-from={patterns}", "-z", directory=top)
+    if matched.code != 0:
+        raise matched.failed()
+    if not matched.stdout:
+        return []
+    # 1: git ignores none of them.
+    ignored = await attempt("check-ignore", "--stdin", "-z", directory=top, stdin=os.fsencode(matched.stdout))
+    if ignored.code not in (0, 1):
+        raise ignored.failed()
+    # A trailing slash is another repository, which git does not look into.
+    return [name for name in ignored.stdout.split("\0") if name and not name.endswith("/")]
+
+
+@dataclass
+class _Report:
+    """What became of the files: `beyond` were left out by a bound, `refused` are those that could not be copied."""
+
+    files: int = 0
+    size_bytes: int = 0
+    beyond: int = 0
+    refused: list[str] = field(default_factory=list[str])
+
+    def details(self) -> Generator[str]:
+        """Yield a sentence for each thing that was not copied."""
+        if self.beyond:
+            yield (
+                f"{self.beyond} files that {INCLUDE_FILE} names were not copied: the limits are {INCLUDE_FILES_MAX} "
+                f"files and {INCLUDE_BYTES_MAX // 1024**2} MiB. Name less, or make them in the set-up."
+            )
+        shown, rest = self.refused[:INCLUDE_UNCOPIED_NAMED_MAX], len(self.refused) - INCLUDE_UNCOPIED_NAMED_MAX
+        if shown:
+            yield f"Not copied: {'; '.join(shown)}" + (f"; and {rest} more" if rest > 0 else "")
+
+
+class _RefusedError(Exception):
+    """A file that is not to be copied, and why."""
+
+
+def _copy_all(top: str, directory: str, names: Iterable[str]) -> _Report:
+    """Copy the files, until a bound is met. A call to end it is heard between two files."""
+    report, copying = _Report(), f"{Path(directory).parent}/{_COPYING}"
+    with _opened(top) as source, _opened(directory) as target:
+        for name in names:
+            trio.from_thread.check_cancelled()
+            try:
+                _copy(source, target, name, copying, report)
+            except _RefusedError as refused:
+                report.refused.append(f"{_shown(name)} {refused}")
+            except OSError as error:
+                report.refused.append(f"{_shown(name)}: {error.strerror}")
+    return report
+
+
+def _copy(source: int, target: int, name: str, copying: str, report: _Report) -> None:
+    folder, base = posixpath.split(name)
+    with _below(source, folder, make=False) as origin:
+        seen = os.stat(base, dir_fd=origin, follow_symlinks=False)
+        size = seen.st_size if stat.S_ISREG(seen.st_mode) else 0
+        if report.files >= INCLUDE_FILES_MAX or report.size_bytes + size > INCLUDE_BYTES_MAX:
+            report.beyond += 1
+            return
+        with _below(target, folder, make=True) as place:
+            if _exists(base, place):  # the checkout's own file, or one that an earlier attempt has copied
+                return
+            if stat.S_ISLNK(seen.st_mode):
+                os.symlink(_target(os.readlink(base, dir_fd=origin), folder), base, dir_fd=place)
+            elif stat.S_ISREG(seen.st_mode):
+                _copy_file(origin, place, base, copying)
+            else:
+                raise _RefusedError("is no file")
+    report.files += 1
+    report.size_bytes += size
+
+
+def _target(link: str, folder: str) -> str:
+    """Return where a symlink leads. Raises `_RefusedError` where that is outside of the checkout."""
+    leads_to = posixpath.normpath(posixpath.join(folder, link))
+    if posixpath.isabs(link) or leads_to.split("/")[0] == "..":
+        raise _RefusedError("is a symlink that leads out of the repository")
+    return link
+
+
+def _copy_file(origin: int, place: int, base: str, copying: str) -> None:
+    """Copy a file under another name and link it when it is whole: a crash leaves no part of one."""
+    read = os.open(base, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=origin)
+    try:
+        seen = os.fstat(read)
+        if not stat.S_ISREG(seen.st_mode):
+            raise _RefusedError("is no file")
+        with suppress(FileNotFoundError):
+            Path(copying).unlink()
+        write = os.open(copying, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            _copy_bytes(read, write, seen.st_size)
+            os.fchmod(write, stat.S_IMODE(seen.st_mode) & 0o777)
+            os.utime(write, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+        finally:
+            os.close(write)
+        with suppress(FileExistsError):
+            os.link(copying, base, dst_dir_fd=place)
+    finally:
+        os.close(read)
+        with suppress(FileNotFoundError):
+            Path(copying).unlink()
+
+
+def _copy_bytes(read: int, write: int, size: int) -> None:
+    """Copy the file; the kernel shares its blocks where the file system can. What grows meanwhile is cut off."""
+    left = size
+    try:
+        while left and (copied := os.copy_file_range(read, write, left)):
+            left -= copied
+    except (OSError, AttributeError):  # two file systems, or a system without it: go on from where it stopped
+        while left and (piece := os.read(read, min(left, _READ_BYTES))):
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(write, view) :]
+            left -= len(piece)
+
+
+def _exists(base: str, place: int) -> bool:
+    try:
+        os.stat(base, dir_fd=place, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+@contextmanager
+def _opened(path: str) -> Generator[int]:
+    opened = os.open(path, _DIRECTORY)
+    try:
+        yield opened
+    finally:
+        os.close(opened)
+
+
+@contextmanager
+def _below(root: int, folder: str, *, make: bool) -> Generator[int]:
+    """Open a directory below another one, following no symlink on the way; with `make`, create what is missing."""
+    opened = os.dup(root)
+    try:
+        for part in folder.split("/") if folder else ():
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=opened)
+            try:
+                inner = os.open(part, _DIRECTORY, dir_fd=opened)
+            except NotADirectoryError:  # a symlink too
+                raise _RefusedError(f"has {_shown(part)} above it, which is no directory") from None
+            os.close(opened)
+            opened = inner
+        yield opened
+    finally:
+        os.close(opened)
+
+
+def _shown(name: str) -> str:
+    return repr(os.fsencode(name).decode(errors="replace"))
