@@ -78,6 +78,7 @@ class Connection:
         self.tell: Callable[[FleetError | None], None] | None = None
         self._away = False
         self._streams: set[LongResponse] = set()
+        self._closed = trio.Event()
         self.headers = {"User-Agent": f"fleet/{__version__}"}
         if token is not None:
             self.headers["Authorization"] = f"Bearer {checked_token(token)}"
@@ -95,7 +96,8 @@ class Connection:
         return other
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections. A stream that is being opened is closed when it is open."""
+        self._closed.set()
         with trio.CancelScope(shield=True):
             for response in list(self._streams):
                 await self.shut(response)
@@ -205,13 +207,16 @@ class Connection:
         headers = {**self.headers, "Accept": "text/event-stream"}
         try:
             response = await LongResponse.open(self.address(path, query), headers)
-            if response.status == 200:
-                self._streams.add(response)
-                return response
-            async with response:
-                raise error_of(await response.whole())
+            if response.status != 200:
+                async with response:
+                    raise error_of(await response.whole())
         except LOST as error:
             raise unreachable(self.url, error) from error
+        if self._closed.is_set():
+            await response.aclose()
+            raise trio.ClosedResourceError("the client is closed")
+        self._streams.add(response)
+        return response
 
     async def shut(self, response: LongResponse) -> None:
         """Close a stream that was opened."""

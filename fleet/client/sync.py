@@ -6,6 +6,7 @@ from functools import partial, wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 
+import trio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from fleet.client.client import FleetClient
@@ -30,12 +31,20 @@ class _Facade(Protocol):
 
 
 def _wait(portal: BlockingPortal, work: Callable[[], Awaitable[Result]]) -> Result:
-    """Wait for work in the client's thread. Whoever is interrupted here, by Ctrl-C, calls it off there."""
-    future = portal.start_task_soon(work)
+    """Wait for work in the client's thread. An interrupt here, by Ctrl-C, cancels the work there."""
+    scope, future = trio.CancelScope(), None  # made first: an interrupt may come while the work is being started
+
+    async def run() -> Result:
+        with scope:
+            return await work()
+        raise RuntimeError("the call was cancelled")
+
     try:
+        future = portal.start_task_soon(run)
         return future.result()
     except BaseException:
-        future.cancel()
+        if future is None or not future.done():
+            portal.call(scope.cancel)
         raise
 
 
