@@ -26,6 +26,11 @@ class World(WorkspacesWorld, Protocol):
 
     def is_kept(self, repository: str, workspace_id: str) -> bool: ...
 
+    def make_unborn(self, directory: str) -> None:
+        """Switch a checkout to the branch `fresh`, which has no commit, and delete the branch that it was on."""
+
+    def reaches(self, repository: str, ref: str, commit: str) -> bool: ...
+
 
 async def made(world: World, strategy: Strategy, *, branch: str | None = None) -> WorkspaceOrder:
     order = await ordered(world, world.repository("shop"), strategy, branch)
@@ -69,6 +74,23 @@ class RemovalsContract:
         seen = await world.workspaces.inspect(order.directory)
         assert (seen.branch, seen.head) == (order.branch, head)
         assert world.is_kept(order.source_directory, order.workspace_id)
+
+    @pytest.mark.parametrize("strategy", MAKING)
+    async def test_commits_survive_where_head_has_none_and_their_branch_is_deleted(
+        self, world: World, strategy: Strategy
+    ) -> None:
+        order = await made(world, strategy)
+        commit = world.commit(order.directory)
+        world.make_unborn(order.directory)
+        kept = await world.removals.keep(order)
+        assert (kept.branch, kept.head) == ("fresh", None)
+        assert (await world.removals.preview(order)).kept.ref == kept.ref
+        await world.removals.remove(order, kept)
+        assert kept.ref is not None
+        assert world.reaches(order.source_directory, kept.ref, commit)
+        await world.removals.restore(order, kept)
+        seen = await world.workspaces.inspect(order.directory)
+        assert (seen.branch, seen.head) == ("fresh", None)
 
     @pytest.mark.parametrize("strategy", MAKING)
     @pytest.mark.parametrize("has_work", [True, False])

@@ -64,7 +64,8 @@ class FakeRemovals:
                     "branch_exists", f"{order.branch!r} is at another commit", field="branch", hint="Rename it."
                 )
             repository.branches[order.branch] = tip
-        made = FakeCheckout(order, saved.head, saved.created_branch, whole=True, work=list(saved.work))
+        work = list(saved.work)
+        made = FakeCheckout(order, saved.head, saved.created_branch, whole=True, work=work, unborn=saved.unborn)
         self.disk.checkouts[order.workspace_id] = made
         self.disk.directories.add(order.directory)
         if saved.contents:
@@ -90,11 +91,11 @@ class FakeRemovals:
 
     def _saved(self, made: FakeCheckout) -> FakeKept | None:
         contents = self.disk.contents.get(made.order.directory, {})
-        if not made.work and not contents:
+        if not made.work and not contents and made.unborn is None:
             return None
-        held = repr((made.head, made.work, sorted(contents.items()))).encode()
+        held = repr((made.head, made.work, sorted(contents.items()), made.unborn)).encode()
         commit = hashlib.sha1(held, usedforsecurity=False).hexdigest()
-        return FakeKept(commit, made.head, made.created_branch, tuple(made.work), dict(contents))
+        return FakeKept(commit, made.head, made.created_branch, tuple(made.work), dict(contents), made.unborn)
 
     def _wanted(self, order: WorkspaceOrder, kept: Kept) -> FakeKept:
         saved = self.disk.kept.get(order.workspace_id)
@@ -109,7 +110,8 @@ class FakeRemovals:
 
 
 def _kept(order: WorkspaceOrder, saved: FakeKept) -> Kept:
-    return Kept(f"refs/fleet/kept/{order.workspace_id}", saved.commit, order.branch, saved.head)
+    branch, head = (order.branch, saved.head) if saved.unborn is None else (saved.unborn, None)
+    return Kept(f"refs/fleet/kept/{order.workspace_id}", saved.commit, branch, head)
 
 
 def _tip(saved: FakeKept) -> str:

@@ -24,6 +24,15 @@ class RemovalWorld(FakeWorld):
     def is_kept(self, repository: str, workspace_id: str) -> bool:
         return workspace_id in self.disk.kept
 
+    def make_unborn(self, directory: str) -> None:
+        made = self._checkout(directory)
+        made.unborn = "fresh"
+        if made.order.strategy == "worktree" and made.order.branch is not None:
+            del self.disk.repositories[made.order.source_directory].branches[made.order.branch]
+
+    def reaches(self, repository: str, ref: str, commit: str) -> bool:
+        return f"commit {commit}" in self.disk.kept[ref.rpartition("/")[2]].work
+
 
 @pytest.fixture
 def world(autojump_clock: object) -> RemovalWorld:

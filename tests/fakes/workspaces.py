@@ -46,13 +46,17 @@ class FakeRepository:
 
 @dataclass
 class FakeCheckout:
-    """A worktree or clone. `whole`: the checkout came to its end; `work`: what somebody did in it."""
+    """A worktree or clone. `whole`: the checkout came to its end; `work`: what somebody did in it.
+
+    `unborn` is the branch without a commit that somebody has switched it to.
+    """
 
     order: WorkspaceOrder
     head: str
     created_branch: bool
     whole: bool = False
     work: list[str] = field(default_factory=list[str])
+    unborn: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class FakeKept:
     created_branch: bool
     work: tuple[str, ...]
     contents: dict[str, bytes]
+    unborn: str | None = None
 
 
 @dataclass
@@ -219,6 +224,8 @@ class FakeWorkspaces:
         if repository is None:
             return Source(real, None, None, None, None)
         made = self.disk.checkout_at(real)
+        if made is not None and made.unborn is not None:
+            return Source(real, repository.git_directory, real, made.unborn, None)
         if made is not None:
             return Source(real, repository.git_directory, real, made.order.branch, made.head)
         head = repository.commit("HEAD")

@@ -7,7 +7,7 @@ because resetting it would lose commits. Whether it is checked out elsewhere is 
 
 from fleet.adapters.git.command import attempt, run
 from fleet.adapters.git.repository import commit_of, read_ref
-from fleet.errors import Rejected
+from fleet.errors import Problem, Rejected
 from fleet.limits import BRANCH_BYTES_MAX
 from fleet.ports import Source
 
@@ -72,11 +72,14 @@ async def base_commit(source: Source, base_ref: str | None) -> str:
         if source.head is None:
             raise _no_head(source)
         return source.head
-    commit = await commit_of(source.directory, base_ref) if _is_argument(base_ref) else None
+    try:
+        commit, why = (await commit_of(source.directory, base_ref), "") if _is_argument(base_ref) else (None, "")
+    except Problem as problem:  # `main@{upstream}` where no upstream is configured
+        commit, why = None, f": {problem.detail}"
     if commit is None:
         raise Rejected(
             "base_ref_unknown",
-            f"{base_ref!r} does not name a commit in {source.directory!r}",
+            f"{base_ref!r} does not name a commit in {source.directory!r}{why}",
             field="baseRef",
             hint="Name a branch, tag or commit that `git rev-parse` finds there.",
         )
@@ -106,7 +109,7 @@ async def _is_name(repository: str, branch: str) -> bool:
     if len(branch.encode()) > BRANCH_BYTES_MAX:
         return False
     checked = await attempt("check-ref-format", f"refs/heads/{branch}", directory=repository, repository=repository)
-    return checked.code == 0
+    return checked.says_yes()
 
 
 def _is_argument(text: str) -> bool:

@@ -48,7 +48,7 @@ async def compare(store: Store, before: str, after: str) -> tuple[FileChange, ..
         *("--find-renames", f"-l{DIFF_RENAMES_MAX}", before, after),
     )
     if output.code != 0:
-        await _require_trees(store, before, after)
+        await require_trees(store, before, after)
         raise output.failed()
     found = sorted(_parse(output.stdout), key=lambda raw: _shown(raw.path))
     if len(found) > DIFF_FILES_MAX:
@@ -58,7 +58,8 @@ async def compare(store: Store, before: str, after: str) -> tuple[FileChange, ..
     return tuple(_change(raw, contents) for raw in found)
 
 
-async def _require_trees(store: Store, *trees: str) -> None:
+async def require_trees(store: Store, *trees: str) -> None:
+    """Raise `Problem` tree_gone where a store does not have one of the trees, git_failed where git cannot tell."""
     listed = await store.run("cat-file", "--batch-check=%(objecttype)", stdin="\n".join((*trees, "")).encode())
     for tree, kind in zip(trees, listed.split("\n"), strict=True):
         if kind != "tree":

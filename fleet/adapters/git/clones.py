@@ -93,7 +93,7 @@ async def _set_origin(repository: str, making: str) -> None:
     found = await attempt("config", "--get", "remote.origin.url", directory=repository, repository=repository)
     url = found.line
     # A relative one points somewhere else, seen from the clone.
-    if found.code != 0 or not url or url.startswith("."):
+    if not found.says_yes() or not url or url.startswith("."):
         return
     await run("config", "--unset-all", "remote.origin.url", directory=making)
     quoted = url.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

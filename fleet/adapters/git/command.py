@@ -3,7 +3,8 @@
 Rules kept here: arguments are a list, never a shell; the environment carries no `GIT_*` of ours and cannot ask a
 person; hooks, file-system monitors, `ext::` transports and whatever else a repository's own configuration names do not
 run (distrust.py); output and time are bounded; when we stop waiting, the whole process group is ended. Callers keep
-values that people chose behind `--` or `--end-of-options`.
+values that people chose behind `--` or `--end-of-options`. A question that git could not answer is never a "no":
+`Output.says_yes` tells them apart.
 """
 
 import os
@@ -56,6 +57,15 @@ class Output(NamedTuple):
         """`stdout` without the newline that ends it (a path may hold further ones)."""
         return self.stdout.removesuffix("\n")
 
+    def says_yes(self) -> bool:
+        """Return whether git answered a question with yes (exit code 0) or no (1).
+
+        Raises `Problem` git_failed for any other exit code: git could not tell.
+        """
+        if self.code not in (0, 1):
+            raise self.failed()
+        return self.code == 0
+
     def failed(self) -> Problem:
         """Return the problem that says what git said."""
         said = _CREDENTIALS.sub("", self.stderr.strip()) or f"exit code {self.code}"
@@ -85,6 +95,8 @@ async def attempt(
         # git reads no configuration either, where that names files which moved: `without_files` and others say where.
         place = {name: value for name, value in (environment or {}).items() if name == "GIT_WORK_TREE"}
         listed = await attempt("config", *LISTING, directory=directory, repository=repository, environment=place)
+        if listed.code != 0:  # nothing runs before it is known which programs the configuration names
+            return listed._replace(command=command)
         environment = disarmed(environment or {}, listed.stdout, (command, *arguments))
     chosen = () if repository is None else (f"--git-dir={repository}",)
     argv = ["git", "-C", directory, *chosen, *_OPTIONS, command, *arguments]

@@ -14,8 +14,9 @@ from typing import Final
 
 import trio
 
-from fleet.adapters.git.command import attempt, run, without_files
+from fleet.adapters.git.command import run, without_files
 from fleet.adapters.git.places import Place, locate
+from fleet.adapters.git.repository import head_of
 from fleet.adapters.git.snapshot import Left, forget_index, update_index, write_tree
 from fleet.adapters.git.stores import Store, make_store
 from fleet.adapters.git.tips import candidates_in
@@ -117,7 +118,7 @@ async def _look_inside(directory: str) -> tuple[str, ...] | None:
         return None
     if own != f"{directory}/.git" and await trio.Path(directory, ".git").is_dir():  # broken: git looked further up
         return None
-    head = await _head_of(own)
+    head, _ = await head_of(own)
     if head is None or not await _is_published(own):
         return None
     if await index_tree(own, directory) != await tree_of(own, head):
@@ -147,7 +148,7 @@ def _repositories_below(top: Path) -> list[Path]:
 async def _is_published(git_directory: str) -> bool:
     """Tell whether remotes have every commit that a repository names, as far as it knows."""
     found = await candidates_in(git_directory, with_refs=True)
-    head = await _head_of(git_directory)
+    head, _ = await head_of(git_directory)
     named = dict.fromkeys((*([] if head is None else [head]), *found.commits))
     if not named:
         return True
@@ -162,17 +163,6 @@ async def _is_published(git_directory: str) -> bool:
         stdin=asked,
     )
     return not listed
-
-
-async def _head_of(git_directory: str) -> str | None:
-    found = await attempt(
-        "rev-parse",
-        *("--verify", "--quiet", "HEAD^{commit}"),
-        directory=git_directory,
-        repository=git_directory,
-        environment=without_files(git_directory),
-    )
-    return found.line if found.code == 0 else None
 
 
 async def _seed(store: Store, place: Place, head: str | None) -> None:

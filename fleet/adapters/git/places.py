@@ -61,7 +61,7 @@ async def locate(directory: str, *, moved: bool = False) -> Place:
 
 
 async def _is_ignored(top: str, directory: str) -> bool:
-    return (await attempt("check-ignore", "--quiet", "--", directory, directory=top)).code == 0
+    return (await attempt("check-ignore", "--quiet", "--", directory, directory=top)).says_yes()
 
 
 async def _excludes_file(git_directory: str) -> str | None:
@@ -74,7 +74,7 @@ async def _excludes_file(git_directory: str) -> str | None:
         repository=git_directory,
         environment=without_files(git_directory),
     )
-    return found.line if found.code == 0 and found.line else None
+    return found.line if found.says_yes() and found.line else None
 
 
 def _read(path: str) -> bytes:

@@ -128,10 +128,7 @@ class GitRemovals:
         if order.strategy == "worktree":
             repository = await self._workspaces.repository_of_worktree(order)
         else:
-            try:
-                repository = (await self._workspaces.inspect(order.source_directory)).repository
-            except Rejected:
-                repository = None
+            repository = await self._workspaces.repository_of_clone(order)
         if repository is None and any([await exists(path) for path in _places(order)]):
             raise Problem(
                 "directory_missing",
@@ -218,7 +215,7 @@ async def _look_without_directory(repository: str, order: WorkspaceOrder) -> Wor
     registration = await worktrees.registration_at(repository, order.directory)
     head = tip if registration is None else registration.head
     named = await candidates_of(repository, order, None)
-    candidates = [commit for commit in (head, tip, *named.commits) if commit is not None and commit.strip("0")]
+    candidates = [commit for commit in (head, tip, *named.commits) if commit is not None]
     tips = await own_tips(repository, candidates, going)
     if found is not None and not await _left(repository, found[0], tips):
         return Kept(kept_ref(order.workspace_id), found[0], found[1].branch, found[1].head)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import trio
 
-from fleet.adapters.git.command import Output, attempt, run
+from fleet.adapters.git.command import Output, attempt, run, without_files
 from fleet.core.paths import is_inside
-from fleet.errors import Rejected
+from fleet.errors import Problem, Rejected
 from fleet.ports import Condition, Source
 
 _NO_REPOSITORY = ("not a git repository", "invalid gitfile format", "not a gitdir", "must be run in a work tree")
@@ -65,13 +65,16 @@ async def look(directory: str) -> Source:
         directory=directory,
         repository=str(await trio.Path(repository).resolve()),
         top=top,
-        branch=head_ref.line.removeprefix("refs/heads/") or None,
+        branch=head_ref.line.removeprefix("refs/heads/") if head_ref.says_yes() else None,
         head=await commit_of(directory, "HEAD"),
     )
 
 
 async def condition(directory: str) -> Condition | None:
-    """Say how a checkout stands; of its submodules only which commit they are at counts."""
+    """Say how a checkout stands; of its submodules only which commit they are at counts. None outside of one.
+
+    Raises `Problem` git_failed where git cannot tell.
+    """
     listed = await attempt(
         "status",
         *("--porcelain=v2", "--branch", "-z", "--untracked-files=normal", "--ignore-submodules=dirty", "--", "."),
@@ -79,7 +82,9 @@ async def condition(directory: str) -> Condition | None:
         head_bytes=_STATUS_BYTES,
     )
     if listed.code != 0:
-        return None
+        if any(words in listed.stderr for words in _NO_REPOSITORY):
+            return None
+        raise listed.failed()
     entries = listed.stdout.split("\0")
     branch = next((entry.removeprefix(_BRANCH) for entry in entries if entry.startswith(_BRANCH)), _DETACHED)
     return Condition(None if branch == _DETACHED else branch, any(e and not e.startswith("# ") for e in entries))
@@ -91,17 +96,58 @@ async def why_no_repository(directory: str) -> str:
 
 
 async def commit_of(directory: str, revision: str) -> str | None:
-    """Return the commit that a revision names, seen from `directory`; None where it names none."""
+    """Return the commit that a revision names, seen from `directory`; None where it names none.
+
+    Raises `Problem` git_failed where git cannot tell.
+    """
     found = await attempt(
         "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", directory=directory
     )
-    return found.line if found.code == 0 else None
+    return found.line if found.says_yes() else None
 
 
 async def read_ref(repository: str, ref: str) -> str | None:
-    """Return the object that a full ref name points to, None where there is no such ref."""
-    found = await attempt("show-ref", "--verify", "--hash", "--", ref, directory=repository, repository=repository)
-    return found.line if found.code == 0 else None
+    """Return the object that a full ref name points to, None where there is no such ref.
+
+    Raises `Problem` git_failed where git cannot tell, and for a ref that is damaged.
+    """
+    found = await attempt(
+        "for-each-ref", "--format=%(objectname) %(refname)", ref, directory=repository, repository=repository
+    )
+    if found.code != 0 or f"broken ref {ref}\n" in found.stderr:
+        raise found.failed()
+    named = (line.split(" ", 1) for line in found.stdout.splitlines())  # `a/b`, too, where `a` was asked for
+    return next((target for target, name in named if name == ref), None)
+
+
+async def head_of(git_directory: str) -> tuple[str | None, str | None]:
+    """Return the commit and the branch that a checkout's own git directory stands at.
+
+    The commit is None where the branch has none yet, the branch where HEAD is detached. Raises `Problem` git_failed
+    where HEAD names something that git cannot read.
+    """
+    environment = without_files(git_directory)
+    named = await attempt(
+        "symbolic-ref", "--quiet", "HEAD", directory=git_directory, repository=git_directory, environment=environment
+    )
+    ref = named.line if named.says_yes() else None
+    found = await attempt(
+        "rev-parse",
+        *("--verify", "--quiet", "HEAD^{commit}"),
+        directory=git_directory,
+        repository=git_directory,
+        environment=environment,
+    )
+    branch = None if ref is None else ref.removeprefix("refs/heads/")
+    if found.says_yes():
+        return found.line, branch
+    if ref is None or await read_ref(git_directory, ref) is not None:
+        raise Problem(
+            "git_failed",
+            f"HEAD of {git_directory!r} names a commit that is not there",
+            hint="Bring that commit back, or switch to another branch there, then try again.",
+        )
+    return None, branch
 
 
 def _outside(directory: str, found: Output) -> Source:

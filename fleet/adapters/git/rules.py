@@ -27,8 +27,11 @@ class Rules(NamedTuple):
         return other is not None and (self.excludes, self.forced) == (other.excludes, other.forced)
 
 
-async def rules_of(place: Place, before: Rules | None) -> Rules:
-    """Return the rules of a place, reading the user's index only if it was written since `before`. Raises `Problem`."""
+async def rules_of(place: Place, before: Rules | None, *, exact: bool = False) -> Rules:
+    """Return the rules of a place, reading the user's index only if it was written since `before`.
+
+    `exact`: an index that git cannot read is a `Problem` git_failed. Else what was known before holds until it can.
+    """
     file_state = await trio.to_thread.run_sync(_state, place.excludes_file)
     excludes = (place.top, place.prefix, place.exclude, place.excludes_file, file_state)
     if place.git_directory is None:
@@ -37,7 +40,9 @@ async def rules_of(place: Place, before: Rules | None) -> Rules:
     if before is not None and before.excludes == excludes and before.index_state == state:
         return before
     listed = await attempt("ls-files", *IGNORED_AND_TRACKED, directory=place.top)
-    if listed.code != 0:  # damaged: what was known holds until it can be read again
+    if listed.code != 0 and exact:
+        raise listed.failed()
+    if listed.code != 0:
         return Rules(excludes, (), frozenset() if before is None else before.forced)
     names = (name for name in listed.stdout.split("\0") if name)
     return Rules(excludes, state, frozenset(name for name in names if name.startswith(place.prefix)))

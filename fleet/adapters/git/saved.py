@@ -51,8 +51,10 @@ def kept_ref(workspace_id: str) -> str:
 
 
 async def load(repository: str, commit: str) -> Saved:
-    """Read a kept commit. Raises `Problem` workspace_gone where it is not there or is not one."""
+    """Read a kept commit. Raises `Problem`: workspace_gone where it is not there or is not one, else git_failed."""
     found = await attempt("cat-file", "commit", commit, directory=repository, repository=repository)
+    if found.code != 0 and await kind_of(repository, commit) is not None:
+        raise found.failed()
     header, _, message = found.stdout.partition("\n\n")
     lines = [line.split(" ", 2) for line in message.split("\n")[2:] if line]
     fields = {line[0]: line[1] for line in lines if line[0] in ("head", "branch", "note", "staged") and len(line) > 1}
@@ -72,6 +74,18 @@ async def load(repository: str, commit: str) -> Saved:
         tuple((line[2], line[1]) for line in lines if line[0] == "ref"),
         tuple(line[1] for line in lines if line[0] == "commit"),
     )
+
+
+async def kind_of(repository: str, name: str) -> str | None:
+    """Return whether an object is a commit, tree, blob or tag; None where the repository does not have it.
+
+    Raises `Problem` git_failed where git cannot tell.
+    """
+    asked = f"{name}\n".encode()
+    told = await run(
+        "cat-file", "--batch-check=%(objecttype)", directory=repository, repository=repository, stdin=asked
+    )
+    return None if told == f"{name} missing" else told
 
 
 async def find(repository: str, workspace_id: str) -> tuple[str, Saved] | None:

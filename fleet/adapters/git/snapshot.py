@@ -52,7 +52,7 @@ async def update_index(store: Store, place: Place, *, bounded: bool, before: Rul
     await _side_by_side(
         partial(_find_changed, store, place, changed),
         partial(_find_new, store, place, new),
-        partial(_find_rules, place, before, rules),
+        partial(_find_rules, place, before, rules, exact=not bounded),
     )
     (now,) = rules
     gone = [name for name, is_gone in changed.items() if is_gone]
@@ -101,8 +101,8 @@ async def _find_new(store: Store, place: Place, into: list[str]) -> None:
     into += _names(await store.run("ls-files", "--others", "--exclude-standard", "-z", *below, top=place.top))
 
 
-async def _find_rules(place: Place, before: Rules | None, into: list[Rules]) -> None:
-    into.append(await rules_of(place, before))
+async def _find_rules(place: Place, before: Rules | None, into: list[Rules], *, exact: bool) -> None:
+    into.append(await rules_of(place, before, exact=exact))
 
 
 async def _side_by_side(*actions: Callable[[], Awaitable[None]]) -> None:

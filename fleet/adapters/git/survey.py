@@ -15,8 +15,8 @@ from fleet.adapters.git import branches
 from fleet.adapters.git.command import attempt, run
 from fleet.adapters.git.contents import index_tree, require_published_modules, tree_of, work_tree
 from fleet.adapters.git.places import Place, locate
-from fleet.adapters.git.repository import commit_of, read_ref
-from fleet.adapters.git.saved import Saved
+from fleet.adapters.git.repository import head_of, read_ref
+from fleet.adapters.git.saved import Saved, kind_of
 from fleet.adapters.git.tips import Candidates, candidates_in, own_tips, worktree_directory
 from fleet.adapters.git.worktrees import note_ref, registration_at
 from fleet.errors import Rejected
@@ -39,7 +39,8 @@ async def survey(repository: str, order: WorkspaceOrder, directory: str) -> Work
     Raises `Rejected` workspace_dirty for what cannot be kept, `Problem` git_failed.
     """
     place = await _place(repository, order, directory)
-    own = place.git_directory
+    # A worktree whose link is broken still has its HEAD, index and records in the repository.
+    own = place.git_directory or await worktree_directory(repository, order.directory)
     head, branch = await _head(repository, order, own)
     found = await candidates_of(repository, order, own)
     note = await read_ref(own or repository, note_ref(order.workspace_id))
@@ -60,8 +61,10 @@ async def survey(repository: str, order: WorkspaceOrder, directory: str) -> Work
         refs,
         tuple(commit for commit in tips if commit != head),
     )
-    nothing = tree == head_tree and saved.staged is None and not tips and not objects
-    return Work(saved, nothing, own, objects, () if own is None else await _ignored(directory, inside))
+    # Without a commit that it stood at, only a kept one tells a restore where to begin.
+    nothing = head is not None and tree == head_tree and saved.staged is None and not tips and not objects
+    ignored = () if place.git_directory is None else await _ignored(directory, inside)
+    return Work(saved, nothing, own, objects, ignored)
 
 
 async def candidates_of(repository: str, order: WorkspaceOrder, own: str | None) -> Candidates:
@@ -106,12 +109,10 @@ async def _place(repository: str, order: WorkspaceOrder, directory: str) -> Plac
 async def _head(repository: str, order: WorkspaceOrder, own: str | None) -> tuple[str | None, str | None]:
     if own is None:
         registration = await registration_at(repository, order.directory)
-        if registration is not None and registration.head is not None and registration.head.strip("0"):
+        if registration is not None and registration.head is not None:
             return registration.head, registration.branch
         return None if order.branch is None else await branches.tip(repository, order.branch), order.branch
-    named = await attempt("symbolic-ref", "--quiet", "HEAD", directory=own, repository=own)
-    found = await attempt("rev-parse", "--verify", "--quiet", "HEAD^{commit}", directory=own, repository=own)
-    return found.line if found.code == 0 else None, named.line.removeprefix("refs/heads/") or None
+    return await head_of(own)
 
 
 async def _fetch(
@@ -163,5 +164,5 @@ async def _ignored(directory: str, inside: tuple[str, ...]) -> tuple[str, ...]:
 
 
 async def is_commit(repository: str, commit: str) -> bool:
-    """Tell whether the repository has a commit."""
-    return await commit_of(repository, commit) == commit
+    """Tell whether the repository has a commit. Raises `Problem` git_failed where git cannot tell."""
+    return await kind_of(repository, commit) == "commit"

@@ -11,12 +11,13 @@ from typing import Final, NamedTuple
 
 import trio
 
-from fleet.adapters.git.command import attempt, run, without_files
+from fleet.adapters.git.command import Output, attempt, run, without_files
 from fleet.adapters.git.files import exists
-from fleet.errors import Rejected
+from fleet.errors import Problem, Rejected
 from fleet.limits import KEPT_TIPS_MAX
 
 _PSEUDO: Final = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD")
+_OF_ONE_WORKTREE: Final = ("refs/bisect", "refs/worktree", "refs/rewritten")
 _NOT_MADE_HERE: Final = ("refs/remotes/", "refs/fleet/", "refs/prefetch/")
 
 
@@ -31,9 +32,12 @@ class Candidates(NamedTuple):
 async def candidates_in(git_directory: str, *, with_refs: bool) -> Candidates:
     """Return what a checkout's own git directory names. `with_refs`: its refs are nobody else's (a clone).
 
-    Then what its linked worktrees stood at counts as well; `Rejected` workspace_dirty where one is still there.
+    Then what its linked worktrees stood at counts as well; `Rejected` workspace_dirty where one is still there. Of the
+    refs that git has for a worktree alone the commits count. Raises `Problem` git_failed where git cannot tell.
     """
-    refs, commits, tags = await _refs(git_directory) if with_refs else ([], [], [])
+    refs, commits, tags = await _refs(git_directory, *(() if with_refs else _OF_ONE_WORKTREE))
+    if not with_refs:
+        refs, tags = [], []
     stashed = await _walk(git_directory, "refs/stash") if with_refs else []
     refs += [("refs/stash", commit) for commit in reversed(stashed)]
     commits += stashed
@@ -102,10 +106,11 @@ def _registered(worktrees: Path) -> dict[str, str]:
     return found
 
 
-async def _refs(git_directory: str) -> tuple[list[tuple[str, str]], list[str], list[str]]:
+async def _refs(git_directory: str, *below: str) -> tuple[list[tuple[str, str]], list[str], list[str]]:
     listed = await run(
         "for-each-ref",
         "--format=%(objectname) %(objecttype) %(*objectname) %(*objecttype) %(refname)",
+        *below,
         directory=git_directory,
         repository=git_directory,
         environment=without_files(git_directory),
@@ -128,25 +133,47 @@ async def _refs(git_directory: str) -> tuple[list[tuple[str, str]], list[str], l
 
 
 async def _walk(git_directory: str, ref: str) -> list[str]:
-    """Return the commits that a ref stood at, newest first; none where git kept no record."""
-    walked = await attempt(
-        "rev-list",
-        *("--walk-reflogs", ref, "--"),
-        directory=git_directory,
-        repository=git_directory,
-        environment=without_files(git_directory),
-    )
-    return walked.stdout.split() if walked.code == 0 else []
+    """Return the commits that a ref stood at, newest first; none where git kept no record.
+
+    Raises `Problem` git_failed where there is a record, and neither git nor Fleet can read it.
+    """
+    walked = await _ask(git_directory, "rev-list", "--walk-reflogs", ref, "--")
+    if walked.code == 0:
+        return walked.stdout.split()
+    try:  # git walks no record of a HEAD whose branch has no commit
+        lines = await trio.to_thread.run_sync(Path(git_directory, "logs", ref).read_bytes)
+    except FileNotFoundError:
+        if (await _ask(git_directory, "reflog", "exists", ref)).says_yes():  # kept in another format
+            raise walked.failed() from None
+        return []
+    except OSError as error:
+        raise Problem(
+            "git_failed",
+            f"Fleet cannot read what {ref} of {git_directory!r} stood at: {error.strerror}",
+            hint="Make logs/ in that directory readable for Fleet, then try again.",
+        ) from None
+    ids = [name for line in lines.splitlines() for name in line.decode(errors="replace").split(" ", 2)[:2]]
+    return await _commits_among(git_directory, ids[::-1])
+
+
+async def _ask(git_directory: str, *arguments: str) -> Output:
+    command, *others = arguments
+    environment = without_files(git_directory)
+    return await attempt(command, *others, directory=git_directory, repository=git_directory, environment=environment)
 
 
 async def _pseudo(git_directory: str) -> list[str]:
-    asked = "".join(f"{name}^{{commit}}\n" for name in _PSEUDO).encode()
+    return await _commits_among(git_directory, [f"{name}^{{commit}}" for name in _PSEUDO])
+
+
+async def _commits_among(git_directory: str, names: list[str]) -> list[str]:
+    """Return the commits that these names lead to, without those that the repository does not have."""
     listed = await run(
         "cat-file",
         "--batch-check=%(objectname) %(objecttype)",
         directory=git_directory,
         repository=git_directory,
         environment=without_files(git_directory),
-        stdin=asked,
+        stdin="".join(f"{name}\n" for name in names).encode(),
     )
     return [line.split(" ")[0] for line in listed.splitlines() if line.endswith(" commit")]

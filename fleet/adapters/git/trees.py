@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 import trio
 
-from fleet.adapters.git.changes import compare
+from fleet.adapters.git.changes import compare, require_trees
 from fleet.adapters.git.files import remove_tree
 from fleet.adapters.git.places import Place, locate
 from fleet.adapters.git.rules import Rules
@@ -88,10 +88,10 @@ class GitTrees:
         """
         store = Store(self._store(workspace_id), index_name="laid-out")
         async with self._locks.hold(workspace_id):
-            if (await store.attempt("read-tree", tree)).code != 0:
-                raise Problem(
-                    "tree_gone", f"The files of workspace {workspace_id!r} at that time are not kept any more"
-                )
+            laid = await store.attempt("read-tree", tree)
+            if laid.code != 0:
+                await require_trees(store, tree)
+                raise laid.failed()
             await store.run("checkout-index", "--all", "--force", top=directory)
             others = (await store.run("ls-files", "-z", "--others", top=directory)).split("\0")
             await trio.to_thread.run_sync(_unlink, directory, [name for name in others if name])

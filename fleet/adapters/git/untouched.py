@@ -3,8 +3,8 @@
 Untouched means: every file in it is one that the checkout of its commit wrote. Ignored files count as work, too.
 """
 
-import os
 import tempfile
+from pathlib import Path
 
 import trio
 
@@ -35,7 +35,7 @@ async def remove_if_blank(directory: str) -> None:
 async def require_nothing_staged(directory: str) -> None:
     """Raise `Rejected` workspace_dirty where the index of a finished checkout holds what HEAD does not."""
     staged = await attempt("diff-index", "--cached", "--quiet", "HEAD", "--", directory=directory)
-    if staged.code != 0:
+    if not staged.says_yes():
         raise dirty(directory, "has staged changes")
 
 
@@ -68,8 +68,12 @@ async def _changed(repository: str, directory: str, commit: str, torn: bool) -> 
 
 
 async def _names(directory: str) -> list[str]:
-    names = await trio.to_thread.run_sync(os.listdir, directory)
-    return sorted(name for name in names if name != ".git")
+    return await trio.to_thread.run_sync(_names_in, directory)
+
+
+def _names_in(directory: str) -> list[str]:
+    """Return the names in a directory; `.git` counts where it is a repository, and not the link of a worktree."""
+    return sorted(entry.name for entry in Path(directory).iterdir() if entry.name != ".git" or entry.is_dir())
 
 
 def _shown(names: list[str]) -> str:

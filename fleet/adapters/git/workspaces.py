@@ -9,6 +9,7 @@ agent works: the same subdirectory that the source is in its repository, if the 
 import os
 from collections.abc import Iterable
 from pathlib import Path, PurePath
+from typing import Final
 
 import trio
 
@@ -148,15 +149,31 @@ class GitWorkspaces:
         return source.repository
 
     async def repository_of_worktree(self, order: WorkspaceOrder) -> str | None:
-        """Find the repository from the source or, where that is gone, from the worktree itself."""
+        """Find the repository from the source or, where that is gone, from the worktree itself; None without either.
+
+        Raises `Rejected` where one of them is there and Fleet may not look, `Problem` git_failed.
+        """
+        refused: Rejected | None = None
         for directory in (order.source_directory, order.directory):
             try:
                 source = await self.inspect(directory)
-            except Rejected:
+            except Rejected as rejected:
+                refused = refused or (None if rejected.code in _ABSENT else rejected)
                 continue
             if source.repository is not None and (directory != order.directory or source.top == directory):
                 return source.repository
+        if refused is not None:
+            raise refused
         return None
+
+    async def repository_of_clone(self, order: WorkspaceOrder) -> str | None:
+        """Return the repository that a clone was made from, None where that is gone. Raises likewise."""
+        try:
+            return (await self.inspect(order.source_directory)).repository
+        except Rejected as rejected:
+            if rejected.code not in _ABSENT:
+                raise
+            return None
 
     def require_own_place(self, order: WorkspaceOrder) -> None:
         """Raise `Rejected` directory_outside_roots where the order's directory is not the one that Fleet plans."""
@@ -169,6 +186,10 @@ class GitWorkspaces:
                 f"{order.directory!r} is not where Fleet keeps workspace {order.workspace_id!r}",
                 hint=f"Workspaces are kept below {self._root!r}; was the data directory moved?",
             )
+
+
+_ABSENT: Final = frozenset(("directory_missing", "not_a_directory"))
+"""How a directory is refused that is not there; any other refusal does not tell that."""
 
 
 def _refuse_branch_of_existing(order: WorkspaceOrder) -> None:

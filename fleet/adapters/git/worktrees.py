@@ -151,10 +151,10 @@ async def _is_finished(repository: str, registration: Registration) -> bool:
 def _parse(block: str) -> Registration:
     lines = (line.partition(" ") for line in block.strip("\n").split("\n"))
     fields = {name: value for name, _, value in lines}
-    branch = fields.get("branch")
+    branch, head = fields.get("branch"), fields.get("HEAD", "")
     return Registration(
         path=fields["worktree"],
-        head=fields.get("HEAD"),
+        head=head if head.strip("0") else None,  # zeros: the branch has no commit
         branch=None if branch is None else branch.removeprefix("refs/heads/"),
         locked=fields.get("locked"),
     )

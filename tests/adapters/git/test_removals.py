@@ -32,6 +32,14 @@ class RemovalWorld(GitWorld):
     def is_kept(self, repository: str, workspace_id: str) -> bool:
         return bool(git(repository, "for-each-ref", f"refs/fleet/kept/{workspace_id}"))
 
+    def make_unborn(self, directory: str) -> None:
+        left = git(directory, "symbolic-ref", "--short", "HEAD")
+        git(directory, "checkout", "-q", "--orphan", "fresh")
+        git(directory, "branch", "-q", "-D", left)
+
+    def reaches(self, repository: str, ref: str, commit: str) -> bool:
+        return commit in git(repository, "rev-list", ref).split()
+
 
 def files(directory: str) -> dict[str, tuple[int, bytes]]:
     """Every file below a directory with mode and content, git's own left out."""
