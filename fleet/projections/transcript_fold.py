@@ -180,7 +180,7 @@ class Folded:
         if b'"attachments"' in payload:
             self.attachments |= dict.fromkeys(_attachments(event.body), event.part_id)
 
-    def _opened(self, _: Recorded, event: m.SessionCreated | m.ConversationOpened) -> None:
+    def _opened(self, _: Recorded, event: m.SessionCreated | m.ConversationOpened | m.SessionResumed) -> None:
         self.opencode_id = event.opencode_id
 
 
@@ -196,4 +196,5 @@ _TAKE: Final[Mapping[type[Any], Callable[[Folded, Recorded, Any], None]]] = {
     m.PartRecorded: Folded._part,
     m.SessionCreated: Folded._opened,
     m.ConversationOpened: Folded._opened,
+    m.SessionResumed: Folded._opened,
 }

@@ -7,7 +7,8 @@ module as what the real one says. Processes are in opencode_process.py, the port
 opencode_client.py, turns and the words that script them in opencode_turn.py.
 
 Everything that checkers ask is counted here: `runs`, `finished_turns`, `model_calls`, `double_runs`, `written`,
-`replies`, `disposed`, `asked_about` (directories whose offers were read), `living()`. What agents write goes to `disk`.
+`replies`, `disposed`, `copies` (messages that forks began with), `asked_about` (directories whose offers were read),
+`living()`. What agents write goes to `disk`.
 """
 
 from collections import Counter
@@ -71,6 +72,7 @@ class FakeOpenCodeWorld:
         self.import_faults: list[ImportFault] = []
         self.runs: Counter[tuple[str, str]] = Counter()
         self.finished_turns: Counter[str] = Counter()
+        self.copies: set[str] = set()
         self.model_calls: Counter[str] = Counter()
         self.double_runs: list[str] = []
         self._pid = 1000

@@ -118,6 +118,7 @@ class FakeOpenCodeHost:
         for copy in copies[: len(copies) // 2] if fault else copies:
             await trio.sleep(0.01)
             if copy["info"]["id"] not in self._world.store.messages:
+                self._world.copies.add(copy["info"]["id"])
                 self._world.store.add(StoredMessage(copy["info"], {part["id"]: part for part in copy["parts"]}))
         if fault == "refused":
             raise Problem("opencode_refused", "`opencode import` ended with 1: the disk is full")

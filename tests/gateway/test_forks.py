@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import trio
 
+from tests.fakes.opencode import ImportFault
 from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
 from tests.gateway.test_diffs import begun, changed, write
 
@@ -97,3 +98,26 @@ async def test_a_fork_that_shares_the_directory_has_all_of_the_conversation(mach
     write(machine, item, a_txt=b"1\n")
     assert await forked(machine, door, item) == (None, {"a.txt"})
     assert PLAIN in machine.files.contents
+
+
+@pytest.mark.parametrize("fault", ["refused", "silent"])
+async def test_a_fork_that_failed_at_first_has_the_whole_conversation_once_it_is_resumed(
+    machine: Machine, door: Door, fault: ImportFault
+) -> None:
+    item = await door.session(REPOSITORY)
+    for text in ("one", "write two"):
+        await begun(door, item["id"], text)
+        await door.settled(item["id"])
+    machine.world.import_faults.append(fault)
+    refused = await door.knock("POST", f"/api/sessions/{item['id']}/fork", {})
+    fork = refused.problem(502, "opencode_refused")["sessionId"]
+    assert await said(door, fork) == []
+    assert (await door.knock("POST", f"/api/sessions/{fork}/resume")).status == 200
+    assert await said(door, fork) == await said(door, item["id"]) != []
+    assert len(machine.world.store.sessions) == 2
+
+
+async def said(door: Door, session_id: str) -> list[list[str]]:
+    """Return the texts of a session's messages."""
+    messages = (await door.knock("GET", f"/api/sessions/{session_id}/messages")).json["messages"]
+    return [[part["text"] for part in message["parts"] if part["type"] == "text"] for message in messages]

@@ -97,6 +97,14 @@ async def test_a_message_that_is_recorded_late_stands_where_it_belongs() -> None
         await bodies(Where(9, after="msg_x"))
 
 
+async def test_a_conversation_that_a_resume_has_opened_is_the_sessions_own() -> None:
+    resumed = m.SessionResumed("instance", "ses_sub", 1)
+    world = await session_of(message("msg_a"), resumed, message("msg_x"))
+    transcripts = Transcripts(world.log)
+    page = await transcripts.page("session-one", Where(10))
+    assert [bytes(each.info) for each in page.messages] == [bytes(message("msg_x").body)]
+
+
 async def test_conversations_are_named_by_the_calls_that_started_them() -> None:
     def task(part_id: str, started: str | None, owner: str = "ses_one") -> m.PartRecorded:
         given = {"description": f"Do {part_id}", "subagent_type": "explore"}

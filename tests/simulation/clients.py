@@ -131,6 +131,7 @@ class Client:
             self._delete: 7,
             self._restore: 3,
             self._search: 2,
+            self._fork: 5,
             self._read_diff: 2,
         }
         await self._random.choices(list(acts), list(acts.values()))[0](session_id)
@@ -173,6 +174,18 @@ class Client:
             budget=self._a_budget() if random.random() < 0.15 else None,
         )
         await self._order(request, lambda tree, caller: tree.orders.create(new, caller))
+        self._learn(request)
+
+    async def _fork(self, session_id: str) -> None:
+        request = self._ledger.add("session", self._key())
+        strategy = self._random.choice((None, *STRATEGIES))
+        await self._order(
+            request, lambda tree, caller: tree.forks.fork(session_id, request.mark, None, strategy, caller)
+        )
+        self._learn(request)
+
+    def _learn(self, request: Request) -> None:
+        """Take note of the session that a request has made, if it was told of one."""
         for heard in request.heard:
             if isinstance(heard, Outcome):
                 request.session = heard.session.id

@@ -13,6 +13,7 @@ from fleet.events.memory_log import MemoryDisk
 from fleet.ports import ProcessIdentity
 from fleet.projections.states import States
 from fleet.projections.store import MemoryStore
+from fleet.projections.transcripts import MessageView
 from fleet.projections.views import Views
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.webhooks import Got
@@ -36,6 +37,7 @@ class Evidence:
     """Everything there is to be seen.
 
     `replies` are the states that the sessions' actors answer with, `found` the statuses that the history shows,
+    `transcripts` what each session shows of its own conversation,
     `crowds` what was said when there were more processes than there may be, `got` what the receiver of webhooks got.
     """
 
@@ -52,6 +54,7 @@ class Evidence:
     crashes: list[str] = field(default_factory=list[str])
     crowds: list[str] = field(default_factory=list[str])
     found: dict[str, str] = field(default_factory=dict[str, str])
+    transcripts: dict[str, list[MessageView]] = field(default_factory=dict[str, list[MessageView]])
     got: list[Got] = field(default_factory=list[Got])
     _states: dict[str, dict[str, list[tuple[int, Any]]]] = field(init=False, default_factory=dict[str, Any])
 

@@ -11,9 +11,11 @@ from fleet.core.instance import messages as i
 from fleet.core.session import messages as m
 from fleet.core.webhook import messages as h
 from fleet.core.workspace import messages as w
+from tests.fakes.opencode_host import ImportFault
 from tests.fakes.opencode_process import FakeProcess, SpawnFault
 from tests.simulation.machine import Machine
 
+IMPORT_FAULTS: Final[tuple[ImportFault, ...]] = ("refused", "silent")
 SPAWN_FAULTS: Final[tuple[SpawnFault, ...]] = ("missing", "not_executable", "exits", "never_ready", "port_taken")
 TRAPS: Final[tuple[type[Any], ...]] = (
     *(w.WorkspaceRemovalRequested, w.WorkspaceKept, w.WorkspaceRestoreRequested, w.WorkspaceClaimed),
@@ -52,6 +54,7 @@ class Faults:
             self._hang_process: 2,
             self._drop_events: 4,
             self._fail_spawns: 2,
+            self._cut_imports: 4,
             self._fill_disk: 3,
             self._lose_views: 2,
             self._switch_webhooks_off: 3,
@@ -73,6 +76,7 @@ class Faults:
         world.free_memory_bytes = FREE_BYTES
         self._machine.disk.full = False
         world.spawn_faults.clear()
+        world.import_faults.clear()
         for process in world.living():
             process.resume()
 
@@ -146,6 +150,9 @@ class Faults:
     async def _fail_spawns(self) -> None:
         for _ in range(self._random.randint(1, 2)):
             self._machine.world.fail_next_spawn(self._random.choice(SPAWN_FAULTS))
+
+    async def _cut_imports(self) -> None:
+        self._machine.world.import_faults.append(self._random.choice(IMPORT_FAULTS))
 
 
 async def switch_webhooks(machine: Machine, *, enabled: bool) -> None:

@@ -14,6 +14,7 @@ import trio
 from trio.testing import MockClock
 
 from fleet.actors.orders import Caller, NewPrompt
+from fleet.actors.tree import Tree
 from fleet.actors.webhooks import NewWebhook
 from fleet.core.instance.state import LIVE
 from fleet.core.session.effects import FollowTurn, NotifyParent
@@ -22,6 +23,7 @@ from fleet.core.webhook.telling import MESSAGE_TYPES
 from fleet.errors import Problem
 from fleet.limits import HISTORY_PAGE_MAX, INSTANCES_MAX
 from fleet.projections.history_query import HistoryQuery
+from fleet.projections.transcripts import MessageView, Where
 from fleet.projections.views import Views
 from tests.fakes.scheduling import deterministic
 from tests.simulation.checks import CHECKS
@@ -36,6 +38,7 @@ SETTLE_S = 3000.0  # the longest patience of Fleet's own is TURN_SILENCE_S, 900 
 STEPS = 30
 PROBES = 2
 PROBE_ATTEMPTS = 6
+TRANSCRIPT_MAX = 10**6
 RECEIVER = "https://hooks.example/simulated"
 
 
@@ -90,6 +93,10 @@ def _unfinished(views: Views, living: set[str]) -> list[str]:
     working += [state.id for state in views.sessions if _may_wait(state, views)]
     working += [state.id for state in views.webhooks if not state.open]
     return [f"{view.name} {each}" for view in views for each in view.unfinished() if each not in working]
+
+
+async def _transcript(tree: Tree, session_id: str) -> list[MessageView]:
+    return (await tree.transcripts.page(tree.views.sessions.stream(session_id), Where(TRANSCRIPT_MAX))).messages
 
 
 class _Run:
@@ -252,6 +259,7 @@ class _Run:
             machine.overlaps,
             crowds=machine.crowds,
             found={each.id: each.status for each in found.sessions},
+            transcripts={state.id: await _transcript(tree, state.id) for state in list(tree.views.sessions)},
             got=machine.sender.got,
         )
 

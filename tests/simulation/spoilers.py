@@ -25,6 +25,7 @@ from tests.fakes.workspaces import FakeCheckout
 from tests.simulation.clients import Ledger, Request
 from tests.simulation.evidence import Evidence, Probe
 from tests.simulation.machine import REGISTRY
+from tests.simulation.spoilt_transcripts import lose_a_part, show_nothing
 
 Spoil = Callable[[Evidence], None]
 
@@ -161,12 +162,6 @@ def lose_opencodes_messages(evidence: Evidence) -> None:
 
 def lose_the_start_of_a_turn(evidence: Evidence) -> None:
     forget(evidence, m.TurnStarted)
-
-
-def lose_a_part(evidence: Evidence) -> None:
-    idle = {f"session-{state.id}" for state in evidence.views.sessions if state.phase == "idle"}
-    parts = [r for r in evidence.history if isinstance(r.event, m.PartRecorded) and r.stream in idle]
-    evidence.__dict__["history"] = [recorded for recorded in evidence.history if recorded is not parts[-1]]
 
 
 def put_a_prompt_in_vain(evidence: Evidence) -> None:
@@ -359,6 +354,7 @@ SPOILT: Final[tuple[tuple[str, Spoil], ...]] = (
     ("the_log_tells_what_opencode_did", lose_opencodes_messages),
     ("the_log_tells_what_opencode_did", lose_the_start_of_a_turn),
     ("transcripts_are_opencodes", lose_a_part),
+    ("transcripts_are_shown", show_nothing),
     ("sessions_still_work", put_a_prompt_in_vain),
     ("one_process_per_instance", start_a_second_process),
     ("processes_are_owned", lose_the_processes),

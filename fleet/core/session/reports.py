@@ -30,10 +30,10 @@ def _instance_ready(command: m.ReportInstanceReady, state: State) -> Events:
 def _conversation_open(command: m.ReportConversationOpen, state: State) -> Events:
     if state.provisioning != "conversation" or state.instance_id is None:
         return ()
-    if state.phase != "created":
-        return (m.SessionResumed(state.instance_id, command.opencode_id, command.at_ms),)
-    opened = m.ConversationOpened(command.opencode_id, command.at_ms)
     copied = _recorded(command.copied, state, command.at_ms)
+    if state.phase != "created":
+        return (m.SessionResumed(state.instance_id, command.opencode_id, command.at_ms), *copied)
+    opened = m.ConversationOpened(command.opencode_id, command.at_ms)
     return followed((opened, *copied), state, command.at_ms, command.fresh)
 
 

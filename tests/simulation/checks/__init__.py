@@ -20,6 +20,7 @@ from tests.simulation.checks import (
     readers,
     requests,
     rest,
+    transcripts,
     webhooks,
 )
 from tests.simulation.evidence import Evidence
@@ -41,7 +42,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     prompts.prompts_have_one_outcome,
     prompts.turns_ran_once,
     prompts.the_log_tells_what_opencode_did,
-    prompts.transcripts_are_opencodes,
+    transcripts.transcripts_are_opencodes,
+    transcripts.transcripts_are_shown,
     prompts.sessions_still_work,
     processes.one_process_per_instance,
     processes.processes_are_owned,
