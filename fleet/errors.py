@@ -4,6 +4,7 @@ A `Problem` is raised anywhere below the gateway; gateway/problems.py turns it i
 of codes: documentation, OpenAPI and tests read it. Bugs are not problems: they raise what Python raises.
 """
 
+import errno
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -107,7 +108,8 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "timed_out": Kind(503, "Fleet did not get an answer in time"),
     "interrupted": Kind(503, "Fleet was interrupted before it could answer"),
     "stopping": Kind(503, "Fleet is shutting down"),
-    "disk_full": Kind(503, "The event log's disk is full"),
+    "disk_full": Kind(503, "The disk is full"),
+    "system_failed": Kind(503, "The operating system refused what Fleet needs"),
     "log_unavailable": Kind(503, "The event log takes no events now"),
     "event_too_large": Kind(413, "The event is too large for the log"),
     "internal": Kind(500, "Fleet has a bug"),
@@ -156,3 +158,21 @@ class Unavailable(Problem):
 
 class StartupError(Exception):
     """Fleet cannot start; the message tells the person at the terminal why and what to do."""
+
+
+_NO_SPACE: Final = frozenset((errno.ENOSPC, errno.EDQUOT))
+_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
+
+
+def problem_of(error: OSError) -> Unavailable:
+    """Return what an error of the operating system means to a person: disk_full, overloaded or system_failed."""
+    said = error.strerror or type(error).__name__
+    what = said if error.filename is None else f"{said}: {error.filename!r}"
+    if error.errno in _NO_SPACE:
+        hint = "Free some space on that disk, then try again."
+        return Unavailable("disk_full", f"The disk is full ({what}).", hint=hint, retry_after_s=10)
+    if error.errno in _EXHAUSTED:
+        hint = "Let something end, or raise the limit of files, processes or memory, then try again."
+        return Unavailable("overloaded", f"The machine has none left ({what}).", hint=hint, retry_after_s=10)
+    hint = "Repair what it names, then try again."
+    return Unavailable("system_failed", f"The operating system refused it ({what}).", hint=hint, retry_after_s=10)

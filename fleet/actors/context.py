@@ -13,6 +13,7 @@ import trio
 
 from fleet.actors.aggregate import Deliver, Reply
 from fleet.actors.directory import Directory
+from fleet.actors.outside import with_problems
 from fleet.core import roots
 from fleet.core.instance import messages as instance_messages
 from fleet.core.instance import state as instance_state
@@ -120,13 +121,13 @@ class Context:
     ) -> None:
         self.clock = ports.clock
         self.ids = ports.ids
-        self.host = ports.host
-        self.workspaces = ports.workspaces
-        self.trees = ports.trees
-        self.removals = ports.removals
-        self.files = ports.files
-        self.vault = ports.vault
-        self.sender = ports.sender
+        self.host = with_problems(ports.host)
+        self.workspaces = with_problems(ports.workspaces)
+        self.trees = with_problems(ports.trees)
+        self.removals = with_problems(ports.removals)
+        self.files = with_problems(ports.files)
+        self.vault = with_problems(ports.vault)
+        self.sender = with_problems(ports.sender)
         self.log = log
         self.blobs = blobs
         self.views = views

@@ -54,32 +54,28 @@ class InstanceEffects:
 
     async def _spawn(self, instance_id: str, effect: e.Spawn, report: Reporter) -> None:
         host = self._context.host
-        try:
-            if any(found.instance_id == instance_id for found in await host.find()):
-                await host.stop(instance_id, None)  # a crash came between the spawn and its record
-            identity = await host.spawn(instance_id, effect.directory)
-        except Problem as problem:
-            await report(m.ReportStartFailed(problem.code, problem.detail, self._now()))
-            return
+        if any(found.instance_id == instance_id for found in await host.find()):
+            await host.stop(instance_id, None)  # a crash came between the spawn and its record
+        identity = await host.spawn(instance_id, effect.directory)
         await report(m.ReportSpawned(identity, self._now()))
 
     async def _await_ready(self, instance_id: str, effect: e.AwaitReady, report: Reporter) -> None:
-        try:
-            with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
-                endpoint = await self._context.host.wait_ready(instance_id, effect.identity)
-                await report(m.ReportReady(endpoint, self._now()))
-                return
-            late = f"it did not announce itself within {SPAWN_READY_TIMEOUT_S:.0f} s"
-            await report(m.ReportStartFailed("opencode_not_ready", f"OpenCode is not ready: {late}", self._now()))
-        except Problem as problem:
-            await report(m.ReportStartFailed(problem.code, problem.detail, self._now()))
+        with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
+            endpoint = await self._context.host.wait_ready(instance_id, effect.identity)
+            await report(m.ReportReady(endpoint, self._now()))
+            return
+        late = f"it did not announce itself within {SPAWN_READY_TIMEOUT_S:.0f} s"
+        raise Unavailable("opencode_not_ready", f"OpenCode is not ready: {late}")
 
     # ------------------------------------------------------------------------------------------------------- operate
 
     async def _operate(self, instance_id: str, effect: e.Operate, report: Reporter) -> None:
         try:
             how = await self._until_exit(instance_id, effect, report)
-        except Problem as problem:  # its password is gone: Fleet cannot use the process any more
+        except Unavailable as problem:
+            if problem.code != "opencode_unreachable":
+                raise
+            # Its password is gone: Fleet cannot use the process any more.
             _log.warning("instance_not_connected", instance=instance_id, code=problem.code, detail=problem.detail)
             await report(m.StopInstance("failed", self._now()))
             return

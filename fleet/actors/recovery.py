@@ -7,6 +7,9 @@ any more and the instances are stopped: idle sessions become completed, working 
 could not stop in time, or could not record (a full disk), is stopped without it: no process outlives the shutdown.
 """
 
+from collections.abc import Awaitable, Callable
+from functools import partial
+
 import structlog
 import trio
 
@@ -37,16 +40,23 @@ class Recovery:
         """Take up what was left, wait, and bring everything to an end."""
         self._placement.open()
         await self._finish_erasures()
-        await self._webhooks.sweep()
-        await self._stop_strangers()
+        await self._try("sweep webhooks", self._webhooks.sweep)
+        await self._try("stop strangers", self._stop_strangers)
         await self._take_up()
-        await self._name_strays()
+        await self._try("name strays", self._name_strays)
         task_status.started()
         await stopping.wait()
         await self._placement.close()
         if not self._context.policy.leave_running:
             await self._stop_instances()
-            await self._stop_rest()
+            await self._try("stop the rest", self._stop_rest)
+
+    async def _try(self, step: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Do what can wait for the next start: a full disk, say, must not keep Fleet from starting or stopping."""
+        try:
+            await work()
+        except Problem as problem:
+            _log.warning("recovery_incomplete", step=step, code=problem.code, detail=problem.detail)
 
     async def _finish_erasures(self) -> None:
         for session_id in self._erasure.unfinished():
@@ -95,10 +105,11 @@ class Recovery:
 
     async def _stop_rest(self) -> None:
         """Stop what still runs: the next start finds it gone, and says so."""
+        left = sorted({process.instance_id for process in await self._context.host.find()})
         async with trio.open_nursery() as nursery:
-            for instance_id in sorted({process.instance_id for process in await self._context.host.find()}):
+            for instance_id in left:
                 _log.warning("process_stopped_without_instance", instance=instance_id)
-                nursery.start_soon(self._context.host.stop, instance_id, None)
+                nursery.start_soon(self._try, "stop the rest", partial(self._context.host.stop, instance_id, None))
 
     async def _stop_instance(self, instance_id: str) -> None:
         stop = m.StopInstance("shutdown", self._context.clock.now_ms())

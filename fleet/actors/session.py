@@ -1,8 +1,8 @@
 """Carries out what a session's events order: provision it, deliver its prompts, stop and end it.
 
 The session itself (what may happen and what it means) is fleet/core/session; the actor around it is aggregate.py.
-Following a turn to its end is turns.py. Each effect here is idempotent, and answers itself the `Problem`s that it
-meets: by a report, or by trying again.
+Following a turn to its end is turns.py. Each effect here is idempotent. A `Problem` that it does not answer itself is
+its failure, or begins it again (failures.py).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -69,17 +69,8 @@ class SessionEffects:
 
     # ------------------------------------------------------------------------------------------- creation and resume
 
-    async def _provision(
-        self, step: m.ProvisionStep, work: Callable[[], Awaitable[m.Command]], report: Reporter
-    ) -> None:
-        try:
-            done = await work()
-        except Problem as problem:
-            done = m.ReportProvisionFailed(step, problem.code, problem.detail, self._now())
-        await report(done)
-
     async def _prepare_workspace(self, session_id: str, effect: e.PrepareWorkspace, report: Reporter) -> None:
-        await self._provision("workspace", lambda: self._workspace(session_id, effect), report)
+        await report(await self._workspace(session_id, effect))
 
     async def _workspace(self, session_id: str, effect: e.PrepareWorkspace) -> m.Command:
         workspace_id = effect.order.workspace_id
@@ -119,7 +110,7 @@ class SessionEffects:
         async def delayed(reason: str) -> None:
             await report(m.ReportProvisionDelayed("instance", reason, self._now()))
 
-        await self._provision("instance", lambda: self._instance(session_id, effect, delayed), report)
+        await report(await self._instance(session_id, effect, delayed))
 
     async def _instance(self, session_id: str, effect: e.AttachInstance, delayed: Delayed) -> m.Command:
         instance_id = await self._placement.place(session_id, effect, delayed)
@@ -133,7 +124,7 @@ class SessionEffects:
     async def _open_conversation(self, session_id: str, effect: e.OpenConversation, report: Reporter) -> None:
         if not effect.exists:
             self._conversations.of(session_id).next_turn = 1
-        await self._provision("conversation", lambda: self._conversation(effect), report)
+        await report(await self._conversation(effect))
 
     async def _conversation(self, effect: e.OpenConversation) -> m.Command:
         client = await self._context.connections.get(effect.instance_id)

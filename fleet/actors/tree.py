@@ -16,7 +16,7 @@ import trio
 from prometheus_client import Histogram
 
 from fleet.actors.actor import Inbox
-from fleet.actors.aggregate import Aggregate, Deliver, Perform, Reply, Shape, shape_of
+from fleet.actors.aggregate import Aggregate, Deliver, Reply, Shape, shape_of
 from fleet.actors.answers import Answers
 from fleet.actors.changes import Changes
 from fleet.actors.child import ChildSpec
@@ -26,6 +26,7 @@ from fleet.actors.directory import Directory
 from fleet.actors.end_previews import EndPreviews
 from fleet.actors.endings import Endings
 from fleet.actors.erasure import Erasure
+from fleet.actors.failures import answering
 from fleet.actors.forks import Forks
 from fleet.actors.idleness import Idleness
 from fleet.actors.instance import InstanceEffects
@@ -184,11 +185,12 @@ class Tree:
         def observe(outcome: str, seconds: float) -> None:
             self.command_seconds.labels(view.name, outcome).observe(seconds)
 
+        now_ms = self.context.clock.now_ms
         if self.traces is None:
-            return Directory(name, _residents(view, self.log, perform), observe=observe)
+            return Directory(name, _residents(view, self.log, perform, now_ms), observe=observe)
         from fleet.actors.spans import Spans, TracedMailbox
 
-        create = _residents(view, self.log, perform, Spans(self.traces))
+        create = _residents(view, self.log, perform, now_ms, Spans(self.traces))
         return Directory(name, create, observe=observe, mailbox=TracedMailbox)
 
 
@@ -197,13 +199,17 @@ async def _no_effect(*_: object) -> None:
 
 
 def _residents(
-    view: States[Any], log: Log, perform: Callable[[str, Any, Any], Any], spans: "Spans | None" = None
+    view: States[Any],
+    log: Log,
+    perform: Callable[[str, Any, Any], Any],
+    now_ms: Callable[[], int],
+    spans: "Spans | None" = None,
 ) -> Callable[[str, Inbox[Deliver[Any], Reply[Any]]], Aggregate[Any, Any, Any, Any]]:
     """Return what makes the actor of one id, over the inbox that the directory keeps for it."""
     shape: Shape = shape_of(view.decider.kind, view.state_type, view.decider.revision)
 
     def create(aggregate_id: str, inbox: Inbox[Deliver[Any], Reply[Any]]) -> Aggregate[Any, Any, Any, Any]:
-        bound: Perform[Any, Any] = partial(perform, aggregate_id)
+        bound = answering(partial(perform, aggregate_id), view.decider.failure, now_ms)
         return Aggregate(aggregate_id, view.decider, shape, log, bound, inbox=inbox, spans=spans)
 
     return create

@@ -1,4 +1,7 @@
-"""Carries out what a workspace's events order: prepare it, remove it without loss, bring it back."""
+"""Carries out what a workspace's events order: prepare it, remove it without loss, bring it back.
+
+What goes wrong in it is its failure (failures.py).
+"""
 
 from typing import Final
 
@@ -41,10 +44,9 @@ class WorkspaceEffects:
     async def _prepare(self, effect: machine.Prepare, report: Reporter) -> None:
         try:
             prepared = await self._context.workspaces.prepare(effect.order)
-        except Problem as problem:
+        except Exception:
             await self._discard(effect)
-            await report(m.ReportPrepareFailed(problem.code, problem.detail, self._now()))
-            return
+            raise
         await report(m.ReportPrepared(prepared, self._now()))
 
     async def _discard(self, effect: machine.Prepare) -> None:
@@ -57,11 +59,7 @@ class WorkspaceEffects:
 
     async def _remove(self, workspace_id: str, effect: machine.Remove, report: Reporter) -> None:
         """Keep, log what was kept, remove; again while somebody is still at work there, for a while."""
-        try:
-            require_unused(self._context.views, workspace_id, effect.order)
-        except Rejected as rejected:
-            await report(m.ReportRemovalFailed(rejected.code, rejected.detail, self._now()))
-            return
+        require_unused(self._context.views, workspace_id, effect.order)
         deadline = trio.current_time() + WORKSPACE_BUSY_S
         while True:
             try:
@@ -74,8 +72,7 @@ class WorkspaceEffects:
                 if problem.code in _PASSING and trio.current_time() < deadline:
                     await trio.sleep(WORKSPACE_BUSY_POLL_S)
                     continue
-                await report(m.ReportRemovalFailed(problem.code, problem.detail, self._now()))
-                return
+                raise
             await report(m.ReportRemoved(self._now()))
             return
 
@@ -93,11 +90,7 @@ class WorkspaceEffects:
                     _log.info("directory_not_disposed", instance=instance.id, code=problem.code)
 
     async def _restore(self, effect: machine.Restore, report: Reporter) -> None:
-        try:
-            await self._context.removals.restore(effect.order, effect.kept)
-        except Problem as problem:
-            await report(m.ReportRestoreFailed(problem.code, problem.detail, self._now()))
-            return
+        await self._context.removals.restore(effect.order, effect.kept)
         await report(m.ReportRestored(self._now()))
 
 

@@ -5,12 +5,16 @@ what is impure: it fills times and ids into commands, appends the events, and ru
 """
 
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 Command = TypeVar("Command")
 State = TypeVar("State")
 Event = TypeVar("Event")
 Effect = TypeVar("Effect")
+
+
+def _never_fails(_: Any, __: str, ___: str, ____: int) -> None:
+    """Name no failure: the effect is carried out again until it succeeds, or is called off."""
 
 
 class Decider(NamedTuple, Generic[Command, State, Event, Effect]):
@@ -22,6 +26,8 @@ class Decider(NamedTuple, Generic[Command, State, Event, Effect]):
     - `evolve(state, event)`: the state after the event. Total: a recorded event is never refused.
     - `react(state, event)`: the effects that the event orders, given the state after it.
     - `pending(state)`: the effects that are ordered and not yet answered; run again after a crash.
+    - `failure(effect, code, detail, at_ms)`: the command that says that the effect has failed, None where it must not
+      be given up.
     - `revision`: raised when `evolve` makes something else of the same events: stored states are folded anew then.
     """
 
@@ -32,6 +38,7 @@ class Decider(NamedTuple, Generic[Command, State, Event, Effect]):
     react: Callable[[State, Event], tuple[Effect, ...]]
     pending: Callable[[State], tuple[Effect, ...]]
     revision: int = 1
+    failure: Callable[[Effect, str, str, int], Command | None] = _never_fails
 
 
 def fold(decider: Decider[Command, State, Event, Effect], state: State, events: tuple[Event, ...]) -> State:

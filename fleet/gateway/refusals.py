@@ -14,9 +14,12 @@ EVERYWHERE: Final = (
     "too_many_attempts",
     "too_many_requests",
     "invalid",
+    "overloaded",
+    "disk_full",
+    "system_failed",
     "internal",
 )
-"""The guard and the reading of the query; and what must never happen."""
+"""The guard and the reading of the query; what the operating system refuses; and what must never happen."""
 
 NOWHERE: Final = ("method_not_allowed",)
 """What no method of a route answers: the path has other ones."""

@@ -1,5 +1,6 @@
 """The fake OpenCode's host: starts, finds and ends the processes of one simulated Fleet."""
 
+import errno
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Literal
@@ -47,6 +48,10 @@ class FakeOpenCodeHost:
         fault = self._world.spawn_faults.pop(0) if self._world.spawn_faults else None
         if fault in ("missing", "not_executable", "downgrade"):
             raise Unavailable(f"opencode_{fault}", "OpenCode cannot be started.", hint="This is a simulation.")
+        if fault == "no_space":
+            raise OSError(errno.ENOSPC, "No space left on device", "/home/user/.fleet/instances")
+        if fault == "bug":
+            raise ValueError("nobody has thought of this")
         if fault == "port_taken":
             await trio.sleep(1)
         process = FakeProcess(self._world, instance_id, directory, fault)

@@ -20,7 +20,7 @@ from tests.fakes.opencode_turn import Turn
 if TYPE_CHECKING:
     from tests.fakes.opencode import FakeOpenCodeWorld
 
-SpawnFault = Literal["missing", "not_executable", "downgrade", "exits", "never_ready", "port_taken"]
+SpawnFault = Literal["missing", "not_executable", "downgrade", "exits", "never_ready", "port_taken", "no_space", "bug"]
 _AGENTS = (None, "build", "plan")
 
 

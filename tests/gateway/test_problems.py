@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import trio
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from fleet.errors import PROBLEMS, Problem
@@ -109,6 +110,7 @@ async def test_every_code_has_its_status_and_title(code: str) -> None:
         ("downgrade", "opencode_downgrade"),
         ("exits", "opencode_exited"),
         ("never_ready", "opencode_not_ready"),
+        ("no_space", "disk_full"),
     ],
 )
 async def test_without_opencode_a_session_waits_in_error_for_a_resume(
@@ -121,6 +123,18 @@ async def test_without_opencode_a_session_waits_in_error_for_a_resume(
     assert (item["status"], item["failure"]["code"], item["queued"]) == ("error", code, 1)
     assert (await door.knock("POST", f"{path}/resume")).status == 200
     assert (await door.settled(item["id"]))["turns"] == 1
+
+
+async def test_a_start_that_meets_a_bug_fails_at_once_and_keeps_no_place(machine: Machine) -> None:
+    machine.policy = replace(machine.policy, instances_max=1)
+    async with machine.fleet() as door:
+        machine.world.fail_next_spawn("bug")
+        answer = await door.knock("POST", "/api/sessions", {"directory": PLAIN})
+        session_id = answer.problem(500, "internal")["sessionId"]
+        assert trio.current_time() < 1
+        await trio.sleep(1)
+        assert [state.phase for state in door.tree.views.instances] == ["stopped"]
+        assert (await door.knock("POST", f"/api/sessions/{session_id}/resume")).status == 200
 
 
 async def test_a_full_disk_changes_nothing_and_says_so(machine: Machine, door: Door) -> None:

@@ -1,5 +1,6 @@
 """What goes wrong in a run: crashes between any two steps, dying and hanging processes, a full disk, lost views."""
 
+import errno
 from random import Random
 from typing import Any, Final
 
@@ -31,6 +32,9 @@ STOPS: Final[tuple[type[Any], ...]] = (
 )
 """Events after which something is half-way to a process, or to an end of it: Fleet is stopped in order there."""
 
+OS_ERRORS: Final = ((errno.ENOSPC,), (errno.EMFILE,), (errno.EACCES, errno.EIO))
+"""What calls of the operating system meet for a while."""
+
 FREE_BYTES: Final = 8 * 1024**3
 
 
@@ -56,6 +60,7 @@ class Faults:
             self._fail_spawns: 2,
             self._cut_imports: 4,
             self._fill_disk: 3,
+            self._fail_calls: 5,
             self._lose_views: 2,
             self._switch_webhooks_off: 3,
         }
@@ -75,6 +80,7 @@ class Faults:
         world = self._machine.world
         world.free_memory_bytes = FREE_BYTES
         self._machine.disk.full = False
+        self._machine.os_errors = ()
         world.spawn_faults.clear()
         world.import_faults.clear()
         for process in world.living():
@@ -122,6 +128,11 @@ class Faults:
         self._machine.disk.full = True
         await trio.sleep(self._random.uniform(0.1, 10))
         self._machine.disk.full = False
+
+    async def _fail_calls(self) -> None:
+        self._machine.os_errors = self._random.choice(OS_ERRORS)
+        await trio.sleep(self._random.choice((0.2, 2.0, 20.0)))
+        self._machine.os_errors = ()
 
     async def _take_memory(self) -> None:
         self._machine.world.free_memory_bytes = 0

@@ -4,6 +4,7 @@
 come in through `Machine.call`, like requests through a door: a crash loses their answers.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from random import Random
@@ -24,6 +25,7 @@ from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX
 from fleet.ports import ProcessIdentity
 from fleet.projections.store import MemoryStore
 from tests.fakes.clock import FakeClock, FakeIds
+from tests.fakes.faulty import faulty
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.opencode_host import FakeOpenCodeHost
 from tests.fakes.removals import FakeRemovals
@@ -88,12 +90,12 @@ class Incarnation:
         ports = Ports(
             clock=machine.clock,
             ids=machine.ids,
-            host=host,
-            workspaces=workspaces,
-            trees=FakeTrees(machine.directories),
-            removals=FakeRemovals(machine.directories),
-            files=LocalFiles(),
-            vault=machine.vault,
+            host=faulty(host, machine.fault),
+            workspaces=faulty(workspaces, machine.fault),
+            trees=faulty(FakeTrees(machine.directories), machine.fault),
+            removals=faulty(FakeRemovals(machine.directories), machine.fault),
+            files=faulty(LocalFiles(), machine.fault),
+            vault=faulty(machine.vault, machine.fault),
             sender=machine.sender,
         )
         blobs = MemoryBlobs(machine.disk)
@@ -174,6 +176,7 @@ class Machine:
         self.overlaps: list[str] = []
         self.crowds: list[str] = []
         self.leftovers: list[str] = []
+        self.os_errors: tuple[int, ...] = ()
         self._awaited: list[tuple[type[Any], trio.Event]] = []
         self.traps: list[tuple[type[Any], int]] = []
         self._armed: list[AfterSteps] = []
@@ -254,6 +257,13 @@ class Machine:
         with trio.move_on_after(patience_s):
             await noticed.wait()
         await self.restart(downtime_s=downtime_s)
+
+    def fault(self) -> OSError | None:
+        """Return what the next call of the operating system meets: with `os_errors`, one of them now and then."""
+        if not self.os_errors or self.random.random() < 0.5:
+            return None
+        number = self.random.choice(self.os_errors)
+        return OSError(number, os.strerror(number), "/somewhere")
 
     def relax(self) -> None:
         """The next Fleet may start as many processes as sessions need; no crash is due any more."""

@@ -41,6 +41,7 @@ _ENVIRONMENT: Final = {
 _HARMLESS: Final = frozenset(("config", "check-ref-format", "check-ignore", "clone", "symbolic-ref"))
 """These look at no object of the repository that they are started in."""
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
+_NO_SPACE: Final = re.compile(r"No space left on device|Disk quota exceeded")
 _READ_BYTES: Final = 64 * 1024
 
 
@@ -69,6 +70,11 @@ class Output(NamedTuple):
     def failed(self) -> Problem:
         """Return the problem that says what git said."""
         said = _CREDENTIALS.sub("", self.stderr.strip()) or f"exit code {self.code}"
+        if _NO_SPACE.search(said):
+            hint = "Free some space on that disk, then try again."
+            return Unavailable(
+                "disk_full", f"git {self.command} found the disk full: {said}", hint=hint, retry_after_s=10
+            )
         return Problem(
             "git_failed", f"git {self.command} failed: {said}", hint="Repair what git names, then try again."
         )

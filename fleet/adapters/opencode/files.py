@@ -79,7 +79,7 @@ class InstanceFiles:
 
     def cut_log(self) -> None:
         """Cut a log that has grown too long down to its beginning, where the port is announced."""
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # the next look tries again
             if self.log.stat().st_size > OPENCODE_LOG_BYTES_MAX:
                 os.truncate(self.log, OPENCODE_LOG_HEAD_BYTES)
 

@@ -113,6 +113,11 @@ def react(state: State, event: m.Event) -> tuple[Effect, ...]:
     return () if type(event) in _ORDERS_NOTHING else pending(state)
 
 
+def failure(effect: Effect, code: str, detail: str, at_ms: int) -> m.Command | None:
+    """Return the report that `effect` has failed, None where the process must be looked after all the same."""
+    return m.ReportStartFailed(code, detail, at_ms) if isinstance(effect, Spawn | AwaitReady) else None
+
+
 # ------------------------------------------------------------------------------------------------------------ decide
 
 
@@ -215,5 +220,5 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
 }
 
 INSTANCE: Final[Decider[m.Command, State, m.Event, Effect]] = Decider(
-    "instance", initial, decide, evolve, react, pending
+    "instance", initial, decide, evolve, react, pending, failure=failure
 )

@@ -300,3 +300,16 @@ def _runs_already(effect: Effect, event: m.Event) -> bool:
             return effect.number < n
         case _:
             return False
+
+
+_STEPS: Final[Mapping[type[Any], m.ProvisionStep]] = {
+    PrepareWorkspace: "workspace",
+    AttachInstance: "instance",
+    OpenConversation: "conversation",
+}
+
+
+def failure(effect: Effect, code: str, detail: str, at_ms: int) -> m.Command | None:
+    """Return the report that `effect` has failed, None where OpenCode may be at work and it is not given up."""
+    step = _STEPS.get(type(effect))
+    return None if step is None else m.ReportProvisionFailed(step, code, detail, at_ms)

@@ -12,7 +12,7 @@ import msgspec
 
 from fleet.core.decider import Decider
 from fleet.core.session import messages as m
-from fleet.core.session.effects import Effect, pending, react
+from fleet.core.session.effects import Effect, failure, pending, react
 from fleet.core.session.evolve import evolve
 from fleet.core.session.following import Events, followed, is_cut_off
 from fleet.core.session.queue import QUEUE, check_prompt, check_room, takes_steering
@@ -248,5 +248,5 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
 }
 
 SESSION: Final[Decider[m.Command, State, m.Event, Effect]] = Decider(
-    "session", initial, decide, evolve, react, pending, revision=5
+    "session", initial, decide, evolve, react, pending, revision=5, failure=failure
 )

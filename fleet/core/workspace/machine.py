@@ -59,6 +59,15 @@ def pending(state: State) -> tuple[Effect, ...]:
     return ()
 
 
+def failure(effect: Effect, code: str, detail: str, at_ms: int) -> m.Command:
+    """Return the report that `effect` has failed."""
+    if isinstance(effect, Prepare):
+        return m.ReportPrepareFailed(code, detail, at_ms)
+    if isinstance(effect, Remove):
+        return m.ReportRemovalFailed(code, detail, at_ms)
+    return m.ReportRestoreFailed(code, detail, at_ms)
+
+
 _ORDERS: Final = frozenset((m.WorkspaceRequested, m.WorkspaceRemovalRequested, m.WorkspaceRestoreRequested))
 
 
@@ -181,5 +190,5 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
 }
 
 WORKSPACE: Final[Decider[m.Command, State, m.Event, Effect]] = Decider(
-    "workspace", initial, decide, evolve, react, pending, revision=2
+    "workspace", initial, decide, evolve, react, pending, revision=2, failure=failure
 )

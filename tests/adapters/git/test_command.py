@@ -74,3 +74,10 @@ async def test_says_that_git_is_not_installed(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Unavailable, match="not installed"):
         await command.attempt("status", directory="/")
+
+
+@pytest.mark.parametrize("said", ["fatal: write error: No space left on device", "error: Disk quota exceeded"])
+def test_a_disk_that_git_finds_full_is_a_full_disk(said: str) -> None:
+    problem = command.Output("clone", 128, "", said).failed()
+    assert (problem.code, problem.retry_after_s) == ("disk_full", 10)
+    assert said in problem.detail

@@ -1,0 +1,39 @@
+"""The ports as everything above them uses them: an error of the operating system there is a `Problem` here.
+
+A full disk, a machine without a free file or process, a directory that may not be written: any call of a port may meet
+these, and everything above the ports answers `Problem`s. Ports whose calls are not awaited answer for themselves.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from fleet.errors import problem_of
+
+Port = TypeVar("Port")
+
+
+def with_problems(port: Port) -> Port:
+    """Return `port` with each `OSError` of an awaited call raised as the `Problem` that it means."""
+    return cast("Port", _WithProblems(port))
+
+
+class _WithProblems:
+    def __init__(self, port: object) -> None:
+        self._port = port
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._port, name)
+        return _telling(member) if inspect.iscoroutinefunction(member) else member
+
+
+def _telling(call: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(call)
+    async def told(*arguments: Any, **options: Any) -> Any:
+        try:
+            return await call(*arguments, **options)
+        except OSError as error:
+            raise problem_of(error) from error
+
+    return told
