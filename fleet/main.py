@@ -232,6 +232,7 @@ class _Parts:
         self._offer = Offer(config.data_dir / "rehearsal.port")
         named = None if config.opencode is None else str(config.opencode)
         self._host = LocalOpenCodeHost(config.data_dir, named, environment=environment, url=url)
+        self._host.sweep()
         if config.rehearsal != "never":
             self._host.configure(self._offer.config())  # tells at once where it cannot be merged
         self._host.hold()

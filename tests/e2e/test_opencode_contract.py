@@ -93,7 +93,10 @@ def served(
 
     identity, endpoint = trio.run(start)
     yield root, host, identity, endpoint
+    unpacked = list((root / "data" / "instances" / INSTANCE / "tmp").glob("*.so"))
     trio.run(host.stop, INSTANCE, identity)
+    assert unpacked, "OpenCode unpacks its libraries elsewhere: BUN_TMPDIR does not lead them here any more"
+    assert not any(each.exists() for each in unpacked)
     assert trio.run(host.find) == ()
 
 

@@ -3,10 +3,11 @@
 What is imported is put together here from what OpenCode's own interface says, so nothing is exported: `opencode export`
 ends before a pipe has taken more than its first 64 or 128 KiB. The copies' ids are made of those of the originals and
 of the session, so that an import after one that was cut short adds what is missing and nothing twice. The file
-that OpenCode reads is below Fleet's data directory; `sweep` removes those that a crash has left.
+that OpenCode reads is below Fleet's data directory; `forget_old_imports` removes those that a crash has left.
 """
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -23,10 +24,9 @@ from fleet.private import make_private_directory, write_private
 _ASCENDING: Final = len("msg_0123456789ab")  # what ids begin with: their kind and when they were made
 
 
-def sweep(directory: Path) -> None:
+def forget_old_imports(directory: Path) -> None:
     """Remove what imports have left in `directory`; none is under way."""
-    for left in directory.glob("*.json"):
-        left.unlink(missing_ok=True)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def copied_id(original: str, session_id: str) -> str:

@@ -1,13 +1,15 @@
-"""The files of one instance: `password` (0600) and `opencode.log` in `<data_dir>/instances/<instance_id>` (0700).
+"""The files of one instance, in `<data_dir>/instances/<instance_id>` (0700): `password` (0600), `opencode.log`, `tmp`.
 
 The log takes stdout and stderr, so that OpenCode never hangs on a pipe that nobody reads after a crash of Fleet; it is
-also where the port is announced, and the evidence when a start fails. Rules kept here: no secret leaves the log through
-`evidence`; logs are cut off, and those of old instances removed, so that they do not fill the disk.
+also where the port is announced, and the evidence when a start fails. `tmp` takes the libraries that OpenCode unpacks,
+5.6 MB at each start, and never removes. Rules kept here: no secret leaves the log through `evidence`; logs are cut off,
+and those of old instances removed, so that they do not fill the disk.
 """
 
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -24,17 +26,28 @@ from fleet.private import make_private_directory
 
 _PASSWORD: Final = "password"  # noqa: S105 - the name of its file
 _LOG: Final = "opencode.log"
+_SCRATCH: Final = "tmp"
 _ANNOUNCEMENT: Final = re.compile(rb"listening on http://[^\s:]+:(\d+)\s")
 _PORT_TAKEN: Final = re.compile(rb"EADDRINUSE|ServeError|Failed to start server|in use")
 
 
 def forget_old_logs(data_dir: Path) -> None:
-    """Remove the oldest logs of instances that are over; they have no password any more."""
-    over = [each for each in (data_dir / "instances").iterdir() if not (each / _PASSWORD).exists()]
+    """Remove the oldest logs of instances that are over."""
+    over = _over(data_dir)
     over.sort(key=lambda each: each.stat().st_mtime, reverse=True)
     for old in over[OPENCODE_LOGS_KEPT:]:
-        (old / _LOG).unlink(missing_ok=True)
-        old.rmdir()
+        shutil.rmtree(old)
+
+
+def forget_old_scratch(data_dir: Path) -> None:
+    """Remove the temporary files of instances that are over: a crash may have come before their own end did."""
+    for old in _over(data_dir):
+        shutil.rmtree(old / _SCRATCH, ignore_errors=True)
+
+
+def _over(data_dir: Path) -> list[Path]:
+    """Return the directories of instances that are over; they have no password any more."""
+    return [each for each in (data_dir / "instances").glob("*") if not (each / _PASSWORD).exists()]
 
 
 class InstanceFiles:
@@ -44,10 +57,11 @@ class InstanceFiles:
         self._directory = data_dir / "instances" / instance_id
         self._password = self._directory / _PASSWORD
         self.log = self._directory / _LOG
+        self.scratch = self._directory / _SCRATCH
 
     def make_password(self) -> str:
         """Write a fresh password to a file that only its owner can read from its first moment on, and return it."""
-        make_private_directory(self._directory)
+        make_private_directory(self.scratch)
         self._password.unlink(missing_ok=True)
         password = secrets.token_urlsafe(24)
         descriptor = os.open(self._password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -66,8 +80,9 @@ class InstanceFiles:
                 hint="The instance was stopped; resume the session on a new one.",
             ) from error
 
-    def forget_password(self) -> None:
-        """Remove the password of a process that is no more."""
+    def forget(self) -> None:
+        """Remove what only a process that is no more had a use for: its temporary files and its password."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
         self._password.unlink(missing_ok=True)
 
     def open_log(self) -> BinaryIO:

@@ -21,9 +21,9 @@ import trio
 
 from fleet.adapters.opencode import binary
 from fleet.adapters.opencode.client import USERNAME, open_client
-from fleet.adapters.opencode.copies import import_copies
+from fleet.adapters.opencode.copies import forget_old_imports, import_copies
 from fleet.adapters.opencode.environment import inherited
-from fleet.adapters.opencode.files import InstanceFiles, forget_old_logs
+from fleet.adapters.opencode.files import InstanceFiles, forget_old_logs, forget_old_scratch
 from fleet.adapters.opencode.identity import (
     DATA_MARKER,
     INSTANCE_MARKER,
@@ -61,6 +61,7 @@ from fleet.ports import (
 )
 
 _SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+_IMPORTS: Final = "imports"  # what OpenCode imports is here for a moment
 _SECRET_CHARS_MIN: Final = 8  # a shorter value is a flag or a number, and blotting it out would garble the log
 
 
@@ -99,6 +100,11 @@ class LocalOpenCodeHost:
         """Give processes that are spawned from now on this configuration below the user's own."""
         self._environment = inherited(self._inherits, extra_config)
         self._configured.set()
+
+    def sweep(self) -> None:
+        """Remove the temporary files that a crash has left; for a Fleet that starts, before it starts anything."""
+        forget_old_scratch(self._data_dir)
+        forget_old_imports(self._data_dir / _IMPORTS)
 
     def hold(self) -> None:
         """Let `spawn` wait for the next `configure`."""
@@ -187,6 +193,7 @@ class LocalOpenCodeHost:
             **self._url,
             INSTANCE_MARKER: instance_id,
             DATA_MARKER: str(self._data_dir),
+            "BUN_TMPDIR": str(self._files(instance_id).scratch),  # not TMPDIR: that is where agents put their files
             "OPENCODE_SERVER_USERNAME": USERNAME,
             "OPENCODE_SERVER_PASSWORD": password,
         }
@@ -274,7 +281,7 @@ class LocalOpenCodeHost:
             steps.append(StopStep("sweep", swept))
         if (child := self._children.get(instance_id)) is not None:
             child.poll()  # what the sweep killed is reaped, too
-        self._files(instance_id).forget_password()
+        await trio.to_thread.run_sync(self._files(instance_id).forget)
         return tuple(steps)
 
     async def _leader(self, instance_id: str) -> ProcessIdentity | None:
@@ -319,7 +326,7 @@ class LocalOpenCodeHost:
     async def copy_messages(self, messages: tuple[Message, ...], session: OpenCodeSession) -> None:
         """Have OpenCode import copies of the messages into the session (copies.py)."""
         executable = binary.resolve_binary(self._executable, self._environment)
-        await import_copies(executable, self._environment, messages, session, self._data_dir / "imports")
+        await import_copies(executable, self._environment, messages, session, self._data_dir / _IMPORTS)
 
     def is_suspended(self, identity: ProcessIdentity) -> bool:
         """Say whether the process was stopped by a signal or a debugger: it can't answer."""

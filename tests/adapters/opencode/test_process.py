@@ -107,11 +107,14 @@ async def test_a_healthy_process_becomes_ready_in_private(machine: Machine) -> N
     assert environment["FLEET_DATA_DIR"] == str(machine.root / "data")
     assert environment["OPENCODE_SERVER_PASSWORD"] == (home / "password").read_text()
     assert environment["PROVIDER"] == "theirs"
+    assert environment["BUN_TMPDIR"] == str(home / "tmp")
+    (home / "tmp" / "unpacked.so").touch()
     assert "FLEET_TOKEN" not in environment
     assert environment["OPENCODE_SERVER_PASSWORD"] not in Path(f"/proc/{identity.pid}/cmdline").read_text()
     assert [step.step for step in await host.stop("i", identity)] == ["term"]
     assert await host.wait_exit("i", identity) == Exit(signal=15)
     assert not (home / "password").exists()
+    assert not (home / "tmp").exists()
 
 
 async def test_variables_of_the_starting_shell_do_not_reach_the_process(machine: Machine) -> None:
@@ -176,6 +179,21 @@ async def test_logs_of_processes_that_are_no_more_are_kept_for_a_while(
     assert {each.name for each in (machine.root / "data" / "instances").iterdir()} == {"alive", "i2", "i3", "last"}
     await host.stop("alive", alive)
     await host.stop("last", last)
+
+
+async def test_a_start_removes_the_temporary_files_that_a_crash_has_left(machine: Machine) -> None:
+    host = machine.host(f"{ANNOUNCE}; exec sleep 1000")
+    identity = await host.spawn("alive", machine.directory)
+    data = machine.root / "data"
+    for left in ("instances/alive/tmp/in-use.so", "instances/over/tmp/left.so", "imports/ses_left.json"):
+        (data / left).parent.mkdir(parents=True, exist_ok=True)
+        (data / left).touch()
+    machine.host(f"{ANNOUNCE}; exec sleep 1000").sweep()
+    assert [each.name for each in data.rglob("*") if each.suffix in (".so", ".json")] == [
+        "opencode-versions.json",
+        "in-use.so",
+    ]
+    await host.stop("alive", identity)
 
 
 async def test_a_process_that_never_announces_is_not_ready(machine: Machine, hasty_clock: Clock) -> None:
