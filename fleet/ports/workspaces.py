@@ -29,6 +29,7 @@ class Source(msgspec.Struct, frozen=True):
 
     `repository` is the real path of the common git directory (shared by all worktrees), None outside of git. `top` is
     the work tree's root, None for a bare repository and outside of git. `head` is the commit, None where there is none.
+    `git_directory` is that of this checkout alone: a linked worktree has one of its own.
     """
 
     directory: str
@@ -36,6 +37,7 @@ class Source(msgspec.Struct, frozen=True):
     top: str | None
     branch: str | None
     head: str | None
+    git_directory: str | None = None
 
 
 class NotCarried(msgspec.Struct, frozen=True):

@@ -72,10 +72,12 @@ async def base_commit(source: Source, base_ref: str | None) -> str:
         if source.head is None:
             raise _no_head(source)
         return source.head
-    try:
-        commit, why = (await commit_of(source.directory, base_ref), "") if _is_argument(base_ref) else (None, "")
-    except Problem as problem:  # `main@{upstream}` where no upstream is configured
-        commit, why = None, f": {problem.detail}"
+    commit, why = None, ""
+    if _is_argument(base_ref):
+        try:
+            commit = await commit_of(source.directory, base_ref, source.git_directory)
+        except Problem as problem:  # `main@{upstream}` where no upstream is configured
+            why = f": {problem.detail}"
     if commit is None:
         raise Rejected(
             "base_ref_unknown",

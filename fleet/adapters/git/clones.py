@@ -3,8 +3,9 @@
 A clone grows in `.making` beside its place and is renamed when it is complete: what stands at the order's directory is
 whole, and `.making` is nobody's. Decisions:
 
-- Objects are hard-linked (`--local`): git never writes to one again, so the copies are independent and take no time. A
-  source that borrows objects is copied in full (`--dissociate`): no alternates, whatever happens to the source.
+- Objects are hard-linked: git never writes to one again, so the copies are independent and take no time. From another
+  file system git copies them. A source that borrows objects is copied in full (`--dissociate`): no alternates,
+  whatever happens to the source.
 - `origin` is the source's own origin where it has one, so that pushes go where its owner expects, else the source. The
   URL may hold a password: it goes from file to file, never through an argument list.
 - Remote-tracking branches are those of the source until the first fetch. Submodules are not initialised.
@@ -15,7 +16,7 @@ from pathlib import Path
 import trio
 
 from fleet.adapters.git import branches
-from fleet.adapters.git.command import attempt, run
+from fleet.adapters.git.command import LOCAL_ALLOWED, attempt, run
 from fleet.adapters.git.files import make_directory, remove_tree
 from fleet.adapters.git.repository import look, read_ref
 from fleet.adapters.git.untouched import dirty, remove_if_blank, require_nothing_staged, require_untouched
@@ -49,9 +50,10 @@ async def copy(repository: str, order: WorkspaceOrder) -> str:
     await make_directory(str(Path(order.directory).parent))
     await run(
         "clone",
-        *("--quiet", "--no-checkout", "--local", "--dissociate", "--origin", "origin"),
+        *("--quiet", "--no-checkout", "--dissociate", "--origin", "origin"),
         *("--", repository, making),
         directory=str(Path(order.directory).parent),
+        environment=LOCAL_ALLOWED,
     )
     await _set_origin(repository, making)
     return making

@@ -38,6 +38,12 @@ _ENVIRONMENT: Final = {
     "GIT_ASKPASS": "false",
     "SSH_ASKPASS": "false",
 }
+LOCAL_ALLOWED: Final = {
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "protocol.file.allow",
+    "GIT_CONFIG_VALUE_0": "always",
+}
+"""Lets git copy between repositories of this machine, whatever the user says of addresses that others give."""
 _HARMLESS: Final = frozenset(("config", "check-ref-format", "check-ignore", "clone", "symbolic-ref"))
 """These look at no object of the repository that they are started in."""
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
@@ -98,9 +104,7 @@ async def attempt(
     too much output, `Unavailable` git_failed where git is not installed.
     """
     if not trusted and command not in _HARMLESS:
-        # git reads no configuration either, where that names files which moved: `without_files` and others say where.
-        place = {name: value for name, value in (environment or {}).items() if name == "GIT_WORK_TREE"}
-        listed = await attempt("config", *LISTING, directory=directory, repository=repository, environment=place)
+        listed = await _listed(directory, repository, environment or {})
         if listed.code != 0:  # nothing runs before it is known which programs the configuration names
             return listed._replace(command=command)
         environment = disarmed(environment or {}, listed.stdout, (command, *arguments))
@@ -144,6 +148,20 @@ async def run(
     if output.code != 0:
         raise output.failed()
     return output.line
+
+
+async def require_disarmed(command: str, *arguments: str, repository: str) -> None:
+    """Raise the `Problem` that keeps Fleet from running this command in a repository, and run nothing."""
+    listed = await _listed(repository, repository, {})
+    if listed.code != 0:
+        raise listed.failed()
+    disarmed({}, listed.stdout, (command, *arguments))
+
+
+async def _listed(directory: str, repository: str | None, environment: Mapping[str, str]) -> Output:
+    # git reads no configuration either, where that names files which moved: `without_files` and others say where.
+    place = {name: value for name, value in environment.items() if name == "GIT_WORK_TREE"}
+    return await attempt("config", *LISTING, directory=directory, repository=repository, environment=place)
 
 
 def without_files(git_directory: str) -> dict[str, str]:

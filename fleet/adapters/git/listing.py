@@ -15,7 +15,7 @@ _FORMAT: Final = "".join(f"%({field})%00" for field in _FIELDS)
 _KINDS: Final[dict[str, BranchKind]] = {"refs/heads/": "local", "refs/remotes/": "remote"}
 
 
-async def list_branches(directory: str, query: str) -> tuple[Branch, ...]:
+async def list_branches(directory: str, git_directory: str | None, query: str) -> tuple[Branch, ...]:
     """Return the branches whose names contain `query`, seen from a directory in a repository. Raises `Problem`.
 
     `BRANCHES_READ_MAX` of the newest are looked at.
@@ -24,6 +24,7 @@ async def list_branches(directory: str, query: str) -> tuple[Branch, ...]:
         "for-each-ref",
         *("--sort=-committerdate", f"--count={BRANCHES_READ_MAX}", f"--format={_FORMAT}", *_KINDS),
         directory=directory,
+        repository=git_directory,
     )
     wanted = query.casefold()
     return tuple(branch for branch in _parse(listed) if wanted in branch.name.casefold())

@@ -69,6 +69,7 @@ class GitRemovals:
             with objects_discarded():
                 work = await _look(repository, order, directory)
             await _require_not_locked(repository, order)
+            await restores.require_allowed(repository, order)
             kept = work if isinstance(work, Kept) else _would_keep(order, work)
             return Preview(kept, await pids_in(directory) if await exists(directory) else ())
 
@@ -81,6 +82,8 @@ class GitRemovals:
             if repository is None:
                 return
             await _require_kept(repository, order, kept)
+            if await exists(order.directory):
+                await restores.require_possible(repository, order, kept)
             await _prove(repository, order, kept)
             await remove_tree(_removed(order))
             await _unregister(repository, order, kept)

@@ -17,6 +17,8 @@ from fleet.errors import Problem, Rejected
 from fleet.ports import Condition, Source
 
 _NO_REPOSITORY = ("not a git repository", "invalid gitfile format", "not a gitdir", "must be run in a work tree")
+_ONLY_NAMED = "safe.bareRepository"  # git's words where the user lets it use a bare repository only if it is named
+_PLACES = ("--is-inside-work-tree", "--absolute-git-dir", "--git-common-dir")
 _BRANCH, _DETACHED = "# branch.head ", "(detached)"
 _STATUS_BYTES = 16 * 1024  # the branch comes first, and the first entry tells that there is one
 _FOREIGN_OWNER = ("dubious ownership", "unsafe repository")
@@ -53,21 +55,29 @@ async def look(directory: str) -> Source:
     A broken `.git` counts as "outside of git". Raises `Rejected` directory_unreadable where git distrusts the owner of
     the repository, `Problem` git_failed where git fails in another way.
     """
-    found = await attempt(
-        "rev-parse", "--is-inside-work-tree", "--path-format=absolute", "--git-common-dir", directory=directory
-    )
+    found = await _rev_parse(directory, None)
+    if found.code != 0 and _ONLY_NAMED in found.stderr:  # the directory was named: it may be a bare repository
+        found = await _rev_parse(directory, directory)
     if found.code != 0:
         return _outside(directory, found)
-    inside, _, repository = found.line.partition("\n")
+    lines = found.line.split("\n")
+    if len(lines) != len(_PLACES):  # a newline in a path
+        lines = [await run("rev-parse", "--path-format=absolute", flag, directory=directory) for flag in _PLACES]
+    inside, own, repository = lines
     top = await run("rev-parse", "--show-toplevel", directory=directory) if inside == "true" else None
-    head_ref = await attempt("symbolic-ref", "--quiet", "HEAD", directory=directory)
+    head_ref = await attempt("symbolic-ref", "--quiet", "HEAD", directory=directory, repository=own)
     return Source(
         directory=directory,
         repository=str(await trio.Path(repository).resolve()),
         top=top,
         branch=head_ref.line.removeprefix("refs/heads/") if head_ref.says_yes() else None,
-        head=await commit_of(directory, "HEAD"),
+        head=await commit_of(directory, "HEAD", own),
+        git_directory=own,
     )
+
+
+async def _rev_parse(directory: str, repository: str | None) -> Output:
+    return await attempt("rev-parse", "--path-format=absolute", *_PLACES, directory=directory, repository=repository)
 
 
 async def condition(directory: str) -> Condition | None:
@@ -95,13 +105,16 @@ async def why_no_repository(directory: str) -> str:
     return (await attempt("rev-parse", "--git-dir", directory=directory)).stderr.strip()
 
 
-async def commit_of(directory: str, revision: str) -> str | None:
+async def commit_of(directory: str, revision: str, repository: str | None = None) -> str | None:
     """Return the commit that a revision names, seen from `directory`; None where it names none.
 
-    Raises `Problem` git_failed where git cannot tell.
+    `repository` is the checkout's own git directory. Raises `Problem` git_failed where git cannot tell.
     """
     found = await attempt(
-        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}", directory=directory
+        "rev-parse",
+        *("--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"),
+        directory=directory,
+        repository=repository,
     )
     return found.line if found.says_yes() else None
 

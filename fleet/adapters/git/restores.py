@@ -13,7 +13,7 @@ from pathlib import Path
 import trio
 
 from fleet.adapters.git import branches, clones, worktrees
-from fleet.adapters.git.command import attempt, run
+from fleet.adapters.git.command import attempt, require_disarmed, run
 from fleet.adapters.git.contents import scratch_store, tree_of
 from fleet.adapters.git.files import exists, make_directory, remove_tree
 from fleet.adapters.git.places import Place
@@ -32,10 +32,7 @@ async def restore(repository: str, order: WorkspaceOrder, kept: Kept) -> None:
         if await exists(f"{order.directory}/.git"):
             return
         await remove_if_blank(order.directory)
-    saved = await _saved(repository, order, kept)
-    start = saved.head or kept.commit
-    if start is None or not await is_commit(repository, start):
-        raise Problem("workspace_gone", f"The commit that {order.directory!r} stood at is gone", hint="Fetch it again.")
+    saved, start = await _beginning(repository, order, kept)
     if order.strategy == "clone":
         await _clone(repository, order, saved, start, kept.commit or start)
         return
@@ -45,6 +42,27 @@ async def restore(repository: str, order: WorkspaceOrder, kept: Kept) -> None:
     await remove_tree(order.directory)
     await _worktree(repository, order, saved, start)
     await trio.Path(mark).unlink(missing_ok=True)
+
+
+async def require_possible(repository: str, order: WorkspaceOrder, kept: Kept) -> None:
+    """Raise, before anything is removed, the `Problem` that a restore could not begin with."""
+    await _beginning(repository, order, kept)
+    await require_allowed(repository, order)
+
+
+async def require_allowed(repository: str, order: WorkspaceOrder) -> None:
+    """Raise the `Problem` that keeps git from making a checkout of the workspace here."""
+    if order.strategy == "worktree":
+        await require_disarmed("worktree", "add", repository=repository)
+
+
+async def _beginning(repository: str, order: WorkspaceOrder, kept: Kept) -> tuple[Saved, str]:
+    """Return what was kept, and the commit that a restore begins at. Raises `Problem`: workspace_gone, git_failed."""
+    saved = await _saved(repository, order, kept)
+    start = saved.head or kept.commit
+    if start is None or not await is_commit(repository, start):
+        raise Problem("workspace_gone", f"The commit that {order.directory!r} stood at is gone", hint="Fetch it again.")
+    return saved, start
 
 
 async def _saved(repository: str, order: WorkspaceOrder, kept: Kept) -> Saved:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import trio
 
 from fleet.adapters.git import branches
-from fleet.adapters.git.command import attempt, run
+from fleet.adapters.git.command import LOCAL_ALLOWED, attempt, run
 from fleet.adapters.git.contents import index_tree, require_published_modules, tree_of, work_tree
 from fleet.adapters.git.places import Place, locate
 from fleet.adapters.git.repository import head_of, read_ref
@@ -139,12 +139,11 @@ async def fetch(origin: str, repository: str, wanted: str) -> None:
         *("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--stdin", "--", origin),
         directory=repository,
         repository=repository,
-        environment={
+        environment=LOCAL_ALLOWED
+        | {
             "GIT_CONFIG_COUNT": "2",
-            "GIT_CONFIG_KEY_0": "protocol.version",  # the one that hands out objects which no ref names
-            "GIT_CONFIG_VALUE_0": "2",
-            "GIT_CONFIG_KEY_1": "protocol.file.allow",
-            "GIT_CONFIG_VALUE_1": "always",
+            "GIT_CONFIG_KEY_1": "protocol.version",  # the one that hands out objects which no ref names
+            "GIT_CONFIG_VALUE_1": "2",
         },
         stdin=wanted.encode(),
     )

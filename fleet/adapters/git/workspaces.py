@@ -120,7 +120,7 @@ class GitWorkspaces:
     async def branches(self, source: Source, query: str) -> tuple[Branch, ...]:
         """Return branches of the source's repository (see the port)."""
         await self._repository(source, "directory")
-        return await list_branches(source.directory, query)
+        return await list_branches(source.directory, source.git_directory, query)
 
     async def strays(self, known: frozenset[str]) -> tuple[str, ...]:
         """Return the directories below the root that belong to no id in `known`."""

@@ -1,0 +1,92 @@
+"""Workspaces of people whose own git configuration is strict, and of disks that hard links do not reach across."""
+
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from fleet.errors import Problem
+from fleet.ports import Strategy
+from tests.adapters.git.test_removals import RemovalWorld, spread_out
+from tests.adapters.git.world import git
+from tests.contracts.removals_contract import made, worked
+from tests.contracts.workspaces_contract import MAKING, ordered
+
+
+@pytest.fixture
+def world(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> RemovalWorld:
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    return RemovalWorld(tmp_path, template)
+
+
+def configure(world: RemovalWorld, text: str) -> None:
+    """Write the user's own git configuration."""
+    (world.base / "home" / ".gitconfig").write_text(text)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+@pytest.mark.parametrize("strategy", MAKING)
+@pytest.mark.parametrize(
+    "config", ["[safe]\n\tbareRepository = explicit\n", '[protocol "file"]\n\tallow = never\n'], ids=["bare", "file"]
+)
+async def test_a_workspace_is_made_removed_and_restored(
+    world: RemovalWorld, strategy: Strategy, config: str, bare: bool
+) -> None:
+    source = world.repository("shop")
+    if bare:
+        git(world.allowed, "clone", "-q", "--bare", source, world.path("shop.git"))
+        source = world.path("shop.git")
+    configure(world, config)
+    order = await ordered(world, source, strategy, base_ref="main")
+    await world.workspaces.check(order)
+    await world.workspaces.prepare(order)
+    spread_out(Path(order.directory))
+    before = world.work(order.directory)
+    kept = await world.removals.keep(order)
+    await world.removals.remove(order, kept)
+    await world.removals.restore(order, kept)
+    assert world.work(order.directory) == before
+    listed = await world.workspaces.branches(await world.workspaces.inspect(source), "")
+    assert "main" in {branch.name for branch in listed}
+
+
+async def test_a_directory_inside_a_bare_repository_is_a_plain_one_where_git_may_not_look(world: RemovalWorld) -> None:
+    git(world.allowed, "clone", "-q", "--bare", world.repository("shop"), world.path("shop.git"))
+    configure(world, "[safe]\n\tbareRepository = explicit\n")
+    assert (await world.workspaces.inspect(world.path("shop.git/hooks"))).repository is None
+
+
+async def test_nothing_is_removed_that_could_not_be_restored(world: RemovalWorld) -> None:
+    order = await worked(world, "worktree")
+    kept = await world.removals.keep(order)
+    before = world.work(order.directory)
+    config = Path(order.source_directory, ".git", "config")
+    config.write_text(f'{config.read_text()}[includeIf "onbranch:main"]\n\tpath = other\n')
+    for step in (world.removals.preview(order), world.removals.remove(order, kept)):
+        with pytest.raises(Problem, match="includes files on conditions"):
+            await step
+    assert world.work(order.directory) == before
+
+
+@pytest.fixture
+def elsewhere() -> Generator[Path, None, None]:
+    """A directory on another file system than the temporary one, where the machine has one."""
+    shared = Path("/dev/shm")
+    made = Path(tempfile.mkdtemp(prefix="fleet-test-", dir=shared if shared.is_dir() else None))
+    yield made
+    shutil.rmtree(made)
+
+
+async def test_a_clone_reaches_another_file_system(world: RemovalWorld, elsewhere: Path) -> None:
+    world.root = elsewhere / "workspaces"
+    world.restart()
+    order = await made(world, "clone")
+    commit = world.commit(order.directory)
+    kept = await world.removals.keep(order)
+    await world.removals.remove(order, kept)
+    await world.removals.restore(order, kept)
+    assert world.head(order.directory) == commit
