@@ -10,6 +10,7 @@ import math
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, Literal, TextIO, cast
 
 import structlog
@@ -51,9 +52,37 @@ _accepting: Final = _Sparing(ACCEPT_FAILED_LOG_S)
 """trio tells ten times a second that no file is left for connections: whoever opens them could fill the disk."""
 
 
+class _Lossy:
+    """Standard error, or what stands for it: what cannot be written (a full disk, a terminal that is gone) is lost.
+
+    A server must not end because of a line of its log.
+    """
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+
+    def write(self, text: str) -> None:
+        """Write, where that is possible."""
+        with suppress(OSError):
+            self._output.write(text)
+
+    def flush(self) -> None:
+        """Flush, where that is possible."""
+        with suppress(OSError):
+            self._output.flush()
+
+
+def announce(text: str) -> None:
+    """Print lines for a person on standard error."""
+    lossy = _Lossy(sys.stderr)
+    lossy.write(text)
+    lossy.flush()
+
+
 def configure_logs(level: LogLevel = "info", form: LogFormat = "auto", output: TextIO | None = None) -> None:
     """Send Fleet's lines from `level` on, and the libraries' warnings, to `output` (standard error)."""
     to: TextIO = sys.stderr if output is None else output
+    lossy = cast("TextIO", _Lossy(to))
     people = form == "console" or (form == "auto" and to.isatty())
     begin: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -65,10 +94,10 @@ def configure_logs(level: LogLevel = "info", form: LogFormat = "auto", output: T
     structlog.configure(
         processors=[*begin, *end],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.PrintLoggerFactory(to),
+        logger_factory=structlog.PrintLoggerFactory(lossy),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(to)
+    handler = logging.StreamHandler(lossy)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*begin, structlog.stdlib.add_logger_name],

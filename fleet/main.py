@@ -40,6 +40,7 @@ from fleet.config import Config
 from fleet.environment import passed_on, remarks
 from fleet.errors import Problem, StartupError
 from fleet.events.catalog import make_registry
+from fleet.events.disk import NO_SPACE, remedy
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.gateway.app import Gateway
@@ -47,8 +48,16 @@ from fleet.gateway.build import installed_build, read_build
 from fleet.gateway.guard import Guard
 from fleet.gateway.tokens import TokenFile, local_token
 from fleet.greeting import greeting, page_line
-from fleet.limits import FILES_MAX, GC_THRESHOLDS, MIB, SHUTDOWN_GRACE_S, SHUTDOWN_REST_S, THREAD_TURN_S
-from fleet.logs import configure_logs
+from fleet.limits import (
+    DISK_RESERVE_BYTES,
+    FILES_MAX,
+    GC_THRESHOLDS,
+    MIB,
+    SHUTDOWN_GRACE_S,
+    SHUTDOWN_REST_S,
+    THREAD_TURN_S,
+)
+from fleet.logs import announce, configure_logs
 from fleet.loopback import base_url, family_of, is_loopback
 from fleet.projections.store import LmdbStore
 from fleet.rehearsal.config import PROVIDER
@@ -75,7 +84,7 @@ async def serve(config: Config) -> int:
                     for remark in remarks(os.environ):
                         _log.warning("environment", remark=remark)
                 else:
-                    sys.stderr.write(await _greeting(config, fleet))
+                    announce(await _greeting(config, fleet))
                 nursery.start_soon(_introduce_model, fleet, config.log_format == "json")
                 await stopping.wait()
             nursery.cancel_scope.cancel()
@@ -85,10 +94,13 @@ async def serve(config: Config) -> int:
 
 
 def startup_error(error: BaseException) -> StartupError | None:
-    """Return the `StartupError` that `error` is or that nurseries have wrapped in it, None for anything else."""
+    """Return the `StartupError` that `error` is, stands for or holds in a group, None for anything else."""
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         return next((found for inner in group.exceptions if (found := startup_error(inner)) is not None), None)
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        place = f" for {error.filename}" if error.filename else ""
+        return StartupError(f"There is no space{place} ({error.strerror}): {remedy(error, '')}")
     return error if isinstance(error, StartupError) else None
 
 
@@ -146,7 +158,9 @@ async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenera
 async def _running(config: Config, environment: Mapping[str, str], traces: "Traces | None") -> AsyncGenerator[Running]:
     with (
         bind(config) as door,
-        LmdbLog.open(config.data_dir, make_registry(), SystemClock(), traces=traces) as log,
+        LmdbLog.open(
+            config.data_dir, make_registry(), SystemClock(), reserve_bytes=DISK_RESERVE_BYTES, traces=traces
+        ) as log,
         LmdbBlobs(config.data_dir) as blobs,
         closing(LmdbStore(config.data_dir / "views")) as views,
         local_token(config.data_dir) as local,
@@ -368,7 +382,7 @@ async def _introduce_model(fleet: Running, as_line: bool) -> None:
     if as_line:
         _log.info("model_chosen", rehearsal=model.rehearsal, why=model.why)
         return
-    sys.stderr.write(f"Model: {model.why}\n")
+    announce(f"Model: {model.why}\n")
     if model.rehearsal:
         opencode = shlex.quote(str(fleet.executable or "opencode"))
-        sys.stderr.write(f"       For a real one: run `{opencode} auth login`, then start Fleet again.\n")
+        announce(f"       For a real one: run `{opencode} auth login`, then start Fleet again.\n")

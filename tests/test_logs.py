@@ -1,5 +1,6 @@
 """The log: one form for Fleet's lines and its libraries', for programs or for people, and no secrets in either."""
 
+import contextlib
 import errno
 import io
 import json
@@ -12,7 +13,7 @@ import pytest
 import structlog
 
 import fleet.logs
-from fleet.logs import LogFormat, LogLevel, configure_logs
+from fleet.logs import LogFormat, LogLevel, announce, configure_logs
 
 Open = Callable[..., io.StringIO]
 
@@ -115,3 +116,21 @@ def test_a_lack_of_files_is_told_once_in_a_while(opened: Open, monkeypatch: pyte
     (line,) = lines(output)
     assert "EMFILE" in line["event"]
     assert "exception" not in line
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_log_that_cannot_be_written_ends_nothing() -> None:
+    """Standard error may be a file on a full disk, or a terminal that is gone."""
+
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    configure_logs(output=Full())
+    structlog.get_logger("fleet.test").warning("lost")
+    logging.getLogger("library").warning("lost")
+    with contextlib.redirect_stderr(Full()):
+        announce("lost")

@@ -27,7 +27,7 @@ class Tip(NamedTuple):
 
 
 class Order(NamedTuple):
-    """One append as it was asked for, encoded and checked for size."""
+    """One append as it was asked for, encoded and checked for size. `on_full_disk`: a full disk takes it."""
 
     stream: str
     expected_version: int
@@ -37,6 +37,7 @@ class Order(NamedTuple):
     command_id: str | None
     command_digest: bytes
     size_bytes: int
+    on_full_disk: bool
 
 
 class Erasure(NamedTuple):
@@ -47,6 +48,7 @@ class Erasure(NamedTuple):
     through: int
     events: Sequence[Any] = ()
     size_bytes: int = 0
+    on_full_disk: bool = True  # it takes little of the reserve, and gives space back
 
 
 class ErasedUpTo(NamedTuple):
@@ -88,17 +90,18 @@ def make_order(
                 hint="Send less in one request: fewer or smaller attachments.",
             )
         size_bytes += len(one.payload)
-    return Order(stream, expected_version, events, encoded, cause, command_id, command_digest, size_bytes)
+    on_full_disk = all(registry.is_for_full_disk(event) for event in events)
+    return Order(stream, expected_version, events, encoded, cause, command_id, command_digest, size_bytes, on_full_disk)
 
 
 class Batch:
     """Appends of one commit. After `add` for each: what to write, what to tell, and the log's tip after it.
 
     `salts` holds `SALT_BYTES` for each event of the batch. `records` are in order of position; `heads` are the versions
-    of the streams that it touches.
+    of the streams that it touches. `refusal` is the outcome of what is not taken on a full disk.
     """
 
-    def __init__(self, tip: Tip, durable: Log, now_ms: int, salts: bytes) -> None:
+    def __init__(self, tip: Tip, durable: Log, now_ms: int, salts: bytes, refusal: Problem | None = None) -> None:
         self.tip = tip
         self.records: list[bytes] = []
         self.recorded: list[Recorded] = []
@@ -107,6 +110,7 @@ class Batch:
         self._durable = durable
         self._now_ms = now_ms
         self._salts = salts
+        self._refusal = refusal
 
     def add(self, order: Order) -> Outcome:
         """Place an append behind those before it, or say why it has no place."""
@@ -119,6 +123,8 @@ class Batch:
             actual = self._durable.stream_version(order.stream)
         if actual != order.expected_version:
             return VersionConflict(order.stream, order.expected_version, actual)
+        if self._refusal is not None and not order.on_full_disk:
+            return self._refusal
         return self._place(order)
 
     def _place(self, order: Order) -> Appended:

@@ -1,5 +1,7 @@
 """The names under which Fleet's events stand in the log. A name, once used, is never given to anything else.
 
+`ON_FULL_DISK` names those that are taken when the disk is full.
+
 To add an event: write its class in fleet/core, give it a name here. To change one: raise its schema and give an
 upcaster (registry.py), and keep a log of the old kind among the test histories.
 """
@@ -94,10 +96,47 @@ NAMES: Final[dict[str, type[Any]]] = {
     "webhook.delivery-dropped": webhook.DeliveryDropped,
 }
 
+ON_FULL_DISK: Final = frozenset(
+    {
+        "session.provision-failed",
+        "session.prompt-withdrawn",
+        "session.request-closed",
+        "session.abort-requested",
+        "session.turn-ended",
+        "session.turn-failed",
+        "session.settled",
+        "session.instance-detached",
+        "session.completed",
+        "session.instance-left",
+        "session.disconnected",
+        "session.termination-requested",
+        "session.stopped",
+        "session.erased",
+        "session.callback-ordered",
+        "session.callback-dropped",
+        "instance.session-detached",
+        "instance.start-failed",
+        "instance.lost",
+        "instance.stop-requested",
+        "instance.stopped",
+        "instance.swept",
+        "workspace.failed",
+        "workspace.released",
+        "workspace.removal-requested",
+        "workspace.kept",
+        "workspace.removed",
+        "workspace.removal-failed",
+        "request.answered",
+        "webhook.disabled",
+        "webhook.deleted",
+    }
+)
+"""They end something, give space back, or are what a request that does so is answered. All of them are small."""
+
 
 def make_registry() -> EventRegistry:
     """Return a registry of all of Fleet's events."""
     registry = EventRegistry()
     for name, event in NAMES.items():
-        registry.register(event, name)
+        registry.register(event, name, on_full_disk=name in ON_FULL_DISK)
     return registry

@@ -7,9 +7,11 @@ Who takes it makes the directory private: others have no way to the log, the tok
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from fleet.errors import StartupError
+from fleet.events.disk import remedy
 
 
 class DataLock:
@@ -24,10 +26,9 @@ class DataLock:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise StartupError(
-                f"The data directory {directory} cannot be written ({error.strerror}): "
-                "make it writable for this user, or choose another with --data-dir."
-            ) from error
+            advice = remedy(error, "make it writable for this user, or choose another with --data-dir.")
+            why = f"The data directory {directory} cannot be written ({error.strerror})"
+            raise StartupError(f"{why}: {advice}") from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -42,8 +43,9 @@ class DataLock:
         except StartupError:
             os.close(self._descriptor)
             raise
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # on a full disk; others then cannot say which process has it
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def close(self) -> None:
         """Let others have the directory. The file stays: unlinking it would let two processes hold 'the' lock."""

@@ -17,9 +17,10 @@ from typing import TypeVar
 import lmdb
 import trio
 
-from fleet.errors import StartupError
+from fleet.errors import StartupError, Unavailable
 from fleet.events.blobs import BlobStatistics, CorruptBlob, check_owner, check_put, name_of, pack, unpack
-from fleet.events.disk import Disk
+from fleet.events.disk import Disk, remedy
+from fleet.events.lmdb_store import free_bytes_of
 from fleet.limits import BLOB_MAP_BYTES
 
 T = TypeVar("T")
@@ -44,10 +45,8 @@ class LmdbBlobs:
             self._owned = self._environment.open_db(b"owned")
             self._owners = self._environment.open_db(b"owners")
         except (OSError, lmdb.Error) as error:
-            raise StartupError(
-                f"{file} cannot be opened ({error}): make it readable and writable for this user, "
-                "or restore the data directory from a backup."
-            ) from error
+            advice = "make it readable and writable for this user, or restore the data directory from a backup."
+            raise StartupError(f"{file} cannot be opened ({error}): {remedy(error, advice)}") from error
 
     def __enter__(self) -> "LmdbBlobs":
         return self
@@ -113,7 +112,7 @@ class LmdbBlobs:
         missing = self._missing(list(named))
         # Compressed before the transaction begins: that is where the time goes.
         packed = dict(zip(missing, pack([named[digest] for digest in missing]), strict=True))
-        self._disk.check(sum(len(stored) for stored in packed.values()))
+        self._disk.check(sum(len(stored) for stored in packed.values()), self._reusable_bytes)
         with self._environment.begin(write=True) as transaction:
             for digest in named:
                 self._own(transaction, owner, bytes.fromhex(digest))
@@ -129,19 +128,34 @@ class LmdbBlobs:
             cursor = transaction.cursor(self._contents)
             return [digest for digest in digests if not cursor.set_key(bytes.fromhex(digest))]
 
+    def _reusable_bytes(self) -> int:
+        with self._environment.begin() as transaction:
+            main = self._environment.open_db(None, txn=transaction)
+            tables = [main, self._contents, self._owned, self._owners]
+            return free_bytes_of(self._environment, [transaction.stat(table) for table in tables])
+
     def _own(self, transaction: "lmdb.Transaction[bytes]", owner: str, digest: bytes) -> None:
         transaction.put(owner.encode() + b"\0" + digest, b"", db=self._owned)
         transaction.put(digest + owner.encode(), b"", db=self._owners)
 
     async def discard(self, owner: str, digests: Collection[str]) -> None:
-        """See `Blobs`."""
+        """See `Blobs`. Works on a full disk."""
         check_owner(owner)
-        await self._in_thread(partial(self._discard, owner, [bytes.fromhex(digest) for digest in digests]))
+        await self._free(partial(self._discard, owner, [bytes.fromhex(digest) for digest in digests]))
 
     async def forget(self, owner: str) -> None:
-        """See `Blobs`."""
+        """See `Blobs`. Works on a full disk."""
         check_owner(owner)
-        await self._in_thread(partial(self._discard, owner, None))
+        await self._free(partial(self._discard, owner, None))
+
+    async def _free(self, work: Callable[[], None]) -> None:
+        """Do what gives space back, if need be with what is held back for that."""
+        try:
+            await self._in_thread(work)
+        except Unavailable:
+            if not self._disk.give_up_reserve():
+                raise
+            await self._in_thread(work)
 
     def _discard(self, owner: str, digests: Sequence[bytes] | None) -> None:
         with self._environment.begin(write=True) as transaction:

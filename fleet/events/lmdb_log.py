@@ -16,7 +16,7 @@ import lmdb
 import msgspec
 import trio
 
-from fleet.errors import StartupError
+from fleet.errors import StartupError, Unavailable
 from fleet.events import codec
 from fleet.events.batch import Batch, ErasedUpTo, Erasure, Order, Salts, Tip, Written, make_order
 from fleet.events.data_lock import DataLock
@@ -71,16 +71,19 @@ class LmdbLog:
         clock: Clock,
         *,
         free_bytes: Callable[[], int] | None = None,
+        reserve_bytes: int = 0,
         salts: Salts = os.urandom,
         traces: "Traces | None" = None,
     ) -> "LmdbLog":
         """Open the log of the data directory `path`, which is made if it is missing.
 
-        `free_bytes` tells the space left on its disk; without `traces` there are no spans. Raises `StartupError`: the
-        directory is in use or cannot be written, the log is damaged or of another format.
+        `free_bytes` tells the space left on its disk, `reserve_bytes` how much of it is held back for when it is full;
+        without `traces` there are no spans. Raises `StartupError`: the directory is in use or cannot be written, the
+        log is damaged or of another format.
         """
         lock = DataLock(path)
         try:
+            disk = Disk(path, free_bytes, reserve_bytes=reserve_bytes)
             store = LmdbStore(path / "events.mdb")
             try:
                 return cls(
@@ -88,7 +91,7 @@ class LmdbLog:
                     lock,
                     registry=registry,
                     clock=clock,
-                    disk=Disk(path, free_bytes),
+                    disk=disk,
                     salts=salts,
                     traces=traces,
                 )
@@ -246,17 +249,36 @@ class LmdbLog:
             self._snapshots.popitem(last=False)
 
     async def _commit(self, orders: Sequence[Order | Erasure]) -> Sequence[Written]:
+        refusal = self._refusal(orders)
+        try:
+            return await self._write(orders, refusal)
+        except Unavailable as full:
+            if refusal is not None or not any(order.on_full_disk for order in orders):
+                raise
+            return await self._write(orders, full)
+
+    def _refusal(self, orders: Sequence[Order | Erasure]) -> Unavailable | None:
+        """Return the problem of what is not taken on a full disk, None where the disk is not full."""
+        size_bytes = sum(order.size_bytes for order in orders if not order.on_full_disk)
+        if size_bytes:
+            try:
+                self._disk.check(size_bytes, self._store.reusable_bytes)
+            except Unavailable as full:
+                return full
+        return None
+
+    async def _write(self, orders: Sequence[Order | Erasure], refusal: Unavailable | None) -> Sequence[Written]:
+        """Make them durable, where there is a `refusal` only what is taken on a full disk. Raises it."""
         salts = self._salts(codec.SALT_BYTES * sum(len(order.events) for order in orders))
-        batch = Batch(self._tip, self, self._clock.now_ms(), salts)
+        batch = Batch(self._tip, self, self._clock.now_ms(), salts, refusal)
         erased: dict[str, list[bytes]] = {}
         outcomes: list[Written] = [
             batch.add(order) if isinstance(order, Order) else self._find_erased(order, erased) for order in orders
         ]
-        if batch.records:
-            # To erase is allowed on a full disk: it takes little of the reserve, and gives space back.
-            self._disk.check(sum(order.size_bytes for order in orders))
+        if refusal is not None and all(result is refusal for result in outcomes):
+            raise refusal
         if batch.records or erased:
-            await self._make_durable(batch, erased)
+            await self._make_durable(batch, erased, on_full_disk=refusal is not None)
         if batch.records:
             self._publish(batch)
         return outcomes
@@ -270,8 +292,8 @@ class LmdbLog:
             self._snapshots.pop(erasure.stream, None)
         return ErasedUpTo(int.from_bytes(keys[-1], "big") if len(keys) == ERASE_PAGE_EVENTS else erasure.through)
 
-    async def _make_durable(self, batch: Batch, erased: Mapping[str, list[bytes]]) -> None:
-        snapshots = dict(self._snapshots)
+    async def _make_durable(self, batch: Batch, erased: Mapping[str, list[bytes]], *, on_full_disk: bool) -> None:
+        snapshots = {} if on_full_disk else dict(self._snapshots)  # those can wait
         while True:
             try:
                 commit = self._store.begin_commit(batch, snapshots, erased)
@@ -281,7 +303,8 @@ class LmdbLog:
             except lmdb.Error as error:
                 if not self._disk.is_full(error):
                     raise
-                raise self._disk.full(str(error)) from error
+                if not (on_full_disk and self._disk.give_up_reserve()):
+                    raise self._disk.full(str(error)) from error
             else:
                 break
         self._store.renew()

@@ -10,7 +10,7 @@ never sees a commit half-way and never stands in the way of a resize.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,11 +22,12 @@ from fleet.errors import StartupError
 from fleet.events import codec
 from fleet.events.batch import Batch
 from fleet.events.codec import CorruptRecord
+from fleet.events.disk import remedy
 from fleet.events.envelope import ERASED_DIGEST, CommandRecord, Snapshot
 from fleet.limits import MAP_BYTES_INITIAL
 
 if TYPE_CHECKING:
-    from lmdb import _Database
+    from lmdb import _Database, _StatDict
 
 FORMAT: Final = 1
 """Version of the tables and records. A change that older code cannot read takes the next number."""
@@ -58,11 +59,10 @@ class LmdbStore:
                 str(file), subdir=False, lock=False, max_dbs=8, map_size=self._map_bytes, mode=0o600
             )
         except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError) as error:
-            raise _unreadable(file, str(error)) from error
+            raise _unreadable(file, error) from error
         except lmdb.Error as error:
-            raise StartupError(
-                f"{file} cannot be opened ({error}): make it readable and writable for this user."
-            ) from error
+            advice = remedy(error, "make it readable and writable for this user.")
+            raise StartupError(f"{file} cannot be opened ({error}): {advice}") from error
         try:
             if existed:
                 self._pad()
@@ -74,7 +74,7 @@ class LmdbStore:
         except lmdb.Error as error:
             self._environment.close()
             self.unpad()
-            raise _unreadable(file, str(error)) from error
+            raise _unreadable(file, error) from error
         except BaseException:
             self._environment.close()
             self.unpad()
@@ -202,6 +202,13 @@ class LmdbStore:
         except lmdb.Error as error:
             raise CorruptRecord(f"a page cannot be read: {error}") from error
 
+    def reusable_bytes(self) -> int:
+        """Return the size of the pages in the file that hold nothing: commits use them before the file grows."""
+        with self._environment.begin() as transaction:
+            main = self._environment.open_db(None, txn=transaction)
+            tables = [main, self._records, self._index, self._commands, self._snapshots]
+            return free_bytes_of(self._environment, [transaction.stat(table) for table in tables])
+
     # ------------------------------------------------------------------------------------------------------- writing
 
     def begin_commit(
@@ -261,6 +268,12 @@ class LmdbStore:
         self._read = self._environment.begin()
 
 
+def free_bytes_of(environment: lmdb.Environment, tables: Iterable["_StatDict"]) -> int:
+    """Return the size of the pages of a file that none of its tables uses, given `stat` of all of them."""
+    used = sum(table["branch_pages"] + table["leaf_pages"] + table["overflow_pages"] for table in tables)
+    return (environment.info()["last_pgno"] + 1 - used) * environment.stat()["psize"]
+
+
 def position_key(position: int) -> bytes:
     """Return the key in `records` of the event at this position."""
     return position.to_bytes(8, "big")
@@ -287,8 +300,8 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _unreadable(file: Path, why: str) -> StartupError:
-    return StartupError(
-        f"{file} is damaged ({why}). Restore the data directory from a backup, "
-        "or move the file away to start with an empty log."
-    )
+def _unreadable(file: Path, why: object) -> StartupError:
+    advice = "Restore the data directory from a backup, or move the file away to start with an empty log."
+    if isinstance(why, lmdb.Error) and remedy(why, advice) != advice:
+        return StartupError(f"{file} cannot be written ({why}): {remedy(why, advice)}")
+    return StartupError(f"{file} is damaged ({why}). {advice}")

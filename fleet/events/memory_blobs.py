@@ -29,7 +29,7 @@ class MemoryBlobs:
         check_put(owner, contents)
         digests = [name_of(content) for content in contents]
         await self._reach_disk()
-        if self._disk.full and contents:
+        if (self._disk.full or self._disk.low) and contents:
             raise Unavailable("disk_full", "The disk of the event log is full.", retry_after_s=10)
         for digest, content in zip(digests, contents, strict=True):
             self._puts += 1

@@ -22,7 +22,9 @@ from fleet.ports import Clock
 
 
 class MemoryDisk:
-    """What is durable. Set `full` to have appends refused as on a full disk; `records` may be tampered with.
+    """What is durable. `records` may be tampered with.
+
+    Set `low` to have appends refused as on a full disk, and `full` where the reserve is used up as well.
 
     `blobs` and `owned` (the digests of each owner) are those of `MemoryBlobs`.
     """
@@ -34,6 +36,7 @@ class MemoryDisk:
         self.blobs: dict[str, bytes] = {}
         self.owned: dict[str, dict[str, None]] = {}
         self.full = False
+        self.low = False
 
 
 class MemoryLog:
@@ -150,7 +153,8 @@ class MemoryLog:
         await trio.lowlevel.checkpoint()
         if self._crashed:
             raise Unavailable("log_unavailable", "The process of this log was killed.")
-        batch = Batch(self._tip, self, self._clock.now_ms(), self._salts(codec.SALT_BYTES * len(events)))
+        salts = self._salts(codec.SALT_BYTES * len(events))
+        batch = Batch(self._tip, self, self._clock.now_ms(), salts, _full() if self._disk.low else None)
         outcome = batch.add(order)
         if batch.records:
             self._make_durable(batch)
@@ -194,7 +198,7 @@ class MemoryLog:
 
     def _make_durable(self, batch: Batch) -> None:
         if self._disk.full:
-            raise Unavailable("disk_full", "The disk of the event log is full.", retry_after_s=10)
+            raise _full()
         self._commits += 1
         self._disk.records += batch.records
         self._disk.commands |= batch.commands
@@ -209,3 +213,7 @@ class MemoryLog:
         header = record.header
         self._tip = Tip(header.position, record.digest)
         self._positions.setdefault(header.stream, []).append(header.position)
+
+
+def _full() -> Unavailable:
+    return Unavailable("disk_full", "The disk of the event log is full.", retry_after_s=10)

@@ -38,6 +38,7 @@ class EventRegistry:
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
         self._names: dict[type[Any], tuple[str, int]] = {}
+        self._on_full_disk: set[type[Any]] = set()
         self._decoders: dict[tuple[str, int], Callable[[bytes], Any]] = {}
         self._encode = msgspec.json.Encoder().encode
 
@@ -47,8 +48,12 @@ class EventRegistry:
         name: str,
         schema: int = 1,
         upcasters: Mapping[int, Upcaster] | None = None,
+        *,
+        on_full_disk: bool = False,
     ) -> None:
         """Let `cls` be the event type `name`, at version `schema`; `upcasters[n]` leads from schema n to n + 1.
+
+        With `on_full_disk` it is taken on a full disk: what it records ends something or gives space back.
 
         Raises ValueError when name or class are taken or an upcaster is missing, TypeError when `cls` can be changed
         after the fact.
@@ -62,6 +67,12 @@ class EventRegistry:
             raise ValueError(f"{name} has schema {schema}: give an upcaster for each schema from 1 to {schema - 1}")
         self._entries[name] = _Entry(cls, schema, upcasters)
         self._names[cls] = (name, schema)
+        if on_full_disk:
+            self._on_full_disk.add(cls)
+
+    def is_for_full_disk(self, event: object) -> bool:
+        """Say whether the event is taken on a full disk."""
+        return type(event) in self._on_full_disk
 
     def encode(self, event: object) -> Encoded:
         """Return the event as type, schema and payload. Raises TypeError for an instance of an unregistered class."""

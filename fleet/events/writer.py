@@ -144,7 +144,7 @@ class Writer:
             self._commits += 1
             self._appends += len(batch)
             for waiting, result in zip(batch, outcomes, strict=True):
-                waiting.resume(outcome.Error(result) if isinstance(result, Exception) else outcome.Value(result))
+                waiting.resume(_outcome(result))
 
     def _break(self, batch: list[_Waiting], error: BaseException) -> None:
         """Let nobody wait for a writer that is gone: the batch may or may not be on disk, the rest is not."""
@@ -169,6 +169,12 @@ def _span(traces: "Traces", batch: list[_Waiting]) -> AbstractContextManager[obj
     }
     links = [span_of_task(waiting.task) for waiting in batch[:TRACE_LINKS_MAX] if waiting.task is not None]
     return traces.span("log commit", NOWHERE, attributes, links=links)
+
+
+def _outcome(result: Written) -> outcome.Outcome[Appended | ErasedUpTo]:
+    if isinstance(result, Problem):
+        return outcome.Error(_copy(result))
+    return outcome.Error(result) if isinstance(result, Exception) else outcome.Value(result)
 
 
 def _copy(problem: Problem) -> Problem:

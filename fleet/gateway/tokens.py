@@ -18,10 +18,14 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeVar
 
 import msgspec
+import structlog
 from msgspec.structs import replace
 
 from fleet.errors import Rejected, Unavailable
+from fleet.events.disk import NO_SPACE
 from fleet.limits import COOKIES_PER_TOKEN_MAX, TOKEN_NAME_CHARS_MAX, TOKENS_MAX
+
+_log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 Role = Literal["operator", "viewer"]
@@ -231,10 +235,19 @@ class TokenFile:
 
 @contextmanager
 def local_token(directory: Path) -> Generator[str]:
-    """Keep a secret in the data directory while a server runs there: who can read it is this server's own user."""
+    """Keep a secret in the data directory while a server runs there: who can read it is this server's own user.
+
+    On a full disk the server runs without it: commands of this machine then need a token, as others do.
+    """
     _, text = _make("local", "bearer", None)
     file = directory / _LOCAL
-    write_privately(file, text.encode())
+    try:
+        write_privately(file, text.encode())
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        file.unlink(missing_ok=True)  # that of a server before
+        _log.warning("local_token_not_written", file=str(file), error=str(error))
     try:
         yield text
     finally:

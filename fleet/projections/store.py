@@ -11,6 +11,7 @@ from typing import Protocol
 import lmdb
 
 from fleet.errors import StartupError
+from fleet.events.disk import remedy
 from fleet.limits import VIEW_MAP_BYTES
 from fleet.private import make_private_directory
 
@@ -46,10 +47,8 @@ class LmdbStore:
         try:
             self._env = lmdb.open(str(path), map_size=VIEW_MAP_BYTES, max_dbs=16, subdir=True, mode=0o600)
         except lmdb.Error as error:
-            raise StartupError(
-                f"cannot open the views in {path}: {error}. They hold nothing that is not in the log: delete the "
-                "directory and start again"
-            ) from error
+            advice = "they hold nothing that is not in the log: delete the directory and start again."
+            raise StartupError(f"The views in {path} cannot be opened ({error}): {remedy(error, advice)}") from error
         self._checkpoints = self._env.open_db(_CHECKPOINTS)
 
     def close(self) -> None:

@@ -31,7 +31,10 @@ class Offer:
         async with trio.open_nursery() as nursery:
             self._base_url = await self._start(nursery)
             port = self._base_url.rpartition(":")[2].partition("/")[0]
-            write_private(self._port_file, port.encode())
+            try:
+                write_private(self._port_file, port.encode())
+            except OSError as error:  # a full disk; the next run may serve at another port
+                _log.warning("rehearsal_port_not_written", file=str(self._port_file), error=str(error))
             task_status.started()
             await stopping.wait()
             nursery.cancel_scope.cancel()

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from fleet.errors import PROBLEMS, Problem
 from fleet.gateway.problems import problem_response
 from fleet.limits import BODY_BYTES_MAX, HEADER_BYTES_MAX, HEADER_BYTES_READ_MAX
-from tests.gateway.door import PLAIN, Answer, Door, Machine
+from tests.gateway.door import PLAIN, REPOSITORY, Answer, Door, Machine
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,27 @@ async def test_a_full_disk_changes_nothing_and_says_so(machine: Machine, door: D
     assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["turns"] == 0
     machine.disk.full = False
     assert (await door.prompt(item["id"], "x"))["outcome"] == "finished"
+
+
+async def test_a_session_can_be_erased_on_a_full_disk(machine: Machine, door: Door) -> None:
+    item = await door.prompt((await door.session(REPOSITORY, isolationStrategy="worktree"))["id"], "x")
+    path = f"/api/sessions/{item['id']}"
+    machine.disk.low = True
+    (await door.knock("POST", f"{path}/prompt", {"text": "y"})).problem(503, "disk_full")
+    assert len((await door.knock("GET", f"{path}/messages")).json["messages"]) > 1
+    answer = await door.knock("DELETE", f"{path}?permanent=true", Idempotency_Key="k")
+    assert (answer.status, answer.json["erased"], answer.json["workspace"]["removed"]) == (200, True, True)
+    again = await door.knock("DELETE", f"{path}?permanent=true", Idempotency_Key="k")
+    assert again.json == answer.json
+    (await door.knock("GET", path)).problem(404, "session_not_found")
+    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "stopped")
+
+
+async def test_a_session_that_works_can_be_erased_on_a_full_disk(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree", initialPrompt="task")
+    machine.disk.low = True
+    answer = await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
+    assert (answer.status, answer.json["erased"]) == (200, True)
 
 
 async def raw(door: Door, request: bytes) -> Answer:

@@ -79,7 +79,7 @@ class Faults:
     def calm(self) -> None:
         world = self._machine.world
         world.free_memory_bytes = FREE_BYTES
-        self._machine.disk.full = False
+        self._machine.disk.full = self._machine.disk.low = False
         self._machine.os_errors = ()
         world.spawn_faults.clear()
         world.import_faults.clear()
@@ -125,9 +125,10 @@ class Faults:
         await switch_webhooks(self._machine, enabled=True)
 
     async def _fill_disk(self) -> None:
-        self._machine.disk.full = True
+        disk = self._machine.disk
+        disk.low, disk.full = True, self._random.random() < 0.5
         await trio.sleep(self._random.uniform(0.1, 10))
-        self._machine.disk.full = False
+        disk.low = disk.full = False
 
     async def _fail_calls(self) -> None:
         self._machine.os_errors = self._random.choice(OS_ERRORS)
