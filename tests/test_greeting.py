@@ -8,9 +8,10 @@ import pytest
 
 from fleet.config import load_config
 from fleet.gateway.guard import Guard
-from fleet.gateway.tokens import Cookie, Role, TokenFile, issue, redeem, revoke
+from fleet.gateway.tokens import Cookie, TokenFile, issue, redeem, revoke
 from fleet.greeting import greeting, page_line
 from fleet.limits import LINK_LIFETIME_S
+from fleet.wire.enums import Role
 from tests.cli.test_ps import serving
 from tests.fakes.clock import FakeClock
 

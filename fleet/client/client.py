@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import quote
 
+from fleet.client.access import Access
 from fleet.client.audit import AuditLog
 from fleet.client.connection import Connection, Page
 from fleet.client.errors import FleetError
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from fleet.client.sync import SyncFleetClient
 
 
-class FleetClient(Places, AuditLog):
+class FleetClient(Places, AuditLog, Access):
     """A connection to a Fleet server, for as long as its `async with` block.
 
     `token` is what `fleet token` made, where the server asks for one. Requests are repeated while the connection fails

@@ -44,6 +44,7 @@ from fleet.gateway.sessions import session_routes
 from fleet.gateway.sockets import socket_routes
 from fleet.gateway.streams import stream_routes
 from fleet.gateway.subscriptions import LiveViews, Subscriptions
+from fleet.gateway.token_routes import token_routes
 from fleet.gateway.transcripts import transcript_routes
 from fleet.gateway.webhooks import webhook_routes
 from fleet.limits import (
@@ -114,6 +115,7 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: 
 
     app.register_blueprint(page_routes(build))
     app.register_blueprint(login_routes(edge.guard, tree.context.clock, build))
+    app.register_blueprint(token_routes(tree, edge.guard))
     app.register_blueprint(info_routes(tree))
     app.register_blueprint(history_routes(tree, items))
     app.register_blueprint(session_routes(tree, items))

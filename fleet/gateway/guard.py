@@ -20,10 +20,11 @@ from quart import Request, Websocket, g
 
 from fleet.errors import Rejected, Unavailable
 from fleet.gateway.peers import Visit
-from fleet.gateway.tokens import Kind, Proof, Role, TokenFile, recognise
+from fleet.gateway.tokens import Kind, Proof, TokenFile, recognise
 from fleet.limits import HEADER_BYTES_MAX
 from fleet.loopback import is_loopback
 from fleet.ports import Clock
+from fleet.wire.enums import Role
 
 _log = structlog.get_logger(__name__)
 

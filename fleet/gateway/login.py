@@ -23,9 +23,10 @@ from fleet.gateway.guard import LOGIN_PATH, LOGOUT_PATH, Guard, Visitor, cookie_
 from fleet.gateway.page import shell_response
 from fleet.gateway.repetition import tells_secret
 from fleet.gateway.requests import answer, read_query
-from fleet.gateway.tokens import Cookie, Role, forget_cookie, redeem
+from fleet.gateway.tokens import Cookie, forget_cookie, redeem
 from fleet.limits import COOKIE_LIFETIME_S
 from fleet.ports import Clock
+from fleet.wire.enums import Role
 
 _log = structlog.get_logger(__name__)
 

@@ -24,13 +24,12 @@ from msgspec.structs import replace
 from fleet.errors import Rejected, Unavailable
 from fleet.events.disk import NO_SPACE
 from fleet.limits import COOKIES_PER_TOKEN_MAX, TOKEN_NAME_CHARS_MAX, TOKENS_MAX
+from fleet.wire.enums import Role, TokenStatus
 
 _log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
-Role = Literal["operator", "viewer"]
 Kind = Literal["bearer", "link", "cookie"]
-Status = Literal["active", "expired", "revoked"]
 
 _NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{TOKEN_NAME_CHARS_MAX - 1}}}")
 _PREFIX: Final = "fleet"  # by which those who search for secrets in texts know one
@@ -47,7 +46,7 @@ class Token(msgspec.Struct, frozen=True, rename="camel"):
     expires_at_ms: int | None = None
     revoked_at_ms: int | None = None
 
-    def status(self, now_ms: int) -> Status:
+    def status(self, now_ms: int) -> TokenStatus:
         """Say whether it is good."""
         if self.revoked_at_ms is not None:
             return "revoked"
@@ -126,7 +125,7 @@ def issue(
 
 
 def revoke(register: Register, names: Iterable[str], now_ms: int) -> tuple[Register, None]:
-    """Revoke tokens with all that proves them. Raises `Rejected` invalid where there is none of a name."""
+    """Revoke tokens with all that proves them. Raises `Rejected` token_not_found."""
     named = {_known(register, name).name for name in names}
     tokens = tuple(
         replace(each, revoked_at_ms=now_ms) if each.name in named and each.revoked_at_ms is None else each
@@ -138,7 +137,10 @@ def revoke(register: Register, names: Iterable[str], now_ms: int) -> tuple[Regis
 
 
 def link(register: Register, name: str, now_ms: int, lifetime_s: float) -> tuple[Register, str]:
-    """Add a link that opens the door once; return the register and the code. Raises `Rejected` invalid."""
+    """Add a link that opens the door once; return the register and the code.
+
+    Raises `Rejected` token_not_found, or invalid for a token that is not good.
+    """
     token = _known(register, name)
     if token.status(now_ms) != "active":
         raise Rejected("invalid", f"the token {name!r} is {token.status(now_ms)}", field="name")
@@ -283,7 +285,7 @@ def _known(register: Register, name: str) -> Token:
     token = register.find(name)
     if token is None:
         names = ", ".join(each.name for each in register.tokens) or "none at all"
-        raise Rejected("invalid", f"there is no token {name!r}; there are: {names}", field="name")
+        raise Rejected("token_not_found", f"there is no token {name!r}; there are: {names}")
     return token
 
 

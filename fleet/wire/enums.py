@@ -24,6 +24,9 @@ StopReason = Literal["unused", "shutdown", "failed", "hung"]
 WorkspaceStatus = Literal["preparing", "ready", "removing", "removed", "restoring", "failed"]
 NotCarriedKind = Literal["directory", "hooks", "filters", "lfs", "submodules", "objects", "config", "files"]
 """What of its source a workspace does not have."""
+Role = Literal["operator", "viewer"]
+"""Of an access token: an operator may do everything, a viewer may read."""
+TokenStatus = Literal["active", "expired", "revoked"]
 WebhookStatus = Literal["active", "disabled"]
 DeliveryOutcome = Literal["pending", "delivered", "dropped"]
 TurnActivity = Literal["busy", "retry", "idle"]

@@ -10,7 +10,7 @@ import trio
 from structlog.testing import capture_logs
 
 from fleet.gateway.guard import Guard
-from fleet.gateway.tokens import Role, TokenFile, issue, link, local_token, revoke
+from fleet.gateway.tokens import TokenFile, issue, link, local_token, revoke
 from fleet.limits import (
     COOKIE_LIFETIME_S,
     COOKIES_PER_TOKEN_MAX,
@@ -19,6 +19,7 @@ from fleet.limits import (
     LOGIN_FAILURES_MAX,
     TOKEN_POLL_S,
 )
+from fleet.wire.enums import Role
 from tests.gateway.door import PLAIN, Answer, Door, Machine
 from tests.gateway.test_problems import raw
 

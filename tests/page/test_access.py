@@ -19,7 +19,7 @@ from tests.page.conftest import ROOT, PageServer
 PAGES = ("/", "/inbox", "/history", "/log", "/processes", "/settings", "/new")
 CHANGES = re.compile(
     "New Session|Abort|Stop|Resume|Remove|Delete|Terminate|Rename|Tag|Budget|Fork|Allow|Always|Reject|Answer|Dismiss"
-    "|Withdraw|Add$|Restore|Switch|Select|Comment|Queue|^Send|Steer|Create|Attach|Change$|Take back"
+    "|Withdraw|Revoke|Login link|Add$|Restore|Switch|Select|Comment|Queue|^Send|Steer|Create|Attach|Change$|Take back"
 )
 
 
@@ -106,14 +106,36 @@ def test_who_has_no_token_is_told_how_to_get_in(
 def test_the_commands_that_the_page_tells_are_good(visitor: Callable[..., BrowserContext], guarded: Guarded) -> None:
     page = visitor().new_page()
     page.goto(guarded.link("me", "--next", "/settings"))
-    shown = page.get_by_role("region", name="Commands for tokens").locator("code")
-    expect(shown).to_have_count(4)
-    commands = shown.all_inner_texts()
-    for number, command in enumerate(commands):
-        name = "made" if "link" in command or "revoke" in command else f"made-{number}"
-        words = command.replace("NAME", "made" if "new" in command else name).split()
+    shown = page.get_by_role("region", name="Access", exact=True).locator("p code")
+    expect(shown).to_have_count(2)
+    for number, command in enumerate(shown.all_inner_texts()):
+        words = command.replace("NAME", f"made-{number}").split()
         assert words[:2] == ["fleet", "token"]
         guarded.token(*words[2:])
+
+
+def test_an_operator_makes_a_login_link_and_revokes_the_token(
+    visitor: Callable[..., BrowserContext], guarded: Guarded, accessible: Callable[[Page], None]
+) -> None:
+    guarded.token("new", "--role", "viewer", "--name", "phone")
+    page = visitor().new_page()
+    page.goto(guarded.link("me", "--next", "/settings"))
+    row = page.get_by_role("region", name="Access tokens").get_by_role("row").filter(has_text="phone")
+    row.get_by_role("button", name="Login link").click()
+    dialog = page.get_by_role("dialog", name="Login link for phone")
+    address = dialog.locator("code").inner_text()
+    accessible(page)
+    phone = visitor().new_page()
+    phone.goto(address)
+    live(phone)
+    expect(phone.get_by_text("you may look")).to_be_visible()
+    page.keyboard.press("Escape")
+    row.get_by_role("button", name="Revoke…").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Revoke").click()
+    expect(row).to_contain_text("revoked")
+    expect(row.get_by_role("button")).to_have_count(0)
+    refused(phone)
+    accessible(page)
 
 
 def test_a_link_logs_in_once_and_leads_to_what_was_wanted(

@@ -111,6 +111,7 @@ from fleet.wire.place_queries import (
     RootQuery,
 )
 from fleet.wire.server import Health, Info, LimitsItem, Summary
+from fleet.wire.tokens import AccessTokenItem, LoginLinkItem
 from fleet.wire.transcripts import (
     ConversationItem,
     MessageItem,
@@ -126,6 +127,7 @@ from fleet.wire.workspaces import NotCarriedItem, WorkspaceDetail, WorkspaceItem
 
 __all__ = [
     "Aborted",
+    "AccessTokenItem",
     "AgentItem",
     "Answer",
     "AnswerBody",
@@ -180,6 +182,7 @@ __all__ = [
     "LimitsItem",
     "ListQuery",
     "LogQuery",
+    "LoginLinkItem",
     "MessageItem",
     "Messages",
     "MessagesQuery",

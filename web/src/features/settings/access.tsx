@@ -1,13 +1,13 @@
 /** Who comes in: who this is, and how others get a token. */
 import type { ReactNode } from "react";
 import { forgetPerson } from "../../browser/person.ts";
-import { useFleet } from "../../state/context.tsx";
+import { useFleet, useMayChange } from "../../state/context.tsx";
 import { useCell } from "../../state/store.ts";
 import { line } from "../../state/trouble.ts";
 import { Button } from "../../ui/button.tsx";
 import { Section } from "../../ui/page.tsx";
 import { sayError } from "../../ui/toast.tsx";
-import { Tokens } from "./tokens.tsx";
+import { HowTokensAreMade, Tokens } from "./tokens.tsx";
 
 /** Forget this browser's cookie and what it keeps of the person, and show the login. */
 async function logOut(denied: () => void): Promise<void> {
@@ -24,14 +24,15 @@ async function logOut(denied: () => void): Promise<void> {
 export function Access(): ReactNode {
   const { caller: cell, hub } = useFleet();
   const caller = useCell(cell);
+  const mayChange = useMayChange();
   if (!caller) return null;
   const isLocal = caller.actor === "local";
   return (
     <Section title="Access">
       {isLocal ? (
         <p>
-          You are the user of this machine: nobody else can come in. The first token changes that: then everybody needs
-          one.
+          You are the user of this machine, and no one else can come in. As soon as there is a token, everyone needs
+          one, on this machine too.
         </p>
       ) : (
         <p>
@@ -42,7 +43,8 @@ export function Access(): ReactNode {
           </Button>
         </p>
       )}
-      <Tokens />
+      {mayChange && <Tokens />}
+      <HowTokensAreMade />
     </Section>
   );
 }
