@@ -64,15 +64,15 @@ class Key(NamedTuple):
     """One thing that can be set: a row of the table.
 
     `parse(value, directory)` takes a text (command line, variable) or a TOML value, and the directory that relative
-    paths start from; it raises `ValueError` with the end of the sentence "… is not". `fallback` gives the default
-    value, `default` describes it.
+    paths start from, None for the current one; it raises `ValueError` with the end of the sentence "… is not".
+    `fallback` gives the default value, `default` describes it.
     """
 
     name: str
     kind: str
     default: str
     meaning: str
-    parse: Callable[[Any, Path], Any]
+    parse: Callable[[Any, Path | None], Any]
     fallback: Callable[[], Any]
 
     @property
@@ -86,23 +86,28 @@ class Key(NamedTuple):
         return f"--{self.name.replace('_', '-')}"
 
 
-def _host(value: Any, _directory: Path) -> str:
+def _host(value: Any, _directory: Path | None) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("a host name or an address, such as 127.0.0.1")
     return value
 
 
-def _path(value: Any, directory: Path) -> Path:
+def _path(value: Any, directory: Path | None) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("a path")
     try:
         expanded = Path(value).expanduser()
     except RuntimeError as error:
         raise ValueError("a path below a home directory that exists") from error
-    return Path(os.path.normpath(directory / expanded))
+    if directory is None and not expanded.is_absolute():
+        try:
+            directory = Path.cwd()
+        except FileNotFoundError:
+            raise ValueError("an absolute path, and the current directory was deleted") from None
+    return Path(os.path.normpath(expanded if directory is None else directory / expanded))
 
 
-def _paths(value: Any, directory: Path) -> tuple[Path, ...]:
+def _paths(value: Any, directory: Path | None) -> tuple[Path, ...]:
     if isinstance(value, str):
         value = value.split(os.pathsep)
     try:
@@ -114,8 +119,8 @@ def _paths(value: Any, directory: Path) -> tuple[Path, ...]:
     return tuple(_path(path, directory) for path in named)
 
 
-def _choice(choices: tuple[str, ...]) -> Callable[[Any, Path], str]:
-    def parse(value: Any, _directory: Path) -> str:
+def _choice(choices: tuple[str, ...]) -> Callable[[Any, Path | None], str]:
+    def parse(value: Any, _directory: Path | None) -> str:
         if value not in choices:
             raise ValueError(f"one of {', '.join(choices)}")
         return str(value)
@@ -123,8 +128,8 @@ def _choice(choices: tuple[str, ...]) -> Callable[[Any, Path], str]:
     return parse
 
 
-def _number(smallest: int, largest: int, note: str = "") -> Callable[[Any, Path], int]:
-    def parse(value: Any, _directory: Path) -> int:
+def _number(smallest: int, largest: int, note: str = "") -> Callable[[Any, Path | None], int]:
+    def parse(value: Any, _directory: Path | None) -> int:
         if isinstance(value, str) and value.isascii() and value.isdecimal():
             value = int(value)
         if type(value) is not int or not smallest <= value <= largest:
@@ -134,7 +139,7 @@ def _number(smallest: int, largest: int, note: str = "") -> Callable[[Any, Path]
     return parse
 
 
-def _networks(value: Any, _directory: Path) -> tuple[IPv4Network | IPv6Network, ...]:
+def _networks(value: Any, _directory: Path | None) -> tuple[IPv4Network | IPv6Network, ...]:
     named = [each.strip() for each in value.split(",")] if isinstance(value, str) else value
     try:
         return tuple(ip_network(each) for each in msgspec.convert(named, list[str]))
@@ -144,7 +149,7 @@ def _networks(value: Any, _directory: Path) -> tuple[IPv4Network | IPv6Network, 
         ) from None
 
 
-def _minutes(value: Any, _directory: Path) -> float:
+def _minutes(value: Any, _directory: Path | None) -> float:
     try:
         minutes = float(value)
     except (TypeError, ValueError):
@@ -154,7 +159,7 @@ def _minutes(value: Any, _directory: Path) -> float:
     return minutes
 
 
-def _flag(value: Any, _directory: Path) -> bool:
+def _flag(value: Any, _directory: Path | None) -> bool:
     flags = {"true": True, "false": False}
     if isinstance(value, bool):
         return value
@@ -163,7 +168,7 @@ def _flag(value: Any, _directory: Path) -> bool:
     return flags[value.lower()]
 
 
-def _collector(value: Any, _directory: Path) -> str:
+def _collector(value: Any, _directory: Path | None) -> str:
     asked = "an http or https URL without password or query; those go into OTEL_EXPORTER_OTLP_HEADERS"
     try:
         url = urlsplit(str(value))
@@ -183,7 +188,7 @@ def _default_data_dir() -> Path:
 def _filesystem_root() -> tuple[Path, ...]:
     # Whoever may use this server may run commands as its user: a narrower default would protect nothing and get in
     # the way (docs/adr/0010-workspace-roots.md).
-    return (Path(Path.cwd().anchor),)
+    return (Path(os.sep),)
 
 
 KEYS = (
@@ -317,7 +322,7 @@ class _Setting(NamedTuple):
 
     value: Any
     origin: str
-    directory: Path
+    directory: Path | None
 
 
 def default_config_file() -> Path:
@@ -372,15 +377,13 @@ def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[s
     unknown = sorted(name for name in environ if name.startswith("FLEET_") and name not in keys and name not in foreign)
     problems.extend(f"{name}: {_unknown('variable', name, keys)}" for name in unknown)
     return {
-        key.name: _Setting(environ[variable], variable, Path.cwd())
-        for variable, key in keys.items()
-        if environ.get(variable)
+        key.name: _Setting(environ[variable], variable, None) for variable, key in keys.items() if environ.get(variable)
     }
 
 
 def _from_flags(flags: Mapping[str, str | None]) -> dict[str, _Setting]:
     named = {_BY_NAME[name]: value for name, value in flags.items() if name in _BY_NAME}
-    return {key.name: _Setting(value, key.flag, Path.cwd()) for key, value in named.items() if value is not None}
+    return {key.name: _Setting(value, key.flag, None) for key, value in named.items() if value is not None}
 
 
 def _value(key: Key, setting: _Setting | None, problems: list[str]) -> Any:

@@ -24,9 +24,10 @@ def greeting(
     config: Config, url: str, executable: Path | None, *, needs_token: bool, page: str, remarks: Iterable[str] = ()
 ) -> str:
     """Return the greeting; `page` is what `page_line` says, `remarks` are on the environment."""
-    apart = {"isolationStrategy": "worktree"} if Path(".git").exists() else {}
+    here = current_directory() or Path.home()
+    apart = {"isolationStrategy": "worktree"} if (here / ".git").exists() else {}
     body = msgspec.json.encode(
-        {"directory": str(Path.cwd()), "title": "Try Fleet", **apart, "initialPrompt": "Look around and take a note"}
+        {"directory": plain(str(here)), "title": "Try Fleet", **apart, "initialPrompt": "Look around and take a note"}
     )
     shown = ' -H "Authorization: Bearer $FLEET_TOKEN"' if needs_token else ""
     notes = "".join(f"  Note     {plain(remark)}\n" for remark in remarks)
@@ -64,12 +65,23 @@ def page_line(guard: Guard, url: str, now_ms: int, *, is_built: bool) -> str:
     return f"{url}/ after `{fleet} token link NAME`, which logs a browser in"
 
 
+def current_directory() -> Path | None:
+    """Return the current directory, None where it was deleted."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None
+
+
 def this_command() -> str:
     """Return how to call `fleet` from here: by its name where the PATH has this very one, else by its path."""
-    own = Path(sys.argv[0]).absolute()
+    here = current_directory()
+    if here is None:
+        return "fleet"
+    own = here / sys.argv[0]
     if own.name != "fleet" or not own.exists():
         return "fleet"
     found = shutil.which("fleet")
     if found is not None and os.path.realpath(found) == os.path.realpath(own):
         return "fleet"
-    return shlex.quote(str(own.relative_to(Path.cwd())) if own.is_relative_to(Path.cwd()) else str(own))
+    return shlex.quote(str(own.relative_to(here)) if own.is_relative_to(here) else str(own))

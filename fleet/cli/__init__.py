@@ -3,25 +3,32 @@
 Exit codes: 0 it worked, 1 it did not (the reason is on stderr), 2 the command line makes no sense; those of sessions
 have more (remote.py). Each command is a module here, or a few that belong together; what it does lives below: the
 server in fleet/main.py, the checks in fleet/doctor.py, sessions in fleet/client. Commands import late,
-so that `fleet --help` and a wrong option answer at once.
+so that `fleet --help` and a wrong option answer at once. What goes wrong around a command is told in `edge.py`.
 """
 
 import io
 import sys
 
-from fleet.errors import StartupError
 from fleet.plain import plain as shown  # not `plain`: importing the submodule of that name would replace it here
 
 
 def main() -> None:
     """Run the command line: the entry point of the `fleet` script."""
     from fleet.cli.app import app
+    from fleet.cli.edge import flush_output, told_at_the_edge
 
     for out in (sys.stdout, sys.stderr):
         if isinstance(out, io.TextIOWrapper):  # it is none where it was closed
             out.reconfigure(errors="backslashreplace")  # what its encoding lacks, as titles in an ASCII locale do
     try:
-        app(prog_name="fleet")
-    except StartupError as error:
-        print(shown(f"fleet: {error}"), file=sys.stderr)
-        sys.exit(1)
+        try:
+            app(prog_name="fleet")
+        finally:
+            flush_output()
+    except (Exception, BaseExceptionGroup) as error:
+        told = told_at_the_edge(error)
+        if told is None:
+            raise
+        sentence, code = told
+        print(shown(f"fleet: {sentence}"), file=sys.stderr)
+        sys.exit(code)

@@ -121,10 +121,18 @@ async def _made(fleet: "FleetClient", session: "Session", *, wait: bool, json: b
 
 def read_text(given: str | None) -> str | None:
     """Return the text of a prompt, from stdin where it is `-`. Raises `typer.BadParameter` where there is none."""
-    text = sys.stdin.read() if given == "-" else given
+    text = _stdin() if given == "-" else given
     if text is not None and not text.strip():
         raise typer.BadParameter("the prompt is empty")
     return text
+
+
+def _stdin() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        what = f"byte {error.object[error.start]:#04x} at offset {error.start}"
+        raise typer.BadParameter(f"standard input is not text in UTF-8: {what}") from error
 
 
 def model_of(name: str | None) -> "ModelBody | None":

@@ -11,7 +11,7 @@ import trio
 from typer.testing import CliRunner
 
 from fleet.cli.app import app
-from fleet.errors import StartupError
+from fleet.cli.edge import told_at_the_edge
 from tests.client.line import Line
 
 PROGRAM = (sys.executable, "-c", "from fleet.cli import main; main()")
@@ -37,14 +37,15 @@ def environment(line: Line, **more: str) -> dict[str, str]:
     return {**clean, "FLEET_URL": line.url, "XDG_CONFIG_HOME": "/nonexistent", **more}
 
 
-async def fleet(line: Line, *arguments: str, stdin: str = "", **more: str) -> Done:
+async def fleet(line: Line, *arguments: str, stdin: str | bytes = "", **more: str) -> Done:
     """Run the command with pipes."""
 
     def run() -> Done:
         unset = {name: None for name in os.environ if name.startswith("FLEET_")}
         result = CliRunner().invoke(app, arguments, input=stdin, env={**unset, **environment(line, **more)})
-        if isinstance(result.exception, StartupError):
-            return Done(1, result.stdout, f"fleet: {result.exception}\n")
+        told = None if result.exception is None else told_at_the_edge(result.exception)
+        if told is not None:
+            return Done(told[1], result.stdout, f"fleet: {told[0]}\n")
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Done(result.exit_code, result.stdout, result.stderr)

@@ -151,7 +151,7 @@ async def test_the_reserve_is_given_up_where_lmdb_finds_no_space(
     def begin_commit(self: LmdbStore, *arguments: object) -> Callable[[], None]:
         if (tmp_path / "reserve").exists():
             raise NO_SPACE
-        return commit(self, *arguments)  # type: ignore[arg-type]
+        return commit(self, *arguments)  # type: ignore[arg-type]  # passed on as it came
 
     with open_log(tmp_path, Space()) as log:
         async with trio.open_nursery() as nursery:
