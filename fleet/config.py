@@ -99,12 +99,7 @@ def _path(value: Any, directory: Path | None) -> Path:
         expanded = Path(value).expanduser()
     except RuntimeError as error:
         raise ValueError("a path below a home directory that exists") from error
-    if directory is None and not expanded.is_absolute():
-        try:
-            directory = Path.cwd()
-        except FileNotFoundError:
-            raise ValueError("an absolute path, and the current directory was deleted") from None
-    return Path(os.path.normpath(expanded if directory is None else directory / expanded))
+    return Path(os.path.normpath(expanded.absolute() if directory is None else directory / expanded))
 
 
 def _paths(value: Any, directory: Path | None) -> tuple[Path, ...]:
