@@ -65,6 +65,7 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
 
     from fleet import __version__
     from fleet.cli.strict_tool import StrictTool
+    from fleet.client.session import needs_person, waits_behind
     from fleet.limits import MCP_WAIT_S_MAX
 
     here = str(Path.cwd())
@@ -95,14 +96,17 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
         return {**_brief(await session.read()), "note": told}
 
     async def prompt_session(session: str, text: str, maker: str = "") -> dict[str, Any]:
-        """Tell a session what to do next. While it works, prompts wait in its queue."""
+        """Tell a session what to do next. While it works, prompts wait in its queue: `promptWaitsFor` says for what."""
         own = await _maker(fleet, instance_id, maker, text, required=False)
         found = await _named(fleet if own is None else fleet.acting_for(own), session)
         await found.prompt(text)
-        return _brief(await found.read())
+        item = await found.read()
+        return {**_brief(item), "promptWaitsFor": waits_behind(item)}
 
     async def wait_for_session(session: str, seconds: float = 20) -> dict[str, Any]:
         """Wait until a session has nothing more to do or needs a person; then `answer` is what it said to that.
+
+        `needsPerson` says what a person has to do before it goes on with what it was told.
 
         After `seconds` it is told as it stands, without an answer while it works: call again.
         """
@@ -115,7 +119,8 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
         item = await found.read()
         requests = [{"kind": each.kind, "request": msgspec.json.decode(each.request)} for each in item.requests]
         works = item.status == "active" or item.queued > 0
-        return {**_brief(item), "requests": requests, "answer": None if works else await _last_answer(found)}
+        answer = None if works else await _last_answer(found)
+        return {**_brief(item), "requests": requests, "needsPerson": needs_person(item), "answer": answer}
 
     async def read_session(session: str, messages: int = 10) -> str:
         """Read the last messages of a session."""

@@ -113,10 +113,10 @@ async def _made(fleet: "FleetClient", session: "Session", *, wait: bool, json: b
             print(json_of(session.created))
         return 0
     async with session.events(after=0) as events:
-        item = await follow_to_end(fleet, session, events, errors, prompted=True)
+        followed = await follow_to_end(fleet, session, events, errors, prompted=True)
     if json:
-        print(json_of(item))
-    return tell_outcome(item, errors)
+        print(json_of(followed.item))
+    return tell_outcome(followed, errors)
 
 
 def read_text(given: str | None) -> str | None:

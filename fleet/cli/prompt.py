@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fleet.cli.new import Agent, ModelName, Wait, model_of, read_text
-from fleet.cli.remote import Json, Name, connected, named
+from fleet.cli.remote import Json, Name, complain, connected, named
 
 if TYPE_CHECKING:
     from fleet.client import FleetClient
@@ -34,12 +34,14 @@ async def prompt(
     wait: Wait = False,
     json: Json = False,
 ) -> int:
-    """Send a prompt. While the session works, prompts wait in its queue.
+    """Send a prompt. While the session works, prompts wait in its queue; it says what they wait for.
 
-    With --wait it shows what the session does until all of that is done; the exit code tells how it ended.
+    With --wait it shows what the session does until all of that is done; the exit code tells how it ended. Where the
+    session waits for you already, that is at once.
     """
     from fleet.cli.following import follow_to_end, tell_outcome
     from fleet.cli.plain import SafeConsole, json_of
+    from fleet.client.session import waits_behind
 
     said = read_text(text) or ""
     attachments = [_attachment(file) for file in attach or ()]
@@ -59,14 +61,17 @@ async def prompt(
                 delivery="steer" if steer else "queue",
             )
         if not wait:
+            item = await found.read()
+            if (behind := waits_behind(item)) is not None:
+                complain(f"the prompt waits: {behind}.")
             if json:
-                print(json_of(await found.read()))
+                print(json_of(item))
             return 0
         shown = SafeConsole(file=sys.stderr if json else sys.stdout)
-        item = await follow_to_end(fleet, found, events, shown, prompted=True)
+        followed = await follow_to_end(fleet, found, events, shown, prompted=True)
     if json:
-        print(json_of(item))
-    return tell_outcome(item, shown)
+        print(json_of(followed.item))
+    return tell_outcome(followed, shown)
 
 
 @connected

@@ -54,6 +54,22 @@ def is_settled(item: SessionDetail) -> bool:
     return item.status not in _AT_WORK
 
 
+def needs_person(item: SessionDetail) -> str | None:
+    """Return what a person has to do before the session goes on with what it was told, None where nothing."""
+    asked = [request.kind for request in item.requests if not request.answered]
+    if item.status == "waiting_input" and asked:
+        return f"the session asks for an answer ({asked[0]}): see the inbox"
+    return item.queue_paused if item.queued else None
+
+
+def waits_behind(item: SessionDetail) -> str | None:
+    """Return what the last prompt of the queue waits for, None where nothing waits."""
+    if not item.queued:
+        return None
+    before = f", and {item.queued - 1} before it" if item.queued > 1 else ""
+    return f"{needs_person(item) or 'a turn runs'}{before}"
+
+
 class Session:
     """A session of a Fleet. It is a name, not a copy: every call asks the server.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from fleet.client import FleetClient
 from fleet.ports import NotCarried
 from tests.cli.terminal import PROGRAM, environment, fleet, on_terminal
 from tests.client.line import Line
@@ -323,6 +324,38 @@ async def test_the_shell_completes_commands_and_sessions(line: Line) -> None:
     assert await completed(line, "fleet", "ls", "--parent", session_id[:10]) == [session_id]
     assert await completed(line, "fleet", "new", "--notify", session_id[:10]) == [session_id]
     assert await completed(line, "fleet", "ls", "--status", "wait") == ["waiting_input"]
+
+
+async def test_a_prompt_to_a_session_that_waits_for_a_person_says_so_at_once(line: Line) -> None:
+    made = await fleet(line, "new", PLAIN, "--prompt", "ask", "--wait")
+    assert made.code == 5
+    session_id = made.out.strip()
+    for arguments in (["--wait"], ["--wait", "--json"], []):
+        with trio.fail_after(10):
+            done = await fleet(line, "prompt", session_id, "more", *arguments)
+        assert done.code == (5 if arguments else 0)
+        assert "the prompt waits: the session asks for an answer (permission): see the inbox" in done.err
+    assert ", and 2 before it." in done.err
+
+
+async def test_a_prompt_beyond_the_budget_says_so_at_once(line: Line) -> None:
+    made = await fleet(line, "new", PLAIN, "--prompt", "work", "--tokens", "1", "--wait")
+    assert made.code == 0
+    with trio.fail_after(10):
+        done = await fleet(line, "prompt", made.out.strip(), "more", "--wait")
+    assert done.code == 5
+    assert "the prompt waits: the budget is used up: " in done.err
+    async with FleetClient(line.url) as client:
+        with trio.fail_after(10):
+            item = await client.session(made.out.strip()).wait()
+    assert (item.status, item.queued, item.queue_paused is None) == ("idle", 1, False)
+
+
+async def test_a_prompt_behind_a_turn_that_runs_says_so(line: Line) -> None:
+    made = await fleet(line, "new", PLAIN, "--prompt", "hang")
+    done = await fleet(line, "prompt", made.out.strip(), "more")
+    assert (done.code, done.err) == (0, "fleet: the prompt waits: a turn runs.\n")
+    assert (await fleet(line, "abort", made.out.strip())).code == 0
 
 
 async def completed(line: Line, *words: str, **more: str) -> list[str]:
