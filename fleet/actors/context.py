@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 import msgspec
+import structlog
 import trio
 
 from fleet.actors.aggregate import Deliver, Reply
@@ -30,6 +31,8 @@ from fleet.limits import CONNECT_TIMEOUT_S, IDLE_TIMEOUT_S, INSTANCES_MAX, MEMOR
 from fleet.ports import Clock, Files, Ids, OpenCode, OpenCodeHost, Removals, Sender, Trees, Vault, Workspaces
 from fleet.projections.inflight import InFlight
 from fleet.projections.views import Views
+
+_log = structlog.get_logger(__name__)
 
 SessionReply = Reply[session_state.State]
 InstanceReply = Reply[instance_state.State]
@@ -99,6 +102,14 @@ class Connections:
         if client is None:
             raise Unavailable("opencode_unreachable", "there is no connection to the session's OpenCode process")
         return client
+
+    async def wait(self, instance_id: str) -> OpenCode:
+        """Return the client, waiting for it however long that takes; an instance that ends calls its effects off."""
+        while True:
+            try:
+                return await self.get(instance_id)
+            except Unavailable as unavailable:
+                _log.warning("waits_for_connection", instance=instance_id, code=unavailable.code)
 
 
 class Peers(msgspec.Struct, frozen=True):

@@ -1,8 +1,8 @@
 """Carries out what a session's events order: provision it, deliver its prompts, stop and end it.
 
 The session itself (what may happen and what it means) is fleet/core/session; the actor around it is aggregate.py.
-Following a turn to its end is turns.py. Each effect here is idempotent. A `Problem` that it does not answer itself is
-its failure, or begins it again (failures.py).
+Sending prompts is deliveries.py, following a turn to its end turns.py. Each effect here is idempotent. A `Problem` that
+it does not answer itself is its failure, or begins it again (failures.py).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +18,7 @@ from fleet.actors.causes import cause_here
 from fleet.actors.changes import Changes
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversations
+from fleet.actors.deliveries import Deliveries
 from fleet.actors.disposal import Disposal
 from fleet.actors.erasure import Erasure
 from fleet.actors.placement import Delayed, Placement
@@ -57,7 +58,8 @@ class SessionEffects:
         self._changes = changes
         self._erasure = erasure
         self._disposal = Disposal(context)
-        self._turns = Turns(context, conversations, changes, self._disposal)
+        self._deliveries = Deliveries(context, conversations, changes, self._disposal)
+        self._turns = Turns(context, conversations, changes)
         self._callbacks = Callbacks(context)
 
     async def perform(self, session_id: str, effect: e.Effect, report: Reporter) -> None:
@@ -160,7 +162,9 @@ class SessionEffects:
                 client = await self._context.connections.get(effect.instance_id)
                 if turn is not None and not turn.delivered:
                     await self._turns.await_late(client, effect.opencode_id, turn.message_id)
-                leaves = not await self._turns.quiet(client, effect.opencode_id, effect.directory)
+                steered = turn is not None and bool(turn.steering)
+                quieten = self._turns.stays_quiet if steered else self._turns.quiet
+                leaves = not await quieten(client, effect.opencode_id, effect.directory)
                 if turn is not None:
                     await self._turns.record(session_id, client, effect.opencode_id, turn.message_id, report)
             except Problem as problem:
@@ -238,7 +242,7 @@ class SessionEffects:
     # --------------------------------------------------------------------------------------------------------- turns
 
     async def _deliver(self, session_id: str, effect: e.DeliverPrompt, report: Reporter) -> None:
-        await self._turns.deliver(session_id, effect, report)
+        await self._deliveries.deliver(session_id, effect, report)
 
     async def _follow(self, session_id: str, effect: e.FollowTurn, report: Reporter) -> None:
         await self._turns.follow(session_id, effect, report)
@@ -247,7 +251,7 @@ class SessionEffects:
         await self._turns.stop(session_id, effect)
 
     async def _steer(self, session_id: str, effect: e.SteerTurn, report: Reporter) -> None:
-        await self._turns.steer(session_id, effect, report)
+        await self._deliveries.steer(session_id, effect, report)
 
     async def _answer(self, session_id: str, effect: e.AnswerOpenCode, report: Reporter) -> None:
         await self._turns.answer(session_id, effect, report)

@@ -1,9 +1,11 @@
-"""A turn in OpenCode: deliver its prompt, follow it to its end, stop it.
+"""A turn in OpenCode: follow it to its end, stop it. Its prompt was sent by deliveries.py.
 
-Delivery is proved by reading the message back; sending again under the same ids is harmless (opencode-facts 5.2). The
-end is derived from three signs: an idle event or a look at the clock, a status that does not list the session any more,
-and the messages, which core/turn.py judges. OpenCode retries and waits without limit; the limits are ours (limits.py).
+The end is derived from three signs: an idle event or a look at the clock, a status that does not list the session any
+more, before and after the messages are read, and the messages, which core/turn.py judges. A prompt on its way into the
+turn is waited for: it would run unseen. OpenCode retries and waits without limit; the limits are ours (limits.py).
 """
+
+from collections.abc import Sequence
 
 import structlog
 import trio
@@ -13,20 +15,16 @@ from fleet.actors.causes import cause_here
 from fleet.actors.changes import Changes
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversation, Conversations
-from fleet.actors.disposal import Disposal
 from fleet.actors.transcripts import read_since, read_subagents, read_tail
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
-from fleet.core.turn import Verdict, answers, judge
-from fleet.errors import Problem, Unavailable
+from fleet.core.turn import Verdict, answers, is_unread, judge
+from fleet.errors import Problem
 from fleet.limits import (
     ABORT_GRACE_S,
     ANSWER_RETRY_S,
-    DELIVERY_ATTEMPTS_MAX,
     DELIVERY_CONFIRM_TIMEOUT_S,
-    DELIVERY_ERROR_GRACE_S,
     DELIVERY_LATE_GRACE_S,
-    DELIVERY_POLL_S,
     TURN_POLL_S,
     TURN_RECHECK_S,
     TURN_RETRY_S,
@@ -34,104 +32,23 @@ from fleet.limits import (
     TURN_SILENCE_S,
     TURN_UNKNOWN_STEPS_MAX,
 )
-from fleet.ports import OpenCode, Prompt
+from fleet.ports import Message, OpenCode
 
 _log = structlog.get_logger(__name__)
 
 Reporter = Report[m.Command]
-Sending = e.DeliverPrompt | e.SteerTurn
 
 
 class Turns:
     """The effects of a session that concern a turn."""
 
-    def __init__(self, context: Context, conversations: Conversations, changes: Changes, disposal: Disposal) -> None:
+    def __init__(self, context: Context, conversations: Conversations, changes: Changes) -> None:
         self._context = context
         self._conversations = conversations
         self._changes = changes
-        self._disposal = disposal
 
     def _now(self) -> int:
         return self._context.clock.now_ms()
-
-    # ------------------------------------------------------------------------------------------------------- deliver
-
-    async def deliver(self, session_id: str, effect: e.DeliverPrompt, report: Reporter) -> None:
-        """Send the prompt unless OpenCode has it, read it back, and report."""
-        await self._changes.begin(session_id, effect.number, report)
-        conversation = self._conversations.of(session_id)
-        conversation.cause = cause_here()
-        unanswered = unkept = 0
-        while unkept < DELIVERY_ATTEMPTS_MAX:
-            may_be_kept = effect.number != conversation.next_turn
-            conversation.next_turn = None
-            try:
-                if await self._delivered(conversation, effect, may_be_kept):
-                    await report(m.ReportDelivered(effect.message_id, self._now()))
-                    return
-                if conversation.error is not None:
-                    name, message = conversation.error
-                    await report(m.ReportTurnFailed(effect.number, name, message, self._now()))
-                    return
-            except Unavailable as unavailable:
-                # OpenCode may have the prompt, so it can't be called failed; an instance that ends calls this off.
-                _log.warning("delivery_retried", session=session_id, attempt=unanswered, code=unavailable.code)
-                await trio.sleep(DELIVERY_POLL_S[-1] * 2 ** min(unanswered, DELIVERY_ATTEMPTS_MAX))
-                unanswered += 1
-                continue
-            except Problem as problem:
-                await report(m.ReportTurnFailed(effect.number, problem.code, problem.detail, self._now()))
-                return
-            unkept += 1
-        failure = "OpenCode took the prompt and did not keep it"
-        await report(m.ReportTurnFailed(effect.number, "opencode_refused", failure, self._now()))
-
-    async def _delivered(self, conversation: Conversation, effect: e.DeliverPrompt, may_be_kept: bool) -> bool:
-        client = await self._context.connections.get(effect.instance_id)
-        # One that was to steer an earlier turn may be kept and not have run: the same ids again make OpenCode run it.
-        if may_be_kept and effect.prompt.message_id is None and await _is_kept(client, effect):
-            return True
-        await self._disposal.wait_over(effect.instance_id, effect.directory)
-        conversation.begin()
-        await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
-        return await self._read_back(client, conversation, effect)
-
-    async def _read_back(self, client: OpenCode, conversation: Conversation, effect: Sending) -> bool:
-        deadline = trio.current_time() + DELIVERY_CONFIRM_TIMEOUT_S
-        look = 0
-        while trio.current_time() < deadline:
-            await trio.sleep(DELIVERY_POLL_S[min(look, len(DELIVERY_POLL_S) - 1)])
-            look += 1
-            if await _is_kept(client, effect):
-                return True
-            if conversation.error is not None:
-                deadline = min(deadline, trio.current_time() + DELIVERY_ERROR_GRACE_S)
-        return False
-
-    async def steer(self, session_id: str, effect: e.SteerTurn, report: Reporter) -> None:
-        """Send a prompt into the running turn; called off when the turn ends first, and then the prompt waits again.
-
-        One that OpenCode does not keep waits for a turn of its own, which will say what is wrong with it: each try is a
-        sign of life, so that a turn which hangs would never be given up.
-        """
-        conversation = self._conversations.of(session_id)
-        client = await self._client(effect.instance_id)
-        unkept = 0
-        while unkept < DELIVERY_ATTEMPTS_MAX:
-            try:
-                if not await _is_kept(client, effect):
-                    await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
-                if await self._read_back(client, conversation, effect):
-                    await report(m.ReportDelivered(effect.message_id, self._now()))
-                    return
-                unkept += 1
-            except Unavailable as unavailable:
-                _log.warning("steering_retried", session=session_id, code=unavailable.code)
-            except Problem as problem:
-                _log.warning("steering_refused", session=session_id, code=problem.code, detail=problem.detail)
-                return
-            await trio.sleep(DELIVERY_POLL_S[-1])
-        _log.warning("steering_given_up", session=session_id, attempts=unkept)
 
     # -------------------------------------------------------------------------------------------------------- follow
 
@@ -139,7 +56,7 @@ class Turns:
         """Watch the turn to its end, record its messages, and report the outcome."""
         conversation = self._conversations.of(session_id)
         conversation.cause = cause_here()
-        client = await self._client(effect.instance_id)
+        client = await self._context.connections.wait(effect.instance_id)
         idle_since_s: float | None = None
         while True:
             await conversation.wait_sign(TURN_POLL_S if idle_since_s is None else TURN_RECHECK_S)
@@ -154,7 +71,9 @@ class Turns:
                         await self._catch_up(session_id, client, effect, report)
                         verdict = self._overdue(session_id, conversation)
                     if verdict is not None:
-                        await self.quiet(client, effect.opencode_id, effect.directory)
+                        steered = self._steered(session_id, effect.number)
+                        quieten = self.stays_quiet if steered else self.quiet
+                        await quieten(client, effect.opencode_id, effect.directory)
                         await self._report(session_id, client, effect, verdict, report)
                         return
                     await self._requests(session_id, client, effect, report)
@@ -162,22 +81,43 @@ class Turns:
                 idle_since_s = idle_since_s if idle_since_s is not None else trio.current_time()
                 await trio.sleep(TURN_SETTLE_S)
                 messages = await read_tail(client, effect.opencode_id, effect.message_id)
+                if effect.opencode_id in await client.statuses(effect.directory):
+                    idle_since_s = None  # what was read may be of before
+                    continue
+                idle_s = trio.current_time() - idle_since_s
+                ended = self._judge(session_id, effect, messages, idle_s)
+                if ended is None or not await self._is_over(session_id, client, effect, ended, idle_s):
+                    continue
             except Problem as problem:  # whether the process still lives is for its instance to find out
                 _log.warning("turn_unobserved", session=session_id, code=problem.code, detail=problem.detail)
                 continue
-            turn = answers(messages, effect.message_id)
-            idle_s = trio.current_time() - idle_since_s
-            aborting = self._aborting(session_id, effect.number)
-            ended = judge(
-                turn,
-                idle_s=idle_s,
-                aborting=aborting,
-                error=conversation.error,
-                process_since_ms=self._process_since_ms(effect.instance_id),
-            )
-            if ended is not None:
-                await self._report(session_id, client, effect, ended, report)
-                return
+            await self._report(session_id, client, effect, ended, report)
+            return
+
+    def _judge(
+        self, session_id: str, effect: e.FollowTurn, messages: Sequence[Message], idle_s: float
+    ) -> Verdict | None:
+        return judge(
+            answers(messages, effect.message_id),
+            idle_s=idle_s,
+            aborting=self._aborting(session_id, effect.number),
+            error=self._conversations.of(session_id).error,
+            process_since_ms=self._process_since_ms(effect.instance_id),
+            unread=is_unread(messages, effect.message_id),
+        )
+
+    async def _is_over(
+        self, session_id: str, client: OpenCode, effect: e.FollowTurn, ended: Verdict, idle_s: float
+    ) -> bool:
+        """Return whether no prompt that was to steer the turn is at work, or will be: it would run unseen."""
+        if not self._steered(session_id, effect.number):
+            return True
+        aborting = self._aborting(session_id, effect.number)
+        if not aborting and idle_s < DELIVERY_CONFIRM_TIMEOUT_S:
+            return False  # it may be on its way, and goes on with the turn
+        if ended.outcome == "finished" and not aborting:
+            return True  # it begins the next turn
+        return await self.stays_quiet(client, effect.opencode_id, effect.directory)
 
     async def _catch_up(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter) -> None:
         """Learn from the store what events should have told of the turn."""
@@ -200,13 +140,6 @@ class Turns:
             conversation.active_s = trio.current_time()
         return _overdue(conversation)
 
-    async def _client(self, instance_id: str) -> OpenCode:
-        while True:
-            try:
-                return await self._context.connections.get(instance_id)
-            except Unavailable as unavailable:
-                _log.warning("turn_waits_for_connection", instance=instance_id, code=unavailable.code)
-
     def _process_since_ms(self, instance_id: str) -> int:
         instance = self._context.views.instances.get(instance_id)
         return 0 if instance is None else instance.created_at_ms
@@ -219,6 +152,12 @@ class Turns:
         state = self._context.views.sessions.get(session_id)
         turn = None if state is None else state.turn
         return turn is not None and turn.number == number and turn.aborting
+
+    def _steered(self, session_id: str, number: int) -> bool:
+        """Return whether a prompt that was to steer the turn may be on its way."""
+        state = self._context.views.sessions.get(session_id)
+        turn = None if state is None else state.turn
+        return turn is not None and turn.number == number and bool(turn.steering)
 
     async def quiet(self, client: OpenCode, opencode_id: str, directory: str) -> bool:
         """Abort whatever runs, wait as long as OpenCode needs to kill a stubborn tool, and say whether nothing runs."""
@@ -299,7 +238,7 @@ class Turns:
     async def stop(self, session_id: str, effect: e.StopTurn) -> None:
         """Abort the turn, again and again; the session calls this off when the turn is over."""
         conversation = self._conversations.of(session_id)
-        client = await self._client(effect.instance_id)
+        client = await self._context.connections.wait(effect.instance_id)
         while True:
             try:
                 await client.abort(effect.opencode_id, effect.directory)
@@ -310,7 +249,7 @@ class Turns:
 
     async def answer(self, session_id: str, effect: e.AnswerOpenCode, report: Reporter) -> None:
         """Give OpenCode the answer to a request; one that is not open any more has had its answer."""
-        client = await self._client(effect.instance_id)
+        client = await self._context.connections.wait(effect.instance_id)
         while True:
             try:
                 await _reply(client, effect)
@@ -324,7 +263,7 @@ class Turns:
 
     async def settle(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
         """Find out that nothing runs for a resumed session, record what was missed, and report."""
-        client = await self._client(effect.instance_id)
+        client = await self._context.connections.wait(effect.instance_id)
         while True:
             try:
                 if effect.opencode_id not in await client.statuses(effect.directory):
@@ -345,28 +284,6 @@ async def _reply(client: OpenCode, effect: e.AnswerOpenCode) -> None:
         await client.reply_permission(effect.request_id, effect.directory, answer.reply, answer.message)
     else:
         await client.reply_question(effect.request_id, effect.directory, answer.answers)
-
-
-async def _is_kept(client: OpenCode, effect: Sending) -> bool:
-    """Say whether OpenCode's store has the prompt: all of it, because the message comes a moment before its parts."""
-    message = await client.read_message(effect.opencode_id, effect.message_id)
-    if effect.prompt.command is not None:
-        return message is not None  # OpenCode gives a command's parts their ids
-    return message is not None and {part.id for part in message.parts}.issuperset(effect.part_ids)
-
-
-def _prompt(effect: Sending) -> Prompt:
-    prompt = effect.prompt
-    return Prompt(
-        effect.message_id,
-        effect.part_ids,
-        prompt.text,
-        prompt.attachments,
-        prompt.agent,
-        None if prompt.model is None else prompt.model.provider_id,
-        None if prompt.model is None else prompt.model.model_id,
-        prompt.command,
-    )
 
 
 def _overdue(conversation: Conversation) -> Verdict | None:

@@ -35,6 +35,11 @@ def answers(messages: Sequence[Message], message_id: str) -> list[MessageInfo]:
     return [message.info for message in messages[start:] if message.info.role == "assistant"]
 
 
+def is_unread(messages: Sequence[Message], message_id: str) -> bool:
+    """Return whether a prompt that steered the turn of `message_id` came after everything that was answered."""
+    return bool(messages) and messages[-1].info.role == "user" and messages[-1].info.id != message_id
+
+
 def judge(
     turn: Sequence[MessageInfo],
     *,
@@ -42,13 +47,15 @@ def judge(
     aborting: bool,
     error: tuple[str, str] | None,
     process_since_ms: int = 0,
+    unread: bool = False,
 ) -> Verdict | None:
     """Return how the turn ended, or None while that can't be told yet.
 
     `turn`: its assistant messages; `idle_s`: seconds for which OpenCode has been seen idle; `error`: name and message
-    of the first `session.error`; `process_since_ms`: since when there is the process that is idle.
+    of the first `session.error`; `process_since_ms`: since when there is the process that is idle; `unread`: the newest
+    message is a prompt.
     """
-    if not turn:
+    if not turn or unread:
         return _unanswered(idle_s, aborting, error)
     last = turn[-1]
     if last.error_name == ABORTED:

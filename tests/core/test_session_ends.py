@@ -1,6 +1,7 @@
 """How a session ends, and how it comes back: instances that go, termination, resume."""
 
 import pytest
+from msgspec.structs import replace
 
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
@@ -236,7 +237,8 @@ def test_a_turn_goes_on_in_the_next_instance_under_the_same_ids(
     assert isinstance(effect, e.DeliverPrompt | e.FollowTurn)
     assert (effect.message_id, effect.number, effect.instance_id) == ("msg_p1", 1, "i2")
     assert not isinstance(effect, e.DeliverPrompt) or effect.part_ids == ("prt_p100",)
-    assert story.state.turn == before.state.turn
+    turn = before.state.turn
+    assert story.state.turn == (turn and replace(turn, resumed_at_ms=s.AT))
     outcome: m.TurnOutcome = "aborted" if history is s.ABORTING else "finished"
     story = story.when(s.settled()).then().when(s.turn_ended(1, ids="x"))
     story.then(s.ended(1, outcome), s.started(2, "p2", "x"))

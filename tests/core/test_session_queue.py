@@ -133,3 +133,26 @@ def test_a_command_is_a_turn_of_its_own() -> None:
 def test_an_unknown_prompt_is_not_found() -> None:
     given(SESSION, "s1", *WAITING_TWO).when(steer("p9")).then_rejected("prompt_not_found")
     given(SESSION, "s1", *s.ACTIVE).when(steer("p1")).then_rejected("prompt_not_found")
+
+
+TAKEN_UP = (*s.LOST_TURN, m.ResumeRequested(s.AT), s.WORKSPACE, s.attached("i2"), m.SessionResumed("i2", "ses_1", s.AT))
+"""The turn was cut off with its process, and is looked for on another one."""
+
+
+def test_a_prompt_waits_until_a_resumed_turn_was_seen_running() -> None:
+    story = given(SESSION, "s1", *TAKEN_UP).when(s.submit("p2", steer=True)).then(s.accepted("p2"))
+    story.when(steer()).then_rejected("turn_not_steerable", says="has not been seen to work on it")
+    earlier = replace(s.paid(0, name="msg_b"), created_ms=s.AT - 1)
+    given(SESSION, "s1", *TAKEN_UP, s.accepted("p2"), earlier).when(steer()).then_rejected("turn_not_steerable")
+    answer = replace(earlier, created_ms=s.AT)
+    story = given(SESSION, "s1", *TAKEN_UP, s.accepted("p2"), answer).when(steer())
+    story.then(m.TurnSteered(1, "p2", "msg_s", ("prt_s00",), s.AT))
+
+
+@pytest.mark.parametrize("outcome", ["interrupted", "finished"])
+def test_a_prompt_given_after_a_turn_was_cut_off_runs_whatever_became_of_the_turn(outcome: m.TurnOutcome) -> None:
+    end = s.turn_ended(1, outcome, ids="x")
+    given(SESSION, "s1", *TAKEN_UP, s.accepted("p2")).when(end).then(s.ended(1, outcome), s.started(2, "p2", "x"))
+    waited = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2"), *TAKEN_UP[len(s.ACTIVE) :]).when(end)
+    assert waited.state.turns == (2 if outcome == "finished" else 1)
+    waited.when(s.submit("p3")).then(s.accepted("p3"), *([] if outcome == "finished" else [s.started(2, "p2", "p3")]))

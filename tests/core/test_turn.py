@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from fleet.core.turn import Verdict, answers, judge
+from fleet.core.turn import Verdict, answers, is_unread, judge
 from fleet.limits import TURN_INCOMPLETE_GRACE_S, TURN_START_GRACE_S
 from fleet.ports import Message, MessageInfo
 
@@ -100,5 +100,18 @@ def test_an_error_without_an_answer_fails_the_turn(message: str, detail: str) ->
 def test_silence_alone_is_waited_for() -> None:
     assert judged([], idle_s=TURN_START_GRACE_S - 0.1) is None
     verdict = judged([], idle_s=TURN_START_GRACE_S)
+    assert verdict is not None
+    assert verdict.outcome == "interrupted"
+
+
+def test_a_prompt_that_steered_the_turn_has_to_be_answered_before_it_is_over() -> None:
+    messages = [said("p1", "user"), said("a1"), said("p2", "user")]
+    assert is_unread(messages, "p1")
+    assert not is_unread(messages[:2], "p1")
+    assert not is_unread(messages[:1], "p1")
+    done = [step("stop")]
+    unread = judge(done, idle_s=TURN_START_GRACE_S - 0.1, aborting=False, error=None, unread=True)
+    assert unread is None
+    verdict = judge(done, idle_s=TURN_START_GRACE_S, aborting=False, error=None, unread=True)
     assert verdict is not None
     assert verdict.outcome == "interrupted"

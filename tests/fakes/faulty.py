@@ -13,15 +13,16 @@ Fault = Callable[[], Exception | None]
 """What the next call meets, None where it goes through; asked before and after."""
 
 
-def faulty(port: Port, fault: Fault) -> Port:
-    """Return `port` with every awaited call open to `fault`."""
-    return cast("Port", _Faulty(port, fault))
+def faulty(port: Port, fault: Fault, *, after: bool = True) -> Port:
+    """Return `port` with every awaited call open to `fault`, before it is carried out and, if so wanted, after."""
+    return cast("Port", _Faulty(port, fault, after))
 
 
 class _Faulty:
-    def __init__(self, port: object, fault: Fault) -> None:
+    def __init__(self, port: object, fault: Fault, after: bool) -> None:
         self._port = port
         self._fault = fault
+        self._after = after
 
     def __getattr__(self, name: str) -> Any:
         member = getattr(self._port, name)
@@ -32,7 +33,8 @@ class _Faulty:
         async def exposed(*arguments: Any, **options: Any) -> Any:
             await self._meet()
             result = await call(*arguments, **options)
-            await self._meet()
+            if self._after:
+                await self._meet()
             return result
 
         return exposed

@@ -206,7 +206,8 @@ class Client:
         request = self._ledger.add("prompt", self._key(), session_id)
         agent = "nobody" if self._random.random() < 0.03 else None
         command = "review" if self._random.random() < 0.05 else None
-        prompt = NewPrompt(f"{request.mark} {self._words()}", agent=agent, command=command)
+        steer = command is None and self._random.random() < 0.3
+        prompt = NewPrompt(f"{request.mark} {self._words()}", agent=agent, command=command, steer=steer)
         resume = self._random.random() < 0.5
         await self._order(
             request, lambda tree, caller: tree.orders.prompt(session_id, prompt, resume=resume, caller=caller)
@@ -222,6 +223,13 @@ class Client:
     async def _resume(self, session_id: str) -> None:
         request = self._ledger.add("resume", self._key(), session_id)
         await self._order(request, lambda tree, caller: tree.orders.resume(session_id, caller))
+        if self._random.random() < 0.4:  # what was cut off is steered at once, before anybody knows whether it runs
+            await trio.sleep(self._random.uniform(0, 2))
+            steering = self._ledger.add("prompt", self._key(), session_id)
+            prompt = NewPrompt(f"{steering.mark} {self._words()}", steer=True)
+            await self._order(
+                steering, lambda tree, caller: tree.orders.prompt(session_id, prompt, resume=True, caller=caller)
+            )
 
     async def _terminate(self, session_id: str) -> None:
         request = self._ledger.add("terminate", self._key(), session_id)

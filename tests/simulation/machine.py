@@ -93,7 +93,7 @@ class Incarnation:
             host=faulty(host, machine.fault),
             workspaces=faulty(workspaces, machine.fault),
             trees=faulty(FakeTrees(machine.directories), machine.fault),
-            removals=faulty(FakeRemovals(machine.directories), machine.fault),
+            removals=faulty(FakeRemovals(machine.directories), machine.fault, after=False),
             files=faulty(LocalFiles(), machine.fault),
             vault=faulty(machine.vault, machine.fault),
             sender=machine.sender,

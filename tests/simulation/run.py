@@ -33,6 +33,7 @@ from tests.simulation.faults import Faults, switch_webhooks
 from tests.simulation.machine import Machine
 from tests.simulation.readers import StreamReader
 from tests.simulation.story import tell
+from tests.simulation.watch import Watch
 
 SETTLE_S = 3000.0  # the longest patience of Fleet's own is TURN_SILENCE_S, 900 s; a turn of it may follow another
 STEPS = 30
@@ -108,6 +109,7 @@ class _Run:
         self._readers: list[StreamReader] = []
         self._probes: list[Probe] = []
         self._machine: Machine
+        self._watch: Watch
         self.records: list[bytes] = []
 
     def _fork(self, name: str) -> Random:
@@ -116,10 +118,12 @@ class _Run:
     async def run(self, logged: list[MutableMapping[str, Any]]) -> None:
         async with trio.open_nursery() as world:
             machine = self._machine = Machine(self._seed, world)
+            self._watch = Watch(machine)
             self.records = machine.disk.records
             furnish(machine)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(machine.run)
+                nursery.start_soon(self._watch.run)
                 await self._register_webhook()
                 for number in range(2):
                     self._read(nursery, StreamReader(machine, self._fork(f"reader {number}"), None))
@@ -264,7 +268,8 @@ class _Run:
         )
 
     def _check(self, evidence: Evidence) -> None:
-        complaints = [f"{check.__name__}: {found}" for check in CHECKS for found in check(evidence)]
+        complaints = list(self._watch.complaints)
+        complaints += [f"{check.__name__}: {found}" for check in CHECKS for found in check(evidence)]
         if complaints:
             raise Failure(self._seed, complaints, evidence)
 

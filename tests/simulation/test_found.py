@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 
+import pytest
 import structlog.testing
 import trio
 from trio.testing import MockClock
@@ -20,21 +21,25 @@ from fleet.projections.transcripts import Where
 from tests.fakes.opencode_process import FakeProcess
 from tests.simulation.machine import Machine
 from tests.simulation.run import furnish
+from tests.simulation.watch import Watch
 
 ME = Caller()
 
 
 @asynccontextmanager
 async def running(policy: Policy = Policy()) -> AsyncGenerator[Machine]:  # noqa: B008 - a frozen value
-    """A machine with a Fleet on it; no actor may crash."""
+    """A machine with a Fleet on it; no actor may crash, and nothing may run unseen."""
     with structlog.testing.capture_logs() as logged:
         async with trio.open_nursery() as nursery:
             machine = Machine(1, nursery)
+            watch = Watch(machine)
             machine.policy = policy
             furnish(machine)
             nursery.start_soon(machine.run)
+            nursery.start_soon(watch.run)
             yield machine
             nursery.cancel_scope.cancel()
+    assert watch.complaints == []
     assert [entry for entry in logged if entry["log_level"] == "error"] == []
 
 
@@ -290,3 +295,26 @@ async def test_a_shutdown_on_a_full_disk_leaves_no_process(autojump_clock: MockC
         machine.disk.full = False
         assert machine.leftovers == []
         await until(machine, session.id, lambda state: state.phase == "disconnected")
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.3, 0.8, 1.5, 1.9])
+async def test_a_prompt_that_is_to_steer_a_resumed_turn_is_not_run_unseen(
+    autojump_clock: MockClock, after_s: float
+) -> None:
+    """The turn was called interrupted while OpenCode worked at the new prompt, and the next one merged into that."""
+    async with running() as machine:
+        session = await create(machine, "turn:90")
+        await until(machine, session.id, lambda state: state.turn is not None and state.turn.delivered)
+        await trio.sleep(2)
+        machine.world.kill(machine.world.living()[0].instance_id)
+        await until(machine, session.id, lambda state: state.phase == "disconnected")
+        orders = (await tree(machine)).orders
+        await orders.resume(session.id, ME)
+        await trio.sleep(after_s)
+        await orders.prompt(session.id, NewPrompt("bash:20", steer=True), resume=True, caller=ME)
+        await trio.sleep(10)
+        await orders.prompt(session.id, NewPrompt("hello"), resume=True, caller=ME)
+        await until(machine, session.id, lambda state: state.phase == "idle" and not state.queue)
+        events = [recorded.event for recorded in (await tree(machine)).log.read_stream(f"session-{session.id}")]
+        ends = [event.outcome for event in events if isinstance(event, m.TurnEnded)]
+        assert ends == ["interrupted", "finished", "finished"]

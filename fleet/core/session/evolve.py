@@ -111,6 +111,7 @@ def _resumed(state: State, event: m.SessionResumed) -> Changes:
     # The parent may have heard of a resume that failed; the turn that goes on now has an outcome of its own.
     return {
         "owed": state.owed or (state.parent_id is not None and state.turn is not None),
+        "turn": state.turn and replace(state.turn, resumed_at_ms=event.at_ms),
         "opencode_id": event.opencode_id,
         "conversation": True,
         "provisioning": None,
@@ -150,6 +151,12 @@ def _completed(state: State, event: m.SessionCompleted) -> Changes:
 
 def _gone(state: State, event: m.SessionCompleted | m.SessionDisconnected | m.SessionStopped) -> Changes:
     return {**no_requests(state), "instance_id": None, "evidence": event.evidence, "ended_at_ms": event.at_ms}
+
+
+def _disconnected(state: State, event: m.SessionDisconnected) -> Changes:
+    # What waits behind the turn that is cut off waits until somebody prompts, also when that turn is taken up again.
+    cut_off = state.turn is not None and not state.turn.aborting
+    return {**_gone(state, event), "held": state.held or cut_off}
 
 
 def _instance_left(state: State, event: m.InstanceLeft) -> Changes:
@@ -230,7 +237,7 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.InstanceDetached: _instance_detached,
     m.SessionCompleted: _completed,
     m.InstanceLeft: _instance_left,
-    m.SessionDisconnected: _gone,
+    m.SessionDisconnected: _disconnected,
     m.TerminationRequested: _termination_requested,
     m.SessionStopped: _stopped,
     m.SessionErased: _erased,

@@ -248,5 +248,5 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
 }
 
 SESSION: Final[Decider[m.Command, State, m.Event, Effect]] = Decider(
-    "session", initial, decide, evolve, react, pending, revision=5, failure=failure
+    "session", initial, decide, evolve, react, pending, revision=6, failure=failure
 )

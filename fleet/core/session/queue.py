@@ -40,9 +40,14 @@ def check_room(state: State) -> None:
 
 
 def takes_steering(state: State) -> bool:
-    """Return whether a turn runs into which a prompt can be sent."""
+    """Return whether a turn runs into which a prompt can be sent.
+
+    One that was resumed must have been seen running: a prompt would begin another one where OpenCode does not go on.
+    """
     turn = state.turn
-    return state.phase in RUNNING and turn is not None and turn.delivered and not turn.aborting
+    if state.phase not in RUNNING or turn is None or turn.resumed_at_ms != 0:
+        return False
+    return turn.delivered and not turn.aborting
 
 
 def _size_bytes(prompts: Sequence[QueuedPrompt]) -> int:
@@ -98,7 +103,9 @@ def _why_not(state: State) -> str:
     turn = state.turn
     if turn is None or state.phase not in RUNNING:
         return "no turn runs into which the prompt could be sent"
-    return f"turn {turn.number} is being {'aborted' if turn.aborting else 'sent to OpenCode'}"
+    if turn.aborting or not turn.delivered:
+        return f"turn {turn.number} is being {'aborted' if turn.aborting else 'sent to OpenCode'}"
+    return f"turn {turn.number} was resumed, and OpenCode has not been seen to work on it yet"
 
 
 QUEUE: Final[Mapping[type[Any], Callable[[Any, State], tuple[m.Event, ...]]]] = {

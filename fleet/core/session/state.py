@@ -50,7 +50,10 @@ class QueuedPrompt(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """The turn that runs, or that a lost instance left behind. `steering` are prompts on their way into it."""
+    """The turn that runs, or that a lost instance left behind. `steering` are prompts on their way into it.
+
+    `resumed_at_ms` is when it was taken up on another process, and 0 as soon as that was seen to work on it.
+    """
 
     number: int
     prompt: QueuedPrompt
@@ -60,6 +63,7 @@ class Turn(msgspec.Struct, frozen=True):
     aborting: bool = False
     base: str | None = None
     steering: tuple[QueuedPrompt, ...] = ()
+    resumed_at_ms: int = 0
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -100,7 +100,15 @@ _UNPAID: Final = (0.0, Tokens())
 
 def _message_recorded(state: State, event: m.MessageRecorded) -> Changes:
     recorded = {**state.recorded, event.message_id: m.digest(event.body)}
-    return {"recorded": recorded, **_answer_recorded(state, event), **_paid(state, event)}
+    return {"recorded": recorded, **_seen(state, event), **_answer_recorded(state, event), **_paid(state, event)}
+
+
+def _seen(state: State, event: m.MessageRecorded) -> Changes:
+    """Return that a resumed turn was seen to run, where this is an answer that began after the resume."""
+    turn = state.turn
+    if turn is None or turn.resumed_at_ms == 0 or event.role != "assistant" or event.opencode_id != state.opencode_id:
+        return {}
+    return {"turn": replace(turn, resumed_at_ms=0)} if event.created_ms >= turn.resumed_at_ms else {}
 
 
 def _answer_recorded(state: State, event: m.MessageRecorded) -> Changes:
@@ -198,9 +206,11 @@ def _over(state: State, at_ms: int) -> Changes:
 
 
 def _turn_ended(state: State, event: m.TurnEnded) -> Changes:
-    # An abort held back what waited when it was ordered; who has prompted since wants to go on.
-    aborting = state.turn is not None and state.turn.aborting
-    held = state.held if aborting else event.outcome != "finished"
+    # An abort or the loss of the process held back what waited then; who has prompted since wants to go on.
+    turn = state.turn
+    held = event.outcome != "finished"
+    if turn is not None and (turn.aborting or turn.resumed_at_ms != 0):
+        held = state.held and (held or turn.aborting)
     return {
         **_over(state, event.at_ms),
         "held": held,

@@ -1,0 +1,142 @@
+"""Prompts on their way to OpenCode: the one that begins a turn, and those that steer it.
+
+Delivery is proved by reading the message back; sending again under the same ids is harmless (opencode-facts 5.2).
+Following the turn is turns.py.
+"""
+
+import structlog
+import trio
+
+from fleet.actors.aggregate import Report
+from fleet.actors.causes import cause_here
+from fleet.actors.changes import Changes
+from fleet.actors.context import Context
+from fleet.actors.conversation import Conversation, Conversations
+from fleet.actors.disposal import Disposal
+from fleet.core.session import effects as e
+from fleet.core.session import messages as m
+from fleet.errors import Problem, Unavailable
+from fleet.limits import (
+    DELIVERY_ATTEMPTS_MAX,
+    DELIVERY_CONFIRM_TIMEOUT_S,
+    DELIVERY_ERROR_GRACE_S,
+    DELIVERY_POLL_S,
+)
+from fleet.ports import OpenCode, Prompt
+
+_log = structlog.get_logger(__name__)
+
+Reporter = Report[m.Command]
+Sending = e.DeliverPrompt | e.SteerTurn
+
+
+class Deliveries:
+    """The effects of a session that send prompts."""
+
+    def __init__(self, context: Context, conversations: Conversations, changes: Changes, disposal: Disposal) -> None:
+        self._context = context
+        self._conversations = conversations
+        self._changes = changes
+        self._disposal = disposal
+
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
+    async def deliver(self, session_id: str, effect: e.DeliverPrompt, report: Reporter) -> None:
+        """Send the prompt unless OpenCode has it, read it back, and report."""
+        await self._changes.begin(session_id, effect.number, report)
+        conversation = self._conversations.of(session_id)
+        conversation.cause = cause_here()
+        unanswered = unkept = 0
+        while unkept < DELIVERY_ATTEMPTS_MAX:
+            may_be_kept = effect.number != conversation.next_turn
+            conversation.next_turn = None
+            try:
+                if await self._delivered(conversation, effect, may_be_kept):
+                    await report(m.ReportDelivered(effect.message_id, self._now()))
+                    return
+                if conversation.error is not None:
+                    name, message = conversation.error
+                    await report(m.ReportTurnFailed(effect.number, name, message, self._now()))
+                    return
+            except Unavailable as unavailable:
+                # OpenCode may have the prompt, so it can't be called failed; an instance that ends calls this off.
+                _log.warning("delivery_retried", session=session_id, attempt=unanswered, code=unavailable.code)
+                await trio.sleep(DELIVERY_POLL_S[-1] * 2 ** min(unanswered, DELIVERY_ATTEMPTS_MAX))
+                unanswered += 1
+                continue
+            except Problem as problem:
+                await report(m.ReportTurnFailed(effect.number, problem.code, problem.detail, self._now()))
+                return
+            unkept += 1
+        failure = "OpenCode took the prompt and did not keep it"
+        await report(m.ReportTurnFailed(effect.number, "opencode_refused", failure, self._now()))
+
+    async def _delivered(self, conversation: Conversation, effect: e.DeliverPrompt, may_be_kept: bool) -> bool:
+        client = await self._context.connections.get(effect.instance_id)
+        # One that was to steer an earlier turn may be kept and not have run: the same ids again make OpenCode run it.
+        if may_be_kept and effect.prompt.message_id is None and await _is_kept(client, effect):
+            return True
+        await self._disposal.wait_over(effect.instance_id, effect.directory)
+        conversation.begin()
+        await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
+        return await self._read_back(client, conversation, effect)
+
+    async def _read_back(self, client: OpenCode, conversation: Conversation, effect: Sending) -> bool:
+        deadline = trio.current_time() + DELIVERY_CONFIRM_TIMEOUT_S
+        look = 0
+        while trio.current_time() < deadline:
+            await trio.sleep(DELIVERY_POLL_S[min(look, len(DELIVERY_POLL_S) - 1)])
+            look += 1
+            if await _is_kept(client, effect):
+                return True
+            if conversation.error is not None:
+                deadline = min(deadline, trio.current_time() + DELIVERY_ERROR_GRACE_S)
+        return False
+
+    async def steer(self, session_id: str, effect: e.SteerTurn, report: Reporter) -> None:
+        """Send a prompt into the running turn; called off when the turn ends first, and then the prompt waits again.
+
+        One that OpenCode does not keep waits for a turn of its own, which will say what is wrong with it: each try is a
+        sign of life, so that a turn which hangs would never be given up.
+        """
+        conversation = self._conversations.of(session_id)
+        client = await self._context.connections.wait(effect.instance_id)
+        unkept = 0
+        while unkept < DELIVERY_ATTEMPTS_MAX:
+            try:
+                if not await _is_kept(client, effect):
+                    await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
+                if await self._read_back(client, conversation, effect):
+                    await report(m.ReportDelivered(effect.message_id, self._now()))
+                    return
+                unkept += 1
+            except Unavailable as unavailable:
+                _log.warning("steering_retried", session=session_id, code=unavailable.code)
+            except Problem as problem:
+                _log.warning("steering_refused", session=session_id, code=problem.code, detail=problem.detail)
+                return
+            await trio.sleep(DELIVERY_POLL_S[-1])
+        _log.warning("steering_given_up", session=session_id, attempts=unkept)
+
+
+async def _is_kept(client: OpenCode, effect: Sending) -> bool:
+    """Say whether OpenCode's store has the prompt: all of it, because the message comes a moment before its parts."""
+    message = await client.read_message(effect.opencode_id, effect.message_id)
+    if effect.prompt.command is not None:
+        return message is not None  # OpenCode gives a command's parts their ids
+    return message is not None and {part.id for part in message.parts}.issuperset(effect.part_ids)
+
+
+def _prompt(effect: Sending) -> Prompt:
+    prompt = effect.prompt
+    return Prompt(
+        effect.message_id,
+        effect.part_ids,
+        prompt.text,
+        prompt.attachments,
+        prompt.agent,
+        None if prompt.model is None else prompt.model.provider_id,
+        None if prompt.model is None else prompt.model.model_id,
+        prompt.command,
+    )
