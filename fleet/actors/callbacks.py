@@ -32,7 +32,7 @@ class Callbacks:
         clock = self._context.clock
         while True:
             parent = self._context.views.sessions.get(effect.parent_id)
-            if parent is None or parent.phase == "erased":
+            if parent is None:
                 await report(m.ReportCallbackDropped(effect.number, "the parent was erased", clock.now_ms()))
                 return
             try:
@@ -49,7 +49,7 @@ class Callbacks:
     async def _change_of(self, parent: State) -> None:
         """Wait until something has happened to the parent, for a while."""
         with trio.move_on_after(CALLBACK_RETRY_S):
-            await self._context.views.sessions.wait(parent.id, lambda state: state is not parent)
+            await self._context.views.sessions.change_of(parent.id, parent)
 
     async def _submit(self, session_id: str, effect: NotifyParent, *, resume: bool) -> None:
         name = m.callback_id(session_id, effect.number)

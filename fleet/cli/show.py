@@ -44,6 +44,15 @@ async def show(
             console.print(line, soft_wrap=True)
 
 
+def _paused(item: "SessionDetail") -> str | None:
+    """Return why prompts that wait do not go, None where they do or none wait."""
+    from fleet.cli.show_view import counted
+
+    if not item.queued or item.queue_paused is None:
+        return None
+    return f"{counted(item.queued, 'waits', 'wait')}; {item.queue_paused}"
+
+
 def _facts(item: "SessionDetail") -> "list[tuple[str, Text]]":
     from rich.text import Text
 
@@ -64,6 +73,7 @@ def _facts(item: "SessionDetail") -> "list[tuple[str, Text]]":
         ("turns", f"{item.turns}, the last one {item.outcome}" if item.outcome else str(item.turns)),
         ("changes", changes(item.changes)),
         ("used", f"{amount(tokens(item.tokens))} tokens, ${item.cost_usd:.4f}" + (f" of {limited}" if limited else "")),
+        ("queue", _paused(item)),
         ("failure", None if item.failure is None else Text(f"{item.failure.detail} [{item.failure.code}]", "red")),
         *(("asks", f"{each.kind} {each.id}") for each in item.requests),
     ]

@@ -76,6 +76,11 @@ class States(Generic[State]):
                 return state
             await self._changed.setdefault(aggregate_id, trio.Event()).wait()
 
+    async def change_of(self, aggregate_id: str, known: State) -> None:
+        """Wait until the aggregate is in another state than `known`, or gone."""
+        while self._states.get(aggregate_id) is known:
+            await self._changed.setdefault(aggregate_id, trio.Event()).wait()
+
     def ids(self) -> list[str]:
         """Return the ids of all that are there now."""
         return list(self._states)

@@ -95,6 +95,15 @@ async def test_a_turn_that_is_aborted_is_no_success(line: Line) -> None:
         assert (await fleet(line, "prompt", session_id, "hang", "--wait")).code == 4
 
 
+async def test_show_says_why_prompts_do_not_go(line: Line) -> None:
+    session_id = await make(line, "--prompt", "hang")
+    await line.door.tree.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
+    assert (await fleet(line, "prompt", session_id, "and then that")).code == 0
+    assert (await fleet(line, "abort", session_id)).code == 0
+    shown = (await fleet(line, "show", session_id)).out
+    assert "queue      1 waits; the last turn was aborted: a further prompt lets them go" in shown
+
+
 async def test_what_waits_is_shown_and_answered(line: Line) -> None:
     permission, question = await make(line, "--prompt", "ask"), await make(line, "--prompt", "question")
     for session_id in (permission, question):

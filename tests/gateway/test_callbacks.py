@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import trio
 
 from fleet.limits import CALLBACK_DEPTH_MAX
 from tests.gateway.door import NOWHERE, PLAIN, Door, Machine
@@ -116,6 +117,19 @@ async def test_trees_are_shown_from_both_ends_and_chains_have_a_length(door: Doo
         listed = await door.knock("GET", f"/api/sessions?parent={parent}")
         assert {each["id"] for each in listed.json} == {chain[1]["id"], twin["id"]}
     assert (await door.knock("GET", f"/api/sessions?parent={NOWHERE}")).json == []
+
+
+async def test_a_callback_that_waits_for_its_parent_is_dropped_when_that_is_erased(door: Door) -> None:
+    parent = await door.session()
+    child = await child_of(door, parent)
+    await door.knock("DELETE", f"/api/sessions/{parent['id']}")
+    await door.prompt(child["id"], "one")
+    await door.tree.views.sessions.wait(child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks))
+    assert (await door.knock("DELETE", f"/api/sessions/{parent['id']}?permanent=true")).json["erased"] is True
+    with trio.fail_after(1):
+        await over(door, child["id"], 1)
+    (dropped,) = await callbacks(door, "dropped")
+    assert "erased" in dropped["reason"]
 
 
 async def test_a_parent_that_has_stopped_is_told_when_it_is_resumed(door: Door) -> None:

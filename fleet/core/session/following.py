@@ -61,8 +61,10 @@ def queue_paused(state: State) -> str | None:
         return f"the budget is used up: {state.over_budget}"
     if not state.queue or state.provisioning is not None:
         return None
-    if state.phase in ENDED or is_cut_off(state):
+    if state.phase in ENDED:
         return f"the session is {state.phase}: resume it"
+    if is_cut_off(state):
+        return "the session has no OpenCode process or no workspace: resume it"
     if not state.held:
         return None
     how = "is being aborted" if state.turn is not None else _ENDINGS.get(state.last_outcome or "", "did not finish")
