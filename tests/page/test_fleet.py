@@ -104,7 +104,7 @@ def test_the_filter_narrows_as_one_types_and_stands_in_the_address(page: Page, s
     expect(field).to_have_value("tag:listed ")
     field.press_sequentially("-status:idle,working")
     expect(page.get_by_text(re.compile(r"^1 of \d+ sessions$"))).to_be_visible()
-    expect(page).to_have_url(re.compile("q=tag"))
+    expect(page).to_have_url(re.compile("q=tag.*working"))
     page.reload()
     expect(row(page, sessions.asks)).to_be_visible()
     expect(row(page, sessions.idle)).to_have_count(0)
@@ -282,3 +282,59 @@ def test_a_phone_has_two_lines_a_row(open_context: Callable[..., BrowserContext]
     assert box is not None
     assert box["height"] >= 44
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def place(found: Locator) -> tuple[float, float, float, float]:
+    """Return the left, top, right and bottom edge of what is shown."""
+    box = found.bounding_box()
+    assert box is not None
+    return box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]
+
+
+def test_a_wrong_filter_does_not_move_the_list(page: Page, sessions: Sessions) -> None:
+    listed(page)
+    expect(row(page, sessions.asks)).to_be_visible()
+    before = place(page.get_by_role("treegrid"))
+    field = page.get_by_role("combobox", name="Filter sessions")
+    field.press("End")
+    field.press_sequentially(" status:foo")
+    expect(page.get_by_text('No status is called "foo"')).to_be_visible()
+    assert place(page.get_by_role("treegrid")) == before
+
+
+def test_a_tag_without_room_is_cut_and_not_left_out(page: Page, fleet: Server, sessions: Sessions) -> None:
+    title, tag = "A session with so long a title that nothing else has room", "a-tag-that-is-rather-long"
+    made = fleet.create(sessions.shop, None, title=title, tags=[tag])["id"]
+    page.goto(f"/?q=tag:{tag}")
+    badge = row(page, made).get_by_text(re.compile("^a-tag"))
+    expect(badge).to_be_visible()
+    (_, top, _, bottom), (_, row_top, _, row_bottom) = place(badge), place(row(page, made))
+    assert row_top <= top
+    assert bottom <= row_bottom
+    assert badge.evaluate("it => getComputedStyle(it).textOverflow") == "ellipsis"
+
+
+def test_what_the_page_says_does_not_cover_the_search(
+    open_context: Callable[..., BrowserContext], sessions: Sessions
+) -> None:
+    page = open_context(viewport={"width": 1024, "height": 768}).new_page()
+    listed(page)
+    row(page, sessions.asks).get_by_role("button", name=re.compile("^Menu of")).click()
+    page.get_by_role("menuitem", name="Copy its link").click()
+    said = page.get_by_role("dialog").filter(has_text="link")
+    expect(said).to_be_visible()
+    assert place(said)[0] >= place(page.get_by_role("button", name="Search or run a command"))[2]
+
+
+def test_rows_are_selected_on_a_phone(
+    open_context: Callable[..., BrowserContext], sessions: Sessions, accessible: Callable[[Page], None]
+) -> None:
+    page = open_context(viewport={"width": 390, "height": 844}, has_touch=True).new_page()
+    listed(page)
+    box = row(page, sessions.idle).get_by_role("checkbox")
+    expect(box).to_be_hidden()
+    row(page, sessions.asks).get_by_role("button", name=re.compile("^Menu of")).tap()
+    page.get_by_role("menuitem", name="Select").tap()
+    box.tap()
+    expect(page.get_by_role("toolbar", name="Selected sessions")).to_contain_text("2 sessions selected")
+    accessible(page)

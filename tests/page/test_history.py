@@ -51,6 +51,9 @@ def test_the_past_is_shown_and_cannot_be_changed(page: Page, fleet: Server, sess
     expect(page.get_by_role("textbox", name="Prompt")).to_have_count(0)
     bar.get_by_role("button", name="Back to now").click()
     expect(page.get_by_role("textbox", name="Prompt")).to_be_visible()
+    page.go_back()
+    bar.get_by_role("slider").press("Escape")
+    expect(page.get_by_role("textbox", name="Prompt")).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -124,6 +124,20 @@ def test_no_workspace_is_removed_while_the_page_cannot_say_what_would_be_kept(
     expect(dialog.get_by_role("button", name="Terminate and remove")).to_be_disabled()
 
 
+def test_sessions_of_which_the_page_cannot_say_what_would_be_kept_are_left_alone(
+    page: Page, fleet: Server, shop: Path
+) -> None:
+    session_id = fleet.create(shop, 'say "Done."', isolationStrategy="worktree", title="Left alone")["id"]
+    fleet.settled(session_id)
+    refuse_previews(page)
+    page.goto('/?q="Left alone"')
+    page.get_by_role("button", name="Menu of Left alone").click()
+    page.get_by_role("menuitem", name="Remove…").click()
+    dialog = page.get_by_role("dialog", name="Remove the session")
+    expect(dialog).to_contain_text("It is left alone: no disk")
+    expect(dialog.get_by_role("button", name="Remove 0 sessions")).to_be_disabled()
+
+
 def test_holding_an_arrow_moves_the_time_bar_by_one_event_for_each_press(page: Page, fleet: Server, shop: Path) -> None:
     session_id = fleet.create(shop, 'say "Done."', isolationStrategy="existing", title="Held")["id"]
     fleet.settled(session_id)

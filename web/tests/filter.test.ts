@@ -28,7 +28,7 @@ describe("the filter", () => {
   test("names a key and a value that it does not know, and goes by the rest", () => {
     expect(parseFilter("stat:x Parser").trouble).toContain('There is no filter "stat:"');
     expect(found("stat:x Parser", parser, login)).toEqual(["1"]);
-    expect(parseFilter("status:zzz").trouble).toContain('"zzz" is no value of status:');
+    expect(parseFilter("status:zzz").trouble).toContain('No status is called "zzz"');
     expect(parseFilter('"fix: it"').trouble).toBeNull();
   });
 

@@ -6,7 +6,7 @@ import { decoded } from "../src/core/entities.ts";
 import { commandIn, completed, fits, mimeOf, triggerAt } from "../src/core/prompting.ts";
 import { indexTurns, rowsOf } from "../src/core/rows.ts";
 import { readPatch, replaced } from "../src/core/small-diff.ts";
-import { resultOf, subjectOf } from "../src/core/tools.ts";
+import { resultOf, shellOutput, subjectOf } from "../src/core/tools.ts";
 import { Transcript } from "../src/core/transcript.ts";
 import { partOf, type ToolPart } from "../src/wire/opencode.ts";
 import type { TurnItem } from "../src/wire/types.ts";
@@ -117,6 +117,21 @@ describe("the box for prompts", () => {
       "text/plain",
       null,
     ]);
+  });
+});
+
+describe("the output of a command", () => {
+  const part = (output: string) => tool("bash", { status: "completed", input: {}, output });
+
+  it("is told apart from what OpenCode notes at its end", () => {
+    const noted = part("one\ntwo\n\n<shell_metadata>\nUser aborted the command\n</shell_metadata>");
+    expect(shellOutput(noted)).toEqual({ text: "one\ntwo", notes: "User aborted the command" });
+    expect(shellOutput(part("<shell_metadata>\nA\nB\n</shell_metadata>"))).toEqual({ text: "", notes: "A\nB" });
+  });
+
+  it("stays as it is where the words stand in its middle", () => {
+    const text = "<shell_metadata>\nx\n</shell_metadata>\nand more";
+    expect(shellOutput(part(text))).toEqual({ text, notes: "" });
   });
 });
 

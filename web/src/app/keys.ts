@@ -16,10 +16,10 @@ const BINDINGS: readonly Parsed[] = [...(KEYMAP as readonly Binding[])]
   .sort((one, other) => PRECEDENCE.indexOf(one.where) - PRECEDENCE.indexOf(other.where))
   .flatMap(binding => binding.keys.map(keys => ({ binding, single: isSingle(keys), presses: parseKeybinding(keys) })));
 
-/** Whether typing there writes: single letters belong to it. A checkbox takes Space alone. */
+/** Whether typing there writes: single letters belong to it. A checkbox takes Space alone, a slider its arrows. */
 function isField(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
-  if (target instanceof HTMLInputElement && /^(?:checkbox|radio|button)$/.test(target.type)) return false;
+  if (target instanceof HTMLInputElement && /^(?:checkbox|radio|button|range)$/.test(target.type)) return false;
   return (
     target.isContentEditable ||
     /^(?:input|textarea|select)$/i.test(target.tagName) ||

@@ -96,7 +96,7 @@ function readTerm(token: string): Term | string | null {
   }
   const values = valuesOf(named[2] ?? "");
   const unknown = values.find(value => CLOSED[key]?.some(known => known.startsWith(value)) === false);
-  if (unknown !== undefined) return `"${unknown}" is no value of ${key}:. There are ${fixedValues(key)?.join(", ")}.`;
+  if (unknown !== undefined) return `No ${key} is called "${unknown}". There are ${fixedValues(key)?.join(", ")}.`;
   return values.length === 0 ? null : { key, values, isNot };
 }
 

@@ -68,6 +68,7 @@ export const KEYMAP = [
   { action: "time.later", label: "One event later", where: "time", keys: ["ArrowRight"] },
   { action: "time.earlier-turn", label: "One turn earlier", where: "time", keys: ["Shift+ArrowLeft"] },
   { action: "time.later-turn", label: "One turn later", where: "time", keys: ["Shift+ArrowRight"] },
+  { action: "time.now", label: "Back to now", where: "time", keys: ["Escape"] },
 ] as const satisfies readonly Binding[];
 
 export type ActionId = (typeof KEYMAP)[number]["action"];
@@ -87,6 +88,7 @@ const NAMES: Readonly<Record<string, string>> = {
   ArrowUp: "↑",
   ArrowDown: "↓",
   Space: "Space",
+  Escape: "Esc",
 };
 
 /** Return a binding's keys for people: `⌘K`, `Ctrl+K`, `g f`. */

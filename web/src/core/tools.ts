@@ -105,6 +105,16 @@ export function todosIn(part: ToolPart): readonly Todo[] {
   return todosOf(part.input.todos ?? part.metadata.todos);
 }
 
+const SHELL_NOTES = /\n*<shell_metadata>\n?([\s\S]*?)\n?<\/shell_metadata>\s*$/;
+
+/** What a command put out, and what OpenCode notes at its end in an envelope: that it was aborted, or took too long. */
+export function shellOutput(part: ToolPart): { readonly text: string; readonly notes: string } {
+  const found = SHELL_NOTES.exec(part.output);
+  return found === null
+    ? { text: part.output, notes: "" }
+    : { text: part.output.slice(0, found.index), notes: (found[1] ?? "").trim() };
+}
+
 /** The conversation of the sub-agent that a task has started; null as long as it has none. */
 export function conversationOf(part: ToolPart): string | null {
   return text(part.metadata.sessionId) || text(part.metadata.sessionID) || null;

@@ -7,12 +7,19 @@ import { useSession } from "../state/context.tsx";
 import { Mark } from "../ui/mark.tsx";
 import style from "./session-link.module.css";
 
-export function SessionLink(props: { readonly id: string; readonly title?: string }): ReactNode {
+type SessionLinkProps = {
+  readonly id: string;
+  /** The title where the fleet view does not have the session. */
+  readonly title?: string;
+  readonly hasMark?: boolean;
+};
+
+export function SessionLink({ hasMark = true, ...props }: SessionLinkProps): ReactNode {
   const item = useSession(props.id);
   const title = item?.title ?? props.title ?? props.id.slice(0, 8);
   return (
-    <span>
-      {item && <Mark {...lookOf(item.status)} isShort />}{" "}
+    <span className={style.whole}>
+      {item && hasMark && <Mark {...lookOf(item.status)} isShort />}
       <Link to="/s/$id" params={{ id: props.id }} className={style.link}>
         {plain(title)}
       </Link>

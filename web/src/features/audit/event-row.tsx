@@ -3,27 +3,20 @@ import { Link } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import { sentence, streamOf, who } from "../../core/sentences.ts";
 import { plain } from "../../core/text.ts";
+import { moment } from "../../core/times.ts";
 import { askChain } from "../../state/log.ts";
 import { useRead } from "../../state/queries.ts";
 import { said } from "../../state/trouble.ts";
+import { cx } from "../../ui/cx.ts";
 import { Loading, ProblemCard } from "../../ui/states.tsx";
 import { SessionLink } from "../../widgets/session-link.tsx";
 import type { AuditEvent } from "../../wire/events.ts";
 import style from "./audit.module.css";
 
-const TIME = new Intl.DateTimeFormat(undefined, {
-  hour: "2-digit",
-  minute: "2-digit",
-  second: "2-digit",
-  hourCycle: "h23",
-});
-const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
-
 function When({ at }: { readonly at: string }): ReactNode {
-  const date = new Date(at);
   return (
     <time dateTime={at} title={at} className={style.when}>
-      {DAY.format(date)} {TIME.format(date)}
+      {moment(at)}
     </time>
   );
 }
@@ -35,14 +28,14 @@ export function EventRow({ event, hasSession = true }: EventRowProps): ReactNode
   const { kind, id } = streamOf(event.stream);
   return (
     <li className={style.event}>
-      <div className={style.line}>
+      <div className={cx(style.line, !hasSession && style.own)}>
         <When at={event.at} />
         <button type="button" className={style.sentence} aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
           {sentence(event)}
         </button>
-        <span className={style.of}>
-          {hasSession && kind === "session" ? <SessionLink id={id} /> : hasSession ? `${kind} ${id.slice(0, 8)}` : null}
-        </span>
+        {hasSession && (
+          <span className={style.of}>{kind === "session" ? <SessionLink id={id} /> : `${kind} ${id.slice(0, 8)}`}</span>
+        )}
         <span className={style.who}>{plain(who(event.actor))}</span>
         <span className={style.position}>{event.position.toLocaleString("en-US")}</span>
       </div>

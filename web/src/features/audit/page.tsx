@@ -73,7 +73,7 @@ export function AuditPage(): ReactNode {
           onChange={type => change({ type })}
           faultOf={typeFault}
           suggestions={EVENT_TYPES.map(value => ({ value }))}
-          placeholder="Any type, several with commas"
+          placeholder="Any type"
         />
         <Typed
           label="Who"

@@ -3,6 +3,7 @@ import { ChevronLeft, ChevronRight, History } from "lucide-react";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { sentence } from "../../core/sentences.ts";
 import { placeOf, positionAt, ticksOf } from "../../core/timeline.ts";
+import { clock, moment } from "../../core/times.ts";
 import { useActions } from "../../state/actions.ts";
 import { read } from "../../state/api.ts";
 import { askLog, type LogQuery } from "../../state/log.ts";
@@ -49,11 +50,14 @@ export function TimeBar(props: TimeBarProps): ReactNode {
   );
 }
 
+/** Returns where a step leads that begins at a position; null where it leads nowhere. */
+type Step = (from: number) => number | null | Promise<number | null>;
+
 /**
- * Return what goes by one event. Each step begins where the one before leads to, also while the page is still on its way
+ * Return what goes by one step. Each step begins where the one before leads to, also while the page is still on its way
  * there: none is lost where a key is held down.
  */
-function useSteps(id: string, at: number, onChange: (at: number) => void): (order: "asc" | "desc") => void {
+function useSteps(at: number, onChange: (at: number) => void): (step: Step) => void {
   const shown = useRef(at);
   const trail = useRef<number[]>([]);
   const last = useRef<Promise<void>>(Promise.resolve());
@@ -63,14 +67,14 @@ function useSteps(id: string, at: number, onChange: (at: number) => void): (orde
     const isOnTheWay = trail.current.slice(0, -1).includes(at);
     if (!isOnTheWay) trail.current = [];
   }, [at]);
-  async function step(order: "asc" | "desc"): Promise<void> {
-    const position = await neighbour(id, trail.current.at(-1) ?? shown.current, order);
+  async function go(step: Step): Promise<void> {
+    const position = await step(trail.current.at(-1) ?? shown.current);
     if (position === null) return;
     trail.current.push(position);
     onChange(position);
   }
-  return order => {
-    last.current = last.current.then(() => step(order)).catch(error => sayError("The log cannot be read", line(error)));
+  return step => {
+    last.current = last.current.then(() => go(step)).catch(error => sayError("The log cannot be read", line(error)));
   };
 }
 
@@ -95,11 +99,13 @@ function Bar({ id, at, onChange }: TimeBarProps & { readonly at: number }): Reac
     return () => clearTimeout(timer);
   });
 
-  const step = useSteps(id, at, onChange);
-  const jump = (by: 1 | -1) => {
-    const next = by === 1 ? ticks.find(tick => tick.position > at) : ticks.findLast(tick => tick.position < at);
-    if (next) onChange(next.position);
-  };
+  const go = useSteps(at, onChange);
+  const step = (order: "asc" | "desc") => go(from => neighbour(id, from, order));
+  const jump = (by: 1 | -1) =>
+    go(from => {
+      const next = by === 1 ? ticks.find(tick => tick.position > from) : ticks.findLast(tick => tick.position < from);
+      return next?.position ?? null;
+    });
   useActions([
     { id: "time.earlier", label: "One event earlier", run: () => step("desc") },
     { id: "time.later", label: "One event later", run: () => step("asc") },
@@ -113,9 +119,11 @@ function Bar({ id, at, onChange }: TimeBarProps & { readonly at: number }): Reac
   return (
     <section className={style.bar} aria-label="Time travel">
       <div className={style.words} role="status">
-        <strong>As of {event ? new Date(event.at).toLocaleString() : "…"}</strong> (event {at.toLocaleString("en-US")})
-        {event && <span className={style.what}>: {sentence(event)}.</span>} Nothing can be changed here; the files are
-        as they are now.
+        <span className={style.moment}>
+          <strong>As of {event ? moment(event.at) : "…"}</strong> (event {at.toLocaleString("en-US")})
+          {event && <span className={style.what}>: {sentence(event)}.</span>} Nothing can be changed here; the files are
+          as they are now.
+        </span>
         <Button kind="primary" size="small" onClick={() => onChange(null)}>
           Back to now
         </Button>
@@ -131,7 +139,7 @@ function Bar({ id, at, onChange }: TimeBarProps & { readonly at: number }): Reac
             max={STEPS}
             value={value}
             aria-label="Event"
-            aria-valuetext={event ? `${new Date(event.at).toLocaleTimeString()}, ${sentence(event)}` : String(at)}
+            aria-valuetext={event ? `${clock(event.at)}, ${sentence(event)}` : String(at)}
             onChange={change => drag(Number(change.target.value))}
             onKeyDown={key => {
               // The arrows go by events, as everywhere on the page, and not by pixels of the bar.

@@ -4,6 +4,7 @@ import { budgetOf, doingOf, toolMs } from "../../core/doing.ts";
 import { placeOf } from "../../core/filter.ts";
 import { hasEnded, strategyWord } from "../../core/status.ts";
 import { age, baseName, counted, duration, money, oneLine, plain } from "../../core/text.ts";
+import { moment } from "../../core/times.ts";
 import { clock } from "../../state/clock.ts";
 import { useSession } from "../../state/context.tsx";
 import { Badge } from "../../ui/badge.tsx";
@@ -25,7 +26,7 @@ export function StateAge(props: { readonly item: SessionItem }): ReactNode {
   const { statusSince, evidence } = props.item;
   const sinceMs = Date.parse(statusSince);
   const words = useTimed(useCallback(nowMs => age(sinceMs, nowMs), [sinceMs]));
-  const since = new Date(sinceMs).toLocaleString();
+  const since = moment(sinceMs);
   return (
     <time dateTime={statusSince} title={`In this state since ${since}${evidence ? `: ${oneLine(evidence)}` : ""}`}>
       {words}

@@ -10,6 +10,7 @@ import { Button } from "../../ui/button.tsx";
 import { Confirm, Dialog } from "../../ui/dialog.tsx";
 import { MenuAt, type MenuEntry } from "../../ui/menu.tsx";
 import { say } from "../../ui/toast.tsx";
+import { Boundary } from "../../widgets/boundary.tsx";
 import { type Bulk, canAbort, canStop, type Report } from "./bulk.ts";
 import style from "./overlays.module.css";
 import { RemoveDialog } from "./remove-dialog.tsx";
@@ -33,9 +34,21 @@ export function Overlays(props: OverlaysProps): ReactNode {
   const { asking, bulk } = props;
   return (
     <>
-      {asking?.kind === "menu" && <RowMenu key={asking.id} {...props} id={asking.id} at={asking.at} />}
-      {asking !== null && asking.kind !== "menu" && <Question {...props} kind={asking.kind} ids={asking.ids} />}
-      {bulk.report !== null && <ReportDialog report={bulk.report} onClose={bulk.closeReport} />}
+      {asking?.kind === "menu" && (
+        <Boundary key={asking.id} what="The menu">
+          <RowMenu {...props} id={asking.id} at={asking.at} />
+        </Boundary>
+      )}
+      {asking !== null && asking.kind !== "menu" && (
+        <Boundary key={asking.kind} what="The dialog">
+          <Question {...props} kind={asking.kind} ids={asking.ids} />
+        </Boundary>
+      )}
+      {bulk.report !== null && (
+        <Boundary what="The report">
+          <ReportDialog report={bulk.report} onClose={bulk.closeReport} />
+        </Boundary>
+      )}
     </>
   );
 }

@@ -9,6 +9,7 @@ import { keysOf } from "../../core/keymap.ts";
 import { type Line, linesOf } from "../../core/last-lines.ts";
 import { lookOf } from "../../core/status.ts";
 import { compact, counted, duration, money, oneLine, plain } from "../../core/text.ts";
+import { moment } from "../../core/times.ts";
 import { api } from "../../state/api.ts";
 import { useFleet, useSession } from "../../state/context.tsx";
 import { useDocument } from "../../state/queries.ts";
@@ -77,8 +78,7 @@ function State({ item }: { readonly item: SessionItem }): ReactNode {
   return (
     <div className={style.state}>
       <div>
-        <Mark {...lookOf(item.status)} />{" "}
-        <span className={style.faint}>since {new Date(statusSince).toLocaleString()}</span>
+        <Mark {...lookOf(item.status)} /> <span className={style.faint}>since {moment(statusSince)}</span>
       </div>
       {evidence && <div className={style.faint}>{oneLine(evidence)}</div>}
       {item.failure !== null && <div className={style.failure}>{plain(item.failure.detail)}</div>}

@@ -25,10 +25,13 @@ export function RemoveDialog({ ids, onClose, onRemove }: RemoveDialogProps): Rea
   const [isForGood, setForGood] = useState(false);
   const looked = usePreviews(ids, isForGood);
   const isConnected = useIsConnected();
-  const act = `${isForGood ? "Erase" : "Remove"} ${counted(ids.length, "session")}`;
+  const isLooking = looked.size < ids.length;
+  // Where the server cannot say what would be kept, the session is left alone.
+  const known = ids.filter(id => typeof looked.get(id) === "object");
+  const act = `${isForGood ? "Erase" : "Remove"} ${counted(isLooking ? ids.length : known.length, "session")}`;
   const confirm = (): void => {
     onClose();
-    onRemove(ids, isForGood);
+    onRemove(known, isForGood);
   };
   return (
     <Dialog
@@ -38,13 +41,13 @@ export function RemoveDialog({ ids, onClose, onRemove }: RemoveDialogProps): Rea
       isWide
       foot={
         <>
-          {looked.size < ids.length && (
+          {isLooking && (
             <span className={style.looking} role="status">
               Looking at {looked.size.toLocaleString("en-US")} of {counted(ids.length, "session")} …
             </span>
           )}
           <Button onClick={onClose}>Cancel</Button>
-          <Button kind="danger" onClick={confirm} disabled={!isConnected || looked.size < ids.length}>
+          <Button kind="danger" onClick={confirm} disabled={!isConnected || isLooking || known.length === 0}>
             {act}
           </Button>
         </>
@@ -65,7 +68,7 @@ export function RemoveDialog({ ids, onClose, onRemove }: RemoveDialogProps): Rea
           note="Conversation, diffs and notifications go too, and cannot be brought back. Work that is nowhere else is kept."
         />
       </fieldset>
-      <ul className={style.lines} aria-label="What would happen" aria-busy={looked.size < ids.length}>
+      <ul className={style.lines} aria-label="What would happen" aria-busy={isLooking}>
         {ids.map(id => (
           <Line key={id} id={id} looked={looked.get(id)} />
         ))}
@@ -137,7 +140,7 @@ const Line = memo(function Line({ id, looked }: LineProps): ReactNode {
       {looked === undefined ? (
         <span className={style.why}>…</span>
       ) : typeof looked === "string" ? (
-        <span className={style.warn}>{oneLine(looked, 400)}</span>
+        <span className={style.warn}>It is left alone: {oneLine(looked, 400)}</span>
       ) : (
         <Fate preview={looked} />
       )}

@@ -16,11 +16,13 @@ type RowListProps = {
   readonly cursor: Cursor;
   readonly list: RefObject<VirtualHandle | null>;
   readonly isMultiselectable: boolean;
+  /** Whether rows are being selected: then each has its box, also where there is little room. */
+  readonly isSelecting?: boolean;
   readonly session: (place: RowPlace) => ReactNode;
 };
 
 export function RowList(props: RowListProps): ReactNode {
-  const { rows, order, folds, cursor, list, isMultiselectable, session } = props;
+  const { rows, order, folds, cursor, list, isMultiselectable, isSelecting = false, session } = props;
   const virtual = useMemo(() => rows.map(row => ({ key: row.key, isHead: row.kind === "group" })), [rows]);
   const onPointerMove = (event: PointerEvent): void => {
     if (event.pointerType === "mouse") order.hold();
@@ -33,6 +35,7 @@ export function RowList(props: RowListProps): ReactNode {
       aria-multiselectable={isMultiselectable}
       aria-rowcount={rows.length}
       className={style.list}
+      data-selecting={isSelecting}
       rows={virtual}
       kept={cursor.index}
       onKeyDown={event => hear(event, cursor, folds)}

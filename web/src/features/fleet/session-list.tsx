@@ -3,6 +3,7 @@ import { type ReactNode, type RefObject, useEffect, useMemo, useRef } from "reac
 import type { Row } from "../../core/groups.ts";
 import { useActions } from "../../state/actions.ts";
 import { useMayChange } from "../../state/context.tsx";
+import { useCell } from "../../state/store.ts";
 import type { VirtualHandle } from "../../ui/virtual-list.tsx";
 import { type Acts, ActsContext } from "./acts.ts";
 import { type Cursor, useCursor } from "./cursor.ts";
@@ -39,6 +40,7 @@ export function SessionList(props: SessionListProps): ReactNode {
         cursor={cursor}
         list={list}
         isMultiselectable={useMayChange()}
+        isSelecting={useCell(props.selection.ids).length > 0}
         session={place => <SessionRow {...place} />}
       />
     </ActsContext>

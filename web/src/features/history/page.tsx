@@ -133,14 +133,16 @@ function Row({ item }: { readonly item: HistoryItem }): ReactNode {
       <div className={style.line}>
         <Mark {...lookOf(item.status)} />
         <strong className={style.title}>
-          <SessionLink id={item.id} title={item.title} />
+          <SessionLink id={item.id} title={item.title} hasMark={false} />
         </strong>
         <span className={style.where}>
           {plain(baseName(item.repository ?? item.directory))}
           {item.branch && ` · ${plain(item.branch)}`}
         </span>
         <span className={style.figures}>
-          {item.changes && <LineCounts additions={item.changes.additions} deletions={item.changes.deletions} />}{" "}
+          {item.changes !== null && item.changes.files > 0 && (
+            <LineCounts additions={item.changes.additions} deletions={item.changes.deletions} />
+          )}{" "}
           {money(item.costUsd)} <Age at={item.createdAt} />
         </span>
       </div>

@@ -5,6 +5,7 @@ import { isMac } from "../../browser/platform.ts";
 import { keysOf } from "../../core/keymap.ts";
 import { hasEnded, isInTurn, lookOf, strategyWord } from "../../core/status.ts";
 import { age, baseName, compact, money, oneLine, plain } from "../../core/text.ts";
+import { moment } from "../../core/times.ts";
 import { useNow } from "../../state/clock.ts";
 import { Badge } from "../../ui/badge.tsx";
 import { Button, IconButton } from "../../ui/button.tsx";
@@ -42,10 +43,7 @@ function Status({ item, isPast }: { readonly item: SessionItem; readonly isPast:
   const { activity } = item;
   const does = item.status === "active" && activity?.kind === "tool" && activity.tool ? `tool ${activity.tool}` : "";
   return (
-    <span
-      className={style.status}
-      title={`${plain(item.evidence)} (seen ${new Date(item.evidenceAt).toLocaleString()})`}
-    >
+    <span className={style.status} title={`${plain(item.evidence)} (seen ${moment(item.evidenceAt)})`}>
       <Mark {...lookOf(item.status)} />
       {does && <span className={style.does}>{oneLine(does, 40)}</span>}
       {!isPast && <Age sinceMs={Date.parse(item.statusSince)} />}

@@ -4,6 +4,7 @@ import { notifyState, setNotify } from "../../browser/notify.ts";
 import { readSetting, writeSetting } from "../../browser/storage.ts";
 import { readDensity, readTheme, setDensity, setTheme, THEMES } from "../../browser/theme.ts";
 import { bytes } from "../../core/text.ts";
+import { moment } from "../../core/times.ts";
 import { runAction } from "../../state/actions.ts";
 import { useFleet, useMayChange } from "../../state/context.tsx";
 import { useCell } from "../../state/store.ts";
@@ -115,11 +116,11 @@ function About(): ReactNode {
         Fleet {info.version}
         {info.opencodeVersion && `, OpenCode ${info.opencodeVersion}`}
         {info.rehearsal && ", with the rehearsal model: it is scripted and costs nothing"}. Started{" "}
-        {new Date(info.startedAt).toLocaleString()}. The log has {info.position.toLocaleString("en-US")} events. A
-        request may have {bytes(info.limits.bodyBytes)}.
+        {moment(info.startedAt)}. The log has {info.position.toLocaleString("en-US")} events. A request may be up to{" "}
+        {bytes(info.limits.bodyBytes)}.
       </p>
       <p>
-        <a href="/api/docs">The interface for programs</a>
+        <a href="/api/docs">The API for programs</a>
       </p>
     </Section>
   );

@@ -59,7 +59,7 @@ function Row({ item }: { readonly item: AccessTokenItem }): ReactNode {
       <td>
         <Age at={item.createdAt} />
       </td>
-      <td>{item.expiresAt === null ? "never" : moment(item.expiresAt)}</td>
+      <td className={style.word}>{item.expiresAt === null ? "never" : moment(item.expiresAt)}</td>
       <td>{item.status === "active" && <Acts name={item.name} isYours={isYours} />}</td>
     </tr>
   );

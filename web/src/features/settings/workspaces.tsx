@@ -71,9 +71,9 @@ function Row({ item }: { readonly item: WorkspaceItem }): ReactNode {
         ))}
         {item.kept?.ref && <div className={style.note}>kept as {item.kept.ref}</div>}
       </td>
-      <td>{item.isolationStrategy}</td>
+      <td className={style.word}>{item.isolationStrategy}</td>
       <td>{item.branch === null ? "–" : plain(item.branch)}</td>
-      <td>{item.status}</td>
+      <td className={style.word}>{item.status}</td>
       <td>
         {item.sessions.length === 0
           ? "none"
