@@ -10,10 +10,19 @@ from typing import Any, Final, NamedTuple
 
 
 class Kind(NamedTuple):
-    """What a problem code means over HTTP."""
+    """What a problem code means over HTTP; `hint` and `retry_after_s` are for those that bring none of their own."""
 
     status: int
     title: str
+    hint: str | None = None
+    retry_after_s: int | None = None
+
+
+_SOON_S: Final = 5
+_LATER_S: Final = 120
+"""Until a person has repaired something: longer than programs try again by themselves (CLIENT_RETRY_S)."""
+_AGAIN: Final = "Try again in a moment."
+_DOCTOR: Final = "`fleet doctor` says what is wrong with OpenCode here."
 
 
 PROBLEMS: Final[Mapping[str, Kind]] = {
@@ -36,7 +45,12 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "too_many_attempts": Kind(429, "Too many attempts to come in"),
     "too_many_requests": Kind(429, "Too many requests at a time"),
     "too_many_streams": Kind(429, "Too many open streams"),
-    "tokens_unreadable": Kind(503, "The access tokens cannot be read"),
+    "tokens_unreadable": Kind(
+        503,
+        "The access tokens cannot be read",
+        "Repair the file of the tokens, or delete it and make new ones.",
+        _LATER_S,
+    ),
     "idempotency_conflict": Kind(422, "The idempotency key was used with another body"),
     # Things that are not there
     "session_not_found": Kind(404, "There is no such session"),
@@ -71,7 +85,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "branch_exists": Kind(422, "The branch exists already"),
     "branch_checked_out": Kind(422, "The branch is checked out elsewhere"),
     "base_ref_unknown": Kind(422, "The base does not name a commit"),
-    "git_failed": Kind(502, "git failed"),
+    "git_failed": Kind(502, "git failed", "Repair what git names, then try again.", _LATER_S),
     "workspace_gone": Kind(410, "The session's workspace is gone"),
     "path_outside_workspace": Kind(422, "The path leads out of the workspace"),
     "file_unreadable": Kind(422, "The file cannot be read"),
@@ -98,23 +112,52 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "webhooks_full": Kind(409, "There are too many webhooks"),
     "delivery_gone": Kind(410, "The delivery is not shown any more"),
     # OpenCode
-    "opencode_missing": Kind(503, "OpenCode is not installed"),
-    "opencode_not_executable": Kind(503, "OpenCode cannot be executed"),
-    "opencode_exited": Kind(503, "OpenCode exited while starting"),
-    "opencode_not_ready": Kind(503, "OpenCode did not become ready in time"),
-    "opencode_unreachable": Kind(503, "OpenCode does not answer"),
-    "opencode_refused": Kind(502, "OpenCode refused the request"),
-    "opencode_downgrade": Kind(503, "OpenCode's data is of a newer version"),
+    "opencode_missing": Kind(503, "OpenCode is not installed", _DOCTOR, _LATER_S),
+    "opencode_not_executable": Kind(503, "OpenCode cannot be executed", _DOCTOR, _LATER_S),
+    "opencode_exited": Kind(
+        503,
+        "OpenCode has exited",
+        "Try again; if it ends again, `fleet doctor` says what is wrong with OpenCode here.",
+        _LATER_S,
+    ),
+    "opencode_not_ready": Kind(
+        503,
+        "OpenCode did not become ready in time",
+        "Look whether the machine is overloaded, then try again; `fleet doctor` tries OpenCode.",
+        _LATER_S,
+    ),
+    "opencode_unreachable": Kind(
+        503,
+        "OpenCode does not answer",
+        "Fleet goes on trying; if it lasts, resume the session on a new process.",
+        _SOON_S,
+    ),
+    "opencode_refused": Kind(
+        502,
+        "OpenCode refused the request",
+        "`fleet doctor` says whether this version of OpenCode is known to work.",
+        _LATER_S,
+    ),
+    "opencode_downgrade": Kind(503, "OpenCode's data is of a newer version", _DOCTOR, _LATER_S),
     # The server
-    "overloaded": Kind(503, "Fleet has too much to do"),
-    "timed_out": Kind(503, "Fleet did not get an answer in time"),
-    "interrupted": Kind(503, "Fleet was interrupted before it could answer"),
-    "stopping": Kind(503, "Fleet is shutting down"),
-    "disk_full": Kind(503, "The disk is full"),
-    "system_failed": Kind(503, "The operating system refused what Fleet needs"),
-    "log_unavailable": Kind(503, "The event log takes no events now"),
+    "overloaded": Kind(503, "Fleet has too much to do", _AGAIN, _SOON_S),
+    "timed_out": Kind(
+        503, "Fleet did not get an answer in time", "It may still happen: read the state, then try again.", _SOON_S
+    ),
+    "interrupted": Kind(
+        503,
+        "Fleet was interrupted before it could answer",
+        "Read the state to see whether it happened, then try again.",
+        _SOON_S,
+    ),
+    "stopping": Kind(503, "Fleet is shutting down", "Try again when Fleet has started again.", _SOON_S),
+    "disk_full": Kind(503, "The disk is full", "Free some space on that disk, then try again.", 10),
+    "system_failed": Kind(
+        503, "The operating system refused what Fleet needs", "Repair what it names, then try again.", _LATER_S
+    ),
+    "log_unavailable": Kind(503, "The event log takes no events now", "Look into Fleet's own log, then try again.", 10),
     "event_too_large": Kind(413, "The event is too large for the log"),
-    "internal": Kind(500, "Fleet has a bug"),
+    "internal": Kind(500, "Fleet has a bug", "Fleet's own log has the details; please report it."),
 }
 
 
@@ -142,8 +185,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word, and it is raised
         self.code = code
         self.detail = detail
         self.field = field
-        self.hint = hint
-        self.retry_after_s = retry_after_s
+        self.hint = PROBLEMS[code].hint if hint is None else hint
+        self.retry_after_s = PROBLEMS[code].retry_after_s if retry_after_s is None else retry_after_s
         self.extra: Mapping[str, Any] = extra or {}
 
     def __str__(self) -> str:
@@ -171,10 +214,8 @@ def problem_of(error: OSError) -> Unavailable:
     said = error.strerror or type(error).__name__
     what = said if error.filename is None else f"{said}: {error.filename!r}"
     if error.errno in _NO_SPACE:
-        hint = "Free some space on that disk, then try again."
-        return Unavailable("disk_full", f"The disk is full ({what}).", hint=hint, retry_after_s=10)
+        return Unavailable("disk_full", f"The disk is full ({what}).")
     if error.errno in _EXHAUSTED:
         hint = "Let something end, or raise the limit of files, processes or memory, then try again."
         return Unavailable("overloaded", f"The machine has none left ({what}).", hint=hint, retry_after_s=10)
-    hint = "Repair what it names, then try again."
-    return Unavailable("system_failed", f"The operating system refused it ({what}).", hint=hint, retry_after_s=10)
+    return Unavailable("system_failed", f"The operating system refused it ({what}).")

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from fleet.actors.aggregate import Deliver
 from fleet.actors.context import Context, SessionReply, WorkspaceReply
@@ -18,7 +19,7 @@ from fleet.core.paths import is_inside
 from fleet.core.session import messages as m
 from fleet.core.session.state import State
 from fleet.core.workspace import messages as workspace_messages
-from fleet.errors import Problem, Rejected, Unavailable
+from fleet.errors import PROBLEMS, Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import (
     ABORT_WAIT_S,
@@ -92,7 +93,8 @@ class Orders:
         """Create a session and return once it can take a prompt.
 
         Raises `Rejected` for what is wrong with the request; nothing has changed then. What goes wrong later leaves the
-        session in `error`, where resume tries again: the problem names it as `sessionId`.
+        session in `error`, where resume tries again: the problem names it as `sessionId`. So does the same creation, by
+        its key, unless the reason lies with the request.
         """
         async with self._one_at_a_time(caller):
             session_id = self._created_before(caller)
@@ -100,12 +102,23 @@ class Orders:
                 command = await self._creation(new)
                 session_id = command.session_id
                 await self._ask(session_id, command, caller)
+            elif self._may_work_now(session_id):
+                resume = m.ResumeSession(self._context.clock.now_ms())
+                await self._ask(session_id, resume, replace(caller, idempotency_key=None))
         return await self._provisioned(session_id)
 
     def _one_at_a_time(self, caller: Caller) -> AbstractAsyncContextManager[None]:
         """Let requests with the same idempotency key create one after the other: the second finds the first's."""
         key = caller.idempotency_key
         return nullcontext() if key is None else self._creating.hold(key)
+
+    def _may_work_now(self, session_id: str) -> bool:
+        """Return whether the creation has failed for a reason that lies with Fleet, which may be over."""
+        session = self._context.views.sessions.get(session_id)
+        if session is None or session.phase != "error" or session.provisioning is not None:
+            return False
+        failure = session.failure
+        return failure is not None and failure.step is not None and PROBLEMS[failure.code].status >= 500
 
     def _created_before(self, caller: Caller) -> str | None:
         if caller.idempotency_key is None:

@@ -28,6 +28,7 @@ from fleet.core.instance.state import LIVE, OVER
 from fleet.core.paths import is_inside
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
+from fleet.core.session.reports import ended_early
 from fleet.core.workspace import messages as workspace_messages
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
@@ -120,8 +121,10 @@ class SessionEffects:
             state = await self._context.views.instances.wait(instance_id, lambda s: s.phase in LIVE | OVER)
             if state.phase in LIVE:
                 return m.ReportInstanceReady(instance_id, self._now())
-            raise Problem(state.failure_code or "opencode_exited", state.evidence)
-        raise Problem("opencode_not_ready", "the OpenCode process did not become ready in time")
+            if state.failure_code is not None:
+                raise Problem(state.failure_code, state.evidence)
+            raise Problem("opencode_exited", ended_early(state.evidence))
+        raise Problem("opencode_not_ready", "The OpenCode process did not become ready in time.")
 
     async def _open_conversation(self, session_id: str, effect: e.OpenConversation, report: Reporter) -> None:
         if not effect.exists:

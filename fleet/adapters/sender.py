@@ -207,7 +207,9 @@ def _why(error: Exception) -> str:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__
-    return type(error).__name__
+    if isinstance(error, httpx.TimeoutException | trio.TooSlowError):
+        return "it did not answer in time"
+    return "the connection ended before its answer"
 
 
 def _refused(why: str, *, hint: str | None = None) -> Rejected:

@@ -184,7 +184,13 @@ _ITSELF = {
     "responses": {"200": {"description": "Done.", "content": {"application/json": {"schema": {"type": "object"}}}}},
 }
 """The route of quart-schema."""
-_WITH = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",), 503: ("Retry-After",)}
+_WITH = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    429: ("Retry-After",),
+    502: ("Retry-After",),
+    503: ("Retry-After",),
+}
 """The headers of a problem, by its status."""
 
 

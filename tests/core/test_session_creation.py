@@ -4,6 +4,7 @@ import pytest
 
 from fleet.core.session import messages as m
 from fleet.core.session.machine import SESSION
+from fleet.core.session.reports import ended_early
 from fleet.core.table import ImpossibleEvent
 from fleet.limits import TITLE_CHARS_MAX
 from tests.core import sessions as s
@@ -109,7 +110,7 @@ def test_the_initial_prompt_survives_a_failure(step: m.ProvisionStep, history: t
 
 def test_an_instance_that_dies_before_the_conversation_is_open_fails_the_step() -> None:
     story = given(SESSION, "s1", *s.ON_INSTANCE).when(s.instance_ended())
-    story = story.then(s.failed("conversation", "opencode_exited", "why"), s.detached()).pending()
+    story = story.then(s.failed("conversation", "opencode_exited", ended_early("why")), s.detached()).pending()
     assert (story.state.phase, story.state.instance_id) == ("error", None)
 
 

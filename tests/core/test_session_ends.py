@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
 from fleet.core.session.machine import SESSION
+from fleet.core.session.reports import ended_early
 from tests.core import sessions as s
 from tests.core.given import given
 
@@ -213,7 +214,9 @@ def test_what_waits_for_a_prompt_is_back_already(history: tuple[m.Event, ...]) -
 
 def test_an_instance_that_goes_during_a_resume_fails_it() -> None:
     story = given(SESSION, "s1", *s.RESUMING, s.WORKSPACE, s.attached("i2")).when(s.instance_ended("i2"))
-    story = story.then(s.failed("conversation", "opencode_exited", "why"), s.detached("i2")).pending("leave:i2")
+    story = story.then(s.failed("conversation", "opencode_exited", ended_early("why")), s.detached("i2")).pending(
+        "leave:i2"
+    )
     assert story.state.phase == "disconnected"
     story.when(m.ResumeSession(s.AT)).then(m.ResumeRequested(s.AT))
 

@@ -199,11 +199,13 @@ async def test_a_request_that_made_no_sense_may_be_mended(door: Door) -> None:
 
 
 async def test_what_is_to_be_tried_again_is_tried_again(machine: Machine, door: Door) -> None:
-    machine.world.fail_next_spawn("missing")
     body = {"directory": PLAIN}
-    first = await door.knock("POST", "/api/sessions", body, Idempotency_Key="k")
-    session_id = first.problem(503, "opencode_missing")["sessionId"]
-    await door.knock("POST", f"/api/sessions/{session_id}/resume")
+    session_ids: set[str] = set()
+    for code in ("missing", "not_executable"):
+        machine.world.fail_next_spawn(code)
+        failed = await door.knock("POST", "/api/sessions", body, Idempotency_Key="k")
+        session_ids.add(failed.problem(503, f"opencode_{code}")["sessionId"])
+    (session_id,) = session_ids
     again = await door.knock("POST", "/api/sessions", body, Idempotency_Key="k")
     assert (again.status, again.json["session"]["id"]) == (200, session_id)
     assert (await door.knock("POST", "/api/sessions", body, Idempotency_Key="k")).body == again.body

@@ -3,6 +3,7 @@
 import socket
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from msgspec.structs import replace
@@ -135,6 +136,13 @@ async def test_a_start_that_meets_a_bug_fails_at_once_and_keeps_no_place(machine
         await trio.sleep(1)
         assert [state.phase for state in door.tree.views.instances] == ["stopped"]
         assert (await door.knock("POST", f"/api/sessions/{session_id}/resume")).status == 200
+
+
+@pytest.mark.parametrize("code", [code for code, kind in PROBLEMS.items() if kind.status >= 500])
+async def test_a_failure_of_the_server_says_what_to_do_and_when(code: str) -> None:
+    answer = problem_response(Problem(code, "what was wrong"))
+    assert msgspec.json.decode(await answer.get_data())["hint"]
+    assert answer.status_code == 500 or int(answer.headers["Retry-After"]) > 0
 
 
 async def test_a_full_disk_changes_nothing_and_says_so(machine: Machine, door: Door) -> None:

@@ -18,7 +18,7 @@ import trio
 from fleet.adapters.opencode import offer_wire, wire
 from fleet.adapters.opencode.binary import release
 from fleet.adapters.opencode.events import EventStream
-from fleet.adapters.opencode.http import FAULTS, Answer, Http, OversizedAnswerError
+from fleet.adapters.opencode.http import FAULTS, Answer, Http, OversizedAnswerError, what_went_wrong
 from fleet.errors import Problem, Unavailable
 from fleet.limits import COMMAND_ACCEPT_S, OPENCODE_REQUEST_TIMEOUT_S, OPENCODE_RESPONSE_BYTES_MAX
 from fleet.ports import (
@@ -195,13 +195,8 @@ class OpenCodeClient:
             limit = f"{OPENCODE_RESPONSE_BYTES_MAX} bytes"
             raise _refusal(f"its answer to {method} {path} is larger than {limit}") from None
         except (*FAULTS, trio.TooSlowError) as error:
-            said = str(error) or type(error).__name__
-            raise Unavailable(
-                "opencode_unreachable",
-                f"OpenCode on port {self._endpoint.port} did not answer {method} {path}: {said}.",
-                hint="Fleet goes on trying; if it lasts, resume the session on a new instance.",
-                retry_after_s=1,
-            ) from error
+            said = f"OpenCode on port {self._endpoint.port} did not answer {method} {path}: {what_went_wrong(error)}."
+            raise Unavailable("opencode_unreachable", said, retry_after_s=1) from error
         if answer.media_type.startswith("text/html"):
             raise _refusal(f"version {self._endpoint.version} does not know {method} {path}")
         return answer

@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from fleet.adapters.opencode import event_wire, wire
-from fleet.adapters.opencode.http import FAULTS, BrokenConnectionError, Connection, connect
+from fleet.adapters.opencode.http import FAULTS, BrokenConnectionError, Connection, connect, what_went_wrong
 from fleet.limits import (
     EVENT_LINE_BYTES_MAX,
     EVENT_RECONNECT_S_MAX,
@@ -78,7 +78,7 @@ class EventStream(AsyncIterator[OpenCodeEvent]):
             try:
                 await self._receive()
             except FAULTS as error:
-                self._break(str(error) or type(error).__name__)
+                self._break(f"OpenCode's events stopped: {what_went_wrong(error)}")
         return self._waiting.popleft()
 
     async def _receive(self) -> None:
@@ -89,7 +89,7 @@ class EventStream(AsyncIterator[OpenCodeEvent]):
             self._lines, self._announced = _Lines(), False
         data = await self._connection.receive(EVENT_SILENCE_S)
         if not data:
-            raise BrokenConnectionError("OpenCode ended the event stream")
+            raise BrokenConnectionError("it ended the stream")
         if not self._announced:  # OpenCode greets every reader: from here on nothing is missed
             self._announced = True
             self._connections += 1
@@ -183,5 +183,5 @@ async def _follow(port: int, authorization: str) -> Connection:
         if status == 200 and media_type.startswith("text/event-stream"):
             return connection
         connection.close()
-        raise BrokenConnectionError(f"OpenCode answered {status} instead of an event stream")
-    raise BrokenConnectionError(f"OpenCode did not answer within {OPENCODE_REQUEST_TIMEOUT_S:g} s")
+        raise BrokenConnectionError(f"it answered {status} instead of a stream")
+    raise BrokenConnectionError(f"it has sent no answer within {OPENCODE_REQUEST_TIMEOUT_S:g} s")

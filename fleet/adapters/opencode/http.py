@@ -17,14 +17,19 @@ import h11
 import msgspec
 import trio
 
-from fleet.limits import OPENCODE_CONNECTIONS_KEPT_MAX, OPENCODE_READ_BYTES, OPENCODE_RESPONSE_BYTES_MAX
+from fleet.limits import (
+    OPENCODE_CONNECTIONS_KEPT_MAX,
+    OPENCODE_READ_BYTES,
+    OPENCODE_REQUEST_TIMEOUT_S,
+    OPENCODE_RESPONSE_BYTES_MAX,
+)
 
 _ADDRESS: Final = "127.0.0.1"
 _JSON: Final = (("Content-Type", "application/json"),)
 
 
 class BrokenConnectionError(Exception):
-    """The connection is of no more use; the text says why."""
+    """The connection is of no more use; the text says what OpenCode ("it") did."""
 
 
 class OversizedAnswerError(Exception):
@@ -39,6 +44,17 @@ FAULTS: Final = (
     h11.RemoteProtocolError,
 )
 """What requests raise: the process does not listen, went away, closed the connection or speaks no HTTP."""
+
+
+def what_went_wrong(fault: Exception) -> str:
+    """Return a fault as what OpenCode did, for a person: the words of sockets and of HTTP libraries help nobody."""
+    if isinstance(fault, BrokenConnectionError):
+        return str(fault)
+    if isinstance(fault, trio.TooSlowError):
+        return f"it has sent no answer within {OPENCODE_REQUEST_TIMEOUT_S:g} s"
+    if isinstance(fault, OSError):
+        return "it takes no connections"
+    return "it closed the connection before its answer was whole"
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -78,7 +94,7 @@ class Connection:
             if event is h11.NEED_DATA:
                 await self._feed()
             elif not isinstance(event, h11.InformationalResponse):
-                raise BrokenConnectionError("OpenCode closed the connection without an answer")
+                raise BrokenConnectionError("it closed the connection without an answer")
 
     async def receive(self, patience_s: float = math.inf) -> bytes:
         """Return all of the body that has arrived, waiting for the first byte; b"" at its end.
@@ -98,9 +114,9 @@ class Connection:
                 with trio.move_on_after(patience_s) as waited:
                     await self._feed()
                 if waited.cancelled_caught:
-                    raise BrokenConnectionError(f"OpenCode has sent nothing for {patience_s:g} s")
+                    raise BrokenConnectionError(f"it has sent nothing for {patience_s:g} s")
             else:
-                raise BrokenConnectionError("OpenCode closed the connection within an answer")
+                raise BrokenConnectionError("it closed the connection within an answer")
         return b"".join(chunks)
 
     async def _feed(self) -> None:

@@ -135,6 +135,11 @@ def _settled(command: m.ReportSettled, state: State) -> Events:
     return followed((m.SessionSettled(command.evidence, command.at_ms),), state, command.at_ms, command.fresh)
 
 
+def ended_early(evidence: str) -> str:
+    """Return what to say of a process that is gone before the session is ready; `evidence` is why."""
+    return f"The OpenCode process has ended before the session could use it: {evidence}."
+
+
 def _instance_ended(command: m.ReportInstanceEnded, state: State) -> Events:
     if command.instance_id != state.instance_id:
         return ()
@@ -143,7 +148,8 @@ def _instance_ended(command: m.ReportInstanceEnded, state: State) -> Events:
         return (detached,)
     if state.provisioning is not None:
         # In this order: detached while provisioning goes on would order another instance in between.
-        failed = m.ProvisionFailed(state.provisioning, "opencode_exited", command.evidence, command.at_ms)
+        detail = ended_early(command.evidence)
+        failed = m.ProvisionFailed(state.provisioning, "opencode_exited", detail, command.at_ms)
         return followed((failed, detached), state, command.at_ms, None)
     if state.phase == "idle" and command.orderly:
         return (m.SessionCompleted(command.instance_id, command.evidence, command.at_ms),)

@@ -82,7 +82,7 @@ def clock() -> Clock:
 
 async def test_silence_has_an_end(clock: Clock, web: Web, client: OpenCodeClient) -> None:
     web.found["/global/health"] = None
-    with pytest.raises(Unavailable, match="did not answer GET /global/health") as refused:
+    with pytest.raises(Unavailable, match=r"did not answer GET /global/health: it has sent no answer") as refused:
         await client.health()
     assert refused.value.code == "opencode_unreachable"
     assert trio.current_time() < 60
@@ -90,9 +90,21 @@ async def test_silence_has_an_end(clock: Clock, web: Web, client: OpenCodeClient
 
 async def test_a_process_that_is_gone_is_told(unused_port: int) -> None:
     async with open_client(Endpoint(unused_port, "1.18.33"), "secret") as client:
-        with pytest.raises(Unavailable, match=f"port {unused_port} did not answer GET /global/health") as gone:
+        said = f"port {unused_port} did not answer GET /global/health: it takes no connections"
+        with pytest.raises(Unavailable, match=said) as gone:
             await client.health()
     assert gone.value.code == "opencode_unreachable"
+
+
+@pytest.mark.parametrize("broken", [b"", b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
+async def test_an_answer_that_breaks_off_is_told_without_the_words_of_libraries(
+    nursery: trio.Nursery, broken: bytes
+) -> None:
+    server = await Server.start(nursery)
+    server.say(broken, forever=False)
+    async with open_client(Endpoint(server.port, "1.18.33"), "secret") as client:
+        with pytest.raises(Unavailable, match=r"GET /global/health: it closed the connection [a-z ]+\. "):
+            await client.health()
 
 
 @pytest.fixture
