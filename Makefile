@@ -58,7 +58,7 @@ setup:
 
 test: check browser web
 	cd web && npm test --silent
-	$(TOOLS_PATH) $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+	$(TOOLS_PATH) $(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations=20 $(ARGS)
 
 screenshots: setup browser web
 	@$(TOOLS_PATH) $(BIN)/python tools/screenshots.py $(ARGS)

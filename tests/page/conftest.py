@@ -52,6 +52,15 @@ def fleet(opencode_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         server.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def erased(fleet: Server) -> Iterator[None]:
+    """Each file begins with an empty fleet: its sessions and their OpenCode processes end with it."""
+    yield
+    while items := fleet.http.get("/api/sessions").raise_for_status().json():
+        for item in items:
+            fleet.http.delete(f"/api/sessions/{item['id']}", params={"permanent": True}).raise_for_status()
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """A browser without a window."""
