@@ -4,7 +4,7 @@
  * The table has a row for every type of event that the server has; a type that is missing is an error of the compiler. An event of a
  * newer server, or one that was erased, still gets a sentence.
  */
-import type { EventData, EventType } from "../wire/events.ts";
+import type { EventData, EventType, LoggedEvent } from "../wire/events.ts";
 import { list, record, text } from "../wire/opencode.ts";
 import { baseName, counted, duration, oneLine } from "./text.ts";
 
@@ -149,18 +149,20 @@ const SENTENCES: Table = {
   "webhook.delivery-dropped": data => `The message was given up: ${oneLine(data.reason, TEXT_MAX)}`,
 };
 
-type AnyEvent = { readonly type: string; readonly data: unknown; readonly erased?: boolean };
-
 /** Return the sentence of an event. */
-export function sentence(event: AnyEvent): string {
+export function sentence(event: LoggedEvent): string {
   if (event.erased === true) return `${event.type}: what it said was erased`;
-  const row = (SENTENCES as Readonly<Record<string, ((data: never) => string) | undefined>>)[event.type];
-  if (row === undefined) return `${event.type}: this page is older than the server and does not know it`;
+  if (!Object.hasOwn(SENTENCES, event.type))
+    return `${event.type}: this page is older than the server and does not know it`;
   try {
-    return row(event.data as never);
+    return intact(event);
   } catch {
     return event.type;
   }
+}
+
+function intact<Type extends EventType>(event: { readonly type: Type; readonly data: EventData[Type] }): string {
+  return SENTENCES[event.type](event.data);
 }
 
 function part(type: string, value: unknown): string {
