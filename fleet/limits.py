@@ -181,6 +181,7 @@ CALLBACK_DEPTH_MAX: Final = 8  # ancestors of a session: a longer chain of callb
 CALLBACK_RETRY_S: Final = 60.0  # a parent that can't take a callback is asked again when it changes, or after so long
 RECOVERY_BATCH: Final = 20  # unfinished aggregates that a start takes up at once
 RECOVERY_PAUSE_S: Final = 0.02  # between batches
+WORKSPACE_SWEEP_S: Final = 30.0  # between looks whether the workspaces are there: two calls of the system for each
 IDLE_SWEEP_S: Final = 30.0  # between looks for instances that nobody needs
 NOTIFICATIONS_MAX: Final = 50  # per session, the oldest go first
 QUEUE_PROMPTS_MAX: Final = 100  # waiting prompts per session

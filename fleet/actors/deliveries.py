@@ -13,6 +13,7 @@ from fleet.actors.changes import Changes
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversation, Conversations
 from fleet.actors.disposal import Disposal
+from fleet.actors.standing import missing
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
 from fleet.errors import Problem, Unavailable
@@ -44,6 +45,9 @@ class Deliveries:
 
     async def deliver(self, session_id: str, effect: e.DeliverPrompt, report: Reporter) -> None:
         """Send the prompt unless OpenCode has it, read it back, and report."""
+        if (lost := await missing(self._context, session_id)) is not None:
+            await report(m.ReportTurnFailed(effect.number, "workspace_gone", lost, self._now()))
+            return
         await self._changes.begin(session_id, effect.number, report)
         conversation = self._conversations.of(session_id)
         conversation.cause = cause_here()

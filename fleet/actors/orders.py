@@ -14,11 +14,13 @@ from msgspec.structs import replace
 from fleet.actors.aggregate import Deliver
 from fleet.actors.context import Context, SessionReply, WorkspaceReply
 from fleet.actors.roots import Roots, outside
+from fleet.actors.standing import look
 from fleet.core import roots
 from fleet.core.paths import is_inside
 from fleet.core.session import messages as m
 from fleet.core.session.state import State
 from fleet.core.workspace import messages as workspace_messages
+from fleet.core.workspace.faults import described, way_out
 from fleet.errors import PROBLEMS, Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import (
@@ -194,7 +196,11 @@ class Orders:
     async def prompt(self, any_id: str, prompt: NewPrompt, *, resume: bool, caller: Caller) -> Outcome:
         """Put a prompt into the session's queue. With `resume`, a session that has ended is brought back first."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, self._submission(prompt, resume=resume), caller)
+        submission = self._submission(prompt, resume=resume)
+        workspace = await look(self._context, session.workspace_id)
+        if workspace is not None and workspace.fault == "missing":
+            submission = msgspec.structs.replace(submission, lost=described(workspace), way_out=way_out(workspace))
+        reply = await self._ask(session.id, submission, caller)
         return Outcome(reply.state, reply.position)
 
     def _submission(self, prompt: NewPrompt, *, resume: bool) -> m.SubmitPrompt:
@@ -344,6 +350,8 @@ class Orders:
     def _way_back(self, session: State) -> str | None:
         """Return how its workspace can be brought back, None where Fleet has not removed it."""
         workspace = self._context.views.workspaces.get(session.workspace_id)
+        if workspace is not None and workspace.fault is not None:
+            return way_out(workspace)
         removed = workspace is not None and workspace.phase in ("removing", "removed")
         return f"bring it back with POST /api/workspaces/{session.workspace_id}/restore" if removed else None
 

@@ -22,6 +22,7 @@ from fleet.actors.deliveries import Deliveries
 from fleet.actors.disposal import Disposal
 from fleet.actors.erasure import Erasure
 from fleet.actors.placement import Delayed, Placement
+from fleet.actors.standing import look
 from fleet.actors.turns import Turns
 from fleet.core.instance import messages as instance_messages
 from fleet.core.instance.state import LIVE, OVER
@@ -30,6 +31,7 @@ from fleet.core.session import effects as e
 from fleet.core.session import messages as m
 from fleet.core.session.reports import ended_early
 from fleet.core.workspace import messages as workspace_messages
+from fleet.core.workspace.faults import described
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import ERASURE_RETRY_S, LEAVE_RETRY_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
@@ -85,6 +87,9 @@ class SessionEffects:
         if state.prepared is None or state.phase == "failed":
             raise Problem(state.failure_code or "internal", state.failure_detail)
         self._check_stays(state.prepared.directory, workspace_id)
+        seen = await look(self._context, workspace_id)
+        if seen is not None and seen.fault == "missing":
+            raise Problem("workspace_gone", described(seen) or "the workspace is missing")
         try:
             await self._context.workspaces.inspect(state.prepared.directory)
         except Problem as problem:

@@ -39,6 +39,7 @@ from fleet.actors.recovery import Recovery
 from fleet.actors.repositories import Repositories
 from fleet.actors.roots import Roots
 from fleet.actors.session import SessionEffects
+from fleet.actors.standing import Standing
 from fleet.actors.supervisor import Supervisor
 from fleet.actors.webhooks import WebhookEffects, Webhooks
 from fleet.actors.workspace import WorkspaceEffects
@@ -162,6 +163,7 @@ class Tree:
             ChildSpec("webhooks", peers.webhooks.run),
             ChildSpec("recovery", self._recovery.run, stop_grace_s=SHUTDOWN_GRACE_S + SHUTDOWN_REST_S),
             ChildSpec("idleness", self._idleness.run),
+            ChildSpec("standing", Standing(self.context).run),
             ChildSpec("model-limits", self.model_limits.run),
         )
         supervisor = self.supervisor = Supervisor("fleet", children, strategy="rest_for_one")

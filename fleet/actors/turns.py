@@ -15,6 +15,7 @@ from fleet.actors.causes import cause_here
 from fleet.actors.changes import Changes
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversation, Conversations
+from fleet.actors.standing import missing
 from fleet.actors.transcripts import read_since, read_subagents, read_tail
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
@@ -196,6 +197,7 @@ class Turns:
         except Problem as problem:
             _log.warning("transcript_incomplete", opencode_id=effect.opencode_id, detail=problem.detail)
         await self._changes.record(session_id, effect.number, report)
+        await missing(self._context, session_id)
         number = effect.number
         self._conversations.of(session_id).next_turn = number + 1
         if verdict.outcome == "failed":

@@ -32,7 +32,7 @@ class WorkspaceEffects:
     async def perform(self, workspace_id: str, effect: machine.Effect, report: Reporter) -> None:
         """Carry out `effect` for the workspace and report."""
         if isinstance(effect, machine.Prepare):
-            await self._prepare(effect, report)
+            await self._prepare(workspace_id, effect, report)
         elif isinstance(effect, machine.Remove):
             await self._remove(workspace_id, effect, report)
         else:
@@ -41,8 +41,9 @@ class WorkspaceEffects:
     def _now(self) -> int:
         return self._context.clock.now_ms()
 
-    async def _prepare(self, effect: machine.Prepare, report: Reporter) -> None:
+    async def _prepare(self, workspace_id: str, effect: machine.Prepare, report: Reporter) -> None:
         try:
+            await self._dispose(workspace_id)  # one that is made again: what OpenCode knew of it is over
             prepared = await self._context.workspaces.prepare(effect.order)
         except Exception:
             await self._discard(effect)
@@ -108,7 +109,7 @@ def require_unused(views: Views, workspace_id: str, order: WorkspaceOrder) -> No
 
 async def condition_of(context: Context, state: machine.State) -> Condition | None:
     """Return how the checkout of a workspace stands, None where that can't be said in a moment."""
-    if state.phase != "ready" or state.prepared is None:
+    if state.phase != "ready" or state.prepared is None or state.fault is not None:
         return None
     with trio.move_on_after(WORKSPACE_LOOK_S):
         try:

@@ -73,6 +73,7 @@ NAMES: Final[dict[str, type[Any]]] = {
     "workspace.claimed": workspace.WorkspaceClaimed,
     "workspace.ready": workspace.WorkspaceReady,
     "workspace.failed": workspace.WorkspaceFailed,
+    "workspace.looked-at": workspace.WorkspaceLookedAt,
     "workspace.released": workspace.WorkspaceReleased,
     "workspace.removal-requested": workspace.WorkspaceRemovalRequested,
     "workspace.kept": workspace.WorkspaceKept,

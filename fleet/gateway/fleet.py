@@ -8,6 +8,7 @@ from quart import Blueprint, Response
 
 from fleet import __version__
 from fleet.actors.orphans import find_orphans
+from fleet.actors.standing import look
 from fleet.actors.tree import Tree
 from fleet.actors.workspace import condition_of
 from fleet.core.instance.state import OVER, State
@@ -96,6 +97,8 @@ def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
 
         Both are null where that cannot be said in a moment.
         """
+        _workspace(tree, workspace_id)
+        await look(tree.context, workspace_id)
         state, position = _workspace(tree, workspace_id), tree.log.head()
         return answer(wire.workspace_detail(state, await condition_of(tree.context, state)), position=position)
 

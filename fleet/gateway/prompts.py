@@ -37,7 +37,7 @@ def _add_prompts(routes: Blueprint, tree: Tree) -> None:
     @asks(wire.InstanceQuery)
     @takes(wire.PromptBody, {"text": "Add error handling to the login endpoint"})
     @gives_nothing
-    @refuses(*COMMAND, *SESSION, *PROMPT)
+    @refuses(*COMMAND, *SESSION, *PROMPT, "workspace_gone")
     async def prompt_session(session_id: str) -> Response:
         """Send a prompt; results come over the event streams.
 
@@ -56,7 +56,7 @@ def _add_prompts(routes: Blueprint, tree: Tree) -> None:
     @asks(wire.InstanceQuery)
     @takes(wire.CommandBody, {"command": "init", "arguments": ""})
     @gives_nothing
-    @refuses(*COMMAND, *SESSION, *PROMPT)
+    @refuses(*COMMAND, *SESSION, *PROMPT, "workspace_gone")
     async def command_session(session_id: str) -> Response:
         """Run one of OpenCode's commands, as a turn of its own.
 

@@ -80,7 +80,9 @@ class SessionItems:
         instance_id = None if state.ended_at_ms is not None else wire.last_instance(state)
         instance = None if instance_id is None else tree.views.instances.get(instance_id)
         silent = instance if instance is not None and instance.phase == "unreachable" else None
-        return Surroundings(self._activity(state), silent, tree.model_limits.of(state), tree.rehearsal)
+        workspace = None if state.ended_at_ms is not None else tree.views.workspaces.get(state.workspace_id)
+        lost = workspace if workspace is not None and workspace.fault is not None else None
+        return Surroundings(self._activity(state), silent, tree.model_limits.of(state), tree.rehearsal, lost)
 
     def _activity(self, state: State) -> Activity | None:
         return self._tree.inflight.activities.now(state.id) if state.turn is not None else None

@@ -6,6 +6,8 @@ import msgspec
 
 Strategy = Literal["existing", "worktree", "clone"]
 BranchKind = Literal["local", "remote"]
+Fault = Literal["missing", "cut_off"]
+"""What can be wrong with a checkout: it is not there, or git in it does not find its repository."""
 NotCarriedKind = Literal["directory", "hooks", "filters", "lfs", "submodules", "objects", "config", "files"]
 
 
@@ -114,6 +116,10 @@ class Workspaces(Protocol):
 
     async def discard(self, order: WorkspaceOrder) -> None:
         """Remove what `prepare` left behind when it failed, or a crash did. Only what nobody has worked in yet."""
+        ...
+
+    async def fault(self, order: WorkspaceOrder) -> Fault | None:
+        """Look what is wrong with a workspace that was made, None where nothing is. Costs no process."""
         ...
 
     async def condition(self, directory: str) -> Condition | None:

@@ -7,14 +7,17 @@ back after one gets all sessions again.
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from fleet.core.session.state import State
+from fleet.core.workspace import messages as w
 from fleet.events.envelope import Recorded
 from fleet.events.log import Log
 from fleet.limits import FLEET_ERASED_MAX
 from fleet.projections.activities import Activities
 from fleet.projections.views import Views
+
+_SHOWN: Final = (w.WorkspaceLookedAt, w.WorkspaceReady, w.WorkspaceRestored)
 
 
 class Follower(Protocol):
@@ -92,6 +95,8 @@ class Touched:
                 self._note(aggregate_id, recorded.position)
             elif kind == "instance":
                 self._note_instance(aggregate_id, recorded.position)
+            elif kind == "workspace" and isinstance(recorded.event, _SHOWN):
+                self._note_workspace(aggregate_id, recorded.position)
             elif kind == "webhook":
                 for follower in self._followers:
                     follower.others()
@@ -108,6 +113,12 @@ class Touched:
             for state in self._views.sessions:
                 if instance_id in state.instances:
                     self._note(state.id, position)
+
+    def _note_workspace(self, workspace_id: str, position: int) -> None:
+        """A checkout that is missing, or is there again, is shown by its sessions."""
+        for state in self._views.sessions:
+            if state.workspace_id == workspace_id:
+                self._note(state.id, position)
 
     def _note(self, session_id: str, position: int) -> None:
         if self._views.sessions.get(session_id) is None:

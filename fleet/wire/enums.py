@@ -21,7 +21,8 @@ SnippetKind = Literal["title", "prompt", "answer", "tool"]
 InstanceStatus = Literal["starting", "ready", "unreachable", "stopping", "stopped", "lost"]
 StopReason = Literal["unused", "shutdown", "failed", "hung"]
 """Why a process was stopped: no session used it, Fleet was shut down, it never became ready, or it did not answer."""
-WorkspaceStatus = Literal["preparing", "ready", "removing", "removed", "restoring", "failed"]
+WorkspaceStatus = Literal["preparing", "ready", "removing", "removed", "restoring", "failed", "missing"]
+"""`missing`: it was ready, and its directory is not there any more."""
 NotCarriedKind = Literal["directory", "hooks", "filters", "lfs", "submodules", "objects", "config", "files"]
 """What of its source a workspace does not have."""
 Role = Literal["operator", "viewer"]

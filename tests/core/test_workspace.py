@@ -70,6 +70,7 @@ commands: st.SearchStrategy[m.Command] = st.one_of(
     st.builds(w.claim, sessions),
     st.builds(w.remove, sessions, st.integers(1, 4)),  # as somebody decided who may have seen an older state
     st.sampled_from((w.DONE, w.DONE, w.BROKE, w.RESTORE, w.GONE, w.STAYS, w.BACK, w.NOT_BACK)),
+    st.builds(m.ReportFault, st.sampled_from(("missing", "cut_off", None)), st.just(w.AT)),
     st.builds(m.ReportKept, st.sampled_from((w.KEPT, replace(w.KEPT, commit=None, ref=None))), st.just(w.AT)),
 )
 
@@ -84,8 +85,12 @@ def check(state: State, log: tuple[m.Event, ...]) -> None:
     if state.phase == "removing":
         assert not state.sessions
         assert state.order == w.ORDER, "the directory was there before"
-    if state.phase == "ready" and state.order == w.ORDER and isinstance(log[-1], m.WorkspaceReady):
+    if state.phase == "ready" and state.order == w.ORDER and isinstance(log[-1], m.WorkspaceReady) and is_first(log):
         assert state.sessions, "nobody will ask for its removal"
+
+
+def is_first(log: tuple[m.Event, ...]) -> bool:
+    return sum(isinstance(event, m.WorkspaceReady) for event in log) == 1
 
 
 ORDERS = (m.WorkspaceRequested, m.WorkspaceRemovalRequested, m.WorkspaceRestoreRequested)

@@ -135,6 +135,28 @@ def test_only_what_was_removed_is_brought_back(phase: str) -> None:
     given(WORKSPACE, "w1", *PHASES[phase]).when(w.RESTORE).then_rejected("workspace_busy", says=phase)
 
 
+def test_one_that_was_deleted_is_made_again() -> None:
+    story = given(WORKSPACE, "w1", *w.READY).when(m.ReportFault("missing", w.AT))
+    story = story.then(m.WorkspaceLookedAt("missing", w.AT)).pending()
+    story = story.when(m.ReportFault("missing", w.AT)).then()
+    story = story.when(w.RESTORE).then(w.REQUESTED).pending("prepare")
+    story = story.when(w.BROKE).then(m.WorkspaceFailed("git_failed", "no space", w.AT)).pending()
+    assert story.state.fault == "missing"
+    story = story.when(w.RESTORE).then(w.REQUESTED).pending("prepare")
+    story = story.when(w.DONE).then(m.WorkspaceReady(w.PREPARED, w.AT)).pending()
+    assert (story.state.phase, story.state.fault) == ("ready", None)
+
+
+def test_a_given_directory_that_was_deleted_is_not_made_again() -> None:
+    history: tuple[m.Event, ...] = (
+        m.WorkspaceRequested(w.GIVEN, w.AT),
+        w.claimed("s1"),
+        m.WorkspaceReady(w.PREPARED, w.AT),
+    )
+    story = given(WORKSPACE, "w1", *history).when(m.ReportFault("missing", w.AT))
+    story.when(w.RESTORE).then_rejected("workspace_gone", says="make the directory again")
+
+
 @pytest.mark.parametrize("phase", ["removing", "removed"])
 @pytest.mark.parametrize("command", [w.claim("s2"), w.prepare("s2")])
 def test_what_goes_cannot_be_claimed_and_says_how_it_is_brought_back(phase: str, command: m.Command) -> None:

@@ -14,7 +14,7 @@ import trio
 
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
-from fleet.ports import Branch, Condition, NotCarried, PreparedWorkspace, Source, Strategy, WorkspaceOrder
+from fleet.ports import Branch, Condition, Fault, NotCarried, PreparedWorkspace, Source, Strategy, WorkspaceOrder
 
 
 @dataclass
@@ -78,6 +78,7 @@ class FakeDisk:
     `contents` are files by directory and name, for those tests that look at them. `trees` and `kept` are what
     tests/fakes/trees.py and removals.py keep, by workspace id. `switched` are branches that
     somebody checked out in a directory since it was made. `busy` names the processes that work in a directory.
+    `cut_off` are worktrees whose repository was moved.
     """
 
     directories: set[str] = field(default_factory=set[str])
@@ -91,6 +92,7 @@ class FakeDisk:
     trees: dict[str, dict[str, dict[str, bytes]]] = field(default_factory=dict[str, dict[str, dict[str, bytes]]])
     kept: dict[str, FakeKept] = field(default_factory=dict[str, FakeKept])
     switched: dict[str, str] = field(default_factory=dict[str, str])
+    cut_off: set[str] = field(default_factory=set[str])
     busy: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
 
     def add_repository(self, top: str) -> FakeRepository:
@@ -145,10 +147,13 @@ class FakeWorkspaces:
             return PreparedWorkspace(source.directory, source.repository, source.branch, source.head)
         async with self._lock:
             made = self.disk.checkouts.get(order.workspace_id)
+            lost = made is not None and made.whole and order.directory not in self.disk.directories
+            if made is not None and lost:
+                made = self._again(made)
             if made is None:
                 made = self._begin(order)
             if not made.whole:
-                if made.work:
+                if made.work and not lost:
                     raise _dirty(order.directory)
                 await trio.sleep(self._pause_s)
                 made.whole = True
@@ -169,6 +174,12 @@ class FakeWorkspaces:
         repository = self._repository(order.source_directory)
         if repository is not None and order.branch is not None and made.created_branch and not made.work:
             repository.branches.pop(order.branch, None)
+
+    async def fault(self, order: WorkspaceOrder) -> Fault | None:
+        await trio.lowlevel.checkpoint()
+        if order.directory not in self.disk.directories:
+            return "missing"
+        return "cut_off" if order.directory in self.disk.cut_off else None
 
     async def condition(self, directory: str) -> Condition | None:
         await trio.lowlevel.checkpoint()
@@ -299,6 +310,15 @@ class FakeWorkspaces:
             repository.branches[order.branch] = head
         made = self.disk.checkouts[order.workspace_id] = FakeCheckout(order, head, created)
         return made
+
+    def _again(self, made: FakeCheckout) -> FakeCheckout:
+        """Make a checkout that somebody has deleted again: of its commits a worktree's branch has all, a clone none."""
+        commits = [work for work in made.work if work.startswith("commit ")]
+        work = commits if made.order.strategy == "worktree" else []
+        again = self.disk.checkouts[made.order.workspace_id] = FakeCheckout(
+            made.order, made.head, made.created_branch, work=work, unborn=made.unborn
+        )
+        return again
 
     def _prepared(self, order: WorkspaceOrder, made: FakeCheckout) -> PreparedWorkspace:
         repository = self._repository(order.directory)

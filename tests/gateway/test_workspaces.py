@@ -138,6 +138,49 @@ async def test_what_did_not_come_along_is_listed(machine: Machine, door: Door) -
     assert (await door.knock("GET", f"/api/workspaces/{plain['workspaceId']}")).json["notCarried"] == []
 
 
+@pytest.mark.parametrize("strategy", ["worktree", "clone", "existing"])
+async def test_a_directory_that_was_deleted_is_missing_and_its_session_takes_no_prompt(
+    machine: Machine, door: Door, strategy: str
+) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy=strategy)
+    path, session = f"/api/workspaces/{item['workspaceId']}", f"/api/sessions/{item['id']}"
+    machine.files.directories.discard(item["directory"])
+    refused = (await door.knock("POST", f"{session}/prompt", {"text": "Go on"})).problem(410, "workspace_gone")
+    assert item["directory"] in refused["detail"]
+    assert ("restore" in refused["hint"]) == (strategy != "existing")
+    shown = (await door.knock("GET", session)).json
+    assert shown["evidence"].startswith("the workspace is missing")
+    assert shown["queued"] == 0
+    workspace = (await door.knock("GET", path)).json
+    assert (workspace["status"], workspace["dirty"]) == ("missing", None)
+    assert "is missing" in workspace["failure"]
+    if strategy == "existing":
+        machine.files.directories.add(item["directory"])
+    else:
+        assert (await door.knock("POST", f"{path}/restore")).json["status"] == "ready"
+        assert item["directory"] in machine.files.directories
+    assert (await door.knock("POST", f"{session}/prompt", {"text": "Go on"})).status == 204
+    assert "missing" not in (await door.knock("GET", session)).json["evidence"]
+
+
+async def test_a_directory_that_is_deleted_in_a_turn_is_found_missing_at_its_end(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    for text in ("Do it", "And more"):
+        await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": text})
+    machine.files.directories.discard(item["directory"])
+    shown = await door.settled(item["id"])
+    assert "the workspace is missing" in shown["evidence"]
+    assert shown["failure"]["code"] == "workspace_gone"
+
+
+async def test_a_resume_of_a_session_whose_workspace_is_missing_says_what_helps(machine: Machine, door: Door) -> None:
+    item, _ = await worked(machine, door)
+    await door.knock("DELETE", f"/api/sessions/{item['id']}")
+    machine.files.directories.discard(item["directory"])
+    refused = (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).problem(410, "workspace_gone")
+    assert "restore" in refused["hint"]
+
+
 @pytest.mark.parametrize(("method", "body"), [("GET", None), ("PATCH", {"title": "x"}), ("DELETE", None)])
 async def test_an_unknown_one(door: Door, method: str, body: Any) -> None:
     (await door.knock(method, f"/api/workspaces/{NOWHERE}", body)).problem(404, "workspace_not_found")

@@ -22,7 +22,7 @@ from fleet.adapters.git.untouched import remove_if_blank
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
 from fleet.locks import Locks
-from fleet.ports import Branch, Condition, NotCarried, PreparedWorkspace, Source, Strategy, WorkspaceOrder
+from fleet.ports import Branch, Condition, Fault, NotCarried, PreparedWorkspace, Source, Strategy, WorkspaceOrder
 
 
 class GitWorkspaces:
@@ -112,6 +112,10 @@ class GitWorkspaces:
             else:
                 await remove_if_blank(order.directory)
         await remove_if_empty(str(Path(order.directory).parent))
+
+    async def fault(self, order: WorkspaceOrder) -> Fault | None:
+        """Look what is wrong with a workspace that was made (see the port)."""
+        return await trio.to_thread.run_sync(_fault, order)
 
     async def condition(self, directory: str) -> Condition | None:
         """Look how a checkout stands (see the port), and write nothing, its index included. Raises `Problem`."""
@@ -205,6 +209,20 @@ def _refuse_branch_of_existing(order: WorkspaceOrder) -> None:
 
 def _prepared(checkout: Source, directory: str, not_carried: tuple[NotCarried, ...] = ()) -> PreparedWorkspace:
     return PreparedWorkspace(directory, checkout.repository, checkout.branch, checkout.head, not_carried)
+
+
+def _fault(order: WorkspaceOrder) -> Fault | None:
+    if order.strategy == "existing":
+        return None if Path(order.directory).is_dir() else "missing"
+    dot_git = Path(order.directory, ".git")
+    if dot_git.is_dir():
+        return None
+    try:
+        link = dot_git.read_bytes()
+    except OSError:
+        return "missing"
+    own = os.fsdecode(link.strip().removeprefix(b"gitdir: "))
+    return None if Path(order.directory, own).is_dir() else "cut_off"
 
 
 def _same_subdirectory(source: Source, checkout: str) -> str:

@@ -67,6 +67,8 @@ async def make(source: Source, repository: str, order: WorkspaceOrder, branch: s
     git_failed.
     """
     registration = await registration_at(repository, order.directory)
+    if registration is not None and not registration.torn and not await exists(f"{order.directory}/.git"):
+        await _write_again(repository, order.directory)
     if registration is not None and await _is_finished(repository, registration):
         return
     await _clear(repository, order, branch, registration)
@@ -74,6 +76,13 @@ async def make(source: Source, repository: str, order: WorkspaceOrder, branch: s
     await _ensure_branch(source, repository, order, branch)
     await make_directory(str(Path(order.directory).parent))
     await run("worktree", "add", "--", order.directory, branch, directory=repository, repository=repository)
+
+
+async def _write_again(repository: str, directory: str) -> None:
+    """Write the files of a worktree that somebody deleted; what is there now stays, HEAD and index as they were too."""
+    await make_directory(directory)
+    await run("worktree", "repair", directory=repository, repository=repository)
+    await attempt("checkout-index", "--all", "--quiet", directory=directory)  # fails for files that are there
 
 
 async def discard(repository: str, order: WorkspaceOrder, branch: str) -> None:
@@ -116,7 +125,7 @@ async def _ensure_branch(source: Source, repository: str, order: WorkspaceOrder,
     note = note_ref(order.workspace_id)
     begun, existing = await read_ref(repository, note), await branches.tip(repository, branch)
     if existing is not None:
-        if order.base_ref is not None and existing != begun:
+        if order.base_ref is not None and begun is None:  # with a note it is ours, and may have commits since
             raise branches.refuse_existing(branch, order.base_ref)
         return
     await branches.check_place(repository, branch)

@@ -12,7 +12,8 @@ from fleet.ports import Attachment, Message, OpenRequest, Strategy
 class SubmitPrompt(msgspec.Struct, frozen=True):
     """Put a prompt into the queue; it starts at once where nothing runs. `resume` wakes a session that has ended.
 
-    With `steer` it goes into the turn that runs, where one does.
+    With `steer` it goes into the turn that runs, where one does. `lost` says that the workspace is missing, and
+    `way_out` what helps: then the prompt is refused.
     """
 
     prompt_id: str
@@ -25,6 +26,8 @@ class SubmitPrompt(msgspec.Struct, frozen=True):
     resume: bool = False
     command: str | None = None
     steer: bool = False
+    lost: str | None = None
+    way_out: str | None = None
 
 
 class CreateSession(msgspec.Struct, frozen=True):

@@ -94,6 +94,8 @@ def _submit(command: m.SubmitPrompt, state: State) -> Events:
             f"the session is {state.phase} and takes no prompt",
             hint=f'resume it first (POST /api/sessions/{state.id}/resume), or send "resume": true with the prompt',
         )
+    if command.lost is not None:
+        raise Rejected("workspace_gone", command.lost, hint=command.way_out)
     check_room(state)
     if state.provisioning is not None:
         return (accepted,)

@@ -10,6 +10,7 @@ import msgspec
 
 from fleet.core.decider import Decider
 from fleet.core.workspace import messages as m
+from fleet.core.workspace.faults import described, way_out
 from fleet.core.workspace.state import State, evolve, initial
 from fleet.errors import Rejected
 from fleet.ports import Kept, WorkspaceOrder
@@ -126,6 +127,10 @@ def _describe(command: m.DescribeWorkspace, state: State) -> Events:
 
 
 def _restore(command: m.RestoreWorkspace, state: State) -> Events:
+    if state.fault == "missing" and _is_given(state):
+        raise Rejected("workspace_gone", described(state) or "the directory is missing", hint=way_out(state))
+    if state.order is not None and state.fault == "missing":
+        return (m.WorkspaceRequested(state.order, command.at_ms),)  # made again: its branch has what was committed
     if state.phase in ("ready", "restoring"):
         return ()
     if state.phase != "removed" or state.kept is None:
@@ -137,9 +142,15 @@ def _prepared(command: m.ReportPrepared, state: State) -> Events:
     if state.phase != "preparing":
         return ()
     ready = m.WorkspaceReady(command.prepared, command.at_ms)
-    if state.sessions or _is_given(state):
+    if state.sessions or _is_given(state) or state.prepared is not None:  # that one was asked for again
         return (ready,)
     return (ready, m.WorkspaceRemovalRequested(command.at_ms))  # all have left it while it was being made
+
+
+def _fault(command: m.ReportFault, state: State) -> Events:
+    if state.phase != "ready" or command.fault == state.fault:
+        return ()
+    return (m.WorkspaceLookedAt(command.fault, command.at_ms),)
 
 
 def _prepare_failed(command: m.ReportPrepareFailed, state: State) -> Events:
@@ -182,6 +193,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.RestoreWorkspace: _restore,
     m.ReportPrepared: _prepared,
     m.ReportPrepareFailed: _prepare_failed,
+    m.ReportFault: _fault,
     m.ReportKept: _kept,
     m.ReportRemoved: _removed,
     m.ReportRemovalFailed: _removal_failed,

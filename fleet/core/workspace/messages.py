@@ -2,7 +2,7 @@
 
 import msgspec
 
-from fleet.ports import Kept, PreparedWorkspace, WorkspaceOrder
+from fleet.ports import Fault, Kept, PreparedWorkspace, WorkspaceOrder
 
 # ---------------------------------------------------------------------------------------------------------- commands
 
@@ -34,6 +34,13 @@ class ReportPrepareFailed(msgspec.Struct, frozen=True):
 
     code: str
     detail: str
+    at_ms: int
+
+
+class ReportFault(msgspec.Struct, frozen=True):
+    """This is wrong with the checkout of a workspace that is ready, or with None nothing."""
+
+    fault: Fault | None
     at_ms: int
 
 
@@ -103,6 +110,7 @@ Command = (
     | ClaimWorkspace
     | ReportPrepared
     | ReportPrepareFailed
+    | ReportFault
     | RemoveWorkspace
     | DescribeWorkspace
     | RestoreWorkspace
@@ -142,6 +150,13 @@ class WorkspaceFailed(msgspec.Struct, frozen=True):
 
     code: str
     detail: str
+    at_ms: int
+
+
+class WorkspaceLookedAt(msgspec.Struct, frozen=True):
+    """This was found to be wrong with its checkout, or with None nothing any more."""
+
+    fault: Fault | None
     at_ms: int
 
 
@@ -211,6 +226,7 @@ Event = (
     | WorkspaceClaimed
     | WorkspaceReady
     | WorkspaceFailed
+    | WorkspaceLookedAt
     | WorkspaceReleased
     | WorkspaceRemovalRequested
     | WorkspaceKept

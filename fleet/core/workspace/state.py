@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from fleet.core.table import ImpossibleEvent, read_table
 from fleet.core.workspace import messages as m
-from fleet.ports import Kept, PreparedWorkspace, WorkspaceOrder
+from fleet.ports import Fault, Kept, PreparedWorkspace, WorkspaceOrder
 
 Phase = Literal["unborn", "preparing", "ready", "removing", "removed", "restoring", "failed"]
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
@@ -16,10 +16,11 @@ PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 TABLE: Final = read_table(
     """
     event                     unborn    preparing ready    removing removed   restoring failed
-    WorkspaceRequested        preparing x         x        x        x         x         preparing
+    WorkspaceRequested        preparing x         preparing x        x         x         preparing
     WorkspaceClaimed          x         =         =        x        x         =         x
     WorkspaceReady            x         ready     x        x        x         x         x
     WorkspaceFailed           x         failed    x        x        x         x         x
+    WorkspaceLookedAt         x         x         =        x        x         x         x
     WorkspaceReleased         x         =         =        =        =         =         =
     WorkspaceRemovalRequested x         x         removing x        x         x         x
     WorkspaceKept             x         x         x        =        x         x         x
@@ -38,7 +39,8 @@ TABLE: Final = read_table(
 class State(msgspec.Struct, frozen=True):
     """A workspace. `sessions` are those that claim it, `kept` is what was kept of it when it was last removed.
 
-    `claims` counts every claim that there has been, those of a session that comes back included.
+    `claims` counts every claim that there has been, those of a session that comes back included. `fault` is what is
+    wrong with the checkout of one that is ready.
     """
 
     id: str
@@ -52,6 +54,8 @@ class State(msgspec.Struct, frozen=True):
     failure_code: str | None = None
     failure_detail: str = ""
     title: str | None = None
+    fault: Fault | None = None
+    fault_since_ms: int = 0
 
 
 def initial(workspace_id: str) -> State:
@@ -80,7 +84,11 @@ def _requested(_: State, event: m.WorkspaceRequested) -> Changes:
 
 
 def _well(_: State, __: Any) -> Changes:
-    return {"failure_code": None, "failure_detail": ""}
+    return {"failure_code": None, "failure_detail": "", "fault": None}
+
+
+def _looked_at(_: State, event: m.WorkspaceLookedAt) -> Changes:
+    return {"fault": event.fault, "fault_since_ms": event.at_ms}
 
 
 def _claimed(state: State, event: m.WorkspaceClaimed) -> Changes:
@@ -100,6 +108,10 @@ def _failed(_: State, event: m.WorkspaceFailed | m.WorkspaceRemovalFailed | m.Wo
     return {"failure_code": event.code, "failure_detail": event.detail}
 
 
+def _not_made(state: State, event: m.WorkspaceFailed) -> Changes:
+    return {**_failed(state, event), "fault": None if state.prepared is None else "missing"}  # one that was made before
+
+
 def _kept(_: State, event: m.WorkspaceKept) -> Changes:
     return {"kept": event.kept}
 
@@ -112,7 +124,8 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.WorkspaceRequested: _requested,
     m.WorkspaceClaimed: _claimed,
     m.WorkspaceReady: _ready,
-    m.WorkspaceFailed: _failed,
+    m.WorkspaceFailed: _not_made,
+    m.WorkspaceLookedAt: _looked_at,
     m.WorkspaceReleased: _released,
     m.WorkspaceRemovalRequested: _well,
     m.WorkspaceKept: _kept,

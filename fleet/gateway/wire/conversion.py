@@ -13,6 +13,7 @@ from fleet.core.session.state import RUNNING, Failure, Request, State
 from fleet.core.session.values import Totals
 from fleet.core.times import rfc3339
 from fleet.core.workspace import machine as workspace
+from fleet.core.workspace.faults import described
 from fleet.events.envelope import Erased, Recorded
 from fleet.events.verify import Report
 from fleet.ports import Condition, FoundProcess, Tokens
@@ -51,13 +52,15 @@ class Surroundings(NamedTuple):
     """What an item shows beside the session's own state, as it is now.
 
     `activity` is that of a part in flight, `silent` the session's process where that does not answer, `context_limit`
-    that of the model in tokens, `rehearsal` the provider of the scripted model where the server has it.
+    that of the model in tokens, `rehearsal` the provider of the scripted model where the server has it, `lost` the
+    session's workspace where something is wrong with it.
     """
 
     activity: Activity | None = None
     silent: Instance | None = None
     context_limit: int | None = None
     rehearsal: str | None = None
+    lost: workspace.State | None = None
 
 
 def session_item(state: State, around: Surroundings) -> SessionItem:
@@ -70,6 +73,9 @@ def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
     if around.silent is not None:  # newer than what the session saw last
         evidence = f"its OpenCode does not answer ({around.silent.evidence}); before that: {evidence}"
         evidence_at_ms = around.silent.since_ms
+    fault = None if around.lost is None else described(around.lost)
+    if around.lost is not None and fault is not None:
+        evidence, evidence_at_ms = f"{fault}; before that: {evidence}", around.lost.fault_since_ms
     return {
         "id": state.id,
         "opencode_id": state.opencode_id,
@@ -327,13 +333,13 @@ def _workspace_fields(state: workspace.State) -> dict[str, Any]:
     return {
         "id": state.id,
         "title": state.title,
-        "status": cast("WorkspaceStatus", state.phase),  # one that is not born is in no view
+        "status": cast("WorkspaceStatus", "missing" if state.fault == "missing" else state.phase),  # never unborn
         "isolation_strategy": "existing" if order is None else order.strategy,
         "source_directory": "" if order is None else order.source_directory,
         "directory": prepared.directory if prepared is not None else "" if order is None else order.directory,
         "branch": None if prepared is None else prepared.branch,
         "sessions": list(state.sessions),
-        "failure": state.failure_detail or None,
+        "failure": described(state) or state.failure_detail or None,
         "kept": _kept_item(state),
         "not_carried": [NotCarriedItem(each.what, each.detail) for each in prepared.not_carried] if prepared else [],
     }

@@ -120,6 +120,12 @@ const SENTENCES: Table = {
   "workspace.claimed": data => `The session ${short(data.session_id)} uses the workspace`,
   "workspace.ready": data => `The workspace is ready in ${oneLine(data.prepared.directory)}`,
   "workspace.failed": data => `The workspace could not be made: ${oneLine(data.detail, TEXT_MAX)}`,
+  "workspace.looked-at": data =>
+    data.fault === "missing"
+      ? "The directory of the workspace is missing"
+      : data.fault === "cut_off"
+        ? "git does not find the repository of the workspace any more"
+        : "The workspace is whole again",
   "workspace.released": data => `The session ${short(data.session_id)} does not use the workspace any more`,
   "workspace.removal-requested": () => "The workspace is to be removed",
   "workspace.kept": data =>

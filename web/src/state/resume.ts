@@ -24,7 +24,7 @@ async function removedWorkspace(sessionId: string): Promise<string | null> {
     const { workspaceId } = await readSession(sessionId);
     const params = { path: { workspace_id: workspaceId } };
     const { body } = await read<WorkspaceDetail>(api.GET("/api/workspaces/{workspace_id}", { params }));
-    return body.status === "removed" ? workspaceId : null;
+    return body.status === "removed" || body.status === "missing" ? workspaceId : null;
   } catch (error) {
     if (error instanceof Refused) return null;
     throw error;

@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:1ac912630d14e06dab1f15aa5a842ad127c03c2c6083ea3708fea3cd1e780344
-// holds   sha256:6c97f9152e1cfc300afbe5572ac38c2baf4d35c29c4036f05bde9dfee1f49b56
+// made of sha256:7251023869883a555104e1747e62e9129f8cf0adaeaf2357bafba387dfcd6810
+// holds   sha256:b2c06f08ec086b63ae9849e1d8209e6e98d74c2df0d2964dc864650add0fd40d
 
 import type {
   CommandFrame,
@@ -89,6 +89,7 @@ import type {
   WorkspaceDescribed,
   WorkspaceFailed,
   WorkspaceKept,
+  WorkspaceLookedAt,
   WorkspaceReady,
   WorkspaceReleased,
   WorkspaceRemovalFailed,
@@ -159,6 +160,7 @@ export interface EventData {
   readonly "workspace.claimed": WorkspaceClaimed;
   readonly "workspace.ready": WorkspaceReady;
   readonly "workspace.failed": WorkspaceFailed;
+  readonly "workspace.looked-at": WorkspaceLookedAt;
   readonly "workspace.released": WorkspaceReleased;
   readonly "workspace.removal-requested": WorkspaceRemovalRequested;
   readonly "workspace.kept": WorkspaceKept;
@@ -243,6 +245,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "workspace.claimed",
   "workspace.ready",
   "workspace.failed",
+  "workspace.looked-at",
   "workspace.released",
   "workspace.removal-requested",
   "workspace.kept",

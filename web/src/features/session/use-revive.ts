@@ -6,7 +6,7 @@ import { useAct } from "./act.ts";
 import { useOpen } from "./open.tsx";
 
 export type Revival = {
-  /** Whether the workspace was removed: without it the session cannot go on. */
+  /** Whether the workspace was removed or is missing: without it the session cannot go on. */
   readonly isRemoved: boolean;
   readonly isBusy: boolean;
   /** What the button says. */
@@ -20,7 +20,7 @@ export function useRevive(): Revival {
   const { data: workspace } = useWorkspace(item.id, item.workspaceId);
   const command = useCommand();
   const { isBusy, carryOut } = useAct();
-  const isRemoved = workspace?.status === "removed";
+  const isRemoved = workspace?.status === "removed" || workspace?.status === "missing";
   const revive = () => carryOut("The session is back", () => resume(command, item.id));
   return { isRemoved, isBusy, label: isRemoved ? "Restore the workspace and resume" : "Resume", revive };
 }

@@ -117,7 +117,7 @@ function Acts({ item }: { readonly item: WorkspaceItem }): ReactNode {
   }
 
   const isOff = act.isRunning || !isConnected;
-  if (item.status === "removed")
+  if (item.status === "removed" || (item.status === "missing" && item.isolationStrategy !== "existing"))
     return (
       <Button size="small" disabled={isOff} onClick={() => void restore()}>
         Restore

@@ -1,0 +1,25 @@
+"""What is wrong with a workspace that was ready: a sentence for it, and what helps."""
+
+from fleet.core.workspace.state import State
+
+
+def described(state: State) -> str | None:
+    """Return what is wrong with the checkout, None where nothing is."""
+    if state.fault is None or state.order is None:
+        return None
+    directory = state.order.directory
+    if state.fault == "missing":
+        tried = f"; it could not be made again: {state.failure_detail}" if state.failure_detail else ""
+        return f"the workspace is missing: {directory!r} is not there any more, or is no checkout{tried}"
+    return f"git does not work in {directory!r}: its repository is not where it was"
+
+
+def way_out(state: State) -> str | None:
+    """Return what helps, None where nothing is wrong."""
+    if state.fault is None or state.order is None:
+        return None
+    if state.order.strategy == "existing":
+        return "make the directory again, then try again"
+    if state.fault == "missing":
+        return f"POST /api/workspaces/{state.id}/restore makes it again, at the commit of its branch"
+    return f"name where the repository is now: PATCH /api/workspaces/{state.id} with sourceDirectory"

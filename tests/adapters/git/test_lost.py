@@ -1,0 +1,73 @@
+"""Checkouts that somebody has deleted: what is wrong with them, and how they are made again."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fleet.errors import Rejected
+from fleet.ports import Strategy
+from tests.adapters.git.world import GitWorld, git
+from tests.contracts.workspaces_contract import MAKING, ordered
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_what_is_wrong_with_a_checkout(world: GitWorld, strategy: Strategy) -> None:
+    order = await ordered(world, world.repository("shop"), strategy)
+    await world.workspaces.prepare(order)
+    assert await world.workspaces.fault(order) is None
+    shutil.rmtree(order.directory)
+    assert await world.workspaces.fault(order) == "missing"
+    Path(order.directory).mkdir()  # as OpenCode does
+    assert await world.workspaces.fault(order) == "missing"
+
+
+async def test_a_worktree_whose_repository_was_moved_is_cut_off(world: GitWorld) -> None:
+    order = await ordered(world, world.repository("shop"), "worktree")
+    await world.workspaces.prepare(order)
+    Path(order.source_directory).rename(world.path("moved"))
+    assert await world.workspaces.fault(order) == "cut_off"
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty directory", "other files"])
+async def test_a_worktree_is_made_again_with_its_commits_and_what_was_staged(world: GitWorld, left: str) -> None:
+    order = await ordered(world, world.repository("shop"), "worktree", base_ref="main")
+    await world.workspaces.prepare(order)
+    git(order.directory, "checkout", "-q", "-b", "other")
+    commit = world.commit(order.directory)
+    Path(order.directory, "README.md").write_text("staged\n")
+    git(order.directory, "add", "README.md")
+    shutil.rmtree(order.directory)
+    if left != "nothing":
+        Path(order.directory).mkdir()
+    if left == "other files":
+        Path(order.directory, "since.txt").write_text("since\n")
+        Path(order.directory, "README.md").write_text("other\n")
+    prepared = await world.workspaces.prepare(order)
+    assert (prepared.branch, prepared.head) == ("other", commit)
+    assert git(order.directory, "show", ":README.md") == "staged"
+    assert Path(order.directory, "src", "shop.py").is_file()
+    assert Path(order.directory, "README.md").read_text() == ("other\n" if left == "other files" else "staged\n")
+    assert Path(order.directory, "since.txt").exists() == (left == "other files")
+    assert await world.workspaces.fault(order) is None
+
+
+async def test_a_worktree_that_its_repository_has_forgotten_is_made_again_at_its_branch(world: GitWorld) -> None:
+    order = await ordered(world, world.repository("shop"), "worktree", base_ref="main")
+    await world.workspaces.prepare(order)
+    commit = world.commit(order.directory)
+    git(order.source_directory, "worktree", "remove", "--force", order.directory)
+    assert (await world.workspaces.prepare(order)).head == commit
+
+
+async def test_a_clone_is_not_made_again_over_other_files(world: GitWorld) -> None:
+    order = await ordered(world, world.repository("shop"), "clone")
+    await world.workspaces.prepare(order)
+    shutil.rmtree(order.directory)
+    Path(order.directory).mkdir()
+    Path(order.directory, "since.txt").write_text("since\n")
+    with pytest.raises(Rejected, match=r"since\.txt"):
+        await world.workspaces.prepare(order)
+    Path(order.directory, "since.txt").unlink()
+    await world.workspaces.prepare(order)
+    assert Path(order.directory, "README.md").is_file()
