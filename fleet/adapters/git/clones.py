@@ -19,6 +19,7 @@ from fleet.adapters.git import branches
 from fleet.adapters.git.command import LOCAL_ALLOWED, attempt, run
 from fleet.adapters.git.files import make_directory, remove_tree
 from fleet.adapters.git.repository import look, read_ref
+from fleet.adapters.git.sparse import carry_cone
 from fleet.adapters.git.untouched import dirty, remove_if_blank, require_nothing_staged, require_untouched
 from fleet.adapters.git.worktrees import note_ref
 from fleet.errors import Problem
@@ -35,7 +36,7 @@ async def make(source: Source, repository: str, order: WorkspaceOrder, branch: s
     await remove_tree(making_place(order))
     await remove_if_blank(order.directory)
     commit = await _start(source, repository, order, branch)
-    making = await copy(repository, order)
+    making = await copy(repository, source.git_directory or repository, order)
     await run("update-ref", note_ref(order.workspace_id), commit, directory=making)
     await run("update-ref", f"refs/heads/{branch}", commit, directory=making)
     await run("symbolic-ref", "HEAD", f"refs/heads/{branch}", directory=making)
@@ -43,8 +44,11 @@ async def make(source: Source, repository: str, order: WorkspaceOrder, branch: s
     await trio.Path(making).rename(order.directory)
 
 
-async def copy(repository: str, order: WorkspaceOrder) -> str:
-    """Clone the repository beside the order's directory, check nothing out, and return where. Raises `Problem`."""
+async def copy(repository: str, beside: str, order: WorkspaceOrder) -> str:
+    """Clone the repository beside the order's directory, check nothing out, and return where. Raises `Problem`.
+
+    `beside` is the git directory of the checkout that the clone is to be like.
+    """
     making = making_place(order)
     await remove_tree(making)
     await make_directory(str(Path(order.directory).parent))
@@ -56,6 +60,7 @@ async def copy(repository: str, order: WorkspaceOrder) -> str:
         environment=LOCAL_ALLOWED,
     )
     await _set_origin(repository, making)
+    await carry_cone(beside, making)
     return making
 
 

@@ -99,7 +99,7 @@ class GitRemovals:
             if repository is None:
                 raise Problem("workspace_gone", f"The repository of {order.directory!r} is gone")
             await _take_back(order)
-            await restores.restore(repository, order, kept)
+            await restores.restore(repository, await self._beside(repository, order), order, kept)
             await self._carry(order)
 
     async def _carry(self, order: WorkspaceOrder) -> None:
@@ -139,6 +139,14 @@ class GitRemovals:
                 hint=f"Bring it back, or save what you need from {order.directory!r} and remove that yourself.",
             )
         return repository
+
+    async def _beside(self, repository: str, order: WorkspaceOrder) -> str:
+        """Return the git directory of the checkout that the workspace was made from, or the repository's."""
+        try:
+            source = await self._workspaces.inspect(order.source_directory)
+        except Rejected:  # a checkout may be gone, and its repository not
+            return repository
+        return source.git_directory if source.git_directory and source.repository == repository else repository
 
 
 def _removing(order: WorkspaceOrder) -> str:

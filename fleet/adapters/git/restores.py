@@ -25,8 +25,11 @@ from fleet.errors import Problem, Rejected
 from fleet.ports import Kept, WorkspaceOrder
 
 
-async def restore(repository: str, order: WorkspaceOrder, kept: Kept) -> None:
-    """Make the workspace as it was kept, unless it is there, under its lock. Raises as `GitRemovals.restore`."""
+async def restore(repository: str, beside: str, order: WorkspaceOrder, kept: Kept) -> None:
+    """Make the workspace as it was kept, unless it is there, under its lock. Raises as `GitRemovals.restore`.
+
+    `beside` is the git directory of the checkout that it was made from, where that is still there.
+    """
     mark = Path(order.directory).parent / ".restoring"
     if await exists(order.directory) and not await exists(str(mark)):
         if await exists(f"{order.directory}/.git"):
@@ -34,13 +37,13 @@ async def restore(repository: str, order: WorkspaceOrder, kept: Kept) -> None:
         await remove_if_blank(order.directory)
     saved, start = await _beginning(repository, order, kept)
     if order.strategy == "clone":
-        await _clone(repository, order, saved, start, kept.commit or start)
+        await _clone(repository, order, saved, start, beside=beside, kept=kept.commit or start)
         return
     await _check_branches(repository, order, saved)
     await make_directory(str(mark.parent))
     await trio.Path(mark).touch()
     await remove_tree(order.directory)
-    await _worktree(repository, order, saved, start)
+    await _worktree(repository, beside, order, saved, start)
     await trio.Path(mark).unlink(missing_ok=True)
 
 
@@ -99,7 +102,7 @@ async def _check_branches(repository: str, order: WorkspaceOrder, saved: Saved) 
         await worktrees.check_not_checked_out(repository, saved.branch, order.directory)
 
 
-async def _worktree(repository: str, order: WorkspaceOrder, saved: Saved, start: str) -> None:
+async def _worktree(repository: str, beside: str, order: WorkspaceOrder, saved: Saved, start: str) -> None:
     registration = await worktrees.registration_at(repository, order.directory)
     if registration is not None:
         if registration.locked is not None:
@@ -113,12 +116,12 @@ async def _worktree(repository: str, order: WorkspaceOrder, saved: Saved, start:
             await worktrees.create_ref(repository, f"refs/heads/{branch}", commit)
     on_branch = saved.branch is not None and saved.head is not None
     chosen = ("--", order.directory, saved.branch or "") if on_branch else ("--detach", "--", order.directory, start)
-    await run("worktree", "add", *chosen, directory=repository, repository=repository)
+    await run("worktree", "add", *chosen, directory=repository, repository=beside)
     await _fill(repository, order.directory, saved, start)
 
 
-async def _clone(repository: str, order: WorkspaceOrder, saved: Saved, start: str, kept: str) -> None:
-    making = await clones.copy(repository, order)
+async def _clone(repository: str, order: WorkspaceOrder, saved: Saved, start: str, *, beside: str, kept: str) -> None:
+    making = await clones.copy(repository, beside, order)
     wanted = dict.fromkeys((start, kept, *(at for _, at in saved.refs)))
     await fetch(repository, f"{making}/.git", "".join(f"{name}\n" for name in wanted))
     for name, at in saved.refs:

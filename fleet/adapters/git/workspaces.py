@@ -92,7 +92,8 @@ class GitWorkspaces:
                 await clones.make(source, repository, order, branch)
         not_carried = await carry(source.top, order.directory)
         directory = await trio.to_thread.run_sync(_same_subdirectory, source, order.directory)
-        return _prepared(await look(order.directory), directory, not_carried)
+        lacking = () if directory is not None else (_no_subdirectory(source),)
+        return _prepared(await look(order.directory), directory or order.directory, (*lacking, *not_carried))
 
     async def discard(self, order: WorkspaceOrder) -> None:
         """Remove what `prepare` left behind. Nothing to do for `existing`, or where nothing was made.
@@ -225,9 +226,18 @@ def _fault(order: WorkspaceOrder) -> Fault | None:
     return None if Path(order.directory, own).is_dir() else "cut_off"
 
 
-def _same_subdirectory(source: Source, checkout: str) -> str:
+def _same_subdirectory(source: Source, checkout: str) -> str | None:
+    """Return the directory of the checkout that the source is in its own; None where there is none."""
     if source.top is None:
         return checkout
     same = os.path.realpath(Path(checkout, PurePath(source.directory).relative_to(source.top)))
     # In another commit it may be missing, or a symlink to anywhere.
-    return same if is_inside(same, (checkout,)) and Path(same).is_dir() else checkout
+    return same if is_inside(same, (checkout,)) and Path(same).is_dir() else None
+
+
+def _no_subdirectory(source: Source) -> NotCarried:
+    named = PurePath(source.directory).relative_to(source.top or source.directory)
+    return NotCarried(
+        "directory",
+        f"{str(named)!r} is not in the commit that is checked out, so the session starts at the top of the checkout.",
+    )

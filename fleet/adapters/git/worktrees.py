@@ -75,7 +75,8 @@ async def make(source: Source, repository: str, order: WorkspaceOrder, branch: s
     await check_not_checked_out(repository, branch, order.directory)
     await _ensure_branch(source, repository, order, branch)
     await make_directory(str(Path(order.directory).parent))
-    await run("worktree", "add", "--", order.directory, branch, directory=repository, repository=repository)
+    beside = source.git_directory or repository  # git takes sparse cone and configuration of the checkout it runs in
+    await run("worktree", "add", "--", order.directory, branch, directory=repository, repository=beside)
 
 
 async def _write_again(repository: str, directory: str) -> None:

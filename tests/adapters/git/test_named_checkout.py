@@ -1,0 +1,90 @@
+"""A workspace is made from the checkout that was named, and not from another one of the same repository."""
+
+from pathlib import Path
+
+import pytest
+
+from fleet.ports import Strategy
+from tests.adapters.git.test_removals import RemovalWorld
+from tests.adapters.git.world import git
+from tests.contracts.workspaces_contract import MAKING, ordered
+
+
+@pytest.fixture
+def world(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> RemovalWorld:
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    return RemovalWorld(tmp_path, template)
+
+
+def linked(world: RemovalWorld) -> tuple[str, str]:
+    """Return a repository with two directories, and a linked worktree of it."""
+    repository = world.repository("shop")
+    for name in ("web", "docs"):
+        Path(repository, name).mkdir()
+        Path(repository, name, "page").write_text("x\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "Two")
+    git(repository, "worktree", "add", "-q", "--detach", world.path("linked"))
+    return repository, world.path("linked")
+
+
+def shown(directory: str) -> list[str]:
+    return sorted(name for name in ("web", "docs") if Path(directory, name, "page").exists())
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_it_has_the_sparse_cone_of_the_checkout_that_was_named(world: RemovalWorld, strategy: Strategy) -> None:
+    repository, checkout = linked(world)
+    git(checkout, "sparse-checkout", "set", "--cone", "web")
+    git(repository, "sparse-checkout", "set", "--cone", "docs")
+    order = await ordered(world, checkout, strategy)
+    await world.workspaces.prepare(order)
+    assert shown(order.directory) == ["web"]
+    assert git(order.directory, "status", "--porcelain") == ""
+    kept = await world.removals.keep(order)
+    await world.removals.remove(order, kept)
+    await world.removals.restore(order, kept)
+    assert shown(order.directory) == ["web"]
+    assert git(order.directory, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_it_is_whole_where_only_another_checkout_is_sparse(world: RemovalWorld, strategy: Strategy) -> None:
+    repository, checkout = linked(world)
+    git(repository, "sparse-checkout", "set", "--cone", "docs")
+    order = await ordered(world, checkout, strategy)
+    await world.workspaces.prepare(order)
+    assert shown(order.directory) == ["docs", "web"]
+
+
+@pytest.mark.parametrize("strategy", ["worktree"])
+async def test_it_has_the_configuration_of_the_checkout_that_was_named(world: RemovalWorld, strategy: Strategy) -> None:
+    repository, checkout = linked(world)
+    git(repository, "config", "extensions.worktreeConfig", "true")
+    git(checkout, "config", "--worktree", "user.email", "linked@example.org")
+    git(repository, "config", "--worktree", "user.email", "main@example.org")
+    order = await ordered(world, checkout, strategy)
+    await world.workspaces.prepare(order)
+    assert git(order.directory, "config", "user.email") == "linked@example.org"
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_it_begins_in_the_subdirectory_that_was_named(world: RemovalWorld, strategy: Strategy) -> None:
+    _, checkout = linked(world)
+    order = await ordered(world, f"{checkout}/web", strategy)
+    prepared = await world.workspaces.prepare(order)
+    assert (prepared.directory, prepared.not_carried) == (f"{order.directory}/web", ())
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_it_says_that_the_subdirectory_is_not_there(world: RemovalWorld, strategy: Strategy) -> None:
+    _, checkout = linked(world)
+    Path(checkout, "fresh", "deep").mkdir(parents=True)
+    order = await ordered(world, f"{checkout}/fresh/deep", strategy)
+    prepared = await world.workspaces.prepare(order)
+    assert prepared.directory == order.directory
+    (lacking,) = prepared.not_carried
+    assert lacking.what == "directory"
+    assert "fresh/deep" in lacking.detail
