@@ -24,6 +24,18 @@ def test_a_search_shows_the_words_around_the_hit(page: Page, session: str) -> No
     expect(page).to_have_url(re.compile("q=quernstone"))
 
 
+def test_words_and_status_narrow_the_history_together(page: Page, session: str) -> None:
+    page.goto("/history")
+    page.get_by_role("searchbox").fill("quernstone")
+    page.get_by_role("combobox", name="Status: Any status").click()
+    page.get_by_role("option", name="stopped").click()
+    expect(page.get_by_text("Nothing matches.")).to_be_visible()
+    expect(page).to_have_url(re.compile("(?=.*q=quernstone)(?=.*status=stopped)"))
+    page.get_by_role("combobox", name="Status: stopped").click()
+    page.get_by_role("option", name="idle").click()
+    expect(page.get_by_role("link", name="Grind the corn")).to_be_visible()
+
+
 def test_a_half_typed_filter_of_the_log_is_not_asked_for(page: Page, session: str) -> None:
     page.goto("/log")
     page.get_by_role("combobox", name="Type").fill("session.cre")
@@ -35,6 +47,13 @@ def test_a_half_typed_filter_of_the_log_is_not_asked_for(page: Page, session: st
     )  # roles are hidden by suggestions
     expect(events).to_have_count(1)
     expect(events).to_contain_text('The session "Grind the corn" was created')
+
+
+def test_two_filters_of_the_log_that_are_filled_at_once_both_hold(page: Page, session: str) -> None:
+    page.goto("/log")
+    page.get_by_role("combobox", name="Type").fill("session.created")
+    page.get_by_label("Session", exact=True).fill(session)
+    expect(page).to_have_url(re.compile(f"(?=.*type=session.created)(?=.*session={session})"))
 
 
 def test_the_log_is_verified(page: Page, session: str) -> None:

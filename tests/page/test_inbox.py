@@ -100,6 +100,73 @@ def test_a_failure_can_be_taken_up(page: Page, asking: Callable[[str, str], str]
     expect(mine.get_by_role("button", name="Stop")).to_be_enabled()
 
 
+def test_a_used_up_budget_is_raised_in_place(
+    page: Page, fleet: Server, project: Path, asking: Callable[[str, str], str]
+) -> None:
+    session_id = asking("Spends all", 'question "Go on?": "Yes"\n---\nsay "One."')
+    fleet.call("PATCH", f"/sessions/{session_id}", {"budget": {"usd": 0.000001}})
+    fleet.prompt(session_id, 'say "Two."')
+    page.goto("/inbox")
+    mine = card(page, "Spends all")
+    mine.get_by_role("button", name="Yes").click()
+    expect(mine).to_contain_text("budget used")
+    mine.get_by_role("button", name="Allow $2 more").click()
+    expect(mine).to_have_count(0)
+    assert fleet.settled(session_id, 2)["budget"]["usd"] > 2
+    assert fleet.texts(session_id) == ["One.", "Two."]
+
+
+def test_a_report_that_was_not_delivered_reaches_the_parent_that_is_resumed(
+    page: Page, fleet: Server, project: Path, asking: Callable[[str, str], str]
+) -> None:
+    parent = fleet.create(project, title="Hears nothing")["id"]
+    fleet.call("DELETE", f"/sessions/{parent}")
+    child = fleet.create(project, 'say "Done."', title="Reports", onComplete={"notifySessionId": parent})["id"]
+    page.goto("/inbox")
+    mine = card(page, "Reports")
+    expect(mine).to_contain_text("report not delivered")
+    mine.get_by_role("button", name="Resume the parent").click()
+    expect(mine).to_have_count(0)
+    assert fleet.settled(parent)["turns"] == 1
+    for session_id in (child, parent):
+        fleet.call("DELETE", f"/sessions/{session_id}?permanent=true")
+
+
+RECORD_NOTIFICATIONS = """
+window.shown = [];
+window.Notification = class {
+  static get permission() { return localStorage.allowed ?? "default"; }
+  static async requestPermission() { return (localStorage.allowed = "granted"); }
+  constructor(title, options) { this.title = title; window.shown.push(this); }
+  close() {}
+};
+Object.defineProperty(document, "visibilityState", { get: () => (window.isAway ? "hidden" : "visible") });
+"""
+
+
+def test_a_hidden_tab_notifies_of_what_begins_to_wait_and_a_click_leads_there(
+    open_context: Callable[..., BrowserContext], asking: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    context = open_context()
+    context.add_init_script(RECORD_NOTIFICATIONS)
+    page = context.new_page()
+    page.goto("/inbox")
+    page.get_by_role("checkbox", name="Notify me when this tab is hidden").check()
+    other = context.new_page()
+    other.goto("/inbox")
+    expect(other.get_by_role("checkbox", name="Notify me when this tab is hidden")).to_be_checked()
+    for each in (page, other):
+        each.evaluate("window.isAway = true")
+    session_id = asking("Nobody looks", outside(tmp_path))
+    for each in (page, other):
+        expect(card(each, "Nobody looks")).to_be_visible()
+    titles = [*page.evaluate("shown.map(each => each.title)"), *other.evaluate("shown.map(each => each.title)")]
+    assert titles == ["Permission asked: Nobody looks"]  # by one tab
+    page.evaluate("shown[0].onclick()")
+    expect(page).to_have_url(re.compile(session_id))
+    page.goto("/inbox")  # before the session is erased, or the page asks for it in vain
+
+
 def keep_inbox_as_it_is(page: Page) -> Callable[[], None]:
     """Return what lets no further inbox through to the page: as where the network is slower than a person."""
     kept: list[bool] = []

@@ -55,6 +55,33 @@ def test_browse_choose_a_strategy_create_and_it_opens(
     assert (item["isolationStrategy"], item["branch"], item["tags"]) == ("worktree", "tulips", ["spring", "urgent"])
 
 
+def test_agent_model_parent_and_budget_are_chosen(page: Page, fleet: Server, projects: Path) -> None:
+    parent = fleet.create(projects / "garden", 'say "Ready."', title="Head gardener")["id"]
+    fleet.settled(parent)
+    form = dialog(page)
+    form.get_by_role("textbox", name="Directory").fill(str(projects / "garden"))
+    expect(form.get_by_text("A git repository")).to_be_visible()
+    form.get_by_text("More: title").click()
+    for label, typed, option in (
+        ("Agent", "pl", re.compile("^plan")),
+        ("Model", "reh", re.compile("^rehearsal.rehearsal")),
+        ("Reports to", parent[:-2], re.compile("Head gardener")),
+    ):
+        form.get_by_label(label, exact=True).fill(typed)
+        page.get_by_role("option", name=option).click()
+    form.get_by_label("Budget in dollars").fill("2.5")
+    form.get_by_label("Budget in minutes").fill("many")
+    form.get_by_role("button", name=re.compile("^Create")).click()
+    expect(form.get_by_role("alert").filter(has_text='"many" is not a number')).to_be_visible()
+    form.get_by_label("Budget in minutes").fill("30")
+    form.get_by_role("button", name=re.compile("^Create")).click()
+    expect(page).to_have_url(re.compile("/s/"))
+    made = fleet.session(page.url.rpartition("/")[2].partition("?")[0])
+    assert (made["agent"], made["parentId"]) == ("plan", parent)
+    assert made["model"] == {"providerID": "rehearsal", "modelID": "rehearsal"}
+    assert (made["budget"]["usd"], made["budget"]["minutes"]) == (2.5, 30)
+
+
 def test_a_directory_without_git_is_worked_in_as_it_is(page: Page, fleet: Server, projects: Path) -> None:
     form = dialog(page)
     form.get_by_role("textbox", name="Directory").fill(str(projects / "notes"))

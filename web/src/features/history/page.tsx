@@ -39,7 +39,8 @@ export function HistoryPage(): ReactNode {
   const [typed, setTyped] = useState(search.q ?? "");
   const offset = Number(search.offset ?? 0) || 0;
   const change = (part: Partial<typeof search>) =>
-    void navigate({ search: { ...search, offset: undefined, ...part }, replace: true });
+    // From the newest address: words and status may change at about the same time.
+    void navigate({ search: (before: typeof search) => ({ ...before, offset: undefined, ...part }), replace: true });
 
   useActions([{ id: "filter.focus", label: "Search the history", run: () => box.current?.focus() }]);
   useEffect(() => {

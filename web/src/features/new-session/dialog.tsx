@@ -45,6 +45,9 @@ function noteOf(branch: BranchItem): string {
   return branch.kind === "remote" ? `remote, ${when}` : when;
 }
 
+/** What stands under "More", which is open where one of them is filled in. */
+const MORE = ["title", "agent", "model", "parent", "usd", "minutes", "tags"] as const;
+
 export function NewSessionDialog({ directory, parent, behind, onClose, onCreated }: NewSessionProps): ReactNode {
   const { hub, fleet } = useFleet();
   const navigate = useNavigate();
@@ -166,10 +169,7 @@ export function NewSessionDialog({ directory, parent, behind, onClose, onCreated
             note="A name that is there is checked out; another one is made."
           />
         )}
-        <details
-          className={style.details}
-          open={draft.title !== "" || draft.parent !== "" || draft.agent !== "" || draft.model !== ""}
-        >
+        <details className={style.details} open={MORE.some(name => draft[name] !== "")}>
           <summary>More: title, agent, model, parent, budget, tags</summary>
           <More draft={draft} faults={faults} change={change} />
         </details>
