@@ -34,6 +34,7 @@ from fleet.adapters.ids import SystemIds
 from fleet.adapters.opencode.binary import resolve_binary
 from fleet.adapters.opencode.process import LocalOpenCodeHost
 from fleet.adapters.opencode.providers import own_providers
+from fleet.adapters.scripts import LocalScripts
 from fleet.adapters.sender import HttpSender
 from fleet.adapters.vault import FileVault
 from fleet.config import Config
@@ -262,6 +263,7 @@ class _Parts:
             LocalFiles(),
             FileVault(config.data_dir),
             HttpSender(clock, config.webhook_networks),
+            LocalScripts(config.data_dir, environment),
         )
         policy = Policy(
             config.instance_policy,

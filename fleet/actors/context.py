@@ -15,7 +15,7 @@ import trio
 from fleet.actors.aggregate import Deliver, Reply
 from fleet.actors.directory import Directory
 from fleet.actors.outside import with_problems
-from fleet.core import roots
+from fleet.core import roots, trust
 from fleet.core.instance import messages as instance_messages
 from fleet.core.instance import state as instance_state
 from fleet.core.session import messages as session_messages
@@ -28,7 +28,7 @@ from fleet.errors import Unavailable
 from fleet.events.blobs import Blobs
 from fleet.events.log import Log
 from fleet.limits import CONNECT_TIMEOUT_S, IDLE_TIMEOUT_S, INSTANCES_MAX, MEMORY_FREE_BYTES_MIN
-from fleet.ports import Clock, Files, Ids, OpenCode, OpenCodeHost, Removals, Sender, Trees, Vault, Workspaces
+from fleet.ports import Clock, Files, Ids, OpenCode, OpenCodeHost, Removals, Scripts, Sender, Trees, Vault, Workspaces
 from fleet.projections.inflight import InFlight
 from fleet.projections.views import Views
 
@@ -38,6 +38,7 @@ SessionReply = Reply[session_state.State]
 InstanceReply = Reply[instance_state.State]
 WorkspaceReply = Reply[workspace.State]
 RootsReply = Reply[roots.State]
+TrustReply = Reply[trust.State]
 WebhookReply = Reply[webhook_state.State]
 
 
@@ -53,6 +54,7 @@ class Ports(msgspec.Struct, frozen=True):
     files: Files
     vault: Vault
     sender: Sender
+    scripts: Scripts
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -120,6 +122,7 @@ class Peers(msgspec.Struct, frozen=True):
     workspaces: Directory[Deliver[workspace_messages.Command], WorkspaceReply]
     roots: Directory[Deliver[roots.Command], RootsReply]
     webhooks: Directory[Deliver[webhook_messages.Command], WebhookReply]
+    trust: Directory[Deliver[trust.Command], TrustReply]
 
 
 class Context:
@@ -139,6 +142,7 @@ class Context:
         self.files = with_problems(ports.files)
         self.vault = with_problems(ports.vault)
         self.sender = with_problems(ports.sender)
+        self.scripts = with_problems(ports.scripts)
         self.log = log
         self.blobs = blobs
         self.views = views

@@ -262,6 +262,8 @@ class Orders:
         """Stop the running turn, wait for that, and say how far it got: `aborted`, `nothing_to_abort` or `aborting`."""
         session = self.session(any_id)
         reply = await self._ask(session.id, m.AbortTurn(self._context.clock.now_ms()), caller)
+        if session.provisioning == "setup" and reply.state.provisioning is None:
+            return Outcome(reply.state, reply.position), "aborted"
         turn = reply.state.turn
         if turn is None or not turn.aborting:
             return Outcome(reply.state, reply.position), "nothing_to_abort"
@@ -280,6 +282,12 @@ class Orders:
         session = self.session(any_id)
         await self._ask(session.id, m.ResumeSession(self._context.clock.now_ms()), caller)
         return await self._provisioned(session.id)
+
+    async def skip_setup(self, any_id: str, caller: Caller) -> Outcome:
+        """Let the session go on in a workspace that is not set up; return as soon as that is ordered."""
+        session = self.session(any_id)
+        reply = await self._ask(session.id, m.SkipSetup(self._context.clock.now_ms()), caller)
+        return Outcome(reply.state, reply.position)
 
     async def terminate(self, any_id: str, caller: Caller) -> Outcome:
         """End the session and return once it has stopped."""
@@ -338,9 +346,12 @@ class Orders:
     # -------------------------------------------------------------------------------------------------------- waiting
 
     async def _provisioned(self, session_id: str) -> Outcome:
-        state = await self._wait(session_id, lambda s: s.provisioning is None, SESSION_READY_TIMEOUT_S, "ready")
-        failure = state.failure
-        if failure is not None and failure.step is not None:
+        # A set-up takes its time, or a person's: who ordered it sees it run, and prompts wait in the queue.
+        state = await self._wait(
+            session_id, lambda s: s.provisioning in (None, "setup"), SESSION_READY_TIMEOUT_S, "ready"
+        )
+        failure = state.failure if state.provisioning is None else None
+        if failure is not None and failure.step not in (None, "setup"):  # which fails or not when it has been answered
             retry_after_s = INSTANCE_LINE_RETRY_S if failure.code == "overloaded" else None
             hint = self._way_back(state) if failure.code == "workspace_gone" else None
             extra = {"sessionId": session_id}

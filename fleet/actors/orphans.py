@@ -4,15 +4,24 @@ There should be none: whatever an instance leaves is swept before its end is rec
 (recovery.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from fleet.core.instance.state import State
 from fleet.ports import FoundProcess, OpenCodeHost
 
 
-async def find_orphans(host: OpenCodeHost, instance: Callable[[str], State | None]) -> tuple[FoundProcess, ...]:
-    """Return the orphans; `instance` gives the state of an id at the moment of the call."""
-    suspects = [process for process in await host.find() if not _looked_after(instance(process.instance_id))]
+async def find_orphans(
+    host: OpenCodeHost, instance: Callable[[str], State | None], scripts: Collection[str] = ()
+) -> tuple[FoundProcess, ...]:
+    """Return the orphans; `instance` gives the state of an id at the moment of the call.
+
+    `scripts` are the markers of set-ups and teardowns that run now.
+    """
+    suspects = [
+        process
+        for process in await host.find()
+        if process.instance_id not in scripts and not _looked_after(instance(process.instance_id))
+    ]
     if not suspects:
         return ()
     living = await host.find()  # one that its instance's stop has ended meanwhile is no orphan

@@ -22,6 +22,7 @@ from fleet.actors.deliveries import Deliveries
 from fleet.actors.disposal import Disposal
 from fleet.actors.erasure import Erasure
 from fleet.actors.placement import Delayed, Placement
+from fleet.actors.setups import Setups
 from fleet.actors.standing import look
 from fleet.actors.turns import Turns
 from fleet.core.instance import messages as instance_messages
@@ -54,12 +55,15 @@ class SessionEffects:
         placement: Placement,
         changes: Changes,
         erasure: Erasure,
+        *,
+        setups: Setups,
     ) -> None:
         self._context = context
         self._conversations = conversations
         self._placement = placement
         self._changes = changes
         self._erasure = erasure
+        self._setups = setups
         self._disposal = Disposal(context)
         self._deliveries = Deliveries(context, conversations, changes, self._disposal)
         self._turns = Turns(context, conversations, changes)
@@ -102,7 +106,8 @@ class SessionEffects:
             await self._context.trees.lay_out(origin.workspace_id, origin.tree, state.prepared.directory)
         baseline = await self._changes.baseline(workspace_id, state.prepared.directory) if first else None
         directory, branch = state.prepared.directory, state.prepared.branch
-        return m.ReportWorkspaceReady(workspace_id, directory, branch, self._now(), baseline)
+        recipe = await self._setups.recipe(session, state)
+        return m.ReportWorkspaceReady(workspace_id, directory, branch, self._now(), baseline, recipe)
 
     def _check_stays(self, directory: str, workspace_id: str) -> None:
         """Raise `Problem` workspace_gone where the directory lies in another workspace that is being removed.
@@ -113,6 +118,9 @@ class SessionEffects:
             going = other.phase in ("removing", "removed") and other.order is not None and other.id != workspace_id
             if going and other.order is not None and is_inside(directory, (other.order.directory,)):
                 raise Problem("workspace_gone", f"{directory!r} lies in a workspace that is {other.phase}")
+
+    async def _set_up(self, session_id: str, effect: e.SetUpWorkspace, report: Reporter) -> None:
+        await self._setups.set_up(session_id, effect, report)
 
     async def _attach_instance(self, session_id: str, effect: e.AttachInstance, report: Reporter) -> None:
         async def delayed(reason: str) -> None:
@@ -273,6 +281,7 @@ class SessionEffects:
 
 _PERFORM: Mapping[type[Any], Callable[[SessionEffects, str, Any, Reporter], Awaitable[None]]] = {
     e.PrepareWorkspace: SessionEffects._prepare_workspace,
+    e.SetUpWorkspace: SessionEffects._set_up,
     e.AttachInstance: SessionEffects._attach_instance,
     e.OpenConversation: SessionEffects._open_conversation,
     e.DeliverPrompt: SessionEffects._deliver,

@@ -1,7 +1,7 @@
 """The supervision tree: everything that runs between the log and the door, in the order in which it starts.
 
-    views -> signals -> history -> roots -> workspaces -> instances -> sessions -> webhooks -> recovery -> idleness
-        -> model-limits
+    views -> signals -> history -> roots -> trust -> workspaces -> instances -> sessions -> webhooks -> recovery
+        -> idleness -> model-limits
 
 If one crashes, those behind it are started again too. Each directory supervises its actors one by one: an actor that
 crashes is restarted alone, from the log. fleet/main.py puts the log's writer before this and the gateway after it.
@@ -39,8 +39,10 @@ from fleet.actors.recovery import Recovery
 from fleet.actors.repositories import Repositories
 from fleet.actors.roots import Roots
 from fleet.actors.session import SessionEffects
+from fleet.actors.setups import Setups
 from fleet.actors.standing import Standing
 from fleet.actors.supervisor import Supervisor
+from fleet.actors.trust import Trust
 from fleet.actors.webhooks import WebhookEffects, Webhooks
 from fleet.actors.workspace import WorkspaceEffects
 from fleet.events.blobs import Blobs
@@ -53,6 +55,7 @@ from fleet.projections.history import History, inline
 from fleet.projections.inflight import InFlight
 from fleet.projections.past import past_of
 from fleet.projections.runner import Runner
+from fleet.projections.setup_output import setup_outputs
 from fleet.projections.states import States
 from fleet.projections.store import Store
 from fleet.projections.touched import Touched
@@ -108,14 +111,16 @@ class Tree:
         conversations = Conversations(context)
         self.changes = Changes(context)
         self.answers = Answers(log, views)
-        caches = (self.transcripts, self.change_records, self.past.sessions, self.changes.live)
+        self.setup_outputs = setup_outputs(log)
+        caches = (self.setup_outputs, self.transcripts, self.change_records, self.past.sessions, self.changes.live)
         erasure = Erasure(log, blobs, views, self.inflight, answers=self.answers, caches=caches)
         placement = Placement(context)
-        sessions = SessionEffects(context, conversations, placement, self.changes, erasure)
+        setups = Setups(context, self.changes)
+        sessions = SessionEffects(context, conversations, placement, self.changes, erasure, setups=setups)
         self.model_limits = ModelLimits(context, self.touched)
         known_offers = KnownOffers(context, self.model_limits)
         instances = InstanceEffects(context, conversations, known_offers)
-        workspaces = WorkspaceEffects(context)
+        workspaces = WorkspaceEffects(context, setups)
         webhooks = WebhookEffects(context, self.feed)
         self.command_seconds = Histogram(
             "fleet_command_seconds",
@@ -130,6 +135,7 @@ class Tree:
             self._directory("workspaces", views.workspaces, workspaces.perform),
             self._directory("roots", views.roots, _no_effect),
             self._directory("webhooks", views.webhooks, webhooks.perform),
+            self._directory("trust", views.trust, _no_effect),
         )
         self.orders = Orders(context)
         self.forks = Forks(context, self.orders)
@@ -137,6 +143,7 @@ class Tree:
         self.end_previews = EndPreviews(context, self.orders)
         self.offers = Offers(context)
         self.roots = Roots(context)
+        self.trust = Trust(context, self.orders)
         self.repositories = Repositories(context, known_offers, self.roots)
         self.webhooks = Webhooks(context)
         self.ready = False
@@ -157,6 +164,7 @@ class Tree:
             ChildSpec("signals", self.inflight.run),
             ChildSpec("history", self.history.run),
             ChildSpec("roots", peers.roots.run),
+            ChildSpec("trust", peers.trust.run),
             ChildSpec("workspaces", peers.workspaces.run),
             ChildSpec("instances", peers.instances.run),
             ChildSpec("sessions", peers.sessions.run),
@@ -197,7 +205,7 @@ class Tree:
 
 
 async def _no_effect(*_: object) -> None:
-    """The roots order nothing outside."""
+    """Roots and trust order nothing outside."""
 
 
 def _residents(

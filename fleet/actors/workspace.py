@@ -10,6 +10,7 @@ import trio
 
 from fleet.actors.aggregate import Report
 from fleet.actors.context import Context
+from fleet.actors.setups import Setups
 from fleet.core.paths import is_inside
 from fleet.core.workspace import machine
 from fleet.core.workspace import messages as m
@@ -26,8 +27,9 @@ Reporter = Report[m.Command]
 class WorkspaceEffects:
     """The effects of all workspaces."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, setups: Setups) -> None:
         self._context = context
+        self._setups = setups
 
     async def perform(self, workspace_id: str, effect: machine.Effect, report: Reporter) -> None:
         """Carry out `effect` for the workspace and report."""
@@ -61,6 +63,7 @@ class WorkspaceEffects:
     async def _remove(self, workspace_id: str, effect: machine.Remove, report: Reporter) -> None:
         """Keep, log what was kept, remove; again while somebody is still at work there, for a while."""
         require_unused(self._context.views, workspace_id, effect.order)
+        await self._tear_down(workspace_id, report)
         deadline = trio.current_time() + WORKSPACE_BUSY_S
         while True:
             try:
@@ -76,6 +79,13 @@ class WorkspaceEffects:
                 raise
             await report(m.ReportRemoved(self._now()))
             return
+
+    async def _tear_down(self, workspace_id: str, report: Reporter) -> None:
+        """Run the teardown of its set-up once, whatever comes of it."""
+        state = self._context.views.workspaces.get(workspace_id)
+        torn_down = None if state is None else await self._setups.tear_down(state)
+        if torn_down is not None:
+            await report(torn_down)
 
     async def _dispose(self, workspace_id: str) -> None:
         """Let every OpenCode process forget the directory: a prompt there would go on as if it still existed."""

@@ -24,6 +24,7 @@ from fleet.cli.show import show
 from fleet.cli.tail import tail
 from fleet.cli.token import token
 from fleet.cli.top import top
+from fleet.cli.trust import trust
 from fleet.cli.verify_export import verify_export
 
 app = typer.Typer(
@@ -88,5 +89,6 @@ app.command(epilog="Example: fleet rm 0198c0de --yes", rich_help_panel=_SESSIONS
 app.command(epilog="Example: fleet top", rich_help_panel=_FLEET)(top)
 app.command(epilog="Example: fleet inbox", rich_help_panel=_FLEET)(inbox)
 app.command(epilog="Example: fleet answer 0198c0de once", rich_help_panel=_FLEET)(answer)
+app.command(epilog="Example: fleet trust ~/my-project", rich_help_panel=_FLEET)(trust)
 app.command(epilog='Example: fleet history "error handling" --from 2026-01-01', rich_help_panel=_FLEET)(history)
 app.command(epilog="Example: fleet log --verify", rich_help_panel=_FLEET)(log)

@@ -21,6 +21,7 @@ _DECISIVE: Final = frozenset(
         "turn-failed",
         "provision-failed",
         "request-opened",
+        "setup-held",
         "budget-exceeded",
         "settled",
         "completed",

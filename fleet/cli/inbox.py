@@ -18,7 +18,8 @@ Reply = Literal["once", "always", "reject"]
 async def inbox(fleet: "FleetClient", *, json: Json = False) -> None:
     """List everything that waits for you in all sessions, each with the command that helps.
 
-    Permissions, questions, failures, used-up budgets, parents that could not be told, webhooks that were given up.
+    Permissions, questions, failures, used-up budgets, set-ups that are not allowed yet, parents that could not be told,
+    webhooks that were given up.
     """
     from rich.text import Text
 
@@ -42,6 +43,8 @@ async def inbox(fleet: "FleetClient", *, json: Json = False) -> None:
             case InboxItem(request=RequestItem(id=request_id)):
                 how = "once|always|reject" if each.kind == "permission" else "ANSWER"
                 command = f"fleet answer {short} {how} --request {request_id}"
+            case InboxItem(kind="setup"):
+                command = f"fleet trust --session {short}"
             case InboxItem(kind="budget"):
                 command = f"fleet set {short} --no-budget, or with a higher --usd, --tokens or --minutes"
             case InboxItem(kind="callback", session_id=str(child)):

@@ -196,6 +196,10 @@ _TELLS: Final[Mapping[str, Callable[[Teller, Data], list[Text]]]] = {
     "session.request-answered": _says(
         "yellow", lambda data: f"answered: {data['answer'].get('reply') or 'a question'}"
     ),
+    "session.setup-held": _says("bold yellow", lambda _: "? its set-up waits for you (fleet trust --session)"),
+    "session.setup-started": _says("dim", lambda _: "its workspace is set up"),
+    "session.setup-output": lambda _, data: _words(data["text"], "dim"),
+    "session.setup-skipped": _says("yellow", lambda _: "its set-up is skipped"),
     "session.provision-delayed": _says("yellow", lambda data: f"waits: {data['reason']}"),
     "session.provision-failed": _says("bold red", lambda data: f"failed: {data['detail']}"),
     "session.abort-requested": _says("yellow", lambda _: "abort"),

@@ -21,6 +21,7 @@ from fleet.wire.place_queries import (
     OffersQuery,
     RootQuery,
 )
+from fleet.wire.setups import RecipeItem, RecipeQuery, TrustBody, TrustItem, TrustQuery
 from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 
 
@@ -96,6 +97,23 @@ class Places:
     async def withdraw_root(self, path: str) -> list[RootItem]:
         """Withdraw a root that was chosen; without any, what is configured is allowed again."""
         return await self._connection.write(list[RootItem], "DELETE", "/workspace-roots", query=RootQuery(path))
+
+    async def trusted(self, *, limit: int = 50, offset: int = 0) -> Page[TrustItem]:
+        """Return what a person has allowed of what repositories ask for."""
+        return await self._connection.page(TrustItem, "/trust", PageQuery(limit, offset))
+
+    async def recipe(self, directory: str) -> RecipeItem:
+        """Return what the `.fleet.toml` of a checkout asks for. Raises `NotFound` where it asks for nothing."""
+        return await self._connection.read(RecipeItem, "/trust/recipe", RecipeQuery(directory))
+
+    async def trust(self, directory: str, digest: str) -> RecipeItem:
+        """Allow what the `.fleet.toml` of a checkout asks for, by the digest of what was read."""
+        return await self._connection.write(RecipeItem, "POST", "/trust", body=TrustBody(directory, digest))
+
+    async def revoke_trust(self, repository: str, digest: str | None = None) -> list[TrustItem]:
+        """Revoke what was allowed in a repository, or one content of it."""
+        query = TrustQuery(repository, digest)
+        return await self._connection.write(list[TrustItem], "DELETE", "/trust", query=query)
 
     async def workspaces(self, *, limit: int = 50, offset: int = 0) -> Page[WorkspaceItem]:
         """Return the workspaces."""

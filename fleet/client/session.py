@@ -40,6 +40,7 @@ from fleet.wire.items import (
     SessionItem,
     TodoItem,
 )
+from fleet.wire.setups import SetupBody, SetupDetail
 from fleet.wire.transcripts import ConversationItem, Messages, MessagesQuery, TurnItem, TurnsQuery, WholeQuery
 
 _AT_WORK: Final = frozenset(("created", "active"))
@@ -50,12 +51,18 @@ _PASSING: Final = frozenset(("session.message-recorded", "session.part-recorded"
 def is_settled(item: SessionDetail) -> bool:
     """Return whether the session has nothing more to do by itself: it is at rest, has ended, or waits for a person."""
     if item.status == "waiting_input":
-        return not all(request.answered for request in item.requests)
+        return _is_held(item) or not all(request.answered for request in item.requests)
     return item.status not in _AT_WORK
+
+
+def _is_held(item: SessionDetail) -> bool:
+    return item.status == "waiting_input" and item.setup is not None and item.setup.status == "held"
 
 
 def needs_person(item: SessionDetail) -> str | None:
     """Return what a person has to do before the session goes on with what it was told, None where nothing."""
+    if _is_held(item):
+        return "its set-up needs a person who allows its commands: see the inbox"
     asked = [request.kind for request in item.requests if not request.answered]
     if item.status == "waiting_input" and asked:
         return f"the session asks for an answer ({asked[0]}): see the inbox"
@@ -266,6 +273,18 @@ class Session:
     async def abort(self) -> Aborted:
         """Stop the running turn, and wait for that."""
         return await self._connection.write(Aborted, "POST", f"{self._path}/abort")
+
+    async def setup(self) -> SetupDetail:
+        """Return the set-up of its workspace, with its output. Raises `NotFound` where its repository asks for none."""
+        return await self._connection.read(SetupDetail, f"{self._path}/setup")
+
+    async def allow_setup(self, digest: str) -> SetupDetail:
+        """Allow the commands that its set-up waits for, by the digest of what was read."""
+        return await self._connection.write(SetupDetail, "POST", f"{self._path}/setup", body=SetupBody("allow", digest))
+
+    async def skip_setup(self) -> SetupDetail:
+        """Go on without the set-up that waits for leave or has failed."""
+        return await self._connection.write(SetupDetail, "POST", f"{self._path}/setup", body=SetupBody("skip"))
 
     async def resume(self) -> Resumed:
         """Bring it back after its end, and return when it can take a prompt."""

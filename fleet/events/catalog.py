@@ -8,7 +8,7 @@ upcaster (registry.py), and keep a log of the old kind among the test histories.
 
 from typing import Any, Final
 
-from fleet.core import answers, roots
+from fleet.core import answers, roots, trust
 from fleet.core.instance import messages as instance
 from fleet.core.session import messages as session
 from fleet.core.webhook import messages as webhook
@@ -19,6 +19,11 @@ NAMES: Final[dict[str, type[Any]]] = {
     "session.created": session.SessionCreated,
     "session.described": session.SessionDescribed,
     "session.workspace-attached": session.WorkspaceAttached,
+    "session.setup-held": session.SetupHeld,
+    "session.setup-started": session.SetupStarted,
+    "session.setup-output": session.SetupOutput,
+    "session.setup-ended": session.SetupEnded,
+    "session.setup-skipped": session.SetupSkipped,
     "session.instance-attached": session.InstanceAttached,
     "session.conversation-opened": session.ConversationOpened,
     "session.resume-requested": session.ResumeRequested,
@@ -78,6 +83,8 @@ NAMES: Final[dict[str, type[Any]]] = {
     "workspace.removal-requested": workspace.WorkspaceRemovalRequested,
     "workspace.kept": workspace.WorkspaceKept,
     "workspace.described": workspace.WorkspaceDescribed,
+    "workspace.set-up": workspace.WorkspaceSetUp,
+    "workspace.torn-down": workspace.WorkspaceTornDown,
     "workspace.removed": workspace.WorkspaceRemoved,
     "workspace.removal-failed": workspace.WorkspaceRemovalFailed,
     "workspace.restore-requested": workspace.WorkspaceRestoreRequested,
@@ -85,6 +92,8 @@ NAMES: Final[dict[str, type[Any]]] = {
     "workspace.restore-failed": workspace.WorkspaceRestoreFailed,
     "roots.chosen": roots.RootChosen,
     "roots.withdrawn": roots.RootWithdrawn,
+    "trust.allowed": trust.RecipeAllowed,
+    "trust.revoked": trust.TrustRevoked,
     "request.answered": answers.RequestAnswered,
     "webhook.registered": webhook.WebhookRegistered,
     "webhook.enabled": webhook.WebhookEnabled,

@@ -46,6 +46,7 @@ from fleet.gateway.streams import stream_routes
 from fleet.gateway.subscriptions import LiveViews, Subscriptions
 from fleet.gateway.token_routes import token_routes
 from fleet.gateway.transcripts import transcript_routes
+from fleet.gateway.trust import trust_routes
 from fleet.gateway.webhooks import webhook_routes
 from fleet.limits import (
     BODY_BYTES_MAX,
@@ -129,6 +130,7 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: 
     app.register_blueprint(socket_routes(app, streams, Subscriptions(tree, frames, app.live_views)))
     app.register_blueprint(webhook_routes(tree))
     app.register_blueprint(fleet_routes(tree))
+    app.register_blueprint(trust_routes(tree))
     app.register_blueprint(offer_routes(tree))
     app.register_blueprint(directory_routes(tree))
     app.register_blueprint(repository_routes(tree))

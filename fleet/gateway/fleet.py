@@ -12,6 +12,7 @@ from fleet.actors.standing import look
 from fleet.actors.tree import Tree
 from fleet.actors.workspace import condition_of
 from fleet.core.instance.state import OVER, State
+from fleet.core.session.state import status_of
 from fleet.core.workspace.state import State as Workspace
 from fleet.errors import Rejected
 from fleet.gateway import wire
@@ -58,7 +59,7 @@ def _add_instances(routes: Blueprint, tree: Tree) -> None:
         `fleet ps --orphans` shows the same, without a server too.
         """
         query = read_query(wire.PageQuery)
-        orphans = await find_orphans(tree.context.host, tree.views.instances.get)
+        orphans = await find_orphans(tree.context.host, tree.views.instances.get, tree.context.scripts.running)
         return paged(orphans, query, wire.orphan_item, tree.log.head())
 
     @routes.get("/instances/<instance_id>")
@@ -203,7 +204,7 @@ def _summary(tree: Tree) -> wire.Summary:
     sessions, alive = list(tree.views.sessions), tree.views.instances.alive()
     memory = [tree.context.host.memory_bytes(state.identity) for state in alive if state.identity is not None]
     return wire.Summary(
-        dict(Counter(state.phase for state in sessions)),
+        dict(Counter(status_of(state) for state in sessions)),
         len(alive),
         sum(size for size in memory if size is not None),
         sum(len(state.queue) for state in sessions),

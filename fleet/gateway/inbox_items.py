@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 
 from fleet.actors.tree import Tree
-from fleet.core.session.state import Request, State
+from fleet.core.session.state import Request, State, is_held
 from fleet.core.webhook import state as webhook
 from fleet.gateway import wire
 from fleet.gateway.cuts import cut_part
@@ -41,11 +41,16 @@ def waits(state: State) -> bool:
         any(request.answer is None for request in state.requests)
         or (state.phase != "stopped" and (state.failure is not None or state.over_budget is not None))
         or any(callback.status == "undelivered" for callback in state.callbacks)
+        or is_held(state)
     )
 
 
 def _items(state: State, tool: Tool) -> list[wire.InboxItem]:
     items = [_request(state, request, tool) for request in state.requests if request.answer is None]
+    if is_held(state) and state.setup is not None:
+        item = _item("setup", state, f"setup:{state.setup.recipe.digest}", state.setup.started_at_ms, state.evidence)
+        item.setup = wire.setup_item(state.setup)
+        items.append(item)
     if state.failure is not None and state.phase != "stopped":
         at_ms = state.failure.at_ms
         items.append(_item("failure", state, f"failure:{at_ms}", at_ms, state.failure.detail))

@@ -28,6 +28,7 @@ from quart_trio import QuartTrio
 from fleet import __version__
 from fleet.actors.tree import Tree
 from fleet.core.instance.state import OVER
+from fleet.core.session.state import status_of
 from fleet.core.session.transitions import STATUSES
 from fleet.events.envelope import Recorded
 from fleet.gateway import wire
@@ -220,7 +221,7 @@ class _Fleet(Collector):
     def _sessions(self) -> Iterator[Metric]:
         """Sums over the sessions that are there: erasing one takes its share away, hence no counters."""
         sessions = list(self._tree.views.sessions)
-        statuses = dict.fromkeys(sorted(STATUSES), 0) | Count(state.phase for state in sessions)
+        statuses = dict.fromkeys(sorted(STATUSES), 0) | Count(status_of(state) for state in sessions)
         yield _gauge("fleet_sessions", "Sessions", statuses, "status")
         yield _gauge("fleet_prompts_queued", "Prompts that wait", sum(len(state.queue) for state in sessions))
         yield _gauge("fleet_requests_open", "Open requests", sum(len(state.requests) for state in sessions))

@@ -14,6 +14,7 @@ import msgspec
 import trio
 
 from fleet.actors.tree import Tree
+from fleet.core.session.state import status_of
 from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Recorded
 from fleet.events.feed import FeedReader, Filter
@@ -127,7 +128,7 @@ class Reading:
         sessions: list[dict[str, Any]] = []
         for session_id, parts in in_flight.items():
             state = self._tree.views.sessions.get(session_id)
-            status = None if state is None else state.phase
+            status = None if state is None else status_of(state)
             sessions.append({"sessionId": session_id, "status": status, "parts": parts})
         return msgspec.json.encode({"position": self._tree.log.head(), "sessions": sessions})
 

@@ -8,7 +8,7 @@ from quart import Blueprint, Response
 from fleet.actors.orders import Caller, NewPrompt, NewSession, Orders, Outcome
 from fleet.actors.tree import Tree
 from fleet.core.session.messages import Budget
-from fleet.core.session.state import State
+from fleet.core.session.state import State, status_of
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import Either, about, asks, gives, refuses, takes
@@ -288,7 +288,7 @@ def _matching(tree: Tree, states: Iterable[State], query: wire.ListQuery) -> lis
     found = [
         state
         for state in states
-        if (not statuses or state.phase in statuses)
+        if (not statuses or status_of(state) in statuses)
         and (needle is None or needle in state.title.casefold())
         and (parent_id is None or parent_id == state.parent_id)
         and (query.tag is None or query.tag in state.tags)

@@ -11,6 +11,7 @@ from fleet.ports.identity import Clock, Ids
 from fleet.ports.offers import Agent, OfferedModel, SlashCommand
 from fleet.ports.opencode import OpenCode
 from fleet.ports.removals import Kept, Preview, Removals
+from fleet.ports.setups import Recipe, Say, Script, ScriptEnd, Scripts
 from fleet.ports.stream import (
     MessageChanged,
     OpenCodeEvent,
@@ -93,9 +94,14 @@ __all__ = [
     "ProcessIdentity",
     "Prompt",
     "Receipt",
+    "Recipe",
     "Removals",
     "RequestClosed",
     "RequestOpened",
+    "Say",
+    "Script",
+    "ScriptEnd",
+    "Scripts",
     "Sender",
     "SessionChanged",
     "SlashCommand",

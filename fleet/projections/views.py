@@ -1,8 +1,8 @@
-"""The views of Fleet: sessions, instances, workspaces, webhooks, roots, with the indexes that their readers need."""
+"""The views of Fleet, one for each kind of aggregate, with the indexes that their readers need."""
 
 from typing import NamedTuple
 
-from fleet.core import roots
+from fleet.core import roots, trust
 from fleet.core.instance import machine as instance
 from fleet.core.instance import state as instance_state
 from fleet.core.paths import are_nested
@@ -128,8 +128,16 @@ class Views(NamedTuple):
     workspaces: Workspaces
     roots: States[roots.State]
     webhooks: Webhooks
+    trust: States[trust.State]
 
 
 def make_views() -> Views:
     """Return empty views."""
-    return Views(Sessions(), Instances(), Workspaces(), States(roots.ROOTS, roots.State), Webhooks())
+    return Views(
+        Sessions(),
+        Instances(),
+        Workspaces(),
+        States(roots.ROOTS, roots.State),
+        Webhooks(),
+        States(trust.TRUST, trust.State),
+    )

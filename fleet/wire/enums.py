@@ -11,7 +11,7 @@ CallbackOutcome = Literal["finished", "aborted", "interrupted", "error", "stoppe
 """What became of a child, as its parent hears it."""
 CallbackStatus = Literal["pending", "undelivered", "delivered", "dropped"]
 AbortOutcome = Literal["aborted", "ended", "nothing_to_abort", "aborting"]
-InboxKind = Literal["permission", "question", "failure", "budget", "callback", "webhook"]
+InboxKind = Literal["permission", "question", "failure", "budget", "callback", "setup", "webhook"]
 """What waits for a person."""
 RequestKind = Literal["permission", "question"]
 NotificationKind = Literal[
@@ -28,6 +28,8 @@ NotCarriedKind = Literal["directory", "hooks", "filters", "lfs", "submodules", "
 Role = Literal["operator", "viewer"]
 """Of an access token: an operator may do everything, a viewer may read."""
 TokenStatus = Literal["active", "expired", "revoked"]
+SetupStatus = Literal["required", "held", "running", "done", "failed", "skipped"]
+"""Of a workspace's set-up; `held`: it waits for a person who allows its commands."""
 WebhookStatus = Literal["active", "disabled"]
 DeliveryOutcome = Literal["pending", "delivered", "dropped"]
 TurnActivity = Literal["busy", "retry", "idle"]

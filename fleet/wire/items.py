@@ -12,6 +12,7 @@ from fleet.wire.enums import (
     InboxKind,
     NotificationKind,
     RequestKind,
+    SetupStatus,
     SnippetKind,
     Status,
     Strategy,
@@ -80,12 +81,32 @@ class LastTurnItem(Answer):
     outcome: TurnOutcome | None
 
 
+class SetupBrief(Answer, kw_only=True):
+    """How the set-up of a session's workspace stands. `exitCode` is null until its commands have come to an end."""
+
+    status: SetupStatus
+    exit_code: int | None
+    detail: str
+    started_at: str | None
+    ended_at: str | None
+
+
+class SetupItem(SetupBrief, kw_only=True):
+    """A set-up, with what the repository's `.fleet.toml` asks for. `digest` is the SHA-256 of that file."""
+
+    digest: str
+    setup: str
+    teardown: str
+    submodules: bool
+
+
 class SessionItem(Answer, kw_only=True):
     """A session. `branch` is the one that its workspace was made with; what is checked out now, the workspace says.
 
     `agent` and `model` are those of its creation. `contextTokens` is the size of the context at the last answer,
     `contextLimit` the model's limit where it is known, `runningMs` the time that it was active, up to `statusSince`.
-    `queuePaused` says why prompts that wait do not go, `rehearsal` that the scripted model answers.
+    `queuePaused` says why prompts that wait do not go, `rehearsal` that the scripted model answers. `setup` is the
+    set-up that its repository asks for, null where it asks for none.
     """
 
     id: str
@@ -125,6 +146,7 @@ class SessionItem(Answer, kw_only=True):
     rehearsal: bool
     queue_paused: str | None
     activity: ActivityItem | None
+    setup: SetupBrief | None
 
 
 class Created(Answer):
@@ -284,7 +306,7 @@ class InboxContext(Answer):
 
 
 class InboxItem(Answer):
-    """Something that waits for a person: a request, a failure, a used-up budget, an undelivered callback.
+    """Something that waits for a person: a request, a failure, a used-up budget, an undelivered callback, a set-up.
 
     Or a webhook that Fleet gave up on: it has `webhookId`, no session and no `context`. The `id` stays the same as long
     as it waits; what waits anew has another.
@@ -299,6 +321,7 @@ class InboxItem(Answer):
     request: RequestItem | None
     webhook_id: str | None
     context: InboxContext | None
+    setup: SetupItem | None = None
 
 
 class NotificationItem(Answer):

@@ -11,6 +11,18 @@ class NotCarriedItem(Answer):
     detail: str
 
 
+class TeardownItem(Answer):
+    """How the teardown ended that ran before a removal; `output` is the end of what it wrote.
+
+    `exitCode` is null where it did not run to its end, and `detail` says why.
+    """
+
+    exit_code: int | None
+    detail: str
+    output: str
+    at: str
+
+
 class WorkspaceItem(Answer):
     """A workspace. `branch` is the one that was checked out when it was made.
 
@@ -28,6 +40,7 @@ class WorkspaceItem(Answer):
     failure: str | None
     kept: KeptItem | None
     not_carried: list[NotCarriedItem]
+    teardown: TeardownItem | None
 
 
 class WorkspaceDetail(WorkspaceItem):

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from fleet.core.session import messages as m
-from fleet.ports import Message, MessageInfo, OpenRequest, Part, Tokens
+from fleet.ports import Message, MessageInfo, OpenRequest, Part, Recipe, Tokens
 
 AT = 1_700_000_000_000
 """When everything in these tests happens, unless time matters."""
@@ -83,6 +83,11 @@ CREATED: tuple[m.Event, ...] = (
 )
 WORKSPACE = m.WorkspaceAttached("w1", "/trees/w1", "fleet/title", AT)
 OPENED = m.ConversationOpened("ses_1", AT)
+RECIPE = Recipe("d1", "npm ci", "docker compose down")
+TO_SET_UP: tuple[m.Event, ...] = (
+    *CREATED,
+    m.WorkspaceAttached("w1", "/trees/w1", "fleet/title", AT, recipe=RECIPE),
+)
 IN_WORKSPACE: tuple[m.Event, ...] = (*CREATED, WORKSPACE)
 ON_INSTANCE: tuple[m.Event, ...] = (*IN_WORKSPACE, attached("i1"))
 IDLE: tuple[m.Event, ...] = (*ON_INSTANCE, OPENED)
@@ -109,6 +114,7 @@ RESUMED: tuple[m.Event, ...] = (*RESUMING, WORKSPACE, attached("i2"), m.SessionR
 
 LIVING: dict[str, tuple[m.Event, ...]] = {
     "created": CREATED,
+    "created, to be set up": TO_SET_UP,
     "created, workspace ready": IN_WORKSPACE,
     "created, instance ready": ON_INSTANCE,
     "idle": IDLE,
@@ -131,8 +137,12 @@ LIVING: dict[str, tuple[m.Event, ...]] = {
 # ----------------------------------------------------------------------------------------------------------- reports
 
 
-def workspace_ready() -> m.ReportWorkspaceReady:
-    return m.ReportWorkspaceReady("w1", "/trees/w1", "fleet/title", AT)
+def workspace_ready(recipe: Recipe | None = None) -> m.ReportWorkspaceReady:
+    return m.ReportWorkspaceReady("w1", "/trees/w1", "fleet/title", AT, recipe=recipe)
+
+
+def setup_ended(exit_code: int | None = 0, code: str | None = None) -> m.ReportSetupEnded:
+    return m.ReportSetupEnded(exit_code, code, "" if code is None else "no", AT)
 
 
 def instance_ready(instance: str = "i1") -> m.ReportInstanceReady:

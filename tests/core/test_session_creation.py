@@ -12,6 +12,7 @@ from tests.core.given import given
 
 STEPS: dict[m.ProvisionStep, tuple[m.Event, ...]] = {
     "workspace": s.CREATED,
+    "setup": s.TO_SET_UP,
     "instance": s.IN_WORKSPACE,
     "conversation": s.ON_INSTANCE,
 }

@@ -43,7 +43,7 @@ orders: st.SearchStrategy[m.Command] = st.one_of(
     st.builds(m.WithdrawPrompt, prompts, st.just(s.AT)),
     st.builds(m.EditPrompt, prompts, st.sampled_from(("do that", "")), st.just(s.AT)),
     st.builds(m.SteerPrompt, prompts, st.just(s.AT), st.builds(s.fresh, ids)),
-    st.sampled_from((m.AbortTurn(s.AT), m.ResumeSession(s.AT), m.TerminateSession(s.AT))),
+    st.sampled_from((m.AbortTurn(s.AT), m.ResumeSession(s.AT), m.TerminateSession(s.AT), m.SkipSetup(s.AT))),
     st.just(m.DescribeSession(s.AT, "Other")),
     st.builds(s.retire, st.sampled_from((s.AT, s.AT - 1))),
     st.builds(m.SetBudget, budgets, st.just(s.AT), st.builds(s.fresh, ids)),
@@ -53,6 +53,9 @@ orders: st.SearchStrategy[m.Command] = st.one_of(
 """But for `EraseSession`, after which nothing happens any more: it is given where it is allowed only."""
 reports: st.SearchStrategy[m.Command] = st.one_of(
     st.just(s.workspace_ready()),
+    st.just(s.workspace_ready(s.RECIPE)),
+    st.sampled_from((m.ReportSetupHeld(s.AT), m.ReportSetupStarted(s.AT), m.ReportSetupOutput("x", s.AT))),
+    st.sampled_from((s.setup_ended(), s.setup_ended(1, "setup_failed"))),
     st.builds(s.instance_ready, instances),
     st.builds(s.conversation_open, ids),
     st.builds(s.provision_failed, steps),
@@ -91,7 +94,16 @@ def commands(state: State) -> st.SearchStrategy[m.Command]:
 def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[m.Command], ...]:
     match effect:
         case e.PrepareWorkspace():
-            return (st.just(s.workspace_ready()), st.just(s.provision_failed("workspace")))
+            ready = (st.just(s.workspace_ready()), st.just(s.workspace_ready(s.RECIPE)))
+            return (*ready, st.just(s.provision_failed("workspace")))
+        case e.SetUpWorkspace():
+            held = (
+                m.ReportSetupHeld(s.AT),
+                m.ReportSetupStarted(s.AT),
+                s.setup_ended(),
+                s.setup_ended(1, "setup_failed"),
+            )
+            return (st.sampled_from(held),)
         case e.AttachInstance():
             return (st.builds(s.instance_ready, instances),)
         case e.OpenConversation():
@@ -313,6 +325,8 @@ def success(effect: e.Effect) -> m.Command:
     match effect:
         case e.PrepareWorkspace():
             return s.workspace_ready()
+        case e.SetUpWorkspace():
+            return s.setup_ended()
         case e.AttachInstance():
             return s.instance_ready()
         case e.OpenConversation():

@@ -31,6 +31,7 @@ from fleet.traces import Traces
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.removals import FakeRemovals
+from tests.fakes.scripts import FakeScripts, FakeScriptsWorld
 from tests.fakes.trees import FakeTrees
 from tests.fakes.webhooks import FakeSender, MemoryVault
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
@@ -213,6 +214,7 @@ class Machine:
         self.disk = MemoryDisk()
         self.vault = MemoryVault()
         self.sender = FakeSender()
+        self.scripts = FakeScriptsWorld()
         self.views = MemoryStore()
         self.policy = Policy()
         self.traces: Traces | None = None
@@ -231,6 +233,7 @@ class Machine:
             LocalFiles(),
             self.vault,
             self.sender,
+            FakeScripts(self.scripts),
         )
         stores = Stores(log, MemoryBlobs(self.disk), self.views)
         return Tree(ports, stores, policy=self.policy, threads=False, traces=self.traces)

@@ -85,7 +85,8 @@ async def test_each_problem_code_is_documented(document: dict[str, Any]) -> None
         for answer in operation["responses"].values()
         for code in answer.get("content", {}).get("application/problem+json", {}).get("examples", {})
     }
-    assert PROBLEMS.keys() - codes == {"method_not_allowed", "subscription_not_found"}  # no route; WebSocket alone
+    elsewhere = {"method_not_allowed", "subscription_not_found", "setup_failed", "setup_aborted"}
+    assert PROBLEMS.keys() - codes == elsewhere  # no route; WebSocket alone; a session's failure alone
     nowhere = document["components"]["responses"]["method_not_allowed"]
     assert nowhere["content"]["application/problem+json"]["examples"].keys() == {"method_not_allowed"}
     assert nowhere["headers"].keys() == {"Allow"}

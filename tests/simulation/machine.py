@@ -29,6 +29,7 @@ from tests.fakes.faulty import faulty
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.opencode_host import FakeOpenCodeHost
 from tests.fakes.removals import FakeRemovals
+from tests.fakes.scripts import FakeScripts, FakeScriptsWorld
 from tests.fakes.trees import FakeTrees
 from tests.fakes.webhooks import FakeSender, MemoryVault
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
@@ -97,6 +98,7 @@ class Incarnation:
             files=faulty(LocalFiles(), machine.fault),
             vault=faulty(machine.vault, machine.fault),
             sender=machine.sender,
+            scripts=FakeScripts(machine.scripts),
         )
         blobs = MemoryBlobs(machine.disk)
         self.tree = Tree(ports, Stores(self.log, blobs, machine.store), policy=machine.policy, threads=False)
@@ -171,6 +173,7 @@ class Machine:
         self.directories = FakeDisk()
         self.vault = MemoryVault()
         self.sender = FakeSender()
+        self.scripts = FakeScriptsWorld()
         self.clock = FakeClock()
         self.ids = FakeIds(self.clock, seed)
         self.overlaps: list[str] = []

@@ -43,6 +43,7 @@ export function session(id: string, fields: Partial<SessionItem> = {}): SessionI
     rehearsal: true,
     queuePaused: null,
     activity: null,
+    setup: null,
     ...fields,
   };
 }

@@ -6,7 +6,7 @@ Times are Unix milliseconds.
 import msgspec
 
 from fleet.core.session.values import Answer, Budget, FreshIds, Model, Origin, ProvisionStep, Totals, TurnOutcome
-from fleet.ports import Attachment, Message, OpenRequest, Strategy
+from fleet.ports import Attachment, Message, OpenRequest, Recipe, Strategy
 
 
 class SubmitPrompt(msgspec.Struct, frozen=True):
@@ -142,11 +142,47 @@ class DescribeSession(msgspec.Struct, frozen=True):
 
 
 class ReportWorkspaceReady(msgspec.Struct, frozen=True):
-    """The workspace is prepared and claimed for this session."""
+    """The workspace is prepared and claimed for this session; `recipe` says how it is to be set up."""
 
     workspace_id: str
     directory: str
     branch: str | None
+    at_ms: int
+    baseline: str | None = None
+    recipe: Recipe | None = None
+
+
+class SkipSetup(msgspec.Struct, frozen=True):
+    """Go on without the set-up, which waits for a person or has failed."""
+
+    at_ms: int
+
+
+class ReportSetupHeld(msgspec.Struct, frozen=True):
+    """Nobody has allowed the set-up's commands yet."""
+
+    at_ms: int
+
+
+class ReportSetupStarted(msgspec.Struct, frozen=True):
+    """The set-up's commands run now."""
+
+    at_ms: int
+
+
+class ReportSetupOutput(msgspec.Struct, frozen=True):
+    """The set-up's commands have written this."""
+
+    text: str
+    at_ms: int
+
+
+class ReportSetupEnded(msgspec.Struct, frozen=True):
+    """The set-up is over; `code` is a problem code where it failed. `baseline` is the directory's tree after it."""
+
+    exit_code: int | None
+    code: str | None
+    detail: str
     at_ms: int
     baseline: str | None = None
 
@@ -325,7 +361,12 @@ Command = (
     | AnswerRequest
     | ReadNotifications
     | DescribeSession
+    | SkipSetup
     | ReportWorkspaceReady
+    | ReportSetupHeld
+    | ReportSetupStarted
+    | ReportSetupOutput
+    | ReportSetupEnded
     | ReportInstanceReady
     | ReportConversationOpen
     | ReportProvisionFailed

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from fleet.core.session import messages as m
 from fleet.core.session.state import RUNNING, QueuedPrompt, State
-from fleet.ports import Strategy, WorkspaceOrder
+from fleet.ports import Recipe, Strategy, WorkspaceOrder
 
 
 class PrepareWorkspace(msgspec.Struct, frozen=True):
@@ -20,6 +20,15 @@ class PrepareWorkspace(msgspec.Struct, frozen=True):
 
     key: str
     order: WorkspaceOrder
+
+
+class SetUpWorkspace(msgspec.Struct, frozen=True):
+    """Run the workspace's set-up once a person has allowed its commands, then `ReportSetupEnded`."""
+
+    key: str
+    workspace_id: str
+    repository: str | None
+    recipe: Recipe
 
 
 class AttachInstance(msgspec.Struct, frozen=True):
@@ -153,6 +162,7 @@ Effect = (
     | NotifyParent
     | EraseRecords
     | PrepareWorkspace
+    | SetUpWorkspace
     | AttachInstance
     | OpenConversation
     | DeliverPrompt
@@ -199,6 +209,8 @@ def _aside(state: State) -> tuple[Effect, ...]:
 def _provision(step: m.ProvisionStep, state: State) -> Effect:
     if step == "workspace":
         return PrepareWorkspace("workspace", _order(state))
+    if step == "setup" and state.setup is not None:
+        return SetUpWorkspace("setup", state.workspace_id, state.source_repository, state.setup.recipe)
     if step == "instance" or state.instance_id is None:
         return AttachInstance(
             "instance", state.directory, state.strategy, state.source_directory, state.source_repository
@@ -250,7 +262,9 @@ def _running(state: State, instance_id: str) -> tuple[Effect, ...]:
 _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
     m.SessionCreated: (PrepareWorkspace,),
     m.ResumeRequested: (PrepareWorkspace,),
-    m.WorkspaceAttached: (AttachInstance,),
+    m.WorkspaceAttached: (AttachInstance, SetUpWorkspace),
+    m.SetupEnded: (AttachInstance,),
+    m.SetupSkipped: (AttachInstance,),
     m.InstanceAttached: (OpenConversation,),
     m.SessionResumed: (Settle, DeliverPrompt, FollowTurn, SteerTurn, StopTurn, AnswerOpenCode),
     m.TurnStarted: (DeliverPrompt,),
@@ -304,6 +318,7 @@ def _runs_already(effect: Effect, event: m.Event) -> bool:
 
 _STEPS: Final[Mapping[type[Any], m.ProvisionStep]] = {
     PrepareWorkspace: "workspace",
+    SetUpWorkspace: "setup",
     AttachInstance: "instance",
     OpenConversation: "conversation",
 }

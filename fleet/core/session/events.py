@@ -25,7 +25,7 @@ from fleet.core.session.turn_events import (
     TurnTreeTaken,
 )
 from fleet.core.session.values import Budget, Model, Origin, Outcome, ProvisionStep
-from fleet.ports import Strategy
+from fleet.ports import Recipe, Strategy
 
 
 class SessionCreated(msgspec.Struct, frozen=True):
@@ -67,6 +67,7 @@ class WorkspaceAttached(msgspec.Struct, frozen=True):
     """The agent works in `directory`, on `branch` (None outside of git and when detached).
 
     `baseline` is the tree of the directory before the session has done anything, None where it could not be taken.
+    With a `recipe` the workspace is set up first.
     """
 
     workspace_id: str
@@ -74,6 +75,41 @@ class WorkspaceAttached(msgspec.Struct, frozen=True):
     branch: str | None
     at_ms: int
     baseline: str | None = None
+    recipe: Recipe | None = None
+
+
+class SetupHeld(msgspec.Struct, frozen=True):
+    """The set-up waits for a person who allows its commands."""
+
+    at_ms: int
+
+
+class SetupStarted(msgspec.Struct, frozen=True):
+    """The set-up's commands run; after a crash they run again."""
+
+    at_ms: int
+
+
+class SetupOutput(msgspec.Struct, frozen=True):
+    """The set-up's commands have written this."""
+
+    text: str
+    at_ms: int
+
+
+class SetupEnded(msgspec.Struct, frozen=True):
+    """The set-up is over. `exit_code` is None where it was ended; `baseline` is the tree of the directory after it."""
+
+    exit_code: int | None
+    detail: str
+    at_ms: int
+    baseline: str | None = None
+
+
+class SetupSkipped(msgspec.Struct, frozen=True):
+    """The session goes on in a workspace that was not set up."""
+
+    at_ms: int
 
 
 class InstanceAttached(msgspec.Struct, frozen=True):
@@ -238,6 +274,11 @@ Event = (
     SessionCreated
     | SessionDescribed
     | WorkspaceAttached
+    | SetupHeld
+    | SetupStarted
+    | SetupOutput
+    | SetupEnded
+    | SetupSkipped
     | InstanceAttached
     | ConversationOpened
     | ResumeRequested

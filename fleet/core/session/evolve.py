@@ -14,6 +14,7 @@ from fleet.core.session.notifications import NOTIFIES, notified
 from fleet.core.session.state import (
     Callback,
     Failure,
+    Setup,
     State,
     initial,
 )
@@ -84,8 +85,40 @@ def _workspace_attached(state: State, event: m.WorkspaceAttached) -> Changes:
         "workspace_id": event.workspace_id,
         "directory": event.directory,
         "branch": event.branch,
-        "provisioning": "instance",
+        "provisioning": "instance" if event.recipe is None else "setup",
+        "setup": state.setup if event.recipe is None else Setup(event.recipe),
     }
+
+
+def _setup_held(state: State, event: m.SetupHeld) -> Changes:
+    evidence = "waits for a person who allows the commands of the repository's .fleet.toml"
+    return {**_setup(state, status="held", started_at_ms=event.at_ms), "evidence": evidence}
+
+
+def _setup_started(state: State, event: m.SetupStarted) -> Changes:
+    return {**_setup(state, status="running", started_at_ms=event.at_ms), "evidence": "its workspace is being set up"}
+
+
+def _setup_output(_: State, __: m.SetupOutput) -> Changes:
+    return {}
+
+
+def _setup_ended(state: State, event: m.SetupEnded) -> Changes:
+    end = {"exit_code": event.exit_code, "detail": event.detail, "ended_at_ms": event.at_ms}
+    if event.exit_code != 0:
+        return _setup(state, status="failed", **end)
+    fresh = event.baseline is not None and not state.turns
+    tree = {"baseline": event.baseline, "tree": event.baseline} if fresh else {}
+    return {**_setup(state, status="done", **end), **tree, "provisioning": "instance"}
+
+
+def _setup_skipped(state: State, event: m.SetupSkipped) -> Changes:
+    goes_on = {"provisioning": "instance"} if state.provisioning == "setup" else {}
+    return {**_setup(state, status="skipped", ended_at_ms=event.at_ms), **goes_on}
+
+
+def _setup(state: State, **changes: Any) -> Changes:
+    return {} if state.setup is None else {"setup": replace(state.setup, **changes)}
 
 
 def _instance_attached(state: State, event: m.InstanceAttached) -> Changes:
@@ -125,7 +158,9 @@ def _provision_failed(state: State, event: m.ProvisionFailed) -> Changes:
     what = "creation" if state.phase == "created" else "resume"
     # A session that stays ended must not keep a process for itself.
     given_up = state.phase in ENDED and state.instance_id is not None
+    cut_off = event.step == "setup" and state.setup is not None and state.setup.status != "failed"
     return {
+        **(_setup(state, status="failed", detail=event.detail, ended_at_ms=event.at_ms) if cut_off else {}),
         **({"instance_id": None, "leaving": state.instance_id} if given_up else {}),
         "provisioning": None,
         "failure": Failure(event.code, event.detail, event.at_ms, event.step),
@@ -163,8 +198,10 @@ def _instance_left(state: State, event: m.InstanceLeft) -> Changes:
     return {"leaving": None if state.leaving == event.instance_id else state.leaving}
 
 
-def _termination_requested(_: State, __: m.TerminationRequested) -> Changes:
-    return {"terminating": True, "provisioning": None}
+def _termination_requested(state: State, event: m.TerminationRequested) -> Changes:
+    cut_off = state.provisioning == "setup"
+    over = _setup(state, status="failed", detail="the session was ended", ended_at_ms=event.at_ms) if cut_off else {}
+    return {**over, "terminating": True, "provisioning": None}
 
 
 def _stopped(state: State, event: m.SessionStopped) -> Changes:
@@ -227,6 +264,11 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.SessionCreated: _created,
     m.SessionDescribed: _described,
     m.WorkspaceAttached: _workspace_attached,
+    m.SetupHeld: _setup_held,
+    m.SetupStarted: _setup_started,
+    m.SetupOutput: _setup_output,
+    m.SetupEnded: _setup_ended,
+    m.SetupSkipped: _setup_skipped,
     m.InstanceAttached: _instance_attached,
     m.ConversationOpened: _conversation_opened,
     m.ResumeRequested: _resume_requested,

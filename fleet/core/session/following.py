@@ -7,7 +7,7 @@ from typing import Final
 
 from fleet.core.session import messages as m
 from fleet.core.session.evolve import evolve
-from fleet.core.session.state import ENDED, State
+from fleet.core.session.state import ENDED, State, is_held
 
 Events = tuple[m.Event, ...]
 
@@ -22,6 +22,15 @@ def followed(events: Events, state: State, at_ms: int, fresh: m.FreshIds | None)
     more = _pause(after, at_ms) or _next_turn(after, at_ms, fresh)
     starts = any(isinstance(event, m.TurnStarted) for event in more)
     return (*events, *more, *(() if starts else _word_to_parent(events, state, after, at_ms)))
+
+
+def setup_ended(end: m.ReportSetupEnded, state: State) -> Events:
+    """Return the end of a set-up and, where it failed, that of the creation or resume."""
+    ended = m.SetupEnded(end.exit_code, end.detail, end.at_ms, end.baseline)
+    if end.code is None:
+        return (ended,)
+    failed = m.ProvisionFailed("setup", end.code, end.detail, end.at_ms)
+    return followed((ended, failed), state, end.at_ms, None)
 
 
 def _pause(state: State, at_ms: int) -> Events:
@@ -59,6 +68,8 @@ def queue_paused(state: State) -> str | None:
     """Return why prompts that wait do not go, in words, None where they go as soon as they can."""
     if state.over_budget is not None:
         return f"the budget is used up: {state.over_budget}"
+    if state.queue and is_held(state):
+        return "the workspace's set-up waits for a person who allows its commands"
     if not state.queue or state.provisioning is not None:
         return None
     if state.phase in ENDED:

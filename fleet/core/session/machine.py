@@ -14,7 +14,7 @@ from fleet.core.decider import Decider
 from fleet.core.session import messages as m
 from fleet.core.session.effects import Effect, failure, pending, react
 from fleet.core.session.evolve import evolve
-from fleet.core.session.following import Events, followed, is_cut_off
+from fleet.core.session.following import Events, followed, is_cut_off, setup_ended
 from fleet.core.session.queue import QUEUE, check_prompt, check_room, takes_steering
 from fleet.core.session.reports import REPORTS
 from fleet.core.session.state import ENDED, RESTING, RUNNING, Request, State, initial
@@ -116,9 +116,23 @@ def _has(prompt_id: str, state: State) -> bool:
 
 
 def _abort(command: m.AbortTurn, state: State) -> Events:
+    if state.provisioning == "setup":
+        end = m.ReportSetupEnded(None, "setup_aborted", "the set-up was aborted", command.at_ms)
+        return setup_ended(end, state)
     if state.phase not in RUNNING or state.turn is None or state.turn.aborting:
         return ()
     return (m.AbortRequested(state.turn.number, command.at_ms),)
+
+
+def _skip_setup(command: m.SkipSetup, state: State) -> Events:
+    if state.provisioning == "setup":
+        if state.setup is not None and state.setup.status == "running":
+            raise Rejected("session_not_ready", "the set-up runs", hint="abort it first")
+        return (m.SetupSkipped(command.at_ms),)
+    failed = state.failure is not None and state.failure.step == "setup"
+    if not failed or state.terminating or state.provisioning is not None:
+        raise Rejected("setup_not_waiting", "no set-up of this session waits for a person or has failed")
+    return (m.SetupSkipped(command.at_ms), m.ResumeRequested(command.at_ms))
 
 
 def _resume(command: m.ResumeSession, state: State) -> Events:
@@ -238,6 +252,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.SubmitPrompt: _submit,
     m.AbortTurn: _abort,
     m.ResumeSession: _resume,
+    m.SkipSetup: _skip_setup,
     m.TerminateSession: _terminate,
     m.DescribeSession: _describe,
     m.RetireSession: _retire,

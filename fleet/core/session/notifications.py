@@ -11,6 +11,7 @@ NOTIFIES: Final[Mapping[type[Any], Callable[[Any], tuple[NotificationKind, str]]
     m.TurnEnded: lambda event: (event.outcome, event.evidence),
     m.TurnFailed: lambda event: ("error", event.detail),
     m.ProvisionFailed: lambda event: ("error", event.detail),
+    m.SetupHeld: lambda _: ("request", "the set-up of its workspace waits for a person who allows its commands"),
     m.RequestOpened: lambda event: ("request", f"a {event.kind} waits for an answer"),
     m.SessionDisconnected: lambda event: ("disconnected", event.evidence),
     m.BudgetExceeded: lambda event: ("budget", event.what),

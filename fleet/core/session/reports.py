@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fleet.core.session import messages as m
-from fleet.core.session.following import Events, followed
+from fleet.core.session.following import Events, followed, setup_ended
 from fleet.core.session.state import RUNNING, State
 from fleet.ports import Message, Tokens
 
@@ -16,9 +16,28 @@ def _workspace_ready(command: m.ReportWorkspaceReady, state: State) -> Events:
     if state.provisioning != "workspace":
         return ()
     attached = m.WorkspaceAttached(
-        command.workspace_id, command.directory, command.branch, command.at_ms, command.baseline
+        command.workspace_id, command.directory, command.branch, command.at_ms, command.baseline, command.recipe
     )
     return (attached,)
+
+
+def _setup_held(command: m.ReportSetupHeld, state: State) -> Events:
+    held = state.setup is not None and state.setup.status == "held"
+    return () if held or state.provisioning != "setup" else (m.SetupHeld(command.at_ms),)
+
+
+def _setup_started(command: m.ReportSetupStarted, state: State) -> Events:
+    return (m.SetupStarted(command.at_ms),) if state.provisioning == "setup" else ()
+
+
+def _setup_output(command: m.ReportSetupOutput, state: State) -> Events:
+    return (m.SetupOutput(command.text, command.at_ms),) if state.provisioning == "setup" else ()
+
+
+def _setup_ended(command: m.ReportSetupEnded, state: State) -> Events:
+    if state.provisioning != "setup":
+        return ()
+    return setup_ended(command, state)
 
 
 def _instance_ready(command: m.ReportInstanceReady, state: State) -> Events:
@@ -220,6 +239,10 @@ def _callback_dropped(command: m.ReportCallbackDropped, state: State) -> Events:
 
 REPORTS: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.ReportWorkspaceReady: _workspace_ready,
+    m.ReportSetupHeld: _setup_held,
+    m.ReportSetupStarted: _setup_started,
+    m.ReportSetupOutput: _setup_output,
+    m.ReportSetupEnded: _setup_ended,
     m.ReportInstanceReady: _instance_ready,
     m.ReportConversationOpen: _conversation_open,
     m.ReportProvisionFailed: _provision_failed,

@@ -9,7 +9,7 @@ import msgspec
 from fleet.core.session import messages as m
 from fleet.core.session.activity import Activity
 from fleet.core.session.transitions import ENDED, PHASES, RESTING, RUNNING, TABLE, Phase
-from fleet.ports import Attachment, Strategy, Tokens
+from fleet.ports import Attachment, Recipe, Strategy, Tokens
 
 __all__ = [
     "ENDED",
@@ -26,9 +26,12 @@ __all__ = [
     "Phase",
     "QueuedPrompt",
     "Request",
+    "Setup",
     "State",
     "Turn",
     "initial",
+    "is_held",
+    "status_of",
 ]
 
 
@@ -73,6 +76,21 @@ class Failure(msgspec.Struct, frozen=True):
     detail: str
     at_ms: int
     step: m.ProvisionStep | None = None
+
+
+SetupStatus = Literal["required", "held", "running", "done", "failed", "skipped"]
+"""`held`: it waits for a person who allows its commands."""
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """The set-up of the session's workspace. `exit_code` is None until its commands have come to an end."""
+
+    recipe: Recipe
+    status: SetupStatus = "required"
+    exit_code: int | None = None
+    detail: str = ""
+    started_at_ms: int = 0
+    ended_at_ms: int = 0
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -170,6 +188,7 @@ class State(msgspec.Struct, frozen=True):
     instances: tuple[str, ...] = ()
     leaving: str | None = None
     provisioning: m.ProvisionStep | None = None
+    setup: Setup | None = None
     failure: Failure | None = None
     terminating: bool = False
     queue: tuple[QueuedPrompt, ...] = ()
@@ -207,6 +226,16 @@ class State(msgspec.Struct, frozen=True):
     created_at_ms: int = 0
     changed_at_ms: int = 0
     ended_at_ms: int | None = None
+
+
+def is_held(state: State) -> bool:
+    """Return whether the set-up of its workspace waits for a person who allows its commands."""
+    return state.provisioning == "setup" and state.setup is not None and state.setup.status == "held"
+
+
+def status_of(state: State) -> Phase:
+    """Return the phase as it is shown: a set-up that waits for a person is a session that does."""
+    return "waiting_input" if is_held(state) else state.phase
 
 
 def initial(session_id: str) -> State:

@@ -35,6 +35,11 @@ TABLE: Final = read_table(
     SessionCreated       created x       x             x             x            x         x       x            x       x
     SessionDescribed     x       =       =             =             =            =         =       =            =       x
     WorkspaceAttached    x       =       x             x             x            =         =       =            =       x
+    SetupHeld            x       =       x             x             x            =         =       =            =       x
+    SetupStarted         x       =       x             x             x            =         =       =            =       x
+    SetupOutput          x       =       x             x             x            =         =       =            =       x
+    SetupEnded           x       =       x             x             x            =         =       =            =       x
+    SetupSkipped         x       =       x             x             x            =         =       =            =       x
     InstanceAttached     x       =       x             x             x            =         =       =            =       x
     ConversationOpened   x       idle    x             x             x            x         x       x            x       x
     ResumeRequested      x       x       x             x             x            =         =       =            =       x

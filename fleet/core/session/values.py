@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-ProvisionStep = Literal["workspace", "instance", "conversation"]
+ProvisionStep = Literal["workspace", "setup", "instance", "conversation"]
 TurnOutcome = Literal["finished", "aborted", "interrupted"]
 Outcome = Literal["finished", "aborted", "interrupted", "error", "stopped", "disconnected"]
 """What became of a child, as its parent hears it."""

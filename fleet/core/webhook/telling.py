@@ -10,7 +10,7 @@ import msgspec
 
 from fleet.core.session import messages as session
 from fleet.core.session.notifications import tells
-from fleet.core.session.state import State
+from fleet.core.session.state import State, status_of
 from fleet.core.times import rfc3339
 from fleet.limits import WEBHOOK_TEXT_CHARS_MAX
 from fleet.ports import MessageType
@@ -89,7 +89,7 @@ def message_body(position: int, recorded_at_ms: int, event: Any, state: State) -
         state.id,
         state.opencode_id,
         state.title,
-        state.phase,
+        status_of(state),
         state.directory,
         state.branch,
         state.parent_id,

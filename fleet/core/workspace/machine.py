@@ -126,6 +126,18 @@ def _describe(command: m.DescribeWorkspace, state: State) -> Events:
     return () if command.title == state.title else (m.WorkspaceDescribed(command.title, command.at_ms),)
 
 
+def _record_setup(command: m.RecordSetup, state: State) -> Events:
+    if state.phase != "ready" or (command.recipe, command.complete) == (state.recipe, state.set_up):
+        return ()
+    return (m.WorkspaceSetUp(command.repository, command.recipe, command.complete, command.at_ms),)
+
+
+def _torn_down(command: m.ReportTornDown, state: State) -> Events:
+    if state.phase != "removing" or state.recipe is None:
+        return ()
+    return (m.WorkspaceTornDown(command.exit_code, command.detail, command.output, command.at_ms),)
+
+
 def _restore(command: m.RestoreWorkspace, state: State) -> Events:
     if state.fault == "missing" and _is_given(state):
         raise Rejected("workspace_gone", described(state) or "the directory is missing", hint=way_out(state))
@@ -190,6 +202,8 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.ClaimWorkspace: _claim,
     m.RemoveWorkspace: _remove,
     m.DescribeWorkspace: _describe,
+    m.RecordSetup: _record_setup,
+    m.ReportTornDown: _torn_down,
     m.RestoreWorkspace: _restore,
     m.ReportPrepared: _prepared,
     m.ReportPrepareFailed: _prepare_failed,

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from fleet.ports import Fault, Kept, PreparedWorkspace, WorkspaceOrder
+from fleet.ports import Fault, Kept, PreparedWorkspace, Recipe, WorkspaceOrder
 
 # ---------------------------------------------------------------------------------------------------------- commands
 
@@ -64,6 +64,27 @@ class DescribeWorkspace(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class RecordSetup(msgspec.Struct, frozen=True):
+    """Its set-up has begun, or with `complete` has done its work.
+
+    Its teardown is this recipe's, which is allowed in `repository`.
+    """
+
+    repository: str | None
+    recipe: Recipe
+    complete: bool
+    at_ms: int
+
+
+class ReportTornDown(msgspec.Struct, frozen=True):
+    """Its teardown is over, whatever came of it."""
+
+    exit_code: int | None
+    detail: str
+    output: str
+    at_ms: int
+
+
 class RestoreWorkspace(msgspec.Struct, frozen=True):
     """Bring a removed workspace back."""
 
@@ -113,6 +134,8 @@ Command = (
     | ReportFault
     | RemoveWorkspace
     | DescribeWorkspace
+    | RecordSetup
+    | ReportTornDown
     | RestoreWorkspace
     | ReportKept
     | ReportRemoved
@@ -201,6 +224,24 @@ class WorkspaceDescribed(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class WorkspaceSetUp(msgspec.Struct, frozen=True):
+    """Its set-up has begun, or with `complete` has done its work. `repository` is where the recipe is allowed."""
+
+    repository: str | None
+    recipe: Recipe
+    complete: bool
+    at_ms: int
+
+
+class WorkspaceTornDown(msgspec.Struct, frozen=True):
+    """Its teardown is over. `exit_code` is None where it was ended; `output` is the end of what it wrote."""
+
+    exit_code: int | None
+    detail: str
+    output: str
+    at_ms: int
+
+
 class WorkspaceRestoreRequested(msgspec.Struct, frozen=True):
     """It is to be brought back from what was kept."""
 
@@ -233,6 +274,8 @@ Event = (
     | WorkspaceRemoved
     | WorkspaceRemovalFailed
     | WorkspaceDescribed
+    | WorkspaceSetUp
+    | WorkspaceTornDown
     | WorkspaceRestoreRequested
     | WorkspaceRestored
     | WorkspaceRestoreFailed

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from fleet.core.table import ImpossibleEvent, read_table
 from fleet.core.workspace import messages as m
-from fleet.ports import Fault, Kept, PreparedWorkspace, WorkspaceOrder
+from fleet.ports import Fault, Kept, PreparedWorkspace, Recipe, WorkspaceOrder
 
 Phase = Literal["unborn", "preparing", "ready", "removing", "removed", "restoring", "failed"]
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
@@ -27,6 +27,8 @@ TABLE: Final = read_table(
     WorkspaceRemoved          x         x         x        removed  x         x         x
     WorkspaceRemovalFailed    x         x         x        ready    x         x         x
     WorkspaceDescribed        x         =         =        =        =         =         =
+    WorkspaceSetUp            x         x         =        x        x         x         x
+    WorkspaceTornDown         x         x         x        =        x         x         x
     WorkspaceRestoreRequested x         x         x        x        restoring x         x
     WorkspaceRestored         x         x         x        x        x         ready     x
     WorkspaceRestoreFailed    x         x         x        x        x         removed   x
@@ -36,11 +38,21 @@ TABLE: Final = read_table(
 )
 
 
+class Teardown(msgspec.Struct, frozen=True):
+    """How the teardown ended; `exit_code` is None where it did not come to an end."""
+
+    exit_code: int | None
+    detail: str
+    output: str
+    at_ms: int
+
+
 class State(msgspec.Struct, frozen=True):
     """A workspace. `sessions` are those that claim it, `kept` is what was kept of it when it was last removed.
 
     `claims` counts every claim that there has been, those of a session that comes back included. `fault` is what is
-    wrong with the checkout of one that is ready.
+    wrong with the checkout of one that is ready. `recipe` is what a set-up has begun with, allowed in the repository
+    `recipe_of`, whose teardown is still to run; `set_up`: that set-up has done its work.
     """
 
     id: str
@@ -56,6 +68,10 @@ class State(msgspec.Struct, frozen=True):
     title: str | None = None
     fault: Fault | None = None
     fault_since_ms: int = 0
+    recipe: Recipe | None = None
+    recipe_of: str | None = None
+    set_up: bool = False
+    teardown: Teardown | None = None
 
 
 def initial(workspace_id: str) -> State:
@@ -80,7 +96,7 @@ Changes = dict[str, Any]
 
 
 def _requested(_: State, event: m.WorkspaceRequested) -> Changes:
-    return {"order": event.order, **_well(_, event)}
+    return {"order": event.order, **_well(_, event), "recipe": None, "set_up": False}  # it is made anew
 
 
 def _well(_: State, __: Any) -> Changes:
@@ -120,6 +136,19 @@ def _described(_: State, event: m.WorkspaceDescribed) -> Changes:
     return {"title": event.title}
 
 
+def _set_up(_: State, event: m.WorkspaceSetUp) -> Changes:
+    return {"recipe": event.recipe, "recipe_of": event.repository, "set_up": event.complete, "teardown": None}
+
+
+def _torn_down(_: State, event: m.WorkspaceTornDown) -> Changes:
+    teardown = Teardown(event.exit_code, event.detail, event.output, event.at_ms)
+    return {"recipe": None, "set_up": False, "teardown": teardown}
+
+
+def _removed(state: State, event: m.WorkspaceRemoved) -> Changes:
+    return {**_well(state, event), "recipe": None, "set_up": False}
+
+
 _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.WorkspaceRequested: _requested,
     m.WorkspaceClaimed: _claimed,
@@ -129,7 +158,9 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.WorkspaceReleased: _released,
     m.WorkspaceRemovalRequested: _well,
     m.WorkspaceKept: _kept,
-    m.WorkspaceRemoved: _well,
+    m.WorkspaceSetUp: _set_up,
+    m.WorkspaceTornDown: _torn_down,
+    m.WorkspaceRemoved: _removed,
     m.WorkspaceRemovalFailed: _failed,
     m.WorkspaceDescribed: _described,
     m.WorkspaceRestoreRequested: _well,

@@ -22,6 +22,8 @@ from fleet.gateway.wire.conversion import (
     request_item,
     session_detail,
     session_item,
+    setup_detail,
+    setup_item,
     tokens_item,
     turn_item,
     verification,
@@ -98,6 +100,7 @@ from fleet.wire.items import (
     Resumed,
     SessionDetail,
     SessionItem,
+    SetupItem,
     SnippetItem,
     TodoItem,
     TokensItem,
@@ -111,6 +114,7 @@ from fleet.wire.place_queries import (
     RootQuery,
 )
 from fleet.wire.server import Health, Info, LimitsItem, Summary
+from fleet.wire.setups import RecipeItem, RecipeQuery, SetupBody, SetupDetail, TrustBody, TrustItem, TrustQuery
 from fleet.wire.tokens import AccessTokenItem, LoginLinkItem
 from fleet.wire.transcripts import (
     ConversationItem,
@@ -123,7 +127,7 @@ from fleet.wire.transcripts import (
     WholeQuery,
 )
 from fleet.wire.webhooks import DeliveryItem, NewWebhookItem, WebhookItem
-from fleet.wire.workspaces import NotCarriedItem, WorkspaceDetail, WorkspaceItem
+from fleet.wire.workspaces import NotCarriedItem, TeardownItem, WorkspaceDetail, WorkspaceItem
 
 __all__ = [
     "Aborted",
@@ -209,6 +213,8 @@ __all__ = [
     "QueueQuery",
     "QueuedItem",
     "ReadBody",
+    "RecipeItem",
+    "RecipeQuery",
     "Relative",
     "RequestItem",
     "Resumed",
@@ -216,6 +222,9 @@ __all__ = [
     "RootQuery",
     "SessionDetail",
     "SessionItem",
+    "SetupBody",
+    "SetupDetail",
+    "SetupItem",
     "SnippetItem",
     "StopStepItem",
     "StreamQuery",
@@ -223,11 +232,15 @@ __all__ = [
     "SwitchBody",
     "Tag",
     "Tags",
+    "TeardownItem",
     "TimeQuery",
     "Title",
     "TodoItem",
     "TodosQuery",
     "TokensItem",
+    "TrustBody",
+    "TrustItem",
+    "TrustQuery",
     "TurnItem",
     "TurnsQuery",
     "Verification",
@@ -256,6 +269,8 @@ __all__ = [
     "rfc3339",
     "session_detail",
     "session_item",
+    "setup_detail",
+    "setup_item",
     "tokens_item",
     "turn_item",
     "verification",

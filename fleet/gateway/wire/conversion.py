@@ -9,10 +9,11 @@ from fleet.actors.endings import Ending
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.activity import Activity, of_request
 from fleet.core.session.following import queue_paused
-from fleet.core.session.state import RUNNING, Failure, Request, State
+from fleet.core.session.state import RUNNING, Failure, Request, Setup, State, status_of
 from fleet.core.session.values import Totals
 from fleet.core.times import rfc3339
 from fleet.core.workspace import machine as workspace
+from fleet.core.workspace import state as workspace_state
 from fleet.core.workspace.faults import described
 from fleet.events.envelope import Erased, Recorded
 from fleet.events.verify import Report
@@ -41,11 +42,14 @@ from fleet.wire.items import (
     RequestItem,
     SessionDetail,
     SessionItem,
+    SetupBrief,
+    SetupItem,
     SnippetItem,
     TokensItem,
 )
+from fleet.wire.setups import SetupDetail
 from fleet.wire.transcripts import ConversationItem, SteeredItem, TurnItem
-from fleet.wire.workspaces import NotCarriedItem, WorkspaceDetail, WorkspaceItem
+from fleet.wire.workspaces import NotCarriedItem, TeardownItem, WorkspaceDetail, WorkspaceItem
 
 
 class Surroundings(NamedTuple):
@@ -80,7 +84,7 @@ def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
         "id": state.id,
         "opencode_id": state.opencode_id,
         "title": state.title,
-        "status": cast("Status", state.phase),  # one that is not born or was erased is in no view
+        "status": cast("Status", status_of(state)),  # one that is not born or was erased is in no view
         "status_since": rfc3339(state.since_ms),
         "evidence": evidence,
         "evidence_at": rfc3339(evidence_at_ms),
@@ -116,7 +120,34 @@ def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
         "rehearsal": around.rehearsal is not None and provider_of(state) in (None, around.rehearsal),
         "queue_paused": queue_paused(state),
         "activity": _activity_item(state, around.activity),
+        "setup": None if state.setup is None else SetupBrief(**_setup_fields(state.setup)),
     }
+
+
+def _setup_fields(setup: Setup) -> dict[str, Any]:
+    return {
+        "status": setup.status,
+        "exit_code": setup.exit_code,
+        "detail": setup.detail,
+        "started_at": rfc3339(setup.started_at_ms) if setup.started_at_ms else None,
+        "ended_at": rfc3339(setup.ended_at_ms) if setup.ended_at_ms else None,
+    }
+
+
+def setup_item(setup: Setup | None) -> SetupItem | None:
+    """Return what the API shows of a set-up, None where there is none."""
+    return None if setup is None else SetupItem(**_setup_fields(setup), **_recipe_fields(setup))
+
+
+def setup_detail(item: SetupItem, output: str) -> SetupDetail:
+    """Return a set-up with what it has written."""
+    return SetupDetail(**msgspec.structs.asdict(item), output=output)
+
+
+def _recipe_fields(setup: Setup) -> dict[str, Any]:
+    recipe = setup.recipe
+    names = ("digest", "setup", "teardown", "submodules")
+    return {name: getattr(recipe, name) for name in names}
 
 
 def repository_of(state: State) -> str | None:
@@ -173,7 +204,7 @@ def history_item(state: State, around: Surroundings, snippet: Snippet | None) ->
 
 def relative(state: State) -> Relative:
     """Return a session as another one's ancestor or child."""
-    return Relative(state.id, state.title, cast("Status", state.phase))
+    return Relative(state.id, state.title, cast("Status", status_of(state)))
 
 
 def request_item(request: Request) -> RequestItem:
@@ -317,6 +348,12 @@ def verification(report: Report) -> Verification:
     return Verification(found is None, report.events, report.streams, report.erased, report.digest.hex(), at)
 
 
+def _teardown_item(found: workspace_state.Teardown | None) -> TeardownItem | None:
+    if found is None:
+        return None
+    return TeardownItem(found.exit_code, found.detail, found.output, rfc3339(found.at_ms))
+
+
 def workspace_item(state: workspace.State) -> WorkspaceItem:
     """Return what the API shows of a workspace in a list."""
     return WorkspaceItem(**_workspace_fields(state))
@@ -341,5 +378,6 @@ def _workspace_fields(state: workspace.State) -> dict[str, Any]:
         "sessions": list(state.sessions),
         "failure": described(state) or state.failure_detail or None,
         "kept": _kept_item(state),
+        "teardown": _teardown_item(state.teardown),
         "not_carried": [NotCarriedItem(each.what, each.detail) for each in prepared.not_carried] if prepared else [],
     }

@@ -49,5 +49,6 @@ const TITLES: Readonly<Record<InboxItem["kind"], string>> = {
   failure: "Failure",
   budget: "Budget used",
   callback: "Report not delivered",
+  setup: "Set-up to allow",
   webhook: "Webhook off",
 };

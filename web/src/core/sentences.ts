@@ -6,7 +6,7 @@
  */
 import type { EventData, EventType, LoggedEvent } from "../wire/events.ts";
 import { list, record, text } from "../wire/opencode.ts";
-import { baseName, counted, duration, oneLine } from "./text.ts";
+import { baseName, counted, duration, lastLine, oneLine } from "./text.ts";
 
 type Table = { readonly [Type in EventType]: (data: EventData[Type]) => string };
 
@@ -54,6 +54,12 @@ const SENTENCES: Table = {
     `The session is called ${quoted(data.title)}${data.tags.length > 0 ? `, with the tags ${data.tags.join(", ")}` : ""}`,
   "session.workspace-attached": data =>
     `It works in ${oneLine(data.directory)}${data.branch ? ` on ${oneLine(data.branch)}` : ""}`,
+  "session.setup-held": () => "The set-up waits for a person who allows its commands",
+  "session.setup-started": () => "The commands of the set-up were started",
+  "session.setup-output": data => `The set-up has written: ${oneLine(lastLine(data.text), TEXT_MAX)}`,
+  "session.setup-ended": data =>
+    data.exit_code === 0 ? "The workspace was set up" : `The set-up failed: ${oneLine(data.detail, TEXT_MAX)}`,
+  "session.setup-skipped": () => "The session goes on without the set-up",
   "session.instance-attached": data => `It runs in the process ${short(data.instance_id)}`,
   "session.conversation-opened": () => "OpenCode's conversation is open: it takes prompts",
   "session.resume-requested": () => "A resume was asked for",
@@ -134,6 +140,11 @@ const SENTENCES: Table = {
       : "Nothing in the workspace had to be kept",
   "workspace.described": data =>
     data.title ? `The workspace is called ${quoted(data.title)}` : "The workspace has no title any more",
+  "workspace.set-up": data => (data.complete ? "The workspace was set up" : "The set-up of the workspace began"),
+  "workspace.torn-down": data =>
+    data.exit_code === 0
+      ? "The teardown of the workspace was done"
+      : `The teardown of the workspace did not work: ${oneLine(data.detail, TEXT_MAX)}`,
   "workspace.removed": () => "The workspace was removed",
   "workspace.removal-failed": data => `The workspace could not be removed: ${oneLine(data.detail, TEXT_MAX)}`,
   "workspace.restore-requested": () => "The workspace is to be brought back",
@@ -142,6 +153,9 @@ const SENTENCES: Table = {
 
   "roots.chosen": data => `Sessions may only work below ${oneLine(data.path)} and other chosen roots`,
   "roots.withdrawn": data => `The root ${oneLine(data.path)} was withdrawn`,
+  "trust.allowed": data =>
+    `The commands of ${oneLine(data.repository)} were allowed (.fleet.toml ${short(data.recipe.digest)})`,
+  "trust.revoked": data => `The commands of ${oneLine(data.repository)} are not allowed any more`,
   "request.answered": data => `The answer to a request with a key was kept: HTTP ${data.status}`,
 
   "webhook.registered": data => `A webhook to ${oneLine(data.origin)} was registered`,

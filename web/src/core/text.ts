@@ -117,3 +117,13 @@ export function oneLine(text: string, max = 200): string {
   const line = plain(text).replace(/\s+/g, " ").trim();
   return line.length <= max ? line : `${line.slice(0, max - 1).replace(/[\ud800-\udbff]$/, "")}…`;
 }
+
+/** Return the last line that says something, a progress bar as it stands at the end; empty where there is none. */
+export function lastLine(text: string): string {
+  return (
+    plain(text)
+      .split(/[\r\n]/)
+      .findLast(line => line.trim() !== "")
+      ?.trim() ?? ""
+  );
+}

@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:7251023869883a555104e1747e62e9129f8cf0adaeaf2357bafba387dfcd6810
-// holds   sha256:b2c06f08ec086b63ae9849e1d8209e6e98d74c2df0d2964dc864650add0fd40d
+// made of sha256:67c2b5c71273fb3ec2fe0c12a5dfc78dc088e6301ba709d4c97307a39ad459b4
+// holds   sha256:cdeba9b5bd558c3cccbb9be23036b73a844702283381b9b4aee36f7a21dc17fa
 
 import type {
   CommandFrame,
@@ -63,6 +63,11 @@ import type {
   SessionResumeRequested,
   SessionResumed,
   SessionSettled,
+  SessionSetupEnded,
+  SessionSetupHeld,
+  SessionSetupOutput,
+  SessionSetupSkipped,
+  SessionSetupStarted,
   SessionStopped,
   SessionTerminationRequested,
   SessionTurnContinued,
@@ -75,6 +80,8 @@ import type {
   SnapshotFrame,
   StatusChanged,
   SubscribeFrame,
+  TrustAllowed,
+  TrustRevoked,
   UnsubscribeFrame,
   WebhookDeleted,
   WebhookDeliveryDropped,
@@ -99,6 +106,8 @@ import type {
   WorkspaceRestoreFailed,
   WorkspaceRestoreRequested,
   WorkspaceRestored,
+  WorkspaceSetUp,
+  WorkspaceTornDown,
 } from "./api.ts";
 
 /** What each type of event says, as it was logged: with names in snake_case. */
@@ -106,6 +115,11 @@ export interface EventData {
   readonly "session.created": SessionCreated;
   readonly "session.described": SessionDescribed;
   readonly "session.workspace-attached": SessionWorkspaceAttached;
+  readonly "session.setup-held": SessionSetupHeld;
+  readonly "session.setup-started": SessionSetupStarted;
+  readonly "session.setup-output": SessionSetupOutput;
+  readonly "session.setup-ended": SessionSetupEnded;
+  readonly "session.setup-skipped": SessionSetupSkipped;
   readonly "session.instance-attached": SessionInstanceAttached;
   readonly "session.conversation-opened": SessionConversationOpened;
   readonly "session.resume-requested": SessionResumeRequested;
@@ -165,6 +179,8 @@ export interface EventData {
   readonly "workspace.removal-requested": WorkspaceRemovalRequested;
   readonly "workspace.kept": WorkspaceKept;
   readonly "workspace.described": WorkspaceDescribed;
+  readonly "workspace.set-up": WorkspaceSetUp;
+  readonly "workspace.torn-down": WorkspaceTornDown;
   readonly "workspace.removed": WorkspaceRemoved;
   readonly "workspace.removal-failed": WorkspaceRemovalFailed;
   readonly "workspace.restore-requested": WorkspaceRestoreRequested;
@@ -172,6 +188,8 @@ export interface EventData {
   readonly "workspace.restore-failed": WorkspaceRestoreFailed;
   readonly "roots.chosen": RootsChosen;
   readonly "roots.withdrawn": RootsWithdrawn;
+  readonly "trust.allowed": TrustAllowed;
+  readonly "trust.revoked": TrustRevoked;
   readonly "request.answered": RequestAnswered;
   readonly "webhook.registered": WebhookRegistered;
   readonly "webhook.enabled": WebhookEnabled;
@@ -191,6 +209,11 @@ export const EVENT_TYPES: readonly EventType[] = [
   "session.created",
   "session.described",
   "session.workspace-attached",
+  "session.setup-held",
+  "session.setup-started",
+  "session.setup-output",
+  "session.setup-ended",
+  "session.setup-skipped",
   "session.instance-attached",
   "session.conversation-opened",
   "session.resume-requested",
@@ -250,6 +273,8 @@ export const EVENT_TYPES: readonly EventType[] = [
   "workspace.removal-requested",
   "workspace.kept",
   "workspace.described",
+  "workspace.set-up",
+  "workspace.torn-down",
   "workspace.removed",
   "workspace.removal-failed",
   "workspace.restore-requested",
@@ -257,6 +282,8 @@ export const EVENT_TYPES: readonly EventType[] = [
   "workspace.restore-failed",
   "roots.chosen",
   "roots.withdrawn",
+  "trust.allowed",
+  "trust.revoked",
   "request.answered",
   "webhook.registered",
   "webhook.enabled",

@@ -14,6 +14,8 @@ export type {
   ModelBody,
   QueuedItem,
   SessionItem,
+  SetupDetail,
+  SetupItem,
   TurnItem,
 } from "./api.ts";
 export type { AuditEvent, ClientFrame, EventFrame, EventType, LoggedEvent, ServerFrame, Signal } from "./events.ts";

@@ -8,6 +8,7 @@ import { Mark, type MarkTone } from "../../ui/mark.tsx";
 import { Age } from "../../widgets/age.tsx";
 import { Boundary } from "../../widgets/boundary.tsx";
 import { RequestForm } from "../../widgets/request-form.tsx";
+import { SetupActs, SetupCommands } from "../../widgets/setup-acts.tsx";
 import type { InboxItem } from "../../wire/types.ts";
 import { BudgetActs, CallbackActs, FailureActs, WebhookActs } from "./acts.tsx";
 import style from "./inbox.module.css";
@@ -20,6 +21,7 @@ const LOOKS: Readonly<
   failure: { shape: "✕", word: "failure", tone: "error" },
   budget: { shape: "$", word: "budget used", tone: "needs" },
   callback: { shape: "↩", word: "report not delivered", tone: "away" },
+  setup: { shape: "◐", word: "set-up", tone: "needs" },
   webhook: { shape: "⇥", word: "webhook off", tone: "away" },
 };
 
@@ -38,6 +40,12 @@ function Body({ item, isFocused }: { readonly item: InboxItem; readonly isFocuse
   return (
     <>
       <p className={style.detail}>{plain(item.detail)}</p>
+      {item.setup && item.sessionId !== null && (
+        <>
+          <SetupCommands setup={item.setup} />
+          <SetupActs sessionId={item.sessionId} setup={item.setup} />
+        </>
+      )}
       {mayChange && item.kind === "failure" && item.sessionId !== null && (
         <FailureActs sessionId={item.sessionId} hasKeys={isFocused} />
       )}

@@ -4,6 +4,7 @@ import { Composer } from "./composer/composer.tsx";
 import { Queue } from "./composer/queue.tsx";
 import { EndedBar } from "./ended-bar.tsx";
 import { useOpen } from "./open.tsx";
+import { SetupStep } from "./setup.tsx";
 import { TranscriptList } from "./transcript/list.tsx";
 import { useTarget } from "./transcript/target.ts";
 
@@ -11,6 +12,7 @@ export function Talk(): ReactNode {
   const { at } = useOpen();
   return (
     <>
+      <SetupStep />
       <TranscriptList target={useTarget()} />
       {at === null && <Queue />}
       <EndedBar />

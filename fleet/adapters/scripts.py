@@ -1,0 +1,225 @@
+"""The `Scripts` port: reads `.fleet.toml`, and runs set-ups and teardowns as a person would in a terminal.
+
+Rules kept here: the bytes that are hashed are the bytes that are parsed; a script gets the environment that OpenCode
+gets, without Fleet's settings; its processes carry the markers by which a later start finds what a crash left; whatever
+it leaves running is ended with it; its output is bounded, and given in pieces. Who may run what is decided elsewhere.
+"""
+
+import codecs
+import hashlib
+import os
+import signal
+import stat
+import subprocess
+import tomllib
+from collections import deque
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, cast
+
+import trio
+
+from fleet.adapters.opencode.identity import DATA_MARKER, INSTANCE_MARKER, marked, send
+from fleet.environment import passed_on
+from fleet.errors import Problem
+from fleet.limits import (
+    ENVIRONMENT_SCAN_S,
+    GIT_TERM_GRACE_S,
+    KILL_GRACE_S,
+    SCRIPT_OUTPUT_BYTES_MAX,
+    SCRIPT_OUTPUT_S,
+    SCRIPT_TAIL_BYTES,
+    SETUP_FILE_BYTES_MAX,
+)
+from fleet.ports import Recipe, Say, Script, ScriptEnd
+
+SETUP_FILE: Final = ".fleet.toml"
+_KEYS: Final = ("setup", "teardown", "submodules")
+_READ_BYTES: Final = 64 * 1024
+
+
+class LocalScripts:
+    """`fleet.ports.Scripts` on this machine. `environment` is what scripts inherit."""
+
+    def __init__(self, data_dir: Path, environment: Mapping[str, str]) -> None:
+        self._data_dir = str(data_dir.resolve())
+        kept = {name: value for name, value in passed_on(environment).items() if not name.startswith("FLEET_")}
+        kept.pop("OPENCODE_PID", None)
+        self._environment = kept
+        self._running: set[str] = set()
+
+    @property
+    def running(self) -> Collection[str]:
+        """The markers of scripts that run now."""
+        return self._running
+
+    async def read(self, directory: str) -> Recipe | None:
+        """Read the file of a checkout, in a thread (see the port)."""
+        return await trio.to_thread.run_sync(_read, Path(directory, SETUP_FILE))
+
+    async def run(self, script: Script, say: Say) -> ScriptEnd:
+        """Run a script to its end (see the port). Raises `Problem` setup_failed where it cannot start."""
+        self._running.add(script.marker)
+        try:
+            return await self._run(script, _Output(say))
+        finally:
+            self._running.discard(script.marker)
+
+    async def _run(self, script: Script, output: "_Output") -> ScriptEnd:
+        process = await self._start(script)
+        timed_out = True
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(output.give)
+            read = trio.Event()
+            nursery.start_soon(_pump, process, output, read)
+            try:
+                with trio.move_on_after(script.timeout_s):
+                    await process.wait()
+                    timed_out = False
+            finally:
+                await self._end(process, script.marker)
+            with trio.move_on_after(KILL_GRACE_S):
+                await read.wait()
+            nursery.cancel_scope.cancel()
+        await output.finish()
+        return ScriptEnd(None if timed_out else process.returncode)
+
+    async def _start(self, script: Script) -> trio.Process:
+        try:
+            return await trio.lowlevel.open_process(
+                ["/bin/sh", "-e", "-c", script.text],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=script.directory,
+                env={
+                    **self._environment,
+                    **script.variables,
+                    INSTANCE_MARKER: script.marker,
+                    DATA_MARKER: self._data_dir,
+                },
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Problem("setup_failed", f"the commands cannot be started: {error.strerror}") from None
+
+    async def _end(self, process: trio.Process, marker: str) -> None:
+        """Leave no process behind: ask the group, then kill it and what carries the marker."""
+        with trio.CancelScope(shield=True):
+            if process.returncode is None:
+                _signal_group(process, signal.SIGTERM)
+                with trio.move_on_after(GIT_TERM_GRACE_S):
+                    await process.wait()
+            _signal_group(process, signal.SIGKILL)
+            with trio.move_on_after(KILL_GRACE_S):
+                await process.wait()
+            while found := await trio.to_thread.run_sync(marked, self._data_dir, marker):
+                for each in found:
+                    send(each.identity, signal.SIGKILL)
+                await trio.sleep(ENVIRONMENT_SCAN_S)
+
+
+class _Output:
+    """What a script writes: given in pieces, from its beginning up to a bound, and then its end."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._waiting: list[str] = []
+        self._taken = 0
+        self._tail: deque[bytes] = deque()
+        self._tail_bytes = 0
+        self._left_out = 0
+
+    def take(self, chunk: bytes) -> None:
+        room = SCRIPT_OUTPUT_BYTES_MAX - self._taken
+        head, rest = chunk[:room], chunk[room:]
+        self._taken += len(head)
+        self._waiting.append(self._decoder.decode(head))
+        if rest:
+            self._tail.append(rest)
+            self._tail_bytes += len(rest)
+        while self._tail and self._tail_bytes - len(self._tail[0]) >= SCRIPT_TAIL_BYTES:
+            self._tail_bytes -= len(self._tail[0])
+            self._left_out += len(self._tail.popleft())
+
+    async def give(self) -> None:
+        while True:
+            await trio.sleep(SCRIPT_OUTPUT_S)
+            await self._flush()
+
+    async def finish(self) -> None:
+        tail = b"".join(self._tail)
+        left_out = self._left_out + max(0, len(tail) - SCRIPT_TAIL_BYTES)
+        if left_out:
+            self._waiting.append(f"\n[{left_out} bytes are left out]\n")
+        self._waiting.append(self._decoder.decode(tail[-SCRIPT_TAIL_BYTES:], final=True))
+        await self._flush()
+
+    async def _flush(self) -> None:
+        text, self._waiting = "".join(self._waiting), []
+        if text:
+            await self._say(text)
+
+
+async def _pump(process: trio.Process, output: _Output, read: trio.Event) -> None:
+    if process.stdout is None:
+        raise TypeError("the script was started without a pipe")
+    async with process.stdout as stream:
+        while chunk := await stream.receive_some(_READ_BYTES):
+            output.take(bytes(chunk))
+    read.set()
+
+
+def _signal_group(process: trio.Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _read(path: Path) -> Recipe | None:
+    try:
+        content = _content(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Recipe("", problem=f"{SETUP_FILE} cannot be read: {error.strerror or error}")
+    digest = hashlib.sha256(content).hexdigest()
+    if len(content) > SETUP_FILE_BYTES_MAX:
+        return Recipe(digest, problem=f"{SETUP_FILE} is longer than {SETUP_FILE_BYTES_MAX} bytes")
+    try:
+        return _parse(digest, content.decode())
+    except (ValueError, tomllib.TOMLDecodeError) as error:
+        return Recipe(digest, problem=f"{SETUP_FILE}: {error}")
+
+
+def _content(path: Path) -> bytes:
+    opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(opened, "rb") as file:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            raise OSError("it is not a regular file")
+        return file.read(SETUP_FILE_BYTES_MAX + 1)
+
+
+def _parse(digest: str, text: str) -> Recipe | None:
+    """Return what the file asks for. Raises `ValueError` with what is wrong."""
+    table = tomllib.loads(text).get("workspace", {})
+    if not isinstance(table, dict):
+        raise ValueError("workspace is not a table")  # noqa: TRY004 - of a file, not of an argument
+    found = cast("dict[str, Any]", table)
+    for key in found:
+        if key not in _KEYS:
+            raise ValueError(f"[workspace] has no key {key!r}; there are {', '.join(_KEYS)}")
+    submodules = found.get("submodules", False)
+    if not isinstance(submodules, bool):
+        raise ValueError("submodules is true or false")  # noqa: TRY004 - likewise
+    recipe = Recipe(digest, _commands(found, "setup"), _commands(found, "teardown"), submodules)
+    return recipe if recipe.script or recipe.teardown else None
+
+
+def _commands(table: dict[str, Any], key: str) -> str:
+    value = table.get(key, "")
+    lines = cast("list[object]", value) if isinstance(value, list) else [value]
+    if not all(isinstance(line, str) for line in lines):
+        raise ValueError(f"{key} is a text with commands, or a list of such texts")
+    return "\n".join(str(line).strip() for line in lines).strip()

