@@ -4,7 +4,8 @@ Keeps: the event loop never waits for SQLite, which works in one thread at a tim
 last command that was answered, or, when the model is still on its way there, after `HISTORY_CATCH_UP_S` with what it
 has. The model is disposable: what is wrong with it never stops anything else, it is made anew from the log.
 
-history_store.py has the model, history_query.py what may be asked, history_text.py what is searched.
+history_store.py has the model, history_vocabulary.py the parts of words, history_query.py what may be asked,
+history_text.py what is searched.
 """
 
 import sqlite3

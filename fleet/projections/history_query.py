@@ -1,12 +1,15 @@
 """What people ask the history for: their words made a safe expression of FTS5, and their times made milliseconds.
 
-Words are plain words and "phrases": all of them have to be in one title, prompt, answer or tool's output, and the last
-one may be a beginning. Nothing of FTS5's own language is let through, so no search is a syntax error.
+Words are plain words and "phrases": all of them have to be in one title, prompt, answer or tool's output. A plain word
+may stand inside of longer ones, and the last one may be a beginning. Nothing of FTS5's own language is let through, so
+no search is a syntax error.
 """
 
 import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from unicodedata import normalize
 
 import msgspec
 
@@ -37,9 +40,14 @@ class HistoryQuery(msgspec.Struct, frozen=True):
             raise Rejected("invalid", "the offset is a number from 0 on", field="offset")
 
 
-def match_expression(search: str) -> str:
-    """Return the FTS5 expression for what somebody typed; "" where there is no word in it."""
-    found = [(phrase or word, bool(word)) for phrase, word in _WORDS.findall(search.replace("\0", " "))]
+def match_expression(search: str, inside: Callable[[str], Sequence[str]] = lambda _: ()) -> str:
+    """Return the FTS5 expression for what somebody typed; "" where there is no word in it.
+
+    `inside` returns the phrases that hold a plain word, or one of a script without spaces (history_vocabulary.py).
+    """
+    found = [
+        (phrase or word, bool(word)) for phrase, word in _WORDS.findall(normalize("NFC", search.replace("\0", " ")))
+    ]
     terms = [(text, plain) for text, plain in found if any(char.isalnum() for char in text)]
     if not terms:
         return ""
@@ -47,7 +55,14 @@ def match_expression(search: str) -> str:
     last, plain = terms[-1]
     if plain and len(last) >= HISTORY_PREFIX_CHARS_MIN:
         quoted[-1] += "*"
-    return " ".join(quoted)
+    pairs = zip(quoted, terms, strict=True)
+    return " AND ".join(
+        _either(one, inside(text) if plain or not text.isascii() else ()) for one, (text, plain) in pairs
+    )
+
+
+def _either(quoted: str, others: Sequence[str]) -> str:
+    return f"({' OR '.join((quoted, *others))})" if others else quoted
 
 
 def parse_instant(text: str, field: str, *, last: bool = False) -> int:

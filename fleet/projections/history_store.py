@@ -4,6 +4,7 @@
     texts      row, session number, key, kind, message  which text of which session stands in which row of `words`
     asked      session number, message              the messages of users: what is said in them are prompts
     words      text                                 FTS5
+    vocabulary, pieces, signs                       which words hold a part (history_vocabulary.py)
     reached    the log position that it all stands at, written in the same transaction
 
 Keeps: the row of a text is its session's number times 2**20 plus a count. So all texts of a session are neighbours, and
@@ -13,8 +14,10 @@ session's own transition table (core/session/state.py). Nothing here knows of ta
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
+from unicodedata import normalize
 
 import msgspec
 
@@ -22,10 +25,11 @@ from fleet.core.session import messages as m
 from fleet.core.session.state import TABLE
 from fleet.events.envelope import Erased, Recorded
 from fleet.limits import HISTORY_COUNT_MAX, HISTORY_SNIPPET_WORDS, HISTORY_TEXTS_MAX
+from fleet.projections import history_vocabulary as vocabulary
 from fleet.projections.history_query import HistoryQuery, match_expression
-from fleet.projections.history_text import Kind, clip, text_of
+from fleet.projections.history_text import Kind, clip, text_of, unmark
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Raised when the tables, or what is put in them, change: the model is made anew from the log then."""
 
 _DELETES_WORDS: Final = sqlite3.sqlite_version_info >= (3, 42)
@@ -151,9 +155,11 @@ class HistoryStore:
                 self.remove()
                 self._connect()
             elif version == 0:
-                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-                if _DELETES_WORDS:
-                    connection.execute("INSERT INTO words (words, rank) VALUES ('secure-delete', 1)")
+                connection.executescript(
+                    f"BEGIN; {_SCHEMA} {vocabulary.SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+                )
+                for index in _INDEXES if _DELETES_WORDS else ():
+                    connection.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('secure-delete', 1)")  # noqa: S608
         except BaseException:
             self.close()
             raise
@@ -169,8 +175,8 @@ class HistoryStore:
                 if recorded.stream.startswith(_PREFIX):
                     self._take(recorded.stream[len(_PREFIX) :], recorded.event)
             erased = any(isinstance(recorded.event, Erased | m.SessionErased) for recorded in events)
-            if erased and not _DELETES_WORDS:
-                sql.execute("INSERT INTO words (words) VALUES ('optimize')")
+            for index in _INDEXES if erased and not _DELETES_WORDS else ():
+                sql.execute(f"INSERT INTO {index} ({index}) VALUES ('optimize')")  # noqa: S608 - constants
             sql.execute("UPDATE reached SET position = ?", (position,))
             sql.execute("COMMIT")
         except BaseException:
@@ -218,8 +224,8 @@ class HistoryStore:
     def _erase(self, session: _Session | None) -> None:
         if session is None:
             return
-        first = session.number * HISTORY_TEXTS_MAX
-        self._sql.execute("DELETE FROM words WHERE rowid >= ? AND rowid < ?", (first, first + HISTORY_TEXTS_MAX))
+        for [row] in self._sql.execute("SELECT row FROM texts WHERE number = ?", (session.number,)).fetchall():
+            self._drop_words(row)
         self._sql.execute("DELETE FROM texts WHERE number = ?", (session.number,))
         self._sql.execute("DELETE FROM asked WHERE number = ?", (session.number,))
         self._sql.execute("DELETE FROM sessions WHERE number = ?", (session.number,))
@@ -234,12 +240,23 @@ class HistoryStore:
             "SELECT row FROM texts WHERE number = ? AND key = ?", (session.number, key)
         ).fetchone()
         if found is not None:
-            self._sql.execute("UPDATE words SET text = ? WHERE rowid = ?", (text, found[0]))
+            self._drop_words(found[0])
+            self._put_words(found[0], text)
             return
         row = session.number * HISTORY_TEXTS_MAX + session.texts
         self._sql.execute("INSERT INTO texts VALUES (?, ?, ?, ?, ?)", (session.number, key, row, kind, message_id))
-        self._sql.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, text))
+        self._put_words(row, text)
         self._sql.execute("UPDATE sessions SET texts = texts + 1 WHERE number = ?", (session.number,))
+
+    def _put_words(self, row: int, text: str) -> None:
+        text = normalize("NFC", text)  # as a search is
+        self._sql.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, text))
+        vocabulary.learn(self._sql, text)
+
+    def _drop_words(self, row: int) -> None:
+        for [text] in self._sql.execute("SELECT text FROM words WHERE rowid = ?", (row,)).fetchall():
+            self._sql.execute("DELETE FROM words WHERE rowid = ?", (row,))
+            vocabulary.forget(self._sql, text)
 
     def _put_title(self, session: _Session, event: m.SessionDescribed) -> None:
         self._sql.execute("UPDATE sessions SET title = ? WHERE number = ?", (event.title, session.number))
@@ -250,7 +267,8 @@ class HistoryStore:
 
     def _remove_prompt(self, session: _Session, event: m.PromptWithdrawn) -> None:
         key = (session.number, event.prompt_id)
-        self._sql.execute("DELETE FROM words WHERE rowid IN (SELECT row FROM texts WHERE number = ? AND key = ?)", key)
+        for [row] in self._sql.execute("SELECT row FROM texts WHERE number = ? AND key = ?", key).fetchall():
+            self._drop_words(row)
         self._sql.execute("DELETE FROM texts WHERE number = ? AND key = ?", key)
 
     def _name_prompt(self, session: _Session, event: m.TurnStarted) -> None:
@@ -273,7 +291,7 @@ class HistoryStore:
         """Return what is found. Raises `sqlite3.Error`."""
         if not query.search.strip():
             return self._list(query)
-        expression = match_expression(query.search)
+        expression = match_expression(query.search, partial(vocabulary.phrases, self._sql))
         if not expression:
             return HistoryPage((), 0, self.position())
         return self._match(expression, query)
@@ -340,6 +358,7 @@ class HistoryStore:
         return {row: Snippet(kinds[row], *unmark(texts[row])) for row in rows}
 
 
+_INDEXES: Final = ("words", *vocabulary.INDEXES)
 _KIND: Final = "iif(kind = 'answer' AND (number, message) IN asked, 'prompt', kind)"
 _COLUMNS: Final = "s.id, s.title, s.phase, s.created_ms, s.changed_ms"
 _PUT: Final[dict[type[Any], Callable[[HistoryStore, _Session, Any], None]]] = {
@@ -370,13 +389,3 @@ def _conditions(query: HistoryQuery) -> tuple[str, list[Any]]:
         conditions.append("s.created_ms <= ?")
         values.append(query.to_ms)
     return " AND ".join(conditions), values
-
-
-def unmark(marked: str) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """Return the text without the marks of its hits, and where they were."""
-    text, hits = "", list[tuple[int, int]]()
-    for n, piece in enumerate(marked.replace("\3", "\2").split("\2")):
-        if n % 2:
-            hits.append((len(text), len(text) + len(piece)))
-        text += piece
-    return text, tuple(hits)

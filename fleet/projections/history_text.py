@@ -49,6 +49,16 @@ def clip(text: str, bytes_max: int = HISTORY_TEXT_BYTES_MAX) -> str:
     return kept.replace("\2", " ").replace("\3", " ").replace("\0", " ")
 
 
+def unmark(marked: str) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """Return the text without the marks of its hits, and where they were."""
+    text, hits = "", list[tuple[int, int]]()
+    for n, piece in enumerate(marked.replace("\3", "\2").split("\2")):
+        if n % 2:
+            hits.append((len(text), len(text) + len(piece)))
+        text += piece
+    return text, tuple(hits)
+
+
 def _strings(value: Any) -> list[str]:
     """Return the strings in a JSON value, in order."""
     if isinstance(value, str):

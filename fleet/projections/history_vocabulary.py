@@ -1,0 +1,112 @@
+"""The words of the history: which of them hold what somebody typed, in an identifier or in writing without spaces.
+
+    vocabulary  id, word     each word that is searched, once, folded
+    pieces      FTS5         the trigrams of each word: which words may hold three or more characters
+    signs       FTS5         the signs, one by one, of words in scripts without spaces: which hold one or two of them
+
+So a search for a part of words is one for the words that hold it, and the index of the words themselves answers it
+(history_store.py). Keeps: a word goes with the last text that has it. Both indexes have no content of their own; to
+delete from them takes what was put.
+"""
+
+import re
+import sqlite3
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+from fleet.limits import HISTORY_WORD_CHARS_MAX, HISTORY_WORDS_MAX
+
+SCHEMA: Final = """
+CREATE TABLE vocabulary (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
+CREATE VIRTUAL TABLE pieces USING fts5(word, content = '', tokenize = 'trigram', detail = none);
+CREATE VIRTUAL TABLE signs USING fts5(word, content = '');
+"""
+INDEXES: Final = ("pieces", "signs")
+
+_TRIGRAM: Final = 3
+_WORD: Final = re.compile(r"[^\W_]+")  # as the tokenizer of the words' index has it, but for marks that stand alone
+_SIGN: Final = (
+    "\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Hangul's letters, Khmer
+    "\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"  # Kana, Hangul's letters, Han
+    "\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff"  # Hangul, Han, half-width Kana and Hangul, Han
+)
+_SIGNS: Final = re.compile(f"[{_SIGN}]")
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text in order, without the difference of capital letters and accents."""
+    if not text.isascii():
+        apart = unicodedata.normalize("NFD", text)
+        text = unicodedata.normalize("NFC", "".join(each for each in apart if not "\u0300" <= each <= "\u036f"))
+    return _WORD.findall(text.lower())
+
+
+def learn(sql: sqlite3.Connection, text: str) -> None:
+    """Take in the words of a text."""
+    for word in set(words_of(text)):
+        if len(word) > HISTORY_WORD_CHARS_MAX:
+            continue
+        added = sql.execute("INSERT OR IGNORE INTO vocabulary (word) VALUES (?)", (word,))
+        if added.rowcount:
+            sql.execute("INSERT INTO pieces (rowid, word) VALUES (?, ?)", (added.lastrowid, word))
+            if signs := _signs(word):
+                sql.execute("INSERT INTO signs (rowid, word) VALUES (?, ?)", (added.lastrowid, signs))
+
+
+def forget(sql: sqlite3.Connection, text: str) -> None:
+    """Let go of the words of a text that no text has any more; it has gone from the words' index already."""
+    for word in set(words_of(text)):
+        [known] = sql.execute("SELECT max(id) FROM vocabulary WHERE word = ?", (word,)).fetchone()
+        if known is None or sql.execute("SELECT 1 FROM words WHERE words MATCH ? LIMIT 1", (f'"{word}"',)).fetchone():
+            continue
+        sql.execute("DELETE FROM vocabulary WHERE id = ?", (known,))
+        sql.execute("INSERT INTO pieces (pieces, rowid, word) VALUES ('delete', ?, ?)", (known, word))
+        if signs := _signs(word):
+            sql.execute("INSERT INTO signs (signs, rowid, word) VALUES ('delete', ?, ?)", (known, signs))
+
+
+def _signs(word: str) -> str:
+    return " ".join(_SIGNS.findall(word))
+
+
+def phrases(sql: sqlite3.Connection, term: str) -> list[str]:
+    """Return phrases of FTS5 that are in texts which hold the term inside of words; none where words alone will do."""
+    words = words_of(term)
+    if len(words) == 1:
+        return [f'"{each}"' for each in _holding(sql, words[0]) if each != words[0]]
+    if not words or len(words[0]) > HISTORY_WORD_CHARS_MAX:
+        return []
+    rest = " ".join(words[1:])
+    beginning = "*" if term[-1:].isalnum() else ""
+    return [f'"{each} {rest}"{beginning}' for each in _ending(sql, words[0])]
+
+
+def _holding(sql: sqlite3.Connection, part: str) -> Iterable[str]:
+    """Return words that hold the part, the shortest first."""
+    if len(part) >= _TRIGRAM:
+        last = len(part) - _TRIGRAM
+        trigrams = dict.fromkeys(part[at : at + _TRIGRAM] for at in (*range(0, last, _TRIGRAM), last))
+        return _found(sql, "pieces", " AND ".join(f'"{each}"' for each in trigrams), part)
+    if _SIGNS.search(part):
+        return _found(sql, "signs", f'"{_signs(part)}"', part)
+    return ()  # a letter or two are in most words
+
+
+def _found(sql: sqlite3.Connection, index: str, expression: str, part: str) -> list[str]:
+    rows = sql.execute(
+        f"SELECT v.word FROM {index} i JOIN vocabulary v ON v.id = i.rowid "  # noqa: S608 - constants
+        f"WHERE i.{index} MATCH ? AND instr(v.word, ?) ORDER BY length(v.word) LIMIT ?",
+        (expression, part, HISTORY_WORDS_MAX),
+    )
+    return [word for [word] in rows]
+
+
+def _ending(sql: sqlite3.Connection, part: str) -> list[str]:
+    """Return words that end with the part."""
+    if len(part) >= _TRIGRAM or _SIGNS.search(part):
+        return [word for word in _holding(sql, part) if word.endswith(part)]
+    rows = sql.execute(
+        "SELECT word FROM vocabulary WHERE substr(word, ?) = ? LIMIT ?", (-len(part), part, HISTORY_WORDS_MAX)
+    )
+    return [word for [word] in rows]
