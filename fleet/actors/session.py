@@ -57,6 +57,7 @@ class SessionEffects:
         erasure: Erasure,
         *,
         setups: Setups,
+        callbacks: Callbacks,
     ) -> None:
         self._context = context
         self._conversations = conversations
@@ -67,7 +68,7 @@ class SessionEffects:
         self._disposal = Disposal(context)
         self._deliveries = Deliveries(context, conversations, changes, self._disposal)
         self._turns = Turns(context, conversations, changes)
-        self._callbacks = Callbacks(context)
+        self._callbacks = callbacks
 
     async def perform(self, session_id: str, effect: e.Effect, report: Reporter) -> None:
         """Carry out `effect` for the session and report."""

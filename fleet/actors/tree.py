@@ -18,6 +18,7 @@ from prometheus_client import Histogram
 from fleet.actors.actor import Inbox
 from fleet.actors.aggregate import Aggregate, Deliver, Reply, Shape, shape_of
 from fleet.actors.answers import Answers
+from fleet.actors.callbacks import Callbacks
 from fleet.actors.changes import Changes
 from fleet.actors.child import ChildSpec
 from fleet.actors.context import Context, Peers, Policy, Ports
@@ -103,8 +104,8 @@ class Tree:
         log.listen(self.inflight.on_commit)
         self.touched = Touched(log, views, self.inflight.activities)
         self.feed = Feed(log)
-        self.transcripts = Transcripts(log)
-        self.change_records = change_records(log)
+        self.transcripts = transcripts = Transcripts(log)
+        self.change_records = records = change_records(log)
         self.past = past_of(views, log)
         self.history = History(log, self.feed, stores.history_file, run_sync=None if threads else inline)
         context = self.context = Context(ports, log, blobs, views=views, inflight=self.inflight, policy=policy)
@@ -116,7 +117,10 @@ class Tree:
         erasure = Erasure(log, blobs, views, self.inflight, answers=self.answers, caches=caches)
         placement = Placement(context)
         setups = Setups(context, self.changes)
-        sessions = SessionEffects(context, conversations, placement, self.changes, erasure, setups=setups)
+        callbacks = Callbacks(context, records, transcripts)
+        sessions = SessionEffects(
+            context, conversations, placement, self.changes, erasure, setups=setups, callbacks=callbacks
+        )
         self.model_limits = ModelLimits(context, self.touched)
         known_offers = KnownOffers(context, self.model_limits)
         instances = InstanceEffects(context, conversations, known_offers)

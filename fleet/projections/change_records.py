@@ -1,9 +1,9 @@
-"""The recorded changes of a session: the manifests of its turns, and the names of each turn.
+"""The recorded changes of a session: the manifests of its turns, the names of each turn, and when its parent heard.
 
 Folded once per session (folds.py), and readable as of any position, so that a diff does not read the whole stream.
 """
 
-from fleet.core.session.messages import ChangesRecorded, TurnStarted, TurnSteered
+from fleet.core.session.messages import CallbackOrdered, ChangesRecorded, TurnStarted, TurnSteered
 from fleet.events.envelope import Recorded
 from fleet.events.log import Log
 from fleet.limits import CHANGE_RECORDS_KEPT
@@ -16,6 +16,8 @@ class ChangeRecords:
     def __init__(self) -> None:
         self.position = 0
         self.manifests: set[str] = set()
+        self.callbacks: dict[int, int] = {}
+        """The position at which each callback to the parent was ordered, by its number."""
         self._records: list[tuple[int, ChangesRecorded]] = []
         self._turns: dict[str, tuple[int, int]] = {}
 
@@ -26,6 +28,8 @@ class ChangeRecords:
             self._turns[str(event.number)] = self._turns[event.message_id] = (recorded.position, event.number)
         elif isinstance(event, TurnSteered):
             self._turns[event.message_id] = (recorded.position, event.number)
+        elif isinstance(event, CallbackOrdered):
+            self.callbacks[event.number] = recorded.position
         elif isinstance(event, ChangesRecorded):
             self._records.append((recorded.position, event))
             self.manifests |= {event.turn_manifest, event.session_manifest}

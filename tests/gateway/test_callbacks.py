@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
-from fleet.limits import CALLBACK_DEPTH_MAX
-from tests.gateway.door import NOWHERE, PLAIN, Door, Machine
+from fleet.actors.callbacks import last_words
+from fleet.limits import CALLBACK_DEPTH_MAX, CALLBACK_MESSAGE_BYTES_MAX
+from fleet.projections.transcripts import MessageView
+from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
 
 
 async def child_of(door: Door, parent: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -61,6 +64,62 @@ async def test_the_parent_is_told_of_every_outcome_once(door: Door, which: str) 
     assert {(item["sessionId"], item["parentId"]) for item in items} == {(child["id"], parent["id"])}
     assert "Cost: 0.001" in items[0]["text"]
     assert await callbacks(door, "undelivered") == await callbacks(door, "pending") == []
+
+
+async def words_to(door: Door, session_id: str) -> list[str]:
+    """Return what the session was told, as its transcript has it."""
+    answer = await door.knock("GET", f"/api/sessions/{session_id}/messages?limit=200")
+    messages = [message for message in answer.json["messages"] if message["info"]["role"] == "user"]
+    return [part["text"] for message in messages for part in message["parts"]]
+
+
+async def test_the_parent_reads_which_files_have_changed_and_what_was_said_last(machine: Machine, door: Door) -> None:
+    parent = await door.session(title="Parent")
+    child = await child_of(door, parent, directory=REPOSITORY, isolationStrategy="worktree")
+    contents = machine.files.contents[child["directory"]] = {f"f{n:02}.py": b"1\n2\n" for n in range(25)}
+    contents["a b\nc"] = b"1\n"
+    await door.prompt(child["id"], "work")
+    await over(door, child["id"], 1)
+    await door.settled(parent["id"])
+    (words,) = await words_to(door, parent["id"])
+    listed = [line for line in words.splitlines() if line.startswith("- ")]
+    assert listed[:2] == ['- "a b\\nc" (added, +1 -0)', "- f00.py (added, +2 -0)"]
+    assert listed[20:] == ["- and 6 more"]
+    answer = await door.knock("GET", f"/api/sessions/{child['id']}/messages")
+    (said,) = [part["text"] for part in answer.json["messages"][-1]["parts"] if part["type"] == "text"]
+    assert words.endswith(f"\n\nIts last message:\n{said}")
+
+
+async def test_details_are_those_of_the_outcome_that_is_told(machine: Machine, door: Door) -> None:
+    """A parent that has stopped hears later, when the child has changed and said more."""
+    parent = await door.session(title="Parent")
+    await door.knock("DELETE", f"/api/sessions/{parent['id']}")
+    child = await child_of(door, parent, directory=REPOSITORY, isolationStrategy="worktree")
+    for n in (1, 2):
+        machine.files.contents[child["directory"]] = {f"f{each}": b"1\n" for each in range(n)}
+        await door.prompt(child["id"], f"work {n}")
+    assert (await door.knock("POST", f"/api/sessions/{parent['id']}/resume")).status == 200
+    await over(door, child["id"], 2)
+    await door.settled(parent["id"])
+    words = await words_to(door, parent["id"])
+    told_of = [[line for line in each.splitlines() if line.startswith("- ")] for each in words]
+    assert told_of == [["- f0 (added, +1 -0)"], ["- f0 (added, +1 -0)", "- f1 (added, +1 -0)"]]
+
+
+def message(role: str, *texts: str) -> MessageView:
+    parts = [msgspec.Raw(msgspec.json.encode({"type": "text", "text": text})) for text in texts]
+    return MessageView(msgspec.Raw(msgspec.json.encode({"role": role})), parts)
+
+
+def test_the_last_message_is_that_of_the_last_turn_and_has_a_limit() -> None:
+    assert last_words([message("assistant", "before"), message("user", "do"), message("assistant")]) == ""
+    assert last_words([message("assistant", "one", "two"), message("assistant", " ")]) == "one\n\ntwo"
+    long = "é" * CALLBACK_MESSAGE_BYTES_MAX
+    assert last_words([message("assistant", long)]) == (
+        "é" * (CALLBACK_MESSAGE_BYTES_MAX // 2) + f"\n… and {CALLBACK_MESSAGE_BYTES_MAX} bytes more"
+    )
+    broken = MessageView(msgspec.Raw(b'{"role":"assistant"}'), [msgspec.Raw(b"[1]"), msgspec.Raw(b'{"type":"tool"}')])
+    assert last_words([broken]) == ""
 
 
 async def test_a_child_that_is_terminated_tells_so_once(door: Door) -> None:
