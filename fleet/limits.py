@@ -299,6 +299,7 @@ DIFF_BYTES_MAX: Final = 32 * MIB  # of one diff's contents together; has to fit 
 DIFF_FILES_MAX: Final = 5_000  # files of one diff; more are counted in the log of the server only
 DIFF_RENAMES_MAX: Final = 400  # added or deleted files between which renames are looked for: the work is its square
 IGNORED_NAMED_MAX: Final = 100  # ignored files that a removal names; a directory of them counts as one
+NOT_CARRIED_NAMED_MAX: Final = 10  # files, hooks or settings in one sentence about what did not come along
 KEPT_TIPS_MAX: Final = 2_000  # commits that a kept commit names as parents; git takes no argument list without end
 
 # Rehearsal model

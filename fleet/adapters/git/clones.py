@@ -6,9 +6,9 @@ whole, and `.making` is nobody's. Decisions:
 - Objects are hard-linked: git never writes to one again, so the copies are independent and take no time. From another
   file system git copies them. A source that borrows objects is copied in full (`--dissociate`): no alternates,
   whatever happens to the source.
-- `origin` is the source's own origin where it has one, so that pushes go where its owner expects, else the source. The
-  URL may hold a password: it goes from file to file, never through an argument list.
-- Remote-tracking branches are those of the source until the first fetch. Submodules are not initialised.
+- `origin` is the source's own origin where it has one, so that pushes go where its owner expects, else the source.
+  Identity, further remotes, upstreams and the promisor of a partial clone come along (carried.py).
+- Remote-tracking branches of `origin` are the source's branches until the first fetch. Submodules are not initialised.
 """
 
 from pathlib import Path
@@ -16,13 +16,13 @@ from pathlib import Path
 import trio
 
 from fleet.adapters.git import branches
-from fleet.adapters.git.command import LOCAL_ALLOWED, attempt, run
+from fleet.adapters.git.carried import carry_configuration, require_whole
+from fleet.adapters.git.command import LOCAL_ALLOWED, run
 from fleet.adapters.git.files import make_directory, remove_tree
 from fleet.adapters.git.repository import look, read_ref
 from fleet.adapters.git.sparse import carry_cone
 from fleet.adapters.git.untouched import dirty, remove_if_blank, require_nothing_staged, require_untouched
 from fleet.adapters.git.worktrees import note_ref
-from fleet.errors import Problem
 from fleet.ports import Source, WorkspaceOrder
 
 
@@ -41,6 +41,7 @@ async def make(source: Source, repository: str, order: WorkspaceOrder, branch: s
     await run("update-ref", f"refs/heads/{branch}", commit, directory=making)
     await run("symbolic-ref", "HEAD", f"refs/heads/{branch}", directory=making)
     await run("reset", "--quiet", "--hard", "--no-recurse-submodules", directory=making)
+    await require_whole(making)
     await trio.Path(making).rename(order.directory)
 
 
@@ -59,7 +60,7 @@ async def copy(repository: str, beside: str, order: WorkspaceOrder) -> str:
         directory=str(Path(order.directory).parent),
         environment=LOCAL_ALLOWED,
     )
-    await _set_origin(repository, making)
+    await carry_configuration(repository, beside, making)
     await carry_cone(beside, making)
     return making
 
@@ -94,26 +95,6 @@ async def _start(source: Source, repository: str, order: WorkspaceOrder, branch:
     if order.base_ref is not None:
         raise branches.refuse_existing(branch, order.base_ref)
     return existing
-
-
-async def _set_origin(repository: str, making: str) -> None:
-    found = await attempt("config", "--get", "remote.origin.url", directory=repository, repository=repository)
-    url = found.line
-    # A relative one points somewhere else, seen from the clone.
-    if not found.says_yes() or not url or url.startswith("."):
-        return
-    await run("config", "--unset-all", "remote.origin.url", directory=making)
-    quoted = url.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    await trio.to_thread.run_sync(_append, Path(making, ".git", "config"), f'[remote "origin"]\n\turl = "{quoted}"\n')
-
-
-def _append(path: Path, text: str) -> None:
-    try:
-        path.chmod(0o600)
-        with path.open("a", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-    except OSError as error:
-        raise Problem("git_failed", f"Fleet cannot write {str(path)!r}: {error.strerror}") from None
 
 
 async def _require_no_commits(directory: str) -> None:

@@ -15,7 +15,8 @@ from fleet.errors import Problem
 LISTING: Final = ("--list", "--show-scope", "--includes", "-z")
 """Arguments of `git config` for what `disarmed` reads."""
 
-_OWN_SCOPES: Final = frozenset(("local", "worktree"))
+OWN_SCOPES: Final = frozenset(("local", "worktree"))
+"""Where `git config --show-scope` has what the repository itself names."""
 _NEUTRAL: Final = (
     (re.compile(r"filter\..+\.required"), "false"),
     (re.compile(r"filter\..+\.(smudge|clean|process)"), ""),
@@ -37,7 +38,7 @@ def disarmed(environment: Mapping[str, str], listed: str, command: tuple[str, ..
     """
     fields = listed.split("\0")
     entries = [(scope, *_entry(text)) for scope, text in zip(fields[::2], fields[1::2], strict=False)]
-    named = dict.fromkeys(key for scope, key, _ in entries if scope in _OWN_SCOPES)
+    named = dict.fromkeys(key for scope, key, _ in entries if scope in OWN_SCOPES)
     chosen: list[tuple[str, str]] = []
     if command[:2] in _CHECKOUTS and any(key.startswith("includeif.") for key in named):
         raise Problem(
@@ -49,7 +50,7 @@ def disarmed(environment: Mapping[str, str], listed: str, command: tuple[str, ..
     for key in named:
         neutral = next((value for pattern, value in _NEUTRAL if pattern.fullmatch(key)), None)
         if neutral is not None:
-            users = [value for scope, other, value in entries if other == key and scope not in _OWN_SCOPES]
+            users = [value for scope, other, value in entries if other == key and scope not in OWN_SCOPES]
             chosen += [(key, value) for value in (neutral, *users)]
         elif _GIT_PROXY.fullmatch(key):
             safe["GIT_PROXY_COMMAND"] = ""

@@ -16,6 +16,7 @@ import trio
 from fleet.adapters.git import branches, clones, worktrees
 from fleet.adapters.git.files import make_directory, remove_if_empty
 from fleet.adapters.git.includes import carry
+from fleet.adapters.git.lacking import lacking
 from fleet.adapters.git.listing import list_branches
 from fleet.adapters.git.repository import condition, look, resolve, why_no_repository
 from fleet.adapters.git.untouched import remove_if_blank
@@ -92,8 +93,10 @@ class GitWorkspaces:
                 await clones.make(source, repository, order, branch)
         not_carried = await carry(source.top, order.directory)
         directory = await trio.to_thread.run_sync(_same_subdirectory, source, order.directory)
-        lacking = () if directory is not None else (_no_subdirectory(source),)
-        return _prepared(await look(order.directory), directory or order.directory, (*lacking, *not_carried))
+        left = [*await lacking(source, order), *not_carried]
+        if directory is None:
+            left.insert(0, _no_subdirectory(source))
+        return _prepared(await look(order.directory), directory or order.directory, tuple(left))
 
     async def discard(self, order: WorkspaceOrder) -> None:
         """Remove what `prepare` left behind. Nothing to do for `existing`, or where nothing was made.

@@ -59,7 +59,7 @@ async def test_it_is_whole_where_only_another_checkout_is_sparse(world: RemovalW
     assert shown(order.directory) == ["docs", "web"]
 
 
-@pytest.mark.parametrize("strategy", ["worktree"])
+@pytest.mark.parametrize("strategy", MAKING)
 async def test_it_has_the_configuration_of_the_checkout_that_was_named(world: RemovalWorld, strategy: Strategy) -> None:
     repository, checkout = linked(world)
     git(repository, "config", "extensions.worktreeConfig", "true")
