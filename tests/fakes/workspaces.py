@@ -73,7 +73,8 @@ class FakeKept:
 
 @dataclass
 class FakeDisk:
-    """Everything that a crash leaves. `made` counts, by workspace id, how often a checkout came to its end.
+    """Everything that a crash leaves. `made` counts, by workspace id, how often a checkout came to its end, and was not
+    discarded then.
 
     `contents` are files by directory and name, for those tests that look at them. `trees` and `kept` are what
     tests/fakes/trees.py and removals.py keep, by workspace id. `switched` are branches that
@@ -170,6 +171,7 @@ class FakeWorkspaces:
             raise _dirty(order.directory)
         await trio.sleep(self._pause_s)
         del self.disk.checkouts[order.workspace_id]
+        self.disk.made.pop(order.workspace_id, None)
         self.disk.directories.discard(order.directory)
         repository = self._repository(order.source_directory)
         if repository is not None and order.branch is not None and made.created_branch and not made.work:

@@ -18,11 +18,14 @@ def checkouts_are_in_the_log(evidence: Evidence) -> Iterator[str]:
 
 
 def ready_workspaces_are_there(evidence: Evidence) -> Iterator[str]:
-    """What the log calls ready is there, and was made once (law 4)."""
+    """What the log calls ready is there, and was made once (law 4).
+
+    A removal may have failed after the directory was gone: the log says that it failed.
+    """
     for state in evidence.views.workspaces:
         if state.phase != "ready" or state.order is None or state.order.strategy == "existing":
             continue
-        if state.id not in evidence.directories.checkouts:
+        if state.id not in evidence.directories.checkouts and state.failure_code is None:
             yield f"workspace {state.id} is ready, and its directory is gone"
         if evidence.directories.made[state.id] != 1:
             yield f"workspace {state.id} was made {evidence.directories.made[state.id]} times"
