@@ -126,6 +126,7 @@ OFFERS_DELAY_S: Final = 3.0  # from ready until an instance is asked what it off
 OFFERS_ASK_S: Final = 5.0  # for agents, commands and models together
 OFFERS_FRESH_S: Final = 30.0  # a repository is asked again after so long
 OFFERS_KEPT: Final = 64  # repositories whose offers stay in memory; some hundred models each
+OPENCODE_REFUSED_S: Final = 60.0  # what it refuses for so long is final; a locked database takes 5 s
 OPENCODE_CLI_TIMEOUT_S: Final = 60.0  # export and import of a session; 1.4 s for a small one
 COMMAND_ACCEPT_S: Final = 2.0  # an unknown command is refused at once; one that runs answers when its turn is over
 OPENCODE_RESPONSE_BYTES_MAX: Final = 256 * MIB

@@ -104,7 +104,7 @@ class Conversations:
         if session is not None:
             conversation = self.of(session.id)
             conversation.active_s = trio.current_time()
-            take(self, conversation, session.id, event, opencode_id == root)
+            take(self, conversation, session.id, event, opencode_id == session.opencode_id)
 
     def wake_all(self, session_ids: list[str]) -> None:
         """Something may have been missed: whoever follows a turn should look."""

@@ -60,7 +60,7 @@ class Deliveries:
                     await report(m.ReportDelivered(effect.message_id, self._now()))
                     return
                 if conversation.error is not None:
-                    name, message = conversation.error
+                    name, message = await self._error(effect, conversation.error)
                     await report(m.ReportTurnFailed(effect.number, name, message, self._now()))
                     return
             except Unavailable as unavailable:
@@ -85,6 +85,13 @@ class Deliveries:
         conversation.begin()
         await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
         return await self._read_back(client, conversation, effect)
+
+    async def _error(self, effect: e.DeliverPrompt, said: tuple[str, str]) -> tuple[str, str]:
+        """Return why OpenCode did not keep a prompt: without the session, its database complains of itself."""
+        client = await self._context.connections.get(effect.instance_id)
+        if await client.read_session(effect.opencode_id) is not None:
+            return said
+        return "session_gone", f"OpenCode's store has no session {effect.opencode_id} any more"
 
     async def _read_back(self, client: OpenCode, conversation: Conversation, effect: Sending) -> bool:
         deadline = trio.current_time() + DELIVERY_CONFIRM_TIMEOUT_S

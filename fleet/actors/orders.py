@@ -18,6 +18,7 @@ from fleet.actors.standing import look
 from fleet.core import roots
 from fleet.core.paths import is_inside
 from fleet.core.session import messages as m
+from fleet.core.session.following import BEGIN_ANEW, is_gone
 from fleet.core.session.state import State
 from fleet.core.workspace import messages as workspace_messages
 from fleet.core.workspace.faults import described, way_out
@@ -277,10 +278,14 @@ class Orders:
 
     # ------------------------------------------------------------------------------------------------ resume and end
 
-    async def resume(self, any_id: str, caller: Caller) -> Outcome:
-        """Bring the session back and return once it can take a prompt. Raises the problem that kept it from that."""
+    async def resume(self, any_id: str, caller: Caller, *, anew: bool = False) -> Outcome:
+        """Bring the session back and return once it can take a prompt. Raises the problem that kept it from that.
+
+        With `anew` it begins a new conversation in its workspace.
+        """
         session = self.session(any_id)
-        await self._ask(session.id, m.ResumeSession(self._context.clock.now_ms()), caller)
+        opencode_id = self._context.ids.opencode("ses") if anew else None
+        await self._ask(session.id, m.ResumeSession(self._context.clock.now_ms(), opencode_id), caller)
         return await self._provisioned(session.id)
 
     async def skip_setup(self, any_id: str, caller: Caller) -> Outcome:
@@ -353,7 +358,7 @@ class Orders:
         failure = state.failure if state.provisioning is None else None
         if failure is not None and failure.step not in (None, "setup"):  # which fails or not when it has been answered
             retry_after_s = INSTANCE_LINE_RETRY_S if failure.code == "overloaded" else None
-            hint = self._way_back(state) if failure.code == "workspace_gone" else None
+            hint = BEGIN_ANEW if is_gone(state) else self._way_back(state) if failure.code == "workspace_gone" else None
             extra = {"sessionId": session_id}
             raise Problem(failure.code, failure.detail, hint=hint, retry_after_s=retry_after_s, extra=extra)
         return self._outcome(state)

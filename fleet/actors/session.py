@@ -152,7 +152,7 @@ class SessionEffects:
             copied = () if effect.origin is None else await self._copied(client, effect.origin, session)
             return m.ReportConversationOpen(session.id, self._now(), self._context.fresh(), copied)
         if await client.read_session(effect.opencode_id) is None:
-            raise Problem("session_gone", f"OpenCode's store does not have session {effect.opencode_id} any more")
+            raise Problem("session_gone", f"OpenCode's store has no session {effect.opencode_id} any more")
         return m.ReportConversationOpen(effect.opencode_id, self._now(), self._context.fresh())
 
     async def _copied(self, client: OpenCode, origin: m.Origin, session: OpenCodeSession) -> tuple[Message, ...]:

@@ -6,6 +6,7 @@ turn is waited for: it would run unseen. OpenCode retries and waits without limi
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 import trio
@@ -15,6 +16,7 @@ from fleet.actors.causes import cause_here
 from fleet.actors.changes import Changes
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversation, Conversations
+from fleet.actors.patience import Patience
 from fleet.actors.standing import missing
 from fleet.actors.transcripts import read_since, read_subagents, read_tail
 from fleet.core.session import effects as e
@@ -59,6 +61,7 @@ class Turns:
         conversation.cause = cause_here()
         client = await self._context.connections.wait(effect.instance_id)
         idle_since_s: float | None = None
+        patience = Patience("turn_unobserved", session_id)
         while True:
             await conversation.wait_sign(TURN_POLL_S if idle_since_s is None else TURN_RECHECK_S)
             try:
@@ -89,9 +92,12 @@ class Turns:
                 ended = self._judge(session_id, effect, messages, idle_s)
                 if ended is None or not await self._is_over(session_id, client, effect, ended, idle_s):
                     continue
-            except Problem as problem:  # whether the process still lives is for its instance to find out
-                _log.warning("turn_unobserved", session=session_id, code=problem.code, detail=problem.detail)
-                continue
+            except Problem as problem:
+                if not patience.ends_with(problem):
+                    continue
+                with suppress(Problem):
+                    await self.quiet(client, effect.opencode_id, effect.directory)
+                ended = Verdict("failed", problem.detail, problem.code)
             await self._report(session_id, client, effect, ended, report)
             return
 
@@ -195,7 +201,8 @@ class Turns:
         try:
             await self.record(session_id, client, effect.opencode_id, effect.message_id, report)
         except Problem as problem:
-            _log.warning("transcript_incomplete", opencode_id=effect.opencode_id, detail=problem.detail)
+            if problem.code != verdict.code:
+                _log.warning("transcript_incomplete", opencode_id=effect.opencode_id, detail=problem.detail)
         await self._changes.record(session_id, effect.number, report)
         await missing(self._context, session_id)
         number = effect.number
@@ -241,42 +248,49 @@ class Turns:
         """Abort the turn, again and again; the session calls this off when the turn is over."""
         conversation = self._conversations.of(session_id)
         client = await self._context.connections.wait(effect.instance_id)
+        patience = Patience("abort_retried", session_id)
         while True:
             try:
                 await client.abort(effect.opencode_id, effect.directory)
-            except Problem as problem:
-                _log.warning("abort_retried", session=session_id, code=problem.code, detail=problem.detail)
+            except Problem as problem:  # what may run is not given up: `follow` says when it is over
+                patience.ends_with(problem)
             conversation.sign()
             await trio.sleep(ABORT_GRACE_S / 4)
 
     async def answer(self, session_id: str, effect: e.AnswerOpenCode, report: Reporter) -> None:
-        """Give OpenCode the answer to a request; one that is not open any more has had its answer."""
+        """Give OpenCode the answer to a request; one that is not open any more has had its answer.
+
+        One that OpenCode goes on refusing is closed: the turn ends by itself, or as one that is silent.
+        """
         client = await self._context.connections.wait(effect.instance_id)
+        patience = Patience("answer_retried", session_id)
         while True:
             try:
                 await _reply(client, effect)
                 break
             except Problem as problem:
-                if problem.code == "request_not_found":
-                    break  # it has had its answer
-                _log.warning("answer_retried", session=session_id, code=problem.code, detail=problem.detail)
+                if problem.code == "request_not_found" or patience.ends_with(problem):
+                    break
                 await trio.sleep(ANSWER_RETRY_S)
         await report(m.ReportRequestClosed(effect.request_id, self._now()))
 
     async def settle(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
         """Find out that nothing runs for a resumed session, record what was missed, and report."""
         client = await self._context.connections.wait(effect.instance_id)
+        patience = Patience("settle_retried", session_id)
+        evidence = "resumed; OpenCode runs nothing for this session"
         while True:
             try:
                 if effect.opencode_id not in await client.statuses(effect.directory):
                     await self.record(session_id, client, effect.opencode_id, None, report)
                     break
             except Problem as problem:
-                _log.warning("settle_retried", session=session_id, code=problem.code, detail=problem.detail)
+                if patience.ends_with(problem):
+                    evidence = f"resumed; what OpenCode runs for this session is not known: {problem.detail}"
+                    break
             await trio.sleep(TURN_RECHECK_S)
         state = self._context.views.sessions.get(session_id)
         self._conversations.of(session_id).next_turn = None if state is None else state.turns + 1
-        evidence = "resumed; OpenCode runs nothing for this session"
         await report(m.ReportSettled(evidence, self._now(), self._context.fresh()))
 
 

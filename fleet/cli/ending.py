@@ -24,9 +24,18 @@ async def abort(fleet: "FleetClient", *, session: Name, json: Json = False) -> N
 
 
 @connected
-async def resume(fleet: "FleetClient", *, session: Name, json: Json = False) -> None:
-    """Bring a session back after its end; it can take prompts again when this returns."""
-    resumed = await (await named(fleet, session)).resume()
+async def resume(
+    fleet: "FleetClient",
+    *,
+    session: Name,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin a new conversation, in the same workspace.")] = False,
+    json: Json = False,
+) -> None:
+    """Bring a session back after its end; it can take prompts again when this returns.
+
+    With --fresh it begins a new conversation in its workspace: OpenCode may have lost the one that it had.
+    """
+    resumed = await (await named(fleet, session)).resume(fresh=fresh)
     _say(resumed, f"{resumed.session.status} in {resumed.session.directory}", json=json)
 
 

@@ -100,6 +100,11 @@ class Teller:
             self._titles[data["session_id"]] = data["title"]
         return [Text.assemble(("created ", "bold"), f"{line_of(data['title'])} ", (line_of(data["directory"]), "dim"))]
 
+    def _resumed(self, data: Data) -> list[Text]:
+        if self._own is not None:
+            self._own = data["opencode_id"]  # it may have begun a new conversation
+        return [Text("resumed", "bold")]
+
     def _prompted(self, data: Data) -> list[Text]:
         text = f"/{data['command']} {data['text']}" if data.get("command") else data["text"]
         return [Text(f"> {line}", "bold") for line in plain(text).strip().splitlines()]
@@ -203,7 +208,7 @@ _TELLS: Final[Mapping[str, Callable[[Teller, Data], list[Text]]]] = {
     "session.provision-delayed": _says("yellow", lambda data: f"waits: {data['reason']}"),
     "session.provision-failed": _says("bold red", lambda data: f"failed: {data['detail']}"),
     "session.abort-requested": _says("yellow", lambda _: "abort"),
-    "session.resumed": _says("bold", lambda _: "resumed"),
+    "session.resumed": Teller._resumed,
     "session.completed": _says("dim", lambda data: f"completed: {data['evidence']}"),
     "session.stopped": _says("bold", lambda data: f"stopped: {data['evidence']}"),
     "session.disconnected": _says("bold magenta", lambda data: f"disconnected: {data['evidence']}"),

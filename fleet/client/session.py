@@ -23,6 +23,7 @@ from fleet.wire.bodies import (
     PromptBody,
     PromptTextBody,
     QueueQuery,
+    ResumeBody,
     TodosQuery,
 )
 from fleet.wire.frames import Event, Frame
@@ -286,9 +287,13 @@ class Session:
         """Go on without the set-up that waits for leave or has failed."""
         return await self._connection.write(SetupDetail, "POST", f"{self._path}/setup", body=SetupBody("skip"))
 
-    async def resume(self) -> Resumed:
-        """Bring it back after its end, and return when it can take a prompt."""
-        return await self._connection.write(Resumed, "POST", f"{self._path}/resume")
+    async def resume(self, *, fresh: bool = False) -> Resumed:
+        """Bring it back after its end, and return when it can take a prompt.
+
+        With `fresh` it begins a new conversation in its workspace.
+        """
+        body = ResumeBody(fresh) if fresh else None
+        return await self._connection.write(Resumed, "POST", f"{self._path}/resume", body=body)
 
     async def fork(
         self,

@@ -28,11 +28,12 @@ from fleet.wire.items import Answer
 Route = TypeVar("Route", bound=Callable[..., Any])
 
 
-def takes(body: type[Any], *examples: dict[str, Any]) -> Callable[[Route], Route]:
+def takes(body: type[Any], *examples: dict[str, Any], required: bool = True) -> Callable[[Route], Route]:
     """Document the JSON body, with examples as they go over the wire."""
 
     def document(route: Route) -> Route:
         route.openapi_examples = examples  # type: ignore[attr-defined]  # functions take attributes
+        route.openapi_body_required = required  # type: ignore[attr-defined]
         return quart_schema.document_request(body)(route)
 
     return document
@@ -326,6 +327,7 @@ def _operation(
         content = operation["requestBody"]["content"]["application/json"]
         named = {f"example {number}": {"value": example} for number, example in enumerate(examples, 1)}
         documented["requestBody"]["content"] = {"application/json": {**content, "examples": named}}
+        documented["requestBody"]["required"] = getattr(route, "openapi_body_required", True)
     return documented
 
 

@@ -84,4 +84,5 @@ PROMPT: Final = (
     "session_completed",
     "session_disconnected",
     "session_not_ready",
+    "session_gone",
 )

@@ -40,6 +40,11 @@ async def read_body(body_type: type[AnyBody]) -> AnyBody:
         raise Rejected("bad_json", "the body is nested too deeply") from error
 
 
+async def read_optional_body(body_type: type[AnyBody]) -> AnyBody:
+    """Return the JSON body, or the one with nothing but defaults where there is none. Raises as `read_body`."""
+    return await read_body(body_type) if await _raw_body() else body_type()
+
+
 async def read_no_body() -> None:
     """Take no body, or an empty object. Raises as `read_body`."""
     if await _raw_body():

@@ -18,7 +18,16 @@ from fleet.gateway.prompts import add_prompts, model_of
 from fleet.gateway.reading import check_cursor
 from fleet.gateway.refusals import COMMAND, PROMPT, PROVISION, REMOVAL, SESSION
 from fleet.gateway.repetition import changed_nothing
-from fleet.gateway.requests import answer, caller, derived, paged, read_body, read_no_body, read_query
+from fleet.gateway.requests import (
+    answer,
+    caller,
+    derived,
+    paged,
+    read_body,
+    read_no_body,
+    read_optional_body,
+    read_query,
+)
 from fleet.gateway.session_items import SessionItems
 
 
@@ -167,17 +176,19 @@ def _add_orders(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
     @routes.post("/<session_id>/resume")
     @about("sessions")
     @asks(wire.InstanceQuery)
+    @takes(wire.ResumeBody, {"fresh": False}, {"fresh": True}, required=False)
     @gives(wire.Resumed)
     @refuses(*COMMAND, *SESSION, *PROVISION, "session_active")
     async def resume_session(session_id: str) -> Response:
         """Bring a session that has ended back to work.
 
         It gets a process again, and goes on with its conversation in its workspace. Both have to be there still: else
-        410 says which is gone.
+        410 says which is gone. With `fresh` it begins a new conversation there instead, whatever became of the one
+        that it had: what was said in that one can still be read, as one of its conversations.
         """
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
-        await read_no_body()
-        outcome = await orders.resume(session_id, await caller())
+        body = await read_optional_body(wire.ResumeBody)
+        outcome = await orders.resume(session_id, await caller(), anew=body.fresh)
         state = outcome.session
         resumed = wire.Resumed(wire.last_instance(state) or "", items.item(state))
         return answer(resumed, position=outcome.position)

@@ -97,7 +97,7 @@ class Folded:
 
     def __init__(self) -> None:
         self.position = 0
-        self.opencode_id = ""
+        self._own: list[tuple[int, str]] = []
         self.infos: dict[str, Body] = {}
         self.parts: dict[str, dict[str, Body]] = {}
         self.turns = Turns()
@@ -120,12 +120,20 @@ class Folded:
         ids = [message_id for _, message_id in self._order.get(conversation, ())]
         return ids if at is None else [each for each in ids if self.infos[each].position_at(at) is not None]
 
+    def own(self, at: int | None = None) -> str:
+        """Return the OpenCode id of the session's own conversation at a position; None for now."""
+        return next((each for position, each in reversed(self._own) if at is None or position <= at), "")
+
     def conversations(self) -> list[str]:
-        """Return the OpenCode ids of all conversations: the session's own first, then those of sub-agents, by age."""
+        """Return the OpenCode ids of all conversations: the session's own first, then the others by age.
+
+        The others are those of sub-agents, and own ones that the session has left.
+        """
+        own = self.own()
         known = dict.fromkeys((*self._order, *self.subagents))
-        known.pop(self.opencode_id, None)
+        known.pop(own, None)
         others = sorted(known, key=lambda each: self.created_ms(each) or 0)
-        return [self.opencode_id, *others] if self.opencode_id else others
+        return [own, *others] if own else others
 
     def created_ms(self, conversation: str) -> int | None:
         """Return when its first message was made, None where it has none yet."""
@@ -137,7 +145,7 @@ class Folded:
 
         Sub-agents have lists of their own. `at` is a log position: of the messages that were there then.
         """
-        own = self._order.get(self.opencode_id, [])
+        own = self._order.get(self.own(at), [])
         found = [(*self._keys[message], part) for part, message in self._todo_parts.items() if message in self._keys]
         for created_ms, message_id, part_id in sorted(found, reverse=True):
             place = bisect_left(own, (created_ms, message_id))
@@ -180,8 +188,11 @@ class Folded:
         if b'"attachments"' in payload:
             self.attachments |= dict.fromkeys(_attachments(event.body), event.part_id)
 
-    def _opened(self, _: Recorded, event: m.SessionCreated | m.ConversationOpened | m.SessionResumed) -> None:
-        self.opencode_id = event.opencode_id
+    def _opened(
+        self, recorded: Recorded, event: m.SessionCreated | m.ConversationOpened | m.ResumeRequested | m.SessionResumed
+    ) -> None:
+        if event.opencode_id is not None and event.opencode_id != self.own():
+            self._own.append((recorded.position, event.opencode_id))
 
 
 def _attachments(part: msgspec.Raw) -> list[str]:
@@ -196,5 +207,6 @@ _TAKE: Final[Mapping[type[Any], Callable[[Folded, Recorded, Any], None]]] = {
     m.PartRecorded: Folded._part,
     m.SessionCreated: Folded._opened,
     m.ConversationOpened: Folded._opened,
+    m.ResumeRequested: Folded._opened,
     m.SessionResumed: Folded._opened,
 }

@@ -100,7 +100,7 @@ class Transcripts:
     async def page(self, stream: str, where: Where) -> Page:
         """Return the messages there. Raises KeyError for an unknown message id, `Rejected` conversation_not_found."""
         folded = await self._folds.of(stream)
-        conversation = folded.opencode_id if where.conversation is None else where.conversation
+        conversation = folded.own(where.at) if where.conversation is None else where.conversation
         if where.conversation is not None and where.conversation not in folded.conversations():
             raise Rejected("conversation_not_found", f"the session has no conversation {where.conversation}")
         ids = folded.ids(conversation, where.at)

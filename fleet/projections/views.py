@@ -28,13 +28,15 @@ class Sessions(States[session_state.State]):
     def put(self, aggregate_id: str, state: session_state.State) -> None:
         """Keep the index as well."""
         super().put(aggregate_id, state)
-        self._by_opencode[state.opencode_id] = aggregate_id
+        for opencode_id in (*state.left_opencode_ids, state.opencode_id):
+            self._by_opencode[opencode_id] = aggregate_id
 
     def drop(self, state: session_state.State, aggregate_id: str) -> None:
         """Keep the index as well."""
         super().drop(state, aggregate_id)
-        if self._by_opencode.get(state.opencode_id) == aggregate_id:
-            del self._by_opencode[state.opencode_id]
+        for opencode_id in (*state.left_opencode_ids, state.opencode_id):
+            if self._by_opencode.get(opencode_id) == aggregate_id:
+                del self._by_opencode[opencode_id]
 
     def clear(self) -> None:
         """Forget the index as well."""

@@ -135,6 +135,12 @@ class ForkBody(Body):
     isolation_strategy: Strategy | None = None
 
 
+class ResumeBody(Body):
+    """`POST /api/sessions/{id}/resume`: with `fresh` a new conversation begins, in the same workspace."""
+
+    fresh: bool = False
+
+
 class AnswerBody(Body):
     """`POST /api/sessions/{id}/requests/{requestId}`: `reply` for a permission, `answers` for a question."""
 

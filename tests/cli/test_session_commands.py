@@ -60,6 +60,9 @@ async def test_a_session_is_made_watched_listed_and_ended(line: Line) -> None:
     assert (late.code, late.err.count("\n")) == (1, 1)
     assert "session_stopped" in late.err
     assert (await fleet(line, "resume", session_id)).code == 0
+    await fleet(line, "stop", session_id)
+    fresh = json.loads((await fleet(line, "resume", session_id, "--fresh", "--json")).out)["session"]
+    assert fresh["opencodeId"] != item["opencodeId"]
     forked = await fleet(line, "fork", session_id, "--title", "Two", "--json")
     assert json.loads(forked.out)["title"] == "Two"
     asked = await fleet(line, "rm", session_id)

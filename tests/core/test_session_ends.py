@@ -245,3 +245,41 @@ def test_a_turn_goes_on_in_the_next_instance_under_the_same_ids(
     outcome: m.TurnOutcome = "aborted" if history is s.ABORTING else "finished"
     story = story.when(s.settled()).then().when(s.turn_ended(1, ids="x"))
     story.then(s.ended(1, outcome), s.started(2, "p2", "x"))
+
+
+# --------------------------------------------------------------------------------------------------- a new conversation
+
+ANEW = m.ResumeSession(s.AT, "ses_2")
+
+
+def test_a_new_conversation_is_made_under_its_own_id() -> None:
+    story = given(SESSION, "s1", *s.COMPLETED).when(ANEW).then(m.ResumeRequested(s.AT, "ses_2")).pending("workspace")
+    story = story.when(s.workspace_ready()).when(s.instance_ready("i2"))
+    (effect,) = story.effects
+    assert isinstance(effect, e.OpenConversation)
+    assert (effect.opencode_id, effect.exists, effect.origin) == ("ses_2", False, None)
+    assert (story.state.opencode_id, story.state.left_opencode_ids) == ("ses_2", ("ses_1",))
+
+
+def test_a_new_conversation_leaves_the_turn_of_the_old_one() -> None:
+    story = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2"), s.disconnected()).when(ANEW)
+    assert [type(event) for event in story.events] == [m.TurnEnded, m.ResumeRequested]
+    assert (story.state.turn, story.state.last_outcome, story.state.held) == (None, "interrupted", True)
+
+
+def test_a_conversation_that_may_still_run_is_not_left_yet() -> None:
+    history = (*s.FINISHED, m.SessionCompleted("i1", "why", s.AT, leaves=True))
+    given(SESSION, "s1", *history).when(ANEW).then_rejected("session_not_ready")
+
+
+@pytest.mark.parametrize("history", [s.FINISHED, s.ACTIVE, s.CREATED])
+def test_a_session_that_has_not_ended_keeps_its_conversation(history: tuple[m.Event, ...]) -> None:
+    given(SESSION, "s1", *history).when(ANEW).then_rejected("session_active")
+
+
+def test_a_lost_conversation_takes_no_prompt_until_it_is_found_or_left() -> None:
+    lost = m.TurnFailed(1, "session_gone", "no", s.AT)
+    story = given(SESSION, "s1", *s.ACTIVE, lost).when(s.submit("p2", resume=True))
+    story = story.then_rejected("session_gone", says='"fresh": true')
+    story = story.when(ANEW).when(s.submit("p2"))
+    assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
-from fleet.core.session.following import is_cut_off
+from fleet.core.session.following import is_cut_off, is_gone
 from fleet.core.session.machine import SESSION
 from fleet.core.session.state import RUNNING, State
 from fleet.limits import NOTIFICATIONS_MAX
@@ -36,6 +36,7 @@ budgets = st.none() | st.sampled_from(
 )
 answers = st.sampled_from((m.Answer("once"), m.Answer("reject", "no"), m.Answer(answers=(("a",),))))
 trees = st.sampled_from(("t1", "t2"))
+ANEW = m.ResumeSession(s.AT, "ses_2")
 
 orders: st.SearchStrategy[m.Command] = st.one_of(
     st.builds(s.create, initial=st.none() | st.just(s.submit("p0")), parent=st.none() | st.just("s0"), budget=budgets),
@@ -43,7 +44,7 @@ orders: st.SearchStrategy[m.Command] = st.one_of(
     st.builds(m.WithdrawPrompt, prompts, st.just(s.AT)),
     st.builds(m.EditPrompt, prompts, st.sampled_from(("do that", "")), st.just(s.AT)),
     st.builds(m.SteerPrompt, prompts, st.just(s.AT), st.builds(s.fresh, ids)),
-    st.sampled_from((m.AbortTurn(s.AT), m.ResumeSession(s.AT), m.TerminateSession(s.AT), m.SkipSetup(s.AT))),
+    st.sampled_from((m.AbortTurn(s.AT), m.ResumeSession(s.AT), ANEW, m.TerminateSession(s.AT), m.SkipSetup(s.AT))),
     st.just(m.DescribeSession(s.AT, "Other")),
     st.builds(s.retire, st.sampled_from((s.AT, s.AT - 1))),
     st.builds(m.SetBudget, budgets, st.just(s.AT), st.builds(s.fresh, ids)),
@@ -303,12 +304,17 @@ def test_each_session_can_be_ended(data: st.DataObject) -> None:
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_each_session_can_be_brought_back_to_work(data: st.DataObject) -> None:
-    """A prompt with `resume` starts a turn, or one has to end first: nothing that a session meets is a dead end."""
+    """A prompt with `resume` starts a turn, or one has to end first: nothing that a session meets is a dead end.
+
+    Where OpenCode has lost the conversation, the session begins a new one first.
+    """
     state, _ = walk(data, SESSION, commands, check)
     assume(state.phase != "erased")
     room = m.SetBudget(None, s.AT, s.fresh("room"))
-    story: tuple[m.Command, ...] = (s.create(), m.ReportEnded("over", s.AT), room, s.submit("p9", resume=True))
+    story: tuple[m.Command, ...] = (s.create(), m.ReportEnded("over", s.AT), room, ANEW, s.submit("p9", resume=True))
     for command in story:
+        if command is ANEW and (not is_gone(state) or state.leaving is not None):
+            continue
         for event in SESSION.decide(command, state):
             state = SESSION.evolve(state, event)
     for _ in range(60):  # callbacks go one by one

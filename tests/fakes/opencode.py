@@ -7,8 +7,8 @@ module as what the real one says. Processes are in opencode_process.py, the port
 opencode_client.py, turns and the words that script them in opencode_turn.py.
 
 Everything that checkers ask is counted here: `runs`, `finished_turns`, `model_calls`, `double_runs`, `written`,
-`replies`, `disposed`, `copies` (messages that forks began with), `asked_about` (directories whose offers were read),
-`living()`. What agents write goes to `disk`.
+`replies`, `disposed`, `copies` (messages that forks began with), `deleted` (sessions), `asked_about` (directories whose
+offers were read), `living()`. What agents write goes to `disk`.
 """
 
 from collections import Counter
@@ -73,6 +73,7 @@ class FakeOpenCodeWorld:
         self.runs: Counter[tuple[str, str]] = Counter()
         self.finished_turns: Counter[str] = Counter()
         self.copies: set[str] = set()
+        self.deleted: set[str] = set()
         self.model_calls: Counter[str] = Counter()
         self.double_runs: list[str] = []
         self._pid = 1000
@@ -135,6 +136,16 @@ class FakeOpenCodeWorld:
             process.die(Exit(signal=9))
         self.orphans.clear()
         self.boot += 1
+
+    def delete_session(self, session_id: str) -> None:
+        """Delete it, as `opencode session delete` does: its turn ends with a complaint of the database."""
+        for process in self.living():
+            if (turn := process.turns.get(session_id)) is not None:
+                turn.scope.cancel()
+                process.show_error(session_id, "UnknownError", 'Failed query: insert into "part"')
+                process.end_turn(session_id, announced=True)
+        self.store.lose(session_id)
+        self.deleted.add(session_id)
 
     def answer(self, request_id: str) -> None:
         """Answer a permission or question, as a person does in OpenCode's own interface. Raises `KeyError`."""

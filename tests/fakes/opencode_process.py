@@ -150,6 +150,8 @@ class FakeProcess:
 
     async def accept(self, session_id: str, prompt: Prompt) -> None:
         """What happens after the 204: the prompt is stored a little later, and lost if the process dies before."""
+        if session_id not in self.world.store.sessions:
+            return
         directory = str(self.world.store.sessions[session_id]["directory"])
         cold = directory not in self._warm
         self._warm.add(directory)

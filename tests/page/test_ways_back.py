@@ -92,6 +92,20 @@ def test_the_palette_restores_the_removed_workspace_before_it_resumes_the_sessio
     assert Path(fleet.session(removed)["directory"]).is_dir()
 
 
+def test_a_session_whose_conversation_is_lost_begins_a_new_one(page: Page, fleet: Server, shop: Path) -> None:
+    item = fleet.create(shop, 'say "Hello."', title="Lost")
+    fleet.settled(item["id"])
+    fleet.prompt(item["id"], f'bash "{fleet.opencode} session delete {item["opencodeId"]}"\n---\nsay "Done."')
+    assert fleet.settled(item["id"], 2)["failure"]["code"] == "session_gone"
+    page.goto(f"/s/{item['id']}")
+    expect(page.get_by_role("log", name="Transcript")).to_contain_text("Hello.")
+    page.get_by_role("button", name="Begin a new conversation").click()
+    expect(page.get_by_role("textbox", name="Prompt")).to_be_focused()
+    expect(page.get_by_role("log", name="Transcript")).not_to_contain_text("Hello.")
+    fleet.prompt(item["id"], 'say "New."')
+    expect(page.get_by_role("log", name="Transcript")).to_contain_text("New.")
+
+
 def refuse_previews(page: Page) -> None:
     """Let the server refuse to say what an end would do."""
     problem = {"type": "about:blank", "title": "Git failed", "status": 502, "code": "git_failed", "detail": "no disk"}

@@ -222,7 +222,8 @@ class Client:
 
     async def _resume(self, session_id: str) -> None:
         request = self._ledger.add("resume", self._key(), session_id)
-        await self._order(request, lambda tree, caller: tree.orders.resume(session_id, caller))
+        anew = self._random.random() < 0.3
+        await self._order(request, lambda tree, caller: tree.orders.resume(session_id, caller, anew=anew))
         if self._random.random() < 0.4:  # what was cut off is steered at once, before anybody knows whether it runs
             await trio.sleep(self._random.uniform(0, 2))
             steering = self._ledger.add("prompt", self._key(), session_id)

@@ -59,6 +59,7 @@ class Faults:
             self._drop_events: 4,
             self._fail_spawns: 2,
             self._cut_imports: 4,
+            self._delete_conversation: 3,
             self._fill_disk: 3,
             self._fail_calls: 5,
             self._lose_views: 2,
@@ -165,6 +166,12 @@ class Faults:
 
     async def _cut_imports(self) -> None:
         self._machine.world.import_faults.append(self._random.choice(IMPORT_FAULTS))
+
+    async def _delete_conversation(self) -> None:
+        """Somebody deletes what OpenCode has of a session."""
+        world = self._machine.world
+        if own := [each for each, session in world.store.sessions.items() if "parentID" not in session]:
+            world.delete_session(self._random.choice(own))
 
 
 async def switch_webhooks(machine: Machine, *, enabled: bool) -> None:

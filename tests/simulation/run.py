@@ -18,6 +18,7 @@ from fleet.actors.tree import Tree
 from fleet.actors.webhooks import NewWebhook
 from fleet.core.instance.state import LIVE
 from fleet.core.session.effects import FollowTurn, NotifyParent
+from fleet.core.session.following import is_gone
 from fleet.core.session.state import State
 from fleet.core.webhook.telling import MESSAGE_TYPES
 from fleet.errors import Problem
@@ -80,10 +81,11 @@ def _crash(entry: Mapping[str, Any]) -> str:
 
 
 def _may_wait(state: State, views: Views) -> bool:
-    """Say whether all that is under way waits for a person: for an answer, or for a parent that has ended."""
+    """Say whether all that is under way waits for a person: for an answer, or for a parent that takes no prompt."""
     asks = state.phase == "waiting_input" and all(request.answer is None for request in state.requests)
     parent = None if state.parent_id is None else views.sessions.get(state.parent_id)
-    silent = parent is not None and parent.phase in ("stopped", "disconnected") and parent.provisioning is None
+    ended = parent is not None and parent.phase in ("stopped", "disconnected") and parent.provisioning is None
+    silent = ended or (parent is not None and is_gone(parent))
     patient = (*((FollowTurn,) if asks else ()), *((NotifyParent,) if silent else ()))
     return all(isinstance(effect, patient) for effect in views.sessions.decider.pending(state))
 
@@ -230,11 +232,15 @@ class _Run:
                 await self._put(probe)
             await self._settle()
             views = (await self._machine.fleet()).tree.views
-            chosen = [state for each in chosen if (state := views.sessions.get(each.id)) is not None and state.queue]
+            states = [state for each in chosen if (state := views.sessions.get(each.id)) is not None]
+            chosen = [state for state in states if state.queue or is_gone(state)]
 
     async def _put(self, probe: Probe) -> None:
         prompt = NewPrompt(probe.mark)
         await self._machine.call(lambda tree: tree.orders.set_budget(probe.session, None, Caller()))
+        state = (await self._machine.fleet()).tree.views.sessions.get(probe.session)
+        if state is not None and is_gone(state):
+            await self._machine.call(lambda tree: tree.orders.resume(probe.session, Caller(), anew=True))
         heard = await self._machine.call(
             lambda tree: tree.orders.prompt(probe.session, prompt, resume=True, caller=Caller())
         )

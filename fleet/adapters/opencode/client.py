@@ -234,7 +234,7 @@ def _must_exist(answer: Answer, session_id: str) -> None:
         raise Problem(
             "session_gone",
             f"OpenCode's store has no session {session_id}.",
-            hint="Its transcript in Fleet can still be read; create a new session to go on.",
+            hint='Its transcript in Fleet can still be read. Resume it with "fresh": true to begin a new conversation.',
         )
 
 

@@ -84,9 +84,13 @@ class AbortTurn(msgspec.Struct, frozen=True):
 
 
 class ResumeSession(msgspec.Struct, frozen=True):
-    """Bring a session that has ended, failed or lost its instance back to work."""
+    """Bring a session that has ended, failed or lost its instance back to work.
+
+    With `opencode_id` it begins a new conversation under this id, in the same workspace.
+    """
 
     at_ms: int
+    opencode_id: str | None = None
 
 
 class TerminateSession(msgspec.Struct, frozen=True):

@@ -127,9 +127,13 @@ class ConversationOpened(msgspec.Struct, frozen=True):
 
 
 class ResumeRequested(msgspec.Struct, frozen=True):
-    """Somebody wants the session back; workspace, instance and conversation are looked for."""
+    """Somebody wants the session back; workspace, instance and conversation are looked for.
+
+    With `opencode_id` the conversation is left, and a new one is to begin under this id.
+    """
 
     at_ms: int
+    opencode_id: str | None = None
 
 
 class SessionResumed(msgspec.Struct, frozen=True):

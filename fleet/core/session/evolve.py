@@ -136,8 +136,20 @@ def _conversation_opened(_: State, event: m.ConversationOpened) -> Changes:
     }
 
 
-def _resume_requested(_: State, __: m.ResumeRequested) -> Changes:
-    return {"provisioning": "workspace"}
+def _resume_requested(state: State, event: m.ResumeRequested) -> Changes:
+    return {"provisioning": "workspace", **({} if event.opencode_id is None else _begun_anew(state, event.opencode_id))}
+
+
+def _begun_anew(state: State, opencode_id: str) -> Changes:
+    """Return the changes by which nothing of the conversation so far concerns the one that is to begin."""
+    return {
+        "opencode_id": opencode_id,
+        "left_opencode_ids": (*state.left_opencode_ids, state.opencode_id),
+        "conversation": False,
+        "origin": None,
+        "context": None,
+        "queue": tuple(replace(prompt, message_id=None, part_ids=()) for prompt in state.queue),
+    }
 
 
 def _resumed(state: State, event: m.SessionResumed) -> Changes:

@@ -13,6 +13,8 @@ Events = tuple[m.Event, ...]
 
 _GONE_FOR_GOOD = frozenset(("workspace_gone", "session_gone"))
 
+BEGIN_ANEW: Final = 'resume the session with "fresh": true to begin a new conversation in the same workspace'
+
 
 def followed(events: Events, state: State, at_ms: int, fresh: m.FreshIds | None) -> Events:
     """Return `events` and what follows from them. Without `fresh` ids no turn can begin."""
@@ -72,6 +74,8 @@ def queue_paused(state: State) -> str | None:
         return "the workspace's set-up waits for a person who allows its commands"
     if not state.queue or state.provisioning is not None:
         return None
+    if is_gone(state):
+        return f"OpenCode has lost the conversation: {BEGIN_ANEW}"
     if state.phase in ENDED:
         return f"the session is {state.phase}: resume it"
     if is_cut_off(state):
@@ -96,6 +100,11 @@ def is_cut_off(state: State) -> bool:
     """Return whether the session failed in a way that only a resume mends: without instance, or half-way to one."""
     half_way = state.failure is not None and state.failure.step is not None
     return state.phase == "error" and (state.instance_id is None or half_way)
+
+
+def is_gone(state: State) -> bool:
+    """Return whether OpenCode has said that it has lost the conversation; a resume may find it again."""
+    return state.provisioning is None and state.failure is not None and state.failure.code == "session_gone"
 
 
 def _word_to_parent(events: Events, before: State, after: State, at_ms: int) -> Events:

@@ -14,7 +14,7 @@ from fleet.core.decider import Decider
 from fleet.core.session import messages as m
 from fleet.core.session.effects import Effect, failure, pending, react
 from fleet.core.session.evolve import evolve
-from fleet.core.session.following import Events, followed, is_cut_off, setup_ended
+from fleet.core.session.following import BEGIN_ANEW, Events, followed, is_cut_off, is_gone, setup_ended
 from fleet.core.session.queue import QUEUE, check_prompt, check_room, takes_steering
 from fleet.core.session.reports import REPORTS
 from fleet.core.session.state import ENDED, RESTING, RUNNING, Request, State, initial
@@ -96,6 +96,9 @@ def _submit(command: m.SubmitPrompt, state: State) -> Events:
         )
     if command.lost is not None:
         raise Rejected("workspace_gone", command.lost, hint=command.way_out)
+    if is_gone(state):
+        said = f"OpenCode has lost the conversation of the session: {state.opencode_id}"
+        raise Rejected("session_gone", said, hint=BEGIN_ANEW)
     check_room(state)
     if state.provisioning is not None:
         return (accepted,)
@@ -140,9 +143,23 @@ def _resume(command: m.ResumeSession, state: State) -> Events:
         raise Rejected("session_not_ready", "the session is being terminated", retry_after_s=1)
     if state.phase in RUNNING or state.phase == "created":
         raise Rejected("session_active", f"the session is {state.phase}: there is nothing to resume")
+    if state.phase == "idle" and command.opencode_id is not None:
+        raise Rejected("session_active", "the session is idle and has its conversation", hint="create another session")
     if state.phase == "idle" or state.provisioning is not None:
         return ()
-    return (m.ResumeRequested(command.at_ms),)
+    if command.opencode_id is None:
+        return (m.ResumeRequested(command.at_ms),)
+    return _begin_anew(command.opencode_id, command.at_ms, state)
+
+
+def _begin_anew(opencode_id: str, at_ms: int, state: State) -> Events:
+    """Leave the conversation, with the turn that a lost instance left behind: it would go on in there."""
+    if state.leaving is not None:
+        said = "what may still run of its conversation is being ended"
+        raise Rejected("session_not_ready", said, hint="Try again.", retry_after_s=1)
+    ended = f"turn {state.turns} was left behind: the session begins a new conversation"
+    over = () if state.turn is None else (m.TurnEnded(state.turn.number, "interrupted", ended, at_ms),)
+    return followed((*over, m.ResumeRequested(at_ms, opencode_id)), state, at_ms, None)
 
 
 def _terminate(command: m.TerminateSession, state: State) -> Events:

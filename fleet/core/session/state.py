@@ -160,7 +160,8 @@ class State(msgspec.Struct, frozen=True):
     messages and parts of the current turn, and the newest of those before, to a digest of what the log has of them;
     `counted` the cost and tokens that messages have added. `settled_requests` are the newest that are not open any
     more: OpenCode goes on listing some of them. `answered` are the newest answers of people. `tree` is the newest tree
-    that was taken, `manifest` the blob listing what the session has changed. `leaving` is the instance that a session
+    that was taken, `manifest` the blob listing what the session has changed. `left_opencode_ids` are the
+    conversations that it had before it began a new one. `leaving` is the instance that a session
     which has ended is being detached from. `owed`: the parent has not heard yet what became of the newest prompt.
     `asked` is the head of the newest prompt that was sent, `answering` the id of the newest answer's message,
     `last_line` what the newest of both showed; `context` is the conversation's size at the newest answer that tells it.
@@ -183,6 +184,7 @@ class State(msgspec.Struct, frozen=True):
     agent: str | None = None
     model: m.Model | None = None
     opencode_id: str = ""
+    left_opencode_ids: tuple[str, ...] = ()
     conversation: bool = False
     instance_id: str | None = None
     instances: tuple[str, ...] = ()

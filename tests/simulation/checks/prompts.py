@@ -84,13 +84,14 @@ def the_log_tells_what_opencode_did(evidence: Evidence) -> Iterator[str]:
     """A turn that the log calls finished was answered to its end, and what OpenCode got was ordered before (4, 6)."""
     ordered: set[str] = set()
     for state in evidence.views.sessions:
+        is_whole = evidence.world.deleted.isdisjoint((*state.left_opencode_ids, state.opencode_id))
         asked: list[str] = []
         for recorded in evidence.stream(f"session-{state.id}"):
             event = recorded.event
             if isinstance(event, m.TurnStarted | m.TurnSteered):
                 asked = [*(asked if isinstance(event, m.TurnSteered) else ()), event.message_id]
                 ordered.add(event.message_id)
-            if isinstance(event, m.TurnEnded) and event.outcome == "finished":
+            if isinstance(event, m.TurnEnded) and event.outcome == "finished" and is_whole:
                 yield from _unanswered(evidence, asked)
     prompts = [message for message in evidence.world.store.messages.values() if message.is_user]
     ordered |= evidence.world.copies
@@ -124,6 +125,8 @@ def sessions_still_work(evidence: Evidence) -> Iterator[str]:
         accepted = {e.text: e.prompt_id for e in events if isinstance(e, m.PromptAccepted)}
         started = {e.prompt_id: e.number for e in events if isinstance(e, m.TurnStarted)}
         number = started.get(accepted.get(probe.mark, ""))
+        if any(isinstance(e, m.TurnFailed) and (e.number, e.code) == (number, "session_gone") for e in events):
+            continue  # that the conversation is gone shows with a prompt; a later one went to a new conversation
         outcome = [e.outcome for e in events if isinstance(e, m.TurnEnded) and e.number == number]
         if outcome != ["finished"]:
             yield f"session {probe.session} did not do {probe.mark!r}: {probe.refusal or outcome or 'it waits'}"

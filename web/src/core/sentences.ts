@@ -62,7 +62,8 @@ const SENTENCES: Table = {
   "session.setup-skipped": () => "The session goes on without the set-up",
   "session.instance-attached": data => `It runs in the process ${short(data.instance_id)}`,
   "session.conversation-opened": () => "OpenCode's conversation is open: it takes prompts",
-  "session.resume-requested": () => "A resume was asked for",
+  "session.resume-requested": data =>
+    data.opencode_id ? "A resume with a new conversation was asked for" : "A resume was asked for",
   "session.resumed": data => `It works again, in the process ${short(data.instance_id)}`,
   "session.provision-failed": data => `It could not start (${data.step}): ${oneLine(data.detail, TEXT_MAX)}`,
   "session.provision-delayed": data => `The start waits (${data.step}): ${oneLine(data.reason, TEXT_MAX)}`,

@@ -6,10 +6,10 @@ import { readSession } from "./queries.ts";
 
 type Command = Commands["run"];
 
-/** Resume a session. Rejects with `Refused`. */
-export async function resume(command: Command, sessionId: string): Promise<void> {
+/** Resume a session, with a new conversation where `fresh`. Rejects with `Refused`. */
+export async function resume(command: Command, sessionId: string, fresh = false): Promise<void> {
   await restoreWorkspaceOf(command, sessionId);
-  await command("POST", `/api/sessions/${sessionId}/resume`);
+  await command("POST", `/api/sessions/${sessionId}/resume`, fresh ? { fresh } : undefined);
 }
 
 /** Restore the session's workspace where it was removed, before a prompt resumes the session. Rejects with `Refused`. */

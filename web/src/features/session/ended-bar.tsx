@@ -1,6 +1,6 @@
-/** Says that the session has ended, and brings it back. */
+/** Says that the session has ended or lost its conversation, and brings it back. */
 import type { ReactNode } from "react";
-import { hasEnded, lookOf } from "../../core/status.ts";
+import { lookOf } from "../../core/status.ts";
 import { age, oneLine } from "../../core/text.ts";
 import { runAction } from "../../state/actions.ts";
 import { useNow } from "../../state/clock.ts";
@@ -11,16 +11,16 @@ import style from "./page.module.css";
 import { useRevive } from "./use-revive.ts";
 
 export function EndedBar({ isSubAgent = false }: { readonly isSubAgent?: boolean }): ReactNode {
-  const { item, at } = useOpen();
+  const { at } = useOpen();
   if (isSubAgent) return <p className={style.bar}>A sub-agent takes no prompts of its own.</p>;
-  if (at !== null) return null;
-  return hasEnded(item.status) ? <Bar /> : null;
+  return at === null ? <Bar /> : null;
 }
 
 function Bar(): ReactNode {
   const { item, mayWrite } = useOpen();
-  const { isRemoved, isBusy, label, revive } = useRevive();
+  const { isNeeded, isRemoved, isBusy, label, revive } = useRevive();
   const now = useNow();
+  if (!isNeeded) return null;
   return (
     <div className={style.bar}>
       <Mark {...lookOf(item.status)} />

@@ -3,7 +3,7 @@ import { Ellipsis, Square } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { isMac } from "../../browser/platform.ts";
 import { keysOf } from "../../core/keymap.ts";
-import { hasEnded, isInTurn, lookOf, strategyWord } from "../../core/status.ts";
+import { isInTurn, lookOf, strategyWord } from "../../core/status.ts";
 import { age, baseName, compact, money, oneLine, plain } from "../../core/text.ts";
 import { moment } from "../../core/times.ts";
 import { useNow } from "../../state/clock.ts";
@@ -124,15 +124,14 @@ type MenuProps = {
 function SessionMenu({ rename, travel }: MenuProps): ReactNode {
   const { item, transcript, at, mayWrite } = useOpen();
   const { ask } = useDialogs();
-  const { isRemoved, label, revive } = useRevive();
-  const isEnded = hasEnded(item.status);
+  const { isNeeded, isRemoved, label, revive } = useRevive();
   const hasOwnWorkspace = item.isolationStrategy !== "existing" && !isRemoved;
   const back: MenuEntry = {
     label: at === null ? "Go back in time" : "Back to now",
     run: () => travel(at === null ? transcript.fold.position : null),
   };
   const writes: readonly MenuEntry[] = [
-    ...(isEnded ? [{ label, run: () => void revive() }] : []),
+    ...(isNeeded ? [{ label, run: () => void revive() }] : []),
     { label: "Rename", run: rename },
     { label: "Tags…", run: () => ask({ kind: "tags" }) },
     { label: "Budget…", run: () => ask({ kind: "budget" }) },

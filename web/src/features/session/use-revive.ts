@@ -1,4 +1,5 @@
-/** Brings an ended session back; first its workspace, where that was removed. */
+/** Brings back a session that has ended or lost its conversation; first its workspace, where that was removed. */
+import { hasEnded } from "../../core/status.ts";
 import { useCommand } from "../../state/context.tsx";
 import { resume } from "../../state/resume.ts";
 import { useWorkspace } from "../../state/session.ts";
@@ -6,6 +7,8 @@ import { useAct } from "./act.ts";
 import { useOpen } from "./open.tsx";
 
 export type Revival = {
+  /** Whether the session takes no prompt as it is. */
+  readonly isNeeded: boolean;
   /** Whether the workspace was removed or is missing: without it the session cannot go on. */
   readonly isRemoved: boolean;
   readonly isBusy: boolean;
@@ -21,6 +24,12 @@ export function useRevive(): Revival {
   const command = useCommand();
   const { isBusy, carryOut } = useAct();
   const isRemoved = workspace?.status === "removed" || workspace?.status === "missing";
-  const revive = () => carryOut("The session is back", () => resume(command, item.id));
-  return { isRemoved, isBusy, label: isRemoved ? "Restore the workspace and resume" : "Resume", revive };
+  const isGone = item.failure?.code === "session_gone";
+  const revive = () => carryOut("The session is back", () => resume(command, item.id, isGone));
+  return { isNeeded: isGone || hasEnded(item.status), isRemoved, isBusy, label: labelOf(isGone, isRemoved), revive };
+}
+
+function labelOf(isGone: boolean, isRemoved: boolean): string {
+  if (isGone) return "Begin a new conversation";
+  return isRemoved ? "Restore the workspace and resume" : "Resume";
 }
