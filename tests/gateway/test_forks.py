@@ -78,14 +78,13 @@ async def test_a_fork_of_a_worktree_does_not_land_beside_its_files(machine: Mach
 async def test_a_fork_without_a_snapshot_of_its_files_is_refused(machine: Machine, door: Door) -> None:
     item = await door.session(REPOSITORY, isolationStrategy="worktree")
     await begun(door, item["id"], "bash:5")
+    await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "bash:5"})
     machine.files.directories.discard(item["directory"])
-    await door.settled(item["id"])
-    path = f"/api/sessions/{item['id']}/fork"
-    assert (await door.knock("POST", path, {})).json["code"] == "directory_missing"
-    await begun(door, item["id"], "bash:5")
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.turns == 2 and s.turn is not None)
     second = prompt_of(door, item)
-    (await door.knock("POST", path, {})).problem(410, "tree_gone")
+    path = f"/api/sessions/{item['id']}/fork"
     await door.settled(item["id"])
+    assert (await door.knock("POST", path, {})).json["code"] == "directory_missing"
     machine.files.directories.add(item["directory"])
     (await door.knock("POST", path, {"messageId": second})).problem(410, "tree_gone")
     write(machine, item, a_txt=b"1\n")
