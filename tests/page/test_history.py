@@ -36,6 +36,17 @@ def test_words_and_status_narrow_the_history_together(page: Page, session: str) 
     expect(page.get_by_role("link", name="Grind the corn")).to_be_visible()
 
 
+def test_an_empty_history_offers_to_clear_filters_only_where_there_are_some(page: Page) -> None:
+    empty = {"X-Total-Count": "0", "Fleet-Position": "1"}
+    page.route("**/api/sessions/history*", lambda route: route.fulfill(json=[], headers=empty))
+    page.goto("/history")
+    expect(page.get_by_text("No sessions yet.")).to_be_visible()
+    expect(page.get_by_role("button", name="Clear the filters")).to_have_count(0)
+    page.goto("/history?status=idle")
+    page.get_by_role("button", name="Clear the filters").click()
+    expect(page.get_by_text("No sessions yet.")).to_be_visible()
+
+
 def test_a_half_typed_filter_of_the_log_is_not_asked_for(page: Page, session: str) -> None:
     page.goto("/log")
     page.get_by_role("combobox", name="Type").fill("session.cre")

@@ -60,6 +60,7 @@ export function HistoryPage(): ReactNode {
   const found = useRead(["history", query], () => api.GET("/api/sessions/history", { params: { query } }));
   const items = found.data?.body ?? [];
   const total = found.data?.total ?? 0;
+  const isNarrowed = Object.values(search).some(value => value !== undefined);
 
   return (
     <Page title="History">
@@ -90,7 +91,10 @@ export function HistoryPage(): ReactNode {
           {search.q !== undefined && total >= COUNTED_MAX && " or more"}
         </p>
       )}
-      {found.isSuccess && items.length === 0 && (
+      {found.isSuccess && items.length === 0 && !isNarrowed && (
+        <Empty>No sessions yet. Each session that you create stays here, also after its end.</Empty>
+      )}
+      {found.isSuccess && items.length === 0 && isNarrowed && (
         <Empty
           act={
             <Button

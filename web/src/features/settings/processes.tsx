@@ -40,7 +40,7 @@ export function ProcessesPage(): ReactNode {
       <Section
         title="OpenCode"
         note={
-          found.isSuccess &&
+          items.length > 0 &&
           `${counted(items.length, "process", "processes")}, ${bytes(memory)} of memory. Sessions of one repository share a process; a clone has its own.`
         }
       >

@@ -9,7 +9,7 @@ import { line, said } from "../../state/trouble.ts";
 import { Button } from "../../ui/button.tsx";
 import { Confirm } from "../../ui/dialog.tsx";
 import { Section, pageStyle as style, Table } from "../../ui/page.tsx";
-import { Loading, ProblemCard } from "../../ui/states.tsx";
+import { Empty, Loading, ProblemCard } from "../../ui/states.tsx";
 import { say, sayError } from "../../ui/toast.tsx";
 import { SessionLink } from "../../widgets/session-link.tsx";
 import type { WorkspaceItem } from "../../wire/api.ts";
@@ -33,6 +33,7 @@ export function Workspaces(): ReactNode {
       {found.isError && (
         <ProblemCard trouble={said(found.error, "The workspaces")} retry={() => void found.refetch()} />
       )}
+      {found.isSuccess && items.length === 0 && <Empty>No workspace yet. The first session creates one.</Empty>}
       {items.length > 0 && (
         <Table label="Workspaces" columns={["Directory", "Strategy", "Branch", "Status", "Sessions", "Acts"]}>
           {items.map(item => (
