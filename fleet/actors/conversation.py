@@ -54,6 +54,7 @@ class Conversation:
         self.infos.clear()
         self.error: tuple[str, str] | None = None
         self.retrying_since_s: dict[str, float] = {}  # by OpenCode's session: the turn's own, and those of sub-agents
+        self.retry: TurnStatus | None = None  # the newest word on why
         self.active_s = trio.current_time()
         self._sign = trio.Event()
 
@@ -122,6 +123,7 @@ class Conversations:
         since_s = conversation.retrying_since_s
         known = {each: since_s[each] for each in since_s if each in possible}
         conversation.retrying_since_s = dict.fromkeys(retrying, asked_s) | known
+        conversation.retry = next((statuses[each] for each in retrying), conversation.retry)
 
     def catch_up(
         self,
@@ -196,6 +198,7 @@ class Conversations:
             conversation.retrying_since_s.pop(event.session_id, None)
         elif status.type == "retry":
             conversation.retrying_since_s.setdefault(event.session_id, trio.current_time())
+            conversation.retry = status
         if not own:
             return
         if status is None:

@@ -16,6 +16,7 @@ from fleet.actors.causes import cause_here
 from fleet.actors.changes import Changes
 from fleet.actors.context import Context
 from fleet.actors.conversation import Conversation, Conversations
+from fleet.actors.delays import Delays
 from fleet.actors.patience import Patience
 from fleet.actors.standing import missing
 from fleet.actors.transcripts import read_since, read_subagents, read_tail
@@ -49,6 +50,7 @@ class Turns:
         self._context = context
         self._conversations = conversations
         self._changes = changes
+        self._delays = Delays(context, conversations)
 
     def _now(self) -> int:
         return self._context.clock.now_ms()
@@ -81,6 +83,7 @@ class Turns:
                         await self._report(session_id, client, effect, verdict, report)
                         return
                     await self._requests(session_id, client, effect, report)
+                    await self._delays.tell(session_id, client, effect, report)
                     continue
                 idle_since_s = idle_since_s if idle_since_s is not None else trio.current_time()
                 await trio.sleep(TURN_SETTLE_S)
@@ -307,7 +310,9 @@ def _overdue(conversation: Conversation) -> Verdict | None:
     now_s = trio.current_time()
     retrying_s = now_s - min(conversation.retrying_since_s.values(), default=now_s)
     if retrying_s > TURN_RETRY_S:
-        return Verdict("failed", f"OpenCode has retried the model for {retrying_s:.0f} s", "turn_retries")
+        words = conversation.retry.message.strip() if conversation.retry is not None else ""
+        said = f": {words}" if words else ""
+        return Verdict("failed", f"OpenCode has retried the model for {retrying_s:.0f} s{said}", "turn_retries")
     if now_s - conversation.active_s > TURN_SILENCE_S:
         return Verdict("failed", f"nothing has happened for {now_s - conversation.active_s:.0f} s", "turn_silent")
     if conversation.unknown_steps() > TURN_UNKNOWN_STEPS_MAX:

@@ -207,6 +207,7 @@ _TELLS: Final[Mapping[str, Callable[[Teller, Data], list[Text]]]] = {
     "session.setup-skipped": _says("yellow", lambda _: "its set-up is skipped"),
     "session.provision-delayed": _says("yellow", lambda data: f"waits: {data['reason']}"),
     "session.provision-failed": _says("bold red", lambda data: f"failed: {data['detail']}"),
+    "session.turn-delayed": _says("yellow", lambda data: data["reason"] or "works on"),
     "session.abort-requested": _says("yellow", lambda _: "abort"),
     "session.resumed": Teller._resumed,
     "session.completed": _says("dim", lambda data: f"completed: {data['evidence']}"),

@@ -43,6 +43,7 @@ NAMES: Final[dict[str, type[Any]]] = {
     "session.request-opened": session.RequestOpened,
     "session.request-answered": session.RequestAnswered,
     "session.request-closed": session.RequestClosed,
+    "session.turn-delayed": session.TurnDelayed,
     "session.turn-continued": session.TurnContinued,
     "session.abort-requested": session.AbortRequested,
     "session.turn-ended": session.TurnEnded,

@@ -14,6 +14,7 @@ _WHEN: Final = {
     "session.error": "A turn failed, or a session could not be made or resumed.",
     "session.request": "A permission or a question waits for an answer: `data.requestId`.",
     "session.budget": "The budget is used up.",
+    "session.delayed": "A turn does not get on: a model, a tool or an MCP server keeps it waiting.",
     "session.callback": "The parent cannot take word of an outcome.",
     "session.disconnected": "The session lost its process.",
     "session.completed": "The session was put to rest.",

@@ -8,7 +8,7 @@ checkpoint, so that the caller sets the deadline.
 from fleet.ports.files import FileContent, FileEntry, Files, FileType, Folder, FolderEntry, Listing
 from fleet.ports.host import Endpoint, Exit, FoundProcess, OpenCodeHost, ProcessIdentity, StopStep
 from fleet.ports.identity import Clock, Ids
-from fleet.ports.offers import Agent, OfferedModel, SlashCommand
+from fleet.ports.offers import Agent, McpServers, OfferedModel, SlashCommand
 from fleet.ports.opencode import OpenCode
 from fleet.ports.removals import Kept, Preview, Removals
 from fleet.ports.setups import Recipe, Say, Script, ScriptEnd, Scripts
@@ -74,6 +74,7 @@ __all__ = [
     "Ids",
     "Kept",
     "Listing",
+    "McpServers",
     "Message",
     "MessageChanged",
     "MessageInfo",

@@ -21,6 +21,13 @@ class SlashCommand(msgspec.Struct, frozen=True):
     source: str | None = None
 
 
+class McpServers(msgspec.Struct, frozen=True):
+    """The MCP servers of a directory. `are_starting`: OpenCode waits for some of them before it does anything."""
+
+    names: tuple[str, ...]
+    are_starting: bool
+
+
 class OfferedModel(msgspec.Struct, frozen=True):
     """A model that can be used. `is_default`: it is what its provider takes where none is named.
 

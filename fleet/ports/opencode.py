@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
-from fleet.ports.offers import Agent, OfferedModel, SlashCommand
+from fleet.ports.offers import Agent, McpServers, OfferedModel, SlashCommand
 from fleet.ports.stream import OpenCodeEvent
 from fleet.ports.transcript import Message, OpenCodeSession, OpenRequest, Prompt, TurnStatus
 
@@ -81,6 +81,10 @@ class OpenCode(Protocol):
 
     async def models(self, directory: str) -> tuple[OfferedModel, ...]:
         """Return the models that can be used in `directory` (`GET /config/providers`)."""
+        ...
+
+    async def mcp_servers(self, directory: str) -> McpServers:
+        """Return the MCP servers that the configuration of `directory` names and does not switch off."""
         ...
 
     async def find_files(self, directory: str, query: str, limit: int) -> tuple[str, ...]:

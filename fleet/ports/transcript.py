@@ -80,11 +80,12 @@ class OpenCodeSession(msgspec.Struct, frozen=True):
 
 
 class TurnStatus(msgspec.Struct, frozen=True):
-    """What `/session/status` says of a session that is not idle."""
+    """What `/session/status` says of a session that is not idle; `next_ms` is when the model is called again."""
 
     type: Literal["busy", "retry"]
     attempt: int = 0
     message: str = ""
+    next_ms: int = 0
 
 
 class OpenRequest(msgspec.Struct, frozen=True):

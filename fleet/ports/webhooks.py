@@ -12,6 +12,7 @@ MessageType = Literal[
     "session.error",
     "session.request",
     "session.budget",
+    "session.delayed",
     "session.callback",
     "session.disconnected",
     "session.completed",

@@ -15,7 +15,7 @@ InboxKind = Literal["permission", "question", "failure", "budget", "callback", "
 """What waits for a person."""
 RequestKind = Literal["permission", "question"]
 NotificationKind = Literal[
-    "finished", "aborted", "interrupted", "error", "request", "disconnected", "budget", "callback"
+    "finished", "aborted", "interrupted", "error", "request", "disconnected", "budget", "callback", "delayed"
 ]
 SnippetKind = Literal["title", "prompt", "answer", "tool"]
 InstanceStatus = Literal["starting", "ready", "unreachable", "stopping", "stopped", "lost"]

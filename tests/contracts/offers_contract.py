@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from trio.abc import Clock
 
+from fleet.ports import McpServers
 from tests.contracts.opencode_contract import OpenCodeSide
 
 WriteFile = Callable[[str, str], None]
@@ -44,3 +45,9 @@ class OffersContract:
             assert "beta.txt" not in found
             assert len(await opencode.find_files(side.other_directory, "alpha", 1)) == 1
             assert await opencode.find_files(side.other_directory, "nothing-like-that-at-all", 10) == ()
+
+    async def test_tells_of_no_mcp_servers_where_none_are_configured(
+        self, side: OpenCodeSide, clock: Clock | None
+    ) -> None:
+        async with side.connect() as opencode:
+            assert await opencode.mcp_servers(side.directory) == McpServers((), are_starting=False)

@@ -65,6 +65,7 @@ reports: st.SearchStrategy[m.Command] = st.one_of(
     st.builds(s.request_opened, requests),
     st.builds(s.request_closed, requests),
     st.builds(s.turn_ended, numbers, outcomes, ids),
+    st.builds(m.ReportTurnDelayed, numbers, st.sampled_from(("", "it waits")), st.just(s.AT), st.booleans()),
     st.builds(s.turn_failed, numbers),
     st.builds(s.settled, ids),
     st.builds(s.instance_ended, instances, orderly=st.booleans()),

@@ -65,6 +65,8 @@ class FakeOpenCodeWorld:
         self.replies: list[tuple[str, str]] = []
         self.disposed: list[tuple[str, str]] = []
         self.asked_about: set[str] = set()
+        self.mcp_servers: tuple[str, ...] = ()
+        self.mcp_start_s = 0.0
         self.boot = 1
         self.processes: list[FakeProcess] = []
         self.orphans: list[FakeTool] = []

@@ -13,6 +13,7 @@ from fleet.errors import Problem, Unavailable
 from fleet.limits import EVENT_RECONNECT_S_MAX, EVENT_RECONNECT_S_MIN, EVENT_SILENCE_S, OPENCODE_REQUEST_TIMEOUT_S
 from fleet.ports import (
     Agent,
+    McpServers,
     Message,
     OfferedModel,
     OpenCodeEvent,
@@ -159,6 +160,10 @@ class FakeOpenCode:
         self._world.asked_about.add(directory)
         async with self._request():
             return offer_wire.models(msgspec.json.encode(PROVIDERS))
+
+    async def mcp_servers(self, directory: str) -> McpServers:
+        async with self._request():
+            return McpServers(self._world.mcp_servers, are_starting=self._process.waits_for_mcp)
 
     async def find_files(self, directory: str, query: str, limit: int) -> tuple[str, ...]:
         async with self._request():

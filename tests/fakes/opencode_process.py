@@ -51,6 +51,7 @@ class FakeProcess:
         self.statuses: dict[str, Json] = {}
         self.requests: dict[str, tuple[str, Json, trio.Event]] = {}
         self.waiting: set[str] = set()
+        self.waits_for_mcp = False
         self._warm: set[str] = set()
         self._resumed = trio.Event()
         self._streams: list[trio.MemorySendChannel[OpenCodeEvent]] = []

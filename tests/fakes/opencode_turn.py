@@ -4,6 +4,7 @@ Words in the prompt tell the model what to do; without one it answers with a sho
 
     turn:N      N model calls, all but the last with a tool          fail        an error that is not retried
     bash:S      a shell that runs for S seconds                      retry:N     N retries, then the answer
+    mcp:S       a tool of an MCP server that runs for S seconds
     hang        no answer, ever                                      overflow    an error that is not final
     ask         a permission is asked for                            unknown     steps that end `unknown`, without end
     question    a question is asked                                  quiet       no idle event at the end
@@ -55,9 +56,17 @@ class Turn:
         """Run to the end; `abort` cancels."""
         with self.scope:
             self.process.set_status(self.session_id, {"type": "busy"})
+            await self._wait_for_mcp()
             while not self._is_answered(prompt := self._world.store.newest_user_message(self.session_id)):
                 await self._step(prompt)
             await self._end(prompt)
+
+    async def _wait_for_mcp(self) -> None:
+        """OpenCode asks the MCP servers of a directory before it calls the model, and waits for each."""
+        if self._world.mcp_start_s > 0:
+            self.process.waits_for_mcp = True
+            await self.process.pause(self._world.mcp_start_s)
+            self.process.waits_for_mcp = False
 
     def _is_answered(self, prompt: StoredMessage) -> bool:
         answers = self._world.store.answers(prompt)
@@ -123,6 +132,8 @@ class Turn:
             return
         if "bash" in words:
             await self._shell(answer, float(words["bash"] or 30))
+        elif "mcp" in words:
+            await self._mcp(answer, float(words["mcp"] or 30))
         elif "ask" in words:
             await self._ask(answer, "permission")
         elif "question" in words:
@@ -143,12 +154,17 @@ class Turn:
         self._put(answer, {**part, "text": text, "time": {"start": started, "end": self._world.now_ms()}})
 
     async def _shell(self, answer: StoredMessage, seconds: float) -> None:
-        part = self._tool(answer, "bash")
+        part = self._tool(answer, "bash", {"command": "npm run dev"})
         with self.process.tool_process():
             await self.process.pause(seconds / 2)
-            self._put(answer, {**part, "state": {"status": "running", "metadata": {"output": "half"}}})
+            self._put(answer, {**part, "state": {**part["state"], "metadata": {"output": "half"}}})
             await self.process.pause(seconds / 2)
         self._put(answer, {**part, "state": {"status": "completed", "output": "half done"}})
+
+    async def _mcp(self, answer: StoredMessage, seconds: float) -> None:
+        part = self._tool(answer, "my_tracker_find_issue")
+        await self.process.pause(seconds)
+        self._put(answer, {**part, "state": {"status": "completed", "output": "found"}})
 
     async def _write(self, answer: StoredMessage) -> None:
         part = self._tool(answer, "write")
@@ -179,15 +195,17 @@ class Turn:
         await self.process.ask(self.session_id, kind)
         self._put(answer, {**part, "state": {"status": "completed", "output": "answered"}})
 
-    def _tool(self, answer: StoredMessage, tool: str) -> Json:
+    def _tool(self, answer: StoredMessage, tool: str, given: Json | None = None) -> Json:
         part = self._put(answer, {"type": "tool", "tool": tool, "state": {"status": "pending"}})
-        return self._put(answer, {**part, "state": {"status": "running"}})
+        state = {"status": "running", "input": given or {}, "time": {"start": self._world.now_ms()}}
+        return self._put(answer, {**part, "state": state})
 
     async def _retries(self, count: int) -> None:
         if self._answer is not None:
             return
         for attempt in range(1, count + 1):
-            status = {"type": "retry", "attempt": attempt, "message": "Too many requests"}
+            next_ms = self._world.now_ms() + int(1000 * 2.0**attempt)
+            status = {"type": "retry", "attempt": attempt, "message": "Too many requests", "next": next_ms}
             self.process.set_status(self.session_id, status)
             await self.process.pause(2.0**attempt)
         self.process.set_status(self.session_id, {"type": "busy"})
@@ -228,8 +246,8 @@ class Turn:
         self.process.show_message(answer)
 
 
-_WORD = re.compile(r"\b(turn|bash|retry|fail|hang|ask|question|overflow|unknown|quiet|write)(?::(\d+))?\b")
-_TOOL_WORDS = {"bash", "ask", "question", "write", "task"}
+_WORD = re.compile(r"\b(turn|bash|retry|fail|hang|ask|question|overflow|unknown|quiet|write|mcp)(?::(\d+))?\b")
+_TOOL_WORDS = {"bash", "mcp", "ask", "question", "write", "task"}
 
 
 def _words(prompt: StoredMessage) -> dict[str, str]:

@@ -20,10 +20,11 @@ from fleet.adapters.opencode.binary import release
 from fleet.adapters.opencode.events import EventStream
 from fleet.adapters.opencode.http import FAULTS, Answer, Http, OversizedAnswerError, what_went_wrong
 from fleet.errors import Problem, Unavailable
-from fleet.limits import COMMAND_ACCEPT_S, OPENCODE_REQUEST_TIMEOUT_S, OPENCODE_RESPONSE_BYTES_MAX
+from fleet.limits import COMMAND_ACCEPT_S, MCP_ANSWER_S, OPENCODE_REQUEST_TIMEOUT_S, OPENCODE_RESPONSE_BYTES_MAX
 from fleet.ports import (
     Agent,
     Endpoint,
+    McpServers,
     Message,
     OfferedModel,
     OpenCodeEvent,
@@ -150,6 +151,15 @@ class OpenCodeClient:
     async def models(self, directory: str) -> tuple[OfferedModel, ...]:
         """Read `/config/providers`: `/provider` would be 6 MB of models that nobody has set up."""
         return self._read(await self._ask("GET", "/config/providers", directory), offer_wire.models)
+
+    async def mcp_servers(self, directory: str) -> McpServers:
+        """Read `/config`, then `/mcp`, which OpenCode answers once each server has answered it or timed out (30 s)."""
+        names = self._read(await self._ask("GET", "/config", directory), offer_wire.mcp_names)
+        with trio.move_on_after(MCP_ANSWER_S):
+            if names:
+                await self._ask("GET", "/mcp", directory)
+            return McpServers(names, are_starting=False)
+        return McpServers(names, are_starting=True)
 
     async def find_files(self, directory: str, query: str, limit: int) -> tuple[str, ...]:
         """Ask `/find/file`; versions that know no limit answer with what they like, so it is cut here."""

@@ -45,10 +45,19 @@ class _Providers(Struct):
     default: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
 
 
+class _Mcp(Struct):
+    enabled: bool = True
+
+
+class _Config(Struct):
+    mcp: dict[str, _Mcp] = msgspec.field(default_factory=dict[str, _Mcp])
+
+
 _agents = msgspec.json.Decoder(list[_Agent])
 _commands = msgspec.json.Decoder(list[_Command])
 _providers = msgspec.json.Decoder(_Providers)
 _names = msgspec.json.Decoder(list[str])
+_config = msgspec.json.Decoder(_Config)
 
 
 def agents(body: bytes) -> tuple[Agent, ...]:
@@ -92,3 +101,8 @@ def _tokens(count: float | None) -> int | None:
 def found_files(body: bytes) -> tuple[str, ...]:
     """Read `GET /find/file`: paths from the directory on, those of directories end with `/`. Raises `WireError`."""
     return tuple(_names.decode(body))
+
+
+def mcp_names(body: bytes) -> tuple[str, ...]:
+    """Read the MCP servers that `GET /config` does not switch off. Raises `WireError`."""
+    return tuple(name for name, server in _config.decode(body).mcp.items() if server.enabled)

@@ -114,6 +114,7 @@ class Status(Struct):
     type: str
     attempt: int = 0
     message: str = ""
+    next: float = 0
 
 
 class _Health(Struct):
@@ -264,7 +265,7 @@ def turn_status(status: Status) -> TurnStatus | None:
     if status.type == "idle":
         return None
     if status.type == "retry":
-        return TurnStatus(type="retry", attempt=status.attempt, message=status.message)
+        return TurnStatus(type="retry", attempt=status.attempt, message=status.message, next_ms=int(status.next))
     return TurnStatus(type="busy")
 
 

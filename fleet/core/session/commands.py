@@ -276,6 +276,15 @@ class ReportRequestClosed(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class ReportTurnDelayed(msgspec.Struct, frozen=True):
+    """Why the running turn does not get on, "" where it does; `is_long` is worth telling a person, once a turn."""
+
+    number: int
+    reason: str
+    at_ms: int
+    is_long: bool = False
+
+
 class ReportTurnEnded(msgspec.Struct, frozen=True):
     """The turn has ended, by the three signs."""
 
@@ -382,6 +391,7 @@ Command = (
     | ReportRequestOpened
     | ReportRequestClosed
     | ReportTurnEnded
+    | ReportTurnDelayed
     | ReportTurnFailed
     | ReportSettled
     | ReportInstanceEnded

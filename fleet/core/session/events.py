@@ -18,6 +18,7 @@ from fleet.core.session.turn_events import (
     RequestClosed,
     RequestOpened,
     TurnContinued,
+    TurnDelayed,
     TurnEnded,
     TurnFailed,
     TurnStarted,
@@ -303,6 +304,7 @@ Event = (
     | RequestAnswered
     | RequestClosed
     | TurnContinued
+    | TurnDelayed
     | AbortRequested
     | TurnEnded
     | TurnFailed

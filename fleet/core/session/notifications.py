@@ -7,7 +7,7 @@ from fleet.core.session import messages as m
 from fleet.core.session.state import Notification, NotificationKind, State
 from fleet.limits import NOTIFICATIONS_MAX
 
-NOTIFIES: Final[Mapping[type[Any], Callable[[Any], tuple[NotificationKind, str]]]] = {
+NOTIFIES: Final[Mapping[type[Any], Callable[[Any], tuple[NotificationKind, str] | None]]] = {
     m.TurnEnded: lambda event: (event.outcome, event.evidence),
     m.TurnFailed: lambda event: ("error", event.detail),
     m.ProvisionFailed: lambda event: ("error", event.detail),
@@ -15,6 +15,7 @@ NOTIFIES: Final[Mapping[type[Any], Callable[[Any], tuple[NotificationKind, str]]
     m.RequestOpened: lambda event: ("request", f"a {event.kind} waits for an answer"),
     m.SessionDisconnected: lambda event: ("disconnected", event.evidence),
     m.BudgetExceeded: lambda event: ("budget", event.what),
+    m.TurnDelayed: lambda event: ("delayed", event.reason) if event.is_long else None,
     m.CallbackUndelivered: lambda event: ("callback", event.reason),
 }
 

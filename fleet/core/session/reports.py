@@ -132,6 +132,16 @@ def _turn_is(number: int, state: State) -> bool:
     return state.phase in RUNNING and state.turn is not None and state.turn.number == number
 
 
+def _turn_delayed(command: m.ReportTurnDelayed, state: State) -> Events:
+    turn = state.turn
+    if turn is None or not _turn_is(command.number, state) or turn.aborting or state.requests:
+        return ()
+    is_long = command.is_long and not turn.delay_told
+    if command.reason == turn.delay and not is_long:
+        return ()
+    return (m.TurnDelayed(command.number, command.reason, command.at_ms, is_long),)
+
+
 def _turn_ended(command: m.ReportTurnEnded, state: State) -> Events:
     if not _turn_is(command.number, state):
         return ()
@@ -251,6 +261,7 @@ REPORTS: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.ReportTranscript: _transcript,
     m.ReportRequestOpened: _request_opened,
     m.ReportRequestClosed: _request_closed,
+    m.ReportTurnDelayed: _turn_delayed,
     m.ReportTurnEnded: _turn_ended,
     m.ReportTurnFailed: _turn_failed,
     m.ReportSettled: _settled,

@@ -55,7 +55,8 @@ class QueuedPrompt(msgspec.Struct, frozen=True):
 class Turn(msgspec.Struct, frozen=True):
     """The turn that runs, or that a lost instance left behind. `steering` are prompts on their way into it.
 
-    `resumed_at_ms` is when it was taken up on another process, and 0 as soon as that was seen to work on it.
+    `delay` is why it does not get on, `delay_told` that a person was told of one. `resumed_at_ms` is when it was taken
+    up on another process, and 0 as soon as that was seen to work on it.
     """
 
     number: int
@@ -67,6 +68,8 @@ class Turn(msgspec.Struct, frozen=True):
     base: str | None = None
     steering: tuple[QueuedPrompt, ...] = ()
     resumed_at_ms: int = 0
+    delay: str = ""
+    delay_told: bool = False
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -138,7 +141,7 @@ class Context(msgspec.Struct, frozen=True):
 
 
 NotificationKind = Literal[
-    "finished", "aborted", "interrupted", "error", "request", "disconnected", "budget", "callback"
+    "finished", "aborted", "interrupted", "error", "request", "disconnected", "budget", "callback", "delayed"
 ]
 
 

@@ -60,6 +60,7 @@ TABLE: Final = read_table(
     RequestAnswered      x       x       x             =             x            x         x       x            x       x
     RequestClosed        x       x       x             =             x            x         x       x            x       x
     TurnContinued        x       x       x             active        x            x         x       x            x       x
+    TurnDelayed          x       x       =             =             x            x         x       x            x       x
     AbortRequested       x       x       =             =             x            x         x       x            x       x
     TurnEnded            x       x       idle          idle          x            x         x       =            x       x
     TurnFailed           x       x       error         error         x            x         x       x            x       x

@@ -151,6 +151,18 @@ class TurnContinued(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class TurnDelayed(msgspec.Struct, frozen=True):
+    """Why the running turn does not get on, as OpenCode says; it replaces what was said before, and "" is no reason.
+
+    A person is told where it `is_long`.
+    """
+
+    number: int
+    reason: str
+    at_ms: int
+    is_long: bool = False
+
+
 class AbortRequested(msgspec.Struct, frozen=True):
     """The running turn is to be stopped."""
 

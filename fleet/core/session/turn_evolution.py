@@ -92,6 +92,8 @@ def _prompt_delivered(state: State, event: m.PromptDelivered) -> Changes:
         left = tuple(p for p in state.turn.steering if p.message_id != event.message_id)
         return {"turn": replace(state.turn, steering=left)}
     turn = state.turn and replace(state.turn, delivered=True)
+    if state.requests:  # they were heard of before the prompt was read back
+        return {"turn": turn}
     return {"turn": turn, "evidence": f"turn {state.turns}: OpenCode has the prompt and works"}
 
 
@@ -154,6 +156,7 @@ def _request_opened(state: State, event: m.RequestOpened) -> Changes:
     request = Request(event.request_id, event.opencode_id, event.kind, bytes(event.body), event.at_ms)
     return {
         "requests": (*state.requests, request),
+        "turn": state.turn and replace(state.turn, delay=""),
         "evidence": f"turn {state.turns}: a {event.kind} waits for an answer",
     }
 
@@ -185,6 +188,15 @@ def no_requests(state: State) -> Changes:
 
 def _turn_continued(state: State, _: m.TurnContinued) -> Changes:
     return {"evidence": f"turn {state.turns}: answered, the agent works on"}
+
+
+def _turn_delayed(state: State, event: m.TurnDelayed) -> Changes:
+    turn = state.turn
+    told = event.is_long or (turn is not None and turn.delay_told)
+    return {
+        "turn": turn and replace(turn, delay=event.reason, delay_told=told),
+        "evidence": f"turn {event.number}: {event.reason or 'OpenCode works on'}",
+    }
 
 
 def _abort_requested(state: State, _: m.AbortRequested) -> Changes:
@@ -244,6 +256,7 @@ TURN_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.RequestAnswered: _request_answered,
     m.RequestClosed: _request_closed,
     m.TurnContinued: _turn_continued,
+    m.TurnDelayed: _turn_delayed,
     m.AbortRequested: _abort_requested,
     m.TurnEnded: _turn_ended,
     m.TurnFailed: _turn_failed,

@@ -88,6 +88,8 @@ const SENTENCES: Table = {
   "session.request-answered": data => `The request was ${answer(data.answer)}`,
   "session.request-closed": () => "The request is closed",
   "session.turn-continued": () => "The turn goes on",
+  "session.turn-delayed": data =>
+    data.reason === "" ? "The turn gets on again" : `The turn does not get on: ${oneLine(data.reason, TEXT_MAX)}`,
   "session.abort-requested": data => `An abort of turn ${data.number} was asked for`,
   "session.turn-ended": data => `Turn ${data.number} ${OUTCOMES[data.outcome] ?? data.outcome}`,
   "session.turn-failed": data => `Turn ${data.number} failed: ${oneLine(data.detail, TEXT_MAX)}`,

@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:67c2b5c71273fb3ec2fe0c12a5dfc78dc088e6301ba709d4c97307a39ad459b4
-// holds   sha256:cdeba9b5bd558c3cccbb9be23036b73a844702283381b9b4aee36f7a21dc17fa
+// made of sha256:0234a3d237b4b32d3d0c5854c870055320efdee4836f56b030a8be9557710dec
+// holds   sha256:4992499bb2bbd2b1d58ba8ee545ed292a2cd47fd60945b011133f823c950b350
 
 import type {
   CommandFrame,
@@ -71,6 +71,7 @@ import type {
   SessionStopped,
   SessionTerminationRequested,
   SessionTurnContinued,
+  SessionTurnDelayed,
   SessionTurnEnded,
   SessionTurnFailed,
   SessionTurnStarted,
@@ -139,6 +140,7 @@ export interface EventData {
   readonly "session.request-opened": SessionRequestOpened;
   readonly "session.request-answered": SessionRequestAnswered;
   readonly "session.request-closed": SessionRequestClosed;
+  readonly "session.turn-delayed": SessionTurnDelayed;
   readonly "session.turn-continued": SessionTurnContinued;
   readonly "session.abort-requested": SessionAbortRequested;
   readonly "session.turn-ended": SessionTurnEnded;
@@ -233,6 +235,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "session.request-opened",
   "session.request-answered",
   "session.request-closed",
+  "session.turn-delayed",
   "session.turn-continued",
   "session.abort-requested",
   "session.turn-ended",

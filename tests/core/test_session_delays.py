@@ -1,0 +1,45 @@
+"""Why a turn does not get on: what the log has of it, and when a person is told."""
+
+import pytest
+
+from fleet.core.session import messages as m
+from fleet.core.session.machine import SESSION
+from tests.core import sessions as s
+from tests.core.given import given
+
+
+def report(reason: str, *, is_long: bool = False, number: int = 1) -> m.ReportTurnDelayed:
+    return m.ReportTurnDelayed(number, reason, s.AT, is_long)
+
+
+def delayed(reason: str, *, is_long: bool = False) -> m.TurnDelayed:
+    return m.TurnDelayed(1, reason, s.AT, is_long)
+
+
+def test_a_reason_is_the_evidence_until_another_one_comes() -> None:
+    story = given(SESSION, "s1", *s.ACTIVE).when(report("")).then()
+    story = story.when(report("bash has run for 1 min")).then(delayed("bash has run for 1 min"))
+    assert story.state.evidence == "turn 1: bash has run for 1 min"
+    story = story.when(report("bash has run for 1 min")).then()
+    story = story.when(report("")).then(delayed(""))
+    assert story.state.evidence == "turn 1: OpenCode works on"
+
+
+def test_a_person_is_told_once_a_turn() -> None:
+    story = given(SESSION, "s1", *s.ACTIVE).when(report("a")).when(report("a", is_long=True))
+    story = story.then(delayed("a", is_long=True)).when(report("b", is_long=True)).then(delayed("b"))
+    assert [(each.kind, each.text) for each in story.state.notifications] == [("delayed", "a")]
+
+
+@pytest.mark.parametrize("history", [s.ABORTING, s.WAITING, s.FINISHED, s.LOST_TURN, s.STOPPED])
+def test_a_turn_that_is_over_or_waits_for_a_person_has_no_such_reason(history: tuple[m.Event, ...]) -> None:
+    given(SESSION, "s1", *history).when(report("a", is_long=True)).then()
+
+
+def test_a_reason_of_another_turn_is_ignored() -> None:
+    given(SESSION, "s1", *s.ACTIVE).when(report("a", number=2)).then()
+
+
+def test_a_request_that_was_heard_of_before_the_prompt_was_read_back_is_the_evidence() -> None:
+    story = given(SESSION, "s1", *s.SENDING, s.request("r1")).when(m.ReportDelivered("msg_p1", s.AT))
+    assert story.state.evidence == "turn 1: a permission waits for an answer"
