@@ -75,7 +75,8 @@ async def diff(
 
 def patch(item: "DiffItem") -> bytes:
     """Return the change of one file as git writes it. Raises `StartupError` where there is no git."""
-    old, new = item.old_file or item.file, item.file
+    new = _name(item.file, item.file_bytes)
+    old = new if item.old_file is None else _name(item.old_file, item.old_file_bytes)
     head = [f"diff --git {_quoted('a/' + old)} {_quoted('b/' + new)}"]
     if item.status == "added":
         head.append(f"new file mode {item.mode_after or '100644'}")
@@ -95,6 +96,11 @@ def patch(item: "DiffItem") -> bytes:
             head.insert(0, f"# {_quoted(new)} is too large: what follows is its beginning")
         return "\n".join((*head, "")).encode("utf-8", "surrogateescape") + hunks
     return "\n".join((*head, "")).encode("utf-8", "surrogateescape")
+
+
+def _name(shown: str, name_bytes: str | None) -> str:
+    """Return a file's name, with surrogates for bytes that are not UTF-8."""
+    return shown if name_bytes is None else base64.b64decode(name_bytes).decode("utf-8", "surrogateescape")
 
 
 def _bytes(content: str | None, item: "DiffItem") -> bytes:

@@ -30,6 +30,8 @@ class ChangedFile(msgspec.Struct, frozen=True):
     mode_before: str | None = None
     mode_after: str | None = None
     old_file: str | None = None
+    file_bytes: str | None = None
+    old_file_bytes: str | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -79,6 +81,8 @@ def manifest_of(changes: tuple[FileChange, ...], digests: list[str]) -> Manifest
                 change.mode_before,
                 change.mode_after,
                 change.old_file,
+                change.file_bytes,
+                change.old_file_bytes,
             )
             for change in changes
         )
@@ -110,13 +114,15 @@ def _by_path(manifest: Manifest) -> Iterator[ChangedFile]:
             file,
             file=file.old_file,
             old_file=None,
+            file_bytes=file.old_file_bytes,
+            old_file_bytes=None,
             status="deleted",
             additions=0,
             deletions=0,
             after=None,
             mode_after=None,
         )
-        yield replace(file, old_file=None, status="added", before=None, mode_before=None)
+        yield replace(file, old_file=None, old_file_bytes=None, status="added", before=None, mode_before=None)
 
 
 def _origins(earlier: Manifest, later: Manifest) -> dict[str, str]:
@@ -145,6 +151,8 @@ def _joined(first: ChangedFile, second: ChangedFile, name: str) -> ChangedFile:
         first.mode_before,
         second.mode_after,
         None if first.file == name else first.file,
+        second.file_bytes,
+        None if first.file == name else first.file_bytes,
     )
 
 

@@ -156,6 +156,8 @@ def _item(
         encoding,
         file.before,
         file.after,
+        file.file_bytes,
+        file.old_file_bytes,
     )
 
 

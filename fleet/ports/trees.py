@@ -12,9 +12,10 @@ class FileChange(msgspec.Struct, frozen=True):
 
     `before` and `after` are contents, None where the file is not there; a symlink's content is its target. A content
     that is longer than `DIFF_FILE_BYTES_MAX` is cut, and `is_truncated` says so. `file` is relative, with `/`; bytes in
-    a name that are not UTF-8 are shown as `\xNN`. `mode_before` and `mode_after` are git's (`100644`, `100755`,
-    `120000`, `160000`), None where the file is not there. `old_file`: it was renamed from there. `additions` and
-    `deletions` count lines; 0 for a binary file.
+    a name that are not UTF-8 are shown as `\xNN`, and `file_bytes` or `old_file_bytes` has the name in base64; both are
+    None for a name in UTF-8. `mode_before` and `mode_after` are git's (`100644`, `100755`, `120000`, `160000`), None
+    where the file is not there. `old_file`: it was renamed from there. `additions` and `deletions` count lines; 0 for a
+    binary file.
     """
 
     file: str
@@ -28,6 +29,8 @@ class FileChange(msgspec.Struct, frozen=True):
     mode_before: str | None
     mode_after: str | None
     old_file: str | None = None
+    file_bytes: str | None = None
+    old_file_bytes: str | None = None
 
 
 class Trees(Protocol):

@@ -247,7 +247,7 @@ class EndPreview(Answer):
 class DiffItem(Answer):
     """A changed file; base64 where a side is not UTF-8. `overlapsWith`: who worked there, above or below meanwhile.
 
-    The digests name the contents for `GET …/blobs/{digest}`; without `contents`, they stand in place of these.
+    The digests name the contents for `GET …/blobs/{digest}`. `fileBytes` has a name that is not UTF-8, in base64.
     """
 
     file: str
@@ -265,6 +265,8 @@ class DiffItem(Answer):
     encoding: Encoding | None
     before_digest: str | None
     after_digest: str | None
+    file_bytes: str | None = None
+    old_file_bytes: str | None = None
 
 
 class SnippetItem(Answer):

@@ -1,6 +1,7 @@
 """`fleet diff`: patches that git applies, and what a person sees on a terminal."""
 
 import base64
+import os
 import re
 import shlex
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from rich.cells import cell_len
@@ -61,6 +63,19 @@ def test_a_patch_of_text_that_is_not_utf_8_has_its_bytes() -> None:
         "a", before, after, 1, 1, "modified", False, False, None, "100644", "100644", [], "base64", None, None
     )
     assert patch(item).endswith(b"\n-caf\xe9\n+caf\xe8\n")
+
+
+def test_a_patch_names_a_file_that_is_not_utf_8_as_git_does(tmp_path: Path) -> None:
+    old, new = b"caf\xe9.txt", b'"q\xff'
+    (tmp_path / os.fsdecode(old)).write_text("x\n")
+    plain = DiffItem(
+        "a", "x\n", "y\n", 1, 1, "modified", False, False, "b", "100644", "100644", [], "utf-8", None, None
+    )
+    names = {"file_bytes": base64.b64encode(new).decode(), "old_file_bytes": base64.b64encode(old).decode()}
+    text = patch(msgspec.structs.replace(plain, **names))
+    assert b'--- "a/caf\\351.txt"\n+++ "b/\\"q\\377"\n' in text
+    subprocess.run(["git", "apply"], cwd=tmp_path, input=text, check=True, capture_output=True)
+    assert [os.fsencode(each.name) for each in tmp_path.iterdir()] == [new]
 
 
 async def changed(line: Line, machine: Machine, files: dict[str, bytes]) -> str:

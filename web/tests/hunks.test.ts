@@ -199,4 +199,10 @@ describe("a patch", () => {
     const renamed = patchOf({ ...file, oldFile: 'o"ld', modeAfter: "100755" }, same);
     expect(renamed).toContain('old mode 100644\nnew mode 100755\nrename from "o\\"ld"\nrename to src/a b.py\n');
   });
+
+  test("names a file that is not UTF-8 as git does", () => {
+    const odd = { ...file, file: "caf\\xe9.txt", fileBytes: "caf\xe9.txt" };
+    const patch = patchOf(odd, compare(text("a"), text("b"), false));
+    expect(patch).toContain('--- "a/caf\\351.txt"\n+++ "b/caf\\351.txt"\n');
+  });
 });

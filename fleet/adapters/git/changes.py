@@ -5,6 +5,7 @@ put together. Whether a file is binary is decided by its content alone: the attr
 do not matter.
 """
 
+import base64
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -154,6 +155,8 @@ def _change(raw: _Raw, contents: dict[str, tuple[bytes, bool]]) -> FileChange:
         mode_before=None if raw.mode_before == _NO_MODE else raw.mode_before,
         mode_after=None if raw.mode_after == _NO_MODE else raw.mode_after,
         old_file=None if raw.old_path is None else _shown(raw.old_path),
+        file_bytes=_bytes(raw.path),
+        old_file_bytes=None if raw.old_path is None else _bytes(raw.old_path),
     )
 
 
@@ -167,6 +170,16 @@ def _side(mode: str, blob: str, contents: dict[str, tuple[bytes, bool]]) -> tupl
 
 def _shown(path: str) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def _bytes(path: str) -> str | None:
+    """Return a name that is not UTF-8 in base64, None for any other."""
+    name = os.fsencode(path)
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(name).decode()
+    return None
 
 
 def _gone(name: str) -> Problem:

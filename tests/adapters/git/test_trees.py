@@ -1,5 +1,6 @@
 """Snapshots and diffs on real disks: the contract, what only a real disk has, and git's own word on the same trees."""
 
+import base64
 import os
 import shutil
 from pathlib import Path
@@ -162,6 +163,7 @@ async def test_kinds_of_files(world: TreeWorld) -> None:
         "to_file/x",
         "to_link",
     ]
+    assert (found["\\xff\n"].file_bytes, found["mode"].file_bytes) == (base64.b64encode(b"\xff\n").decode(), None)
     assert (found["mode"].mode_before, found["mode"].mode_after, found["mode"].additions) == ("100644", "100755", 0)
     assert (found["to_link"].mode_after, found["to_link"].after) == ("120000", b"nowhere")
     assert (found["inner"].mode_after, found["inner"].after) == (

@@ -4,6 +4,9 @@ import type { Compared } from "./line-diff.ts";
 export type PatchFile = {
   readonly file: string;
   readonly oldFile: string | null;
+  /** A name that is not UTF-8, with a character for each byte; null for any other. */
+  readonly fileBytes?: string | null | undefined;
+  readonly oldFileBytes?: string | null | undefined;
   readonly status: "added" | "deleted" | "modified";
   readonly modeBefore: string | null;
   readonly modeAfter: string | null;
@@ -13,14 +16,16 @@ const CONTEXT = 3;
 
 /** Return the part of a patch that is about one file. */
 export function patchOf(file: PatchFile, diff: Compared): string {
-  const old = file.oldFile ?? file.file;
-  const head = [`diff --git ${quoted(`a/${old}`)} ${quoted(`b/${file.file}`)}`, ...modes(file)];
-  if (file.oldFile !== null) head.push(`rename from ${quoted(old)}`, `rename to ${quoted(file.file)}`);
+  const old = (prefix: string): string =>
+    file.oldFile === null ? now(prefix) : named(prefix, file.oldFile, file.oldFileBytes ?? null);
+  const now = (prefix: string): string => named(prefix, file.file, file.fileBytes ?? null);
+  const head = [`diff --git ${old("a/")} ${now("b/")}`, ...modes(file)];
+  if (file.oldFile !== null) head.push(`rename from ${old("")}`, `rename to ${now("")}`);
   const hunks = hunksOf(diff);
   if (hunks.length === 0) return `${head.join("\n")}\n`;
   const sides = [
-    `--- ${file.status === "added" ? "/dev/null" : quoted(`a/${old}`)}`,
-    `+++ ${file.status === "deleted" ? "/dev/null" : quoted(`b/${file.file}`)}`,
+    `--- ${file.status === "added" ? "/dev/null" : old("a/")}`,
+    `+++ ${file.status === "deleted" ? "/dev/null" : now("b/")}`,
   ];
   return `${[...head, ...sides, ...hunks].join("\n")}\n`;
 }
@@ -32,15 +37,26 @@ function modes({ status, modeBefore, modeAfter }: PatchFile): readonly string[] 
   return [`old mode ${modeBefore}`, `new mode ${modeAfter}`];
 }
 
+/** Return a file's name as git writes it: byte by byte, where it is not UTF-8. */
+function named(prefix: string, file: string, bytes: string | null): string {
+  if (bytes === null) return quoted(prefix + file);
+  const escaped = [...bytes].map(byte =>
+    byte >= " " && byte <= "~" && byte !== '"' && byte !== "\\" ? byte : octal(byte),
+  );
+  return `"${prefix}${escaped.join("")}"`;
+}
+
+/** Return a byte as git escapes it. */
+function octal(byte: string): string {
+  return byte === '"' || byte === "\\" ? `\\${byte}` : `\\${byte.charCodeAt(0).toString(8).padStart(3, "0")}`;
+}
+
 /** Return a path as git writes it: in quotes where it has signs that would be read as something else. */
 function quoted(path: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what has to be written in another way
   if (!/["\\\u0000-\u001f\u007f]/.test(path)) return path;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: as above
-  const escaped = path.replace(/["\\\u0000-\u001f\u007f]/g, sign =>
-    sign === '"' || sign === "\\" ? `\\${sign}` : `\\${sign.charCodeAt(0).toString(8).padStart(3, "0")}`,
-  );
-  return `"${escaped}"`;
+  return `"${path.replace(/["\\\u0000-\u001f\u007f]/g, octal)}"`;
 }
 
 type Line = { readonly sign: " " | "-" | "+"; readonly text: string; readonly isTorn: boolean };

@@ -19,8 +19,16 @@ export async function makePatch(queries: QueryClient, id: string, files: readonl
       leftOut.push(item.file);
       continue;
     }
-    const { file, oldFile, status, modeBefore, modeAfter } = item;
-    const head = { file, oldFile, status, modeBefore, modeAfter };
+    const { file, oldFile, fileBytes, oldFileBytes, status, modeBefore, modeAfter } = item;
+    const head = {
+      file,
+      oldFile,
+      fileBytes: bytesOf(fileBytes),
+      oldFileBytes: bytesOf(oldFileBytes),
+      status,
+      modeBefore,
+      modeAfter,
+    };
     const part = await patchContents(await readSides(queries, id, item), head);
     if (part === null) leftOut.push(item.file);
     else parts.push(part);
@@ -36,4 +44,9 @@ export function saveAs(name: string, text: string): void {
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+/** Return what base64 stands for, a character for each byte. */
+function bytesOf(base64: string | null | undefined): string | null {
+  return base64 ? atob(base64) : null;
 }
