@@ -84,6 +84,7 @@ class Turns:
                         return
                     await self._requests(session_id, client, effect, report)
                     await self._delays.tell(session_id, client, effect, report)
+                    patience.answered()
                     continue
                 idle_since_s = idle_since_s if idle_since_s is not None else trio.current_time()
                 await trio.sleep(TURN_SETTLE_S)
@@ -91,6 +92,7 @@ class Turns:
                 if effect.opencode_id in await client.statuses(effect.directory):
                     idle_since_s = None  # what was read may be of before
                     continue
+                patience.answered()
                 idle_s = trio.current_time() - idle_since_s
                 ended = self._judge(session_id, effect, messages, idle_s)
                 if ended is None or not await self._is_over(session_id, client, effect, ended, idle_s):

@@ -67,6 +67,7 @@ class FakeOpenCodeWorld:
         self.asked_about: set[str] = set()
         self.mcp_servers: tuple[str, ...] = ()
         self.mcp_start_s = 0.0
+        self.refusals = 0
         self.boot = 1
         self.processes: list[FakeProcess] = []
         self.orphans: list[FakeTool] = []

@@ -58,6 +58,9 @@ class FakeOpenCode:
     async def _request(self) -> AsyncGenerator[Store]:
         """One request: it may be carried out and its answer still be lost."""
         await self._travel()
+        if self._world.refusals > 0:
+            self._world.refusals -= 1
+            raise Problem("opencode_refused", "OpenCode refused the request: it answered 500: database is locked.")
         yield self._world.store
         await self._travel()
 

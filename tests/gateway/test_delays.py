@@ -100,3 +100,11 @@ async def test_a_turn_that_waits_for_a_person_has_no_other_reason(door: Door) ->
     await trio.sleep(20 * 60)
     assert await said(door, session_id) == "turn 1: a permission waits for an answer"
     assert await told(door, session_id) == []
+
+
+async def test_what_opencode_refuses_now_and_then_does_not_end_a_turn(machine: Machine, door: Door) -> None:
+    session_id = await begun(door, "bash:300")
+    for _ in range(3):
+        await trio.sleep(70)
+        machine.world.refusals = 1
+    assert (await door.settled(session_id))["outcome"] == "finished"
