@@ -339,6 +339,7 @@ HISTORY_SNIPPET_WORDS: Final = 16
 HISTORY_PAGE_DEFAULT: Final = 20  # the product page's
 HISTORY_PAGE_MAX: Final = 100
 HISTORY_COUNT_MAX: Final = 1000  # sessions counted for a total; "1000" then means that many or more
+ALLOWANCES_KEPT: Final = 200  # permissions that a process holds for good, as its state shows them; the log has all
 HISTORY_WORDS_MAX: Final = 100  # that hold what was typed; each is looked up, the shortest first
 HISTORY_WORD_CHARS_MAX: Final = 500  # a longer word (encoded data, mostly) is found by its beginning alone
 HISTORY_LAG_S: Final = 0.5  # the model is behind for so long at most, unless a search waits for it

@@ -12,6 +12,7 @@ import structlog
 import trio
 
 from fleet.actors.aggregate import Report
+from fleet.actors.allowances import note_allowance
 from fleet.actors.causes import cause_here
 from fleet.actors.changes import Changes
 from fleet.actors.context import Context
@@ -269,6 +270,7 @@ class Turns:
         """
         client = await self._context.connections.wait(effect.instance_id)
         patience = Patience("answer_retried", session_id)
+        await note_allowance(self._context, session_id, effect)
         while True:
             try:
                 await _reply(client, effect)

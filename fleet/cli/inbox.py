@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import msgspec
 import typer
 
-from fleet.cli.remote import Json, Name, connected, named
+from fleet.cli.remote import Json, Name, complain, connected, named
 
 if TYPE_CHECKING:
     from fleet.client import FleetClient
@@ -83,7 +83,10 @@ async def answer(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Answer a permission request or a question; the session goes on."""
+    """Answer a permission request or a question; the session goes on.
+
+    `always` holds for every session that works in the same directory, until its OpenCode process ends.
+    """
     from fleet.cli.plain import json_of
 
     found = await named(fleet, session)
@@ -94,6 +97,9 @@ async def answer(
         except msgspec.ValidationError as error:
             raise typer.BadParameter(f"a permission is answered with one of {', '.join(get_args(Reply))}") from error
         await found.answer(asked.id, reply, message=message)
+        if reply == "always" and (sharing := (await found.read()).sharing):
+            others = f"sessions in the same directory are not asked either: {', '.join(sharing)}"
+            complain(f"{others}. That ends with their OpenCode process.")
     else:
         await found.answer(asked.id, answers=[[each] for each in answers], message=message)
     if json:

@@ -33,8 +33,9 @@ from fleet.wire.bodies import (
     ReadBody,
     WebhookBody,
 )
+from fleet.wire.callbacks import CallbackItem
 from fleet.wire.frames import Frame
-from fleet.wire.items import CallbackItem, Count, Created, HistoryItem, InboxItem, NotificationItem, SessionItem
+from fleet.wire.items import Count, Created, HistoryItem, InboxItem, NotificationItem, SessionItem
 from fleet.wire.server import Health, Info, Summary
 from fleet.wire.webhooks import NewWebhookItem, WebhookItem
 

@@ -75,6 +75,7 @@ NAMES: Final[dict[str, type[Any]]] = {
     "instance.stop-requested": instance.InstanceStopRequested,
     "instance.stopped": instance.InstanceStopped,
     "instance.swept": instance.InstanceSwept,
+    "instance.permission-allowed": instance.PermissionAllowed,
     "workspace.requested": workspace.WorkspaceRequested,
     "workspace.claimed": workspace.WorkspaceClaimed,
     "workspace.ready": workspace.WorkspaceReady,

@@ -45,7 +45,8 @@ class SessionItems:
 
     def detail(self, state: State, ancestors: list[State], children: list[State]) -> wire.SessionDetail:
         """Return a session as it is now, with those around it."""
-        return wire.session_detail(state, self._around(state), ancestors, children)
+        instance = None if state.instance_id is None else self._tree.views.instances.get(state.instance_id)
+        return wire.session_detail(state, self._around(state), ancestors, children, instance)
 
     def earlier_detail(
         self, state: State, silent: Instance | None, ancestors: list[State], children: list[State]

@@ -4,11 +4,10 @@ from typing import Literal
 
 import msgspec
 
+from fleet.wire.allowances import AllowanceItem
 from fleet.wire.bodies import BudgetBody, ModelBody
 from fleet.wire.enums import (
     AbortOutcome,
-    CallbackOutcome,
-    CallbackStatus,
     InboxKind,
     NotificationKind,
     RequestKind,
@@ -180,11 +179,16 @@ class Relative(Answer):
 
 
 class SessionDetail(SessionItem, kw_only=True):
-    """A session with its ancestors (the root first), children and open requests."""
+    """A session with its ancestors (the root first), children, open requests, and what it is allowed without asking.
+
+    `sharing` are the other sessions that OpenCode does not ask after an answer `always` to this one.
+    """
 
     ancestors: list[Relative]
     children: list[Relative]
     requests: list[RequestItem]
+    sharing: list[str]
+    allowed: list[AllowanceItem]
 
 
 class KeptItem(Answer):
@@ -281,19 +285,6 @@ class HistoryItem(SessionItem, kw_only=True):
     """A session of the history, with a snippet where the search hit."""
 
     snippet: SnippetItem | None
-
-
-class CallbackItem(Answer):
-    """Word of an outcome from child to parent."""
-
-    session_id: str
-    parent_id: str
-    number: int
-    outcome: CallbackOutcome
-    status: CallbackStatus
-    reason: str
-    at: str
-    text: str
 
 
 class InboxContext(Answer):

@@ -350,6 +350,13 @@ async def test_a_prompt_to_a_session_that_waits_for_a_person_says_so_at_once(lin
     assert ", and 2 before it." in done.err
 
 
+async def test_always_names_the_other_sessions_that_it_holds_for(line: Line) -> None:
+    first, second = await make(line), await make(line)
+    await fleet(line, "prompt", first, "ask", "--wait")
+    done = await fleet(line, "answer", first, "always")
+    assert (done.code, f"sessions in the same directory are not asked either: {second}." in done.err) == (0, True)
+
+
 async def test_a_prompt_beyond_the_budget_says_so_at_once(line: Line) -> None:
     made = await fleet(line, "new", PLAIN, "--prompt", "work", "--tokens", "1", "--wait")
     assert made.code == 0

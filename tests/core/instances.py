@@ -15,6 +15,7 @@ START_FAILED = m.ReportStartFailed("opencode_exited", "exit code 1", AT)
 SILENT = m.ReportSilent("no answer for 15 s", AT)
 ANSWERING = m.ReportAnswering(AT)
 GONE = m.ReportGone(Exit(signal=9), "killed", AT)
+ALLOW = m.NoteAllowance("s1", "r1", "/trees/w1", "bash", ("git status *",), AT)
 STOPPED = m.ReportStopped(STEPS, AT)
 
 

@@ -166,6 +166,14 @@ def test_reports_of_an_end_that_nobody_ordered_change_nothing(history: tuple[m.E
     given(INSTANCE, "i1", *history).when(report).then()
 
 
+def test_what_is_allowed_for_good_is_noted_once() -> None:
+    allowed = m.PermissionAllowed("s1", "r1", "/trees/w1", "bash", ("git status *",), i.AT)
+    story = given(INSTANCE, "i1", *i.SERVES).when(i.ALLOW).then(allowed).pending("operate")
+    assert story.state.allowed == (allowed,)
+    story.when(i.ALLOW).then()
+    given(INSTANCE, "i1", *i.OVER).when(i.ALLOW).then()
+
+
 def test_a_second_identity_is_not_taken() -> None:
     given(INSTANCE, "i1", *i.RUNS).when(i.SPAWNED).then()
 
@@ -181,7 +189,7 @@ def test_a_log_that_contradicts_the_table_is_refused() -> None:
 
 sessions = st.sampled_from(("s1", "s2", "s3"))
 anything: st.SearchStrategy[m.Command] = st.one_of(
-    st.sampled_from((i.START, i.SPAWNED, i.READY, i.START_FAILED, i.SILENT, i.ANSWERING, i.GONE, i.STOPPED)),
+    st.sampled_from((i.START, i.SPAWNED, i.READY, i.START_FAILED, i.SILENT, i.ANSWERING, i.GONE, i.STOPPED, i.ALLOW)),
     st.builds(i.attach, sessions, st.sampled_from(("/a", "/b"))),
     st.builds(i.detach, sessions),
     st.builds(i.stop, st.sampled_from(("unused", "shutdown", "failed", "hung"))),

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from fleet.limits import TURN_SILENCE_S
-from tests.gateway.door import NOWHERE, Door, Machine
+from tests.gateway.door import NOWHERE, REPOSITORY, Door, Machine
 
 ONCE = {"reply": "once"}
 
@@ -188,3 +188,32 @@ async def test_a_command_is_a_turn(door: Door) -> None:
     (await door.knock("POST", f"/api/sessions/{NOWHERE}/command", {"command": "x"})).problem(404, "session_not_found")
     await door.knock("DELETE", f"/api/sessions/{item['id']}")
     assert "resume" in (await door.knock("POST", path, {"command": "init"})).problem(409, "session_stopped")["hint"]
+
+
+async def test_always_in_a_shared_directory_is_said_before_and_is_on_record(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        first, second = await door.session(), await door.session()
+        await door.knock("POST", f"/api/sessions/{first['id']}/prompt", {"text": "ask"})
+        await door.tree.views.sessions.wait(first["id"], lambda s: bool(s.requests))
+        asked = (await door.knock("GET", f"/api/sessions/{first['id']}")).json
+        assert (asked["sharing"], asked["allowed"]) == ([second["id"]], [])
+        (request,) = asked["requests"]
+        path = f"/api/sessions/{first['id']}/requests/{request['id']}"
+        assert (await door.knock("POST", path, {"reply": "always"})).status == 204
+        await door.settled(first["id"])
+        third = await door.session()
+        for session in (first, second, third):
+            (allowed,) = (await door.knock("GET", f"/api/sessions/{session['id']}")).json["allowed"]
+            assert (allowed["sessionId"], allowed["requestId"]) == (first["id"], request["id"])
+            assert (allowed["permission"], allowed["patterns"]) == (
+                request["request"]["permission"],
+                request["request"].get("always") or request["request"]["patterns"],
+            )
+        page = (await door.knock("GET", "/api/log?type=instance.permission-allowed")).json
+        assert [event["stream"] for event in page] == [f"instance-{first['instanceId']}"]
+        elsewhere = await door.session(REPOSITORY, isolationStrategy="worktree")
+        alone = (await door.knock("GET", f"/api/sessions/{elsewhere['id']}")).json
+        assert (alone["sharing"], alone["allowed"]) == ([], [])
+        await door.knock("DELETE", f"/api/sessions/{first['id']}")
+        detail = (await door.knock("GET", f"/api/sessions/{second['id']}")).json
+        assert (detail["sharing"], len(detail["allowed"])) == ([third["id"]], 1)

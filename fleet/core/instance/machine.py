@@ -104,6 +104,7 @@ _ORDERS_NOTHING: Final = frozenset(
         m.InstanceReachable,
         m.InstanceStopped,
         m.InstanceSwept,
+        m.PermissionAllowed,
     )
 )
 
@@ -204,6 +205,22 @@ def _informed(command: m.ReportInformed, state: State) -> Events:
     return (m.SessionDetached(command.session_id, command.at_ms),)
 
 
+def _note_allowance(command: m.NoteAllowance, state: State) -> Events:
+    known = any(each.request_id == command.request_id for each in state.allowed)
+    if state.phase not in LIVE or known:
+        return ()
+    return (
+        m.PermissionAllowed(
+            command.session_id,
+            command.request_id,
+            command.directory,
+            command.permission,
+            command.patterns,
+            command.at_ms,
+        ),
+    )
+
+
 _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.StartInstance: _start,
     m.AttachSession: _attach,
@@ -217,6 +234,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.ReportGone: _gone,
     m.ReportStopped: _stopped,
     m.ReportInformed: _informed,
+    m.NoteAllowance: _note_allowance,
 }
 
 INSTANCE: Final[Decider[m.Command, State, m.Event, Effect]] = Decider(

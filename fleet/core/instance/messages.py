@@ -95,6 +95,17 @@ class ReportStopped(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class NoteAllowance(msgspec.Struct, frozen=True):
+    """A person has allowed something for good: OpenCode then asks no session of the directory for it."""
+
+    session_id: str
+    request_id: str
+    directory: str
+    permission: str
+    patterns: tuple[str, ...]
+    at_ms: int
+
+
 class ReportInformed(msgspec.Struct, frozen=True):
     """The session knows that this instance has ended."""
 
@@ -115,6 +126,7 @@ Command = (
     | ReportGone
     | ReportStopped
     | ReportInformed
+    | NoteAllowance
 )
 
 # ------------------------------------------------------------------------------------------------------------ events
@@ -208,6 +220,20 @@ class InstanceSwept(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class PermissionAllowed(msgspec.Struct, frozen=True):
+    """What `always` was answered to a request of the session: it holds for every session of the directory.
+
+    It ends with the process. `patterns` are OpenCode's.
+    """
+
+    session_id: str
+    request_id: str
+    directory: str
+    permission: str
+    patterns: tuple[str, ...]
+    at_ms: int
+
+
 Event = (
     InstanceRequested
     | SessionAttached
@@ -221,4 +247,5 @@ Event = (
     | InstanceStopRequested
     | InstanceStopped
     | InstanceSwept
+    | PermissionAllowed
 )

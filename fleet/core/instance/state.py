@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from fleet.core.instance import messages as m
 from fleet.core.table import ImpossibleEvent, read_table
+from fleet.limits import ALLOWANCES_KEPT
 from fleet.ports import Endpoint, ProcessIdentity
 
 Phase = Literal["unborn", "starting", "ready", "unreachable", "stopping", "stopped", "lost"]
@@ -30,6 +31,7 @@ TABLE: Final = read_table(
     InstanceStopRequested  x         stopping  stopping     stopping     x         x        x
     InstanceStopped        x         x         x            x            stopped   x        x
     InstanceSwept          x         x         x            x            x         x        =
+    PermissionAllowed      x         x         =            =            x         x        x
     """,
     PHASES,
     get_args(m.Event),
@@ -40,7 +42,8 @@ class State(msgspec.Struct, frozen=True):
     """An instance.
 
     `sessions` maps those that use it, or do not know yet that it has ended, to their directories. `orderly`: it was
-    stopped on purpose. `swept` is False as long as a lost process may have left something running.
+    stopped on purpose. `swept` is False as long as a lost process may have left something running. `allowed` are the
+    last things that people have allowed for good.
     """
 
     id: str
@@ -57,6 +60,7 @@ class State(msgspec.Struct, frozen=True):
     swept: bool = True
     created_at_ms: int = 0
     changed_at_ms: int = 0
+    allowed: tuple[m.PermissionAllowed, ...] = ()
 
     @property
     def orderly(self) -> bool:
@@ -149,6 +153,10 @@ def _nothing(_: State, __: Any) -> Changes:
     return {}
 
 
+def _allowed(state: State, event: m.PermissionAllowed) -> Changes:
+    return {"allowed": (*state.allowed, event)[-ALLOWANCES_KEPT:]}
+
+
 def _swept(_: State, __: m.InstanceSwept) -> Changes:
     return {"swept": True}
 
@@ -166,4 +174,5 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.InstanceStopRequested: _stop_requested,
     m.InstanceStopped: _nothing,
     m.InstanceSwept: _swept,
+    m.PermissionAllowed: _allowed,
 }

@@ -73,13 +73,13 @@ from fleet.wire.bodies import (
     WebhookBody,
     WorkspaceBody,
 )
+from fleet.wire.callbacks import CallbackItem
 from fleet.wire.choices import AgentItem, CommandItem, FolderEntryItem, FolderItem, ModelItem, OfferItem, RootItem
 from fleet.wire.instances import ExitItem, InstanceItem, OrphanItem, StopStepItem
 from fleet.wire.items import (
     Aborted,
     Answer,
     BranchItem,
-    CallbackItem,
     ChangesItem,
     Count,
     Created,

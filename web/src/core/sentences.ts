@@ -122,6 +122,8 @@ const SENTENCES: Table = {
   "instance.lost": data => `The process is gone: ${oneLine(data.evidence, TEXT_MAX)}`,
   "instance.stop-requested": data => `The process is to stop: ${data.reason}`,
   "instance.stopped": data => `The process has stopped: ${steps(data.steps)}`,
+  "instance.permission-allowed": data =>
+    `${data.permission} is allowed for good in ${data.directory}: ${data.patterns.join(", ")}`,
   "instance.swept": data => `What the process had left behind was ended: ${steps(data.steps)}`,
 
   "workspace.requested": data =>

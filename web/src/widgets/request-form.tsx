@@ -106,7 +106,7 @@ function PermissionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Pe
           <Button
             isBusy={isSending}
             onClick={() => send({ reply: "always" })}
-            title={`From now on: ${plain(asked.always.join(", "))}`}
+            title={`For every session in this directory, until its OpenCode process ends: ${plain(asked.always.join(", "))}`}
           >
             Always{asked.always.length > 0 && <code className={style.rule}>{plain(asked.always.join(", "))}</code>}{" "}
             {key("request.always")}

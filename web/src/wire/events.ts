@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:0234a3d237b4b32d3d0c5854c870055320efdee4836f56b030a8be9557710dec
-// holds   sha256:4992499bb2bbd2b1d58ba8ee545ed292a2cd47fd60945b011133f823c950b350
+// made of sha256:9aee39f8dd0ebece74fc13d1287954868f7f2a19801112084f8f8f6e36bfa121
+// holds   sha256:fb5cde6943803e4464477019b9827235021f3bd2e62262ca9601350004644374
 
 import type {
   CommandFrame,
@@ -10,6 +10,7 @@ import type {
   GoneFrame,
   InboxFrame,
   InstanceLost,
+  InstancePermissionAllowed,
   InstanceReachable,
   InstanceReady,
   InstanceRequested,
@@ -172,6 +173,7 @@ export interface EventData {
   readonly "instance.stop-requested": InstanceStopRequested;
   readonly "instance.stopped": InstanceStopped;
   readonly "instance.swept": InstanceSwept;
+  readonly "instance.permission-allowed": InstancePermissionAllowed;
   readonly "workspace.requested": WorkspaceRequested;
   readonly "workspace.claimed": WorkspaceClaimed;
   readonly "workspace.ready": WorkspaceReady;
@@ -267,6 +269,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "instance.stop-requested",
   "instance.stopped",
   "instance.swept",
+  "instance.permission-allowed",
   "workspace.requested",
   "workspace.claimed",
   "workspace.ready",

@@ -1,0 +1,16 @@
+"""What an answer `always` has allowed, to whom: OpenCode keeps it by directory, and asks no session there again."""
+
+import msgspec
+
+
+class AllowanceItem(msgspec.Struct, rename="camel"):
+    """Something that holds for every session of a directory until its OpenCode process ends.
+
+    `sessionId` was asked, in the request `requestId`; `patterns` are OpenCode's own.
+    """
+
+    session_id: str
+    request_id: str
+    permission: str
+    patterns: list[str]
+    at: str

@@ -1,0 +1,17 @@
+"""Word of outcomes, from child to parent."""
+
+from fleet.wire.enums import CallbackOutcome, CallbackStatus
+from fleet.wire.items import Answer
+
+
+class CallbackItem(Answer):
+    """Word of an outcome from child to parent."""
+
+    session_id: str
+    parent_id: str
+    number: int
+    outcome: CallbackOutcome
+    status: CallbackStatus
+    reason: str
+    at: str
+    text: str
