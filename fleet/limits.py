@@ -229,6 +229,9 @@ HEALTH_TIMEOUT_S: Final = 5.0  # the slowest answer measured is 0.4 s
 # Workspaces
 WORKSPACE_BUSY_S: Final = 20.0  # how long a removal waits for processes to leave: the stop ladder takes 11 s
 WORKSPACE_BUSY_POLL_S: Final = 0.5
+PORTS_FIRST: Final = 20_000  # of those that workspaces get: below the kernel's own, above what servers listen on
+PORTS_END: Final = 30_000  # the first that they do not get
+PORTS_EACH: Final = 10  # of one workspace, for a server, its database and the like: a thousand workspaces have some
 INCLUDE_FILES_MAX: Final = 50_000  # that `.worktreeinclude` copies into a workspace: a large node_modules, some 10 s
 INCLUDE_BYTES_MAX: Final = 2 * 1024 * MIB  # likewise; more is made by the set-up in the time that copying takes
 INCLUDE_PATTERNS_BYTES_MAX: Final = 64 * KIB  # of `.worktreeinclude`, which holds a few lines

@@ -34,6 +34,7 @@ from fleet.adapters.ids import SystemIds
 from fleet.adapters.opencode.binary import resolve_binary
 from fleet.adapters.opencode.process import LocalOpenCodeHost
 from fleet.adapters.opencode.providers import own_providers
+from fleet.adapters.opencode.shells import LocalShells
 from fleet.adapters.scripts import LocalScripts
 from fleet.adapters.sender import HttpSender
 from fleet.adapters.vault import FileVault
@@ -246,7 +247,8 @@ class _Parts:
         self._log = log
         self._offer = Offer(config.data_dir / "rehearsal.port")
         named = None if config.opencode is None else str(config.opencode)
-        self._host = LocalOpenCodeHost(config.data_dir, named, environment=environment, url=url)
+        shells = LocalShells(config.data_dir, environment)
+        self._host = LocalOpenCodeHost(config.data_dir, named, environment=shells.environment(), url=url)
         self._host.sweep()
         if config.rehearsal != "never":
             self._host.configure(self._offer.config())  # tells at once where it cannot be merged
@@ -264,6 +266,7 @@ class _Parts:
             FileVault(config.data_dir),
             HttpSender(clock, config.webhook_networks),
             LocalScripts(config.data_dir, environment),
+            shells,
         )
         policy = Policy(
             config.instance_policy,

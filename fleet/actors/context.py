@@ -28,7 +28,20 @@ from fleet.errors import Unavailable
 from fleet.events.blobs import Blobs
 from fleet.events.log import Log
 from fleet.limits import CONNECT_TIMEOUT_S, IDLE_TIMEOUT_S, INSTANCES_MAX, MEMORY_FREE_BYTES_MIN
-from fleet.ports import Clock, Files, Ids, OpenCode, OpenCodeHost, Removals, Scripts, Sender, Trees, Vault, Workspaces
+from fleet.ports import (
+    Clock,
+    Files,
+    Ids,
+    OpenCode,
+    OpenCodeHost,
+    Removals,
+    Scripts,
+    Sender,
+    Shells,
+    Trees,
+    Vault,
+    Workspaces,
+)
 from fleet.projections.inflight import InFlight
 from fleet.projections.views import Views
 
@@ -55,6 +68,7 @@ class Ports(msgspec.Struct, frozen=True):
     vault: Vault
     sender: Sender
     scripts: Scripts
+    shells: Shells
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -143,6 +157,7 @@ class Context:
         self.vault = with_problems(ports.vault)
         self.sender = with_problems(ports.sender)
         self.scripts = with_problems(ports.scripts)
+        self.shells = with_problems(ports.shells)
         self.log = log
         self.blobs = blobs
         self.views = views

@@ -107,6 +107,7 @@ class SessionEffects:
             await self._context.trees.lay_out(origin.workspace_id, origin.tree, state.prepared.directory)
         baseline = await self._changes.baseline(workspace_id, state.prepared.directory) if first else None
         directory, branch = state.prepared.directory, state.prepared.branch
+        await self._setups.equip(state)
         recipe = await self._setups.recipe(session, state)
         return m.ReportWorkspaceReady(workspace_id, directory, branch, self._now(), baseline, recipe)
 

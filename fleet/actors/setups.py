@@ -14,6 +14,7 @@ from fleet.actors.aggregate import Deliver, Report
 from fleet.actors.causes import cause_here
 from fleet.actors.changes import Changes
 from fleet.actors.context import Context
+from fleet.actors.port_ranges import PortRanges
 from fleet.core import trust
 from fleet.core.session import effects as e
 from fleet.core.session import messages as m
@@ -35,9 +36,16 @@ class Setups:
     def __init__(self, context: Context, changes: Changes) -> None:
         self._context = context
         self._changes = changes
+        self._port_ranges = PortRanges(context)
 
     def _now(self) -> int:
         return self._context.clock.now_ms()
+
+    async def equip(self, workspace: Workspace) -> None:
+        """Give a workspace its ports, and the commands that agents run in it their variables."""
+        equipped = await self._port_ranges.lease(workspace)
+        if equipped.ports is not None:
+            await self._context.shells.expose(equipped.id, variables_of(equipped))
 
     async def recipe(self, session: State | None, workspace: Workspace) -> Recipe | None:
         """Return how the session's workspace is to be set up; None where it is, or asks for nothing, or is to stay so.
@@ -141,9 +149,13 @@ class _Tail:
 
 
 def variables_of(workspace: Workspace) -> Mapping[str, str]:
-    """Return what scripts learn of their workspace by their environment."""
+    """Return what scripts and the agent's commands learn of their workspace by their environment."""
     source = "" if workspace.order is None else workspace.order.source_directory
-    return {"FLEET_WORKSPACE_ID": workspace.id, "FLEET_SOURCE_DIRECTORY": source}
+    found = {"FLEET_WORKSPACE_ID": workspace.id, "FLEET_SOURCE_DIRECTORY": source}
+    if workspace.ports is not None:
+        found["FLEET_PORT_BASE"] = str(workspace.ports.first)
+        found["FLEET_PORT_COUNT"] = str(workspace.ports.count)
+    return found
 
 
 def _failure(what: str, end: ScriptEnd, timeout_s: float, written: str) -> str:

@@ -72,6 +72,7 @@ class WorkspaceEffects:
                 await report(m.ReportKept(kept, self._now()))
                 require_unused(self._context.views, workspace_id, effect.order)
                 await self._context.removals.remove(effect.order, kept)
+                await self._context.shells.forget(workspace_id)
             except Problem as problem:
                 if problem.code in _PASSING and trio.current_time() < deadline:
                     await trio.sleep(WORKSPACE_BUSY_POLL_S)

@@ -85,6 +85,7 @@ NAMES: Final[dict[str, type[Any]]] = {
     "workspace.removal-requested": workspace.WorkspaceRemovalRequested,
     "workspace.kept": workspace.WorkspaceKept,
     "workspace.described": workspace.WorkspaceDescribed,
+    "workspace.ports-leased": workspace.PortsLeased,
     "workspace.set-up": workspace.WorkspaceSetUp,
     "workspace.torn-down": workspace.WorkspaceTornDown,
     "workspace.removed": workspace.WorkspaceRemoved,

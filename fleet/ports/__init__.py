@@ -12,6 +12,7 @@ from fleet.ports.offers import Agent, McpServers, OfferedModel, SlashCommand
 from fleet.ports.opencode import OpenCode
 from fleet.ports.removals import Kept, Preview, Removals
 from fleet.ports.setups import Recipe, Say, Script, ScriptEnd, Scripts
+from fleet.ports.shells import Shells
 from fleet.ports.stream import (
     MessageChanged,
     OpenCodeEvent,
@@ -105,6 +106,7 @@ __all__ = [
     "Scripts",
     "Sender",
     "SessionChanged",
+    "Shells",
     "SlashCommand",
     "Source",
     "StatusChanged",

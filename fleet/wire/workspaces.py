@@ -23,6 +23,13 @@ class TeardownItem(Answer):
     at: str
 
 
+class PortsItem(Answer):
+    """Ports of the loopback address that are the workspace's alone: `count` of them, from `first` on."""
+
+    first: int
+    count: int
+
+
 class WorkspaceItem(Answer):
     """A workspace. `branch` is the one that was checked out when it was made.
 
@@ -41,6 +48,7 @@ class WorkspaceItem(Answer):
     kept: KeptItem | None
     not_carried: list[NotCarriedItem]
     teardown: TeardownItem | None
+    ports: PortsItem | None
 
 
 class WorkspaceDetail(WorkspaceItem):

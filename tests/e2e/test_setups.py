@@ -25,9 +25,10 @@ def allow(server: Server, session_id: str) -> None:
 
 def test_a_workspace_is_set_up_once_a_person_has_allowed_it(server: Server) -> None:
     torn = server.root / "torn"
-    setup = 'echo "begins in $FLEET_SOURCE_DIRECTORY"; cat .env > made.txt; touch ../ran'
+    setup = 'echo "begins in $FLEET_SOURCE_DIRECTORY"; cat .env > made.txt; echo $FLEET_PORT_BASE > ../ran'
     project = shop(server.root / "shop", setup, f"cp made.txt '{torn}'")
-    item = server.create(project, 'bash "cat .env"\n---\nsay "Done."', isolationStrategy="worktree")
+    script = 'bash "cat .env; echo port $FLEET_PORT_BASE > ../agent-port"\n---\nsay "Done."'
+    item = server.create(project, script, isolationStrategy="worktree")
     path = f"/sessions/{item['id']}"
     assert server.became(item["id"], "waiting_input")["setup"]["status"] == "held"
     ran = Path(item["directory"]).parent / "ran"
@@ -42,7 +43,13 @@ def test_a_workspace_is_set_up_once_a_person_has_allowed_it(server: Server) -> N
     assert (done["outcome"], done["setup"]["exitCode"]) == ("finished", 0)
     assert ran.exists()
     assert server.call("GET", f"{path}/diffs") == []  # what the set-up made is not the session's
-    ran.unlink()
+    place, ports = ran.parent, server.call("GET", f"/workspaces/{item['workspaceId']}")["ports"]
+    assert ran.read_text() == f"{ports['first']}\n"
+    assert (place / "agent-port").read_text() == f"port {ports['first']}\n"  # of a process that workspaces share
+    other = server.create(project, script.replace("cat .env; ", ""), isolationStrategy="worktree")
+    assert server.settled(other["id"])["instanceId"] == done["instanceId"]
+    second = (Path(other["directory"]).parent / "agent-port").read_text()
+    assert second == f"port {ports['first'] + ports['count']}\n"
     ended = server.call("DELETE", f"{path}?cleanupWorkspace=true")
     assert ended["workspace"]["removed"]
     assert torn.read_text() == "KEY=mine\n"

@@ -32,6 +32,7 @@ from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.removals import FakeRemovals
 from tests.fakes.scripts import FakeScripts, FakeScriptsWorld
+from tests.fakes.shells import FakeShells
 from tests.fakes.trees import FakeTrees
 from tests.fakes.webhooks import FakeSender, MemoryVault
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
@@ -215,6 +216,7 @@ class Machine:
         self.vault = MemoryVault()
         self.sender = FakeSender()
         self.scripts = FakeScriptsWorld()
+        self.shells = FakeShells()
         self.views = MemoryStore()
         self.policy = Policy()
         self.traces: Traces | None = None
@@ -234,6 +236,7 @@ class Machine:
             self.vault,
             self.sender,
             FakeScripts(self.scripts),
+            self.shells,
         )
         stores = Stores(log, MemoryBlobs(self.disk), self.views)
         return Tree(ports, stores, policy=self.policy, threads=False, traces=self.traces)

@@ -30,6 +30,7 @@ from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.opencode_host import FakeOpenCodeHost
 from tests.fakes.removals import FakeRemovals
 from tests.fakes.scripts import FakeScripts, FakeScriptsWorld
+from tests.fakes.shells import FakeShells
 from tests.fakes.trees import FakeTrees
 from tests.fakes.webhooks import FakeSender, MemoryVault
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
@@ -99,6 +100,7 @@ class Incarnation:
             vault=faulty(machine.vault, machine.fault),
             sender=machine.sender,
             scripts=FakeScripts(machine.scripts),
+            shells=machine.shells,
         )
         blobs = MemoryBlobs(machine.disk)
         self.tree = Tree(ports, Stores(self.log, blobs, machine.store), policy=machine.policy, threads=False)
@@ -174,6 +176,7 @@ class Machine:
         self.vault = MemoryVault()
         self.sender = FakeSender()
         self.scripts = FakeScriptsWorld()
+        self.shells = FakeShells()
         self.clock = FakeClock()
         self.ids = FakeIds(self.clock, seed)
         self.overlaps: list[str] = []

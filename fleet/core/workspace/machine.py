@@ -126,6 +126,12 @@ def _describe(command: m.DescribeWorkspace, state: State) -> Events:
     return () if command.title == state.title else (m.WorkspaceDescribed(command.title, command.at_ms),)
 
 
+def _lease_ports(command: m.LeasePorts, state: State) -> Events:
+    if state.phase != "ready" or state.ports is not None:
+        return ()
+    return (m.PortsLeased(command.first, command.count, command.at_ms),)
+
+
 def _record_setup(command: m.RecordSetup, state: State) -> Events:
     if state.phase != "ready" or (command.recipe, command.complete) == (state.recipe, state.set_up):
         return ()
@@ -202,6 +208,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.ClaimWorkspace: _claim,
     m.RemoveWorkspace: _remove,
     m.DescribeWorkspace: _describe,
+    m.LeasePorts: _lease_ports,
     m.RecordSetup: _record_setup,
     m.ReportTornDown: _torn_down,
     m.RestoreWorkspace: _restore,

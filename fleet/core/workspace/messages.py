@@ -64,6 +64,14 @@ class DescribeWorkspace(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class LeasePorts(msgspec.Struct, frozen=True):
+    """Give it these ports of the loopback address, unless it has some."""
+
+    first: int
+    count: int
+    at_ms: int
+
+
 class RecordSetup(msgspec.Struct, frozen=True):
     """Its set-up has begun, or with `complete` has done its work.
 
@@ -134,6 +142,7 @@ Command = (
     | ReportFault
     | RemoveWorkspace
     | DescribeWorkspace
+    | LeasePorts
     | RecordSetup
     | ReportTornDown
     | RestoreWorkspace
@@ -224,6 +233,14 @@ class WorkspaceDescribed(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class PortsLeased(msgspec.Struct, frozen=True):
+    """It has these ports, which no other workspace has, until it is removed."""
+
+    first: int
+    count: int
+    at_ms: int
+
+
 class WorkspaceSetUp(msgspec.Struct, frozen=True):
     """Its set-up has begun, or with `complete` has done its work. `repository` is where the recipe is allowed."""
 
@@ -274,6 +291,7 @@ Event = (
     | WorkspaceRemoved
     | WorkspaceRemovalFailed
     | WorkspaceDescribed
+    | PortsLeased
     | WorkspaceSetUp
     | WorkspaceTornDown
     | WorkspaceRestoreRequested

@@ -27,6 +27,7 @@ TABLE: Final = read_table(
     WorkspaceRemoved          x         x         x        removed  x         x         x
     WorkspaceRemovalFailed    x         x         x        ready    x         x         x
     WorkspaceDescribed        x         =         =        =        =         =         =
+    PortsLeased               x         x         =        x        x         x         x
     WorkspaceSetUp            x         x         =        x        x         x         x
     WorkspaceTornDown         x         x         x        =        x         x         x
     WorkspaceRestoreRequested x         x         x        x        restoring x         x
@@ -36,6 +37,13 @@ TABLE: Final = read_table(
     PHASES,
     get_args(m.Event),
 )
+
+
+class PortRange(msgspec.Struct, frozen=True):
+    """Ports of the loopback address that are one workspace's."""
+
+    first: int
+    count: int
 
 
 class Teardown(msgspec.Struct, frozen=True):
@@ -72,6 +80,7 @@ class State(msgspec.Struct, frozen=True):
     recipe_of: str | None = None
     set_up: bool = False
     teardown: Teardown | None = None
+    ports: PortRange | None = None
 
 
 def initial(workspace_id: str) -> State:
@@ -125,7 +134,8 @@ def _failed(_: State, event: m.WorkspaceFailed | m.WorkspaceRemovalFailed | m.Wo
 
 
 def _not_made(state: State, event: m.WorkspaceFailed) -> Changes:
-    return {**_failed(state, event), "fault": None if state.prepared is None else "missing"}  # one that was made before
+    made_before = state.prepared is not None
+    return {**_failed(state, event), "fault": "missing" if made_before else None, "ports": None}
 
 
 def _kept(_: State, event: m.WorkspaceKept) -> Changes:
@@ -134,6 +144,10 @@ def _kept(_: State, event: m.WorkspaceKept) -> Changes:
 
 def _described(_: State, event: m.WorkspaceDescribed) -> Changes:
     return {"title": event.title}
+
+
+def _ports_leased(_: State, event: m.PortsLeased) -> Changes:
+    return {"ports": PortRange(event.first, event.count)}
 
 
 def _set_up(_: State, event: m.WorkspaceSetUp) -> Changes:
@@ -146,7 +160,7 @@ def _torn_down(_: State, event: m.WorkspaceTornDown) -> Changes:
 
 
 def _removed(state: State, event: m.WorkspaceRemoved) -> Changes:
-    return {**_well(state, event), "recipe": None, "set_up": False}
+    return {**_well(state, event), "recipe": None, "set_up": False, "ports": None}
 
 
 _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
@@ -158,6 +172,7 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.WorkspaceReleased: _released,
     m.WorkspaceRemovalRequested: _well,
     m.WorkspaceKept: _kept,
+    m.PortsLeased: _ports_leased,
     m.WorkspaceSetUp: _set_up,
     m.WorkspaceTornDown: _torn_down,
     m.WorkspaceRemoved: _removed,

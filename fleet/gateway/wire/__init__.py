@@ -128,7 +128,7 @@ from fleet.wire.transcripts import (
     WholeQuery,
 )
 from fleet.wire.webhooks import DeliveryItem, NewWebhookItem, WebhookItem
-from fleet.wire.workspaces import NotCarriedItem, TeardownItem, WorkspaceDetail, WorkspaceItem
+from fleet.wire.workspaces import NotCarriedItem, PortsItem, TeardownItem, WorkspaceDetail, WorkspaceItem
 
 __all__ = [
     "Aborted",
@@ -206,6 +206,7 @@ __all__ = [
     "PageQuery",
     "Pagination",
     "PathBody",
+    "PortsItem",
     "Position",
     "PositionItem",
     "PromptBody",

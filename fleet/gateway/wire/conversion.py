@@ -52,7 +52,7 @@ from fleet.wire.items import (
 )
 from fleet.wire.setups import SetupDetail
 from fleet.wire.transcripts import ConversationItem, SteeredItem, TurnItem
-from fleet.wire.workspaces import NotCarriedItem, TeardownItem, WorkspaceDetail, WorkspaceItem
+from fleet.wire.workspaces import NotCarriedItem, PortsItem, TeardownItem, WorkspaceDetail, WorkspaceItem
 
 
 class Surroundings(NamedTuple):
@@ -394,5 +394,6 @@ def _workspace_fields(state: workspace.State) -> dict[str, Any]:
         "failure": described(state) or state.failure_detail or None,
         "kept": _kept_item(state),
         "teardown": _teardown_item(state.teardown),
+        "ports": None if state.ports is None else PortsItem(state.ports.first, state.ports.count),
         "not_carried": [NotCarriedItem(each.what, each.detail) for each in prepared.not_carried] if prepared else [],
     }

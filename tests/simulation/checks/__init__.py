@@ -50,6 +50,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     processes.instances_are_used,
     checkouts.checkouts_are_in_the_log,
     checkouts.ready_workspaces_are_there,
+    checkouts.ports_are_not_shared,
     checkouts.branches_are_wanted,
     readers.readers_got_everything_once,
     rest.nothing_is_under_way,

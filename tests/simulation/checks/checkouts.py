@@ -31,6 +31,19 @@ def ready_workspaces_are_there(evidence: Evidence) -> Iterator[str]:
             yield f"workspace {state.id} was made {evidence.directories.made[state.id]} times"
 
 
+def ports_are_not_shared(evidence: Evidence) -> Iterator[str]:
+    """Every worktree and clone that is ready has ports, and no two workspaces have the same."""
+    held: dict[int, str] = {}
+    for state in evidence.views.workspaces:
+        if state.ports is None:
+            continue
+        if state.phase == "removed":
+            yield f"workspace {state.id} is removed and holds ports"
+        other = held.setdefault(state.ports.first, state.id)
+        if other != state.id:
+            yield f"workspaces {other} and {state.id} both have the ports from {state.ports.first} on"
+
+
 def branches_are_wanted(evidence: Evidence) -> Iterator[str]:
     """A branch that Fleet made belongs to a checkout that is there: a failed attempt leaves none behind."""
     wanted = {checkout.order.branch for checkout in evidence.directories.checkouts.values()}

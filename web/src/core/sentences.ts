@@ -145,6 +145,7 @@ const SENTENCES: Table = {
       : "Nothing in the workspace had to be kept",
   "workspace.described": data =>
     data.title ? `The workspace is called ${quoted(data.title)}` : "The workspace has no title any more",
+  "workspace.ports-leased": data => `The workspace has the ports ${data.first} to ${data.first + data.count - 1}`,
   "workspace.set-up": data => (data.complete ? "The workspace was set up" : "The set-up of the workspace began"),
   "workspace.torn-down": data =>
     data.exit_code === 0

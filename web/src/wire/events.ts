@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:9aee39f8dd0ebece74fc13d1287954868f7f2a19801112084f8f8f6e36bfa121
-// holds   sha256:fb5cde6943803e4464477019b9827235021f3bd2e62262ca9601350004644374
+// made of sha256:8143686142d087d50d6bf274843c063c1c59f1aafafcb2501ff4b4b49fd2651a
+// holds   sha256:7e0828eb66d6f03dd4b888c880b1126fbc79aca6782e0d6c5046ddc268c9859c
 
 import type {
   CommandFrame,
@@ -99,6 +99,7 @@ import type {
   WorkspaceFailed,
   WorkspaceKept,
   WorkspaceLookedAt,
+  WorkspacePortsLeased,
   WorkspaceReady,
   WorkspaceReleased,
   WorkspaceRemovalFailed,
@@ -183,6 +184,7 @@ export interface EventData {
   readonly "workspace.removal-requested": WorkspaceRemovalRequested;
   readonly "workspace.kept": WorkspaceKept;
   readonly "workspace.described": WorkspaceDescribed;
+  readonly "workspace.ports-leased": WorkspacePortsLeased;
   readonly "workspace.set-up": WorkspaceSetUp;
   readonly "workspace.torn-down": WorkspaceTornDown;
   readonly "workspace.removed": WorkspaceRemoved;
@@ -279,6 +281,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "workspace.removal-requested",
   "workspace.kept",
   "workspace.described",
+  "workspace.ports-leased",
   "workspace.set-up",
   "workspace.torn-down",
   "workspace.removed",

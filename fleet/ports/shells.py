@@ -1,0 +1,20 @@
+"""What commands of agents find in their environment, by the workspace that they run in, and which ports are free."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class Shells(Protocol):
+    """The shells in which agents run commands, on this machine."""
+
+    async def expose(self, workspace_id: str, variables: Mapping[str, str]) -> None:
+        """Give these variables to every command that begins in the workspace from now on. Raises `Problem`."""
+        ...
+
+    async def forget(self, workspace_id: str) -> None:
+        """Remove what is kept for a workspace that is gone. Raises `Problem`."""
+        ...
+
+    def are_free(self, first: int, count: int) -> bool:
+        """Return whether nothing listens on any of these ports of the loopback address."""
+        ...

@@ -1,0 +1,72 @@
+"""Ports of workspaces: each has a range of its own, and gives it back when it goes."""
+
+from typing import Any
+
+from fleet.ports import Recipe
+from tests.gateway.door import REPOSITORY, Door, Machine
+
+
+async def workspace(door: Door, item: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = (await door.knock("GET", f"/api/workspaces/{item['workspaceId']}")).json
+    return found
+
+
+async def made(door: Door, strategy: str = "worktree") -> tuple[dict[str, Any], int]:
+    """Create a session and return its item and the first of its ports."""
+    item = await door.session(REPOSITORY, isolationStrategy=strategy)
+    ports = (await workspace(door, item))["ports"]
+    assert ports["count"] == 10
+    return item, ports["first"]
+
+
+async def test_each_workspace_has_its_own_and_gives_them_back(machine: Machine, door: Door) -> None:
+    machine.shells.taken = {20_015}
+    first, one = await made(door)
+    second, two = await made(door, "clone")
+    _, three = await made(door)
+    assert [one, two, three] == [20_000, 20_020, 20_030]
+    assert machine.shells.variables[first["workspaceId"]] == {
+        "FLEET_WORKSPACE_ID": first["workspaceId"],
+        "FLEET_SOURCE_DIRECTORY": REPOSITORY,
+        "FLEET_PORT_BASE": "20000",
+        "FLEET_PORT_COUNT": "10",
+    }
+    await door.knock("DELETE", f"/api/sessions/{second['id']}?cleanupWorkspace=true")
+    assert (await workspace(door, second))["ports"] is None
+    assert second["workspaceId"] not in machine.shells.variables
+    assert (await made(door))[1] == 20_020
+    await door.knock("POST", f"/api/workspaces/{second['workspaceId']}/restore")
+    await door.knock("POST", f"/api/sessions/{second['id']}/resume")
+    assert (await workspace(door, second))["ports"]["first"] == 20_040
+
+
+async def test_a_directory_that_is_used_as_it_is_has_none(machine: Machine, door: Door) -> None:
+    assert (await workspace(door, await door.session(REPOSITORY)))["ports"] is None
+    assert machine.shells.variables == {}
+
+
+async def test_a_restart_keeps_them(machine: Machine) -> None:
+    async with machine.fleet(killed=True) as door:
+        first, one = await made(door)
+    machine.shells.variables.clear()
+    async with machine.fleet() as door:
+        await door.knock("DELETE", f"/api/sessions/{first['id']}")
+        await door.knock("POST", f"/api/sessions/{first['id']}/resume")
+        assert (await workspace(door, first))["ports"]["first"] == one == 20_000
+        assert machine.shells.variables[first["workspaceId"]]["FLEET_PORT_BASE"] == "20000"
+        assert (await made(door))[1] == 20_010
+
+
+async def test_where_none_are_left_a_workspace_has_none_and_works(machine: Machine, door: Door) -> None:
+    machine.shells.taken = set(range(20_000, 30_000))
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    assert (await workspace(door, item))["ports"] is None
+    assert (await door.prompt(item["id"], "work"))["outcome"] == "finished"
+
+
+async def test_a_set_up_has_them(machine: Machine, door: Door) -> None:
+    machine.scripts.recipe = Recipe("d1", "npm ci")
+    await door.knock("POST", "/api/trust", {"directory": REPOSITORY, "digest": "d1"})
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "idle")
+    assert machine.scripts.ran[0].variables["FLEET_PORT_BASE"] == "20000"
