@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fleet.ports import Recipe
+from fleet.ports import NotCarried, Recipe
 from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Answer, Door, Machine
 
 GIT = f"{REPOSITORY}/.git"
@@ -94,6 +94,19 @@ async def test_a_person_goes_on_without_it(machine: Machine, door: Door) -> None
     item = await item_of(door, path)
     assert (item["status"], item["setup"]["status"]) == ("active", "skipped")
     assert machine.scripts.ran == []
+
+
+async def test_submodules_that_it_filled_are_not_said_to_be_empty(machine: Machine, door: Door) -> None:
+    machine.scripts.recipe = Recipe("d1", submodules=True)
+    lacking = NotCarried("submodules", "Submodules are empty: lib."), NotCarried("hooks", "Hooks do not run.")
+    machine.files.repositories[REPOSITORY].not_carried = lacking
+    path = await asked(door)
+    workspace = f"/api/workspaces/{(await door.knock('GET', path)).json['workspaceId']}"
+    assert [each["what"] for each in (await door.knock("GET", workspace)).json["notCarried"]] == ["submodules", "hooks"]
+    await allow(door, path)
+    await item_of(door, path)
+    assert [each["what"] for each in (await door.knock("GET", workspace)).json["notCarried"]] == ["hooks"]
+    assert machine.scripts.ran[0].text == "git submodule update --init --recursive\n"
 
 
 async def test_a_failure_says_why_and_is_tried_again(machine: Machine, door: Door) -> None:

@@ -118,7 +118,8 @@ async def _submodules(directory: str) -> NotCarried | None:
         return None
     return NotCarried(
         "submodules",
-        f"Submodules are empty: {_named(names)}. Run `git submodule update --init` in the workspace to fill them.",
+        f"Submodules are empty: {_named(names)}. To fill them, run `git submodule update --init` in the workspace; "
+        "`submodules = true` in .fleet.toml does it for each new one.",
     )
 
 

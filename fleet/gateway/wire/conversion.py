@@ -19,7 +19,7 @@ from fleet.core.workspace import state as workspace_state
 from fleet.core.workspace.faults import described
 from fleet.events.envelope import Erased, Recorded
 from fleet.events.verify import Report
-from fleet.ports import Condition, FoundProcess, Tokens
+from fleet.ports import Condition, FoundProcess, NotCarried, Tokens
 from fleet.projections.history_store import Snippet
 from fleet.projections.lives import Life
 from fleet.projections.transcripts import ConversationView
@@ -369,6 +369,13 @@ def _teardown_item(found: workspace_state.Teardown | None) -> TeardownItem | Non
     return TeardownItem(found.exit_code, found.detail, found.output, rfc3339(found.at_ms))
 
 
+def lacking(state: workspace.State) -> list[NotCarried]:
+    """Return what of its source a workspace still does not have: its set-up may have filled its submodules."""
+    filled = state.set_up and state.recipe is not None and state.recipe.submodules
+    found = () if state.prepared is None else state.prepared.not_carried
+    return [each for each in found if each.what != "submodules" or not filled]
+
+
 def workspace_item(state: workspace.State) -> WorkspaceItem:
     """Return what the API shows of a workspace in a list."""
     return WorkspaceItem(**_workspace_fields(state))
@@ -395,5 +402,5 @@ def _workspace_fields(state: workspace.State) -> dict[str, Any]:
         "kept": _kept_item(state),
         "teardown": _teardown_item(state.teardown),
         "ports": None if state.ports is None else PortsItem(state.ports.first, state.ports.count),
-        "not_carried": [NotCarriedItem(each.what, each.detail) for each in prepared.not_carried] if prepared else [],
+        "not_carried": [NotCarriedItem(each.what, each.detail) for each in lacking(state)],
     }

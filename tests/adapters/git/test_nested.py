@@ -1,12 +1,14 @@
 """Removals of workspaces with repositories inside: what a gitlink names is not what is on disk."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from fleet.adapters.scripts import LocalScripts
 from fleet.errors import Rejected
-from fleet.ports import Strategy, WorkspaceOrder
+from fleet.ports import Recipe, Script, ScriptEnd, Strategy, WorkspaceOrder
 from tests.adapters.git.test_removals import RemovalWorld
 from tests.adapters.git.world import git, make_template
 from tests.contracts.removals_contract import made
@@ -116,6 +118,24 @@ async def test_work_in_a_repository_inside_is_not_removed(
             await step
         assert caught.value.code == "workspace_dirty"
     assert world.is_there(order.directory)
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_a_set_up_that_may_fills_submodules(world: RemovalWorld, tmp_path: Path, strategy: Strategy) -> None:
+    git(tmp_path, "config", "--file", str(tmp_path / "home/.gitconfig"), "protocol.file.allow", "always")
+    order = await made(world, strategy)
+    said: list[str] = []
+
+    async def say(text: str) -> None:
+        said.append(text)
+
+    script = Script("setup-w", Recipe("d", submodules=True).script, order.directory, {}, 30.0)
+    end = await LocalScripts(tmp_path / "data", os.environ).run(script, say)
+    assert end == ScriptEnd(0), said
+    assert (Path(order.directory) / "lib/shop/README.md").exists()
+    kept = await world.removals.keep(order)
+    await world.removals.remove(order, kept)
+    assert not world.is_there(order.directory)
 
 
 async def test_commits_in_a_submodule_outlive_the_directory(world: RemovalWorld) -> None:
