@@ -86,6 +86,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "branch_checked_out": Kind(422, "The branch is checked out elsewhere"),
     "base_ref_unknown": Kind(422, "The base does not name a commit"),
     "git_failed": Kind(502, "git failed", "Repair what git names, then try again.", _LATER_S),
+    "source_unrelated": Kind(422, "The repository is not the workspace's"),
     "workspace_gone": Kind(410, "The session's workspace is gone"),
     "path_outside_workspace": Kind(422, "The path leads out of the workspace"),
     "file_unreadable": Kind(422, "The file cannot be read"),

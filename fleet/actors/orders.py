@@ -200,7 +200,7 @@ class Orders:
         submission = self._submission(prompt, resume=resume)
         workspace = await look(self._context, session.workspace_id)
         if workspace is not None and workspace.fault == "missing":
-            submission = msgspec.structs.replace(submission, lost=described(workspace), way_out=way_out(workspace))
+            submission = msgspec.structs.replace(submission, lost=(described(workspace) or "", way_out(workspace)))
         reply = await self._ask(session.id, submission, caller)
         return Outcome(reply.state, reply.position)
 

@@ -16,7 +16,7 @@ from fleet.core.instance import messages as m
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.effects import AttachInstance
 from fleet.core.session.state import State
-from fleet.errors import Rejected, Unavailable
+from fleet.errors import Problem, Rejected, Unavailable
 from fleet.limits import INSTANCE_LINE_MAX, INSTANCE_LINE_POLL_S, INSTANCE_LINE_RETRY_S, INSTANCE_LINE_S, MIB
 from fleet.locks import Locks
 
@@ -131,6 +131,17 @@ class Placement:
         alive = self._context.views.instances.alive(key)
         return [state for state in alive if state.phase != "unreachable" or session_id in state.sessions]
 
+    async def _start_in(self, session_id: str, effect: AttachInstance) -> str:
+        """Return where a process starts: in the source, or in the workspace where the source was moved."""
+        session = self._context.views.sessions.get(session_id)
+        workspace = None if session is None else self._context.views.workspaces.get(session.workspace_id)
+        order = None if workspace is None else workspace.order
+        source = effect.source_directory if order is None else order.source_directory
+        try:
+            return (await self._context.workspaces.inspect(source)).directory
+        except Problem:
+            return effect.directory
+
     async def _place(self, key: str, session_id: str, effect: AttachInstance) -> str:
         context = self._context
         cause = cause_here(f"session:{session_id}")
@@ -141,9 +152,7 @@ class Placement:
             except Rejected:  # it is stopping: look on
                 continue
             return state.id
-        instance_id = context.ids.uuid7()
-        start = m.StartInstance(
-            instance_id, key, effect.source_directory, session_id, effect.directory, context.clock.now_ms()
-        )
+        instance_id, start_in = context.ids.uuid7(), await self._start_in(session_id, effect)
+        start = m.StartInstance(instance_id, key, start_in, session_id, effect.directory, context.clock.now_ms())
         await context.peers.instances.ask(instance_id, Deliver(start, cause))
         return instance_id

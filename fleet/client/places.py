@@ -127,6 +127,11 @@ class Places:
         """Give a workspace a title, or with None none."""
         return await self._connection.write(WorkspaceItem, "PATCH", _workspace(workspace_id), body=WorkspaceBody(title))
 
+    async def rebind_workspace(self, workspace_id: str, source_directory: str) -> WorkspaceItem:
+        """Name where the repository of a workspace is now, after its project was moved or renamed."""
+        body = WorkspaceBody(source_directory=source_directory)
+        return await self._connection.write(WorkspaceItem, "PATCH", _workspace(workspace_id), body=body)
+
     async def remove_workspace(self, workspace_id: str) -> WorkspaceItem:
         """Remove a worktree or clone that no session needs any more; what is only in it is kept first."""
         return await self._connection.write(WorkspaceItem, "DELETE", _workspace(workspace_id))

@@ -247,6 +247,7 @@ class SyncFleetClient:
     workspaces = _blocking(FleetClient.workspaces)
     workspace = _blocking(FleetClient.workspace)
     describe_workspace = _blocking(FleetClient.describe_workspace)
+    rebind_workspace = _blocking(FleetClient.rebind_workspace)
     remove_workspace = _blocking(FleetClient.remove_workspace)
     restore = _blocking(FleetClient.restore)
     tokens = _blocking(FleetClient.tokens)

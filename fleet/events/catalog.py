@@ -80,6 +80,7 @@ NAMES: Final[dict[str, type[Any]]] = {
     "workspace.claimed": workspace.WorkspaceClaimed,
     "workspace.ready": workspace.WorkspaceReady,
     "workspace.failed": workspace.WorkspaceFailed,
+    "workspace.rebound": workspace.WorkspaceRebound,
     "workspace.looked-at": workspace.WorkspaceLookedAt,
     "workspace.released": workspace.WorkspaceReleased,
     "workspace.removal-requested": workspace.WorkspaceRemovalRequested,

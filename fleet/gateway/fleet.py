@@ -3,11 +3,13 @@
 from collections import Counter
 from functools import partial
 
+import msgspec
 import structlog
 from quart import Blueprint, Response
 
 from fleet import __version__
 from fleet.actors.orphans import find_orphans
+from fleet.actors.rebinding import Rebinding
 from fleet.actors.standing import look
 from fleet.actors.tree import Tree
 from fleet.actors.workspace import condition_of
@@ -17,7 +19,7 @@ from fleet.core.workspace.state import State as Workspace
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, refuses, takes
-from fleet.gateway.refusals import COMMAND, REMOVAL
+from fleet.gateway.refusals import COMMAND, DIRECTORY, REBINDING, REMOVAL
 from fleet.gateway.requests import answer, caller, paged, read_body, read_no_body, read_query
 from fleet.ports import Tokens
 from fleet.projections.lives import Life, life
@@ -78,6 +80,8 @@ def _add_instances(routes: Blueprint, tree: Tree) -> None:
 
 
 def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
+    rebinding = Rebinding(tree.context, tree.roots)
+
     @routes.get("/workspaces")
     @about("fleet")
     @asks(wire.PageQuery)
@@ -107,16 +111,23 @@ def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
     @about("fleet")
     @takes(wire.WorkspaceBody, {"title": "The login"})
     @gives(wire.WorkspaceItem)
-    @refuses(*COMMAND, "workspace_not_found")
+    @refuses(*COMMAND, *DIRECTORY, *REBINDING, "workspace_not_found")
     async def describe_workspace(workspace_id: str) -> Response:
-        """Give a workspace a title.
+        """Give a workspace a title, or name where its repository is now.
 
-        `null` takes it away.
+        A title of `null` takes it away. `sourceDirectory` is for a project that was moved or renamed: a worktree finds
+        its repository again. Give one of both at a time.
         """
         read_query(wire.Query)
         _workspace(tree, workspace_id)
         body = await read_body(wire.WorkspaceBody)
-        reply = await tree.orders.describe_workspace(workspace_id, body.title, await caller())
+        title, source = body.title, body.source_directory
+        if isinstance(title, msgspec.UnsetType) == isinstance(source, msgspec.UnsetType):
+            raise Rejected("invalid", "give title or sourceDirectory, and not both", field="title")
+        if isinstance(source, msgspec.UnsetType):
+            reply = await tree.orders.describe_workspace(workspace_id, title or None, await caller())
+        else:
+            reply = await rebinding.rebind(workspace_id, source, await caller())
         return answer(wire.workspace_item(reply.state), position=reply.position)
 
     @routes.delete("/workspaces/<workspace_id>")

@@ -118,6 +118,17 @@ class Workspaces(Protocol):
         """Remove what `prepare` left behind when it failed, or a crash did. Only what nobody has worked in yet."""
         ...
 
+    async def require_related(self, directory: str, commit: str | None) -> Source:
+        """Return a source whose repository has this commit, or any for None.
+
+        Raises what `inspect` raises, and `Rejected` not_a_repository, source_unrelated; `Problem` git_failed.
+        """
+        ...
+
+    async def relink(self, order: WorkspaceOrder) -> None:
+        """Let a worktree whose repository was moved find it again, and the repository the worktree. Idempotent."""
+        ...
+
     async def fault(self, order: WorkspaceOrder) -> Fault | None:
         """Look what is wrong with a workspace that was made, None where nothing is. Costs no process."""
         ...

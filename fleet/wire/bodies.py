@@ -177,9 +177,10 @@ class PathBody(Body):
 
 
 class WorkspaceBody(Body):
-    """`PATCH /api/workspaces/{id}`: a title, or null for none."""
+    """`PATCH /api/workspaces/{id}`: a title, or null for none; `sourceDirectory` is where its repository is now."""
 
-    title: Title | None
+    title: Title | msgspec.UnsetType | None = msgspec.UNSET
+    source_directory: Path | msgspec.UnsetType = msgspec.UNSET
 
 
 class Query(msgspec.Struct, rename="camel", forbid_unknown_fields=True):

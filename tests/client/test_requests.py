@@ -92,6 +92,8 @@ async def test_what_concerns_the_whole_fleet(fleet: FleetClient) -> None:
     looked = await fleet.workspace(workspace.id)
     assert (looked.id, looked.directory, looked.dirty) == (workspace.id, PLAIN, None)
     assert (await fleet.describe_workspace(workspace.id, "Plain")).title == "Plain"
+    with pytest.raises(Conflict):
+        await fleet.rebind_workspace(workspace.id, PLAIN)
     with pytest.raises(Conflict) as refused:
         await fleet.remove_workspace(workspace.id)
     assert refused.value.code == "workspace_existing"

@@ -147,6 +147,18 @@ def test_one_that_was_deleted_is_made_again() -> None:
     assert (story.state.phase, story.state.fault) == ("ready", None)
 
 
+@pytest.mark.parametrize("phase", ["failed", "removed"])
+def test_the_source_can_be_somewhere_else_after_it_was_moved(phase: str) -> None:
+    story = given(WORKSPACE, "w1", *PHASES[phase]).when(m.RebindWorkspace("/moved", w.AT))
+    story = story.then(m.WorkspaceRebound("/moved", w.AT)).pending()
+    assert story.state.order == replace(w.ORDER, source_directory="/moved")
+    story.when(m.RebindWorkspace("/moved", w.AT)).then()
+
+
+def test_a_source_is_not_changed_while_the_workspace_is_being_made() -> None:
+    given(WORKSPACE, "w1", *w.PREPARING).when(m.RebindWorkspace("/moved", w.AT)).then_rejected("workspace_busy")
+
+
 def test_a_given_directory_that_was_deleted_is_not_made_again() -> None:
     history: tuple[m.Event, ...] = (
         m.WorkspaceRequested(w.GIVEN, w.AT),

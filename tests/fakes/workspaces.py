@@ -177,6 +177,22 @@ class FakeWorkspaces:
         if repository is not None and order.branch is not None and made.created_branch and not made.work:
             repository.branches.pop(order.branch, None)
 
+    async def require_related(self, directory: str, commit: str | None) -> Source:
+        source = await self.inspect(directory)
+        repository = self._repository(source.directory)
+        if repository is None:
+            raise Rejected("not_a_repository", f"{directory!r} is not in git", field="directory")
+        if commit is not None and commit not in (*repository.names, *repository.branches.values()):
+            raise Rejected("source_unrelated", f"{directory!r} does not have {commit!r}", hint="Name another.")
+        return source
+
+    async def relink(self, order: WorkspaceOrder) -> None:
+        await trio.lowlevel.checkpoint()
+        self.disk.cut_off.discard(order.directory)
+        made = self.disk.checkouts.get(order.workspace_id)
+        if made is not None:
+            made.order = order
+
     async def fault(self, order: WorkspaceOrder) -> Fault | None:
         await trio.lowlevel.checkpoint()
         if order.directory not in self.disk.directories:

@@ -1,5 +1,6 @@
 """`/api/workspaces/{id}`: its title, how it stands now, and its removal, which loses nothing."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -179,6 +180,36 @@ async def test_a_resume_of_a_session_whose_workspace_is_missing_says_what_helps(
     machine.files.directories.discard(item["directory"])
     refused = (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).problem(410, "workspace_gone")
     assert "restore" in refused["hint"]
+
+
+async def test_a_worktree_whose_project_was_moved_is_bound_again(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    path, session = f"/api/workspaces/{item['workspaceId']}", f"/api/sessions/{item['id']}"
+    moved = "/home/user/moved"
+    machine.files.repositories[moved] = replace(machine.files.repositories.pop(REPOSITORY), top=moved)
+    machine.files.directories ^= {REPOSITORY, moved}
+    machine.files.cut_off.add(item["directory"])
+    assert "git does not work" in (await door.knock("GET", path)).json["failure"]
+    assert "git does not work" in (await door.knock("GET", session)).json["evidence"]
+    refused = await door.knock("PATCH", path, {"sourceDirectory": REPOSITORY})
+    assert refused.problem(422, "directory_missing")["field"] == "sourceDirectory"
+    other = machine.files.add_repository("/home/user/other").top
+    (await door.knock("PATCH", path, {"sourceDirectory": other})).problem(422, "source_unrelated")
+    for _ in range(2):
+        bound = (await door.knock("PATCH", path, {"sourceDirectory": moved})).json
+        assert (bound["sourceDirectory"], bound["failure"], bound["title"]) == (moved, None, None)
+    assert "git does not work" not in (await door.knock("GET", session)).json["evidence"]
+    await door.knock("DELETE", session)
+    assert (await door.knock("POST", f"{session}/resume")).status == 200
+
+
+async def test_a_session_whose_project_was_moved_resumes_in_its_workspace(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="clone")
+    session = f"/api/sessions/{item['id']}"
+    await door.knock("DELETE", session)
+    del machine.files.repositories[REPOSITORY]
+    machine.files.directories.discard(REPOSITORY)
+    assert (await door.knock("POST", f"{session}/resume")).status == 200
 
 
 @pytest.mark.parametrize(("method", "body"), [("GET", None), ("PATCH", {"title": "x"}), ("DELETE", None)])

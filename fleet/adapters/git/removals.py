@@ -97,7 +97,11 @@ class GitRemovals:
         """
         async with self._hold(order) as repository:
             if repository is None:
-                raise Problem("workspace_gone", f"The repository of {order.directory!r} is gone")
+                raise Problem(
+                    "workspace_gone",
+                    f"The repository of {order.directory!r} is not in {order.source_directory!r} any more",
+                    hint="Name where it is now: PATCH /api/workspaces/{id} with sourceDirectory.",
+                )
             await _take_back(order)
             await restores.restore(repository, await self._beside(repository, order), order, kept)
             await self._carry(order)

@@ -14,11 +14,13 @@ from typing import Final
 import trio
 
 from fleet.adapters.git import branches, clones, worktrees
+from fleet.adapters.git.command import run
 from fleet.adapters.git.files import make_directory, remove_if_empty
 from fleet.adapters.git.includes import carry
 from fleet.adapters.git.lacking import lacking
 from fleet.adapters.git.listing import list_branches
 from fleet.adapters.git.repository import condition, look, resolve, why_no_repository
+from fleet.adapters.git.saved import kind_of
 from fleet.adapters.git.untouched import remove_if_blank
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
@@ -116,6 +118,26 @@ class GitWorkspaces:
             else:
                 await remove_if_blank(order.directory)
         await remove_if_empty(str(Path(order.directory).parent))
+
+    async def require_related(self, directory: str, commit: str | None) -> Source:
+        """Return a source whose repository has the commit (see the port)."""
+        source = await self.inspect(directory)
+        repository = await self._repository(source, "sourceDirectory")
+        if commit is not None and await kind_of(repository, commit) != "commit":
+            raise Rejected(
+                "source_unrelated",
+                f"The repository of {directory!r} does not have the commit {commit[:12]} that the workspace began at",
+                hint="Name the directory that the project was moved to.",
+            )
+        return source
+
+    async def relink(self, order: WorkspaceOrder) -> None:
+        """Let a worktree find its repository, and the repository the worktree (see the port)."""
+        if order.strategy != "worktree":
+            return
+        repository = await self._repository(await self.inspect(order.source_directory))
+        async with self.locks.hold(repository):
+            await run("worktree", "repair", "--", order.directory, directory=repository, repository=repository)
 
     async def fault(self, order: WorkspaceOrder) -> Fault | None:
         """Look what is wrong with a workspace that was made (see the port)."""

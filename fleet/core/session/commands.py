@@ -13,8 +13,7 @@ from fleet.ports import Attachment, Strategy
 class SubmitPrompt(msgspec.Struct, frozen=True):
     """Put a prompt into the queue; it starts at once where nothing runs. `resume` wakes a session that has ended.
 
-    With `steer` it goes into the turn that runs, where one does. `lost` says that the workspace is missing, and
-    `way_out` what helps: then the prompt is refused.
+    With `steer` it goes into the turn that runs, where one does. `lost` refuses it: a reason and a hint.
     """
 
     prompt_id: str
@@ -27,8 +26,7 @@ class SubmitPrompt(msgspec.Struct, frozen=True):
     resume: bool = False
     command: str | None = None
     steer: bool = False
-    lost: str | None = None
-    way_out: str | None = None
+    lost: tuple[str, str | None] | None = None
 
 
 class CreateSession(msgspec.Struct, frozen=True):
@@ -85,10 +83,7 @@ class AbortTurn(msgspec.Struct, frozen=True):
 
 
 class ResumeSession(msgspec.Struct, frozen=True):
-    """Bring a session that has ended, failed or lost its instance back to work.
-
-    With `opencode_id` it begins a new conversation under this id, in the same workspace.
-    """
+    """Bring a session back to work; with `opencode_id` in a new conversation under this id, in the same workspace."""
 
     at_ms: int
     opencode_id: str | None = None

@@ -95,7 +95,7 @@ def _submit(command: m.SubmitPrompt, state: State) -> Events:
             hint=f'resume it first (POST /api/sessions/{state.id}/resume), or send "resume": true with the prompt',
         )
     if command.lost is not None:
-        raise Rejected("workspace_gone", command.lost, hint=command.way_out)
+        raise Rejected("workspace_gone", command.lost[0], hint=command.lost[1])
     if is_gone(state):
         said = f"OpenCode has lost the conversation of the session: {state.opencode_id}"
         raise Rejected("session_gone", said, hint=BEGIN_ANEW)

@@ -122,6 +122,16 @@ def _is_given(state: State) -> bool:
     return state.order is None or state.order.strategy == "existing"
 
 
+def _rebind(command: m.RebindWorkspace, state: State) -> Events:
+    if state.phase not in ("ready", "removed", "failed"):
+        raise Rejected("workspace_busy", f"the workspace is {state.phase}", hint="try again in a moment")
+    if _is_given(state):
+        raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
+    if state.order is not None and state.order.source_directory == command.source_directory:
+        return ()
+    return (m.WorkspaceRebound(command.source_directory, command.at_ms),)
+
+
 def _describe(command: m.DescribeWorkspace, state: State) -> Events:
     return () if command.title == state.title else (m.WorkspaceDescribed(command.title, command.at_ms),)
 
@@ -209,6 +219,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     m.RemoveWorkspace: _remove,
     m.DescribeWorkspace: _describe,
     m.LeasePorts: _lease_ports,
+    m.RebindWorkspace: _rebind,
     m.RecordSetup: _record_setup,
     m.ReportTornDown: _torn_down,
     m.RestoreWorkspace: _restore,

@@ -93,6 +93,13 @@ class ReportTornDown(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class RebindWorkspace(msgspec.Struct, frozen=True):
+    """The source of the workspace is in this real directory now."""
+
+    source_directory: str
+    at_ms: int
+
+
 class RestoreWorkspace(msgspec.Struct, frozen=True):
     """Bring a removed workspace back."""
 
@@ -145,6 +152,7 @@ Command = (
     | LeasePorts
     | RecordSetup
     | ReportTornDown
+    | RebindWorkspace
     | RestoreWorkspace
     | ReportKept
     | ReportRemoved
@@ -259,6 +267,13 @@ class WorkspaceTornDown(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class WorkspaceRebound(msgspec.Struct, frozen=True):
+    """Its source is in this directory from now on."""
+
+    source_directory: str
+    at_ms: int
+
+
 class WorkspaceRestoreRequested(msgspec.Struct, frozen=True):
     """It is to be brought back from what was kept."""
 
@@ -292,6 +307,7 @@ Event = (
     | WorkspaceRemovalFailed
     | WorkspaceDescribed
     | PortsLeased
+    | WorkspaceRebound
     | WorkspaceSetUp
     | WorkspaceTornDown
     | WorkspaceRestoreRequested

@@ -28,6 +28,7 @@ TABLE: Final = read_table(
     WorkspaceRemovalFailed    x         x         x        ready    x         x         x
     WorkspaceDescribed        x         =         =        =        =         =         =
     PortsLeased               x         x         =        x        x         x         x
+    WorkspaceRebound          x         x         =        x        =         x         =
     WorkspaceSetUp            x         x         =        x        x         x         x
     WorkspaceTornDown         x         x         x        =        x         x         x
     WorkspaceRestoreRequested x         x         x        x        restoring x         x
@@ -142,6 +143,11 @@ def _kept(_: State, event: m.WorkspaceKept) -> Changes:
     return {"kept": event.kept}
 
 
+def _rebound(state: State, event: m.WorkspaceRebound) -> Changes:
+    moved = None if state.order is None else replace(state.order, source_directory=event.source_directory)
+    return {"order": moved}
+
+
 def _described(_: State, event: m.WorkspaceDescribed) -> Changes:
     return {"title": event.title}
 
@@ -178,6 +184,7 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     m.WorkspaceRemoved: _removed,
     m.WorkspaceRemovalFailed: _failed,
     m.WorkspaceDescribed: _described,
+    m.WorkspaceRebound: _rebound,
     m.WorkspaceRestoreRequested: _well,
     m.WorkspaceRestored: _well,
     m.WorkspaceRestoreFailed: _failed,

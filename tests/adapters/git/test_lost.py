@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from fleet.errors import Rejected
 from fleet.ports import Strategy
@@ -27,6 +28,26 @@ async def test_a_worktree_whose_repository_was_moved_is_cut_off(world: GitWorld)
     await world.workspaces.prepare(order)
     Path(order.source_directory).rename(world.path("moved"))
     assert await world.workspaces.fault(order) == "cut_off"
+
+
+async def test_a_worktree_is_bound_to_the_repository_that_was_moved(world: GitWorld) -> None:
+    order = await ordered(world, world.repository("shop"), "worktree")
+    prepared = await world.workspaces.prepare(order)
+    Path(order.source_directory).rename(world.path("moved"))
+    other = world.repository("other")
+    world.commit(other)
+    git(other, "checkout", "-q", "--orphan", "fresh")
+    commit = world.commit(other)
+    with pytest.raises(Rejected) as caught:
+        await world.workspaces.require_related(world.path("moved"), commit)
+    assert caught.value.code == "source_unrelated"
+    source = await world.workspaces.require_related(world.path("moved"), prepared.head)
+    bound = replace(order, source_directory=source.directory)
+    await world.workspaces.relink(bound)
+    assert await world.workspaces.fault(bound) is None
+    assert git(order.directory, "status", "--porcelain") == ""
+    await world.workspaces.discard(bound)
+    assert world.branches(world.path("moved")) == {"main"}
 
 
 @pytest.mark.parametrize("left", ["nothing", "an empty directory", "other files"])

@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:8143686142d087d50d6bf274843c063c1c59f1aafafcb2501ff4b4b49fd2651a
-// holds   sha256:7e0828eb66d6f03dd4b888c880b1126fbc79aca6782e0d6c5046ddc268c9859c
+// made of sha256:9e464eae7701637117ee5fc8a6ceab9bcb8d93adb1c6c0450bf3183bab5cc6a2
+// holds   sha256:4bee922ab89568deedfc79bd448753f5a469939e8d2c0c21739854a6afc0d457
 
 import type {
   CommandFrame,
@@ -101,6 +101,7 @@ import type {
   WorkspaceLookedAt,
   WorkspacePortsLeased,
   WorkspaceReady,
+  WorkspaceRebound,
   WorkspaceReleased,
   WorkspaceRemovalFailed,
   WorkspaceRemovalRequested,
@@ -179,6 +180,7 @@ export interface EventData {
   readonly "workspace.claimed": WorkspaceClaimed;
   readonly "workspace.ready": WorkspaceReady;
   readonly "workspace.failed": WorkspaceFailed;
+  readonly "workspace.rebound": WorkspaceRebound;
   readonly "workspace.looked-at": WorkspaceLookedAt;
   readonly "workspace.released": WorkspaceReleased;
   readonly "workspace.removal-requested": WorkspaceRemovalRequested;
@@ -276,6 +278,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "workspace.claimed",
   "workspace.ready",
   "workspace.failed",
+  "workspace.rebound",
   "workspace.looked-at",
   "workspace.released",
   "workspace.removal-requested",

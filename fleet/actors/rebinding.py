@@ -1,0 +1,56 @@
+"""Binds a workspace to the place where its repository is now: projects are moved and renamed.
+
+The order is in the log before anything on disk changes; the same request again mends what a crash has left.
+"""
+
+import msgspec
+
+from fleet.actors.aggregate import Deliver
+from fleet.actors.context import Context, WorkspaceReply
+from fleet.actors.orders import Caller
+from fleet.actors.roots import Roots
+from fleet.actors.standing import look
+from fleet.core.workspace import messages as m
+from fleet.core.workspace.state import State
+from fleet.errors import Rejected
+from fleet.events.envelope import Cause
+
+
+class Rebinding:
+    """Rebinds workspaces, on one Fleet."""
+
+    def __init__(self, context: Context, roots: Roots) -> None:
+        self._context = context
+        self._roots = roots
+
+    async def rebind(self, workspace_id: str, directory: str, caller: Caller) -> WorkspaceReply:
+        """Let a worktree or clone have its source in `directory` from now on.
+
+        Raises `Rejected`: workspace_not_found, workspace_existing, workspace_busy, what `Workspaces.inspect` refuses of
+        the directory, not_a_repository, and source_unrelated where the repository there is another one.
+        """
+        state = self._context.views.workspaces.get(workspace_id)
+        if state is None or state.order is None:
+            raise Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
+        if state.order.strategy == "existing":
+            raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
+        order = msgspec.structs.replace(state.order, source_directory=await self._found(state, directory))
+        command = m.RebindWorkspace(order.source_directory, self._context.clock.now_ms())
+        cause = Cause(caller.actor, correlation_id=caller.request_id)
+        deliver = Deliver[m.Command](command, cause, caller.idempotency_key, caller.digest)
+        reply = await self._context.peers.workspaces.ask(workspace_id, deliver)
+        if reply.state.phase == "ready":
+            await self._context.workspaces.relink(order)
+        seen = await look(self._context, workspace_id)
+        return reply if seen is None else msgspec.structs.replace(reply, state=seen)
+
+    async def _found(self, state: State, directory: str) -> str:
+        """Return the real directory, in a repository that has what the workspace began with."""
+        head = None if state.prepared is None else state.prepared.head
+        try:
+            source = await self._context.workspaces.require_related(directory, head)
+        except Rejected as rejected:
+            rejected.field = "sourceDirectory"
+            raise
+        self._roots.require(source.directory)
+        return source.directory
