@@ -223,7 +223,7 @@ def test_peek_shows_the_last_lines_and_answers_a_question(
     peek = page.get_by_role("region", name="Peek: Peeked")
     expect(peek).to_contain_text("Let me ask.")
     accessible(page)
-    peek.get_by_text("Blue", exact=True).click()
+    peek.get_by_role("button", name="Blue").click()
     fleet.settled(item["id"])
     expect(peek).to_contain_text("It is done.")
     page.keyboard.press("Escape")
