@@ -32,8 +32,8 @@ async def show(
         print(json_of(item if messages is None else {"session": item, "messages": messages}))
         return
     console = SafeConsole()
-    lacking = await _lacking(fleet, item) if at is None else []
-    for name, value in (*_facts(item), *lacking):
+    place = await _workspace(fleet, item) if at is None else []
+    for name, value in (*_facts(item), *place):
         console.print(f"{name:<11}", style="dim", end="")
         console.print(value, soft_wrap=True)
     if item.queued and at is None:
@@ -80,8 +80,8 @@ def _facts(item: "SessionDetail") -> "list[tuple[str, Text]]":
     return [(name, value if isinstance(value, Text) else Text(line_of(value))) for name, value in facts if value]
 
 
-async def _lacking(fleet: "FleetClient", item: "SessionDetail") -> "list[tuple[str, Text]]":
-    """Return what of its source the session's workspace does not have."""
+async def _workspace(fleet: "FleetClient", item: "SessionDetail") -> "list[tuple[str, Text]]":
+    """Return the ports of the session's workspace, and what of its source it does not have."""
     from rich.text import Text
 
     from fleet.cli.plain import line_of
@@ -91,7 +91,9 @@ async def _lacking(fleet: "FleetClient", item: "SessionDetail") -> "list[tuple[s
         workspace = await fleet.workspace(item.workspace_id)
     except NotFound:
         return []  # it was never made
-    return [("lacks", Text(line_of(each.detail))) for each in workspace.not_carried]
+    ports = workspace.ports
+    had = [] if ports is None else [("ports", Text(f"{ports.first} to {ports.first + ports.count - 1}"))]
+    return [*had, *(("lacks", Text(line_of(each.detail))) for each in workspace.not_carried)]
 
 
 async def _messages(session: "Session", at: int | None) -> list[dict[str, Any]]:

@@ -76,6 +76,7 @@ async def test_show_names_what_did_not_come_along(line: Line, machine: Machine) 
     made = (await fleet(line, "new", REPOSITORY, "--isolation", "clone")).out.strip()
     shown = (await fleet(line, "show", made)).out
     assert "lacks      No hooks came along." in shown
+    assert "ports      20000 to 20009" in shown
     assert "\x1b" not in shown
 
 

@@ -23,7 +23,7 @@ def allow(server: Server, session_id: str) -> None:
     server.call("POST", f"/sessions/{session_id}/setup", {"action": "allow", "digest": digest})
 
 
-def test_a_workspace_is_set_up_once_a_person_has_allowed_it(server: Server) -> None:
+def test_a_workspace_is_set_up_once_a_person_has_allowed_it_and_nothing_else_is(server: Server) -> None:
     torn = server.root / "torn"
     setup = 'echo "begins in $FLEET_SOURCE_DIRECTORY"; cat .env > made.txt; echo $FLEET_PORT_BASE > ../ran'
     project = shop(server.root / "shop", setup, f"cp made.txt '{torn}'")
@@ -50,6 +50,16 @@ def test_a_workspace_is_set_up_once_a_person_has_allowed_it(server: Server) -> N
     assert server.settled(other["id"])["instanceId"] == done["instanceId"]
     second = (Path(other["directory"]).parent / "agent-port").read_text()
     assert second == f"port {ports['first'] + ports['count']}\n"
+    git(project, "checkout", "--quiet", "-b", "trap")
+    trap = server.root / "trapped"
+    (project / ".fleet.toml").write_text(f"[workspace]\nsetup = \"touch '{trap}'\"\n")
+    git(project, "commit", "--quiet", "-a", "-m", "Run something else")
+    hostile = server.create(project, isolationStrategy="worktree", baseRef="trap")
+    assert server.became(hostile["id"], "waiting_input", "idle")["status"] == "waiting_input"
+    server.call("POST", f"/sessions/{hostile['id']}/setup", {"action": "skip"})
+    assert server.became(hostile["id"], "idle")["setup"]["status"] == "skipped"
+    server.call("DELETE", f"/sessions/{hostile['id']}?cleanupWorkspace=true")
+    assert not trap.exists()
     ended = server.call("DELETE", f"{path}?cleanupWorkspace=true")
     assert ended["workspace"]["removed"]
     assert torn.read_text() == "KEY=mine\n"
@@ -68,7 +78,7 @@ def test_a_server_that_is_killed_in_a_set_up_ends_it_and_runs_it_again(stopped: 
     assert stopped.running("300")
     (place / "again").touch()
     stopped.start()
-    assert stopped.became(item["id"], "idle")["setup"]["status"] == "done"
+    until(lambda: stopped.session(item["id"])["setup"]["status"] == "done", "the second set-up")
     assert not stopped.running("300") & old
     assert stopped.running("300") == set()
     assert (place / "runs").read_text() == "x\nx\n"

@@ -70,6 +70,12 @@ function Row({ item }: { readonly item: WorkspaceItem }): ReactNode {
             {plain(each.detail)}
           </div>
         ))}
+        {item.ports && (
+          <div className={style.note}>
+            ports {item.ports.first} to {item.ports.first + item.ports.count - 1}
+          </div>
+        )}
+        {item.teardown?.detail && <div className={style.note}>{plain(item.teardown.detail)}</div>}
         {item.kept?.ref && <div className={style.note}>kept as {item.kept.ref}</div>}
       </td>
       <td className={style.word}>{item.isolationStrategy}</td>
