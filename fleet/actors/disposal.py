@@ -24,8 +24,21 @@ class Disposal:
 
     async def left(self, instance_id: str, directory: str) -> None:
         """A session has left the directory: dispose of it if the process goes on and no other session works there."""
+        if not self._is_unused(instance_id, directory):
+            return
+        await self._dispose(instance_id, directory)
+        await self._end_remnants(instance_id, directory)
+
+    async def _end_remnants(self, instance_id: str, directory: str) -> None:
+        """End what the session's tools have left running in its own worktree or clone."""
+        if self._context.views.workspaces.is_shared(directory) or not self._is_unused(instance_id, directory):
+            return
+        if pids := await self._context.host.end_in(directory, instance_id):
+            _log.info("remnants_ended", instance=instance_id, directory=directory, pids=pids)
+
+    async def _dispose(self, instance_id: str, directory: str) -> None:
         client = self._context.connections.current(instance_id)
-        if client is None or not self._is_unused(instance_id, directory):
+        if client is None:
             return
         try:
             if await client.statuses(directory) or not self._is_unused(instance_id, directory):

@@ -15,7 +15,7 @@ from fleet.core.session.state import State as Session
 from fleet.core.workspace.machine import State
 from fleet.errors import Problem, Unavailable
 from fleet.limits import REMOVAL_WAIT_S
-from fleet.ports import Kept, Preview, WorkspaceOrder
+from fleet.ports import Busy, Kept, Preview, WorkspaceOrder
 
 
 class WorkspacePreview(msgspec.Struct, frozen=True):
@@ -95,21 +95,21 @@ class EndPreviews:
             raise Problem("workspace_busy", LEFT.format(instance=session.leaving))
         require_unused(self._context.views, workspace.id, order)
         preview = await self._context.removals.preview(order)
-        strangers = await self._strangers(session, preview.pids)
+        strangers = await self._strangers(session, preview.busy)
         if strangers:
-            listed = ", ".join(map(str, strangers))
+            listed = ", ".join(each.words for each in strangers)
             raise Problem("workspace_busy", f"Processes have their working directory in {order.directory!r}: {listed}")
         return preview
 
-    async def _strangers(self, session: Session, pids: tuple[int, ...]) -> list[int]:
+    async def _strangers(self, session: Session, busy: tuple[Busy, ...]) -> list[Busy]:
         """Return those of the processes that would still work there after the session has stopped."""
         instance = None if session.instance_id is None else self._context.views.instances.get(session.instance_id)
-        if not pids or instance is None:
-            return list(pids)
+        if not busy or instance is None:
+            return list(busy)
         stays = len(instance.sessions) > 1  # its server does; what the session's tools have started ends with its turn
         own = {
             found.identity.pid
             for found in await self._context.host.find()
             if found.instance_id == instance.id and not (stays and found.server)
         }
-        return [pid for pid in pids if pid not in own]
+        return [each for each in busy if each.pid not in own]

@@ -141,6 +141,8 @@ class Endings:
             if now is not None and now.leaving is not None and workspace.order.strategy != "existing":
                 return self._left_behind(now, force=force)
             there = len(guests(views, workspace))
+            if force and not there and workspace.sessions == (session.id,):
+                await self._end_processes(workspace)
             order = m.RemoveWorkspace((session.id,), workspace.claims, self._now(), there > 0)
             reply = await self._ask_workspace(workspace.id, order, caller)
             if reply.claims == workspace.claims:
@@ -155,6 +157,13 @@ class Endings:
         if workspace.order.strategy == "existing":
             return NOT_OURS
         return state.failure_detail
+
+    async def _end_processes(self, workspace: State) -> None:
+        """End what sessions have left running in a worktree or clone that is to go; others' processes keep it there."""
+        if workspace.order is None or workspace.order.strategy == "existing":
+            return
+        if pids := await self._context.host.end_in(workspace.order.directory):
+            _log.info("remnants_ended", workspace=workspace.id, pids=pids)
 
     def _left_behind(self, session: Session, *, force: bool) -> str:
         """Return why the workspace of a session stays whose OpenCode has not let go of it. Raises `Problem`."""

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from fleet.wire.items import Ended
 
 Force = Annotated[
-    bool, typer.Option("--force", "-f", help="Go on where the workspace cannot be removed; it stays then.")
+    bool,
+    typer.Option(
+        "--force",
+        "-f",
+        help="End what sessions have left running in the workspace; go on where it cannot be removed, it stays then.",
+    ),
 ]
 
 

@@ -10,7 +10,7 @@ from fleet.ports.host import Endpoint, Exit, FoundProcess, OpenCodeHost, Process
 from fleet.ports.identity import Clock, Ids
 from fleet.ports.offers import Agent, McpServers, OfferedModel, SlashCommand
 from fleet.ports.opencode import OpenCode
-from fleet.ports.removals import Kept, Preview, Removals
+from fleet.ports.removals import Busy, Kept, Preview, Removals
 from fleet.ports.setups import Recipe, Say, Script, ScriptEnd, Scripts
 from fleet.ports.shells import Shells
 from fleet.ports.stream import (
@@ -58,6 +58,7 @@ __all__ = [
     "Attachment",
     "Branch",
     "BranchKind",
+    "Busy",
     "ChangeStatus",
     "Clock",
     "Condition",

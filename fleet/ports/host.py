@@ -77,6 +77,13 @@ class OpenCodeHost(Protocol):
         """TERM, TERM again, KILL, then sweep by marker until no process of the instance is left. Idempotent."""
         ...
 
+    async def end_in(self, directory: str, instance_id: str | None = None) -> tuple[int, ...]:
+        """End what tools have left running in the directory or below, and return it: TERM, then KILL.
+
+        That is what carries the marker of the instance, of any one for None, and is no server.
+        """
+        ...
+
     async def find(self) -> tuple[FoundProcess, ...]:
         """Return every live process that carries a marker of this data directory."""
         ...

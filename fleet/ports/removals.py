@@ -25,14 +25,29 @@ class Kept(msgspec.Struct, frozen=True):
     ignored_more: int = 0
 
 
+class Busy(msgspec.Struct, frozen=True):
+    """A process that has its working directory in a workspace: its command line, cut, and its age in seconds."""
+
+    pid: int
+    command: str = ""
+    age_s: int = 0
+
+    @property
+    def words(self) -> str:
+        """The process as a person reads it."""
+        units = ((86_400, "d"), (3_600, "h"), (60, "min"))
+        size, unit = next((each for each in units if self.age_s >= each[0]), (1, "s"))
+        return f"{self.pid} ({self.command}, for {self.age_s // size} {unit})" if self.command else str(self.pid)
+
+
 class Preview(msgspec.Struct, frozen=True):
     """What `keep` and `remove` would do now. `kept` has no commit yet: its `ref` is where work would be kept.
 
-    `pids` are processes that work there: a removal is refused while they do.
+    `busy` are processes that work there: a removal is refused while they do.
     """
 
     kept: Kept
-    pids: tuple[int, ...] = ()
+    busy: tuple[Busy, ...] = ()
 
 
 class Removals(Protocol):
@@ -57,8 +72,8 @@ class Removals(Protocol):
         """Remove directory and registration of a worktree or clone, and the branch that Fleet made for it.
 
         Verifies first that nothing has changed since `kept`: raises `Rejected` workspace_dirty if it has, and
-        workspace_busy (naming the pids) when a process has its working directory there. Idempotent; never `--force`
-        before the proof.
+        workspace_busy (naming the processes) when a process has its working directory there. Idempotent; never
+        `--force` before the proof.
         """
         ...
 

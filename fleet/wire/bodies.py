@@ -223,7 +223,8 @@ class EndQuery(Query):
         bool, msgspec.Meta(description="Remove its worktree or clone too; what is only there is kept first.")
     ] = False
     force: Annotated[
-        bool, msgspec.Meta(description="Where the workspace cannot be removed, leave it where it is and go on.")
+        bool,
+        msgspec.Meta(description="End what sessions left running there; where it cannot be removed even so, leave it."),
     ] = False
     dry_run: Annotated[bool, msgspec.Meta(description="Say what would be done, and do nothing.")] = False
 

@@ -9,6 +9,7 @@ import msgspec
 import trio
 
 from fleet.adapters.opencode.copies import document
+from fleet.core.paths import is_inside
 from fleet.errors import Problem, Unavailable
 from fleet.limits import SPAWN_READY_TIMEOUT_S, TERM_GRACE_S
 from fleet.ports import (
@@ -109,6 +110,17 @@ class FakeOpenCodeHost:
         await trio.sleep(0.05)
         process.die(Exit(signal=15))
         return steps
+
+    async def end_in(self, directory: str, instance_id: str | None = None) -> tuple[int, ...]:
+        await trio.sleep(0.01)
+        found = [
+            tool
+            for tool in self._world.orphans
+            if instance_id in (None, tool.instance_id) and is_inside(tool.directory, (directory,))
+        ]
+        for tool in found:
+            self._world.orphans.remove(tool)
+        return tuple(tool.identity.pid for tool in found)
 
     async def find(self) -> tuple[FoundProcess, ...]:
         await trio.sleep(0.01)

@@ -25,11 +25,12 @@ _AGENTS = (None, "build", "plan")
 
 
 class FakeTool:
-    """A shell that a tool started: in a session of its own, it outlives its server."""
+    """A shell that a tool started: in a session of its own, it outlives its server. `directory` is where it works."""
 
-    def __init__(self, instance_id: str, identity: ProcessIdentity) -> None:
+    def __init__(self, instance_id: str, identity: ProcessIdentity, directory: str = "") -> None:
         self.instance_id = instance_id
         self.identity = identity
+        self.directory = directory
 
 
 class FakeProcess:

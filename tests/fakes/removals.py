@@ -6,7 +6,7 @@ import trio
 from msgspec.structs import replace
 
 from fleet.errors import Problem, Rejected
-from fleet.ports import Kept, Preview, WorkspaceOrder
+from fleet.ports import Busy, Kept, Preview, WorkspaceOrder
 from tests.fakes.workspaces import FakeCheckout, FakeDisk, FakeKept, FakeRepository
 
 
@@ -31,10 +31,10 @@ class FakeRemovals:
     async def preview(self, order: WorkspaceOrder) -> Preview:
         made = await self._begin(order)
         saved = self.disk.kept.get(order.workspace_id) if made is None else self._saved(made)
-        pids = tuple(self.disk.busy.get(order.directory, ()))
+        busy = tuple(Busy(pid) for pid in self.disk.busy.get(order.directory, ()))
         if saved is None:
-            return Preview(Kept(None, None, order.branch, None if made is None else made.head), pids)
-        return Preview(replace(_kept(order, saved), commit=None), pids)
+            return Preview(Kept(None, None, order.branch, None if made is None else made.head), busy)
+        return Preview(replace(_kept(order, saved), commit=None), busy)
 
     async def remove(self, order: WorkspaceOrder, kept: Kept) -> None:
         made = await self._begin(order)

@@ -1,9 +1,12 @@
 """A process gives back what it holds for a directory when no session works there any more, and harms nobody by it."""
 
+from typing import Any
+
 import trio
 
 from fleet.limits import DISPOSAL_S
-from tests.gateway.door import REPOSITORY, Door, Machine
+from tests.fakes.opencode_process import FakeTool
+from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
 
 
 async def test_a_directory_is_given_back_when_its_last_session_goes_and_others_remain(
@@ -49,3 +52,40 @@ async def test_nothing_that_runs_there_is_touched(machine: Machine, door: Door) 
     assert (await door.knock("DELETE", f"/api/sessions/{goes['id']}")).status == 200
     await trio.sleep(DISPOSAL_S)
     assert machine.world.disposed == []
+
+
+def shell(machine: Machine, item: dict[str, Any], below: str = "") -> FakeTool:
+    """Leave a shell behind in the session's directory."""
+    tool = FakeTool(item["instanceId"], machine.world.new_identity(), item["directory"] + below)
+    machine.world.orphans.append(tool)
+    return tool
+
+
+async def test_what_an_ended_session_has_left_running_in_its_workspace_is_ended(machine: Machine, door: Door) -> None:
+    first, second = [await door.session(REPOSITORY, isolationStrategy="worktree") for _ in range(2)]
+    assert first["instanceId"] == second["instanceId"]
+    left, kept = [shell(machine, first), shell(machine, first, "/web")], shell(machine, second)
+    elsewhere = FakeTool(first["instanceId"], machine.world.new_identity(), "/elsewhere")
+    machine.world.orphans.append(elsewhere)
+    assert (await door.knock("DELETE", f"/api/sessions/{first['id']}")).status == 200
+    assert machine.world.orphans == [kept, elsewhere]
+    assert left[0] not in machine.world.orphans
+
+
+async def test_in_a_directory_as_it_stands_nothing_is_ended(machine: Machine, door: Door) -> None:
+    first, second = await door.session(PLAIN), await door.session(PLAIN)
+    assert first["instanceId"] == second["instanceId"]
+    kept = shell(machine, first)
+    assert (await door.knock("DELETE", f"/api/sessions/{first['id']}?cleanupWorkspace=true&force=true")).status == 200
+    assert machine.world.orphans == [kept]
+
+
+async def test_force_ends_what_any_session_has_left_in_a_worktree(machine: Machine, door: Door) -> None:
+    first, second = [await door.session(REPOSITORY, isolationStrategy="worktree") for _ in range(2)]
+    await door.knock("DELETE", f"/api/sessions/{first['id']}")
+    late = shell(machine, first)
+    kept = shell(machine, second)
+    answer = await door.knock("DELETE", f"/api/sessions/{first['id']}?cleanupWorkspace=true&force=true")
+    assert (answer.status, answer.json["workspace"]["removed"]) == (200, True)
+    assert machine.world.orphans == [kept]
+    assert late not in machine.world.orphans

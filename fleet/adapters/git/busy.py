@@ -1,41 +1,48 @@
 """Proof that no process has its working directory in a place that is to go."""
 
 import os
+import shlex
+import time
 
 import psutil
 import trio
 
 from fleet.core.paths import is_inside
 from fleet.errors import Rejected
+from fleet.limits import BUSY_COMMAND_CHARS_MAX, BUSY_PROCESSES_NAMED_MAX
+from fleet.ports import Busy
 
 
 async def require_not_busy(directory: str) -> None:
-    """Raise `Rejected` workspace_busy, naming the pids, where a process works in `directory` or below.
+    """Raise `Rejected` workspace_busy, naming the processes, where one works in `directory` or below.
 
     Processes of other users, whose working directory nobody may ask for, do not count.
     """
-    pids = await pids_in(directory)
-    if pids:
+    found = await busy_in(directory)
+    if found:
+        listed = ", ".join(each.words for each in found[:BUSY_PROCESSES_NAMED_MAX])
         raise Rejected(
             "workspace_busy",
-            f"Processes have their working directory in {directory!r}: {', '.join(map(str, pids))}",
-            hint="Stop them, or wait until they end, then try again.",
-            extra={"pids": list(pids)},
+            f"Processes have their working directory in {directory!r}: {listed}",
+            hint="Stop them, or wait until they end, then try again; force=true ends those that sessions have started.",
+            extra={"pids": [each.pid for each in found]},
         )
 
 
-async def pids_in(directory: str) -> tuple[int, ...]:
+async def busy_in(directory: str) -> tuple[Busy, ...]:
     """Return the processes that have their working directory there or below."""
-    return await trio.to_thread.run_sync(_pids_in, directory)
+    return await trio.to_thread.run_sync(_busy_in, directory)
 
 
-def _pids_in(directory: str) -> tuple[int, ...]:
+def _busy_in(directory: str) -> tuple[Busy, ...]:
     real = os.path.realpath(directory)
-    pids: list[int] = []
+    found: list[Busy] = []
     for process in psutil.process_iter():
         try:
             if is_inside(process.cwd(), (real,)):
-                pids.append(process.pid)
+                age_s = max(0, int(time.time() - process.create_time()))
+                command = shlex.join(process.cmdline()) or process.name()
+                found.append(Busy(process.pid, command[:BUSY_COMMAND_CHARS_MAX], age_s))
         except (psutil.Error, OSError):
             continue
-    return tuple(pids)
+    return tuple(found)

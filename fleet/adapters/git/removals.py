@@ -20,7 +20,7 @@ import trio
 from msgspec.structs import replace
 
 from fleet.adapters.git import restores, worktrees
-from fleet.adapters.git.busy import pids_in, require_not_busy
+from fleet.adapters.git.busy import busy_in, require_not_busy
 from fleet.adapters.git.command import run
 from fleet.adapters.git.contents import tree_of
 from fleet.adapters.git.files import exists, make_directory, remove_if_empty, remove_tree
@@ -71,7 +71,7 @@ class GitRemovals:
             await _require_not_locked(repository, order)
             await restores.require_allowed(repository, order)
             kept = work if isinstance(work, Kept) else _would_keep(order, work)
-            return Preview(kept, await pids_in(directory) if await exists(directory) else ())
+            return Preview(kept, await busy_in(directory) if await exists(directory) else ())
 
     async def remove(self, order: WorkspaceOrder, kept: Kept) -> None:
         """Remove a workspace that is as it was kept (see the port). Idempotent.

@@ -19,7 +19,7 @@ from typing import Any, Final
 import psutil
 import trio
 
-from fleet.adapters.opencode import binary
+from fleet.adapters.opencode import binary, remnants
 from fleet.adapters.opencode.client import USERNAME, open_client
 from fleet.adapters.opencode.copies import forget_old_imports, import_copies
 from fleet.adapters.opencode.environment import inherited
@@ -315,6 +315,10 @@ class LocalOpenCodeHost:
             pids.update(process.identity.pid for process in found if send(process.identity, signal.SIGKILL))
             await trio.sleep(ENVIRONMENT_SCAN_S)
         return tuple(sorted(pids))
+
+    async def end_in(self, directory: str, instance_id: str | None = None) -> tuple[int, ...]:
+        """See `OpenCodeHost`."""
+        return await remnants.end_in(str(self._data_dir), directory, instance_id)
 
     async def find(self) -> tuple[FoundProcess, ...]:
         """Look at every process of the machine, in a thread."""

@@ -6,8 +6,6 @@ import msgspec
 
 from fleet.actors.end_previews import EndingPreview, WorkspacePreview
 from fleet.actors.endings import Ending
-from fleet.core.instance.messages import PermissionAllowed
-from fleet.core.instance.state import OVER
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.activity import Activity, of_request
 from fleet.core.session.following import queue_paused
@@ -19,12 +17,12 @@ from fleet.core.workspace import state as workspace_state
 from fleet.core.workspace.faults import described
 from fleet.events.envelope import Erased, Recorded
 from fleet.events.verify import Report
+from fleet.gateway.wire.allowances import allowed_to, sharing_with
 from fleet.ports import Condition, FoundProcess, NotCarried, Tokens
 from fleet.projections.history_store import Snippet
 from fleet.projections.lives import Life
 from fleet.projections.transcripts import ConversationView
 from fleet.projections.turns import Turn
-from fleet.wire.allowances import AllowanceItem
 from fleet.wire.audit import BreakItem, EventItem, Verification
 from fleet.wire.bodies import BudgetBody, ModelBody
 from fleet.wire.enums import InstanceStatus, Status, WorkspaceStatus
@@ -193,21 +191,13 @@ def session_detail(
     state: State, around: Surroundings, ancestors: list[State], children: list[State], instance: Instance | None = None
 ) -> SessionDetail:
     """Return what the API shows of one session; `instance` is the process that it works in now."""
-    beside = {} if instance is None or instance.phase in OVER else instance.sessions
-    allowed = () if instance is None else instance.allowed
     return SessionDetail(
         **_session_fields(state, around),
         ancestors=[relative(ancestor) for ancestor in ancestors],
         children=[relative(child) for child in children],
         requests=[request_item(request) for request in state.requests],
-        sharing=sorted(each for each, place in beside.items() if place == state.directory and each != state.id),
-        allowed=[_allowance(each) for each in allowed if beside and each.directory == state.directory],
-    )
-
-
-def _allowance(event: PermissionAllowed) -> AllowanceItem:
-    return AllowanceItem(
-        event.session_id, event.request_id, event.permission, list(event.patterns), rfc3339(event.at_ms)
+        sharing=sharing_with(state, instance),
+        allowed=allowed_to(state, instance),
     )
 
 

@@ -56,7 +56,7 @@ async def test_a_preview_changes_nothing_on_the_disk(world: RemovalWorld, strate
     assert disk(world.base) == before
     assert preview.kept.ignored == ("debug.log",)
     kept = await world.removals.keep(order)
-    assert (preview.kept.ref, preview.kept.ignored, preview.pids) == (kept.ref, kept.ignored, ())
+    assert (preview.kept.ref, preview.kept.ignored, preview.busy) == (kept.ref, kept.ignored, ())
 
 
 @pytest.mark.parametrize("strategy", MAKING)
@@ -110,7 +110,7 @@ async def test_processes_that_work_there_are_named(world: RemovalWorld) -> None:
     )
     assert process.stdout is not None
     await process.stdout.receive_some()
-    assert (await world.removals.preview(order)).pids == (process.pid,)
+    assert [each.pid for each in (await world.removals.preview(order)).busy] == [process.pid]
     process.kill()
     await process.wait()
 

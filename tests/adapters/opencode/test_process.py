@@ -255,6 +255,31 @@ async def test_shells_that_left_their_group_are_swept(machine: Machine) -> None:
     assert await host.stop("i", identity) == ()
 
 
+async def test_what_tools_left_running_in_a_directory_is_ended_and_nothing_else(machine: Machine) -> None:
+    own, other = machine.root / "own", machine.root / "other"
+    for directory in (own / "below", other):
+        directory.mkdir(parents=True)
+    tools = f"""
+import os, subprocess
+environment = {{**os.environ, "OPENCODE_PID": str(os.getpid())}}
+stubborn = "trap \'\' TERM; while :; do sleep 0.1; done"
+for command, place in ((["sleep", "999"], "own/below"), (["sh", "-c", stubborn], "own"), (["sleep", "999"], "other")):
+    subprocess.Popen(command, cwd="{machine.root}/" + place, env=environment, start_new_session=True)
+port = int"""
+    host = machine.host(HEALTHY.replace("\nport = int", tools))
+    identity = await host.spawn("i", str(own))
+    await host.wait_ready("i", identity)
+    assert await host.end_in(str(own), "another") == ()
+    ended = await host.end_in(str(own), "i")
+    assert len(ended) >= 2
+    assert await host.end_in(str(own)) == ()
+    left = {process.identity.pid for process in await host.find()}
+    assert identity.pid in left
+    assert len(left) == 2
+    assert not left & set(ended)
+    await host.stop("i", identity)
+
+
 async def test_a_process_whose_identity_was_never_logged_is_found_by_its_marker(machine: Machine) -> None:
     host = machine.host(HEALTHY)
     identity = await host.spawn("i", machine.directory)

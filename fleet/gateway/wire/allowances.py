@@ -1,0 +1,25 @@
+"""What a session may do without asking, and who else would not be asked: both are OpenCode's, by directory."""
+
+from fleet.core.instance.state import OVER
+from fleet.core.instance.state import State as Instance
+from fleet.core.session.state import State
+from fleet.core.times import rfc3339
+from fleet.wire.allowances import AllowanceItem
+
+
+def sharing_with(state: State, instance: Instance | None) -> list[str]:
+    """Return the other sessions that work in the directory of this one, at the same process."""
+    if instance is None or instance.phase in OVER:
+        return []
+    return sorted(each for each, place in instance.sessions.items() if place == state.directory and each != state.id)
+
+
+def allowed_to(state: State, instance: Instance | None) -> list[AllowanceItem]:
+    """Return what was allowed for good in the directory of the session, by an answer to any session."""
+    if instance is None or instance.phase in OVER:
+        return []
+    return [
+        AllowanceItem(each.session_id, each.request_id, each.permission, list(each.patterns), rfc3339(each.at_ms))
+        for each in instance.allowed
+        if each.directory == state.directory
+    ]
