@@ -56,9 +56,7 @@ def test_a_workspace_is_set_up_once_a_person_has_allowed_it_and_nothing_else_is(
     git(project, "commit", "--quiet", "-a", "-m", "Run something else")
     hostile = server.create(project, isolationStrategy="worktree", baseRef="trap")
     assert server.became(hostile["id"], "waiting_input", "idle")["status"] == "waiting_input"
-    server.call("POST", f"/sessions/{hostile['id']}/setup", {"action": "skip"})
-    assert server.became(hostile["id"], "idle")["setup"]["status"] == "skipped"
-    server.call("DELETE", f"/sessions/{hostile['id']}?cleanupWorkspace=true")
+    server.call("DELETE", f"/sessions/{hostile['id']}")
     assert not trap.exists()
     ended = server.call("DELETE", f"{path}?cleanupWorkspace=true")
     assert ended["workspace"]["removed"]
