@@ -161,7 +161,7 @@ def test_holding_an_arrow_moves_the_time_bar_by_one_event_for_each_press(page: P
     expect(bar).to_contain_text("Turn 1 finished")
     for _ in range(9):
         page.keyboard.down("ArrowLeft")
-    expect(bar).to_contain_text(f"(event {events[9]['position']})")
+    expect(bar).to_contain_text(f"(event {events[9]['position']:,})")
 
 
 def test_the_time_bar_says_events_of_its_own_session(page: Page, fleet: Server, shop: Path) -> None:
