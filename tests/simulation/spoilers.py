@@ -15,17 +15,16 @@ from fleet.errors import Rejected
 from fleet.events.envelope import Snapshot
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.snapshots import fingerprint
-from fleet.ports import WorkspaceOrder
 from fleet.projections.runner import Runner
 from fleet.projections.store import MemoryStore
 from fleet.projections.views import Views, make_views
 from tests.fakes.clock import FakeClock
 from tests.fakes.opencode_store import Store
-from tests.fakes.workspaces import FakeCheckout
 from tests.simulation.clients import Ledger, Request
 from tests.simulation.evidence import Evidence, Probe
 from tests.simulation.machine import REGISTRY
 from tests.simulation.spoilt_transcripts import lose_a_part, show_nothing
+from tests.simulation.spoilt_workspaces import leave_a_branch, leave_half_a_checkout, lose_the_checkouts, share_ports
 
 Spoil = Callable[[Evidence], None]
 
@@ -179,22 +178,6 @@ def lose_the_processes(evidence: Evidence) -> None:
 
 def leave_the_instance(evidence: Evidence) -> None:
     spoil_session(evidence, lambda state: state.instance_id is not None, instance_id=None)
-
-
-def leave_half_a_checkout(evidence: Evidence) -> None:
-    evidence.directories = copy.copy(evidence.directories)
-    order = WorkspaceOrder("x", "worktree", "/src/shop", "/fleet/workspaces/x/shop", "fleet/x")
-    evidence.directories.checkouts = {**evidence.directories.checkouts, "x": FakeCheckout(order, "1", True)}
-
-
-def lose_the_checkouts(evidence: Evidence) -> None:
-    evidence.directories = copy.copy(evidence.directories)
-    evidence.directories.checkouts = {}
-
-
-def leave_a_branch(evidence: Evidence) -> None:
-    evidence.directories = copy.deepcopy(evidence.directories)
-    evidence.directories.repositories["/src/shop"].branches["fleet/left-behind"] = "1"
 
 
 def miss_an_event(evidence: Evidence) -> None:
@@ -361,6 +344,7 @@ SPOILT: Final[tuple[tuple[str, Spoil], ...]] = (
     ("instances_are_used", leave_the_instance),
     ("checkouts_are_in_the_log", leave_half_a_checkout),
     ("ready_workspaces_are_there", lose_the_checkouts),
+    ("ports_are_not_shared", share_ports),
     ("branches_are_wanted", leave_a_branch),
     ("readers_got_everything_once", miss_an_event),
     ("readers_got_everything_once", see_an_event_twice),

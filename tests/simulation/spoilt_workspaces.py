@@ -1,0 +1,40 @@
+"""Ways to spoil what a history has made of workspaces."""
+
+import copy
+
+from msgspec.structs import replace
+
+from fleet.core.workspace.state import PortRange
+from fleet.events.memory_log import MemoryLog
+from fleet.ports import WorkspaceOrder
+from fleet.projections.runner import Runner
+from fleet.projections.store import MemoryStore
+from fleet.projections.views import make_views
+from tests.fakes.clock import FakeClock
+from tests.fakes.workspaces import FakeCheckout
+from tests.simulation.evidence import Evidence
+from tests.simulation.machine import REGISTRY
+
+
+def leave_half_a_checkout(evidence: Evidence) -> None:
+    evidence.directories = copy.copy(evidence.directories)
+    order = WorkspaceOrder("x", "worktree", "/src/shop", "/fleet/workspaces/x/shop", "fleet/x")
+    evidence.directories.checkouts = {**evidence.directories.checkouts, "x": FakeCheckout(order, "1", True)}
+
+
+def lose_the_checkouts(evidence: Evidence) -> None:
+    evidence.directories = copy.copy(evidence.directories)
+    evidence.directories.checkouts = {}
+
+
+def leave_a_branch(evidence: Evidence) -> None:
+    evidence.directories = copy.deepcopy(evidence.directories)
+    evidence.directories.repositories["/src/shop"].branches["fleet/left-behind"] = "1"
+
+
+def share_ports(evidence: Evidence) -> None:
+    evidence.views = make_views()
+    Runner(MemoryLog(evidence.disk, REGISTRY, FakeClock()), MemoryStore(), evidence.views).open()
+    one, other, *_ = list(evidence.views.workspaces)
+    for state in (one, other):
+        evidence.views.workspaces.put(state.id, replace(state, ports=PortRange(20_000, 10)))
