@@ -115,6 +115,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "callback_too_deep": Kind(422, "The chain of callbacks is too long"),
     "prompt_sent": Kind(409, "The prompt may have been sent"),
     "turn_not_steerable": Kind(409, "No turn runs that takes a prompt"),
+    "command_unknown": Kind(422, "There is no such command"),
     "queue_full": Kind(429, "Too many prompts wait"),
     # Webhooks
     "webhook_url_refused": Kind(422, "Webhooks may not go to this address"),

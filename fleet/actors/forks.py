@@ -79,6 +79,10 @@ class Forks:
                 turns[event.message_id] = event.number
                 cuts[event.number] = _Cut(event.message_id, tree)
                 tree = None
+            elif isinstance(event, m.PromptDelivered) and event.kept_as is not None:
+                number = turns[event.message_id]
+                turns[event.kept_as] = number
+                cuts[number] = cuts[number]._replace(message_id=event.kept_as)
             elif isinstance(event, m.TurnSteered):
                 turns[event.message_id] = event.number
             elif isinstance(event, m.TurnTreeTaken) and event.number in cuts:

@@ -16,6 +16,7 @@ import trio
 
 from fleet.actors.context import Context
 from fleet.actors.model_limits import ModelLimits
+from fleet.actors.slash_commands import commands_in
 from fleet.core.session.state import State
 from fleet.errors import Problem
 from fleet.limits import OFFERS_ASK_S, OFFERS_DELAY_S, OFFERS_FRESH_S, OFFERS_KEPT
@@ -100,7 +101,7 @@ class KnownOffers:
         try:
             with trio.move_on_after(OFFERS_ASK_S):
                 agents = await client.agents(place.directory)
-                commands = await client.commands(place.directory)
+                commands = await commands_in(client, place.directory)
                 models = await client.models(place.directory)
                 return self._keep(place, agents, commands, models)
         except Problem as problem:

@@ -1,6 +1,7 @@
 """What the OpenCode process of an instance offers: asked when somebody wants to know, and not kept."""
 
 from fleet.actors.context import Context
+from fleet.actors.slash_commands import commands_in
 from fleet.core.instance.state import OVER
 from fleet.errors import Rejected
 from fleet.ports import Agent, OfferedModel, OpenCode, SlashCommand
@@ -23,7 +24,7 @@ class Offers:
     async def commands(self, instance_id: str, session_id: str | None) -> tuple[SlashCommand, ...]:
         """Return the commands that can be run."""
         client, directory = await self._reach(instance_id, session_id)
-        return await client.commands(directory)
+        return await commands_in(client, directory)
 
     async def models(self, instance_id: str, session_id: str | None) -> tuple[OfferedModel, ...]:
         """Return the models that can be used."""

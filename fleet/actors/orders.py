@@ -13,7 +13,9 @@ from msgspec.structs import replace
 
 from fleet.actors.aggregate import Deliver
 from fleet.actors.context import Context, SessionReply, WorkspaceReply
+from fleet.actors.prompting import NewPrompt
 from fleet.actors.roots import Roots, outside
+from fleet.actors.slash_commands import SlashCommands
 from fleet.actors.standing import look
 from fleet.core import roots
 from fleet.core.paths import is_inside
@@ -32,7 +34,7 @@ from fleet.limits import (
     TERMINATE_WAIT_S,
 )
 from fleet.locks import Locks
-from fleet.ports import Attachment, Source, Strategy, WorkspaceOrder
+from fleet.ports import Source, Strategy, WorkspaceOrder
 from fleet.wire.enums import AbortOutcome
 
 
@@ -44,17 +46,6 @@ class Caller(msgspec.Struct, frozen=True):
     idempotency_key: str | None = None
     digest: bytes = b""
     on_behalf_of: str | None = None
-
-
-class NewPrompt(msgspec.Struct, frozen=True):
-    """A prompt as a caller gives it."""
-
-    text: str
-    attachments: tuple[Attachment, ...] = ()
-    agent: str | None = None
-    model: m.Model | None = None
-    command: str | None = None
-    steer: bool = False
 
 
 class NewSession(msgspec.Struct, frozen=True):
@@ -89,6 +80,7 @@ class Orders:
         self._context = context
         self._roots = Roots(context)
         self._creating = Locks()
+        self._commands = SlashCommands(context)
 
     # ------------------------------------------------------------------------------------------------------ creation
 
@@ -136,6 +128,7 @@ class Orders:
     async def _creation(self, new: NewSession) -> m.CreateSession:
         context = self._context
         parent = None if new.notify_session is None else self._parent(new.notify_session, new.notify_instance)
+        prompt = new.initial_prompt and await self._commands.resolve(new.initial_prompt, None)
         source = await context.workspaces.inspect(new.directory)
         self._roots.require(source.directory)
         if new.strategy != "existing" and source.repository is not None:
@@ -156,7 +149,7 @@ class Orders:
             order.branch,
             order.base_ref,
             new.tags,
-            None if new.initial_prompt is None else self._submission(new.initial_prompt, resume=False),
+            None if prompt is None else self._submission(prompt, resume=False),
             new.agent,
             new.model,
             None if parent is None else parent.id,
@@ -197,7 +190,7 @@ class Orders:
     async def prompt(self, any_id: str, prompt: NewPrompt, *, resume: bool, caller: Caller) -> Outcome:
         """Put a prompt into the session's queue. With `resume`, a session that has ended is brought back first."""
         session = self.session(any_id)
-        submission = self._submission(prompt, resume=resume)
+        submission = self._submission(await self._commands.resolve(prompt, session), resume=resume)
         workspace = await look(self._context, session.workspace_id)
         if workspace is not None and workspace.fault == "missing":
             submission = msgspec.structs.replace(submission, lost=(described(workspace) or "", way_out(workspace)))

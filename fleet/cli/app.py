@@ -16,7 +16,7 @@ from fleet.cli.ls import history, ls
 from fleet.cli.mcp import mcp
 from fleet.cli.new import fork, new
 from fleet.cli.open import open_page
-from fleet.cli.prompt import prompt, withdraw
+from fleet.cli.prompt import compact, prompt, withdraw
 from fleet.cli.ps import ps
 from fleet.cli.rehearsal import rehearsal
 from fleet.cli.serve import serve
@@ -76,6 +76,7 @@ app.command(epilog='Example: fleet new -i worktree --wait --prompt "Add error ha
 app.command(epilog="Example: fleet ls --status active --status waiting_input", rich_help_panel=_SESSIONS)(ls)
 app.command(epilog="Example: fleet show 0198c0de --conversation", rich_help_panel=_SESSIONS)(show)
 app.command(epilog='Example: fleet prompt 0198c0de "Now the tests" --wait', rich_help_panel=_SESSIONS)(prompt)
+app.command(epilog="Example: fleet compact 0198c0de", rich_help_panel=_SESSIONS)(compact)
 app.command(epilog="Example: fleet withdraw 0198c0de 0198c0e1", rich_help_panel=_SESSIONS)(withdraw)
 app.command(epilog="Example: fleet tail 0198c0de --after 0", rich_help_panel=_SESSIONS)(tail)
 app.command(epilog="Example: fleet diff 0198c0de --stat", rich_help_panel=_SESSIONS)(diff)

@@ -1,4 +1,4 @@
-"""`fleet prompt` and `fleet withdraw`: tell a session what to do, and take it back."""
+"""`fleet prompt`, `compact` and `withdraw`: tell a session what to do, sum up what was said, take a prompt back."""
 
 import mimetypes
 import sys
@@ -72,6 +72,21 @@ async def prompt(
     if json:
         print(json_of(followed.item))
     return tell_outcome(followed, shown)
+
+
+@connected
+async def compact(fleet: "FleetClient", *, session: Name, json: Json = False) -> None:
+    """Have the conversation summed up, so that the model has room again; while the session works, that waits."""
+    from fleet.cli.plain import json_of
+    from fleet.client.session import waits_behind
+
+    found = await named(fleet, session)
+    await found.compact()
+    item = await found.read()
+    if (behind := waits_behind(item)) is not None:
+        complain(f"it waits: {behind}.")
+    if json:
+        print(json_of(item))
 
 
 @connected

@@ -236,6 +236,10 @@ class Session:
         body = CommandBody(command, arguments, None, agent, model)
         await self._connection.order("POST", f"{self._path}/command", body=body, key=key)
 
+    async def compact(self, *, key: str | None = None) -> None:
+        """Have the conversation summed up, as a turn of its own."""
+        await self._connection.order("POST", f"{self._path}/compact", key=key)
+
     async def withdraw(self, prompt_id: str) -> None:
         """Withdraw a prompt that waits."""
         await self._connection.order("DELETE", f"{self._path}/queue/{quote(prompt_id, safe='')}")

@@ -162,6 +162,7 @@ class SyncSession:
     wait = _blocking(Session.wait)
     prompt = _blocking(Session.prompt)
     command = _blocking(Session.command)
+    compact = _blocking(Session.compact)
     withdraw = _blocking(Session.withdraw)
     edit_prompt = _blocking(Session.edit_prompt)
     steer_prompt = _blocking(Session.steer_prompt)

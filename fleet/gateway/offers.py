@@ -35,7 +35,7 @@ def offer_routes(tree: Tree) -> Blueprint:
     async def list_commands(instance_id: str) -> Response:
         """List the commands that a session can run.
 
-        As OpenCode lists them for the instance's directory, or for that of one of its sessions.
+        As OpenCode lists them for the instance's directory, or for that of one of its sessions; and `compact`.
         """
         query = read_query(wire.OfferQuery)
         commands = await tree.offers.commands(instance_id, query.session)

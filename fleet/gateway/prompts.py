@@ -5,15 +5,16 @@ import base64
 import trio
 from quart import Blueprint, Response
 
-from fleet.actors.orders import NewPrompt
+from fleet.actors.prompting import NewPrompt
 from fleet.actors.tree import Tree
 from fleet.core.session.messages import Answer, Model
+from fleet.core.session.values import COMPACT
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, gives_nothing, refuses, takes
 from fleet.gateway.queue import add_queue
 from fleet.gateway.refusals import COMMAND, PROMPT, SESSION
-from fleet.gateway.requests import caller, done, paged, read_body, read_query
+from fleet.gateway.requests import caller, done, paged, read_body, read_no_body, read_query
 from fleet.ports import Attachment
 
 
@@ -60,13 +61,29 @@ def _add_prompts(routes: Blueprint, tree: Tree) -> None:
     async def command_session(session_id: str) -> Response:
         """Run one of OpenCode's commands, as a turn of its own.
 
-        `GET /api/instances/{instance_id}/commands` lists them. While a turn runs it waits in the queue, as prompts do.
+        `GET /api/instances/{instance_id}/commands` lists them; one that there is not is refused with their names. While
+        a turn runs it waits in the queue, as prompts do. A prompt `/name arguments` does the same.
         """
         orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
         body = await read_body(wire.CommandBody)
         orders.session(session_id, body.instance_id)
         prompt = NewPrompt(body.arguments, (), body.agent, model_of(body.model), body.command)
         outcome = await orders.prompt(session_id, prompt, resume=False, caller=await caller())
+        return done(outcome.position)
+
+    @routes.post("/<session_id>/compact")
+    @about("sessions")
+    @asks(wire.InstanceQuery)
+    @gives_nothing
+    @refuses(*COMMAND, *SESSION, *PROMPT)
+    async def compact_session(session_id: str) -> Response:
+        """Have the conversation summed up, as a turn of its own: the model goes on with the summary.
+
+        While a turn runs it waits in the queue, as prompts do. The command `compact` does the same.
+        """
+        orders.session(session_id, read_query(wire.InstanceQuery).instance_id)
+        await read_no_body()
+        outcome = await orders.prompt(session_id, NewPrompt("", command=COMPACT), resume=False, caller=await caller())
         return done(outcome.position)
 
 

@@ -80,6 +80,7 @@ REMOVAL: Final = ("workspace_dirty", "workspace_busy", "workspace_gone", "git_fa
 
 PROMPT: Final = (
     "prompt_empty",
+    "command_unknown",
     "queue_full",
     "session_stopped",
     "session_completed",

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import msgspec
 from quart import Blueprint, Response
 
-from fleet.actors.orders import Caller, NewPrompt, NewSession, Orders, Outcome
+from fleet.actors.orders import Caller, NewSession, Orders, Outcome
+from fleet.actors.prompting import NewPrompt
 from fleet.actors.tree import Tree
 from fleet.core.session.messages import Budget
 from fleet.core.session.state import State, status_of

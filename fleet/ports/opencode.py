@@ -39,6 +39,13 @@ class OpenCode(Protocol):
         """Hand the prompt over (`POST /session/S/prompt_async`). Accepted in memory only: read it back."""
         ...
 
+    async def compact(self, session_id: str, directory: str, provider_id: str, model_id: str) -> None:
+        """Begin to have the conversation summed up by this model (`POST /session/S/summarize`): a turn of its own.
+
+        OpenCode chooses the message's id; a part of its, of the type `compaction`, tells it.
+        """
+        ...
+
     async def read_message(self, session_id: str, message_id: str) -> Message | None:
         """Return one message, None when the store does not have it."""
         ...

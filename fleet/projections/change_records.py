@@ -3,7 +3,7 @@
 Folded once per session (folds.py), and readable as of any position, so that a diff does not read the whole stream.
 """
 
-from fleet.core.session.messages import CallbackOrdered, ChangesRecorded, TurnStarted, TurnSteered
+from fleet.core.session.messages import CallbackOrdered, ChangesRecorded, PromptDelivered, TurnStarted, TurnSteered
 from fleet.events.envelope import Recorded
 from fleet.events.log import Log
 from fleet.limits import CHANGE_RECORDS_KEPT
@@ -28,6 +28,8 @@ class ChangeRecords:
             self._turns[str(event.number)] = self._turns[event.message_id] = (recorded.position, event.number)
         elif isinstance(event, TurnSteered):
             self._turns[event.message_id] = (recorded.position, event.number)
+        elif isinstance(event, PromptDelivered) and event.kept_as is not None:
+            self._turns[event.kept_as] = self._turns[event.message_id]
         elif isinstance(event, CallbackOrdered):
             self.callbacks[event.number] = recorded.position
         elif isinstance(event, ChangesRecorded):

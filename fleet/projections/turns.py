@@ -80,6 +80,7 @@ class _Told:
 
     def __init__(self, event: m.TurnStarted, position: int, asked: Asked) -> None:
         self.event = event
+        self.message_id = event.message_id
         self.position = position
         self.asked = asked
         self.end: _End | None = None
@@ -110,7 +111,7 @@ class _Told:
         end = self.end if self.end is not None and is_by_then(self.end.position) else None
         return Turn(
             self.event.number,
-            self.event.message_id,
+            self.message_id,
             self.event.prompt_id,
             self.asked,
             self.event.at_ms,
@@ -169,6 +170,9 @@ class Turns:
         self._turns[-1].changed()
 
     def _delivered(self, _: Recorded, event: m.PromptDelivered) -> None:
+        if event.kept_as is not None:
+            self._turns[-1].message_id = event.kept_as
+            self._turns[-1].changed()
         for steering in self._turns[-1].steered:
             if steering.prompt.message_id == event.message_id:
                 steering.arrived = True

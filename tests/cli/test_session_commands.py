@@ -54,6 +54,10 @@ async def test_a_session_is_made_watched_listed_and_ended(line: Line) -> None:
     assert prompted.code == 0
     assert "> More" in prompted.out
     assert "> Do it" not in prompted.out
+    assert (await fleet(line, "compact", session_id)).code == 0
+    refused = await fleet(line, "prompt", session_id, "/nope")
+    assert (refused.code, "/review" in refused.err) == (1, True)
+    assert (await fleet(line, "prompt", session_id, "/review", "--wait")).code == 0
     assert (await fleet(line, "abort", session_id)).out == "nothing to abort\n"
     assert (await fleet(line, "stop", session_id)).out.startswith("stopped")
     late = await fleet(line, "prompt", session_id, "Late")

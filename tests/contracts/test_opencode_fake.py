@@ -10,6 +10,7 @@ from trio.testing import MockClock
 from fleet.errors import Unavailable
 from fleet.limits import EVENT_SILENCE_S
 from fleet.ports import Exit, MessageChanged, Prompt, StatusChanged, StreamLost, StreamOpened, TurnErrored
+from tests.contracts.compaction_contract import CompactionContract
 from tests.contracts.copies_contract import CopiesContract
 from tests.contracts.offers_contract import OffersContract, WriteFile
 from tests.contracts.opencode_contract import (
@@ -94,7 +95,7 @@ def write_file(world: FakeOpenCodeWorld) -> WriteFile:
     return write
 
 
-class TestFakeKeepsTheContract(OpenCodeContract, CopiesContract, OffersContract, SubagentsContract):
+class TestFakeKeepsTheContract(OpenCodeContract, CompactionContract, CopiesContract, OffersContract, SubagentsContract):
     pass
 
 

@@ -187,6 +187,15 @@ def test_an_aborted_turn_is_never_called_finished() -> None:
     assert story.state.last_outcome == "aborted"
 
 
+def test_a_turn_is_followed_under_the_id_that_opencode_has_given_its_message() -> None:
+    story = given(SESSION, "s1", *s.SENDING).when(m.ReportDelivered("msg_p1", s.AT, "msg_own"))
+    story = story.then(m.PromptDelivered("msg_p1", s.AT, "msg_own"))
+    (effect,) = story.effects
+    assert isinstance(effect, e.FollowTurn)
+    assert effect.message_id == "msg_own"
+    assert SESSION.react(story.state, story.events[0]) == (effect,)
+
+
 RUNS = ("active", "active, sending", "waiting_input", "created, to be set up")
 """A turn, or commands that set the workspace up."""
 

@@ -23,6 +23,7 @@ from fleet.ports import Endpoint, ProcessIdentity
 from fleet.rehearsal.app import serve_rehearsal
 from fleet.rehearsal.config import opencode_config
 from fleet.rehearsal.script import fenced
+from tests.contracts.compaction_contract import CompactionContract
 from tests.contracts.copies_contract import CopiesContract
 from tests.contracts.offers_contract import OffersContract, WriteFile
 from tests.contracts.opencode_contract import OpenCodeContract, OpenCodeSide
@@ -152,7 +153,9 @@ def write_file() -> WriteFile:
     return write
 
 
-class TestOpenCodeKeepsTheContract(OpenCodeContract, CopiesContract, OffersContract, SubagentsContract):
+class TestOpenCodeKeepsTheContract(
+    OpenCodeContract, CompactionContract, CopiesContract, OffersContract, SubagentsContract
+):
     async def test_counts_what_it_has_no_word_for(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode, opencode.events() as stream:
             await anext(stream)

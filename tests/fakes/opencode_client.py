@@ -34,7 +34,10 @@ AGENTS: list[Json] = [
     {"name": "general", "description": "Researches.", "mode": "subagent", "native": True, "permission": []},
     {"name": "title", "mode": "primary", "native": True, "hidden": True, "permission": []},
 ]
-COMMANDS: list[Json] = [{"name": "init", "description": "create AGENTS.md", "source": "command", "template": "Look…"}]
+COMMANDS: list[Json] = [
+    {"name": "init", "description": "create AGENTS.md", "source": "command", "template": "Look…"},
+    {"name": "review", "description": "review changes", "source": "command", "template": "Review…"},
+]
 PROVIDERS: Json = {
     "providers": [
         {
@@ -105,6 +108,11 @@ class FakeOpenCode:
         async with self._request():
             self._must_exist(session_id)
             self._process.start(self._process.accept, session_id, prompt)
+
+    async def compact(self, session_id: str, directory: str, provider_id: str, model_id: str) -> None:
+        async with self._request():
+            self._must_exist(session_id)
+            self._process.start(self._process.compact, session_id)
 
     async def read_message(self, session_id: str, message_id: str) -> Message | None:
         async with self._request() as store:

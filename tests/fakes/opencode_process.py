@@ -188,6 +188,23 @@ class FakeProcess:
             self.show_part(part)
         return True
 
+    async def compact(self, session_id: str) -> None:
+        """Sum the conversation up: a message without words asks for that, and a turn answers."""
+        ids = {"sessionID": session_id, "messageID": self.world.new_id("msg")}
+        info = {
+            "id": ids["messageID"],
+            "sessionID": session_id,
+            "role": "user",
+            "time": {"created": self.world.now_ms()},
+        }
+        asked = self.world.store.add(StoredMessage(info))
+        part: Json = {"id": self.world.new_id("prt"), **ids, "type": "compaction", "auto": False}
+        asked.parts[part["id"]] = part
+        self.show_message(asked)
+        self.show_part(part)
+        if session_id not in self.turns:
+            await self._turn(session_id)
+
     async def _turn(self, session_id: str) -> None:
         if any(session_id in other.turns for other in self.world.living()):
             self.world.double_runs.append(session_id)

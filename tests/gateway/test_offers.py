@@ -17,7 +17,8 @@ async def test_agents_commands_and_models(door: Door, instance_id: str) -> None:
         {"name": "general", "description": "Researches.", "mode": "subagent", "native": True},
     ]
     assert agents.headers["x-total-count"] == "2"
-    (command,) = (await door.knock("GET", f"/api/instances/{instance_id}/commands")).json
+    command, *others = (await door.knock("GET", f"/api/instances/{instance_id}/commands")).json
+    assert [other["name"] for other in others] == ["review", "compact"]
     assert command == {"name": "init", "description": "create AGENTS.md", "agent": None, "source": "command"}
     (model,) = (await door.knock("GET", f"/api/instances/{instance_id}/models")).json
     assert model == {

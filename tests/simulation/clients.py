@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 import trio
 
-from fleet.actors.orders import Caller, NewPrompt, NewSession, Outcome
+from fleet.actors.orders import Caller, NewSession, Outcome
+from fleet.actors.prompting import NewPrompt
 from fleet.actors.tree import Tree
 from fleet.core.session import messages as m
 from fleet.errors import Problem

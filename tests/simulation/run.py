@@ -13,7 +13,8 @@ import structlog.testing
 import trio
 from trio.testing import MockClock
 
-from fleet.actors.orders import Caller, NewPrompt
+from fleet.actors.orders import Caller
+from fleet.actors.prompting import NewPrompt
 from fleet.actors.tree import Tree
 from fleet.actors.webhooks import NewWebhook
 from fleet.core.instance.state import LIVE

@@ -10,7 +10,8 @@ from trio.testing import MockClock
 
 from fleet.actors.context import Policy
 from fleet.actors.endings import Ending
-from fleet.actors.orders import Caller, NewPrompt, NewSession, Outcome
+from fleet.actors.orders import Caller, NewSession, Outcome
+from fleet.actors.prompting import NewPrompt
 from fleet.actors.tree import Tree
 from fleet.core.instance.messages import InstanceRequested
 from fleet.core.session import messages as m

@@ -91,6 +91,14 @@ class OpenCodeClient:
             _must_exist(answer, session_id)
             self._done(answer)
 
+    async def compact(self, session_id: str, directory: str, provider_id: str, model_id: str) -> None:
+        """Sum the conversation up. OpenCode answers when that is done; it goes on when nobody waits for that."""
+        path = f"/session/{session_id}/summarize"
+        with trio.move_on_after(COMMAND_ACCEPT_S):
+            answer = await self._ask("POST", path, directory, {"providerID": provider_id, "modelID": model_id})
+            _must_exist(answer, session_id)
+            self._done(answer)
+
     async def read_message(self, session_id: str, message_id: str) -> Message | None:
         """Read one message."""
         answer = await self._ask("GET", f"/session/{session_id}/message/{message_id}")

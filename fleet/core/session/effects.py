@@ -302,8 +302,8 @@ def react(state: State, event: m.Event) -> tuple[Effect, ...]:
 def _runs_already(effect: Effect, event: m.Event) -> bool:
     """Return whether the effect is under way for another request or an earlier callback than the event's."""
     match event, effect:
-        case m.PromptDelivered(message_id=arrived), FollowTurn(message_id=other):
-            return arrived != other  # steering
+        case m.PromptDelivered(message_id=arrived, kept_as=kept), FollowTurn(message_id=other):
+            return (kept or arrived) != other  # steering
         case m.TurnSteered(message_id=steered), SteerTurn(message_id=other):
             return steered != other
         case m.InstanceDetached(leaves=False), LeaveInstance():

@@ -18,6 +18,7 @@ from fleet.core.session.following import BEGIN_ANEW, Events, followed, is_cut_of
 from fleet.core.session.queue import QUEUE, check_prompt, check_room, takes_steering
 from fleet.core.session.reports import REPORTS
 from fleet.core.session.state import ENDED, RESTING, RUNNING, Request, State, initial
+from fleet.core.session.values import COMPACT
 from fleet.core.times import rfc3339
 from fleet.errors import Rejected
 from fleet.limits import TITLE_CHARS_MAX
@@ -99,6 +100,8 @@ def _submit(command: m.SubmitPrompt, state: State) -> Events:
     if is_gone(state):
         said = f"OpenCode has lost the conversation of the session: {state.opencode_id}"
         raise Rejected("session_gone", said, hint=BEGIN_ANEW)
+    if command.command == COMPACT and state.context is None and state.turn is None:
+        raise Rejected("invalid", "nothing has been said yet that could be summed up", field="command")
     check_room(state)
     if state.provisioning is not None:
         return (accepted,)

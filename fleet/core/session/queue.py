@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from fleet.core.session import messages as m
 from fleet.core.session.state import RUNNING, QueuedPrompt, State
+from fleet.core.session.values import COMPACT
 from fleet.errors import Rejected
 from fleet.limits import ATTACHMENTS_MAX, MIB, PROMPT_TEXT_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_PROMPTS_MAX
 from fleet.ports import Attachment
@@ -24,6 +25,8 @@ def check_prompt(text: str, attachments: Sequence[Attachment], command: str | No
         raise Rejected("prompt_empty", "a prompt needs text or attachments", field="text")
     if size > PROMPT_TEXT_BYTES_MAX:
         raise Rejected("too_large", f"the text is {size} bytes; the limit is {PROMPT_TEXT_BYTES_MAX}", field="text")
+    if command == COMPACT and (text.strip() or attachments):
+        raise Rejected("invalid", f"/{COMPACT} takes no arguments and no attachments", field="arguments")
     if len(attachments) > ATTACHMENTS_MAX:
         said = f"the prompt has {len(attachments)} attachments; the limit is {ATTACHMENTS_MAX}"
         raise Rejected("invalid", said, field="attachments")
@@ -77,6 +80,9 @@ def _withdraw(command: m.WithdrawPrompt, state: State) -> tuple[m.Event, ...]:
 def _edit(command: m.EditPrompt, state: State) -> tuple[m.Event, ...]:
     prompt = _unsent(command.prompt_id, state)
     check_prompt(command.text, prompt.attachments, prompt.command)
+    if prompt.command is None and command.text.startswith("/"):
+        hint = "withdraw it and run the command, or put a space before the slash"
+        raise Rejected("invalid", "a prompt that waits cannot become a command", hint=hint, field="text")
     if command.text == prompt.text:
         return ()
     grows = len(command.text) - len(prompt.text)

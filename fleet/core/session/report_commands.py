@@ -83,10 +83,11 @@ class ReportProvisionDelayed(msgspec.Struct, frozen=True):
 
 
 class ReportDelivered(msgspec.Struct, frozen=True):
-    """OpenCode's store has the prompt: it was read back."""
+    """OpenCode's store has the prompt: it was read back. `kept_as` is its id there, if OpenCode chose another one."""
 
     message_id: str
     at_ms: int
+    kept_as: str | None = None
 
 
 class ReportTranscript(msgspec.Struct, frozen=True):

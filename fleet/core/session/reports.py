@@ -76,7 +76,7 @@ def _delivered(command: m.ReportDelivered, state: State) -> Events:
     first = turn.message_id == command.message_id and not turn.delivered
     if not first and all(p.message_id != command.message_id for p in turn.steering):
         return ()
-    return (m.PromptDelivered(command.message_id, command.at_ms),)
+    return (m.PromptDelivered(command.message_id, command.at_ms, command.kept_as),)
 
 
 def _transcript(command: m.ReportTranscript, state: State) -> Events:

@@ -60,10 +60,11 @@ class TurnSteered(msgspec.Struct, frozen=True):
 
 
 class PromptDelivered(msgspec.Struct, frozen=True):
-    """The prompt was read back from OpenCode's store."""
+    """The prompt was read back from OpenCode's store; `kept_as` is its id there, where OpenCode chose another one."""
 
     message_id: str
     at_ms: int
+    kept_as: str | None = None
 
 
 class MessageRecorded(msgspec.Struct, frozen=True):

@@ -91,7 +91,7 @@ def _prompt_delivered(state: State, event: m.PromptDelivered) -> Changes:
     if state.turn is not None and event.message_id != state.turn.message_id:
         left = tuple(p for p in state.turn.steering if p.message_id != event.message_id)
         return {"turn": replace(state.turn, steering=left)}
-    turn = state.turn and replace(state.turn, delivered=True)
+    turn = state.turn and replace(state.turn, delivered=True, message_id=event.kept_as or state.turn.message_id)
     if state.requests:  # they were heard of before the prompt was read back
         return {"turn": turn}
     return {"turn": turn, "evidence": f"turn {state.turns}: OpenCode has the prompt and works"}

@@ -1,11 +1,14 @@
 """What commands and events of a session are made of."""
 
 from hashlib import blake2b
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 ProvisionStep = Literal["workspace", "setup", "instance", "conversation"]
+COMPACT: Final = "compact"
+"""The command that Fleet carries out itself: OpenCode has it in its own interface alone."""
+
 TurnOutcome = Literal["finished", "aborted", "interrupted"]
 Outcome = Literal["finished", "aborted", "interrupted", "error", "stopped", "disconnected"]
 """What became of a child, as its parent hears it."""

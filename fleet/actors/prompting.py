@@ -1,0 +1,17 @@
+"""A prompt as a caller gives it, before anything was looked up or checked."""
+
+import msgspec
+
+from fleet.core.session import messages as m
+from fleet.ports import Attachment
+
+
+class NewPrompt(msgspec.Struct, frozen=True):
+    """A prompt as a caller gives it."""
+
+    text: str
+    attachments: tuple[Attachment, ...] = ()
+    agent: str | None = None
+    model: m.Model | None = None
+    command: str | None = None
+    steer: bool = False
