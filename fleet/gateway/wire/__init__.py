@@ -11,8 +11,6 @@ from fleet.gateway.wire.choices import (
 )
 from fleet.gateway.wire.conversion import (
     conversation_item,
-    end_preview,
-    ended,
     event_item,
     history_item,
     instance_item,
@@ -27,9 +25,8 @@ from fleet.gateway.wire.conversion import (
     tokens_item,
     turn_item,
     verification,
-    workspace_detail,
-    workspace_item,
 )
+from fleet.gateway.wire.workspaces import end_preview, ended, workspace_detail, workspace_item
 from fleet.wire.audit import BreakItem, EventItem, ExportQuery, LogQuery, PositionItem, TimeQuery, Verification
 from fleet.wire.bodies import (
     AnswerBody,

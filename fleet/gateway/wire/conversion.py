@@ -4,8 +4,6 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from fleet.actors.end_previews import EndingPreview, WorkspacePreview
-from fleet.actors.endings import Ending
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.activity import Activity, of_request
 from fleet.core.session.following import queue_paused
@@ -13,33 +11,26 @@ from fleet.core.session.state import RUNNING, Failure, Request, Setup, State, st
 from fleet.core.session.values import Totals
 from fleet.core.times import rfc3339
 from fleet.core.workspace import machine as workspace
-from fleet.core.workspace import state as workspace_state
 from fleet.core.workspace.faults import described
 from fleet.events.envelope import Erased, Recorded
 from fleet.events.verify import Report
 from fleet.gateway.wire.allowances import allowed_to, sharing_with
-from fleet.ports import Condition, FoundProcess, NotCarried, Tokens
+from fleet.ports import FoundProcess, Tokens
 from fleet.projections.history_store import Snippet
 from fleet.projections.lives import Life
 from fleet.projections.transcripts import ConversationView
 from fleet.projections.turns import Turn
 from fleet.wire.audit import BreakItem, EventItem, Verification
 from fleet.wire.bodies import BudgetBody, ModelBody
-from fleet.wire.enums import InstanceStatus, Status, WorkspaceStatus
+from fleet.wire.enums import InstanceStatus, Status
 from fleet.wire.instances import ExitItem, InstanceItem, OrphanItem, StopStepItem
 from fleet.wire.items import (
     ActivityItem,
     ChangesItem,
-    Ended,
-    EndedWorkspace,
-    EndedWorkspacePreview,
-    EndPreview,
     FailureItem,
     HistoryItem,
-    KeptItem,
     LastTurnItem,
     Relative,
-    RelativeTitle,
     RequestItem,
     SessionDetail,
     SessionItem,
@@ -50,7 +41,6 @@ from fleet.wire.items import (
 )
 from fleet.wire.setups import SetupDetail
 from fleet.wire.transcripts import ConversationItem, SteeredItem, TurnItem
-from fleet.wire.workspaces import NotCarriedItem, PortsItem, TeardownItem, WorkspaceDetail, WorkspaceItem
 
 
 class Surroundings(NamedTuple):
@@ -219,44 +209,6 @@ def request_item(request: Request) -> RequestItem:
     return RequestItem(request.id, request.kind, request.opencode_id, opened, answered, msgspec.Raw(request.body))
 
 
-def ended(ending: Ending, session: SessionItem | None) -> Ended:
-    """Return the answer to a terminate."""
-    workspace = ending.workspace
-    item = None
-    if workspace is not None:
-        removed = workspace.phase == "removed"
-        item = EndedWorkspace(workspace.id, removed, ending.left, _kept_item(workspace) if removed else None)
-    return Ended(None if ending.erased else session, ending.erased, item)
-
-
-def end_preview(preview: EndingPreview) -> EndPreview:
-    """Return what a terminate would do."""
-    session = RelativeTitle(preview.session.id, preview.session.title)
-    workspace = None if preview.workspace is None else _workspace_preview(preview.workspace)
-    return EndPreview(session, preview.erased, workspace)
-
-
-def _workspace_preview(preview: WorkspacePreview) -> EndedWorkspacePreview:
-    fields, kept = _workspace_fields(preview.state), preview.kept
-    return EndedWorkspacePreview(
-        id=fields["id"],
-        directory=fields["directory"],
-        isolation_strategy=fields["isolation_strategy"],
-        branch=fields["branch"] if kept is None else kept.branch,
-        removed=preview.reason is None,
-        reason=preview.reason,
-        dirty=preview.dirty,
-        kept_ref=None if kept is None else kept.ref,
-        ignored=[] if kept is None else list(kept.ignored),
-        ignored_more=0 if kept is None else kept.ignored_more,
-    )
-
-
-def _kept_item(state: workspace.State) -> KeptItem | None:
-    kept = state.kept
-    return None if kept is None else KeptItem(kept.ref, kept.commit, kept.branch, list(kept.ignored), kept.ignored_more)
-
-
 def last_instance(state: State) -> str | None:
     """Return the instance that the session has, or else the last that it had."""
     if state.instance_id is not None:
@@ -351,46 +303,3 @@ def verification(report: Report) -> Verification:
     found = report.first_break
     at = None if found is None else BreakItem(found.position, found.reason)
     return Verification(found is None, report.events, report.streams, report.erased, report.digest.hex(), at)
-
-
-def _teardown_item(found: workspace_state.Teardown | None) -> TeardownItem | None:
-    if found is None:
-        return None
-    return TeardownItem(found.exit_code, found.detail, found.output, rfc3339(found.at_ms))
-
-
-def lacking(state: workspace.State) -> list[NotCarried]:
-    """Return what of its source a workspace still does not have: its set-up may have filled its submodules."""
-    filled = state.set_up and state.recipe is not None and state.recipe.submodules
-    found = () if state.prepared is None else state.prepared.not_carried
-    return [each for each in found if each.what != "submodules" or not filled]
-
-
-def workspace_item(state: workspace.State) -> WorkspaceItem:
-    """Return what the API shows of a workspace in a list."""
-    return WorkspaceItem(**_workspace_fields(state))
-
-
-def workspace_detail(state: workspace.State, condition: Condition | None) -> WorkspaceDetail:
-    """Return what the API shows of one workspace, with how it was found."""
-    branch, dirty = (None, None) if condition is None else (condition.branch, condition.dirty)
-    return WorkspaceDetail(**_workspace_fields(state), current_branch=branch, dirty=dirty)
-
-
-def _workspace_fields(state: workspace.State) -> dict[str, Any]:
-    order, prepared = state.order, state.prepared
-    return {
-        "id": state.id,
-        "title": state.title,
-        "status": cast("WorkspaceStatus", "missing" if state.fault == "missing" else state.phase),  # never unborn
-        "isolation_strategy": "existing" if order is None else order.strategy,
-        "source_directory": "" if order is None else order.source_directory,
-        "directory": prepared.directory if prepared is not None else "" if order is None else order.directory,
-        "branch": None if prepared is None else prepared.branch,
-        "sessions": list(state.sessions),
-        "failure": described(state) or state.failure_detail or None,
-        "kept": _kept_item(state),
-        "teardown": _teardown_item(state.teardown),
-        "ports": None if state.ports is None else PortsItem(state.ports.first, state.ports.count),
-        "not_carried": [NotCarriedItem(each.what, each.detail) for each in lacking(state)],
-    }

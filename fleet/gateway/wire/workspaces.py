@@ -1,0 +1,103 @@
+"""From workspaces, and what a terminate does to them, to the items that the API shows."""
+
+from typing import Any, cast
+
+from fleet.actors.end_previews import EndingPreview, WorkspacePreview
+from fleet.actors.endings import Ending
+from fleet.core.times import rfc3339
+from fleet.core.workspace import machine as workspace
+from fleet.core.workspace import state as workspace_state
+from fleet.core.workspace.faults import described
+from fleet.ports import Condition, NotCarried
+from fleet.wire.enums import WorkspaceStatus
+from fleet.wire.items import (
+    Ended,
+    EndedWorkspace,
+    EndedWorkspacePreview,
+    EndPreview,
+    KeptItem,
+    RelativeTitle,
+    SessionItem,
+)
+from fleet.wire.workspaces import NotCarriedItem, PortsItem, TeardownItem, WorkspaceDetail, WorkspaceItem
+
+
+def lacking(state: workspace.State) -> list[NotCarried]:
+    """Return what of its source a workspace still does not have: its set-up may have filled its submodules."""
+    filled = state.set_up and state.recipe is not None and state.recipe.submodules
+    found = () if state.prepared is None else state.prepared.not_carried
+    return [each for each in found if each.what != "submodules" or not filled]
+
+
+def workspace_item(state: workspace.State) -> WorkspaceItem:
+    """Return what the API shows of a workspace in a list."""
+    return WorkspaceItem(**_workspace_fields(state))
+
+
+def workspace_detail(state: workspace.State, condition: Condition | None) -> WorkspaceDetail:
+    """Return what the API shows of one workspace, with how it was found."""
+    branch, dirty = (None, None) if condition is None else (condition.branch, condition.dirty)
+    return WorkspaceDetail(**_workspace_fields(state), current_branch=branch, dirty=dirty)
+
+
+def _workspace_fields(state: workspace.State) -> dict[str, Any]:
+    order, prepared = state.order, state.prepared
+    return {
+        "id": state.id,
+        "title": state.title,
+        "status": cast("WorkspaceStatus", "missing" if state.fault == "missing" else state.phase),  # never unborn
+        "isolation_strategy": "existing" if order is None else order.strategy,
+        "source_directory": "" if order is None else order.source_directory,
+        "directory": prepared.directory if prepared is not None else "" if order is None else order.directory,
+        "branch": None if prepared is None else prepared.branch,
+        "sessions": list(state.sessions),
+        "failure": described(state) or state.failure_detail or None,
+        "kept": _kept_item(state),
+        "teardown": _teardown_item(state.teardown),
+        "ports": None if state.ports is None else PortsItem(state.ports.first, state.ports.count),
+        "not_carried": [NotCarriedItem(each.what, each.detail) for each in lacking(state)],
+    }
+
+
+def _teardown_item(found: workspace_state.Teardown | None) -> TeardownItem | None:
+    if found is None:
+        return None
+    return TeardownItem(found.exit_code, found.detail, found.output, rfc3339(found.at_ms))
+
+
+def _kept_item(state: workspace.State) -> KeptItem | None:
+    kept = state.kept
+    return None if kept is None else KeptItem(kept.ref, kept.commit, kept.branch, list(kept.ignored), kept.ignored_more)
+
+
+def ended(ending: Ending, session: SessionItem | None) -> Ended:
+    """Return the answer to a terminate."""
+    workspace = ending.workspace
+    item = None
+    if workspace is not None:
+        removed = workspace.phase == "removed"
+        item = EndedWorkspace(workspace.id, removed, ending.left, _kept_item(workspace) if removed else None)
+    return Ended(None if ending.erased else session, ending.erased, item)
+
+
+def end_preview(preview: EndingPreview) -> EndPreview:
+    """Return what a terminate would do."""
+    session = RelativeTitle(preview.session.id, preview.session.title)
+    workspace = None if preview.workspace is None else _workspace_preview(preview.workspace)
+    return EndPreview(session, preview.erased, workspace)
+
+
+def _workspace_preview(preview: WorkspacePreview) -> EndedWorkspacePreview:
+    fields, kept = _workspace_fields(preview.state), preview.kept
+    return EndedWorkspacePreview(
+        id=fields["id"],
+        directory=fields["directory"],
+        isolation_strategy=fields["isolation_strategy"],
+        branch=fields["branch"] if kept is None else kept.branch,
+        removed=preview.reason is None,
+        reason=preview.reason,
+        dirty=preview.dirty,
+        kept_ref=None if kept is None else kept.ref,
+        ignored=[] if kept is None else list(kept.ignored),
+        ignored_more=0 if kept is None else kept.ignored_more,
+    )
