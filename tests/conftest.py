@@ -1,9 +1,13 @@
-"""What a run over several processes has to know (`make test`): which tests wait for each other."""
+"""What holds for all tests: which of them share one process of `make test`, and that none depends on speed."""
 
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# No example fails because the machine is busy.
+settings.register_profile("fleet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fleet")
 _HERE = Path(__file__).parent
 _GROUPS = {"e2e": "opencode", "page": "page"}
 

@@ -103,7 +103,7 @@ Commands = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(Commands)
 def test_the_live_state_is_the_fold_of_the_log_whatever_happens(steps: Sequence[Any]) -> None:
     async def walk() -> None:

@@ -181,7 +181,7 @@ def by_path(of: Manifest) -> dict[str, tuple[Content | None, Content | None]]:
     return found
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.data(), st.lists(directories, min_size=1, max_size=5))
 def test_the_diffs_of_all_turns_are_the_diff_of_the_first_and_the_last_content(
     data: st.DataObject, history: list[Files]
@@ -197,7 +197,7 @@ def test_the_diffs_of_all_turns_are_the_diff_of_the_first_and_the_last_content(
         assert file.status == changed(file.file, file.before, file.after).status
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.data(), st.lists(directories, min_size=4, max_size=4))
 def test_it_does_not_matter_which_turns_are_put_together_first(data: st.DataObject, history: list[Files]) -> None:
     one, two, three = (data.draw(diffs(before, after)) for before, after in pairwise(history))
@@ -244,7 +244,7 @@ def longest_common(old: list[bytes], new: list[bytes]) -> int:
 texts = st.lists(st.sampled_from((b"a\n", b"b\n", b"c\n", b"\n", b"a\r\n")), max_size=12)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(texts, texts)
 def test_no_fewer_lines_would_do(old: list[bytes], new: list[bytes]) -> None:
     common = longest_common(old, new)

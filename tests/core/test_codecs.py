@@ -54,7 +54,7 @@ SAMPLES: dict[type[Any], st.SearchStrategy[Any]] = {
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
-@hypothesis.settings(deadline=None, max_examples=15)
+@hypothesis.settings(max_examples=15)
 @hypothesis.given(st.data())
 def test_each_event_is_read_as_it_was_written(event: type[Any], data: st.DataObject) -> None:
     written = data.draw(SAMPLES[event] if event in SAMPLES else st.from_type(event))
@@ -95,7 +95,7 @@ def _read_back(event: object) -> object:
 @pytest.mark.parametrize(
     ("decider", "state_type", "commands", "check"), WALKS, ids=lambda value: getattr(value, "kind", "")
 )
-@hypothesis.settings(deadline=None, max_examples=40)
+@hypothesis.settings(max_examples=40)
 @hypothesis.given(st.data())
 def test_each_state_and_log_is_read_as_it_was_written(
     decider: Decider[Any, Any, Any, Any], state_type: type[Any], commands: Any, check: Any, data: st.DataObject

@@ -216,7 +216,7 @@ def check(state: State, log: tuple[m.Event, ...]) -> None:
         assert keys == told | (set() if any(isinstance(event, m.InstanceSwept) for event in log) else {"stop"})
 
 
-@hypothesis.settings(deadline=None, max_examples=100)
+@hypothesis.settings(max_examples=100)
 @hypothesis.given(st.data())
 def test_an_instance_keeps_its_laws(data: st.DataObject) -> None:
     walk(data, INSTANCE, commands, check)

@@ -169,7 +169,7 @@ def check(state: State, log: tuple[m.Event, ...]) -> None:
         }
 
 
-@hypothesis.settings(deadline=None, max_examples=200)
+@hypothesis.settings(max_examples=200)
 @hypothesis.given(st.data())
 def test_a_webhook_keeps_its_laws(data: st.DataObject) -> None:
     walk(data, WEBHOOK, lambda _: commands, check)

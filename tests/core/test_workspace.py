@@ -100,7 +100,7 @@ ANSWERS = (
 )
 
 
-@hypothesis.settings(deadline=None, max_examples=150)
+@hypothesis.settings(max_examples=150)
 @hypothesis.given(st.data())
 def test_a_workspace_keeps_its_laws(data: st.DataObject) -> None:
     walk(data, WORKSPACE, lambda state: commands | st.builds(w.remove, sessions, st.just(state.claims)), check)

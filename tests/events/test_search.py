@@ -102,7 +102,7 @@ async def all_pages(log: MemoryLog, times: LogTimes, search: Search) -> list[Rec
         search = msgspec.structs.replace(search, **bound)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(ENTRIES, max_size=45), st.lists(SEARCHES, min_size=1, max_size=4), st.lists(TIMES, max_size=3))
 def test_a_search_finds_what_looking_at_all_finds(
     entries: list[Entry], searches: list[Search], moments: list[int]

@@ -307,6 +307,7 @@ async def test_a_model_that_does_not_come_up_to_date_answers_with_what_it_has(au
     assert unavailable.value.code == "timed_out"
     history._store.open(0)
     assert await history.search(HistoryQuery()) == HistoryPage((), 0, 0)
+    history._store.close()
 
 
 async def test_a_disk_that_refuses_does_not_end_it(

@@ -65,7 +65,7 @@ async def page(transcripts: Transcripts, conversation: str, at: int | None) -> P
     return found if found.total else None
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(events, max_size=12))
 def test_an_earlier_moment_is_told_as_it_was_told_then(history: list[Any]) -> None:
     async def compare() -> None:

@@ -36,7 +36,7 @@ def unpaid(log: tuple[m.Event, ...]) -> float:
     return sum(costs[message_id] for message_id in before)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data())
 def test_turns_cost_together_what_the_session_costs_and_are_told_of_any_moment(data: st.DataObject) -> None:
     def nothing(*_: object) -> None:

@@ -296,7 +296,7 @@ FILES = st.dictionaries(NAMES, st.tuples(CONTENTS, st.booleans()), max_size=6)
 
 
 @given(before=FILES, after=FILES)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_counts_are_those_of_git(before: dict[str, tuple[bytes, bool]], after: dict[str, tuple[bytes, bool]]) -> None:
     with TemporaryDirectory() as scratch:
         base = Path(scratch).resolve()
