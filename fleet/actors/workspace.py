@@ -48,7 +48,9 @@ class WorkspaceEffects:
             await self._dispose(workspace_id)  # one that is made again: what OpenCode knew of it is over
             prepared = await self._context.workspaces.prepare(effect.order)
         except Exception:
-            await self._discard(effect)
+            state = self._context.views.workspaces.get(workspace_id)
+            if state is None or state.prepared is None:  # else what is left of the one that was lost is work
+                await self._discard(effect)
             raise
         await report(m.ReportPrepared(prepared, self._now()))
 

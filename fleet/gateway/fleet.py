@@ -19,7 +19,7 @@ from fleet.core.workspace.state import State as Workspace
 from fleet.errors import Rejected
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, refuses, takes
-from fleet.gateway.refusals import COMMAND, DIRECTORY, REBINDING, REMOVAL
+from fleet.gateway.refusals import COMMAND, DIRECTORY, MAKING, REBINDING, REMOVAL
 from fleet.gateway.requests import answer, caller, paged, read_body, read_no_body, read_query
 from fleet.ports import Tokens
 from fleet.projections.lives import Life, life
@@ -149,7 +149,7 @@ def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
     @routes.post("/workspaces/<workspace_id>/restore")
     @about("fleet")
     @gives(wire.WorkspaceItem)
-    @refuses(*COMMAND, *REMOVAL, "workspace_not_found")
+    @refuses(*COMMAND, *REMOVAL, *MAKING, "workspace_not_found")
     async def restore_workspace(workspace_id: str) -> Response:
         """Bring a removed workspace back: directory, branch, and what was kept.
 

@@ -75,6 +75,7 @@ PROVISION: Final = (
 )
 """What may keep a session from taking a prompt: its workspace, its OpenCode process, its conversation."""
 
+MAKING: Final = (*DIRECTORY, "not_a_repository", "repository_empty", "branch_checked_out", "base_ref_unknown")
 REBINDING: Final = ("workspace_existing", "workspace_busy", "not_a_repository", "source_unrelated", "git_failed")
 REMOVAL: Final = ("workspace_dirty", "workspace_busy", "workspace_gone", "git_failed", "branch_exists", "invalid")
 

@@ -164,6 +164,20 @@ async def test_a_directory_that_was_deleted_is_missing_and_its_session_takes_no_
     assert "missing" not in (await door.knock("GET", session)).json["evidence"]
 
 
+async def test_what_is_left_of_a_deleted_worktree_stays_where_it_cannot_be_made_again(
+    machine: Machine, door: Door
+) -> None:
+    item, path = await worked(machine, door)
+    machine.files.checkouts[item["workspaceId"]].work.append("commit c0ffee")
+    machine.files.directories -= {item["directory"], REPOSITORY}
+    assert (await door.knock("GET", path)).json["status"] == "missing"
+    (await door.knock("POST", f"{path}/restore")).problem(422, "directory_missing")
+    assert "could not be made again" in (await door.knock("GET", path)).json["failure"]
+    machine.files.directories.add(REPOSITORY)
+    assert (await door.knock("POST", f"{path}/restore")).json["status"] == "ready"
+    assert machine.files.checkouts[item["workspaceId"]].work == ["commit c0ffee"]
+
+
 async def test_a_directory_that_is_deleted_in_a_turn_is_found_missing_at_its_end(machine: Machine, door: Door) -> None:
     item = await door.session(REPOSITORY, isolationStrategy="worktree")
     for text in ("Do it", "And more"):

@@ -69,6 +69,8 @@ async def make(source: Source, repository: str, order: WorkspaceOrder, branch: s
     registration = await registration_at(repository, order.directory)
     if registration is not None and not registration.torn and not await exists(f"{order.directory}/.git"):
         await _write_again(repository, order.directory)
+        if await _has_index(order.directory):  # not looked at further: what only its HEAD and records have must stay
+            return
     if registration is not None and await _is_finished(repository, registration):
         return
     await _clear(repository, order, branch, registration)
@@ -154,8 +156,13 @@ async def _is_finished(repository: str, registration: Registration) -> bool:
     seen = await look(registration.path)
     if seen.top != registration.path or seen.repository != repository:
         return False
-    own = Path(await run("rev-parse", "--absolute-git-dir", directory=registration.path))
-    return await trio.Path(own / "index").exists() and not await trio.Path(own / "index.lock").exists()
+    own = await run("rev-parse", "--absolute-git-dir", directory=registration.path)
+    return await _has_index(registration.path) and not await trio.Path(own, "index.lock").exists()
+
+
+async def _has_index(directory: str) -> bool:
+    own = await run("rev-parse", "--absolute-git-dir", directory=directory)
+    return await trio.Path(own, "index").exists()
 
 
 def _parse(block: str) -> Registration:

@@ -73,6 +73,18 @@ async def test_a_worktree_is_made_again_with_its_commits_and_what_was_staged(wor
     assert await world.workspaces.fault(order) is None
 
 
+async def test_what_only_the_records_of_a_deleted_worktree_name_stays(world: GitWorld) -> None:
+    order = await ordered(world, world.repository("shop"), "worktree")
+    await world.workspaces.prepare(order)
+    dropped = world.commit(order.directory)
+    git(order.directory, "reset", "-q", "--hard", "HEAD~")
+    own = Path(git(order.directory, "rev-parse", "--absolute-git-dir"))
+    (own / "index.lock").write_text("")  # its git was killed
+    shutil.rmtree(order.directory)
+    await world.workspaces.prepare(order)
+    assert dropped in git(order.directory, "reflog", "--format=%H").split()
+
+
 async def test_a_worktree_that_its_repository_has_forgotten_is_made_again_at_its_branch(world: GitWorld) -> None:
     order = await ordered(world, world.repository("shop"), "worktree", base_ref="main")
     await world.workspaces.prepare(order)
