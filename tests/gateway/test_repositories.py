@@ -93,7 +93,7 @@ async def test_offers_of_a_repository_are_those_of_its_own_instance(machine: Mac
     assert found["instanceId"] == worktree["instanceId"]
     assert found["asOf"] is not None
     assert [agent["name"] for agent in found["agents"]] == ["build", "general"]
-    assert [command["name"] for command in found["commands"]] == ["init"]
+    assert [command["name"] for command in found["commands"]] == ["init", "review", "compact"]
     assert [model["modelID"] for model in found["models"]] == ["one"]
     assert (await offers(door, PLAIN))["instanceId"] == plain["instanceId"]
     other = f"{PLAIN}/other"
