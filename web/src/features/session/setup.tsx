@@ -66,12 +66,14 @@ function Acts({ item, brief }: { readonly item: SessionItem; readonly brief: Bri
   const command = useCommand();
   if (brief.status === "running") {
     return (
-      <Button
-        disabled={isBusy}
-        onClick={() => void act("The set-up is aborted", "POST", `/api/sessions/${item.id}/abort`)}
-      >
-        Abort the set-up
-      </Button>
+      <div className={style.setupActs}>
+        <Button
+          disabled={isBusy}
+          onClick={() => void act("The set-up is aborted", "POST", `/api/sessions/${item.id}/abort`)}
+        >
+          Abort the set-up
+        </Button>
+      </div>
     );
   }
   if (item.status === "stopped") return null;
