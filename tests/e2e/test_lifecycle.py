@@ -126,11 +126,9 @@ def test_a_command_is_a_turn_of_its_own(server: Server) -> None:
     assert server.texts(item["id"]) == ["Hello there."]
     (greeted,) = said(server, item["id"], "user")
     assert greeted.startswith("Greet the world.")
-    server.call("POST", path, {"command": "no-such-command"})
-    failed = server.became(item["id"], "error")
-    assert (failed["outcome"], failed["failure"]["code"]) == ("error", "opencode_refused")
+    server.refused(422, "command_unknown", "POST", path, {"command": "no-such-command"})
     server.prompt(item["id"], 'say "Still here."')
-    assert server.settled(item["id"], 3)["outcome"] == "finished"
+    assert server.settled(item["id"], 2)["outcome"] == "finished"
     server.call("DELETE", f"/sessions/{item['id']}")
 
 
