@@ -227,6 +227,7 @@ UNREACHABLE_POLL_S: Final = 5.0
 HEALTH_TIMEOUT_S: Final = 5.0  # the slowest answer measured is 0.4 s
 
 # Workspaces
+WORKSPACE_DISCARDS_MAX: Final = 5  # attempts to remove what a failed one left, within 3 s: then who waits is told
 WORKSPACE_BUSY_S: Final = 20.0  # how long a removal waits for processes to leave: the stop ladder takes 11 s
 WORKSPACE_BUSY_POLL_S: Final = 0.5
 PORTS_FIRST: Final = 20_000  # of those that workspaces get: below the kernel's own, above what servers listen on

@@ -11,11 +11,19 @@ import trio
 from fleet.actors.aggregate import Report
 from fleet.actors.context import Context
 from fleet.actors.setups import Setups
+from fleet.core.backoff import backoff_s
 from fleet.core.paths import is_inside
 from fleet.core.workspace import machine
 from fleet.core.workspace import messages as m
 from fleet.errors import Problem, Rejected
-from fleet.limits import WORKSPACE_BUSY_POLL_S, WORKSPACE_BUSY_S, WORKSPACE_LOOK_S
+from fleet.limits import (
+    RESTART_BACKOFF_FIRST_S,
+    RESTART_BACKOFF_MAX_S,
+    WORKSPACE_BUSY_POLL_S,
+    WORKSPACE_BUSY_S,
+    WORKSPACE_DISCARDS_MAX,
+    WORKSPACE_LOOK_S,
+)
 from fleet.ports import Condition, WorkspaceOrder
 from fleet.projections.views import Views
 
@@ -55,10 +63,15 @@ class WorkspaceEffects:
         await report(m.ReportPrepared(prepared, self._now()))
 
     async def _discard(self, effect: machine.Prepare) -> None:
-        try:
-            await self._context.workspaces.discard(effect.order)
-        except Problem as problem:  # the next attempt, or the next start, finds it again
-            _log.warning("workspace_not_discarded", workspace=effect.order.workspace_id, detail=problem.detail)
+        """Remove what the attempt has left; where that fails again and again, the next attempt or start does it."""
+        for attempt in range(1, WORKSPACE_DISCARDS_MAX + 1):
+            try:
+                await self._context.workspaces.discard(effect.order)
+            except Problem as problem:
+                _log.warning("workspace_not_discarded", workspace=effect.order.workspace_id, detail=problem.detail)
+                await trio.sleep(backoff_s(attempt, 0, first_s=RESTART_BACKOFF_FIRST_S, max_s=RESTART_BACKOFF_MAX_S))
+            else:
+                return
 
     # ------------------------------------------------------------------------------------------------------ removal
 

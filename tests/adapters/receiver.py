@@ -18,7 +18,7 @@ class Receiver:
         self.paths: list[str] = []
         self.released = threading.Event()
         self.answer = b"thank you"
-        self.cut_off = 0
+        self.cut_off = threading.Event()
         self.port = 0
 
     @property
@@ -50,7 +50,7 @@ class Receiver:
                 try:
                     self.wfile.write(receiver.answer if status != 204 else b"")
                 except OSError:
-                    receiver.cut_off += 1
+                    receiver.cut_off.set()
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
                 pass

@@ -36,10 +36,13 @@ def test_a_data_directory_of_somebody_else_is_refused(tmp_path: Path, monkeypatc
 
 
 def open_to_others(data: Path) -> list[str]:
-    """What others could read if the data directory itself were not private; what git writes has git's own modes."""
+    """What others could read if the data directory itself were not private.
+
+    What git writes, and what OpenCode unpacks in a private directory of its own, has their own modes.
+    """
     kept = [data]
     for directory in kept:
-        if directory.parent.name != "trees" and directory.name != "workspaces":
+        if directory.parent.name != "trees" and directory.name not in ("workspaces", "tmp"):
             kept += directory.iterdir() if directory.is_dir() else ()
     return [str(each.relative_to(data)) for each in kept if not each.is_symlink() and each.stat().st_mode & 0o077]
 

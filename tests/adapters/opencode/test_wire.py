@@ -102,7 +102,7 @@ def test_events() -> None:
     )
     retry = {"type": "retry", "attempt": 2, "message": "later", "next": 5}
     assert event("session.status", {"sessionID": "s", "status": retry}) == StatusChanged(
-        "s", TurnStatus("retry", 2, "later")
+        "s", TurnStatus("retry", 2, "later", 5)
     )
     assert event("session.idle", {"sessionID": "s"}) == StatusChanged("s", None)
     assert event("session.error", {"error": {"name": "X", "data": {"message": "m"}}}) == TurnErrored(None, "X", "m")
