@@ -1,4 +1,6 @@
-"""How fast is the dashboard? Its first rows, its rest, and its main thread while many sessions write, in Chromium.
+"""How fast is the dashboard, in Chromium?
+
+Its first rows, the way from one session to another, its rest, and its main thread and memory while many sessions write.
 
 The page and the browser are real, and so is the server; its sessions are made in its log (`dashboard_source.py`). The
 baseline of the first rows is a page of the same server that needs no session: settings.
@@ -13,7 +15,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Any, Final, cast
 
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
@@ -27,6 +29,9 @@ WORDS_PER_S = 20
 """Of each session: about as fast as a model writes."""
 OBSERVED_S = 10.0
 ROUNDS = 5
+SWITCHES = 20
+GROWTH_S = 120.0
+"""Between the two looks at the heap, each after a collection; what it grows by is told for an hour."""
 _FIRST: Final = """selector => new Promise(resolve => {
   const look = () => document.querySelector(selector) ? requestAnimationFrame(() => resolve(performance.now()))
                                                       : requestAnimationFrame(look);
@@ -46,6 +51,26 @@ _FRAMES: Final = """seconds => new Promise(resolve => {
   };
   requestAnimationFrame(note);
 })"""
+_SWITCH: Final = """async count => {
+  const links = [...document.querySelectorAll('nav[aria-label=Sessions] a[href^="/s/"]')].slice(0, count);
+  const times = [];
+  for (const link of links) {
+    const before = document.querySelector('[role=log] article');
+    const begin = performance.now();
+    link.click();
+    await new Promise(resolve => {
+      const look = () => {
+        const shown = document.querySelector('[role=log] article');
+        const isThere = shown !== null && shown !== before && location.pathname === new URL(link.href).pathname;
+        isThere ? resolve() : requestAnimationFrame(look);
+      };
+      look();
+    });
+    times.push(performance.now() - begin);
+    await new Promise(resolve => setTimeout(resolve, 200));
+  }
+  return times;
+}"""
 
 
 class Source:
@@ -116,6 +141,23 @@ def _task_s(session: CDPSession) -> float:
     return next(float(each["value"]) for each in answer["metrics"] if each["name"] == "TaskDuration")
 
 
+def _switch_ms(browser: Browser, source: Source) -> float:
+    """Return the 95th percentile of the time from a click in the list to the transcript of that session."""
+    page, _ = _opened(browser, source)
+    page.locator("[role=row][aria-posinset] a[href^='/s/']").first.click()
+    page.wait_for_selector("[role=log] article")
+    page.wait_for_timeout(1_000)
+    times: list[float] = page.evaluate(_SWITCH, SWITCHES + 1)
+    page.context.close()
+    return quantiles(times[1:], n=20)[-1]  # the first is the session that is open
+
+
+def _heap_mb(session: CDPSession) -> float:
+    session.send("HeapProfiler.collectGarbage")
+    answer = cast("dict[str, Any]", session.send("Runtime.getHeapUsage"))
+    return float(answer["usedSize"]) / 1_000_000
+
+
 def _opened(browser: Browser, source: Source) -> tuple[Page, CDPSession]:
     page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
     page.add_init_script(_LONG_TASKS)
@@ -137,6 +179,9 @@ def _observe(browser: Browser, source: Source) -> list[Figure]:
     frames: list[float] = page.evaluate(_FRAMES, OBSERVED_S / 2)
     longest: float = page.evaluate("Math.max(0, ...window.longTasks)")
     nodes: int = page.evaluate("document.getElementsByTagName('*').length")
+    heap = _heap_mb(session)
+    page.wait_for_timeout(GROWTH_S * 1000)
+    grown = _heap_mb(session) - heap
     source.tell("rest")
     late = 100 * sum(each > 1000 / 30 for each in frames) / len(frames)
     return [
@@ -145,6 +190,8 @@ def _observe(browser: Browser, source: Source) -> list[Figure]:
         Figure("longest task meanwhile, 0 for none over 50 ms", longest, "ms", at_most=50.0),
         Figure("frames that come later than 33 ms meanwhile", late, "%", at_most=5.0),
         Figure("nodes on the page", nodes, "", at_most=3_000),
+        Figure("heap of the page meanwhile", heap, "MB"),
+        Figure("what the heap would grow by in an hour", grown * 3600 / GROWTH_S, "MB", at_most=20.0),
     ]
 
 
@@ -154,6 +201,8 @@ def main() -> list[Figure]:
         empty = _first_ms(browser, f"{source.address}/settings", "main h1")
         rows = _first_ms(browser, source.address, "[role=row][aria-posinset]")
         figures = [Figure(f"first rows of {SESSIONS:,} sessions", rows, "ms", empty, at_most=600.0)]
+        switch = _switch_ms(browser, source)
+        figures.append(Figure("from one session to another, p95", switch, "ms", at_most=100.0))
         figures += _observe(browser, source)
         browser.close()
     return show(f"dashboard: {SESSIONS:,} sessions in Chromium, against a page without sessions", figures)
