@@ -1,6 +1,7 @@
 """The `Scripts` port: reads `.fleet.toml`, and runs set-ups and teardowns as a person would in a terminal.
 
-Rules kept here: the bytes that are hashed are the bytes that are parsed; a script gets the environment that OpenCode
+Rules kept here: the bytes that are hashed are the bytes that are parsed; commands hold no sign that a reader does not
+see; a script gets the environment that OpenCode
 gets, without Fleet's settings; its processes carry the markers by which a later start finds what a crash left; whatever
 it leaves running is ended with it; its output is bounded, and given in pieces. Who may run what is decided elsewhere.
 """
@@ -12,6 +13,7 @@ import signal
 import stat
 import subprocess
 import tomllib
+import unicodedata
 from collections import deque
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -37,6 +39,8 @@ from fleet.ports import Recipe, Say, Script, ScriptEnd
 SETUP_FILE: Final = ".fleet.toml"
 _KEYS: Final = ("setup", "teardown", "submodules")
 _READ_BYTES: Final = 64 * 1024
+_HIDDEN_CATEGORIES: Final = ("Cc", "Cf", "Zl", "Zp")  # controls, formats (directions, joiners, tags), separators
+_FILLERS: Final = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters and marks that are blank
 
 
 class LocalScripts:
@@ -191,14 +195,19 @@ def _read(path: Path) -> Recipe | None:
         return _parse(digest, content.decode())
     except (ValueError, tomllib.TOMLDecodeError) as error:
         return Recipe(digest, problem=f"{SETUP_FILE}: {error}")
+    except RecursionError:  # the parser calls itself for each level
+        return Recipe(digest, problem=f"{SETUP_FILE}: its arrays and tables stand too deep in each other")
 
 
 def _content(path: Path) -> bytes:
     opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(opened, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(opened).st_mode):
             raise OSError("it is not a regular file")
-        return file.read(SETUP_FILE_BYTES_MAX + 1)
+        with open(opened, "rb", closefd=False) as file:
+            return file.read(SETUP_FILE_BYTES_MAX + 1)
+    finally:
+        os.close(opened)
 
 
 def _parse(digest: str, text: str) -> Recipe | None:
@@ -222,4 +231,13 @@ def _commands(table: dict[str, Any], key: str) -> str:
     lines = cast("list[object]", value) if isinstance(value, list) else [value]
     if not all(isinstance(line, str) for line in lines):
         raise ValueError(f"{key} is a text with commands, or a list of such texts")
-    return "\n".join(str(line).strip() for line in lines).strip()
+    commands = "\n".join(str(line).strip() for line in lines).strip()
+    hidden = next((sign for sign in commands if _is_hidden(sign)), None)
+    if hidden is not None:
+        raise ValueError(f"{key} has a character that nobody sees, U+{ord(hidden):04X}: write it in a script instead")
+    return commands
+
+
+def _is_hidden(sign: str) -> bool:
+    """Return whether what is read would not be what runs: the sign shows nothing, or moves what stands around it."""
+    return sign in _FILLERS or (sign not in "\n\t" and unicodedata.category(sign) in _HIDDEN_CATEGORIES)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,7 @@ async def test_no_file_is_none(tmp_path: Path) -> None:
         ("[workspace]\nsetup = 1", "setup is a text with commands"),
         ("[workspace]\nsetup = ['a', 1]", "setup is a text with commands"),
         ("[workspace]\nsubmodules = 'yes'", "submodules is true or false"),
+        ("[workspace]\nsetup = " + "[" * 15_000, "too deep"),
         (b"\xff", "codec"),
         (f"[workspace]\nsetup = '{'x' * 20_000}'", "longer than"),
     ],
@@ -79,6 +81,35 @@ async def test_a_bad_file_says_what_is_wrong_and_asks_for_nothing(tmp_path: Path
     assert recipe is not None
     assert says in recipe.problem
     assert (recipe.script, recipe.teardown) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "sign", ["\0", "\r", "\x1b", "\x9d", "\xad", "\u200b", "\u2028", "\u202e", "\u3164", "\U000e0041"]
+)
+async def test_commands_with_a_sign_that_hides_something_are_refused(tmp_path: Path, sign: str) -> None:
+    code = f"U+{ord(sign):04X}"
+    for key in ("setup", "teardown"):
+        recipe = await read(tmp_path, f'[workspace]\n{key} = ["npm ci", "echo \\U{ord(sign):08x}; evil"]\n')
+        assert recipe is not None
+        assert f"{key} has a character that nobody sees, {code}" in recipe.problem
+        assert (recipe.script, recipe.teardown) == ("", "")
+
+
+async def test_commands_may_have_signs_of_any_language_and_tabs(tmp_path: Path) -> None:
+    recipe = await read(tmp_path, '[workspace]\nsetup = "echo \\u00e9\\t\\u05d0 \\U0001f600"\r\n')
+    assert recipe is not None
+    assert (recipe.setup, recipe.problem) == ("echo é\t\u05d0 \U0001f600", "")
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+async def test_what_is_no_file_is_refused_and_stays_open_nowhere(tmp_path: Path, make: Callable[[str], None]) -> None:
+    make(str(tmp_path / ".fleet.toml"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(10):
+        recipe = await scripts(tmp_path).read(str(tmp_path))
+        assert recipe is not None
+        assert recipe.problem == ".fleet.toml cannot be read: it is not a regular file"
+    assert len(list(Path("/proc/self/fd").iterdir())) - before < 5
 
 
 async def test_a_symlink_is_not_followed(tmp_path: Path) -> None:
