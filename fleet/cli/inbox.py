@@ -121,11 +121,11 @@ def _chosen(requests: "list[RequestItem]", name: str | None) -> "RequestItem":
 
 def _asked(request: "RequestItem") -> list[str]:
     """Return what a request asks, as lines."""
-    from fleet.cli.plain import line_of
+    from fleet.cli.plain import asked_of
     from fleet.cli.tail_view import question_of
 
     body: dict[str, Any] = msgspec.json.decode(request.request)
     if request.kind == "permission":
         patterns: list[Any] = body.get("patterns") or []
-        return [line_of(" ".join(map(str, (body.get("permission", ""), *patterns))))]
+        return [asked_of(" ".join(map(str, (body.get("permission", ""), *patterns))))]
     return [question_of(each) for each in body.get("questions", [])]

@@ -1,7 +1,8 @@
 """What an agent wrote, made harmless for a terminal: nobody's output but our own moves the cursor or sets colours.
 
 Escape sequences are taken out, other control characters are shown (fleet/plain.py), and so are marks that change the
-direction of writing, with which a line can be made to read otherwise than it is. `SafeConsole` does that to everything
+direction of writing, with which a line can be made to read otherwise than it is. Where a person is asked to allow
+something, sequences are shown as well. `SafeConsole` does that to everything
 that it prints, whoever has put it together.
 """
 
@@ -36,6 +37,11 @@ def plain(text: str) -> str:
 def line_of(text: str) -> str:
     """Return the same on one line."""
     return " ".join(plain(text).split())
+
+
+def asked_of(text: str) -> str:
+    """Return on one line what a person is asked to allow: nothing is taken out, for it would run all the same."""
+    return " ".join(shown(text).split())
 
 
 class SafeConsole(Console):

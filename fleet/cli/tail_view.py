@@ -7,7 +7,7 @@ from zlib import crc32
 from rich.cells import set_cell_size
 from rich.text import Text
 
-from fleet.cli.plain import SafeConsole, line_of, plain
+from fleet.cli.plain import SafeConsole, asked_of, line_of, plain
 from fleet.cli.show_view import counted
 from fleet.wire.frames import Delta, Event, Frame, PartChanged, Snapshot
 
@@ -181,7 +181,7 @@ def _asked(data: Data) -> str:
     if data["kind"] == "question":
         return f"? {' / '.join(map(question_of, body.get('questions', [])))} (fleet answer)"
     about = " ".join(map(str, (body.get("permission") or body.get("type") or "", *(body.get("patterns") or ()))))
-    return f"? may it: {about} (fleet answer)"
+    return f"? may it: {asked_of(about)} (fleet answer)"
 
 
 def _changed(files: int, additions: int, deletions: int) -> str:

@@ -84,13 +84,13 @@ def _agreed(asked: "RecipeItem | SetupItem", *, yes: bool) -> bool:
 
 
 def _show(asked: "RecipeItem | SetupItem | TrustItem", console: "SafeConsole") -> None:
-    from fleet.cli.plain import line_of
+    from fleet.cli.plain import asked_of, line_of
 
     console.print(f"  digest    {line_of(asked.digest)}", soft_wrap=True)
     submodules = "git submodule update --init --recursive" if asked.submodules else ""
     for name, commands in (("submodules", submodules), ("setup", asked.setup), ("teardown", asked.teardown)):
-        for line in commands.splitlines():
-            console.print(f"  {name:<9} {line_of(line)}", soft_wrap=True)
+        for line in commands.split("\n") if commands else ():  # the shell knows no other line ends
+            console.print(f"  {name:<9} {asked_of(line)}", soft_wrap=True)
 
 
 def _list(listed: "list[TrustItem]") -> None:

@@ -121,3 +121,10 @@ def test_a_session_has_the_same_colour_in_every_run() -> None:
     out = io.StringIO()
     Teller(SafeConsole(file=out, force_terminal=True), {SESSION: "One"}).take(event("resumed", at_ms=1))
     assert out.getvalue().startswith("\x1b[92mOne ")
+
+
+def test_a_permission_is_asked_for_with_all_that_would_run() -> None:
+    body = {"permission": "bash", "patterns": ["ls \x1b]0;; evil \x07"]}
+    assert told(event("request-opened", kind="permission", body=body)) == [
+        "? may it: bash ls \\x1b]0;; evil \\x07 (fleet answer)"
+    ]

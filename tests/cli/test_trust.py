@@ -7,7 +7,7 @@ from tests.cli.terminal import fleet
 from tests.client.line import Line
 from tests.gateway.door import REPOSITORY, Machine
 
-RECIPE = Recipe("d1", "npm ci\nnpm run build\x1b[2J", "docker compose down", submodules=True)
+RECIPE = Recipe("d1", "npm ci\nnpm run build\x1b]0;; evil \x07", "docker compose down", submodules=True)
 
 
 async def test_commands_are_shown_allowed_listed_and_revoked(machine: Machine, line: Line) -> None:
@@ -18,7 +18,13 @@ async def test_commands_are_shown_allowed_listed_and_revoked(machine: Machine, l
     asked = await fleet(line, "trust", REPOSITORY)
     assert (asked.code, "say --yes" in asked.err) == (2, True)
     assert "\x1b" not in asked.err
-    for words in ("d1", "submodules git submodule update", "setup     npm ci", "teardown  docker compose down"):
+    for words in (
+        "d1",
+        "submodules git submodule update",
+        "setup     npm ci",
+        "build\\x1b]0;; evil \\x07",
+        "teardown  docker compose down",
+    ):
         assert words in asked.err
     assert json.loads((await fleet(line, "trust", "--json")).out) == []
     assert (await fleet(line, "trust", REPOSITORY, "--yes")).out == "allowed\n"
