@@ -10,6 +10,7 @@ from fleet.actors.context import Context, WorkspaceReply
 from fleet.actors.orders import Caller
 from fleet.actors.roots import Roots
 from fleet.actors.standing import look
+from fleet.core.paths import is_inside
 from fleet.core.workspace import messages as m
 from fleet.core.workspace.state import State
 from fleet.errors import Rejected
@@ -27,7 +28,8 @@ class Rebinding:
         """Let a worktree or clone have its source in `directory` from now on.
 
         Raises `Rejected`: workspace_not_found, workspace_existing, workspace_busy, what `Workspaces.inspect` refuses of
-        the directory, not_a_repository, and source_unrelated where the repository there is another one.
+        the directory, not_a_repository, source_unrelated where the repository there is another one, and invalid where
+        it has this workspace as its own source.
         """
         state = self._context.views.workspaces.get(workspace_id)
         if state is None or state.order is None:
@@ -53,4 +55,21 @@ class Rebinding:
             rejected.field = "sourceDirectory"
             raise
         self._roots.require(source.directory)
+        self._require_elsewhere(state.id, source.directory)
         return source.directory
+
+    def _require_elsewhere(self, workspace_id: str, directory: str) -> None:
+        """Refuse what has the workspace as its source: what a removal keeps there would be removed with it."""
+        orders = [each.order for each in self._context.views.workspaces if each.order is not None]
+        made = [order for order in orders if order.strategy != "existing"]
+        place: str | None = directory
+        for _ in made:  # each is met once at most
+            above = next((order for order in made if place and is_inside(place, (order.directory,))), None)
+            if above is not None and above.workspace_id == workspace_id:
+                raise Rejected(
+                    "invalid",
+                    f"{directory!r} is in this workspace, or made from this workspace",
+                    field="sourceDirectory",
+                    hint="Name the directory that the project was moved to.",
+                )
+            place = None if above is None else above.source_directory

@@ -217,6 +217,17 @@ async def test_a_worktree_whose_project_was_moved_is_bound_again(machine: Machin
     assert (await door.knock("POST", f"{session}/resume")).status == 200
 
 
+@pytest.mark.parametrize("strategy", ["worktree", "clone"])
+async def test_a_workspace_is_never_its_own_source(machine: Machine, door: Door, strategy: str) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy=strategy)
+    above = await door.session(item["directory"], isolationStrategy=strategy)
+    path = f"/api/workspaces/{item['workspaceId']}"
+    for source in (item["directory"], above["directory"]):
+        refused = (await door.knock("PATCH", path, {"sourceDirectory": source})).problem(422, "invalid")
+        assert (refused["field"], "made from this workspace" in refused["detail"]) == ("sourceDirectory", True)
+    assert (await door.knock("GET", path)).json["sourceDirectory"] == REPOSITORY
+
+
 async def test_a_session_whose_project_was_moved_resumes_in_its_workspace(machine: Machine, door: Door) -> None:
     item = await door.session(REPOSITORY, isolationStrategy="clone")
     session = f"/api/sessions/{item['id']}"
