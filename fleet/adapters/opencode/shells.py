@@ -53,6 +53,8 @@ class LocalShells:
     def environment(self) -> Mapping[str, str]:
         """Return what OpenCode is to inherit, after having written the program that it starts as a shell."""
         own = self._inherits.get("SHELL")
+        if own and Path(own).parent == self._directory:  # Fleet was started by what OpenCode starts: it is no shell
+            own = None
         shell = own if own and Path(own).name not in _REFUSED_BY_OPENCODE and os.access(own, os.X_OK) else None
         shell = shell or shutil.which("bash", path=self._inherits.get("PATH")) or "/bin/sh"
         program = self._directory / Path(shell).name

@@ -24,7 +24,9 @@ def place(tmp_path: Path, workspace: str) -> Path:
 
 
 def said(program: str, directory: Path, command: str) -> str:
-    done = subprocess.run([program, "-c", command], cwd=directory, env={}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [program, "-c", command], cwd=directory, env={}, capture_output=True, text=True, check=True, timeout=20
+    )
     return done.stdout.strip()
 
 
@@ -52,6 +54,22 @@ async def test_a_shell_that_opencode_would_not_take_is_replaced_as_it_does(tmp_p
     program = found.environment()["SHELL"]
     assert Path(program).name == "bash"
     assert said(program, tmp_path, "echo [${BASH_VERSION:+bash}] [$(printenv SHELL)]") == f"[bash] [{own or ''}]"
+
+
+async def test_a_server_that_opencode_has_started_does_not_take_the_program_for_the_users_shell(tmp_path: Path) -> None:
+    outer = shells(tmp_path, SHELL=BASH).environment()
+    program = LocalShells(tmp_path / "it's data", outer).environment()["SHELL"]
+    assert said(program, tmp_path, "echo ${BASH_VERSION:+bash}") == "bash"
+
+
+async def test_names_of_directories_run_nothing(tmp_path: Path) -> None:
+    found = LocalShells(tmp_path / "it's\n$(touch one) x*}", {"PATH": os.environ["PATH"], "SHELL": BASH})
+    program = found.environment()["SHELL"]
+    inside = Path(program).parents[1] / "workspaces" / "w1" / "'\n;touch two"
+    inside.mkdir(parents=True)
+    await found.expose("w1", {"FLEET_SOURCE_DIRECTORY": "'\n$(touch three)"})
+    assert said(program, inside, 'echo "$FLEET_SOURCE_DIRECTORY"') == "'\n$(touch three)"
+    assert not list(inside.iterdir())
 
 
 async def test_without_a_place_for_it_shells_are_as_they_were(tmp_path: Path) -> None:
