@@ -184,26 +184,26 @@ class TokenFile:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._file = directory / "tokens.json"
-        self._seen: tuple[int, ...] | None = None
-        self._register = Register()
+        # Threads read too: what was seen and what it held change together, or a revoked token might stay good.
+        self._known: tuple[tuple[int, ...] | None, Register] = (None, Register())
 
     def read(self) -> Register:
         """Return the register; it is read again only if the file was replaced. Raises `Unavailable`."""
         try:
             status = self._file.stat()
         except (FileNotFoundError, NotADirectoryError):
-            self._seen, self._register = None, Register()
-            return self._register
+            return Register()
         except OSError as error:
             raise self._unreadable(error.strerror or "") from error
         seen = (status.st_mtime_ns, status.st_ino, status.st_size)
-        if seen != self._seen:
+        known, register = self._known
+        if seen != known:
             try:
-                self._register = msgspec.json.decode(self._file.read_bytes(), type=Register)
+                register = msgspec.json.decode(self._file.read_bytes(), type=Register)
             except (OSError, msgspec.MsgspecError) as error:
                 raise self._unreadable(str(error)) from error
-            self._seen = seen
-        return self._register
+            self._known = seen, register
+        return register
 
     def change(self, change: Callable[[Register], tuple[Register, Result]]) -> Result:
         """Replace the register by what `change` makes of it, and return what it gives beside.
