@@ -15,6 +15,7 @@ from fleet.core.workspace import messages as m
 from fleet.core.workspace.state import State
 from fleet.errors import Rejected
 from fleet.events.envelope import Cause
+from fleet.ports import WorkspaceOrder
 
 
 class Rebinding:
@@ -36,7 +37,7 @@ class Rebinding:
             raise Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
         if state.order.strategy == "existing":
             raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
-        order = msgspec.structs.replace(state.order, source_directory=await self._found(state, directory))
+        order = msgspec.structs.replace(state.order, source_directory=await self._found(state, state.order, directory))
         command = m.RebindWorkspace(order.source_directory, self._context.clock.now_ms())
         cause = Cause(caller.actor, correlation_id=caller.request_id)
         deliver = Deliver[m.Command](command, cause, caller.idempotency_key, caller.digest)
@@ -46,11 +47,12 @@ class Rebinding:
         seen = await look(self._context, workspace_id)
         return reply if seen is None else msgspec.structs.replace(reply, state=seen)
 
-    async def _found(self, state: State, directory: str) -> str:
+    async def _found(self, state: State, order: WorkspaceOrder, directory: str) -> str:
         """Return the real directory, in a repository that has what the workspace began with."""
+        named = msgspec.structs.replace(order, source_directory=directory)
         head = None if state.prepared is None else state.prepared.head
         try:
-            source = await self._context.workspaces.require_related(directory, head)
+            source = await self._context.workspaces.require_related(named, head)
         except Rejected as rejected:
             rejected.field = "sourceDirectory"
             raise

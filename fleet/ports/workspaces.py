@@ -118,8 +118,8 @@ class Workspaces(Protocol):
         """Remove what `prepare` left behind when it failed, or a crash did. Only what nobody has worked in yet."""
         ...
 
-    async def require_related(self, directory: str, commit: str | None) -> Source:
-        """Return a source whose repository has this commit, or any for None.
+    async def require_related(self, order: WorkspaceOrder, commit: str | None) -> Source:
+        """Return the order's source where its repository has this commit, or any for None, and the worktree.
 
         Raises what `inspect` raises, and `Rejected` not_a_repository, source_unrelated; `Problem` git_failed.
         """

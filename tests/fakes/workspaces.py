@@ -177,13 +177,15 @@ class FakeWorkspaces:
         if repository is not None and order.branch is not None and made.created_branch and not made.work:
             repository.branches.pop(order.branch, None)
 
-    async def require_related(self, directory: str, commit: str | None) -> Source:
-        source = await self.inspect(directory)
+    async def require_related(self, order: WorkspaceOrder, commit: str | None) -> Source:
+        source = await self.inspect(order.source_directory)
         repository = self._repository(source.directory)
         if repository is None:
-            raise Rejected("not_a_repository", f"{directory!r} is not in git", field="directory")
-        if commit is not None and commit not in (*repository.names, *repository.branches.values()):
-            raise Rejected("source_unrelated", f"{directory!r} does not have {commit!r}", hint="Name another.")
+            raise Rejected("not_a_repository", f"{source.directory!r} is not in git", field="directory")
+        own = self._repository(order.directory) if order.strategy == "worktree" else None
+        lacks = commit is not None and commit not in (*repository.names, *repository.branches.values())
+        if lacks or (own is not None and own.top != repository.top):
+            raise Rejected("source_unrelated", f"{source.directory!r} does not have {commit!r}", hint="Name another.")
         return source
 
     async def relink(self, order: WorkspaceOrder) -> None:

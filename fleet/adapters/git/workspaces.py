@@ -119,14 +119,19 @@ class GitWorkspaces:
                 await remove_if_blank(order.directory)
         await remove_if_empty(str(Path(order.directory).parent))
 
-    async def require_related(self, directory: str, commit: str | None) -> Source:
-        """Return a source whose repository has the commit (see the port)."""
-        source = await self.inspect(directory)
+    async def require_related(self, order: WorkspaceOrder, commit: str | None) -> Source:
+        """Return the order's source where its repository has the commit and the worktree (see the port)."""
+        source = await self.inspect(order.source_directory)
         repository = await self._repository(source, "sourceDirectory")
+        lacks: str | None = None
         if commit is not None and await kind_of(repository, commit) != "commit":
+            lacks = f"the commit {commit[:12]} that the workspace began at"
+        elif order.strategy == "worktree" and not await worktrees.may_have(repository, order.directory):
+            lacks = f"the worktree {order.directory!r}, which is another one's"
+        if lacks is not None:
             raise Rejected(
                 "source_unrelated",
-                f"The repository of {directory!r} does not have the commit {commit[:12]} that the workspace began at",
+                f"The repository of {order.source_directory!r} does not have {lacks}",
                 hint="Name the directory that the project was moved to.",
             )
         return source

@@ -150,6 +150,18 @@ async def registration_at(repository: str, directory: str) -> Registration | Non
     return next((registration for registration in listed if registration.path == directory), None)
 
 
+async def may_have(repository: str, directory: str) -> bool:
+    """Return whether a worktree that is at `directory` can be this repository's, which may have been moved since."""
+    if not await trio.Path(directory, ".git").exists():
+        return True
+    own = (await look(directory)).repository
+    if own is not None:
+        return own == repository
+    # Of relative paths, none leads to its worktree after a move.
+    listed = await registrations(repository)
+    return any([each.path == directory or not await trio.Path(each.path).exists() for each in listed])
+
+
 async def _is_finished(repository: str, registration: Registration) -> bool:
     if registration.torn or not await trio.Path(registration.path).is_dir():
         return False

@@ -39,15 +39,28 @@ async def test_a_worktree_is_bound_to_the_repository_that_was_moved(world: GitWo
     git(other, "checkout", "-q", "--orphan", "fresh")
     commit = world.commit(other)
     with pytest.raises(Rejected) as caught:
-        await world.workspaces.require_related(world.path("moved"), commit)
+        await world.workspaces.require_related(replace(order, source_directory=world.path("moved")), commit)
     assert caught.value.code == "source_unrelated"
-    source = await world.workspaces.require_related(world.path("moved"), prepared.head)
-    bound = replace(order, source_directory=source.directory)
+    bound = replace(order, source_directory=world.path("moved"))
+    assert (await world.workspaces.require_related(bound, prepared.head)).directory == bound.source_directory
     await world.workspaces.relink(bound)
     assert await world.workspaces.fault(bound) is None
     assert git(order.directory, "status", "--porcelain") == ""
     await world.workspaces.discard(bound)
     assert world.branches(world.path("moved")) == {"main"}
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_worktree_is_not_bound_to_another_clone_of_its_project(world: GitWorld, is_gone: bool) -> None:
+    order = await ordered(world, world.repository("shop"), "worktree")
+    prepared = await world.workspaces.prepare(order)
+    fellow = world.repository("fellow")
+    git(fellow, "worktree", "add", "-q", "-b", "same-name", f"{world.allowed}/below/shop")
+    if is_gone:
+        shutil.rmtree(order.source_directory)
+    with pytest.raises(Rejected) as caught:
+        await world.workspaces.require_related(replace(order, source_directory=fellow), prepared.head)
+    assert caught.value.code == "source_unrelated"
 
 
 @pytest.mark.parametrize("left", ["nothing", "an empty directory", "other files"])
