@@ -35,11 +35,11 @@ class Disk:
         self._free_bytes = free_bytes or (lambda: _free_bytes(path))
         self._reserve = path / _RESERVE
         self._reserve_bytes = reserve_bytes
-        self._is_short = reserve_bytes > 0 and not self._reserve.exists()
-        if self._is_short:
-            self._hold_reserve(self._free_bytes())
-        elif reserve_bytes and self._free_bytes() < reserve_bytes:
+        self._is_short = _size(self._reserve) < reserve_bytes  # a crash may have left a part of it
+        if reserve_bytes and self._free_bytes() < reserve_bytes:
             self.give_up_reserve()
+        elif self._is_short:
+            self._hold_reserve(self._free_bytes())
 
     def check(self, size_bytes: int, reusable_bytes: Callable[[], int]) -> None:
         """Raise `Unavailable` disk_full unless there is room for so much more.
@@ -108,6 +108,13 @@ def _allocate(descriptor: int, size_bytes: int) -> None:
         os.posix_fallocate(descriptor, 0, size_bytes)
     else:
         os.pwrite(descriptor, bytes(size_bytes), 0)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _free_bytes(path: Path) -> int:

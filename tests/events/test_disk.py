@@ -96,6 +96,15 @@ def test_the_reserve_takes_space_and_is_given_up_by_a_start_on_a_full_disk(tmp_p
     assert file.stat().st_size == RESERVE_BYTES
 
 
+def test_a_part_of_the_reserve_that_a_crash_has_left_is_no_reserve(tmp_path: Path) -> None:
+    (tmp_path / "reserve").write_bytes(b"x")
+    Disk(tmp_path, Space(0), reserve_bytes=RESERVE_BYTES)
+    assert not (tmp_path / "reserve").exists()
+    (tmp_path / "reserve").touch()
+    Disk(tmp_path, Space(), reserve_bytes=RESERVE_BYTES)
+    assert (tmp_path / "reserve").stat().st_size == RESERVE_BYTES
+
+
 def test_a_quota_that_the_system_does_not_count_as_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(tmp_path, Space(), reserve_bytes=RESERVE_BYTES)
     assert disk.give_up_reserve()
