@@ -3,6 +3,7 @@
 from fleet.actors.aggregate import Deliver
 from fleet.actors.context import Context
 from fleet.actors.orders import Caller, Orders
+from fleet.actors.roots import Roots
 from fleet.core import trust as m
 from fleet.errors import Rejected
 from fleet.events.envelope import Cause
@@ -15,6 +16,7 @@ class Trust:
     def __init__(self, context: Context, orders: Orders) -> None:
         self._context = context
         self._orders = orders
+        self._roots = Roots(context)
 
     @property
     def allowed(self) -> tuple[m.RecipeAllowed, ...]:
@@ -30,9 +32,10 @@ class Trust:
     async def look(self, directory: str) -> tuple[str, Recipe]:
         """Return the repository of a directory, and what the `.fleet.toml` of its checkout asks for.
 
-        Raises as `Workspaces.inspect`, and `Rejected` not_a_repository, setup_missing.
+        Raises as `Workspaces.inspect` and `Roots.require`, and `Rejected` not_a_repository, setup_missing.
         """
         source = await self._context.workspaces.inspect(directory)
+        self._roots.require(source.top or source.directory)  # the file is read there
         if source.repository is None or source.top is None:
             raise Rejected("not_a_repository", f"{directory!r} is in no checkout of git", field="directory")
         recipe = await self._context.scripts.read(source.top)

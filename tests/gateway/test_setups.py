@@ -251,6 +251,18 @@ async def test_trust_is_given_by_directory_listed_and_revoked(machine: Machine, 
     (await door.knock("GET", f"/api/trust/recipe?directory={PLAIN}")).problem(422, "not_a_repository")
 
 
+async def test_the_file_of_a_checkout_outside_of_the_chosen_roots_is_not_read(machine: Machine, door: Door) -> None:
+    path = await asked(door)
+    own = (await door.knock("GET", path)).json["directory"]
+    await door.knock("POST", "/api/workspace-roots", {"path": PLAIN})
+    refused = await door.knock("GET", f"/api/trust/recipe?directory={REPOSITORY}")
+    refused.problem(422, "directory_outside_roots")
+    refused = await door.knock("POST", "/api/trust", {"directory": own, "digest": "d1"})
+    refused.problem(422, "directory_outside_roots")
+    await door.knock("DELETE", f"/api/workspace-roots?path={PLAIN}")
+    assert (await door.knock("POST", "/api/trust", {"directory": own, "digest": "d1"})).status == 200
+
+
 async def test_an_unknown_session(door: Door) -> None:
     (await door.knock("GET", f"/api/sessions/{NOWHERE}/setup")).problem(404, "session_not_found")
     (await decide(door, f"/api/sessions/{NOWHERE}", action="skip")).problem(404, "session_not_found")
