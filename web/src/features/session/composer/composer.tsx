@@ -9,6 +9,7 @@ import {
   useRef,
   useState,
 } from "react";
+import { flushSync } from "react-dom";
 import { draftFile } from "../../../browser/files.ts";
 import { isCoarse, isMac } from "../../../browser/platform.ts";
 import { keysOf } from "../../../core/keymap.ts";
@@ -43,12 +44,11 @@ export function Composer(): ReactNode {
   const canSend = mayWrite && !isSending && (draft.text.trim() !== "" || draft.files.length > 0);
 
   const write = (text: string, caret?: number) => {
-    change({ text });
-    if (caret !== undefined)
-      requestAnimationFrame(() => {
-        box.current?.focus();
-        box.current?.setSelectionRange(caret, caret);
-      });
+    if (caret === undefined) return change({ text });
+    // At once: a key that is pressed before the next frame must find the caret where the text goes on.
+    flushSync(() => change({ text }));
+    box.current?.focus();
+    box.current?.setSelectionRange(caret, caret);
   };
   const completions = useCompletions(box, draft.text, offered?.commands ?? [], write);
   const history = usePromptHistory(draft.text, write);
