@@ -103,8 +103,9 @@ def test_what_is_wrong_is_said_and_nothing_is_sent(page: Page, fleet: Server) ->
 
 
 def test_a_refusal_brings_the_dialog_back_as_it_was(
-    page: Page, fleet: Server, projects: Path, faults: list[str]
+    page: Page, fleet: Server, projects: Path, wanted_faults: list[str]
 ) -> None:
+    wanted_faults += ["status of 404", "status of 422", "status of 502"]  # git may be at work in what is removed
     gone = repository(projects / "gone")
     form = dialog(page)
     form.get_by_label("Prompt").fill("Do not lose me")
@@ -115,7 +116,6 @@ def test_a_refusal_brings_the_dialog_back_as_it_was(
     expect(form.get_by_role("alert").first).to_be_visible()
     expect(form.get_by_label("Prompt")).to_have_value("Do not lose me")
     expect(form.get_by_role("textbox", name="Directory")).to_have_value(str(gone))
-    faults.clear()  # the browser itself writes refused reads to the console
     page.keyboard.press("Escape")
     expect(form).to_be_hidden()
 

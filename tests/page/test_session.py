@@ -295,7 +295,8 @@ def test_ended_session_is_brought_back_by_a_prompt(page: Page, fleet: Server, sh
     expect(composer(page)).to_have_value("")
 
 
-def test_deleted_session_is_gone(page: Page, fleet: Server, shop: Path) -> None:
+def test_deleted_session_is_gone(page: Page, fleet: Server, shop: Path, wanted_faults: list[str]) -> None:
+    wanted_faults.append("status of 404")  # what the page read of it at that moment
     item = fleet.create(shop, 'say "Secret."', title="Goes")
     fleet.settled(item["id"])
     page.goto(f"/s/{item['id']}")
@@ -306,11 +307,11 @@ def test_deleted_session_is_gone(page: Page, fleet: Server, shop: Path) -> None:
     fleet.refused(404, "session_not_found", "GET", f"/sessions/{item['id']}")
 
 
-def test_missing_session_says_so(page: Page, faults: list[str]) -> None:
+def test_missing_session_says_so(page: Page, wanted_faults: list[str]) -> None:
+    wanted_faults.append("status of 404")
     page.goto("/s/01a22571-269a-732e-bd87-000000000000")
     expect(page.get_by_text("There is no such session")).to_be_visible()
     expect(page.get_by_role("link", name="Look in the history")).to_be_visible()
-    faults.clear()  # the browser notes the 404
 
 
 def test_address_may_have_the_id_of_opencode(page: Page, fleet: Server, worked: str) -> None:
@@ -345,7 +346,8 @@ def test_other_sessions_text_is_never_shown(page: Page, fleet: Server, shop: Pat
     fleet.call("POST", f"/sessions/{other['id']}/abort")
 
 
-def test_page_repairs_itself_after_an_absence(page: Page, fleet: Server, shop: Path, faults: list[str]) -> None:
+def test_page_repairs_itself_after_an_absence(page: Page, fleet: Server, shop: Path, wanted_faults: list[str]) -> None:
+    wanted_faults += ["net::ERR_", "WebSocket connection to"]
     item = fleet.create(shop, title="Absent")
     page.goto(f"/s/{item['id']}")
     expect(composer(page)).to_be_visible()
@@ -356,7 +358,6 @@ def test_page_repairs_itself_after_an_absence(page: Page, fleet: Server, shop: P
     page.context.set_offline(False)
     page.evaluate("window.dispatchEvent(new Event('online'))")
     expect(transcript(page)).to_contain_text("While you were away.")
-    faults.clear()  # the browser notes what it could not fetch
 
 
 def test_nothing_is_found_against_accessibility(page: Page, worked: str, accessible: Callable[[Page], None]) -> None:

@@ -153,12 +153,12 @@ def stage(opencode_binary: Path, tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def context(open_context: Callable[..., BrowserContext], stage: Stage, faults: list[str]) -> Iterator[BrowserContext]:
+def context(open_context: Callable[..., BrowserContext], stage: Stage, wanted_faults: list[str]) -> BrowserContext:
     """A browser at the end of the road: that connections fail is no fault of the page."""
+    wanted_faults += ["net::ERR_", "WebSocket connection to"]
     context = open_context(base_url=f"http://localhost:{stage.road.port}")
     context.add_init_script(LOOK % json.dumps({session_id: name for name, session_id in stage.ids.items()}))
-    yield context
-    faults[:] = [fault for fault in faults if "net::ERR_" not in fault and "WebSocket connection to" not in fault]
+    return context
 
 
 def badge(page: Page) -> Locator:
@@ -211,9 +211,10 @@ def test_the_page_shows_what_is_after_everything_that_can_happen(context: Browse
 
 
 def test_a_part_of_the_page_that_could_not_be_loaded_comes_later(
-    open_context: Callable[..., BrowserContext], fleet: Server, faults: list[str]
+    open_context: Callable[..., BrowserContext], fleet: Server, wanted_faults: list[str]
 ) -> None:
     """Each part that is loaded when it is wanted fails the first time; the page is loaded once."""
+    wanted_faults.append("net::ERR_CONNECTION_RESET")
     page = open_context().new_page()
     first = set(re.findall(r"/assets/[\w.-]+", fleet.http.get("/").text))
     failed: set[str] = set()
@@ -234,7 +235,6 @@ def test_a_part_of_the_page_that_could_not_be_loaded_comes_later(
         expect(page.get_by_role("heading", level=1, name=place)).to_be_visible()
     assert page.evaluate("window.loadedOnce")
     assert len(failed) > 4
-    faults[:] = [fault for fault in faults if "net::ERR_CONNECTION_RESET" not in fault]
 
 
 def test_a_draft_outlives_reload_and_tab(
