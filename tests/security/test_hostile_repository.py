@@ -291,6 +291,33 @@ async def test_links_lead_nowhere(stranger: Stranger, strategy: Strategy) -> Non
     assert "a secret" not in str(change)
 
 
+@pytest.mark.parametrize("strategy", ["worktree", "clone"])
+async def test_pipes_and_devices_in_the_place_of_files_hold_nothing_up(stranger: Stranger, strategy: Strategy) -> None:
+    os.mkfifo(stranger.base / "pipe")
+    (stranger.directory / ".gitattributes").write_text("*.bin filter=lfs\n")
+    (stranger.directory / "a.bin").symlink_to(stranger.base / "pipe")
+    git(stranger.directory, "add", ".")
+    git(stranger.directory, "commit", "-q", "-m", "A pipe")
+    exclude = stranger.directory / ".git" / "info" / "exclude"
+    exclude.unlink()
+    exclude.symlink_to("/dev/zero")
+    await stranger.life(strategy)
+
+
+@pytest.mark.parametrize("target", ["pipe", "/dev/zero"])
+async def test_an_agent_that_replaces_the_link_of_its_worktree_holds_nothing_up(
+    stranger: Stranger, target: str
+) -> None:
+    os.mkfifo(stranger.base / "pipe")
+    source = await stranger.workspaces.inspect(str(stranger.directory))
+    directory, branch = stranger.workspaces.plan(WORKSPACE, "worktree", source, None, "Work")
+    order = WorkspaceOrder(WORKSPACE, "worktree", source.directory, directory, branch, None)
+    await stranger.workspaces.prepare(order)
+    Path(directory, ".git").unlink()
+    Path(directory, ".git").symlink_to(stranger.base / target)
+    assert await stranger.workspaces.fault(order) == "missing"
+
+
 async def test_a_huge_file_is_left_out_of_snapshots(stranger: Stranger) -> None:
     before = await stranger.trees.take(WORKSPACE, str(stranger.directory))
     with (stranger.directory / "huge").open("wb") as huge:

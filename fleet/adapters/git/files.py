@@ -1,12 +1,15 @@
 """The few file operations of workspaces, off the event loop."""
 
+import errno
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import trio
 
 from fleet.errors import Problem
+from fleet.limits import GIT_OUTPUT_BYTES_MAX
 from fleet.private import make_private_directory
 
 
@@ -16,6 +19,23 @@ async def make_directory(directory: str) -> None:
         await trio.to_thread.run_sync(make_private_directory, Path(directory))
     except OSError as error:
         raise _refused("create", directory, error) from None
+
+
+def read_file(path: str | Path, *, follow: bool = True) -> bytes:
+    """Return what a repository has in a file. Raises `OSError`, also for what is no file or has no end.
+
+    Agents and strangers put pipes and devices there. Without `follow` a symlink is no file.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    opened = os.open(path, flags)
+    try:
+        seen = os.fstat(opened)
+        if not stat.S_ISREG(seen.st_mode) or seen.st_size > GIT_OUTPUT_BYTES_MAX:
+            raise OSError(errno.EINVAL, "it is no file, or too large")
+        with open(opened, "rb", closefd=False) as file:
+            return file.read(seen.st_size)
+    finally:
+        os.close(opened)
 
 
 async def exists(path: str) -> bool:

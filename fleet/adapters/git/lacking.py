@@ -12,6 +12,7 @@ import trio
 
 from fleet.adapters.git.carried import Entry, entries_of
 from fleet.adapters.git.command import run
+from fleet.adapters.git.files import read_file
 from fleet.limits import NOT_CARRIED_NAMED_MAX
 from fleet.ports import NotCarried, Source, WorkspaceOrder
 
@@ -103,8 +104,7 @@ def _pointers(directory: str, names: list[str]) -> list[str]:
 
 def _begins(path: str, mark: bytes) -> bool:
     try:
-        with Path(path).open("rb") as file:
-            return file.read(len(mark)) == mark
+        return read_file(path, follow=False).startswith(mark)
     except OSError:  # not in the sparse cone, or a link to nowhere
         return False
 

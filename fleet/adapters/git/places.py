@@ -1,11 +1,11 @@
 """Where a directory that is to be snapshotted lies, and which rules say what is ignored there."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import trio
 
 from fleet.adapters.git.command import attempt, run, without_files
+from fleet.adapters.git.files import read_file
 from fleet.core.paths import is_inside
 
 
@@ -79,6 +79,6 @@ async def _excludes_file(git_directory: str) -> str | None:
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return read_file(path)
     except OSError:
         return b""

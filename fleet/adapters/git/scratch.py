@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
 
+from fleet.adapters.git.files import read_file
+
 _DIRECTORY: Final[ContextVar[str | None]] = ContextVar("scratch objects", default=None)
 
 
@@ -42,7 +44,7 @@ def discarding(repository: str | None, environment: Mapping[str, str]) -> dict[s
 def _objects_of(git_directory: str) -> str:
     """Return the object directory of a git directory, that of a worktree included."""
     try:
-        common = Path(git_directory, "commondir").read_bytes().removesuffix(b"\n")
+        common = read_file(Path(git_directory, "commondir")).removesuffix(b"\n")
     except OSError:
         return f"{git_directory}/objects"
     return str(Path(git_directory, os.fsdecode(common), "objects"))

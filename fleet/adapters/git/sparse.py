@@ -1,11 +1,11 @@
 """Gives a clone the sparse cone of its source's checkout. git itself does it for a worktree."""
 
-import shutil
 from pathlib import Path
 
 import trio
 
 from fleet.adapters.git.command import attempt, run
+from fleet.adapters.git.files import read_file
 from fleet.errors import Problem
 
 
@@ -29,7 +29,7 @@ async def _is_set(own: str, key: str) -> bool:
 def _copied(patterns: Path, to: Path) -> bool:
     try:
         to.parent.mkdir(exist_ok=True)
-        shutil.copyfile(patterns, to)
+        to.write_bytes(read_file(patterns))
     except FileNotFoundError:
         return False
     except OSError as error:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import trio
 
 from fleet.adapters.git.command import Output, attempt, run, without_files
-from fleet.adapters.git.files import exists
+from fleet.adapters.git.files import exists, read_file
 from fleet.errors import Problem, Rejected
 from fleet.limits import KEPT_TIPS_MAX
 
@@ -99,7 +99,7 @@ def _registered(worktrees: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for own in sorted(worktrees.iterdir()) if worktrees.is_dir() else ():
         try:
-            link = own / os.fsdecode((own / "gitdir").read_bytes().removesuffix(b"\n"))
+            link = own / os.fsdecode(read_file(own / "gitdir").removesuffix(b"\n"))
         except OSError:  # nobody can tell
             link = own
         found[str(own)] = os.path.normpath(link)
@@ -141,7 +141,7 @@ async def _walk(git_directory: str, ref: str) -> list[str]:
     if walked.code == 0:
         return walked.stdout.split()
     try:  # git walks no record of a HEAD whose branch has no commit
-        lines = await trio.to_thread.run_sync(Path(git_directory, "logs", ref).read_bytes)
+        lines = await trio.to_thread.run_sync(read_file, Path(git_directory, "logs", ref))
     except FileNotFoundError:
         if (await _ask(git_directory, "reflog", "exists", ref)).says_yes():  # kept in another format
             raise walked.failed() from None

@@ -15,7 +15,7 @@ import trio
 
 from fleet.adapters.git import branches, clones, worktrees
 from fleet.adapters.git.command import run
-from fleet.adapters.git.files import make_directory, remove_if_empty
+from fleet.adapters.git.files import make_directory, read_file, remove_if_empty
 from fleet.adapters.git.includes import carry
 from fleet.adapters.git.lacking import lacking
 from fleet.adapters.git.listing import list_branches
@@ -249,7 +249,7 @@ def _fault(order: WorkspaceOrder) -> Fault | None:
     if dot_git.is_dir():
         return None
     try:
-        link = dot_git.read_bytes()
+        link = read_file(dot_git)
     except OSError:
         return "missing"
     own = os.fsdecode(link.strip().removeprefix(b"gitdir: "))
