@@ -316,6 +316,10 @@ async def test_an_agent_that_replaces_the_link_of_its_worktree_holds_nothing_up(
     Path(directory, ".git").unlink()
     Path(directory, ".git").symlink_to(stranger.base / target)
     assert await stranger.workspaces.fault(order) == "missing"
+    Path(directory, ".git").unlink()
+    for text in (b"", b"gitdir: " + b"x" * 5000, b"gitdir: \0", b"\xff"):
+        Path(directory, ".git").write_bytes(text)
+        assert await stranger.workspaces.fault(order) == "cut_off"
 
 
 async def test_a_huge_file_is_left_out_of_snapshots(stranger: Stranger) -> None:

@@ -253,7 +253,10 @@ def _fault(order: WorkspaceOrder) -> Fault | None:
     except OSError:
         return "missing"
     own = os.fsdecode(link.strip().removeprefix(b"gitdir: "))
-    return None if Path(order.directory, own).is_dir() else "cut_off"
+    try:
+        return None if own and Path(order.directory, own).is_dir() else "cut_off"
+    except OSError:  # an agent may have written what no path can be
+        return "cut_off"
 
 
 def _same_subdirectory(source: Source, checkout: str) -> str | None:
