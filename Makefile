@@ -7,7 +7,8 @@ ARGS =
 SEED =
 COUNT =
 KILLS = 50
-# A process for each core; tests of one group stay together (tests/conftest.py).
+# A process for each core; tests of one group stay together (tests/conftest.py). All tests take three processes: the
+# groups that start OpenCode and that share a browser have one each, and mostly wait.
 SIDE_BY_SIDE = --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 UV_VERSION = 0.13.9
 
@@ -58,7 +59,7 @@ setup:
 
 test: check browser web
 	cd web && npm test --silent
-	$(TOOLS_PATH) $(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations=20 $(ARGS)
+	$(TOOLS_PATH) $(BIN)/python -m pytest $(SIDE_BY_SIDE) --numprocesses=3 --durations=20 $(ARGS)
 
 screenshots: setup browser web
 	@$(TOOLS_PATH) $(BIN)/python tools/screenshots.py $(ARGS)
