@@ -1,9 +1,11 @@
 import { renderToStaticMarkup } from "react-dom/server";
 import { expect, test } from "vitest";
 import { sentence } from "../src/core/sentences.ts";
+import { hasProcess, isInTurn } from "../src/core/status.ts";
 import { lastLine } from "../src/core/text.ts";
 import { SetupCommands } from "../src/widgets/setup-acts.tsx";
 import type { SetupItem } from "../src/wire/types.ts";
+import { session } from "./sessions.ts";
 
 const SETUP: SetupItem = {
   status: "held",
@@ -27,6 +29,13 @@ test("commands cannot read otherwise than they are", () => {
   const shown = renderToStaticMarkup(<SetupCommands setup={{ ...SETUP, setup: "echo \u202eevil\u001b[2J" }} />);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these must not be there
   expect(shown).not.toMatch(/[\u202e\u001b]/);
+});
+
+test("a session whose set-up waits for a person is in no turn", () => {
+  const waits = session("a", { status: "waiting_input" });
+  expect([isInTurn(waits), hasProcess(waits)]).toEqual([true, true]);
+  const held = { ...waits, setup: SETUP };
+  expect([isInTurn(held), hasProcess(held)]).toEqual([false, false]);
 });
 
 test.each([

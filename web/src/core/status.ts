@@ -48,14 +48,14 @@ export const GROUPS: readonly { readonly key: Group; readonly title: string }[] 
   { key: "ended", title: "Ended" },
 ];
 
-/** Whether a turn is running: it can be aborted, and prompts can be sent into it. */
-export function isInTurn(status: Status): boolean {
-  return status === "active" || status === "waiting_input";
+/** Whether a turn is running: it can be aborted, and prompts can be sent into it. A set-up that waits is no turn. */
+export function isInTurn({ status, setup }: Pick<SessionItem, "status" | "setup">): boolean {
+  return status === "active" || (status === "waiting_input" && setup?.status !== "held");
 }
 
 /** Whether the session has a process of OpenCode that can be asked. */
-export function hasProcess(status: Status): boolean {
-  return isInTurn(status) || status === "idle";
+export function hasProcess(item: Pick<SessionItem, "status" | "setup">): boolean {
+  return isInTurn(item) || item.status === "idle";
 }
 
 /** Whether the session has ended and can be brought back. */

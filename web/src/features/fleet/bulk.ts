@@ -41,7 +41,7 @@ export type Bulk = {
 export type TagChange = { readonly add: readonly string[]; readonly drop: readonly string[] };
 
 export function canAbort(item: SessionItem): boolean {
-  return isInTurn(item.status);
+  return isInTurn(item);
 }
 
 export function canStop(item: SessionItem): boolean {

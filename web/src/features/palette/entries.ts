@@ -30,7 +30,7 @@ export type Verb = {
 };
 
 const VERBS: readonly Verb[] = [
-  { word: "abort", label: "Abort", test: item => isInTurn(item.status) },
+  { word: "abort", label: "Abort", test: item => isInTurn(item) },
   { word: "stop", label: "Stop", test: item => !hasEnded(item.status) },
   { word: "resume", label: "Resume", test: item => hasEnded(item.status) },
 ];

@@ -98,7 +98,7 @@ function Abort(): ReactNode {
   const { item, mayWrite } = useOpen();
   const [isAborting, setAborting] = useState(false);
   const abort = useAbort();
-  const isRunning = isInTurn(item.status);
+  const isRunning = isInTurn(item);
   if (!mayWrite || !isRunning) return null;
   return (
     <Button

@@ -34,7 +34,7 @@ export function useSessionActions(go: (tab: Tab) => void): void {
   const { item, mayWrite } = useOpen();
   const { ask } = useDialogs();
   const abort = useAbort();
-  const isRunning = isInTurn(item.status);
+  const isRunning = isInTurn(item);
   useActions([
     { id: "tab.talk", label: "Show the transcript", run: () => go("talk") },
     { id: "tab.diffs", label: "Show the diffs", run: () => go("diffs") },

@@ -38,11 +38,7 @@ export function useCompletions(
   const trigger = caret === null ? null : triggerAt(text, caret);
   const kind = trigger?.kind ?? null;
   const query = trigger?.query ?? "";
-  const files = useFoundFiles(
-    hasProcess(item.status) ? item.instanceId : null,
-    item.id,
-    kind === "file" ? query : null,
-  );
+  const files = useFoundFiles(hasProcess(item) ? item.instanceId : null, item.id, kind === "file" ? query : null);
   const choices = useMemo<readonly Choice[]>(() => {
     if (kind === null) return [];
     return kind === "file" ? files.map(value => ({ value, note: "" })) : matching(commands, query);

@@ -40,7 +40,7 @@ export function Composer(): ReactNode {
   const picker = useRef<HTMLInputElement>(null);
   const [isOver, setOver] = useState(false);
   const isEnded = hasEnded(item.status);
-  const isWorking = isInTurn(item.status);
+  const isWorking = isInTurn(item);
   const canSend = mayWrite && !isSending && (draft.text.trim() !== "" || draft.files.length > 0);
 
   const write = (text: string, caret?: number) => {

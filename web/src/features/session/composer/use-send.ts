@@ -57,7 +57,7 @@ export function useSend(item: SessionItem, commands: ReadonlySet<string>): Sendi
       text: draft.text,
       ...(attachments.length > 0 ? { attachments } : {}),
       ...choice,
-      ...(isInTurn(item.status) ? { delivery } : {}),
+      ...(isInTurn(item) ? { delivery } : {}),
       ...(isBack ? { resume: true } : {}),
     });
   }
