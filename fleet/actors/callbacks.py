@@ -22,6 +22,7 @@ from fleet.core.session import messages as m
 from fleet.core.session.effects import NotifyParent
 from fleet.core.session.state import State
 from fleet.errors import Rejected, Unavailable
+from fleet.events.blobs import CorruptBlob
 from fleet.limits import CALLBACK_FILES_MAX, CALLBACK_MESSAGE_BYTES_MAX, CALLBACK_MESSAGES_READ, CALLBACK_RETRY_S
 from fleet.projections.change_records import ChangeRecords
 from fleet.projections.folds import Folds
@@ -80,11 +81,19 @@ class Callbacks:
         if at is None:  # it was erased
             return []
         changes = records.until(at)
-        blob = self._context.blobs.get(changes[-1].session_manifest) if changes else None
-        files = () if blob is None else decode_manifest(blob).files
+        files = self._files(session_id, changes[-1].session_manifest) if changes else []
         page = await self._transcripts.page(stream, Where(CALLBACK_MESSAGES_READ, at=at))
         said = last_words(page.messages)
-        return [*file_lines(files), *(("", "Its last message:", said) if said else ())]
+        return [*files, *(("", "Its last message:", said) if said else ())]
+
+    def _files(self, session_id: str, manifest: str) -> list[str]:
+        """Return the lines on the files of a manifest; a damaged one must not keep the parent from its word."""
+        try:
+            blob = self._context.blobs.get(manifest)
+        except CorruptBlob as damaged:
+            _log.error("callback_without_files", session=session_id, detail=damaged.detail)
+            return ["- their names cannot be read"]
+        return [] if blob is None else file_lines(decode_manifest(blob).files)
 
 
 def file_lines(files: Sequence[ChangedFile]) -> list[str]:

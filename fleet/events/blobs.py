@@ -15,6 +15,7 @@ from typing import Final, Protocol
 import msgspec
 import zstandard
 
+from fleet.errors import Problem
 from fleet.limits import BLOB_BYTES_MAX, BLOB_PUT_BYTES_MAX, STREAM_NAME_BYTES_MAX
 
 _LEVEL: Final = 3  # zstd's default: a quarter of the size of source code, at some 300 MB/s
@@ -33,8 +34,12 @@ class BlobStatistics(msgspec.Struct, frozen=True):
     stored_bytes: int
 
 
-class CorruptBlob(Exception):  # noqa: N818 - it says what the blob is
-    """A blob that is there, but is not what its digest says."""
+class CorruptBlob(Problem):
+    """A blob that is there, but is not what its digest says; `what` goes on from the digest."""
+
+    def __init__(self, digest: str, what: str) -> None:
+        hint = "Restore the data directory from a backup."
+        super().__init__("internal", f"The stored content {digest} {what}.", hint=hint)
 
 
 class Blobs(Protocol):
@@ -109,10 +114,10 @@ def unpack(digest: str, stored: bytes) -> bytes:
     try:
         # The frame says how large the content is: damage must not make us allocate what it likes.
         if zstandard.frame_content_size(stored) > BLOB_BYTES_MAX:
-            raise CorruptBlob(f"blob {digest} claims to be larger than any: restore the data directory from a backup")
+            raise CorruptBlob(digest, "claims to be larger than any")
         content = zstandard.ZstdDecompressor().decompress(stored)
     except zstandard.ZstdError as error:
-        raise CorruptBlob(f"blob {digest} is damaged ({error}): restore the data directory from a backup") from error
+        raise CorruptBlob(digest, f"is damaged ({error})") from error
     if name_of(content) != digest:
-        raise CorruptBlob(f"blob {digest} holds something else: restore the data directory from a backup")
+        raise CorruptBlob(digest, "does not match its digest")
     return content

@@ -68,7 +68,7 @@ class LmdbBlobs:
             with self._environment.begin() as transaction:
                 stored = transaction.get(bytes.fromhex(digest), db=self._contents)
         except lmdb.Error as error:
-            raise CorruptBlob(f"blob {digest} cannot be read ({error}): restore the data directory") from error
+            raise CorruptBlob(digest, f"cannot be read ({error})") from error
         return None if stored is None else unpack(digest, stored)
 
     def owned(self, owner: str) -> list[str]:

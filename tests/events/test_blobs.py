@@ -104,7 +104,7 @@ async def test_a_damaged_blob_is_told_from_a_missing_one(tmp_path: Path) -> None
             transaction.put(bytes.fromhex(digests[0]), pack([b"another"])[0], db=contents)
             transaction.put(bytes.fromhex(digests[1]), b"no frame", db=contents)
     with LmdbBlobs(tmp_path) as blobs:
-        for digest, reason in zip(digests, ("holds something else", "is damaged"), strict=True):
+        for digest, reason in zip(digests, ("does not match its digest", "is damaged"), strict=True):
             with pytest.raises(CorruptBlob, match=reason):
                 blobs.get(digest)
 

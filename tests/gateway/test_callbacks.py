@@ -106,6 +106,23 @@ async def test_details_are_those_of_the_outcome_that_is_told(machine: Machine, d
     assert told_of == [["- f0 (added, +1 -0)"], ["- f0 (added, +1 -0)", "- f1 (added, +1 -0)"]]
 
 
+async def test_a_parent_hears_of_its_child_although_the_list_of_files_is_damaged(machine: Machine, door: Door) -> None:
+    parent = await door.session(title="Parent")
+    await door.knock("DELETE", f"/api/sessions/{parent['id']}")
+    child = await child_of(door, parent, directory=REPOSITORY, isolationStrategy="worktree")
+    machine.files.contents[child["directory"]] = {"f0": b"1\n"}
+    await door.prompt(child["id"], "work")
+    machine.disk.blobs = dict.fromkeys(machine.disk.blobs, b"damaged")
+    assert (await door.knock("POST", f"/api/sessions/{parent['id']}/resume")).status == 200
+    with trio.fail_after(60):
+        await over(door, child["id"], 1)
+    await door.settled(parent["id"])
+    (words,) = await words_to(door, parent["id"])
+    assert "Files changed: 1 (+1 -0)" in words
+    assert [line for line in words.splitlines() if line.startswith("- ")] == ["- their names cannot be read"]
+    assert "\n\nIts last message:\n" in words
+
+
 def message(role: str, *texts: str) -> MessageView:
     parts = [msgspec.Raw(msgspec.json.encode({"type": "text", "text": text})) for text in texts]
     return MessageView(msgspec.Raw(msgspec.json.encode({"role": role})), parts)

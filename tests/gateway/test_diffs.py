@@ -147,6 +147,20 @@ async def test_a_diff_of_a_moment_is_not_kept(machine: Machine, door: Door, stra
     assert machine.disk.blobs == kept
 
 
+async def test_a_turn_ends_although_the_stored_diff_of_the_turns_before_is_damaged(
+    machine: Machine, door: Door
+) -> None:
+    item, _ = await door.session(), await door.session()
+    await changed(machine, door, item, a_txt=b"1\n")
+    machine.disk.blobs = dict.fromkeys(machine.disk.blobs, b"damaged")
+    with trio.fail_after(600):
+        state = await changed(machine, door, item, b_txt=b"2\n")
+    assert (state["status"], state["lastTurn"]["number"]) == ("idle", 2)
+    damaged = (await door.knock("GET", f"/api/sessions/{item['id']}/diffs")).problem(500, "internal")
+    assert "is damaged" in damaged["detail"]
+    assert "backup" in damaged["hint"]
+
+
 async def test_what_was_there_before_and_between_the_turns_is_nobody_s_work(machine: Machine, door: Door) -> None:
     machine.files.contents[PLAIN] = {"old.txt": b"old\n"}
     first, second = await door.session(), await door.session()
