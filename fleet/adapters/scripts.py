@@ -1,9 +1,9 @@
 """The `Scripts` port: reads `.fleet.toml`, and runs set-ups and teardowns as a person would in a terminal.
 
 Rules kept here: the bytes that are hashed are the bytes that are parsed; commands hold no sign that a reader does not
-see; a script gets the environment that OpenCode
-gets, without Fleet's settings; its processes carry the markers by which a later start finds what a crash left; whatever
-it leaves running is ended with it; its output is bounded, and given in pieces. Who may run what is decided elsewhere.
+see; a script gets the environment that OpenCode gets, without Fleet's settings; its processes carry the markers by
+which a later start finds what a crash left; whatever it leaves running is ended with it; its output is bounded, and
+given in pieces. Who may run what is decided elsewhere.
 """
 
 import codecs
@@ -22,11 +22,11 @@ from typing import Any, Final, cast
 
 import trio
 
-from fleet.adapters.opencode.identity import DATA_MARKER, INSTANCE_MARKER, marked, send
-from fleet.environment import passed_on
+from fleet.adapters.opencode.environment import inherited
+from fleet.adapters.opencode.identity import DATA_MARKER, INSTANCE_MARKER
+from fleet.adapters.opencode.remnants import kill_marked
 from fleet.errors import Problem
 from fleet.limits import (
-    ENVIRONMENT_SCAN_S,
     GIT_TERM_GRACE_S,
     KILL_GRACE_S,
     SCRIPT_OUTPUT_BYTES_MAX,
@@ -48,9 +48,7 @@ class LocalScripts:
 
     def __init__(self, data_dir: Path, environment: Mapping[str, str]) -> None:
         self._data_dir = str(data_dir.resolve())
-        kept = {name: value for name, value in passed_on(environment).items() if not name.startswith("FLEET_")}
-        kept.pop("OPENCODE_PID", None)
-        self._environment = kept
+        self._environment = inherited(environment, {})
         self._running: set[str] = set()
 
     @property
@@ -118,10 +116,7 @@ class LocalScripts:
             _signal_group(process, signal.SIGKILL)
             with trio.move_on_after(KILL_GRACE_S):
                 await process.wait()
-            while found := await trio.to_thread.run_sync(marked, self._data_dir, marker):
-                for each in found:
-                    send(each.identity, signal.SIGKILL)
-                await trio.sleep(ENVIRONMENT_SCAN_S)
+            await kill_marked(self._data_dir, marker)
 
 
 class _Output:

@@ -38,7 +38,6 @@ from fleet.adapters.opencode.identity import (
 )
 from fleet.errors import Problem, Unavailable
 from fleet.limits import (
-    ENVIRONMENT_SCAN_S,
     FIRST_START_S,
     KILL_GRACE_S,
     OPENCODE_LOG_LOOK_S,
@@ -277,7 +276,7 @@ class LocalOpenCodeHost:
             pass  # a launch that was called off goes on in its thread, and nothing carries the marker before it ends
         leader = identity or await self._leader(instance_id)
         steps = [] if leader is None else await self._end(instance_id, leader)
-        if swept := await self._sweep(instance_id):
+        if swept := await remnants.kill_marked(str(self._data_dir), instance_id):
             steps.append(StopStep("sweep", swept))
         if (child := self._children.get(instance_id)) is not None:
             child.poll()  # what the sweep killed is reaped, too
@@ -307,14 +306,6 @@ class LocalOpenCodeHost:
                 await self.wait_exit(instance_id, leader)
                 break
         return steps
-
-    async def _sweep(self, instance_id: str) -> tuple[int, ...]:
-        """Kill whatever carries the marker, until a look finds nothing: a process may fork while it is looked at."""
-        pids: set[int] = set()
-        while found := await self._marked(instance_id):
-            pids.update(process.identity.pid for process in found if send(process.identity, signal.SIGKILL))
-            await trio.sleep(ENVIRONMENT_SCAN_S)
-        return tuple(sorted(pids))
 
     async def end_in(self, directory: str, instance_id: str | None = None) -> tuple[int, ...]:
         """See `OpenCodeHost`."""

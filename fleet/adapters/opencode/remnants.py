@@ -1,7 +1,7 @@
-"""What tools have left running in a directory: found by the marker and the working directory, and ended.
+"""Ends the processes that an instance or a script has left running.
 
-A shell that an agent started runs in a session of its own and outlives its turn. Rule kept here: a server is never
-ended this way, nor anything without a marker of this Fleet: that is a person's.
+A shell that an agent started runs in a session of its own and outlives its turn. Rule kept here: only processes with a
+marker of this Fleet are ended, because the others belong to people; and `end_in` ends no server.
 """
 
 import os
@@ -17,8 +17,17 @@ from fleet.limits import ENVIRONMENT_SCAN_S, REMNANT_GRACE_S
 from fleet.ports import FoundProcess
 
 
+async def kill_marked(data_dir: str, instance_id: str) -> tuple[int, ...]:
+    """Kill all that carries the marker, until a look finds nothing: a process may fork meanwhile. Return the pids."""
+    killed: set[int] = set()
+    while found := await trio.to_thread.run_sync(marked, data_dir, instance_id):
+        killed.update(process.identity.pid for process in found if send(process.identity, signal.SIGKILL))
+        await trio.sleep(ENVIRONMENT_SCAN_S)
+    return tuple(sorted(killed))
+
+
 async def end_in(data_dir: str, directory: str, instance_id: str | None) -> tuple[int, ...]:
-    """End it and return it, when nothing is found there any more. A process may fork while it is looked at."""
+    """End what works in the directory and is no server, until a look finds nothing. Return the pids."""
     ended: set[int] = set()
     deadline_s = trio.current_time() + REMNANT_GRACE_S
     while found := await trio.to_thread.run_sync(_remnants, data_dir, directory, instance_id):
