@@ -10,7 +10,6 @@ import codecs
 import hashlib
 import os
 import signal
-import stat
 import subprocess
 import tomllib
 import unicodedata
@@ -22,6 +21,7 @@ from typing import Any, Final, cast
 
 import trio
 
+from fleet.adapters.git.files import read_file
 from fleet.adapters.opencode.environment import inherited
 from fleet.adapters.opencode.identity import DATA_MARKER, INSTANCE_MARKER
 from fleet.adapters.opencode.remnants import kill_marked
@@ -178,11 +178,11 @@ def _signal_group(process: trio.Process, number: signal.Signals) -> None:
 
 def _read(path: Path) -> Recipe | None:
     try:
-        content = _content(path)
+        content = read_file(path, follow=False, head_bytes=SETUP_FILE_BYTES_MAX + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
-        return Recipe("", problem=f"{SETUP_FILE} cannot be read: {error.strerror or error}")
+        return Recipe("", problem=f"{SETUP_FILE} cannot be read: {error.strerror}")
     digest = hashlib.sha256(content).hexdigest()
     if len(content) > SETUP_FILE_BYTES_MAX:
         return Recipe(digest, problem=f"{SETUP_FILE} is longer than {SETUP_FILE_BYTES_MAX} bytes")
@@ -192,17 +192,6 @@ def _read(path: Path) -> Recipe | None:
         return Recipe(digest, problem=f"{SETUP_FILE}: {error}")
     except RecursionError:  # the parser calls itself for each level
         return Recipe(digest, problem=f"{SETUP_FILE}: its arrays and tables stand too deep in each other")
-
-
-def _content(path: Path) -> bytes:
-    opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
-            raise OSError("it is not a regular file")
-        with open(opened, "rb", closefd=False) as file:
-            return file.read(SETUP_FILE_BYTES_MAX + 1)
-    finally:
-        os.close(opened)
 
 
 def _parse(digest: str, text: str) -> Recipe | None:

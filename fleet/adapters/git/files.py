@@ -21,19 +21,22 @@ async def make_directory(directory: str) -> None:
         raise _refused("create", directory, error) from None
 
 
-def read_file(path: str | Path, *, follow: bool = True) -> bytes:
-    """Return what a repository has in a file. Raises `OSError`, also for what is no file or has no end.
+def read_file(path: str | Path, *, follow: bool = True, head_bytes: int | None = None) -> bytes:
+    """Return the content of a file of a repository, or its first `head_bytes`.
 
-    Agents and strangers put pipes and devices there. Without `follow` a symlink is no file.
+    Raises `OSError`, also where it is no regular file (agents and strangers put pipes and devices there) and where a
+    whole file is larger than `GIT_OUTPUT_BYTES_MAX`. Without `follow` a symlink is no regular file.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     opened = os.open(path, flags)
     try:
         seen = os.fstat(opened)
-        if not stat.S_ISREG(seen.st_mode) or seen.st_size > GIT_OUTPUT_BYTES_MAX:
-            raise OSError(errno.EINVAL, "it is no file, or too large")
+        if not stat.S_ISREG(seen.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        if head_bytes is None and seen.st_size > GIT_OUTPUT_BYTES_MAX:
+            raise OSError(errno.EFBIG, f"it is {seen.st_size} bytes; the limit is {GIT_OUTPUT_BYTES_MAX}")
         with open(opened, "rb", closefd=False) as file:
-            return file.read()  # whatever its size is said to be: files of /proc say 0
+            return file.read(head_bytes)  # whatever its size is said to be: files of /proc say 0
     finally:
         os.close(opened)
 

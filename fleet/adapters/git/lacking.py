@@ -99,13 +99,13 @@ async def _lfs(directory: str) -> NotCarried | None:
 
 
 def _pointers(directory: str, names: list[str]) -> list[str]:
-    return [name for name in names if _begins(f"{directory}/{name}", _POINTER)]
+    return [name for name in names if _is_pointer(f"{directory}/{name}")]
 
 
-def _begins(path: str, mark: bytes) -> bool:
+def _is_pointer(path: str) -> bool:
     try:
-        return read_file(path, follow=False).startswith(mark)
-    except OSError:  # not in the sparse cone, or a link to nowhere
+        return read_file(path, follow=False, head_bytes=len(_POINTER)) == _POINTER
+    except OSError:  # not in the sparse cone, or a symlink
         return False
 
 
