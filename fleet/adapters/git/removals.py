@@ -33,7 +33,7 @@ from fleet.adapters.git.tips import own_tips
 from fleet.adapters.git.workspaces import GitWorkspaces
 from fleet.errors import Problem, Rejected
 from fleet.limits import IGNORED_NAMED_MAX
-from fleet.ports import Kept, Preview, WorkspaceOrder
+from fleet.ports import Kept, Preview, Source, WorkspaceOrder
 
 _log = structlog.get_logger(__name__)
 
@@ -100,20 +100,12 @@ class GitRemovals:
                 raise Problem(
                     "workspace_gone",
                     f"The repository of {order.directory!r} is not in {order.source_directory!r} any more",
-                    hint="Name where it is now: PATCH /api/workspaces/{id} with sourceDirectory.",
+                    hint=f"Name where it is now: PATCH /api/workspaces/{order.workspace_id} with sourceDirectory.",
                 )
             await _take_back(order)
-            await restores.restore(repository, await self._beside(repository, order), order, kept)
-            await self._carry(order)
-
-    async def _carry(self, order: WorkspaceOrder) -> None:
-        """Copy the ignored files that a new workspace would have; what cannot be copied fails nothing."""
-        try:
-            source = await self._workspaces.inspect(order.source_directory)
-        except Rejected:  # the worktree is there, and its source is not
-            return
-        for lacking in await carry(source.top, order.directory):
-            _log.warning("workspace_not_complete", workspace=order.workspace_id, detail=lacking.detail)
+            source = await self._source(order)
+            await restores.restore(repository, _beside(repository, source), order, kept)
+            await _carry(None if source is None else source.top, order)
 
     @asynccontextmanager
     async def _hold(self, order: WorkspaceOrder) -> AsyncGenerator[str | None, None]:
@@ -144,13 +136,25 @@ class GitRemovals:
             )
         return repository
 
-    async def _beside(self, repository: str, order: WorkspaceOrder) -> str:
-        """Return the git directory of the checkout that the workspace was made from, or the repository's."""
+    async def _source(self, order: WorkspaceOrder) -> Source | None:
+        """Return the checkout that the workspace was made from, None where it is gone and its repository is not."""
         try:
-            source = await self._workspaces.inspect(order.source_directory)
-        except Rejected:  # a checkout may be gone, and its repository not
-            return repository
-        return source.git_directory if source.git_directory and source.repository == repository else repository
+            return await self._workspaces.inspect(order.source_directory)
+        except Rejected:
+            return None
+
+
+def _beside(repository: str, source: Source | None) -> str:
+    """Return the git directory of the source, where it is a checkout of the repository; else the repository."""
+    if source is None or source.repository != repository:
+        return repository
+    return source.git_directory or repository
+
+
+async def _carry(top: str | None, order: WorkspaceOrder) -> None:
+    """Copy the ignored files that a new workspace would get from the checkout at `top`; log what is not copied."""
+    for lacking in await carry(top, order.directory):
+        _log.warning("workspace_not_complete", workspace=order.workspace_id, detail=lacking.detail)
 
 
 def _removing(order: WorkspaceOrder) -> str:
