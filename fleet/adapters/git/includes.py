@@ -17,7 +17,7 @@ from typing import Final
 
 import trio
 
-from fleet.adapters.git.command import attempt
+from fleet.adapters.git.command import attempt, run
 from fleet.errors import Problem
 from fleet.limits import INCLUDE_BYTES_MAX, INCLUDE_FILES_MAX, INCLUDE_PATTERNS_BYTES_MAX, INCLUDE_UNCOPIED_NAMED_MAX
 from fleet.ports import NotCarried
@@ -59,15 +59,12 @@ def _patterns(path: Path) -> str | None:
 
 async def _included(top: str, patterns: str) -> list[str]:
     """Return the files that match the patterns and that git ignores, relative to `top`. Raises `Problem`."""
-    matched = await attempt("ls-files", "--others", "--ignored", f"--exclude-from={patterns}", "-z", directory=top)
-    if matched.code != 0:
-        raise matched.failed()
-    if not matched.stdout:
+    matched = await run("ls-files", "--others", "--ignored", f"--exclude-from={patterns}", "-z", directory=top)
+    if not matched:
         return []
-    # 1: git ignores none of them.
-    ignored = await attempt("check-ignore", "--stdin", "-z", directory=top, stdin=os.fsencode(matched.stdout))
-    if ignored.code not in (0, 1):
-        raise ignored.failed()
+    ignored = await attempt("check-ignore", "--stdin", "-z", directory=top, stdin=os.fsencode(matched))
+    if not ignored.says_yes():
+        return []
     # A trailing slash is another repository, which git does not look into.
     return [name for name in ignored.stdout.split("\0") if name and not name.endswith("/")]
 

@@ -105,10 +105,11 @@ async def why_no_repository(directory: str) -> str:
     return (await attempt("rev-parse", "--git-dir", directory=directory)).stderr.strip()
 
 
-async def commit_of(directory: str, revision: str, repository: str | None = None) -> str | None:
+async def commit_of(directory: str, revision: str, repository: str | None) -> str | None:
     """Return the commit that a revision names, seen from `directory`; None where it names none.
 
-    `repository` is the checkout's own git directory. Raises `Problem` git_failed where git cannot tell.
+    `repository` is the checkout's own git directory, None where git is to look for one. Raises `Problem` git_failed
+    where git cannot tell.
     """
     found = await attempt(
         "rev-parse",
@@ -131,6 +132,23 @@ async def read_ref(repository: str, ref: str) -> str | None:
         raise found.failed()
     named = (line.split(" ", 1) for line in found.stdout.splitlines())  # `a/b`, too, where `a` was asked for
     return next((target for target, name in named if name == ref), None)
+
+
+async def kind_of(repository: str, name: str) -> str | None:
+    """Return whether an object is a commit, tree, blob or tag; None where the repository does not have it.
+
+    Raises `Problem` git_failed where git cannot tell.
+    """
+    asked = f"{name}\n".encode()
+    told = await run(
+        "cat-file", "--batch-check=%(objecttype)", directory=repository, repository=repository, stdin=asked
+    )
+    return None if told == f"{name} missing" else told
+
+
+async def is_commit(repository: str, commit: str) -> bool:
+    """Tell whether the repository has a commit. Raises `Problem` git_failed where git cannot tell."""
+    return await kind_of(repository, commit) == "commit"
 
 
 async def head_of(git_directory: str) -> tuple[str | None, str | None]:

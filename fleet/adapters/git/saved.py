@@ -8,7 +8,7 @@ import os
 from typing import NamedTuple
 
 from fleet.adapters.git.command import attempt, run
-from fleet.adapters.git.repository import read_ref
+from fleet.adapters.git.repository import kind_of, read_ref
 from fleet.errors import Problem
 
 _NONE = "-"
@@ -74,18 +74,6 @@ async def load(repository: str, commit: str) -> Saved:
         tuple((line[2], line[1]) for line in lines if line[0] == "ref"),
         tuple(line[1] for line in lines if line[0] == "commit"),
     )
-
-
-async def kind_of(repository: str, name: str) -> str | None:
-    """Return whether an object is a commit, tree, blob or tag; None where the repository does not have it.
-
-    Raises `Problem` git_failed where git cannot tell.
-    """
-    asked = f"{name}\n".encode()
-    told = await run(
-        "cat-file", "--batch-check=%(objecttype)", directory=repository, repository=repository, stdin=asked
-    )
-    return None if told == f"{name} missing" else told
 
 
 async def find(repository: str, workspace_id: str) -> tuple[str, Saved] | None:

@@ -16,7 +16,7 @@ from fleet.adapters.git.command import LOCAL_ALLOWED, attempt, run
 from fleet.adapters.git.contents import index_tree, require_published_modules, tree_of, work_tree
 from fleet.adapters.git.places import Place, locate
 from fleet.adapters.git.repository import head_of, read_ref
-from fleet.adapters.git.saved import Saved, kind_of
+from fleet.adapters.git.saved import Saved
 from fleet.adapters.git.tips import Candidates, candidates_in, own_tips, worktree_directory
 from fleet.adapters.git.worktrees import note_ref, registration_at
 from fleet.errors import Rejected
@@ -160,8 +160,3 @@ async def _ignored(directory: str, inside: tuple[str, ...]) -> tuple[str, ...]:
         )
         names += [os.fsencode(below + name).decode(errors="backslashreplace") for name in listed.split("\0") if name]
     return tuple(sorted(names))
-
-
-async def is_commit(repository: str, commit: str) -> bool:
-    """Tell whether the repository has a commit. Raises `Problem` git_failed where git cannot tell."""
-    return await kind_of(repository, commit) == "commit"

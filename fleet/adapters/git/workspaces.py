@@ -19,8 +19,7 @@ from fleet.adapters.git.files import make_directory, read_file, remove_if_empty
 from fleet.adapters.git.includes import carry
 from fleet.adapters.git.lacking import lacking
 from fleet.adapters.git.listing import list_branches
-from fleet.adapters.git.repository import condition, look, resolve, why_no_repository
-from fleet.adapters.git.saved import kind_of
+from fleet.adapters.git.repository import condition, is_commit, look, resolve, why_no_repository
 from fleet.adapters.git.untouched import remove_if_blank
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
@@ -124,10 +123,10 @@ class GitWorkspaces:
         source = await self.inspect(order.source_directory)
         repository = await self._repository(source, "sourceDirectory")
         lacks: str | None = None
-        if commit is not None and await kind_of(repository, commit) != "commit":
+        if commit is not None and not await is_commit(repository, commit):
             lacks = f"the commit {commit[:12]} that the workspace began at"
         elif order.strategy == "worktree" and not await worktrees.may_have(repository, order.directory):
-            lacks = f"the worktree {order.directory!r}, which is another one's"
+            lacks = f"the worktree {order.directory!r}, which belongs to another repository"
         if lacks is not None:
             raise Rejected(
                 "source_unrelated",

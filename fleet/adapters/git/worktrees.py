@@ -69,7 +69,8 @@ async def make(source: Source, repository: str, order: WorkspaceOrder, branch: s
     registration = await registration_at(repository, order.directory)
     if registration is not None and not registration.torn and not await exists(f"{order.directory}/.git"):
         await _write_again(repository, order.directory)
-        if await _has_index(order.directory):  # not looked at further: what only its HEAD and records have must stay
+        own = await run("rev-parse", "--absolute-git-dir", directory=order.directory)
+        if await exists(f"{own}/index"):  # enough: _clear would lose what only its HEAD and reflog name
             return
     if registration is not None and await _is_finished(repository, registration):
         return
@@ -82,7 +83,7 @@ async def make(source: Source, repository: str, order: WorkspaceOrder, branch: s
 
 
 async def _write_again(repository: str, directory: str) -> None:
-    """Write the files of a worktree that somebody deleted; what is there now stays, HEAD and index as they were too."""
+    """Write the files of a deleted worktree again. Files that are there now stay, and so do its HEAD and index."""
     await make_directory(directory)
     await run("worktree", "repair", directory=repository, repository=repository)
     await attempt("checkout-index", "--all", "--quiet", directory=directory)  # fails for files that are there
@@ -168,13 +169,8 @@ async def _is_finished(repository: str, registration: Registration) -> bool:
     seen = await look(registration.path)
     if seen.top != registration.path or seen.repository != repository:
         return False
-    own = await run("rev-parse", "--absolute-git-dir", directory=registration.path)
-    return await _has_index(registration.path) and not await trio.Path(own, "index.lock").exists()
-
-
-async def _has_index(directory: str) -> bool:
-    own = await run("rev-parse", "--absolute-git-dir", directory=directory)
-    return await trio.Path(own, "index").exists()
+    own = seen.git_directory
+    return await exists(f"{own}/index") and not await exists(f"{own}/index.lock")
 
 
 def _parse(block: str) -> Registration:
