@@ -21,7 +21,6 @@ from fleet.core.session.state import State as Session
 from fleet.core.workspace import messages as m
 from fleet.core.workspace.machine import State
 from fleet.errors import Problem, Rejected, Unavailable
-from fleet.events.envelope import Cause
 from fleet.limits import REMOVAL_WAIT_S, SESSIONS_NAMED_MAX
 from fleet.projections.views import Views
 
@@ -181,7 +180,7 @@ class Endings:
         command = session_messages.EraseSession(self._now())
         try:
             await self._context.peers.sessions.ask(
-                session_id, Deliver(command, self._cause(caller), erasure_key(caller), caller.digest)
+                session_id, Deliver(command, caller.cause, erasure_key(caller), caller.digest)
             )
         except Rejected as rejected:
             if rejected.code != "session_not_found":  # somebody else has erased it meanwhile
@@ -192,14 +191,10 @@ class Endings:
         raise Unavailable("timed_out", "the session is hidden, and its records are still being erased")
 
     async def _ask_workspace(self, workspace_id: str, command: m.Command, caller: Caller) -> State:
-        return (await self._context.peers.workspaces.ask(workspace_id, Deliver(command, self._cause(caller)))).state
+        return (await self._context.peers.workspaces.ask(workspace_id, Deliver(command, caller.cause))).state
 
     async def _ask_once(self, workspace_id: str, command: m.Command, caller: Caller) -> WorkspaceReply:
-        deliver = Deliver(command, self._cause(caller), caller.idempotency_key, caller.digest)
-        return await self._context.peers.workspaces.ask(workspace_id, deliver)
-
-    def _cause(self, caller: Caller) -> Cause:
-        return Cause(caller.actor, caller.on_behalf_of, caller.request_id)
+        return await self._context.peers.workspaces.ask(workspace_id, caller.deliver(command))
 
 
 def _needs(session: Session, workspace_id: str) -> bool:

@@ -6,6 +6,7 @@ anything is logged, asks the one actor concerned, and waits until what it ordere
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import TypeVar
 
 import msgspec
 import trio
@@ -37,6 +38,8 @@ from fleet.locks import Locks
 from fleet.ports import Source, Strategy, WorkspaceOrder
 from fleet.wire.enums import AbortOutcome
 
+Command = TypeVar("Command")
+
 
 class Caller(msgspec.Struct, frozen=True):
     """Who orders, on behalf of what, and the key by which a repetition is recognised; `digest` covers the request."""
@@ -46,6 +49,15 @@ class Caller(msgspec.Struct, frozen=True):
     idempotency_key: str | None = None
     digest: bytes = b""
     on_behalf_of: str | None = None
+
+    @property
+    def cause(self) -> Cause:
+        """The cause that the log records with what it orders."""
+        return Cause(self.actor, self.on_behalf_of, self.request_id)
+
+    def deliver(self, command: Command) -> Deliver[Command]:
+        """Return the command as an actor takes it, which does the same key once only."""
+        return Deliver(command, self.cause, self.idempotency_key, self.digest)
 
 
 class NewSession(msgspec.Struct, frozen=True):
@@ -193,7 +205,7 @@ class Orders:
         submission = self._submission(await self._commands.resolve(prompt, session), resume=resume)
         workspace = await look(self._context, session.workspace_id)
         if workspace is not None and workspace.fault == "missing":
-            submission = msgspec.structs.replace(submission, lost=(described(workspace) or "", way_out(workspace)))
+            submission = replace(submission, lost=(described(workspace) or "", way_out(workspace)))
         reply = await self._ask(session.id, submission, caller)
         return Outcome(reply.state, reply.position)
 
@@ -304,9 +316,7 @@ class Orders:
     async def describe_workspace(self, workspace_id: str, title: str | None, caller: Caller) -> WorkspaceReply:
         """Give a workspace a title, or None for none. Raises `Rejected` workspace_not_found."""
         command = workspace_messages.DescribeWorkspace(title, self._context.clock.now_ms())
-        cause = Cause(caller.actor, correlation_id=caller.request_id)
-        deliver = Deliver[workspace_messages.Command](command, cause, caller.idempotency_key, caller.digest)
-        return await self._context.peers.workspaces.ask(workspace_id, deliver)
+        return await self._context.peers.workspaces.ask(workspace_id, caller.deliver(command))
 
     # ---------------------------------------------------------------------------------------------------------- roots
 
@@ -326,9 +336,7 @@ class Orders:
         return await self._ask_roots(roots.WithdrawRoot(path, self._context.clock.now_ms()), caller)
 
     async def _ask_roots(self, command: roots.Command, caller: Caller) -> int:
-        cause = Cause(caller.actor, caller.on_behalf_of, caller.request_id)
-        deliver = Deliver(command, cause, caller.idempotency_key, caller.digest)
-        return (await self._context.peers.roots.ask(roots.ROOTS_ID, deliver)).position
+        return (await self._context.peers.roots.ask(roots.ROOTS_ID, caller.deliver(command))).position
 
     # -------------------------------------------------------------------------------------------------------- reading
 
@@ -378,9 +386,7 @@ class Orders:
         return Outcome(state, self._context.log.head())
 
     async def _ask(self, session_id: str, command: m.Command, caller: Caller) -> SessionReply:
-        cause = Cause(caller.actor, caller.on_behalf_of, caller.request_id)
-        deliver = Deliver(command, cause, caller.idempotency_key, caller.digest)
-        return await self._context.peers.sessions.ask(session_id, deliver)
+        return await self._context.peers.sessions.ask(session_id, caller.deliver(command))
 
 
 def _default_title(new: NewSession, source: Source) -> str:

@@ -5,7 +5,6 @@ The order is in the log before anything on disk changes; the same request again 
 
 import msgspec
 
-from fleet.actors.aggregate import Deliver
 from fleet.actors.context import Context, WorkspaceReply
 from fleet.actors.orders import Caller
 from fleet.actors.roots import Roots
@@ -14,7 +13,6 @@ from fleet.core.paths import is_inside
 from fleet.core.workspace import messages as m
 from fleet.core.workspace.state import State
 from fleet.errors import Rejected
-from fleet.events.envelope import Cause
 from fleet.ports import WorkspaceOrder
 
 
@@ -39,9 +37,7 @@ class Rebinding:
             raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
         order = msgspec.structs.replace(state.order, source_directory=await self._found(state, state.order, directory))
         command = m.RebindWorkspace(order.source_directory, self._context.clock.now_ms())
-        cause = Cause(caller.actor, correlation_id=caller.request_id)
-        deliver = Deliver[m.Command](command, cause, caller.idempotency_key, caller.digest)
-        reply = await self._context.peers.workspaces.ask(workspace_id, deliver)
+        reply = await self._context.peers.workspaces.ask(workspace_id, caller.deliver(command))
         if reply.state.phase == "ready":
             await self._context.workspaces.relink(order)
         seen = await look(self._context, workspace_id)

@@ -1,12 +1,10 @@
 """What callers can ask and order about the commands of repositories: look at them, allow them, revoke that."""
 
-from fleet.actors.aggregate import Deliver
 from fleet.actors.context import Context
 from fleet.actors.orders import Caller, Orders
 from fleet.actors.roots import Roots
 from fleet.core import trust as m
 from fleet.errors import Rejected
-from fleet.events.envelope import Cause
 from fleet.ports import Recipe
 
 
@@ -77,6 +75,4 @@ class Trust:
         return await self._ask(m.RevokeTrust(repository, digest, self._context.clock.now_ms()), caller)
 
     async def _ask(self, command: m.Command, caller: Caller) -> int:
-        cause = Cause(caller.actor, caller.on_behalf_of, caller.request_id)
-        deliver = Deliver(command, cause, caller.idempotency_key, caller.digest)
-        return (await self._context.peers.trust.ask(m.TRUST_ID, deliver)).position
+        return (await self._context.peers.trust.ask(m.TRUST_ID, caller.deliver(command))).position

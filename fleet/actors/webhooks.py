@@ -5,14 +5,13 @@ a crash leaves in between belongs to no webhook, and goes with the next start (`
 """
 
 from collections import defaultdict
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 import trio
 
-from fleet.actors.aggregate import Deliver, Report
+from fleet.actors.aggregate import Report
 from fleet.actors.causes import because_of, because_of_event
 from fleet.actors.context import Context, WebhookReply
 from fleet.actors.orders import Caller
@@ -22,7 +21,7 @@ from fleet.core.webhook.signing import secret_of, signed
 from fleet.core.webhook.state import Delivery, State
 from fleet.core.webhook.telling import message_body, told, try_body
 from fleet.errors import Rejected, Unavailable
-from fleet.events.envelope import Cause, Erased, Recorded
+from fleet.events.envelope import Erased, Recorded
 from fleet.events.feed import Feed
 from fleet.limits import (
     WEBHOOK_BACKOFF_MAX_S,
@@ -130,9 +129,7 @@ class Webhooks:
     async def _ask(self, webhook_id: str, command: m.Command, caller: Caller) -> WebhookReply:
         if not isinstance(command, m.RegisterWebhook):
             self.webhook(webhook_id)  # a message would bring up an actor for whatever id somebody thinks of
-        cause = Cause(caller.actor, caller.on_behalf_of, caller.request_id)
-        deliver: Deliver[Any] = Deliver(command, cause, caller.idempotency_key, caller.digest)
-        return await self._context.peers.webhooks.ask(webhook_id, deliver)
+        return await self._context.peers.webhooks.ask(webhook_id, caller.deliver(command))
 
 
 class WebhookEffects:

@@ -1,5 +1,6 @@
 """Every event says who caused it: people by tokens, sessions, processes, policies, and the system for the rest."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,14 @@ async def test_without_tokens_it_is_this_machines_user(door: Door) -> None:
     await door.session()
     (first, *_) = (await door.knock("GET", "/api/log")).json
     assert first["actor"] == "local"
+
+
+async def test_a_change_of_a_workspace_names_the_session_that_asked_for_it(machine: Machine, door: Door) -> None:
+    asker, item = await door.session(), await door.session(REPOSITORY, isolationStrategy="worktree")
+    path, moved = f"/api/workspaces/{item['workspaceId']}", "/home/user/moved"
+    machine.files.repositories[moved] = replace(machine.files.repositories.pop(REPOSITORY), top=moved)
+    machine.files.directories ^= {REPOSITORY, moved}
+    for body in ({"title": "The login"}, {"sourceDirectory": moved}):
+        assert (await door.knock("PATCH", path, body, Fleet_Session=asker["id"])).status == 200
+    log = (await door.knock("GET", "/api/log?limit=200&type=workspace.described,workspace.rebound")).json
+    assert [event["causationId"] for event in log] == [f"session:{asker['id']}"] * 2
