@@ -73,7 +73,9 @@ function Facts({ item }: { readonly item: SessionItem }): ReactNode {
       <Context item={item} />
       {item.rehearsal && <span title="The scripted rehearsal model answers">rehearsal</span>}
       {item.queuePaused !== null && item.queued > 0 && (
-        <span className={style.paused}>queue paused: {oneLine(item.queuePaused, 80)}</span>
+        <span className={style.paused} title={plain(item.queuePaused)}>
+          queue paused
+        </span>
       )}
       {item.tags.map(tag => (
         <Badge key={tag}>{oneLine(tag, 40)}</Badge>

@@ -20,8 +20,12 @@ export function Queue(): ReactNode {
   return (
     <section className={style.queue} aria-label="Queue">
       <div className={style.queueHead}>
-        <span>{counted(waiting.length, "prompt waits", "prompts wait")}</span>
-        {item.queuePaused !== null && <span className={style.paused}>{`paused: ${plain(item.queuePaused)}`}</span>}
+        {counted(waiting.length, "prompt waits", "prompts wait")}
+        {item.queuePaused !== null && (
+          <>
+            , <span className={style.paused}>paused</span>: {plain(item.queuePaused)}
+          </>
+        )}
       </div>
       <ol className={style.waiting}>
         {waiting.map(each => (
