@@ -1,6 +1,7 @@
 /** The set-up of the session's workspace: its commands, their output as it comes, and what a person can do about it. */
+import { keepPreviousData } from "@tanstack/react-query";
 import type { ReactNode } from "react";
-import { duration, lastLine } from "../../core/text.ts";
+import { duration, lastLine, plain } from "../../core/text.ts";
 import { api } from "../../state/api.ts";
 import { useCommand } from "../../state/context.tsx";
 import { useDocument } from "../../state/queries.ts";
@@ -8,7 +9,7 @@ import { resume } from "../../state/resume.ts";
 import { Button } from "../../ui/button.tsx";
 import { Mark, type MarkTone } from "../../ui/mark.tsx";
 import { SetupActs, SetupCommands, SkipSetup } from "../../widgets/setup-acts.tsx";
-import type { SessionItem, SetupDetail } from "../../wire/types.ts";
+import type { SessionItem } from "../../wire/types.ts";
 import { useAct } from "./act.ts";
 import { useOpen } from "./open.tsx";
 import style from "./page.module.css";
@@ -38,10 +39,10 @@ export function SetupStep(): ReactNode {
 
 function Step({ item, brief }: { readonly item: SessionItem; readonly brief: Brief }): ReactNode {
   const { mayWrite } = useOpen();
-  const { data } = useDocument<SetupDetail>(
+  const { data } = useDocument(
     ["setup", item.id, item.updatedAt],
     () => api.GET("/api/sessions/{session_id}/setup", { params: { path: { session_id: item.id } } }),
-    { placeholderData: (last: SetupDetail | undefined) => last },
+    { placeholderData: keepPreviousData },
   );
   const took = tookMs(brief);
   return (
@@ -53,7 +54,7 @@ function Step({ item, brief }: { readonly item: SessionItem; readonly brief: Bri
         </summary>
         {data && brief.status === "held" && <SetupCommands setup={data} />}
         {data && data.output !== "" && <Coloured text={data.output} />}
-        {brief.status === "failed" && <p>{brief.detail}</p>}
+        {brief.status === "failed" && <p>{plain(brief.detail)}</p>}
       </details>
       {data && brief.status === "held" && <SetupActs sessionId={item.id} setup={data} />}
       {mayWrite && (brief.status === "running" || brief.status === "failed") && <Acts item={item} brief={brief} />}
