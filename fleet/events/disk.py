@@ -35,10 +35,9 @@ class Disk:
         self._free_bytes = free_bytes or (lambda: _free_bytes(path))
         self._reserve = path / _RESERVE
         self._reserve_bytes = reserve_bytes
-        self._is_short = _size(self._reserve) < reserve_bytes  # a crash may have left a part of it
         if reserve_bytes and self._free_bytes() < reserve_bytes:
             self.give_up_reserve()
-        elif self._is_short:
+        elif self._is_short():
             self._hold_reserve(self._free_bytes())
 
     def check(self, size_bytes: int, reusable_bytes: Callable[[], int]) -> None:
@@ -48,7 +47,7 @@ class Disk:
         """
         free_bytes = self._free_bytes()
         if free_bytes >= DISK_FREE_BYTES_MIN + size_bytes:
-            if self._is_short and not self._hold_reserve(free_bytes):
+            if self._is_short() and not self._hold_reserve(free_bytes):
                 raise self.full("Fleet's reserve cannot be set aside again")
         elif reusable_bytes() < DISK_REUSABLE_BYTES_MIN + 2 * size_bytes:  # pages in a row are not always found
             raise self.full(f"{free_bytes} bytes are free, Fleet keeps {DISK_FREE_BYTES_MIN} in reserve")
@@ -65,8 +64,11 @@ class Disk:
             self._reserve.unlink()
         except OSError:
             return False
-        self._is_short = self._reserve_bytes > 0
         return True
+
+    def _is_short(self) -> bool:
+        """Return whether less is held back than should be: a crash left a part, or another user of it gave it up."""
+        return _size(self._reserve) < self._reserve_bytes
 
     def _hold_reserve(self, free_bytes: int) -> bool:
         """Hold space back where that leaves enough for others; return False where the system says that it is full."""
@@ -82,7 +84,6 @@ class Disk:
             with suppress(OSError):
                 self._reserve.unlink()
             return False
-        self._is_short = False
         return True
 
     def full(self, why: str) -> Unavailable:

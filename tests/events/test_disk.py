@@ -105,6 +105,14 @@ def test_a_part_of_the_reserve_that_a_crash_has_left_is_no_reserve(tmp_path: Pat
     assert (tmp_path / "reserve").stat().st_size == RESERVE_BYTES
 
 
+def test_the_reserve_that_the_blobs_have_used_is_held_back_again_by_the_log(tmp_path: Path) -> None:
+    log = Disk(tmp_path, Space(), reserve_bytes=RESERVE_BYTES)
+    blobs = Disk(tmp_path, Space())
+    assert blobs.give_up_reserve()
+    log.check(1, lambda: 0)
+    assert (tmp_path / "reserve").stat().st_size == RESERVE_BYTES
+
+
 def test_a_quota_that_the_system_does_not_count_as_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(tmp_path, Space(), reserve_bytes=RESERVE_BYTES)
     assert disk.give_up_reserve()
