@@ -129,10 +129,7 @@ class LmdbBlobs:
             return [digest for digest in digests if not cursor.set_key(bytes.fromhex(digest))]
 
     def _reusable_bytes(self) -> int:
-        with self._environment.begin() as transaction:
-            main = self._environment.open_db(None, txn=transaction)
-            tables = [main, self._contents, self._owned, self._owners]
-            return free_bytes_of(self._environment, [transaction.stat(table) for table in tables])
+        return free_bytes_of(self._environment, (self._contents, self._owned, self._owners))
 
     def _own(self, transaction: "lmdb.Transaction[bytes]", owner: str, digest: bytes) -> None:
         transaction.put(owner.encode() + b"\0" + digest, b"", db=self._owned)

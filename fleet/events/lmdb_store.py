@@ -27,7 +27,7 @@ from fleet.events.envelope import ERASED_DIGEST, CommandRecord, Snapshot
 from fleet.limits import MAP_BYTES_INITIAL
 
 if TYPE_CHECKING:
-    from lmdb import _Database, _StatDict
+    from lmdb import _Database
 
 FORMAT: Final = 1
 """Version of the tables and records. A change that older code cannot read takes the next number."""
@@ -204,10 +204,7 @@ class LmdbStore:
 
     def reusable_bytes(self) -> int:
         """Return the size of the pages in the file that hold nothing: commits use them before the file grows."""
-        with self._environment.begin() as transaction:
-            main = self._environment.open_db(None, txn=transaction)
-            tables = [main, self._records, self._index, self._commands, self._snapshots]
-            return free_bytes_of(self._environment, [transaction.stat(table) for table in tables])
+        return free_bytes_of(self._environment, (self._records, self._index, self._commands, self._snapshots))
 
     # ------------------------------------------------------------------------------------------------------- writing
 
@@ -268,9 +265,11 @@ class LmdbStore:
         self._read = self._environment.begin()
 
 
-def free_bytes_of(environment: lmdb.Environment, tables: Iterable["_StatDict"]) -> int:
-    """Return the size of the pages of a file that none of its tables uses, given `stat` of all of them."""
-    used = sum(table["branch_pages"] + table["leaf_pages"] + table["overflow_pages"] for table in tables)
+def free_bytes_of(environment: lmdb.Environment, tables: Iterable["_Database"]) -> int:
+    """Return the size of the pages of a file that hold nothing; `tables` are all that it has, without the main one."""
+    with environment.begin() as transaction:
+        found = [transaction.stat(table) for table in (environment.open_db(None, txn=transaction), *tables)]
+    used = sum(each["branch_pages"] + each["leaf_pages"] + each["overflow_pages"] for each in found)
     return (environment.info()["last_pgno"] + 1 - used) * environment.stat()["psize"]
 
 
