@@ -3,14 +3,10 @@ import type { ReactNode } from "react";
 import { cx } from "./cx.ts";
 import style from "./mark.module.css";
 
-export type MarkTone = "working" | "starting" | "needs" | "idle" | "done" | "error" | "away";
+type Tone = "working" | "starting" | "needs" | "idle" | "done" | "error" | "away";
+export type Look = { readonly shape: string; readonly word: string; readonly tone: Tone };
 
-export function Mark(props: {
-  readonly tone: MarkTone;
-  readonly shape: string;
-  readonly word: string;
-  readonly isShort?: boolean;
-}): ReactNode {
+export function Mark(props: Look & { readonly isShort?: boolean }): ReactNode {
   return (
     <span className={cx(style.mark, style[props.tone])}>
       <span aria-hidden className={style.shape}>

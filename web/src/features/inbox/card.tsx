@@ -4,7 +4,7 @@ import type { ReactNode } from "react";
 import { baseName, oneLine, plain } from "../../core/text.ts";
 import { useMayChange } from "../../state/context.tsx";
 import { cx } from "../../ui/cx.ts";
-import { Mark, type MarkTone } from "../../ui/mark.tsx";
+import { type Look, Mark } from "../../ui/mark.tsx";
 import { Age } from "../../widgets/age.tsx";
 import { Boundary } from "../../widgets/boundary.tsx";
 import { RequestForm } from "../../widgets/request-form.tsx";
@@ -13,9 +13,7 @@ import type { InboxItem } from "../../wire/types.ts";
 import { BudgetActs, CallbackActs, FailureActs, WebhookActs } from "./acts.tsx";
 import style from "./inbox.module.css";
 
-const LOOKS: Readonly<
-  Record<InboxItem["kind"], { readonly shape: string; readonly word: string; readonly tone: MarkTone }>
-> = {
+const LOOKS: Readonly<Record<InboxItem["kind"], Look>> = {
   permission: { shape: "◐", word: "permission", tone: "needs" },
   question: { shape: "?", word: "question", tone: "needs" },
   failure: { shape: "✕", word: "failure", tone: "error" },

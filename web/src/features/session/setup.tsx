@@ -7,7 +7,7 @@ import { useCommand } from "../../state/context.tsx";
 import { useDocument } from "../../state/queries.ts";
 import { resume } from "../../state/resume.ts";
 import { Button } from "../../ui/button.tsx";
-import { Mark, type MarkTone } from "../../ui/mark.tsx";
+import { type Look, Mark } from "../../ui/mark.tsx";
 import { SetupActs, SetupCommands, SkipSetup } from "../../widgets/setup-acts.tsx";
 import type { SessionItem } from "../../wire/types.ts";
 import { useAct } from "./act.ts";
@@ -17,9 +17,7 @@ import { Coloured } from "./tools/output.tsx";
 
 type Brief = NonNullable<SessionItem["setup"]>;
 
-const LOOKS: Readonly<
-  Record<Brief["status"], { readonly shape: string; readonly word: string; readonly tone: MarkTone }>
-> = {
+const LOOKS: Readonly<Record<Brief["status"], Look>> = {
   required: { shape: "◌", word: "Set-up", tone: "starting" },
   held: { shape: "◐", word: "Set-up waits for you", tone: "needs" },
   running: { shape: "●", word: "Setting up", tone: "working" },

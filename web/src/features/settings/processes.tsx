@@ -5,7 +5,7 @@ import { api } from "../../state/api.ts";
 import { useRead } from "../../state/queries.ts";
 import { said } from "../../state/trouble.ts";
 import { Check } from "../../ui/field.tsx";
-import { Mark, type MarkTone } from "../../ui/mark.tsx";
+import { type Look, Mark } from "../../ui/mark.tsx";
 import { Page, Section, pageStyle as style, Table } from "../../ui/page.tsx";
 import { Empty, Loading, ProblemCard } from "../../ui/states.tsx";
 import { Age } from "../../widgets/age.tsx";
@@ -16,7 +16,7 @@ import { Workspaces } from "./workspaces.tsx";
 const EVERY_MS = 5_000;
 const LIMIT = 200;
 
-const LOOKS: Readonly<Record<string, { readonly shape: string; readonly word: string; readonly tone: MarkTone }>> = {
+const LOOKS: Readonly<Record<string, Look>> = {
   starting: { shape: "◌", word: "starting", tone: "starting" },
   ready: { shape: "●", word: "ready", tone: "working" },
   unreachable: { shape: "⊘", word: "does not answer", tone: "away" },
