@@ -39,15 +39,11 @@ function modes({ status, modeBefore, modeAfter }: PatchFile): readonly string[] 
 
 /** Return a file's name as git writes it: byte by byte, where it is not UTF-8. */
 function named(prefix: string, file: string, bytes: string | null): string {
-  if (bytes === null) return quoted(prefix + file);
-  const escaped = [...bytes].map(byte =>
-    byte >= " " && byte <= "~" && byte !== '"' && byte !== "\\" ? byte : octal(byte),
-  );
-  return `"${prefix}${escaped.join("")}"`;
+  return bytes === null ? quoted(prefix + file) : `"${prefix}${bytes.replace(/["\\]|[^ -~]/g, escaped)}"`;
 }
 
 /** Return a byte as git escapes it. */
-function octal(byte: string): string {
+function escaped(byte: string): string {
   return byte === '"' || byte === "\\" ? `\\${byte}` : `\\${byte.charCodeAt(0).toString(8).padStart(3, "0")}`;
 }
 
@@ -56,7 +52,7 @@ function quoted(path: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what has to be written in another way
   if (!/["\\\u0000-\u001f\u007f]/.test(path)) return path;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: as above
-  return `"${path.replace(/["\\\u0000-\u001f\u007f]/g, octal)}"`;
+  return `"${path.replace(/["\\\u0000-\u001f\u007f]/g, escaped)}"`;
 }
 
 type Line = { readonly sign: " " | "-" | "+"; readonly text: string; readonly isTorn: boolean };
