@@ -26,7 +26,7 @@ export function ConnectionBadge(): ReactNode {
   const { hub, caller } = useFleet();
   const { phase: connected, lostMs } = useCell(hub.connection);
   const isKnown = useCell(caller) !== null;
-  // Until the page knows who looks, it offers nothing to do: it is not whole yet.
+  // Until the page knows its user, it offers no action: it is not complete yet.
   const phase = connected === "live" && !isKnown ? "behind" : connected;
   const { shape, word, hint } = WORDS[phase];
   return (

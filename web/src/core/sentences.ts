@@ -89,7 +89,9 @@ const SENTENCES: Table = {
   "session.request-closed": () => "The request is closed",
   "session.turn-continued": () => "The turn goes on",
   "session.turn-delayed": data =>
-    data.reason === "" ? "The turn gets on again" : `The turn does not get on: ${oneLine(data.reason, TEXT_MAX)}`,
+    data.reason === ""
+      ? "The turn makes progress again"
+      : `The turn makes no progress: ${oneLine(data.reason, TEXT_MAX)}`,
   "session.abort-requested": data => `An abort of turn ${data.number} was asked for`,
   "session.turn-ended": data => `Turn ${data.number} ${OUTCOMES[data.outcome] ?? data.outcome}`,
   "session.turn-failed": data => `Turn ${data.number} failed: ${oneLine(data.detail, TEXT_MAX)}`,
@@ -123,7 +125,7 @@ const SENTENCES: Table = {
   "instance.stop-requested": data => `The process is to stop: ${data.reason}`,
   "instance.stopped": data => `The process has stopped: ${steps(data.steps)}`,
   "instance.permission-allowed": data =>
-    `${data.permission} is allowed for good in ${data.directory}: ${data.patterns.join(", ")}`,
+    `${oneLine(data.permission)} is allowed in ${oneLine(data.directory)} until the process ends: ${oneLine(data.patterns.join(", "), TEXT_MAX)}`,
   "instance.swept": data => `What the process had left behind was ended: ${steps(data.steps)}`,
 
   "workspace.requested": data =>
