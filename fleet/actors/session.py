@@ -181,8 +181,7 @@ class SessionEffects:
                 if turn is not None and not turn.delivered:
                     await self._turns.await_late(client, effect.opencode_id, turn.message_id)
                 steered = turn is not None and bool(turn.steering)
-                quieten = self._turns.stays_quiet if steered else self._turns.quiet
-                leaves = not await quieten(client, effect.opencode_id, effect.directory)
+                leaves = not await self._turns.quiet(client, effect.opencode_id, effect.directory, twice=steered)
                 if turn is not None:
                     await self._turns.record(session_id, client, effect.opencode_id, turn.message_id, report)
             except Problem as problem:
@@ -231,7 +230,7 @@ class SessionEffects:
         while self._is_shared(effect.instance_id, session_id):
             try:
                 client = await self._context.connections.get(effect.instance_id)
-                if await self._turns.stays_quiet(client, effect.opencode_id, effect.directory):
+                if await self._turns.quiet(client, effect.opencode_id, effect.directory, twice=True):
                     break
             except Problem as problem:
                 _log.warning("leaves_a_silent_instance", session=session_id, code=problem.code)

@@ -73,20 +73,12 @@ class Turns:
                 if effect.opencode_id in statuses:
                     idle_since_s = None
                     self._conversations.look(session_id, effect.opencode_id, statuses, asked_s)
-                    verdict = self._overdue(session_id, conversation)
-                    if verdict is not None or conversation.gaps_filled < conversation.gaps:
-                        await self._catch_up(session_id, client, effect, report)
-                        verdict = self._overdue(session_id, conversation)
-                    if verdict is not None:
-                        steered = self._steered(session_id, effect.number)
-                        quieten = self.stays_quiet if steered else self.quiet
-                        await quieten(client, effect.opencode_id, effect.directory)
-                        await self._report(session_id, client, effect, verdict, report)
-                        return
-                    await self._requests(session_id, client, effect, report)
-                    await self._delays.tell(session_id, client, effect, report)
+                    given_up = await self._attend(session_id, client, effect, report)
                     patience.answered()
-                    continue
+                    if given_up is None:
+                        continue
+                    await self._report(session_id, client, effect, given_up, report)
+                    return
                 idle_since_s = idle_since_s if idle_since_s is not None else trio.current_time()
                 await trio.sleep(TURN_SETTLE_S)
                 messages = await read_tail(client, effect.opencode_id, effect.message_id)
@@ -106,6 +98,23 @@ class Turns:
                 ended = Verdict("failed", problem.detail, problem.code)
             await self._report(session_id, client, effect, ended, report)
             return
+
+    async def _attend(
+        self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter
+    ) -> Verdict | None:
+        """Report what a running turn waits for. Return why it was given up and aborted, None where it goes on."""
+        conversation = self._conversations.of(session_id)
+        overdue = self._overdue(session_id, conversation)
+        if overdue is not None or conversation.gaps_filled < conversation.gaps:
+            await self._catch_up(session_id, client, effect, report)
+            overdue = self._overdue(session_id, conversation)
+        if overdue is None:
+            await self._requests(session_id, client, effect, report)
+            await self._delays.tell(session_id, client, effect, report)
+            return None
+        steered = self._steered(session_id, effect.number)
+        await self.quiet(client, effect.opencode_id, effect.directory, twice=steered)
+        return overdue
 
     def _judge(
         self, session_id: str, effect: e.FollowTurn, messages: Sequence[Message], idle_s: float
@@ -130,7 +139,7 @@ class Turns:
             return False  # it may be on its way, and goes on with the turn
         if ended.outcome == "finished" and not aborting:
             return True  # it begins the next turn
-        return await self.stays_quiet(client, effect.opencode_id, effect.directory)
+        return await self.quiet(client, effect.opencode_id, effect.directory, twice=True)
 
     async def _catch_up(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter) -> None:
         """Learn from the store what events should have told of the turn."""
@@ -172,21 +181,25 @@ class Turns:
         turn = None if state is None else state.turn
         return turn is not None and turn.number == number and bool(turn.steering)
 
-    async def quiet(self, client: OpenCode, opencode_id: str, directory: str) -> bool:
-        """Abort whatever runs, wait as long as OpenCode needs to kill a stubborn tool, and say whether nothing runs."""
+    async def quiet(self, client: OpenCode, opencode_id: str, directory: str, *, twice: bool = False) -> bool:
+        """Abort whatever runs, wait as long as OpenCode needs to kill a stubborn tool, and say whether nothing runs.
+
+        With `twice` the same again after a moment: a process that was silent may only then begin a prompt it had got.
+        """
+        if not await self._abort(client, opencode_id, directory):
+            return False
+        if not twice:
+            return True
+        await trio.sleep(DELIVERY_LATE_GRACE_S)
+        return await self._abort(client, opencode_id, directory)
+
+    async def _abort(self, client: OpenCode, opencode_id: str, directory: str) -> bool:
         with trio.move_on_after(ABORT_GRACE_S):
             while opencode_id in await client.statuses(directory):
                 await client.abort(opencode_id, directory)
                 await trio.sleep(TURN_RECHECK_S)
             return True
         return False
-
-    async def stays_quiet(self, client: OpenCode, opencode_id: str, directory: str) -> bool:
-        """Do the same twice: a process that was silent may find a prompt that waited at its door."""
-        if not await self.quiet(client, opencode_id, directory):
-            return False
-        await trio.sleep(DELIVERY_LATE_GRACE_S)
-        return await self.quiet(client, opencode_id, directory)
 
     async def _requests(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter) -> None:
         """Compare the open requests with OpenCode's own list: an event may have been missed."""
