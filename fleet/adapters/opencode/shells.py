@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 import trio
 
-from fleet.private import make_private_directory
+from fleet.private import make_private_directory, write_private
 
 _log = structlog.get_logger(__name__)
 
@@ -59,11 +59,7 @@ class LocalShells:
         shell = shell or shutil.which("bash", path=self._inherits.get("PATH")) or "/bin/sh"
         program = self._directory / Path(shell).name
         try:
-            make_private_directory(self._variables)
-            fresh = program.with_name(f".{program.name}")
-            fresh.write_text(self._script(shell, own))
-            fresh.chmod(0o700)
-            fresh.replace(program)  # in one step: a running shell reads it
+            _replace(program, self._script(shell, own), mode=0o700)
         except OSError as error:
             _log.warning("shells_without_variables", reason=error.strerror)
             return self._inherits
@@ -80,7 +76,7 @@ class LocalShells:
     async def expose(self, workspace_id: str, variables: Mapping[str, str]) -> None:
         """Write the variables of a workspace (see the port)."""
         text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
-        await trio.to_thread.run_sync(_write, self._variables / workspace_id, text)
+        await trio.to_thread.run_sync(_replace, self._variables / workspace_id, text)
 
     async def forget(self, workspace_id: str) -> None:
         """Remove the variables of a workspace."""
@@ -97,8 +93,10 @@ class LocalShells:
         return True
 
 
-def _write(file: Path, text: str) -> None:
+def _replace(file: Path, text: str, mode: int = 0o600) -> None:
+    """Replace a file in one step, because a shell may be reading it. Paths in `text` may be no UTF-8."""
     make_private_directory(file.parent)
     fresh = file.with_name(f".{file.name}")
-    fresh.write_text(text)
+    write_private(fresh, os.fsencode(text))
+    fresh.chmod(mode)
     fresh.replace(file)
