@@ -18,12 +18,8 @@ FILE = ("-c", "protocol.file.allow=always")
 
 
 @pytest.fixture
-def world(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> RemovalWorld:
+def world(tmp_path: Path, template: Path, home: Path) -> RemovalWorld:
     """A world whose template has the submodule `lib/shop`."""
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     library = make_template(tmp_path / "library")
     outer = tmp_path / "outer"
     shutil.copytree(template, outer)

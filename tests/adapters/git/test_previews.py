@@ -16,10 +16,7 @@ from tests.contracts.workspaces_contract import MAKING, ordered
 
 
 @pytest.fixture
-def world(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> RemovalWorld:
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+def world(tmp_path: Path, template: Path, home: Path) -> RemovalWorld:
     return RemovalWorld(tmp_path, template)
 
 

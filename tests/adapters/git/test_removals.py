@@ -55,11 +55,7 @@ def files(directory: str) -> dict[str, tuple[int, bytes]]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> RemovalWorld:
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+def world(tmp_path: Path, template: Path, home: Path) -> RemovalWorld:
     return RemovalWorld(tmp_path, template)
 
 

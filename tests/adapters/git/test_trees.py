@@ -52,10 +52,7 @@ class TreeWorld:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TreeWorld:
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+def world(tmp_path: Path, home: Path) -> TreeWorld:
     return TreeWorld(tmp_path)
 
 
