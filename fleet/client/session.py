@@ -288,7 +288,7 @@ class Session:
         return await self._connection.write(SetupDetail, "POST", f"{self._path}/setup", body=SetupBody("allow", digest))
 
     async def skip_setup(self) -> SetupDetail:
-        """Go on without the set-up that waits for leave or has failed."""
+        """Go on without the set-up that waits for a person or has failed."""
         return await self._connection.write(SetupDetail, "POST", f"{self._path}/setup", body=SetupBody("skip"))
 
     async def resume(self, *, fresh: bool = False) -> Resumed:

@@ -44,7 +44,7 @@ def left(tmp_path: Path) -> int:
 # ------------------------------------------------------------------------------------------------------------ the file
 
 
-async def test_a_file_asks_for_commands(tmp_path: Path) -> None:
+async def test_a_set_up_file_asks_for_commands(tmp_path: Path) -> None:
     text = '[workspace]\nsetup = ["npm ci", "npm run build"]\nteardown = """\ndocker down\n"""\nsubmodules = true\n'
     digest = hashlib.sha256(text.encode()).hexdigest()
     recipe = await read(tmp_path, text)
@@ -54,11 +54,11 @@ async def test_a_file_asks_for_commands(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[workspace]\n", "[other]\nx = 1\n", '[workspace]\nsetup = " "\n'])
-async def test_a_file_that_asks_for_nothing_is_none(tmp_path: Path, text: str) -> None:
+async def test_a_set_up_file_may_ask_for_nothing(tmp_path: Path, text: str) -> None:
     assert await read(tmp_path, text) is None
 
 
-async def test_no_file_is_none(tmp_path: Path) -> None:
+async def test_a_checkout_without_a_set_up_file_asks_for_nothing(tmp_path: Path) -> None:
     assert await scripts(tmp_path).read(str(tmp_path)) is None
 
 
@@ -76,7 +76,9 @@ async def test_no_file_is_none(tmp_path: Path) -> None:
         (f"[workspace]\nsetup = '{'x' * 20_000}'", "longer than"),
     ],
 )
-async def test_a_bad_file_says_what_is_wrong_and_asks_for_nothing(tmp_path: Path, text: str | bytes, says: str) -> None:
+async def test_a_bad_set_up_file_says_what_is_wrong_and_asks_for_nothing(
+    tmp_path: Path, text: str | bytes, says: str
+) -> None:
     recipe = await read(tmp_path, text)
     assert recipe is not None
     assert says in recipe.problem
@@ -86,7 +88,7 @@ async def test_a_bad_file_says_what_is_wrong_and_asks_for_nothing(tmp_path: Path
 @pytest.mark.parametrize(
     "sign", ["\0", "\r", "\x1b", "\x9d", "\xad", "\u200b", "\u2028", "\u202e", "\u3164", "\U000e0041"]
 )
-async def test_commands_with_a_sign_that_hides_something_are_refused(tmp_path: Path, sign: str) -> None:
+async def test_commands_with_invisible_characters_are_refused(tmp_path: Path, sign: str) -> None:
     code = f"U+{ord(sign):04X}"
     for key in ("setup", "teardown"):
         recipe = await read(tmp_path, f'[workspace]\n{key} = ["npm ci", "echo \\U{ord(sign):08x}; evil"]\n')
@@ -95,14 +97,16 @@ async def test_commands_with_a_sign_that_hides_something_are_refused(tmp_path: P
         assert (recipe.script, recipe.teardown) == ("", "")
 
 
-async def test_commands_may_have_signs_of_any_language_and_tabs(tmp_path: Path) -> None:
+async def test_commands_may_have_characters_of_any_language_and_tabs(tmp_path: Path) -> None:
     recipe = await read(tmp_path, '[workspace]\nsetup = "echo \\u00e9\\t\\u05d0 \\U0001f600"\r\n')
     assert recipe is not None
     assert (recipe.setup, recipe.problem) == ("echo é\t\u05d0 \U0001f600", "")
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
-async def test_what_is_no_file_is_refused_and_stays_open_nowhere(tmp_path: Path, make: Callable[[str], None]) -> None:
+async def test_a_set_up_file_that_is_a_pipe_or_directory_is_refused_and_closed(
+    tmp_path: Path, make: Callable[[str], None]
+) -> None:
     make(str(tmp_path / ".fleet.toml"))
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(10):
@@ -112,7 +116,7 @@ async def test_what_is_no_file_is_refused_and_stays_open_nowhere(tmp_path: Path,
     assert len(list(Path("/proc/self/fd").iterdir())) - before < 5
 
 
-async def test_a_symlink_is_not_followed(tmp_path: Path) -> None:
+async def test_a_set_up_file_that_is_a_symlink_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "real.toml").write_text("[workspace]\nsetup = 'true'\n")
     (tmp_path / ".fleet.toml").symlink_to("real.toml")
     recipe = await scripts(tmp_path).read(str(tmp_path))
@@ -138,12 +142,12 @@ async def test_commands_have_the_users_environment_without_fleets_settings(tmp_p
     )
 
 
-async def test_what_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+async def test_a_script_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     end, _ = await ran(tmp_path, "(trap '' TERM; sleep 60) & setsid sleep 60 & sleep 60", timeout_s=0.3)
     assert (end, left(tmp_path)) == (ScriptEnd(None), 0)
 
 
-async def test_what_it_leaves_running_is_ended(tmp_path: Path) -> None:
+async def test_what_a_script_leaves_running_is_ended(tmp_path: Path) -> None:
     end, output = await ran(tmp_path, "setsid sleep 60 & echo begun")
     assert (end, output, left(tmp_path)) == (ScriptEnd(0), "begun\n", 0)
 
@@ -164,11 +168,11 @@ async def test_a_long_output_keeps_its_beginning_and_its_end(tmp_path: Path, mon
     assert len(output) < 1200
 
 
-async def test_output_that_is_no_text_is_shown_as_well_as_it_can_be(tmp_path: Path) -> None:
+async def test_output_that_is_no_utf_8_is_shown_with_replacements(tmp_path: Path) -> None:
     assert (await ran(tmp_path, r"printf 'caf\303\251 \377'"))[1] == "café \N{REPLACEMENT CHARACTER}"
 
 
-async def test_output_comes_while_it_runs(tmp_path: Path) -> None:
+async def test_output_of_a_script_comes_while_it_runs(tmp_path: Path) -> None:
     heard = trio.Event()
 
     async def say(piece: str) -> None:
@@ -182,7 +186,7 @@ async def test_output_comes_while_it_runs(tmp_path: Path) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_directory_that_is_gone_is_a_failure(tmp_path: Path) -> None:
+async def test_a_script_in_a_directory_that_is_gone_fails(tmp_path: Path) -> None:
     with pytest.raises(Problem) as caught:
         await ran(tmp_path / "gone", "true")
     assert caught.value.code == "setup_failed"

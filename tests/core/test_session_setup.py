@@ -1,4 +1,4 @@
-"""A session whose repository asks for a set-up: it waits for leave, runs, fails, is retried, aborted or skipped."""
+"""A session whose repository asks for a set-up: it waits for a person, runs, fails, is retried, aborted or skipped."""
 
 import pytest
 

@@ -30,12 +30,12 @@ def test_only_that_content_in_that_repository_is_allowed() -> None:
     assert not state.allows(None, "d1")
 
 
-def test_it_is_allowed_once() -> None:
+def test_a_content_is_allowed_once() -> None:
     assert m.decide(allow(), after(allow())) == ()
 
 
 @pytest.mark.parametrize(("digest", "left"), [("d1", {"d2"}), (None, set[str]())])
-def test_it_is_revoked_by_content_or_by_repository(digest: str | None, left: set[str]) -> None:
+def test_trust_is_revoked_by_content_or_by_repository(digest: str | None, left: set[str]) -> None:
     state = after(allow(), allow("d2"), allow(repository=OTHER), m.RevokeTrust(SHOP, digest, 2))
     assert {each.recipe.digest for each in state.allowed if each.repository == SHOP} == left
     assert state.allows(OTHER, "d1")
@@ -49,13 +49,13 @@ def test_it_is_revoked_by_content_or_by_repository(digest: str | None, left: set
         (allow("d3", problem="line 1: no TOML"), "setup_invalid"),
     ],
 )
-def test_what_makes_no_sense_is_refused(command: m.Command, code: str) -> None:
+def test_what_was_never_allowed_and_bad_files_are_refused(command: m.Command, code: str) -> None:
     with pytest.raises(Rejected) as caught:
         m.decide(command, after(allow()))
     assert caught.value.code == code
 
 
-def test_there_is_a_limit() -> None:
+def test_the_number_of_allowed_contents_has_a_limit() -> None:
     state = after(*(allow(str(n)) for n in range(TRUSTED_MAX)))
     with pytest.raises(Rejected) as caught:
         m.decide(allow("more"), state)

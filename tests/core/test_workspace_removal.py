@@ -135,7 +135,7 @@ def test_only_what_was_removed_is_brought_back(phase: str) -> None:
     given(WORKSPACE, "w1", *PHASES[phase]).when(w.RESTORE).then_rejected("workspace_busy", says=phase)
 
 
-def test_one_that_was_deleted_is_made_again() -> None:
+def test_a_workspace_that_was_deleted_is_made_again() -> None:
     story = given(WORKSPACE, "w1", *w.READY).when(m.ReportFault("missing", w.AT))
     story = story.then(m.WorkspaceLookedAt("missing", w.AT)).pending()
     story = story.when(m.ReportFault("missing", w.AT)).then()

@@ -19,7 +19,7 @@ async def made(door: Door, strategy: str = "worktree") -> tuple[dict[str, Any], 
     return item, ports["first"]
 
 
-async def test_each_workspace_has_its_own_and_gives_them_back(machine: Machine, door: Door) -> None:
+async def test_each_workspace_has_its_own_ports_and_gives_them_back(machine: Machine, door: Door) -> None:
     machine.shells.taken = {20_015}
     first, one = await made(door)
     second, two = await made(door, "clone")
@@ -40,12 +40,12 @@ async def test_each_workspace_has_its_own_and_gives_them_back(machine: Machine, 
     assert (await workspace(door, second))["ports"]["first"] == 20_040
 
 
-async def test_a_directory_that_is_used_as_it_is_has_none(machine: Machine, door: Door) -> None:
+async def test_a_directory_that_is_used_as_it_is_has_no_ports(machine: Machine, door: Door) -> None:
     assert (await workspace(door, await door.session(REPOSITORY)))["ports"] is None
     assert machine.shells.variables == {}
 
 
-async def test_a_restart_keeps_them(machine: Machine) -> None:
+async def test_a_restart_keeps_the_ports_of_workspaces(machine: Machine) -> None:
     async with machine.fleet(killed=True) as door:
         first, one = await made(door)
     machine.shells.variables.clear()
@@ -57,14 +57,14 @@ async def test_a_restart_keeps_them(machine: Machine) -> None:
         assert (await made(door))[1] == 20_010
 
 
-async def test_where_none_are_left_a_workspace_has_none_and_works(machine: Machine, door: Door) -> None:
+async def test_a_workspace_works_where_no_ports_are_left(machine: Machine, door: Door) -> None:
     machine.shells.taken = set(range(20_000, 30_000))
     item = await door.session(REPOSITORY, isolationStrategy="worktree")
     assert (await workspace(door, item))["ports"] is None
     assert (await door.prompt(item["id"], "work"))["outcome"] == "finished"
 
 
-async def test_a_set_up_has_them(machine: Machine, door: Door) -> None:
+async def test_a_set_up_has_the_ports_of_its_workspace(machine: Machine, door: Door) -> None:
     machine.scripts.recipe = Recipe("d1", "npm ci")
     await door.knock("POST", "/api/trust", {"directory": REPOSITORY, "digest": "d1"})
     item = await door.session(REPOSITORY, isolationStrategy="worktree")

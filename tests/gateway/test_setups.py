@@ -1,4 +1,4 @@
-"""Set-ups through the door: they wait for leave, run, are seen, fail, are retried, skipped, aborted, and torn down."""
+"""Set-ups through the door: they wait for a person, run, fail, are retried, skipped, aborted, and torn down."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ async def machine(machine: Machine) -> Machine:
 
 
 async def asked(door: Door, strategy: str = "worktree", **fields: Any) -> str:
-    """Create a session whose set-up waits for leave, and return its path."""
+    """Create a session whose set-up waits for a person, and return its path."""
     item = await door.session(REPOSITORY, isolationStrategy=strategy, **fields)
     await door.tree.views.sessions.wait(item["id"], lambda s: s.setup is not None and s.setup.status == "held")
     return f"/api/sessions/{item['id']}"
@@ -88,7 +88,7 @@ async def test_another_content_than_was_read_is_not_allowed(door: Door) -> None:
     assert (await door.knock("GET", "/api/trust")).json == []
 
 
-async def test_a_person_goes_on_without_it(machine: Machine, door: Door) -> None:
+async def test_a_person_goes_on_without_the_set_up(machine: Machine, door: Door) -> None:
     path = await asked(door, initialPrompt="work")
     assert (await decide(door, path, action="skip")).json["status"] == "skipped"
     item = await item_of(door, path)
@@ -109,7 +109,7 @@ async def test_submodules_that_it_filled_are_not_said_to_be_empty(machine: Machi
     assert machine.scripts.ran[0].text == "git submodule update --init --recursive\n"
 
 
-async def test_a_failure_says_why_and_is_tried_again(machine: Machine, door: Door) -> None:
+async def test_a_failed_set_up_says_why_and_is_tried_again(machine: Machine, door: Door) -> None:
     machine.scripts.ends["npm ci"] = 1
     machine.scripts.output = "downloading\nE404 no such package\n"
     path = await asked(door)
@@ -124,7 +124,7 @@ async def test_a_failure_says_why_and_is_tried_again(machine: Machine, door: Doo
     assert len(machine.scripts.ran) == 2
 
 
-async def test_a_failure_can_be_skipped(machine: Machine, door: Door) -> None:
+async def test_a_failed_set_up_can_be_skipped(machine: Machine, door: Door) -> None:
     machine.scripts.ends["npm ci"] = 1
     path = await asked(door)
     await allow(door, path)
@@ -142,7 +142,7 @@ async def test_a_set_up_that_hangs_is_ended(machine: Machine, door: Door) -> Non
     assert item["failure"]["detail"] == "the set-up took longer than 1800 s and was ended: done"
 
 
-async def test_an_abort_ends_it(machine: Machine, door: Door) -> None:
+async def test_an_abort_ends_a_set_up(machine: Machine, door: Door) -> None:
     machine.scripts.lasts_s = 1e9
     path = await asked(door)
     await allow(door, path)
@@ -155,7 +155,7 @@ async def test_an_abort_ends_it(machine: Machine, door: Door) -> None:
     assert door.tree.context.scripts.running == set()
 
 
-async def test_a_bad_file_is_a_failure_that_can_be_skipped(machine: Machine, door: Door) -> None:
+async def test_a_bad_set_up_file_is_a_failure_that_can_be_skipped(machine: Machine, door: Door) -> None:
     machine.scripts.recipe = Recipe("d3", problem=".fleet.toml: Expected ']'")
     item = await door.session(REPOSITORY, isolationStrategy="worktree")
     path = f"/api/sessions/{item['id']}"
@@ -204,7 +204,7 @@ async def test_a_teardown_that_is_not_allowed_any_more_does_not_run(machine: Mac
     assert [script.text for script in machine.scripts.ran] == ["npm ci"]
 
 
-async def test_a_kill_in_the_middle_is_repeated(machine: Machine) -> None:
+async def test_a_set_up_that_a_kill_cut_off_runs_again(machine: Machine) -> None:
     machine.scripts.lasts_s = 1000.0
     async with machine.fleet(killed=True) as door:
         path = await asked(door)
@@ -217,7 +217,7 @@ async def test_a_kill_in_the_middle_is_repeated(machine: Machine) -> None:
     assert len(machine.scripts.ran) == 2
 
 
-async def test_a_kill_while_it_waits_for_leave_waits_on(machine: Machine) -> None:
+async def test_a_set_up_waits_for_a_person_after_a_kill_as_before(machine: Machine) -> None:
     async with machine.fleet(killed=True) as door:
         path = await asked(door)
     async with machine.fleet() as door:
@@ -263,6 +263,6 @@ async def test_the_file_of_a_checkout_outside_of_the_chosen_roots_is_not_read(ma
     assert (await door.knock("POST", "/api/trust", {"directory": own, "digest": "d1"})).status == 200
 
 
-async def test_an_unknown_session(door: Door) -> None:
+async def test_an_unknown_session_has_no_set_up(door: Door) -> None:
     (await door.knock("GET", f"/api/sessions/{NOWHERE}/setup")).problem(404, "session_not_found")
     (await decide(door, f"/api/sessions/{NOWHERE}", action="skip")).problem(404, "session_not_found")

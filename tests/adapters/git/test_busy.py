@@ -35,5 +35,5 @@ async def test_a_process_in_a_directory_is_named_with_command_and_age(tmp_path: 
     ("age_s", "words"),
     [(0, "0 s"), (59, "59 s"), (60, "1 min"), (1020, "17 min"), (7200, "2 h"), (200_000, "2 d")],
 )
-def test_the_age_is_short(age_s: int, words: str) -> None:
+def test_the_age_of_a_process_has_one_unit(age_s: int, words: str) -> None:
     assert Busy(7, "npm run dev", age_s).words == f"7 (npm run dev, for {words})"

@@ -1,4 +1,4 @@
-"""A clone is the equal of its source, and what it does not have is said."""
+"""A clone has what its source has, and what it lacks is listed with what helps."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def lacks(prepared: PreparedWorkspace, what: str) -> str:
     return found[0].detail
 
 
-async def test_identity_remotes_and_upstreams_come_along(world: GitWorld) -> None:
+async def test_identity_remotes_and_upstreams_of_the_source_come_along(world: GitWorld) -> None:
     source = world.repository("shop")
     settings = {
         "user.name": 'A "quoted" name',
@@ -110,7 +110,7 @@ async def test_lfs_pointers_and_empty_submodules_are_named(world: GitWorld, stra
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_nothing_is_named_where_all_came_along(world: GitWorld, strategy: Strategy) -> None:
+async def test_nothing_is_not_carried_of_a_plain_repository(world: GitWorld, strategy: Strategy) -> None:
     assert (await made(world, world.repository("shop"), strategy)).not_carried == ()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.adapters.git import includes
+from fleet.adapters.git import GitRemovals, includes
 from fleet.ports import NotCarried, PreparedWorkspace, Strategy
 from tests.adapters.git.world import GitWorld, git
 from tests.contracts.workspaces_contract import MAKING, ordered
@@ -101,7 +101,7 @@ async def test_a_symlink_of_the_commit_leads_no_copy_out(world: GitWorld) -> Non
     )
 
 
-async def test_bounds_are_said(world: GitWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_included_files_beyond_a_bound_are_reported(world: GitWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     repository = shop(world, "*.log\n", {f"{n}.log": "x" * 10 for n in range(6)})
     monkeypatch.setattr(includes, "INCLUDE_FILES_MAX", 4)
     made = await prepared(world, repository)
@@ -112,7 +112,7 @@ async def test_bounds_are_said(world: GitWorld, monkeypatch: pytest.MonkeyPatch)
     assert len(list(Path(again.directory).glob("*.log"))) == 2
 
 
-async def test_a_bad_file_of_patterns_fails_nothing_and_is_said(world: GitWorld) -> None:
+async def test_a_bad_worktreeinclude_is_reported_and_fails_nothing(world: GitWorld) -> None:
     repository = shop(world, ".env\n", {".env": "A=1"})
     (repository / ".worktreeinclude").unlink()
     (repository / ".worktreeinclude").symlink_to("README.md")
@@ -134,7 +134,7 @@ async def test_a_copy_that_a_crash_cut_off_is_made_whole(world: GitWorld) -> Non
     assert [path.name for path in Path(order.directory).parent.iterdir()] == ["shop"]
 
 
-async def test_names_that_are_not_text_and_other_repositories(world: GitWorld) -> None:
+async def test_names_that_are_no_text_are_copied_and_other_repositories_are_not(world: GitWorld) -> None:
     repository = shop(world, "build\n", {"build/plain": "p"})
     (repository / os.fsdecode(b"build/caf\xe9")).write_text("bytes")
     git(world.directory("nested"), "init", "-q")
@@ -144,9 +144,7 @@ async def test_names_that_are_not_text_and_other_repositories(world: GitWorld) -
     assert sorted(os.fsencode(path.name) for path in Path(made.directory, "build").iterdir()) == [b"caf\xe9", b"plain"]
 
 
-async def test_a_restored_workspace_has_them_again(world: GitWorld) -> None:
-    from fleet.adapters.git import GitRemovals
-
+async def test_a_restored_workspace_has_its_included_files_again(world: GitWorld) -> None:
     repository = shop(world, ".env\n", {".env": "A=1"})
     order = await ordered(world, str(repository), "worktree")
     await world.workspaces.prepare(order)

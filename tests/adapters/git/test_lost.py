@@ -13,7 +13,7 @@ from tests.contracts.workspaces_contract import MAKING, ordered
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_what_is_wrong_with_a_checkout(world: GitWorld, strategy: Strategy) -> None:
+async def test_a_deleted_checkout_is_missing(world: GitWorld, strategy: Strategy) -> None:
     order = await ordered(world, world.repository("shop"), strategy)
     await world.workspaces.prepare(order)
     assert await world.workspaces.fault(order) is None

@@ -32,7 +32,9 @@ def shown(directory: str) -> list[str]:
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_it_has_the_sparse_cone_of_the_checkout_that_was_named(world: RemovalWorld, strategy: Strategy) -> None:
+async def test_a_workspace_has_the_sparse_cone_of_the_checkout_that_was_named(
+    world: RemovalWorld, strategy: Strategy
+) -> None:
     repository, checkout = linked(world)
     git(checkout, "sparse-checkout", "set", "--cone", "web")
     git(repository, "sparse-checkout", "set", "--cone", "docs")
@@ -48,7 +50,9 @@ async def test_it_has_the_sparse_cone_of_the_checkout_that_was_named(world: Remo
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_it_is_whole_where_only_another_checkout_is_sparse(world: RemovalWorld, strategy: Strategy) -> None:
+async def test_a_workspace_is_whole_where_only_another_checkout_is_sparse(
+    world: RemovalWorld, strategy: Strategy
+) -> None:
     repository, checkout = linked(world)
     git(repository, "sparse-checkout", "set", "--cone", "docs")
     order = await ordered(world, checkout, strategy)
@@ -57,7 +61,9 @@ async def test_it_is_whole_where_only_another_checkout_is_sparse(world: RemovalW
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_it_has_the_configuration_of_the_checkout_that_was_named(world: RemovalWorld, strategy: Strategy) -> None:
+async def test_a_workspace_has_the_configuration_of_the_checkout_that_was_named(
+    world: RemovalWorld, strategy: Strategy
+) -> None:
     repository, checkout = linked(world)
     git(repository, "config", "extensions.worktreeConfig", "true")
     git(checkout, "config", "--worktree", "user.email", "linked@example.org")
@@ -68,7 +74,7 @@ async def test_it_has_the_configuration_of_the_checkout_that_was_named(world: Re
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_it_begins_in_the_subdirectory_that_was_named(world: RemovalWorld, strategy: Strategy) -> None:
+async def test_a_workspace_begins_in_the_subdirectory_that_was_named(world: RemovalWorld, strategy: Strategy) -> None:
     _, checkout = linked(world)
     order = await ordered(world, f"{checkout}/web", strategy)
     prepared = await world.workspaces.prepare(order)
@@ -76,7 +82,7 @@ async def test_it_begins_in_the_subdirectory_that_was_named(world: RemovalWorld,
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_it_says_that_the_subdirectory_is_not_there(world: RemovalWorld, strategy: Strategy) -> None:
+async def test_a_workspace_says_that_the_subdirectory_is_not_there(world: RemovalWorld, strategy: Strategy) -> None:
     _, checkout = linked(world)
     Path(checkout, "fresh", "deep").mkdir(parents=True)
     order = await ordered(world, f"{checkout}/fresh/deep", strategy)

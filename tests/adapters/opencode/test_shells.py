@@ -72,7 +72,7 @@ async def test_names_of_directories_run_nothing(tmp_path: Path) -> None:
     assert not list(inside.iterdir())
 
 
-async def test_without_a_place_for_it_shells_are_as_they_were(tmp_path: Path) -> None:
+async def test_shells_are_as_they_were_where_the_program_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "it's data").write_text("a file")
     assert shells(tmp_path, SHELL=BASH).environment()["SHELL"] == BASH
 
