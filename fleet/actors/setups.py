@@ -1,8 +1,8 @@
 """Sets workspaces up and tears them down, by the commands that a person has allowed.
 
 The recipe is read from the new checkout, and what runs is what was read: it is in the log from then on. A set-up waits
-for its permission as long as it takes; abort, skip and the end of the session call it off. A teardown runs what its
-set-up was allowed to, for a bounded time, and holds up nothing for longer.
+for its permission as long as it takes; abort, skip and the end of the session cancel it. A teardown runs what was
+allowed with its set-up, for a bounded time, and a removal waits for it no longer than that.
 """
 
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ class Setups:
             await report(m.ReportSetupOutput(text, self._now()))
 
         try:
-            await self._await_leave(effect, report)
+            await self._await_permission(effect, report)
             await report(m.ReportSetupStarted(self._now()))
             await self._record(effect, complete=False)
             end = await self._run(effect.workspace_id, effect.recipe.script, SETUP_S, say)
@@ -85,7 +85,7 @@ class Setups:
             detail = _failure("set-up", end, SETUP_S, written.text)
             await report(m.ReportSetupEnded(end.code, "setup_failed", detail, self._now()))
 
-    async def _await_leave(self, effect: e.SetUpWorkspace, report: Report[m.Command]) -> None:
+    async def _await_permission(self, effect: e.SetUpWorkspace, report: Report[m.Command]) -> None:
         recipe, trusted = effect.recipe, self._context.views.trust
         if recipe.problem:
             raise Rejected("setup_invalid", recipe.problem)

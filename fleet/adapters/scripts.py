@@ -1,9 +1,9 @@
 """The `Scripts` port: reads `.fleet.toml`, and runs set-ups and teardowns as a person would in a terminal.
 
-Rules kept here: the bytes that are hashed are the bytes that are parsed; commands hold no sign that a reader does not
-see; a script gets the environment that OpenCode gets, without Fleet's settings; its processes carry the markers by
-which a later start finds what a crash left; whatever it leaves running is ended with it; its output is bounded, and
-given in pieces. Who may run what is decided elsewhere.
+Rules kept here: the bytes that are hashed are the bytes that are parsed; commands hold no invisible characters; a
+script gets the environment that OpenCode gets, without Fleet's settings; its processes carry the markers by which a
+later start finds what a crash left; whatever it leaves running is ended with it; its output is bounded, and given in
+pieces. Who may run what is decided elsewhere.
 """
 
 import codecs
@@ -216,12 +216,14 @@ def _commands(table: dict[str, Any], key: str) -> str:
     if not all(isinstance(line, str) for line in lines):
         raise ValueError(f"{key} is a text with commands, or a list of such texts")
     commands = "\n".join(str(line).strip() for line in lines).strip()
-    hidden = next((sign for sign in commands if _is_hidden(sign)), None)
+    hidden = next((character for character in commands if _is_hidden(character)), None)
     if hidden is not None:
         raise ValueError(f"{key} has a character that nobody sees, U+{ord(hidden):04X}: write it in a script instead")
     return commands
 
 
-def _is_hidden(sign: str) -> bool:
-    """Return whether what is read would not be what runs: the sign shows nothing, or moves what stands around it."""
-    return sign in _FILLERS or (sign not in "\n\t" and unicodedata.category(sign) in _HIDDEN_CATEGORIES)
+def _is_hidden(character: str) -> bool:
+    """Return whether a person would read something else than what runs: it is invisible, or moves its neighbours."""
+    if character in _FILLERS:
+        return True
+    return character not in "\n\t" and unicodedata.category(character) in _HIDDEN_CATEGORIES

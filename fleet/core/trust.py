@@ -27,7 +27,7 @@ class AllowRecipe(msgspec.Struct, frozen=True):
 
 
 class RevokeTrust(msgspec.Struct, frozen=True):
-    """Let nothing of the repository run any more, or with a digest not that content."""
+    """Let no commands of the repository run any more; with a digest, not those of that content."""
 
     repository: str
     digest: str | None
@@ -47,7 +47,7 @@ class RecipeAllowed(msgspec.Struct, frozen=True):
 
 
 class TrustRevoked(msgspec.Struct, frozen=True):
-    """A person has revoked it."""
+    """A person has revoked that this content may run in this repository."""
 
     repository: str
     digest: str

@@ -78,9 +78,9 @@ class OpenCodeHost(Protocol):
         ...
 
     async def end_in(self, directory: str, instance_id: str | None = None) -> tuple[int, ...]:
-        """End what tools have left running in the directory or below, and return it: TERM, then KILL.
+        """End what tools have left running in the directory or below (TERM, then KILL), and return the pids.
 
-        That is what carries the marker of the instance, of any one for None, and is no server.
+        Those are processes that carry the marker of the instance, for None of any instance, and are no servers.
         """
         ...
 

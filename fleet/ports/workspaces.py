@@ -130,7 +130,7 @@ class Workspaces(Protocol):
         ...
 
     async def fault(self, order: WorkspaceOrder) -> Fault | None:
-        """Look what is wrong with a workspace that was made, None where nothing is. Costs no process."""
+        """Return what is wrong with a workspace that was made, None where nothing is. Starts no process."""
         ...
 
     async def condition(self, directory: str) -> Condition | None:

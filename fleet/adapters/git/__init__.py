@@ -2,7 +2,8 @@
 
 `workspaces.py` implements the port; `command.py` alone runs git; `repository.py` reads repositories; `branches.py`
 refuses bad branches and bases; `worktrees.py` and `clones.py` make and remove; `untouched.py` proves that nobody worked
-in one; `files.py` holds the few file operations; each repository has a lock.
+in one; `carried.py`, `sparse.py` and `includes.py` bring along what git leaves behind, `lacking.py` names what stays
+behind; `files.py` holds the few file operations; each repository has a lock.
 The decisions are in docs/adr/0004-workspaces.md.
 
 `trees.py` implements snapshots: `places.py` finds what is to be looked at, `stores.py` has the git directories of

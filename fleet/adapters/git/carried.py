@@ -1,8 +1,8 @@
 """What a clone takes over from its source beside commits: configuration and remote-tracking refs.
 
-Carried is what decides who the author is, where pushes go, what a branch follows, and where missing objects come from
-(a partial clone). Nothing that names a program is carried: lacking.py says what stays behind. An address may hold a
-password, so entries go from file to file, never through an argument list.
+The configuration that is carried decides who the author is, where pushes go, what a branch follows, and where missing
+objects come from (a partial clone). Nothing that names a program is carried: lacking.py says what stays behind. An
+address may hold a password, so entries go from file to file, never through an argument list.
 """
 
 import os
@@ -87,7 +87,7 @@ async def carry_configuration(repository: str, own: str, making: str) -> None:
 
 
 async def _forget_upstreams(making: str) -> None:
-    """Remove what git has made of the source's current branch: its upstream is the one that the source has for it."""
+    """Remove the upstream that git has given to the source's current branch: that of the source is carried."""
     listed = await attempt("config", "--name-only", "-z", "--get-regexp", r"^branch\.", directory=making)
     for key in dict.fromkeys(listed.stdout.split("\0")[:-1] if listed.says_yes() else []):
         await run("config", "--unset-all", key, directory=making)
@@ -132,7 +132,7 @@ async def require_whole(making: str) -> None:
 
 
 def _resolved(entry: Entry, base: str) -> Entry:
-    """Make a relative path what it is seen from the source."""
+    """Return the entry with an absolute address: a relative one leads from the source, and not from the clone."""
     if entry.value is None or not _ADDRESSES.fullmatch(entry.key) or _NOT_RELATIVE.match(entry.value):
         return entry
     return entry._replace(value=os.path.normpath(f"{base}/{entry.value}"))

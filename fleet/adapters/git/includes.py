@@ -2,8 +2,9 @@
 
 Rules kept here: a file is copied where `.worktreeinclude` at the root of the source's checkout matches it and git
 ignores it there; nothing that stands in the new checkout is replaced; no symlink is followed on either side; a symlink
-is copied only where it is relative and stays in the checkout. A failure is said, and fails nothing. Files are copied
-(by reference where the file system can do that) and never hard-linked: the agent would write into the source.
+is copied only where it is relative and stays in the checkout. A file that cannot be copied is reported, and does not
+fail the workspace. Files are copied (by reference where the file system can do that) and never hard-linked: the agent
+would write into the source.
 """
 
 import os
@@ -71,7 +72,7 @@ async def _included(top: str, patterns: str) -> list[str]:
 
 @dataclass
 class _Report:
-    """What became of the files: `beyond` were left out by a bound, `refused` are those that could not be copied."""
+    """The files that were copied, those that a bound left out (`beyond`), and those that could not be copied."""
 
     files: int = 0
     size_bytes: int = 0
@@ -95,7 +96,7 @@ class _RefusedError(Exception):
 
 
 def _copy_all(top: str, directory: str, names: Iterable[str]) -> _Report:
-    """Copy the files, until a bound is met. A call to end it is heard between two files."""
+    """Copy the files, up to the bounds. It can be cancelled between two files."""
     report, copying = _Report(), f"{Path(directory).parent}/{_COPYING}"
     with _opened(top) as source, _opened(directory) as target:
         for name in names:

@@ -144,7 +144,7 @@ class GitWorkspaces:
             await run("worktree", "repair", "--", order.directory, directory=repository, repository=repository)
 
     async def fault(self, order: WorkspaceOrder) -> Fault | None:
-        """Look what is wrong with a workspace that was made (see the port)."""
+        """Return what is wrong with a workspace that was made (see the port)."""
         return await trio.to_thread.run_sync(_fault, order)
 
     async def condition(self, directory: str) -> Condition | None:
@@ -201,7 +201,10 @@ class GitWorkspaces:
         return None
 
     async def repository_of_clone(self, order: WorkspaceOrder) -> str | None:
-        """Return the repository that a clone was made from, None where that is gone. Raises likewise."""
+        """Return the repository that a clone was made from, None where that is gone.
+
+        Raises as `repository_of_worktree`.
+        """
         try:
             return (await self.inspect(order.source_directory)).repository
         except Rejected as rejected:

@@ -38,7 +38,7 @@ class ReportPrepareFailed(msgspec.Struct, frozen=True):
 
 
 class ReportFault(msgspec.Struct, frozen=True):
-    """This is wrong with the checkout of a workspace that is ready, or with None nothing."""
+    """Report what is wrong with the checkout of a workspace that is ready; for None, nothing is."""
 
     fault: Fault | None
     at_ms: int
@@ -194,7 +194,7 @@ class WorkspaceFailed(msgspec.Struct, frozen=True):
 
 
 class WorkspaceLookedAt(msgspec.Struct, frozen=True):
-    """This was found to be wrong with its checkout, or with None nothing any more."""
+    """A look at its checkout has found this fault, or that there is none any more."""
 
     fault: Fault | None
     at_ms: int
