@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fleet.cli.budget import budget_of
-from fleet.cli.remote import Json, Name, connected, named
+from fleet.cli.remote import Json, Name, UsageError, connected, named
 
 if TYPE_CHECKING:
     from fleet.client import FleetClient
@@ -38,7 +38,7 @@ async def describe(
 
     budget = budget_of(usd, tokens, minutes)
     if title is None and not tag and budget is None and not no_budget:
-        raise typer.BadParameter("there is nothing to set: name a --title, a --tag, a limit or --no-budget")
+        raise UsageError("there is nothing to set: name a --title, a --tag, a limit or --no-budget")
     found = await named(fleet, session)
     if no_budget:
         budget = budget or BudgetBody()

@@ -1,11 +1,10 @@
 """`fleet abort`, `resume`, `stop` and `rm`: end what a session does, bring it back, end it, erase it."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.remote import Json, Name, connected, named
+from fleet.cli.remote import Json, Name, agreed, connected, named
 
 if TYPE_CHECKING:
     from fleet.client import FleetClient
@@ -75,11 +74,9 @@ async def rm(
 
     found = await named(fleet, session)
     item = await found.read()
-    if not yes:
-        if not sys.stdin.isatty():
-            raise typer.BadParameter("this erases the session for good: say --yes where nobody can be asked")
-        if not typer.confirm(f"Erase {line_of(item.title)!r} ({item.id}) for good?", err=True):
-            return 1
+    question = f"Erase {line_of(item.title)!r} ({item.id}) for good?"
+    if not yes and not agreed(question, "erase the session for good"):
+        return 1
     ended = await found.end(permanent=True, force=force)
     _say(ended, _told(ended), json=json)
     return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fleet.cli.budget import budget_of
-from fleet.cli.remote import Json, Name, completed, connected, named
+from fleet.cli.remote import Json, Name, UsageError, completed, connected, named
 
 if TYPE_CHECKING:
     from fleet.client import FleetClient, Session
@@ -54,7 +54,7 @@ async def new(
     """
     text = read_text(prompt)
     if wait and text is None:
-        raise typer.BadParameter("--wait needs a --prompt: there is nothing to wait for")
+        raise UsageError("--wait needs a --prompt: there is nothing to wait for")
     session = await fleet.create(
         str(directory.expanduser().absolute()),
         title=title,
@@ -92,7 +92,7 @@ async def fork(
     """
     text = read_text(prompt)
     if wait and text is None:
-        raise typer.BadParameter("--wait needs a --prompt: there is nothing to wait for")
+        raise UsageError("--wait needs a --prompt: there is nothing to wait for")
     forked = await (await named(fleet, session)).fork(title=title, message_id=message, isolation_strategy=isolation)
     if text is not None:
         await forked.prompt(text)

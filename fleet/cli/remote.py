@@ -91,6 +91,21 @@ class ExitCode(IntEnum):
     BROKEN_PIPE = 141
 
 
+class UsageError(typer.BadParameter):
+    """The options do not fit together, or one is missing: no single value is wrong, so the message names none."""
+
+    def format_message(self) -> str:
+        """Return the message as it is, without "Invalid value"."""
+        return self.message
+
+
+def agreed(question: str, order: str) -> bool:
+    """Ask the person at the terminal. Raises `UsageError` where there is no terminal; `order` says what --yes does."""
+    if not sys.stdin.isatty():
+        raise UsageError(f"there is no terminal to ask at: say --yes to {order}")
+    return typer.confirm(question, err=True)
+
+
 def connected(command: Callable[..., Awaitable[int | None]]) -> Callable[..., None]:
     """Give `command(fleet, …)` the options that say where the server is, and run it with a client of that server."""
     own = [

@@ -1,12 +1,11 @@
 """`fleet trust`: which commands of repositories may run when a workspace is made ready."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.remote import Json, connected, named
+from fleet.cli.remote import Json, UsageError, agreed, connected, named
 
 if TYPE_CHECKING:
     from fleet.cli.plain import SafeConsole
@@ -39,7 +38,7 @@ async def trust(
     from fleet.cli.plain import json_of
 
     if (directory is not None) + (session is not None) > 1 or (skip and session is None) or (revoke and not directory):
-        raise typer.BadParameter("name a directory, with --revoke or without, or a session, with --skip or without")
+        raise UsageError("name a directory or a --session, not both; --revoke needs a directory, --skip a --session")
     if session is not None:
         return await _for_session(fleet, session, skip=skip, yes=yes, json=json)
     if directory is None:
@@ -76,11 +75,7 @@ def _agreed(asked: "RecipeItem | SetupItem", *, yes: bool) -> bool:
     from fleet.cli.plain import SafeConsole
 
     _show(asked, SafeConsole(stderr=True))
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise typer.BadParameter("these commands run in new workspaces: say --yes where nobody can be asked")
-    return typer.confirm("Allow these commands in every workspace of the repository?", err=True)
+    return yes or agreed("Allow these commands in every workspace of the repository?", "allow these commands")
 
 
 def _show(asked: "RecipeItem | SetupItem | TrustItem", console: "SafeConsole") -> None:
