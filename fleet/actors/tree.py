@@ -1,7 +1,7 @@
 """The supervision tree: everything that runs between the log and the door, in the order in which it starts.
 
     views -> signals -> history -> roots -> trust -> workspaces -> instances -> sessions -> webhooks -> recovery
-        -> idleness -> model-limits
+        -> idleness -> standing -> model-limits
 
 If one crashes, those behind it are started again too. Each directory supervises its actors one by one: an actor that
 crashes is restarted alone, from the log. fleet/main.py puts the log's writer before this and the gateway after it.
@@ -36,6 +36,7 @@ from fleet.actors.model_limits import ModelLimits
 from fleet.actors.offers import Offers
 from fleet.actors.orders import Orders
 from fleet.actors.placement import Placement
+from fleet.actors.rebinding import Rebinding
 from fleet.actors.recovery import Recovery
 from fleet.actors.repositories import Repositories
 from fleet.actors.roots import Roots
@@ -104,28 +105,19 @@ class Tree:
         log.listen(self.inflight.on_commit)
         self.touched = Touched(log, views, self.inflight.activities)
         self.feed = Feed(log)
-        self.transcripts = transcripts = Transcripts(log)
-        self.change_records = records = change_records(log)
+        self.transcripts = Transcripts(log)
+        self.change_records = change_records(log)
         self.past = past_of(views, log)
         self.history = History(log, self.feed, stores.history_file, run_sync=None if threads else inline)
         context = self.context = Context(ports, log, blobs, views=views, inflight=self.inflight, policy=policy)
-        conversations = Conversations(context)
         self.changes = Changes(context)
         self.answers = Answers(log, views)
         self.setup_outputs = setup_outputs(log)
         caches = (self.setup_outputs, self.transcripts, self.change_records, self.past.sessions, self.changes.live)
         erasure = Erasure(log, blobs, views, self.inflight, answers=self.answers, caches=caches)
         placement = Placement(context)
-        setups = Setups(context, self.changes)
-        callbacks = Callbacks(context, records, transcripts)
-        sessions = SessionEffects(
-            context, conversations, placement, self.changes, erasure, setups=setups, callbacks=callbacks
-        )
         self.model_limits = ModelLimits(context, self.touched)
         known_offers = KnownOffers(context, self.model_limits)
-        instances = InstanceEffects(context, conversations, known_offers)
-        workspaces = WorkspaceEffects(context, setups)
-        webhooks = WebhookEffects(context, self.feed)
         self.command_seconds = Histogram(
             "fleet_command_seconds",
             "From a command's way into the mailbox to its answer: decided and durable, or refused",
@@ -133,20 +125,14 @@ class Tree:
             registry=None,  # gateway/metrics.py collects it: several Fleets in one process do not meet
             buckets=COMMAND_BUCKETS_S,
         )
-        context.peers = Peers(
-            self._directory("sessions", views.sessions, sessions.perform),
-            self._directory("instances", views.instances, instances.perform),
-            self._directory("workspaces", views.workspaces, workspaces.perform),
-            self._directory("roots", views.roots, _no_effect),
-            self._directory("webhooks", views.webhooks, webhooks.perform),
-            self._directory("trust", views.trust, _no_effect),
-        )
+        context.peers = self._peers(known_offers, placement, erasure)
         self.orders = Orders(context)
         self.forks = Forks(context, self.orders)
         self.endings = Endings(context, self.orders, erasure)
         self.end_previews = EndPreviews(context, self.orders)
         self.offers = Offers(context)
         self.roots = Roots(context)
+        self.rebinding = Rebinding(context, self.roots)
         self.trust = Trust(context, self.orders)
         self.repositories = Repositories(context, known_offers, self.roots)
         self.webhooks = Webhooks(context)
@@ -194,6 +180,27 @@ class Tree:
     def uptime_s(self) -> float:
         """For how many seconds it has been running, on the monotonic clock."""
         return 0.0 if self._began_s is None else trio.current_time() - self._began_s
+
+    def _peers(self, known_offers: KnownOffers, placement: Placement, erasure: Erasure) -> Peers:
+        """Return the directories of all actors, each with what carries out its effects."""
+        context, views = self.context, self.views
+        conversations = Conversations(context)
+        setups = Setups(context, self.changes)
+        callbacks = Callbacks(context, self.change_records, self.transcripts)
+        sessions = SessionEffects(
+            context, conversations, placement, self.changes, erasure, setups=setups, callbacks=callbacks
+        )
+        instances = InstanceEffects(context, conversations, known_offers)
+        workspaces = WorkspaceEffects(context, setups)
+        webhooks = WebhookEffects(context, self.feed)
+        return Peers(
+            self._directory("sessions", views.sessions, sessions.perform),
+            self._directory("instances", views.instances, instances.perform),
+            self._directory("workspaces", views.workspaces, workspaces.perform),
+            self._directory("roots", views.roots, _no_effect),
+            self._directory("webhooks", views.webhooks, webhooks.perform),
+            self._directory("trust", views.trust, _no_effect),
+        )
 
     def _directory(self, name: str, view: States[Any], perform: Callable[[str, Any, Any], Any]) -> Directory[Any, Any]:
         def observe(outcome: str, seconds: float) -> None:

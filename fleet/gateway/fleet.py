@@ -9,7 +9,6 @@ from quart import Blueprint, Response
 
 from fleet import __version__
 from fleet.actors.orphans import find_orphans
-from fleet.actors.rebinding import Rebinding
 from fleet.actors.standing import look
 from fleet.actors.tree import Tree
 from fleet.actors.workspace import condition_of
@@ -32,6 +31,7 @@ def fleet_routes(tree: Tree) -> Blueprint:
     routes = Blueprint("fleet", __name__, url_prefix="/api")
     _add_instances(routes, tree)
     _add_workspaces(routes, tree)
+    _add_workspace_orders(routes, tree)
     _add_whole(routes, tree)
     return routes
 
@@ -80,8 +80,6 @@ def _add_instances(routes: Blueprint, tree: Tree) -> None:
 
 
 def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
-    rebinding = Rebinding(tree.context, tree.roots)
-
     @routes.get("/workspaces")
     @about("fleet")
     @asks(wire.PageQuery)
@@ -107,6 +105,8 @@ def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
         state, position = _workspace(tree, workspace_id), tree.log.head()
         return answer(wire.workspace_detail(state, await condition_of(tree.context, state)), position=position)
 
+
+def _add_workspace_orders(routes: Blueprint, tree: Tree) -> None:
     @routes.patch("/workspaces/<workspace_id>")
     @about("fleet")
     @takes(wire.WorkspaceBody, {"title": "The login"})
@@ -127,7 +127,7 @@ def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
         if isinstance(source, msgspec.UnsetType):
             reply = await tree.orders.describe_workspace(workspace_id, title or None, await caller())
         else:
-            reply = await rebinding.rebind(workspace_id, source, await caller())
+            reply = await tree.rebinding.rebind(workspace_id, source, await caller())
         return answer(wire.workspace_item(reply.state), position=reply.position)
 
     @routes.delete("/workspaces/<workspace_id>")
