@@ -7,9 +7,9 @@ ARGS =
 SEED =
 COUNT =
 KILLS = 50
-# A process for each core; tests of one group stay together (tests/conftest.py). All tests take three processes: the
-# groups that start OpenCode and that share a browser have one each, and mostly wait.
-SIDE_BY_SIDE = --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+# A process for each core; tests that share a server stay together (tests/conftest.py). All tests take three processes:
+# those that start OpenCode or use a browser mostly wait.
+SIDE_BY_SIDE = --numprocesses=auto --maxprocesses=4
 UV_VERSION = 0.13.9
 
 BIN = .venv/bin

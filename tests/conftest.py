@@ -1,20 +1,29 @@
 """What holds for all tests: which of them share one process of `make test`, and that none depends on speed."""
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler.loadscope import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
 
 # No example fails because the machine is busy.
 settings.register_profile("fleet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fleet")
-_HERE = Path(__file__).parent
-_GROUPS = {"e2e": "opencode", "page": "page"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what starts OpenCode, and what shares a browser, on one process each: several would make each other late."""
-    for item in items:
-        folder = item.path.relative_to(_HERE).parts[0] if item.path.is_relative_to(_HERE) else ""
-        if folder in _GROUPS:
-            item.add_marker(pytest.mark.xdist_group(_GROUPS[folder]))
+class ByFixtures(LoadScopeScheduling):  # type: ignore[misc]  # the same
+    """Keeps tests that share a server in one process: a second process would start the server, and OpenCode, again.
+
+    The tests of the page share one server and one browser, a file of `tests/e2e` shares its server. All other tests go
+    to whichever process is free. (The groups of pytest-xdist 3.8 have no effect under pytest 9.2.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith("tests/page/"):
+            return "tests/page"
+        return nodeid.partition("::")[0] if nodeid.startswith("tests/e2e/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFixtures:
+    """Return what hands tests to the processes of `make test`."""
+    return ByFixtures(config, log)
