@@ -10,9 +10,9 @@ import pykka
 import trio
 
 from bench.figures import Figure, best, show
-from fleet.actors.actor import Actor, Inbox
-from fleet.actors.mailbox import Mailbox
-from fleet.actors.ref import Message
+from fleet.actors.runtime.actor import Actor, Inbox
+from fleet.actors.runtime.mailbox import Mailbox
+from fleet.actors.runtime.ref import Message
 
 TRIPS = 30_000
 PYKKA_TRIPS = 10_000

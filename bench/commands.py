@@ -14,8 +14,8 @@ import trio
 
 from bench.bare_log import BareLog
 from bench.figures import Figure, best, show
-from fleet.actors.aggregate import Aggregate, Deliver, Reply, Report, shape_of
-from fleet.actors.directory import Directory
+from fleet.actors.runtime.aggregate import Aggregate, Deliver, Reply, Report, shape_of
+from fleet.actors.runtime.registry import Directory
 from fleet.core.decider import Decider
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog

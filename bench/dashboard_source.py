@@ -15,7 +15,7 @@ import trio
 
 from bench.sample_log import Author
 from bench.server import free_port
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.adapters.clock import SystemClock
 from fleet.config import load_config
 from fleet.core.session import messages as session

@@ -22,7 +22,7 @@ from quart_trio import QuartTrio
 
 from bench import sample_log
 from bench.server import free_port
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.config import load_config
 from fleet.core.session.messages import PartRecorded
 from fleet.events.envelope import Cause, Recorded

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from fleet.actors.orphans import find_orphans
+from fleet.actors.upkeep.orphans import find_orphans
 from fleet.adapters.clock import SystemClock
 from fleet.adapters.opencode.process import LocalOpenCodeHost
 from fleet.config import Config

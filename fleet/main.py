@@ -23,10 +23,10 @@ import structlog
 import trio
 
 from fleet import __version__
-from fleet.actors.child import ChildSpec
 from fleet.actors.context import Policy, Ports
-from fleet.actors.supervisor import Supervisor
-from fleet.actors.tree import Stores, Tree
+from fleet.actors.runtime.child import ChildSpec
+from fleet.actors.runtime.supervisor import Supervisor
+from fleet.actors.supervision import Stores, Tree
 from fleet.adapters.clock import SystemClock
 from fleet.adapters.files import LocalFiles
 from fleet.adapters.git import GitRemovals, GitTrees, GitWorkspaces

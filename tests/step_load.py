@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.events.envelope import Recorded
 
 

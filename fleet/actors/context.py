@@ -1,7 +1,7 @@
 """What the actors of one Fleet have in common: the ports, the views, each other's addresses, live connections.
 
-Made once by tree.py. An actor asks another only through `Peers`, reads only from `views`, and reaches OpenCode only
-through `connections`, which the instance's own actor opens and closes.
+Made once by supervision.py. An actor asks another only through `Peers`, reads only from `views`, and reaches OpenCode
+only through `connections`, which the instance's own actor opens and closes.
 """
 
 from collections.abc import Generator
@@ -12,9 +12,9 @@ import msgspec
 import structlog
 import trio
 
-from fleet.actors.aggregate import Deliver, Reply
-from fleet.actors.directory import Directory
-from fleet.actors.outside import with_problems
+from fleet.actors.port_errors import with_problems
+from fleet.actors.runtime.aggregate import Deliver, Reply
+from fleet.actors.runtime.registry import Directory
 from fleet.core import roots, trust
 from fleet.core.instance import messages as instance_messages
 from fleet.core.instance import state as instance_state

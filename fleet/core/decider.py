@@ -1,7 +1,7 @@
 """The decider: the shape that every aggregate has (law 3).
 
-An aggregate is four pure functions over frozen values. The actor that owns the stream (actors/aggregate.py) supplies
-what is impure: it fills times and ids into commands, appends the events, and runs the effects.
+An aggregate is four pure functions over frozen values. The actor that owns the stream (actors/runtime/aggregate.py)
+supplies what is impure: it fills times and ids into commands, appends the events, and runs the effects.
 """
 
 from collections.abc import Callable

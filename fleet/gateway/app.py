@@ -13,7 +13,7 @@ from quart import Response, request, websocket
 from quart_schema import Info, QuartSchema
 
 from fleet import __version__
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.gateway import connections, framing, problems
 from fleet.gateway.access import name_requests
 from fleet.gateway.build import Build

@@ -9,7 +9,7 @@ from typing import Any
 
 from quart import Blueprint, Response
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.core.session.state import State
 from fleet.errors import Rejected
 from fleet.gateway import wire

@@ -12,8 +12,8 @@ from typing import Final
 import trio
 from quart import Blueprint, Response, request
 
-from fleet.actors.changes import Moment
-from fleet.actors.tree import Tree
+from fleet.actors.effects.diffs import Moment
+from fleet.actors.supervision import Tree
 from fleet.core.changes import ChangedFile, Manifest, encode_manifest
 from fleet.core.session.messages import ChangesRecorded
 from fleet.core.session.state import RUNNING, State

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from quart import Blueprint, Response
 
-from fleet.actors.roots import outside
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
+from fleet.actors.usecases.workspace_roots import outside
 from fleet.core.paths import is_inside
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, refuses, takes

@@ -8,10 +8,10 @@ import structlog
 from quart import Blueprint, Response
 
 from fleet import __version__
-from fleet.actors.orphans import find_orphans
-from fleet.actors.standing import look
-from fleet.actors.tree import Tree
-from fleet.actors.workspace import condition_of
+from fleet.actors.effects.workspace import condition_of
+from fleet.actors.effects.workspace_check import look
+from fleet.actors.supervision import Tree
+from fleet.actors.upkeep.orphans import find_orphans
 from fleet.core.instance.state import OVER, State
 from fleet.core.session.state import status_of
 from fleet.core.workspace.state import State as Workspace

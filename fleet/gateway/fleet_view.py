@@ -16,7 +16,7 @@ from heapq import heappop, heappush
 import msgspec
 import trio
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.core.session.state import State
 from fleet.gateway.session_items import SessionItems
 from fleet.limits import FLEET_ENDED_S, FLEET_ITEM_INTERVAL_S, FLEET_PAGE_ITEMS, FLEET_WAITING_MAX, SOCKET_WRITE_BYTES

@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.core.session.state import Request, State, is_held
 from fleet.core.webhook import state as webhook
 from fleet.gateway import wire

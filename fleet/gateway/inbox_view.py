@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import msgspec
 import trio
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.gateway.inbox_items import inbox_items, waits
 from fleet.limits import FLEET_ITEM_INTERVAL_S
 

@@ -9,7 +9,7 @@ import trio
 from quart import Blueprint, Response
 from quart.wrappers.response import ResponseBody
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.errors import Rejected
 from fleet.events.catalog import NAMES
 from fleet.events.envelope import Recorded

@@ -26,7 +26,7 @@ from quart import Blueprint, Response, g, request
 from quart_trio import QuartTrio
 
 from fleet import __version__
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.core.instance.state import OVER
 from fleet.core.session.state import status_of
 from fleet.core.session.transitions import STATUSES

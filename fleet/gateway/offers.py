@@ -2,7 +2,7 @@
 
 from quart import Blueprint, Response
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.gateway import wire
 from fleet.gateway.document import about, asks, gives, refuses
 from fleet.gateway.refusals import OPENCODE

@@ -5,7 +5,7 @@ Text in flight and running tool calls are signals and not in the log, so they ar
 
 from collections.abc import Iterable, Sequence
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.state import State
 from fleet.gateway import wire

@@ -12,7 +12,7 @@ from quart import Response, has_request_context, request, websocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from fleet.actors.child import real_part
+from fleet.actors.runtime.child import real_part
 from fleet.errors import PROBLEMS, Problem
 from fleet.limits import BODY_BYTES_MAX
 

@@ -5,8 +5,8 @@ import base64
 import trio
 from quart import Blueprint, Response
 
-from fleet.actors.prompting import NewPrompt
-from fleet.actors.tree import Tree
+from fleet.actors.prompt import NewPrompt
+from fleet.actors.supervision import Tree
 from fleet.core.session.messages import Answer, Model
 from fleet.core.session.values import COMPACT
 from fleet.errors import Rejected

@@ -3,7 +3,7 @@
 import trio
 from quart import Blueprint, Response
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.core.session.messages import Model
 from fleet.core.session.state import QueuedPrompt
 from fleet.gateway import wire

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import trio
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.core.session.state import status_of
 from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Recorded

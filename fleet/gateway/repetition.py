@@ -12,8 +12,8 @@ from quart.ctx import RequestContext
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
-from fleet.actors.answers import Answers
-from fleet.actors.tree import Tree
+from fleet.actors.effects.stored_responses import Answers
+from fleet.actors.supervision import Tree
 from fleet.core.answers import RequestAnswered
 from fleet.gateway.guard import READS
 from fleet.gateway.requests import caller

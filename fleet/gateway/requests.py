@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from quart import Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
-from fleet.actors.orders import Caller
+from fleet.actors.runtime.caller import Caller
 from fleet.errors import Rejected
 from fleet.gateway.enums import choices
 from fleet.gateway.guard import Visitor

@@ -3,7 +3,7 @@
 from quart import Blueprint, Response
 
 from fleet import __version__
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.core.times import rfc3339
 from fleet.gateway import wire
 from fleet.gateway.document import about, gives

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from fleet.actors.endings import Ending
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
+from fleet.actors.usecases.removal import Ending
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.activity import Activity
 from fleet.core.session.state import State

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 import msgspec
 from quart import Blueprint, Response
 
-from fleet.actors.orders import Caller, NewSession, Orders, Outcome
-from fleet.actors.prompting import NewPrompt
-from fleet.actors.tree import Tree
+from fleet.actors.prompt import NewPrompt
+from fleet.actors.runtime.caller import Caller
+from fleet.actors.supervision import Tree
+from fleet.actors.usecases.sessions import NewSession, Orders, Outcome
 from fleet.core.session.messages import Budget
 from fleet.core.session.state import State, status_of
 from fleet.errors import Rejected

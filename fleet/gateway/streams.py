@@ -16,7 +16,7 @@ import trio
 from quart import Blueprint, Response, request
 from quart.wrappers.response import ResponseBody
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.core.session.notifications import tells
 from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Recorded

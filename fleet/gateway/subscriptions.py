@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 import trio
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.errors import Rejected
 from fleet.gateway.fleet_view import FleetView
 from fleet.gateway.frames import Frames

@@ -12,7 +12,7 @@ import structlog
 import trio
 from quart import Blueprint, Response, g, request
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.core.times import rfc3339
 from fleet.errors import Rejected
 from fleet.gateway import wire

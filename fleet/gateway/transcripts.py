@@ -10,7 +10,7 @@ import msgspec
 import trio
 from quart import Blueprint, Response
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.core.session.state import State
 from fleet.errors import Rejected
 from fleet.gateway import wire

@@ -2,7 +2,7 @@
 
 from quart import Blueprint, Response
 
-from fleet.actors.tree import Tree
+from fleet.actors.supervision import Tree
 from fleet.core.trust import RecipeAllowed
 from fleet.errors import Rejected
 from fleet.gateway import wire

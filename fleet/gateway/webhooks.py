@@ -4,8 +4,8 @@ from typing import cast
 
 from quart import Blueprint, Response
 
-from fleet.actors.tree import Tree
-from fleet.actors.webhooks import NewWebhook
+from fleet.actors.supervision import Tree
+from fleet.actors.usecases.webhooks import NewWebhook
 from fleet.core.times import rfc3339
 from fleet.core.webhook.signing import key_of
 from fleet.core.webhook.state import Delivery, State

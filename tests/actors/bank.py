@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from fleet.actors.aggregate import Aggregate, Deliver, Reply, Report
+from fleet.actors.runtime.aggregate import Aggregate, Deliver, Reply, Report
 from fleet.events.envelope import Cause
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from tests.actors.account import ACCOUNT, SHAPE, Command, ConfirmPayment, Event, Pay, Split, State, registry

@@ -8,9 +8,9 @@ import pytest
 import trio
 import trio.testing
 
-from fleet.actors.actor import Actor, Inbox
-from fleet.actors.mailbox import Mailbox
-from fleet.actors.ref import Message, Ref
+from fleet.actors.runtime.actor import Actor, Inbox
+from fleet.actors.runtime.mailbox import Mailbox
+from fleet.actors.runtime.ref import Message, Ref
 from fleet.errors import Problem, Rejected, Unavailable
 
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from fleet.actors.aggregate import Aggregate, Deliver, Reply
+from fleet.actors.runtime.aggregate import Aggregate, Deliver, Reply
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Appended, Cause, CommandRecord
 from fleet.events.log import VersionConflict

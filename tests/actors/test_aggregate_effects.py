@@ -3,8 +3,8 @@
 import trio
 import trio.testing
 
-from fleet.actors.aggregate import Aggregate, Deliver, Reply
-from fleet.actors.directory import Directory
+from fleet.actors.runtime.aggregate import Aggregate, Deliver, Reply
+from fleet.actors.runtime.registry import Directory
 from fleet.events.envelope import Cause
 from tests.actors.account import (
     ACCOUNT,

@@ -6,9 +6,9 @@ import pytest
 import trio
 import trio.testing
 
-from fleet.actors.actor import Actor, Inbox
-from fleet.actors.directory import Directory
-from fleet.actors.ref import Message, Ref
+from fleet.actors.runtime.actor import Actor, Inbox
+from fleet.actors.runtime.ref import Message, Ref
+from fleet.actors.runtime.registry import Directory
 from fleet.errors import Unavailable
 
 Clock = trio.testing.MockClock

@@ -9,8 +9,8 @@ import structlog.testing
 import trio
 from trio.testing import MockClock
 
-from fleet.actors.failures import answering
-from fleet.actors.outside import with_problems
+from fleet.actors.port_errors import with_problems
+from fleet.actors.runtime.failures import answering
 from fleet.errors import Problem, Unavailable, problem_of
 
 

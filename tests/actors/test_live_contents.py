@@ -1,6 +1,6 @@
 """Contents of diffs of running turns have a bound in memory."""
 
-from fleet.actors.live_contents import LiveContents
+from fleet.actors.effects.live_contents import LiveContents
 from fleet.limits import DIFF_LIVE_ENTRY_BYTES
 
 

@@ -6,7 +6,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.actors.mailbox import Mailbox
+from fleet.actors.runtime.mailbox import Mailbox
 from fleet.errors import Unavailable
 from fleet.limits import MAILBOX_BURST_MAX, MAILBOX_CONTROL_MAX
 

@@ -8,8 +8,8 @@ import structlog.testing
 import trio
 import trio.testing
 
-from fleet.actors.child import ChildSpec, Restart, real_part
-from fleet.actors.supervisor import RestartsExceeded, Supervisor, UnexpectedEnd
+from fleet.actors.runtime.child import ChildSpec, Restart, real_part
+from fleet.actors.runtime.supervisor import RestartsExceeded, Supervisor, UnexpectedEnd
 from fleet.errors import Unavailable
 
 Clock = trio.testing.MockClock

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.core.restart import permit_restart
+from fleet.actors.runtime.restart import permit_restart
 
 
 @given(

@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from fleet.actors.context import Policy, Ports
-from fleet.actors.tree import Stores, Tree
+from fleet.actors.supervision import Stores, Tree
 from fleet.adapters.files import LocalFiles
 from fleet.events.catalog import make_registry
 from fleet.events.memory_blobs import MemoryBlobs

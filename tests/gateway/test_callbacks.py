@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import trio
 
-from fleet.actors.callbacks import last_words
+from fleet.actors.effects.callbacks import last_words
 from fleet.limits import CALLBACK_DEPTH_MAX, CALLBACK_MESSAGE_BYTES_MAX
 from fleet.projections.transcripts import MessageView
 from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import trio
 
-from fleet.actors.aggregate import Deliver
+from fleet.actors.runtime.aggregate import Deliver
 from fleet.core.session import messages as m
 from fleet.limits import FLEET_ITEM_INTERVAL_S
 from fleet.ports import OpenRequest, Part

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import trio
 
-from fleet.actors.transcripts import read_since
+from fleet.actors.effects.opencode_messages import read_since
 from fleet.core.session import messages as m
 from fleet.limits import TRANSCRIPT_KNOWN_MAX, TURN_POLL_S
 from tests.fakes.opencode_turn import STEP_COST_USD

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import trio
 
-from fleet.actors.aggregate import Deliver
+from fleet.actors.runtime.aggregate import Deliver
 from fleet.adapters.opencode import wire
 from fleet.core.session import messages as m
 from fleet.events.envelope import Cause

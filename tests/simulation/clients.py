@@ -11,9 +11,10 @@ from typing import Final, Literal
 
 import trio
 
-from fleet.actors.orders import Caller, NewSession, Outcome
-from fleet.actors.prompting import NewPrompt
-from fleet.actors.tree import Tree
+from fleet.actors.prompt import NewPrompt
+from fleet.actors.runtime.caller import Caller
+from fleet.actors.supervision import Tree
+from fleet.actors.usecases.sessions import NewSession, Outcome
 from fleet.core.session import messages as m
 from fleet.errors import Problem
 from fleet.ports import Strategy

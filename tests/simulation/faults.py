@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import trio
 
-from fleet.actors.orders import Caller
-from fleet.actors.tree import Tree
+from fleet.actors.runtime.caller import Caller
+from fleet.actors.supervision import Tree
 from fleet.core.instance import messages as i
 from fleet.core.session import messages as m
 from fleet.core.webhook import messages as h

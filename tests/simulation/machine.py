@@ -14,7 +14,7 @@ import trio
 from msgspec.structs import replace
 
 from fleet.actors.context import Policy, Ports
-from fleet.actors.tree import Stores, Tree
+from fleet.actors.supervision import Stores, Tree
 from fleet.adapters.files import LocalFiles
 from fleet.errors import Problem
 from fleet.events.catalog import make_registry

@@ -13,10 +13,10 @@ import structlog.testing
 import trio
 from trio.testing import MockClock
 
-from fleet.actors.orders import Caller
-from fleet.actors.prompting import NewPrompt
-from fleet.actors.tree import Tree
-from fleet.actors.webhooks import NewWebhook
+from fleet.actors.prompt import NewPrompt
+from fleet.actors.runtime.caller import Caller
+from fleet.actors.supervision import Tree
+from fleet.actors.usecases.webhooks import NewWebhook
 from fleet.core.instance.state import LIVE
 from fleet.core.session.effects import FollowTurn, NotifyParent
 from fleet.core.session.following import is_gone

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace as struct_replace
 
-from fleet.actors.orders import Outcome
+from fleet.actors.usecases.sessions import Outcome
 from fleet.core.session import messages as m
 from fleet.core.webhook import messages as h
 from fleet.core.workspace import messages as w

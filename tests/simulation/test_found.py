@@ -9,10 +9,11 @@ import trio
 from trio.testing import MockClock
 
 from fleet.actors.context import Policy
-from fleet.actors.endings import Ending
-from fleet.actors.orders import Caller, NewSession, Outcome
-from fleet.actors.prompting import NewPrompt
-from fleet.actors.tree import Tree
+from fleet.actors.prompt import NewPrompt
+from fleet.actors.runtime.caller import Caller
+from fleet.actors.supervision import Tree
+from fleet.actors.usecases.removal import Ending
+from fleet.actors.usecases.sessions import NewSession, Outcome
 from fleet.core.instance.messages import InstanceRequested
 from fleet.core.session import messages as m
 from fleet.core.session.state import State

@@ -1,7 +1,7 @@
 """What a session's events order to be done: `pending` derives it from the state, `react` from the newest event.
 
 Each effect is idempotent and has a `key`: one that runs already is not started again, and one that is no longer pending
-is called off. The actor that carries them out is actors/session.py.
+is called off. The actor that carries them out is actors/effects/session.py.
 """
 
 from collections.abc import Mapping

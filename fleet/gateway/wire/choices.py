@@ -1,6 +1,6 @@
 """From what OpenCode and the disk offer to the items that the API shows."""
 
-from fleet.actors.known_offers import Offered
+from fleet.actors.effects.known_offers import Offered
 from fleet.core.times import rfc3339
 from fleet.ports import Agent, Branch, Folder, OfferedModel, SlashCommand
 from fleet.wire.bodies import PageQuery

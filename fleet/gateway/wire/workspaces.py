@@ -2,8 +2,8 @@
 
 from typing import Any, cast
 
-from fleet.actors.end_previews import EndingPreview, WorkspacePreview
-from fleet.actors.endings import Ending
+from fleet.actors.usecases.removal import Ending
+from fleet.actors.usecases.removal_preview import EndingPreview, WorkspacePreview
 from fleet.core.times import rfc3339
 from fleet.core.workspace import machine as workspace
 from fleet.core.workspace import state as workspace_state

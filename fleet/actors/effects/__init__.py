@@ -1,0 +1,1 @@
+"""What the events of an aggregate order to be done outside: each effect is carried out here and reports what it did."""

@@ -1,0 +1,52 @@
+"""What `always` was answered to: OpenCode keeps it by directory and asks no session there again, so the log says it.
+
+Rule kept here: it is noted in the process's stream before OpenCode is told, so that no session does anything by it that
+the log cannot explain.
+"""
+
+from typing import Final
+
+import msgspec
+import structlog
+
+from fleet.actors.context import Context
+from fleet.actors.runtime.aggregate import Deliver
+from fleet.actors.runtime.causation import cause_here
+from fleet.core.instance.messages import NoteAllowance
+from fleet.core.session.effects import AnswerOpenCode
+from fleet.errors import Problem
+
+_log = structlog.get_logger(__name__)
+
+
+class _Permission(msgspec.Struct):
+    permission: str = ""
+    patterns: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
+
+
+_decode: Final = msgspec.json.Decoder(_Permission).decode
+
+
+async def note_allowance(context: Context, session_id: str, effect: AnswerOpenCode) -> None:
+    """Note what the answer allows for good, where it does."""
+    state = context.views.sessions.get(session_id)
+    asked = [] if state is None else [each for each in state.requests if each.id == effect.request_id]
+    if effect.kind != "permission" or effect.answer.reply != "always" or not asked:
+        return
+    permission, patterns = allowance_of(asked[0].body)
+    now_ms = context.clock.now_ms()
+    note = NoteAllowance(session_id, asked[0].id, effect.directory, permission, patterns, now_ms)
+    try:
+        await context.peers.instances.ask(effect.instance_id, Deliver(note, cause_here(f"session:{session_id}")))
+    except Problem as problem:  # the answer is given all the same
+        _log.warning("allowance_not_noted", session=session_id, code=problem.code, detail=problem.detail)
+
+
+def allowance_of(body: bytes) -> tuple[str, tuple[str, ...]]:
+    """Return the permission that `always` gives, and for what, of a request in OpenCode's JSON."""
+    try:
+        asked = _decode(body)
+    except msgspec.MsgspecError:
+        return "", ()
+    return asked.permission, asked.always or asked.patterns

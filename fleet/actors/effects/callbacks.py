@@ -1,0 +1,145 @@
+"""Word from child to parent: the callback's prompt, given to the parent's logical session exactly once.
+
+It says what was ordered, names the files that the child has changed, and ends with the child's last message, all of it
+as it was when the callback was ordered. The prompt goes under a command id of its own, by which the log itself refuses
+a second one, whatever crashes. A parent that can't take it (stopped, disconnected, its queue full) is waited for; a
+completed one is brought back.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import structlog
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.runtime.aggregate import Deliver, Report
+from fleet.actors.runtime.causation import cause_here
+from fleet.core.changes import ChangedFile, decode_manifest
+from fleet.core.session import messages as m
+from fleet.core.session.effects import NotifyParent
+from fleet.core.session.state import State
+from fleet.errors import Rejected, Unavailable
+from fleet.events.blobs import CorruptBlob
+from fleet.limits import CALLBACK_FILES_MAX, CALLBACK_MESSAGE_BYTES_MAX, CALLBACK_MESSAGES_READ, CALLBACK_RETRY_S
+from fleet.projections.change_records import ChangeRecords
+from fleet.projections.folds import Folds
+from fleet.projections.transcripts import MessageView, Transcripts, Where
+
+_log = structlog.get_logger(__name__)
+
+
+class Callbacks:
+    """Delivers callbacks."""
+
+    def __init__(self, context: Context, records: Folds[ChangeRecords], transcripts: Transcripts) -> None:
+        self._context = context
+        self._records = records
+        self._transcripts = transcripts
+
+    async def notify(self, session_id: str, effect: NotifyParent, report: Report[m.Command]) -> None:
+        """Give the prompt to the parent, however long that takes; called off when the callback is over."""
+        clock = self._context.clock
+        while True:
+            parent = self._context.views.sessions.get(effect.parent_id)
+            if parent is None:
+                await report(m.ReportCallbackDropped(effect.number, "the parent was erased", clock.now_ms()))
+                return
+            try:
+                await self._submit(session_id, effect, resume=parent.phase == "completed")
+            except Rejected as rejected:
+                await report(m.ReportCallbackUndelivered(effect.number, rejected.detail, clock.now_ms()))
+            except Unavailable as unavailable:
+                _log.warning("callback_retried", session=session_id, code=unavailable.code)
+            else:
+                await report(m.ReportCallbackDelivered(effect.number, clock.now_ms()))
+                return
+            await self._change_of(parent)
+
+    async def _change_of(self, parent: State) -> None:
+        """Wait until something has happened to the parent, for a while."""
+        with trio.move_on_after(CALLBACK_RETRY_S):
+            await self._context.views.sessions.change_of(parent.id, parent)
+
+    async def _submit(self, session_id: str, effect: NotifyParent, *, resume: bool) -> None:
+        name = m.callback_id(session_id, effect.number)
+        context = self._context
+        text = "\n".join((effect.text, *await self._details(session_id, effect.number)))
+        prompt = m.SubmitPrompt(name, text, context.clock.now_ms(), context.fresh(), resume=resume)
+        cause = cause_here(f"session:{session_id}")
+        # Of what was ordered: a repetition is one, whatever can be read by then.
+        digest = hashlib.sha256(effect.text.encode()).digest()
+        await context.peers.sessions.ask(effect.parent_id, Deliver(prompt, cause, name, digest))
+
+    async def _details(self, session_id: str, number: int) -> list[str]:
+        """Return lines on the files that the child has changed, and its last message."""
+        stream = self._context.views.sessions.stream(session_id)
+        records = await self._records.of(stream)
+        at = records.callbacks.get(number)
+        if at is None:  # it was erased
+            return []
+        changes = records.until(at)
+        files = self._files(session_id, changes[-1].session_manifest) if changes else []
+        page = await self._transcripts.page(stream, Where(CALLBACK_MESSAGES_READ, at=at))
+        said = last_words(page.messages)
+        return [*files, *(("", "Its last message:", said) if said else ())]
+
+    def _files(self, session_id: str, manifest: str) -> list[str]:
+        """Return the lines on the files of a manifest; a damaged one must not keep the parent from its word."""
+        try:
+            blob = self._context.blobs.get(manifest)
+        except CorruptBlob as damaged:
+            _log.error("callback_without_files", session=session_id, detail=damaged.detail)
+            return ["- their names cannot be read"]
+        return [] if blob is None else file_lines(decode_manifest(blob).files)
+
+
+def file_lines(files: Sequence[ChangedFile]) -> list[str]:
+    """Return a line for each of the first files, and one for the rest."""
+    named = [f"- {_name(each)} ({each.status}, +{each.additions} -{each.deletions})" for each in files]
+    more = len(named) - CALLBACK_FILES_MAX
+    return [*named[:CALLBACK_FILES_MAX], *([f"- and {more} more"] if more > 0 else [])]
+
+
+def _name(file: ChangedFile) -> str:
+    """Return its name, in JSON where it could be taken for something else."""
+    return file.file if file.file.isprintable() else msgspec.json.encode(file.file).decode(errors="replace")
+
+
+def last_words(messages: Sequence[MessageView]) -> str:
+    """Return the last message of the agent since it was told something, its beginning where that is long."""
+    for message in reversed(messages):
+        if _role(message.info) != "assistant":
+            break
+        said = "\n\n".join(filter(None, (_text(part) for part in message.parts))).strip().encode(errors="replace")
+        if said:
+            more = len(said) - CALLBACK_MESSAGE_BYTES_MAX
+            kept = said[:CALLBACK_MESSAGE_BYTES_MAX].decode(errors="ignore")
+            return f"{kept}\n… and {more} bytes more" if more > 0 else kept
+    return ""
+
+
+class _Part(msgspec.Struct):
+    role: str = ""
+    type: str = ""
+    text: str = ""
+
+
+_decode: Final = msgspec.json.Decoder(_Part).decode
+
+
+def _role(info: msgspec.Raw) -> str:
+    try:
+        return _decode(info).role
+    except msgspec.MsgspecError:
+        return ""
+
+
+def _text(part: msgspec.Raw) -> str:
+    try:
+        read = _decode(part)
+    except msgspec.MsgspecError:
+        return ""
+    return read.text if read.type == "text" else ""

@@ -1,0 +1,220 @@
+"""What turns change: trees are taken, compared, and their contents kept, so that diffs outlive the directory.
+
+In a worktree or clone the session's diff is the one between its baseline and the tree at the end of a turn. In a
+directory that is used as it stands others may work too, before, after and meanwhile: there each turn's own diff counts
+(its base is taken right before the prompt is sent), and the turns that ran at the same time are named. A tree that
+can't be taken costs the diff, never the turn.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
+
+import structlog
+import trio
+from msgspec.structs import replace
+
+from fleet.actors.context import Context
+from fleet.actors.effects.live_contents import LiveContents
+from fleet.actors.runtime.aggregate import Report
+from fleet.core.changes import (
+    ChangedFile,
+    Manifest,
+    composed,
+    contents,
+    decode_manifest,
+    encode_manifest,
+    line_counts,
+    manifest_of,
+)
+from fleet.core.paths import are_nested
+from fleet.core.session import messages as m
+from fleet.core.session.state import RUNNING, State
+from fleet.errors import Problem
+from fleet.events.blobs import name_of
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_log = structlog.get_logger(__name__)
+
+Reporter = Report[m.Command]
+
+
+class Moment(NamedTuple):
+    """A diff of this moment. Its `contents`, by digest, are not stored; others that it names are in the blob store."""
+
+    manifest: Manifest
+    contents: Mapping[str, bytes]
+
+
+class Changes:
+    """The trees and diffs of all sessions."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.live = LiveContents()
+
+    async def baseline(self, workspace_id: str, directory: str) -> str | None:
+        """Return the tree of a directory, None where it can't be taken."""
+        try:
+            return await self._context.trees.take(workspace_id, directory)
+        except Problem as problem:
+            _log.warning("tree_not_taken", workspace=workspace_id, detail=problem.detail)
+            return None
+
+    async def begin(self, session_id: str, number: int, report: Reporter) -> None:
+        """Take the base of a turn in a directory that sessions share; elsewhere the newest tree is the base."""
+        state = self._context.views.sessions.get(session_id)
+        if state is None or state.turn is None or state.turn.base is not None or not self._shared(state):
+            return
+        tree = await self.baseline(state.workspace_id, state.directory)
+        if tree is not None:
+            await report(m.ReportTurnTree(number, tree, self._context.clock.now_ms()))
+
+    async def record(self, session_id: str, number: int, report: Reporter) -> None:
+        """Record what the turn has changed, and the whole session so far."""
+        state = self._context.views.sessions.get(session_id)
+        if state is None or state.turn is None or state.turn.number != number:
+            return
+        try:
+            changes = await self._compare(state, state.turn.base or state.tree, number)
+        except Problem as problem:
+            _log.warning("changes_not_recorded", session=session_id, turn=number, detail=problem.detail)
+            return
+        if changes is not None:
+            await report(changes)
+
+    async def now(self, state: State) -> Moment:
+        """Return the session's diff as it is at this moment, in the middle of a turn. Nothing of it is stored."""
+        return self._remember(state, await self._now(state))
+
+    async def now_of_turn(self, state: State) -> Moment:
+        """Return the running turn's diff as it is at this moment. Nothing of it is stored."""
+        return self._remember(state, await self._now_of_turn(state))
+
+    def _remember(self, state: State, moment: Moment) -> Moment:
+        """Keep the contents in memory for `content_of`, unless the session was erased meanwhile."""
+        if self._context.views.sessions.get(state.id) is not None:
+            self.live.keep(self._context.views.sessions.stream(state.id), moment.contents)
+        return moment
+
+    async def _now(self, state: State) -> Moment:
+        recorded = self._recorded(state)
+        if not self._shared(state):
+            return await self._since(state, state.baseline, recorded)
+        of_turn = await self._now_of_turn(state)
+        whole = await self._recount(composed(recorded, of_turn.manifest), of_turn.contents)
+        return Moment(whole, of_turn.contents)
+
+    async def _now_of_turn(self, state: State) -> Moment:
+        return await self._since(state, (state.turn and state.turn.base) or state.tree, Manifest())
+
+    async def _since(self, state: State, base: str | None, otherwise: Manifest) -> Moment:
+        """Return what has changed since `base`, and `otherwise` where that can't be told."""
+        if base is None:
+            return Moment(otherwise, {})
+        try:
+            changes = await self._context.trees.compare(state.workspace_id, base, state.directory)
+        except Problem as problem:
+            _log.warning("moment_not_compared", session=state.id, detail=problem.detail)
+            return Moment(otherwise, {})
+        digests: list[str] = []
+        for content in contents(changes):
+            digests.append(name_of(content))
+            await trio.lowlevel.checkpoint()  # others want to go on between two large files
+        return Moment(manifest_of(changes, digests), dict(zip(digests, contents(changes), strict=True)))
+
+    def manifest(self, digest: str) -> Manifest:
+        """Return a manifest that an event names. Raises `Problem` where it was erased."""
+        blob = self._context.blobs.get(digest)
+        if blob is None:
+            raise Problem("changes_gone", "the diff is not kept any more")
+        return decode_manifest(blob)
+
+    def content_of(self, state: State, digest: str, manifests: Collection[str]) -> bytes | None:
+        """Return a content that a diff of this session names, stored or live; None for any other digest.
+
+        A session owns its contents and its `manifests` in the blob store, and nothing else.
+        """
+        stream = self._context.views.sessions.stream(state.id)
+        if not _DIGEST.fullmatch(digest) or digest in manifests:
+            return None
+        if self._context.blobs.owns(stream, digest):
+            return self._context.blobs.get(digest)
+        return self.live.get(stream, digest)
+
+    def overlaps(self, state: State) -> tuple[str, ...]:
+        """Return the other sessions whose turns ran during the current one in its directory, above or below it."""
+        if state.turn is None:
+            return ()
+        started_ms = state.turn_started_at_ms
+        return tuple(
+            other.id
+            for other in self._context.views.sessions
+            if other.id != state.id and _ran_since(other, started_ms) and are_nested(other.directory, state.directory)
+        )
+
+    def _shared(self, state: State) -> bool:
+        """Return whether others may work there: they use it, one above or below as it stands, or did so once."""
+        return self._context.views.workspaces.is_shared(state.directory)
+
+    def _recorded(self, state: State) -> Manifest:
+        return Manifest() if state.manifest is None else self.manifest(state.manifest)
+
+    async def _compare(self, state: State, base: str | None, number: int) -> m.ReportChanges | None:
+        if base is None:
+            return None
+        tree = await self._context.trees.take(state.workspace_id, state.directory)
+        of_turn = await self._diff(state, base, tree)
+        if self._shared(state) or state.baseline is None:
+            of_session = await self._recount(composed(self._recorded(state), of_turn), {})
+        else:
+            of_session = of_turn if base == state.baseline else await self._diff(state, state.baseline, tree)
+        owner = self._context.views.sessions.stream(state.id)
+        blobs = [encode_manifest(of_turn), encode_manifest(of_session)]
+        turn_blob, session_blob = await self._context.blobs.put(owner, blobs)
+        return m.ReportChanges(
+            number,
+            tree,
+            turn_blob,
+            session_blob,
+            of_session.totals(),
+            self.overlaps(state),
+            self._context.clock.now_ms(),
+            of_turn.totals(),
+        )
+
+    async def _diff(self, state: State, before: str, after: str) -> Manifest:
+        if before == after:
+            return Manifest()
+        changes = await self._context.trees.diff(state.workspace_id, before, after)
+        owner = self._context.views.sessions.stream(state.id)
+        return manifest_of(changes, await self._context.blobs.put(owner, contents(changes)))
+
+    async def _recount(self, manifest: Manifest, contents_now: Mapping[str, bytes]) -> Manifest:
+        """Count the lines of composed changes anew, from their contents."""
+        files: list[ChangedFile] = []
+        for file in manifest.files:
+            files.append(self._recounted(file, contents_now))
+            await trio.lowlevel.checkpoint()  # others want to go on between two large files
+        return Manifest(tuple(files))
+
+    def _recounted(self, file: ChangedFile, contents_now: Mapping[str, bytes]) -> ChangedFile:
+        if file.is_binary or file.is_truncated:
+            return file
+        before, after = (self.content(digest, contents_now) or b"" for digest in (file.before, file.after))
+        counts = line_counts(before, after)
+        if counts is None:
+            return file
+        return replace(file, additions=counts[0], deletions=counts[1])
+
+    def content(self, digest: str | None, contents_now: Mapping[str, bytes]) -> bytes | None:
+        """Return a content that a manifest names, None where there is none."""
+        if digest is None:
+            return None
+        return contents_now[digest] if digest in contents_now else self._context.blobs.get(digest)
+
+
+def _ran_since(state: State, since_ms: int) -> bool:
+    """Tell whether a turn of the session has run since then; the one that a lost instance left behind runs no more."""
+    runs = state.turn is not None and (state.phase in RUNNING or state.since_ms >= since_ms)
+    return runs or state.turn_ended_at_ms >= since_ms

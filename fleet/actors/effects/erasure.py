@@ -1,0 +1,70 @@
+"""Erasing a session for good: its events' payloads, its blobs, what was answered about it, what is cached of it.
+
+Law 9 has been kept before. Its stream ends with `SessionErased`, which hides it from every view; then everything goes,
+in an order in which a crash loses nothing but time: `States.erasing` remembers at the next start what was not finished.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import trio
+
+from fleet.actors.effects.stored_responses import Answers
+from fleet.events.blobs import Blobs
+from fleet.events.log import Log
+from fleet.projections.inflight import InFlight
+from fleet.projections.views import Views
+
+
+class Cache(Protocol):
+    """Something that is remembered of a stream, and can be made again."""
+
+    def forget(self, stream: str) -> None:
+        """Discard what is kept of a stream that was erased."""
+        ...
+
+
+class Erasure:
+    """Erases sessions."""
+
+    def __init__(
+        self,
+        log: Log,
+        blobs: Blobs,
+        views: Views,
+        inflight: InFlight,
+        *,
+        answers: Answers,
+        caches: Sequence[Cache],
+    ) -> None:
+        self._log = log
+        self._answers = answers
+        self._blobs = blobs
+        self._sessions = views.sessions
+        self._caches = caches
+        self._inflight = inflight
+        self._waiting: dict[str, trio.Event] = {}
+
+    def unfinished(self) -> list[str]:
+        """Return the ids of sessions whose erasure was cut short."""
+        return self._sessions.erasing
+
+    async def erase(self, session_id: str) -> None:
+        """Erase what is kept of the session. Idempotent. Raises `Unavailable` where the disk is full."""
+        stream = self._sessions.stream(session_id)
+        # While the log still says that there is something to erase:
+        await self._blobs.forget(stream)
+        await self._answers.forget(session_id)
+        await self._log.erase(stream)
+        for cache in self._caches:
+            cache.forget(stream)
+        self._inflight.forget(session_id)
+        self._sessions.erased(session_id)
+        waiting = self._waiting.pop(session_id, None)
+        if waiting is not None:
+            waiting.set()
+
+    async def done(self, session_id: str) -> None:
+        """Wait until nothing is kept of a session that is being erased."""
+        while session_id in self._sessions.erasing:
+            await self._waiting.setdefault(session_id, trio.Event()).wait()

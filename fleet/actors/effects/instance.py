@@ -1,0 +1,193 @@
+"""Carries out what an instance's events order: spawn the process, operate it, stop it, and tell its sessions.
+
+To operate it means: hold the connection, hand its events to the conversations, and wait for its death. After a restart
+of Fleet the same effect finds a process that lives on and adopts it, or reports that it is gone: the identity (pid,
+start time, boot) and the password on file prove that it is the one.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.effects.known_offers import KnownOffers
+from fleet.actors.effects.live_events import Conversations
+from fleet.actors.runtime.aggregate import Deliver, Report
+from fleet.actors.runtime.causation import cause_here
+from fleet.core.instance import machine as e
+from fleet.core.instance import messages as m
+from fleet.core.session import messages as session_messages
+from fleet.errors import Problem, Rejected, Unavailable
+from fleet.limits import (
+    ABORT_GRACE_S,
+    HEALTH_TIMEOUT_S,
+    SPAWN_READY_TIMEOUT_S,
+    TURN_RECHECK_S,
+    UNREACHABLE_GRACE_S,
+    UNREACHABLE_POLL_S,
+)
+from fleet.ports import Endpoint, Exit, OpenCode, StreamLost, StreamOpened
+
+_log = structlog.get_logger(__name__)
+
+Reporter = Report[m.Command]
+
+
+class InstanceEffects:
+    """The effects of all instances."""
+
+    def __init__(self, context: Context, conversations: Conversations, offers: KnownOffers) -> None:
+        self._context = context
+        self._conversations = conversations
+        self._offers = offers
+
+    async def perform(self, instance_id: str, effect: e.Effect, report: Reporter) -> None:
+        """Carry out `effect` for the instance and report."""
+        await _PERFORM[type(effect)](self, instance_id, effect, report)
+
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
+    # --------------------------------------------------------------------------------------------------------- start
+
+    async def _spawn(self, instance_id: str, effect: e.Spawn, report: Reporter) -> None:
+        host = self._context.host
+        if any(found.instance_id == instance_id for found in await host.find()):
+            await host.stop(instance_id, None)  # a crash came between the spawn and its record
+        identity = await host.spawn(instance_id, effect.directory)
+        await report(m.ReportSpawned(identity, self._now()))
+
+    async def _await_ready(self, instance_id: str, effect: e.AwaitReady, report: Reporter) -> None:
+        with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
+            endpoint = await self._context.host.wait_ready(instance_id, effect.identity)
+            await report(m.ReportReady(endpoint, self._now()))
+            return
+        late = f"it did not announce itself within {SPAWN_READY_TIMEOUT_S:.0f} s"
+        raise Unavailable("opencode_not_ready", f"OpenCode is not ready: {late}")
+
+    # ------------------------------------------------------------------------------------------------------- operate
+
+    async def _operate(self, instance_id: str, effect: e.Operate, report: Reporter) -> None:
+        try:
+            how = await self._until_exit(instance_id, effect, report)
+        except Unavailable as problem:
+            if problem.code != "opencode_unreachable":
+                raise
+            # Its password is gone: Fleet cannot use the process any more.
+            _log.warning("instance_not_connected", instance=instance_id, code=problem.code, detail=problem.detail)
+            await report(m.StopInstance("failed", self._now()))
+            return
+        await report(m.ReportGone(how, _describe(how), self._now()))
+
+    async def _until_exit(self, instance_id: str, effect: e.Operate, report: Reporter) -> Exit:
+        host = self._context.host
+        async with host.connect(instance_id, effect.endpoint) as client, trio.open_nursery() as nursery:
+            with self._context.connections.opened(instance_id, client):
+                nursery.start_soon(self._listen, instance_id, client, report)
+                nursery.start_soon(self._prove_hung, instance_id, effect, report)
+                nursery.start_soon(self._offers.learn, instance_id)
+                how = await host.wait_exit(instance_id, effect.identity)
+                nursery.cancel_scope.cancel()
+        return how
+
+    async def _listen(self, instance_id: str, client: OpenCode, report: Reporter) -> None:
+        state = self._context.views.instances.get(instance_id)
+        silent = state is not None and state.phase == "unreachable"  # as an earlier Fleet has found it
+        async with client.events() as events:
+            async for event in events:
+                if isinstance(event, StreamOpened):
+                    self._wake_sessions(instance_id)
+                    if silent:
+                        silent = False
+                        await report(m.ReportAnswering(self._now()))
+                elif isinstance(event, StreamLost):
+                    if not await self._answers(client):
+                        silent = True
+                        await report(m.ReportSilent(event.reason, self._now()))
+                else:
+                    self._conversations.dispatch(event)
+
+    async def _answers(self, client: OpenCode) -> bool:
+        with trio.move_on_after(HEALTH_TIMEOUT_S):
+            try:
+                await client.health()
+            except Unavailable:
+                return False
+            return True
+        return False
+
+    async def _prove_hung(self, instance_id: str, effect: e.Operate, report: Reporter) -> None:
+        """Stop a process that is silent only when a second sign says that it will not answer again (law 8)."""
+        while True:
+            await trio.sleep(UNREACHABLE_POLL_S)
+            state = self._context.views.instances.get(instance_id)
+            if state is None or state.phase != "unreachable":
+                continue
+            silent_s = (self._now() - state.since_ms) / 1000
+            if silent_s >= UNREACHABLE_GRACE_S and self._context.host.is_suspended(effect.identity):
+                await report(m.StopInstance("hung", self._now()))
+
+    def _wake_sessions(self, instance_id: str) -> None:
+        state = self._context.views.instances.get(instance_id)
+        self._conversations.wake_all(list(state.sessions) if state is not None else [])
+
+    # ---------------------------------------------------------------------------------------------------------- stop
+
+    async def _stop(self, instance_id: str, effect: e.Stop, report: Reporter) -> None:
+        if effect.endpoint is not None:
+            await self._quiet_all(instance_id, effect.endpoint, effect.directories)
+        steps = await self._context.host.stop(instance_id, effect.identity)
+        await report(m.ReportStopped(steps, self._now()))
+
+    async def _quiet_all(self, instance_id: str, endpoint: Endpoint, directories: tuple[str, ...]) -> None:
+        try:
+            async with self._context.host.connect(instance_id, endpoint) as client:
+                with trio.move_on_after(ABORT_GRACE_S):
+                    for directory in directories:
+                        await self._quiet(client, directory)
+        except Problem as problem:  # a stop that a crash cut short has taken the password away already
+            _log.info("stop_without_abort", instance=instance_id, code=problem.code)
+
+    async def _quiet(self, client: OpenCode, directory: str) -> None:
+        """Abort every turn of the directory: that reaches the tools' processes, which no signal to the server does."""
+        try:
+            while running := await client.statuses(directory):
+                for opencode_id in running:
+                    await client.abort(opencode_id, directory)
+                await trio.sleep(TURN_RECHECK_S)
+        except Problem as problem:  # the ladder of signals and the sweep do not need its help
+            _log.info("stop_without_abort", directory=directory, code=problem.code)
+
+    async def _inform(self, _: str, effect: e.InformSession, report: Reporter) -> None:
+        ended = session_messages.ReportInstanceEnded(effect.instance_id, effect.orderly, effect.evidence, self._now())
+        while True:
+            try:
+                await self._context.peers.sessions.ask(
+                    effect.session_id, Deliver(ended, cause_here(f"instance:{effect.instance_id}"))
+                )
+                break
+            except Rejected:  # there is no such session: nobody to tell
+                break
+            except Unavailable as unavailable:
+                _log.warning("session_not_informed", session=effect.session_id, code=unavailable.code)
+                await trio.sleep(TURN_RECHECK_S)
+        await report(m.ReportInformed(effect.session_id, self._now()))
+
+
+def _describe(how: Exit) -> str:
+    if how.signal is not None:
+        return f"the OpenCode process was killed by signal {how.signal}"
+    if how.code is not None:
+        return f"the OpenCode process exited with code {how.code}"
+    return "the OpenCode process is gone"
+
+
+_PERFORM: Mapping[type[Any], Callable[[InstanceEffects, str, Any, Reporter], Awaitable[None]]] = {
+    e.Spawn: InstanceEffects._spawn,
+    e.AwaitReady: InstanceEffects._await_ready,
+    e.Operate: InstanceEffects._operate,
+    e.Stop: InstanceEffects._stop,
+    e.InformSession: InstanceEffects._inform,
+}

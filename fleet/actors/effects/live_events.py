@@ -1,0 +1,243 @@
+"""What is live about OpenCode's sessions: the events of all instances, sorted by session.
+
+An instance's actor hands in each event as it comes. Facts (finished parts, messages, requests) are told to the
+session's actor; text that grows goes to the in-flight view; signs that a turn may be over wake whoever follows it. What
+happens to a sub-agent happens to the session that has started it, but that the turn goes on when a sub-agent is idle.
+Nothing here is needed after a crash: every fact is read again from OpenCode's store (law 6).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.runtime.aggregate import Deliver
+from fleet.core.session import messages as m
+from fleet.errors import Unavailable
+from fleet.events.envelope import Cause
+from fleet.limits import SUBAGENTS_REMEMBERED_MAX
+from fleet.ports import (
+    Message,
+    MessageChanged,
+    MessageInfo,
+    OpenCodeEvent,
+    OpenCodeSession,
+    PartChanged,
+    PartDelta,
+    RequestClosed,
+    RequestOpened,
+    SessionChanged,
+    StatusChanged,
+    TurnErrored,
+    TurnStatus,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class Conversation:
+    """One session's signs. Times are trio's, in seconds."""
+
+    def __init__(self) -> None:
+        self.infos: dict[str, MessageInfo] = {}
+        self.gaps = 1  # how often events may have been missed: a restart of Fleet is the first
+        self.gaps_filled = 0
+        self.cause = Cause()  # why its turn runs
+        self.next_turn: int | None = None  # it had not begun when it was noted: nobody can have sent its prompt
+        self.begin()
+
+    def begin(self) -> None:
+        """A turn begins: forget the signs of the one before."""
+        self.infos.clear()
+        self.error: tuple[str, str] | None = None
+        self.retrying_since_s: dict[str, float] = {}  # by OpenCode's session: the turn's own, and those of sub-agents
+        self.retry: TurnStatus | None = None  # the newest word on why
+        self.active_s = trio.current_time()
+        self._sign = trio.Event()
+
+    def sign(self) -> None:
+        """Something happened that may have ended the turn: whoever follows it should look."""
+        self._sign.set()
+
+    async def wait_sign(self, timeout_s: float) -> None:
+        """Wait for a sign, or for `timeout_s`."""
+        with trio.move_on_after(timeout_s):
+            await self._sign.wait()
+        self._sign = trio.Event()
+
+    def unknown_steps(self) -> int:
+        """Return how many of the turn's steps ended without OpenCode knowing why."""
+        return sum(info.finish == "unknown" for info in self.infos.values())
+
+
+class Conversations:
+    """The conversations of all sessions that work, by Fleet's session id."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._by_session: dict[str, Conversation] = {}
+        self._parents: dict[str, str] = {}
+
+    def of(self, session_id: str) -> Conversation:
+        """Return the conversation of a session."""
+        found = self._by_session.get(session_id)
+        if found is None:
+            found = self._by_session[session_id] = Conversation()
+        return found
+
+    def forget(self, session_id: str) -> None:
+        """The session has ended."""
+        self._by_session.pop(session_id, None)
+
+    def dispatch(self, event: OpenCodeEvent) -> None:
+        """Take one event of an instance's stream."""
+        if isinstance(event, SessionChanged):
+            self._remember_parent(event)
+        opencode_id = getattr(event, "session_id", None)
+        take = _TAKE.get(type(event))
+        if opencode_id is None or take is None:
+            return
+        root = self._root(opencode_id)
+        session = self._context.views.sessions.find(root)
+        if session is not None:
+            conversation = self.of(session.id)
+            conversation.active_s = trio.current_time()
+            take(self, conversation, session.id, event, opencode_id == session.opencode_id)
+
+    def wake_all(self, session_ids: list[str]) -> None:
+        """Something may have been missed: whoever follows a turn should look."""
+        for session_id in session_ids:
+            self.of(session_id).gaps += 1
+            self.of(session_id).sign()
+
+    def look(self, session_id: str, root: str, statuses: Mapping[str, TurnStatus], asked_s: float) -> None:
+        """Take what OpenCode's sessions were busy with, asked at `asked_s`: who retries, and who does no more."""
+        conversation = self.of(session_id)
+        if conversation.active_s > asked_s:
+            return  # an event may be newer
+        retrying = [each for each, status in statuses.items() if status.type == "retry" and self._root(each) == root]
+        possible = statuses if conversation.gaps_filled == conversation.gaps else retrying
+        since_s = conversation.retrying_since_s
+        known = {each: since_s[each] for each in since_s if each in possible}
+        conversation.retrying_since_s = dict.fromkeys(retrying, asked_s) | known
+        conversation.retry = next((statuses[each] for each in retrying), conversation.retry)
+
+    def catch_up(
+        self,
+        session_id: str,
+        messages: Sequence[Message],
+        subagents: Sequence[OpenCodeSession],
+        process_since_ms: int,
+    ) -> m.ReportTranscript:
+        """Take the turn's `messages` and `subagents` from the store, and return what the log may lack of them.
+
+        The messages are the session's own and those of sub-agents. The store may have been read before the newest
+        event: where an event has told of the same, that is newer. What an earlier process ran before
+        `process_since_ms` stands there as running for ever.
+        """
+        infos = self.of(session_id).infos
+        state = self._context.views.sessions.get(session_id)
+        recorded = {} if state is None else state.recorded
+        for subagent in subagents:
+            self._remember_parent(SessionChanged(subagent.id, subagent.parent_id, deleted=False))
+        for message in messages:
+            known = infos.get(message.info.id)
+            if known is None or not _is_over(known):
+                infos[message.info.id] = message.info if known is None or _is_over(message.info) else known
+            for part in message.parts if message.info.created_ms >= process_since_ms else ():
+                running = part.type == "tool" and not part.finished  # a text's words are stored with its end
+                if running and part.id not in recorded:
+                    self._context.inflight.part(session_id, part)
+        told = tuple(Message(infos[message.info.id], message.parts) for message in messages)
+        return m.ReportTranscript(told, self._context.clock.now_ms())
+
+    # ------------------------------------------------------------------------------------- sub-agents and their parents
+
+    def _remember_parent(self, event: SessionChanged) -> None:
+        if event.deleted:
+            self._parents.pop(event.session_id, None)
+        elif event.parent_id is not None:
+            self._parents[event.session_id] = event.parent_id
+            while len(self._parents) > SUBAGENTS_REMEMBERED_MAX:
+                del self._parents[next(iter(self._parents))]
+
+    def _root(self, opencode_id: str) -> str:
+        seen = {opencode_id}
+        while (parent := self._parents.get(opencode_id)) is not None and parent not in seen:
+            seen.add(parent)
+            opencode_id = parent
+        return opencode_id
+
+    # ----------------------------------------------------------------------------------------------------- the events
+
+    def _message(self, conversation: Conversation, session_id: str, event: MessageChanged, _: bool) -> None:
+        info = event.info
+        if info.id not in conversation.infos or info.role == "user" or _is_over(info):
+            conversation.infos[info.id] = info
+            self._tell(session_id, m.ReportTranscript((Message(info, ()),), self._context.clock.now_ms()))
+
+    def _part(self, conversation: Conversation, session_id: str, event: PartChanged, _: bool) -> None:
+        conversation.retrying_since_s.pop(event.session_id, None)  # the model answers
+        info = conversation.infos.get(event.part.message_id)
+        if event.part.finished and info is not None:
+            message = Message(info, (event.part,))
+            self._tell(session_id, m.ReportTranscript((message,), self._context.clock.now_ms()))
+        elif not event.part.finished:
+            self._context.inflight.part(session_id, event.part)
+
+    def _delta(self, conversation: Conversation, session_id: str, event: PartDelta, _: bool) -> None:
+        conversation.retrying_since_s.pop(event.session_id, None)
+        self._context.inflight.delta(session_id, event)
+
+    def _status(self, conversation: Conversation, session_id: str, event: StatusChanged, own: bool) -> None:
+        status = event.status
+        if status is None:
+            conversation.retrying_since_s.pop(event.session_id, None)
+        elif status.type == "retry":
+            conversation.retrying_since_s.setdefault(event.session_id, trio.current_time())
+            conversation.retry = status
+        if not own:
+            return
+        if status is None:
+            conversation.sign()
+            self._context.inflight.status(session_id, "idle", 0, "")
+            return
+        self._context.inflight.status(session_id, status.type, status.attempt, status.message)
+
+    def _errored(self, conversation: Conversation, _: str, event: TurnErrored, own: bool) -> None:
+        if own:
+            conversation.error = conversation.error or (event.name, event.message)
+            conversation.sign()
+
+    def _request_opened(self, _: Conversation, session_id: str, event: RequestOpened, __: bool) -> None:
+        self._tell(session_id, m.ReportRequestOpened(event.request, self._context.clock.now_ms()))
+
+    def _request_closed(self, _: Conversation, session_id: str, event: RequestClosed, __: bool) -> None:
+        self._tell(session_id, m.ReportRequestClosed(event.request_id, self._context.clock.now_ms()))
+
+    def _tell(self, session_id: str, command: m.Command) -> None:
+        state = self._context.views.sessions.get(session_id)
+        told_by = f"instance:{state.instances[-1]}" if state is not None and state.instances else "system"
+        try:
+            cause = msgspec.structs.replace(self.of(session_id).cause, actor=told_by)
+            self._context.peers.sessions.tell(session_id, Deliver(command, cause))
+        except Unavailable as unavailable:  # the end of the turn reads everything again
+            _log.warning("fact_dropped", session=session_id, fact=type(command).__name__, code=unavailable.code)
+
+
+def _is_over(info: MessageInfo) -> bool:
+    return info.completed_ms is not None or info.error_name is not None
+
+
+_TAKE: dict[type[Any], Callable[[Conversations, Conversation, str, Any, bool], None]] = {
+    MessageChanged: Conversations._message,
+    PartChanged: Conversations._part,
+    PartDelta: Conversations._delta,
+    StatusChanged: Conversations._status,
+    TurnErrored: Conversations._errored,
+    RequestOpened: Conversations._request_opened,
+    RequestClosed: Conversations._request_closed,
+}

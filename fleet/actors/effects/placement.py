@@ -1,0 +1,158 @@
+"""Which instance a session runs in: the policy, as a value, and the one place that applies it.
+
+Sessions with the same key share a process. `shared`: one key per source repository, a key of its own for each clone;
+`directory`: one key per directory.
+"""
+
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.runtime.aggregate import Deliver
+from fleet.actors.runtime.causation import cause_here
+from fleet.core.instance import messages as m
+from fleet.core.instance.state import State as Instance
+from fleet.core.session.effects import AttachInstance
+from fleet.core.session.state import State
+from fleet.errors import Problem, Rejected, Unavailable
+from fleet.limits import INSTANCE_LINE_MAX, INSTANCE_LINE_POLL_S, INSTANCE_LINE_RETRY_S, INSTANCE_LINE_S, MIB
+from fleet.locks import Locks
+
+Delayed = Callable[[str], Awaitable[None]]
+"""Tells why something takes its time."""
+
+
+def placement_key(policy: str, session: AttachInstance | State) -> str:
+    """Return the key of the instance that the session shares."""
+    if policy == "directory" or session.strategy == "clone":
+        return f"directory:{session.directory}"
+    return f"repository:{session.source_repository or session.directory}"
+
+
+class Placement:
+    """Finds or starts an instance, one decision per key at a time."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._locks = Locks()
+        self._line = trio.StrictFIFOLock()
+        self._placing = trio.Lock()
+        self._reserved: set[str] = set()
+        self._closed = False
+
+    def open(self) -> None:
+        """Place sessions from now on."""
+        self._closed = False
+
+    async def close(self) -> None:
+        """Place no session any more: Fleet stops. Return when a placement that was under way is in the views."""
+        self._closed = True
+        async with self._placing:
+            pass
+
+    async def place(self, session_id: str, effect: AttachInstance, delayed: Delayed) -> str:
+        """Attach the session to an instance and return its id; idempotent, the instance may still be starting.
+
+        Where another process is not to be had yet, it waits in line and says so by `delayed(reason)`. Raises
+        `Unavailable` overloaded when that takes too long. Once placement is closed it waits to be called off: the order
+        is in the log, and the next Fleet places the session.
+        """
+        key = placement_key(self._context.policy.sharing, effect)
+        async with self._locks.hold(key):
+            # Called off half-way, the session would be attached to an instance, and nobody would know.
+            with await self._room(key, delayed), trio.CancelScope(shield=True):
+                async with self._placing:
+                    if not self._closed:
+                        return await self._place(key, session_id, effect)
+            return await trio.sleep_forever()
+
+    async def attached(self, session: State) -> list[str]:
+        """Return the live instances that the session is attached to, after any placement that is under way.
+
+        One that waits in line for a process is not: who ends need not wait for room.
+        """
+        key = placement_key(self._context.policy.sharing, session)
+        async with self._placing:
+            return [state.id for state in self._context.views.instances.alive(key) if session.id in state.sessions]
+
+    @contextmanager
+    def _reservation(self, key: str) -> Generator[None]:
+        """Keep the room for a process from others until it is in the views. Nobody may wait before it is entered."""
+        self._reserved.add(key)
+        try:
+            yield
+        finally:
+            self._reserved.discard(key)
+
+    async def _room(self, key: str, delayed: Delayed) -> AbstractContextManager[None]:
+        """Wait until a process may be started, first come first served, unless there is one to share; then reserve."""
+        reason = self._shortage(key) or self._line_ahead(key)
+        if reason is None:
+            return self._reservation(key)
+        if self._line.statistics().tasks_waiting >= INSTANCE_LINE_MAX:
+            raise Unavailable(
+                "overloaded",
+                f"{reason}, and {INSTANCE_LINE_MAX} sessions wait already",
+                retry_after_s=INSTANCE_LINE_RETRY_S,
+            )
+        await delayed(f"waits in line for a process: {reason}")
+        with trio.move_on_after(INSTANCE_LINE_S):
+            async with self._line:
+                while (shortage := self._shortage(key)) is not None:
+                    reason = shortage
+                    await trio.sleep(INSTANCE_LINE_POLL_S)
+                return self._reservation(key)
+        raise Unavailable("overloaded", f"no process could be started: {reason}", retry_after_s=INSTANCE_LINE_RETRY_S)
+
+    def _line_ahead(self, key: str) -> str | None:
+        """Return that others wait for the room that there may be, None where nobody does or one needs none."""
+        needs_none = bool(self._context.views.instances.alive(key))
+        return "others wait already" if self._line.locked() and not needs_none else None
+
+    def _shortage(self, key: str) -> str | None:
+        """Return why no further process may be started, None where one may, or is there to be shared."""
+        policy, instances = self._context.policy, self._context.views.instances
+        alive = instances.alive()
+        keys = [state.key for state in alive if state.phase != "unreachable"]
+        if key in keys:
+            return None
+        leaving = sum(state.phase == "stopping" for state in instances)  # their processes live still
+        count = len(alive) + leaving + len(self._reserved.difference(keys))
+        if count >= policy.instances_max:
+            return f"{count} OpenCode processes run, which is the limit"
+        if alive and self._context.host.free_memory_bytes() < policy.memory_free_bytes_min:
+            return f"less than {policy.memory_free_bytes_min // MIB} MiB of memory are free"
+        return None
+
+    def _usable(self, key: str, session_id: str) -> list[Instance]:
+        """Return the instances that the session may share: one that does not answer only if it is in it already."""
+        alive = self._context.views.instances.alive(key)
+        return [state for state in alive if state.phase != "unreachable" or session_id in state.sessions]
+
+    async def _start_in(self, session_id: str, effect: AttachInstance) -> str:
+        """Return where a process starts: in the source, or in the workspace where the source was moved."""
+        session = self._context.views.sessions.get(session_id)
+        workspace = None if session is None else self._context.views.workspaces.get(session.workspace_id)
+        order = None if workspace is None else workspace.order
+        source = effect.source_directory if order is None else order.source_directory
+        try:
+            return (await self._context.workspaces.inspect(source)).directory
+        except Problem:
+            return effect.directory
+
+    async def _place(self, key: str, session_id: str, effect: AttachInstance) -> str:
+        context = self._context
+        cause = cause_here(f"session:{session_id}")
+        for state in self._usable(key, session_id):
+            attach = m.AttachSession(session_id, effect.directory, context.clock.now_ms())
+            try:
+                await context.peers.instances.ask(state.id, Deliver(attach, cause))
+            except Rejected:  # it is stopping: look on
+                continue
+            return state.id
+        instance_id, start_in = context.ids.uuid7(), await self._start_in(session_id, effect)
+        start = m.StartInstance(instance_id, key, start_in, session_id, effect.directory, context.clock.now_ms())
+        await context.peers.instances.ask(instance_id, Deliver(start, cause))
+        return instance_id

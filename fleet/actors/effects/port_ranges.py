@@ -1,0 +1,50 @@
+"""Gives each worktree and clone a range of ports of its own: programs of two workspaces never want the same one.
+
+A lease is what the workspace's own event says, and it is given back by the event that the workspace is gone. Choosing
+and recording happen under one lock, so that no range is leased twice.
+"""
+
+import structlog
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.runtime.aggregate import Deliver
+from fleet.actors.runtime.causation import cause_here
+from fleet.core.workspace import messages as m
+from fleet.core.workspace.state import State
+from fleet.limits import PORTS_EACH, PORTS_END, PORTS_FIRST
+
+_log = structlog.get_logger(__name__)
+
+
+class PortRanges:
+    """The ranges of all workspaces."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._choosing = trio.Lock()
+
+    async def lease(self, state: State) -> State:
+        """Return the workspace with a range of its own; without one where it is not Fleet's or none is left."""
+        if state.order is None or state.order.strategy == "existing" or state.ports is not None:
+            return state
+        async with self._choosing:
+            first = self._free()
+            if first is None:
+                _log.warning("no_ports_left", workspace=state.id)
+                return state
+            command = m.LeasePorts(first, PORTS_EACH, self._context.clock.now_ms())
+            deliver = Deliver[m.Command](command, cause_here(f"workspace:{state.id}"))
+            return (await self._context.peers.workspaces.ask(state.id, deliver)).state
+
+    def _free(self) -> int | None:
+        """Return the first port of a range that no workspace has and nothing listens in, None where there is none."""
+        held = {state.ports.first for state in self._context.views.workspaces if state.ports is not None}
+        return next(
+            (
+                first
+                for first in range(PORTS_FIRST, PORTS_END, PORTS_EACH)
+                if first not in held and self._context.shells.are_free(first, PORTS_EACH)
+            ),
+            None,
+        )

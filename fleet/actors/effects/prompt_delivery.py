@@ -1,0 +1,202 @@
+"""Prompts on their way to OpenCode: the one that begins a turn, and those that steer it.
+
+Delivery is proved by reading the message back; sending again under the same ids is harmless (opencode-facts 5.2).
+Following the turn is turn.py.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.effects.diffs import Changes
+from fleet.actors.effects.directory_release import Disposal
+from fleet.actors.effects.live_events import Conversation, Conversations
+from fleet.actors.effects.slash_commands import names, unknown
+from fleet.actors.effects.workspace_check import missing
+from fleet.actors.runtime.aggregate import Report
+from fleet.actors.runtime.causation import cause_here
+from fleet.core.session import effects as e
+from fleet.core.session import messages as m
+from fleet.core.session.state import State
+from fleet.core.session.values import COMPACT
+from fleet.errors import Problem, Unavailable
+from fleet.limits import (
+    DELIVERY_ATTEMPTS_MAX,
+    DELIVERY_CONFIRM_TIMEOUT_S,
+    DELIVERY_ERROR_GRACE_S,
+    DELIVERY_POLL_S,
+    TRANSCRIPT_TAIL_MESSAGES,
+)
+from fleet.ports import OpenCode, Prompt
+
+_log = structlog.get_logger(__name__)
+
+Reporter = Report[m.Command]
+Sending = e.DeliverPrompt | e.SteerTurn
+
+
+class Deliveries:
+    """The effects of a session that send prompts."""
+
+    def __init__(self, context: Context, conversations: Conversations, changes: Changes, disposal: Disposal) -> None:
+        self._context = context
+        self._conversations = conversations
+        self._changes = changes
+        self._disposal = disposal
+
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
+    async def deliver(self, session_id: str, effect: e.DeliverPrompt, report: Reporter) -> None:
+        """Send the prompt unless OpenCode has it, read it back, and report."""
+        if (lost := await missing(self._context, session_id)) is not None:
+            await report(m.ReportTurnFailed(effect.number, "workspace_gone", lost, self._now()))
+            return
+        await self._changes.begin(session_id, effect.number, report)
+        conversation = self._conversations.of(session_id)
+        conversation.cause = cause_here()
+        unanswered = unkept = 0
+        while unkept < DELIVERY_ATTEMPTS_MAX:
+            may_be_kept = effect.number != conversation.next_turn
+            conversation.next_turn = None
+            try:
+                if (kept := await self._delivered(session_id, effect, may_be_kept)) is not None:
+                    kept_as = None if kept == effect.message_id else kept
+                    await report(m.ReportDelivered(effect.message_id, self._now(), kept_as))
+                    return
+                if conversation.error is not None:
+                    name, message = await self._error(effect, conversation.error)
+                    await report(m.ReportTurnFailed(effect.number, name, message, self._now()))
+                    return
+            except Unavailable as unavailable:
+                # OpenCode may have the prompt, so it can't be called failed; an instance that ends calls this off.
+                _log.warning("delivery_retried", session=session_id, attempt=unanswered, code=unavailable.code)
+                await trio.sleep(DELIVERY_POLL_S[-1] * 2 ** min(unanswered, DELIVERY_ATTEMPTS_MAX))
+                unanswered += 1
+                continue
+            except Problem as problem:
+                await report(m.ReportTurnFailed(effect.number, problem.code, problem.detail, self._now()))
+                return
+            unkept += 1
+        failure = "OpenCode took the prompt and did not keep it"
+        await report(m.ReportTurnFailed(effect.number, "opencode_refused", failure, self._now()))
+
+    async def _delivered(self, session_id: str, effect: e.DeliverPrompt, may_be_kept: bool) -> str | None:
+        """Send the prompt unless OpenCode has it, and return the id of its message, None where it is not kept."""
+        client = await self._context.connections.get(effect.instance_id)
+        conversation = self._conversations.of(session_id)
+        state = self._context.views.sessions.get(session_id)
+        since_ms = 0 if state is None else state.turn_started_at_ms
+
+        async def kept() -> str | None:
+            if effect.prompt.command == COMPACT:
+                return await _compaction(client, effect.opencode_id, since_ms)
+            return effect.message_id if await _is_kept(client, effect) else None
+
+        # One that was to steer an earlier turn may be kept and not have run: the same ids again make OpenCode run it.
+        if may_be_kept and effect.prompt.message_id is None and (found := await kept()) is not None:
+            return found
+        await self._disposal.wait_over(effect.instance_id, effect.directory)
+        conversation.begin()
+        await self._send(client, effect, state)
+        return await self._read_back(conversation, kept)
+
+    async def _send(self, client: OpenCode, effect: e.DeliverPrompt, state: State | None) -> None:
+        """Send the prompt, or carry out its command. Raises `Problem`, for a command that there is not as well."""
+        command = effect.prompt.command
+        if command == COMPACT:
+            provider_id, model_id = _model(effect, state)
+            await client.compact(effect.opencode_id, effect.directory, provider_id, model_id)
+            return
+        if command is not None and command not in (known := await names(client, effect.directory)):
+            raise unknown(command, known)
+        await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
+
+    async def _error(self, effect: e.DeliverPrompt, said: tuple[str, str]) -> tuple[str, str]:
+        """Return why OpenCode did not keep a prompt: without the session, its database complains of itself."""
+        client = await self._context.connections.get(effect.instance_id)
+        if await client.read_session(effect.opencode_id) is not None:
+            return said
+        return "session_gone", f"OpenCode's store has no session {effect.opencode_id} any more"
+
+    async def _read_back(self, conversation: Conversation, kept: Callable[[], Awaitable[str | None]]) -> str | None:
+        """Return what `kept` finds, as soon as it does; None after a while, or when OpenCode has said an error."""
+        deadline = trio.current_time() + DELIVERY_CONFIRM_TIMEOUT_S
+        look = 0
+        while trio.current_time() < deadline:
+            await trio.sleep(DELIVERY_POLL_S[min(look, len(DELIVERY_POLL_S) - 1)])
+            look += 1
+            if (found := await kept()) is not None:
+                return found
+            if conversation.error is not None:
+                deadline = min(deadline, trio.current_time() + DELIVERY_ERROR_GRACE_S)
+        return None
+
+    async def steer(self, session_id: str, effect: e.SteerTurn, report: Reporter) -> None:
+        """Send a prompt into the running turn; called off when the turn ends first, and then the prompt waits again.
+
+        One that OpenCode does not keep waits for a turn of its own, which will say what is wrong with it: each try is a
+        sign of life, so that a turn which hangs would never be given up.
+        """
+        conversation = self._conversations.of(session_id)
+        client = await self._context.connections.wait(effect.instance_id)
+
+        async def kept() -> str | None:
+            return effect.message_id if await _is_kept(client, effect) else None
+
+        unkept = 0
+        while unkept < DELIVERY_ATTEMPTS_MAX:
+            try:
+                if not await _is_kept(client, effect):
+                    await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
+                if await self._read_back(conversation, kept) is not None:
+                    await report(m.ReportDelivered(effect.message_id, self._now()))
+                    return
+                unkept += 1
+            except Unavailable as unavailable:
+                _log.warning("steering_retried", session=session_id, code=unavailable.code)
+            except Problem as problem:
+                _log.warning("steering_refused", session=session_id, code=problem.code, detail=problem.detail)
+                return
+            await trio.sleep(DELIVERY_POLL_S[-1])
+        _log.warning("steering_given_up", session=session_id, attempts=unkept)
+
+
+async def _compaction(client: OpenCode, opencode_id: str, since_ms: int) -> str | None:
+    """Return the message by which the conversation is summed up since then, None where there is none yet."""
+    newest = await client.read_messages(opencode_id, TRANSCRIPT_TAIL_MESSAGES)
+    began = (message for message in newest if message.info.created_ms >= since_ms)
+    return next((each.info.id for each in began if any(part.type == "compaction" for part in each.parts)), None)
+
+
+def _model(effect: e.DeliverPrompt, state: State | None) -> tuple[str, str]:
+    """Return the model that sums up: the session's, or the one that answered last. Raises `Problem`."""
+    if effect.prompt.model is not None:
+        return effect.prompt.model.provider_id, effect.prompt.model.model_id
+    if state is None or state.context is None or not state.context.model_id:
+        raise Problem("invalid", "nothing has been said yet that could be summed up")
+    return state.context.provider_id, state.context.model_id
+
+
+async def _is_kept(client: OpenCode, effect: Sending) -> bool:
+    """Say whether OpenCode's store has the prompt: all of it, because the message comes a moment before its parts."""
+    message = await client.read_message(effect.opencode_id, effect.message_id)
+    if effect.prompt.command is not None:
+        return message is not None  # OpenCode gives a command's parts their ids
+    return message is not None and {part.id for part in message.parts}.issuperset(effect.part_ids)
+
+
+def _prompt(effect: Sending) -> Prompt:
+    prompt = effect.prompt
+    return Prompt(
+        effect.message_id,
+        effect.part_ids,
+        prompt.text,
+        prompt.attachments,
+        prompt.agent,
+        None if prompt.model is None else prompt.model.provider_id,
+        None if prompt.model is None else prompt.model.model_id,
+        prompt.command,
+    )

@@ -1,0 +1,298 @@
+"""Carries out what a session's events order: provision it, deliver its prompts, stop and end it.
+
+The session itself (what may happen and what it means) is fleet/core/session; the actor around it is aggregate.py.
+Sending prompts is prompt_delivery.py, following a turn to its end turn.py. Each effect here is idempotent. A `Problem`
+that it does not answer itself is its failure, or begins it again (failures.py).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import takewhile
+from typing import Any
+
+import structlog
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.effects.callbacks import Callbacks
+from fleet.actors.effects.diffs import Changes
+from fleet.actors.effects.directory_release import Disposal
+from fleet.actors.effects.erasure import Erasure
+from fleet.actors.effects.live_events import Conversations
+from fleet.actors.effects.placement import Delayed, Placement
+from fleet.actors.effects.prompt_delivery import Deliveries
+from fleet.actors.effects.setup import Setups
+from fleet.actors.effects.turn import Turns
+from fleet.actors.effects.workspace_check import look
+from fleet.actors.runtime.aggregate import Deliver, Report
+from fleet.actors.runtime.causation import cause_here
+from fleet.core.instance import messages as instance_messages
+from fleet.core.instance.state import LIVE, OVER
+from fleet.core.paths import is_inside
+from fleet.core.session import effects as e
+from fleet.core.session import messages as m
+from fleet.core.session.reports import ended_early
+from fleet.core.workspace import messages as workspace_messages
+from fleet.core.workspace.faults import described
+from fleet.errors import Problem, Rejected, Unavailable
+from fleet.events.envelope import Cause
+from fleet.limits import ERASURE_RETRY_S, LEAVE_RETRY_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
+from fleet.ports import Message, OpenCode, OpenCodeSession
+
+_log = structlog.get_logger(__name__)
+
+_WORKSPACE_SETTLED = frozenset(("ready", "failed", "removing", "removed"))
+
+Reporter = Report[m.Command]
+
+
+class SessionEffects:
+    """The effects of all sessions; `perform` is bound to one by its id."""
+
+    def __init__(
+        self,
+        context: Context,
+        conversations: Conversations,
+        placement: Placement,
+        changes: Changes,
+        erasure: Erasure,
+        *,
+        setups: Setups,
+        callbacks: Callbacks,
+    ) -> None:
+        self._context = context
+        self._conversations = conversations
+        self._placement = placement
+        self._changes = changes
+        self._erasure = erasure
+        self._setups = setups
+        self._disposal = Disposal(context)
+        self._deliveries = Deliveries(context, conversations, changes, self._disposal)
+        self._turns = Turns(context, conversations, changes)
+        self._callbacks = callbacks
+
+    async def perform(self, session_id: str, effect: e.Effect, report: Reporter) -> None:
+        """Carry out `effect` for the session and report."""
+        await _PERFORM[type(effect)](self, session_id, effect, report)
+
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
+    # ------------------------------------------------------------------------------------------- creation and resume
+
+    async def _prepare_workspace(self, session_id: str, effect: e.PrepareWorkspace, report: Reporter) -> None:
+        await report(await self._workspace(session_id, effect))
+
+    async def _workspace(self, session_id: str, effect: e.PrepareWorkspace) -> m.Command:
+        workspace_id = effect.order.workspace_id
+        order = workspace_messages.PrepareWorkspace(effect.order, session_id, self._now())
+        await self._context.peers.workspaces.ask(workspace_id, Deliver(order, self._cause(session_id)))
+        state = await self._context.views.workspaces.wait(workspace_id, lambda s: s.phase in _WORKSPACE_SETTLED)
+        if state.phase in ("removing", "removed"):
+            raise Problem("workspace_gone", f"the workspace is {state.phase}")
+        if state.prepared is None or state.phase == "failed":
+            raise Problem(state.failure_code or "internal", state.failure_detail)
+        self._check_stays(state.prepared.directory, workspace_id)
+        seen = await look(self._context, workspace_id)
+        if seen is not None and seen.fault == "missing":
+            raise Problem("workspace_gone", described(seen) or "the workspace is missing")
+        try:
+            await self._context.workspaces.inspect(state.prepared.directory)
+        except Problem as problem:
+            raise Problem("workspace_gone", f"the workspace is gone: {problem.detail}") from problem
+        session = self._context.views.sessions.get(session_id)
+        first = session is None or session.baseline is None
+        origin = None if session is None else session.origin
+        fresh = session is not None and not session.conversation  # no agent has been there yet
+        if fresh and origin is not None and origin.tree is not None:
+            await self._context.trees.lay_out(origin.workspace_id, origin.tree, state.prepared.directory)
+        baseline = await self._changes.baseline(workspace_id, state.prepared.directory) if first else None
+        directory, branch = state.prepared.directory, state.prepared.branch
+        await self._setups.equip(state)
+        recipe = await self._setups.recipe(session, state)
+        return m.ReportWorkspaceReady(workspace_id, directory, branch, self._now(), baseline, recipe)
+
+    def _check_stays(self, directory: str, workspace_id: str) -> None:
+        """Raise `Problem` workspace_gone where the directory lies in another workspace that is being removed.
+
+        A removal looks for sessions when it has begun, so one of both sees the other.
+        """
+        for other in self._context.views.workspaces:
+            going = other.phase in ("removing", "removed") and other.order is not None and other.id != workspace_id
+            if going and other.order is not None and is_inside(directory, (other.order.directory,)):
+                raise Problem("workspace_gone", f"{directory!r} lies in a workspace that is {other.phase}")
+
+    async def _set_up(self, session_id: str, effect: e.SetUpWorkspace, report: Reporter) -> None:
+        await self._setups.set_up(session_id, effect, report)
+
+    async def _attach_instance(self, session_id: str, effect: e.AttachInstance, report: Reporter) -> None:
+        async def delayed(reason: str) -> None:
+            await report(m.ReportProvisionDelayed("instance", reason, self._now()))
+
+        await report(await self._instance(session_id, effect, delayed))
+
+    async def _instance(self, session_id: str, effect: e.AttachInstance, delayed: Delayed) -> m.Command:
+        instance_id = await self._placement.place(session_id, effect, delayed)
+        with trio.move_on_after(SPAWN_READY_TIMEOUT_S * 2):  # the instance's own deadline comes first
+            state = await self._context.views.instances.wait(instance_id, lambda s: s.phase in LIVE | OVER)
+            if state.phase in LIVE:
+                return m.ReportInstanceReady(instance_id, self._now())
+            if state.failure_code is not None:
+                raise Problem(state.failure_code, state.evidence)
+            raise Problem("opencode_exited", ended_early(state.evidence))
+        raise Problem("opencode_not_ready", "The OpenCode process did not become ready in time.")
+
+    async def _open_conversation(self, session_id: str, effect: e.OpenConversation, report: Reporter) -> None:
+        if not effect.exists:
+            self._conversations.of(session_id).next_turn = 1
+        await report(await self._conversation(effect))
+
+    async def _conversation(self, effect: e.OpenConversation) -> m.Command:
+        client = await self._context.connections.get(effect.instance_id)
+        if not effect.exists:
+            session = await client.create_session(effect.opencode_id, effect.directory, effect.title)
+            copied = () if effect.origin is None else await self._copied(client, effect.origin, session)
+            return m.ReportConversationOpen(session.id, self._now(), self._context.fresh(), copied)
+        if await client.read_session(effect.opencode_id) is None:
+            raise Problem("session_gone", f"OpenCode's store has no session {effect.opencode_id} any more")
+        return m.ReportConversationOpen(effect.opencode_id, self._now(), self._context.fresh())
+
+    async def _copied(self, client: OpenCode, origin: m.Origin, session: OpenCodeSession) -> tuple[Message, ...]:
+        """Give a fork the messages of its origin, read them back and return them; what came before is completed."""
+        told = await client.read_messages(origin.opencode_id)
+        kept = tuple(takewhile(lambda message: message.info.id != origin.message_id, told))
+        if not kept:
+            return ()
+        await self._context.host.copy_messages(kept, session)
+        copied = await client.read_messages(session.id)
+        if len(copied) < len(kept):
+            said = f"OpenCode imported {len(copied)} of the {len(kept)} messages of the session that is forked"
+            raise Problem("opencode_refused", said)
+        return copied
+
+    # ----------------------------------------------------------------------------------------------------- end of life
+
+    async def _end(self, session_id: str, effect: e.EndSession, report: Reporter) -> None:
+        evidence, leaves = "terminated", False
+        state = self._context.views.sessions.get(session_id)
+        turn = None if state is None else state.turn
+        if effect.instance_id is not None:
+            try:
+                client = await self._context.connections.get(effect.instance_id)
+                if turn is not None and not turn.delivered:
+                    await self._turns.await_late(client, effect.opencode_id, turn.message_id)
+                steered = turn is not None and bool(turn.steering)
+                leaves = not await self._turns.quiet(client, effect.opencode_id, effect.directory, twice=steered)
+                if turn is not None:
+                    await self._turns.record(session_id, client, effect.opencode_id, turn.message_id, report)
+            except Problem as problem:
+                leaves = True
+                _log.warning("terminate_without_opencode", session=session_id, code=problem.code)
+            leaves = leaves and self._is_shared(effect.instance_id, session_id)
+            if leaves:
+                evidence = "terminated; OpenCode does not answer: what may run there is aborted as soon as it does"
+            else:
+                await self._detach(session_id, effect.instance_id)
+        for instance_id in [] if state is None else await self._placement.attached(state):
+            if not leaves or instance_id != effect.instance_id:
+                await self._detach(session_id, instance_id)
+        await self._record_changes(session_id, report)
+        self._conversations.forget(session_id)
+        await report(m.ReportEnded(evidence, self._now(), leaves))
+
+    def _is_shared(self, instance_id: str, session_id: str) -> bool:
+        """Return whether the process goes on without the session: others are in it and mean to stay."""
+        instance = self._context.views.instances.get(instance_id)
+        if instance is None or instance.phase in OVER:
+            return False
+        others = (self._context.views.sessions.get(other) for other in instance.sessions if other != session_id)
+        return any(other is not None and other.leaving != instance_id for other in others)
+
+    async def _record_changes(self, session_id: str, report: Reporter) -> None:
+        state = self._context.views.sessions.get(session_id)
+        if state is not None and state.turn is not None:
+            await self._changes.record(session_id, state.turn.number, report)
+
+    async def _detach(self, session_id: str, instance_id: str) -> None:
+        detach = instance_messages.DetachSession(session_id, self._now())
+        while True:
+            try:
+                await self._context.peers.instances.ask(instance_id, Deliver(detach, self._cause(session_id)))
+            except Unavailable as unavailable:  # a full disk: it must not keep the session from its end for good
+                _log.warning("session_not_detached", session=session_id, code=unavailable.code)
+                await trio.sleep(TURN_RECHECK_S)
+                continue
+            break
+        if (state := self._context.views.sessions.get(session_id)) is not None:
+            await self._disposal.left(instance_id, state.directory)
+
+    async def _leave(self, session_id: str, effect: e.LeaveInstance, report: Reporter) -> None:
+        """Detach it when nothing runs for it any more; the last one to go takes the process along."""
+        while self._is_shared(effect.instance_id, session_id):
+            try:
+                client = await self._context.connections.get(effect.instance_id)
+                if await self._turns.quiet(client, effect.opencode_id, effect.directory, twice=True):
+                    break
+            except Problem as problem:
+                _log.warning("leaves_a_silent_instance", session=session_id, code=problem.code)
+            await trio.sleep(LEAVE_RETRY_S)
+        try:
+            await self._detach(session_id, effect.instance_id)
+        except Rejected as rejected:
+            _log.info("left_a_gone_instance", session=session_id, code=rejected.code)
+        self._conversations.forget(session_id)
+        await report(m.ReportLeft(effect.instance_id, self._now()))
+
+    async def _erase(self, session_id: str, _: e.EraseRecords, __: Reporter) -> None:
+        """Erase everything that is kept for the session; then there is no such session."""
+        while True:
+            try:
+                await self._erasure.erase(session_id)
+            except Unavailable as unavailable:
+                _log.warning("erasure_retried", session=session_id, code=unavailable.code)
+                await trio.sleep(ERASURE_RETRY_S)
+                continue
+            return
+
+    def _cause(self, session_id: str) -> Cause:
+        return cause_here(f"session:{session_id}")
+
+    # --------------------------------------------------------------------------------------------------------- turns
+
+    async def _deliver(self, session_id: str, effect: e.DeliverPrompt, report: Reporter) -> None:
+        await self._deliveries.deliver(session_id, effect, report)
+
+    async def _follow(self, session_id: str, effect: e.FollowTurn, report: Reporter) -> None:
+        await self._turns.follow(session_id, effect, report)
+
+    async def _stop_turn(self, session_id: str, effect: e.StopTurn, _: Reporter) -> None:
+        await self._turns.stop(session_id, effect)
+
+    async def _steer(self, session_id: str, effect: e.SteerTurn, report: Reporter) -> None:
+        await self._deliveries.steer(session_id, effect, report)
+
+    async def _answer(self, session_id: str, effect: e.AnswerOpenCode, report: Reporter) -> None:
+        await self._turns.answer(session_id, effect, report)
+
+    async def _notify_parent(self, session_id: str, effect: e.NotifyParent, report: Reporter) -> None:
+        await self._callbacks.notify(session_id, effect, report)
+
+    async def _settle(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
+        await self._turns.settle(session_id, effect, report)
+
+
+_PERFORM: Mapping[type[Any], Callable[[SessionEffects, str, Any, Reporter], Awaitable[None]]] = {
+    e.PrepareWorkspace: SessionEffects._prepare_workspace,
+    e.SetUpWorkspace: SessionEffects._set_up,
+    e.AttachInstance: SessionEffects._attach_instance,
+    e.OpenConversation: SessionEffects._open_conversation,
+    e.DeliverPrompt: SessionEffects._deliver,
+    e.FollowTurn: SessionEffects._follow,
+    e.StopTurn: SessionEffects._stop_turn,
+    e.Settle: SessionEffects._settle,
+    e.EndSession: SessionEffects._end,
+    e.LeaveInstance: SessionEffects._leave,
+    e.EraseRecords: SessionEffects._erase,
+    e.SteerTurn: SessionEffects._steer,
+    e.AnswerOpenCode: SessionEffects._answer,
+    e.NotifyParent: SessionEffects._notify_parent,
+}

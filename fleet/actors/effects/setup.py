@@ -1,0 +1,167 @@
+"""Sets workspaces up and tears them down, by the commands that a person has allowed.
+
+The recipe is read from the new checkout, and what runs is what was read: it is in the log from then on. A set-up waits
+for its permission as long as it takes; abort, skip and the end of the session cancel it. A teardown runs what was
+allowed with its set-up, for a bounded time, and a removal waits for it no longer than that.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from fleet.actors.context import Context
+from fleet.actors.effects.diffs import Changes
+from fleet.actors.effects.port_ranges import PortRanges
+from fleet.actors.runtime.aggregate import Deliver, Report
+from fleet.actors.runtime.causation import cause_here
+from fleet.core import trust
+from fleet.core.session import effects as e
+from fleet.core.session import messages as m
+from fleet.core.session.state import State
+from fleet.core.workspace import messages as workspace_messages
+from fleet.core.workspace.state import State as Workspace
+from fleet.errors import Problem, Rejected
+from fleet.limits import SETUP_DETAIL_CHARS, SETUP_S, TEARDOWN_S
+from fleet.ports import Recipe, Say, Script, ScriptEnd
+
+_log = structlog.get_logger(__name__)
+
+_NOT_ALLOWED: Final = "it did not run: nobody allows its commands any more"
+
+
+class Setups:
+    """The set-ups and teardowns of all workspaces."""
+
+    def __init__(self, context: Context, changes: Changes) -> None:
+        self._context = context
+        self._changes = changes
+        self._port_ranges = PortRanges(context)
+
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
+    async def equip(self, workspace: Workspace) -> None:
+        """Give a workspace its ports, and the commands that agents run in it their variables."""
+        equipped = await self._port_ranges.lease(workspace)
+        if equipped.ports is not None:
+            await self._context.shells.expose(equipped.id, variables_of(equipped))
+
+    async def recipe(self, session: State | None, workspace: Workspace) -> Recipe | None:
+        """Return how the session's workspace is to be set up; None where it is, or asks for nothing, or is to stay so.
+
+        A directory that is used as it is belongs to a person, who has set it up.
+        """
+        order = workspace.order
+        if session is None or order is None or order.strategy == "existing" or workspace.set_up:
+            return None
+        recipe = await self._context.scripts.read(order.directory)
+        before = session.setup
+        skipped = before is not None and before.status == "skipped" and before.recipe == recipe
+        return None if skipped else recipe
+
+    async def set_up(self, session_id: str, effect: e.SetUpWorkspace, report: Report[m.Command]) -> None:
+        """Wait until the commands are allowed, run them, and report how that ended."""
+        written = _Tail()
+
+        async def say(text: str) -> None:
+            written.take(text)
+            await report(m.ReportSetupOutput(text, self._now()))
+
+        try:
+            await self._await_permission(effect, report)
+            await report(m.ReportSetupStarted(self._now()))
+            await self._record(effect, complete=False)
+            end = await self._run(effect.workspace_id, effect.recipe.script, SETUP_S, say)
+            if end.code == 0:
+                await self._record(effect, complete=True)
+        except Problem as problem:
+            await report(m.ReportSetupEnded(None, problem.code, problem.detail, self._now()))
+            return
+        if end.code == 0:
+            baseline = await self._baseline(session_id)
+            await report(m.ReportSetupEnded(0, None, "", self._now(), baseline))
+        else:
+            detail = _failure("set-up", end, SETUP_S, written.text)
+            await report(m.ReportSetupEnded(end.code, "setup_failed", detail, self._now()))
+
+    async def _await_permission(self, effect: e.SetUpWorkspace, report: Report[m.Command]) -> None:
+        recipe, trusted = effect.recipe, self._context.views.trust
+        if recipe.problem:
+            raise Rejected("setup_invalid", recipe.problem)
+        state = trusted.get(trust.TRUST_ID)
+        if state is None or not state.allows(effect.repository, recipe.digest):
+            await report(m.ReportSetupHeld(self._now()))
+            await trusted.wait(trust.TRUST_ID, lambda now: now.allows(effect.repository, recipe.digest))
+
+    async def _record(self, effect: e.SetUpWorkspace, *, complete: bool) -> None:
+        """Let the workspace know: a resume does not set it up again, and its teardown is this recipe's."""
+        command = workspace_messages.RecordSetup(effect.repository, effect.recipe, complete, self._now())
+        deliver = Deliver[workspace_messages.Command](command, cause_here(f"workspace:{effect.workspace_id}"))
+        await self._context.peers.workspaces.ask(effect.workspace_id, deliver)
+
+    async def _run(self, workspace_id: str, text: str, timeout_s: float, say: Say) -> ScriptEnd:
+        workspace = self._context.views.workspaces.get(workspace_id)
+        if not text or workspace is None or workspace.order is None:
+            return ScriptEnd(0)
+        order = workspace.order
+        script = Script(f"setup-{workspace_id}", text, order.directory, variables_of(workspace), timeout_s)
+        return await self._context.scripts.run(script, say)
+
+    async def _baseline(self, session_id: str) -> str | None:
+        """Return the tree that the session begins with: what the set-up has made is no change of the session's."""
+        state = self._context.views.sessions.get(session_id)
+        if state is None or state.turns:
+            return None
+        return await self._changes.baseline(state.workspace_id, state.directory)
+
+    async def tear_down(self, workspace: Workspace) -> workspace_messages.ReportTornDown | None:
+        """Run the teardown of what was set up, and return what came of it; None where there is none."""
+        recipe = workspace.recipe
+        if recipe is None or not recipe.teardown:
+            return None
+        trusted = self._context.views.trust.get(trust.TRUST_ID)
+        if trusted is None or not trusted.allows(workspace.recipe_of, recipe.digest):
+            return workspace_messages.ReportTornDown(None, _NOT_ALLOWED, "", self._now())
+        written = _Tail()
+
+        async def say(text: str) -> None:
+            written.take(text)
+
+        try:
+            end = await self._run(workspace.id, recipe.teardown, TEARDOWN_S, say)
+            detail = "" if end.code == 0 else _failure("teardown", end, TEARDOWN_S, "")
+        except Problem as problem:
+            end, detail = ScriptEnd(None), problem.detail
+        if detail:
+            _log.warning("workspace_not_torn_down", workspace=workspace.id, detail=detail)
+        return workspace_messages.ReportTornDown(end.code, detail, written.text, self._now())
+
+
+class _Tail:
+    """The end of what a script has written."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def take(self, text: str) -> None:
+        self.text = (self.text + text)[-SETUP_DETAIL_CHARS:]
+
+
+def variables_of(workspace: Workspace) -> Mapping[str, str]:
+    """Return what scripts and the agent's commands learn of their workspace by their environment."""
+    source = "" if workspace.order is None else workspace.order.source_directory
+    found = {"FLEET_WORKSPACE_ID": workspace.id, "FLEET_SOURCE_DIRECTORY": source}
+    if workspace.ports is not None:
+        found["FLEET_PORT_BASE"] = str(workspace.ports.first)
+        found["FLEET_PORT_COUNT"] = str(workspace.ports.count)
+    return found
+
+
+def _failure(what: str, end: ScriptEnd, timeout_s: float, written: str) -> str:
+    if end.code is None:
+        said = f"the {what} took longer than {timeout_s:.0f} s and was ended"
+    else:
+        said = f"the {what} ended with exit code {end.code}"
+    last = " / ".join(line.strip() for line in written.splitlines()[-3:] if line.strip())
+    return f"{said}: {last}" if last else said

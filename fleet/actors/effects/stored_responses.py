@@ -1,0 +1,92 @@
+"""The answers to requests with an idempotency key: kept in the log before they are given, and found again by the key.
+
+Rules kept here alone:
+- an answer that was not kept was not given: whoever repeats the request after a crash is the first to be answered;
+- requests with one key go one after the other;
+- answers about a session stand in a stream of its own, `answer-<id>`, which is erased with it; nothing is kept about a
+  session that is gone. All others are in `answer-fleet`.
+
+What makes a command itself happen once is the key in its own stream (aggregate.py): ADR 0026.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+
+from fleet.actors.runtime.caller import Caller
+from fleet.core.answers import RequestAnswered
+from fleet.errors import Rejected
+from fleet.events.envelope import Cause, CommandRecord
+from fleet.events.log import Log
+from fleet.locks import Locks
+from fleet.projections.views import Views
+
+_NOBODY: Final = "fleet"
+
+
+class Answers:
+    """The answers of one Fleet. It alone appends to its streams (law 2)."""
+
+    def __init__(self, log: Log, views: Views) -> None:
+        self._log = log
+        self._views = views
+        self._locks = Locks()
+
+    def turn(self, caller: Caller) -> AbstractAsyncContextManager[None]:
+        """Let requests with the same key be answered one after the other: the second finds the first's answer."""
+        return self._locks.hold(f"key {caller.idempotency_key}")
+
+    def find(self, caller: Caller) -> RequestAnswered | None:
+        """Return what the same request was answered before, None where it was not.
+
+        Raises `Rejected` idempotency_conflict where the key belongs to another request.
+        """
+        record = self._log.find_command(_command_id(caller))
+        if record is None:
+            return None
+        if not record.matches(caller.digest):
+            raise Rejected(
+                "idempotency_conflict",
+                "the idempotency key was used with another request",
+                hint="Use a fresh key for each request; repeat a key only with the very same request",
+            )
+        (recorded,) = self._log.read_all(record.position - 1, 1)
+        return recorded.event if isinstance(recorded.event, RequestAnswered) else None  # else it was erased
+
+    async def keep(self, caller: Caller, session_id: str | None, answer: RequestAnswered) -> None:
+        """Keep an answer before it is given; `session_id` is whom it speaks of. Raises `Unavailable`, as the log."""
+        stream = _stream(session_id)
+        async with self._locks.hold(stream):
+            if session_id is not None and self._views.sessions.get(session_id) is None:
+                return
+            await self._log.append(
+                stream,
+                self._log.stream_version(stream),
+                [answer],
+                Cause(caller.actor, correlation_id=caller.request_id),
+                command_id=_command_id(caller),
+                command_digest=caller.digest,
+            )
+
+    async def forget(self, session_id: str) -> None:
+        """Erase the answers about a session that is gone already. Idempotent. Raises as `Log.erase`."""
+        stream = _stream(session_id)
+        async with self._locks.hold(stream):
+            await self._log.erase(stream)
+
+    def find_erasure(self, caller: Caller) -> CommandRecord | None:
+        """Return what is on record of an erasure that this request has ordered, None where there is nothing."""
+        key = erasure_key(caller)
+        return None if key is None else self._log.find_command(key)
+
+
+def erasure_key(caller: Caller) -> str | None:
+    """Return the command id under which a request erases a session."""
+    return None if caller.idempotency_key is None else f"erase:{caller.idempotency_key}"
+
+
+def _command_id(caller: Caller) -> str:
+    return f"answer:{caller.idempotency_key}"
+
+
+def _stream(session_id: str | None) -> str:
+    return f"answer-{session_id or _NOBODY}"

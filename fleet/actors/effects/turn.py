@@ -1,0 +1,338 @@
+"""A turn in OpenCode: follow it to its end, stop it. Its prompt was sent by prompt_delivery.py.
+
+The end is derived from three signs: an idle event or a look at the clock, a status that does not list the session any
+more, before and after the messages are read, and the messages, which core/turn.py judges. A prompt on its way into the
+turn is waited for: it would run unseen. OpenCode retries and waits without limit; the limits are ours (limits.py).
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.effects.allowances import note_allowance
+from fleet.actors.effects.delays import Delays
+from fleet.actors.effects.diffs import Changes
+from fleet.actors.effects.live_events import Conversation, Conversations
+from fleet.actors.effects.opencode_messages import read_since, read_subagents, read_tail
+from fleet.actors.effects.retry_window import Patience
+from fleet.actors.effects.workspace_check import missing
+from fleet.actors.runtime.aggregate import Report
+from fleet.actors.runtime.causation import cause_here
+from fleet.core.session import effects as e
+from fleet.core.session import messages as m
+from fleet.core.turn import Verdict, answers, is_unread, judge
+from fleet.errors import Problem
+from fleet.limits import (
+    ABORT_GRACE_S,
+    ANSWER_RETRY_S,
+    DELIVERY_CONFIRM_TIMEOUT_S,
+    DELIVERY_LATE_GRACE_S,
+    TURN_POLL_S,
+    TURN_RECHECK_S,
+    TURN_RETRY_S,
+    TURN_SETTLE_S,
+    TURN_SILENCE_S,
+    TURN_UNKNOWN_STEPS_MAX,
+)
+from fleet.ports import Message, OpenCode
+
+_log = structlog.get_logger(__name__)
+
+Reporter = Report[m.Command]
+
+
+class Turns:
+    """The effects of a session that concern a turn."""
+
+    def __init__(self, context: Context, conversations: Conversations, changes: Changes) -> None:
+        self._context = context
+        self._conversations = conversations
+        self._changes = changes
+        self._delays = Delays(context, conversations)
+
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
+    # -------------------------------------------------------------------------------------------------------- follow
+
+    async def follow(self, session_id: str, effect: e.FollowTurn, report: Reporter) -> None:
+        """Watch the turn to its end, record its messages, and report the outcome."""
+        conversation = self._conversations.of(session_id)
+        conversation.cause = cause_here()
+        client = await self._context.connections.wait(effect.instance_id)
+        idle_since_s: float | None = None
+        patience = Patience("turn_unobserved", session_id)
+        while True:
+            await conversation.wait_sign(TURN_POLL_S if idle_since_s is None else TURN_RECHECK_S)
+            try:
+                asked_s = trio.current_time()
+                statuses = await client.statuses(effect.directory)
+                if effect.opencode_id in statuses:
+                    idle_since_s = None
+                    self._conversations.look(session_id, effect.opencode_id, statuses, asked_s)
+                    given_up = await self._attend(session_id, client, effect, report)
+                    patience.answered()
+                    if given_up is None:
+                        continue
+                    await self._report(session_id, client, effect, given_up, report)
+                    return
+                idle_since_s = idle_since_s if idle_since_s is not None else trio.current_time()
+                await trio.sleep(TURN_SETTLE_S)
+                messages = await read_tail(client, effect.opencode_id, effect.message_id)
+                if effect.opencode_id in await client.statuses(effect.directory):
+                    idle_since_s = None  # what was read may be of before
+                    continue
+                patience.answered()
+                idle_s = trio.current_time() - idle_since_s
+                ended = self._judge(session_id, effect, messages, idle_s)
+                if ended is None or not await self._is_over(session_id, client, effect, ended, idle_s):
+                    continue
+            except Problem as problem:
+                if not patience.ends_with(problem):
+                    continue
+                with suppress(Problem):
+                    await self.quiet(client, effect.opencode_id, effect.directory)
+                ended = Verdict("failed", problem.detail, problem.code)
+            await self._report(session_id, client, effect, ended, report)
+            return
+
+    async def _attend(
+        self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter
+    ) -> Verdict | None:
+        """Report what a running turn waits for. Return why it was given up and aborted, None where it goes on."""
+        conversation = self._conversations.of(session_id)
+        overdue = self._overdue(session_id, conversation)
+        if overdue is not None or conversation.gaps_filled < conversation.gaps:
+            await self._catch_up(session_id, client, effect, report)
+            overdue = self._overdue(session_id, conversation)
+        if overdue is None:
+            await self._requests(session_id, client, effect, report)
+            await self._delays.tell(session_id, client, effect, report)
+            return None
+        steered = self._steered(session_id, effect.number)
+        await self.quiet(client, effect.opencode_id, effect.directory, twice=steered)
+        return overdue
+
+    def _judge(
+        self, session_id: str, effect: e.FollowTurn, messages: Sequence[Message], idle_s: float
+    ) -> Verdict | None:
+        return judge(
+            answers(messages, effect.message_id),
+            idle_s=idle_s,
+            aborting=self._aborting(session_id, effect.number),
+            error=self._conversations.of(session_id).error,
+            process_since_ms=self._process_since_ms(effect.instance_id),
+            unread=is_unread(messages, effect.message_id),
+        )
+
+    async def _is_over(
+        self, session_id: str, client: OpenCode, effect: e.FollowTurn, ended: Verdict, idle_s: float
+    ) -> bool:
+        """Return whether no prompt that was to steer the turn is at work, or will be: it would run unseen."""
+        if not self._steered(session_id, effect.number):
+            return True
+        aborting = self._aborting(session_id, effect.number)
+        if not aborting and idle_s < DELIVERY_CONFIRM_TIMEOUT_S:
+            return False  # it may be on its way, and goes on with the turn
+        if ended.outcome == "finished" and not aborting:
+            return True  # it begins the next turn
+        return await self.quiet(client, effect.opencode_id, effect.directory, twice=True)
+
+    async def _catch_up(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter) -> None:
+        """Learn from the store what events should have told of the turn."""
+        conversation = self._conversations.of(session_id)
+        gaps = conversation.gaps
+        messages = [*await read_tail(client, effect.opencode_id, effect.message_id)]
+        since_ms = self._turn_since_ms(session_id)
+        subagents = await read_subagents(client, effect.opencode_id, since_ms)
+        for subagent in subagents:
+            messages += await read_since(client, subagent.id, since_ms)
+        process_since_ms = self._process_since_ms(effect.instance_id)
+        await report(self._conversations.catch_up(session_id, messages, subagents, process_since_ms))
+        conversation.gaps_filled = gaps
+
+    def _overdue(self, session_id: str, conversation: Conversation) -> Verdict | None:
+        """Return why a running turn is to be given up; one that waits for a person or a tool is not silent."""
+        state = self._context.views.sessions.get(session_id)
+        parts = self._context.inflight.snapshot(frozenset((session_id,)))[session_id]
+        if (state is not None and state.requests) or any(part.type == "tool" for part in parts):
+            conversation.active_s = trio.current_time()
+        return _overdue(conversation)
+
+    def _process_since_ms(self, instance_id: str) -> int:
+        instance = self._context.views.instances.get(instance_id)
+        return 0 if instance is None else instance.created_at_ms
+
+    def _turn_since_ms(self, session_id: str) -> int:
+        state = self._context.views.sessions.get(session_id)
+        return 0 if state is None else state.turn_started_at_ms
+
+    def _aborting(self, session_id: str, number: int) -> bool:
+        state = self._context.views.sessions.get(session_id)
+        turn = None if state is None else state.turn
+        return turn is not None and turn.number == number and turn.aborting
+
+    def _steered(self, session_id: str, number: int) -> bool:
+        """Return whether a prompt that was to steer the turn may be on its way."""
+        state = self._context.views.sessions.get(session_id)
+        turn = None if state is None else state.turn
+        return turn is not None and turn.number == number and bool(turn.steering)
+
+    async def quiet(self, client: OpenCode, opencode_id: str, directory: str, *, twice: bool = False) -> bool:
+        """Abort whatever runs, wait as long as OpenCode needs to kill a stubborn tool, and say whether nothing runs.
+
+        With `twice` the same again after a moment: a process that was silent may only then begin a prompt it had got.
+        """
+        if not await self._abort(client, opencode_id, directory):
+            return False
+        if not twice:
+            return True
+        await trio.sleep(DELIVERY_LATE_GRACE_S)
+        return await self._abort(client, opencode_id, directory)
+
+    async def _abort(self, client: OpenCode, opencode_id: str, directory: str) -> bool:
+        with trio.move_on_after(ABORT_GRACE_S):
+            while opencode_id in await client.statuses(directory):
+                await client.abort(opencode_id, directory)
+                await trio.sleep(TURN_RECHECK_S)
+            return True
+        return False
+
+    async def _requests(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter) -> None:
+        """Compare the open requests with OpenCode's own list: an event may have been missed."""
+        state = self._context.views.sessions.get(session_id)
+        listed = await client.open_requests(effect.directory)
+        if listed:  # a sub-agent is there before it asks
+            mine = {effect.opencode_id, *(each.id for each in await read_subagents(client, effect.opencode_id))}
+            listed = tuple(request for request in listed if request.session_id in mine)
+        for request in listed:
+            await report(m.ReportRequestOpened(request, self._now()))
+        ids = {request.id for request in listed}
+        for gone in [] if state is None else [known.id for known in state.requests if known.id not in ids]:
+            await report(m.ReportRequestClosed(gone, self._now()))
+
+    async def _report(
+        self, session_id: str, client: OpenCode, effect: e.FollowTurn, verdict: Verdict, report: Reporter
+    ) -> None:
+        try:
+            await self.record(session_id, client, effect.opencode_id, effect.message_id, report)
+        except Problem as problem:
+            if problem.code != verdict.code:
+                _log.warning("transcript_incomplete", opencode_id=effect.opencode_id, detail=problem.detail)
+        await self._changes.record(session_id, effect.number, report)
+        await missing(self._context, session_id)
+        number = effect.number
+        self._conversations.of(session_id).next_turn = number + 1
+        if verdict.outcome == "failed":
+            await report(m.ReportTurnFailed(number, verdict.code, verdict.detail, self._now()))
+            return
+        fresh = self._context.fresh()
+        await report(m.ReportTurnEnded(number, verdict.outcome, verdict.detail, self._now(), fresh))
+
+    async def record(
+        self, session_id: str, client: OpenCode, opencode_id: str, message_id: str | None, report: Reporter
+    ) -> None:
+        """Record what was said in the last turn, by the session and by its sub-agents, from OpenCode's store.
+
+        The session's part is what came after the prompt `message_id`, and all since the turn began where that is not
+        known or not kept. What was said before is recorded, and forgotten again.
+        """
+        since_ms = self._turn_since_ms(session_id)
+        if since_ms == 0:
+            return
+        own = () if message_id is None else await read_tail(client, opencode_id, message_id)
+        own = own or await read_since(client, opencode_id, since_ms)
+        await report(m.ReportTranscript(tuple(own), self._now()))
+        for subagent in await read_subagents(client, opencode_id, since_ms):
+            await report(m.ReportTranscript(await read_since(client, subagent.id, since_ms), self._now()))
+
+    async def await_late(self, client: OpenCode, opencode_id: str, message_id: str) -> None:
+        """Wait a moment for a prompt that may be on its way into OpenCode's store: what is not there cannot be aborted.
+
+        One that comes later would be run with the next turn.
+        """
+        with trio.move_on_after(DELIVERY_LATE_GRACE_S):
+            message = None
+            while message is None:
+                await trio.sleep(TURN_SETTLE_S)
+                message = await client.read_message(opencode_id, message_id)
+            await trio.sleep(TURN_SETTLE_S)
+
+    # ----------------------------------------------------------------------------------------------- stop and settle
+
+    async def stop(self, session_id: str, effect: e.StopTurn) -> None:
+        """Abort the turn, again and again; the session calls this off when the turn is over."""
+        conversation = self._conversations.of(session_id)
+        client = await self._context.connections.wait(effect.instance_id)
+        patience = Patience("abort_retried", session_id)
+        while True:
+            try:
+                await client.abort(effect.opencode_id, effect.directory)
+            except Problem as problem:  # what may run is not given up: `follow` says when it is over
+                patience.ends_with(problem)
+            conversation.sign()
+            await trio.sleep(ABORT_GRACE_S / 4)
+
+    async def answer(self, session_id: str, effect: e.AnswerOpenCode, report: Reporter) -> None:
+        """Give OpenCode the answer to a request; one that is not open any more has had its answer.
+
+        One that OpenCode goes on refusing is closed: the turn ends by itself, or as one that is silent.
+        """
+        client = await self._context.connections.wait(effect.instance_id)
+        patience = Patience("answer_retried", session_id)
+        await note_allowance(self._context, session_id, effect)
+        while True:
+            try:
+                await _reply(client, effect)
+                break
+            except Problem as problem:
+                if problem.code == "request_not_found" or patience.ends_with(problem):
+                    break
+                await trio.sleep(ANSWER_RETRY_S)
+        await report(m.ReportRequestClosed(effect.request_id, self._now()))
+
+    async def settle(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
+        """Find out that nothing runs for a resumed session, record what was missed, and report."""
+        client = await self._context.connections.wait(effect.instance_id)
+        patience = Patience("settle_retried", session_id)
+        evidence = "resumed; OpenCode runs nothing for this session"
+        while True:
+            try:
+                if effect.opencode_id not in await client.statuses(effect.directory):
+                    await self.record(session_id, client, effect.opencode_id, None, report)
+                    break
+            except Problem as problem:
+                if patience.ends_with(problem):
+                    evidence = f"resumed; what OpenCode runs for this session is not known: {problem.detail}"
+                    break
+            await trio.sleep(TURN_RECHECK_S)
+        state = self._context.views.sessions.get(session_id)
+        self._conversations.of(session_id).next_turn = None if state is None else state.turns + 1
+        await report(m.ReportSettled(evidence, self._now(), self._context.fresh()))
+
+
+async def _reply(client: OpenCode, effect: e.AnswerOpenCode) -> None:
+    answer = effect.answer
+    if effect.kind == "permission" and answer.reply is not None:
+        await client.reply_permission(effect.request_id, effect.directory, answer.reply, answer.message)
+    else:
+        await client.reply_question(effect.request_id, effect.directory, answer.answers)
+
+
+def _overdue(conversation: Conversation) -> Verdict | None:
+    """Return why a running turn is to be given up, if it is."""
+    now_s = trio.current_time()
+    retrying_s = now_s - min(conversation.retrying_since_s.values(), default=now_s)
+    if retrying_s > TURN_RETRY_S:
+        words = conversation.retry.message.strip() if conversation.retry is not None else ""
+        said = f": {words}" if words else ""
+        return Verdict("failed", f"OpenCode has retried the model for {retrying_s:.0f} s{said}", "turn_retries")
+    if now_s - conversation.active_s > TURN_SILENCE_S:
+        return Verdict("failed", f"nothing has happened for {now_s - conversation.active_s:.0f} s", "turn_silent")
+    if conversation.unknown_steps() > TURN_UNKNOWN_STEPS_MAX:
+        detail = "the model's answers end without a reason, and OpenCode asks it again and again"
+        return Verdict("failed", detail, "turn_loops")
+    return None

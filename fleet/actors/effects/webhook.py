@@ -1,0 +1,125 @@
+"""Carries out what a webhook's events order: the log is followed, messages are sent."""
+
+from collections import defaultdict
+
+import structlog
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.runtime.aggregate import Report
+from fleet.actors.runtime.causation import because_of, because_of_event
+from fleet.core.webhook import machine
+from fleet.core.webhook import messages as m
+from fleet.core.webhook.signing import signed
+from fleet.core.webhook.telling import message_body, told, try_body
+from fleet.events.envelope import Erased, Recorded
+from fleet.events.feed import Feed
+from fleet.limits import (
+    WEBHOOK_BACKOFF_MAX_S,
+    WEBHOOK_OPEN_MAX,
+    WEBHOOK_PROGRESS_EVENTS,
+    WEBHOOK_PROGRESS_S,
+    WEBHOOK_SENDS_MAX,
+)
+from fleet.ports import Receipt
+
+_log = structlog.get_logger(__name__)
+
+Reporter = Report[m.Command]
+
+
+class WebhookEffects:
+    """The effects of all webhooks."""
+
+    def __init__(self, context: Context, feed: Feed) -> None:
+        self._context = context
+        self._feed = feed
+        self._sending: dict[str, trio.CapacityLimiter] = defaultdict(lambda: trio.CapacityLimiter(WEBHOOK_SENDS_MAX))
+
+    async def perform(self, webhook_id: str, effect: machine.Effect, report: Reporter) -> None:
+        """Carry out `effect` for the webhook and report."""
+        if isinstance(effect, machine.Follow):
+            await self._follow(webhook_id, effect, report)
+        else:
+            await self._deliver(webhook_id, effect, report)
+
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
+    async def _follow(self, webhook_id: str, effect: machine.Follow, report: Reporter) -> None:
+        """Order a delivery for each event that the webhook is to be told of, for as long as it is active."""
+
+        def concerns(recorded: Recorded) -> bool:
+            telling = told(recorded.event)
+            return telling is not None and telling[0] in effect.types
+
+        noted = effect.after
+        async with self._feed.subscribe(after=effect.after, stream=concerns) as reader:
+            while True:
+                events: list[Recorded] = []
+                with trio.move_on_after(WEBHOOK_PROGRESS_S):
+                    events = await anext(reader)
+                for each in events:
+                    await self._room(webhook_id)
+                    telling = told(each.event)
+                    if telling is not None:  # the filter's promise
+                        session_id = each.stream.partition("-")[2]
+                        with because_of(because_of_event(each)):
+                            await report(m.NoteHappening(each.position, telling[0], session_id, self._now()))
+                        noted = each.position
+                if reader.cursor - noted >= WEBHOOK_PROGRESS_EVENTS:
+                    noted = reader.cursor
+                    await report(m.NoteProgress(noted, self._now()))
+
+    async def _room(self, webhook_id: str) -> None:
+        """Wait until the webhook may have another open delivery; the log keeps what waits."""
+        webhooks = self._context.views.webhooks
+        await webhooks.wait(webhook_id, lambda s: sum(not each.is_test for each in s.open) < WEBHOOK_OPEN_MAX)
+
+    # ------------------------------------------------------------------------------------------------------ delivery
+
+    async def _deliver(self, webhook_id: str, effect: machine.Deliver, report: Reporter) -> None:
+        """Send when it is due, again and again until the receiver takes it or the webhook has enough of it."""
+        due_ms = effect.next_at_ms
+        while True:
+            # Never longer than the longest wait: a clock that was set back must not make it days.
+            await trio.sleep(min(max(0, due_ms - self._now()) / 1000, WEBHOOK_BACKOFF_MAX_S))
+            async with self._sending[webhook_id]:
+                body = self._body(webhook_id, effect)
+                if body is None:
+                    await report(m.ReportVoid(effect.number, self._now()))
+                    return
+                receipt = await self._send(webhook_id, effect.number, body)
+            if receipt.taken and receipt.status is not None:
+                await report(m.ReportDelivered(effect.number, receipt.status, receipt.took_ms, self._now()))
+                return
+            await report(
+                m.ReportNotDelivered(
+                    effect.number, receipt.status, receipt.detail, receipt.took_ms, self._now(), receipt.retry_after_s
+                )
+            )
+            state = self._context.views.webhooks.get(webhook_id)
+            waiting = None if state is None else state.waiting(effect.number)
+            if waiting is None:
+                return
+            due_ms = waiting.next_at_ms
+
+    def _body(self, webhook_id: str, effect: machine.Deliver) -> bytes | None:
+        """Return the message, None where what it is about has been erased."""
+        if effect.position is None:
+            return try_body(webhook_id, effect.ordered_at_ms)
+        recorded = self._context.log.read_all(effect.position - 1, 1)[0]
+        session = self._context.views.sessions.get(recorded.stream.partition("-")[2])
+        if session is None or isinstance(recorded.event, Erased):
+            return None
+        return message_body(recorded.position, recorded.recorded_at_ms, recorded.event, session)
+
+    async def _send(self, webhook_id: str, number: int, body: bytes) -> Receipt:
+        target = await self._context.vault.read(webhook_id)
+        if target is None:
+            return Receipt(None, "its address and secret are gone from the data directory: delete it, make it anew", 0)
+        headers = signed(target.secret, f"{webhook_id}-{number}", self._now() // 1000, body)
+        receipt = await self._context.sender.send(target.url, headers, body)
+        if not receipt.taken:
+            _log.info("webhook_not_delivered", webhook=webhook_id, number=number, detail=receipt.detail)
+        return receipt

@@ -1,0 +1,149 @@
+"""Carries out what a workspace's events order: prepare it, remove it without loss, bring it back.
+
+What goes wrong in it is its failure (failures.py).
+"""
+
+from typing import Final
+
+import structlog
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.effects.setup import Setups
+from fleet.actors.runtime.aggregate import Report
+from fleet.core.backoff import backoff_s
+from fleet.core.paths import is_inside
+from fleet.core.workspace import machine
+from fleet.core.workspace import messages as m
+from fleet.errors import Problem, Rejected
+from fleet.limits import (
+    RESTART_BACKOFF_FIRST_S,
+    RESTART_BACKOFF_MAX_S,
+    WORKSPACE_BUSY_POLL_S,
+    WORKSPACE_BUSY_S,
+    WORKSPACE_DISCARDS_MAX,
+    WORKSPACE_LOOK_S,
+)
+from fleet.ports import Condition, WorkspaceOrder
+from fleet.projections.views import Views
+
+_log = structlog.get_logger(__name__)
+
+Reporter = Report[m.Command]
+
+
+class WorkspaceEffects:
+    """The effects of all workspaces."""
+
+    def __init__(self, context: Context, setups: Setups) -> None:
+        self._context = context
+        self._setups = setups
+
+    async def perform(self, workspace_id: str, effect: machine.Effect, report: Reporter) -> None:
+        """Carry out `effect` for the workspace and report."""
+        if isinstance(effect, machine.Prepare):
+            await self._prepare(workspace_id, effect, report)
+        elif isinstance(effect, machine.Remove):
+            await self._remove(workspace_id, effect, report)
+        else:
+            await self._restore(effect, report)
+
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
+    async def _prepare(self, workspace_id: str, effect: machine.Prepare, report: Reporter) -> None:
+        try:
+            await self._dispose(workspace_id)  # one that is made again: what OpenCode knew of it is over
+            prepared = await self._context.workspaces.prepare(effect.order)
+        except Exception:
+            state = self._context.views.workspaces.get(workspace_id)
+            if state is None or state.prepared is None:  # else what is left of the one that was lost is work
+                await self._discard(effect)
+            raise
+        await report(m.ReportPrepared(prepared, self._now()))
+
+    async def _discard(self, effect: machine.Prepare) -> None:
+        """Remove what the attempt has left; where that fails again and again, the next attempt or start does it."""
+        for attempt in range(1, WORKSPACE_DISCARDS_MAX + 1):
+            try:
+                await self._context.workspaces.discard(effect.order)
+            except Problem as problem:
+                _log.warning("workspace_not_discarded", workspace=effect.order.workspace_id, detail=problem.detail)
+                await trio.sleep(backoff_s(attempt, 0, first_s=RESTART_BACKOFF_FIRST_S, max_s=RESTART_BACKOFF_MAX_S))
+            else:
+                return
+
+    # ------------------------------------------------------------------------------------------------------ removal
+
+    async def _remove(self, workspace_id: str, effect: machine.Remove, report: Reporter) -> None:
+        """Keep, log what was kept, remove; again while somebody is still at work there, for a while."""
+        require_unused(self._context.views, workspace_id, effect.order)
+        await self._tear_down(workspace_id, report)
+        deadline = trio.current_time() + WORKSPACE_BUSY_S
+        while True:
+            try:
+                await self._dispose(workspace_id)
+                kept = await self._context.removals.keep(effect.order)
+                await report(m.ReportKept(kept, self._now()))
+                require_unused(self._context.views, workspace_id, effect.order)
+                await self._context.removals.remove(effect.order, kept)
+                await self._context.shells.forget(workspace_id)
+            except Problem as problem:
+                if problem.code in _PASSING and trio.current_time() < deadline:
+                    await trio.sleep(WORKSPACE_BUSY_POLL_S)
+                    continue
+                raise
+            await report(m.ReportRemoved(self._now()))
+            return
+
+    async def _tear_down(self, workspace_id: str, report: Reporter) -> None:
+        """Run the teardown of its set-up once, whatever comes of it."""
+        state = self._context.views.workspaces.get(workspace_id)
+        torn_down = None if state is None else await self._setups.tear_down(state)
+        if torn_down is not None:
+            await report(torn_down)
+
+    async def _dispose(self, workspace_id: str) -> None:
+        """Let every OpenCode process forget the directory: a prompt there would go on as if it still existed."""
+        state = self._context.views.workspaces.get(workspace_id)
+        if state is None or state.prepared is None:
+            return
+        for instance in self._context.views.instances.alive():
+            client = self._context.connections.current(instance.id)
+            if client is not None:
+                try:
+                    await client.dispose(state.prepared.directory)
+                except Problem as problem:
+                    _log.info("directory_not_disposed", instance=instance.id, code=problem.code)
+
+    async def _restore(self, effect: machine.Restore, report: Reporter) -> None:
+        await self._context.removals.restore(effect.order, effect.kept)
+        await report(m.ReportRestored(self._now()))
+
+
+def require_unused(views: Views, workspace_id: str, order: WorkspaceOrder) -> None:
+    """Raise `Rejected` where sessions use a directory of this workspace as it stands, by a workspace of its own."""
+    for state in views.sessions:
+        works = state.phase not in ("stopped", "erased") and is_inside(state.directory, (order.directory,))
+        if works and state.workspace_id != workspace_id:
+            raise Rejected(
+                "workspace_busy",
+                f"the session {state.id} works in {state.directory!r}",
+                hint="terminate it first",
+            )
+
+
+async def condition_of(context: Context, state: machine.State) -> Condition | None:
+    """Return how the checkout of a workspace stands, None where that can't be said in a moment."""
+    if state.phase != "ready" or state.prepared is None or state.fault is not None:
+        return None
+    with trio.move_on_after(WORKSPACE_LOOK_S):
+        try:
+            return await context.workspaces.condition(state.prepared.directory)
+        except Problem as problem:
+            _log.info("workspace_not_looked_at", workspace=state.id, detail=problem.detail)
+    return None
+
+
+_PASSING: Final = frozenset(("workspace_busy", "workspace_dirty"))
+"""What may be over in a moment: a process that is ending, a file that was being written."""

@@ -1,0 +1,61 @@
+"""Looks whether workspaces are still there: somebody may delete a directory, or move the repository of a worktree.
+
+OpenCode works on in a directory that is gone: it makes an empty one in its place. So sessions look here before a prompt
+and after a turn, and every workspace that a session uses is looked at now and then.
+"""
+
+import structlog
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.runtime.aggregate import Deliver
+from fleet.core.workspace import messages as m
+from fleet.core.workspace.faults import described
+from fleet.core.workspace.state import State
+from fleet.errors import Problem
+from fleet.events.envelope import Cause
+from fleet.limits import WORKSPACE_SWEEP_S
+
+_log = structlog.get_logger(__name__)
+
+
+async def look(context: Context, workspace_id: str) -> State | None:
+    """Return the workspace after a look whether its checkout is there; what has changed is logged first."""
+    state = context.views.workspaces.get(workspace_id)
+    if state is None or state.phase != "ready" or state.order is None:
+        return state
+    try:
+        fault = await context.workspaces.fault(state.order)
+        if fault == state.fault:
+            return state
+        report = Deliver[m.Command](m.ReportFault(fault, context.clock.now_ms()), Cause("policy:standing"))
+        return (await context.peers.workspaces.ask(workspace_id, report)).state
+    except Problem as problem:  # nothing is said that nobody has seen
+        _log.warning("workspace_not_looked_at", workspace=workspace_id, code=problem.code, detail=problem.detail)
+        return state
+
+
+async def missing(context: Context, session_id: str) -> str | None:
+    """Look whether the workspace of a session is there. Return a sentence where it is missing, else None."""
+    session = context.views.sessions.get(session_id)
+    workspace = None if session is None else await look(context, session.workspace_id)
+    return described(workspace) if workspace is not None and workspace.fault == "missing" else None
+
+
+class Standing:
+    """Looks at the workspaces of all sessions that have not ended. `run` fits a `ChildSpec`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Look every `WORKSPACE_SWEEP_S` until `stopping`."""
+        task_status.started()
+        while not stopping.is_set():
+            with trio.move_on_after(WORKSPACE_SWEEP_S):
+                await stopping.wait()
+            used = {state.workspace_id for state in self._context.views.sessions if state.ended_at_ms is None}
+            for workspace_id in sorted(used):
+                if stopping.is_set():
+                    return
+                await look(self._context, workspace_id)

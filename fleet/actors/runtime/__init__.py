@@ -1,0 +1,1 @@
+"""The actor toolkit: mailboxes, actors, supervision, and the actor that owns an event stream. It knows no aggregate."""

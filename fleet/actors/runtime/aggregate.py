@@ -1,0 +1,379 @@
+"""The event-sourced actor: owns one stream, and is the only one that appends to it (law 2).
+
+Rules kept here alone:
+- mailbox -> `decide` -> append -> `evolve` -> reply -> `react` (law 1): the state in memory changes only from events
+  that are on disk, and nobody is answered before. What the log refuses (a full disk) is the answer, and nothing has
+  changed; anything else that it raises (`VersionConflict`, `OutcomeUnknown`) crashes the actor, which starts again from
+  the log;
+- activation is a snapshot, if there is one of this state's shape, and a fold of the later events; then the effects that
+  `pending` finds run again (law 4). A stream that was erased folds to the state before any event;
+- effects run beside the loop, as tasks of this actor, one at a time per key. They report back through `report`, which
+  returns when their command has been decided and is durable. One that is not pending any more is called off; one that
+  raises crashes the actor, and `pending` finds it.
+
+The pure part is a `Decider` (core/decider.py), the log a `Log` (events/log.py). Who is active: registry.py.
+"""
+
+import math
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+
+import msgspec
+import structlog
+import trio
+
+from fleet.actors.runtime.actor import Actor, Inbox
+from fleet.actors.runtime.causation import because_of, cause_here, find_causes
+from fleet.actors.runtime.mailbox import Mailbox, MailboxStatistics
+from fleet.actors.runtime.ref import Message, Ref
+from fleet.core.backoff import backoff_s
+from fleet.core.decider import Decider
+from fleet.errors import Problem, Rejected, Unavailable
+from fleet.events.envelope import Appended, Cause, Snapshot
+from fleet.events.log import Log
+from fleet.events.snapshots import fingerprint, pack
+from fleet.limits import REPLAY_PAGE_EVENTS, RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S, SNAPSHOT_EVERY_EVENTS
+
+if TYPE_CHECKING:
+    from fleet.actors.runtime.tracing import Spans
+
+_log = structlog.get_logger(__name__)
+
+
+class Keyed(Protocol):
+    """What an effect must have: effects with equal keys never run at the same time."""
+
+    @property
+    def key(self) -> Hashable:
+        """What the effect is about: its kind and the id of what it acts on."""
+        ...
+
+
+Command = TypeVar("Command")
+State = TypeVar("State")
+Event = TypeVar("Event")
+Effect = TypeVar("Effect", bound=Keyed)
+
+
+class Deliver(msgspec.Struct, Generic[Command], frozen=True, gc=False):
+    """A command with why it comes. `command_id` makes it idempotent; `command_digest` tells a true repetition."""
+
+    command: Command
+    cause: Cause = Cause()
+    command_id: str | None = None
+    command_digest: bytes = b""
+
+
+class Reply(msgspec.Struct, Generic[State], frozen=True, gc=False):
+    """What a command reached: the log `position` and stream `version` to wait for, and the state now.
+
+    `repeated`: the command id was known already and nothing was done; the numbers are those of the first time.
+    """
+
+    position: int
+    version: int
+    state: State
+    repeated: bool = False
+
+
+Report: TypeAlias = Callable[[Command], Awaitable[None]]
+"""Takes an effect's outcome, a command, to the aggregate that ordered it; returns when it is durable or rejected."""
+
+Perform: TypeAlias = Callable[[Effect, Report[Command]], Awaitable[None]]
+"""Carries out one effect. Idempotent; turns every `Problem` that it meets into a report."""
+
+
+class AggregateStatistics(NamedTuple):
+    """An event-sourced actor at a glance. `effects` are the keys of the effects that run."""
+
+    stream: str
+    version: int
+    position: int
+    running: bool
+    handled: int
+    effects: tuple[str, ...]
+    mailbox: MailboxStatistics
+
+
+class Shape(NamedTuple):
+    """How the states of one kind are kept in snapshots. `schema` changes when the State class does, or `revision`."""
+
+    schema: str
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
+
+
+def shape_of(kind: str, state_type: Any, revision: int = 1) -> Shape:
+    """Return the shape of `state_type`. Raise `revision` when `evolve` changes in a way that the fields do not show."""
+    return Shape(
+        fingerprint(kind, state_type, revision),
+        pack,
+        msgspec.msgpack.Decoder(state_type).decode,
+    )
+
+
+class _Running(NamedTuple, Generic[Effect]):
+    effect: Effect
+    scope: trio.CancelScope
+
+
+class Aggregate(Generic[Command, State, Event, Effect]):
+    """One aggregate's actor. `run` fits a `ChildSpec` and a directory; `ref()` is its address.
+
+    `id` is the aggregate's own id; its stream is `<decider.kind>-<id>`. With an `inbox` the messages belong to somebody
+    else (a directory), without one the aggregate has its own and turns away what waits when it is stopped. `spans` need
+    a `TracedMailbox` as inbox.
+    """
+
+    __slots__ = (
+        "_actor",
+        "_append",
+        "_decide",
+        "_decider",
+        "_effects",
+        "_evolve",
+        "_id",
+        "_inbox",
+        "_log",
+        "_nursery",
+        "_perform",
+        "_position",
+        "_react",
+        "_shape",
+        "_snapshot_version",
+        "_spans",
+        "_state",
+        "_version",
+        "stream",
+    )
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - the vocabulary's word, as in Decider.initial
+        decider: Decider[Command, State, Event, Effect],
+        shape: Shape,
+        log: Log,
+        perform: Perform[Effect, Command],
+        *,
+        inbox: Inbox[Deliver[Command], Reply[State]] | None = None,
+        spans: "Spans | None" = None,
+    ) -> None:
+        self.stream = f"{decider.kind}-{id}"
+        self._id = id
+        self._decider = decider
+        self._decide, self._evolve, self._react = decider.decide, decider.evolve, decider.react
+        self._shape = shape
+        self._log = log
+        self._append = log.append
+        self._perform = perform
+        self._inbox: Inbox[Deliver[Command], Reply[State]] = Mailbox(self.stream) if inbox is None else inbox
+        self._spans = spans
+        handle = self._handle if spans is None else partial(self._handle_in_span, spans)
+        self._actor = Actor(self._inbox, handle, owns_inbox=inbox is None)
+        self._nursery: trio.Nursery | None = None
+        self._effects: dict[Hashable, _Running[Effect]] = {}
+        self._begin()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a command is in hand or waits, or an effect runs."""
+        return bool(self._effects) or self._actor.busy
+
+    def ref(self) -> Ref[Deliver[Command], Reply[State]]:
+        """Return the address of this aggregate, valid across restarts."""
+        return self._actor.ref()
+
+    async def run(
+        self,
+        stopping: trio.Event,
+        *,
+        task_status: trio.TaskStatus[Ref[Deliver[Command], Reply[State]]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Activate from the log, handle commands until `stopping` is set, then cancel the effects and keep a snapshot.
+
+        Raises, in ExceptionGroups, whatever crashed the loop or an effect.
+        """
+        if self._spans is not None:
+            self._spans.begin()
+        await self._activate()
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                await self._resume_effects()
+                await self._actor.run(stopping, task_status=task_status)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._nursery = None
+            self._effects.clear()
+        if self._version > self._snapshot_version:
+            self._keep_snapshot()
+
+    def statistics(self) -> AggregateStatistics:
+        """Return where the aggregate stands and what it does."""
+        actor = self._actor.statistics()
+        return AggregateStatistics(
+            stream=self.stream,
+            version=self._version,
+            position=self._position,
+            running=actor.running,
+            handled=actor.handled,
+            effects=tuple(str(key) for key in self._effects),
+            mailbox=actor.mailbox,
+        )
+
+    # ---------------------------------------------------------------------------------------- the state and the log
+
+    async def _resume_effects(self) -> None:
+        """Order what an earlier run has left undone, because of the events that ordered it then."""
+        pending = tuple(self._decider.pending(self._state))
+        causes = await find_causes(self._log, self.stream, self._id, self._decider, pending)
+        for effect in pending:
+            self._order((effect,), causes.get(effect.key, Cause()))
+
+    def _begin(self) -> None:
+        self._state: State = self._decider.initial(self._id)
+        self._version = self._position = self._snapshot_version = 0
+
+    async def _activate(self) -> None:
+        """Fold the state from the log, letting others run after each page of events."""
+        self._begin()
+        self._load_snapshot()
+        evolve, erased = self._evolve, self._log.is_erased(self.stream)
+        for folded, (version, position, event) in enumerate(self._log.replay(self.stream, self._position), start=1):
+            if not erased:
+                self._state = evolve(self._state, event)
+            self._version, self._position = version, position
+            if folded % REPLAY_PAGE_EVENTS == 0:
+                await trio.lowlevel.checkpoint()
+
+    def _load_snapshot(self) -> None:
+        snapshot = self._log.load_snapshot(self.stream)
+        if snapshot is None or snapshot.schema != self._shape.schema:
+            return
+        try:
+            state: State = self._shape.decode(snapshot.state)
+        except msgspec.DecodeError as error:  # disposable: the log has it all
+            _log.warning("snapshot ignored", stream=self.stream, version=snapshot.version, error=str(error))
+            return
+        self._state, self._version, self._position = state, snapshot.version, snapshot.position
+        self._snapshot_version = snapshot.version
+
+    def _keep_snapshot(self) -> None:
+        state = self._shape.encode(self._state)
+        self._log.save_snapshot(self.stream, Snapshot(self._version, self._position, self._shape.schema, state))
+        self._snapshot_version = self._version
+
+    # ------------------------------------------------------------------------------------------------------- commands
+
+    async def _handle(self, message: Message[Deliver[Command], Reply[State]]) -> None:
+        deliver = message.command
+        if deliver.command_id is not None and (earlier := self._repetition(deliver)) is not None:
+            message.answer(earlier)
+            return
+        events = self._decide(deliver.command, self._state)
+        if not events:
+            message.answer(Reply(self._position, self._version, self._state))
+            return
+        appended = await self._append(
+            self.stream,
+            self._version,
+            events,
+            deliver.cause,
+            command_id=deliver.command_id,
+            command_digest=deliver.command_digest,
+        )
+        if appended.repeated:
+            message.answer(Reply(appended.position, appended.version, self._state, repeated=True))
+            return
+        try:
+            self._advance(message, events, appended)
+        except Problem as problem:  # it must not pass for a refusal: the events are on disk
+            raise RuntimeError(f"{self.stream}: evolve and react must accept every recorded event") from problem
+
+    async def _handle_in_span(self, spans: "Spans", message: Message[Deliver[Command], Reply[State]]) -> None:
+        version, deliver = self._version, message.command
+        with spans.command(self.stream, deliver.command, deliver.cause, message.sent) as span:
+            await self._handle(message)
+            if self._version != version:
+                span.set_attribute("fleet.position", self._position)
+
+    def _advance(
+        self, message: Message[Deliver[Command], Reply[State]], events: tuple[Event, ...], appended: Appended
+    ) -> None:
+        """Evolve by `events`, which are durable now, then answer, then react."""
+        state, steps = self._state, list[tuple[State, Event]]()
+        for event in events:
+            state = self._evolve(state, event)
+            steps.append((state, event))
+        self._state, self._version, self._position = state, appended.version, appended.position
+        message.answer(Reply(appended.position, appended.version, state))
+        effects = [effect for after, event in steps for effect in self._react(after, event)]
+        if effects:
+            cause = Cause(causation_id=f"@{appended.position}", correlation_id=message.command.cause.correlation_id)
+            self._order(effects, cause)
+        if self._effects:
+            self._call_off()
+        if appended.version - self._snapshot_version >= SNAPSHOT_EVERY_EVENTS:
+            self._keep_snapshot()
+
+    def _repetition(self, deliver: Deliver[Command]) -> Reply[State] | None:
+        """Return the first outcome of a command that has been done already, which `decide` would not know it as."""
+        record = None if deliver.command_id is None else self._log.find_command(deliver.command_id)
+        if record is None:
+            return None
+        if record.stream != self.stream or not record.matches(deliver.command_digest):
+            raise Rejected(
+                "idempotency_conflict",
+                f"The idempotency key {deliver.command_id} was used with another request",
+                hint="Use a fresh key for each request; repeat a key only with the very same request",
+            )
+        return Reply(record.position, record.version, self._state, repeated=True)
+
+    # ------------------------------------------------------------------------------------------------------- effects
+
+    def _order(self, effects: Iterable[Effect], cause: Cause) -> None:
+        """Start `effects`, but for those that run already; one with the key of another takes its place."""
+        for effect in effects:
+            running = self._effects.get(effect.key)
+            if self._nursery is None or (running is not None and running.effect == effect):
+                continue
+            if running is not None:
+                running.scope.cancel()
+            started = self._effects[effect.key] = _Running(effect, trio.CancelScope())
+            self._nursery.start_soon(self._run_effect, started, cause, name=f"{self.stream} {effect.key}")
+
+    def _call_off(self) -> None:
+        """Cancel the effects that are not pending any more: what they were ordered for is over."""
+        pending = {effect.key for effect in self._decider.pending(self._state)}
+        for key in [key for key in self._effects if key not in pending]:
+            self._effects.pop(key).scope.cancel()
+
+    async def _run_effect(self, running: "_Running[Effect]", cause: Cause) -> None:
+        async def report(command: Command) -> None:
+            await self._report(command, cause_here())
+
+        bound = {"stream": self.stream, "causation_id": cause.causation_id, "request_id": cause.correlation_id}
+        structlog.contextvars.bind_contextvars(**{name: value for name, value in bound.items() if value is not None})
+        spans = self._spans
+        span = nullcontext() if spans is None else spans.effect(self.stream, running.effect, cause)
+        with running.scope, because_of(cause), span:
+            await self._perform(running.effect, report)
+        if self._effects.get(running.effect.key) is running:
+            del self._effects[running.effect.key]
+
+    async def _report(self, command: Command, cause: Cause) -> None:
+        """Ask ourselves, again while the mailbox or the disk is full: a lost report would be an effect without end."""
+        attempt = 0
+        while True:
+            try:
+                await self.ref().ask(Deliver(command, cause), timeout=math.inf)
+            except Rejected as rejected:
+                _log.info("report rejected", stream=self.stream, command=type(command).__name__, code=rejected.code)
+            except Unavailable as unavailable:
+                attempt += 1
+                _log.warning("report waits", stream=self.stream, command=type(command).__name__, code=unavailable.code)
+                await trio.sleep(backoff_s(attempt, 0, first_s=RESTART_BACKOFF_FIRST_S, max_s=RESTART_BACKOFF_MAX_S))
+                continue
+            return

@@ -1,0 +1,29 @@
+"""The caller: who asks for something, and how an actor takes a command on the caller's behalf."""
+
+from typing import TypeVar
+
+import msgspec
+
+from fleet.actors.runtime.aggregate import Deliver
+from fleet.events.envelope import Cause
+
+Command = TypeVar("Command")
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who orders, on behalf of what, and the key by which a repetition is recognised; `digest` covers the request."""
+
+    actor: str = "local"
+    request_id: str | None = None
+    idempotency_key: str | None = None
+    digest: bytes = b""
+    on_behalf_of: str | None = None
+
+    @property
+    def cause(self) -> Cause:
+        """The cause that the log records with what it orders."""
+        return Cause(self.actor, self.on_behalf_of, self.request_id)
+
+    def deliver(self, command: Command) -> Deliver[Command]:
+        """Return the command as an actor takes it, which does the same key once only."""
+        return Deliver(command, self.cause, self.idempotency_key, self.digest)

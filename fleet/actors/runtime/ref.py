@@ -1,0 +1,120 @@
+"""The ref: how everybody else talks to an actor.
+
+Rules kept here alone: `tell` never waits; `ask` always ends, with the reply, with the problem that the actor answered,
+or with `Unavailable`; an asker that gives up leaves no waiter behind. A ref stays valid while its actor restarts or is
+passive: where messages go is the business of the `deliver` that it is made with (a mailbox's `put`, or the directory).
+"""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+import outcome
+import trio
+from trio.lowlevel import Abort, RaiseCancelT, Task
+
+from fleet.errors import Problem, Unavailable
+from fleet.limits import ASK_TIMEOUT_S
+
+if TYPE_CHECKING:
+    from opentelemetry.context.context import Context
+
+Command = TypeVar("Command")
+Reply = TypeVar("Reply")
+
+
+class Sent(NamedTuple):
+    """Where and when (Unix time) a message was sent, for traces (tracing.py)."""
+
+    context: "Context"
+    at_ns: int
+
+
+class Message(Generic[Command, Reply]):
+    """A command on its way, with the task that waits for the reply, if any does.
+
+    The actor settles it once, by `answer` or `fail`; if the asker has gone, that goes nowhere. `sent` is there where
+    traces are on.
+    """
+
+    __slots__ = ("_asker", "command", "sent", "settled", "told")
+
+    sent: Sent
+
+    def __init__(self, command: Command, asker: Task | None = None) -> None:
+        self.command = command
+        self.told = asker is None
+        self.settled = False
+        self._asker = asker
+
+    def answer(self, reply: Reply) -> None:
+        """Give the asker its reply."""
+        self.settled = True
+        asker = self._asker
+        if asker is not None:
+            self._asker = None
+            trio.lowlevel.reschedule(asker, outcome.Value(reply))
+
+    def fail(self, problem: Problem) -> None:
+        """Raise `problem` in the asker, as if it had been raised there."""
+        self.settled = True
+        asker = self._asker
+        if asker is not None:
+            self._asker = None
+            trio.lowlevel.reschedule(asker, outcome.Error(problem.with_traceback(None)))
+
+    def abandon(self, _raise_cancel: RaiseCancelT) -> Abort:
+        """The asker gives up: whatever comes goes nowhere (the abort function of its wait)."""
+        self._asker = None
+        return Abort.SUCCEEDED
+
+
+class Ref(Generic[Command, Reply]):
+    """An actor's address: hand it around, keep it, send to it."""
+
+    __slots__ = ("_deliver", "name")
+
+    def __init__(self, name: str, deliver: Callable[[Message[Command, Reply]], None]) -> None:
+        self.name = name
+        self._deliver = deliver
+
+    def __repr__(self) -> str:
+        return f"Ref({self.name!r})"
+
+    def tell(self, command: Command) -> None:
+        """Send `command` and go on at once; what becomes of it is not reported.
+
+        Raises `Unavailable`: overloaded (mailbox full) or stopping.
+        """
+        self._deliver(Message(command))
+
+    async def ask(self, command: Command, timeout: float = ASK_TIMEOUT_S) -> Reply:
+        """Send `command` and return the actor's reply, waiting at most `timeout` seconds (`math.inf`: no deadline).
+
+        Raises the `Problem` that the actor answered; `Unavailable` overloaded or stopping when it was not taken;
+        `Unavailable` timed_out or interrupted (the actor went down) when its outcome is not known: it may still happen
+        then, as it may when the caller is cancelled while it waits. Cancelled before: nothing is sent.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        message: Message[Command, Reply] = Message(command, trio.lowlevel.current_task())
+        self._deliver(message)
+        if timeout == math.inf:
+            return await _reply(message)
+        with trio.move_on_after(timeout):
+            return await _reply(message)
+        raise Unavailable(
+            "timed_out",
+            f"{self.name} did not answer {command_name(command)} within {timeout:g} s; it may still happen",
+            hint="Read the state to see whether it happened before you send it again",
+            retry_after_s=1,
+        )
+
+
+def command_name(command: object) -> str:
+    """Return the name of a command for people: of the command in the envelope, where it comes in one (`Deliver`)."""
+    return type(getattr(command, "command", command)).__name__
+
+
+async def _reply(message: Message[Command, Reply]) -> Reply:
+    reply: Reply = await trio.lowlevel.wait_task_rescheduled(message.abandon)
+    return reply

@@ -1,0 +1,1 @@
+"""What no caller asks for: recovery after a crash, idle processes, orphans."""

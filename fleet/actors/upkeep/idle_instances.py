@@ -1,0 +1,58 @@
+"""Instances that nobody needs go: when all sessions of one have been idle for long enough, they become completed.
+Those in error have been idle too: they stay in error, without a process until somebody prompts.
+
+The sessions are retired one by one, and only those that are idle still: a prompt that comes in between keeps
+its session, and with it the instance. The last one out stops the process.
+"""
+
+import structlog
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.runtime.aggregate import Deliver
+from fleet.core.instance.state import State
+from fleet.core.session import messages as m
+from fleet.core.session.state import RESTING
+from fleet.errors import Problem
+from fleet.events.envelope import Cause
+from fleet.limits import IDLE_SWEEP_S
+
+_log = structlog.get_logger(__name__)
+
+
+class Idleness:
+    """Looks at the instances every now and then. `run` fits a `ChildSpec`."""
+
+    def __init__(self, context: Context, idle_timeout_s: float) -> None:
+        self._context = context
+        self._idle_timeout_s = idle_timeout_s
+
+    async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Sweep until `stopping`."""
+        task_status.started()
+        while not stopping.is_set():
+            with trio.move_on_after(min(IDLE_SWEEP_S, self._idle_timeout_s)):
+                await stopping.wait()
+            if not stopping.is_set():
+                await self._sweep()
+
+    async def _sweep(self) -> None:
+        before_ms = self._context.clock.now_ms() - int(self._idle_timeout_s * 1000)
+        for instance in self._context.views.instances.alive():
+            if instance.sessions and self._all_idle(instance, before_ms):
+                for session_id in instance.sessions:
+                    await self._retire(session_id, before_ms)
+
+    def _all_idle(self, instance: State, before_ms: int) -> bool:
+        """Return whether none of its sessions has done anything since; those that leave it do so already."""
+        states = [self._context.views.sessions.get(session_id) for session_id in instance.sessions]
+        staying = [state for state in states if state is None or state.leaving != instance.id]
+        return all(s is not None and s.phase in RESTING and s.since_ms <= before_ms for s in staying)
+
+    async def _retire(self, session_id: str, before_ms: int) -> None:
+        evidence = f"idle for {self._idle_timeout_s / 60:g} minutes: its process was wanted back"
+        retire = m.RetireSession(before_ms, evidence, self._context.clock.now_ms())
+        try:
+            await self._context.peers.sessions.ask(session_id, Deliver(retire, Cause("policy:idle")))
+        except Problem as problem:
+            _log.warning("session_not_retired", session=session_id, code=problem.code)

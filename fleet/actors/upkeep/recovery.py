@@ -1,0 +1,132 @@
+"""What happens at the start and at the end of a Fleet: unfinished work is taken up, and processes are not left behind.
+
+At the start, every process that carries the marker of this data directory is looked at: the ones that an instance still
+wants are adopted by its own effects, the others are stopped. Then every aggregate whose events order something that was
+not answered is activated, and its effects run again (law 4). At the end, in an orderly shutdown, no session is placed
+any more and the instances are stopped: idle sessions become completed, working ones disconnected. What an instance
+could not stop in time, or could not record (a full disk), is stopped without it: no process outlives the shutdown.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import structlog
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.effects.erasure import Erasure
+from fleet.actors.effects.placement import Placement
+from fleet.actors.runtime.aggregate import Deliver
+from fleet.actors.upkeep.orphans import find_orphans
+from fleet.core.instance import messages as m
+from fleet.errors import Problem, Unavailable
+from fleet.events.envelope import Cause
+from fleet.limits import RECOVERY_BATCH, RECOVERY_PAUSE_S, SHUTDOWN_GRACE_S
+
+_log = structlog.get_logger(__name__)
+
+
+class Recovery:
+    """The first and the last to work. `run` fits a `ChildSpec` that comes after all actors."""
+
+    def __init__(self, context: Context, placement: Placement, erasure: Erasure) -> None:
+        self._context = context
+        self._placement = placement
+        self._erasure = erasure
+
+    async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Take up what was left, wait, and bring everything to an end."""
+        self._placement.open()
+        await self._finish_erasures()
+        await self._try("forget secrets", self._forget_secrets)
+        await self._try("stop strangers", self._stop_strangers)
+        await self._take_up()
+        await self._try("name strays", self._name_strays)
+        task_status.started()
+        await stopping.wait()
+        await self._placement.close()
+        if not self._context.policy.leave_running:
+            await self._stop_instances()
+            await self._try("stop the rest", self._stop_rest)
+
+    async def _try(self, step: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Do what can wait for the next start: a full disk, say, must not keep Fleet from starting or stopping."""
+        try:
+            await work()
+        except Problem as problem:
+            _log.warning("recovery_incomplete", step=step, code=problem.code, detail=problem.detail)
+
+    async def _finish_erasures(self) -> None:
+        for session_id in self._erasure.unfinished():
+            try:
+                await self._erasure.erase(session_id)
+            except Unavailable as unavailable:  # it stays on the list, for the next start
+                _log.warning("erasure_unfinished", session=session_id, code=unavailable.code)
+
+    async def _forget_secrets(self) -> None:
+        """Remove addresses and secrets that belong to no webhook. No caller can register one yet."""
+        vault = self._context.vault
+        for webhook_id in await vault.kept():
+            if self._context.views.webhooks.get(webhook_id) is None:
+                await vault.forget(webhook_id)
+
+    async def _stop_strangers(self) -> None:
+        """Stop marked processes that no instance wants any more: their own stop was cut short by a crash."""
+        orphans = await find_orphans(self._context.host, self._context.views.instances.get)
+        for instance_id in sorted({process.instance_id for process in orphans}):
+            _log.warning("process_without_instance_stopped", instance=instance_id)
+            await self._context.host.stop(instance_id, None)
+
+    async def _take_up(self) -> None:
+        """Activate what has something left to do, a few at a time: each may begin to ask git and OpenCode at once."""
+        peers, views = self._context.peers, self._context.views
+        for directory, view in (
+            (peers.workspaces, views.workspaces),
+            (peers.instances, views.instances),
+            (peers.sessions, views.sessions),
+            (peers.webhooks, views.webhooks),
+        ):
+            for number, aggregate_id in enumerate(view.unfinished(), start=1):
+                directory.activate(aggregate_id)
+                if number % RECOVERY_BATCH == 0:
+                    await trio.sleep(RECOVERY_PAUSE_S)
+
+    async def _name_strays(self) -> None:
+        """Say which directories of ours no workspace knows. They may hold work, so a person decides."""
+        known = frozenset(state.id for state in self._context.views.workspaces)
+        for stray in await self._context.workspaces.strays(known):
+            _log.warning("stray_workspace_directory", directory=stray)
+
+    async def _stop_instances(self) -> None:
+        instances = self._context.views.instances
+        stopping = [state.id for state in instances.alive()]
+        with trio.move_on_after(SHUTDOWN_GRACE_S):
+            async with trio.open_nursery() as nursery:
+                for instance_id in stopping:
+                    nursery.start_soon(self._stop_instance, instance_id)
+                for state in instances:
+                    if state.phase == "stopping":
+                        nursery.start_soon(self._await_end, state.id)
+
+    async def _stop_rest(self) -> None:
+        """Stop what still runs: the next start finds it gone, and says so."""
+        left = sorted({process.instance_id for process in await self._context.host.find()})
+        async with trio.open_nursery() as nursery:
+            for instance_id in left:
+                _log.warning("process_stopped_without_instance", instance=instance_id)
+                nursery.start_soon(self._try, "stop the rest", partial(self._context.host.stop, instance_id, None))
+
+    async def _stop_instance(self, instance_id: str) -> None:
+        stop = m.StopInstance("shutdown", self._context.clock.now_ms())
+        try:
+            await self._context.peers.instances.ask(instance_id, Deliver(stop, Cause("policy:shutdown")))
+        except Problem as problem:
+            _log.warning("instance_not_stopped", instance=instance_id, code=problem.code, detail=problem.detail)
+            return
+        await self._await_end(instance_id)
+
+    async def _await_end(self, instance_id: str) -> None:
+        """Wait until the process is gone and every session of it knows."""
+        await self._context.views.instances.wait(
+            instance_id, lambda s: s.phase in ("stopped", "lost") and s.swept and not s.sessions
+        )

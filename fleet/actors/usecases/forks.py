@@ -1,0 +1,116 @@
+"""Forks: a new session with another one's conversation up to a message, and the files as they were then.
+
+In a worktree or clone of its own the files are laid out from the tree that was taken before that message's turn; a fork
+that shares the directory has the files as they are. Both are cut at the beginning of a turn, because there are no trees
+in between: at that of the turn which a message steered, and of one that runs.
+"""
+
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from fleet.actors.context import Context
+from fleet.actors.runtime.caller import Caller
+from fleet.actors.usecases.sessions import NewSession, Orders, Outcome
+from fleet.core.session import messages as m
+from fleet.core.session.state import State
+from fleet.errors import Rejected
+from fleet.ports import Strategy
+
+
+class _Cut(NamedTuple):
+    """Where a fork leaves its origin: the first message that does not come along, and the files as they were then."""
+
+    message_id: str | None
+    tree: str | None
+
+
+class Forks:
+    """Makes forks, on one Fleet."""
+
+    def __init__(self, context: Context, orders: Orders) -> None:
+        self._context = context
+        self._orders = orders
+
+    async def fork(
+        self, any_id: str, title: str | None, message_id: str | None, strategy: Strategy | None, caller: Caller
+    ) -> Outcome:
+        """Create the fork and return once it can take a prompt. Raises what `Orders.create` raises."""
+        session = self._orders.session(any_id)
+        if not session.conversation:
+            raise Rejected("session_not_ready", "the session has no conversation yet that could be forked")
+        wanted = strategy or session.strategy
+        if wanted == "existing" and session.strategy != "existing":
+            raise Rejected(
+                "invalid",
+                f"the files of this session are in its {session.strategy}; a fork in {session.source_directory!r}"
+                " would be without them",
+                field="isolationStrategy",
+                hint="Fork it as a worktree or clone.",
+            )
+        cut = self._cut(session, message_id)
+        if wanted == "existing":
+            cut = cut._replace(message_id=None if message_id is None else cut.message_id, tree=None)
+        elif cut.tree is None:
+            cut = cut._replace(tree=await self._tree_now(session, cut))
+        new = NewSession(
+            directory=session.source_directory,
+            title=title or f"{session.title} (fork)",
+            strategy=wanted,
+            tags=session.tags,
+            agent=session.agent,
+            model=session.model,
+            origin=m.Origin(session.id, session.opencode_id, cut.message_id, session.workspace_id, cut.tree),
+        )
+        if wanted != "existing":
+            new = replace(new, base_ref=await self._base(session))
+        return await self._orders.create(new, caller)
+
+    def _cut(self, session: State, message_id: str | None) -> _Cut:
+        """Return where the turn that `message_id` began or steered begins; without one, the running turn, or the end.
+
+        A turn of which no tree was recorded leaves the files unknown.
+        """
+        cuts: dict[int, _Cut] = {}
+        turns: dict[str, int] = {}
+        tree = session.baseline
+        for recorded in self._context.log.read_stream(self._context.views.sessions.stream(session.id)):
+            event = recorded.event
+            if isinstance(event, m.TurnStarted):
+                turns[event.message_id] = event.number
+                cuts[event.number] = _Cut(event.message_id, tree)
+                tree = None
+            elif isinstance(event, m.PromptDelivered) and event.kept_as is not None:
+                number = turns[event.message_id]
+                turns[event.kept_as] = number
+                cuts[number] = cuts[number]._replace(message_id=event.kept_as)
+            elif isinstance(event, m.TurnSteered):
+                turns[event.message_id] = event.number
+            elif isinstance(event, m.TurnTreeTaken) and event.number in cuts:
+                cuts[event.number] = cuts[event.number]._replace(tree=event.tree)
+            elif isinstance(event, m.ChangesRecorded):
+                tree = event.tree
+        if message_id is None:
+            return _Cut(None, tree) if session.turn is None else cuts[session.turn.number]
+        if message_id not in turns:
+            raise Rejected("invalid", f"{message_id} is no prompt of this session", field="messageId")
+        return cuts[turns[message_id]]
+
+    async def _tree_now(self, session: State, cut: _Cut) -> str:
+        """Take the tree that is missing at the end; nothing tells how files were earlier. Raises `Problem`."""
+        if cut.message_id is not None:
+            raise Rejected(
+                "tree_gone",
+                f"No snapshot of the files was taken before {cut.message_id}, so the fork would be without them",
+                hint="Fork at another message, or wait until the turn is over and fork without one.",
+            )
+        tree = await self._context.trees.take(session.workspace_id, session.directory)
+        if self._orders.session(session.id).turns != session.turns:
+            raise Rejected("session_active", "a turn began while the files were looked at", hint="Try again.")
+        return tree
+
+    async def _base(self, session: State) -> str | None:
+        """Return the commit that the session's workspace started from."""
+        workspace = self._context.views.workspaces.get(session.workspace_id)
+        prepared = None if workspace is None else workspace.prepared
+        return None if prepared is None else prepared.head

@@ -1,0 +1,73 @@
+"""Binds a workspace to the place where its repository is now: projects are moved and renamed.
+
+The order is in the log before anything on disk changes; the same request again mends what a crash has left.
+"""
+
+import msgspec
+
+from fleet.actors.context import Context, WorkspaceReply
+from fleet.actors.effects.workspace_check import look
+from fleet.actors.runtime.caller import Caller
+from fleet.actors.usecases.workspace_roots import Roots
+from fleet.core.paths import is_inside
+from fleet.core.workspace import messages as m
+from fleet.core.workspace.state import State
+from fleet.errors import Rejected
+from fleet.ports import WorkspaceOrder
+
+
+class Rebinding:
+    """Rebinds workspaces, on one Fleet."""
+
+    def __init__(self, context: Context, roots: Roots) -> None:
+        self._context = context
+        self._roots = roots
+
+    async def rebind(self, workspace_id: str, directory: str, caller: Caller) -> WorkspaceReply:
+        """Let a worktree or clone have its source in `directory` from now on.
+
+        Raises `Rejected`: workspace_not_found, workspace_existing, workspace_busy, what `Workspaces.inspect` refuses of
+        the directory, not_a_repository, source_unrelated where the repository there is another one, and invalid where
+        it has this workspace as its own source.
+        """
+        state = self._context.views.workspaces.get(workspace_id)
+        if state is None or state.order is None:
+            raise Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
+        if state.order.strategy == "existing":
+            raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
+        order = msgspec.structs.replace(state.order, source_directory=await self._found(state, state.order, directory))
+        command = m.RebindWorkspace(order.source_directory, self._context.clock.now_ms())
+        reply = await self._context.peers.workspaces.ask(workspace_id, caller.deliver(command))
+        if reply.state.phase == "ready":
+            await self._context.workspaces.relink(order)
+        seen = await look(self._context, workspace_id)
+        return reply if seen is None else msgspec.structs.replace(reply, state=seen)
+
+    async def _found(self, state: State, order: WorkspaceOrder, directory: str) -> str:
+        """Return the real directory, in a repository that has what the workspace began with."""
+        named = msgspec.structs.replace(order, source_directory=directory)
+        head = None if state.prepared is None else state.prepared.head
+        try:
+            source = await self._context.workspaces.require_related(named, head)
+        except Rejected as rejected:
+            rejected.field = "sourceDirectory"
+            raise
+        self._roots.require(source.directory)
+        self._require_elsewhere(state.id, source.directory)
+        return source.directory
+
+    def _require_elsewhere(self, workspace_id: str, directory: str) -> None:
+        """Refuse what has the workspace as its source: what a removal keeps there would be removed with it."""
+        orders = [each.order for each in self._context.views.workspaces if each.order is not None]
+        made = [order for order in orders if order.strategy != "existing"]
+        place: str | None = directory
+        for _ in made:  # each is met once at most
+            above = next((order for order in made if place and is_inside(place, (order.directory,))), None)
+            if above is not None and above.workspace_id == workspace_id:
+                raise Rejected(
+                    "invalid",
+                    f"{directory!r} is in this workspace, or made from this workspace",
+                    field="sourceDirectory",
+                    hint="Name the directory that the project was moved to.",
+                )
+            place = None if above is None else above.source_directory

@@ -1,0 +1,222 @@
+"""How sessions and workspaces end for a caller: terminate, clean up, delete for good, restore.
+
+Terminating comes first, always; a workspace goes when no other session claims it, and only after what is in it was kept
+(law 9); a session is erased last. Each step is durable before the next: a request that was cut short can be repeated.
+"""
+
+from typing import Final
+
+import msgspec
+import structlog
+import trio
+
+from fleet.actors.context import Context, WorkspaceReply
+from fleet.actors.effects.erasure import Erasure
+from fleet.actors.effects.stored_responses import erasure_key
+from fleet.actors.runtime.aggregate import Deliver
+from fleet.actors.runtime.caller import Caller
+from fleet.actors.usecases.sessions import Orders
+from fleet.core.paths import is_inside
+from fleet.core.session import messages as session_messages
+from fleet.core.session.state import State as Session
+from fleet.core.workspace import messages as m
+from fleet.core.workspace.machine import State
+from fleet.errors import Problem, Rejected, Unavailable
+from fleet.limits import REMOVAL_WAIT_S, SESSIONS_NAMED_MAX
+from fleet.projections.views import Views
+
+_log = structlog.get_logger(__name__)
+
+NOT_ASKED: Final = "it was not asked for"
+NOT_OURS: Final = "the directory is not Fleet's to remove"
+LEFT: Final = "the OpenCode process {instance} does not answer: the session's turn may still work there"
+"""Why a workspace is still there (removal_preview.py says so beforehand)."""
+_SETTLED: Final = frozenset(("ready", "removed", "failed"))
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """What became of a session and its workspace. `left`: why the workspace is still there, None where it is gone."""
+
+    session: Session
+    workspace: State | None
+    left: str | None
+    erased: bool
+    position: int
+
+
+class Endings:
+    """Ends sessions, on one Fleet."""
+
+    def __init__(self, context: Context, orders: Orders, erasure: Erasure) -> None:
+        self._context = context
+        self._orders = orders
+        self._erasure = erasure
+
+    async def end(self, any_id: str, caller: Caller, *, cleanup: bool, permanent: bool, force: bool) -> Ending:
+        """Terminate the session; with `cleanup` or `permanent` its workspace goes too; `permanent` erases the session.
+
+        Raises `Problem` workspace_dirty or workspace_busy where the workspace can't be removed without loss: the
+        session has stopped then and is not erased. With `force` it is, and the workspace stays as it is.
+        """
+        outcome = await self._orders.terminate(any_id, caller)
+        session, left = outcome.session, NOT_ASKED
+        if cleanup or permanent:
+            left = await self._remove(session, caller, force=force)
+        if permanent:
+            await self._erase(session.id, caller)
+        workspace = self._context.views.workspaces.get(session.workspace_id)
+        if permanent:
+            await self._forget_trees(session.workspace_id)
+        gone = workspace is None or workspace.phase == "removed"
+        return Ending(session, workspace, None if gone else left, permanent, self._context.log.head())
+
+    async def _forget_trees(self, workspace_id: str) -> None:
+        """Let go of snapshots that no session needs any more, neither for its diffs nor as what it was forked from."""
+        for state in self._context.views.sessions:
+            if workspace_id in (state.workspace_id, state.origin and state.origin.workspace_id):
+                return
+        try:
+            await self._context.trees.forget(workspace_id)
+        except Problem as problem:  # the session is erased all the same
+            _log.warning("trees_not_forgotten", workspace=workspace_id, detail=problem.detail)
+
+    async def remove(self, workspace_id: str, caller: Caller) -> State:
+        """Remove a workspace that no session needs, or only some that have stopped; one that is gone stays so.
+
+        Raises `Rejected` workspace_existing, or workspace_busy, which names the sessions, and nothing has changed then;
+        and the problem that kept it from being removed without loss: it is as it was then.
+        """
+        while True:
+            state = await self._settled(workspace_id)
+            self._require_unneeded(state)
+            if state.phase != "ready":
+                return state
+            order = m.RemoveWorkspace(state.sessions, state.claims, self._now())
+            reply = await self._ask_once(workspace_id, order, caller)
+            if reply.repeated or reply.state.claims == state.claims:
+                break  # else a session came while it was ordered
+        state = await self._settled(workspace_id)
+        if state.phase == "ready" and state.failure_code is not None:
+            raise Problem(state.failure_code, state.failure_detail)
+        return state
+
+    def _require_unneeded(self, workspace: State) -> None:
+        if workspace.order is not None and workspace.order.strategy == "existing":
+            raise Rejected(
+                "workspace_existing", f"{workspace.order.directory!r} was there before Fleet: Fleet does not remove it"
+            )
+        needing = [state.id for state in self._context.views.sessions if _needs(state, workspace.id)]
+        needing += guests(self._context.views, workspace)
+        if needing:
+            named = ", ".join(needing[:SESSIONS_NAMED_MAX]) + (", …" if len(needing) > SESSIONS_NAMED_MAX else "")
+            raise Rejected(
+                "workspace_busy",
+                f"sessions need the workspace: {named}",
+                hint="terminate them first with DELETE /api/sessions/{id}?cleanupWorkspace=true",
+            )
+
+    async def restore(self, workspace_id: str, caller: Caller) -> State:
+        """Bring a removed workspace back. Raises the problem that kept it from that."""
+        repeated = (await self._ask_once(workspace_id, m.RestoreWorkspace(self._now()), caller)).repeated
+        state = await self._settled(workspace_id)
+        if state.phase != "ready" and not (repeated and state.failure_code is None):
+            raise Problem(state.failure_code or "git_failed", state.failure_detail)
+        return state
+
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
+    async def _remove(self, session: Session, caller: Caller, *, force: bool) -> str:
+        """Release the workspace, remove it where nobody else needs it, and return why it may still be there."""
+        views = self._context.views
+        while True:
+            workspace = views.workspaces.get(session.workspace_id)
+            if workspace is None or workspace.order is None:
+                return "it was never made"
+            if workspace.order.strategy == "existing" and session.id not in workspace.sessions:
+                return NOT_OURS
+            now = views.sessions.get(session.id)
+            if now is not None and (now.phase != "stopped" or now.provisioning is not None):
+                return "the session was resumed since"
+            if now is not None and now.leaving is not None and workspace.order.strategy != "existing":
+                return self._left_behind(now, force=force)
+            there = len(guests(views, workspace))
+            if force and not there and workspace.sessions == (session.id,):
+                await self._end_processes(workspace)
+            order = m.RemoveWorkspace((session.id,), workspace.claims, self._now(), there > 0)
+            reply = await self._ask_workspace(workspace.id, order, caller)
+            if reply.claims == workspace.claims:
+                break  # else somebody came while it was ordered: look again who needs it
+        state = await self._settled(workspace.id)
+        if there and state.phase == "ready":
+            return sessions_work(there, "in its directory")
+        if state.phase == "ready" and state.failure_code is not None and not state.sessions and not force:
+            raise Problem(state.failure_code, state.failure_detail, hint="force=true leaves the workspace where it is")
+        if state.sessions:
+            return sessions_work(len(state.sessions), "in it")
+        if workspace.order.strategy == "existing":
+            return NOT_OURS
+        return state.failure_detail
+
+    async def _end_processes(self, workspace: State) -> None:
+        """End what sessions have left running in a worktree or clone that is to go; others' processes keep it there."""
+        if workspace.order is None or workspace.order.strategy == "existing":
+            return
+        if pids := await self._context.host.end_in(workspace.order.directory):
+            _log.info("remnants_ended", workspace=workspace.id, pids=pids)
+
+    def _left_behind(self, session: Session, *, force: bool) -> str:
+        """Return why the workspace of a session stays whose OpenCode has not let go of it. Raises `Problem`."""
+        reason = LEFT.format(instance=session.leaving)
+        if force:
+            return reason
+        raise Problem("workspace_busy", reason, hint="try again when it answers or has ended; force=true leaves it")
+
+    async def _settled(self, workspace_id: str) -> State:
+        with trio.move_on_after(REMOVAL_WAIT_S):
+            return await self._context.views.workspaces.wait(workspace_id, lambda s: s.phase in _SETTLED)
+        raise Unavailable("timed_out", f"workspace {workspace_id} is still being worked on", retry_after_s=10)
+
+    async def _erase(self, session_id: str, caller: Caller) -> None:
+        command = session_messages.EraseSession(self._now())
+        try:
+            await self._context.peers.sessions.ask(
+                session_id, Deliver(command, caller.cause, erasure_key(caller), caller.digest)
+            )
+        except Rejected as rejected:
+            if rejected.code != "session_not_found":  # somebody else has erased it meanwhile
+                raise
+        with trio.move_on_after(REMOVAL_WAIT_S):
+            await self._erasure.done(session_id)
+            return
+        raise Unavailable("timed_out", "the session is hidden, and its records are still being erased")
+
+    async def _ask_workspace(self, workspace_id: str, command: m.Command, caller: Caller) -> State:
+        return (await self._context.peers.workspaces.ask(workspace_id, Deliver(command, caller.cause))).state
+
+    async def _ask_once(self, workspace_id: str, command: m.Command, caller: Caller) -> WorkspaceReply:
+        return await self._context.peers.workspaces.ask(workspace_id, caller.deliver(command))
+
+
+def _needs(session: Session, workspace_id: str) -> bool:
+    """Return whether the session works in the workspace, is about to, or may still have a turn there."""
+    stopped = session.phase == "stopped" and session.provisioning is None and session.leaving is None
+    return session.workspace_id == workspace_id and not stopped
+
+
+def guests(views: Views, workspace: State) -> list[str]:
+    """Return the sessions that build on its directory by a workspace of their own: an existing one, or copies."""
+    if workspace.prepared is None:
+        return []
+    place = (workspace.prepared.directory,)
+    return [
+        session_id
+        for other in views.workspaces
+        if other.id != workspace.id and other.order is not None and is_inside(other.order.source_directory, place)
+        for session_id in other.sessions
+    ]
+
+
+def sessions_work(count: int, where: str) -> str:
+    """Return why a workspace stays that others need."""
+    return f"1 other session works {where}" if count == 1 else f"{count} other sessions work {where}"

@@ -1,0 +1,115 @@
+"""Previews of an ending: whether the session's workspace would be removed, and which work would be kept, and where.
+
+A preview changes and logs nothing. Its rules are those of removal.py and of the removal (`Removals.preview` looks as
+`keep` does), so an ending does the same unless something changes in between.
+"""
+
+import msgspec
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.effects.workspace import condition_of, require_unused
+from fleet.actors.usecases.removal import LEFT, NOT_ASKED, NOT_OURS, guests, sessions_work
+from fleet.actors.usecases.sessions import Orders
+from fleet.core.session.state import State as Session
+from fleet.core.workspace.machine import State
+from fleet.errors import Problem, Unavailable
+from fleet.limits import REMOVAL_WAIT_S
+from fleet.ports import Busy, Kept, Preview, WorkspaceOrder
+
+
+class WorkspacePreview(msgspec.Struct, frozen=True):
+    """The workspace after an ending. `reason` says why it would stay, None where it would be removed.
+
+    `blocked`: its removal was asked for and would be refused; an ending without `force` stops there. `kept` is the work
+    that would be kept, or was kept when it was removed before. `dirty`: it has uncommitted work, None where that is not
+    known.
+    """
+
+    state: State
+    reason: str | None
+    blocked: bool = False
+    kept: Kept | None = None
+    dirty: bool | None = None
+
+
+class EndingPreview(msgspec.Struct, frozen=True):
+    """A session and its workspace after an ending."""
+
+    session: Session
+    workspace: WorkspacePreview | None
+    erased: bool
+
+
+class EndPreviews:
+    """Makes previews, on one Fleet."""
+
+    def __init__(self, context: Context, orders: Orders) -> None:
+        self._context = context
+        self._orders = orders
+
+    async def look(self, any_id: str, *, cleanup: bool, permanent: bool, force: bool) -> EndingPreview:
+        """Return what `Endings.end` would do now. Raises `Rejected` session_not_found, `Unavailable` timed_out."""
+        session = self._orders.session(any_id)
+        workspace = self._context.views.workspaces.get(session.workspace_id)
+        if workspace is None or workspace.order is None:
+            return EndingPreview(session, None, permanent)
+        with trio.move_on_after(REMOVAL_WAIT_S):
+            found = await self._workspace(session, workspace, workspace.order, wanted=cleanup or permanent)
+            return EndingPreview(session, found, permanent and (force or not found.blocked))
+        raise Unavailable("timed_out", "looking at the workspace takes too long", retry_after_s=10)
+
+    async def _workspace(
+        self, session: Session, workspace: State, order: WorkspaceOrder, *, wanted: bool
+    ) -> WorkspacePreview:
+        if workspace.phase == "removed":
+            return WorkspacePreview(workspace, None, kept=workspace.kept)
+        condition = await condition_of(self._context, workspace)
+        dirty = None if condition is None else condition.dirty
+        reason = self._why_left(session, workspace, order) if wanted else NOT_ASKED
+        if reason is not None:
+            return WorkspacePreview(workspace, reason, dirty=dirty)
+        try:
+            preview = await self._removal(session, workspace, order)
+        except Problem as problem:
+            return WorkspacePreview(workspace, problem.detail, blocked=True, dirty=dirty)
+        return WorkspacePreview(workspace, None, kept=preview.kept, dirty=dirty)
+
+    def _why_left(self, session: Session, workspace: State, order: WorkspaceOrder) -> str | None:
+        """Return why the workspace would be left alone without a look at it, None where it would be removed."""
+        there = len(guests(self._context.views, workspace))
+        others = len([each for each in workspace.sessions if each != session.id])
+        if there and workspace.phase == "ready":
+            return sessions_work(there, "in its directory")
+        if others:
+            return sessions_work(others, "in it")
+        if order.strategy == "existing":
+            return NOT_OURS
+        if workspace.phase == "failed":
+            return workspace.failure_detail
+        return None if workspace.phase == "ready" else f"it is {workspace.phase}: look again in a moment"
+
+    async def _removal(self, session: Session, workspace: State, order: WorkspaceOrder) -> Preview:
+        """Look at the workspace as a removal does. Raises the `Problem` that would keep it from being removed."""
+        if session.leaving is not None:
+            raise Problem("workspace_busy", LEFT.format(instance=session.leaving))
+        require_unused(self._context.views, workspace.id, order)
+        preview = await self._context.removals.preview(order)
+        strangers = await self._strangers(session, preview.busy)
+        if strangers:
+            listed = ", ".join(each.words for each in strangers)
+            raise Problem("workspace_busy", f"Processes have their working directory in {order.directory!r}: {listed}")
+        return preview
+
+    async def _strangers(self, session: Session, busy: tuple[Busy, ...]) -> list[Busy]:
+        """Return those of the processes that would still work there after the session has stopped."""
+        instance = None if session.instance_id is None else self._context.views.instances.get(session.instance_id)
+        if not busy or instance is None:
+            return list(busy)
+        stays = len(instance.sessions) > 1  # its server does; what the session's tools have started ends with its turn
+        own = {
+            found.identity.pid
+            for found in await self._context.host.find()
+            if found.instance_id == instance.id and not (stays and found.server)
+        }
+        return [each for each in busy if each.pid not in own]

@@ -1,0 +1,379 @@
+"""What callers can order: one coroutine per order, from the plain request to the outcome that a caller waits for.
+
+The gateway, the demo and the simulation come in through here. An order resolves ids, checks what can be checked before
+anything is logged, asks the one actor concerned, and waits until what it ordered is done. Reading goes to the views.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import TypeVar
+
+import msgspec
+import trio
+from msgspec.structs import replace
+
+from fleet.actors.context import Context, SessionReply, WorkspaceReply
+from fleet.actors.effects.slash_commands import SlashCommands
+from fleet.actors.effects.workspace_check import look
+from fleet.actors.prompt import NewPrompt
+from fleet.actors.runtime.caller import Caller
+from fleet.actors.usecases.workspace_roots import Roots, outside
+from fleet.core import roots
+from fleet.core.paths import is_inside
+from fleet.core.session import messages as m
+from fleet.core.session.following import BEGIN_ANEW, is_gone
+from fleet.core.session.state import State
+from fleet.core.workspace import messages as workspace_messages
+from fleet.core.workspace.faults import described, way_out
+from fleet.errors import PROBLEMS, Problem, Rejected, Unavailable
+from fleet.limits import (
+    ABORT_WAIT_S,
+    CALLBACK_DEPTH_MAX,
+    INSTANCE_LINE_RETRY_S,
+    SESSION_READY_TIMEOUT_S,
+    TERMINATE_WAIT_S,
+)
+from fleet.locks import Locks
+from fleet.ports import Source, Strategy, WorkspaceOrder
+from fleet.wire.enums import AbortOutcome
+
+Command = TypeVar("Command")
+
+
+class NewSession(msgspec.Struct, frozen=True):
+    """A session as a caller wants it."""
+
+    directory: str
+    title: str | None = None
+    strategy: Strategy = "existing"
+    branch: str | None = None
+    base_ref: str | None = None
+    tags: tuple[str, ...] = ()
+    initial_prompt: NewPrompt | None = None
+    agent: str | None = None
+    model: m.Model | None = None
+    notify_session: str | None = None
+    notify_instance: str | None = None
+    budget: m.Budget | None = None
+    origin: m.Origin | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What an order reached: the session as it is then, and the log position."""
+
+    session: State
+    position: int
+
+
+class Orders:
+    """The orders, on one Fleet."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._roots = Roots(context)
+        self._creating = Locks()
+        self._commands = SlashCommands(context)
+
+    # ------------------------------------------------------------------------------------------------------ creation
+
+    async def create(self, new: NewSession, caller: Caller) -> Outcome:
+        """Create a session and return once it can take a prompt.
+
+        Raises `Rejected` for what is wrong with the request; nothing has changed then. What goes wrong later leaves the
+        session in `error`, where resume tries again: the problem names it as `sessionId`. So does the same creation, by
+        its key, unless the reason lies with the request.
+        """
+        async with self._one_at_a_time(caller):
+            session_id = self._created_before(caller)
+            if session_id is None:
+                command = await self._creation(new)
+                session_id = command.session_id
+                await self._ask(session_id, command, caller)
+            elif self._may_work_now(session_id):
+                resume = m.ResumeSession(self._context.clock.now_ms())
+                await self._ask(session_id, resume, replace(caller, idempotency_key=None))
+        return await self._provisioned(session_id)
+
+    def _one_at_a_time(self, caller: Caller) -> AbstractAsyncContextManager[None]:
+        """Let requests with the same idempotency key create one after the other: the second finds the first's."""
+        key = caller.idempotency_key
+        return nullcontext() if key is None else self._creating.hold(key)
+
+    def _may_work_now(self, session_id: str) -> bool:
+        """Return whether the creation has failed for a reason that lies with Fleet, which may be over."""
+        session = self._context.views.sessions.get(session_id)
+        if session is None or session.phase != "error" or session.provisioning is not None:
+            return False
+        failure = session.failure
+        return failure is not None and failure.step is not None and PROBLEMS[failure.code].status >= 500
+
+    def _created_before(self, caller: Caller) -> str | None:
+        if caller.idempotency_key is None:
+            return None
+        record = self._context.log.find_command(caller.idempotency_key)
+        if record is None:
+            return None
+        if not record.matches(caller.digest):
+            raise Rejected("idempotency_conflict", "the idempotency key was used with another request")
+        return record.stream.partition("-")[2]
+
+    async def _creation(self, new: NewSession) -> m.CreateSession:
+        context = self._context
+        parent = None if new.notify_session is None else self._parent(new.notify_session, new.notify_instance)
+        prompt = new.initial_prompt and await self._commands.resolve(new.initial_prompt, None)
+        source = await context.workspaces.inspect(new.directory)
+        self._roots.require(source.directory)
+        if new.strategy != "existing" and source.repository is not None:
+            self._roots.require(source.repository)
+        title = new.title if new.title is not None else _default_title(new, source)
+        order = await self._workspace_order(new, source, title)
+        now = context.clock.now_ms()
+        return m.CreateSession(
+            context.ids.uuid7(),
+            title,
+            order.workspace_id,
+            new.strategy,
+            source.directory,
+            source.repository,
+            order.directory,
+            context.ids.opencode("ses"),
+            now,
+            order.branch,
+            order.base_ref,
+            new.tags,
+            None if prompt is None else self._submission(prompt, resume=False),
+            new.agent,
+            new.model,
+            None if parent is None else parent.id,
+            0 if parent is None else parent.depth + 1,
+            new.budget,
+            new.origin,
+        )
+
+    def _parent(self, any_id: str, instance_id: str | None) -> State:
+        """Return the session that is to hear of outcomes. A new session can't close a circle, only a chain too long."""
+        parent = self.session(any_id, instance_id)
+        if parent.depth >= CALLBACK_DEPTH_MAX:
+            raise Rejected(
+                "callback_too_deep",
+                f"session {any_id} has {parent.depth} ancestors already",
+                field="onComplete",
+                hint=f"at most {CALLBACK_DEPTH_MAX} sessions may wait for each other in a chain",
+            )
+        return parent
+
+    async def _workspace_order(self, new: NewSession, source: Source, title: str) -> WorkspaceOrder:
+        context = self._context
+        if new.strategy == "existing":
+            for field, value in (("branch", new.branch), ("baseRef", new.base_ref)):
+                if value is not None:
+                    raise Rejected("invalid", f"{field} goes with a worktree or a clone", field=field)
+            shared = context.views.workspaces.existing(source.directory)
+            if shared is not None and shared.order is not None and shared.phase != "failed":
+                return shared.order
+        workspace_id = context.ids.uuid7()
+        directory, branch = context.workspaces.plan(workspace_id, new.strategy, source, new.branch, title)
+        order = WorkspaceOrder(workspace_id, new.strategy, source.directory, directory, branch, new.base_ref)
+        await context.workspaces.check(order)
+        return order
+
+    # ------------------------------------------------------------------------------------------------ prompts and turns
+
+    async def prompt(self, any_id: str, prompt: NewPrompt, *, resume: bool, caller: Caller) -> Outcome:
+        """Put a prompt into the session's queue. With `resume`, a session that has ended is brought back first."""
+        session = self.session(any_id)
+        submission = self._submission(await self._commands.resolve(prompt, session), resume=resume)
+        workspace = await look(self._context, session.workspace_id)
+        if workspace is not None and workspace.fault == "missing":
+            submission = replace(submission, lost=(described(workspace) or "", way_out(workspace)))
+        reply = await self._ask(session.id, submission, caller)
+        return Outcome(reply.state, reply.position)
+
+    def _submission(self, prompt: NewPrompt, *, resume: bool) -> m.SubmitPrompt:
+        context = self._context
+        return m.SubmitPrompt(
+            context.ids.uuid7(),
+            prompt.text,
+            context.clock.now_ms(),
+            context.fresh(),
+            prompt.attachments,
+            prompt.agent,
+            prompt.model,
+            resume,
+            prompt.command,
+            prompt.steer,
+        )
+
+    async def withdraw(self, any_id: str, prompt_id: str, caller: Caller) -> Outcome:
+        """Take a waiting prompt out of the queue."""
+        session = self.session(any_id)
+        reply = await self._ask(session.id, m.WithdrawPrompt(prompt_id, self._context.clock.now_ms()), caller)
+        return Outcome(reply.state, reply.position)
+
+    async def edit_prompt(self, any_id: str, prompt_id: str, text: str, caller: Caller) -> Outcome:
+        """Give a waiting prompt another text."""
+        session = self.session(any_id)
+        reply = await self._ask(session.id, m.EditPrompt(prompt_id, text, self._context.clock.now_ms()), caller)
+        return Outcome(reply.state, reply.position)
+
+    async def steer_prompt(self, any_id: str, prompt_id: str, caller: Caller) -> Outcome:
+        """Send a waiting prompt into the turn that runs."""
+        session = self.session(any_id)
+        command = m.SteerPrompt(prompt_id, self._context.clock.now_ms(), self._context.fresh())
+        reply = await self._ask(session.id, command, caller)
+        return Outcome(reply.state, reply.position)
+
+    async def answer(self, any_id: str, request_id: str, answer: m.Answer, caller: Caller) -> Outcome:
+        """Answer a permission request or question; OpenCode is told right after."""
+        session = self.session(any_id)
+        command = m.AnswerRequest(request_id, answer, self._context.clock.now_ms(), caller.actor)
+        reply = await self._ask(session.id, command, caller)
+        return Outcome(reply.state, reply.position)
+
+    async def read_notifications(self, any_id: str, numbers: tuple[int, ...] | None, caller: Caller) -> Outcome:
+        """Take note that somebody has seen these notifications; None for all."""
+        session = self.session(any_id)
+        command = m.ReadNotifications(numbers, self._context.clock.now_ms())
+        reply = await self._ask(session.id, command, caller)
+        return Outcome(reply.state, reply.position)
+
+    async def set_budget(self, any_id: str, budget: m.Budget | None, caller: Caller) -> Outcome:
+        """Give the session another budget, or none."""
+        session = self.session(any_id)
+        command = m.SetBudget(budget, self._context.clock.now_ms(), self._context.fresh())
+        reply = await self._ask(session.id, command, caller)
+        return Outcome(reply.state, reply.position)
+
+    async def abort(self, any_id: str, caller: Caller) -> tuple[Outcome, AbortOutcome]:
+        """Stop the running turn, wait for that, and say how far it got: `aborted`, `nothing_to_abort` or `aborting`."""
+        session = self.session(any_id)
+        reply = await self._ask(session.id, m.AbortTurn(self._context.clock.now_ms()), caller)
+        if session.provisioning == "setup" and reply.state.provisioning is None:
+            return Outcome(reply.state, reply.position), "aborted"
+        turn = reply.state.turn
+        if turn is None or not turn.aborting:
+            return Outcome(reply.state, reply.position), "nothing_to_abort"
+        number = turn.number
+        with trio.move_on_after(ABORT_WAIT_S):
+            state = await self._context.views.sessions.wait(
+                session.id, lambda s: s.turn is None or s.turn.number != number
+            )
+            return self._outcome(state), "aborted" if state.last_outcome == "aborted" else "ended"
+        return self._outcome(self.session(session.id)), "aborting"
+
+    # ------------------------------------------------------------------------------------------------ resume and end
+
+    async def resume(self, any_id: str, caller: Caller, *, anew: bool = False) -> Outcome:
+        """Bring the session back and return once it can take a prompt. Raises the problem that kept it from that.
+
+        With `anew` it begins a new conversation in its workspace.
+        """
+        session = self.session(any_id)
+        opencode_id = self._context.ids.opencode("ses") if anew else None
+        await self._ask(session.id, m.ResumeSession(self._context.clock.now_ms(), opencode_id), caller)
+        return await self._provisioned(session.id)
+
+    async def skip_setup(self, any_id: str, caller: Caller) -> Outcome:
+        """Let the session go on in a workspace that is not set up; return as soon as that is ordered."""
+        session = self.session(any_id)
+        reply = await self._ask(session.id, m.SkipSetup(self._context.clock.now_ms()), caller)
+        return Outcome(reply.state, reply.position)
+
+    async def terminate(self, any_id: str, caller: Caller) -> Outcome:
+        """End the session and return once it has stopped."""
+        session = self.session(any_id)
+        await self._ask(session.id, m.TerminateSession(self._context.clock.now_ms()), caller)
+        # A repeated request finds an end that is over, and perhaps a session that was resumed since.
+        state = await self._wait(session.id, lambda s: not s.terminating, TERMINATE_WAIT_S, "stopped")
+        return self._outcome(state)
+
+    async def describe(self, any_id: str, title: str | None, tags: tuple[str, ...] | None, caller: Caller) -> Outcome:
+        """Give the session another title or other tags."""
+        session = self.session(any_id)
+        reply = await self._ask(session.id, m.DescribeSession(self._context.clock.now_ms(), title, tags), caller)
+        return Outcome(reply.state, reply.position)
+
+    async def describe_workspace(self, workspace_id: str, title: str | None, caller: Caller) -> WorkspaceReply:
+        """Give a workspace a title, or None for none. Raises `Rejected` workspace_not_found."""
+        command = workspace_messages.DescribeWorkspace(title, self._context.clock.now_ms())
+        return await self._context.peers.workspaces.ask(workspace_id, caller.deliver(command))
+
+    # ---------------------------------------------------------------------------------------------------------- roots
+
+    async def choose_root(self, path: str, caller: Caller) -> int:
+        """Choose a workspace root and return the log position. Raises as `Workspaces.inspect`, and roots_full."""
+        try:
+            source = await self._context.workspaces.inspect(path)
+        except Rejected as rejected:
+            rejected.field = "path"
+            raise
+        if not is_inside(source.directory, self._roots.configured):  # one of Fleet's own workspaces is no root
+            raise outside(path, "path")
+        return await self._ask_roots(roots.ChooseRoot(source.directory, self._context.clock.now_ms()), caller)
+
+    async def withdraw_root(self, path: str, caller: Caller) -> int:
+        """Withdraw a chosen workspace root and return the log position. Raises `Rejected` root_not_found."""
+        return await self._ask_roots(roots.WithdrawRoot(path, self._context.clock.now_ms()), caller)
+
+    async def _ask_roots(self, command: roots.Command, caller: Caller) -> int:
+        return (await self._context.peers.roots.ask(roots.ROOTS_ID, caller.deliver(command))).position
+
+    # -------------------------------------------------------------------------------------------------------- reading
+
+    def session(self, any_id: str, instance_id: str | None = None) -> State:
+        """Return the session with this Fleet or OpenCode id; with `instance_id`, only if it has had that instance."""
+        state = self._context.views.sessions.find(any_id)
+        if state is None:
+            raise Rejected("session_not_found", f"there is no session {any_id}")
+        if instance_id is not None and instance_id not in state.instances:
+            raise Rejected("instance_not_found", f"session {any_id} never had an instance {instance_id}")
+        return state
+
+    # -------------------------------------------------------------------------------------------------------- waiting
+
+    async def _provisioned(self, session_id: str) -> Outcome:
+        # A set-up takes its time, or a person's: who ordered it sees it run, and prompts wait in the queue.
+        state = await self._wait(
+            session_id, lambda s: s.provisioning in (None, "setup"), SESSION_READY_TIMEOUT_S, "ready"
+        )
+        failure = state.failure if state.provisioning is None else None
+        if failure is not None and failure.step not in (None, "setup"):  # which fails or not when it has been answered
+            retry_after_s = INSTANCE_LINE_RETRY_S if failure.code == "overloaded" else None
+            hint = BEGIN_ANEW if is_gone(state) else self._way_back(state) if failure.code == "workspace_gone" else None
+            extra = {"sessionId": session_id}
+            raise Problem(failure.code, failure.detail, hint=hint, retry_after_s=retry_after_s, extra=extra)
+        return self._outcome(state)
+
+    def _way_back(self, session: State) -> str | None:
+        """Return how its workspace can be brought back, None where Fleet has not removed it."""
+        workspace = self._context.views.workspaces.get(session.workspace_id)
+        if workspace is not None and workspace.fault is not None:
+            return way_out(workspace)
+        removed = workspace is not None and workspace.phase in ("removing", "removed")
+        return f"bring it back with POST /api/workspaces/{session.workspace_id}/restore" if removed else None
+
+    async def _wait(self, session_id: str, until: Callable[[State], bool], timeout_s: float, what: str) -> State:
+        with trio.move_on_after(timeout_s):
+            return await self._context.views.sessions.wait(session_id, until)
+        raise Unavailable(
+            "timed_out",
+            f"session {session_id} is not {what} after {timeout_s:.0f} s; it goes on, look at its status",
+            extra={"sessionId": session_id},
+            retry_after_s=5,
+        )
+
+    def _outcome(self, state: State) -> Outcome:
+        return Outcome(state, self._context.log.head())
+
+    async def _ask(self, session_id: str, command: m.Command, caller: Caller) -> SessionReply:
+        return await self._context.peers.sessions.ask(session_id, caller.deliver(command))
+
+
+def _default_title(new: NewSession, source: Source) -> str:
+    if new.initial_prompt is not None and new.initial_prompt.text.strip():
+        first_line = new.initial_prompt.text.strip().splitlines()[0]
+        return first_line if len(first_line) <= TITLE_FROM_PROMPT_CHARS else f"{first_line[:TITLE_FROM_PROMPT_CHARS]}…"
+    return source.directory.rstrip("/").rpartition("/")[2] or source.directory
+
+
+TITLE_FROM_PROMPT_CHARS = 60

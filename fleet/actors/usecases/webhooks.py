@@ -1,0 +1,118 @@
+"""What callers can ask for about webhooks.
+
+Address and secret are kept in the vault before the webhook is in the log, and removed after its end is in the log. What
+a crash leaves in between belongs to no webhook; the next start removes it (upkeep/recovery.py).
+"""
+
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+import trio
+
+from fleet.actors.context import Context, WebhookReply
+from fleet.actors.runtime.aggregate import Report
+from fleet.actors.runtime.caller import Caller
+from fleet.core.webhook import messages as m
+from fleet.core.webhook.signing import secret_of
+from fleet.core.webhook.state import Delivery, State
+from fleet.errors import Rejected, Unavailable
+from fleet.limits import (
+    WEBHOOK_TRY_WAIT_S,
+    WEBHOOKS_MAX,
+)
+from fleet.ports import Target
+
+_log = structlog.get_logger(__name__)
+
+Reporter = Report[m.Command]
+
+
+class NewWebhook(msgspec.Struct, frozen=True):
+    """A webhook as a caller wants it; without a `secret` Fleet makes one."""
+
+    url: str
+    types: tuple[str, ...]
+    secret: str | None = None
+    description: str = ""
+
+
+class Webhooks:
+    """The orders about webhooks, on one Fleet. Each returns the state it reached."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._registration = trio.Lock()
+
+    async def register(self, new: NewWebhook, caller: Caller) -> tuple[State, Target]:
+        """Make a webhook that is told of what happens from now on. Raises `Rejected` where it must not be."""
+        context = self._context
+        async with self._registration:  # one at a time: a repetition finds the first, and the bound is kept
+            webhook_id = self._registered_before(caller)
+            if webhook_id is None:
+                if len(context.views.webhooks) >= WEBHOOKS_MAX:
+                    raise Rejected("webhooks_full", f"there are {WEBHOOKS_MAX} webhooks", hint="delete one first")
+                await context.sender.check(new.url)
+                webhook_id = context.ids.uuid7()
+                secret = new.secret if new.secret is not None else secret_of(context.vault.fresh_key())
+                await context.vault.keep(webhook_id, Target(new.url, secret))
+                parts = urlsplit(new.url)
+                register = m.RegisterWebhook(
+                    f"{parts.scheme}://{parts.netloc}", new.types, new.description, context.log.head(), self._now()
+                )
+                await self._ask(webhook_id, register, caller)
+        target = await context.vault.read(webhook_id)
+        if target is None:
+            raise _missing(webhook_id)
+        return self.webhook(webhook_id), target
+
+    def _registered_before(self, caller: Caller) -> str | None:
+        key = caller.idempotency_key
+        record = None if key is None else self._context.log.find_command(key)
+        if record is None:
+            return None
+        if not record.matches(caller.digest):
+            raise Rejected("idempotency_conflict", "the idempotency key was used with another request")
+        return record.stream.partition("-")[2]
+
+    async def switch(self, webhook_id: str, caller: Caller, *, enabled: bool) -> State:
+        """Enable or disable it."""
+        command = m.EnableWebhook(self._now()) if enabled else m.DisableWebhook(self._now())
+        return (await self._ask(webhook_id, command, caller)).state
+
+    async def delete(self, webhook_id: str, caller: Caller) -> int:
+        """Delete it, address and secret included, and return the log position."""
+        reply = await self._ask(webhook_id, m.DeleteWebhook(self._now()), caller)
+        await self._context.vault.forget(webhook_id)
+        return reply.position
+
+    async def send_test(self, webhook_id: str, caller: Caller) -> Delivery:
+        """Send a test message and return what became of it."""
+        reply = await self._ask(webhook_id, m.TryWebhook(self._now()), caller)
+        tests = [each for each in (*reply.state.over, *reply.state.open) if each.is_test]
+        if not tests:
+            raise Rejected("delivery_gone", "the test of this idempotency key is not among the newest deliveries")
+        number = max(each.number for each in tests)
+        with trio.move_on_after(WEBHOOK_TRY_WAIT_S):
+            state = await self._context.views.webhooks.wait(webhook_id, lambda s: s.waiting(number) is None)
+            return next(each for each in state.over if each.number == number)
+        raise Unavailable("timed_out", "the test message is still on its way; look at the deliveries", retry_after_s=5)
+
+    def webhook(self, webhook_id: str) -> State:
+        """Return the webhook. Raises `Rejected` webhook_not_found."""
+        state = self._context.views.webhooks.get(webhook_id)
+        if state is None:
+            raise _missing(webhook_id)
+        return state
+
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
+    async def _ask(self, webhook_id: str, command: m.Command, caller: Caller) -> WebhookReply:
+        if not isinstance(command, m.RegisterWebhook):
+            self.webhook(webhook_id)  # a message would bring up an actor for whatever id somebody thinks of
+        return await self._context.peers.webhooks.ask(webhook_id, caller.deliver(command))
+
+
+def _missing(webhook_id: str) -> Rejected:
+    return Rejected("webhook_not_found", f"there is no webhook {webhook_id}")
