@@ -19,11 +19,12 @@ from fleet.errors import StartupError
 from fleet.events.catalog import make_registry
 from fleet.events.data_lock import lock_holder
 from fleet.events.lmdb_log import LmdbLog
-from fleet.gateway import wire
-from fleet.gateway.tokens import read_local_token
+from fleet.gateway.items.states import instance_item, orphan_item
+from fleet.gateway.server.tokens import read_local_token
 from fleet.limits import CENSUS_TIMEOUT_S, PAGE_MAX
 from fleet.loopback import base_url, listens
 from fleet.projections.lives import Life, lives
+from fleet.wire.instances import InstanceItem, OrphanItem
 
 Item = TypeVar("Item")
 
@@ -31,8 +32,8 @@ Item = TypeVar("Item")
 class Census(msgspec.Struct, frozen=True):
     """Instances, newest first, and orphans. `server` is the address that was asked, None where the log was read."""
 
-    instances: Sequence[wire.InstanceItem]
-    orphans: Sequence[wire.OrphanItem]
+    instances: Sequence[InstanceItem]
+    orphans: Sequence[OrphanItem]
     server: str | None = None
 
 
@@ -65,9 +66,9 @@ async def _ask(url: str, token: str | None) -> Census:
         async with httpx.AsyncClient(
             base_url=f"{url}/api", headers=shown, timeout=CENSUS_TIMEOUT_S, trust_env=False
         ) as http:
-            orphans = await _get(http, "/instances/orphans", list[wire.OrphanItem])
-            instances: list[wire.InstanceItem] = []
-            while page := await _get(http, _page(len(instances)), list[wire.InstanceItem]):
+            orphans = await _get(http, "/instances/orphans", list[OrphanItem])
+            instances: list[InstanceItem] = []
+            while page := await _get(http, _page(len(instances)), list[InstanceItem]):
                 instances += page
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise StartupError(f"The server at {url} cannot be asked: {error or type(error).__name__}") from error
@@ -96,10 +97,10 @@ async def _read(config: Config) -> Census:
         found = lives(log)
     host = LocalOpenCodeHost(config.data_dir)
     states = {life.state.id: life.state for life in found}
-    orphans = [wire.orphan_item(process) for process in await find_orphans(host, states.get)]
+    orphans = [orphan_item(process) for process in await find_orphans(host, states.get)]
     return Census([_item(host, life) for life in reversed(found)], orphans)
 
 
-def _item(host: LocalOpenCodeHost, life: Life) -> wire.InstanceItem:
+def _item(host: LocalOpenCodeHost, life: Life) -> InstanceItem:
     identity = life.state.identity
-    return wire.instance_item(life, None if identity is None else host.memory_bytes(identity))
+    return instance_item(life, None if identity is None else host.memory_bytes(identity))

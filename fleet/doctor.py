@@ -23,7 +23,7 @@ from fleet.environment import remarks
 from fleet.errors import StartupError, Unavailable
 from fleet.events.data_lock import DataLock, lock_holder
 from fleet.events.lmdb_store import LmdbStore
-from fleet.gateway.tokens import TokenFile
+from fleet.gateway.server.tokens import TokenFile
 from fleet.limits import DISK_FREE_BYTES_MIN, GIT_VERSION_TIMEOUT_S, MIB
 from fleet.loopback import family_of, is_loopback, listens
 

@@ -1,7 +1,7 @@
 """Every error that Fleet tells a person or a program about, with its stable code.
 
-A `Problem` is raised anywhere below the gateway; gateway/problems.py turns it into RFC 9457. `PROBLEMS` is the one list
-of codes: documentation, OpenAPI and tests read it. Bugs are not problems: they raise what Python raises.
+A `Problem` is raised anywhere below the gateway; gateway/server/problems.py turns it into RFC 9457. `PROBLEMS` is the
+one list of codes: documentation, OpenAPI and tests read it. Bugs are not problems: they raise what Python raises.
 """
 
 import errno

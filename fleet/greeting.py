@@ -12,8 +12,8 @@ import msgspec
 from fleet import __version__
 from fleet.config import Config
 from fleet.errors import Problem
-from fleet.gateway.guard import Guard
-from fleet.gateway.login_links import own_link
+from fleet.gateway.server.guard import Guard
+from fleet.gateway.server.login_links import own_link
 from fleet.limits import LINK_LIFETIME_S
 from fleet.plain import plain
 

@@ -46,9 +46,9 @@ from fleet.events.disk import NO_SPACE, remedy
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.gateway.app import Gateway
-from fleet.gateway.build import installed_build, read_build
-from fleet.gateway.guard import Guard
-from fleet.gateway.tokens import TokenFile, local_token
+from fleet.gateway.server.guard import Guard
+from fleet.gateway.server.page_files import installed_build, read_build
+from fleet.gateway.server.tokens import TokenFile, local_token
 from fleet.greeting import greeting, page_line
 from fleet.limits import (
     DISK_RESERVE_BYTES,

@@ -6,7 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from fleet.gateway.build import read_build
+from fleet.gateway.server.page_files import read_build
 from tests.gateway.builds import MEMBERS, write_build
 
 ROOT = Path(__file__).parent.parent

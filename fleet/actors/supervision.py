@@ -125,7 +125,7 @@ class Tree:
             "fleet_command_seconds",
             "From a command's way into the mailbox to its answer: decided and durable, or refused",
             ("aggregate", "outcome"),
-            registry=None,  # gateway/metrics.py collects it: several Fleets in one process do not meet
+            registry=None,  # gateway/server/metrics.py collects it: several Fleets in one process do not meet
             buckets=COMMAND_BUCKETS_S,
         )
         context.peers = self._peers(known_offers, placement, erasure)

@@ -46,8 +46,8 @@ def _address(url: str, path: str) -> str:
     from fleet.cli.remote import configured_address
     from fleet.config import load_config
     from fleet.errors import Problem
-    from fleet.gateway.login_links import own_link
-    from fleet.gateway.tokens import TokenFile
+    from fleet.gateway.server.login_links import own_link
+    from fleet.gateway.server.tokens import TokenFile
     from fleet.limits import OPEN_LINK_LIFETIME_S
 
     config = load_config({}, os.environ)

@@ -12,7 +12,7 @@ from fleet.plain import plain
 
 if TYPE_CHECKING:
     from fleet.census import Census
-    from fleet.gateway import wire
+    from fleet.wire.instances import InstanceItem
 
 
 @configured
@@ -59,7 +59,7 @@ def _show(census: "Census", *, only_orphans: bool) -> None:
         print(f"orphan   process {orphan.pid} of instance {orphan.instance_id} ({kind})")
 
 
-def _show_instances(instances: Sequence["wire.InstanceItem"], *, serving: bool) -> None:
+def _show_instances(instances: Sequence["InstanceItem"], *, serving: bool) -> None:
     if not instances:
         print("No OpenCode process was ever started here.")
     for instance in instances:
@@ -68,11 +68,11 @@ def _show_instances(instances: Sequence["wire.InstanceItem"], *, serving: bool) 
         print(f"{'':<12} {plain(_became(instance, serving=serving))}")
 
 
-def _span(instance: "wire.InstanceItem") -> str:
+def _span(instance: "InstanceItem") -> str:
     return f"{instance.created_at} to {instance.ended_at or 'now'}"
 
 
-def _became(instance: "wire.InstanceItem", *, serving: bool) -> str:
+def _became(instance: "InstanceItem", *, serving: bool) -> str:
     """Return what became of the process, in words."""
     said = [instance.evidence]
     if instance.exit is not None and instance.exit.signal is not None:

@@ -21,7 +21,7 @@ from fleet.loopback import base_url
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fleet.gateway.tokens import Register
+    from fleet.gateway.server.tokens import Register
 
 Result = TypeVar("Result")
 
@@ -56,7 +56,7 @@ def new(
     """
     import msgspec
 
-    from fleet.gateway.tokens import issue
+    from fleet.gateway.server.tokens import issue
 
     now = datetime.now(UTC)
     ends_at_ms = None if expires is None else _milliseconds(_end(expires, now))
@@ -82,7 +82,7 @@ def ls(config: Config, json: Json = False) -> None:
     """List the tokens there are and were."""
     import msgspec
 
-    from fleet.gateway.tokens import TokenFile
+    from fleet.gateway.server.tokens import TokenFile
 
     try:
         tokens = TokenFile(config.data_dir).read().tokens
@@ -106,7 +106,7 @@ def revoke(
     names: Annotated[list[str], typer.Argument(help="The names of the tokens.", show_default=False)],
 ) -> None:
     """Revoke tokens, at once: streams that are open under them end, and browsers are logged out."""
-    from fleet.gateway.tokens import revoke as revoked
+    from fleet.gateway.server.tokens import revoke as revoked
 
     _change(config, partial(revoked, names=names, now_ms=_milliseconds(datetime.now(UTC))))
     print(f"Revoked: {', '.join(names)}", file=sys.stderr)
@@ -126,9 +126,9 @@ def link(
 ) -> None:
     """Make a link that logs a browser in under a token: good once, for ten minutes."""
     from fleet.census import is_serving
-    from fleet.gateway.login import is_own_path
-    from fleet.gateway.login_links import login_url
-    from fleet.gateway.tokens import link as linked
+    from fleet.gateway.routes.login import is_own_path
+    from fleet.gateway.server.login_links import login_url
+    from fleet.gateway.server.tokens import link as linked
 
     if next_ is not None and not is_own_path(next_):
         raise typer.BadParameter(f"{next_!r} is no path of the server, as in /inbox", param_hint="--next")
@@ -142,7 +142,7 @@ def link(
 
 
 def _change(config: Config, change: "Callable[[Register], tuple[Register, Result]]") -> Result:
-    from fleet.gateway.tokens import TokenFile
+    from fleet.gateway.server.tokens import TokenFile
 
     try:
         return TokenFile(config.data_dir).change(change)

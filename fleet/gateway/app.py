@@ -14,40 +14,45 @@ from quart_schema import Info, QuartSchema
 
 from fleet import __version__
 from fleet.actors.supervision import Tree
-from fleet.gateway import connections, framing, problems
-from fleet.gateway.access import name_requests
-from fleet.gateway.build import Build
-from fleet.gateway.contents import content_routes
-from fleet.gateway.diffs import diff_routes
-from fleet.gateway.directories import directory_routes
-from fleet.gateway.docs import docs_routes
-from fleet.gateway.document import Document
-from fleet.gateway.edge import Application, Edge, visit_of
-from fleet.gateway.encoding import compress_json
-from fleet.gateway.fleet import fleet_routes
-from fleet.gateway.frames import Frames
-from fleet.gateway.guard import Guard
-from fleet.gateway.history import history_routes
-from fleet.gateway.inbox import inbox_routes
-from fleet.gateway.log import log_routes
-from fleet.gateway.login import login_routes
-from fleet.gateway.metrics import Metrics, metric_routes
-from fleet.gateway.offers import offer_routes
-from fleet.gateway.page import page_routes
-from fleet.gateway.reading import Streams
-from fleet.gateway.repetition import KeyedApp
-from fleet.gateway.repositories import repository_routes
-from fleet.gateway.requests import read_to_its_end
-from fleet.gateway.server import info_routes
-from fleet.gateway.session_items import SessionItems
-from fleet.gateway.sessions import session_routes
-from fleet.gateway.sockets import socket_routes
-from fleet.gateway.streams import stream_routes
-from fleet.gateway.subscriptions import LiveViews, Subscriptions
-from fleet.gateway.token_routes import token_routes
-from fleet.gateway.transcripts import transcript_routes
-from fleet.gateway.trust import trust_routes
-from fleet.gateway.webhooks import webhook_routes
+from fleet.gateway.hypercorn import connections
+from fleet.gateway.hypercorn import websocket as framing
+from fleet.gateway.items.session import SessionItems
+from fleet.gateway.live.frames import Frames
+from fleet.gateway.live.reader import Streams
+from fleet.gateway.live.sse import stream_routes
+from fleet.gateway.live.subscriptions import LiveViews, Subscriptions
+from fleet.gateway.live.websocket import socket_routes
+from fleet.gateway.openapi.docs import docs_routes
+from fleet.gateway.openapi.document import Document
+from fleet.gateway.routes.diffs import diff_routes
+from fleet.gateway.routes.directories import directory_routes
+from fleet.gateway.routes.files_and_todos import content_routes
+from fleet.gateway.routes.health import health_routes
+from fleet.gateway.routes.history import history_routes
+from fleet.gateway.routes.inbox import inbox_routes
+from fleet.gateway.routes.info import info_routes
+from fleet.gateway.routes.instances import instance_routes
+from fleet.gateway.routes.log import log_routes
+from fleet.gateway.routes.login import login_routes
+from fleet.gateway.routes.metrics import metric_routes
+from fleet.gateway.routes.offers import offer_routes
+from fleet.gateway.routes.page import page_routes
+from fleet.gateway.routes.repositories import repository_routes
+from fleet.gateway.routes.sessions import session_routes
+from fleet.gateway.routes.setups import trust_routes
+from fleet.gateway.routes.tokens import token_routes
+from fleet.gateway.routes.transcripts import transcript_routes
+from fleet.gateway.routes.webhooks import webhook_routes
+from fleet.gateway.routes.workspaces import workspace_routes
+from fleet.gateway.server import problems
+from fleet.gateway.server.encoding import compress_json
+from fleet.gateway.server.guard import Guard
+from fleet.gateway.server.idempotency import KeyedApp
+from fleet.gateway.server.metrics import Metrics
+from fleet.gateway.server.middleware import Application, Edge, visit_of
+from fleet.gateway.server.page_files import Build
+from fleet.gateway.server.request_id import name_requests
+from fleet.gateway.server.requests import read_to_its_end
 from fleet.limits import (
     BODY_BYTES_MAX,
     BODY_READ_S,
@@ -59,9 +64,15 @@ from fleet.limits import (
 )
 
 
-def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: Build) -> KeyedApp:
+class FleetApp(KeyedApp):
+    """The application, with the views that all live readers share."""
+
+    live_views: LiveViews
+
+
+def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: Build) -> FleetApp:
     """Return the ASGI application over one Fleet; its streams end when `streams` is closed, `build` is its page."""
-    app = KeyedApp("fleet")
+    app = FleetApp("fleet")
     app.tree = tree
     items = SessionItems(tree)
     app.live_views = LiveViews(tree, items)
@@ -90,7 +101,7 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: 
         edge.guard.admit(request, visit_of(request))
 
     if tree.traces is not None:
-        from fleet.gateway.spans import trace_requests
+        from fleet.gateway.server.tracing import trace_requests
 
         trace_requests(app, tree.traces)
 
@@ -114,28 +125,33 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: 
         await read_to_its_end()
         return response
 
-    app.register_blueprint(page_routes(build))
-    app.register_blueprint(login_routes(edge.guard, tree.context.clock, build))
-    app.register_blueprint(token_routes(tree, edge.guard))
-    app.register_blueprint(info_routes(tree))
-    app.register_blueprint(history_routes(tree, items))
-    app.register_blueprint(session_routes(tree, items))
-    app.register_blueprint(transcript_routes(tree))
-    app.register_blueprint(diff_routes(tree))
-    app.register_blueprint(content_routes(tree))
-    app.register_blueprint(inbox_routes(tree))
-    app.register_blueprint(log_routes(tree))
     frames = Frames()
-    app.register_blueprint(stream_routes(tree, streams, frames))
-    app.register_blueprint(socket_routes(app, streams, Subscriptions(tree, frames, app.live_views)))
-    app.register_blueprint(webhook_routes(tree))
-    app.register_blueprint(fleet_routes(tree))
-    app.register_blueprint(trust_routes(tree))
-    app.register_blueprint(offer_routes(tree))
-    app.register_blueprint(directory_routes(tree))
-    app.register_blueprint(repository_routes(tree))
-    app.register_blueprint(metric_routes(metrics))
-    app.register_blueprint(docs_routes(lambda: Document(app, schema).schema()))
+    for routes in (
+        page_routes(build),
+        login_routes(edge.guard, tree.context.clock, build),
+        token_routes(tree, edge.guard),
+        info_routes(tree),
+        history_routes(tree, items),
+        session_routes(tree, items),
+        transcript_routes(tree),
+        diff_routes(tree),
+        content_routes(tree),
+        inbox_routes(tree),
+        log_routes(tree),
+        stream_routes(tree, streams, frames),
+        socket_routes(app, streams, Subscriptions(tree, frames, app.live_views)),
+        webhook_routes(tree),
+        instance_routes(tree),
+        workspace_routes(tree),
+        health_routes(tree),
+        trust_routes(tree),
+        offer_routes(tree),
+        directory_routes(tree),
+        repository_routes(tree),
+        metric_routes(metrics),
+        docs_routes(lambda: Document(app, schema).schema()),
+    ):
+        app.register_blueprint(routes)
     return app
 
 

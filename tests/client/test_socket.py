@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from fleet.client import Denied, FleetClient, FleetError, Invalid, NotFound, Socket, Stream, Unreachable
-from fleet.gateway.guard import Guard
+from fleet.gateway.server.guard import Guard
 from fleet.limits import SOCKET_SUBSCRIPTIONS_MAX
 from fleet.wire.frames import Delta, Event, Frame, Snapshot
 from tests.client.line import Line

@@ -21,11 +21,11 @@ from fleet.events.catalog import make_registry
 from fleet.events.memory_blobs import MemoryBlobs
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.gateway.app import Gateway, make_app
-from fleet.gateway.build import Build
-from fleet.gateway.edge import Edge
-from fleet.gateway.guard import Guard
-from fleet.gateway.metrics import Metrics
-from fleet.gateway.reading import Streams
+from fleet.gateway.live.reader import Streams
+from fleet.gateway.server.guard import Guard
+from fleet.gateway.server.metrics import Metrics
+from fleet.gateway.server.middleware import Edge
+from fleet.gateway.server.page_files import Build
 from fleet.projections.store import MemoryStore
 from fleet.traces import Traces
 from tests.fakes.clock import FakeClock, FakeIds

@@ -6,7 +6,7 @@ from typing import Any
 
 import trio
 
-from fleet.gateway.guard import Guard
+from fleet.gateway.server.guard import Guard
 from fleet.limits import IDLE_TIMEOUT_S
 from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
 from tests.gateway.test_tokens import Keys, bearer

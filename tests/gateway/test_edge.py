@@ -8,9 +8,9 @@ import trio
 import trio.testing
 from structlog.testing import capture_logs
 
-from fleet.gateway import peers
-from fleet.gateway.edge import Edge, Message
-from fleet.gateway.guard import Guard
+from fleet.gateway.server import client_limits as peers
+from fleet.gateway.server.guard import Guard
+from fleet.gateway.server.middleware import Edge, Message
 from fleet.limits import BODY_READ_S, KEEP_ALIVE_S, PEERS_REMEMBERED_MAX
 from tests.gateway.door import PLAIN, Answer, Door, Machine
 from tests.gateway.test_problems import raw

@@ -8,9 +8,9 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.gateway import encoding
-from fleet.gateway.dispatch import carry_out
-from fleet.gateway.encoding import best_encoding, gzipped
+from fleet.gateway.live.dispatch import carry_out
+from fleet.gateway.server import encoding
+from fleet.gateway.server.encoding import best_encoding, gzipped
 from fleet.wire import sockets as wire
 from tests.gateway.builds import unzipped
 from tests.gateway.door import PLAIN, Door

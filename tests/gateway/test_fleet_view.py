@@ -9,8 +9,8 @@ import pytest
 import trio
 import trio.testing
 
-from fleet.gateway.fleet_view import FleetView
-from fleet.gateway.session_items import SessionItems
+from fleet.gateway.items.session import SessionItems
+from fleet.gateway.live.fleet_view import FleetView
 from fleet.limits import FLEET_ITEM_INTERVAL_S, FLEET_PAGE_ITEMS
 from fleet.ports import Part, PartDelta
 from tests.gateway.door import REPOSITORY, Door, Machine
@@ -236,7 +236,7 @@ async def test_a_position_says_that_everything_before_it_was_told(door: Door) ->
 
 
 async def test_a_slow_reader_is_told_its_cursor_and_misses_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleet.gateway.fleet_view.FLEET_WAITING_MAX", 1)
+    monkeypatch.setattr("fleet.gateway.live.fleet_view.FLEET_WAITING_MAX", 1)
     sessions = [await door.session() for _ in range(3)]
     async with following(door) as (reader, client):
         for item in sessions:
@@ -257,7 +257,7 @@ async def test_readers_share_the_bytes_of_an_item(door: Door) -> None:
 
 
 async def test_the_view_leaves_out_what_ended_long_ago(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleet.gateway.fleet_view.FLEET_ENDED_S", 600.0)
+    monkeypatch.setattr("fleet.gateway.live.fleet_view.FLEET_ENDED_S", 600.0)
     ended, kept = await door.session(), await door.session()
     await door.knock("DELETE", f"/api/sessions/{ended['id']}")
     await trio.sleep(540)

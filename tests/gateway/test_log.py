@@ -215,7 +215,7 @@ async def test_a_reader_that_does_not_read_holds_up_nobody(door: Door, monkeypat
         read.append(len(page))
         return page, position
 
-    monkeypatch.setattr("fleet.gateway.log.export_page", counted)
+    monkeypatch.setattr("fleet.gateway.routes.log.export_page", counted)
     async with door.listen() as port:
         async with await trio.open_tcp_stream("127.0.0.1", port) as idle:
             idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

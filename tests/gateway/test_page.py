@@ -6,10 +6,10 @@ import pytest
 import trio
 
 from fleet.errors import StartupError
-from fleet.gateway import build as build_module
-from fleet.gateway.build import Build, read_build
-from fleet.gateway.edge import PAGE_POLICY
-from fleet.gateway.page import SHELL_RULES
+from fleet.gateway.routes.page import SHELL_RULES
+from fleet.gateway.server import page_files as build_module
+from fleet.gateway.server.middleware import PAGE_POLICY
+from fleet.gateway.server.page_files import Build, read_build
 from tests.gateway.builds import APP, BROTLI, FILES, MEMBERS, SHELL, WORKER, unzipped, write_build
 from tests.gateway.door import NOWHERE, Door
 from tests.gateway.test_problems import raw

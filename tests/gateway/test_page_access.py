@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.gateway.build import Build, read_build
-from fleet.gateway.guard import Guard
+from fleet.gateway.server.guard import Guard
+from fleet.gateway.server.page_files import Build, read_build
 from fleet.limits import COOKIES_PER_TOKEN_MAX
 from tests.gateway.builds import MEMBERS, SHELL, write_build
 from tests.gateway.door import NOWHERE, PLAIN, Door, Machine

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from fleet.errors import PROBLEMS, Problem
-from fleet.gateway.problems import problem_response
+from fleet.gateway.server.problems import problem_response
 from fleet.limits import BODY_BYTES_MAX, HEADER_BYTES_MAX, HEADER_BYTES_READ_MAX
 from tests.gateway.door import PLAIN, REPOSITORY, Answer, Door, Machine
 

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from fleet.actors.context import Policy
-from fleet.gateway.build import read_build
+from fleet.gateway.server.page_files import read_build
 from tests.gateway.builds import write_build
 from tests.gateway.door import PLAIN, Door, Machine
 

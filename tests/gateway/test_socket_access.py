@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from fleet.gateway import edge, peers
-from fleet.gateway.guard import Guard
+from fleet.gateway.server import client_limits as peers
+from fleet.gateway.server import middleware as edge
+from fleet.gateway.server.guard import Guard
 from fleet.limits import TOKEN_POLL_S
 from tests.gateway.door import PLAIN, Door, Machine
 from tests.gateway.raw_socket import CLOSE, TEXT, raw_socket

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import trio
 
-from fleet.gateway.guard import Guard
+from fleet.gateway.server.guard import Guard
 from fleet.limits import (
     BODY_BYTES_MAX,
     HEADER_BYTES_MAX,
@@ -57,7 +57,7 @@ async def test_commands_at_a_time_are_bounded(door: Door) -> None:
 
 
 async def test_streams_are_bounded(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleet.gateway.reading.STREAMS_OPEN_MAX", 2)
+    monkeypatch.setattr("fleet.gateway.live.reader.STREAMS_OPEN_MAX", 2)
     async with door.listen() as port, connected(port) as client:
         async with door.follow(port, "/api/events") as stream:
             await stream.frame()

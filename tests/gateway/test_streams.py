@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from fleet.gateway.reading import Streams
+from fleet.gateway.live.reader import Streams
 from fleet.limits import HEARTBEAT_S, SIGNAL_BUFFER_MAX, STREAM_TURNS
 from fleet.ports import PartDelta
 from tests.gateway.door import NOWHERE, REPOSITORY, Door, Frame, Machine

@@ -9,8 +9,8 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from fleet.gateway.guard import Guard
-from fleet.gateway.tokens import TokenFile, issue, link, local_token, revoke
+from fleet.gateway.server.guard import Guard
+from fleet.gateway.server.tokens import TokenFile, issue, link, local_token, revoke
 from fleet.limits import (
     COOKIE_LIFETIME_S,
     COOKIES_PER_TOKEN_MAX,

@@ -16,7 +16,7 @@ from fleet.core.webhook.state import PHASES as WEBHOOK_PHASES
 from fleet.core.webhook.state import Delivery
 from fleet.core.workspace.state import PHASES as WORKSPACE_PHASES
 from fleet.events.catalog import NAMES
-from fleet.gateway.stream_schemas import payload_name
+from fleet.gateway.openapi.stream_schemas import payload_name
 from fleet.ports import NotCarriedKind, Strategy, TurnStatus
 from fleet.projections.history_text import Kind
 from fleet.wire import enums

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import trio
 
-from fleet.gateway.framing import PING
+from fleet.gateway.hypercorn.websocket import PING
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.gateway.door import PLAIN, Door, Machine
 

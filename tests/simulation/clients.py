@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 import trio
 
+from fleet.actors.caller import Caller
 from fleet.actors.prompt import NewPrompt
-from fleet.actors.runtime.caller import Caller
 from fleet.actors.supervision import Tree
 from fleet.actors.usecases.sessions import NewSession, Outcome
 from fleet.core.session import messages as m

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import trio
 
-from fleet.actors.runtime.caller import Caller
+from fleet.actors.caller import Caller
 from fleet.actors.supervision import Tree
 from fleet.core.instance import messages as i
 from fleet.core.session import messages as m

@@ -13,8 +13,8 @@ import structlog.testing
 import trio
 from trio.testing import MockClock
 
+from fleet.actors.caller import Caller
 from fleet.actors.prompt import NewPrompt
-from fleet.actors.runtime.caller import Caller
 from fleet.actors.supervision import Tree
 from fleet.actors.usecases.webhooks import NewWebhook
 from fleet.core.instance.state import LIVE

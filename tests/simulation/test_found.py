@@ -8,9 +8,9 @@ import structlog.testing
 import trio
 from trio.testing import MockClock
 
+from fleet.actors.caller import Caller
 from fleet.actors.context import Policy
 from fleet.actors.prompt import NewPrompt
-from fleet.actors.runtime.caller import Caller
 from fleet.actors.supervision import Tree
 from fleet.actors.usecases.removal import Ending
 from fleet.actors.usecases.sessions import NewSession, Outcome

@@ -12,7 +12,7 @@ What makes a command itself happen once is the key in its own stream (aggregate.
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-from fleet.actors.runtime.caller import Caller
+from fleet.actors.caller import Caller
 from fleet.core.answers import RequestAnswered
 from fleet.errors import Rejected
 from fleet.events.envelope import Cause, CommandRecord

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from fleet.actors.caller import Caller
 from fleet.actors.context import Context
-from fleet.actors.runtime.caller import Caller
 from fleet.actors.usecases.sessions import NewSession, Orders, Outcome
 from fleet.core.session import messages as m
 from fleet.core.session.state import State

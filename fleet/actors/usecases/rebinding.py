@@ -5,9 +5,9 @@ The order is in the log before anything on disk changes; the same request again 
 
 import msgspec
 
+from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WorkspaceReply
 from fleet.actors.effects.workspace_check import look
-from fleet.actors.runtime.caller import Caller
 from fleet.actors.usecases.workspace_roots import Roots
 from fleet.core.paths import is_inside
 from fleet.core.workspace import messages as m

@@ -10,11 +10,11 @@ import msgspec
 import structlog
 import trio
 
+from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WorkspaceReply
 from fleet.actors.effects.erasure import Erasure
 from fleet.actors.effects.stored_responses import erasure_key
 from fleet.actors.runtime.aggregate import Deliver
-from fleet.actors.runtime.caller import Caller
 from fleet.actors.usecases.sessions import Orders
 from fleet.core.paths import is_inside
 from fleet.core.session import messages as session_messages

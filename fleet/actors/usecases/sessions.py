@@ -12,11 +12,11 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
+from fleet.actors.caller import Caller
 from fleet.actors.context import Context, SessionReply, WorkspaceReply
 from fleet.actors.effects.slash_commands import SlashCommands
 from fleet.actors.effects.workspace_check import look
 from fleet.actors.prompt import NewPrompt
-from fleet.actors.runtime.caller import Caller
 from fleet.actors.usecases.workspace_roots import Roots, outside
 from fleet.core import roots
 from fleet.core.paths import is_inside

@@ -1,7 +1,7 @@
 """What callers can ask and order about the commands of repositories: look at them, allow them, revoke that."""
 
+from fleet.actors.caller import Caller
 from fleet.actors.context import Context
-from fleet.actors.runtime.caller import Caller
 from fleet.actors.usecases.sessions import Orders
 from fleet.actors.usecases.workspace_roots import Roots
 from fleet.core import trust as m

@@ -10,9 +10,9 @@ import msgspec
 import structlog
 import trio
 
+from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WebhookReply
 from fleet.actors.runtime.aggregate import Report
-from fleet.actors.runtime.caller import Caller
 from fleet.core.webhook import messages as m
 from fleet.core.webhook.signing import secret_of
 from fleet.core.webhook.state import Delivery, State

@@ -1,0 +1,1 @@
+"""What reaches into Hypercorn's insides."""

@@ -1,0 +1,1 @@
+"""Items of the API, made of the states that the server holds."""

@@ -1,0 +1,305 @@
+"""From states to the items that the API shows."""
+
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from fleet.core.instance.state import State as Instance
+from fleet.core.session.activity import Activity, of_request
+from fleet.core.session.following import queue_paused
+from fleet.core.session.state import RUNNING, Failure, Request, Setup, State, status_of
+from fleet.core.session.values import Totals
+from fleet.core.times import rfc3339
+from fleet.core.workspace import machine as workspace
+from fleet.core.workspace.faults import described
+from fleet.events.envelope import Erased, Recorded
+from fleet.events.verify import Report
+from fleet.gateway.items.allowances import allowed_to, sharing_with
+from fleet.ports import FoundProcess, Tokens
+from fleet.projections.history_store import Snippet
+from fleet.projections.lives import Life
+from fleet.projections.transcripts import ConversationView
+from fleet.projections.turns import Turn
+from fleet.wire.audit import BreakItem, EventItem, Verification
+from fleet.wire.bodies import BudgetBody, ModelBody
+from fleet.wire.enums import InstanceStatus, Status
+from fleet.wire.instances import ExitItem, InstanceItem, OrphanItem, StopStepItem
+from fleet.wire.items import (
+    ActivityItem,
+    ChangesItem,
+    FailureItem,
+    HistoryItem,
+    LastTurnItem,
+    Relative,
+    RequestItem,
+    SessionDetail,
+    SessionItem,
+    SetupBrief,
+    SetupItem,
+    SnippetItem,
+    TokensItem,
+)
+from fleet.wire.setups import SetupDetail
+from fleet.wire.transcripts import ConversationItem, SteeredItem, TurnItem
+
+
+class Surroundings(NamedTuple):
+    """What an item shows beside the session's own state, as it is now.
+
+    `activity` is that of a part in flight, `silent` the session's process where that does not answer, `context_limit`
+    that of the model in tokens, `rehearsal` the provider of the scripted model where the server has it, `lost` the
+    session's workspace where something is wrong with it.
+    """
+
+    activity: Activity | None = None
+    silent: Instance | None = None
+    context_limit: int | None = None
+    rehearsal: str | None = None
+    lost: workspace.State | None = None
+
+
+def session_item(state: State, around: Surroundings) -> SessionItem:
+    """Return what the API shows of a session in a list."""
+    return SessionItem(**_session_fields(state, around))
+
+
+def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
+    evidence, evidence_at_ms = state.evidence, state.evidence_at_ms or state.since_ms
+    if around.silent is not None:  # newer than what the session saw last
+        evidence = f"its OpenCode does not answer ({around.silent.evidence}); before that: {evidence}"
+        evidence_at_ms = around.silent.since_ms
+    fault = None if around.lost is None else described(around.lost)
+    if around.lost is not None and fault is not None:
+        evidence, evidence_at_ms = f"{fault}; before that: {evidence}", around.lost.fault_since_ms
+    return {
+        "id": state.id,
+        "opencode_id": state.opencode_id,
+        "title": state.title,
+        "status": cast("Status", status_of(state)),  # one that is not born or was erased is in no view
+        "status_since": rfc3339(state.since_ms),
+        "evidence": evidence,
+        "evidence_at": rfc3339(evidence_at_ms),
+        "instance_id": last_instance(state),
+        "workspace_id": state.workspace_id,
+        "directory": state.directory,
+        "source_directory": state.source_directory,
+        "isolation_strategy": state.strategy,
+        "branch": state.branch,
+        "parent_id": state.parent_id,
+        "tags": list(state.tags),
+        "created_at": rfc3339(state.created_at_ms),
+        "updated_at": rfc3339(state.changed_at_ms),
+        "ended_at": None if state.ended_at_ms is None else rfc3339(state.ended_at_ms),
+        "turns": state.turns,
+        "queued": len(state.queue),
+        "open_requests": len(state.requests),
+        "tokens": tokens_item(state.tokens),
+        "cost_usd": state.cost_usd,
+        "budget": None
+        if state.budget is None
+        else BudgetBody(state.budget.usd, state.budget.tokens, state.budget.minutes),
+        "changes": _changes_item(state.changes),
+        "outcome": state.last_outcome if state.turn is None else None,
+        "failure": _failure_item(state.failure),
+        "agent": state.agent,
+        "model": None if state.model is None else ModelBody(state.model.provider_id, state.model.model_id),
+        "repository": repository_of(state),
+        "context_tokens": None if state.context is None else state.context.tokens,
+        "context_limit": around.context_limit,
+        "running_ms": state.running_ms,
+        "last_turn": _last_turn_item(state),
+        "rehearsal": around.rehearsal is not None and provider_of(state) in (None, around.rehearsal),
+        "queue_paused": queue_paused(state),
+        "activity": _activity_item(state, around.activity),
+        "setup": None if state.setup is None else SetupBrief(**_setup_fields(state.setup)),
+    }
+
+
+def _setup_fields(setup: Setup) -> dict[str, Any]:
+    return {
+        "status": setup.status,
+        "exit_code": setup.exit_code,
+        "detail": setup.detail,
+        "started_at": rfc3339(setup.started_at_ms) if setup.started_at_ms else None,
+        "ended_at": rfc3339(setup.ended_at_ms) if setup.ended_at_ms else None,
+    }
+
+
+def setup_item(setup: Setup | None) -> SetupItem | None:
+    """Return what the API shows of a set-up, None where there is none."""
+    return None if setup is None else SetupItem(**_setup_fields(setup), **_recipe_fields(setup))
+
+
+def setup_detail(item: SetupItem, output: str) -> SetupDetail:
+    """Return a set-up with what it has written."""
+    return SetupDetail(**msgspec.structs.asdict(item), output=output)
+
+
+def _recipe_fields(setup: Setup) -> dict[str, Any]:
+    recipe = setup.recipe
+    names = ("digest", "setup", "teardown", "submodules")
+    return {name: getattr(recipe, name) for name in names}
+
+
+def repository_of(state: State) -> str | None:
+    """Return the path of the main repository: that of its work tree, or of a bare one; None outside of git."""
+    common = state.source_repository
+    return None if common is None else common.removesuffix("/.git")
+
+
+def provider_of(state: State) -> str | None:
+    """Return the provider of the model that answers, as far as it is known: none was named, and none has answered."""
+    answered = None if state.context is None else state.context.provider_id or None
+    return answered or (None if state.model is None else state.model.provider_id)
+
+
+def _last_turn_item(state: State) -> LastTurnItem | None:
+    if not state.turns:
+        return None
+    started = rfc3339(state.turn_started_at_ms)
+    if state.turn is not None:
+        return LastTurnItem(state.turns, started, None, None)
+    return LastTurnItem(state.turns, started, rfc3339(state.turn_ended_at_ms), state.last_outcome)
+
+
+def _activity_item(state: State, now: Activity | None) -> ActivityItem | None:
+    waiting = next((request for request in reversed(state.requests) if request.answer is None), None)
+    if waiting is not None:
+        found: Activity | None = of_request(waiting.body, waiting.opened_at_ms)
+    elif now is not None and state.phase in RUNNING:
+        found = now
+    else:
+        found = state.last_line
+    return None if found is None else ActivityItem(found.kind, found.text.rstrip(), found.tool, rfc3339(found.at_ms))
+
+
+def _changes_item(changes: Totals | None) -> ChangesItem | None:
+    return None if changes is None else ChangesItem(changes.files, changes.additions, changes.deletions)
+
+
+def session_detail(
+    state: State, around: Surroundings, ancestors: list[State], children: list[State], instance: Instance | None = None
+) -> SessionDetail:
+    """Return what the API shows of one session; `instance` is the process that it works in now."""
+    return SessionDetail(
+        **_session_fields(state, around),
+        ancestors=[relative(ancestor) for ancestor in ancestors],
+        children=[relative(child) for child in children],
+        requests=[request_item(request) for request in state.requests],
+        sharing=sharing_with(state, instance),
+        allowed=allowed_to(state, instance),
+    )
+
+
+def history_item(state: State, around: Surroundings, snippet: Snippet | None) -> HistoryItem:
+    """Return what the API shows of a session in the history."""
+    found = None if snippet is None else SnippetItem(snippet.kind, snippet.text, [list(hit) for hit in snippet.hits])
+    return HistoryItem(**_session_fields(state, around), snippet=found)
+
+
+def relative(state: State) -> Relative:
+    """Return a session as another one's ancestor or child."""
+    return Relative(state.id, state.title, cast("Status", status_of(state)))
+
+
+def request_item(request: Request) -> RequestItem:
+    """Return an open request."""
+    opened = rfc3339(request.opened_at_ms)
+    answered = request.answer is not None
+    return RequestItem(request.id, request.kind, request.opencode_id, opened, answered, msgspec.Raw(request.body))
+
+
+def last_instance(state: State) -> str | None:
+    """Return the instance that the session has, or else the last that it had."""
+    if state.instance_id is not None:
+        return state.instance_id
+    return state.instances[-1] if state.instances else None
+
+
+def tokens_item(tokens: Tokens) -> TokensItem:
+    """Return the token counts."""
+    return TokensItem(tokens.input, tokens.output, tokens.reasoning, tokens.cache_read, tokens.cache_write)
+
+
+def _failure_item(failure: Failure | None) -> FailureItem | None:
+    return None if failure is None else FailureItem(failure.code, failure.detail, rfc3339(failure.at_ms))
+
+
+def turn_item(turn: Turn) -> TurnItem:
+    """Return what the API shows of a turn."""
+    return TurnItem(
+        number=turn.number,
+        message_id=turn.message_id,
+        prompt_id=turn.prompt_id,
+        prompt=turn.asked.head,
+        actor=turn.asked.actor,
+        started_at=rfc3339(turn.started_at_ms),
+        ended_at=None if turn.ended_at_ms is None else rfc3339(turn.ended_at_ms),
+        outcome=turn.outcome,
+        cost_usd=turn.cost_usd,
+        tokens=tokens_item(turn.tokens),
+        changes=_changes_item(turn.changes),
+        steered=[SteeredItem(s.message_id, s.asked.head, s.asked.actor, rfc3339(s.at_ms)) for s in turn.steered],
+        position=turn.position,
+        end_position=turn.end_position,
+    )
+
+
+def conversation_item(view: ConversationView) -> ConversationItem:
+    """Return what the API shows of a conversation; a sub-agent's is named by the call that has started it."""
+    subagent = view.subagent
+    created = None if view.created_ms is None else rfc3339(view.created_ms)
+    if subagent is None:
+        return ConversationItem(view.id, None, None, None, view.messages, created)
+    return ConversationItem(view.id, subagent.parent_id, subagent.title, subagent.agent, view.messages, created)
+
+
+def instance_item(life: Life, memory_bytes: int | None) -> InstanceItem:
+    """Return what the API shows of an instance."""
+    state, ended_at_ms = life.state, life.ended_at_ms
+    return InstanceItem(
+        id=state.id,
+        status=cast("InstanceStatus", state.phase),  # one that is not born is in no view
+        status_since=rfc3339(state.since_ms),
+        evidence=state.evidence,
+        directory=state.directory,
+        pid=None if state.identity is None else state.identity.pid,
+        version=None if state.endpoint is None else state.endpoint.version,
+        memory_bytes=memory_bytes,
+        sessions=list(state.sessions),
+        created_at=rfc3339(state.created_at_ms),
+        ended_at=None if ended_at_ms is None else rfc3339(ended_at_ms),
+        stop_reason=state.stop_reason,
+        exit=None if life.exit is None else ExitItem(life.exit.code, life.exit.signal),
+        steps=[StopStepItem(step.step, list(step.pids)) for step in life.steps],
+    )
+
+
+def orphan_item(process: FoundProcess) -> OrphanItem:
+    """Return what the API shows of a process that no instance looks after."""
+    return OrphanItem(process.identity.pid, process.instance_id, process.server)
+
+
+def event_item(recorded: Recorded) -> EventItem:
+    """Return what the API shows of an event."""
+    cause = recorded.cause
+    return EventItem(
+        position=recorded.position,
+        stream=recorded.stream,
+        version=recorded.version,
+        type=recorded.type,
+        at=rfc3339(recorded.recorded_at_ms),
+        actor=cause.actor,
+        causation_id=cause.causation_id,
+        correlation_id=cause.correlation_id,
+        command_id=recorded.command_id,
+        erased=isinstance(recorded.event, Erased),
+        data=msgspec.Raw(recorded.payload),
+    )
+
+
+def verification(report: Report) -> Verification:
+    """Return what the API shows of a log that was walked."""
+    found = report.first_break
+    at = None if found is None else BreakItem(found.position, found.reason)
+    return Verification(found is None, report.events, report.streams, report.erased, report.digest.hex(), at)

@@ -1,0 +1,1 @@
+"""Live streams: events and views as they change, over Server-Sent Events and WebSockets."""

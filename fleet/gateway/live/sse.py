@@ -1,0 +1,225 @@
+"""Live streams over Server-Sent Events: one session's, the whole fleet's, and what people are told of.
+
+A logged event has its position as `id`; `Last-Event-ID` or `?after=` resumes behind it without gap and without repeat.
+A signal has none, may be lost, and is superseded by the part that is logged in the end. The first frame is a snapshot
+of what is in flight, and after a reader has fallen behind it gets another one (reader.py). All that waits goes out in
+one write.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import trio
+from quart import Blueprint, Response, request
+from quart.wrappers.response import ResponseBody
+
+from fleet.actors.supervision import Tree
+from fleet.core.session.notifications import tells
+from fleet.core.times import rfc3339
+from fleet.errors import Rejected, Unavailable
+from fleet.events.envelope import Recorded
+from fleet.events.feed import FeedReader
+from fleet.gateway.live.frames import EventFrame, Frames
+from fleet.gateway.live.reader import Reading, Streams, reading
+from fleet.gateway.openapi.document import about, asks, gives_stream, refuses
+from fleet.gateway.openapi.refusals import SESSION, STREAM
+from fleet.gateway.server.requests import check_cursor, read_query
+from fleet.limits import HEARTBEAT_S
+from fleet.wire.bodies import StreamQuery
+from fleet.wire.items import NotificationItem
+
+_HEARTBEAT = b": heartbeat\n\n"
+
+
+class EventSource(ResponseBody):
+    """The body of a stream: subscribes when the response begins, and never buffers more than its bounds.
+
+    It is an iterator and no generator: the subscription has to end when the client goes, at that moment.
+    """
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+        self._wake = trio.Event()
+        self._ended = False
+        self._stack = AsyncExitStack()
+
+    async def _subscribe(self, stack: AsyncExitStack) -> None:
+        """Begin to follow; `awake` is to be called when something may wait."""
+        raise NotImplementedError
+
+    async def _drain(self) -> bytes | None:
+        """Return all that waits, None where nothing does. It is asked until it says so."""
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._stack.enter_context(self._streams.opened(self.awake))
+        except Unavailable:  # the door closes, or the last place went to somebody else: the client comes again
+            self._ended = True  # an `EventSource` does after an end, and never after a 503
+        else:
+            await self._subscribe(self._stack)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def awake(self) -> None:
+        """Look again at what waits."""
+        self._wake.set()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not (self._ended or self._streams.closing):
+            self._wake = trio.Event()
+            chunk = await self._drain()
+            if chunk:
+                return chunk
+            if chunk is not None:
+                await trio.lowlevel.checkpoint()
+                continue
+            with trio.move_on_after(HEARTBEAT_S) as waited:
+                await self._wake.wait()
+            if waited.cancelled_caught:
+                return _HEARTBEAT
+            await self._streams.turn()
+        raise StopAsyncIteration
+
+
+class EventStream(EventSource):
+    """All events of a session, or of the fleet, with the signals in between and a snapshot before them."""
+
+    def __init__(self, tree: Tree, streams: Streams, frames: Frames, session_id: str | None, after: int) -> None:
+        super().__init__(streams)
+        self._tree = tree
+        self._frames = frames
+        self._session_ids = None if session_id is None else frozenset((session_id,))
+        self._after = after
+        self._reading: Reading
+
+    async def _subscribe(self, stack: AsyncExitStack) -> None:
+        following = reading(self._tree, self._session_ids, self._after, self.awake)
+        self._reading = await stack.enter_async_context(following)
+
+    async def _drain(self) -> bytes | None:
+        waiting = self._reading.take()
+        if waiting is None:
+            return None
+        pieces = [] if waiting.snapshot is None else [b"event: snapshot\ndata: %s\n\n" % waiting.snapshot]
+        pieces += [b"event: %s\ndata: %s\n\n" % (signal.type.encode(), signal.body) for signal in waiting.signals]
+        pieces += [self._frames.of(event).sse for event in waiting.events]
+        return b"".join(pieces)
+
+
+class NotificationStream(EventSource):
+    """What a person is told of, in all sessions."""
+
+    def __init__(self, tree: Tree, streams: Streams, after: int) -> None:
+        super().__init__(streams)
+        self._tree = tree
+        self._after = after
+        self._feed: FeedReader
+        self._numbers: dict[str, int] = {}
+
+    async def _subscribe(self, stack: AsyncExitStack) -> None:
+        subscription = self._tree.feed.subscribe(after=self._after, stream=_is_told, wake=self.awake)
+        self._feed = await stack.enter_async_context(subscription)
+
+    async def _drain(self) -> bytes | None:
+        events = self._feed.poll()
+        return None if events is None else b"".join([await self._frame(event) for event in events])
+
+    async def _frame(self, recorded: Recorded) -> bytes:
+        session_id = recorded.stream.partition("-")[2]
+        kind, text = tells(recorded.event) or ("finished", "")
+        number = f"{session_id}:{await self._number(recorded)}"
+        item = NotificationItem(number, session_id, kind, text, rfc3339(recorded.recorded_at_ms), False)
+        return b"id: %d\nevent: notification\ndata: %s\n\n" % (recorded.position, msgspec.json.encode(item))
+
+    async def _number(self, recorded: Recorded) -> int:
+        """Return how many notifications the session has had by then; this reader gets each of them, in order."""
+        known = self._numbers.get(recorded.stream)
+        if known is None:
+            known = 0
+            for _, position, event in self._tree.log.replay(recorded.stream):
+                if position >= recorded.position:
+                    break
+                known += tells(event) is not None
+                await trio.lowlevel.checkpoint()
+        self._numbers[recorded.stream] = known + 1
+        return known + 1
+
+
+def _is_told(recorded: Recorded) -> bool:
+    return tells(recorded.event) is not None
+
+
+def stream_routes(tree: Tree, streams: Streams, frames: Frames) -> Blueprint:
+    """Return the routes over one Fleet; the streams end when `streams` is closed."""
+    routes = Blueprint("streams", __name__, url_prefix="/api")
+
+    @routes.get("/events")
+    @about("streams")
+    @asks(StreamQuery)
+    @gives_stream("session.created", EventFrame)
+    @refuses(*STREAM)
+    async def follow_fleet() -> Response:
+        """Follow everything, live.
+
+        One connection for all sessions; the frames are those of a session's own stream. The first one is a snapshot of
+        what is in flight.
+        """
+        return _live(streams, EventStream(tree, streams, frames, None, _cursor(tree, read_query(StreamQuery))))
+
+    @routes.get("/sessions/<session_id>/events")
+    @about("streams")
+    @asks(StreamQuery)
+    @gives_stream("session.created", EventFrame)
+    @refuses(*SESSION, *STREAM)
+    async def follow_session(session_id: str) -> Response:
+        """Follow one session, live.
+
+        What happens to it, and what is being written right now. The first frame is a snapshot of what is in flight.
+        """
+        query = read_query(StreamQuery)
+        of = tree.orders.session(session_id, query.instance_id).id
+        return _live(streams, EventStream(tree, streams, frames, of, _cursor(tree, query)))
+
+    @routes.get("/notifications/stream")
+    @about("inbox")
+    @asks(StreamQuery)
+    @gives_stream("notification", NotificationItem)
+    @refuses(*STREAM)
+    async def follow_notifications() -> Response:
+        """Follow the notifications of all sessions, live.
+
+        Each frame is of the kind `notification`, with its log position as `id`.
+        """
+        return _live(streams, NotificationStream(tree, streams, _cursor(tree, read_query(StreamQuery))))
+
+    return routes
+
+
+def _live(streams: Streams, body: EventSource) -> Response:
+    streams.check()
+    response = Response(body, content_type="text/event-stream")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"
+    response.timeout = None
+    return response
+
+
+def _cursor(tree: Tree, query: StreamQuery) -> int:
+    """Return the position to go on from; without one the stream begins with what happens from now on."""
+    given = request.headers.get("Last-Event-ID")
+    if given is None:
+        return check_cursor(tree, tree.log.head() if query.after is None else query.after)
+    if given.isascii() and given.isdecimal() and len(given) < 20:
+        return check_cursor(tree, int(given))
+    raise Rejected("invalid", "Last-Event-ID is no log position", field="Last-Event-ID")

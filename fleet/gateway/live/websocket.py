@@ -1,0 +1,260 @@
+"""`/api/ws`: one WebSocket for many subscriptions and for commands. docs/streams.md describes its frames.
+
+Two tasks per connection: one takes the client's frames and never waits for what they ask for, the other writes all that
+waits in one go: answers first, then the subscriptions in turn. Commands run beside each other, but those for the same
+session in the order in which they came. The connection's handshake says who the client is, for commands too.
+"""
+
+from collections import deque
+from typing import Any
+
+import msgspec
+import structlog
+import trio
+from quart import Blueprint, Response, Websocket, websocket
+from quart_trio import QuartTrio
+
+from fleet.errors import PROBLEMS, Problem, Rejected, Unavailable
+from fleet.gateway.hypercorn.websocket import PING, text_frame
+from fleet.gateway.live.dispatch import Answer, carry_out
+from fleet.gateway.live.reader import Streams
+from fleet.gateway.live.subscriptions import Subscription, Subscriptions
+from fleet.gateway.openapi.document import about, gives_websocket, refuses
+from fleet.gateway.server.problems import problem_document
+from fleet.gateway.server.requests import invalid
+from fleet.limits import (
+    HEARTBEAT_S,
+    SOCKET_ANSWERS_MAX,
+    SOCKET_CLOSE_GRACE_S,
+    SOCKET_COMMANDS_BYTES_MAX,
+    SOCKET_COMMANDS_MAX,
+    SOCKET_SUBSCRIPTIONS_MAX,
+    SOCKET_WRITE_BYTES,
+)
+from fleet.wire import sockets as w
+
+_log = structlog.get_logger(__name__)
+_GOING_AWAY, _BUG = 1001, 1011
+_encode = msgspec.json.Encoder().encode
+_decoder: msgspec.json.Decoder[w.ClientFrame] = msgspec.json.Decoder(w.ClientFrame)
+
+
+class _Named(msgspec.Struct):
+    """The `id` of a frame that is wrong elsewhere."""
+
+    id: w.FrameId
+
+
+class Connection:
+    """One client's WebSocket."""
+
+    def __init__(self, app: QuartTrio, streams: Streams, views: Subscriptions, socket: Websocket) -> None:
+        self._app = app
+        self._streams = streams
+        self._views = views
+        self._socket = socket
+        self._wake = trio.Event()
+        self._read = trio.Event()
+        self._answers: deque[bytes] = deque()
+        self._subscriptions: dict[str, Subscription] = {}
+        self._commands = 0
+        self._commands_bytes = 0
+        self._last: dict[str, trio.Event] = {}
+
+    def awake(self) -> None:
+        """Look again at what waits."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Serve the client until it goes or the door closes."""
+        with self._streams.opened(self.awake):
+            await self._socket.accept()
+            code, reason = _GOING_AWAY, "Fleet is shutting down"
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._listen, nursery)
+                    await self._write()
+                    nursery.cancel_scope.cancel()
+            except Exception:
+                _log.exception("websocket_failed")
+                code, reason = _BUG, "Fleet met an unexpected error; its log has the details"
+            finally:
+                for subscription in self._subscriptions.values():
+                    await subscription.close()
+            await self._socket.close(code, reason)
+            await trio.sleep(SOCKET_CLOSE_GRACE_S)  # the client's own close ends this
+
+    # --------------------------------------------------------------------------------------------------- what goes out
+
+    async def _write(self) -> None:
+        """Write all that waits, until the door closes."""
+        while not self._streams.closing:
+            self._wake = trio.Event()
+            chunk = await self._drain()
+            if not chunk:
+                with trio.move_on_after(HEARTBEAT_S) as waited:
+                    await self._wake.wait()
+                if not waited.cancelled_caught:
+                    await self._streams.turn()
+                    continue
+                chunk = PING
+            await self._socket.send(chunk)
+
+    async def _drain(self) -> bytes:
+        chunk = bytearray(b"".join(self._answers))
+        self._answers.clear()
+        self._read.set()
+        ended: list[Subscription] = []
+        for frame_id, subscription in list(self._subscriptions.items()):
+            if len(chunk) > SOCKET_WRITE_BYTES:
+                self._wake.set()
+                break
+            frames, goes_on = subscription.drain()
+            chunk += frames
+            # Who had a turn comes last the next time.
+            del self._subscriptions[frame_id]
+            if goes_on:
+                self._subscriptions[frame_id] = subscription
+                if not subscription.idle:
+                    self._wake.set()
+            else:
+                ended.append(subscription)
+        for subscription in ended:
+            await subscription.close()
+        return bytes(chunk)
+
+    def _answer(self, frame: w.Reply | w.Error) -> None:
+        self._answers.append(text_frame(_encode(frame)))
+        self._wake.set()
+
+    def _refuse(self, frame_id: str | None, problem: Problem) -> None:
+        document = msgspec.Raw(_encode(problem_document(problem)))
+        status = PROBLEMS[problem.code].status
+        self._answer(w.Error(status, problem.code, document, frame_id, problem.retry_after_s))
+
+    # --------------------------------------------------------------------------------------------------- what comes in
+
+    async def _listen(self, nursery: trio.Nursery) -> None:
+        while True:
+            message: Any = await self._socket.receive()
+            while len(self._answers) >= SOCKET_ANSWERS_MAX:
+                self._read = trio.Event()
+                await self._read.wait()
+            frame_id: str | None = None
+            try:
+                frame = _frame(message)
+                frame_id = frame.id
+                await self._take(frame, len(message), nursery)
+            except Problem as problem:
+                self._refuse(frame_id or _id_of(message), problem)
+
+    async def _take(self, frame: w.ClientFrame, size_bytes: int, nursery: trio.Nursery) -> None:
+        if isinstance(frame, w.Subscribe):
+            await self._subscribe(frame)
+        elif isinstance(frame, w.Unsubscribe):
+            subscription = self._subscriptions.pop(frame.id, None)
+            if subscription is None:
+                raise Rejected("subscription_not_found", f"there is no subscription {frame.id}", field="id")
+            await subscription.close()
+            self._answer(w.Reply(frame.id, 204))
+        elif isinstance(frame, w.Ping):
+            self._answer(w.Reply(frame.id, 204))
+        else:
+            self._begin(frame, size_bytes, nursery)
+
+    async def _subscribe(self, frame: w.Subscribe) -> None:
+        if frame.id in self._subscriptions:
+            raise Rejected("invalid", f"the subscription {frame.id} exists already", field="id")
+        if len(self._subscriptions) >= SOCKET_SUBSCRIPTIONS_MAX:
+            detail = f"a WebSocket has {SOCKET_SUBSCRIPTIONS_MAX} subscriptions at most"
+            raise Rejected("invalid", detail, hint="one subscription can follow many sessions")
+        self._subscriptions[frame.id] = await self._views.open(frame, self.awake)
+        self._wake.set()
+
+    def _begin(self, frame: w.Command, size_bytes: int, nursery: trio.Nursery) -> None:
+        if self._commands >= SOCKET_COMMANDS_MAX or self._commands_bytes + size_bytes > SOCKET_COMMANDS_BYTES_MAX:
+            detail = f"{self._commands} commands of this WebSocket are being carried out"
+            raise Unavailable("overloaded", detail, hint="wait for a reply first", retry_after_s=1)
+        self._commands += 1
+        self._commands_bytes += size_bytes
+        before, done = self._last.get(target := _target(frame)), trio.Event()
+        if target:
+            self._last[target] = done
+        nursery.start_soon(self._carry_out, frame, size_bytes, before, done)
+
+    async def _carry_out(self, frame: w.Command, size_bytes: int, before: trio.Event | None, done: trio.Event) -> None:
+        try:
+            if before is not None:
+                await before.wait()
+            self._reply(frame.id, await carry_out(self._app, self._socket.scope, frame))
+        finally:
+            self._commands -= 1
+            self._commands_bytes -= size_bytes
+            done.set()
+            if self._last.get(target := _target(frame)) is done:
+                del self._last[target]
+
+    def _reply(self, frame_id: str, answer: Answer) -> None:
+        if answer.status < 400:
+            body = msgspec.Raw(answer.body) if answer.body else msgspec.UNSET
+            reply = w.Reply(
+                frame_id, answer.status, answer.number("fleet-position"), answer.number("x-total-count"), body
+            )
+            self._answer(reply)
+        else:
+            code = msgspec.json.decode(answer.body)["code"]
+            problem = msgspec.Raw(answer.body)
+            self._answer(w.Error(answer.status, code, problem, frame_id, answer.number("retry-after")))
+
+
+def _frame(message: Any) -> w.ClientFrame:
+    """Return the client's frame. Raises `Rejected` bad_json or invalid, with the field."""
+    if not isinstance(message, str):
+        raise Rejected("invalid", "a frame is a text message, and this one is binary")
+    try:
+        return _decoder.decode(message)
+    except msgspec.ValidationError as error:
+        raise invalid(error, w.ClientFrame) from error
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise Rejected("bad_json", f"the frame is not JSON: {error}") from error
+    except RecursionError as error:
+        raise Rejected("bad_json", "the frame is nested too deeply") from error
+
+
+def _id_of(message: Any) -> str | None:
+    try:
+        return msgspec.json.decode(message, type=_Named).id
+    except (msgspec.MsgspecError, RecursionError, TypeError, UnicodeError):
+        return None
+
+
+def _target(frame: w.Command) -> str:
+    """Return what the command is for, as far as its path tells: `/api/sessions/ID`; empty where it makes something."""
+    steps = frame.path.partition("?")[0].split("/")
+    return "/".join(steps[:4]) if len(steps) > 3 else ""
+
+
+def socket_routes(app: QuartTrio, streams: Streams, views: Subscriptions) -> Blueprint:
+    """Return the WebSocket's route; `app` is what its commands are for, `views` what can be followed."""
+    routes = Blueprint("sockets", __name__, url_prefix="/api")
+
+    @routes.websocket("/ws")
+    async def converse() -> None:
+        await Connection(app, streams, views, websocket).run()
+
+    @routes.get("/ws")
+    @about("streams")
+    @gives_websocket
+    @refuses("upgrade_required")
+    async def open_websocket() -> Response:
+        """Follow many sessions and send commands over one WebSocket.
+
+        Frames of the client: `subscribe {id, sessions | "*", after, signals}`, `subscribe {id, view, after}`,
+        `unsubscribe {id}`, `command {id, method, path, body, idempotencyKey}`, `ping {id}`. Frames of the server:
+        `event`, `signal`, `snapshot` for sessions; `items`, `item`, `gone` for the view `fleet`, `inbox` for the view
+        `inbox`; `live`, `lagging`, `reply`, `error`. All are JSON, with their kind as `type`; docs/streams.md describes
+        them.
+        """
+        raise Rejected("upgrade_required", "this is a WebSocket", hint="ask for an upgrade to websocket")
+
+    return routes

@@ -1,0 +1,1 @@
+"""What openapi.json says: it is made of the routes' own declarations."""

@@ -1,0 +1,170 @@
+"""The diff routes: what a session has changed, as a whole, in one turn, or as of a log position, and the contents.
+
+Contents come from the blob store, so that they can be read when workspace, instance and OpenCode are gone. While a turn
+runs, its diff and the whole session's are those of this moment. Nothing here holds up others for long: records are
+folded (projections/change_records.py), manifests and contents are read a few at a time.
+"""
+
+import base64
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import trio
+from quart import Blueprint, Response, request
+
+from fleet.actors.effects.diffs import Moment
+from fleet.actors.supervision import Tree
+from fleet.core.changes import ChangedFile, Manifest, encode_manifest
+from fleet.core.session.messages import ChangesRecorded
+from fleet.core.session.state import RUNNING, State
+from fleet.errors import Rejected
+from fleet.events.blobs import name_of
+from fleet.gateway.openapi.document import about, asks, gives, gives_bytes, refuses
+from fleet.gateway.openapi.refusals import SESSION
+from fleet.gateway.routes.files_and_todos import text_of
+from fleet.gateway.server.requests import answer_list, check_cursor, read_query
+from fleet.projections.change_records import ChangeRecords
+from fleet.wire.bodies import DiffQuery, InstanceQuery
+from fleet.wire.items import DiffItem, Encoding
+
+_IMMUTABLE: Final = "private, max-age=31536000, immutable"
+
+
+def diff_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("diffs", __name__, url_prefix="/api/sessions/<session_id>")
+
+    @routes.get("/diffs")
+    @about("sessions")
+    @asks(DiffQuery)
+    @gives(list[DiffItem], headers=("Fleet-Position", "Fleet-Tree"))
+    @refuses(*SESSION, "changes_gone", "tree_gone", "tree_too_large", "directory_missing", "git_failed")
+    async def read_diffs(session_id: str) -> Response:
+        """Read what the session has changed.
+
+        From the moment when the workspace was ready to the end of the last turn, or to now while one runs; `turn` takes
+        one turn alone. What shell commands did is in it. It can be read when the workspace is gone. With
+        `contents=false` the files alone are listed, and `GET /api/sessions/{session_id}/blobs/{digest}` has each side
+        of one. `Fleet-Tree` differs where the diff does.
+        """
+        query = read_query(DiffQuery)
+        if query.at is not None:
+            check_cursor(tree, query.at, "at")
+        position = tree.log.head()
+        state, records = await _folded(tree, session_id, query.instance_id)
+        (manifest, now), overlaps = await _diff(tree, state, records, query)
+        items = (_item(tree, file, now, overlaps(file), contents=query.contents) for file in manifest.files)
+        version = name_of(encode_manifest(manifest))
+        return await answer_list(items, position=position, headers={"Fleet-Tree": version})
+
+    @routes.get("/blobs/<digest>")
+    @about("sessions")
+    @asks(InstanceQuery)
+    @gives_bytes
+    @refuses(*SESSION, "blob_not_found")
+    async def read_content(session_id: str, digest: str) -> Response:
+        """Read a content that a diff of the session names.
+
+        The bytes as they were, of a large file its beginning. They never change, so they may be cached. Contents of a
+        running turn are held in memory for a while; when they are gone, the diff names new ones.
+        """
+        state, records = await _folded(tree, session_id, read_query(InstanceQuery).instance_id)
+        content = tree.changes.content_of(state, digest, records.manifests)
+        if content is None:
+            hint = "read the session's diffs again: they name the contents that can be read"
+            raise Rejected("blob_not_found", f"no diff of the session names {digest}", hint=hint)
+        headers = {"ETag": f'"{digest}"', "Cache-Control": _IMMUTABLE}
+        if request.if_none_match.contains_weak(digest):
+            return Response(b"", 304, headers, content_type="application/octet-stream")
+        return Response(content, 200, headers, content_type="application/octet-stream")
+
+    return routes
+
+
+Overlaps = Callable[[ChangedFile], list[str]]
+"""The other sessions whose turns ran in the same directory when one of ours changed this file."""
+
+
+async def _folded(tree: Tree, session_id: str, instance_id: str | None) -> tuple[State, ChangeRecords]:
+    """Return the session, as it is after its records of changes were folded, and these. Raises `Rejected`."""
+    stream = tree.views.sessions.stream(tree.orders.session(session_id, instance_id).id)
+    records = await tree.change_records.of(stream)
+    return tree.orders.session(session_id, instance_id), records
+
+
+async def _diff(tree: Tree, state: State, changes: ChangeRecords, query: DiffQuery) -> tuple[Moment, Overlaps]:
+    """Return the diff that was asked for, with the contents of it that are not stored, and the overlaps by file."""
+    turn = state.turn if state.phase in RUNNING and query.at is None else None
+    records, number = _records(changes, query)
+    if turn is not None and number == turn.number:
+        overlaps = list(tree.changes.overlaps(state))
+        return await tree.changes.now_of_turn(state), lambda _: overlaps
+    earlier = await _overlaps(tree, records)
+    if turn is not None and query.turn is None:
+        now = tree.changes.overlaps(state)
+        return await tree.changes.now(state), lambda file: _united(earlier(file), now)
+    if not records:
+        return Moment(Manifest(), {}), earlier
+    newest = records[-1]
+    manifest = tree.changes.manifest(newest.session_manifest if query.turn is None else newest.turn_manifest)
+    return Moment(manifest, {}), earlier
+
+
+def _records(changes: ChangeRecords, query: DiffQuery) -> tuple[list[ChangesRecorded], int | None]:
+    """Return the records of changes that the query asks for, all or those of its turn, and that turn's number."""
+    found = changes.until(query.at)
+    if query.turn is None:
+        return found, None
+    number = changes.number(query.turn, query.at)
+    if number is None:
+        raise Rejected("invalid", f"the session has no turn {query.turn}", field="turn")
+    return [record for record in found if record.number == number], number
+
+
+async def _overlaps(tree: Tree, records: Sequence[ChangesRecorded]) -> Overlaps:
+    by_file: dict[str, list[str]] = {}
+    for record in records:
+        if record.overlaps:
+            for file in tree.changes.manifest(record.turn_manifest).files:
+                by_file[file.file] = _united(by_file.get(file.file, ()), record.overlaps)
+            await trio.lowlevel.checkpoint()  # a session that always overlaps has a manifest for each turn
+    return lambda file: _united(by_file.get(file.file, ()), by_file.get(file.old_file or "", ()))
+
+
+def _united(some: Iterable[str], more: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys((*some, *more)))
+
+
+def _item(tree: Tree, file: ChangedFile, now: Mapping[str, bytes], overlaps: list[str], *, contents: bool) -> DiffItem:
+    before, after, encoding = _sides(tree, file, now) if contents else (None, None, None)
+    return DiffItem(
+        file.file,
+        before,
+        after,
+        file.additions,
+        file.deletions,
+        file.status,
+        file.is_binary,
+        file.is_truncated,
+        file.old_file,
+        file.mode_before,
+        file.mode_after,
+        overlaps,
+        encoding,
+        file.before,
+        file.after,
+        file.file_bytes,
+        file.old_file_bytes,
+    )
+
+
+def _sides(tree: Tree, file: ChangedFile, now: Mapping[str, bytes]) -> tuple[str | None, str | None, Encoding | None]:
+    """Return both contents, as text where both are text, else in base64, and which of the two; nothing of a binary."""
+    if file.is_binary:
+        return None, None, None
+    sides = [tree.changes.content(digest, now) for digest in (file.before, file.after)]
+    texts = [None if side is None else text_of(side, is_truncated=file.is_truncated) for side in sides]
+    if all(text is not None or side is None for text, side in zip(texts, sides, strict=True)):
+        return texts[0], texts[1], "utf-8"
+    before, after = (None if side is None else base64.b64encode(side).decode() for side in sides)
+    return before, after, "base64"

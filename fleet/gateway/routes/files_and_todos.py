@@ -1,0 +1,108 @@
+"""What a session works with: the agent's list of things to do, and the files of its workspace.
+
+The list is the newest one of the recorded transcript, so that it can be read when OpenCode is gone. Files are read as
+they are at this moment, inside the workspace only (adapters/files.py); what they were is in the diffs (diffs.py).
+"""
+
+import base64
+from typing import Any
+
+from quart import Blueprint, Response
+
+from fleet.actors.supervision import Tree
+from fleet.core.session.state import State
+from fleet.errors import Rejected
+from fleet.gateway.openapi.document import about, asks, gives, refuses
+from fleet.gateway.openapi.refusals import SESSION
+from fleet.gateway.server.requests import answer, check_cursor, read_query
+from fleet.ports import FileContent, Listing
+from fleet.wire.bodies import InstanceQuery, TodosQuery
+from fleet.wire.items import FileEntryItem, FileItem, TodoItem
+
+
+def content_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("contents", __name__, url_prefix="/api/sessions/<session_id>")
+
+    @routes.get("/todos")
+    @about("sessions")
+    @asks(TodosQuery)
+    @gives(list[TodoItem])
+    @refuses(*SESSION)
+    async def read_todos(session_id: str) -> Response:
+        """Read what the agent has put on its list.
+
+        It is the newest list in the transcript, so that it can be read when OpenCode is gone; with `at` the newest one
+        of then.
+        """
+        query, position = read_query(TodosQuery), tree.log.head()
+        at = None if query.at is None else check_cursor(tree, query.at, "at")
+        state = tree.orders.session(session_id, query.instance_id)
+        todos = await tree.transcripts.todos(tree.views.sessions.stream(state.id), at)
+        items = [TodoItem(todo.content, todo.status, todo.priority) for todo in todos]
+        return answer(items, position=position, total=len(items))
+
+    @routes.get("/files")
+    @about("sessions")
+    @asks(InstanceQuery)
+    @gives(FileItem)
+    @refuses(*SESSION, "workspace_gone", "file_unreadable")
+    async def read_directory(session_id: str) -> Response:
+        """List the session's directory.
+
+        What is there now; `GET /api/sessions/{session_id}/diffs` has what was there.
+        """
+        return answer(await _read(tree, _session(tree, session_id), ""))
+
+    @routes.get("/files/<path:path>")
+    @about("sessions")
+    @asks(InstanceQuery)
+    @gives(FileItem)
+    @refuses(*SESSION, "workspace_gone", "file_not_found", "path_outside_workspace", "file_unreadable")
+    async def read_file(session_id: str, path: str) -> Response:
+        """Read a file, or list a directory, of the session's workspace.
+
+        As it is now. Nothing outside of the workspace is read, through links neither. What is no UTF-8 comes as base64.
+        """
+        return answer(await _read(tree, _session(tree, session_id), path))
+
+    return routes
+
+
+def _session(tree: Tree, any_id: str) -> State:
+    return tree.orders.session(any_id, read_query(InstanceQuery).instance_id)
+
+
+async def _read(tree: Tree, state: State, path: str) -> FileItem:
+    workspace = tree.views.workspaces.get(state.workspace_id)
+    if workspace is not None and workspace.phase == "removed":
+        hint = f"POST /api/workspaces/{workspace.id}/restore brings it back"
+        raise Rejected("workspace_gone", "the session's workspace was removed", hint=hint)
+    found = await tree.context.files.read(state.directory, path)
+    path = path.strip("/")
+    return _listing(path, found) if isinstance(found, Listing) else _content(path, found)
+
+
+def _listing(path: str, found: Listing) -> FileItem:
+    above = f"{path}/" if path else ""
+    entries = [FileEntryItem(entry.name, above + entry.name, entry.type, entry.size_bytes) for entry in found.entries]
+    return FileItem(path, "directory", len(entries) < found.total, entries=entries, total=found.total)
+
+
+def _content(path: str, found: FileContent) -> FileItem:
+    is_truncated = len(found.content) < found.size_bytes
+    text = text_of(found.content, is_truncated=is_truncated)
+    shown: dict[str, Any] = {"encoding": "utf-8", "content": text}
+    if text is None:
+        shown = {"encoding": "base64", "content": base64.b64encode(found.content).decode()}
+    return FileItem(path, "file", is_truncated, size_bytes=found.size_bytes, **shown)
+
+
+def text_of(content: bytes, *, is_truncated: bool) -> str | None:
+    """Return the content as text, None where it is none; a character that was cut in two is left out."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        if is_truncated and error.start >= len(content) - 3:
+            return content[: error.start].decode()
+        return None

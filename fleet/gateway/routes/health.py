@@ -1,0 +1,73 @@
+"""The routes about the fleet as a whole: its numbers, and whether it is alive and ready."""
+
+from collections import Counter
+
+from quart import Blueprint, Response
+
+from fleet import __version__
+from fleet.actors.supervision import Tree
+from fleet.core.session.state import status_of
+from fleet.gateway.items.states import tokens_item
+from fleet.gateway.openapi.document import about, gives
+from fleet.gateway.server.requests import answer, read_query
+from fleet.ports import Tokens
+from fleet.wire.bodies import Query
+from fleet.wire.server import Health, Summary
+
+
+def health_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("health", __name__, url_prefix="/api")
+
+    @routes.get("/fleet/summary")
+    @about("fleet")
+    @gives(Summary)
+    async def summarize() -> Response:
+        """Count what there is.
+
+        Sessions by status, processes and their memory, prompts and requests that wait, tokens, cost, uptime, and the
+        end of the log.
+        """
+        read_query(Query)
+        return answer(_summary(tree))
+
+    @routes.get("/healthz")
+    @about("fleet")
+    @gives(Health)
+    async def healthz() -> Response:
+        """Say that the process serves.
+
+        It looks at nothing else; whether work can begin is said by `/api/readyz`.
+        """
+        return answer(Health("ok", __version__, tree.log.head()))
+
+    @routes.get("/readyz")
+    @about("fleet")
+    @gives(Health)
+    @gives(Health, 503)
+    async def readyz() -> Response:
+        """Say that everything that was left by an earlier run has been taken up.
+
+        Until then the answer is 503, and says `starting`.
+        """
+        if tree.ready:
+            return answer(Health("ok", __version__, tree.log.head()))
+        return answer(Health("starting", __version__, tree.log.head()), status=503)
+
+    return routes
+
+
+def _summary(tree: Tree) -> Summary:
+    sessions, alive = list(tree.views.sessions), tree.views.instances.alive()
+    memory = [tree.context.host.memory_bytes(state.identity) for state in alive if state.identity is not None]
+    return Summary(
+        dict(Counter(status_of(state) for state in sessions)),
+        len(alive),
+        sum(size for size in memory if size is not None),
+        sum(len(state.queue) for state in sessions),
+        sum(len(state.requests) for state in sessions),
+        tokens_item(sum((state.tokens for state in sessions), Tokens())),
+        sum(state.cost_usd for state in sessions),
+        tree.uptime_s,
+        tree.log.head(),
+    )

@@ -1,0 +1,60 @@
+"""The history route: sessions found by what was said in them."""
+
+from quart import Blueprint, Response
+
+from fleet.actors.supervision import Tree
+from fleet.core.session.transitions import STATUSES
+from fleet.errors import Rejected
+from fleet.gateway.items.session import SessionItems
+from fleet.gateway.openapi.document import about, asks, gives, refuses
+from fleet.gateway.server.requests import answer, read_query
+from fleet.projections.history_query import HistoryQuery, parse_instant
+from fleet.wire.bodies import HistoryQuery as WireHistoryQuery
+from fleet.wire.items import HistoryItem
+
+
+def history_routes(tree: Tree, items: SessionItems) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("history", __name__, url_prefix="/api/sessions")
+
+    @routes.get("/history")
+    @about("sessions")
+    @asks(WireHistoryQuery)
+    @gives(list[HistoryItem])
+    @refuses("timed_out")
+    async def search_history() -> Response:
+        """Search all sessions that there were: titles, prompts, answers, tool output; newest first.
+
+        `X-Total-Count` is counted up to 1000 where words are searched: 1000 means that many or more.
+        """
+        position = tree.log.head()
+        page = await tree.history.search(_query(read_query(WireHistoryQuery)))
+        shown = [
+            items.found(state, found.snippet)
+            for found in page.sessions
+            if (state := tree.views.sessions.get(found.id)) is not None
+        ]
+        return answer(shown, position=position, total=page.total)
+
+    return routes
+
+
+def read_statuses(text: str | None) -> tuple[str, ...]:
+    """Return the statuses of a comma-separated list. Raises `Rejected` invalid."""
+    named = () if text is None else tuple(text.split(","))
+    wrong = [status for status in named if status not in STATUSES]
+    if wrong:
+        detail = f"{', '.join(wrong)} is no status; there are {', '.join(sorted(STATUSES))}"
+        raise Rejected("invalid", detail, field="status")
+    return named
+
+
+def _query(query: WireHistoryQuery) -> HistoryQuery:
+    return HistoryQuery(
+        query.search,
+        read_statuses(query.status),
+        None if query.from_ is None else parse_instant(query.from_, "from"),
+        None if query.to is None else parse_instant(query.to, "to", last=True),
+        query.limit,
+        query.offset,
+    )

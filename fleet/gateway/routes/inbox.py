@@ -1,0 +1,161 @@
+"""What waits for a person, fleet-wide: the inbox, notifications, callbacks."""
+
+from quart import Blueprint, Response
+
+from fleet.actors.supervision import Tree
+from fleet.core.session.state import Callback, State
+from fleet.core.times import rfc3339
+from fleet.errors import Rejected
+from fleet.gateway.items.inbox import inbox_items, inbox_items_at
+from fleet.gateway.openapi.document import about, asks, gives, gives_nothing, refuses, takes
+from fleet.gateway.openapi.refusals import COMMAND
+from fleet.gateway.server.requests import (
+    answer,
+    caller,
+    check_cursor,
+    derived,
+    done,
+    paged,
+    read_body,
+    read_no_body,
+    read_query,
+    same,
+)
+from fleet.wire.bodies import CallbackQuery, InboxQuery, NotificationQuery, Query, ReadBody
+from fleet.wire.callbacks import CallbackItem
+from fleet.wire.items import Count, InboxItem, NotificationItem
+
+
+def inbox_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("inbox", __name__, url_prefix="/api")
+
+    @routes.get("/inbox")
+    @about("inbox")
+    @asks(InboxQuery)
+    @gives(list[InboxItem])
+    async def read_inbox() -> Response:
+        """List everything that waits for a person, oldest first.
+
+        Permission requests and questions without an answer, failures, budgets that are used up, callbacks that could
+        not be delivered, and webhooks that were disabled because they failed. With `at` it is what waited then; what
+        was erased or deleted since is left out, and so are the calls that requests were about.
+        """
+        query, position = read_query(InboxQuery), tree.log.head()
+        if query.at is None:
+            return paged(inbox_items(tree), query, same, position)
+        found = await inbox_items_at(tree, check_cursor(tree, query.at, "at"))
+        return paged(found, query, same, position)
+
+    @routes.get("/callbacks")
+    @about("inbox")
+    @asks(CallbackQuery)
+    @gives(list[CallbackItem])
+    async def list_callbacks() -> Response:
+        """List the callbacks of all sessions, oldest first.
+
+        A callback is the prompt by which a session hears of an outcome of one that reports to it. `undelivered` ones
+        are those that it cannot take; `reason` says why.
+        """
+        query = read_query(CallbackQuery)
+        items = [
+            _callback_item(state, callback)
+            for state in tree.views.sessions
+            for callback in state.callbacks
+            if query.status is None or callback.status == query.status
+        ]
+        return paged(sorted(items, key=lambda item: item.at), query, same, tree.log.head())
+
+    @routes.get("/notifications")
+    @about("inbox")
+    @asks(NotificationQuery)
+    @gives(list[NotificationItem])
+    @refuses("session_not_found")
+    async def list_notifications() -> Response:
+        """List notifications, newest first.
+
+        A notification tells a person what a session has come to, and is erased with it.
+        """
+        query = read_query(NotificationQuery)
+        of = None if query.session is None else tree.orders.session(query.session).id
+        found = [item for item in _notifications(tree, of) if not (query.unread and item.read)]
+        found.sort(key=lambda item: item.at, reverse=True)
+        return paged(found, query, same, tree.log.head())
+
+    @routes.get("/notifications/unread-count")
+    @about("inbox")
+    @gives(Count)
+    async def count_unread() -> Response:
+        """Count the notifications that nobody has seen.
+
+        Those of all sessions.
+        """
+        read_query(Query)
+        return answer(Count(sum(not item.read for item in _notifications(tree, None))))
+
+    @routes.post("/notifications/read")
+    @about("inbox")
+    @gives_nothing
+    @refuses(*COMMAND)
+    async def read_all_notifications() -> Response:
+        """Mark all notifications as seen.
+
+        Those of all sessions that are there now.
+        """
+        read_query(Query)
+        await read_no_body()
+        who = await caller()
+        for state in list(tree.views.sessions):
+            if any(not notification.read for notification in state.notifications):
+                await tree.orders.read_notifications(state.id, None, derived(who, state.id))
+        return done(tree.log.head())
+
+    @routes.patch("/notifications/<notification_id>")
+    @about("inbox")
+    @takes(ReadBody, {"read": True})
+    @gives_nothing
+    @refuses(*COMMAND, "notification_not_found")
+    async def read_notification(notification_id: str) -> Response:
+        """Mark a notification as seen.
+
+        Its id is that of the list: the session's id, a colon and a number.
+        """
+        await read_body(ReadBody)
+        session_id, _, number = notification_id.rpartition(":")
+        state = tree.views.sessions.get(session_id)
+        known = () if state is None else (str(notification.number) for notification in state.notifications)
+        if number not in known:
+            raise Rejected("notification_not_found", f"there is no notification {notification_id}")
+        outcome = await tree.orders.read_notifications(session_id, (int(number),), await caller())
+        return done(outcome.position)
+
+    return routes
+
+
+def _callback_item(state: State, callback: Callback) -> CallbackItem:
+    return CallbackItem(
+        state.id,
+        state.parent_id or "",
+        callback.number,
+        callback.outcome,
+        callback.status,
+        callback.reason,
+        rfc3339(callback.at_ms),
+        callback.text,
+    )
+
+
+def _notifications(tree: Tree, session_id: str | None) -> list[NotificationItem]:
+    return [
+        NotificationItem(
+            f"{state.id}:{notification.number}",
+            state.id,
+            notification.kind,
+            notification.text,
+            rfc3339(notification.at_ms),
+            notification.read,
+        )
+        for state in tree.views.sessions
+        if session_id is None or state.id == session_id
+        for notification in state.notifications
+    ]

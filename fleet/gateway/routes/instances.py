@@ -1,0 +1,69 @@
+"""The routes about instances: OpenCode processes, with their memory and sessions."""
+
+from functools import partial
+
+from quart import Blueprint, Response
+
+from fleet.actors.supervision import Tree
+from fleet.actors.upkeep.orphans import find_orphans
+from fleet.core.instance.state import OVER, State
+from fleet.errors import Rejected
+from fleet.gateway.items.states import instance_item, orphan_item
+from fleet.gateway.openapi.document import about, asks, gives, refuses
+from fleet.gateway.server.requests import answer, paged, read_query
+from fleet.projections.lives import Life, life
+from fleet.wire.bodies import InstancesQuery, PageQuery
+from fleet.wire.instances import InstanceItem, OrphanItem
+
+
+def instance_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("instances", __name__, url_prefix="/api")
+
+    @routes.get("/instances")
+    @about("fleet")
+    @asks(InstancesQuery)
+    @gives(list[InstanceItem])
+    async def list_instances() -> Response:
+        """List the OpenCode processes that run; with `all` every one there ever was, and what became of it.
+
+        An instance is one OpenCode process, with pid, memory and the sessions in it.
+        """
+        query = read_query(InstancesQuery)
+        instances = tree.views.instances
+        states = sorted(instances, key=lambda state: state.id, reverse=True) if query.all else instances.alive()
+        return paged(states, query, partial(_instance_item, tree), tree.log.head())
+
+    @routes.get("/instances/orphans")
+    @about("fleet")
+    @asks(PageQuery)
+    @gives(list[OrphanItem])
+    async def list_orphans() -> Response:
+        """List the live processes of this Fleet that no instance looks after: there should be none.
+
+        `fleet ps --orphans` shows the same, without a server too.
+        """
+        query = read_query(PageQuery)
+        orphans = await find_orphans(tree.context.host, tree.views.instances.get, tree.context.scripts.running)
+        return paged(orphans, query, orphan_item, tree.log.head())
+
+    @routes.get("/instances/<instance_id>")
+    @about("fleet")
+    @gives(InstanceItem)
+    @refuses("instance_not_found")
+    async def read_instance(instance_id: str) -> Response:
+        """Read an instance, one that has ended included.
+
+        For one that has ended it says how it ended.
+        """
+        state = tree.views.instances.get(instance_id)
+        if state is None:
+            raise Rejected("instance_not_found", f"there is no instance {instance_id}")
+        return answer(_instance_item(tree, state))
+
+    return routes
+
+
+def _instance_item(tree: Tree, state: State) -> InstanceItem:
+    memory = None if state.identity is None else tree.context.host.memory_bytes(state.identity)
+    return instance_item(life(tree.log, state.id) if state.phase in OVER else Life(state), memory)

@@ -1,0 +1,225 @@
+"""The audit log over HTTP: its events page by page, one of them, all of them as lines, and the proof that
+they are what was written."""
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+import trio
+from quart import Blueprint, Response
+from quart.wrappers.response import ResponseBody
+
+from fleet.actors.supervision import Tree
+from fleet.errors import Rejected
+from fleet.events.catalog import NAMES
+from fleet.events.envelope import Recorded
+from fleet.events.export import ExportLine, export_page
+from fleet.events.search import Search, chain, find_events
+from fleet.events.times import LogTimes
+from fleet.events.verify import Report, verifying
+from fleet.gateway.items.states import event_item, verification
+from fleet.gateway.openapi.document import about, asks, gives, gives_lines, refuses
+from fleet.gateway.server.requests import answer, check_cursor, read_query
+from fleet.limits import LOG_CHAIN_EVENTS_MAX
+from fleet.projections.history_query import parse_instant
+from fleet.wire.audit import EventItem, ExportQuery, LogQuery, PositionItem, TimeQuery, Verification
+from fleet.wire.bodies import AtQuery, Query
+
+_TYPES_HINT = "`LoggedEvent` in /api/openapi.json lists all types"
+
+
+def log_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("log", __name__, url_prefix="/api/log")
+    _add_search(routes, tree)
+    _add_events(routes, tree)
+    _add_proof(routes, tree)
+    return routes
+
+
+def _add_search(routes: Blueprint, tree: Tree) -> None:
+    times = LogTimes(tree.log)
+
+    @routes.get("")
+    @about("log")
+    @asks(LogQuery)
+    @gives(list[EventItem], headers=("Fleet-Position", "Fleet-Continue"))
+    @refuses("session_not_found")
+    async def read_log() -> Response:
+        """Read events of the log: all, or those that filters leave, oldest first or newest first.
+
+        Where there may be more, `Fleet-Continue` is the next `after`, or with `order=desc` the next `before`; without
+        it there is no more. One request reads a bounded part of the log, so a page with filters may be short or empty
+        although `Fleet-Continue` is there. `X-Total-Count` counts the whole log. `data` is the event as it was logged,
+        with names in snake_case, the same as in the event streams.
+        """
+        head = tree.log.head()
+        found = await find_events(tree.log, times, _search(tree, read_query(LogQuery)))
+        response = answer([event_item(event) for event in found.events], total=head, position=head)
+        if found.go_on is not None:
+            response.headers["Fleet-Continue"] = str(found.go_on)
+        return response
+
+    @routes.get("/at")
+    @about("log")
+    @asks(TimeQuery)
+    @gives(PositionItem, headers=("Fleet-Position",))
+    async def find_position() -> Response:
+        """Find where the log was at a time: the position of the last event that was recorded by then.
+
+        It is 0 where the time is before the first event.
+        """
+        time_ms = parse_instant(read_query(TimeQuery).time, "time", last=True)
+        position = await times.at(time_ms)
+        return answer(PositionItem(position), position=tree.log.head())
+
+
+def _add_events(routes: Blueprint, tree: Tree) -> None:
+    @routes.get("/<int:position>")
+    @about("log")
+    @gives(EventItem)
+    @refuses("event_not_found")
+    async def read_event(position: int) -> Response:
+        """Read one event of the log.
+
+        `data` is the event as it was logged, with names in snake_case.
+        """
+        read_query(Query)
+        return answer(event_item(_event(tree, position)))
+
+    @routes.get("/<int:position>/chain")
+    @about("log")
+    @gives(list[EventItem], headers=("Fleet-Position",))
+    @refuses("event_not_found")
+    async def read_chain(position: int) -> Response:
+        """Read what led to an event: the event first, then its cause, and so on to the first cause.
+
+        The `actor` of the first cause names the caller or the process that it came from. At most 200 events are given,
+        and fewer where they are large; read the chain of the last one to go on.
+        """
+        read_query(Query)
+        _event(tree, position)
+        events = chain(tree.log, position, LOG_CHAIN_EVENTS_MAX)
+        return answer([event_item(event) for event in events], total=len(events), position=tree.log.head())
+
+
+def _add_proof(routes: Blueprint, tree: Tree) -> None:
+    one_at_a_time = trio.Lock()
+
+    @routes.get("/verify")
+    @about("log")
+    @asks(AtQuery)
+    @gives(Verification, headers=("Fleet-Position",))
+    async def verify_log() -> Response:
+        """Prove the whole log, or its events up to `at`: positions, the chain of digests, payloads, versions, indexes.
+
+        It reads everything, some seconds for a million events, while the server goes on working.
+        """
+        through = _through(tree, read_query(AtQuery).at, "at")
+        async with one_at_a_time:
+            report = await _verified(tree, through)
+        return answer(verification(report), position=through)
+
+    @routes.get("/export")
+    @about("log")
+    @asks(ExportQuery)
+    @gives_lines(ExportLine)
+    async def export_log() -> Response:
+        """Export the log as JSON lines, behind `after` up to `through` or to its end, whose position is a header.
+
+        The lines prove themselves: `fleet verify-export` checks them anywhere. An export that was cut off goes on with
+        the last line's position as `after`.
+        """
+        query = read_query(ExportQuery)
+        through = _through(tree, query.through, "through")
+        response = Response(Export(tree, query.after, through), content_type="application/x-ndjson")
+        response.headers["Content-Disposition"] = f'attachment; filename="fleet-log-{query.after + 1}-{through}.jsonl"'
+        response.headers["Fleet-Position"] = str(through)
+        response.timeout = None
+        return response
+
+
+class Export(ResponseBody):
+    """The lines, page by page: each is read when the one before has been taken, so that a slow reader holds up nobody.
+
+    What happens during it does not matter: events never change, and one that is erased meanwhile is exported as such.
+    """
+
+    def __init__(self, tree: Tree, after: int, through: int) -> None:
+        self._log = tree.log
+        self._position = after
+        self._through = through
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        if self._position >= self._through:
+            raise StopAsyncIteration
+        lines, self._position = export_page(self._log, self._position, self._through)
+        return lines
+
+
+def _event(tree: Tree, position: int) -> Recorded:
+    if not 0 < position <= tree.log.head():
+        raise Rejected("event_not_found", f"the log has events 1 to {tree.log.head()}")
+    return tree.log.read_all(position - 1, 1)[0]
+
+
+def _search(tree: Tree, query: LogQuery) -> Search:
+    """Return the search that the query asks for. Raises `Rejected` invalid and session_not_found."""
+    return Search(
+        after=query.after,
+        before=query.before,
+        newest_first=query.order == "desc",
+        limit=query.limit,
+        stream=_stream(tree, query),
+        types=_types(query.type),
+        actor=query.actor,
+        correlation_id=query.correlation,
+        from_ms=None if query.from_ is None else parse_instant(query.from_, "from"),
+        to_ms=None if query.to is None else parse_instant(query.to, "to", last=True),
+    )
+
+
+def _stream(tree: Tree, query: LogQuery) -> str | None:
+    if query.session is None:
+        return query.stream
+    if query.stream is not None:
+        raise Rejected("invalid", "give either `session` or `stream`: a session is a stream", field="stream")
+    stream = tree.views.sessions.stream(query.session)
+    if tree.log.stream_version(stream):  # also of an erased session, which no view has
+        return stream
+    return tree.views.sessions.stream(tree.orders.session(query.session).id)
+
+
+def _types(text: str | None) -> frozenset[str]:
+    named = frozenset(() if text is None else text.split(","))
+    wrong = sorted(named - NAMES.keys())
+    if wrong:
+        raise Rejected("invalid", f"unknown types of events: {', '.join(wrong)[:200]}", field="type", hint=_TYPES_HINT)
+    return named
+
+
+def _through(tree: Tree, position: int | None, field: str) -> int:
+    return tree.log.head() if position is None else check_cursor(tree, position, field)
+
+
+async def _verified(tree: Tree, through: int) -> Report:
+    walk = verifying(tree.log, through)
+    while True:
+        try:
+            next(walk)
+        except StopIteration as end:
+            report: Report = end.value
+            return report
+        await trio.lowlevel.checkpoint()

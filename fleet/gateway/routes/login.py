@@ -1,0 +1,158 @@
+"""The way in for browsers: a link that is good once becomes a cookie that no script can read and no other site sends.
+
+`fleet token link` makes the link. The answer's redirect takes the code out of the address bar. Without a code the
+address is one of the page: it says how to come in.
+"""
+
+from functools import partial
+from typing import Annotated, Final
+from urllib.parse import quote
+
+import msgspec
+import structlog
+import trio
+from quart import Blueprint, Response, g, request
+
+from fleet.errors import Rejected
+from fleet.gateway.openapi.document import about, asks, gives, gives_login, gives_logout, refuses
+from fleet.gateway.routes.page import shell_response
+from fleet.gateway.server.encoding import IDENTITY
+from fleet.gateway.server.guard import LOGIN_PATH, LOGOUT_PATH, Guard, cookie_name, opens_a_window
+from fleet.gateway.server.idempotency import tells_secret
+from fleet.gateway.server.middleware import visit_of
+from fleet.gateway.server.page_files import Build
+from fleet.gateway.server.requests import answer, read_query
+from fleet.gateway.server.tokens import Cookie, forget_cookie, redeem
+from fleet.gateway.server.visitor import Visitor
+from fleet.limits import COOKIE_LIFETIME_S
+from fleet.ports import Clock
+from fleet.wire.bodies import Query
+from fleet.wire.enums import Role
+from fleet.wire.items import Answer
+
+_log = structlog.get_logger(__name__)
+
+_HOME: Final = "/"
+_KEPT: Final = "/?#[]@!$&'()*+,;=:%~"
+"""What an address may hold as it is; the rest of `next` is escaped, or it would be no header."""
+
+
+class LoginQuery(Query):
+    """`GET /login`."""
+
+    code: Annotated[str | None, msgspec.Meta(description="The code of the link. Without one the page is given.")] = None
+    next: Annotated[
+        str | None,
+        msgspec.Meta(description="Where to go on: a path of this server, as in `/inbox`. Anything else leads to `/`."),
+    ] = None
+
+
+class CallerItem(Answer):
+    """Who asks."""
+
+    actor: str
+    role: Role
+
+
+def login_routes(guard: Guard, clock: Clock, build: Build) -> Blueprint:
+    """Return the routes; `guard` knows the tokens, `build` has the page that says how to log in."""
+    routes = Blueprint("login", __name__)
+
+    @routes.get(LOGIN_PATH)
+    @about("access")
+    @asks(LoginQuery)
+    @gives_login
+    @refuses("link_invalid")
+    async def log_in() -> Response:
+        """Change the code of a one-time link into a cookie, and go on to the page.
+
+        `fleet token link` makes one. The link opens from the address bar alone, once, within ten minutes; a look at the
+        head (HEAD) does not use it up. Without a code the answer is the page, which says how to log in; so it is with
+        one that is not good, where a browser shows the answer to a person.
+        """
+        query = read_query(LoginQuery)
+        if query.code is None:
+            return shell_response(build)
+        cookie = None if request.method == "HEAD" else await _redeem(guard, clock.now_ms(), query.code)
+        if cookie is None:
+            return _not_good(build)
+        _log.info("logged_in", token_name=cookie.token)
+        onwards = _HOME if query.next is None or not is_own_path(query.next) else quote(query.next, safe=_KEPT)
+        response = Response(b"", 303, headers={"Location": onwards})
+        _set_cookie(response, cookie.text, cookie.lifetime_s)
+        return response
+
+    @routes.post(LOGOUT_PATH)
+    @about("access")
+    @gives_logout
+    @tells_secret
+    async def log_out() -> Response:
+        """Forget this browser's cookie, here and there.
+
+        The token behind it stays good; other browsers stay logged in.
+        """
+        visitor: Visitor = g.caller
+        if guard.tokens is not None:
+            forget = partial(forget_cookie, secret_id=visitor.secret_id)
+            await trio.to_thread.run_sync(guard.tokens.change, forget)
+        response = Response(b"", 204)
+        _set_cookie(response, "", 0)
+        return response
+
+    @routes.get("/api/caller")
+    @about("access")
+    @gives(CallerItem)
+    async def read_caller() -> Response:
+        """Say who asks, as the log would name it, and what that role may do.
+
+        `actor` is what events that follow from this caller's requests say. A viewer may read, an operator may do all.
+        """
+        visitor: Visitor = g.caller
+        return answer(CallerItem(visitor.actor, visitor.role))
+
+    return routes
+
+
+def is_own_path(address: str) -> bool:
+    """Say whether a browser can take this for nothing but a path of the server that names it.
+
+    Browsers take `//host` and `/\\host` for other servers, and leave control characters out before they look.
+    """
+    return address.startswith("/") and "//" not in address and "\\" not in address and address.isprintable()
+
+
+def _not_good(build: Build) -> Response:
+    """Refuse a code: for a program as a problem, for a person by the page, which says how to make another link."""
+    too_often = visit_of(request).peer.failed()
+    if too_often is not None:
+        raise too_often
+    if build.shell is None or not opens_a_window(request):
+        raise Rejected(
+            "link_invalid",
+            "the link was used, is too old, or was never given",
+            hint="Make another one: fleet token link NAME",
+        )
+    return Response(build.shell.bodies[IDENTITY], 403, content_type=build.shell.content_type)
+
+
+async def _redeem(guard: Guard, now_ms: int, code: str) -> Cookie | None:
+    if guard.tokens is None:
+        return None
+    old = request.cookies.get(cookie_name(request.headers.get("Host", "")), "")
+    change = partial(redeem, code=code, now_ms=now_ms, lifetime_s=COOKIE_LIFETIME_S, replaced=old)
+    # In a thread: another process may hold the file's lock.
+    return await trio.to_thread.run_sync(guard.tokens.change, change)
+
+
+def _set_cookie(response: Response, text: str, seconds: int) -> None:
+    # A header of the client can only make it stricter: such a cookie goes over TLS alone.
+    secure = request.scheme == "https" or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+    response.set_cookie(
+        cookie_name(request.headers.get("Host", "")),
+        text,
+        max_age=seconds,
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=secure,
+    )

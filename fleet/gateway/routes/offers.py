@@ -1,0 +1,74 @@
+"""What OpenCode offers: the agents, commands and models of an instance, and files by what their names resemble."""
+
+from quart import Blueprint, Response
+
+from fleet.actors.supervision import Tree
+from fleet.gateway.items.choices import agent_item, command_item, model_item
+from fleet.gateway.openapi.document import about, asks, gives, refuses
+from fleet.gateway.openapi.refusals import OPENCODE
+from fleet.gateway.server.requests import answer, paged, read_query
+from fleet.wire.choices import AgentItem, CommandItem, ModelItem
+from fleet.wire.place_queries import FindQuery, OfferQuery
+
+
+def offer_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("offers", __name__, url_prefix="/api/instances/<instance_id>")
+
+    @routes.get("/agents")
+    @about("instances")
+    @asks(OfferQuery)
+    @gives(list[AgentItem])
+    @refuses(*OPENCODE, "instance_not_found", "instance_over", "session_not_found")
+    async def list_agents(instance_id: str) -> Response:
+        """List the agents that a prompt can name.
+
+        As OpenCode lists them for the instance's directory, or for that of one of its sessions.
+        """
+        query = read_query(OfferQuery)
+        agents = await tree.offers.agents(instance_id, query.session)
+        return paged(agents, query, agent_item, tree.log.head())
+
+    @routes.get("/commands")
+    @about("instances")
+    @asks(OfferQuery)
+    @gives(list[CommandItem])
+    @refuses(*OPENCODE, "instance_not_found", "instance_over", "session_not_found")
+    async def list_commands(instance_id: str) -> Response:
+        """List the commands that a session can run.
+
+        As OpenCode lists them for the instance's directory, or for that of one of its sessions; and `compact`.
+        """
+        query = read_query(OfferQuery)
+        commands = await tree.offers.commands(instance_id, query.session)
+        return paged(commands, query, command_item, tree.log.head())
+
+    @routes.get("/models")
+    @about("instances")
+    @asks(OfferQuery)
+    @gives(list[ModelItem])
+    @refuses(*OPENCODE, "instance_not_found", "instance_over", "session_not_found")
+    async def list_models(instance_id: str) -> Response:
+        """List the models that can be used.
+
+        As OpenCode lists them, with the providers that are set up.
+        """
+        query = read_query(OfferQuery)
+        models = await tree.offers.models(instance_id, query.session)
+        return paged(models, query, model_item, tree.log.head())
+
+    @routes.get("/find/files")
+    @about("instances")
+    @asks(FindQuery)
+    @gives(list[str])
+    @refuses(*OPENCODE, "instance_not_found", "instance_over", "session_not_found")
+    async def find_files(instance_id: str) -> Response:
+        """Find files whose paths resemble `query`, the best first; those of directories end with `/`.
+
+        OpenCode looks for them in the instance's directory, or in that of one of its sessions.
+        """
+        query = read_query(FindQuery)
+        found = await tree.offers.find_files(instance_id, query.session, query.query, query.limit)
+        return answer(found, position=tree.log.head(), total=len(found))
+
+    return routes

@@ -1,0 +1,51 @@
+"""Choices for a new session: the branches of a repository, and the agents, commands and models for it."""
+
+from quart import Blueprint, Response
+
+from fleet.actors.supervision import Tree
+from fleet.gateway.items.choices import branch_item, offer_item
+from fleet.gateway.openapi.document import about, asks, gives, refuses
+from fleet.gateway.openapi.refusals import DIRECTORY
+from fleet.gateway.server.requests import answer, paged, read_query
+from fleet.wire.choices import OfferItem
+from fleet.wire.items import BranchItem
+from fleet.wire.place_queries import BranchQuery, OffersQuery
+
+
+def repository_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("repositories", __name__, url_prefix="/api")
+
+    @routes.get("/repositories/branches")
+    @about("directories")
+    @asks(BranchQuery)
+    @gives(list[BranchItem], headers=("Fleet-Position",))
+    @refuses(*DIRECTORY, "not_a_repository", "git_failed")
+    async def list_branches() -> Response:
+        """List the branches of a repository, the newest first.
+
+        Local and remote ones, as git knows them now: nothing is fetched. `checkedOutAt` is the work tree that has a
+        branch; a worktree session cannot have the same one.
+        """
+        query = read_query(BranchQuery)
+        position = tree.log.head()
+        branches = await tree.repositories.branches(query.path, query.query)
+        return paged(branches, query, branch_item, position)
+
+    @routes.get("/offers")
+    @about("directories")
+    @asks(OffersQuery)
+    @gives(OfferItem, headers=("Fleet-Position",))
+    @refuses(*DIRECTORY, "git_failed")
+    async def read_offers() -> Response:
+        """Read which agents, commands and models a new session can choose from.
+
+        As OpenCode last offered them for the repository of `directory`. Where that is not known, or without
+        `directory`, they are those of another repository. `asOf` and `instanceId` say when and by which process;
+        they are null while nothing is known at all.
+        """
+        query = read_query(OffersQuery)
+        position = tree.log.head()
+        return answer(offer_item(await tree.repositories.offered(query.directory)), position=position)
+
+    return routes

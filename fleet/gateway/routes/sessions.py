@@ -1,0 +1,325 @@
+"""The session routes: create, list, read, describe, abort, resume, terminate, messages."""
+
+from collections.abc import Iterable
+
+import msgspec
+from quart import Blueprint, Response
+
+from fleet.actors.caller import Caller
+from fleet.actors.prompt import NewPrompt
+from fleet.actors.supervision import Tree
+from fleet.actors.usecases.sessions import NewSession, Orders, Outcome
+from fleet.core.session.messages import Budget
+from fleet.core.session.state import State, status_of
+from fleet.errors import Rejected
+from fleet.gateway.items.past import items_at, sessions_at, silent_at
+from fleet.gateway.items.session import SessionItems
+from fleet.gateway.items.states import last_instance
+from fleet.gateway.items.workspaces import end_preview
+from fleet.gateway.openapi.document import Either, about, asks, gives, refuses, takes
+from fleet.gateway.openapi.refusals import COMMAND, PROMPT, PROVISION, REMOVAL, SESSION
+from fleet.gateway.routes.history import read_statuses
+from fleet.gateway.routes.prompts import add_prompts, model_of
+from fleet.gateway.server.idempotency import changed_nothing
+from fleet.gateway.server.requests import (
+    answer,
+    caller,
+    check_cursor,
+    derived,
+    paged,
+    read_body,
+    read_no_body,
+    read_optional_body,
+    read_query,
+)
+from fleet.wire.bodies import (
+    AtQuery,
+    BudgetBody,
+    CreateBody,
+    DescribeBody,
+    EndQuery,
+    ForkBody,
+    InstancePageQuery,
+    InstanceQuery,
+    ListQuery,
+    Query,
+    ResumeBody,
+)
+from fleet.wire.items import Aborted, Created, Ended, EndPreview, Resumed, SessionDetail, SessionItem
+
+
+def session_routes(tree: Tree, items: SessionItems) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
+    _add_reads(routes, tree, items)
+    _add_orders(routes, tree, items)
+    add_prompts(routes, tree)
+    return routes
+
+
+def _add_reads(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
+    orders = tree.orders
+
+    @routes.get("")
+    @about("sessions")
+    @asks(ListQuery)
+    @gives(list[SessionItem])
+    async def list_sessions() -> Response:
+        """List sessions, newest first.
+
+        Those that have ended are listed too. Each filter that is given has to hold; with `at`, of the
+        sessions as they were then.
+        """
+        query, position = read_query(ListQuery), tree.log.head()
+        if query.at is None:
+            found = _matching(tree, tree.views.sessions, query)
+            return paged(found, query, lambda state: msgspec.Raw(items.encoded(state)), position)
+        at = check_cursor(tree, query.at, "at")
+        found = _matching(tree, await tree.past.sessions.all(at), query)
+        page = await items_at(tree, items, at, found[query.offset : query.offset + query.limit])
+        return answer(page, position=position, total=len(found))
+
+    @routes.get("/<session_id>")
+    @about("sessions")
+    @asks(AtQuery)
+    @gives(SessionDetail, headers=("Fleet-Position",))
+    @refuses("session_not_found")
+    async def read_session(session_id: str) -> Response:
+        """Read a session, as it is or as it was at a log position.
+
+        With its ancestors, the root first, the sessions that report to it, and its open requests. `evidence` says why
+        its status is what it is.
+        """
+        at = read_query(AtQuery).at
+        state, position = orders.session(session_id), tree.log.head()
+        if at is not None:
+            return answer(await _detail_at(tree, items, check_cursor(tree, at, "at"), state), position=position)
+        return answer(items.detail(state, _ancestors(tree, state), _children(tree, state.id)), position=position)
+
+    @routes.get("/<session_id>/children")
+    @about("sessions")
+    @asks(InstancePageQuery)
+    @gives(list[SessionItem])
+    @refuses(*SESSION)
+    async def list_children(session_id: str) -> Response:
+        """List the sessions that report to this one.
+
+        Those that were made with it as `onComplete.notifySessionId`.
+        """
+        query = read_query(InstancePageQuery)
+        children = _children(tree, orders.session(session_id, query.instance_id).id)
+        return paged(children, query, items.item, tree.log.head())
+
+
+async def _detail_at(tree: Tree, items: SessionItems, at: int, state: State) -> SessionDetail:
+    """Return a session as it was at a log position. Raises `Rejected` session_not_found where it did not exist yet."""
+    earlier = await tree.past.sessions.one(state.id, at)
+    if earlier is None:
+        raise Rejected("session_not_found", f"session {state.id} did not exist at position {at}")
+    ancestors = await sessions_at(tree, at, _ancestors(tree, state))
+    children = await sessions_at(tree, at, _children(tree, state.id))
+    return items.earlier_detail(earlier, await silent_at(tree, at, earlier), ancestors, children)
+
+
+def _add_orders(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
+    orders = tree.orders
+
+    @routes.post("")
+    @about("sessions")
+    @takes(
+        CreateBody,
+        {"directory": "/home/dev/my-project", "title": "Implement auth module", "isolationStrategy": "worktree"},
+    )
+    @gives(Created)
+    @refuses(*COMMAND, *SESSION, *PROVISION, *PROMPT, "callback_too_deep")
+    async def create_session() -> Response:
+        """Create a session; the answer comes once it can take a prompt.
+
+        It works in the directory as it is (`existing`), in a new git worktree, or in a clone. Where no process or no
+        workspace can be had it stays, in `error`, and the problem names it as `sessionId`.
+        """
+        read_query(Query)
+        body = await read_body(CreateBody)
+        return _created(items, await orders.create(_new_session(body), await caller()))
+
+    @routes.post("/<session_id>/fork")
+    @about("sessions")
+    @takes(ForkBody, {"title": "Another way"})
+    @gives(Created)
+    @refuses(*COMMAND, *SESSION, *PROVISION, "session_active")
+    async def fork_session(session_id: str) -> Response:
+        """Create a session with this one's conversation and files, up to a message.
+
+        The files come as they were at that message. Without `messageId` all that was said comes along, up to the turn
+        that runs.
+        """
+        read_query(Query)
+        body = await read_body(ForkBody)
+        who = await caller()
+        forked = await tree.forks.fork(session_id, body.title, body.message_id, body.isolation_strategy, who)
+        return _created(items, forked)
+
+    @routes.patch("/<session_id>")
+    @about("sessions")
+    @asks(InstanceQuery)
+    @takes(DescribeBody, {"title": "Implement login", "tags": ["auth"], "budget": {"usd": 2.5}})
+    @gives(SessionItem)
+    @refuses(*COMMAND, *SESSION)
+    async def describe_session(session_id: str) -> Response:
+        """Give a session another title, other tags or another budget.
+
+        What is left out stays as it is; `null` as `budget` takes it away.
+        """
+        orders.session(session_id, read_query(InstanceQuery).instance_id)
+        body = await read_body(DescribeBody)
+        outcome = await _describe(orders, session_id, body, await caller())
+        return answer(items.item(outcome.session), position=outcome.position)
+
+    @routes.post("/<session_id>/abort")
+    @about("sessions")
+    @asks(InstanceQuery)
+    @gives(Aborted)
+    @refuses(*COMMAND, *SESSION)
+    async def abort_session(session_id: str) -> Response:
+        """Abort the running turn; the session stays.
+
+        The answer comes once the turn has stopped, or says in `outcome` how far that got.
+        """
+        orders.session(session_id, read_query(InstanceQuery).instance_id)
+        await read_no_body()
+        outcome, how = await orders.abort(session_id, await caller())
+        return answer(Aborted(how, items.item(outcome.session)), position=outcome.position)
+
+    @routes.post("/<session_id>/resume")
+    @about("sessions")
+    @asks(InstanceQuery)
+    @takes(ResumeBody, {"fresh": False}, {"fresh": True}, required=False)
+    @gives(Resumed)
+    @refuses(*COMMAND, *SESSION, *PROVISION, "session_active")
+    async def resume_session(session_id: str) -> Response:
+        """Bring a session that has ended back to work.
+
+        It gets a process again, and goes on with its conversation in its workspace. Both have to be there still: else
+        410 says which is gone. With `fresh` it begins a new conversation there instead, whatever became of the one
+        that it had: what was said in that one can still be read, as one of its conversations.
+        """
+        orders.session(session_id, read_query(InstanceQuery).instance_id)
+        body = await read_optional_body(ResumeBody)
+        outcome = await orders.resume(session_id, await caller(), anew=body.fresh)
+        state = outcome.session
+        resumed = Resumed(last_instance(state) or "", items.item(state))
+        return answer(resumed, position=outcome.position)
+
+    @routes.delete("/<session_id>")
+    @about("sessions")
+    @asks(EndQuery)
+    @gives(Either((Ended, EndPreview)))
+    @refuses(*COMMAND, *SESSION, *REMOVAL, "session_not_ready")
+    async def end_session(session_id: str) -> Response:
+        """Terminate a session; with its workspace, or for good, where that is asked for.
+
+        What is only in a workspace that goes is kept under `refs/fleet/` of the repository first, and the answer says
+        where. `permanent=true` erases what Fleet holds of the session; OpenCode's own copy of the conversation stays.
+        With `dryRun=true` nothing of that is done, and the answer, an `EndPreview`, says what would be.
+        """
+        query = read_query(EndQuery)
+        await read_no_body()
+        who = await caller()
+        if query.dry_run:
+            return await _preview_end(tree, session_id, query)
+        if query.permanent and _was_erased(tree, session_id, who):
+            return answer(Ended(None, True, None), position=tree.log.head())
+        state = orders.session(session_id, query.instance_id)
+        ending = await tree.endings.end(
+            state.id,
+            who,
+            cleanup=query.cleanup_workspace,
+            permanent=query.permanent,
+            force=query.force,
+        )
+        return answer(items.ended(ending), position=ending.position)
+
+
+async def _preview_end(tree: Tree, session_id: str, query: EndQuery) -> Response:
+    position = tree.log.head()
+    state = tree.orders.session(session_id, query.instance_id)
+    preview = await tree.end_previews.look(
+        state.id, cleanup=query.cleanup_workspace, permanent=query.permanent, force=query.force
+    )
+    return changed_nothing(answer(end_preview(preview), position=position))
+
+
+def _was_erased(tree: Tree, session_id: str, who: Caller) -> bool:
+    """Return whether this very request has erased the session, and a crash came before the answer."""
+    record = tree.answers.find_erasure(who)
+    named = None if record is None else record.stream.partition("-")[2]
+    return named is not None and (session_id == named or session_id.startswith("ses_"))
+
+
+def _created(items: SessionItems, outcome: Outcome) -> Response:
+    state = outcome.session
+    created = Created(last_instance(state) or "", state.workspace_id, items.item(state))
+    return answer(created, position=outcome.position)
+
+
+async def _describe(orders: Orders, session_id: str, body: DescribeBody, who: Caller) -> Outcome:
+    tags = None if body.tags is None else tuple(body.tags)
+    budget_alone = body.title is None and tags is None and body.budget is not msgspec.UNSET
+    if not budget_alone:
+        described = await orders.describe(session_id, body.title, tags, who)
+        if body.budget is msgspec.UNSET:
+            return described
+        who = derived(who, "budget")
+    return await orders.set_budget(session_id, _budget(body.budget or None), who)
+
+
+def _new_session(body: CreateBody) -> NewSession:
+    return NewSession(
+        directory=body.directory,
+        title=body.title,
+        strategy=body.isolation_strategy,
+        branch=body.branch,
+        base_ref=body.base_ref,
+        tags=tuple(body.tags),
+        initial_prompt=None if body.initial_prompt is None else NewPrompt(body.initial_prompt),
+        agent=body.agent,
+        model=model_of(body.model),
+        notify_session=None if body.on_complete is None else body.on_complete.notify_session_id,
+        notify_instance=None if body.on_complete is None else body.on_complete.notify_instance_id,
+        budget=_budget(body.budget),
+    )
+
+
+def _budget(body: BudgetBody | None) -> Budget | None:
+    return None if body is None else Budget(body.usd, body.tokens, body.minutes)
+
+
+def _ancestors(tree: Tree, state: State) -> list[State]:
+    """Return the sessions that hear of this one, the root first."""
+    found: list[State] = []
+    parent_id = state.parent_id
+    while parent_id is not None and (parent := tree.views.sessions.get(parent_id)) is not None:
+        found.insert(0, parent)
+        parent_id = parent.parent_id
+    return found
+
+
+def _children(tree: Tree, session_id: str) -> list[State]:
+    return [state for state in tree.views.sessions if state.parent_id == session_id]
+
+
+def _matching(tree: Tree, states: Iterable[State], query: ListQuery) -> list[State]:
+    statuses = read_statuses(query.status)
+    needle = None if query.search is None else query.search.casefold()
+    parent = None if query.parent is None else tree.views.sessions.find(query.parent)
+    parent_id = query.parent if parent is None else parent.id  # an erased one still has children
+    found = [
+        state
+        for state in states
+        if (not statuses or status_of(state) in statuses)
+        and (needle is None or needle in state.title.casefold())
+        and (parent_id is None or parent_id == state.parent_id)
+        and (query.tag is None or query.tag in state.tags)
+        and (query.workspace is None or query.workspace == state.workspace_id)
+    ]
+    return sorted(found, key=lambda state: state.id, reverse=True)

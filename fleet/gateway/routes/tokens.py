@@ -1,0 +1,113 @@
+"""Access tokens over HTTP: an operator lists and revokes them, and makes links that log browsers in.
+
+A token itself is made by `fleet token new`, on the server's own machine. No route shows a secret that exists; a link is
+in one answer, which is not kept. Requests on behalf of a session are refused: agents have no use for tokens.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import structlog
+import trio
+from quart import Blueprint, Response, g, request
+
+from fleet.actors.supervision import Tree
+from fleet.core.times import rfc3339
+from fleet.errors import Rejected
+from fleet.gateway.openapi.document import about, asks, gives, gives_nothing, refuses
+from fleet.gateway.openapi.refusals import COMMAND
+from fleet.gateway.server.guard import Guard
+from fleet.gateway.server.idempotency import tells_secret
+from fleet.gateway.server.login_links import login_url
+from fleet.gateway.server.requests import answer, done, paged, read_no_body, read_query
+from fleet.gateway.server.tokens import Register, Token, link, revoke
+from fleet.gateway.server.visitor import Visitor
+from fleet.limits import LINK_LIFETIME_S
+from fleet.wire.bodies import PageQuery, Query
+from fleet.wire.tokens import AccessTokenItem, LoginLinkItem
+
+Result = TypeVar("Result")
+_log = structlog.get_logger(__name__)
+
+
+def token_routes(tree: Tree, guard: Guard) -> Blueprint:
+    """Return the routes; `guard` knows the tokens."""
+    routes = Blueprint("tokens", __name__, url_prefix="/api/tokens")
+
+    async def change(change: Callable[[Register], tuple[Register, Result]]) -> Result:
+        if guard.tokens is None:
+            return change(Register())[1]
+        return await trio.to_thread.run_sync(guard.tokens.change, change)  # another process may hold the file's lock
+
+    @routes.get("")
+    @about("access")
+    @asks(PageQuery)
+    @gives(list[AccessTokenItem])
+    @refuses("read_only", "agent_refused")
+    async def list_tokens() -> Response:
+        """List the access tokens, oldest first, those that were revoked or have expired included.
+
+        For operators only. What proves a token is not shown.
+        """
+        _check_operator()
+        query = read_query(PageQuery)
+        tokens = () if guard.tokens is None else guard.tokens.read().tokens
+        now_ms = tree.context.clock.now_ms()
+        return paged(tokens, query, lambda token: _item(token, now_ms), tree.log.head())
+
+    @routes.delete("/<token_name>")
+    @about("access")
+    @gives_nothing
+    @refuses(*COMMAND, "token_not_found", "agent_refused")
+    async def revoke_token(token_name: str) -> Response:
+        """Revoke an access token at once: open streams end, browsers are logged out, its links open nothing.
+
+        For operators only. There is no way back, and no other token can get its name.
+        """
+        visitor = _check_operator()
+        read_query(Query)
+        await change(partial(revoke, names=[token_name], now_ms=tree.context.clock.now_ms()))
+        _log.info("token_revoked", token_name=token_name, actor=visitor.actor)
+        return done(tree.log.head())
+
+    @routes.post("/<token_name>/link")
+    @about("access")
+    @gives(LoginLinkItem)
+    @tells_secret
+    @refuses(*COMMAND, "token_not_found", "agent_refused")
+    async def make_link(token_name: str) -> Response:
+        """Make a link that logs a browser in under an access token: good once, for ten minutes.
+
+        For operators only. The answer is the one time that the link is shown; `fleet token link` makes the same.
+        """
+        visitor = _check_operator()
+        read_query(Query)
+        await read_no_body()
+        now_ms = tree.context.clock.now_ms()
+        code = await change(partial(link, name=token_name, now_ms=now_ms, lifetime_s=LINK_LIFETIME_S))
+        _log.info("login_link_made", token_name=token_name, actor=visitor.actor)
+        ends_at = rfc3339(now_ms + int(LINK_LIFETIME_S * 1000))
+        return answer(LoginLinkItem(login_url("", code), ends_at), position=tree.log.head())
+
+    return routes
+
+
+def _check_operator() -> Visitor:
+    """Return who asks. Raises `Rejected` read_only for a viewer, agent_refused for a session."""
+    visitor: Visitor = g.caller
+    visitor.require_operator()
+    if "Fleet-Session" in request.headers:
+        raise Rejected("agent_refused", "the request comes on behalf of a session", hint="Ask a person to do it.")
+    return visitor
+
+
+def _item(token: Token, now_ms: int) -> AccessTokenItem:
+    return AccessTokenItem(
+        token.name,
+        token.role,
+        token.status(now_ms),
+        rfc3339(token.created_at_ms),
+        None if token.expires_at_ms is None else rfc3339(token.expires_at_ms),
+        None if token.revoked_at_ms is None else rfc3339(token.revoked_at_ms),
+    )

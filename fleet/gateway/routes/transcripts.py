@@ -1,0 +1,150 @@
+"""What was said in a session: its messages, page by page, its turns, the conversations of its sub-agents, its parts.
+
+All of it comes from the log, so that it can be read when OpenCode is gone. A message and its parts have OpenCode's own
+shape; attachments.py serves the files that parts hold.
+"""
+
+from typing import Any
+
+import msgspec
+import trio
+from quart import Blueprint, Response
+
+from fleet.actors.supervision import Tree
+from fleet.core.session.state import State
+from fleet.errors import Rejected
+from fleet.gateway.items.cuts import cut_part, without_diffs
+from fleet.gateway.items.states import conversation_item, turn_item
+from fleet.gateway.openapi.document import about, asks, gives, refuses
+from fleet.gateway.openapi.refusals import SESSION
+from fleet.gateway.routes.attachments import add_attachments
+from fleet.gateway.server.requests import answer, check_cursor, paged, read_query
+from fleet.projections.transcripts import MessageView, Page, Where
+from fleet.wire.bodies import InstanceQuery
+from fleet.wire.transcripts import (
+    ConversationItem,
+    MessageItem,
+    Messages,
+    MessagesQuery,
+    Pagination,
+    TurnItem,
+    TurnsQuery,
+    WholeQuery,
+)
+
+
+def transcript_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("transcripts", __name__, url_prefix="/api/sessions/<session_id>")
+    _add_messages(routes, tree)
+    _add_lists(routes, tree)
+    add_attachments(routes, tree)
+    return routes
+
+
+def _add_messages(routes: Blueprint, tree: Tree) -> None:
+    @routes.get("/messages")
+    @about("sessions")
+    @asks(MessagesQuery)
+    @gives(Messages, headers=("Fleet-Position",))
+    @refuses(*SESSION, "conversation_not_found")
+    async def read_messages(session_id: str) -> Response:
+        """Read the transcript, newest page first.
+
+        In each page the oldest comes first; `pagination` has what to give as `before` and `after`. A message and its
+        parts have OpenCode's own shape. With `cut` long strings are cut, and the diffs in messages of users left out;
+        `GET /api/sessions/{session_id}/parts/{part_id}` has the whole part.
+        """
+        query = read_query(MessagesQuery)
+        state = tree.orders.session(session_id, query.instance_id)
+        position = tree.log.head()
+        page = await _page(tree, state, query)
+        messages = [await _message(message, cut=query.cut) for message in page.messages]
+        return answer(Messages(messages, Pagination(page.before, page.after, page.total)), position=position)
+
+
+async def _page(tree: Tree, state: State, query: MessagesQuery) -> Page:
+    marks = {"before": query.before, "after": query.after, "around": query.around}
+    given = [name for name, mark in marks.items() if mark is not None]
+    if len(given) > 1:
+        raise Rejected("invalid", f"give only one of {', '.join(given)}", field=given[0])
+    if query.at is not None:
+        check_cursor(tree, query.at, "at")
+    where = Where(query.limit, query.before, query.after, query.around, query.conversation, query.at)
+    try:
+        return await tree.transcripts.page(tree.views.sessions.stream(state.id), where)
+    except KeyError as error:
+        detail = f"the conversation has no message {error.args[0]}"
+        raise Rejected("invalid", detail, field=given[0]) from error
+
+
+async def _message(message: MessageView, *, cut: bool) -> MessageItem:
+    if not cut:
+        return MessageItem(message.info, message.parts)
+    parts: list[msgspec.Raw] = []
+    for part in message.parts:
+        parts.append(cut_part(part))
+        await trio.lowlevel.checkpoint()  # others want to go on between two long ones
+    return MessageItem(without_diffs(message.info), parts)
+
+
+def _add_lists(routes: Blueprint, tree: Tree) -> None:
+    @routes.get("/turns")
+    @about("sessions")
+    @asks(TurnsQuery)
+    @gives(list[TurnItem], headers=("Fleet-Position",))
+    @refuses(*SESSION)
+    async def list_turns(session_id: str) -> Response:
+        """List the session's turns, oldest first.
+
+        What was asked and by whom, what it cost and changed, and how it ended. `position` and `endPosition` are where
+        it begins and ends in the log: `at` for what is read as of then.
+        """
+        query = read_query(TurnsQuery)
+        state = tree.orders.session(session_id, query.instance_id)
+        if query.at is not None:
+            check_cursor(tree, query.at, "at")
+        position = tree.log.head()
+        turns = await tree.transcripts.turns(tree.views.sessions.stream(state.id), query.at)
+        return paged(turns, query, turn_item, position)
+
+    @routes.get("/conversations")
+    @about("sessions")
+    @asks(WholeQuery)
+    @gives(list[ConversationItem], headers=("Fleet-Position",))
+    @refuses(*SESSION)
+    async def list_conversations(session_id: str) -> Response:
+        """List the conversations of a session: its own first, then those of its sub-agents.
+
+        `GET /api/sessions/{session_id}/messages?conversation=ID` reads one.
+        """
+        query = read_query(WholeQuery)
+        state = tree.orders.session(session_id, query.instance_id)
+        position = tree.log.head()
+        found = await tree.transcripts.conversations(tree.views.sessions.stream(state.id), _open_parts(tree, state))
+        return paged(found, query, conversation_item, position)
+
+    @routes.get("/parts/<part_id>")
+    @about("sessions")
+    @asks(InstanceQuery)
+    @gives(dict[str, Any], headers=("Fleet-Position",))
+    @refuses(*SESSION, "part_not_found")
+    async def read_part(session_id: str, part_id: str) -> Response:
+        """Read a whole part of a message, of any conversation of the session.
+
+        In OpenCode's own shape, as it was recorded last; a call of a tool that still runs as it is now.
+        """
+        state = tree.orders.session(session_id, read_query(InstanceQuery).instance_id)
+        position = tree.log.head()
+        part = await tree.transcripts.part(tree.views.sessions.stream(state.id), part_id)
+        open_part = tree.inflight.open_part(state.id, part_id)
+        if part is None and open_part is not None:
+            part = open_part.body
+        if part is None:
+            raise Rejected("part_not_found", f"session {session_id} has no part {part_id}")
+        return answer(part, position=position)
+
+
+def _open_parts(tree: Tree, state: State) -> list[msgspec.Raw]:
+    open_parts = tree.inflight.snapshot(frozenset((state.id,)))[state.id]
+    return [part.body for part in open_parts if part.type == "tool" and part.body is not None]

@@ -1,0 +1,169 @@
+"""Webhooks: addresses that are told what happens to sessions, and what became of each message."""
+
+from typing import cast
+
+from quart import Blueprint, Response
+
+from fleet.actors.supervision import Tree
+from fleet.actors.usecases.webhooks import NewWebhook
+from fleet.core.times import rfc3339
+from fleet.core.webhook.signing import key_of
+from fleet.core.webhook.state import Delivery, State
+from fleet.core.webhook.telling import MESSAGE_TYPES
+from fleet.errors import Rejected
+from fleet.gateway.openapi.document import about, asks, gives, gives_nothing, refuses, takes
+from fleet.gateway.openapi.refusals import COMMAND
+from fleet.gateway.server.idempotency import tells_secret
+from fleet.gateway.server.requests import answer, caller, done, paged, read_body, read_query
+from fleet.wire.bodies import PageQuery, Query, SwitchBody, WebhookBody
+from fleet.wire.enums import WebhookStatus
+from fleet.wire.webhooks import DeliveryItem, NewWebhookItem, WebhookItem
+
+
+def webhook_routes(tree: Tree) -> Blueprint:
+    """Return the routes over one Fleet."""
+    routes = Blueprint("webhooks", __name__, url_prefix="/api/webhooks")
+
+    @routes.get("")
+    @about("webhooks")
+    @asks(PageQuery)
+    @gives(list[WebhookItem])
+    async def list_webhooks() -> Response:
+        """List the webhooks, oldest first; of their addresses only the origin is shown.
+
+        `reason` says why one is disabled.
+        """
+        query = read_query(PageQuery)
+        return paged(sorted(tree.views.webhooks, key=lambda state: state.id), query, webhook_item, tree.log.head())
+
+    @routes.post("")
+    @about("webhooks")
+    @takes(WebhookBody, {"url": "https://example.com/hook", "events": ["session.finished"]})
+    @gives(NewWebhookItem)
+    @tells_secret
+    @refuses(*COMMAND, "webhook_url_refused", "webhooks_full")
+    async def register_webhook() -> Response:
+        """Make a webhook: from now on Fleet POSTs to this address what happens to sessions.
+
+        Messages have the shape and the signature of Standard Webhooks. The answer is the one time that the secret and
+        the whole address are shown.
+        """
+        body = await read_body(WebhookBody)
+        if body.secret is not None:
+            try:
+                key_of(body.secret)
+            except ValueError as error:
+                hint = "leave it out, and Fleet makes one; or: echo whsec_$(head -c 24 /dev/urandom | base64)"
+                raise Rejected("invalid", str(error), field="secret", hint=hint) from None
+        types = MESSAGE_TYPES if body.events is None else tuple(dict.fromkeys(body.events))
+        new = NewWebhook(body.url, types, body.secret, body.description)
+        state, target = await tree.webhooks.register(new, await caller())
+        return answer(NewWebhookItem(webhook_item(state), target.url, target.secret), position=tree.log.head())
+
+    @routes.get("/<webhook_id>")
+    @about("webhooks")
+    @gives(WebhookItem)
+    @refuses("webhook_not_found")
+    async def read_webhook(webhook_id: str) -> Response:
+        """Read a webhook.
+
+        Address and secret are not shown again.
+        """
+        read_query(Query)
+        return answer(webhook_item(tree.webhooks.webhook(webhook_id)))
+
+    @routes.patch("/<webhook_id>")
+    @about("webhooks")
+    @takes(SwitchBody, {"enabled": False})
+    @gives(WebhookItem)
+    @refuses(*COMMAND, "webhook_not_found")
+    async def switch_webhook(webhook_id: str) -> Response:
+        """Disable a webhook, or enable it again: it goes on where it stopped, with what happened meanwhile.
+
+        To begin afresh instead, delete it and make a new one.
+        """
+        body = await read_body(SwitchBody)
+        state = await tree.webhooks.switch(webhook_id, await caller(), enabled=body.enabled)
+        return answer(webhook_item(state), position=tree.log.head())
+
+    @routes.delete("/<webhook_id>")
+    @about("webhooks")
+    @gives_nothing
+    @refuses(*COMMAND, "webhook_not_found")
+    async def delete_webhook(webhook_id: str) -> Response:
+        """Delete a webhook with its address and its secret; what was not delivered is not sent any more.
+
+        There is no way back: a new one has another id.
+        """
+        read_query(Query)
+        return done(await tree.webhooks.delete(webhook_id, await caller()))
+
+    @routes.get("/<webhook_id>/deliveries")
+    @about("webhooks")
+    @asks(PageQuery)
+    @gives(list[DeliveryItem])
+    @refuses("webhook_not_found")
+    async def list_deliveries(webhook_id: str) -> Response:
+        """List messages, newest first: those on their way, and the newest of those that were delivered or dropped.
+
+        `status` and `detail` are what the receiver answered to the last attempt.
+        """
+        query = read_query(PageQuery)
+        state = tree.webhooks.webhook(webhook_id)
+        found = sorted((*state.open, *state.over), key=lambda delivery: delivery.number, reverse=True)
+        return paged(found, query, lambda each: _delivery_item(state.id, each), tree.log.head())
+
+    @routes.post("/<webhook_id>/test")
+    @about("webhooks")
+    @gives(DeliveryItem)
+    @refuses(*COMMAND, "webhook_not_found", "delivery_gone")
+    async def try_webhook(webhook_id: str) -> Response:
+        """Send a message of the type `webhook.test`, once, and say what became of it. Goes to a disabled one too.
+
+        It is not tried again. A receiver that is `Gone` (410) is disabled by it, as by any message.
+        """
+        read_query(Query)
+        delivery = await tree.webhooks.send_test(webhook_id, await caller())
+        return answer(_delivery_item(webhook_id, delivery), position=tree.log.head())
+
+    return routes
+
+
+def webhook_item(state: State) -> WebhookItem:
+    """Return what the API shows of a webhook."""
+    return WebhookItem(
+        state.id,
+        state.origin,
+        list(state.types),
+        state.description,
+        cast("WebhookStatus", state.phase),  # one that was deleted is in no view
+        rfc3339(state.since_ms),
+        state.reason,
+        sum(not each.is_test for each in state.open),
+        _time(state.delivered_at_ms),
+        _time(state.failing_since_ms),
+        rfc3339(state.created_at_ms),
+        state.cursor,
+    )
+
+
+def _delivery_item(webhook_id: str, delivery: Delivery) -> DeliveryItem:
+    waits = delivery.outcome == "pending" and delivery.attempts > 0
+    return DeliveryItem(
+        f"{webhook_id}-{delivery.number}",
+        delivery.type,
+        delivery.session_id,
+        delivery.position,
+        delivery.outcome,
+        delivery.attempts,
+        delivery.status,
+        delivery.detail,
+        delivery.took_ms,
+        rfc3339(delivery.ordered_at_ms),
+        _time(delivery.at_ms),
+        rfc3339(delivery.next_at_ms) if waits else None,
+    )
+
+
+def _time(unix_ms: int | None) -> str | None:
+    return None if unix_ms is None else rfc3339(unix_ms)

@@ -1,0 +1,106 @@
+"""What one peer, an address that requests come from, may ask at a time, and how often it may fail to prove who it is.
+
+A `Visit` is one request or WebSocket from its arrival to its end; middleware.py opens it, guard.py checks it. A good
+token is let in whatever its peer has tried before: secrets of 256 bits are not guessed, so that the limit on failures
+spares work and lines in the log, and must not let one peer behind a proxy lock out the others.
+"""
+
+import math
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from fleet.errors import Rejected
+from fleet.limits import (
+    LOGIN_FAILURE_REFILL_S,
+    LOGIN_FAILURES_MAX,
+    PEERS_REMEMBERED_MAX,
+    REQUESTS_PER_PEER_MAX,
+    STREAMS_PER_PEER_MAX,
+)
+
+if TYPE_CHECKING:
+    from fleet.gateway.server.visitor import Visitor
+
+_SOON_S: Final = 1
+
+
+class Peer:
+    """One address: how much of it is under way, and its recent failures."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.streams = 0
+        self._failures = 0.0
+        self._failed_at = -math.inf
+
+    def failed(self) -> Rejected | None:
+        """Take note that it did not prove who it is; return the refusal where that was too often."""
+        now = trio.current_time()
+        self._failures = max(0.0, self._failures - (now - self._failed_at) / LOGIN_FAILURE_REFILL_S)
+        self._failed_at = now
+        if self._failures + 1 > LOGIN_FAILURES_MAX:
+            return Rejected(
+                "too_many_attempts",
+                f"{LOGIN_FAILURES_MAX} attempts to come in have failed",
+                hint="See which token your program sends; `fleet token ls` lists those that there are.",
+                retry_after_s=math.ceil(LOGIN_FAILURE_REFILL_S),
+            )
+        self._failures += 1
+        return None
+
+
+class Visit:
+    """One request or WebSocket. `scope` ends it; `visitor` is set once it is admitted."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.visitor: Visitor | None = None
+        self.scope = trio.CancelScope()
+        self._streams = False
+        peer.requests += 1
+
+    def crowded(self) -> Rejected | None:
+        """Return the refusal where its peer asks too much at a time."""
+        if self.peer.requests <= REQUESTS_PER_PEER_MAX:
+            return None
+        why = f"{REQUESTS_PER_PEER_MAX} requests of this peer are under way"
+        return Rejected("too_many_requests", why, retry_after_s=_SOON_S)
+
+    def stream(self) -> Rejected | None:
+        """Count it as an open stream from now on; return the refusal where its peer has too many."""
+        if self.peer.streams >= STREAMS_PER_PEER_MAX:
+            return Rejected(
+                "too_many_streams",
+                f"{STREAMS_PER_PEER_MAX} streams of this peer are open",
+                hint="Follow all sessions over one stream, or close those that nobody reads.",
+                retry_after_s=_SOON_S,
+            )
+        if not self._streams:
+            self._streams = True
+            self.peer.requests -= 1
+            self.peer.streams += 1
+        return None
+
+    def end(self) -> None:
+        """Count it no more."""
+        if self._streams:
+            self.peer.streams -= 1
+        else:
+            self.peer.requests -= 1
+
+
+class Peers:
+    """The addresses that were seen lately."""
+
+    def __init__(self) -> None:
+        self._peers: OrderedDict[str, Peer] = OrderedDict()
+
+    def visit(self, address: str) -> Visit:
+        """Open a visit from this address; `end` it."""
+        peer = self._peers.pop(address, None) or Peer()
+        self._peers[address] = peer
+        if len(self._peers) > PEERS_REMEMBERED_MAX:
+            self._peers.popitem(last=False)  # its open visits keep it, and it is counted anew
+        return Visit(peer)

@@ -1,0 +1,104 @@
+"""`Idempotency-Key`: the same request again gets the first answer again, word for word, also after a crash.
+
+The guard comes before: who may not come in is not told what somebody else was answered.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+from quart import Response, g, request
+from quart.ctx import RequestContext
+from quart.typing import ResponseReturnValue
+from quart_trio import QuartTrio
+
+from fleet.actors.effects.stored_responses import Answers
+from fleet.actors.supervision import Tree
+from fleet.core.answers import RequestAnswered
+from fleet.gateway.server.guard import READS
+from fleet.gateway.server.requests import caller
+
+Route = TypeVar("Route", bound=Callable[..., Any])
+
+_KEPT_HEADERS: Final = ("Fleet-Position", "X-Total-Count")
+_NOT_TAKEN: Final = frozenset((400, 408, 413, 415, 429))
+_NOT_TAKEN_CODES: Final = frozenset(("invalid", "idempotency_conflict"))
+"""What never became a request, or is to be sent again: a mended request may have the same key."""
+
+
+def tells_secret(route: Route) -> Route:
+    """Have the route's answers not kept, because a secret is in them (law 11): it answers repetitions itself."""
+    route.tells_secret = True  # type: ignore[attr-defined]  # functions take attributes
+    return route
+
+
+def changed_nothing(response: Response) -> Response:
+    """Return an answer that is not kept, because there is nothing that a repetition could do twice."""
+    g.changed_nothing = True
+    return response
+
+
+class KeyedApp(QuartTrio):
+    """The framework's application, with a memory for answers. `tree` is set before the first request."""
+
+    tree: Tree
+
+    async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
+        """Answer a request, or repeat its answer."""
+        dispatch = super().dispatch_request
+        if (
+            request.method in READS
+            or request.url_rule is None
+            or "Idempotency-Key" not in request.headers
+            or hasattr(self.view_functions[request.url_rule.endpoint], "tells_secret")
+        ):
+            return await dispatch(request_context)
+        return await self._once(self.tree.answers, lambda: dispatch(request_context))
+
+    async def _once(self, answers: Answers, dispatch: Callable[[], Awaitable[ResponseReturnValue]]) -> Response:
+        who = await caller()
+        async with answers.turn(who):
+            earlier = answers.find(who)
+            if earlier is not None:
+                return _repeated(earlier)
+            named = self.tree.views.sessions.find((request.view_args or {}).get("session_id", ""))
+            try:
+                result = await dispatch()
+            except Exception as error:  # what it comes to is an answer as well
+                result = cast("ResponseReturnValue", await self.handle_user_exception(error))
+            response = cast("Response", await self.make_response(result))
+            body = await response.get_data(as_text=False)
+            document = _document(body)
+            if _is_taken(response.status_code, document) and not g.get("changed_nothing"):
+                headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+                now_ms = self.tree.context.clock.now_ms()
+                answer = RequestAnswered(response.status_code, headers, body.decode(), now_ms)
+                await answers.keep(who, _session_of(document, None if named is None else named.id), answer)
+            return response
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    document: Any = msgspec.json.decode(body) if body else {}
+    return cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+
+
+def _is_taken(status: int, document: dict[str, Any]) -> bool:
+    return status < 500 and status not in _NOT_TAKEN and not (status >= 400 and document["code"] in _NOT_TAKEN_CODES)
+
+
+def _session_of(document: dict[str, Any], named: str | None) -> str | None:
+    """Return whom the answer speaks of: the session in it, or the one of the address; an erased one has no words."""
+    if document.get("erased"):
+        return None
+    session = document.get("session")
+    return cast("str", session["id"]) if isinstance(session, dict) else document.get("sessionId", named)
+
+
+def _repeated(answer: RequestAnswered) -> Response:
+    content_type = "application/problem+json" if answer.status >= 400 else "application/json"
+    if answer.status == 204:
+        response = Response(b"", 204)
+    else:
+        response = Response(answer.body, answer.status, content_type=content_type)
+    response.headers.update(answer.headers)
+    return response

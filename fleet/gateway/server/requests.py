@@ -1,0 +1,181 @@
+"""Reading requests: bodies and queries into wire structs, the caller, and answers with their log position."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import msgspec
+import trio
+from msgspec.structs import replace
+from quart import Response, g, request
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
+
+from fleet.actors.caller import Caller
+from fleet.actors.supervision import Tree
+from fleet.errors import Rejected
+from fleet.gateway.server.allowed_values import choices
+from fleet.gateway.server.visitor import Visitor
+from fleet.limits import ANSWER_SLICE_BYTES, ANSWER_SLICE_ITEMS, IDEMPOTENCY_KEY_CHARS_MAX, UNREAD_BODY_S
+from fleet.wire.bodies import Body, PageQuery, Query
+
+AnyBody = TypeVar("AnyBody", bound=Body)
+AnyQuery = TypeVar("AnyQuery", bound=Query)
+Found = TypeVar("Found")
+
+_FIELD = re.compile(r" - at `\$\.?([^`]*)`$")
+_NO_CHOICE = re.compile(r"Invalid (?:enum )?value")
+_NAMED = re.compile(r"(?:unknown|missing required) field `([^`]*)`")
+
+
+async def read_body(body_type: type[AnyBody]) -> AnyBody:
+    """Return the JSON body. Raises `Rejected` bad_json or invalid, with the field."""
+    try:
+        return msgspec.json.decode(await _raw_body(), type=body_type)
+    except msgspec.ValidationError as error:
+        raise invalid(error, body_type) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Rejected("bad_json", f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise Rejected("bad_json", "the body is nested too deeply") from error
+
+
+async def read_optional_body(body_type: type[AnyBody]) -> AnyBody:
+    """Return the JSON body, or the one with nothing but defaults where there is none. Raises as `read_body`."""
+    return await read_body(body_type) if await _raw_body() else body_type()
+
+
+async def read_no_body() -> None:
+    """Take no body, or an empty object. Raises as `read_body`."""
+    if await _raw_body():
+        await read_body(Body)
+
+
+async def _raw_body() -> bytes:
+    body = await request.get_data(cache=True, as_text=False)
+    return body if isinstance(body, bytes) else body.encode()
+
+
+async def read_to_its_end() -> None:
+    """Take what is on its way of a body that nobody reads, before the request is answered.
+
+    Where an answer overtakes the body, the server and the client lose each other: the connection's next request hangs.
+    """
+    with trio.move_on_after(UNREAD_BODY_S), suppress(RequestEntityTooLarge, RequestTimeout):
+        await request.get_data(cache=True, as_text=False)
+
+
+def read_query(query_type: type[AnyQuery]) -> AnyQuery:
+    """Return the query parameters. Raises `Rejected` invalid, with the field."""
+    for name in request.args:
+        if len(request.args.getlist(name)) > 1:
+            raise Rejected("invalid", f"the parameter {name} is given twice", field=name)
+    try:
+        query = msgspec.convert(dict(request.args), query_type, strict=False)
+    except msgspec.ValidationError as error:
+        raise invalid(error, query_type) from error
+    for field in msgspec.structs.fields(query_type):
+        if field.encode_name in request.args and getattr(query, field.name) is None:
+            # The text "null", which the lax conversion takes for nothing.
+            try:
+                setattr(query, field.name, msgspec.convert(request.args[field.encode_name], field.type))
+            except msgspec.ValidationError as error:
+                raise Rejected("invalid", str(error), field=field.encode_name) from error
+    return query
+
+
+def invalid(error: msgspec.ValidationError, kind: Any) -> Rejected:
+    """Return the problem that names the field that is wrong in a `kind`, and its values where these are few."""
+    text = str(error)
+    where, named = _FIELD.search(text), _NAMED.search(text)
+    field = where.group(1) if where else None
+    if named is not None:
+        field = f"{field}.{named.group(1)}" if field else named.group(1)
+    known = choices(kind, field) if field and _NO_CHOICE.match(text) else ()
+    return Rejected(
+        "invalid", _FIELD.sub("", text), field=field or None, hint=f"one of {', '.join(known)}" if known else None
+    )
+
+
+async def caller() -> Caller:
+    """Return who asks, with the idempotency key and a digest of the whole request."""
+    visitor: Visitor = g.caller
+    key = request.headers.get("Idempotency-Key")
+    request_id: str | None = g.get("request_id")
+    if key is None:
+        return Caller(visitor.actor, request_id, on_behalf_of=_behalf())
+    if not 0 < len(key) <= IDEMPOTENCY_KEY_CHARS_MAX:
+        raise Rejected("invalid", f"an idempotency key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters")
+    whole = b"\0".join((request.method.encode(), request.full_path.encode(), await _raw_body()))
+    return Caller(visitor.actor, request_id, f"http:{key}", hashlib.sha256(whole).digest(), _behalf())
+
+
+def _behalf() -> str | None:
+    """Return what the log calls the cause of the request: the session on whose behalf it says that it comes.
+
+    Who asks (`actor`) is proven, the session is said: it explains, and allows nothing.
+    """
+    session_id = request.headers.get("Fleet-Session")
+    if session_id is None:
+        return None
+    if not re.fullmatch(r"[0-9A-Za-z_-]{1,64}", session_id):
+        raise Rejected("invalid", "Fleet-Session is no id of a session", field="Fleet-Session")
+    return f"session:{session_id}"
+
+
+def derived(who: Caller, part: str) -> Caller:
+    """Return the caller of one of several commands that a request is made of: each has a key of its own."""
+    key = who.idempotency_key
+    return who if key is None else replace(who, idempotency_key=f"{part}:{key}")
+
+
+def check_cursor(tree: Tree, position: int, field: str = "after") -> int:
+    """Return the position. Raises `Rejected` invalid for one that is ahead of the log."""
+    if position > tree.log.head():
+        raise Rejected("invalid", f"the log ends at {tree.log.head()}: {position} is ahead of it", field=field)
+    return position
+
+
+def answer(value: Any, *, status: int = 200, position: int | None = None, total: int | None = None) -> Response:
+    """Return `value` as JSON; `position` and `total` go into headers."""
+    response = Response(msgspec.json.encode(value), status, content_type="application/json")
+    return _with_headers(response, position, total)
+
+
+async def answer_list(items: Iterable[Any], *, position: int, headers: dict[str, str] | None = None) -> Response:
+    """Return a list of any length as JSON; its items are made and encoded a few at a time, with checkpoints between."""
+    encoded: list[bytes] = []
+    since, slice_bytes = 0, 0
+    for item in items:
+        encoded.append(msgspec.json.encode(item))
+        slice_bytes += len(encoded[-1])
+        if slice_bytes >= ANSWER_SLICE_BYTES or len(encoded) - since >= ANSWER_SLICE_ITEMS:
+            since, slice_bytes = len(encoded), 0
+            await trio.lowlevel.checkpoint()
+    response = Response(b"[" + b",".join(encoded) + b"]", 200, headers, content_type="application/json")
+    return _with_headers(response, position, len(encoded))
+
+
+def paged(found: Sequence[Found], query: PageQuery, item: Callable[[Found], Any], position: int) -> Response:
+    """Return the page that was asked for, each as its item, how many were found, and the log position of that."""
+    page = found[query.offset : query.offset + query.limit]
+    return answer([item(each) for each in page], position=position, total=len(found))
+
+
+def same(item: Found) -> Found:
+    """Return what is an item already."""
+    return item
+
+
+def done(position: int) -> Response:
+    """Return 204 with the log position that the command reached."""
+    return _with_headers(Response(b"", 204), position, None)
+
+
+def _with_headers(response: Response, position: int | None, total: int | None) -> Response:
+    if position is not None:
+        response.headers["Fleet-Position"] = str(position)
+    if total is not None:
+        response.headers["X-Total-Count"] = str(total)
+    return response

@@ -1,0 +1,19 @@
+"""The visitor: who sent a request or opened a WebSocket."""
+
+import msgspec
+
+from fleet.errors import Rejected
+from fleet.wire.enums import Role
+
+
+class Visitor(msgspec.Struct, frozen=True):
+    """Who came in. `actor` stands in the log: `local`, or `token:<name>`. `secret_id` is what proved the token."""
+
+    actor: str = "local"
+    role: Role = "operator"
+    secret_id: str | None = None
+
+    def require_operator(self) -> None:
+        """Raise `Rejected` read_only for one who may only look."""
+        if self.role != "operator":
+            raise Rejected("read_only", f"{self.actor} is a viewer", hint="Use the token of an operator to change it.")
