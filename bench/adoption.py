@@ -29,7 +29,7 @@ from fleet.adapters.opencode.client import USERNAME
 from fleet.adapters.opencode.files import InstanceFiles
 from fleet.adapters.opencode.identity import DATA_MARKER, INSTANCE_MARKER, identify
 from fleet.adapters.opencode.process import LocalOpenCodeHost
-from fleet.core.instance import messages as m
+from fleet.core.instance.events import InstanceReady, InstanceRequested, InstanceSpawned, SessionAttached
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
@@ -124,10 +124,10 @@ def _history(author: Author, living: Living) -> list[Stream]:
     """Return the streams of an instance that is ready and of its one session, which is idle after some turns."""
     session_id, directory, streams = author.task(living.instance_id)
     events = [
-        m.InstanceRequested(living.instance_id, directory, directory, author.tick()),
-        m.SessionAttached(session_id, directory, author.tick()),
-        m.InstanceSpawned(living.identity, author.tick()),
-        m.InstanceReady(Endpoint(living.port, _VERSION), author.tick()),
+        InstanceRequested(living.instance_id, directory, directory, author.tick()),
+        SessionAttached(session_id, directory, author.tick()),
+        InstanceSpawned(living.identity, author.tick()),
+        InstanceReady(Endpoint(living.port, _VERSION), author.tick()),
     ]
     workspace, (stream, session_events) = streams
     return [(f"instance-{living.instance_id}", events), workspace, (stream, session_events[:-1])]  # not completed

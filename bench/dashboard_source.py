@@ -18,7 +18,7 @@ from bench.server import free_port
 from fleet.actors.supervision import Tree
 from fleet.adapters.clock import SystemClock
 from fleet.config import load_config
-from fleet.core.session import messages as session
+from fleet.core.session.turn_events import PromptAccepted, PromptDelivered, TurnStarted
 from fleet.events.envelope import Cause
 from fleet.logs import configure_logs
 from fleet.main import _prefer_event_loop, running
@@ -45,9 +45,9 @@ class Writer:
         self._message, self._part = author.opencode("msg"), author.opencode("prt")
         prompt_id = author.uuid()
         events = [
-            session.PromptAccepted(prompt_id, "Round the total once", author.tick()),
-            session.TurnStarted(2, prompt_id, self._message, (author.opencode("prt"),), author.tick()),
-            session.PromptDelivered(self._message, author.tick()),
+            PromptAccepted(prompt_id, "Round the total once", author.tick()),
+            TurnStarted(2, prompt_id, self._message, (author.opencode("prt"),), author.tick()),
+            PromptDelivered(self._message, author.tick()),
         ]
         await self._tree.log.append(stream, self._tree.log.stream_version(stream), events, Cause())
         raw = msgspec.json.encode({"id": self._part, "messageID": self._message, "type": "text", "text": ""})

@@ -18,7 +18,7 @@ import trio
 from bench.figures import Figure, best, show
 from bench.sample_log import write
 from fleet.adapters.clock import SystemClock
-from fleet.core.session.machine import SESSION
+from fleet.core.session.decide import SESSION
 from fleet.events.catalog import NAMES, make_registry
 from fleet.events.codec import decode
 from fleet.events.lmdb_log import LmdbLog

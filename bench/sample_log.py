@@ -17,9 +17,31 @@ import msgspec
 import trio
 
 from fleet.adapters.clock import SystemClock
-from fleet.core.instance import messages as instance
-from fleet.core.session import messages as session
-from fleet.core.workspace import messages as workspace
+from fleet.core.instance.events import (
+    InstanceReady,
+    InstanceRequested,
+    InstanceSpawned,
+    InstanceStopped,
+    InstanceStopRequested,
+    SessionAttached,
+    SessionDetached,
+)
+from fleet.core.session.events import (
+    ConversationOpened,
+    InstanceAttached,
+    SessionCompleted,
+    SessionCreated,
+    WorkspaceAttached,
+)
+from fleet.core.session.turn_events import (
+    MessageRecorded,
+    PartRecorded,
+    PromptAccepted,
+    PromptDelivered,
+    TurnEnded,
+    TurnStarted,
+)
+from fleet.core.workspace.events import WorkspaceClaimed, WorkspaceReady, WorkspaceRequested
 from fleet.events.catalog import NAMES, make_registry
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
@@ -82,12 +104,12 @@ class Author:
             directory, f"{_REPOSITORY}/.git", branch, "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
         )
         prepared_events = [
-            workspace.WorkspaceRequested(order, self.tick()),
-            workspace.WorkspaceClaimed(session_id, self.tick()),
-            workspace.WorkspaceReady(prepared, self.tick()),
+            WorkspaceRequested(order, self.tick()),
+            WorkspaceClaimed(session_id, self.tick()),
+            WorkspaceReady(prepared, self.tick()),
         ]
         events: list[Any] = [
-            session.SessionCreated(
+            SessionCreated(
                 session_id,
                 "Round the total once",
                 workspace_id,
@@ -99,16 +121,14 @@ class Author:
                 self.tick(),
                 branch,
             ),
-            session.WorkspaceAttached(workspace_id, directory, branch, self.tick()),
-            session.InstanceAttached(instance_id, self.tick()),
-            session.ConversationOpened(conversation, self.tick()),
+            WorkspaceAttached(workspace_id, directory, branch, self.tick()),
+            InstanceAttached(instance_id, self.tick()),
+            ConversationOpened(conversation, self.tick()),
         ]
         for number in range(1, turns + 1):
             events += self._turn(number, conversation)
         if ended:
-            events.append(
-                session.SessionCompleted(instance_id, "its instance was shut down while it was idle", self.tick())
-            )
+            events.append(SessionCompleted(instance_id, "its instance was shut down while it was idle", self.tick()))
         return (
             session_id,
             directory,
@@ -117,28 +137,26 @@ class Author:
 
     def _instance(self, instance_id: str, users: list[tuple[str, str]]) -> list[Any]:
         return [
-            instance.InstanceRequested(instance_id, f"{_REPOSITORY}/.git", _REPOSITORY, self.tick()),
-            *(instance.SessionAttached(user, directory, self.tick()) for user, directory in users),
-            instance.InstanceSpawned(ProcessIdentity(4711, 123456.0, "boot"), self.tick()),
-            instance.InstanceReady(Endpoint(4096, "1.18.33"), self.tick()),
-            instance.InstanceStopRequested("shutdown", self.tick()),
-            instance.InstanceStopped((StopStep("term", (4711,)),), self.tick()),
-            *(instance.SessionDetached(user, self.tick()) for user, _ in users),
+            InstanceRequested(instance_id, f"{_REPOSITORY}/.git", _REPOSITORY, self.tick()),
+            *(SessionAttached(user, directory, self.tick()) for user, directory in users),
+            InstanceSpawned(ProcessIdentity(4711, 123456.0, "boot"), self.tick()),
+            InstanceReady(Endpoint(4096, "1.18.33"), self.tick()),
+            InstanceStopRequested("shutdown", self.tick()),
+            InstanceStopped((StopStep("term", (4711,)),), self.tick()),
+            *(SessionDetached(user, self.tick()) for user, _ in users),
         ]
 
     def _turn(self, number: int, conversation: str) -> Iterator[Any]:
         prompt_id, message_id = self.uuid(), self.opencode("msg")
         part_id = self.opencode("prt")
-        yield session.PromptAccepted(prompt_id, _TEXT, self.tick())
-        yield session.TurnStarted(number, prompt_id, message_id, (part_id,), self.tick())
-        yield session.PromptDelivered(message_id, self.tick())
+        yield PromptAccepted(prompt_id, _TEXT, self.tick())
+        yield TurnStarted(number, prompt_id, message_id, (part_id,), self.tick())
+        yield PromptDelivered(message_id, self.tick())
         yield self._message(message_id, conversation, "user", None)
         yield self._part(part_id, message_id, "text", {"text": _TEXT})
         for step in range(_STEPS):
             yield from self._step(conversation, last=step == _STEPS - 1)
-        yield session.TurnEnded(
-            number, "finished", "OpenCode is idle and its last message ended with stop", self.tick()
-        )
+        yield TurnEnded(number, "finished", "OpenCode is idle and its last message ended with stop", self.tick())
 
     def _step(self, conversation: str, *, last: bool) -> Iterator[Any]:
         message_id = self.opencode("msg")
@@ -157,7 +175,7 @@ class Author:
         yield self._part(self.opencode("prt"), message_id, "step-finish", {"reason": "stop", "cost": 0.0021})
         yield self._message(message_id, conversation, "assistant", "stop" if last else "tool-calls")
 
-    def _message(self, message_id: str, conversation: str, role: str, finish: str | None) -> session.MessageRecorded:
+    def _message(self, message_id: str, conversation: str, role: str, finish: str | None) -> MessageRecorded:
         at_ms = self.tick()
         content: dict[str, Any] = {
             "id": message_id,
@@ -169,12 +187,12 @@ class Author:
             content |= {"modelID": "rehearsal", "providerID": "fleet", "mode": "build", "finish": finish}
         body = msgspec.Raw(msgspec.json.encode(content))
         if finish is None:
-            return session.MessageRecorded(message_id, conversation, role, at_ms, body)
-        return session.MessageRecorded(message_id, conversation, role, at_ms, body, 0.0021, Tokens(1200, 90, 0, 800, 0))
+            return MessageRecorded(message_id, conversation, role, at_ms, body)
+        return MessageRecorded(message_id, conversation, role, at_ms, body, 0.0021, Tokens(1200, 90, 0, 800, 0))
 
-    def _part(self, part_id: str, message_id: str, kind: str, fields: dict[str, Any]) -> session.PartRecorded:
+    def _part(self, part_id: str, message_id: str, kind: str, fields: dict[str, Any]) -> PartRecorded:
         content = {"id": part_id, "messageID": message_id, "type": kind, **fields}
-        return session.PartRecorded(part_id, message_id, kind, self.tick(), msgspec.Raw(msgspec.json.encode(content)))
+        return PartRecorded(part_id, message_id, kind, self.tick(), msgspec.Raw(msgspec.json.encode(content)))
 
 
 def written(sessions: int) -> Path:

@@ -17,7 +17,8 @@ import trio
 
 from bench.figures import Figure, best, show
 from fleet.adapters.clock import SystemClock
-from fleet.core.session import messages as m
+from fleet.core.session.events import SessionCreated
+from fleet.core.session.turn_events import MessageRecorded, PartRecorded, PromptAccepted, TurnStarted
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
@@ -32,15 +33,15 @@ _PART = msgspec.Raw(msgspec.json.encode({"type": "tool", "tool": "bash", "state"
 
 
 async def _write(log: LmdbLog) -> None:
-    created = m.SessionCreated("one", "Long", "w", "existing", "/d", None, "/d", "ses_one", 1)
+    created = SessionCreated("one", "Long", "w", "existing", "/d", None, "/d", "ses_one", 1)
     await log.append(STREAM, 0, [created], Cause())
     for number in range(1, TURNS + 1):
         message = f"msg_{number}"
-        parts = [m.PartRecorded(f"prt_{number}_{part}", message, "tool", 3, _PART) for part in range(PARTS)]
+        parts = [PartRecorded(f"prt_{number}_{part}", message, "tool", 3, _PART) for part in range(PARTS)]
         events = [
-            m.PromptAccepted(f"p{number}", "Go on", 2),
-            m.TurnStarted(number, f"p{number}", message, (f"prt_{number}",), 2),
-            m.MessageRecorded(message, "ses_one", "user", 2, msgspec.Raw(b"{}"), created_ms=number),
+            PromptAccepted(f"p{number}", "Go on", 2),
+            TurnStarted(number, f"p{number}", message, (f"prt_{number}",), 2),
+            MessageRecorded(message, "ses_one", "user", 2, msgspec.Raw(b"{}"), created_ms=number),
             *parts,
         ]
         await log.append(STREAM, log.stream_version(STREAM), events, Cause())

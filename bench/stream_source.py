@@ -24,7 +24,7 @@ from bench import sample_log
 from bench.server import free_port
 from fleet.actors.supervision import Tree
 from fleet.config import load_config
-from fleet.core.session.messages import PartRecorded
+from fleet.core.session.turn_events import PartRecorded
 from fleet.events.envelope import Cause, Recorded
 from fleet.logs import configure_logs
 from fleet.main import _prefer_event_loop, running

@@ -17,7 +17,8 @@ import trio
 
 from bench.figures import Figure, show
 from fleet.adapters.clock import SystemClock
-from fleet.core.session import messages as m
+from fleet.core.session.events import SessionCreated
+from fleet.core.session.turn_events import MessageRecorded, PartRecorded, PromptAccepted, TurnEnded, TurnStarted
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
@@ -41,20 +42,20 @@ def _turn(number: int) -> list[Any]:
     said = _raw({"type": "text", "text": "x" * TEXT_CHARS})
     did = _raw({"type": "tool", "tool": "bash", "state": {"status": "completed", "output": "x" * OUTPUT_CHARS}})
     parts = [
-        m.PartRecorded(f"prt_{number:05}{n}", message_id, *(("tool", 1, did) if n % 2 else ("text", 1, said)))
+        PartRecorded(f"prt_{number:05}{n}", message_id, *(("tool", 1, did) if n % 2 else ("text", 1, said)))
         for n in range(PARTS)
     ]
     return [
-        m.PromptAccepted(f"p{number}", "Do it", 1),
-        m.TurnStarted(number, f"p{number}", f"msg_{number:05}a", (f"prt_{number:05}a",), 1),
-        m.MessageRecorded(message_id, "ses_0", "assistant", 1, message, 0.01, created_ms=number),
+        PromptAccepted(f"p{number}", "Do it", 1),
+        TurnStarted(number, f"p{number}", f"msg_{number:05}a", (f"prt_{number:05}a",), 1),
+        MessageRecorded(message_id, "ses_0", "assistant", 1, message, 0.01, created_ms=number),
         *parts,
-        m.TurnEnded(number, "finished", "it is idle", 1),
+        TurnEnded(number, "finished", "it is idle", 1),
     ]
 
 
 async def _fill(log: Log) -> None:
-    created = m.SessionCreated("0", "A task", "w", "existing", "/d", None, "/d", "ses_0", 1)
+    created = SessionCreated("0", "A task", "w", "existing", "/d", None, "/d", "ses_0", 1)
     version = (await log.append(STREAM, 0, [created], Cause())).version
     for number in range(1, TURNS + 1):
         version = (await log.append(STREAM, version, _turn(number), Cause())).version

@@ -1,7 +1,8 @@
 """The doctor: looks at everything that Fleet needs, and says what is wrong and what to do about it.
 
 It may run beside a server, and changes nothing: the data directory is taken for a moment where no server has it. Like
-fleet/main.py it stands above the adapters and asks them about themselves. fleet/cli/doctor.py shows the answers.
+fleet/main.py it stands above the adapters and asks them about themselves. fleet/cli/commands/doctor.py shows the
+answers.
 """
 
 import errno
@@ -25,7 +26,7 @@ from fleet.events.data_lock import DataLock, lock_holder
 from fleet.events.lmdb_store import LmdbStore
 from fleet.gateway.server.tokens import TokenFile
 from fleet.limits import DISK_FREE_BYTES_MIN, GIT_VERSION_TIMEOUT_S, MIB
-from fleet.loopback import family_of, is_loopback, listens
+from fleet.network import family_of, is_loopback, listens
 
 DISK_FREE_BYTES_COMFORTABLE: Final = 1024 * MIB
 """Below, a few clones and a day of events fill the disk."""

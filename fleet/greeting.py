@@ -12,10 +12,10 @@ import msgspec
 from fleet import __version__
 from fleet.config import Config
 from fleet.errors import Problem
+from fleet.escape import plain
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.login_links import own_link
 from fleet.limits import LINK_LIFETIME_S
-from fleet.plain import plain
 
 _MISSING = "is missing: install it with `npm install -g opencode-ai`"
 

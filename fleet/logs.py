@@ -16,8 +16,8 @@ from typing import Any, Final, Literal, TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from fleet.escape import plain
 from fleet.limits import ACCEPT_FAILED_LOG_S
-from fleet.plain import plain
 
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]

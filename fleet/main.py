@@ -36,8 +36,8 @@ from fleet.adapters.opencode.process import LocalOpenCodeHost
 from fleet.adapters.opencode.providers import own_providers
 from fleet.adapters.opencode.shells import LocalShells
 from fleet.adapters.scripts import LocalScripts
-from fleet.adapters.sender import HttpSender
-from fleet.adapters.vault import FileVault
+from fleet.adapters.webhook_secrets import FileVault
+from fleet.adapters.webhook_sender import HttpSender
 from fleet.config import Config
 from fleet.environment import passed_on, remarks
 from fleet.errors import Problem, StartupError
@@ -60,7 +60,7 @@ from fleet.limits import (
     THREAD_TURN_S,
 )
 from fleet.logs import announce, configure_logs
-from fleet.loopback import base_url, family_of, is_loopback
+from fleet.network import base_url, family_of, is_loopback
 from fleet.projections.store import LmdbStore
 from fleet.rehearsal.config import PROVIDER
 from fleet.rehearsal.offer import Offer

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fleet import config
 from fleet.config import KEYS, Config, Key, load_config
 from fleet.errors import StartupError
-from fleet.loopback import is_loopback
+from fleet.network import is_loopback
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,15 +15,17 @@ import trio
 from fleet.actors.port_errors import with_problems
 from fleet.actors.runtime.aggregate import Deliver, Reply
 from fleet.actors.runtime.registry import Directory
-from fleet.core import roots, trust
-from fleet.core.instance import messages as instance_messages
+from fleet.core import trust
+from fleet.core import workspace_roots as roots
 from fleet.core.instance import state as instance_state
-from fleet.core.session import messages as session_messages
+from fleet.core.instance.commands import Command as InstanceCommand
 from fleet.core.session import state as session_state
-from fleet.core.webhook import messages as webhook_messages
+from fleet.core.session.commands import Command
+from fleet.core.session.values import FreshIds
 from fleet.core.webhook import state as webhook_state
-from fleet.core.workspace import machine as workspace
-from fleet.core.workspace import messages as workspace_messages
+from fleet.core.webhook.commands import Command as WebhookCommand
+from fleet.core.workspace.commands import Command as WorkspaceCommand
+from fleet.core.workspace.state import State
 from fleet.errors import Unavailable
 from fleet.events.blobs import Blobs
 from fleet.events.log import Log
@@ -49,7 +51,7 @@ _log = structlog.get_logger(__name__)
 
 SessionReply = Reply[session_state.State]
 InstanceReply = Reply[instance_state.State]
-WorkspaceReply = Reply[workspace.State]
+WorkspaceReply = Reply[State]
 RootsReply = Reply[roots.State]
 TrustReply = Reply[trust.State]
 WebhookReply = Reply[webhook_state.State]
@@ -131,11 +133,11 @@ class Connections:
 class Peers(msgspec.Struct, frozen=True):
     """Every actor's address, by kind."""
 
-    sessions: Directory[Deliver[session_messages.Command], SessionReply]
-    instances: Directory[Deliver[instance_messages.Command], InstanceReply]
-    workspaces: Directory[Deliver[workspace_messages.Command], WorkspaceReply]
+    sessions: Directory[Deliver[Command], SessionReply]
+    instances: Directory[Deliver[InstanceCommand], InstanceReply]
+    workspaces: Directory[Deliver[WorkspaceCommand], WorkspaceReply]
     roots: Directory[Deliver[roots.Command], RootsReply]
-    webhooks: Directory[Deliver[webhook_messages.Command], WebhookReply]
+    webhooks: Directory[Deliver[WebhookCommand], WebhookReply]
     trust: Directory[Deliver[trust.Command], TrustReply]
 
 
@@ -165,6 +167,6 @@ class Context:
         self.policy = policy
         self.connections = Connections()
 
-    def fresh(self) -> session_messages.FreshIds:
+    def fresh(self) -> FreshIds:
         """Return ids for a turn that may start now."""
-        return session_messages.FreshIds(self.ids.opencode("msg"), self.ids.opencode("prt"))
+        return FreshIds(self.ids.opencode("msg"), self.ids.opencode("prt"))

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from fleet.core.session import messages as m
+from fleet.core.session.values import Model
 from fleet.ports import Attachment
 
 
@@ -12,6 +12,6 @@ class NewPrompt(msgspec.Struct, frozen=True):
     text: str
     attachments: tuple[Attachment, ...] = ()
     agent: str | None = None
-    model: m.Model | None = None
+    model: Model | None = None
     command: str | None = None
     steer: bool = False

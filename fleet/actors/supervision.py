@@ -48,8 +48,8 @@ from fleet.actors.usecases.sessions import Orders
 from fleet.actors.usecases.trust import Trust
 from fleet.actors.usecases.webhooks import Webhooks
 from fleet.actors.usecases.workspace_roots import Roots
-from fleet.core.instance.machine import Operate
-from fleet.core.webhook.machine import Follow
+from fleet.core.instance.effects import Operate
+from fleet.core.webhook.effects import Follow
 from fleet.events.blobs import Blobs
 from fleet.events.feed import Feed
 from fleet.events.log import Log

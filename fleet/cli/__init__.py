@@ -1,21 +1,21 @@
 """The `fleet` command: options, help and what a person sees in the terminal.
 
 Exit codes: 0 it worked, 1 it did not (the reason is on stderr), 2 the command line makes no sense; those of sessions
-have more (remote.py). Each command is a module here, or a few that belong together; what it does lives below: the
+have more (connect.py). Each command is a module here, or a few that belong together; what it does lives below: the
 server in fleet/main.py, the checks in fleet/doctor.py, sessions in fleet/client. Commands import late,
-so that `fleet --help` and a wrong option answer at once. What goes wrong around a command is told in `edge.py`.
+so that `fleet --help` and a wrong option answer at once. What goes wrong around a command is told in `failures.py`.
 """
 
 import io
 import sys
 
-from fleet.plain import plain as shown  # not `plain`: importing the submodule of that name would replace it here
+from fleet.escape import plain as shown  # not `plain`: importing the submodule of that name would replace it here
 
 
 def main() -> None:
     """Run the command line: the entry point of the `fleet` script."""
     from fleet.cli.app import app
-    from fleet.cli.edge import flush_output, told_at_the_edge
+    from fleet.cli.failures import flush_output, told_at_the_edge
 
     for out in (sys.stdout, sys.stderr):
         if isinstance(out, io.TextIOWrapper):  # it is none where it was closed

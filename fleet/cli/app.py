@@ -5,27 +5,27 @@ from typing import Annotated
 import typer
 
 from fleet import __version__
-from fleet.cli.demo import demo
-from fleet.cli.describe import describe
-from fleet.cli.diff import diff
-from fleet.cli.doctor import doctor
-from fleet.cli.ending import abort, resume, rm, stop
-from fleet.cli.inbox import answer, inbox
-from fleet.cli.log import log
-from fleet.cli.ls import history, ls
-from fleet.cli.mcp import mcp
-from fleet.cli.new import fork, new
-from fleet.cli.open import open_page
-from fleet.cli.prompt import compact, prompt, withdraw
-from fleet.cli.ps import ps
-from fleet.cli.rehearsal import rehearsal
-from fleet.cli.serve import serve
-from fleet.cli.show import show
-from fleet.cli.tail import tail
-from fleet.cli.token import token
-from fleet.cli.top import top
-from fleet.cli.trust import trust
-from fleet.cli.verify_export import verify_export
+from fleet.cli.commands.demo import demo
+from fleet.cli.commands.diff import diff
+from fleet.cli.commands.doctor import doctor
+from fleet.cli.commands.edit import describe
+from fleet.cli.commands.inbox import answer, inbox
+from fleet.cli.commands.lifecycle import abort, resume, rm, stop
+from fleet.cli.commands.log import log
+from fleet.cli.commands.ls import history, ls
+from fleet.cli.commands.mcp import mcp
+from fleet.cli.commands.new import fork, new
+from fleet.cli.commands.open import open_page
+from fleet.cli.commands.prompt import compact, prompt, withdraw
+from fleet.cli.commands.ps import ps
+from fleet.cli.commands.rehearsal import rehearsal
+from fleet.cli.commands.serve import serve
+from fleet.cli.commands.show import show
+from fleet.cli.commands.tail import tail
+from fleet.cli.commands.token import token
+from fleet.cli.commands.top import top
+from fleet.cli.commands.trust import trust
+from fleet.cli.commands.verify_export import verify_export
 
 app = typer.Typer(
     no_args_is_help=True,

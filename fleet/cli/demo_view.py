@@ -25,8 +25,8 @@ from rich.text import Text
 from fleet.cli.demo_tasks import Task
 from fleet.environment import passed_on
 from fleet.errors import StartupError
+from fleet.escape import plain
 from fleet.limits import DEMO_REFRESH_S
-from fleet.plain import plain
 
 Frame = dict[str, Any]
 

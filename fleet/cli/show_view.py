@@ -10,8 +10,8 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from fleet.cli.plain import line_of
-from fleet.cli.remote import ExitCode
+from fleet.cli.connect import ExitCode
+from fleet.cli.sanitize import line_of
 from fleet.wire.bodies import BudgetBody
 from fleet.wire.items import ChangesItem, SessionItem, TokensItem
 

@@ -7,7 +7,7 @@ from zlib import crc32
 from rich.cells import set_cell_size
 from rich.text import Text
 
-from fleet.cli.plain import SafeConsole, asked_of, line_of, plain
+from fleet.cli.sanitize import SafeConsole, asked_of, line_of, plain
 from fleet.cli.show_view import counted
 from fleet.wire.frames import Delta, Event, Frame, PartChanged, Snapshot
 

@@ -3,7 +3,8 @@
 Folded once per session (folds.py), and readable as of any position, so that a diff does not read the whole stream.
 """
 
-from fleet.core.session.messages import CallbackOrdered, ChangesRecorded, PromptDelivered, TurnStarted, TurnSteered
+from fleet.core.session.events import CallbackOrdered
+from fleet.core.session.turn_events import ChangesRecorded, PromptDelivered, TurnStarted, TurnSteered
 from fleet.events.envelope import Recorded
 from fleet.events.log import Log
 from fleet.limits import CHANGE_RECORDS_KEPT

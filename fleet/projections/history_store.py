@@ -21,8 +21,16 @@ from unicodedata import normalize
 
 import msgspec
 
-from fleet.core.session import messages as m
+from fleet.core.session.events import SessionCreated, SessionDescribed, SessionErased
 from fleet.core.session.state import TABLE
+from fleet.core.session.turn_events import (
+    MessageRecorded,
+    PartRecorded,
+    PromptAccepted,
+    PromptEdited,
+    PromptWithdrawn,
+    TurnStarted,
+)
 from fleet.events.envelope import Erased, Recorded
 from fleet.limits import HISTORY_COUNT_MAX, HISTORY_SNIPPET_WORDS, HISTORY_TEXTS_MAX
 from fleet.projections import history_vocabulary as vocabulary
@@ -174,7 +182,7 @@ class HistoryStore:
             for recorded in events:
                 if recorded.stream.startswith(_PREFIX):
                     self._take(recorded.stream[len(_PREFIX) :], recorded.event)
-            erased = any(isinstance(recorded.event, Erased | m.SessionErased) for recorded in events)
+            erased = any(isinstance(recorded.event, Erased | SessionErased) for recorded in events)
             for index in _INDEXES if erased and not _DELETES_WORDS else ():
                 sql.execute(f"INSERT INTO {index} ({index}) VALUES ('optimize')")  # noqa: S608 - constants
             sql.execute("UPDATE reached SET position = ?", (position,))
@@ -194,7 +202,7 @@ class HistoryStore:
         known = self._session(session_id)
         if isinstance(event, Erased):
             self._erase(known)
-        elif isinstance(event, m.SessionCreated):
+        elif isinstance(event, SessionCreated):
             self._create(session_id, event)
         elif known is not None:  # what follows on erased events belongs to nobody
             self._change(known, event)
@@ -203,8 +211,8 @@ class HistoryStore:
         row = self._sql.execute("SELECT number, phase, texts FROM sessions WHERE id = ?", (session_id,)).fetchone()
         return None if row is None else _Session(*row)
 
-    def _create(self, session_id: str, event: m.SessionCreated) -> None:
-        created = (session_id, event.title, TABLE["unborn", m.SessionCreated], event.at_ms, event.at_ms)
+    def _create(self, session_id: str, event: SessionCreated) -> None:
+        created = (session_id, event.title, TABLE["unborn", SessionCreated], event.at_ms, event.at_ms)
         self._sql.execute(
             "INSERT INTO sessions (id, title, phase, created_ms, changed_ms) VALUES (?, ?, ?, ?, ?)", created
         )
@@ -258,30 +266,30 @@ class HistoryStore:
             self._sql.execute("DELETE FROM words WHERE rowid = ?", (row,))
             vocabulary.forget(self._sql, text)
 
-    def _put_title(self, session: _Session, event: m.SessionDescribed) -> None:
+    def _put_title(self, session: _Session, event: SessionDescribed) -> None:
         self._sql.execute("UPDATE sessions SET title = ? WHERE number = ?", (event.title, session.number))
         self._put_text(session, "title", "title", event.title)
 
-    def _put_prompt(self, session: _Session, event: m.PromptAccepted | m.PromptEdited) -> None:
+    def _put_prompt(self, session: _Session, event: PromptAccepted | PromptEdited) -> None:
         self._put_text(session, event.prompt_id, "prompt", clip(event.text))
 
-    def _remove_prompt(self, session: _Session, event: m.PromptWithdrawn) -> None:
+    def _remove_prompt(self, session: _Session, event: PromptWithdrawn) -> None:
         key = (session.number, event.prompt_id)
         for [row] in self._sql.execute("SELECT row FROM texts WHERE number = ? AND key = ?", key).fetchall():
             self._drop_words(row)
         self._sql.execute("DELETE FROM texts WHERE number = ? AND key = ?", key)
 
-    def _name_prompt(self, session: _Session, event: m.TurnStarted) -> None:
+    def _name_prompt(self, session: _Session, event: TurnStarted) -> None:
         # From now on the prompt is known by its part: it comes back from OpenCode under that id.
         named = (event.part_ids[0] if event.part_ids else event.prompt_id, session.number, event.prompt_id)
         self._sql.execute("UPDATE OR IGNORE texts SET key = ? WHERE number = ? AND key = ?", named)
 
-    def _put_part(self, session: _Session, event: m.PartRecorded) -> None:
+    def _put_part(self, session: _Session, event: PartRecorded) -> None:
         read = text_of(event)
         if read is not None:
             self._put_text(session, event.part_id, *read, event.message_id)
 
-    def _put_message(self, session: _Session, event: m.MessageRecorded) -> None:
+    def _put_message(self, session: _Session, event: MessageRecorded) -> None:
         if event.role == "user":
             self._sql.execute("INSERT OR IGNORE INTO asked VALUES (?, ?)", (session.number, event.message_id))
 
@@ -362,13 +370,13 @@ _INDEXES: Final = ("words", *vocabulary.INDEXES)
 _KIND: Final = "iif(kind = 'answer' AND (number, message) IN asked, 'prompt', kind)"
 _COLUMNS: Final = "s.id, s.title, s.phase, s.created_ms, s.changed_ms"
 _PUT: Final[dict[type[Any], Callable[[HistoryStore, _Session, Any], None]]] = {
-    m.SessionDescribed: HistoryStore._put_title,
-    m.PromptAccepted: HistoryStore._put_prompt,
-    m.PromptWithdrawn: HistoryStore._remove_prompt,
-    m.PromptEdited: HistoryStore._put_prompt,
-    m.TurnStarted: HistoryStore._name_prompt,
-    m.MessageRecorded: HistoryStore._put_message,
-    m.PartRecorded: HistoryStore._put_part,
+    SessionDescribed: HistoryStore._put_title,
+    PromptAccepted: HistoryStore._put_prompt,
+    PromptWithdrawn: HistoryStore._remove_prompt,
+    PromptEdited: HistoryStore._put_prompt,
+    TurnStarted: HistoryStore._name_prompt,
+    MessageRecorded: HistoryStore._put_message,
+    PartRecorded: HistoryStore._put_part,
 }
 
 

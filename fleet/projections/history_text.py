@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 import msgspec
 
-from fleet.core.session.messages import PartRecorded
+from fleet.core.session.turn_events import PartRecorded
 from fleet.limits import HISTORY_INPUT_BYTES_MAX, HISTORY_TEXT_BYTES_MAX
 
 Kind: TypeAlias = Literal["title", "prompt", "answer", "tool"]

@@ -18,7 +18,8 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from fleet.core.session import messages as m
+from fleet.core.session.events import SessionDisconnected, SessionStopped
+from fleet.core.session.turn_events import PartRecorded, TurnEnded, TurnFailed
 from fleet.events.envelope import Recorded
 from fleet.limits import SIGNAL_BUFFER_BYTES_MAX, SIGNAL_BUFFER_MAX, TOOL_SIGNAL_S
 from fleet.ports import Part, PartDelta
@@ -197,11 +198,11 @@ class InFlight:
         for recorded in commit:
             event = recorded.event
             session_id = recorded.stream.partition("-")[2]
-            if isinstance(event, m.PartRecorded):
+            if isinstance(event, PartRecorded):
                 self._open.get(session_id, {}).pop(event.part_id, None)
                 self._forget_tool(session_id, event.part_id)
                 self.activities.finished(session_id, event.part_id)
-            elif isinstance(event, m.TurnEnded | m.TurnFailed | m.SessionDisconnected | m.SessionStopped):
+            elif isinstance(event, TurnEnded | TurnFailed | SessionDisconnected | SessionStopped):
                 self.forget(session_id)
 
     def _publish(self, session_id: str, kind: Literal["delta", "part", "status"], fields: dict[str, object]) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from fleet.core.instance import messages as m
-from fleet.core.instance.state import State, evolve, initial
+from fleet.core.instance.events import InstanceLost, InstanceStopped, InstanceSwept
+from fleet.core.instance.evolve import evolve
+from fleet.core.instance.state import State, initial
 from fleet.events.log import Log
 from fleet.limits import REPLAY_PAGE_EVENTS
 from fleet.ports import Exit, StopStep
@@ -50,10 +51,10 @@ def lives(log: Log) -> list[Life]:
 
 def _lived(before: Life, event: Any) -> Life:
     after = replace(before, state=evolve(before.state, event))
-    if isinstance(event, m.InstanceLost):
+    if isinstance(event, InstanceLost):
         return replace(after, exit=event.exit, ended_at_ms=event.at_ms)
-    if isinstance(event, m.InstanceStopped):
+    if isinstance(event, InstanceStopped):
         return replace(after, steps=event.steps, ended_at_ms=event.at_ms)
-    if isinstance(event, m.InstanceSwept):
+    if isinstance(event, InstanceSwept):
         return replace(after, steps=event.steps)
     return after

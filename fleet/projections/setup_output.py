@@ -1,6 +1,6 @@
 """What the commands of a session's newest set-up have written, folded once per session (folds.py)."""
 
-from fleet.core.session.messages import SetupOutput, SetupStarted
+from fleet.core.session.events import SetupOutput, SetupStarted
 from fleet.events.envelope import Recorded
 from fleet.events.log import Log
 from fleet.limits import SETUPS_KEPT

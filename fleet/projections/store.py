@@ -13,7 +13,7 @@ import lmdb
 from fleet.errors import StartupError
 from fleet.events.disk import remedy
 from fleet.limits import VIEW_MAP_BYTES
-from fleet.private import make_private_directory
+from fleet.private_files import make_private_directory
 
 _CHECKPOINTS = b"checkpoints"
 

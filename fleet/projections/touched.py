@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple, Protocol
 
 from fleet.core.session.state import State
-from fleet.core.workspace import messages as w
+from fleet.core.workspace.events import WorkspaceLookedAt, WorkspaceReady, WorkspaceRestored
 from fleet.events.envelope import Recorded
 from fleet.events.log import Log
 from fleet.limits import FLEET_ERASED_MAX
 from fleet.projections.activities import Activities
 from fleet.projections.views import Views
 
-_SHOWN: Final = (w.WorkspaceLookedAt, w.WorkspaceReady, w.WorkspaceRestored)
+_SHOWN: Final = (WorkspaceLookedAt, WorkspaceReady, WorkspaceRestored)
 
 
 class Follower(Protocol):

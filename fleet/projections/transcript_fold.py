@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from fleet.core.session import messages as m
+from fleet.core.session.events import ConversationOpened, ResumeRequested, SessionCreated, SessionResumed
+from fleet.core.session.turn_events import MessageRecorded, PartRecorded
 from fleet.events.envelope import Recorded
 from fleet.projections.turns import Turns
 
@@ -157,7 +158,7 @@ class Folded:
         """Return the part with this id."""
         return next((parts[part_id] for parts in self.parts.values() if part_id in parts), None)
 
-    def _message(self, recorded: Recorded, event: m.MessageRecorded) -> None:
+    def _message(self, recorded: Recorded, event: MessageRecorded) -> None:
         known = self.infos.get(event.message_id)
         new = Body(event.body, recorded.position) if known is None else known.replaced(event.body, recorded.position)
         self.infos[event.message_id] = new
@@ -170,7 +171,7 @@ class Folded:
             insort(order, key)
             self._keys[event.message_id] = key
 
-    def _part(self, recorded: Recorded, event: m.PartRecorded) -> None:
+    def _part(self, recorded: Recorded, event: PartRecorded) -> None:
         parts = self.parts.setdefault(event.message_id, {})
         known = parts.get(event.part_id)
         parts[event.part_id] = (
@@ -179,7 +180,7 @@ class Folded:
         if event.type == "tool":
             self._tool(recorded.payload, event)
 
-    def _tool(self, payload: bytes, event: m.PartRecorded) -> None:
+    def _tool(self, payload: bytes, event: PartRecorded) -> None:
         """Note what is asked for later; the words are looked for first, because tools say much."""
         if b'"todowrite"' in payload:
             self._todo_parts[event.part_id] = event.message_id
@@ -189,7 +190,7 @@ class Folded:
             self.attachments |= dict.fromkeys(_attachments(event.body), event.part_id)
 
     def _opened(
-        self, recorded: Recorded, event: m.SessionCreated | m.ConversationOpened | m.ResumeRequested | m.SessionResumed
+        self, recorded: Recorded, event: SessionCreated | ConversationOpened | ResumeRequested | SessionResumed
     ) -> None:
         if event.opencode_id is not None and event.opencode_id != self.own():
             self._own.append((recorded.position, event.opencode_id))
@@ -203,10 +204,10 @@ def _attachments(part: msgspec.Raw) -> list[str]:
 
 
 _TAKE: Final[Mapping[type[Any], Callable[[Folded, Recorded, Any], None]]] = {
-    m.MessageRecorded: Folded._message,
-    m.PartRecorded: Folded._part,
-    m.SessionCreated: Folded._opened,
-    m.ConversationOpened: Folded._opened,
-    m.ResumeRequested: Folded._opened,
-    m.SessionResumed: Folded._opened,
+    MessageRecorded: Folded._message,
+    PartRecorded: Folded._part,
+    SessionCreated: Folded._opened,
+    ConversationOpened: Folded._opened,
+    ResumeRequested: Folded._opened,
+    SessionResumed: Folded._opened,
 }

@@ -10,9 +10,20 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from fleet.core.session import messages as m
 from fleet.core.session.activity import head, prompt_words
 from fleet.core.session.state import TurnEnd
+from fleet.core.session.turn_events import (
+    ChangesRecorded,
+    MessageRecorded,
+    PromptAccepted,
+    PromptDelivered,
+    PromptEdited,
+    TurnEnded,
+    TurnFailed,
+    TurnStarted,
+    TurnSteered,
+)
+from fleet.core.session.values import Totals
 from fleet.events.envelope import Recorded
 from fleet.ports import Tokens
 
@@ -48,7 +59,7 @@ class Turn(msgspec.Struct, frozen=True):
     outcome: TurnEnd | None
     cost_usd: float
     tokens: Tokens
-    changes: m.Totals | None
+    changes: Totals | None
     steered: tuple[Steered, ...]
 
 
@@ -78,14 +89,14 @@ class _End(msgspec.Struct, frozen=True):
 class _Told:
     """A turn with the position of everything that is told of it."""
 
-    def __init__(self, event: m.TurnStarted, position: int, asked: Asked) -> None:
+    def __init__(self, event: TurnStarted, position: int, asked: Asked) -> None:
         self.event = event
         self.message_id = event.message_id
         self.position = position
         self.asked = asked
         self.end: _End | None = None
         self.charges: list[_Charge] = []
-        self.changes: list[tuple[int, m.Totals | None]] = []
+        self.changes: list[tuple[int, Totals | None]] = []
         self.steered: list[_Steering] = []
         self._now: Turn | None = None
 
@@ -153,23 +164,23 @@ class Turns:
 
     # --------------------------------------------------------------------------------------------------------- prompts
 
-    def _accepted(self, recorded: Recorded, event: m.PromptAccepted) -> None:
+    def _accepted(self, recorded: Recorded, event: PromptAccepted) -> None:
         line = head(prompt_words(event.text, event.command))
         self._asked[event.prompt_id] = Asked(line, recorded.cause.actor, event.command)
 
-    def _edited(self, _: Recorded, event: m.PromptEdited) -> None:
+    def _edited(self, _: Recorded, event: PromptEdited) -> None:
         asked = self.asked(event.prompt_id)
         self._asked[event.prompt_id] = replace(asked, head=head(prompt_words(event.text, asked.command)))
 
-    def _started(self, recorded: Recorded, event: m.TurnStarted) -> None:
+    def _started(self, recorded: Recorded, event: TurnStarted) -> None:
         self._turns.append(_Told(event, recorded.position, self.asked(event.prompt_id)))
 
-    def _steered(self, recorded: Recorded, event: m.TurnSteered) -> None:
+    def _steered(self, recorded: Recorded, event: TurnSteered) -> None:
         prompt = Steered(event.prompt_id, event.message_id, self.asked(event.prompt_id), event.at_ms)
         self._turns[-1].steered.append(_Steering(recorded.position, prompt))
         self._turns[-1].changed()
 
-    def _delivered(self, _: Recorded, event: m.PromptDelivered) -> None:
+    def _delivered(self, _: Recorded, event: PromptDelivered) -> None:
         if event.kept_as is not None:
             self._turns[-1].message_id = event.kept_as
             self._turns[-1].changed()
@@ -179,7 +190,7 @@ class Turns:
 
     # ------------------------------------------------------------------------------------------- cost, changes, the end
 
-    def _message(self, recorded: Recorded, event: m.MessageRecorded) -> None:
+    def _message(self, recorded: Recorded, event: MessageRecorded) -> None:
         """The turn in which a message was recorded first pays for it, also when it changes later; copies are paid."""
         newest = self._turns[-1] if self._turns else None
         turn, cost_usd, tokens = self._paid.get(event.message_id, (newest, 0.0, Tokens()))
@@ -188,15 +199,15 @@ class Turns:
             turn.charges.append(_Charge(recorded.position, event.cost_usd - cost_usd, event.tokens - tokens))
             turn.changed()
 
-    def _changes(self, recorded: Recorded, event: m.ChangesRecorded) -> None:
+    def _changes(self, recorded: Recorded, event: ChangesRecorded) -> None:
         turn = self._turn(event.number)
         turn.changes.append((recorded.position, event.turn_totals))
         turn.changed()
 
-    def _ended(self, recorded: Recorded, event: m.TurnEnded) -> None:
+    def _ended(self, recorded: Recorded, event: TurnEnded) -> None:
         self._end(event.number, _End(recorded.position, event.at_ms, event.outcome))
 
-    def _failed(self, recorded: Recorded, event: m.TurnFailed) -> None:
+    def _failed(self, recorded: Recorded, event: TurnFailed) -> None:
         self._end(event.number, _End(recorded.position, event.at_ms, "error"))
 
     def _end(self, number: int, end: _End) -> None:
@@ -212,13 +223,13 @@ class Turns:
 
 
 _TAKE: Final[Mapping[type[Any], Callable[[Turns, Recorded, Any], None]]] = {
-    m.PromptAccepted: Turns._accepted,
-    m.PromptEdited: Turns._edited,
-    m.TurnStarted: Turns._started,
-    m.TurnSteered: Turns._steered,
-    m.PromptDelivered: Turns._delivered,
-    m.MessageRecorded: Turns._message,
-    m.ChangesRecorded: Turns._changes,
-    m.TurnEnded: Turns._ended,
-    m.TurnFailed: Turns._failed,
+    PromptAccepted: Turns._accepted,
+    PromptEdited: Turns._edited,
+    TurnStarted: Turns._started,
+    TurnSteered: Turns._steered,
+    PromptDelivered: Turns._delivered,
+    MessageRecorded: Turns._message,
+    ChangesRecorded: Turns._changes,
+    TurnEnded: Turns._ended,
+    TurnFailed: Turns._failed,
 }

@@ -2,15 +2,17 @@
 
 from typing import NamedTuple
 
-from fleet.core import roots, trust
-from fleet.core.instance import machine as instance
+from fleet.core import trust
+from fleet.core import workspace_roots as roots
 from fleet.core.instance import state as instance_state
+from fleet.core.instance.decide import INSTANCE
 from fleet.core.paths import are_nested
-from fleet.core.session import machine as session
+from fleet.core.session import decide as session
 from fleet.core.session import state as session_state
-from fleet.core.webhook import machine as webhook
 from fleet.core.webhook import state as webhook_state
-from fleet.core.workspace import machine as workspace
+from fleet.core.webhook.decide import WEBHOOK
+from fleet.core.workspace.decide import WORKSPACE
+from fleet.core.workspace.state import State
 from fleet.projections.states import States
 
 
@@ -48,7 +50,7 @@ class Instances(States[instance_state.State]):
     """Instances; few are alive at a time."""
 
     def __init__(self) -> None:
-        super().__init__(instance.INSTANCE, instance_state.State)
+        super().__init__(INSTANCE, instance_state.State)
         self._alive: dict[str, instance_state.State] = {}
 
     def alive(self, key: str | None = None) -> list[instance_state.State]:
@@ -74,14 +76,14 @@ class Instances(States[instance_state.State]):
         self._alive.clear()
 
 
-class Workspaces(States[workspace.State]):
+class Workspaces(States[State]):
     """Workspaces; the one of an `existing` directory is found by it, because sessions share it."""
 
     def __init__(self) -> None:
-        super().__init__(workspace.WORKSPACE, workspace.State)
+        super().__init__(WORKSPACE, State)
         self._existing: dict[str, str] = {}
 
-    def existing(self, directory: str) -> workspace.State | None:
+    def existing(self, directory: str) -> State | None:
         """Return the workspace that is this directory as it stands, if a session has used it before."""
         workspace_id = self._existing.get(directory)
         return None if workspace_id is None else self.get(workspace_id)
@@ -90,13 +92,13 @@ class Workspaces(States[workspace.State]):
         """Tell whether a session uses this directory, one above or one below it as it stands, or has done so."""
         return directory in self._existing or any(are_nested(directory, other) for other in self._existing)
 
-    def put(self, aggregate_id: str, state: workspace.State) -> None:
+    def put(self, aggregate_id: str, state: State) -> None:
         """Keep the index as well."""
         super().put(aggregate_id, state)
         if state.order is not None and state.order.strategy == "existing":
             self._existing[state.order.directory] = aggregate_id
 
-    def drop(self, state: workspace.State, aggregate_id: str) -> None:
+    def drop(self, state: State, aggregate_id: str) -> None:
         """Keep the index as well."""
         super().drop(state, aggregate_id)
         if state.order is not None and self._existing.get(state.order.directory) == aggregate_id:
@@ -112,7 +114,7 @@ class Webhooks(States[webhook_state.State]):
     """Webhooks; one that is deleted is not here any more."""
 
     def __init__(self) -> None:
-        super().__init__(webhook.WEBHOOK, webhook_state.State)
+        super().__init__(WEBHOOK, webhook_state.State)
 
     def take(self, aggregate_id: str, state: webhook_state.State) -> None:
         """Let go of what is deleted; the log has what it was."""

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 import trio
 
-from fleet.private import write_private
+from fleet.private_files import write_private
 from fleet.rehearsal.app import serve_rehearsal
 from fleet.rehearsal.config import opencode_config
 

@@ -11,9 +11,9 @@ import pytest
 import trio
 import trustme
 
-from fleet.adapters import sender as module
+from fleet.adapters import webhook_sender as module
 from fleet.adapters.clock import SystemClock
-from fleet.adapters.sender import HttpSender
+from fleet.adapters.webhook_sender import HttpSender
 from fleet.errors import Rejected
 from fleet.ports import Receipt
 from tests.adapters.receiver import PATH, Receiver

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.adapters.vault import FileVault
+from fleet.adapters.webhook_secrets import FileVault
 from fleet.ports import Target
 from tests.contracts.webhooks_contract import ID, VaultContract
 

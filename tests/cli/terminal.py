@@ -11,7 +11,7 @@ import trio
 from typer.testing import CliRunner
 
 from fleet.cli.app import app
-from fleet.cli.edge import told_at_the_edge
+from fleet.cli.failures import told_at_the_edge
 from tests.client.line import Line
 
 PROGRAM = (sys.executable, "-c", "from fleet.cli import main; main()")

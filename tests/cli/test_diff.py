@@ -14,7 +14,7 @@ import pytest
 import trio
 from rich.cells import cell_len
 
-from fleet.cli.diff import patch
+from fleet.cli.commands.diff import patch
 from fleet.wire.items import DiffItem
 from tests.cli.terminal import fleet, on_terminal
 from tests.client.line import Line

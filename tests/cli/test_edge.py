@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.cli.edge import told_at_the_edge
+from fleet.cli.failures import told_at_the_edge
 from fleet.errors import StartupError
 from tests.cli.terminal import fleet
 from tests.client.line import Line

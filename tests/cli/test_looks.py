@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from fleet.cli.ls import Named
+from fleet.cli.commands.ls import Named
 from fleet.core.session.transitions import STATUSES
 from tests.cli.terminal import fleet, on_terminal
 from tests.client.line import Line

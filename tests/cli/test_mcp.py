@@ -11,7 +11,7 @@ import pytest
 import trio
 from mcp import Client
 
-from fleet.cli.mcp import tools
+from fleet.cli.commands.mcp import tools
 from fleet.client import FleetClient
 from tests.client.line import Line
 from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY

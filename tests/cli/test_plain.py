@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from fleet.cli.plain import SafeConsole, json_of, line_of, plain
+from fleet.cli.sanitize import SafeConsole, json_of, line_of, plain
 
 DANGEROUS = {chr(code) for code in (*range(32), *range(127, 160))} - {"\n", "\t"} | set("\u202e\u2066\u2028\u200f")
 

@@ -16,7 +16,17 @@ import trio
 
 from fleet.adapters.clock import SystemClock
 from fleet.adapters.opencode.identity import DATA_MARKER, INSTANCE_MARKER, identify
-from fleet.core.instance import messages as m
+from fleet.core.instance.events import (
+    InstanceLost,
+    InstanceReady,
+    InstanceRequested,
+    InstanceSpawned,
+    InstanceStopped,
+    InstanceStopRequested,
+    InstanceSwept,
+    SessionAttached,
+    SessionDetached,
+)
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
@@ -46,21 +56,21 @@ def write_log(root: Path, **streams: list[Any]) -> None:
 
 def started(instance_id: str, identity: ProcessIdentity, at_ms: int = 1000) -> list[Any]:
     return [
-        m.InstanceRequested(instance_id, "key", "/work/project", at_ms),
-        m.SessionAttached("a-session", "/work/project", at_ms),
-        m.InstanceSpawned(identity, at_ms),
-        m.InstanceReady(Endpoint(4096, "1.2.3"), at_ms),
+        InstanceRequested(instance_id, "key", "/work/project", at_ms),
+        SessionAttached("a-session", "/work/project", at_ms),
+        InstanceSpawned(identity, at_ms),
+        InstanceReady(Endpoint(4096, "1.2.3"), at_ms),
     ]
 
 
 def stopped(instance_id: str) -> list[Any]:
     steps = (StopStep("term", (4_000_000,)), StopStep("sweep", (4_000_001,)))
-    detached = m.SessionDetached("a-session", 2000)
+    detached = SessionDetached("a-session", 2000)
     return [
         *started(instance_id, GONE),
-        m.InstanceStopRequested("unused", 2000),
+        InstanceStopRequested("unused", 2000),
         detached,
-        m.InstanceStopped(steps, 3000),
+        InstanceStopped(steps, 3000),
     ]
 
 
@@ -105,8 +115,8 @@ def test_where_no_fleet_ever_ran(tmp_path: Path) -> None:
 
 
 def test_what_became_of_each_is_read_from_the_log(tmp_path: Path) -> None:
-    lost = [*started("two", GONE), m.InstanceLost(Exit(signal=9), "the process is gone", 2500)]
-    write_log(tmp_path, one=stopped("one"), two=[*lost, m.InstanceSwept((), 2600)])
+    lost = [*started("two", GONE), InstanceLost(Exit(signal=9), "the process is gone", 2500)]
+    write_log(tmp_path, one=stopped("one"), two=[*lost, InstanceSwept((), 2600)])
     done = ps(tmp_path)
     assert done.returncode == 0, done.stderr
     two, two_became, one, one_became = done.stdout.splitlines()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.text import Text
 
-from fleet.cli.plain import SafeConsole
+from fleet.cli.sanitize import SafeConsole
 from fleet.cli.tail_view import Teller
 from fleet.wire.frames import Delta, Event, Frame, InFlightPart, InFlightSession, PartChanged, Snapshot
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fleet.core import changes
-from fleet.core.changes import ChangedFile, Manifest, composed, line_counts
+from fleet.core import manifest as changes
+from fleet.core.manifest import ChangedFile, Manifest, composed, line_counts
 from fleet.core.session.values import Totals
 from fleet.limits import DIFF_COUNT_EDITS_MAX, DIFF_COUNT_LINES_MAX
 from fleet.ports import ChangeStatus, FileChange

@@ -4,7 +4,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from fleet.core import roots as m
+from fleet.core import workspace_roots as m
 from fleet.core.decider import fold
 from fleet.core.paths import is_inside
 from fleet.errors import Rejected

@@ -5,12 +5,21 @@ import pytest
 from hypothesis import given as generate
 from hypothesis import strategies as st
 
-from fleet.core.session import messages as m
 from fleet.core.session.activity import Activity, head, last_line, of_part, of_request
+from fleet.core.session.consequences import queue_paused
 from fleet.core.session.context import context_of
-from fleet.core.session.following import queue_paused
-from fleet.core.session.machine import SESSION
+from fleet.core.session.decide import SESSION
+from fleet.core.session.events import BudgetExceeded, Event, SessionDisconnected
 from fleet.core.session.state import Context, State
+from fleet.core.session.turn_events import (
+    AbortRequested,
+    MessageRecorded,
+    PartRecorded,
+    RequestAnswered,
+    TurnEnded,
+    TurnFailed,
+)
+from fleet.core.session.values import Answer, raw
 from fleet.limits import HEAD_CHARS, REQUESTS_REMEMBERED_MAX
 from tests.core import sessions as s
 from tests.core.given import given
@@ -89,17 +98,17 @@ def test_a_line_is_short_and_one_line(text: str) -> None:
         assert line == line.strip()
 
 
-def answer(message_id: str, opencode_id: str = "ses_1", *, created_ms: int = 1, **info: object) -> m.MessageRecorded:
-    body = m.raw(msgspec.json.encode({"id": message_id, **info}))
-    return m.MessageRecorded(message_id, opencode_id, "assistant", s.AT, body, created_ms=created_ms)
+def answer(message_id: str, opencode_id: str = "ses_1", *, created_ms: int = 1, **info: object) -> MessageRecorded:
+    body = raw(msgspec.json.encode({"id": message_id, **info}))
+    return MessageRecorded(message_id, opencode_id, "assistant", s.AT, body, created_ms=created_ms)
 
 
-def text(message_id: str, words: str) -> m.PartRecorded:
-    body = m.raw(msgspec.json.encode({"type": "text", "text": words}))
-    return m.PartRecorded(f"prt_{words}", message_id, "text", s.AT, body)
+def text(message_id: str, words: str) -> PartRecorded:
+    body = raw(msgspec.json.encode({"type": "text", "text": words}))
+    return PartRecorded(f"prt_{words}", message_id, "text", s.AT, body)
 
 
-def after(*events: m.Event) -> State:
+def after(*events: Event) -> State:
     return given(SESSION, "s1", *s.ACTIVE, *events).state
 
 
@@ -135,8 +144,8 @@ def test_the_context_is_that_of_the_newest_answer_that_tells_it() -> None:
 
 
 def test_answers_are_remembered_but_not_without_bound() -> None:
-    events: list[m.Event] = [s.request(f"r{n}") for n in range(REQUESTS_REMEMBERED_MAX + 2)]
-    events += [m.RequestAnswered(f"r{n}", m.Answer("once"), s.AT, "local") for n in range(REQUESTS_REMEMBERED_MAX + 2)]
+    events: list[Event] = [s.request(f"r{n}") for n in range(REQUESTS_REMEMBERED_MAX + 2)]
+    events += [RequestAnswered(f"r{n}", Answer("once"), s.AT, "local") for n in range(REQUESTS_REMEMBERED_MAX + 2)]
     answered = after(*events).answered
     assert len(answered) == REQUESTS_REMEMBERED_MAX
     assert (answered[0].request_id, answered[-1].reply, answered[-1].actor) == ("r2", "once", "local")
@@ -147,13 +156,13 @@ def test_a_paused_queue_says_why() -> None:
     for events, said in (
         ((), None),
         ((waiting,), None),
-        ((waiting, m.AbortRequested(1, s.AT)), "is being aborted"),
-        ((waiting, m.TurnEnded(1, "finished", "", s.AT)), None),
-        ((m.AbortRequested(1, s.AT), m.TurnEnded(1, "aborted", "", s.AT)), None),
-        ((waiting, m.AbortRequested(1, s.AT), m.TurnEnded(1, "aborted", "", s.AT)), "was aborted"),
-        ((waiting, m.TurnFailed(1, "x", "", s.AT)), "failed"),
-        ((waiting, m.SessionDisconnected("i1", "", s.AT)), "is disconnected: resume it"),
-        ((m.BudgetExceeded("2 of 2 USD are used", s.AT),), "the budget is used up: 2 of 2 USD"),
+        ((waiting, AbortRequested(1, s.AT)), "is being aborted"),
+        ((waiting, TurnEnded(1, "finished", "", s.AT)), None),
+        ((AbortRequested(1, s.AT), TurnEnded(1, "aborted", "", s.AT)), None),
+        ((waiting, AbortRequested(1, s.AT), TurnEnded(1, "aborted", "", s.AT)), "was aborted"),
+        ((waiting, TurnFailed(1, "x", "", s.AT)), "failed"),
+        ((waiting, SessionDisconnected("i1", "", s.AT)), "is disconnected: resume it"),
+        ((BudgetExceeded("2 of 2 USD are used", s.AT),), "the budget is used up: 2 of 2 USD"),
     ):
         why = queue_paused(after(*events))
         assert why is None if said is None else said in (why or ""), (events, why)

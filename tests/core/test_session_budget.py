@@ -3,35 +3,46 @@
 import pytest
 from msgspec.structs import replace
 
-from fleet.core.session import messages as m
-from fleet.core.session.following import used_up
-from fleet.core.session.machine import SESSION
+from fleet.core.session.commands import ResumeSession, SetBudget, SubmitPrompt, WithdrawPrompt
+from fleet.core.session.consequences import used_up
+from fleet.core.session.decide import SESSION
+from fleet.core.session.events import (
+    BudgetExceeded,
+    BudgetSet,
+    Event,
+    ResumeRequested,
+    SessionDisconnected,
+    TerminationRequested,
+)
+from fleet.core.session.report_commands import ReportTurnEnded, ReportTurnFailed
 from fleet.core.session.state import State
+from fleet.core.session.turn_events import AbortRequested, RequestClosed, TurnContinued, TurnFailed
+from fleet.core.session.values import Budget
 from fleet.ports import Tokens
 from tests.core import sessions as s
 from tests.core.given import Story, given
 
-ONE = m.Budget(usd=1)
+ONE = Budget(usd=1)
 WORDS = "1.0000 of 1 USD are used"
-EXCEEDED = m.BudgetExceeded(WORDS, s.AT)
-SPENT: tuple[m.Event, ...] = s.limited(ONE, *s.ACTIVE, s.paid(1.0))
+EXCEEDED = BudgetExceeded(WORDS, s.AT)
+SPENT: tuple[Event, ...] = s.limited(ONE, *s.ACTIVE, s.paid(1.0))
 """A turn runs that has used up the budget."""
-PAUSED: tuple[m.Event, ...] = (*SPENT, s.accepted("p2"), s.ended(1, "finished"), EXCEEDED)
-SPENT_IN_ERROR: tuple[m.Event, ...] = (*SPENT, m.TurnFailed(1, "APIError", "no credit", s.AT))
+PAUSED: tuple[Event, ...] = (*SPENT, s.accepted("p2"), s.ended(1, "finished"), EXCEEDED)
+SPENT_IN_ERROR: tuple[Event, ...] = (*SPENT, TurnFailed(1, "APIError", "no credit", s.AT))
 
 
-def set_budget(budget: m.Budget | None, ids: str = "x") -> m.SetBudget:
-    return m.SetBudget(budget, s.AT, s.fresh(ids))
+def set_budget(budget: Budget | None, ids: str = "x") -> SetBudget:
+    return SetBudget(budget, s.AT, s.fresh(ids))
 
 
-def budget_set(budget: m.Budget | None) -> m.BudgetSet:
-    return m.BudgetSet(budget, s.AT)
+def budget_set(budget: Budget | None) -> BudgetSet:
+    return BudgetSet(budget, s.AT)
 
 
 def test_a_turn_that_uses_up_the_budget_runs_to_its_end_and_then_the_queue_waits() -> None:
     story = given(SESSION, "s1", *s.limited(ONE, *s.ACTIVE), s.accepted("p2"))
     story = story.when(s.transcript(s.message("msg_a", cost_usd=1.0))).pending("follow:1:i1")
-    assert not any(isinstance(event, m.BudgetExceeded) for event in story.events)
+    assert not any(isinstance(event, BudgetExceeded) for event in story.events)
     story = story.when(s.turn_ended(1)).then(s.ended(1, "finished"), EXCEEDED).pending()
     assert (story.state.phase, story.state.over_budget, story.state.evidence) == ("idle", WORDS, f"paused: {WORDS}")
     assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
@@ -39,19 +50,19 @@ def test_a_turn_that_uses_up_the_budget_runs_to_its_end_and_then_the_queue_waits
 
 def test_who_prompts_on_waits_as_well_and_is_not_told_twice() -> None:
     story = given(SESSION, "s1", *PAUSED).when(s.submit("p3")).then(s.accepted("p3")).pending()
-    story.when(m.WithdrawPrompt("p2", s.AT)).then(s.withdrawn("p2", "withdrawn")).pending()
+    story.when(WithdrawPrompt("p2", s.AT)).then(s.withdrawn("p2", "withdrawn")).pending()
 
 
-@pytest.mark.parametrize("budget", [None, m.Budget(usd=1.5), m.Budget(tokens=5), m.Budget()])
-def test_a_budget_with_room_lets_the_queue_go_on(budget: m.Budget | None) -> None:
+@pytest.mark.parametrize("budget", [None, Budget(usd=1.5), Budget(tokens=5), Budget()])
+def test_a_budget_with_room_lets_the_queue_go_on(budget: Budget | None) -> None:
     story = given(SESSION, "s1", *PAUSED).when(set_budget(budget))
     story = story.then(budget_set(budget), s.started(2, "p2", "x")).pending("deliver:2:i1")
     assert (story.state.budget, story.state.over_budget) == (budget, None)
 
 
 def test_a_budget_without_room_pauses_at_once_and_says_so() -> None:
-    story = given(SESSION, "s1", *PAUSED).when(set_budget(m.Budget(usd=0.5)))
-    story.then(budget_set(m.Budget(usd=0.5)), m.BudgetExceeded("1.0000 of 0.5 USD are used", s.AT)).pending()
+    story = given(SESSION, "s1", *PAUSED).when(set_budget(Budget(usd=0.5)))
+    story.then(budget_set(Budget(usd=0.5)), BudgetExceeded("1.0000 of 0.5 USD are used", s.AT)).pending()
 
 
 def test_the_same_budget_again_changes_nothing() -> None:
@@ -65,7 +76,7 @@ def test_a_budget_that_is_set_while_a_turn_runs_counts_at_its_end() -> None:
 
 def test_a_turn_that_failed_pauses_too() -> None:
     story = given(SESSION, "s1", *SPENT).when(s.turn_failed(1))
-    story = story.then(m.TurnFailed(1, "APIError", "no credit", s.AT), EXCEEDED).pending()
+    story = story.then(TurnFailed(1, "APIError", "no credit", s.AT), EXCEEDED).pending()
     story = story.when(s.submit("p2")).then(s.accepted("p2")).pending()
     story.when(set_budget(None)).then(budget_set(None), s.started(2, "p2", "x")).pending("deliver:2:i1")
 
@@ -76,39 +87,39 @@ def test_what_a_late_message_costs_counts_before_the_next_turn() -> None:
 
 
 def test_what_is_held_back_for_another_reason_stays_so() -> None:
-    held = (*SPENT, s.accepted("p2"), m.AbortRequested(1, s.AT), s.ended(1, "aborted"), EXCEEDED)
+    held = (*SPENT, s.accepted("p2"), AbortRequested(1, s.AT), s.ended(1, "aborted"), EXCEEDED)
     story = given(SESSION, "s1", *held).when(set_budget(None)).then(budget_set(None)).pending()
     story.when(s.submit("p3")).then(s.accepted("p3"), s.started(2, "p2", "p3"))
 
 
 def test_a_session_without_room_from_the_start_does_not_begin() -> None:
-    none = m.Budget(tokens=0)
+    none = Budget(tokens=0)
     story = given(SESSION, "s1", *s.limited(none, *s.ON_INSTANCE), s.accepted("p1")).when(s.conversation_open())
-    story.then(s.OPENED, m.BudgetExceeded("0 of 0 tokens are used", s.AT)).pending()
+    story.then(s.OPENED, BudgetExceeded("0 of 0 tokens are used", s.AT)).pending()
 
 
 def test_a_lost_turn_goes_on_though_the_budget_is_used_up() -> None:
-    story = given(SESSION, "s1", *SPENT, s.disconnected()).when(m.ResumeSession(s.AT)).when(s.workspace_ready())
+    story = given(SESSION, "s1", *SPENT, s.disconnected()).when(ResumeSession(s.AT)).when(s.workspace_ready())
     story = story.when(s.instance_ready("i2")).when(s.conversation_open()).pending("follow:1:i2")
     story.when(s.turn_ended(1)).then(s.ended(1, "finished"), EXCEEDED)
 
 
 def test_a_session_that_is_being_terminated_is_not_paused() -> None:
-    story = given(SESSION, "s1", *SPENT, m.TerminationRequested(s.AT)).when(s.turn_ended(1))
+    story = given(SESSION, "s1", *SPENT, TerminationRequested(s.AT)).when(s.turn_ended(1))
     story.then(s.ended(1, "finished")).pending("end")
 
 
-COMING_UP: dict[str, tuple[m.Event, ...]] = {
-    "resumed": (m.ResumeRequested(s.AT),),
-    "resumed, workspace ready": (m.ResumeRequested(s.AT), s.WORKSPACE),
-    "resumed, instance ready": (m.ResumeRequested(s.AT), s.WORKSPACE, s.attached("i2")),
+COMING_UP: dict[str, tuple[Event, ...]] = {
+    "resumed": (ResumeRequested(s.AT),),
+    "resumed, workspace ready": (ResumeRequested(s.AT), s.WORKSPACE),
+    "resumed, instance ready": (ResumeRequested(s.AT), s.WORKSPACE, s.attached("i2")),
 }
 
 
 @pytest.mark.parametrize("steps", COMING_UP.values(), ids=COMING_UP.keys())
 @pytest.mark.parametrize("history", [s.limited(ONE, *s.HALF_OPEN), (*SPENT_IN_ERROR, s.detached())])
 def test_another_budget_starts_nothing_while_the_session_comes_up(
-    history: tuple[m.Event, ...], steps: tuple[m.Event, ...]
+    history: tuple[Event, ...], steps: tuple[Event, ...]
 ) -> None:
     before = given(SESSION, "s1", *history, s.accepted("p2"), *steps)
     story = before.when(set_budget(None)).then(budget_set(None))
@@ -124,39 +135,39 @@ def test_another_budget_starts_nothing_where_the_resume_failed_half_way() -> Non
 @pytest.mark.parametrize(
     ("budget", "words"),
     [
-        (m.Budget(), None),
-        (m.Budget(usd=2.01, tokens=16, minutes=3.1), None),
-        (m.Budget(usd=2), "2.0000 of 2 USD are used"),
-        (m.Budget(usd=1.5, tokens=1, minutes=1), "2.0000 of 1.5 USD are used"),
-        (m.Budget(tokens=15), "15 of 15 tokens are used"),
-        (m.Budget(minutes=3), "3.0 of 3 minutes are used"),
-        (m.Budget(usd=9, minutes=2.5), "3.0 of 2.5 minutes are used"),
+        (Budget(), None),
+        (Budget(usd=2.01, tokens=16, minutes=3.1), None),
+        (Budget(usd=2), "2.0000 of 2 USD are used"),
+        (Budget(usd=1.5, tokens=1, minutes=1), "2.0000 of 1.5 USD are used"),
+        (Budget(tokens=15), "15 of 15 tokens are used"),
+        (Budget(minutes=3), "3.0 of 3 minutes are used"),
+        (Budget(usd=9, minutes=2.5), "3.0 of 2.5 minutes are used"),
     ],
 )
-def test_dollars_tokens_of_all_kinds_and_minutes_count(budget: m.Budget, words: str | None) -> None:
+def test_dollars_tokens_of_all_kinds_and_minutes_count(budget: Budget, words: str | None) -> None:
     state = State("s1", cost_usd=2.0, tokens=Tokens(1, 2, 3, 4, 5), running_ms=180_000)
     assert used_up(state, budget) == words
 
 
 def test_only_minutes_in_which_a_turn_runs_count() -> None:
     minute = 60_000
-    ran = m.ReportTurnEnded(1, "finished", "three signs", s.AT + 2 * minute, s.fresh("x"))
+    ran = ReportTurnEnded(1, "finished", "three signs", s.AT + 2 * minute, s.fresh("x"))
     story = given(SESSION, "s1", *s.ACTIVE).when(ran)
     assert story.state.running_ms == 2 * minute
-    later = m.SubmitPrompt("p2", "more", s.AT + 10 * minute, s.fresh("p2"))
-    story = story.when(later).when(m.ReportTurnFailed(2, "APIError", "no", s.AT + 11 * minute))
+    later = SubmitPrompt("p2", "more", s.AT + 10 * minute, s.fresh("p2"))
+    story = story.when(later).when(ReportTurnFailed(2, "APIError", "no", s.AT + 11 * minute))
     assert story.state.running_ms == 3 * minute
 
 
 def test_minutes_without_a_process_and_before_an_answer_do_not_count() -> None:
     minute = 60_000
-    story = given(SESSION, "s1", *s.ACTIVE, m.SessionDisconnected("i1", "gone", s.AT + minute))
+    story = given(SESSION, "s1", *s.ACTIVE, SessionDisconnected("i1", "gone", s.AT + minute))
     assert story.state.running_ms == minute
     story = given(SESSION, "s1", *s.ACTIVE)
     for event in (
         replace(s.request("r1"), at_ms=s.AT + minute),
-        m.RequestClosed("r1", s.AT + 9 * minute),
-        m.TurnContinued(s.AT + 9 * minute),
+        RequestClosed("r1", s.AT + 9 * minute),
+        TurnContinued(s.AT + 9 * minute),
         replace(s.ended(1, "finished"), at_ms=s.AT + 10 * minute),
     ):
         story = Story(SESSION, SESSION.evolve(story.state, event))
@@ -166,4 +177,4 @@ def test_minutes_without_a_process_and_before_an_answer_do_not_count() -> None:
 def test_a_pause_is_over_with_another_budget_and_the_evidence_says_so() -> None:
     story = given(SESSION, "s1", *s.limited(ONE, *s.ACTIVE), s.paid(1.0)).when(s.turn_ended(1))
     assert story.state.evidence.startswith("paused")
-    assert "another budget" in story.when(set_budget(m.Budget(usd=9))).state.evidence
+    assert "another budget" in story.when(set_budget(Budget(usd=9))).state.evidence

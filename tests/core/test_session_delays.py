@@ -2,18 +2,20 @@
 
 import pytest
 
-from fleet.core.session import messages as m
-from fleet.core.session.machine import SESSION
+from fleet.core.session.decide import SESSION
+from fleet.core.session.events import Event
+from fleet.core.session.report_commands import ReportDelivered, ReportTurnDelayed
+from fleet.core.session.turn_events import TurnDelayed
 from tests.core import sessions as s
 from tests.core.given import given
 
 
-def report(reason: str, *, is_long: bool = False, number: int = 1) -> m.ReportTurnDelayed:
-    return m.ReportTurnDelayed(number, reason, s.AT, is_long)
+def report(reason: str, *, is_long: bool = False, number: int = 1) -> ReportTurnDelayed:
+    return ReportTurnDelayed(number, reason, s.AT, is_long)
 
 
-def delayed(reason: str, *, is_long: bool = False) -> m.TurnDelayed:
-    return m.TurnDelayed(1, reason, s.AT, is_long)
+def delayed(reason: str, *, is_long: bool = False) -> TurnDelayed:
+    return TurnDelayed(1, reason, s.AT, is_long)
 
 
 def test_a_reason_is_the_evidence_until_another_one_comes() -> None:
@@ -32,7 +34,7 @@ def test_a_person_is_told_once_a_turn() -> None:
 
 
 @pytest.mark.parametrize("history", [s.ABORTING, s.WAITING, s.FINISHED, s.LOST_TURN, s.STOPPED])
-def test_a_turn_that_is_over_or_waits_for_a_person_has_no_such_reason(history: tuple[m.Event, ...]) -> None:
+def test_a_turn_that_is_over_or_waits_for_a_person_has_no_such_reason(history: tuple[Event, ...]) -> None:
     given(SESSION, "s1", *history).when(report("a", is_long=True)).then()
 
 
@@ -41,5 +43,5 @@ def test_a_reason_of_another_turn_is_ignored() -> None:
 
 
 def test_a_request_that_was_heard_of_before_the_prompt_was_read_back_is_the_evidence() -> None:
-    story = given(SESSION, "s1", *s.SENDING, s.request("r1")).when(m.ReportDelivered("msg_p1", s.AT))
+    story = given(SESSION, "s1", *s.SENDING, s.request("r1")).when(ReportDelivered("msg_p1", s.AT))
     assert story.state.evidence == "turn 1: a permission waits for an answer"

@@ -2,45 +2,49 @@
 
 import pytest
 
-from fleet.core.session import messages as m
-from fleet.core.session.machine import SESSION
+from fleet.core.session.commands import ResumeSession
+from fleet.core.session.decide import SESSION
+from fleet.core.session.events import Event, WorkspaceAttached
+from fleet.core.session.report_commands import ReportChanges, ReportTurnTree, ReportWorkspaceReady
+from fleet.core.session.turn_events import ChangesRecorded, TurnTreeTaken
+from fleet.core.session.values import Totals
 from tests.core import sessions as s
 from tests.core.given import given
 
 
-def tree(number: int = 1, name: str = "t1") -> m.ReportTurnTree:
-    return m.ReportTurnTree(number, name, s.AT)
+def tree(number: int = 1, name: str = "t1") -> ReportTurnTree:
+    return ReportTurnTree(number, name, s.AT)
 
 
-def recorded(number: int = 1, files: int = 2, name: str = "t2") -> m.ChangesRecorded:
-    return m.ChangesRecorded(number, name, "turn", "session", m.Totals(files, 10, 3), (), s.AT)
+def recorded(number: int = 1, files: int = 2, name: str = "t2") -> ChangesRecorded:
+    return ChangesRecorded(number, name, "turn", "session", Totals(files, 10, 3), (), s.AT)
 
 
 def test_the_first_baseline_holds() -> None:
-    first = m.ReportWorkspaceReady("w1", "/trees/w1", "fleet/title", s.AT, "t0")
+    first = ReportWorkspaceReady("w1", "/trees/w1", "fleet/title", s.AT, "t0")
     story = given(SESSION, "s1", *s.CREATED).when(first)
-    story = story.then(m.WorkspaceAttached("w1", "/trees/w1", "fleet/title", s.AT, "t0"))
+    story = story.then(WorkspaceAttached("w1", "/trees/w1", "fleet/title", s.AT, "t0"))
     assert (story.state.baseline, story.state.tree) == ("t0", "t0")
     story = story.when(s.instance_ready()).when(s.conversation_open()).when(s.submit()).when(s.changes())
-    story = story.when(s.turn_ended(1)).when(s.instance_ended()).when(m.ResumeSession(s.AT))
-    story = story.when(m.ReportWorkspaceReady("w1", "/trees/w1", "fleet/title", s.AT, "t9"))
+    story = story.when(s.turn_ended(1)).when(s.instance_ended()).when(ResumeSession(s.AT))
+    story = story.when(ReportWorkspaceReady("w1", "/trees/w1", "fleet/title", s.AT, "t9"))
     assert (story.state.baseline, story.state.tree) == ("t0", "t2")
 
 
 def test_a_baseline_that_could_not_be_taken_is_taken_by_a_resume() -> None:
-    story = given(SESSION, "s1", *s.RESUMING).when(m.ReportWorkspaceReady("w1", "/trees/w1", None, s.AT, "t9"))
+    story = given(SESSION, "s1", *s.RESUMING).when(ReportWorkspaceReady("w1", "/trees/w1", None, s.AT, "t9"))
     assert (story.state.baseline, story.state.tree) == ("t9", "t9")
 
 
 def test_the_tree_of_a_turn_is_taken_once_before_its_prompt_is_sent() -> None:
-    story = given(SESSION, "s1", *s.SENDING).when(tree()).then(m.TurnTreeTaken(1, "t1", s.AT)).pending("deliver:1:i1")
+    story = given(SESSION, "s1", *s.SENDING).when(tree()).then(TurnTreeTaken(1, "t1", s.AT)).pending("deliver:1:i1")
     assert story.state.turn is not None
     assert story.state.turn.base == "t1"
     story.when(tree(name="later")).then()
 
 
 @pytest.mark.parametrize("history", [s.ACTIVE, s.WAITING, s.FINISHED, s.LOST_TURN, s.STOPPED, s.CREATED])
-def test_what_is_sent_or_over_needs_no_tree(history: tuple[m.Event, ...]) -> None:
+def test_what_is_sent_or_over_needs_no_tree(history: tuple[Event, ...]) -> None:
     given(SESSION, "s1", *history).when(tree()).then()
 
 
@@ -49,24 +53,24 @@ def test_the_tree_of_another_turn_is_not_taken() -> None:
 
 
 @pytest.mark.parametrize("history", [s.ACTIVE, s.WAITING, s.ABORTING, s.LOST_TURN])
-def test_what_the_turn_has_changed_is_recorded_before_it_ends(history: tuple[m.Event, ...]) -> None:
+def test_what_the_turn_has_changed_is_recorded_before_it_ends(history: tuple[Event, ...]) -> None:
     before = given(SESSION, "s1", *history)
     story = before.when(s.changes()).then(recorded())
-    assert (story.state.tree, story.state.manifest, story.state.changes) == ("t2", "session", m.Totals(2, 10, 3))
+    assert (story.state.tree, story.state.manifest, story.state.changes) == ("t2", "session", Totals(2, 10, 3))
     assert story.effects == before.effects
     story = story.when(s.changes(files=3, tree="t3")).then(recorded(files=3, name="t3"))
-    assert story.state.changes == m.Totals(3, 10, 3)
+    assert story.state.changes == Totals(3, 10, 3)
 
 
 def test_changes_outlive_the_turn_and_say_who_else_was_at_work() -> None:
-    shared = m.ReportChanges(1, "t2", "turn", "session", m.Totals(1), ("s7",), s.AT)
+    shared = ReportChanges(1, "t2", "turn", "session", Totals(1), ("s7",), s.AT)
     story = given(SESSION, "s1", *s.ACTIVE).when(shared)
-    story = story.then(m.ChangesRecorded(1, "t2", "turn", "session", m.Totals(1), ("s7",), s.AT)).when(s.turn_ended(1))
-    assert (story.state.tree, story.state.changes) == ("t2", m.Totals(1))
+    story = story.then(ChangesRecorded(1, "t2", "turn", "session", Totals(1), ("s7",), s.AT)).when(s.turn_ended(1))
+    assert (story.state.tree, story.state.changes) == ("t2", Totals(1))
 
 
 @pytest.mark.parametrize("history", [s.CREATED, s.IDLE, s.FINISHED, s.FAILED, s.COMPLETED, s.RESUMED, s.STOPPED])
-def test_changes_of_no_turn_are_not_recorded(history: tuple[m.Event, ...]) -> None:
+def test_changes_of_no_turn_are_not_recorded(history: tuple[Event, ...]) -> None:
     given(SESSION, "s1", *history).when(s.changes()).then()
 
 

@@ -7,18 +7,66 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fleet.core.session import effects as e
-from fleet.core.session import messages as m
-from fleet.core.session.following import is_cut_off, is_gone
-from fleet.core.session.machine import SESSION
+from fleet.core.session.commands import (
+    AbortTurn,
+    AnswerRequest,
+    Command,
+    DescribeSession,
+    EditPrompt,
+    EraseSession,
+    ReadNotifications,
+    ResumeSession,
+    SetBudget,
+    SkipSetup,
+    SteerPrompt,
+    TerminateSession,
+    WithdrawPrompt,
+)
+from fleet.core.session.consequences import is_cut_off, is_gone
+from fleet.core.session.decide import SESSION
+from fleet.core.session.events import (
+    BudgetExceeded,
+    BudgetSet,
+    CallbackOrdered,
+    Event,
+    ProvisionFailed,
+    SessionCreated,
+    SessionErased,
+    SessionStopped,
+)
+from fleet.core.session.report_commands import (
+    ReportCallbackDelivered,
+    ReportCallbackDropped,
+    ReportCallbackUndelivered,
+    ReportDelivered,
+    ReportEnded,
+    ReportLeft,
+    ReportProvisionDelayed,
+    ReportSetupHeld,
+    ReportSetupOutput,
+    ReportSetupStarted,
+    ReportTurnDelayed,
+    ReportTurnTree,
+)
 from fleet.core.session.state import RUNNING, State
+from fleet.core.session.turn_events import (
+    PromptAccepted,
+    PromptDelivered,
+    PromptWithdrawn,
+    TurnEnded,
+    TurnFailed,
+    TurnStarted,
+    TurnSteered,
+)
+from fleet.core.session.values import Answer, Budget, Outcome, ProvisionStep, TurnOutcome
 from fleet.limits import NOTIFICATIONS_MAX
 from tests.core import sessions as s
 from tests.core.walks import walk
 
 prompts = st.sampled_from(("p1", "p2", "p3", "p4", "p5"))
 instances = st.sampled_from(("i1", "i2", "i3"))
-steps = st.sampled_from(get_args(m.ProvisionStep))
-outcomes = st.sampled_from(get_args(m.TurnOutcome))
+steps = st.sampled_from(get_args(ProvisionStep))
+outcomes = st.sampled_from(get_args(TurnOutcome))
 numbers = st.integers(1, 4)
 ids = st.integers(0, 999_999).map(str)
 requests = st.sampled_from(("r1", "r2"))
@@ -31,61 +79,59 @@ transcripts = st.builds(
     output=st.integers(0, 9),
     cost_usd=st.sampled_from((0.0, 0.5, 1.0)),
 )
-budgets = st.none() | st.sampled_from(
-    (m.Budget(usd=0.5), m.Budget(tokens=5), m.Budget(usd=9, minutes=9), m.Budget(tokens=0))
-)
-answers = st.sampled_from((m.Answer("once"), m.Answer("reject", "no"), m.Answer(answers=(("a",),))))
+budgets = st.none() | st.sampled_from((Budget(usd=0.5), Budget(tokens=5), Budget(usd=9, minutes=9), Budget(tokens=0)))
+answers = st.sampled_from((Answer("once"), Answer("reject", "no"), Answer(answers=(("a",),))))
 trees = st.sampled_from(("t1", "t2"))
-ANEW = m.ResumeSession(s.AT, "ses_2")
+ANEW = ResumeSession(s.AT, "ses_2")
 
-orders: st.SearchStrategy[m.Command] = st.one_of(
+orders: st.SearchStrategy[Command] = st.one_of(
     st.builds(s.create, initial=st.none() | st.just(s.submit("p0")), parent=st.none() | st.just("s0"), budget=budgets),
     st.builds(s.submit, prompts, resume=st.booleans(), steer=st.booleans()),
-    st.builds(m.WithdrawPrompt, prompts, st.just(s.AT)),
-    st.builds(m.EditPrompt, prompts, st.sampled_from(("do that", "")), st.just(s.AT)),
-    st.builds(m.SteerPrompt, prompts, st.just(s.AT), st.builds(s.fresh, ids)),
-    st.sampled_from((m.AbortTurn(s.AT), m.ResumeSession(s.AT), ANEW, m.TerminateSession(s.AT), m.SkipSetup(s.AT))),
-    st.just(m.DescribeSession(s.AT, "Other")),
+    st.builds(WithdrawPrompt, prompts, st.just(s.AT)),
+    st.builds(EditPrompt, prompts, st.sampled_from(("do that", "")), st.just(s.AT)),
+    st.builds(SteerPrompt, prompts, st.just(s.AT), st.builds(s.fresh, ids)),
+    st.sampled_from((AbortTurn(s.AT), ResumeSession(s.AT), ANEW, TerminateSession(s.AT), SkipSetup(s.AT))),
+    st.just(DescribeSession(s.AT, "Other")),
     st.builds(s.retire, st.sampled_from((s.AT, s.AT - 1))),
-    st.builds(m.SetBudget, budgets, st.just(s.AT), st.builds(s.fresh, ids)),
-    st.builds(m.AnswerRequest, requests, answers, st.just(s.AT)),
-    st.builds(m.ReadNotifications, st.none() | st.lists(numbers, max_size=2).map(tuple), st.just(s.AT)),
+    st.builds(SetBudget, budgets, st.just(s.AT), st.builds(s.fresh, ids)),
+    st.builds(AnswerRequest, requests, answers, st.just(s.AT)),
+    st.builds(ReadNotifications, st.none() | st.lists(numbers, max_size=2).map(tuple), st.just(s.AT)),
 )
 """But for `EraseSession`, after which nothing happens any more: it is given where it is allowed only."""
-reports: st.SearchStrategy[m.Command] = st.one_of(
+reports: st.SearchStrategy[Command] = st.one_of(
     st.just(s.workspace_ready()),
     st.just(s.workspace_ready(s.RECIPE)),
-    st.sampled_from((m.ReportSetupHeld(s.AT), m.ReportSetupStarted(s.AT), m.ReportSetupOutput("x", s.AT))),
+    st.sampled_from((ReportSetupHeld(s.AT), ReportSetupStarted(s.AT), ReportSetupOutput("x", s.AT))),
     st.sampled_from((s.setup_ended(), s.setup_ended(1, "setup_failed"))),
     st.builds(s.instance_ready, instances),
     st.builds(s.conversation_open, ids),
     st.builds(s.provision_failed, steps),
-    st.builds(m.ReportDelivered, ids.map("msg_{}".format), st.just(s.AT)),
+    st.builds(ReportDelivered, ids.map("msg_{}".format), st.just(s.AT)),
     st.builds(s.transcript, transcripts),
     st.builds(s.request_opened, requests),
     st.builds(s.request_closed, requests),
     st.builds(s.turn_ended, numbers, outcomes, ids),
-    st.builds(m.ReportTurnDelayed, numbers, st.sampled_from(("", "it waits")), st.just(s.AT), st.booleans()),
+    st.builds(ReportTurnDelayed, numbers, st.sampled_from(("", "it waits")), st.just(s.AT), st.booleans()),
     st.builds(s.turn_failed, numbers),
     st.builds(s.settled, ids),
     st.builds(s.instance_ended, instances, orderly=st.booleans()),
-    st.builds(m.ReportEnded, st.just("over"), st.just(s.AT), st.booleans()),
-    st.builds(m.ReportProvisionDelayed, steps, st.sampled_from(("in line", "still in line")), st.just(s.AT)),
-    st.builds(m.ReportTurnTree, numbers, trees, st.just(s.AT)),
+    st.builds(ReportEnded, st.just("over"), st.just(s.AT), st.booleans()),
+    st.builds(ReportProvisionDelayed, steps, st.sampled_from(("in line", "still in line")), st.just(s.AT)),
+    st.builds(ReportTurnTree, numbers, trees, st.just(s.AT)),
     st.builds(s.changes, numbers, tree=trees),
-    st.builds(m.ReportLeft, instances, st.just(s.AT)),
-    st.builds(m.ReportCallbackDelivered, numbers, st.just(s.AT)),
-    st.builds(m.ReportCallbackUndelivered, numbers, st.just("stopped"), st.just(s.AT)),
-    st.builds(m.ReportCallbackDropped, numbers, st.just("gone"), st.just(s.AT)),
+    st.builds(ReportLeft, instances, st.just(s.AT)),
+    st.builds(ReportCallbackDelivered, numbers, st.just(s.AT)),
+    st.builds(ReportCallbackUndelivered, numbers, st.just("stopped"), st.just(s.AT)),
+    st.builds(ReportCallbackDropped, numbers, st.just("gone"), st.just(s.AT)),
 )
 
 
-def commands(state: State) -> st.SearchStrategy[m.Command]:
+def commands(state: State) -> st.SearchStrategy[Command]:
     if state.phase == "unborn":
         return orders
     expected = [answer for effect in SESSION.pending(state) for answer in answers_to(effect)]
     if state.phase == "stopped":
-        expected.append(st.just(m.EraseSession(s.AT)))
+        expected.append(st.just(EraseSession(s.AT)))
     anything = st.one_of(orders, reports)
     if not expected:
         return anything
@@ -93,15 +139,15 @@ def commands(state: State) -> st.SearchStrategy[m.Command]:
     return st.sampled_from((deep, deep, orders, anything)).flatmap(lambda kind: kind)
 
 
-def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[m.Command], ...]:
+def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[Command], ...]:
     match effect:
         case e.PrepareWorkspace():
             ready = (st.just(s.workspace_ready()), st.just(s.workspace_ready(s.RECIPE)))
             return (*ready, st.just(s.provision_failed("workspace")))
         case e.SetUpWorkspace():
             held = (
-                m.ReportSetupHeld(s.AT),
-                m.ReportSetupStarted(s.AT),
+                ReportSetupHeld(s.AT),
+                ReportSetupStarted(s.AT),
                 s.setup_ended(),
                 s.setup_ended(1, "setup_failed"),
             )
@@ -111,39 +157,39 @@ def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[m.Command], ...]:
         case e.OpenConversation():
             return (st.builds(s.conversation_open, ids), st.just(s.provision_failed("conversation", "session_gone")))
         case e.SteerTurn(message_id=message):
-            return (st.just(m.ReportDelivered(message, s.AT)),)
+            return (st.just(ReportDelivered(message, s.AT)),)
         case e.DeliverPrompt(message_id=message, number=number):
             return (
-                st.just(m.ReportDelivered(message, s.AT)),
-                st.builds(m.ReportTurnTree, st.just(number), trees, st.just(s.AT)),
+                st.just(ReportDelivered(message, s.AT)),
+                st.builds(ReportTurnTree, st.just(number), trees, st.just(s.AT)),
             )
         case e.FollowTurn(number=number) | e.StopTurn(number=number):
             return (
                 st.builds(s.turn_ended, st.just(number), outcomes, ids),
                 st.just(s.turn_failed(number)),
                 st.builds(s.request_opened, requests),
-                st.builds(m.AnswerRequest, requests, answers, st.just(s.AT)),
+                st.builds(AnswerRequest, requests, answers, st.just(s.AT)),
                 st.builds(s.changes, st.just(number), tree=trees),
             )
         case e.Settle():
             return (st.builds(s.settled, ids),)
         case e.EndSession():
-            return (st.builds(m.ReportEnded, st.just("over"), st.just(s.AT), st.booleans()),)
+            return (st.builds(ReportEnded, st.just("over"), st.just(s.AT), st.booleans()),)
         case e.AnswerOpenCode(request_id=request):
             return (st.just(s.request_closed(request)),)
         case e.LeaveInstance(instance_id=instance):
-            return (st.just(m.ReportLeft(instance, s.AT)),)
+            return (st.just(ReportLeft(instance, s.AT)),)
         case e.NotifyParent(number=number):
             return (
-                st.just(m.ReportCallbackDelivered(number, s.AT)),
-                st.just(m.ReportCallbackUndelivered(number, "it has stopped", s.AT)),
-                st.just(m.ReportCallbackDropped(number, "it is gone", s.AT)),
+                st.just(ReportCallbackDelivered(number, s.AT)),
+                st.just(ReportCallbackUndelivered(number, "it has stopped", s.AT)),
+                st.just(ReportCallbackDropped(number, "it is gone", s.AT)),
             )
         case e.EraseRecords():
             return ()
 
 
-def check(state: State, log: tuple[m.Event, ...]) -> None:
+def check(state: State, log: tuple[Event, ...]) -> None:
     check_turn(state, log)
     check_queue(state)
     check_prompts(state, log)
@@ -151,20 +197,20 @@ def check(state: State, log: tuple[m.Event, ...]) -> None:
     check_callbacks(state, log)
     check_budget(log)
     check_notifications(state)
-    assert not any(isinstance(event, m.SessionErased) for event in log[:-1]), "nothing happens after the erasure"
+    assert not any(isinstance(event, SessionErased) for event in log[:-1]), "nothing happens after the erasure"
 
 
-def check_turn(state: State, log: tuple[m.Event, ...]) -> None:
+def check_turn(state: State, log: tuple[Event, ...]) -> None:
     """A session has one turn or none, each with the next number, and runs nothing without an instance."""
     running: int | None = None
     count = 0
     for event in log:
         match event:
-            case m.TurnStarted(number=number):
+            case TurnStarted(number=number):
                 assert running is None
                 assert number == count + 1
                 running = count = number
-            case m.TurnEnded(number=number) | m.TurnFailed(number=number):
+            case TurnEnded(number=number) | TurnFailed(number=number):
                 assert number == running
                 running = None
             case _:
@@ -184,29 +230,29 @@ def check_queue(state: State) -> None:
         assert not state.queue
 
 
-def check_prompts(state: State, log: tuple[m.Event, ...]) -> None:
+def check_prompts(state: State, log: tuple[Event, ...]) -> None:
     """Each accepted prompt has one end at most: sent in one turn, or withdrawn. The others wait."""
-    taken = Counter(event.prompt_id for event in log if isinstance(event, m.PromptAccepted))
+    taken = Counter(event.prompt_id for event in log if isinstance(event, PromptAccepted))
     on_the_way = () if state.turn is None else state.turn.steering
     waiting = Counter(prompt.prompt_id for prompt in (*state.queue, *on_the_way))
     assert taken == ends(log) + waiting
     assert max(waiting.values(), default=1) == 1
 
 
-def ends(log: tuple[m.Event, ...]) -> Counter[str]:
+def ends(log: tuple[Event, ...]) -> Counter[str]:
     """How often each prompt was sent in a turn of its own, arrived in somebody else's, or was withdrawn."""
     found: Counter[str] = Counter()
     steered: dict[str, str] = {}
     for event in log:
         match event:
-            case m.TurnSteered():
+            case TurnSteered():
                 steered[event.message_id] = event.prompt_id
-            case m.PromptDelivered() if event.message_id in steered:
+            case PromptDelivered() if event.message_id in steered:
                 found[steered.pop(event.message_id)] += 1
-            case m.TurnStarted():
+            case TurnStarted():
                 steered.pop(event.message_id, None)
                 found[event.prompt_id] += 1
-            case m.PromptWithdrawn():
+            case PromptWithdrawn():
                 found[event.prompt_id] += 1
             case _:
                 pass
@@ -225,50 +271,50 @@ def check_work(state: State) -> None:
     assert (len(pending) == len(aside)) == (rests or waits_to_leave)
 
 
-def check_callbacks(state: State, log: tuple[m.Event, ...]) -> None:
+def check_callbacks(state: State, log: tuple[Event, ...]) -> None:
     """Each outcome gives one callback at most, the true one; none is lost, and nobody but a parent hears of it."""
-    told: m.Outcome | None = None
+    told: Outcome | None = None
     count = 0
     last_turn, last_word = -1, -1
     for n, event in enumerate(log):
         match event:
-            case m.TurnEnded(outcome=outcome):
+            case TurnEnded(outcome=outcome):
                 told = outcome
-            case m.TurnFailed():
+            case TurnFailed():
                 told = "error"
-            case m.ProvisionFailed(code=code):
+            case ProvisionFailed(code=code):
                 told = "disconnected" if code == "session_gone" else "error"
-            case m.SessionStopped():
+            case SessionStopped():
                 told = "stopped"
-            case m.TurnStarted():
+            case TurnStarted():
                 last_turn = n
-            case m.CallbackOrdered(number=number, outcome=outcome):
+            case CallbackOrdered(number=number, outcome=outcome):
                 assert outcome == told, "not the outcome, or told twice"
                 assert number == count + 1
                 told, count, last_word = None, number, n
             case _:
                 pass
-    child = any(isinstance(event, m.SessionCreated) and event.parent_id is not None for event in log)
+    child = any(isinstance(event, SessionCreated) and event.parent_id is not None for event in log)
     assert child or (count == 0 and not state.owed)
     if child and last_turn >= 0 and state.turn is None:
         assert last_word > last_turn, "the parent has not heard of the last turn"
 
 
-def check_budget(log: tuple[m.Event, ...]) -> None:
+def check_budget(log: tuple[Event, ...]) -> None:
     """The budget pauses between turns, and then none begins before there is another budget."""
     runs = paused = False
     for event in log:
         match event:
-            case m.TurnStarted():
+            case TurnStarted():
                 assert not paused
                 runs = True
-            case m.TurnEnded() | m.TurnFailed():
+            case TurnEnded() | TurnFailed():
                 runs = False
-            case m.BudgetExceeded():
+            case BudgetExceeded():
                 assert not runs
                 assert not paused, "said twice"
                 paused = True
-            case m.BudgetSet():
+            case BudgetSet():
                 paused = False
             case _:
                 pass
@@ -291,13 +337,13 @@ def test_a_session_keeps_its_laws(data: st.DataObject) -> None:
 def test_each_session_can_be_ended(data: st.DataObject) -> None:
     state, _ = walk(data, SESSION, commands, check)
     assume(state.phase != "erased")
-    story: tuple[m.Command, ...] = (s.create(), m.TerminateSession(s.AT), m.ReportEnded("over", s.AT))
+    story: tuple[Command, ...] = (s.create(), TerminateSession(s.AT), ReportEnded("over", s.AT))
     for command in story:
         for event in SESSION.decide(command, state):
             state = SESSION.evolve(state, event)
     assert (state.phase, state.queue, state.turn, state.instance_id) == ("stopped", (), None, None)
     assert all(isinstance(effect, e.NotifyParent) for effect in SESSION.pending(state))
-    for event in SESSION.decide(m.EraseSession(s.AT), state):
+    for event in SESSION.decide(EraseSession(s.AT), state):
         state = SESSION.evolve(state, event)
     assert [effect.key for effect in SESSION.pending(state)] == ["erase"]
 
@@ -311,8 +357,8 @@ def test_each_session_can_be_brought_back_to_work(data: st.DataObject) -> None:
     """
     state, _ = walk(data, SESSION, commands, check)
     assume(state.phase != "erased")
-    room = m.SetBudget(None, s.AT, s.fresh("room"))
-    story: tuple[m.Command, ...] = (s.create(), m.ReportEnded("over", s.AT), room, ANEW, s.submit("p9", resume=True))
+    room = SetBudget(None, s.AT, s.fresh("room"))
+    story: tuple[Command, ...] = (s.create(), ReportEnded("over", s.AT), room, ANEW, s.submit("p9", resume=True))
     for command in story:
         if command is ANEW and not is_gone(state):
             continue
@@ -335,7 +381,7 @@ def carried_out(state: State) -> State:
     return state
 
 
-def success(effect: e.Effect) -> m.Command:
+def success(effect: e.Effect) -> Command:
     """What the effect reports when all goes well."""
     match effect:
         case e.PrepareWorkspace():
@@ -347,18 +393,18 @@ def success(effect: e.Effect) -> m.Command:
         case e.OpenConversation():
             return s.conversation_open()
         case e.DeliverPrompt(message_id=message) | e.SteerTurn(message_id=message):
-            return m.ReportDelivered(message, s.AT)
+            return ReportDelivered(message, s.AT)
         case e.FollowTurn(number=number) | e.StopTurn(number=number):
             return s.turn_ended(number)
         case e.Settle():
             return s.settled()
         case e.EndSession():
-            return m.ReportEnded("over", s.AT)
+            return ReportEnded("over", s.AT)
         case e.AnswerOpenCode(request_id=request):
             return s.request_closed(request)
         case e.LeaveInstance(instance_id=instance):
-            return m.ReportLeft(instance, s.AT)
+            return ReportLeft(instance, s.AT)
         case e.NotifyParent(number=number):
-            return m.ReportCallbackDelivered(number, s.AT)
+            return ReportCallbackDelivered(number, s.AT)
         case e.EraseRecords():
             raise AssertionError("nothing here erases a session")

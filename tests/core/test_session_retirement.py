@@ -5,19 +5,41 @@ from typing import get_args
 import pytest
 
 from fleet.core.session import effects as e
-from fleet.core.session import messages as m
+from fleet.core.session.commands import (
+    AbortTurn,
+    Command,
+    DescribeSession,
+    EraseSession,
+    ReadNotifications,
+    ResumeSession,
+    SetBudget,
+    TerminateSession,
+)
+from fleet.core.session.decide import SESSION
+from fleet.core.session.events import (
+    CallbackOrdered,
+    Event,
+    InstanceLeft,
+    ResumeRequested,
+    SessionErased,
+    SessionSettled,
+    SessionStopped,
+    TerminationRequested,
+)
 from fleet.core.session.evolve import evolve
-from fleet.core.session.machine import SESSION
+from fleet.core.session.report_commands import ReportCallbackDelivered, ReportEnded, ReportLeft
 from fleet.core.session.state import State
 from fleet.core.session.transitions import TABLE
+from fleet.core.session.turn_events import AbortRequested
+from fleet.core.session.values import Budget
 from fleet.errors import Rejected
 from tests.core import sessions as s
 from tests.core.given import given
 
-ERASE = m.EraseSession(s.AT)
-ERASED = m.SessionErased(s.AT)
-SILENT = m.ReportEnded("silent", s.AT, leaves=True)
-LEFT = m.ReportLeft("i1", s.AT)
+ERASE = EraseSession(s.AT)
+ERASED = SessionErased(s.AT)
+SILENT = ReportEnded("silent", s.AT, leaves=True)
+LEFT = ReportLeft("i1", s.AT)
 
 # ---------------------------------------------------------------------------------------------------------- retirement
 
@@ -26,7 +48,7 @@ def test_an_idle_session_is_completed_and_leaves_its_instance() -> None:
     story = given(SESSION, "s1", *s.FINISHED).when(s.retire()).then(s.RETIRED[-1]).pending("leave:i1")
     assert story.effects == (e.LeaveInstance("leave:i1", "i1", "ses_1", "/trees/w1"),)
     assert (story.state.phase, story.state.instance_id, story.state.ended_at_ms) == ("completed", None, s.AT)
-    story = story.when(s.retire()).then().when(LEFT).then(m.InstanceLeft("i1", s.AT)).pending()
+    story = story.when(s.retire()).then().when(LEFT).then(InstanceLeft("i1", s.AT)).pending()
     story.when(LEFT).then()
 
 
@@ -38,8 +60,8 @@ def test_what_is_at_work_keeps_its_instance(situation: str) -> None:
 def test_a_session_in_error_gives_its_instance_back_and_a_prompt_brings_it_back() -> None:
     story = given(SESSION, "s1", *s.FAILED).when(s.retire()).pending("leave:i1").when(s.retire()).then()
     assert (story.state.phase, story.state.instance_id, story.state.leaving) == ("error", None, "i1")
-    story = story.when(LEFT).then(m.InstanceLeft("i1", s.AT)).pending()
-    story.when(s.submit("p2")).then(s.accepted("p2"), m.ResumeRequested(s.AT)).pending("workspace")
+    story = story.when(LEFT).then(InstanceLeft("i1", s.AT)).pending()
+    story.when(s.submit("p2")).then(s.accepted("p2"), ResumeRequested(s.AT)).pending("workspace")
 
 
 def test_who_was_prompted_since_keeps_its_instance() -> None:
@@ -53,23 +75,23 @@ def test_a_prompt_after_the_retirement_is_refused_and_names_resume() -> None:
 
 
 def test_a_session_that_is_being_terminated_is_not_retired() -> None:
-    given(SESSION, "s1", *s.FINISHED, m.TerminationRequested(s.AT)).when(s.retire()).then().pending("end")
+    given(SESSION, "s1", *s.FINISHED, TerminationRequested(s.AT)).when(s.retire()).then().pending("end")
 
 
 def test_what_waits_is_still_there_after_a_resume() -> None:
-    held = (*s.ACTIVE, s.accepted("p2"), m.AbortRequested(1, s.AT), s.ended(1, "aborted"))
+    held = (*s.ACTIVE, s.accepted("p2"), AbortRequested(1, s.AT), s.ended(1, "aborted"))
     story = given(SESSION, "s1", *held).when(s.retire()).when(LEFT)
     assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
     story = story.when(s.submit("p3", resume=True)).when(s.workspace_ready()).when(s.instance_ready("i2"))
     story = story.when(s.conversation_open()).when(s.settled("x"))
-    story.then(m.SessionSettled("nothing runs", s.AT), s.started(2, "p2", "x"))
+    story.then(SessionSettled("nothing runs", s.AT), s.started(2, "p2", "x"))
 
 
 def test_who_comes_back_is_attached_after_it_has_left() -> None:
     story = given(SESSION, "s1", *s.RETIRED).when(s.submit("p2", resume=True)).pending("workspace", "leave:i1")
     story = story.when(s.workspace_ready()).then(s.WORKSPACE).pending("leave:i1")
-    story = story.when(LEFT).then(m.InstanceLeft("i1", s.AT)).pending("instance")
-    assert SESSION.react(story.state, m.InstanceLeft("i1", s.AT)) == story.effects
+    story = story.when(LEFT).then(InstanceLeft("i1", s.AT)).pending("instance")
+    assert SESSION.react(story.state, InstanceLeft("i1", s.AT)) == story.effects
     story.when(s.instance_ready("i1")).then(s.attached("i1")).pending("conversation:i1")
 
 
@@ -78,34 +100,34 @@ def test_the_end_of_an_instance_that_it_is_leaving_is_none_of_its_business() -> 
 
 
 def test_a_termination_lets_go_of_everything() -> None:
-    story = given(SESSION, "s1", *s.RETIRED).when(m.TerminateSession(s.AT)).pending("end")
+    story = given(SESSION, "s1", *s.RETIRED).when(TerminateSession(s.AT)).pending("end")
     assert story.effects == (e.EndSession("end", "i1", "ses_1", "/trees/w1"),)
-    story = story.when(m.ReportEnded("over", s.AT)).then(m.SessionStopped("over", s.AT)).pending()
+    story = story.when(ReportEnded("over", s.AT)).then(SessionStopped("over", s.AT)).pending()
     story.when(LEFT).then()
 
 
 def test_a_silent_instance_is_left_when_it_has_shown_that_nothing_runs() -> None:
-    story = given(SESSION, "s1", *s.ACTIVE).when(m.TerminateSession(s.AT)).when(SILENT)
-    story = story.then(s.ended(1, "aborted", "terminated"), m.SessionStopped("silent", s.AT, leaves=True))
+    story = given(SESSION, "s1", *s.ACTIVE).when(TerminateSession(s.AT)).when(SILENT)
+    story = story.then(s.ended(1, "aborted", "terminated"), SessionStopped("silent", s.AT, leaves=True))
     assert story.pending("leave:i1").effects == (e.LeaveInstance("leave:i1", "i1", "ses_1", "/trees/w1"),)
     story.when(ERASE).then_rejected("session_not_ready", says="nothing left to end")
-    story.when(LEFT).then(m.InstanceLeft("i1", s.AT)).pending().when(ERASE).then(ERASED)
+    story.when(LEFT).then(InstanceLeft("i1", s.AT)).pending().when(ERASE).then(ERASED)
 
 
 def test_a_session_that_leaves_can_be_terminated_again() -> None:
-    story = given(SESSION, "s1", *s.ACTIVE).when(m.TerminateSession(s.AT)).when(SILENT).when(m.TerminateSession(s.AT))
+    story = given(SESSION, "s1", *s.ACTIVE).when(TerminateSession(s.AT)).when(SILENT).when(TerminateSession(s.AT))
     assert story.pending("end").effects == (e.EndSession("end", "i1", "ses_1", "/trees/w1"),)
-    story.when(SILENT).then(m.SessionStopped("silent", s.AT, leaves=True)).pending("leave:i1")
-    story.when(m.ReportEnded("over", s.AT)).then(m.SessionStopped("over", s.AT)).pending()
+    story.when(SILENT).then(SessionStopped("silent", s.AT, leaves=True)).pending("leave:i1")
+    story.when(ReportEnded("over", s.AT)).then(SessionStopped("over", s.AT)).pending()
 
 
 def test_an_instance_that_ended_meanwhile_is_not_left() -> None:
-    story = given(SESSION, "s1", *s.ACTIVE).when(m.TerminateSession(s.AT)).when(s.instance_ended())
+    story = given(SESSION, "s1", *s.ACTIVE).when(TerminateSession(s.AT)).when(s.instance_ended())
     story.when(SILENT).pending()
 
 
 @pytest.mark.parametrize("history", [s.IDLE, s.COMPLETED, s.STOPPED])
-def test_who_is_not_leaving_has_not_left(history: tuple[m.Event, ...]) -> None:
+def test_who_is_not_leaving_has_not_left(history: tuple[Event, ...]) -> None:
     given(SESSION, "s1", *history).when(LEFT).then()
 
 
@@ -113,7 +135,7 @@ def test_who_is_not_leaving_has_not_left(history: tuple[m.Event, ...]) -> None:
 
 
 def test_a_stopped_session_is_erased_and_nothing_is_known_of_it_but_that() -> None:
-    rich = s.child(*s.limited(m.Budget(usd=1), *s.STOPPED), m.CallbackOrdered(1, "stopped", "text", s.AT))
+    rich = s.child(*s.limited(Budget(usd=1), *s.STOPPED), CallbackOrdered(1, "stopped", "text", s.AT))
     story = given(SESSION, "s1", *rich).when(ERASE).then(ERASED).pending("erase")
     assert story.effects == (e.EraseRecords("erase"),) == SESSION.react(story.state, ERASED)
     assert story.state == State("s1", "erased", since_ms=s.AT, changed_at_ms=s.AT)
@@ -127,38 +149,38 @@ def test_what_has_not_stopped_is_not_erased(situation: str) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        (m.ResumeRequested(s.AT),),
-        (m.ResumeRequested(s.AT), m.TerminationRequested(s.AT)),
-        (s.accepted("p2"), m.ResumeRequested(s.AT), s.failed("workspace")),
-        (m.ResumeRequested(s.AT), s.WORKSPACE, s.attached("i2"), s.failed("conversation")),
+        (ResumeRequested(s.AT),),
+        (ResumeRequested(s.AT), TerminationRequested(s.AT)),
+        (s.accepted("p2"), ResumeRequested(s.AT), s.failed("workspace")),
+        (ResumeRequested(s.AT), s.WORKSPACE, s.attached("i2"), s.failed("conversation")),
     ],
     ids=("comes back", "ends again", "a prompt waits", "has an instance"),
 )
-def test_a_stopped_session_with_something_left_to_end_is_not_erased(more: tuple[m.Event, ...]) -> None:
+def test_a_stopped_session_with_something_left_to_end_is_not_erased(more: tuple[Event, ...]) -> None:
     story = given(SESSION, "s1", *s.STOPPED, *more).when(ERASE).then_rejected("session_not_ready", says="terminate it")
-    story.when(m.TerminateSession(s.AT)).when(m.ReportEnded("over", s.AT)).when(ERASE).then(ERASED)
+    story.when(TerminateSession(s.AT)).when(ReportEnded("over", s.AT)).when(ERASE).then(ERASED)
 
 
 def test_erased_is_the_end() -> None:
     story = given(SESSION, "s1", *s.ERASED)
     story.when(s.create()).then().pending("erase")
-    commands: tuple[m.Command, ...] = (
-        *(ERASE, s.submit(resume=True), m.ResumeSession(s.AT), m.TerminateSession(s.AT), m.AbortTurn(s.AT)),
-        *(m.SetBudget(None, s.AT, s.fresh()), m.ReadNotifications(None, s.AT), s.retire(), s.workspace_ready()),
-        *(m.ReportCallbackDelivered(1, s.AT), m.DescribeSession(s.AT, "New"), m.ReportEnded("over", s.AT)),
+    commands: tuple[Command, ...] = (
+        *(ERASE, s.submit(resume=True), ResumeSession(s.AT), TerminateSession(s.AT), AbortTurn(s.AT)),
+        *(SetBudget(None, s.AT, s.fresh()), ReadNotifications(None, s.AT), s.retire(), s.workspace_ready()),
+        *(ReportCallbackDelivered(1, s.AT), DescribeSession(s.AT, "New"), ReportEnded("over", s.AT)),
     )
     for command in commands:
         story.when(command).then_rejected("session_not_found", says="s1").pending("erase")
 
 
-@pytest.mark.parametrize("event", get_args(m.Event), ids=lambda event: event.__name__)
-def test_nothing_happens_to_an_erased_session(event: type[m.Event]) -> None:
+@pytest.mark.parametrize("event", get_args(Event), ids=lambda event: event.__name__)
+def test_nothing_happens_to_an_erased_session(event: type[Event]) -> None:
     assert TABLE["erased", event] is None
 
 
 def test_only_a_stopped_session_can_have_been_erased() -> None:
     for phase in ("created", "active", "idle", "completed", "disconnected", "error"):
-        assert TABLE[phase, m.SessionErased] is None
+        assert TABLE[phase, SessionErased] is None
     assert evolve(given(SESSION, "s1", *s.STOPPED).state, ERASED).phase == "erased"
 
 

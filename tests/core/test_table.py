@@ -5,13 +5,15 @@ from typing import Any, Literal, get_args
 
 import pytest
 
-from fleet.core.instance import messages as instance_messages
+from fleet.core.instance import evolve as instance_evolve
 from fleet.core.instance import state as instance_state
-from fleet.core.session import messages as session_messages
+from fleet.core.instance.events import Event as InstanceEvent
 from fleet.core.session import state as session_state
-from fleet.core.table import read_table
-from fleet.core.workspace import messages as workspace_messages
+from fleet.core.session.events import Event
+from fleet.core.transition_table import read_table
+from fleet.core.workspace import evolve as workspace_evolve
 from fleet.core.workspace import state as workspace_state
+from fleet.core.workspace.events import Event as WorkspaceEvent
 
 Lamp = Literal["off", "on"]
 LAMP: tuple[Lamp, ...] = get_args(Lamp)
@@ -52,9 +54,9 @@ def test_refuses_a_table_that_is_not_total(why: str, text: str) -> None:
 
 
 TABLES: list[tuple[Mapping[tuple[Any, type[Any]], Any], tuple[str, ...], tuple[type[Any], ...]]] = [
-    (session_state.TABLE, session_state.PHASES, get_args(session_messages.Event)),
-    (instance_state.TABLE, instance_state.PHASES, get_args(instance_messages.Event)),
-    (workspace_state.TABLE, workspace_state.PHASES, get_args(workspace_messages.Event)),
+    (session_state.TABLE, session_state.PHASES, get_args(Event)),
+    (instance_evolve.TABLE, instance_state.PHASES, get_args(InstanceEvent)),
+    (workspace_evolve.TABLE, workspace_state.PHASES, get_args(WorkspaceEvent)),
 ]
 
 

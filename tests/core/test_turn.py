@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from fleet.core.turn import Verdict, answers, is_unread, judge
+from fleet.core.turn_result import Verdict, answers, is_unread, judge
 from fleet.limits import TURN_INCOMPLETE_GRACE_S, TURN_START_GRACE_S
 from fleet.ports import Message, MessageInfo
 

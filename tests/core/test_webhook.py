@@ -6,20 +6,39 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from fleet.core.webhook import messages as m
-from fleet.core.webhook.machine import WEBHOOK
-from fleet.core.webhook.state import TABLE, State
+from fleet.core.webhook.commands import (
+    Command,
+    DeleteWebhook,
+    DisableWebhook,
+    EnableWebhook,
+    NoteProgress,
+    ReportVoid,
+    TryWebhook,
+)
+from fleet.core.webhook.decide import WEBHOOK
+from fleet.core.webhook.events import (
+    DeliveryDropped,
+    DeliveryMade,
+    DeliveryOrdered,
+    Event,
+    ProgressNoted,
+    WebhookDeleted,
+    WebhookDisabled,
+    WebhookEnabled,
+)
+from fleet.core.webhook.evolve import TABLE
+from fleet.core.webhook.state import State
 from fleet.limits import WEBHOOK_DELIVERIES_REMEMBERED_MAX
 from tests.core import webhooks as w
 from tests.core.given import given
 from tests.core.walks import walk
 
-REPORTS: tuple[m.Command, ...] = (
+REPORTS: tuple[Command, ...] = (
     w.note(12),
-    m.NoteProgress(50, w.AT),
+    NoteProgress(50, w.AT),
     w.takes(1),
     w.fails(1, w.AT),
-    m.ReportVoid(1, 1),
+    ReportVoid(1, 1),
 )
 
 
@@ -34,9 +53,9 @@ def test_it_follows_the_log_and_orders_each_message_once() -> None:
 
 
 def test_progress_without_messages_saves_a_restart_the_way() -> None:
-    story = given(WEBHOOK, "w1", w.REGISTERED).when(m.NoteProgress(9_000, w.AT)).then(m.ProgressNoted(9_000, w.AT))
+    story = given(WEBHOOK, "w1", w.REGISTERED).when(NoteProgress(9_000, w.AT)).then(ProgressNoted(9_000, w.AT))
     assert story.state.cursor == 9_000
-    story.when(m.NoteProgress(9_000, w.AT)).then()
+    story.when(NoteProgress(9_000, w.AT)).then()
 
 
 def test_a_failed_attempt_is_followed_by_longer_and_longer_waits() -> None:
@@ -62,7 +81,7 @@ def test_after_days_without_any_success_it_is_disabled_and_keeps_what_waits() ->
     story = story.when(w.fails(1, late)).pending()
     assert (story.state.phase, story.state.failed) == ("disabled", True)
     assert "3 days" in story.state.reason
-    story = story.when(m.EnableWebhook(late + 1)).then(m.WebhookEnabled(late + 1)).pending("follow", "deliver 1")
+    story = story.when(EnableWebhook(late + 1)).then(WebhookEnabled(late + 1)).pending("follow", "deliver 1")
     assert (story.state.failed, story.state.reason, story.state.open[0].attempts) == (False, "", 0)
     story.when(w.fails(1, late + w.DAY)).then(w.failed(1, late + w.DAY, 5))
 
@@ -82,48 +101,46 @@ def test_a_receiver_that_says_it_is_gone_is_believed() -> None:
 
 
 def test_what_was_erased_is_not_sent() -> None:
-    story = given(WEBHOOK, "w1", *w.WAITING).when(m.ReportVoid(1, w.AT)).pending("follow")
+    story = given(WEBHOOK, "w1", *w.WAITING).when(ReportVoid(1, w.AT)).pending("follow")
     assert (story.state.over[0].outcome, story.state.over[0].attempts) == ("dropped", 0)
 
 
 def test_a_receiver_that_says_so_to_a_test_is_believed_as_well() -> None:
-    story = given(WEBHOOK, "w1", w.REGISTERED).when(m.TryWebhook(w.AT)).when(w.fails(1, w.AT, 410))
+    story = given(WEBHOOK, "w1", w.REGISTERED).when(TryWebhook(w.AT)).when(w.fails(1, w.AT, 410))
     story = story.then(
         w.failed(1, w.AT, 5, 410),
-        m.DeliveryDropped(1, "answered 410", w.AT),
-        m.WebhookDisabled("the receiver says that it is gone (410)", True, w.AT),
+        DeliveryDropped(1, "answered 410", w.AT),
+        WebhookDisabled("the receiver says that it is gone (410)", True, w.AT),
     ).pending()
     assert story.state.failed
 
 
 @pytest.mark.parametrize("status", [None, 500])
 def test_a_test_that_fails_otherwise_disables_nothing(status: int | None) -> None:
-    story = given(WEBHOOK, "w1", w.REGISTERED).when(m.TryWebhook(w.AT)).when(w.fails(1, w.AT, status))
-    story.then(w.failed(1, w.AT, 5, status), m.DeliveryDropped(1, f"answered {status}", w.AT)).pending("follow")
+    story = given(WEBHOOK, "w1", w.REGISTERED).when(TryWebhook(w.AT)).when(w.fails(1, w.AT, status))
+    story.then(w.failed(1, w.AT, 5, status), DeliveryDropped(1, f"answered {status}", w.AT)).pending("follow")
 
 
 def test_a_test_is_sent_once_to_a_disabled_webhook_as_well() -> None:
     story = given(WEBHOOK, "w1", w.REGISTERED, w.DISABLED).pending()
-    story = story.when(m.TryWebhook(w.AT)).then(w.tried(1)).pending("deliver 1")
-    story = story.when(m.TryWebhook(w.AT)).then()
-    story = story.when(w.fails(1, w.AT, 410)).then(
-        w.failed(1, w.AT, 5, 410), m.DeliveryDropped(1, "answered 410", w.AT)
-    )
+    story = story.when(TryWebhook(w.AT)).then(w.tried(1)).pending("deliver 1")
+    story = story.when(TryWebhook(w.AT)).then()
+    story = story.when(w.fails(1, w.AT, 410)).then(w.failed(1, w.AT, 5, 410), DeliveryDropped(1, "answered 410", w.AT))
     assert (story.state.failed, story.state.failing_since_ms) == (False, None)
-    story.pending().when(m.EnableWebhook(w.AT)).pending("follow")
+    story.pending().when(EnableWebhook(w.AT)).pending("follow")
 
 
 def test_switching_twice_is_switching_once() -> None:
-    story = given(WEBHOOK, "w1", *w.WAITING).when(m.EnableWebhook(w.AT)).then()
-    story = story.when(m.DisableWebhook(w.AT)).then(w.DISABLED).pending().when(m.DisableWebhook(w.AT)).then()
+    story = given(WEBHOOK, "w1", *w.WAITING).when(EnableWebhook(w.AT)).then()
+    story = story.when(DisableWebhook(w.AT)).then(w.DISABLED).pending().when(DisableWebhook(w.AT)).then()
     assert not story.state.failed
     story.when(w.fails(1, w.AT)).then().when(w.note(20)).then().when(w.takes(1)).then(w.made(1))
 
 
 def test_one_that_is_deleted_or_never_was_takes_no_orders_and_ignores_reports() -> None:
-    deleted = given(WEBHOOK, "w1", *w.WAITING).when(m.DeleteWebhook(w.AT)).then(m.WebhookDeleted(w.AT)).pending()
+    deleted = given(WEBHOOK, "w1", *w.WAITING).when(DeleteWebhook(w.AT)).then(WebhookDeleted(w.AT)).pending()
     for story in (deleted, given(WEBHOOK, "w1")):
-        for order in (m.EnableWebhook(1), m.DisableWebhook(1), m.DeleteWebhook(1), m.TryWebhook(1)):
+        for order in (EnableWebhook(1), DisableWebhook(1), DeleteWebhook(1), TryWebhook(1)):
             story.when(order).then_rejected("webhook_not_found")
         for report in REPORTS:
             story.when(report).then()
@@ -140,25 +157,25 @@ def test_only_the_newest_deliveries_are_remembered() -> None:
 
 times = st.integers(w.AT, w.AT + 5 * w.DAY)
 numbers = st.integers(1, 4)
-commands: st.SearchStrategy[m.Command] = st.one_of(
+commands: st.SearchStrategy[Command] = st.one_of(
     st.just(w.REGISTER),
-    st.builds(m.EnableWebhook, times),
-    st.builds(m.DisableWebhook, times),
-    st.builds(m.TryWebhook, times),
-    st.sampled_from([m.DeleteWebhook(w.AT), *[w.note(n) for n in range(9, 16)]]),
-    st.builds(m.NoteProgress, st.integers(0, 30), times),
+    st.builds(EnableWebhook, times),
+    st.builds(DisableWebhook, times),
+    st.builds(TryWebhook, times),
+    st.sampled_from([DeleteWebhook(w.AT), *[w.note(n) for n in range(9, 16)]]),
+    st.builds(NoteProgress, st.integers(0, 30), times),
     st.builds(w.takes, numbers, times),
     st.builds(w.fails, numbers, times, st.sampled_from([None, 410, 500])),
-    st.builds(m.ReportVoid, numbers, times),
+    st.builds(ReportVoid, numbers, times),
 )
 
 
-def check(state: State, log: tuple[m.Event, ...]) -> None:
-    positions = [event.position for event in log if isinstance(event, m.DeliveryOrdered) and event.position is not None]
+def check(state: State, log: tuple[Event, ...]) -> None:
+    positions = [event.position for event in log if isinstance(event, DeliveryOrdered) and event.position is not None]
     assert positions == sorted(set(positions)), "an event is told of once, in order"
-    numbered = [event.number for event in log if isinstance(event, m.DeliveryOrdered)]
+    numbered = [event.number for event in log if isinstance(event, DeliveryOrdered)]
     assert numbered == list(range(1, len(numbered) + 1)), "no number is given twice"
-    ends = [event.number for event in log if isinstance(event, m.DeliveryMade | m.DeliveryDropped)]
+    ends = [event.number for event in log if isinstance(event, DeliveryMade | DeliveryDropped)]
     assert len(ends) == len(set(ends)), "a delivery ends once"
     if state.phase in ("active", "disabled"):
         assert {each.number for each in state.open} == set(numbered) - set(ends), "none is lost"
@@ -175,6 +192,6 @@ def test_a_webhook_keeps_its_laws(data: st.DataObject) -> None:
     walk(data, WEBHOOK, lambda _: commands, check)
 
 
-@pytest.mark.parametrize("event", get_args(m.Event))
+@pytest.mark.parametrize("event", get_args(Event))
 def test_each_event_is_possible_somewhere(event: Any) -> None:
     assert any(target is not None for (_, kind), target in TABLE.items() if kind is event)

@@ -11,12 +11,14 @@ import msgspec
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from fleet.core.session import messages as m
-from fleet.core.session.machine import SESSION
+from fleet.core.session.decide import SESSION
+from fleet.core.session.events import NotificationsRead, SessionCompleted, SessionStopped
 from fleet.core.session.notifications import tells
 from fleet.core.session.state import NotificationKind
+from fleet.core.session.turn_events import RequestOpened, TurnFailed
+from fleet.core.session.values import raw
+from fleet.core.webhook.payloads import MESSAGE_TYPES, message_body, told
 from fleet.core.webhook.signing import key_of, secret_of, signed
-from fleet.core.webhook.telling import MESSAGE_TYPES, message_body, told
 from fleet.events.envelope import Erased
 from tests.core import sessions as s
 from tests.core.given import given
@@ -27,26 +29,26 @@ SECRET = secret_of(b"k" * 24)
 def test_every_notification_and_every_end_can_be_chosen() -> None:
     kinds = NotificationKind.__args__  # type: ignore[attr-defined]  # what a Literal is made of
     assert set(MESSAGE_TYPES) == {f"session.{kind}" for kind in kinds} | {"session.completed", "session.stopped"}
-    failed = m.TurnFailed(1, "x", "bad key", 5)
+    failed = TurnFailed(1, "x", "bad key", 5)
     assert (told(failed), tells(failed)) == (("session.error", "bad key"), ("error", "bad key"))
-    assert told(m.SessionStopped("terminated", 5)) == ("session.stopped", "terminated")
-    assert told(m.SessionCompleted("i1", "idle", 5)) == ("session.completed", "idle")
-    assert told(m.NotificationsRead((1,), 5)) is None
+    assert told(SessionStopped("terminated", 5)) == ("session.stopped", "terminated")
+    assert told(SessionCompleted("i1", "idle", 5)) == ("session.completed", "idle")
+    assert told(NotificationsRead((1,), 5)) is None
     assert told(Erased()) is None
 
 
 def test_a_message_says_what_happened_to_which_session_and_fits_its_type() -> None:
     state = given(SESSION, "s1", *s.IDLE).state
-    opened = m.RequestOpened("r1", "ses_1", "permission", 5, m.raw(b"{}"))
+    opened = RequestOpened("r1", "ses_1", "permission", 5, raw(b"{}"))
     message = msgspec.json.decode(message_body(12, 1_767_225_600_000, opened, state))
     assert (message["type"], message["timestamp"]) == ("session.request", "2026-01-01T00:00:00.000Z")
     assert (message["data"]["position"], message["data"]["requestId"]) == (12, "r1")
     assert message["data"]["session"]["id"] == "s1"
     assert message["data"]["session"]["status"] == "idle"
-    long = msgspec.json.decode(message_body(12, 1, m.TurnFailed(1, "x", "e" * 10_000, 5), state))
+    long = msgspec.json.decode(message_body(12, 1, TurnFailed(1, "x", "e" * 10_000, 5), state))
     assert len(long["data"]["text"]) == 2000
     with pytest.raises(ValueError, match="NotificationsRead"):
-        message_body(12, 1, m.NotificationsRead((1,), 5), state)
+        message_body(12, 1, NotificationsRead((1,), 5), state)
 
 
 def test_the_specifications_own_library_verifies_what_we_sign() -> None:

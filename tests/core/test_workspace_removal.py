@@ -3,12 +3,35 @@
 import pytest
 from msgspec.structs import replace
 
-from fleet.core.workspace import messages as m
-from fleet.core.workspace.machine import WORKSPACE, Remove, Restore
+from fleet.core.workspace.commands import (
+    Command,
+    DescribeWorkspace,
+    RebindWorkspace,
+    RemoveWorkspace,
+    ReportFault,
+    ReportKept,
+)
+from fleet.core.workspace.decide import WORKSPACE
+from fleet.core.workspace.effects import Remove, Restore
+from fleet.core.workspace.events import (
+    Event,
+    WorkspaceDescribed,
+    WorkspaceFailed,
+    WorkspaceKept,
+    WorkspaceLookedAt,
+    WorkspaceReady,
+    WorkspaceRebound,
+    WorkspaceRemovalFailed,
+    WorkspaceRemoved,
+    WorkspaceRequested,
+    WorkspaceRestored,
+    WorkspaceRestoreFailed,
+    WorkspaceRestoreRequested,
+)
 from tests.core import workspaces as w
 from tests.core.given import given
 
-PHASES: dict[str, tuple[m.Event, ...]] = {
+PHASES: dict[str, tuple[Event, ...]] = {
     "preparing": w.PREPARING,
     "ready": w.READY,
     "failed": w.FAILED,
@@ -16,20 +39,20 @@ PHASES: dict[str, tuple[m.Event, ...]] = {
     "removed": w.REMOVED,
     "restoring": w.RESTORING,
 }
-REPORTS: dict[str, tuple[m.Command, ...]] = {
+REPORTS: dict[str, tuple[Command, ...]] = {
     "preparing": (w.DONE, w.BROKE),
-    "removing": (m.ReportKept(w.KEPT, w.AT), w.GONE, w.STAYS),
+    "removing": (ReportKept(w.KEPT, w.AT), w.GONE, w.STAYS),
     "restoring": (w.BACK, w.NOT_BACK),
 }
-KEPT = m.ReportKept(w.KEPT, w.AT)
-BUSY = m.WorkspaceRemovalFailed("workspace_busy", "pid 7 works there", w.AT)
+KEPT = ReportKept(w.KEPT, w.AT)
+BUSY = WorkspaceRemovalFailed("workspace_busy", "pid 7 works there", w.AT)
 
 
 def test_the_last_one_out_has_it_removed_after_what_is_only_there_was_kept() -> None:
     story = given(WORKSPACE, "w1", *w.READY).when(w.remove()).then(w.released(), w.REMOVAL).pending("remove")
     assert story.effects == (Remove("remove", w.ORDER),)
-    story = story.when(KEPT).then(m.WorkspaceKept(w.KEPT, w.AT)).pending("remove").when(KEPT).then()
-    story = story.when(w.GONE).then(m.WorkspaceRemoved(w.AT)).pending()
+    story = story.when(KEPT).then(WorkspaceKept(w.KEPT, w.AT)).pending("remove").when(KEPT).then()
+    story = story.when(w.GONE).then(WorkspaceRemoved(w.AT)).pending()
     assert (story.state.phase, story.state.kept, story.state.sessions) == ("removed", w.KEPT, ())
 
 
@@ -50,27 +73,27 @@ def test_a_directory_that_was_there_before_is_never_removed() -> None:
     story = given(WORKSPACE, "w1").when(w.prepare(order=w.GIVEN)).when(w.DONE)
     story = story.when(w.remove()).then(w.released()).pending().when(w.remove()).then()
     story = given(WORKSPACE, "w1").when(w.prepare(order=w.GIVEN)).when(w.remove()).then(w.released())
-    assert story.when(w.DONE).then(m.WorkspaceReady(w.PREPARED, w.AT)).state.phase == "ready"
+    assert story.when(w.DONE).then(WorkspaceReady(w.PREPARED, w.AT)).state.phase == "ready"
 
 
 def test_several_leave_together_and_it_goes_with_the_last() -> None:
     story = given(WORKSPACE, "w1", *w.READY, w.claimed("s2"))
-    both = m.RemoveWorkspace(("s1", "s2", "s9"), 2, w.AT)
+    both = RemoveWorkspace(("s1", "s2", "s9"), 2, w.AT)
     story.when(both).then(w.released("s1"), w.released("s2"), w.REMOVAL).pending("remove")
 
 
 def test_one_that_was_restored_and_nobody_claims_is_removed_again() -> None:
-    story = given(WORKSPACE, "w1", *w.RESTORING, m.WorkspaceRestored(w.AT))
-    story.when(m.RemoveWorkspace((), 1, w.AT)).then(w.REMOVAL).pending("remove")
+    story = given(WORKSPACE, "w1", *w.RESTORING, WorkspaceRestored(w.AT))
+    story.when(RemoveWorkspace((), 1, w.AT)).then(w.REMOVAL).pending("remove")
 
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_title_is_given_and_taken_in_any_phase(phase: str) -> None:
     story = given(WORKSPACE, "w1", *PHASES[phase])
-    story = story.when(m.DescribeWorkspace("Mine", w.AT)).then(m.WorkspaceDescribed("Mine", w.AT))
+    story = story.when(DescribeWorkspace("Mine", w.AT)).then(WorkspaceDescribed("Mine", w.AT))
     assert (story.state.title, story.state.phase) == ("Mine", phase)
-    story = story.when(m.DescribeWorkspace("Mine", w.AT)).then()
-    assert story.when(m.DescribeWorkspace(None, w.AT)).then(m.WorkspaceDescribed(None, w.AT)).state.title is None
+    story = story.when(DescribeWorkspace("Mine", w.AT)).then()
+    assert story.when(DescribeWorkspace(None, w.AT)).then(WorkspaceDescribed(None, w.AT)).state.title is None
 
 
 def test_a_clone_is_removed_as_well() -> None:
@@ -89,13 +112,13 @@ def test_what_is_not_there_is_only_let_go(phase: str) -> None:
 
 def test_what_all_have_left_while_it_was_made_is_removed_when_it_is_there() -> None:
     story = given(WORKSPACE, "w1", *w.PREPARING).when(w.remove()).then(w.released()).pending("prepare")
-    story = story.when(w.DONE).then(m.WorkspaceReady(w.PREPARED, w.AT), w.REMOVAL).pending("remove")
-    story.when(KEPT).when(w.GONE).then(m.WorkspaceRemoved(w.AT)).pending()
+    story = story.when(w.DONE).then(WorkspaceReady(w.PREPARED, w.AT), w.REMOVAL).pending("remove")
+    story.when(KEPT).when(w.GONE).then(WorkspaceRemoved(w.AT)).pending()
 
 
 def test_what_somebody_has_claimed_meanwhile_is_not() -> None:
     story = given(WORKSPACE, "w1", *w.PREPARING).when(w.remove()).when(w.claim("s2")).then(w.claimed("s2"))
-    story.when(w.DONE).then(m.WorkspaceReady(w.PREPARED, w.AT)).pending()
+    story.when(w.DONE).then(WorkspaceReady(w.PREPARED, w.AT)).pending()
 
 
 def test_a_removal_that_fails_leaves_it_as_it_was_and_says_why() -> None:
@@ -108,25 +131,25 @@ def test_a_removal_that_fails_leaves_it_as_it_was_and_says_why() -> None:
 
 def test_what_was_kept_last_is_what_is_brought_back() -> None:
     other = replace(w.KEPT, commit="cafe")
-    story = given(WORKSPACE, "w1", *w.NOT_REMOVED, w.REMOVAL, m.WorkspaceKept(w.KEPT, w.AT))
-    story = story.when(m.ReportKept(other, w.AT)).then(m.WorkspaceKept(other, w.AT)).when(w.GONE).when(w.RESTORE)
+    story = given(WORKSPACE, "w1", *w.NOT_REMOVED, w.REMOVAL, WorkspaceKept(w.KEPT, w.AT))
+    story = story.when(ReportKept(other, w.AT)).then(WorkspaceKept(other, w.AT)).when(w.GONE).when(w.RESTORE)
     assert story.effects == (Restore("restore", w.ORDER, other),)
 
 
 def test_is_brought_back_from_what_was_kept() -> None:
-    story = given(WORKSPACE, "w1", *w.REMOVED).when(w.RESTORE).then(m.WorkspaceRestoreRequested(w.AT))
+    story = given(WORKSPACE, "w1", *w.REMOVED).when(w.RESTORE).then(WorkspaceRestoreRequested(w.AT))
     assert story.pending("restore").effects == (Restore("restore", w.ORDER, w.KEPT),)
     story = story.when(w.RESTORE).then().when(w.claim("s2")).then(w.claimed("s2"))
-    story = story.when(w.BACK).then(m.WorkspaceRestored(w.AT)).pending()
+    story = story.when(w.BACK).then(WorkspaceRestored(w.AT)).pending()
     assert (story.state.phase, story.state.sessions, story.state.prepared) == ("ready", ("s2",), w.PREPARED)
     story.when(w.RESTORE).then()
 
 
 def test_a_restore_that_fails_loses_nothing_and_can_be_tried_again() -> None:
     story = given(WORKSPACE, "w1", *w.RESTORING).when(w.NOT_BACK)
-    story = story.then(m.WorkspaceRestoreFailed("git_failed", "no space", w.AT)).pending()
+    story = story.then(WorkspaceRestoreFailed("git_failed", "no space", w.AT)).pending()
     assert (story.state.phase, story.state.kept, story.state.failure_code) == ("removed", w.KEPT, "git_failed")
-    story = story.when(w.RESTORE).then(m.WorkspaceRestoreRequested(w.AT)).pending("restore")
+    story = story.when(w.RESTORE).then(WorkspaceRestoreRequested(w.AT)).pending("restore")
     assert story.state.failure_code is None
 
 
@@ -136,42 +159,42 @@ def test_only_what_was_removed_is_brought_back(phase: str) -> None:
 
 
 def test_a_workspace_that_was_deleted_is_made_again() -> None:
-    story = given(WORKSPACE, "w1", *w.READY).when(m.ReportFault("missing", w.AT))
-    story = story.then(m.WorkspaceLookedAt("missing", w.AT)).pending()
-    story = story.when(m.ReportFault("missing", w.AT)).then()
+    story = given(WORKSPACE, "w1", *w.READY).when(ReportFault("missing", w.AT))
+    story = story.then(WorkspaceLookedAt("missing", w.AT)).pending()
+    story = story.when(ReportFault("missing", w.AT)).then()
     story = story.when(w.RESTORE).then(w.REQUESTED).pending("prepare")
-    story = story.when(w.BROKE).then(m.WorkspaceFailed("git_failed", "no space", w.AT)).pending()
+    story = story.when(w.BROKE).then(WorkspaceFailed("git_failed", "no space", w.AT)).pending()
     assert story.state.fault == "missing"
     story = story.when(w.RESTORE).then(w.REQUESTED).pending("prepare")
-    story = story.when(w.DONE).then(m.WorkspaceReady(w.PREPARED, w.AT)).pending()
+    story = story.when(w.DONE).then(WorkspaceReady(w.PREPARED, w.AT)).pending()
     assert (story.state.phase, story.state.fault) == ("ready", None)
 
 
 @pytest.mark.parametrize("phase", ["failed", "removed"])
 def test_the_source_can_be_somewhere_else_after_it_was_moved(phase: str) -> None:
-    story = given(WORKSPACE, "w1", *PHASES[phase]).when(m.RebindWorkspace("/moved", w.AT))
-    story = story.then(m.WorkspaceRebound("/moved", w.AT)).pending()
+    story = given(WORKSPACE, "w1", *PHASES[phase]).when(RebindWorkspace("/moved", w.AT))
+    story = story.then(WorkspaceRebound("/moved", w.AT)).pending()
     assert story.state.order == replace(w.ORDER, source_directory="/moved")
-    story.when(m.RebindWorkspace("/moved", w.AT)).then()
+    story.when(RebindWorkspace("/moved", w.AT)).then()
 
 
 def test_a_source_is_not_changed_while_the_workspace_is_being_made() -> None:
-    given(WORKSPACE, "w1", *w.PREPARING).when(m.RebindWorkspace("/moved", w.AT)).then_rejected("workspace_busy")
+    given(WORKSPACE, "w1", *w.PREPARING).when(RebindWorkspace("/moved", w.AT)).then_rejected("workspace_busy")
 
 
 def test_a_given_directory_that_was_deleted_is_not_made_again() -> None:
-    history: tuple[m.Event, ...] = (
-        m.WorkspaceRequested(w.GIVEN, w.AT),
+    history: tuple[Event, ...] = (
+        WorkspaceRequested(w.GIVEN, w.AT),
         w.claimed("s1"),
-        m.WorkspaceReady(w.PREPARED, w.AT),
+        WorkspaceReady(w.PREPARED, w.AT),
     )
-    story = given(WORKSPACE, "w1", *history).when(m.ReportFault("missing", w.AT))
+    story = given(WORKSPACE, "w1", *history).when(ReportFault("missing", w.AT))
     story.when(w.RESTORE).then_rejected("workspace_gone", says="make the directory again")
 
 
 @pytest.mark.parametrize("phase", ["removing", "removed"])
 @pytest.mark.parametrize("command", [w.claim("s2"), w.prepare("s2")])
-def test_what_goes_cannot_be_claimed_and_says_how_it_is_brought_back(phase: str, command: m.Command) -> None:
+def test_what_goes_cannot_be_claimed_and_says_how_it_is_brought_back(phase: str, command: Command) -> None:
     story = given(WORKSPACE, "w1", *PHASES[phase]).when(command)
     story.then_rejected("workspace_gone", says="POST /api/workspaces/w1/restore").then_rejected(
         "workspace_gone", says=phase
@@ -187,5 +210,5 @@ def test_reports_of_what_nobody_has_ordered_change_nothing(phase: str) -> None:
 
 
 @pytest.mark.parametrize("command", [w.remove(), w.RESTORE, KEPT, w.GONE, w.BACK])
-def test_what_was_never_there_is_neither_removed_nor_brought_back(command: m.Command) -> None:
+def test_what_was_never_there_is_neither_removed_nor_brought_back(command: Command) -> None:
     given(WORKSPACE, "w1").when(command).then_rejected("workspace_not_found", says="w1")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import trio
 
-from fleet.core.session.messages import ChangesRecorded
+from fleet.core.session.turn_events import ChangesRecorded
 from fleet.events.blobs import name_of
 from tests.gateway.door import NOWHERE, REPOSITORY, Answer, Door, Machine
 from tests.gateway.test_diffs import begun, changed, diffs, write

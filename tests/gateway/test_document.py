@@ -8,7 +8,7 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import validate
 
-from fleet.core.webhook.telling import MESSAGE_TYPES, TEST
+from fleet.core.webhook.payloads import MESSAGE_TYPES, TEST
 from fleet.errors import PROBLEMS
 from fleet.events.catalog import NAMES
 from tests.gateway.door import Door, Machine

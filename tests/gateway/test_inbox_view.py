@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from fleet.actors.runtime.aggregate import Deliver
-from fleet.core.session import messages as m
+from fleet.core.session.report_commands import ReportRequestOpened
 from fleet.limits import FLEET_ITEM_INTERVAL_S
 from fleet.ports import OpenRequest, Part
 from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
@@ -119,7 +119,7 @@ async def test_a_request_shows_the_call_that_it_is_about(door: Door) -> None:
     part = Part("prt_1", item["opencodeId"], "msg_1", "tool", finished=False, raw=msgspec.json.encode(body))
     door.tree.inflight.part(item["id"], part)
     asked = msgspec.json.encode({"permission": "edit", "patterns": ["a"], "tool": {"callID": "call_1"}})
-    command = m.ReportRequestOpened(OpenRequest("per_1", item["opencodeId"], "permission", asked), 1)
+    command = ReportRequestOpened(OpenRequest("per_1", item["opencodeId"], "permission", asked), 1)
     await door.tree.context.peers.sessions.ask(item["id"], Deliver(command))
     (shown,) = (await door.knock("GET", "/api/inbox")).json
     tool = shown["context"]["tool"]

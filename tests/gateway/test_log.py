@@ -9,8 +9,8 @@ import msgspec
 import pytest
 import trio
 
-from fleet.core.roots import RootChosen
 from fleet.core.times import rfc3339
+from fleet.core.workspace_roots import RootChosen
 from fleet.events.envelope import Cause
 from fleet.events.export import export_page, verify_export
 from fleet.events.log import Log

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from fleet.actors.effects.opencode_messages import read_since
-from fleet.core.session import messages as m
+from fleet.core.session.turn_events import PartRecorded
 from fleet.limits import TRANSCRIPT_KNOWN_MAX, TURN_POLL_S
 from tests.fakes.opencode_turn import STEP_COST_USD
 from tests.gateway.door import Door, Frame, Machine
@@ -138,7 +138,7 @@ async def test_a_sub_agent_s_parts_are_recorded_as_they_end_and_once(machine: Ma
     assert [message["info"]["id"] for message in said] == [message.id for message in stored]
     assert [message["parts"] for message in said] == [list(message.parts.values()) for message in stored]
     stream = door.tree.log.read_stream(door.tree.views.sessions.stream(item["id"]))
-    parts = [(each.event.part_id, bytes(each.event.body)) for each in stream if isinstance(each.event, m.PartRecorded)]
+    parts = [(each.event.part_id, bytes(each.event.body)) for each in stream if isinstance(each.event, PartRecorded)]
     assert len(parts) == len(set(parts)), "a part was recorded twice"
     assert paid(done) == 2 + 3
 

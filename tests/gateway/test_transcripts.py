@@ -10,7 +10,7 @@ import trio
 
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.adapters.opencode import wire
-from fleet.core.session import messages as m
+from fleet.core.session.report_commands import ReportTranscript
 from fleet.events.envelope import Cause
 from fleet.limits import PART_STRING_CHARS_MAX
 from tests.fakes.opencode_turn import STEP_COST_USD
@@ -40,7 +40,7 @@ async def record(door: Door, item: dict[str, Any], *parts: dict[str, Any], info:
     """Have the log hold a message with these parts, as if OpenCode had told of it."""
     made = {"id": "msg_zz", "sessionID": item["opencodeId"], "role": "assistant", "time": {"created": 10**13}}
     message = wire.message(msgspec.json.encode({"info": {**made, **(info or {})}, "parts": parts}))
-    report = m.ReportTranscript((message,), 1)
+    report = ReportTranscript((message,), 1)
     await door.tree.context.peers.sessions.ask(item["id"], Deliver(report, Cause()))
 
 

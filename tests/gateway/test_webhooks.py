@@ -9,7 +9,7 @@ import pytest
 import trio
 from standardwebhooks.webhooks import Webhook
 
-from fleet.core.webhook.telling import MESSAGE_TYPES
+from fleet.core.webhook.payloads import MESSAGE_TYPES
 from fleet.limits import WEBHOOK_OPEN_MAX, WEBHOOK_PATIENCE_S, WEBHOOK_SENDS_MAX, WEBHOOKS_MAX
 from tests.fakes.webhooks import Got
 from tests.gateway.door import NOWHERE, Door, Machine
@@ -301,7 +301,7 @@ async def test_a_dead_receiver_is_given_up_and_the_inbox_says_so(machine: Machin
 async def test_only_so_many_messages_are_open_and_none_is_forgotten(
     machine: Machine, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fleet.actors.usecases.webhooks.WEBHOOK_OPEN_MAX", 2)
+    monkeypatch.setattr("fleet.actors.effects.webhook.WEBHOOK_OPEN_MAX", 2)
     assert WEBHOOK_OPEN_MAX > 2
     webhook_id = await registered_id(door)
     machine.sender.script[URL] = [500]

@@ -7,7 +7,7 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from fleet.core.instance.messages import StopReason
+from fleet.core.instance.commands import StopReason
 from fleet.core.instance.state import PHASES as INSTANCE_PHASES
 from fleet.core.session.state import Callback, NotificationKind, Request, TurnEnd
 from fleet.core.session.transitions import STATUSES

@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-from fleet.core.session import messages as m
+from fleet.core.session.events import ConversationOpened, SessionCreated
+from fleet.core.session.turn_events import PartRecorded, PromptAccepted, PromptDelivered, TurnEnded, TurnStarted
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.feed import Feed
@@ -27,16 +28,16 @@ class SessionsLog:
         await self.log.append(stream, self.log.stream_version(stream), events, Cause())
 
     async def create(self, session_id: str, title: str, at_ms: int = 1) -> None:
-        created = m.SessionCreated(session_id, title, "w", "existing", "/d", None, "/d", f"ses_{session_id}", at_ms)
-        await self.append(session_id, created, m.ConversationOpened(f"ses_{session_id}", at_ms))
+        created = SessionCreated(session_id, title, "w", "existing", "/d", None, "/d", f"ses_{session_id}", at_ms)
+        await self.append(session_id, created, ConversationOpened(f"ses_{session_id}", at_ms))
 
     async def prompt(self, session_id: str, prompt_id: str, text: str, number: int = 1) -> None:
         """The prompt is accepted, its turn runs, and it comes back from OpenCode."""
         await self.append(
             session_id,
-            m.PromptAccepted(prompt_id, text, 2),
-            m.TurnStarted(number, prompt_id, f"msg_{prompt_id}", (f"prt_{prompt_id}",), 2),
-            m.PromptDelivered(f"msg_{prompt_id}", 2),
+            PromptAccepted(prompt_id, text, 2),
+            TurnStarted(number, prompt_id, f"msg_{prompt_id}", (f"prt_{prompt_id}",), 2),
+            PromptDelivered(f"msg_{prompt_id}", 2),
         )
         await self.part(session_id, f"prt_{prompt_id}", text)
 
@@ -48,7 +49,7 @@ class SessionsLog:
 
     async def json(self, session_id: str, part_id: str, kind: str, body: Any) -> None:
         raw = msgspec.Raw(msgspec.json.encode(body))
-        await self.append(session_id, m.PartRecorded(part_id, "msg_1", kind, 3, raw))
+        await self.append(session_id, PartRecorded(part_id, "msg_1", kind, 3, raw))
 
     async def end_turn(self, session_id: str) -> None:
-        await self.append(session_id, m.TurnEnded(1, "finished", "", 4))
+        await self.append(session_id, TurnEnded(1, "finished", "", 4))

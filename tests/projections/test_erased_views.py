@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from fleet.core.decider import Decider
-from fleet.core.session.messages import ConversationOpened, MessageRecorded, PartRecorded
+from fleet.core.session.events import ConversationOpened
+from fleet.core.session.turn_events import MessageRecorded, PartRecorded
 from fleet.events.envelope import Cause
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.registry import EventRegistry

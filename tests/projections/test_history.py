@@ -11,7 +11,8 @@ import trio
 from trio.testing import MockClock
 
 import fleet.projections.history_store
-from fleet.core.session import messages as m
+from fleet.core.session.events import SessionDescribed, SessionErased, SessionStopped
+from fleet.core.session.turn_events import MessageRecorded, PartRecorded, PromptAccepted, PromptWithdrawn
 from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Cause
 from fleet.projections.history import History, inline
@@ -136,7 +137,7 @@ async def test_a_session_with_many_hits_is_found_once() -> None:
 async def test_the_last_write_of_a_part_wins_and_titles_change() -> None:
     world = await two_sessions()
     await world.part("one", "prt_a", "something else")
-    await world.append("one", m.SessionDescribed("A better name", (), 5))
+    await world.append("one", SessionDescribed("A better name", (), 5))
     async with running(world) as history:
         for gone in ("zurich", "login"):
             assert await find(history, gone) == []
@@ -146,10 +147,10 @@ async def test_the_last_write_of_a_part_wins_and_titles_change() -> None:
 
 async def test_a_prompt_is_one_text_and_goes_when_it_is_withdrawn() -> None:
     world = await two_sessions()
-    await world.append("one", m.PromptAccepted("late", "the withdrawn one", 5))
+    await world.append("one", PromptAccepted("late", "the withdrawn one", 5))
     async with running(world) as history:
         assert await find(history, "withdrawn") == ["one"]
-        await world.append("one", m.PromptWithdrawn("late", "", 6))
+        await world.append("one", PromptWithdrawn("late", "", 6))
         assert await find(history, "withdrawn") == []
         rows = history._store._sql.execute("SELECT kind FROM texts WHERE key = 'prt_p1'").fetchall()
     assert rows == [("prompt",)]
@@ -183,7 +184,7 @@ async def test_a_search_is_no_older_than_the_last_append(tmp_path: Path, threads
         for n in range(20):
             await world.create(f"s{n}", f"number{n}")
             assert await find(history, f"number{n}") == [f"s{n}"]
-            await world.log.append(f"instance-{n}", 0, [m.SessionStopped("", 1)], Cause())
+            await world.log.append(f"instance-{n}", 0, [SessionStopped("", 1)], Cause())
             assert (await history.search(HistoryQuery())).total == n + 3
 
 
@@ -195,7 +196,7 @@ async def test_what_is_erased_vanishes_live_and_after_a_rebuild(tmp_path: Path) 
     async with running(world, tmp_path / "rebuilt.sqlite") as history:
         assert (await find(history, ""), await find(history, "login")) == (["two"], [])
     again = SessionsLog(world.disk)
-    await again.append("one", m.SessionStopped("", 9))
+    await again.append("one", SessionStopped("", 9))
     await again.log.erase("session-one")
     async with running(again, tmp_path / "history.sqlite") as history:
         assert (await find(history, ""), await find(history, "login")) == (["two"], [])
@@ -212,7 +213,7 @@ async def test_no_file_has_words_of_what_was_erased(tmp_path: Path) -> None:
     async with running(world, tmp_path / "history.sqlite") as history:
         assert await find(history, "endpoint") == ["one"]
         assert b"endpoint" in bytes_of_all_files()
-        await world.append("one", m.SessionStopped("", 9), m.SessionErased(9))
+        await world.append("one", SessionStopped("", 9), SessionErased(9))
         assert await find(history, "endpoint") == []
         assert b"endpoint" not in bytes_of_all_files()
         assert await find(history, "manual") == ["two"]
@@ -225,7 +226,7 @@ async def test_a_crash_between_an_erasure_and_the_emptying_of_the_journal_leaves
     store.apply(list(world.log.read_all()), world.log.head())
     with pytest.MonkeyPatch.context() as crash:
         crash.setattr(store, "_empty_journal", lambda: None)
-        await world.append("one", m.SessionStopped("", 9), m.SessionErased(9))
+        await world.append("one", SessionStopped("", 9), SessionErased(9))
         store.apply(list(world.log.read_all())[-2:], world.log.head())
     assert b"endpoint" in (tmp_path / "history.sqlite-wal").read_bytes()
     again = HistoryStore(tmp_path / "history.sqlite")
@@ -238,10 +239,10 @@ async def test_a_crash_between_an_erasure_and_the_emptying_of_the_journal_leaves
 @pytest.mark.parametrize("message_first", [True, False])
 async def test_a_prompt_that_came_without_a_turn_is_a_prompt(message_first: bool) -> None:
     world = await two_sessions()
-    asked = m.MessageRecorded("msg_steered", "ses_one", "user", 5, msgspec.Raw(b"{}"))
-    part = m.PartRecorded("prt_steered", "msg_steered", "text", 5, msgspec.Raw(b'{"type":"text","text":"go left"}'))
+    asked = MessageRecorded("msg_steered", "ses_one", "user", 5, msgspec.Raw(b"{}"))
+    part = PartRecorded("prt_steered", "msg_steered", "text", 5, msgspec.Raw(b'{"type":"text","text":"go left"}'))
     await world.append("one", *((asked, part) if message_first else (part, asked)))
-    await world.append("one", m.MessageRecorded("msg_1", "ses_one", "assistant", 5, msgspec.Raw(b"{}")))
+    await world.append("one", MessageRecorded("msg_1", "ses_one", "assistant", 5, msgspec.Raw(b"{}")))
     async with running(world) as history:
         for search, kind in (("left", "prompt"), ("zurich", "answer"), ("endpoint", "prompt")):
             [found] = (await history.search(HistoryQuery(search))).sessions

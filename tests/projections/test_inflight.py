@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from fleet.core.session import messages as m
+from fleet.core.session.turn_events import PartRecorded, TurnEnded
 from fleet.events.envelope import Cause, Recorded
 from fleet.limits import TOOL_SIGNAL_S
 from fleet.ports import Part, PartDelta
@@ -80,8 +80,8 @@ async def test_each_tool_has_its_own_pace_and_texts_have_none(inflight: InFlight
 
 
 async def test_a_tool_that_has_ended_is_not_told_of_any_more(inflight: InFlight, autojump_clock: MockClock) -> None:
-    finished = m.PartRecorded("prt_1", "msg_1", "tool", 1, msgspec.Raw(b"{}"))
-    ends: list[Any] = [finished, m.TurnEnded(1, "finished", "", 1)]
+    finished = PartRecorded("prt_1", "msg_1", "tool", 1, msgspec.Raw(b"{}"))
+    ends: list[Any] = [finished, TurnEnded(1, "finished", "", 1)]
     for end in ends:
         with inflight.read(None, lambda: None) as reader:
             inflight.part("s", tool("prt_1", "1"))

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from fleet.core.session import messages as m
+from fleet.core.session.turn_events import MessageRecorded, PartRecorded
 from fleet.projections.transcripts import Todo, Transcripts
 from tests.projections.sessions_log import SessionsLog
 
@@ -21,8 +21,8 @@ async def wrote(
         "state": {"status": status, "input": {"todos": todos}},
     }
     part = msgspec.Raw(msgspec.json.encode(body))
-    message = m.MessageRecorded(message_id, opencode_id, "assistant", 1, msgspec.Raw(b"{}"), created_ms=number)
-    await world.append("one", message, m.PartRecorded(f"prt_{number}", message_id, "tool", 1, part))
+    message = MessageRecorded(message_id, opencode_id, "assistant", 1, msgspec.Raw(b"{}"), created_ms=number)
+    await world.append("one", message, PartRecorded(f"prt_{number}", message_id, "tool", 1, part))
 
 
 async def todos(world: SessionsLog, at: int | None = None) -> list[Todo]:

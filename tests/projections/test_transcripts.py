@@ -8,7 +8,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.core.session import messages as m
+from fleet.core.session.events import SessionResumed
+from fleet.core.session.turn_events import MessageRecorded, PartRecorded
 from fleet.errors import Rejected
 from fleet.limits import FEED_PAGE_EVENTS
 from fleet.projections.transcripts import Page, Transcripts, Where
@@ -23,17 +24,17 @@ def raw(body: Any) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(body))
 
 
-def message(message_id: str, body: int = 0, created_ms: int = 1) -> m.MessageRecorded:
-    return m.MessageRecorded(message_id, CONVERSATIONS[message_id], "user", 1, raw(body), created_ms=created_ms)
+def message(message_id: str, body: int = 0, created_ms: int = 1) -> MessageRecorded:
+    return MessageRecorded(message_id, CONVERSATIONS[message_id], "user", 1, raw(body), created_ms=created_ms)
 
 
-def made(message_id: str, body: int) -> m.MessageRecorded:
+def made(message_id: str, body: int) -> MessageRecorded:
     """Return a version of a message; when it was made does not change."""
     return message(message_id, body, MADE_MS[message_id])
 
 
-def part(message_id: str, part_id: str, body: int = 0) -> m.PartRecorded:
-    return m.PartRecorded(f"prt_{message_id}{part_id}", message_id, "text", 1, raw(body))
+def part(message_id: str, part_id: str, body: int = 0) -> PartRecorded:
+    return PartRecorded(f"prt_{message_id}{part_id}", message_id, "text", 1, raw(body))
 
 
 names = st.sampled_from(sorted(CONVERSATIONS))
@@ -98,7 +99,7 @@ async def test_a_message_that_is_recorded_late_stands_where_it_belongs() -> None
 
 
 async def test_a_conversation_that_a_resume_has_opened_is_the_sessions_own() -> None:
-    resumed = m.SessionResumed("instance", "ses_sub", 1)
+    resumed = SessionResumed("instance", "ses_sub", 1)
     world = await session_of(message("msg_a"), resumed, message("msg_x"))
     transcripts = Transcripts(world.log)
     page = await transcripts.page("session-one", Where(10))
@@ -106,11 +107,11 @@ async def test_a_conversation_that_a_resume_has_opened_is_the_sessions_own() -> 
 
 
 async def test_conversations_are_named_by_the_calls_that_started_them() -> None:
-    def task(part_id: str, started: str | None, owner: str = "ses_one") -> m.PartRecorded:
+    def task(part_id: str, started: str | None, owner: str = "ses_one") -> PartRecorded:
         given = {"description": f"Do {part_id}", "subagent_type": "explore"}
         state = {"input": given, "metadata": {} if started is None else {"sessionId": started}}
         body = {"id": part_id, "type": "tool", "tool": "task", "sessionID": owner, "state": state}
-        return m.PartRecorded(part_id, "msg_a", "tool", 1, raw(body))
+        return PartRecorded(part_id, "msg_a", "tool", 1, raw(body))
 
     world = await session_of(
         message("msg_x", created_ms=8), message("msg_a"), task("p1", None), task("p2", "ses_sub"), task("p3", "ses_sub")

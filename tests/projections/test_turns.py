@@ -4,10 +4,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.core.session import messages as m
 from fleet.core.session.activity import head
-from fleet.core.session.machine import SESSION
+from fleet.core.session.decide import SESSION
+from fleet.core.session.events import Event
 from fleet.core.session.state import State
+from fleet.core.session.turn_events import (
+    ChangesRecorded,
+    MessageRecorded,
+    PromptAccepted,
+    PromptDelivered,
+    PromptEdited,
+    TurnStarted,
+    TurnSteered,
+)
+from fleet.core.session.values import Totals
 from fleet.events.envelope import Cause, Recorded
 from fleet.projections.turns import Asked, Turns
 from tests.core import sessions as s
@@ -15,7 +25,7 @@ from tests.core.test_session_laws import commands
 from tests.core.walks import walk
 
 
-def recorded(log: tuple[m.Event, ...]) -> list[Recorded]:
+def recorded(log: tuple[Event, ...]) -> list[Recorded]:
     """Return the events as the log holds them; every other position belongs to somebody else's stream."""
     cause = Cause("token:ann")
     return [Recorded(2 * n, "session-s1", n, "", 1, 0, cause, b"", event) for n, event in enumerate(log, 1)]
@@ -28,11 +38,11 @@ def folded(events: list[Recorded]) -> Turns:
     return turns
 
 
-def unpaid(log: tuple[m.Event, ...]) -> float:
+def unpaid(log: tuple[Event, ...]) -> float:
     """Return what the messages cost in the end that were recorded before the first turn."""
-    first = next((n for n, event in enumerate(log) if isinstance(event, m.TurnStarted)), len(log))
-    before = {event.message_id for event in log[:first] if isinstance(event, m.MessageRecorded)}
-    costs = {event.message_id: event.cost_usd for event in log if isinstance(event, m.MessageRecorded)}
+    first = next((n for n, event in enumerate(log) if isinstance(event, TurnStarted)), len(log))
+    before = {event.message_id for event in log[:first] if isinstance(event, MessageRecorded)}
+    costs = {event.message_id: event.cost_usd for event in log if isinstance(event, MessageRecorded)}
     return sum(costs[message_id] for message_id in before)
 
 
@@ -57,25 +67,25 @@ def test_turns_cost_together_what_the_session_costs_and_are_told_of_any_moment(d
 
 
 def test_a_turn_says_who_asked_what_and_what_came_of_it() -> None:
-    before = (*s.FINISHED, m.PromptAccepted("p2", "Tidy\n  up " + "x" * 300, s.AT), s.started(2, "p2"))
+    before = (*s.FINISHED, PromptAccepted("p2", "Tidy\n  up " + "x" * 300, s.AT), s.started(2, "p2"))
     steered = (
-        m.PromptDelivered("msg_p2", s.AT),
-        m.PromptAccepted("p3", "and test", s.AT),
-        m.TurnSteered(2, "p3", "msg_p3", ("prt_p300",), s.AT),
-        m.PromptDelivered("msg_p3", s.AT),
+        PromptDelivered("msg_p2", s.AT),
+        PromptAccepted("p3", "and test", s.AT),
+        TurnSteered(2, "p3", "msg_p3", ("prt_p300",), s.AT),
+        PromptDelivered("msg_p3", s.AT),
     )
-    changed = m.ChangesRecorded(2, "t2", "turn", "session", m.Totals(9, 9, 9), (), s.AT, m.Totals(1, 2, 3))
+    changed = ChangesRecorded(2, "t2", "turn", "session", Totals(9, 9, 9), (), s.AT, Totals(1, 2, 3))
     log = (*before, *steered, s.paid(0.5, 7), s.paid(0.75, 9), changed, s.ended(2, "finished"))
     turn = folded(recorded(log)).at(None)[-1]
     assert turn.asked == Asked(("Tidy up " + "x" * 300)[:200], "token:ann")
-    assert (turn.cost_usd, turn.tokens.output, turn.changes) == (0.75, 9, m.Totals(1, 2, 3))
+    assert (turn.cost_usd, turn.tokens.output, turn.changes) == (0.75, 9, Totals(1, 2, 3))
     assert [(each.message_id, each.asked.head) for each in turn.steered] == [("msg_p3", "and test")]
     assert (turn.outcome, turn.ended_at_ms, turn.end_position) == ("finished", s.AT, 2 * len(log))
     assert turn.position == 2 * (len(before))
 
 
 def test_a_steering_prompt_that_the_turn_s_end_overtook_is_no_part_of_it() -> None:
-    steering = (m.PromptAccepted("p3", "and test", s.AT), m.TurnSteered(1, "p3", "msg_p3", ("prt_p300",), s.AT))
+    steering = (PromptAccepted("p3", "and test", s.AT), TurnSteered(1, "p3", "msg_p3", ("prt_p300",), s.AT))
     log = (*s.ACTIVE, *steering, s.ended(1, "finished"), s.started(2, "p3"))
     turns = folded(recorded(log))
     assert [len(turn.steered) for turn in turns.at(None)] == [0, 0]
@@ -84,8 +94,8 @@ def test_a_steering_prompt_that_the_turn_s_end_overtook_is_no_part_of_it() -> No
 
 
 def test_a_command_whose_arguments_were_edited_keeps_its_name() -> None:
-    accepted = m.PromptAccepted("p2", "HEAD", s.AT, command="review")
-    log = (*s.FINISHED, accepted, m.PromptEdited("p2", "HEAD~2", s.AT), s.started(2, "p2"))
+    accepted = PromptAccepted("p2", "HEAD", s.AT, command="review")
+    log = (*s.FINISHED, accepted, PromptEdited("p2", "HEAD~2", s.AT), s.started(2, "p2"))
     assert folded(recorded(log)).at(None)[-1].asked.head == "/review HEAD~2"
 
 

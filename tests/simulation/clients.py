@@ -15,7 +15,7 @@ from fleet.actors.caller import Caller
 from fleet.actors.prompt import NewPrompt
 from fleet.actors.supervision import Tree
 from fleet.actors.usecases.sessions import NewSession, Outcome
-from fleet.core.session import messages as m
+from fleet.core.session.values import Answer, Budget
 from fleet.errors import Problem
 from fleet.ports import Strategy
 from fleet.projections.history_query import HistoryQuery
@@ -60,7 +60,7 @@ class Request:
     key: str | None
     session: str | None = None
     prompt: str | None = None
-    answer: tuple[str, m.Answer] | None = None
+    answer: tuple[str, Answer] | None = None
     erased: bool = False
     heard: list[Heard] = field(default_factory=list[Heard])
 
@@ -280,14 +280,14 @@ class Client:
         request.answer = asked.id, answer
         await self._order(request, lambda tree, caller: tree.orders.answer(session_id, asked.id, answer, caller))
 
-    def _an_answer(self, kind: str) -> m.Answer:
+    def _an_answer(self, kind: str) -> Answer:
         if kind == "permission":
             reply: Literal["once", "always", "reject"] = self._random.choice(("once", "always", "reject"))
-            return m.Answer(reply=reply, message="no" if reply == "reject" else None)
-        return m.Answer(reply="reject") if self._random.random() < 0.3 else m.Answer(answers=(("yes",),))
+            return Answer(reply=reply, message="no" if reply == "reject" else None)
+        return Answer(reply="reject") if self._random.random() < 0.3 else Answer(answers=(("yes",),))
 
-    def _a_budget(self) -> m.Budget:
-        budgets = (m.Budget(usd=0.002), m.Budget(usd=0.005), m.Budget(tokens=300), m.Budget(minutes=0.1))
+    def _a_budget(self) -> Budget:
+        budgets = (Budget(usd=0.002), Budget(usd=0.005), Budget(tokens=300), Budget(minutes=0.1))
         return self._random.choice(budgets)
 
     async def _budget(self, session_id: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from fleet.core.session import messages as m
+from fleet.core.session.events import SessionErased
 from fleet.core.session.state import State
 from fleet.events import codec
 from fleet.events.envelope import Erased, Recorded
@@ -98,7 +98,7 @@ class Evidence:
     @cached_property
     def erased(self) -> set[str]:
         """The sessions that were erased, or begun to be."""
-        erased = {recorded.stream for recorded in self.history if isinstance(recorded.event, Erased | m.SessionErased)}
+        erased = {recorded.stream for recorded in self.history if isinstance(recorded.event, Erased | SessionErased)}
         return {stream.partition("-")[2] for stream in erased}
 
     @property

@@ -8,10 +8,26 @@ import trio
 
 from fleet.actors.caller import Caller
 from fleet.actors.supervision import Tree
-from fleet.core.instance import messages as i
-from fleet.core.session import messages as m
-from fleet.core.webhook import messages as h
-from fleet.core.workspace import messages as w
+from fleet.core.instance.events import InstanceRequested, InstanceSpawned, InstanceStopRequested
+from fleet.core.session.events import (
+    CallbackDelivered,
+    CallbackOrdered,
+    InstanceAttached,
+    ResumeRequested,
+    SessionCompleted,
+    SessionCreated,
+    SessionErased,
+    TerminationRequested,
+    WorkspaceAttached,
+)
+from fleet.core.session.turn_events import ChangesRecorded, PromptAccepted, RequestAnswered, RequestOpened, TurnEnded
+from fleet.core.webhook.events import DeliveryOrdered, WebhookEnabled
+from fleet.core.workspace.events import (
+    WorkspaceClaimed,
+    WorkspaceKept,
+    WorkspaceRemovalRequested,
+    WorkspaceRestoreRequested,
+)
 from tests.fakes.opencode_host import ImportFault
 from tests.fakes.opencode_process import FakeProcess, SpawnFault
 from tests.simulation.machine import Machine
@@ -19,16 +35,16 @@ from tests.simulation.machine import Machine
 IMPORT_FAULTS: Final[tuple[ImportFault, ...]] = ("refused", "silent")
 SPAWN_FAULTS: Final[tuple[SpawnFault, ...]] = ("missing", "not_executable", "exits", "never_ready", "port_taken")
 TRAPS: Final[tuple[type[Any], ...]] = (
-    *(w.WorkspaceRemovalRequested, w.WorkspaceKept, w.WorkspaceRestoreRequested, w.WorkspaceClaimed),
-    *(m.SessionErased, m.TerminationRequested, m.ChangesRecorded, m.SessionCompleted, m.ResumeRequested),
-    *(m.CallbackOrdered, m.CallbackOrdered, m.CallbackDelivered, m.RequestOpened, m.RequestAnswered, m.PromptAccepted),
-    *(m.TurnEnded, m.TurnEnded, h.DeliveryOrdered, h.WebhookEnabled),
+    *(WorkspaceRemovalRequested, WorkspaceKept, WorkspaceRestoreRequested, WorkspaceClaimed),
+    *(SessionErased, TerminationRequested, ChangesRecorded, SessionCompleted, ResumeRequested),
+    *(CallbackOrdered, CallbackOrdered, CallbackDelivered, RequestOpened, RequestAnswered, PromptAccepted),
+    *(TurnEnded, TurnEnded, DeliveryOrdered, WebhookEnabled),
 )
 """Events whose consequences are many steps: a crash is put between them."""
 
 STOPS: Final[tuple[type[Any], ...]] = (
-    *(m.SessionCreated, m.WorkspaceAttached, i.InstanceRequested, i.InstanceSpawned, m.InstanceAttached),
-    *(m.ResumeRequested, m.CallbackOrdered, i.InstanceStopRequested),
+    *(SessionCreated, WorkspaceAttached, InstanceRequested, InstanceSpawned, InstanceAttached),
+    *(ResumeRequested, CallbackOrdered, InstanceStopRequested),
 )
 """Events after which something is half-way to a process, or to an end of it: Fleet is stopped in order there."""
 

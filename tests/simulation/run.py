@@ -18,10 +18,10 @@ from fleet.actors.prompt import NewPrompt
 from fleet.actors.supervision import Tree
 from fleet.actors.usecases.webhooks import NewWebhook
 from fleet.core.instance.state import LIVE
+from fleet.core.session.consequences import is_gone
 from fleet.core.session.effects import FollowTurn, NotifyParent
-from fleet.core.session.following import is_gone
 from fleet.core.session.state import State
-from fleet.core.webhook.telling import MESSAGE_TYPES
+from fleet.core.webhook.payloads import MESSAGE_TYPES
 from fleet.errors import Problem
 from fleet.limits import HISTORY_PAGE_MAX, INSTANCES_MAX
 from fleet.projections.history_query import HistoryQuery

@@ -8,9 +8,11 @@ import msgspec
 from msgspec.structs import replace as struct_replace
 
 from fleet.actors.usecases.sessions import Outcome
-from fleet.core.session import messages as m
-from fleet.core.webhook import messages as h
-from fleet.core.workspace import messages as w
+from fleet.core.session.events import CallbackDelivered, CallbackOrdered, SessionCreated
+from fleet.core.session.turn_events import PromptAccepted, TurnEnded, TurnStarted
+from fleet.core.session.values import Answer, Budget
+from fleet.core.webhook.events import DeliveryOrdered
+from fleet.core.workspace.events import WorkspaceReleased
 from fleet.errors import Rejected
 from fleet.events.envelope import Snapshot
 from fleet.events.memory_log import MemoryDisk, MemoryLog
@@ -138,15 +140,15 @@ def answer_with_two_sessions(evidence: Evidence) -> None:
 
 
 def lose_the_end_of_a_turn(evidence: Evidence) -> None:
-    forget(evidence, m.TurnEnded)
+    forget(evidence, TurnEnded)
 
 
 def end_a_turn_twice(evidence: Evidence) -> None:
-    tell_twice(evidence, m.TurnEnded)
+    tell_twice(evidence, TurnEnded)
 
 
 def accept_a_prompt_twice(evidence: Evidence) -> None:
-    tell_twice(evidence, m.PromptAccepted)
+    tell_twice(evidence, PromptAccepted)
 
 
 def run_a_session_twice(evidence: Evidence) -> None:
@@ -160,7 +162,7 @@ def lose_opencodes_messages(evidence: Evidence) -> None:
 
 
 def lose_the_start_of_a_turn(evidence: Evidence) -> None:
-    forget(evidence, m.TurnStarted)
+    forget(evidence, TurnStarted)
 
 
 def put_a_prompt_in_vain(evidence: Evidence) -> None:
@@ -206,15 +208,15 @@ def be_idle_without_an_instance(evidence: Evidence) -> None:
 
 
 def tell_a_parent_twice(evidence: Evidence) -> None:
-    tell_twice(evidence, m.CallbackDelivered)
+    tell_twice(evidence, CallbackDelivered)
 
 
 def tell_no_parent(evidence: Evidence) -> None:
-    forget(evidence, m.CallbackOrdered)
+    forget(evidence, CallbackOrdered)
 
 
 def call_an_abort_finished(evidence: Evidence) -> None:
-    ends = [recorded for recorded in evidence.history if isinstance(recorded.event, m.CallbackOrdered)]
+    ends = [recorded for recorded in evidence.history if isinstance(recorded.event, CallbackOrdered)]
     changed = struct_replace(ends[-1].event, outcome="interrupted")
     instead = struct_replace(ends[-1], event=changed)
     evidence.__dict__["history"] = [instead if each is ends[-1] else each for each in evidence.history]
@@ -226,7 +228,7 @@ def lose_what_was_written(evidence: Evidence) -> None:
 
 
 def remove_a_claimed_workspace(evidence: Evidence) -> None:
-    removed = [recorded for recorded in evidence.history if isinstance(recorded.event, w.WorkspaceReleased)]
+    removed = [recorded for recorded in evidence.history if isinstance(recorded.event, WorkspaceReleased)]
     evidence.__dict__["history"] = [recorded for recorded in evidence.history if recorded not in removed]
 
 
@@ -263,7 +265,7 @@ def mislead(evidence: Evidence) -> None:
 
 def wait_for_a_given_answer(evidence: Evidence) -> None:
     request_id = next(iter(evidence.waiting))
-    answer = request_id, m.Answer(reply="once")
+    answer = request_id, Answer(reply="once")
     heard(evidence, Request("answer", "answer-x.", None, answer=answer, heard=[an_outcome(evidence)]))
 
 
@@ -286,10 +288,10 @@ def be_idle_while_it_waits(evidence: Evidence) -> None:
 
 
 def use_more_than_the_budget(evidence: Evidence) -> None:
-    budget = m.Budget(tokens=1)
+    budget = Budget(tokens=1)
     evidence.__dict__["history"] = [
         struct_replace(recorded, event=struct_replace(recorded.event, budget=budget))
-        if isinstance(recorded.event, m.SessionCreated)
+        if isinstance(recorded.event, SessionCreated)
         else recorded
         for recorded in evidence.history
     ]
@@ -305,11 +307,11 @@ def lose_a_diff(evidence: Evidence) -> None:
 
 
 def order_no_delivery(evidence: Evidence) -> None:
-    forget(evidence, h.DeliveryOrdered)
+    forget(evidence, DeliveryOrdered)
 
 
 def order_a_delivery_twice(evidence: Evidence) -> None:
-    tell_twice(evidence, h.DeliveryOrdered)
+    tell_twice(evidence, DeliveryOrdered)
 
 
 def lose_a_message(evidence: Evidence) -> None:

@@ -1,12 +1,12 @@
 """Ways to spoil what sessions have said; spoilers.py has the others."""
 
-from fleet.core.session import messages as m
+from fleet.core.session.turn_events import PartRecorded
 from tests.simulation.evidence import Evidence
 
 
 def lose_a_part(evidence: Evidence) -> None:
     idle = {f"session-{state.id}" for state in evidence.views.sessions if state.phase == "idle"}
-    parts = [r for r in evidence.history if isinstance(r.event, m.PartRecorded) and r.stream in idle]
+    parts = [r for r in evidence.history if isinstance(r.event, PartRecorded) and r.stream in idle]
     evidence.__dict__["history"] = [recorded for recorded in evidence.history if recorded is not parts[-1]]
 
 

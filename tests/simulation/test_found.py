@@ -14,9 +14,10 @@ from fleet.actors.prompt import NewPrompt
 from fleet.actors.supervision import Tree
 from fleet.actors.usecases.removal import Ending
 from fleet.actors.usecases.sessions import NewSession, Outcome
-from fleet.core.instance.messages import InstanceRequested
-from fleet.core.session import messages as m
+from fleet.core.instance.events import InstanceRequested
+from fleet.core.session.events import SessionErased
 from fleet.core.session.state import State
+from fleet.core.session.turn_events import ChangesRecorded, TurnEnded
 from fleet.errors import Problem
 from fleet.ports import Strategy
 from fleet.projections.transcripts import Where
@@ -173,7 +174,7 @@ async def changes(machine: Machine, session: State) -> list[set[str]]:
     """Return the files of every recorded diff of a turn."""
     fleet = await tree(machine)
     events = [recorded.event for recorded in fleet.log.read_stream(f"session-{session.id}")]
-    recorded = [event for event in events if isinstance(event, m.ChangesRecorded)]
+    recorded = [event for event in events if isinstance(event, ChangesRecorded)]
     return [{file.file for file in fleet.changes.manifest(each.turn_manifest).files} for each in recorded]
 
 
@@ -225,7 +226,7 @@ async def test_what_a_guest_changes_in_a_worktree_is_the_guests(autojump_clock: 
 async def test_a_crash_before_the_end_of_a_turn_does_not_empty_its_diff(autojump_clock: MockClock) -> None:
     """It was recorded again, from the tree that the first record had left as the newest."""
     async with running() as machine:
-        machine.traps.append((m.ChangesRecorded, 1))
+        machine.traps.append((ChangesRecorded, 1))
         session = await create(machine, "write", strategy="worktree")
         await trio.sleep(10)  # the crash comes now
         await until(machine, session.id, lambda state: state.last_outcome == "finished")
@@ -242,7 +243,7 @@ async def test_an_erasure_that_a_crash_cuts_short_leaves_no_blobs_when_the_views
         for steps in range(1, 30, 2):
             session = await create(machine, "write")
             await until(machine, session.id, lambda state: state.last_outcome == "finished")
-            machine.traps.append((m.SessionErased, steps))
+            machine.traps.append((SessionErased, steps))
             await end(machine, session, permanent=True)
             machine.lose_views()
             machine.crash()
@@ -318,5 +319,5 @@ async def test_a_prompt_that_is_to_steer_a_resumed_turn_is_not_run_unseen(
         await orders.prompt(session.id, NewPrompt("hello"), resume=True, caller=ME)
         await until(machine, session.id, lambda state: state.phase == "idle" and not state.queue)
         events = [recorded.event for recorded in (await tree(machine)).log.read_stream(f"session-{session.id}")]
-        ends = [event.outcome for event in events if isinstance(event, m.TurnEnded)]
+        ends = [event.outcome for event in events if isinstance(event, TurnEnded)]
         assert ends == ["interrupted", "finished", "finished"]

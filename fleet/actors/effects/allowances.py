@@ -12,7 +12,7 @@ import structlog
 from fleet.actors.context import Context
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.runtime.causation import cause_here
-from fleet.core.instance.messages import NoteAllowance
+from fleet.core.instance.commands import NoteAllowance
 from fleet.core.session.effects import AnswerOpenCode
 from fleet.errors import Problem
 

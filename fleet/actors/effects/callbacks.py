@@ -17,10 +17,12 @@ import trio
 from fleet.actors.context import Context
 from fleet.actors.runtime.aggregate import Deliver, Report
 from fleet.actors.runtime.causation import cause_here
-from fleet.core.changes import ChangedFile, decode_manifest
-from fleet.core.session import messages as m
+from fleet.core.manifest import ChangedFile, decode_manifest
+from fleet.core.session.commands import Command, SubmitPrompt
 from fleet.core.session.effects import NotifyParent
+from fleet.core.session.report_commands import ReportCallbackDelivered, ReportCallbackDropped, ReportCallbackUndelivered
 from fleet.core.session.state import State
+from fleet.core.session.values import callback_id
 from fleet.errors import Rejected, Unavailable
 from fleet.events.blobs import CorruptBlob
 from fleet.limits import CALLBACK_FILES_MAX, CALLBACK_MESSAGE_BYTES_MAX, CALLBACK_MESSAGES_READ, CALLBACK_RETRY_S
@@ -39,22 +41,22 @@ class Callbacks:
         self._records = records
         self._transcripts = transcripts
 
-    async def notify(self, session_id: str, effect: NotifyParent, report: Report[m.Command]) -> None:
+    async def notify(self, session_id: str, effect: NotifyParent, report: Report[Command]) -> None:
         """Give the prompt to the parent, however long that takes; called off when the callback is over."""
         clock = self._context.clock
         while True:
             parent = self._context.views.sessions.get(effect.parent_id)
             if parent is None:
-                await report(m.ReportCallbackDropped(effect.number, "the parent was erased", clock.now_ms()))
+                await report(ReportCallbackDropped(effect.number, "the parent was erased", clock.now_ms()))
                 return
             try:
                 await self._submit(session_id, effect, resume=parent.phase == "completed")
             except Rejected as rejected:
-                await report(m.ReportCallbackUndelivered(effect.number, rejected.detail, clock.now_ms()))
+                await report(ReportCallbackUndelivered(effect.number, rejected.detail, clock.now_ms()))
             except Unavailable as unavailable:
                 _log.warning("callback_retried", session=session_id, code=unavailable.code)
             else:
-                await report(m.ReportCallbackDelivered(effect.number, clock.now_ms()))
+                await report(ReportCallbackDelivered(effect.number, clock.now_ms()))
                 return
             await self._change_of(parent)
 
@@ -64,10 +66,10 @@ class Callbacks:
             await self._context.views.sessions.change_of(parent.id, parent)
 
     async def _submit(self, session_id: str, effect: NotifyParent, *, resume: bool) -> None:
-        name = m.callback_id(session_id, effect.number)
+        name = callback_id(session_id, effect.number)
         context = self._context
         text = "\n".join((effect.text, *await self._details(session_id, effect.number)))
-        prompt = m.SubmitPrompt(name, text, context.clock.now_ms(), context.fresh(), resume=resume)
+        prompt = SubmitPrompt(name, text, context.clock.now_ms(), context.fresh(), resume=resume)
         cause = cause_here(f"session:{session_id}")
         # Of what was ordered: a repetition is one, whatever can be read by then.
         digest = hashlib.sha256(effect.text.encode()).digest()

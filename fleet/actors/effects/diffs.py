@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from fleet.actors.context import Context
 from fleet.actors.effects.live_contents import LiveContents
 from fleet.actors.runtime.aggregate import Report
-from fleet.core.changes import (
+from fleet.core.manifest import (
     ChangedFile,
     Manifest,
     composed,
@@ -28,7 +28,8 @@ from fleet.core.changes import (
     manifest_of,
 )
 from fleet.core.paths import are_nested
-from fleet.core.session import messages as m
+from fleet.core.session.commands import Command
+from fleet.core.session.report_commands import ReportChanges, ReportTurnTree
 from fleet.core.session.state import RUNNING, State
 from fleet.errors import Problem
 from fleet.events.blobs import name_of
@@ -36,7 +37,7 @@ from fleet.events.blobs import name_of
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _log = structlog.get_logger(__name__)
 
-Reporter = Report[m.Command]
+Reporter = Report[Command]
 
 
 class Moment(NamedTuple):
@@ -68,7 +69,7 @@ class Changes:
             return
         tree = await self.baseline(state.workspace_id, state.directory)
         if tree is not None:
-            await report(m.ReportTurnTree(number, tree, self._context.clock.now_ms()))
+            await report(ReportTurnTree(number, tree, self._context.clock.now_ms()))
 
     async def record(self, session_id: str, number: int, report: Reporter) -> None:
         """Record what the turn has changed, and the whole session so far."""
@@ -160,7 +161,7 @@ class Changes:
     def _recorded(self, state: State) -> Manifest:
         return Manifest() if state.manifest is None else self.manifest(state.manifest)
 
-    async def _compare(self, state: State, base: str | None, number: int) -> m.ReportChanges | None:
+    async def _compare(self, state: State, base: str | None, number: int) -> ReportChanges | None:
         if base is None:
             return None
         tree = await self._context.trees.take(state.workspace_id, state.directory)
@@ -172,7 +173,7 @@ class Changes:
         owner = self._context.views.sessions.stream(state.id)
         blobs = [encode_manifest(of_turn), encode_manifest(of_session)]
         turn_blob, session_blob = await self._context.blobs.put(owner, blobs)
-        return m.ReportChanges(
+        return ReportChanges(
             number,
             tree,
             turn_blob,

@@ -16,9 +16,19 @@ from fleet.actors.effects.known_offers import KnownOffers
 from fleet.actors.effects.live_events import Conversations
 from fleet.actors.runtime.aggregate import Deliver, Report
 from fleet.actors.runtime.causation import cause_here
-from fleet.core.instance import machine as e
-from fleet.core.instance import messages as m
-from fleet.core.session import messages as session_messages
+from fleet.core.instance.commands import (
+    Command,
+    ReportAnswering,
+    ReportGone,
+    ReportInformed,
+    ReportReady,
+    ReportSilent,
+    ReportSpawned,
+    ReportStopped,
+    StopInstance,
+)
+from fleet.core.instance.effects import AwaitReady, Effect, InformSession, Operate, Spawn, Stop
+from fleet.core.session.report_commands import ReportInstanceEnded
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.limits import (
     ABORT_GRACE_S,
@@ -32,7 +42,7 @@ from fleet.ports import Endpoint, Exit, OpenCode, StreamLost, StreamOpened
 
 _log = structlog.get_logger(__name__)
 
-Reporter = Report[m.Command]
+Reporter = Report[Command]
 
 
 class InstanceEffects:
@@ -43,7 +53,7 @@ class InstanceEffects:
         self._conversations = conversations
         self._offers = offers
 
-    async def perform(self, instance_id: str, effect: e.Effect, report: Reporter) -> None:
+    async def perform(self, instance_id: str, effect: Effect, report: Reporter) -> None:
         """Carry out `effect` for the instance and report."""
         await _PERFORM[type(effect)](self, instance_id, effect, report)
 
@@ -52,24 +62,24 @@ class InstanceEffects:
 
     # --------------------------------------------------------------------------------------------------------- start
 
-    async def _spawn(self, instance_id: str, effect: e.Spawn, report: Reporter) -> None:
+    async def _spawn(self, instance_id: str, effect: Spawn, report: Reporter) -> None:
         host = self._context.host
         if any(found.instance_id == instance_id for found in await host.find()):
             await host.stop(instance_id, None)  # a crash came between the spawn and its record
         identity = await host.spawn(instance_id, effect.directory)
-        await report(m.ReportSpawned(identity, self._now()))
+        await report(ReportSpawned(identity, self._now()))
 
-    async def _await_ready(self, instance_id: str, effect: e.AwaitReady, report: Reporter) -> None:
+    async def _await_ready(self, instance_id: str, effect: AwaitReady, report: Reporter) -> None:
         with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
             endpoint = await self._context.host.wait_ready(instance_id, effect.identity)
-            await report(m.ReportReady(endpoint, self._now()))
+            await report(ReportReady(endpoint, self._now()))
             return
         late = f"it did not announce itself within {SPAWN_READY_TIMEOUT_S:.0f} s"
         raise Unavailable("opencode_not_ready", f"OpenCode is not ready: {late}")
 
     # ------------------------------------------------------------------------------------------------------- operate
 
-    async def _operate(self, instance_id: str, effect: e.Operate, report: Reporter) -> None:
+    async def _operate(self, instance_id: str, effect: Operate, report: Reporter) -> None:
         try:
             how = await self._until_exit(instance_id, effect, report)
         except Unavailable as problem:
@@ -77,11 +87,11 @@ class InstanceEffects:
                 raise
             # Its password is gone: Fleet cannot use the process any more.
             _log.warning("instance_not_connected", instance=instance_id, code=problem.code, detail=problem.detail)
-            await report(m.StopInstance("failed", self._now()))
+            await report(StopInstance("failed", self._now()))
             return
-        await report(m.ReportGone(how, _describe(how), self._now()))
+        await report(ReportGone(how, _describe(how), self._now()))
 
-    async def _until_exit(self, instance_id: str, effect: e.Operate, report: Reporter) -> Exit:
+    async def _until_exit(self, instance_id: str, effect: Operate, report: Reporter) -> Exit:
         host = self._context.host
         async with host.connect(instance_id, effect.endpoint) as client, trio.open_nursery() as nursery:
             with self._context.connections.opened(instance_id, client):
@@ -101,11 +111,11 @@ class InstanceEffects:
                     self._wake_sessions(instance_id)
                     if silent:
                         silent = False
-                        await report(m.ReportAnswering(self._now()))
+                        await report(ReportAnswering(self._now()))
                 elif isinstance(event, StreamLost):
                     if not await self._answers(client):
                         silent = True
-                        await report(m.ReportSilent(event.reason, self._now()))
+                        await report(ReportSilent(event.reason, self._now()))
                 else:
                     self._conversations.dispatch(event)
 
@@ -118,7 +128,7 @@ class InstanceEffects:
             return True
         return False
 
-    async def _prove_hung(self, instance_id: str, effect: e.Operate, report: Reporter) -> None:
+    async def _prove_hung(self, instance_id: str, effect: Operate, report: Reporter) -> None:
         """Stop a process that is silent only when a second sign says that it will not answer again (law 8)."""
         while True:
             await trio.sleep(UNREACHABLE_POLL_S)
@@ -127,7 +137,7 @@ class InstanceEffects:
                 continue
             silent_s = (self._now() - state.since_ms) / 1000
             if silent_s >= UNREACHABLE_GRACE_S and self._context.host.is_suspended(effect.identity):
-                await report(m.StopInstance("hung", self._now()))
+                await report(StopInstance("hung", self._now()))
 
     def _wake_sessions(self, instance_id: str) -> None:
         state = self._context.views.instances.get(instance_id)
@@ -135,11 +145,11 @@ class InstanceEffects:
 
     # ---------------------------------------------------------------------------------------------------------- stop
 
-    async def _stop(self, instance_id: str, effect: e.Stop, report: Reporter) -> None:
+    async def _stop(self, instance_id: str, effect: Stop, report: Reporter) -> None:
         if effect.endpoint is not None:
             await self._quiet_all(instance_id, effect.endpoint, effect.directories)
         steps = await self._context.host.stop(instance_id, effect.identity)
-        await report(m.ReportStopped(steps, self._now()))
+        await report(ReportStopped(steps, self._now()))
 
     async def _quiet_all(self, instance_id: str, endpoint: Endpoint, directories: tuple[str, ...]) -> None:
         try:
@@ -160,8 +170,8 @@ class InstanceEffects:
         except Problem as problem:  # the ladder of signals and the sweep do not need its help
             _log.info("stop_without_abort", directory=directory, code=problem.code)
 
-    async def _inform(self, _: str, effect: e.InformSession, report: Reporter) -> None:
-        ended = session_messages.ReportInstanceEnded(effect.instance_id, effect.orderly, effect.evidence, self._now())
+    async def _inform(self, _: str, effect: InformSession, report: Reporter) -> None:
+        ended = ReportInstanceEnded(effect.instance_id, effect.orderly, effect.evidence, self._now())
         while True:
             try:
                 await self._context.peers.sessions.ask(
@@ -173,7 +183,7 @@ class InstanceEffects:
             except Unavailable as unavailable:
                 _log.warning("session_not_informed", session=effect.session_id, code=unavailable.code)
                 await trio.sleep(TURN_RECHECK_S)
-        await report(m.ReportInformed(effect.session_id, self._now()))
+        await report(ReportInformed(effect.session_id, self._now()))
 
 
 def _describe(how: Exit) -> str:
@@ -185,9 +195,9 @@ def _describe(how: Exit) -> str:
 
 
 _PERFORM: Mapping[type[Any], Callable[[InstanceEffects, str, Any, Reporter], Awaitable[None]]] = {
-    e.Spawn: InstanceEffects._spawn,
-    e.AwaitReady: InstanceEffects._await_ready,
-    e.Operate: InstanceEffects._operate,
-    e.Stop: InstanceEffects._stop,
-    e.InformSession: InstanceEffects._inform,
+    Spawn: InstanceEffects._spawn,
+    AwaitReady: InstanceEffects._await_ready,
+    Operate: InstanceEffects._operate,
+    Stop: InstanceEffects._stop,
+    InformSession: InstanceEffects._inform,
 }

@@ -12,13 +12,13 @@ import trio
 from fleet.actors.context import Context
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.runtime.causation import cause_here
-from fleet.core.instance import messages as m
+from fleet.core.instance.commands import AttachSession, StartInstance
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.effects import AttachInstance
 from fleet.core.session.state import State
 from fleet.errors import Problem, Rejected, Unavailable
+from fleet.keyed_locks import Locks
 from fleet.limits import INSTANCE_LINE_MAX, INSTANCE_LINE_POLL_S, INSTANCE_LINE_RETRY_S, INSTANCE_LINE_S, MIB
-from fleet.locks import Locks
 
 Delayed = Callable[[str], Awaitable[None]]
 """Tells why something takes its time."""
@@ -146,13 +146,13 @@ class Placement:
         context = self._context
         cause = cause_here(f"session:{session_id}")
         for state in self._usable(key, session_id):
-            attach = m.AttachSession(session_id, effect.directory, context.clock.now_ms())
+            attach = AttachSession(session_id, effect.directory, context.clock.now_ms())
             try:
                 await context.peers.instances.ask(state.id, Deliver(attach, cause))
             except Rejected:  # it is stopping: look on
                 continue
             return state.id
         instance_id, start_in = context.ids.uuid7(), await self._start_in(session_id, effect)
-        start = m.StartInstance(instance_id, key, start_in, session_id, effect.directory, context.clock.now_ms())
+        start = StartInstance(instance_id, key, start_in, session_id, effect.directory, context.clock.now_ms())
         await context.peers.instances.ask(instance_id, Deliver(start, cause))
         return instance_id

@@ -13,11 +13,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from fleet.actors.caller import Caller
-from fleet.core.answers import RequestAnswered
+from fleet.core.stored_responses import RequestAnswered
 from fleet.errors import Rejected
 from fleet.events.envelope import Cause, CommandRecord
 from fleet.events.log import Log
-from fleet.locks import Locks
+from fleet.keyed_locks import Locks
 from fleet.projections.views import Views
 
 _NOBODY: Final = "fleet"

@@ -1,8 +1,9 @@
 """A turn in OpenCode: follow it to its end, stop it. Its prompt was sent by prompt_delivery.py.
 
 The end is derived from three signs: an idle event or a look at the clock, a status that does not list the session any
-more, before and after the messages are read, and the messages, which core/turn.py judges. A prompt on its way into the
-turn is waited for: it would run unseen. OpenCode retries and waits without limit; the limits are ours (limits.py).
+more, before and after the messages are read, and the messages, which core/turn_result.py judges. A prompt on its way
+into the turn is waited for: it would run unseen. OpenCode retries and waits without limit; the limits are ours
+(limits.py).
 """
 
 from collections.abc import Sequence
@@ -22,8 +23,16 @@ from fleet.actors.effects.workspace_check import missing
 from fleet.actors.runtime.aggregate import Report
 from fleet.actors.runtime.causation import cause_here
 from fleet.core.session import effects as e
-from fleet.core.session import messages as m
-from fleet.core.turn import Verdict, answers, is_unread, judge
+from fleet.core.session.commands import Command
+from fleet.core.session.report_commands import (
+    ReportRequestClosed,
+    ReportRequestOpened,
+    ReportSettled,
+    ReportTranscript,
+    ReportTurnEnded,
+    ReportTurnFailed,
+)
+from fleet.core.turn_result import Verdict, answers, is_unread, judge
 from fleet.errors import Problem
 from fleet.limits import (
     ABORT_GRACE_S,
@@ -41,7 +50,7 @@ from fleet.ports import Message, OpenCode
 
 _log = structlog.get_logger(__name__)
 
-Reporter = Report[m.Command]
+Reporter = Report[Command]
 
 
 class Turns:
@@ -209,10 +218,10 @@ class Turns:
             mine = {effect.opencode_id, *(each.id for each in await read_subagents(client, effect.opencode_id))}
             listed = tuple(request for request in listed if request.session_id in mine)
         for request in listed:
-            await report(m.ReportRequestOpened(request, self._now()))
+            await report(ReportRequestOpened(request, self._now()))
         ids = {request.id for request in listed}
         for gone in [] if state is None else [known.id for known in state.requests if known.id not in ids]:
-            await report(m.ReportRequestClosed(gone, self._now()))
+            await report(ReportRequestClosed(gone, self._now()))
 
     async def _report(
         self, session_id: str, client: OpenCode, effect: e.FollowTurn, verdict: Verdict, report: Reporter
@@ -227,10 +236,10 @@ class Turns:
         number = effect.number
         self._conversations.of(session_id).next_turn = number + 1
         if verdict.outcome == "failed":
-            await report(m.ReportTurnFailed(number, verdict.code, verdict.detail, self._now()))
+            await report(ReportTurnFailed(number, verdict.code, verdict.detail, self._now()))
             return
         fresh = self._context.fresh()
-        await report(m.ReportTurnEnded(number, verdict.outcome, verdict.detail, self._now(), fresh))
+        await report(ReportTurnEnded(number, verdict.outcome, verdict.detail, self._now(), fresh))
 
     async def record(
         self, session_id: str, client: OpenCode, opencode_id: str, message_id: str | None, report: Reporter
@@ -245,9 +254,9 @@ class Turns:
             return
         own = () if message_id is None else await read_tail(client, opencode_id, message_id)
         own = own or await read_since(client, opencode_id, since_ms)
-        await report(m.ReportTranscript(tuple(own), self._now()))
+        await report(ReportTranscript(tuple(own), self._now()))
         for subagent in await read_subagents(client, opencode_id, since_ms):
-            await report(m.ReportTranscript(await read_since(client, subagent.id, since_ms), self._now()))
+            await report(ReportTranscript(await read_since(client, subagent.id, since_ms), self._now()))
 
     async def await_late(self, client: OpenCode, opencode_id: str, message_id: str) -> None:
         """Wait a moment for a prompt that may be on its way into OpenCode's store: what is not there cannot be aborted.
@@ -292,7 +301,7 @@ class Turns:
                 if problem.code == "request_not_found" or patience.ends_with(problem):
                     break
                 await trio.sleep(ANSWER_RETRY_S)
-        await report(m.ReportRequestClosed(effect.request_id, self._now()))
+        await report(ReportRequestClosed(effect.request_id, self._now()))
 
     async def settle(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
         """Find out that nothing runs for a resumed session, record what was missed, and report."""
@@ -311,7 +320,7 @@ class Turns:
             await trio.sleep(TURN_RECHECK_S)
         state = self._context.views.sessions.get(session_id)
         self._conversations.of(session_id).next_turn = None if state is None else state.turns + 1
-        await report(m.ReportSettled(evidence, self._now(), self._context.fresh()))
+        await report(ReportSettled(evidence, self._now(), self._context.fresh()))
 
 
 async def _reply(client: OpenCode, effect: e.AnswerOpenCode) -> None:

@@ -8,10 +8,17 @@ import trio
 from fleet.actors.context import Context
 from fleet.actors.runtime.aggregate import Report
 from fleet.actors.runtime.causation import because_of, because_of_event
-from fleet.core.webhook import machine
-from fleet.core.webhook import messages as m
+from fleet.core.webhook.commands import (
+    Command,
+    NoteHappening,
+    NoteProgress,
+    ReportDelivered,
+    ReportNotDelivered,
+    ReportVoid,
+)
+from fleet.core.webhook.effects import Deliver, Effect, Follow
+from fleet.core.webhook.payloads import message_body, told, try_body
 from fleet.core.webhook.signing import signed
-from fleet.core.webhook.telling import message_body, told, try_body
 from fleet.events.envelope import Erased, Recorded
 from fleet.events.feed import Feed
 from fleet.limits import (
@@ -25,7 +32,7 @@ from fleet.ports import Receipt
 
 _log = structlog.get_logger(__name__)
 
-Reporter = Report[m.Command]
+Reporter = Report[Command]
 
 
 class WebhookEffects:
@@ -36,9 +43,9 @@ class WebhookEffects:
         self._feed = feed
         self._sending: dict[str, trio.CapacityLimiter] = defaultdict(lambda: trio.CapacityLimiter(WEBHOOK_SENDS_MAX))
 
-    async def perform(self, webhook_id: str, effect: machine.Effect, report: Reporter) -> None:
+    async def perform(self, webhook_id: str, effect: Effect, report: Reporter) -> None:
         """Carry out `effect` for the webhook and report."""
-        if isinstance(effect, machine.Follow):
+        if isinstance(effect, Follow):
             await self._follow(webhook_id, effect, report)
         else:
             await self._deliver(webhook_id, effect, report)
@@ -46,7 +53,7 @@ class WebhookEffects:
     def _now(self) -> int:
         return self._context.clock.now_ms()
 
-    async def _follow(self, webhook_id: str, effect: machine.Follow, report: Reporter) -> None:
+    async def _follow(self, webhook_id: str, effect: Follow, report: Reporter) -> None:
         """Order a delivery for each event that the webhook is to be told of, for as long as it is active."""
 
         def concerns(recorded: Recorded) -> bool:
@@ -65,11 +72,11 @@ class WebhookEffects:
                     if telling is not None:  # the filter's promise
                         session_id = each.stream.partition("-")[2]
                         with because_of(because_of_event(each)):
-                            await report(m.NoteHappening(each.position, telling[0], session_id, self._now()))
+                            await report(NoteHappening(each.position, telling[0], session_id, self._now()))
                         noted = each.position
                 if reader.cursor - noted >= WEBHOOK_PROGRESS_EVENTS:
                     noted = reader.cursor
-                    await report(m.NoteProgress(noted, self._now()))
+                    await report(NoteProgress(noted, self._now()))
 
     async def _room(self, webhook_id: str) -> None:
         """Wait until the webhook may have another open delivery; the log keeps what waits."""
@@ -78,7 +85,7 @@ class WebhookEffects:
 
     # ------------------------------------------------------------------------------------------------------ delivery
 
-    async def _deliver(self, webhook_id: str, effect: machine.Deliver, report: Reporter) -> None:
+    async def _deliver(self, webhook_id: str, effect: Deliver, report: Reporter) -> None:
         """Send when it is due, again and again until the receiver takes it or the webhook has enough of it."""
         due_ms = effect.next_at_ms
         while True:
@@ -87,14 +94,14 @@ class WebhookEffects:
             async with self._sending[webhook_id]:
                 body = self._body(webhook_id, effect)
                 if body is None:
-                    await report(m.ReportVoid(effect.number, self._now()))
+                    await report(ReportVoid(effect.number, self._now()))
                     return
                 receipt = await self._send(webhook_id, effect.number, body)
             if receipt.taken and receipt.status is not None:
-                await report(m.ReportDelivered(effect.number, receipt.status, receipt.took_ms, self._now()))
+                await report(ReportDelivered(effect.number, receipt.status, receipt.took_ms, self._now()))
                 return
             await report(
-                m.ReportNotDelivered(
+                ReportNotDelivered(
                     effect.number, receipt.status, receipt.detail, receipt.took_ms, self._now(), receipt.retry_after_s
                 )
             )
@@ -104,7 +111,7 @@ class WebhookEffects:
                 return
             due_ms = waiting.next_at_ms
 
-    def _body(self, webhook_id: str, effect: machine.Deliver) -> bytes | None:
+    def _body(self, webhook_id: str, effect: Deliver) -> bytes | None:
         """Return the message, None where what it is about has been erased."""
         if effect.position is None:
             return try_body(webhook_id, effect.ordered_at_ms)

@@ -13,8 +13,9 @@ from fleet.actors.effects.setup import Setups
 from fleet.actors.runtime.aggregate import Report
 from fleet.core.backoff import backoff_s
 from fleet.core.paths import is_inside
-from fleet.core.workspace import machine
-from fleet.core.workspace import messages as m
+from fleet.core.workspace.commands import Command, ReportKept, ReportPrepared, ReportRemoved, ReportRestored
+from fleet.core.workspace.effects import Effect, Prepare, Remove, Restore
+from fleet.core.workspace.state import State
 from fleet.errors import Problem, Rejected
 from fleet.limits import (
     RESTART_BACKOFF_FIRST_S,
@@ -29,7 +30,7 @@ from fleet.projections.views import Views
 
 _log = structlog.get_logger(__name__)
 
-Reporter = Report[m.Command]
+Reporter = Report[Command]
 
 
 class WorkspaceEffects:
@@ -39,11 +40,11 @@ class WorkspaceEffects:
         self._context = context
         self._setups = setups
 
-    async def perform(self, workspace_id: str, effect: machine.Effect, report: Reporter) -> None:
+    async def perform(self, workspace_id: str, effect: Effect, report: Reporter) -> None:
         """Carry out `effect` for the workspace and report."""
-        if isinstance(effect, machine.Prepare):
+        if isinstance(effect, Prepare):
             await self._prepare(workspace_id, effect, report)
-        elif isinstance(effect, machine.Remove):
+        elif isinstance(effect, Remove):
             await self._remove(workspace_id, effect, report)
         else:
             await self._restore(effect, report)
@@ -51,7 +52,7 @@ class WorkspaceEffects:
     def _now(self) -> int:
         return self._context.clock.now_ms()
 
-    async def _prepare(self, workspace_id: str, effect: machine.Prepare, report: Reporter) -> None:
+    async def _prepare(self, workspace_id: str, effect: Prepare, report: Reporter) -> None:
         try:
             await self._dispose(workspace_id)  # one that is made again: what OpenCode knew of it is over
             prepared = await self._context.workspaces.prepare(effect.order)
@@ -60,9 +61,9 @@ class WorkspaceEffects:
             if state is None or state.prepared is None:  # else what is left of the one that was lost is work
                 await self._discard(effect)
             raise
-        await report(m.ReportPrepared(prepared, self._now()))
+        await report(ReportPrepared(prepared, self._now()))
 
-    async def _discard(self, effect: machine.Prepare) -> None:
+    async def _discard(self, effect: Prepare) -> None:
         """Remove what the attempt has left; where that fails again and again, the next attempt or start does it."""
         for attempt in range(1, WORKSPACE_DISCARDS_MAX + 1):
             try:
@@ -75,7 +76,7 @@ class WorkspaceEffects:
 
     # ------------------------------------------------------------------------------------------------------ removal
 
-    async def _remove(self, workspace_id: str, effect: machine.Remove, report: Reporter) -> None:
+    async def _remove(self, workspace_id: str, effect: Remove, report: Reporter) -> None:
         """Keep, log what was kept, remove; again while somebody is still at work there, for a while."""
         require_unused(self._context.views, workspace_id, effect.order)
         await self._tear_down(workspace_id, report)
@@ -84,7 +85,7 @@ class WorkspaceEffects:
             try:
                 await self._dispose(workspace_id)
                 kept = await self._context.removals.keep(effect.order)
-                await report(m.ReportKept(kept, self._now()))
+                await report(ReportKept(kept, self._now()))
                 require_unused(self._context.views, workspace_id, effect.order)
                 await self._context.removals.remove(effect.order, kept)
                 await self._context.shells.forget(workspace_id)
@@ -93,7 +94,7 @@ class WorkspaceEffects:
                     await trio.sleep(WORKSPACE_BUSY_POLL_S)
                     continue
                 raise
-            await report(m.ReportRemoved(self._now()))
+            await report(ReportRemoved(self._now()))
             return
 
     async def _tear_down(self, workspace_id: str, report: Reporter) -> None:
@@ -116,9 +117,9 @@ class WorkspaceEffects:
                 except Problem as problem:
                     _log.info("directory_not_disposed", instance=instance.id, code=problem.code)
 
-    async def _restore(self, effect: machine.Restore, report: Reporter) -> None:
+    async def _restore(self, effect: Restore, report: Reporter) -> None:
         await self._context.removals.restore(effect.order, effect.kept)
-        await report(m.ReportRestored(self._now()))
+        await report(ReportRestored(self._now()))
 
 
 def require_unused(views: Views, workspace_id: str, order: WorkspaceOrder) -> None:
@@ -133,7 +134,7 @@ def require_unused(views: Views, workspace_id: str, order: WorkspaceOrder) -> No
             )
 
 
-async def condition_of(context: Context, state: machine.State) -> Condition | None:
+async def condition_of(context: Context, state: State) -> Condition | None:
     """Return how the checkout of a workspace stands, None where that can't be said in a moment."""
     if state.phase != "ready" or state.prepared is None or state.fault is not None:
         return None

@@ -11,7 +11,7 @@ import trio
 from fleet.actors.context import Context
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.core.instance.state import State
-from fleet.core.session import messages as m
+from fleet.core.session.commands import RetireSession
 from fleet.core.session.state import RESTING
 from fleet.errors import Problem
 from fleet.events.envelope import Cause
@@ -51,7 +51,7 @@ class Idleness:
 
     async def _retire(self, session_id: str, before_ms: int) -> None:
         evidence = f"idle for {self._idle_timeout_s / 60:g} minutes: its process was wanted back"
-        retire = m.RetireSession(before_ms, evidence, self._context.clock.now_ms())
+        retire = RetireSession(before_ms, evidence, self._context.clock.now_ms())
         try:
             await self._context.peers.sessions.ask(session_id, Deliver(retire, Cause("policy:idle")))
         except Problem as problem:

@@ -18,7 +18,7 @@ from fleet.actors.effects.erasure import Erasure
 from fleet.actors.effects.placement import Placement
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.upkeep.orphans import find_orphans
-from fleet.core.instance import messages as m
+from fleet.core.instance.commands import StopInstance
 from fleet.errors import Problem, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import RECOVERY_BATCH, RECOVERY_PAUSE_S, SHUTDOWN_GRACE_S
@@ -117,7 +117,7 @@ class Recovery:
                 nursery.start_soon(self._try, "stop the rest", partial(self._context.host.stop, instance_id, None))
 
     async def _stop_instance(self, instance_id: str) -> None:
-        stop = m.StopInstance("shutdown", self._context.clock.now_ms())
+        stop = StopInstance("shutdown", self._context.clock.now_ms())
         try:
             await self._context.peers.instances.ask(instance_id, Deliver(stop, Cause("policy:shutdown")))
         except Problem as problem:

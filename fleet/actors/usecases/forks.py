@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context
 from fleet.actors.usecases.sessions import NewSession, Orders, Outcome
-from fleet.core.session import messages as m
 from fleet.core.session.state import State
+from fleet.core.session.turn_events import ChangesRecorded, PromptDelivered, TurnStarted, TurnSteered, TurnTreeTaken
+from fleet.core.session.values import Origin
 from fleet.errors import Rejected
 from fleet.ports import Strategy
 
@@ -60,7 +61,7 @@ class Forks:
             tags=session.tags,
             agent=session.agent,
             model=session.model,
-            origin=m.Origin(session.id, session.opencode_id, cut.message_id, session.workspace_id, cut.tree),
+            origin=Origin(session.id, session.opencode_id, cut.message_id, session.workspace_id, cut.tree),
         )
         if wanted != "existing":
             new = replace(new, base_ref=await self._base(session))
@@ -76,19 +77,19 @@ class Forks:
         tree = session.baseline
         for recorded in self._context.log.read_stream(self._context.views.sessions.stream(session.id)):
             event = recorded.event
-            if isinstance(event, m.TurnStarted):
+            if isinstance(event, TurnStarted):
                 turns[event.message_id] = event.number
                 cuts[event.number] = _Cut(event.message_id, tree)
                 tree = None
-            elif isinstance(event, m.PromptDelivered) and event.kept_as is not None:
+            elif isinstance(event, PromptDelivered) and event.kept_as is not None:
                 number = turns[event.message_id]
                 turns[event.kept_as] = number
                 cuts[number] = cuts[number]._replace(message_id=event.kept_as)
-            elif isinstance(event, m.TurnSteered):
+            elif isinstance(event, TurnSteered):
                 turns[event.message_id] = event.number
-            elif isinstance(event, m.TurnTreeTaken) and event.number in cuts:
+            elif isinstance(event, TurnTreeTaken) and event.number in cuts:
                 cuts[event.number] = cuts[event.number]._replace(tree=event.tree)
-            elif isinstance(event, m.ChangesRecorded):
+            elif isinstance(event, ChangesRecorded):
                 tree = event.tree
         if message_id is None:
             return _Cut(None, tree) if session.turn is None else cuts[session.turn.number]

@@ -10,7 +10,7 @@ from fleet.actors.context import Context, WorkspaceReply
 from fleet.actors.effects.workspace_check import look
 from fleet.actors.usecases.workspace_roots import Roots
 from fleet.core.paths import is_inside
-from fleet.core.workspace import messages as m
+from fleet.core.workspace.commands import RebindWorkspace
 from fleet.core.workspace.state import State
 from fleet.errors import Rejected
 from fleet.ports import WorkspaceOrder
@@ -36,7 +36,7 @@ class Rebinding:
         if state.order.strategy == "existing":
             raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
         order = msgspec.structs.replace(state.order, source_directory=await self._found(state, state.order, directory))
-        command = m.RebindWorkspace(order.source_directory, self._context.clock.now_ms())
+        command = RebindWorkspace(order.source_directory, self._context.clock.now_ms())
         reply = await self._context.peers.workspaces.ask(workspace_id, caller.deliver(command))
         if reply.state.phase == "ready":
             await self._context.workspaces.relink(order)

@@ -17,10 +17,10 @@ from fleet.actors.effects.stored_responses import erasure_key
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.usecases.sessions import Orders
 from fleet.core.paths import is_inside
-from fleet.core.session import messages as session_messages
+from fleet.core.session.commands import EraseSession
 from fleet.core.session.state import State as Session
-from fleet.core.workspace import messages as m
-from fleet.core.workspace.machine import State
+from fleet.core.workspace.commands import Command, RemoveWorkspace, RestoreWorkspace
+from fleet.core.workspace.state import State
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.limits import REMOVAL_WAIT_S, SESSIONS_NAMED_MAX
 from fleet.projections.views import Views
@@ -91,7 +91,7 @@ class Endings:
             self._require_unneeded(state)
             if state.phase != "ready":
                 return state
-            order = m.RemoveWorkspace(state.sessions, state.claims, self._now())
+            order = RemoveWorkspace(state.sessions, state.claims, self._now())
             reply = await self._ask_once(workspace_id, order, caller)
             if reply.repeated or reply.state.claims == state.claims:
                 break  # else a session came while it was ordered
@@ -117,7 +117,7 @@ class Endings:
 
     async def restore(self, workspace_id: str, caller: Caller) -> State:
         """Bring a removed workspace back. Raises the problem that kept it from that."""
-        repeated = (await self._ask_once(workspace_id, m.RestoreWorkspace(self._now()), caller)).repeated
+        repeated = (await self._ask_once(workspace_id, RestoreWorkspace(self._now()), caller)).repeated
         state = await self._settled(workspace_id)
         if state.phase != "ready" and not (repeated and state.failure_code is None):
             raise Problem(state.failure_code or "git_failed", state.failure_detail)
@@ -143,7 +143,7 @@ class Endings:
             there = len(guests(views, workspace))
             if force and not there and workspace.sessions == (session.id,):
                 await self._end_processes(workspace)
-            order = m.RemoveWorkspace((session.id,), workspace.claims, self._now(), there > 0)
+            order = RemoveWorkspace((session.id,), workspace.claims, self._now(), there > 0)
             reply = await self._ask_workspace(workspace.id, order, caller)
             if reply.claims == workspace.claims:
                 break  # else somebody came while it was ordered: look again who needs it
@@ -178,7 +178,7 @@ class Endings:
         raise Unavailable("timed_out", f"workspace {workspace_id} is still being worked on", retry_after_s=10)
 
     async def _erase(self, session_id: str, caller: Caller) -> None:
-        command = session_messages.EraseSession(self._now())
+        command = EraseSession(self._now())
         try:
             await self._context.peers.sessions.ask(
                 session_id, Deliver(command, caller.cause, erasure_key(caller), caller.digest)
@@ -191,10 +191,10 @@ class Endings:
             return
         raise Unavailable("timed_out", "the session is hidden, and its records are still being erased")
 
-    async def _ask_workspace(self, workspace_id: str, command: m.Command, caller: Caller) -> State:
+    async def _ask_workspace(self, workspace_id: str, command: Command, caller: Caller) -> State:
         return (await self._context.peers.workspaces.ask(workspace_id, Deliver(command, caller.cause))).state
 
-    async def _ask_once(self, workspace_id: str, command: m.Command, caller: Caller) -> WorkspaceReply:
+    async def _ask_once(self, workspace_id: str, command: Command, caller: Caller) -> WorkspaceReply:
         return await self._context.peers.workspaces.ask(workspace_id, caller.deliver(command))
 
 

@@ -12,7 +12,7 @@ from fleet.actors.effects.workspace import condition_of, require_unused
 from fleet.actors.usecases.removal import LEFT, NOT_ASKED, NOT_OURS, guests, sessions_work
 from fleet.actors.usecases.sessions import Orders
 from fleet.core.session.state import State as Session
-from fleet.core.workspace.machine import State
+from fleet.core.workspace.state import State
 from fleet.errors import Problem, Unavailable
 from fleet.limits import REMOVAL_WAIT_S
 from fleet.ports import Busy, Kept, Preview, WorkspaceOrder

@@ -18,14 +18,31 @@ from fleet.actors.effects.slash_commands import SlashCommands
 from fleet.actors.effects.workspace_check import look
 from fleet.actors.prompt import NewPrompt
 from fleet.actors.usecases.workspace_roots import Roots, outside
-from fleet.core import roots
+from fleet.core import workspace_roots as roots
 from fleet.core.paths import is_inside
-from fleet.core.session import messages as m
-from fleet.core.session.following import BEGIN_ANEW, is_gone
+from fleet.core.session.commands import (
+    AbortTurn,
+    AnswerRequest,
+    CreateSession,
+    DescribeSession,
+    EditPrompt,
+    ReadNotifications,
+    ResumeSession,
+    SetBudget,
+    SkipSetup,
+    SteerPrompt,
+    SubmitPrompt,
+    TerminateSession,
+    WithdrawPrompt,
+)
+from fleet.core.session.commands import Command as SessionCommand
+from fleet.core.session.consequences import BEGIN_ANEW, is_gone
 from fleet.core.session.state import State
-from fleet.core.workspace import messages as workspace_messages
+from fleet.core.session.values import Answer, Budget, Model, Origin
+from fleet.core.workspace.commands import DescribeWorkspace
 from fleet.core.workspace.faults import described, way_out
 from fleet.errors import PROBLEMS, Problem, Rejected, Unavailable
+from fleet.keyed_locks import Locks
 from fleet.limits import (
     ABORT_WAIT_S,
     CALLBACK_DEPTH_MAX,
@@ -33,7 +50,6 @@ from fleet.limits import (
     SESSION_READY_TIMEOUT_S,
     TERMINATE_WAIT_S,
 )
-from fleet.locks import Locks
 from fleet.ports import Source, Strategy, WorkspaceOrder
 from fleet.wire.enums import AbortOutcome
 
@@ -51,11 +67,11 @@ class NewSession(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
     initial_prompt: NewPrompt | None = None
     agent: str | None = None
-    model: m.Model | None = None
+    model: Model | None = None
     notify_session: str | None = None
     notify_instance: str | None = None
-    budget: m.Budget | None = None
-    origin: m.Origin | None = None
+    budget: Budget | None = None
+    origin: Origin | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -90,7 +106,7 @@ class Orders:
                 session_id = command.session_id
                 await self._ask(session_id, command, caller)
             elif self._may_work_now(session_id):
-                resume = m.ResumeSession(self._context.clock.now_ms())
+                resume = ResumeSession(self._context.clock.now_ms())
                 await self._ask(session_id, resume, replace(caller, idempotency_key=None))
         return await self._provisioned(session_id)
 
@@ -117,7 +133,7 @@ class Orders:
             raise Rejected("idempotency_conflict", "the idempotency key was used with another request")
         return record.stream.partition("-")[2]
 
-    async def _creation(self, new: NewSession) -> m.CreateSession:
+    async def _creation(self, new: NewSession) -> CreateSession:
         context = self._context
         parent = None if new.notify_session is None else self._parent(new.notify_session, new.notify_instance)
         prompt = new.initial_prompt and await self._commands.resolve(new.initial_prompt, None)
@@ -128,7 +144,7 @@ class Orders:
         title = new.title if new.title is not None else _default_title(new, source)
         order = await self._workspace_order(new, source, title)
         now = context.clock.now_ms()
-        return m.CreateSession(
+        return CreateSession(
             context.ids.uuid7(),
             title,
             order.workspace_id,
@@ -189,9 +205,9 @@ class Orders:
         reply = await self._ask(session.id, submission, caller)
         return Outcome(reply.state, reply.position)
 
-    def _submission(self, prompt: NewPrompt, *, resume: bool) -> m.SubmitPrompt:
+    def _submission(self, prompt: NewPrompt, *, resume: bool) -> SubmitPrompt:
         context = self._context
-        return m.SubmitPrompt(
+        return SubmitPrompt(
             context.ids.uuid7(),
             prompt.text,
             context.clock.now_ms(),
@@ -207,47 +223,47 @@ class Orders:
     async def withdraw(self, any_id: str, prompt_id: str, caller: Caller) -> Outcome:
         """Take a waiting prompt out of the queue."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, m.WithdrawPrompt(prompt_id, self._context.clock.now_ms()), caller)
+        reply = await self._ask(session.id, WithdrawPrompt(prompt_id, self._context.clock.now_ms()), caller)
         return Outcome(reply.state, reply.position)
 
     async def edit_prompt(self, any_id: str, prompt_id: str, text: str, caller: Caller) -> Outcome:
         """Give a waiting prompt another text."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, m.EditPrompt(prompt_id, text, self._context.clock.now_ms()), caller)
+        reply = await self._ask(session.id, EditPrompt(prompt_id, text, self._context.clock.now_ms()), caller)
         return Outcome(reply.state, reply.position)
 
     async def steer_prompt(self, any_id: str, prompt_id: str, caller: Caller) -> Outcome:
         """Send a waiting prompt into the turn that runs."""
         session = self.session(any_id)
-        command = m.SteerPrompt(prompt_id, self._context.clock.now_ms(), self._context.fresh())
+        command = SteerPrompt(prompt_id, self._context.clock.now_ms(), self._context.fresh())
         reply = await self._ask(session.id, command, caller)
         return Outcome(reply.state, reply.position)
 
-    async def answer(self, any_id: str, request_id: str, answer: m.Answer, caller: Caller) -> Outcome:
+    async def answer(self, any_id: str, request_id: str, answer: Answer, caller: Caller) -> Outcome:
         """Answer a permission request or question; OpenCode is told right after."""
         session = self.session(any_id)
-        command = m.AnswerRequest(request_id, answer, self._context.clock.now_ms(), caller.actor)
+        command = AnswerRequest(request_id, answer, self._context.clock.now_ms(), caller.actor)
         reply = await self._ask(session.id, command, caller)
         return Outcome(reply.state, reply.position)
 
     async def read_notifications(self, any_id: str, numbers: tuple[int, ...] | None, caller: Caller) -> Outcome:
         """Take note that somebody has seen these notifications; None for all."""
         session = self.session(any_id)
-        command = m.ReadNotifications(numbers, self._context.clock.now_ms())
+        command = ReadNotifications(numbers, self._context.clock.now_ms())
         reply = await self._ask(session.id, command, caller)
         return Outcome(reply.state, reply.position)
 
-    async def set_budget(self, any_id: str, budget: m.Budget | None, caller: Caller) -> Outcome:
+    async def set_budget(self, any_id: str, budget: Budget | None, caller: Caller) -> Outcome:
         """Give the session another budget, or none."""
         session = self.session(any_id)
-        command = m.SetBudget(budget, self._context.clock.now_ms(), self._context.fresh())
+        command = SetBudget(budget, self._context.clock.now_ms(), self._context.fresh())
         reply = await self._ask(session.id, command, caller)
         return Outcome(reply.state, reply.position)
 
     async def abort(self, any_id: str, caller: Caller) -> tuple[Outcome, AbortOutcome]:
         """Stop the running turn, wait for that, and say how far it got: `aborted`, `nothing_to_abort` or `aborting`."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, m.AbortTurn(self._context.clock.now_ms()), caller)
+        reply = await self._ask(session.id, AbortTurn(self._context.clock.now_ms()), caller)
         if session.provisioning == "setup" and reply.state.provisioning is None:
             return Outcome(reply.state, reply.position), "aborted"
         turn = reply.state.turn
@@ -270,19 +286,19 @@ class Orders:
         """
         session = self.session(any_id)
         opencode_id = self._context.ids.opencode("ses") if anew else None
-        await self._ask(session.id, m.ResumeSession(self._context.clock.now_ms(), opencode_id), caller)
+        await self._ask(session.id, ResumeSession(self._context.clock.now_ms(), opencode_id), caller)
         return await self._provisioned(session.id)
 
     async def skip_setup(self, any_id: str, caller: Caller) -> Outcome:
         """Let the session go on in a workspace that is not set up; return as soon as that is ordered."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, m.SkipSetup(self._context.clock.now_ms()), caller)
+        reply = await self._ask(session.id, SkipSetup(self._context.clock.now_ms()), caller)
         return Outcome(reply.state, reply.position)
 
     async def terminate(self, any_id: str, caller: Caller) -> Outcome:
         """End the session and return once it has stopped."""
         session = self.session(any_id)
-        await self._ask(session.id, m.TerminateSession(self._context.clock.now_ms()), caller)
+        await self._ask(session.id, TerminateSession(self._context.clock.now_ms()), caller)
         # A repeated request finds an end that is over, and perhaps a session that was resumed since.
         state = await self._wait(session.id, lambda s: not s.terminating, TERMINATE_WAIT_S, "stopped")
         return self._outcome(state)
@@ -290,12 +306,12 @@ class Orders:
     async def describe(self, any_id: str, title: str | None, tags: tuple[str, ...] | None, caller: Caller) -> Outcome:
         """Give the session another title or other tags."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, m.DescribeSession(self._context.clock.now_ms(), title, tags), caller)
+        reply = await self._ask(session.id, DescribeSession(self._context.clock.now_ms(), title, tags), caller)
         return Outcome(reply.state, reply.position)
 
     async def describe_workspace(self, workspace_id: str, title: str | None, caller: Caller) -> WorkspaceReply:
         """Give a workspace a title, or None for none. Raises `Rejected` workspace_not_found."""
-        command = workspace_messages.DescribeWorkspace(title, self._context.clock.now_ms())
+        command = DescribeWorkspace(title, self._context.clock.now_ms())
         return await self._context.peers.workspaces.ask(workspace_id, caller.deliver(command))
 
     # ---------------------------------------------------------------------------------------------------------- roots
@@ -365,7 +381,7 @@ class Orders:
     def _outcome(self, state: State) -> Outcome:
         return Outcome(state, self._context.log.head())
 
-    async def _ask(self, session_id: str, command: m.Command, caller: Caller) -> SessionReply:
+    async def _ask(self, session_id: str, command: SessionCommand, caller: Caller) -> SessionReply:
         return await self._context.peers.sessions.ask(session_id, caller.deliver(command))
 
 

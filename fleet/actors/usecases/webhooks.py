@@ -13,7 +13,14 @@ import trio
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WebhookReply
 from fleet.actors.runtime.aggregate import Report
-from fleet.core.webhook import messages as m
+from fleet.core.webhook.commands import (
+    Command,
+    DeleteWebhook,
+    DisableWebhook,
+    EnableWebhook,
+    RegisterWebhook,
+    TryWebhook,
+)
 from fleet.core.webhook.signing import secret_of
 from fleet.core.webhook.state import Delivery, State
 from fleet.errors import Rejected, Unavailable
@@ -25,7 +32,7 @@ from fleet.ports import Target
 
 _log = structlog.get_logger(__name__)
 
-Reporter = Report[m.Command]
+Reporter = Report[Command]
 
 
 class NewWebhook(msgspec.Struct, frozen=True):
@@ -57,7 +64,7 @@ class Webhooks:
                 secret = new.secret if new.secret is not None else secret_of(context.vault.fresh_key())
                 await context.vault.keep(webhook_id, Target(new.url, secret))
                 parts = urlsplit(new.url)
-                register = m.RegisterWebhook(
+                register = RegisterWebhook(
                     f"{parts.scheme}://{parts.netloc}", new.types, new.description, context.log.head(), self._now()
                 )
                 await self._ask(webhook_id, register, caller)
@@ -77,18 +84,18 @@ class Webhooks:
 
     async def switch(self, webhook_id: str, caller: Caller, *, enabled: bool) -> State:
         """Enable or disable it."""
-        command = m.EnableWebhook(self._now()) if enabled else m.DisableWebhook(self._now())
+        command = EnableWebhook(self._now()) if enabled else DisableWebhook(self._now())
         return (await self._ask(webhook_id, command, caller)).state
 
     async def delete(self, webhook_id: str, caller: Caller) -> int:
         """Delete it, address and secret included, and return the log position."""
-        reply = await self._ask(webhook_id, m.DeleteWebhook(self._now()), caller)
+        reply = await self._ask(webhook_id, DeleteWebhook(self._now()), caller)
         await self._context.vault.forget(webhook_id)
         return reply.position
 
     async def send_test(self, webhook_id: str, caller: Caller) -> Delivery:
         """Send a test message and return what became of it."""
-        reply = await self._ask(webhook_id, m.TryWebhook(self._now()), caller)
+        reply = await self._ask(webhook_id, TryWebhook(self._now()), caller)
         tests = [each for each in (*reply.state.over, *reply.state.open) if each.is_test]
         if not tests:
             raise Rejected("delivery_gone", "the test of this idempotency key is not among the newest deliveries")
@@ -108,8 +115,8 @@ class Webhooks:
     def _now(self) -> int:
         return self._context.clock.now_ms()
 
-    async def _ask(self, webhook_id: str, command: m.Command, caller: Caller) -> WebhookReply:
-        if not isinstance(command, m.RegisterWebhook):
+    async def _ask(self, webhook_id: str, command: Command, caller: Caller) -> WebhookReply:
+        if not isinstance(command, RegisterWebhook):
             self.webhook(webhook_id)  # a message would bring up an actor for whatever id somebody thinks of
         return await self._context.peers.webhooks.ask(webhook_id, caller.deliver(command))
 

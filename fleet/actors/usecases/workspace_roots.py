@@ -1,11 +1,11 @@
-"""The workspace roots in force: what the configuration allows, narrowed by what clients have chosen (core/roots.py).
+"""The workspace roots in force: what the configuration allows, narrowed by what clients have chosen.
 
 They hold for new sessions and for the directory browser, at once. A session that is there already goes on, wherever it
 works: nothing that somebody has begun is taken from them.
 """
 
 from fleet.actors.context import Context
-from fleet.core import roots as m
+from fleet.core import workspace_roots as m
 from fleet.core.paths import is_inside
 from fleet.errors import Rejected
 

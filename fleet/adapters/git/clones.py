@@ -7,7 +7,7 @@ whole, and `.making` is nobody's. Decisions:
   file system git copies them. A source that borrows objects is copied in full (`--dissociate`): no alternates,
   whatever happens to the source.
 - `origin` is the source's own origin where it has one, so that pushes go where its owner expects, else the source.
-  Identity, further remotes, upstreams and the promisor of a partial clone come along (carried.py).
+  Identity, further remotes, upstreams and the promisor of a partial clone come along (clone_config.py).
 - Remote-tracking branches of `origin` are the source's branches until the first fetch. Submodules are not initialised.
 """
 
@@ -16,12 +16,12 @@ from pathlib import Path
 import trio
 
 from fleet.adapters.git import branches
-from fleet.adapters.git.carried import carry_configuration, require_whole
+from fleet.adapters.git.clone_config import carry_configuration, require_whole
 from fleet.adapters.git.command import LOCAL_ALLOWED, run
 from fleet.adapters.git.files import make_directory, remove_tree
+from fleet.adapters.git.pristine_check import dirty, remove_if_blank, require_nothing_staged, require_untouched
 from fleet.adapters.git.repository import look, read_ref
 from fleet.adapters.git.sparse import carry_cone
-from fleet.adapters.git.untouched import dirty, remove_if_blank, require_nothing_staged, require_untouched
 from fleet.adapters.git.worktrees import note_ref
 from fleet.ports import Source, WorkspaceOrder
 

@@ -2,8 +2,8 @@
 
 Rules kept here: arguments are a list, never a shell; the environment carries no `GIT_*` of ours and cannot ask a
 person; hooks, file-system monitors, `ext::` transports and whatever else a repository's own configuration names do not
-run (distrust.py); output and time are bounded; when we stop waiting, the whole process group is ended. Callers keep
-values that people chose behind `--` or `--end-of-options`. A question that git could not answer is never a "no":
+run (config_hardening.py); output and time are bounded; when we stop waiting, the whole process group is ended. Callers
+keep values that people chose behind `--` or `--end-of-options`. A question that git could not answer is never a "no":
 `Output.says_yes` tells them apart.
 """
 
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import trio
 
-from fleet.adapters.git.distrust import LISTING, disarmed
+from fleet.adapters.git.config_hardening import LISTING, disarmed
 from fleet.adapters.git.scratch import discarding
 from fleet.errors import Problem, Unavailable
 from fleet.limits import GIT_ERROR_BYTES_MAX, GIT_OUTPUT_BYTES_MAX, GIT_TERM_GRACE_S, GIT_TIMEOUT_S, KILL_GRACE_S

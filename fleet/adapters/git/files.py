@@ -10,7 +10,7 @@ import trio
 
 from fleet.errors import Problem
 from fleet.limits import GIT_OUTPUT_BYTES_MAX
-from fleet.private import make_private_directory
+from fleet.private_files import make_private_directory
 
 
 async def make_directory(directory: str) -> None:

@@ -20,16 +20,16 @@ import trio
 from msgspec.structs import replace
 
 from fleet.adapters.git import restores, worktrees
-from fleet.adapters.git.busy import busy_in, require_not_busy
+from fleet.adapters.git.checkout_trees import tree_of
 from fleet.adapters.git.command import run
-from fleet.adapters.git.contents import tree_of
 from fleet.adapters.git.files import exists, make_directory, remove_if_empty, remove_tree
 from fleet.adapters.git.includes import carry
+from fleet.adapters.git.inventory import Work, candidates_of, fetch, going_branch, survey
+from fleet.adapters.git.open_processes import busy_in, require_not_busy
+from fleet.adapters.git.preservation_commit import Saved, commit_tree, find, kept_ref, load, store
 from fleet.adapters.git.repository import is_commit, read_ref
-from fleet.adapters.git.saved import Saved, commit_tree, find, kept_ref, load, store
 from fleet.adapters.git.scratch import objects_discarded
-from fleet.adapters.git.survey import Work, candidates_of, fetch, going_branch, survey
-from fleet.adapters.git.tips import own_tips
+from fleet.adapters.git.unique_commits import own_tips
 from fleet.adapters.git.workspaces import GitWorkspaces
 from fleet.errors import Problem, Rejected
 from fleet.limits import IGNORED_NAMED_MAX

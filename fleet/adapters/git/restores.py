@@ -13,14 +13,14 @@ from pathlib import Path
 import trio
 
 from fleet.adapters.git import branches, clones, worktrees
+from fleet.adapters.git.checkout_location import Place
+from fleet.adapters.git.checkout_trees import scratch_store, tree_of
 from fleet.adapters.git.command import attempt, require_disarmed, run
-from fleet.adapters.git.contents import scratch_store, tree_of
 from fleet.adapters.git.files import exists, make_directory, remove_tree
-from fleet.adapters.git.places import Place
+from fleet.adapters.git.inventory import fetch
+from fleet.adapters.git.preservation_commit import Saved, load
+from fleet.adapters.git.pristine_check import remove_if_blank
 from fleet.adapters.git.repository import is_commit, read_ref
-from fleet.adapters.git.saved import Saved, load
-from fleet.adapters.git.survey import fetch
-from fleet.adapters.git.untouched import remove_if_blank
 from fleet.errors import Problem, Rejected
 from fleet.ports import Kept, WorkspaceOrder
 

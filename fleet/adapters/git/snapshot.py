@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import trio
 
-from fleet.adapters.git.places import Place
-from fleet.adapters.git.rules import IGNORED_AND_TRACKED, Rules, rules_of
-from fleet.adapters.git.stores import Store
+from fleet.adapters.git.checkout_location import Place
+from fleet.adapters.git.ignore_rules import IGNORED_AND_TRACKED, Rules, rules_of
+from fleet.adapters.git.snapshot_repository import Store
 from fleet.errors import Problem
 from fleet.limits import TREE_FILE_BYTES_MAX, TREE_NEW_BYTES_MAX, TREE_NEW_FILES_MAX
 

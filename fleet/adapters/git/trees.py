@@ -14,15 +14,15 @@ from typing import Final
 import structlog
 import trio
 
-from fleet.adapters.git.changes import compare, require_trees
+from fleet.adapters.git.checkout_location import Place, locate
 from fleet.adapters.git.files import remove_tree
-from fleet.adapters.git.places import Place, locate
-from fleet.adapters.git.rules import Rules
+from fleet.adapters.git.ignore_rules import Rules
 from fleet.adapters.git.snapshot import Left, forget_index, update_index, write_tree
-from fleet.adapters.git.stores import Store, make_store, unwritable
+from fleet.adapters.git.snapshot_repository import Store, make_store, unwritable
+from fleet.adapters.git.tree_diff import compare, require_trees
 from fleet.errors import Problem
+from fleet.keyed_locks import Locks
 from fleet.limits import DIRTY_PATHS_SHOWN_MAX, TREE_ATTEMPTS_MAX
-from fleet.locks import Locks
 from fleet.ports import FileChange
 
 _log = structlog.get_logger(__name__)

@@ -14,16 +14,16 @@ from typing import Final
 import trio
 
 from fleet.adapters.git import branches, clones, worktrees
+from fleet.adapters.git.branch_listing import list_branches
 from fleet.adapters.git.command import run
 from fleet.adapters.git.files import make_directory, read_file, remove_if_empty
 from fleet.adapters.git.includes import carry
-from fleet.adapters.git.lacking import lacking
-from fleet.adapters.git.listing import list_branches
+from fleet.adapters.git.not_carried import lacking
+from fleet.adapters.git.pristine_check import remove_if_blank
 from fleet.adapters.git.repository import condition, is_commit, look, resolve, why_no_repository
-from fleet.adapters.git.untouched import remove_if_blank
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
-from fleet.locks import Locks
+from fleet.keyed_locks import Locks
 from fleet.ports import Branch, Condition, Fault, NotCarried, PreparedWorkspace, Source, Strategy, WorkspaceOrder
 
 

@@ -14,8 +14,8 @@ import trio
 from fleet.adapters.git import branches
 from fleet.adapters.git.command import attempt, run
 from fleet.adapters.git.files import exists, make_directory, remove_tree
+from fleet.adapters.git.pristine_check import dirty, require_nothing_staged, require_untouched
 from fleet.adapters.git.repository import look, read_ref
-from fleet.adapters.git.untouched import dirty, require_nothing_staged, require_untouched
 from fleet.errors import Rejected
 from fleet.ports import Source, WorkspaceOrder
 

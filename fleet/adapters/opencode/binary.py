@@ -17,7 +17,7 @@ import trio
 
 from fleet.errors import Unavailable
 from fleet.limits import OPENCODE_VERSION_TIMEOUT_S
-from fleet.private import make_private_directory, write_private
+from fleet.private_files import make_private_directory, write_private
 
 KNOWN_VERSIONS: Final = ("1.17.19", "1.18.33")
 """Versions that keep the contract suite of tests/e2e."""

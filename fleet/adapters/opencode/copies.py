@@ -19,7 +19,7 @@ from fleet.errors import Problem
 from fleet.ids import OPENCODE_RANDOM_BITS, base62
 from fleet.limits import OPENCODE_CLI_TIMEOUT_S
 from fleet.ports import Message, OpenCodeSession
-from fleet.private import make_private_directory, write_private
+from fleet.private_files import make_private_directory, write_private
 
 _ASCENDING: Final = len("msg_0123456789ab")  # what ids begin with: their kind and when they were made
 

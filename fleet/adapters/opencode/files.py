@@ -22,7 +22,7 @@ from fleet.limits import (
     OPENCODE_LOG_TAIL_BYTES,
     OPENCODE_LOGS_KEPT,
 )
-from fleet.private import make_private_directory
+from fleet.private_files import make_private_directory
 
 _PASSWORD: Final = "password"  # noqa: S105 - the name of its file
 _LOG: Final = "opencode.log"

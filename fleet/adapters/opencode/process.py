@@ -37,6 +37,7 @@ from fleet.adapters.opencode.identity import (
     send,
 )
 from fleet.errors import Problem, Unavailable
+from fleet.keyed_locks import Locks
 from fleet.limits import (
     FIRST_START_S,
     KILL_GRACE_S,
@@ -47,7 +48,6 @@ from fleet.limits import (
     SPAWN_READY_TIMEOUT_S,
     TERM_GRACE_S,
 )
-from fleet.locks import Locks
 from fleet.ports import (
     Endpoint,
     Exit,

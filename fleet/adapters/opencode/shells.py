@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 import trio
 
-from fleet.private import make_private_directory, write_private
+from fleet.private_files import make_private_directory, write_private
 
 _log = structlog.get_logger(__name__)
 

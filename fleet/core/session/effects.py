@@ -10,8 +10,31 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-from fleet.core.session import messages as m
+from fleet.core.session.commands import Command
+from fleet.core.session.events import (
+    CallbackDelivered,
+    CallbackDropped,
+    CallbackOrdered,
+    Event,
+    InstanceAttached,
+    InstanceDetached,
+    InstanceLeft,
+    ProvisionFailed,
+    ResumeRequested,
+    SessionCompleted,
+    SessionCreated,
+    SessionErased,
+    SessionResumed,
+    SessionStopped,
+    SetupEnded,
+    SetupSkipped,
+    TerminationRequested,
+    WorkspaceAttached,
+)
+from fleet.core.session.report_commands import ReportProvisionFailed
 from fleet.core.session.state import RUNNING, QueuedPrompt, State
+from fleet.core.session.turn_events import AbortRequested, PromptDelivered, RequestAnswered, TurnStarted, TurnSteered
+from fleet.core.session.values import Answer, Origin, ProvisionStep
 from fleet.ports import Recipe, Strategy, WorkspaceOrder
 
 
@@ -53,7 +76,7 @@ class OpenConversation(msgspec.Struct, frozen=True):
     directory: str
     title: str
     exists: bool
-    origin: m.Origin | None = None
+    origin: Origin | None = None
 
 
 class DeliverPrompt(msgspec.Struct, frozen=True):
@@ -129,7 +152,7 @@ class AnswerOpenCode(msgspec.Struct, frozen=True):
     directory: str
     request_id: str
     kind: Literal["permission", "question"]
-    answer: m.Answer
+    answer: Answer
 
 
 class LeaveInstance(msgspec.Struct, frozen=True):
@@ -206,7 +229,7 @@ def _aside(state: State) -> tuple[Effect, ...]:
     return (*leave, NotifyParent(f"callback:{waiting.number}", state.parent_id, waiting.number, waiting.text))
 
 
-def _provision(step: m.ProvisionStep, state: State) -> Effect:
+def _provision(step: ProvisionStep, state: State) -> Effect:
     if step == "workspace":
         return PrepareWorkspace("workspace", _order(state))
     if step == "setup" and state.setup is not None:
@@ -260,28 +283,28 @@ def _running(state: State, instance_id: str) -> tuple[Effect, ...]:
 
 
 _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
-    m.SessionCreated: (PrepareWorkspace,),
-    m.ResumeRequested: (PrepareWorkspace,),
-    m.WorkspaceAttached: (AttachInstance, SetUpWorkspace),
-    m.SetupEnded: (AttachInstance,),
-    m.SetupSkipped: (AttachInstance,),
-    m.InstanceAttached: (OpenConversation,),
-    m.SessionResumed: (Settle, DeliverPrompt, FollowTurn, SteerTurn, StopTurn, AnswerOpenCode),
-    m.TurnStarted: (DeliverPrompt,),
-    m.TurnSteered: (SteerTurn,),
-    m.PromptDelivered: (FollowTurn,),
-    m.AbortRequested: (StopTurn,),
-    m.RequestAnswered: (AnswerOpenCode,),
-    m.SessionCompleted: (LeaveInstance,),
-    m.SessionStopped: (LeaveInstance,),
-    m.ProvisionFailed: (LeaveInstance,),
-    m.InstanceLeft: (AttachInstance,),  # which waited for that
-    m.CallbackOrdered: (NotifyParent,),
-    m.CallbackDelivered: (NotifyParent,),  # the next one
-    m.CallbackDropped: (NotifyParent,),
-    m.SessionErased: (EraseRecords,),
-    m.TerminationRequested: (EndSession,),
-    m.InstanceDetached: (
+    SessionCreated: (PrepareWorkspace,),
+    ResumeRequested: (PrepareWorkspace,),
+    WorkspaceAttached: (AttachInstance, SetUpWorkspace),
+    SetupEnded: (AttachInstance,),
+    SetupSkipped: (AttachInstance,),
+    InstanceAttached: (OpenConversation,),
+    SessionResumed: (Settle, DeliverPrompt, FollowTurn, SteerTurn, StopTurn, AnswerOpenCode),
+    TurnStarted: (DeliverPrompt,),
+    TurnSteered: (SteerTurn,),
+    PromptDelivered: (FollowTurn,),
+    AbortRequested: (StopTurn,),
+    RequestAnswered: (AnswerOpenCode,),
+    SessionCompleted: (LeaveInstance,),
+    SessionStopped: (LeaveInstance,),
+    ProvisionFailed: (LeaveInstance,),
+    InstanceLeft: (AttachInstance,),  # which waited for that
+    CallbackOrdered: (NotifyParent,),
+    CallbackDelivered: (NotifyParent,),  # the next one
+    CallbackDropped: (NotifyParent,),
+    SessionErased: (EraseRecords,),
+    TerminationRequested: (EndSession,),
+    InstanceDetached: (
         EndSession,
         LeaveInstance,
     ),  # an end that waits for it gives way to one that does not
@@ -289,9 +312,9 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
 """What each event adds to what is pending, or changes of it; what is under way as it should be is not ordered again."""
 
 
-def react(state: State, event: m.Event) -> tuple[Effect, ...]:
+def react(state: State, event: Event) -> tuple[Effect, ...]:
     """Return the effects that `event` orders, given the state after it."""
-    if isinstance(event, m.ProvisionFailed) and event.step != "conversation":
+    if isinstance(event, ProvisionFailed) and event.step != "conversation":
         return ()  # there was no instance yet that could be left
     ordered = _ORDERS.get(type(event), ())
     if not ordered:
@@ -299,24 +322,24 @@ def react(state: State, event: m.Event) -> tuple[Effect, ...]:
     return tuple(effect for effect in pending(state) if type(effect) in ordered and not _runs_already(effect, event))
 
 
-def _runs_already(effect: Effect, event: m.Event) -> bool:
+def _runs_already(effect: Effect, event: Event) -> bool:
     """Return whether the effect is under way for another request or an earlier callback than the event's."""
     match event, effect:
-        case m.PromptDelivered(message_id=arrived, kept_as=kept), FollowTurn(message_id=other):
+        case PromptDelivered(message_id=arrived, kept_as=kept), FollowTurn(message_id=other):
             return (kept or arrived) != other  # steering
-        case m.TurnSteered(message_id=steered), SteerTurn(message_id=other):
+        case TurnSteered(message_id=steered), SteerTurn(message_id=other):
             return steered != other
-        case m.InstanceDetached(leaves=False), LeaveInstance():
+        case InstanceDetached(leaves=False), LeaveInstance():
             return True
-        case m.RequestAnswered(request_id=answered), AnswerOpenCode(request_id=other):
+        case RequestAnswered(request_id=answered), AnswerOpenCode(request_id=other):
             return answered != other
-        case m.CallbackOrdered(number=n) | m.CallbackDelivered(number=n) | m.CallbackDropped(number=n), NotifyParent():
+        case CallbackOrdered(number=n) | CallbackDelivered(number=n) | CallbackDropped(number=n), NotifyParent():
             return effect.number < n
         case _:
             return False
 
 
-_STEPS: Final[Mapping[type[Any], m.ProvisionStep]] = {
+_STEPS: Final[Mapping[type[Any], ProvisionStep]] = {
     PrepareWorkspace: "workspace",
     SetUpWorkspace: "setup",
     AttachInstance: "instance",
@@ -324,7 +347,7 @@ _STEPS: Final[Mapping[type[Any], m.ProvisionStep]] = {
 }
 
 
-def failure(effect: Effect, code: str, detail: str, at_ms: int) -> m.Command | None:
+def failure(effect: Effect, code: str, detail: str, at_ms: int) -> Command | None:
     """Return the report that `effect` has failed, None where OpenCode may be at work and it is not given up."""
     step = _STEPS.get(type(effect))
-    return None if step is None else m.ReportProvisionFailed(step, code, detail, at_ms)
+    return None if step is None else ReportProvisionFailed(step, code, detail, at_ms)

@@ -9,7 +9,39 @@ from typing import Any, Final, Literal
 
 from msgspec.structs import replace
 
-from fleet.core.session import messages as m
+from fleet.core.session.events import (
+    BudgetExceeded,
+    BudgetSet,
+    CallbackDelivered,
+    CallbackDropped,
+    CallbackOrdered,
+    CallbackUndelivered,
+    ConversationOpened,
+    Event,
+    InstanceAttached,
+    InstanceDetached,
+    InstanceLeft,
+    NotificationsRead,
+    ProvisionDelayed,
+    ProvisionFailed,
+    ResumeRequested,
+    SessionCompleted,
+    SessionCreated,
+    SessionDescribed,
+    SessionDisconnected,
+    SessionErased,
+    SessionResumed,
+    SessionSettled,
+    SessionStopped,
+    SetupEnded,
+    SetupHeld,
+    SetupOutput,
+    SetupSkipped,
+    SetupStarted,
+    TerminationRequested,
+    WorkspaceAttached,
+)
+from fleet.core.session.evolve_turn import TURN_CHANGES, no_requests
 from fleet.core.session.notifications import NOTIFIES, notified
 from fleet.core.session.state import (
     Callback,
@@ -19,8 +51,7 @@ from fleet.core.session.state import (
     initial,
 )
 from fleet.core.session.transitions import ENDED, TABLE
-from fleet.core.session.turn_evolution import TURN_CHANGES, no_requests
-from fleet.core.table import ImpossibleEvent
+from fleet.core.transition_table import ImpossibleEvent
 from fleet.limits import (
     CALLBACKS_REMEMBERED_MAX,
 )
@@ -28,7 +59,7 @@ from fleet.limits import (
 Changes = dict[str, Any]
 
 
-def evolve(state: State, event: m.Event) -> State:
+def evolve(state: State, event: Event) -> State:
     """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
     kind = type(event)
     phase = TABLE[state.phase, kind]
@@ -48,7 +79,7 @@ def evolve(state: State, event: m.Event) -> State:
     return replace(state, **changes)
 
 
-def _created(_: State, event: m.SessionCreated) -> Changes:
+def _created(_: State, event: SessionCreated) -> Changes:
     return {
         "title": event.title,
         "tags": event.tags,
@@ -73,11 +104,11 @@ def _created(_: State, event: m.SessionCreated) -> Changes:
     }
 
 
-def _described(_: State, event: m.SessionDescribed) -> Changes:
+def _described(_: State, event: SessionDescribed) -> Changes:
     return {"title": event.title, "tags": event.tags}
 
 
-def _workspace_attached(state: State, event: m.WorkspaceAttached) -> Changes:
+def _workspace_attached(state: State, event: WorkspaceAttached) -> Changes:
     first = state.baseline is None
     return {
         "baseline": event.baseline if first else state.baseline,
@@ -90,20 +121,20 @@ def _workspace_attached(state: State, event: m.WorkspaceAttached) -> Changes:
     }
 
 
-def _setup_held(state: State, event: m.SetupHeld) -> Changes:
+def _setup_held(state: State, event: SetupHeld) -> Changes:
     evidence = "waits for a person who allows the commands of the repository's .fleet.toml"
     return {**_setup(state, status="held", started_at_ms=event.at_ms), "evidence": evidence}
 
 
-def _setup_started(state: State, event: m.SetupStarted) -> Changes:
+def _setup_started(state: State, event: SetupStarted) -> Changes:
     return {**_setup(state, status="running", started_at_ms=event.at_ms), "evidence": "its workspace is being set up"}
 
 
-def _setup_output(_: State, __: m.SetupOutput) -> Changes:
+def _setup_output(_: State, __: SetupOutput) -> Changes:
     return {}
 
 
-def _setup_ended(state: State, event: m.SetupEnded) -> Changes:
+def _setup_ended(state: State, event: SetupEnded) -> Changes:
     end = {"exit_code": event.exit_code, "detail": event.detail, "ended_at_ms": event.at_ms}
     if event.exit_code != 0:
         return _setup(state, status="failed", **end)
@@ -112,7 +143,7 @@ def _setup_ended(state: State, event: m.SetupEnded) -> Changes:
     return {**_setup(state, status="done", **end), **tree, "provisioning": "instance"}
 
 
-def _setup_skipped(state: State, event: m.SetupSkipped) -> Changes:
+def _setup_skipped(state: State, event: SetupSkipped) -> Changes:
     goes_on = {"provisioning": "instance"} if state.provisioning == "setup" else {}
     return {**_setup(state, status="skipped", ended_at_ms=event.at_ms), **goes_on}
 
@@ -121,12 +152,12 @@ def _setup(state: State, **changes: Any) -> Changes:
     return {} if state.setup is None else {"setup": replace(state.setup, **changes)}
 
 
-def _instance_attached(state: State, event: m.InstanceAttached) -> Changes:
+def _instance_attached(state: State, event: InstanceAttached) -> Changes:
     known = state.instances if event.instance_id in state.instances else (*state.instances, event.instance_id)
     return {"instance_id": event.instance_id, "instances": known, "provisioning": "conversation"}
 
 
-def _conversation_opened(_: State, event: m.ConversationOpened) -> Changes:
+def _conversation_opened(_: State, event: ConversationOpened) -> Changes:
     return {
         "opencode_id": event.opencode_id,
         "conversation": True,
@@ -136,7 +167,7 @@ def _conversation_opened(_: State, event: m.ConversationOpened) -> Changes:
     }
 
 
-def _resume_requested(state: State, event: m.ResumeRequested) -> Changes:
+def _resume_requested(state: State, event: ResumeRequested) -> Changes:
     return {"provisioning": "workspace", **({} if event.opencode_id is None else _begun_anew(state, event.opencode_id))}
 
 
@@ -152,7 +183,7 @@ def _begun_anew(state: State, opencode_id: str) -> Changes:
     }
 
 
-def _resumed(state: State, event: m.SessionResumed) -> Changes:
+def _resumed(state: State, event: SessionResumed) -> Changes:
     # The parent may have heard of a resume that failed; the turn that goes on now has an outcome of its own.
     return {
         "owed": state.owed or (state.parent_id is not None and state.turn is not None),
@@ -166,7 +197,7 @@ def _resumed(state: State, event: m.SessionResumed) -> Changes:
     }
 
 
-def _provision_failed(state: State, event: m.ProvisionFailed) -> Changes:
+def _provision_failed(state: State, event: ProvisionFailed) -> Changes:
     what = "creation" if state.phase == "created" else "resume"
     # A session that stays ended must not keep a process for itself.
     given_up = state.phase in ENDED and state.instance_id is not None
@@ -180,48 +211,48 @@ def _provision_failed(state: State, event: m.ProvisionFailed) -> Changes:
     }
 
 
-def _provision_delayed(_: State, event: m.ProvisionDelayed) -> Changes:
+def _provision_delayed(_: State, event: ProvisionDelayed) -> Changes:
     return {"evidence": event.reason}
 
 
-def _settled(state: State, event: m.SessionSettled) -> Changes:
+def _settled(state: State, event: SessionSettled) -> Changes:
     return {**no_requests(state), "evidence": event.evidence}
 
 
-def _instance_detached(state: State, event: m.InstanceDetached) -> Changes:
+def _instance_detached(state: State, event: InstanceDetached) -> Changes:
     return {"instance_id": None, "leaving": event.instance_id if event.leaves else state.leaving}
 
 
-def _completed(state: State, event: m.SessionCompleted) -> Changes:
+def _completed(state: State, event: SessionCompleted) -> Changes:
     return {**_gone(state, event), "leaving": event.instance_id if event.leaves else None}
 
 
-def _gone(state: State, event: m.SessionCompleted | m.SessionDisconnected | m.SessionStopped) -> Changes:
+def _gone(state: State, event: SessionCompleted | SessionDisconnected | SessionStopped) -> Changes:
     return {**no_requests(state), "instance_id": None, "evidence": event.evidence, "ended_at_ms": event.at_ms}
 
 
-def _disconnected(state: State, event: m.SessionDisconnected) -> Changes:
+def _disconnected(state: State, event: SessionDisconnected) -> Changes:
     # What waits behind the turn that is cut off waits until somebody prompts, also when that turn is taken up again.
     cut_off = state.turn is not None and not state.turn.aborting
     return {**_gone(state, event), "held": state.held or cut_off}
 
 
-def _instance_left(state: State, event: m.InstanceLeft) -> Changes:
+def _instance_left(state: State, event: InstanceLeft) -> Changes:
     return {"leaving": None if state.leaving == event.instance_id else state.leaving}
 
 
-def _termination_requested(state: State, event: m.TerminationRequested) -> Changes:
+def _termination_requested(state: State, event: TerminationRequested) -> Changes:
     cut_off = state.provisioning == "setup"
     over = _setup(state, status="failed", detail="the session was ended", ended_at_ms=event.at_ms) if cut_off else {}
     return {**over, "terminating": True, "provisioning": None}
 
 
-def _stopped(state: State, event: m.SessionStopped) -> Changes:
+def _stopped(state: State, event: SessionStopped) -> Changes:
     leaving = (state.instance_id or state.leaving) if event.leaves else None
     return {**_gone(state, event), "terminating": False, "leaving": leaving}
 
 
-def _erased(state: State, _: m.SessionErased) -> Changes:
+def _erased(state: State, _: SessionErased) -> Changes:
     """Keep nothing but what is needed to find and finish the erasure."""
     blank = initial(state.id)
     return {field: getattr(blank, field) for field in State.__struct_fields__ if field not in ("id", "phase")}
@@ -230,7 +261,7 @@ def _erased(state: State, _: m.SessionErased) -> Changes:
 # ------------------------------------------------------------------------------------ callbacks, budget, notifications
 
 
-def _callback_ordered(state: State, event: m.CallbackOrdered) -> Changes:
+def _callback_ordered(state: State, event: CallbackOrdered) -> Changes:
     callback = Callback(event.number, event.outcome, event.text, event.at_ms)
     over = [c for c in state.callbacks if c.status in ("delivered", "dropped")]
     forgotten = {c.number for c in over[: max(0, len(over) - CALLBACKS_REMEMBERED_MAX)]}
@@ -238,15 +269,15 @@ def _callback_ordered(state: State, event: m.CallbackOrdered) -> Changes:
     return {"callbacks": (*kept, callback), "owed": False}
 
 
-def _callback_delivered(state: State, event: m.CallbackDelivered) -> Changes:
+def _callback_delivered(state: State, event: CallbackDelivered) -> Changes:
     return _callback_is(state, event.number, "delivered", "")
 
 
-def _callback_undelivered(state: State, event: m.CallbackUndelivered) -> Changes:
+def _callback_undelivered(state: State, event: CallbackUndelivered) -> Changes:
     return _callback_is(state, event.number, "undelivered", event.reason)
 
 
-def _callback_dropped(state: State, event: m.CallbackDropped) -> Changes:
+def _callback_dropped(state: State, event: CallbackDropped) -> Changes:
     return _callback_is(state, event.number, "dropped", event.reason)
 
 
@@ -257,50 +288,50 @@ def _callback_is(
     return {"callbacks": tuple(changed)}
 
 
-def _budget_set(state: State, event: m.BudgetSet) -> Changes:
+def _budget_set(state: State, event: BudgetSet) -> Changes:
     goes_on = {} if state.over_budget is None else {"evidence": "was paused; it has another budget now"}
     return {"budget": event.budget, "over_budget": None, **goes_on}
 
 
-def _budget_exceeded(_: State, event: m.BudgetExceeded) -> Changes:
+def _budget_exceeded(_: State, event: BudgetExceeded) -> Changes:
     return {"over_budget": event.what, "evidence": f"paused: {event.what}"}
 
 
-def _notifications_read(state: State, event: m.NotificationsRead) -> Changes:
+def _notifications_read(state: State, event: NotificationsRead) -> Changes:
     numbers = set(event.numbers)
     seen = (replace(n, read=True) if n.number in numbers else n for n in state.notifications)
     return {"notifications": tuple(seen)}
 
 
 _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
-    m.SessionCreated: _created,
-    m.SessionDescribed: _described,
-    m.WorkspaceAttached: _workspace_attached,
-    m.SetupHeld: _setup_held,
-    m.SetupStarted: _setup_started,
-    m.SetupOutput: _setup_output,
-    m.SetupEnded: _setup_ended,
-    m.SetupSkipped: _setup_skipped,
-    m.InstanceAttached: _instance_attached,
-    m.ConversationOpened: _conversation_opened,
-    m.ResumeRequested: _resume_requested,
-    m.SessionResumed: _resumed,
-    m.ProvisionFailed: _provision_failed,
-    m.ProvisionDelayed: _provision_delayed,
-    m.SessionSettled: _settled,
-    m.InstanceDetached: _instance_detached,
-    m.SessionCompleted: _completed,
-    m.InstanceLeft: _instance_left,
-    m.SessionDisconnected: _disconnected,
-    m.TerminationRequested: _termination_requested,
-    m.SessionStopped: _stopped,
-    m.SessionErased: _erased,
-    m.CallbackOrdered: _callback_ordered,
-    m.CallbackDelivered: _callback_delivered,
-    m.CallbackUndelivered: _callback_undelivered,
-    m.CallbackDropped: _callback_dropped,
-    m.BudgetSet: _budget_set,
-    m.BudgetExceeded: _budget_exceeded,
-    m.NotificationsRead: _notifications_read,
+    SessionCreated: _created,
+    SessionDescribed: _described,
+    WorkspaceAttached: _workspace_attached,
+    SetupHeld: _setup_held,
+    SetupStarted: _setup_started,
+    SetupOutput: _setup_output,
+    SetupEnded: _setup_ended,
+    SetupSkipped: _setup_skipped,
+    InstanceAttached: _instance_attached,
+    ConversationOpened: _conversation_opened,
+    ResumeRequested: _resume_requested,
+    SessionResumed: _resumed,
+    ProvisionFailed: _provision_failed,
+    ProvisionDelayed: _provision_delayed,
+    SessionSettled: _settled,
+    InstanceDetached: _instance_detached,
+    SessionCompleted: _completed,
+    InstanceLeft: _instance_left,
+    SessionDisconnected: _disconnected,
+    TerminationRequested: _termination_requested,
+    SessionStopped: _stopped,
+    SessionErased: _erased,
+    CallbackOrdered: _callback_ordered,
+    CallbackDelivered: _callback_delivered,
+    CallbackUndelivered: _callback_undelivered,
+    CallbackDropped: _callback_dropped,
+    BudgetSet: _budget_set,
+    BudgetExceeded: _budget_exceeded,
+    NotificationsRead: _notifications_read,
     **TURN_CHANGES,
 }

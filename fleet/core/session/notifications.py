@@ -3,20 +3,28 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from fleet.core.session import messages as m
+from fleet.core.session.events import (
+    BudgetExceeded,
+    CallbackUndelivered,
+    Event,
+    ProvisionFailed,
+    SessionDisconnected,
+    SetupHeld,
+)
 from fleet.core.session.state import Notification, NotificationKind, State
+from fleet.core.session.turn_events import RequestOpened, TurnDelayed, TurnEnded, TurnFailed
 from fleet.limits import NOTIFICATIONS_MAX
 
 NOTIFIES: Final[Mapping[type[Any], Callable[[Any], tuple[NotificationKind, str] | None]]] = {
-    m.TurnEnded: lambda event: (event.outcome, event.evidence),
-    m.TurnFailed: lambda event: ("error", event.detail),
-    m.ProvisionFailed: lambda event: ("error", event.detail),
-    m.SetupHeld: lambda _: ("request", "the set-up of its workspace waits for a person who allows its commands"),
-    m.RequestOpened: lambda event: ("request", f"a {event.kind} waits for an answer"),
-    m.SessionDisconnected: lambda event: ("disconnected", event.evidence),
-    m.BudgetExceeded: lambda event: ("budget", event.what),
-    m.TurnDelayed: lambda event: ("delayed", event.reason) if event.is_long else None,
-    m.CallbackUndelivered: lambda event: ("callback", event.reason),
+    TurnEnded: lambda event: (event.outcome, event.evidence),
+    TurnFailed: lambda event: ("error", event.detail),
+    ProvisionFailed: lambda event: ("error", event.detail),
+    SetupHeld: lambda _: ("request", "the set-up of its workspace waits for a person who allows its commands"),
+    RequestOpened: lambda event: ("request", f"a {event.kind} waits for an answer"),
+    SessionDisconnected: lambda event: ("disconnected", event.evidence),
+    BudgetExceeded: lambda event: ("budget", event.what),
+    TurnDelayed: lambda event: ("delayed", event.reason) if event.is_long else None,
+    CallbackUndelivered: lambda event: ("callback", event.reason),
 }
 
 
@@ -26,7 +34,7 @@ def tells(event: Any) -> tuple[NotificationKind, str] | None:
     return None if tell is None else tell(event)
 
 
-def notified(state: State, event: m.Event) -> dict[str, Any]:
+def notified(state: State, event: Event) -> dict[str, Any]:
     """Return what `event` changes in the session's notifications; `state` is the one before it."""
     told = tells(event)
     if told is None:

@@ -1,4 +1,4 @@
-"""What a session is told by its own effects and by its instance: each report begins with `Report`, see reports.py.
+"""Reports: what a session is told by its own effects and by its instance (decide_reports.py decides).
 
 Times are Unix milliseconds.
 """
@@ -106,7 +106,7 @@ class ReportTurnTree(msgspec.Struct, frozen=True):
 
 
 class ReportChanges(msgspec.Struct, frozen=True):
-    """What the turn has changed, and the whole session so far; the manifests are blobs (fleet/core/changes.py).
+    """What the turn has changed, and the whole session so far; the manifests are blobs (fleet/core/manifest.py).
 
     `overlaps` names the sessions whose turns ran in the same directory at the same time.
     """

@@ -1,4 +1,4 @@
-"""The session's state, as its events have made it (evolve.py). What it may do: machine.py; what is to be done:
+"""The session's state, as its events have made it (evolve.py). What it may do: decide.py; what is to be done:
 effects.py.
 """
 
@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 
-from fleet.core.session import messages as m
 from fleet.core.session.activity import Activity
 from fleet.core.session.transitions import ENDED, PHASES, RESTING, RUNNING, TABLE, Phase
+from fleet.core.session.values import Answer, Budget, Model, Origin, Outcome, ProvisionStep, Totals
 from fleet.ports import Attachment, Recipe, Strategy, Tokens
 
 __all__ = [
@@ -46,7 +46,7 @@ class QueuedPrompt(msgspec.Struct, frozen=True):
     accepted_at_ms: int
     attachments: tuple[Attachment, ...] = ()
     agent: str | None = None
-    model: m.Model | None = None
+    model: Model | None = None
     command: str | None = None
     message_id: str | None = None
     part_ids: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class Failure(msgspec.Struct, frozen=True):
     code: str
     detail: str
     at_ms: int
-    step: m.ProvisionStep | None = None
+    step: ProvisionStep | None = None
 
 
 SetupStatus = Literal["required", "held", "running", "done", "failed", "skipped"]
@@ -104,7 +104,7 @@ class Request(msgspec.Struct, frozen=True):
     kind: Literal["permission", "question"]
     body: bytes
     opened_at_ms: int
-    answer: m.Answer | None = None
+    answer: Answer | None = None
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -120,7 +120,7 @@ class Callback(msgspec.Struct, frozen=True):
     """Word of an outcome to the parent. An `undelivered` one is tried again; what is over is shown for a while."""
 
     number: int
-    outcome: m.Outcome
+    outcome: Outcome
     text: str
     at_ms: int
     status: Literal["pending", "undelivered", "delivered", "dropped"] = "pending"
@@ -185,14 +185,14 @@ class State(msgspec.Struct, frozen=True):
     branch: str | None = None
     base_ref: str | None = None
     agent: str | None = None
-    model: m.Model | None = None
+    model: Model | None = None
     opencode_id: str = ""
     left_opencode_ids: tuple[str, ...] = ()
     conversation: bool = False
     instance_id: str | None = None
     instances: tuple[str, ...] = ()
     leaving: str | None = None
-    provisioning: m.ProvisionStep | None = None
+    provisioning: ProvisionStep | None = None
     setup: Setup | None = None
     failure: Failure | None = None
     terminating: bool = False
@@ -211,13 +211,13 @@ class State(msgspec.Struct, frozen=True):
     counted: dict[str, tuple[float, Tokens]] = {}
     cost_usd: float = 0.0
     tokens: Tokens = Tokens()
-    budget: m.Budget | None = None
+    budget: Budget | None = None
     over_budget: str | None = None
     baseline: str | None = None
     tree: str | None = None
     manifest: str | None = None
-    changes: m.Totals | None = None
-    origin: m.Origin | None = None
+    changes: Totals | None = None
+    origin: Origin | None = None
     parent_id: str | None = None
     depth: int = 0
     owed: bool = False

@@ -1,13 +1,13 @@
 # ruff: noqa: E501 - the table is read best in one piece
 """Which event a session may have in which phase, and where it leads: the whole life of a session in one table.
 
-`=` stays, `x` is refused (fleet/core/table.py). `unborn` is before the first event, `erased` after the last one.
+`=` stays, `x` is refused (fleet/core/transition_table.py). `unborn` is before the first event, `erased` after the last one.
 """
 
 from typing import Final, Literal, get_args
 
 from fleet.core.session.events import Event
-from fleet.core.table import read_table
+from fleet.core.transition_table import read_table
 
 Phase = Literal[
     "unborn",

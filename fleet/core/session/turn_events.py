@@ -103,7 +103,7 @@ class TurnTreeTaken(msgspec.Struct, frozen=True):
 
 
 class ChangesRecorded(msgspec.Struct, frozen=True):
-    """What the turn has changed, and the whole session so far: manifests in the blob store (fleet/core/changes.py).
+    """What the turn has changed, and the whole session so far: manifests in the blob store (fleet/core/manifest.py).
 
     `tree` is the tree at the end of the turn, `totals` counts the changes of the session and `turn_totals` those of the
     turn. `overlaps` names the sessions whose turns ran in the same directory at the same time, so that a change may be

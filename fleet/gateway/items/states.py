@@ -6,12 +6,12 @@ import msgspec
 
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.activity import Activity, of_request
-from fleet.core.session.following import queue_paused
+from fleet.core.session.consequences import queue_paused
 from fleet.core.session.state import RUNNING, Failure, Request, Setup, State, status_of
 from fleet.core.session.values import Totals
 from fleet.core.times import rfc3339
-from fleet.core.workspace import machine as workspace
 from fleet.core.workspace.faults import described
+from fleet.core.workspace.state import State as WorkspaceState
 from fleet.events.envelope import Erased, Recorded
 from fleet.events.verify import Report
 from fleet.gateway.items.allowances import allowed_to, sharing_with
@@ -55,7 +55,7 @@ class Surroundings(NamedTuple):
     silent: Instance | None = None
     context_limit: int | None = None
     rehearsal: str | None = None
-    lost: workspace.State | None = None
+    lost: WorkspaceState | None = None
 
 
 def session_item(state: State, around: Surroundings) -> SessionItem:

@@ -5,9 +5,9 @@ from typing import Any, cast
 from fleet.actors.usecases.removal import Ending
 from fleet.actors.usecases.removal_preview import EndingPreview, WorkspacePreview
 from fleet.core.times import rfc3339
-from fleet.core.workspace import machine as workspace
 from fleet.core.workspace import state as workspace_state
 from fleet.core.workspace.faults import described
+from fleet.core.workspace.state import State
 from fleet.ports import Condition, NotCarried
 from fleet.wire.enums import WorkspaceStatus
 from fleet.wire.items import (
@@ -22,25 +22,25 @@ from fleet.wire.items import (
 from fleet.wire.workspaces import NotCarriedItem, PortsItem, TeardownItem, WorkspaceDetail, WorkspaceItem
 
 
-def lacking(state: workspace.State) -> list[NotCarried]:
+def lacking(state: State) -> list[NotCarried]:
     """Return what of its source a workspace still does not have: its set-up may have filled its submodules."""
     filled = state.set_up and state.recipe is not None and state.recipe.submodules
     found = () if state.prepared is None else state.prepared.not_carried
     return [each for each in found if each.what != "submodules" or not filled]
 
 
-def workspace_item(state: workspace.State) -> WorkspaceItem:
+def workspace_item(state: State) -> WorkspaceItem:
     """Return what the API shows of a workspace in a list."""
     return WorkspaceItem(**_workspace_fields(state))
 
 
-def workspace_detail(state: workspace.State, condition: Condition | None) -> WorkspaceDetail:
+def workspace_detail(state: State, condition: Condition | None) -> WorkspaceDetail:
     """Return what the API shows of one workspace, with how it was found."""
     branch, dirty = (None, None) if condition is None else (condition.branch, condition.dirty)
     return WorkspaceDetail(**_workspace_fields(state), current_branch=branch, dirty=dirty)
 
 
-def _workspace_fields(state: workspace.State) -> dict[str, Any]:
+def _workspace_fields(state: State) -> dict[str, Any]:
     order, prepared = state.order, state.prepared
     return {
         "id": state.id,
@@ -65,7 +65,7 @@ def _teardown_item(found: workspace_state.Teardown | None) -> TeardownItem | Non
     return TeardownItem(found.exit_code, found.detail, found.output, rfc3339(found.at_ms))
 
 
-def _kept_item(state: workspace.State) -> KeptItem | None:
+def _kept_item(state: State) -> KeptItem | None:
     kept = state.kept
     return None if kept is None else KeptItem(kept.ref, kept.commit, kept.branch, list(kept.ignored), kept.ignored_more)
 

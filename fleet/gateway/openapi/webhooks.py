@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from fleet.core.webhook.telling import MESSAGE_TYPES, TEST, Happening, Trial
+from fleet.core.webhook.payloads import MESSAGE_TYPES, TEST, Happening, Trial
 from fleet.gateway.openapi.examples import example_of
 
 _WHEN: Final = {

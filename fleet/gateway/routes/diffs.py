@@ -14,9 +14,9 @@ from quart import Blueprint, Response, request
 
 from fleet.actors.effects.diffs import Moment
 from fleet.actors.supervision import Tree
-from fleet.core.changes import ChangedFile, Manifest, encode_manifest
-from fleet.core.session.messages import ChangesRecorded
+from fleet.core.manifest import ChangedFile, Manifest, encode_manifest
 from fleet.core.session.state import RUNNING, State
+from fleet.core.session.turn_events import ChangesRecorded
 from fleet.errors import Rejected
 from fleet.events.blobs import name_of
 from fleet.gateway.openapi.document import about, asks, gives, gives_bytes, refuses

@@ -7,8 +7,7 @@ from quart import Blueprint, Response
 
 from fleet.actors.prompt import NewPrompt
 from fleet.actors.supervision import Tree
-from fleet.core.session.messages import Answer, Model
-from fleet.core.session.values import COMPACT
+from fleet.core.session.values import COMPACT, Answer, Model
 from fleet.errors import Rejected
 from fleet.gateway.items.states import request_item
 from fleet.gateway.openapi.document import about, asks, gives, gives_nothing, refuses, takes

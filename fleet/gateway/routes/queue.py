@@ -4,8 +4,8 @@ import trio
 from quart import Blueprint, Response
 
 from fleet.actors.supervision import Tree
-from fleet.core.session.messages import Model
 from fleet.core.session.state import QueuedPrompt
+from fleet.core.session.values import Model
 from fleet.core.times import rfc3339
 from fleet.gateway.openapi.document import about, asks, gives, gives_nothing, refuses, takes
 from fleet.gateway.openapi.refusals import COMMAND, SESSION

@@ -9,8 +9,8 @@ from fleet.actors.caller import Caller
 from fleet.actors.prompt import NewPrompt
 from fleet.actors.supervision import Tree
 from fleet.actors.usecases.sessions import NewSession, Orders, Outcome
-from fleet.core.session.messages import Budget
 from fleet.core.session.state import State, status_of
+from fleet.core.session.values import Budget
 from fleet.errors import Rejected
 from fleet.gateway.items.past import items_at, sessions_at, silent_at
 from fleet.gateway.items.session import SessionItems

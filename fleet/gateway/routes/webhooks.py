@@ -7,9 +7,9 @@ from quart import Blueprint, Response
 from fleet.actors.supervision import Tree
 from fleet.actors.usecases.webhooks import NewWebhook
 from fleet.core.times import rfc3339
+from fleet.core.webhook.payloads import MESSAGE_TYPES
 from fleet.core.webhook.signing import key_of
 from fleet.core.webhook.state import Delivery, State
-from fleet.core.webhook.telling import MESSAGE_TYPES
 from fleet.errors import Rejected
 from fleet.gateway.openapi.document import about, asks, gives, gives_nothing, refuses, takes
 from fleet.gateway.openapi.refusals import COMMAND

@@ -13,7 +13,7 @@ from quart_trio import QuartTrio
 from werkzeug.http import parse_accept_header
 
 from fleet.limits import GZIP_BYTES_MIN, GZIP_LEVEL
-from fleet.loopback import is_loopback
+from fleet.network import is_loopback
 
 IDENTITY: Final = "identity"
 _PREFERENCE: Final = ("br", "gzip", IDENTITY)

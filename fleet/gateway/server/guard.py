@@ -22,7 +22,7 @@ from fleet.gateway.server.client_limits import Visit
 from fleet.gateway.server.tokens import Kind, Proof, TokenFile, recognise
 from fleet.gateway.server.visitor import Visitor
 from fleet.limits import HEADER_BYTES_MAX
-from fleet.loopback import is_loopback
+from fleet.network import is_loopback
 from fleet.ports import Clock
 
 _log = structlog.get_logger(__name__)

@@ -14,7 +14,7 @@ from quart_trio import QuartTrio
 
 from fleet.actors.effects.stored_responses import Answers
 from fleet.actors.supervision import Tree
-from fleet.core.answers import RequestAnswered
+from fleet.core.stored_responses import RequestAnswered
 from fleet.gateway.server.guard import READS
 from fleet.gateway.server.requests import caller
 

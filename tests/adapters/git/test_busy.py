@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.adapters.git.busy import busy_in, require_not_busy
+from fleet.adapters.git.open_processes import busy_in, require_not_busy
 from fleet.errors import Rejected
 from fleet.limits import BUSY_COMMAND_CHARS_MAX
 from fleet.ports import Busy

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from fleet.adapters.git import GitRemovals, tips
+from fleet.adapters.git import GitRemovals
+from fleet.adapters.git import unique_commits as tips
 from fleet.errors import Rejected
 from fleet.limits import IGNORED_NAMED_MAX
 from fleet.ports import Strategy

@@ -11,7 +11,8 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet.adapters.git import GitTrees, changes, snapshot
+from fleet.adapters.git import GitTrees, snapshot
+from fleet.adapters.git import tree_diff as changes
 from fleet.errors import Problem
 from fleet.ports import FileChange
 from tests.adapters.git.world import git, make_template

@@ -17,9 +17,32 @@ import httpx
 import psutil
 
 from fleet.adapters.clock import SystemClock
-from fleet.core.instance import messages as instance
-from fleet.core.session import messages as session
-from fleet.core.workspace import messages as workspace
+from fleet.core.instance.events import InstanceSpawned, InstanceStopped, InstanceSwept
+from fleet.core.session.events import (
+    CallbackDelivered,
+    CallbackOrdered,
+    ProvisionFailed,
+    SessionCompleted,
+    SessionDisconnected,
+    SessionStopped,
+    WorkspaceAttached,
+)
+from fleet.core.session.turn_events import (
+    PartRecorded,
+    PromptAccepted,
+    PromptDelivered,
+    PromptWithdrawn,
+    TurnEnded,
+    TurnFailed,
+    TurnStarted,
+)
+from fleet.core.workspace.events import (
+    WorkspaceFailed,
+    WorkspaceReady,
+    WorkspaceRemoved,
+    WorkspaceRequested,
+    WorkspaceRestored,
+)
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Erased, Recorded
 from fleet.events.lmdb_log import LmdbLog
@@ -137,23 +160,23 @@ class Store(NamedTuple):
 class _Fate(NamedTuple):
     """What the log says of one prompt."""
 
-    accepted: list[session.PromptAccepted]
+    accepted: list[PromptAccepted]
     withdrawn: int
-    started: list[session.TurnStarted]
+    started: list[TurnStarted]
     delivered: bool
-    end: session.TurnEnded | session.TurnFailed | None
+    end: TurnEnded | TurnFailed | None
 
 
 def _fate(stream: Sequence[Any], prompt_id: str) -> _Fate:
-    started = [e for e in stream if isinstance(e, session.TurnStarted) and e.prompt_id == prompt_id]
+    started = [e for e in stream if isinstance(e, TurnStarted) and e.prompt_id == prompt_id]
     ids = {each.message_id for each in started}
     numbers = {each.number for each in started}
-    ends = [e for e in stream if isinstance(e, session.TurnEnded | session.TurnFailed) and e.number in numbers]
+    ends = [e for e in stream if isinstance(e, TurnEnded | TurnFailed) and e.number in numbers]
     return _Fate(
-        [e for e in stream if isinstance(e, session.PromptAccepted) and e.prompt_id == prompt_id],
-        sum(isinstance(e, session.PromptWithdrawn) and e.prompt_id == prompt_id for e in stream),
+        [e for e in stream if isinstance(e, PromptAccepted) and e.prompt_id == prompt_id],
+        sum(isinstance(e, PromptWithdrawn) and e.prompt_id == prompt_id for e in stream),
         started,
-        any(isinstance(e, session.PromptDelivered) and e.message_id in ids for e in stream),
+        any(isinstance(e, PromptDelivered) and e.message_id in ids for e in stream),
         ends[-1] if len(ends) == 1 else None,
     )
 
@@ -166,7 +189,7 @@ def _prompts(ledger: Ledger, sessions: dict[str, list[Any]], store: Store) -> It
         if asked.session not in sessions:
             continue
         stream = sessions[asked.session]
-        mine = [e for e in stream if isinstance(e, session.PromptAccepted) and e.text == asked.text]
+        mine = [e for e in stream if isinstance(e, PromptAccepted) and e.text == asked.text]
         if not asked.acknowledged or len(mine) != 1:
             yield f"{asked.marker} stands {len(mine)} times in the log; acknowledged: {asked.acknowledged}"
             continue
@@ -181,7 +204,7 @@ def _once(asked: Asked, fate: _Fate, kept: int) -> Iterator[str]:
         if kept or fate.started:
             yield f"{asked.marker} was withdrawn, and OpenCode has it {kept} times"
         return
-    cut_short = isinstance(fate.end, session.TurnEnded) and fate.end.outcome == "aborted" and not fate.delivered
+    cut_short = isinstance(fate.end, TurnEnded) and fate.end.outcome == "aborted" and not fate.delivered
     if kept > 1 or (kept == 0 and not cut_short):
         yield f"OpenCode has {asked.marker} {kept} times: delivered {fate.delivered}, {fate.end}"
 
@@ -190,20 +213,20 @@ def _carried_out(asked: Asked, fate: _Fate, stream: Sequence[Any]) -> Iterator[s
     """What ran did so once, and a turn that is called finished came to its end, with its transcript in the log."""
     runs = {path for directory in _directories(stream) for path in Path(directory).glob(asked.runs)}
     lines = [line for path in runs for line in path.read_text().splitlines()]
-    finished = isinstance(fate.end, session.TurnEnded) and fate.end.outcome == "finished"
+    finished = isinstance(fate.end, TurnEnded) and fate.end.outcome == "finished"
     if len(lines) > 1:
         yield f"{asked.marker} ran {len(lines)} times: {fate.end}"
     if not finished or asked.dismissed:
         return
     if len(lines) != 1:
         yield f"{asked.marker} is called finished and ran {len(lines)} times: {fate.end}"
-    said = {e.part_id for e in stream if isinstance(e, session.PartRecorded) and _says(e.body, asked.last_words)}
+    said = {e.part_id for e in stream if isinstance(e, PartRecorded) and _says(e.body, asked.last_words)}
     if len(said) != 1:
         yield f"{asked.marker} is called finished, and its last words stand {len(said)} times in the log"
 
 
 def _directories(stream: Sequence[Any]) -> set[str]:
-    return {e.directory for e in stream if isinstance(e, session.WorkspaceAttached)}
+    return {e.directory for e in stream if isinstance(e, WorkspaceAttached)}
 
 
 def _says(body: Any, words: str) -> bool:
@@ -214,7 +237,7 @@ def _says(body: Any, words: str) -> bool:
 def _turns(sessions: dict[str, list[Any]], store: Store) -> Iterator[str]:
     """Every accepted prompt, callbacks included, begins one turn and ends it, or is withdrawn; its message is whole."""
     for id_, stream in sessions.items():
-        for prompt_id, times in Counter(e.prompt_id for e in stream if isinstance(e, session.PromptAccepted)).items():
+        for prompt_id, times in Counter(e.prompt_id for e in stream if isinstance(e, PromptAccepted)).items():
             fate = _fate(stream, prompt_id)
             if times != 1 or len(fate.started) + fate.withdrawn != 1 or (fate.started and fate.end is None):
                 yield f"{id_}: prompt {prompt_id} was accepted {times} times, its fate is {fate}"
@@ -230,7 +253,7 @@ def _turns(sessions: dict[str, list[Any]], store: Store) -> Iterator[str]:
 def _unknown_messages(sessions: dict[str, list[Any]], store: Store) -> Iterator[str]:
     """OpenCode holds no prompt that the log knows nothing of."""
     for stream in sessions.values():
-        known = {e.message_id for e in stream if isinstance(e, session.TurnStarted)}
+        known = {e.message_id for e in stream if isinstance(e, TurnStarted)}
         for message_id, session_id, text in store.prompts():
             if session_id == stream[0].opencode_id and message_id not in known:
                 yield f"{session_id}: OpenCode has {message_id}, which Fleet never sent: {text[:80]!r}"
@@ -245,11 +268,11 @@ def _callbacks(sessions: dict[str, list[Any]]) -> Iterator[str]:
         parent = stream[0].parent_id
         if parent is None:
             continue
-        told: list[session.CallbackOrdered] = [e for e in stream if isinstance(e, session.CallbackOrdered)]
-        delivered = Counter(e.number for e in stream if isinstance(e, session.CallbackDelivered))
+        told: list[CallbackOrdered] = [e for e in stream if isinstance(e, CallbackOrdered)]
+        delivered = Counter(e.number for e in stream if isinstance(e, CallbackDelivered))
         for callback in told:
             name = f"callback:{id_}:{callback.number}"
-            there = [e for e in sessions[parent] if isinstance(e, session.PromptAccepted) and e.prompt_id == name]
+            there = [e for e in sessions[parent] if isinstance(e, PromptAccepted) and e.prompt_id == name]
             if len(there) != 1 or delivered[callback.number] != 1:
                 yield f"{name} was delivered {delivered[callback.number]} times; its parent has it {len(there)} times"
             elif not there[0].text.startswith(callback.text):
@@ -262,21 +285,21 @@ def _told_once(id_: str, stream: Sequence[Any]) -> Iterator[str]:
     owed = True
     outcome = ""
     for event in stream:
-        if isinstance(event, session.PromptAccepted):
+        if isinstance(event, PromptAccepted):
             owed = True
-        elif isinstance(event, session.TurnEnded):
+        elif isinstance(event, TurnEnded):
             outcome = event.outcome
-        elif isinstance(event, session.TurnFailed | session.ProvisionFailed):
+        elif isinstance(event, TurnFailed | ProvisionFailed):
             outcome = "error"
-        elif isinstance(event, session.SessionStopped):
+        elif isinstance(event, SessionStopped):
             outcome = "stopped"
-        elif isinstance(event, session.CallbackOrdered):
+        elif isinstance(event, CallbackOrdered):
             if not owed:
                 yield f"{id_}: callback {event.number} tells of nothing new"
             if event.outcome != outcome:
                 yield f"{id_}: callback {event.number} says {event.outcome}; it was {outcome}"
             owed = False
-    if owed and any(isinstance(e, session.PromptAccepted) for e in stream):
+    if owed and any(isinstance(e, PromptAccepted) for e in stream):
         yield f"{id_}: the parent never heard of the last outcome"
 
 
@@ -289,9 +312,9 @@ def _statuses(ledger: Ledger, sessions: dict[str, list[Any]]) -> Iterator[str]:
         elif id_ not in sessions:
             yield f"{name} is not in the log"
         else:
-            phases = (session.SessionCompleted, session.SessionDisconnected, session.SessionStopped, session.TurnEnded)
+            phases = (SessionCompleted, SessionDisconnected, SessionStopped, TurnEnded)
             last = [e for e in sessions[id_] if isinstance(e, phases)][-1:]
-            if not last or not isinstance(last[0], session.SessionCompleted):
+            if not last or not isinstance(last[0], SessionCompleted):
                 yield f"{name} was idle at the end, and the log's last word is {last}"
 
 
@@ -325,11 +348,11 @@ def _workspaces(server: Victim, project: Path, events: Sequence[Recorded]) -> It
     there: dict[str, bool] = {}
     for recorded in events:
         event, id_ = recorded.event, recorded.stream.partition("-")[2]
-        if isinstance(event, workspace.WorkspaceRequested) and event.order.strategy != "existing":
+        if isinstance(event, WorkspaceRequested) and event.order.strategy != "existing":
             orders[id_] = event.order.directory
-        elif isinstance(event, workspace.WorkspaceReady | workspace.WorkspaceRestored):
+        elif isinstance(event, WorkspaceReady | WorkspaceRestored):
             there[id_] = True
-        elif isinstance(event, workspace.WorkspaceRemoved | workspace.WorkspaceFailed):
+        elif isinstance(event, WorkspaceRemoved | WorkspaceFailed):
             there[id_] = False
     expected = {orders[id_] for id_, is_there in there.items() if is_there and id_ in orders}
     for id_ in set(orders) - set(there):
@@ -356,8 +379,8 @@ def _processes(server: Victim, events: Sequence[Recorded]) -> Iterator[str]:
                 yield f"process {process} still works in {process.cwd()}"
         except psutil.Error:
             continue
-    spawned = {r.event.identity.pid: r.stream for r in events if isinstance(r.event, instance.InstanceSpawned)}
-    closed = {r.stream for r in events if isinstance(r.event, instance.InstanceStopped | instance.InstanceSwept)}
+    spawned = {r.event.identity.pid: r.stream for r in events if isinstance(r.event, InstanceSpawned)}
+    closed = {r.stream for r in events if isinstance(r.event, InstanceStopped | InstanceSwept)}
     for pid, stream in spawned.items():
         if stream not in closed:
             yield f"{stream} (pid {pid}) was spawned, and the log does not say that it is gone"

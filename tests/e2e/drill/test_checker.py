@@ -6,7 +6,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.core.session import messages as m
+from fleet.core.session.events import (
+    CallbackDelivered,
+    CallbackOrdered,
+    SessionCompleted,
+    SessionCreated,
+    SessionDisconnected,
+    WorkspaceAttached,
+)
+from fleet.core.session.turn_events import PartRecorded, PromptAccepted, PromptDelivered, TurnEnded, TurnStarted
 from tests.e2e.drill import checker
 from tests.e2e.drill.ledger import Asked, Ledger
 
@@ -23,23 +31,23 @@ class Traces:
         text = self.asked.text
         self.child: list[Any] = [
             _created("child", parent_id="parent"),
-            m.WorkspaceAttached("w", str(place), None, 1),
-            m.PromptAccepted("p", text, 2),
-            m.TurnStarted(1, "p", "msg_p", ("prt_p",), 2),
-            m.PromptDelivered("msg_p", 2),
-            m.PartRecorded("prt_a", "msg_a", "text", 3, msgspec.Raw(msgspec.json.encode(BODY))),
-            m.TurnEnded(1, "finished", "", 4),
-            m.CallbackOrdered(1, "finished", "told", 4),
-            m.CallbackDelivered(1, 5),
-            m.SessionCompleted("i", "", 6),
+            WorkspaceAttached("w", str(place), None, 1),
+            PromptAccepted("p", text, 2),
+            TurnStarted(1, "p", "msg_p", ("prt_p",), 2),
+            PromptDelivered("msg_p", 2),
+            PartRecorded("prt_a", "msg_a", "text", 3, msgspec.Raw(msgspec.json.encode(BODY))),
+            TurnEnded(1, "finished", "", 4),
+            CallbackOrdered(1, "finished", "told", 4),
+            CallbackDelivered(1, 5),
+            SessionCompleted("i", "", 6),
         ]
         self.parent: list[Any] = [
             _created("parent"),
-            m.PromptAccepted("callback:child:1", "told", 5),
-            m.TurnStarted(1, "callback:child:1", "msg_c", ("prt_c",), 5),
-            m.PromptDelivered("msg_c", 5),
-            m.TurnEnded(1, "finished", "", 6),
-            m.SessionCompleted("i", "", 6),
+            PromptAccepted("callback:child:1", "told", 5),
+            TurnStarted(1, "callback:child:1", "msg_c", ("prt_c",), 5),
+            PromptDelivered("msg_c", 5),
+            TurnEnded(1, "finished", "", 6),
+            SessionCompleted("i", "", 6),
         ]
         self.messages = {
             "msg_p": {"role": "user", "sessionID": "ses_child"},
@@ -57,8 +65,8 @@ class Traces:
         )
 
 
-def _created(name: str, parent_id: str | None = None) -> m.SessionCreated:
-    return m.SessionCreated(
+def _created(name: str, parent_id: str | None = None) -> SessionCreated:
+    return SessionCreated(
         name, name, "w", "worktree", "/d", None, "/d", f"ses_{name}", 1, parent_id=parent_id, depth=int(bool(parent_id))
     )
 
@@ -102,12 +110,12 @@ def test_a_transcript_without_the_last_words(traces: Traces) -> None:
 def test_callbacks_that_are_missing_doubled_or_untrue(traces: Traces) -> None:
     traces.parent.insert(2, traces.parent[1])
     assert any("its parent has it 2 times" in each for each in traces.wrong())
-    traces.child[7] = m.CallbackOrdered(1, "error", "told", 4)
+    traces.child[7] = CallbackOrdered(1, "error", "told", 4)
     assert any("says error; it was finished" in each for each in traces.wrong())
     del traces.child[7:9]
     assert any("never heard" in each for each in traces.wrong())
 
 
 def test_a_session_whose_last_word_is_not_its_status(traces: Traces) -> None:
-    traces.child[-1] = m.SessionDisconnected("i", "", 6)
+    traces.child[-1] = SessionDisconnected("i", "", 6)
     assert any("child was idle at the end" in each for each in traces.wrong())

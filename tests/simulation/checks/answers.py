@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fleet.core.session import messages as m
+from fleet.core.session.turn_events import RequestAnswered
 from tests.simulation.evidence import Evidence
 
 
@@ -19,7 +19,7 @@ def answers_were_given(evidence: Evidence) -> Iterator[str]:
     answers = {
         recorded.event.request_id: recorded.event.answer
         for recorded in evidence.history
-        if isinstance(recorded.event, m.RequestAnswered)
+        if isinstance(recorded.event, RequestAnswered)
     }
     told = [(request_id, reply) for request_id, reply in evidence.world.replies]
     for request_id, reply in told:

@@ -2,11 +2,27 @@
 
 from collections.abc import Iterator
 
-from fleet.core.session import messages as m
+from fleet.core.session.events import (
+    BudgetSet,
+    SessionCreated,
+    SessionDisconnected,
+    SessionResumed,
+    SessionSettled,
+    SessionStopped,
+)
+from fleet.core.session.turn_events import (
+    MessageRecorded,
+    RequestOpened,
+    TurnContinued,
+    TurnEnded,
+    TurnFailed,
+    TurnStarted,
+)
+from fleet.core.session.values import Budget
 from tests.simulation.evidence import Evidence
 
-_WORKS = (m.TurnStarted, m.TurnContinued, m.SessionResumed)
-_RESTS = (m.RequestOpened, m.TurnEnded, m.TurnFailed, m.SessionSettled, m.SessionDisconnected, m.SessionStopped)
+_WORKS = (TurnStarted, TurnContinued, SessionResumed)
+_RESTS = (RequestOpened, TurnEnded, TurnFailed, SessionSettled, SessionDisconnected, SessionStopped)
 """Where the agent begins to work, and where it ends or waits: for a person, or for a process."""
 
 
@@ -14,15 +30,15 @@ class _Used:
     """What a session has used so far, added up from its events without its own arithmetic."""
 
     def __init__(self) -> None:
-        self.budget: m.Budget | None = None
-        self.messages: dict[str, m.MessageRecorded] = {}
+        self.budget: Budget | None = None
+        self.messages: dict[str, MessageRecorded] = {}
         self.since_ms: int | None = None
         self.running_ms = 0
 
     def take(self, event: object) -> None:
-        if isinstance(event, m.SessionCreated | m.BudgetSet):
+        if isinstance(event, SessionCreated | BudgetSet):
             self.budget = event.budget
-        elif isinstance(event, m.MessageRecorded):
+        elif isinstance(event, MessageRecorded):
             self.messages[event.message_id] = event
         elif isinstance(event, _WORKS):
             self.since_ms = event.at_ms
@@ -34,7 +50,7 @@ class _Used:
         usd = sum(message.cost_usd for message in self.messages.values())
         each = [message.tokens for message in self.messages.values()]
         tokens = sum(t.input + t.output + t.reasoning + t.cache_read + t.cache_write for t in each)
-        budget = self.budget or m.Budget()
+        budget = self.budget or Budget()
         over = (
             budget.usd is not None and usd > budget.usd,
             budget.tokens is not None and tokens >= budget.tokens,
@@ -48,7 +64,7 @@ def no_turn_starts_over_budget(evidence: Evidence) -> Iterator[str]:
     for session in evidence.views.sessions:
         used = _Used()
         for event in (recorded.event for recorded in evidence.stream(f"session-{session.id}")):
-            if isinstance(event, m.TurnStarted) and (over := used.over()):
+            if isinstance(event, TurnStarted) and (over := used.over()):
                 yield f"turn {event.number} of session {session.id} began with {over} used"
             used.take(event)
 

@@ -2,9 +2,18 @@
 
 from collections.abc import Iterator
 
-from fleet.core.session import messages as m
-from fleet.core.session.following import is_gone
+from fleet.core.session.consequences import is_gone
+from fleet.core.session.events import (
+    CallbackDelivered,
+    CallbackOrdered,
+    ProvisionFailed,
+    ResumeRequested,
+    SessionCreated,
+    SessionResumed,
+    SessionStopped,
+)
 from fleet.core.session.state import ENDED, State
+from fleet.core.session.turn_events import PromptAccepted, TurnEnded, TurnFailed, TurnStarted
 from tests.simulation.evidence import Evidence
 
 
@@ -12,7 +21,7 @@ def callbacks_are_given_once(evidence: Evidence) -> Iterator[str]:
     """A parent has each callback as one prompt, in order; only one that takes no prompt is waited for (4)."""
     for child in evidence.views.sessions:
         events = [recorded.event for recorded in evidence.stream(f"session-{child.id}")]
-        ordered = [event.number for event in events if isinstance(event, m.CallbackOrdered)]
+        ordered = [event.number for event in events if isinstance(event, CallbackOrdered)]
         if ordered != list(range(1, len(ordered) + 1)):
             yield f"session {child.id} ordered the callbacks {ordered}"
         parent = None if child.parent_id is None else evidence.views.sessions.get(child.parent_id)
@@ -24,10 +33,10 @@ def callbacks_are_given_once(evidence: Evidence) -> Iterator[str]:
 
 def _differences(evidence: Evidence, child: State, parent: State, ordered: list[int]) -> Iterator[str]:
     prefix = f"callback:{child.id}:"
-    accepted = [r.event for r in evidence.stream(f"session-{parent.id}") if isinstance(r.event, m.PromptAccepted)]
+    accepted = [r.event for r in evidence.stream(f"session-{parent.id}") if isinstance(r.event, PromptAccepted)]
     given = [event.prompt_id for event in accepted if event.prompt_id.startswith(prefix)]
     events = [recorded.event for recorded in evidence.stream(f"session-{child.id}")]
-    told = [f"{prefix}{event.number}" for event in events if isinstance(event, m.CallbackDelivered)]
+    told = [f"{prefix}{event.number}" for event in events if isinstance(event, CallbackDelivered)]
     if given != told or not {f"{prefix}{number}" for number in ordered}.issuperset(told):
         yield f"session {child.id} says that it told {told}, and its parent has heard {given}"
     if len(told) < len(ordered) and parent.phase not in ENDED - {"completed"} and not is_gone(parent):
@@ -39,13 +48,13 @@ def callbacks_are_true(evidence: Evidence) -> Iterator[str]:
     for child in evidence.views.sessions:
         owed, runs, last = False, False, ""
         for event in (recorded.event for recorded in evidence.stream(f"session-{child.id}")):
-            if isinstance(event, m.SessionCreated | m.PromptAccepted | m.TurnStarted):
+            if isinstance(event, SessionCreated | PromptAccepted | TurnStarted):
                 owed = True
-            if isinstance(event, m.SessionResumed):  # it goes on with a turn that it has left behind, or has no work
+            if isinstance(event, SessionResumed):  # it goes on with a turn that it has left behind, or has no work
                 owed = owed or runs
-            if isinstance(event, m.TurnStarted | m.TurnEnded | m.TurnFailed):
-                runs = isinstance(event, m.TurnStarted)
-            if isinstance(event, m.CallbackOrdered):
+            if isinstance(event, TurnStarted | TurnEnded | TurnFailed):
+                runs = isinstance(event, TurnStarted)
+            if isinstance(event, CallbackOrdered):
                 if event.outcome != last or f"has ended: {last}." not in event.text or not owed:
                     yield f"session {child.id} told {event.outcome!r} in {event.text!r}, and it was {last!r}"
                 owed = False
@@ -56,13 +65,13 @@ def callbacks_are_true(evidence: Evidence) -> Iterator[str]:
 
 def _outcome(event: object, before: str) -> str:
     """Return the outcome that stands after an event: new work makes it open again."""
-    if isinstance(event, m.TurnEnded):
+    if isinstance(event, TurnEnded):
         return event.outcome
-    if isinstance(event, m.TurnFailed):
+    if isinstance(event, TurnFailed):
         return "error"
-    if isinstance(event, m.SessionStopped):
+    if isinstance(event, SessionStopped):
         return "stopped"
-    if isinstance(event, m.ProvisionFailed):
+    if isinstance(event, ProvisionFailed):
         return "disconnected" if event.code in ("workspace_gone", "session_gone") else "error"
-    open_again = m.PromptAccepted | m.TurnStarted | m.ResumeRequested | m.SessionResumed
+    open_again = PromptAccepted | TurnStarted | ResumeRequested | SessionResumed
     return "" if isinstance(event, open_again) else before

@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
-from fleet.core.session import messages as m
+from fleet.core.session.events import WorkspaceAttached
 from fleet.core.session.state import State
+from fleet.core.session.turn_events import ChangesRecorded, TurnEnded, TurnStarted, TurnTreeTaken
 from fleet.events.memory_blobs import MemoryBlobs
 from tests.simulation.evidence import Evidence
 
@@ -20,13 +21,13 @@ def diffs_are_the_trees(evidence: Evidence) -> Iterator[str]:
         tree: str | None = None
         base: str | None = None
         for event in (recorded.event for recorded in evidence.stream(f"session-{session.id}")):
-            if isinstance(event, m.WorkspaceAttached):
+            if isinstance(event, WorkspaceAttached):
                 tree = event.baseline if tree is None else tree
-            elif isinstance(event, m.TurnStarted):
+            elif isinstance(event, TurnStarted):
                 base = tree
-            elif isinstance(event, m.TurnTreeTaken):
+            elif isinstance(event, TurnTreeTaken):
                 base = event.tree
-            elif isinstance(event, m.ChangesRecorded):
+            elif isinstance(event, ChangesRecorded):
                 expected = {} if base is None else _difference(trees[base], trees[event.tree])
                 if _manifest(evidence, event.turn_manifest) != expected:
                     yield f"session {session.id}: the diff of turn {event.number} is not {sorted(expected)}"
@@ -55,7 +56,7 @@ def changes_belong_to_their_turn(evidence: Evidence) -> Iterator[str]:
         event.message_id: (session, event.number)
         for session in evidence.views.sessions
         for event in (recorded.event for recorded in evidence.stream(f"session-{session.id}"))
-        if isinstance(event, m.TurnStarted)
+        if isinstance(event, TurnStarted)
     }
     for written in evidence.world.written:
         writer = turns.get(written.message_id)
@@ -70,11 +71,11 @@ def changes_belong_to_their_turn(evidence: Evidence) -> Iterator[str]:
                     yield f"{written.name} of {writer[0].id} is in turn {event.number} of {session.id}"
 
 
-def _changes(evidence: Evidence, session: State) -> list[m.ChangesRecorded]:
+def _changes(evidence: Evidence, session: State) -> list[ChangesRecorded]:
     events = [recorded.event for recorded in evidence.stream(f"session-{session.id}")]
-    return [event for event in events if isinstance(event, m.ChangesRecorded)]
+    return [event for event in events if isinstance(event, ChangesRecorded)]
 
 
 def _finished(evidence: Evidence, session: State, number: int) -> bool:
     events = [recorded.event for recorded in evidence.stream(f"session-{session.id}")]
-    return any(isinstance(e, m.TurnEnded) and e.number == number and e.outcome == "finished" for e in events)
+    return any(isinstance(e, TurnEnded) and e.number == number and e.outcome == "finished" for e in events)

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from fleet.core.session.state import State as Session
-from fleet.core.workspace import messages as w
+from fleet.core.workspace.events import WorkspaceRemoved
 from fleet.events.snapshots import fingerprint
 from tests.simulation.evidence import Evidence
 
@@ -30,7 +30,7 @@ def claimed_workspaces_stay(evidence: Evidence) -> Iterator[str]:
     """A workspace is removed when no session claims it, and no session works in its directory (law 9)."""
     states = evidence.states(evidence.views.workspaces)
     for recorded in evidence.history:
-        if not isinstance(recorded.event, w.WorkspaceRemoved):
+        if not isinstance(recorded.event, WorkspaceRemoved):
             continue
         workspace_id = recorded.stream.partition("-")[2]
         state = next(state for position, state in states[workspace_id] if position == recorded.position)

@@ -4,24 +4,33 @@ from collections import Counter
 from collections.abc import Iterator
 
 from fleet.core.paths import is_inside
-from fleet.core.session import messages as m
+from fleet.core.session.events import Event
 from fleet.core.session.state import ENDED
+from fleet.core.session.turn_events import (
+    PromptAccepted,
+    PromptDelivered,
+    PromptWithdrawn,
+    TurnEnded,
+    TurnFailed,
+    TurnStarted,
+    TurnSteered,
+)
 from fleet.core.workspace.state import State as Workspace
 from fleet.ports import PreparedWorkspace
 from tests.fakes.opencode_store import StoredMessage
 from tests.simulation.evidence import Evidence
 
-ENDS = m.TurnEnded | m.TurnFailed
+ENDS = TurnEnded | TurnFailed
 
 
 def prompts_have_one_outcome(evidence: Evidence) -> Iterator[str]:
     """Accepted once, then withdrawn, arrived in a turn, or run in one that ends once; what waits has a reason (4)."""
     for state in evidence.views.sessions:
         events = [recorded.event for recorded in evidence.stream(f"session-{state.id}")]
-        accepted = Counter(event.prompt_id for event in events if isinstance(event, m.PromptAccepted))
-        withdrawn = Counter(event.prompt_id for event in events if isinstance(event, m.PromptWithdrawn))
-        turns = {event.number: event.prompt_id for event in events if isinstance(event, m.TurnStarted)}
-        started = Counter(event.prompt_id for event in events if isinstance(event, m.TurnStarted))
+        accepted = Counter(event.prompt_id for event in events if isinstance(event, PromptAccepted))
+        withdrawn = Counter(event.prompt_id for event in events if isinstance(event, PromptWithdrawn))
+        turns = {event.number: event.prompt_id for event in events if isinstance(event, TurnStarted)}
+        started = Counter(event.prompt_id for event in events if isinstance(event, TurnStarted))
         arrived = _arrived(events)
         ended = Counter(event.number for event in events if isinstance(event, ENDS))
         for prompt_id, times in accepted.items():
@@ -39,16 +48,16 @@ def prompts_have_one_outcome(evidence: Evidence) -> Iterator[str]:
             yield f"session {state.id} knows prompts that nobody gave: {sorted(strays)}"
 
 
-def _arrived(events: list[m.Event]) -> Counter[str]:
+def _arrived(events: list[Event]) -> Counter[str]:
     """Return how often each prompt arrived in the turn of another one."""
     sent: dict[str, str] = {}
     found: Counter[str] = Counter()
     for event in events:
-        if isinstance(event, m.TurnSteered):
+        if isinstance(event, TurnSteered):
             sent[event.message_id] = event.prompt_id
-        elif isinstance(event, m.TurnStarted):
+        elif isinstance(event, TurnStarted):
             sent.pop(event.message_id, None)
-        elif isinstance(event, m.PromptDelivered) and event.message_id in sent:
+        elif isinstance(event, PromptDelivered) and event.message_id in sent:
             found[sent.pop(event.message_id)] += 1
     return found
 
@@ -88,10 +97,10 @@ def the_log_tells_what_opencode_did(evidence: Evidence) -> Iterator[str]:
         asked: list[str] = []
         for recorded in evidence.stream(f"session-{state.id}"):
             event = recorded.event
-            if isinstance(event, m.TurnStarted | m.TurnSteered):
-                asked = [*(asked if isinstance(event, m.TurnSteered) else ()), event.message_id]
+            if isinstance(event, TurnStarted | TurnSteered):
+                asked = [*(asked if isinstance(event, TurnSteered) else ()), event.message_id]
                 ordered.add(event.message_id)
-            if isinstance(event, m.TurnEnded) and event.outcome == "finished" and is_whole:
+            if isinstance(event, TurnEnded) and event.outcome == "finished" and is_whole:
                 yield from _unanswered(evidence, asked)
     prompts = [message for message in evidence.world.store.messages.values() if message.is_user]
     ordered |= evidence.world.copies
@@ -122,12 +131,12 @@ def sessions_still_work(evidence: Evidence) -> Iterator[str]:
         if state is None or workspace is None or workspace.phase != "ready" or is_inside(state.directory, removed):
             continue
         events = [recorded.event for recorded in evidence.stream(f"session-{probe.session}")]
-        accepted = {e.text: e.prompt_id for e in events if isinstance(e, m.PromptAccepted)}
-        started = {e.prompt_id: e.number for e in events if isinstance(e, m.TurnStarted)}
+        accepted = {e.text: e.prompt_id for e in events if isinstance(e, PromptAccepted)}
+        started = {e.prompt_id: e.number for e in events if isinstance(e, TurnStarted)}
         number = started.get(accepted.get(probe.mark, ""))
-        if any(isinstance(e, m.TurnFailed) and (e.number, e.code) == (number, "session_gone") for e in events):
+        if any(isinstance(e, TurnFailed) and (e.number, e.code) == (number, "session_gone") for e in events):
             continue  # that the conversation is gone shows with a prompt; a later one went to a new conversation
-        outcome = [e.outcome for e in events if isinstance(e, m.TurnEnded) and e.number == number]
+        outcome = [e.outcome for e in events if isinstance(e, TurnEnded) and e.number == number]
         if outcome != ["finished"]:
             yield f"session {probe.session} did not do {probe.mark!r}: {probe.refusal or outcome or 'it waits'}"
 

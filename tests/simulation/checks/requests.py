@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from fleet.core.session import messages as m
+from fleet.core.session.events import SessionCreated, SessionDescribed, SessionStopped
+from fleet.core.session.turn_events import PromptAccepted, PromptEdited, PromptWithdrawn, TurnSteered
 from fleet.errors import Problem
 from tests.simulation.clients import Request
 from tests.simulation.evidence import Evidence
@@ -28,9 +29,9 @@ def _times(evidence: Evidence) -> Counter[str]:
     times: Counter[str] = Counter()
     for recorded in evidence.history:
         event = recorded.event
-        if isinstance(event, m.SessionCreated | m.SessionDescribed):
+        if isinstance(event, SessionCreated | SessionDescribed):
             times[event.title] += 1
-        elif isinstance(event, m.PromptAccepted | m.PromptEdited) and event.text.startswith(("prompt-", "edit-")):
+        elif isinstance(event, PromptAccepted | PromptEdited) and event.text.startswith(("prompt-", "edit-")):
             times[event.text.split()[0]] += 1
     return times
 
@@ -40,12 +41,12 @@ def ends_that_were_told_are_in_the_log(evidence: Evidence) -> Iterator[str]:
     for request in evidence.ledger.requests:
         for outcome in request.outcomes if request.session not in evidence.erased else []:
             events = [r.event for r in evidence.stream(f"session-{request.session}") if r.position <= outcome.position]
-            if request.kind == "terminate" and not any(isinstance(event, m.SessionStopped) for event in events):
+            if request.kind == "terminate" and not any(isinstance(event, SessionStopped) for event in events):
                 yield f"{request.mark} was acknowledged, and the session has not stopped"
-            withdrawn = {event.prompt_id for event in events if isinstance(event, m.PromptWithdrawn)}
+            withdrawn = {event.prompt_id for event in events if isinstance(event, PromptWithdrawn)}
             if request.kind == "withdraw" and request.prompt not in withdrawn:
                 yield f"{request.mark} was acknowledged, and the prompt is not withdrawn"
-            steered = {event.prompt_id for event in events if isinstance(event, m.TurnSteered)}
+            steered = {event.prompt_id for event in events if isinstance(event, TurnSteered)}
             if request.kind == "steer" and request.prompt not in steered:
                 yield f"{request.mark} was acknowledged, and the prompt was not sent"
 

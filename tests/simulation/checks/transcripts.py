@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fleet.core.session import messages as m
+from fleet.core.session.turn_events import MessageRecorded, PartRecorded
 from fleet.ports import Message
 from tests.simulation.evidence import Evidence
 
@@ -12,9 +12,9 @@ def transcripts_are_opencodes(evidence: Evidence) -> Iterator[str]:
     for session_id, stored in _at_rest(evidence):
         recorded: dict[str, bytes] = {}
         for event in (each.event for each in evidence.stream(f"session-{session_id}")):
-            if isinstance(event, m.MessageRecorded):
+            if isinstance(event, MessageRecorded):
                 recorded[event.message_id] = bytes(event.body)
-            elif isinstance(event, m.PartRecorded):
+            elif isinstance(event, PartRecorded):
                 recorded[event.part_id] = bytes(event.body)
         for message in stored:
             finished = ((part.id, part.raw) for part in message.parts if part.finished)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from fleet.core.webhook import messages as m
-from fleet.core.webhook.telling import told
+from fleet.core.webhook.events import DeliveryDropped, DeliveryMade, DeliveryOrdered, WebhookRegistered
+from fleet.core.webhook.payloads import told
 from fleet.events.envelope import Erased
 from tests.simulation.evidence import Evidence
 
@@ -15,8 +15,8 @@ def messages_are_ordered_once(evidence: Evidence) -> Iterator[str]:
     erased = {recorded.position for recorded in evidence.history if isinstance(recorded.event, Erased)}
     for webhook in evidence.views.webhooks:
         deliveries = [recorded.event for recorded in evidence.stream(f"webhook-{webhook.id}")]
-        ordered = [each.position for each in deliveries if isinstance(each, m.DeliveryOrdered)]
-        after = next(each.after for each in deliveries if isinstance(each, m.WebhookRegistered))
+        ordered = [each.position for each in deliveries if isinstance(each, DeliveryOrdered)]
+        after = next(each.after for each in deliveries if isinstance(each, WebhookRegistered))
         owed = [each.position for each in evidence.history if each.position > after and told(each.event) is not None]
         if [position for position in ordered if position not in erased] != owed:
             yield f"webhook {webhook.id} ordered {ordered} and owed {owed}"
@@ -29,10 +29,10 @@ def messages_arrive(evidence: Evidence) -> Iterator[str]:
         yield f"an id stands for two events: {sorted(got)}"
     for webhook in evidence.views.webhooks:
         deliveries = [recorded.event for recorded in evidence.stream(f"webhook-{webhook.id}")]
-        made = {each.number for each in deliveries if isinstance(each, m.DeliveryMade)}
-        dropped = {each.number for each in deliveries if isinstance(each, m.DeliveryDropped)}
+        made = {each.number for each in deliveries if isinstance(each, DeliveryMade)}
+        dropped = {each.number for each in deliveries if isinstance(each, DeliveryDropped)}
         for each in deliveries:
-            if isinstance(each, m.DeliveryOrdered):
+            if isinstance(each, DeliveryOrdered):
                 arrived = (f"{webhook.id}-{each.number}", each.position) in got
                 void = each.number in dropped and each.session_id in evidence.erased
                 if not (void or (arrived and each.number in made)):

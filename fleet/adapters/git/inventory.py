@@ -1,0 +1,162 @@
+"""Looks at a worktree or clone and puts everything that is in it, as objects, into the source repository.
+
+The checkout's files, index and refs are only read. The work tree is hashed as it is on disk, except for files that git
+itself would call unchanged: those are what `HEAD` has. So no clean filter runs, and a large file that a filter keeps
+elsewhere (LFS) is not copied. Refused is what a commit cannot hold: nested repositories with work in them, and files
+without read access.
+"""
+
+import os
+from typing import NamedTuple
+
+import trio
+
+from fleet.adapters.git import branches
+from fleet.adapters.git.checkout_location import Place, locate
+from fleet.adapters.git.checkout_trees import index_tree, require_published_modules, tree_of, work_tree
+from fleet.adapters.git.command import LOCAL_ALLOWED, attempt, run
+from fleet.adapters.git.preservation_commit import Saved
+from fleet.adapters.git.repository import head_of, read_ref
+from fleet.adapters.git.unique_commits import Candidates, candidates_in, own_tips, worktree_directory
+from fleet.adapters.git.worktrees import note_ref, registration_at
+from fleet.errors import Rejected
+from fleet.ports import WorkspaceOrder
+
+
+class Work(NamedTuple):
+    """What a workspace holds. `nothing`: all of it is on branches that stay. `objects`: tags that only it has."""
+
+    saved: Saved
+    nothing: bool
+    git_directory: str | None
+    objects: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+async def survey(repository: str, order: WorkspaceOrder, directory: str) -> Work:
+    """Look at the checkout of `order`, which stands at `directory` now.
+
+    Raises `Rejected` workspace_dirty for what cannot be kept, `Problem` git_failed.
+    """
+    place = await _place(repository, order, directory)
+    # A worktree whose link is broken still has its HEAD, index and records in the repository.
+    own = place.git_directory or await worktree_directory(repository, order.directory)
+    head, branch = await _head(repository, order, own)
+    found = await candidates_of(repository, order, own)
+    note = await read_ref(own or repository, note_ref(order.workspace_id))
+    going, tip = await going_branch(repository, order)
+    refs = found.refs if tip is None else ((f"refs/heads/{going}", tip),)
+    candidates = [commit for commit in (head, tip, *found.commits) if commit is not None]
+    objects = await _fetch(repository, order, own, candidates, found.tags)
+    tips = await own_tips(repository, candidates, going)
+    tree, inside = await work_tree(repository, place, head)
+    head_tree = await tree_of(repository, head)
+    index = None if own is None else await index_tree(own, directory)
+    saved = Saved(
+        tree,
+        head,
+        branch,
+        note,
+        None if index == head_tree else index,
+        refs,
+        tuple(commit for commit in tips if commit != head),
+    )
+    # Without a commit that it stood at, only a kept one tells a restore where to begin.
+    nothing = head is not None and tree == head_tree and saved.staged is None and not tips and not objects
+    ignored = () if place.git_directory is None else await _ignored(directory, inside)
+    return Work(saved, nothing, own, objects, ignored)
+
+
+async def candidates_of(repository: str, order: WorkspaceOrder, own: str | None) -> Candidates:
+    """Return what only the workspace's own git directory names; of a worktree that lost it, what the source has.
+
+    Raises `Rejected` workspace_dirty where a submodule's repository in there has commits of its own.
+    """
+    named = own or await worktree_directory(repository, order.directory)
+    if named is None:
+        return Candidates((), ())
+    await require_published_modules(named)
+    return await candidates_in(named, with_refs=order.strategy == "clone")
+
+
+async def going_branch(repository: str, order: WorkspaceOrder) -> tuple[str | None, str | None]:
+    """Return the branch that goes with a worktree and its commit: the one that Fleet made for it, else None."""
+    if order.strategy == "clone" or order.branch is None:
+        return None, None
+    if await read_ref(repository, note_ref(order.workspace_id)) is None:
+        return None, None
+    return order.branch, await branches.tip(repository, order.branch)
+
+
+async def _place(repository: str, order: WorkspaceOrder, directory: str) -> Place:
+    place = await locate(directory)
+    found = await attempt("rev-parse", "--path-format=absolute", "--git-common-dir", directory=directory)
+    shared = str(await trio.Path(found.line).resolve()) if found.code == 0 else None
+    own = f"{directory}/.git" if order.strategy == "clone" else repository
+    if place.top == directory and place.git_directory is not None and shared == own:
+        return place
+    if order.strategy == "clone":
+        raise Rejected(
+            "workspace_dirty",
+            f"git cannot read the clone at {directory!r}, so what is in it cannot be kept",
+            hint="Repair its .git, or save what you need, remove the directory, then try again.",
+        )
+    # A worktree whose link to the repository is broken: its files are kept all the same.
+    object_format = await run("rev-parse", "--show-object-format", directory=repository, repository=repository)
+    return Place(directory, object_format=object_format)
+
+
+async def _head(repository: str, order: WorkspaceOrder, own: str | None) -> tuple[str | None, str | None]:
+    if own is None:
+        registration = await registration_at(repository, order.directory)
+        if registration is not None and registration.head is not None:
+            return registration.head, registration.branch
+        return None if order.branch is None else await branches.tip(repository, order.branch), order.branch
+    return await head_of(own)
+
+
+async def _fetch(
+    repository: str, order: WorkspaceOrder, own: str | None, commits: list[str], tags: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Bring a clone's commits and tags into the source, under no name yet. Return the tags that the source lacks."""
+    if order.strategy != "clone" or own is None:
+        return ()
+    listed = await run("for-each-ref", "--format=%(objectname)", directory=repository, repository=repository)
+    missing = tuple(sorted(set(tags) - set(listed.split())))
+    wanted = "".join(f"{name}\n" for name in dict.fromkeys((*commits, *missing)))
+    if wanted:
+        await fetch(own, repository, wanted)
+    return missing
+
+
+async def fetch(origin: str, repository: str, wanted: str) -> None:
+    """Copy objects and what they lead to from one repository to another; `wanted` has a line for each.
+
+    Raises `Problem` git_failed, also where the origin does not have all of the history (a shallow one).
+    """
+    await run(
+        "fetch",
+        *("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--stdin", "--", origin),
+        directory=repository,
+        repository=repository,
+        environment=LOCAL_ALLOWED
+        | {
+            "GIT_CONFIG_COUNT": "2",
+            "GIT_CONFIG_KEY_1": "protocol.version",  # the one that hands out objects which no ref names
+            "GIT_CONFIG_VALUE_1": "2",
+        },
+        stdin=wanted.encode(),
+    )
+
+
+async def _ignored(directory: str, inside: tuple[str, ...]) -> tuple[str, ...]:
+    names: list[str] = []
+    for below in ("", *(f"{name}/" for name in inside)):
+        listed = await run(
+            "ls-files",
+            *("--others", "--ignored", "--exclude-standard", "--directory", "-z"),
+            directory=f"{directory}/{below}",
+            environment={"GIT_WORK_TREE": f"{directory}/{below}"},
+        )
+        names += [os.fsencode(below + name).decode(errors="backslashreplace") for name in listed.split("\0") if name]
+    return tuple(sorted(names))

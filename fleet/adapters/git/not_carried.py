@@ -1,0 +1,130 @@
+"""Names what of its source a new worktree or clone does not have: programs, LFS contents, submodules.
+
+A sentence for each, with what helps. clone_config.py has what comes along.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from fleet.adapters.git.clone_config import Entry, entries_of
+from fleet.adapters.git.command import run
+from fleet.adapters.git.files import read_file
+from fleet.limits import NOT_CARRIED_NAMED_MAX
+from fleet.ports import NotCarried, Source, WorkspaceOrder
+
+_GITLINK: Final = "160000 "
+_POINTER: Final = b"version https://git-lfs.github.com/spec/"
+_FILTER: Final = re.compile(r"filter\.(.+)\.(smudge|clean|process)")
+# What a clone has of its own, or names no program and matters to one repository alone.
+_OF_NO_MATTER: Final = re.compile(
+    r"core\.(repositoryformatversion|bare|filemode|logallrefupdates|ignorecase|precomposeunicode|symlinks|worktree"
+    r"|sparsecheckout.*|hookspath|splitindex|untrackedcache|fsmonitor|compression)"
+    r"|(extensions|gc|maintenance|pack|index|feature|submodule|filter|include|includeif|lfs|branch|advice|color)\..*"
+)
+
+
+async def lacking(source: Source, order: WorkspaceOrder) -> tuple[NotCarried, ...]:
+    """Return what the finished checkout of `order` does not have. Raises `Problem` git_failed."""
+    entries = await entries_of(source.git_directory or source.repository or source.directory)
+    found = [_filters(entries), await _lfs(order.directory), await _submodules(order.directory)]
+    if order.strategy == "clone":
+        hooks = await trio.to_thread.run_sync(_hooks_in, Path(source.repository or "", "hooks"))
+        found += [_hooks(entries, hooks), _settings(entries)]
+    return tuple(each for each in found if each is not None)
+
+
+def _filters(entries: tuple[Entry, ...]) -> NotCarried | None:
+    users = {entry.key for entry in entries if not entry.is_own}
+    matches = (_FILTER.fullmatch(entry.key) for entry in entries if entry.is_own and entry.key not in users)
+    names = sorted({match[1] for match in matches if match})
+    if not names:
+        return None
+    return NotCarried(
+        "filters",
+        f"Filters of the repository's own configuration did not run, so their files are as they are stored: "
+        f"{_named(names)}. Fleet runs those that your own ~/.gitconfig has.",
+    )
+
+
+def _hooks(entries: tuple[Entry, ...], hooks: list[str]) -> NotCarried | None:
+    paths = [entry.value for entry in entries if entry.is_own and entry.key == "core.hookspath" and entry.value]
+    if paths:
+        return NotCarried(
+            "hooks", f"Hooks in {paths[-1]!r} (core.hooksPath) do not run in the clone until you set that there."
+        )
+    if not hooks:
+        return None
+    return NotCarried(
+        "hooks",
+        f"Hooks of the repository are not in the clone: {_named(hooks)}. Copy them into its .git/hooks to use them.",
+    )
+
+
+def _hooks_in(directory: Path) -> list[str]:
+    try:
+        found = sorted(
+            each.name for each in directory.iterdir() if each.suffix != ".sample" and os.access(each, os.X_OK)
+        )
+    except OSError:  # there are none
+        return []
+    return found
+
+
+def _settings(entries: tuple[Entry, ...]) -> NotCarried | None:
+    left = {entry.key for entry in entries if entry.is_own and not entry.is_carried}
+    names = sorted(key for key in left if not _OF_NO_MATTER.fullmatch(key))
+    if not names:
+        return None
+    return NotCarried(
+        "config",
+        f"Settings of the repository are not in the clone: {_named(names)}. Set those there that you need.",
+    )
+
+
+async def _lfs(directory: str) -> NotCarried | None:
+    if not await run("ls-files", "-z", "--", ".gitattributes", "**/.gitattributes", directory=directory):
+        return None
+    names = (await run("ls-files", "-z", "--", ":(attr:filter=lfs)", directory=directory)).split("\0")
+    pointers = await trio.to_thread.run_sync(_pointers, directory, [name for name in names if name])
+    if not pointers:
+        return None
+    return NotCarried(
+        "lfs",
+        f"Contents of LFS are not there, only their pointers: {_named(pointers)}. Run `git lfs pull` in the workspace.",
+    )
+
+
+def _pointers(directory: str, names: list[str]) -> list[str]:
+    return [name for name in names if _is_pointer(f"{directory}/{name}")]
+
+
+def _is_pointer(path: str) -> bool:
+    try:
+        return read_file(path, follow=False, head_bytes=len(_POINTER)) == _POINTER
+    except OSError:  # not in the sparse cone, or a symlink
+        return False
+
+
+async def _submodules(directory: str) -> NotCarried | None:
+    if not await trio.Path(directory, ".gitmodules").is_file():
+        return None
+    staged = (await run("ls-files", "--stage", "-z", directory=directory)).split("\0")
+    names = [line.partition("\t")[2] for line in staged if line.startswith(_GITLINK)]
+    if not names:
+        return None
+    return NotCarried(
+        "submodules",
+        f"Submodules are empty: {_named(names)}. To fill them, run `git submodule update --init` in the workspace; "
+        "`submodules = true` in .fleet.toml does it for each new one.",
+    )
+
+
+def _named(names: list[str]) -> str:
+    """Return the first names, and how many there are beside them; bytes that are no UTF-8 are shown."""
+    shown = ", ".join(os.fsencode(name).decode(errors="backslashreplace") for name in names[:NOT_CARRIED_NAMED_MAX])
+    rest = len(names) - NOT_CARRIED_NAMED_MAX
+    return f"{shown} and {rest} more" if rest > 0 else shown

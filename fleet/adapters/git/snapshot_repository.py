@@ -1,0 +1,147 @@
+"""Git directories of Fleet's own: an index and an object store beside a directory that is only read.
+
+No git command that reads or writes files of a workspace for Fleet runs with the workspace's own git directory. So its
+configuration, hooks, monitors and filters do not matter, its index is not touched, and contents are taken as they are
+on disk: the store's `info/attributes` wins over every `.gitattributes` and turns conversions and filters off.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import trio
+
+from fleet.adapters.git.command import Output, attempt
+from fleet.errors import Problem
+from fleet.limits import MIB
+from fleet.private_files import make_private_directory
+
+_BIG_FILE_BYTES: Final = 32 * MIB
+"""A larger file is streamed and counts as binary in a diff: git would hold it in memory several times over."""
+
+# A split index: what a turn changed is written, not the 5 MB that 50,000 files take.
+_CONFIG: Final = f"""[core]
+\trepositoryformatversion = 1
+\tbare = false
+\tautocrlf = false
+\tattributesFile = /dev/null
+\tbigFileThreshold = {_BIG_FILE_BYTES}
+\tlooseCompression = 1
+\tquotePath = false
+\tfsmonitor = false
+\tuntrackedCache = false
+\tsplitIndex = true
+[index]
+\tsparse = false
+\tversion = 4
+[extensions]
+\tobjectFormat = {{object_format}}
+"""
+_INDEX: Final = "index"
+_ATTRIBUTES: Final = "* -text -filter -ident -working-tree-encoding !eol !diff !merge\n"
+
+
+class Store(NamedTuple):
+    """A git directory of Fleet's own.
+
+    `objects` is another repository's object directory to write to, None for the store's own. `excludes_file` is the
+    user's own list of what to ignore, as the workspace's repository names it.
+    """
+
+    directory: str
+    objects: str | None = None
+    excludes_file: str | None = None
+    index_name: str = _INDEX
+
+    @property
+    def index_file(self) -> str:
+        """Where the store's index is."""
+        return f"{self.directory}/{self.index_name}"
+
+    async def attempt(
+        self,
+        command: str,
+        *arguments: str,
+        top: str | None = None,
+        stdin: bytes = b"",
+        head_bytes: int | None = None,
+    ) -> Output:
+        """Run git on this store and the files below `top`, and return how it ended, whatever the exit code."""
+        environment = {"GIT_INDEX_FILE": self.index_file, "GIT_ATTR_NOSYSTEM": "1", "GIT_LITERAL_PATHSPECS": "1"}
+        if top is not None:
+            environment["GIT_WORK_TREE"] = top
+        if self.objects is not None:
+            environment["GIT_OBJECT_DIRECTORY"] = self.objects
+        settings = [] if self.excludes_file is None else [("core.excludesFile", self.excludes_file)]
+        if self.index_name != _INDEX:  # another index is gone soon, and the shared part of it would stay
+            settings.append(("core.splitIndex", "false"))
+        environment["GIT_CONFIG_COUNT"] = str(len(settings))
+        for number, (key, value) in enumerate(settings):
+            environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        return await attempt(
+            command,
+            *arguments,
+            directory=top or self.directory,
+            repository=self.directory,
+            environment=environment,
+            stdin=stdin,
+            head_bytes=head_bytes,
+            trusted=True,
+        )
+
+    async def head(self, count: int, command: str, *arguments: str) -> bytes:
+        """Return the first `count` bytes that git prints. Raises `Problem` git_failed."""
+        output = await self.attempt(command, *arguments, head_bytes=count)
+        if output.code != 0:
+            raise output.failed()
+        return os.fsencode(output.stdout)
+
+    async def run(self, command: str, *arguments: str, top: str | None = None, stdin: bytes = b"") -> str:
+        """Run git likewise and return what it printed, without the last newline. Raises `Problem` git_failed."""
+        output = await self.attempt(command, *arguments, top=top, stdin=stdin)
+        if output.code != 0:
+            raise output.failed()
+        return output.line
+
+
+async def make_store(store: Store, object_format: str, *, exclude: bytes = b"", borrowed: str | None = None) -> None:
+    """Create the store or bring it up to date, and free it of what a crash left.
+
+    `exclude` becomes its `info/exclude`; `borrowed` is an object directory that it reads from as well. Raises `Problem`
+    git_failed where the disk refuses.
+    """
+    try:
+        await trio.to_thread.run_sync(_make, Path(store.directory), object_format, exclude, borrowed)
+    except OSError as error:
+        raise unwritable(store, error) from None
+
+
+def unwritable(store: Store, error: OSError) -> Problem:
+    """Return the problem that the disk refuses a store."""
+    detail = f"Fleet cannot keep snapshots in {store.directory!r}: {error.strerror}"
+    return Problem("git_failed", detail, hint="Check rights and free space there.")
+
+
+def _make(directory: Path, object_format: str, exclude: bytes, borrowed: str | None) -> None:
+    for name in ("objects/info", "refs", "info"):
+        make_private_directory(directory / name)
+    with suppress(FileNotFoundError):  # we hold the workspace's lock: only a killed git can have left it
+        (directory / "index.lock").unlink()
+    if not (directory / "HEAD").exists():
+        _replace(directory / "config", _CONFIG.format(object_format=object_format).encode())
+        _replace(directory / "info" / "attributes", _ATTRIBUTES.encode())
+        _replace(directory / "HEAD", b"ref: refs/heads/none\n")
+    _replace(directory / "info" / "exclude", exclude)
+    # A newline cannot be written there; without it the objects are copied.
+    usable = borrowed is not None and "\n" not in borrowed and '"' not in borrowed
+    alternates = f"{borrowed}\n" if usable else ""
+    _replace(directory / "objects" / "info" / "alternates", os.fsencode(alternates))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    if path.exists() and path.read_bytes() == content:
+        return
+    new = path.with_name(f"{path.name}.new")
+    new.write_bytes(content)
+    new.replace(path)

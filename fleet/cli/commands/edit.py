@@ -1,0 +1,57 @@
+"""`fleet set`: a session's title, tags and budget, as they are to be from now on."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fleet.cli.budget import budget_of
+from fleet.cli.connect import Json, Name, UsageError, connected, named
+
+if TYPE_CHECKING:
+    from fleet.client import FleetClient
+
+
+@connected
+async def describe(
+    fleet: "FleetClient",
+    *,
+    session: Name,
+    title: Annotated[str | None, typer.Option(help="Its title.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="A tag, in the place of those it has; may be given several times.")
+    ] = None,
+    usd: Annotated[float | None, typer.Option(min=0, help="Pause and ask after so many dollars in all.")] = None,
+    tokens: Annotated[int | None, typer.Option(min=0, help="… after so many tokens.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="… after so many minutes of work.")] = None,
+    no_budget: Annotated[
+        bool, typer.Option("--no-budget", help="Lift its limits; those that are given with it hold.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Give a session another title, other tags, another budget; limits that are not named stay.
+
+    A session that has paused for its budget goes on by itself once there is room.
+    """
+    from fleet.cli.sanitize import SafeConsole, json_of, line_of
+    from fleet.cli.show_view import limits_of
+    from fleet.wire.bodies import BudgetBody
+
+    budget = budget_of(usd, tokens, minutes)
+    if title is None and not tag and budget is None and not no_budget:
+        raise UsageError("there is nothing to set: name a --title, a --tag, a limit or --no-budget")
+    found = await named(fleet, session)
+    if no_budget:
+        budget = budget or BudgetBody()
+    elif budget is not None and (before := (await found.read()).budget) is not None:
+        budget = BudgetBody(
+            before.usd if usd is None else usd,
+            before.tokens if tokens is None else tokens,
+            before.minutes if minutes is None else minutes,
+        )
+    item = await found.describe(title=title, tags=tag or None, budget=budget)
+    if json:
+        print(json_of(item))
+        return
+    tags = ", ".join(line_of(each) for each in item.tags) or "none"
+    limits = limits_of(item.budget) or "no limit"
+    SafeConsole().print(f"{line_of(item.title)}; tags: {tags}; budget: {limits}", soft_wrap=True)

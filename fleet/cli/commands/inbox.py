@@ -1,0 +1,131 @@
+"""`fleet inbox` and `fleet answer`: what waits for a person, and what the person says."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+import msgspec
+import typer
+
+from fleet.cli.connect import Json, Name, complain, connected, named
+
+if TYPE_CHECKING:
+    from fleet.client import FleetClient
+    from fleet.wire.items import RequestItem
+
+Reply = Literal["once", "always", "reject"]
+
+
+@connected
+async def inbox(fleet: "FleetClient", *, json: Json = False) -> None:
+    """List everything that waits for you in all sessions, each with the command that helps.
+
+    Permissions, questions, failures, used-up budgets, set-ups that are not allowed yet, parents that could not be told,
+    webhooks that were given up.
+    """
+    from rich.text import Text
+
+    from fleet.cli.sanitize import SafeConsole, json_of, line_of
+    from fleet.cli.show_view import short_ids, since
+    from fleet.limits import PAGE_MAX
+    from fleet.wire.items import InboxItem, RequestItem
+
+    items = await fleet.inbox(limit=PAGE_MAX)
+    if json:
+        print(json_of(list(items)))
+        return
+    parents = await _parents(fleet) if any(each.kind == "callback" for each in items) else {}
+    console = SafeConsole()
+    for short, each in zip(short_ids([each.session_id or each.webhook_id or "" for each in items]), items, strict=True):
+        head = Text.assemble((f"{each.kind:<10}", "bold yellow"), " ", (short, "cyan"), f"  {line_of(each.title)}")
+        console.print(head.append(f"  {since(each.at)} ago", "dim"), soft_wrap=True)
+        for line in [line_of(each.detail)] if each.request is None else _asked(each.request):
+            console.print(f"    {line}", soft_wrap=True)
+        match each:
+            case InboxItem(request=RequestItem(id=request_id)):
+                how = "once|always|reject" if each.kind == "permission" else "ANSWER"
+                command = f"fleet answer {short} {how} --request {request_id}"
+            case InboxItem(kind="setup"):
+                command = f"fleet trust --session {short}"
+            case InboxItem(kind="budget"):
+                command = f"fleet set {short} --no-budget, or with a higher --usd, --tokens or --minutes"
+            case InboxItem(kind="callback", session_id=str(child)):
+                command = f"fleet resume {parents.get(child, 'PARENT')}"
+            case InboxItem(kind="webhook"):
+                switch = '-H "Content-Type: application/json" -d \'{"enabled": true}\''
+                command = f"curl -X PATCH {fleet.url}/api/webhooks/{each.webhook_id} {switch}"
+            case _:
+                command = f"fleet resume {short}"
+        console.print(f"    {command}", style="dim", soft_wrap=True)
+    if not items:
+        console.print("Nothing waits for you.")
+
+
+async def _parents(fleet: "FleetClient") -> dict[str, str]:
+    """Return the parents that could not be told, by child."""
+    from fleet.limits import PAGE_MAX
+
+    untold = await fleet.callbacks(status="undelivered", limit=PAGE_MAX)
+    return {each.session_id: each.parent_id for each in untold}
+
+
+@connected
+async def answer(
+    fleet: "FleetClient",
+    *,
+    session: Name,
+    answers: Annotated[
+        list[str], typer.Argument(help="once, always or reject; of a question an answer for each of its parts.")
+    ],
+    request: Annotated[
+        str | None, typer.Option(help="Which one, where several are open (`fleet inbox` shows them).")
+    ] = None,
+    message: Annotated[
+        str | None, typer.Option("--message", "-m", help="With reject: what it is to do instead.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Answer a permission request or a question; the session goes on.
+
+    `always` holds for every session that works in the same directory, until its OpenCode process ends.
+    """
+    from fleet.cli.sanitize import json_of
+
+    found = await named(fleet, session)
+    asked = _chosen([each for each in await found.requests() if not each.answered], request)
+    if asked.kind == "permission" or answers == ["reject"]:
+        try:
+            (reply,) = msgspec.convert(answers, tuple[Reply])
+        except msgspec.ValidationError as error:
+            raise typer.BadParameter(f"a permission is answered with one of {', '.join(get_args(Reply))}") from error
+        await found.answer(asked.id, reply, message=message)
+        if reply == "always" and (sharing := (await found.read()).sharing):
+            others = f"sessions in the same directory are not asked either: {', '.join(sharing)}"
+            complain(f"{others}. That ends with their OpenCode process.")
+    else:
+        await found.answer(asked.id, answers=[[each] for each in answers], message=message)
+    if json:
+        print(json_of(await found.read()))
+
+
+def _chosen(requests: "list[RequestItem]", name: str | None) -> "RequestItem":
+    from fleet.client import Invalid, NotFound
+
+    found = requests if name is None else [each for each in requests if each.id.startswith(name)]
+    if not found:
+        raise NotFound(
+            "request_not_found", "the session asks nothing" if name is None else f"it asks nothing named {name}"
+        )
+    if len(found) > 1:
+        raise Invalid("ambiguous", f"it asks {len(found)} things: name one with --request, `fleet inbox` shows them")
+    return found[0]
+
+
+def _asked(request: "RequestItem") -> list[str]:
+    """Return what a request asks, as lines."""
+    from fleet.cli.sanitize import asked_of
+    from fleet.cli.tail_view import question_of
+
+    body: dict[str, Any] = msgspec.json.decode(request.request)
+    if request.kind == "permission":
+        patterns: list[Any] = body.get("patterns") or []
+        return [asked_of(" ".join(map(str, (body.get("permission", ""), *patterns))))]
+    return [question_of(each) for each in body.get("questions", [])]

@@ -1,0 +1,102 @@
+"""`fleet abort`, `resume`, `stop` and `rm`: end what a session does, bring it back, end it, erase it."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fleet.cli.connect import Json, Name, agreed, connected, named
+
+if TYPE_CHECKING:
+    from fleet.client import FleetClient
+    from fleet.wire.items import Ended
+
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        "-f",
+        help="End what sessions have left running in the workspace; go on where it cannot be removed, it stays then.",
+    ),
+]
+
+
+@connected
+async def abort(fleet: "FleetClient", *, session: Name, json: Json = False) -> None:
+    """Stop the turn that runs, and wait for that. The session stays, and what waits in its queue waits on."""
+    aborted = await (await named(fleet, session)).abort()
+    _say(aborted, aborted.outcome.replace("_", " "), json=json)
+
+
+@connected
+async def resume(
+    fleet: "FleetClient",
+    *,
+    session: Name,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin a new conversation, in the same workspace.")] = False,
+    json: Json = False,
+) -> None:
+    """Bring a session back after its end; it can take prompts again when this returns.
+
+    With --fresh it begins a new conversation in its workspace: OpenCode may have lost the one that it had.
+    """
+    resumed = await (await named(fleet, session)).resume(fresh=fresh)
+    _say(resumed, f"{resumed.session.status} in {resumed.session.directory}", json=json)
+
+
+@connected
+async def stop(
+    fleet: "FleetClient",
+    *,
+    session: Name,
+    cleanup: Annotated[bool, typer.Option("--cleanup", help="Remove its worktree or clone as well.")] = False,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """End a session; it can be resumed. With --cleanup its worktree goes, after git has kept what is only there."""
+    ended = await (await named(fleet, session)).end(cleanup_workspace=cleanup, force=force)
+    _say(ended, _told(ended), json=json)
+
+
+@connected
+async def rm(
+    fleet: "FleetClient",
+    *,
+    session: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Force = False,
+    json: Json = False,
+) -> int | None:
+    """End a session and erase what Fleet holds of it: what was said and done, its diffs, its worktree or clone.
+
+    What is only in the worktree or clone is kept under refs/fleet/ of the repository first.
+    """
+    from fleet.cli.sanitize import line_of
+
+    found = await named(fleet, session)
+    item = await found.read()
+    question = f"Erase {line_of(item.title)!r} ({item.id}) for good?"
+    if not yes and not agreed(question, "erase the session for good"):
+        return 1
+    ended = await found.end(permanent=True, force=force)
+    _say(ended, _told(ended), json=json)
+    return None
+
+
+def _told(ended: "Ended") -> str:
+    said: list[str] = ["erased" if ended.session is None else ended.session.status]
+    workspace = ended.workspace
+    if workspace is not None and workspace.removed:
+        kept = workspace.kept
+        said.append("its workspace is removed" + (f", its work is kept as {kept.ref}" if kept and kept.ref else ""))
+    elif workspace is not None:
+        said.append(f"its workspace stays: {workspace.reason}" if workspace.reason else "its workspace stays")
+    return "; ".join(said)
+
+
+def _say(answer: object, words: str, *, json: bool) -> None:
+    from fleet.cli.sanitize import SafeConsole, json_of
+
+    if json:
+        print(json_of(answer))
+    else:
+        SafeConsole().print(words, soft_wrap=True)

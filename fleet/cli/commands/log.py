@@ -1,0 +1,94 @@
+"""`fleet log`: the audit log."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fleet.cli.connect import Json, completed, connected, named
+
+if TYPE_CHECKING:
+    from fleet.client import FleetClient
+    from fleet.wire.audit import EventItem
+
+
+@connected
+async def log(
+    fleet: "FleetClient",
+    *,
+    position: Annotated[
+        int | None, typer.Argument(min=1, help="Show this event with its data.", show_default=False)
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", "-s", help="Only those of this session.", autocompletion=completed)
+    ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--type", help="Only this type, such as session.created; may be given again.")
+    ] = None,
+    actor: Annotated[str | None, typer.Option(help="Only what this one caused, such as token:NAME.")] = None,
+    begin: Annotated[str | None, typer.Option("--from", help="Only from this date or time on.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Only up to this date or time.")] = None,
+    after: Annotated[
+        int | None, typer.Option(min=0, help="Begin behind this position; else the newest are shown.")
+    ] = None,
+    before: Annotated[int | None, typer.Option(min=1, help="End short of this position.")] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", "-r", help="The newest first.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="So many at most.")] = 20,
+    verify: Annotated[bool, typer.Option("--verify", help="Prove that the log is what was written.")] = False,
+    json: Json = False,
+) -> int:
+    """Show events of the log, one of them, or prove it all (exit code 1 where it is broken)."""
+    from fleet.cli.sanitize import SafeConsole, json_of
+    from fleet.cli.show_view import table
+
+    console = SafeConsole()
+    if verify:
+        report = await fleet.verify()
+        if json:
+            print(json_of(report))
+        elif report.first_break is None:
+            console.print(
+                f"{report.events} events in {report.streams} streams are whole; the last digest is {report.digest}"
+            )
+        else:
+            console.print(f"broken at {report.first_break.position}: {report.first_break.reason}", soft_wrap=True)
+        return 0 if report.intact else 1
+    if position is not None:
+        print(json_of(await fleet.event(position)))
+        return 0
+    filters: dict[str, Any] = {
+        "session": None if session is None else (await named(fleet, session)).id,
+        "types": kind or (),
+        "actor": actor,
+        "begin": begin,
+        "end": end,
+    }
+    newest_first = reverse or after is None
+    events = await _found(fleet, after or 0, before, limit, newest_first=newest_first, filters=filters)
+    if newest_first and not reverse:
+        events.reverse()
+    if json:
+        for event in events:
+            print(json_of(event, lines=True))
+        return 0
+    rows = [
+        (str(event.position), event.at[:19].replace("T", " "), event.type, event.actor, event.stream)
+        for event in events
+    ]
+    headings = (">POSITION", "AT", "TYPE", "ACTOR", "STREAM")
+    console.print(table(console.width, headings, rows, free="STREAM", spare=("ACTOR", "STREAM")))
+    return 0
+
+
+async def _found(
+    fleet: "FleetClient", after: int, before: int | None, limit: int, *, newest_first: bool, filters: dict[str, Any]
+) -> "list[EventItem]":
+    """Return so many events, over as many requests as the search takes."""
+    found: list[EventItem] = []
+    while True:
+        page = await fleet.log(
+            after=after, before=before, limit=limit - len(found), newest_first=newest_first, **filters
+        )
+        found += page
+        if page.go_on is None or len(found) == limit:
+            return found
+        after, before = (after, page.go_on) if newest_first else (page.go_on, before)

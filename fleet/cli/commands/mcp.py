@@ -1,0 +1,297 @@
+"""`fleet mcp`: sessions as tools for agents, over the Model Context Protocol.
+
+An agent that makes a session is its maker: the log names it as the cause, and it gets word of the outcome. OpenCode
+tells an MCP server nothing of the session that calls (measured on 1.18.33: neither `_meta` nor environment), but the
+server inherits the mark of its instance. So the maker is the session of that instance that is at work; where several
+are, the one with this very call open; where that tells nothing either, the agent is asked to name itself.
+"""
+
+import os
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import typer
+
+from fleet.cli.connect import ExitCode, TokenFile, Url, find_server, named
+from fleet.config import INSTANCE_VARIABLE
+from fleet.errors import StartupError
+
+if TYPE_CHECKING:
+    from mcp.server import MCPServer
+
+    from fleet.client import FleetClient, Session
+    from fleet.wire.frames import Frame
+    from fleet.wire.items import SessionItem
+
+Result = TypeVar("Result")
+
+_INSTRUCTIONS = """Fleet runs coding sessions side by side. Make a session for work that can go on without you; you \
+get a message when it is done. wait_for_session, read_session and diff_session tell what became of it."""
+
+
+def mcp(
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Let agents drive sessions: an MCP server on stdin and stdout. They can make, prompt, wait for, read, diff them.
+
+    In the configuration of OpenCode: {"mcp": {"fleet": {"type": "local", "command": ["fleet", "mcp"]}}}
+    """
+    import trio
+
+    is_interrupted = False
+    try:
+        trio.run(_serve, *find_server(url, token_file))
+    except* (KeyboardInterrupt, BrokenPipeError):
+        is_interrupted = True
+    if is_interrupted:
+        raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+async def _serve(url: str, token: str | None) -> None:
+    """Serve, whether Fleet is there or not: of a server that ends an agent learns nothing but that it ended."""
+    from fleet.client import FleetClient
+    from fleet.limits import MCP_RETRY_S
+
+    async with FleetClient(url, token=token, retry_for_s=MCP_RETRY_S) as fleet:
+        await tools(fleet, os.environ.get(INSTANCE_VARIABLE)).run_stdio_async()
+
+
+def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
+    """Return the server; `instance_id` is the OpenCode process that has started it, None where none has."""
+    from mcp.server import MCPServer
+
+    from fleet import __version__
+    from fleet.cli.strict_tool import StrictTool
+    from fleet.client.session import needs_person, waits_behind
+    from fleet.limits import MCP_WAIT_S_MAX
+
+    here = str(Path.cwd())
+
+    async def create_session(  # noqa: PLR0917 - a tool's arguments have names
+        prompt: str,
+        directory: str = "",
+        title: str = "",
+        isolation: Literal["existing", "worktree", "clone"] = "worktree",
+        notify: bool = True,
+        maker: str = "",
+    ) -> dict[str, Any]:
+        """Make a session that works on `prompt` by itself, by default in a git worktree of `directory` (yours).
+
+        You get a message when it is done, unless `notify` is false. `maker` is your own session's id; give it where you
+        are asked for it.
+        """
+        own = await _maker(fleet, instance_id, maker, prompt)
+        acting = fleet if own is None else fleet.acting_for(own)
+        session = await acting.create(
+            os.path.join(here, directory),  # noqa: PTH118 - a path of the server's machine, not looked at here
+            title=title or None,
+            isolation_strategy=isolation,
+            prompt=prompt,
+            on_complete=own if notify else None,
+        )
+        told = "you will get a message when it is done" if own and notify else "wait_for_session tells when it is done"
+        return {**_brief(await session.read()), "note": told}
+
+    async def prompt_session(session: str, text: str, maker: str = "") -> dict[str, Any]:
+        """Tell a session what to do next. While it works, prompts wait in its queue: `promptWaitsFor` says for what."""
+        own = await _maker(fleet, instance_id, maker, text, required=False)
+        found = await _named(fleet if own is None else fleet.acting_for(own), session)
+        await found.prompt(text)
+        item = await found.read()
+        return {**_brief(item), "promptWaitsFor": waits_behind(item)}
+
+    async def wait_for_session(session: str, seconds: float = 20) -> dict[str, Any]:
+        """Wait until a session has nothing more to do or needs a person; then `answer` is what it said to that.
+
+        `needsPerson` says what a person has to do before it goes on with what it was told.
+
+        After `seconds` it is told as it stands, without an answer while it works: call again.
+        """
+        import msgspec
+        import trio
+
+        found = await _named(fleet, session)
+        with trio.move_on_after(min(max(seconds, 0), MCP_WAIT_S_MAX)):
+            await found.wait()
+        item = await found.read()
+        requests = [{"kind": each.kind, "request": msgspec.json.decode(each.request)} for each in item.requests]
+        works = item.status == "active" or item.queued > 0
+        answer = None if works else await _last_answer(found)
+        return {**_brief(item), "requests": requests, "needsPerson": needs_person(item), "answer": answer}
+
+    async def read_session(session: str, messages: int = 10) -> str:
+        """Read the last messages of a session."""
+        page = await (await _named(fleet, session)).messages(limit=min(max(messages, 1), 200))
+        return _cut("\n\n".join(filter(None, (_told(each.info, each.parts) for each in page.messages))))
+
+    async def diff_session(session: str, turn: int = 0) -> str:
+        """Read what a session has changed in all, or in one turn, as a patch."""
+        import trio
+
+        from fleet.cli.commands.diff import patch
+
+        items = await (await _named(fleet, session)).diffs(turn=turn or None)
+        patches = [await trio.to_thread.run_sync(patch, item) for item in items]
+        return _cut(b"".join(patches).decode("utf-8", "replace")) or "nothing has changed"
+
+    async def list_sessions(search: str = "", status: str = "", limit: int = 20) -> list[dict[str, Any]]:
+        """List sessions, the newest first; `status` may be active, idle, waiting_input, error, completed, stopped."""
+        chosen = [status] if status else []
+        return [_brief(each) for each in await fleet.sessions(search=search or None, status=chosen, limit=limit)]
+
+    told = _Telling(fleet)
+    made = (create_session, prompt_session, wait_for_session, read_session, diff_session, list_sessions)
+    return MCPServer(
+        "fleet",
+        instructions=_INSTRUCTIONS,
+        version=__version__,
+        log_level="ERROR",
+        tools=[StrictTool.of(told.by(each)) for each in made],
+    )
+
+
+class _Telling:
+    """Lets the agent read what went wrong: the SDK hides errors that it does not know."""
+
+    def __init__(self, fleet: "FleetClient") -> None:
+        self._fleet = fleet
+        self._reached = False
+
+    def by(self, tool: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """Return the tool as one that tells."""
+
+        @wraps(tool)
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            await self._reach()
+            return await self._told(tool(*args, **kwargs))
+
+        return call
+
+    async def _reach(self) -> None:
+        """See that Fleet is there, at once; one that was there, and restarts, the client waits for."""
+        if not self._reached:
+            await self._told(self._fleet.health(retry=False))
+            self._reached = True
+
+    @staticmethod
+    async def _told(doing: Awaitable[Result]) -> Result:
+        from mcp.server.mcpserver.exceptions import ToolError
+
+        from fleet.client import FleetError, Unreachable
+
+        try:
+            return await doing
+        except Unreachable as lost:
+            raise ToolError(f"{lost.detail}. Fleet does not run there; call again once `fleet serve` does.") from lost
+        except (FleetError, StartupError, ValueError) as error:
+            hint = getattr(error, "hint", None)
+            raise ToolError(f"{error} {hint or ''}".strip()) from error
+
+
+async def _named(fleet: "FleetClient", name: str) -> "Session":
+    """Return the session, as `named` does; an agent is told of its own tool, not of the command."""
+    from fleet.client import NotFound
+
+    try:
+        return await named(fleet, name)
+    except NotFound as error:
+        raise NotFound(error.code, f"there is no session {name!r}; list_sessions shows those that there are") from error
+
+
+async def _maker(
+    fleet: "FleetClient", instance_id: str | None, given: str, text: str, *, required: bool = True
+) -> str | None:
+    """Return the id of the session that calls, None where none does. Raises `ValueError` where nothing tells."""
+    if given:
+        return (await (await _named(fleet, given)).read()).id
+    if instance_id is None:
+        return None
+    at_work = await _at_work(fleet, instance_id)
+    if len(at_work) == 1:
+        return at_work[0]
+    calling = await _calling(fleet, at_work, text)
+    if calling is None and required:
+        raise ValueError(
+            f"{len(at_work)} sessions work in your process, so that it cannot be told which of them you are: "
+            f"name your own session as `maker`, one of {', '.join(at_work)} (list_sessions shows their directories)"
+        )
+    return calling
+
+
+async def _at_work(fleet: "FleetClient", instance_id: str) -> list[str]:
+    from fleet.cli.connect import every_session
+
+    sessions = await every_session(fleet, status=["active", "waiting_input"])
+    return [each.id for each in sessions if each.instance_id == instance_id]
+
+
+async def _calling(fleet: "FleetClient", sessions: list[str], text: str) -> str | None:
+    """Return the session that has a call with this text open, None where none or several have."""
+    import trio
+
+    from fleet.limits import MCP_CALLER_S
+
+    found: set[str] = set()
+    with trio.move_on_after(MCP_CALLER_S):
+        async with fleet.events() as events:
+            async for frame in events:
+                found |= {session_id for session_id, part in _parts(frame) if _is_call(part, text)} & set(sessions)
+    return found.pop() if len(found) == 1 else None
+
+
+def _parts(frame: "Frame") -> list[tuple[str, dict[str, Any]]]:
+    from fleet.wire.frames import PartChanged, Snapshot
+
+    if isinstance(frame, Snapshot):
+        return [(each.session_id, part.body or {}) for each in frame.sessions for part in each.parts]
+    return [(frame.session_id, frame.part)] if isinstance(frame, PartChanged) else []
+
+
+def _is_call(part: dict[str, Any], text: str) -> bool:
+    state: dict[str, Any] = part.get("state") or {}
+    given: dict[str, Any] = state.get("input") or {}
+    return part.get("type") == "tool" and state.get("status") == "running" and text in given.values()
+
+
+def _brief(item: "SessionItem") -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "title": item.title,
+        "status": item.status,
+        "evidence": item.evidence,
+        "outcome": item.outcome,
+        "directory": item.directory,
+        "branch": item.branch,
+        "costUsd": item.cost_usd,
+    }
+
+
+async def _last_answer(session: "Session") -> str:
+    """Return what the agent said last to the last prompt, "" where it said nothing to that one."""
+    page = await session.messages(limit=20)
+    for each in reversed(page.messages):
+        text = _told(each.info, each.parts)
+        if text:
+            return _cut(text.removeprefix("assistant: ")) if text.startswith("assistant: ") else ""
+    return ""
+
+
+def _told(info: Any, parts: list[Any]) -> str:
+    """Return the texts of a message with who said them, "" where there are none."""
+    import msgspec
+
+    role = msgspec.json.decode(info, type=dict[str, Any]).get("role")
+    bodies = [msgspec.json.decode(part, type=dict[str, Any]) for part in parts]
+    text = "\n".join(str(body.get("text", "")) for body in bodies if body.get("type") == "text")
+    return f"{role}: {text}" if text.strip() else ""
+
+
+def _cut(text: str) -> str:
+    from fleet.limits import MCP_TEXT_CHARS_MAX
+
+    if len(text) <= MCP_TEXT_CHARS_MAX:
+        return text
+    return text[:MCP_TEXT_CHARS_MAX] + f"\n… {len(text) - MCP_TEXT_CHARS_MAX} characters more"

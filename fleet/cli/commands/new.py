@@ -1,0 +1,147 @@
+"""`fleet new` and `fleet fork`: make a session."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from fleet.cli.budget import budget_of
+from fleet.cli.connect import Json, Name, UsageError, completed, connected, named
+
+if TYPE_CHECKING:
+    from fleet.client import FleetClient, Session
+    from fleet.wire.bodies import ModelBody
+
+Isolation = Literal["existing", "worktree", "clone"]
+Wait = Annotated[
+    bool, typer.Option("--wait", "-w", help="Show what it does until that is done; the exit code tells how.")
+]
+Prompt = Annotated[str | None, typer.Option("--prompt", "-p", help="Begin with this prompt; `-` reads it from stdin.")]
+Agent = Annotated[str | None, typer.Option(help="OpenCode's agent for it.")]
+ModelName = Annotated[str | None, typer.Option("--model", metavar="PROVIDER/MODEL", help="The model for it.")]
+Title = Annotated[str | None, typer.Option(help="Its title; else the beginning of the prompt.")]
+
+
+@connected
+async def new(
+    fleet: "FleetClient",
+    *,
+    directory: Annotated[Path, typer.Argument(help="Where it works.")] = Path(),
+    prompt: Prompt = None,
+    title: Title = None,
+    isolation: Annotated[
+        Isolation, typer.Option("--isolation", "-i", help="In the directory itself, in a git worktree, or in a clone.")
+    ] = "existing",
+    branch: Annotated[str | None, typer.Option(help="The branch of its worktree or clone.")] = None,
+    base: Annotated[str | None, typer.Option(help="The commit that the branch begins at.")] = None,
+    agent: Agent = None,
+    model: ModelName = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag; may be given several times.")] = None,
+    notify: Annotated[
+        str | None,
+        typer.Option(metavar="SESSION", help="The session that gets word of its outcome.", autocompletion=completed),
+    ] = None,
+    usd: Annotated[float | None, typer.Option(min=0, help="Pause and ask after so many dollars.")] = None,
+    tokens: Annotated[int | None, typer.Option(min=0, help="… after so many tokens.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="… after so many minutes of work.")] = None,
+    wait: Wait = False,
+    json: Json = False,
+) -> int:
+    """Create a session, and print its id when it can take a prompt.
+
+    With --wait it shows on stderr what the session does, until there is nothing more to do or a person is needed.
+    """
+    text = read_text(prompt)
+    if wait and text is None:
+        raise UsageError("--wait needs a --prompt: there is nothing to wait for")
+    session = await fleet.create(
+        str(directory.expanduser().absolute()),
+        title=title,
+        isolation_strategy=isolation,
+        branch=branch,
+        base_ref=base,
+        prompt=text,
+        agent=agent,
+        model=model_of(model),
+        tags=tag or [],
+        on_complete=None if notify is None else (await named(fleet, notify)).id,
+        budget=budget_of(usd, tokens, minutes),
+    )
+    return await _made(fleet, session, wait=wait, json=json)
+
+
+@connected
+async def fork(
+    fleet: "FleetClient",
+    *,
+    session: Name,
+    message: Annotated[
+        str | None,
+        typer.Option(help="Go back to before this message (its id is in `fleet show --conversation --json`)."),
+    ] = None,
+    prompt: Prompt = None,
+    title: Title = None,
+    isolation: Annotated[Isolation | None, typer.Option("--isolation", "-i", help="As with `fleet new`.")] = None,
+    wait: Wait = False,
+    json: Json = False,
+) -> int:
+    """Make a session with the conversation and the files of another one, and print its id.
+
+    With --message they are as they were before that message, to go another way from there.
+    """
+    text = read_text(prompt)
+    if wait and text is None:
+        raise UsageError("--wait needs a --prompt: there is nothing to wait for")
+    forked = await (await named(fleet, session)).fork(title=title, message_id=message, isolation_strategy=isolation)
+    if text is not None:
+        await forked.prompt(text)
+    return await _made(fleet, forked, wait=wait, json=json)
+
+
+async def _made(fleet: "FleetClient", session: "Session", *, wait: bool, json: bool) -> int:
+    from fleet.cli.sanitize import SafeConsole, json_of
+    from fleet.cli.wait import follow_to_end, tell_outcome
+
+    errors = SafeConsole(file=sys.stderr)
+    if not json:
+        print(session.id, flush=True)
+        where = None if session.created is None else session.created.directory
+        errors.print(f"works in {where}", style="dim", soft_wrap=True)
+    if not wait:
+        if json:
+            print(json_of(session.created))
+        return 0
+    async with session.events(after=0) as events:
+        followed = await follow_to_end(fleet, session, events, errors, prompted=True)
+    if json:
+        print(json_of(followed.item))
+    return tell_outcome(followed, errors)
+
+
+def read_text(given: str | None) -> str | None:
+    """Return the text of a prompt, from stdin where it is `-`. Raises `typer.BadParameter` where there is none."""
+    text = _stdin() if given == "-" else given
+    if text is not None and not text.strip():
+        raise typer.BadParameter("the prompt is empty")
+    return text
+
+
+def _stdin() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        what = f"byte {error.object[error.start]:#04x} at offset {error.start}"
+        raise typer.BadParameter(f"standard input is not text in UTF-8: {what}") from error
+
+
+def model_of(name: str | None) -> "ModelBody | None":
+    """Return the model with this name. Raises `typer.BadParameter`."""
+    from fleet.wire.bodies import ModelBody
+
+    if name is None:
+        return None
+    provider, slash, model = name.partition("/")
+    if not slash or not provider or not model:
+        raise typer.BadParameter(f"{name!r} is no model: write PROVIDER/MODEL, as `opencode models` does")
+    return ModelBody(provider, model)

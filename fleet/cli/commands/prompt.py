@@ -1,0 +1,125 @@
+"""`fleet prompt`, `compact` and `withdraw`: tell a session what to do, sum up what was said, take a prompt back."""
+
+import mimetypes
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fleet.cli.commands.new import Agent, ModelName, Wait, model_of, read_text
+from fleet.cli.connect import Json, Name, complain, connected, named
+
+if TYPE_CHECKING:
+    from fleet.client import FleetClient
+    from fleet.wire.bodies import AttachmentBody
+
+
+@connected
+async def prompt(
+    fleet: "FleetClient",
+    *,
+    session: Name,
+    text: Annotated[str, typer.Argument(help="What it is to do; `-` reads it from stdin.", show_default=False)],
+    attach: Annotated[list[Path] | None, typer.Option("--attach", "-a", help="A file to send along.")] = None,
+    command: Annotated[
+        bool, typer.Option("--command", help="TEXT is one of OpenCode's commands, as in `review`.")
+    ] = False,
+    agent: Agent = None,
+    model: ModelName = None,
+    steer: Annotated[
+        bool, typer.Option("--steer", help="Speak to the turn that runs instead of waiting for its end.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Bring the session back first if it has ended.")] = False,
+    wait: Wait = False,
+    json: Json = False,
+) -> int:
+    """Send a prompt. While the session works, prompts wait in its queue; it says what they wait for.
+
+    With --wait it shows what the session does until all of that is done; the exit code tells how it ended. Where the
+    session waits for you already, that is at once.
+    """
+    from fleet.cli.sanitize import SafeConsole, json_of
+    from fleet.cli.wait import follow_to_end, tell_outcome
+    from fleet.client.session import waits_behind
+
+    said = read_text(text) or ""
+    attachments = [_attachment(file) for file in attach or ()]
+    found = await named(fleet, session)
+    if resume and (await found.read()).status in ("completed", "stopped", "disconnected"):
+        await found.resume()
+    async with found.events() as events:
+        if command:
+            name, _, arguments = said.strip().removeprefix("/").partition(" ")
+            await found.command(name, arguments, agent=agent, model=model_of(model))
+        else:
+            await found.prompt(
+                said,
+                attachments=attachments,
+                agent=agent,
+                model=model_of(model),
+                delivery="steer" if steer else "queue",
+            )
+        if not wait:
+            item = await found.read()
+            if (behind := waits_behind(item)) is not None:
+                complain(f"the prompt waits: {behind}.")
+            if json:
+                print(json_of(item))
+            return 0
+        shown = SafeConsole(file=sys.stderr if json else sys.stdout)
+        followed = await follow_to_end(fleet, found, events, shown, prompted=True)
+    if json:
+        print(json_of(followed.item))
+    return tell_outcome(followed, shown)
+
+
+@connected
+async def compact(fleet: "FleetClient", *, session: Name, json: Json = False) -> None:
+    """Have the conversation summed up, so that the model has room again; while the session works, that waits."""
+    from fleet.cli.sanitize import json_of
+    from fleet.client.session import waits_behind
+
+    found = await named(fleet, session)
+    await found.compact()
+    item = await found.read()
+    if (behind := waits_behind(item)) is not None:
+        complain(f"it waits: {behind}.")
+    if json:
+        print(json_of(item))
+
+
+@connected
+async def withdraw(
+    fleet: "FleetClient",
+    *,
+    session: Name,
+    prompt: Annotated[
+        str, typer.Argument(help="The prompt's id, or the beginning of it (`fleet show`).", show_default=False)
+    ],
+    json: Json = False,
+) -> None:
+    """Take back a prompt that waits in a session's queue."""
+    from fleet.cli.sanitize import json_of
+    from fleet.client import Invalid
+
+    found = await named(fleet, session)
+    waiting = [each.id for each in await found.queue() if each.id.startswith(prompt)]
+    if len(waiting) > 1:
+        raise Invalid("ambiguous", f"{len(waiting)} prompts begin with {prompt!r}: {', '.join(waiting)}")
+    await found.withdraw(waiting[0] if waiting else prompt)
+    if json:
+        print(json_of(await found.read()))
+
+
+def _attachment(file: Path) -> "AttachmentBody":
+    from fleet.wire.bodies import AttachmentBody
+
+    try:
+        content = file.expanduser().read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}") from error
+    kind = mimetypes.guess_type(file.name)[0] or "text/plain"
+    if kind.partition("/")[0] not in ("text", "image") and kind != "application/pdf":
+        kind = "text/plain"
+    return AttachmentBody(kind, file.name, content)

@@ -1,0 +1,91 @@
+"""`fleet ps`: show what the census of fleet/process_report.py finds."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fleet.cli.options import configured
+from fleet.config import Config
+from fleet.escape import plain
+from fleet.limits import MIB
+
+if TYPE_CHECKING:
+    from fleet.process_report import Census
+    from fleet.wire.instances import InstanceItem
+
+
+@configured
+def ps(
+    config: Config,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FLEET_URL",
+            help="Ask the server there, as in http://localhost:3000; FLEET_TOKEN is shown to it.",
+            show_default=False,
+        ),
+    ] = None,
+    orphans: Annotated[bool, typer.Option("--orphans", help="Show only live processes that nobody owns.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, in the words of the HTTP interface.")] = False,
+) -> None:
+    """Show every OpenCode process that Fleet ever started, and what became of it.
+
+    It asks the server that runs on the data directory, or reads the log where none does. With --orphans it shows live
+    processes that carry this Fleet's mark and that no instance looks after: there should be none. Exit code 1 if there
+    are.
+    """
+    import msgspec
+    import trio
+
+    from fleet.cli.connect import find_server
+    from fleet.process_report import take_census
+
+    address, token = (None, None) if url is None else find_server(url, None)
+    census = trio.run(take_census, config, address, token)
+    if json:
+        found = census.orphans if orphans else census.instances
+        print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    else:
+        _show(census, only_orphans=orphans)
+    raise typer.Exit(1 if census.orphans else 0)
+
+
+def _show(census: "Census", *, only_orphans: bool) -> None:
+    if not only_orphans:
+        _show_instances(census.instances, serving=census.server is not None)
+    for orphan in census.orphans:
+        kind = "OpenCode" if orphan.server else "started by a tool"
+        print(f"orphan   process {orphan.pid} of instance {orphan.instance_id} ({kind})")
+
+
+def _show_instances(instances: Sequence["InstanceItem"], *, serving: bool) -> None:
+    if not instances:
+        print("No OpenCode process was ever started here.")
+    for instance in instances:
+        process = "no process" if instance.pid is None else f"process {instance.pid}"
+        print(f"{instance.status:<12} {process:<16} {instance.id}  {_span(instance)}  {plain(instance.directory)}")
+        print(f"{'':<12} {plain(_became(instance, serving=serving))}")
+
+
+def _span(instance: "InstanceItem") -> str:
+    return f"{instance.created_at} to {instance.ended_at or 'now'}"
+
+
+def _became(instance: "InstanceItem", *, serving: bool) -> str:
+    """Return what became of the process, in words."""
+    said = [instance.evidence]
+    if instance.exit is not None and instance.exit.signal is not None:
+        said.append(f"ended by signal {instance.exit.signal}")
+    elif instance.exit is not None and instance.exit.code is not None:
+        said.append(f"exit code {instance.exit.code}")
+    said += [f"{step.step.replace('_', ' ')} {', '.join(map(str, step.pids))}".rstrip() for step in instance.steps]
+    if instance.memory_bytes is not None:
+        said.append(f"{instance.memory_bytes // MIB} MiB")
+        said += [] if serving else ["it goes on without a server, and the next start takes it up"]
+    elif instance.status in ("ready", "unreachable") and not serving:
+        said.append("its process is gone; the next start notes that")
+    said += (
+        [f"{len(instance.sessions)} session{'' if len(instance.sessions) == 1 else 's'}"] if instance.sessions else []
+    )
+    return "; ".join(said)

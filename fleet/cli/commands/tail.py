@@ -1,0 +1,68 @@
+"""`fleet tail`: watch one session, or all of them."""
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fleet.cli.connect import Json, completed, connected, every_session, named, tell_loss
+
+if TYPE_CHECKING:
+    from fleet.client import FleetClient, FleetError
+
+
+@connected
+async def tail(
+    fleet: "FleetClient",
+    *,
+    session: Annotated[
+        str | None,
+        typer.Argument(help="Its id, or the beginning of it; else all.", show_default=False, autocompletion=completed),
+    ] = None,
+    after: Annotated[
+        int | None, typer.Option(min=0, help="Begin behind this position of the log; 0 is its beginning.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="End with the last event that there is now.")] = False,
+    json: Json = False,
+) -> None:
+    """Follow what happens, until Ctrl-C, or until nobody reads what it prints.
+
+    While the server is away it says so on stderr and waits, for as long as that takes, and goes on where it was.
+
+    With --json each event of the log is a line of JSON.
+    """
+    from fleet.cli.sanitize import SafeConsole, json_of
+    from fleet.cli.stdout_pipe import while_read
+    from fleet.cli.tail_view import Teller
+    from fleet.wire.frames import Event
+
+    found = None if session is None else await named(fleet, session)
+    last = (await fleet.health()).position
+    titles = None if found is not None else {each.id: each.title for each in await every_session(fleet)}
+    begin = (0 if once else last) if after is None else after
+    if once and begin >= last:
+        return
+    item = None if found is None else await found.read()
+    only = None if item is None else item.id
+    teller = Teller(SafeConsole(), titles, own=None if item is None else item.opencode_id)
+
+    def tell(failure: "FleetError | None") -> None:
+        teller.end()
+        tell_loss(failure)
+
+    fleet.on_loss(tell, retry_for_s=None if once else math.inf)
+    source = fleet if found is None or once else found  # one session's stream does not tell where it ends
+    async with while_read(), source.events(after=begin) as events:
+        async for frame in events:
+            if isinstance(frame, Event):
+                if only not in (None, frame.session_id):
+                    pass
+                elif json:
+                    print(json_of(frame, lines=True), flush=True)
+                else:
+                    teller.take(frame)
+                if once and frame.position >= last:
+                    break
+            elif not json and not once:
+                teller.take(frame)
+    teller.end()

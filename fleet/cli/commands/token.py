@@ -1,0 +1,184 @@
+"""`fleet token`: make, list and revoke access tokens, and open the door for a browser.
+
+It changes `tokens.json` in the data directory, with a server running or not; one that runs sees that at its next
+request. What is printed on stdout is the secret alone, so that a script can take it.
+"""
+
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
+
+import typer
+
+from fleet.cli.options import configured
+from fleet.config import Config
+from fleet.errors import Problem, StartupError
+from fleet.limits import LINK_LIFETIME_S
+from fleet.network import base_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fleet.gateway.server.tokens import Register
+
+Result = TypeVar("Result")
+
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+token = typer.Typer(
+    no_args_is_help=True,
+    help="Make, list and revoke the tokens by which others come in.",
+    epilog="Example: fleet token new --role viewer --name wall --expires 90d",
+)
+
+Name = Annotated[str, typer.Argument(help="The token's name.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@configured
+def new(
+    config: Config,
+    role: Annotated[
+        Literal["operator", "viewer"],
+        typer.Option(help="An operator may do everything, a viewer may look.", show_default=False),
+    ],
+    name: Annotated[str | None, typer.Option(help="How the log calls it. [dim]\\[default: ROLE-N][/dim]")] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="When it ends: 12h, 30d or 2027-01-31. [dim]\\[default: never][/dim]")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make a token and show its secret, this once: only a digest is kept.
+
+    The first token closes the door to programs of this machine that show none.
+    """
+    import msgspec
+
+    from fleet.gateway.server.tokens import issue
+
+    now = datetime.now(UTC)
+    ends_at_ms = None if expires is None else _milliseconds(_end(expires, now))
+
+    def change(register: "Register") -> "tuple[Register, tuple[Register, str]]":
+        after, text = issue(register, name, role, _milliseconds(now), ends_at_ms)
+        return after, (after, text)
+
+    register, text = _change(config, change)
+    row = register.tokens[-1]
+    if json:
+        print(msgspec.json.encode({**msgspec.to_builtins(row), "secret": text}).decode())
+        return
+    print(text)
+    print(f"This is the secret of the {role} {row.name!r}, and it is not shown again. Send it as", file=sys.stderr)
+    print("  Authorization: Bearer …", file=sys.stderr)
+    if len(register.tokens) == 1:
+        print("From now on nobody comes in without a token, on loopback as well.", file=sys.stderr)
+
+
+@configured
+def ls(config: Config, json: Json = False) -> None:
+    """List the tokens there are and were."""
+    import msgspec
+
+    from fleet.gateway.server.tokens import TokenFile
+
+    try:
+        tokens = TokenFile(config.data_dir).read().tokens
+    except Problem as problem:
+        raise _failure(problem) from problem
+    now_ms = _milliseconds(datetime.now(UTC))
+    rows = [{**msgspec.to_builtins(each), "status": each.status(now_ms)} for each in tokens]
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        return
+    if not rows:
+        print("There is no token: every program of this machine may come in, and nobody else.")
+    for each, row in zip(tokens, rows, strict=True):
+        ends = "never expires" if each.expires_at_ms is None else f"expires {_shown(each.expires_at_ms)}"
+        print(f"{each.name:<20} {each.role:<9} {row['status']:<8} made {_shown(each.created_at_ms)}, {ends}")
+
+
+@configured
+def revoke(
+    config: Config,
+    names: Annotated[list[str], typer.Argument(help="The names of the tokens.", show_default=False)],
+) -> None:
+    """Revoke tokens, at once: streams that are open under them end, and browsers are logged out."""
+    from fleet.gateway.server.tokens import revoke as revoked
+
+    _change(config, partial(revoked, names=names, now_ms=_milliseconds(datetime.now(UTC))))
+    print(f"Revoked: {', '.join(names)}", file=sys.stderr)
+
+
+@configured
+def link(
+    config: Config,
+    name: Name,
+    url: Annotated[
+        str | None, typer.Option(help="Where browsers reach the server, as in https://fleet.example.")
+    ] = None,
+    next_: Annotated[
+        str | None,
+        typer.Option("--next", help="Which page it opens, as in /inbox. [dim]\\[default: the list of sessions][/dim]"),
+    ] = None,
+) -> None:
+    """Make a link that logs a browser in under a token: good once, for ten minutes."""
+    from fleet.gateway.routes.login import is_own_path
+    from fleet.gateway.server.login_links import login_url
+    from fleet.gateway.server.tokens import link as linked
+    from fleet.process_report import is_serving
+
+    if next_ is not None and not is_own_path(next_):
+        raise typer.BadParameter(f"{next_!r} is no path of the server, as in /inbox", param_hint="--next")
+    if url is None:
+        is_serving(config)  # or the link would lead to another port
+    now_ms = _milliseconds(datetime.now(UTC))
+    code = _change(config, partial(linked, name=name, now_ms=now_ms, lifetime_s=LINK_LIFETIME_S))
+    host = "localhost" if config.host in ("127.0.0.1", "0.0.0.0") else config.host  # noqa: S104 - a name to show
+    print(login_url(url or base_url(host, config.port), code, next_))
+    print("Paste it into the browser's address bar; it works once, within ten minutes.", file=sys.stderr)
+
+
+def _change(config: Config, change: "Callable[[Register], tuple[Register, Result]]") -> Result:
+    from fleet.gateway.server.tokens import TokenFile
+
+    try:
+        return TokenFile(config.data_dir).change(change)
+    except Problem as problem:
+        raise _failure(problem) from problem
+    except OSError as error:
+        raise StartupError(f"{config.data_dir} cannot be written: {error.strerror}") from error
+
+
+def _failure(problem: Problem) -> StartupError:
+    return StartupError(f"{problem.detail}. {problem.hint}" if problem.hint else problem.detail)
+
+
+def _end(text: str, now: datetime) -> datetime:
+    """Return the moment that `text` names. Raises `StartupError`."""
+    span = re.fullmatch(r"([1-9]\d{0,4})([mhdw])", text)
+    try:
+        end = (
+            now + timedelta(**{_UNITS[span[2]]: int(span[1])}) if span else datetime.fromisoformat(text).astimezone(UTC)
+        )
+    except (ValueError, OverflowError) as error:
+        raise StartupError(f"--expires: {text!r} is neither a span (12h, 30d) nor a date (2027-01-31)") from error
+    if end <= now:
+        raise StartupError(f"--expires: {text} is over")
+    return end
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _shown(unix_ms: int) -> str:
+    return datetime.fromtimestamp(unix_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+token.command(epilog="Example: fleet token new --role viewer --name wall --expires 90d")(new)
+token.command(epilog="Example: fleet token ls --json")(ls)
+token.command(epilog="Example: fleet token revoke wall")(revoke)
+token.command(epilog="Example: fleet token link wall --url https://fleet.example")(link)

@@ -1,0 +1,60 @@
+"""What goes wrong around a command, in one sentence: the configuration, the file system, bytes that are no text.
+
+A defect of Fleet is none of these, and keeps its traceback. What a server refuses is told in problem_text.py.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import cast
+
+from fleet.errors import StartupError
+
+_FAILED = 1
+_USAGE = 2
+
+
+def told_at_the_edge(error: BaseException) -> tuple[str, int] | None:
+    """Return the sentence for what a command ended with, and the exit code; None for a defect."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        told = [told_at_the_edge(each) for each in group.exceptions]
+        return told[0] if all(told) else None
+    if isinstance(error, StartupError):
+        return str(error), _FAILED
+    if isinstance(error, UnicodeEncodeError):
+        return f"{error.object!a} is not text in UTF-8, and cannot be sent.", _USAGE
+    if isinstance(error, OSError):
+        return _sentence(error), _FAILED
+    return None
+
+
+def _sentence(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError) and _directory_is_gone():
+        return "the current directory was deleted. Change to one that exists, then try again."
+    why = error.strerror or str(error)
+    return f"{error.filename}: {why}." if error.filename else f"{why}."
+
+
+def _directory_is_gone() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def flush_output() -> None:
+    """Write what standard output still holds. Raises `OSError` where there is no room for it."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+    except OSError:
+        _discard_output()
+        raise
+
+
+def _discard_output() -> None:
+    """Let Python's own flush at its end find nothing to complain about."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

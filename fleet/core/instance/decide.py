@@ -1,0 +1,164 @@
+"""Decide: which events a command to an instance causes, and the `Decider` that binds its functions."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from fleet.core.decider import Decider
+from fleet.core.instance.commands import (
+    AttachSession,
+    Command,
+    DetachSession,
+    NoteAllowance,
+    ReportAnswering,
+    ReportGone,
+    ReportInformed,
+    ReportReady,
+    ReportSilent,
+    ReportSpawned,
+    ReportStartFailed,
+    ReportStopped,
+    StartInstance,
+    StopInstance,
+)
+from fleet.core.instance.effects import Effect, failure, pending, react
+from fleet.core.instance.events import (
+    Event,
+    InstanceLost,
+    InstanceReachable,
+    InstanceReady,
+    InstanceRequested,
+    InstanceSpawned,
+    InstanceStartFailed,
+    InstanceStopped,
+    InstanceStopRequested,
+    InstanceSwept,
+    InstanceUnreachable,
+    PermissionAllowed,
+    SessionAttached,
+    SessionDetached,
+)
+from fleet.core.instance.evolve import evolve
+from fleet.core.instance.state import LIVE, OVER, State, initial
+from fleet.errors import Rejected
+
+Events = tuple[Event, ...]
+
+
+def decide(command: Command, state: State) -> Events:
+    """Return the events that `command` causes. Raises `Rejected`."""
+    if state.phase == "unborn" and not isinstance(command, StartInstance):
+        raise Rejected("instance_not_found", f"there is no instance {state.id}")
+    return _DECIDE[type(command)](command, state)
+
+
+def _start(command: StartInstance, state: State) -> Events:
+    if state.phase != "unborn":
+        return ()
+    return (
+        InstanceRequested(command.instance_id, command.key, command.directory, command.at_ms),
+        SessionAttached(command.session_id, command.session_directory, command.at_ms),
+    )
+
+
+def _attach(command: AttachSession, state: State) -> Events:
+    if state.phase in OVER:
+        raise Rejected("instance_not_found", f"instance {state.id} is {state.phase}")
+    if state.sessions.get(command.session_id) == command.directory:
+        return ()
+    return (SessionAttached(command.session_id, command.directory, command.at_ms),)
+
+
+def _detach(command: DetachSession, state: State) -> Events:
+    if command.session_id not in state.sessions:
+        return ()
+    detached = SessionDetached(command.session_id, command.at_ms)
+    if state.phase in OVER or len(state.sessions) > 1:
+        return (detached,)
+    return (detached, InstanceStopRequested("unused", command.at_ms))
+
+
+def _stop_instance(command: StopInstance, state: State) -> Events:
+    if state.phase in OVER or (command.reason == "hung" and state.phase != "unreachable"):  # it has answered meanwhile
+        return ()
+    return (InstanceStopRequested(command.reason, command.at_ms),)
+
+
+def _spawned(command: ReportSpawned, state: State) -> Events:
+    if state.phase != "starting" or state.identity is not None:
+        return ()
+    return (InstanceSpawned(command.identity, command.at_ms),)
+
+
+def _ready(command: ReportReady, state: State) -> Events:
+    if state.phase != "starting" or state.identity is None:
+        return ()
+    return (InstanceReady(command.endpoint, command.at_ms),)
+
+
+def _start_failed(command: ReportStartFailed, state: State) -> Events:
+    if state.phase != "starting":
+        return ()
+    return (InstanceStartFailed(command.code, command.detail, command.at_ms),)
+
+
+def _silent(command: ReportSilent, state: State) -> Events:
+    return (InstanceUnreachable(command.evidence, command.at_ms),) if state.phase == "ready" else ()
+
+
+def _answering(command: ReportAnswering, state: State) -> Events:
+    return (InstanceReachable(command.at_ms),) if state.phase == "unreachable" else ()
+
+
+def _gone(command: ReportGone, state: State) -> Events:
+    if state.phase not in LIVE:
+        return ()
+    return (InstanceLost(command.exit, command.evidence, command.at_ms),)
+
+
+def _stopped(command: ReportStopped, state: State) -> Events:
+    if state.phase == "lost":
+        return () if state.swept else (InstanceSwept(command.steps, command.at_ms),)
+    return (InstanceStopped(command.steps, command.at_ms),) if state.phase == "stopping" else ()
+
+
+def _informed(command: ReportInformed, state: State) -> Events:
+    if state.phase not in OVER or command.session_id not in state.sessions:
+        return ()
+    return (SessionDetached(command.session_id, command.at_ms),)
+
+
+def _note_allowance(command: NoteAllowance, state: State) -> Events:
+    known = any(each.request_id == command.request_id for each in state.allowed)
+    if state.phase not in LIVE or known:
+        return ()
+    return (
+        PermissionAllowed(
+            command.session_id,
+            command.request_id,
+            command.directory,
+            command.permission,
+            command.patterns,
+            command.at_ms,
+        ),
+    )
+
+
+_DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
+    StartInstance: _start,
+    AttachSession: _attach,
+    DetachSession: _detach,
+    StopInstance: _stop_instance,
+    ReportSpawned: _spawned,
+    ReportReady: _ready,
+    ReportStartFailed: _start_failed,
+    ReportSilent: _silent,
+    ReportAnswering: _answering,
+    ReportGone: _gone,
+    ReportStopped: _stopped,
+    ReportInformed: _informed,
+    NoteAllowance: _note_allowance,
+}
+
+INSTANCE: Final[Decider[Command, State, Event, Effect]] = Decider(
+    "instance", initial, decide, evolve, react, pending, failure=failure
+)

@@ -1,0 +1,122 @@
+"""Effects: what the events of an instance order to be done outside.
+
+`pending` is also what makes a crash harmless: a spawn whose identity was never logged is swept by marker and done
+again, a ready process is looked for and operated again, and a session that has not heard of an end is told again.
+"""
+
+from typing import Final
+
+import msgspec
+
+from fleet.core.instance.commands import Command, ReportStartFailed
+from fleet.core.instance.events import (
+    Event,
+    InstanceReachable,
+    InstanceStopped,
+    InstanceSwept,
+    InstanceUnreachable,
+    PermissionAllowed,
+    SessionAttached,
+    SessionDetached,
+)
+from fleet.core.instance.state import LIVE, OVER, State
+from fleet.ports import Endpoint, ProcessIdentity
+
+
+class Spawn(msgspec.Struct, frozen=True):
+    """Sweep what an earlier attempt left, spawn, then `ReportSpawned` or `ReportStartFailed`."""
+
+    key: str
+    instance_id: str
+    directory: str
+
+
+class AwaitReady(msgspec.Struct, frozen=True):
+    """Wait until the process serves, then `ReportReady` or `ReportStartFailed`."""
+
+    key: str
+    instance_id: str
+    identity: ProcessIdentity
+
+
+class Operate(msgspec.Struct, frozen=True):
+    """Connect to the process, follow its events, watch over its life; `ReportGone` ends it."""
+
+    key: str
+    instance_id: str
+    identity: ProcessIdentity
+    endpoint: Endpoint
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Abort what runs, go down the stop ladder, then `ReportStopped`. For a lost process: sweep what it left."""
+
+    key: str
+    instance_id: str
+    identity: ProcessIdentity | None
+    endpoint: Endpoint | None
+    directories: tuple[str, ...]
+
+
+class InformSession(msgspec.Struct, frozen=True):
+    """Tell the session that this instance has ended, then `ReportInformed`."""
+
+    key: str
+    instance_id: str
+    session_id: str
+    orderly: bool
+    evidence: str
+
+
+Effect = Spawn | AwaitReady | Operate | Stop | InformSession
+
+
+def pending(state: State) -> tuple[Effect, ...]:
+    """Return what is ordered and not yet answered."""
+    if state.phase == "starting":
+        if state.identity is None:
+            return (Spawn("spawn", state.id, state.directory),)
+        return (AwaitReady("await", state.id, state.identity),)
+    if state.phase in LIVE and state.identity is not None and state.endpoint is not None:
+        return (Operate("operate", state.id, state.identity, state.endpoint),)
+    if state.phase in OVER:
+        return (*_stop(state), *_inform(state))
+    return ()
+
+
+def _stop(state: State) -> tuple[Effect, ...]:
+    if state.phase == "stopped" or (state.swept and state.phase == "lost"):
+        return ()
+    directories = tuple(sorted(set(state.sessions.values())))
+    endpoint = state.endpoint if state.phase == "stopping" else None
+    return (Stop("stop", state.id, state.identity, endpoint, directories),)
+
+
+def _inform(state: State) -> tuple[Effect, ...]:
+    return tuple(
+        InformSession(f"inform:{session}", state.id, session, state.orderly, state.evidence)
+        for session in state.sessions
+    )
+
+
+_ORDERS_NOTHING: Final = frozenset(
+    (
+        SessionAttached,
+        SessionDetached,
+        InstanceUnreachable,
+        InstanceReachable,
+        InstanceStopped,
+        InstanceSwept,
+        PermissionAllowed,
+    )
+)
+
+
+def react(state: State, event: Event) -> tuple[Effect, ...]:
+    """Return the effects that `event` orders, given the state after it."""
+    return () if type(event) in _ORDERS_NOTHING else pending(state)
+
+
+def failure(effect: Effect, code: str, detail: str, at_ms: int) -> Command | None:
+    """Return the report that `effect` has failed, None where the process must be looked after all the same."""
+    return ReportStartFailed(code, detail, at_ms) if isinstance(effect, Spawn | AwaitReady) else None

@@ -1,0 +1,148 @@
+"""Evolve: what each event makes of an instance, and the table of which event may come in which phase."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, get_args
+
+from msgspec.structs import replace
+
+from fleet.core.instance.commands import StopReason
+from fleet.core.instance.events import (
+    Event,
+    InstanceLost,
+    InstanceReachable,
+    InstanceReady,
+    InstanceRequested,
+    InstanceSpawned,
+    InstanceStartFailed,
+    InstanceStopped,
+    InstanceStopRequested,
+    InstanceSwept,
+    InstanceUnreachable,
+    PermissionAllowed,
+    SessionAttached,
+    SessionDetached,
+)
+from fleet.core.instance.state import PHASES, State
+from fleet.core.transition_table import ImpossibleEvent, read_table
+from fleet.limits import ALLOWANCES_KEPT
+
+TABLE: Final = read_table(
+    """
+    event                  unborn    starting  ready        unreachable  stopping  stopped  lost
+    InstanceRequested      starting  x         x            x            x         x        x
+    SessionAttached        x         =         =            =            x         x        x
+    SessionDetached        x         =         =            =            =         =        =
+    InstanceSpawned        x         =         x            x            x         x        x
+    InstanceReady          x         ready     x            x            x         x        x
+    InstanceStartFailed    x         stopping  x            x            x         x        x
+    InstanceUnreachable    x         x         unreachable  x            x         x        x
+    InstanceReachable      x         x         x            ready        x         x        x
+    InstanceLost           x         x         lost         lost         x         x        x
+    InstanceStopRequested  x         stopping  stopping     stopping     x         x        x
+    InstanceStopped        x         x         x            x            stopped   x        x
+    InstanceSwept          x         x         x            x            x         x        =
+    PermissionAllowed      x         x         =            =            x         x        x
+    """,
+    PHASES,
+    get_args(Event),
+)
+
+
+def evolve(state: State, event: Event) -> State:
+    """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
+    kind = type(event)
+    phase = TABLE[state.phase, kind]
+    if phase is None:
+        raise ImpossibleEvent(f"{kind.__name__} in an instance that is {state.phase}")
+    changes = _CHANGES[kind](state, event)
+    changes["changed_at_ms"] = event.at_ms
+    if phase != state.phase:
+        changes["phase"] = phase
+        changes["since_ms"] = event.at_ms
+    return replace(state, **changes)
+
+
+Changes = dict[str, Any]
+
+
+def _requested(_: State, event: InstanceRequested) -> Changes:
+    return {
+        "key": event.key,
+        "directory": event.directory,
+        "created_at_ms": event.at_ms,
+        "evidence": "to be spawned",
+    }
+
+
+def _attached(state: State, event: SessionAttached) -> Changes:
+    return {"sessions": {**state.sessions, event.session_id: event.directory}}
+
+
+def _detached(state: State, event: SessionDetached) -> Changes:
+    return {"sessions": {s: d for s, d in state.sessions.items() if s != event.session_id}}
+
+
+def _spawned(_: State, event: InstanceSpawned) -> Changes:
+    return {"identity": event.identity, "evidence": f"spawned as process {event.identity.pid}"}
+
+
+def _ready(_: State, event: InstanceReady) -> Changes:
+    where = event.endpoint
+    return {"endpoint": where, "evidence": f"OpenCode {where.version} listens on port {where.port}"}
+
+
+def _start_failed(_: State, event: InstanceStartFailed) -> Changes:
+    return {"failure_code": event.code, "evidence": event.detail, "stop_reason": "failed"}
+
+
+def _unreachable(_: State, event: InstanceUnreachable) -> Changes:
+    return {"evidence": event.evidence}
+
+
+def _reachable(_: State, __: InstanceReachable) -> Changes:
+    return {"evidence": "answers again"}
+
+
+def _lost(_: State, event: InstanceLost) -> Changes:
+    return {"evidence": event.evidence, "swept": False}
+
+
+_WHY: Final[Mapping[StopReason, str]] = {
+    "unused": "no session uses it",
+    "shutdown": "Fleet was shut down",
+    "failed": "it could not be used",
+    "hung": "it did not answer, and its process was found stopped",
+}
+
+
+def _stop_requested(_: State, event: InstanceStopRequested) -> Changes:
+    return {"stop_reason": event.reason, "evidence": _WHY[event.reason]}
+
+
+def _nothing(_: State, __: Any) -> Changes:
+    return {}
+
+
+def _allowed(state: State, event: PermissionAllowed) -> Changes:
+    return {"allowed": (*state.allowed, event)[-ALLOWANCES_KEPT:]}
+
+
+def _swept(_: State, __: InstanceSwept) -> Changes:
+    return {"swept": True}
+
+
+_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
+    InstanceRequested: _requested,
+    SessionAttached: _attached,
+    SessionDetached: _detached,
+    InstanceSpawned: _spawned,
+    InstanceReady: _ready,
+    InstanceStartFailed: _start_failed,
+    InstanceUnreachable: _unreachable,
+    InstanceReachable: _reachable,
+    InstanceLost: _lost,
+    InstanceStopRequested: _stop_requested,
+    InstanceStopped: _nothing,
+    InstanceSwept: _swept,
+    PermissionAllowed: _allowed,
+}

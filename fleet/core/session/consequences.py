@@ -1,0 +1,153 @@
+"""What follows from events of one decision: the next turn, a pause for the budget, word to the parent.
+
+Every decision that may leave a session free to go on ends in `followed`, so that these rules stand once.
+"""
+
+from typing import Final
+
+from fleet.core.session.events import (
+    BudgetExceeded,
+    CallbackOrdered,
+    Event,
+    ProvisionFailed,
+    SessionStopped,
+    SetupEnded,
+)
+from fleet.core.session.evolve import evolve
+from fleet.core.session.report_commands import ReportSetupEnded
+from fleet.core.session.state import ENDED, State, is_held
+from fleet.core.session.turn_events import TurnEnded, TurnFailed, TurnStarted
+from fleet.core.session.values import Budget, FreshIds, Outcome, Totals
+
+Events = tuple[Event, ...]
+
+_GONE_FOR_GOOD = frozenset(("workspace_gone", "session_gone"))
+
+BEGIN_ANEW: Final = 'resume the session with "fresh": true to begin a new conversation in the same workspace'
+
+
+def followed(events: Events, state: State, at_ms: int, fresh: FreshIds | None) -> Events:
+    """Return `events` and what follows from them. Without `fresh` ids no turn can begin."""
+    after = state
+    for event in events:
+        after = evolve(after, event)
+    more = _pause(after, at_ms) or _next_turn(after, at_ms, fresh)
+    starts = any(isinstance(event, TurnStarted) for event in more)
+    return (*events, *more, *(() if starts else _word_to_parent(events, state, after, at_ms)))
+
+
+def setup_ended(end: ReportSetupEnded, state: State) -> Events:
+    """Return the end of a set-up and, where it failed, that of the creation or resume."""
+    ended = SetupEnded(end.exit_code, end.detail, end.at_ms, end.baseline)
+    if end.code is None:
+        return (ended,)
+    failed = ProvisionFailed("setup", end.code, end.detail, end.at_ms)
+    return followed((ended, failed), state, end.at_ms, None)
+
+
+def _pause(state: State, at_ms: int) -> Events:
+    if not _is_free(state) or state.over_budget is not None or state.budget is None:
+        return ()
+    what = used_up(state, state.budget)
+    return () if what is None else (BudgetExceeded(what, at_ms),)
+
+
+def used_up(state: State, budget: Budget) -> str | None:
+    """Return what of the budget is used up, in words, None while there is room."""
+    each = state.tokens
+    tokens = each.input + each.output + each.reasoning + each.cache_read + each.cache_write
+    minutes = state.running_ms / 60_000
+    if budget.usd is not None and state.cost_usd >= budget.usd:
+        return f"{state.cost_usd:.4f} of {budget.usd:g} USD are used"
+    if budget.tokens is not None and tokens >= budget.tokens:
+        return f"{tokens} of {budget.tokens} tokens are used"
+    if budget.minutes is not None and minutes >= budget.minutes:
+        return f"{minutes:.1f} of {budget.minutes:g} minutes are used"
+    return None
+
+
+def _next_turn(state: State, at_ms: int, fresh: FreshIds | None) -> Events:
+    kept_back = state.held or state.over_budget is not None
+    if fresh is None or not _is_free(state) or kept_back or not state.queue:
+        return ()
+    prompt = state.queue[0]
+    message_id = prompt.message_id or fresh.message_id
+    parts = prompt.part_ids or fresh.part_ids(1 + len(prompt.attachments))
+    return (TurnStarted(state.turns + 1, prompt.prompt_id, message_id, parts, at_ms),)
+
+
+def queue_paused(state: State) -> str | None:
+    """Return why prompts that wait do not go, in words, None where they go as soon as they can."""
+    if state.over_budget is not None:
+        return f"the budget is used up: {state.over_budget}"
+    if state.queue and is_held(state):
+        return "the workspace's set-up waits for a person who allows its commands"
+    if not state.queue or state.provisioning is not None:
+        return None
+    if is_gone(state):
+        return f"OpenCode has lost the conversation: {BEGIN_ANEW}"
+    if state.phase in ENDED:
+        return f"the session is {state.phase}: resume it"
+    if is_cut_off(state):
+        return "the session has no OpenCode process or no workspace: resume it"
+    if not state.held:
+        return None
+    how = "is being aborted" if state.turn is not None else _ENDINGS.get(state.last_outcome or "", "did not finish")
+    return f"the last turn {how}: a further prompt lets them go"
+
+
+_ENDINGS: Final = {"aborted": "was aborted", "interrupted": "was interrupted", "error": "failed"}
+
+
+def _is_free(state: State) -> bool:
+    """Return whether a turn could begin: nothing runs, nothing comes up or ends, and OpenCode is there."""
+    if state.terminating or state.provisioning is not None:
+        return False
+    return state.phase == "idle" or (state.phase == "error" and not is_cut_off(state))
+
+
+def is_cut_off(state: State) -> bool:
+    """Return whether the session failed in a way that only a resume mends: without instance, or half-way to one."""
+    half_way = state.failure is not None and state.failure.step is not None
+    return state.phase == "error" and (state.instance_id is None or half_way)
+
+
+def is_gone(state: State) -> bool:
+    """Return whether OpenCode has said that it has lost the conversation; a resume may find it again."""
+    return state.provisioning is None and state.failure is not None and state.failure.code == "session_gone"
+
+
+def _word_to_parent(events: Events, before: State, after: State, at_ms: int) -> Events:
+    """Return the callback, where the events are an outcome that the parent has not heard of."""
+    outcome = _outcome(events)
+    if outcome is None or not after.owed or after.parent_id is None:
+        return ()
+    number = 1 + max((callback.number for callback in before.callbacks), default=0)
+    return (CallbackOrdered(number, outcome, summary(after, outcome), at_ms),)
+
+
+def _outcome(events: Events) -> Outcome | None:
+    found: Outcome | None = None
+    for event in events:
+        if isinstance(event, TurnEnded):
+            found = event.outcome
+        elif isinstance(event, TurnFailed):
+            found = "error"
+        elif isinstance(event, SessionStopped):
+            found = "stopped"
+        elif isinstance(event, ProvisionFailed):
+            found = "disconnected" if event.code in _GONE_FOR_GOOD else "error"
+    return found
+
+
+def summary(state: State, outcome: Outcome) -> str:
+    """Return what the parent is told: outcome, title, id, files changed with line counts, cost."""
+    changes = state.changes or Totals()
+    lines = [
+        f'Session "{state.title}" ({state.id}) has ended: {outcome}.',
+        f"Details: {state.evidence}",
+        f"Files changed: {changes.files} (+{changes.additions} -{changes.deletions})",
+        f"Cost: {state.cost_usd:.4f} USD",
+        f"Directory: {state.directory}" + (f", branch {state.branch}" if state.branch else ""),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,318 @@
+"""What a session may be ordered to do: `decide`, and the `Decider` that binds the session's four functions.
+
+A command that has been carried out already gives no events; one that is not allowed raises `Rejected`. decide_queue.py
+decides about prompts that wait, decide_reports.py about what the session's own effects report, and consequences.py
+what follows from a decision.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from fleet.core.decider import Decider
+from fleet.core.session.commands import (
+    AbortTurn,
+    AnswerRequest,
+    Command,
+    CreateSession,
+    DescribeSession,
+    EraseSession,
+    ReadNotifications,
+    ResumeSession,
+    RetireSession,
+    SetBudget,
+    SkipSetup,
+    SubmitPrompt,
+    TerminateSession,
+)
+from fleet.core.session.consequences import BEGIN_ANEW, Events, followed, is_cut_off, is_gone, setup_ended
+from fleet.core.session.decide_queue import QUEUE, check_prompt, check_room, takes_steering
+from fleet.core.session.decide_reports import REPORTS
+from fleet.core.session.effects import Effect, failure, pending, react
+from fleet.core.session.events import (
+    BudgetSet,
+    Event,
+    InstanceDetached,
+    NotificationsRead,
+    ResumeRequested,
+    SessionCompleted,
+    SessionCreated,
+    SessionDescribed,
+    SessionErased,
+    SetupSkipped,
+    TerminationRequested,
+)
+from fleet.core.session.evolve import evolve
+from fleet.core.session.report_commands import ReportSetupEnded
+from fleet.core.session.state import ENDED, RESTING, RUNNING, Request, State, initial
+from fleet.core.session.turn_events import AbortRequested, PromptAccepted, RequestAnswered, TurnEnded, TurnSteered
+from fleet.core.session.values import COMPACT, Answer
+from fleet.core.times import rfc3339
+from fleet.errors import Rejected
+from fleet.limits import TITLE_CHARS_MAX
+
+
+def decide(command: Command, state: State) -> Events:
+    """Return the events that `command` causes. Raises `Rejected`."""
+    if state.phase in ("unborn", "erased") and not isinstance(command, CreateSession):
+        raise Rejected("session_not_found", f"there is no session {state.id}")
+    return _DECIDE[type(command)](command, state)
+
+
+# --------------------------------------------------------------------------------------------------- orders of callers
+
+
+def _create(command: CreateSession, state: State) -> Events:
+    if state.phase != "unborn":
+        return ()
+    _check_title(command.title)
+    created = SessionCreated(
+        command.session_id,
+        command.title,
+        command.workspace_id,
+        command.strategy,
+        command.source_directory,
+        command.source_repository,
+        command.directory,
+        command.opencode_id,
+        command.at_ms,
+        command.branch,
+        command.base_ref,
+        command.tags,
+        command.agent,
+        command.model,
+        command.parent_id,
+        command.depth,
+        command.budget,
+        command.origin,
+    )
+    if command.initial_prompt is None:
+        return (created,)
+    return (created, _accept(command.initial_prompt))
+
+
+def _check_title(title: str) -> None:
+    if not title.strip():
+        raise Rejected("invalid", "the title is empty", field="title")
+    if len(title) > TITLE_CHARS_MAX:
+        raise Rejected("invalid", f"the title is longer than {TITLE_CHARS_MAX} characters", field="title")
+
+
+def _accept(prompt: SubmitPrompt) -> PromptAccepted:
+    check_prompt(prompt.text, prompt.attachments, prompt.command)
+    return PromptAccepted(
+        prompt.prompt_id,
+        prompt.text,
+        prompt.at_ms,
+        prompt.attachments,
+        prompt.agent,
+        prompt.model,
+        prompt.command,
+    )
+
+
+def _submit(command: SubmitPrompt, state: State) -> Events:
+    accepted = _accept(command)
+    if _has(command.prompt_id, state):
+        return ()
+    if state.terminating:
+        raise Rejected("session_stopped", "the session is being terminated")
+    if state.phase in ENDED and not command.resume:
+        raise Rejected(
+            f"session_{state.phase}",
+            f"the session is {state.phase} and takes no prompt",
+            hint=f'resume it first (POST /api/sessions/{state.id}/resume), or send "resume": true with the prompt',
+        )
+    if command.lost is not None:
+        raise Rejected("workspace_gone", command.lost[0], hint=command.lost[1])
+    if is_gone(state):
+        said = f"OpenCode has lost the conversation of the session: {state.opencode_id}"
+        raise Rejected("session_gone", said, hint=BEGIN_ANEW)
+    if command.command == COMPACT and state.context is None and state.turn is None:
+        raise Rejected("invalid", "nothing has been said yet that could be summed up", field="command")
+    check_room(state)
+    if state.provisioning is not None:
+        return (accepted,)
+    if command.steer and takes_steering(state):
+        parts = command.fresh.part_ids(1 + len(command.attachments))
+        steered = TurnSteered(state.turns, command.prompt_id, command.fresh.message_id, parts, command.at_ms)
+        return (accepted, steered)
+    if state.phase in ENDED or is_cut_off(state):
+        return (accepted, ResumeRequested(command.at_ms))
+    return followed((accepted,), state, command.at_ms, command.fresh)
+
+
+def _has(prompt_id: str, state: State) -> bool:
+    """Return whether the prompt waits or runs: two with one id would leave the queue together."""
+    turn = state.turn
+    running = () if turn is None else (turn.prompt, *turn.steering)
+    return any(p.prompt_id == prompt_id for p in (*running, *state.queue))
+
+
+def _abort(command: AbortTurn, state: State) -> Events:
+    if state.provisioning == "setup":
+        end = ReportSetupEnded(None, "setup_aborted", "the set-up was aborted", command.at_ms)
+        return setup_ended(end, state)
+    if state.phase not in RUNNING or state.turn is None or state.turn.aborting:
+        return ()
+    return (AbortRequested(state.turn.number, command.at_ms),)
+
+
+def _skip_setup(command: SkipSetup, state: State) -> Events:
+    if state.provisioning == "setup":
+        if state.setup is not None and state.setup.status == "running":
+            raise Rejected("session_not_ready", "the set-up runs", hint="abort it first")
+        return (SetupSkipped(command.at_ms),)
+    failed = state.failure is not None and state.failure.step == "setup"
+    if not failed or state.terminating or state.provisioning is not None:
+        raise Rejected("setup_not_waiting", "no set-up of this session waits for a person or has failed")
+    return (SetupSkipped(command.at_ms), ResumeRequested(command.at_ms))
+
+
+def _resume(command: ResumeSession, state: State) -> Events:
+    if state.terminating:
+        raise Rejected("session_not_ready", "the session is being terminated", retry_after_s=1)
+    if state.phase in RUNNING or state.phase == "created":
+        raise Rejected("session_active", f"the session is {state.phase}: there is nothing to resume")
+    if state.phase == "idle" and command.opencode_id is not None:
+        raise Rejected("session_active", "the session is idle and has its conversation", hint="create another session")
+    if state.phase == "idle" or state.provisioning is not None:
+        return ()
+    if command.opencode_id is None:
+        return (ResumeRequested(command.at_ms),)
+    return _begin_anew(command.opencode_id, command.at_ms, state)
+
+
+def _begin_anew(opencode_id: str, at_ms: int, state: State) -> Events:
+    """Leave the conversation, with the turn that a lost instance left behind: it would go on in there."""
+    if state.leaving is not None:
+        said = "what may still run of its conversation is being ended"
+        raise Rejected("session_not_ready", said, hint="Try again.", retry_after_s=1)
+    ended = f"turn {state.turns} was left behind: the session begins a new conversation"
+    over = () if state.turn is None else (TurnEnded(state.turn.number, "interrupted", ended, at_ms),)
+    return followed((*over, ResumeRequested(at_ms, opencode_id)), state, at_ms, None)
+
+
+def _terminate(command: TerminateSession, state: State) -> Events:
+    if state.terminating or (state.phase == "stopped" and _is_bare(state)):
+        return ()
+    return (TerminationRequested(command.at_ms),)
+
+
+def _is_bare(state: State) -> bool:
+    """Return whether nothing is left to be ended: no resume under way, no instance of a failed one, no prompt."""
+    attached = state.instance_id is not None or state.leaving is not None
+    return state.provisioning is None and not attached and not state.queue
+
+
+def _retire(command: RetireSession, state: State) -> Events:
+    if state.phase not in RESTING or state.since_ms > command.idle_since_ms or state.instance_id is None:
+        return ()
+    if state.terminating or state.provisioning is not None:
+        return ()
+    if state.phase == "error":  # it did not complete; the next prompt resumes it
+        return (InstanceDetached(state.instance_id, command.evidence, command.at_ms, leaves=True),)
+    return (SessionCompleted(state.instance_id, command.evidence, command.at_ms, leaves=True),)
+
+
+_STOP: Final = "terminate it first, and wait for that; an OpenCode process that does not answer has to end or to answer"
+
+
+def _erase(command: EraseSession, state: State) -> Events:
+    if state.phase != "stopped" or state.terminating or not _is_bare(state):
+        raise Rejected(
+            "session_not_ready", "only a session that has stopped, with nothing left to end, can be erased", hint=_STOP
+        )
+    return (SessionErased(command.at_ms),)
+
+
+def _set_budget(command: SetBudget, state: State) -> Events:
+    if command.budget == state.budget:
+        return ()
+    return followed((BudgetSet(command.budget, command.at_ms),), state, command.at_ms, command.fresh)
+
+
+def _answer(command: AnswerRequest, state: State) -> Events:
+    _check_unanswered(command.request_id, state)
+    request = next((r for r in state.requests if r.id == command.request_id), None)
+    if request is None:
+        raise Rejected("request_not_found", f"no request {command.request_id} is open in this session")
+    _check_answer(request, command.answer)
+    return (RequestAnswered(command.request_id, command.answer, command.at_ms, command.actor),)
+
+
+def _check_unanswered(request_id: str, state: State) -> None:
+    """Refuse a second answer, even an equal one: its caller learns that another answer was first."""
+    given = next((answered for answered in state.answered if answered.request_id == request_id), None)
+    if given is not None:
+        at = rfc3339(given.at_ms)
+        raise Rejected(
+            "request_answered",
+            f"{given.actor or 'another caller'} answered the request at {at}: {given.reply}",
+            extra={"answeredBy": given.actor, "at": at, "reply": given.reply},
+        )
+
+
+class _Question(msgspec.Struct, frozen=True):
+    """A question of OpenCode, as far as its answer is concerned: it may have several parts."""
+
+    questions: list[msgspec.Raw] = msgspec.field(default_factory=list[msgspec.Raw])
+
+
+def _check_answer(request: Request, answer: Answer) -> None:
+    if request.kind == "permission" and (answer.reply is None or answer.answers is not None):
+        raise Rejected("invalid", "a permission is answered with reply: once, always or reject", field="reply")
+    if request.kind == "question" and (answer.answers is None, answer.reply) not in ((False, None), (True, "reject")):
+        raise Rejected("invalid", "a question is answered with answers, or with reply: reject", field="answers")
+    if answer.answers is None:
+        return
+    parts = _parts(request.body)
+    if parts and parts != len(answer.answers):
+        said = f"the question has {parts} parts, and {len(answer.answers)} are answered"
+        raise Rejected("invalid", said, hint="give a list of answers for each part", field="answers")
+
+
+def _parts(question: bytes) -> int:
+    """Return how many answers a question wants, 0 where it is none that Fleet can read."""
+    try:
+        return len(msgspec.json.decode(question, type=_Question).questions)
+    except msgspec.DecodeError:
+        return 0
+
+
+def _read_notifications(command: ReadNotifications, state: State) -> Events:
+    unread = {n.number for n in state.notifications if not n.read}
+    numbers = unread if command.numbers is None else unread & set(command.numbers)
+    return (NotificationsRead(tuple(sorted(numbers)), command.at_ms),) if numbers else ()
+
+
+def _describe(command: DescribeSession, state: State) -> Events:
+    title = state.title if command.title is None else command.title
+    tags = state.tags if command.tags is None else command.tags
+    _check_title(title)
+    if (title, tags) == (state.title, state.tags):
+        return ()
+    return (SessionDescribed(title, tags, command.at_ms),)
+
+
+_DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
+    CreateSession: _create,
+    SubmitPrompt: _submit,
+    AbortTurn: _abort,
+    ResumeSession: _resume,
+    SkipSetup: _skip_setup,
+    TerminateSession: _terminate,
+    DescribeSession: _describe,
+    RetireSession: _retire,
+    EraseSession: _erase,
+    SetBudget: _set_budget,
+    AnswerRequest: _answer,
+    ReadNotifications: _read_notifications,
+    **QUEUE,
+    **REPORTS,
+}
+
+SESSION: Final[Decider[Command, State, Event, Effect]] = Decider(
+    "session", initial, decide, evolve, react, pending, revision=6, failure=failure
+)

@@ -1,0 +1,338 @@
+"""What the session makes of the reports of its own effects and of its instance.
+
+They are never rejected: one that comes too late is ignored, because the world that it speaks of is gone.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from fleet.core.session.consequences import Events, followed, setup_ended
+from fleet.core.session.events import (
+    CallbackDelivered,
+    CallbackDropped,
+    CallbackUndelivered,
+    ConversationOpened,
+    Event,
+    InstanceAttached,
+    InstanceDetached,
+    InstanceLeft,
+    ProvisionDelayed,
+    ProvisionFailed,
+    SessionCompleted,
+    SessionDisconnected,
+    SessionResumed,
+    SessionSettled,
+    SessionStopped,
+    SetupHeld,
+    SetupOutput,
+    SetupStarted,
+    WorkspaceAttached,
+)
+from fleet.core.session.report_commands import (
+    ReportCallbackDelivered,
+    ReportCallbackDropped,
+    ReportCallbackUndelivered,
+    ReportChanges,
+    ReportConversationOpen,
+    ReportDelivered,
+    ReportEnded,
+    ReportInstanceEnded,
+    ReportInstanceReady,
+    ReportLeft,
+    ReportProvisionDelayed,
+    ReportProvisionFailed,
+    ReportRequestClosed,
+    ReportRequestOpened,
+    ReportSettled,
+    ReportSetupEnded,
+    ReportSetupHeld,
+    ReportSetupOutput,
+    ReportSetupStarted,
+    ReportTranscript,
+    ReportTurnDelayed,
+    ReportTurnEnded,
+    ReportTurnFailed,
+    ReportTurnTree,
+    ReportWorkspaceReady,
+)
+from fleet.core.session.state import RUNNING, State
+from fleet.core.session.turn_events import (
+    ChangesRecorded,
+    MessageRecorded,
+    PartRecorded,
+    PromptDelivered,
+    PromptWithdrawn,
+    RequestClosed,
+    RequestOpened,
+    TurnContinued,
+    TurnDelayed,
+    TurnEnded,
+    TurnFailed,
+    TurnTreeTaken,
+)
+from fleet.core.session.values import digest, raw
+from fleet.ports import Message, Tokens
+
+
+def _workspace_ready(command: ReportWorkspaceReady, state: State) -> Events:
+    if state.provisioning != "workspace":
+        return ()
+    attached = WorkspaceAttached(
+        command.workspace_id, command.directory, command.branch, command.at_ms, command.baseline, command.recipe
+    )
+    return (attached,)
+
+
+def _setup_held(command: ReportSetupHeld, state: State) -> Events:
+    held = state.setup is not None and state.setup.status == "held"
+    return () if held or state.provisioning != "setup" else (SetupHeld(command.at_ms),)
+
+
+def _setup_started(command: ReportSetupStarted, state: State) -> Events:
+    return (SetupStarted(command.at_ms),) if state.provisioning == "setup" else ()
+
+
+def _setup_output(command: ReportSetupOutput, state: State) -> Events:
+    return (SetupOutput(command.text, command.at_ms),) if state.provisioning == "setup" else ()
+
+
+def _setup_ended(command: ReportSetupEnded, state: State) -> Events:
+    if state.provisioning != "setup":
+        return ()
+    return setup_ended(command, state)
+
+
+def _instance_ready(command: ReportInstanceReady, state: State) -> Events:
+    if state.provisioning != "instance" or state.leaving is not None:
+        return ()
+    return (InstanceAttached(command.instance_id, command.at_ms),)
+
+
+def _conversation_open(command: ReportConversationOpen, state: State) -> Events:
+    if state.provisioning != "conversation" or state.instance_id is None:
+        return ()
+    copied = _recorded(command.copied, state, command.at_ms)
+    if state.phase != "created":
+        return (SessionResumed(state.instance_id, command.opencode_id, command.at_ms), *copied)
+    opened = ConversationOpened(command.opencode_id, command.at_ms)
+    return followed((opened, *copied), state, command.at_ms, command.fresh)
+
+
+def _provision_failed(command: ReportProvisionFailed, state: State) -> Events:
+    if state.provisioning != command.step:
+        return ()
+    failed = ProvisionFailed(command.step, command.code, command.detail, command.at_ms)
+    return followed((failed,), state, command.at_ms, None)
+
+
+def _provision_delayed(command: ReportProvisionDelayed, state: State) -> Events:
+    if state.provisioning != command.step or state.evidence == command.reason:
+        return ()
+    return (ProvisionDelayed(command.step, command.reason, command.at_ms),)
+
+
+def _delivered(command: ReportDelivered, state: State) -> Events:
+    turn = state.turn
+    if state.phase not in RUNNING or turn is None:
+        return ()
+    first = turn.message_id == command.message_id and not turn.delivered
+    if not first and all(p.message_id != command.message_id for p in turn.steering):
+        return ()
+    return (PromptDelivered(command.message_id, command.at_ms, command.kept_as),)
+
+
+def _transcript(command: ReportTranscript, state: State) -> Events:
+    return () if state.phase == "created" else _recorded(command.messages, state, command.at_ms)
+
+
+def _recorded(messages: tuple[Message, ...], state: State, at_ms: int) -> Events:
+    """Return what of `messages` the log does not have yet."""
+    events: list[Event] = []
+    for message in messages:
+        info = message.info
+        if state.recorded.get(info.id) != digest(info.raw):
+            # What a fork has copied was paid for by the session that it comes from.
+            own = info.created_ms >= state.created_at_ms
+            events.append(
+                MessageRecorded(
+                    info.id,
+                    info.session_id,
+                    info.role,
+                    at_ms,
+                    raw(info.raw),
+                    info.cost_usd if own else 0.0,
+                    info.tokens if own else Tokens(),
+                    info.created_ms,
+                )
+            )
+        events.extend(
+            PartRecorded(part.id, part.message_id, part.type, at_ms, raw(part.raw), info.session_id)
+            for part in message.parts
+            if part.finished and state.recorded.get(part.id) != digest(part.raw)
+        )
+    return tuple(events)
+
+
+def _request_opened(command: ReportRequestOpened, state: State) -> Events:
+    request = command.request
+    known = (*(r.id for r in state.requests), *state.settled_requests)
+    if state.phase not in RUNNING or state.turn is None or request.id in known:
+        return ()
+    return (RequestOpened(request.id, request.session_id, request.kind, command.at_ms, raw(request.raw)),)
+
+
+def _request_closed(command: ReportRequestClosed, state: State) -> Events:
+    if all(r.id != command.request_id for r in state.requests):
+        return ()
+    closed = RequestClosed(command.request_id, command.at_ms)
+    if len(state.requests) > 1:
+        return (closed,)
+    return (closed, TurnContinued(command.at_ms))
+
+
+def _turn_is(number: int, state: State) -> bool:
+    return state.phase in RUNNING and state.turn is not None and state.turn.number == number
+
+
+def _turn_delayed(command: ReportTurnDelayed, state: State) -> Events:
+    turn = state.turn
+    if turn is None or not _turn_is(command.number, state) or turn.aborting or state.requests:
+        return ()
+    is_long = command.is_long and not turn.delay_told
+    if command.reason == turn.delay and not is_long:
+        return ()
+    return (TurnDelayed(command.number, command.reason, command.at_ms, is_long),)
+
+
+def _turn_ended(command: ReportTurnEnded, state: State) -> Events:
+    if not _turn_is(command.number, state):
+        return ()
+    aborting = state.turn is not None and state.turn.aborting
+    outcome = "aborted" if aborting and command.outcome == "finished" else command.outcome
+    ended = TurnEnded(command.number, outcome, command.evidence, command.at_ms)
+    return followed((ended,), state, command.at_ms, command.fresh)
+
+
+def _turn_failed(command: ReportTurnFailed, state: State) -> Events:
+    if not _turn_is(command.number, state):
+        return ()
+    failed = TurnFailed(command.number, command.code, command.detail, command.at_ms)
+    return followed((failed,), state, command.at_ms, None)
+
+
+def _settled(command: ReportSettled, state: State) -> Events:
+    if state.phase not in RUNNING or state.turn is not None:
+        return ()
+    return followed((SessionSettled(command.evidence, command.at_ms),), state, command.at_ms, command.fresh)
+
+
+def ended_early(evidence: str) -> str:
+    """Return what to say of a process that is gone before the session is ready; `evidence` is why."""
+    return f"The OpenCode process has ended before the session could use it: {evidence}."
+
+
+def _instance_ended(command: ReportInstanceEnded, state: State) -> Events:
+    if command.instance_id != state.instance_id:
+        return ()
+    detached = InstanceDetached(command.instance_id, command.evidence, command.at_ms)
+    if state.terminating:
+        return (detached,)
+    if state.provisioning is not None:
+        # In this order: detached while provisioning goes on would order another instance in between.
+        detail = ended_early(command.evidence)
+        failed = ProvisionFailed(state.provisioning, "opencode_exited", detail, command.at_ms)
+        return followed((failed, detached), state, command.at_ms, None)
+    if state.phase == "idle" and command.orderly:
+        return (SessionCompleted(command.instance_id, command.evidence, command.at_ms),)
+    if state.phase == "idle" or state.phase in RUNNING:
+        return (SessionDisconnected(command.instance_id, command.evidence, command.at_ms),)
+    return (detached,)
+
+
+def _ended(command: ReportEnded, state: State) -> Events:
+    if not state.terminating:
+        return ()
+    turn = state.turn
+    steering = () if turn is None else turn.steering
+    over = () if turn is None else (TurnEnded(turn.number, "aborted", "terminated", command.at_ms),)
+    withdrawn = (PromptWithdrawn(p.prompt_id, "terminated", command.at_ms) for p in (*steering, *state.queue))
+    stopped = SessionStopped(command.evidence, command.at_ms, command.leaves)
+    return followed((*over, *withdrawn, stopped), state, command.at_ms, None)
+
+
+def _turn_tree(command: ReportTurnTree, state: State) -> Events:
+    if not _turn_is(command.number, state) or state.turn is None:
+        return ()
+    if state.turn.delivered or state.turn.base is not None:  # a later tree would hide what the prompt has done already
+        return ()
+    return (TurnTreeTaken(command.number, command.tree, command.at_ms),)
+
+
+def _changes(command: ReportChanges, state: State) -> Events:
+    if state.turn is None or state.turn.number != command.number:
+        return ()
+    return (
+        ChangesRecorded(
+            command.number,
+            command.tree,
+            command.turn_manifest,
+            command.session_manifest,
+            command.totals,
+            command.overlaps,
+            command.at_ms,
+            command.turn_totals,
+        ),
+    )
+
+
+def _left(command: ReportLeft, state: State) -> Events:
+    return (InstanceLeft(command.instance_id, command.at_ms),) if state.leaving == command.instance_id else ()
+
+
+def _waits(number: int, state: State) -> bool:
+    return any(c.number == number and c.status in ("pending", "undelivered") for c in state.callbacks)
+
+
+def _callback_delivered(command: ReportCallbackDelivered, state: State) -> Events:
+    return (CallbackDelivered(command.number, command.at_ms),) if _waits(command.number, state) else ()
+
+
+def _callback_undelivered(command: ReportCallbackUndelivered, state: State) -> Events:
+    if all(c.number != command.number or c.status != "pending" for c in state.callbacks):
+        return ()
+    return (CallbackUndelivered(command.number, command.reason, command.at_ms),)
+
+
+def _callback_dropped(command: ReportCallbackDropped, state: State) -> Events:
+    if not _waits(command.number, state):
+        return ()
+    return (CallbackDropped(command.number, command.reason, command.at_ms),)
+
+
+REPORTS: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
+    ReportWorkspaceReady: _workspace_ready,
+    ReportSetupHeld: _setup_held,
+    ReportSetupStarted: _setup_started,
+    ReportSetupOutput: _setup_output,
+    ReportSetupEnded: _setup_ended,
+    ReportInstanceReady: _instance_ready,
+    ReportConversationOpen: _conversation_open,
+    ReportProvisionFailed: _provision_failed,
+    ReportProvisionDelayed: _provision_delayed,
+    ReportDelivered: _delivered,
+    ReportTranscript: _transcript,
+    ReportRequestOpened: _request_opened,
+    ReportRequestClosed: _request_closed,
+    ReportTurnDelayed: _turn_delayed,
+    ReportTurnEnded: _turn_ended,
+    ReportTurnFailed: _turn_failed,
+    ReportSettled: _settled,
+    ReportInstanceEnded: _instance_ended,
+    ReportEnded: _ended,
+    ReportTurnTree: _turn_tree,
+    ReportChanges: _changes,
+    ReportLeft: _left,
+    ReportCallbackDelivered: _callback_delivered,
+    ReportCallbackUndelivered: _callback_undelivered,
+    ReportCallbackDropped: _callback_dropped,
+}

@@ -1,0 +1,283 @@
+"""What the events of a turn make of a session: prompts, delivery, transcript, changes, requests, the end.
+
+evolve.py puts them into the one table with the others.
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace
+
+from fleet.core.session.activity import Activity, head, of_part, prompt_words
+from fleet.core.session.context import context_of
+from fleet.core.session.state import (
+    Answered,
+    Failure,
+    QueuedPrompt,
+    Request,
+    State,
+    Turn,
+)
+from fleet.core.session.turn_events import (
+    AbortRequested,
+    ChangesRecorded,
+    MessageRecorded,
+    PartRecorded,
+    PromptAccepted,
+    PromptDelivered,
+    PromptEdited,
+    PromptWithdrawn,
+    RequestAnswered,
+    RequestClosed,
+    RequestOpened,
+    TurnContinued,
+    TurnDelayed,
+    TurnEnded,
+    TurnFailed,
+    TurnStarted,
+    TurnSteered,
+    TurnTreeTaken,
+)
+from fleet.core.session.values import digest, is_callback
+from fleet.limits import (
+    REQUESTS_REMEMBERED_MAX,
+    TRANSCRIPT_KNOWN_MAX,
+)
+from fleet.ports import Tokens
+
+Changes = dict[str, Any]
+Known = TypeVar("Known")
+
+
+def _prompt_accepted(state: State, event: PromptAccepted) -> Changes:
+    prompt = QueuedPrompt(
+        event.prompt_id, event.text, event.at_ms, event.attachments, event.agent, event.model, event.command
+    )
+    # A child's callback is nobody who wants to go on: what waits for a person waits on, and it waits behind that.
+    steering = () if state.turn is None else state.turn.steering
+    held = state.held and is_callback(event.prompt_id) and bool(state.queue or steering)
+    first = {} if state.last_line is not None else _asked(prompt, event.at_ms)
+    return {"queue": (*state.queue, prompt), "held": held, "owed": state.parent_id is not None, **first}
+
+
+def _asked(prompt: QueuedPrompt, at_ms: int) -> Changes:
+    line = head(prompt_words(prompt.text, prompt.command))
+    return {"asked": line, "last_line": Activity("prompt", line, at_ms)}
+
+
+def _prompt_withdrawn(state: State, event: PromptWithdrawn) -> Changes:
+    return {"queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id)}
+
+
+def _prompt_edited(state: State, event: PromptEdited) -> Changes:
+    edited = (replace(p, text=event.text) if p.prompt_id == event.prompt_id else p for p in state.queue)
+    return {"queue": tuple(edited)}
+
+
+def _turn_started(state: State, event: TurnStarted) -> Changes:
+    prompt = next(p for p in state.queue if p.prompt_id == event.prompt_id)
+    return {
+        **_asked(prompt, event.at_ms),
+        "queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id),
+        "turn": Turn(event.number, prompt, event.message_id, event.part_ids),
+        "turns": event.number,
+        "turn_started_at_ms": event.at_ms,
+        "failure": None,
+        "owed": state.parent_id is not None,
+        "recorded": _newest(state.recorded),
+        "counted": _newest(state.counted),
+        "evidence": f"turn {event.number}: the prompt is being delivered",
+    }
+
+
+def _newest(known: dict[str, Known]) -> dict[str, Known]:
+    """Return what a late word on an earlier turn is recognised by: forgotten, it would be recorded and paid twice."""
+    surplus = len(known) - TRANSCRIPT_KNOWN_MAX
+    return dict(islice(known.items(), surplus, None)) if surplus > 0 else known
+
+
+def _turn_steered(state: State, event: TurnSteered) -> Changes:
+    prompt = next(p for p in state.queue if p.prompt_id == event.prompt_id)
+    steering = replace(prompt, message_id=event.message_id, part_ids=event.part_ids)
+    return {
+        **_asked(prompt, event.at_ms),
+        "queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id),
+        "turn": state.turn and replace(state.turn, steering=(*state.turn.steering, steering)),
+    }
+
+
+def _prompt_delivered(state: State, event: PromptDelivered) -> Changes:
+    if state.turn is not None and event.message_id != state.turn.message_id:
+        left = tuple(p for p in state.turn.steering if p.message_id != event.message_id)
+        return {"turn": replace(state.turn, steering=left)}
+    turn = state.turn and replace(state.turn, delivered=True, message_id=event.kept_as or state.turn.message_id)
+    if state.requests:  # they were heard of before the prompt was read back
+        return {"turn": turn}
+    return {"turn": turn, "evidence": f"turn {state.turns}: OpenCode has the prompt and works"}
+
+
+_UNPAID: Final = (0.0, Tokens())
+
+
+def _message_recorded(state: State, event: MessageRecorded) -> Changes:
+    recorded = {**state.recorded, event.message_id: digest(event.body)}
+    return {"recorded": recorded, **_seen(state, event), **_answer_recorded(state, event), **_paid(state, event)}
+
+
+def _seen(state: State, event: MessageRecorded) -> Changes:
+    """Return that a resumed turn was seen to run, where this is an answer that began after the resume."""
+    turn = state.turn
+    if turn is None or turn.resumed_at_ms == 0 or event.role != "assistant" or event.opencode_id != state.opencode_id:
+        return {}
+    return {"turn": replace(turn, resumed_at_ms=0)} if event.created_ms >= turn.resumed_at_ms else {}
+
+
+def _answer_recorded(state: State, event: MessageRecorded) -> Changes:
+    """Return what an answer of the session itself, not of a sub-agent, changes in what is shown of it."""
+    if event.role != "assistant" or event.opencode_id != state.opencode_id:
+        return {}
+    context = context_of(event.body, event.created_ms)
+    is_newer = context is not None and (state.context is None or state.context.created_ms <= event.created_ms)
+    return {"answering": event.message_id, "context": context if is_newer else state.context}
+
+
+def _paid(state: State, event: MessageRecorded) -> Changes:
+    cost, tokens = counted = state.counted.get(event.message_id, _UNPAID)
+    if counted == (event.cost_usd, event.tokens):
+        return {}
+    return {
+        "counted": {**state.counted, event.message_id: (event.cost_usd, event.tokens)},
+        "cost_usd": state.cost_usd + event.cost_usd - cost,
+        "tokens": state.tokens + event.tokens - tokens,
+    }
+
+
+def _part_recorded(state: State, event: PartRecorded) -> Changes:
+    line = of_part(event.body, event.at_ms) if event.message_id == state.answering else None
+    return {
+        "recorded": {**state.recorded, event.part_id: digest(event.body)},
+        "last_line": state.last_line if line is None else line,
+    }
+
+
+def _turn_tree_taken(state: State, event: TurnTreeTaken) -> Changes:
+    return {"turn": state.turn and replace(state.turn, base=event.tree)}
+
+
+def _changes_recorded(state: State, event: ChangesRecorded) -> Changes:
+    turn = state.turn
+    if turn is not None and turn.number == event.number and turn.base is None:
+        turn = replace(turn, base=state.tree)  # after a crash they are recorded again, from where the turn began
+    return {"turn": turn, "tree": event.tree, "manifest": event.session_manifest, "changes": event.totals}
+
+
+def _request_opened(state: State, event: RequestOpened) -> Changes:
+    request = Request(event.request_id, event.opencode_id, event.kind, bytes(event.body), event.at_ms)
+    return {
+        "requests": (*state.requests, request),
+        "turn": state.turn and replace(state.turn, delay=""),
+        "evidence": f"turn {state.turns}: a {event.kind} waits for an answer",
+    }
+
+
+def _request_answered(state: State, event: RequestAnswered) -> Changes:
+    answered = (replace(r, answer=event.answer) if r.id == event.request_id else r for r in state.requests)
+    given = Answered(event.request_id, head(event.answer.words), event.at_ms, event.actor)
+    remembered = (*state.answered, given)[-REQUESTS_REMEMBERED_MAX:]
+    return {
+        "requests": tuple(answered),
+        "answered": remembered,
+        "evidence": f"turn {state.turns}: answered, OpenCode is being told",
+    }
+
+
+def _request_closed(state: State, event: RequestClosed) -> Changes:
+    left = tuple(r for r in state.requests if r.id != event.request_id)
+    return {"requests": left, "settled_requests": _settled_with(state, event.request_id)}
+
+
+def _settled_with(state: State, *request_ids: str) -> tuple[str, ...]:
+    return (*state.settled_requests, *request_ids)[-REQUESTS_REMEMBERED_MAX:]
+
+
+def no_requests(state: State) -> Changes:
+    """Return the changes by which no request is open: a stale one may go on being listed by OpenCode."""
+    return {"requests": (), "settled_requests": _settled_with(state, *(r.id for r in state.requests))}
+
+
+def _turn_continued(state: State, _: TurnContinued) -> Changes:
+    return {"evidence": f"turn {state.turns}: answered, the agent works on"}
+
+
+def _turn_delayed(state: State, event: TurnDelayed) -> Changes:
+    turn = state.turn
+    told = event.is_long or (turn is not None and turn.delay_told)
+    return {
+        "turn": turn and replace(turn, delay=event.reason, delay_told=told),
+        "evidence": f"turn {event.number}: {event.reason or 'OpenCode works on'}",
+    }
+
+
+def _abort_requested(state: State, _: AbortRequested) -> Changes:
+    return {
+        "turn": state.turn and replace(state.turn, aborting=True),
+        "held": True,
+        "evidence": f"turn {state.turns}: is being aborted",
+    }
+
+
+def _over(state: State, at_ms: int) -> Changes:
+    steering = () if state.turn is None else state.turn.steering
+    return {
+        **no_requests(state),
+        "turn": None,
+        "queue": (*steering, *state.queue),
+        "turn_ended_at_ms": at_ms,
+    }
+
+
+def _turn_ended(state: State, event: TurnEnded) -> Changes:
+    # An abort or the loss of the process held back what waited then; who has prompted since wants to go on.
+    turn = state.turn
+    held = event.outcome != "finished"
+    if turn is not None and (turn.aborting or turn.resumed_at_ms != 0):
+        held = state.held and (held or turn.aborting)
+    return {
+        **_over(state, event.at_ms),
+        "held": held,
+        "last_outcome": event.outcome,
+        "evidence": f"turn {event.number} {event.outcome}: {event.evidence}",
+    }
+
+
+def _turn_failed(state: State, event: TurnFailed) -> Changes:
+    return {
+        **_over(state, event.at_ms),
+        "held": True,
+        "last_outcome": "error",
+        "failure": Failure(event.code, event.detail, event.at_ms),
+        "evidence": f"turn {event.number} failed: {event.detail}",
+    }
+
+
+TURN_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
+    PromptAccepted: _prompt_accepted,
+    PromptWithdrawn: _prompt_withdrawn,
+    PromptEdited: _prompt_edited,
+    TurnStarted: _turn_started,
+    TurnSteered: _turn_steered,
+    PromptDelivered: _prompt_delivered,
+    MessageRecorded: _message_recorded,
+    PartRecorded: _part_recorded,
+    TurnTreeTaken: _turn_tree_taken,
+    ChangesRecorded: _changes_recorded,
+    RequestOpened: _request_opened,
+    RequestAnswered: _request_answered,
+    RequestClosed: _request_closed,
+    TurnContinued: _turn_continued,
+    TurnDelayed: _turn_delayed,
+    AbortRequested: _abort_requested,
+    TurnEnded: _turn_ended,
+    TurnFailed: _turn_failed,
+}

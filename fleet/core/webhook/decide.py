@@ -1,0 +1,149 @@
+"""Decide: which events a command to a webhook causes, and the `Decider` that binds its functions.
+
+A message that fails is tried again, at growing intervals, for `WEBHOOK_PATIENCE_S`. Then it is dropped if the receiver
+took others meanwhile; if it took none, the webhook is disabled and keeps what waits.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from fleet.core.backoff import backoff_s
+from fleet.core.decider import Decider
+from fleet.core.webhook.commands import (
+    Command,
+    DeleteWebhook,
+    DisableWebhook,
+    EnableWebhook,
+    NoteHappening,
+    NoteProgress,
+    RegisterWebhook,
+    ReportDelivered,
+    ReportNotDelivered,
+    ReportVoid,
+    TryWebhook,
+)
+from fleet.core.webhook.effects import Effect, pending, react
+from fleet.core.webhook.events import (
+    DeliveryDropped,
+    DeliveryFailed,
+    DeliveryMade,
+    DeliveryOrdered,
+    Event,
+    ProgressNoted,
+    WebhookDeleted,
+    WebhookDisabled,
+    WebhookEnabled,
+    WebhookRegistered,
+)
+from fleet.core.webhook.evolve import evolve
+from fleet.core.webhook.payloads import TEST
+from fleet.core.webhook.state import State, initial
+from fleet.errors import Rejected
+from fleet.limits import WEBHOOK_BACKOFF_FIRST_S, WEBHOOK_BACKOFF_MAX_S, WEBHOOK_PATIENCE_S
+
+Events = tuple[Event, ...]
+
+_GONE: Final = 410
+"""The receiver's word for: never again (Standard Webhooks)."""
+
+
+def decide(command: Command, state: State) -> Events:
+    """Return the events that `command` causes. Raises `Rejected`."""
+    if state.phase == "unborn" and isinstance(command, RegisterWebhook):
+        return (WebhookRegistered(command.origin, command.types, command.description, command.after, command.at_ms),)
+    if state.phase in ("unborn", "deleted"):
+        if type(command) in _REPORTS:
+            return ()
+        raise Rejected("webhook_not_found", f"there is no webhook {state.id}")
+    return _DECIDE[type(command)](command, state)
+
+
+def _register(_: RegisterWebhook, __: State) -> Events:
+    return ()
+
+
+def _enable(command: EnableWebhook, state: State) -> Events:
+    return () if state.phase == "active" else (WebhookEnabled(command.at_ms),)
+
+
+def _disable(command: DisableWebhook, state: State) -> Events:
+    return () if state.phase == "disabled" else (WebhookDisabled("somebody disabled it", False, command.at_ms),)
+
+
+def _delete(command: DeleteWebhook, _: State) -> Events:
+    return (WebhookDeleted(command.at_ms),)
+
+
+def _test(command: TryWebhook, state: State) -> Events:
+    if any(each.is_test for each in state.open):
+        return ()
+    return (DeliveryOrdered(state.numbered + 1, TEST, None, None, command.at_ms),)
+
+
+def _note_happening(command: NoteHappening, state: State) -> Events:
+    if state.phase != "active" or command.position <= state.cursor:
+        return ()
+    number = state.numbered + 1
+    return (DeliveryOrdered(number, command.type, command.session_id, command.position, command.at_ms),)
+
+
+def _note_progress(command: NoteProgress, state: State) -> Events:
+    if state.phase != "active" or command.position <= state.cursor:
+        return ()
+    return (ProgressNoted(command.position, command.at_ms),)
+
+
+def _delivered(command: ReportDelivered, state: State) -> Events:
+    if state.waiting(command.number) is None:
+        return ()
+    return (DeliveryMade(command.number, command.status, command.took_ms, command.at_ms),)
+
+
+def _not_delivered(command: ReportNotDelivered, state: State) -> Events:
+    delivery, at_ms = state.waiting(command.number), command.at_ms
+    if delivery is None or (state.phase != "active" and not delivery.is_test):
+        return ()
+    wait_s = backoff_s(
+        delivery.attempts + 1, 0, first_s=WEBHOOK_BACKOFF_FIRST_S, max_s=WEBHOOK_BACKOFF_MAX_S
+    )  # one receiver at a time: there is nobody to spread the waits from
+    wait_s = max(wait_s, min(command.retry_after_s, WEBHOOK_BACKOFF_MAX_S))
+    failed = DeliveryFailed(
+        command.number, command.status, command.detail, command.took_ms, at_ms + int(wait_s * 1000), at_ms
+    )
+    gone = WebhookDisabled("the receiver says that it is gone (410)", True, at_ms)
+    is_gone = command.status == _GONE and state.phase == "active"
+    if delivery.is_test:
+        dropped = DeliveryDropped(command.number, command.detail, at_ms)
+        return (failed, dropped, gone) if is_gone else (failed, dropped)
+    if is_gone:
+        return (failed, gone)
+    if at_ms - delivery.since_ms < WEBHOOK_PATIENCE_S * 1000:
+        return (failed,)
+    days = f"{WEBHOOK_PATIENCE_S / 86_400:g} days"
+    if (state.delivered_at_ms or 0) > delivery.since_ms:
+        return (failed, DeliveryDropped(command.number, f"refused for {days}: {command.detail}", at_ms))
+    return (failed, WebhookDisabled(f"no message could be delivered for {days}: {command.detail}", True, at_ms))
+
+
+def _void(command: ReportVoid, state: State) -> Events:
+    if state.waiting(command.number) is None:
+        return ()
+    return (DeliveryDropped(command.number, "the session has been erased", command.at_ms),)
+
+
+_REPORTS: Final = frozenset((NoteHappening, NoteProgress, ReportDelivered, ReportNotDelivered, ReportVoid))
+
+_DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
+    RegisterWebhook: _register,
+    EnableWebhook: _enable,
+    DisableWebhook: _disable,
+    DeleteWebhook: _delete,
+    TryWebhook: _test,
+    NoteHappening: _note_happening,
+    NoteProgress: _note_progress,
+    ReportDelivered: _delivered,
+    ReportNotDelivered: _not_delivered,
+    ReportVoid: _void,
+}
+
+WEBHOOK: Final[Decider[Command, State, Event, Effect]] = Decider("webhook", initial, decide, evolve, react, pending)

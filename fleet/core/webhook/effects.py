@@ -1,0 +1,59 @@
+"""Effects: what the events of a webhook order to be done outside.
+
+A message is ordered by an event before it is sent, under a number that it keeps (law 4): what a crash leaves is sent
+again under the same id.
+"""
+
+import msgspec
+
+from fleet.core.webhook.events import DeliveryOrdered, Event, WebhookEnabled, WebhookRegistered
+from fleet.core.webhook.state import Delivery, State
+
+
+class Follow(msgspec.Struct, frozen=True):
+    """Follow the log behind `after`: `NoteHappening` for each event of these types, in order, and `NoteProgress`.
+
+    Leaves room: no more than `WEBHOOK_OPEN_MAX` deliveries are open at a time.
+    """
+
+    key: str
+    after: int
+    types: tuple[str, ...]
+
+
+class Deliver(msgspec.Struct, frozen=True):
+    """Send the message when it is due, then `ReportDelivered`, `ReportNotDelivered` (and again), or `ReportVoid`."""
+
+    key: str
+    number: int
+    position: int | None
+    ordered_at_ms: int
+    next_at_ms: int
+
+
+Effect = Follow | Deliver
+
+
+def pending(state: State) -> tuple[Effect, ...]:
+    """Return what is ordered and not yet answered. A test is sent to a disabled webhook as well."""
+    if state.phase not in ("active", "disabled"):
+        return ()
+    active = state.phase == "active"
+    follow = (Follow("follow", state.cursor, state.types),) if active else ()
+    return (*follow, *(_deliver(each) for each in state.open if active or each.is_test))
+
+
+def _deliver(delivery: Delivery) -> Deliver:
+    key = f"deliver {delivery.number}"
+    return Deliver(key, delivery.number, delivery.position, delivery.ordered_at_ms, delivery.next_at_ms)
+
+
+def react(state: State, event: Event) -> tuple[Effect, ...]:
+    """Return the effects that `event` orders, given the state after it."""
+    if isinstance(event, DeliveryOrdered):
+        ordered = state.waiting(event.number)
+        return () if ordered is None else (_deliver(ordered),)
+    if not isinstance(event, WebhookRegistered | WebhookEnabled):
+        return ()
+    tests = {f"deliver {each.number}" for each in state.open if each.is_test}  # they run while it is disabled, too
+    return tuple(effect for effect in pending(state) if effect.key not in tests)

@@ -1,0 +1,141 @@
+"""Evolve: what each event makes of a webhook, and the table of which event may come in which phase."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, get_args
+
+from msgspec.structs import replace
+
+from fleet.core.transition_table import ImpossibleEvent, read_table
+from fleet.core.webhook.events import (
+    DeliveryDropped,
+    DeliveryFailed,
+    DeliveryMade,
+    DeliveryOrdered,
+    Event,
+    ProgressNoted,
+    WebhookDeleted,
+    WebhookDisabled,
+    WebhookEnabled,
+    WebhookRegistered,
+)
+from fleet.core.webhook.state import PHASES, Delivery, State
+from fleet.limits import WEBHOOK_DELIVERIES_REMEMBERED_MAX
+
+TABLE: Final = read_table(
+    """
+    event             unborn active   disabled deleted
+    WebhookRegistered active x        x        x
+    WebhookEnabled    x      x        active   x
+    WebhookDisabled   x      disabled x        x
+    WebhookDeleted    x      deleted  deleted  x
+    ProgressNoted     x      =        x        x
+    DeliveryOrdered   x      =        =        x
+    DeliveryMade      x      =        =        x
+    DeliveryFailed    x      =        =        x
+    DeliveryDropped   x      =        =        x
+    """,
+    PHASES,
+    get_args(Event),
+)
+
+
+def evolve(state: State, event: Event) -> State:
+    """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
+    kind = type(event)
+    phase = TABLE[state.phase, kind]
+    if phase is None:
+        raise ImpossibleEvent(f"{kind.__name__} in a webhook that is {state.phase}")
+    changes = _CHANGES[kind](state, event)
+    if phase != state.phase:
+        changes["phase"] = phase
+        changes["since_ms"] = event.at_ms
+    return replace(state, **changes)
+
+
+Changes = dict[str, Any]
+
+
+def _registered(_: State, event: WebhookRegistered) -> Changes:
+    return {
+        "origin": event.origin,
+        "types": event.types,
+        "description": event.description,
+        "cursor": event.after,
+        "created_at_ms": event.at_ms,
+    }
+
+
+def _enabled(state: State, event: WebhookEnabled) -> Changes:
+    """Begin afresh with what was not delivered: at once, and with all the patience there is."""
+    waiting = tuple(
+        each if each.is_test else replace(each, since_ms=event.at_ms, attempts=0, next_at_ms=0) for each in state.open
+    )
+    return {"open": waiting, "reason": "", "failed": False, "failing_since_ms": None}
+
+
+def _disabled(_: State, event: WebhookDisabled) -> Changes:
+    return {"reason": event.reason, "failed": event.failed}
+
+
+def _deleted(_: State, __: WebhookDeleted) -> Changes:
+    return {"open": (), "over": (), "failed": False}
+
+
+def _progressed(_: State, event: ProgressNoted) -> Changes:
+    return {"cursor": event.position}
+
+
+def _ordered(state: State, event: DeliveryOrdered) -> Changes:
+    delivery = Delivery(event.number, event.type, event.session_id, event.position, event.at_ms, event.at_ms)
+    cursor = state.cursor if event.position is None else event.position
+    return {"open": (*state.open, delivery), "numbered": event.number, "cursor": cursor}
+
+
+def _made(state: State, event: DeliveryMade) -> Changes:
+    attempt = {"status": event.status, "detail": "", "took_ms": event.took_ms, "at_ms": event.at_ms}
+    changes = _ended(state, event.number, outcome="delivered", attempted=1, **attempt)
+    return {**changes, "delivered_at_ms": event.at_ms, "failing_since_ms": None}
+
+
+def _dropped(state: State, event: DeliveryDropped) -> Changes:
+    return _ended(state, event.number, outcome="dropped", detail=event.reason)
+
+
+def _ended(state: State, number: int, *, attempted: int = 0, **fields: Any) -> Changes:
+    ended = tuple(
+        replace(each, attempts=each.attempts + attempted, **fields) for each in state.open if each.number == number
+    )
+    return {
+        "open": tuple(each for each in state.open if each.number != number),
+        "over": (*state.over, *ended)[-WEBHOOK_DELIVERIES_REMEMBERED_MAX:],
+    }
+
+
+def _attempt_failed(state: State, event: DeliveryFailed) -> Changes:
+    attempt = {
+        "status": event.status,
+        "detail": event.detail,
+        "took_ms": event.took_ms,
+        "at_ms": event.at_ms,
+        "next_at_ms": event.next_at_ms,
+    }
+    failed = state.waiting(event.number)
+    waiting = tuple(
+        replace(each, attempts=each.attempts + 1, **attempt) if each.number == event.number else each
+        for each in state.open
+    )
+    counts = failed is not None and not failed.is_test and state.failing_since_ms is None
+    return {"open": waiting, "failing_since_ms": event.at_ms if counts else state.failing_since_ms}
+
+
+_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
+    WebhookRegistered: _registered,
+    WebhookEnabled: _enabled,
+    WebhookDisabled: _disabled,
+    WebhookDeleted: _deleted,
+    ProgressNoted: _progressed,
+    DeliveryOrdered: _ordered,
+    DeliveryMade: _made,
+    DeliveryFailed: _attempt_failed,
+    DeliveryDropped: _dropped,
+}

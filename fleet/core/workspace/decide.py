@@ -1,0 +1,212 @@
+"""Decide: which events a command to a workspace causes, and the `Decider` that binds its functions."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from fleet.core.decider import Decider
+from fleet.core.workspace.commands import (
+    ClaimWorkspace,
+    Command,
+    DescribeWorkspace,
+    LeasePorts,
+    PrepareWorkspace,
+    RebindWorkspace,
+    RecordSetup,
+    RemoveWorkspace,
+    ReportFault,
+    ReportKept,
+    ReportPrepared,
+    ReportPrepareFailed,
+    ReportRemovalFailed,
+    ReportRemoved,
+    ReportRestored,
+    ReportRestoreFailed,
+    ReportTornDown,
+    RestoreWorkspace,
+)
+from fleet.core.workspace.effects import Effect, failure, pending, react
+from fleet.core.workspace.events import (
+    Event,
+    PortsLeased,
+    WorkspaceClaimed,
+    WorkspaceDescribed,
+    WorkspaceFailed,
+    WorkspaceKept,
+    WorkspaceLookedAt,
+    WorkspaceReady,
+    WorkspaceRebound,
+    WorkspaceReleased,
+    WorkspaceRemovalFailed,
+    WorkspaceRemovalRequested,
+    WorkspaceRemoved,
+    WorkspaceRequested,
+    WorkspaceRestored,
+    WorkspaceRestoreFailed,
+    WorkspaceRestoreRequested,
+    WorkspaceSetUp,
+    WorkspaceTornDown,
+)
+from fleet.core.workspace.evolve import evolve
+from fleet.core.workspace.faults import described, way_out
+from fleet.core.workspace.state import State, initial
+from fleet.errors import Rejected
+
+Events = tuple[Event, ...]
+
+
+def decide(command: Command, state: State) -> Events:
+    """Return the events that `command` causes. Raises `Rejected`."""
+    if state.phase == "unborn" and not isinstance(command, PrepareWorkspace):
+        raise Rejected("workspace_not_found", f"there is no workspace {state.id}")
+    return _DECIDE[type(command)](command, state)
+
+
+def _prepare(command: PrepareWorkspace, state: State) -> Events:
+    if state.phase == "unborn":
+        requested = WorkspaceRequested(command.order, command.at_ms)
+        return (requested, WorkspaceClaimed(command.session_id, command.at_ms))
+    return _claim(ClaimWorkspace(command.session_id, command.at_ms), state)
+
+
+def _claim(command: ClaimWorkspace, state: State) -> Events:
+    if state.phase in ("removing", "removed"):
+        raise Rejected(
+            "workspace_gone",
+            f"the workspace is {state.phase}",
+            hint=f"bring it back with POST /api/workspaces/{state.id}/restore",
+        )
+    retry = state.phase == "failed" and state.order is not None
+    requested = (WorkspaceRequested(state.order, command.at_ms),) if retry and state.order else ()
+    return (*requested, WorkspaceClaimed(command.session_id, command.at_ms))  # again: a removal under way sees it
+
+
+def _remove(command: RemoveWorkspace, state: State) -> Events:
+    if command.claims != state.claims:
+        return ()
+    leaving = (session for session in state.sessions if session in command.session_ids)
+    released = tuple(WorkspaceReleased(session, command.at_ms) for session in leaving)
+    others = len(released) < len(state.sessions)
+    if others or command.guests or _is_given(state) or state.phase != "ready":
+        return released
+    return (*released, WorkspaceRemovalRequested(command.at_ms))
+
+
+def _is_given(state: State) -> bool:
+    """Return whether the directory was there before Fleet: it is not Fleet's to remove."""
+    return state.order is None or state.order.strategy == "existing"
+
+
+def _rebind(command: RebindWorkspace, state: State) -> Events:
+    if state.phase not in ("ready", "removed", "failed"):
+        raise Rejected("workspace_busy", f"the workspace is {state.phase}", hint="try again in a moment")
+    if _is_given(state):
+        raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
+    if state.order is not None and state.order.source_directory == command.source_directory:
+        return ()
+    return (WorkspaceRebound(command.source_directory, command.at_ms),)
+
+
+def _describe(command: DescribeWorkspace, state: State) -> Events:
+    return () if command.title == state.title else (WorkspaceDescribed(command.title, command.at_ms),)
+
+
+def _lease_ports(command: LeasePorts, state: State) -> Events:
+    if state.phase != "ready" or state.ports is not None:
+        return ()
+    return (PortsLeased(command.first, command.count, command.at_ms),)
+
+
+def _record_setup(command: RecordSetup, state: State) -> Events:
+    if state.phase != "ready" or (command.recipe, command.complete) == (state.recipe, state.set_up):
+        return ()
+    return (WorkspaceSetUp(command.repository, command.recipe, command.complete, command.at_ms),)
+
+
+def _torn_down(command: ReportTornDown, state: State) -> Events:
+    if state.phase != "removing" or state.recipe is None:
+        return ()
+    return (WorkspaceTornDown(command.exit_code, command.detail, command.output, command.at_ms),)
+
+
+def _restore(command: RestoreWorkspace, state: State) -> Events:
+    if state.fault == "missing" and _is_given(state):
+        raise Rejected("workspace_gone", described(state) or "the directory is missing", hint=way_out(state))
+    if state.order is not None and state.fault == "missing":
+        return (WorkspaceRequested(state.order, command.at_ms),)  # made again: its branch has what was committed
+    if state.phase in ("ready", "restoring"):
+        return ()
+    if state.phase != "removed" or state.kept is None:
+        raise Rejected("workspace_busy", f"the workspace is {state.phase}: only one that was removed can be restored")
+    return (WorkspaceRestoreRequested(command.at_ms),)
+
+
+def _prepared(command: ReportPrepared, state: State) -> Events:
+    if state.phase != "preparing":
+        return ()
+    ready = WorkspaceReady(command.prepared, command.at_ms)
+    if state.sessions or _is_given(state) or state.prepared is not None:  # that one was asked for again
+        return (ready,)
+    return (ready, WorkspaceRemovalRequested(command.at_ms))  # all have left it while it was being made
+
+
+def _fault(command: ReportFault, state: State) -> Events:
+    if state.phase != "ready" or command.fault == state.fault:
+        return ()
+    return (WorkspaceLookedAt(command.fault, command.at_ms),)
+
+
+def _prepare_failed(command: ReportPrepareFailed, state: State) -> Events:
+    if state.phase != "preparing":
+        return ()
+    return (WorkspaceFailed(command.code, command.detail, command.at_ms),)
+
+
+def _kept(command: ReportKept, state: State) -> Events:
+    if state.phase != "removing" or state.kept == command.kept:
+        return ()
+    return (WorkspaceKept(command.kept, command.at_ms),)
+
+
+def _removed(command: ReportRemoved, state: State) -> Events:
+    return (WorkspaceRemoved(command.at_ms),) if state.phase == "removing" else ()
+
+
+def _removal_failed(command: ReportRemovalFailed, state: State) -> Events:
+    if state.phase != "removing":
+        return ()
+    return (WorkspaceRemovalFailed(command.code, command.detail, command.at_ms),)
+
+
+def _restored(command: ReportRestored, state: State) -> Events:
+    return (WorkspaceRestored(command.at_ms),) if state.phase == "restoring" else ()
+
+
+def _restore_failed(command: ReportRestoreFailed, state: State) -> Events:
+    if state.phase != "restoring":
+        return ()
+    return (WorkspaceRestoreFailed(command.code, command.detail, command.at_ms),)
+
+
+_DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
+    PrepareWorkspace: _prepare,
+    ClaimWorkspace: _claim,
+    RemoveWorkspace: _remove,
+    DescribeWorkspace: _describe,
+    LeasePorts: _lease_ports,
+    RebindWorkspace: _rebind,
+    RecordSetup: _record_setup,
+    ReportTornDown: _torn_down,
+    RestoreWorkspace: _restore,
+    ReportPrepared: _prepared,
+    ReportPrepareFailed: _prepare_failed,
+    ReportFault: _fault,
+    ReportKept: _kept,
+    ReportRemoved: _removed,
+    ReportRemovalFailed: _removal_failed,
+    ReportRestored: _restored,
+    ReportRestoreFailed: _restore_failed,
+}
+
+WORKSPACE: Final[Decider[Command, State, Event, Effect]] = Decider(
+    "workspace", initial, decide, evolve, react, pending, revision=2, failure=failure
+)

@@ -1,0 +1,68 @@
+"""Effects: what the events of a workspace order to be done outside.
+
+A removal first keeps what exists only there and logs where (`WorkspaceKept`), and only then removes anything (law 9).
+"""
+
+from typing import Final
+
+import msgspec
+
+from fleet.core.workspace.commands import Command, ReportPrepareFailed, ReportRemovalFailed, ReportRestoreFailed
+from fleet.core.workspace.events import Event, WorkspaceRemovalRequested, WorkspaceRequested, WorkspaceRestoreRequested
+from fleet.core.workspace.state import State
+from fleet.ports import Kept, WorkspaceOrder
+
+
+class Prepare(msgspec.Struct, frozen=True):
+    """Make the workspace, then `ReportPrepared`; where that fails discard it, then `ReportPrepareFailed`."""
+
+    key: str
+    order: WorkspaceOrder
+
+
+class Remove(msgspec.Struct, frozen=True):
+    """Keep what is only there and `ReportKept`, take it away and `ReportRemoved`, or else `ReportRemovalFailed`."""
+
+    key: str
+    order: WorkspaceOrder
+
+
+class Restore(msgspec.Struct, frozen=True):
+    """Bring it back from what was kept, then `ReportRestored` or `ReportRestoreFailed`."""
+
+    key: str
+    order: WorkspaceOrder
+    kept: Kept
+
+
+Effect = Prepare | Remove | Restore
+
+
+def pending(state: State) -> tuple[Effect, ...]:
+    """Return what is ordered and not yet answered."""
+    if state.order is None:
+        return ()
+    if state.phase == "preparing":
+        return (Prepare("prepare", state.order),)
+    if state.phase == "removing":
+        return (Remove("remove", state.order),)
+    if state.phase == "restoring" and state.kept is not None:
+        return (Restore("restore", state.order, state.kept),)
+    return ()
+
+
+def failure(effect: Effect, code: str, detail: str, at_ms: int) -> Command:
+    """Return the report that `effect` has failed."""
+    if isinstance(effect, Prepare):
+        return ReportPrepareFailed(code, detail, at_ms)
+    if isinstance(effect, Remove):
+        return ReportRemovalFailed(code, detail, at_ms)
+    return ReportRestoreFailed(code, detail, at_ms)
+
+
+_ORDERS: Final = frozenset((WorkspaceRequested, WorkspaceRemovalRequested, WorkspaceRestoreRequested))
+
+
+def react(state: State, event: Event) -> tuple[Effect, ...]:
+    """Return the effects that `event` orders, given the state after it."""
+    return pending(state) if type(event) in _ORDERS else ()

@@ -1,0 +1,158 @@
+"""Evolve: what each event makes of a workspace, and the table of which event may come in which phase."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, get_args
+
+from msgspec.structs import replace
+
+from fleet.core.transition_table import ImpossibleEvent, read_table
+from fleet.core.workspace.events import (
+    Event,
+    PortsLeased,
+    WorkspaceClaimed,
+    WorkspaceDescribed,
+    WorkspaceFailed,
+    WorkspaceKept,
+    WorkspaceLookedAt,
+    WorkspaceReady,
+    WorkspaceRebound,
+    WorkspaceReleased,
+    WorkspaceRemovalFailed,
+    WorkspaceRemovalRequested,
+    WorkspaceRemoved,
+    WorkspaceRequested,
+    WorkspaceRestored,
+    WorkspaceRestoreFailed,
+    WorkspaceRestoreRequested,
+    WorkspaceSetUp,
+    WorkspaceTornDown,
+)
+from fleet.core.workspace.state import PHASES, PortRange, State, Teardown
+
+TABLE: Final = read_table(
+    """
+    event                     unborn    preparing ready    removing removed   restoring failed
+    WorkspaceRequested        preparing x         preparing x        x         x         preparing
+    WorkspaceClaimed          x         =         =        x        x         =         x
+    WorkspaceReady            x         ready     x        x        x         x         x
+    WorkspaceFailed           x         failed    x        x        x         x         x
+    WorkspaceLookedAt         x         x         =        x        x         x         x
+    WorkspaceReleased         x         =         =        =        =         =         =
+    WorkspaceRemovalRequested x         x         removing x        x         x         x
+    WorkspaceKept             x         x         x        =        x         x         x
+    WorkspaceRemoved          x         x         x        removed  x         x         x
+    WorkspaceRemovalFailed    x         x         x        ready    x         x         x
+    WorkspaceDescribed        x         =         =        =        =         =         =
+    PortsLeased               x         x         =        x        x         x         x
+    WorkspaceRebound          x         x         =        x        =         x         =
+    WorkspaceSetUp            x         x         =        x        x         x         x
+    WorkspaceTornDown         x         x         x        =        x         x         x
+    WorkspaceRestoreRequested x         x         x        x        restoring x         x
+    WorkspaceRestored         x         x         x        x        x         ready     x
+    WorkspaceRestoreFailed    x         x         x        x        x         removed   x
+    """,
+    PHASES,
+    get_args(Event),
+)
+
+
+def evolve(state: State, event: Event) -> State:
+    """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
+    kind = type(event)
+    phase = TABLE[state.phase, kind]
+    if phase is None:
+        raise ImpossibleEvent(f"{kind.__name__} in a workspace that is {state.phase}")
+    changes = _CHANGES[kind](state, event)
+    if phase != state.phase:
+        changes["phase"] = phase
+        changes["since_ms"] = event.at_ms
+    return replace(state, **changes)
+
+
+Changes = dict[str, Any]
+
+
+def _requested(_: State, event: WorkspaceRequested) -> Changes:
+    return {"order": event.order, **_well(_, event), "recipe": None, "set_up": False}  # it is made anew
+
+
+def _well(_: State, __: Any) -> Changes:
+    return {"failure_code": None, "failure_detail": "", "fault": None}
+
+
+def _looked_at(_: State, event: WorkspaceLookedAt) -> Changes:
+    return {"fault": event.fault, "fault_since_ms": event.at_ms}
+
+
+def _claimed(state: State, event: WorkspaceClaimed) -> Changes:
+    others = (session for session in state.sessions if session != event.session_id)
+    return {"sessions": (*others, event.session_id), "claims": state.claims + 1}
+
+
+def _released(state: State, event: WorkspaceReleased) -> Changes:
+    return {"sessions": tuple(session for session in state.sessions if session != event.session_id)}
+
+
+def _ready(_: State, event: WorkspaceReady) -> Changes:
+    return {"prepared": event.prepared}
+
+
+def _failed(_: State, event: WorkspaceFailed | WorkspaceRemovalFailed | WorkspaceRestoreFailed) -> Changes:
+    return {"failure_code": event.code, "failure_detail": event.detail}
+
+
+def _not_made(state: State, event: WorkspaceFailed) -> Changes:
+    made_before = state.prepared is not None
+    return {**_failed(state, event), "fault": "missing" if made_before else None, "ports": None}
+
+
+def _kept(_: State, event: WorkspaceKept) -> Changes:
+    return {"kept": event.kept}
+
+
+def _rebound(state: State, event: WorkspaceRebound) -> Changes:
+    moved = None if state.order is None else replace(state.order, source_directory=event.source_directory)
+    return {"order": moved}
+
+
+def _described(_: State, event: WorkspaceDescribed) -> Changes:
+    return {"title": event.title}
+
+
+def _ports_leased(_: State, event: PortsLeased) -> Changes:
+    return {"ports": PortRange(event.first, event.count)}
+
+
+def _set_up(_: State, event: WorkspaceSetUp) -> Changes:
+    return {"recipe": event.recipe, "recipe_of": event.repository, "set_up": event.complete, "teardown": None}
+
+
+def _torn_down(_: State, event: WorkspaceTornDown) -> Changes:
+    teardown = Teardown(event.exit_code, event.detail, event.output, event.at_ms)
+    return {"recipe": None, "set_up": False, "teardown": teardown}
+
+
+def _removed(state: State, event: WorkspaceRemoved) -> Changes:
+    return {**_well(state, event), "recipe": None, "set_up": False, "ports": None}
+
+
+_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
+    WorkspaceRequested: _requested,
+    WorkspaceClaimed: _claimed,
+    WorkspaceReady: _ready,
+    WorkspaceFailed: _not_made,
+    WorkspaceLookedAt: _looked_at,
+    WorkspaceReleased: _released,
+    WorkspaceRemovalRequested: _well,
+    WorkspaceKept: _kept,
+    PortsLeased: _ports_leased,
+    WorkspaceSetUp: _set_up,
+    WorkspaceTornDown: _torn_down,
+    WorkspaceRemoved: _removed,
+    WorkspaceRemovalFailed: _failed,
+    WorkspaceDescribed: _described,
+    WorkspaceRebound: _rebound,
+    WorkspaceRestoreRequested: _well,
+    WorkspaceRestored: _well,
+    WorkspaceRestoreFailed: _failed,
+}

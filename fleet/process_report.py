@@ -1,0 +1,106 @@
+"""The census: every OpenCode process that a Fleet ever started, what became of it, and those that nobody looks after.
+
+A server that runs is asked, over HTTP; where none runs, the log is read as it was left, and this machine's processes
+are looked at. Either way nothing is changed. Like fleet/doctor.py it stands above the adapters and asks them about the
+world; fleet/cli/commands/ps.py shows the answer.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from fleet.actors.upkeep.orphans import find_orphans
+from fleet.adapters.clock import SystemClock
+from fleet.adapters.opencode.process import LocalOpenCodeHost
+from fleet.config import Config
+from fleet.errors import StartupError
+from fleet.events.catalog import make_registry
+from fleet.events.data_lock import lock_holder
+from fleet.events.lmdb_log import LmdbLog
+from fleet.gateway.items.states import instance_item, orphan_item
+from fleet.gateway.server.tokens import read_local_token
+from fleet.limits import CENSUS_TIMEOUT_S, PAGE_MAX
+from fleet.network import base_url, listens
+from fleet.projections.lives import Life, lives
+from fleet.wire.instances import InstanceItem, OrphanItem
+
+Item = TypeVar("Item")
+
+
+class Census(msgspec.Struct, frozen=True):
+    """Instances, newest first, and orphans. `server` is the address that was asked, None where the log was read."""
+
+    instances: Sequence[InstanceItem]
+    orphans: Sequence[OrphanItem]
+    server: str | None = None
+
+
+def is_serving(config: Config) -> bool:
+    """Say whether a server has the data directory. Raises `StartupError` where it listens on another port."""
+    holder = lock_holder(config.data_dir)
+    if holder is not None and listens(holder, config.port) is False:
+        raise StartupError(
+            f"The Fleet that has {config.data_dir} (process {holder}) does not listen on port {config.port}: "
+            "name its --port or --url."
+        )
+    return holder is not None
+
+
+async def take_census(config: Config, url: str | None = None, token: str | None = None) -> Census:
+    """Ask the server at `url`, showing `token`, or the one that has the data directory, or else read the log there.
+
+    Raises `StartupError`: there is no log, or the server that has it cannot be asked.
+    """
+    if url is not None:
+        return await _ask(url.rstrip("/"), token)
+    if not is_serving(config):
+        return await _read(config)
+    return await _ask(base_url(config.host, config.port), read_local_token(config.data_dir))
+
+
+async def _ask(url: str, token: str | None) -> Census:
+    shown = {} if token is None else {"Authorization": f"Bearer {token}"}
+    try:
+        async with httpx.AsyncClient(
+            base_url=f"{url}/api", headers=shown, timeout=CENSUS_TIMEOUT_S, trust_env=False
+        ) as http:
+            orphans = await _get(http, "/instances/orphans", list[OrphanItem])
+            instances: list[InstanceItem] = []
+            while page := await _get(http, _page(len(instances)), list[InstanceItem]):
+                instances += page
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise StartupError(f"The server at {url} cannot be asked: {error or type(error).__name__}") from error
+    return Census(instances, orphans, url)
+
+
+def _page(offset: int) -> str:
+    return f"/instances?all=true&limit={PAGE_MAX}&offset={offset}"
+
+
+async def _get(http: httpx.AsyncClient, path: str, kind: type[Item]) -> Item:
+    answer = await http.get(path)
+    try:
+        if answer.is_error:
+            problem: dict[str, Any] = msgspec.json.decode(answer.content, type=dict[str, Any])
+            raise StartupError(f"The server at {http.base_url} refuses to say: {problem.get('detail')}")
+        return msgspec.json.decode(answer.content, type=kind)
+    except msgspec.MsgspecError as error:
+        raise StartupError(f"What answers at {http.base_url} is not this version of Fleet.") from error
+
+
+async def _read(config: Config) -> Census:
+    if not (config.data_dir / "events.mdb").exists():
+        raise StartupError(f"No Fleet has ever run on {config.data_dir}. Name the directory with --data-dir.")
+    with LmdbLog.open(config.data_dir, make_registry(), SystemClock()) as log:
+        found = lives(log)
+    host = LocalOpenCodeHost(config.data_dir)
+    states = {life.state.id: life.state for life in found}
+    orphans = [orphan_item(process) for process in await find_orphans(host, states.get)]
+    return Census([_item(host, life) for life in reversed(found)], orphans)
+
+
+def _item(host: LocalOpenCodeHost, life: Life) -> InstanceItem:
+    identity = life.state.identity
+    return instance_item(life, None if identity is None else host.memory_bytes(identity))
