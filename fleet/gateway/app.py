@@ -30,7 +30,6 @@ from fleet.gateway.routes.files_and_todos import content_routes
 from fleet.gateway.routes.health import health_routes
 from fleet.gateway.routes.history import history_routes
 from fleet.gateway.routes.inbox import inbox_routes
-from fleet.gateway.routes.info import info_routes
 from fleet.gateway.routes.instances import instance_routes
 from fleet.gateway.routes.log import log_routes
 from fleet.gateway.routes.login import login_routes
@@ -38,6 +37,7 @@ from fleet.gateway.routes.metrics import metric_routes
 from fleet.gateway.routes.offers import offer_routes
 from fleet.gateway.routes.page import page_routes
 from fleet.gateway.routes.repositories import repository_routes
+from fleet.gateway.routes.server import info_routes
 from fleet.gateway.routes.sessions import session_routes
 from fleet.gateway.routes.setups import trust_routes
 from fleet.gateway.routes.tokens import token_routes
