@@ -1,4 +1,4 @@
-"""Configuration: what can be set, where it comes from, and what is wrong with it.
+"""The configuration: its keys, their sources, and the checks of their values.
 
 `KEYS` is the one table of what there is: the command's options, its help, the table of docs/configuration.md and the
 checks are made from it. A value comes from the first of: command line, `FLEET_*` variable, TOML file, default.

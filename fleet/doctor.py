@@ -1,4 +1,4 @@
-"""The doctor: looks at everything that Fleet needs, and says what is wrong and what to do about it.
+"""The doctor: it checks everything that Fleet needs, and says what is wrong and what to do about it.
 
 It may run beside a server, and changes nothing: the data directory is taken for a moment where no server has it. Like
 fleet/main.py it stands above the adapters and asks them about themselves. fleet/cli/commands/doctor.py shows the

@@ -1,4 +1,4 @@
-"""What Fleet passes on of the environment that it was started in; what belongs to the starting shell stays behind.
+"""The environment that Fleet passes on to other programs, without the variables that belong to the starting shell.
 
 A server may be started from a git hook, an alias, `git rebase --exec` or a makefile. Their variables name one
 repository and would send what every agent does there. Rules kept here: such variables reach no process that Fleet

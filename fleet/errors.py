@@ -1,4 +1,4 @@
-"""Every error that Fleet tells a person or a program about, with its stable code.
+"""Every error that Fleet reports to a person or a program, with its stable code.
 
 A `Problem` is raised anywhere below the gateway; gateway/server/problems.py turns it into RFC 9457. `PROBLEMS` is the
 one list of codes: documentation, OpenAPI and tests read it. Bugs are not problems: they raise what Python raises.

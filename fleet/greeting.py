@@ -1,4 +1,4 @@
-"""What a person at the terminal sees when the server is ready: where the page is, and what to try."""
+"""The text that the terminal shows when the server is ready: where the page is, and what to try."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""Identifiers: how they look and how they are made.
+"""Identifiers: their formats, and how they are made.
 
 Pure functions of a time and random bits, so that tests choose both. The `Ids` port (fleet/ports) is where a running
 Fleet gets them from; adapters/ids.py supplies clock and randomness.

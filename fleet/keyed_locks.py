@@ -1,4 +1,4 @@
-"""One lock per key, for as long as somebody uses it: the registry holds no more locks than there are tasks."""
+"""Locks by key: each exists as long as a task uses it, so there are no more locks than tasks."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Every bound in Fleet, with unit and reason (law 7). Units go last in the name."""
+"""Every limit in Fleet, with unit and reason (law 7). Units go last in the name."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Structured logs on standard error, of Fleet and its libraries alike: for people on a terminal, JSON lines elsewhere.
+"""Structured logs of Fleet and its libraries on standard error: for people on a terminal, as JSON lines elsewhere.
 
 Keeps: a line tells which request it belongs to (`request_id`), and one from an effect which event ordered it
 (`causation_id`); what looks like a secret is blotted out, whoever wrote it; and no line shows local variables, for a

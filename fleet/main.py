@@ -1,4 +1,4 @@
-"""The composition root: the one place that knows every part, and puts them together into a server.
+"""The composition root: the only module that knows every part, and puts them together into a server.
 
     log -> model -> tree (views, actors, recovery) -> gateway     started in this order, stopped in reverse
 

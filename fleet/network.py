@@ -1,4 +1,4 @@
-"""Loopback addresses, as the server, its guard and the commands that look for it understand them."""
+"""Loopback addresses, as the server, its guard and the commands that look for the server understand them."""
 
 import socket
 from ipaddress import ip_address

@@ -1,4 +1,4 @@
-"""Directories and files that no other user of this machine can read, from their first moment on."""
+"""Creates directories and files that no other user of this machine can read, from the first moment on."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The census: every OpenCode process that a Fleet ever started, what became of it, and those that nobody looks after.
+"""The process report: every OpenCode process that a Fleet ever started, its end, and the processes without an owner.
 
 A server that runs is asked, over HTTP; where none runs, the log is read as it was left, and this machine's processes
 are looked at. Either way nothing is changed. Like fleet/doctor.py it stands above the adapters and asks them about the

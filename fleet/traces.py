@@ -1,4 +1,4 @@
-"""OpenTelemetry traces: spans, and their way to a collector over OTLP/HTTP.
+"""OpenTelemetry traces: spans, and their export to a collector over OTLP/HTTP.
 
 Imported only where traces are on: the libraries are the extra `traces`. What spans there are stands where they begin:
 requests in gateway/server/tracing.py, commands and effects in actors/runtime/tracing.py, commits in events/writer.py.

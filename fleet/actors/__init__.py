@@ -1,1 +1,1 @@
-"""Actors: one supervised trio task per session, instance and workspace, and the toolkit that they stand on."""
+"""The actors: one supervised task for each session, instance, workspace and webhook, and the use cases of callers."""

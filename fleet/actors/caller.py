@@ -1,4 +1,4 @@
-"""The caller: who asks for something, and how an actor takes a command on the caller's behalf."""
+"""The caller of a request, and how an actor takes a command on the caller's behalf."""
 
 from typing import TypeVar
 

@@ -1,4 +1,4 @@
-"""What the actors of one Fleet have in common: the ports, the views, each other's addresses, live connections.
+"""The context that all actors of one Fleet share: ports, views, each other's addresses, live connections.
 
 Made once by supervision.py. An actor asks another only through `Peers`, reads only from `views`, and reaches OpenCode
 only through `connections`, which the instance's own actor opens and closes.

@@ -1,4 +1,4 @@
-"""The ports as everything above them uses them: an error of the operating system there is a `Problem` here.
+"""Wraps the ports: an error of the operating system becomes a `Problem` for everything above them.
 
 A full disk, a machine without a free file or process, a directory that may not be written: any call of a port may meet
 these, and everything above the ports answers `Problem`s. Ports whose calls are not awaited answer for themselves.

@@ -1,4 +1,4 @@
-"""A prompt as a caller gives it, before anything was looked up or checked."""
+"""A prompt as a caller gave it, before anything was looked up or checked."""
 
 import msgspec
 

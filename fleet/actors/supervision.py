@@ -1,4 +1,4 @@
-"""The supervision tree: everything that runs between the log and the door, in the order in which it starts.
+"""The supervision tree: everything that runs between the log and the gateway, in the order in which it starts.
 
     views -> signals -> history -> roots -> trust -> workspaces -> instances -> sessions -> webhooks -> recovery
         -> idleness -> standing -> model-limits

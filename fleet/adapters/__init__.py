@@ -1,4 +1,4 @@
-"""Adapters: the ports of `fleet/ports` carried out on the real world.
+"""The adapters: the ports of `fleet/ports`, implemented with the real operating system, git, OpenCode and network.
 
 Only `main.py`, `doctor.py` and `census.py` import them.
 """

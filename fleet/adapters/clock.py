@@ -1,4 +1,4 @@
-"""The system's wall clock. Durations and deadlines are trio's; a rehearsed clock is in tests/fakes/clock.py."""
+"""The system's wall clock. Durations and deadlines are trio's; tests/fakes/clock.py has a fake."""
 
 import time
 

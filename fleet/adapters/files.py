@@ -1,4 +1,4 @@
-"""Reads the files of a workspace; an agent may change them, and what they link to, at any moment.
+"""Reads the files of a workspace, while an agent may change them, and what they link to, at any moment.
 
 Keeps: nothing outside of the directory is opened. The path is resolved first, and then opened step by step without
 following any symlink, so that one which appears in between is refused. Directories to choose from are in folders.py.

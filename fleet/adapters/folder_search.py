@@ -1,4 +1,4 @@
-"""Searches for directories by name below one, on this machine's disk: those nearby first, for a bounded time.
+"""Searches directories by name below a directory on this machine's disk, nearest first, for a bounded time.
 
 Keeps what folders.py keeps: a directory is opened step by step from a root, and nothing outside of the roots is shown.
 Hidden directories and those of dependencies are not looked into. A symlink counts as what it leads to, once.

@@ -1,4 +1,4 @@
-"""Browses and makes directories on this machine's disk, below roots and nowhere else. folder_search.py searches.
+"""Lists and creates directories on this machine's disk, below the roots only. folder_search.py searches.
 
 Keeps: a path is resolved first, symlinks included, and the result has to be inside of a root; then it is opened step by
 step from that root without following any symlink, so that one which appears in between leads nowhere.

@@ -1,4 +1,4 @@
-"""Fresh identifiers from clock and randomness. What they look like is fleet/ids.py's.
+"""Makes new identifiers from clock and randomness. fleet/ids.py has their formats.
 
 Rules kept here: UUIDs of one process ascend, even within a millisecond and when the clock steps back. OpenCode ids
 ascend and are never ahead of the clock; where a clock that stepped back makes both impossible, the second rule wins: an

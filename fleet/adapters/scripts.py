@@ -1,4 +1,4 @@
-"""The `Scripts` port: reads `.fleet.toml`, and runs set-ups and teardowns as a person would in a terminal.
+"""The `Scripts` port: it reads `.fleet.toml`, and runs set-ups and teardowns as a person would in a terminal.
 
 Rules kept here: the bytes that are hashed are the bytes that are parsed; commands hold no invisible characters; a
 script gets the environment that OpenCode gets, without Fleet's settings; its processes carry the markers by which a

@@ -1,4 +1,4 @@
-"""Keeps webhooks' addresses and secrets: `<data_dir>/webhooks/<webhook id>.json`, mode 0600 in a directory of 0700."""
+"""Stores webhooks' addresses and secrets: `<data_dir>/webhooks/<webhook id>.json`, mode 0600 in a directory of 0700."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Sends webhooks' messages over HTTP, to public addresses and to the networks that configuration allows.
+"""Sends webhook messages over HTTP, to public addresses and to the networks that the configuration allows.
 
 Keeps: the name is looked up once, all of its addresses are checked, and the connection goes to one of these, with the
 name in `Host` and in TLS; a name that answers with another address a moment later gains nothing. No redirect is

@@ -1,4 +1,4 @@
-"""The `fleet` command: options, help and what a person sees in the terminal.
+"""The `fleet` command: options, help and terminal output.
 
 Exit codes: 0 it worked, 1 it did not (the reason is on stderr), 2 the command line makes no sense; those of sessions
 have more (connect.py). Each command is a module here, or a few that belong together; what it does lives below: the

@@ -1,4 +1,4 @@
-"""The commands of `fleet`, put together."""
+"""The `fleet` application: all subcommands, in their groups."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The limits of a session, as `fleet new` and `fleet set` take them."""
+"""The options for a session's limits, shared by `fleet new` and `fleet set`."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Commands that speak to a server: where it is, who asks, and what the exit code says.
+"""Connects a command to a server: its address, the access token, and the exit codes.
 
 `connected` gives a command a client that has found its server; everything that can go wrong on the way becomes one
 sentence on stderr and an exit code of `ExitCode`.

@@ -1,4 +1,4 @@
-"""What `fleet demo` works on: a scratch project, and for each session a script of the rehearsal model."""
+"""The tasks of `fleet demo`: a scratch project, and a script of the rehearsal model for each session."""
 
 from typing import Final, NamedTuple
 

@@ -1,4 +1,4 @@
-"""What `fleet demo` shows: its sessions as they work, and what they changed.
+"""The output of `fleet demo`: its sessions as they work, and what they changed.
 
 A `Card` is folded from the frames of Fleet's event stream; the `Stage` has one for each session, and shows them side by
 side on a terminal, or as plain lines elsewhere.

@@ -1,4 +1,4 @@
-"""What goes wrong around a command, in one sentence: the configuration, the file system, bytes that are no text.
+"""Turns errors around a command (configuration, file system, bytes that are no text) into one sentence.
 
 A defect of Fleet is none of these, and keeps its traceback. What a server refuses is told in problem_text.py.
 """

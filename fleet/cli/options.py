@@ -1,4 +1,4 @@
-"""Command line options made from the configuration's table (fleet/config.py)."""
+"""The command line options, made from the table in fleet/config.py."""
 
 import inspect
 import os

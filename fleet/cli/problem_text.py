@@ -1,4 +1,4 @@
-"""What the server refuses, in the words of the command line: its problems speak to programs, of HTTP."""
+"""Translates the server's problems, which speak of HTTP, into the words of the command line."""
 
 from collections.abc import Mapping
 from typing import Final

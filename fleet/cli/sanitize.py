@@ -1,4 +1,4 @@
-"""What an agent wrote, made harmless for a terminal: nobody's output but our own moves the cursor or sets colours.
+"""Makes agents' text safe for a terminal: only Fleet's own output moves the cursor or sets colours.
 
 Escape sequences are taken out, other control characters are shown (fleet/escape.py), and so are marks that change the
 direction of writing, with which a line can be made to read otherwise than it is. Where a person is asked to allow

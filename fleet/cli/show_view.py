@@ -1,4 +1,4 @@
-"""Sessions as tables and lines, for a person."""
+"""Formats sessions as tables and lines, for a person."""
 
 import time
 from collections.abc import Sequence

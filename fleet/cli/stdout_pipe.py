@@ -1,4 +1,4 @@
-"""Standard output as a pipe: a command that waits for something to print ends when its reader has gone."""
+"""Ends a command that waits for something to print when the reader of its output has gone."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""A tool of `fleet mcp` that refuses arguments that it does not know, and says in plain sentences what is wrong.
+"""A tool of `fleet mcp` that refuses unknown arguments, and says in plain sentences what is wrong.
 
 The SDK leaves unknown arguments out: an agent that mistypes one would get something else than it asked for, unawares.
 """

@@ -1,4 +1,4 @@
-"""What `fleet tail` and `--wait` show of a stream: prompts, what is said as it is written, tools, and how it ends."""
+"""Formats a stream for `fleet tail` and `--wait`: prompts, text as it is written, tools, and the end."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final

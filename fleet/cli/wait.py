@@ -1,4 +1,4 @@
-"""Following a session to the end of what it was told: what `--wait` does."""
+"""Follows a session until its work is done; this is what `--wait` does."""
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Fleet's client: sessions driven and followed from Python, on trio, or from plain scripts with `FleetClient.sync`.
+"""The Python client: it drives and follows sessions on trio, or from plain scripts with `FleetClient.sync`.
 
 It knows the wire (fleet/wire) and nothing of the server. `connection.py` sends and repeats requests, `stream.py`
 follows, over `sse.py` or, many at once, over `socket.py` and its `link.py`; `errors.py` has what can go wrong;

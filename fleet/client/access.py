@@ -1,4 +1,4 @@
-"""Access tokens, as the client of an operator manages them."""
+"""The client's methods for access tokens, which operators manage."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""The audit log, as a client reads it."""
+"""The client's methods for the audit log."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The client of one Fleet: what concerns all of its sessions, and the way to each."""
+"""The client of one Fleet: methods about the whole fleet, and access to each session."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""Requests to one server, repeated where that is safe: every write carries a key by which Fleet knows it again."""
+"""Sends requests to one server and repeats them where that is safe: every write carries an idempotency key."""
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Mapping

@@ -1,4 +1,4 @@
-"""What a caller of Fleet can catch: one class with the code of the problem, and a few by what to do about it."""
+"""The errors of the client: one class with the problem's code, and a few subclasses by what a caller can do."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""The export of the log: its lines as they come, over as many connections as that takes."""
+"""Exports the log: its lines as they arrive, over as many connections as that takes."""
 
 from collections.abc import Iterator
 

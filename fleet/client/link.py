@@ -1,4 +1,4 @@
-"""One WebSocket to the server, from its handshake to its end, and whose frames are whose.
+"""One WebSocket connection to the server, from handshake to end, which passes frames to their streams.
 
 trio-websocket speaks the protocol. It hands every message over before it looks for the next one, so what is done with
 a frame here never waits: a follower that is slow is its own concern.

@@ -1,4 +1,4 @@
-"""Instances and their offers, directories, branches, workspace roots and workspaces, as a client reads them."""
+"""The client's methods for instances and their offers, directories, branches, workspace roots and workspaces."""
 
 from urllib.parse import quote
 

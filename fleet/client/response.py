@@ -1,4 +1,4 @@
-"""A long answer, read from its socket as it comes.
+"""A long response, read from its socket as it arrives.
 
 httpx would hand it out through six asynchronous generators inside each other, which trio can only clean up with a
 warning when a reader leaves early; a reader of a stream always does.

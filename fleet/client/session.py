@@ -1,4 +1,4 @@
-"""One session, as a client holds it: everything that can be asked of it and done with it."""
+"""One session in the client: everything that a caller can ask of it and do with it."""
 
 from collections.abc import Sequence
 from typing import Any, Final, Literal

@@ -1,4 +1,4 @@
-"""Server-Sent Events: the stream that has a connection of its own."""
+"""Server-Sent Events: a stream with its own connection."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""An event stream that goes on by itself: over lost connections and restarts of the server, without gap or repeat.
+"""An event stream that resumes by itself after lost connections and server restarts, without gap or repeat.
 
 It begins at a position of the log that is known before the first connection, and each reconnection asks for what comes
 behind the last event that was received.

@@ -1,4 +1,4 @@
-"""The client for scripts without trio: the same methods, that block. The client works in a thread of its own."""
+"""The client for scripts without trio: the same methods, which block. The client works in a thread of its own."""
 
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""A webhook, as a client holds it."""
+"""One webhook in the client."""
 
 from urllib.parse import quote
 

@@ -1,1 +1,1 @@
-"""The pure core: what a session, an instance and a workspace may do. No I/O, no clock, no randomness."""
+"""The pure core: the rules for sessions, instances, workspaces and webhooks. No I/O, no clock, no randomness."""

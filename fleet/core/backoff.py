@@ -1,4 +1,4 @@
-"""How long to wait before trying again. Pure: the caller supplies the jitter and does the waiting."""
+"""Computes how long to wait before the next attempt. Pure: the caller supplies the jitter and waits."""
 
 
 def backoff_s(attempt: int, jitter: float, *, first_s: float, max_s: float) -> float:

@@ -1,4 +1,4 @@
-"""What a turn or a session has changed: the manifest that lists the files, whose contents are blobs.
+"""The manifest: the list of files that a turn or a session has changed, whose contents are blobs.
 
 Where a directory has one session, its diff is that of two trees. Where sessions share one, it is composed of the diffs
 of its own turns, because the trees hold what the others did as well.

@@ -1,4 +1,4 @@
-"""Path rules: what is inside the allowed roots, and names made from what people typed.
+"""Path rules: what is inside the allowed roots, and file names made from text that people typed.
 
 Pure: the paths that come in are real and absolute (adapters/git/repository.py resolves them, symlinks included), and
 nothing here looks at a disk.

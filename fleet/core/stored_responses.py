@@ -1,4 +1,4 @@
-"""What was answered to requests with an idempotency key, as an event: so that a repetition gets the same words."""
+"""The event that stores the response to a request with an idempotency key, for repetitions of that request."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""A subscription to the event log, as a machine: which events it still owes its reader (after commanded's idea).
+"""A subscription to the event log, as a state machine: which events it still has to deliver (after commanded's idea).
 
 Keeps the law of following a log: each event beyond the cursor once, in order, whatever the interleaving of pages read
 from the log and pushes by commits; and a bounded buffer. events/feed.py runs it on trio.

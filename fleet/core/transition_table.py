@@ -1,4 +1,4 @@
-"""Reads a transition table as people draw it: a row per event, a column per phase.
+"""Reads a transition table that is written as aligned text: a row per event, a column per phase.
 
 `=` stays in the phase, a phase's name goes there, `x` is an explicit refusal: `decide` never emits that event there,
 and a log that holds it is corrupt. A row or cell that is missing or unknown is an error at import.

@@ -1,4 +1,4 @@
-"""Which content of `.fleet.toml` a person has allowed to run, in which repository.
+"""The trust aggregate: which content of `.fleet.toml` a person has allowed to run, in which repository.
 
 One aggregate with the id `fleet`. What was allowed is a digest in a repository (the path of its common git directory):
 another content, or the same one elsewhere, was not.

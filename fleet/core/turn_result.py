@@ -1,4 +1,4 @@
-"""How a turn has ended, judged from what OpenCode's store holds once OpenCode says that nothing runs.
+"""Derives the result of a turn from OpenCode's messages, once OpenCode says that nothing runs.
 
 An idle event alone proves nothing: it comes twice, early, or not at all. So the judge reads the messages, and says
 `None` as long as they may still be on their way.

@@ -1,4 +1,4 @@
-"""The workspace roots that clients have chosen: they narrow what the configuration allows, and can never widen it.
+"""The workspace roots aggregate: clients' choices, which narrow the configured roots and never widen them.
 
 One aggregate with the id `fleet`. While nothing is chosen, everything that the configuration allows is allowed.
 """

@@ -1,4 +1,4 @@
-"""What one commit writes: the rules of an append, the same for every log.
+"""The content of one commit: the rules of an append, the same for every log.
 
 Keeps: commands are appended once, versions are the expected ones, positions have no gap, each record is chained to the
 one before it. Later appends of a batch see the earlier ones; nothing outside changes until the log has made the batch

@@ -1,4 +1,4 @@
-"""Large contents that events name by digest: the contract of the blob store, and what every implementation shares.
+"""The contract of the blob store, which holds large contents by digest, and what all implementations share.
 
 A blob is named by the SHA-256 of its content, in hex, and kept once, compressed. It is there as long as somebody owns
 it: an owner is the stream whose events name it. Keeps the order that makes this safe without a transaction over both:

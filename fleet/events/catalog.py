@@ -1,4 +1,4 @@
-"""The names under which Fleet's events stand in the log. A name, once used, is never given to anything else.
+"""The catalog of event names in the log. A name, once used, is never given to anything else.
 
 `ON_FULL_DISK` names those that are taken when the disk is full.
 

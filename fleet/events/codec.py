@@ -1,4 +1,4 @@
-"""How a record looks on disk, and its digests.
+"""Encodes log records for the disk, and computes their digests.
 
     record  = header length (4 bytes, big-endian) | header (MessagePack array) | salt (16 bytes) | payload (JSON)
     erased  = header length                       | header                     | the mark `erased`

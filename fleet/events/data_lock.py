@@ -1,4 +1,4 @@
-"""One process per data directory: a lock that the kernel gives back when its holder dies, however it dies.
+"""The lock of a data directory: one process holds it, and the kernel releases it when that process dies.
 
 Who takes it makes the directory private: others have no way to the log, the tokens and the passwords in it.
 

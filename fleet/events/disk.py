@@ -1,4 +1,4 @@
-"""The disk of the data directory: whether there is room for what is to be written, and how a full one is told.
+"""Checks the free space on the disk of the data directory, and reports a full disk.
 
 Keeps: ordinary events leave some space free, so that LMDB does not meet a full disk half-way; and a file of the data
 directory holds space back (`reserve`), which is given up when there is no other, so that a server can start on a full

@@ -1,4 +1,4 @@
-"""What stands in the log around an event: who, when, where, and the chain of digests."""
+"""The envelope of an event in the log: who, when, where, and the chain of digests."""
 
 from typing import Any, Final
 

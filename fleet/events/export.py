@@ -1,4 +1,4 @@
-"""The log as JSON lines that prove themselves: what a line holds, and the check of lines that came from anywhere.
+"""The log as JSON lines that prove themselves: the format of a line, and the check of lines from anywhere.
 
 A line shows an event as people read it, and carries the record's header (base64 of its bytes, codec.py) and salt beside
 it. So whoever has the lines can walk the chain of digests without this machine: SHA-256(header) is what the next header

@@ -1,4 +1,4 @@
-"""The feed: follow the log from any cursor, gapless, first from disk and then from commits as they happen.
+"""The feed: it follows the log from any cursor without gaps, first from disk and then from new commits.
 
 Keeps: the log is read in bounded pages with a checkpoint after each, commits are pushed to those alone whom they
 concern, and a slow reader costs no more than its buffer. Which event comes when is the law of core/subscription.py.

@@ -1,4 +1,4 @@
-"""The contract of an event log. `lmdb_log` keeps it on disk, `memory_log` in a test; both pass one contract suite.
+"""The contract of an event log. `lmdb_log` implements it on disk, `memory_log` for tests; both pass one contract suite.
 
 Appends are durable when they return. Reads are synchronous: LMDB's pages are memory-mapped, a read is bounded where it
 is given a `limit`. Follow the log with feed.py.

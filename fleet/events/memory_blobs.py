@@ -1,4 +1,4 @@
-"""The blob store in memory: on the `MemoryDisk` of the log, which is what a crash leaves behind. For tests.
+"""The blob store in memory, for tests: on the `MemoryDisk` of the log, which survives a simulated crash.
 
 Like `MemoryLog` it has one checkpoint before and one after the instant at which something is durable.
 """

@@ -1,4 +1,4 @@
-"""The event log in memory: the same rules as on disk, deterministic, with faults to inject. For tests and simulation.
+"""The event log in memory, for tests and simulation: the rules of the disk, deterministic, with faults to inject.
 
 `MemoryDisk` is what a crash leaves behind; `MemoryLog` is the process's part and can be opened on the disk again.
 """

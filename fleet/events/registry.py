@@ -1,4 +1,4 @@
-"""Which event classes there are: stable type names, schema versions and upcasters.
+"""The registry of event classes: stable type names, schema versions and upcasters.
 
 Keeps the rule that what was once written can always be read: a type name never changes its meaning, and every older
 schema has a way up to the current one. The classes themselves live in fleet/core; codec.py puts the payload into a

@@ -1,4 +1,4 @@
-"""Find events of the log by their headers: stream, type, actor, time.
+"""Finds events of the log by their headers: stream, type, actor, time.
 
 A search reads headers a page at a time and lets other tasks run in between. It reads one stream where the query names
 one, else only those stretches of the log that may hold the wanted times. After `LOG_SEARCH_EVENTS_MAX` headers it

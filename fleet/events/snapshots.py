@@ -1,4 +1,4 @@
-"""How a state is stored, and when it can still be read: by its fingerprint.
+"""Encodes the states of aggregates, and decides by a fingerprint whether a stored state can still be read.
 
 A snapshot or a view's row is a state in MessagePack. It is disposable: where the fingerprint differs from today's it is
 ignored, and the events are folded again.

@@ -1,4 +1,4 @@
-"""When the events of a log were recorded: which stretches may hold a time, and where the log was at a time.
+"""Finds events by the time when they were recorded, and the log's position at a time.
 
 The machine's clock may step back, so times are not in order and no bisection finds one. Instead the first and last time
 of every block of positions is kept in memory, read once from the headers: some seconds for a log of a million events,

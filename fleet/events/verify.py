@@ -1,4 +1,4 @@
-"""Walks the log and proves it: positions, chain of digests, payloads, stream versions, index, commands, snapshots.
+"""Verifies the log: positions, chain of digests, payloads, stream versions, index, commands, snapshots.
 
 Reads everything, one record at a time by its key, which is safe on damaged pages; a log of a million events takes some
 seconds. It looks up to the head of the moment at which it is called. An erased record is proven by its header alone:

@@ -1,1 +1,1 @@
-"""The HTTP door: decode a request, ask an actor or read a view, encode the answer. Nothing else happens here."""
+"""The HTTP gateway: it decodes a request, asks an actor or reads a view, and encodes the response."""

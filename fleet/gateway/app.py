@@ -1,4 +1,4 @@
-"""The application: all routes behind the guard, and the server that runs it as a child of our own nursery (law 12)."""
+"""The web application: all routes behind the guard, and the server, a child of Fleet's own nursery (law 12)."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""The ports: what Fleet asks of the outside world, as types.
+"""The ports: the interfaces through which Fleet uses the outside world, as types.
 
 Adapters implement them (fleet/adapters), fakes stand in for them in the simulation (tests/fakes), and one contract
 suite per port runs against both. A port raises `Problem` for what a caller can act on; every wait in it is a trio

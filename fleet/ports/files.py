@@ -1,4 +1,4 @@
-"""The files of a workspace, to be read and nothing else; and the directories in which workspaces may be."""
+"""The ports for reading the files of a workspace, and for the directories in which workspaces may be."""
 
 from typing import Literal, Protocol
 

@@ -1,4 +1,4 @@
-"""OpenCode's processes on this machine: start them, find them again, stop them."""
+"""The port for OpenCode processes on this machine: start them, find them again, stop them."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol

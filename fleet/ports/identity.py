@@ -1,4 +1,4 @@
-"""Time and fresh identifiers."""
+"""The ports for time and new identifiers."""
 
 from typing import Protocol
 

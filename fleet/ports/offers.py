@@ -1,4 +1,4 @@
-"""What an OpenCode process offers in a directory: agents, commands, models. A repository may add to each."""
+"""The offers of an OpenCode process in a directory: agents, commands, models. A repository may add to each."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""One ready `opencode serve`, over HTTP."""
+"""The port for one ready `opencode serve`, over HTTP."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager

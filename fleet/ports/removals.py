@@ -1,4 +1,4 @@
-"""Removals: workspaces go without anything being lost, and can come back (law 9)."""
+"""The port for removals: workspaces are removed without loss, and can be restored (law 9)."""
 
 from typing import Protocol
 

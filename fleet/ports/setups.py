@@ -1,4 +1,4 @@
-"""What a repository asks for to make a workspace of it ready, and the commands that do it."""
+"""The port for set-ups: what a repository asks for to make its workspace ready, and the commands for it."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol

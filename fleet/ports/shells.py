@@ -1,4 +1,4 @@
-"""What commands of agents find in their environment, by the workspace that they run in, and which ports are free."""
+"""The port for the shells of agents: environment variables for each workspace, and free ports."""
 
 from collections.abc import Mapping
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What OpenCode's event stream tells (`GET /global/event`)."""
+"""The events of OpenCode's event stream (`GET /global/event`)."""
 
 import msgspec
 

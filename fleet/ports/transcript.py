@@ -1,4 +1,4 @@
-"""What OpenCode keeps and says of a session, as Fleet reads it: tolerant values, with OpenCode's JSON beside them."""
+"""OpenCode's sessions and messages as Fleet reads them: tolerant values, with OpenCode's JSON beside them."""
 
 from operator import add, sub
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Trees: what a directory held at a moment, kept outside of it."""
+"""The port for trees: the content of a directory at a moment, kept outside of it."""
 
 from typing import Literal, Protocol
 

@@ -1,4 +1,4 @@
-"""Webhooks' outside: where their addresses and secrets are kept, and the way to their receivers."""
+"""The ports for webhooks: the store of addresses and secrets, and the sender of messages."""
 
 from collections.abc import Mapping
 from typing import Literal, Protocol

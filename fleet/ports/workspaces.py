@@ -1,4 +1,4 @@
-"""Directories, git worktrees and clones."""
+"""The port for directories, git worktrees and clones."""
 
 from typing import Literal, Protocol
 

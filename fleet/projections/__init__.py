@@ -1,1 +1,1 @@
-"""What is read: disposable views over the log, each rebuilt from it when its version changes or its file is gone."""
+"""The projections: disposable views of the log, each rebuilt from it when its version changes or its file is gone."""

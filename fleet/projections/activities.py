@@ -1,4 +1,4 @@
-"""The line that says what a session does at this moment: one short line for each part in flight.
+"""The activity lines of sessions at this moment: one short line for each part in flight.
 
 Fed by inflight.py. Nothing here is logged or stored: after a restart the lines come from OpenCode's events and store
 again, and until then a session shows the last line that its state holds (`State.last_line`).

@@ -1,4 +1,4 @@
-"""The recorded changes of a session: the manifests of its turns, the names of each turn, and when its parent heard.
+"""The recorded changes of a session: the manifests and names of its turns, and when its parent was informed.
 
 Folded once per session (folds.py), and readable as of any position, so that a diff does not read the whole stream.
 """

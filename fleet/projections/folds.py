@@ -1,4 +1,4 @@
-"""Folds of single streams, made when they are asked for and kept for the streams that were asked for last.
+"""Folds of single streams, made on demand and kept for the streams that were used last.
 
 A fold reads on from its position, a page at a time with a checkpoint after each page, so that other tasks run during a
 long stream. Erased events are in no fold and in no cache. `states.py` folds what is always needed.

@@ -1,4 +1,4 @@
-"""The history: every session there was, found by what was said in it (`GET /sessions/history`).
+"""The history: all sessions, searchable by what was said in them (`GET /sessions/history`).
 
 Keeps: the event loop never waits for SQLite, which works in one thread at a time; a search answers no older than the
 last command that was answered, or, when the model is still on its way there, after `HISTORY_CATCH_UP_S` with what it

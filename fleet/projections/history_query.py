@@ -1,4 +1,4 @@
-"""What people ask the history for: their words made a safe expression of FTS5, and their times made milliseconds.
+"""Turns a search of the history into a safe FTS5 expression, and its times into milliseconds.
 
 Words are plain words and "phrases": all of them have to be in one title, prompt, answer or tool's output. A plain word
 may stand inside of longer ones, and the last one may be a beginning. Nothing of FTS5's own language is let through, so

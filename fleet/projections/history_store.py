@@ -1,4 +1,4 @@
-"""The history's read model: sessions and their words in SQLite, with an index of FTS5 over the words.
+"""The read model of the history: sessions and their words in SQLite, with an FTS5 index over the words.
 
     sessions   number, id, title, phase, times      one row each; numbers ascend in the order of creation
     texts      row, session number, key, kind, message  which text of which session stands in which row of `words`

@@ -1,4 +1,4 @@
-"""Which words of OpenCode's parts are searched: what an answer says, what a tool was asked and gave back.
+"""Selects the words of OpenCode's parts that are searched: the model's text, and the input and output of tools.
 
 Reasoning, files and markers are not. Long texts are searched up to a limit. OpenCode's JSON is read tolerantly: what
 is not as expected has no words.

@@ -1,4 +1,4 @@
-"""The words of the history: which of them hold what somebody typed, in an identifier or in writing without spaces.
+"""The vocabulary of the history: it finds words that contain a search term, as in identifiers or text without spaces.
 
     vocabulary  id, word     each word that is searched, once, folded
     pieces      FTS5         the trigrams of each word: which words may hold three or more characters

@@ -1,4 +1,4 @@
-"""What is being written right now, and the signals that paint it (law 5).
+"""The parts that are being written right now, and the signals about them (law 5).
 
 A signal (a text delta, a tool's output so far) is never logged and may be lost; the finished part that is logged
 supersedes it. Each is encoded once for all readers. A reader that falls behind loses its waiting signals and is told to

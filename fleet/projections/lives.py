@@ -1,4 +1,4 @@
-"""What became of OpenCode's processes: the whole life of each instance, read from its stream.
+"""The lives of OpenCode's processes: the whole life of each instance, read from its stream.
 
 The states of the views say how an instance is; how its process exited, and which steps it took to stop it and whatever
 its tools had started, is read from the log when somebody asks.

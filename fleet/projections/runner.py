@@ -1,4 +1,4 @@
-"""Keeps the views up to date: loads their rows, replays what came since, then folds each commit as it happens.
+"""Keeps the views up to date: it loads their rows, replays newer events, then folds each commit as it happens.
 
 The rows are written behind, every few seconds and at the end; what was not written is replayed at the next start.
 """

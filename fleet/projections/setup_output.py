@@ -1,4 +1,4 @@
-"""What the commands of a session's newest set-up have written, folded once per session (folds.py)."""
+"""The output of the commands of a session's newest set-up, folded once per session (folds.py)."""
 
 from fleet.core.session.events import SetupOutput, SetupStarted
 from fleet.events.envelope import Recorded

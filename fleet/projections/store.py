@@ -1,4 +1,4 @@
-"""Where views keep their rows between runs: an LMDB environment of its own, which may be deleted at any time.
+"""The store of views' rows between runs: an LMDB environment of its own, which may be deleted at any time.
 
 A row is an encoded state. Each view has a checkpoint (the log position that its rows stand at) and a fingerprint; rows
 of another fingerprint are dropped. Rows and checkpoint are written in one transaction, so they always fit together.

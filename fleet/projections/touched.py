@@ -1,4 +1,4 @@
-"""The sessions that have changed since a position: a reader of the fleet view that comes back is sent these.
+"""The sessions that have changed since a position, for a reader that comes back to the fleet view.
 
 A session's item shows more than its own events: the part in flight, a process that does not answer, the limit of its
 model. A change of these has no position and counts as the next one. Nothing is kept over a restart: a reader that comes

@@ -1,4 +1,4 @@
-"""The fold of one session's events into its transcript: messages, parts, conversations; transcripts.py reads it.
+"""Folds one session's events into its transcript: messages, parts, conversations; transcripts.py reads it.
 
 It keeps the newest body of each message and part, and the positions of the earlier ones, which are read from the log
 when an earlier moment is asked for.

@@ -1,1 +1,1 @@
-"""A scripted OpenAI-compatible model: all of Fleet runs on it without a paid one. See README.md here."""
+"""The rehearsal model: a scripted OpenAI-compatible model on which all of Fleet runs for free. See README.md here."""

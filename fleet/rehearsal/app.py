@@ -1,4 +1,4 @@
-"""The HTTP side: chat completions, the list of models and health, served as a child of the caller's nursery.
+"""The HTTP server of the model: chat completions, the list of models and health, a child of the caller's nursery.
 
 Nothing is remembered about conversations. The only state is how often a request with `error … times n` in its script
 has failed so far; a success forgets it. reply.py decides what to answer, stream.py encodes it; pacing is here.

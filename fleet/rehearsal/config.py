@@ -1,4 +1,4 @@
-"""How OpenCode is told about the rehearsal model: the content of `OPENCODE_CONFIG_CONTENT`.
+"""The OpenCode configuration for the rehearsal model: the content of `OPENCODE_CONFIG_CONTENT`.
 
 OpenCode bundles the provider package, so nothing is downloaded. Cost figures are invented, so that costs are not zero.
 """

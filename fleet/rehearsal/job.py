@@ -1,4 +1,4 @@
-"""What the model does without a script: titles, summaries, and a small plausible job on the repository.
+"""The work that the model does without a script: titles, summaries, and a small plausible job on the repository.
 
 The job is a script made from the prompt, so that reply.py knows one kind of work only.
 """

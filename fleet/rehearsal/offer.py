@@ -1,4 +1,4 @@
-"""The rehearsal model as part of a server: at the same address in every run, because OpenCode processes outlive us."""
+"""The rehearsal model as part of a server, at one address in every run: OpenCode processes outlive the server."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reading rehearsal scripts: the fenced block in a prompt, its lines, their statements.
+"""Parses rehearsal scripts: the fenced block in a prompt, its lines, their statements.
 
 A line is a verb and its arguments; strings are JSON strings or heredocs (`<<END` … `END`). Every complaint names its
 line, counted from the first one after the fence, and says what was expected; all lines are read before complaining.

@@ -1,4 +1,4 @@
-"""What the model answers to a request: pure, so the same request at the same attempt has the same answer.
+"""Computes the model's response to a request. Pure: the same request at the same attempt has the same response.
 
 The conversation tells which step comes next (request.py), the prompt holds the script (parse.py), the attempt number
 counts how often this very request has failed before (app.py keeps that count). stream.py turns a `Reply` into bytes.

@@ -1,4 +1,4 @@
-"""The chat-completions request as the rehearsal model reads it: tolerant of every field that it does not need.
+"""The chat-completions request as the rehearsal model reads it: it ignores every field that it does not need.
 
 It answers what reply.py asks: which prompt is being worked on, how far the work is, where, and with which tools. The
 state of a conversation is in its messages alone, so the server keeps none.

@@ -1,4 +1,4 @@
-"""The vocabulary of a rehearsal script, and how it is written down.
+"""The statements of a rehearsal script, and how a script is printed.
 
 A script is a sequence of steps; a step is what the model answers to one call. Statements inside a step happen in order.
 `print_script` and `fenced` write scripts for programs that build prompts; parse.py reads them back, and

@@ -1,4 +1,4 @@
-"""How a reply looks on the wire: server-sent chunks, or one completion object, and errors, all in OpenAI's shapes.
+"""Encodes a response for the wire: server-sent chunks, or one completion object, and errors, in OpenAI's formats.
 
 Pure. `created` and ids come from the request's digest, so the same request has the same bytes. Pacing is app.py's.
 """

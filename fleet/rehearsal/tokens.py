@@ -1,4 +1,4 @@
-"""The words of a script's line: strings, heredocs, marks and bare words, and a cursor that takes or complains.
+"""The tokens of a script's line: strings, heredocs, marks and bare words, and a cursor over them.
 
 Which words make a statement is parse.py's business.
 """

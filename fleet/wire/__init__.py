@@ -1,1 +1,1 @@
-"""What goes over the wire, for both of its ends: bodies.py comes in, items.py goes out, frames.py is streamed."""
+"""The wire types of server and clients: bodies.py comes in, items.py goes out, frames.py is streamed."""

@@ -1,4 +1,4 @@
-"""What an answer `always` has allowed, to whom: OpenCode keeps it by directory, and asks no session there again."""
+"""Response bodies of allowances: what a reply of `always` has allowed, and to which sessions."""
 
 import msgspec
 

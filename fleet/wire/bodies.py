@@ -1,4 +1,4 @@
-"""Request bodies and query parameters, camelCase, checked strictly: what is not known is refused."""
+"""Request bodies and query parameters, camelCase, checked strictly: an unknown member is refused."""
 
 import math
 from typing import Annotated, Literal

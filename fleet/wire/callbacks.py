@@ -1,4 +1,4 @@
-"""Word of outcomes, from child to parent."""
+"""Response bodies of callbacks, from child to parent."""
 
 from fleet.wire.enums import CallbackOutcome, CallbackStatus
 from fleet.wire.items import Answer

@@ -1,4 +1,4 @@
-"""Response bodies of what one can choose from: agents, commands, models, directories, roots."""
+"""Response bodies of choices: agents, commands, models, directories, roots."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Fields of response bodies whose values are a closed set. A test holds them equal to the core's own."""
+"""The types of members whose values are a closed set. A test holds them equal to the core's own."""
 
 from typing import Literal
 

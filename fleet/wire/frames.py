@@ -1,4 +1,4 @@
-"""What the event streams carry, as readers get it: events of the log, and signals of what is being written."""
+"""The frames of event streams: events of the log, and signals about text that is being written."""
 
 from typing import Any, ClassVar
 

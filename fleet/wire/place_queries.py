@@ -1,4 +1,4 @@
-"""Query parameters of what sessions work in and with: directories, roots, branches, and what OpenCode offers."""
+"""Query parameters about places and choices: directories, roots, branches, and what OpenCode offers."""
 
 from typing import Annotated
 

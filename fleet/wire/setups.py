@@ -1,4 +1,4 @@
-"""Set-ups of workspaces, and the trust by which the commands of a repository run."""
+"""Response bodies of set-ups, and of the trust that lets a repository's commands run."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""What goes over a WebSocket: the frames of clients, and those of the server that are not events."""
+"""The frames of a WebSocket: those of clients, and those of the server that are not events."""
 
 from typing import Annotated, Literal
 

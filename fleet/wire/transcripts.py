@@ -1,4 +1,4 @@
-"""What was said in a session, over the wire: messages, turns, conversations, and how they are asked for."""
+"""Queries and response bodies of transcripts: messages, turns, conversations."""
 
 from typing import Annotated
 

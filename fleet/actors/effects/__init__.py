@@ -1,1 +1,1 @@
-"""What the events of an aggregate order to be done outside: each effect is carried out here and reports what it did."""
+"""The effects: each module does work outside that an event asks for, and reports the result as a command."""

@@ -1,4 +1,4 @@
-"""What `always` was answered to: OpenCode keeps it by directory and asks no session there again, so the log says it.
+"""Records in the log what a reply of `always` allowed, because OpenCode then asks no session in that directory again.
 
 Rule kept here: it is noted in the process's stream before OpenCode is told, so that no session does anything by it that
 the log cannot explain.

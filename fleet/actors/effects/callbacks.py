@@ -1,4 +1,4 @@
-"""Word from child to parent: the callback's prompt, given to the parent's logical session exactly once.
+"""Delivers the callback of a child: a prompt to the parent's logical session, exactly once.
 
 It says what was ordered, names the files that the child has changed, and ends with the child's last message, all of it
 as it was when the callback was ordered. The prompt goes under a command id of its own, by which the log itself refuses

@@ -1,4 +1,4 @@
-"""Why a turn does not get on, as far as OpenCode tells: "OpenCode works" is no news after a quarter of an hour.
+"""Finds out from OpenCode why a turn makes no progress, so that people see more than "OpenCode works".
 
 The provider may limit the rate or be away, a tool may run for long, an MCP server may not answer. Each reason holds for
 a while, so that the log has a word of it now and then and not every few seconds; a person is told where it takes long.

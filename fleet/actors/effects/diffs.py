@@ -1,4 +1,4 @@
-"""What turns change: trees are taken, compared, and their contents kept, so that diffs outlive the directory.
+"""Computes the diffs of turns: it takes trees, compares them and stores contents, so that diffs outlive the directory.
 
 In a worktree or clone the session's diff is the one between its baseline and the tree at the end of a turn. In a
 directory that is used as it stands others may work too, before, after and meanwhile: there each turn's own diff counts

@@ -1,4 +1,4 @@
-"""An OpenCode process gives back what it holds for a directory in which no session works any more.
+"""Makes an OpenCode process release what it holds for a directory in which no session works any more.
 
 To dispose of a directory aborts whatever runs there, so it is done only where nothing does, and a prompt that comes
 meanwhile waits until it is over: OpenCode says yes at once and takes its time.

@@ -1,4 +1,4 @@
-"""Erasing a session for good: its events' payloads, its blobs, what was answered about it, what is cached of it.
+"""Erases a session for good: the payloads of its events, its blobs, stored responses about it, and cached data.
 
 Law 9 has been kept before. Its stream ends with `SessionErased`, which hides it from every view; then everything goes,
 in an order in which a crash loses nothing but time: `States.erasing` remembers at the next start what was not finished.

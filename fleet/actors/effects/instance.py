@@ -1,4 +1,4 @@
-"""Carries out what an instance's events order: spawn the process, operate it, stop it, and tell its sessions.
+"""Carries out the effects of an instance: spawn the process, operate it, stop it, and inform its sessions.
 
 To operate it means: hold the connection, hand its events to the conversations, and wait for its death. After a restart
 of Fleet the same effect finds a process that lives on and adopts it, or reports that it is gone: the identity (pid,

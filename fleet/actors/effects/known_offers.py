@@ -1,4 +1,4 @@
-"""The agents, commands and models that a new session can choose from, as OpenCode last offered them.
+"""Remembers the agents, commands and models that OpenCode last offered, as choices for a new session.
 
 Fleet asks an instance soon after it is ready, and again when a caller asks and the answer is old. Answers stay in
 memory by repository, also when the instance has ended; after a restart of Fleet the instances that still run are asked

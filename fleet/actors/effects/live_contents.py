@@ -1,4 +1,4 @@
-"""Contents of the diffs of running turns, kept in memory up to a number of bytes, and not stored.
+"""Keeps the contents of the diffs of running turns in memory, up to a number of bytes. Nothing is stored.
 
 A reader asks for the list of files first and for contents afterwards. A content that was displaced in between is read
 again with a new list.

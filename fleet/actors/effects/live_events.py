@@ -1,4 +1,4 @@
-"""What is live about OpenCode's sessions: the events of all instances, sorted by session.
+"""Sorts the live events of all OpenCode instances by session.
 
 An instance's actor hands in each event as it comes. Facts (finished parts, messages, requests) are told to the
 session's actor; text that grows goes to the in-flight view; signs that a turn may be over wake whoever follows it. What

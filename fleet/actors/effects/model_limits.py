@@ -1,5 +1,5 @@
-"""The context limits of models: learnt from the offers of instances (known_offers.py), and asked of a session's own
-instance after an answer of a model whose limit is not known.
+"""Knows the context limit of each model. The limits come from the offers of instances (known_offers.py); if a model
+whose limit is unknown has responded, the session's own instance is asked.
 
 A session whose process cannot be asked shows no limit until this model answers in a session whose process can.
 """

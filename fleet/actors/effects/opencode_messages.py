@@ -1,4 +1,4 @@
-"""What is read of the messages in OpenCode's store: no more of a long history than it takes, and nothing twice.
+"""Reads messages from OpenCode's store: no more of a long history than necessary, and none twice.
 
 The log recognises only so many messages of earlier turns (`TRANSCRIPT_KNOWN_MAX`): what was recorded, and is forgotten
 again, must not be told once more, because it would be paid once more.

@@ -1,4 +1,4 @@
-"""Which instance a session runs in: the policy, as a value, and the one place that applies it.
+"""Chooses the instance that a session runs in: the policy, as a value, and the one place that applies it.
 
 Sessions with the same key share a process. `shared`: one key per source repository, a key of its own for each clone;
 `directory`: one key per directory.

@@ -1,4 +1,4 @@
-"""Gives each worktree and clone a range of ports of its own: programs of two workspaces never want the same one.
+"""Gives each worktree and clone its own range of ports, so that programs of two workspaces never want the same port.
 
 A lease is what the workspace's own event says, and it is given back by the event that the workspace is gone. Choosing
 and recording happen under one lock, so that no range is leased twice.

@@ -1,4 +1,4 @@
-"""Prompts on their way to OpenCode: the one that begins a turn, and those that steer it.
+"""Delivers prompts to OpenCode: the prompt that starts a turn, and those that steer it.
 
 Delivery is proved by reading the message back; sending again under the same ids is harmless (opencode-facts 5.2).
 Following the turn is turn.py.

@@ -1,4 +1,4 @@
-"""How long an answer that does not change is asked for again.
+"""Decides for how long Fleet repeats a request to OpenCode that fails in the same way each time.
 
 Most of what OpenCode refuses passes: its database is locked, a directory boots. What lasts is an answer, and some
 answers are final at once. An OpenCode that does not answer at all may be back at any time: whether it still lives is

@@ -1,4 +1,4 @@
-"""Carries out what a session's events order: provision it, deliver its prompts, stop and end it.
+"""Carries out the effects of a session: provision it, deliver its prompts, stop and end it.
 
 The session itself (what may happen and what it means) is fleet/core/session; the actor around it is aggregate.py.
 Sending prompts is prompt_delivery.py, following a turn to its end turn.py. Each effect here is idempotent. A `Problem`

@@ -1,4 +1,4 @@
-"""Sets workspaces up and tears them down, by the commands that a person has allowed.
+"""Sets up workspaces and tears them down, with the commands that a person has allowed.
 
 The recipe is read from the new checkout, and what runs is what was read: it is in the log from then on. A set-up waits
 for its permission as long as it takes; abort, skip and the end of the session cancel it. A teardown runs what was

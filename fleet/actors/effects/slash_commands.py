@@ -1,4 +1,4 @@
-"""What a prompt that names a command comes to, before it is accepted: `/name` is run or refused, never sent as text.
+"""Resolves a prompt that names a command before it is accepted: `/name` runs or is refused, and is never sent as text.
 
 Commands are OpenCode's own and the repository's; only a process of the session knows them. Where there is none yet, the
 command is looked up before it is sent (prompt_delivery.py).

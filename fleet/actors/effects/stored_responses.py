@@ -1,4 +1,4 @@
-"""The answers to requests with an idempotency key: kept in the log before they are given, and found again by the key.
+"""Stores the responses to requests with an idempotency key in the log before they are sent, and finds them by key.
 
 Rules kept here alone:
 - an answer that was not kept was not given: whoever repeats the request after a crash is the first to be answered;

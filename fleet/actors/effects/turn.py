@@ -1,4 +1,4 @@
-"""A turn in OpenCode: follow it to its end, stop it. Its prompt was sent by prompt_delivery.py.
+"""Follows a turn in OpenCode to its end, and stops it. prompt_delivery.py has sent its prompt.
 
 The end is derived from three signs: an idle event or a look at the clock, a status that does not list the session any
 more, before and after the messages are read, and the messages, which core/turn_result.py judges. A prompt on its way

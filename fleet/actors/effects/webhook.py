@@ -1,4 +1,4 @@
-"""Carries out what a webhook's events order: the log is followed, messages are sent."""
+"""Carries out the effects of a webhook: follow the log and send its messages."""
 
 from collections import defaultdict
 

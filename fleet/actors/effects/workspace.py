@@ -1,4 +1,4 @@
-"""Carries out what a workspace's events order: prepare it, remove it without loss, bring it back.
+"""Carries out the effects of a workspace: prepare it, remove it without loss, restore it.
 
 What goes wrong in it is its failure (failures.py).
 """

@@ -1,4 +1,4 @@
-"""Looks whether workspaces are still there: somebody may delete a directory, or move the repository of a worktree.
+"""Checks that workspaces still exist: a person may delete a directory, or move the repository of a worktree.
 
 OpenCode works on in a directory that is gone: it makes an empty one in its place. So sessions look here before a prompt
 and after a turn, and every workspace that a session uses is looked at now and then.

@@ -1,4 +1,4 @@
-"""The event-sourced actor: owns one stream, and is the only one that appends to it (law 2).
+"""The event-sourced actor: it owns one stream, and is the only one that appends to it (law 2).
 
 Rules kept here alone:
 - mailbox -> `decide` -> append -> `evolve` -> reply -> `react` (law 1): the state in memory changes only from events

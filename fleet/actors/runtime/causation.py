@@ -1,4 +1,4 @@
-"""Why an effect runs: the event that ordered it, and the request that this followed from.
+"""The cause of an effect: the event that asked for it, and the request that this event followed from.
 
 What an effect reports or orders elsewhere is recorded with both, and after a restart no less than before it.
 """

@@ -1,4 +1,4 @@
-"""A child of a supervisor: its specification, and where its present incarnation stands.
+"""A child of a supervisor: its specification, and the state of its current incarnation.
 
 What follows from an end is decided in supervisor.py; here are the values that it decides on.
 """

@@ -1,4 +1,4 @@
-"""What becomes of an effect that raises, decided in one place for all aggregates.
+"""Decides, for all aggregates, what happens when an effect raises an error.
 
 An effect whose decider names a failure for it (`Decider.failure`) reports that: a start that meets a full disk has
 failed at once. The others must not be given up (a stop, the end of a turn): a `Problem` lets them begin again, after a

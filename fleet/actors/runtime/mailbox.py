@@ -1,4 +1,4 @@
-"""The mailbox: what waits for one actor, bounded, in order.
+"""The mailbox: the bounded, ordered queue of messages for one actor.
 
 Rules kept here alone: a put never waits; messages leave in the order in which they came; control messages (a stop)
 overtake all others; a full mailbox answers `overloaded`, a closed one `stopping`. It outlives the crashes of its

@@ -1,4 +1,4 @@
-"""The ref: how everybody else talks to an actor.
+"""The ref: the address of an actor, and the only way to send it messages.
 
 Rules kept here alone: `tell` never waits; `ask` always ends, with the reply, with the problem that the actor answered,
 or with `Unavailable`; an asker that gives up leaves no waiter behind. A ref stays valid while its actor restarts or is

@@ -1,4 +1,4 @@
-"""The directory: which actors of one kind are active, by id.
+"""The registry of the actors of one kind: it finds them by id, and starts them on demand.
 
 Rules kept here alone:
 - the first message to an id activates its actor, and however many come at once, there is one actor per id;

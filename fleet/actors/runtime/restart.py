@@ -1,4 +1,4 @@
-"""Restart intensity: how many restarts are fair before a supervisor gives up. Pure: the supervisor has the clock."""
+"""Restart intensity: how many restarts are allowed before a supervisor gives up. Pure: the supervisor has the clock."""
 
 
 def permit_restart(

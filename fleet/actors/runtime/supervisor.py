@@ -1,4 +1,4 @@
-"""Supervision: which children run, in which order they start and stop, and what happens when one crashes.
+"""The supervisor: it starts children in order, stops them in reverse order, and reacts when one crashes.
 
 Rules kept here alone:
 - a child is data (`ChildSpec`), and it is started once the one before it is ready;

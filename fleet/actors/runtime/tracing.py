@@ -1,4 +1,4 @@
-"""The spans of commands and effects: which belong to one trace.
+"""Trace spans of commands and effects: one request and everything that it leads to form one trace.
 
 A trace goes from the request through its commands into the effects that they order, and through the effects' commands
 on, to other actors as well; the way is this process's memory, where each task has its span. It ends with the process:

@@ -1,1 +1,1 @@
-"""What no caller asks for: recovery after a crash, idle processes, orphans."""
+"""Upkeep: work that no caller asks for, such as recovery after a crash, idle processes and orphans."""

@@ -1,5 +1,5 @@
-"""Instances that nobody needs go: when all sessions of one have been idle for long enough, they become completed.
-Those in error have been idle too: they stay in error, without a process until somebody prompts.
+"""Shuts down instances whose sessions have all been idle for long enough; these sessions become completed. Sessions in
+error count as idle, too: they stay in error, without a process until the next prompt.
 
 The sessions are retired one by one, and only those that are idle still: a prompt that comes in between keeps
 its session, and with it the instance. The last one out stops the process.

@@ -1,4 +1,4 @@
-"""Which processes carry the marker of this data directory and belong to no instance that looks after them.
+"""Finds the processes that carry the marker of this data directory and that no instance owns.
 
 There should be none: whatever an instance leaves is swept before its end is recorded, and a start stops the rest
 (recovery.py).

@@ -1,4 +1,4 @@
-"""What happens at the start and at the end of a Fleet: unfinished work is taken up, and processes are not left behind.
+"""Recovers unfinished work when Fleet starts, and leaves no process behind when it stops.
 
 At the start, every process that carries the marker of this data directory is looked at: the ones that an instance still
 wants are adopted by its own effects, the others are stopped. Then every aggregate whose events order something that was

@@ -1,1 +1,1 @@
-"""What callers can ask for: a coroutine for each use case, from the request to the result that the caller waits for."""
+"""The use cases: a coroutine for each thing that a caller can ask for, from the request to the result."""

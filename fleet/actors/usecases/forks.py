@@ -1,4 +1,4 @@
-"""Forks: a new session with another one's conversation up to a message, and the files as they were then.
+"""Forks a session: the new session has the conversation up to a message, and the files as they were then.
 
 In a worktree or clone of its own the files are laid out from the tree that was taken before that message's turn; a fork
 that shares the directory has the files as they are. Both are cut at the beginning of a turn, because there are no trees

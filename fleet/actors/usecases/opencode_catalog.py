@@ -1,4 +1,4 @@
-"""What the OpenCode process of an instance offers: asked when somebody wants to know, and not kept."""
+"""Asks the OpenCode process of an instance what it offers. Nothing is kept."""
 
 from fleet.actors.context import Context
 from fleet.actors.effects.slash_commands import commands_in

@@ -1,4 +1,4 @@
-"""Binds a workspace to the place where its repository is now: projects are moved and renamed.
+"""Binds a workspace to the new place of its repository after the project was moved or renamed.
 
 The order is in the log before anything on disk changes; the same request again mends what a crash has left.
 """

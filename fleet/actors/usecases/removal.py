@@ -1,4 +1,4 @@
-"""How sessions and workspaces end for a caller: terminate, clean up, delete for good, restore.
+"""Ends sessions and workspaces for a caller: stop, clean up, erase, restore.
 
 Terminating comes first, always; a workspace goes when no other session claims it, and only after what is in it was kept
 (law 9); a session is erased last. Each step is durable before the next: a request that was cut short can be repeated.

@@ -1,4 +1,4 @@
-"""Previews of an ending: whether the session's workspace would be removed, and which work would be kept, and where.
+"""Previews the end of a session: whether its workspace would be removed, which work would be preserved, and where.
 
 A preview changes and logs nothing. Its rules are those of removal.py and of the removal (`Removals.preview` looks as
 `keep` does), so an ending does the same unless something changes in between.

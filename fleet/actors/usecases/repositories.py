@@ -1,4 +1,4 @@
-"""Choices for a new session: the branches of a repository, and the agents, commands and models for it.
+"""Lists the choices for a new session: the branches of a repository, and the agents, commands and models for it.
 
 The directory has to be allowed by the workspace roots, as for a session.
 """

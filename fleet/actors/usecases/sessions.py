@@ -1,4 +1,4 @@
-"""What callers can order: one coroutine per order, from the plain request to the outcome that a caller waits for.
+"""The use cases of sessions: each turns a request into commands and waits for the result.
 
 The gateway, the demo and the simulation come in through here. An order resolves ids, checks what can be checked before
 anything is logged, asks the one actor concerned, and waits until what it ordered is done. Reading goes to the views.

@@ -1,4 +1,4 @@
-"""What callers can ask and order about the commands of repositories: look at them, allow them, revoke that."""
+"""The use cases of trust: show the commands of a repository, allow them, revoke the permission."""
 
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context

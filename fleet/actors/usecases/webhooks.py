@@ -1,4 +1,4 @@
-"""What callers can ask for about webhooks.
+"""The use cases of webhooks: register, enable or disable, delete, and test one.
 
 Address and secret are kept in the vault before the webhook is in the log, and removed after its end is in the log. What
 a crash leaves in between belongs to no webhook; the next start removes it (upkeep/recovery.py).

@@ -1,4 +1,4 @@
-"""The workspace roots in force: what the configuration allows, narrowed by what clients have chosen.
+"""The workspace roots in force: the configured ones, narrowed by what clients have chosen.
 
 They hold for new sessions and for the directory browser, at once. A session that is there already goes on, wherever it
 works: nothing that somebody has begun is taken from them.

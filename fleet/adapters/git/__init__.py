@@ -1,4 +1,4 @@
-"""The `Workspaces`, `Trees` and `Removals` ports on git.
+"""The ports `Workspaces`, `Trees` and `Removals`, implemented with git.
 
 `workspaces.py` implements the port; `command.py` alone runs git; `repository.py` reads repositories; `branches.py`
 refuses bad branches and bases; `worktrees.py` and `clones.py` make and remove; `pristine_check.py` proves that nobody

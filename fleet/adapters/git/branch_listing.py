@@ -1,4 +1,4 @@
-"""Lists the branches of a repository, newest first. branches.py refuses bad names of branches.
+"""Lists the branches of a repository, newest first. branches.py refuses bad names.
 
 git reads only names and dates; the query is compared in Python and is no part of a command.
 """

@@ -1,4 +1,4 @@
-"""Refuses branch names and bases before anything is made from them.
+"""Refuses bad branch names and bases before anything is made from them.
 
 The semantics: `branch` names the branch of the session. Where it does not exist it is created from `base_ref`
 (default: the source's HEAD). Where it exists and no base is given, work on it resumes; with a base it is refused,

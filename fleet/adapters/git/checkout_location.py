@@ -1,4 +1,4 @@
-"""Where a directory that is to be snapshotted lies, and which rules say what is ignored there."""
+"""Finds the checkout that a directory belongs to, and the rules that say what is ignored there."""
 
 from typing import NamedTuple
 

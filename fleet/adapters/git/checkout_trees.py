@@ -1,4 +1,4 @@
-"""What a checkout holds on disk and in its index, as trees.
+"""Reads the content of a checkout, on disk and in its index, as git trees.
 
 Repositories inside cannot be kept: a tree has the id of a commit for them and nothing else. One goes along only where
 all of it is elsewhere as well: no file differs from its `HEAD`, and its remotes have every commit that it names.

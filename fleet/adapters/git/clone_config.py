@@ -1,4 +1,4 @@
-"""What a clone takes over from its source beside commits: configuration and remote-tracking refs.
+"""Copies configuration and remote-tracking refs from a source repository to its clone.
 
 The configuration that is carried decides who the author is, where pushes go, what a branch follows, and where missing
 objects come from (a partial clone). Nothing that names a program is carried: not_carried.py says what stays behind. An

@@ -1,4 +1,4 @@
-"""Makes and removes clones.
+"""Creates and removes clones.
 
 A clone grows in `.making` beside its place and is renamed when it is complete: what stands at the order's directory is
 whole, and `.making` is nobody's. Decisions:

@@ -1,4 +1,4 @@
-"""Runs git: the one place that starts it.
+"""Runs git. No other module starts it.
 
 Rules kept here: arguments are a list, never a shell; the environment carries no `GIT_*` of ours and cannot ask a
 person; hooks, file-system monitors, `ext::` transports and whatever else a repository's own configuration names do not

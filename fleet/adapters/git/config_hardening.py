@@ -1,4 +1,4 @@
-"""Takes the programs out of a repository's configuration: git would run what a stranger's `.git/config` names.
+"""Removes programs from a repository's configuration, because git would run what a stranger's `.git/config` names.
 
 Filters, a command for ssh and helpers for passwords are legitimate where the user has configured them, for that user
 alone may say what runs here. So what the repository itself names is overridden by what the user's own configuration

@@ -1,4 +1,4 @@
-"""The few file operations of workspaces, off the event loop."""
+"""The file operations of workspaces, off the event loop."""
 
 import errno
 import os

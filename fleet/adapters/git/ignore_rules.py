@@ -1,4 +1,4 @@
-"""What decides, beside the `.gitignore` files, which files of a directory count."""
+"""Collects the rules, beside the `.gitignore` files, that decide which files of a directory are ignored."""
 
 from pathlib import Path
 from typing import Final, NamedTuple

@@ -1,4 +1,4 @@
-"""Looks at a worktree or clone and puts everything that is in it, as objects, into the source repository.
+"""Takes inventory of a worktree or clone: it writes everything in it, as objects, into the source repository.
 
 The checkout's files, index and refs are only read. The work tree is hashed as it is on disk, except for files that git
 itself would call unchanged: those are what `HEAD` has. So no clean filter runs, and a large file that a filter keeps

@@ -1,4 +1,4 @@
-"""Names what of its source a new worktree or clone does not have: programs, LFS contents, submodules.
+"""Lists what a new worktree or clone lacks compared with its source: programs, LFS contents, submodules.
 
 A sentence for each, with what helps. clone_config.py has what comes along.
 """

@@ -1,4 +1,4 @@
-"""Proof that no process has its working directory in a place that is to go."""
+"""Proves that no process has its working directory in a directory that is to be removed."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""What a kept commit says about the workspace it was made from: its message, written and read here alone.
+"""Writes and reads the message of a preservation commit, which describes the workspace that it was made from.
 
 The message names what `restore` needs and, together with the tree, what a workspace held: equal tree and equal message
 mean that nothing has changed. So it holds no time and no id of a commit that Fleet makes on the way.

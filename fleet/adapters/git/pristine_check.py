@@ -1,4 +1,4 @@
-"""Proof that nobody has worked in a checkout (law 9): without it nothing is removed.
+"""Proves that a checkout holds no work of anyone (law 9). Without this proof it is not removed.
 
 Untouched means: every file in it is one that the checkout of its commit wrote. Ignored files count as work, too.
 """

@@ -1,4 +1,4 @@
-"""The `Removals` port: nothing goes without being kept, and what went can come back.
+"""The `Removals` port: it preserves all work of a workspace before it removes it, and can restore it.
 
 `keep` only adds to the source repository. `remove` goes in steps that the next call knows by the names it finds in the
 workspace's own place:

@@ -1,4 +1,4 @@
-"""Looks at directories and repositories, changing nothing.
+"""Reads facts about directories and repositories, and changes nothing.
 
 `resolve` is the only way from a path that somebody typed to one that Fleet uses. What may be asked of a repository
 (branches, bases) is checked in branches.py.

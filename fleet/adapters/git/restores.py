@@ -1,4 +1,4 @@
-"""Brings removed workspaces back.
+"""Restores removed workspaces.
 
 Branches and note come first, then git checks `HEAD` out as it does for a new workspace, then the files that were
 changed are written over it as they were on disk, then the index is set to what was staged. A worktree that is being

@@ -1,4 +1,4 @@
-"""Lets git commands write their objects to a temporary directory, so that a preview leaves a repository unchanged.
+"""Makes git commands write objects to a temporary directory, so that a preview leaves a repository unchanged.
 
 command.py asks here for each command that names a repository. It reads that repository's objects and those of the
 block; what it writes goes to a temporary directory of the block.

@@ -1,4 +1,4 @@
-"""Brings a store's index in line with the files on disk and writes the tree.
+"""Brings the index of a snapshot repository in line with the files on disk, and writes the tree.
 
 git finds what differs (`diff-files` for what the index knows, `ls-files --others` for what it does not, side by side),
 and only that is read. The index keeps what git saw of each file (size, times, inode), so that the next snapshot reads

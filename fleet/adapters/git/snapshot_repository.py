@@ -1,4 +1,4 @@
-"""Git directories of Fleet's own: an index and an object store beside a directory that is only read.
+"""Snapshot repositories: Fleet's own git directories, beside directories that Fleet only reads.
 
 No git command that reads or writes files of a workspace for Fleet runs with the workspace's own git directory. So its
 configuration, hooks, monitors and filters do not matter, its index is not touched, and contents are taken as they are

@@ -1,4 +1,4 @@
-"""Gives a clone the sparse cone of its source's checkout. git itself does it for a worktree."""
+"""Gives a clone the sparse cone of its source's checkout. For a worktree, git does so itself."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-r"""What differs between two trees of a store, with contents.
+r"""Compares two trees of a snapshot repository, with contents.
 
 git compares (`diff-tree`: renames, modes, line counts) and hands the contents out; here they are cut to the limits and
 put together. Whether a file is binary is decided by its content alone: the attributes of a workspace that may be gone

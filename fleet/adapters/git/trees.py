@@ -1,4 +1,4 @@
-"""The `Trees` port: one store per workspace below one root.
+"""The `Trees` port: one snapshot repository for each workspace, below one root.
 
 A store holds every tree of its workspace and goes with it. Objects that the workspace's repository has already are
 borrowed from there, not copied. So a tree can be read as long as the repository keeps them: right after `take`, always.

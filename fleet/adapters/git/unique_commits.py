@@ -1,4 +1,4 @@
-"""Which commits only a workspace has.
+"""Finds the commits that exist only in a workspace.
 
 Beside what is checked out these are: in a clone its branches, tags and stash; in both what git remembers of a merge,
 rebase or reset that goes on (`ORIG_HEAD` and the like) and the commits that `HEAD` stood at once. A clone may have

@@ -1,4 +1,4 @@
-"""The `Workspaces` port: existing directories, worktrees and clones below one root.
+"""The `Workspaces` port: existing directories, and worktrees and clones below one root.
 
 Rules kept here: Fleet makes and removes only at `<root>/<workspace id>/<repository name>`; sources lie inside the
 allowed roots (Fleet's own root counts as one: a session may start from another's workspace); one worktree change at a

@@ -1,4 +1,4 @@
-"""Makes and removes git worktrees.
+"""Creates and removes git worktrees.
 
 A worktree is made in this order, and a crash at any point leaves a state that the next call knows: the base is noted
 as `refs/fleet/workspaces/<workspace id>`, the branch is created there, `git worktree add` checks it out. The note says

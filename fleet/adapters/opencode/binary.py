@@ -1,4 +1,4 @@
-"""Which OpenCode executable is run, which version it is, and whether that version may open the data that is there.
+"""Finds the OpenCode executable and its version, and checks that this version may open the existing data.
 
 Rules kept here: the native binary is started, never npm's Node wrapper, whose death leaves the server behind as an
 orphan; and data that a version from 1.17 on has used is never opened by an older one, which would answer every request

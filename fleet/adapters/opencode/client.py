@@ -1,4 +1,4 @@
-"""The client of one ready `opencode serve`: the port `OpenCode` over HTTP.
+"""The HTTP client of one ready `opencode serve`: the `OpenCode` port.
 
 `http` carries the requests, `wire` knows the JSON, `events` follows the stream, `process` opens a client with the
 right password. Rules kept here:

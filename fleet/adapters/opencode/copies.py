@@ -1,4 +1,4 @@
-"""Copies of messages for a fork: OpenCode has no call that gives a session messages, but it imports sessions.
+"""Copies messages into a fork by OpenCode's import of sessions, because no call adds messages to a session.
 
 What is imported is put together here from what OpenCode's own interface says, so nothing is exported: `opencode export`
 ends before a pipe has taken more than its first 64 or 128 KiB. The copies' ids are made of those of the originals and

@@ -1,4 +1,4 @@
-"""What a process of ours inherits: the user's environment, so that whoever runs OpenCode today configures nothing.
+"""The environment of a spawned process: the user's own, so that a user of OpenCode has nothing to configure.
 
 Rules kept here: Fleet's own settings stay out of it, as does what belongs to the shell that Fleet was started from
 (fleet/environment.py), and configuration that Fleet adds (the rehearsal model) lies below the user's own, which wins.

@@ -1,4 +1,4 @@
-"""OpenCode's event stream, read as tolerantly as the rest of its JSON (wire.py); `events` frames it and follows it."""
+"""The JSON of OpenCode's event stream, read as tolerantly as in wire.py. `events` frames and follows the stream."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeVar

@@ -1,4 +1,4 @@
-"""The event stream of one OpenCode process, followed over every break.
+"""Follows the event stream of one OpenCode process, and reconnects after every break.
 
 `EventStream` frames `/global/event` and yields the port's events; `wire` reads each one, `http` the socket: it can be
 cancelled at any await without losing a byte, and one look gives everything that waits. OpenCode sends one event per

@@ -1,4 +1,4 @@
-"""Which process is meant, and which processes are ours.
+"""Identifies processes: whether a process id still means the same process, and which processes are Fleet's.
 
 The rules that this module alone keeps: no signal goes to a pid whose identity was not proven at that very moment (a
 pidfd pins the process on Linux), and a process is ours only if it carries the markers in its environment: the instance,

@@ -1,4 +1,4 @@
-"""OpenCode's JSON about what it offers (agents, commands, models, found files), read as tolerantly as in wire.py."""
+"""The JSON of OpenCode's offers (agents, commands, models, found files), read as tolerantly as in wire.py."""
 
 from typing import Any
 

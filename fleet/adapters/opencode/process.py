@@ -1,4 +1,4 @@
-"""The processes: `opencode serve`, started, found again and stopped on this machine.
+"""Starts, finds again and stops `opencode serve` processes on this machine.
 
 Rules kept here: OpenCode processes start one at a time until its database is there and of their version, because two
 that create or migrate it at the same moment damage it; a stop climbs a ladder and ends only when no process of the

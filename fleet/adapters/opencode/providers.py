@@ -1,4 +1,4 @@
-"""Whether OpenCode has a model provider of its own: credentials, keys in the environment, or its configuration.
+"""Finds out whether OpenCode has a model provider of its own: credentials, keys in the environment, or configuration.
 
 Asked of OpenCode itself (`opencode models`), because it alone knows all the ways in which one is set up.
 """

@@ -1,4 +1,4 @@
-"""The `Shells` port: a program that OpenCode starts as the user's shell, and that learns where it runs.
+"""The `Shells` port: a program that OpenCode starts as the user's shell, and that reads the workspace's variables.
 
 A process of OpenCode serves many workspaces, so its own environment cannot hold what differs between them. OpenCode
 runs commands with the program that `SHELL` names, and treats it by its name. So `<data>/shells/<name of the user's

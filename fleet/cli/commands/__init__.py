@@ -1,1 +1,1 @@
-"""The subcommands of `fleet`, a module for each, or for a few that belong together."""
+"""The subcommands of `fleet`: a module for each, or for a few that belong together."""

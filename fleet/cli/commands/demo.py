@@ -1,4 +1,4 @@
-"""`fleet demo`: two sessions side by side, in a scratch directory that is gone afterwards.
+"""`fleet demo` shows two sessions side by side in a scratch directory, and removes it afterwards.
 
 It runs a complete Fleet (fleet/main.py) in this process and drives it through its door, as any client does. Rules kept
 here: nothing outside the scratch directory is read or written, OpenCode's own data included; and whatever happens, no

@@ -1,4 +1,4 @@
-"""`fleet diff`: what a session has changed, as git shows it.
+"""`fleet diff` shows what a session has changed, as git shows it.
 
 git itself compares the contents (in files with names of ours: the session's are hostile), so that hunks are where
 everybody expects them. On a terminal the result is coloured, made plain and paged; elsewhere it is a patch,

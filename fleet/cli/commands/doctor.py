@@ -1,4 +1,4 @@
-"""`fleet doctor`: show what the checks of fleet/doctor.py find."""
+"""`fleet doctor` shows the results of the checks in fleet/doctor.py."""
 
 import os
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`fleet set`: a session's title, tags and budget, as they are to be from now on."""
+"""`fleet set` changes a session's title, tags and budget."""
 
 from typing import TYPE_CHECKING, Annotated
 

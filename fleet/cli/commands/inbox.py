@@ -1,4 +1,4 @@
-"""`fleet inbox` and `fleet answer`: what waits for a person, and what the person says."""
+"""`fleet inbox` lists what waits for a person, and `fleet answer` sends the person's reply."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 

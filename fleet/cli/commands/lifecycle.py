@@ -1,4 +1,4 @@
-"""`fleet abort`, `resume`, `stop` and `rm`: end what a session does, bring it back, end it, erase it."""
+"""`fleet abort`, `resume`, `stop` and `rm` abort a turn, and resume, stop and erase a session."""
 
 from typing import TYPE_CHECKING, Annotated
 

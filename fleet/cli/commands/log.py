@@ -1,4 +1,4 @@
-"""`fleet log`: the audit log."""
+"""`fleet log` shows the audit log."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -1,4 +1,4 @@
-"""`fleet ls` and `fleet history`: sessions as a list."""
+"""`fleet ls` and `fleet history` list sessions."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated

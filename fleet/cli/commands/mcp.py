@@ -1,4 +1,4 @@
-"""`fleet mcp`: sessions as tools for agents, over the Model Context Protocol.
+"""`fleet mcp` gives agents tools to drive sessions, over the Model Context Protocol.
 
 An agent that makes a session is its maker: the log names it as the cause, and it gets word of the outcome. OpenCode
 tells an MCP server nothing of the session that calls (measured on 1.18.33: neither `_meta` nor environment), but the

@@ -1,4 +1,4 @@
-"""`fleet new` and `fleet fork`: make a session."""
+"""`fleet new` and `fleet fork` create a session."""
 
 import sys
 from pathlib import Path

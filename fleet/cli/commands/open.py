@@ -1,4 +1,4 @@
-"""`fleet open`: the page in a browser, logged in."""
+"""`fleet open` opens the page in a browser, and logs the browser in."""
 
 import os
 import sys

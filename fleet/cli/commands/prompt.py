@@ -1,4 +1,4 @@
-"""`fleet prompt`, `compact` and `withdraw`: tell a session what to do, sum up what was said, take a prompt back."""
+"""`fleet prompt`, `compact` and `withdraw` send a prompt, compact the conversation, and withdraw a waiting prompt."""
 
 import mimetypes
 import sys

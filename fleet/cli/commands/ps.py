@@ -1,4 +1,4 @@
-"""`fleet ps`: show what the census of fleet/process_report.py finds."""
+"""`fleet ps` shows the report about all OpenCode processes (fleet/process_report.py)."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`fleet rehearsal`: serve the rehearsal model by itself, for people who build on OpenCode."""
+"""`fleet rehearsal` serves the rehearsal model alone, for people who build on OpenCode."""
 
 import signal
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`fleet serve`: run the server until it is told to stop."""
+"""`fleet serve` runs the server until it gets a signal to stop."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""`fleet show`: everything about one session."""
+"""`fleet show` shows everything about one session."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

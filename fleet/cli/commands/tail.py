@@ -1,4 +1,4 @@
-"""`fleet tail`: watch one session, or all of them."""
+"""`fleet tail` follows one session, or all of them."""
 
 import math
 from typing import TYPE_CHECKING, Annotated

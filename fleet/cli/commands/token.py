@@ -1,4 +1,4 @@
-"""`fleet token`: make, list and revoke access tokens, and open the door for a browser.
+"""`fleet token` creates, lists and revokes access tokens, and logs in a browser.
 
 It changes `tokens.json` in the data directory, with a server running or not; one that runs sees that at its next
 request. What is printed on stdout is the secret alone, so that a script can take it.

@@ -1,4 +1,4 @@
-"""`fleet top`: the fleet at a glance, again and again."""
+"""`fleet top` shows all sessions, and refreshes the table."""
 
 import math
 import sys

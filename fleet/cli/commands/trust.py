@@ -1,4 +1,4 @@
-"""`fleet trust`: which commands of repositories may run when a workspace is made ready."""
+"""`fleet trust` shows, allows and revokes the commands that a repository runs in a new workspace."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`fleet verify-export`: prove a log that was exported (fleet/events/export.py)."""
+"""`fleet verify-export` proves an exported log (fleet/events/export.py)."""
 
 import sys
 from pathlib import Path

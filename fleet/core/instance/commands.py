@@ -1,4 +1,4 @@
-"""Commands: what an instance is asked to do, and what its own effects report. Times are Unix milliseconds."""
+"""The commands to an instance: what callers ask, and what its own effects report. Times are Unix milliseconds."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Effects: what the events of an instance order to be done outside.
+"""The effects of an instance: the outside work that its events ask for.
 
 `pending` is also what makes a crash harmless: a spawn whose identity was never logged is swept by marker and done
 again, a ready process is looked for and operated again, and a session that has not heard of an end is told again.

@@ -1,4 +1,4 @@
-"""Events: what happened to an instance. Past tense; the log holds them. Times are Unix milliseconds."""
+"""The events of an instance: past tense, as the log holds them. Times are Unix milliseconds."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""The state of an instance, as its events have made it."""
+"""The state of an instance, folded from its events."""
 
 from typing import Final, Literal, get_args
 

@@ -1,4 +1,4 @@
-"""What a session does now, or its last line: the newest text, tool call, request or prompt, cut to one short line.
+"""The activity line of a session: its newest text, tool call, request or prompt, cut to one short line.
 
 The texts come from OpenCode's JSON, read tolerantly: what cannot be read gives no activity, never an error.
 """

@@ -1,4 +1,4 @@
-"""What a session is told by callers. Imperatives, with time and fresh ids inside; report_commands.py has the rest.
+"""The commands of callers to a session, with time and new ids inside; report_commands.py has the rest.
 
 Times are Unix milliseconds.
 """

@@ -1,4 +1,4 @@
-"""What follows from events of one decision: the next turn, a pause for the budget, word to the parent.
+"""Adds the consequences of a decision: the next turn, a pause for the budget, a callback to the parent.
 
 Every decision that may leave a session free to go on ends in `followed`, so that these rules stand once.
 """

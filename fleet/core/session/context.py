@@ -1,4 +1,4 @@
-"""How large a conversation was at an answer: read from the message's info as OpenCode has it."""
+"""Computes how large a conversation was at a message, from the message's info as OpenCode has it."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What a session may be ordered to do: `decide`, and the `Decider` that binds the session's four functions.
+"""Decides which events a caller's command causes, and has the `Decider` with the session's four functions.
 
 A command that has been carried out already gives no events; one that is not allowed raises `Rejected`. decide_queue.py
 decides about prompts that wait, decide_reports.py about what the session's own effects report, and consequences.py

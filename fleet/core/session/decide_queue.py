@@ -1,4 +1,4 @@
-"""The queue of prompts: its limits, and how callers withdraw or edit a prompt in it, or steer a turn with one.
+"""Decides about the prompt queue: its limits, and how callers withdraw or edit a prompt in it, or steer with one.
 
 A prompt leaves the queue for good when its turn begins. One that was sent into a turn which ended first waits again
 under the ids that it was sent with, and OpenCode may hold it. Such a prompt cannot be edited, and it cannot steer

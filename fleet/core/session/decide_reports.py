@@ -1,4 +1,4 @@
-"""What the session makes of the reports of its own effects and of its instance.
+"""Decides about the reports of a session's own effects and of its instance.
 
 They are never rejected: one that comes too late is ignored, because the world that it speaks of is gone.
 """

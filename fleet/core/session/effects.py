@@ -1,4 +1,4 @@
-"""What a session's events order to be done: `pending` derives it from the state, `react` from the newest event.
+"""The effects of a session: `pending` derives them from the state, `react` from the newest event.
 
 Each effect is idempotent and has a `key`: one that runs already is not started again, and one that is no longer pending
 is called off. The actor that carries them out is actors/effects/session.py.

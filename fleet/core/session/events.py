@@ -1,4 +1,4 @@
-"""What happened to a session: past tense, and what the log holds; what happens in its turns is turn_events.py.
+"""The events of a session: past tense, as the log holds them; turn_events.py has those of its turns.
 
 A field, once written, keeps its meaning (events/registry.py). Times are Unix milliseconds.
 """

@@ -1,4 +1,4 @@
-"""What each event makes of a session: `evolve`, the only place where its state changes.
+"""Evolves a session by each event: `evolve` is the only place where its state changes.
 
 It never refuses what the table (transitions.py) allows; what the table refuses is a corrupt log. What a person is told
 of it stands in notifications.py.

@@ -1,4 +1,4 @@
-"""What the events of a turn make of a session: prompts, delivery, transcript, changes, requests, the end.
+"""Evolves a session by the events of a turn: prompts, delivery, transcript, changes, requests, the end.
 
 evolve.py puts them into the one table with the others.
 """

@@ -1,4 +1,4 @@
-"""Which events a person is told of. Notifications have no events of their own but for having been read."""
+"""Selects the events that people are notified of. A notification has no event but the one that it was read."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final

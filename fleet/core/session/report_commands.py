@@ -1,4 +1,4 @@
-"""Reports: what a session is told by its own effects and by its instance (decide_reports.py decides).
+"""The reports to a session, from its own effects and from its instance (decide_reports.py decides).
 
 Times are Unix milliseconds.
 """

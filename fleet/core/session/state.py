@@ -1,6 +1,4 @@
-"""The session's state, as its events have made it (evolve.py). What it may do: decide.py; what is to be done:
-effects.py.
-"""
+"""The state of a session, folded from its events. decide.py says what it may do, effects.py what is to be done."""
 
 from typing import Literal
 

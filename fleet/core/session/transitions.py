@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - the table is read best in one piece
-"""Which event a session may have in which phase, and where it leads: the whole life of a session in one table.
+"""The transition table of a session: which event may come in which phase, and which phase follows.
 
 `=` stays, `x` is refused (fleet/core/transition_table.py). `unborn` is before the first event, `erased` after the last one.
 """

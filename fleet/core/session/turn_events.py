@@ -1,4 +1,4 @@
-"""What happened in a session's turns: prompts, delivery, transcript, changes, requests, ends. See events.py.
+"""The events of a session's turns: prompts, delivery, transcript, changes, requests, ends. See events.py.
 
 Times are Unix milliseconds.
 """

@@ -1,4 +1,4 @@
-"""What commands and events of a session are made of."""
+"""The values that commands, events and the state of a session are made of."""
 
 from hashlib import blake2b
 from typing import Final, Literal

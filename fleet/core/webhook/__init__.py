@@ -1,1 +1,1 @@
-"""The webhook aggregate: one address that is told what happens to sessions."""
+"""The webhook aggregate: one address that gets messages about sessions."""

@@ -1,4 +1,4 @@
-"""Commands: what a webhook is asked to do, and what its own effects report. Times are Unix milliseconds."""
+"""The commands to a webhook: what callers ask, and what its own effects report. Times are Unix milliseconds."""
 
 import msgspec
 

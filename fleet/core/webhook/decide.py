@@ -1,4 +1,4 @@
-"""Decide: which events a command to a webhook causes, and the `Decider` that binds its functions.
+"""Decides which events a command to a webhook causes, and binds the functions of its `Decider`.
 
 A message that fails is tried again, at growing intervals, for `WEBHOOK_PATIENCE_S`. Then it is dropped if the receiver
 took others meanwhile; if it took none, the webhook is disabled and keeps what waits.

@@ -1,4 +1,4 @@
-"""Effects: what the events of a webhook order to be done outside.
+"""The effects of a webhook: the outside work that its events ask for.
 
 A message is ordered by an event before it is sent, under a number that it keeps (law 4): what a crash leaves is sent
 again under the same id.

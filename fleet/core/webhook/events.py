@@ -1,4 +1,4 @@
-"""Events: what happened to a webhook. Past tense; the log holds them. Times are Unix milliseconds.
+"""The events of a webhook: past tense, as the log holds them. Times are Unix milliseconds.
 
 Law 11: the address (its path is often a secret) and the secret are in none of them; both are in a file that the
 webhook's id leads to (ports/webhooks.py). `origin` is the address without path and query.

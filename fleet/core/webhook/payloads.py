@@ -1,4 +1,4 @@
-"""Which events a webhook is told of, and the body of each message.
+"""The messages of webhooks: which events cause one, and its body.
 
 What a person is notified of, and the ends of a session that need no notification. The body has the shape that Standard
 Webhooks asks for (`type`, `timestamp`, `data`); a session in it is as it is when the message is sent.

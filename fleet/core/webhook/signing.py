@@ -1,4 +1,4 @@
-"""Signatures as Standard Webhooks has them (symmetric, `v1`), so that its libraries verify them.
+"""Signs messages as Standard Webhooks does (symmetric, `v1`), so that its libraries verify them.
 
 The signature is HMAC-SHA256 over `<id>.<timestamp>.<body>`; the key is what the secret holds in base64.
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md

@@ -1,4 +1,4 @@
-"""The state of a webhook, as its events have made it."""
+"""The state of a webhook, folded from its events."""
 
 from typing import Final, Literal, get_args
 

@@ -1,4 +1,4 @@
-"""Decide: which events a command to a workspace causes, and the `Decider` that binds its functions."""
+"""Decides which events a command to a workspace causes, and binds the functions of its `Decider`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final

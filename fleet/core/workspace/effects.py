@@ -1,4 +1,4 @@
-"""Effects: what the events of a workspace order to be done outside.
+"""The effects of a workspace: the outside work that its events ask for.
 
 A removal first keeps what exists only there and logs where (`WorkspaceKept`), and only then removes anything (law 9).
 """

@@ -1,4 +1,4 @@
-"""Events: what happened to a workspace. Past tense; the log holds them. Times are Unix milliseconds."""
+"""The events of a workspace: past tense, as the log holds them. Times are Unix milliseconds."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Evolve: what each event makes of a workspace, and the table of which event may come in which phase."""
+"""Evolves a workspace by each event, and has the table of which event may come in which phase."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, get_args

@@ -1,4 +1,4 @@
-"""What is wrong with a workspace that was ready: a sentence for it, and what helps."""
+"""The faults of a workspace that was ready: a sentence for each, and a hint."""
 
 from fleet.core.workspace.state import State
 

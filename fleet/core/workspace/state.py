@@ -1,4 +1,4 @@
-"""The state of a workspace, as its events have made it."""
+"""The state of a workspace, folded from its events."""
 
 from typing import Final, Literal, get_args
 

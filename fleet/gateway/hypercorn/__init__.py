@@ -1,1 +1,1 @@
-"""What reaches into Hypercorn's insides."""
+"""The code that depends on Hypercorn's internals."""

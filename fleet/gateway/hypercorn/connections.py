@@ -1,4 +1,4 @@
-"""Connections that end: what the server does not do by itself, and has no setting for.
+"""Closes client connections in the cases for which Hypercorn has no setting.
 
 Rules kept here: a connection speaks HTTP/1.1 or WebSocket; after each answer it is closed, or waits for the next
 request, and not for ever; one whose client has gone is let go, whatever it was waiting for.

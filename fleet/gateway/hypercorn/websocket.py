@@ -1,4 +1,4 @@
-"""WebSocket frames: how they leave and enter, on Hypercorn's own connection with what Fleet needs beyond it.
+"""WebSocket frames on Hypercorn's own connection: how they are written and read.
 
 A frame from a server is the same for each of its readers, so the application sends bytes that are whole frames, made by
 `text_frame`, as many as wait in one write. No message is compressed: that would be done anew for every reader, with

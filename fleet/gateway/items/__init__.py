@@ -1,1 +1,1 @@
-"""Items of the API, made of the states that the server holds."""
+"""The items of the API, made from states."""

@@ -1,4 +1,4 @@
-"""What a session may do without asking, and who else would not be asked: both are OpenCode's, by directory."""
+"""The items of allowances: what a session may do without asking, and which other sessions share that."""
 
 from fleet.core.instance.state import OVER
 from fleet.core.instance.state import State as Instance

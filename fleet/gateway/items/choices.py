@@ -1,4 +1,4 @@
-"""From what OpenCode and the disk offer to the items that the API shows."""
+"""The items of choices: directories, branches, and OpenCode's agents, commands and models."""
 
 from fleet.actors.effects.known_offers import Offered
 from fleet.core.times import rfc3339

@@ -1,4 +1,4 @@
-"""Parts and messages made short for a reader that shows a screen of them at a time; the whole is a request away."""
+"""Shortens parts and messages for a reader that shows one screen at a time; a further request gets the full text."""
 
 from collections.abc import Iterable
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""Items of sessions as they were at a log position.
+"""The items of sessions as they were at a log position.
 
 Text in flight and running tool calls are signals and not in the log, so they are not in these items.
 """

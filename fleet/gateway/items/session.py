@@ -1,4 +1,4 @@
-"""Makes the items of sessions, for every route and every live view.
+"""The items of sessions, for every route and every live view.
 
 An item is encoded once for all readers, and kept until one of the values that it is made of changes.
 """

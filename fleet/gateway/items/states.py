@@ -1,4 +1,4 @@
-"""From states to the items that the API shows."""
+"""The items that are made from one state: sessions, turns, requests, instances, events."""
 
 from typing import Any, NamedTuple, cast
 

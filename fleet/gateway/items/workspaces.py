@@ -1,4 +1,4 @@
-"""From workspaces, and what a terminate does to them, to the items that the API shows."""
+"""The items of workspaces, and of what stopping a session does to its workspace."""
 
 from typing import Any, cast
 

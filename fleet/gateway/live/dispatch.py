@@ -1,4 +1,4 @@
-"""A command from a WebSocket, carried out by the very routes that REST has.
+"""Runs a command from a WebSocket through the same routes as REST.
 
 It enters the application as a request with the headers of the connection's handshake: the guard looks at who sends it
 as it does at every other request, and bodies, idempotency and problems are REST's own.

@@ -1,4 +1,4 @@
-"""Events as live readers get them: each is encoded once, for Server-Sent Events and WebSockets alike."""
+"""Encodes events for live readers: once each, for Server-Sent Events and WebSockets alike."""
 
 from collections import OrderedDict
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""One live reader's way through events and signals, whatever protocol it speaks, and the door's open streams.
+"""The path of one live reader through events and signals, for every protocol, and the list of open streams.
 
 A reader gets every logged event once, in order, from its cursor on; signals that are superseded anyway, before the
 events that wait with them; and a snapshot of what is in flight at first, and again after signals were dropped. So what

@@ -1,4 +1,4 @@
-"""Live streams over Server-Sent Events: one session's, the whole fleet's, and what people are told of.
+"""The routes for Server-Sent Events: one session, the whole fleet, and notifications.
 
 A logged event has its position as `id`; `Last-Event-ID` or `?after=` resumes behind it without gap and without repeat.
 A signal has none, may be lost, and is superseded by the part that is logged in the end. The first frame is a snapshot

@@ -1,4 +1,4 @@
-"""Subscriptions of a WebSocket: to the events of sessions, to the fleet view, and to the inbox view.
+"""The subscriptions of a WebSocket: the events of sessions, the fleet view, and the inbox view.
 
 A connection drains its subscriptions when it has room for frames; each says whether more waits.
 """

@@ -1,4 +1,4 @@
-"""`/api/ws`: one WebSocket for many subscriptions and for commands. docs/streams.md describes its frames.
+"""The route `/api/ws`: one WebSocket for subscriptions and commands. docs/streams.md describes its frames.
 
 Two tasks per connection: one takes the client's frames and never waits for what they ask for, the other writes all that
 waits in one go: answers first, then the subscriptions in turn. Commands run beside each other, but those for the same

@@ -1,1 +1,1 @@
-"""What openapi.json says: it is made of the routes' own declarations."""
+"""The OpenAPI document, made from the declarations of the routes."""

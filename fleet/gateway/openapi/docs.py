@@ -1,4 +1,4 @@
-"""A page for openapi.json: what each route takes, gives and refuses, made on this machine and without a script.
+"""The page `/api/docs`: what each route takes, returns and refuses, made on this machine and without a script.
 
 Nothing of it comes from elsewhere, and its Content-Security-Policy lets nothing in: one style sheet of our own is all.
 """

@@ -1,4 +1,4 @@
-"""What openapi.json says of a route: quart-schema's decorators, with types of our own.
+"""The parts of openapi.json that describe one route: quart-schema's decorators, with Fleet's own types.
 
 quart-schema names optional libraries in its types, which leaves them partly unknown to a strict checker. `Document`
 makes of a route what it has no decorators for: answers that are no JSON, headers, examples, and the problem codes

@@ -1,4 +1,4 @@
-"""Examples of answers for openapi.json, made of their schemas: what a member is called says what it may hold."""
+"""Makes the example responses in openapi.json from schemas and the names of members."""
 
 from typing import Any, Final, cast
 

@@ -1,4 +1,4 @@
-"""Which problem codes a route may answer with: groups of them, by what a route does.
+"""Groups of problem codes that a route may respond with, by what the route does.
 
 openapi.json lists them per route (document.py), and the tests of the door hold every answer to that list.
 """

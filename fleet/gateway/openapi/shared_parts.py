@@ -1,4 +1,4 @@
-"""What openapi.json says of all routes at once: who may come in, and the headers of requests and of answers."""
+"""The parts of openapi.json that are the same for all routes: access, and headers of requests and responses."""
 
 from typing import Any, Final
 

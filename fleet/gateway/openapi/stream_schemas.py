@@ -1,4 +1,4 @@
-"""Schemas for openapi.json that no route has: payloads of logged events, signals, and frames of the WebSocket.
+"""The schemas in openapi.json that no route has: payloads of logged events, signals, and WebSocket frames.
 
 A payload is named after the event's type (`session.turn-started` is `SessionTurnStarted`), because two events may have
 classes of the same name. The values inside payloads are named `Logged…`: they are in snake_case, as in the log, while

@@ -1,4 +1,4 @@
-"""What openapi.json says of webhooks' messages: the requests that Fleet sends, one for each type (docs/webhooks.md)."""
+"""The webhook messages in openapi.json: one request of Fleet for each type (docs/webhooks.md)."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""The files that parts hold: attachments of a prompt, and files that a tool has given to the agent.
+"""The routes for files in messages: attachments of a prompt, and files that a tool gave to the agent.
 
 OpenCode holds them as `data:` URLs. Their bytes are hostile, and so is the type that they name. Fleet believes it only
 for a few kinds of images, which browsers do not run; it sends everything else as a download without a type, sandboxed.

@@ -1,4 +1,4 @@
-"""The diff routes: what a session has changed, as a whole, in one turn, or as of a log position, and the contents.
+"""The routes for diffs: what a session has changed, in total, in one turn, or as of a log position, and contents.
 
 Contents come from the blob store, so that they can be read when workspace, instance and OpenCode are gone. While a turn
 runs, its diff and the whole session's are those of this moment. Nothing here holds up others for long: records are

@@ -1,4 +1,4 @@
-"""The directory browser, and the workspace roots that it keeps to."""
+"""The routes for directories: the directory browser, and the workspace roots."""
 
 from pathlib import Path
 

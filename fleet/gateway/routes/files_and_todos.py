@@ -1,4 +1,4 @@
-"""What a session works with: the agent's list of things to do, and the files of its workspace.
+"""The routes for the agent's to-do list and the files of its workspace.
 
 The list is the newest one of the recorded transcript, so that it can be read when OpenCode is gone. Files are read as
 they are at this moment, inside the workspace only (adapters/files.py); what they were is in the diffs (diffs.py).

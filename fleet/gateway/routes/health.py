@@ -1,4 +1,4 @@
-"""The routes about the fleet as a whole: its numbers, and whether it is alive and ready."""
+"""The routes about the whole fleet: its numbers, and whether it is alive and ready."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The history route: sessions found by what was said in them."""
+"""The route for the history: it searches sessions by what was said in them."""
 
 from quart import Blueprint, Response
 

@@ -1,4 +1,4 @@
-"""What waits for a person, fleet-wide: the inbox, notifications, callbacks."""
+"""The routes for what waits for a person in all sessions: inbox, notifications, callbacks."""
 
 from quart import Blueprint, Response
 

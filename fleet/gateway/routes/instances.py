@@ -1,4 +1,4 @@
-"""The routes about instances: OpenCode processes, with their memory and sessions."""
+"""The routes for instances: OpenCode processes, with their memory and sessions."""
 
 from functools import partial
 

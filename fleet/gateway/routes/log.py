@@ -1,5 +1,4 @@
-"""The audit log over HTTP: its events page by page, one of them, all of them as lines, and the proof that
-they are what was written."""
+"""The routes for the audit log: pages of events, one event, the export, and the proof that the log is unchanged."""
 
 from collections.abc import AsyncIterator
 from types import TracebackType

@@ -1,4 +1,4 @@
-"""The way in for browsers: a link that is good once becomes a cookie that no script can read and no other site sends.
+"""The login routes for browsers: a one-time link becomes a cookie that no script can read and no other site sends.
 
 `fleet token link` makes the link. The answer's redirect takes the code out of the address bar. Without a code the
 address is one of the page: it says how to come in.

@@ -1,4 +1,4 @@
-"""The route to the metrics."""
+"""The route for the metrics."""
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from quart import Blueprint, Response

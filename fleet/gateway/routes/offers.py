@@ -1,4 +1,4 @@
-"""What OpenCode offers: the agents, commands and models of an instance, and files by what their names resemble."""
+"""The routes for OpenCode's offers: agents, commands and models of an instance, and files by name."""
 
 from quart import Blueprint, Response
 

@@ -1,4 +1,4 @@
-"""The page's way to the browser: the shell at each of its addresses, and the files that the build is made of.
+"""The routes for the dashboard: the page at each of its addresses, and the files of its build.
 
 These routes need no token (guard.py): the files are the same for everybody and hold nothing of this Fleet. The page
 asks for everything else over `/api`, where the guard's rules hold. They are no part of openapi.json: it describes the

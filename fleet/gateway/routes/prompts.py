@@ -1,4 +1,4 @@
-"""What people say to a session: prompts, commands, answers to its requests. The queue of what waits is queue.py."""
+"""The routes for prompts, commands, and replies to a session's requests. queue.py has the waiting prompts."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""The queue of a session: list, withdraw and edit the prompts that wait, and steer with one."""
+"""The routes for a session's queue: list, withdraw and edit waiting prompts, and steer with one."""
 
 import trio
 from quart import Blueprint, Response

@@ -1,4 +1,4 @@
-"""Choices for a new session: the branches of a repository, and the agents, commands and models for it."""
+"""The routes for the choices of a new session: branches, agents, commands and models of a repository."""
 
 from quart import Blueprint, Response
 

@@ -1,4 +1,4 @@
-"""Information about this server: its version and OpenCode's, its roots and limits. A page reads it when it opens."""
+"""The route for information about this server: versions, roots and limits. The page reads it when it opens."""
 
 from quart import Blueprint, Response
 

@@ -1,4 +1,4 @@
-"""The session routes: create, list, read, describe, abort, resume, terminate, messages."""
+"""The routes for sessions: create, list, read, fork, edit, abort, resume, stop."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Set-ups of workspaces: what they ask for, what they have written, and who allows their commands."""
+"""The routes for set-ups of workspaces: their commands, their output, and the permission to run them."""
 
 from quart import Blueprint, Response
 

@@ -1,4 +1,4 @@
-"""Access tokens over HTTP: an operator lists and revokes them, and makes links that log browsers in.
+"""The routes for access tokens: an operator lists and revokes them, and creates login links.
 
 A token itself is made by `fleet token new`, on the server's own machine. No route shows a secret that exists; a link is
 in one answer, which is not kept. Requests on behalf of a session are refused: agents have no use for tokens.

@@ -1,4 +1,4 @@
-"""What was said in a session: its messages, page by page, its turns, the conversations of its sub-agents, its parts.
+"""The routes for transcripts: messages page by page, turns, sub-agents' conversations, parts.
 
 All of it comes from the log, so that it can be read when OpenCode is gone. A message and its parts have OpenCode's own
 shape; attachments.py serves the files that parts hold.

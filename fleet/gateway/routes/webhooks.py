@@ -1,4 +1,4 @@
-"""Webhooks: addresses that are told what happens to sessions, and what became of each message."""
+"""The routes for webhooks: addresses that get messages about sessions, and the deliveries to them."""
 
 from typing import cast
 

@@ -1,4 +1,4 @@
-"""The routes about workspaces: the directories that sessions work in."""
+"""The routes for workspaces: the directories that sessions work in."""
 
 import msgspec
 from quart import Blueprint, Response

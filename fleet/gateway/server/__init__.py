@@ -1,1 +1,1 @@
-"""What is around every route: who may come in, how much, and how problems are answered."""
+"""The layers around every route: access, limits, repeated requests, and error responses."""

@@ -1,4 +1,4 @@
-"""Which values a field takes, for whoever gave another: read from the schema of the type, as openapi.json is."""
+"""Lists the allowed values of a field for a caller that sent another one, from the schema of its type."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What one peer, an address that requests come from, may ask at a time, and how often it may fail to prove who it is.
+"""The limits of one client address: requests and streams at a time, and failed attempts to log in.
 
 A `Visit` is one request or WebSocket from its arrival to its end; middleware.py opens it, guard.py checks it. A good
 token is let in whatever its peer has tried before: secrets of 256 bits are not guessed, so that the limit on failures

@@ -1,4 +1,4 @@
-"""Content encodings: which one a response gets by `Accept-Encoding` (RFC 9110, 12.5.3), and gzip for large JSON.
+"""Content encodings: the choice by `Accept-Encoding` (RFC 9110, 12.5.3), and gzip for large JSON.
 
 JSON is compressed for clients on other machines only: on loopback the bytes cost nothing, and the work would.
 """

@@ -1,4 +1,4 @@
-"""Who may come in: this machine's user and whoever has a token, and no web page of somebody else.
+"""The guard: it admits this machine's user and holders of a token, and refuses foreign web pages.
 
 On loopback, as long as there is no token, every program of this machine may come in; the first token closes the door
 to those that show none (docs/adr/0023-tokens.md). A browser sends `Origin` and `Sec-Fetch-Site` with what a foreign

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same request again gets the first answer again, word for word, also after a crash.
+"""The `Idempotency-Key` header: a repeated request gets the first response again, byte for byte, also after a crash.
 
 The guard comes before: who may not come in is not told what somebody else was answered.
 """

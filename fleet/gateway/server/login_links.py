@@ -1,4 +1,4 @@
-"""Links that log a browser in: which token they belong to, and their address."""
+"""Links that log a browser in: the token that each belongs to, and its address."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""What Fleet measures of itself, in Prometheus' text format at `/api/metrics`.
+"""The metrics of Fleet, in Prometheus' text format at `/api/metrics`.
 
 Most of it is read when somebody asks, from `statistics()` and the views; only what is over by then is counted where it
 happens. Keeps: labels have few values (kinds, statuses, routes, event types), never an id or a title.

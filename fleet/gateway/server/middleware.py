@@ -1,4 +1,4 @@
-"""The outermost layer of the door, around the whole application: what holds for every request and every answer.
+"""The outermost layer of the gateway, which applies to every request and every response.
 
 It counts what a peer has under way (client_limits.py), puts the security headers on every answer, errors included, and
 ends what is open when the token behind it is no longer good. Answers that name a header themselves keep their own.

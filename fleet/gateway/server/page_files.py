@@ -1,4 +1,4 @@
-"""The files of the built page: read once, at start, into an index by the name that a browser asks for.
+"""The files of the built page, read once at start into an index by the name that a browser asks for.
 
 A request names a key of this index and never a path of the disk, so that no name leads anywhere else. A build that is
 made while the server runs is served from the next start on, as a whole.

@@ -1,4 +1,4 @@
-"""Errors on the wire: `application/problem+json` (RFC 9457), whatever went wrong.
+"""The error responses: `application/problem+json` (RFC 9457) for every error.
 
 Bad input never gives a 500: what is not a `Problem` and not an HTTP error of the framework is a bug, which is logged
 with its trace and answered without one.

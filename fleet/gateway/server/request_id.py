@@ -1,4 +1,4 @@
-"""Every request has a name: `X-Request-Id`, the caller's own or a fresh one.
+"""The id of each request: `X-Request-Id`, the caller's own or a new one.
 
 It goes into the answer, into each line of the server's log that is written on the way, and as correlation id into every
 event that follows, those of effects included.

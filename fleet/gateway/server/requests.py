@@ -1,4 +1,4 @@
-"""Reading requests: bodies and queries into wire structs, the caller, and answers with their log position."""
+"""Reads requests (bodies and queries into wire structs, the caller), and makes responses with their log position."""
 
 import hashlib
 import re

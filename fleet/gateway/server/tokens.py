@@ -1,4 +1,4 @@
-"""Access tokens, kept in `tokens.json` of the data directory: whom the door lets in beside this machine's own user.
+"""The access tokens, kept in `tokens.json` of the data directory.
 
 A token has a name, which the log uses, and a role. It is proven by secrets: the one that `fleet token new` shows once,
 links that open the door once, and the cookies that they are changed into. The file holds digests alone; a secret has

@@ -1,4 +1,4 @@
-"""The span of each request: method, route as it is written, status. A caller's `traceparent` is honoured.
+"""The trace span of each request: method, route pattern, status. A caller's `traceparent` is continued.
 
 Keeps: like the metrics' labels it shows no path and no query; a request that the guard refuses has none, for whoever
 may not come in must not fill the collector.

@@ -1,4 +1,4 @@
-"""The visitor: who sent a request or opened a WebSocket."""
+"""The visitor: the sender of a request or the client of a WebSocket."""
 
 import msgspec
 
