@@ -14,8 +14,8 @@ import trio
 
 from bench.bare_log import BareLog
 from bench.figures import Figure, best, show
-from fleet.actors.runtime.aggregate import Aggregate, Deliver, Reply, Report, shape_of
-from fleet.actors.runtime.registry import Directory
+from fleet.actors.runtime.aggregate import Aggregate, Deliver, ReportBack, StateReply, shape_of
+from fleet.actors.runtime.registry import ActorRegistry
 from fleet.core.decider import Decider
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
@@ -70,7 +70,7 @@ def _nothing_pending(_state: Total) -> tuple[NoEffect, ...]:
     return ()
 
 
-async def _perform(_effect: NoEffect, _report: Report[Add]) -> None:
+async def _perform(_effect: NoEffect, _report: ReportBack[Add]) -> None:
     raise AssertionError("nothing orders an effect here")
 
 
@@ -88,7 +88,7 @@ async def _fleet(directory: Path, sessions: int) -> float:
     registry = EventRegistry()
     registry.register(Added, "bench.added")
     with LmdbLog.open(directory, registry, _Clock()) as log:
-        totals: Directory[Deliver[Add], Reply[Total]] = Directory(
+        totals: ActorRegistry[Deliver[Add], StateReply[Total]] = ActorRegistry(
             "total", lambda key, inbox: Aggregate(key, _TOTAL, _SHAPE, log, _perform, inbox=inbox)
         )
         stopping = trio.Event()

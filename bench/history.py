@@ -18,7 +18,7 @@ from typing import Final
 from bench.figures import Figure, show
 from fleet.limits import HISTORY_TEXTS_MAX
 from fleet.projections import history_vocabulary as vocabulary
-from fleet.projections.history_query import HistoryQuery
+from fleet.projections.history_query import HistorySearch
 from fleet.projections.history_store import VERSION, HistoryStore
 
 SESSIONS: Final = 100_000
@@ -79,7 +79,7 @@ def _model() -> HistoryStore:
     return store
 
 
-def _searches() -> dict[str, list[HistoryQuery]]:
+def _searches() -> dict[str, list[HistorySearch]]:
     chance = random.Random(1)
     words = _vocabulary(chance)
     chance = random.Random(2)
@@ -90,17 +90,17 @@ def _searches() -> dict[str, list[HistoryQuery]]:
 
     count = SEARCHES // 7
     return {
-        "a common word": [HistoryQuery(word(20) + " ") for _ in range(count)],
-        "a rare word": [HistoryQuery(words[-1 - chance.randrange(10_000)]) for _ in range(count)],
-        "two words": [HistoryQuery(f"{word(200)} {word(200)}") for _ in range(count)],
-        "a phrase": [HistoryQuery(f'"{word(20)} {word(20)}"') for _ in range(count)],
-        "a beginning": [HistoryQuery(word(1000)[: chance.choice((2, 3, 4))]) for _ in range(count)],
-        "a word and a status": [HistoryQuery(word(200), ("error",)) for _ in range(count)],
+        "a common word": [HistorySearch(word(20) + " ") for _ in range(count)],
+        "a rare word": [HistorySearch(words[-1 - chance.randrange(10_000)]) for _ in range(count)],
+        "two words": [HistorySearch(f"{word(200)} {word(200)}") for _ in range(count)],
+        "a phrase": [HistorySearch(f'"{word(20)} {word(20)}"') for _ in range(count)],
+        "a beginning": [HistorySearch(word(1000)[: chance.choice((2, 3, 4))]) for _ in range(count)],
+        "a word and a status": [HistorySearch(word(200), ("error",)) for _ in range(count)],
         "a word in a month": [
-            HistoryQuery(word(200), from_ms=(at := EPOCH_MS + chance.randrange(month_ms)), to_ms=at + month_ms // 30)
+            HistorySearch(word(200), from_ms=(at := EPOCH_MS + chance.randrange(month_ms)), to_ms=at + month_ms // 30)
             for _ in range(count)
         ],
-        "no word, page 50": [HistoryQuery(statuses=("completed",), offset=1000) for _ in range(count)],
+        "no word, page 50": [HistorySearch(statuses=("completed",), offset=1000) for _ in range(count)],
     }
 
 
@@ -108,7 +108,7 @@ def _percentile(times_ms: list[float], share: float) -> float:
     return sorted(times_ms)[min(len(times_ms) - 1, int(len(times_ms) * share))]
 
 
-def _times_ms(store: HistoryStore, searches: list[HistoryQuery]) -> list[float]:
+def _times_ms(store: HistoryStore, searches: list[HistorySearch]) -> list[float]:
     times_ms: list[float] = []
     for query in searches:
         started_s = time.perf_counter()

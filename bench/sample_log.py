@@ -48,9 +48,9 @@ from fleet.events.lmdb_log import LmdbLog
 from fleet.events.lmdb_store import FORMAT
 from fleet.events.snapshots import fingerprint
 from fleet.ids import OPENCODE_RANDOM_BITS, OpenCodePrefix, opencode_id, uuid7
-from fleet.ports import Endpoint, PreparedWorkspace, ProcessIdentity, StopStep, Tokens, WorkspaceOrder
+from fleet.ports import Endpoint, PreparedWorkspace, ProcessIdentity, StopStep, Tokens, WorkspaceSpec
 from fleet.projections.runner import Runner
-from fleet.projections.store import LmdbStore
+from fleet.projections.store import LmdbViewStore
 from fleet.projections.views import make_views
 
 CACHE: Final = Path(__file__).parent / ".cache"
@@ -99,7 +99,7 @@ class Author:
         session_id, workspace_id, conversation = self.uuid(), self.uuid(), self.opencode("ses")
         directory = f"/srv/fleet/workspaces/{workspace_id}"
         branch = f"fleet/{workspace_id[:13]}"
-        order = WorkspaceOrder(workspace_id, "worktree", _REPOSITORY, directory, branch)
+        order = WorkspaceSpec(workspace_id, "worktree", _REPOSITORY, directory, branch)
         prepared = PreparedWorkspace(
             directory, f"{_REPOSITORY}/.git", branch, "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
         )
@@ -220,7 +220,7 @@ async def write(directory: Path, sessions: int) -> None:
     author = Author()
     groups = [SESSIONS_PER_INSTANCE] * (sessions // SESSIONS_PER_INSTANCE) + [sessions % SESSIONS_PER_INSTANCE]
     streams = itertools.chain.from_iterable(author.group(size) for size in groups if size)
-    store = LmdbStore(directory / "views")
+    store = LmdbViewStore(directory / "views")
     with LmdbLog.open(directory, make_registry(), SystemClock()) as log:
         runner = Runner(log, store, make_views())
         runner.open()

@@ -14,11 +14,11 @@ TITLE_CHARS_MAX: Final = 200
 IDEMPOTENCY_KEY_CHARS_MAX: Final = 200
 KEEP_ALIVE_S: Final = 5.0  # from a connection's begin, or its last answer, to the end of the next request's headers
 BODY_READ_S: Final = 60.0  # 20 MB over 3 Mbit/s
-REQUESTS_PER_PEER_MAX: Final = 512  # under way at a time; some wait a minute for a session to be ready
+REQUESTS_PER_CLIENT_MAX: Final = 512  # under way at a time; some wait a minute for a session to be ready
 GZIP_BYTES_MIN: Final = 8 * KIB  # smaller JSON fits into a few packets: compressing it gains nothing
 GZIP_LEVEL: Final = 5  # 200 sessions: 190 KB become 19 KB in 3 ms; a higher level gains 2 % for twice the time
 PAGE_BYTES_MAX: Final = 64 * MIB  # of the built page, held in memory with its compressed files; it has 4
-STREAMS_PER_PEER_MAX: Final = 2048  # open at a time; a reader costs some 30 KiB
+STREAMS_PER_CLIENT_MAX: Final = 2048  # open at a time; a reader costs some 30 KiB
 
 # Access tokens
 TOKENS_MAX: Final = 200  # revoked ones included: the names of all stand in the log
@@ -30,13 +30,13 @@ COOKIE_LIFETIME_S: Final = 30 * 86_400.0
 TOKEN_POLL_S: Final = 1.0  # an open stream whose token was revoked ends after so long; requests know at once
 LOGIN_FAILURES_MAX: Final = 10  # of one peer in a row, then 429
 LOGIN_FAILURE_REFILL_S: Final = 6.0  # after so long it has one more
-PEERS_REMEMBERED_MAX: Final = 4096  # addresses; the one that was seen longest ago is forgotten
+CLIENT_ADDRESSES_REMEMBERED_MAX: Final = 4096  # addresses; the one that was seen longest ago is forgotten
 BUDGET_MAX: Final = 10**12  # dollars, tokens or minutes: more is no bound
 TAGS_MAX: Final = 50
 PAGE_DEFAULT: Final = 50
 PAGE_MAX: Final = 200
 PATH_CHARS_MAX: Final = 4096  # the kernel's own limit, in bytes
-UNREAD_BODY_S: Final = 1.0  # an answer waits so long for a body that nobody reads; the rest closes the connection
+UNREAD_BODY_DRAIN_S: Final = 1.0  # an answer waits so long for a body that nobody reads; the rest closes the connection
 FIND_QUERY_CHARS_MAX: Final = 200  # of a name that is looked for: a file's, a directory's, a branch's
 
 # Event log
@@ -75,15 +75,15 @@ FEED_PAGE_BYTES: Final = MIB  # of payloads in such a page: it ends with the eve
 SIGNAL_BUFFER_MAX: Final = 4096  # per reader; signals beyond are dropped, the finished part supersedes them
 SIGNAL_BUFFER_BYTES_MAX: Final = 4 * MIB  # likewise; the state of a tool comes with all of its output so far
 TOOL_SIGNAL_S: Final = 0.25  # between two signals of one tool, each of which repeats all of its output
-ANSWER_SLICE_ITEMS: Final = 32  # of a long list that are read and encoded in one go, about 2 ms; then others run
-ANSWER_SLICE_BYTES: Final = 256 * KIB  # likewise
+RESPONSE_SLICE_ITEMS: Final = 32  # of a long list that are read and encoded in one go, about 2 ms; then others run
+RESPONSE_SLICE_BYTES: Final = 256 * KIB  # likewise
 HEARTBEAT_S: Final = 15.0
 FRAMES_CACHED: Final = 4096  # encoded events that live readers share
 FRAMES_CACHED_BYTES: Final = 64 * MIB  # likewise
 ACCEPT_FAILED_LOG_S: Final = 60.0  # between two lines that there are no more files for connections
 FILES_MAX: Final = 16_384  # open at a time: streams, requests, the log, pipes of processes; shells often allow 1,024
 STREAMS_OPEN_MAX: Final = 4096  # event streams and WebSockets; each takes about 100 KiB and a file descriptor
-STREAM_TURNS: Final = 16  # streams that begin to write at one pass of the event loop, about 2 ms; then others run
+STREAM_WRITERS_MAX: Final = 16  # streams that begin to write at one pass of the event loop, about 2 ms; then others run
 SOCKET_SUBSCRIPTIONS_MAX: Final = 100  # of one WebSocket; one subscription may name many sessions
 SOCKET_SESSIONS_MAX: Final = 1000  # that one subscription names; `*` follows all
 SOCKET_COMMANDS_MAX: Final = 64  # of one WebSocket that are being carried out; the rest is told to come again
@@ -91,7 +91,7 @@ SOCKET_COMMANDS_BYTES_MAX: Final = 2 * BODY_BYTES_MAX  # of their frames togethe
 SOCKET_FRAME_BYTES_MAX: Final = BODY_BYTES_MAX + 64 * KIB  # from a client: a command with the largest body
 SOCKET_ID_CHARS_MAX: Final = 64  # the client's names for its subscriptions and commands
 SOCKET_PATH_CHARS_MAX: Final = 4096  # of a command
-SOCKET_ANSWERS_MAX: Final = 256  # that wait for a client to read them; no more is taken from it until it does
+SOCKET_RESPONSES_MAX: Final = 256  # that wait for a client to read them; no more is taken from it until it does
 SOCKET_WRITE_BYTES: Final = 256 * KIB  # a write is sent off when it has so much
 SOCKET_CLOSE_GRACE_S: Final = 1.0  # for a client to read why its WebSocket was closed, before the connection goes
 HTTP_GRACE_S: Final = 5.0  # running requests at a shutdown
@@ -119,7 +119,9 @@ TERM_GRACE_S: Final = 3.0  # OpenCode swallows the first SIGTERM now and then: T
 KILL_GRACE_S: Final = 5.0
 REMNANT_GRACE_S: Final = 2.0  # what a tool left running has so long to end after TERM
 ABORT_GRACE_S: Final = 8.0  # OpenCode kills a stubborn shell 3 s after the abort
-DISPOSAL_S: Final = 4.0  # OpenCode kills a stubborn MCP server 2 to 3 s after it was told to dispose of a directory
+DIRECTORY_RELEASE_S: Final = (
+    4.0  # OpenCode kills a stubborn MCP server 2 to 3 s after it was told to dispose of a directory
+)
 OPENCODE_MODELS_TIMEOUT_S: Final = 20.0  # asked once at the start, measured at 1.7 s
 CONNECT_TIMEOUT_S: Final = 10.0  # a session waits so long for the connection to its ready instance
 OPENCODE_REQUEST_TIMEOUT_S: Final = 15.0  # the slowest call measured is 0.8 s; a boot stalls others by 0.4 s
@@ -150,7 +152,7 @@ PROCESS_POLL_S: Final = 0.05  # how often a log or process is looked at where no
 ENVIRONMENT_SCAN_S: Final = 0.1  # between two sweeps: a scan of all processes costs 50 us for each
 OPENCODE_LOG_HEAD_BYTES: Final = 64 * KIB  # the announcement stands at the beginning of the process's log
 OPENCODE_LOG_BYTES_MAX: Final = 16 * MIB  # OpenCode writes some KiB; a plugin of a repository writes what it likes
-OPENCODE_LOG_LOOK_S: Final = 10.0
+OPENCODE_LOG_CHECK_S: Final = 10.0
 OPENCODE_LOGS_KEPT: Final = 100  # of processes that are no more
 OPENCODE_VERSION_TIMEOUT_S: Final = 30.0  # `opencode --version` takes 0.6 s, several s from a cold disk
 
@@ -164,10 +166,10 @@ DELIVERY_CONFIRM_TIMEOUT_S: Final = 20.0  # the message shows within 0.7 s of th
 DELIVERY_ATTEMPTS_MAX: Final = 5
 # Waits before each look for the message; the last repeats. An earlier look would hold up an OpenCode busy with it.
 DELIVERY_POLL_S: Final = (0.1, 0.1, 0.2, 0.5)
-ANSWER_RETRY_S: Final = 2.0  # between tries to give OpenCode an answer
+REPLY_RETRY_S: Final = 2.0  # between tries to give OpenCode an answer
 DELIVERY_ERROR_GRACE_S: Final = 1.5  # after an error without a message: an unknown agent leaves nothing behind
 DELIVERY_LATE_GRACE_S: Final = 2.0  # a prompt whose session is terminated may be on its way for 0.7 s after the 204
-LEAVE_RETRY_S: Final = 2.0  # between tries to abort what a session has left behind in a process that was silent
+DETACH_RETRY_S: Final = 2.0  # between tries to abort what a session has left behind in a process that was silent
 TURN_POLL_S: Final = 5.0  # status is asked this often while a turn runs: idle events get lost
 TURN_SETTLE_S: Final = 0.1  # OpenCode's last parts come up to 100 ms after its first idle event
 TURN_RECHECK_S: Final = 0.2  # between looks while OpenCode is idle and its messages are not complete yet
@@ -220,10 +222,10 @@ DIFF_COUNT_EDITS_MAX: Final = 1_000  # likewise, of lines that both sides have: 
 INSTANCES_MAX: Final = 32  # OpenCode processes; each takes 300 to 900 MiB
 MEMORY_FREE_BYTES_MIN: Final = 512 * MIB  # left when another process is started
 IDLE_TIMEOUT_S: Final = 1800.0  # an instance whose sessions have all been idle for so long is shut down
-INSTANCE_LINE_MAX: Final = 100  # sessions that wait for room for another process, then `overloaded`
-INSTANCE_LINE_S: Final = 60.0  # how long they wait; below SESSION_READY_TIMEOUT_S, so that the reason is told
-INSTANCE_LINE_POLL_S: Final = 1.0
-INSTANCE_LINE_RETRY_S: Final = 30  # who found no place comes again after so long: turns take minutes
+INSTANCE_QUEUE_MAX: Final = 100  # sessions that wait for room for another process, then `overloaded`
+INSTANCE_QUEUE_S: Final = 60.0  # how long they wait; below SESSION_READY_TIMEOUT_S, so that the reason is told
+INSTANCE_QUEUE_POLL_S: Final = 1.0
+INSTANCE_QUEUE_RETRY_S: Final = 30  # who found no place comes again after so long: turns take minutes
 UNREACHABLE_GRACE_S: Final = 30.0  # silent for so long and stopped by a signal: it is hung
 UNREACHABLE_POLL_S: Final = 5.0
 HEALTH_TIMEOUT_S: Final = 5.0  # the slowest answer measured is 0.4 s
@@ -233,14 +235,14 @@ WORKSPACE_DISCARDS_MAX: Final = 5  # attempts to remove what a failed one left, 
 WORKSPACE_BUSY_S: Final = 20.0  # how long a removal waits for processes to leave: the stop ladder takes 11 s
 WORKSPACE_BUSY_POLL_S: Final = 0.5
 BUSY_COMMAND_CHARS_MAX: Final = 80  # of the command line of a process that keeps a workspace from being removed
-BUSY_PROCESSES_NAMED_MAX: Final = 10  # of those, in a refusal, which is a sentence; their pids stand beside it
+BUSY_PROCESSES_LISTED_MAX: Final = 10  # of those, in a refusal, which is a sentence; their pids stand beside it
 PORTS_FIRST: Final = 20_000  # of those that workspaces get: below the kernel's own, above what servers listen on
 PORTS_END: Final = 30_000  # the first that they do not get
 PORTS_EACH: Final = 10  # of one workspace, for a server, its database and the like: a thousand workspaces have some
 INCLUDE_FILES_MAX: Final = 50_000  # that `.worktreeinclude` copies into a workspace: a large node_modules, some 10 s
 INCLUDE_BYTES_MAX: Final = 2 * 1024 * MIB  # likewise; more is made by the set-up in the time that copying takes
 INCLUDE_PATTERNS_BYTES_MAX: Final = 64 * KIB  # of `.worktreeinclude`, which holds a few lines
-INCLUDE_UNCOPIED_NAMED_MAX: Final = 5  # files that were not copied, in a sentence that says so
+INCLUDE_UNCOPIED_LISTED_MAX: Final = 5  # files that were not copied, in a sentence that says so
 SETUP_FILE_BYTES_MAX: Final = 16 * KIB  # of `.fleet.toml`, which a person reads before it is allowed
 SETUP_S: Final = 1800.0  # of a set-up: a cold build of a large project; what hangs is ended
 TEARDOWN_S: Final = 60.0  # of a teardown, which holds up a removal
@@ -250,14 +252,14 @@ SCRIPT_TAIL_BYTES: Final = 32 * KIB  # that end, which says what failed
 SETUP_DETAIL_CHARS: Final = 500  # of a failed set-up's last lines, in the sentence that says so
 SETUPS_KEPT: Final = 64  # sessions whose output of the set-up stays in memory, half a MiB each at most
 TRUSTED_MAX: Final = 1000  # contents of `.fleet.toml` that are allowed; all are looked at for each workspace
-WORKSPACE_LOOK_S: Final = 5.0  # git status: 1 s for 100,000 files; what takes longer is not worth a page's wait
-SESSIONS_NAMED_MAX: Final = 10  # in a refusal, which is a sentence
+WORKSPACE_CHECK_S: Final = 5.0  # git status: 1 s for 100,000 files; what takes longer is not worth a page's wait
+SESSIONS_LISTED_MAX: Final = 10  # in a refusal, which is a sentence
 FILE_READ_BYTES_MAX: Final = MIB  # of a file of the workspace that is shown; nobody reads more on a page
 WORKSPACE_ROOTS_MAX: Final = 100  # that clients may choose; each path is looked at against all of them
 DIRECTORY_ENTRIES_MAX: Final = 5_000  # of a listed directory; the rest is counted
 DIRECTORY_SEARCH_S: Final = 1.0  # a search for directories below one takes so long; then it gives what it has found
 DIRECTORY_SEARCHES_MAX: Final = 2  # at a time: with 45 of them the event loop stood still for 2.8 s
-DIRECTORY_SEARCH_LOOKS_MAX: Final = 20_000  # directories that it looks into; a home directory has less that matter
+DIRECTORY_SEARCH_VISITED_MAX: Final = 20_000  # directories that it looks into; a home directory has less that matter
 DIRECTORY_SEARCH_FOUND_MAX: Final = 500  # directories in its answer; a longer query finds the others
 ERASURE_RETRY_S: Final = 5.0  # while the disk is full
 REMOVAL_WAIT_S: Final = 120.0  # a request waits so long for a removal or a restore, then says that it goes on
@@ -273,13 +275,13 @@ WEBHOOK_DELIVERIES_REMEMBERED_MAX: Final = 100  # of one webhook that are over a
 WEBHOOK_TIMEOUT_S: Final = 15.0  # from the look-up of the name to the answer; Standard Webhooks asks for 15 to 30
 WEBHOOK_CONNECT_TIMEOUT_S: Final = 5.0  # for each address of the name
 WEBHOOK_ADDRESSES_MAX: Final = 4  # of a name that are tried
-WEBHOOK_ANSWER_BYTES_MAX: Final = 64 * KIB  # an answer up to here is read to its end: who is cut off may complain
+WEBHOOK_RESPONSE_BYTES_MAX: Final = 64 * KIB  # an answer up to here is read to its end: who is cut off may complain
 WEBHOOK_BACKOFF_FIRST_S: Final = 5.0
 WEBHOOK_BACKOFF_MAX_S: Final = 4 * 3600.0  # thirteen attempts on the first day, then six a day
-WEBHOOK_PATIENCE_S: Final = 3 * 86_400.0  # a weekend; then the message is dropped or the webhook disabled
-WEBHOOK_PROGRESS_EVENTS: Final = 10_000  # looked at in vain before the cursor is logged: 30 ms of a start
-WEBHOOK_PROGRESS_S: Final = 60.0  # between looks at how far that is
-WEBHOOK_TRY_WAIT_S: Final = 20.0  # a request waits so long for its test message
+WEBHOOK_RETRY_WINDOW_S: Final = 3 * 86_400.0  # a weekend; then the message is dropped or the webhook disabled
+WEBHOOK_CURSOR_EVENTS: Final = 10_000  # looked at in vain before the cursor is logged: 30 ms of a start
+WEBHOOK_CURSOR_S: Final = 60.0  # between looks at how far that is
+WEBHOOK_TEST_WAIT_S: Final = 20.0  # a request waits so long for its test message
 
 # Metrics
 COMMAND_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0)  # a commit takes 0.3 to 6 ms
@@ -313,9 +315,11 @@ DIFF_FILE_BYTES_MAX: Final = MIB  # of a file on each side; what is cut off is s
 DIFF_BYTES_MAX: Final = 32 * MIB  # of one diff's contents together; has to fit in GIT_OUTPUT_BYTES_MAX
 DIFF_FILES_MAX: Final = 5_000  # files of one diff; more are counted in the log of the server only
 DIFF_RENAMES_MAX: Final = 400  # added or deleted files between which renames are looked for: the work is its square
-IGNORED_NAMED_MAX: Final = 100  # ignored files that a removal names; a directory of them counts as one
-NOT_CARRIED_NAMED_MAX: Final = 10  # files, hooks or settings in one sentence about what did not come along
-KEPT_TIPS_MAX: Final = 2_000  # commits that a kept commit names as parents; git takes no argument list without end
+IGNORED_LISTED_MAX: Final = 100  # ignored files that a removal names; a directory of them counts as one
+NOT_CARRIED_LISTED_MAX: Final = 10  # files, hooks or settings in one sentence about what did not come along
+PRESERVED_COMMITS_MAX: Final = (
+    2_000  # commits that a kept commit names as parents; git takes no argument list without end
+)
 
 # Rehearsal model
 REHEARSAL_SCRIPT_STEPS_MAX: Final = 1000
@@ -329,7 +333,7 @@ REHEARSAL_COUNTED_CALLS_MAX: Final = (
 )
 
 # The command line
-CENSUS_TIMEOUT_S: Final = 20.0  # of one request for `fleet ps`; a server that starts or is busy answers later
+PROCESS_REPORT_TIMEOUT_S: Final = 20.0  # of one request for `fleet ps`; a server that starts or is busy answers later
 
 # The demo
 DEMO_TIMEOUT_S: Final = 120.0  # it takes about 10 s; a machine that is ten times as slow gets its chance
@@ -365,7 +369,7 @@ TRANSCRIPTS_CACHED: Final = 64  # sessions whose folded transcript stays in memo
 
 # The process
 GC_THRESHOLDS: Final = (50_000, 20, 100)  # allocations per collection: fewer pauses; measured at 5 to 15 % throughput
-THREAD_TURN_S: Final = 0.0005  # for which a thread keeps the interpreter from the event loop; 5 ms are the default
+SWITCH_INTERVAL_S: Final = 0.0005  # for which a thread keeps the interpreter from the event loop; 5 ms are the default
 
 # The client
 CLIENT_RETRY_S: Final = 60.0  # a server that is restarted is back within seconds, on a slow disk within a minute

@@ -57,11 +57,11 @@ from fleet.limits import (
     MIB,
     SHUTDOWN_GRACE_S,
     SHUTDOWN_REST_S,
-    THREAD_TURN_S,
+    SWITCH_INTERVAL_S,
 )
 from fleet.logs import announce, configure_logs
 from fleet.network import base_url, family_of, is_loopback
-from fleet.projections.store import LmdbStore
+from fleet.projections.store import LmdbViewStore
 from fleet.rehearsal.config import PROVIDER
 from fleet.rehearsal.offer import Offer
 
@@ -115,7 +115,7 @@ async def stop_leftovers(config: Config) -> None:
 
 def _prefer_event_loop() -> None:
     """Let it wait neither for collections of what lives now and lives long, nor for a thread in Python's code."""
-    sys.setswitchinterval(THREAD_TURN_S)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
@@ -164,7 +164,7 @@ async def _running(config: Config, environment: Mapping[str, str], traces: "Trac
             config.data_dir, make_registry(), SystemClock(), reserve_bytes=DISK_RESERVE_BYTES, traces=traces
         ) as log,
         LmdbBlobs(config.data_dir) as blobs,
-        closing(LmdbStore(config.data_dir / "views")) as views,
+        closing(LmdbViewStore(config.data_dir / "views")) as views,
         local_token(config.data_dir) as local,
     ):
         executable = find_opencode(config, environment)
@@ -314,7 +314,7 @@ async def _await_signals(stopping: trio.Event, everything: trio.CancelScope) -> 
             stopping.set()
 
 
-class Model(NamedTuple):
+class ModelSource(NamedTuple):
     """Which model OpenCode works with: the rehearsal model or its own, and why."""
 
     rehearsal: bool
@@ -328,33 +328,33 @@ class ModelChoice:
         self._rehearsal = config.rehearsal
         self._environment = environment
         self._executable = executable
-        self._chosen: Model | None = None
+        self._chosen: ModelSource | None = None
         self._decided = trio.Event()
 
-    async def known(self) -> Model:
+    async def known(self) -> ModelSource:
         """Return the model, once it is chosen."""
         while self._chosen is None:
             await self._decided.wait()
         return self._chosen
 
-    async def choose(self) -> Model:
+    async def choose(self) -> ModelSource:
         """Choose it, and ask OpenCode about its providers where that matters."""
         if self._chosen is None:
             self._chosen = await self._choose()
         self._decided.set()
         return self._chosen
 
-    async def _choose(self) -> Model:
+    async def _choose(self) -> ModelSource:
         if self._rehearsal == "never":
-            return Model(False, "OpenCode's own providers")
+            return ModelSource(False, "OpenCode's own providers")
         if self._rehearsal == "always":
-            return Model(True, "the rehearsal model, because --rehearsal always says so")
+            return ModelSource(True, "the rehearsal model, because --rehearsal always says so")
         if self._executable is None:
-            return Model(True, "the rehearsal model (scripted, free), once OpenCode is installed")
+            return ModelSource(True, "the rehearsal model (scripted, free), once OpenCode is installed")
         providers = await own_providers(self._executable, self._environment)
         if providers:
-            return Model(False, f"OpenCode's own providers ({', '.join(sorted(providers))})")
-        return Model(True, "the rehearsal model (scripted, free), because OpenCode has no provider of its own")
+            return ModelSource(False, f"OpenCode's own providers ({', '.join(sorted(providers))})")
+        return ModelSource(True, "the rehearsal model (scripted, free), because OpenCode has no provider of its own")
 
 
 def find_opencode(config: Config, environment: Mapping[str, str]) -> Path | None:

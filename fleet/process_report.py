@@ -21,7 +21,7 @@ from fleet.events.data_lock import lock_holder
 from fleet.events.lmdb_log import LmdbLog
 from fleet.gateway.items.states import instance_item, orphan_item
 from fleet.gateway.server.tokens import read_local_token
-from fleet.limits import CENSUS_TIMEOUT_S, PAGE_MAX
+from fleet.limits import PAGE_MAX, PROCESS_REPORT_TIMEOUT_S
 from fleet.network import base_url, listens
 from fleet.projections.lives import Life, lives
 from fleet.wire.instances import InstanceItem, OrphanItem
@@ -64,7 +64,7 @@ async def _ask(url: str, token: str | None) -> Census:
     shown = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
         async with httpx.AsyncClient(
-            base_url=f"{url}/api", headers=shown, timeout=CENSUS_TIMEOUT_S, trust_env=False
+            base_url=f"{url}/api", headers=shown, timeout=PROCESS_REPORT_TIMEOUT_S, trust_env=False
         ) as http:
             orphans = await _get(http, "/instances/orphans", list[OrphanItem])
             instances: list[InstanceItem] = []

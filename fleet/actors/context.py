@@ -13,15 +13,15 @@ import structlog
 import trio
 
 from fleet.actors.port_errors import with_problems
-from fleet.actors.runtime.aggregate import Deliver, Reply
-from fleet.actors.runtime.registry import Directory
+from fleet.actors.runtime.aggregate import Deliver, StateReply
+from fleet.actors.runtime.registry import ActorRegistry
 from fleet.core import trust
 from fleet.core import workspace_roots as roots
 from fleet.core.instance import state as instance_state
 from fleet.core.instance.commands import Command as InstanceCommand
 from fleet.core.session import state as session_state
 from fleet.core.session.commands import Command
-from fleet.core.session.values import FreshIds
+from fleet.core.session.values import NewTurnIds
 from fleet.core.webhook import state as webhook_state
 from fleet.core.webhook.commands import Command as WebhookCommand
 from fleet.core.workspace.commands import Command as WorkspaceCommand
@@ -38,10 +38,10 @@ from fleet.ports import (
     OpenCodeHost,
     Removals,
     Scripts,
-    Sender,
     Shells,
     Trees,
-    Vault,
+    WebhookSecrets,
+    WebhookSender,
     Workspaces,
 )
 from fleet.projections.inflight import InFlight
@@ -49,12 +49,12 @@ from fleet.projections.views import Views
 
 _log = structlog.get_logger(__name__)
 
-SessionReply = Reply[session_state.State]
-InstanceReply = Reply[instance_state.State]
-WorkspaceReply = Reply[State]
-RootsReply = Reply[roots.State]
-TrustReply = Reply[trust.State]
-WebhookReply = Reply[webhook_state.State]
+SessionReply = StateReply[session_state.State]
+InstanceReply = StateReply[instance_state.State]
+WorkspaceReply = StateReply[State]
+RootsReply = StateReply[roots.State]
+TrustReply = StateReply[trust.State]
+WebhookReply = StateReply[webhook_state.State]
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -67,8 +67,8 @@ class Ports(msgspec.Struct, frozen=True):
     trees: Trees
     removals: Removals
     files: Files
-    vault: Vault
-    sender: Sender
+    vault: WebhookSecrets
+    sender: WebhookSender
     scripts: Scripts
     shells: Shells
 
@@ -130,21 +130,21 @@ class Connections:
                 _log.warning("waits_for_connection", instance=instance_id, code=unavailable.code)
 
 
-class Peers(msgspec.Struct, frozen=True):
+class ActorRegistries(msgspec.Struct, frozen=True):
     """Every actor's address, by kind."""
 
-    sessions: Directory[Deliver[Command], SessionReply]
-    instances: Directory[Deliver[InstanceCommand], InstanceReply]
-    workspaces: Directory[Deliver[WorkspaceCommand], WorkspaceReply]
-    roots: Directory[Deliver[roots.Command], RootsReply]
-    webhooks: Directory[Deliver[WebhookCommand], WebhookReply]
-    trust: Directory[Deliver[trust.Command], TrustReply]
+    sessions: ActorRegistry[Deliver[Command], SessionReply]
+    instances: ActorRegistry[Deliver[InstanceCommand], InstanceReply]
+    workspaces: ActorRegistry[Deliver[WorkspaceCommand], WorkspaceReply]
+    roots: ActorRegistry[Deliver[roots.Command], RootsReply]
+    webhooks: ActorRegistry[Deliver[WebhookCommand], WebhookReply]
+    trust: ActorRegistry[Deliver[trust.Command], TrustReply]
 
 
 class Context:
     """All of it. `peers` is set once, by the tree, before the first actor runs."""
 
-    peers: Peers
+    actors: ActorRegistries
 
     def __init__(
         self, ports: Ports, log: Log, blobs: Blobs, *, views: Views, inflight: InFlight, policy: Policy
@@ -167,6 +167,6 @@ class Context:
         self.policy = policy
         self.connections = Connections()
 
-    def fresh(self) -> FreshIds:
+    def fresh(self) -> NewTurnIds:
         """Return ids for a turn that may start now."""
-        return FreshIds(self.ids.opencode("msg"), self.ids.opencode("prt"))
+        return NewTurnIds(self.ids.opencode("msg"), self.ids.opencode("prt"))

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import trio
 from prometheus_client import Histogram
 
-from fleet.actors.context import Context, Peers, Policy, Ports
+from fleet.actors.context import ActorRegistries, Context, Policy, Ports
 from fleet.actors.effects.callbacks import Callbacks
 from fleet.actors.effects.diffs import Changes
-from fleet.actors.effects.erasure import Erasure
+from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.instance import InstanceEffects
 from fleet.actors.effects.known_offers import KnownOffers
 from fleet.actors.effects.live_events import Conversations
@@ -26,15 +26,15 @@ from fleet.actors.effects.model_limits import ModelLimits
 from fleet.actors.effects.placement import Placement
 from fleet.actors.effects.session import SessionEffects
 from fleet.actors.effects.setup import Setups
-from fleet.actors.effects.stored_responses import Answers
+from fleet.actors.effects.stored_responses import StoredResponses
 from fleet.actors.effects.webhook import WebhookEffects
 from fleet.actors.effects.workspace import WorkspaceEffects
 from fleet.actors.effects.workspace_check import Standing
 from fleet.actors.runtime.actor import Inbox
-from fleet.actors.runtime.aggregate import Aggregate, Deliver, Reply, Shape, shape_of
+from fleet.actors.runtime.aggregate import Aggregate, Deliver, Shape, StateReply, shape_of
 from fleet.actors.runtime.child import ChildSpec
 from fleet.actors.runtime.failures import answering
-from fleet.actors.runtime.registry import Directory
+from fleet.actors.runtime.registry import ActorRegistry
 from fleet.actors.runtime.supervisor import Supervisor
 from fleet.actors.upkeep.idle_instances import Idleness
 from fleet.actors.upkeep.recovery import Recovery
@@ -44,12 +44,12 @@ from fleet.actors.usecases.rebinding import Rebinding
 from fleet.actors.usecases.removal import Endings
 from fleet.actors.usecases.removal_preview import EndPreviews
 from fleet.actors.usecases.repositories import Repositories
-from fleet.actors.usecases.sessions import Orders
+from fleet.actors.usecases.sessions import SessionUseCases
 from fleet.actors.usecases.trust import Trust
-from fleet.actors.usecases.webhooks import Webhooks
+from fleet.actors.usecases.webhooks import WebhookUseCases
 from fleet.actors.usecases.workspace_roots import Roots
-from fleet.core.instance.effects import Operate
-from fleet.core.webhook.effects import Follow
+from fleet.core.instance.effects import OperateProcess
+from fleet.core.webhook.effects import FollowLog
 from fleet.events.blobs import Blobs
 from fleet.events.feed import Feed
 from fleet.events.log import Log
@@ -62,7 +62,7 @@ from fleet.projections.past import past_of
 from fleet.projections.runner import Runner
 from fleet.projections.setup_output import setup_outputs
 from fleet.projections.states import States
-from fleet.projections.store import Store
+from fleet.projections.store import ViewStore
 from fleet.projections.touched import Touched
 from fleet.projections.transcripts import Transcripts
 from fleet.projections.views import make_views
@@ -77,7 +77,7 @@ class Stores(NamedTuple):
 
     log: Log
     blobs: Blobs
-    views: Store
+    views: ViewStore
     history_file: Path | None = None
 
 
@@ -114,10 +114,10 @@ class Tree:
         self.history = History(log, self.feed, stores.history_file, run_sync=None if threads else inline)
         context = self.context = Context(ports, log, blobs, views=views, inflight=self.inflight, policy=policy)
         self.changes = Changes(context)
-        self.answers = Answers(log, views)
+        self.answers = StoredResponses(log, views)
         self.setup_outputs = setup_outputs(log)
         caches = (self.setup_outputs, self.transcripts, self.change_records, self.past.sessions, self.changes.live)
-        erasure = Erasure(log, blobs, views, self.inflight, answers=self.answers, caches=caches)
+        erasure = SessionErasure(log, blobs, views, self.inflight, answers=self.answers, caches=caches)
         placement = Placement(context)
         self.model_limits = ModelLimits(context, self.touched)
         known_offers = KnownOffers(context, self.model_limits)
@@ -128,8 +128,8 @@ class Tree:
             registry=None,  # gateway/server/metrics.py collects it: several Fleets in one process do not meet
             buckets=COMMAND_BUCKETS_S,
         )
-        context.peers = self._peers(known_offers, placement, erasure)
-        self.orders = Orders(context)
+        context.actors = self._peers(known_offers, placement, erasure)
+        self.orders = SessionUseCases(context)
         self.forks = Forks(context, self.orders)
         self.endings = Endings(context, self.orders, erasure)
         self.end_previews = EndPreviews(context, self.orders)
@@ -138,7 +138,7 @@ class Tree:
         self.rebinding = Rebinding(context, self.roots)
         self.trust = Trust(context, self.orders)
         self.repositories = Repositories(context, known_offers, self.roots)
-        self.webhooks = Webhooks(context)
+        self.webhooks = WebhookUseCases(context)
         self.ready = False
         self.rehearsal: str | None = None
         self._began_s: float | None = None
@@ -151,7 +151,7 @@ class Tree:
         """Run everything until `stopping`."""
         self._began_s = trio.current_time()
         self.started_at_ms = self.context.clock.now_ms()
-        peers = self.context.peers
+        peers = self.context.actors
         children = (
             ChildSpec("views", self.runner.run),
             ChildSpec("signals", self.inflight.run),
@@ -184,7 +184,7 @@ class Tree:
         """For how many seconds it has been running, on the monotonic clock."""
         return 0.0 if self._began_s is None else trio.current_time() - self._began_s
 
-    def _peers(self, known_offers: KnownOffers, placement: Placement, erasure: Erasure) -> Peers:
+    def _peers(self, known_offers: KnownOffers, placement: Placement, erasure: SessionErasure) -> ActorRegistries:
         """Return the directories of all actors, each with what carries out its effects."""
         context, views = self.context, self.views
         conversations = Conversations(context)
@@ -196,7 +196,7 @@ class Tree:
         instances = InstanceEffects(context, conversations, known_offers)
         workspaces = WorkspaceEffects(context, setups)
         webhooks = WebhookEffects(context, self.feed)
-        return Peers(
+        return ActorRegistries(
             self._directory("sessions", views.sessions, sessions.perform),
             self._directory("instances", views.instances, instances.perform),
             self._directory("workspaces", views.workspaces, workspaces.perform),
@@ -205,17 +205,19 @@ class Tree:
             self._directory("trust", views.trust, _no_effect),
         )
 
-    def _directory(self, name: str, view: States[Any], perform: Callable[[str, Any, Any], Any]) -> Directory[Any, Any]:
+    def _directory(
+        self, name: str, view: States[Any], perform: Callable[[str, Any, Any], Any]
+    ) -> ActorRegistry[Any, Any]:
         def observe(outcome: str, seconds: float) -> None:
             self.command_seconds.labels(view.name, outcome).observe(seconds)
 
         now_ms = self.context.clock.now_ms
         if self.traces is None:
-            return Directory(name, _residents(view, self.log, perform, now_ms), observe=observe)
+            return ActorRegistry(name, _residents(view, self.log, perform, now_ms), observe=observe)
         from fleet.actors.runtime.tracing import Spans, TracedMailbox
 
-        create = _residents(view, self.log, perform, now_ms, Spans(self.traces, (Operate, Follow)))
-        return Directory(name, create, observe=observe, mailbox=TracedMailbox)
+        create = _residents(view, self.log, perform, now_ms, Spans(self.traces, (OperateProcess, FollowLog)))
+        return ActorRegistry(name, create, observe=observe, mailbox=TracedMailbox)
 
 
 async def _no_effect(*_: object) -> None:
@@ -228,11 +230,11 @@ def _residents(
     perform: Callable[[str, Any, Any], Any],
     now_ms: Callable[[], int],
     spans: "Spans | None" = None,
-) -> Callable[[str, Inbox[Deliver[Any], Reply[Any]]], Aggregate[Any, Any, Any, Any]]:
+) -> Callable[[str, Inbox[Deliver[Any], StateReply[Any]]], Aggregate[Any, Any, Any, Any]]:
     """Return what makes the actor of one id, over the inbox that the directory keeps for it."""
     shape: Shape = shape_of(view.decider.kind, view.state_type, view.decider.revision)
 
-    def create(aggregate_id: str, inbox: Inbox[Deliver[Any], Reply[Any]]) -> Aggregate[Any, Any, Any, Any]:
+    def create(aggregate_id: str, inbox: Inbox[Deliver[Any], StateReply[Any]]) -> Aggregate[Any, Any, Any, Any]:
         bound = answering(partial(perform, aggregate_id), view.decider.failure, now_ms)
         return Aggregate(aggregate_id, view.decider, shape, log, bound, inbox=inbox, spans=spans)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from fleet.adapters.folders import entry_of, is_directory, is_repository, opened, parent_of, refusal, resolved
-from fleet.limits import DIRECTORY_SEARCH_FOUND_MAX, DIRECTORY_SEARCH_LOOKS_MAX, DIRECTORY_SEARCH_S
+from fleet.limits import DIRECTORY_SEARCH_FOUND_MAX, DIRECTORY_SEARCH_S, DIRECTORY_SEARCH_VISITED_MAX
 from fleet.ports import Folder, FolderEntry
 
 _SKIPPED: Final = frozenset(("node_modules", "__pycache__"))
@@ -48,7 +48,7 @@ def _below(real: str, roots: tuple[str, ...], end_s: float) -> Iterator[FolderEn
     looks = 0
     while waiting:
         looks += 1
-        if looks > DIRECTORY_SEARCH_LOOKS_MAX or time.monotonic() > end_s:
+        if looks > DIRECTORY_SEARCH_VISITED_MAX or time.monotonic() > end_s:
             yield None
             return
         for entry in _entries(waiting.popleft(), roots):

@@ -21,12 +21,12 @@ from fleet import __version__
 from fleet.errors import Rejected
 from fleet.limits import (
     WEBHOOK_ADDRESSES_MAX,
-    WEBHOOK_ANSWER_BYTES_MAX,
     WEBHOOK_CONNECT_TIMEOUT_S,
+    WEBHOOK_RESPONSE_BYTES_MAX,
     WEBHOOK_TIMEOUT_S,
     WEBHOOK_URL_CHARS_MAX,
 )
-from fleet.ports import Clock, Receipt
+from fleet.ports import Clock, DeliveryAttempt
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -65,17 +65,17 @@ class HttpSender:
             return
         raise _refused("its name could not be looked up in time")
 
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> DeliveryAttempt:
         """See `Sender`."""
         began_s = trio.current_time()
-        receipt = Receipt(None, f"no answer within {WEBHOOK_TIMEOUT_S:.0f} s", 0)
+        receipt = DeliveryAttempt(None, f"no answer within {WEBHOOK_TIMEOUT_S:.0f} s", 0)
         with trio.move_on_after(WEBHOOK_TIMEOUT_S):
             try:
                 receipt = await self._post(await self._locate(url), headers, body)
             except Rejected as rejected:
-                receipt = Receipt(None, rejected.detail, 0)
+                receipt = DeliveryAttempt(None, rejected.detail, 0)
         took_ms = round((trio.current_time() - began_s) * 1000)
-        return Receipt(receipt.status, receipt.detail, took_ms, receipt.retry_after_s)
+        return DeliveryAttempt(receipt.status, receipt.detail, took_ms, receipt.retry_after_s)
 
     # ------------------------------------------------------------------------------------------------ where it may go
 
@@ -93,21 +93,21 @@ class HttpSender:
 
     # ------------------------------------------------------------------------------------------------------- sending
 
-    async def _post(self, place: _Place, headers: Mapping[str, str], body: bytes) -> Receipt:
+    async def _post(self, place: _Place, headers: Mapping[str, str], body: bytes) -> DeliveryAttempt:
         """Send it to the first address that can be connected to."""
-        receipt = Receipt(None, "no address", 0)
+        receipt = DeliveryAttempt(None, "no address", 0)
         timeout = httpx.Timeout(WEBHOOK_TIMEOUT_S, connect=WEBHOOK_CONNECT_TIMEOUT_S)
         for address in place.addresses:
             async with httpx.AsyncClient(verify=self._trust, trust_env=False, timeout=timeout) as client:
                 try:
                     return await self._exchange(client, _request(client, place, address, headers, body))
                 except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                    receipt = Receipt(None, f"no connection: {_why(error)}", 0)
+                    receipt = DeliveryAttempt(None, f"no connection: {_why(error)}", 0)
                 except (httpx.HTTPError, httpx.StreamError) as error:
-                    return Receipt(None, f"no answer: {_why(error)}", 0)
+                    return DeliveryAttempt(None, f"no answer: {_why(error)}", 0)
         return receipt
 
-    async def _exchange(self, client: httpx.AsyncClient, request: httpx.Request) -> Receipt:
+    async def _exchange(self, client: httpx.AsyncClient, request: httpx.Request) -> DeliveryAttempt:
         response = await client.send(request, stream=True, follow_redirects=False)
         try:
             await _drain(response)
@@ -115,7 +115,7 @@ class HttpSender:
             with trio.CancelScope(shield=True):
                 await response.aclose()
         detail = f"the receiver answered {response.status_code}"
-        return Receipt(response.status_code, detail, 0, self._pause_s(response.headers.get("retry-after", "")))
+        return DeliveryAttempt(response.status_code, detail, 0, self._pause_s(response.headers.get("retry-after", "")))
 
     def _pause_s(self, retry_after: str) -> float:
         """Return what the header asks for: seconds, or a date (RFC 9110, 10.2.3); anything else is no wish."""
@@ -189,7 +189,7 @@ def _request(
 async def _drain(response: httpx.Response) -> None:
     """Read an answer that says that it is short to its end, undecoded, for receivers that complain otherwise."""
     length = response.headers.get("content-length", "")
-    if not (length.isdecimal() and int(length) <= WEBHOOK_ANSWER_BYTES_MAX):
+    if not (length.isdecimal() and int(length) <= WEBHOOK_RESPONSE_BYTES_MAX):
         return
     try:
         async for _ in response.aiter_raw():

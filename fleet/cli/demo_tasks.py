@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from fleet.rehearsal.script import fenced
 
 
-class Task(NamedTuple):
+class DemoTask(NamedTuple):
     """One session: its title, and its prompt."""
 
     title: str
@@ -65,6 +65,6 @@ say "The README points to a guide with an example." at 40/s
 """
 
 TASKS: Final = (
-    Task("Greet by name", f"Let the greeter greet by name.\n{fenced(_FEATURE)}"),
-    Task("Write a guide", f"Document how the greeter is used.\n{fenced(_DOCUMENTATION)}"),
+    DemoTask("Greet by name", f"Let the greeter greet by name.\n{fenced(_FEATURE)}"),
+    DemoTask("Write a guide", f"Document how the greeter is used.\n{fenced(_DOCUMENTATION)}"),
 )

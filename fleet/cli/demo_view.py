@@ -22,7 +22,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from fleet.cli.demo_tasks import Task
+from fleet.cli.demo_tasks import DemoTask
 from fleet.environment import passed_on
 from fleet.errors import StartupError
 from fleet.escape import plain
@@ -119,7 +119,7 @@ class Stage:
         """Note that the person has seen enough."""
         self._interrupted = True
 
-    async def open(self, http: httpx.AsyncClient, project: Path, task: Task) -> None:
+    async def open(self, http: httpx.AsyncClient, project: Path, task: DemoTask) -> None:
         """Create the session of a task, and wait until it works. Raises `StartupError` where that is refused."""
         body = {
             "directory": str(project),

@@ -8,7 +8,7 @@ follows, over `sse.py` or, many at once, over `socket.py` and its `link.py`; `er
 from fleet.client.client import FleetClient
 from fleet.client.connection import Page
 from fleet.client.errors import Conflict, Denied, FleetError, Invalid, NotFound, Unavailable, Unreachable
-from fleet.client.export import Export
+from fleet.client.export import LogExport
 from fleet.client.session import Session
 from fleet.client.socket import Socket
 from fleet.client.stream import Stream
@@ -18,10 +18,10 @@ from fleet.client.webhook import Webhook
 __all__ = [
     "Conflict",
     "Denied",
-    "Export",
     "FleetClient",
     "FleetError",
     "Invalid",
+    "LogExport",
     "NotFound",
     "Page",
     "Session",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fleet.client.connection import Connection, Page
-from fleet.client.export import Export
+from fleet.client.export import LogExport
 from fleet.wire.audit import EventItem, LogQuery, PositionItem, TimeQuery, Verification
 from fleet.wire.bodies import AtQuery
 
@@ -69,7 +69,7 @@ class AuditLog:
         """Prove the whole log, or its events up to `at`."""
         return await self._connection.read(Verification, "/log/verify", AtQuery(at))
 
-    def export(self, *, after: int = 0, through: int | None = None) -> Export:
+    def export(self, *, after: int = 0, through: int | None = None) -> LogExport:
         """Return the log as lines, from behind a position up to another one, or to where the log ends now.
 
         >>> session = await fleet.create("/home/user/plain")
@@ -79,4 +79,4 @@ class AuditLog:
         b'{"position":1,'
         b'{"position":2,'
         """
-        return Export(self._connection, after, through)
+        return LogExport(self._connection, after, through)

@@ -14,7 +14,7 @@ from fleet.client.errors import FleetError
 from fleet.client.places import Places
 from fleet.client.session import Session
 from fleet.client.socket import Socket
-from fleet.client.sse import EventStream
+from fleet.client.sse import SseStream
 from fleet.client.stream import Stream, frame_of, notification_of
 from fleet.client.webhook import Webhook
 from fleet.limits import CLIENT_RETRY_S
@@ -197,7 +197,7 @@ class FleetClient(Places, AuditLog, Access):
         ...             break
         Seen
         """
-        return EventStream(self._connection, "/events", after, frame_of)
+        return SseStream(self._connection, "/events", after, frame_of)
 
     def socket(self) -> Socket:
         """Return a connection for many streams, to be opened with `async with`.
@@ -231,7 +231,7 @@ class FleetClient(Places, AuditLog, Access):
 
     def follow_notifications(self, *, after: int | None = None) -> Stream[NotificationItem]:
         """Follow the notifications of all sessions."""
-        return EventStream(self._connection, "/notifications/stream", after, notification_of)
+        return SseStream(self._connection, "/notifications/stream", after, notification_of)
 
     async def unread_count(self) -> int:
         """Return how many notifications nobody has seen."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from fleet.client.connection import Connection
-from fleet.client.sse import EventStream
+from fleet.client.sse import SseStream
 from fleet.client.stream import RawFrame
 from fleet.wire.audit import ExportQuery
 
@@ -14,7 +14,7 @@ class _Position(msgspec.Struct):
     position: int
 
 
-class Export(EventStream[bytes]):
+class LogExport(SseStream[bytes]):
     """Lines of the log, each the bytes of a JSON object without its end of line: `fleet verify-export` proves them.
 
     It ends with the last event that there was when it began, or with the one that was asked for. It is a `Stream`, and

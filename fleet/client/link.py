@@ -28,7 +28,7 @@ _TOO_LARGE: Final = 1009
 _ENDS: Final = (FleetError, ConnectionClosed, HandshakeError, *LOST, h11.ProtocolError, wsproto.ProtocolError)
 
 
-class Follower(Protocol):
+class LinkFollower(Protocol):
     """Who takes the frames of a subscription. None of it may wait."""
 
     def arrived(self, raw: RawFrame) -> None:
@@ -105,7 +105,7 @@ class Link:
         self._connection = connection
         self._settled = trio.Event()  # the handshake
         self._failure: FleetError | None = None
-        self._followers: dict[str, Follower] = {}
+        self._followers: dict[str, LinkFollower] = {}
         self._names = 0
         # Without a bound of its own: each subscription orders twice, small frames, and then waits for the server.
         self._orders, self._outgoing = trio.open_memory_channel[bytes](math.inf)
@@ -116,7 +116,7 @@ class Link:
         if self.over:
             raise trio.ClosedResourceError if self._failure is None else copy(self._failure)  # several wait for one
 
-    def follow(self, follower: Follower, sessions: list[str] | None, after: int) -> str:
+    def follow(self, follower: LinkFollower, sessions: list[str] | None, after: int) -> str:
         """Subscribe to sessions, or to all, and return the name of the subscription."""
         self._names += 1
         name = str(self._names)

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from fleet.client.connection import Connection, Page
-from fleet.client.sse import EventStream
+from fleet.client.sse import SseStream
 from fleet.client.stream import Stream, frame_of
 from fleet.limits import PAGE_MAX, SESSION_LIST_MAX
 from fleet.wire.bodies import (
@@ -45,7 +45,7 @@ from fleet.wire.setups import SetupBody, SetupDetail
 from fleet.wire.transcripts import ConversationItem, Messages, MessagesQuery, TurnItem, TurnsQuery, WholeQuery
 
 _AT_WORK: Final = frozenset(("created", "active"))
-_PASSING: Final = frozenset(("session.message-recorded", "session.part-recorded", "session.turn-tree-taken"))
+_PASSING: Final = frozenset(("session.message-recorded", "session.part-recorded", "session.turn-snapshot-taken"))
 """Events of a running turn, after which it is still running."""
 
 
@@ -186,7 +186,7 @@ class Session:
         ...             break
         finished
         """
-        return EventStream(self._connection, f"{self._path}/events", after, frame_of)
+        return SseStream(self._connection, f"{self._path}/events", after, frame_of)
 
     async def wait(self) -> SessionDetail:
         """Wait until it has nothing more to do by itself, and return it: `outcome` tells how its last turn ended.

@@ -54,7 +54,7 @@ class Socket:
         does not exist; and `trio.ClosedResourceError` when this socket has ended.
         """
         named = [sessions] if isinstance(sessions, str) else sessions
-        return Subscription(self._connection, self, None if named is None else list(named), after)
+        return SocketSubscription(self._connection, self, None if named is None else list(named), after)
 
     async def __aenter__(self) -> Self:
         self._tasks = trio.open_nursery()
@@ -84,7 +84,7 @@ class Socket:
         return link
 
 
-class Subscription(Stream[Frame]):
+class SocketSubscription(Stream[Frame]):
     """A `Stream` over a socket."""
 
     def __init__(self, connection: Connection, socket: Socket, sessions: list[str] | None, after: int | None) -> None:

@@ -14,7 +14,7 @@ from fleet.limits import CLIENT_SILENCE_S
 from fleet.wire.bodies import Query, StreamQuery
 
 
-class EventStream(Stream[Item]):
+class SseStream(Stream[Item]):
     """A `Stream` over Server-Sent Events."""
 
     def __init__(

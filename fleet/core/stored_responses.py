@@ -3,7 +3,7 @@
 import msgspec
 
 
-class RequestAnswered(msgspec.Struct, frozen=True):
+class ResponseStored(msgspec.Struct, frozen=True):
     """This is what the first request with this key was answered; of its headers those that belong to the answer.
 
     The key and the digest of the request are the event's command id and command digest.

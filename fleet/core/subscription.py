@@ -29,7 +29,7 @@ class Positioned(Protocol):
 Event = TypeVar("Event", bound=Positioned)
 
 
-class Phase(Enum):
+class SubscriptionPhase(Enum):
     """Where a subscription gets its events from."""
 
     CATCHING_UP = "catching_up"
@@ -40,7 +40,7 @@ class Phase(Enum):
     """From the log again: its reader was too slow, or it missed a push."""
 
 
-class Subscription(Generic[Event]):
+class LogSubscription(Generic[Event]):
     """Follows a log, or the part of it that a filter lets through; the filter is applied before `page` and `push`.
 
     `cursor`: everything up to this position was taken or filtered out; a reader resumes from it. `phase` as above.
@@ -48,7 +48,7 @@ class Subscription(Generic[Event]):
 
     def __init__(self, after: int, head: int, buffer_max: int, buffer_bytes_max: int) -> None:
         self.cursor = after
-        self.phase = Phase.LIVE if after >= head else Phase.CATCHING_UP
+        self.phase = SubscriptionPhase.LIVE if after >= head else SubscriptionPhase.CATCHING_UP
         self._head = head
         self._buffer_max = buffer_max
         self._buffer_bytes_max = buffer_bytes_max
@@ -59,12 +59,12 @@ class Subscription(Generic[Event]):
     @property
     def needs_page(self) -> bool:
         """Whether the log must be read from `cursor` on to get further."""
-        return self.phase is not Phase.LIVE
+        return self.phase is not SubscriptionPhase.LIVE
 
     @property
     def caught_up(self) -> bool:
         """Whether the reader has everything that the subscription was told of."""
-        return self.phase is Phase.LIVE and not self._buffer
+        return self.phase is SubscriptionPhase.LIVE and not self._buffer
 
     @property
     def waiting(self) -> int:
@@ -77,7 +77,7 @@ class Subscription(Generic[Event]):
         What lies in the past is skipped; a gap before `after` means that a push was missed.
         """
         self._head = max(self._head, through)
-        if self.phase is not Phase.LIVE or through <= self._through:
+        if self.phase is not SubscriptionPhase.LIVE or through <= self._through:
             return
         fresh = [event for event in events if event.position > self._through]
         if after > self._through or not self._has_room(fresh):
@@ -90,7 +90,7 @@ class Subscription(Generic[Event]):
     def skip(self, through: int) -> None:
         """Take note that none of the subscription's events lie between those it was told of and `through`."""
         self._head = max(self._head, through)
-        if self.phase is Phase.LIVE:
+        if self.phase is SubscriptionPhase.LIVE:
             self._through = max(self._through, through)
 
     def page(self, through: int, events: Sequence[Event]) -> list[Event]:
@@ -101,13 +101,13 @@ class Subscription(Generic[Event]):
         if not self.needs_page:
             raise ValueError("a page for a live subscription: its events come by push")
         self.cursor = self._through = max(self.cursor, through)
-        self.phase = Phase.LIVE if self.cursor >= self._head else Phase.CATCHING_UP
+        self.phase = SubscriptionPhase.LIVE if self.cursor >= self._head else SubscriptionPhase.CATCHING_UP
         return list(events)
 
     def take(self) -> list[Event]:
         """Return all that waits, and move the cursor behind it."""
         taken, self._buffer, self._buffer_bytes = self._buffer, [], 0
-        if self.phase is Phase.LIVE:
+        if self.phase is SubscriptionPhase.LIVE:
             self.cursor = self._through
         return taken
 
@@ -119,5 +119,5 @@ class Subscription(Generic[Event]):
         return len(self._buffer) + len(fresh) <= self._buffer_max and size_bytes <= self._buffer_bytes_max
 
     def _saturate(self) -> None:
-        self.phase = Phase.SATURATED
+        self.phase = SubscriptionPhase.SATURATED
         self._buffer, self._buffer_bytes = [], 0

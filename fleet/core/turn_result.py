@@ -17,7 +17,7 @@ GOES_ON: Final = frozenset(("tool-calls", "unknown"))
 """How a step ends after which OpenCode calls the model again; a turn seldom ends so (a permission was rejected)."""
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class TurnResult(msgspec.Struct, frozen=True):
     """The outcome; `code` is OpenCode's error name where it failed."""
 
     outcome: Literal["finished", "aborted", "interrupted", "failed"]
@@ -40,7 +40,7 @@ def is_unread(messages: Sequence[Message], message_id: str) -> bool:
     return bool(messages) and messages[-1].info.role == "user" and messages[-1].info.id != message_id
 
 
-def judge(
+def turn_result(
     turn: Sequence[MessageInfo],
     *,
     idle_s: float,
@@ -48,7 +48,7 @@ def judge(
     error: tuple[str, str] | None,
     process_since_ms: int = 0,
     unread: bool = False,
-) -> Verdict | None:
+) -> TurnResult | None:
     """Return how the turn ended, or None while that can't be told yet.
 
     `turn`: its assistant messages; `idle_s`: seconds for which OpenCode has been seen idle; `error`: name and message
@@ -59,27 +59,29 @@ def judge(
         return _unanswered(idle_s, aborting, error)
     last = turn[-1]
     if last.error_name == ABORTED:
-        return Verdict("aborted", "OpenCode says that the turn was aborted")
+        return TurnResult("aborted", "OpenCode says that the turn was aborted")
     if last.error_name is not None:
-        return Verdict("failed", last.error_message or last.error_name, last.error_name)
+        return TurnResult("failed", last.error_message or last.error_name, last.error_name)
     if last.completed_ms is not None and last.finish in GOES_ON and last.completed_ms < process_since_ms:
         outcome: Final = "aborted" if aborting else "interrupted"
-        return Verdict(outcome, f"the OpenCode process that ran it is gone, after a step that ended with {last.finish}")
+        return TurnResult(
+            outcome, f"the OpenCode process that ran it is gone, after a step that ended with {last.finish}"
+        )
     if last.completed_ms is not None and last.finish is not None:
-        return Verdict("finished", f"OpenCode is idle and its last message ended with {last.finish}")
+        return TurnResult("finished", f"OpenCode is idle and its last message ended with {last.finish}")
     if idle_s < TURN_INCOMPLETE_GRACE_S:
         return None
     if aborting:
-        return Verdict("aborted", "OpenCode is idle and left its last message unfinished")
-    return Verdict("interrupted", "OpenCode is idle and left its last message unfinished")
+        return TurnResult("aborted", "OpenCode is idle and left its last message unfinished")
+    return TurnResult("interrupted", "OpenCode is idle and left its last message unfinished")
 
 
-def _unanswered(idle_s: float, aborting: bool, error: tuple[str, str] | None) -> Verdict | None:
+def _unanswered(idle_s: float, aborting: bool, error: tuple[str, str] | None) -> TurnResult | None:
     if aborting and idle_s >= TURN_INCOMPLETE_GRACE_S:
-        return Verdict("aborted", "aborted before OpenCode had begun to answer")
+        return TurnResult("aborted", "aborted before OpenCode had begun to answer")
     if error is not None and idle_s >= TURN_INCOMPLETE_GRACE_S:
         name, message = error
-        return Verdict("failed", message or name, name)
+        return TurnResult("failed", message or name, name)
     if idle_s >= TURN_START_GRACE_S:
-        return Verdict("interrupted", "OpenCode is idle and has not answered")
+        return TurnResult("interrupted", "OpenCode is idle and has not answered")
     return None

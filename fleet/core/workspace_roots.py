@@ -16,38 +16,38 @@ from fleet.limits import WORKSPACE_ROOTS_MAX
 ROOTS_ID: Final = "fleet"
 
 
-class ChooseRoot(msgspec.Struct, frozen=True):
+class AddWorkspaceRoot(msgspec.Struct, frozen=True):
     """Allow this directory, which is real and inside of what the configuration allows, and what was chosen before."""
 
     path: str
     at_ms: int
 
 
-class WithdrawRoot(msgspec.Struct, frozen=True):
+class RemoveWorkspaceRoot(msgspec.Struct, frozen=True):
     """Allow this directory no more. Without any choice left, what the configuration allows is allowed again."""
 
     path: str
     at_ms: int
 
 
-Command = ChooseRoot | WithdrawRoot
+Command = AddWorkspaceRoot | RemoveWorkspaceRoot
 
 
-class RootChosen(msgspec.Struct, frozen=True):
+class WorkspaceRootAdded(msgspec.Struct, frozen=True):
     """From now on sessions may work here."""
 
     path: str
     at_ms: int
 
 
-class RootWithdrawn(msgspec.Struct, frozen=True):
+class WorkspaceRootRemoved(msgspec.Struct, frozen=True):
     """From now on sessions may not work here, unless another root allows it."""
 
     path: str
     at_ms: int
 
 
-Event = RootChosen | RootWithdrawn
+Event = WorkspaceRootAdded | WorkspaceRootRemoved
 
 
 class State(msgspec.Struct, frozen=True):
@@ -65,24 +65,24 @@ def initial(roots_id: str) -> State:
 def decide(command: Command, state: State) -> tuple[Event, ...]:
     """Return the events that `command` causes. Raises `Rejected` root_not_found, roots_full."""
     match command:
-        case ChooseRoot(path, at_ms):
+        case AddWorkspaceRoot(path, at_ms):
             if path in state.paths:
                 return ()
             if len(state.paths) >= WORKSPACE_ROOTS_MAX:
                 raise Rejected("roots_full", f"{WORKSPACE_ROOTS_MAX} workspace roots are chosen already")
-            return (RootChosen(path, at_ms),)
-        case WithdrawRoot(path, at_ms):
+            return (WorkspaceRootAdded(path, at_ms),)
+        case RemoveWorkspaceRoot(path, at_ms):
             if path not in state.paths:
                 raise Rejected("root_not_found", f"{path} is no workspace root that a client has chosen")
-            return (RootWithdrawn(path, at_ms),)
+            return (WorkspaceRootRemoved(path, at_ms),)
 
 
 def evolve(state: State, event: Event) -> State:
     """Return the state after `event`."""
     match event:
-        case RootChosen(path):
+        case WorkspaceRootAdded(path):
             return replace(state, paths=(*state.paths, path))
-        case RootWithdrawn(path):
+        case WorkspaceRootRemoved(path):
             return replace(state, paths=tuple(kept for kept in state.paths if kept != path))
 
 

@@ -19,14 +19,14 @@ Salts = Callable[[int], bytes]
 """Returns so many random bytes; `os.urandom` but for tests that want the same log twice."""
 
 
-class Tip(NamedTuple):
+class LogEnd(NamedTuple):
     """Where the log ends: position and digest of its last record."""
 
     position: int
     digest: bytes
 
 
-class Order(NamedTuple):
+class Append(NamedTuple):
     """One append as it was asked for, encoded and checked for size. `on_full_disk`: a full disk takes it."""
 
     stream: str
@@ -40,7 +40,7 @@ class Order(NamedTuple):
     on_full_disk: bool
 
 
-class Erasure(NamedTuple):
+class ErasureBatch(NamedTuple):
     """The next page of a stream to be erased: its events beyond `after`, up to `through`, which is durable."""
 
     stream: str
@@ -73,7 +73,7 @@ def make_order(
     cause: Cause,
     command_id: str | None,
     command_digest: bytes,
-) -> Order:
+) -> Append:
     """Encode and check an append. Raises `Rejected` event_too_large, ValueError, TypeError (not registered)."""
     name = stream.encode()
     if not name or len(name) > STREAM_NAME_BYTES_MAX or b"\0" in name:
@@ -91,7 +91,9 @@ def make_order(
             )
         size_bytes += len(one.payload)
     on_full_disk = all(registry.is_for_full_disk(event) for event in events)
-    return Order(stream, expected_version, events, encoded, cause, command_id, command_digest, size_bytes, on_full_disk)
+    return Append(
+        stream, expected_version, events, encoded, cause, command_id, command_digest, size_bytes, on_full_disk
+    )
 
 
 class Batch:
@@ -101,7 +103,7 @@ class Batch:
     of the streams that it touches. `refusal` is the outcome of what is not taken on a full disk.
     """
 
-    def __init__(self, tip: Tip, durable: Log, now_ms: int, salts: bytes, refusal: Problem | None = None) -> None:
+    def __init__(self, tip: LogEnd, durable: Log, now_ms: int, salts: bytes, refusal: Problem | None = None) -> None:
         self.tip = tip
         self.records: list[bytes] = []
         self.recorded: list[Recorded] = []
@@ -112,7 +114,7 @@ class Batch:
         self._salts = salts
         self._refusal = refusal
 
-    def add(self, order: Order) -> Outcome:
+    def add(self, order: Append) -> Outcome:
         """Place an append behind those before it, or say why it has no place."""
         if order.command_id is not None:
             first = self.commands.get(order.command_id) or self._durable.find_command(order.command_id)
@@ -127,7 +129,7 @@ class Batch:
             return self._refusal
         return self._place(order)
 
-    def _place(self, order: Order) -> Appended:
+    def _place(self, order: Append) -> Appended:
         (position, digest), version = self.tip, order.expected_version
         stream, cause, command_id, command_digest = order.stream, order.cause, order.command_id, order.command_digest
         salts_at = SALT_BYTES * len(self.records)
@@ -154,14 +156,14 @@ class Batch:
             record, digest = encode(header, salt, payload)
             self.records.append(record)
             self.recorded.append(recorded(header, cause, payload, event))
-        self.tip = Tip(position, digest)
+        self.tip = LogEnd(position, digest)
         self.heads[stream] = version
         if command_id is not None:
             self.commands[command_id] = CommandRecord(stream, position, version, command_digest)
         return Appended(position, version)
 
 
-def _repeat(first: CommandRecord, order: Order) -> Outcome:
+def _repeat(first: CommandRecord, order: Append) -> Outcome:
     if not first.matches(order.command_digest):
         return Rejected(
             "idempotency_conflict",

@@ -79,7 +79,7 @@ class CommandRecord(msgspec.Struct, frozen=True):
         return self.digest in (digest, ERASED_DIGEST)
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class StateSnapshot(msgspec.Struct, frozen=True):
     """A folded state: the stream's `version` and `position` it stands at, and the encoded state of that `schema`."""
 
     version: int

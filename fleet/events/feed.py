@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import trio
 
-from fleet.core.subscription import Phase, Subscription
+from fleet.core.subscription import LogSubscription, SubscriptionPhase
 from fleet.events.envelope import Recorded
 from fleet.events.log import Log
 from fleet.limits import FEED_BUFFER_BYTES_MAX, FEED_BUFFER_EVENTS_MAX, FEED_PAGE_BYTES, FEED_PAGE_EVENTS
@@ -40,7 +40,7 @@ class FeedReader:
         self._log = log
         self._on_push = wake
         self._only = only
-        self._machine: Subscription[Recorded] = Subscription(after, log.head(), buffer, FEED_BUFFER_BYTES_MAX)
+        self._machine: LogSubscription[Recorded] = LogSubscription(after, log.head(), buffer, FEED_BUFFER_BYTES_MAX)
         self._wake = trio.Event()
         self._saturations = 0
 
@@ -52,7 +52,7 @@ class FeedReader:
     @property
     def saturated(self) -> bool:
         """Whether it was too slow: what waited was dropped, and the next `poll` reads the log again."""
-        return self._machine.phase is Phase.SATURATED
+        return self._machine.phase is SubscriptionPhase.SATURATED
 
     @property
     def cursor(self) -> int:
@@ -103,7 +103,7 @@ class FeedReader:
     def _push(self, before: int, through: int, events: Sequence[Recorded]) -> None:
         was = self._machine.phase
         self._machine.push(before, through, self._filter(events))
-        if was is not Phase.SATURATED and self._machine.phase is Phase.SATURATED:
+        if was is not SubscriptionPhase.SATURATED and self._machine.phase is SubscriptionPhase.SATURATED:
             self._saturations += 1
         self._wake.set()
         if self._on_push is not None:

@@ -18,10 +18,10 @@ import trio
 
 from fleet.errors import StartupError, Unavailable
 from fleet.events import codec
-from fleet.events.batch import Batch, ErasedUpTo, Erasure, Order, Salts, Tip, Written, make_order
+from fleet.events.batch import Append, Batch, ErasedUpTo, ErasureBatch, LogEnd, Salts, Written, make_order
 from fleet.events.data_lock import DataLock
 from fleet.events.disk import Disk
-from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, Snapshot
+from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, StateSnapshot
 from fleet.events.lmdb_store import LmdbStore, position_key
 from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
@@ -58,7 +58,7 @@ class LmdbLog:
         self._thread = trio.CapacityLimiter(1)
         self._listeners: list[Listener] = []
         self._heads: OrderedDict[str, int] = OrderedDict()
-        self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()
+        self._snapshots: OrderedDict[str, StateSnapshot] = OrderedDict()
         self._tip = self._read_tip()
         if store.padded:
             self._check_everything()
@@ -196,7 +196,7 @@ class LmdbLog:
         """See `Log`."""
         return self._store.find_command(command_id)
 
-    def load_snapshot(self, stream: str) -> Snapshot | None:
+    def load_snapshot(self, stream: str) -> StateSnapshot | None:
         """See `Log`."""
         return self._snapshots.get(stream) or self._store.load_snapshot(stream)
 
@@ -233,13 +233,13 @@ class LmdbLog:
         """See `Log`. The pages of LMDB that held it are overwritten when they are used again: see ADR 0011."""
         through, position = self.head(), 0
         while position < through:
-            position = (await self._writer.erase(Erasure(stream, position, through))).position
+            position = (await self._writer.erase(ErasureBatch(stream, position, through))).position
 
     def listen(self, listener: Listener) -> None:
         """See `Log`."""
         self._listeners.append(listener)
 
-    def save_snapshot(self, stream: str, snapshot: Snapshot) -> None:
+    def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
         """See `Log`."""
         if self.is_erased(stream):
             return
@@ -248,7 +248,7 @@ class LmdbLog:
         if len(self._snapshots) > SNAPSHOTS_WAITING_MAX:
             self._snapshots.popitem(last=False)
 
-    async def _commit(self, orders: Sequence[Order | Erasure]) -> Sequence[Written]:
+    async def _commit(self, orders: Sequence[Append | ErasureBatch]) -> Sequence[Written]:
         refusal = self._refusal(orders)
         try:
             return await self._write(orders, refusal)
@@ -257,7 +257,7 @@ class LmdbLog:
                 raise
             return await self._write(orders, full)
 
-    def _refusal(self, orders: Sequence[Order | Erasure]) -> Unavailable | None:
+    def _refusal(self, orders: Sequence[Append | ErasureBatch]) -> Unavailable | None:
         """Return the problem of what is not taken on a full disk, None where the disk is not full."""
         size_bytes = sum(order.size_bytes for order in orders if not order.on_full_disk)
         if size_bytes:
@@ -267,13 +267,13 @@ class LmdbLog:
                 return full
         return None
 
-    async def _write(self, orders: Sequence[Order | Erasure], refusal: Unavailable | None) -> Sequence[Written]:
+    async def _write(self, orders: Sequence[Append | ErasureBatch], refusal: Unavailable | None) -> Sequence[Written]:
         """Make them durable, where there is a `refusal` only what is taken on a full disk. Raises it."""
         salts = self._salts(codec.SALT_BYTES * sum(len(order.events) for order in orders))
         batch = Batch(self._tip, self, self._clock.now_ms(), salts, refusal)
         erased: dict[str, list[bytes]] = {}
         outcomes: list[Written] = [
-            batch.add(order) if isinstance(order, Order) else self._find_erased(order, erased) for order in orders
+            batch.add(order) if isinstance(order, Append) else self._find_erased(order, erased) for order in orders
         ]
         if refusal is not None and all(result is refusal for result in outcomes):
             raise refusal
@@ -283,7 +283,7 @@ class LmdbLog:
             self._publish(batch)
         return outcomes
 
-    def _find_erased(self, erasure: Erasure, erased: dict[str, list[bytes]]) -> ErasedUpTo:
+    def _find_erased(self, erasure: ErasureBatch, erased: dict[str, list[bytes]]) -> ErasedUpTo:
         """Add what the erasure is about to `erased`, by stream."""
         found = self._store.stream_positions(erasure.stream, erasure.after, ERASE_PAGE_EVENTS)
         keys = [key for key in found if int.from_bytes(key, "big") <= erasure.through]
@@ -336,14 +336,14 @@ class LmdbLog:
                 "restore the data directory from a backup."
             )
 
-    def _read_tip(self) -> Tip:
+    def _read_tip(self) -> LogEnd:
         try:
             last = self._store.last_record()
             if last is None:
-                return Tip(0, codec.GENESIS_DIGEST)
+                return LogEnd(0, codec.GENESIS_DIGEST)
             record = codec.decode(last)
         except (lmdb.Error, codec.CorruptRecord, msgspec.MsgspecError) as error:
             raise StartupError(
                 f"The event log is damaged at its end ({error}): restore the data directory from a backup."
             ) from error
-        return Tip(record.header.position, record.digest)
+        return LogEnd(record.header.position, record.digest)

@@ -23,7 +23,7 @@ from fleet.events import codec
 from fleet.events.batch import Batch
 from fleet.events.codec import CorruptRecord
 from fleet.events.disk import remedy
-from fleet.events.envelope import ERASED_DIGEST, CommandRecord, Snapshot
+from fleet.events.envelope import ERASED_DIGEST, CommandRecord, StateSnapshot
 from fleet.limits import MAP_BYTES_INITIAL
 
 if TYPE_CHECKING:
@@ -190,10 +190,10 @@ class LmdbStore:
         found = self._get(_command_key(command_id), self._commands)
         return None if found is None else CommandRecord(*_decode_command(found))
 
-    def load_snapshot(self, stream: str) -> Snapshot | None:
+    def load_snapshot(self, stream: str) -> StateSnapshot | None:
         """Return the snapshot of the stream."""
         found = self._get(stream.encode(), self._snapshots)
-        return None if found is None else Snapshot(*_decode_snapshot(found))
+        return None if found is None else StateSnapshot(*_decode_snapshot(found))
 
     def _get(self, key: bytes, table: "_Database") -> bytes | None:
         # The way that is safe on damaged pages: a cursor that steps on to one makes LMDB abort the process.
@@ -209,7 +209,7 @@ class LmdbStore:
     # ------------------------------------------------------------------------------------------------------- writing
 
     def begin_commit(
-        self, batch: Batch, snapshots: Mapping[str, Snapshot], erased: Mapping[str, list[bytes]]
+        self, batch: Batch, snapshots: Mapping[str, StateSnapshot], erased: Mapping[str, list[bytes]]
     ) -> Callable[[], None]:
         """Put everything in its place and return what makes it durable: one fsync, to be called in a thread.
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from fleet.events.codec import Header
-from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, Snapshot
+from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, StateSnapshot
 
 Listener = Callable[[Sequence[Recorded]], None]
 """Called on the event loop with each commit, in log order, before its appenders go on. Must not raise."""
@@ -149,10 +149,10 @@ class Log(Protocol):
         """Return the load."""
         ...
 
-    def load_snapshot(self, stream: str) -> Snapshot | None:
+    def load_snapshot(self, stream: str) -> StateSnapshot | None:
         """Return the latest snapshot of the stream."""
         ...
 
-    def save_snapshot(self, stream: str, snapshot: Snapshot) -> None:
+    def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
         """Keep a snapshot, soon: it is disposable, so it is written along with a later commit, not waited for."""
         ...

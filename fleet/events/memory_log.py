@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from fleet.errors import Unavailable
 from fleet.events import codec
-from fleet.events.batch import Batch, Salts, Tip, make_order
-from fleet.events.envelope import ERASED_DIGEST, Appended, Cause, CommandRecord, Recorded, Snapshot
+from fleet.events.batch import Batch, LogEnd, Salts, make_order
+from fleet.events.envelope import ERASED_DIGEST, Appended, Cause, CommandRecord, Recorded, StateSnapshot
 from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
 from fleet.limits import ERASE_PAGE_EVENTS
@@ -32,7 +32,7 @@ class MemoryDisk:
     def __init__(self) -> None:
         self.records: list[bytes] = []
         self.commands: dict[str, CommandRecord] = {}
-        self.snapshots: dict[str, Snapshot] = {}
+        self.snapshots: dict[str, StateSnapshot] = {}
         self.blobs: dict[str, bytes] = {}
         self.owned: dict[str, dict[str, None]] = {}
         self.full = False
@@ -53,10 +53,10 @@ class MemoryLog:
         self._salts = salts
         self._listeners: list[Listener] = []
         self._positions: dict[str, list[int]] = {}
-        self._snapshots: dict[str, Snapshot] = {}
+        self._snapshots: dict[str, StateSnapshot] = {}
         self._crashed = False
         self._commits = 0
-        self._tip = Tip(0, codec.GENESIS_DIGEST)
+        self._tip = LogEnd(0, codec.GENESIS_DIGEST)
         for record in disk.records:
             self._index(codec.decode(record))
 
@@ -119,7 +119,7 @@ class MemoryLog:
         """See `Log`."""
         return self._disk.commands.get(command_id)
 
-    def load_snapshot(self, stream: str) -> Snapshot | None:
+    def load_snapshot(self, stream: str) -> StateSnapshot | None:
         """See `Log`."""
         return self._snapshots.get(stream) or self._disk.snapshots.get(stream)
 
@@ -191,7 +191,7 @@ class MemoryLog:
         """See `Log`."""
         self._listeners.append(listener)
 
-    def save_snapshot(self, stream: str, snapshot: Snapshot) -> None:
+    def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
         """See `Log`."""
         if not self.is_erased(stream):
             self._snapshots[stream] = snapshot
@@ -211,7 +211,7 @@ class MemoryLog:
 
     def _index(self, record: codec.Record) -> None:
         header = record.header
-        self._tip = Tip(header.position, record.digest)
+        self._tip = LogEnd(header.position, record.digest)
         self._positions.setdefault(header.stream, []).append(header.position)
 
 

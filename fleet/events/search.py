@@ -48,7 +48,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Found(NamedTuple):
+class FoundEvent(NamedTuple):
     """A page of events, in the order that was asked for.
 
     `go_on` is the next `after`, or with `newest_first` the next `before`; None where the search has come to its end.
@@ -58,7 +58,7 @@ class Found(NamedTuple):
     go_on: int | None
 
 
-async def find_events(log: Log, times: LogTimes, search: Search) -> Found:
+async def find_events(log: Log, times: LogTimes, search: Search) -> FoundEvent:
     """Return the next page."""
     before = log.head() + 1 if search.before is None else min(search.before, log.head() + 1)
     if search.stream is None and (search.from_ms is not None or search.to_ms is not None):
@@ -78,16 +78,16 @@ async def find_events(log: Log, times: LogTimes, search: Search) -> Found:
     return _read(log, found, None)
 
 
-def _read(log: Log, positions: Iterable[int], go_on: int | None) -> Found:
+def _read(log: Log, positions: Iterable[int], go_on: int | None) -> FoundEvent:
     """Return these events, up to the one whose payload fills the answer."""
     events: list[Recorded] = []
     size_bytes = 0
     for position in positions:
         if size_bytes >= LOG_SEARCH_PAGE_BYTES:
-            return Found(events, events[-1].position)
+            return FoundEvent(events, events[-1].position)
         events += log.read_all(position - 1, 1)
         size_bytes += events[-1].size_bytes
-    return Found(events, go_on)
+    return FoundEvent(events, go_on)
 
 
 def _pages(log: Log, times: LogTimes, search: Search, before: int) -> Iterator[Sequence[int]]:

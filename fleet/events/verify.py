@@ -21,7 +21,7 @@ class Break(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Report(msgspec.Struct, frozen=True):
+class VerificationResult(msgspec.Struct, frozen=True):
     """What verification found: how many events were proven, the digest of the last of them, the first break.
 
     `erased` of the events are known by their headers alone.
@@ -34,18 +34,18 @@ class Report(msgspec.Struct, frozen=True):
     erased: int = 0
 
 
-def verify(log: Log) -> Report:
+def verify(log: Log) -> VerificationResult:
     """Walk the log from its beginning to its head, or to the first break."""
     walk = verifying(log)
     while True:
         try:
             next(walk)
         except StopIteration as end:
-            report: Report = end.value
+            report: VerificationResult = end.value
             return report
 
 
-def verifying(log: Log, through: int | None = None) -> Generator[None, None, Report]:
+def verifying(log: Log, through: int | None = None) -> Generator[None, None, VerificationResult]:
     """Do the same in steps of `VERIFY_PAGE_EVENTS`, for a caller who has others to care for. Returns the report.
 
     It ends at position `through`, or at the head of this moment.
@@ -58,13 +58,13 @@ def verifying(log: Log, through: int | None = None) -> Generator[None, None, Rep
         try:
             record = _prove(log, position, digest, versions)
         except codec.CorruptRecord as error:
-            return Report(position - 1, len(versions), digest, Break(position, str(error)), erased)
+            return VerificationResult(position - 1, len(versions), digest, Break(position, str(error)), erased)
         digest = record.digest
         erased += record.erased
         versions[record.header.stream] = record.header.version
         if position % VERIFY_PAGE_EVENTS == 0:
             yield
-    return Report(head, len(versions), digest, erased=erased)
+    return VerificationResult(head, len(versions), digest, erased=erased)
 
 
 def _prove(log: Log, position: int, previous: bytes, versions: dict[str, int]) -> codec.Record:

@@ -13,7 +13,7 @@ import outcome
 import trio
 
 from fleet.errors import Problem, Unavailable
-from fleet.events.batch import ErasedUpTo, Erasure, Order, Written
+from fleet.events.batch import Append, ErasedUpTo, ErasureBatch, Written
 from fleet.events.envelope import Appended
 from fleet.events.log import LogStatistics, OutcomeUnknown
 from fleet.limits import APPEND_QUEUE_BYTES_MAX, APPEND_QUEUE_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX, TRACE_LINKS_MAX
@@ -21,7 +21,7 @@ from fleet.limits import APPEND_QUEUE_BYTES_MAX, APPEND_QUEUE_MAX, BATCH_BYTES_M
 if TYPE_CHECKING:
     from fleet.traces import Traces
 
-Commit = Callable[[Sequence[Order | Erasure]], Awaitable[Sequence[Written]]]
+Commit = Callable[[Sequence[Append | ErasureBatch]], Awaitable[Sequence[Written]]]
 """Makes appends and erasures durable, all in one; returns the outcome of each. Raises `Problem` when nothing was."""
 
 _NOT_RUNNING: Final = "The event log's writer is not running."
@@ -33,7 +33,7 @@ class _Waiting:
 
     __slots__ = ("order", "task")
 
-    def __init__(self, order: Order | Erasure, task: trio.lowlevel.Task) -> None:
+    def __init__(self, order: Append | ErasureBatch, task: trio.lowlevel.Task) -> None:
         self.order = order
         self.task: trio.lowlevel.Task | None = task
 
@@ -61,17 +61,17 @@ class Writer:
         self._commits = 0
         self._appends = 0
 
-    async def append(self, order: Order) -> Appended:
+    async def append(self, order: Append) -> Appended:
         """Wait until the append is durable. Raises as `Log.append` does."""
         appended: Appended = await self._submit(order)
         return appended
 
-    async def erase(self, erasure: Erasure) -> ErasedUpTo:
+    async def erase(self, erasure: ErasureBatch) -> ErasedUpTo:
         """Wait until a page of a stream is erased for good. Raises as `Log.erase` does."""
         erased: ErasedUpTo = await self._submit(erasure)
         return erased
 
-    async def _submit(self, order: Order | Erasure) -> Any:
+    async def _submit(self, order: Append | ErasureBatch) -> Any:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._refusal is not None:
             raise Unavailable(*self._refusal, retry_after_s=1)

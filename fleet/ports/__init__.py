@@ -10,7 +10,7 @@ from fleet.ports.host import Endpoint, Exit, FoundProcess, OpenCodeHost, Process
 from fleet.ports.identity import Clock, Ids
 from fleet.ports.offers import Agent, McpServers, OfferedModel, SlashCommand
 from fleet.ports.opencode import OpenCode
-from fleet.ports.removals import Busy, Kept, Preview, Removals
+from fleet.ports.removals import Busy, PreservedWork, Preview, Removals
 from fleet.ports.setups import Recipe, Say, Script, ScriptEnd, Scripts
 from fleet.ports.shells import Shells
 from fleet.ports.stream import (
@@ -38,7 +38,7 @@ from fleet.ports.transcript import (
     TurnStatus,
 )
 from fleet.ports.trees import ChangeStatus, FileChange, Trees
-from fleet.ports.webhooks import MessageType, Receipt, Sender, Target, Vault
+from fleet.ports.webhooks import DeliveryAttempt, MessageType, Target, WebhookSecrets, WebhookSender
 from fleet.ports.workspaces import (
     Branch,
     BranchKind,
@@ -49,8 +49,8 @@ from fleet.ports.workspaces import (
     PreparedWorkspace,
     Source,
     Strategy,
-    WorkspaceOrder,
     Workspaces,
+    WorkspaceSpec,
 )
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "ChangeStatus",
     "Clock",
     "Condition",
+    "DeliveryAttempt",
     "Endpoint",
     "Exit",
     "Fault",
@@ -74,7 +75,6 @@ __all__ = [
     "FolderEntry",
     "FoundProcess",
     "Ids",
-    "Kept",
     "Listing",
     "McpServers",
     "Message",
@@ -93,10 +93,10 @@ __all__ = [
     "PartChanged",
     "PartDelta",
     "PreparedWorkspace",
+    "PreservedWork",
     "Preview",
     "ProcessIdentity",
     "Prompt",
-    "Receipt",
     "Recipe",
     "Removals",
     "RequestClosed",
@@ -105,7 +105,6 @@ __all__ = [
     "Script",
     "ScriptEnd",
     "Scripts",
-    "Sender",
     "SessionChanged",
     "Shells",
     "SlashCommand",
@@ -120,7 +119,8 @@ __all__ = [
     "Trees",
     "TurnErrored",
     "TurnStatus",
-    "Vault",
-    "WorkspaceOrder",
+    "WebhookSecrets",
+    "WebhookSender",
+    "WorkspaceSpec",
     "Workspaces",
 ]

@@ -4,16 +4,16 @@ from typing import Protocol
 
 import msgspec
 
-from fleet.ports.workspaces import WorkspaceOrder
+from fleet.ports.workspaces import WorkspaceSpec
 
 
-class Kept(msgspec.Struct, frozen=True):
+class PreservedWork(msgspec.Struct, frozen=True):
     """Work that was kept from a workspace that goes.
 
     `ref` is below `refs/fleet/` in the source repository and points at `commit`. The commit's tree is the work tree as
     it was, untracked files included; its parents are what was checked out and every branch tip that only the workspace
     had. Both are None where there was nothing that is not on a branch that stays. `branch` and `head` are what was
-    checked out. `ignored` names ignored files, which are not kept: at most `IGNORED_NAMED_MAX`, and
+    checked out. `ignored` names ignored files, which are not kept: at most `IGNORED_LISTED_MAX`, and
     how many there are beside them.
     """
 
@@ -46,14 +46,14 @@ class Preview(msgspec.Struct, frozen=True):
     `busy` are processes that work there: a removal is refused while they do.
     """
 
-    kept: Kept
+    kept: PreservedWork
     busy: tuple[Busy, ...] = ()
 
 
 class Removals(Protocol):
     """Takes workspaces away and brings them back."""
 
-    async def keep(self, order: WorkspaceOrder) -> Kept:
+    async def keep(self, order: WorkspaceSpec) -> PreservedWork:
         """Keep what is only in the workspace as a commit under `refs/fleet/kept/<workspace id>` of the source.
 
         Made with plumbing and an index of its own. Idempotent: the same content gives the same answer. A workspace
@@ -61,14 +61,14 @@ class Removals(Protocol):
         """
         ...
 
-    async def preview(self, order: WorkspaceOrder) -> Preview:
+    async def preview(self, order: WorkspaceSpec) -> Preview:
         """Look what `keep` and `remove` would do, and change nothing: no file, no object, no ref.
 
         Raises the `Problem` that either of them would raise, but for processes that work there.
         """
         ...
 
-    async def remove(self, order: WorkspaceOrder, kept: Kept) -> None:
+    async def remove(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
         """Remove directory and registration of a worktree or clone, and the branch that Fleet made for it.
 
         Verifies first that nothing has changed since `kept`: raises `Rejected` workspace_dirty if it has, and
@@ -77,6 +77,6 @@ class Removals(Protocol):
         """
         ...
 
-    async def restore(self, order: WorkspaceOrder, kept: Kept) -> None:
+    async def restore(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
         """Bring directory, branch, commits, changes and untracked files back. Raises `Problem`."""
         ...

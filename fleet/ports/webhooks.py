@@ -32,7 +32,7 @@ class Target(msgspec.Struct, frozen=True):
         return "Target(***)"
 
 
-class Receipt(msgspec.Struct, frozen=True):
+class DeliveryAttempt(msgspec.Struct, frozen=True):
     """What became of an attempt: the answer's `status`, or None and in `detail` why there was none.
 
     `retry_after_s` is the pause that the receiver asks for.
@@ -49,7 +49,7 @@ class Receipt(msgspec.Struct, frozen=True):
         return self.status is not None and 200 <= self.status < 300
 
 
-class Vault(Protocol):
+class WebhookSecrets(Protocol):
     """Keeps targets by webhook id, where nobody but Fleet's user reads them."""
 
     def fresh_key(self) -> bytes:
@@ -73,14 +73,14 @@ class Vault(Protocol):
         ...
 
 
-class Sender(Protocol):
+class WebhookSender(Protocol):
     """Sends messages to receivers, and to nobody whom configuration does not allow."""
 
     async def check(self, url: str) -> None:
         """Say whether messages may go there now. Raises `Rejected` webhook_url_refused with the reason."""
         ...
 
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> DeliveryAttempt:
         """POST the body. Follows no redirect, gives up after `WEBHOOK_TIMEOUT_S`; whatever goes wrong is a receipt.
 
         The name is looked up once, every address is checked, and one of them is connected to.

@@ -11,7 +11,7 @@ Fault = Literal["missing", "cut_off"]
 NotCarriedKind = Literal["directory", "hooks", "filters", "lfs", "submodules", "objects", "config", "files"]
 
 
-class WorkspaceOrder(msgspec.Struct, frozen=True):
+class WorkspaceSpec(msgspec.Struct, frozen=True):
     """What is asked of a workspace. The order is logged before it is carried out, and carried out idempotently.
 
     `source_directory` is real and absolute. `directory` is where the checkout goes (for `existing` the source itself).
@@ -102,7 +102,7 @@ class Workspaces(Protocol):
         """Return (directory, branch) for a new workspace: names that collide with nothing, to be logged first."""
         ...
 
-    async def check(self, order: WorkspaceOrder) -> None:
+    async def check(self, order: WorkspaceSpec) -> None:
         """Refuse, before anything is logged, what `prepare` would refuse.
 
         Raises `Rejected`: not_a_repository, repository_empty, branch_invalid, branch_exists, branch_checked_out,
@@ -110,26 +110,26 @@ class Workspaces(Protocol):
         """
         ...
 
-    async def prepare(self, order: WorkspaceOrder) -> PreparedWorkspace:
+    async def prepare(self, order: WorkspaceSpec) -> PreparedWorkspace:
         """Make the workspace, or finish one that a crash left half-made. Raises `Problem`."""
         ...
 
-    async def discard(self, order: WorkspaceOrder) -> None:
+    async def discard(self, order: WorkspaceSpec) -> None:
         """Remove what `prepare` left behind when it failed, or a crash did. Only what nobody has worked in yet."""
         ...
 
-    async def require_related(self, order: WorkspaceOrder, commit: str | None) -> Source:
+    async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:
         """Return the order's source where its repository has this commit, or any for None, and the worktree.
 
         Raises what `inspect` raises, and `Rejected` not_a_repository, source_unrelated; `Problem` git_failed.
         """
         ...
 
-    async def relink(self, order: WorkspaceOrder) -> None:
+    async def relink(self, order: WorkspaceSpec) -> None:
         """Let a worktree whose repository was moved find it again, and the repository the worktree. Idempotent."""
         ...
 
-    async def fault(self, order: WorkspaceOrder) -> Fault | None:
+    async def fault(self, order: WorkspaceSpec) -> Fault | None:
         """Return what is wrong with a workspace that was made, None where nothing is. Starts no process."""
         ...
 

@@ -21,7 +21,7 @@ from fleet.errors import Unavailable
 from fleet.events.feed import Feed
 from fleet.events.log import Log
 from fleet.limits import HISTORY_CATCH_UP_S, HISTORY_LAG_S, RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S
-from fleet.projections.history_query import HistoryQuery
+from fleet.projections.history_query import HistorySearch
 from fleet.projections.history_store import HistoryPage, HistoryStore
 
 _logger = structlog.get_logger(__name__)
@@ -89,7 +89,7 @@ class History:
             with trio.CancelScope(shield=True):
                 await self._run_sync(self._store.close)
 
-    async def search(self, query: HistoryQuery) -> HistoryPage:
+    async def search(self, query: HistorySearch) -> HistoryPage:
         """Return the sessions that `query` finds, newest first.
 
         Raises `Rejected` invalid for a query beyond the limits, `Unavailable` timed_out when there is no model now.

@@ -20,7 +20,7 @@ _WORDS: Final = re.compile(r'"([^"]*)"?|([^\s"]+)')
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d\Z")
 
 
-class HistoryQuery(msgspec.Struct, frozen=True):
+class HistorySearch(msgspec.Struct, frozen=True):
     """A search. Empty `search` and `statuses` stand for all; times are of the creation, in Unix ms, inclusive."""
 
     search: str = ""

@@ -21,7 +21,7 @@ from unicodedata import normalize
 
 import msgspec
 
-from fleet.core.session.events import SessionCreated, SessionDescribed, SessionErased
+from fleet.core.session.events import SessionCreated, SessionEdited, SessionErased
 from fleet.core.session.state import TABLE
 from fleet.core.session.turn_events import (
     MessageRecorded,
@@ -34,7 +34,7 @@ from fleet.core.session.turn_events import (
 from fleet.events.envelope import Erased, Recorded
 from fleet.limits import HISTORY_COUNT_MAX, HISTORY_SNIPPET_WORDS, HISTORY_TEXTS_MAX
 from fleet.projections import history_vocabulary as vocabulary
-from fleet.projections.history_query import HistoryQuery, match_expression
+from fleet.projections.history_query import HistorySearch, match_expression
 from fleet.projections.history_text import Kind, clip, text_of, unmark
 
 VERSION: Final = 3
@@ -70,7 +70,7 @@ class Snippet(msgspec.Struct, frozen=True):
     hits: tuple[tuple[int, int], ...]
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundSession(msgspec.Struct, frozen=True):
     """A session that was found; its newest text with a hit, where words were searched. Times are Unix milliseconds."""
 
     id: str
@@ -87,7 +87,7 @@ class HistoryPage(msgspec.Struct, frozen=True):
     `position` is the log position that the answer stands at.
     """
 
-    sessions: tuple[Found, ...]
+    sessions: tuple[FoundSession, ...]
     total: int
     position: int
 
@@ -212,7 +212,7 @@ class HistoryStore:
         return None if row is None else _Session(*row)
 
     def _create(self, session_id: str, event: SessionCreated) -> None:
-        created = (session_id, event.title, TABLE["unborn", SessionCreated], event.at_ms, event.at_ms)
+        created = (session_id, event.title, TABLE["absent", SessionCreated], event.at_ms, event.at_ms)
         self._sql.execute(
             "INSERT INTO sessions (id, title, phase, created_ms, changed_ms) VALUES (?, ?, ?, ?, ?)", created
         )
@@ -266,7 +266,7 @@ class HistoryStore:
             self._sql.execute("DELETE FROM words WHERE rowid = ?", (row,))
             vocabulary.forget(self._sql, text)
 
-    def _put_title(self, session: _Session, event: SessionDescribed) -> None:
+    def _put_title(self, session: _Session, event: SessionEdited) -> None:
         self._sql.execute("UPDATE sessions SET title = ? WHERE number = ?", (event.title, session.number))
         self._put_text(session, "title", "title", event.title)
 
@@ -295,7 +295,7 @@ class HistoryStore:
 
     # ---------------------------------------------------------------------------------------------------- for readers
 
-    def search(self, query: HistoryQuery) -> HistoryPage:
+    def search(self, query: HistorySearch) -> HistoryPage:
         """Return what is found. Raises `sqlite3.Error`."""
         if not query.search.strip():
             return self._list(query)
@@ -304,7 +304,7 @@ class HistoryStore:
             return HistoryPage((), 0, self.position())
         return self._match(expression, query)
 
-    def _list(self, query: HistoryQuery) -> HistoryPage:
+    def _list(self, query: HistorySearch) -> HistoryPage:
         where, values = _conditions(query)
         [total] = self._sql.execute(f"SELECT count(*) FROM sessions s WHERE {where}", values).fetchone()  # noqa: S608 - constants
         rows = self._sql.execute(
@@ -313,7 +313,7 @@ class HistoryStore:
         )
         return HistoryPage(tuple(_found(row, None) for row in rows), total, self.position())
 
-    def _match(self, expression: str, query: HistoryQuery) -> HistoryPage:
+    def _match(self, expression: str, query: HistorySearch) -> HistoryPage:
         sessions: list[tuple[int, tuple[Any, ...]]] = []
         total = 0
         for row, found in self._hits(expression, query):
@@ -326,7 +326,7 @@ class HistoryStore:
         page = tuple(_found(found, snippets[row]) for row, found in sessions)
         return HistoryPage(page, total, self.position())
 
-    def _hits(self, expression: str, query: HistoryQuery) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    def _hits(self, expression: str, query: HistorySearch) -> Iterator[tuple[int, tuple[Any, ...]]]:
         """Yield the newest text with a hit of each session, newest session first."""
         where, values = _conditions(query)
         rows = self._sql.execute(
@@ -340,9 +340,9 @@ class HistoryStore:
                 before = found[0]
                 yield row, tuple(found)
 
-    def _range(self, query: HistoryQuery) -> tuple[int, int]:
+    def _range(self, query: HistorySearch) -> tuple[int, int]:
         """Return the first and last row that sessions of the query's times can have."""
-        times = HistoryQuery(from_ms=query.from_ms, to_ms=query.to_ms)
+        times = HistorySearch(from_ms=query.from_ms, to_ms=query.to_ms)
         where, values = _conditions(times)
         first, last = 0, 1 << 42
         if values:
@@ -370,7 +370,7 @@ _INDEXES: Final = ("words", *vocabulary.INDEXES)
 _KIND: Final = "iif(kind = 'answer' AND (number, message) IN asked, 'prompt', kind)"
 _COLUMNS: Final = "s.id, s.title, s.phase, s.created_ms, s.changed_ms"
 _PUT: Final[dict[type[Any], Callable[[HistoryStore, _Session, Any], None]]] = {
-    SessionDescribed: HistoryStore._put_title,
+    SessionEdited: HistoryStore._put_title,
     PromptAccepted: HistoryStore._put_prompt,
     PromptWithdrawn: HistoryStore._remove_prompt,
     PromptEdited: HistoryStore._put_prompt,
@@ -380,11 +380,11 @@ _PUT: Final[dict[type[Any], Callable[[HistoryStore, _Session, Any], None]]] = {
 }
 
 
-def _found(row: tuple[Any, ...], snippet: Snippet | None) -> Found:
-    return Found(row[0], row[1], row[2], row[3], row[4], snippet)
+def _found(row: tuple[Any, ...], snippet: Snippet | None) -> FoundSession:
+    return FoundSession(row[0], row[1], row[2], row[3], row[4], snippet)
 
 
-def _conditions(query: HistoryQuery) -> tuple[str, list[Any]]:
+def _conditions(query: HistorySearch) -> tuple[str, list[Any]]:
     """Return the condition on sessions, and its values."""
     conditions, values = ["TRUE"], list[Any]()
     if query.statuses:

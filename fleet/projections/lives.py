@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from fleet.core.instance.events import InstanceLost, InstanceStopped, InstanceSwept
+from fleet.core.instance.events import InstanceLost, InstanceStopped, RemnantsKilled
 from fleet.core.instance.evolve import evolve
 from fleet.core.instance.state import State, initial
 from fleet.events.log import Log
@@ -55,6 +55,6 @@ def _lived(before: Life, event: Any) -> Life:
         return replace(after, exit=event.exit, ended_at_ms=event.at_ms)
     if isinstance(event, InstanceStopped):
         return replace(after, steps=event.steps, ended_at_ms=event.at_ms)
-    if isinstance(event, InstanceSwept):
+    if isinstance(event, RemnantsKilled):
         return replace(after, steps=event.steps)
     return after

@@ -18,7 +18,7 @@ from fleet.events.log import Log
 from fleet.events.snapshots import fingerprint, pack
 from fleet.limits import FEED_PAGE_EVENTS, VIEW_SAVE_INTERVAL_S
 from fleet.projections.states import States
-from fleet.projections.store import Store, StoreFailed
+from fleet.projections.store import StoreFailed, ViewStore
 from fleet.projections.views import Views
 
 _logger = structlog.get_logger(__name__)
@@ -49,10 +49,10 @@ class _Kept:
         self.checkpoint = 0
         self.dirty: set[str] = set()
 
-    def load(self, store: Store) -> None:
+    def load(self, store: ViewStore) -> None:
         self.checkpoint, rows = store.load(self.view.name, self.fingerprint)
         for key, row in rows:
-            self.view.take(key, self.decoder.decode(row))
+            self.view.apply_state(key, self.decoder.decode(row))
 
     def changes(self) -> tuple[dict[str, bytes], set[str]]:
         """Return the rows to write, and the keys of those that are gone."""
@@ -64,7 +64,7 @@ class _Kept:
 class Runner:
     """Feeds the views from the log. `write` runs a write of the store off the event loop."""
 
-    def __init__(self, log: Log, store: Store, views: Views, write: Write = trio.to_thread.run_sync) -> None:
+    def __init__(self, log: Log, store: ViewStore, views: Views, write: Write = trio.to_thread.run_sync) -> None:
         self._log = log
         self._store = store
         self._write = write

@@ -19,7 +19,7 @@ from fleet.events.envelope import Erased, Recorded
 
 State = TypeVar("State")
 
-_NOT_THERE: Final = ("erased", "unborn")
+_NOT_THERE: Final = ("erased", "absent")
 """Phases of an aggregate that is to be erased: what its last event says, and what is left to store of it."""
 
 
@@ -106,32 +106,32 @@ class States(Generic[State]):
         if isinstance(recorded.event, Erased):
             self._erasing.pop(aggregate_id, None)
             if before is not None:
-                self.drop(before, aggregate_id)
+                self.unindex(before, aggregate_id)
         elif before is None and recorded.version > 1:
             self._erasing[aggregate_id] = None  # what came before is erased: a crash left this
         else:
             state = self.decider.initial(aggregate_id) if before is None else before
-            self.take(aggregate_id, self.decider.evolve(state, recorded.event))
+            self.apply_state(aggregate_id, self.decider.evolve(state, recorded.event))
 
-    def take(self, aggregate_id: str, state: State) -> None:
+    def apply_state(self, aggregate_id: str, state: State) -> None:
         """Take a state as given: the next one, or one from the store. One that is gone is not shown any more."""
         if getattr(state, "phase", None) not in _NOT_THERE:
-            self.put(aggregate_id, state)
+            self.index(aggregate_id, state)
             return
         self._erasing[aggregate_id] = None
         before = self._states.get(aggregate_id)
         if before is not None:
-            self.drop(before, aggregate_id)
+            self.unindex(before, aggregate_id)
 
     def row(self, aggregate_id: str) -> State | None:
         """Return what is to be stored: the state; of one that is being erased no more than its id; or nothing."""
         return self.decider.initial(aggregate_id) if aggregate_id in self._erasing else self.get(aggregate_id)
 
-    def put(self, aggregate_id: str, state: State) -> None:
+    def index(self, aggregate_id: str, state: State) -> None:
         """Keep a state. Views with an index extend this."""
         self._states[aggregate_id] = state
 
-    def drop(self, state: State, aggregate_id: str) -> None:  # noqa: ARG002 - for the indexes of views that extend this
+    def unindex(self, state: State, aggregate_id: str) -> None:  # noqa: ARG002 - for the indexes of views that extend this
         """Let go of the aggregate, whose last state this is. Views with an index extend this."""
         del self._states[aggregate_id]
 

@@ -22,7 +22,7 @@ class StoreFailed(Exception):  # noqa: N818 - what happened
     """The rows could not be written; nothing is lost, because the log has everything."""
 
 
-class Store(Protocol):
+class ViewStore(Protocol):
     """Rows and checkpoint of each view."""
 
     def load(self, view: str, fingerprint: str) -> tuple[int, Iterator[tuple[str, bytes]]]:
@@ -39,7 +39,7 @@ class Store(Protocol):
         ...
 
 
-class LmdbStore:
+class LmdbViewStore:
     """The store on disk."""
 
     def __init__(self, path: Path) -> None:

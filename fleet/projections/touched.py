@@ -20,7 +20,7 @@ from fleet.projections.views import Views
 _SHOWN: Final = (WorkspaceLookedAt, WorkspaceReady, WorkspaceRestored)
 
 
-class Follower(Protocol):
+class TouchedFollower(Protocol):
     """Is told of each change at once."""
 
     def touched(self, session_id: str, position: int) -> None:
@@ -49,7 +49,7 @@ class Touched:
         self._changed: dict[str, int] = {}
         self._erased: dict[str, int] = {}
         self._silent: set[str] = set()
-        self._followers: dict[Follower, None] = {}
+        self._followers: dict[TouchedFollower, None] = {}
         activities.changed = self.touch
         log.listen(self._on_commit)
 
@@ -61,7 +61,7 @@ class Touched:
         return Since(changed, [session_id for session_id, position in self._erased.items() if position > after])
 
     @contextmanager
-    def follow(self, follower: Follower) -> Generator[None]:
+    def follow(self, follower: TouchedFollower) -> Generator[None]:
         """Tell `follower` of each change while the block runs."""
         self._followers[follower] = None
         try:

@@ -13,22 +13,22 @@ import msgspec
 from fleet.core.session.events import ConversationOpened, ResumeRequested, SessionCreated, SessionResumed
 from fleet.core.session.turn_events import MessageRecorded, PartRecorded
 from fleet.events.envelope import Recorded
-from fleet.projections.turns import Turns
+from fleet.projections.turns import TurnFold
 
 Key = tuple[int, str]
 """When a message was made, in ms, and its id: the order of a conversation, in which late ones take their place."""
 
 
-class Body(msgspec.Struct):
+class MessageBody(msgspec.Struct):
     """OpenCode's JSON, the position that it was recorded at, and those of what it was before."""
 
     json: msgspec.Raw
     position: int
     earlier: tuple[int, ...] = ()
 
-    def replaced(self, json: msgspec.Raw, position: int) -> "Body":
+    def replaced(self, json: msgspec.Raw, position: int) -> "MessageBody":
         """Return the newer one."""
-        return Body(json, position, (*self.earlier, self.position))
+        return MessageBody(json, position, (*self.earlier, self.position))
 
     def position_at(self, at: int | None) -> int | None:
         """Return where it was recorded as it was at this position, None where it was not there yet; None for now."""
@@ -99,9 +99,9 @@ class Folded:
     def __init__(self) -> None:
         self.position = 0
         self._own: list[tuple[int, str]] = []
-        self.infos: dict[str, Body] = {}
-        self.parts: dict[str, dict[str, Body]] = {}
-        self.turns = Turns()
+        self.infos: dict[str, MessageBody] = {}
+        self.parts: dict[str, dict[str, MessageBody]] = {}
+        self.turns = TurnFold()
         self._todo_parts: dict[str, str] = {}
         self.subagents: dict[str, SubAgent] = {}
         self.attachments: dict[str, str] = {}
@@ -141,7 +141,7 @@ class Folded:
         order = self._order.get(conversation)
         return order[0][0] if order else None
 
-    def todo_parts(self, at: int | None = None) -> Iterator[Body]:
+    def todo_parts(self, at: int | None = None) -> Iterator[MessageBody]:
         """Yield the parts of the session's own conversation that may hold the agent's list, the newest first.
 
         Sub-agents have lists of their own. `at` is a log position: of the messages that were there then.
@@ -154,13 +154,17 @@ class Folded:
             if is_own and self.infos[message_id].position_at(at) is not None:
                 yield self.parts[message_id][part_id]
 
-    def find_part(self, part_id: str) -> Body | None:
+    def find_part(self, part_id: str) -> MessageBody | None:
         """Return the part with this id."""
         return next((parts[part_id] for parts in self.parts.values() if part_id in parts), None)
 
     def _message(self, recorded: Recorded, event: MessageRecorded) -> None:
         known = self.infos.get(event.message_id)
-        new = Body(event.body, recorded.position) if known is None else known.replaced(event.body, recorded.position)
+        new = (
+            MessageBody(event.body, recorded.position)
+            if known is None
+            else known.replaced(event.body, recorded.position)
+        )
         self.infos[event.message_id] = new
         key = (event.created_ms, event.message_id)
         before = self._keys.get(event.message_id)
@@ -175,7 +179,9 @@ class Folded:
         parts = self.parts.setdefault(event.message_id, {})
         known = parts.get(event.part_id)
         parts[event.part_id] = (
-            Body(event.body, recorded.position) if known is None else known.replaced(event.body, recorded.position)
+            MessageBody(event.body, recorded.position)
+            if known is None
+            else known.replaced(event.body, recorded.position)
         )
         if event.type == "tool":
             self._tool(recorded.payload, event)

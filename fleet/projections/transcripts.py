@@ -12,7 +12,7 @@ from fleet.errors import Rejected
 from fleet.events.log import Log
 from fleet.limits import TRANSCRIPTS_CACHED
 from fleet.projections.folds import Folds
-from fleet.projections.transcript_fold import Body, Folded, SubAgent, subagent_of
+from fleet.projections.transcript_fold import Folded, MessageBody, SubAgent, subagent_of
 from fleet.projections.turns import Turn
 
 
@@ -23,7 +23,7 @@ class MessageView(msgspec.Struct):
     parts: list[msgspec.Raw]
 
 
-class Page(msgspec.Struct, frozen=True):
+class TranscriptPage(msgspec.Struct, frozen=True):
     """A stretch of a transcript, oldest first, and the ids to go on from; None where it ends."""
 
     messages: list[MessageView]
@@ -68,7 +68,7 @@ class ConversationView(msgspec.Struct, frozen=True):
     created_ms: int | None
 
 
-class Todo(msgspec.Struct, frozen=True):
+class TranscriptTodo(msgspec.Struct, frozen=True):
     """An entry of the agent's list, as OpenCode has it."""
 
     content: str
@@ -77,7 +77,7 @@ class Todo(msgspec.Struct, frozen=True):
 
 
 class _Input(msgspec.Struct, frozen=True):
-    todos: list[Todo] = []
+    todos: list[TranscriptTodo] = []
 
 
 class _ToolState(msgspec.Struct, frozen=True):
@@ -97,7 +97,7 @@ class Transcripts:
         self._log = log
         self._folds = Folds(log, Folded, TRANSCRIPTS_CACHED)
 
-    async def page(self, stream: str, where: Where) -> Page:
+    async def page(self, stream: str, where: Where) -> TranscriptPage:
         """Return the messages there. Raises KeyError for an unknown message id, `Rejected` conversation_not_found."""
         folded = await self._folds.of(stream)
         conversation = folded.own(where.at) if where.conversation is None else where.conversation
@@ -105,7 +105,7 @@ class Transcripts:
             raise Rejected("conversation_not_found", f"the session has no conversation {where.conversation}")
         ids = folded.ids(conversation, where.at)
         start, end = where.bounds(ids)
-        return Page(
+        return TranscriptPage(
             [self._message(folded, message_id, where.at) for message_id in ids[start:end]],
             ids[start] if start > 0 and start < end else None,
             ids[end - 1] if start < end < len(ids) else None,
@@ -147,7 +147,7 @@ class Transcripts:
         found = None if part_id is None else folded.find_part(part_id)
         return None if found is None else found.json
 
-    async def todos(self, stream: str, at: int | None = None) -> list[Todo]:
+    async def todos(self, stream: str, at: int | None = None) -> list[TranscriptTodo]:
         """Return the agent's list as it last wrote it, or had written it at a log position.
 
         Each writing replaces the whole list.
@@ -169,7 +169,7 @@ class Transcripts:
         info = self._body(folded.infos[message_id], at)
         return MessageView(info or msgspec.Raw(b"{}"), [body for body in bodies if body is not None])
 
-    def _body(self, body: Body, at: int | None) -> msgspec.Raw | None:
+    def _body(self, body: MessageBody, at: int | None) -> msgspec.Raw | None:
         position = body.position_at(at)
         if position is None or position == body.position:
             return None if position is None else body.json
@@ -184,7 +184,7 @@ def _index(ids: list[str], message_id: str) -> int:
     return ids.index(message_id)
 
 
-def _todos(raw: msgspec.Raw) -> list[Todo] | None:
+def _todos(raw: msgspec.Raw) -> list[TranscriptTodo] | None:
     """Return the list that a part has written, None where it is no call of `todowrite` that went well."""
     try:
         part = msgspec.json.decode(raw, type=_ToolPart)

@@ -137,7 +137,7 @@ class _Told:
         )
 
 
-class Turns:
+class TurnFold:
     """The fold. `apply` takes the session's events, each once and in order."""
 
     def __init__(self) -> None:
@@ -222,14 +222,14 @@ class Turns:
         return self._turns[number - 1]  # a session counts its turns from 1
 
 
-_TAKE: Final[Mapping[type[Any], Callable[[Turns, Recorded, Any], None]]] = {
-    PromptAccepted: Turns._accepted,
-    PromptEdited: Turns._edited,
-    TurnStarted: Turns._started,
-    TurnSteered: Turns._steered,
-    PromptDelivered: Turns._delivered,
-    MessageRecorded: Turns._message,
-    ChangesRecorded: Turns._changes,
-    TurnEnded: Turns._ended,
-    TurnFailed: Turns._failed,
+_TAKE: Final[Mapping[type[Any], Callable[[TurnFold, Recorded, Any], None]]] = {
+    PromptAccepted: TurnFold._accepted,
+    PromptEdited: TurnFold._edited,
+    TurnStarted: TurnFold._started,
+    TurnSteered: TurnFold._steered,
+    PromptDelivered: TurnFold._delivered,
+    MessageRecorded: TurnFold._message,
+    ChangesRecorded: TurnFold._changes,
+    TurnEnded: TurnFold._ended,
+    TurnFailed: TurnFold._failed,
 }

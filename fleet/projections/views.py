@@ -27,15 +27,15 @@ class Sessions(States[session_state.State]):
         """Return the session with this Fleet id or OpenCode id."""
         return self.get(self._by_opencode.get(any_id, any_id))
 
-    def put(self, aggregate_id: str, state: session_state.State) -> None:
+    def index(self, aggregate_id: str, state: session_state.State) -> None:
         """Keep the index as well."""
-        super().put(aggregate_id, state)
+        super().index(aggregate_id, state)
         for opencode_id in (*state.left_opencode_ids, state.opencode_id):
             self._by_opencode[opencode_id] = aggregate_id
 
-    def drop(self, state: session_state.State, aggregate_id: str) -> None:
+    def unindex(self, state: session_state.State, aggregate_id: str) -> None:
         """Keep the index as well."""
-        super().drop(state, aggregate_id)
+        super().unindex(state, aggregate_id)
         for opencode_id in (*state.left_opencode_ids, state.opencode_id):
             if self._by_opencode.get(opencode_id) == aggregate_id:
                 del self._by_opencode[opencode_id]
@@ -57,17 +57,17 @@ class Instances(States[instance_state.State]):
         """Return those that sessions can still be attached to, oldest first; with `key` the ones that share it."""
         return [state for state in self._alive.values() if key is None or state.key == key]
 
-    def put(self, aggregate_id: str, state: instance_state.State) -> None:
+    def index(self, aggregate_id: str, state: instance_state.State) -> None:
         """Keep the index as well."""
-        super().put(aggregate_id, state)
+        super().index(aggregate_id, state)
         if state.phase in instance_state.OVER:
             self._alive.pop(aggregate_id, None)
         else:
             self._alive[aggregate_id] = state
 
-    def drop(self, state: instance_state.State, aggregate_id: str) -> None:
+    def unindex(self, state: instance_state.State, aggregate_id: str) -> None:
         """Keep the index as well."""
-        super().drop(state, aggregate_id)
+        super().unindex(state, aggregate_id)
         self._alive.pop(aggregate_id, None)
 
     def clear(self) -> None:
@@ -76,7 +76,7 @@ class Instances(States[instance_state.State]):
         self._alive.clear()
 
 
-class Workspaces(States[State]):
+class WorkspacesView(States[State]):
     """Workspaces; the one of an `existing` directory is found by it, because sessions share it."""
 
     def __init__(self) -> None:
@@ -92,15 +92,15 @@ class Workspaces(States[State]):
         """Tell whether a session uses this directory, one above or one below it as it stands, or has done so."""
         return directory in self._existing or any(are_nested(directory, other) for other in self._existing)
 
-    def put(self, aggregate_id: str, state: State) -> None:
+    def index(self, aggregate_id: str, state: State) -> None:
         """Keep the index as well."""
-        super().put(aggregate_id, state)
+        super().index(aggregate_id, state)
         if state.order is not None and state.order.strategy == "existing":
             self._existing[state.order.directory] = aggregate_id
 
-    def drop(self, state: State, aggregate_id: str) -> None:
+    def unindex(self, state: State, aggregate_id: str) -> None:
         """Keep the index as well."""
-        super().drop(state, aggregate_id)
+        super().unindex(state, aggregate_id)
         if state.order is not None and self._existing.get(state.order.directory) == aggregate_id:
             del self._existing[state.order.directory]
 
@@ -110,18 +110,18 @@ class Workspaces(States[State]):
         self._existing.clear()
 
 
-class Webhooks(States[webhook_state.State]):
+class WebhooksView(States[webhook_state.State]):
     """Webhooks; one that is deleted is not here any more."""
 
     def __init__(self) -> None:
         super().__init__(WEBHOOK, webhook_state.State)
 
-    def take(self, aggregate_id: str, state: webhook_state.State) -> None:
+    def apply_state(self, aggregate_id: str, state: webhook_state.State) -> None:
         """Let go of what is deleted; the log has what it was."""
         if state.phase != "deleted":
-            super().take(aggregate_id, state)
+            super().apply_state(aggregate_id, state)
         elif self.get(aggregate_id) is not None:
-            self.drop(state, aggregate_id)
+            self.unindex(state, aggregate_id)
 
 
 class Views(NamedTuple):
@@ -129,9 +129,9 @@ class Views(NamedTuple):
 
     sessions: Sessions
     instances: Instances
-    workspaces: Workspaces
+    workspaces: WorkspacesView
     roots: States[roots.State]
-    webhooks: Webhooks
+    webhooks: WebhooksView
     trust: States[trust.State]
 
 
@@ -140,8 +140,8 @@ def make_views() -> Views:
     return Views(
         Sessions(),
         Instances(),
-        Workspaces(),
+        WorkspacesView(),
         States(roots.ROOTS, roots.State),
-        Webhooks(),
+        WebhooksView(),
         States(trust.TRUST, trust.State),
     )

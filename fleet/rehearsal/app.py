@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 
 from fleet.limits import REHEARSAL_BODY_BYTES_MAX, REHEARSAL_COUNTED_CALLS_MAX, REHEARSAL_WRITE_BYTES_MAX
 from fleet.rehearsal import stream
-from fleet.rehearsal.reply import Failure, Pause, Reply, reply_to
+from fleet.rehearsal.reply import Pause, RehearsalReply, ReplyFailure, reply_to
 from fleet.rehearsal.request import BadRequest, ChatRequest, read_request
 
 
@@ -31,12 +31,12 @@ class FailureCounts:
         self._calls_max = calls_max
         self._counts: OrderedDict[str, int] = OrderedDict()
 
-    def reply_to(self, chat: ChatRequest, caller: str) -> Reply | Failure:
+    def reply_to(self, chat: ChatRequest, caller: str) -> RehearsalReply | ReplyFailure:
         """Return the reply for this attempt at the call and count it; `caller` parts equal calls of sessions."""
         call = f"{chat.digest} {caller}"
         attempt = self._counts.pop(call, 0)
         reply = reply_to(chat, attempt)
-        if isinstance(reply, Failure):
+        if isinstance(reply, ReplyFailure):
             self._counts[call] = attempt + 1
             if len(self._counts) > self._calls_max:
                 self._counts.popitem(last=False)
@@ -121,9 +121,9 @@ def rehearsal_app() -> QuartTrio:
     return app
 
 
-async def _respond(reply: Reply | Failure, chat: ChatRequest) -> Response:
+async def _respond(reply: RehearsalReply | ReplyFailure, chat: ChatRequest) -> Response:
     await trio.sleep(reply.wait_s)
-    if isinstance(reply, Failure):
+    if isinstance(reply, ReplyFailure):
         body, headers = stream.failure(reply)
         response = _json(body, reply.status)
         response.headers.update(headers)
@@ -136,7 +136,7 @@ async def _respond(reply: Reply | Failure, chat: ChatRequest) -> Response:
     return response
 
 
-async def _paced(reply: Reply, chat: ChatRequest) -> AsyncIterator[bytes]:
+async def _paced(reply: RehearsalReply, chat: ChatRequest) -> AsyncIterator[bytes]:
     """Yield the stream's bytes when they are due; what is due together goes out in one write."""
     due = trio.current_time()
     waiting = bytearray()

@@ -34,13 +34,13 @@ from fleet.rehearsal.script import (
     Stall,
     Statement,
     Step,
-    Task,
-    Todo,
-    TodoItem,
+    TaskStep,
+    TodoEntry,
+    TodoStep,
     UsageIs,
     Write,
 )
-from fleet.rehearsal.tokens import Arguments, Complaint, Lines, tokens_of
+from fleet.rehearsal.tokens import Arguments, Complaint, LineSplitter, tokens_of
 
 _FENCE = re.compile(r"^ {0,3}(?P<fence>`{3,}|~{3,})rehearsal[ \t]*\r?$", re.MULTILINE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?(?:e-?\d+)?)(ms|s|m)")
@@ -57,14 +57,14 @@ class ScriptError(Exception):
         self.complaints = complaints
 
 
-class Found(NamedTuple):
+class FoundScript(NamedTuple):
     """A prompt taken apart: its script's text, and what stands around it."""
 
     script: str
     around: str
 
 
-def find_script(prompt: str) -> Found | None:
+def find_script(prompt: str) -> FoundScript | None:
     """Return the first block fenced as `rehearsal` (three or more backticks or tildes), or None without one.
 
     As in Markdown the block ends at a fence of the same kind that is at least as long, else at the end of the prompt.
@@ -75,7 +75,7 @@ def find_script(prompt: str) -> Found | None:
     fence = opening["fence"]
     closing = re.compile(rf"^ {{0,3}}{fence}{fence[0]}*[ \t]*\r?$", re.MULTILINE).search(prompt, opening.end())
     end, after = (closing.start(), closing.end()) if closing else (len(prompt), len(prompt))
-    return Found(prompt[opening.end() : end].removeprefix("\n"), prompt[: opening.start()] + prompt[after:])
+    return FoundScript(prompt[opening.end() : end].removeprefix("\n"), prompt[: opening.start()] + prompt[after:])
 
 
 def parse_script(text: str) -> Script:
@@ -83,7 +83,7 @@ def parse_script(text: str) -> Script:
     complaints: list[tuple[int, str]] = []
     steps: list[list[Statement]] = [[]]
     step_lines = [1]
-    lines = Lines(text)
+    lines = LineSplitter(text)
     while (line := lines.take()) is not None:
         number = lines.number
         if not line.strip() or line.lstrip().startswith("#"):
@@ -134,7 +134,7 @@ def _misfit(step: Step, *, is_last: bool) -> str | None:
     return None
 
 
-def _statement(line: str, lines: Lines) -> Statement:
+def _statement(line: str, lines: LineSplitter) -> Statement:
     arguments = Arguments(tokens_of(line, lines))
     verb = arguments.name("a statement")
     read = _VERBS.get(verb)
@@ -183,12 +183,12 @@ def _todo(arguments: Arguments) -> Statement:
     items = [_todo_item(arguments)]
     while arguments.skip(","):
         items.append(_todo_item(arguments))
-    return Todo(tuple(items))
+    return TodoStep(tuple(items))
 
 
-def _todo_item(arguments: Arguments) -> TodoItem:
+def _todo_item(arguments: Arguments) -> TodoEntry:
     word = next((word for word in TODO_WORDS if arguments.skip(word)), None)
-    return TodoItem(arguments.string("a todo"), "pending" if word is None else TODO_WORDS[word])
+    return TodoEntry(arguments.string("a todo"), "pending" if word is None else TODO_WORDS[word])
 
 
 def _question(arguments: Arguments) -> Statement:
@@ -201,7 +201,7 @@ def _task(arguments: Arguments) -> Statement:
     description = arguments.string("the task's description")
     agent = arguments.name("the agent's name") if arguments.skip("as") else "general"
     arguments.colon_before_text()
-    return Task(description, arguments.string("the sub-agent's prompt"), agent)
+    return TaskStep(description, arguments.string("the sub-agent's prompt"), agent)
 
 
 def _call(arguments: Arguments) -> Statement:

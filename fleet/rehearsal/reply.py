@@ -28,8 +28,8 @@ from fleet.rehearsal.script import (
     Speak,
     Stall,
     Step,
-    Task,
-    Todo,
+    TaskStep,
+    TodoStep,
     ToolUse,
     UsageIs,
     Write,
@@ -78,7 +78,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Reply:
+class RehearsalReply:
     """An answer: wait before the headers, then the acts; `finish` is None where the stream is cut."""
 
     wait_s: float
@@ -88,7 +88,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Failure:
+class ReplyFailure:
     """An HTTP error instead of an answer, after a wait."""
 
     wait_s: float
@@ -98,7 +98,7 @@ class Failure:
     retry_after_s: int | None
 
 
-def reply_to(request: ChatRequest, attempt: int = 0) -> Reply | Failure:
+def reply_to(request: ChatRequest, attempt: int = 0) -> RehearsalReply | ReplyFailure:
     """Return the answer to a request that has been answered with a `Failure` `attempt` times before."""
     script = _script_for(request)
     step = script[request.rounds] if request.rounds < len(script) else (Speak("say", "The script is over."),)
@@ -123,7 +123,7 @@ def _always(text: str, request: ChatRequest) -> Script:
     return ((Speak("say", text),),) * (request.rounds + 1)
 
 
-def _play(step: Step, request: ChatRequest, attempt: int) -> Reply | Failure:
+def _play(step: Step, request: ChatRequest, attempt: int) -> RehearsalReply | ReplyFailure:
     wait_s = 0.0
     for index, statement in enumerate(step):
         match statement:
@@ -138,12 +138,12 @@ def _play(step: Step, request: ChatRequest, attempt: int) -> Reply | Failure:
     return _answer((), request, wait_s)
 
 
-def _failure(fail: Fail, wait_s: float) -> Failure:
+def _failure(fail: Fail, wait_s: float) -> ReplyFailure:
     message = fail.message or f"The script asked for an error {fail.status}"
-    return Failure(wait_s, fail.status, message, fail.code, fail.retry_after_s)
+    return ReplyFailure(wait_s, fail.status, message, fail.code, fail.retry_after_s)
 
 
-def _answer(step: Step, request: ChatRequest, wait_s: float) -> Reply:
+def _answer(step: Step, request: ChatRequest, wait_s: float) -> RehearsalReply:
     acts = tuple(_acts(step, request))
     called = any(isinstance(act, ToolCall) for act in acts)
     finish: str | None = "tool_calls" if called else "stop"
@@ -152,7 +152,7 @@ def _answer(step: Step, request: ChatRequest, wait_s: float) -> Reply:
             finish = statement.reason
     if any(isinstance(statement, Cut) for statement in step):
         finish = None
-    return Reply(wait_s, acts, finish, _usage(step, acts, request))
+    return RehearsalReply(wait_s, acts, finish, _usage(step, acts, request))
 
 
 def _usage(step: Step, acts: Iterable[Act], request: ChatRequest) -> Usage:
@@ -216,14 +216,14 @@ def _as_opencode_has_it(use: ToolUse, request: ChatRequest) -> tuple[str, dict[s
             return "read", {"filePath": request.resolve(path)}
         case Bash(command):
             return "bash", {"command": command, "description": "Runs a rehearsed command"}
-        case Todo(items):
+        case TodoStep(items):
             todos = [{"content": item.content, "status": item.status, "priority": "medium"} for item in items]
             return "todowrite", {"todos": todos}
         case Question(question, options):
             choices = [{"label": option, "description": option} for option in options]
             header = question[:_HEADER_CHARS_MAX]
             return "question", {"questions": [{"question": question, "header": header, "options": choices}]}
-        case Task(description, prompt, agent):
+        case TaskStep(description, prompt, agent):
             return "task", {"description": description, "prompt": prompt, "subagent_type": agent}
         case Call(tool, text):
             return tool, text

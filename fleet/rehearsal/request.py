@@ -37,7 +37,7 @@ class ContentPart(msgspec.Struct):
     text: str = ""
 
 
-class Message(msgspec.Struct):
+class RequestMessage(msgspec.Struct):
     """One message of the conversation."""
 
     role: str
@@ -79,7 +79,7 @@ class StreamOptions(msgspec.Struct):
 class ChatRequest(msgspec.Struct, dict=True):
     """A chat-completions request. `digest` stands for its exact bytes: ids in the answer come from it."""
 
-    messages: list[Message]
+    messages: list[RequestMessage]
     model: str = MODEL
     stream: bool = False
     stream_options: StreamOptions | None = None

@@ -59,7 +59,7 @@ class Bash:
 
 
 @dataclass(frozen=True)
-class TodoItem:
+class TodoEntry:
     """One line of the agent's todo list."""
 
     content: str
@@ -67,10 +67,10 @@ class TodoItem:
 
 
 @dataclass(frozen=True)
-class Todo:
+class TodoStep:
     """Replace the agent's todo list."""
 
-    items: tuple[TodoItem, ...]
+    items: tuple[TodoEntry, ...]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskStep:
     """Start a sub-agent with a prompt, which may hold a script of its own."""
 
     description: str
@@ -138,12 +138,12 @@ class UsageIs:
     cached: int = 0
 
 
-ToolUse: TypeAlias = Write | Edit | Read | Bash | Todo | Question | Task | Call
+ToolUse: TypeAlias = Write | Edit | Read | Bash | TodoStep | Question | TaskStep | Call
 Statement: TypeAlias = Speak | ToolUse | Fail | Stall | Cut | FinishAs | UsageIs
 Step: TypeAlias = tuple[Statement, ...]
 Script: TypeAlias = tuple[Step, ...]
 
-TOOL_USES = (Write, Edit, Read, Bash, Todo, Question, Task, Call)
+TOOL_USES = (Write, Edit, Read, Bash, TodoStep, Question, TaskStep, Call)
 
 
 def print_script(script: Script) -> str:
@@ -171,12 +171,12 @@ def _line(statement: Statement) -> str:  # noqa: PLR0912 - one arm for each kind
             return f"read {_quoted(path)}"
         case Bash(command):
             return f"bash {_quoted(command)}"
-        case Todo(items):
+        case TodoStep(items):
             words = {status: f"{word} " for word, status in TODO_WORDS.items()}
             return "todo " + ", ".join(words.get(item.status, "") + _quoted(item.content) for item in items)
         case Question(question, options):
             return f"question {_quoted(question)}: {', '.join(map(_quoted, options))}"
-        case Task(description, prompt, agent):
+        case TaskStep(description, prompt, agent):
             return f"task {_quoted(description)} as {_quoted(agent)}: {_quoted(prompt)}"
         case Call(tool, arguments):
             return f"call {_quoted(tool)}: {_quoted(arguments)}"

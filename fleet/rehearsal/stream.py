@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from fleet.rehearsal.reply import Failure, Pause, Piece, Reply, ToolCall, Usage
+from fleet.rehearsal.reply import Pause, Piece, RehearsalReply, ReplyFailure, ToolCall, Usage
 from fleet.rehearsal.request import MODEL, ChatRequest
 
 _EPOCH_S = 1_700_000_000
@@ -17,7 +17,7 @@ _DONE = b"data: [DONE]\n\n"
 _ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
-def frames(reply: Reply, request: ChatRequest) -> Iterator[Pause | bytes]:
+def frames(reply: RehearsalReply, request: ChatRequest) -> Iterator[Pause | bytes]:
     """Yield the stream: server-sent events as bytes, and the pauses between them."""
     yield _chunk(request, {"role": "assistant", "content": ""})
     calls = 0
@@ -38,7 +38,7 @@ def frames(reply: Reply, request: ChatRequest) -> Iterator[Pause | bytes]:
     yield _DONE
 
 
-def completion(reply: Reply, request: ChatRequest) -> dict[str, Any]:
+def completion(reply: RehearsalReply, request: ChatRequest) -> dict[str, Any]:
     """Return the reply as one object, for callers that do not stream; a cut one has the finish reason None."""
     message: dict[str, Any] = {"role": "assistant", "content": _text(reply, "say")}
     if reasoning := _text(reply, "think"):
@@ -55,7 +55,7 @@ def error(status: int, message: str, code: str | None = None) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
-def failure(failed: Failure) -> tuple[dict[str, Any], dict[str, str]]:
+def failure(failed: ReplyFailure) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the body and the extra headers of a scripted error."""
     headers = {} if failed.retry_after_s is None else {"Retry-After": str(failed.retry_after_s)}
     return error(failed.status, failed.message, failed.code), headers
@@ -84,7 +84,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
-def _text(reply: Reply, channel: str) -> str:
+def _text(reply: RehearsalReply, channel: str) -> str:
     return "".join(act.text for act in reply.acts if isinstance(act, Piece) and act.channel == channel)
 
 

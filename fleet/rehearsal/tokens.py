@@ -22,7 +22,7 @@ class Complaint(Exception):  # noqa: N818 - parse.py turns it into a ScriptError
     """One line is wrong."""
 
 
-class Lines:
+class LineSplitter:
     """The script's lines, one at a time, so that a heredoc can take those that follow its statement."""
 
     def __init__(self, text: str) -> None:
@@ -47,7 +47,7 @@ class Lines:
         raise Complaint(f"`<<{word}` of line {begun} is never closed: put a line `{word}` after its text")
 
 
-class Token(NamedTuple):
+class ScriptToken(NamedTuple):
     """One word of a line; `kind` is string, mark, word or end."""
 
     kind: str
@@ -57,15 +57,15 @@ class Token(NamedTuple):
 class Arguments:
     """A cursor over the tokens of one line; each method takes what it names or complains."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[ScriptToken]) -> None:
         self._tokens = tokens
         self._at = 0
 
-    def peek(self) -> Token:
+    def peek(self) -> ScriptToken:
         """Return the next token without taking it."""
-        return self._tokens[self._at] if self._at < len(self._tokens) else Token("end", "the end of the line")
+        return self._tokens[self._at] if self._at < len(self._tokens) else ScriptToken("end", "the end of the line")
 
-    def next(self) -> Token:
+    def next(self) -> ScriptToken:
         """Take the next token."""
         token = self.peek()
         self._at += 1
@@ -130,9 +130,9 @@ class Arguments:
             raise Complaint(f'"{self.peek().value}" is too much')
 
 
-def tokens_of(line: str, lines: Lines) -> list[Token]:
+def tokens_of(line: str, lines: LineSplitter) -> list[ScriptToken]:
     """Return the tokens of a line; a heredoc takes the lines that follow."""
-    tokens: list[Token] = []
+    tokens: list[ScriptToken] = []
     at = 0
     line = line.rstrip()
     while at < len(line):
@@ -142,11 +142,11 @@ def tokens_of(line: str, lines: Lines) -> list[Token]:
         kind = cast("str", match.lastgroup)
         value = match[kind]
         if kind == "string":
-            tokens.append(Token("string", _unquoted(value)))
+            tokens.append(ScriptToken("string", _unquoted(value)))
         elif kind == "heredoc":
-            tokens.append(Token("string", lines.heredoc(value)))
+            tokens.append(ScriptToken("string", lines.heredoc(value)))
         else:
-            tokens.append(Token(kind, value))
+            tokens.append(ScriptToken(kind, value))
         at = match.end()
     return tokens
 

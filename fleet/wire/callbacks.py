@@ -1,10 +1,10 @@
 """Response bodies of callbacks, from child to parent."""
 
 from fleet.wire.enums import CallbackOutcome, CallbackStatus
-from fleet.wire.items import Answer
+from fleet.wire.items import Item
 
 
-class CallbackItem(Answer):
+class CallbackItem(Item):
     """Word of an outcome from child to parent."""
 
     session_id: str

@@ -4,10 +4,10 @@ from typing import Literal
 
 import msgspec
 
-from fleet.wire.items import Answer
+from fleet.wire.items import Item
 
 
-class AgentItem(Answer):
+class AgentItem(Item):
     """An agent that a prompt can name; `mode` is `primary`, `subagent` or `all`; `native`: OpenCode brings it along."""
 
     name: str
@@ -16,7 +16,7 @@ class AgentItem(Answer):
     native: bool
 
 
-class CommandItem(Answer):
+class CommandItem(Item):
     """A command that a session can run."""
 
     name: str
@@ -25,7 +25,7 @@ class CommandItem(Answer):
     source: str | None
 
 
-class ModelItem(Answer):
+class ModelItem(Item):
     """A model that can be used; `providerID` and `modelID` name it in a prompt. The limits are in tokens."""
 
     provider_id: str = msgspec.field(name="providerID")
@@ -37,7 +37,7 @@ class ModelItem(Answer):
     output_tokens: int | None
 
 
-class OfferItem(Answer):
+class OfferItem(Item):
     """The choices for a new session in a directory, as the instance offered them at `asOf`."""
 
     as_of: str | None
@@ -47,7 +47,7 @@ class OfferItem(Answer):
     models: list[ModelItem]
 
 
-class FolderEntryItem(Answer):
+class FolderEntryItem(Item):
     """A directory in a directory; `path` is real: of a symlink, where it leads to."""
 
     name: str
@@ -55,7 +55,7 @@ class FolderEntryItem(Answer):
     is_git_repo: bool
 
 
-class FolderItem(Answer):
+class FolderItem(Item):
     """A directory by its real path. `parent` is null where the allowed roots end; `total` counts all entries.
 
     With a query the entries are those that were found below it; `isTruncated`: there may be more.
@@ -69,7 +69,7 @@ class FolderItem(Answer):
     is_truncated: bool
 
 
-class RootItem(Answer):
+class RootItem(Item):
     """A workspace root. Sessions may work where `allowed` says so; `source` tells who has named it."""
 
     path: str

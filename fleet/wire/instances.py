@@ -1,24 +1,24 @@
 """Response bodies of OpenCode's processes; see items.py."""
 
 from fleet.wire.enums import InstanceStatus, StopReason
-from fleet.wire.items import Answer
+from fleet.wire.items import Item
 
 
-class ExitItem(Answer):
+class ExitItem(Item):
     """How a process ended: its exit code or signal; both null where it was not this server's child."""
 
     code: int | None
     signal: int | None
 
 
-class StopStepItem(Answer):
+class StopStepItem(Item):
     """What was done to stop a process and what its tools had started: `term`, `term_again`, `kill`, `sweep`."""
 
     step: str
     pids: list[int]
 
 
-class InstanceItem(Answer):
+class InstanceItem(Item):
     """An OpenCode process, and what became of it. `memoryBytes` is null where the process does not live."""
 
     id: str
@@ -37,7 +37,7 @@ class InstanceItem(Answer):
     steps: list[StopStepItem]
 
 
-class OrphanItem(Answer):
+class OrphanItem(Item):
     """A live process of this Fleet that no instance looks after. `server` is false for what a tool has started."""
 
     pid: int

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from fleet.wire.items import Answer, TokensItem
+from fleet.wire.items import Item, TokensItem
 
 
-class Summary(Answer):
+class Summary(Item):
     """The fleet at a glance."""
 
     sessions: dict[str, int]
@@ -19,7 +19,7 @@ class Summary(Answer):
     position: int
 
 
-class LimitsItem(Answer):
+class LimitsItem(Item):
     """Limits that a page has to know."""
 
     body_bytes: int
@@ -28,7 +28,7 @@ class LimitsItem(Answer):
     tags: int
 
 
-class Info(Answer):
+class Info(Item):
     """What this server is."""
 
     version: str
@@ -41,7 +41,7 @@ class Info(Answer):
     position: int
 
 
-class Health(Answer):
+class Health(Item):
     """Liveness and readiness."""
 
     status: Literal["ok", "starting"]

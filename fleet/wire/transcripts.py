@@ -7,7 +7,7 @@ import msgspec
 from fleet.limits import PAGE_DEFAULT, PART_STRING_CHARS_MAX, SESSION_LIST_MAX
 from fleet.wire.bodies import At, InstanceId, Limit, Offset, PageQuery, Query
 from fleet.wire.enums import TurnOutcome
-from fleet.wire.items import Answer, ChangesItem, TokensItem
+from fleet.wire.items import ChangesItem, Item, TokensItem
 
 _WholeLimit = Annotated[int, msgspec.Meta(ge=1, le=SESSION_LIST_MAX, description="How many to give at most.")]
 
@@ -46,7 +46,7 @@ class TurnsQuery(WholeQuery):
     at: At = None
 
 
-class SteeredItem(Answer):
+class SteeredItem(Item):
     """A prompt that was sent into a turn that ran."""
 
     message_id: str
@@ -55,7 +55,7 @@ class SteeredItem(Answer):
     at: str
 
 
-class TurnItem(Answer):
+class TurnItem(Item):
     """A turn of a session: what was asked and by whom, and what came of it. `position`: where it began in the log."""
 
     number: int
@@ -74,7 +74,7 @@ class TurnItem(Answer):
     end_position: int | None
 
 
-class ConversationItem(Answer):
+class ConversationItem(Item):
     """A conversation of a session: its own, or that of a sub-agent, by OpenCode's id."""
 
     id: str
@@ -85,14 +85,14 @@ class ConversationItem(Answer):
     created_at: str | None
 
 
-class MessageItem(Answer):
+class MessageItem(Item):
     """A message: OpenCode's own `info` and `parts`."""
 
     info: msgspec.Raw
     parts: list[msgspec.Raw]
 
 
-class Pagination(Answer):
+class Pagination(Item):
     """Ids to go on from with `before` and `after`; null where the transcript ends."""
 
     before: str | None
@@ -100,7 +100,7 @@ class Pagination(Answer):
     total: int
 
 
-class Messages(Answer):
+class Messages(Item):
     """A stretch of a transcript, oldest first."""
 
     messages: list[MessageItem]

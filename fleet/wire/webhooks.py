@@ -1,10 +1,10 @@
 """Response bodies about webhooks; see items.py."""
 
 from fleet.wire.enums import DeliveryOutcome, WebhookStatus
-from fleet.wire.items import Answer
+from fleet.wire.items import Item
 
 
-class WebhookItem(Answer):
+class WebhookItem(Item):
     """A webhook. `origin` is its address without the path. `position`: what stands in the log up to there is ordered.
 
     `waiting` messages are on their way; `reason` says why it is disabled.
@@ -24,7 +24,7 @@ class WebhookItem(Answer):
     position: int
 
 
-class NewWebhookItem(Answer):
+class NewWebhookItem(Item):
     """The answer to a registration: the one time that address and secret are shown."""
 
     webhook: WebhookItem
@@ -32,7 +32,7 @@ class NewWebhookItem(Answer):
     secret: str
 
 
-class DeliveryItem(Answer):
+class DeliveryItem(Item):
     """A message to a webhook; `id` is its `webhook-id`. `status`, `detail`, `tookMs` and `at` are of the last attempt.
 
     `outcome` is `pending`, `delivered`, or `dropped`: it will not be sent (again). `status` is null where nobody

@@ -1,17 +1,17 @@
 """Response bodies of workspaces."""
 
 from fleet.wire.enums import NotCarriedKind, Strategy, WorkspaceStatus
-from fleet.wire.items import Answer, KeptItem
+from fleet.wire.items import Item, KeptItem
 
 
-class NotCarriedItem(Answer):
+class NotCarriedItem(Item):
     """Something of the source that a workspace does not have. `detail` says what is missing and what helps."""
 
     what: NotCarriedKind
     detail: str
 
 
-class TeardownItem(Answer):
+class TeardownItem(Item):
     """How the teardown ended that ran before a removal; `output` is the end of what it wrote.
 
     `exitCode` is null where it did not run to its end, and `detail` says why.
@@ -23,14 +23,14 @@ class TeardownItem(Answer):
     at: str
 
 
-class PortsItem(Answer):
+class PortsItem(Item):
     """Ports of the loopback address that are the workspace's alone: `count` of them, from `first` on."""
 
     first: int
     count: int
 
 
-class WorkspaceItem(Answer):
+class WorkspaceItem(Item):
     """A workspace. `branch` is the one that was checked out when it was made.
 
     `notCarried` lists what of the source did not come along, such as hooks, filters, LFS contents or submodules.

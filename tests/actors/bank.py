@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from fleet.actors.runtime.aggregate import Aggregate, Deliver, Reply, Report
+from fleet.actors.runtime.aggregate import Aggregate, Deliver, ReportBack, StateReply
 from fleet.events.envelope import Cause
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from tests.actors.account import ACCOUNT, SHAPE, Command, ConfirmPayment, Event, Pay, Split, State, registry
@@ -29,7 +29,7 @@ class Bank:
     def account(self, number: str = "1") -> Account:
         return Aggregate(number, ACCOUNT, SHAPE, self.log, self.pay)
 
-    async def pay(self, effect: Pay, report: Report[Command]) -> None:
+    async def pay(self, effect: Pay, report: ReportBack[Command]) -> None:
         assert effect.bill not in self.under_way, "an effect runs twice at once"
         self.under_way.add(effect.bill)
         try:
@@ -61,7 +61,9 @@ async def running(account: Account) -> AsyncGenerator[Account]:
         stopping.set()
 
 
-async def ask(account: Account, command: Command, command_id: str | None = None, digest: bytes = b"") -> Reply[State]:
+async def ask(
+    account: Account, command: Command, command_id: str | None = None, digest: bytes = b""
+) -> StateReply[State]:
     return await account.ref().ask(Deliver(command, Cause("tester"), command_id, digest))
 
 

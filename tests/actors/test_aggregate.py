@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from fleet.actors.runtime.aggregate import Aggregate, Deliver, Reply
+from fleet.actors.runtime.aggregate import Aggregate, Deliver, StateReply
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Appended, Cause, CommandRecord
 from fleet.events.log import VersionConflict
@@ -31,8 +31,8 @@ from tests.fakes.clock import FakeClock
 async def test_a_command_is_recorded_then_answered() -> None:
     bank = Bank()
     async with running(bank.account()) as account:
-        assert await ask(account, Deposit(5)) == Reply(1, 1, State("1", 5))
-        assert await ask(account, Split((1, 2))) == Reply(3, 3, State("1", 8))
+        assert await ask(account, Deposit(5)) == StateReply(1, 1, State("1", 5))
+        assert await ask(account, Split((1, 2))) == StateReply(3, 3, State("1", 8))
     assert bank.events() == (Deposited(5), Deposited(1), Deposited(2))
     assert bank.log.read_stream("account-1")[0].cause == Cause("tester")
 
@@ -51,9 +51,9 @@ async def test_a_command_without_events_answers_where_things_stand() -> None:
     async with running(bank.account("other")) as other:
         await ask(other, Split((1, 1, 1)))
     async with running(bank.account()) as account:
-        assert await ask(account, Split(())) == Reply(0, 0, State("1"))
+        assert await ask(account, Split(())) == StateReply(0, 0, State("1"))
         await ask(account, Deposit(5))
-        assert await ask(account, Split(())) == Reply(4, 1, State("1", 5))
+        assert await ask(account, Split(())) == StateReply(4, 1, State("1", 5))
     assert bank.log.head() == 4
 
 
@@ -81,7 +81,7 @@ async def test_a_repeated_command_id_does_nothing_twice() -> None:
         await ask(account, Deposit(5), "key", b"digest")
         await ask(account, Deposit(1))
         again = await ask(account, Deposit(5), "key", b"digest")
-        assert again == Reply(1, 1, State("1", 6), repeated=True)
+        assert again == StateReply(1, 1, State("1", 6), repeated=True)
         with pytest.raises(Rejected) as refusal:
             await ask(account, Deposit(6), "key", b"another")
         assert refusal.value.code == "idempotency_conflict"
@@ -105,7 +105,7 @@ async def test_a_full_disk_is_the_answer_and_the_account_lives_on() -> None:
         assert refusal.value.code == "disk_full"
         assert await state_of(account) == State("1", 5)
         bank.disk.full = False
-        assert await ask(account, Deposit(1)) == Reply(2, 2, State("1", 6))
+        assert await ask(account, Deposit(1)) == StateReply(2, 2, State("1", 6))
 
 
 async def test_a_second_writer_crashes_the_account_which_starts_again_from_the_log() -> None:
@@ -192,5 +192,5 @@ async def test_an_append_that_finds_its_command_id_on_disk_is_a_repetition() -> 
     bank.log = Forgetful(bank.disk, registry(), FakeClock())
     async with running(bank.account()) as account:
         await ask(account, Deposit(5), "key")
-        assert await ask(account, Deposit(5), "key") == Reply(1, 1, State("1", 5), repeated=True)
+        assert await ask(account, Deposit(5), "key") == StateReply(1, 1, State("1", 5), repeated=True)
     assert bank.log.head() == 1

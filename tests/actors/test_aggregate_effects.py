@@ -3,8 +3,8 @@
 import trio
 import trio.testing
 
-from fleet.actors.runtime.aggregate import Aggregate, Deliver, Reply
-from fleet.actors.runtime.registry import Directory
+from fleet.actors.runtime.aggregate import Aggregate, Deliver, StateReply
+from fleet.actors.runtime.registry import ActorRegistry
 from fleet.events.envelope import Cause
 from tests.actors.account import (
     ACCOUNT,
@@ -101,7 +101,7 @@ async def test_an_effect_that_breaks_crashes_the_account_and_runs_again_after_it
 ) -> None:
     bank = Bank()
     bank.dies = True
-    directory: Directory[Deliver[Command], Reply[State]] = Directory(
+    directory: ActorRegistry[Deliver[Command], StateReply[State]] = ActorRegistry(
         "account", lambda number, inbox: Aggregate(number, ACCOUNT, SHAPE, bank.log, bank.pay, inbox=inbox)
     )
     stopping = trio.Event()

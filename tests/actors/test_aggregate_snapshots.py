@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fleet.actors.runtime.aggregate import shape_of
 from fleet.core.decider import fold
 from fleet.errors import Rejected
-from fleet.events.envelope import Snapshot
+from fleet.events.envelope import StateSnapshot
 from fleet.limits import SNAPSHOT_EVERY_EVENTS
 from tests.actors.account import (
     ACCOUNT,
@@ -34,8 +34,8 @@ async def test_a_stop_keeps_a_snapshot_and_activation_uses_it() -> None:
     async with running(bank.account()) as account:
         await ask(account, Deposit(5))
     snapshot = bank.log.load_snapshot("account-1")
-    assert snapshot == Snapshot(1, 1, SHAPE.schema, msgspec.msgpack.encode(State("1", 5)))
-    forged = Snapshot(1, 1, SHAPE.schema, msgspec.msgpack.encode(State("1", 500)))
+    assert snapshot == StateSnapshot(1, 1, SHAPE.schema, msgspec.msgpack.encode(State("1", 5)))
+    forged = StateSnapshot(1, 1, SHAPE.schema, msgspec.msgpack.encode(State("1", 500)))
     bank.log.save_snapshot("account-1", forged)
     async with running(bank.account()) as account:
         await ask(account, Deposit(1))
@@ -49,7 +49,7 @@ async def test_a_snapshot_that_does_not_fit_is_ignored(schema: str, state: bytes
     bank = Bank()
     async with running(bank.account()) as account:
         await ask(account, Deposit(5))
-    bank.log.save_snapshot("account-1", Snapshot(1, 1, schema, state))
+    bank.log.save_snapshot("account-1", StateSnapshot(1, 1, schema, state))
     async with running(bank.account()) as account:
         assert await state_of(account) == State("1", 5)
 

@@ -8,7 +8,7 @@ import trio.testing
 
 from fleet.actors.runtime.actor import Actor, Inbox
 from fleet.actors.runtime.ref import Message, Ref
-from fleet.actors.runtime.registry import Directory
+from fleet.actors.runtime.registry import ActorRegistry
 from fleet.errors import Unavailable
 
 Clock = trio.testing.MockClock
@@ -59,7 +59,7 @@ class World:
         self.counts: dict[str, int] = {}
         self.residents: dict[str, Counter] = {}
         self.starts = 0
-        self.directory: Directory[str, int] = Directory(
+        self.directory: ActorRegistry[str, int] = ActorRegistry(
             "counter", self.create, passivate_after_s=100, active_max=active_max
         )
 
@@ -69,7 +69,7 @@ class World:
 
 
 @asynccontextmanager
-async def running(world: World) -> AsyncGenerator[Directory[str, int]]:
+async def running(world: World) -> AsyncGenerator[ActorRegistry[str, int]]:
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         await nursery.start(world.directory.run, stopping)
@@ -87,7 +87,7 @@ async def test_a_message_activates_and_concurrent_ones_share_the_actor(autojump_
     world = World(start_s=2)
     replies: list[int] = []
 
-    async def ask(directory: Directory[str, int]) -> None:
+    async def ask(directory: ActorRegistry[str, int]) -> None:
         replies.append(await directory.ask("x", "count"))
 
     async with running(world) as directory:
@@ -145,7 +145,7 @@ async def test_a_crash_interrupts_its_asker_and_the_rest_is_handled_after_the_re
     world = World()
     replies: list[int] = []
 
-    async def ask(directory: Directory[str, int]) -> None:
+    async def ask(directory: ActorRegistry[str, int]) -> None:
         replies.append(await directory.ask("x", "count"))
 
     async with running(world) as directory:
@@ -210,7 +210,7 @@ class Lingering:
 
 
 async def test_a_directory_that_is_cancelled_refuses_while_its_actors_go(autojump_clock: Clock) -> None:
-    directory = Directory[str, int]("lingering", lambda _, __: Lingering())
+    directory = ActorRegistry[str, int]("lingering", lambda _, __: Lingering())
     async with trio.open_nursery() as nursery:
         await nursery.start(directory.run, trio.Event())
         directory.activate("a")
@@ -246,7 +246,7 @@ async def test_stopping_turns_away_what_waits_and_what_comes(autojump_clock: Clo
     world = World()
     codes: list[str] = []
 
-    async def ask(directory: Directory[str, int]) -> None:
+    async def ask(directory: ActorRegistry[str, int]) -> None:
         codes.append(await code_of(directory.ask("x", "count")))
 
     async with trio.open_nursery() as nursery, running(world) as directory:
@@ -268,7 +268,7 @@ async def test_no_ask_is_lost_and_no_two_actors_share_an_id(autojump_clock: Cloc
     answered = dict.fromkeys("abc", 0)
     crashes = 0
 
-    async def ask(directory: Directory[str, int]) -> None:
+    async def ask(directory: ActorRegistry[str, int]) -> None:
         nonlocal crashes
         for _ in range(5):
             await trio.sleep(random.random() * random.choice([1, 130, 300]))

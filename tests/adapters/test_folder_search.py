@@ -121,5 +121,5 @@ def test_a_search_that_takes_too_long_is_truncated(root: Path, monkeypatch: pyte
     monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
     assert find(root, "shop").is_truncated
     monkeypatch.undo()
-    monkeypatch.setattr(folder_search, "DIRECTORY_SEARCH_LOOKS_MAX", 2)
+    monkeypatch.setattr(folder_search, "DIRECTORY_SEARCH_VISITED_MAX", 2)
     assert find(root, "shop") == Folder(str(root), None, False, (), is_truncated=True)

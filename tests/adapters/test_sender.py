@@ -15,7 +15,7 @@ from fleet.adapters import webhook_sender as module
 from fleet.adapters.clock import SystemClock
 from fleet.adapters.webhook_sender import HttpSender
 from fleet.errors import Rejected
-from fleet.ports import Receipt
+from fleet.ports import DeliveryAttempt
 from tests.adapters.receiver import PATH, Receiver
 from tests.contracts.webhooks_contract import HEADERS, SenderContract
 
@@ -167,7 +167,7 @@ def authority(monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
     return authority
 
 
-async def secure(authority: trustme.CA, named: str) -> tuple[Receipt, int]:
+async def secure(authority: trustme.CA, named: str) -> tuple[DeliveryAttempt, int]:
     """Send to https://hooks.test, whose receiver has a certificate for `named`."""
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(named).configure_cert(trust)

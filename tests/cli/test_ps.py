@@ -23,7 +23,7 @@ from fleet.core.instance.events import (
     InstanceSpawned,
     InstanceStopped,
     InstanceStopRequested,
-    InstanceSwept,
+    RemnantsKilled,
     SessionAttached,
     SessionDetached,
 )
@@ -116,7 +116,7 @@ def test_where_no_fleet_ever_ran(tmp_path: Path) -> None:
 
 def test_what_became_of_each_is_read_from_the_log(tmp_path: Path) -> None:
     lost = [*started("two", GONE), InstanceLost(Exit(signal=9), "the process is gone", 2500)]
-    write_log(tmp_path, one=stopped("one"), two=[*lost, InstanceSwept((), 2600)])
+    write_log(tmp_path, one=stopped("one"), two=[*lost, RemnantsKilled((), 2600)])
     done = ps(tmp_path)
     assert done.returncode == 0, done.stderr
     two, two_became, one, one_became = done.stdout.splitlines()

@@ -277,7 +277,7 @@ async def test_a_long_silence_is_a_lost_connection(fleet: FleetClient, line: Lin
         assert isinstance(await anext(events), Snapshot)
         nursery.start_soon(line.silence, session.id)
         with trio.fail_after(120):
-            await events_until(events, "session.described")
+            await events_until(events, "session.edited")
 
 
 async def test_no_server_is_an_error_after_the_time_that_was_given(line: Line) -> None:

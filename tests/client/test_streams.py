@@ -129,7 +129,7 @@ async def test_a_long_silence_is_a_lost_connection(fleet: FleetClient, line: Lin
         nursery.start_soon(line.silence, session.id)
         with trio.fail_after(120):
             async for event in events:
-                if event.type == "session.described":
+                if event.type == "session.edited":
                     break
 
 

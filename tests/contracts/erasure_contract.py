@@ -10,7 +10,7 @@ import trio
 import fleet.events.lmdb_log
 import fleet.events.memory_log
 from fleet.errors import Rejected
-from fleet.events.envelope import ERASED_DIGEST, Cause, Erased, Recorded, Snapshot
+from fleet.events.envelope import ERASED_DIGEST, Cause, Erased, Recorded, StateSnapshot
 from fleet.events.feed import Feed
 from fleet.events.log import Log
 from fleet.events.verify import verify
@@ -33,9 +33,9 @@ async def written(opening: Openings) -> AsyncGenerator[Any, None]:
     async with opening() as log:
         await log.append("a", 0, [Opened(SECRET), Counted(1, SECRET)], CAUSE, command_id="c", command_digest=b"d")
         await log.append("b", 0, [Opened("b")], CAUSE, command_id="other", command_digest=b"e")
-        log.save_snapshot("a", Snapshot(2, 2, "1", SECRET.encode()))
+        log.save_snapshot("a", StateSnapshot(2, 2, "1", SECRET.encode()))
         await log.append("a", 2, [Counted(2, SECRET)], CAUSE)
-        log.save_snapshot("b", Snapshot(1, 3, "1", b"kept"))
+        log.save_snapshot("b", StateSnapshot(1, 3, "1", b"kept"))
         yield log
 
 
@@ -74,7 +74,7 @@ class ErasureContract:
             verifiable: Log = log
             await log.erase("a")
             assert log.load_snapshot("a") is None
-            assert log.load_snapshot("b") == Snapshot(1, 3, "1", b"kept")
+            assert log.load_snapshot("b") == StateSnapshot(1, 3, "1", b"kept")
             for position in (1, 2, 4):
                 record = verifiable.read_record(position)
                 assert record is not None
@@ -82,9 +82,9 @@ class ErasureContract:
 
     async def test_a_snapshot_that_comes_late_is_not_kept(self, opening: Openings) -> None:
         async with written(opening) as log:
-            log.save_snapshot("a", Snapshot(3, 4, "1", SECRET.encode()))
+            log.save_snapshot("a", StateSnapshot(3, 4, "1", SECRET.encode()))
             await log.erase("a")
-            log.save_snapshot("a", Snapshot(3, 4, "1", SECRET.encode()))
+            log.save_snapshot("a", StateSnapshot(3, 4, "1", SECRET.encode()))
             await log.append("b", 1, [Counted(1)], CAUSE)
         async with opening() as log:
             assert log.load_snapshot("a") is None

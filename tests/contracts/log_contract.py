@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import fleet.events.batch
 from fleet.errors import Rejected
-from fleet.events.envelope import Cause, Recorded, Snapshot
+from fleet.events.envelope import Cause, Recorded, StateSnapshot
 from fleet.events.log import Listener, Log, VersionConflict
 from fleet.events.verify import verify
 from tests.events.samples import Counted, Opened
@@ -251,12 +251,12 @@ class LogContract:
     async def test_a_snapshot_is_there_at_once_and_after_the_next_commit_for_good(self, opening: Openings) -> None:
         async with opening() as log:
             await log.append("a", 0, [Counted(1)], CAUSE)
-            log.save_snapshot("a", Snapshot(0, 0, "1", b"old"))
-            log.save_snapshot("a", Snapshot(1, 1, "1", b"state"))
-            assert log.load_snapshot("a") == Snapshot(1, 1, "1", b"state")
+            log.save_snapshot("a", StateSnapshot(0, 0, "1", b"old"))
+            log.save_snapshot("a", StateSnapshot(1, 1, "1", b"state"))
+            assert log.load_snapshot("a") == StateSnapshot(1, 1, "1", b"state")
             await log.append("b", 0, [Counted(1)], CAUSE)
         async with opening() as log:
-            assert log.load_snapshot("a") == Snapshot(1, 1, "1", b"state")
+            assert log.load_snapshot("a") == StateSnapshot(1, 1, "1", b"state")
             assert log.load_snapshot("b") is None
 
     async def test_an_opened_log_goes_on_where_it_was(self, opening: Openings) -> None:

@@ -7,7 +7,7 @@ import trio
 from msgspec.structs import replace
 
 from fleet.errors import Problem, Rejected
-from fleet.ports import Kept, Preview, Removals, Strategy, WorkspaceOrder
+from fleet.ports import PreservedWork, Preview, Removals, Strategy, WorkspaceSpec
 from tests.contracts.workspaces_contract import MAKING, CancelAtStep, ordered
 from tests.contracts.workspaces_contract import World as WorkspacesWorld
 
@@ -32,13 +32,13 @@ class World(WorkspacesWorld, Protocol):
     def reaches(self, repository: str, ref: str, commit: str) -> bool: ...
 
 
-async def made(world: World, strategy: Strategy, *, branch: str | None = None) -> WorkspaceOrder:
+async def made(world: World, strategy: Strategy, *, branch: str | None = None) -> WorkspaceSpec:
     order = await ordered(world, world.repository("shop"), strategy, branch)
     await world.workspaces.prepare(order)
     return order
 
 
-async def worked(world: World, strategy: Strategy) -> WorkspaceOrder:
+async def worked(world: World, strategy: Strategy) -> WorkspaceSpec:
     order = await made(world, strategy)
     world.commit(order.directory)
     world.write(order.directory, "work")
@@ -160,7 +160,7 @@ class RemovalsContract:
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_what_is_not_kept_is_not_removed(self, world: World, strategy: Strategy) -> None:
         order = await worked(world, strategy)
-        invented = Kept(f"refs/fleet/kept/{order.workspace_id}", "d" * 40, order.branch, None)
+        invented = PreservedWork(f"refs/fleet/kept/{order.workspace_id}", "d" * 40, order.branch, None)
         with pytest.raises(Rejected) as caught:
             await world.removals.remove(order, invented)
         assert caught.value.code == "workspace_dirty"
@@ -168,7 +168,7 @@ class RemovalsContract:
 
     async def test_an_existing_directory_is_never_removed(self, world: World) -> None:
         order = await ordered(world, world.directory("notes"), "existing")
-        for step in (world.removals.keep(order), world.removals.remove(order, Kept(None, None, None, None))):
+        for step in (world.removals.keep(order), world.removals.remove(order, PreservedWork(None, None, None, None))):
             with pytest.raises(Rejected) as caught:
                 await step
             assert caught.value.code == "invalid"
@@ -201,7 +201,7 @@ class RemovalsContract:
             await world.removals.keep(order)
         assert caught.value.code == "directory_missing"
         with pytest.raises(Problem):
-            await world.removals.remove(order, Kept(None, None, order.branch, None))
+            await world.removals.remove(order, PreservedWork(None, None, order.branch, None))
         assert world.work(order.directory) == work
 
     @pytest.mark.parametrize("strategy", MAKING)

@@ -6,7 +6,7 @@ import pytest
 
 from fleet.errors import Rejected
 from fleet.limits import WEBHOOK_TIMEOUT_S
-from fleet.ports import Sender, Target, Vault
+from fleet.ports import Target, WebhookSecrets, WebhookSender
 
 ID = "01936f2e-0000-7000-8000-000000000001"
 OTHER = "01936f2e-0000-7000-8000-000000000002"
@@ -17,7 +17,7 @@ class World(Protocol):
     """Receivers, and the sender to them."""
 
     @property
-    def sender(self) -> Sender: ...
+    def sender(self) -> WebhookSender: ...
 
     def receiver(self, *meets: int | tuple[int, float] | str) -> str:
         """Return the URL of a receiver that answers so, time after time; its path is `/secret/path?token=1`."""
@@ -78,7 +78,7 @@ class SenderContract:
 
 
 class VaultContract:
-    async def test_what_is_kept_is_there_until_it_is_forgotten(self, vault: Vault) -> None:
+    async def test_what_is_kept_is_there_until_it_is_forgotten(self, vault: WebhookSecrets) -> None:
         first, second = Target("https://a.example/x", "whsec_a"), Target("https://b.example/y", "whsec_b")
         assert await vault.read(ID) is None
         await vault.forget(ID)
@@ -92,7 +92,7 @@ class VaultContract:
         assert await vault.read(ID) is None
         assert await vault.kept() == [OTHER]
 
-    async def test_keys_are_long_and_differ(self, vault: Vault) -> None:
+    async def test_keys_are_long_and_differ(self, vault: WebhookSecrets) -> None:
         keys = {vault.fresh_key() for _ in range(20)}
         assert len(keys) == 20
         assert all(len(key) >= 24 for key in keys)

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from fleet.errors import Rejected
-from fleet.ports import Condition, Strategy, WorkspaceOrder, Workspaces
+from fleet.ports import Condition, Strategy, Workspaces, WorkspaceSpec
 
 ID = "01936f2e-0000-7000-8000-0000000000{:02x}"
 MAKING: tuple[Strategy, ...] = ("worktree", "clone")
@@ -46,7 +46,7 @@ class World(Protocol):
         """Commit something in a checkout."""
         ...
 
-    def tear(self, order: WorkspaceOrder) -> None:
+    def tear(self, order: WorkspaceSpec) -> None:
         """Turn a finished checkout into what a crash in the middle of making it leaves."""
 
     def is_there(self, directory: str) -> bool: ...
@@ -61,14 +61,14 @@ async def ordered(
     *,
     title: str = "Fix it",
     number: int = 1,
-) -> WorkspaceOrder:
+) -> WorkspaceSpec:
     source = await world.workspaces.inspect(directory)
     workspace_id = ID.format(number)
     place, chosen = world.workspaces.plan(workspace_id, strategy, source, branch, title)
-    return WorkspaceOrder(workspace_id, strategy, source.directory, place, chosen, base_ref)
+    return WorkspaceSpec(workspace_id, strategy, source.directory, place, chosen, base_ref)
 
 
-async def refusal_of_check(world: World, order: WorkspaceOrder) -> Rejected:
+async def refusal_of_check(world: World, order: WorkspaceSpec) -> Rejected:
     with pytest.raises(Rejected) as caught:
         await world.workspaces.check(order)
     return caught.value

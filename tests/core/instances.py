@@ -4,14 +4,14 @@ from fleet.core.instance.commands import (
     AttachSession,
     DetachSession,
     NoteAllowance,
-    ReportAnswering,
-    ReportGone,
     ReportInformed,
+    ReportInstanceStopped,
+    ReportLost,
+    ReportReachable,
     ReportReady,
-    ReportSilent,
     ReportSpawned,
     ReportStartFailed,
-    ReportStopped,
+    ReportUnreachable,
     StartInstance,
     StopInstance,
     StopReason,
@@ -39,11 +39,11 @@ START = StartInstance("i1", "/src/.git", "/src", "s1", "/trees/w1", AT)
 SPAWNED = ReportSpawned(IDENTITY, AT)
 READY = ReportReady(ENDPOINT, AT)
 START_FAILED = ReportStartFailed("opencode_exited", "exit code 1", AT)
-SILENT = ReportSilent("no answer for 15 s", AT)
-ANSWERING = ReportAnswering(AT)
-GONE = ReportGone(Exit(signal=9), "killed", AT)
+SILENT = ReportUnreachable("no answer for 15 s", AT)
+ANSWERING = ReportReachable(AT)
+GONE = ReportLost(Exit(signal=9), "killed", AT)
 ALLOW = NoteAllowance("s1", "r1", "/trees/w1", "bash", ("git status *",), AT)
-STOPPED = ReportStopped(STEPS, AT)
+STOPPED = ReportInstanceStopped(STEPS, AT)
 
 
 def attach(session: str, directory: str = "/trees/w2") -> AttachSession:

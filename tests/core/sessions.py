@@ -2,12 +2,12 @@
 
 from msgspec.structs import replace
 
-from fleet.core.session.commands import CreateSession, RetireSession, SubmitPrompt
+from fleet.core.session.commands import CompleteIdleSession, CreateSession, SubmitPrompt
 from fleet.core.session.events import (
     ConversationOpened,
     Event,
     InstanceAttached,
-    InstanceDetached,
+    InstanceDetaching,
     ProvisionFailed,
     ResumeRequested,
     SessionCompleted,
@@ -16,7 +16,7 @@ from fleet.core.session.events import (
     SessionErased,
     SessionResumed,
     SessionStopped,
-    TerminationRequested,
+    StopRequested,
     WorkspaceAttached,
 )
 from fleet.core.session.report_commands import (
@@ -45,15 +45,15 @@ from fleet.core.session.turn_events import (
     TurnFailed,
     TurnStarted,
 )
-from fleet.core.session.values import Budget, FreshIds, ProvisionStep, Totals, TurnOutcome, raw
+from fleet.core.session.values import Budget, NewTurnIds, ProvisionStep, Totals, TurnOutcome, raw
 from fleet.ports import Message, MessageInfo, OpenRequest, Part, Recipe, Tokens
 
 AT = 1_700_000_000_000
 """When everything in these tests happens, unless time matters."""
 
 
-def fresh(name: str = "p1") -> FreshIds:
-    return FreshIds(f"msg_{name}", f"prt_{name}__")
+def fresh(name: str = "p1") -> NewTurnIds:
+    return NewTurnIds(f"msg_{name}", f"prt_{name}__")
 
 
 def submit(name: str = "p1", *, text: str = "do it", resume: bool = False, steer: bool = False) -> SubmitPrompt:
@@ -105,8 +105,8 @@ def attached(instance: str) -> InstanceAttached:
     return InstanceAttached(instance, AT)
 
 
-def detached(instance: str = "i1", evidence: str = "why") -> InstanceDetached:
-    return InstanceDetached(instance, evidence, AT)
+def detached(instance: str = "i1", evidence: str = "why") -> InstanceDetaching:
+    return InstanceDetaching(instance, evidence, AT)
 
 
 def failed(step: ProvisionStep, code: str = "git_failed", detail: str = "no") -> ProvisionFailed:
@@ -150,7 +150,7 @@ COMPLETED: tuple[Event, ...] = (*FINISHED, SessionCompleted("i1", "shut down", A
 DISCONNECTED: tuple[Event, ...] = (*FINISHED, disconnected())
 LOST_TURN: tuple[Event, ...] = (*ACTIVE, disconnected())
 """Disconnected in the middle of a turn."""
-STOPPED: tuple[Event, ...] = (*FINISHED, TerminationRequested(AT), SessionStopped("ended", AT))
+STOPPED: tuple[Event, ...] = (*FINISHED, StopRequested(AT), SessionStopped("ended", AT))
 RESUMING: tuple[Event, ...] = (*DISCONNECTED, ResumeRequested(AT))
 RESUMED: tuple[Event, ...] = (*RESUMING, WORKSPACE, attached("i2"), SessionResumed("i2", "ses_1", AT))
 """Active without a turn: what OpenCode does is being looked at."""
@@ -259,8 +259,8 @@ def paid(cost_usd: float, output: int = 0, name: str = "msg_a") -> MessageRecord
     return MessageRecorded(name, "ses_1", "assistant", AT, raw(b"1"), cost_usd, Tokens(output=output))
 
 
-def retire(idle_since_ms: int = AT) -> RetireSession:
-    return RetireSession(idle_since_ms, "wanted back", AT)
+def retire(idle_since_ms: int = AT) -> CompleteIdleSession:
+    return CompleteIdleSession(idle_since_ms, "wanted back", AT)
 
 
 RETIRED: tuple[Event, ...] = (*FINISHED, SessionCompleted("i1", "wanted back", AT, leaves=True))

@@ -37,7 +37,7 @@ EVENTS: tuple[type[Any], ...] = (
     *get_args(WorkspaceEvent),
     *get_args(roots.Event),
     *get_args(WebhookEvent),
-    answers.RequestAnswered,
+    answers.ResponseStored,
 )
 
 # What OpenCode sends: any JSON, kept byte for byte.

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fleet.core.instance.commands import Command, StopReason
 from fleet.core.instance.decide import INSTANCE
-from fleet.core.instance.effects import InformSession, Operate, Spawn, Stop
+from fleet.core.instance.effects import InformSession, OperateProcess, SpawnProcess, StopProcess
 from fleet.core.instance.events import (
     Event,
     InstanceLost,
@@ -16,9 +16,9 @@ from fleet.core.instance.events import (
     InstanceStartFailed,
     InstanceStopped,
     InstanceStopRequested,
-    InstanceSwept,
     InstanceUnreachable,
     PermissionAllowed,
+    RemnantsKilled,
 )
 from fleet.core.instance.state import LIVE, OVER, State
 from fleet.core.transition_table import ImpossibleEvent
@@ -41,10 +41,10 @@ always = pytest.mark.parametrize("history", (ALIVE | ENDED).values(), ids=(ALIVE
 
 def test_starts_step_by_step_each_logged_before_the_next() -> None:
     story = given(INSTANCE, "i1").when(i.START).then(*i.REQUESTED).pending("spawn")
-    assert story.effects == (Spawn("spawn", "i1", "/src"),)
+    assert story.effects == (SpawnProcess("spawn", "i1", "/src"),)
     story = story.when(i.SPAWNED).then(InstanceSpawned(i.IDENTITY, i.AT)).pending("await")
     story = story.when(i.READY).then(InstanceReady(i.ENDPOINT, i.AT)).pending("operate")
-    assert story.effects == (Operate("operate", "i1", i.IDENTITY, i.ENDPOINT),)
+    assert story.effects == (OperateProcess("operate", "i1", i.IDENTITY, i.ENDPOINT),)
     assert story.state.sessions == {"s1": "/trees/w1"}
 
 
@@ -136,7 +136,7 @@ def test_what_has_answered_meanwhile_does_not_hang(history: tuple[Event, ...]) -
 def test_a_stop_knows_what_to_abort_and_where() -> None:
     story = given(INSTANCE, "i1", *i.SHARED, i.attached("s3")).when(i.stop())
     stop = story.effects[0]
-    assert stop == Stop("stop", "i1", i.IDENTITY, i.ENDPOINT, ("/trees/w1", "/trees/w2"))
+    assert stop == StopProcess("stop", "i1", i.IDENTITY, i.ENDPOINT, ("/trees/w1", "/trees/w2"))
 
 
 @over
@@ -149,12 +149,12 @@ def test_a_lost_process_is_swept_and_its_sessions_told(history: tuple[Event, ...
     story = given(INSTANCE, "i1", *history).when(i.GONE)
     story = story.then(InstanceLost(Exit(signal=9), "killed", i.AT)).pending("stop", "inform:s1", "inform:s2")
     sweep, inform, _ = story.effects
-    assert isinstance(sweep, Stop)
+    assert isinstance(sweep, StopProcess)
     assert sweep.endpoint is None, "a lost process cannot be asked"
     assert isinstance(inform, InformSession)
     assert (inform.orderly, inform.evidence) == (False, "killed")
     story = story.when(i.informed("s1")).then(i.detached("s1")).pending("stop", "inform:s2")
-    story = story.when(i.STOPPED).then(InstanceSwept(i.STEPS, i.AT)).pending("inform:s2")
+    story = story.when(i.STOPPED).then(RemnantsKilled(i.STEPS, i.AT)).pending("inform:s2")
     story = story.when(i.STOPPED).then()
     story = story.when(i.informed("s2")).then(i.detached("s2")).pending()
     assert story.state.phase == "lost"
@@ -211,7 +211,7 @@ anything: st.SearchStrategy[Command] = st.one_of(
 
 
 def commands(state: State) -> st.SearchStrategy[Command]:
-    return st.just(i.START) if state.phase == "unborn" else anything
+    return st.just(i.START) if state.phase == "absent" else anything
 
 
 def check(state: State, log: tuple[Event, ...]) -> None:
@@ -226,7 +226,7 @@ def check(state: State, log: tuple[Event, ...]) -> None:
     elif state.phase == "stopped":
         assert keys == told
     else:
-        assert keys == told | (set() if any(isinstance(event, InstanceSwept) for event in log) else {"stop"})
+        assert keys == told | (set() if any(isinstance(event, RemnantsKilled) for event in log) else {"stop"})
 
 
 @hypothesis.settings(max_examples=100)

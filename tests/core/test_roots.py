@@ -45,16 +45,21 @@ def test_a_choice_never_widens(configured: tuple[str, ...], chosen: tuple[str, .
 
 
 def test_roots_are_chosen_once_and_withdrawn() -> None:
-    state = after(m.ChooseRoot("/a", 1), m.ChooseRoot("/b", 2), m.ChooseRoot("/a", 3), m.WithdrawRoot("/a", 4))
+    state = after(
+        m.AddWorkspaceRoot("/a", 1),
+        m.AddWorkspaceRoot("/b", 2),
+        m.AddWorkspaceRoot("/a", 3),
+        m.RemoveWorkspaceRoot("/a", 4),
+    )
     assert state.paths == ("/b",)
     with pytest.raises(Rejected) as refused:
-        m.decide(m.WithdrawRoot("/a", 5), state)
+        m.decide(m.RemoveWorkspaceRoot("/a", 5), state)
     assert refused.value.code == "root_not_found"
 
 
 def test_there_is_a_limit() -> None:
-    state = after(*(m.ChooseRoot(f"/{number}", number) for number in range(WORKSPACE_ROOTS_MAX)))
-    assert m.decide(m.ChooseRoot("/0", 1), state) == ()
+    state = after(*(m.AddWorkspaceRoot(f"/{number}", number) for number in range(WORKSPACE_ROOTS_MAX)))
+    assert m.decide(m.AddWorkspaceRoot("/0", 1), state) == ()
     with pytest.raises(Rejected) as refused:
-        m.decide(m.ChooseRoot("/more", 1), state)
+        m.decide(m.AddWorkspaceRoot("/more", 1), state)
     assert refused.value.code == "roots_full"

@@ -10,7 +10,7 @@ from fleet.core.session.consequences import queue_paused
 from fleet.core.session.context import context_of
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import BudgetExceeded, Event, SessionDisconnected
-from fleet.core.session.state import Context, State
+from fleet.core.session.state import ContextSize, State
 from fleet.core.session.turn_events import (
     AbortRequested,
     MessageRecorded,
@@ -134,13 +134,13 @@ def test_the_context_is_that_of_the_newest_answer_that_tells_it() -> None:
     own = after().opencode_id
     tokens = {"input": 100, "output": 20, "reasoning": 3, "cache": {"read": 10, "write": 1}}
     told = answer("msg_a", own, created_ms=5, tokens=tokens, providerID="p", modelID="m")
-    context = Context(134, 5, "p", "m")
+    context = ContextSize(134, 5, "p", "m")
     assert after(told).context == context
     assert after(told, answer("msg_b", own, created_ms=6)).context == context
     assert after(told, answer("msg_b", own, created_ms=4, tokens={"input": 1})).context == context
     assert after(told, answer("msg_s", "ses_sub", created_ms=6, tokens={"input": 1})).context == context
-    assert after(told, answer("msg_b", own, created_ms=6, tokens={"input": 1})).context == Context(1, 6)
-    assert context_of(msgspec.json.encode({"tokens": {"input": 1e300, "output": -5}}), 1) == Context(10**12, 1)
+    assert after(told, answer("msg_b", own, created_ms=6, tokens={"input": 1})).context == ContextSize(1, 6)
+    assert context_of(msgspec.json.encode({"tokens": {"input": 1e300, "output": -5}}), 1) == ContextSize(10**12, 1)
 
 
 def test_answers_are_remembered_but_not_without_bound() -> None:

@@ -12,7 +12,7 @@ from fleet.core.session.events import (
     Event,
     ResumeRequested,
     SessionDisconnected,
-    TerminationRequested,
+    StopRequested,
 )
 from fleet.core.session.report_commands import ReportTurnEnded, ReportTurnFailed
 from fleet.core.session.state import State
@@ -44,7 +44,7 @@ def test_a_turn_that_uses_up_the_budget_runs_to_its_end_and_then_the_queue_waits
     story = story.when(s.transcript(s.message("msg_a", cost_usd=1.0))).pending("follow:1:i1")
     assert not any(isinstance(event, BudgetExceeded) for event in story.events)
     story = story.when(s.turn_ended(1)).then(s.ended(1, "finished"), EXCEEDED).pending()
-    assert (story.state.phase, story.state.over_budget, story.state.evidence) == ("idle", WORDS, f"paused: {WORDS}")
+    assert (story.state.phase, story.state.budget_exceeded, story.state.evidence) == ("idle", WORDS, f"paused: {WORDS}")
     assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
 
 
@@ -57,7 +57,7 @@ def test_who_prompts_on_waits_as_well_and_is_not_told_twice() -> None:
 def test_a_budget_with_room_lets_the_queue_go_on(budget: Budget | None) -> None:
     story = given(SESSION, "s1", *PAUSED).when(set_budget(budget))
     story = story.then(budget_set(budget), s.started(2, "p2", "x")).pending("deliver:2:i1")
-    assert (story.state.budget, story.state.over_budget) == (budget, None)
+    assert (story.state.budget, story.state.budget_exceeded) == (budget, None)
 
 
 def test_a_budget_without_room_pauses_at_once_and_says_so() -> None:
@@ -105,7 +105,7 @@ def test_a_lost_turn_goes_on_though_the_budget_is_used_up() -> None:
 
 
 def test_a_session_that_is_being_terminated_is_not_paused() -> None:
-    story = given(SESSION, "s1", *SPENT, TerminationRequested(s.AT)).when(s.turn_ended(1))
+    story = given(SESSION, "s1", *SPENT, StopRequested(s.AT)).when(s.turn_ended(1))
     story.then(s.ended(1, "finished")).pending("end")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.core.session import effects as e
-from fleet.core.session.commands import Command, ResumeSession, SetBudget, TerminateSession
+from fleet.core.session.commands import Command, ResumeSession, SetBudget, StopSession
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import (
     CallbackDelivered,
@@ -17,7 +17,7 @@ from fleet.core.session.report_commands import (
     ReportCallbackDelivered,
     ReportCallbackDropped,
     ReportCallbackUndelivered,
-    ReportEnded,
+    ReportSessionStopped,
 )
 from fleet.core.session.state import Callback, State
 from fleet.core.session.turn_events import AbortRequested
@@ -27,7 +27,7 @@ from tests.core import sessions as s
 from tests.core.given import Story, given
 
 Told = Story[Command, State, Event, e.Effect]
-OVER = ReportEnded("nothing runs", s.AT)
+OVER = ReportSessionStopped("nothing runs", s.AT)
 
 
 def outcomes(story: Told) -> list[Outcome]:
@@ -87,7 +87,7 @@ def test_an_error_is_told_as_one() -> None:
 
 @pytest.mark.parametrize("history", [s.CREATED, s.IDLE, s.ACTIVE, s.WAITING, s.RESUMED, s.LOST_TURN])
 def test_a_child_that_is_ended_before_it_came_to_an_end_is_stopped(history: tuple[Event, ...]) -> None:
-    story = child(*history, s.accepted("p2")).when(TerminateSession(s.AT)).when(OVER).pending("callback:1")
+    story = child(*history, s.accepted("p2")).when(StopSession(s.AT)).when(OVER).pending("callback:1")
     assert outcomes(story) == ["stopped"]
 
 
@@ -142,7 +142,7 @@ def test_an_aborted_child_with_prompts_held_back_has_come_to_rest() -> None:
 
 
 def test_a_parent_that_knows_is_not_told_again() -> None:
-    story = child(*s.ACTIVE).when(s.turn_ended(1)).when(delivered(1)).when(TerminateSession(s.AT)).when(OVER)
+    story = child(*s.ACTIVE).when(s.turn_ended(1)).when(delivered(1)).when(StopSession(s.AT)).when(OVER)
     assert outcomes(story) == []
     story.pending()
 
@@ -157,9 +157,9 @@ def test_the_end_of_an_idle_child_that_was_told_of_is_no_outcome(end: Command) -
 
 def test_each_prompt_owes_the_parent_another_word() -> None:
     story = child(*s.ACTIVE).when(s.turn_ended(1)).when(delivered(1))
-    assert not story.state.owed
+    assert not story.state.owes_callback
     story = story.when(s.submit("p2"))
-    assert story.state.owed
+    assert story.state.owes_callback
     story = story.when(s.turn_ended(2)).pending("callback:2")
     assert outcomes(story) == ["finished"]
 

@@ -6,13 +6,13 @@ from fleet.core.session.commands import (
     AbortTurn,
     Command,
     CreateSession,
-    DescribeSession,
+    EditSession,
     ResumeSession,
-    TerminateSession,
+    StopSession,
 )
 from fleet.core.session.decide import SESSION
 from fleet.core.session.decide_reports import ended_early
-from fleet.core.session.events import Event, ResumeRequested, SessionDescribed, SessionResumed, SessionSettled
+from fleet.core.session.events import Event, ResumeRequested, SessionEdited, SessionResumed, SessionSettled
 from fleet.core.session.turn_events import PromptDelivered
 from fleet.core.session.values import ProvisionStep
 from fleet.core.transition_table import ImpossibleEvent
@@ -62,7 +62,7 @@ def test_is_created_once() -> None:
     [
         (s.create(title=" "), "title is empty"),
         (s.create(title="x" * (TITLE_CHARS_MAX + 1)), str(TITLE_CHARS_MAX)),
-        (DescribeSession(s.AT, "\n"), "title is empty"),
+        (EditSession(s.AT, "\n"), "title is empty"),
     ],
 )
 def test_has_a_title_of_some_length(command: Command, says: str) -> None:
@@ -77,7 +77,7 @@ def test_is_not_created_with_an_empty_prompt() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [s.submit(), AbortTurn(s.AT), ResumeSession(s.AT), TerminateSession(s.AT), s.workspace_ready()]
+    "command", [s.submit(), AbortTurn(s.AT), ResumeSession(s.AT), StopSession(s.AT), s.workspace_ready()]
 )
 def test_is_not_there_before_it_is_created(command: Command) -> None:
     given(SESSION, "s1").when(command).then_rejected("session_not_found", says="s1")
@@ -144,9 +144,9 @@ def test_what_the_agent_says_before_the_conversation_is_ours_is_not_recorded() -
 
 def test_is_described_anew_wherever_it_is() -> None:
     for history in (*s.LIVING.values(), s.STOPPED):
-        story = given(SESSION, "s1", *history).when(DescribeSession(s.AT, "New", ("a",)))
-        story = story.then(SessionDescribed("New", ("a",), s.AT)).when(DescribeSession(s.AT, "New")).then()
-        story = story.when(DescribeSession(s.AT, tags=())).then(SessionDescribed("New", (), s.AT))
+        story = given(SESSION, "s1", *history).when(EditSession(s.AT, "New", ("a",)))
+        story = story.then(SessionEdited("New", ("a",), s.AT)).when(EditSession(s.AT, "New")).then()
+        story = story.when(EditSession(s.AT, tags=())).then(SessionEdited("New", (), s.AT))
         assert (story.state.title, story.state.tags) == ("New", ())
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import Event
-from fleet.core.session.report_commands import ReportDelivered, ReportTurnDelayed
+from fleet.core.session.report_commands import ReportPromptDelivered, ReportTurnDelayed
 from fleet.core.session.turn_events import TurnDelayed
 from tests.core import sessions as s
 from tests.core.given import given
@@ -43,5 +43,5 @@ def test_a_reason_of_another_turn_is_ignored() -> None:
 
 
 def test_a_request_that_was_heard_of_before_the_prompt_was_read_back_is_the_evidence() -> None:
-    story = given(SESSION, "s1", *s.SENDING, s.request("r1")).when(ReportDelivered("msg_p1", s.AT))
+    story = given(SESSION, "s1", *s.SENDING, s.request("r1")).when(ReportPromptDelivered("msg_p1", s.AT))
     assert story.state.evidence == "turn 1: a permission waits for an answer"

@@ -5,15 +5,15 @@ import pytest
 from fleet.core.session.commands import ResumeSession
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import Event, WorkspaceAttached
-from fleet.core.session.report_commands import ReportChanges, ReportTurnTree, ReportWorkspaceReady
-from fleet.core.session.turn_events import ChangesRecorded, TurnTreeTaken
+from fleet.core.session.report_commands import ReportChanges, ReportTurnSnapshot, ReportWorkspaceReady
+from fleet.core.session.turn_events import ChangesRecorded, TurnSnapshotTaken
 from fleet.core.session.values import Totals
 from tests.core import sessions as s
 from tests.core.given import given
 
 
-def tree(number: int = 1, name: str = "t1") -> ReportTurnTree:
-    return ReportTurnTree(number, name, s.AT)
+def tree(number: int = 1, name: str = "t1") -> ReportTurnSnapshot:
+    return ReportTurnSnapshot(number, name, s.AT)
 
 
 def recorded(number: int = 1, files: int = 2, name: str = "t2") -> ChangesRecorded:
@@ -37,7 +37,7 @@ def test_a_baseline_that_could_not_be_taken_is_taken_by_a_resume() -> None:
 
 
 def test_the_tree_of_a_turn_is_taken_once_before_its_prompt_is_sent() -> None:
-    story = given(SESSION, "s1", *s.SENDING).when(tree()).then(TurnTreeTaken(1, "t1", s.AT)).pending("deliver:1:i1")
+    story = given(SESSION, "s1", *s.SENDING).when(tree()).then(TurnSnapshotTaken(1, "t1", s.AT)).pending("deliver:1:i1")
     assert story.state.turn is not None
     assert story.state.turn.base == "t1"
     story.when(tree(name="later")).then()

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from fleet.core.session import effects as e
-from fleet.core.session.commands import ResumeSession, TerminateSession
+from fleet.core.session.commands import ResumeSession, StopSession
 from fleet.core.session.decide import SESSION
 from fleet.core.session.decide_reports import ended_early
 from fleet.core.session.events import (
@@ -14,16 +14,16 @@ from fleet.core.session.events import (
     SessionResumed,
     SessionSettled,
     SessionStopped,
-    TerminationRequested,
+    StopRequested,
 )
-from fleet.core.session.report_commands import ReportEnded, ReportLeft
+from fleet.core.session.report_commands import ReportDetached, ReportSessionStopped
 from fleet.core.session.turn_events import TurnEnded, TurnFailed
 from fleet.core.session.values import ProvisionStep, TurnOutcome
 from tests.core import sessions as s
 from tests.core.given import given
 
-TERMINATED = TerminationRequested(s.AT)
-OVER = ReportEnded("nothing runs", s.AT)
+TERMINATED = StopRequested(s.AT)
+OVER = ReportSessionStopped("nothing runs", s.AT)
 STOPPED = SessionStopped("nothing runs", s.AT)
 ENDED: dict[str, tuple[Event, ...]] = {
     "completed": s.COMPLETED,
@@ -82,19 +82,19 @@ def test_an_end_is_told_once(history: tuple[Event, ...]) -> None:
 @pytest.mark.parametrize("situation", s.LIVING)
 def test_each_session_can_be_terminated(situation: str) -> None:
     before = given(SESSION, "s1", *s.LIVING[situation])
-    story = before.when(TerminateSession(s.AT)).then(TERMINATED).pending("end")
+    story = before.when(StopSession(s.AT)).then(TERMINATED).pending("end")
     assert story.effects == (e.EndSession("end", before.state.instance_id, "ses_1", "/trees/w1"),)
-    story = story.when(TerminateSession(s.AT)).then().when(OVER)
+    story = story.when(StopSession(s.AT)).then().when(OVER)
     turn = () if before.state.turn is None else (s.ended(1, "aborted", "terminated"),)
     story = story.then(*turn, STOPPED).pending()
     state = story.state
     assert (state.phase, state.turn, state.requests, state.instance_id) == ("stopped", None, (), None)
-    assert (state.ended_at_ms, state.terminating) == (s.AT, False)
-    story.when(TerminateSession(s.AT)).then().when(OVER).then()
+    assert (state.ended_at_ms, state.stopping) == (s.AT, False)
+    story.when(StopSession(s.AT)).then().when(OVER).then()
 
 
 def test_termination_aborts_the_turn_and_withdraws_what_waits() -> None:
-    story = given(SESSION, "s1", *s.WAITING, s.accepted("p2"), s.accepted("p3")).when(TerminateSession(s.AT))
+    story = given(SESSION, "s1", *s.WAITING, s.accepted("p2"), s.accepted("p3")).when(StopSession(s.AT))
     story = story.when(OVER).then(
         s.ended(1, "aborted", "terminated"), s.withdrawn("p2", "terminated"), s.withdrawn("p3", "terminated"), STOPPED
     )
@@ -130,7 +130,7 @@ def test_an_end_that_nobody_ordered_is_ignored() -> None:
 
 def test_a_stopped_session_that_is_being_resumed_is_terminated_again() -> None:
     story = given(SESSION, "s1", *s.STOPPED).when(s.submit("p2", resume=True)).pending("workspace")
-    story = story.when(TerminateSession(s.AT)).then(TERMINATED).pending("end")
+    story = story.when(StopSession(s.AT)).then(TERMINATED).pending("end")
     story.when(OVER).then(s.withdrawn("p2", "terminated"), STOPPED).pending()
 
 
@@ -138,8 +138,8 @@ def test_a_stopped_session_lets_go_of_the_instance_of_a_failed_resume() -> None:
     story = given(SESSION, "s1", *s.STOPPED, ResumeRequested(s.AT), s.WORKSPACE, s.attached("i2"))
     story = story.when(s.provision_failed("conversation", "session_gone")).pending("leave:i2")
     assert story.state.instance_id is None
-    story = story.when(ReportLeft("i2", s.AT)).pending()
-    story.when(TerminateSession(s.AT)).then()
+    story = story.when(ReportDetached("i2", s.AT)).pending()
+    story.when(StopSession(s.AT)).then()
 
 
 # -------------------------------------------------------------------------------------------------------------- resume
@@ -194,7 +194,7 @@ def test_a_resume_that_fails_leaves_the_session_as_it_was(
     story = given(SESSION, "s1", *history, ResumeRequested(s.AT), *done)
     story = story.when(s.provision_failed(step, code)).then(s.failed(step, code))
     if step == "conversation":
-        story = story.pending("leave:i2").when(ReportLeft("i2", s.AT))
+        story = story.pending("leave:i2").when(ReportDetached("i2", s.AT))
     story = story.pending()
     assert (story.state.phase, story.state.instance_id) == (phase, None)
     assert story.state.failure is not None
@@ -276,7 +276,7 @@ def test_a_new_conversation_is_made_under_its_own_id() -> None:
 def test_a_new_conversation_leaves_the_turn_of_the_old_one() -> None:
     story = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2"), s.disconnected()).when(ANEW)
     assert [type(event) for event in story.events] == [TurnEnded, ResumeRequested]
-    assert (story.state.turn, story.state.last_outcome, story.state.held) == (None, "interrupted", True)
+    assert (story.state.turn, story.state.last_outcome, story.state.queue_paused) == (None, "interrupted", True)
 
 
 def test_a_conversation_that_may_still_run_is_not_left_yet() -> None:

@@ -11,15 +11,15 @@ from fleet.core.session.commands import (
     AbortTurn,
     AnswerRequest,
     Command,
-    DescribeSession,
     EditPrompt,
+    EditSession,
     EraseSession,
     ReadNotifications,
     ResumeSession,
     SetBudget,
     SkipSetup,
     SteerPrompt,
-    TerminateSession,
+    StopSession,
     WithdrawPrompt,
 )
 from fleet.core.session.consequences import is_cut_off, is_gone
@@ -38,15 +38,15 @@ from fleet.core.session.report_commands import (
     ReportCallbackDelivered,
     ReportCallbackDropped,
     ReportCallbackUndelivered,
-    ReportDelivered,
-    ReportEnded,
-    ReportLeft,
+    ReportDetached,
+    ReportPromptDelivered,
     ReportProvisionDelayed,
+    ReportSessionStopped,
     ReportSetupHeld,
     ReportSetupOutput,
     ReportSetupStarted,
     ReportTurnDelayed,
-    ReportTurnTree,
+    ReportTurnSnapshot,
 )
 from fleet.core.session.state import RUNNING, State
 from fleet.core.session.turn_events import (
@@ -90,8 +90,8 @@ orders: st.SearchStrategy[Command] = st.one_of(
     st.builds(WithdrawPrompt, prompts, st.just(s.AT)),
     st.builds(EditPrompt, prompts, st.sampled_from(("do that", "")), st.just(s.AT)),
     st.builds(SteerPrompt, prompts, st.just(s.AT), st.builds(s.fresh, ids)),
-    st.sampled_from((AbortTurn(s.AT), ResumeSession(s.AT), ANEW, TerminateSession(s.AT), SkipSetup(s.AT))),
-    st.just(DescribeSession(s.AT, "Other")),
+    st.sampled_from((AbortTurn(s.AT), ResumeSession(s.AT), ANEW, StopSession(s.AT), SkipSetup(s.AT))),
+    st.just(EditSession(s.AT, "Other")),
     st.builds(s.retire, st.sampled_from((s.AT, s.AT - 1))),
     st.builds(SetBudget, budgets, st.just(s.AT), st.builds(s.fresh, ids)),
     st.builds(AnswerRequest, requests, answers, st.just(s.AT)),
@@ -106,7 +106,7 @@ reports: st.SearchStrategy[Command] = st.one_of(
     st.builds(s.instance_ready, instances),
     st.builds(s.conversation_open, ids),
     st.builds(s.provision_failed, steps),
-    st.builds(ReportDelivered, ids.map("msg_{}".format), st.just(s.AT)),
+    st.builds(ReportPromptDelivered, ids.map("msg_{}".format), st.just(s.AT)),
     st.builds(s.transcript, transcripts),
     st.builds(s.request_opened, requests),
     st.builds(s.request_closed, requests),
@@ -115,11 +115,11 @@ reports: st.SearchStrategy[Command] = st.one_of(
     st.builds(s.turn_failed, numbers),
     st.builds(s.settled, ids),
     st.builds(s.instance_ended, instances, orderly=st.booleans()),
-    st.builds(ReportEnded, st.just("over"), st.just(s.AT), st.booleans()),
+    st.builds(ReportSessionStopped, st.just("over"), st.just(s.AT), st.booleans()),
     st.builds(ReportProvisionDelayed, steps, st.sampled_from(("in line", "still in line")), st.just(s.AT)),
-    st.builds(ReportTurnTree, numbers, trees, st.just(s.AT)),
+    st.builds(ReportTurnSnapshot, numbers, trees, st.just(s.AT)),
     st.builds(s.changes, numbers, tree=trees),
-    st.builds(ReportLeft, instances, st.just(s.AT)),
+    st.builds(ReportDetached, instances, st.just(s.AT)),
     st.builds(ReportCallbackDelivered, numbers, st.just(s.AT)),
     st.builds(ReportCallbackUndelivered, numbers, st.just("stopped"), st.just(s.AT)),
     st.builds(ReportCallbackDropped, numbers, st.just("gone"), st.just(s.AT)),
@@ -127,7 +127,7 @@ reports: st.SearchStrategy[Command] = st.one_of(
 
 
 def commands(state: State) -> st.SearchStrategy[Command]:
-    if state.phase == "unborn":
+    if state.phase == "absent":
         return orders
     expected = [answer for effect in SESSION.pending(state) for answer in answers_to(effect)]
     if state.phase == "stopped":
@@ -141,7 +141,7 @@ def commands(state: State) -> st.SearchStrategy[Command]:
 
 def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[Command], ...]:
     match effect:
-        case e.PrepareWorkspace():
+        case e.ProvideWorkspace():
             ready = (st.just(s.workspace_ready()), st.just(s.workspace_ready(s.RECIPE)))
             return (*ready, st.just(s.provision_failed("workspace")))
         case e.SetUpWorkspace():
@@ -157,11 +157,11 @@ def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[Command], ...]:
         case e.OpenConversation():
             return (st.builds(s.conversation_open, ids), st.just(s.provision_failed("conversation", "session_gone")))
         case e.SteerTurn(message_id=message):
-            return (st.just(ReportDelivered(message, s.AT)),)
+            return (st.just(ReportPromptDelivered(message, s.AT)),)
         case e.DeliverPrompt(message_id=message, number=number):
             return (
-                st.just(ReportDelivered(message, s.AT)),
-                st.builds(ReportTurnTree, st.just(number), trees, st.just(s.AT)),
+                st.just(ReportPromptDelivered(message, s.AT)),
+                st.builds(ReportTurnSnapshot, st.just(number), trees, st.just(s.AT)),
             )
         case e.FollowTurn(number=number) | e.StopTurn(number=number):
             return (
@@ -174,11 +174,11 @@ def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[Command], ...]:
         case e.Settle():
             return (st.builds(s.settled, ids),)
         case e.EndSession():
-            return (st.builds(ReportEnded, st.just("over"), st.just(s.AT), st.booleans()),)
+            return (st.builds(ReportSessionStopped, st.just("over"), st.just(s.AT), st.booleans()),)
         case e.AnswerOpenCode(request_id=request):
             return (st.just(s.request_closed(request)),)
-        case e.LeaveInstance(instance_id=instance):
-            return (st.just(ReportLeft(instance, s.AT)),)
+        case e.DetachInstance(instance_id=instance):
+            return (st.just(ReportDetached(instance, s.AT)),)
         case e.NotifyParent(number=number):
             return (
                 st.just(ReportCallbackDelivered(number, s.AT)),
@@ -218,15 +218,15 @@ def check_turn(state: State, log: tuple[Event, ...]) -> None:
     assert (state.turn.number if state.turn else None) == running
     assert state.turn is None or state.phase in (*RUNNING, "disconnected")
     assert bool(state.requests) == (state.phase == "waiting_input")
-    assert state.phase not in RUNNING or state.instance_id is not None or state.terminating
+    assert state.phase not in RUNNING or state.instance_id is not None or state.stopping
 
 
 def check_queue(state: State) -> None:
     """Prompts wait for a turn, for the session to come up or back, held, or for the budget: never for nothing."""
     ready = state.phase == "idle" or (state.phase == "error" and not is_cut_off(state))
-    if state.queue and not state.held and ready and state.provisioning is None and not state.terminating:
-        assert state.over_budget is not None
-    if state.phase == "stopped" and not state.terminating and state.provisioning is None and state.failure is None:
+    if state.queue and not state.queue_paused and ready and state.provisioning is None and not state.stopping:
+        assert state.budget_exceeded is not None
+    if state.phase == "stopped" and not state.stopping and state.provisioning is None and state.failure is None:
         assert not state.queue
 
 
@@ -262,12 +262,12 @@ def ends(log: tuple[Event, ...]) -> Counter[str]:
 def check_work(state: State) -> None:
     """What has come to rest orders nothing; what has not orders something; word to the parent goes on beside it."""
     pending = SESSION.pending(state)
-    aside = [effect.key for effect in pending if isinstance(effect, e.NotifyParent | e.LeaveInstance)]
+    aside = [effect.key for effect in pending if isinstance(effect, e.NotifyParent | e.DetachInstance)]
     waiting = [c.number for c in state.callbacks if c.status in ("pending", "undelivered")]
-    leaves = [f"leave:{state.leaving}"] if state.leaving is not None and not state.terminating else []
+    leaves = [f"leave:{state.detaching_from}"] if state.detaching_from is not None and not state.stopping else []
     assert aside == [*leaves, *(f"callback:{number}" for number in waiting[:1])]
-    rests = state.provisioning is None and not state.terminating and state.phase not in (*RUNNING, "erased")
-    waits_to_leave = state.provisioning == "instance" and bool(leaves) and not state.terminating
+    rests = state.provisioning is None and not state.stopping and state.phase not in (*RUNNING, "erased")
+    waits_to_leave = state.provisioning == "instance" and bool(leaves) and not state.stopping
     assert (len(pending) == len(aside)) == (rests or waits_to_leave)
 
 
@@ -295,7 +295,7 @@ def check_callbacks(state: State, log: tuple[Event, ...]) -> None:
             case _:
                 pass
     child = any(isinstance(event, SessionCreated) and event.parent_id is not None for event in log)
-    assert child or (count == 0 and not state.owed)
+    assert child or (count == 0 and not state.owes_callback)
     if child and last_turn >= 0 and state.turn is None:
         assert last_word > last_turn, "the parent has not heard of the last turn"
 
@@ -337,7 +337,7 @@ def test_a_session_keeps_its_laws(data: st.DataObject) -> None:
 def test_each_session_can_be_ended(data: st.DataObject) -> None:
     state, _ = walk(data, SESSION, commands, check)
     assume(state.phase != "erased")
-    story: tuple[Command, ...] = (s.create(), TerminateSession(s.AT), ReportEnded("over", s.AT))
+    story: tuple[Command, ...] = (s.create(), StopSession(s.AT), ReportSessionStopped("over", s.AT))
     for command in story:
         for event in SESSION.decide(command, state):
             state = SESSION.evolve(state, event)
@@ -358,11 +358,17 @@ def test_each_session_can_be_brought_back_to_work(data: st.DataObject) -> None:
     state, _ = walk(data, SESSION, commands, check)
     assume(state.phase != "erased")
     room = SetBudget(None, s.AT, s.fresh("room"))
-    story: tuple[Command, ...] = (s.create(), ReportEnded("over", s.AT), room, ANEW, s.submit("p9", resume=True))
+    story: tuple[Command, ...] = (
+        s.create(),
+        ReportSessionStopped("over", s.AT),
+        room,
+        ANEW,
+        s.submit("p9", resume=True),
+    )
     for command in story:
         if command is ANEW and not is_gone(state):
             continue
-        if command is ANEW and state.leaving is not None:
+        if command is ANEW and state.detaching_from is not None:
             state = carried_out(state)
         for event in SESSION.decide(command, state):
             state = SESSION.evolve(state, event)
@@ -384,7 +390,7 @@ def carried_out(state: State) -> State:
 def success(effect: e.Effect) -> Command:
     """What the effect reports when all goes well."""
     match effect:
-        case e.PrepareWorkspace():
+        case e.ProvideWorkspace():
             return s.workspace_ready()
         case e.SetUpWorkspace():
             return s.setup_ended()
@@ -393,17 +399,17 @@ def success(effect: e.Effect) -> Command:
         case e.OpenConversation():
             return s.conversation_open()
         case e.DeliverPrompt(message_id=message) | e.SteerTurn(message_id=message):
-            return ReportDelivered(message, s.AT)
+            return ReportPromptDelivered(message, s.AT)
         case e.FollowTurn(number=number) | e.StopTurn(number=number):
             return s.turn_ended(number)
         case e.Settle():
             return s.settled()
         case e.EndSession():
-            return ReportEnded("over", s.AT)
+            return ReportSessionStopped("over", s.AT)
         case e.AnswerOpenCode(request_id=request):
             return s.request_closed(request)
-        case e.LeaveInstance(instance_id=instance):
-            return ReportLeft(instance, s.AT)
+        case e.DetachInstance(instance_id=instance):
+            return ReportDetached(instance, s.AT)
         case e.NotifyParent(number=number):
             return ReportCallbackDelivered(number, s.AT)
         case e.EraseRecords():

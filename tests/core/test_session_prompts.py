@@ -7,7 +7,7 @@ from fleet.core.session import effects as e
 from fleet.core.session.commands import AbortTurn, Command, SubmitPrompt, WithdrawPrompt
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import Event, SessionSettled
-from fleet.core.session.report_commands import ReportDelivered
+from fleet.core.session.report_commands import ReportPromptDelivered
 from fleet.core.session.turn_events import (
     AbortRequested,
     MessageRecorded,
@@ -19,7 +19,7 @@ from fleet.core.session.turn_events import (
     TurnFailed,
     TurnStarted,
 )
-from fleet.core.session.values import FreshIds, Model, TurnOutcome, raw
+from fleet.core.session.values import Model, NewTurnIds, TurnOutcome, raw
 from fleet.limits import (
     ATTACHMENTS_MAX,
     PROMPT_TEXT_BYTES_MAX,
@@ -46,8 +46,8 @@ def test_a_prompt_to_an_idle_session_starts_a_turn_at_once() -> None:
     assert story.effects == (
         e.DeliverPrompt("deliver:1:i1", "i1", "ses_1", "/trees/w1", "msg_p1", ("prt_p100",), turn.prompt, 1),
     )
-    story = story.when(ReportDelivered("msg_p1", s.AT)).then(PromptDelivered("msg_p1", s.AT))
-    story.pending("follow:1:i1").when(ReportDelivered("msg_p1", s.AT)).then()
+    story = story.when(ReportPromptDelivered("msg_p1", s.AT)).then(PromptDelivered("msg_p1", s.AT))
+    story.pending("follow:1:i1").when(ReportPromptDelivered("msg_p1", s.AT)).then()
 
 
 def test_each_part_of_a_prompt_has_an_id_of_its_own() -> None:
@@ -70,7 +70,7 @@ def test_each_part_of_a_prompt_has_an_id_of_its_own() -> None:
 
 
 def test_part_ids_keep_their_length_and_differ() -> None:
-    ids = FreshIds("msg_1", "prt_abcdef").part_ids(1 + ATTACHMENTS_MAX)
+    ids = NewTurnIds("msg_1", "prt_abcdef").part_ids(1 + ATTACHMENTS_MAX)
     assert len(set(ids)) == 1 + ATTACHMENTS_MAX
     assert {len(one) for one in ids} == {len("prt_abcdef")}
     assert list(ids) == sorted(ids)
@@ -162,11 +162,11 @@ def test_an_error_ends_the_turn_and_holds_what_waits_until_the_next_prompt(histo
     story = given(SESSION, "s1", *history, s.accepted("p2")).when(s.turn_failed(1))
     story = story.then(TurnFailed(1, "APIError", "no credit", s.AT)).pending()
     state = story.state
-    assert (state.phase, state.held, state.last_outcome, state.requests) == ("error", True, "error", ())
+    assert (state.phase, state.queue_paused, state.last_outcome, state.requests) == ("error", True, "error", ())
     assert state.failure is not None
     assert (state.failure.code, state.failure.step) == ("APIError", None)
     story = story.when(s.submit("p3")).then(s.accepted("p3"), s.started(2, "p2", "p3")).pending("deliver:2:i1")
-    assert (story.state.phase, story.state.failure, story.state.held) == ("active", None, False)
+    assert (story.state.phase, story.state.failure, story.state.queue_paused) == ("active", None, False)
     story.when(s.turn_ended(2, ids="x")).then(s.ended(2, "finished"), s.started(3, "p3", "x"))
 
 
@@ -174,13 +174,13 @@ def test_an_error_ends_the_turn_and_holds_what_waits_until_the_next_prompt(histo
 def test_an_abort_holds_what_waits_until_the_next_prompt(outcome: TurnOutcome) -> None:
     story = given(SESSION, "s1", *queue_of("p2")).when(AbortTurn(s.AT))
     story = story.when(s.turn_ended(1, outcome)).then(s.ended(1, outcome)).pending()
-    assert (story.state.phase, story.state.held, story.state.last_outcome) == ("idle", True, outcome)
+    assert (story.state.phase, story.state.queue_paused, story.state.last_outcome) == ("idle", True, outcome)
     story.when(s.submit("p3")).then(s.accepted("p3"), s.started(2, "p2", "p3"))
 
 
 def test_a_turn_that_was_interrupted_holds_what_waits() -> None:
     story = given(SESSION, "s1", *queue_of("p2")).when(s.turn_ended(1, "interrupted")).then(s.ended(1, "interrupted"))
-    assert story.state.held
+    assert story.state.queue_paused
 
 
 def test_what_was_prompted_after_the_abort_is_not_held() -> None:
@@ -202,7 +202,7 @@ def test_an_aborted_turn_is_never_called_finished() -> None:
 
 
 def test_a_turn_is_followed_under_the_id_that_opencode_has_given_its_message() -> None:
-    story = given(SESSION, "s1", *s.SENDING).when(ReportDelivered("msg_p1", s.AT, "msg_own"))
+    story = given(SESSION, "s1", *s.SENDING).when(ReportPromptDelivered("msg_p1", s.AT, "msg_own"))
     story = story.then(PromptDelivered("msg_p1", s.AT, "msg_own"))
     (effect,) = story.effects
     assert isinstance(effect, e.FollowTurn)
@@ -219,7 +219,9 @@ def test_there_is_nothing_to_abort_where_nothing_runs(situation: str) -> None:
     given(SESSION, "s1", *s.LIVING[situation]).when(AbortTurn(s.AT)).then()
 
 
-@pytest.mark.parametrize("report", [s.turn_ended(1), s.turn_failed(1), ReportDelivered("msg_p1", s.AT), s.settled()])
+@pytest.mark.parametrize(
+    "report", [s.turn_ended(1), s.turn_failed(1), ReportPromptDelivered("msg_p1", s.AT), s.settled()]
+)
 @pytest.mark.parametrize("history", [s.FINISHED, s.FAILED, s.COMPLETED, s.LOST_TURN, s.STOPPED])
 def test_late_reports_of_a_turn_are_ignored(history: tuple[Event, ...], report: Command) -> None:
     given(SESSION, "s1", *history).when(report).then()
@@ -227,7 +229,13 @@ def test_late_reports_of_a_turn_are_ignored(history: tuple[Event, ...], report: 
 
 def test_reports_of_another_turn_are_ignored() -> None:
     story = given(SESSION, "s1", *s.FINISHED, s.accepted("p2"), s.started(2, "p2"))
-    for report in (s.turn_ended(1), s.turn_failed(1), ReportDelivered("msg_p1", s.AT), s.turn_ended(3), s.settled()):
+    for report in (
+        s.turn_ended(1),
+        s.turn_failed(1),
+        ReportPromptDelivered("msg_p1", s.AT),
+        s.turn_ended(3),
+        s.settled(),
+    ):
         story = story.when(report).then()
 
 
@@ -309,7 +317,7 @@ def test_what_is_known_of_earlier_turns_is_bounded_and_the_newest() -> None:
     names = [f"msg_{n:04d}" for n in range(TRANSCRIPT_KNOWN_MAX + 5)]
     paid = [s.message(name, cost_usd=0.25) for name in names]
     story = given(SESSION, "s1", *queue_of("p2")).when(s.transcript(*paid)).when(s.turn_ended(1))
-    assert list(story.state.recorded) == list(story.state.counted) == names[5:]
+    assert list(story.state.digest_by_id) == list(story.state.usage_by_message) == names[5:]
     story.when(s.transcript(paid[-1])).then()
 
 
@@ -322,6 +330,6 @@ def test_what_is_read_back_late_is_recorded_still(history: tuple[Event, ...]) ->
 def test_what_was_to_steer_a_turn_that_ended_badly_waits_for_somebody_to_prompt(stop: Command) -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(s.submit("p2", steer=True)).when(stop).when(s.turn_ended(1, "aborted"))
     assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
-    assert (story.state.turns, story.state.held) == (1, True)
+    assert (story.state.turns, story.state.queue_paused) == (1, True)
     story = story.when(s.submit("p3"))
     assert (story.state.turns, [prompt.prompt_id for prompt in story.state.queue]) == (2, ["p3"])

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from fleet.core.session.commands import Command, EditPrompt, SteerPrompt, WithdrawPrompt
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import Event, ResumeRequested, SessionResumed
-from fleet.core.session.report_commands import ReportDelivered
+from fleet.core.session.report_commands import ReportPromptDelivered
 from fleet.core.session.turn_events import (
     AbortRequested,
     PromptAccepted,
@@ -93,7 +93,7 @@ def test_a_prompt_that_waits_is_sent_into_the_turn_that_runs(history: tuple[Even
     story = story.then(TurnSteered(1, "p3", "msg_s", ("prt_s00",), s.AT)).pending("follow:1:i1", "steer:p3:i1")
     assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
     story = story.when(steer("p3")).then()  # it is on its way
-    story = story.when(ReportDelivered("msg_s", s.AT)).then(PromptDelivered("msg_s", s.AT)).pending("follow:1:i1")
+    story = story.when(ReportPromptDelivered("msg_s", s.AT)).then(PromptDelivered("msg_s", s.AT)).pending("follow:1:i1")
     story.when(steer("p3")).then_rejected("prompt_not_found")
     story.when(s.turn_ended(1, ids="x")).then(s.ended(1, "finished"), s.started(2, "p2", "x"))
 

@@ -5,7 +5,7 @@ import pytest
 from fleet.core.session import effects as e
 from fleet.core.session.commands import AnswerRequest, Command, ResumeSession
 from fleet.core.session.decide import SESSION
-from fleet.core.session.events import Event, TerminationRequested
+from fleet.core.session.events import Event, StopRequested
 from fleet.core.session.report_commands import ReportRequestOpened
 from fleet.core.session.turn_events import AbortRequested, RequestAnswered, RequestClosed, RequestOpened, TurnContinued
 from fleet.core.session.values import Answer, raw
@@ -102,7 +102,7 @@ def test_what_is_not_open_is_not_answered(situation: str) -> None:
 
 
 def test_nobody_tells_opencode_while_the_session_ends() -> None:
-    given(SESSION, "s1", *s.WAITING, TerminationRequested(s.AT)).when(answer()).then(answered()).pending("end")
+    given(SESSION, "s1", *s.WAITING, StopRequested(s.AT)).when(answer()).then(answered()).pending("end")
 
 
 @pytest.mark.parametrize(

@@ -8,26 +8,26 @@ from fleet.core.session import effects as e
 from fleet.core.session.commands import (
     AbortTurn,
     Command,
-    DescribeSession,
+    EditSession,
     EraseSession,
     ReadNotifications,
     ResumeSession,
     SetBudget,
-    TerminateSession,
+    StopSession,
 )
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import (
     CallbackOrdered,
     Event,
-    InstanceLeft,
+    InstanceDetached,
     ResumeRequested,
     SessionErased,
     SessionSettled,
     SessionStopped,
-    TerminationRequested,
+    StopRequested,
 )
 from fleet.core.session.evolve import evolve
-from fleet.core.session.report_commands import ReportCallbackDelivered, ReportEnded, ReportLeft
+from fleet.core.session.report_commands import ReportCallbackDelivered, ReportDetached, ReportSessionStopped
 from fleet.core.session.state import State
 from fleet.core.session.transitions import TABLE
 from fleet.core.session.turn_events import AbortRequested
@@ -38,17 +38,17 @@ from tests.core.given import given
 
 ERASE = EraseSession(s.AT)
 ERASED = SessionErased(s.AT)
-SILENT = ReportEnded("silent", s.AT, leaves=True)
-LEFT = ReportLeft("i1", s.AT)
+SILENT = ReportSessionStopped("silent", s.AT, leaves=True)
+LEFT = ReportDetached("i1", s.AT)
 
 # ---------------------------------------------------------------------------------------------------------- retirement
 
 
 def test_an_idle_session_is_completed_and_leaves_its_instance() -> None:
     story = given(SESSION, "s1", *s.FINISHED).when(s.retire()).then(s.RETIRED[-1]).pending("leave:i1")
-    assert story.effects == (e.LeaveInstance("leave:i1", "i1", "ses_1", "/trees/w1"),)
+    assert story.effects == (e.DetachInstance("leave:i1", "i1", "ses_1", "/trees/w1"),)
     assert (story.state.phase, story.state.instance_id, story.state.ended_at_ms) == ("completed", None, s.AT)
-    story = story.when(s.retire()).then().when(LEFT).then(InstanceLeft("i1", s.AT)).pending()
+    story = story.when(s.retire()).then().when(LEFT).then(InstanceDetached("i1", s.AT)).pending()
     story.when(LEFT).then()
 
 
@@ -59,8 +59,8 @@ def test_what_is_at_work_keeps_its_instance(situation: str) -> None:
 
 def test_a_session_in_error_gives_its_instance_back_and_a_prompt_brings_it_back() -> None:
     story = given(SESSION, "s1", *s.FAILED).when(s.retire()).pending("leave:i1").when(s.retire()).then()
-    assert (story.state.phase, story.state.instance_id, story.state.leaving) == ("error", None, "i1")
-    story = story.when(LEFT).then(InstanceLeft("i1", s.AT)).pending()
+    assert (story.state.phase, story.state.instance_id, story.state.detaching_from) == ("error", None, "i1")
+    story = story.when(LEFT).then(InstanceDetached("i1", s.AT)).pending()
     story.when(s.submit("p2")).then(s.accepted("p2"), ResumeRequested(s.AT)).pending("workspace")
 
 
@@ -75,7 +75,7 @@ def test_a_prompt_after_the_retirement_is_refused_and_names_resume() -> None:
 
 
 def test_a_session_that_is_being_terminated_is_not_retired() -> None:
-    given(SESSION, "s1", *s.FINISHED, TerminationRequested(s.AT)).when(s.retire()).then().pending("end")
+    given(SESSION, "s1", *s.FINISHED, StopRequested(s.AT)).when(s.retire()).then().pending("end")
 
 
 def test_what_waits_is_still_there_after_a_resume() -> None:
@@ -90,8 +90,8 @@ def test_what_waits_is_still_there_after_a_resume() -> None:
 def test_who_comes_back_is_attached_after_it_has_left() -> None:
     story = given(SESSION, "s1", *s.RETIRED).when(s.submit("p2", resume=True)).pending("workspace", "leave:i1")
     story = story.when(s.workspace_ready()).then(s.WORKSPACE).pending("leave:i1")
-    story = story.when(LEFT).then(InstanceLeft("i1", s.AT)).pending("instance")
-    assert SESSION.react(story.state, InstanceLeft("i1", s.AT)) == story.effects
+    story = story.when(LEFT).then(InstanceDetached("i1", s.AT)).pending("instance")
+    assert SESSION.react(story.state, InstanceDetached("i1", s.AT)) == story.effects
     story.when(s.instance_ready("i1")).then(s.attached("i1")).pending("conversation:i1")
 
 
@@ -100,29 +100,29 @@ def test_the_end_of_an_instance_that_it_is_leaving_is_none_of_its_business() -> 
 
 
 def test_a_termination_lets_go_of_everything() -> None:
-    story = given(SESSION, "s1", *s.RETIRED).when(TerminateSession(s.AT)).pending("end")
+    story = given(SESSION, "s1", *s.RETIRED).when(StopSession(s.AT)).pending("end")
     assert story.effects == (e.EndSession("end", "i1", "ses_1", "/trees/w1"),)
-    story = story.when(ReportEnded("over", s.AT)).then(SessionStopped("over", s.AT)).pending()
+    story = story.when(ReportSessionStopped("over", s.AT)).then(SessionStopped("over", s.AT)).pending()
     story.when(LEFT).then()
 
 
 def test_a_silent_instance_is_left_when_it_has_shown_that_nothing_runs() -> None:
-    story = given(SESSION, "s1", *s.ACTIVE).when(TerminateSession(s.AT)).when(SILENT)
+    story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(s.AT)).when(SILENT)
     story = story.then(s.ended(1, "aborted", "terminated"), SessionStopped("silent", s.AT, leaves=True))
-    assert story.pending("leave:i1").effects == (e.LeaveInstance("leave:i1", "i1", "ses_1", "/trees/w1"),)
+    assert story.pending("leave:i1").effects == (e.DetachInstance("leave:i1", "i1", "ses_1", "/trees/w1"),)
     story.when(ERASE).then_rejected("session_not_ready", says="nothing left to end")
-    story.when(LEFT).then(InstanceLeft("i1", s.AT)).pending().when(ERASE).then(ERASED)
+    story.when(LEFT).then(InstanceDetached("i1", s.AT)).pending().when(ERASE).then(ERASED)
 
 
 def test_a_session_that_leaves_can_be_terminated_again() -> None:
-    story = given(SESSION, "s1", *s.ACTIVE).when(TerminateSession(s.AT)).when(SILENT).when(TerminateSession(s.AT))
+    story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(s.AT)).when(SILENT).when(StopSession(s.AT))
     assert story.pending("end").effects == (e.EndSession("end", "i1", "ses_1", "/trees/w1"),)
     story.when(SILENT).then(SessionStopped("silent", s.AT, leaves=True)).pending("leave:i1")
-    story.when(ReportEnded("over", s.AT)).then(SessionStopped("over", s.AT)).pending()
+    story.when(ReportSessionStopped("over", s.AT)).then(SessionStopped("over", s.AT)).pending()
 
 
 def test_an_instance_that_ended_meanwhile_is_not_left() -> None:
-    story = given(SESSION, "s1", *s.ACTIVE).when(TerminateSession(s.AT)).when(s.instance_ended())
+    story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(s.AT)).when(s.instance_ended())
     story.when(SILENT).pending()
 
 
@@ -150,7 +150,7 @@ def test_what_has_not_stopped_is_not_erased(situation: str) -> None:
     "more",
     [
         (ResumeRequested(s.AT),),
-        (ResumeRequested(s.AT), TerminationRequested(s.AT)),
+        (ResumeRequested(s.AT), StopRequested(s.AT)),
         (s.accepted("p2"), ResumeRequested(s.AT), s.failed("workspace")),
         (ResumeRequested(s.AT), s.WORKSPACE, s.attached("i2"), s.failed("conversation")),
     ],
@@ -158,16 +158,16 @@ def test_what_has_not_stopped_is_not_erased(situation: str) -> None:
 )
 def test_a_stopped_session_with_something_left_to_end_is_not_erased(more: tuple[Event, ...]) -> None:
     story = given(SESSION, "s1", *s.STOPPED, *more).when(ERASE).then_rejected("session_not_ready", says="terminate it")
-    story.when(TerminateSession(s.AT)).when(ReportEnded("over", s.AT)).when(ERASE).then(ERASED)
+    story.when(StopSession(s.AT)).when(ReportSessionStopped("over", s.AT)).when(ERASE).then(ERASED)
 
 
 def test_erased_is_the_end() -> None:
     story = given(SESSION, "s1", *s.ERASED)
     story.when(s.create()).then().pending("erase")
     commands: tuple[Command, ...] = (
-        *(ERASE, s.submit(resume=True), ResumeSession(s.AT), TerminateSession(s.AT), AbortTurn(s.AT)),
+        *(ERASE, s.submit(resume=True), ResumeSession(s.AT), StopSession(s.AT), AbortTurn(s.AT)),
         *(SetBudget(None, s.AT, s.fresh()), ReadNotifications(None, s.AT), s.retire(), s.workspace_ready()),
-        *(ReportCallbackDelivered(1, s.AT), DescribeSession(s.AT, "New"), ReportEnded("over", s.AT)),
+        *(ReportCallbackDelivered(1, s.AT), EditSession(s.AT, "New"), ReportSessionStopped("over", s.AT)),
     )
     for command in commands:
         story.when(command).then_rejected("session_not_found", says="s1").pending("erase")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.core.session.commands import AbortTurn, ResumeSession, SkipSetup, TerminateSession
+from fleet.core.session.commands import AbortTurn, ResumeSession, SkipSetup, StopSession
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import (
     Event,
@@ -73,7 +73,7 @@ def test_an_abort_ends_it(history: tuple[Event, ...]) -> None:
 
 
 def test_the_end_of_the_session_ends_it() -> None:
-    story = given(SESSION, "s1", *RUNS).when(TerminateSession(s.AT)).pending("end")
+    story = given(SESSION, "s1", *RUNS).when(StopSession(s.AT)).pending("end")
     assert how(story.state) == ("failed", None, "created")
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.core.subscription import Phase, Subscription
+from fleet.core.subscription import LogSubscription, SubscriptionPhase
 
 ROOMY = 1_000_000
 
@@ -21,18 +21,18 @@ def events(after: int, through: int) -> list[Event]:
 
 
 def test_it_is_live_where_nothing_is_left_to_read() -> None:
-    assert Subscription[Event](0, 0, 10, ROOMY).caught_up
-    assert Subscription[Event](5, 5, 10, ROOMY).phase is Phase.LIVE
-    assert Subscription[Event](9, 5, 10, ROOMY).phase is Phase.LIVE
+    assert LogSubscription[Event](0, 0, 10, ROOMY).caught_up
+    assert LogSubscription[Event](5, 5, 10, ROOMY).phase is SubscriptionPhase.LIVE
+    assert LogSubscription[Event](9, 5, 10, ROOMY).phase is SubscriptionPhase.LIVE
 
 
 def test_it_catches_up_and_then_lives_from_pushes() -> None:
-    machine: Subscription[Event] = Subscription(2, 6, 10, ROOMY)
+    machine: LogSubscription[Event] = LogSubscription(2, 6, 10, ROOMY)
     phases = [machine.phase]
     for low, high in ((2, 4), (4, 6)):
         assert machine.page(high, events(low, high)) == events(low, high)
         phases.append(machine.phase)
-    assert phases == [Phase.CATCHING_UP, Phase.CATCHING_UP, Phase.LIVE]
+    assert phases == [SubscriptionPhase.CATCHING_UP, SubscriptionPhase.CATCHING_UP, SubscriptionPhase.LIVE]
     assert machine.caught_up
     machine.push(6, 8, events(6, 8))
     assert (machine.caught_up, machine.cursor, machine.waiting) == (False, 6, 2)
@@ -41,50 +41,50 @@ def test_it_catches_up_and_then_lives_from_pushes() -> None:
 
 
 def test_a_push_while_catching_up_must_be_read_from_the_log_too() -> None:
-    machine: Subscription[Event] = Subscription(0, 2, 10, ROOMY)
+    machine: LogSubscription[Event] = LogSubscription(0, 2, 10, ROOMY)
     machine.push(2, 3, events(2, 3))
-    phases: list[Phase] = []
+    phases: list[SubscriptionPhase] = []
     for low, high in ((0, 2), (2, 3)):
         assert machine.page(high, events(low, high)) == events(low, high)
         phases.append(machine.phase)
-    assert phases == [Phase.CATCHING_UP, Phase.LIVE]
+    assert phases == [SubscriptionPhase.CATCHING_UP, SubscriptionPhase.LIVE]
 
 
 def test_past_expected_and_future_pushes() -> None:
-    machine: Subscription[Event] = Subscription(0, 0, 10, ROOMY)
+    machine: LogSubscription[Event] = LogSubscription(0, 0, 10, ROOMY)
     machine.push(0, 3, events(0, 3))
     machine.push(0, 2, events(0, 2))
     machine.push(1, 4, events(1, 4))
     assert machine.take() == events(0, 4)
     machine.push(5, 6, events(5, 6))
-    assert (machine.phase, machine.take(), machine.cursor) == (Phase.SATURATED, [], 4)
+    assert (machine.phase, machine.take(), machine.cursor) == (SubscriptionPhase.SATURATED, [], 4)
     assert machine.page(6, events(4, 6)) == events(4, 6)
-    assert machine.phase is Phase.LIVE
+    assert machine.phase is SubscriptionPhase.LIVE
 
 
 def test_a_full_buffer_is_forgotten_and_read_from_the_log() -> None:
-    machine: Subscription[Event] = Subscription(0, 0, 3, ROOMY)
+    machine: LogSubscription[Event] = LogSubscription(0, 0, 3, ROOMY)
     machine.push(0, 3, events(0, 3))
     assert machine.waiting == 3
     machine.push(3, 4, events(3, 4))
-    assert (machine.phase, machine.waiting, machine.take(), machine.cursor) == (Phase.SATURATED, 0, [], 0)
+    assert (machine.phase, machine.waiting, machine.take(), machine.cursor) == (SubscriptionPhase.SATURATED, 0, [], 0)
     assert machine.page(2, events(0, 2)) == events(0, 2)
-    assert machine.phase is Phase.CATCHING_UP
+    assert machine.phase is SubscriptionPhase.CATCHING_UP
 
 
 def test_large_events_fill_the_buffer_too_but_a_single_one_always_has_room() -> None:
-    machine: Subscription[Event] = Subscription(0, 0, 3, 10)
+    machine: LogSubscription[Event] = LogSubscription(0, 0, 3, 10)
     machine.push(0, 1, [Event(1, 100)])
     assert machine.take() == [Event(1, 100)]
     machine.push(1, 3, [Event(2, 4), Event(3, 6)])
     assert machine.take() == [Event(2, 4), Event(3, 6)]
     machine.push(3, 4, [Event(4, 6)])
     machine.push(4, 5, [Event(5, 5)])
-    assert (machine.phase, machine.waiting, machine.cursor) == (Phase.SATURATED, 0, 3)
+    assert (machine.phase, machine.waiting, machine.cursor) == (SubscriptionPhase.SATURATED, 0, 3)
 
 
 def test_what_does_not_concern_it_moves_its_cursor() -> None:
-    machine: Subscription[Event] = Subscription(0, 0, 3, ROOMY)
+    machine: LogSubscription[Event] = LogSubscription(0, 0, 3, ROOMY)
     machine.push(0, 5, [])
     machine.skip(7)
     machine.push(7, 8, events(7, 8))
@@ -93,7 +93,7 @@ def test_what_does_not_concern_it_moves_its_cursor() -> None:
 
 def test_a_page_for_a_live_subscription_is_a_bug() -> None:
     with pytest.raises(ValueError, match="live subscription"):
-        Subscription[Event](0, 0, 3, ROOMY).page(0, [])
+        LogSubscription[Event](0, 0, 3, ROOMY).page(0, [])
 
 
 Step = tuple[str, int]
@@ -118,7 +118,7 @@ def test_nothing_is_missed_or_repeated(
     def concerned(low: int, high: int) -> list[Event]:
         return [Event(event.position, event.position % 7) for event in events(low, high) if event.position % every == 0]
 
-    machine: Subscription[Event] = Subscription(after, head, buffer_max, buffer_bytes_max)
+    machine: LogSubscription[Event] = LogSubscription(after, head, buffer_max, buffer_bytes_max)
     got: list[Event] = []
 
     def push(low: int, high: int) -> None:

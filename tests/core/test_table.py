@@ -73,12 +73,12 @@ def test_each_phase_but_the_first_is_reached(
     table: Mapping[tuple[Any, type[Any]], Any], phases: tuple[str, ...], events: tuple[type[Any], ...]
 ) -> None:
     entered = {to for (phase, _), to in table.items() if to not in (None, phase)}
-    assert entered == set(phases) - {"unborn"}
+    assert entered == set(phases) - {"absent"}
 
 
 @pytest.mark.parametrize(("table", "phases", "events"), TABLES)
 def test_nothing_happens_to_what_does_not_exist_but_its_beginning(
     table: Mapping[tuple[Any, type[Any]], Any], phases: tuple[str, ...], events: tuple[type[Any], ...]
 ) -> None:
-    assert [event for event in events if table["unborn", event] is not None] == [events[0]]
-    assert all(table[phase, events[0]] != "unborn" for phase in phases)
+    assert [event for event in events if table["absent", event] is not None] == [events[0]]
+    assert all(table[phase, events[0]] != "absent" for phase in phases)

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from fleet.core.turn_result import Verdict, answers, is_unread, judge
+from fleet.core.turn_result import TurnResult, answers, is_unread, turn_result
 from fleet.limits import TURN_INCOMPLETE_GRACE_S, TURN_START_GRACE_S
 from fleet.ports import Message, MessageInfo
 
@@ -18,7 +18,7 @@ def step(finish: str | None, completed_ms: int | None = 1000) -> MessageInfo:
 def test_a_turn_whose_process_died_between_two_steps_has_not_finished(
     finish: str, aborting: bool, outcome: str
 ) -> None:
-    verdict = judge([step(finish)], idle_s=0, aborting=aborting, error=None, process_since_ms=1001)
+    verdict = turn_result([step(finish)], idle_s=0, aborting=aborting, error=None, process_since_ms=1001)
     assert verdict is not None
     assert verdict.outcome == outcome
 
@@ -27,7 +27,7 @@ def test_a_turn_whose_process_died_between_two_steps_has_not_finished(
 def test_a_turn_that_its_process_outlived_or_that_came_to_an_end_has_finished(
     finish: str, process_since_ms: int
 ) -> None:
-    verdict = judge([step(finish)], idle_s=0, aborting=False, error=None, process_since_ms=process_since_ms)
+    verdict = turn_result([step(finish)], idle_s=0, aborting=False, error=None, process_since_ms=process_since_ms)
     assert verdict is not None
     assert verdict.outcome == "finished"
 
@@ -42,8 +42,8 @@ def broken(name: str, message: str | None = None) -> MessageInfo:
 
 def judged(
     turn: list[MessageInfo], *, idle_s: float = 0, aborting: bool = False, error: tuple[str, str] | None = None
-) -> Verdict | None:
-    return judge(turn, idle_s=idle_s, aborting=aborting, error=error)
+) -> TurnResult | None:
+    return turn_result(turn, idle_s=idle_s, aborting=aborting, error=error)
 
 
 def test_all_that_was_answered_after_the_prompt_belongs_to_its_turn() -> None:
@@ -65,7 +65,7 @@ def test_opencode_says_that_a_turn_was_aborted(aborting: bool) -> None:
 
 @pytest.mark.parametrize(("message", "detail"), [("no credit", "no credit"), (None, "APIError"), ("", "APIError")])
 def test_an_error_fails_the_turn(message: str | None, detail: str) -> None:
-    assert judged([broken("APIError", message)]) == Verdict("failed", detail, "APIError")
+    assert judged([broken("APIError", message)]) == TurnResult("failed", detail, "APIError")
 
 
 def test_the_last_message_decides() -> None:
@@ -94,7 +94,7 @@ def test_an_abort_before_the_first_answer_gets_its_time() -> None:
 def test_an_error_without_an_answer_fails_the_turn(message: str, detail: str) -> None:
     error = ("UnknownError", message)
     assert judged([], idle_s=TURN_INCOMPLETE_GRACE_S - 0.1, error=error) is None
-    assert judged([], idle_s=TURN_INCOMPLETE_GRACE_S, error=error) == Verdict("failed", detail, "UnknownError")
+    assert judged([], idle_s=TURN_INCOMPLETE_GRACE_S, error=error) == TurnResult("failed", detail, "UnknownError")
 
 
 def test_silence_alone_is_waited_for() -> None:
@@ -110,8 +110,8 @@ def test_a_prompt_that_steered_the_turn_has_to_be_answered_before_it_is_over() -
     assert not is_unread(messages[:2], "p1")
     assert not is_unread(messages[:1], "p1")
     done = [step("stop")]
-    unread = judge(done, idle_s=TURN_START_GRACE_S - 0.1, aborting=False, error=None, unread=True)
+    unread = turn_result(done, idle_s=TURN_START_GRACE_S - 0.1, aborting=False, error=None, unread=True)
     assert unread is None
-    verdict = judge(done, idle_s=TURN_START_GRACE_S, aborting=False, error=None, unread=True)
+    verdict = turn_result(done, idle_s=TURN_START_GRACE_S, aborting=False, error=None, unread=True)
     assert verdict is not None
     assert verdict.outcome == "interrupted"

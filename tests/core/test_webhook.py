@@ -7,21 +7,21 @@ import pytest
 from hypothesis import strategies as st
 
 from fleet.core.webhook.commands import (
+    AdvanceCursor,
     Command,
     DeleteWebhook,
     DisableWebhook,
     EnableWebhook,
-    NoteProgress,
-    ReportVoid,
-    TryWebhook,
+    ReportDeliveryVoid,
+    SendTestMessage,
 )
 from fleet.core.webhook.decide import WEBHOOK
 from fleet.core.webhook.events import (
+    CursorAdvanced,
     DeliveryDropped,
-    DeliveryMade,
     DeliveryOrdered,
+    DeliverySucceeded,
     Event,
-    ProgressNoted,
     WebhookDeleted,
     WebhookDisabled,
     WebhookEnabled,
@@ -35,10 +35,10 @@ from tests.core.walks import walk
 
 REPORTS: tuple[Command, ...] = (
     w.note(12),
-    NoteProgress(50, w.AT),
+    AdvanceCursor(50, w.AT),
     w.takes(1),
     w.fails(1, w.AT),
-    ReportVoid(1, 1),
+    ReportDeliveryVoid(1, 1),
 )
 
 
@@ -53,9 +53,9 @@ def test_it_follows_the_log_and_orders_each_message_once() -> None:
 
 
 def test_progress_without_messages_saves_a_restart_the_way() -> None:
-    story = given(WEBHOOK, "w1", w.REGISTERED).when(NoteProgress(9_000, w.AT)).then(ProgressNoted(9_000, w.AT))
+    story = given(WEBHOOK, "w1", w.REGISTERED).when(AdvanceCursor(9_000, w.AT)).then(CursorAdvanced(9_000, w.AT))
     assert story.state.cursor == 9_000
-    story.when(NoteProgress(9_000, w.AT)).then()
+    story.when(AdvanceCursor(9_000, w.AT)).then()
 
 
 def test_a_failed_attempt_is_followed_by_longer_and_longer_waits() -> None:
@@ -101,12 +101,12 @@ def test_a_receiver_that_says_it_is_gone_is_believed() -> None:
 
 
 def test_what_was_erased_is_not_sent() -> None:
-    story = given(WEBHOOK, "w1", *w.WAITING).when(ReportVoid(1, w.AT)).pending("follow")
+    story = given(WEBHOOK, "w1", *w.WAITING).when(ReportDeliveryVoid(1, w.AT)).pending("follow")
     assert (story.state.over[0].outcome, story.state.over[0].attempts) == ("dropped", 0)
 
 
 def test_a_receiver_that_says_so_to_a_test_is_believed_as_well() -> None:
-    story = given(WEBHOOK, "w1", w.REGISTERED).when(TryWebhook(w.AT)).when(w.fails(1, w.AT, 410))
+    story = given(WEBHOOK, "w1", w.REGISTERED).when(SendTestMessage(w.AT)).when(w.fails(1, w.AT, 410))
     story = story.then(
         w.failed(1, w.AT, 5, 410),
         DeliveryDropped(1, "answered 410", w.AT),
@@ -117,14 +117,14 @@ def test_a_receiver_that_says_so_to_a_test_is_believed_as_well() -> None:
 
 @pytest.mark.parametrize("status", [None, 500])
 def test_a_test_that_fails_otherwise_disables_nothing(status: int | None) -> None:
-    story = given(WEBHOOK, "w1", w.REGISTERED).when(TryWebhook(w.AT)).when(w.fails(1, w.AT, status))
+    story = given(WEBHOOK, "w1", w.REGISTERED).when(SendTestMessage(w.AT)).when(w.fails(1, w.AT, status))
     story.then(w.failed(1, w.AT, 5, status), DeliveryDropped(1, f"answered {status}", w.AT)).pending("follow")
 
 
 def test_a_test_is_sent_once_to_a_disabled_webhook_as_well() -> None:
     story = given(WEBHOOK, "w1", w.REGISTERED, w.DISABLED).pending()
-    story = story.when(TryWebhook(w.AT)).then(w.tried(1)).pending("deliver 1")
-    story = story.when(TryWebhook(w.AT)).then()
+    story = story.when(SendTestMessage(w.AT)).then(w.tried(1)).pending("deliver 1")
+    story = story.when(SendTestMessage(w.AT)).then()
     story = story.when(w.fails(1, w.AT, 410)).then(w.failed(1, w.AT, 5, 410), DeliveryDropped(1, "answered 410", w.AT))
     assert (story.state.failed, story.state.failing_since_ms) == (False, None)
     story.pending().when(EnableWebhook(w.AT)).pending("follow")
@@ -140,7 +140,7 @@ def test_switching_twice_is_switching_once() -> None:
 def test_one_that_is_deleted_or_never_was_takes_no_orders_and_ignores_reports() -> None:
     deleted = given(WEBHOOK, "w1", *w.WAITING).when(DeleteWebhook(w.AT)).then(WebhookDeleted(w.AT)).pending()
     for story in (deleted, given(WEBHOOK, "w1")):
-        for order in (EnableWebhook(1), DisableWebhook(1), DeleteWebhook(1), TryWebhook(1)):
+        for order in (EnableWebhook(1), DisableWebhook(1), DeleteWebhook(1), SendTestMessage(1)):
             story.when(order).then_rejected("webhook_not_found")
         for report in REPORTS:
             story.when(report).then()
@@ -161,12 +161,12 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.just(w.REGISTER),
     st.builds(EnableWebhook, times),
     st.builds(DisableWebhook, times),
-    st.builds(TryWebhook, times),
+    st.builds(SendTestMessage, times),
     st.sampled_from([DeleteWebhook(w.AT), *[w.note(n) for n in range(9, 16)]]),
-    st.builds(NoteProgress, st.integers(0, 30), times),
+    st.builds(AdvanceCursor, st.integers(0, 30), times),
     st.builds(w.takes, numbers, times),
     st.builds(w.fails, numbers, times, st.sampled_from([None, 410, 500])),
-    st.builds(ReportVoid, numbers, times),
+    st.builds(ReportDeliveryVoid, numbers, times),
 )
 
 
@@ -175,7 +175,7 @@ def check(state: State, log: tuple[Event, ...]) -> None:
     assert positions == sorted(set(positions)), "an event is told of once, in order"
     numbered = [event.number for event in log if isinstance(event, DeliveryOrdered)]
     assert numbered == list(range(1, len(numbered) + 1)), "no number is given twice"
-    ends = [event.number for event in log if isinstance(event, DeliveryMade | DeliveryDropped)]
+    ends = [event.number for event in log if isinstance(event, DeliverySucceeded | DeliveryDropped)]
     assert len(ends) == len(set(ends)), "a delivery ends once"
     if state.phase in ("active", "disabled"):
         assert {each.number for each in state.open} == set(numbered) - set(ends), "none is lost"

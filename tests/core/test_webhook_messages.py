@@ -17,7 +17,7 @@ from fleet.core.session.notifications import tells
 from fleet.core.session.state import NotificationKind
 from fleet.core.session.turn_events import RequestOpened, TurnFailed
 from fleet.core.session.values import raw
-from fleet.core.webhook.payloads import MESSAGE_TYPES, message_body, told
+from fleet.core.webhook.payloads import MESSAGE_TYPES, message_body, webhook_payload
 from fleet.core.webhook.signing import key_of, secret_of, signed
 from fleet.events.envelope import Erased
 from tests.core import sessions as s
@@ -30,11 +30,11 @@ def test_every_notification_and_every_end_can_be_chosen() -> None:
     kinds = NotificationKind.__args__  # type: ignore[attr-defined]  # what a Literal is made of
     assert set(MESSAGE_TYPES) == {f"session.{kind}" for kind in kinds} | {"session.completed", "session.stopped"}
     failed = TurnFailed(1, "x", "bad key", 5)
-    assert (told(failed), tells(failed)) == (("session.error", "bad key"), ("error", "bad key"))
-    assert told(SessionStopped("terminated", 5)) == ("session.stopped", "terminated")
-    assert told(SessionCompleted("i1", "idle", 5)) == ("session.completed", "idle")
-    assert told(NotificationsRead((1,), 5)) is None
-    assert told(Erased()) is None
+    assert (webhook_payload(failed), tells(failed)) == (("session.error", "bad key"), ("error", "bad key"))
+    assert webhook_payload(SessionStopped("terminated", 5)) == ("session.stopped", "terminated")
+    assert webhook_payload(SessionCompleted("i1", "idle", 5)) == ("session.completed", "idle")
+    assert webhook_payload(NotificationsRead((1,), 5)) is None
+    assert webhook_payload(Erased()) is None
 
 
 def test_a_message_says_what_happened_to_which_session_and_fits_its_type() -> None:

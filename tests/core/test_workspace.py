@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fleet.core.transition_table import ImpossibleEvent
-from fleet.core.workspace.commands import Command, ReportFault, ReportKept
+from fleet.core.workspace.commands import Command, ReportFault, ReportPreserved
 from fleet.core.workspace.decide import WORKSPACE
 from fleet.core.workspace.events import (
     Event,
@@ -73,7 +73,7 @@ def test_late_reports_change_nothing(history: tuple[Event, ...], report: Command
 
 
 def test_a_log_that_contradicts_the_table_is_refused() -> None:
-    with pytest.raises(ImpossibleEvent, match="WorkspaceReady in a workspace that is unborn"):
+    with pytest.raises(ImpossibleEvent, match="WorkspaceReady in a workspace that is absent"):
         WORKSPACE.evolve(WORKSPACE.initial("w1"), WorkspaceReady(w.PREPARED, w.AT))
 
 
@@ -84,7 +84,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(w.remove, sessions, st.integers(1, 4)),  # as somebody decided who may have seen an older state
     st.sampled_from((w.DONE, w.DONE, w.BROKE, w.RESTORE, w.GONE, w.STAYS, w.BACK, w.NOT_BACK)),
     st.builds(ReportFault, st.sampled_from(("missing", "cut_off", None)), st.just(w.AT)),
-    st.builds(ReportKept, st.sampled_from((w.KEPT, replace(w.KEPT, commit=None, ref=None))), st.just(w.AT)),
+    st.builds(ReportPreserved, st.sampled_from((w.KEPT, replace(w.KEPT, commit=None, ref=None))), st.just(w.AT)),
 )
 
 

@@ -5,19 +5,19 @@ from msgspec.structs import replace
 
 from fleet.core.workspace.commands import (
     Command,
-    DescribeWorkspace,
+    EditWorkspace,
     RebindWorkspace,
     RemoveWorkspace,
     ReportFault,
-    ReportKept,
+    ReportPreserved,
 )
 from fleet.core.workspace.decide import WORKSPACE
 from fleet.core.workspace.effects import Remove, Restore
 from fleet.core.workspace.events import (
     Event,
-    WorkspaceDescribed,
+    WorkPreserved,
+    WorkspaceEdited,
     WorkspaceFailed,
-    WorkspaceKept,
     WorkspaceLookedAt,
     WorkspaceReady,
     WorkspaceRebound,
@@ -41,17 +41,17 @@ PHASES: dict[str, tuple[Event, ...]] = {
 }
 REPORTS: dict[str, tuple[Command, ...]] = {
     "preparing": (w.DONE, w.BROKE),
-    "removing": (ReportKept(w.KEPT, w.AT), w.GONE, w.STAYS),
+    "removing": (ReportPreserved(w.KEPT, w.AT), w.GONE, w.STAYS),
     "restoring": (w.BACK, w.NOT_BACK),
 }
-KEPT = ReportKept(w.KEPT, w.AT)
+KEPT = ReportPreserved(w.KEPT, w.AT)
 BUSY = WorkspaceRemovalFailed("workspace_busy", "pid 7 works there", w.AT)
 
 
 def test_the_last_one_out_has_it_removed_after_what_is_only_there_was_kept() -> None:
     story = given(WORKSPACE, "w1", *w.READY).when(w.remove()).then(w.released(), w.REMOVAL).pending("remove")
     assert story.effects == (Remove("remove", w.ORDER),)
-    story = story.when(KEPT).then(WorkspaceKept(w.KEPT, w.AT)).pending("remove").when(KEPT).then()
+    story = story.when(KEPT).then(WorkPreserved(w.KEPT, w.AT)).pending("remove").when(KEPT).then()
     story = story.when(w.GONE).then(WorkspaceRemoved(w.AT)).pending()
     assert (story.state.phase, story.state.kept, story.state.sessions) == ("removed", w.KEPT, ())
 
@@ -90,10 +90,10 @@ def test_one_that_was_restored_and_nobody_claims_is_removed_again() -> None:
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_title_is_given_and_taken_in_any_phase(phase: str) -> None:
     story = given(WORKSPACE, "w1", *PHASES[phase])
-    story = story.when(DescribeWorkspace("Mine", w.AT)).then(WorkspaceDescribed("Mine", w.AT))
+    story = story.when(EditWorkspace("Mine", w.AT)).then(WorkspaceEdited("Mine", w.AT))
     assert (story.state.title, story.state.phase) == ("Mine", phase)
-    story = story.when(DescribeWorkspace("Mine", w.AT)).then()
-    assert story.when(DescribeWorkspace(None, w.AT)).then(WorkspaceDescribed(None, w.AT)).state.title is None
+    story = story.when(EditWorkspace("Mine", w.AT)).then()
+    assert story.when(EditWorkspace(None, w.AT)).then(WorkspaceEdited(None, w.AT)).state.title is None
 
 
 def test_a_clone_is_removed_as_well() -> None:
@@ -131,8 +131,8 @@ def test_a_removal_that_fails_leaves_it_as_it_was_and_says_why() -> None:
 
 def test_what_was_kept_last_is_what_is_brought_back() -> None:
     other = replace(w.KEPT, commit="cafe")
-    story = given(WORKSPACE, "w1", *w.NOT_REMOVED, w.REMOVAL, WorkspaceKept(w.KEPT, w.AT))
-    story = story.when(ReportKept(other, w.AT)).then(WorkspaceKept(other, w.AT)).when(w.GONE).when(w.RESTORE)
+    story = given(WORKSPACE, "w1", *w.NOT_REMOVED, w.REMOVAL, WorkPreserved(w.KEPT, w.AT))
+    story = story.when(ReportPreserved(other, w.AT)).then(WorkPreserved(other, w.AT)).when(w.GONE).when(w.RESTORE)
     assert story.effects == (Restore("restore", w.ORDER, other),)
 
 

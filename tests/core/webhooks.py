@@ -1,10 +1,10 @@
 """Commands, events and histories of a webhook."""
 
-from fleet.core.webhook.commands import NoteHappening, RegisterWebhook, ReportDelivered, ReportNotDelivered
+from fleet.core.webhook.commands import RegisterWebhook, ReportDeliveryFailed, ReportDeliverySucceeded, RequestDelivery
 from fleet.core.webhook.events import (
     DeliveryFailed,
-    DeliveryMade,
     DeliveryOrdered,
+    DeliverySucceeded,
     Event,
     WebhookDisabled,
     WebhookRegistered,
@@ -19,8 +19,8 @@ REGISTERED: Event = WebhookRegistered("https://hooks.example", TYPES, "chat", 10
 DISABLED: Event = WebhookDisabled("somebody disabled it", False, AT)
 
 
-def note(position: int, at_ms: int = AT) -> NoteHappening:
-    return NoteHappening(position, "session.finished", "s1", at_ms)
+def note(position: int, at_ms: int = AT) -> RequestDelivery:
+    return RequestDelivery(position, "session.finished", "s1", at_ms)
 
 
 def ordered(number: int, position: int, at_ms: int = AT) -> DeliveryOrdered:
@@ -31,20 +31,20 @@ def tried(number: int) -> DeliveryOrdered:
     return DeliveryOrdered(number, "webhook.test", None, None, AT)
 
 
-def fails(number: int, at_ms: int, status: int | None = 500, pause_s: float = 0) -> ReportNotDelivered:
-    return ReportNotDelivered(number, status, f"answered {status}", 7, at_ms, pause_s)
+def fails(number: int, at_ms: int, status: int | None = 500, pause_s: float = 0) -> ReportDeliveryFailed:
+    return ReportDeliveryFailed(number, status, f"answered {status}", 7, at_ms, pause_s)
 
 
 def failed(number: int, at_ms: int, wait_s: int, status: int | None = 500) -> DeliveryFailed:
     return DeliveryFailed(number, status, f"answered {status}", 7, at_ms + wait_s * 1000, at_ms)
 
 
-def takes(number: int, at_ms: int = AT) -> ReportDelivered:
-    return ReportDelivered(number, 204, 7, at_ms)
+def takes(number: int, at_ms: int = AT) -> ReportDeliverySucceeded:
+    return ReportDeliverySucceeded(number, 204, 7, at_ms)
 
 
-def made(number: int, at_ms: int = AT) -> DeliveryMade:
-    return DeliveryMade(number, 204, 7, at_ms)
+def made(number: int, at_ms: int = AT) -> DeliverySucceeded:
+    return DeliverySucceeded(number, 204, 7, at_ms)
 
 
 WAITING: tuple[Event, ...] = (REGISTERED, ordered(1, 12))

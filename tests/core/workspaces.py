@@ -14,9 +14,9 @@ from fleet.core.workspace.commands import (
 )
 from fleet.core.workspace.events import (
     Event,
+    WorkPreserved,
     WorkspaceClaimed,
     WorkspaceFailed,
-    WorkspaceKept,
     WorkspaceReady,
     WorkspaceReleased,
     WorkspaceRemovalFailed,
@@ -25,14 +25,14 @@ from fleet.core.workspace.events import (
     WorkspaceRequested,
     WorkspaceRestoreRequested,
 )
-from fleet.ports import Kept, PreparedWorkspace, WorkspaceOrder
+from fleet.ports import PreparedWorkspace, PreservedWork, WorkspaceSpec
 
 AT = 1_700_000_000_000
-ORDER = WorkspaceOrder("w1", "worktree", "/src", "/trees/w1", "fleet/title", "main")
+ORDER = WorkspaceSpec("w1", "worktree", "/src", "/trees/w1", "fleet/title", "main")
 PREPARED = PreparedWorkspace("/trees/w1", "/src/.git", "fleet/title", "c0ffee")
 
 
-def prepare(session: str = "s1", order: WorkspaceOrder = ORDER) -> PrepareWorkspace:
+def prepare(session: str = "s1", order: WorkspaceSpec = ORDER) -> PrepareWorkspace:
     return PrepareWorkspace(order, session, AT)
 
 
@@ -59,13 +59,13 @@ FAILED: tuple[Event, ...] = (*PREPARING, WorkspaceFailed("git_failed", "no space
 DONE = ReportPrepared(PREPARED, AT)
 BROKE = ReportPrepareFailed("git_failed", "no space", AT)
 
-GIVEN = WorkspaceOrder("w1", "existing", "/src", "/src", None, None)
+GIVEN = WorkspaceSpec("w1", "existing", "/src", "/src", None, None)
 """A directory that was there before Fleet."""
-KEPT = Kept("refs/fleet/kept/w1", "beef", "fleet/title", "c0ffee", ("node_modules/",))
+KEPT = PreservedWork("refs/fleet/kept/w1", "beef", "fleet/title", "c0ffee", ("node_modules/",))
 RESTORE = RestoreWorkspace(AT)
 REMOVAL = WorkspaceRemovalRequested(AT)
 REMOVING: tuple[Event, ...] = (*READY, released(), REMOVAL)
-REMOVED: tuple[Event, ...] = (*REMOVING, WorkspaceKept(KEPT, AT), WorkspaceRemoved(AT))
+REMOVED: tuple[Event, ...] = (*REMOVING, WorkPreserved(KEPT, AT), WorkspaceRemoved(AT))
 RESTORING: tuple[Event, ...] = (*REMOVED, WorkspaceRestoreRequested(AT))
 NOT_REMOVED: tuple[Event, ...] = (*REMOVING, WorkspaceRemovalFailed("workspace_busy", "pid 7 works there", AT))
 GONE = ReportRemoved(AT)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio
 
-from fleet.events.batch import ErasedUpTo, Erasure
+from fleet.events.batch import ErasedUpTo, ErasureBatch
 from tests.events.samples import open_lmdb
 
 
@@ -16,7 +16,7 @@ async def erase(path: Path, stream: str) -> None:
     async with open_lmdb(path) as log:
         erase_page = log._writer.erase
 
-        async def erase_and_tell(erasure: Erasure) -> ErasedUpTo:
+        async def erase_and_tell(erasure: ErasureBatch) -> ErasedUpTo:
             reached = await erase_page(erasure)
             print(reached.position, flush=True)
             return reached

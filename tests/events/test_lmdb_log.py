@@ -13,7 +13,7 @@ import fleet.events.lmdb_log
 import fleet.events.lmdb_store
 import fleet.events.writer
 from fleet.errors import StartupError, Unavailable
-from fleet.events.envelope import Cause, Snapshot
+from fleet.events.envelope import Cause, StateSnapshot
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.log import OutcomeUnknown
 from fleet.events.verify import verify
@@ -217,9 +217,9 @@ async def test_a_file_that_lacks_only_unused_pages_is_opened(tmp_path: Path) -> 
     async with open_lmdb(tmp_path) as log:
         # The last pages of the file are those of a snapshot that the next commit replaces.
         await log.append("a", 0, [Counted(1)], CAUSE)
-        log.save_snapshot("a", Snapshot(1, 1, "1", b"x" * 100_000))
+        log.save_snapshot("a", StateSnapshot(1, 1, "1", b"x" * 100_000))
         await log.append("a", 1, [Counted(2)], CAUSE)
-        log.save_snapshot("a", Snapshot(2, 2, "1", b""))
+        log.save_snapshot("a", StateSnapshot(2, 2, "1", b""))
         await log.append("a", 2, [Counted(3)], CAUSE)
         await log.append("a", 3, [Counted(4)], CAUSE)
     file = tmp_path / "events.mdb"
@@ -340,5 +340,5 @@ async def test_only_so_many_snapshots_wait(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(fleet.events.lmdb_log, "SNAPSHOTS_WAITING_MAX", 2)
     async with open_lmdb(tmp_path) as log:
         for n in range(3):
-            log.save_snapshot(f"s{n}", Snapshot(0, 0, "1", b""))
+            log.save_snapshot(f"s{n}", StateSnapshot(0, 0, "1", b""))
         assert [log.load_snapshot(f"s{n}") is not None for n in range(3)] == [False, True, True]

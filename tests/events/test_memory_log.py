@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from fleet.errors import Unavailable
-from fleet.events.envelope import Cause, Snapshot
+from fleet.events.envelope import Cause, StateSnapshot
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from tests.events.samples import Counted, sample_registry
 from tests.fakes.clock import FakeClock
@@ -50,7 +50,7 @@ async def test_after_a_crash_only_the_disk_is_left() -> None:
     disk = MemoryDisk()
     log = opened(disk)
     await log.append("a", 0, [Counted(1)], CAUSE, command_id="c")
-    log.save_snapshot("a", Snapshot(1, 1, "1", b"lost"))
+    log.save_snapshot("a", StateSnapshot(1, 1, "1", b"lost"))
     log.crash()
     with pytest.raises(Unavailable):
         await log.append("a", 1, [Counted(2)], CAUSE)

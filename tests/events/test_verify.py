@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from fleet.events import codec
-from fleet.events.envelope import Cause, Snapshot
+from fleet.events.envelope import Cause, StateSnapshot
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.verify import Break, verify
 from tests.events.samples import Counted, sample_registry
@@ -69,7 +69,7 @@ async def test_a_log_that_ends_before_its_head_is_found() -> None:
 
 async def test_a_snapshot_that_is_ahead_of_the_log_is_found() -> None:
     disk, log = await written()
-    disk.snapshots["b"] = Snapshot(3, 5, "1", b"")
+    disk.snapshots["b"] = StateSnapshot(3, 5, "1", b"")
     assert verify(log).first_break == Break(2, "the snapshot of b is ahead of the log")
 
 
@@ -95,7 +95,7 @@ async def test_a_snapshot_of_an_erased_stream_is_found() -> None:
     disk, log = await written()
     await log.erase("b")
     assert verify(log).erased == 2
-    disk.snapshots["b"] = Snapshot(1, 2, "1", b"")
+    disk.snapshots["b"] = StateSnapshot(1, 2, "1", b"")
     assert verify(log).first_break == Break(2, "b was erased, but its snapshot is still there")
 
 

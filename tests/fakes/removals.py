@@ -6,7 +6,7 @@ import trio
 from msgspec.structs import replace
 
 from fleet.errors import Problem, Rejected
-from fleet.ports import Busy, Kept, Preview, WorkspaceOrder
+from fleet.ports import Busy, PreservedWork, Preview, WorkspaceSpec
 from tests.fakes.workspaces import FakeCheckout, FakeDisk, FakeKept, FakeRepository
 
 
@@ -17,26 +17,26 @@ class FakeRemovals:
         self.disk = disk
         self._pause_s = pause_s
 
-    async def keep(self, order: WorkspaceOrder) -> Kept:
+    async def keep(self, order: WorkspaceSpec) -> PreservedWork:
         made = await self._begin(order)
         if made is None:
             saved = self.disk.kept.get(order.workspace_id)
-            return Kept(None, None, order.branch, None) if saved is None else _kept(order, saved)
+            return PreservedWork(None, None, order.branch, None) if saved is None else _kept(order, saved)
         saved = self._saved(made)
         if saved is None:
-            return Kept(None, None, order.branch, made.head)
+            return PreservedWork(None, None, order.branch, made.head)
         self.disk.kept[order.workspace_id] = saved
         return _kept(order, saved)
 
-    async def preview(self, order: WorkspaceOrder) -> Preview:
+    async def preview(self, order: WorkspaceSpec) -> Preview:
         made = await self._begin(order)
         saved = self.disk.kept.get(order.workspace_id) if made is None else self._saved(made)
         busy = tuple(Busy(pid) for pid in self.disk.busy.get(order.directory, ()))
         if saved is None:
-            return Preview(Kept(None, None, order.branch, None if made is None else made.head), busy)
+            return Preview(PreservedWork(None, None, order.branch, None if made is None else made.head), busy)
         return Preview(replace(_kept(order, saved), commit=None), busy)
 
-    async def remove(self, order: WorkspaceOrder, kept: Kept) -> None:
+    async def remove(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
         made = await self._begin(order)
         if made is None:
             return
@@ -52,7 +52,7 @@ class FakeRemovals:
         if order.branch is not None and made.created_branch:
             self._source(order).branches.pop(order.branch, None)
 
-    async def restore(self, order: WorkspaceOrder, kept: Kept) -> None:
+    async def restore(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
         if await self._begin(order) is not None:
             return
         saved = self._wanted(order, kept)
@@ -71,7 +71,7 @@ class FakeRemovals:
         if saved.contents:
             self.disk.contents[order.directory] = dict(saved.contents)
 
-    async def _begin(self, order: WorkspaceOrder) -> FakeCheckout | None:
+    async def _begin(self, order: WorkspaceSpec) -> FakeCheckout | None:
         if order.strategy == "existing":
             raise Rejected("invalid", f"{order.source_directory!r} is not Fleet's to remove")
         await trio.sleep(self._pause_s)
@@ -80,7 +80,7 @@ class FakeRemovals:
             self._source(order)
         return made
 
-    def _source(self, order: WorkspaceOrder) -> FakeRepository:
+    def _source(self, order: WorkspaceSpec) -> FakeRepository:
         tops = [top for top in self.disk.repositories if f"{order.source_directory}/".startswith(f"{top}/")]
         if tops:
             return self.disk.repositories[max(tops, key=len)]
@@ -97,7 +97,7 @@ class FakeRemovals:
         commit = hashlib.sha1(held, usedforsecurity=False).hexdigest()
         return FakeKept(commit, made.head, made.created_branch, tuple(made.work), dict(contents), made.unborn)
 
-    def _wanted(self, order: WorkspaceOrder, kept: Kept) -> FakeKept:
+    def _wanted(self, order: WorkspaceSpec, kept: PreservedWork) -> FakeKept:
         saved = self.disk.kept.get(order.workspace_id)
         if kept.commit is not None:
             if saved is None or saved.commit != kept.commit:
@@ -109,9 +109,9 @@ class FakeRemovals:
         return FakeKept("", kept.head, created, (), {})
 
 
-def _kept(order: WorkspaceOrder, saved: FakeKept) -> Kept:
+def _kept(order: WorkspaceSpec, saved: FakeKept) -> PreservedWork:
     branch, head = (order.branch, saved.head) if saved.unborn is None else (saved.unborn, None)
-    return Kept(f"refs/fleet/kept/{order.workspace_id}", saved.commit, branch, head)
+    return PreservedWork(f"refs/fleet/kept/{order.workspace_id}", saved.commit, branch, head)
 
 
 def _tip(saved: FakeKept) -> str:

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 import trio
 
-from fleet.ports import WorkspaceOrder
+from fleet.ports import WorkspaceSpec
 from tests.contracts.branches_contract import BranchesContract
 from tests.contracts.workspaces_contract import WorkspacesContract, ordered
 from tests.fakes.workspaces import FakeCheckout, FakeDisk, FakeWorkspaces
@@ -83,7 +83,7 @@ class FakeWorld:
             self._checkout(directory).work.append(f"commit {commit}")
         return commit
 
-    def tear(self, order: WorkspaceOrder) -> None:
+    def tear(self, order: WorkspaceSpec) -> None:
         self._checkout(order.directory).whole = False
         self.disk.directories.discard(order.directory)
 

@@ -9,7 +9,7 @@ import trio
 
 from fleet.errors import Rejected
 from fleet.limits import WEBHOOK_TIMEOUT_S
-from fleet.ports import Receipt, Target
+from fleet.ports import DeliveryAttempt, Target
 
 
 class MemoryVault:
@@ -78,7 +78,7 @@ class FakeSender:
         if not parts.hostname.endswith(".example"):
             raise Rejected("webhook_url_refused", f"{parts.hostname} is not a public address", field="url")
 
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> DeliveryAttempt:
         self.sending += 1
         self.sending_most = max(self.sending_most, self.sending)
         try:
@@ -86,19 +86,19 @@ class FakeSender:
         finally:
             self.sending -= 1
 
-    async def _send(self, url: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+    async def _send(self, url: str, headers: Mapping[str, str], body: bytes) -> DeliveryAttempt:
         await trio.lowlevel.checkpoint()
         script = self.script.get(url, [200])
         meets = script.pop(0) if len(script) > 1 else script[0]
         if meets == "absent":
-            return Receipt(None, "no connection: Connection refused", 0)
+            return DeliveryAttempt(None, "no connection: Connection refused", 0)
         self.got.append(Got(url, headers, body, trio.current_time()))
         self._came.set()
         if isinstance(meets, str):
             await trio.sleep(WEBHOOK_TIMEOUT_S)
-            return Receipt(None, f"no answer within {WEBHOOK_TIMEOUT_S:.0f} s", int(WEBHOOK_TIMEOUT_S * 1000))
+            return DeliveryAttempt(None, f"no answer within {WEBHOOK_TIMEOUT_S:.0f} s", int(WEBHOOK_TIMEOUT_S * 1000))
         status, pause_s = meets if isinstance(meets, tuple) else (meets, 0.0)
-        return Receipt(status, f"the receiver answered {status}", 0, pause_s)
+        return DeliveryAttempt(status, f"the receiver answered {status}", 0, pause_s)
 
     async def received(self, count: int) -> list[Got]:
         """Wait until so many messages came, attempts counted each; of virtual time there is an hour."""

@@ -14,7 +14,7 @@ import trio
 
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
-from fleet.ports import Branch, Condition, Fault, NotCarried, PreparedWorkspace, Source, Strategy, WorkspaceOrder
+from fleet.ports import Branch, Condition, Fault, NotCarried, PreparedWorkspace, Source, Strategy, WorkspaceSpec
 
 
 @dataclass
@@ -51,7 +51,7 @@ class FakeCheckout:
     `unborn` is the branch without a commit that somebody has switched it to.
     """
 
-    order: WorkspaceOrder
+    order: WorkspaceSpec
     head: str
     created_branch: bool
     whole: bool = False
@@ -136,11 +136,11 @@ class FakeWorkspaces:
         own_branch = f"fleet/{slug(title)}-{workspace_id.replace('-', '')[-8:]}"
         return f"{self._root}/{workspace_id}/{name}", branch or own_branch
 
-    async def check(self, order: WorkspaceOrder) -> None:
+    async def check(self, order: WorkspaceSpec) -> None:
         await trio.lowlevel.checkpoint()
         self._check(order)
 
-    async def prepare(self, order: WorkspaceOrder) -> PreparedWorkspace:
+    async def prepare(self, order: WorkspaceSpec) -> PreparedWorkspace:
         await trio.lowlevel.checkpoint()
         source = self._look(order.source_directory)
         if order.strategy == "existing":
@@ -162,7 +162,7 @@ class FakeWorkspaces:
                 self.disk.made[order.workspace_id] += 1
         return self._prepared(order, made)
 
-    async def discard(self, order: WorkspaceOrder) -> None:
+    async def discard(self, order: WorkspaceSpec) -> None:
         await trio.lowlevel.checkpoint()
         made = self.disk.checkouts.get(order.workspace_id)
         if made is None:
@@ -177,7 +177,7 @@ class FakeWorkspaces:
         if repository is not None and order.branch is not None and made.created_branch and not made.work:
             repository.branches.pop(order.branch, None)
 
-    async def require_related(self, order: WorkspaceOrder, commit: str | None) -> Source:
+    async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:
         source = await self.inspect(order.source_directory)
         repository = self._repository(source.directory)
         if repository is None:
@@ -188,14 +188,14 @@ class FakeWorkspaces:
             raise Rejected("source_unrelated", f"{source.directory!r} does not have {commit!r}", hint="Name another.")
         return source
 
-    async def relink(self, order: WorkspaceOrder) -> None:
+    async def relink(self, order: WorkspaceSpec) -> None:
         await trio.lowlevel.checkpoint()
         self.disk.cut_off.discard(order.directory)
         made = self.disk.checkouts.get(order.workspace_id)
         if made is not None:
             made.order = order
 
-    async def fault(self, order: WorkspaceOrder) -> Fault | None:
+    async def fault(self, order: WorkspaceSpec) -> Fault | None:
         await trio.lowlevel.checkpoint()
         if order.directory not in self.disk.directories:
             return "missing"
@@ -278,7 +278,7 @@ class FakeWorkspaces:
         inside = [top for top in self.disk.repositories if is_inside(real, (top,))]
         return self.disk.repositories[max(inside, key=len)] if inside else None
 
-    def _check(self, order: WorkspaceOrder) -> None:
+    def _check(self, order: WorkspaceSpec) -> None:
         source = self._look(order.source_directory)
         if order.strategy == "existing":
             if order.branch is not None or order.base_ref is not None:
@@ -298,7 +298,7 @@ class FakeWorkspaces:
         if order.strategy == "worktree":
             self._check_not_checked_out(repository, branch, order)
 
-    def _check_not_checked_out(self, repository: FakeRepository, branch: str, order: WorkspaceOrder) -> None:
+    def _check_not_checked_out(self, repository: FakeRepository, branch: str, order: WorkspaceSpec) -> None:
         held = [
             made.order.directory
             for made in self.disk.checkouts.values()
@@ -316,7 +316,7 @@ class FakeWorkspaces:
                 extra={"checkedOutAt": held[0]},
             )
 
-    def _begin(self, order: WorkspaceOrder) -> FakeCheckout:
+    def _begin(self, order: WorkspaceSpec) -> FakeCheckout:
         self._check(order)
         repository = self._repository(order.source_directory)
         assert repository is not None
@@ -340,7 +340,7 @@ class FakeWorkspaces:
         )
         return again
 
-    def _prepared(self, order: WorkspaceOrder, made: FakeCheckout) -> PreparedWorkspace:
+    def _prepared(self, order: WorkspaceSpec, made: FakeCheckout) -> PreparedWorkspace:
         repository = self._repository(order.directory)
         assert repository is not None
         source = self._repository(order.source_directory)

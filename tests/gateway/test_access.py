@@ -74,7 +74,7 @@ async def test_a_message_that_is_tried_again_after_a_restart_is_what_it_was(mach
     async with machine.fleet() as door:
         await delivered(door, webhook_id)
         log = (await door.knock("GET", "/api/log?limit=200")).json
-        made = next(event for event in log if event["type"] == "webhook.delivery-made")
+        made = next(event for event in log if event["type"] == "webhook.delivery-succeeded")
         assert made["correlationId"] == "ask"
         assert log[int(made["causationId"].removeprefix("@")) - 1]["type"] == "webhook.delivery-ordered"
 
@@ -137,7 +137,7 @@ async def test_an_actor_does_not_keep_the_name_of_who_brought_it_up(door: Door) 
     with capture_logs(MERGE) as lines:
         await door.knock("POST", "/api/sessions", {"directory": PLAIN}, X_Request_Id="make")
         session_id = (await door.knock("GET", "/api/sessions")).json[0]["id"]
-        actor = door.tree.context.peers.sessions._entries[session_id].resident  # pyright: ignore[reportPrivateUsage] - to spoil it
+        actor = door.tree.context.actors.sessions._entries[session_id].resident  # pyright: ignore[reportPrivateUsage] - to spoil it
         actor._decide = _broken  # type: ignore[attr-defined]  # a bug in the core
         await door.knock("POST", f"/api/sessions/{session_id}/prompt", {"text": "x"}, X_Request_Id="break")
     crash = _only(lines, "child crashed")

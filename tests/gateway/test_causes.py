@@ -35,9 +35,9 @@ async def test_who_caused_what(machine: Machine, tmp_path: Path) -> None:
         of_child, of_parent = await events(door, ann, f"session-{child}"), await events(door, ann, f"session-{parent}")
         by = {event["type"]: event["actor"] for event in of_child}
         assert by["session.created"] == "token:ben"
-        assert by["session.described"] == "token:ann"
+        assert by["session.edited"] == "token:ann"
         assert by["session.completed"] == "policy:idle"
-        assert by["session.termination-requested"] == "token:ben"
+        assert by["session.stop-requested"] == "token:ben"
         accepted = next(event for event in of_parent if event["type"] == "session.prompt-accepted")
         assert accepted["actor"] == f"session:{child}"
         everything = (await door.knock("GET", "/api/log?limit=200", **bearer(ann))).json

@@ -4,7 +4,7 @@ from typing import Any
 
 import trio
 
-from fleet.limits import DISPOSAL_S
+from fleet.limits import DIRECTORY_RELEASE_S
 from tests.fakes.opencode_process import FakeTool
 from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
 
@@ -16,11 +16,11 @@ async def test_a_directory_is_given_back_when_its_last_session_goes_and_others_r
     first, last = [await door.session(REPOSITORY, initialPrompt="Hello") for _ in range(2)]
     assert len({each["instanceId"] for each in (stays, first, last)}) == 1
     assert (await door.knock("DELETE", f"/api/sessions/{first['id']}")).status == 200
-    await trio.sleep(DISPOSAL_S)
+    await trio.sleep(DIRECTORY_RELEASE_S)
     assert machine.world.disposed == []
     assert (await door.settled(last["id"]))["outcome"] == "finished"
     assert (await door.knock("DELETE", f"/api/sessions/{last['id']}")).status == 200
-    await trio.sleep(DISPOSAL_S)
+    await trio.sleep(DIRECTORY_RELEASE_S)
     assert machine.world.disposed == [(stays["instanceId"], REPOSITORY)]
     assert (await door.settled(stays["id"]))["outcome"] == "finished"
     assert (await door.knock("DELETE", f"/api/sessions/{stays['id']}")).status == 200
@@ -39,7 +39,7 @@ async def test_who_comes_while_a_directory_is_given_back_loses_nothing(machine: 
         assert (await door.knock("POST", f"/api/sessions/{comes['id']}/resume")).status == 200
         assert (await door.prompt(comes["id"], "bash:1"))["outcome"] == "finished"
         assert (await door.knock("DELETE", f"/api/sessions/{comes['id']}")).status == 200
-        await trio.sleep(DISPOSAL_S)
+        await trio.sleep(DIRECTORY_RELEASE_S)
     assert len(machine.world.disposed) == 30
 
 
@@ -50,7 +50,7 @@ async def test_nothing_that_runs_there_is_touched(machine: Machine, door: Door) 
     foreign = machine.world.store.create("ses_foreign", REPOSITORY, "somebody's own", 0)
     process.set_status(foreign["id"], {"type": "busy"})
     assert (await door.knock("DELETE", f"/api/sessions/{goes['id']}")).status == 200
-    await trio.sleep(DISPOSAL_S)
+    await trio.sleep(DIRECTORY_RELEASE_S)
     assert machine.world.disposed == []
 
 

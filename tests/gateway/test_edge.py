@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from fleet.gateway.server import client_limits as peers
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.middleware import Edge, Message
-from fleet.limits import BODY_READ_S, KEEP_ALIVE_S, PEERS_REMEMBERED_MAX
+from fleet.limits import BODY_READ_S, CLIENT_ADDRESSES_REMEMBERED_MAX, KEEP_ALIVE_S
 from tests.gateway.door import PLAIN, Answer, Door, Machine
 from tests.gateway.test_problems import raw
 from tests.gateway.test_tokens import bearer
@@ -102,7 +102,7 @@ async def test_pages_may_use_what_comes_from_here_alone(machine: Machine) -> Non
 
 
 async def test_a_peer_has_so_many_requests_at_a_time(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "REQUESTS_PER_PEER_MAX", 2)
+    monkeypatch.setattr(peers, "REQUESTS_PER_CLIENT_MAX", 2)
     free = trio.Event()
 
     async def slow(*_: Any) -> Any:
@@ -125,8 +125,8 @@ async def test_a_peer_has_so_many_requests_at_a_time(door: Door, monkeypatch: py
 async def test_a_peer_has_so_many_streams_and_they_do_not_count_as_requests(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peers, "REQUESTS_PER_PEER_MAX", 1)
-    monkeypatch.setattr(peers, "STREAMS_PER_PEER_MAX", 2)
+    monkeypatch.setattr(peers, "REQUESTS_PER_CLIENT_MAX", 1)
+    monkeypatch.setattr(peers, "STREAMS_PER_CLIENT_MAX", 2)
     ask = b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
     async with door.listen() as port:
         async with door.follow(port, "/api/events") as first, door.follow(port, "/api/events") as second:
@@ -140,10 +140,10 @@ async def test_a_peer_has_so_many_streams_and_they_do_not_count_as_requests(
 
 
 async def test_peers_are_forgotten() -> None:
-    known = peers.Peers()
-    for n in range(PEERS_REMEMBERED_MAX + 100):
+    known = peers.ClientLimits()
+    for n in range(CLIENT_ADDRESSES_REMEMBERED_MAX + 100):
         known.visit(str(n)).end()
-    assert len(known._peers) == PEERS_REMEMBERED_MAX
+    assert len(known._peers) == CLIENT_ADDRESSES_REMEMBERED_MAX
 
 
 async def test_requests_that_are_refused_do_not_fill_the_log(door: Door) -> None:

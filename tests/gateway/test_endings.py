@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from fleet.errors import Unavailable
-from fleet.limits import DISPOSAL_S
+from fleet.limits import DIRECTORY_RELEASE_S
 from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
 
 FLAGS = list(itertools.product((False, True), repeat=3))
@@ -200,7 +200,7 @@ async def test_a_process_that_others_use_forgets_a_directory_that_goes(machine: 
     assert process.requests_in(item["directory"], "permission")
     ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")).json
     assert ended["workspace"]["removed"] is True
-    await trio.sleep(DISPOSAL_S)
+    await trio.sleep(DIRECTORY_RELEASE_S)
     assert process.requests_in(item["directory"], "permission") == []
     assert (await door.prompt(other["id"], "still here"))["outcome"] == "finished"
 
@@ -356,7 +356,7 @@ async def test_a_turn_that_a_silent_opencode_works_on_is_aborted_as_soon_as_it_a
     (await door.knock("DELETE", f"{path}?permanent=true")).problem(409, "session_not_ready")
     assert process.statuses_in(PLAIN).keys() == {item["opencodeId"]}
     process.resume()
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.leaving is None)
+    await door.tree.views.sessions.wait(item["id"], lambda s: s.detaching_from is None)
     assert process.statuses_in(PLAIN) == {}
     assert (await door.knock("DELETE", f"{path}?permanent=true")).json["erased"] is True
     assert machine.world.living() == (process,)

@@ -120,7 +120,7 @@ async def test_a_request_shows_the_call_that_it_is_about(door: Door) -> None:
     door.tree.inflight.part(item["id"], part)
     asked = msgspec.json.encode({"permission": "edit", "patterns": ["a"], "tool": {"callID": "call_1"}})
     command = ReportRequestOpened(OpenRequest("per_1", item["opencodeId"], "permission", asked), 1)
-    await door.tree.context.peers.sessions.ask(item["id"], Deliver(command))
+    await door.tree.context.actors.sessions.ask(item["id"], Deliver(command))
     (shown,) = (await door.knock("GET", "/api/inbox")).json
     tool = shown["context"]["tool"]
     assert (tool["callID"], tool["truncated"]) == ("call_1", True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.limits import ANSWER_SLICE_BYTES, ANSWER_SLICE_ITEMS, FEED_PAGE_EVENTS, KIB
+from fleet.limits import FEED_PAGE_EVENTS, KIB, RESPONSE_SLICE_BYTES, RESPONSE_SLICE_ITEMS
 from tests.gateway.door import REPOSITORY, Door, Machine
 from tests.step_load import step_load
 
@@ -49,4 +49,4 @@ async def test_contents_are_read_a_few_files_at_a_time(machine: Machine) -> None
             answer = await door.knock("GET", f"/api/sessions/{session_id}/diffs")
         assert len(answer.json) == TURNS * FILES_EACH
     assert load.blob_bytes > 4 * load.blob_bytes_max
-    assert load.blob_bytes_max < ANSWER_SLICE_BYTES + ANSWER_SLICE_ITEMS * 4 * KIB
+    assert load.blob_bytes_max < RESPONSE_SLICE_BYTES + RESPONSE_SLICE_ITEMS * 4 * KIB

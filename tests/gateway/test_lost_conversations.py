@@ -94,7 +94,11 @@ async def test_a_turn_that_was_left_behind_does_not_go_on_in_a_new_conversation(
     assert (await door.knock("POST", f"/api/sessions/{item['id']}/resume", {"fresh": True})).status == 200
     await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "idle")
     state = state_of(door, item)
-    assert (state.last_outcome, state.held, [prompt.text for prompt in state.queue]) == ("interrupted", True, ["later"])
+    assert (state.last_outcome, state.queue_paused, [prompt.text for prompt in state.queue]) == (
+        "interrupted",
+        True,
+        ["later"],
+    )
     await door.prompt(item["id"], "go on")
     assert [text for text in await said(door, f"/api/sessions/{item['id']}") if "said" not in text] == [
         "later",

@@ -10,7 +10,7 @@ from fleet.limits import (
     EVENT_SILENCE_S,
     IDLE_SWEEP_S,
     IDLE_TIMEOUT_S,
-    INSTANCE_LINE_S,
+    INSTANCE_QUEUE_S,
     MIB,
     UNREACHABLE_GRACE_S,
     UNREACHABLE_POLL_S,
@@ -75,7 +75,7 @@ async def test_who_waits_too_long_is_refused_and_can_resume(machine: Machine, do
     refused = answer.problem(503, "overloaded")
     assert "the limit" in refused["detail"]
     assert int(answer.headers["retry-after"]) > 0
-    assert INSTANCE_LINE_S <= trio.current_time() - began < INSTANCE_LINE_S + 10
+    assert INSTANCE_QUEUE_S <= trio.current_time() - began < INSTANCE_QUEUE_S + 10
     (item,) = (await door.knock("GET", "/api/sessions?status=error")).json
     assert item["id"] == refused["sessionId"]
     assert "the limit" in item["failure"]["detail"]
@@ -131,7 +131,7 @@ async def test_one_who_waits_can_be_terminated(machine: Machine, door: Door) -> 
         assert trio.current_time() - began < 15
         await late.done.wait()
     allow(door, 2)
-    await trio.sleep(INSTANCE_LINE_S)
+    await trio.sleep(INSTANCE_QUEUE_S)
     assert len(machine.world.living()) == 1
 
 

@@ -50,7 +50,7 @@ async def test_many_sessions_are_taken_up_a_few_at_a_time(machine: Machine) -> N
         with trio.fail_after(10):
             while taken_up[-1] < count:
                 await trio.sleep(RECOVERY_PAUSE_S / 4)
-                taken_up.append(tree.context.peers.sessions.statistics().activations)
+                taken_up.append(tree.context.actors.sessions.statistics().activations)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch)

@@ -172,7 +172,7 @@ async def test_lists_have_pages_filters_and_a_total(door: Door) -> None:
         ("limit=", "limit"),
         ("offset=-1", "offset"),
         ("status=busy", "status"),
-        ("status=unborn", "status"),
+        ("status=absent", "status"),
         ("status=", "status"),
         ("statuses=idle", "statuses"),
         ("limit=1&limit=2", "limit"),

@@ -107,8 +107,8 @@ async def test_a_command_of_a_revoked_token_is_refused_at_once(
 
 
 async def test_a_socket_is_a_stream_and_no_request(locked: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "REQUESTS_PER_PEER_MAX", 1)
-    monkeypatch.setattr(peers, "STREAMS_PER_PEER_MAX", 2)
+    monkeypatch.setattr(peers, "REQUESTS_PER_CLIENT_MAX", 1)
+    monkeypatch.setattr(peers, "STREAMS_PER_CLIENT_MAX", 2)
     async with locked.listen() as port, connected(port) as first, connected(port):
         assert (await first.command("POST", "/api/notifications/read"))["type"] == "reply"
         (await answer_of(port, HANDSHAKE + b"Host: localhost\r\n\r\n")).problem(429, "too_many_streams")

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from fleet.gateway.live.reader import Streams
-from fleet.limits import HEARTBEAT_S, SIGNAL_BUFFER_MAX, STREAM_TURNS
+from fleet.limits import HEARTBEAT_S, SIGNAL_BUFFER_MAX, STREAM_WRITERS_MAX
 from fleet.ports import PartDelta
 from tests.gateway.door import NOWHERE, REPOSITORY, Door, Frame, Machine
 
@@ -268,15 +268,15 @@ async def test_many_streams_take_turns_in_order_and_others_run_in_between() -> N
         came.append(number)
 
     async with trio.open_nursery() as running, trio.open_nursery() as waiting:
-        for number in range(10 * STREAM_TURNS):
+        for number in range(10 * STREAM_WRITERS_MAX):
             waiting.start_soon(come, number)
             await trio.testing.wait_all_tasks_blocked()
         running.start_soon(streams.run)
-        while len(came) < 10 * STREAM_TURNS:
+        while len(came) < 10 * STREAM_WRITERS_MAX:
             before = len(came)
             await trio.lowlevel.checkpoint()
-            assert len(came) - before <= 2 * STREAM_TURNS
+            assert len(came) - before <= 2 * STREAM_WRITERS_MAX
             passes += 1
         running.cancel_scope.cancel()
-    assert [number // STREAM_TURNS for number in came] == sorted(number // STREAM_TURNS for number in came)
+    assert [number // STREAM_WRITERS_MAX for number in came] == sorted(number // STREAM_WRITERS_MAX for number in came)
     assert passes >= 10

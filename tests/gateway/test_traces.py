@@ -125,7 +125,7 @@ async def test_a_crash_is_told_without_its_words(machine: Machine, spans: Spans)
     with capture_logs():
         async with machine.fleet() as door:
             item = await door.session()
-            actor = door.tree.context.peers.sessions._entries[item["id"]].resident  # pyright: ignore[reportPrivateUsage] - to spoil it
+            actor = door.tree.context.actors.sessions._entries[item["id"]].resident  # pyright: ignore[reportPrivateUsage] - to spoil it
             actor._decide = _broken  # type: ignore[attr-defined]  # a bug in the core
             await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "x"})
             crashed, request = spans.only("session SubmitPrompt"), spans.only("POST /api/sessions/<session_id>/prompt")
@@ -166,7 +166,7 @@ async def test_what_lasts_does_not_keep_a_trace_open(machine: Machine, spans: Sp
     follow = spans.only("webhook Follow")
     assert spans.way(follow)[0] == "POST /api/webhooks"
     assert of(follow, "fleet.outcome") == "cancelled"  # by the shutdown
-    told = spans.named("webhook NoteHappening")
+    told = spans.named("webhook RequestDelivery")
     assert told
     for each in told:
         assert each.parent is None

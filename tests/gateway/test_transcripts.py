@@ -41,7 +41,7 @@ async def record(door: Door, item: dict[str, Any], *parts: dict[str, Any], info:
     made = {"id": "msg_zz", "sessionID": item["opencodeId"], "role": "assistant", "time": {"created": 10**13}}
     message = wire.message(msgspec.json.encode({"info": {**made, **(info or {})}, "parts": parts}))
     report = ReportTranscript((message,), 1)
-    await door.tree.context.peers.sessions.ask(item["id"], Deliver(report, Cause()))
+    await door.tree.context.actors.sessions.ask(item["id"], Deliver(report, Cause()))
 
 
 async def test_turns_say_what_was_asked_and_what_came_of_it(machine: Machine, door: Door) -> None:

@@ -10,7 +10,7 @@ import trio
 from standardwebhooks.webhooks import Webhook
 
 from fleet.core.webhook.payloads import MESSAGE_TYPES
-from fleet.limits import WEBHOOK_OPEN_MAX, WEBHOOK_PATIENCE_S, WEBHOOK_SENDS_MAX, WEBHOOKS_MAX
+from fleet.limits import WEBHOOK_OPEN_MAX, WEBHOOK_RETRY_WINDOW_S, WEBHOOK_SENDS_MAX, WEBHOOKS_MAX
 from tests.fakes.webhooks import Got
 from tests.gateway.door import NOWHERE, Door, Machine
 
@@ -181,7 +181,7 @@ async def test_a_webhook_that_is_not_there(door: Door) -> None:
     ):
         (await door.knock(method, f"/api/webhooks/{NOWHERE}{path}", body)).problem(404, "webhook_not_found")
     assert door.tree.log.head() == before
-    assert door.tree.context.peers.webhooks.statistics().active == 0
+    assert door.tree.context.actors.webhooks.statistics().active == 0
 
 
 async def test_there_are_only_so_many(door: Door) -> None:
@@ -284,7 +284,7 @@ async def test_a_dead_receiver_is_given_up_and_the_inbox_says_so(machine: Machin
     machine.sender.script[URL] = [500]
     await door.prompt((await door.session())["id"], "hello")
     state = await door.tree.views.webhooks.wait(webhook_id, lambda s: s.phase == "disabled")
-    assert trio.current_time() >= WEBHOOK_PATIENCE_S
+    assert trio.current_time() >= WEBHOOK_RETRY_WINDOW_S
     assert len(machine.sender.got) < 40
     (item,) = (await door.knock("GET", "/api/inbox")).json
     assert (item["kind"], item["webhookId"], item["title"]) == ("webhook", webhook_id, "Pager")

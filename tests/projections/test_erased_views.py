@@ -20,7 +20,7 @@ from fleet.projections.inflight import InFlight
 from fleet.projections.past import Past
 from fleet.projections.runner import Runner
 from fleet.projections.states import States
-from fleet.projections.store import LmdbStore, MemoryStore, Store
+from fleet.projections.store import LmdbViewStore, MemoryStore, ViewStore
 from fleet.projections.transcripts import Transcripts, Where
 from fleet.projections.views import Views
 from tests.fakes.clock import FakeClock
@@ -42,13 +42,13 @@ class Gone(msgspec.Struct, frozen=True):
 
 class Pet(msgspec.Struct, frozen=True):
     id: str
-    phase: Literal["unborn", "alive", "erased"] = "unborn"
+    phase: Literal["absent", "alive", "erased"] = "absent"
     name: str = ""
 
 
 def evolve(pet: Pet, event: Any) -> Pet:
     if isinstance(event, Born):
-        assert pet.phase == "unborn"
+        assert pet.phase == "absent"
         return replace(pet, phase="alive", name=event.name)
     assert pet.phase == "alive", "only what is alive has a name, or goes"
     return replace(pet, phase="erased") if isinstance(event, Gone) else replace(pet, name=event.name)
@@ -71,7 +71,7 @@ def pet_registry() -> EventRegistry:
 class Process:
     """What runs between two restarts."""
 
-    def __init__(self, disk: MemoryDisk, store: Store) -> None:
+    def __init__(self, disk: MemoryDisk, store: ViewStore) -> None:
         self.log = MemoryLog(disk, pet_registry(), FakeClock())
         self.pets = States(PET, Pet)
         self.past = Past(self.pets, self.log)
@@ -92,10 +92,10 @@ async def inline(write: Any) -> None:
 
 @pytest.fixture(params=["memory", "disk"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    return MemoryStore() if request.param == "memory" else LmdbStore(tmp_path / "views")
+    return MemoryStore() if request.param == "memory" else LmdbViewStore(tmp_path / "views")
 
 
-async def with_one_gone(disk: MemoryDisk, store: Store, *, saved: bool) -> Process:
+async def with_one_gone(disk: MemoryDisk, store: ViewStore, *, saved: bool) -> Process:
     process = Process(disk, store)
     await process.append("cat", Born("Minka"), Named("Mia"))
     await process.append("dog", Born("Rex"))
@@ -105,7 +105,7 @@ async def with_one_gone(disk: MemoryDisk, store: Store, *, saved: bool) -> Proce
     return process
 
 
-async def test_what_is_gone_is_not_shown_and_waits_for_its_erasure(store: Store) -> None:
+async def test_what_is_gone_is_not_shown_and_waits_for_its_erasure(store: ViewStore) -> None:
     process = await with_one_gone(MemoryDisk(), store, saved=True)
     assert (process.seen(), process.pets.erasing) == ({"dog": "Rex"}, ["cat"])
     assert process.pets.get("cat") is None
@@ -122,7 +122,7 @@ async def test_what_is_gone_is_not_shown_and_waits_for_its_erasure(store: Store)
 @pytest.mark.parametrize("saved_after", [True, False])
 @pytest.mark.parametrize("erased_events", [0, 1, 2, 3])
 async def test_after_a_crash_at_any_point_it_is_not_shown(
-    store: Store, erased_events: int, saved_before: bool, saved_after: bool
+    store: ViewStore, erased_events: int, saved_before: bool, saved_after: bool
 ) -> None:
     """The crash may come before, in the middle of, or after the erasure; rows may be written or not."""
     disk = MemoryDisk()
@@ -137,7 +137,7 @@ async def test_after_a_crash_at_any_point_it_is_not_shown(
         assert later.pets.erasing == (["cat"] if erased_events < 3 or rows_hold_it else [])
 
 
-async def test_when_it_is_erased_no_row_is_left(store: Store) -> None:
+async def test_when_it_is_erased_no_row_is_left(store: ViewStore) -> None:
     disk = MemoryDisk()
     process = await with_one_gone(disk, store, saved=True)
     await process.runner.save()
@@ -151,7 +151,7 @@ async def test_when_it_is_erased_no_row_is_left(store: Store) -> None:
     assert (last.seen(), last.pets.erasing) == ({"dog": "Max"}, [])
 
 
-async def test_a_row_that_waits_for_the_erasure_holds_no_content(store: Store) -> None:
+async def test_a_row_that_waits_for_the_erasure_holds_no_content(store: ViewStore) -> None:
     process = await with_one_gone(MemoryDisk(), store, saved=True)
     await process.runner.save()
     kept = process.runner._kept[0]

@@ -11,12 +11,12 @@ import trio
 from trio.testing import MockClock
 
 import fleet.projections.history_store
-from fleet.core.session.events import SessionDescribed, SessionErased, SessionStopped
+from fleet.core.session.events import SessionEdited, SessionErased, SessionStopped
 from fleet.core.session.turn_events import MessageRecorded, PartRecorded, PromptAccepted, PromptWithdrawn
 from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Cause
 from fleet.projections.history import History, inline
-from fleet.projections.history_query import HistoryQuery
+from fleet.projections.history_query import HistorySearch
 from fleet.projections.history_store import HistoryPage, HistoryStore
 from tests.projections.sessions_log import DAY_MS, SessionsLog
 
@@ -49,7 +49,7 @@ def ids(page: HistoryPage) -> list[str]:
 
 
 async def find(history: History, search: str, **fields: object) -> list[str]:
-    return ids(await history.search(HistoryQuery(search, **fields)))  # type: ignore[arg-type] # any field of it
+    return ids(await history.search(HistorySearch(search, **fields)))  # type: ignore[arg-type] # any field of it
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ async def find(history: History, search: str, **fields: object) -> list[str]:
 )
 async def test_words_are_found_where_they_stand(search: str, kind: str) -> None:
     async with running(await two_sessions()) as history:
-        [found] = (await history.search(HistoryQuery(search))).sessions
+        [found] = (await history.search(HistorySearch(search))).sessions
     assert (found.id, found.status, found.title) == ("one", "idle", "Implement the login")
     assert found.created_at_ms == DAY_MS
     assert found.snippet is not None
@@ -84,7 +84,7 @@ async def test_the_snippet_says_where_the_hits_are() -> None:
     await world.create("s", "x")
     await world.part("s", "p", "word " * 100 + "😀 the \2needle\3 in a «haystack» " + "word " * 100)
     async with running(world) as history:
-        [found] = (await history.search(HistoryQuery("needle haystack"))).sessions
+        [found] = (await history.search(HistorySearch("needle haystack"))).sessions
     assert found.snippet is not None
     assert [found.snippet.text[start:end] for start, end in found.snippet.hits] == ["needle", "haystack"]
     assert found.snippet.text.startswith("…")
@@ -94,16 +94,16 @@ async def test_the_snippet_says_where_the_hits_are() -> None:
 @pytest.mark.parametrize("search", ['"handling error"', "endpoint manual", "in log out", "***", '""', "a:b OR"])
 async def test_what_is_not_there_is_not_found(search: str) -> None:
     async with running(await two_sessions()) as history:
-        assert await history.search(HistoryQuery(search)) == HistoryPage((), 0, history.position)
+        assert await history.search(HistorySearch(search)) == HistoryPage((), 0, history.position)
 
 
 async def test_without_a_search_all_are_listed_newest_first() -> None:
     async with running(await two_sessions()) as history:
-        page = await history.search(HistoryQuery())
+        page = await history.search(HistorySearch())
         assert (ids(page), page.total) == (["two", "one"], 2)
         assert page.sessions[0].snippet is None
-        assert ids(await history.search(HistoryQuery(limit=1, offset=1))) == ["one"]
-        assert (await history.search(HistoryQuery(limit=1))).total == 2
+        assert ids(await history.search(HistorySearch(limit=1, offset=1))) == ["one"]
+        assert (await history.search(HistorySearch(limit=1))).total == 2
 
 
 async def test_filters_narrow_down_with_and_without_words() -> None:
@@ -128,7 +128,7 @@ async def test_a_session_with_many_hits_is_found_once() -> None:
         for n in range(5):
             await world.part(name, f"p{n}", f"word {n}")
     async with running(world) as history:
-        page = await history.search(HistoryQuery("word"))
+        page = await history.search(HistorySearch("word"))
     assert (ids(page), page.total) == (["two", "one"], 2)
     assert page.sessions[0].snippet is not None
     assert page.sessions[0].snippet.text == "word 4"
@@ -137,7 +137,7 @@ async def test_a_session_with_many_hits_is_found_once() -> None:
 async def test_the_last_write_of_a_part_wins_and_titles_change() -> None:
     world = await two_sessions()
     await world.part("one", "prt_a", "something else")
-    await world.append("one", SessionDescribed("A better name", (), 5))
+    await world.append("one", SessionEdited("A better name", (), 5))
     async with running(world) as history:
         for gone in ("zurich", "login"):
             assert await find(history, gone) == []
@@ -185,7 +185,7 @@ async def test_a_search_is_no_older_than_the_last_append(tmp_path: Path, threads
             await world.create(f"s{n}", f"number{n}")
             assert await find(history, f"number{n}") == [f"s{n}"]
             await world.log.append(f"instance-{n}", 0, [SessionStopped("", 1)], Cause())
-            assert (await history.search(HistoryQuery())).total == n + 3
+            assert (await history.search(HistorySearch())).total == n + 3
 
 
 async def test_what_is_erased_vanishes_live_and_after_a_rebuild(tmp_path: Path) -> None:
@@ -245,14 +245,14 @@ async def test_a_prompt_that_came_without_a_turn_is_a_prompt(message_first: bool
     await world.append("one", MessageRecorded("msg_1", "ses_one", "assistant", 5, msgspec.Raw(b"{}")))
     async with running(world) as history:
         for search, kind in (("left", "prompt"), ("zurich", "answer"), ("endpoint", "prompt")):
-            [found] = (await history.search(HistoryQuery(search))).sessions
+            [found] = (await history.search(HistorySearch(search))).sessions
             assert found.snippet is not None
             assert found.snippet.kind == kind
 
 
 async def test_a_rebuilt_model_answers_as_the_live_one(tmp_path: Path) -> None:
     world = SessionsLog()
-    queries = [HistoryQuery(), HistoryQuery("login"), HistoryQuery("e"), HistoryQuery("passed", ("idle",))]
+    queries = [HistorySearch(), HistorySearch("login"), HistorySearch("e"), HistorySearch("passed", ("idle",))]
     async with running(world, tmp_path / "live.sqlite") as live:
         filled = await two_sessions()
         for recorded in filled.log.read_all():
@@ -292,7 +292,7 @@ async def test_damage_that_shows_later_is_mended(tmp_path: Path, autojump_clock:
     file = tmp_path / "history.sqlite"
     world = await two_sessions()
     async with running(world, file) as history:
-        await history.search(HistoryQuery())
+        await history.search(HistorySearch())
         history._store._sql.execute("DROP TABLE texts")
         history._store._sql.execute("CREATE TABLE texts (number INTEGER CHECK (number < 0), key, row, kind, message)")
         await world.part("two", "p", "mended")  # an IntegrityError
@@ -304,10 +304,10 @@ async def test_a_model_that_does_not_come_up_to_date_answers_with_what_it_has(au
     world = await two_sessions()
     history = History(world.log, world.feed, None, run_sync=inline)
     with pytest.raises(Unavailable) as unavailable:
-        await history.search(HistoryQuery())
+        await history.search(HistorySearch())
     assert unavailable.value.code == "timed_out"
     history._store.open(0)
-    assert await history.search(HistoryQuery()) == HistoryPage((), 0, 0)
+    assert await history.search(HistorySearch()) == HistoryPage((), 0, 0)
     history._store.close()
 
 
@@ -333,13 +333,13 @@ async def test_a_disk_that_refuses_does_not_end_it(
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        (HistoryQuery("x" * 201), "search"),
-        (HistoryQuery(limit=0), "limit"),
-        (HistoryQuery(limit=101), "limit"),
-        (HistoryQuery(offset=-1), "offset"),
+        (HistorySearch("x" * 201), "search"),
+        (HistorySearch(limit=0), "limit"),
+        (HistorySearch(limit=101), "limit"),
+        (HistorySearch(offset=-1), "offset"),
     ],
 )
-async def test_what_goes_beyond_the_limits_is_rejected(query: HistoryQuery, field: str) -> None:
+async def test_what_goes_beyond_the_limits_is_rejected(query: HistorySearch, field: str) -> None:
     async with running(SessionsLog()) as history:
         with pytest.raises(Rejected) as rejected:
             await history.search(query)

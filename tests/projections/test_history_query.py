@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import Rejected
-from fleet.projections.history_query import HistoryQuery, match_expression, parse_instant
+from fleet.projections.history_query import HistorySearch, match_expression, parse_instant
 from fleet.projections.history_store import HistoryStore
 
 
@@ -36,7 +36,7 @@ STORE.open(0)
 
 @given(st.text(max_size=60) | st.text('ab"*^:-+(){}. NEARORNOT\0', max_size=60))
 def test_no_search_is_an_error(search: str) -> None:
-    assert STORE.search(HistoryQuery(search)).total == 0
+    assert STORE.search(HistorySearch(search)).total == 0
 
 
 @pytest.mark.parametrize(

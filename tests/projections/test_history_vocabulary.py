@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core.session.events import SessionErased, SessionStopped
-from fleet.projections.history_query import HistoryQuery
+from fleet.projections.history_query import HistorySearch
 from fleet.projections.history_vocabulary import SCHEMA, forget, learn, phrases, words_of
 from tests.projections.sessions_log import SessionsLog
 from tests.projections.test_history import find, running
@@ -57,7 +57,7 @@ async def world_of(*texts: str) -> SessionsLog:
 )
 async def test_a_part_is_found_and_shown(text: str, search: str) -> None:
     async with running(await world_of("nothing of it", text)) as history:
-        [found] = (await history.search(HistoryQuery(search))).sessions
+        [found] = (await history.search(HistorySearch(search))).sessions
     assert (found.id, found.snippet is not None and found.snippet.kind) == ("s1", "answer")
     assert found.snippet is not None
     assert found.snippet.hits
@@ -76,7 +76,7 @@ async def test_words_and_parts_come_in_one_order_and_each_session_once() -> None
         assert await find(history, "name") == ["s4", "s3", "s1", "s0"]
         assert await find(history, "name", limit=2, offset=1) == ["s3", "s1"]
         assert await find(history, "name", statuses=("stopped",)) == ["s1"]
-        assert (await history.search(HistoryQuery("name", limit=1))).total == 4
+        assert (await history.search(HistorySearch("name", limit=1))).total == 4
 
 
 async def test_what_has_changed_or_is_erased_is_not_found(tmp_path: Path) -> None:

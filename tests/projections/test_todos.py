@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from fleet.core.session.turn_events import MessageRecorded, PartRecorded
-from fleet.projections.transcripts import Todo, Transcripts
+from fleet.projections.transcripts import Transcripts, TranscriptTodo
 from tests.projections.sessions_log import SessionsLog
 
 
@@ -25,7 +25,7 @@ async def wrote(
     await world.append("one", message, PartRecorded(f"prt_{number}", message_id, "tool", 1, part))
 
 
-async def todos(world: SessionsLog, at: int | None = None) -> list[Todo]:
+async def todos(world: SessionsLog, at: int | None = None) -> list[TranscriptTodo]:
     return await Transcripts(world.log).todos("session-one", at)
 
 
@@ -40,9 +40,9 @@ async def test_the_newest_list_is_the_list() -> None:
     world = await begun()
     assert await todos(world) == []
     await wrote(world, 1, {"content": "Read", "status": "in_progress", "priority": "high"})
-    assert await todos(world) == [Todo("Read", "in_progress", "high")]
+    assert await todos(world) == [TranscriptTodo("Read", "in_progress", "high")]
     await wrote(world, 2, {"content": "Read", "status": "completed"}, {"content": "Write"})
-    assert await todos(world) == [Todo("Read", "completed"), Todo("Write", "pending")]
+    assert await todos(world) == [TranscriptTodo("Read", "completed"), TranscriptTodo("Write", "pending")]
     await wrote(world, 3)
     assert await todos(world) == []
 
@@ -52,19 +52,19 @@ async def test_a_call_that_failed_and_one_that_nobody_can_read_do_not_count() ->
     await wrote(world, 1, {"content": "Read"})
     await wrote(world, 2, {"content": "Never"}, status="error")
     await wrote(world, 3, "not a todo")
-    assert await todos(world) == [Todo("Read")]
+    assert await todos(world) == [TranscriptTodo("Read")]
 
 
 async def test_the_list_of_a_sub_agent_is_its_own() -> None:
     world = await begun()
     await wrote(world, 1, {"content": "Read"})
     await wrote(world, 2, {"content": "Look"}, opencode_id="ses_of_a_sub_agent")
-    assert await todos(world) == [Todo("Read")]
+    assert await todos(world) == [TranscriptTodo("Read")]
 
 
 async def test_the_list_as_it_was_at_a_position() -> None:
     world = await begun()
-    was: list[tuple[int, list[Todo]]] = []
+    was: list[tuple[int, list[TranscriptTodo]]] = []
     for number, content in enumerate(("Read", "Write", "Test"), 1):
         await wrote(world, number, {"content": content})
         await wrote(world, number, {"content": "Never"}, status="running")

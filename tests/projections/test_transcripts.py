@@ -12,7 +12,7 @@ from fleet.core.session.events import SessionResumed
 from fleet.core.session.turn_events import MessageRecorded, PartRecorded
 from fleet.errors import Rejected
 from fleet.limits import FEED_PAGE_EVENTS
-from fleet.projections.transcripts import Page, Transcripts, Where
+from fleet.projections.transcripts import TranscriptPage, Transcripts, Where
 from tests.projections.sessions_log import SessionsLog
 
 CONVERSATIONS = {"msg_a": "ses_one", "msg_b": "ses_one", "msg_c": "ses_one", "msg_x": "ses_sub"}
@@ -53,11 +53,11 @@ async def session_of(*events: Any) -> SessionsLog:
     return world
 
 
-async def pages(transcripts: Transcripts, at: int | None = None) -> list[Page | None]:
+async def pages(transcripts: Transcripts, at: int | None = None) -> list[TranscriptPage | None]:
     return [await page(transcripts, conversation, at) for conversation in ("ses_one", "ses_sub")]
 
 
-async def page(transcripts: Transcripts, conversation: str, at: int | None) -> Page | None:
+async def page(transcripts: Transcripts, conversation: str, at: int | None) -> TranscriptPage | None:
     """Return the newest messages of a conversation, None where it is not known or empty."""
     try:
         found = await transcripts.page("session-one", Where(2, conversation=conversation, at=at))

@@ -19,7 +19,7 @@ from fleet.core.session.turn_events import (
 )
 from fleet.core.session.values import Totals
 from fleet.events.envelope import Cause, Recorded
-from fleet.projections.turns import Asked, Turns
+from fleet.projections.turns import Asked, TurnFold
 from tests.core import sessions as s
 from tests.core.test_session_laws import commands
 from tests.core.walks import walk
@@ -31,8 +31,8 @@ def recorded(log: tuple[Event, ...]) -> list[Recorded]:
     return [Recorded(2 * n, "session-s1", n, "", 1, 0, cause, b"", event) for n, event in enumerate(log, 1)]
 
 
-def folded(events: list[Recorded]) -> Turns:
-    turns = Turns()
+def folded(events: list[Recorded]) -> TurnFold:
+    turns = TurnFold()
     for event in events:
         turns.apply(event)
     return turns

@@ -10,7 +10,7 @@ import trio
 
 from fleet.rehearsal.app import FailureCounts, rehearsal_app, serve_rehearsal
 from fleet.rehearsal.config import opencode_config
-from fleet.rehearsal.reply import Failure
+from fleet.rehearsal.reply import ReplyFailure
 from fleet.rehearsal.script import fenced
 from tests.rehearsal.requests import body, chat
 
@@ -109,9 +109,9 @@ def test_the_count_of_failures_is_bounded() -> None:
     counts = FailureCounts(calls_max=2)
     request = chat(fenced('error 429 times 1\nsay "ok"'))
     for caller in ("a", "b", "c"):
-        assert isinstance(counts.reply_to(request, caller), Failure)
-    assert not isinstance(counts.reply_to(request, "c"), Failure)
-    assert isinstance(counts.reply_to(request, "a"), Failure)
+        assert isinstance(counts.reply_to(request, caller), ReplyFailure)
+    assert not isinstance(counts.reply_to(request, "c"), ReplyFailure)
+    assert isinstance(counts.reply_to(request, "a"), ReplyFailure)
 
 
 async def test_a_rate_paces_the_stream(http: httpx.AsyncClient) -> None:

@@ -8,23 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.rehearsal.job import note_path, title_of
-from fleet.rehearsal.reply import Failure, Pause, Piece, Reply, ToolCall, Usage, reply_to
+from fleet.rehearsal.reply import Pause, Piece, RehearsalReply, ReplyFailure, ToolCall, Usage, reply_to
 from fleet.rehearsal.request import BadRequest, ChatRequest, read_request
 from fleet.rehearsal.script import fenced
 from tests.rehearsal.requests import ROUND, body, chat
 
 
-def answer(request: ChatRequest, attempt: int = 0) -> Reply:
+def answer(request: ChatRequest, attempt: int = 0) -> RehearsalReply:
     reply = reply_to(request, attempt)
-    assert isinstance(reply, Reply)
+    assert isinstance(reply, RehearsalReply)
     return reply
 
 
-def said(reply: Reply) -> str:
+def said(reply: RehearsalReply) -> str:
     return "".join(act.text for act in reply.acts if isinstance(act, Piece))
 
 
-def called(reply: Reply) -> list[tuple[str, dict[str, Any]]]:
+def called(reply: RehearsalReply) -> list[tuple[str, dict[str, Any]]]:
     return [(act.name, json.loads(act.arguments)) for act in reply.acts if isinstance(act, ToolCall)]
 
 
@@ -80,16 +80,16 @@ def test_a_tool_that_is_not_offered_is_told_as_text() -> None:
 def test_errors_come_as_often_as_the_script_says_and_one_after_the_other() -> None:
     request = chat(fenced('stall 2s\nerror 429 times 2 retry-after 7\nerror 503 times 1 code busy "wait"\nsay "ok"'))
     replies = [reply_to(request, attempt) for attempt in range(4)]
-    assert [reply.status for reply in replies[:3] if isinstance(reply, Failure)] == [429, 429, 503]
-    assert replies[0] == Failure(2.0, 429, "The script asked for an error 429", None, 7)
-    assert replies[2] == Failure(2.0, 503, "wait", "busy", None)
+    assert [reply.status for reply in replies[:3] if isinstance(reply, ReplyFailure)] == [429, 429, 503]
+    assert replies[0] == ReplyFailure(2.0, 429, "The script asked for an error 429", None, 7)
+    assert replies[2] == ReplyFailure(2.0, 503, "wait", "busy", None)
     assert replies[3] == answer(request, 3)
     assert said(answer(request, 3)) == "ok"
 
 
 @given(st.integers(0, 10_000))
 def test_an_error_without_times_never_ends(attempt: int) -> None:
-    assert isinstance(reply_to(chat(fenced("error 500")), attempt), Failure)
+    assert isinstance(reply_to(chat(fenced("error 500")), attempt), ReplyFailure)
 
 
 def test_pacing_stalls_cut_finish_and_usage() -> None:

@@ -21,9 +21,9 @@ from fleet.rehearsal.script import (
     Speak,
     Stall,
     Statement,
-    Task,
-    Todo,
-    TodoItem,
+    TaskStep,
+    TodoEntry,
+    TodoStep,
     UsageIs,
     Write,
     fenced,
@@ -39,9 +39,9 @@ tool_uses: st.SearchStrategy[Statement] = st.one_of(
     st.builds(Edit, names, texts, texts),
     st.builds(Read, names),
     st.builds(Bash, texts),
-    st.builds(Todo, st.lists(st.builds(TodoItem, texts), min_size=1, max_size=3).map(tuple)),
+    st.builds(TodoStep, st.lists(st.builds(TodoEntry, texts), min_size=1, max_size=3).map(tuple)),
     st.builds(Question, texts, st.lists(texts, min_size=1, max_size=3).map(tuple)),
-    st.builds(Task, texts, texts, names),
+    st.builds(TaskStep, texts, texts, names),
     st.builds(Call, names, st.dictionaries(texts, counts, max_size=2).map(json.dumps)),
 )
 openings = st.one_of(
@@ -98,9 +98,9 @@ def test_a_script_as_a_person_writes_it() -> None:
         "---\n"
         "finish length\n"
     )
-    items = (TodoItem("a", "completed"), TodoItem("b", "in_progress"), TodoItem("c"))
+    items = (TodoEntry("a", "completed"), TodoEntry("b", "in_progress"), TodoEntry("c"))
     assert script == (
-        (Speak("say", 200, 50.0), Write("src/app.py", "x"), Edit("src/app.py", "x\n", "y\nz\n"), Todo(items)),
+        (Speak("say", 200, 50.0), Write("src/app.py", "x"), Edit("src/app.py", "x\n", "y\nz\n"), TodoStep(items)),
         (Fail(429, 1, 2), Stall(0.5), Call("webfetch", '{"url": "http://localhost"}')),
         (FinishAs("length"),),
     )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 
-from fleet.adapters.opencode.events import EventStream
+from fleet.adapters.opencode.events import OpenCodeEventStream
 from fleet.core.instance.events import InstanceLost
 from fleet.events import batch
 from fleet.limits import EVENT_LINE_BYTES_MAX, MIB
@@ -42,7 +42,7 @@ async def test_a_line_without_end_is_cut_off_and_the_stream_goes_on(nursery: tri
     server.say(
         HEAD + chunk(CONNECTED), chunk(b"data: \xff\xfe\xc3\n\n"), chunk(b'data: {"a": "\xff"}\n\n'), chunk(idle("s"))
     )
-    stream = EventStream(server.port, "Basic eDp5")
+    stream = OpenCodeEventStream(server.port, "Basic eDp5")
     seen: list[Any] = []
     with trio.fail_after(60):
         async for event in stream:
@@ -54,7 +54,7 @@ async def test_a_line_without_end_is_cut_off_and_the_stream_goes_on(nursery: tri
     assert [type(event) for event in seen] == [StreamOpened, StreamLost, StreamOpened, StatusChanged]
 
 
-def stream_bytes(stream: EventStream) -> int:
+def stream_bytes(stream: OpenCodeEventStream) -> int:
     return stream._lines._partial_bytes
 
 

@@ -14,7 +14,7 @@ import pytest
 from fleet.adapters.git import GitRemovals, GitTrees, GitWorkspaces
 from fleet.errors import Problem, Rejected
 from fleet.limits import TREE_FILE_BYTES_MAX
-from fleet.ports import Strategy, WorkspaceOrder
+from fleet.ports import Strategy, WorkspaceSpec
 from tests.adapters.git.world import git, make_template
 
 WORKSPACE = "0198c0de-0000-7000-8000-000000000001"
@@ -46,7 +46,7 @@ class Stranger:
         """Do all that Fleet does with a repository."""
         source = await self.workspaces.inspect(str(self.directory))
         directory, branch = self.workspaces.plan(WORKSPACE, strategy, source, None, "Work")
-        order = WorkspaceOrder(WORKSPACE, strategy, source.directory, directory, branch, None)
+        order = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, branch, None)
         await self.workspaces.check(order)
         await self.workspaces.prepare(order)
         before = await self.trees.take(WORKSPACE, directory)
@@ -212,7 +212,7 @@ async def test_a_repository_inside_is_looked_at_without_its_programs(
     """Also where its configuration can't be read in the ordinary way, because it names files that are not there."""
     source = await stranger.workspaces.inspect(str(stranger.directory))
     directory, branch = stranger.workspaces.plan(WORKSPACE, strategy, source, None, "Work")
-    order = WorkspaceOrder(WORKSPACE, strategy, source.directory, directory, branch, None)
+    order = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, branch, None)
     await stranger.workspaces.prepare(order)
     inner = make_template(Path(directory, "inner"))
     (inner / ".gitattributes").write_text("* filter=evil\n")
@@ -268,7 +268,7 @@ async def test_a_repository_that_says_its_files_are_elsewhere(stranger: Stranger
     assert [change.file for change in changes] == ["README.md"]
     for strategy in ("worktree", "clone"):
         directory, branch = workspaces.plan(WORKSPACE, strategy, source, None, "Work")
-        order = WorkspaceOrder(WORKSPACE, strategy, source.directory, directory, branch, None)
+        order = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, branch, None)
         if how == "gitdir":
             with pytest.raises(Rejected) as refused:
                 await workspaces.check(order)
@@ -311,7 +311,7 @@ async def test_an_agent_that_replaces_the_link_of_its_worktree_holds_nothing_up(
     os.mkfifo(stranger.base / "pipe")
     source = await stranger.workspaces.inspect(str(stranger.directory))
     directory, branch = stranger.workspaces.plan(WORKSPACE, "worktree", source, None, "Work")
-    order = WorkspaceOrder(WORKSPACE, "worktree", source.directory, directory, branch, None)
+    order = WorkspaceSpec(WORKSPACE, "worktree", source.directory, directory, branch, None)
     await stranger.workspaces.prepare(order)
     Path(directory, ".git").unlink()
     Path(directory, ".git").symlink_to(stranger.base / target)
@@ -365,7 +365,7 @@ async def test_names_that_people_choose_are_no_options(stranger: Stranger, field
     for strategy in ("worktree", "clone"):
         directory, branch = stranger.workspaces.plan(WORKSPACE, strategy, source, None, "Work")
         given = {"branch": branch, "base_ref": None, field: text}
-        order = WorkspaceOrder(WORKSPACE, strategy, source.directory, directory, given["branch"], given["base_ref"])
+        order = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, given["branch"], given["base_ref"])
         with pytest.raises(Rejected) as refused:
             await stranger.workspaces.check(order)
         assert refused.value.code in ("branch_invalid", "base_ref_unknown")

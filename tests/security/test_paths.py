@@ -11,7 +11,7 @@ import pytest
 from fleet.adapters.files import LocalFiles
 from fleet.adapters.git import GitRemovals, GitWorkspaces
 from fleet.errors import Problem, Rejected
-from fleet.ports import FileContent, Kept, Listing, Strategy, WorkspaceOrder
+from fleet.ports import FileContent, Listing, PreservedWork, Strategy, WorkspaceSpec
 from tests.adapters.git.world import make_template
 
 WORKSPACE = "0198c0de-0000-7000-8000-000000000001"
@@ -62,10 +62,10 @@ class Disk:
         self.precious.mkdir()
         (self.precious / "file").write_text("precious")
 
-    async def order(self, strategy: Strategy) -> WorkspaceOrder:
+    async def order(self, strategy: Strategy) -> WorkspaceSpec:
         source = await self.workspaces.inspect(str(self.source))
         directory, branch = self.workspaces.plan(WORKSPACE, strategy, source, None, "Work")
-        order = WorkspaceOrder(WORKSPACE, strategy, source.directory, directory, branch, None)
+        order = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, branch, None)
         await self.workspaces.prepare(order)
         return order
 
@@ -94,7 +94,7 @@ async def test_a_removal_does_not_follow_links(tmp_path: Path, strategy: Strateg
             with pytest.raises(Problem):
                 await action
         with pytest.raises(Problem):
-            await disk.removals.remove(order, Kept(None, None, order.branch, None))
+            await disk.removals.remove(order, PreservedWork(None, None, order.branch, None))
     assert (disk.precious / "file").read_text() == "precious"
 
 

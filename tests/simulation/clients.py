@@ -14,11 +14,11 @@ import trio
 from fleet.actors.caller import Caller
 from fleet.actors.prompt import NewPrompt
 from fleet.actors.supervision import Tree
-from fleet.actors.usecases.sessions import NewSession, Outcome
+from fleet.actors.usecases.sessions import CommandResult, NewSession
 from fleet.core.session.values import Answer, Budget
 from fleet.errors import Problem
 from fleet.ports import Strategy
-from fleet.projections.history_query import HistoryQuery
+from fleet.projections.history_query import HistorySearch
 from fleet.projections.history_store import HistoryPage
 from tests.simulation.machine import Machine
 
@@ -44,8 +44,8 @@ WORDS = {
     **{"fail": 5, "quiet": 4, "write": 25, "overflow": 4, "turn:4 quiet": 4, "hang": 1, "unknown": 1},
 }
 """What prompts ask of the fake model (tests/fakes/opencode_turn.py), by weight."""
-Act = Callable[[Tree, Caller], Awaitable[Outcome]]
-Heard = Outcome | Problem | None
+Act = Callable[[Tree, Caller], Awaitable[CommandResult]]
+Heard = CommandResult | Problem | None
 
 
 @dataclass
@@ -65,8 +65,8 @@ class Request:
     heard: list[Heard] = field(default_factory=list[Heard])
 
     @property
-    def outcomes(self) -> list[Outcome]:
-        return [heard for heard in self.heard if isinstance(heard, Outcome)]
+    def outcomes(self) -> list[CommandResult]:
+        return [heard for heard in self.heard if isinstance(heard, CommandResult)]
 
     @property
     def acknowledged(self) -> bool:
@@ -150,7 +150,7 @@ class Client:
         while True:
             heard = await self._machine.call(lambda tree: act(tree, caller))
             request.heard.append(heard)
-            settled = isinstance(heard, Outcome) or (heard is not None and heard.code not in UNCERTAIN | LATER)
+            settled = isinstance(heard, CommandResult) or (heard is not None and heard.code not in UNCERTAIN | LATER)
             if request.key is None or len(request.heard) > 5 or (settled and self._random.random() < 0.9):
                 return
             await trio.sleep(self._random.uniform(0, 3))
@@ -189,7 +189,7 @@ class Client:
     def _learn(self, request: Request) -> None:
         """Take note of the session that a request has made, if it was told of one."""
         for heard in request.heard:
-            if isinstance(heard, Outcome):
+            if isinstance(heard, CommandResult):
                 request.session = heard.session.id
             elif heard is not None and "sessionId" in heard.extra:
                 request.session = heard.extra["sessionId"]
@@ -216,7 +216,7 @@ class Client:
         )
 
     async def _abort(self, session_id: str) -> None:
-        async def act(tree: Tree, caller: Caller) -> Outcome:
+        async def act(tree: Tree, caller: Caller) -> CommandResult:
             outcome, _ = await tree.orders.abort(session_id, caller)
             return outcome
 
@@ -300,10 +300,10 @@ class Client:
         request = self._ledger.add("delete", self._key(), session_id)
         force = self._random.random() < 0.5
 
-        async def act(tree: Tree, caller: Caller) -> Outcome:
+        async def act(tree: Tree, caller: Caller) -> CommandResult:
             ending = await tree.endings.end(session_id, caller, cleanup=True, permanent=permanent, force=force)
             request.erased = ending.erased
-            return Outcome(ending.session, ending.position)
+            return CommandResult(ending.session, ending.position)
 
         await self._order(request, act)
 
@@ -317,7 +317,7 @@ class Client:
     async def _search(self, _: str) -> None:
         erased = self._ledger.erased
         words = self._random.choice(("", "prompt", "half done", "said"))
-        page = await self._machine.call(lambda tree: tree.history.search(HistoryQuery(search=words)))
+        page = await self._machine.call(lambda tree: tree.history.search(HistorySearch(search=words)))
         if isinstance(page, HistoryPage):
             found = [each.id for each in page.sessions if each.id in erased]
             self._ledger.complaints += [f"a search found {session_id}, which was erased" for session_id in found]

@@ -17,14 +17,14 @@ from fleet.core.session.events import (
     SessionCompleted,
     SessionCreated,
     SessionErased,
-    TerminationRequested,
+    StopRequested,
     WorkspaceAttached,
 )
 from fleet.core.session.turn_events import ChangesRecorded, PromptAccepted, RequestAnswered, RequestOpened, TurnEnded
 from fleet.core.webhook.events import DeliveryOrdered, WebhookEnabled
 from fleet.core.workspace.events import (
+    WorkPreserved,
     WorkspaceClaimed,
-    WorkspaceKept,
     WorkspaceRemovalRequested,
     WorkspaceRestoreRequested,
 )
@@ -35,8 +35,8 @@ from tests.simulation.machine import Machine
 IMPORT_FAULTS: Final[tuple[ImportFault, ...]] = ("refused", "silent")
 SPAWN_FAULTS: Final[tuple[SpawnFault, ...]] = ("missing", "not_executable", "exits", "never_ready", "port_taken")
 TRAPS: Final[tuple[type[Any], ...]] = (
-    *(WorkspaceRemovalRequested, WorkspaceKept, WorkspaceRestoreRequested, WorkspaceClaimed),
-    *(SessionErased, TerminationRequested, ChangesRecorded, SessionCompleted, ResumeRequested),
+    *(WorkspaceRemovalRequested, WorkPreserved, WorkspaceRestoreRequested, WorkspaceClaimed),
+    *(SessionErased, StopRequested, ChangesRecorded, SessionCompleted, ResumeRequested),
     *(CallbackOrdered, CallbackOrdered, CallbackDelivered, RequestOpened, RequestAnswered, PromptAccepted),
     *(TurnEnded, TurnEnded, DeliveryOrdered, WebhookEnabled),
 )

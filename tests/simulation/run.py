@@ -24,7 +24,7 @@ from fleet.core.session.state import State
 from fleet.core.webhook.payloads import MESSAGE_TYPES
 from fleet.errors import Problem
 from fleet.limits import HISTORY_PAGE_MAX, INSTANCES_MAX
-from fleet.projections.history_query import HistoryQuery
+from fleet.projections.history_query import HistorySearch
 from fleet.projections.transcripts import MessageView, Where
 from fleet.projections.views import Views
 from tests.fakes.scheduling import deterministic
@@ -198,7 +198,7 @@ class _Run:
     async def _leave_a_question(self) -> None:
         """Have some sessions wait for a person at the end, before another start or none."""
         views = (await self._machine.fleet()).tree.views
-        willing = [state for state in views.sessions if state.phase == "idle" and not state.over_budget]
+        willing = [state for state in views.sessions if state.phase == "idle" and not state.budget_exceeded]
         for number, session in enumerate(self._random.sample(willing, min(self._random.randint(0, 2), len(willing)))):
             await self._put(Probe(session.id, f"last-{number}. {self._random.choice(('ask', 'question'))}"))
         if self._random.random() < 0.3:
@@ -256,7 +256,7 @@ class _Run:
             state.id: (await tree.orders.describe(state.id, None, None, Caller())).session
             for state in list(tree.views.sessions)
         }
-        found = await tree.history.search(HistoryQuery(limit=HISTORY_PAGE_MAX))
+        found = await tree.history.search(HistorySearch(limit=HISTORY_PAGE_MAX))
         return Evidence(
             machine.disk,
             machine.store,

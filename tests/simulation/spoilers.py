@@ -7,14 +7,14 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace as struct_replace
 
-from fleet.actors.usecases.sessions import Outcome
+from fleet.actors.usecases.sessions import CommandResult
 from fleet.core.session.events import CallbackDelivered, CallbackOrdered, SessionCreated
 from fleet.core.session.turn_events import PromptAccepted, TurnEnded, TurnStarted
 from fleet.core.session.values import Answer, Budget
 from fleet.core.webhook.events import DeliveryOrdered
 from fleet.core.workspace.events import WorkspaceReleased
 from fleet.errors import Rejected
-from fleet.events.envelope import Snapshot
+from fleet.events.envelope import StateSnapshot
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.snapshots import fingerprint
 from fleet.projections.runner import Runner
@@ -46,7 +46,7 @@ def views_of(evidence: Evidence) -> Views:
 def spoil_session(evidence: Evidence, only: Callable[[Any], bool] = lambda _: True, **changes: Any) -> None:
     evidence.views = views_of(evidence)
     session = next(state for state in evidence.views.sessions if only(state))
-    evidence.views.sessions.put(session.id, struct_replace(session, **changes))
+    evidence.views.sessions.index(session.id, struct_replace(session, **changes))
 
 
 def forget(evidence: Evidence, kind: type[Any]) -> None:
@@ -65,7 +65,7 @@ def heard(evidence: Evidence, request: Request) -> None:
     evidence.ledger = Ledger([*evidence.ledger.requests, request])
 
 
-def an_outcome(evidence: Evidence) -> Outcome:
+def an_outcome(evidence: Evidence) -> CommandResult:
     return next(outcome for request in evidence.ledger.requests for outcome in request.outcomes)
 
 
@@ -105,7 +105,7 @@ def keep_a_wrong_snapshot(evidence: Evidence) -> None:
     evidence.disk = disk_of(evidence)
     session = next(iter(evidence.views.sessions))
     position = evidence.states(evidence.views.sessions)[session.id][0][0]
-    evidence.disk.snapshots[f"session-{session.id}"] = Snapshot(1, position, "", msgspec.msgpack.encode(session))
+    evidence.disk.snapshots[f"session-{session.id}"] = StateSnapshot(1, position, "", msgspec.msgpack.encode(session))
 
 
 def change_an_actor(evidence: Evidence) -> None:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from fleet.core.workspace.state import PortRange
 from fleet.events.memory_log import MemoryLog
-from fleet.ports import WorkspaceOrder
+from fleet.ports import WorkspaceSpec
 from fleet.projections.runner import Runner
 from fleet.projections.store import MemoryStore
 from fleet.projections.views import make_views
@@ -18,7 +18,7 @@ from tests.simulation.machine import REGISTRY
 
 def leave_half_a_checkout(evidence: Evidence) -> None:
     evidence.directories = copy.copy(evidence.directories)
-    order = WorkspaceOrder("x", "worktree", "/src/shop", "/fleet/workspaces/x/shop", "fleet/x")
+    order = WorkspaceSpec("x", "worktree", "/src/shop", "/fleet/workspaces/x/shop", "fleet/x")
     evidence.directories.checkouts = {**evidence.directories.checkouts, "x": FakeCheckout(order, "1", True)}
 
 
@@ -37,4 +37,4 @@ def share_ports(evidence: Evidence) -> None:
     Runner(MemoryLog(evidence.disk, REGISTRY, FakeClock()), MemoryStore(), evidence.views).open()
     one, other, *_ = list(evidence.views.workspaces)
     for state in (one, other):
-        evidence.views.workspaces.put(state.id, replace(state, ports=PortRange(20_000, 10)))
+        evidence.views.workspaces.index(state.id, replace(state, ports=PortRange(20_000, 10)))

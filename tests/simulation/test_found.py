@@ -13,7 +13,7 @@ from fleet.actors.context import Policy
 from fleet.actors.prompt import NewPrompt
 from fleet.actors.supervision import Tree
 from fleet.actors.usecases.removal import Ending
-from fleet.actors.usecases.sessions import NewSession, Outcome
+from fleet.actors.usecases.sessions import CommandResult, NewSession
 from fleet.core.instance.events import InstanceRequested
 from fleet.core.session.events import SessionErased
 from fleet.core.session.state import State
@@ -58,7 +58,7 @@ async def create(
     return (await (await tree(machine)).orders.create(new, ME)).session
 
 
-async def prompt(machine: Machine, session: State, text: str) -> Outcome:
+async def prompt(machine: Machine, session: State, text: str) -> CommandResult:
     orders = (await tree(machine)).orders
     return await orders.prompt(session.id, NewPrompt(text), resume=True, caller=ME)
 
@@ -66,7 +66,7 @@ async def prompt(machine: Machine, session: State, text: str) -> Outcome:
 async def terminate(machine: Machine, session: State) -> None:
     """Terminate it; whether the answer comes through is no matter."""
 
-    async def order(tree: Tree) -> Outcome:
+    async def order(tree: Tree) -> CommandResult:
         return await tree.orders.terminate(session.id, ME)
 
     await machine.call(order)
@@ -75,7 +75,7 @@ async def terminate(machine: Machine, session: State) -> None:
 async def create_in_vain(machine: Machine) -> None:
     """Create a session that is terminated before it is ready."""
 
-    async def order(tree: Tree) -> Outcome:
+    async def order(tree: Tree) -> CommandResult:
         return await tree.orders.create(NewSession("/src/shop"), ME)
 
     await machine.call(order)
@@ -146,7 +146,7 @@ async def test_a_full_disk_does_not_give_a_termination_up(autojump_clock: MockCl
         session = await create(machine)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(terminate, machine, session)
-            await until(machine, session.id, lambda state: state.terminating)
+            await until(machine, session.id, lambda state: state.stopping)
             machine.disk.full = True
             await trio.sleep(120)
             machine.disk.full = False
@@ -278,7 +278,7 @@ async def test_a_callback_that_a_shutdown_causes_starts_no_process(autojump_cloc
         )
         machine.world.fail_next_spawn("never_ready")
 
-        async def order(tree: Tree) -> Outcome:
+        async def order(tree: Tree) -> CommandResult:
             return await tree.orders.create(new, ME)
 
         async with trio.open_nursery() as nursery:

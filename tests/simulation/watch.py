@@ -42,4 +42,4 @@ class Watch:
 
 
 def _rests(state: State) -> bool:
-    return state.phase in ("idle", "error") and state.provisioning is None and not state.terminating
+    return state.phase in ("idle", "error") and state.provisioning is None and not state.stopping

@@ -38,7 +38,7 @@ async def note_allowance(context: Context, session_id: str, effect: AnswerOpenCo
     now_ms = context.clock.now_ms()
     note = NoteAllowance(session_id, asked[0].id, effect.directory, permission, patterns, now_ms)
     try:
-        await context.peers.instances.ask(effect.instance_id, Deliver(note, cause_here(f"session:{session_id}")))
+        await context.actors.instances.ask(effect.instance_id, Deliver(note, cause_here(f"session:{session_id}")))
     except Problem as problem:  # the answer is given all the same
         _log.warning("allowance_not_noted", session=session_id, code=problem.code, detail=problem.detail)
 

@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from fleet.actors.context import Context
-from fleet.actors.runtime.aggregate import Deliver, Report
+from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.actors.runtime.causation import cause_here
 from fleet.core.manifest import ChangedFile, decode_manifest
 from fleet.core.session.commands import Command, SubmitPrompt
@@ -41,7 +41,7 @@ class Callbacks:
         self._records = records
         self._transcripts = transcripts
 
-    async def notify(self, session_id: str, effect: NotifyParent, report: Report[Command]) -> None:
+    async def notify(self, session_id: str, effect: NotifyParent, report: ReportBack[Command]) -> None:
         """Give the prompt to the parent, however long that takes; called off when the callback is over."""
         clock = self._context.clock
         while True:
@@ -73,7 +73,7 @@ class Callbacks:
         cause = cause_here(f"session:{session_id}")
         # Of what was ordered: a repetition is one, whatever can be read by then.
         digest = hashlib.sha256(effect.text.encode()).digest()
-        await context.peers.sessions.ask(effect.parent_id, Deliver(prompt, cause, name, digest))
+        await context.actors.sessions.ask(effect.parent_id, Deliver(prompt, cause, name, digest))
 
     async def _details(self, session_id: str, number: int) -> list[str]:
         """Return lines on the files that the child has changed, and its last message."""

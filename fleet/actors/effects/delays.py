@@ -11,7 +11,7 @@ import trio
 
 from fleet.actors.context import Context
 from fleet.actors.effects.live_events import Conversations
-from fleet.actors.runtime.aggregate import Report
+from fleet.actors.runtime.aggregate import ReportBack
 from fleet.core.session import effects as e
 from fleet.core.session.activity import Activity, head, of_part
 from fleet.core.session.commands import Command
@@ -43,7 +43,7 @@ class Delays:
         self._context = context
         self._conversations = conversations
 
-    async def tell(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Report[Command]) -> None:
+    async def tell(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: ReportBack[Command]) -> None:
         """Report why the turn that runs does not get on, or that it does again, where that is news."""
         state = self._context.views.sessions.get(session_id)
         if state is None or state.turn is None or state.requests:

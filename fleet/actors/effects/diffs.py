@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from fleet.actors.context import Context
 from fleet.actors.effects.live_contents import LiveContents
-from fleet.actors.runtime.aggregate import Report
+from fleet.actors.runtime.aggregate import ReportBack
 from fleet.core.manifest import (
     ChangedFile,
     Manifest,
@@ -29,7 +29,7 @@ from fleet.core.manifest import (
 )
 from fleet.core.paths import are_nested
 from fleet.core.session.commands import Command
-from fleet.core.session.report_commands import ReportChanges, ReportTurnTree
+from fleet.core.session.report_commands import ReportChanges, ReportTurnSnapshot
 from fleet.core.session.state import RUNNING, State
 from fleet.errors import Problem
 from fleet.events.blobs import name_of
@@ -37,10 +37,10 @@ from fleet.events.blobs import name_of
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _log = structlog.get_logger(__name__)
 
-Reporter = Report[Command]
+Reporter = ReportBack[Command]
 
 
-class Moment(NamedTuple):
+class LiveDiff(NamedTuple):
     """A diff of this moment. Its `contents`, by digest, are not stored; others that it names are in the blob store."""
 
     manifest: Manifest
@@ -69,7 +69,7 @@ class Changes:
             return
         tree = await self.baseline(state.workspace_id, state.directory)
         if tree is not None:
-            await report(ReportTurnTree(number, tree, self._context.clock.now_ms()))
+            await report(ReportTurnSnapshot(number, tree, self._context.clock.now_ms()))
 
     async def record(self, session_id: str, number: int, report: Reporter) -> None:
         """Record what the turn has changed, and the whole session so far."""
@@ -84,45 +84,45 @@ class Changes:
         if changes is not None:
             await report(changes)
 
-    async def now(self, state: State) -> Moment:
+    async def now(self, state: State) -> LiveDiff:
         """Return the session's diff as it is at this moment, in the middle of a turn. Nothing of it is stored."""
         return self._remember(state, await self._now(state))
 
-    async def now_of_turn(self, state: State) -> Moment:
+    async def now_of_turn(self, state: State) -> LiveDiff:
         """Return the running turn's diff as it is at this moment. Nothing of it is stored."""
         return self._remember(state, await self._now_of_turn(state))
 
-    def _remember(self, state: State, moment: Moment) -> Moment:
+    def _remember(self, state: State, moment: LiveDiff) -> LiveDiff:
         """Keep the contents in memory for `content_of`, unless the session was erased meanwhile."""
         if self._context.views.sessions.get(state.id) is not None:
             self.live.keep(self._context.views.sessions.stream(state.id), moment.contents)
         return moment
 
-    async def _now(self, state: State) -> Moment:
+    async def _now(self, state: State) -> LiveDiff:
         recorded = self._recorded(state)
         if not self._shared(state):
             return await self._since(state, state.baseline, recorded)
         of_turn = await self._now_of_turn(state)
         whole = await self._recount(composed(recorded, of_turn.manifest), of_turn.contents)
-        return Moment(whole, of_turn.contents)
+        return LiveDiff(whole, of_turn.contents)
 
-    async def _now_of_turn(self, state: State) -> Moment:
+    async def _now_of_turn(self, state: State) -> LiveDiff:
         return await self._since(state, (state.turn and state.turn.base) or state.tree, Manifest())
 
-    async def _since(self, state: State, base: str | None, otherwise: Manifest) -> Moment:
+    async def _since(self, state: State, base: str | None, otherwise: Manifest) -> LiveDiff:
         """Return what has changed since `base`, and `otherwise` where that can't be told."""
         if base is None:
-            return Moment(otherwise, {})
+            return LiveDiff(otherwise, {})
         try:
             changes = await self._context.trees.compare(state.workspace_id, base, state.directory)
         except Problem as problem:
             _log.warning("moment_not_compared", session=state.id, detail=problem.detail)
-            return Moment(otherwise, {})
+            return LiveDiff(otherwise, {})
         digests: list[str] = []
         for content in contents(changes):
             digests.append(name_of(content))
             await trio.lowlevel.checkpoint()  # others want to go on between two large files
-        return Moment(manifest_of(changes, digests), dict(zip(digests, contents(changes), strict=True)))
+        return LiveDiff(manifest_of(changes, digests), dict(zip(digests, contents(changes), strict=True)))
 
     def manifest(self, digest: str) -> Manifest:
         """Return a manifest that an event names. Raises `Problem` where it was erased."""

@@ -10,7 +10,7 @@ import trio
 from fleet.actors.context import Context
 from fleet.core.instance.state import OVER
 from fleet.errors import Problem
-from fleet.limits import DISPOSAL_S
+from fleet.limits import DIRECTORY_RELEASE_S
 
 _log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class Disposal:
                 return
             now_s = trio.current_time()
             self._until_s = {key: until_s for key, until_s in self._until_s.items() if until_s > now_s}
-            self._until_s[instance_id, directory] = now_s + DISPOSAL_S
+            self._until_s[instance_id, directory] = now_s + DIRECTORY_RELEASE_S
             await client.dispose(directory)
         except Problem as problem:  # it costs memory, and goes with the process
             _log.info("directory_not_disposed", instance=instance_id, code=problem.code)

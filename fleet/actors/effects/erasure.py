@@ -9,7 +9,7 @@ from typing import Protocol
 
 import trio
 
-from fleet.actors.effects.stored_responses import Answers
+from fleet.actors.effects.stored_responses import StoredResponses
 from fleet.events.blobs import Blobs
 from fleet.events.log import Log
 from fleet.projections.inflight import InFlight
@@ -24,7 +24,7 @@ class Cache(Protocol):
         ...
 
 
-class Erasure:
+class SessionErasure:
     """Erases sessions."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Erasure:
         views: Views,
         inflight: InFlight,
         *,
-        answers: Answers,
+        answers: StoredResponses,
         caches: Sequence[Cache],
     ) -> None:
         self._log = log

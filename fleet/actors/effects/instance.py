@@ -14,20 +14,20 @@ import trio
 from fleet.actors.context import Context
 from fleet.actors.effects.known_offers import KnownOffers
 from fleet.actors.effects.live_events import Conversations
-from fleet.actors.runtime.aggregate import Deliver, Report
+from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.actors.runtime.causation import cause_here
 from fleet.core.instance.commands import (
     Command,
-    ReportAnswering,
-    ReportGone,
     ReportInformed,
+    ReportInstanceStopped,
+    ReportLost,
+    ReportReachable,
     ReportReady,
-    ReportSilent,
     ReportSpawned,
-    ReportStopped,
+    ReportUnreachable,
     StopInstance,
 )
-from fleet.core.instance.effects import AwaitReady, Effect, InformSession, Operate, Spawn, Stop
+from fleet.core.instance.effects import AwaitReady, Effect, InformSession, OperateProcess, SpawnProcess, StopProcess
 from fleet.core.session.report_commands import ReportInstanceEnded
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.limits import (
@@ -42,7 +42,7 @@ from fleet.ports import Endpoint, Exit, OpenCode, StreamLost, StreamOpened
 
 _log = structlog.get_logger(__name__)
 
-Reporter = Report[Command]
+Reporter = ReportBack[Command]
 
 
 class InstanceEffects:
@@ -62,7 +62,7 @@ class InstanceEffects:
 
     # --------------------------------------------------------------------------------------------------------- start
 
-    async def _spawn(self, instance_id: str, effect: Spawn, report: Reporter) -> None:
+    async def _spawn(self, instance_id: str, effect: SpawnProcess, report: Reporter) -> None:
         host = self._context.host
         if any(found.instance_id == instance_id for found in await host.find()):
             await host.stop(instance_id, None)  # a crash came between the spawn and its record
@@ -79,7 +79,7 @@ class InstanceEffects:
 
     # ------------------------------------------------------------------------------------------------------- operate
 
-    async def _operate(self, instance_id: str, effect: Operate, report: Reporter) -> None:
+    async def _operate(self, instance_id: str, effect: OperateProcess, report: Reporter) -> None:
         try:
             how = await self._until_exit(instance_id, effect, report)
         except Unavailable as problem:
@@ -89,9 +89,9 @@ class InstanceEffects:
             _log.warning("instance_not_connected", instance=instance_id, code=problem.code, detail=problem.detail)
             await report(StopInstance("failed", self._now()))
             return
-        await report(ReportGone(how, _describe(how), self._now()))
+        await report(ReportLost(how, _describe(how), self._now()))
 
-    async def _until_exit(self, instance_id: str, effect: Operate, report: Reporter) -> Exit:
+    async def _until_exit(self, instance_id: str, effect: OperateProcess, report: Reporter) -> Exit:
         host = self._context.host
         async with host.connect(instance_id, effect.endpoint) as client, trio.open_nursery() as nursery:
             with self._context.connections.opened(instance_id, client):
@@ -111,11 +111,11 @@ class InstanceEffects:
                     self._wake_sessions(instance_id)
                     if silent:
                         silent = False
-                        await report(ReportAnswering(self._now()))
+                        await report(ReportReachable(self._now()))
                 elif isinstance(event, StreamLost):
                     if not await self._answers(client):
                         silent = True
-                        await report(ReportSilent(event.reason, self._now()))
+                        await report(ReportUnreachable(event.reason, self._now()))
                 else:
                     self._conversations.dispatch(event)
 
@@ -128,7 +128,7 @@ class InstanceEffects:
             return True
         return False
 
-    async def _prove_hung(self, instance_id: str, effect: Operate, report: Reporter) -> None:
+    async def _prove_hung(self, instance_id: str, effect: OperateProcess, report: Reporter) -> None:
         """Stop a process that is silent only when a second sign says that it will not answer again (law 8)."""
         while True:
             await trio.sleep(UNREACHABLE_POLL_S)
@@ -145,11 +145,11 @@ class InstanceEffects:
 
     # ---------------------------------------------------------------------------------------------------------- stop
 
-    async def _stop(self, instance_id: str, effect: Stop, report: Reporter) -> None:
+    async def _stop(self, instance_id: str, effect: StopProcess, report: Reporter) -> None:
         if effect.endpoint is not None:
             await self._quiet_all(instance_id, effect.endpoint, effect.directories)
         steps = await self._context.host.stop(instance_id, effect.identity)
-        await report(ReportStopped(steps, self._now()))
+        await report(ReportInstanceStopped(steps, self._now()))
 
     async def _quiet_all(self, instance_id: str, endpoint: Endpoint, directories: tuple[str, ...]) -> None:
         try:
@@ -174,7 +174,7 @@ class InstanceEffects:
         ended = ReportInstanceEnded(effect.instance_id, effect.orderly, effect.evidence, self._now())
         while True:
             try:
-                await self._context.peers.sessions.ask(
+                await self._context.actors.sessions.ask(
                     effect.session_id, Deliver(ended, cause_here(f"instance:{effect.instance_id}"))
                 )
                 break
@@ -195,9 +195,9 @@ def _describe(how: Exit) -> str:
 
 
 _PERFORM: Mapping[type[Any], Callable[[InstanceEffects, str, Any, Reporter], Awaitable[None]]] = {
-    Spawn: InstanceEffects._spawn,
+    SpawnProcess: InstanceEffects._spawn,
     AwaitReady: InstanceEffects._await_ready,
-    Operate: InstanceEffects._operate,
-    Stop: InstanceEffects._stop,
+    OperateProcess: InstanceEffects._operate,
+    StopProcess: InstanceEffects._stop,
     InformSession: InstanceEffects._inform,
 }

@@ -59,11 +59,11 @@ class Conversation:
         self.active_s = trio.current_time()
         self._sign = trio.Event()
 
-    def sign(self) -> None:
+    def wake(self) -> None:
         """Something happened that may have ended the turn: whoever follows it should look."""
         self._sign.set()
 
-    async def wait_sign(self, timeout_s: float) -> None:
+    async def wait_for_activity(self, timeout_s: float) -> None:
         """Wait for a sign, or for `timeout_s`."""
         with trio.move_on_after(timeout_s):
             await self._sign.wait()
@@ -112,7 +112,7 @@ class Conversations:
         """Something may have been missed: whoever follows a turn should look."""
         for session_id in session_ids:
             self.of(session_id).gaps += 1
-            self.of(session_id).sign()
+            self.of(session_id).wake()
 
     def look(self, session_id: str, root: str, statuses: Mapping[str, TurnStatus], asked_s: float) -> None:
         """Take what OpenCode's sessions were busy with, asked at `asked_s`: who retries, and who does no more."""
@@ -141,7 +141,7 @@ class Conversations:
         """
         infos = self.of(session_id).infos
         state = self._context.views.sessions.get(session_id)
-        recorded = {} if state is None else state.recorded
+        recorded = {} if state is None else state.digest_by_id
         for subagent in subagents:
             self._remember_parent(SessionChanged(subagent.id, subagent.parent_id, deleted=False))
         for message in messages:
@@ -203,7 +203,7 @@ class Conversations:
         if not own:
             return
         if status is None:
-            conversation.sign()
+            conversation.wake()
             self._context.inflight.status(session_id, "idle", 0, "")
             return
         self._context.inflight.status(session_id, status.type, status.attempt, status.message)
@@ -211,7 +211,7 @@ class Conversations:
     def _errored(self, conversation: Conversation, _: str, event: TurnErrored, own: bool) -> None:
         if own:
             conversation.error = conversation.error or (event.name, event.message)
-            conversation.sign()
+            conversation.wake()
 
     def _request_opened(self, _: Conversation, session_id: str, event: RequestOpened, __: bool) -> None:
         self._tell(session_id, ReportRequestOpened(event.request, self._context.clock.now_ms()))
@@ -224,7 +224,7 @@ class Conversations:
         told_by = f"instance:{state.instances[-1]}" if state is not None and state.instances else "system"
         try:
             cause = msgspec.structs.replace(self.of(session_id).cause, actor=told_by)
-            self._context.peers.sessions.tell(session_id, Deliver(command, cause))
+            self._context.actors.sessions.tell(session_id, Deliver(command, cause))
         except Unavailable as unavailable:  # the end of the turn reads everything again
             _log.warning("fact_dropped", session=session_id, fact=type(command).__name__, code=unavailable.code)
 

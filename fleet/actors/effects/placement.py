@@ -18,7 +18,7 @@ from fleet.core.session.effects import AttachInstance
 from fleet.core.session.state import State
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.keyed_locks import Locks
-from fleet.limits import INSTANCE_LINE_MAX, INSTANCE_LINE_POLL_S, INSTANCE_LINE_RETRY_S, INSTANCE_LINE_S, MIB
+from fleet.limits import INSTANCE_QUEUE_MAX, INSTANCE_QUEUE_POLL_S, INSTANCE_QUEUE_RETRY_S, INSTANCE_QUEUE_S, MIB
 
 Delayed = Callable[[str], Awaitable[None]]
 """Tells why something takes its time."""
@@ -91,20 +91,20 @@ class Placement:
         reason = self._shortage(key) or self._line_ahead(key)
         if reason is None:
             return self._reservation(key)
-        if self._line.statistics().tasks_waiting >= INSTANCE_LINE_MAX:
+        if self._line.statistics().tasks_waiting >= INSTANCE_QUEUE_MAX:
             raise Unavailable(
                 "overloaded",
-                f"{reason}, and {INSTANCE_LINE_MAX} sessions wait already",
-                retry_after_s=INSTANCE_LINE_RETRY_S,
+                f"{reason}, and {INSTANCE_QUEUE_MAX} sessions wait already",
+                retry_after_s=INSTANCE_QUEUE_RETRY_S,
             )
         await delayed(f"waits in line for a process: {reason}")
-        with trio.move_on_after(INSTANCE_LINE_S):
+        with trio.move_on_after(INSTANCE_QUEUE_S):
             async with self._line:
                 while (shortage := self._shortage(key)) is not None:
                     reason = shortage
-                    await trio.sleep(INSTANCE_LINE_POLL_S)
+                    await trio.sleep(INSTANCE_QUEUE_POLL_S)
                 return self._reservation(key)
-        raise Unavailable("overloaded", f"no process could be started: {reason}", retry_after_s=INSTANCE_LINE_RETRY_S)
+        raise Unavailable("overloaded", f"no process could be started: {reason}", retry_after_s=INSTANCE_QUEUE_RETRY_S)
 
     def _line_ahead(self, key: str) -> str | None:
         """Return that others wait for the room that there may be, None where nobody does or one needs none."""
@@ -148,11 +148,11 @@ class Placement:
         for state in self._usable(key, session_id):
             attach = AttachSession(session_id, effect.directory, context.clock.now_ms())
             try:
-                await context.peers.instances.ask(state.id, Deliver(attach, cause))
+                await context.actors.instances.ask(state.id, Deliver(attach, cause))
             except Rejected:  # it is stopping: look on
                 continue
             return state.id
         instance_id, start_in = context.ids.uuid7(), await self._start_in(session_id, effect)
         start = StartInstance(instance_id, key, start_in, session_id, effect.directory, context.clock.now_ms())
-        await context.peers.instances.ask(instance_id, Deliver(start, cause))
+        await context.actors.instances.ask(instance_id, Deliver(start, cause))
         return instance_id

@@ -35,7 +35,7 @@ class PortRanges:
                 return state
             command = LeasePorts(first, PORTS_EACH, self._context.clock.now_ms())
             deliver = Deliver[Command](command, cause_here(f"workspace:{state.id}"))
-            return (await self._context.peers.workspaces.ask(state.id, deliver)).state
+            return (await self._context.actors.workspaces.ask(state.id, deliver)).state
 
     def _free(self) -> int | None:
         """Return the first port of a range that no workspace has and nothing listens in, None where there is none."""

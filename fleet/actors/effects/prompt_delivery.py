@@ -15,11 +15,11 @@ from fleet.actors.effects.directory_release import Disposal
 from fleet.actors.effects.live_events import Conversation, Conversations
 from fleet.actors.effects.slash_commands import names, unknown
 from fleet.actors.effects.workspace_check import missing
-from fleet.actors.runtime.aggregate import Report
+from fleet.actors.runtime.aggregate import ReportBack
 from fleet.actors.runtime.causation import cause_here
 from fleet.core.session import effects as e
 from fleet.core.session.commands import Command
-from fleet.core.session.report_commands import ReportDelivered, ReportTurnFailed
+from fleet.core.session.report_commands import ReportPromptDelivered, ReportTurnFailed
 from fleet.core.session.state import State
 from fleet.core.session.values import COMPACT
 from fleet.errors import Problem, Unavailable
@@ -34,7 +34,7 @@ from fleet.ports import OpenCode, Prompt
 
 _log = structlog.get_logger(__name__)
 
-Reporter = Report[Command]
+Reporter = ReportBack[Command]
 Sending = e.DeliverPrompt | e.SteerTurn
 
 
@@ -65,7 +65,7 @@ class Deliveries:
             try:
                 if (kept := await self._delivered(session_id, effect, may_be_kept)) is not None:
                     kept_as = None if kept == effect.message_id else kept
-                    await report(ReportDelivered(effect.message_id, self._now(), kept_as))
+                    await report(ReportPromptDelivered(effect.message_id, self._now(), kept_as))
                     return
                 if conversation.error is not None:
                     name, message = await self._error(effect, conversation.error)
@@ -153,7 +153,7 @@ class Deliveries:
                 if not await _is_kept(client, effect):
                     await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
                 if await self._read_back(conversation, kept) is not None:
-                    await report(ReportDelivered(effect.message_id, self._now()))
+                    await report(ReportPromptDelivered(effect.message_id, self._now()))
                     return
                 unkept += 1
             except Unavailable as unavailable:

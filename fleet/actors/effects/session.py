@@ -16,14 +16,14 @@ from fleet.actors.context import Context
 from fleet.actors.effects.callbacks import Callbacks
 from fleet.actors.effects.diffs import Changes
 from fleet.actors.effects.directory_release import Disposal
-from fleet.actors.effects.erasure import Erasure
+from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.live_events import Conversations
 from fleet.actors.effects.placement import Delayed, Placement
 from fleet.actors.effects.prompt_delivery import Deliveries
 from fleet.actors.effects.setup import Setups
-from fleet.actors.effects.turn import Turns
+from fleet.actors.effects.turn import TurnEffects
 from fleet.actors.effects.workspace_check import look
-from fleet.actors.runtime.aggregate import Deliver, Report
+from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.actors.runtime.causation import cause_here
 from fleet.core.instance.commands import DetachSession
 from fleet.core.instance.state import LIVE, OVER
@@ -33,25 +33,25 @@ from fleet.core.session.commands import Command
 from fleet.core.session.decide_reports import ended_early
 from fleet.core.session.report_commands import (
     ReportConversationOpen,
-    ReportEnded,
+    ReportDetached,
     ReportInstanceReady,
-    ReportLeft,
     ReportProvisionDelayed,
+    ReportSessionStopped,
     ReportWorkspaceReady,
 )
-from fleet.core.session.values import Origin
+from fleet.core.session.values import ForkPoint
 from fleet.core.workspace.commands import PrepareWorkspace
 from fleet.core.workspace.faults import described
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
-from fleet.limits import ERASURE_RETRY_S, LEAVE_RETRY_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
+from fleet.limits import DETACH_RETRY_S, ERASURE_RETRY_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
 from fleet.ports import Message, OpenCode, OpenCodeSession
 
 _log = structlog.get_logger(__name__)
 
 _WORKSPACE_SETTLED = frozenset(("ready", "failed", "removing", "removed"))
 
-Reporter = Report[Command]
+Reporter = ReportBack[Command]
 
 
 class SessionEffects:
@@ -63,7 +63,7 @@ class SessionEffects:
         conversations: Conversations,
         placement: Placement,
         changes: Changes,
-        erasure: Erasure,
+        erasure: SessionErasure,
         *,
         setups: Setups,
         callbacks: Callbacks,
@@ -76,7 +76,7 @@ class SessionEffects:
         self._setups = setups
         self._disposal = Disposal(context)
         self._deliveries = Deliveries(context, conversations, changes, self._disposal)
-        self._turns = Turns(context, conversations, changes)
+        self._turns = TurnEffects(context, conversations, changes)
         self._callbacks = callbacks
 
     async def perform(self, session_id: str, effect: e.Effect, report: Reporter) -> None:
@@ -88,13 +88,13 @@ class SessionEffects:
 
     # ------------------------------------------------------------------------------------------- creation and resume
 
-    async def _prepare_workspace(self, session_id: str, effect: e.PrepareWorkspace, report: Reporter) -> None:
+    async def _prepare_workspace(self, session_id: str, effect: e.ProvideWorkspace, report: Reporter) -> None:
         await report(await self._workspace(session_id, effect))
 
-    async def _workspace(self, session_id: str, effect: e.PrepareWorkspace) -> Command:
+    async def _workspace(self, session_id: str, effect: e.ProvideWorkspace) -> Command:
         workspace_id = effect.order.workspace_id
         order = PrepareWorkspace(effect.order, session_id, self._now())
-        await self._context.peers.workspaces.ask(workspace_id, Deliver(order, self._cause(session_id)))
+        await self._context.actors.workspaces.ask(workspace_id, Deliver(order, self._cause(session_id)))
         state = await self._context.views.workspaces.wait(workspace_id, lambda s: s.phase in _WORKSPACE_SETTLED)
         if state.phase in ("removing", "removed"):
             raise Problem("workspace_gone", f"the workspace is {state.phase}")
@@ -111,7 +111,7 @@ class SessionEffects:
         session = self._context.views.sessions.get(session_id)
         first = session is None or session.baseline is None
         origin = None if session is None else session.origin
-        fresh = session is not None and not session.conversation  # no agent has been there yet
+        fresh = session is not None and not session.opencode_session_exists  # no agent has been there yet
         if fresh and origin is not None and origin.tree is not None:
             await self._context.trees.lay_out(origin.workspace_id, origin.tree, state.prepared.directory)
         baseline = await self._changes.baseline(workspace_id, state.prepared.directory) if first else None
@@ -165,7 +165,7 @@ class SessionEffects:
             raise Problem("session_gone", f"OpenCode's store has no session {effect.opencode_id} any more")
         return ReportConversationOpen(effect.opencode_id, self._now(), self._context.fresh())
 
-    async def _copied(self, client: OpenCode, origin: Origin, session: OpenCodeSession) -> tuple[Message, ...]:
+    async def _copied(self, client: OpenCode, origin: ForkPoint, session: OpenCodeSession) -> tuple[Message, ...]:
         """Give a fork the messages of its origin, read them back and return them; what came before is completed."""
         told = await client.read_messages(origin.opencode_id)
         kept = tuple(takewhile(lambda message: message.info.id != origin.message_id, told))
@@ -190,7 +190,9 @@ class SessionEffects:
                 if turn is not None and not turn.delivered:
                     await self._turns.await_late(client, effect.opencode_id, turn.message_id)
                 steered = turn is not None and bool(turn.steering)
-                leaves = not await self._turns.quiet(client, effect.opencode_id, effect.directory, twice=steered)
+                leaves = not await self._turns.abort_until_idle(
+                    client, effect.opencode_id, effect.directory, twice=steered
+                )
                 if turn is not None:
                     await self._turns.record(session_id, client, effect.opencode_id, turn.message_id, report)
             except Problem as problem:
@@ -206,7 +208,7 @@ class SessionEffects:
                 await self._detach(session_id, instance_id)
         await self._record_changes(session_id, report)
         self._conversations.forget(session_id)
-        await report(ReportEnded(evidence, self._now(), leaves))
+        await report(ReportSessionStopped(evidence, self._now(), leaves))
 
     def _is_shared(self, instance_id: str, session_id: str) -> bool:
         """Return whether the process goes on without the session: others are in it and mean to stay."""
@@ -214,7 +216,7 @@ class SessionEffects:
         if instance is None or instance.phase in OVER:
             return False
         others = (self._context.views.sessions.get(other) for other in instance.sessions if other != session_id)
-        return any(other is not None and other.leaving != instance_id for other in others)
+        return any(other is not None and other.detaching_from != instance_id for other in others)
 
     async def _record_changes(self, session_id: str, report: Reporter) -> None:
         state = self._context.views.sessions.get(session_id)
@@ -225,7 +227,7 @@ class SessionEffects:
         detach = DetachSession(session_id, self._now())
         while True:
             try:
-                await self._context.peers.instances.ask(instance_id, Deliver(detach, self._cause(session_id)))
+                await self._context.actors.instances.ask(instance_id, Deliver(detach, self._cause(session_id)))
             except Unavailable as unavailable:  # a full disk: it must not keep the session from its end for good
                 _log.warning("session_not_detached", session=session_id, code=unavailable.code)
                 await trio.sleep(TURN_RECHECK_S)
@@ -234,22 +236,22 @@ class SessionEffects:
         if (state := self._context.views.sessions.get(session_id)) is not None:
             await self._disposal.left(instance_id, state.directory)
 
-    async def _leave(self, session_id: str, effect: e.LeaveInstance, report: Reporter) -> None:
+    async def _leave(self, session_id: str, effect: e.DetachInstance, report: Reporter) -> None:
         """Detach it when nothing runs for it any more; the last one to go takes the process along."""
         while self._is_shared(effect.instance_id, session_id):
             try:
                 client = await self._context.connections.get(effect.instance_id)
-                if await self._turns.quiet(client, effect.opencode_id, effect.directory, twice=True):
+                if await self._turns.abort_until_idle(client, effect.opencode_id, effect.directory, twice=True):
                     break
             except Problem as problem:
                 _log.warning("leaves_a_silent_instance", session=session_id, code=problem.code)
-            await trio.sleep(LEAVE_RETRY_S)
+            await trio.sleep(DETACH_RETRY_S)
         try:
             await self._detach(session_id, effect.instance_id)
         except Rejected as rejected:
             _log.info("left_a_gone_instance", session=session_id, code=rejected.code)
         self._conversations.forget(session_id)
-        await report(ReportLeft(effect.instance_id, self._now()))
+        await report(ReportDetached(effect.instance_id, self._now()))
 
     async def _erase(self, session_id: str, _: e.EraseRecords, __: Reporter) -> None:
         """Erase everything that is kept for the session; then there is no such session."""
@@ -286,11 +288,11 @@ class SessionEffects:
         await self._callbacks.notify(session_id, effect, report)
 
     async def _settle(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
-        await self._turns.settle(session_id, effect, report)
+        await self._turns.check_idle_after_resume(session_id, effect, report)
 
 
 _PERFORM: Mapping[type[Any], Callable[[SessionEffects, str, Any, Reporter], Awaitable[None]]] = {
-    e.PrepareWorkspace: SessionEffects._prepare_workspace,
+    e.ProvideWorkspace: SessionEffects._prepare_workspace,
     e.SetUpWorkspace: SessionEffects._set_up,
     e.AttachInstance: SessionEffects._attach_instance,
     e.OpenConversation: SessionEffects._open_conversation,
@@ -299,7 +301,7 @@ _PERFORM: Mapping[type[Any], Callable[[SessionEffects, str, Any, Reporter], Awai
     e.StopTurn: SessionEffects._stop_turn,
     e.Settle: SessionEffects._settle,
     e.EndSession: SessionEffects._end,
-    e.LeaveInstance: SessionEffects._leave,
+    e.DetachInstance: SessionEffects._leave,
     e.EraseRecords: SessionEffects._erase,
     e.SteerTurn: SessionEffects._steer,
     e.AnswerOpenCode: SessionEffects._answer,

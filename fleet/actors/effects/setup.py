@@ -13,7 +13,7 @@ import structlog
 from fleet.actors.context import Context
 from fleet.actors.effects.diffs import Changes
 from fleet.actors.effects.port_ranges import PortRanges
-from fleet.actors.runtime.aggregate import Deliver, Report
+from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.actors.runtime.causation import cause_here
 from fleet.core import trust
 from fleet.core.session import effects as e
@@ -62,7 +62,7 @@ class Setups:
         skipped = before is not None and before.status == "skipped" and before.recipe == recipe
         return None if skipped else recipe
 
-    async def set_up(self, session_id: str, effect: e.SetUpWorkspace, report: Report[Command]) -> None:
+    async def set_up(self, session_id: str, effect: e.SetUpWorkspace, report: ReportBack[Command]) -> None:
         """Wait until the commands are allowed, run them, and report how that ended."""
         written = _Tail()
 
@@ -87,7 +87,7 @@ class Setups:
             detail = _failure("set-up", end, SETUP_S, written.text)
             await report(ReportSetupEnded(end.code, "setup_failed", detail, self._now()))
 
-    async def _await_permission(self, effect: e.SetUpWorkspace, report: Report[Command]) -> None:
+    async def _await_permission(self, effect: e.SetUpWorkspace, report: ReportBack[Command]) -> None:
         recipe, trusted = effect.recipe, self._context.views.trust
         if recipe.problem:
             raise Rejected("setup_invalid", recipe.problem)
@@ -100,7 +100,7 @@ class Setups:
         """Let the workspace know: a resume does not set it up again, and its teardown is this recipe's."""
         command = RecordSetup(effect.repository, effect.recipe, complete, self._now())
         deliver = Deliver[WorkspaceCommand](command, cause_here(f"workspace:{effect.workspace_id}"))
-        await self._context.peers.workspaces.ask(effect.workspace_id, deliver)
+        await self._context.actors.workspaces.ask(effect.workspace_id, deliver)
 
     async def _run(self, workspace_id: str, text: str, timeout_s: float, say: Say) -> ScriptEnd:
         workspace = self._context.views.workspaces.get(workspace_id)

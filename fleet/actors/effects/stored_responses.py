@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from fleet.actors.caller import Caller
-from fleet.core.stored_responses import RequestAnswered
+from fleet.core.stored_responses import ResponseStored
 from fleet.errors import Rejected
 from fleet.events.envelope import Cause, CommandRecord
 from fleet.events.log import Log
@@ -23,7 +23,7 @@ from fleet.projections.views import Views
 _NOBODY: Final = "fleet"
 
 
-class Answers:
+class StoredResponses:
     """The answers of one Fleet. It alone appends to its streams (law 2)."""
 
     def __init__(self, log: Log, views: Views) -> None:
@@ -35,7 +35,7 @@ class Answers:
         """Let requests with the same key be answered one after the other: the second finds the first's answer."""
         return self._locks.hold(f"key {caller.idempotency_key}")
 
-    def find(self, caller: Caller) -> RequestAnswered | None:
+    def find(self, caller: Caller) -> ResponseStored | None:
         """Return what the same request was answered before, None where it was not.
 
         Raises `Rejected` idempotency_conflict where the key belongs to another request.
@@ -50,9 +50,9 @@ class Answers:
                 hint="Use a fresh key for each request; repeat a key only with the very same request",
             )
         (recorded,) = self._log.read_all(record.position - 1, 1)
-        return recorded.event if isinstance(recorded.event, RequestAnswered) else None  # else it was erased
+        return recorded.event if isinstance(recorded.event, ResponseStored) else None  # else it was erased
 
-    async def keep(self, caller: Caller, session_id: str | None, answer: RequestAnswered) -> None:
+    async def keep(self, caller: Caller, session_id: str | None, answer: ResponseStored) -> None:
         """Keep an answer before it is given; `session_id` is whom it speaks of. Raises `Unavailable`, as the log."""
         stream = _stream(session_id)
         async with self._locks.hold(stream):

@@ -20,7 +20,7 @@ from fleet.actors.effects.live_events import Conversation, Conversations
 from fleet.actors.effects.opencode_messages import read_since, read_subagents, read_tail
 from fleet.actors.effects.retry_window import Patience
 from fleet.actors.effects.workspace_check import missing
-from fleet.actors.runtime.aggregate import Report
+from fleet.actors.runtime.aggregate import ReportBack
 from fleet.actors.runtime.causation import cause_here
 from fleet.core.session import effects as e
 from fleet.core.session.commands import Command
@@ -32,13 +32,13 @@ from fleet.core.session.report_commands import (
     ReportTurnEnded,
     ReportTurnFailed,
 )
-from fleet.core.turn_result import Verdict, answers, is_unread, judge
+from fleet.core.turn_result import TurnResult, answers, is_unread, turn_result
 from fleet.errors import Problem
 from fleet.limits import (
     ABORT_GRACE_S,
-    ANSWER_RETRY_S,
     DELIVERY_CONFIRM_TIMEOUT_S,
     DELIVERY_LATE_GRACE_S,
+    REPLY_RETRY_S,
     TURN_POLL_S,
     TURN_RECHECK_S,
     TURN_RETRY_S,
@@ -50,10 +50,10 @@ from fleet.ports import Message, OpenCode
 
 _log = structlog.get_logger(__name__)
 
-Reporter = Report[Command]
+Reporter = ReportBack[Command]
 
 
-class Turns:
+class TurnEffects:
     """The effects of a session that concern a turn."""
 
     def __init__(self, context: Context, conversations: Conversations, changes: Changes) -> None:
@@ -75,7 +75,7 @@ class Turns:
         idle_since_s: float | None = None
         patience = Patience("turn_unobserved", session_id)
         while True:
-            await conversation.wait_sign(TURN_POLL_S if idle_since_s is None else TURN_RECHECK_S)
+            await conversation.wait_for_activity(TURN_POLL_S if idle_since_s is None else TURN_RECHECK_S)
             try:
                 asked_s = trio.current_time()
                 statuses = await client.statuses(effect.directory)
@@ -103,14 +103,14 @@ class Turns:
                 if not patience.ends_with(problem):
                     continue
                 with suppress(Problem):
-                    await self.quiet(client, effect.opencode_id, effect.directory)
-                ended = Verdict("failed", problem.detail, problem.code)
+                    await self.abort_until_idle(client, effect.opencode_id, effect.directory)
+                ended = TurnResult("failed", problem.detail, problem.code)
             await self._report(session_id, client, effect, ended, report)
             return
 
     async def _attend(
         self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter
-    ) -> Verdict | None:
+    ) -> TurnResult | None:
         """Report what a running turn waits for. Return why it was given up and aborted, None where it goes on."""
         conversation = self._conversations.of(session_id)
         overdue = self._overdue(session_id, conversation)
@@ -122,13 +122,13 @@ class Turns:
             await self._delays.tell(session_id, client, effect, report)
             return None
         steered = self._steered(session_id, effect.number)
-        await self.quiet(client, effect.opencode_id, effect.directory, twice=steered)
+        await self.abort_until_idle(client, effect.opencode_id, effect.directory, twice=steered)
         return overdue
 
     def _judge(
         self, session_id: str, effect: e.FollowTurn, messages: Sequence[Message], idle_s: float
-    ) -> Verdict | None:
-        return judge(
+    ) -> TurnResult | None:
+        return turn_result(
             answers(messages, effect.message_id),
             idle_s=idle_s,
             aborting=self._aborting(session_id, effect.number),
@@ -138,7 +138,7 @@ class Turns:
         )
 
     async def _is_over(
-        self, session_id: str, client: OpenCode, effect: e.FollowTurn, ended: Verdict, idle_s: float
+        self, session_id: str, client: OpenCode, effect: e.FollowTurn, ended: TurnResult, idle_s: float
     ) -> bool:
         """Return whether no prompt that was to steer the turn is at work, or will be: it would run unseen."""
         if not self._steered(session_id, effect.number):
@@ -148,7 +148,7 @@ class Turns:
             return False  # it may be on its way, and goes on with the turn
         if ended.outcome == "finished" and not aborting:
             return True  # it begins the next turn
-        return await self.quiet(client, effect.opencode_id, effect.directory, twice=True)
+        return await self.abort_until_idle(client, effect.opencode_id, effect.directory, twice=True)
 
     async def _catch_up(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter) -> None:
         """Learn from the store what events should have told of the turn."""
@@ -163,7 +163,7 @@ class Turns:
         await report(self._conversations.catch_up(session_id, messages, subagents, process_since_ms))
         conversation.gaps_filled = gaps
 
-    def _overdue(self, session_id: str, conversation: Conversation) -> Verdict | None:
+    def _overdue(self, session_id: str, conversation: Conversation) -> TurnResult | None:
         """Return why a running turn is to be given up; one that waits for a person or a tool is not silent."""
         state = self._context.views.sessions.get(session_id)
         parts = self._context.inflight.snapshot(frozenset((session_id,)))[session_id]
@@ -190,7 +190,9 @@ class Turns:
         turn = None if state is None else state.turn
         return turn is not None and turn.number == number and bool(turn.steering)
 
-    async def quiet(self, client: OpenCode, opencode_id: str, directory: str, *, twice: bool = False) -> bool:
+    async def abort_until_idle(
+        self, client: OpenCode, opencode_id: str, directory: str, *, twice: bool = False
+    ) -> bool:
         """Abort whatever runs, wait as long as OpenCode needs to kill a stubborn tool, and say whether nothing runs.
 
         With `twice` the same again after a moment: a process that was silent may only then begin a prompt it had got.
@@ -224,7 +226,7 @@ class Turns:
             await report(ReportRequestClosed(gone, self._now()))
 
     async def _report(
-        self, session_id: str, client: OpenCode, effect: e.FollowTurn, verdict: Verdict, report: Reporter
+        self, session_id: str, client: OpenCode, effect: e.FollowTurn, verdict: TurnResult, report: Reporter
     ) -> None:
         try:
             await self.record(session_id, client, effect.opencode_id, effect.message_id, report)
@@ -282,7 +284,7 @@ class Turns:
                 await client.abort(effect.opencode_id, effect.directory)
             except Problem as problem:  # what may run is not given up: `follow` says when it is over
                 patience.ends_with(problem)
-            conversation.sign()
+            conversation.wake()
             await trio.sleep(ABORT_GRACE_S / 4)
 
     async def answer(self, session_id: str, effect: e.AnswerOpenCode, report: Reporter) -> None:
@@ -300,10 +302,10 @@ class Turns:
             except Problem as problem:
                 if problem.code == "request_not_found" or patience.ends_with(problem):
                     break
-                await trio.sleep(ANSWER_RETRY_S)
+                await trio.sleep(REPLY_RETRY_S)
         await report(ReportRequestClosed(effect.request_id, self._now()))
 
-    async def settle(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
+    async def check_idle_after_resume(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
         """Find out that nothing runs for a resumed session, record what was missed, and report."""
         client = await self._context.connections.wait(effect.instance_id)
         patience = Patience("settle_retried", session_id)
@@ -331,17 +333,17 @@ async def _reply(client: OpenCode, effect: e.AnswerOpenCode) -> None:
         await client.reply_question(effect.request_id, effect.directory, answer.answers)
 
 
-def _overdue(conversation: Conversation) -> Verdict | None:
+def _overdue(conversation: Conversation) -> TurnResult | None:
     """Return why a running turn is to be given up, if it is."""
     now_s = trio.current_time()
     retrying_s = now_s - min(conversation.retrying_since_s.values(), default=now_s)
     if retrying_s > TURN_RETRY_S:
         words = conversation.retry.message.strip() if conversation.retry is not None else ""
         said = f": {words}" if words else ""
-        return Verdict("failed", f"OpenCode has retried the model for {retrying_s:.0f} s{said}", "turn_retries")
+        return TurnResult("failed", f"OpenCode has retried the model for {retrying_s:.0f} s{said}", "turn_retries")
     if now_s - conversation.active_s > TURN_SILENCE_S:
-        return Verdict("failed", f"nothing has happened for {now_s - conversation.active_s:.0f} s", "turn_silent")
+        return TurnResult("failed", f"nothing has happened for {now_s - conversation.active_s:.0f} s", "turn_silent")
     if conversation.unknown_steps() > TURN_UNKNOWN_STEPS_MAX:
         detail = "the model's answers end without a reason, and OpenCode asks it again and again"
-        return Verdict("failed", detail, "turn_loops")
+        return TurnResult("failed", detail, "turn_loops")
     return None

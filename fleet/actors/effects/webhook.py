@@ -6,33 +6,33 @@ import structlog
 import trio
 
 from fleet.actors.context import Context
-from fleet.actors.runtime.aggregate import Report
+from fleet.actors.runtime.aggregate import ReportBack
 from fleet.actors.runtime.causation import because_of, because_of_event
 from fleet.core.webhook.commands import (
+    AdvanceCursor,
     Command,
-    NoteHappening,
-    NoteProgress,
-    ReportDelivered,
-    ReportNotDelivered,
-    ReportVoid,
+    ReportDeliveryFailed,
+    ReportDeliverySucceeded,
+    ReportDeliveryVoid,
+    RequestDelivery,
 )
-from fleet.core.webhook.effects import Deliver, Effect, Follow
-from fleet.core.webhook.payloads import message_body, told, try_body
+from fleet.core.webhook.effects import Effect, FollowLog, SendMessage
+from fleet.core.webhook.payloads import message_body, try_body, webhook_payload
 from fleet.core.webhook.signing import signed
 from fleet.events.envelope import Erased, Recorded
 from fleet.events.feed import Feed
 from fleet.limits import (
     WEBHOOK_BACKOFF_MAX_S,
+    WEBHOOK_CURSOR_EVENTS,
+    WEBHOOK_CURSOR_S,
     WEBHOOK_OPEN_MAX,
-    WEBHOOK_PROGRESS_EVENTS,
-    WEBHOOK_PROGRESS_S,
     WEBHOOK_SENDS_MAX,
 )
-from fleet.ports import Receipt
+from fleet.ports import DeliveryAttempt
 
 _log = structlog.get_logger(__name__)
 
-Reporter = Report[Command]
+Reporter = ReportBack[Command]
 
 
 class WebhookEffects:
@@ -45,7 +45,7 @@ class WebhookEffects:
 
     async def perform(self, webhook_id: str, effect: Effect, report: Reporter) -> None:
         """Carry out `effect` for the webhook and report."""
-        if isinstance(effect, Follow):
+        if isinstance(effect, FollowLog):
             await self._follow(webhook_id, effect, report)
         else:
             await self._deliver(webhook_id, effect, report)
@@ -53,30 +53,30 @@ class WebhookEffects:
     def _now(self) -> int:
         return self._context.clock.now_ms()
 
-    async def _follow(self, webhook_id: str, effect: Follow, report: Reporter) -> None:
+    async def _follow(self, webhook_id: str, effect: FollowLog, report: Reporter) -> None:
         """Order a delivery for each event that the webhook is to be told of, for as long as it is active."""
 
         def concerns(recorded: Recorded) -> bool:
-            telling = told(recorded.event)
+            telling = webhook_payload(recorded.event)
             return telling is not None and telling[0] in effect.types
 
         noted = effect.after
         async with self._feed.subscribe(after=effect.after, stream=concerns) as reader:
             while True:
                 events: list[Recorded] = []
-                with trio.move_on_after(WEBHOOK_PROGRESS_S):
+                with trio.move_on_after(WEBHOOK_CURSOR_S):
                     events = await anext(reader)
                 for each in events:
                     await self._room(webhook_id)
-                    telling = told(each.event)
+                    telling = webhook_payload(each.event)
                     if telling is not None:  # the filter's promise
                         session_id = each.stream.partition("-")[2]
                         with because_of(because_of_event(each)):
-                            await report(NoteHappening(each.position, telling[0], session_id, self._now()))
+                            await report(RequestDelivery(each.position, telling[0], session_id, self._now()))
                         noted = each.position
-                if reader.cursor - noted >= WEBHOOK_PROGRESS_EVENTS:
+                if reader.cursor - noted >= WEBHOOK_CURSOR_EVENTS:
                     noted = reader.cursor
-                    await report(NoteProgress(noted, self._now()))
+                    await report(AdvanceCursor(noted, self._now()))
 
     async def _room(self, webhook_id: str) -> None:
         """Wait until the webhook may have another open delivery; the log keeps what waits."""
@@ -85,7 +85,7 @@ class WebhookEffects:
 
     # ------------------------------------------------------------------------------------------------------ delivery
 
-    async def _deliver(self, webhook_id: str, effect: Deliver, report: Reporter) -> None:
+    async def _deliver(self, webhook_id: str, effect: SendMessage, report: Reporter) -> None:
         """Send when it is due, again and again until the receiver takes it or the webhook has enough of it."""
         due_ms = effect.next_at_ms
         while True:
@@ -94,14 +94,14 @@ class WebhookEffects:
             async with self._sending[webhook_id]:
                 body = self._body(webhook_id, effect)
                 if body is None:
-                    await report(ReportVoid(effect.number, self._now()))
+                    await report(ReportDeliveryVoid(effect.number, self._now()))
                     return
                 receipt = await self._send(webhook_id, effect.number, body)
             if receipt.taken and receipt.status is not None:
-                await report(ReportDelivered(effect.number, receipt.status, receipt.took_ms, self._now()))
+                await report(ReportDeliverySucceeded(effect.number, receipt.status, receipt.took_ms, self._now()))
                 return
             await report(
-                ReportNotDelivered(
+                ReportDeliveryFailed(
                     effect.number, receipt.status, receipt.detail, receipt.took_ms, self._now(), receipt.retry_after_s
                 )
             )
@@ -111,7 +111,7 @@ class WebhookEffects:
                 return
             due_ms = waiting.next_at_ms
 
-    def _body(self, webhook_id: str, effect: Deliver) -> bytes | None:
+    def _body(self, webhook_id: str, effect: SendMessage) -> bytes | None:
         """Return the message, None where what it is about has been erased."""
         if effect.position is None:
             return try_body(webhook_id, effect.ordered_at_ms)
@@ -121,10 +121,12 @@ class WebhookEffects:
             return None
         return message_body(recorded.position, recorded.recorded_at_ms, recorded.event, session)
 
-    async def _send(self, webhook_id: str, number: int, body: bytes) -> Receipt:
+    async def _send(self, webhook_id: str, number: int, body: bytes) -> DeliveryAttempt:
         target = await self._context.vault.read(webhook_id)
         if target is None:
-            return Receipt(None, "its address and secret are gone from the data directory: delete it, make it anew", 0)
+            return DeliveryAttempt(
+                None, "its address and secret are gone from the data directory: delete it, make it anew", 0
+            )
         headers = signed(target.secret, f"{webhook_id}-{number}", self._now() // 1000, body)
         receipt = await self._context.sender.send(target.url, headers, body)
         if not receipt.taken:

@@ -10,10 +10,10 @@ import trio
 
 from fleet.actors.context import Context
 from fleet.actors.effects.setup import Setups
-from fleet.actors.runtime.aggregate import Report
+from fleet.actors.runtime.aggregate import ReportBack
 from fleet.core.backoff import backoff_s
 from fleet.core.paths import is_inside
-from fleet.core.workspace.commands import Command, ReportKept, ReportPrepared, ReportRemoved, ReportRestored
+from fleet.core.workspace.commands import Command, ReportPrepared, ReportPreserved, ReportRemoved, ReportRestored
 from fleet.core.workspace.effects import Effect, Prepare, Remove, Restore
 from fleet.core.workspace.state import State
 from fleet.errors import Problem, Rejected
@@ -22,15 +22,15 @@ from fleet.limits import (
     RESTART_BACKOFF_MAX_S,
     WORKSPACE_BUSY_POLL_S,
     WORKSPACE_BUSY_S,
+    WORKSPACE_CHECK_S,
     WORKSPACE_DISCARDS_MAX,
-    WORKSPACE_LOOK_S,
 )
-from fleet.ports import Condition, WorkspaceOrder
+from fleet.ports import Condition, WorkspaceSpec
 from fleet.projections.views import Views
 
 _log = structlog.get_logger(__name__)
 
-Reporter = Report[Command]
+Reporter = ReportBack[Command]
 
 
 class WorkspaceEffects:
@@ -85,7 +85,7 @@ class WorkspaceEffects:
             try:
                 await self._dispose(workspace_id)
                 kept = await self._context.removals.keep(effect.order)
-                await report(ReportKept(kept, self._now()))
+                await report(ReportPreserved(kept, self._now()))
                 require_unused(self._context.views, workspace_id, effect.order)
                 await self._context.removals.remove(effect.order, kept)
                 await self._context.shells.forget(workspace_id)
@@ -122,7 +122,7 @@ class WorkspaceEffects:
         await report(ReportRestored(self._now()))
 
 
-def require_unused(views: Views, workspace_id: str, order: WorkspaceOrder) -> None:
+def require_unused(views: Views, workspace_id: str, order: WorkspaceSpec) -> None:
     """Raise `Rejected` where sessions use a directory of this workspace as it stands, by a workspace of its own."""
     for state in views.sessions:
         works = state.phase not in ("stopped", "erased") and is_inside(state.directory, (order.directory,))
@@ -138,7 +138,7 @@ async def condition_of(context: Context, state: State) -> Condition | None:
     """Return how the checkout of a workspace stands, None where that can't be said in a moment."""
     if state.phase != "ready" or state.prepared is None or state.fault is not None:
         return None
-    with trio.move_on_after(WORKSPACE_LOOK_S):
+    with trio.move_on_after(WORKSPACE_CHECK_S):
         try:
             return await context.workspaces.condition(state.prepared.directory)
         except Problem as problem:

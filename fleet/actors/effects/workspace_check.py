@@ -29,7 +29,7 @@ async def look(context: Context, workspace_id: str) -> State | None:
         if fault == state.fault:
             return state
         report = Deliver[Command](ReportFault(fault, context.clock.now_ms()), Cause("policy:standing"))
-        return (await context.peers.workspaces.ask(workspace_id, report)).state
+        return (await context.actors.workspaces.ask(workspace_id, report)).state
     except Problem as problem:  # nothing is said that nobody has seen
         _log.warning("workspace_not_looked_at", workspace=workspace_id, code=problem.code, detail=problem.detail)
         return state

@@ -31,7 +31,7 @@ from fleet.actors.runtime.ref import Message, Ref
 from fleet.core.backoff import backoff_s
 from fleet.core.decider import Decider
 from fleet.errors import Problem, Rejected, Unavailable
-from fleet.events.envelope import Appended, Cause, Snapshot
+from fleet.events.envelope import Appended, Cause, StateSnapshot
 from fleet.events.log import Log
 from fleet.events.snapshots import fingerprint, pack
 from fleet.limits import REPLAY_PAGE_EVENTS, RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S, SNAPSHOT_EVERY_EVENTS
@@ -66,7 +66,7 @@ class Deliver(msgspec.Struct, Generic[Command], frozen=True, gc=False):
     command_digest: bytes = b""
 
 
-class Reply(msgspec.Struct, Generic[State], frozen=True, gc=False):
+class StateReply(msgspec.Struct, Generic[State], frozen=True, gc=False):
     """What a command reached: the log `position` and stream `version` to wait for, and the state now.
 
     `repeated`: the command id was known already and nothing was done; the numbers are those of the first time.
@@ -78,10 +78,10 @@ class Reply(msgspec.Struct, Generic[State], frozen=True, gc=False):
     repeated: bool = False
 
 
-Report: TypeAlias = Callable[[Command], Awaitable[None]]
+ReportBack: TypeAlias = Callable[[Command], Awaitable[None]]
 """Takes an effect's outcome, a command, to the aggregate that ordered it; returns when it is durable or rejected."""
 
-Perform: TypeAlias = Callable[[Effect, Report[Command]], Awaitable[None]]
+Perform: TypeAlias = Callable[[Effect, ReportBack[Command]], Awaitable[None]]
 """Carries out one effect. Idempotent; turns every `Problem` that it meets into a report."""
 
 
@@ -157,7 +157,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         log: Log,
         perform: Perform[Effect, Command],
         *,
-        inbox: Inbox[Deliver[Command], Reply[State]] | None = None,
+        inbox: Inbox[Deliver[Command], StateReply[State]] | None = None,
         spans: "Spans | None" = None,
     ) -> None:
         self.stream = f"{decider.kind}-{id}"
@@ -168,7 +168,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         self._log = log
         self._append = log.append
         self._perform = perform
-        self._inbox: Inbox[Deliver[Command], Reply[State]] = Mailbox(self.stream) if inbox is None else inbox
+        self._inbox: Inbox[Deliver[Command], StateReply[State]] = Mailbox(self.stream) if inbox is None else inbox
         self._spans = spans
         handle = self._handle if spans is None else partial(self._handle_in_span, spans)
         self._actor = Actor(self._inbox, handle, owns_inbox=inbox is None)
@@ -181,7 +181,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         """Whether a command is in hand or waits, or an effect runs."""
         return bool(self._effects) or self._actor.busy
 
-    def ref(self) -> Ref[Deliver[Command], Reply[State]]:
+    def ref(self) -> Ref[Deliver[Command], StateReply[State]]:
         """Return the address of this aggregate, valid across restarts."""
         return self._actor.ref()
 
@@ -189,7 +189,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         self,
         stopping: trio.Event,
         *,
-        task_status: trio.TaskStatus[Ref[Deliver[Command], Reply[State]]] = trio.TASK_STATUS_IGNORED,
+        task_status: trio.TaskStatus[Ref[Deliver[Command], StateReply[State]]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Activate from the log, handle commands until `stopping` is set, then cancel the effects and keep a snapshot.
 
@@ -262,19 +262,19 @@ class Aggregate(Generic[Command, State, Event, Effect]):
 
     def _keep_snapshot(self) -> None:
         state = self._shape.encode(self._state)
-        self._log.save_snapshot(self.stream, Snapshot(self._version, self._position, self._shape.schema, state))
+        self._log.save_snapshot(self.stream, StateSnapshot(self._version, self._position, self._shape.schema, state))
         self._snapshot_version = self._version
 
     # ------------------------------------------------------------------------------------------------------- commands
 
-    async def _handle(self, message: Message[Deliver[Command], Reply[State]]) -> None:
+    async def _handle(self, message: Message[Deliver[Command], StateReply[State]]) -> None:
         deliver = message.command
         if deliver.command_id is not None and (earlier := self._repetition(deliver)) is not None:
             message.answer(earlier)
             return
         events = self._decide(deliver.command, self._state)
         if not events:
-            message.answer(Reply(self._position, self._version, self._state))
+            message.answer(StateReply(self._position, self._version, self._state))
             return
         appended = await self._append(
             self.stream,
@@ -285,14 +285,14 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             command_digest=deliver.command_digest,
         )
         if appended.repeated:
-            message.answer(Reply(appended.position, appended.version, self._state, repeated=True))
+            message.answer(StateReply(appended.position, appended.version, self._state, repeated=True))
             return
         try:
             self._advance(message, events, appended)
         except Problem as problem:  # it must not pass for a refusal: the events are on disk
             raise RuntimeError(f"{self.stream}: evolve and react must accept every recorded event") from problem
 
-    async def _handle_in_span(self, spans: "Spans", message: Message[Deliver[Command], Reply[State]]) -> None:
+    async def _handle_in_span(self, spans: "Spans", message: Message[Deliver[Command], StateReply[State]]) -> None:
         version, deliver = self._version, message.command
         with spans.command(self.stream, deliver.command, deliver.cause, message.sent) as span:
             await self._handle(message)
@@ -300,7 +300,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
                 span.set_attribute("fleet.position", self._position)
 
     def _advance(
-        self, message: Message[Deliver[Command], Reply[State]], events: tuple[Event, ...], appended: Appended
+        self, message: Message[Deliver[Command], StateReply[State]], events: tuple[Event, ...], appended: Appended
     ) -> None:
         """Evolve by `events`, which are durable now, then answer, then react."""
         state, steps = self._state, list[tuple[State, Event]]()
@@ -308,7 +308,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             state = self._evolve(state, event)
             steps.append((state, event))
         self._state, self._version, self._position = state, appended.version, appended.position
-        message.answer(Reply(appended.position, appended.version, state))
+        message.answer(StateReply(appended.position, appended.version, state))
         effects = [effect for after, event in steps for effect in self._react(after, event)]
         if effects:
             cause = Cause(causation_id=f"@{appended.position}", correlation_id=message.command.cause.correlation_id)
@@ -318,7 +318,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         if appended.version - self._snapshot_version >= SNAPSHOT_EVERY_EVENTS:
             self._keep_snapshot()
 
-    def _repetition(self, deliver: Deliver[Command]) -> Reply[State] | None:
+    def _repetition(self, deliver: Deliver[Command]) -> StateReply[State] | None:
         """Return the first outcome of a command that has been done already, which `decide` would not know it as."""
         record = None if deliver.command_id is None else self._log.find_command(deliver.command_id)
         if record is None:
@@ -329,7 +329,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
                 f"The idempotency key {deliver.command_id} was used with another request",
                 hint="Use a fresh key for each request; repeat a key only with the very same request",
             )
-        return Reply(record.position, record.version, self._state, repeated=True)
+        return StateReply(record.position, record.version, self._state, repeated=True)
 
     # ------------------------------------------------------------------------------------------------------- effects
 

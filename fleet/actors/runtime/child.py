@@ -35,7 +35,7 @@ class ChildSpec(NamedTuple):
     stop_grace_s: float = CHILD_STOP_GRACE_S
 
 
-class Phase(Enum):
+class ChildPhase(Enum):
     """Where a child stands."""
 
     STARTING = "starting"
@@ -63,7 +63,7 @@ class Child:
         self.spec = spec
         self.tally = tally
         self.dynamic = dynamic
-        self.phase = Phase.ENDED
+        self.phase = ChildPhase.ENDED
         self.restarts = 0
         self.delay_s = 0.0
         self.renew()
@@ -88,7 +88,7 @@ class Readiness:
 
     def started(self, value: Any = None) -> None:
         """See `trio.TaskStatus.started`."""
-        self._child.phase = Phase.RUNNING
+        self._child.phase = ChildPhase.RUNNING
         self._task_status.started(value)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import structlog
 import trio
 
-from fleet.actors.runtime.aggregate import Perform, Report
+from fleet.actors.runtime.aggregate import Perform, ReportBack
 from fleet.actors.runtime.child import real_part
 from fleet.core.backoff import backoff_s
 from fleet.errors import Problem, problem_of
@@ -30,7 +30,7 @@ Failure = Callable[[Effect, str, str, int], Command | None]
 def answering(perform: Perform[Any, Any], failure: Failure[Any, Any], now_ms: Callable[[], int]) -> Perform[Any, Any]:
     """Return `perform` with an answer to whatever it raises."""
 
-    async def carry_out(effect: Any, report: Report[Any]) -> None:
+    async def carry_out(effect: Any, report: ReportBack[Any]) -> None:
         attempt = 0
         while True:
             try:

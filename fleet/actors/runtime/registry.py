@@ -65,7 +65,7 @@ class DirectoryStatistics(NamedTuple):
     failures: int
 
 
-class _Entry(Generic[Command, Reply]):
+class _Resident(Generic[Command, Reply]):
     """An id that is active: its mailbox, its actor, and since when it has been idle (None: it is not)."""
 
     __slots__ = ("id", "idle_since_s", "inbox", "passivating", "received", "resident")
@@ -79,7 +79,7 @@ class _Entry(Generic[Command, Reply]):
         self.idle_since_s: float | None = None
 
 
-class Directory(Generic[Command, Reply]):
+class ActorRegistry(Generic[Command, Reply]):
     """The active actors of one kind. `run` fits a `ChildSpec`.
 
     `create(id, inbox)` makes an actor over `inbox`; it is called once per activation and must not wait. `observe` is
@@ -104,7 +104,7 @@ class Directory(Generic[Command, Reply]):
         self._passivate_after_s = passivate_after_s
         self._active_max = active_max
         self._supervisor = Supervisor(f"{name} actors", escalate=False, children_max=active_max, on_gone=self._gone)
-        self._entries: dict[str, _Entry[Command, Reply]] = {}
+        self._entries: dict[str, _Resident[Command, Reply]] = {}
         self._nursery: trio.Nursery | None = None
         self._activations = self._passivations = self._failures = 0
 
@@ -142,7 +142,7 @@ class Directory(Generic[Command, Reply]):
         self,
         stopping: trio.Event,
         *,
-        task_status: trio.TaskStatus["Directory[Command, Reply]"] = trio.TASK_STATUS_IGNORED,
+        task_status: trio.TaskStatus["ActorRegistry[Command, Reply]"] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Take messages and passivate who is idle until `stopping` is set; then stop all actors and fail what waits."""
         try:
@@ -184,7 +184,7 @@ class Directory(Generic[Command, Reply]):
             entry = self._entry(id)
         entry.inbox.put(message)
 
-    def _entry(self, id: str) -> _Entry[Command, Reply]:  # noqa: A002
+    def _entry(self, id: str) -> _Resident[Command, Reply]:  # noqa: A002
         entry = self._entries.get(id)
         if entry is not None:
             return entry
@@ -198,11 +198,11 @@ class Directory(Generic[Command, Reply]):
                 retry_after_s=5,
             )
         inbox = self._mailbox(f"{self.name} {id}")
-        entry = self._entries[id] = _Entry(id, inbox, self._create(id, inbox))
+        entry = self._entries[id] = _Resident(id, inbox, self._create(id, inbox))
         self._nursery.start_soon(self._activate, entry, name=f"{self.name} {id} activation")
         return entry
 
-    async def _activate(self, entry: _Entry[Command, Reply]) -> None:
+    async def _activate(self, entry: _Resident[Command, Reply]) -> None:
         self._activations += 1
         structlog.contextvars.clear_contextvars()  # the actor outlives the request whose message brought it up
         try:
@@ -228,12 +228,12 @@ class Directory(Generic[Command, Reply]):
         else:
             self._drop(entry, partial(stopped, entry.inbox.name))
 
-    def _fail(self, entry: _Entry[Command, Reply], error: Exception) -> None:
+    def _fail(self, entry: _Resident[Command, Reply], error: Exception) -> None:
         self._failures += 1
         _log.error("actor failed", directory=self.name, id=entry.id, exc_info=error)
         self._drop(entry, partial(_failed, entry.inbox.name))
 
-    def _drop(self, entry: _Entry[Command, Reply], problem: Callable[[], Unavailable]) -> None:
+    def _drop(self, entry: _Resident[Command, Reply], problem: Callable[[], Unavailable]) -> None:
         if self._entries.get(entry.id) is entry:
             del self._entries[entry.id]
         turn_away(entry.inbox, problem)
@@ -248,7 +248,7 @@ class Directory(Generic[Command, Reply]):
                 entry.passivating = True
                 self._nursery.start_soon(self._supervisor.stop_child, entry.id, name=f"{entry.inbox.name} passivation")
 
-    def _idle_for_s(self, entry: _Entry[Command, Reply], now_s: float) -> float:
+    def _idle_for_s(self, entry: _Resident[Command, Reply], now_s: float) -> float:
         """Return for how long `entry` has been seen idle, from one sweep to the next: messages pay nothing for it."""
         received = entry.inbox.received
         if entry.resident.busy or received != entry.received or entry.idle_since_s is None:

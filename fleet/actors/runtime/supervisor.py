@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 import structlog
 import trio
 
-from fleet.actors.runtime.child import Child, ChildSpec, Phase, Readiness, Tally, real_part
+from fleet.actors.runtime.child import Child, ChildPhase, ChildSpec, Readiness, Tally, real_part
 from fleet.actors.runtime.restart import permit_restart
 from fleet.core.backoff import backoff_s
 from fleet.errors import Unavailable
@@ -222,7 +222,7 @@ class Supervisor:
         if self._nursery is None or self._leaving.is_set():
             raise Unavailable("stopping", f"{self.name} does not run: {child.spec.name} cannot be started")
         child.renew()
-        child.phase = Phase.STARTING
+        child.phase = ChildPhase.STARTING
         return await self._nursery.start(self._incarnate, child, name=f"{self.name}/{child.spec.name}")
 
     async def _stop(self, child: Child) -> None:
@@ -231,16 +231,16 @@ class Supervisor:
             child.revival.cancel()
         with trio.move_on_after(child.spec.stop_grace_s):
             await child.done.wait()
-            child.phase = Phase.ENDED
+            child.phase = ChildPhase.ENDED
             return
         _log.warning("child cancelled", supervisor=self.name, child=child.spec.name, grace_s=child.spec.stop_grace_s)
         child.scope.cancel()
         await child.done.wait()
-        child.phase = Phase.ENDED
+        child.phase = ChildPhase.ENDED
 
     def _forget(self, child: Child, error: Exception | None) -> None:
         """A child has left for good: drop a dynamic one, keep the place of a static one."""
-        child.phase = Phase.ENDED
+        child.phase = ChildPhase.ENDED
         if child.dynamic:
             del self._children[child.spec.name]
         if self._on_gone is not None:
@@ -262,8 +262,8 @@ class Supervisor:
                 raise rest from None
         finally:
             child.done.set()
-        if child.phase is Phase.STARTING:
-            child.phase = Phase.ENDED
+        if child.phase is ChildPhase.STARTING:
+            child.phase = ChildPhase.ENDED
             raise error or UnexpectedEnd(f"{child.spec.name} ended before it was ready")
         self._ended(child, error)
 
@@ -291,7 +291,7 @@ class Supervisor:
             return False
         tally.restarts_s = restarts
         child.restarts += 1
-        child.phase = Phase.WAITING
+        child.phase = ChildPhase.WAITING
         self._restarts += 1
         child.delay_s = backoff_s(
             len(restarts), self._jitter(), first_s=RESTART_BACKOFF_FIRST_S, max_s=RESTART_BACKOFF_MAX_S
@@ -302,7 +302,7 @@ class Supervisor:
         self._given_up += 1
         _log.error("child given up", supervisor=self.name, child=child.spec.name, exc_info=failure)
         if self._escalate:
-            child.phase = Phase.ENDED
+            child.phase = ChildPhase.ENDED
             self._leave(failure)
         else:
             self._forget(child, failure)
@@ -339,7 +339,7 @@ class Supervisor:
         while True:
             await self._crashed.wait()
             self._crashed = trio.Event()
-            while waiting := [place for place, child in enumerate(children) if child.phase is Phase.WAITING]:
+            while waiting := [place for place, child in enumerate(children) if child.phase is ChildPhase.WAITING]:
                 with trio.CancelScope() as self._revival:
                     await self._restart_from(children[waiting[0] :])
 

@@ -11,7 +11,7 @@ import trio
 from fleet.actors.context import Context
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.core.instance.state import State
-from fleet.core.session.commands import RetireSession
+from fleet.core.session.commands import CompleteIdleSession
 from fleet.core.session.state import RESTING
 from fleet.errors import Problem
 from fleet.events.envelope import Cause
@@ -46,13 +46,13 @@ class Idleness:
     def _all_idle(self, instance: State, before_ms: int) -> bool:
         """Return whether none of its sessions has done anything since; those that leave it do so already."""
         states = [self._context.views.sessions.get(session_id) for session_id in instance.sessions]
-        staying = [state for state in states if state is None or state.leaving != instance.id]
+        staying = [state for state in states if state is None or state.detaching_from != instance.id]
         return all(s is not None and s.phase in RESTING and s.since_ms <= before_ms for s in staying)
 
     async def _retire(self, session_id: str, before_ms: int) -> None:
         evidence = f"idle for {self._idle_timeout_s / 60:g} minutes: its process was wanted back"
-        retire = RetireSession(before_ms, evidence, self._context.clock.now_ms())
+        retire = CompleteIdleSession(before_ms, evidence, self._context.clock.now_ms())
         try:
-            await self._context.peers.sessions.ask(session_id, Deliver(retire, Cause("policy:idle")))
+            await self._context.actors.sessions.ask(session_id, Deliver(retire, Cause("policy:idle")))
         except Problem as problem:
             _log.warning("session_not_retired", session=session_id, code=problem.code)

@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from fleet.actors.context import Context
-from fleet.actors.effects.erasure import Erasure
+from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.placement import Placement
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.upkeep.orphans import find_orphans
@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 class Recovery:
     """The first and the last to work. `run` fits a `ChildSpec` that comes after all actors."""
 
-    def __init__(self, context: Context, placement: Placement, erasure: Erasure) -> None:
+    def __init__(self, context: Context, placement: Placement, erasure: SessionErasure) -> None:
         self._context = context
         self._placement = placement
         self._erasure = erasure
@@ -79,7 +79,7 @@ class Recovery:
 
     async def _take_up(self) -> None:
         """Activate what has something left to do, a few at a time: each may begin to ask git and OpenCode at once."""
-        peers, views = self._context.peers, self._context.views
+        peers, views = self._context.actors, self._context.views
         for directory, view in (
             (peers.workspaces, views.workspaces),
             (peers.instances, views.instances),
@@ -119,7 +119,7 @@ class Recovery:
     async def _stop_instance(self, instance_id: str) -> None:
         stop = StopInstance("shutdown", self._context.clock.now_ms())
         try:
-            await self._context.peers.instances.ask(instance_id, Deliver(stop, Cause("policy:shutdown")))
+            await self._context.actors.instances.ask(instance_id, Deliver(stop, Cause("policy:shutdown")))
         except Problem as problem:
             _log.warning("instance_not_stopped", instance=instance_id, code=problem.code, detail=problem.detail)
             return

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context
-from fleet.actors.usecases.sessions import NewSession, Orders, Outcome
+from fleet.actors.usecases.sessions import CommandResult, NewSession, SessionUseCases
 from fleet.core.session.state import State
-from fleet.core.session.turn_events import ChangesRecorded, PromptDelivered, TurnStarted, TurnSteered, TurnTreeTaken
-from fleet.core.session.values import Origin
+from fleet.core.session.turn_events import ChangesRecorded, PromptDelivered, TurnSnapshotTaken, TurnStarted, TurnSteered
+from fleet.core.session.values import ForkPoint
 from fleet.errors import Rejected
 from fleet.ports import Strategy
 
@@ -29,16 +29,16 @@ class _Cut(NamedTuple):
 class Forks:
     """Makes forks, on one Fleet."""
 
-    def __init__(self, context: Context, orders: Orders) -> None:
+    def __init__(self, context: Context, orders: SessionUseCases) -> None:
         self._context = context
         self._orders = orders
 
     async def fork(
         self, any_id: str, title: str | None, message_id: str | None, strategy: Strategy | None, caller: Caller
-    ) -> Outcome:
+    ) -> CommandResult:
         """Create the fork and return once it can take a prompt. Raises what `Orders.create` raises."""
         session = self._orders.session(any_id)
-        if not session.conversation:
+        if not session.opencode_session_exists:
             raise Rejected("session_not_ready", "the session has no conversation yet that could be forked")
         wanted = strategy or session.strategy
         if wanted == "existing" and session.strategy != "existing":
@@ -61,7 +61,7 @@ class Forks:
             tags=session.tags,
             agent=session.agent,
             model=session.model,
-            origin=Origin(session.id, session.opencode_id, cut.message_id, session.workspace_id, cut.tree),
+            origin=ForkPoint(session.id, session.opencode_id, cut.message_id, session.workspace_id, cut.tree),
         )
         if wanted != "existing":
             new = replace(new, base_ref=await self._base(session))
@@ -87,7 +87,7 @@ class Forks:
                 cuts[number] = cuts[number]._replace(message_id=event.kept_as)
             elif isinstance(event, TurnSteered):
                 turns[event.message_id] = event.number
-            elif isinstance(event, TurnTreeTaken) and event.number in cuts:
+            elif isinstance(event, TurnSnapshotTaken) and event.number in cuts:
                 cuts[event.number] = cuts[event.number]._replace(tree=event.tree)
             elif isinstance(event, ChangesRecorded):
                 tree = event.tree

@@ -13,7 +13,7 @@ from fleet.core.paths import is_inside
 from fleet.core.workspace.commands import RebindWorkspace
 from fleet.core.workspace.state import State
 from fleet.errors import Rejected
-from fleet.ports import WorkspaceOrder
+from fleet.ports import WorkspaceSpec
 
 
 class Rebinding:
@@ -37,13 +37,13 @@ class Rebinding:
             raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
         order = msgspec.structs.replace(state.order, source_directory=await self._found(state, state.order, directory))
         command = RebindWorkspace(order.source_directory, self._context.clock.now_ms())
-        reply = await self._context.peers.workspaces.ask(workspace_id, caller.deliver(command))
+        reply = await self._context.actors.workspaces.ask(workspace_id, caller.deliver(command))
         if reply.state.phase == "ready":
             await self._context.workspaces.relink(order)
         seen = await look(self._context, workspace_id)
         return reply if seen is None else msgspec.structs.replace(reply, state=seen)
 
-    async def _found(self, state: State, order: WorkspaceOrder, directory: str) -> str:
+    async def _found(self, state: State, order: WorkspaceSpec, directory: str) -> str:
         """Return the real directory, in a repository that has what the workspace began with."""
         named = msgspec.structs.replace(order, source_directory=directory)
         head = None if state.prepared is None else state.prepared.head

@@ -12,17 +12,17 @@ import trio
 
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WorkspaceReply
-from fleet.actors.effects.erasure import Erasure
+from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.stored_responses import erasure_key
 from fleet.actors.runtime.aggregate import Deliver
-from fleet.actors.usecases.sessions import Orders
+from fleet.actors.usecases.sessions import SessionUseCases
 from fleet.core.paths import is_inside
 from fleet.core.session.commands import EraseSession
 from fleet.core.session.state import State as Session
 from fleet.core.workspace.commands import Command, RemoveWorkspace, RestoreWorkspace
 from fleet.core.workspace.state import State
 from fleet.errors import Problem, Rejected, Unavailable
-from fleet.limits import REMOVAL_WAIT_S, SESSIONS_NAMED_MAX
+from fleet.limits import REMOVAL_WAIT_S, SESSIONS_LISTED_MAX
 from fleet.projections.views import Views
 
 _log = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ class Ending(msgspec.Struct, frozen=True):
 class Endings:
     """Ends sessions, on one Fleet."""
 
-    def __init__(self, context: Context, orders: Orders, erasure: Erasure) -> None:
+    def __init__(self, context: Context, orders: SessionUseCases, erasure: SessionErasure) -> None:
         self._context = context
         self._orders = orders
         self._erasure = erasure
@@ -108,7 +108,7 @@ class Endings:
         needing = [state.id for state in self._context.views.sessions if _needs(state, workspace.id)]
         needing += guests(self._context.views, workspace)
         if needing:
-            named = ", ".join(needing[:SESSIONS_NAMED_MAX]) + (", …" if len(needing) > SESSIONS_NAMED_MAX else "")
+            named = ", ".join(needing[:SESSIONS_LISTED_MAX]) + (", …" if len(needing) > SESSIONS_LISTED_MAX else "")
             raise Rejected(
                 "workspace_busy",
                 f"sessions need the workspace: {named}",
@@ -138,7 +138,7 @@ class Endings:
             now = views.sessions.get(session.id)
             if now is not None and (now.phase != "stopped" or now.provisioning is not None):
                 return "the session was resumed since"
-            if now is not None and now.leaving is not None and workspace.order.strategy != "existing":
+            if now is not None and now.detaching_from is not None and workspace.order.strategy != "existing":
                 return self._left_behind(now, force=force)
             there = len(guests(views, workspace))
             if force and not there and workspace.sessions == (session.id,):
@@ -167,7 +167,7 @@ class Endings:
 
     def _left_behind(self, session: Session, *, force: bool) -> str:
         """Return why the workspace of a session stays whose OpenCode has not let go of it. Raises `Problem`."""
-        reason = LEFT.format(instance=session.leaving)
+        reason = LEFT.format(instance=session.detaching_from)
         if force:
             return reason
         raise Problem("workspace_busy", reason, hint="try again when it answers or has ended; force=true leaves it")
@@ -180,7 +180,7 @@ class Endings:
     async def _erase(self, session_id: str, caller: Caller) -> None:
         command = EraseSession(self._now())
         try:
-            await self._context.peers.sessions.ask(
+            await self._context.actors.sessions.ask(
                 session_id, Deliver(command, caller.cause, erasure_key(caller), caller.digest)
             )
         except Rejected as rejected:
@@ -192,15 +192,15 @@ class Endings:
         raise Unavailable("timed_out", "the session is hidden, and its records are still being erased")
 
     async def _ask_workspace(self, workspace_id: str, command: Command, caller: Caller) -> State:
-        return (await self._context.peers.workspaces.ask(workspace_id, Deliver(command, caller.cause))).state
+        return (await self._context.actors.workspaces.ask(workspace_id, Deliver(command, caller.cause))).state
 
     async def _ask_once(self, workspace_id: str, command: Command, caller: Caller) -> WorkspaceReply:
-        return await self._context.peers.workspaces.ask(workspace_id, caller.deliver(command))
+        return await self._context.actors.workspaces.ask(workspace_id, caller.deliver(command))
 
 
 def _needs(session: Session, workspace_id: str) -> bool:
     """Return whether the session works in the workspace, is about to, or may still have a turn there."""
-    stopped = session.phase == "stopped" and session.provisioning is None and session.leaving is None
+    stopped = session.phase == "stopped" and session.provisioning is None and session.detaching_from is None
     return session.workspace_id == workspace_id and not stopped
 
 

@@ -10,12 +10,12 @@ import trio
 from fleet.actors.context import Context
 from fleet.actors.effects.workspace import condition_of, require_unused
 from fleet.actors.usecases.removal import LEFT, NOT_ASKED, NOT_OURS, guests, sessions_work
-from fleet.actors.usecases.sessions import Orders
+from fleet.actors.usecases.sessions import SessionUseCases
 from fleet.core.session.state import State as Session
 from fleet.core.workspace.state import State
 from fleet.errors import Problem, Unavailable
 from fleet.limits import REMOVAL_WAIT_S
-from fleet.ports import Busy, Kept, Preview, WorkspaceOrder
+from fleet.ports import Busy, PreservedWork, Preview, WorkspaceSpec
 
 
 class WorkspacePreview(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class WorkspacePreview(msgspec.Struct, frozen=True):
     state: State
     reason: str | None
     blocked: bool = False
-    kept: Kept | None = None
+    kept: PreservedWork | None = None
     dirty: bool | None = None
 
 
@@ -44,7 +44,7 @@ class EndingPreview(msgspec.Struct, frozen=True):
 class EndPreviews:
     """Makes previews, on one Fleet."""
 
-    def __init__(self, context: Context, orders: Orders) -> None:
+    def __init__(self, context: Context, orders: SessionUseCases) -> None:
         self._context = context
         self._orders = orders
 
@@ -60,7 +60,7 @@ class EndPreviews:
         raise Unavailable("timed_out", "looking at the workspace takes too long", retry_after_s=10)
 
     async def _workspace(
-        self, session: Session, workspace: State, order: WorkspaceOrder, *, wanted: bool
+        self, session: Session, workspace: State, order: WorkspaceSpec, *, wanted: bool
     ) -> WorkspacePreview:
         if workspace.phase == "removed":
             return WorkspacePreview(workspace, None, kept=workspace.kept)
@@ -75,7 +75,7 @@ class EndPreviews:
             return WorkspacePreview(workspace, problem.detail, blocked=True, dirty=dirty)
         return WorkspacePreview(workspace, None, kept=preview.kept, dirty=dirty)
 
-    def _why_left(self, session: Session, workspace: State, order: WorkspaceOrder) -> str | None:
+    def _why_left(self, session: Session, workspace: State, order: WorkspaceSpec) -> str | None:
         """Return why the workspace would be left alone without a look at it, None where it would be removed."""
         there = len(guests(self._context.views, workspace))
         others = len([each for each in workspace.sessions if each != session.id])
@@ -89,10 +89,10 @@ class EndPreviews:
             return workspace.failure_detail
         return None if workspace.phase == "ready" else f"it is {workspace.phase}: look again in a moment"
 
-    async def _removal(self, session: Session, workspace: State, order: WorkspaceOrder) -> Preview:
+    async def _removal(self, session: Session, workspace: State, order: WorkspaceSpec) -> Preview:
         """Look at the workspace as a removal does. Raises the `Problem` that would keep it from being removed."""
-        if session.leaving is not None:
-            raise Problem("workspace_busy", LEFT.format(instance=session.leaving))
+        if session.detaching_from is not None:
+            raise Problem("workspace_busy", LEFT.format(instance=session.detaching_from))
         require_unused(self._context.views, workspace.id, order)
         preview = await self._context.removals.preview(order)
         strangers = await self._strangers(session, preview.busy)

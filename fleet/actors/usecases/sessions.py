@@ -24,33 +24,33 @@ from fleet.core.session.commands import (
     AbortTurn,
     AnswerRequest,
     CreateSession,
-    DescribeSession,
     EditPrompt,
+    EditSession,
     ReadNotifications,
     ResumeSession,
     SetBudget,
     SkipSetup,
     SteerPrompt,
+    StopSession,
     SubmitPrompt,
-    TerminateSession,
     WithdrawPrompt,
 )
 from fleet.core.session.commands import Command as SessionCommand
 from fleet.core.session.consequences import BEGIN_ANEW, is_gone
 from fleet.core.session.state import State
-from fleet.core.session.values import Answer, Budget, Model, Origin
-from fleet.core.workspace.commands import DescribeWorkspace
+from fleet.core.session.values import Answer, Budget, ForkPoint, Model
+from fleet.core.workspace.commands import EditWorkspace
 from fleet.core.workspace.faults import described, way_out
 from fleet.errors import PROBLEMS, Problem, Rejected, Unavailable
 from fleet.keyed_locks import Locks
 from fleet.limits import (
     ABORT_WAIT_S,
     CALLBACK_DEPTH_MAX,
-    INSTANCE_LINE_RETRY_S,
+    INSTANCE_QUEUE_RETRY_S,
     SESSION_READY_TIMEOUT_S,
     TERMINATE_WAIT_S,
 )
-from fleet.ports import Source, Strategy, WorkspaceOrder
+from fleet.ports import Source, Strategy, WorkspaceSpec
 from fleet.wire.enums import AbortOutcome
 
 Command = TypeVar("Command")
@@ -71,17 +71,17 @@ class NewSession(msgspec.Struct, frozen=True):
     notify_session: str | None = None
     notify_instance: str | None = None
     budget: Budget | None = None
-    origin: Origin | None = None
+    origin: ForkPoint | None = None
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class CommandResult(msgspec.Struct, frozen=True):
     """What an order reached: the session as it is then, and the log position."""
 
     session: State
     position: int
 
 
-class Orders:
+class SessionUseCases:
     """The orders, on one Fleet."""
 
     def __init__(self, context: Context) -> None:
@@ -92,7 +92,7 @@ class Orders:
 
     # ------------------------------------------------------------------------------------------------------ creation
 
-    async def create(self, new: NewSession, caller: Caller) -> Outcome:
+    async def create(self, new: NewSession, caller: Caller) -> CommandResult:
         """Create a session and return once it can take a prompt.
 
         Raises `Rejected` for what is wrong with the request; nothing has changed then. What goes wrong later leaves the
@@ -178,7 +178,7 @@ class Orders:
             )
         return parent
 
-    async def _workspace_order(self, new: NewSession, source: Source, title: str) -> WorkspaceOrder:
+    async def _workspace_order(self, new: NewSession, source: Source, title: str) -> WorkspaceSpec:
         context = self._context
         if new.strategy == "existing":
             for field, value in (("branch", new.branch), ("baseRef", new.base_ref)):
@@ -189,13 +189,13 @@ class Orders:
                 return shared.order
         workspace_id = context.ids.uuid7()
         directory, branch = context.workspaces.plan(workspace_id, new.strategy, source, new.branch, title)
-        order = WorkspaceOrder(workspace_id, new.strategy, source.directory, directory, branch, new.base_ref)
+        order = WorkspaceSpec(workspace_id, new.strategy, source.directory, directory, branch, new.base_ref)
         await context.workspaces.check(order)
         return order
 
     # ------------------------------------------------------------------------------------------------ prompts and turns
 
-    async def prompt(self, any_id: str, prompt: NewPrompt, *, resume: bool, caller: Caller) -> Outcome:
+    async def prompt(self, any_id: str, prompt: NewPrompt, *, resume: bool, caller: Caller) -> CommandResult:
         """Put a prompt into the session's queue. With `resume`, a session that has ended is brought back first."""
         session = self.session(any_id)
         submission = self._submission(await self._commands.resolve(prompt, session), resume=resume)
@@ -203,7 +203,7 @@ class Orders:
         if workspace is not None and workspace.fault == "missing":
             submission = replace(submission, lost=(described(workspace) or "", way_out(workspace)))
         reply = await self._ask(session.id, submission, caller)
-        return Outcome(reply.state, reply.position)
+        return CommandResult(reply.state, reply.position)
 
     def _submission(self, prompt: NewPrompt, *, resume: bool) -> SubmitPrompt:
         context = self._context
@@ -220,55 +220,55 @@ class Orders:
             prompt.steer,
         )
 
-    async def withdraw(self, any_id: str, prompt_id: str, caller: Caller) -> Outcome:
+    async def withdraw(self, any_id: str, prompt_id: str, caller: Caller) -> CommandResult:
         """Take a waiting prompt out of the queue."""
         session = self.session(any_id)
         reply = await self._ask(session.id, WithdrawPrompt(prompt_id, self._context.clock.now_ms()), caller)
-        return Outcome(reply.state, reply.position)
+        return CommandResult(reply.state, reply.position)
 
-    async def edit_prompt(self, any_id: str, prompt_id: str, text: str, caller: Caller) -> Outcome:
+    async def edit_prompt(self, any_id: str, prompt_id: str, text: str, caller: Caller) -> CommandResult:
         """Give a waiting prompt another text."""
         session = self.session(any_id)
         reply = await self._ask(session.id, EditPrompt(prompt_id, text, self._context.clock.now_ms()), caller)
-        return Outcome(reply.state, reply.position)
+        return CommandResult(reply.state, reply.position)
 
-    async def steer_prompt(self, any_id: str, prompt_id: str, caller: Caller) -> Outcome:
+    async def steer_prompt(self, any_id: str, prompt_id: str, caller: Caller) -> CommandResult:
         """Send a waiting prompt into the turn that runs."""
         session = self.session(any_id)
         command = SteerPrompt(prompt_id, self._context.clock.now_ms(), self._context.fresh())
         reply = await self._ask(session.id, command, caller)
-        return Outcome(reply.state, reply.position)
+        return CommandResult(reply.state, reply.position)
 
-    async def answer(self, any_id: str, request_id: str, answer: Answer, caller: Caller) -> Outcome:
+    async def answer(self, any_id: str, request_id: str, answer: Answer, caller: Caller) -> CommandResult:
         """Answer a permission request or question; OpenCode is told right after."""
         session = self.session(any_id)
         command = AnswerRequest(request_id, answer, self._context.clock.now_ms(), caller.actor)
         reply = await self._ask(session.id, command, caller)
-        return Outcome(reply.state, reply.position)
+        return CommandResult(reply.state, reply.position)
 
-    async def read_notifications(self, any_id: str, numbers: tuple[int, ...] | None, caller: Caller) -> Outcome:
+    async def read_notifications(self, any_id: str, numbers: tuple[int, ...] | None, caller: Caller) -> CommandResult:
         """Take note that somebody has seen these notifications; None for all."""
         session = self.session(any_id)
         command = ReadNotifications(numbers, self._context.clock.now_ms())
         reply = await self._ask(session.id, command, caller)
-        return Outcome(reply.state, reply.position)
+        return CommandResult(reply.state, reply.position)
 
-    async def set_budget(self, any_id: str, budget: Budget | None, caller: Caller) -> Outcome:
+    async def set_budget(self, any_id: str, budget: Budget | None, caller: Caller) -> CommandResult:
         """Give the session another budget, or none."""
         session = self.session(any_id)
         command = SetBudget(budget, self._context.clock.now_ms(), self._context.fresh())
         reply = await self._ask(session.id, command, caller)
-        return Outcome(reply.state, reply.position)
+        return CommandResult(reply.state, reply.position)
 
-    async def abort(self, any_id: str, caller: Caller) -> tuple[Outcome, AbortOutcome]:
+    async def abort(self, any_id: str, caller: Caller) -> tuple[CommandResult, AbortOutcome]:
         """Stop the running turn, wait for that, and say how far it got: `aborted`, `nothing_to_abort` or `aborting`."""
         session = self.session(any_id)
         reply = await self._ask(session.id, AbortTurn(self._context.clock.now_ms()), caller)
         if session.provisioning == "setup" and reply.state.provisioning is None:
-            return Outcome(reply.state, reply.position), "aborted"
+            return CommandResult(reply.state, reply.position), "aborted"
         turn = reply.state.turn
         if turn is None or not turn.aborting:
-            return Outcome(reply.state, reply.position), "nothing_to_abort"
+            return CommandResult(reply.state, reply.position), "nothing_to_abort"
         number = turn.number
         with trio.move_on_after(ABORT_WAIT_S):
             state = await self._context.views.sessions.wait(
@@ -279,7 +279,7 @@ class Orders:
 
     # ------------------------------------------------------------------------------------------------ resume and end
 
-    async def resume(self, any_id: str, caller: Caller, *, anew: bool = False) -> Outcome:
+    async def resume(self, any_id: str, caller: Caller, *, anew: bool = False) -> CommandResult:
         """Bring the session back and return once it can take a prompt. Raises the problem that kept it from that.
 
         With `anew` it begins a new conversation in its workspace.
@@ -289,30 +289,32 @@ class Orders:
         await self._ask(session.id, ResumeSession(self._context.clock.now_ms(), opencode_id), caller)
         return await self._provisioned(session.id)
 
-    async def skip_setup(self, any_id: str, caller: Caller) -> Outcome:
+    async def skip_setup(self, any_id: str, caller: Caller) -> CommandResult:
         """Let the session go on in a workspace that is not set up; return as soon as that is ordered."""
         session = self.session(any_id)
         reply = await self._ask(session.id, SkipSetup(self._context.clock.now_ms()), caller)
-        return Outcome(reply.state, reply.position)
+        return CommandResult(reply.state, reply.position)
 
-    async def terminate(self, any_id: str, caller: Caller) -> Outcome:
+    async def terminate(self, any_id: str, caller: Caller) -> CommandResult:
         """End the session and return once it has stopped."""
         session = self.session(any_id)
-        await self._ask(session.id, TerminateSession(self._context.clock.now_ms()), caller)
+        await self._ask(session.id, StopSession(self._context.clock.now_ms()), caller)
         # A repeated request finds an end that is over, and perhaps a session that was resumed since.
-        state = await self._wait(session.id, lambda s: not s.terminating, TERMINATE_WAIT_S, "stopped")
+        state = await self._wait(session.id, lambda s: not s.stopping, TERMINATE_WAIT_S, "stopped")
         return self._outcome(state)
 
-    async def describe(self, any_id: str, title: str | None, tags: tuple[str, ...] | None, caller: Caller) -> Outcome:
+    async def describe(
+        self, any_id: str, title: str | None, tags: tuple[str, ...] | None, caller: Caller
+    ) -> CommandResult:
         """Give the session another title or other tags."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, DescribeSession(self._context.clock.now_ms(), title, tags), caller)
-        return Outcome(reply.state, reply.position)
+        reply = await self._ask(session.id, EditSession(self._context.clock.now_ms(), title, tags), caller)
+        return CommandResult(reply.state, reply.position)
 
     async def describe_workspace(self, workspace_id: str, title: str | None, caller: Caller) -> WorkspaceReply:
         """Give a workspace a title, or None for none. Raises `Rejected` workspace_not_found."""
-        command = DescribeWorkspace(title, self._context.clock.now_ms())
-        return await self._context.peers.workspaces.ask(workspace_id, caller.deliver(command))
+        command = EditWorkspace(title, self._context.clock.now_ms())
+        return await self._context.actors.workspaces.ask(workspace_id, caller.deliver(command))
 
     # ---------------------------------------------------------------------------------------------------------- roots
 
@@ -325,14 +327,14 @@ class Orders:
             raise
         if not is_inside(source.directory, self._roots.configured):  # one of Fleet's own workspaces is no root
             raise outside(path, "path")
-        return await self._ask_roots(roots.ChooseRoot(source.directory, self._context.clock.now_ms()), caller)
+        return await self._ask_roots(roots.AddWorkspaceRoot(source.directory, self._context.clock.now_ms()), caller)
 
     async def withdraw_root(self, path: str, caller: Caller) -> int:
         """Withdraw a chosen workspace root and return the log position. Raises `Rejected` root_not_found."""
-        return await self._ask_roots(roots.WithdrawRoot(path, self._context.clock.now_ms()), caller)
+        return await self._ask_roots(roots.RemoveWorkspaceRoot(path, self._context.clock.now_ms()), caller)
 
     async def _ask_roots(self, command: roots.Command, caller: Caller) -> int:
-        return (await self._context.peers.roots.ask(roots.ROOTS_ID, caller.deliver(command))).position
+        return (await self._context.actors.roots.ask(roots.ROOTS_ID, caller.deliver(command))).position
 
     # -------------------------------------------------------------------------------------------------------- reading
 
@@ -347,14 +349,14 @@ class Orders:
 
     # -------------------------------------------------------------------------------------------------------- waiting
 
-    async def _provisioned(self, session_id: str) -> Outcome:
+    async def _provisioned(self, session_id: str) -> CommandResult:
         # A set-up takes its time, or a person's: who ordered it sees it run, and prompts wait in the queue.
         state = await self._wait(
             session_id, lambda s: s.provisioning in (None, "setup"), SESSION_READY_TIMEOUT_S, "ready"
         )
         failure = state.failure if state.provisioning is None else None
         if failure is not None and failure.step not in (None, "setup"):  # which fails or not when it has been answered
-            retry_after_s = INSTANCE_LINE_RETRY_S if failure.code == "overloaded" else None
+            retry_after_s = INSTANCE_QUEUE_RETRY_S if failure.code == "overloaded" else None
             hint = BEGIN_ANEW if is_gone(state) else self._way_back(state) if failure.code == "workspace_gone" else None
             extra = {"sessionId": session_id}
             raise Problem(failure.code, failure.detail, hint=hint, retry_after_s=retry_after_s, extra=extra)
@@ -378,11 +380,11 @@ class Orders:
             retry_after_s=5,
         )
 
-    def _outcome(self, state: State) -> Outcome:
-        return Outcome(state, self._context.log.head())
+    def _outcome(self, state: State) -> CommandResult:
+        return CommandResult(state, self._context.log.head())
 
     async def _ask(self, session_id: str, command: SessionCommand, caller: Caller) -> SessionReply:
-        return await self._context.peers.sessions.ask(session_id, caller.deliver(command))
+        return await self._context.actors.sessions.ask(session_id, caller.deliver(command))
 
 
 def _default_title(new: NewSession, source: Source) -> str:

@@ -2,7 +2,7 @@
 
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context
-from fleet.actors.usecases.sessions import Orders
+from fleet.actors.usecases.sessions import SessionUseCases
 from fleet.actors.usecases.workspace_roots import Roots
 from fleet.core import trust as m
 from fleet.errors import Rejected
@@ -12,7 +12,7 @@ from fleet.ports import Recipe
 class Trust:
     """The trust, on one Fleet."""
 
-    def __init__(self, context: Context, orders: Orders) -> None:
+    def __init__(self, context: Context, orders: SessionUseCases) -> None:
         self._context = context
         self._orders = orders
         self._roots = Roots(context)
@@ -76,4 +76,4 @@ class Trust:
         return await self._ask(m.RevokeTrust(repository, digest, self._context.clock.now_ms()), caller)
 
     async def _ask(self, command: m.Command, caller: Caller) -> int:
-        return (await self._context.peers.trust.ask(m.TRUST_ID, caller.deliver(command))).position
+        return (await self._context.actors.trust.ask(m.TRUST_ID, caller.deliver(command))).position

@@ -12,27 +12,27 @@ import trio
 
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WebhookReply
-from fleet.actors.runtime.aggregate import Report
+from fleet.actors.runtime.aggregate import ReportBack
 from fleet.core.webhook.commands import (
     Command,
     DeleteWebhook,
     DisableWebhook,
     EnableWebhook,
     RegisterWebhook,
-    TryWebhook,
+    SendTestMessage,
 )
 from fleet.core.webhook.signing import secret_of
 from fleet.core.webhook.state import Delivery, State
 from fleet.errors import Rejected, Unavailable
 from fleet.limits import (
-    WEBHOOK_TRY_WAIT_S,
+    WEBHOOK_TEST_WAIT_S,
     WEBHOOKS_MAX,
 )
 from fleet.ports import Target
 
 _log = structlog.get_logger(__name__)
 
-Reporter = Report[Command]
+Reporter = ReportBack[Command]
 
 
 class NewWebhook(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class NewWebhook(msgspec.Struct, frozen=True):
     description: str = ""
 
 
-class Webhooks:
+class WebhookUseCases:
     """The orders about webhooks, on one Fleet. Each returns the state it reached."""
 
     def __init__(self, context: Context) -> None:
@@ -95,12 +95,12 @@ class Webhooks:
 
     async def send_test(self, webhook_id: str, caller: Caller) -> Delivery:
         """Send a test message and return what became of it."""
-        reply = await self._ask(webhook_id, TryWebhook(self._now()), caller)
+        reply = await self._ask(webhook_id, SendTestMessage(self._now()), caller)
         tests = [each for each in (*reply.state.over, *reply.state.open) if each.is_test]
         if not tests:
             raise Rejected("delivery_gone", "the test of this idempotency key is not among the newest deliveries")
         number = max(each.number for each in tests)
-        with trio.move_on_after(WEBHOOK_TRY_WAIT_S):
+        with trio.move_on_after(WEBHOOK_TEST_WAIT_S):
             state = await self._context.views.webhooks.wait(webhook_id, lambda s: s.waiting(number) is None)
             return next(each for each in state.over if each.number == number)
         raise Unavailable("timed_out", "the test message is still on its way; look at the deliveries", retry_after_s=5)
@@ -118,7 +118,7 @@ class Webhooks:
     async def _ask(self, webhook_id: str, command: Command, caller: Caller) -> WebhookReply:
         if not isinstance(command, RegisterWebhook):
             self.webhook(webhook_id)  # a message would bring up an actor for whatever id somebody thinks of
-        return await self._context.peers.webhooks.ask(webhook_id, caller.deliver(command))
+        return await self._context.actors.webhooks.ask(webhook_id, caller.deliver(command))
 
 
 def _missing(webhook_id: str) -> Rejected:

@@ -18,7 +18,7 @@ from fleet.adapters.git.checkout_location import Place, locate
 from fleet.adapters.git.command import run, without_files
 from fleet.adapters.git.repository import head_of
 from fleet.adapters.git.snapshot import Left, forget_index, update_index, write_tree
-from fleet.adapters.git.snapshot_repository import Store, make_store
+from fleet.adapters.git.snapshot_repository import SnapshotRepository, make_store
 from fleet.adapters.git.unique_commits import candidates_in
 from fleet.errors import Problem, Rejected
 
@@ -39,10 +39,10 @@ async def tree_of(repository: str, commit: str | None) -> str:
 
 
 @asynccontextmanager
-async def scratch_store(objects: str, place: Place) -> AsyncGenerator[Store, None]:
+async def scratch_store(objects: str, place: Place) -> AsyncGenerator[SnapshotRepository, None]:
     """Open a store that writes its objects to a repository's directory and is gone after the block."""
     with tempfile.TemporaryDirectory(prefix="fleet-index-") as scratch:
-        store = Store(f"{scratch}/store", objects=objects, excludes_file=place.excludes_file)
+        store = SnapshotRepository(f"{scratch}/store", objects=objects, excludes_file=place.excludes_file)
         await make_store(store, place.object_format, exclude=place.exclude)
         yield store
 
@@ -84,7 +84,7 @@ async def index_tree(own: str, directory: str) -> str:
 # ------------------------------------------------------------------------------------------------ repositories inside
 
 
-async def _published_inside(store: Store, place: Place) -> tuple[str, ...]:
+async def _published_inside(store: SnapshotRepository, place: Place) -> tuple[str, ...]:
     """Return the filled repositories that the store's index names. Raises `Rejected` where one holds work."""
     staged = (await store.run("ls-files", "--stage", "-z", top=place.top)).split("\0")
     found: list[str] = []
@@ -165,7 +165,7 @@ async def _is_published(git_directory: str) -> bool:
     return not listed
 
 
-async def _seed(store: Store, place: Place, head: str | None) -> None:
+async def _seed(store: SnapshotRepository, place: Place, head: str | None) -> None:
     """Begin with what HEAD has, and what the checkout's own index knows of those files on disk."""
     start = ("--empty",) if head is None else ("--reset", head)
     if place.git_directory is not None and await trio.to_thread.run_sync(
@@ -191,7 +191,7 @@ def _copy_index(git_directory: str, to: str) -> bool:
     return True
 
 
-async def _clear_flags(store: Store, top: str) -> None:
+async def _clear_flags(store: SnapshotRepository, top: str) -> None:
     """Look at files that somebody told git not to look at."""
     listed = (await store.run("ls-files", "-v", "-z", top=top)).split("\0")
     assumed = [line[2:] for line in listed if line[:1].islower()]

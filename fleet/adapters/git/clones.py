@@ -23,10 +23,10 @@ from fleet.adapters.git.pristine_check import dirty, remove_if_blank, require_no
 from fleet.adapters.git.repository import look, read_ref
 from fleet.adapters.git.sparse import carry_cone
 from fleet.adapters.git.worktrees import note_ref
-from fleet.ports import Source, WorkspaceOrder
+from fleet.ports import Source, WorkspaceSpec
 
 
-async def make(source: Source, repository: str, order: WorkspaceOrder, branch: str) -> None:
+async def make(source: Source, repository: str, order: WorkspaceSpec, branch: str) -> None:
     """Make the clone, or finish what a crash left.
 
     Raises `Rejected`: branch_exists, base_ref_unknown, repository_empty, workspace_dirty; `Problem` git_failed.
@@ -45,7 +45,7 @@ async def make(source: Source, repository: str, order: WorkspaceOrder, branch: s
     await trio.Path(making).rename(order.directory)
 
 
-async def copy(repository: str, beside: str, order: WorkspaceOrder) -> str:
+async def copy(repository: str, beside: str, order: WorkspaceSpec) -> str:
     """Clone the repository beside the order's directory, check nothing out, and return where. Raises `Problem`.
 
     `beside` is the git directory of the checkout that the clone is to be like.
@@ -65,7 +65,7 @@ async def copy(repository: str, beside: str, order: WorkspaceOrder) -> str:
     return making
 
 
-async def discard(order: WorkspaceOrder) -> None:
+async def discard(order: WorkspaceSpec) -> None:
     """Remove an untouched clone. Raises `Rejected` workspace_dirty, `Problem` git_failed."""
     await remove_tree(making_place(order))
     if not await _is_finished(order.directory):
@@ -78,7 +78,7 @@ async def discard(order: WorkspaceOrder) -> None:
     await remove_tree(order.directory)
 
 
-def making_place(order: WorkspaceOrder) -> str:
+def making_place(order: WorkspaceSpec) -> str:
     """Return where a clone grows."""
     return str(Path(order.directory).parent / ".making")
 
@@ -87,7 +87,7 @@ async def _is_finished(directory: str) -> bool:
     return await trio.Path(directory).is_dir() and (await look(directory)).top == directory
 
 
-async def _start(source: Source, repository: str, order: WorkspaceOrder, branch: str) -> str:
+async def _start(source: Source, repository: str, order: WorkspaceSpec, branch: str) -> str:
     existing = await branches.tip(repository, branch)
     if existing is None:
         await branches.check_place(repository, branch)

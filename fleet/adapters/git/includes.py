@@ -20,7 +20,7 @@ import trio
 
 from fleet.adapters.git.command import attempt, run
 from fleet.errors import Problem
-from fleet.limits import INCLUDE_BYTES_MAX, INCLUDE_FILES_MAX, INCLUDE_PATTERNS_BYTES_MAX, INCLUDE_UNCOPIED_NAMED_MAX
+from fleet.limits import INCLUDE_BYTES_MAX, INCLUDE_FILES_MAX, INCLUDE_PATTERNS_BYTES_MAX, INCLUDE_UNCOPIED_LISTED_MAX
 from fleet.ports import NotCarried
 
 INCLUDE_FILE: Final = ".worktreeinclude"
@@ -86,7 +86,7 @@ class _Report:
                 f"{self.beyond} files that {INCLUDE_FILE} names were not copied: the limits are {INCLUDE_FILES_MAX} "
                 f"files and {INCLUDE_BYTES_MAX // 1024**2} MiB. Name less, or make them in the set-up."
             )
-        shown, rest = self.refused[:INCLUDE_UNCOPIED_NAMED_MAX], len(self.refused) - INCLUDE_UNCOPIED_NAMED_MAX
+        shown, rest = self.refused[:INCLUDE_UNCOPIED_LISTED_MAX], len(self.refused) - INCLUDE_UNCOPIED_LISTED_MAX
         if shown:
             yield f"Not copied: {'; '.join(shown)}" + (f"; and {rest} more" if rest > 0 else "")
 

@@ -20,7 +20,7 @@ from fleet.adapters.git.repository import head_of, read_ref
 from fleet.adapters.git.unique_commits import Candidates, candidates_in, own_tips, worktree_directory
 from fleet.adapters.git.worktrees import note_ref, registration_at
 from fleet.errors import Rejected
-from fleet.ports import WorkspaceOrder
+from fleet.ports import WorkspaceSpec
 
 
 class Work(NamedTuple):
@@ -33,7 +33,7 @@ class Work(NamedTuple):
     ignored: tuple[str, ...]
 
 
-async def survey(repository: str, order: WorkspaceOrder, directory: str) -> Work:
+async def survey(repository: str, order: WorkspaceSpec, directory: str) -> Work:
     """Look at the checkout of `order`, which stands at `directory` now.
 
     Raises `Rejected` workspace_dirty for what cannot be kept, `Problem` git_failed.
@@ -67,7 +67,7 @@ async def survey(repository: str, order: WorkspaceOrder, directory: str) -> Work
     return Work(saved, nothing, own, objects, ignored)
 
 
-async def candidates_of(repository: str, order: WorkspaceOrder, own: str | None) -> Candidates:
+async def candidates_of(repository: str, order: WorkspaceSpec, own: str | None) -> Candidates:
     """Return what only the workspace's own git directory names; of a worktree that lost it, what the source has.
 
     Raises `Rejected` workspace_dirty where a submodule's repository in there has commits of its own.
@@ -79,7 +79,7 @@ async def candidates_of(repository: str, order: WorkspaceOrder, own: str | None)
     return await candidates_in(named, with_refs=order.strategy == "clone")
 
 
-async def going_branch(repository: str, order: WorkspaceOrder) -> tuple[str | None, str | None]:
+async def going_branch(repository: str, order: WorkspaceSpec) -> tuple[str | None, str | None]:
     """Return the branch that goes with a worktree and its commit: the one that Fleet made for it, else None."""
     if order.strategy == "clone" or order.branch is None:
         return None, None
@@ -88,7 +88,7 @@ async def going_branch(repository: str, order: WorkspaceOrder) -> tuple[str | No
     return order.branch, await branches.tip(repository, order.branch)
 
 
-async def _place(repository: str, order: WorkspaceOrder, directory: str) -> Place:
+async def _place(repository: str, order: WorkspaceSpec, directory: str) -> Place:
     place = await locate(directory)
     found = await attempt("rev-parse", "--path-format=absolute", "--git-common-dir", directory=directory)
     shared = str(await trio.Path(found.line).resolve()) if found.code == 0 else None
@@ -106,7 +106,7 @@ async def _place(repository: str, order: WorkspaceOrder, directory: str) -> Plac
     return Place(directory, object_format=object_format)
 
 
-async def _head(repository: str, order: WorkspaceOrder, own: str | None) -> tuple[str | None, str | None]:
+async def _head(repository: str, order: WorkspaceSpec, own: str | None) -> tuple[str | None, str | None]:
     if own is None:
         registration = await registration_at(repository, order.directory)
         if registration is not None and registration.head is not None:
@@ -116,7 +116,7 @@ async def _head(repository: str, order: WorkspaceOrder, own: str | None) -> tupl
 
 
 async def _fetch(
-    repository: str, order: WorkspaceOrder, own: str | None, commits: list[str], tags: tuple[str, ...]
+    repository: str, order: WorkspaceSpec, own: str | None, commits: list[str], tags: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Bring a clone's commits and tags into the source, under no name yet. Return the tags that the source lacks."""
     if order.strategy != "clone" or own is None:

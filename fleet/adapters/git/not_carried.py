@@ -13,8 +13,8 @@ import trio
 from fleet.adapters.git.clone_config import Entry, entries_of
 from fleet.adapters.git.command import run
 from fleet.adapters.git.files import read_file
-from fleet.limits import NOT_CARRIED_NAMED_MAX
-from fleet.ports import NotCarried, Source, WorkspaceOrder
+from fleet.limits import NOT_CARRIED_LISTED_MAX
+from fleet.ports import NotCarried, Source, WorkspaceSpec
 
 _GITLINK: Final = "160000 "
 _POINTER: Final = b"version https://git-lfs.github.com/spec/"
@@ -27,7 +27,7 @@ _OF_NO_MATTER: Final = re.compile(
 )
 
 
-async def lacking(source: Source, order: WorkspaceOrder) -> tuple[NotCarried, ...]:
+async def lacking(source: Source, order: WorkspaceSpec) -> tuple[NotCarried, ...]:
     """Return what the finished checkout of `order` does not have. Raises `Problem` git_failed."""
     entries = await entries_of(source.git_directory or source.repository or source.directory)
     found = [_filters(entries), await _lfs(order.directory), await _submodules(order.directory)]
@@ -125,6 +125,6 @@ async def _submodules(directory: str) -> NotCarried | None:
 
 def _named(names: list[str]) -> str:
     """Return the first names, and how many there are beside them; bytes that are no UTF-8 are shown."""
-    shown = ", ".join(os.fsencode(name).decode(errors="backslashreplace") for name in names[:NOT_CARRIED_NAMED_MAX])
-    rest = len(names) - NOT_CARRIED_NAMED_MAX
+    shown = ", ".join(os.fsencode(name).decode(errors="backslashreplace") for name in names[:NOT_CARRIED_LISTED_MAX])
+    rest = len(names) - NOT_CARRIED_LISTED_MAX
     return f"{shown} and {rest} more" if rest > 0 else shown

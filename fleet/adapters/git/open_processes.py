@@ -9,7 +9,7 @@ import trio
 
 from fleet.core.paths import is_inside
 from fleet.errors import Rejected
-from fleet.limits import BUSY_COMMAND_CHARS_MAX, BUSY_PROCESSES_NAMED_MAX
+from fleet.limits import BUSY_COMMAND_CHARS_MAX, BUSY_PROCESSES_LISTED_MAX
 from fleet.ports import Busy
 
 
@@ -20,7 +20,7 @@ async def require_not_busy(directory: str) -> None:
     """
     found = await busy_in(directory)
     if found:
-        listed = ", ".join(each.words for each in found[:BUSY_PROCESSES_NAMED_MAX])
+        listed = ", ".join(each.words for each in found[:BUSY_PROCESSES_LISTED_MAX])
         raise Rejected(
             "workspace_busy",
             f"Processes have their working directory in {directory!r}: {listed}",

@@ -32,8 +32,8 @@ from fleet.adapters.git.scratch import objects_discarded
 from fleet.adapters.git.unique_commits import own_tips
 from fleet.adapters.git.workspaces import GitWorkspaces
 from fleet.errors import Problem, Rejected
-from fleet.limits import IGNORED_NAMED_MAX
-from fleet.ports import Kept, Preview, Source, WorkspaceOrder
+from fleet.limits import IGNORED_LISTED_MAX
+from fleet.ports import PreservedWork, Preview, Source, WorkspaceSpec
 
 _log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class GitRemovals:
     def __init__(self, workspaces: GitWorkspaces) -> None:
         self._workspaces = workspaces
 
-    async def keep(self, order: WorkspaceOrder) -> Kept:
+    async def keep(self, order: WorkspaceSpec) -> PreservedWork:
         """Keep what is only in the workspace, under `refs/fleet/kept/<workspace id>` of the source (see the port).
 
         Raises `Rejected`: invalid (strategy `existing`), workspace_dirty (nested repositories, unreadable files),
@@ -52,28 +52,28 @@ class GitRemovals:
         """
         async with self._hold(order) as repository:
             if repository is None:
-                return Kept(None, None, order.branch, None)
+                return PreservedWork(None, None, order.branch, None)
             await _take_back(order)
             work = await _look(repository, order, order.directory)
-            return work if isinstance(work, Kept) else await _keep(repository, order, work)
+            return work if isinstance(work, PreservedWork) else await _keep(repository, order, work)
 
-    async def preview(self, order: WorkspaceOrder) -> Preview:
+    async def preview(self, order: WorkspaceSpec) -> Preview:
         """Look what `keep` and `remove` would do (see the port); objects of the look go to a scratch directory.
 
         Raises what they raise, but for workspace_busy because of processes.
         """
         async with self._hold(order) as repository:
             if repository is None:
-                return Preview(Kept(None, None, order.branch, None))
+                return Preview(PreservedWork(None, None, order.branch, None))
             directory = await _standing(order)
             with objects_discarded():
                 work = await _look(repository, order, directory)
             await _require_not_locked(repository, order)
             await restores.require_allowed(repository, order)
-            kept = work if isinstance(work, Kept) else _would_keep(order, work)
+            kept = work if isinstance(work, PreservedWork) else _would_keep(order, work)
             return Preview(kept, await busy_in(directory) if await exists(directory) else ())
 
-    async def remove(self, order: WorkspaceOrder, kept: Kept) -> None:
+    async def remove(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
         """Remove a workspace that is as it was kept (see the port). Idempotent.
 
         Raises `Rejected`: invalid, workspace_dirty, workspace_busy; `Problem`: directory_missing, git_failed.
@@ -89,7 +89,7 @@ class GitRemovals:
             await _unregister(repository, order, kept)
         await remove_if_empty(str(Path(order.directory).parent))
 
-    async def restore(self, order: WorkspaceOrder, kept: Kept) -> None:
+    async def restore(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
         """Bring a workspace back as it was kept (see the port). What was staged is staged again. Idempotent.
 
         Raises `Rejected`: invalid, branch_exists, branch_checked_out, workspace_dirty (something else is in its place);
@@ -108,7 +108,7 @@ class GitRemovals:
             await _carry(None if source is None else source.top, order)
 
     @asynccontextmanager
-    async def _hold(self, order: WorkspaceOrder) -> AsyncGenerator[str | None, None]:
+    async def _hold(self, order: WorkspaceSpec) -> AsyncGenerator[str | None, None]:
         """Hold the workspace's lock and yield the source repository; None where nothing is there at all."""
         if order.strategy == "existing":
             raise Rejected(
@@ -123,7 +123,7 @@ class GitRemovals:
         async with self._workspaces.locks.hold(key):
             yield repository
 
-    async def _repository(self, order: WorkspaceOrder) -> str | None:
+    async def _repository(self, order: WorkspaceSpec) -> str | None:
         if order.strategy == "worktree":
             repository = await self._workspaces.repository_of_worktree(order)
         else:
@@ -136,7 +136,7 @@ class GitRemovals:
             )
         return repository
 
-    async def _source(self, order: WorkspaceOrder) -> Source | None:
+    async def _source(self, order: WorkspaceSpec) -> Source | None:
         """Return the checkout that the workspace was made from, None where it is gone and its repository is not."""
         try:
             return await self._workspaces.inspect(order.source_directory)
@@ -151,31 +151,31 @@ def _beside(repository: str, source: Source | None) -> str:
     return source.git_directory or repository
 
 
-async def _carry(top: str | None, order: WorkspaceOrder) -> None:
+async def _carry(top: str | None, order: WorkspaceSpec) -> None:
     """Copy the ignored files that a new workspace would get from the checkout at `top`; log what is not copied."""
     for lacking in await carry(top, order.directory):
         _log.warning("workspace_not_complete", workspace=order.workspace_id, detail=lacking.detail)
 
 
-def _removing(order: WorkspaceOrder) -> str:
+def _removing(order: WorkspaceSpec) -> str:
     return str(Path(order.directory).parent / ".removing")
 
 
-def _removed(order: WorkspaceOrder) -> str:
+def _removed(order: WorkspaceSpec) -> str:
     return str(Path(order.directory).parent / ".removed")
 
 
-def _places(order: WorkspaceOrder) -> tuple[str, ...]:
+def _places(order: WorkspaceSpec) -> tuple[str, ...]:
     return order.directory, _removing(order), _removed(order)
 
 
-async def _take_back(order: WorkspaceOrder) -> None:
+async def _take_back(order: WorkspaceSpec) -> None:
     """Give the checkout of a removal that was cut short its name back."""
     if await _standing(order) == _removing(order):
         await trio.Path(_removing(order)).rename(order.directory)
 
 
-async def _standing(order: WorkspaceOrder) -> str:
+async def _standing(order: WorkspaceSpec) -> str:
     """Return where the checkout stands, if it does: a removal that was cut short has left it under another name."""
     if not await exists(_removing(order)):
         return order.directory
@@ -188,21 +188,21 @@ async def _standing(order: WorkspaceOrder) -> str:
     return _removing(order)
 
 
-async def _look(repository: str, order: WorkspaceOrder, directory: str) -> Work | Kept:
+async def _look(repository: str, order: WorkspaceSpec, directory: str) -> Work | PreservedWork:
     """Return what is in a workspace; of one without its directory what is left, or what was kept of all that."""
     if await exists(directory):
         return await survey(repository, order, directory)
     return await _look_without_directory(repository, order)
 
 
-def _would_keep(order: WorkspaceOrder, work: Work) -> Kept:
+def _would_keep(order: WorkspaceSpec, work: Work) -> PreservedWork:
     """Return what `_keep` would, without a commit."""
-    named = work.ignored[:IGNORED_NAMED_MAX]
+    named = work.ignored[:IGNORED_LISTED_MAX]
     ref = None if work.nothing else kept_ref(order.workspace_id)
-    return Kept(ref, None, work.saved.branch, work.saved.head, named, len(work.ignored) - len(named))
+    return PreservedWork(ref, None, work.saved.branch, work.saved.head, named, len(work.ignored) - len(named))
 
 
-async def _keep(repository: str, order: WorkspaceOrder, work: Work) -> Kept:
+async def _keep(repository: str, order: WorkspaceSpec, work: Work) -> PreservedWork:
     saved, kept = work.saved, _would_keep(order, work)
     if work.nothing:
         return kept
@@ -216,7 +216,7 @@ async def _keep(repository: str, order: WorkspaceOrder, work: Work) -> Kept:
     return replace(kept, commit=commit)
 
 
-async def _index_commit(repository: str, order: WorkspaceOrder, work: Work) -> str:
+async def _index_commit(repository: str, order: WorkspaceSpec, work: Work) -> str:
     """Make what was staged a commit, so that it is reachable; a clone's own has to be brought over."""
     if work.saved.staged is None or work.git_directory is None:
         raise ValueError("nothing is staged")
@@ -228,7 +228,7 @@ async def _index_commit(repository: str, order: WorkspaceOrder, work: Work) -> s
     return commit
 
 
-async def _look_without_directory(repository: str, order: WorkspaceOrder) -> Work | Kept:
+async def _look_without_directory(repository: str, order: WorkspaceSpec) -> Work | PreservedWork:
     found = await find(repository, order.workspace_id)
     going, tip = await going_branch(repository, order)
     registration = await worktrees.registration_at(repository, order.directory)
@@ -237,10 +237,10 @@ async def _look_without_directory(repository: str, order: WorkspaceOrder) -> Wor
     candidates = [commit for commit in (head, tip, *named.commits) if commit is not None]
     tips = await own_tips(repository, candidates, going)
     if found is not None and not await _left(repository, found[0], tips):
-        return Kept(kept_ref(order.workspace_id), found[0], found[1].branch, found[1].head)
+        return PreservedWork(kept_ref(order.workspace_id), found[0], found[1].branch, found[1].head)
     branch = order.branch if registration is None else registration.branch
     if not tips:
-        return Kept(None, None, branch, head)
+        return PreservedWork(None, None, branch, head)
     note = await read_ref(repository, worktrees.note_ref(order.workspace_id))
     refs = () if tip is None else ((f"refs/heads/{going}", tip),)
     commits = tuple(commit for commit in tips if commit != head)
@@ -256,7 +256,7 @@ async def _left(repository: str, kept: str, commits: list[str]) -> list[str]:
     return listed.split()
 
 
-async def _require_kept(repository: str, order: WorkspaceOrder, kept: Kept) -> None:
+async def _require_kept(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> None:
     if kept.commit is None:
         return
     now = await read_ref(repository, kept_ref(order.workspace_id))
@@ -266,7 +266,7 @@ async def _require_kept(repository: str, order: WorkspaceOrder, kept: Kept) -> N
         )
 
 
-async def _prove(repository: str, order: WorkspaceOrder, kept: Kept) -> None:
+async def _prove(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> None:
     """Put the checkout where it can be deleted, or raise and leave it where it was."""
     if await exists(order.directory):
         await _require_not_locked(repository, order)
@@ -288,7 +288,7 @@ async def _prove(repository: str, order: WorkspaceOrder, kept: Kept) -> None:
     await trio.Path(_removing(order)).rename(_removed(order))
 
 
-async def _require_not_locked(repository: str, order: WorkspaceOrder) -> None:
+async def _require_not_locked(repository: str, order: WorkspaceSpec) -> None:
     registration = await worktrees.registration_at(repository, order.directory)
     if registration is not None and registration.locked is not None and not registration.torn:
         raise Rejected(
@@ -298,7 +298,7 @@ async def _require_not_locked(repository: str, order: WorkspaceOrder) -> None:
         )
 
 
-async def _require_same(repository: str, order: WorkspaceOrder, kept: Kept, work: Work) -> None:
+async def _require_same(repository: str, order: WorkspaceSpec, kept: PreservedWork, work: Work) -> None:
     if kept.commit is None:
         if not work.nothing or work.saved.head != kept.head:
             raise _changed(order, "it holds work now that was not there")
@@ -306,7 +306,7 @@ async def _require_same(repository: str, order: WorkspaceOrder, kept: Kept, work
         raise _changed(order, "it is not as it was kept")
 
 
-def _changed(order: WorkspaceOrder, what: str) -> Rejected:
+def _changed(order: WorkspaceSpec, what: str) -> Rejected:
     return Rejected(
         "workspace_dirty",
         f"The workspace at {order.directory!r} has changed: {what}",
@@ -314,7 +314,7 @@ def _changed(order: WorkspaceOrder, what: str) -> Rejected:
     )
 
 
-async def _unregister(repository: str, order: WorkspaceOrder, kept: Kept) -> None:
+async def _unregister(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> None:
     if order.strategy == "clone":
         return
     registration = await worktrees.registration_at(repository, order.directory)
@@ -332,7 +332,7 @@ async def _unregister(repository: str, order: WorkspaceOrder, kept: Kept) -> Non
         await run("update-ref", "-d", ref, note, directory=repository, repository=repository)
 
 
-async def _remove_branch(repository: str, order: WorkspaceOrder, kept: Kept, branch: str, tip: str) -> None:
+async def _remove_branch(repository: str, order: WorkspaceSpec, kept: PreservedWork, branch: str, tip: str) -> None:
     if any(other.branch == branch for other in await worktrees.registrations(repository)):
         return  # somebody works on it
     own = await own_tips(repository, [tip], branch)

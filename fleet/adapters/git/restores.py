@@ -22,10 +22,10 @@ from fleet.adapters.git.preservation_commit import Saved, load
 from fleet.adapters.git.pristine_check import remove_if_blank
 from fleet.adapters.git.repository import is_commit, read_ref
 from fleet.errors import Problem, Rejected
-from fleet.ports import Kept, WorkspaceOrder
+from fleet.ports import PreservedWork, WorkspaceSpec
 
 
-async def restore(repository: str, beside: str, order: WorkspaceOrder, kept: Kept) -> None:
+async def restore(repository: str, beside: str, order: WorkspaceSpec, kept: PreservedWork) -> None:
     """Make the workspace as it was kept, unless it is there, under its lock. Raises as `GitRemovals.restore`.
 
     `beside` is the git directory of the checkout that it was made from, where that is still there.
@@ -47,19 +47,19 @@ async def restore(repository: str, beside: str, order: WorkspaceOrder, kept: Kep
     await trio.Path(mark).unlink(missing_ok=True)
 
 
-async def require_possible(repository: str, order: WorkspaceOrder, kept: Kept) -> None:
+async def require_possible(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> None:
     """Raise, before anything is removed, the `Problem` that a restore could not begin with."""
     await _beginning(repository, order, kept)
     await require_allowed(repository, order)
 
 
-async def require_allowed(repository: str, order: WorkspaceOrder) -> None:
+async def require_allowed(repository: str, order: WorkspaceSpec) -> None:
     """Raise the `Problem` that keeps git from making a checkout of the workspace here."""
     if order.strategy == "worktree":
         await require_disarmed("worktree", "add", repository=repository)
 
 
-async def _beginning(repository: str, order: WorkspaceOrder, kept: Kept) -> tuple[Saved, str]:
+async def _beginning(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> tuple[Saved, str]:
     """Return what was kept, and the commit that a restore begins at. Raises `Problem`: workspace_gone, git_failed."""
     saved = await _saved(repository, order, kept)
     start = saved.head or kept.commit
@@ -68,7 +68,7 @@ async def _beginning(repository: str, order: WorkspaceOrder, kept: Kept) -> tupl
     return saved, start
 
 
-async def _saved(repository: str, order: WorkspaceOrder, kept: Kept) -> Saved:
+async def _saved(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> Saved:
     if kept.commit is not None:
         return await load(repository, kept.commit)
     note = kept.head
@@ -86,7 +86,7 @@ def _wanted_branches(saved: Saved) -> dict[str, str]:
     return wanted
 
 
-async def _check_branches(repository: str, order: WorkspaceOrder, saved: Saved) -> None:
+async def _check_branches(repository: str, order: WorkspaceSpec, saved: Saved) -> None:
     for branch, wanted in _wanted_branches(saved).items():
         there = await branches.tip(repository, branch)
         if there is None:
@@ -102,7 +102,7 @@ async def _check_branches(repository: str, order: WorkspaceOrder, saved: Saved) 
         await worktrees.check_not_checked_out(repository, saved.branch, order.directory)
 
 
-async def _worktree(repository: str, beside: str, order: WorkspaceOrder, saved: Saved, start: str) -> None:
+async def _worktree(repository: str, beside: str, order: WorkspaceSpec, saved: Saved, start: str) -> None:
     registration = await worktrees.registration_at(repository, order.directory)
     if registration is not None:
         if registration.locked is not None:
@@ -120,7 +120,7 @@ async def _worktree(repository: str, beside: str, order: WorkspaceOrder, saved: 
     await _fill(repository, order.directory, saved, start)
 
 
-async def _clone(repository: str, order: WorkspaceOrder, saved: Saved, start: str, *, beside: str, kept: str) -> None:
+async def _clone(repository: str, order: WorkspaceSpec, saved: Saved, start: str, *, beside: str, kept: str) -> None:
     making = await clones.copy(repository, beside, order)
     wanted = dict.fromkeys((start, kept, *(at for _, at in saved.refs)))
     await fetch(repository, f"{making}/.git", "".join(f"{name}\n" for name in wanted))

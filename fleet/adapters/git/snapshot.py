@@ -20,7 +20,7 @@ import trio
 
 from fleet.adapters.git.checkout_location import Place
 from fleet.adapters.git.ignore_rules import IGNORED_AND_TRACKED, Rules, rules_of
-from fleet.adapters.git.snapshot_repository import Store
+from fleet.adapters.git.snapshot_repository import SnapshotRepository
 from fleet.errors import Problem
 from fleet.limits import TREE_FILE_BYTES_MAX, TREE_NEW_BYTES_MAX, TREE_NEW_FILES_MAX
 
@@ -39,7 +39,9 @@ class _Found(NamedTuple):
     left: Left
 
 
-async def update_index(store: Store, place: Place, *, bounded: bool, before: Rules | None = None) -> tuple[Left, Rules]:
+async def update_index(
+    store: SnapshotRepository, place: Place, *, bounded: bool, before: Rules | None = None
+) -> tuple[Left, Rules]:
     """Read what changed on disk into the store's index. Return what could not be, and the rules that held.
 
     `before` are the rules of the last snapshot. `bounded`: leave large files out and refuse too much; without it
@@ -71,7 +73,7 @@ async def update_index(store: Store, place: Place, *, bounded: bool, before: Rul
     return found.left, now
 
 
-async def write_tree(store: Store, place: Place) -> str:
+async def write_tree(store: SnapshotRepository, place: Place) -> str:
     """Write the index as a tree and return its id; paths in it begin at the place's directory.
 
     Raises `Problem` git_failed, also where an object that the index names is gone.
@@ -86,7 +88,7 @@ async def write_tree(store: Store, place: Place) -> str:
     raise written.failed()
 
 
-async def _find_changed(store: Store, place: Place, into: dict[str, bool]) -> None:
+async def _find_changed(store: SnapshotRepository, place: Place, into: dict[str, bool]) -> None:
     listed = await store.run("diff-files", "--name-status", "-z", "--ignore-submodules=dirty", top=place.top)
     fields = listed.split("\0")
     into.update(
@@ -96,7 +98,7 @@ async def _find_changed(store: Store, place: Place, into: dict[str, bool]) -> No
     )
 
 
-async def _find_new(store: Store, place: Place, into: list[str]) -> None:
+async def _find_new(store: SnapshotRepository, place: Place, into: list[str]) -> None:
     below = ("--", place.prefix) if place.prefix else ()
     into += _names(await store.run("ls-files", "--others", "--exclude-standard", "-z", *below, top=place.top))
 
@@ -160,14 +162,14 @@ def _look_at(top: str, names: Iterable[str], bounded: bool) -> _Found:
     return _Found(add, drop, Left(tuple(nested), tuple(unreadable), tuple(large)))
 
 
-async def _drop(store: Store, place: Place, names: list[str]) -> None:
+async def _drop(store: SnapshotRepository, place: Place, names: list[str]) -> None:
     if names:
         nothing = "0" * (40 if place.object_format == "sha1" else 64)
         lines = "".join(f"0 {nothing}\t{name}\0" for name in names)
         await store.run("update-index", "-z", "--index-info", top=place.top, stdin=os.fsencode(lines))
 
 
-async def _add(store: Store, place: Place, names: list[str]) -> None:
+async def _add(store: SnapshotRepository, place: Place, names: list[str]) -> None:
     if names:
         listed = os.fsencode("\0".join(names) + "\0")
         await store.run("update-index", "--add", "--remove", "--replace", "-z", "--stdin", top=place.top, stdin=listed)
@@ -177,7 +179,7 @@ def _names(listed: str) -> list[str]:
     return [name for name in listed.split("\0") if name]
 
 
-def forget_index(store: Store) -> None:
+def forget_index(store: SnapshotRepository) -> None:
     """Remove the store's index: the next snapshot reads everything."""
     with suppress(FileNotFoundError):
         Path(store.index_file).unlink()

@@ -42,7 +42,7 @@ _INDEX: Final = "index"
 _ATTRIBUTES: Final = "* -text -filter -ident -working-tree-encoding !eol !diff !merge\n"
 
 
-class Store(NamedTuple):
+class SnapshotRepository(NamedTuple):
     """A git directory of Fleet's own.
 
     `objects` is another repository's object directory to write to, None for the store's own. `excludes_file` is the
@@ -105,7 +105,9 @@ class Store(NamedTuple):
         return output.line
 
 
-async def make_store(store: Store, object_format: str, *, exclude: bytes = b"", borrowed: str | None = None) -> None:
+async def make_store(
+    store: SnapshotRepository, object_format: str, *, exclude: bytes = b"", borrowed: str | None = None
+) -> None:
     """Create the store or bring it up to date, and free it of what a crash left.
 
     `exclude` becomes its `info/exclude`; `borrowed` is an object directory that it reads from as well. Raises `Problem`
@@ -117,7 +119,7 @@ async def make_store(store: Store, object_format: str, *, exclude: bytes = b"", 
         raise unwritable(store, error) from None
 
 
-def unwritable(store: Store, error: OSError) -> Problem:
+def unwritable(store: SnapshotRepository, error: OSError) -> Problem:
     """Return the problem that the disk refuses a store."""
     detail = f"Fleet cannot keep snapshots in {store.directory!r}: {error.strerror}"
     return Problem("git_failed", detail, hint="Check rights and free space there.")

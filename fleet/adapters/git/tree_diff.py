@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import structlog
 
-from fleet.adapters.git.snapshot_repository import Store
+from fleet.adapters.git.snapshot_repository import SnapshotRepository
 from fleet.errors import Problem
 from fleet.limits import DIFF_BYTES_MAX, DIFF_FILE_BYTES_MAX, DIFF_FILES_MAX, DIFF_RENAMES_MAX
 from fleet.ports import ChangeStatus, FileChange
@@ -38,7 +38,7 @@ class _Raw(NamedTuple):
     counts: tuple[int, int] | None = None
 
 
-async def compare(store: Store, before: str, after: str) -> tuple[FileChange, ...]:
+async def compare(store: SnapshotRepository, before: str, after: str) -> tuple[FileChange, ...]:
     """Return what differs, sorted by file. Raises `Problem`: tree_gone, git_failed."""
     for tree in (before, after):
         if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", tree):
@@ -59,7 +59,7 @@ async def compare(store: Store, before: str, after: str) -> tuple[FileChange, ..
     return tuple(_change(raw, contents) for raw in found)
 
 
-async def require_trees(store: Store, *trees: str) -> None:
+async def require_trees(store: SnapshotRepository, *trees: str) -> None:
     """Raise `Problem` tree_gone where a store does not have one of the trees, git_failed where git cannot tell."""
     listed = await store.run("cat-file", "--batch-check=%(objecttype)", stdin="\n".join((*trees, "")).encode())
     for tree, kind in zip(trees, listed.split("\n"), strict=True):
@@ -93,7 +93,7 @@ def _sides(raw: _Raw) -> Iterator[str]:
             yield blob
 
 
-async def _contents(store: Store, found: Iterable[_Raw]) -> dict[str, tuple[bytes, bool]]:
+async def _contents(store: SnapshotRepository, found: Iterable[_Raw]) -> dict[str, tuple[bytes, bool]]:
     """Return each blob's content and whether it was cut, within the limits: who comes first, gets most."""
     blobs = list(dict.fromkeys(blob for raw in found for blob in _sides(raw)))
     if not blobs:
@@ -111,7 +111,7 @@ async def _contents(store: Store, found: Iterable[_Raw]) -> dict[str, tuple[byte
     return contents | await _whole(store, whole)
 
 
-async def _sizes(store: Store, blobs: list[str]) -> dict[str, int]:
+async def _sizes(store: SnapshotRepository, blobs: list[str]) -> dict[str, int]:
     asked = "\n".join((*blobs, "")).encode()
     listed = (await store.run("cat-file", "--batch-check=%(objectsize)", stdin=asked)).split("\n")
     for blob, size in zip(blobs, listed, strict=True):
@@ -120,7 +120,7 @@ async def _sizes(store: Store, blobs: list[str]) -> dict[str, int]:
     return {blob: int(size) for blob, size in zip(blobs, listed, strict=True)}
 
 
-async def _whole(store: Store, blobs: list[str]) -> dict[str, tuple[bytes, bool]]:
+async def _whole(store: SnapshotRepository, blobs: list[str]) -> dict[str, tuple[bytes, bool]]:
     if not blobs:
         return {}
     output = await store.attempt("cat-file", "--batch=%(objectsize)", stdin="\n".join((*blobs, "")).encode())

@@ -18,7 +18,7 @@ from fleet.adapters.git.checkout_location import Place, locate
 from fleet.adapters.git.files import remove_tree
 from fleet.adapters.git.ignore_rules import Rules
 from fleet.adapters.git.snapshot import Left, forget_index, update_index, write_tree
-from fleet.adapters.git.snapshot_repository import Store, make_store, unwritable
+from fleet.adapters.git.snapshot_repository import SnapshotRepository, make_store, unwritable
 from fleet.adapters.git.tree_diff import compare, require_trees
 from fleet.errors import Problem
 from fleet.keyed_locks import Locks
@@ -56,7 +56,7 @@ class GitTrees:
         A renamed file is `modified`, with `old_file`. At most `DIFF_FILES_MAX` files. Raises `Problem`: tree_gone,
         git_failed.
         """
-        store = Store(self._store(workspace_id))
+        store = SnapshotRepository(self._store(workspace_id))
         if not await trio.Path(store.directory, "HEAD").exists():
             raise Problem("tree_gone", f"Nothing is kept of workspace {workspace_id!r}")
         return await compare(store, before, after)
@@ -86,7 +86,7 @@ class GitTrees:
 
         Raises `Problem`: tree_gone, git_failed.
         """
-        store = Store(self._store(workspace_id), index_name="laid-out")
+        store = SnapshotRepository(self._store(workspace_id), index_name="laid-out")
         async with self._locks.hold(workspace_id):
             laid = await store.attempt("read-tree", tree)
             if laid.code != 0:
@@ -102,17 +102,17 @@ class GitTrees:
             self._rules.pop(workspace_id, None)
             await remove_tree(self._store(workspace_id))
 
-    async def _open(self, workspace_id: str, directory: str) -> tuple[Store, Place]:
+    async def _open(self, workspace_id: str, directory: str) -> tuple[SnapshotRepository, Place]:
         directory = await trio.to_thread.run_sync(os.path.realpath, directory)
         if not await trio.Path(directory).is_dir():
             raise Problem("directory_missing", f"{directory!r} is not there any more", hint="Restore the workspace.")
         place = await locate(directory)
-        store = Store(self._store(workspace_id), excludes_file=place.excludes_file)
+        store = SnapshotRepository(self._store(workspace_id), excludes_file=place.excludes_file)
         borrowed = place.objects if place.object_format == _FORMAT else None
         await make_store(store, _FORMAT, exclude=place.exclude, borrowed=borrowed)
         return store, place._replace(object_format=_FORMAT)
 
-    async def _take(self, workspace_id: str, store: Store, place: Place) -> tuple[str, Rules]:
+    async def _take(self, workspace_id: str, store: SnapshotRepository, place: Place) -> tuple[str, Rules]:
         """Write the tree of a place to a store; return it and the rules that held."""
         attempts = TREE_ATTEMPTS_MAX
         while True:
@@ -138,7 +138,7 @@ class GitTrees:
         return f"{self._root}/{workspace_id}"
 
 
-def _borrow(store: Store, moment: Store) -> None:
+def _borrow(store: SnapshotRepository, moment: SnapshotRepository) -> None:
     """Begin with the index of the last snapshot, and read the objects of all."""
     info = Path(moment.objects or "", "info")
     info.mkdir(mode=0o700, parents=True)

@@ -14,7 +14,7 @@ import trio
 from fleet.adapters.git.command import Output, attempt, run, without_files
 from fleet.adapters.git.files import exists, read_file
 from fleet.errors import Problem, Rejected
-from fleet.limits import KEPT_TIPS_MAX
+from fleet.limits import PRESERVED_COMMITS_MAX
 
 _PSEUDO: Final = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD")
 _OF_ONE_WORKTREE: Final = ("refs/bisect", "refs/worktree", "refs/rewritten")
@@ -66,7 +66,7 @@ async def own_tips(repository: str, commits: list[str], going: str | None) -> li
     own = {line[0] for line in lines}
     inner = {parent for line in lines for parent in line[1:]}
     tips = [commit for commit in dict.fromkeys(commits) if commit in own and commit not in inner]
-    if len(tips) > KEPT_TIPS_MAX:
+    if len(tips) > PRESERVED_COMMITS_MAX:
         raise Rejected(
             "workspace_dirty",
             f"The workspace has {len(tips)} lines of commits of its own, which is more than Fleet keeps in one",

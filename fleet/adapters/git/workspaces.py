@@ -2,7 +2,7 @@
 
 Rules kept here: Fleet makes and removes only at `<root>/<workspace id>/<repository name>`; sources lie inside the
 allowed roots (Fleet's own root counts as one: a session may start from another's workspace); one worktree change at a
-time per repository. `WorkspaceOrder.directory` is the root of the checkout; `PreparedWorkspace.directory` is where the
+time per repository. `WorkspaceSpec.directory` is the root of the checkout; `PreparedWorkspace.directory` is where the
 agent works: the same subdirectory that the source is in its repository, if the checkout has it.
 """
 
@@ -24,7 +24,7 @@ from fleet.adapters.git.repository import condition, is_commit, look, resolve, w
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
 from fleet.keyed_locks import Locks
-from fleet.ports import Branch, Condition, Fault, NotCarried, PreparedWorkspace, Source, Strategy, WorkspaceOrder
+from fleet.ports import Branch, Condition, Fault, NotCarried, PreparedWorkspace, Source, Strategy, WorkspaceSpec
 
 
 class GitWorkspaces:
@@ -55,7 +55,7 @@ class GitWorkspaces:
         own_branch = f"fleet/{slug(title)}-{workspace_id.replace('-', '')[-8:]}"
         return f"{self._root}/{workspace_id}/{directory_name(named)}", branch or own_branch
 
-    async def check(self, order: WorkspaceOrder) -> None:
+    async def check(self, order: WorkspaceSpec) -> None:
         """Refuse what `prepare` would refuse (see the port); also `inspect`'s refusals of the source."""
         source = await self.inspect(order.source_directory)
         if order.strategy == "existing":
@@ -74,7 +74,7 @@ class GitWorkspaces:
         if order.strategy == "worktree":
             await worktrees.check_not_checked_out(repository, branch, order.directory)
 
-    async def prepare(self, order: WorkspaceOrder) -> PreparedWorkspace:
+    async def prepare(self, order: WorkspaceSpec) -> PreparedWorkspace:
         """Make the workspace, or finish one that a crash left half-made; ignored files that are asked for come along.
 
         Raises what `check` raises, workspace_dirty where somebody put files in the way, `Problem` git_failed.
@@ -99,7 +99,7 @@ class GitWorkspaces:
             left.insert(0, _no_subdirectory(source))
         return _prepared(await look(order.directory), directory or order.directory, tuple(left))
 
-    async def discard(self, order: WorkspaceOrder) -> None:
+    async def discard(self, order: WorkspaceSpec) -> None:
         """Remove what `prepare` left behind. Nothing to do for `existing`, or where nothing was made.
 
         A branch goes with it if Fleet created it and nothing was committed. Raises `Rejected` workspace_dirty where
@@ -118,7 +118,7 @@ class GitWorkspaces:
                 await remove_if_blank(order.directory)
         await remove_if_empty(str(Path(order.directory).parent))
 
-    async def require_related(self, order: WorkspaceOrder, commit: str | None) -> Source:
+    async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:
         """Return the order's source where its repository has the commit and the worktree (see the port)."""
         source = await self.inspect(order.source_directory)
         repository = await self._repository(source, "sourceDirectory")
@@ -135,7 +135,7 @@ class GitWorkspaces:
             )
         return source
 
-    async def relink(self, order: WorkspaceOrder) -> None:
+    async def relink(self, order: WorkspaceSpec) -> None:
         """Let a worktree find its repository, and the repository the worktree (see the port)."""
         if order.strategy != "worktree":
             return
@@ -143,7 +143,7 @@ class GitWorkspaces:
         async with self.locks.hold(repository):
             await run("worktree", "repair", "--", order.directory, directory=repository, repository=repository)
 
-    async def fault(self, order: WorkspaceOrder) -> Fault | None:
+    async def fault(self, order: WorkspaceSpec) -> Fault | None:
         """Return what is wrong with a workspace that was made (see the port)."""
         return await trio.to_thread.run_sync(_fault, order)
 
@@ -182,7 +182,7 @@ class GitWorkspaces:
             )
         return source.repository
 
-    async def repository_of_worktree(self, order: WorkspaceOrder) -> str | None:
+    async def repository_of_worktree(self, order: WorkspaceSpec) -> str | None:
         """Find the repository from the source or, where that is gone, from the worktree itself; None without either.
 
         Raises `Rejected` where one of them is there and Fleet may not look, `Problem` git_failed.
@@ -200,7 +200,7 @@ class GitWorkspaces:
             raise refused
         return None
 
-    async def repository_of_clone(self, order: WorkspaceOrder) -> str | None:
+    async def repository_of_clone(self, order: WorkspaceSpec) -> str | None:
         """Return the repository that a clone was made from, None where that is gone.
 
         Raises as `repository_of_worktree`.
@@ -212,7 +212,7 @@ class GitWorkspaces:
                 raise
             return None
 
-    def require_own_place(self, order: WorkspaceOrder) -> None:
+    def require_own_place(self, order: WorkspaceSpec) -> None:
         """Raise `Rejected` directory_outside_roots where the order's directory is not the one that Fleet plans."""
         parent = f"{self._root}/{order.workspace_id}"
         path = PurePath(order.directory)
@@ -229,7 +229,7 @@ _ABSENT: Final = frozenset(("directory_missing", "not_a_directory"))
 """How a directory is refused that is not there; any other refusal does not tell that."""
 
 
-def _refuse_branch_of_existing(order: WorkspaceOrder) -> None:
+def _refuse_branch_of_existing(order: WorkspaceSpec) -> None:
     if order.branch is None and order.base_ref is None:
         return
     raise Rejected(
@@ -244,7 +244,7 @@ def _prepared(checkout: Source, directory: str, not_carried: tuple[NotCarried, .
     return PreparedWorkspace(directory, checkout.repository, checkout.branch, checkout.head, not_carried)
 
 
-def _fault(order: WorkspaceOrder) -> Fault | None:
+def _fault(order: WorkspaceSpec) -> Fault | None:
     if order.strategy == "existing":
         return None if Path(order.directory).is_dir() else "missing"
     dot_git = Path(order.directory, ".git")

@@ -17,7 +17,7 @@ from fleet.adapters.git.files import exists, make_directory, remove_tree
 from fleet.adapters.git.pristine_check import dirty, require_nothing_staged, require_untouched
 from fleet.adapters.git.repository import look, read_ref
 from fleet.errors import Rejected
-from fleet.ports import Source, WorkspaceOrder
+from fleet.ports import Source, WorkspaceSpec
 
 _TORN: Final = "initializing"
 
@@ -60,7 +60,7 @@ async def check_not_checked_out(repository: str, branch: str, directory: str) ->
             )
 
 
-async def make(source: Source, repository: str, order: WorkspaceOrder, branch: str) -> None:
+async def make(source: Source, repository: str, order: WorkspaceSpec, branch: str) -> None:
     """Make the worktree, or finish what a crash left.
 
     Raises `Rejected`: branch_exists, branch_checked_out, base_ref_unknown, repository_empty, workspace_dirty; `Problem`
@@ -89,7 +89,7 @@ async def _write_again(repository: str, directory: str) -> None:
     await attempt("checkout-index", "--all", "--quiet", directory=directory)  # fails for files that are there
 
 
-async def discard(repository: str, order: WorkspaceOrder, branch: str) -> None:
+async def discard(repository: str, order: WorkspaceSpec, branch: str) -> None:
     """Remove an untouched worktree, and its branch where it is ours and still where it began.
 
     Raises `Rejected` workspace_dirty, `Problem` git_failed.
@@ -108,7 +108,7 @@ async def discard(repository: str, order: WorkspaceOrder, branch: str) -> None:
     await run("update-ref", "-d", note, begun, directory=repository, repository=repository)
 
 
-async def _clear(repository: str, order: WorkspaceOrder, branch: str, registration: Registration | None) -> None:
+async def _clear(repository: str, order: WorkspaceSpec, branch: str, registration: Registration | None) -> None:
     """Take away whatever stands at the order's directory, if it is untouched. Never by force."""
     commit = await branches.tip(repository, branch) or await read_ref(repository, note_ref(order.workspace_id))
     torn = registration is not None and registration.torn
@@ -125,7 +125,7 @@ async def _clear(repository: str, order: WorkspaceOrder, branch: str, registrati
     await run("worktree", "remove", "--", order.directory, directory=repository, repository=repository)
 
 
-async def _ensure_branch(source: Source, repository: str, order: WorkspaceOrder, branch: str) -> None:
+async def _ensure_branch(source: Source, repository: str, order: WorkspaceSpec, branch: str) -> None:
     note = note_ref(order.workspace_id)
     begun, existing = await read_ref(repository, note), await branches.tip(repository, branch)
     if existing is not None:

@@ -17,8 +17,8 @@ import trio
 
 from fleet.adapters.opencode import offer_wire, wire
 from fleet.adapters.opencode.binary import release
-from fleet.adapters.opencode.events import EventStream
-from fleet.adapters.opencode.http import FAULTS, Answer, Http, OversizedAnswerError, what_went_wrong
+from fleet.adapters.opencode.events import OpenCodeEventStream
+from fleet.adapters.opencode.http import FAULTS, Http, HttpResponse, OversizedAnswerError, what_went_wrong
 from fleet.errors import Problem, Unavailable
 from fleet.limits import COMMAND_ACCEPT_S, MCP_ANSWER_S, OPENCODE_REQUEST_TIMEOUT_S, OPENCODE_RESPONSE_BYTES_MAX
 from fleet.ports import (
@@ -138,7 +138,7 @@ class OpenCodeClient:
         verb, body = ("reject", None) if answers is None else ("reply", {"answers": answers})
         self._replied(await self._ask("POST", f"/question/{request_id}/{verb}", directory, body), request_id)
 
-    def _replied(self, answer: Answer, request_id: str) -> None:
+    def _replied(self, answer: HttpResponse, request_id: str) -> None:
         if answer.status == 404:
             raise Problem("request_not_found", f"OpenCode has no open request {request_id} any more.")
         self._done(answer)
@@ -184,8 +184,8 @@ class OpenCodeClient:
         return self._events()
 
     @asynccontextmanager
-    async def _events(self) -> AsyncGenerator[EventStream]:
-        stream = EventStream(self._endpoint.port, self._authorization)
+    async def _events(self) -> AsyncGenerator[OpenCodeEventStream]:
+        stream = OpenCodeEventStream(self._endpoint.port, self._authorization)
         try:
             yield stream
         finally:
@@ -203,7 +203,7 @@ class OpenCodeClient:
         directory: str | None = None,
         body: object = None,
         parameters: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> HttpResponse:
         query = {**(parameters or {}), **({} if directory is None else {"directory": directory})}
         target = f"{quote(path)}?{urlencode(query)}" if query else quote(path)
         try:
@@ -219,7 +219,7 @@ class OpenCodeClient:
             raise _refusal(f"version {self._endpoint.version} does not know {method} {path}")
         return answer
 
-    def _read(self, answer: Answer, decode: Callable[[bytes], T]) -> T:
+    def _read(self, answer: HttpResponse, decode: Callable[[bytes], T]) -> T:
         self._done(answer)
         try:
             return decode(answer.body)
@@ -228,11 +228,11 @@ class OpenCodeClient:
                 f"version {self._endpoint.version} sent an answer that Fleet cannot read: {error}"
             ) from error
 
-    def _done(self, answer: Answer) -> None:
+    def _done(self, answer: HttpResponse) -> None:
         if not 200 <= answer.status < 300:
             raise self._refused(answer)
 
-    def _refused(self, answer: Answer) -> Problem:
+    def _refused(self, answer: HttpResponse) -> Problem:
         if answer.status == 401:
             return _refusal("it does not take this instance's password: another process may have the port now")
         said = wire.refusal(answer.body) or "without a reason"
@@ -247,7 +247,7 @@ def _refusal(reason: str) -> Problem:
     )
 
 
-def _must_exist(answer: Answer, session_id: str) -> None:
+def _must_exist(answer: HttpResponse, session_id: str) -> None:
     if answer.status == 404:
         raise Problem(
             "session_gone",

@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from fleet.adapters.opencode import event_wire, wire
-from fleet.adapters.opencode.http import FAULTS, BrokenConnectionError, Connection, connect, what_went_wrong
+from fleet.adapters.opencode.http import FAULTS, BrokenConnectionError, HttpConnection, connect, what_went_wrong
 from fleet.limits import (
     EVENT_LINE_BYTES_MAX,
     EVENT_RECONNECT_S_MAX,
@@ -41,13 +41,13 @@ class EventStreamStatistics(msgspec.Struct, frozen=True):
     unknown: Mapping[str, int]
 
 
-class EventStream(AsyncIterator[OpenCodeEvent]):
+class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
     """Iterate over the events of the process that listens on `port`, for ever; `close` it in the end."""
 
     def __init__(self, port: int, authorization: str) -> None:
         self._port = port
         self._authorization = authorization
-        self._connection: Connection | None = None
+        self._connection: HttpConnection | None = None
         self._lines = _Lines()
         self._announced = False
         self._waiting: deque[OpenCodeEvent] = deque()
@@ -171,7 +171,7 @@ class _Lines:
         return complete
 
 
-async def _follow(port: int, authorization: str) -> Connection:
+async def _follow(port: int, authorization: str) -> HttpConnection:
     """Open the stream and read the head of the answer. Raises FAULTS."""
     with trio.move_on_after(OPENCODE_REQUEST_TIMEOUT_S):
         connection = await connect(port, authorization)

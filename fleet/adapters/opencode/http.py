@@ -57,7 +57,7 @@ def what_went_wrong(fault: Exception) -> str:
     return "it closed the connection before its answer was whole"
 
 
-class Answer(msgspec.Struct, frozen=True):
+class HttpResponse(msgspec.Struct, frozen=True):
     """A whole answer; `media_type` is its Content-Type."""
 
     status: int
@@ -65,7 +65,7 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Connection:
+class HttpConnection:
     """One connection; `connect` opens it. `ask` and then `receive` up to the end, or `close`."""
 
     def __init__(self, stream: trio.SocketStream, fields: Sequence[tuple[str, str]]) -> None:
@@ -141,10 +141,10 @@ class Connection:
         self._stream.socket.close()
 
 
-async def connect(port: int, authorization: str) -> Connection:
+async def connect(port: int, authorization: str) -> HttpConnection:
     """Open a connection to the process that listens on `port`. Raises OSError."""
     stream = await trio.open_tcp_stream(_ADDRESS, port)
-    return Connection(stream, (("Host", f"{_ADDRESS}:{port}"), ("Authorization", authorization)))
+    return HttpConnection(stream, (("Host", f"{_ADDRESS}:{port}"), ("Authorization", authorization)))
 
 
 class Http:
@@ -153,11 +153,11 @@ class Http:
     def __init__(self, port: int, authorization: str) -> None:
         self._port = port
         self._authorization = authorization
-        self._free: list[Connection] = []
-        self._busy: set[Connection] = set()
+        self._free: list[HttpConnection] = []
+        self._busy: set[HttpConnection] = set()
         self._closed = False
 
-    async def ask(self, method: str, target: str, body: bytes = b"") -> Answer:
+    async def ask(self, method: str, target: str, body: bytes = b"") -> HttpResponse:
         """Send a request and return its answer. Raises FAULTS and OversizedAnswerError; it has no deadline."""
         connection = self._take() or await connect(self._port, self._authorization)
         self._busy.add(connection)
@@ -183,7 +183,7 @@ class Http:
             connection.close()
         self._free.clear()
 
-    def _take(self) -> Connection | None:
+    def _take(self) -> HttpConnection | None:
         while self._free:
             connection = self._free.pop()
             if connection.is_quiet():
@@ -192,7 +192,7 @@ class Http:
         return None
 
 
-async def _exchange(connection: Connection, method: str, target: str, body: bytes) -> Answer:
+async def _exchange(connection: HttpConnection, method: str, target: str, body: bytes) -> HttpResponse:
     status, media_type = await connection.ask(method, target, body)
     chunks: list[bytes] = []
     size_bytes = 0
@@ -201,4 +201,4 @@ async def _exchange(connection: Connection, method: str, target: str, body: byte
         if size_bytes > OPENCODE_RESPONSE_BYTES_MAX:
             raise OversizedAnswerError
         chunks.append(chunk)
-    return Answer(status, media_type, b"".join(chunks))
+    return HttpResponse(status, media_type, b"".join(chunks))

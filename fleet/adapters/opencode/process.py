@@ -41,7 +41,7 @@ from fleet.keyed_locks import Locks
 from fleet.limits import (
     FIRST_START_S,
     KILL_GRACE_S,
-    OPENCODE_LOG_LOOK_S,
+    OPENCODE_LOG_CHECK_S,
     PORT_ATTEMPTS_MAX,
     PORT_SETTLE_S,
     PROCESS_POLL_S,
@@ -261,7 +261,7 @@ class LocalOpenCodeHost:
         files = self._files(instance_id)
         while True:
             files.cut_log()
-            await trio.sleep(OPENCODE_LOG_LOOK_S)
+            await trio.sleep(OPENCODE_LOG_CHECK_S)
 
     async def _exited(self, instance_id: str, identity: ProcessIdentity) -> Exit:
         if (child := self._child(instance_id, identity)) is None:

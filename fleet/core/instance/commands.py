@@ -65,20 +65,20 @@ class ReportStartFailed(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class ReportSilent(msgspec.Struct, frozen=True):
+class ReportUnreachable(msgspec.Struct, frozen=True):
     """The process lives and does not answer."""
 
     evidence: str
     at_ms: int
 
 
-class ReportAnswering(msgspec.Struct, frozen=True):
+class ReportReachable(msgspec.Struct, frozen=True):
     """The process answers again."""
 
     at_ms: int
 
 
-class ReportGone(msgspec.Struct, frozen=True):
+class ReportLost(msgspec.Struct, frozen=True):
     """The process is proven to be gone."""
 
     exit: Exit
@@ -86,7 +86,7 @@ class ReportGone(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class ReportStopped(msgspec.Struct, frozen=True):
+class ReportInstanceStopped(msgspec.Struct, frozen=True):
     """The stop ladder is through: no process of this instance is left."""
 
     steps: tuple[StopStep, ...]
@@ -119,10 +119,10 @@ Command = (
     | ReportSpawned
     | ReportReady
     | ReportStartFailed
-    | ReportSilent
-    | ReportAnswering
-    | ReportGone
-    | ReportStopped
+    | ReportUnreachable
+    | ReportReachable
+    | ReportLost
+    | ReportInstanceStopped
     | ReportInformed
     | NoteAllowance
 )

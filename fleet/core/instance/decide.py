@@ -9,14 +9,14 @@ from fleet.core.instance.commands import (
     Command,
     DetachSession,
     NoteAllowance,
-    ReportAnswering,
-    ReportGone,
     ReportInformed,
+    ReportInstanceStopped,
+    ReportLost,
+    ReportReachable,
     ReportReady,
-    ReportSilent,
     ReportSpawned,
     ReportStartFailed,
-    ReportStopped,
+    ReportUnreachable,
     StartInstance,
     StopInstance,
 )
@@ -31,9 +31,9 @@ from fleet.core.instance.events import (
     InstanceStartFailed,
     InstanceStopped,
     InstanceStopRequested,
-    InstanceSwept,
     InstanceUnreachable,
     PermissionAllowed,
+    RemnantsKilled,
     SessionAttached,
     SessionDetached,
 )
@@ -46,13 +46,13 @@ Events = tuple[Event, ...]
 
 def decide(command: Command, state: State) -> Events:
     """Return the events that `command` causes. Raises `Rejected`."""
-    if state.phase == "unborn" and not isinstance(command, StartInstance):
+    if state.phase == "absent" and not isinstance(command, StartInstance):
         raise Rejected("instance_not_found", f"there is no instance {state.id}")
     return _DECIDE[type(command)](command, state)
 
 
 def _start(command: StartInstance, state: State) -> Events:
-    if state.phase != "unborn":
+    if state.phase != "absent":
         return ()
     return (
         InstanceRequested(command.instance_id, command.key, command.directory, command.at_ms),
@@ -101,23 +101,23 @@ def _start_failed(command: ReportStartFailed, state: State) -> Events:
     return (InstanceStartFailed(command.code, command.detail, command.at_ms),)
 
 
-def _silent(command: ReportSilent, state: State) -> Events:
+def _silent(command: ReportUnreachable, state: State) -> Events:
     return (InstanceUnreachable(command.evidence, command.at_ms),) if state.phase == "ready" else ()
 
 
-def _answering(command: ReportAnswering, state: State) -> Events:
+def _answering(command: ReportReachable, state: State) -> Events:
     return (InstanceReachable(command.at_ms),) if state.phase == "unreachable" else ()
 
 
-def _gone(command: ReportGone, state: State) -> Events:
+def _gone(command: ReportLost, state: State) -> Events:
     if state.phase not in LIVE:
         return ()
     return (InstanceLost(command.exit, command.evidence, command.at_ms),)
 
 
-def _stopped(command: ReportStopped, state: State) -> Events:
+def _stopped(command: ReportInstanceStopped, state: State) -> Events:
     if state.phase == "lost":
-        return () if state.swept else (InstanceSwept(command.steps, command.at_ms),)
+        return () if state.swept else (RemnantsKilled(command.steps, command.at_ms),)
     return (InstanceStopped(command.steps, command.at_ms),) if state.phase == "stopping" else ()
 
 
@@ -151,10 +151,10 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     ReportSpawned: _spawned,
     ReportReady: _ready,
     ReportStartFailed: _start_failed,
-    ReportSilent: _silent,
-    ReportAnswering: _answering,
-    ReportGone: _gone,
-    ReportStopped: _stopped,
+    ReportUnreachable: _silent,
+    ReportReachable: _answering,
+    ReportLost: _gone,
+    ReportInstanceStopped: _stopped,
     ReportInformed: _informed,
     NoteAllowance: _note_allowance,
 }

@@ -13,9 +13,9 @@ from fleet.core.instance.events import (
     Event,
     InstanceReachable,
     InstanceStopped,
-    InstanceSwept,
     InstanceUnreachable,
     PermissionAllowed,
+    RemnantsKilled,
     SessionAttached,
     SessionDetached,
 )
@@ -23,7 +23,7 @@ from fleet.core.instance.state import LIVE, OVER, State
 from fleet.ports import Endpoint, ProcessIdentity
 
 
-class Spawn(msgspec.Struct, frozen=True):
+class SpawnProcess(msgspec.Struct, frozen=True):
     """Sweep what an earlier attempt left, spawn, then `ReportSpawned` or `ReportStartFailed`."""
 
     key: str
@@ -39,8 +39,8 @@ class AwaitReady(msgspec.Struct, frozen=True):
     identity: ProcessIdentity
 
 
-class Operate(msgspec.Struct, frozen=True):
-    """Connect to the process, follow its events, watch over its life; `ReportGone` ends it."""
+class OperateProcess(msgspec.Struct, frozen=True):
+    """Connect to the process, follow its events, watch over its life; `ReportLost` ends it."""
 
     key: str
     instance_id: str
@@ -48,7 +48,7 @@ class Operate(msgspec.Struct, frozen=True):
     endpoint: Endpoint
 
 
-class Stop(msgspec.Struct, frozen=True):
+class StopProcess(msgspec.Struct, frozen=True):
     """Abort what runs, go down the stop ladder, then `ReportStopped`. For a lost process: sweep what it left."""
 
     key: str
@@ -68,17 +68,17 @@ class InformSession(msgspec.Struct, frozen=True):
     evidence: str
 
 
-Effect = Spawn | AwaitReady | Operate | Stop | InformSession
+Effect = SpawnProcess | AwaitReady | OperateProcess | StopProcess | InformSession
 
 
 def pending(state: State) -> tuple[Effect, ...]:
     """Return what is ordered and not yet answered."""
     if state.phase == "starting":
         if state.identity is None:
-            return (Spawn("spawn", state.id, state.directory),)
+            return (SpawnProcess("spawn", state.id, state.directory),)
         return (AwaitReady("await", state.id, state.identity),)
     if state.phase in LIVE and state.identity is not None and state.endpoint is not None:
-        return (Operate("operate", state.id, state.identity, state.endpoint),)
+        return (OperateProcess("operate", state.id, state.identity, state.endpoint),)
     if state.phase in OVER:
         return (*_stop(state), *_inform(state))
     return ()
@@ -89,7 +89,7 @@ def _stop(state: State) -> tuple[Effect, ...]:
         return ()
     directories = tuple(sorted(set(state.sessions.values())))
     endpoint = state.endpoint if state.phase == "stopping" else None
-    return (Stop("stop", state.id, state.identity, endpoint, directories),)
+    return (StopProcess("stop", state.id, state.identity, endpoint, directories),)
 
 
 def _inform(state: State) -> tuple[Effect, ...]:
@@ -106,7 +106,7 @@ _ORDERS_NOTHING: Final = frozenset(
         InstanceUnreachable,
         InstanceReachable,
         InstanceStopped,
-        InstanceSwept,
+        RemnantsKilled,
         PermissionAllowed,
     )
 )
@@ -119,4 +119,4 @@ def react(state: State, event: Event) -> tuple[Effect, ...]:
 
 def failure(effect: Effect, code: str, detail: str, at_ms: int) -> Command | None:
     """Return the report that `effect` has failed, None where the process must be looked after all the same."""
-    return ReportStartFailed(code, detail, at_ms) if isinstance(effect, Spawn | AwaitReady) else None
+    return ReportStartFailed(code, detail, at_ms) if isinstance(effect, SpawnProcess | AwaitReady) else None

@@ -87,7 +87,7 @@ class InstanceStopped(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class InstanceSwept(msgspec.Struct, frozen=True):
+class RemnantsKilled(msgspec.Struct, frozen=True):
     """Nothing that the lost process's tools had started is left."""
 
     steps: tuple[StopStep, ...]
@@ -120,6 +120,6 @@ Event = (
     | InstanceLost
     | InstanceStopRequested
     | InstanceStopped
-    | InstanceSwept
+    | RemnantsKilled
     | PermissionAllowed
 )

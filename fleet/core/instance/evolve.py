@@ -16,9 +16,9 @@ from fleet.core.instance.events import (
     InstanceStartFailed,
     InstanceStopped,
     InstanceStopRequested,
-    InstanceSwept,
     InstanceUnreachable,
     PermissionAllowed,
+    RemnantsKilled,
     SessionAttached,
     SessionDetached,
 )
@@ -28,7 +28,7 @@ from fleet.limits import ALLOWANCES_KEPT
 
 TABLE: Final = read_table(
     """
-    event                  unborn    starting  ready        unreachable  stopping  stopped  lost
+    event                  absent    starting  ready        unreachable  stopping  stopped  lost
     InstanceRequested      starting  x         x            x            x         x        x
     SessionAttached        x         =         =            =            x         x        x
     SessionDetached        x         =         =            =            =         =        =
@@ -40,7 +40,7 @@ TABLE: Final = read_table(
     InstanceLost           x         x         lost         lost         x         x        x
     InstanceStopRequested  x         stopping  stopping     stopping     x         x        x
     InstanceStopped        x         x         x            x            stopped   x        x
-    InstanceSwept          x         x         x            x            x         x        =
+    RemnantsKilled         x         x         x            x            x         x        =
     PermissionAllowed      x         x         =            =            x         x        x
     """,
     PHASES,
@@ -127,7 +127,7 @@ def _allowed(state: State, event: PermissionAllowed) -> Changes:
     return {"allowed": (*state.allowed, event)[-ALLOWANCES_KEPT:]}
 
 
-def _swept(_: State, __: InstanceSwept) -> Changes:
+def _swept(_: State, __: RemnantsKilled) -> Changes:
     return {"swept": True}
 
 
@@ -143,6 +143,6 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     InstanceLost: _lost,
     InstanceStopRequested: _stop_requested,
     InstanceStopped: _nothing,
-    InstanceSwept: _swept,
+    RemnantsKilled: _swept,
     PermissionAllowed: _allowed,
 }

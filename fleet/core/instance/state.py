@@ -8,7 +8,7 @@ from fleet.core.instance.commands import StopReason
 from fleet.core.instance.events import PermissionAllowed
 from fleet.ports import Endpoint, ProcessIdentity
 
-Phase = Literal["unborn", "starting", "ready", "unreachable", "stopping", "stopped", "lost"]
+Phase = Literal["absent", "starting", "ready", "unreachable", "stopping", "stopped", "lost"]
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 LIVE: Final[frozenset[Phase]] = frozenset(("ready", "unreachable"))
 OVER: Final[frozenset[Phase]] = frozenset(("stopping", "stopped", "lost"))
@@ -23,7 +23,7 @@ class State(msgspec.Struct, frozen=True):
     """
 
     id: str
-    phase: Phase = "unborn"
+    phase: Phase = "absent"
     since_ms: int = 0
     evidence: str = ""
     key: str = ""
@@ -46,7 +46,7 @@ class State(msgspec.Struct, frozen=True):
     @property
     def keeps_processes(self) -> bool:
         """Whether its own effects look after its processes: use them, adopt them, or stop and sweep them."""
-        return self.phase not in ("unborn", "stopped", "lost") or not self.swept
+        return self.phase not in ("absent", "stopped", "lost") or not self.swept
 
 
 def initial(instance_id: str) -> State:

@@ -6,7 +6,7 @@ Times are Unix milliseconds.
 import msgspec
 
 from fleet.core.session.report_commands import Report
-from fleet.core.session.values import Answer, Budget, FreshIds, Model, Origin
+from fleet.core.session.values import Answer, Budget, ForkPoint, Model, NewTurnIds
 from fleet.ports import Attachment, Strategy
 
 
@@ -19,7 +19,7 @@ class SubmitPrompt(msgspec.Struct, frozen=True):
     prompt_id: str
     text: str
     at_ms: int
-    fresh: FreshIds
+    fresh: NewTurnIds
     attachments: tuple[Attachment, ...] = ()
     agent: str | None = None
     model: Model | None = None
@@ -50,7 +50,7 @@ class CreateSession(msgspec.Struct, frozen=True):
     parent_id: str | None = None
     depth: int = 0
     budget: Budget | None = None
-    origin: Origin | None = None
+    origin: ForkPoint | None = None
 
 
 class WithdrawPrompt(msgspec.Struct, frozen=True):
@@ -73,7 +73,7 @@ class SteerPrompt(msgspec.Struct, frozen=True):
 
     prompt_id: str
     at_ms: int
-    fresh: FreshIds
+    fresh: NewTurnIds
 
 
 class AbortTurn(msgspec.Struct, frozen=True):
@@ -89,13 +89,13 @@ class ResumeSession(msgspec.Struct, frozen=True):
     opencode_id: str | None = None
 
 
-class TerminateSession(msgspec.Struct, frozen=True):
+class StopSession(msgspec.Struct, frozen=True):
     """Stop what runs and end the session."""
 
     at_ms: int
 
 
-class RetireSession(msgspec.Struct, frozen=True):
+class CompleteIdleSession(msgspec.Struct, frozen=True):
     """Complete the session if it is still idle since then: its instance is wanted back."""
 
     idle_since_ms: int
@@ -114,7 +114,7 @@ class SetBudget(msgspec.Struct, frozen=True):
 
     budget: Budget | None
     at_ms: int
-    fresh: FreshIds
+    fresh: NewTurnIds
 
 
 class AnswerRequest(msgspec.Struct, frozen=True):
@@ -133,7 +133,7 @@ class ReadNotifications(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class DescribeSession(msgspec.Struct, frozen=True):
+class EditSession(msgspec.Struct, frozen=True):
     """Give the session another title or other tags; None leaves them."""
 
     at_ms: int
@@ -155,13 +155,13 @@ Command = (
     | SteerPrompt
     | AbortTurn
     | ResumeSession
-    | TerminateSession
-    | RetireSession
+    | StopSession
+    | CompleteIdleSession
     | EraseSession
     | SetBudget
     | AnswerRequest
     | ReadNotifications
-    | DescribeSession
+    | EditSession
     | SkipSetup
     | Report
 )

@@ -17,7 +17,7 @@ from fleet.core.session.evolve import evolve
 from fleet.core.session.report_commands import ReportSetupEnded
 from fleet.core.session.state import ENDED, State, is_held
 from fleet.core.session.turn_events import TurnEnded, TurnFailed, TurnStarted
-from fleet.core.session.values import Budget, FreshIds, Outcome, Totals
+from fleet.core.session.values import Budget, NewTurnIds, Outcome, Totals
 
 Events = tuple[Event, ...]
 
@@ -26,7 +26,7 @@ _GONE_FOR_GOOD = frozenset(("workspace_gone", "session_gone"))
 BEGIN_ANEW: Final = 'resume the session with "fresh": true to begin a new conversation in the same workspace'
 
 
-def followed(events: Events, state: State, at_ms: int, fresh: FreshIds | None) -> Events:
+def with_consequences(events: Events, state: State, at_ms: int, fresh: NewTurnIds | None) -> Events:
     """Return `events` and what follows from them. Without `fresh` ids no turn can begin."""
     after = state
     for event in events:
@@ -42,11 +42,11 @@ def setup_ended(end: ReportSetupEnded, state: State) -> Events:
     if end.code is None:
         return (ended,)
     failed = ProvisionFailed("setup", end.code, end.detail, end.at_ms)
-    return followed((ended, failed), state, end.at_ms, None)
+    return with_consequences((ended, failed), state, end.at_ms, None)
 
 
 def _pause(state: State, at_ms: int) -> Events:
-    if not _is_free(state) or state.over_budget is not None or state.budget is None:
+    if not _is_free(state) or state.budget_exceeded is not None or state.budget is None:
         return ()
     what = used_up(state, state.budget)
     return () if what is None else (BudgetExceeded(what, at_ms),)
@@ -66,8 +66,8 @@ def used_up(state: State, budget: Budget) -> str | None:
     return None
 
 
-def _next_turn(state: State, at_ms: int, fresh: FreshIds | None) -> Events:
-    kept_back = state.held or state.over_budget is not None
+def _next_turn(state: State, at_ms: int, fresh: NewTurnIds | None) -> Events:
+    kept_back = state.queue_paused or state.budget_exceeded is not None
     if fresh is None or not _is_free(state) or kept_back or not state.queue:
         return ()
     prompt = state.queue[0]
@@ -78,8 +78,8 @@ def _next_turn(state: State, at_ms: int, fresh: FreshIds | None) -> Events:
 
 def queue_paused(state: State) -> str | None:
     """Return why prompts that wait do not go, in words, None where they go as soon as they can."""
-    if state.over_budget is not None:
-        return f"the budget is used up: {state.over_budget}"
+    if state.budget_exceeded is not None:
+        return f"the budget is used up: {state.budget_exceeded}"
     if state.queue and is_held(state):
         return "the workspace's set-up waits for a person who allows its commands"
     if not state.queue or state.provisioning is not None:
@@ -90,7 +90,7 @@ def queue_paused(state: State) -> str | None:
         return f"the session is {state.phase}: resume it"
     if is_cut_off(state):
         return "the session has no OpenCode process or no workspace: resume it"
-    if not state.held:
+    if not state.queue_paused:
         return None
     how = "is being aborted" if state.turn is not None else _ENDINGS.get(state.last_outcome or "", "did not finish")
     return f"the last turn {how}: a further prompt lets them go"
@@ -101,7 +101,7 @@ _ENDINGS: Final = {"aborted": "was aborted", "interrupted": "was interrupted", "
 
 def _is_free(state: State) -> bool:
     """Return whether a turn could begin: nothing runs, nothing comes up or ends, and OpenCode is there."""
-    if state.terminating or state.provisioning is not None:
+    if state.stopping or state.provisioning is not None:
         return False
     return state.phase == "idle" or (state.phase == "error" and not is_cut_off(state))
 
@@ -120,7 +120,7 @@ def is_gone(state: State) -> bool:
 def _word_to_parent(events: Events, before: State, after: State, at_ms: int) -> Events:
     """Return the callback, where the events are an outcome that the parent has not heard of."""
     outcome = _outcome(events)
-    if outcome is None or not after.owed or after.parent_id is None:
+    if outcome is None or not after.owes_callback or after.parent_id is None:
         return ()
     number = 1 + max((callback.number for callback in before.callbacks), default=0)
     return (CallbackOrdered(number, outcome, summary(after, outcome), at_ms),)

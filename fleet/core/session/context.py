@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from fleet.core.session.state import Context
+from fleet.core.session.state import ContextSize
 from fleet.limits import OPENCODE_TOKENS_MAX
 
 
@@ -29,7 +29,7 @@ class _Answer(msgspec.Struct):
 _decode: Final = msgspec.json.Decoder(_Answer).decode
 
 
-def context_of(body: msgspec.Raw | bytes, created_ms: int) -> Context | None:
+def context_of(body: msgspec.Raw | bytes, created_ms: int) -> ContextSize | None:
     """Return the conversation's size at this answer, None where the answer does not tell it (yet)."""
     try:
         info = _decode(body)
@@ -40,4 +40,4 @@ def context_of(body: msgspec.Raw | bytes, created_ms: int) -> Context | None:
     each = info.tokens
     total = each.input + each.output + each.reasoning + each.cache.read + each.cache.write
     tokens = int(min(max(total, 0), OPENCODE_TOKENS_MAX))
-    return Context(tokens, created_ms, info.providerID, info.modelID) if tokens else None
+    return ContextSize(tokens, created_ms, info.providerID, info.modelID) if tokens else None

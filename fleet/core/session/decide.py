@@ -15,33 +15,33 @@ from fleet.core.session.commands import (
     AbortTurn,
     AnswerRequest,
     Command,
+    CompleteIdleSession,
     CreateSession,
-    DescribeSession,
+    EditSession,
     EraseSession,
     ReadNotifications,
     ResumeSession,
-    RetireSession,
     SetBudget,
     SkipSetup,
+    StopSession,
     SubmitPrompt,
-    TerminateSession,
 )
-from fleet.core.session.consequences import BEGIN_ANEW, Events, followed, is_cut_off, is_gone, setup_ended
+from fleet.core.session.consequences import BEGIN_ANEW, Events, is_cut_off, is_gone, setup_ended, with_consequences
 from fleet.core.session.decide_queue import QUEUE, check_prompt, check_room, takes_steering
 from fleet.core.session.decide_reports import REPORTS
 from fleet.core.session.effects import Effect, failure, pending, react
 from fleet.core.session.events import (
     BudgetSet,
     Event,
-    InstanceDetached,
+    InstanceDetaching,
     NotificationsRead,
     ResumeRequested,
     SessionCompleted,
     SessionCreated,
-    SessionDescribed,
+    SessionEdited,
     SessionErased,
     SetupSkipped,
-    TerminationRequested,
+    StopRequested,
 )
 from fleet.core.session.evolve import evolve
 from fleet.core.session.report_commands import ReportSetupEnded
@@ -55,7 +55,7 @@ from fleet.limits import TITLE_CHARS_MAX
 
 def decide(command: Command, state: State) -> Events:
     """Return the events that `command` causes. Raises `Rejected`."""
-    if state.phase in ("unborn", "erased") and not isinstance(command, CreateSession):
+    if state.phase in ("absent", "erased") and not isinstance(command, CreateSession):
         raise Rejected("session_not_found", f"there is no session {state.id}")
     return _DECIDE[type(command)](command, state)
 
@@ -64,7 +64,7 @@ def decide(command: Command, state: State) -> Events:
 
 
 def _create(command: CreateSession, state: State) -> Events:
-    if state.phase != "unborn":
+    if state.phase != "absent":
         return ()
     _check_title(command.title)
     created = SessionCreated(
@@ -116,7 +116,7 @@ def _submit(command: SubmitPrompt, state: State) -> Events:
     accepted = _accept(command)
     if _has(command.prompt_id, state):
         return ()
-    if state.terminating:
+    if state.stopping:
         raise Rejected("session_stopped", "the session is being terminated")
     if state.phase in ENDED and not command.resume:
         raise Rejected(
@@ -140,7 +140,7 @@ def _submit(command: SubmitPrompt, state: State) -> Events:
         return (accepted, steered)
     if state.phase in ENDED or is_cut_off(state):
         return (accepted, ResumeRequested(command.at_ms))
-    return followed((accepted,), state, command.at_ms, command.fresh)
+    return with_consequences((accepted,), state, command.at_ms, command.fresh)
 
 
 def _has(prompt_id: str, state: State) -> bool:
@@ -165,13 +165,13 @@ def _skip_setup(command: SkipSetup, state: State) -> Events:
             raise Rejected("session_not_ready", "the set-up runs", hint="abort it first")
         return (SetupSkipped(command.at_ms),)
     failed = state.failure is not None and state.failure.step == "setup"
-    if not failed or state.terminating or state.provisioning is not None:
+    if not failed or state.stopping or state.provisioning is not None:
         raise Rejected("setup_not_waiting", "no set-up of this session waits for a person or has failed")
     return (SetupSkipped(command.at_ms), ResumeRequested(command.at_ms))
 
 
 def _resume(command: ResumeSession, state: State) -> Events:
-    if state.terminating:
+    if state.stopping:
         raise Rejected("session_not_ready", "the session is being terminated", retry_after_s=1)
     if state.phase in RUNNING or state.phase == "created":
         raise Rejected("session_active", f"the session is {state.phase}: there is nothing to resume")
@@ -186,33 +186,33 @@ def _resume(command: ResumeSession, state: State) -> Events:
 
 def _begin_anew(opencode_id: str, at_ms: int, state: State) -> Events:
     """Leave the conversation, with the turn that a lost instance left behind: it would go on in there."""
-    if state.leaving is not None:
+    if state.detaching_from is not None:
         said = "what may still run of its conversation is being ended"
         raise Rejected("session_not_ready", said, hint="Try again.", retry_after_s=1)
     ended = f"turn {state.turns} was left behind: the session begins a new conversation"
     over = () if state.turn is None else (TurnEnded(state.turn.number, "interrupted", ended, at_ms),)
-    return followed((*over, ResumeRequested(at_ms, opencode_id)), state, at_ms, None)
+    return with_consequences((*over, ResumeRequested(at_ms, opencode_id)), state, at_ms, None)
 
 
-def _terminate(command: TerminateSession, state: State) -> Events:
-    if state.terminating or (state.phase == "stopped" and _is_bare(state)):
+def _terminate(command: StopSession, state: State) -> Events:
+    if state.stopping or (state.phase == "stopped" and _is_bare(state)):
         return ()
-    return (TerminationRequested(command.at_ms),)
+    return (StopRequested(command.at_ms),)
 
 
 def _is_bare(state: State) -> bool:
     """Return whether nothing is left to be ended: no resume under way, no instance of a failed one, no prompt."""
-    attached = state.instance_id is not None or state.leaving is not None
+    attached = state.instance_id is not None or state.detaching_from is not None
     return state.provisioning is None and not attached and not state.queue
 
 
-def _retire(command: RetireSession, state: State) -> Events:
+def _retire(command: CompleteIdleSession, state: State) -> Events:
     if state.phase not in RESTING or state.since_ms > command.idle_since_ms or state.instance_id is None:
         return ()
-    if state.terminating or state.provisioning is not None:
+    if state.stopping or state.provisioning is not None:
         return ()
     if state.phase == "error":  # it did not complete; the next prompt resumes it
-        return (InstanceDetached(state.instance_id, command.evidence, command.at_ms, leaves=True),)
+        return (InstanceDetaching(state.instance_id, command.evidence, command.at_ms, leaves=True),)
     return (SessionCompleted(state.instance_id, command.evidence, command.at_ms, leaves=True),)
 
 
@@ -220,7 +220,7 @@ _STOP: Final = "terminate it first, and wait for that; an OpenCode process that 
 
 
 def _erase(command: EraseSession, state: State) -> Events:
-    if state.phase != "stopped" or state.terminating or not _is_bare(state):
+    if state.phase != "stopped" or state.stopping or not _is_bare(state):
         raise Rejected(
             "session_not_ready", "only a session that has stopped, with nothing left to end, can be erased", hint=_STOP
         )
@@ -230,7 +230,7 @@ def _erase(command: EraseSession, state: State) -> Events:
 def _set_budget(command: SetBudget, state: State) -> Events:
     if command.budget == state.budget:
         return ()
-    return followed((BudgetSet(command.budget, command.at_ms),), state, command.at_ms, command.fresh)
+    return with_consequences((BudgetSet(command.budget, command.at_ms),), state, command.at_ms, command.fresh)
 
 
 def _answer(command: AnswerRequest, state: State) -> Events:
@@ -287,13 +287,13 @@ def _read_notifications(command: ReadNotifications, state: State) -> Events:
     return (NotificationsRead(tuple(sorted(numbers)), command.at_ms),) if numbers else ()
 
 
-def _describe(command: DescribeSession, state: State) -> Events:
+def _describe(command: EditSession, state: State) -> Events:
     title = state.title if command.title is None else command.title
     tags = state.tags if command.tags is None else command.tags
     _check_title(title)
     if (title, tags) == (state.title, state.tags):
         return ()
-    return (SessionDescribed(title, tags, command.at_ms),)
+    return (SessionEdited(title, tags, command.at_ms),)
 
 
 _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
@@ -302,9 +302,9 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     AbortTurn: _abort,
     ResumeSession: _resume,
     SkipSetup: _skip_setup,
-    TerminateSession: _terminate,
-    DescribeSession: _describe,
-    RetireSession: _retire,
+    StopSession: _terminate,
+    EditSession: _describe,
+    CompleteIdleSession: _retire,
     EraseSession: _erase,
     SetBudget: _set_budget,
     AnswerRequest: _answer,

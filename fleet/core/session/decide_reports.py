@@ -6,7 +6,7 @@ They are never rejected: one that comes too late is ignored, because the world t
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from fleet.core.session.consequences import Events, followed, setup_ended
+from fleet.core.session.consequences import Events, setup_ended, with_consequences
 from fleet.core.session.events import (
     CallbackDelivered,
     CallbackDropped,
@@ -15,7 +15,7 @@ from fleet.core.session.events import (
     Event,
     InstanceAttached,
     InstanceDetached,
-    InstanceLeft,
+    InstanceDetaching,
     ProvisionDelayed,
     ProvisionFailed,
     SessionCompleted,
@@ -34,15 +34,15 @@ from fleet.core.session.report_commands import (
     ReportCallbackUndelivered,
     ReportChanges,
     ReportConversationOpen,
-    ReportDelivered,
-    ReportEnded,
+    ReportDetached,
     ReportInstanceEnded,
     ReportInstanceReady,
-    ReportLeft,
+    ReportPromptDelivered,
     ReportProvisionDelayed,
     ReportProvisionFailed,
     ReportRequestClosed,
     ReportRequestOpened,
+    ReportSessionStopped,
     ReportSettled,
     ReportSetupEnded,
     ReportSetupHeld,
@@ -52,7 +52,7 @@ from fleet.core.session.report_commands import (
     ReportTurnDelayed,
     ReportTurnEnded,
     ReportTurnFailed,
-    ReportTurnTree,
+    ReportTurnSnapshot,
     ReportWorkspaceReady,
 )
 from fleet.core.session.state import RUNNING, State
@@ -68,7 +68,7 @@ from fleet.core.session.turn_events import (
     TurnDelayed,
     TurnEnded,
     TurnFailed,
-    TurnTreeTaken,
+    TurnSnapshotTaken,
 )
 from fleet.core.session.values import digest, raw
 from fleet.ports import Message, Tokens
@@ -103,7 +103,7 @@ def _setup_ended(command: ReportSetupEnded, state: State) -> Events:
 
 
 def _instance_ready(command: ReportInstanceReady, state: State) -> Events:
-    if state.provisioning != "instance" or state.leaving is not None:
+    if state.provisioning != "instance" or state.detaching_from is not None:
         return ()
     return (InstanceAttached(command.instance_id, command.at_ms),)
 
@@ -115,14 +115,14 @@ def _conversation_open(command: ReportConversationOpen, state: State) -> Events:
     if state.phase != "created":
         return (SessionResumed(state.instance_id, command.opencode_id, command.at_ms), *copied)
     opened = ConversationOpened(command.opencode_id, command.at_ms)
-    return followed((opened, *copied), state, command.at_ms, command.fresh)
+    return with_consequences((opened, *copied), state, command.at_ms, command.fresh)
 
 
 def _provision_failed(command: ReportProvisionFailed, state: State) -> Events:
     if state.provisioning != command.step:
         return ()
     failed = ProvisionFailed(command.step, command.code, command.detail, command.at_ms)
-    return followed((failed,), state, command.at_ms, None)
+    return with_consequences((failed,), state, command.at_ms, None)
 
 
 def _provision_delayed(command: ReportProvisionDelayed, state: State) -> Events:
@@ -131,7 +131,7 @@ def _provision_delayed(command: ReportProvisionDelayed, state: State) -> Events:
     return (ProvisionDelayed(command.step, command.reason, command.at_ms),)
 
 
-def _delivered(command: ReportDelivered, state: State) -> Events:
+def _delivered(command: ReportPromptDelivered, state: State) -> Events:
     turn = state.turn
     if state.phase not in RUNNING or turn is None:
         return ()
@@ -150,7 +150,7 @@ def _recorded(messages: tuple[Message, ...], state: State, at_ms: int) -> Events
     events: list[Event] = []
     for message in messages:
         info = message.info
-        if state.recorded.get(info.id) != digest(info.raw):
+        if state.digest_by_id.get(info.id) != digest(info.raw):
             # What a fork has copied was paid for by the session that it comes from.
             own = info.created_ms >= state.created_at_ms
             events.append(
@@ -168,7 +168,7 @@ def _recorded(messages: tuple[Message, ...], state: State, at_ms: int) -> Events
         events.extend(
             PartRecorded(part.id, part.message_id, part.type, at_ms, raw(part.raw), info.session_id)
             for part in message.parts
-            if part.finished and state.recorded.get(part.id) != digest(part.raw)
+            if part.finished and state.digest_by_id.get(part.id) != digest(part.raw)
         )
     return tuple(events)
 
@@ -210,20 +210,20 @@ def _turn_ended(command: ReportTurnEnded, state: State) -> Events:
     aborting = state.turn is not None and state.turn.aborting
     outcome = "aborted" if aborting and command.outcome == "finished" else command.outcome
     ended = TurnEnded(command.number, outcome, command.evidence, command.at_ms)
-    return followed((ended,), state, command.at_ms, command.fresh)
+    return with_consequences((ended,), state, command.at_ms, command.fresh)
 
 
 def _turn_failed(command: ReportTurnFailed, state: State) -> Events:
     if not _turn_is(command.number, state):
         return ()
     failed = TurnFailed(command.number, command.code, command.detail, command.at_ms)
-    return followed((failed,), state, command.at_ms, None)
+    return with_consequences((failed,), state, command.at_ms, None)
 
 
 def _settled(command: ReportSettled, state: State) -> Events:
     if state.phase not in RUNNING or state.turn is not None:
         return ()
-    return followed((SessionSettled(command.evidence, command.at_ms),), state, command.at_ms, command.fresh)
+    return with_consequences((SessionSettled(command.evidence, command.at_ms),), state, command.at_ms, command.fresh)
 
 
 def ended_early(evidence: str) -> str:
@@ -234,14 +234,14 @@ def ended_early(evidence: str) -> str:
 def _instance_ended(command: ReportInstanceEnded, state: State) -> Events:
     if command.instance_id != state.instance_id:
         return ()
-    detached = InstanceDetached(command.instance_id, command.evidence, command.at_ms)
-    if state.terminating:
+    detached = InstanceDetaching(command.instance_id, command.evidence, command.at_ms)
+    if state.stopping:
         return (detached,)
     if state.provisioning is not None:
         # In this order: detached while provisioning goes on would order another instance in between.
         detail = ended_early(command.evidence)
         failed = ProvisionFailed(state.provisioning, "opencode_exited", detail, command.at_ms)
-        return followed((failed, detached), state, command.at_ms, None)
+        return with_consequences((failed, detached), state, command.at_ms, None)
     if state.phase == "idle" and command.orderly:
         return (SessionCompleted(command.instance_id, command.evidence, command.at_ms),)
     if state.phase == "idle" or state.phase in RUNNING:
@@ -249,23 +249,23 @@ def _instance_ended(command: ReportInstanceEnded, state: State) -> Events:
     return (detached,)
 
 
-def _ended(command: ReportEnded, state: State) -> Events:
-    if not state.terminating:
+def _ended(command: ReportSessionStopped, state: State) -> Events:
+    if not state.stopping:
         return ()
     turn = state.turn
     steering = () if turn is None else turn.steering
     over = () if turn is None else (TurnEnded(turn.number, "aborted", "terminated", command.at_ms),)
     withdrawn = (PromptWithdrawn(p.prompt_id, "terminated", command.at_ms) for p in (*steering, *state.queue))
     stopped = SessionStopped(command.evidence, command.at_ms, command.leaves)
-    return followed((*over, *withdrawn, stopped), state, command.at_ms, None)
+    return with_consequences((*over, *withdrawn, stopped), state, command.at_ms, None)
 
 
-def _turn_tree(command: ReportTurnTree, state: State) -> Events:
+def _turn_tree(command: ReportTurnSnapshot, state: State) -> Events:
     if not _turn_is(command.number, state) or state.turn is None:
         return ()
     if state.turn.delivered or state.turn.base is not None:  # a later tree would hide what the prompt has done already
         return ()
-    return (TurnTreeTaken(command.number, command.tree, command.at_ms),)
+    return (TurnSnapshotTaken(command.number, command.tree, command.at_ms),)
 
 
 def _changes(command: ReportChanges, state: State) -> Events:
@@ -285,8 +285,10 @@ def _changes(command: ReportChanges, state: State) -> Events:
     )
 
 
-def _left(command: ReportLeft, state: State) -> Events:
-    return (InstanceLeft(command.instance_id, command.at_ms),) if state.leaving == command.instance_id else ()
+def _left(command: ReportDetached, state: State) -> Events:
+    return (
+        (InstanceDetached(command.instance_id, command.at_ms),) if state.detaching_from == command.instance_id else ()
+    )
 
 
 def _waits(number: int, state: State) -> bool:
@@ -319,7 +321,7 @@ REPORTS: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     ReportConversationOpen: _conversation_open,
     ReportProvisionFailed: _provision_failed,
     ReportProvisionDelayed: _provision_delayed,
-    ReportDelivered: _delivered,
+    ReportPromptDelivered: _delivered,
     ReportTranscript: _transcript,
     ReportRequestOpened: _request_opened,
     ReportRequestClosed: _request_closed,
@@ -328,10 +330,10 @@ REPORTS: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     ReportTurnFailed: _turn_failed,
     ReportSettled: _settled,
     ReportInstanceEnded: _instance_ended,
-    ReportEnded: _ended,
-    ReportTurnTree: _turn_tree,
+    ReportSessionStopped: _ended,
+    ReportTurnSnapshot: _turn_tree,
     ReportChanges: _changes,
-    ReportLeft: _left,
+    ReportDetached: _left,
     ReportCallbackDelivered: _callback_delivered,
     ReportCallbackUndelivered: _callback_undelivered,
     ReportCallbackDropped: _callback_dropped,

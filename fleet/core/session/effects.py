@@ -18,7 +18,7 @@ from fleet.core.session.events import (
     Event,
     InstanceAttached,
     InstanceDetached,
-    InstanceLeft,
+    InstanceDetaching,
     ProvisionFailed,
     ResumeRequested,
     SessionCompleted,
@@ -28,21 +28,21 @@ from fleet.core.session.events import (
     SessionStopped,
     SetupEnded,
     SetupSkipped,
-    TerminationRequested,
+    StopRequested,
     WorkspaceAttached,
 )
 from fleet.core.session.report_commands import ReportProvisionFailed
 from fleet.core.session.state import RUNNING, QueuedPrompt, State
 from fleet.core.session.turn_events import AbortRequested, PromptDelivered, RequestAnswered, TurnStarted, TurnSteered
-from fleet.core.session.values import Answer, Origin, ProvisionStep
-from fleet.ports import Recipe, Strategy, WorkspaceOrder
+from fleet.core.session.values import Answer, ForkPoint, ProvisionStep
+from fleet.ports import Recipe, Strategy, WorkspaceSpec
 
 
-class PrepareWorkspace(msgspec.Struct, frozen=True):
+class ProvideWorkspace(msgspec.Struct, frozen=True):
     """Have the workspace prepared and claimed, then `ReportWorkspaceReady`."""
 
     key: str
-    order: WorkspaceOrder
+    order: WorkspaceSpec
 
 
 class SetUpWorkspace(msgspec.Struct, frozen=True):
@@ -76,7 +76,7 @@ class OpenConversation(msgspec.Struct, frozen=True):
     directory: str
     title: str
     exists: bool
-    origin: Origin | None = None
+    origin: ForkPoint | None = None
 
 
 class DeliverPrompt(msgspec.Struct, frozen=True):
@@ -135,7 +135,7 @@ class Settle(msgspec.Struct, frozen=True):
 
 
 class EndSession(msgspec.Struct, frozen=True):
-    """Abort what runs, detach from the instance, then `ReportEnded`; from one that is silent and shared, it leaves."""
+    """Abort what runs, detach from the instance (later, if it is silent and shared), then `ReportSessionStopped`."""
 
     key: str
     instance_id: str | None
@@ -155,8 +155,8 @@ class AnswerOpenCode(msgspec.Struct, frozen=True):
     answer: Answer
 
 
-class LeaveInstance(msgspec.Struct, frozen=True):
-    """Detach the session from its instance once nothing runs for it there, then `ReportLeft`."""
+class DetachInstance(msgspec.Struct, frozen=True):
+    """Detach the session from its instance once nothing runs for it there, then `ReportDetached`."""
 
     key: str
     instance_id: str
@@ -181,10 +181,10 @@ class EraseRecords(msgspec.Struct, frozen=True):
 
 Effect = (
     AnswerOpenCode
-    | LeaveInstance
+    | DetachInstance
     | NotifyParent
     | EraseRecords
-    | PrepareWorkspace
+    | ProvideWorkspace
     | SetUpWorkspace
     | AttachInstance
     | OpenConversation
@@ -205,10 +205,10 @@ def pending(state: State) -> tuple[Effect, ...]:
 
 
 def _work(state: State) -> tuple[Effect, ...]:
-    if state.terminating:
-        return (EndSession("end", state.instance_id or state.leaving, state.opencode_id, state.directory),)
+    if state.stopping:
+        return (EndSession("end", state.instance_id or state.detaching_from, state.opencode_id, state.directory),)
     if state.provisioning is not None:
-        if state.provisioning == "instance" and state.leaving is not None:
+        if state.provisioning == "instance" and state.detaching_from is not None:
             return ()  # attached to the instance that it is leaving, it would be detached right after
         return (_provision(state.provisioning, state),)
     if state.phase in RUNNING and state.instance_id is not None:
@@ -219,8 +219,10 @@ def _work(state: State) -> tuple[Effect, ...]:
 def _aside(state: State) -> tuple[Effect, ...]:
     """Return what goes on beside the session's own work."""
     leave: tuple[Effect, ...] = ()
-    if state.leaving is not None and not state.terminating:  # a termination does that itself
-        leave = (LeaveInstance(f"leave:{state.leaving}", state.leaving, state.opencode_id, state.directory),)
+    if state.detaching_from is not None and not state.stopping:  # a termination does that itself
+        leave = (
+            DetachInstance(f"leave:{state.detaching_from}", state.detaching_from, state.opencode_id, state.directory),
+        )
     if state.parent_id is None:
         return leave
     waiting = next((c for c in state.callbacks if c.status in ("pending", "undelivered")), None)  # one by one, in order
@@ -231,7 +233,7 @@ def _aside(state: State) -> tuple[Effect, ...]:
 
 def _provision(step: ProvisionStep, state: State) -> Effect:
     if step == "workspace":
-        return PrepareWorkspace("workspace", _order(state))
+        return ProvideWorkspace("workspace", _order(state))
     if step == "setup" and state.setup is not None:
         return SetUpWorkspace("setup", state.workspace_id, state.source_repository, state.setup.recipe)
     if step == "instance" or state.instance_id is None:
@@ -244,14 +246,14 @@ def _provision(step: ProvisionStep, state: State) -> Effect:
         state.opencode_id,
         state.directory,
         state.title,
-        state.conversation,
-        None if state.conversation else state.origin,
+        state.opencode_session_exists,
+        None if state.opencode_session_exists else state.origin,
     )
 
 
-def _order(state: State) -> WorkspaceOrder:
+def _order(state: State) -> WorkspaceSpec:
     """Return the order as it was planned; a workspace that is there already keeps its own."""
-    return WorkspaceOrder(
+    return WorkspaceSpec(
         state.workspace_id, state.strategy, state.source_directory, state.directory, state.branch, state.base_ref
     )
 
@@ -283,8 +285,8 @@ def _running(state: State, instance_id: str) -> tuple[Effect, ...]:
 
 
 _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
-    SessionCreated: (PrepareWorkspace,),
-    ResumeRequested: (PrepareWorkspace,),
+    SessionCreated: (ProvideWorkspace,),
+    ResumeRequested: (ProvideWorkspace,),
     WorkspaceAttached: (AttachInstance, SetUpWorkspace),
     SetupEnded: (AttachInstance,),
     SetupSkipped: (AttachInstance,),
@@ -295,18 +297,18 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
     PromptDelivered: (FollowTurn,),
     AbortRequested: (StopTurn,),
     RequestAnswered: (AnswerOpenCode,),
-    SessionCompleted: (LeaveInstance,),
-    SessionStopped: (LeaveInstance,),
-    ProvisionFailed: (LeaveInstance,),
-    InstanceLeft: (AttachInstance,),  # which waited for that
+    SessionCompleted: (DetachInstance,),
+    SessionStopped: (DetachInstance,),
+    ProvisionFailed: (DetachInstance,),
+    InstanceDetached: (AttachInstance,),  # which waited for that
     CallbackOrdered: (NotifyParent,),
     CallbackDelivered: (NotifyParent,),  # the next one
     CallbackDropped: (NotifyParent,),
     SessionErased: (EraseRecords,),
-    TerminationRequested: (EndSession,),
-    InstanceDetached: (
+    StopRequested: (EndSession,),
+    InstanceDetaching: (
         EndSession,
-        LeaveInstance,
+        DetachInstance,
     ),  # an end that waits for it gives way to one that does not
 }
 """What each event adds to what is pending, or changes of it; what is under way as it should be is not ordered again."""
@@ -329,7 +331,7 @@ def _runs_already(effect: Effect, event: Event) -> bool:
             return (kept or arrived) != other  # steering
         case TurnSteered(message_id=steered), SteerTurn(message_id=other):
             return steered != other
-        case InstanceDetached(leaves=False), LeaveInstance():
+        case InstanceDetaching(leaves=False), DetachInstance():
             return True
         case RequestAnswered(request_id=answered), AnswerOpenCode(request_id=other):
             return answered != other
@@ -340,7 +342,7 @@ def _runs_already(effect: Effect, event: Event) -> bool:
 
 
 _STEPS: Final[Mapping[type[Any], ProvisionStep]] = {
-    PrepareWorkspace: "workspace",
+    ProvideWorkspace: "workspace",
     SetUpWorkspace: "setup",
     AttachInstance: "instance",
     OpenConversation: "conversation",

@@ -21,11 +21,11 @@ from fleet.core.session.turn_events import (
     TurnDelayed,
     TurnEnded,
     TurnFailed,
+    TurnSnapshotTaken,
     TurnStarted,
     TurnSteered,
-    TurnTreeTaken,
 )
-from fleet.core.session.values import Budget, Model, Origin, Outcome, ProvisionStep
+from fleet.core.session.values import Budget, ForkPoint, Model, Outcome, ProvisionStep
 from fleet.ports import Recipe, Strategy
 
 
@@ -53,10 +53,10 @@ class SessionCreated(msgspec.Struct, frozen=True):
     parent_id: str | None = None
     depth: int = 0
     budget: Budget | None = None
-    origin: Origin | None = None
+    origin: ForkPoint | None = None
 
 
-class SessionDescribed(msgspec.Struct, frozen=True):
+class SessionEdited(msgspec.Struct, frozen=True):
     """Title and tags are now these."""
 
     title: str
@@ -169,7 +169,7 @@ class SessionSettled(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class InstanceDetached(msgspec.Struct, frozen=True):
+class InstanceDetaching(msgspec.Struct, frozen=True):
     """The session has no instance any more; one that still runs it `leaves`."""
 
     instance_id: str
@@ -187,7 +187,7 @@ class SessionCompleted(msgspec.Struct, frozen=True):
     leaves: bool = False
 
 
-class InstanceLeft(msgspec.Struct, frozen=True):
+class InstanceDetached(msgspec.Struct, frozen=True):
     """The completed session is detached from its instance."""
 
     instance_id: str
@@ -202,7 +202,7 @@ class SessionDisconnected(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class TerminationRequested(msgspec.Struct, frozen=True):
+class StopRequested(msgspec.Struct, frozen=True):
     """The session is to end."""
 
     at_ms: int
@@ -277,7 +277,7 @@ class NotificationsRead(msgspec.Struct, frozen=True):
 
 Event = (
     SessionCreated
-    | SessionDescribed
+    | SessionEdited
     | WorkspaceAttached
     | SetupHeld
     | SetupStarted
@@ -298,7 +298,7 @@ Event = (
     | PromptDelivered
     | MessageRecorded
     | PartRecorded
-    | TurnTreeTaken
+    | TurnSnapshotTaken
     | ChangesRecorded
     | RequestOpened
     | RequestAnswered
@@ -309,11 +309,11 @@ Event = (
     | TurnEnded
     | TurnFailed
     | SessionSettled
-    | InstanceDetached
+    | InstanceDetaching
     | SessionCompleted
-    | InstanceLeft
+    | InstanceDetached
     | SessionDisconnected
-    | TerminationRequested
+    | StopRequested
     | SessionStopped
     | SessionErased
     | CallbackOrdered

@@ -20,15 +20,15 @@ from fleet.core.session.events import (
     Event,
     InstanceAttached,
     InstanceDetached,
-    InstanceLeft,
+    InstanceDetaching,
     NotificationsRead,
     ProvisionDelayed,
     ProvisionFailed,
     ResumeRequested,
     SessionCompleted,
     SessionCreated,
-    SessionDescribed,
     SessionDisconnected,
+    SessionEdited,
     SessionErased,
     SessionResumed,
     SessionSettled,
@@ -38,7 +38,7 @@ from fleet.core.session.events import (
     SetupOutput,
     SetupSkipped,
     SetupStarted,
-    TerminationRequested,
+    StopRequested,
     WorkspaceAttached,
 )
 from fleet.core.session.evolve_turn import TURN_CHANGES, no_requests
@@ -95,7 +95,7 @@ def _created(_: State, event: SessionCreated) -> Changes:
         "opencode_id": event.opencode_id,
         "parent_id": event.parent_id,
         "depth": event.depth,
-        "owed": event.parent_id is not None,
+        "owes_callback": event.parent_id is not None,
         "budget": event.budget,
         "origin": event.origin,
         "provisioning": "workspace",
@@ -104,7 +104,7 @@ def _created(_: State, event: SessionCreated) -> Changes:
     }
 
 
-def _described(_: State, event: SessionDescribed) -> Changes:
+def _described(_: State, event: SessionEdited) -> Changes:
     return {"title": event.title, "tags": event.tags}
 
 
@@ -160,7 +160,7 @@ def _instance_attached(state: State, event: InstanceAttached) -> Changes:
 def _conversation_opened(_: State, event: ConversationOpened) -> Changes:
     return {
         "opencode_id": event.opencode_id,
-        "conversation": True,
+        "opencode_session_exists": True,
         "provisioning": None,
         "failure": None,
         "evidence": "OpenCode has the session; no prompt yet",
@@ -176,7 +176,7 @@ def _begun_anew(state: State, opencode_id: str) -> Changes:
     return {
         "opencode_id": opencode_id,
         "left_opencode_ids": (*state.left_opencode_ids, state.opencode_id),
-        "conversation": False,
+        "opencode_session_exists": False,
         "origin": None,
         "context": None,
         "queue": tuple(replace(prompt, message_id=None, part_ids=()) for prompt in state.queue),
@@ -186,10 +186,10 @@ def _begun_anew(state: State, opencode_id: str) -> Changes:
 def _resumed(state: State, event: SessionResumed) -> Changes:
     # The parent may have heard of a resume that failed; the turn that goes on now has an outcome of its own.
     return {
-        "owed": state.owed or (state.parent_id is not None and state.turn is not None),
+        "owes_callback": state.owes_callback or (state.parent_id is not None and state.turn is not None),
         "turn": state.turn and replace(state.turn, resumed_at_ms=event.at_ms),
         "opencode_id": event.opencode_id,
-        "conversation": True,
+        "opencode_session_exists": True,
         "provisioning": None,
         "failure": None,
         "ended_at_ms": None,
@@ -204,7 +204,7 @@ def _provision_failed(state: State, event: ProvisionFailed) -> Changes:
     cut_off = event.step == "setup" and state.setup is not None and state.setup.status != "failed"
     return {
         **(_setup(state, status="failed", detail=event.detail, ended_at_ms=event.at_ms) if cut_off else {}),
-        **({"instance_id": None, "leaving": state.instance_id} if given_up else {}),
+        **({"instance_id": None, "detaching_from": state.instance_id} if given_up else {}),
         "provisioning": None,
         "failure": Failure(event.code, event.detail, event.at_ms, event.step),
         "evidence": f"{what} failed: {event.detail}",
@@ -219,12 +219,12 @@ def _settled(state: State, event: SessionSettled) -> Changes:
     return {**no_requests(state), "evidence": event.evidence}
 
 
-def _instance_detached(state: State, event: InstanceDetached) -> Changes:
-    return {"instance_id": None, "leaving": event.instance_id if event.leaves else state.leaving}
+def _instance_detached(state: State, event: InstanceDetaching) -> Changes:
+    return {"instance_id": None, "detaching_from": event.instance_id if event.leaves else state.detaching_from}
 
 
 def _completed(state: State, event: SessionCompleted) -> Changes:
-    return {**_gone(state, event), "leaving": event.instance_id if event.leaves else None}
+    return {**_gone(state, event), "detaching_from": event.instance_id if event.leaves else None}
 
 
 def _gone(state: State, event: SessionCompleted | SessionDisconnected | SessionStopped) -> Changes:
@@ -234,22 +234,22 @@ def _gone(state: State, event: SessionCompleted | SessionDisconnected | SessionS
 def _disconnected(state: State, event: SessionDisconnected) -> Changes:
     # What waits behind the turn that is cut off waits until somebody prompts, also when that turn is taken up again.
     cut_off = state.turn is not None and not state.turn.aborting
-    return {**_gone(state, event), "held": state.held or cut_off}
+    return {**_gone(state, event), "queue_paused": state.queue_paused or cut_off}
 
 
-def _instance_left(state: State, event: InstanceLeft) -> Changes:
-    return {"leaving": None if state.leaving == event.instance_id else state.leaving}
+def _instance_left(state: State, event: InstanceDetached) -> Changes:
+    return {"detaching_from": None if state.detaching_from == event.instance_id else state.detaching_from}
 
 
-def _termination_requested(state: State, event: TerminationRequested) -> Changes:
+def _termination_requested(state: State, event: StopRequested) -> Changes:
     cut_off = state.provisioning == "setup"
     over = _setup(state, status="failed", detail="the session was ended", ended_at_ms=event.at_ms) if cut_off else {}
-    return {**over, "terminating": True, "provisioning": None}
+    return {**over, "stopping": True, "provisioning": None}
 
 
 def _stopped(state: State, event: SessionStopped) -> Changes:
-    leaving = (state.instance_id or state.leaving) if event.leaves else None
-    return {**_gone(state, event), "terminating": False, "leaving": leaving}
+    leaving = (state.instance_id or state.detaching_from) if event.leaves else None
+    return {**_gone(state, event), "stopping": False, "detaching_from": leaving}
 
 
 def _erased(state: State, _: SessionErased) -> Changes:
@@ -266,7 +266,7 @@ def _callback_ordered(state: State, event: CallbackOrdered) -> Changes:
     over = [c for c in state.callbacks if c.status in ("delivered", "dropped")]
     forgotten = {c.number for c in over[: max(0, len(over) - CALLBACKS_REMEMBERED_MAX)]}
     kept = tuple(c for c in state.callbacks if c.number not in forgotten)
-    return {"callbacks": (*kept, callback), "owed": False}
+    return {"callbacks": (*kept, callback), "owes_callback": False}
 
 
 def _callback_delivered(state: State, event: CallbackDelivered) -> Changes:
@@ -289,12 +289,12 @@ def _callback_is(
 
 
 def _budget_set(state: State, event: BudgetSet) -> Changes:
-    goes_on = {} if state.over_budget is None else {"evidence": "was paused; it has another budget now"}
-    return {"budget": event.budget, "over_budget": None, **goes_on}
+    goes_on = {} if state.budget_exceeded is None else {"evidence": "was paused; it has another budget now"}
+    return {"budget": event.budget, "budget_exceeded": None, **goes_on}
 
 
 def _budget_exceeded(_: State, event: BudgetExceeded) -> Changes:
-    return {"over_budget": event.what, "evidence": f"paused: {event.what}"}
+    return {"budget_exceeded": event.what, "evidence": f"paused: {event.what}"}
 
 
 def _notifications_read(state: State, event: NotificationsRead) -> Changes:
@@ -305,7 +305,7 @@ def _notifications_read(state: State, event: NotificationsRead) -> Changes:
 
 _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     SessionCreated: _created,
-    SessionDescribed: _described,
+    SessionEdited: _described,
     WorkspaceAttached: _workspace_attached,
     SetupHeld: _setup_held,
     SetupStarted: _setup_started,
@@ -319,11 +319,11 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     ProvisionFailed: _provision_failed,
     ProvisionDelayed: _provision_delayed,
     SessionSettled: _settled,
-    InstanceDetached: _instance_detached,
+    InstanceDetaching: _instance_detached,
     SessionCompleted: _completed,
-    InstanceLeft: _instance_left,
+    InstanceDetached: _instance_left,
     SessionDisconnected: _disconnected,
-    TerminationRequested: _termination_requested,
+    StopRequested: _termination_requested,
     SessionStopped: _stopped,
     SessionErased: _erased,
     CallbackOrdered: _callback_ordered,

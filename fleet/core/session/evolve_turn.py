@@ -35,9 +35,9 @@ from fleet.core.session.turn_events import (
     TurnDelayed,
     TurnEnded,
     TurnFailed,
+    TurnSnapshotTaken,
     TurnStarted,
     TurnSteered,
-    TurnTreeTaken,
 )
 from fleet.core.session.values import digest, is_callback
 from fleet.limits import (
@@ -56,9 +56,14 @@ def _prompt_accepted(state: State, event: PromptAccepted) -> Changes:
     )
     # A child's callback is nobody who wants to go on: what waits for a person waits on, and it waits behind that.
     steering = () if state.turn is None else state.turn.steering
-    held = state.held and is_callback(event.prompt_id) and bool(state.queue or steering)
+    held = state.queue_paused and is_callback(event.prompt_id) and bool(state.queue or steering)
     first = {} if state.last_line is not None else _asked(prompt, event.at_ms)
-    return {"queue": (*state.queue, prompt), "held": held, "owed": state.parent_id is not None, **first}
+    return {
+        "queue": (*state.queue, prompt),
+        "queue_paused": held,
+        "owes_callback": state.parent_id is not None,
+        **first,
+    }
 
 
 def _asked(prompt: QueuedPrompt, at_ms: int) -> Changes:
@@ -84,9 +89,9 @@ def _turn_started(state: State, event: TurnStarted) -> Changes:
         "turns": event.number,
         "turn_started_at_ms": event.at_ms,
         "failure": None,
-        "owed": state.parent_id is not None,
-        "recorded": _newest(state.recorded),
-        "counted": _newest(state.counted),
+        "owes_callback": state.parent_id is not None,
+        "digest_by_id": _newest(state.digest_by_id),
+        "usage_by_message": _newest(state.usage_by_message),
         "evidence": f"turn {event.number}: the prompt is being delivered",
     }
 
@@ -121,8 +126,8 @@ _UNPAID: Final = (0.0, Tokens())
 
 
 def _message_recorded(state: State, event: MessageRecorded) -> Changes:
-    recorded = {**state.recorded, event.message_id: digest(event.body)}
-    return {"recorded": recorded, **_seen(state, event), **_answer_recorded(state, event), **_paid(state, event)}
+    recorded = {**state.digest_by_id, event.message_id: digest(event.body)}
+    return {"digest_by_id": recorded, **_seen(state, event), **_answer_recorded(state, event), **_paid(state, event)}
 
 
 def _seen(state: State, event: MessageRecorded) -> Changes:
@@ -143,11 +148,11 @@ def _answer_recorded(state: State, event: MessageRecorded) -> Changes:
 
 
 def _paid(state: State, event: MessageRecorded) -> Changes:
-    cost, tokens = counted = state.counted.get(event.message_id, _UNPAID)
+    cost, tokens = counted = state.usage_by_message.get(event.message_id, _UNPAID)
     if counted == (event.cost_usd, event.tokens):
         return {}
     return {
-        "counted": {**state.counted, event.message_id: (event.cost_usd, event.tokens)},
+        "usage_by_message": {**state.usage_by_message, event.message_id: (event.cost_usd, event.tokens)},
         "cost_usd": state.cost_usd + event.cost_usd - cost,
         "tokens": state.tokens + event.tokens - tokens,
     }
@@ -156,12 +161,12 @@ def _paid(state: State, event: MessageRecorded) -> Changes:
 def _part_recorded(state: State, event: PartRecorded) -> Changes:
     line = of_part(event.body, event.at_ms) if event.message_id == state.answering else None
     return {
-        "recorded": {**state.recorded, event.part_id: digest(event.body)},
+        "digest_by_id": {**state.digest_by_id, event.part_id: digest(event.body)},
         "last_line": state.last_line if line is None else line,
     }
 
 
-def _turn_tree_taken(state: State, event: TurnTreeTaken) -> Changes:
+def _turn_tree_taken(state: State, event: TurnSnapshotTaken) -> Changes:
     return {"turn": state.turn and replace(state.turn, base=event.tree)}
 
 
@@ -222,7 +227,7 @@ def _turn_delayed(state: State, event: TurnDelayed) -> Changes:
 def _abort_requested(state: State, _: AbortRequested) -> Changes:
     return {
         "turn": state.turn and replace(state.turn, aborting=True),
-        "held": True,
+        "queue_paused": True,
         "evidence": f"turn {state.turns}: is being aborted",
     }
 
@@ -242,10 +247,10 @@ def _turn_ended(state: State, event: TurnEnded) -> Changes:
     turn = state.turn
     held = event.outcome != "finished"
     if turn is not None and (turn.aborting or turn.resumed_at_ms != 0):
-        held = state.held and (held or turn.aborting)
+        held = state.queue_paused and (held or turn.aborting)
     return {
         **_over(state, event.at_ms),
-        "held": held,
+        "queue_paused": held,
         "last_outcome": event.outcome,
         "evidence": f"turn {event.number} {event.outcome}: {event.evidence}",
     }
@@ -254,7 +259,7 @@ def _turn_ended(state: State, event: TurnEnded) -> Changes:
 def _turn_failed(state: State, event: TurnFailed) -> Changes:
     return {
         **_over(state, event.at_ms),
-        "held": True,
+        "queue_paused": True,
         "last_outcome": "error",
         "failure": Failure(event.code, event.detail, event.at_ms),
         "evidence": f"turn {event.number} failed: {event.detail}",
@@ -270,7 +275,7 @@ TURN_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     PromptDelivered: _prompt_delivered,
     MessageRecorded: _message_recorded,
     PartRecorded: _part_recorded,
-    TurnTreeTaken: _turn_tree_taken,
+    TurnSnapshotTaken: _turn_tree_taken,
     ChangesRecorded: _changes_recorded,
     RequestOpened: _request_opened,
     RequestAnswered: _request_answered,

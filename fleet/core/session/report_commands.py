@@ -5,7 +5,7 @@ Times are Unix milliseconds.
 
 import msgspec
 
-from fleet.core.session.values import FreshIds, ProvisionStep, Totals, TurnOutcome
+from fleet.core.session.values import NewTurnIds, ProvisionStep, Totals, TurnOutcome
 from fleet.ports import Message, OpenRequest, Recipe
 
 
@@ -61,7 +61,7 @@ class ReportConversationOpen(msgspec.Struct, frozen=True):
 
     opencode_id: str
     at_ms: int
-    fresh: FreshIds
+    fresh: NewTurnIds
     copied: tuple[Message, ...] = ()
 
 
@@ -82,7 +82,7 @@ class ReportProvisionDelayed(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class ReportDelivered(msgspec.Struct, frozen=True):
+class ReportPromptDelivered(msgspec.Struct, frozen=True):
     """OpenCode's store has the prompt: it was read back. `kept_as` is its id there, if OpenCode chose another one."""
 
     message_id: str
@@ -97,7 +97,7 @@ class ReportTranscript(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class ReportTurnTree(msgspec.Struct, frozen=True):
+class ReportTurnSnapshot(msgspec.Struct, frozen=True):
     """The tree as it is right before the turn's prompt is sent."""
 
     number: int
@@ -151,7 +151,7 @@ class ReportTurnEnded(msgspec.Struct, frozen=True):
     outcome: TurnOutcome
     evidence: str
     at_ms: int
-    fresh: FreshIds
+    fresh: NewTurnIds
 
 
 class ReportTurnFailed(msgspec.Struct, frozen=True):
@@ -168,7 +168,7 @@ class ReportSettled(msgspec.Struct, frozen=True):
 
     evidence: str
     at_ms: int
-    fresh: FreshIds
+    fresh: NewTurnIds
 
 
 class ReportInstanceEnded(msgspec.Struct, frozen=True):
@@ -180,7 +180,7 @@ class ReportInstanceEnded(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class ReportLeft(msgspec.Struct, frozen=True):
+class ReportDetached(msgspec.Struct, frozen=True):
     """The completed session is detached from its instance."""
 
     instance_id: str
@@ -210,7 +210,7 @@ class ReportCallbackDropped(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class ReportEnded(msgspec.Struct, frozen=True):
+class ReportSessionStopped(msgspec.Struct, frozen=True):
     """Termination has done its work: nothing runs and the instance is detached; or it `leaves` one that is silent."""
 
     evidence: str
@@ -228,9 +228,9 @@ Report = (
     | ReportConversationOpen
     | ReportProvisionFailed
     | ReportProvisionDelayed
-    | ReportDelivered
+    | ReportPromptDelivered
     | ReportTranscript
-    | ReportTurnTree
+    | ReportTurnSnapshot
     | ReportChanges
     | ReportRequestOpened
     | ReportRequestClosed
@@ -239,9 +239,9 @@ Report = (
     | ReportTurnFailed
     | ReportSettled
     | ReportInstanceEnded
-    | ReportLeft
+    | ReportDetached
     | ReportCallbackDelivered
     | ReportCallbackUndelivered
     | ReportCallbackDropped
-    | ReportEnded
+    | ReportSessionStopped
 )

@@ -6,7 +6,7 @@ import msgspec
 
 from fleet.core.session.activity import Activity
 from fleet.core.session.transitions import ENDED, PHASES, RESTING, RUNNING, TABLE, Phase
-from fleet.core.session.values import Answer, Budget, Model, Origin, Outcome, ProvisionStep, Totals
+from fleet.core.session.values import Answer, Budget, ForkPoint, Model, Outcome, ProvisionStep, Totals
 from fleet.ports import Attachment, Recipe, Strategy, Tokens
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "TABLE",
     "Answered",
     "Callback",
-    "Context",
+    "ContextSize",
     "Failure",
     "Notification",
     "NotificationKind",
@@ -80,7 +80,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 SetupStatus = Literal["required", "held", "running", "done", "failed", "skipped"]
-"""`held`: it waits for a person who allows its commands."""
+"""`queue_paused`: it waits for a person who allows its commands."""
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -129,7 +129,7 @@ TurnEnd = Literal["finished", "aborted", "interrupted", "error"]
 """How a turn ended; `error` is that of a turn that failed."""
 
 
-class Context(msgspec.Struct, frozen=True):
+class ContextSize(msgspec.Struct, frozen=True):
     """How large the conversation was at an answer, in tokens, and the model that gave it: what its window held."""
 
     tokens: int
@@ -156,20 +156,21 @@ class Notification(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, frozen=True):
     """A session.
 
-    `provisioning` is the step of creation or resume that is under way. `held` keeps waiting prompts back after an abort
-    or error until somebody prompts again; `over_budget` says what was used up, and keeps them back too. `recorded` maps
-    messages and parts of the current turn, and the newest of those before, to a digest of what the log has of them;
-    `counted` the cost and tokens that messages have added. `settled_requests` are the newest that are not open any
-    more: OpenCode goes on listing some of them. `answered` are the newest answers of people. `tree` is the newest tree
-    that was taken, `manifest` the blob listing what the session has changed. `left_opencode_ids` are the
-    conversations that it had before it began a new one. `leaving` is the instance that a session
-    which has ended is being detached from. `owed`: the parent has not heard yet what became of the newest prompt.
-    `asked` is the head of the newest prompt that was sent, `answering` the id of the newest answer's message,
-    `last_line` what the newest of both showed; `context` is the conversation's size at the newest answer that tells it.
+    `provisioning` is the step of creation or resume that is under way. `queue_paused` keeps waiting prompts back after
+    an abort or error until somebody prompts again; `budget_exceeded` says what was used up, and keeps them back too.
+    `digest_by_id` maps messages and parts of the current turn, and the newest of those before, to a digest of what the
+    log has of them; `usage_by_message` the cost and tokens that messages have added. `settled_requests` are the newest
+    that are not open any more: OpenCode goes on listing some of them. `answered` are the newest answers of people.
+    `tree` is the newest tree that was taken, `manifest` the blob listing what the session has changed.
+    `left_opencode_ids` are the conversations that it had before it began a new one. `detaching_from` is the instance
+    that a session which has ended is being detached from. `owes_callback`: the parent has not heard yet what became of
+    the newest prompt. `asked` is the head of the newest prompt that was sent, `answering` the id of the newest
+    answer's message, `last_line` what the newest of both showed; `context` is the conversation's size at the newest
+    answer that tells it.
     """
 
     id: str
-    phase: Phase = "unborn"
+    phase: Phase = "absent"
     since_ms: int = 0
     evidence: str = ""
     evidence_at_ms: int = 0
@@ -186,16 +187,16 @@ class State(msgspec.Struct, frozen=True):
     model: Model | None = None
     opencode_id: str = ""
     left_opencode_ids: tuple[str, ...] = ()
-    conversation: bool = False
+    opencode_session_exists: bool = False
     instance_id: str | None = None
     instances: tuple[str, ...] = ()
-    leaving: str | None = None
+    detaching_from: str | None = None
     provisioning: ProvisionStep | None = None
     setup: Setup | None = None
     failure: Failure | None = None
-    terminating: bool = False
+    stopping: bool = False
     queue: tuple[QueuedPrompt, ...] = ()
-    held: bool = False
+    queue_paused: bool = False
     turn: Turn | None = None
     turns: int = 0
     turn_started_at_ms: int = 0
@@ -205,25 +206,25 @@ class State(msgspec.Struct, frozen=True):
     requests: tuple[Request, ...] = ()
     settled_requests: tuple[str, ...] = ()
     answered: tuple[Answered, ...] = ()
-    recorded: dict[str, str] = {}
-    counted: dict[str, tuple[float, Tokens]] = {}
+    digest_by_id: dict[str, str] = {}
+    usage_by_message: dict[str, tuple[float, Tokens]] = {}
     cost_usd: float = 0.0
     tokens: Tokens = Tokens()
     budget: Budget | None = None
-    over_budget: str | None = None
+    budget_exceeded: str | None = None
     baseline: str | None = None
     tree: str | None = None
     manifest: str | None = None
     changes: Totals | None = None
-    origin: Origin | None = None
+    origin: ForkPoint | None = None
     parent_id: str | None = None
     depth: int = 0
-    owed: bool = False
+    owes_callback: bool = False
     callbacks: tuple[Callback, ...] = ()
     asked: str = ""
     answering: str = ""
     last_line: Activity | None = None
-    context: Context | None = None
+    context: ContextSize | None = None
     notified: int = 0
     notifications: tuple[Notification, ...] = ()
     created_at_ms: int = 0

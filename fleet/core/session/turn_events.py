@@ -94,7 +94,7 @@ class PartRecorded(msgspec.Struct, frozen=True):
     opencode_id: str = ""
 
 
-class TurnTreeTaken(msgspec.Struct, frozen=True):
+class TurnSnapshotTaken(msgspec.Struct, frozen=True):
     """The tree as it was right before the turn's prompt was sent."""
 
     number: int

@@ -21,7 +21,7 @@ class Model(msgspec.Struct, frozen=True):
     model_id: str
 
 
-class FreshIds(msgspec.Struct, frozen=True):
+class NewTurnIds(msgspec.Struct, frozen=True):
     """Ids for the turn that a command may start: made right before, because OpenCode orders messages by them."""
 
     message_id: str
@@ -64,7 +64,7 @@ class Totals(msgspec.Struct, frozen=True):
     deletions: int = 0
 
 
-class Origin(msgspec.Struct, frozen=True):
+class ForkPoint(msgspec.Struct, frozen=True):
     """Where a fork comes from: the session, what it is in OpenCode, and the files.
 
     `message_id` is the first message that does not come along, None for all; `tree` one of `workspace_id`, None where

@@ -31,13 +31,13 @@ class DeleteWebhook(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class TryWebhook(msgspec.Struct, frozen=True):
+class SendTestMessage(msgspec.Struct, frozen=True):
     """Send a test message, once; while one is on its way this is that one."""
 
     at_ms: int
 
 
-class NoteHappening(msgspec.Struct, frozen=True):
+class RequestDelivery(msgspec.Struct, frozen=True):
     """The event at `position` is one that the webhook is to be told of."""
 
     position: int
@@ -46,14 +46,14 @@ class NoteHappening(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class NoteProgress(msgspec.Struct, frozen=True):
+class AdvanceCursor(msgspec.Struct, frozen=True):
     """Up to `position` there is nothing more that the webhook is to be told of."""
 
     position: int
     at_ms: int
 
 
-class ReportDelivered(msgspec.Struct, frozen=True):
+class ReportDeliverySucceeded(msgspec.Struct, frozen=True):
     """The receiver has taken the message."""
 
     number: int
@@ -62,7 +62,7 @@ class ReportDelivered(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class ReportNotDelivered(msgspec.Struct, frozen=True):
+class ReportDeliveryFailed(msgspec.Struct, frozen=True):
     """It has not: it answered with `status`, or (None) not at all. It may have asked for a pause."""
 
     number: int
@@ -73,7 +73,7 @@ class ReportNotDelivered(msgspec.Struct, frozen=True):
     retry_after_s: float = 0.0
 
 
-class ReportVoid(msgspec.Struct, frozen=True):
+class ReportDeliveryVoid(msgspec.Struct, frozen=True):
     """What the message was to tell of has been erased."""
 
     number: int
@@ -85,10 +85,10 @@ Command = (
     | EnableWebhook
     | DisableWebhook
     | DeleteWebhook
-    | TryWebhook
-    | NoteHappening
-    | NoteProgress
-    | ReportDelivered
-    | ReportNotDelivered
-    | ReportVoid
+    | SendTestMessage
+    | RequestDelivery
+    | AdvanceCursor
+    | ReportDeliverySucceeded
+    | ReportDeliveryFailed
+    | ReportDeliveryVoid
 )

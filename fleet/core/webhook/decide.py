@@ -1,7 +1,7 @@
 """Decides which events a command to a webhook causes, and binds the functions of its `Decider`.
 
-A message that fails is tried again, at growing intervals, for `WEBHOOK_PATIENCE_S`. Then it is dropped if the receiver
-took others meanwhile; if it took none, the webhook is disabled and keeps what waits.
+A message that fails is tried again, at growing intervals, for `WEBHOOK_RETRY_WINDOW_S`. Then it is dropped if the
+receiver took others meanwhile; if it took none, the webhook is disabled and keeps what waits.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,26 +10,26 @@ from typing import Any, Final
 from fleet.core.backoff import backoff_s
 from fleet.core.decider import Decider
 from fleet.core.webhook.commands import (
+    AdvanceCursor,
     Command,
     DeleteWebhook,
     DisableWebhook,
     EnableWebhook,
-    NoteHappening,
-    NoteProgress,
     RegisterWebhook,
-    ReportDelivered,
-    ReportNotDelivered,
-    ReportVoid,
-    TryWebhook,
+    ReportDeliveryFailed,
+    ReportDeliverySucceeded,
+    ReportDeliveryVoid,
+    RequestDelivery,
+    SendTestMessage,
 )
 from fleet.core.webhook.effects import Effect, pending, react
 from fleet.core.webhook.events import (
+    CursorAdvanced,
     DeliveryDropped,
     DeliveryFailed,
-    DeliveryMade,
     DeliveryOrdered,
+    DeliverySucceeded,
     Event,
-    ProgressNoted,
     WebhookDeleted,
     WebhookDisabled,
     WebhookEnabled,
@@ -39,7 +39,7 @@ from fleet.core.webhook.evolve import evolve
 from fleet.core.webhook.payloads import TEST
 from fleet.core.webhook.state import State, initial
 from fleet.errors import Rejected
-from fleet.limits import WEBHOOK_BACKOFF_FIRST_S, WEBHOOK_BACKOFF_MAX_S, WEBHOOK_PATIENCE_S
+from fleet.limits import WEBHOOK_BACKOFF_FIRST_S, WEBHOOK_BACKOFF_MAX_S, WEBHOOK_RETRY_WINDOW_S
 
 Events = tuple[Event, ...]
 
@@ -49,9 +49,9 @@ _GONE: Final = 410
 
 def decide(command: Command, state: State) -> Events:
     """Return the events that `command` causes. Raises `Rejected`."""
-    if state.phase == "unborn" and isinstance(command, RegisterWebhook):
+    if state.phase == "absent" and isinstance(command, RegisterWebhook):
         return (WebhookRegistered(command.origin, command.types, command.description, command.after, command.at_ms),)
-    if state.phase in ("unborn", "deleted"):
+    if state.phase in ("absent", "deleted"):
         if type(command) in _REPORTS:
             return ()
         raise Rejected("webhook_not_found", f"there is no webhook {state.id}")
@@ -74,32 +74,32 @@ def _delete(command: DeleteWebhook, _: State) -> Events:
     return (WebhookDeleted(command.at_ms),)
 
 
-def _test(command: TryWebhook, state: State) -> Events:
+def _test(command: SendTestMessage, state: State) -> Events:
     if any(each.is_test for each in state.open):
         return ()
     return (DeliveryOrdered(state.numbered + 1, TEST, None, None, command.at_ms),)
 
 
-def _note_happening(command: NoteHappening, state: State) -> Events:
+def _note_happening(command: RequestDelivery, state: State) -> Events:
     if state.phase != "active" or command.position <= state.cursor:
         return ()
     number = state.numbered + 1
     return (DeliveryOrdered(number, command.type, command.session_id, command.position, command.at_ms),)
 
 
-def _note_progress(command: NoteProgress, state: State) -> Events:
+def _note_progress(command: AdvanceCursor, state: State) -> Events:
     if state.phase != "active" or command.position <= state.cursor:
         return ()
-    return (ProgressNoted(command.position, command.at_ms),)
+    return (CursorAdvanced(command.position, command.at_ms),)
 
 
-def _delivered(command: ReportDelivered, state: State) -> Events:
+def _delivered(command: ReportDeliverySucceeded, state: State) -> Events:
     if state.waiting(command.number) is None:
         return ()
-    return (DeliveryMade(command.number, command.status, command.took_ms, command.at_ms),)
+    return (DeliverySucceeded(command.number, command.status, command.took_ms, command.at_ms),)
 
 
-def _not_delivered(command: ReportNotDelivered, state: State) -> Events:
+def _not_delivered(command: ReportDeliveryFailed, state: State) -> Events:
     delivery, at_ms = state.waiting(command.number), command.at_ms
     if delivery is None or (state.phase != "active" and not delivery.is_test):
         return ()
@@ -117,33 +117,35 @@ def _not_delivered(command: ReportNotDelivered, state: State) -> Events:
         return (failed, dropped, gone) if is_gone else (failed, dropped)
     if is_gone:
         return (failed, gone)
-    if at_ms - delivery.since_ms < WEBHOOK_PATIENCE_S * 1000:
+    if at_ms - delivery.since_ms < WEBHOOK_RETRY_WINDOW_S * 1000:
         return (failed,)
-    days = f"{WEBHOOK_PATIENCE_S / 86_400:g} days"
+    days = f"{WEBHOOK_RETRY_WINDOW_S / 86_400:g} days"
     if (state.delivered_at_ms or 0) > delivery.since_ms:
         return (failed, DeliveryDropped(command.number, f"refused for {days}: {command.detail}", at_ms))
     return (failed, WebhookDisabled(f"no message could be delivered for {days}: {command.detail}", True, at_ms))
 
 
-def _void(command: ReportVoid, state: State) -> Events:
+def _void(command: ReportDeliveryVoid, state: State) -> Events:
     if state.waiting(command.number) is None:
         return ()
     return (DeliveryDropped(command.number, "the session has been erased", command.at_ms),)
 
 
-_REPORTS: Final = frozenset((NoteHappening, NoteProgress, ReportDelivered, ReportNotDelivered, ReportVoid))
+_REPORTS: Final = frozenset(
+    (RequestDelivery, AdvanceCursor, ReportDeliverySucceeded, ReportDeliveryFailed, ReportDeliveryVoid)
+)
 
 _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     RegisterWebhook: _register,
     EnableWebhook: _enable,
     DisableWebhook: _disable,
     DeleteWebhook: _delete,
-    TryWebhook: _test,
-    NoteHappening: _note_happening,
-    NoteProgress: _note_progress,
-    ReportDelivered: _delivered,
-    ReportNotDelivered: _not_delivered,
-    ReportVoid: _void,
+    SendTestMessage: _test,
+    RequestDelivery: _note_happening,
+    AdvanceCursor: _note_progress,
+    ReportDeliverySucceeded: _delivered,
+    ReportDeliveryFailed: _not_delivered,
+    ReportDeliveryVoid: _void,
 }
 
 WEBHOOK: Final[Decider[Command, State, Event, Effect]] = Decider("webhook", initial, decide, evolve, react, pending)

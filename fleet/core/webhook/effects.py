@@ -10,8 +10,8 @@ from fleet.core.webhook.events import DeliveryOrdered, Event, WebhookEnabled, We
 from fleet.core.webhook.state import Delivery, State
 
 
-class Follow(msgspec.Struct, frozen=True):
-    """Follow the log behind `after`: `NoteHappening` for each event of these types, in order, and `NoteProgress`.
+class FollowLog(msgspec.Struct, frozen=True):
+    """Follow the log behind `after`: `RequestDelivery` for each event of these types, in order, and `AdvanceCursor`.
 
     Leaves room: no more than `WEBHOOK_OPEN_MAX` deliveries are open at a time.
     """
@@ -21,7 +21,7 @@ class Follow(msgspec.Struct, frozen=True):
     types: tuple[str, ...]
 
 
-class Deliver(msgspec.Struct, frozen=True):
+class SendMessage(msgspec.Struct, frozen=True):
     """Send the message when it is due, then `ReportDelivered`, `ReportNotDelivered` (and again), or `ReportVoid`."""
 
     key: str
@@ -31,7 +31,7 @@ class Deliver(msgspec.Struct, frozen=True):
     next_at_ms: int
 
 
-Effect = Follow | Deliver
+Effect = FollowLog | SendMessage
 
 
 def pending(state: State) -> tuple[Effect, ...]:
@@ -39,13 +39,13 @@ def pending(state: State) -> tuple[Effect, ...]:
     if state.phase not in ("active", "disabled"):
         return ()
     active = state.phase == "active"
-    follow = (Follow("follow", state.cursor, state.types),) if active else ()
+    follow = (FollowLog("follow", state.cursor, state.types),) if active else ()
     return (*follow, *(_deliver(each) for each in state.open if active or each.is_test))
 
 
-def _deliver(delivery: Delivery) -> Deliver:
+def _deliver(delivery: Delivery) -> SendMessage:
     key = f"deliver {delivery.number}"
-    return Deliver(key, delivery.number, delivery.position, delivery.ordered_at_ms, delivery.next_at_ms)
+    return SendMessage(key, delivery.number, delivery.position, delivery.ordered_at_ms, delivery.next_at_ms)
 
 
 def react(state: State, event: Event) -> tuple[Effect, ...]:

@@ -37,7 +37,7 @@ class WebhookDeleted(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class ProgressNoted(msgspec.Struct, frozen=True):
+class CursorAdvanced(msgspec.Struct, frozen=True):
     """A restart need not look at the log before `position`."""
 
     position: int
@@ -54,7 +54,7 @@ class DeliveryOrdered(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class DeliveryMade(msgspec.Struct, frozen=True):
+class DeliverySucceeded(msgspec.Struct, frozen=True):
     """The receiver has taken the message."""
 
     number: int
@@ -87,9 +87,9 @@ Event = (
     | WebhookEnabled
     | WebhookDisabled
     | WebhookDeleted
-    | ProgressNoted
+    | CursorAdvanced
     | DeliveryOrdered
-    | DeliveryMade
+    | DeliverySucceeded
     | DeliveryFailed
     | DeliveryDropped
 )

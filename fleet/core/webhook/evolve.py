@@ -7,12 +7,12 @@ from msgspec.structs import replace
 
 from fleet.core.transition_table import ImpossibleEvent, read_table
 from fleet.core.webhook.events import (
+    CursorAdvanced,
     DeliveryDropped,
     DeliveryFailed,
-    DeliveryMade,
     DeliveryOrdered,
+    DeliverySucceeded,
     Event,
-    ProgressNoted,
     WebhookDeleted,
     WebhookDisabled,
     WebhookEnabled,
@@ -23,16 +23,16 @@ from fleet.limits import WEBHOOK_DELIVERIES_REMEMBERED_MAX
 
 TABLE: Final = read_table(
     """
-    event             unborn active   disabled deleted
-    WebhookRegistered active x        x        x
-    WebhookEnabled    x      x        active   x
-    WebhookDisabled   x      disabled x        x
-    WebhookDeleted    x      deleted  deleted  x
-    ProgressNoted     x      =        x        x
-    DeliveryOrdered   x      =        =        x
-    DeliveryMade      x      =        =        x
-    DeliveryFailed    x      =        =        x
-    DeliveryDropped   x      =        =        x
+    event              absent  active    disabled  deleted
+    WebhookRegistered  active  x         x         x
+    WebhookEnabled     x       x         active    x
+    WebhookDisabled    x       disabled  x         x
+    WebhookDeleted     x       deleted   deleted   x
+    CursorAdvanced     x       =         x         x
+    DeliveryOrdered    x       =         =         x
+    DeliverySucceeded  x       =         =         x
+    DeliveryFailed     x       =         =         x
+    DeliveryDropped    x       =         =         x
     """,
     PHASES,
     get_args(Event),
@@ -81,7 +81,7 @@ def _deleted(_: State, __: WebhookDeleted) -> Changes:
     return {"open": (), "over": (), "failed": False}
 
 
-def _progressed(_: State, event: ProgressNoted) -> Changes:
+def _progressed(_: State, event: CursorAdvanced) -> Changes:
     return {"cursor": event.position}
 
 
@@ -91,7 +91,7 @@ def _ordered(state: State, event: DeliveryOrdered) -> Changes:
     return {"open": (*state.open, delivery), "numbered": event.number, "cursor": cursor}
 
 
-def _made(state: State, event: DeliveryMade) -> Changes:
+def _made(state: State, event: DeliverySucceeded) -> Changes:
     attempt = {"status": event.status, "detail": "", "took_ms": event.took_ms, "at_ms": event.at_ms}
     changes = _ended(state, event.number, outcome="delivered", attempted=1, **attempt)
     return {**changes, "delivered_at_ms": event.at_ms, "failing_since_ms": None}
@@ -133,9 +133,9 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     WebhookEnabled: _enabled,
     WebhookDisabled: _disabled,
     WebhookDeleted: _deleted,
-    ProgressNoted: _progressed,
+    CursorAdvanced: _progressed,
     DeliveryOrdered: _ordered,
-    DeliveryMade: _made,
+    DeliverySucceeded: _made,
     DeliveryFailed: _attempt_failed,
     DeliveryDropped: _dropped,
 }

@@ -22,7 +22,7 @@ TEST: Final = "webhook.test"
 """The type of what the test button sends. It cannot be chosen."""
 
 
-def told(event: Any) -> tuple[str, str] | None:
+def webhook_payload(event: Any) -> tuple[str, str] | None:
     """Return the message type and the text for an event, None where webhooks are not told of it."""
     if isinstance(event, SessionCompleted):
         return "session.completed", event.evidence
@@ -56,7 +56,7 @@ class ToldSession(msgspec.Struct, frozen=True, rename="camel"):
     changes: ToldChanges | None
 
 
-class Happening(msgspec.Struct, frozen=True, rename="camel"):
+class SessionNotice(msgspec.Struct, frozen=True, rename="camel"):
     """`position` is that of the event in the log; `request_id` names the open request that a request is."""
 
     position: int
@@ -65,24 +65,24 @@ class Happening(msgspec.Struct, frozen=True, rename="camel"):
     session: ToldSession
 
 
-class Trial(msgspec.Struct, frozen=True, rename="camel"):
+class TestMessage(msgspec.Struct, frozen=True, rename="camel"):
     """What the test button sends."""
 
     webhook_id: str
     text: str
 
 
-class Message(msgspec.Struct, frozen=True):
+class WebhookMessage(msgspec.Struct, frozen=True):
     """The body; `timestamp` is when it happened."""
 
     type: str
     timestamp: str
-    data: Happening | Trial
+    data: SessionNotice | TestMessage
 
 
 def message_body(position: int, recorded_at_ms: int, event: Any, state: State) -> bytes:
     """Return the message about `event` of the session `state`. Raises ValueError where there is nothing to tell."""
-    telling = told(event)
+    telling = webhook_payload(event)
     if telling is None:
         raise ValueError(f"webhooks are not told of {type(event).__name__}")
     changes = state.changes
@@ -100,10 +100,12 @@ def message_body(position: int, recorded_at_ms: int, event: Any, state: State) -
         None if changes is None else ToldChanges(changes.files, changes.additions, changes.deletions),
     )
     request_id = event.request_id if isinstance(event, RequestOpened) else None
-    happening = Happening(position, telling[1][:WEBHOOK_TEXT_CHARS_MAX], request_id, shown)
-    return msgspec.json.encode(Message(telling[0], rfc3339(recorded_at_ms), happening))
+    happening = SessionNotice(position, telling[1][:WEBHOOK_TEXT_CHARS_MAX], request_id, shown)
+    return msgspec.json.encode(WebhookMessage(telling[0], rfc3339(recorded_at_ms), happening))
 
 
 def try_body(webhook_id: str, at_ms: int) -> bytes:
     """Return the message that the test button sends."""
-    return msgspec.json.encode(Message(TEST, rfc3339(at_ms), Trial(webhook_id, "Fleet reaches this webhook")))
+    return msgspec.json.encode(
+        WebhookMessage(TEST, rfc3339(at_ms), TestMessage(webhook_id, "Fleet reaches this webhook"))
+    )

@@ -4,7 +4,7 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
-Phase = Literal["unborn", "active", "disabled", "deleted"]
+Phase = Literal["absent", "active", "disabled", "deleted"]
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 
 
@@ -44,7 +44,7 @@ class State(msgspec.Struct, frozen=True):
     """
 
     id: str
-    phase: Phase = "unborn"
+    phase: Phase = "absent"
     since_ms: int = 0
     origin: str = ""
     types: tuple[str, ...] = ()

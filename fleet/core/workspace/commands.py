@@ -2,13 +2,13 @@
 
 import msgspec
 
-from fleet.ports import Fault, Kept, PreparedWorkspace, Recipe, WorkspaceOrder
+from fleet.ports import Fault, PreparedWorkspace, PreservedWork, Recipe, WorkspaceSpec
 
 
 class PrepareWorkspace(msgspec.Struct, frozen=True):
     """Make the workspace and let the session use it. Where it is being made or ready, only the claim is added."""
 
-    order: WorkspaceOrder
+    order: WorkspaceSpec
     session_id: str
     at_ms: int
 
@@ -55,7 +55,7 @@ class RemoveWorkspace(msgspec.Struct, frozen=True):
     guests: bool = False
 
 
-class DescribeWorkspace(msgspec.Struct, frozen=True):
+class EditWorkspace(msgspec.Struct, frozen=True):
     """Give the workspace a title, or with None none."""
 
     title: str | None
@@ -104,10 +104,10 @@ class RestoreWorkspace(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class ReportKept(msgspec.Struct, frozen=True):
+class ReportPreserved(msgspec.Struct, frozen=True):
     """What is only in the workspace is kept; now it may go."""
 
-    kept: Kept
+    kept: PreservedWork
     at_ms: int
 
 
@@ -146,13 +146,13 @@ Command = (
     | ReportPrepareFailed
     | ReportFault
     | RemoveWorkspace
-    | DescribeWorkspace
+    | EditWorkspace
     | LeasePorts
     | RecordSetup
     | ReportTornDown
     | RebindWorkspace
     | RestoreWorkspace
-    | ReportKept
+    | ReportPreserved
     | ReportRemoved
     | ReportRemovalFailed
     | ReportRestored

@@ -7,16 +7,16 @@ from fleet.core.decider import Decider
 from fleet.core.workspace.commands import (
     ClaimWorkspace,
     Command,
-    DescribeWorkspace,
+    EditWorkspace,
     LeasePorts,
     PrepareWorkspace,
     RebindWorkspace,
     RecordSetup,
     RemoveWorkspace,
     ReportFault,
-    ReportKept,
     ReportPrepared,
     ReportPrepareFailed,
+    ReportPreserved,
     ReportRemovalFailed,
     ReportRemoved,
     ReportRestored,
@@ -28,10 +28,10 @@ from fleet.core.workspace.effects import Effect, failure, pending, react
 from fleet.core.workspace.events import (
     Event,
     PortsLeased,
+    WorkPreserved,
     WorkspaceClaimed,
-    WorkspaceDescribed,
+    WorkspaceEdited,
     WorkspaceFailed,
-    WorkspaceKept,
     WorkspaceLookedAt,
     WorkspaceReady,
     WorkspaceRebound,
@@ -56,13 +56,13 @@ Events = tuple[Event, ...]
 
 def decide(command: Command, state: State) -> Events:
     """Return the events that `command` causes. Raises `Rejected`."""
-    if state.phase == "unborn" and not isinstance(command, PrepareWorkspace):
+    if state.phase == "absent" and not isinstance(command, PrepareWorkspace):
         raise Rejected("workspace_not_found", f"there is no workspace {state.id}")
     return _DECIDE[type(command)](command, state)
 
 
 def _prepare(command: PrepareWorkspace, state: State) -> Events:
-    if state.phase == "unborn":
+    if state.phase == "absent":
         requested = WorkspaceRequested(command.order, command.at_ms)
         return (requested, WorkspaceClaimed(command.session_id, command.at_ms))
     return _claim(ClaimWorkspace(command.session_id, command.at_ms), state)
@@ -106,8 +106,8 @@ def _rebind(command: RebindWorkspace, state: State) -> Events:
     return (WorkspaceRebound(command.source_directory, command.at_ms),)
 
 
-def _describe(command: DescribeWorkspace, state: State) -> Events:
-    return () if command.title == state.title else (WorkspaceDescribed(command.title, command.at_ms),)
+def _describe(command: EditWorkspace, state: State) -> Events:
+    return () if command.title == state.title else (WorkspaceEdited(command.title, command.at_ms),)
 
 
 def _lease_ports(command: LeasePorts, state: State) -> Events:
@@ -161,10 +161,10 @@ def _prepare_failed(command: ReportPrepareFailed, state: State) -> Events:
     return (WorkspaceFailed(command.code, command.detail, command.at_ms),)
 
 
-def _kept(command: ReportKept, state: State) -> Events:
+def _kept(command: ReportPreserved, state: State) -> Events:
     if state.phase != "removing" or state.kept == command.kept:
         return ()
-    return (WorkspaceKept(command.kept, command.at_ms),)
+    return (WorkPreserved(command.kept, command.at_ms),)
 
 
 def _removed(command: ReportRemoved, state: State) -> Events:
@@ -191,7 +191,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     PrepareWorkspace: _prepare,
     ClaimWorkspace: _claim,
     RemoveWorkspace: _remove,
-    DescribeWorkspace: _describe,
+    EditWorkspace: _describe,
     LeasePorts: _lease_ports,
     RebindWorkspace: _rebind,
     RecordSetup: _record_setup,
@@ -200,7 +200,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     ReportPrepared: _prepared,
     ReportPrepareFailed: _prepare_failed,
     ReportFault: _fault,
-    ReportKept: _kept,
+    ReportPreserved: _kept,
     ReportRemoved: _removed,
     ReportRemovalFailed: _removal_failed,
     ReportRestored: _restored,

@@ -1,6 +1,6 @@
 """The effects of a workspace: the outside work that its events ask for.
 
-A removal first keeps what exists only there and logs where (`WorkspaceKept`), and only then removes anything (law 9).
+A removal first keeps what exists only there and logs where (`WorkPreserved`), and only then removes anything (law 9).
 """
 
 from typing import Final
@@ -10,29 +10,29 @@ import msgspec
 from fleet.core.workspace.commands import Command, ReportPrepareFailed, ReportRemovalFailed, ReportRestoreFailed
 from fleet.core.workspace.events import Event, WorkspaceRemovalRequested, WorkspaceRequested, WorkspaceRestoreRequested
 from fleet.core.workspace.state import State
-from fleet.ports import Kept, WorkspaceOrder
+from fleet.ports import PreservedWork, WorkspaceSpec
 
 
 class Prepare(msgspec.Struct, frozen=True):
     """Make the workspace, then `ReportPrepared`; where that fails discard it, then `ReportPrepareFailed`."""
 
     key: str
-    order: WorkspaceOrder
+    order: WorkspaceSpec
 
 
 class Remove(msgspec.Struct, frozen=True):
-    """Keep what is only there and `ReportKept`, take it away and `ReportRemoved`, or else `ReportRemovalFailed`."""
+    """Preserve what exists only there, `ReportPreserved`, remove it, `ReportRemoved`; or `ReportRemovalFailed`."""
 
     key: str
-    order: WorkspaceOrder
+    order: WorkspaceSpec
 
 
 class Restore(msgspec.Struct, frozen=True):
     """Bring it back from what was kept, then `ReportRestored` or `ReportRestoreFailed`."""
 
     key: str
-    order: WorkspaceOrder
-    kept: Kept
+    order: WorkspaceSpec
+    kept: PreservedWork
 
 
 Effect = Prepare | Remove | Restore

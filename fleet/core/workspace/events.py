@@ -2,13 +2,13 @@
 
 import msgspec
 
-from fleet.ports import Fault, Kept, PreparedWorkspace, Recipe, WorkspaceOrder
+from fleet.ports import Fault, PreparedWorkspace, PreservedWork, Recipe, WorkspaceSpec
 
 
 class WorkspaceRequested(msgspec.Struct, frozen=True):
     """The workspace is to be made like this; after a failure it is tried again."""
 
-    order: WorkspaceOrder
+    order: WorkspaceSpec
     at_ms: int
 
 
@@ -54,10 +54,10 @@ class WorkspaceRemovalRequested(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class WorkspaceKept(msgspec.Struct, frozen=True):
+class WorkPreserved(msgspec.Struct, frozen=True):
     """What was only in the workspace is kept there."""
 
-    kept: Kept
+    kept: PreservedWork
     at_ms: int
 
 
@@ -75,7 +75,7 @@ class WorkspaceRemovalFailed(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-class WorkspaceDescribed(msgspec.Struct, frozen=True):
+class WorkspaceEdited(msgspec.Struct, frozen=True):
     """It has this title now, or with None none."""
 
     title: str | None
@@ -143,10 +143,10 @@ Event = (
     | WorkspaceLookedAt
     | WorkspaceReleased
     | WorkspaceRemovalRequested
-    | WorkspaceKept
+    | WorkPreserved
     | WorkspaceRemoved
     | WorkspaceRemovalFailed
-    | WorkspaceDescribed
+    | WorkspaceEdited
     | PortsLeased
     | WorkspaceRebound
     | WorkspaceSetUp

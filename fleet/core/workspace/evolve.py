@@ -9,10 +9,10 @@ from fleet.core.transition_table import ImpossibleEvent, read_table
 from fleet.core.workspace.events import (
     Event,
     PortsLeased,
+    WorkPreserved,
     WorkspaceClaimed,
-    WorkspaceDescribed,
+    WorkspaceEdited,
     WorkspaceFailed,
-    WorkspaceKept,
     WorkspaceLookedAt,
     WorkspaceReady,
     WorkspaceRebound,
@@ -31,25 +31,25 @@ from fleet.core.workspace.state import PHASES, PortRange, State, Teardown
 
 TABLE: Final = read_table(
     """
-    event                     unborn    preparing ready    removing removed   restoring failed
-    WorkspaceRequested        preparing x         preparing x        x         x         preparing
-    WorkspaceClaimed          x         =         =        x        x         =         x
-    WorkspaceReady            x         ready     x        x        x         x         x
-    WorkspaceFailed           x         failed    x        x        x         x         x
-    WorkspaceLookedAt         x         x         =        x        x         x         x
-    WorkspaceReleased         x         =         =        =        =         =         =
-    WorkspaceRemovalRequested x         x         removing x        x         x         x
-    WorkspaceKept             x         x         x        =        x         x         x
-    WorkspaceRemoved          x         x         x        removed  x         x         x
-    WorkspaceRemovalFailed    x         x         x        ready    x         x         x
-    WorkspaceDescribed        x         =         =        =        =         =         =
-    PortsLeased               x         x         =        x        x         x         x
-    WorkspaceRebound          x         x         =        x        =         x         =
-    WorkspaceSetUp            x         x         =        x        x         x         x
-    WorkspaceTornDown         x         x         x        =        x         x         x
-    WorkspaceRestoreRequested x         x         x        x        restoring x         x
-    WorkspaceRestored         x         x         x        x        x         ready     x
-    WorkspaceRestoreFailed    x         x         x        x        x         removed   x
+    event                      absent     preparing  ready      removing  removed    restoring  failed
+    WorkspaceRequested         preparing  x          preparing  x         x          x          preparing
+    WorkspaceClaimed           x          =          =          x         x          =          x
+    WorkspaceReady             x          ready      x          x         x          x          x
+    WorkspaceFailed            x          failed     x          x         x          x          x
+    WorkspaceLookedAt          x          x          =          x         x          x          x
+    WorkspaceReleased          x          =          =          =         =          =          =
+    WorkspaceRemovalRequested  x          x          removing   x         x          x          x
+    WorkPreserved              x          x          x          =         x          x          x
+    WorkspaceRemoved           x          x          x          removed   x          x          x
+    WorkspaceRemovalFailed     x          x          x          ready     x          x          x
+    WorkspaceEdited            x          =          =          =         =          =          =
+    PortsLeased                x          x          =          x         x          x          x
+    WorkspaceRebound           x          x          =          x         =          x          =
+    WorkspaceSetUp             x          x          =          x         x          x          x
+    WorkspaceTornDown          x          x          x          =         x          x          x
+    WorkspaceRestoreRequested  x          x          x          x         restoring  x          x
+    WorkspaceRestored          x          x          x          x         x          ready      x
+    WorkspaceRestoreFailed     x          x          x          x         x          removed    x
     """,
     PHASES,
     get_args(Event),
@@ -106,7 +106,7 @@ def _not_made(state: State, event: WorkspaceFailed) -> Changes:
     return {**_failed(state, event), "fault": "missing" if made_before else None, "ports": None}
 
 
-def _kept(_: State, event: WorkspaceKept) -> Changes:
+def _kept(_: State, event: WorkPreserved) -> Changes:
     return {"kept": event.kept}
 
 
@@ -115,7 +115,7 @@ def _rebound(state: State, event: WorkspaceRebound) -> Changes:
     return {"order": moved}
 
 
-def _described(_: State, event: WorkspaceDescribed) -> Changes:
+def _described(_: State, event: WorkspaceEdited) -> Changes:
     return {"title": event.title}
 
 
@@ -144,13 +144,13 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     WorkspaceLookedAt: _looked_at,
     WorkspaceReleased: _released,
     WorkspaceRemovalRequested: _well,
-    WorkspaceKept: _kept,
+    WorkPreserved: _kept,
     PortsLeased: _ports_leased,
     WorkspaceSetUp: _set_up,
     WorkspaceTornDown: _torn_down,
     WorkspaceRemoved: _removed,
     WorkspaceRemovalFailed: _failed,
-    WorkspaceDescribed: _described,
+    WorkspaceEdited: _described,
     WorkspaceRebound: _rebound,
     WorkspaceRestoreRequested: _well,
     WorkspaceRestored: _well,

@@ -4,9 +4,9 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
-from fleet.ports import Fault, Kept, PreparedWorkspace, Recipe, WorkspaceOrder
+from fleet.ports import Fault, PreparedWorkspace, PreservedWork, Recipe, WorkspaceSpec
 
-Phase = Literal["unborn", "preparing", "ready", "removing", "removed", "restoring", "failed"]
+Phase = Literal["absent", "preparing", "ready", "removing", "removed", "restoring", "failed"]
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 
 
@@ -35,13 +35,13 @@ class State(msgspec.Struct, frozen=True):
     """
 
     id: str
-    phase: Phase = "unborn"
+    phase: Phase = "absent"
     since_ms: int = 0
-    order: WorkspaceOrder | None = None
+    order: WorkspaceSpec | None = None
     prepared: PreparedWorkspace | None = None
     sessions: tuple[str, ...] = ()
     claims: int = 0
-    kept: Kept | None = None
+    kept: PreservedWork | None = None
     failure_code: str | None = None
     failure_detail: str = ""
     title: str | None = None

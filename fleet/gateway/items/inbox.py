@@ -40,7 +40,7 @@ def waits(state: State) -> bool:
     """Return whether something of this session waits for a person."""
     return (
         any(request.answer is None for request in state.requests)
-        or (state.phase != "stopped" and (state.failure is not None or state.over_budget is not None))
+        or (state.phase != "stopped" and (state.failure is not None or state.budget_exceeded is not None))
         or any(callback.status == "undelivered" for callback in state.callbacks)
         or is_held(state)
     )
@@ -55,10 +55,10 @@ def _items(state: State, tool: Tool) -> list[InboxItem]:
     if state.failure is not None and state.phase != "stopped":
         at_ms = state.failure.at_ms
         items.append(_item("failure", state, f"failure:{at_ms}", at_ms, state.failure.detail))
-    if state.over_budget is not None and state.phase != "stopped":
+    if state.budget_exceeded is not None and state.phase != "stopped":
         paused = [notification.at_ms for notification in state.notifications if notification.kind == "budget"]
         at_ms = paused[-1] if paused else state.since_ms  # the list of notifications is bounded
-        items.append(_item("budget", state, f"budget:{at_ms}", at_ms, state.over_budget))
+        items.append(_item("budget", state, f"budget:{at_ms}", at_ms, state.budget_exceeded))
     items += [
         _item("callback", state, f"callback:{callback.number}", callback.at_ms, callback.reason)
         for callback in state.callbacks

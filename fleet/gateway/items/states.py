@@ -13,7 +13,7 @@ from fleet.core.times import rfc3339
 from fleet.core.workspace.faults import described
 from fleet.core.workspace.state import State as WorkspaceState
 from fleet.events.envelope import Erased, Recorded
-from fleet.events.verify import Report
+from fleet.events.verify import VerificationResult
 from fleet.gateway.items.allowances import allowed_to, sharing_with
 from fleet.ports import FoundProcess, Tokens
 from fleet.projections.history_store import Snippet
@@ -298,7 +298,7 @@ def event_item(recorded: Recorded) -> EventItem:
     )
 
 
-def verification(report: Report) -> Verification:
+def verification(report: VerificationResult) -> Verification:
     """Return what the API shows of a log that was walked."""
     found = report.first_break
     at = None if found is None else BreakItem(found.position, found.reason)

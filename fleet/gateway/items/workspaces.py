@@ -45,7 +45,7 @@ def _workspace_fields(state: State) -> dict[str, Any]:
     return {
         "id": state.id,
         "title": state.title,
-        "status": cast("WorkspaceStatus", "missing" if state.fault == "missing" else state.phase),  # never unborn
+        "status": cast("WorkspaceStatus", "missing" if state.fault == "missing" else state.phase),  # never absent
         "isolation_strategy": "existing" if order is None else order.strategy,
         "source_directory": "" if order is None else order.source_directory,
         "directory": prepared.directory if prepared is not None else "" if order is None else order.directory,

@@ -29,7 +29,7 @@ _OF_THE_HANDSHAKE = (
 """Headers of the connection itself, which say nothing of who sends the command."""
 
 
-class Answer:
+class DispatchedResponse:
     """What a route answers, as it comes in."""
 
     def __init__(self) -> None:
@@ -50,9 +50,9 @@ class Answer:
         return int(self.headers[header]) if header in self.headers else None
 
 
-async def carry_out(app: QuartTrio, handshake: Any, command: wire.Command) -> Answer:
+async def carry_out(app: QuartTrio, handshake: Any, command: wire.Command) -> DispatchedResponse:
     """Return the answer to a command; `handshake` is the ASGI scope of the WebSocket that it came over."""
-    answer = Answer()
+    answer = DispatchedResponse()
     body = b"" if isinstance(command.body, msgspec.UnsetType) else bytes(command.body)
     asked = iter([{"type": "http.request", "body": body, "more_body": False}])
 

@@ -23,7 +23,7 @@ class EventFrame(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     erased: bool = False
 
 
-class Encoded(NamedTuple):
+class EncodedEvent(NamedTuple):
     """An event in both encodings: a whole SSE frame, and a WebSocket frame from where readers do not differ."""
 
     sse: bytes
@@ -34,10 +34,10 @@ class Frames:
     """Encoded events. Those that were encoded last are kept, so that many readers of one event cost one encoding."""
 
     def __init__(self) -> None:
-        self._frames: OrderedDict[int, Encoded] = OrderedDict()
+        self._frames: OrderedDict[int, EncodedEvent] = OrderedDict()
         self._size_bytes = 0
 
-    def of(self, recorded: Recorded) -> Encoded:
+    def of(self, recorded: Recorded) -> EncodedEvent:
         """Return the event, encoded."""
         if isinstance(recorded.event, Erased):  # what it was before may have been encoded
             self._drop(recorded.position)
@@ -56,11 +56,11 @@ class Frames:
             self._size_bytes -= _size_bytes(frame)
 
 
-def _size_bytes(frame: Encoded) -> int:
+def _size_bytes(frame: EncodedEvent) -> int:
     return len(frame.sse) + len(frame.socket)
 
 
-def _encoded(recorded: Recorded) -> Encoded:
+def _encoded(recorded: Recorded) -> EncodedEvent:
     body = msgspec.json.encode(
         EventFrame(
             recorded.position,
@@ -74,4 +74,4 @@ def _encoded(recorded: Recorded) -> Encoded:
         )
     )
     sse = b"id: %d\nevent: %s\ndata: %s\n\n" % (recorded.position, recorded.type.encode(), body)
-    return Encoded(sse, b'"position":%d,"event":%s}' % (recorded.position, body))
+    return EncodedEvent(sse, b'"position":%d,"event":%s}' % (recorded.position, body))

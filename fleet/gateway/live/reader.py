@@ -18,7 +18,7 @@ from fleet.core.session.state import status_of
 from fleet.errors import Unavailable
 from fleet.events.envelope import Recorded
 from fleet.events.feed import FeedReader, Filter
-from fleet.limits import STREAM_TURNS, STREAMS_OPEN_MAX
+from fleet.limits import STREAM_WRITERS_MAX, STREAMS_OPEN_MAX
 from fleet.projections.inflight import Reader, Signal
 
 _RETRY_S = 5
@@ -42,7 +42,7 @@ class Streams:
         while True:
             await self._somebody.wait()
             while self._line:
-                for _ in range(min(len(self._line), STREAM_TURNS)):
+                for _ in range(min(len(self._line), STREAM_WRITERS_MAX)):
                     self._line.popleft().set()
                 await trio.lowlevel.checkpoint()
             self._somebody = trio.Event()

@@ -16,7 +16,7 @@ from quart_trio import QuartTrio
 
 from fleet.errors import PROBLEMS, Problem, Rejected, Unavailable
 from fleet.gateway.hypercorn.websocket import PING, text_frame
-from fleet.gateway.live.dispatch import Answer, carry_out
+from fleet.gateway.live.dispatch import DispatchedResponse, carry_out
 from fleet.gateway.live.reader import Streams
 from fleet.gateway.live.subscriptions import Subscription, Subscriptions
 from fleet.gateway.openapi.document import about, gives_websocket, refuses
@@ -24,10 +24,10 @@ from fleet.gateway.server.problems import problem_document
 from fleet.gateway.server.requests import invalid
 from fleet.limits import (
     HEARTBEAT_S,
-    SOCKET_ANSWERS_MAX,
     SOCKET_CLOSE_GRACE_S,
     SOCKET_COMMANDS_BYTES_MAX,
     SOCKET_COMMANDS_MAX,
+    SOCKET_RESPONSES_MAX,
     SOCKET_SUBSCRIPTIONS_MAX,
     SOCKET_WRITE_BYTES,
 )
@@ -45,7 +45,7 @@ class _Named(msgspec.Struct):
     id: w.FrameId
 
 
-class Connection:
+class SocketConnection:
     """One client's WebSocket."""
 
     def __init__(self, app: QuartTrio, streams: Streams, views: Subscriptions, socket: Websocket) -> None:
@@ -137,7 +137,7 @@ class Connection:
     async def _listen(self, nursery: trio.Nursery) -> None:
         while True:
             message: Any = await self._socket.receive()
-            while len(self._answers) >= SOCKET_ANSWERS_MAX:
+            while len(self._answers) >= SOCKET_RESPONSES_MAX:
                 self._read = trio.Event()
                 await self._read.wait()
             frame_id: str | None = None
@@ -194,7 +194,7 @@ class Connection:
             if self._last.get(target := _target(frame)) is done:
                 del self._last[target]
 
-    def _reply(self, frame_id: str, answer: Answer) -> None:
+    def _reply(self, frame_id: str, answer: DispatchedResponse) -> None:
         if answer.status < 400:
             body = msgspec.Raw(answer.body) if answer.body else msgspec.UNSET
             reply = w.Reply(
@@ -240,7 +240,7 @@ def socket_routes(app: QuartTrio, streams: Streams, views: Subscriptions) -> Blu
 
     @routes.websocket("/ws")
     async def converse() -> None:
-        await Connection(app, streams, views, websocket).run()
+        await SocketConnection(app, streams, views, websocket).run()
 
     @routes.get("/ws")
     @about("streams")

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from fleet.core.webhook.payloads import MESSAGE_TYPES, TEST, Happening, Trial
+from fleet.core.webhook.payloads import MESSAGE_TYPES, TEST, SessionNotice, TestMessage
 from fleet.gateway.openapi.examples import example_of
 
 _WHEN: Final = {
@@ -38,12 +38,14 @@ _ANSWERS: Final = {
 
 def outgoing() -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the webhooks, and the schemas that they name."""
-    _, components = msgspec.json.schema_components([Happening, Trial], ref_template="#/components/schemas/{name}")
+    _, components = msgspec.json.schema_components(
+        [SessionNotice, TestMessage], ref_template="#/components/schemas/{name}"
+    )
     return {kind: {"post": _operation(kind, components)} for kind in (*MESSAGE_TYPES, TEST)}, components
 
 
 def _operation(kind: str, components: dict[str, Any]) -> dict[str, Any]:
-    data = (Trial if kind == TEST else Happening).__name__
+    data = (TestMessage if kind == TEST else SessionNotice).__name__
     reference = {"$ref": f"#/components/schemas/{data}"}
     parts = {"type": {"const": kind}, "timestamp": {"type": "string"}, "data": reference}
     schema = {"type": "object", "required": list(parts), "properties": parts}

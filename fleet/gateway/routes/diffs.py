@@ -12,7 +12,7 @@ from typing import Final
 import trio
 from quart import Blueprint, Response, request
 
-from fleet.actors.effects.diffs import Moment
+from fleet.actors.effects.diffs import LiveDiff
 from fleet.actors.supervision import Tree
 from fleet.core.manifest import ChangedFile, Manifest, encode_manifest
 from fleet.core.session.state import RUNNING, State
@@ -92,7 +92,7 @@ async def _folded(tree: Tree, session_id: str, instance_id: str | None) -> tuple
     return tree.orders.session(session_id, instance_id), records
 
 
-async def _diff(tree: Tree, state: State, changes: ChangeRecords, query: DiffQuery) -> tuple[Moment, Overlaps]:
+async def _diff(tree: Tree, state: State, changes: ChangeRecords, query: DiffQuery) -> tuple[LiveDiff, Overlaps]:
     """Return the diff that was asked for, with the contents of it that are not stored, and the overlaps by file."""
     turn = state.turn if state.phase in RUNNING and query.at is None else None
     records, number = _records(changes, query)
@@ -104,10 +104,10 @@ async def _diff(tree: Tree, state: State, changes: ChangeRecords, query: DiffQue
         now = tree.changes.overlaps(state)
         return await tree.changes.now(state), lambda file: _united(earlier(file), now)
     if not records:
-        return Moment(Manifest(), {}), earlier
+        return LiveDiff(Manifest(), {}), earlier
     newest = records[-1]
     manifest = tree.changes.manifest(newest.session_manifest if query.turn is None else newest.turn_manifest)
-    return Moment(manifest, {}), earlier
+    return LiveDiff(manifest, {}), earlier
 
 
 def _records(changes: ChangeRecords, query: DiffQuery) -> tuple[list[ChangesRecorded], int | None]:

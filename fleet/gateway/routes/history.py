@@ -8,7 +8,7 @@ from fleet.errors import Rejected
 from fleet.gateway.items.session import SessionItems
 from fleet.gateway.openapi.document import about, asks, gives, refuses
 from fleet.gateway.server.requests import answer, read_query
-from fleet.projections.history_query import HistoryQuery, parse_instant
+from fleet.projections.history_query import HistorySearch, parse_instant
 from fleet.wire.bodies import HistoryQuery as WireHistoryQuery
 from fleet.wire.items import HistoryItem
 
@@ -49,8 +49,8 @@ def read_statuses(text: str | None) -> tuple[str, ...]:
     return named
 
 
-def _query(query: WireHistoryQuery) -> HistoryQuery:
-    return HistoryQuery(
+def _query(query: WireHistoryQuery) -> HistorySearch:
+    return HistorySearch(
         query.search,
         read_statuses(query.status),
         None if query.from_ is None else parse_instant(query.from_, "from"),

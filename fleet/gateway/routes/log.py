@@ -15,7 +15,7 @@ from fleet.events.envelope import Recorded
 from fleet.events.export import ExportLine, export_page
 from fleet.events.search import Search, chain, find_events
 from fleet.events.times import LogTimes
-from fleet.events.verify import Report, verifying
+from fleet.events.verify import VerificationResult, verifying
 from fleet.gateway.items.states import event_item, verification
 from fleet.gateway.openapi.document import about, asks, gives, gives_lines, refuses
 from fleet.gateway.server.requests import answer, check_cursor, read_query
@@ -131,14 +131,14 @@ def _add_proof(routes: Blueprint, tree: Tree) -> None:
         """
         query = read_query(ExportQuery)
         through = _through(tree, query.through, "through")
-        response = Response(Export(tree, query.after, through), content_type="application/x-ndjson")
+        response = Response(ExportStream(tree, query.after, through), content_type="application/x-ndjson")
         response.headers["Content-Disposition"] = f'attachment; filename="fleet-log-{query.after + 1}-{through}.jsonl"'
         response.headers["Fleet-Position"] = str(through)
         response.timeout = None
         return response
 
 
-class Export(ResponseBody):
+class ExportStream(ResponseBody):
     """The lines, page by page: each is read when the one before has been taken, so that a slow reader holds up nobody.
 
     What happens during it does not matter: events never change, and one that is erased meanwhile is exported as such.
@@ -213,12 +213,12 @@ def _through(tree: Tree, position: int | None, field: str) -> int:
     return tree.log.head() if position is None else check_cursor(tree, position, field)
 
 
-async def _verified(tree: Tree, through: int) -> Report:
+async def _verified(tree: Tree, through: int) -> VerificationResult:
     walk = verifying(tree.log, through)
     while True:
         try:
             next(walk)
         except StopIteration as end:
-            report: Report = end.value
+            report: VerificationResult = end.value
             return report
         await trio.lowlevel.checkpoint()

@@ -28,7 +28,7 @@ from fleet.limits import COOKIE_LIFETIME_S
 from fleet.ports import Clock
 from fleet.wire.bodies import Query
 from fleet.wire.enums import Role
-from fleet.wire.items import Answer
+from fleet.wire.items import Item
 
 _log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ class LoginQuery(Query):
     ] = None
 
 
-class CallerItem(Answer):
+class CallerItem(Item):
     """Who asks."""
 
     actor: str

@@ -8,7 +8,7 @@ from quart import Blueprint, Response
 from fleet.actors.caller import Caller
 from fleet.actors.prompt import NewPrompt
 from fleet.actors.supervision import Tree
-from fleet.actors.usecases.sessions import NewSession, Orders, Outcome
+from fleet.actors.usecases.sessions import CommandResult, NewSession, SessionUseCases
 from fleet.core.session.state import State, status_of
 from fleet.core.session.values import Budget
 from fleet.errors import Rejected
@@ -256,13 +256,13 @@ def _was_erased(tree: Tree, session_id: str, who: Caller) -> bool:
     return named is not None and (session_id == named or session_id.startswith("ses_"))
 
 
-def _created(items: SessionItems, outcome: Outcome) -> Response:
+def _created(items: SessionItems, outcome: CommandResult) -> Response:
     state = outcome.session
     created = Created(last_instance(state) or "", state.workspace_id, items.item(state))
     return answer(created, position=outcome.position)
 
 
-async def _describe(orders: Orders, session_id: str, body: DescribeBody, who: Caller) -> Outcome:
+async def _describe(orders: SessionUseCases, session_id: str, body: DescribeBody, who: Caller) -> CommandResult:
     tags = None if body.tags is None else tuple(body.tags)
     budget_alone = body.title is None and tags is None and body.budget is not msgspec.UNSET
     if not budget_alone:

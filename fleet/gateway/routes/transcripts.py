@@ -19,7 +19,7 @@ from fleet.gateway.openapi.document import about, asks, gives, refuses
 from fleet.gateway.openapi.refusals import SESSION
 from fleet.gateway.routes.attachments import add_attachments
 from fleet.gateway.server.requests import answer, check_cursor, paged, read_query
-from fleet.projections.transcripts import MessageView, Page, Where
+from fleet.projections.transcripts import MessageView, TranscriptPage, Where
 from fleet.wire.bodies import InstanceQuery
 from fleet.wire.transcripts import (
     ConversationItem,
@@ -63,7 +63,7 @@ def _add_messages(routes: Blueprint, tree: Tree) -> None:
         return answer(Messages(messages, Pagination(page.before, page.after, page.total)), position=position)
 
 
-async def _page(tree: Tree, state: State, query: MessagesQuery) -> Page:
+async def _page(tree: Tree, state: State, query: MessagesQuery) -> TranscriptPage:
     marks = {"before": query.before, "after": query.after, "around": query.around}
     given = [name for name, mark in marks.items() if mark is not None]
     if len(given) > 1:

@@ -13,11 +13,11 @@ import trio
 
 from fleet.errors import Rejected
 from fleet.limits import (
+    CLIENT_ADDRESSES_REMEMBERED_MAX,
     LOGIN_FAILURE_REFILL_S,
     LOGIN_FAILURES_MAX,
-    PEERS_REMEMBERED_MAX,
-    REQUESTS_PER_PEER_MAX,
-    STREAMS_PER_PEER_MAX,
+    REQUESTS_PER_CLIENT_MAX,
+    STREAMS_PER_CLIENT_MAX,
 )
 
 if TYPE_CHECKING:
@@ -63,17 +63,17 @@ class Visit:
 
     def crowded(self) -> Rejected | None:
         """Return the refusal where its peer asks too much at a time."""
-        if self.peer.requests <= REQUESTS_PER_PEER_MAX:
+        if self.peer.requests <= REQUESTS_PER_CLIENT_MAX:
             return None
-        why = f"{REQUESTS_PER_PEER_MAX} requests of this peer are under way"
+        why = f"{REQUESTS_PER_CLIENT_MAX} requests of this peer are under way"
         return Rejected("too_many_requests", why, retry_after_s=_SOON_S)
 
     def stream(self) -> Rejected | None:
         """Count it as an open stream from now on; return the refusal where its peer has too many."""
-        if self.peer.streams >= STREAMS_PER_PEER_MAX:
+        if self.peer.streams >= STREAMS_PER_CLIENT_MAX:
             return Rejected(
                 "too_many_streams",
-                f"{STREAMS_PER_PEER_MAX} streams of this peer are open",
+                f"{STREAMS_PER_CLIENT_MAX} streams of this peer are open",
                 hint="Follow all sessions over one stream, or close those that nobody reads.",
                 retry_after_s=_SOON_S,
             )
@@ -91,7 +91,7 @@ class Visit:
             self.peer.requests -= 1
 
 
-class Peers:
+class ClientLimits:
     """The addresses that were seen lately."""
 
     def __init__(self) -> None:
@@ -101,6 +101,6 @@ class Peers:
         """Open a visit from this address; `end` it."""
         peer = self._peers.pop(address, None) or Peer()
         self._peers[address] = peer
-        if len(self._peers) > PEERS_REMEMBERED_MAX:
+        if len(self._peers) > CLIENT_ADDRESSES_REMEMBERED_MAX:
             self._peers.popitem(last=False)  # its open visits keep it, and it is counted anew
         return Visit(peer)

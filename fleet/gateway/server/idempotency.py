@@ -12,9 +12,9 @@ from quart.ctx import RequestContext
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
-from fleet.actors.effects.stored_responses import Answers
+from fleet.actors.effects.stored_responses import StoredResponses
 from fleet.actors.supervision import Tree
-from fleet.core.stored_responses import RequestAnswered
+from fleet.core.stored_responses import ResponseStored
 from fleet.gateway.server.guard import READS
 from fleet.gateway.server.requests import caller
 
@@ -55,7 +55,7 @@ class KeyedApp(QuartTrio):
             return await dispatch(request_context)
         return await self._once(self.tree.answers, lambda: dispatch(request_context))
 
-    async def _once(self, answers: Answers, dispatch: Callable[[], Awaitable[ResponseReturnValue]]) -> Response:
+    async def _once(self, answers: StoredResponses, dispatch: Callable[[], Awaitable[ResponseReturnValue]]) -> Response:
         who = await caller()
         async with answers.turn(who):
             earlier = answers.find(who)
@@ -72,7 +72,7 @@ class KeyedApp(QuartTrio):
             if _is_taken(response.status_code, document) and not g.get("changed_nothing"):
                 headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
                 now_ms = self.tree.context.clock.now_ms()
-                answer = RequestAnswered(response.status_code, headers, body.decode(), now_ms)
+                answer = ResponseStored(response.status_code, headers, body.decode(), now_ms)
                 await answers.keep(who, _session_of(document, None if named is None else named.id), answer)
             return response
 
@@ -94,7 +94,7 @@ def _session_of(document: dict[str, Any], named: str | None) -> str | None:
     return cast("str", session["id"]) if isinstance(session, dict) else document.get("sessionId", named)
 
 
-def _repeated(answer: RequestAnswered) -> Response:
+def _repeated(answer: ResponseStored) -> Response:
     content_type = "application/problem+json" if answer.status >= 400 else "application/json"
     if answer.status == 204:
         response = Response(b"", 204)

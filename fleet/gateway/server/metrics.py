@@ -138,7 +138,7 @@ class _Fleet(Collector):
         yield _counter("fleet_blob_content_bytes", "Bytes of new contents since the start", blobs.content_bytes)
 
     def _actors(self) -> Iterator[Metric]:
-        peers = self._tree.context.peers
+        peers = self._tree.context.actors
         found = [
             each.statistics()
             for each in (peers.sessions, peers.instances, peers.workspaces, peers.roots, peers.webhooks)

@@ -11,7 +11,7 @@ import trio
 from quart import Request, Websocket
 
 from fleet.errors import Unavailable
-from fleet.gateway.server.client_limits import Peers, Visit
+from fleet.gateway.server.client_limits import ClientLimits, Visit
 from fleet.gateway.server.guard import Guard
 from fleet.limits import TOKEN_POLL_S
 
@@ -45,7 +45,7 @@ class Edge:
 
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
-        self._peers = Peers()
+        self._peers = ClientLimits()
         self._visits: set[Visit] = set()
         self._proven = trio.Event()
 

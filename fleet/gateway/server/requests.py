@@ -17,7 +17,7 @@ from fleet.actors.supervision import Tree
 from fleet.errors import Rejected
 from fleet.gateway.server.allowed_values import choices
 from fleet.gateway.server.visitor import Visitor
-from fleet.limits import ANSWER_SLICE_BYTES, ANSWER_SLICE_ITEMS, IDEMPOTENCY_KEY_CHARS_MAX, UNREAD_BODY_S
+from fleet.limits import IDEMPOTENCY_KEY_CHARS_MAX, RESPONSE_SLICE_BYTES, RESPONSE_SLICE_ITEMS, UNREAD_BODY_DRAIN_S
 from fleet.wire.bodies import Body, PageQuery, Query
 
 AnyBody = TypeVar("AnyBody", bound=Body)
@@ -62,7 +62,7 @@ async def read_to_its_end() -> None:
 
     Where an answer overtakes the body, the server and the client lose each other: the connection's next request hangs.
     """
-    with trio.move_on_after(UNREAD_BODY_S), suppress(RequestEntityTooLarge, RequestTimeout):
+    with trio.move_on_after(UNREAD_BODY_DRAIN_S), suppress(RequestEntityTooLarge, RequestTimeout):
         await request.get_data(cache=True, as_text=False)
 
 
@@ -150,7 +150,7 @@ async def answer_list(items: Iterable[Any], *, position: int, headers: dict[str,
     for item in items:
         encoded.append(msgspec.json.encode(item))
         slice_bytes += len(encoded[-1])
-        if slice_bytes >= ANSWER_SLICE_BYTES or len(encoded) - since >= ANSWER_SLICE_ITEMS:
+        if slice_bytes >= RESPONSE_SLICE_BYTES or len(encoded) - since >= RESPONSE_SLICE_ITEMS:
             since, slice_bytes = len(encoded), 0
             await trio.lowlevel.checkpoint()
     response = Response(b"[" + b",".join(encoded) + b"]", 200, headers, content_type="application/json")

@@ -8,7 +8,7 @@ import pytest
 
 from fleet.adapters.scripts import LocalScripts
 from fleet.errors import Rejected
-from fleet.ports import Recipe, Script, ScriptEnd, Strategy, WorkspaceOrder
+from fleet.ports import Recipe, Script, ScriptEnd, Strategy, WorkspaceSpec
 from tests.adapters.git.test_removals import RemovalWorld
 from tests.adapters.git.world import git, make_template
 from tests.contracts.removals_contract import made
@@ -28,61 +28,61 @@ def world(tmp_path: Path, template: Path, home: Path) -> RemovalWorld:
     return RemovalWorld(tmp_path, outer)
 
 
-def filled(order: WorkspaceOrder) -> Path:
+def filled(order: WorkspaceSpec) -> Path:
     git(order.directory, *FILE, "submodule", "--quiet", "update", "--init")
     return Path(order.directory, "lib", "shop")
 
 
-def edits(order: WorkspaceOrder) -> None:
+def edits(order: WorkspaceSpec) -> None:
     (filled(order) / "README.md").write_text("mine\n")
 
 
-def adds(order: WorkspaceOrder) -> None:
+def adds(order: WorkspaceSpec) -> None:
     (filled(order) / "new").write_text("mine\n")
 
 
-def stages(order: WorkspaceOrder) -> None:
+def stages(order: WorkspaceSpec) -> None:
     inner = filled(order)
     (inner / "README.md").write_text("mine\n")
     git(inner, "add", ".")
     (inner / "README.md").write_text("# Shop\n" * 20)
 
 
-def writes_without_filling(order: WorkspaceOrder) -> None:
+def writes_without_filling(order: WorkspaceSpec) -> None:
     Path(order.directory, "lib", "shop", "new").write_text("mine\n")
 
 
-def commits(order: WorkspaceOrder) -> None:
+def commits(order: WorkspaceSpec) -> None:
     inner = filled(order)
     git(inner, "commit", "-q", "--allow-empty", "-m", "Mine")
     git(order.directory, "commit", "-q", "-a", "-m", "Use mine")
 
 
-def commits_and_goes_back(order: WorkspaceOrder) -> None:
+def commits_and_goes_back(order: WorkspaceSpec) -> None:
     inner = filled(order)
     git(inner, "commit", "-q", "--allow-empty", "-m", "Mine")
     git(inner, "reset", "-q", "--hard", "HEAD~")
 
 
-def stashes(order: WorkspaceOrder) -> None:
+def stashes(order: WorkspaceSpec) -> None:
     edits(order)
     git(Path(order.directory, "lib", "shop"), "stash", "push", "-q")
 
 
-def commits_and_takes_it_out(order: WorkspaceOrder) -> None:
+def commits_and_takes_it_out(order: WorkspaceSpec) -> None:
     git(filled(order), "commit", "-q", "--allow-empty", "-m", "Mine")
     git(order.directory, "rm", "-q", "-f", "lib/shop")
     git(order.directory, "commit", "-q", "-m", "Without")
 
 
-def commits_a_repository(order: WorkspaceOrder) -> None:
+def commits_a_repository(order: WorkspaceSpec) -> None:
     inner = Path(order.directory, "vendor")
     make_template(inner)
     git(order.directory, "add", "vendor")
     git(order.directory, "commit", "-q", "-m", "Vendor")
 
 
-def breaks(order: WorkspaceOrder) -> None:
+def breaks(order: WorkspaceSpec) -> None:
     (filled(order) / ".git").write_text("gitdir: /nowhere\n")
 
 

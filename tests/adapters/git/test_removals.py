@@ -12,7 +12,7 @@ import trio
 from fleet.adapters.git import GitRemovals
 from fleet.adapters.git import unique_commits as tips
 from fleet.errors import Rejected
-from fleet.limits import IGNORED_NAMED_MAX
+from fleet.limits import IGNORED_LISTED_MAX
 from fleet.ports import Strategy
 from tests.adapters.git.world import GitWorld, git, make_template
 from tests.contracts.removals_contract import RemovalsContract, made, worked
@@ -133,10 +133,10 @@ async def test_ignored_files_are_named(world: RemovalWorld, strategy: Strategy) 
 
 async def test_of_many_ignored_files_the_first_are_named_and_the_others_counted(world: RemovalWorld) -> None:
     order = await made(world, "worktree")
-    for number in range(IGNORED_NAMED_MAX + 20):
+    for number in range(IGNORED_LISTED_MAX + 20):
         Path(order.directory, f"{number:04}.log").write_text("x")
     kept = await world.removals.keep(order)
-    assert (len(kept.ignored), kept.ignored[0], kept.ignored_more) == (IGNORED_NAMED_MAX, "0000.log", 20)
+    assert (len(kept.ignored), kept.ignored[0], kept.ignored_more) == (IGNORED_LISTED_MAX, "0000.log", 20)
 
 
 async def test_an_ignored_file_that_was_added_is_kept(world: RemovalWorld) -> None:
@@ -180,7 +180,7 @@ async def test_commits_that_nothing_names_are_kept(world: RemovalWorld, strategy
 async def test_more_lines_of_commits_than_fleet_keeps_are_not_removed(
     world: RemovalWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tips, "KEPT_TIPS_MAX", 3)
+    monkeypatch.setattr(tips, "PRESERVED_COMMITS_MAX", 3)
     order = await made(world, "clone")
     begun = world.head(order.directory)
     for number in range(3):
@@ -199,7 +199,7 @@ async def test_more_lines_of_commits_than_fleet_keeps_are_not_removed(
 async def test_a_commit_is_kept_however_often_head_moved_since(
     world: RemovalWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tips, "KEPT_TIPS_MAX", 3)
+    monkeypatch.setattr(tips, "PRESERVED_COMMITS_MAX", 3)
     order = await made(world, "worktree")
     dropped = world.commit(order.directory)
     git(order.directory, "reset", "-q", "--hard", "HEAD~")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fleet.adapters.git import GitWorkspaces
-from fleet.ports import WorkspaceOrder
+from fleet.ports import WorkspaceSpec
 
 IDENTITY = {
     "GIT_AUTHOR_NAME": "A",
@@ -114,7 +114,7 @@ class GitWorld:
         git(directory, "commit", "-q", "--allow-empty", "-m", "More")
         return self.head(directory)
 
-    def tear(self, order: WorkspaceOrder) -> None:
+    def tear(self, order: WorkspaceSpec) -> None:
         checkout = Path(order.directory)
         if order.strategy == "clone":
             # A clone that is not complete does not have its name yet.

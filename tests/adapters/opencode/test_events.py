@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trio.abc import Clock
 from trio.testing import MockClock
 
-from fleet.adapters.opencode.events import EventStream, joined
+from fleet.adapters.opencode.events import OpenCodeEventStream, joined
 from fleet.ports import PartDelta, StatusChanged, StreamLost, StreamOpened
 from tests.adapters.opencode.server import Server, chunk
 
@@ -39,13 +39,13 @@ async def server(nursery: trio.Nursery) -> Server:
 
 
 @pytest.fixture
-async def stream(server: Server) -> AsyncGenerator[EventStream]:
-    stream = EventStream(server.port, "Basic eDp5")
+async def stream(server: Server) -> AsyncGenerator[OpenCodeEventStream]:
+    stream = OpenCodeEventStream(server.port, "Basic eDp5")
     yield stream
     stream.close()
 
 
-async def test_events_cut_anywhere_arrive_whole(server: Server, stream: EventStream) -> None:
+async def test_events_cut_anywhere_arrive_whole(server: Server, stream: OpenCodeEventStream) -> None:
     data = chunk(CONNECTED) + chunk(idle("ses_1") + idle("ses_2")[:20]) + chunk(idle("ses_2")[20:])
     server.say(HEAD[:10], HEAD[10:], *(data[i : i + 31] for i in range(0, len(data), 31)))
     events = [await anext(stream) for _ in range(3)]
@@ -53,7 +53,7 @@ async def test_events_cut_anywhere_arrive_whole(server: Server, stream: EventStr
     assert b"authorization: Basic eDp5" in server.requests[0] or b"Authorization: Basic eDp5" in server.requests[0]
 
 
-async def test_waiting_tokens_become_one_delta(server: Server, stream: EventStream) -> None:
+async def test_waiting_tokens_become_one_delta(server: Server, stream: OpenCodeEventStream) -> None:
     server.say(
         HEAD + chunk(CONNECTED) + b"".join(chunk(delta(f"{n} ")) for n in range(500)) + chunk(delta("x", "prt_2"))
     )
@@ -62,7 +62,7 @@ async def test_waiting_tokens_become_one_delta(server: Server, stream: EventStre
     assert await anext(stream) == PartDelta("ses", "msg", "prt_2", "text", "x")
 
 
-async def test_a_break_is_told_once_and_mended(server: Server, stream: EventStream) -> None:
+async def test_a_break_is_told_once_and_mended(server: Server, stream: OpenCodeEventStream) -> None:
     server.say(HEAD, chunk(CONNECTED), forever=False)
     server.say(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", forever=False)
     server.say(HEAD, chunk(CONNECTED))
@@ -71,14 +71,14 @@ async def test_a_break_is_told_once_and_mended(server: Server, stream: EventStre
     assert stream.statistics().connections == 2
 
 
-async def test_an_answer_that_is_no_stream_is_told_as_a_loss(server: Server, stream: EventStream) -> None:
+async def test_an_answer_that_is_no_stream_is_told_as_a_loss(server: Server, stream: OpenCodeEventStream) -> None:
     server.say(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", forever=False)
     lost = await anext(stream)
     assert isinstance(lost, StreamLost)
     assert "401" in lost.reason
 
 
-async def test_unknown_and_unreadable_events_are_counted(server: Server, stream: EventStream) -> None:
+async def test_unknown_and_unreadable_events_are_counted(server: Server, stream: OpenCodeEventStream) -> None:
     noise = line("plugin.added") + line("sync", seq=1) + b"data: {no json\n\n" + line("session.idle") + b": comment\n\n"
     server.say(HEAD + chunk(CONNECTED + noise + idle("ses_1")))
     assert [await anext(stream) for _ in range(2)] == [StreamOpened(), StatusChanged("ses_1", None)]
@@ -92,7 +92,7 @@ def hasty_clock() -> Clock:
     return MockClock(rate=100)
 
 
-async def test_silence_is_a_loss(hasty_clock: Clock, server: Server, stream: EventStream) -> None:
+async def test_silence_is_a_loss(hasty_clock: Clock, server: Server, stream: OpenCodeEventStream) -> None:
     server.say(HEAD + chunk(CONNECTED))
     assert await anext(stream) == StreamOpened()
     lost = await anext(stream)
@@ -100,7 +100,7 @@ async def test_silence_is_a_loss(hasty_clock: Clock, server: Server, stream: Eve
     assert "nothing for 25 s" in lost.reason
 
 
-async def test_a_cancelled_reader_loses_nothing(server: Server, stream: EventStream) -> None:
+async def test_a_cancelled_reader_loses_nothing(server: Server, stream: OpenCodeEventStream) -> None:
     data = chunk(CONNECTED) + b"".join(chunk(idle(f"ses_{n}")) for n in range(20))
     server.say(HEAD, *(data[i : i + 50] for i in range(0, len(data), 50)))
     events: list[object] = []

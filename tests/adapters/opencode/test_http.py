@@ -5,10 +5,10 @@ from collections.abc import Generator
 import pytest
 import trio
 
-from fleet.adapters.opencode.http import FAULTS, Answer, Http, OversizedAnswerError
+from fleet.adapters.opencode.http import FAULTS, Http, HttpResponse, OversizedAnswerError
 from tests.adapters.opencode.server import Serve, Server, chunk, whole
 
-OK = Answer(200, "application/json", b"{}")
+OK = HttpResponse(200, "application/json", b"{}")
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -82,7 +82,7 @@ async def test_requests_at_a_time_have_a_connection_each(server: Server, http: H
         await stream.send_all(whole("200 OK", b"{}"))
 
     server.answers += [slow, slow]
-    answers: list[Answer] = []
+    answers: list[HttpResponse] = []
 
     async def ask() -> None:
         answers.append(await http.ask("GET", "/"))
@@ -96,7 +96,7 @@ async def test_requests_at_a_time_have_a_connection_each(server: Server, http: H
 async def test_an_answer_cut_anywhere_arrives_whole(server: Server, http: Http) -> None:
     data = CHUNKED + chunk(b'{"a":') + chunk(b"1}") + chunk(b"")
     server.say(*(data[i : i + 7] for i in range(0, len(data), 7)))
-    assert await http.ask("GET", "/") == Answer(200, "application/json", b'{"a":1}')
+    assert await http.ask("GET", "/") == HttpResponse(200, "application/json", b'{"a":1}')
 
 
 async def test_what_follows_an_answer_unasked_is_no_answer_to_the_next_request(server: Server, http: Http) -> None:
@@ -108,7 +108,7 @@ async def test_what_follows_an_answer_unasked_is_no_answer_to_the_next_request(s
 async def test_an_answer_may_end_with_the_connection(server: Server, http: Http) -> None:
     server.say(b"HTTP/1.1 200 OK\r\n\r\n", b"{", b"}", forever=False)
     server.answers.append(answering(whole("200 OK", b"{}")))
-    assert await http.ask("GET", "/") == Answer(200, "", b"{}")
+    assert await http.ask("GET", "/") == HttpResponse(200, "", b"{}")
     assert await http.ask("GET", "/") == OK
 
 

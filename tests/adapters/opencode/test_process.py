@@ -144,7 +144,7 @@ async def test_a_log_that_grows_without_end_is_cut_and_keeps_the_announcement(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fleet.adapters.opencode.files.OPENCODE_LOG_BYTES_MAX", 200_000)
-    monkeypatch.setattr("fleet.adapters.opencode.process.OPENCODE_LOG_LOOK_S", 0.01)
+    monkeypatch.setattr("fleet.adapters.opencode.process.OPENCODE_LOG_CHECK_S", 0.01)
     noise = "while [ ! -e $HOME/enough ]; do head -c 9999 /dev/zero; done; sleep 0.3; echo the end; exec sleep 1000"
     host = machine.host(f"{ANNOUNCE}; {noise}")
     identity = await host.spawn("i", machine.directory)

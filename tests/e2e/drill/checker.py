@@ -17,7 +17,7 @@ import httpx
 import psutil
 
 from fleet.adapters.clock import SystemClock
-from fleet.core.instance.events import InstanceSpawned, InstanceStopped, InstanceSwept
+from fleet.core.instance.events import InstanceSpawned, InstanceStopped, RemnantsKilled
 from fleet.core.session.events import (
     CallbackDelivered,
     CallbackOrdered,
@@ -380,7 +380,7 @@ def _processes(server: Victim, events: Sequence[Recorded]) -> Iterator[str]:
         except psutil.Error:
             continue
     spawned = {r.event.identity.pid: r.stream for r in events if isinstance(r.event, InstanceSpawned)}
-    closed = {r.stream for r in events if isinstance(r.event, InstanceStopped | InstanceSwept)}
+    closed = {r.stream for r in events if isinstance(r.event, InstanceStopped | RemnantsKilled)}
     for pid, stream in spawned.items():
         if stream not in closed:
             yield f"{stream} (pid {pid}) was spawned, and the log does not say that it is gone"

@@ -5,7 +5,7 @@ The checker holds the server's traces against it. Every prompt carries a marker 
 
 from dataclasses import dataclass, field
 
-from fleet.rehearsal.script import Bash, Question, Script, Speak, Task, Write, fenced, print_script
+from fleet.rehearsal.script import Bash, Question, Script, Speak, TaskStep, Write, fenced, print_script
 
 KINDS = ("write", "slow", "permission", "question", "task")
 
@@ -46,7 +46,7 @@ def _script(marker: str, kind: str) -> Script:
         return (written, (Question(f"Which way, {marker}?", ("left", "right")),), ran, said)
     if kind == "task":
         part: Script = ((Write(f"{marker}.sub.txt", f"{marker}\n"),), (Speak("say", "Part done."),))
-        return (written, (Task(f"Part of {marker}", fenced(print_script(part))),), ran, said)
+        return (written, (TaskStep(f"Part of {marker}", fenced(print_script(part))),), ran, said)
     return (written, ran, said)
 
 

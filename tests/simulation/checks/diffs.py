@@ -7,7 +7,7 @@ import msgspec
 
 from fleet.core.session.events import WorkspaceAttached
 from fleet.core.session.state import State
-from fleet.core.session.turn_events import ChangesRecorded, TurnEnded, TurnStarted, TurnTreeTaken
+from fleet.core.session.turn_events import ChangesRecorded, TurnEnded, TurnSnapshotTaken, TurnStarted
 from fleet.events.memory_blobs import MemoryBlobs
 from tests.simulation.evidence import Evidence
 
@@ -25,7 +25,7 @@ def diffs_are_the_trees(evidence: Evidence) -> Iterator[str]:
                 tree = event.baseline if tree is None else tree
             elif isinstance(event, TurnStarted):
                 base = tree
-            elif isinstance(event, TurnTreeTaken):
+            elif isinstance(event, TurnSnapshotTaken):
                 base = event.tree
             elif isinstance(event, ChangesRecorded):
                 expected = {} if base is None else _difference(trees[base], trees[event.tree])

@@ -66,7 +66,7 @@ def _may_wait(evidence: Evidence, session_id: str) -> bool:
     state = evidence.views.sessions.get(session_id)
     if state is None:
         return False
-    return state.held or state.over_budget is not None or state.phase in ENDED | {"error", "waiting_input"}
+    return state.queue_paused or state.budget_exceeded is not None or state.phase in ENDED | {"error", "waiting_input"}
 
 
 def turns_ran_once(evidence: Evidence) -> Iterator[str]:

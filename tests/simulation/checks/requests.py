@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from fleet.core.session.events import SessionCreated, SessionDescribed, SessionStopped
+from fleet.core.session.events import SessionCreated, SessionEdited, SessionStopped
 from fleet.core.session.turn_events import PromptAccepted, PromptEdited, PromptWithdrawn, TurnSteered
 from fleet.errors import Problem
 from tests.simulation.clients import Request
@@ -29,7 +29,7 @@ def _times(evidence: Evidence) -> Counter[str]:
     times: Counter[str] = Counter()
     for recorded in evidence.history:
         event = recorded.event
-        if isinstance(event, SessionCreated | SessionDescribed):
+        if isinstance(event, SessionCreated | SessionEdited):
             times[event.title] += 1
         elif isinstance(event, PromptAccepted | PromptEdited) and event.text.startswith(("prompt-", "edit-")):
             times[event.text.split()[0]] += 1

@@ -8,7 +8,7 @@ from tests.simulation.evidence import Evidence
 def nothing_is_under_way(evidence: Evidence) -> Iterator[str]:
     """At rest no session is created, active or waiting, no instance starts or stops, no workspace is being made."""
     for session in evidence.views.sessions:
-        if session.phase in {"active", "created"} or session.provisioning is not None or session.terminating:
+        if session.phase in {"active", "created"} or session.provisioning is not None or session.stopping:
             yield f"session {session.id} is {session.phase} ({session.evidence})"
     for instance in evidence.views.instances:
         if instance.phase in ("starting", "unreachable", "stopping") or not instance.swept:
@@ -32,7 +32,7 @@ def nothing_runs_unseen(evidence: Evidence) -> Iterator[str]:
 def who_is_idle_can_work(evidence: Evidence) -> Iterator[str]:
     """A session that is called idle has an instance and a conversation: it takes a prompt at once."""
     for session in evidence.views.sessions:
-        if session.phase == "idle" and (session.instance_id is None or not session.conversation):
+        if session.phase == "idle" and (session.instance_id is None or not session.opencode_session_exists):
             yield f"session {session.id} is idle and has nothing to work with"
         if session.phase in ("completed", "disconnected", "stopped") and session.instance_id is not None:
             yield f"session {session.id} is {session.phase} and holds instance {session.instance_id}"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from fleet.core.webhook.events import DeliveryDropped, DeliveryMade, DeliveryOrdered, WebhookRegistered
-from fleet.core.webhook.payloads import told
+from fleet.core.webhook.events import DeliveryDropped, DeliveryOrdered, DeliverySucceeded, WebhookRegistered
+from fleet.core.webhook.payloads import webhook_payload
 from fleet.events.envelope import Erased
 from tests.simulation.evidence import Evidence
 
@@ -17,7 +17,11 @@ def messages_are_ordered_once(evidence: Evidence) -> Iterator[str]:
         deliveries = [recorded.event for recorded in evidence.stream(f"webhook-{webhook.id}")]
         ordered = [each.position for each in deliveries if isinstance(each, DeliveryOrdered)]
         after = next(each.after for each in deliveries if isinstance(each, WebhookRegistered))
-        owed = [each.position for each in evidence.history if each.position > after and told(each.event) is not None]
+        owed = [
+            each.position
+            for each in evidence.history
+            if each.position > after and webhook_payload(each.event) is not None
+        ]
         if [position for position in ordered if position not in erased] != owed:
             yield f"webhook {webhook.id} ordered {ordered} and owed {owed}"
 
@@ -29,7 +33,7 @@ def messages_arrive(evidence: Evidence) -> Iterator[str]:
         yield f"an id stands for two events: {sorted(got)}"
     for webhook in evidence.views.webhooks:
         deliveries = [recorded.event for recorded in evidence.stream(f"webhook-{webhook.id}")]
-        made = {each.number for each in deliveries if isinstance(each, DeliveryMade)}
+        made = {each.number for each in deliveries if isinstance(each, DeliverySucceeded)}
         dropped = {each.number for each in deliveries if isinstance(each, DeliveryDropped)}
         for each in deliveries:
             if isinstance(each, DeliveryOrdered):

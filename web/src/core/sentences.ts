@@ -50,7 +50,7 @@ const OUTCOMES: Readonly<Record<string, string>> = {
 const SENTENCES: Table = {
   "session.created": data =>
     `The session ${quoted(data.title)} was created in ${oneLine(data.source_directory)} (${data.strategy})`,
-  "session.described": data =>
+  "session.edited": data =>
     `The session is called ${quoted(data.title)}${data.tags.length > 0 ? `, with the tags ${data.tags.join(", ")}` : ""}`,
   "session.workspace-attached": data =>
     `It works in ${oneLine(data.directory)}${data.branch ? ` on ${oneLine(data.branch)}` : ""}`,
@@ -78,7 +78,7 @@ const SENTENCES: Table = {
   "session.prompt-delivered": () => "OpenCode has the prompt",
   "session.message-recorded": data => `A message of the ${data.role} was recorded`,
   "session.part-recorded": data => part(data.type, data.body),
-  "session.turn-tree-taken": data => `The files before turn ${data.number} were noted`,
+  "session.turn-snapshot-taken": data => `The files before turn ${data.number} were noted`,
   "session.changes-recorded": data =>
     `Turn ${data.number} ended with ${counted(data.totals.files ?? 0, "changed file")} in all: +${data.totals.additions ?? 0} −${data.totals.deletions ?? 0}`,
   "session.request-opened": data =>
@@ -96,12 +96,12 @@ const SENTENCES: Table = {
   "session.turn-ended": data => `Turn ${data.number} ${OUTCOMES[data.outcome] ?? data.outcome}`,
   "session.turn-failed": data => `Turn ${data.number} failed: ${oneLine(data.detail, TEXT_MAX)}`,
   "session.settled": data => `Nothing was left to do after the resume: ${oneLine(data.evidence, TEXT_MAX)}`,
-  "session.instance-detached": data =>
+  "session.instance-detaching": data =>
     `It left the process ${short(data.instance_id)}: ${oneLine(data.evidence, TEXT_MAX)}`,
   "session.completed": data => `It completed: ${oneLine(data.evidence, TEXT_MAX)}`,
-  "session.instance-left": data => `It was detached from the process ${short(data.instance_id)}`,
+  "session.instance-detached": data => `It was detached from the process ${short(data.instance_id)}`,
   "session.disconnected": data => `It lost its process: ${oneLine(data.evidence, TEXT_MAX)}`,
-  "session.termination-requested": () => "Its end was asked for",
+  "session.stop-requested": () => "Its end was asked for",
   "session.stopped": data => `It was stopped: ${oneLine(data.evidence, TEXT_MAX)}`,
   "session.erased": () => "It was erased: what was said and done in it is gone",
   "session.callback-ordered": data => `Its parent is to hear that it ${OUTCOMES[data.outcome] ?? data.outcome}`,
@@ -126,7 +126,7 @@ const SENTENCES: Table = {
   "instance.stopped": data => `The process has stopped: ${steps(data.steps)}`,
   "instance.permission-allowed": data =>
     `${oneLine(data.permission)} is allowed in ${oneLine(data.directory)} until the process ends: ${oneLine(data.patterns.join(", "), TEXT_MAX)}`,
-  "instance.swept": data => `What the process had left behind was ended: ${steps(data.steps)}`,
+  "instance.remnants-killed": data => `What the process had left behind was ended: ${steps(data.steps)}`,
 
   "workspace.requested": data =>
     `A workspace was ordered: ${data.order.strategy} of ${oneLine(data.order.source_directory)}`,
@@ -142,11 +142,11 @@ const SENTENCES: Table = {
         : "The workspace is whole again",
   "workspace.released": data => `The session ${short(data.session_id)} does not use the workspace any more`,
   "workspace.removal-requested": () => "The workspace is to be removed",
-  "workspace.kept": data =>
+  "workspace.work-preserved": data =>
     data.kept.ref
       ? `Work that was only in the workspace is kept as ${oneLine(data.kept.ref)}`
       : "Nothing in the workspace had to be kept",
-  "workspace.described": data =>
+  "workspace.edited": data =>
     data.title ? `The workspace is called ${quoted(data.title)}` : "The workspace has no title any more",
   "workspace.ports-leased": data => `The workspace has the ports ${data.first} to ${data.first + data.count - 1}`,
   "workspace.set-up": data => (data.complete ? "The workspace was set up" : "The set-up of the workspace began"),
@@ -160,20 +160,20 @@ const SENTENCES: Table = {
   "workspace.restored": () => "The workspace is back",
   "workspace.restore-failed": data => `The workspace could not be brought back: ${oneLine(data.detail, TEXT_MAX)}`,
 
-  "roots.chosen": data => `Sessions may only work below ${oneLine(data.path)} and other chosen roots`,
-  "roots.withdrawn": data => `The root ${oneLine(data.path)} was withdrawn`,
+  "workspace-root.added": data => `Sessions may only work below ${oneLine(data.path)} and other chosen roots`,
+  "workspace-root.removed": data => `The root ${oneLine(data.path)} was withdrawn`,
   "trust.allowed": data =>
     `The commands of ${oneLine(data.repository)} were allowed (.fleet.toml ${short(data.recipe.digest)})`,
   "trust.revoked": data => `The commands of ${oneLine(data.repository)} are not allowed any more`,
-  "request.answered": data => `The answer to a request with a key was kept: HTTP ${data.status}`,
+  "http-response.stored": data => `The answer to a request with a key was kept: HTTP ${data.status}`,
 
   "webhook.registered": data => `A webhook to ${oneLine(data.origin)} was registered`,
   "webhook.enabled": () => "The webhook was switched on",
   "webhook.disabled": data => `The webhook was switched off${data.reason ? `: ${oneLine(data.reason, TEXT_MAX)}` : ""}`,
   "webhook.deleted": () => "The webhook was deleted",
-  "webhook.progress-noted": data => `The webhook has been told of everything up to event ${data.position}`,
+  "webhook.cursor-advanced": data => `The webhook has been told of everything up to event ${data.position}`,
   "webhook.delivery-ordered": data => `A message ${oneLine(data.type)} was ordered`,
-  "webhook.delivery-made": data => `The message was delivered: HTTP ${data.status} in ${duration(data.took_ms)}`,
+  "webhook.delivery-succeeded": data => `The message was delivered: HTTP ${data.status} in ${duration(data.took_ms)}`,
   "webhook.delivery-failed": data => `The message was not delivered: ${oneLine(data.detail, TEXT_MAX)}`,
   "webhook.delivery-dropped": data => `The message was given up: ${oneLine(data.reason, TEXT_MAX)}`,
 };

@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:9e464eae7701637117ee5fc8a6ceab9bcb8d93adb1c6c0450bf3183bab5cc6a2
-// holds   sha256:4bee922ab89568deedfc79bd448753f5a469939e8d2c0c21739854a6afc0d457
+// made of sha256:5190bbf4e857a4a8128ad00634dce0e00026ff11cbc42758482e494eded009fc
+// holds   sha256:272c95d6a6fe239cf22e18a0e83d3eec4115fd52b107e93bf0ccf406f3320658
 
 import type {
   CommandFrame,
@@ -8,11 +8,13 @@ import type {
   ErrorFrame,
   EventItem,
   GoneFrame,
+  HttpResponseStored,
   InboxFrame,
   InstanceLost,
   InstancePermissionAllowed,
   InstanceReachable,
   InstanceReady,
+  InstanceRemnantsKilled,
   InstanceRequested,
   InstanceSessionAttached,
   InstanceSessionDetached,
@@ -20,7 +22,6 @@ import type {
   InstanceStartFailed,
   InstanceStopRequested,
   InstanceStopped,
-  InstanceSwept,
   InstanceUnreachable,
   ItemFrame,
   ItemsFrame,
@@ -29,9 +30,6 @@ import type {
   PartChanged,
   PingFrame,
   ReplyFrame,
-  RequestAnswered,
-  RootsChosen,
-  RootsWithdrawn,
   SessionAbortRequested,
   SessionBudgetExceeded,
   SessionBudgetSet,
@@ -43,12 +41,12 @@ import type {
   SessionCompleted,
   SessionConversationOpened,
   SessionCreated,
-  SessionDescribed,
   SessionDisconnected,
+  SessionEdited,
   SessionErased,
   SessionInstanceAttached,
   SessionInstanceDetached,
-  SessionInstanceLeft,
+  SessionInstanceDetaching,
   SessionMessageRecorded,
   SessionNotificationsRead,
   SessionPartRecorded,
@@ -69,15 +67,15 @@ import type {
   SessionSetupOutput,
   SessionSetupSkipped,
   SessionSetupStarted,
+  SessionStopRequested,
   SessionStopped,
-  SessionTerminationRequested,
   SessionTurnContinued,
   SessionTurnDelayed,
   SessionTurnEnded,
   SessionTurnFailed,
+  SessionTurnSnapshotTaken,
   SessionTurnStarted,
   SessionTurnSteered,
-  SessionTurnTreeTaken,
   SessionWorkspaceAttached,
   SnapshotFrame,
   StatusChanged,
@@ -85,19 +83,18 @@ import type {
   TrustAllowed,
   TrustRevoked,
   UnsubscribeFrame,
+  WebhookCursorAdvanced,
   WebhookDeleted,
   WebhookDeliveryDropped,
   WebhookDeliveryFailed,
-  WebhookDeliveryMade,
   WebhookDeliveryOrdered,
+  WebhookDeliverySucceeded,
   WebhookDisabled,
   WebhookEnabled,
-  WebhookProgressNoted,
   WebhookRegistered,
   WorkspaceClaimed,
-  WorkspaceDescribed,
+  WorkspaceEdited,
   WorkspaceFailed,
-  WorkspaceKept,
   WorkspaceLookedAt,
   WorkspacePortsLeased,
   WorkspaceReady,
@@ -110,14 +107,17 @@ import type {
   WorkspaceRestoreFailed,
   WorkspaceRestoreRequested,
   WorkspaceRestored,
+  WorkspaceRootAdded,
+  WorkspaceRootRemoved,
   WorkspaceSetUp,
   WorkspaceTornDown,
+  WorkspaceWorkPreserved,
 } from "./api.ts";
 
 /** What each type of event says, as it was logged: with names in snake_case. */
 export interface EventData {
   readonly "session.created": SessionCreated;
-  readonly "session.described": SessionDescribed;
+  readonly "session.edited": SessionEdited;
   readonly "session.workspace-attached": SessionWorkspaceAttached;
   readonly "session.setup-held": SessionSetupHeld;
   readonly "session.setup-started": SessionSetupStarted;
@@ -138,7 +138,7 @@ export interface EventData {
   readonly "session.prompt-delivered": SessionPromptDelivered;
   readonly "session.message-recorded": SessionMessageRecorded;
   readonly "session.part-recorded": SessionPartRecorded;
-  readonly "session.turn-tree-taken": SessionTurnTreeTaken;
+  readonly "session.turn-snapshot-taken": SessionTurnSnapshotTaken;
   readonly "session.changes-recorded": SessionChangesRecorded;
   readonly "session.request-opened": SessionRequestOpened;
   readonly "session.request-answered": SessionRequestAnswered;
@@ -149,11 +149,11 @@ export interface EventData {
   readonly "session.turn-ended": SessionTurnEnded;
   readonly "session.turn-failed": SessionTurnFailed;
   readonly "session.settled": SessionSettled;
-  readonly "session.instance-detached": SessionInstanceDetached;
+  readonly "session.instance-detaching": SessionInstanceDetaching;
   readonly "session.completed": SessionCompleted;
-  readonly "session.instance-left": SessionInstanceLeft;
+  readonly "session.instance-detached": SessionInstanceDetached;
   readonly "session.disconnected": SessionDisconnected;
-  readonly "session.termination-requested": SessionTerminationRequested;
+  readonly "session.stop-requested": SessionStopRequested;
   readonly "session.stopped": SessionStopped;
   readonly "session.erased": SessionErased;
   readonly "session.callback-ordered": SessionCallbackOrdered;
@@ -174,7 +174,7 @@ export interface EventData {
   readonly "instance.lost": InstanceLost;
   readonly "instance.stop-requested": InstanceStopRequested;
   readonly "instance.stopped": InstanceStopped;
-  readonly "instance.swept": InstanceSwept;
+  readonly "instance.remnants-killed": InstanceRemnantsKilled;
   readonly "instance.permission-allowed": InstancePermissionAllowed;
   readonly "workspace.requested": WorkspaceRequested;
   readonly "workspace.claimed": WorkspaceClaimed;
@@ -184,8 +184,8 @@ export interface EventData {
   readonly "workspace.looked-at": WorkspaceLookedAt;
   readonly "workspace.released": WorkspaceReleased;
   readonly "workspace.removal-requested": WorkspaceRemovalRequested;
-  readonly "workspace.kept": WorkspaceKept;
-  readonly "workspace.described": WorkspaceDescribed;
+  readonly "workspace.work-preserved": WorkspaceWorkPreserved;
+  readonly "workspace.edited": WorkspaceEdited;
   readonly "workspace.ports-leased": WorkspacePortsLeased;
   readonly "workspace.set-up": WorkspaceSetUp;
   readonly "workspace.torn-down": WorkspaceTornDown;
@@ -194,18 +194,18 @@ export interface EventData {
   readonly "workspace.restore-requested": WorkspaceRestoreRequested;
   readonly "workspace.restored": WorkspaceRestored;
   readonly "workspace.restore-failed": WorkspaceRestoreFailed;
-  readonly "roots.chosen": RootsChosen;
-  readonly "roots.withdrawn": RootsWithdrawn;
+  readonly "workspace-root.added": WorkspaceRootAdded;
+  readonly "workspace-root.removed": WorkspaceRootRemoved;
   readonly "trust.allowed": TrustAllowed;
   readonly "trust.revoked": TrustRevoked;
-  readonly "request.answered": RequestAnswered;
+  readonly "http-response.stored": HttpResponseStored;
   readonly "webhook.registered": WebhookRegistered;
   readonly "webhook.enabled": WebhookEnabled;
   readonly "webhook.disabled": WebhookDisabled;
   readonly "webhook.deleted": WebhookDeleted;
-  readonly "webhook.progress-noted": WebhookProgressNoted;
+  readonly "webhook.cursor-advanced": WebhookCursorAdvanced;
   readonly "webhook.delivery-ordered": WebhookDeliveryOrdered;
-  readonly "webhook.delivery-made": WebhookDeliveryMade;
+  readonly "webhook.delivery-succeeded": WebhookDeliverySucceeded;
   readonly "webhook.delivery-failed": WebhookDeliveryFailed;
   readonly "webhook.delivery-dropped": WebhookDeliveryDropped;
 }
@@ -215,7 +215,7 @@ export type EventType = keyof EventData;
 /** All types of events, in the order of the server's catalog. */
 export const EVENT_TYPES: readonly EventType[] = [
   "session.created",
-  "session.described",
+  "session.edited",
   "session.workspace-attached",
   "session.setup-held",
   "session.setup-started",
@@ -236,7 +236,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "session.prompt-delivered",
   "session.message-recorded",
   "session.part-recorded",
-  "session.turn-tree-taken",
+  "session.turn-snapshot-taken",
   "session.changes-recorded",
   "session.request-opened",
   "session.request-answered",
@@ -247,11 +247,11 @@ export const EVENT_TYPES: readonly EventType[] = [
   "session.turn-ended",
   "session.turn-failed",
   "session.settled",
-  "session.instance-detached",
+  "session.instance-detaching",
   "session.completed",
-  "session.instance-left",
+  "session.instance-detached",
   "session.disconnected",
-  "session.termination-requested",
+  "session.stop-requested",
   "session.stopped",
   "session.erased",
   "session.callback-ordered",
@@ -272,7 +272,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "instance.lost",
   "instance.stop-requested",
   "instance.stopped",
-  "instance.swept",
+  "instance.remnants-killed",
   "instance.permission-allowed",
   "workspace.requested",
   "workspace.claimed",
@@ -282,8 +282,8 @@ export const EVENT_TYPES: readonly EventType[] = [
   "workspace.looked-at",
   "workspace.released",
   "workspace.removal-requested",
-  "workspace.kept",
-  "workspace.described",
+  "workspace.work-preserved",
+  "workspace.edited",
   "workspace.ports-leased",
   "workspace.set-up",
   "workspace.torn-down",
@@ -292,18 +292,18 @@ export const EVENT_TYPES: readonly EventType[] = [
   "workspace.restore-requested",
   "workspace.restored",
   "workspace.restore-failed",
-  "roots.chosen",
-  "roots.withdrawn",
+  "workspace-root.added",
+  "workspace-root.removed",
   "trust.allowed",
   "trust.revoked",
-  "request.answered",
+  "http-response.stored",
   "webhook.registered",
   "webhook.enabled",
   "webhook.disabled",
   "webhook.deleted",
-  "webhook.progress-noted",
+  "webhook.cursor-advanced",
   "webhook.delivery-ordered",
-  "webhook.delivery-made",
+  "webhook.delivery-succeeded",
   "webhook.delivery-failed",
   "webhook.delivery-dropped",
 ];
