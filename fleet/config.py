@@ -1,8 +1,9 @@
 """The configuration: its keys, their sources, and the checks of their values.
 
-`KEYS` is the one table of what there is: the command's options, its help, the README's table and the checks are made
-from it. A value comes from the first of: command line, `FLEET_*` variable, TOML file, default. Everything that is wrong
-is reported at once, each with its origin. Bounds that nobody should have to set are in fleet/limits.py.
+`KEYS` is the one table of what there is: the command's options, its help, the table of docs/configuration.md and the
+checks are made from it. A value comes from the first of: command line, `FLEET_*` variable, TOML file, default.
+Everything that is wrong is reported at once, each with its origin. Bounds that nobody should have to set are in
+fleet/limits.py.
 """
 
 import os

@@ -184,9 +184,9 @@ def test_any_text_is_taken_or_refused_with_its_origin(key: Key, text: str) -> No
     assert f"  - {key.flag}: " in said
 
 
-def test_the_readme_has_each_key() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_configuration_page_has_each_key() -> None:
+    page = (ROOT / "docs/configuration.md").read_text("utf-8")
     for key in KEYS:
         assert (
-            f"| `{key.name}` | `{key.flag}` | `{key.variable}` | {key.kind} | {key.default} | {key.meaning} |" in readme
+            f"| `{key.name}` | `{key.flag}` | `{key.variable}` | {key.kind} | {key.default} | {key.meaning} |" in page
         )

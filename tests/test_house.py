@@ -149,6 +149,21 @@ def test_every_decision_record_is_in_the_index() -> None:
     assert [name for name in tracked() if name.startswith("docs/adr/") and f"({name[5:]})" not in index] == []
 
 
+def test_readme_has_at_most_150_lines() -> None:
+    assert len(text("README.md").splitlines()) <= 150
+
+
+def test_links_between_pages_lead_to_files() -> None:
+    broken = [
+        f"{name}: {target}"
+        for name in tracked()
+        if name.endswith(".md")
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text(name))
+        if not (ROOT / name).parent.joinpath(target).exists()
+    ]
+    assert broken == []
+
+
 def test_set_up_can_be_read_by_a_python_that_is_too_old() -> None:
     ast.parse(text("tools/setup.py"), feature_version=(3, 6))
 

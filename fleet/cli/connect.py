@@ -78,7 +78,7 @@ MaybeName = Annotated[str | None, _NAME]
 
 
 class ExitCode(IntEnum):
-    """How a command ended. README.md has the table."""
+    """How a command ended. docs/cli.md has the table."""
 
     OK = 0
     FAILED = 1
