@@ -17,7 +17,7 @@ BIN = .venv/bin
 # set is not for the makefiles of those who use Fleet: an agent's shell inherits the server's environment.
 TOOLS_PATH = unset MAKEFLAGS MAKELEVEL MAKEOVERRIDES MFLAGS ARGS; PATH="$$PATH:$$PWD/.tools/node_modules/.bin"
 
-.PHONY: help run demo setup web dev web-tools browser test check screenshots sim fuzz drill bench constraints wire histories clean
+.PHONY: help run demo setup web dev web-tools browser test check screenshots sim fuzz drill bench constraints wire map histories clean
 
 help:
 	@echo 'make run      set up and start Fleet (ARGS="--port 8080" for its options)'
@@ -35,6 +35,7 @@ help:
 	@echo 'make browser  see that there is a Chromium, which some tests need'
 	@echo 'make constraints  pin the dependencies of pyproject.toml anew'
 	@echo 'make wire     write the types of the dashboard anew'
+	@echo 'make map      write the map in ARCHITECTURE.md from the modules'\'' first sentences'
 	@echo 'make histories  record anew what a page hears of a session, for the tests of the dashboard'
 	@echo 'make clean    remove what set-up and tests made'
 
@@ -95,6 +96,9 @@ constraints: setup
 
 wire: setup web-tools
 	$(BIN)/python tools/wire_types.py $(ARGS)
+
+map:
+	@$(PYTHON) tools/architecture_map.py $(ARGS)
 
 histories: setup
 	FLEET_WRITE_HISTORIES=1 $(BIN)/python -m pytest -q tests/histories $(ARGS)

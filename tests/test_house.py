@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -162,6 +163,24 @@ def test_links_between_pages_lead_to_files() -> None:
         if not (ROOT / name).parent.joinpath(target).exists()
     ]
     assert broken == []
+
+
+def test_map_of_the_architecture_is_current() -> None:
+    command = [sys.executable, "tools/architecture_map.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md"])
+def test_paths_in_a_page_exist(page: str) -> None:
+    """They begin at the root, at fleet/ or at web/src/; a file name alone is that of any file."""
+    there = {str(path) for name in tracked() for path in (Path(name), *Path(name).parents)}
+    there |= {Path(name).name for name in tracked()} | {"fleet/gateway/dashboard"}  # the build of the page
+    own_words = re.sub(r"<!-- begin of the map.*<!-- end of the map -->", "", text(page), flags=re.DOTALL)
+    named = re.findall(r"`((?:[\w-]+/)+[\w.-]*|[\w-]+\.(?:py|ts|css|md|toml))`", own_words)
+    missing = [path for path in named if not {path.rstrip("/"), f"fleet/{path}", f"web/src/{path}"} & there]
+    assert len(named) > 10
+    assert missing == []
 
 
 def test_set_up_can_be_read_by_a_python_that_is_too_old() -> None:
