@@ -54,7 +54,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "idempotency_conflict": Kind(422, "The idempotency key was used with another body"),
     # Things that are not there
     "session_not_found": Kind(404, "There is no such session"),
-    "instance_not_found": Kind(404, "The session never had this instance"),
+    "instance_not_found": Kind(404, "There is no such instance, or the session never had it"),
     "instance_over": Kind(409, "The instance does not run any more"),
     "workspace_not_found": Kind(404, "There is no such workspace"),
     "prompt_not_found": Kind(404, "There is no such waiting prompt"),

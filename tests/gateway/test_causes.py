@@ -62,5 +62,5 @@ async def test_a_change_of_a_workspace_names_the_session_that_asked_for_it(machi
     machine.files.directories ^= {REPOSITORY, moved}
     for body in ({"title": "The login"}, {"sourceDirectory": moved}):
         assert (await door.knock("PATCH", path, body, Fleet_Session=asker["id"])).status == 200
-    log = (await door.knock("GET", "/api/log?limit=200&type=workspace.described,workspace.rebound")).json
+    log = (await door.knock("GET", "/api/log?limit=200&type=workspace.edited,workspace.rebound")).json
     assert [event["causationId"] for event in log] == [f"session:{asker['id']}"] * 2

@@ -93,5 +93,6 @@ async def test_workspaces(door: Door) -> None:
 
 
 async def test_unknown_ones(door: Door) -> None:
-    (await door.knock("GET", f"/api/instances/{NOWHERE}")).problem(404, "instance_not_found")
+    problem = (await door.knock("GET", f"/api/instances/{NOWHERE}")).problem(404, "instance_not_found")
+    assert problem["title"].startswith("There is no such instance"), "it speaks of no session"
     (await door.knock("GET", f"/api/workspaces/{NOWHERE}")).problem(404, "workspace_not_found")
