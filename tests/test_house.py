@@ -140,6 +140,17 @@ def test_a_decision_record_has_context_decision_and_consequences() -> None:
             ], name
 
 
+def test_titles_of_decision_records_have_one_format() -> None:
+    records = [name for name in tracked() if name.startswith("docs/adr/")]
+    assert [name for name in records if not re.match(rf"# {Path(name).name[:4]}: \S", text(name))] == []
+
+
+def test_index_of_decision_records_is_in_order() -> None:
+    listed = re.findall(r"^\| \[(\d{4})\]\(adr/(\d{4})-", text("docs/decisions.md"), re.MULTILINE)
+    assert listed == sorted(listed)
+    assert all(shown == linked for shown, linked in listed)
+
+
 def test_decision_records_have_numbers_of_their_own() -> None:
     numbers = [Path(name).name[:4] for name in tracked() if name.startswith("docs/adr/")]
     assert len(numbers) == len(set(numbers))
@@ -181,6 +192,19 @@ def test_paths_in_a_page_exist(page: str) -> None:
     missing = [path for path in named if not {path.rstrip("/"), f"fleet/{path}", f"web/src/{path}"} & there]
     assert len(named) > 10
     assert missing == []
+
+
+def test_one_package_knows_the_internals_of_hypercorn() -> None:
+    """ADR 0035 lists what it replaces."""
+    public = ("hypercorn.config", "hypercorn.trio", "hypercorn.typing")
+    found = [
+        f"{name}: {module}"
+        for name in modules("fleet")
+        if not name.startswith("fleet/gateway/hypercorn/")
+        for module in re.findall(r"^\s*(?:from|import) (hypercorn[\w.]*)", text(name), re.MULTILINE)
+        if module not in public
+    ]
+    assert found == []
 
 
 def test_set_up_can_be_read_by_a_python_that_is_too_old() -> None:

@@ -46,6 +46,7 @@ def walk(
 
 def _apply(decider: Decider[Command, State, Event, Effect], state: State, events: tuple[Event, ...]) -> State:
     ordered: set[str] = set()
+    running = _by_key(decider.pending(state))
     for event in events:
         before = _by_key(decider.pending(state))
         state = decider.evolve(state, event)
@@ -54,6 +55,7 @@ def _apply(decider: Decider[Command, State, Event, Effect], state: State, events
         assert reaction.items() <= after.items(), "an effect is ordered that a crash would forget"
         assert after.keys() - before.keys() <= reaction.keys(), "an effect would only run after a crash"
         assert all(before.get(key) != effect for key, effect in reaction.items()), "one in flight is ordered once more"
+        assert all(running.get(key) != effect for key, effect in reaction.items()), "one is ended and ordered again"
         ordered |= reaction.keys()
     assert ordered <= _by_key(decider.pending(state)).keys(), "an effect is ordered and made void by one decision"
     return state

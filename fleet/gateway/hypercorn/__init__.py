@@ -1,1 +1,1 @@
-"""The code that depends on Hypercorn's internals."""
+"""The code that depends on Hypercorn's internals. ADR 0035 lists it, and says why the version is pinned."""
