@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet.cli.demo_tasks import DemoTask
+from fleet.client.sse import FrameParser
 from fleet.environment import passed_on
 from fleet.errors import StartupError
 from fleet.escape import plain
@@ -138,13 +139,10 @@ class Stage:
         """Follow the event stream, and give each session's frames to its card."""
         async with http.stream("GET", "/events", timeout=None) as answer:
             task_status.started()
-            kind = ""
-            async for line in answer.aiter_lines():
-                name, _, value = line.partition(": ")
-                if name == "event":
-                    kind = value
-                elif name == "data":
-                    self._take(kind, msgspec.json.decode(value))
+            parser = FrameParser()
+            async for chunk in answer.aiter_bytes():
+                for frame in parser.feed(chunk):
+                    self._take(frame.name, msgspec.json.decode(frame.data))
 
     def _take(self, kind: str, data: Frame) -> None:
         session_id = data.get("sessionId") or str(data.get("stream", "")).partition("session-")[2]

@@ -7,6 +7,8 @@ import msgspec
 from fleet.client.connection import Connection
 from fleet.client.sse import SseStream
 from fleet.client.stream import RawFrame
+from fleet.limits import CLIENT_FRAME_BYTES_MAX
+from fleet.line_splitter import LineSplitter
 from fleet.wire.audit import ExportQuery
 
 
@@ -52,13 +54,9 @@ class LineParser:
     """Makes lines of bytes."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []  # of a line whose end has not come
+        self._lines = LineSplitter(CLIENT_FRAME_BYTES_MAX)
 
     def feed(self, chunk: bytes) -> Iterator[RawFrame]:
         """Yield the lines that are whole now."""
-        *lines, rest = chunk.split(b"\n")
-        for line in lines:
-            whole = b"".join((*self._pieces, line))
-            self._pieces = []
-            yield RawFrame("line", msgspec.json.decode(whole, type=_Position).position, whole)
-        self._pieces.append(rest)
+        for line in self._lines.feed(chunk):
+            yield RawFrame("line", msgspec.json.decode(line, type=_Position).position, line)

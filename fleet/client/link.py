@@ -21,7 +21,7 @@ from fleet.client.connection import Connection
 from fleet.client.errors import FleetError, error_of, problem_of, unreachable, unreadable
 from fleet.client.response import LOST, connect
 from fleet.client.stream import RawFrame
-from fleet.limits import CLIENT_CONNECT_S, CLIENT_FRAME_CHARS_MAX, CLIENT_SILENCE_S, CLIENT_SOCKET_READ_BYTES
+from fleet.limits import CLIENT_CONNECT_S, CLIENT_FRAME_BYTES_MAX, CLIENT_SILENCE_S, CLIENT_SOCKET_READ_BYTES
 from fleet.wire.sockets import Subscribe, Unsubscribe
 
 _TOO_LARGE: Final = 1009
@@ -163,7 +163,7 @@ class Link:
                 url.netloc.decode("ascii"),
                 url.raw_path.decode("ascii"),
                 extra_headers=[(name.encode(), value.encode()) for name, value in self._connection.headers.items()],
-                max_message_size=CLIENT_FRAME_CHARS_MAX,
+                max_message_size=CLIENT_FRAME_BYTES_MAX,
                 receive_buffer_size=CLIENT_SOCKET_READ_BYTES,
             )
         self._settled.set()
@@ -209,5 +209,5 @@ def _failure(url: str, end: Exception) -> FleetError:
     if isinstance(end, ConnectionRejected):
         return error_of(httpx.Response(end.status_code, headers=list(end.headers), content=end.body or b""))
     if isinstance(end, ConnectionClosed) and end.reason is not None and end.reason.code == _TOO_LARGE:
-        return unreadable(url, 200, ValueError(f"a frame has more than {CLIENT_FRAME_CHARS_MAX} characters"))
+        return unreadable(url, 200, ValueError(f"a frame has more than {CLIENT_FRAME_BYTES_MAX} bytes"))
     return unreachable(url, end)

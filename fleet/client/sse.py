@@ -1,7 +1,7 @@
 """Server-Sent Events: a stream with its own connection."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 import trio
@@ -10,8 +10,11 @@ from fleet.client.connection import Connection
 from fleet.client.errors import unreachable, unreadable
 from fleet.client.response import LOST, LongResponse
 from fleet.client.stream import Item, RawFrame, Stream
-from fleet.limits import CLIENT_SILENCE_S
+from fleet.limits import CLIENT_FRAME_BYTES_MAX, CLIENT_SILENCE_S
+from fleet.line_splitter import LineSplitter
 from fleet.wire.bodies import Query, StreamQuery
+
+_FIELDS: Final = (b"event", b"id", b"data")
 
 
 class SseStream(Stream[Item]):
@@ -79,26 +82,20 @@ class Parser(Protocol):
 
 
 class FrameParser:
-    """Makes frames of bytes. Lines end at a line feed alone: JSON may hold every other sign that looks like an end."""
+    """Makes frames of bytes."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []  # of a line whose end has not come
+        self._lines = LineSplitter(CLIENT_FRAME_BYTES_MAX)
         self._fields: dict[bytes, bytes] = {}
 
     def feed(self, chunk: bytes) -> Iterator[RawFrame]:
         """Yield the frames that are whole now."""
-        *lines, rest = chunk.split(b"\n")
-        for line in lines:
-            if self._pieces:
-                line = b"".join((*self._pieces, line))  # noqa: PLW2901 - what came before belongs to it
-                self._pieces = []
-            if line:
-                name, _, value = line.partition(b": ")
+        for line in self._lines.feed(chunk):
+            name, _, value = line.partition(b": ")
+            if name in _FIELDS:
                 self._fields[name] = value
-            elif fields := self._ended():
-                yield fields
-        if rest:
-            self._pieces.append(rest)
+            elif not line and (frame := self._ended()):
+                yield frame
 
     def _ended(self) -> RawFrame | None:
         fields, self._fields = self._fields, {}

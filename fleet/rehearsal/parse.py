@@ -40,7 +40,7 @@ from fleet.rehearsal.script import (
     UsageIs,
     Write,
 )
-from fleet.rehearsal.tokens import Arguments, Complaint, LineSplitter, tokens_of
+from fleet.rehearsal.tokens import Arguments, Complaint, ScriptLines, tokens_of
 
 _FENCE = re.compile(r"^ {0,3}(?P<fence>`{3,}|~{3,})rehearsal[ \t]*\r?$", re.MULTILINE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?(?:e-?\d+)?)(ms|s|m)")
@@ -83,7 +83,7 @@ def parse_script(text: str) -> Script:
     complaints: list[tuple[int, str]] = []
     steps: list[list[Statement]] = [[]]
     step_lines = [1]
-    lines = LineSplitter(text)
+    lines = ScriptLines(text)
     while (line := lines.take()) is not None:
         number = lines.number
         if not line.strip() or line.lstrip().startswith("#"):
@@ -134,7 +134,7 @@ def _misfit(step: Step, *, is_last: bool) -> str | None:
     return None
 
 
-def _statement(line: str, lines: LineSplitter) -> Statement:
+def _statement(line: str, lines: ScriptLines) -> Statement:
     arguments = Arguments(tokens_of(line, lines))
     verb = arguments.name("a statement")
     read = _VERBS.get(verb)

@@ -22,7 +22,7 @@ class Complaint(Exception):  # noqa: N818 - parse.py turns it into a ScriptError
     """One line is wrong."""
 
 
-class LineSplitter:
+class ScriptLines:
     """The script's lines, one at a time, so that a heredoc can take those that follow its statement."""
 
     def __init__(self, text: str) -> None:
@@ -130,7 +130,7 @@ class Arguments:
             raise Complaint(f'"{self.peek().value}" is too much')
 
 
-def tokens_of(line: str, lines: LineSplitter) -> list[ScriptToken]:
+def tokens_of(line: str, lines: ScriptLines) -> list[ScriptToken]:
     """Return the tokens of a line; a heredoc takes the lines that follow."""
     tokens: list[ScriptToken] = []
     at = 0

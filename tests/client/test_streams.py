@@ -2,13 +2,15 @@
 
 import math
 import random
+from contextlib import suppress
 
 import pytest
 import trio
 
-from fleet.client import FleetClient, Stream
+from fleet.client import FleetClient, FleetError, Stream
 from fleet.client.sse import FrameParser
 from fleet.client.stream import RawFrame, frame_of
+from fleet.limits import CLIENT_FRAME_BYTES_MAX, MIB
 from fleet.wire.frames import Delta, Event, Frame, Snapshot
 from tests.client.line import Line
 from tests.gateway.door import PLAIN
@@ -142,3 +144,28 @@ async def test_frames_are_read_in_pieces_of_any_size_and_with_any_text(size: int
     frames = [frame for at in range(0, len(raw), size) for frame in parser.feed(raw[at : at + size])]
     assert frames == [RawFrame("delta", None, body), RawFrame("x", 7, b"{}"), RawFrame("new", None, b"1")]
     assert frame_of(RawFrame("new", None, b"1")) is None
+
+
+@pytest.mark.parametrize("kind", ["events", "export"])
+async def test_client_gives_up_a_stream_with_a_line_that_does_not_end(nursery: trio.Nursery, kind: str) -> None:
+    sent = 0
+
+    async def answer(connection: trio.SocketStream) -> None:
+        nonlocal sent
+        await connection.receive_some()
+        await connection.send_all(b"HTTP/1.1 200 OK\r\n\r\ndata: ")
+        with suppress(trio.BrokenResourceError):
+            while sent < 4 * CLIENT_FRAME_BYTES_MAX:
+                await connection.send_all(bytes(MIB))
+                sent += MIB
+
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    nursery.start_soon(trio.serve_listeners, answer, [listener])
+    url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+    async with FleetClient(url) as client:
+        stream = client.events(after=0) if kind == "events" else client.export(through=1)
+        with trio.fail_after(60), pytest.raises(FleetError) as refused:
+            await anext(stream)
+    assert refused.value.code == "unreadable"
+    assert f"a line is longer than the limit of {CLIENT_FRAME_BYTES_MAX} bytes" in refused.value.detail
+    assert sent < 2 * CLIENT_FRAME_BYTES_MAX

@@ -55,7 +55,7 @@ async def test_a_line_without_end_is_cut_off_and_the_stream_goes_on(nursery: tri
 
 
 def stream_bytes(stream: OpenCodeEventStream) -> int:
-    return stream._lines._partial_bytes
+    return stream._lines._size_bytes
 
 
 async def test_a_part_that_is_too_large_for_the_log_does_not_hold_the_turn(

@@ -26,6 +26,7 @@ from fleet.limits import (
     EVENT_TYPES_COUNTED_MAX,
     OPENCODE_REQUEST_TIMEOUT_S,
 )
+from fleet.line_splitter import LineSplitter, LineTooLongError
 from fleet.ports import OpenCodeEvent, PartDelta, StreamLost, StreamOpened
 
 _OVERFLOWING: Final = "(other types)"
@@ -48,7 +49,7 @@ class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
         self._port = port
         self._authorization = authorization
         self._connection: HttpConnection | None = None
-        self._lines = _Lines()
+        self._lines = LineSplitter(EVENT_LINE_BYTES_MAX)
         self._announced = False
         self._waiting: deque[OpenCodeEvent] = deque()
         self._lost = False
@@ -86,7 +87,7 @@ class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
         if self._connection is None:
             await trio.sleep(self._backoff_s)
             self._connection = await _follow(self._port, self._authorization)
-            self._lines, self._announced = _Lines(), False
+            self._lines, self._announced = LineSplitter(EVENT_LINE_BYTES_MAX), False
         data = await self._connection.receive(EVENT_SILENCE_S)
         if not data:
             raise BrokenConnectionError("it ended the stream")
@@ -96,7 +97,13 @@ class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
             self._backoff_s, self._lost = 0.0, False
             self._waiting.append(StreamOpened())
         self._bytes_received += len(data)
-        self._waiting.extend(joined(self._read(self._lines.cut(data))))
+        self._waiting.extend(joined(self._read(self._split(data))))
+
+    def _split(self, data: bytes) -> list[bytes]:
+        try:
+            return self._lines.feed(data)
+        except LineTooLongError as error:
+            raise BrokenConnectionError(f"it sent an event that is too long: {error}") from error
 
     def _read(self, lines: Iterable[bytes]) -> Iterable[OpenCodeEvent]:
         for line in lines:
@@ -148,27 +155,6 @@ def joined(events: Iterable[OpenCodeEvent]) -> Iterable[OpenCodeEvent]:
 
 def _join(first: PartDelta, texts: list[str]) -> PartDelta:
     return first if len(texts) == 1 else msgspec.structs.replace(first, delta="".join(texts))
-
-
-class _Lines:
-    """Cuts what arrives into lines."""
-
-    def __init__(self) -> None:
-        self._partial: list[bytes] = []
-        self._partial_bytes = 0
-
-    def cut(self, data: bytes) -> list[bytes]:
-        """Return the lines that `data` completes, and keep the rest. Raises when a line grows over its bound."""
-        head, *rest = data.split(b"\n")
-        self._partial.append(head)
-        self._partial_bytes += len(head)
-        if not rest:
-            if self._partial_bytes > EVENT_LINE_BYTES_MAX:
-                raise BrokenConnectionError(f"OpenCode sent an event of more than {EVENT_LINE_BYTES_MAX} bytes")
-            return []
-        complete = [b"".join(self._partial), *rest[:-1]]
-        self._partial, self._partial_bytes = [rest[-1]], len(rest[-1])
-        return complete
 
 
 async def _follow(port: int, authorization: str) -> HttpConnection:
