@@ -1,12 +1,15 @@
 """The log: one form for Fleet's lines and its libraries', for programs or for people, and no secrets in either."""
 
+import ast
 import contextlib
 import errno
 import io
 import json
 import logging
+import re
 import warnings
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,3 +137,18 @@ def test_a_log_that_cannot_be_written_ends_nothing() -> None:
     logging.getLogger("library").warning("lost")
     with contextlib.redirect_stderr(Full()):
         announce("lost")
+
+
+def test_names_of_log_events_are_snake_case() -> None:
+    calls = [
+        (f"{file}:{node.lineno}", node.args[0])
+        for file in sorted(Path(fleet.logs.__file__).parent.rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and re.fullmatch(
+            r"(?:self\.)?_?log(?:ger)?\.(?:debug|info|warning|error|exception|critical)", ast.unparse(node.func)
+        )
+    ]
+    assert len(calls) > 50
+    names = [(at, name.value) for at, name in calls if isinstance(name, ast.Constant)]
+    assert [(at, name) for at, name in names if not re.fullmatch("[a-z]+(?:_[a-z]+)*", str(name))] == []

@@ -101,7 +101,7 @@ async def test_a_child_that_does_not_stop_is_cancelled_after_its_grace(autojump_
             pass
     assert stage.take()[-2:] == ["-slow", "-a"]
     assert trio.current_time() == 3
-    assert [(entry["event"], entry["child"]) for entry in logs] == [("child cancelled", "slow")]
+    assert [(entry["event"], entry["child"]) for entry in logs] == [("child_cancelled", "slow")]
 
 
 async def test_a_failing_start_fails_the_supervisor_and_stops_the_others() -> None:
@@ -235,7 +235,7 @@ async def test_the_real_error_is_found_among_cancellations(autojump_clock: Clock
     with structlog.testing.capture_logs() as logs:
         async with running(Supervisor("tree", [ChildSpec("a", start, stop_grace_s=1)])):
             pass
-    crash = next(entry for entry in logs if entry["event"] == "child crashed")
+    crash = next(entry for entry in logs if entry["event"] == "child_crashed")
     assert "the real one" in repr(crash["exc_info"])
 
 

@@ -140,7 +140,7 @@ async def test_an_actor_does_not_keep_the_name_of_who_brought_it_up(door: Door) 
         actor = door.tree.context.actors.sessions._entries[session_id].resident  # pyright: ignore[reportPrivateUsage] - to spoil it
         actor._decide = _broken  # type: ignore[attr-defined]  # a bug in the core
         await door.knock("POST", f"/api/sessions/{session_id}/prompt", {"text": "x"}, X_Request_Id="break")
-    crash = _only(lines, "child crashed")
+    crash = _only(lines, "child_crashed")
     assert "request_id" not in crash
     notes = [note for error in _flat(crash["exc_info"]) for note in getattr(error, "__notes__", ())]
     assert any("SubmitPrompt" in note and "correlation_id='break'" in note for note in notes)

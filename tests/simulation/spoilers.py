@@ -85,7 +85,7 @@ def change_a_payload(evidence: Evidence) -> None:
 
 
 def crash_an_actor(evidence: Evidence) -> None:
-    evidence.crashes = ["child crashed"]
+    evidence.crashes = ["child_crashed"]
 
 
 def change_a_view(evidence: Evidence) -> None:

@@ -143,7 +143,7 @@ class Actor(Generic[Command, Reply]):
     def _refuse(self, message: Message[Command, Reply], problem: Problem) -> None:
         if message.told:
             _log.warning(
-                "told command refused", actor=self.name, command=command_name(message.command), code=problem.code
+                "told_command_refused", actor=self.name, command=command_name(message.command), code=problem.code
             )
         message.fail(problem)
 
@@ -154,7 +154,7 @@ def turn_away(inbox: "Inbox[Command, Reply]", problem: Callable[[], Problem]) ->
     for message in left:
         message.fail(problem())
     if told := sum(message.told for message in left):
-        _log.warning("told commands dropped", actor=inbox.name, count=told)
+        _log.warning("told_commands_dropped", actor=inbox.name, count=told)
 
 
 def stopped(name: str) -> Unavailable:

@@ -255,7 +255,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         try:
             state: State = self._shape.decode(snapshot.state)
         except msgspec.DecodeError as error:  # disposable: the log has it all
-            _log.warning("snapshot ignored", stream=self.stream, version=snapshot.version, error=str(error))
+            _log.warning("snapshot_ignored", stream=self.stream, version=snapshot.version, error=str(error))
             return
         self._state, self._version, self._position = state, snapshot.version, snapshot.position
         self._snapshot_version = snapshot.version
@@ -370,10 +370,10 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             try:
                 await self.ref().ask(Deliver(command, cause), timeout=math.inf)
             except Rejected as rejected:
-                _log.info("report rejected", stream=self.stream, command=type(command).__name__, code=rejected.code)
+                _log.info("report_rejected", stream=self.stream, command=type(command).__name__, code=rejected.code)
             except Unavailable as unavailable:
                 attempt += 1
-                _log.warning("report waits", stream=self.stream, command=type(command).__name__, code=unavailable.code)
+                _log.warning("report_waits", stream=self.stream, command=type(command).__name__, code=unavailable.code)
                 await trio.sleep(backoff_s(attempt, 0, first_s=RESTART_BACKOFF_FIRST_S, max_s=RESTART_BACKOFF_MAX_S))
                 continue
             return

@@ -230,7 +230,7 @@ class ActorRegistry(Generic[Command, Reply]):
 
     def _fail(self, entry: _Resident[Command, Reply], error: Exception) -> None:
         self._failures += 1
-        _log.error("actor failed", directory=self.name, id=entry.id, exc_info=error)
+        _log.error("actor_failed", directory=self.name, id=entry.id, exc_info=error)
         self._drop(entry, partial(_failed, entry.inbox.name))
 
     def _drop(self, entry: _Resident[Command, Reply], problem: Callable[[], Unavailable]) -> None:

@@ -233,7 +233,7 @@ class Supervisor:
             await child.done.wait()
             child.phase = ChildPhase.ENDED
             return
-        _log.warning("child cancelled", supervisor=self.name, child=child.spec.name, grace_s=child.spec.stop_grace_s)
+        _log.warning("child_cancelled", supervisor=self.name, child=child.spec.name, grace_s=child.spec.stop_grace_s)
         child.scope.cancel()
         await child.done.wait()
         child.phase = ChildPhase.ENDED
@@ -258,7 +258,7 @@ class Supervisor:
             error, rest = real_part(raised)
             if rest is not None:
                 if error is not None:
-                    _log.error("child crashed", supervisor=self.name, child=child.spec.name, exc_info=error)
+                    _log.error("child_crashed", supervisor=self.name, child=child.spec.name, exc_info=error)
                 raise rest from None
         finally:
             child.done.set()
@@ -270,7 +270,7 @@ class Supervisor:
     def _ended(self, child: Child, error: Exception | None) -> None:
         """A child that was ready has ended: decide what follows."""
         if error is not None:
-            _log.error("child crashed", supervisor=self.name, child=child.spec.name, exc_info=error)
+            _log.error("child_crashed", supervisor=self.name, child=child.spec.name, exc_info=error)
         if child.stopping.is_set() or self._leaving.is_set():
             return
         restart = child.spec.restart
@@ -300,7 +300,7 @@ class Supervisor:
 
     def _give_up(self, child: Child, failure: RestartsExceeded) -> None:
         self._given_up += 1
-        _log.error("child given up", supervisor=self.name, child=child.spec.name, exc_info=failure)
+        _log.error("child_given_up", supervisor=self.name, child=child.spec.name, exc_info=failure)
         if self._escalate:
             child.phase = ChildPhase.ENDED
             self._leave(failure)
@@ -329,7 +329,7 @@ class Supervisor:
         except Exception as error:  # whatever a child raises is a crash of it
             if self._leaving.is_set():
                 return True
-            _log.error("child failed to restart", supervisor=self.name, child=child.spec.name, exc_info=error)
+            _log.error("child_failed_to_restart", supervisor=self.name, child=child.spec.name, exc_info=error)
             return not self._permit(child, error)
         return True
 
