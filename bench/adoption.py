@@ -124,10 +124,10 @@ def _history(author: Author, living: Living) -> list[Stream]:
     """Return the streams of an instance that is ready and of its one session, which is idle after some turns."""
     session_id, directory, streams = author.task(living.instance_id)
     events = [
-        InstanceRequested(living.instance_id, directory, directory, author.tick()),
-        SessionAttached(session_id, directory, author.tick()),
-        InstanceSpawned(living.identity, author.tick()),
-        InstanceReady(Endpoint(living.port, _VERSION), author.tick()),
+        InstanceRequested(instance_id=living.instance_id, key=directory, directory=directory, at_ms=author.tick()),
+        SessionAttached(session_id=session_id, directory=directory, at_ms=author.tick()),
+        InstanceSpawned(identity=living.identity, at_ms=author.tick()),
+        InstanceReady(endpoint=Endpoint(living.port, _VERSION), at_ms=author.tick()),
     ]
     workspace, (stream, session_events) = streams
     return [(f"instance-{living.instance_id}", events), workspace, (stream, session_events[:-1])]  # not completed

@@ -45,9 +45,15 @@ class Writer:
         self._message, self._part = author.opencode("msg"), author.opencode("prt")
         prompt_id = author.uuid()
         events = [
-            PromptAccepted(prompt_id, "Round the total once", author.tick()),
-            TurnStarted(2, prompt_id, self._message, (author.opencode("prt"),), author.tick()),
-            PromptDelivered(self._message, author.tick()),
+            PromptAccepted(prompt_id=prompt_id, text="Round the total once", at_ms=author.tick()),
+            TurnStarted(
+                number=2,
+                prompt_id=prompt_id,
+                message_id=self._message,
+                part_ids=(author.opencode("prt"),),
+                at_ms=author.tick(),
+            ),
+            PromptDelivered(message_id=self._message, at_ms=author.tick()),
         ]
         await self._tree.log.append(stream, self._tree.log.stream_version(stream), events, Cause())
         raw = msgspec.json.encode({"id": self._part, "messageID": self._message, "type": "text", "text": ""})

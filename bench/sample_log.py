@@ -104,31 +104,35 @@ class Author:
             directory, f"{_REPOSITORY}/.git", branch, "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
         )
         prepared_events = [
-            WorkspaceRequested(order, self.tick()),
-            WorkspaceClaimed(session_id, self.tick()),
-            WorkspaceReady(prepared, self.tick()),
+            WorkspaceRequested(order=order, at_ms=self.tick()),
+            WorkspaceClaimed(session_id=session_id, at_ms=self.tick()),
+            WorkspaceReady(prepared=prepared, at_ms=self.tick()),
         ]
         events: list[Any] = [
             SessionCreated(
-                session_id,
-                "Round the total once",
-                workspace_id,
-                "worktree",
-                _REPOSITORY,
-                f"{_REPOSITORY}/.git",
-                directory,
-                conversation,
-                self.tick(),
-                branch,
+                session_id=session_id,
+                title="Round the total once",
+                workspace_id=workspace_id,
+                strategy="worktree",
+                source_directory=_REPOSITORY,
+                source_repository=f"{_REPOSITORY}/.git",
+                directory=directory,
+                opencode_id=conversation,
+                at_ms=self.tick(),
+                branch=branch,
             ),
-            WorkspaceAttached(workspace_id, directory, branch, self.tick()),
-            InstanceAttached(instance_id, self.tick()),
-            ConversationOpened(conversation, self.tick()),
+            WorkspaceAttached(workspace_id=workspace_id, directory=directory, branch=branch, at_ms=self.tick()),
+            InstanceAttached(instance_id=instance_id, at_ms=self.tick()),
+            ConversationOpened(opencode_id=conversation, at_ms=self.tick()),
         ]
         for number in range(1, turns + 1):
             events += self._turn(number, conversation)
         if ended:
-            events.append(SessionCompleted(instance_id, "its instance was shut down while it was idle", self.tick()))
+            events.append(
+                SessionCompleted(
+                    instance_id=instance_id, evidence="its instance was shut down while it was idle", at_ms=self.tick()
+                )
+            )
         return (
             session_id,
             directory,
@@ -137,26 +141,35 @@ class Author:
 
     def _instance(self, instance_id: str, users: list[tuple[str, str]]) -> list[Any]:
         return [
-            InstanceRequested(instance_id, f"{_REPOSITORY}/.git", _REPOSITORY, self.tick()),
-            *(SessionAttached(user, directory, self.tick()) for user, directory in users),
-            InstanceSpawned(ProcessIdentity(4711, 123456.0, "boot"), self.tick()),
-            InstanceReady(Endpoint(4096, "1.18.33"), self.tick()),
-            InstanceStopRequested("shutdown", self.tick()),
-            InstanceStopped((StopStep("term", (4711,)),), self.tick()),
-            *(SessionDetached(user, self.tick()) for user, _ in users),
+            InstanceRequested(
+                instance_id=instance_id, key=f"{_REPOSITORY}/.git", directory=_REPOSITORY, at_ms=self.tick()
+            ),
+            *(SessionAttached(session_id=user, directory=directory, at_ms=self.tick()) for user, directory in users),
+            InstanceSpawned(identity=ProcessIdentity(4711, 123456.0, "boot"), at_ms=self.tick()),
+            InstanceReady(endpoint=Endpoint(4096, "1.18.33"), at_ms=self.tick()),
+            InstanceStopRequested(reason="shutdown", at_ms=self.tick()),
+            InstanceStopped(steps=(StopStep("term", (4711,)),), at_ms=self.tick()),
+            *(SessionDetached(session_id=user, at_ms=self.tick()) for user, _ in users),
         ]
 
     def _turn(self, number: int, conversation: str) -> Iterator[Any]:
         prompt_id, message_id = self.uuid(), self.opencode("msg")
         part_id = self.opencode("prt")
-        yield PromptAccepted(prompt_id, _TEXT, self.tick())
-        yield TurnStarted(number, prompt_id, message_id, (part_id,), self.tick())
-        yield PromptDelivered(message_id, self.tick())
+        yield PromptAccepted(prompt_id=prompt_id, text=_TEXT, at_ms=self.tick())
+        yield TurnStarted(
+            number=number, prompt_id=prompt_id, message_id=message_id, part_ids=(part_id,), at_ms=self.tick()
+        )
+        yield PromptDelivered(message_id=message_id, at_ms=self.tick())
         yield self._message(message_id, conversation, "user", None)
         yield self._part(part_id, message_id, "text", {"text": _TEXT})
         for step in range(_STEPS):
             yield from self._step(conversation, last=step == _STEPS - 1)
-        yield TurnEnded(number, "finished", "OpenCode is idle and its last message ended with stop", self.tick())
+        yield TurnEnded(
+            number=number,
+            outcome="finished",
+            evidence="OpenCode is idle and its last message ended with stop",
+            at_ms=self.tick(),
+        )
 
     def _step(self, conversation: str, *, last: bool) -> Iterator[Any]:
         message_id = self.opencode("msg")
@@ -187,12 +200,26 @@ class Author:
             content |= {"modelID": "rehearsal", "providerID": "fleet", "mode": "build", "finish": finish}
         body = msgspec.Raw(msgspec.json.encode(content))
         if finish is None:
-            return MessageRecorded(message_id, conversation, role, at_ms, body)
-        return MessageRecorded(message_id, conversation, role, at_ms, body, 0.0021, Tokens(1200, 90, 0, 800, 0))
+            return MessageRecorded(message_id=message_id, opencode_id=conversation, role=role, at_ms=at_ms, body=body)
+        return MessageRecorded(
+            message_id=message_id,
+            opencode_id=conversation,
+            role=role,
+            at_ms=at_ms,
+            body=body,
+            cost_usd=0.0021,
+            tokens=Tokens(1200, 90, 0, 800, 0),
+        )
 
     def _part(self, part_id: str, message_id: str, kind: str, fields: dict[str, Any]) -> PartRecorded:
         content = {"id": part_id, "messageID": message_id, "type": kind, **fields}
-        return PartRecorded(part_id, message_id, kind, self.tick(), msgspec.Raw(msgspec.json.encode(content)))
+        return PartRecorded(
+            part_id=part_id,
+            message_id=message_id,
+            type=kind,
+            at_ms=self.tick(),
+            body=msgspec.Raw(msgspec.json.encode(content)),
+        )
 
 
 def written(sessions: int) -> Path:

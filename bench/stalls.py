@@ -33,15 +33,37 @@ _PART = msgspec.Raw(msgspec.json.encode({"type": "tool", "tool": "bash", "state"
 
 
 async def _write(log: LmdbLog) -> None:
-    created = SessionCreated("one", "Long", "w", "existing", "/d", None, "/d", "ses_one", 1)
+    created = SessionCreated(
+        session_id="one",
+        title="Long",
+        workspace_id="w",
+        strategy="existing",
+        source_directory="/d",
+        source_repository=None,
+        directory="/d",
+        opencode_id="ses_one",
+        at_ms=1,
+    )
     await log.append(STREAM, 0, [created], Cause())
     for number in range(1, TURNS + 1):
         message = f"msg_{number}"
-        parts = [PartRecorded(f"prt_{number}_{part}", message, "tool", 3, _PART) for part in range(PARTS)]
+        parts = [
+            PartRecorded(part_id=f"prt_{number}_{part}", message_id=message, type="tool", at_ms=3, body=_PART)
+            for part in range(PARTS)
+        ]
         events = [
-            PromptAccepted(f"p{number}", "Go on", 2),
-            TurnStarted(number, f"p{number}", message, (f"prt_{number}",), 2),
-            MessageRecorded(message, "ses_one", "user", 2, msgspec.Raw(b"{}"), created_ms=number),
+            PromptAccepted(prompt_id=f"p{number}", text="Go on", at_ms=2),
+            TurnStarted(
+                number=number, prompt_id=f"p{number}", message_id=message, part_ids=(f"prt_{number}",), at_ms=2
+            ),
+            MessageRecorded(
+                message_id=message,
+                opencode_id="ses_one",
+                role="user",
+                at_ms=2,
+                body=msgspec.Raw(b"{}"),
+                created_ms=number,
+            ),
             *parts,
         ]
         await log.append(STREAM, log.stream_version(STREAM), events, Cause())

@@ -42,7 +42,15 @@ async def _record(tree: Tree, stream: str) -> None:
         parts: list[PartRecorded] = []
         while due_ns <= time.monotonic_ns():
             body = {"id": "prt_x", "type": "text", "text": _TEXT, "sentNs": due_ns}
-            parts.append(PartRecorded("prt_x", "msg_x", "text", 1, msgspec.Raw(msgspec.json.encode(body))))
+            parts.append(
+                PartRecorded(
+                    part_id="prt_x",
+                    message_id="msg_x",
+                    type="text",
+                    at_ms=1,
+                    body=msgspec.Raw(msgspec.json.encode(body)),
+                )
+            )
             due_ns += 1_000_000_000 // EVENTS_PER_S
         if parts:
             version = (await tree.log.append(stream, version, parts, Cause())).version

@@ -42,20 +42,50 @@ def _turn(number: int) -> list[Any]:
     said = _raw({"type": "text", "text": "x" * TEXT_CHARS})
     did = _raw({"type": "tool", "tool": "bash", "state": {"status": "completed", "output": "x" * OUTPUT_CHARS}})
     parts = [
-        PartRecorded(f"prt_{number:05}{n}", message_id, *(("tool", 1, did) if n % 2 else ("text", 1, said)))
+        PartRecorded(
+            part_id=f"prt_{number:05}{n}",
+            message_id=message_id,
+            type="tool" if n % 2 else "text",
+            body=did if n % 2 else said,
+            at_ms=1,
+        )
         for n in range(PARTS)
     ]
     return [
-        PromptAccepted(f"p{number}", "Do it", 1),
-        TurnStarted(number, f"p{number}", f"msg_{number:05}a", (f"prt_{number:05}a",), 1),
-        MessageRecorded(message_id, "ses_0", "assistant", 1, message, 0.01, created_ms=number),
+        PromptAccepted(prompt_id=f"p{number}", text="Do it", at_ms=1),
+        TurnStarted(
+            number=number,
+            prompt_id=f"p{number}",
+            message_id=f"msg_{number:05}a",
+            part_ids=(f"prt_{number:05}a",),
+            at_ms=1,
+        ),
+        MessageRecorded(
+            message_id=message_id,
+            opencode_id="ses_0",
+            role="assistant",
+            at_ms=1,
+            body=message,
+            cost_usd=0.01,
+            created_ms=number,
+        ),
         *parts,
-        TurnEnded(number, "finished", "it is idle", 1),
+        TurnEnded(number=number, outcome="finished", evidence="it is idle", at_ms=1),
     ]
 
 
 async def _fill(log: Log) -> None:
-    created = SessionCreated("0", "A task", "w", "existing", "/d", None, "/d", "ses_0", 1)
+    created = SessionCreated(
+        session_id="0",
+        title="A task",
+        workspace_id="w",
+        strategy="existing",
+        source_directory="/d",
+        source_repository=None,
+        directory="/d",
+        opencode_id="ses_0",
+        at_ms=1,
+    )
     version = (await log.append(STREAM, 0, [created], Cause())).version
     for number in range(1, TURNS + 1):
         version = (await log.append(STREAM, version, _turn(number), Cause())).version

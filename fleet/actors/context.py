@@ -18,13 +18,13 @@ from fleet.actors.runtime.registry import ActorRegistry
 from fleet.core import trust
 from fleet.core import workspace_roots as roots
 from fleet.core.instance import state as instance_state
-from fleet.core.instance.commands import Command as InstanceCommand
+from fleet.core.instance.commands import InstanceCommand
 from fleet.core.session import state as session_state
-from fleet.core.session.commands import Command
+from fleet.core.session.commands import SessionCommand
 from fleet.core.session.values import NewTurnIds
 from fleet.core.webhook import state as webhook_state
-from fleet.core.webhook.commands import Command as WebhookCommand
-from fleet.core.workspace.commands import Command as WorkspaceCommand
+from fleet.core.webhook.commands import WebhookCommand
+from fleet.core.workspace.commands import WorkspaceCommand
 from fleet.core.workspace.state import State
 from fleet.errors import Unavailable
 from fleet.events.blobs import Blobs
@@ -133,12 +133,12 @@ class Connections:
 class ActorRegistries(msgspec.Struct, frozen=True):
     """Every actor's address, by kind."""
 
-    sessions: ActorRegistry[Deliver[Command], SessionReply]
+    sessions: ActorRegistry[Deliver[SessionCommand], SessionReply]
     instances: ActorRegistry[Deliver[InstanceCommand], InstanceReply]
     workspaces: ActorRegistry[Deliver[WorkspaceCommand], WorkspaceReply]
-    roots: ActorRegistry[Deliver[roots.Command], RootsReply]
+    roots: ActorRegistry[Deliver[roots.WorkspaceRootCommand], RootsReply]
     webhooks: ActorRegistry[Deliver[WebhookCommand], WebhookReply]
-    trust: ActorRegistry[Deliver[trust.Command], TrustReply]
+    trust: ActorRegistry[Deliver[trust.TrustCommand], TrustReply]
 
 
 class Context:

@@ -1,9 +1,9 @@
 """The event that stores the response to a request with an idempotency key, for repetitions of that request."""
 
-import msgspec
+from fleet.core.messages import Event
 
 
-class ResponseStored(msgspec.Struct, frozen=True):
+class ResponseStored(Event, frozen=True, kw_only=True):
     """This is what the first request with this key was answered; of its headers those that belong to the answer.
 
     The key and the digest of the request are the event's command id and command digest.
@@ -12,4 +12,3 @@ class ResponseStored(msgspec.Struct, frozen=True):
     status: int
     headers: dict[str, str]
     body: str
-    at_ms: int

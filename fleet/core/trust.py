@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from fleet.core.decider import Decider
+from fleet.core.messages import Command, Event
 from fleet.errors import Rejected
 from fleet.limits import TRUSTED_MAX
 from fleet.ports import Recipe
@@ -17,44 +18,40 @@ from fleet.ports import Recipe
 TRUST_ID: Final = "fleet"
 
 
-class AllowRecipe(msgspec.Struct, frozen=True):
+class AllowRecipe(Command, frozen=True, kw_only=True):
     """Let the commands of this content run in the repository; `actor` is the caller."""
 
     repository: str
     recipe: Recipe
-    at_ms: int
     actor: str | None = None
 
 
-class RevokeTrust(msgspec.Struct, frozen=True):
+class RevokeTrust(Command, frozen=True, kw_only=True):
     """Let no commands of the repository run any more; with a digest, not those of that content."""
 
     repository: str
     digest: str | None
-    at_ms: int
 
 
-Command = AllowRecipe | RevokeTrust
+TrustCommand = AllowRecipe | RevokeTrust
 
 
-class RecipeAllowed(msgspec.Struct, frozen=True):
+class RecipeAllowed(Event, frozen=True, kw_only=True):
     """A person has allowed this content in this repository."""
 
     repository: str
     recipe: Recipe
-    at_ms: int
     actor: str | None = None
 
 
-class TrustRevoked(msgspec.Struct, frozen=True):
+class TrustRevoked(Event, frozen=True, kw_only=True):
     """A person has revoked that this content may run in this repository."""
 
     repository: str
     digest: str
-    at_ms: int
 
 
-Event = RecipeAllowed | TrustRevoked
+TrustEvent = RecipeAllowed | TrustRevoked
 
 
 class State(msgspec.Struct, frozen=True):
@@ -73,18 +70,18 @@ def initial(trust_id: str) -> State:
     return State(trust_id)
 
 
-def decide(command: Command, state: State) -> tuple[Event, ...]:
+def decide(command: TrustCommand, state: State) -> tuple[TrustEvent, ...]:
     """Return the events that `command` causes. Raises `Rejected` trust_full, trust_not_found, setup_invalid."""
     match command:
-        case AllowRecipe(repository, recipe, at_ms, actor):
+        case AllowRecipe(repository=repository, recipe=recipe, at_ms=at_ms, actor=actor):
             if recipe.problem:
                 raise Rejected("setup_invalid", recipe.problem, hint="correct the file")
             if state.allows(repository, recipe.digest):
                 return ()
             if len(state.allowed) >= TRUSTED_MAX:
                 raise Rejected("trust_full", f"{TRUSTED_MAX} set-ups are allowed already", hint="revoke some of them")
-            return (RecipeAllowed(repository, recipe, at_ms, actor),)
-        case RevokeTrust(repository, digest, at_ms):
+            return (RecipeAllowed(repository=repository, recipe=recipe, at_ms=at_ms, actor=actor),)
+        case RevokeTrust(repository=repository, digest=digest, at_ms=at_ms):
             found = [
                 each.recipe.digest
                 for each in state.allowed
@@ -92,15 +89,15 @@ def decide(command: Command, state: State) -> tuple[Event, ...]:
             ]
             if not found:
                 raise Rejected("trust_not_found", f"nothing like that was allowed in {repository!r}")
-            return tuple(TrustRevoked(repository, each, at_ms) for each in found)
+            return tuple(TrustRevoked(repository=repository, digest=each, at_ms=at_ms) for each in found)
 
 
-def evolve(state: State, event: Event) -> State:
+def evolve(state: State, event: TrustEvent) -> State:
     """Return the state after `event`."""
     match event:
         case RecipeAllowed():
             return replace(state, allowed=(*state.allowed, event))
-        case TrustRevoked(repository, digest):
+        case TrustRevoked(repository=repository, digest=digest):
             kept = (each for each in state.allowed if (each.repository, each.recipe.digest) != (repository, digest))
             return replace(state, allowed=tuple(kept))
 
@@ -110,4 +107,4 @@ def _none(*_: object) -> tuple[()]:
     return ()
 
 
-TRUST: Final[Decider[Command, State, Event, object]] = Decider("trust", initial, decide, evolve, _none, _none)
+TRUST: Final[Decider[TrustCommand, State, TrustEvent, object]] = Decider("trust", initial, decide, evolve, _none, _none)

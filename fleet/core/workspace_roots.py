@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from fleet.core.decider import Decider
+from fleet.core.messages import Command, Event
 from fleet.core.paths import is_inside
 from fleet.errors import Rejected
 from fleet.limits import WORKSPACE_ROOTS_MAX
@@ -16,38 +17,34 @@ from fleet.limits import WORKSPACE_ROOTS_MAX
 ROOTS_ID: Final = "fleet"
 
 
-class AddWorkspaceRoot(msgspec.Struct, frozen=True):
+class AddWorkspaceRoot(Command, frozen=True, kw_only=True):
     """Allow this directory, which is real and inside of what the configuration allows, and what was chosen before."""
 
     path: str
-    at_ms: int
 
 
-class RemoveWorkspaceRoot(msgspec.Struct, frozen=True):
+class RemoveWorkspaceRoot(Command, frozen=True, kw_only=True):
     """Allow this directory no more. Without any choice left, what the configuration allows is allowed again."""
 
     path: str
-    at_ms: int
 
 
-Command = AddWorkspaceRoot | RemoveWorkspaceRoot
+WorkspaceRootCommand = AddWorkspaceRoot | RemoveWorkspaceRoot
 
 
-class WorkspaceRootAdded(msgspec.Struct, frozen=True):
+class WorkspaceRootAdded(Event, frozen=True, kw_only=True):
     """From now on sessions may work here."""
 
     path: str
-    at_ms: int
 
 
-class WorkspaceRootRemoved(msgspec.Struct, frozen=True):
+class WorkspaceRootRemoved(Event, frozen=True, kw_only=True):
     """From now on sessions may not work here, unless another root allows it."""
 
     path: str
-    at_ms: int
 
 
-Event = WorkspaceRootAdded | WorkspaceRootRemoved
+WorkspaceRootEvent = WorkspaceRootAdded | WorkspaceRootRemoved
 
 
 class State(msgspec.Struct, frozen=True):
@@ -62,27 +59,27 @@ def initial(roots_id: str) -> State:
     return State(roots_id)
 
 
-def decide(command: Command, state: State) -> tuple[Event, ...]:
+def decide(command: WorkspaceRootCommand, state: State) -> tuple[WorkspaceRootEvent, ...]:
     """Return the events that `command` causes. Raises `Rejected` root_not_found, roots_full."""
     match command:
-        case AddWorkspaceRoot(path, at_ms):
+        case AddWorkspaceRoot(path=path, at_ms=at_ms):
             if path in state.paths:
                 return ()
             if len(state.paths) >= WORKSPACE_ROOTS_MAX:
                 raise Rejected("roots_full", f"{WORKSPACE_ROOTS_MAX} workspace roots are chosen already")
-            return (WorkspaceRootAdded(path, at_ms),)
-        case RemoveWorkspaceRoot(path, at_ms):
+            return (WorkspaceRootAdded(path=path, at_ms=at_ms),)
+        case RemoveWorkspaceRoot(path=path, at_ms=at_ms):
             if path not in state.paths:
                 raise Rejected("root_not_found", f"{path} is no workspace root that a client has chosen")
-            return (WorkspaceRootRemoved(path, at_ms),)
+            return (WorkspaceRootRemoved(path=path, at_ms=at_ms),)
 
 
-def evolve(state: State, event: Event) -> State:
+def evolve(state: State, event: WorkspaceRootEvent) -> State:
     """Return the state after `event`."""
     match event:
-        case WorkspaceRootAdded(path):
+        case WorkspaceRootAdded(path=path):
             return replace(state, paths=(*state.paths, path))
-        case WorkspaceRootRemoved(path):
+        case WorkspaceRootRemoved(path=path):
             return replace(state, paths=tuple(kept for kept in state.paths if kept != path))
 
 
@@ -102,4 +99,6 @@ def _none(*_: object) -> tuple[()]:
     return ()
 
 
-ROOTS: Final[Decider[Command, State, Event, object]] = Decider("roots", initial, decide, evolve, _none, _none)
+ROOTS: Final[Decider[WorkspaceRootCommand, State, WorkspaceRootEvent, object]] = Decider(
+    "roots", initial, decide, evolve, _none, _none
+)

@@ -56,21 +56,21 @@ def write_log(root: Path, **streams: list[Any]) -> None:
 
 def started(instance_id: str, identity: ProcessIdentity, at_ms: int = 1000) -> list[Any]:
     return [
-        InstanceRequested(instance_id, "key", "/work/project", at_ms),
-        SessionAttached("a-session", "/work/project", at_ms),
-        InstanceSpawned(identity, at_ms),
-        InstanceReady(Endpoint(4096, "1.2.3"), at_ms),
+        InstanceRequested(instance_id=instance_id, key="key", directory="/work/project", at_ms=at_ms),
+        SessionAttached(session_id="a-session", directory="/work/project", at_ms=at_ms),
+        InstanceSpawned(identity=identity, at_ms=at_ms),
+        InstanceReady(endpoint=Endpoint(4096, "1.2.3"), at_ms=at_ms),
     ]
 
 
 def stopped(instance_id: str) -> list[Any]:
     steps = (StopStep("term", (4_000_000,)), StopStep("sweep", (4_000_001,)))
-    detached = SessionDetached("a-session", 2000)
+    detached = SessionDetached(session_id="a-session", at_ms=2000)
     return [
         *started(instance_id, GONE),
-        InstanceStopRequested("unused", 2000),
+        InstanceStopRequested(reason="unused", at_ms=2000),
         detached,
-        InstanceStopped(steps, 3000),
+        InstanceStopped(steps=steps, at_ms=3000),
     ]
 
 
@@ -115,8 +115,8 @@ def test_where_no_fleet_ever_ran(tmp_path: Path) -> None:
 
 
 def test_what_became_of_each_is_read_from_the_log(tmp_path: Path) -> None:
-    lost = [*started("two", GONE), InstanceLost(Exit(signal=9), "the process is gone", 2500)]
-    write_log(tmp_path, one=stopped("one"), two=[*lost, RemnantsKilled((), 2600)])
+    lost = [*started("two", GONE), InstanceLost(exit=Exit(signal=9), evidence="the process is gone", at_ms=2500)]
+    write_log(tmp_path, one=stopped("one"), two=[*lost, RemnantsKilled(steps=(), at_ms=2600)])
     done = ps(tmp_path)
     assert done.returncode == 0, done.stderr
     two, two_became, one, one_became = done.stdout.splitlines()

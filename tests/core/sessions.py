@@ -5,7 +5,6 @@ from msgspec.structs import replace
 from fleet.core.session.commands import CompleteIdleSession, CreateSession, SubmitPrompt
 from fleet.core.session.events import (
     ConversationOpened,
-    Event,
     InstanceAttached,
     InstanceDetaching,
     ProvisionFailed,
@@ -14,6 +13,7 @@ from fleet.core.session.events import (
     SessionCreated,
     SessionDisconnected,
     SessionErased,
+    SessionEvent,
     SessionResumed,
     SessionStopped,
     StopRequested,
@@ -57,7 +57,7 @@ def fresh(name: str = "p1") -> NewTurnIds:
 
 
 def submit(name: str = "p1", *, text: str = "do it", resume: bool = False, steer: bool = False) -> SubmitPrompt:
-    return SubmitPrompt(name, text, AT, fresh(name), resume=resume, steer=steer)
+    return SubmitPrompt(prompt_id=name, text=text, at_ms=AT, fresh=fresh(name), resume=resume, steer=steer)
 
 
 def create(
@@ -68,15 +68,15 @@ def create(
     budget: Budget | None = None,
 ) -> CreateSession:
     return CreateSession(
-        "s1",
-        title,
-        "w1",
-        "worktree",
-        "/src",
-        "/src/.git",
-        "/trees/w1",
-        "ses_1",
-        AT,
+        session_id="s1",
+        title=title,
+        workspace_id="w1",
+        strategy="worktree",
+        source_directory="/src",
+        source_repository="/src/.git",
+        directory="/trees/w1",
+        opencode_id="ses_1",
+        at_ms=AT,
         initial_prompt=initial,
         parent_id=parent,
         budget=budget,
@@ -84,78 +84,97 @@ def create(
 
 
 def accepted(name: str = "p1") -> PromptAccepted:
-    return PromptAccepted(name, "do it", AT)
+    return PromptAccepted(prompt_id=name, text="do it", at_ms=AT)
 
 
 def started(number: int, name: str, ids: str | None = None) -> TurnStarted:
     """Turn `number` began with prompt `name`, under the fresh ids called `ids` (those of the prompt)."""
     message = ids or name
-    return TurnStarted(number, name, f"msg_{message}", (f"prt_{message}00",), AT)
+    return TurnStarted(
+        number=number, prompt_id=name, message_id=f"msg_{message}", part_ids=(f"prt_{message}00",), at_ms=AT
+    )
 
 
 def ended(number: int, outcome: TurnOutcome, evidence: str = "three signs") -> TurnEnded:
-    return TurnEnded(number, outcome, evidence, AT)
+    return TurnEnded(number=number, outcome=outcome, evidence=evidence, at_ms=AT)
 
 
 def withdrawn(name: str, reason: str) -> PromptWithdrawn:
-    return PromptWithdrawn(name, reason, AT)
+    return PromptWithdrawn(prompt_id=name, reason=reason, at_ms=AT)
 
 
 def attached(instance: str) -> InstanceAttached:
-    return InstanceAttached(instance, AT)
+    return InstanceAttached(instance_id=instance, at_ms=AT)
 
 
 def detached(instance: str = "i1", evidence: str = "why") -> InstanceDetaching:
-    return InstanceDetaching(instance, evidence, AT)
+    return InstanceDetaching(instance_id=instance, evidence=evidence, at_ms=AT)
 
 
 def failed(step: ProvisionStep, code: str = "git_failed", detail: str = "no") -> ProvisionFailed:
-    return ProvisionFailed(step, code, detail, AT)
+    return ProvisionFailed(step=step, code=code, detail=detail, at_ms=AT)
 
 
 def request(name: str) -> RequestOpened:
-    return RequestOpened(name, "ses_1", "permission", AT, raw(b'{"tool":"bash"}'))
+    return RequestOpened(
+        request_id=name, opencode_id="ses_1", kind="permission", at_ms=AT, body=raw(b'{"tool":"bash"}')
+    )
 
 
 def disconnected(instance: str = "i1", evidence: str = "why") -> SessionDisconnected:
-    return SessionDisconnected(instance, evidence, AT)
+    return SessionDisconnected(instance_id=instance, evidence=evidence, at_ms=AT)
 
 
-CREATED: tuple[Event, ...] = (
-    SessionCreated("s1", "Title", "w1", "worktree", "/src", "/src/.git", "/trees/w1", "ses_1", AT),
+CREATED: tuple[SessionEvent, ...] = (
+    SessionCreated(
+        session_id="s1",
+        title="Title",
+        workspace_id="w1",
+        strategy="worktree",
+        source_directory="/src",
+        source_repository="/src/.git",
+        directory="/trees/w1",
+        opencode_id="ses_1",
+        at_ms=AT,
+    ),
 )
-WORKSPACE = WorkspaceAttached("w1", "/trees/w1", "fleet/title", AT)
-OPENED = ConversationOpened("ses_1", AT)
+WORKSPACE = WorkspaceAttached(workspace_id="w1", directory="/trees/w1", branch="fleet/title", at_ms=AT)
+OPENED = ConversationOpened(opencode_id="ses_1", at_ms=AT)
 RECIPE = Recipe("d1", "npm ci", "docker compose down")
-TO_SET_UP: tuple[Event, ...] = (
+TO_SET_UP: tuple[SessionEvent, ...] = (
     *CREATED,
-    WorkspaceAttached("w1", "/trees/w1", "fleet/title", AT, recipe=RECIPE),
+    WorkspaceAttached(workspace_id="w1", directory="/trees/w1", branch="fleet/title", at_ms=AT, recipe=RECIPE),
 )
-IN_WORKSPACE: tuple[Event, ...] = (*CREATED, WORKSPACE)
-ON_INSTANCE: tuple[Event, ...] = (*IN_WORKSPACE, attached("i1"))
-IDLE: tuple[Event, ...] = (*ON_INSTANCE, OPENED)
-SENDING: tuple[Event, ...] = (*IDLE, accepted("p1"), started(1, "p1"))
+IN_WORKSPACE: tuple[SessionEvent, ...] = (*CREATED, WORKSPACE)
+ON_INSTANCE: tuple[SessionEvent, ...] = (*IN_WORKSPACE, attached("i1"))
+IDLE: tuple[SessionEvent, ...] = (*ON_INSTANCE, OPENED)
+SENDING: tuple[SessionEvent, ...] = (*IDLE, accepted("p1"), started(1, "p1"))
 """Active, and the prompt is not known to have arrived."""
-ACTIVE: tuple[Event, ...] = (*SENDING, PromptDelivered("msg_p1", AT))
-WAITING: tuple[Event, ...] = (*ACTIVE, request("r1"))
-ABORTING: tuple[Event, ...] = (*ACTIVE, AbortRequested(1, AT))
-FINISHED: tuple[Event, ...] = (*ACTIVE, ended(1, "finished"))
-FAILED: tuple[Event, ...] = (*ACTIVE, TurnFailed(1, "APIError", "no credit", AT))
+ACTIVE: tuple[SessionEvent, ...] = (*SENDING, PromptDelivered(message_id="msg_p1", at_ms=AT))
+WAITING: tuple[SessionEvent, ...] = (*ACTIVE, request("r1"))
+ABORTING: tuple[SessionEvent, ...] = (*ACTIVE, AbortRequested(number=1, at_ms=AT))
+FINISHED: tuple[SessionEvent, ...] = (*ACTIVE, ended(1, "finished"))
+FAILED: tuple[SessionEvent, ...] = (*ACTIVE, TurnFailed(number=1, code="APIError", detail="no credit", at_ms=AT))
 """In error after a turn; the instance is there."""
-BROKEN: tuple[Event, ...] = (*CREATED, failed("workspace"))
+BROKEN: tuple[SessionEvent, ...] = (*CREATED, failed("workspace"))
 """In error because creation failed."""
-HALF_OPEN: tuple[Event, ...] = (*ON_INSTANCE, failed("conversation"))
+HALF_OPEN: tuple[SessionEvent, ...] = (*ON_INSTANCE, failed("conversation"))
 """In error because creation failed at its last step, with an instance attached."""
-COMPLETED: tuple[Event, ...] = (*FINISHED, SessionCompleted("i1", "shut down", AT))
-DISCONNECTED: tuple[Event, ...] = (*FINISHED, disconnected())
-LOST_TURN: tuple[Event, ...] = (*ACTIVE, disconnected())
+COMPLETED: tuple[SessionEvent, ...] = (*FINISHED, SessionCompleted(instance_id="i1", evidence="shut down", at_ms=AT))
+DISCONNECTED: tuple[SessionEvent, ...] = (*FINISHED, disconnected())
+LOST_TURN: tuple[SessionEvent, ...] = (*ACTIVE, disconnected())
 """Disconnected in the middle of a turn."""
-STOPPED: tuple[Event, ...] = (*FINISHED, StopRequested(AT), SessionStopped("ended", AT))
-RESUMING: tuple[Event, ...] = (*DISCONNECTED, ResumeRequested(AT))
-RESUMED: tuple[Event, ...] = (*RESUMING, WORKSPACE, attached("i2"), SessionResumed("i2", "ses_1", AT))
+STOPPED: tuple[SessionEvent, ...] = (*FINISHED, StopRequested(at_ms=AT), SessionStopped(evidence="ended", at_ms=AT))
+RESUMING: tuple[SessionEvent, ...] = (*DISCONNECTED, ResumeRequested(at_ms=AT))
+RESUMED: tuple[SessionEvent, ...] = (
+    *RESUMING,
+    WORKSPACE,
+    attached("i2"),
+    SessionResumed(instance_id="i2", opencode_id="ses_1", at_ms=AT),
+)
 """Active without a turn: what OpenCode does is being looked at."""
 
-LIVING: dict[str, tuple[Event, ...]] = {
+LIVING: dict[str, tuple[SessionEvent, ...]] = {
     "created": CREATED,
     "created, to be set up": TO_SET_UP,
     "created, workspace ready": IN_WORKSPACE,
@@ -181,47 +200,47 @@ LIVING: dict[str, tuple[Event, ...]] = {
 
 
 def workspace_ready(recipe: Recipe | None = None) -> ReportWorkspaceReady:
-    return ReportWorkspaceReady("w1", "/trees/w1", "fleet/title", AT, recipe=recipe)
+    return ReportWorkspaceReady(workspace_id="w1", directory="/trees/w1", branch="fleet/title", at_ms=AT, recipe=recipe)
 
 
 def setup_ended(exit_code: int | None = 0, code: str | None = None) -> ReportSetupEnded:
-    return ReportSetupEnded(exit_code, code, "" if code is None else "no", AT)
+    return ReportSetupEnded(exit_code=exit_code, code=code, detail="" if code is None else "no", at_ms=AT)
 
 
 def instance_ready(instance: str = "i1") -> ReportInstanceReady:
-    return ReportInstanceReady(instance, AT)
+    return ReportInstanceReady(instance_id=instance, at_ms=AT)
 
 
 def conversation_open(ids: str = "p1") -> ReportConversationOpen:
-    return ReportConversationOpen("ses_1", AT, fresh(ids))
+    return ReportConversationOpen(opencode_id="ses_1", at_ms=AT, fresh=fresh(ids))
 
 
 def provision_failed(step: ProvisionStep, code: str = "git_failed") -> ReportProvisionFailed:
-    return ReportProvisionFailed(step, code, "no", AT)
+    return ReportProvisionFailed(step=step, code=code, detail="no", at_ms=AT)
 
 
 def turn_ended(number: int, outcome: TurnOutcome = "finished", ids: str = "next") -> ReportTurnEnded:
-    return ReportTurnEnded(number, outcome, "three signs", AT, fresh(ids))
+    return ReportTurnEnded(number=number, outcome=outcome, evidence="three signs", at_ms=AT, fresh=fresh(ids))
 
 
 def turn_failed(number: int) -> ReportTurnFailed:
-    return ReportTurnFailed(number, "APIError", "no credit", AT)
+    return ReportTurnFailed(number=number, code="APIError", detail="no credit", at_ms=AT)
 
 
 def settled(ids: str = "next") -> ReportSettled:
-    return ReportSettled("nothing runs", AT, fresh(ids))
+    return ReportSettled(evidence="nothing runs", at_ms=AT, fresh=fresh(ids))
 
 
 def instance_ended(instance: str = "i1", *, orderly: bool = False) -> ReportInstanceEnded:
-    return ReportInstanceEnded(instance, orderly, "why", AT)
+    return ReportInstanceEnded(instance_id=instance, orderly=orderly, evidence="why", at_ms=AT)
 
 
 def request_opened(name: str) -> ReportRequestOpened:
-    return ReportRequestOpened(OpenRequest(name, "ses_1", "permission", b'{"tool":"bash"}'), AT)
+    return ReportRequestOpened(request=OpenRequest(name, "ses_1", "permission", b'{"tool":"bash"}'), at_ms=AT)
 
 
 def request_closed(name: str) -> ReportRequestClosed:
-    return ReportRequestClosed(name, AT)
+    return ReportRequestClosed(request_id=name, at_ms=AT)
 
 
 def part(name: str, body: str = "1", *, message: str = "msg_a", finished: bool = True) -> Part:
@@ -234,35 +253,54 @@ def message(name: str, *parts: Part, body: str = "1", cost_usd: float = 0.0, out
 
 
 def transcript(*messages: Message) -> ReportTranscript:
-    return ReportTranscript(messages, AT)
+    return ReportTranscript(messages=messages, at_ms=AT)
 
 
 def changes(number: int = 1, files: int = 2, tree: str = "t2") -> ReportChanges:
-    return ReportChanges(number, tree, "turn", "session", Totals(files, 10, 3), (), AT)
+    return ReportChanges(
+        number=number,
+        tree=tree,
+        turn_manifest="turn",
+        session_manifest="session",
+        totals=Totals(files, 10, 3),
+        overlaps=(),
+        at_ms=AT,
+    )
 
 
 # ----------------------------------------------------------------------------------------------- children and budgets
 
 
-def child(*history: Event) -> tuple[Event, ...]:
+def child(*history: SessionEvent) -> tuple[SessionEvent, ...]:
     """The same history, but the session has a parent, `s0`, which hears of its outcomes."""
     return tuple(replace(e, parent_id="s0", depth=1) if isinstance(e, SessionCreated) else e for e in history)
 
 
-def limited(budget: Budget, *history: Event) -> tuple[Event, ...]:
+def limited(budget: Budget, *history: SessionEvent) -> tuple[SessionEvent, ...]:
     """The same history, but the session has a budget."""
     return tuple(replace(e, budget=budget) if isinstance(e, SessionCreated) else e for e in history)
 
 
 def paid(cost_usd: float, output: int = 0, name: str = "msg_a") -> MessageRecorded:
     """A message of the turn cost so much."""
-    return MessageRecorded(name, "ses_1", "assistant", AT, raw(b"1"), cost_usd, Tokens(output=output))
+    return MessageRecorded(
+        message_id=name,
+        opencode_id="ses_1",
+        role="assistant",
+        at_ms=AT,
+        body=raw(b"1"),
+        cost_usd=cost_usd,
+        tokens=Tokens(output=output),
+    )
 
 
 def retire(idle_since_ms: int = AT) -> CompleteIdleSession:
-    return CompleteIdleSession(idle_since_ms, "wanted back", AT)
+    return CompleteIdleSession(idle_since_ms=idle_since_ms, evidence="wanted back", at_ms=AT)
 
 
-RETIRED: tuple[Event, ...] = (*FINISHED, SessionCompleted("i1", "wanted back", AT, leaves=True))
+RETIRED: tuple[SessionEvent, ...] = (
+    *FINISHED,
+    SessionCompleted(instance_id="i1", evidence="wanted back", at_ms=AT, leaves=True),
+)
 """Completed, and still attached to its instance."""
-ERASED: tuple[Event, ...] = (*STOPPED, SessionErased(AT))
+ERASED: tuple[SessionEvent, ...] = (*STOPPED, SessionErased(at_ms=AT))

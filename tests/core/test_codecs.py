@@ -11,31 +11,30 @@ from fleet.core import stored_responses as answers
 from fleet.core import workspace_roots as roots
 from fleet.core.decider import Decider
 from fleet.core.instance.decide import INSTANCE
-from fleet.core.instance.events import Event as InstanceEvent
-from fleet.core.instance.events import InstanceSpawned
+from fleet.core.instance.events import InstanceEvent, InstanceSpawned
 from fleet.core.instance.state import State as InstanceState
 from fleet.core.session.decide import SESSION
-from fleet.core.session.events import BudgetSet, Event, SessionCreated
+from fleet.core.session.events import BudgetSet, SessionCreated, SessionEvent
 from fleet.core.session.state import State as SessionState
 from fleet.core.session.turn_events import MessageRecorded, PartRecorded
 from fleet.core.session.values import Budget, digest, raw
-from fleet.core.webhook.commands import Command as WebhookCommand
+from fleet.core.webhook.commands import WebhookCommand
 from fleet.core.webhook.decide import WEBHOOK
-from fleet.core.webhook.events import Event as WebhookEvent
+from fleet.core.webhook.events import WebhookEvent
 from fleet.core.webhook.state import State as WebhookState
-from fleet.core.workspace.commands import Command
+from fleet.core.workspace.commands import WorkspaceCommand
 from fleet.core.workspace.decide import WORKSPACE
-from fleet.core.workspace.events import Event as WorkspaceEvent
+from fleet.core.workspace.events import WorkspaceEvent
 from fleet.core.workspace.state import State as WorkspaceState
 from fleet.ports import ProcessIdentity, Tokens
 from tests.core import test_instance, test_session_laws, test_webhook, test_workspace
 from tests.core.walks import walk
 
 EVENTS: tuple[type[Any], ...] = (
-    *get_args(Event),
+    *get_args(SessionEvent),
     *get_args(InstanceEvent),
     *get_args(WorkspaceEvent),
-    *get_args(roots.Event),
+    *get_args(roots.WorkspaceRootEvent),
     *get_args(WebhookEvent),
     answers.ResponseStored,
 )
@@ -51,10 +50,10 @@ st.register_type_strategy(msgspec.Raw, bodies)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 st.register_type_strategy(Budget, st.builds(Budget, usd=st.none() | finite, minutes=st.none() | finite))
 SAMPLES: dict[type[Any], st.SearchStrategy[Any]] = {
-    BudgetSet: st.builds(BudgetSet, st.none() | st.builds(Budget, usd=st.none() | finite, minutes=finite)),
+    BudgetSet: st.builds(BudgetSet, budget=st.none() | st.builds(Budget, usd=st.none() | finite, minutes=finite)),
     SessionCreated: st.builds(SessionCreated, budget=st.none() | st.builds(Budget, minutes=finite)),
     MessageRecorded: st.builds(MessageRecorded, cost_usd=finite, tokens=st.from_type(Tokens)),
-    InstanceSpawned: st.builds(InstanceSpawned, st.builds(ProcessIdentity, started_at=finite)),
+    InstanceSpawned: st.builds(InstanceSpawned, identity=st.builds(ProcessIdentity, started_at=finite)),
 }
 """JSON has no word for an infinite cost, and no clock gives an infinite time."""
 
@@ -72,13 +71,13 @@ def test_each_event_is_read_as_it_was_written(event: type[Any], data: st.DataObj
 
 def test_a_body_is_kept_byte_for_byte() -> None:
     body = b'{"text" : "\\u00e4",  "n": 1.0e3}'
-    event = PartRecorded("prt_1", "msg_1", "text", 1, raw(body))
+    event = PartRecorded(part_id="prt_1", message_id="msg_1", type="text", at_ms=1, body=raw(body))
     read = msgspec.json.decode(msgspec.json.encode(event), type=PartRecorded)
     assert bytes(read.body) == body
     assert digest(read.body) == digest(body)
 
 
-def workspace_commands(_: WorkspaceState) -> st.SearchStrategy[Command]:
+def workspace_commands(_: WorkspaceState) -> st.SearchStrategy[WorkspaceCommand]:
     return test_workspace.commands
 
 

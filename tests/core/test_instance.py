@@ -4,11 +4,11 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from fleet.core.instance.commands import Command, StopReason
+from fleet.core.instance.commands import InstanceCommand, StopReason
 from fleet.core.instance.decide import INSTANCE
 from fleet.core.instance.effects import InformSession, OperateProcess, SpawnProcess, StopProcess
 from fleet.core.instance.events import (
-    Event,
+    InstanceEvent,
     InstanceLost,
     InstanceReachable,
     InstanceReady,
@@ -27,13 +27,13 @@ from tests.core import instances as i
 from tests.core.given import given
 from tests.core.walks import walk
 
-ALIVE: dict[str, tuple[Event, ...]] = {
+ALIVE: dict[str, tuple[InstanceEvent, ...]] = {
     "to be spawned": i.REQUESTED,
     "spawned": i.RUNS,
     "ready": i.SERVES,
     "unreachable": i.UNREACHABLE,
 }
-ENDED: dict[str, tuple[Event, ...]] = {"stopping": i.STOPPING, "stopped": i.OVER, "lost": i.LOST}
+ENDED: dict[str, tuple[InstanceEvent, ...]] = {"stopping": i.STOPPING, "stopped": i.OVER, "lost": i.LOST}
 alive = pytest.mark.parametrize("history", ALIVE.values(), ids=ALIVE.keys())
 over = pytest.mark.parametrize("history", ENDED.values(), ids=ENDED.keys())
 always = pytest.mark.parametrize("history", (ALIVE | ENDED).values(), ids=(ALIVE | ENDED).keys())
@@ -42,24 +42,24 @@ always = pytest.mark.parametrize("history", (ALIVE | ENDED).values(), ids=(ALIVE
 def test_starts_step_by_step_each_logged_before_the_next() -> None:
     story = given(INSTANCE, "i1").when(i.START).then(*i.REQUESTED).pending("spawn")
     assert story.effects == (SpawnProcess("spawn", "i1", "/src"),)
-    story = story.when(i.SPAWNED).then(InstanceSpawned(i.IDENTITY, i.AT)).pending("await")
-    story = story.when(i.READY).then(InstanceReady(i.ENDPOINT, i.AT)).pending("operate")
+    story = story.when(i.SPAWNED).then(InstanceSpawned(identity=i.IDENTITY, at_ms=i.AT)).pending("await")
+    story = story.when(i.READY).then(InstanceReady(endpoint=i.ENDPOINT, at_ms=i.AT)).pending("operate")
     assert story.effects == (OperateProcess("operate", "i1", i.IDENTITY, i.ENDPOINT),)
     assert story.state.sessions == {"s1": "/trees/w1"}
 
 
 @pytest.mark.parametrize("command", [i.attach("s1"), i.detach("s1"), i.stop(), i.SPAWNED, i.GONE, i.informed("s1")])
-def test_is_not_there_before_it_is_started(command: Command) -> None:
+def test_is_not_there_before_it_is_started(command: InstanceCommand) -> None:
     given(INSTANCE, "i1").when(command).then_rejected("instance_not_found", says="i1")
 
 
 @always
-def test_is_started_once(history: tuple[Event, ...]) -> None:
+def test_is_started_once(history: tuple[InstanceEvent, ...]) -> None:
     given(INSTANCE, "i1", *history).when(i.START).then()
 
 
 @alive
-def test_others_attach_each_once_and_move_with_their_directory(history: tuple[Event, ...]) -> None:
+def test_others_attach_each_once_and_move_with_their_directory(history: tuple[InstanceEvent, ...]) -> None:
     before = given(INSTANCE, "i1", *history)
     story = before.when(i.attach("s2")).then(i.attached("s2")).when(i.attach("s2")).then()
     story = story.when(i.attach("s2", "/else")).then(i.attached("s2", "/else"))
@@ -68,49 +68,51 @@ def test_others_attach_each_once_and_move_with_their_directory(history: tuple[Ev
 
 
 @over
-def test_nobody_attaches_to_one_that_ends(history: tuple[Event, ...]) -> None:
+def test_nobody_attaches_to_one_that_ends(history: tuple[InstanceEvent, ...]) -> None:
     story = given(INSTANCE, "i1", *history)
     story.when(i.attach("s3")).then_rejected("instance_not_found", says=story.state.phase)
 
 
 @alive
-def test_the_last_one_out_stops_it(history: tuple[Event, ...]) -> None:
+def test_the_last_one_out_stops_it(history: tuple[InstanceEvent, ...]) -> None:
     story = given(INSTANCE, "i1", *history, i.attached("s2"))
     story = story.when(i.detach("s2")).then(i.detached("s2"))
     assert story.state.phase not in OVER
-    story = story.when(i.detach("s1")).then(i.detached("s1"), InstanceStopRequested("unused", i.AT))
-    story.pending("stop").when(i.STOPPED).then(InstanceStopped(i.STEPS, i.AT)).pending()
+    story = story.when(i.detach("s1")).then(i.detached("s1"), InstanceStopRequested(reason="unused", at_ms=i.AT))
+    story.pending("stop").when(i.STOPPED).then(InstanceStopped(steps=i.STEPS, at_ms=i.AT)).pending()
 
 
 @always
-def test_who_does_not_use_it_cannot_leave_it(history: tuple[Event, ...]) -> None:
+def test_who_does_not_use_it_cannot_leave_it(history: tuple[InstanceEvent, ...]) -> None:
     given(INSTANCE, "i1", *history).when(i.detach("s9")).then()
 
 
 @pytest.mark.parametrize("history", [i.REQUESTED, i.RUNS])
-def test_a_start_that_fails_is_cleaned_up_and_those_who_wait_are_told(history: tuple[Event, ...]) -> None:
+def test_a_start_that_fails_is_cleaned_up_and_those_who_wait_are_told(history: tuple[InstanceEvent, ...]) -> None:
     story = given(INSTANCE, "i1", *history).when(i.START_FAILED)
-    story = story.then(InstanceStartFailed("opencode_exited", "exit code 1", i.AT)).pending("stop", "inform:s1")
+    story = story.then(InstanceStartFailed(code="opencode_exited", detail="exit code 1", at_ms=i.AT)).pending(
+        "stop", "inform:s1"
+    )
     assert story.effects[1] == InformSession("inform:s1", "i1", "s1", orderly=False, evidence="exit code 1")
     assert story.state.failure_code == "opencode_exited"
-    story = story.when(i.STOPPED).then(InstanceStopped(i.STEPS, i.AT)).pending("inform:s1")
+    story = story.when(i.STOPPED).then(InstanceStopped(steps=i.STEPS, at_ms=i.AT)).pending("inform:s1")
     story.when(i.informed("s1")).then(i.detached("s1")).pending()
 
 
 def test_silence_is_not_death() -> None:
     story = given(INSTANCE, "i1", *i.SERVES).when(i.SILENT)
-    story = story.then(InstanceUnreachable("no answer for 15 s", i.AT)).pending("operate")
+    story = story.then(InstanceUnreachable(evidence="no answer for 15 s", at_ms=i.AT)).pending("operate")
     assert (story.state.phase, story.state.evidence) == ("unreachable", "no answer for 15 s")
     story = story.when(i.SILENT).then()
-    story = story.when(i.ANSWERING).then(InstanceReachable(i.AT)).pending("operate")
+    story = story.when(i.ANSWERING).then(InstanceReachable(at_ms=i.AT)).pending("operate")
     story.when(i.ANSWERING).then()
 
 
 @alive
 @pytest.mark.parametrize("reason", ["unused", "shutdown"])
-def test_a_stop_is_orderly_and_told_as_such(history: tuple[Event, ...], reason: StopReason) -> None:
+def test_a_stop_is_orderly_and_told_as_such(history: tuple[InstanceEvent, ...], reason: StopReason) -> None:
     story = given(INSTANCE, "i1", *history).when(i.stop(reason))
-    story = story.then(InstanceStopRequested(reason, i.AT)).pending("stop", "inform:s1")
+    story = story.then(InstanceStopRequested(reason=reason, at_ms=i.AT)).pending("stop", "inform:s1")
     inform = story.effects[1]
     assert isinstance(inform, InformSession)
     assert inform.orderly
@@ -119,16 +121,18 @@ def test_a_stop_is_orderly_and_told_as_such(history: tuple[Event, ...], reason: 
 
 def test_what_hangs_is_stopped_and_its_sessions_hear_that_nobody_wanted_that() -> None:
     story = given(INSTANCE, "i1", *i.UNREACHABLE).when(i.stop("hung"))
-    story = story.then(InstanceStopRequested("hung", i.AT)).pending("stop", "inform:s1")
+    story = story.then(InstanceStopRequested(reason="hung", at_ms=i.AT)).pending("stop", "inform:s1")
     inform = story.effects[1]
     assert isinstance(inform, InformSession)
     assert not inform.orderly, "its sessions are disconnected, not completed"
     assert "did not answer" in inform.evidence
-    story.when(i.stop("hung")).then().when(i.STOPPED).then(InstanceStopped(i.STEPS, i.AT)).pending("inform:s1")
+    story.when(i.stop("hung")).then().when(i.STOPPED).then(InstanceStopped(steps=i.STEPS, at_ms=i.AT)).pending(
+        "inform:s1"
+    )
 
 
-@pytest.mark.parametrize("history", [i.REQUESTED, i.RUNS, i.SERVES, (*i.UNREACHABLE, InstanceReachable(i.AT))])
-def test_what_has_answered_meanwhile_does_not_hang(history: tuple[Event, ...]) -> None:
+@pytest.mark.parametrize("history", [i.REQUESTED, i.RUNS, i.SERVES, (*i.UNREACHABLE, InstanceReachable(at_ms=i.AT))])
+def test_what_has_answered_meanwhile_does_not_hang(history: tuple[InstanceEvent, ...]) -> None:
     before = given(INSTANCE, "i1", *history)
     assert before.when(i.stop("hung")).then().effects == before.effects
 
@@ -140,28 +144,30 @@ def test_a_stop_knows_what_to_abort_and_where() -> None:
 
 
 @over
-def test_what_ends_is_not_stopped_again(history: tuple[Event, ...]) -> None:
+def test_what_ends_is_not_stopped_again(history: tuple[InstanceEvent, ...]) -> None:
     given(INSTANCE, "i1", *history).when(i.stop()).then()
 
 
 @pytest.mark.parametrize("history", [i.SHARED, (*i.UNREACHABLE, i.attached("s2"))])
-def test_a_lost_process_is_swept_and_its_sessions_told(history: tuple[Event, ...]) -> None:
+def test_a_lost_process_is_swept_and_its_sessions_told(history: tuple[InstanceEvent, ...]) -> None:
     story = given(INSTANCE, "i1", *history).when(i.GONE)
-    story = story.then(InstanceLost(Exit(signal=9), "killed", i.AT)).pending("stop", "inform:s1", "inform:s2")
+    story = story.then(InstanceLost(exit=Exit(signal=9), evidence="killed", at_ms=i.AT)).pending(
+        "stop", "inform:s1", "inform:s2"
+    )
     sweep, inform, _ = story.effects
     assert isinstance(sweep, StopProcess)
     assert sweep.endpoint is None, "a lost process cannot be asked"
     assert isinstance(inform, InformSession)
     assert (inform.orderly, inform.evidence) == (False, "killed")
     story = story.when(i.informed("s1")).then(i.detached("s1")).pending("stop", "inform:s2")
-    story = story.when(i.STOPPED).then(RemnantsKilled(i.STEPS, i.AT)).pending("inform:s2")
+    story = story.when(i.STOPPED).then(RemnantsKilled(steps=i.STEPS, at_ms=i.AT)).pending("inform:s2")
     story = story.when(i.STOPPED).then()
     story = story.when(i.informed("s2")).then(i.detached("s2")).pending()
     assert story.state.phase == "lost"
 
 
 @over
-def test_a_session_that_was_told_is_not_told_again(history: tuple[Event, ...]) -> None:
+def test_a_session_that_was_told_is_not_told_again(history: tuple[InstanceEvent, ...]) -> None:
     story = given(INSTANCE, "i1", *history).when(i.informed("s1")).then(i.detached("s1"))
     assert "inform:s1" not in {effect.key for effect in story.effects}
     story.when(i.informed("s1")).then()
@@ -169,18 +175,27 @@ def test_a_session_that_was_told_is_not_told_again(history: tuple[Event, ...]) -
 
 @over
 @pytest.mark.parametrize("report", [i.SPAWNED, i.READY, i.START_FAILED, i.SILENT, i.ANSWERING, i.GONE])
-def test_late_reports_change_nothing(history: tuple[Event, ...], report: Command) -> None:
+def test_late_reports_change_nothing(history: tuple[InstanceEvent, ...], report: InstanceCommand) -> None:
     given(INSTANCE, "i1", *history).when(report).then()
 
 
 @alive
 @pytest.mark.parametrize("report", [i.STOPPED, i.informed("s1")])
-def test_reports_of_an_end_that_nobody_ordered_change_nothing(history: tuple[Event, ...], report: Command) -> None:
+def test_reports_of_an_end_that_nobody_ordered_change_nothing(
+    history: tuple[InstanceEvent, ...], report: InstanceCommand
+) -> None:
     given(INSTANCE, "i1", *history).when(report).then()
 
 
 def test_what_is_allowed_for_good_is_noted_once() -> None:
-    allowed = PermissionAllowed("s1", "r1", "/trees/w1", "bash", ("git status *",), i.AT)
+    allowed = PermissionAllowed(
+        session_id="s1",
+        request_id="r1",
+        directory="/trees/w1",
+        permission="bash",
+        patterns=("git status *",),
+        at_ms=i.AT,
+    )
     story = given(INSTANCE, "i1", *i.SERVES).when(i.ALLOW).then(allowed).pending("operate")
     assert story.state.allowed == (allowed,)
     story.when(i.ALLOW).then()
@@ -197,11 +212,11 @@ def test_nothing_serves_that_has_no_identity() -> None:
 
 def test_a_log_that_contradicts_the_table_is_refused() -> None:
     with pytest.raises(ImpossibleEvent, match="InstanceReady in an instance that is stopped"):
-        given(INSTANCE, "i1", *i.OVER, InstanceReady(i.ENDPOINT, i.AT))
+        given(INSTANCE, "i1", *i.OVER, InstanceReady(endpoint=i.ENDPOINT, at_ms=i.AT))
 
 
 sessions = st.sampled_from(("s1", "s2", "s3"))
-anything: st.SearchStrategy[Command] = st.one_of(
+anything: st.SearchStrategy[InstanceCommand] = st.one_of(
     st.sampled_from((i.START, i.SPAWNED, i.READY, i.START_FAILED, i.SILENT, i.ANSWERING, i.GONE, i.STOPPED, i.ALLOW)),
     st.builds(i.attach, sessions, st.sampled_from(("/a", "/b"))),
     st.builds(i.detach, sessions),
@@ -210,11 +225,11 @@ anything: st.SearchStrategy[Command] = st.one_of(
 )
 
 
-def commands(state: State) -> st.SearchStrategy[Command]:
+def commands(state: State) -> st.SearchStrategy[InstanceCommand]:
     return st.just(i.START) if state.phase == "absent" else anything
 
 
-def check(state: State, log: tuple[Event, ...]) -> None:
+def check(state: State, log: tuple[InstanceEvent, ...]) -> None:
     """What lives is operated, what is over is stopped or swept and told; then nothing is left to do."""
     keys = {effect.key for effect in INSTANCE.pending(state)}
     told = {f"inform:{session}" for session in state.sessions}

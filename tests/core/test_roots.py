@@ -15,7 +15,7 @@ paths = st.lists(st.sampled_from("abc"), max_size=4).map(lambda names: "/" + "/"
 some_paths = st.lists(paths, max_size=4).map(tuple)
 
 
-def after(*commands: m.Command) -> m.State:
+def after(*commands: m.WorkspaceRootCommand) -> m.State:
     state = m.initial(m.ROOTS_ID)
     for command in commands:
         state = fold(m.ROOTS, state, m.decide(command, state))
@@ -46,20 +46,20 @@ def test_a_choice_never_widens(configured: tuple[str, ...], chosen: tuple[str, .
 
 def test_roots_are_chosen_once_and_withdrawn() -> None:
     state = after(
-        m.AddWorkspaceRoot("/a", 1),
-        m.AddWorkspaceRoot("/b", 2),
-        m.AddWorkspaceRoot("/a", 3),
-        m.RemoveWorkspaceRoot("/a", 4),
+        m.AddWorkspaceRoot(path="/a", at_ms=1),
+        m.AddWorkspaceRoot(path="/b", at_ms=2),
+        m.AddWorkspaceRoot(path="/a", at_ms=3),
+        m.RemoveWorkspaceRoot(path="/a", at_ms=4),
     )
     assert state.paths == ("/b",)
     with pytest.raises(Rejected) as refused:
-        m.decide(m.RemoveWorkspaceRoot("/a", 5), state)
+        m.decide(m.RemoveWorkspaceRoot(path="/a", at_ms=5), state)
     assert refused.value.code == "root_not_found"
 
 
 def test_there_is_a_limit() -> None:
-    state = after(*(m.AddWorkspaceRoot(f"/{number}", number) for number in range(WORKSPACE_ROOTS_MAX)))
-    assert m.decide(m.AddWorkspaceRoot("/0", 1), state) == ()
+    state = after(*(m.AddWorkspaceRoot(path=f"/{number}", at_ms=number) for number in range(WORKSPACE_ROOTS_MAX)))
+    assert m.decide(m.AddWorkspaceRoot(path="/0", at_ms=1), state) == ()
     with pytest.raises(Rejected) as refused:
-        m.decide(m.AddWorkspaceRoot("/more", 1), state)
+        m.decide(m.AddWorkspaceRoot(path="/more", at_ms=1), state)
     assert refused.value.code == "roots_full"

@@ -9,7 +9,7 @@ from fleet.core.session.activity import Activity, head, last_line, of_part, of_r
 from fleet.core.session.consequences import queue_paused
 from fleet.core.session.context import context_of
 from fleet.core.session.decide import SESSION
-from fleet.core.session.events import BudgetExceeded, Event, SessionDisconnected
+from fleet.core.session.events import BudgetExceeded, SessionDisconnected, SessionEvent
 from fleet.core.session.state import ContextSize, State
 from fleet.core.session.turn_events import (
     AbortRequested,
@@ -100,15 +100,17 @@ def test_a_line_is_short_and_one_line(text: str) -> None:
 
 def answer(message_id: str, opencode_id: str = "ses_1", *, created_ms: int = 1, **info: object) -> MessageRecorded:
     body = raw(msgspec.json.encode({"id": message_id, **info}))
-    return MessageRecorded(message_id, opencode_id, "assistant", s.AT, body, created_ms=created_ms)
+    return MessageRecorded(
+        message_id=message_id, opencode_id=opencode_id, role="assistant", at_ms=s.AT, body=body, created_ms=created_ms
+    )
 
 
 def text(message_id: str, words: str) -> PartRecorded:
     body = raw(msgspec.json.encode({"type": "text", "text": words}))
-    return PartRecorded(f"prt_{words}", message_id, "text", s.AT, body)
+    return PartRecorded(part_id=f"prt_{words}", message_id=message_id, type="text", at_ms=s.AT, body=body)
 
 
-def after(*events: Event) -> State:
+def after(*events: SessionEvent) -> State:
     return given(SESSION, "s1", *s.ACTIVE, *events).state
 
 
@@ -144,8 +146,11 @@ def test_the_context_is_that_of_the_newest_answer_that_tells_it() -> None:
 
 
 def test_answers_are_remembered_but_not_without_bound() -> None:
-    events: list[Event] = [s.request(f"r{n}") for n in range(REQUESTS_REMEMBERED_MAX + 2)]
-    events += [RequestAnswered(f"r{n}", Answer("once"), s.AT, "local") for n in range(REQUESTS_REMEMBERED_MAX + 2)]
+    events: list[SessionEvent] = [s.request(f"r{n}") for n in range(REQUESTS_REMEMBERED_MAX + 2)]
+    events += [
+        RequestAnswered(request_id=f"r{n}", answer=Answer("once"), at_ms=s.AT, actor="local")
+        for n in range(REQUESTS_REMEMBERED_MAX + 2)
+    ]
     answered = after(*events).answered
     assert len(answered) == REQUESTS_REMEMBERED_MAX
     assert (answered[0].request_id, answered[-1].reply, answered[-1].actor) == ("r2", "once", "local")
@@ -156,13 +161,20 @@ def test_a_paused_queue_says_why() -> None:
     for events, said in (
         ((), None),
         ((waiting,), None),
-        ((waiting, AbortRequested(1, s.AT)), "is being aborted"),
-        ((waiting, TurnEnded(1, "finished", "", s.AT)), None),
-        ((AbortRequested(1, s.AT), TurnEnded(1, "aborted", "", s.AT)), None),
-        ((waiting, AbortRequested(1, s.AT), TurnEnded(1, "aborted", "", s.AT)), "was aborted"),
-        ((waiting, TurnFailed(1, "x", "", s.AT)), "failed"),
-        ((waiting, SessionDisconnected("i1", "", s.AT)), "is disconnected: resume it"),
-        ((BudgetExceeded("2 of 2 USD are used", s.AT),), "the budget is used up: 2 of 2 USD"),
+        ((waiting, AbortRequested(number=1, at_ms=s.AT)), "is being aborted"),
+        ((waiting, TurnEnded(number=1, outcome="finished", evidence="", at_ms=s.AT)), None),
+        ((AbortRequested(number=1, at_ms=s.AT), TurnEnded(number=1, outcome="aborted", evidence="", at_ms=s.AT)), None),
+        (
+            (
+                waiting,
+                AbortRequested(number=1, at_ms=s.AT),
+                TurnEnded(number=1, outcome="aborted", evidence="", at_ms=s.AT),
+            ),
+            "was aborted",
+        ),
+        ((waiting, TurnFailed(number=1, code="x", detail="", at_ms=s.AT)), "failed"),
+        ((waiting, SessionDisconnected(instance_id="i1", evidence="", at_ms=s.AT)), "is disconnected: resume it"),
+        ((BudgetExceeded(what="2 of 2 USD are used", at_ms=s.AT),), "the budget is used up: 2 of 2 USD"),
     ):
         why = queue_paused(after(*events))
         assert why is None if said is None else said in (why or ""), (events, why)

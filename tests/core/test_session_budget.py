@@ -9,9 +9,9 @@ from fleet.core.session.decide import SESSION
 from fleet.core.session.events import (
     BudgetExceeded,
     BudgetSet,
-    Event,
     ResumeRequested,
     SessionDisconnected,
+    SessionEvent,
     StopRequested,
 )
 from fleet.core.session.report_commands import ReportTurnEnded, ReportTurnFailed
@@ -24,19 +24,22 @@ from tests.core.given import Story, given
 
 ONE = Budget(usd=1)
 WORDS = "1.0000 of 1 USD are used"
-EXCEEDED = BudgetExceeded(WORDS, s.AT)
-SPENT: tuple[Event, ...] = s.limited(ONE, *s.ACTIVE, s.paid(1.0))
+EXCEEDED = BudgetExceeded(what=WORDS, at_ms=s.AT)
+SPENT: tuple[SessionEvent, ...] = s.limited(ONE, *s.ACTIVE, s.paid(1.0))
 """A turn runs that has used up the budget."""
-PAUSED: tuple[Event, ...] = (*SPENT, s.accepted("p2"), s.ended(1, "finished"), EXCEEDED)
-SPENT_IN_ERROR: tuple[Event, ...] = (*SPENT, TurnFailed(1, "APIError", "no credit", s.AT))
+PAUSED: tuple[SessionEvent, ...] = (*SPENT, s.accepted("p2"), s.ended(1, "finished"), EXCEEDED)
+SPENT_IN_ERROR: tuple[SessionEvent, ...] = (
+    *SPENT,
+    TurnFailed(number=1, code="APIError", detail="no credit", at_ms=s.AT),
+)
 
 
 def set_budget(budget: Budget | None, ids: str = "x") -> SetBudget:
-    return SetBudget(budget, s.AT, s.fresh(ids))
+    return SetBudget(budget=budget, at_ms=s.AT, fresh=s.fresh(ids))
 
 
 def budget_set(budget: Budget | None) -> BudgetSet:
-    return BudgetSet(budget, s.AT)
+    return BudgetSet(budget=budget, at_ms=s.AT)
 
 
 def test_a_turn_that_uses_up_the_budget_runs_to_its_end_and_then_the_queue_waits() -> None:
@@ -50,7 +53,7 @@ def test_a_turn_that_uses_up_the_budget_runs_to_its_end_and_then_the_queue_waits
 
 def test_who_prompts_on_waits_as_well_and_is_not_told_twice() -> None:
     story = given(SESSION, "s1", *PAUSED).when(s.submit("p3")).then(s.accepted("p3")).pending()
-    story.when(WithdrawPrompt("p2", s.AT)).then(s.withdrawn("p2", "withdrawn")).pending()
+    story.when(WithdrawPrompt(prompt_id="p2", at_ms=s.AT)).then(s.withdrawn("p2", "withdrawn")).pending()
 
 
 @pytest.mark.parametrize("budget", [None, Budget(usd=1.5), Budget(tokens=5), Budget()])
@@ -62,7 +65,7 @@ def test_a_budget_with_room_lets_the_queue_go_on(budget: Budget | None) -> None:
 
 def test_a_budget_without_room_pauses_at_once_and_says_so() -> None:
     story = given(SESSION, "s1", *PAUSED).when(set_budget(Budget(usd=0.5)))
-    story.then(budget_set(Budget(usd=0.5)), BudgetExceeded("1.0000 of 0.5 USD are used", s.AT)).pending()
+    story.then(budget_set(Budget(usd=0.5)), BudgetExceeded(what="1.0000 of 0.5 USD are used", at_ms=s.AT)).pending()
 
 
 def test_the_same_budget_again_changes_nothing() -> None:
@@ -76,7 +79,7 @@ def test_a_budget_that_is_set_while_a_turn_runs_counts_at_its_end() -> None:
 
 def test_a_turn_that_failed_pauses_too() -> None:
     story = given(SESSION, "s1", *SPENT).when(s.turn_failed(1))
-    story = story.then(TurnFailed(1, "APIError", "no credit", s.AT), EXCEEDED).pending()
+    story = story.then(TurnFailed(number=1, code="APIError", detail="no credit", at_ms=s.AT), EXCEEDED).pending()
     story = story.when(s.submit("p2")).then(s.accepted("p2")).pending()
     story.when(set_budget(None)).then(budget_set(None), s.started(2, "p2", "x")).pending("deliver:2:i1")
 
@@ -87,7 +90,7 @@ def test_what_a_late_message_costs_counts_before_the_next_turn() -> None:
 
 
 def test_what_is_held_back_for_another_reason_stays_so() -> None:
-    held = (*SPENT, s.accepted("p2"), AbortRequested(1, s.AT), s.ended(1, "aborted"), EXCEEDED)
+    held = (*SPENT, s.accepted("p2"), AbortRequested(number=1, at_ms=s.AT), s.ended(1, "aborted"), EXCEEDED)
     story = given(SESSION, "s1", *held).when(set_budget(None)).then(budget_set(None)).pending()
     story.when(s.submit("p3")).then(s.accepted("p3"), s.started(2, "p2", "p3"))
 
@@ -95,31 +98,31 @@ def test_what_is_held_back_for_another_reason_stays_so() -> None:
 def test_a_session_without_room_from_the_start_does_not_begin() -> None:
     none = Budget(tokens=0)
     story = given(SESSION, "s1", *s.limited(none, *s.ON_INSTANCE), s.accepted("p1")).when(s.conversation_open())
-    story.then(s.OPENED, BudgetExceeded("0 of 0 tokens are used", s.AT)).pending()
+    story.then(s.OPENED, BudgetExceeded(what="0 of 0 tokens are used", at_ms=s.AT)).pending()
 
 
 def test_a_lost_turn_goes_on_though_the_budget_is_used_up() -> None:
-    story = given(SESSION, "s1", *SPENT, s.disconnected()).when(ResumeSession(s.AT)).when(s.workspace_ready())
+    story = given(SESSION, "s1", *SPENT, s.disconnected()).when(ResumeSession(at_ms=s.AT)).when(s.workspace_ready())
     story = story.when(s.instance_ready("i2")).when(s.conversation_open()).pending("follow:1:i2")
     story.when(s.turn_ended(1)).then(s.ended(1, "finished"), EXCEEDED)
 
 
 def test_a_session_that_is_being_terminated_is_not_paused() -> None:
-    story = given(SESSION, "s1", *SPENT, StopRequested(s.AT)).when(s.turn_ended(1))
+    story = given(SESSION, "s1", *SPENT, StopRequested(at_ms=s.AT)).when(s.turn_ended(1))
     story.then(s.ended(1, "finished")).pending("end")
 
 
-COMING_UP: dict[str, tuple[Event, ...]] = {
-    "resumed": (ResumeRequested(s.AT),),
-    "resumed, workspace ready": (ResumeRequested(s.AT), s.WORKSPACE),
-    "resumed, instance ready": (ResumeRequested(s.AT), s.WORKSPACE, s.attached("i2")),
+COMING_UP: dict[str, tuple[SessionEvent, ...]] = {
+    "resumed": (ResumeRequested(at_ms=s.AT),),
+    "resumed, workspace ready": (ResumeRequested(at_ms=s.AT), s.WORKSPACE),
+    "resumed, instance ready": (ResumeRequested(at_ms=s.AT), s.WORKSPACE, s.attached("i2")),
 }
 
 
 @pytest.mark.parametrize("steps", COMING_UP.values(), ids=COMING_UP.keys())
 @pytest.mark.parametrize("history", [s.limited(ONE, *s.HALF_OPEN), (*SPENT_IN_ERROR, s.detached())])
 def test_another_budget_starts_nothing_while_the_session_comes_up(
-    history: tuple[Event, ...], steps: tuple[Event, ...]
+    history: tuple[SessionEvent, ...], steps: tuple[SessionEvent, ...]
 ) -> None:
     before = given(SESSION, "s1", *history, s.accepted("p2"), *steps)
     story = before.when(set_budget(None)).then(budget_set(None))
@@ -151,23 +154,25 @@ def test_dollars_tokens_of_all_kinds_and_minutes_count(budget: Budget, words: st
 
 def test_only_minutes_in_which_a_turn_runs_count() -> None:
     minute = 60_000
-    ran = ReportTurnEnded(1, "finished", "three signs", s.AT + 2 * minute, s.fresh("x"))
+    ran = ReportTurnEnded(
+        number=1, outcome="finished", evidence="three signs", at_ms=s.AT + 2 * minute, fresh=s.fresh("x")
+    )
     story = given(SESSION, "s1", *s.ACTIVE).when(ran)
     assert story.state.running_ms == 2 * minute
-    later = SubmitPrompt("p2", "more", s.AT + 10 * minute, s.fresh("p2"))
-    story = story.when(later).when(ReportTurnFailed(2, "APIError", "no", s.AT + 11 * minute))
+    later = SubmitPrompt(prompt_id="p2", text="more", at_ms=s.AT + 10 * minute, fresh=s.fresh("p2"))
+    story = story.when(later).when(ReportTurnFailed(number=2, code="APIError", detail="no", at_ms=s.AT + 11 * minute))
     assert story.state.running_ms == 3 * minute
 
 
 def test_minutes_without_a_process_and_before_an_answer_do_not_count() -> None:
     minute = 60_000
-    story = given(SESSION, "s1", *s.ACTIVE, SessionDisconnected("i1", "gone", s.AT + minute))
+    story = given(SESSION, "s1", *s.ACTIVE, SessionDisconnected(instance_id="i1", evidence="gone", at_ms=s.AT + minute))
     assert story.state.running_ms == minute
     story = given(SESSION, "s1", *s.ACTIVE)
     for event in (
         replace(s.request("r1"), at_ms=s.AT + minute),
-        RequestClosed("r1", s.AT + 9 * minute),
-        TurnContinued(s.AT + 9 * minute),
+        RequestClosed(request_id="r1", at_ms=s.AT + 9 * minute),
+        TurnContinued(at_ms=s.AT + 9 * minute),
         replace(s.ended(1, "finished"), at_ms=s.AT + 10 * minute),
     ):
         story = Story(SESSION, SESSION.evolve(story.state, event))

@@ -3,14 +3,14 @@
 import pytest
 
 from fleet.core.session import effects as e
-from fleet.core.session.commands import Command, ResumeSession, SetBudget, StopSession
+from fleet.core.session.commands import ResumeSession, SessionCommand, SetBudget, StopSession
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import (
     CallbackDelivered,
     CallbackDropped,
     CallbackOrdered,
     CallbackUndelivered,
-    Event,
+    SessionEvent,
     WorkspaceAttached,
 )
 from fleet.core.session.report_commands import (
@@ -26,8 +26,8 @@ from fleet.limits import CALLBACKS_REMEMBERED_MAX
 from tests.core import sessions as s
 from tests.core.given import Story, given
 
-Told = Story[Command, State, Event, e.Effect]
-OVER = ReportSessionStopped("nothing runs", s.AT)
+Told = Story[SessionCommand, State, SessionEvent, e.Effect]
+OVER = ReportSessionStopped(evidence="nothing runs", at_ms=s.AT)
 
 
 def outcomes(story: Told) -> list[Outcome]:
@@ -35,20 +35,20 @@ def outcomes(story: Told) -> list[Outcome]:
     return [event.outcome for event in story.events if isinstance(event, CallbackOrdered)]
 
 
-def child(*history: Event) -> Told:
+def child(*history: SessionEvent) -> Told:
     return given(SESSION, "s1", *s.child(*history))
 
 
 def delivered(number: int) -> ReportCallbackDelivered:
-    return ReportCallbackDelivered(number, s.AT)
+    return ReportCallbackDelivered(number=number, at_ms=s.AT)
 
 
 def undelivered(number: int, reason: str = "it has stopped") -> ReportCallbackUndelivered:
-    return ReportCallbackUndelivered(number, reason, s.AT)
+    return ReportCallbackUndelivered(number=number, reason=reason, at_ms=s.AT)
 
 
 def dropped(number: int) -> ReportCallbackDropped:
-    return ReportCallbackDropped(number, "the parent was erased", s.AT)
+    return ReportCallbackDropped(number=number, reason="the parent was erased", at_ms=s.AT)
 
 
 def resumed(story: Told, instance: str = "i2") -> Told:
@@ -86,8 +86,8 @@ def test_an_error_is_told_as_one() -> None:
 
 
 @pytest.mark.parametrize("history", [s.CREATED, s.IDLE, s.ACTIVE, s.WAITING, s.RESUMED, s.LOST_TURN])
-def test_a_child_that_is_ended_before_it_came_to_an_end_is_stopped(history: tuple[Event, ...]) -> None:
-    story = child(*history, s.accepted("p2")).when(StopSession(s.AT)).when(OVER).pending("callback:1")
+def test_a_child_that_is_ended_before_it_came_to_an_end_is_stopped(history: tuple[SessionEvent, ...]) -> None:
+    story = child(*history, s.accepted("p2")).when(StopSession(at_ms=s.AT)).when(OVER).pending("callback:1")
     assert outcomes(story) == ["stopped"]
 
 
@@ -96,7 +96,7 @@ def test_a_child_that_is_ended_before_it_came_to_an_end_is_stopped(history: tupl
     [("git_failed", "error"), ("workspace_gone", "disconnected"), ("session_gone", "disconnected")],
 )
 @pytest.mark.parametrize("history", [s.CREATED, (*s.RESUMING, s.accepted("p2"))])
-def test_a_child_that_cannot_come_up_is_told_of(history: tuple[Event, ...], code: str, outcome: str) -> None:
+def test_a_child_that_cannot_come_up_is_told_of(history: tuple[SessionEvent, ...], code: str, outcome: str) -> None:
     story = child(*history).when(s.provision_failed("workspace", code)).pending("callback:1")
     assert outcomes(story) == [outcome]
 
@@ -109,20 +109,20 @@ def test_a_child_that_cannot_come_up_is_told_of(history: tuple[Event, ...], code
     ],
 )
 def test_a_child_whose_instance_dies_while_it_comes_up_is_told_of(
-    history: tuple[Event, ...], keys: tuple[str, ...]
+    history: tuple[SessionEvent, ...], keys: tuple[str, ...]
 ) -> None:
     assert outcomes(child(*history).when(s.instance_ended()).pending(*keys)) == ["error"]
 
 
 @pytest.mark.parametrize("end", [s.instance_ended(), s.instance_ended(orderly=True)])
-def test_a_disconnected_child_may_come_back_and_is_not_told_of_yet(end: Command) -> None:
+def test_a_disconnected_child_may_come_back_and_is_not_told_of_yet(end: SessionCommand) -> None:
     story = child(*s.ACTIVE).when(end).pending()
-    story = resumed(story.when(ResumeSession(s.AT))).when(s.turn_ended(1)).pending("callback:1")
+    story = resumed(story.when(ResumeSession(at_ms=s.AT))).when(s.turn_ended(1)).pending("callback:1")
     assert outcomes(story) == ["finished"]
 
 
 @pytest.mark.parametrize("end", [s.turn_ended(1), s.turn_failed(1), s.instance_ended()])
-def test_who_has_no_parent_tells_nobody(end: Command) -> None:
+def test_who_has_no_parent_tells_nobody(end: SessionCommand) -> None:
     given(SESSION, "s1", *s.ACTIVE).when(end).pending()
 
 
@@ -134,7 +134,7 @@ def test_a_turn_that_is_followed_by_the_next_is_not_told_of() -> None:
 
 
 def test_an_aborted_child_with_prompts_held_back_has_come_to_rest() -> None:
-    story = child(*s.ACTIVE, s.accepted("p2"), AbortRequested(1, s.AT)).when(s.turn_ended(1, "aborted"))
+    story = child(*s.ACTIVE, s.accepted("p2"), AbortRequested(number=1, at_ms=s.AT)).when(s.turn_ended(1, "aborted"))
     assert outcomes(story) == ["aborted"]
 
 
@@ -142,16 +142,16 @@ def test_an_aborted_child_with_prompts_held_back_has_come_to_rest() -> None:
 
 
 def test_a_parent_that_knows_is_not_told_again() -> None:
-    story = child(*s.ACTIVE).when(s.turn_ended(1)).when(delivered(1)).when(StopSession(s.AT)).when(OVER)
+    story = child(*s.ACTIVE).when(s.turn_ended(1)).when(delivered(1)).when(StopSession(at_ms=s.AT)).when(OVER)
     assert outcomes(story) == []
     story.pending()
 
 
 @pytest.mark.parametrize("end", [s.retire(), s.instance_ended(orderly=True), s.instance_ended()])
-def test_the_end_of_an_idle_child_that_was_told_of_is_no_outcome(end: Command) -> None:
+def test_the_end_of_an_idle_child_that_was_told_of_is_no_outcome(end: SessionCommand) -> None:
     story = child(*s.ACTIVE).when(s.turn_ended(1)).when(delivered(1)).when(end)
     assert outcomes(story) == []
-    story = story.when(ResumeSession(s.AT)).when(s.provision_failed("workspace", "workspace_gone"))
+    story = story.when(ResumeSession(at_ms=s.AT)).when(s.provision_failed("workspace", "workspace_gone"))
     assert outcomes(story) == []
 
 
@@ -169,23 +169,23 @@ def test_a_prompt_that_waited_for_the_budget_owes_a_word_of_its_own() -> None:
     history = s.limited(budget, *s.ACTIVE, s.paid(1.0), s.accepted("p2"))
     story = child(*history).when(s.turn_ended(1))
     assert outcomes(story) == ["finished"]
-    story = story.when(SetBudget(None, s.AT, s.fresh("x"))).when(delivered(1)).when(s.turn_ended(2))
+    story = story.when(SetBudget(budget=None, at_ms=s.AT, fresh=s.fresh("x"))).when(delivered(1)).when(s.turn_ended(2))
     assert outcomes(story.pending("callback:2")) == ["finished"]
 
 
 def test_a_prompt_that_outlived_a_failed_creation_owes_a_word_of_its_own() -> None:
     story = child(*s.CREATED, s.accepted("p1")).when(s.provision_failed("workspace"))
     assert outcomes(story) == ["error"]
-    story = resumed(story.when(ResumeSession(s.AT))).when(s.settled()).when(s.turn_ended(1))
+    story = resumed(story.when(ResumeSession(at_ms=s.AT))).when(s.settled()).when(s.turn_ended(1))
     assert outcomes(story) == ["finished"]
 
 
 def test_a_turn_that_outlived_a_failed_resume_owes_a_word_of_its_own() -> None:
-    story = child(*s.LOST_TURN).when(ResumeSession(s.AT)).when(s.provision_failed("workspace"))
+    story = child(*s.LOST_TURN).when(ResumeSession(at_ms=s.AT)).when(s.provision_failed("workspace"))
     assert outcomes(story) == ["error"]
-    story = story.when(ResumeSession(s.AT)).when(s.provision_failed("workspace"))
+    story = story.when(ResumeSession(at_ms=s.AT)).when(s.provision_failed("workspace"))
     assert outcomes(story) == [], "it is the same turn, and it has still not ended"
-    story = resumed(story.when(ResumeSession(s.AT))).when(s.turn_ended(1))
+    story = resumed(story.when(ResumeSession(at_ms=s.AT))).when(s.turn_ended(1))
     assert outcomes(story) == ["finished"]
 
 
@@ -196,9 +196,13 @@ def test_callbacks_are_numbered_and_delivered_one_by_one_in_order() -> None:
     story = run(child(*s.IDLE), 1)
     story = run(run(story, 2), 3).pending("callback:1")
     assert [callback.number for callback in story.state.callbacks] == [1, 2, 3]
-    story = story.when(delivered(1)).then(CallbackDelivered(1, s.AT)).pending("callback:2")
-    story = story.when(dropped(2)).then(CallbackDropped(2, "the parent was erased", s.AT)).pending("callback:3")
-    story = story.when(delivered(3)).then(CallbackDelivered(3, s.AT)).pending()
+    story = story.when(delivered(1)).then(CallbackDelivered(number=1, at_ms=s.AT)).pending("callback:2")
+    story = (
+        story.when(dropped(2))
+        .then(CallbackDropped(number=2, reason="the parent was erased", at_ms=s.AT))
+        .pending("callback:3")
+    )
+    story = story.when(delivered(3)).then(CallbackDelivered(number=3, at_ms=s.AT)).pending()
     assert [callback.status for callback in story.state.callbacks] == ["delivered", "dropped", "delivered"]
 
 
@@ -210,27 +214,31 @@ def test_a_callback_behind_another_is_not_ordered_before_its_turn() -> None:
 
 
 def test_a_parent_that_cannot_take_it_is_tried_on_and_on() -> None:
-    story = run(child(*s.IDLE), 1).when(undelivered(1)).then(CallbackUndelivered(1, "it has stopped", s.AT))
+    story = (
+        run(child(*s.IDLE), 1)
+        .when(undelivered(1))
+        .then(CallbackUndelivered(number=1, reason="it has stopped", at_ms=s.AT))
+    )
     story = story.pending("callback:1").when(undelivered(1, "its queue is full")).then().pending("callback:1")
     assert [(c.status, c.reason) for c in story.state.callbacks] == [("undelivered", "it has stopped")]
-    story = story.when(delivered(1)).then(CallbackDelivered(1, s.AT)).pending()
+    story = story.when(delivered(1)).then(CallbackDelivered(number=1, at_ms=s.AT)).pending()
     assert [(c.status, c.reason) for c in story.state.callbacks] == [("delivered", "")]
 
 
 @pytest.mark.parametrize("last", [delivered(1), dropped(1)])
 @pytest.mark.parametrize("again", [delivered(1), undelivered(1), dropped(1)])
-def test_what_is_over_stays_over(last: Command, again: Command) -> None:
+def test_what_is_over_stays_over(last: SessionCommand, again: SessionCommand) -> None:
     run(child(*s.IDLE), 1).when(last).when(again).then().pending()
 
 
 @pytest.mark.parametrize("report", [delivered(7), undelivered(7), dropped(7)])
-def test_reports_of_no_callback_change_nothing(report: Command) -> None:
+def test_reports_of_no_callback_change_nothing(report: SessionCommand) -> None:
     run(child(*s.IDLE), 1).when(report).then().pending("callback:1")
 
 
 @pytest.mark.parametrize("history", [s.STOPPED, s.COMPLETED, s.DISCONNECTED, s.FAILED])
-def test_a_callback_is_delivered_wherever_the_child_is_by_then(history: tuple[Event, ...]) -> None:
-    ordered = CallbackOrdered(1, "finished", "text", s.AT)
+def test_a_callback_is_delivered_wherever_the_child_is_by_then(history: tuple[SessionEvent, ...]) -> None:
+    ordered = CallbackOrdered(number=1, outcome="finished", text="text", at_ms=s.AT)
     child(*history, ordered).pending("callback:1").when(delivered(1)).pending()
 
 
@@ -269,7 +277,7 @@ def test_the_parent_reads_what_became_of_the_child() -> None:
 
 
 def test_a_child_outside_of_git_has_no_branch_and_may_have_changed_nothing() -> None:
-    plain = WorkspaceAttached("w1", "/plain", None, s.AT)
+    plain = WorkspaceAttached(workspace_id="w1", directory="/plain", branch=None, at_ms=s.AT)
     history = tuple(plain if isinstance(event, WorkspaceAttached) else event for event in s.ACTIVE)
     text = child(*history).when(s.turn_ended(1)).state.callbacks[0].text
     assert text.endswith("\nFiles changed: 0 (+0 -0)\nCost: 0.0000 USD\nDirectory: /plain")
@@ -277,7 +285,9 @@ def test_a_child_outside_of_git_has_no_branch_and_may_have_changed_nothing() -> 
 
 def test_word_of_a_child_does_not_release_what_an_abort_held_back() -> None:
     word = s.submit("callback:child:1")
-    held = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2"), AbortRequested(1, s.AT), s.ended(1, "aborted"))
+    held = given(
+        SESSION, "s1", *s.ACTIVE, s.accepted("p2"), AbortRequested(number=1, at_ms=s.AT), s.ended(1, "aborted")
+    )
     story = held.when(word)
     assert (story.state.turn, [p.prompt_id for p in story.state.queue]) == (None, ["p2", "callback:child:1"])
     story = story.when(s.submit("p3"))
@@ -285,5 +295,5 @@ def test_word_of_a_child_does_not_release_what_an_abort_held_back() -> None:
 
 
 def test_word_of_a_child_starts_a_turn_where_nothing_is_held_back() -> None:
-    story = given(SESSION, "s1", *s.ACTIVE, AbortRequested(1, s.AT), s.ended(1, "aborted"))
+    story = given(SESSION, "s1", *s.ACTIVE, AbortRequested(number=1, at_ms=s.AT), s.ended(1, "aborted"))
     assert story.when(s.submit("callback:child:1")).state.turns == 2

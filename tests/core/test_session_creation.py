@@ -4,15 +4,15 @@ import pytest
 
 from fleet.core.session.commands import (
     AbortTurn,
-    Command,
     CreateSession,
     EditSession,
     ResumeSession,
+    SessionCommand,
     StopSession,
 )
 from fleet.core.session.decide import SESSION
 from fleet.core.session.decide_reports import ended_early
-from fleet.core.session.events import Event, ResumeRequested, SessionEdited, SessionResumed, SessionSettled
+from fleet.core.session.events import ResumeRequested, SessionEdited, SessionEvent, SessionResumed, SessionSettled
 from fleet.core.session.turn_events import PromptDelivered
 from fleet.core.session.values import ProvisionStep
 from fleet.core.transition_table import ImpossibleEvent
@@ -20,7 +20,7 @@ from fleet.limits import TITLE_CHARS_MAX
 from tests.core import sessions as s
 from tests.core.given import given
 
-STEPS: dict[ProvisionStep, tuple[Event, ...]] = {
+STEPS: dict[ProvisionStep, tuple[SessionEvent, ...]] = {
     "workspace": s.CREATED,
     "setup": s.TO_SET_UP,
     "instance": s.IN_WORKSPACE,
@@ -45,7 +45,7 @@ def test_sends_its_initial_prompt_as_soon_as_it_can() -> None:
 
 
 @each_step
-def test_takes_prompts_while_it_comes_up(step: ProvisionStep, history: tuple[Event, ...]) -> None:
+def test_takes_prompts_while_it_comes_up(step: ProvisionStep, history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history)
     before = story.effects
     story = story.when(s.submit("p1")).then(s.accepted("p1"))
@@ -62,10 +62,10 @@ def test_is_created_once() -> None:
     [
         (s.create(title=" "), "title is empty"),
         (s.create(title="x" * (TITLE_CHARS_MAX + 1)), str(TITLE_CHARS_MAX)),
-        (EditSession(s.AT, "\n"), "title is empty"),
+        (EditSession(at_ms=s.AT, title="\n"), "title is empty"),
     ],
 )
-def test_has_a_title_of_some_length(command: Command, says: str) -> None:
+def test_has_a_title_of_some_length(command: SessionCommand, says: str) -> None:
     story = given(SESSION, "s1", *(() if isinstance(command, CreateSession) else s.IDLE))
     story = story.when(command).then_rejected("invalid", says=says)
     assert story.rejected is not None
@@ -77,14 +77,15 @@ def test_is_not_created_with_an_empty_prompt() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [s.submit(), AbortTurn(s.AT), ResumeSession(s.AT), StopSession(s.AT), s.workspace_ready()]
+    "command",
+    [s.submit(), AbortTurn(at_ms=s.AT), ResumeSession(at_ms=s.AT), StopSession(at_ms=s.AT), s.workspace_ready()],
 )
-def test_is_not_there_before_it_is_created(command: Command) -> None:
+def test_is_not_there_before_it_is_created(command: SessionCommand) -> None:
     given(SESSION, "s1").when(command).then_rejected("session_not_found", says="s1")
 
 
 @each_step
-def test_says_which_step_failed_and_why(step: ProvisionStep, history: tuple[Event, ...]) -> None:
+def test_says_which_step_failed_and_why(step: ProvisionStep, history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history).when(s.provision_failed(step)).then(s.failed(step)).pending()
     failure = story.state.failure
     assert story.state.phase == "error"
@@ -96,16 +97,16 @@ def test_says_which_step_failed_and_why(step: ProvisionStep, history: tuple[Even
 @each_step
 @pytest.mark.parametrize("retry", ["resume", "prompt"])
 def test_a_failed_step_is_tried_again_from_the_first(
-    step: ProvisionStep, history: tuple[Event, ...], retry: str
+    step: ProvisionStep, history: tuple[SessionEvent, ...], retry: str
 ) -> None:
     story = given(SESSION, "s1", *history, s.failed(step))
     if retry == "resume":
-        story = story.when(ResumeSession(s.AT)).then(ResumeRequested(s.AT))
+        story = story.when(ResumeSession(at_ms=s.AT)).then(ResumeRequested(at_ms=s.AT))
     else:
-        story = story.when(s.submit("p1")).then(s.accepted("p1"), ResumeRequested(s.AT))
+        story = story.when(s.submit("p1")).then(s.accepted("p1"), ResumeRequested(at_ms=s.AT))
     story = story.pending("workspace").when(s.workspace_ready()).pending("instance")
     story = story.when(s.instance_ready("i2")).pending("conversation:i2").when(s.conversation_open())
-    story = story.then(SessionResumed("i2", "ses_1", s.AT)).pending("settle:i2")
+    story = story.then(SessionResumed(instance_id="i2", opencode_id="ses_1", at_ms=s.AT)).pending("settle:i2")
     assert (story.state.phase, story.state.failure) == ("active", None)
     story = story.when(s.settled("now"))
     assert story.state.phase == ("idle" if retry == "resume" else "active")
@@ -113,10 +114,10 @@ def test_a_failed_step_is_tried_again_from_the_first(
 
 
 @each_step
-def test_the_initial_prompt_survives_a_failure(step: ProvisionStep, history: tuple[Event, ...]) -> None:
-    story = given(SESSION, "s1", *history, s.accepted("p1"), s.failed(step)).when(ResumeSession(s.AT))
+def test_the_initial_prompt_survives_a_failure(step: ProvisionStep, history: tuple[SessionEvent, ...]) -> None:
+    story = given(SESSION, "s1", *history, s.accepted("p1"), s.failed(step)).when(ResumeSession(at_ms=s.AT))
     story = story.when(s.workspace_ready()).when(s.instance_ready("i2")).when(s.conversation_open())
-    story.when(s.settled("now")).then(SessionSettled("nothing runs", s.AT), s.started(1, "p1", "now"))
+    story.when(s.settled("now")).then(SessionSettled(evidence="nothing runs", at_ms=s.AT), s.started(1, "p1", "now"))
 
 
 def test_an_instance_that_dies_before_the_conversation_is_open_fails_the_step() -> None:
@@ -126,8 +127,8 @@ def test_an_instance_that_dies_before_the_conversation_is_open_fails_the_step() 
 
 
 @each_step
-def test_late_reports_of_other_steps_are_ignored(step: ProvisionStep, history: tuple[Event, ...]) -> None:
-    reports: dict[ProvisionStep, Command] = {
+def test_late_reports_of_other_steps_are_ignored(step: ProvisionStep, history: tuple[SessionEvent, ...]) -> None:
+    reports: dict[ProvisionStep, SessionCommand] = {
         "workspace": s.workspace_ready(),
         "instance": s.instance_ready(),
         "conversation": s.conversation_open(),
@@ -144,12 +145,16 @@ def test_what_the_agent_says_before_the_conversation_is_ours_is_not_recorded() -
 
 def test_is_described_anew_wherever_it_is() -> None:
     for history in (*s.LIVING.values(), s.STOPPED):
-        story = given(SESSION, "s1", *history).when(EditSession(s.AT, "New", ("a",)))
-        story = story.then(SessionEdited("New", ("a",), s.AT)).when(EditSession(s.AT, "New")).then()
-        story = story.when(EditSession(s.AT, tags=())).then(SessionEdited("New", (), s.AT))
+        story = given(SESSION, "s1", *history).when(EditSession(at_ms=s.AT, title="New", tags=("a",)))
+        story = (
+            story.then(SessionEdited(title="New", tags=("a",), at_ms=s.AT))
+            .when(EditSession(at_ms=s.AT, title="New"))
+            .then()
+        )
+        story = story.when(EditSession(at_ms=s.AT, tags=())).then(SessionEdited(title="New", tags=(), at_ms=s.AT))
         assert (story.state.title, story.state.tags) == ("New", ())
 
 
 def test_a_log_that_contradicts_the_table_is_refused() -> None:
     with pytest.raises(ImpossibleEvent, match="PromptDelivered in a session that is created"):
-        given(SESSION, "s1", *s.CREATED, PromptDelivered("msg_p1", s.AT))
+        given(SESSION, "s1", *s.CREATED, PromptDelivered(message_id="msg_p1", at_ms=s.AT))

@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.core.session.decide import SESSION
-from fleet.core.session.events import Event
+from fleet.core.session.events import SessionEvent
 from fleet.core.session.report_commands import ReportPromptDelivered, ReportTurnDelayed
 from fleet.core.session.turn_events import TurnDelayed
 from tests.core import sessions as s
@@ -11,11 +11,11 @@ from tests.core.given import given
 
 
 def report(reason: str, *, is_long: bool = False, number: int = 1) -> ReportTurnDelayed:
-    return ReportTurnDelayed(number, reason, s.AT, is_long)
+    return ReportTurnDelayed(number=number, reason=reason, at_ms=s.AT, is_long=is_long)
 
 
 def delayed(reason: str, *, is_long: bool = False) -> TurnDelayed:
-    return TurnDelayed(1, reason, s.AT, is_long)
+    return TurnDelayed(number=1, reason=reason, at_ms=s.AT, is_long=is_long)
 
 
 def test_a_reason_is_the_evidence_until_another_one_comes() -> None:
@@ -34,7 +34,7 @@ def test_a_person_is_told_once_a_turn() -> None:
 
 
 @pytest.mark.parametrize("history", [s.ABORTING, s.WAITING, s.FINISHED, s.LOST_TURN, s.STOPPED])
-def test_a_turn_that_is_over_or_waits_for_a_person_has_no_such_reason(history: tuple[Event, ...]) -> None:
+def test_a_turn_that_is_over_or_waits_for_a_person_has_no_such_reason(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(report("a", is_long=True)).then()
 
 
@@ -43,5 +43,7 @@ def test_a_reason_of_another_turn_is_ignored() -> None:
 
 
 def test_a_request_that_was_heard_of_before_the_prompt_was_read_back_is_the_evidence() -> None:
-    story = given(SESSION, "s1", *s.SENDING, s.request("r1")).when(ReportPromptDelivered("msg_p1", s.AT))
+    story = given(SESSION, "s1", *s.SENDING, s.request("r1")).when(
+        ReportPromptDelivered(message_id="msg_p1", at_ms=s.AT)
+    )
     assert story.state.evidence == "turn 1: a permission waits for an answer"

@@ -4,7 +4,7 @@ import pytest
 
 from fleet.core.session.commands import ResumeSession
 from fleet.core.session.decide import SESSION
-from fleet.core.session.events import Event, WorkspaceAttached
+from fleet.core.session.events import SessionEvent, WorkspaceAttached
 from fleet.core.session.report_commands import ReportChanges, ReportTurnSnapshot, ReportWorkspaceReady
 from fleet.core.session.turn_events import ChangesRecorded, TurnSnapshotTaken
 from fleet.core.session.values import Totals
@@ -13,38 +13,59 @@ from tests.core.given import given
 
 
 def tree(number: int = 1, name: str = "t1") -> ReportTurnSnapshot:
-    return ReportTurnSnapshot(number, name, s.AT)
+    return ReportTurnSnapshot(number=number, tree=name, at_ms=s.AT)
 
 
 def recorded(number: int = 1, files: int = 2, name: str = "t2") -> ChangesRecorded:
-    return ChangesRecorded(number, name, "turn", "session", Totals(files, 10, 3), (), s.AT)
+    return ChangesRecorded(
+        number=number,
+        tree=name,
+        turn_manifest="turn",
+        session_manifest="session",
+        totals=Totals(files, 10, 3),
+        overlaps=(),
+        at_ms=s.AT,
+    )
 
 
 def test_the_first_baseline_holds() -> None:
-    first = ReportWorkspaceReady("w1", "/trees/w1", "fleet/title", s.AT, "t0")
+    first = ReportWorkspaceReady(
+        workspace_id="w1", directory="/trees/w1", branch="fleet/title", at_ms=s.AT, baseline="t0"
+    )
     story = given(SESSION, "s1", *s.CREATED).when(first)
-    story = story.then(WorkspaceAttached("w1", "/trees/w1", "fleet/title", s.AT, "t0"))
+    story = story.then(
+        WorkspaceAttached(workspace_id="w1", directory="/trees/w1", branch="fleet/title", at_ms=s.AT, baseline="t0")
+    )
     assert (story.state.baseline, story.state.tree) == ("t0", "t0")
     story = story.when(s.instance_ready()).when(s.conversation_open()).when(s.submit()).when(s.changes())
-    story = story.when(s.turn_ended(1)).when(s.instance_ended()).when(ResumeSession(s.AT))
-    story = story.when(ReportWorkspaceReady("w1", "/trees/w1", "fleet/title", s.AT, "t9"))
+    story = story.when(s.turn_ended(1)).when(s.instance_ended()).when(ResumeSession(at_ms=s.AT))
+    story = story.when(
+        ReportWorkspaceReady(workspace_id="w1", directory="/trees/w1", branch="fleet/title", at_ms=s.AT, baseline="t9")
+    )
     assert (story.state.baseline, story.state.tree) == ("t0", "t2")
 
 
 def test_a_baseline_that_could_not_be_taken_is_taken_by_a_resume() -> None:
-    story = given(SESSION, "s1", *s.RESUMING).when(ReportWorkspaceReady("w1", "/trees/w1", None, s.AT, "t9"))
+    story = given(SESSION, "s1", *s.RESUMING).when(
+        ReportWorkspaceReady(workspace_id="w1", directory="/trees/w1", branch=None, at_ms=s.AT, baseline="t9")
+    )
     assert (story.state.baseline, story.state.tree) == ("t9", "t9")
 
 
 def test_the_tree_of_a_turn_is_taken_once_before_its_prompt_is_sent() -> None:
-    story = given(SESSION, "s1", *s.SENDING).when(tree()).then(TurnSnapshotTaken(1, "t1", s.AT)).pending("deliver:1:i1")
+    story = (
+        given(SESSION, "s1", *s.SENDING)
+        .when(tree())
+        .then(TurnSnapshotTaken(number=1, tree="t1", at_ms=s.AT))
+        .pending("deliver:1:i1")
+    )
     assert story.state.turn is not None
     assert story.state.turn.base == "t1"
     story.when(tree(name="later")).then()
 
 
 @pytest.mark.parametrize("history", [s.ACTIVE, s.WAITING, s.FINISHED, s.LOST_TURN, s.STOPPED, s.CREATED])
-def test_what_is_sent_or_over_needs_no_tree(history: tuple[Event, ...]) -> None:
+def test_what_is_sent_or_over_needs_no_tree(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(tree()).then()
 
 
@@ -53,7 +74,7 @@ def test_the_tree_of_another_turn_is_not_taken() -> None:
 
 
 @pytest.mark.parametrize("history", [s.ACTIVE, s.WAITING, s.ABORTING, s.LOST_TURN])
-def test_what_the_turn_has_changed_is_recorded_before_it_ends(history: tuple[Event, ...]) -> None:
+def test_what_the_turn_has_changed_is_recorded_before_it_ends(history: tuple[SessionEvent, ...]) -> None:
     before = given(SESSION, "s1", *history)
     story = before.when(s.changes()).then(recorded())
     assert (story.state.tree, story.state.manifest, story.state.changes) == ("t2", "session", Totals(2, 10, 3))
@@ -63,14 +84,32 @@ def test_what_the_turn_has_changed_is_recorded_before_it_ends(history: tuple[Eve
 
 
 def test_changes_outlive_the_turn_and_say_who_else_was_at_work() -> None:
-    shared = ReportChanges(1, "t2", "turn", "session", Totals(1), ("s7",), s.AT)
+    shared = ReportChanges(
+        number=1,
+        tree="t2",
+        turn_manifest="turn",
+        session_manifest="session",
+        totals=Totals(1),
+        overlaps=("s7",),
+        at_ms=s.AT,
+    )
     story = given(SESSION, "s1", *s.ACTIVE).when(shared)
-    story = story.then(ChangesRecorded(1, "t2", "turn", "session", Totals(1), ("s7",), s.AT)).when(s.turn_ended(1))
+    story = story.then(
+        ChangesRecorded(
+            number=1,
+            tree="t2",
+            turn_manifest="turn",
+            session_manifest="session",
+            totals=Totals(1),
+            overlaps=("s7",),
+            at_ms=s.AT,
+        )
+    ).when(s.turn_ended(1))
     assert (story.state.tree, story.state.changes) == ("t2", Totals(1))
 
 
 @pytest.mark.parametrize("history", [s.CREATED, s.IDLE, s.FINISHED, s.FAILED, s.COMPLETED, s.RESUMED, s.STOPPED])
-def test_changes_of_no_turn_are_not_recorded(history: tuple[Event, ...]) -> None:
+def test_changes_of_no_turn_are_not_recorded(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(s.changes()).then()
 
 

@@ -8,9 +8,9 @@ from fleet.core.session.commands import ResumeSession, StopSession
 from fleet.core.session.decide import SESSION
 from fleet.core.session.decide_reports import ended_early
 from fleet.core.session.events import (
-    Event,
     ResumeRequested,
     SessionCompleted,
+    SessionEvent,
     SessionResumed,
     SessionSettled,
     SessionStopped,
@@ -22,10 +22,10 @@ from fleet.core.session.values import ProvisionStep, TurnOutcome
 from tests.core import sessions as s
 from tests.core.given import given
 
-TERMINATED = StopRequested(s.AT)
-OVER = ReportSessionStopped("nothing runs", s.AT)
-STOPPED = SessionStopped("nothing runs", s.AT)
-ENDED: dict[str, tuple[Event, ...]] = {
+TERMINATED = StopRequested(at_ms=s.AT)
+OVER = ReportSessionStopped(evidence="nothing runs", at_ms=s.AT)
+STOPPED = SessionStopped(evidence="nothing runs", at_ms=s.AT)
+ENDED: dict[str, tuple[SessionEvent, ...]] = {
     "completed": s.COMPLETED,
     "disconnected": s.DISCONNECTED,
     "stopped": s.STOPPED,
@@ -37,7 +37,7 @@ ended = pytest.mark.parametrize(("phase", "history"), ENDED.items(), ids=ENDED.k
 
 def test_idle_and_shut_down_on_purpose_is_completed() -> None:
     story = given(SESSION, "s1", *s.FINISHED).when(s.instance_ended(orderly=True))
-    story = story.then(SessionCompleted("i1", "why", s.AT)).pending()
+    story = story.then(SessionCompleted(instance_id="i1", evidence="why", at_ms=s.AT)).pending()
     assert (story.state.phase, story.state.instance_id, story.state.ended_at_ms) == ("completed", None, s.AT)
 
 
@@ -49,7 +49,7 @@ def test_idle_and_shut_down_on_purpose_is_completed() -> None:
         *((h, o) for h in (s.SENDING, s.ACTIVE, s.WAITING, s.ABORTING) for o in (True, False)),
     ],
 )
-def test_death_or_a_shutdown_in_the_middle_disconnects(history: tuple[Event, ...], orderly: bool) -> None:
+def test_death_or_a_shutdown_in_the_middle_disconnects(history: tuple[SessionEvent, ...], orderly: bool) -> None:
     before = given(SESSION, "s1", *history)
     story = before.when(s.instance_ended(orderly=orderly)).then(s.disconnected()).pending()
     assert (story.state.phase, story.state.instance_id, story.state.evidence) == ("disconnected", None, "why")
@@ -63,7 +63,7 @@ def test_an_instance_that_goes_while_a_resumed_session_is_looked_at_disconnects(
 def test_in_error_the_instance_may_go() -> None:
     story = given(SESSION, "s1", *s.FAILED).when(s.instance_ended(orderly=True)).then(s.detached()).pending()
     assert (story.state.phase, story.state.instance_id) == ("error", None)
-    story.when(s.submit("p2")).then(s.accepted("p2"), ResumeRequested(s.AT)).pending("workspace")
+    story.when(s.submit("p2")).then(s.accepted("p2"), ResumeRequested(at_ms=s.AT)).pending("workspace")
 
 
 @pytest.mark.parametrize("situation", s.LIVING)
@@ -72,7 +72,7 @@ def test_the_end_of_another_instance_is_none_of_its_business(situation: str) -> 
 
 
 @pytest.mark.parametrize("history", ENDED.values(), ids=ENDED.keys())
-def test_an_end_is_told_once(history: tuple[Event, ...]) -> None:
+def test_an_end_is_told_once(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(s.instance_ended()).then()
 
 
@@ -82,19 +82,19 @@ def test_an_end_is_told_once(history: tuple[Event, ...]) -> None:
 @pytest.mark.parametrize("situation", s.LIVING)
 def test_each_session_can_be_terminated(situation: str) -> None:
     before = given(SESSION, "s1", *s.LIVING[situation])
-    story = before.when(StopSession(s.AT)).then(TERMINATED).pending("end")
+    story = before.when(StopSession(at_ms=s.AT)).then(TERMINATED).pending("end")
     assert story.effects == (e.EndSession("end", before.state.instance_id, "ses_1", "/trees/w1"),)
-    story = story.when(StopSession(s.AT)).then().when(OVER)
+    story = story.when(StopSession(at_ms=s.AT)).then().when(OVER)
     turn = () if before.state.turn is None else (s.ended(1, "aborted", "terminated"),)
     story = story.then(*turn, STOPPED).pending()
     state = story.state
     assert (state.phase, state.turn, state.requests, state.instance_id) == ("stopped", None, (), None)
     assert (state.ended_at_ms, state.stopping) == (s.AT, False)
-    story.when(StopSession(s.AT)).then().when(OVER).then()
+    story.when(StopSession(at_ms=s.AT)).then().when(OVER).then()
 
 
 def test_termination_aborts_the_turn_and_withdraws_what_waits() -> None:
-    story = given(SESSION, "s1", *s.WAITING, s.accepted("p2"), s.accepted("p3")).when(StopSession(s.AT))
+    story = given(SESSION, "s1", *s.WAITING, s.accepted("p2"), s.accepted("p3")).when(StopSession(at_ms=s.AT))
     story = story.when(OVER).then(
         s.ended(1, "aborted", "terminated"), s.withdrawn("p2", "terminated"), s.withdrawn("p3", "terminated"), STOPPED
     )
@@ -105,7 +105,7 @@ def test_nothing_new_begins_while_it_is_terminated() -> None:
     story = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2"), TERMINATED)
     story = story.when(s.turn_ended(1)).then(s.ended(1, "finished")).pending("end")
     story = story.when(s.submit("p3")).then_rejected("session_stopped", says="terminated")
-    story = story.when(ResumeSession(s.AT)).then_rejected("session_not_ready", says="terminated")
+    story = story.when(ResumeSession(at_ms=s.AT)).then_rejected("session_not_ready", says="terminated")
     story.when(OVER).then(s.withdrawn("p2", "terminated"), STOPPED)
 
 
@@ -117,7 +117,7 @@ def test_termination_calls_off_what_was_coming_up(situation: str) -> None:
 
 
 @pytest.mark.parametrize("history", [s.IDLE, s.ACTIVE, s.WAITING, s.FAILED, s.ON_INSTANCE])
-def test_an_instance_that_goes_during_termination_is_only_let_go(history: tuple[Event, ...]) -> None:
+def test_an_instance_that_goes_during_termination_is_only_let_go(history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history, TERMINATED).when(s.instance_ended()).then(s.detached()).pending("end")
     assert story.effects == SESSION.react(story.state, s.detached()), "who waits for the instance would wait for ever"
     assert story.effects == (e.EndSession("end", None, "ses_1", "/trees/w1"),)
@@ -130,23 +130,23 @@ def test_an_end_that_nobody_ordered_is_ignored() -> None:
 
 def test_a_stopped_session_that_is_being_resumed_is_terminated_again() -> None:
     story = given(SESSION, "s1", *s.STOPPED).when(s.submit("p2", resume=True)).pending("workspace")
-    story = story.when(StopSession(s.AT)).then(TERMINATED).pending("end")
+    story = story.when(StopSession(at_ms=s.AT)).then(TERMINATED).pending("end")
     story.when(OVER).then(s.withdrawn("p2", "terminated"), STOPPED).pending()
 
 
 def test_a_stopped_session_lets_go_of_the_instance_of_a_failed_resume() -> None:
-    story = given(SESSION, "s1", *s.STOPPED, ResumeRequested(s.AT), s.WORKSPACE, s.attached("i2"))
+    story = given(SESSION, "s1", *s.STOPPED, ResumeRequested(at_ms=s.AT), s.WORKSPACE, s.attached("i2"))
     story = story.when(s.provision_failed("conversation", "session_gone")).pending("leave:i2")
     assert story.state.instance_id is None
-    story = story.when(ReportDetached("i2", s.AT)).pending()
-    story.when(StopSession(s.AT)).then()
+    story = story.when(ReportDetached(instance_id="i2", at_ms=s.AT)).pending()
+    story.when(StopSession(at_ms=s.AT)).then()
 
 
 # -------------------------------------------------------------------------------------------------------------- resume
 
 
 @ended
-def test_an_ended_session_refuses_prompts_and_names_resume(phase: str, history: tuple[Event, ...]) -> None:
+def test_an_ended_session_refuses_prompts_and_names_resume(phase: str, history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history).when(s.submit("p2"))
     story.then_rejected(f"session_{phase}", says="/api/sessions/s1/resume").then_rejected(
         f"session_{phase}", says='"resume": true'
@@ -154,28 +154,32 @@ def test_an_ended_session_refuses_prompts_and_names_resume(phase: str, history: 
 
 
 @ended
-def test_an_ended_session_comes_back_to_work(phase: str, history: tuple[Event, ...]) -> None:
-    story = given(SESSION, "s1", *history).when(ResumeSession(s.AT)).then(ResumeRequested(s.AT))
-    story = story.pending("workspace").when(ResumeSession(s.AT)).then()
+def test_an_ended_session_comes_back_to_work(phase: str, history: tuple[SessionEvent, ...]) -> None:
+    story = given(SESSION, "s1", *history).when(ResumeSession(at_ms=s.AT)).then(ResumeRequested(at_ms=s.AT))
+    story = story.pending("workspace").when(ResumeSession(at_ms=s.AT)).then()
     assert story.state.phase == phase
     story = story.when(s.workspace_ready()).then(s.WORKSPACE).pending("instance")
     story = story.when(s.instance_ready("i2")).then(s.attached("i2")).pending("conversation:i2")
     opening = story.effects[0]
     assert isinstance(opening, e.OpenConversation)
     assert opening.exists, "a resume looks for the session that was there, it makes no other"
-    story = story.when(s.conversation_open()).then(SessionResumed("i2", "ses_1", s.AT)).pending("settle:i2")
+    story = (
+        story.when(s.conversation_open())
+        .then(SessionResumed(instance_id="i2", opencode_id="ses_1", at_ms=s.AT))
+        .pending("settle:i2")
+    )
     assert (story.state.phase, story.state.ended_at_ms) == ("active", None)
-    story = story.when(s.settled()).then(SessionSettled("nothing runs", s.AT)).pending()
+    story = story.when(s.settled()).then(SessionSettled(evidence="nothing runs", at_ms=s.AT)).pending()
     assert (story.state.phase, story.state.instances) == ("idle", ("i1", "i2"))
 
 
 @ended
-def test_a_prompt_may_bring_the_session_back(phase: str, history: tuple[Event, ...]) -> None:
+def test_a_prompt_may_bring_the_session_back(phase: str, history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history).when(s.submit("p2", resume=True))
-    story = story.then(s.accepted("p2"), ResumeRequested(s.AT)).pending("workspace")
+    story = story.then(s.accepted("p2"), ResumeRequested(at_ms=s.AT)).pending("workspace")
     story = story.when(s.submit("p3", resume=True)).then(s.accepted("p3")).when(s.workspace_ready())
     story = story.when(s.instance_ready("i2")).when(s.conversation_open()).pending("settle:i2")
-    settled = SessionSettled("nothing runs", s.AT)
+    settled = SessionSettled(evidence="nothing runs", at_ms=s.AT)
     story.when(s.settled("x")).then(settled, s.started(2, "p2", "x")).pending("deliver:2:i2")
 
 
@@ -189,17 +193,17 @@ def test_a_prompt_may_bring_the_session_back(phase: str, history: tuple[Event, .
     ],
 )
 def test_a_resume_that_fails_leaves_the_session_as_it_was(
-    phase: str, history: tuple[Event, ...], step: ProvisionStep, code: str, done: tuple[Event, ...]
+    phase: str, history: tuple[SessionEvent, ...], step: ProvisionStep, code: str, done: tuple[SessionEvent, ...]
 ) -> None:
-    story = given(SESSION, "s1", *history, ResumeRequested(s.AT), *done)
+    story = given(SESSION, "s1", *history, ResumeRequested(at_ms=s.AT), *done)
     story = story.when(s.provision_failed(step, code)).then(s.failed(step, code))
     if step == "conversation":
-        story = story.pending("leave:i2").when(ReportDetached("i2", s.AT))
+        story = story.pending("leave:i2").when(ReportDetached(instance_id="i2", at_ms=s.AT))
     story = story.pending()
     assert (story.state.phase, story.state.instance_id) == (phase, None)
     assert story.state.failure is not None
     assert story.state.failure.code == code
-    story.when(ResumeSession(s.AT)).then(ResumeRequested(s.AT)).pending("workspace")
+    story.when(ResumeSession(at_ms=s.AT)).then(ResumeRequested(at_ms=s.AT)).pending("workspace")
 
 
 @pytest.mark.parametrize(
@@ -207,21 +211,21 @@ def test_a_resume_that_fails_leaves_the_session_as_it_was(
     ["created", "created, instance ready", "active", "active, sending", "active, resumed", "waiting_input"],
 )
 def test_what_works_is_not_resumed(situation: str) -> None:
-    given(SESSION, "s1", *s.LIVING[situation]).when(ResumeSession(s.AT)).then_rejected(
+    given(SESSION, "s1", *s.LIVING[situation]).when(ResumeSession(at_ms=s.AT)).then_rejected(
         "session_active", says="nothing to resume"
     )
 
 
 def test_a_session_in_error_is_brought_back_and_is_in_error_no_more() -> None:
-    story = given(SESSION, "s1", *s.FAILED).when(ResumeSession(s.AT)).then(ResumeRequested(s.AT))
+    story = given(SESSION, "s1", *s.FAILED).when(ResumeSession(at_ms=s.AT)).then(ResumeRequested(at_ms=s.AT))
     story = story.when(s.workspace_ready()).when(s.instance_ready("i1")).when(s.conversation_open())
     story = story.when(s.settled("x"))
     assert (story.state.phase, story.state.failure, story.state.instance_id) == ("idle", None, "i1")
 
 
 @pytest.mark.parametrize("history", [s.IDLE, s.FINISHED])
-def test_what_waits_for_a_prompt_is_back_already(history: tuple[Event, ...]) -> None:
-    given(SESSION, "s1", *history).when(ResumeSession(s.AT)).then()
+def test_what_waits_for_a_prompt_is_back_already(history: tuple[SessionEvent, ...]) -> None:
+    given(SESSION, "s1", *history).when(ResumeSession(at_ms=s.AT)).then()
 
 
 def test_an_instance_that_goes_during_a_resume_fails_it() -> None:
@@ -230,7 +234,7 @@ def test_an_instance_that_goes_during_a_resume_fails_it() -> None:
         "leave:i2"
     )
     assert story.state.phase == "disconnected"
-    story.when(ResumeSession(s.AT)).then(ResumeRequested(s.AT))
+    story.when(ResumeSession(at_ms=s.AT)).then(ResumeRequested(at_ms=s.AT))
 
 
 @pytest.mark.parametrize(
@@ -243,10 +247,10 @@ def test_an_instance_that_goes_during_a_resume_fails_it() -> None:
     ],
 )
 def test_a_turn_goes_on_in_the_next_instance_under_the_same_ids(
-    history: tuple[Event, ...], keys: tuple[str, ...]
+    history: tuple[SessionEvent, ...], keys: tuple[str, ...]
 ) -> None:
     before = given(SESSION, "s1", *history, s.accepted("p2"))
-    story = before.when(s.instance_ended()).when(ResumeSession(s.AT)).when(s.workspace_ready())
+    story = before.when(s.instance_ended()).when(ResumeSession(at_ms=s.AT)).when(s.workspace_ready())
     story = story.when(s.instance_ready("i2")).when(s.conversation_open("other")).pending(*keys)
     effect = story.effects[0]
     assert isinstance(effect, e.DeliverPrompt | e.FollowTurn)
@@ -261,11 +265,16 @@ def test_a_turn_goes_on_in_the_next_instance_under_the_same_ids(
 
 # --------------------------------------------------------------------------------------------------- a new conversation
 
-ANEW = ResumeSession(s.AT, "ses_2")
+ANEW = ResumeSession(at_ms=s.AT, opencode_id="ses_2")
 
 
 def test_a_new_conversation_is_made_under_its_own_id() -> None:
-    story = given(SESSION, "s1", *s.COMPLETED).when(ANEW).then(ResumeRequested(s.AT, "ses_2")).pending("workspace")
+    story = (
+        given(SESSION, "s1", *s.COMPLETED)
+        .when(ANEW)
+        .then(ResumeRequested(at_ms=s.AT, opencode_id="ses_2"))
+        .pending("workspace")
+    )
     story = story.when(s.workspace_ready()).when(s.instance_ready("i2"))
     (effect,) = story.effects
     assert isinstance(effect, e.OpenConversation)
@@ -280,17 +289,17 @@ def test_a_new_conversation_leaves_the_turn_of_the_old_one() -> None:
 
 
 def test_a_conversation_that_may_still_run_is_not_left_yet() -> None:
-    history = (*s.FINISHED, SessionCompleted("i1", "why", s.AT, leaves=True))
+    history = (*s.FINISHED, SessionCompleted(instance_id="i1", evidence="why", at_ms=s.AT, leaves=True))
     given(SESSION, "s1", *history).when(ANEW).then_rejected("session_not_ready")
 
 
 @pytest.mark.parametrize("history", [s.FINISHED, s.ACTIVE, s.CREATED])
-def test_a_session_that_has_not_ended_keeps_its_conversation(history: tuple[Event, ...]) -> None:
+def test_a_session_that_has_not_ended_keeps_its_conversation(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(ANEW).then_rejected("session_active")
 
 
 def test_a_lost_conversation_takes_no_prompt_until_it_is_found_or_left() -> None:
-    lost = TurnFailed(1, "session_gone", "no", s.AT)
+    lost = TurnFailed(number=1, code="session_gone", detail="no", at_ms=s.AT)
     story = given(SESSION, "s1", *s.ACTIVE, lost).when(s.submit("p2", resume=True))
     story = story.then_rejected("session_gone", says='"fresh": true')
     story = story.when(ANEW).when(s.submit("p2"))

@@ -10,12 +10,12 @@ from fleet.core.session import effects as e
 from fleet.core.session.commands import (
     AbortTurn,
     AnswerRequest,
-    Command,
     EditPrompt,
     EditSession,
     EraseSession,
     ReadNotifications,
     ResumeSession,
+    SessionCommand,
     SetBudget,
     SkipSetup,
     SteerPrompt,
@@ -28,10 +28,10 @@ from fleet.core.session.events import (
     BudgetExceeded,
     BudgetSet,
     CallbackOrdered,
-    Event,
     ProvisionFailed,
     SessionCreated,
     SessionErased,
+    SessionEvent,
     SessionStopped,
 )
 from fleet.core.session.report_commands import (
@@ -82,56 +82,68 @@ transcripts = st.builds(
 budgets = st.none() | st.sampled_from((Budget(usd=0.5), Budget(tokens=5), Budget(usd=9, minutes=9), Budget(tokens=0)))
 answers = st.sampled_from((Answer("once"), Answer("reject", "no"), Answer(answers=(("a",),))))
 trees = st.sampled_from(("t1", "t2"))
-ANEW = ResumeSession(s.AT, "ses_2")
+ANEW = ResumeSession(at_ms=s.AT, opencode_id="ses_2")
 
-orders: st.SearchStrategy[Command] = st.one_of(
+orders: st.SearchStrategy[SessionCommand] = st.one_of(
     st.builds(s.create, initial=st.none() | st.just(s.submit("p0")), parent=st.none() | st.just("s0"), budget=budgets),
     st.builds(s.submit, prompts, resume=st.booleans(), steer=st.booleans()),
-    st.builds(WithdrawPrompt, prompts, st.just(s.AT)),
-    st.builds(EditPrompt, prompts, st.sampled_from(("do that", "")), st.just(s.AT)),
-    st.builds(SteerPrompt, prompts, st.just(s.AT), st.builds(s.fresh, ids)),
-    st.sampled_from((AbortTurn(s.AT), ResumeSession(s.AT), ANEW, StopSession(s.AT), SkipSetup(s.AT))),
-    st.just(EditSession(s.AT, "Other")),
+    st.builds(WithdrawPrompt, prompt_id=prompts, at_ms=st.just(s.AT)),
+    st.builds(EditPrompt, prompt_id=prompts, text=st.sampled_from(("do that", "")), at_ms=st.just(s.AT)),
+    st.builds(SteerPrompt, prompt_id=prompts, at_ms=st.just(s.AT), fresh=st.builds(s.fresh, ids)),
+    st.sampled_from(
+        (AbortTurn(at_ms=s.AT), ResumeSession(at_ms=s.AT), ANEW, StopSession(at_ms=s.AT), SkipSetup(at_ms=s.AT))
+    ),
+    st.just(EditSession(at_ms=s.AT, title="Other")),
     st.builds(s.retire, st.sampled_from((s.AT, s.AT - 1))),
-    st.builds(SetBudget, budgets, st.just(s.AT), st.builds(s.fresh, ids)),
-    st.builds(AnswerRequest, requests, answers, st.just(s.AT)),
-    st.builds(ReadNotifications, st.none() | st.lists(numbers, max_size=2).map(tuple), st.just(s.AT)),
+    st.builds(SetBudget, budget=budgets, at_ms=st.just(s.AT), fresh=st.builds(s.fresh, ids)),
+    st.builds(AnswerRequest, request_id=requests, answer=answers, at_ms=st.just(s.AT)),
+    st.builds(ReadNotifications, numbers=st.none() | st.lists(numbers, max_size=2).map(tuple), at_ms=st.just(s.AT)),
 )
 """But for `EraseSession`, after which nothing happens any more: it is given where it is allowed only."""
-reports: st.SearchStrategy[Command] = st.one_of(
+reports: st.SearchStrategy[SessionCommand] = st.one_of(
     st.just(s.workspace_ready()),
     st.just(s.workspace_ready(s.RECIPE)),
-    st.sampled_from((ReportSetupHeld(s.AT), ReportSetupStarted(s.AT), ReportSetupOutput("x", s.AT))),
+    st.sampled_from(
+        (ReportSetupHeld(at_ms=s.AT), ReportSetupStarted(at_ms=s.AT), ReportSetupOutput(text="x", at_ms=s.AT))
+    ),
     st.sampled_from((s.setup_ended(), s.setup_ended(1, "setup_failed"))),
     st.builds(s.instance_ready, instances),
     st.builds(s.conversation_open, ids),
     st.builds(s.provision_failed, steps),
-    st.builds(ReportPromptDelivered, ids.map("msg_{}".format), st.just(s.AT)),
+    st.builds(ReportPromptDelivered, message_id=ids.map("msg_{}".format), at_ms=st.just(s.AT)),
     st.builds(s.transcript, transcripts),
     st.builds(s.request_opened, requests),
     st.builds(s.request_closed, requests),
     st.builds(s.turn_ended, numbers, outcomes, ids),
-    st.builds(ReportTurnDelayed, numbers, st.sampled_from(("", "it waits")), st.just(s.AT), st.booleans()),
+    st.builds(
+        ReportTurnDelayed,
+        number=numbers,
+        reason=st.sampled_from(("", "it waits")),
+        at_ms=st.just(s.AT),
+        is_long=st.booleans(),
+    ),
     st.builds(s.turn_failed, numbers),
     st.builds(s.settled, ids),
     st.builds(s.instance_ended, instances, orderly=st.booleans()),
-    st.builds(ReportSessionStopped, st.just("over"), st.just(s.AT), st.booleans()),
-    st.builds(ReportProvisionDelayed, steps, st.sampled_from(("in line", "still in line")), st.just(s.AT)),
-    st.builds(ReportTurnSnapshot, numbers, trees, st.just(s.AT)),
+    st.builds(ReportSessionStopped, evidence=st.just("over"), at_ms=st.just(s.AT), leaves=st.booleans()),
+    st.builds(
+        ReportProvisionDelayed, step=steps, reason=st.sampled_from(("in line", "still in line")), at_ms=st.just(s.AT)
+    ),
+    st.builds(ReportTurnSnapshot, number=numbers, tree=trees, at_ms=st.just(s.AT)),
     st.builds(s.changes, numbers, tree=trees),
-    st.builds(ReportDetached, instances, st.just(s.AT)),
-    st.builds(ReportCallbackDelivered, numbers, st.just(s.AT)),
-    st.builds(ReportCallbackUndelivered, numbers, st.just("stopped"), st.just(s.AT)),
-    st.builds(ReportCallbackDropped, numbers, st.just("gone"), st.just(s.AT)),
+    st.builds(ReportDetached, instance_id=instances, at_ms=st.just(s.AT)),
+    st.builds(ReportCallbackDelivered, number=numbers, at_ms=st.just(s.AT)),
+    st.builds(ReportCallbackUndelivered, number=numbers, reason=st.just("stopped"), at_ms=st.just(s.AT)),
+    st.builds(ReportCallbackDropped, number=numbers, reason=st.just("gone"), at_ms=st.just(s.AT)),
 )
 
 
-def commands(state: State) -> st.SearchStrategy[Command]:
+def commands(state: State) -> st.SearchStrategy[SessionCommand]:
     if state.phase == "absent":
         return orders
     expected = [answer for effect in SESSION.pending(state) for answer in answers_to(effect)]
     if state.phase == "stopped":
-        expected.append(st.just(EraseSession(s.AT)))
+        expected.append(st.just(EraseSession(at_ms=s.AT)))
     anything = st.one_of(orders, reports)
     if not expected:
         return anything
@@ -139,15 +151,15 @@ def commands(state: State) -> st.SearchStrategy[Command]:
     return st.sampled_from((deep, deep, orders, anything)).flatmap(lambda kind: kind)
 
 
-def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[Command], ...]:
+def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[SessionCommand], ...]:
     match effect:
         case e.ProvideWorkspace():
             ready = (st.just(s.workspace_ready()), st.just(s.workspace_ready(s.RECIPE)))
             return (*ready, st.just(s.provision_failed("workspace")))
         case e.SetUpWorkspace():
             held = (
-                ReportSetupHeld(s.AT),
-                ReportSetupStarted(s.AT),
+                ReportSetupHeld(at_ms=s.AT),
+                ReportSetupStarted(at_ms=s.AT),
                 s.setup_ended(),
                 s.setup_ended(1, "setup_failed"),
             )
@@ -157,39 +169,41 @@ def answers_to(effect: e.Effect) -> tuple[st.SearchStrategy[Command], ...]:
         case e.OpenConversation():
             return (st.builds(s.conversation_open, ids), st.just(s.provision_failed("conversation", "session_gone")))
         case e.SteerTurn(message_id=message):
-            return (st.just(ReportPromptDelivered(message, s.AT)),)
+            return (st.just(ReportPromptDelivered(message_id=message, at_ms=s.AT)),)
         case e.DeliverPrompt(message_id=message, number=number):
             return (
-                st.just(ReportPromptDelivered(message, s.AT)),
-                st.builds(ReportTurnSnapshot, st.just(number), trees, st.just(s.AT)),
+                st.just(ReportPromptDelivered(message_id=message, at_ms=s.AT)),
+                st.builds(ReportTurnSnapshot, number=st.just(number), tree=trees, at_ms=st.just(s.AT)),
             )
         case e.FollowTurn(number=number) | e.StopTurn(number=number):
             return (
                 st.builds(s.turn_ended, st.just(number), outcomes, ids),
                 st.just(s.turn_failed(number)),
                 st.builds(s.request_opened, requests),
-                st.builds(AnswerRequest, requests, answers, st.just(s.AT)),
+                st.builds(AnswerRequest, request_id=requests, answer=answers, at_ms=st.just(s.AT)),
                 st.builds(s.changes, st.just(number), tree=trees),
             )
         case e.Settle():
             return (st.builds(s.settled, ids),)
         case e.EndSession():
-            return (st.builds(ReportSessionStopped, st.just("over"), st.just(s.AT), st.booleans()),)
+            return (
+                st.builds(ReportSessionStopped, evidence=st.just("over"), at_ms=st.just(s.AT), leaves=st.booleans()),
+            )
         case e.AnswerOpenCode(request_id=request):
             return (st.just(s.request_closed(request)),)
         case e.DetachInstance(instance_id=instance):
-            return (st.just(ReportDetached(instance, s.AT)),)
+            return (st.just(ReportDetached(instance_id=instance, at_ms=s.AT)),)
         case e.NotifyParent(number=number):
             return (
-                st.just(ReportCallbackDelivered(number, s.AT)),
-                st.just(ReportCallbackUndelivered(number, "it has stopped", s.AT)),
-                st.just(ReportCallbackDropped(number, "it is gone", s.AT)),
+                st.just(ReportCallbackDelivered(number=number, at_ms=s.AT)),
+                st.just(ReportCallbackUndelivered(number=number, reason="it has stopped", at_ms=s.AT)),
+                st.just(ReportCallbackDropped(number=number, reason="it is gone", at_ms=s.AT)),
             )
         case e.EraseRecords():
             return ()
 
 
-def check(state: State, log: tuple[Event, ...]) -> None:
+def check(state: State, log: tuple[SessionEvent, ...]) -> None:
     check_turn(state, log)
     check_queue(state)
     check_prompts(state, log)
@@ -200,7 +214,7 @@ def check(state: State, log: tuple[Event, ...]) -> None:
     assert not any(isinstance(event, SessionErased) for event in log[:-1]), "nothing happens after the erasure"
 
 
-def check_turn(state: State, log: tuple[Event, ...]) -> None:
+def check_turn(state: State, log: tuple[SessionEvent, ...]) -> None:
     """A session has one turn or none, each with the next number, and runs nothing without an instance."""
     running: int | None = None
     count = 0
@@ -230,7 +244,7 @@ def check_queue(state: State) -> None:
         assert not state.queue
 
 
-def check_prompts(state: State, log: tuple[Event, ...]) -> None:
+def check_prompts(state: State, log: tuple[SessionEvent, ...]) -> None:
     """Each accepted prompt has one end at most: sent in one turn, or withdrawn. The others wait."""
     taken = Counter(event.prompt_id for event in log if isinstance(event, PromptAccepted))
     on_the_way = () if state.turn is None else state.turn.steering
@@ -239,7 +253,7 @@ def check_prompts(state: State, log: tuple[Event, ...]) -> None:
     assert max(waiting.values(), default=1) == 1
 
 
-def ends(log: tuple[Event, ...]) -> Counter[str]:
+def ends(log: tuple[SessionEvent, ...]) -> Counter[str]:
     """How often each prompt was sent in a turn of its own, arrived in somebody else's, or was withdrawn."""
     found: Counter[str] = Counter()
     steered: dict[str, str] = {}
@@ -271,7 +285,7 @@ def check_work(state: State) -> None:
     assert (len(pending) == len(aside)) == (rests or waits_to_leave)
 
 
-def check_callbacks(state: State, log: tuple[Event, ...]) -> None:
+def check_callbacks(state: State, log: tuple[SessionEvent, ...]) -> None:
     """Each outcome gives one callback at most, the true one; none is lost, and nobody but a parent hears of it."""
     told: Outcome | None = None
     count = 0
@@ -300,7 +314,7 @@ def check_callbacks(state: State, log: tuple[Event, ...]) -> None:
         assert last_word > last_turn, "the parent has not heard of the last turn"
 
 
-def check_budget(log: tuple[Event, ...]) -> None:
+def check_budget(log: tuple[SessionEvent, ...]) -> None:
     """The budget pauses between turns, and then none begins before there is another budget."""
     runs = paused = False
     for event in log:
@@ -337,13 +351,17 @@ def test_a_session_keeps_its_laws(data: st.DataObject) -> None:
 def test_each_session_can_be_ended(data: st.DataObject) -> None:
     state, _ = walk(data, SESSION, commands, check)
     assume(state.phase != "erased")
-    story: tuple[Command, ...] = (s.create(), StopSession(s.AT), ReportSessionStopped("over", s.AT))
+    story: tuple[SessionCommand, ...] = (
+        s.create(),
+        StopSession(at_ms=s.AT),
+        ReportSessionStopped(evidence="over", at_ms=s.AT),
+    )
     for command in story:
         for event in SESSION.decide(command, state):
             state = SESSION.evolve(state, event)
     assert (state.phase, state.queue, state.turn, state.instance_id) == ("stopped", (), None, None)
     assert all(isinstance(effect, e.NotifyParent) for effect in SESSION.pending(state))
-    for event in SESSION.decide(EraseSession(s.AT), state):
+    for event in SESSION.decide(EraseSession(at_ms=s.AT), state):
         state = SESSION.evolve(state, event)
     assert [effect.key for effect in SESSION.pending(state)] == ["erase"]
 
@@ -357,10 +375,10 @@ def test_each_session_can_be_brought_back_to_work(data: st.DataObject) -> None:
     """
     state, _ = walk(data, SESSION, commands, check)
     assume(state.phase != "erased")
-    room = SetBudget(None, s.AT, s.fresh("room"))
-    story: tuple[Command, ...] = (
+    room = SetBudget(budget=None, at_ms=s.AT, fresh=s.fresh("room"))
+    story: tuple[SessionCommand, ...] = (
         s.create(),
-        ReportSessionStopped("over", s.AT),
+        ReportSessionStopped(evidence="over", at_ms=s.AT),
         room,
         ANEW,
         s.submit("p9", resume=True),
@@ -387,7 +405,7 @@ def carried_out(state: State) -> State:
     return state
 
 
-def success(effect: e.Effect) -> Command:
+def success(effect: e.Effect) -> SessionCommand:
     """What the effect reports when all goes well."""
     match effect:
         case e.ProvideWorkspace():
@@ -399,18 +417,18 @@ def success(effect: e.Effect) -> Command:
         case e.OpenConversation():
             return s.conversation_open()
         case e.DeliverPrompt(message_id=message) | e.SteerTurn(message_id=message):
-            return ReportPromptDelivered(message, s.AT)
+            return ReportPromptDelivered(message_id=message, at_ms=s.AT)
         case e.FollowTurn(number=number) | e.StopTurn(number=number):
             return s.turn_ended(number)
         case e.Settle():
             return s.settled()
         case e.EndSession():
-            return ReportSessionStopped("over", s.AT)
+            return ReportSessionStopped(evidence="over", at_ms=s.AT)
         case e.AnswerOpenCode(request_id=request):
             return s.request_closed(request)
         case e.DetachInstance(instance_id=instance):
-            return ReportDetached(instance, s.AT)
+            return ReportDetached(instance_id=instance, at_ms=s.AT)
         case e.NotifyParent(number=number):
-            return ReportCallbackDelivered(number, s.AT)
+            return ReportCallbackDelivered(number=number, at_ms=s.AT)
         case e.EraseRecords():
             raise AssertionError("nothing here erases a session")

@@ -9,10 +9,10 @@ from fleet.core.session.events import (
     BudgetExceeded,
     CallbackOrdered,
     CallbackUndelivered,
-    Event,
     NotificationsRead,
     ProvisionDelayed,
     SessionCreated,
+    SessionEvent,
 )
 from fleet.core.session.report_commands import ReportProvisionDelayed
 from fleet.core.session.state import State
@@ -28,10 +28,10 @@ def told(state: State) -> list[tuple[int, str, str, bool]]:
 
 
 def read(*numbers: int) -> ReadNotifications:
-    return ReadNotifications(numbers, s.AT)
+    return ReadNotifications(numbers=numbers, at_ms=s.AT)
 
 
-EXCEEDED = BudgetExceeded("1 of 1 USD are used", s.AT)
+EXCEEDED = BudgetExceeded(what="1 of 1 USD are used", at_ms=s.AT)
 
 
 @pytest.mark.parametrize(
@@ -40,27 +40,27 @@ EXCEEDED = BudgetExceeded("1 of 1 USD are used", s.AT)
         (s.ACTIVE, s.ended(1, "finished"), "finished", "three signs"),
         (s.ABORTING, s.ended(1, "aborted"), "aborted", "three signs"),
         (s.ACTIVE, s.ended(1, "interrupted"), "interrupted", "three signs"),
-        (s.ACTIVE, TurnFailed(1, "APIError", "no credit", s.AT), "error", "no credit"),
+        (s.ACTIVE, TurnFailed(number=1, code="APIError", detail="no credit", at_ms=s.AT), "error", "no credit"),
         (s.CREATED, s.failed("workspace"), "error", "no"),
         (s.ACTIVE, s.request("r1"), "request", "a permission waits for an answer"),
         (s.ACTIVE, s.disconnected(), "disconnected", "why"),
         (s.IDLE, EXCEEDED, "budget", "1 of 1 USD are used"),
         (
-            (*s.child(*s.IDLE), CallbackOrdered(1, "finished", "", s.AT)),
-            CallbackUndelivered(1, "it has stopped", s.AT),
+            (*s.child(*s.IDLE), CallbackOrdered(number=1, outcome="finished", text="", at_ms=s.AT)),
+            CallbackUndelivered(number=1, reason="it has stopped", at_ms=s.AT),
             "callback",
             "it has stopped",
         ),
     ],
 )
-def test_a_person_is_told(history: tuple[Event, ...], event: Event, kind: str, text: str) -> None:
+def test_a_person_is_told(history: tuple[SessionEvent, ...], event: SessionEvent, kind: str, text: str) -> None:
     assert told(given(SESSION, "s1", *history, event).state) == [(1, kind, text, False)]
 
 
 @pytest.mark.parametrize(
     "history", [s.ACTIVE, s.ABORTING, s.COMPLETED[len(s.FINISHED) :], s.RESUMED[len(s.FINISHED) :]]
 )
-def test_of_what_goes_its_way_nobody_is_told(history: tuple[Event, ...]) -> None:
+def test_of_what_goes_its_way_nobody_is_told(history: tuple[SessionEvent, ...]) -> None:
     begun = given(SESSION, "s1", *(() if isinstance(history[0], SessionCreated) else s.FINISHED))
     before = told(begun.state)
     state = begun.state
@@ -71,10 +71,17 @@ def test_of_what_goes_its_way_nobody_is_told(history: tuple[Event, ...]) -> None
 
 def test_what_was_read_stays_read_and_the_others_unread() -> None:
     story = given(SESSION, "s1", *s.WAITING, s.request("r2"), s.ended(1, "finished"))
-    story = story.when(read(2, 9)).then(NotificationsRead((2,), s.AT)).when(read(2)).then().when(read()).then()
+    story = (
+        story.when(read(2, 9))
+        .then(NotificationsRead(numbers=(2,), at_ms=s.AT))
+        .when(read(2))
+        .then()
+        .when(read())
+        .then()
+    )
     assert [number for number, _, _, seen in told(story.state) if seen] == [2]
-    story = story.when(ReadNotifications(None, s.AT)).then(NotificationsRead((1, 3), s.AT))
-    story = story.when(ReadNotifications(None, s.AT)).then()
+    story = story.when(ReadNotifications(numbers=None, at_ms=s.AT)).then(NotificationsRead(numbers=(1, 3), at_ms=s.AT))
+    story = story.when(ReadNotifications(numbers=None, at_ms=s.AT)).then()
     assert all(seen for *_, seen in told(story.state))
 
 
@@ -89,20 +96,22 @@ def test_the_newest_are_kept_and_numbers_are_not_given_twice() -> None:
 
 
 def delayed(step: ProvisionStep = "instance", reason: str = "waits in line") -> ReportProvisionDelayed:
-    return ReportProvisionDelayed(step, reason, s.AT)
+    return ReportProvisionDelayed(step=step, reason=reason, at_ms=s.AT)
 
 
 @pytest.mark.parametrize("history", [s.IN_WORKSPACE, (*s.RESUMING, s.WORKSPACE)])
-def test_what_waits_in_line_says_so_once(history: tuple[Event, ...]) -> None:
+def test_what_waits_in_line_says_so_once(history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history).when(delayed())
-    story = story.then(ProvisionDelayed("instance", "waits in line", s.AT)).pending("instance")
+    story = story.then(ProvisionDelayed(step="instance", reason="waits in line", at_ms=s.AT)).pending("instance")
     assert story.state.evidence == "waits in line"
     story = story.when(delayed()).then().when(delayed(reason="too little memory"))
-    story.then(ProvisionDelayed("instance", "too little memory", s.AT)).when(s.instance_ready()).then(s.attached("i1"))
+    story.then(ProvisionDelayed(step="instance", reason="too little memory", at_ms=s.AT)).when(s.instance_ready()).then(
+        s.attached("i1")
+    )
 
 
 @pytest.mark.parametrize("history", [s.CREATED, s.ON_INSTANCE, s.IDLE, s.ACTIVE, s.BROKEN, s.STOPPED, s.DISCONNECTED])
-def test_late_word_of_a_delay_changes_nothing(history: tuple[Event, ...]) -> None:
+def test_late_word_of_a_delay_changes_nothing(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(delayed()).then()
 
 
@@ -111,17 +120,21 @@ def test_late_word_of_a_delay_changes_nothing(history: tuple[Event, ...]) -> Non
 
 @pytest.mark.parametrize("arguments", ["", "two words"])
 def test_a_command_is_a_prompt_whose_text_may_be_empty(arguments: str) -> None:
-    command = SubmitPrompt("p1", arguments, s.AT, s.fresh(), command="review")
+    command = SubmitPrompt(prompt_id="p1", text=arguments, at_ms=s.AT, fresh=s.fresh(), command="review")
     story = given(SESSION, "s1", *s.IDLE).when(command)
-    story = story.then(PromptAccepted("p1", arguments, s.AT, command="review"), s.started(1, "p1"))
+    story = story.then(PromptAccepted(prompt_id="p1", text=arguments, at_ms=s.AT, command="review"), s.started(1, "p1"))
     (effect,) = story.pending("deliver:1:i1").effects
     assert isinstance(effect, e.DeliverPrompt)
     assert (effect.prompt.command, effect.prompt.text) == ("review", arguments)
 
 
 def test_a_command_waits_its_turn_like_any_prompt() -> None:
-    command = SubmitPrompt("p2", "", s.AT, s.fresh(), command="review")
-    story = given(SESSION, "s1", *s.ACTIVE).when(command).then(PromptAccepted("p2", "", s.AT, command="review"))
+    command = SubmitPrompt(prompt_id="p2", text="", at_ms=s.AT, fresh=s.fresh(), command="review")
+    story = (
+        given(SESSION, "s1", *s.ACTIVE)
+        .when(command)
+        .then(PromptAccepted(prompt_id="p2", text="", at_ms=s.AT, command="review"))
+    )
     story = story.when(s.turn_ended(1, ids="x")).then(s.ended(1, "finished"), s.started(2, "p2", "x"))
     assert story.state.turn is not None
     assert story.state.turn.prompt.command == "review"

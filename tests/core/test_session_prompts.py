@@ -4,9 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from fleet.core.session import effects as e
-from fleet.core.session.commands import AbortTurn, Command, SubmitPrompt, WithdrawPrompt
+from fleet.core.session.commands import AbortTurn, SessionCommand, SubmitPrompt, WithdrawPrompt
 from fleet.core.session.decide import SESSION
-from fleet.core.session.events import Event, SessionSettled
+from fleet.core.session.events import SessionEvent, SessionSettled
 from fleet.core.session.report_commands import ReportPromptDelivered
 from fleet.core.session.turn_events import (
     AbortRequested,
@@ -34,7 +34,7 @@ from tests.core.given import given
 PICTURE = Attachment("image/png", "a.png", "data:image/png;base64,AA==")
 
 
-def queue_of(*names: str) -> tuple[Event, ...]:
+def queue_of(*names: str) -> tuple[SessionEvent, ...]:
     return (*s.ACTIVE, *(s.accepted(name) for name in names))
 
 
@@ -46,18 +46,37 @@ def test_a_prompt_to_an_idle_session_starts_a_turn_at_once() -> None:
     assert story.effects == (
         e.DeliverPrompt("deliver:1:i1", "i1", "ses_1", "/trees/w1", "msg_p1", ("prt_p100",), turn.prompt, 1),
     )
-    story = story.when(ReportPromptDelivered("msg_p1", s.AT)).then(PromptDelivered("msg_p1", s.AT))
-    story.pending("follow:1:i1").when(ReportPromptDelivered("msg_p1", s.AT)).then()
+    story = story.when(ReportPromptDelivered(message_id="msg_p1", at_ms=s.AT)).then(
+        PromptDelivered(message_id="msg_p1", at_ms=s.AT)
+    )
+    story.pending("follow:1:i1").when(ReportPromptDelivered(message_id="msg_p1", at_ms=s.AT)).then()
 
 
 def test_each_part_of_a_prompt_has_an_id_of_its_own() -> None:
-    command = SubmitPrompt("p1", "look", s.AT, s.fresh("p1"), (PICTURE, PICTURE), "plan", Model("a", "b"))
+    command = SubmitPrompt(
+        prompt_id="p1",
+        text="look",
+        at_ms=s.AT,
+        fresh=s.fresh("p1"),
+        attachments=(PICTURE, PICTURE),
+        agent="plan",
+        model=Model("a", "b"),
+    )
     story = (
         given(SESSION, "s1", *s.IDLE)
         .when(command)
         .then(
-            PromptAccepted("p1", "look", s.AT, (PICTURE, PICTURE), "plan", Model("a", "b")),
-            TurnStarted(1, "p1", "msg_p1", ("prt_p100", "prt_p101", "prt_p102"), s.AT),
+            PromptAccepted(
+                prompt_id="p1",
+                text="look",
+                at_ms=s.AT,
+                attachments=(PICTURE, PICTURE),
+                agent="plan",
+                model=Model("a", "b"),
+            ),
+            TurnStarted(
+                number=1, prompt_id="p1", message_id="msg_p1", part_ids=("prt_p100", "prt_p101", "prt_p102"), at_ms=s.AT
+            ),
         )
     )
     turn = story.state.turn
@@ -92,25 +111,25 @@ def test_a_prompt_waits_while_a_request_is_open() -> None:
 
 def test_a_prompt_waits_while_a_resumed_session_is_looked_at() -> None:
     story = given(SESSION, "s1", *s.RESUMED).when(s.submit("p2")).then(s.accepted("p2")).pending("settle:i2")
-    settled = SessionSettled("nothing runs", s.AT)
+    settled = SessionSettled(evidence="nothing runs", at_ms=s.AT)
     story.when(s.settled("x")).then(settled, s.started(2, "p2", "x")).pending("deliver:2:i2")
 
 
 @pytest.mark.parametrize("history", [queue_of("p2"), s.SENDING])
-def test_the_same_prompt_again_changes_nothing(history: tuple[Event, ...]) -> None:
+def test_the_same_prompt_again_changes_nothing(history: tuple[SessionEvent, ...]) -> None:
     name = "p2" if s.accepted("p2") in history else "p1"
     given(SESSION, "s1", *history).when(s.submit(name)).then()
 
 
 def test_a_waiting_prompt_can_be_withdrawn_once() -> None:
-    story = given(SESSION, "s1", *queue_of("p2", "p3")).when(WithdrawPrompt("p2", s.AT))
+    story = given(SESSION, "s1", *queue_of("p2", "p3")).when(WithdrawPrompt(prompt_id="p2", at_ms=s.AT))
     story = story.then(s.withdrawn("p2", "withdrawn"))
-    story = story.when(WithdrawPrompt("p2", s.AT)).then_rejected("prompt_not_found", says="p2")
+    story = story.when(WithdrawPrompt(prompt_id="p2", at_ms=s.AT)).then_rejected("prompt_not_found", says="p2")
     story.when(s.turn_ended(1, ids="x")).then(s.ended(1, "finished"), s.started(2, "p3", "x"))
 
 
 def test_a_running_prompt_cannot_be_withdrawn() -> None:
-    given(SESSION, "s1", *s.ACTIVE).when(WithdrawPrompt("p1", s.AT)).then_rejected("prompt_not_found")
+    given(SESSION, "s1", *s.ACTIVE).when(WithdrawPrompt(prompt_id="p1", at_ms=s.AT)).then_rejected("prompt_not_found")
 
 
 def test_the_queue_has_a_limit() -> None:
@@ -119,7 +138,7 @@ def test_the_queue_has_a_limit() -> None:
     story = story.when(s.submit("more")).then_rejected("queue_full", says="wait for a turn to end")
     assert story.rejected is not None
     assert story.rejected.retry_after_s
-    story.when(WithdrawPrompt("p5", s.AT)).when(s.submit("more")).then(s.accepted("more"))
+    story.when(WithdrawPrompt(prompt_id="p5", at_ms=s.AT)).when(s.submit("more")).then(s.accepted("more"))
 
 
 def test_the_queue_has_a_limit_in_bytes_too() -> None:
@@ -137,7 +156,13 @@ def test_the_queue_has_a_limit_in_bytes_too() -> None:
         (s.submit(text=""), "prompt_empty", "text"),
         (s.submit(text=" \n"), "prompt_empty", "text"),
         (s.submit(text="ä" * (PROMPT_TEXT_BYTES_MAX // 2 + 1)), "too_large", "text"),
-        (SubmitPrompt("p1", "x", s.AT, s.fresh(), (PICTURE,) * (ATTACHMENTS_MAX + 1)), "invalid", "attachments"),
+        (
+            SubmitPrompt(
+                prompt_id="p1", text="x", at_ms=s.AT, fresh=s.fresh(), attachments=(PICTURE,) * (ATTACHMENTS_MAX + 1)
+            ),
+            "invalid",
+            "attachments",
+        ),
     ],
 )
 def test_a_prompt_has_content_within_limits(command: SubmitPrompt, code: str, field: str) -> None:
@@ -147,20 +172,20 @@ def test_a_prompt_has_content_within_limits(command: SubmitPrompt, code: str, fi
 
 
 def test_attachments_alone_are_a_prompt_and_the_limits_are_reached() -> None:
-    given(SESSION, "s1", *s.ACTIVE).when(SubmitPrompt("p2", "", s.AT, s.fresh(), (PICTURE,) * ATTACHMENTS_MAX)).then(
-        PromptAccepted("p2", "", s.AT, (PICTURE,) * ATTACHMENTS_MAX)
-    ).when(s.submit("p3", text="x" * PROMPT_TEXT_BYTES_MAX)).then(
-        PromptAccepted("p3", "x" * PROMPT_TEXT_BYTES_MAX, s.AT)
-    )
+    given(SESSION, "s1", *s.ACTIVE).when(
+        SubmitPrompt(prompt_id="p2", text="", at_ms=s.AT, fresh=s.fresh(), attachments=(PICTURE,) * ATTACHMENTS_MAX)
+    ).then(PromptAccepted(prompt_id="p2", text="", at_ms=s.AT, attachments=(PICTURE,) * ATTACHMENTS_MAX)).when(
+        s.submit("p3", text="x" * PROMPT_TEXT_BYTES_MAX)
+    ).then(PromptAccepted(prompt_id="p3", text="x" * PROMPT_TEXT_BYTES_MAX, at_ms=s.AT))
 
 
 # --------------------------------------------------------------------------------------------------- ends of a turn
 
 
 @pytest.mark.parametrize("history", [s.SENDING, s.ACTIVE, s.WAITING])
-def test_an_error_ends_the_turn_and_holds_what_waits_until_the_next_prompt(history: tuple[Event, ...]) -> None:
+def test_an_error_ends_the_turn_and_holds_what_waits_until_the_next_prompt(history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history, s.accepted("p2")).when(s.turn_failed(1))
-    story = story.then(TurnFailed(1, "APIError", "no credit", s.AT)).pending()
+    story = story.then(TurnFailed(number=1, code="APIError", detail="no credit", at_ms=s.AT)).pending()
     state = story.state
     assert (state.phase, state.queue_paused, state.last_outcome, state.requests) == ("error", True, "error", ())
     assert state.failure is not None
@@ -172,7 +197,7 @@ def test_an_error_ends_the_turn_and_holds_what_waits_until_the_next_prompt(histo
 
 @pytest.mark.parametrize("outcome", ["aborted", "interrupted"])
 def test_an_abort_holds_what_waits_until_the_next_prompt(outcome: TurnOutcome) -> None:
-    story = given(SESSION, "s1", *queue_of("p2")).when(AbortTurn(s.AT))
+    story = given(SESSION, "s1", *queue_of("p2")).when(AbortTurn(at_ms=s.AT))
     story = story.when(s.turn_ended(1, outcome)).then(s.ended(1, outcome)).pending()
     assert (story.state.phase, story.state.queue_paused, story.state.last_outcome) == ("idle", True, outcome)
     story.when(s.submit("p3")).then(s.accepted("p3"), s.started(2, "p2", "p3"))
@@ -189,11 +214,11 @@ def test_what_was_prompted_after_the_abort_is_not_held() -> None:
 
 
 @pytest.mark.parametrize("history", [s.SENDING, s.ACTIVE, s.WAITING])
-def test_an_abort_is_ordered_once_and_the_turn_is_followed_to_its_end(history: tuple[Event, ...]) -> None:
+def test_an_abort_is_ordered_once_and_the_turn_is_followed_to_its_end(history: tuple[SessionEvent, ...]) -> None:
     before = given(SESSION, "s1", *history)
-    story = before.when(AbortTurn(s.AT)).then(AbortRequested(1, s.AT))
+    story = before.when(AbortTurn(at_ms=s.AT)).then(AbortRequested(number=1, at_ms=s.AT))
     assert story.state.phase == before.state.phase
-    story.pending(before.effects[0].key, "stop:1:i1").when(AbortTurn(s.AT)).then()
+    story.pending(before.effects[0].key, "stop:1:i1").when(AbortTurn(at_ms=s.AT)).then()
 
 
 def test_an_aborted_turn_is_never_called_finished() -> None:
@@ -202,8 +227,10 @@ def test_an_aborted_turn_is_never_called_finished() -> None:
 
 
 def test_a_turn_is_followed_under_the_id_that_opencode_has_given_its_message() -> None:
-    story = given(SESSION, "s1", *s.SENDING).when(ReportPromptDelivered("msg_p1", s.AT, "msg_own"))
-    story = story.then(PromptDelivered("msg_p1", s.AT, "msg_own"))
+    story = given(SESSION, "s1", *s.SENDING).when(
+        ReportPromptDelivered(message_id="msg_p1", at_ms=s.AT, kept_as="msg_own")
+    )
+    story = story.then(PromptDelivered(message_id="msg_p1", at_ms=s.AT, kept_as="msg_own"))
     (effect,) = story.effects
     assert isinstance(effect, e.FollowTurn)
     assert effect.message_id == "msg_own"
@@ -216,14 +243,14 @@ RUNS = ("active", "active, sending", "waiting_input", "created, to be set up")
 
 @pytest.mark.parametrize("situation", [name for name in s.LIVING if name not in RUNS])
 def test_there_is_nothing_to_abort_where_nothing_runs(situation: str) -> None:
-    given(SESSION, "s1", *s.LIVING[situation]).when(AbortTurn(s.AT)).then()
+    given(SESSION, "s1", *s.LIVING[situation]).when(AbortTurn(at_ms=s.AT)).then()
 
 
 @pytest.mark.parametrize(
-    "report", [s.turn_ended(1), s.turn_failed(1), ReportPromptDelivered("msg_p1", s.AT), s.settled()]
+    "report", [s.turn_ended(1), s.turn_failed(1), ReportPromptDelivered(message_id="msg_p1", at_ms=s.AT), s.settled()]
 )
 @pytest.mark.parametrize("history", [s.FINISHED, s.FAILED, s.COMPLETED, s.LOST_TURN, s.STOPPED])
-def test_late_reports_of_a_turn_are_ignored(history: tuple[Event, ...], report: Command) -> None:
+def test_late_reports_of_a_turn_are_ignored(history: tuple[SessionEvent, ...], report: SessionCommand) -> None:
     given(SESSION, "s1", *history).when(report).then()
 
 
@@ -232,7 +259,7 @@ def test_reports_of_another_turn_are_ignored() -> None:
     for report in (
         s.turn_ended(1),
         s.turn_failed(1),
-        ReportPromptDelivered("msg_p1", s.AT),
+        ReportPromptDelivered(message_id="msg_p1", at_ms=s.AT),
         s.turn_ended(3),
         s.settled(),
     ):
@@ -246,22 +273,24 @@ def test_requests_make_the_session_wait_until_the_last_is_closed() -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(s.request_opened("r1")).then(s.request("r1")).pending("follow:1:i1")
     assert story.state.phase == "waiting_input"
     story = story.when(s.request_opened("r1")).then().when(s.request_opened("r2")).then(s.request("r2"))
-    story = story.when(s.request_closed("r1")).then(RequestClosed("r1", s.AT))
+    story = story.when(s.request_closed("r1")).then(RequestClosed(request_id="r1", at_ms=s.AT))
     assert story.state.phase == "waiting_input"
     story = story.when(s.request_closed("r1")).then()
-    story = story.when(s.request_closed("r2")).then(RequestClosed("r2", s.AT), TurnContinued(s.AT))
+    story = story.when(s.request_closed("r2")).then(
+        RequestClosed(request_id="r2", at_ms=s.AT), TurnContinued(at_ms=s.AT)
+    )
     assert (story.state.phase, story.state.requests) == ("active", ())
 
 
 @pytest.mark.parametrize("end", [s.turn_ended(1, "aborted"), s.turn_failed(1), s.instance_ended()])
-def test_no_request_outlives_its_turn(end: Command) -> None:
+def test_no_request_outlives_its_turn(end: SessionCommand) -> None:
     story = given(SESSION, "s1", *s.WAITING).when(end)
     assert story.state.requests == ()
     story.when(s.request_closed("r1")).then()
 
 
 @pytest.mark.parametrize("history", [s.IDLE, s.FAILED, s.COMPLETED, s.DISCONNECTED, s.STOPPED, s.CREATED])
-def test_a_request_counts_only_while_something_runs(history: tuple[Event, ...]) -> None:
+def test_a_request_counts_only_while_something_runs(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(s.request_opened("r1")).then()
 
 
@@ -275,11 +304,22 @@ def test_a_resumed_session_settles_though_a_stale_request_is_listed() -> None:
 
 def recorded(name: str, body: str = "1", cost_usd: float = 0.0, output: int = 0) -> MessageRecorded:
     tokens = Tokens(output=output)
-    return MessageRecorded(name, "ses_1", "assistant", s.AT, raw(body.encode()), cost_usd, tokens, s.AT)
+    return MessageRecorded(
+        message_id=name,
+        opencode_id="ses_1",
+        role="assistant",
+        at_ms=s.AT,
+        body=raw(body.encode()),
+        cost_usd=cost_usd,
+        tokens=tokens,
+        created_ms=s.AT,
+    )
 
 
 def part_recorded(name: str, body: str = "1") -> PartRecorded:
-    return PartRecorded(name, "msg_a", "text", s.AT, raw(body.encode()), "ses_1")
+    return PartRecorded(
+        part_id=name, message_id="msg_a", type="text", at_ms=s.AT, body=raw(body.encode()), opencode_id="ses_1"
+    )
 
 
 def test_what_is_known_is_not_recorded_again_and_the_last_write_wins() -> None:
@@ -322,12 +362,12 @@ def test_what_is_known_of_earlier_turns_is_bounded_and_the_newest() -> None:
 
 
 @pytest.mark.parametrize("history", [s.FINISHED, s.FAILED, s.COMPLETED, s.LOST_TURN, s.STOPPED])
-def test_what_is_read_back_late_is_recorded_still(history: tuple[Event, ...]) -> None:
+def test_what_is_read_back_late_is_recorded_still(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(s.transcript(s.message("msg_a"))).then(recorded("msg_a"))
 
 
-@pytest.mark.parametrize("stop", [AbortTurn(s.AT), s.turn_failed(1)], ids=("aborted", "failed"))
-def test_what_was_to_steer_a_turn_that_ended_badly_waits_for_somebody_to_prompt(stop: Command) -> None:
+@pytest.mark.parametrize("stop", [AbortTurn(at_ms=s.AT), s.turn_failed(1)], ids=("aborted", "failed"))
+def test_what_was_to_steer_a_turn_that_ended_badly_waits_for_somebody_to_prompt(stop: SessionCommand) -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(s.submit("p2", steer=True)).when(stop).when(s.turn_ended(1, "aborted"))
     assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
     assert (story.state.turns, story.state.queue_paused) == (1, True)

@@ -3,9 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from fleet.core.session.commands import Command, EditPrompt, SteerPrompt, WithdrawPrompt
+from fleet.core.session.commands import EditPrompt, SessionCommand, SteerPrompt, WithdrawPrompt
 from fleet.core.session.decide import SESSION
-from fleet.core.session.events import Event, ResumeRequested, SessionResumed
+from fleet.core.session.events import ResumeRequested, SessionEvent, SessionResumed
 from fleet.core.session.report_commands import ReportPromptDelivered
 from fleet.core.session.turn_events import (
     AbortRequested,
@@ -26,23 +26,25 @@ WAITING_TWO = (*s.ACTIVE, s.accepted("p2"), s.accepted("p3"))
 RETURNED = (
     *s.ACTIVE,
     s.accepted("p2"),
-    TurnSteered(1, "p2", "msg_s", ("prt_s00",), s.AT),
-    AbortRequested(1, s.AT),
+    TurnSteered(number=1, prompt_id="p2", message_id="msg_s", part_ids=("prt_s00",), at_ms=s.AT),
+    AbortRequested(number=1, at_ms=s.AT),
     s.ended(1, "aborted"),
 )
 """The turn was aborted before the prompt that was to steer it had arrived: it waits again, and nothing goes on."""
 
 
 def edit(name: str = "p2", text: str = "do that") -> EditPrompt:
-    return EditPrompt(name, text, s.AT)
+    return EditPrompt(prompt_id=name, text=text, at_ms=s.AT)
 
 
 def steer(name: str = "p2") -> SteerPrompt:
-    return SteerPrompt(name, s.AT, s.fresh("s"))
+    return SteerPrompt(prompt_id=name, at_ms=s.AT, fresh=s.fresh("s"))
 
 
 def test_a_prompt_that_waits_gets_another_text_and_keeps_its_place() -> None:
-    story = given(SESSION, "s1", *WAITING_TWO).when(edit()).then(PromptEdited("p2", "do that", s.AT))
+    story = (
+        given(SESSION, "s1", *WAITING_TWO).when(edit()).then(PromptEdited(prompt_id="p2", text="do that", at_ms=s.AT))
+    )
     assert [(prompt.prompt_id, prompt.text) for prompt in story.state.queue] == [("p2", "do that"), ("p3", "do it")]
     story = story.pending("follow:1:i1").when(edit()).then()
     story = story.when(s.turn_ended(1, ids="x")).then(s.ended(1, "finished"), s.started(2, "p2", "x"))
@@ -51,14 +53,22 @@ def test_a_prompt_that_waits_gets_another_text_and_keeps_its_place() -> None:
 
 
 @pytest.mark.parametrize("history", [s.CREATED, s.FAILED, s.COMPLETED, s.LOST_TURN, s.RESUMING])
-def test_a_prompt_is_edited_whatever_keeps_it_waiting(history: tuple[Event, ...]) -> None:
-    given(SESSION, "s1", *history, s.accepted("p2")).when(edit()).then(PromptEdited("p2", "do that", s.AT))
+def test_a_prompt_is_edited_whatever_keeps_it_waiting(history: tuple[SessionEvent, ...]) -> None:
+    given(SESSION, "s1", *history, s.accepted("p2")).when(edit()).then(
+        PromptEdited(prompt_id="p2", text="do that", at_ms=s.AT)
+    )
 
 
 def test_an_edit_leaves_attachments_agent_and_model() -> None:
     picture = Attachment("image/png", "a.png", "data:image/png;base64,AA")
-    accepted = PromptAccepted("p2", "x", s.AT, (picture,), "plan", Model("p", "m"))
-    story = given(SESSION, "s1", *s.ACTIVE, accepted).when(edit(text="")).then(PromptEdited("p2", "", s.AT))
+    accepted = PromptAccepted(
+        prompt_id="p2", text="x", at_ms=s.AT, attachments=(picture,), agent="plan", model=Model("p", "m")
+    )
+    story = (
+        given(SESSION, "s1", *s.ACTIVE, accepted)
+        .when(edit(text=""))
+        .then(PromptEdited(prompt_id="p2", text="", at_ms=s.AT))
+    )
     (prompt,) = story.state.queue
     assert (prompt.attachments, prompt.agent, prompt.model) == ((picture,), "plan", Model("p", "m"))
 
@@ -76,10 +86,10 @@ def test_an_edit_does_not_fill_the_queue_beyond_its_bound() -> None:
     long = replace(s.accepted("p2"), text="x" * MIB)
     many = tuple(replace(long, prompt_id=f"q{n}") for n in range(QUEUE_BYTES_MAX // MIB - 1))
     story = given(SESSION, "s1", *s.ACTIVE, *many, replace(s.accepted("p2"), text="x" * MIB))
-    story.when(edit("p2", "short")).then(PromptEdited("p2", "short", s.AT))
+    story.when(edit("p2", "short")).then(PromptEdited(prompt_id="p2", text="short", at_ms=s.AT))
     full = given(SESSION, "s1", *s.ACTIVE, *many, long, s.accepted("p3"))
     full.when(edit("p3", "longer than before")).then_rejected("queue_full", says="40 MiB")
-    full.when(edit("p3", "do i")).then(PromptEdited("p3", "do i", s.AT))
+    full.when(edit("p3", "do i")).then(PromptEdited(prompt_id="p3", text="do i", at_ms=s.AT))
 
 
 def test_a_prompt_that_runs_or_has_run_cannot_be_edited() -> None:
@@ -88,33 +98,45 @@ def test_a_prompt_that_runs_or_has_run_cannot_be_edited() -> None:
 
 
 @pytest.mark.parametrize("history", [s.ACTIVE, s.WAITING])
-def test_a_prompt_that_waits_is_sent_into_the_turn_that_runs(history: tuple[Event, ...]) -> None:
+def test_a_prompt_that_waits_is_sent_into_the_turn_that_runs(history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history, s.accepted("p2"), s.accepted("p3")).when(steer("p3"))
-    story = story.then(TurnSteered(1, "p3", "msg_s", ("prt_s00",), s.AT)).pending("follow:1:i1", "steer:p3:i1")
+    story = story.then(
+        TurnSteered(number=1, prompt_id="p3", message_id="msg_s", part_ids=("prt_s00",), at_ms=s.AT)
+    ).pending("follow:1:i1", "steer:p3:i1")
     assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
     story = story.when(steer("p3")).then()  # it is on its way
-    story = story.when(ReportPromptDelivered("msg_s", s.AT)).then(PromptDelivered("msg_s", s.AT)).pending("follow:1:i1")
+    story = (
+        story.when(ReportPromptDelivered(message_id="msg_s", at_ms=s.AT))
+        .then(PromptDelivered(message_id="msg_s", at_ms=s.AT))
+        .pending("follow:1:i1")
+    )
     story.when(steer("p3")).then_rejected("prompt_not_found")
     story.when(s.turn_ended(1, ids="x")).then(s.ended(1, "finished"), s.started(2, "p2", "x"))
 
 
 def test_a_steering_prompt_takes_its_attachments_along() -> None:
-    accepted = PromptAccepted("p2", "x", s.AT, (Attachment("image/png", "a.png", "data:,"),) * 2)
+    accepted = PromptAccepted(
+        prompt_id="p2", text="x", at_ms=s.AT, attachments=(Attachment("image/png", "a.png", "data:,"),) * 2
+    )
     story = given(SESSION, "s1", *s.ACTIVE, accepted).when(steer())
-    story.then(TurnSteered(1, "p2", "msg_s", ("prt_s00", "prt_s01", "prt_s02"), s.AT))
+    story.then(
+        TurnSteered(
+            number=1, prompt_id="p2", message_id="msg_s", part_ids=("prt_s00", "prt_s01", "prt_s02"), at_ms=s.AT
+        )
+    )
 
 
 def test_a_steering_prompt_that_the_turn_s_end_overtook_begins_the_next_turn_under_its_ids() -> None:
     story = given(SESSION, "s1", *WAITING_TWO).when(steer("p3"))
-    started = TurnStarted(2, "p3", "msg_s", ("prt_s00",), s.AT)
+    started = TurnStarted(number=2, prompt_id="p3", message_id="msg_s", part_ids=("prt_s00",), at_ms=s.AT)
     story.when(s.turn_ended(1)).then(s.ended(1, "finished"), started).pending("deliver:2:i1")
 
 
 @pytest.mark.parametrize("command", [edit(), steer()])
-def test_what_may_have_been_sent_is_not_changed_and_not_sent_into_another_turn(command: Command) -> None:
+def test_what_may_have_been_sent_is_not_changed_and_not_sent_into_another_turn(command: SessionCommand) -> None:
     given(SESSION, "s1", *RETURNED).when(command).then_rejected("prompt_sent", says="OpenCode may hold it")
-    running = (*RETURNED, s.accepted("p5"), PromptWithdrawn("p5", "withdrawn", s.AT))
-    given(SESSION, "s1", *running).when(WithdrawPrompt("p2", s.AT)).then(s.withdrawn("p2", "withdrawn"))
+    running = (*RETURNED, s.accepted("p5"), PromptWithdrawn(prompt_id="p5", reason="withdrawn", at_ms=s.AT))
+    given(SESSION, "s1", *running).when(WithdrawPrompt(prompt_id="p2", at_ms=s.AT)).then(s.withdrawn("p2", "withdrawn"))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +151,7 @@ def test_what_may_have_been_sent_is_not_changed_and_not_sent_into_another_turn(c
         (s.RESUMED, "no turn runs"),
     ],
 )
-def test_where_no_turn_takes_it_a_prompt_goes_on_waiting(history: tuple[Event, ...], says: str) -> None:
+def test_where_no_turn_takes_it_a_prompt_goes_on_waiting(history: tuple[SessionEvent, ...], says: str) -> None:
     story = given(SESSION, "s1", *history, s.accepted("p2"))
     before = story.state
     story.when(steer()).then_rejected("turn_not_steerable", says=says)
@@ -139,7 +161,7 @@ def test_where_no_turn_takes_it_a_prompt_goes_on_waiting(history: tuple[Event, .
 def test_a_command_is_a_turn_of_its_own() -> None:
     command = replace(s.accepted("p2"), command="review")
     given(SESSION, "s1", *s.ACTIVE, command).when(steer()).then_rejected("invalid", says="/review is a command")
-    given(SESSION, "s1", *s.ACTIVE, command).when(edit(text="")).then(PromptEdited("p2", "", s.AT))
+    given(SESSION, "s1", *s.ACTIVE, command).when(edit(text="")).then(PromptEdited(prompt_id="p2", text="", at_ms=s.AT))
 
 
 def test_an_unknown_prompt_is_not_found() -> None:
@@ -147,7 +169,13 @@ def test_an_unknown_prompt_is_not_found() -> None:
     given(SESSION, "s1", *s.ACTIVE).when(steer("p1")).then_rejected("prompt_not_found")
 
 
-TAKEN_UP = (*s.LOST_TURN, ResumeRequested(s.AT), s.WORKSPACE, s.attached("i2"), SessionResumed("i2", "ses_1", s.AT))
+TAKEN_UP = (
+    *s.LOST_TURN,
+    ResumeRequested(at_ms=s.AT),
+    s.WORKSPACE,
+    s.attached("i2"),
+    SessionResumed(instance_id="i2", opencode_id="ses_1", at_ms=s.AT),
+)
 """The turn was cut off with its process, and is looked for on another one."""
 
 
@@ -158,7 +186,7 @@ def test_a_prompt_waits_until_a_resumed_turn_was_seen_running() -> None:
     given(SESSION, "s1", *TAKEN_UP, s.accepted("p2"), earlier).when(steer()).then_rejected("turn_not_steerable")
     answer = replace(earlier, created_ms=s.AT)
     story = given(SESSION, "s1", *TAKEN_UP, s.accepted("p2"), answer).when(steer())
-    story.then(TurnSteered(1, "p2", "msg_s", ("prt_s00",), s.AT))
+    story.then(TurnSteered(number=1, prompt_id="p2", message_id="msg_s", part_ids=("prt_s00",), at_ms=s.AT))
 
 
 @pytest.mark.parametrize("outcome", ["interrupted", "finished"])

@@ -3,9 +3,9 @@
 import pytest
 
 from fleet.core.session import effects as e
-from fleet.core.session.commands import AnswerRequest, Command, ResumeSession
+from fleet.core.session.commands import AnswerRequest, ResumeSession, SessionCommand
 from fleet.core.session.decide import SESSION
-from fleet.core.session.events import Event, StopRequested
+from fleet.core.session.events import SessionEvent, StopRequested
 from fleet.core.session.report_commands import ReportRequestOpened
 from fleet.core.session.turn_events import AbortRequested, RequestAnswered, RequestClosed, RequestOpened, TurnContinued
 from fleet.core.session.values import Answer, raw
@@ -17,16 +17,18 @@ from tests.core.given import given
 ONCE = Answer("once")
 REJECT = Answer("reject", "not there")
 CHOICE = Answer(answers=(("blue",), ("a", "b")))
-QUESTION = RequestOpened("q1", "ses_1", "question", s.AT, raw(b'{"questions":[]}'))
-ASKED: tuple[Event, ...] = (*s.ACTIVE, QUESTION)
+QUESTION = RequestOpened(
+    request_id="q1", opencode_id="ses_1", kind="question", at_ms=s.AT, body=raw(b'{"questions":[]}')
+)
+ASKED: tuple[SessionEvent, ...] = (*s.ACTIVE, QUESTION)
 
 
 def answer(name: str = "r1", how: Answer = ONCE) -> AnswerRequest:
-    return AnswerRequest(name, how, s.AT)
+    return AnswerRequest(request_id=name, answer=how, at_ms=s.AT)
 
 
 def answered(name: str = "r1", how: Answer = ONCE) -> RequestAnswered:
-    return RequestAnswered(name, how, s.AT)
+    return RequestAnswered(request_id=name, answer=how, at_ms=s.AT)
 
 
 def test_opencode_is_told_and_the_session_waits_until_it_has_closed_the_request() -> None:
@@ -34,7 +36,9 @@ def test_opencode_is_told_and_the_session_waits_until_it_has_closed_the_request(
     telling = e.AnswerOpenCode("answer:r1", "i1", "ses_1", "/trees/w1", "r1", "permission", ONCE)
     assert story.effects[1] == telling
     assert story.state.phase == "waiting_input"
-    story = story.when(s.request_closed("r1")).then(RequestClosed("r1", s.AT), TurnContinued(s.AT))
+    story = story.when(s.request_closed("r1")).then(
+        RequestClosed(request_id="r1", at_ms=s.AT), TurnContinued(at_ms=s.AT)
+    )
     assert story.pending("follow:1:i1").state.phase == "active"
 
 
@@ -43,7 +47,11 @@ def test_each_request_has_an_answer_of_its_own() -> None:
     story = story.then(answered("r2", REJECT)).pending("follow:1:i1", "answer:r2").when(answer("r1"))
     story = story.then(answered("r1")).pending("follow:1:i1", "answer:r1", "answer:r2")
     assert [effect.key for effect in SESSION.react(story.state, answered("r1"))] == ["answer:r1"]
-    story = story.when(s.request_closed("r2")).then(RequestClosed("r2", s.AT)).pending("follow:1:i1", "answer:r1")
+    story = (
+        story.when(s.request_closed("r2"))
+        .then(RequestClosed(request_id="r2", at_ms=s.AT))
+        .pending("follow:1:i1", "answer:r1")
+    )
     assert story.state.phase == "waiting_input"
 
 
@@ -70,7 +78,7 @@ def test_a_question_is_answered_or_refused(how: Answer) -> None:
         (ASKED, "q1", Answer("once", answers=(("a",),)), "answers"),
     ],
 )
-def test_an_answer_fits_its_request(history: tuple[Event, ...], name: str, how: Answer, field: str) -> None:
+def test_an_answer_fits_its_request(history: tuple[SessionEvent, ...], name: str, how: Answer, field: str) -> None:
     story = given(SESSION, "s1", *history).when(answer(name, how)).then_rejected("invalid", says="is answered with")
     assert story.rejected is not None
     assert story.rejected.field == field
@@ -79,7 +87,7 @@ def test_an_answer_fits_its_request(history: tuple[Event, ...], name: str, how: 
 @pytest.mark.parametrize("given_answers", [(), (("a",),), (("a",), ("b",), ("c",))])
 def test_a_question_is_answered_in_all_of_its_parts(given_answers: tuple[tuple[str, ...], ...]) -> None:
     body = b'{"questions":[{"question":"one?"},{"question":"two?"}]}'
-    two = RequestOpened("q2", "ses_1", "question", s.AT, raw(body))
+    two = RequestOpened(request_id="q2", opencode_id="ses_1", kind="question", at_ms=s.AT, body=raw(body))
     story = given(SESSION, "s1", *s.ACTIVE, two).when(answer("q2", Answer(answers=given_answers)))
     story = story.then_rejected("invalid", says=f"has 2 parts, and {len(given_answers)} are answered")
     assert story.rejected is not None
@@ -102,14 +110,14 @@ def test_what_is_not_open_is_not_answered(situation: str) -> None:
 
 
 def test_nobody_tells_opencode_while_the_session_ends() -> None:
-    given(SESSION, "s1", *s.WAITING, StopRequested(s.AT)).when(answer()).then(answered()).pending("end")
+    given(SESSION, "s1", *s.WAITING, StopRequested(at_ms=s.AT)).when(answer()).then(answered()).pending("end")
 
 
 @pytest.mark.parametrize(
     "end", [s.turn_ended(1, "aborted", "x"), s.turn_failed(1), s.request_closed("r1")], ids=("abort", "error", "closed")
 )
-def test_what_is_settled_is_not_opened_again_though_opencode_lists_it(end: Command) -> None:
-    story = given(SESSION, "s1", *s.WAITING, AbortRequested(1, s.AT), s.accepted("p2")).when(end)
+def test_what_is_settled_is_not_opened_again_though_opencode_lists_it(end: SessionCommand) -> None:
+    story = given(SESSION, "s1", *s.WAITING, AbortRequested(number=1, at_ms=s.AT), s.accepted("p2")).when(end)
     story = story.when(s.submit("p3")).when(s.request_opened("r1")).then()
     assert (story.state.phase, story.state.requests) == ("active", ())
     story.when(s.request_opened("r2")).then(s.request("r2"))
@@ -117,7 +125,7 @@ def test_what_is_settled_is_not_opened_again_though_opencode_lists_it(end: Comma
 
 def test_what_was_open_when_the_instance_died_is_settled() -> None:
     story = given(SESSION, "s1", *s.WAITING, answered()).when(s.instance_ended()).pending()
-    story = story.when(ResumeSession(s.AT)).when(s.workspace_ready()).when(s.instance_ready("i2"))
+    story = story.when(ResumeSession(at_ms=s.AT)).when(s.workspace_ready()).when(s.instance_ready("i2"))
     story = story.when(s.conversation_open()).pending("follow:1:i2").when(s.request_opened("r1")).then()
     story.when(s.request_opened("r2")).then(s.request("r2"))
 
@@ -135,8 +143,12 @@ def test_what_is_settled_is_remembered_within_bounds_the_newest() -> None:
 
 def test_a_request_of_a_sub_agent_counts_as_well() -> None:
     request = OpenRequest("r1", "ses_sub", "question", b'{"questions":[]}')
-    story = given(SESSION, "s1", *s.ACTIVE).when(ReportRequestOpened(request, s.AT))
-    story = story.then(RequestOpened("r1", "ses_sub", "question", s.AT, raw(b'{"questions":[]}')))
+    story = given(SESSION, "s1", *s.ACTIVE).when(ReportRequestOpened(request=request, at_ms=s.AT))
+    story = story.then(
+        RequestOpened(
+            request_id="r1", opencode_id="ses_sub", kind="question", at_ms=s.AT, body=raw(b'{"questions":[]}')
+        )
+    )
     assert [(r.id, r.opencode_id, r.kind, r.body, r.opened_at_ms) for r in story.state.requests] == [
         ("r1", "ses_sub", "question", b'{"questions":[]}', s.AT)
     ]

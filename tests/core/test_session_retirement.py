@@ -7,21 +7,21 @@ import pytest
 from fleet.core.session import effects as e
 from fleet.core.session.commands import (
     AbortTurn,
-    Command,
     EditSession,
     EraseSession,
     ReadNotifications,
     ResumeSession,
+    SessionCommand,
     SetBudget,
     StopSession,
 )
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import (
     CallbackOrdered,
-    Event,
     InstanceDetached,
     ResumeRequested,
     SessionErased,
+    SessionEvent,
     SessionSettled,
     SessionStopped,
     StopRequested,
@@ -36,10 +36,10 @@ from fleet.errors import Rejected
 from tests.core import sessions as s
 from tests.core.given import given
 
-ERASE = EraseSession(s.AT)
-ERASED = SessionErased(s.AT)
-SILENT = ReportSessionStopped("silent", s.AT, leaves=True)
-LEFT = ReportDetached("i1", s.AT)
+ERASE = EraseSession(at_ms=s.AT)
+ERASED = SessionErased(at_ms=s.AT)
+SILENT = ReportSessionStopped(evidence="silent", at_ms=s.AT, leaves=True)
+LEFT = ReportDetached(instance_id="i1", at_ms=s.AT)
 
 # ---------------------------------------------------------------------------------------------------------- retirement
 
@@ -48,7 +48,7 @@ def test_an_idle_session_is_completed_and_leaves_its_instance() -> None:
     story = given(SESSION, "s1", *s.FINISHED).when(s.retire()).then(s.RETIRED[-1]).pending("leave:i1")
     assert story.effects == (e.DetachInstance("leave:i1", "i1", "ses_1", "/trees/w1"),)
     assert (story.state.phase, story.state.instance_id, story.state.ended_at_ms) == ("completed", None, s.AT)
-    story = story.when(s.retire()).then().when(LEFT).then(InstanceDetached("i1", s.AT)).pending()
+    story = story.when(s.retire()).then().when(LEFT).then(InstanceDetached(instance_id="i1", at_ms=s.AT)).pending()
     story.when(LEFT).then()
 
 
@@ -60,8 +60,8 @@ def test_what_is_at_work_keeps_its_instance(situation: str) -> None:
 def test_a_session_in_error_gives_its_instance_back_and_a_prompt_brings_it_back() -> None:
     story = given(SESSION, "s1", *s.FAILED).when(s.retire()).pending("leave:i1").when(s.retire()).then()
     assert (story.state.phase, story.state.instance_id, story.state.detaching_from) == ("error", None, "i1")
-    story = story.when(LEFT).then(InstanceDetached("i1", s.AT)).pending()
-    story.when(s.submit("p2")).then(s.accepted("p2"), ResumeRequested(s.AT)).pending("workspace")
+    story = story.when(LEFT).then(InstanceDetached(instance_id="i1", at_ms=s.AT)).pending()
+    story.when(s.submit("p2")).then(s.accepted("p2"), ResumeRequested(at_ms=s.AT)).pending("workspace")
 
 
 def test_who_was_prompted_since_keeps_its_instance() -> None:
@@ -75,23 +75,23 @@ def test_a_prompt_after_the_retirement_is_refused_and_names_resume() -> None:
 
 
 def test_a_session_that_is_being_terminated_is_not_retired() -> None:
-    given(SESSION, "s1", *s.FINISHED, StopRequested(s.AT)).when(s.retire()).then().pending("end")
+    given(SESSION, "s1", *s.FINISHED, StopRequested(at_ms=s.AT)).when(s.retire()).then().pending("end")
 
 
 def test_what_waits_is_still_there_after_a_resume() -> None:
-    held = (*s.ACTIVE, s.accepted("p2"), AbortRequested(1, s.AT), s.ended(1, "aborted"))
+    held = (*s.ACTIVE, s.accepted("p2"), AbortRequested(number=1, at_ms=s.AT), s.ended(1, "aborted"))
     story = given(SESSION, "s1", *held).when(s.retire()).when(LEFT)
     assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
     story = story.when(s.submit("p3", resume=True)).when(s.workspace_ready()).when(s.instance_ready("i2"))
     story = story.when(s.conversation_open()).when(s.settled("x"))
-    story.then(SessionSettled("nothing runs", s.AT), s.started(2, "p2", "x"))
+    story.then(SessionSettled(evidence="nothing runs", at_ms=s.AT), s.started(2, "p2", "x"))
 
 
 def test_who_comes_back_is_attached_after_it_has_left() -> None:
     story = given(SESSION, "s1", *s.RETIRED).when(s.submit("p2", resume=True)).pending("workspace", "leave:i1")
     story = story.when(s.workspace_ready()).then(s.WORKSPACE).pending("leave:i1")
-    story = story.when(LEFT).then(InstanceDetached("i1", s.AT)).pending("instance")
-    assert SESSION.react(story.state, InstanceDetached("i1", s.AT)) == story.effects
+    story = story.when(LEFT).then(InstanceDetached(instance_id="i1", at_ms=s.AT)).pending("instance")
+    assert SESSION.react(story.state, InstanceDetached(instance_id="i1", at_ms=s.AT)) == story.effects
     story.when(s.instance_ready("i1")).then(s.attached("i1")).pending("conversation:i1")
 
 
@@ -100,34 +100,40 @@ def test_the_end_of_an_instance_that_it_is_leaving_is_none_of_its_business() -> 
 
 
 def test_a_termination_lets_go_of_everything() -> None:
-    story = given(SESSION, "s1", *s.RETIRED).when(StopSession(s.AT)).pending("end")
+    story = given(SESSION, "s1", *s.RETIRED).when(StopSession(at_ms=s.AT)).pending("end")
     assert story.effects == (e.EndSession("end", "i1", "ses_1", "/trees/w1"),)
-    story = story.when(ReportSessionStopped("over", s.AT)).then(SessionStopped("over", s.AT)).pending()
+    story = (
+        story.when(ReportSessionStopped(evidence="over", at_ms=s.AT))
+        .then(SessionStopped(evidence="over", at_ms=s.AT))
+        .pending()
+    )
     story.when(LEFT).then()
 
 
 def test_a_silent_instance_is_left_when_it_has_shown_that_nothing_runs() -> None:
-    story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(s.AT)).when(SILENT)
-    story = story.then(s.ended(1, "aborted", "terminated"), SessionStopped("silent", s.AT, leaves=True))
+    story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(at_ms=s.AT)).when(SILENT)
+    story = story.then(s.ended(1, "aborted", "terminated"), SessionStopped(evidence="silent", at_ms=s.AT, leaves=True))
     assert story.pending("leave:i1").effects == (e.DetachInstance("leave:i1", "i1", "ses_1", "/trees/w1"),)
     story.when(ERASE).then_rejected("session_not_ready", says="nothing left to end")
-    story.when(LEFT).then(InstanceDetached("i1", s.AT)).pending().when(ERASE).then(ERASED)
+    story.when(LEFT).then(InstanceDetached(instance_id="i1", at_ms=s.AT)).pending().when(ERASE).then(ERASED)
 
 
 def test_a_session_that_leaves_can_be_terminated_again() -> None:
-    story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(s.AT)).when(SILENT).when(StopSession(s.AT))
+    story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(at_ms=s.AT)).when(SILENT).when(StopSession(at_ms=s.AT))
     assert story.pending("end").effects == (e.EndSession("end", "i1", "ses_1", "/trees/w1"),)
-    story.when(SILENT).then(SessionStopped("silent", s.AT, leaves=True)).pending("leave:i1")
-    story.when(ReportSessionStopped("over", s.AT)).then(SessionStopped("over", s.AT)).pending()
+    story.when(SILENT).then(SessionStopped(evidence="silent", at_ms=s.AT, leaves=True)).pending("leave:i1")
+    story.when(ReportSessionStopped(evidence="over", at_ms=s.AT)).then(
+        SessionStopped(evidence="over", at_ms=s.AT)
+    ).pending()
 
 
 def test_an_instance_that_ended_meanwhile_is_not_left() -> None:
-    story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(s.AT)).when(s.instance_ended())
+    story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(at_ms=s.AT)).when(s.instance_ended())
     story.when(SILENT).pending()
 
 
 @pytest.mark.parametrize("history", [s.IDLE, s.COMPLETED, s.STOPPED])
-def test_who_is_not_leaving_has_not_left(history: tuple[Event, ...]) -> None:
+def test_who_is_not_leaving_has_not_left(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(LEFT).then()
 
 
@@ -135,7 +141,9 @@ def test_who_is_not_leaving_has_not_left(history: tuple[Event, ...]) -> None:
 
 
 def test_a_stopped_session_is_erased_and_nothing_is_known_of_it_but_that() -> None:
-    rich = s.child(*s.limited(Budget(usd=1), *s.STOPPED), CallbackOrdered(1, "stopped", "text", s.AT))
+    rich = s.child(
+        *s.limited(Budget(usd=1), *s.STOPPED), CallbackOrdered(number=1, outcome="stopped", text="text", at_ms=s.AT)
+    )
     story = given(SESSION, "s1", *rich).when(ERASE).then(ERASED).pending("erase")
     assert story.effects == (e.EraseRecords("erase"),) == SESSION.react(story.state, ERASED)
     assert story.state == State("s1", "erased", since_ms=s.AT, changed_at_ms=s.AT)
@@ -149,32 +157,41 @@ def test_what_has_not_stopped_is_not_erased(situation: str) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        (ResumeRequested(s.AT),),
-        (ResumeRequested(s.AT), StopRequested(s.AT)),
-        (s.accepted("p2"), ResumeRequested(s.AT), s.failed("workspace")),
-        (ResumeRequested(s.AT), s.WORKSPACE, s.attached("i2"), s.failed("conversation")),
+        (ResumeRequested(at_ms=s.AT),),
+        (ResumeRequested(at_ms=s.AT), StopRequested(at_ms=s.AT)),
+        (s.accepted("p2"), ResumeRequested(at_ms=s.AT), s.failed("workspace")),
+        (ResumeRequested(at_ms=s.AT), s.WORKSPACE, s.attached("i2"), s.failed("conversation")),
     ],
     ids=("comes back", "ends again", "a prompt waits", "has an instance"),
 )
-def test_a_stopped_session_with_something_left_to_end_is_not_erased(more: tuple[Event, ...]) -> None:
+def test_a_stopped_session_with_something_left_to_end_is_not_erased(more: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *s.STOPPED, *more).when(ERASE).then_rejected("session_not_ready", says="terminate it")
-    story.when(StopSession(s.AT)).when(ReportSessionStopped("over", s.AT)).when(ERASE).then(ERASED)
+    story.when(StopSession(at_ms=s.AT)).when(ReportSessionStopped(evidence="over", at_ms=s.AT)).when(ERASE).then(ERASED)
 
 
 def test_erased_is_the_end() -> None:
     story = given(SESSION, "s1", *s.ERASED)
     story.when(s.create()).then().pending("erase")
-    commands: tuple[Command, ...] = (
-        *(ERASE, s.submit(resume=True), ResumeSession(s.AT), StopSession(s.AT), AbortTurn(s.AT)),
-        *(SetBudget(None, s.AT, s.fresh()), ReadNotifications(None, s.AT), s.retire(), s.workspace_ready()),
-        *(ReportCallbackDelivered(1, s.AT), EditSession(s.AT, "New"), ReportSessionStopped("over", s.AT)),
+    commands: tuple[SessionCommand, ...] = (
+        *(ERASE, s.submit(resume=True), ResumeSession(at_ms=s.AT), StopSession(at_ms=s.AT), AbortTurn(at_ms=s.AT)),
+        *(
+            SetBudget(budget=None, at_ms=s.AT, fresh=s.fresh()),
+            ReadNotifications(numbers=None, at_ms=s.AT),
+            s.retire(),
+            s.workspace_ready(),
+        ),
+        *(
+            ReportCallbackDelivered(number=1, at_ms=s.AT),
+            EditSession(at_ms=s.AT, title="New"),
+            ReportSessionStopped(evidence="over", at_ms=s.AT),
+        ),
     )
     for command in commands:
         story.when(command).then_rejected("session_not_found", says="s1").pending("erase")
 
 
-@pytest.mark.parametrize("event", get_args(Event), ids=lambda event: event.__name__)
-def test_nothing_happens_to_an_erased_session(event: type[Event]) -> None:
+@pytest.mark.parametrize("event", get_args(SessionEvent), ids=lambda event: event.__name__)
+def test_nothing_happens_to_an_erased_session(event: type[SessionEvent]) -> None:
     assert TABLE["erased", event] is None
 
 

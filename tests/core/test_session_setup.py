@@ -5,9 +5,9 @@ import pytest
 from fleet.core.session.commands import AbortTurn, ResumeSession, SkipSetup, StopSession
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import (
-    Event,
     ProvisionFailed,
     ResumeRequested,
+    SessionEvent,
     SetupEnded,
     SetupHeld,
     SetupOutput,
@@ -19,9 +19,13 @@ from fleet.core.session.state import State, status_of
 from tests.core import sessions as s
 from tests.core.given import given
 
-HELD = (*s.TO_SET_UP, SetupHeld(s.AT))
-RUNS = (*HELD, SetupStarted(s.AT))
-FAILED = (*RUNS, SetupEnded(1, "no", s.AT), ProvisionFailed("setup", "setup_failed", "no", s.AT))
+HELD = (*s.TO_SET_UP, SetupHeld(at_ms=s.AT))
+RUNS = (*HELD, SetupStarted(at_ms=s.AT))
+FAILED = (
+    *RUNS,
+    SetupEnded(exit_code=1, detail="no", at_ms=s.AT),
+    ProvisionFailed(step="setup", code="setup_failed", detail="no", at_ms=s.AT),
+)
 
 
 def how(state: State) -> tuple[str, str | None, str]:
@@ -32,20 +36,28 @@ def how(state: State) -> tuple[str, str | None, str]:
 def test_waits_for_leave_runs_and_goes_on() -> None:
     story = given(SESSION, "s1", *s.CREATED).when(s.workspace_ready(s.RECIPE)).then(s.TO_SET_UP[-1]).pending("setup")
     assert how(story.state) == ("required", "setup", "created")
-    story = story.when(ReportSetupHeld(s.AT)).then(SetupHeld(s.AT)).pending("setup")
+    story = story.when(ReportSetupHeld(at_ms=s.AT)).then(SetupHeld(at_ms=s.AT)).pending("setup")
     assert how(story.state) == ("held", "setup", "waiting_input")
     assert story.state.notifications[-1].kind == "request"
-    story = story.when(ReportSetupHeld(s.AT)).then()
-    story = story.when(ReportSetupStarted(s.AT)).then(SetupStarted(s.AT)).pending("setup")
+    story = story.when(ReportSetupHeld(at_ms=s.AT)).then()
+    story = story.when(ReportSetupStarted(at_ms=s.AT)).then(SetupStarted(at_ms=s.AT)).pending("setup")
     assert how(story.state) == ("running", "setup", "created")
-    story = story.when(ReportSetupOutput("added 1 package\n", s.AT)).then(SetupOutput("added 1 package\n", s.AT))
-    story = story.when(ReportSetupEnded(0, None, "", s.AT, "t2")).then(SetupEnded(0, "", s.AT, "t2"))
+    story = story.when(ReportSetupOutput(text="added 1 package\n", at_ms=s.AT)).then(
+        SetupOutput(text="added 1 package\n", at_ms=s.AT)
+    )
+    story = story.when(ReportSetupEnded(exit_code=0, code=None, detail="", at_ms=s.AT, baseline="t2")).then(
+        SetupEnded(exit_code=0, detail="", at_ms=s.AT, baseline="t2")
+    )
     assert how(story.pending("instance").state) == ("done", "instance", "created")
     assert story.state.baseline == "t2"
 
 
 def test_a_baseline_that_turns_were_measured_against_stays() -> None:
-    story = given(SESSION, "s1", *s.RESUMED[:-2]).when(ReportSetupEnded(0, None, "", s.AT, "t2")).then()
+    story = (
+        given(SESSION, "s1", *s.RESUMED[:-2])
+        .when(ReportSetupEnded(exit_code=0, code=None, detail="", at_ms=s.AT, baseline="t2"))
+        .then()
+    )
     assert story.state.baseline is None
 
 
@@ -54,7 +66,9 @@ def test_a_failure_is_an_error_that_resume_tries_again() -> None:
     assert how(story.state) == ("failed", None, "error")
     assert story.state.failure is not None
     assert story.state.failure.step == "setup"
-    story = story.when(ResumeSession(s.AT)).pending("workspace").when(s.workspace_ready(s.RECIPE)).pending("setup")
+    story = (
+        story.when(ResumeSession(at_ms=s.AT)).pending("workspace").when(s.workspace_ready(s.RECIPE)).pending("setup")
+    )
     assert how(story.state) == ("required", "setup", "error")
 
 
@@ -63,29 +77,37 @@ def test_prompts_wait_while_it_is_set_up() -> None:
 
 
 @pytest.mark.parametrize("history", [s.TO_SET_UP, HELD, RUNS])
-def test_an_abort_ends_it(history: tuple[Event, ...]) -> None:
+def test_an_abort_ends_it(history: tuple[SessionEvent, ...]) -> None:
     said = "the set-up was aborted"
-    ended = (SetupEnded(None, said, s.AT), ProvisionFailed("setup", "setup_aborted", said, s.AT))
-    story = given(SESSION, "s1", *history).when(AbortTurn(s.AT)).then(*ended).pending()
-    story = story.when(AbortTurn(s.AT)).then()
-    for late in (ReportSetupHeld(s.AT), ReportSetupStarted(s.AT), ReportSetupOutput("x", s.AT), s.setup_ended()):
+    ended = (
+        SetupEnded(exit_code=None, detail=said, at_ms=s.AT),
+        ProvisionFailed(step="setup", code="setup_aborted", detail=said, at_ms=s.AT),
+    )
+    story = given(SESSION, "s1", *history).when(AbortTurn(at_ms=s.AT)).then(*ended).pending()
+    story = story.when(AbortTurn(at_ms=s.AT)).then()
+    for late in (
+        ReportSetupHeld(at_ms=s.AT),
+        ReportSetupStarted(at_ms=s.AT),
+        ReportSetupOutput(text="x", at_ms=s.AT),
+        s.setup_ended(),
+    ):
         story = story.when(late).then()
 
 
 def test_the_end_of_the_session_ends_it() -> None:
-    story = given(SESSION, "s1", *RUNS).when(StopSession(s.AT)).pending("end")
+    story = given(SESSION, "s1", *RUNS).when(StopSession(at_ms=s.AT)).pending("end")
     assert how(story.state) == ("failed", None, "created")
 
 
 def test_a_person_goes_on_without_it() -> None:
-    story = given(SESSION, "s1", *HELD).when(SkipSetup(s.AT)).then(SetupSkipped(s.AT)).pending("instance")
+    story = given(SESSION, "s1", *HELD).when(SkipSetup(at_ms=s.AT)).then(SetupSkipped(at_ms=s.AT)).pending("instance")
     assert how(story.state) == ("skipped", "instance", "created")
-    story = given(SESSION, "s1", *FAILED).when(SkipSetup(s.AT))
-    story = story.then(SetupSkipped(s.AT), ResumeRequested(s.AT)).pending("workspace")
+    story = given(SESSION, "s1", *FAILED).when(SkipSetup(at_ms=s.AT))
+    story = story.then(SetupSkipped(at_ms=s.AT), ResumeRequested(at_ms=s.AT)).pending("workspace")
     assert how(story.when(s.workspace_ready()).pending("instance").state) == ("skipped", "instance", "error")
 
 
 def test_nothing_is_skipped_that_runs_or_does_not_wait() -> None:
-    given(SESSION, "s1", *RUNS).when(SkipSetup(s.AT)).then_rejected("session_not_ready", says="abort")
+    given(SESSION, "s1", *RUNS).when(SkipSetup(at_ms=s.AT)).then_rejected("session_not_ready", says="abort")
     for history in (s.CREATED, s.IDLE, s.STOPPED):
-        given(SESSION, "s1", *history).when(SkipSetup(s.AT)).then_rejected("setup_not_waiting")
+        given(SESSION, "s1", *history).when(SkipSetup(at_ms=s.AT)).then_rejected("setup_not_waiting")

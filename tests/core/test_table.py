@@ -7,13 +7,13 @@ import pytest
 
 from fleet.core.instance import evolve as instance_evolve
 from fleet.core.instance import state as instance_state
-from fleet.core.instance.events import Event as InstanceEvent
+from fleet.core.instance.events import InstanceEvent
 from fleet.core.session import state as session_state
-from fleet.core.session.events import Event
+from fleet.core.session.events import SessionEvent
 from fleet.core.transition_table import read_table
 from fleet.core.workspace import evolve as workspace_evolve
 from fleet.core.workspace import state as workspace_state
-from fleet.core.workspace.events import Event as WorkspaceEvent
+from fleet.core.workspace.events import WorkspaceEvent
 
 Lamp = Literal["off", "on"]
 LAMP: tuple[Lamp, ...] = get_args(Lamp)
@@ -54,7 +54,7 @@ def test_refuses_a_table_that_is_not_total(why: str, text: str) -> None:
 
 
 TABLES: list[tuple[Mapping[tuple[Any, type[Any]], Any], tuple[str, ...], tuple[type[Any], ...]]] = [
-    (session_state.TABLE, session_state.PHASES, get_args(Event)),
+    (session_state.TABLE, session_state.PHASES, get_args(SessionEvent)),
     (instance_evolve.TABLE, instance_state.PHASES, get_args(InstanceEvent)),
     (workspace_evolve.TABLE, workspace_state.PHASES, get_args(WorkspaceEvent)),
 ]

@@ -12,10 +12,10 @@ SHOP, OTHER = "/src/shop/.git", "/src/other/.git"
 
 
 def allow(digest: str = "d1", repository: str = SHOP, problem: str = "") -> m.AllowRecipe:
-    return m.AllowRecipe(repository, Recipe(digest, "npm ci", problem=problem), 1, "me")
+    return m.AllowRecipe(repository=repository, recipe=Recipe(digest, "npm ci", problem=problem), at_ms=1, actor="me")
 
 
-def after(*commands: m.Command) -> m.State:
+def after(*commands: m.TrustCommand) -> m.State:
     state = m.initial(m.TRUST_ID)
     for command in commands:
         state = fold(m.TRUST, state, m.decide(command, state))
@@ -36,7 +36,7 @@ def test_a_content_is_allowed_once() -> None:
 
 @pytest.mark.parametrize(("digest", "left"), [("d1", {"d2"}), (None, set[str]())])
 def test_trust_is_revoked_by_content_or_by_repository(digest: str | None, left: set[str]) -> None:
-    state = after(allow(), allow("d2"), allow(repository=OTHER), m.RevokeTrust(SHOP, digest, 2))
+    state = after(allow(), allow("d2"), allow(repository=OTHER), m.RevokeTrust(repository=SHOP, digest=digest, at_ms=2))
     assert {each.recipe.digest for each in state.allowed if each.repository == SHOP} == left
     assert state.allows(OTHER, "d1")
 
@@ -44,12 +44,12 @@ def test_trust_is_revoked_by_content_or_by_repository(digest: str | None, left: 
 @pytest.mark.parametrize(
     ("command", "code"),
     [
-        (m.RevokeTrust(SHOP, "d9", 2), "trust_not_found"),
-        (m.RevokeTrust(OTHER, None, 2), "trust_not_found"),
+        (m.RevokeTrust(repository=SHOP, digest="d9", at_ms=2), "trust_not_found"),
+        (m.RevokeTrust(repository=OTHER, digest=None, at_ms=2), "trust_not_found"),
         (allow("d3", problem="line 1: no TOML"), "setup_invalid"),
     ],
 )
-def test_what_was_never_allowed_and_bad_files_are_refused(command: m.Command, code: str) -> None:
+def test_what_was_never_allowed_and_bad_files_are_refused(command: m.TrustCommand, code: str) -> None:
     with pytest.raises(Rejected) as caught:
         m.decide(command, after(allow()))
     assert caught.value.code == code

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from fleet.core.webhook.commands import (
     AdvanceCursor,
-    Command,
     DeleteWebhook,
     DisableWebhook,
     EnableWebhook,
     ReportDeliveryVoid,
     SendTestMessage,
+    WebhookCommand,
 )
 from fleet.core.webhook.decide import WEBHOOK
 from fleet.core.webhook.events import (
@@ -21,10 +21,10 @@ from fleet.core.webhook.events import (
     DeliveryDropped,
     DeliveryOrdered,
     DeliverySucceeded,
-    Event,
     WebhookDeleted,
     WebhookDisabled,
     WebhookEnabled,
+    WebhookEvent,
 )
 from fleet.core.webhook.evolve import TABLE
 from fleet.core.webhook.state import State
@@ -33,12 +33,12 @@ from tests.core import webhooks as w
 from tests.core.given import given
 from tests.core.walks import walk
 
-REPORTS: tuple[Command, ...] = (
+REPORTS: tuple[WebhookCommand, ...] = (
     w.note(12),
-    AdvanceCursor(50, w.AT),
+    AdvanceCursor(position=50, at_ms=w.AT),
     w.takes(1),
     w.fails(1, w.AT),
-    ReportDeliveryVoid(1, 1),
+    ReportDeliveryVoid(number=1, at_ms=1),
 )
 
 
@@ -53,9 +53,13 @@ def test_it_follows_the_log_and_orders_each_message_once() -> None:
 
 
 def test_progress_without_messages_saves_a_restart_the_way() -> None:
-    story = given(WEBHOOK, "w1", w.REGISTERED).when(AdvanceCursor(9_000, w.AT)).then(CursorAdvanced(9_000, w.AT))
+    story = (
+        given(WEBHOOK, "w1", w.REGISTERED)
+        .when(AdvanceCursor(position=9_000, at_ms=w.AT))
+        .then(CursorAdvanced(position=9_000, at_ms=w.AT))
+    )
     assert story.state.cursor == 9_000
-    story.when(AdvanceCursor(9_000, w.AT)).then()
+    story.when(AdvanceCursor(position=9_000, at_ms=w.AT)).then()
 
 
 def test_a_failed_attempt_is_followed_by_longer_and_longer_waits() -> None:
@@ -81,7 +85,9 @@ def test_after_days_without_any_success_it_is_disabled_and_keeps_what_waits() ->
     story = story.when(w.fails(1, late)).pending()
     assert (story.state.phase, story.state.failed) == ("disabled", True)
     assert "3 days" in story.state.reason
-    story = story.when(EnableWebhook(late + 1)).then(WebhookEnabled(late + 1)).pending("follow", "deliver 1")
+    story = (
+        story.when(EnableWebhook(at_ms=late + 1)).then(WebhookEnabled(at_ms=late + 1)).pending("follow", "deliver 1")
+    )
     assert (story.state.failed, story.state.reason, story.state.open[0].attempts) == (False, "", 0)
     story.when(w.fails(1, late + w.DAY)).then(w.failed(1, late + w.DAY, 5))
 
@@ -101,46 +107,57 @@ def test_a_receiver_that_says_it_is_gone_is_believed() -> None:
 
 
 def test_what_was_erased_is_not_sent() -> None:
-    story = given(WEBHOOK, "w1", *w.WAITING).when(ReportDeliveryVoid(1, w.AT)).pending("follow")
+    story = given(WEBHOOK, "w1", *w.WAITING).when(ReportDeliveryVoid(number=1, at_ms=w.AT)).pending("follow")
     assert (story.state.over[0].outcome, story.state.over[0].attempts) == ("dropped", 0)
 
 
 def test_a_receiver_that_says_so_to_a_test_is_believed_as_well() -> None:
-    story = given(WEBHOOK, "w1", w.REGISTERED).when(SendTestMessage(w.AT)).when(w.fails(1, w.AT, 410))
+    story = given(WEBHOOK, "w1", w.REGISTERED).when(SendTestMessage(at_ms=w.AT)).when(w.fails(1, w.AT, 410))
     story = story.then(
         w.failed(1, w.AT, 5, 410),
-        DeliveryDropped(1, "answered 410", w.AT),
-        WebhookDisabled("the receiver says that it is gone (410)", True, w.AT),
+        DeliveryDropped(number=1, reason="answered 410", at_ms=w.AT),
+        WebhookDisabled(reason="the receiver says that it is gone (410)", failed=True, at_ms=w.AT),
     ).pending()
     assert story.state.failed
 
 
 @pytest.mark.parametrize("status", [None, 500])
 def test_a_test_that_fails_otherwise_disables_nothing(status: int | None) -> None:
-    story = given(WEBHOOK, "w1", w.REGISTERED).when(SendTestMessage(w.AT)).when(w.fails(1, w.AT, status))
-    story.then(w.failed(1, w.AT, 5, status), DeliveryDropped(1, f"answered {status}", w.AT)).pending("follow")
+    story = given(WEBHOOK, "w1", w.REGISTERED).when(SendTestMessage(at_ms=w.AT)).when(w.fails(1, w.AT, status))
+    story.then(
+        w.failed(1, w.AT, 5, status), DeliveryDropped(number=1, reason=f"answered {status}", at_ms=w.AT)
+    ).pending("follow")
 
 
 def test_a_test_is_sent_once_to_a_disabled_webhook_as_well() -> None:
     story = given(WEBHOOK, "w1", w.REGISTERED, w.DISABLED).pending()
-    story = story.when(SendTestMessage(w.AT)).then(w.tried(1)).pending("deliver 1")
-    story = story.when(SendTestMessage(w.AT)).then()
-    story = story.when(w.fails(1, w.AT, 410)).then(w.failed(1, w.AT, 5, 410), DeliveryDropped(1, "answered 410", w.AT))
+    story = story.when(SendTestMessage(at_ms=w.AT)).then(w.tried(1)).pending("deliver 1")
+    story = story.when(SendTestMessage(at_ms=w.AT)).then()
+    story = story.when(w.fails(1, w.AT, 410)).then(
+        w.failed(1, w.AT, 5, 410), DeliveryDropped(number=1, reason="answered 410", at_ms=w.AT)
+    )
     assert (story.state.failed, story.state.failing_since_ms) == (False, None)
-    story.pending().when(EnableWebhook(w.AT)).pending("follow")
+    story.pending().when(EnableWebhook(at_ms=w.AT)).pending("follow")
 
 
 def test_switching_twice_is_switching_once() -> None:
-    story = given(WEBHOOK, "w1", *w.WAITING).when(EnableWebhook(w.AT)).then()
-    story = story.when(DisableWebhook(w.AT)).then(w.DISABLED).pending().when(DisableWebhook(w.AT)).then()
+    story = given(WEBHOOK, "w1", *w.WAITING).when(EnableWebhook(at_ms=w.AT)).then()
+    story = story.when(DisableWebhook(at_ms=w.AT)).then(w.DISABLED).pending().when(DisableWebhook(at_ms=w.AT)).then()
     assert not story.state.failed
     story.when(w.fails(1, w.AT)).then().when(w.note(20)).then().when(w.takes(1)).then(w.made(1))
 
 
 def test_one_that_is_deleted_or_never_was_takes_no_orders_and_ignores_reports() -> None:
-    deleted = given(WEBHOOK, "w1", *w.WAITING).when(DeleteWebhook(w.AT)).then(WebhookDeleted(w.AT)).pending()
+    deleted = (
+        given(WEBHOOK, "w1", *w.WAITING).when(DeleteWebhook(at_ms=w.AT)).then(WebhookDeleted(at_ms=w.AT)).pending()
+    )
     for story in (deleted, given(WEBHOOK, "w1")):
-        for order in (EnableWebhook(1), DisableWebhook(1), DeleteWebhook(1), SendTestMessage(1)):
+        for order in (
+            EnableWebhook(at_ms=1),
+            DisableWebhook(at_ms=1),
+            DeleteWebhook(at_ms=1),
+            SendTestMessage(at_ms=1),
+        ):
             story.when(order).then_rejected("webhook_not_found")
         for report in REPORTS:
             story.when(report).then()
@@ -157,20 +174,20 @@ def test_only_the_newest_deliveries_are_remembered() -> None:
 
 times = st.integers(w.AT, w.AT + 5 * w.DAY)
 numbers = st.integers(1, 4)
-commands: st.SearchStrategy[Command] = st.one_of(
+commands: st.SearchStrategy[WebhookCommand] = st.one_of(
     st.just(w.REGISTER),
-    st.builds(EnableWebhook, times),
-    st.builds(DisableWebhook, times),
-    st.builds(SendTestMessage, times),
-    st.sampled_from([DeleteWebhook(w.AT), *[w.note(n) for n in range(9, 16)]]),
-    st.builds(AdvanceCursor, st.integers(0, 30), times),
+    st.builds(EnableWebhook, at_ms=times),
+    st.builds(DisableWebhook, at_ms=times),
+    st.builds(SendTestMessage, at_ms=times),
+    st.sampled_from([DeleteWebhook(at_ms=w.AT), *[w.note(n) for n in range(9, 16)]]),
+    st.builds(AdvanceCursor, position=st.integers(0, 30), at_ms=times),
     st.builds(w.takes, numbers, times),
     st.builds(w.fails, numbers, times, st.sampled_from([None, 410, 500])),
-    st.builds(ReportDeliveryVoid, numbers, times),
+    st.builds(ReportDeliveryVoid, number=numbers, at_ms=times),
 )
 
 
-def check(state: State, log: tuple[Event, ...]) -> None:
+def check(state: State, log: tuple[WebhookEvent, ...]) -> None:
     positions = [event.position for event in log if isinstance(event, DeliveryOrdered) and event.position is not None]
     assert positions == sorted(set(positions)), "an event is told of once, in order"
     numbered = [event.number for event in log if isinstance(event, DeliveryOrdered)]
@@ -192,6 +209,6 @@ def test_a_webhook_keeps_its_laws(data: st.DataObject) -> None:
     walk(data, WEBHOOK, lambda _: commands, check)
 
 
-@pytest.mark.parametrize("event", get_args(Event))
+@pytest.mark.parametrize("event", get_args(WebhookEvent))
 def test_each_event_is_possible_somewhere(event: Any) -> None:
     assert any(target is not None for (_, kind), target in TABLE.items() if kind is event)

@@ -29,26 +29,29 @@ SECRET = secret_of(b"k" * 24)
 def test_every_notification_and_every_end_can_be_chosen() -> None:
     kinds = NotificationKind.__args__  # type: ignore[attr-defined]  # what a Literal is made of
     assert set(MESSAGE_TYPES) == {f"session.{kind}" for kind in kinds} | {"session.completed", "session.stopped"}
-    failed = TurnFailed(1, "x", "bad key", 5)
+    failed = TurnFailed(number=1, code="x", detail="bad key", at_ms=5)
     assert (webhook_payload(failed), tells(failed)) == (("session.error", "bad key"), ("error", "bad key"))
-    assert webhook_payload(SessionStopped("terminated", 5)) == ("session.stopped", "terminated")
-    assert webhook_payload(SessionCompleted("i1", "idle", 5)) == ("session.completed", "idle")
-    assert webhook_payload(NotificationsRead((1,), 5)) is None
+    assert webhook_payload(SessionStopped(evidence="terminated", at_ms=5)) == ("session.stopped", "terminated")
+    assert webhook_payload(SessionCompleted(instance_id="i1", evidence="idle", at_ms=5)) == (
+        "session.completed",
+        "idle",
+    )
+    assert webhook_payload(NotificationsRead(numbers=(1,), at_ms=5)) is None
     assert webhook_payload(Erased()) is None
 
 
 def test_a_message_says_what_happened_to_which_session_and_fits_its_type() -> None:
     state = given(SESSION, "s1", *s.IDLE).state
-    opened = RequestOpened("r1", "ses_1", "permission", 5, raw(b"{}"))
+    opened = RequestOpened(request_id="r1", opencode_id="ses_1", kind="permission", at_ms=5, body=raw(b"{}"))
     message = msgspec.json.decode(message_body(12, 1_767_225_600_000, opened, state))
     assert (message["type"], message["timestamp"]) == ("session.request", "2026-01-01T00:00:00.000Z")
     assert (message["data"]["position"], message["data"]["requestId"]) == (12, "r1")
     assert message["data"]["session"]["id"] == "s1"
     assert message["data"]["session"]["status"] == "idle"
-    long = msgspec.json.decode(message_body(12, 1, TurnFailed(1, "x", "e" * 10_000, 5), state))
+    long = msgspec.json.decode(message_body(12, 1, TurnFailed(number=1, code="x", detail="e" * 10_000, at_ms=5), state))
     assert len(long["data"]["text"]) == 2000
     with pytest.raises(ValueError, match="NotificationsRead"):
-        message_body(12, 1, NotificationsRead((1,), 5), state)
+        message_body(12, 1, NotificationsRead(numbers=(1,), at_ms=5), state)
 
 
 def test_the_specifications_own_library_verifies_what_we_sign() -> None:

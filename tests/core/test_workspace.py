@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fleet.core.transition_table import ImpossibleEvent
-from fleet.core.workspace.commands import Command, ReportFault, ReportPreserved
+from fleet.core.workspace.commands import ReportFault, ReportPreserved, WorkspaceCommand
 from fleet.core.workspace.decide import WORKSPACE
 from fleet.core.workspace.events import (
-    Event,
+    WorkspaceEvent,
     WorkspaceFailed,
     WorkspaceReady,
     WorkspaceRemovalFailed,
@@ -29,17 +29,17 @@ from tests.core.walks import walk
 def test_is_made_for_the_first_who_asks() -> None:
     story = given(WORKSPACE, "w1").when(w.prepare()).then(*w.PREPARING).pending("prepare")
     assert [effect.order for effect in story.effects] == [w.ORDER]
-    story = story.when(w.DONE).then(WorkspaceReady(w.PREPARED, w.AT)).pending()
+    story = story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT)).pending()
     assert (story.state.phase, story.state.prepared, story.state.sessions) == ("ready", w.PREPARED, ("s1",))
 
 
 @pytest.mark.parametrize("command", [w.claim("s1"), w.DONE, w.BROKE])
-def test_is_not_there_before_it_is_asked_for(command: Command) -> None:
+def test_is_not_there_before_it_is_asked_for(command: WorkspaceCommand) -> None:
     given(WORKSPACE, "w1").when(command).then_rejected("workspace_not_found", says="w1")
 
 
 @pytest.mark.parametrize("history", [w.PREPARING, w.READY])
-def test_others_add_a_claim_each_and_who_claims_it_again_is_counted(history: tuple[Event, ...]) -> None:
+def test_others_add_a_claim_each_and_who_claims_it_again_is_counted(history: tuple[WorkspaceEvent, ...]) -> None:
     before = given(WORKSPACE, "w1", *history)
     story = before.when(w.claim("s2")).then(w.claimed("s2")).when(w.claim("s2")).then(w.claimed("s2"))
     story = story.when(w.prepare("s3", replace(w.ORDER, branch="other"))).then(w.claimed("s3"))
@@ -50,15 +50,15 @@ def test_others_add_a_claim_each_and_who_claims_it_again_is_counted(history: tup
 
 def test_says_why_it_failed() -> None:
     story = given(WORKSPACE, "w1", *w.PREPARING).when(w.BROKE)
-    story = story.then(WorkspaceFailed("git_failed", "no space", w.AT)).pending()
+    story = story.then(WorkspaceFailed(code="git_failed", detail="no space", at_ms=w.AT)).pending()
     assert (story.state.failure_code, story.state.failure_detail) == ("git_failed", "no space")
 
 
 @pytest.mark.parametrize("command", [w.claim("s1"), w.prepare("s1")])
-def test_one_that_failed_is_tried_again_with_the_order_of_the_first_time(command: Command) -> None:
+def test_one_that_failed_is_tried_again_with_the_order_of_the_first_time(command: WorkspaceCommand) -> None:
     story = given(WORKSPACE, "w1", *w.FAILED).when(command).then(w.REQUESTED, w.claimed("s1")).pending("prepare")
     assert (story.state.failure_code, story.state.failure_detail) == (None, "")
-    story.when(w.DONE).then(WorkspaceReady(w.PREPARED, w.AT))
+    story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT))
 
 
 def test_somebody_else_may_try_one_that_failed() -> None:
@@ -68,27 +68,29 @@ def test_somebody_else_may_try_one_that_failed() -> None:
 
 @pytest.mark.parametrize("history", [w.READY, w.FAILED])
 @pytest.mark.parametrize("report", [w.DONE, w.BROKE])
-def test_late_reports_change_nothing(history: tuple[Event, ...], report: Command) -> None:
+def test_late_reports_change_nothing(history: tuple[WorkspaceEvent, ...], report: WorkspaceCommand) -> None:
     given(WORKSPACE, "w1", *history).when(report).then()
 
 
 def test_a_log_that_contradicts_the_table_is_refused() -> None:
     with pytest.raises(ImpossibleEvent, match="WorkspaceReady in a workspace that is absent"):
-        WORKSPACE.evolve(WORKSPACE.initial("w1"), WorkspaceReady(w.PREPARED, w.AT))
+        WORKSPACE.evolve(WORKSPACE.initial("w1"), WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT))
 
 
 sessions = st.sampled_from(("s1", "s2", "s3"))
-commands: st.SearchStrategy[Command] = st.one_of(
+commands: st.SearchStrategy[WorkspaceCommand] = st.one_of(
     st.builds(w.prepare, sessions, st.sampled_from((w.ORDER, w.ORDER, w.GIVEN))),
     st.builds(w.claim, sessions),
     st.builds(w.remove, sessions, st.integers(1, 4)),  # as somebody decided who may have seen an older state
     st.sampled_from((w.DONE, w.DONE, w.BROKE, w.RESTORE, w.GONE, w.STAYS, w.BACK, w.NOT_BACK)),
-    st.builds(ReportFault, st.sampled_from(("missing", "cut_off", None)), st.just(w.AT)),
-    st.builds(ReportPreserved, st.sampled_from((w.KEPT, replace(w.KEPT, commit=None, ref=None))), st.just(w.AT)),
+    st.builds(ReportFault, fault=st.sampled_from(("missing", "cut_off", None)), at_ms=st.just(w.AT)),
+    st.builds(
+        ReportPreserved, kept=st.sampled_from((w.KEPT, replace(w.KEPT, commit=None, ref=None))), at_ms=st.just(w.AT)
+    ),
 )
 
 
-def check(state: State, log: tuple[Event, ...]) -> None:
+def check(state: State, log: tuple[WorkspaceEvent, ...]) -> None:
     """Each claims once; each order has one answer; what rests orders nothing; what is in use or given stays."""
     assert len(set(state.sessions)) == len(state.sessions)
     asked = sum(isinstance(event, ORDERS) for event in log)
@@ -102,7 +104,7 @@ def check(state: State, log: tuple[Event, ...]) -> None:
         assert state.sessions, "nobody will ask for its removal"
 
 
-def is_first(log: tuple[Event, ...]) -> bool:
+def is_first(log: tuple[WorkspaceEvent, ...]) -> bool:
     return sum(isinstance(event, WorkspaceReady) for event in log) == 1
 
 

@@ -4,19 +4,19 @@ import pytest
 from msgspec.structs import replace
 
 from fleet.core.workspace.commands import (
-    Command,
     EditWorkspace,
     RebindWorkspace,
     RemoveWorkspace,
     ReportFault,
     ReportPreserved,
+    WorkspaceCommand,
 )
 from fleet.core.workspace.decide import WORKSPACE
 from fleet.core.workspace.effects import Remove, Restore
 from fleet.core.workspace.events import (
-    Event,
     WorkPreserved,
     WorkspaceEdited,
+    WorkspaceEvent,
     WorkspaceFailed,
     WorkspaceLookedAt,
     WorkspaceReady,
@@ -31,7 +31,7 @@ from fleet.core.workspace.events import (
 from tests.core import workspaces as w
 from tests.core.given import given
 
-PHASES: dict[str, tuple[Event, ...]] = {
+PHASES: dict[str, tuple[WorkspaceEvent, ...]] = {
     "preparing": w.PREPARING,
     "ready": w.READY,
     "failed": w.FAILED,
@@ -39,20 +39,20 @@ PHASES: dict[str, tuple[Event, ...]] = {
     "removed": w.REMOVED,
     "restoring": w.RESTORING,
 }
-REPORTS: dict[str, tuple[Command, ...]] = {
+REPORTS: dict[str, tuple[WorkspaceCommand, ...]] = {
     "preparing": (w.DONE, w.BROKE),
-    "removing": (ReportPreserved(w.KEPT, w.AT), w.GONE, w.STAYS),
+    "removing": (ReportPreserved(kept=w.KEPT, at_ms=w.AT), w.GONE, w.STAYS),
     "restoring": (w.BACK, w.NOT_BACK),
 }
-KEPT = ReportPreserved(w.KEPT, w.AT)
-BUSY = WorkspaceRemovalFailed("workspace_busy", "pid 7 works there", w.AT)
+KEPT = ReportPreserved(kept=w.KEPT, at_ms=w.AT)
+BUSY = WorkspaceRemovalFailed(code="workspace_busy", detail="pid 7 works there", at_ms=w.AT)
 
 
 def test_the_last_one_out_has_it_removed_after_what_is_only_there_was_kept() -> None:
     story = given(WORKSPACE, "w1", *w.READY).when(w.remove()).then(w.released(), w.REMOVAL).pending("remove")
     assert story.effects == (Remove("remove", w.ORDER),)
-    story = story.when(KEPT).then(WorkPreserved(w.KEPT, w.AT)).pending("remove").when(KEPT).then()
-    story = story.when(w.GONE).then(WorkspaceRemoved(w.AT)).pending()
+    story = story.when(KEPT).then(WorkPreserved(kept=w.KEPT, at_ms=w.AT)).pending("remove").when(KEPT).then()
+    story = story.when(w.GONE).then(WorkspaceRemoved(at_ms=w.AT)).pending()
     assert (story.state.phase, story.state.kept, story.state.sessions) == ("removed", w.KEPT, ())
 
 
@@ -73,27 +73,30 @@ def test_a_directory_that_was_there_before_is_never_removed() -> None:
     story = given(WORKSPACE, "w1").when(w.prepare(order=w.GIVEN)).when(w.DONE)
     story = story.when(w.remove()).then(w.released()).pending().when(w.remove()).then()
     story = given(WORKSPACE, "w1").when(w.prepare(order=w.GIVEN)).when(w.remove()).then(w.released())
-    assert story.when(w.DONE).then(WorkspaceReady(w.PREPARED, w.AT)).state.phase == "ready"
+    assert story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT)).state.phase == "ready"
 
 
 def test_several_leave_together_and_it_goes_with_the_last() -> None:
     story = given(WORKSPACE, "w1", *w.READY, w.claimed("s2"))
-    both = RemoveWorkspace(("s1", "s2", "s9"), 2, w.AT)
+    both = RemoveWorkspace(session_ids=("s1", "s2", "s9"), claims=2, at_ms=w.AT)
     story.when(both).then(w.released("s1"), w.released("s2"), w.REMOVAL).pending("remove")
 
 
 def test_one_that_was_restored_and_nobody_claims_is_removed_again() -> None:
-    story = given(WORKSPACE, "w1", *w.RESTORING, WorkspaceRestored(w.AT))
-    story.when(RemoveWorkspace((), 1, w.AT)).then(w.REMOVAL).pending("remove")
+    story = given(WORKSPACE, "w1", *w.RESTORING, WorkspaceRestored(at_ms=w.AT))
+    story.when(RemoveWorkspace(session_ids=(), claims=1, at_ms=w.AT)).then(w.REMOVAL).pending("remove")
 
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_title_is_given_and_taken_in_any_phase(phase: str) -> None:
     story = given(WORKSPACE, "w1", *PHASES[phase])
-    story = story.when(EditWorkspace("Mine", w.AT)).then(WorkspaceEdited("Mine", w.AT))
+    story = story.when(EditWorkspace(title="Mine", at_ms=w.AT)).then(WorkspaceEdited(title="Mine", at_ms=w.AT))
     assert (story.state.title, story.state.phase) == ("Mine", phase)
-    story = story.when(EditWorkspace("Mine", w.AT)).then()
-    assert story.when(EditWorkspace(None, w.AT)).then(WorkspaceEdited(None, w.AT)).state.title is None
+    story = story.when(EditWorkspace(title="Mine", at_ms=w.AT)).then()
+    assert (
+        story.when(EditWorkspace(title=None, at_ms=w.AT)).then(WorkspaceEdited(title=None, at_ms=w.AT)).state.title
+        is None
+    )
 
 
 def test_a_clone_is_removed_as_well() -> None:
@@ -112,13 +115,13 @@ def test_what_is_not_there_is_only_let_go(phase: str) -> None:
 
 def test_what_all_have_left_while_it_was_made_is_removed_when_it_is_there() -> None:
     story = given(WORKSPACE, "w1", *w.PREPARING).when(w.remove()).then(w.released()).pending("prepare")
-    story = story.when(w.DONE).then(WorkspaceReady(w.PREPARED, w.AT), w.REMOVAL).pending("remove")
-    story.when(KEPT).when(w.GONE).then(WorkspaceRemoved(w.AT)).pending()
+    story = story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT), w.REMOVAL).pending("remove")
+    story.when(KEPT).when(w.GONE).then(WorkspaceRemoved(at_ms=w.AT)).pending()
 
 
 def test_what_somebody_has_claimed_meanwhile_is_not() -> None:
     story = given(WORKSPACE, "w1", *w.PREPARING).when(w.remove()).when(w.claim("s2")).then(w.claimed("s2"))
-    story.when(w.DONE).then(WorkspaceReady(w.PREPARED, w.AT)).pending()
+    story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT)).pending()
 
 
 def test_a_removal_that_fails_leaves_it_as_it_was_and_says_why() -> None:
@@ -131,25 +134,30 @@ def test_a_removal_that_fails_leaves_it_as_it_was_and_says_why() -> None:
 
 def test_what_was_kept_last_is_what_is_brought_back() -> None:
     other = replace(w.KEPT, commit="cafe")
-    story = given(WORKSPACE, "w1", *w.NOT_REMOVED, w.REMOVAL, WorkPreserved(w.KEPT, w.AT))
-    story = story.when(ReportPreserved(other, w.AT)).then(WorkPreserved(other, w.AT)).when(w.GONE).when(w.RESTORE)
+    story = given(WORKSPACE, "w1", *w.NOT_REMOVED, w.REMOVAL, WorkPreserved(kept=w.KEPT, at_ms=w.AT))
+    story = (
+        story.when(ReportPreserved(kept=other, at_ms=w.AT))
+        .then(WorkPreserved(kept=other, at_ms=w.AT))
+        .when(w.GONE)
+        .when(w.RESTORE)
+    )
     assert story.effects == (Restore("restore", w.ORDER, other),)
 
 
 def test_is_brought_back_from_what_was_kept() -> None:
-    story = given(WORKSPACE, "w1", *w.REMOVED).when(w.RESTORE).then(WorkspaceRestoreRequested(w.AT))
+    story = given(WORKSPACE, "w1", *w.REMOVED).when(w.RESTORE).then(WorkspaceRestoreRequested(at_ms=w.AT))
     assert story.pending("restore").effects == (Restore("restore", w.ORDER, w.KEPT),)
     story = story.when(w.RESTORE).then().when(w.claim("s2")).then(w.claimed("s2"))
-    story = story.when(w.BACK).then(WorkspaceRestored(w.AT)).pending()
+    story = story.when(w.BACK).then(WorkspaceRestored(at_ms=w.AT)).pending()
     assert (story.state.phase, story.state.sessions, story.state.prepared) == ("ready", ("s2",), w.PREPARED)
     story.when(w.RESTORE).then()
 
 
 def test_a_restore_that_fails_loses_nothing_and_can_be_tried_again() -> None:
     story = given(WORKSPACE, "w1", *w.RESTORING).when(w.NOT_BACK)
-    story = story.then(WorkspaceRestoreFailed("git_failed", "no space", w.AT)).pending()
+    story = story.then(WorkspaceRestoreFailed(code="git_failed", detail="no space", at_ms=w.AT)).pending()
     assert (story.state.phase, story.state.kept, story.state.failure_code) == ("removed", w.KEPT, "git_failed")
-    story = story.when(w.RESTORE).then(WorkspaceRestoreRequested(w.AT)).pending("restore")
+    story = story.when(w.RESTORE).then(WorkspaceRestoreRequested(at_ms=w.AT)).pending("restore")
     assert story.state.failure_code is None
 
 
@@ -159,42 +167,44 @@ def test_only_what_was_removed_is_brought_back(phase: str) -> None:
 
 
 def test_a_workspace_that_was_deleted_is_made_again() -> None:
-    story = given(WORKSPACE, "w1", *w.READY).when(ReportFault("missing", w.AT))
-    story = story.then(WorkspaceLookedAt("missing", w.AT)).pending()
-    story = story.when(ReportFault("missing", w.AT)).then()
+    story = given(WORKSPACE, "w1", *w.READY).when(ReportFault(fault="missing", at_ms=w.AT))
+    story = story.then(WorkspaceLookedAt(fault="missing", at_ms=w.AT)).pending()
+    story = story.when(ReportFault(fault="missing", at_ms=w.AT)).then()
     story = story.when(w.RESTORE).then(w.REQUESTED).pending("prepare")
-    story = story.when(w.BROKE).then(WorkspaceFailed("git_failed", "no space", w.AT)).pending()
+    story = story.when(w.BROKE).then(WorkspaceFailed(code="git_failed", detail="no space", at_ms=w.AT)).pending()
     assert story.state.fault == "missing"
     story = story.when(w.RESTORE).then(w.REQUESTED).pending("prepare")
-    story = story.when(w.DONE).then(WorkspaceReady(w.PREPARED, w.AT)).pending()
+    story = story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT)).pending()
     assert (story.state.phase, story.state.fault) == ("ready", None)
 
 
 @pytest.mark.parametrize("phase", ["failed", "removed"])
 def test_the_source_can_be_somewhere_else_after_it_was_moved(phase: str) -> None:
-    story = given(WORKSPACE, "w1", *PHASES[phase]).when(RebindWorkspace("/moved", w.AT))
-    story = story.then(WorkspaceRebound("/moved", w.AT)).pending()
+    story = given(WORKSPACE, "w1", *PHASES[phase]).when(RebindWorkspace(source_directory="/moved", at_ms=w.AT))
+    story = story.then(WorkspaceRebound(source_directory="/moved", at_ms=w.AT)).pending()
     assert story.state.order == replace(w.ORDER, source_directory="/moved")
-    story.when(RebindWorkspace("/moved", w.AT)).then()
+    story.when(RebindWorkspace(source_directory="/moved", at_ms=w.AT)).then()
 
 
 def test_a_source_is_not_changed_while_the_workspace_is_being_made() -> None:
-    given(WORKSPACE, "w1", *w.PREPARING).when(RebindWorkspace("/moved", w.AT)).then_rejected("workspace_busy")
+    given(WORKSPACE, "w1", *w.PREPARING).when(RebindWorkspace(source_directory="/moved", at_ms=w.AT)).then_rejected(
+        "workspace_busy"
+    )
 
 
 def test_a_given_directory_that_was_deleted_is_not_made_again() -> None:
-    history: tuple[Event, ...] = (
-        WorkspaceRequested(w.GIVEN, w.AT),
+    history: tuple[WorkspaceEvent, ...] = (
+        WorkspaceRequested(order=w.GIVEN, at_ms=w.AT),
         w.claimed("s1"),
-        WorkspaceReady(w.PREPARED, w.AT),
+        WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT),
     )
-    story = given(WORKSPACE, "w1", *history).when(ReportFault("missing", w.AT))
+    story = given(WORKSPACE, "w1", *history).when(ReportFault(fault="missing", at_ms=w.AT))
     story.when(w.RESTORE).then_rejected("workspace_gone", says="make the directory again")
 
 
 @pytest.mark.parametrize("phase", ["removing", "removed"])
 @pytest.mark.parametrize("command", [w.claim("s2"), w.prepare("s2")])
-def test_what_goes_cannot_be_claimed_and_says_how_it_is_brought_back(phase: str, command: Command) -> None:
+def test_what_goes_cannot_be_claimed_and_says_how_it_is_brought_back(phase: str, command: WorkspaceCommand) -> None:
     story = given(WORKSPACE, "w1", *PHASES[phase]).when(command)
     story.then_rejected("workspace_gone", says="POST /api/workspaces/w1/restore").then_rejected(
         "workspace_gone", says=phase
@@ -210,5 +220,5 @@ def test_reports_of_what_nobody_has_ordered_change_nothing(phase: str) -> None:
 
 
 @pytest.mark.parametrize("command", [w.remove(), w.RESTORE, KEPT, w.GONE, w.BACK])
-def test_what_was_never_there_is_neither_removed_nor_brought_back(command: Command) -> None:
+def test_what_was_never_there_is_neither_removed_nor_brought_back(command: WorkspaceCommand) -> None:
     given(WORKSPACE, "w1").when(command).then_rejected("workspace_not_found", says="w1")

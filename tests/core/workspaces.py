@@ -13,9 +13,9 @@ from fleet.core.workspace.commands import (
     RestoreWorkspace,
 )
 from fleet.core.workspace.events import (
-    Event,
     WorkPreserved,
     WorkspaceClaimed,
+    WorkspaceEvent,
     WorkspaceFailed,
     WorkspaceReady,
     WorkspaceReleased,
@@ -33,42 +33,45 @@ PREPARED = PreparedWorkspace("/trees/w1", "/src/.git", "fleet/title", "c0ffee")
 
 
 def prepare(session: str = "s1", order: WorkspaceSpec = ORDER) -> PrepareWorkspace:
-    return PrepareWorkspace(order, session, AT)
+    return PrepareWorkspace(order=order, session_id=session, at_ms=AT)
 
 
 def claim(session: str) -> ClaimWorkspace:
-    return ClaimWorkspace(session, AT)
+    return ClaimWorkspace(session_id=session, at_ms=AT)
 
 
 def remove(session: str = "s1", claims: int = 1) -> RemoveWorkspace:
-    return RemoveWorkspace((session,), claims, AT)
+    return RemoveWorkspace(session_ids=(session,), claims=claims, at_ms=AT)
 
 
 def released(session: str = "s1") -> WorkspaceReleased:
-    return WorkspaceReleased(session, AT)
+    return WorkspaceReleased(session_id=session, at_ms=AT)
 
 
 def claimed(session: str) -> WorkspaceClaimed:
-    return WorkspaceClaimed(session, AT)
+    return WorkspaceClaimed(session_id=session, at_ms=AT)
 
 
-REQUESTED = WorkspaceRequested(ORDER, AT)
-PREPARING: tuple[Event, ...] = (REQUESTED, claimed("s1"))
-READY: tuple[Event, ...] = (*PREPARING, WorkspaceReady(PREPARED, AT))
-FAILED: tuple[Event, ...] = (*PREPARING, WorkspaceFailed("git_failed", "no space", AT))
-DONE = ReportPrepared(PREPARED, AT)
-BROKE = ReportPrepareFailed("git_failed", "no space", AT)
+REQUESTED = WorkspaceRequested(order=ORDER, at_ms=AT)
+PREPARING: tuple[WorkspaceEvent, ...] = (REQUESTED, claimed("s1"))
+READY: tuple[WorkspaceEvent, ...] = (*PREPARING, WorkspaceReady(prepared=PREPARED, at_ms=AT))
+FAILED: tuple[WorkspaceEvent, ...] = (*PREPARING, WorkspaceFailed(code="git_failed", detail="no space", at_ms=AT))
+DONE = ReportPrepared(prepared=PREPARED, at_ms=AT)
+BROKE = ReportPrepareFailed(code="git_failed", detail="no space", at_ms=AT)
 
 GIVEN = WorkspaceSpec("w1", "existing", "/src", "/src", None, None)
 """A directory that was there before Fleet."""
 KEPT = PreservedWork("refs/fleet/kept/w1", "beef", "fleet/title", "c0ffee", ("node_modules/",))
-RESTORE = RestoreWorkspace(AT)
-REMOVAL = WorkspaceRemovalRequested(AT)
-REMOVING: tuple[Event, ...] = (*READY, released(), REMOVAL)
-REMOVED: tuple[Event, ...] = (*REMOVING, WorkPreserved(KEPT, AT), WorkspaceRemoved(AT))
-RESTORING: tuple[Event, ...] = (*REMOVED, WorkspaceRestoreRequested(AT))
-NOT_REMOVED: tuple[Event, ...] = (*REMOVING, WorkspaceRemovalFailed("workspace_busy", "pid 7 works there", AT))
-GONE = ReportRemoved(AT)
-STAYS = ReportRemovalFailed("workspace_busy", "pid 7 works there", AT)
-BACK = ReportRestored(AT)
-NOT_BACK = ReportRestoreFailed("git_failed", "no space", AT)
+RESTORE = RestoreWorkspace(at_ms=AT)
+REMOVAL = WorkspaceRemovalRequested(at_ms=AT)
+REMOVING: tuple[WorkspaceEvent, ...] = (*READY, released(), REMOVAL)
+REMOVED: tuple[WorkspaceEvent, ...] = (*REMOVING, WorkPreserved(kept=KEPT, at_ms=AT), WorkspaceRemoved(at_ms=AT))
+RESTORING: tuple[WorkspaceEvent, ...] = (*REMOVED, WorkspaceRestoreRequested(at_ms=AT))
+NOT_REMOVED: tuple[WorkspaceEvent, ...] = (
+    *REMOVING,
+    WorkspaceRemovalFailed(code="workspace_busy", detail="pid 7 works there", at_ms=AT),
+)
+GONE = ReportRemoved(at_ms=AT)
+STAYS = ReportRemovalFailed(code="workspace_busy", detail="pid 7 works there", at_ms=AT)
+BACK = ReportRestored(at_ms=AT)
+NOT_BACK = ReportRestoreFailed(code="git_failed", detail="no space", at_ms=AT)

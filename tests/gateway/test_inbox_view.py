@@ -119,7 +119,7 @@ async def test_a_request_shows_the_call_that_it_is_about(door: Door) -> None:
     part = Part("prt_1", item["opencodeId"], "msg_1", "tool", finished=False, raw=msgspec.json.encode(body))
     door.tree.inflight.part(item["id"], part)
     asked = msgspec.json.encode({"permission": "edit", "patterns": ["a"], "tool": {"callID": "call_1"}})
-    command = ReportRequestOpened(OpenRequest("per_1", item["opencodeId"], "permission", asked), 1)
+    command = ReportRequestOpened(request=OpenRequest("per_1", item["opencodeId"], "permission", asked), at_ms=1)
     await door.tree.context.actors.sessions.ask(item["id"], Deliver(command))
     (shown,) = (await door.knock("GET", "/api/inbox")).json
     tool = shown["context"]["tool"]

@@ -207,7 +207,7 @@ async def test_beyond_the_end_there_is_nothing(door: Door, path: str) -> None:
 @pytest.mark.trio(run=trio.run)
 async def test_a_reader_that_does_not_read_holds_up_nobody(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     for version in range(30):
-        await door.tree.log.append("padding", version, [WorkspaceRootAdded("x" * 500_000, 1)], Cause())
+        await door.tree.log.append("padding", version, [WorkspaceRootAdded(path="x" * 500_000, at_ms=1)], Cause())
     read: list[int] = []
 
     def counted(log: Log, after: int, through: int) -> tuple[bytes, int]:

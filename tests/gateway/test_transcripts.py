@@ -40,7 +40,7 @@ async def record(door: Door, item: dict[str, Any], *parts: dict[str, Any], info:
     """Have the log hold a message with these parts, as if OpenCode had told of it."""
     made = {"id": "msg_zz", "sessionID": item["opencodeId"], "role": "assistant", "time": {"created": 10**13}}
     message = wire.message(msgspec.json.encode({"info": {**made, **(info or {})}, "parts": parts}))
-    report = ReportTranscript((message,), 1)
+    report = ReportTranscript(messages=(message,), at_ms=1)
     await door.tree.context.actors.sessions.ask(item["id"], Deliver(report, Cause()))
 
 

@@ -28,16 +28,32 @@ class SessionsLog:
         await self.log.append(stream, self.log.stream_version(stream), events, Cause())
 
     async def create(self, session_id: str, title: str, at_ms: int = 1) -> None:
-        created = SessionCreated(session_id, title, "w", "existing", "/d", None, "/d", f"ses_{session_id}", at_ms)
-        await self.append(session_id, created, ConversationOpened(f"ses_{session_id}", at_ms))
+        created = SessionCreated(
+            session_id=session_id,
+            title=title,
+            workspace_id="w",
+            strategy="existing",
+            source_directory="/d",
+            source_repository=None,
+            directory="/d",
+            opencode_id=f"ses_{session_id}",
+            at_ms=at_ms,
+        )
+        await self.append(session_id, created, ConversationOpened(opencode_id=f"ses_{session_id}", at_ms=at_ms))
 
     async def prompt(self, session_id: str, prompt_id: str, text: str, number: int = 1) -> None:
         """The prompt is accepted, its turn runs, and it comes back from OpenCode."""
         await self.append(
             session_id,
-            PromptAccepted(prompt_id, text, 2),
-            TurnStarted(number, prompt_id, f"msg_{prompt_id}", (f"prt_{prompt_id}",), 2),
-            PromptDelivered(f"msg_{prompt_id}", 2),
+            PromptAccepted(prompt_id=prompt_id, text=text, at_ms=2),
+            TurnStarted(
+                number=number,
+                prompt_id=prompt_id,
+                message_id=f"msg_{prompt_id}",
+                part_ids=(f"prt_{prompt_id}",),
+                at_ms=2,
+            ),
+            PromptDelivered(message_id=f"msg_{prompt_id}", at_ms=2),
         )
         await self.part(session_id, f"prt_{prompt_id}", text)
 
@@ -49,7 +65,7 @@ class SessionsLog:
 
     async def json(self, session_id: str, part_id: str, kind: str, body: Any) -> None:
         raw = msgspec.Raw(msgspec.json.encode(body))
-        await self.append(session_id, PartRecorded(part_id, "msg_1", kind, 3, raw))
+        await self.append(session_id, PartRecorded(part_id=part_id, message_id="msg_1", type=kind, at_ms=3, body=raw))
 
     async def end_turn(self, session_id: str) -> None:
-        await self.append(session_id, TurnEnded(1, "finished", "", 4))
+        await self.append(session_id, TurnEnded(number=1, outcome="finished", evidence="", at_ms=4))

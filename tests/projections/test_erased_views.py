@@ -162,9 +162,16 @@ async def test_a_row_that_waits_for_the_erasure_holds_no_content(store: ViewStor
 async def test_a_transcript_vanishes_also_from_the_cache() -> None:
     log = MemoryLog(MemoryDisk(), pet_registry(), FakeClock())
     body = msgspec.Raw(b'{"id":"m"}')
-    opened = ConversationOpened("o", 1)
-    await log.append("session-s", 0, [opened, MessageRecorded("m", "o", "user", 1, body)], CAUSE)
-    await log.append("session-s", 2, [PartRecorded("p", "m", "text", 1, body)], CAUSE)
+    opened = ConversationOpened(opencode_id="o", at_ms=1)
+    await log.append(
+        "session-s",
+        0,
+        [opened, MessageRecorded(message_id="m", opencode_id="o", role="user", at_ms=1, body=body)],
+        CAUSE,
+    )
+    await log.append(
+        "session-s", 2, [PartRecorded(part_id="p", message_id="m", type="text", at_ms=1, body=body)], CAUSE
+    )
     transcripts = Transcripts(log)
     read = partial(transcripts.page, "session-s")
     now, then = Where(10), Where(10, at=2)

@@ -137,7 +137,7 @@ async def test_a_session_with_many_hits_is_found_once() -> None:
 async def test_the_last_write_of_a_part_wins_and_titles_change() -> None:
     world = await two_sessions()
     await world.part("one", "prt_a", "something else")
-    await world.append("one", SessionEdited("A better name", (), 5))
+    await world.append("one", SessionEdited(title="A better name", tags=(), at_ms=5))
     async with running(world) as history:
         for gone in ("zurich", "login"):
             assert await find(history, gone) == []
@@ -147,10 +147,10 @@ async def test_the_last_write_of_a_part_wins_and_titles_change() -> None:
 
 async def test_a_prompt_is_one_text_and_goes_when_it_is_withdrawn() -> None:
     world = await two_sessions()
-    await world.append("one", PromptAccepted("late", "the withdrawn one", 5))
+    await world.append("one", PromptAccepted(prompt_id="late", text="the withdrawn one", at_ms=5))
     async with running(world) as history:
         assert await find(history, "withdrawn") == ["one"]
-        await world.append("one", PromptWithdrawn("late", "", 6))
+        await world.append("one", PromptWithdrawn(prompt_id="late", reason="", at_ms=6))
         assert await find(history, "withdrawn") == []
         rows = history._store._sql.execute("SELECT kind FROM texts WHERE key = 'prt_p1'").fetchall()
     assert rows == [("prompt",)]
@@ -184,7 +184,7 @@ async def test_a_search_is_no_older_than_the_last_append(tmp_path: Path, threads
         for n in range(20):
             await world.create(f"s{n}", f"number{n}")
             assert await find(history, f"number{n}") == [f"s{n}"]
-            await world.log.append(f"instance-{n}", 0, [SessionStopped("", 1)], Cause())
+            await world.log.append(f"instance-{n}", 0, [SessionStopped(evidence="", at_ms=1)], Cause())
             assert (await history.search(HistorySearch())).total == n + 3
 
 
@@ -196,7 +196,7 @@ async def test_what_is_erased_vanishes_live_and_after_a_rebuild(tmp_path: Path) 
     async with running(world, tmp_path / "rebuilt.sqlite") as history:
         assert (await find(history, ""), await find(history, "login")) == (["two"], [])
     again = SessionsLog(world.disk)
-    await again.append("one", SessionStopped("", 9))
+    await again.append("one", SessionStopped(evidence="", at_ms=9))
     await again.log.erase("session-one")
     async with running(again, tmp_path / "history.sqlite") as history:
         assert (await find(history, ""), await find(history, "login")) == (["two"], [])
@@ -213,7 +213,7 @@ async def test_no_file_has_words_of_what_was_erased(tmp_path: Path) -> None:
     async with running(world, tmp_path / "history.sqlite") as history:
         assert await find(history, "endpoint") == ["one"]
         assert b"endpoint" in bytes_of_all_files()
-        await world.append("one", SessionStopped("", 9), SessionErased(9))
+        await world.append("one", SessionStopped(evidence="", at_ms=9), SessionErased(at_ms=9))
         assert await find(history, "endpoint") == []
         assert b"endpoint" not in bytes_of_all_files()
         assert await find(history, "manual") == ["two"]
@@ -226,7 +226,7 @@ async def test_a_crash_between_an_erasure_and_the_emptying_of_the_journal_leaves
     store.apply(list(world.log.read_all()), world.log.head())
     with pytest.MonkeyPatch.context() as crash:
         crash.setattr(store, "_empty_journal", lambda: None)
-        await world.append("one", SessionStopped("", 9), SessionErased(9))
+        await world.append("one", SessionStopped(evidence="", at_ms=9), SessionErased(at_ms=9))
         store.apply(list(world.log.read_all())[-2:], world.log.head())
     assert b"endpoint" in (tmp_path / "history.sqlite-wal").read_bytes()
     again = HistoryStore(tmp_path / "history.sqlite")
@@ -239,10 +239,21 @@ async def test_a_crash_between_an_erasure_and_the_emptying_of_the_journal_leaves
 @pytest.mark.parametrize("message_first", [True, False])
 async def test_a_prompt_that_came_without_a_turn_is_a_prompt(message_first: bool) -> None:
     world = await two_sessions()
-    asked = MessageRecorded("msg_steered", "ses_one", "user", 5, msgspec.Raw(b"{}"))
-    part = PartRecorded("prt_steered", "msg_steered", "text", 5, msgspec.Raw(b'{"type":"text","text":"go left"}'))
+    asked = MessageRecorded(
+        message_id="msg_steered", opencode_id="ses_one", role="user", at_ms=5, body=msgspec.Raw(b"{}")
+    )
+    part = PartRecorded(
+        part_id="prt_steered",
+        message_id="msg_steered",
+        type="text",
+        at_ms=5,
+        body=msgspec.Raw(b'{"type":"text","text":"go left"}'),
+    )
     await world.append("one", *((asked, part) if message_first else (part, asked)))
-    await world.append("one", MessageRecorded("msg_1", "ses_one", "assistant", 5, msgspec.Raw(b"{}")))
+    await world.append(
+        "one",
+        MessageRecorded(message_id="msg_1", opencode_id="ses_one", role="assistant", at_ms=5, body=msgspec.Raw(b"{}")),
+    )
     async with running(world) as history:
         for search, kind in (("left", "prompt"), ("zurich", "answer"), ("endpoint", "prompt")):
             [found] = (await history.search(HistorySearch(search))).sessions

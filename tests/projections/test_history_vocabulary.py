@@ -71,7 +71,7 @@ async def test_what_was_never_said_is_not_found(search: str) -> None:
 
 async def test_words_and_parts_come_in_one_order_and_each_session_once() -> None:
     world = await world_of("the name", "a UserName", "other", "Names of names", "UserName and name")
-    await world.append("s1", SessionStopped("", 9))
+    await world.append("s1", SessionStopped(evidence="", at_ms=9))
     async with running(world) as history:
         assert await find(history, "name") == ["s4", "s3", "s1", "s0"]
         assert await find(history, "name", limit=2, offset=1) == ["s3", "s1"]
@@ -86,9 +86,9 @@ async def test_what_has_changed_or_is_erased_is_not_found(tmp_path: Path) -> Non
         assert (await find(history, "会议"), await find(history, "serNam")) == (["s0"], ["s1"])
         await world.part("s0", "p", KOREAN)
         assert (await find(history, "会议"), await find(history, "알림")) == ([], ["s0"])
-        await world.append("s1", SessionStopped("", 9), SessionErased(9))
+        await world.append("s1", SessionStopped(evidence="", at_ms=9), SessionErased(at_ms=9))
         assert await find(history, "serNam") == []
-        await world.append("s0", SessionStopped("", 9), SessionErased(9))
+        await world.append("s0", SessionStopped(evidence="", at_ms=9), SessionErased(at_ms=9))
         assert await find(history, "알림") == []
         tables = ("words", "pieces", "signs")
         assert history._store._sql.execute("SELECT count(*) FROM vocabulary").fetchone() == (0,)

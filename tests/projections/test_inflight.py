@@ -80,8 +80,8 @@ async def test_each_tool_has_its_own_pace_and_texts_have_none(inflight: InFlight
 
 
 async def test_a_tool_that_has_ended_is_not_told_of_any_more(inflight: InFlight, autojump_clock: MockClock) -> None:
-    finished = PartRecorded("prt_1", "msg_1", "tool", 1, msgspec.Raw(b"{}"))
-    ends: list[Any] = [finished, TurnEnded(1, "finished", "", 1)]
+    finished = PartRecorded(part_id="prt_1", message_id="msg_1", type="tool", at_ms=1, body=msgspec.Raw(b"{}"))
+    ends: list[Any] = [finished, TurnEnded(number=1, outcome="finished", evidence="", at_ms=1)]
     for end in ends:
         with inflight.read(None, lambda: None) as reader:
             inflight.part("s", tool("prt_1", "1"))

@@ -21,8 +21,17 @@ async def wrote(
         "state": {"status": status, "input": {"todos": todos}},
     }
     part = msgspec.Raw(msgspec.json.encode(body))
-    message = MessageRecorded(message_id, opencode_id, "assistant", 1, msgspec.Raw(b"{}"), created_ms=number)
-    await world.append("one", message, PartRecorded(f"prt_{number}", message_id, "tool", 1, part))
+    message = MessageRecorded(
+        message_id=message_id,
+        opencode_id=opencode_id,
+        role="assistant",
+        at_ms=1,
+        body=msgspec.Raw(b"{}"),
+        created_ms=number,
+    )
+    await world.append(
+        "one", message, PartRecorded(part_id=f"prt_{number}", message_id=message_id, type="tool", at_ms=1, body=part)
+    )
 
 
 async def todos(world: SessionsLog, at: int | None = None) -> list[TranscriptTodo]:

@@ -25,7 +25,14 @@ def raw(body: Any) -> msgspec.Raw:
 
 
 def message(message_id: str, body: int = 0, created_ms: int = 1) -> MessageRecorded:
-    return MessageRecorded(message_id, CONVERSATIONS[message_id], "user", 1, raw(body), created_ms=created_ms)
+    return MessageRecorded(
+        message_id=message_id,
+        opencode_id=CONVERSATIONS[message_id],
+        role="user",
+        at_ms=1,
+        body=raw(body),
+        created_ms=created_ms,
+    )
 
 
 def made(message_id: str, body: int) -> MessageRecorded:
@@ -34,7 +41,9 @@ def made(message_id: str, body: int) -> MessageRecorded:
 
 
 def part(message_id: str, part_id: str, body: int = 0) -> PartRecorded:
-    return PartRecorded(f"prt_{message_id}{part_id}", message_id, "text", 1, raw(body))
+    return PartRecorded(
+        part_id=f"prt_{message_id}{part_id}", message_id=message_id, type="text", at_ms=1, body=raw(body)
+    )
 
 
 names = st.sampled_from(sorted(CONVERSATIONS))
@@ -99,7 +108,7 @@ async def test_a_message_that_is_recorded_late_stands_where_it_belongs() -> None
 
 
 async def test_a_conversation_that_a_resume_has_opened_is_the_sessions_own() -> None:
-    resumed = SessionResumed("instance", "ses_sub", 1)
+    resumed = SessionResumed(instance_id="instance", opencode_id="ses_sub", at_ms=1)
     world = await session_of(message("msg_a"), resumed, message("msg_x"))
     transcripts = Transcripts(world.log)
     page = await transcripts.page("session-one", Where(10))
@@ -111,7 +120,7 @@ async def test_conversations_are_named_by_the_calls_that_started_them() -> None:
         given = {"description": f"Do {part_id}", "subagent_type": "explore"}
         state = {"input": given, "metadata": {} if started is None else {"sessionId": started}}
         body = {"id": part_id, "type": "tool", "tool": "task", "sessionID": owner, "state": state}
-        return PartRecorded(part_id, "msg_a", "tool", 1, raw(body))
+        return PartRecorded(part_id=part_id, message_id="msg_a", type="tool", at_ms=1, body=raw(body))
 
     world = await session_of(
         message("msg_x", created_ms=8), message("msg_a"), task("p1", None), task("p2", "ses_sub"), task("p3", "ses_sub")

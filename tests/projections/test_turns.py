@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fleet.core.session.activity import head
 from fleet.core.session.decide import SESSION
-from fleet.core.session.events import Event
+from fleet.core.session.events import SessionEvent
 from fleet.core.session.state import State
 from fleet.core.session.turn_events import (
     ChangesRecorded,
@@ -25,7 +25,7 @@ from tests.core.test_session_laws import commands
 from tests.core.walks import walk
 
 
-def recorded(log: tuple[Event, ...]) -> list[Recorded]:
+def recorded(log: tuple[SessionEvent, ...]) -> list[Recorded]:
     """Return the events as the log holds them; every other position belongs to somebody else's stream."""
     cause = Cause("token:ann")
     return [Recorded(2 * n, "session-s1", n, "", 1, 0, cause, b"", event) for n, event in enumerate(log, 1)]
@@ -38,7 +38,7 @@ def folded(events: list[Recorded]) -> TurnFold:
     return turns
 
 
-def unpaid(log: tuple[Event, ...]) -> float:
+def unpaid(log: tuple[SessionEvent, ...]) -> float:
     """Return what the messages cost in the end that were recorded before the first turn."""
     first = next((n for n, event in enumerate(log) if isinstance(event, TurnStarted)), len(log))
     before = {event.message_id for event in log[:first] if isinstance(event, MessageRecorded)}
@@ -67,14 +67,27 @@ def test_turns_cost_together_what_the_session_costs_and_are_told_of_any_moment(d
 
 
 def test_a_turn_says_who_asked_what_and_what_came_of_it() -> None:
-    before = (*s.FINISHED, PromptAccepted("p2", "Tidy\n  up " + "x" * 300, s.AT), s.started(2, "p2"))
-    steered = (
-        PromptDelivered("msg_p2", s.AT),
-        PromptAccepted("p3", "and test", s.AT),
-        TurnSteered(2, "p3", "msg_p3", ("prt_p300",), s.AT),
-        PromptDelivered("msg_p3", s.AT),
+    before = (
+        *s.FINISHED,
+        PromptAccepted(prompt_id="p2", text="Tidy\n  up " + "x" * 300, at_ms=s.AT),
+        s.started(2, "p2"),
     )
-    changed = ChangesRecorded(2, "t2", "turn", "session", Totals(9, 9, 9), (), s.AT, Totals(1, 2, 3))
+    steered = (
+        PromptDelivered(message_id="msg_p2", at_ms=s.AT),
+        PromptAccepted(prompt_id="p3", text="and test", at_ms=s.AT),
+        TurnSteered(number=2, prompt_id="p3", message_id="msg_p3", part_ids=("prt_p300",), at_ms=s.AT),
+        PromptDelivered(message_id="msg_p3", at_ms=s.AT),
+    )
+    changed = ChangesRecorded(
+        number=2,
+        tree="t2",
+        turn_manifest="turn",
+        session_manifest="session",
+        totals=Totals(9, 9, 9),
+        overlaps=(),
+        at_ms=s.AT,
+        turn_totals=Totals(1, 2, 3),
+    )
     log = (*before, *steered, s.paid(0.5, 7), s.paid(0.75, 9), changed, s.ended(2, "finished"))
     turn = folded(recorded(log)).at(None)[-1]
     assert turn.asked == Asked(("Tidy up " + "x" * 300)[:200], "token:ann")
@@ -85,7 +98,10 @@ def test_a_turn_says_who_asked_what_and_what_came_of_it() -> None:
 
 
 def test_a_steering_prompt_that_the_turn_s_end_overtook_is_no_part_of_it() -> None:
-    steering = (PromptAccepted("p3", "and test", s.AT), TurnSteered(1, "p3", "msg_p3", ("prt_p300",), s.AT))
+    steering = (
+        PromptAccepted(prompt_id="p3", text="and test", at_ms=s.AT),
+        TurnSteered(number=1, prompt_id="p3", message_id="msg_p3", part_ids=("prt_p300",), at_ms=s.AT),
+    )
     log = (*s.ACTIVE, *steering, s.ended(1, "finished"), s.started(2, "p3"))
     turns = folded(recorded(log))
     assert [len(turn.steered) for turn in turns.at(None)] == [0, 0]
@@ -94,8 +110,8 @@ def test_a_steering_prompt_that_the_turn_s_end_overtook_is_no_part_of_it() -> No
 
 
 def test_a_command_whose_arguments_were_edited_keeps_its_name() -> None:
-    accepted = PromptAccepted("p2", "HEAD", s.AT, command="review")
-    log = (*s.FINISHED, accepted, PromptEdited("p2", "HEAD~2", s.AT), s.started(2, "p2"))
+    accepted = PromptAccepted(prompt_id="p2", text="HEAD", at_ms=s.AT, command="review")
+    log = (*s.FINISHED, accepted, PromptEdited(prompt_id="p2", text="HEAD~2", at_ms=s.AT), s.started(2, "p2"))
     assert folded(recorded(log)).at(None)[-1].asked.head == "/review HEAD~2"
 
 

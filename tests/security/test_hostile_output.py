@@ -95,7 +95,10 @@ async def test_pages_that_an_agent_writes_are_no_pages_of_fleet(nursery: trio.Nu
 
 
 def test_no_order_to_a_terminal_comes_through_the_command(tmp_path: Path) -> None:
-    events = [*started("0198c0de-0000-7000-8000-000000000000", GONE), InstanceLost(Exit(1, None), EVIL, 2000)]
+    events = [
+        *started("0198c0de-0000-7000-8000-000000000000", GONE),
+        InstanceLost(exit=Exit(1, None), evidence=EVIL, at_ms=2000),
+    ]
     write_log(tmp_path, **{"0198c0de-0000-7000-8000-000000000000": events})
     shown = ps(tmp_path).stdout
     assert "desrever" in shown

@@ -36,7 +36,14 @@ async def note_allowance(context: Context, session_id: str, effect: AnswerOpenCo
         return
     permission, patterns = allowance_of(asked[0].body)
     now_ms = context.clock.now_ms()
-    note = NoteAllowance(session_id, asked[0].id, effect.directory, permission, patterns, now_ms)
+    note = NoteAllowance(
+        session_id=session_id,
+        request_id=asked[0].id,
+        directory=effect.directory,
+        permission=permission,
+        patterns=patterns,
+        at_ms=now_ms,
+    )
     try:
         await context.actors.instances.ask(effect.instance_id, Deliver(note, cause_here(f"session:{session_id}")))
     except Problem as problem:  # the answer is given all the same

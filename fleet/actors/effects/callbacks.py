@@ -18,7 +18,7 @@ from fleet.actors.context import Context
 from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.actors.runtime.causation import cause_here
 from fleet.core.manifest import ChangedFile, decode_manifest
-from fleet.core.session.commands import Command, SubmitPrompt
+from fleet.core.session.commands import SessionCommand, SubmitPrompt
 from fleet.core.session.effects import NotifyParent
 from fleet.core.session.report_commands import ReportCallbackDelivered, ReportCallbackDropped, ReportCallbackUndelivered
 from fleet.core.session.state import State
@@ -41,22 +41,26 @@ class Callbacks:
         self._records = records
         self._transcripts = transcripts
 
-    async def notify(self, session_id: str, effect: NotifyParent, report: ReportBack[Command]) -> None:
+    async def notify(self, session_id: str, effect: NotifyParent, report: ReportBack[SessionCommand]) -> None:
         """Give the prompt to the parent, however long that takes; called off when the callback is over."""
         clock = self._context.clock
         while True:
             parent = self._context.views.sessions.get(effect.parent_id)
             if parent is None:
-                await report(ReportCallbackDropped(effect.number, "the parent was erased", clock.now_ms()))
+                await report(
+                    ReportCallbackDropped(number=effect.number, reason="the parent was erased", at_ms=clock.now_ms())
+                )
                 return
             try:
                 await self._submit(session_id, effect, resume=parent.phase == "completed")
             except Rejected as rejected:
-                await report(ReportCallbackUndelivered(effect.number, rejected.detail, clock.now_ms()))
+                await report(
+                    ReportCallbackUndelivered(number=effect.number, reason=rejected.detail, at_ms=clock.now_ms())
+                )
             except Unavailable as unavailable:
                 _log.warning("callback_retried", session=session_id, code=unavailable.code)
             else:
-                await report(ReportCallbackDelivered(effect.number, clock.now_ms()))
+                await report(ReportCallbackDelivered(number=effect.number, at_ms=clock.now_ms()))
                 return
             await self._change_of(parent)
 
@@ -69,7 +73,9 @@ class Callbacks:
         name = callback_id(session_id, effect.number)
         context = self._context
         text = "\n".join((effect.text, *await self._details(session_id, effect.number)))
-        prompt = SubmitPrompt(name, text, context.clock.now_ms(), context.fresh(), resume=resume)
+        prompt = SubmitPrompt(
+            prompt_id=name, text=text, at_ms=context.clock.now_ms(), fresh=context.fresh(), resume=resume
+        )
         cause = cause_here(f"session:{session_id}")
         # Of what was ordered: a repetition is one, whatever can be read by then.
         digest = hashlib.sha256(effect.text.encode()).digest()

@@ -14,7 +14,7 @@ from fleet.actors.effects.live_events import Conversations
 from fleet.actors.runtime.aggregate import ReportBack
 from fleet.core.session import effects as e
 from fleet.core.session.activity import Activity, head, of_part
-from fleet.core.session.commands import Command
+from fleet.core.session.commands import SessionCommand
 from fleet.core.session.report_commands import ReportTurnDelayed
 from fleet.core.times import rfc3339
 from fleet.errors import Problem
@@ -43,7 +43,9 @@ class Delays:
         self._context = context
         self._conversations = conversations
 
-    async def tell(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: ReportBack[Command]) -> None:
+    async def tell(
+        self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: ReportBack[SessionCommand]
+    ) -> None:
         """Report why the turn that runs does not get on, or that it does again, where that is news."""
         state = self._context.views.sessions.get(session_id)
         if state is None or state.turn is None or state.requests:
@@ -51,7 +53,9 @@ class Delays:
         delay = await self._delay(session_id, client, effect.directory)
         if delay.reason != state.turn.delay or (delay.is_long and not state.turn.delay_told):
             now_ms = self._context.clock.now_ms()
-            await report(ReportTurnDelayed(effect.number, delay.reason, now_ms, delay.is_long))
+            await report(
+                ReportTurnDelayed(number=effect.number, reason=delay.reason, at_ms=now_ms, is_long=delay.is_long)
+            )
 
     async def _delay(self, session_id: str, client: OpenCode, directory: str) -> Delay:
         conversation, now_ms = self._conversations.of(session_id), self._context.clock.now_ms()

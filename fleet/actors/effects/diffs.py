@@ -28,7 +28,7 @@ from fleet.core.manifest import (
     manifest_of,
 )
 from fleet.core.paths import are_nested
-from fleet.core.session.commands import Command
+from fleet.core.session.commands import SessionCommand
 from fleet.core.session.report_commands import ReportChanges, ReportTurnSnapshot
 from fleet.core.session.state import RUNNING, State
 from fleet.errors import Problem
@@ -37,7 +37,7 @@ from fleet.events.blobs import name_of
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _log = structlog.get_logger(__name__)
 
-Reporter = ReportBack[Command]
+Reporter = ReportBack[SessionCommand]
 
 
 class LiveDiff(NamedTuple):
@@ -69,7 +69,7 @@ class Changes:
             return
         tree = await self.baseline(state.workspace_id, state.directory)
         if tree is not None:
-            await report(ReportTurnSnapshot(number, tree, self._context.clock.now_ms()))
+            await report(ReportTurnSnapshot(number=number, tree=tree, at_ms=self._context.clock.now_ms()))
 
     async def record(self, session_id: str, number: int, report: Reporter) -> None:
         """Record what the turn has changed, and the whole session so far."""
@@ -174,14 +174,14 @@ class Changes:
         blobs = [encode_manifest(of_turn), encode_manifest(of_session)]
         turn_blob, session_blob = await self._context.blobs.put(owner, blobs)
         return ReportChanges(
-            number,
-            tree,
-            turn_blob,
-            session_blob,
-            of_session.totals(),
-            self.overlaps(state),
-            self._context.clock.now_ms(),
-            of_turn.totals(),
+            number=number,
+            tree=tree,
+            turn_manifest=turn_blob,
+            session_manifest=session_blob,
+            totals=of_session.totals(),
+            overlaps=self.overlaps(state),
+            at_ms=self._context.clock.now_ms(),
+            turn_totals=of_turn.totals(),
         )
 
     async def _diff(self, state: State, before: str, after: str) -> Manifest:

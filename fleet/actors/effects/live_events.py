@@ -15,7 +15,7 @@ import trio
 
 from fleet.actors.context import Context
 from fleet.actors.runtime.aggregate import Deliver
-from fleet.core.session.commands import Command
+from fleet.core.session.commands import SessionCommand
 from fleet.core.session.report_commands import ReportRequestClosed, ReportRequestOpened, ReportTranscript
 from fleet.errors import Unavailable
 from fleet.events.envelope import Cause
@@ -153,7 +153,7 @@ class Conversations:
                 if running and part.id not in recorded:
                     self._context.inflight.part(session_id, part)
         told = tuple(Message(infos[message.info.id], message.parts) for message in messages)
-        return ReportTranscript(told, self._context.clock.now_ms())
+        return ReportTranscript(messages=told, at_ms=self._context.clock.now_ms())
 
     # ------------------------------------------------------------------------------------- sub-agents and their parents
 
@@ -178,14 +178,14 @@ class Conversations:
         info = event.info
         if info.id not in conversation.infos or info.role == "user" or _is_over(info):
             conversation.infos[info.id] = info
-            self._tell(session_id, ReportTranscript((Message(info, ()),), self._context.clock.now_ms()))
+            self._tell(session_id, ReportTranscript(messages=(Message(info, ()),), at_ms=self._context.clock.now_ms()))
 
     def _part(self, conversation: Conversation, session_id: str, event: PartChanged, _: bool) -> None:
         conversation.retrying_since_s.pop(event.session_id, None)  # the model answers
         info = conversation.infos.get(event.part.message_id)
         if event.part.finished and info is not None:
             message = Message(info, (event.part,))
-            self._tell(session_id, ReportTranscript((message,), self._context.clock.now_ms()))
+            self._tell(session_id, ReportTranscript(messages=(message,), at_ms=self._context.clock.now_ms()))
         elif not event.part.finished:
             self._context.inflight.part(session_id, event.part)
 
@@ -214,12 +214,12 @@ class Conversations:
             conversation.wake()
 
     def _request_opened(self, _: Conversation, session_id: str, event: RequestOpened, __: bool) -> None:
-        self._tell(session_id, ReportRequestOpened(event.request, self._context.clock.now_ms()))
+        self._tell(session_id, ReportRequestOpened(request=event.request, at_ms=self._context.clock.now_ms()))
 
     def _request_closed(self, _: Conversation, session_id: str, event: RequestClosed, __: bool) -> None:
-        self._tell(session_id, ReportRequestClosed(event.request_id, self._context.clock.now_ms()))
+        self._tell(session_id, ReportRequestClosed(request_id=event.request_id, at_ms=self._context.clock.now_ms()))
 
-    def _tell(self, session_id: str, command: Command) -> None:
+    def _tell(self, session_id: str, command: SessionCommand) -> None:
         state = self._context.views.sessions.get(session_id)
         told_by = f"instance:{state.instances[-1]}" if state is not None and state.instances else "system"
         try:

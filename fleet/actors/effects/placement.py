@@ -146,13 +146,20 @@ class Placement:
         context = self._context
         cause = cause_here(f"session:{session_id}")
         for state in self._usable(key, session_id):
-            attach = AttachSession(session_id, effect.directory, context.clock.now_ms())
+            attach = AttachSession(session_id=session_id, directory=effect.directory, at_ms=context.clock.now_ms())
             try:
                 await context.actors.instances.ask(state.id, Deliver(attach, cause))
             except Rejected:  # it is stopping: look on
                 continue
             return state.id
         instance_id, start_in = context.ids.uuid7(), await self._start_in(session_id, effect)
-        start = StartInstance(instance_id, key, start_in, session_id, effect.directory, context.clock.now_ms())
+        start = StartInstance(
+            instance_id=instance_id,
+            key=key,
+            directory=start_in,
+            session_id=session_id,
+            session_directory=effect.directory,
+            at_ms=context.clock.now_ms(),
+        )
         await context.actors.instances.ask(instance_id, Deliver(start, cause))
         return instance_id

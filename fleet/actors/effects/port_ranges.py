@@ -10,7 +10,7 @@ import trio
 from fleet.actors.context import Context
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.runtime.causation import cause_here
-from fleet.core.workspace.commands import Command, LeasePorts
+from fleet.core.workspace.commands import LeasePorts, WorkspaceCommand
 from fleet.core.workspace.state import State
 from fleet.limits import PORTS_EACH, PORTS_END, PORTS_FIRST
 
@@ -33,8 +33,8 @@ class PortRanges:
             if first is None:
                 _log.warning("no_ports_left", workspace=state.id)
                 return state
-            command = LeasePorts(first, PORTS_EACH, self._context.clock.now_ms())
-            deliver = Deliver[Command](command, cause_here(f"workspace:{state.id}"))
+            command = LeasePorts(first=first, count=PORTS_EACH, at_ms=self._context.clock.now_ms())
+            deliver = Deliver[WorkspaceCommand](command, cause_here(f"workspace:{state.id}"))
             return (await self._context.actors.workspaces.ask(state.id, deliver)).state
 
     def _free(self) -> int | None:

@@ -18,7 +18,7 @@ from fleet.actors.effects.workspace_check import missing
 from fleet.actors.runtime.aggregate import ReportBack
 from fleet.actors.runtime.causation import cause_here
 from fleet.core.session import effects as e
-from fleet.core.session.commands import Command
+from fleet.core.session.commands import SessionCommand
 from fleet.core.session.report_commands import ReportPromptDelivered, ReportTurnFailed
 from fleet.core.session.state import State
 from fleet.core.session.values import COMPACT
@@ -34,7 +34,7 @@ from fleet.ports import OpenCode, Prompt
 
 _log = structlog.get_logger(__name__)
 
-Reporter = ReportBack[Command]
+Reporter = ReportBack[SessionCommand]
 Sending = e.DeliverPrompt | e.SteerTurn
 
 
@@ -53,7 +53,7 @@ class Deliveries:
     async def deliver(self, session_id: str, effect: e.DeliverPrompt, report: Reporter) -> None:
         """Send the prompt unless OpenCode has it, read it back, and report."""
         if (lost := await missing(self._context, session_id)) is not None:
-            await report(ReportTurnFailed(effect.number, "workspace_gone", lost, self._now()))
+            await report(ReportTurnFailed(number=effect.number, code="workspace_gone", detail=lost, at_ms=self._now()))
             return
         await self._changes.begin(session_id, effect.number, report)
         conversation = self._conversations.of(session_id)
@@ -65,11 +65,13 @@ class Deliveries:
             try:
                 if (kept := await self._delivered(session_id, effect, may_be_kept)) is not None:
                     kept_as = None if kept == effect.message_id else kept
-                    await report(ReportPromptDelivered(effect.message_id, self._now(), kept_as))
+                    await report(
+                        ReportPromptDelivered(message_id=effect.message_id, at_ms=self._now(), kept_as=kept_as)
+                    )
                     return
                 if conversation.error is not None:
                     name, message = await self._error(effect, conversation.error)
-                    await report(ReportTurnFailed(effect.number, name, message, self._now()))
+                    await report(ReportTurnFailed(number=effect.number, code=name, detail=message, at_ms=self._now()))
                     return
             except Unavailable as unavailable:
                 # OpenCode may have the prompt, so it can't be called failed; an instance that ends calls this off.
@@ -78,11 +80,13 @@ class Deliveries:
                 unanswered += 1
                 continue
             except Problem as problem:
-                await report(ReportTurnFailed(effect.number, problem.code, problem.detail, self._now()))
+                await report(
+                    ReportTurnFailed(number=effect.number, code=problem.code, detail=problem.detail, at_ms=self._now())
+                )
                 return
             unkept += 1
         failure = "OpenCode took the prompt and did not keep it"
-        await report(ReportTurnFailed(effect.number, "opencode_refused", failure, self._now()))
+        await report(ReportTurnFailed(number=effect.number, code="opencode_refused", detail=failure, at_ms=self._now()))
 
     async def _delivered(self, session_id: str, effect: e.DeliverPrompt, may_be_kept: bool) -> str | None:
         """Send the prompt unless OpenCode has it, and return the id of its message, None where it is not kept."""
@@ -153,7 +157,7 @@ class Deliveries:
                 if not await _is_kept(client, effect):
                     await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
                 if await self._read_back(conversation, kept) is not None:
-                    await report(ReportPromptDelivered(effect.message_id, self._now()))
+                    await report(ReportPromptDelivered(message_id=effect.message_id, at_ms=self._now()))
                     return
                 unkept += 1
             except Unavailable as unavailable:

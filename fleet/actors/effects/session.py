@@ -29,7 +29,7 @@ from fleet.core.instance.commands import DetachSession
 from fleet.core.instance.state import LIVE, OVER
 from fleet.core.paths import is_inside
 from fleet.core.session import effects as e
-from fleet.core.session.commands import Command
+from fleet.core.session.commands import SessionCommand
 from fleet.core.session.decide_reports import ended_early
 from fleet.core.session.report_commands import (
     ReportConversationOpen,
@@ -51,7 +51,7 @@ _log = structlog.get_logger(__name__)
 
 _WORKSPACE_SETTLED = frozenset(("ready", "failed", "removing", "removed"))
 
-Reporter = ReportBack[Command]
+Reporter = ReportBack[SessionCommand]
 
 
 class SessionEffects:
@@ -91,9 +91,9 @@ class SessionEffects:
     async def _prepare_workspace(self, session_id: str, effect: e.ProvideWorkspace, report: Reporter) -> None:
         await report(await self._workspace(session_id, effect))
 
-    async def _workspace(self, session_id: str, effect: e.ProvideWorkspace) -> Command:
+    async def _workspace(self, session_id: str, effect: e.ProvideWorkspace) -> SessionCommand:
         workspace_id = effect.order.workspace_id
-        order = PrepareWorkspace(effect.order, session_id, self._now())
+        order = PrepareWorkspace(order=effect.order, session_id=session_id, at_ms=self._now())
         await self._context.actors.workspaces.ask(workspace_id, Deliver(order, self._cause(session_id)))
         state = await self._context.views.workspaces.wait(workspace_id, lambda s: s.phase in _WORKSPACE_SETTLED)
         if state.phase in ("removing", "removed"):
@@ -118,7 +118,14 @@ class SessionEffects:
         directory, branch = state.prepared.directory, state.prepared.branch
         await self._setups.equip(state)
         recipe = await self._setups.recipe(session, state)
-        return ReportWorkspaceReady(workspace_id, directory, branch, self._now(), baseline, recipe)
+        return ReportWorkspaceReady(
+            workspace_id=workspace_id,
+            directory=directory,
+            branch=branch,
+            at_ms=self._now(),
+            baseline=baseline,
+            recipe=recipe,
+        )
 
     def _check_stays(self, directory: str, workspace_id: str) -> None:
         """Raise `Problem` workspace_gone where the directory lies in another workspace that is being removed.
@@ -135,16 +142,16 @@ class SessionEffects:
 
     async def _attach_instance(self, session_id: str, effect: e.AttachInstance, report: Reporter) -> None:
         async def delayed(reason: str) -> None:
-            await report(ReportProvisionDelayed("instance", reason, self._now()))
+            await report(ReportProvisionDelayed(step="instance", reason=reason, at_ms=self._now()))
 
         await report(await self._instance(session_id, effect, delayed))
 
-    async def _instance(self, session_id: str, effect: e.AttachInstance, delayed: Delayed) -> Command:
+    async def _instance(self, session_id: str, effect: e.AttachInstance, delayed: Delayed) -> SessionCommand:
         instance_id = await self._placement.place(session_id, effect, delayed)
         with trio.move_on_after(SPAWN_READY_TIMEOUT_S * 2):  # the instance's own deadline comes first
             state = await self._context.views.instances.wait(instance_id, lambda s: s.phase in LIVE | OVER)
             if state.phase in LIVE:
-                return ReportInstanceReady(instance_id, self._now())
+                return ReportInstanceReady(instance_id=instance_id, at_ms=self._now())
             if state.failure_code is not None:
                 raise Problem(state.failure_code, state.evidence)
             raise Problem("opencode_exited", ended_early(state.evidence))
@@ -155,15 +162,17 @@ class SessionEffects:
             self._conversations.of(session_id).next_turn = 1
         await report(await self._conversation(effect))
 
-    async def _conversation(self, effect: e.OpenConversation) -> Command:
+    async def _conversation(self, effect: e.OpenConversation) -> SessionCommand:
         client = await self._context.connections.get(effect.instance_id)
         if not effect.exists:
             session = await client.create_session(effect.opencode_id, effect.directory, effect.title)
             copied = () if effect.origin is None else await self._copied(client, effect.origin, session)
-            return ReportConversationOpen(session.id, self._now(), self._context.fresh(), copied)
+            return ReportConversationOpen(
+                opencode_id=session.id, at_ms=self._now(), fresh=self._context.fresh(), copied=copied
+            )
         if await client.read_session(effect.opencode_id) is None:
             raise Problem("session_gone", f"OpenCode's store has no session {effect.opencode_id} any more")
-        return ReportConversationOpen(effect.opencode_id, self._now(), self._context.fresh())
+        return ReportConversationOpen(opencode_id=effect.opencode_id, at_ms=self._now(), fresh=self._context.fresh())
 
     async def _copied(self, client: OpenCode, origin: ForkPoint, session: OpenCodeSession) -> tuple[Message, ...]:
         """Give a fork the messages of its origin, read them back and return them; what came before is completed."""
@@ -208,7 +217,7 @@ class SessionEffects:
                 await self._detach(session_id, instance_id)
         await self._record_changes(session_id, report)
         self._conversations.forget(session_id)
-        await report(ReportSessionStopped(evidence, self._now(), leaves))
+        await report(ReportSessionStopped(evidence=evidence, at_ms=self._now(), leaves=leaves))
 
     def _is_shared(self, instance_id: str, session_id: str) -> bool:
         """Return whether the process goes on without the session: others are in it and mean to stay."""
@@ -224,7 +233,7 @@ class SessionEffects:
             await self._changes.record(session_id, state.turn.number, report)
 
     async def _detach(self, session_id: str, instance_id: str) -> None:
-        detach = DetachSession(session_id, self._now())
+        detach = DetachSession(session_id=session_id, at_ms=self._now())
         while True:
             try:
                 await self._context.actors.instances.ask(instance_id, Deliver(detach, self._cause(session_id)))
@@ -251,7 +260,7 @@ class SessionEffects:
         except Rejected as rejected:
             _log.info("left_a_gone_instance", session=session_id, code=rejected.code)
         self._conversations.forget(session_id)
-        await report(ReportDetached(effect.instance_id, self._now()))
+        await report(ReportDetached(instance_id=effect.instance_id, at_ms=self._now()))
 
     async def _erase(self, session_id: str, _: e.EraseRecords, __: Reporter) -> None:
         """Erase everything that is kept for the session; then there is no such session."""

@@ -17,11 +17,10 @@ from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.actors.runtime.causation import cause_here
 from fleet.core import trust
 from fleet.core.session import effects as e
-from fleet.core.session.commands import Command
+from fleet.core.session.commands import SessionCommand
 from fleet.core.session.report_commands import ReportSetupEnded, ReportSetupHeld, ReportSetupOutput, ReportSetupStarted
 from fleet.core.session.state import State
-from fleet.core.workspace.commands import Command as WorkspaceCommand
-from fleet.core.workspace.commands import RecordSetup, ReportTornDown
+from fleet.core.workspace.commands import RecordSetup, ReportTornDown, WorkspaceCommand
 from fleet.core.workspace.state import State as Workspace
 from fleet.errors import Problem, Rejected
 from fleet.limits import SETUP_DETAIL_CHARS, SETUP_S, TEARDOWN_S
@@ -62,43 +61,43 @@ class Setups:
         skipped = before is not None and before.status == "skipped" and before.recipe == recipe
         return None if skipped else recipe
 
-    async def set_up(self, session_id: str, effect: e.SetUpWorkspace, report: ReportBack[Command]) -> None:
+    async def set_up(self, session_id: str, effect: e.SetUpWorkspace, report: ReportBack[SessionCommand]) -> None:
         """Wait until the commands are allowed, run them, and report how that ended."""
         written = _Tail()
 
         async def say(text: str) -> None:
             written.take(text)
-            await report(ReportSetupOutput(text, self._now()))
+            await report(ReportSetupOutput(text=text, at_ms=self._now()))
 
         try:
             await self._await_permission(effect, report)
-            await report(ReportSetupStarted(self._now()))
+            await report(ReportSetupStarted(at_ms=self._now()))
             await self._record(effect, complete=False)
             end = await self._run(effect.workspace_id, effect.recipe.script, SETUP_S, say)
             if end.code == 0:
                 await self._record(effect, complete=True)
         except Problem as problem:
-            await report(ReportSetupEnded(None, problem.code, problem.detail, self._now()))
+            await report(ReportSetupEnded(exit_code=None, code=problem.code, detail=problem.detail, at_ms=self._now()))
             return
         if end.code == 0:
             baseline = await self._baseline(session_id)
-            await report(ReportSetupEnded(0, None, "", self._now(), baseline))
+            await report(ReportSetupEnded(exit_code=0, code=None, detail="", at_ms=self._now(), baseline=baseline))
         else:
             detail = _failure("set-up", end, SETUP_S, written.text)
-            await report(ReportSetupEnded(end.code, "setup_failed", detail, self._now()))
+            await report(ReportSetupEnded(exit_code=end.code, code="setup_failed", detail=detail, at_ms=self._now()))
 
-    async def _await_permission(self, effect: e.SetUpWorkspace, report: ReportBack[Command]) -> None:
+    async def _await_permission(self, effect: e.SetUpWorkspace, report: ReportBack[SessionCommand]) -> None:
         recipe, trusted = effect.recipe, self._context.views.trust
         if recipe.problem:
             raise Rejected("setup_invalid", recipe.problem)
         state = trusted.get(trust.TRUST_ID)
         if state is None or not state.allows(effect.repository, recipe.digest):
-            await report(ReportSetupHeld(self._now()))
+            await report(ReportSetupHeld(at_ms=self._now()))
             await trusted.wait(trust.TRUST_ID, lambda now: now.allows(effect.repository, recipe.digest))
 
     async def _record(self, effect: e.SetUpWorkspace, *, complete: bool) -> None:
         """Let the workspace know: a resume does not set it up again, and its teardown is this recipe's."""
-        command = RecordSetup(effect.repository, effect.recipe, complete, self._now())
+        command = RecordSetup(repository=effect.repository, recipe=effect.recipe, complete=complete, at_ms=self._now())
         deliver = Deliver[WorkspaceCommand](command, cause_here(f"workspace:{effect.workspace_id}"))
         await self._context.actors.workspaces.ask(effect.workspace_id, deliver)
 
@@ -124,7 +123,7 @@ class Setups:
             return None
         trusted = self._context.views.trust.get(trust.TRUST_ID)
         if trusted is None or not trusted.allows(workspace.recipe_of, recipe.digest):
-            return ReportTornDown(None, _NOT_ALLOWED, "", self._now())
+            return ReportTornDown(exit_code=None, detail=_NOT_ALLOWED, output="", at_ms=self._now())
         written = _Tail()
 
         async def say(text: str) -> None:
@@ -137,7 +136,7 @@ class Setups:
             end, detail = ScriptEnd(None), problem.detail
         if detail:
             _log.warning("workspace_not_torn_down", workspace=workspace.id, detail=detail)
-        return ReportTornDown(end.code, detail, written.text, self._now())
+        return ReportTornDown(exit_code=end.code, detail=detail, output=written.text, at_ms=self._now())
 
 
 class _Tail:

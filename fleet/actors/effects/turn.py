@@ -23,7 +23,7 @@ from fleet.actors.effects.workspace_check import missing
 from fleet.actors.runtime.aggregate import ReportBack
 from fleet.actors.runtime.causation import cause_here
 from fleet.core.session import effects as e
-from fleet.core.session.commands import Command
+from fleet.core.session.commands import SessionCommand
 from fleet.core.session.report_commands import (
     ReportRequestClosed,
     ReportRequestOpened,
@@ -50,7 +50,7 @@ from fleet.ports import Message, OpenCode
 
 _log = structlog.get_logger(__name__)
 
-Reporter = ReportBack[Command]
+Reporter = ReportBack[SessionCommand]
 
 
 class TurnEffects:
@@ -220,10 +220,10 @@ class TurnEffects:
             mine = {effect.opencode_id, *(each.id for each in await read_subagents(client, effect.opencode_id))}
             listed = tuple(request for request in listed if request.session_id in mine)
         for request in listed:
-            await report(ReportRequestOpened(request, self._now()))
+            await report(ReportRequestOpened(request=request, at_ms=self._now()))
         ids = {request.id for request in listed}
         for gone in [] if state is None else [known.id for known in state.requests if known.id not in ids]:
-            await report(ReportRequestClosed(gone, self._now()))
+            await report(ReportRequestClosed(request_id=gone, at_ms=self._now()))
 
     async def _report(
         self, session_id: str, client: OpenCode, effect: e.FollowTurn, verdict: TurnResult, report: Reporter
@@ -238,10 +238,14 @@ class TurnEffects:
         number = effect.number
         self._conversations.of(session_id).next_turn = number + 1
         if verdict.outcome == "failed":
-            await report(ReportTurnFailed(number, verdict.code, verdict.detail, self._now()))
+            await report(ReportTurnFailed(number=number, code=verdict.code, detail=verdict.detail, at_ms=self._now()))
             return
         fresh = self._context.fresh()
-        await report(ReportTurnEnded(number, verdict.outcome, verdict.detail, self._now(), fresh))
+        await report(
+            ReportTurnEnded(
+                number=number, outcome=verdict.outcome, evidence=verdict.detail, at_ms=self._now(), fresh=fresh
+            )
+        )
 
     async def record(
         self, session_id: str, client: OpenCode, opencode_id: str, message_id: str | None, report: Reporter
@@ -256,9 +260,9 @@ class TurnEffects:
             return
         own = () if message_id is None else await read_tail(client, opencode_id, message_id)
         own = own or await read_since(client, opencode_id, since_ms)
-        await report(ReportTranscript(tuple(own), self._now()))
+        await report(ReportTranscript(messages=tuple(own), at_ms=self._now()))
         for subagent in await read_subagents(client, opencode_id, since_ms):
-            await report(ReportTranscript(await read_since(client, subagent.id, since_ms), self._now()))
+            await report(ReportTranscript(messages=await read_since(client, subagent.id, since_ms), at_ms=self._now()))
 
     async def await_late(self, client: OpenCode, opencode_id: str, message_id: str) -> None:
         """Wait a moment for a prompt that may be on its way into OpenCode's store: what is not there cannot be aborted.
@@ -303,7 +307,7 @@ class TurnEffects:
                 if problem.code == "request_not_found" or patience.ends_with(problem):
                     break
                 await trio.sleep(REPLY_RETRY_S)
-        await report(ReportRequestClosed(effect.request_id, self._now()))
+        await report(ReportRequestClosed(request_id=effect.request_id, at_ms=self._now()))
 
     async def check_idle_after_resume(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
         """Find out that nothing runs for a resumed session, record what was missed, and report."""
@@ -322,7 +326,7 @@ class TurnEffects:
             await trio.sleep(TURN_RECHECK_S)
         state = self._context.views.sessions.get(session_id)
         self._conversations.of(session_id).next_turn = None if state is None else state.turns + 1
-        await report(ReportSettled(evidence, self._now(), self._context.fresh()))
+        await report(ReportSettled(evidence=evidence, at_ms=self._now(), fresh=self._context.fresh()))
 
 
 async def _reply(client: OpenCode, effect: e.AnswerOpenCode) -> None:

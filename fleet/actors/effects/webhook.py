@@ -10,11 +10,11 @@ from fleet.actors.runtime.aggregate import ReportBack
 from fleet.actors.runtime.causation import because_of, because_of_event
 from fleet.core.webhook.commands import (
     AdvanceCursor,
-    Command,
     ReportDeliveryFailed,
     ReportDeliverySucceeded,
     ReportDeliveryVoid,
     RequestDelivery,
+    WebhookCommand,
 )
 from fleet.core.webhook.effects import Effect, FollowLog, SendMessage
 from fleet.core.webhook.payloads import message_body, try_body, webhook_payload
@@ -32,7 +32,7 @@ from fleet.ports import DeliveryAttempt
 
 _log = structlog.get_logger(__name__)
 
-Reporter = ReportBack[Command]
+Reporter = ReportBack[WebhookCommand]
 
 
 class WebhookEffects:
@@ -72,11 +72,15 @@ class WebhookEffects:
                     if telling is not None:  # the filter's promise
                         session_id = each.stream.partition("-")[2]
                         with because_of(because_of_event(each)):
-                            await report(RequestDelivery(each.position, telling[0], session_id, self._now()))
+                            await report(
+                                RequestDelivery(
+                                    position=each.position, type=telling[0], session_id=session_id, at_ms=self._now()
+                                )
+                            )
                         noted = each.position
                 if reader.cursor - noted >= WEBHOOK_CURSOR_EVENTS:
                     noted = reader.cursor
-                    await report(AdvanceCursor(noted, self._now()))
+                    await report(AdvanceCursor(position=noted, at_ms=self._now()))
 
     async def _room(self, webhook_id: str) -> None:
         """Wait until the webhook may have another open delivery; the log keeps what waits."""
@@ -94,15 +98,24 @@ class WebhookEffects:
             async with self._sending[webhook_id]:
                 body = self._body(webhook_id, effect)
                 if body is None:
-                    await report(ReportDeliveryVoid(effect.number, self._now()))
+                    await report(ReportDeliveryVoid(number=effect.number, at_ms=self._now()))
                     return
                 receipt = await self._send(webhook_id, effect.number, body)
             if receipt.taken and receipt.status is not None:
-                await report(ReportDeliverySucceeded(effect.number, receipt.status, receipt.took_ms, self._now()))
+                await report(
+                    ReportDeliverySucceeded(
+                        number=effect.number, status=receipt.status, took_ms=receipt.took_ms, at_ms=self._now()
+                    )
+                )
                 return
             await report(
                 ReportDeliveryFailed(
-                    effect.number, receipt.status, receipt.detail, receipt.took_ms, self._now(), receipt.retry_after_s
+                    number=effect.number,
+                    status=receipt.status,
+                    detail=receipt.detail,
+                    took_ms=receipt.took_ms,
+                    at_ms=self._now(),
+                    retry_after_s=receipt.retry_after_s,
                 )
             )
             state = self._context.views.webhooks.get(webhook_id)

@@ -13,7 +13,13 @@ from fleet.actors.effects.setup import Setups
 from fleet.actors.runtime.aggregate import ReportBack
 from fleet.core.backoff import backoff_s
 from fleet.core.paths import is_inside
-from fleet.core.workspace.commands import Command, ReportPrepared, ReportPreserved, ReportRemoved, ReportRestored
+from fleet.core.workspace.commands import (
+    ReportPrepared,
+    ReportPreserved,
+    ReportRemoved,
+    ReportRestored,
+    WorkspaceCommand,
+)
 from fleet.core.workspace.effects import Effect, Prepare, Remove, Restore
 from fleet.core.workspace.state import State
 from fleet.errors import Problem, Rejected
@@ -30,7 +36,7 @@ from fleet.projections.views import Views
 
 _log = structlog.get_logger(__name__)
 
-Reporter = ReportBack[Command]
+Reporter = ReportBack[WorkspaceCommand]
 
 
 class WorkspaceEffects:
@@ -61,7 +67,7 @@ class WorkspaceEffects:
             if state is None or state.prepared is None:  # else what is left of the one that was lost is work
                 await self._discard(effect)
             raise
-        await report(ReportPrepared(prepared, self._now()))
+        await report(ReportPrepared(prepared=prepared, at_ms=self._now()))
 
     async def _discard(self, effect: Prepare) -> None:
         """Remove what the attempt has left; where that fails again and again, the next attempt or start does it."""
@@ -85,7 +91,7 @@ class WorkspaceEffects:
             try:
                 await self._dispose(workspace_id)
                 kept = await self._context.removals.keep(effect.order)
-                await report(ReportPreserved(kept, self._now()))
+                await report(ReportPreserved(kept=kept, at_ms=self._now()))
                 require_unused(self._context.views, workspace_id, effect.order)
                 await self._context.removals.remove(effect.order, kept)
                 await self._context.shells.forget(workspace_id)
@@ -94,7 +100,7 @@ class WorkspaceEffects:
                     await trio.sleep(WORKSPACE_BUSY_POLL_S)
                     continue
                 raise
-            await report(ReportRemoved(self._now()))
+            await report(ReportRemoved(at_ms=self._now()))
             return
 
     async def _tear_down(self, workspace_id: str, report: Reporter) -> None:
@@ -119,7 +125,7 @@ class WorkspaceEffects:
 
     async def _restore(self, effect: Restore, report: Reporter) -> None:
         await self._context.removals.restore(effect.order, effect.kept)
-        await report(ReportRestored(self._now()))
+        await report(ReportRestored(at_ms=self._now()))
 
 
 def require_unused(views: Views, workspace_id: str, order: WorkspaceSpec) -> None:

@@ -9,7 +9,7 @@ import trio
 
 from fleet.actors.context import Context
 from fleet.actors.runtime.aggregate import Deliver
-from fleet.core.workspace.commands import Command, ReportFault
+from fleet.core.workspace.commands import ReportFault, WorkspaceCommand
 from fleet.core.workspace.faults import described
 from fleet.core.workspace.state import State
 from fleet.errors import Problem
@@ -28,7 +28,9 @@ async def look(context: Context, workspace_id: str) -> State | None:
         fault = await context.workspaces.fault(state.order)
         if fault == state.fault:
             return state
-        report = Deliver[Command](ReportFault(fault, context.clock.now_ms()), Cause("policy:standing"))
+        report = Deliver[WorkspaceCommand](
+            ReportFault(fault=fault, at_ms=context.clock.now_ms()), Cause("policy:standing")
+        )
         return (await context.actors.workspaces.ask(workspace_id, report)).state
     except Problem as problem:  # nothing is said that nobody has seen
         _log.warning("workspace_not_looked_at", workspace=workspace_id, code=problem.code, detail=problem.detail)

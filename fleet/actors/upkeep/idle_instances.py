@@ -51,7 +51,7 @@ class Idleness:
 
     async def _retire(self, session_id: str, before_ms: int) -> None:
         evidence = f"idle for {self._idle_timeout_s / 60:g} minutes: its process was wanted back"
-        retire = CompleteIdleSession(before_ms, evidence, self._context.clock.now_ms())
+        retire = CompleteIdleSession(idle_since_ms=before_ms, evidence=evidence, at_ms=self._context.clock.now_ms())
         try:
             await self._context.actors.sessions.ask(session_id, Deliver(retire, Cause("policy:idle")))
         except Problem as problem:

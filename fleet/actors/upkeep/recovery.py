@@ -117,7 +117,7 @@ class Recovery:
                 nursery.start_soon(self._try, "stop the rest", partial(self._context.host.stop, instance_id, None))
 
     async def _stop_instance(self, instance_id: str) -> None:
-        stop = StopInstance("shutdown", self._context.clock.now_ms())
+        stop = StopInstance(reason="shutdown", at_ms=self._context.clock.now_ms())
         try:
             await self._context.actors.instances.ask(instance_id, Deliver(stop, Cause("policy:shutdown")))
         except Problem as problem:

@@ -36,7 +36,7 @@ class Rebinding:
         if state.order.strategy == "existing":
             raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
         order = msgspec.structs.replace(state.order, source_directory=await self._found(state, state.order, directory))
-        command = RebindWorkspace(order.source_directory, self._context.clock.now_ms())
+        command = RebindWorkspace(source_directory=order.source_directory, at_ms=self._context.clock.now_ms())
         reply = await self._context.actors.workspaces.ask(workspace_id, caller.deliver(command))
         if reply.state.phase == "ready":
             await self._context.workspaces.relink(order)

@@ -19,7 +19,7 @@ from fleet.actors.usecases.sessions import SessionUseCases
 from fleet.core.paths import is_inside
 from fleet.core.session.commands import EraseSession
 from fleet.core.session.state import State as Session
-from fleet.core.workspace.commands import Command, RemoveWorkspace, RestoreWorkspace
+from fleet.core.workspace.commands import RemoveWorkspace, RestoreWorkspace, WorkspaceCommand
 from fleet.core.workspace.state import State
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.limits import REMOVAL_WAIT_S, SESSIONS_LISTED_MAX
@@ -91,7 +91,7 @@ class Endings:
             self._require_unneeded(state)
             if state.phase != "ready":
                 return state
-            order = RemoveWorkspace(state.sessions, state.claims, self._now())
+            order = RemoveWorkspace(session_ids=state.sessions, claims=state.claims, at_ms=self._now())
             reply = await self._ask_once(workspace_id, order, caller)
             if reply.repeated or reply.state.claims == state.claims:
                 break  # else a session came while it was ordered
@@ -117,7 +117,7 @@ class Endings:
 
     async def restore(self, workspace_id: str, caller: Caller) -> State:
         """Bring a removed workspace back. Raises the problem that kept it from that."""
-        repeated = (await self._ask_once(workspace_id, RestoreWorkspace(self._now()), caller)).repeated
+        repeated = (await self._ask_once(workspace_id, RestoreWorkspace(at_ms=self._now()), caller)).repeated
         state = await self._settled(workspace_id)
         if state.phase != "ready" and not (repeated and state.failure_code is None):
             raise Problem(state.failure_code or "git_failed", state.failure_detail)
@@ -143,7 +143,9 @@ class Endings:
             there = len(guests(views, workspace))
             if force and not there and workspace.sessions == (session.id,):
                 await self._end_processes(workspace)
-            order = RemoveWorkspace((session.id,), workspace.claims, self._now(), there > 0)
+            order = RemoveWorkspace(
+                session_ids=(session.id,), claims=workspace.claims, at_ms=self._now(), guests=there > 0
+            )
             reply = await self._ask_workspace(workspace.id, order, caller)
             if reply.claims == workspace.claims:
                 break  # else somebody came while it was ordered: look again who needs it
@@ -178,7 +180,7 @@ class Endings:
         raise Unavailable("timed_out", f"workspace {workspace_id} is still being worked on", retry_after_s=10)
 
     async def _erase(self, session_id: str, caller: Caller) -> None:
-        command = EraseSession(self._now())
+        command = EraseSession(at_ms=self._now())
         try:
             await self._context.actors.sessions.ask(
                 session_id, Deliver(command, caller.cause, erasure_key(caller), caller.digest)
@@ -191,10 +193,10 @@ class Endings:
             return
         raise Unavailable("timed_out", "the session is hidden, and its records are still being erased")
 
-    async def _ask_workspace(self, workspace_id: str, command: Command, caller: Caller) -> State:
+    async def _ask_workspace(self, workspace_id: str, command: WorkspaceCommand, caller: Caller) -> State:
         return (await self._context.actors.workspaces.ask(workspace_id, Deliver(command, caller.cause))).state
 
-    async def _ask_once(self, workspace_id: str, command: Command, caller: Caller) -> WorkspaceReply:
+    async def _ask_once(self, workspace_id: str, command: WorkspaceCommand, caller: Caller) -> WorkspaceReply:
         return await self._context.actors.workspaces.ask(workspace_id, caller.deliver(command))
 
 

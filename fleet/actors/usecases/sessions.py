@@ -28,6 +28,7 @@ from fleet.core.session.commands import (
     EditSession,
     ReadNotifications,
     ResumeSession,
+    SessionCommand,
     SetBudget,
     SkipSetup,
     SteerPrompt,
@@ -35,7 +36,6 @@ from fleet.core.session.commands import (
     SubmitPrompt,
     WithdrawPrompt,
 )
-from fleet.core.session.commands import Command as SessionCommand
 from fleet.core.session.consequences import BEGIN_ANEW, is_gone
 from fleet.core.session.state import State
 from fleet.core.session.values import Answer, Budget, ForkPoint, Model
@@ -106,7 +106,7 @@ class SessionUseCases:
                 session_id = command.session_id
                 await self._ask(session_id, command, caller)
             elif self._may_work_now(session_id):
-                resume = ResumeSession(self._context.clock.now_ms())
+                resume = ResumeSession(at_ms=self._context.clock.now_ms())
                 await self._ask(session_id, resume, replace(caller, idempotency_key=None))
         return await self._provisioned(session_id)
 
@@ -145,25 +145,25 @@ class SessionUseCases:
         order = await self._workspace_order(new, source, title)
         now = context.clock.now_ms()
         return CreateSession(
-            context.ids.uuid7(),
-            title,
-            order.workspace_id,
-            new.strategy,
-            source.directory,
-            source.repository,
-            order.directory,
-            context.ids.opencode("ses"),
-            now,
-            order.branch,
-            order.base_ref,
-            new.tags,
-            None if prompt is None else self._submission(prompt, resume=False),
-            new.agent,
-            new.model,
-            None if parent is None else parent.id,
-            0 if parent is None else parent.depth + 1,
-            new.budget,
-            new.origin,
+            session_id=context.ids.uuid7(),
+            title=title,
+            workspace_id=order.workspace_id,
+            strategy=new.strategy,
+            source_directory=source.directory,
+            source_repository=source.repository,
+            directory=order.directory,
+            opencode_id=context.ids.opencode("ses"),
+            at_ms=now,
+            branch=order.branch,
+            base_ref=order.base_ref,
+            tags=new.tags,
+            initial_prompt=None if prompt is None else self._submission(prompt, resume=False),
+            agent=new.agent,
+            model=new.model,
+            parent_id=None if parent is None else parent.id,
+            depth=0 if parent is None else parent.depth + 1,
+            budget=new.budget,
+            origin=new.origin,
         )
 
     def _parent(self, any_id: str, instance_id: str | None) -> State:
@@ -208,62 +208,68 @@ class SessionUseCases:
     def _submission(self, prompt: NewPrompt, *, resume: bool) -> SubmitPrompt:
         context = self._context
         return SubmitPrompt(
-            context.ids.uuid7(),
-            prompt.text,
-            context.clock.now_ms(),
-            context.fresh(),
-            prompt.attachments,
-            prompt.agent,
-            prompt.model,
-            resume,
-            prompt.command,
-            prompt.steer,
+            prompt_id=context.ids.uuid7(),
+            text=prompt.text,
+            at_ms=context.clock.now_ms(),
+            fresh=context.fresh(),
+            attachments=prompt.attachments,
+            agent=prompt.agent,
+            model=prompt.model,
+            resume=resume,
+            command=prompt.command,
+            steer=prompt.steer,
         )
 
     async def withdraw(self, any_id: str, prompt_id: str, caller: Caller) -> CommandResult:
         """Take a waiting prompt out of the queue."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, WithdrawPrompt(prompt_id, self._context.clock.now_ms()), caller)
+        reply = await self._ask(
+            session.id, WithdrawPrompt(prompt_id=prompt_id, at_ms=self._context.clock.now_ms()), caller
+        )
         return CommandResult(reply.state, reply.position)
 
     async def edit_prompt(self, any_id: str, prompt_id: str, text: str, caller: Caller) -> CommandResult:
         """Give a waiting prompt another text."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, EditPrompt(prompt_id, text, self._context.clock.now_ms()), caller)
+        reply = await self._ask(
+            session.id, EditPrompt(prompt_id=prompt_id, text=text, at_ms=self._context.clock.now_ms()), caller
+        )
         return CommandResult(reply.state, reply.position)
 
     async def steer_prompt(self, any_id: str, prompt_id: str, caller: Caller) -> CommandResult:
         """Send a waiting prompt into the turn that runs."""
         session = self.session(any_id)
-        command = SteerPrompt(prompt_id, self._context.clock.now_ms(), self._context.fresh())
+        command = SteerPrompt(prompt_id=prompt_id, at_ms=self._context.clock.now_ms(), fresh=self._context.fresh())
         reply = await self._ask(session.id, command, caller)
         return CommandResult(reply.state, reply.position)
 
     async def answer(self, any_id: str, request_id: str, answer: Answer, caller: Caller) -> CommandResult:
         """Answer a permission request or question; OpenCode is told right after."""
         session = self.session(any_id)
-        command = AnswerRequest(request_id, answer, self._context.clock.now_ms(), caller.actor)
+        command = AnswerRequest(
+            request_id=request_id, answer=answer, at_ms=self._context.clock.now_ms(), actor=caller.actor
+        )
         reply = await self._ask(session.id, command, caller)
         return CommandResult(reply.state, reply.position)
 
     async def read_notifications(self, any_id: str, numbers: tuple[int, ...] | None, caller: Caller) -> CommandResult:
         """Take note that somebody has seen these notifications; None for all."""
         session = self.session(any_id)
-        command = ReadNotifications(numbers, self._context.clock.now_ms())
+        command = ReadNotifications(numbers=numbers, at_ms=self._context.clock.now_ms())
         reply = await self._ask(session.id, command, caller)
         return CommandResult(reply.state, reply.position)
 
     async def set_budget(self, any_id: str, budget: Budget | None, caller: Caller) -> CommandResult:
         """Give the session another budget, or none."""
         session = self.session(any_id)
-        command = SetBudget(budget, self._context.clock.now_ms(), self._context.fresh())
+        command = SetBudget(budget=budget, at_ms=self._context.clock.now_ms(), fresh=self._context.fresh())
         reply = await self._ask(session.id, command, caller)
         return CommandResult(reply.state, reply.position)
 
     async def abort(self, any_id: str, caller: Caller) -> tuple[CommandResult, AbortOutcome]:
         """Stop the running turn, wait for that, and say how far it got: `aborted`, `nothing_to_abort` or `aborting`."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, AbortTurn(self._context.clock.now_ms()), caller)
+        reply = await self._ask(session.id, AbortTurn(at_ms=self._context.clock.now_ms()), caller)
         if session.provisioning == "setup" and reply.state.provisioning is None:
             return CommandResult(reply.state, reply.position), "aborted"
         turn = reply.state.turn
@@ -286,19 +292,19 @@ class SessionUseCases:
         """
         session = self.session(any_id)
         opencode_id = self._context.ids.opencode("ses") if anew else None
-        await self._ask(session.id, ResumeSession(self._context.clock.now_ms(), opencode_id), caller)
+        await self._ask(session.id, ResumeSession(at_ms=self._context.clock.now_ms(), opencode_id=opencode_id), caller)
         return await self._provisioned(session.id)
 
     async def skip_setup(self, any_id: str, caller: Caller) -> CommandResult:
         """Let the session go on in a workspace that is not set up; return as soon as that is ordered."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, SkipSetup(self._context.clock.now_ms()), caller)
+        reply = await self._ask(session.id, SkipSetup(at_ms=self._context.clock.now_ms()), caller)
         return CommandResult(reply.state, reply.position)
 
     async def terminate(self, any_id: str, caller: Caller) -> CommandResult:
         """End the session and return once it has stopped."""
         session = self.session(any_id)
-        await self._ask(session.id, StopSession(self._context.clock.now_ms()), caller)
+        await self._ask(session.id, StopSession(at_ms=self._context.clock.now_ms()), caller)
         # A repeated request finds an end that is over, and perhaps a session that was resumed since.
         state = await self._wait(session.id, lambda s: not s.stopping, TERMINATE_WAIT_S, "stopped")
         return self._outcome(state)
@@ -308,12 +314,14 @@ class SessionUseCases:
     ) -> CommandResult:
         """Give the session another title or other tags."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, EditSession(self._context.clock.now_ms(), title, tags), caller)
+        reply = await self._ask(
+            session.id, EditSession(at_ms=self._context.clock.now_ms(), title=title, tags=tags), caller
+        )
         return CommandResult(reply.state, reply.position)
 
     async def describe_workspace(self, workspace_id: str, title: str | None, caller: Caller) -> WorkspaceReply:
         """Give a workspace a title, or None for none. Raises `Rejected` workspace_not_found."""
-        command = EditWorkspace(title, self._context.clock.now_ms())
+        command = EditWorkspace(title=title, at_ms=self._context.clock.now_ms())
         return await self._context.actors.workspaces.ask(workspace_id, caller.deliver(command))
 
     # ---------------------------------------------------------------------------------------------------------- roots
@@ -327,13 +335,15 @@ class SessionUseCases:
             raise
         if not is_inside(source.directory, self._roots.configured):  # one of Fleet's own workspaces is no root
             raise outside(path, "path")
-        return await self._ask_roots(roots.AddWorkspaceRoot(source.directory, self._context.clock.now_ms()), caller)
+        return await self._ask_roots(
+            roots.AddWorkspaceRoot(path=source.directory, at_ms=self._context.clock.now_ms()), caller
+        )
 
     async def withdraw_root(self, path: str, caller: Caller) -> int:
         """Withdraw a chosen workspace root and return the log position. Raises `Rejected` root_not_found."""
-        return await self._ask_roots(roots.RemoveWorkspaceRoot(path, self._context.clock.now_ms()), caller)
+        return await self._ask_roots(roots.RemoveWorkspaceRoot(path=path, at_ms=self._context.clock.now_ms()), caller)
 
-    async def _ask_roots(self, command: roots.Command, caller: Caller) -> int:
+    async def _ask_roots(self, command: roots.WorkspaceRootCommand, caller: Caller) -> int:
         return (await self._context.actors.roots.ask(roots.ROOTS_ID, caller.deliver(command))).position
 
     # -------------------------------------------------------------------------------------------------------- reading

@@ -69,11 +69,16 @@ class Trust:
                 f"the file's digest is {recipe.digest}, not {digest}",
                 hint="read the commands that it has now, and allow these",
             )
-        return await self._ask(m.AllowRecipe(repository, recipe, self._context.clock.now_ms(), caller.actor), caller)
+        return await self._ask(
+            m.AllowRecipe(repository=repository, recipe=recipe, at_ms=self._context.clock.now_ms(), actor=caller.actor),
+            caller,
+        )
 
     async def revoke(self, repository: str, digest: str | None, caller: Caller) -> int:
         """Revoke what was allowed in a repository. Raises `Rejected` trust_not_found."""
-        return await self._ask(m.RevokeTrust(repository, digest, self._context.clock.now_ms()), caller)
+        return await self._ask(
+            m.RevokeTrust(repository=repository, digest=digest, at_ms=self._context.clock.now_ms()), caller
+        )
 
-    async def _ask(self, command: m.Command, caller: Caller) -> int:
+    async def _ask(self, command: m.TrustCommand, caller: Caller) -> int:
         return (await self._context.actors.trust.ask(m.TRUST_ID, caller.deliver(command))).position

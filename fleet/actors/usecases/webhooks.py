@@ -14,12 +14,12 @@ from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WebhookReply
 from fleet.actors.runtime.aggregate import ReportBack
 from fleet.core.webhook.commands import (
-    Command,
     DeleteWebhook,
     DisableWebhook,
     EnableWebhook,
     RegisterWebhook,
     SendTestMessage,
+    WebhookCommand,
 )
 from fleet.core.webhook.signing import secret_of
 from fleet.core.webhook.state import Delivery, State
@@ -32,7 +32,7 @@ from fleet.ports import Target
 
 _log = structlog.get_logger(__name__)
 
-Reporter = ReportBack[Command]
+Reporter = ReportBack[WebhookCommand]
 
 
 class NewWebhook(msgspec.Struct, frozen=True):
@@ -65,7 +65,11 @@ class WebhookUseCases:
                 await context.vault.keep(webhook_id, Target(new.url, secret))
                 parts = urlsplit(new.url)
                 register = RegisterWebhook(
-                    f"{parts.scheme}://{parts.netloc}", new.types, new.description, context.log.head(), self._now()
+                    origin=f"{parts.scheme}://{parts.netloc}",
+                    types=new.types,
+                    description=new.description,
+                    after=context.log.head(),
+                    at_ms=self._now(),
                 )
                 await self._ask(webhook_id, register, caller)
         target = await context.vault.read(webhook_id)
@@ -84,18 +88,18 @@ class WebhookUseCases:
 
     async def switch(self, webhook_id: str, caller: Caller, *, enabled: bool) -> State:
         """Enable or disable it."""
-        command = EnableWebhook(self._now()) if enabled else DisableWebhook(self._now())
+        command = EnableWebhook(at_ms=self._now()) if enabled else DisableWebhook(at_ms=self._now())
         return (await self._ask(webhook_id, command, caller)).state
 
     async def delete(self, webhook_id: str, caller: Caller) -> int:
         """Delete it, address and secret included, and return the log position."""
-        reply = await self._ask(webhook_id, DeleteWebhook(self._now()), caller)
+        reply = await self._ask(webhook_id, DeleteWebhook(at_ms=self._now()), caller)
         await self._context.vault.forget(webhook_id)
         return reply.position
 
     async def send_test(self, webhook_id: str, caller: Caller) -> Delivery:
         """Send a test message and return what became of it."""
-        reply = await self._ask(webhook_id, SendTestMessage(self._now()), caller)
+        reply = await self._ask(webhook_id, SendTestMessage(at_ms=self._now()), caller)
         tests = [each for each in (*reply.state.over, *reply.state.open) if each.is_test]
         if not tests:
             raise Rejected("delivery_gone", "the test of this idempotency key is not among the newest deliveries")
@@ -115,7 +119,7 @@ class WebhookUseCases:
     def _now(self) -> int:
         return self._context.clock.now_ms()
 
-    async def _ask(self, webhook_id: str, command: Command, caller: Caller) -> WebhookReply:
+    async def _ask(self, webhook_id: str, command: WebhookCommand, caller: Caller) -> WebhookReply:
         if not isinstance(command, RegisterWebhook):
             self.webhook(webhook_id)  # a message would bring up an actor for whatever id somebody thinks of
         return await self._context.actors.webhooks.ask(webhook_id, caller.deliver(command))

@@ -6,8 +6,8 @@ from typing import Any, Final
 from fleet.core.decider import Decider
 from fleet.core.instance.commands import (
     AttachSession,
-    Command,
     DetachSession,
+    InstanceCommand,
     NoteAllowance,
     ReportInformed,
     ReportInstanceStopped,
@@ -22,7 +22,7 @@ from fleet.core.instance.commands import (
 )
 from fleet.core.instance.effects import Effect, failure, pending, react
 from fleet.core.instance.events import (
-    Event,
+    InstanceEvent,
     InstanceLost,
     InstanceReachable,
     InstanceReady,
@@ -41,10 +41,10 @@ from fleet.core.instance.evolve import evolve
 from fleet.core.instance.state import LIVE, OVER, State, initial
 from fleet.errors import Rejected
 
-Events = tuple[Event, ...]
+Events = tuple[InstanceEvent, ...]
 
 
-def decide(command: Command, state: State) -> Events:
+def decide(command: InstanceCommand, state: State) -> Events:
     """Return the events that `command` causes. Raises `Rejected`."""
     if state.phase == "absent" and not isinstance(command, StartInstance):
         raise Rejected("instance_not_found", f"there is no instance {state.id}")
@@ -55,8 +55,10 @@ def _start(command: StartInstance, state: State) -> Events:
     if state.phase != "absent":
         return ()
     return (
-        InstanceRequested(command.instance_id, command.key, command.directory, command.at_ms),
-        SessionAttached(command.session_id, command.session_directory, command.at_ms),
+        InstanceRequested(
+            instance_id=command.instance_id, key=command.key, directory=command.directory, at_ms=command.at_ms
+        ),
+        SessionAttached(session_id=command.session_id, directory=command.session_directory, at_ms=command.at_ms),
     )
 
 
@@ -65,66 +67,66 @@ def _attach(command: AttachSession, state: State) -> Events:
         raise Rejected("instance_not_found", f"instance {state.id} is {state.phase}")
     if state.sessions.get(command.session_id) == command.directory:
         return ()
-    return (SessionAttached(command.session_id, command.directory, command.at_ms),)
+    return (SessionAttached(session_id=command.session_id, directory=command.directory, at_ms=command.at_ms),)
 
 
 def _detach(command: DetachSession, state: State) -> Events:
     if command.session_id not in state.sessions:
         return ()
-    detached = SessionDetached(command.session_id, command.at_ms)
+    detached = SessionDetached(session_id=command.session_id, at_ms=command.at_ms)
     if state.phase in OVER or len(state.sessions) > 1:
         return (detached,)
-    return (detached, InstanceStopRequested("unused", command.at_ms))
+    return (detached, InstanceStopRequested(reason="unused", at_ms=command.at_ms))
 
 
 def _stop_instance(command: StopInstance, state: State) -> Events:
     if state.phase in OVER or (command.reason == "hung" and state.phase != "unreachable"):  # it has answered meanwhile
         return ()
-    return (InstanceStopRequested(command.reason, command.at_ms),)
+    return (InstanceStopRequested(reason=command.reason, at_ms=command.at_ms),)
 
 
 def _spawned(command: ReportSpawned, state: State) -> Events:
     if state.phase != "starting" or state.identity is not None:
         return ()
-    return (InstanceSpawned(command.identity, command.at_ms),)
+    return (InstanceSpawned(identity=command.identity, at_ms=command.at_ms),)
 
 
 def _ready(command: ReportReady, state: State) -> Events:
     if state.phase != "starting" or state.identity is None:
         return ()
-    return (InstanceReady(command.endpoint, command.at_ms),)
+    return (InstanceReady(endpoint=command.endpoint, at_ms=command.at_ms),)
 
 
 def _start_failed(command: ReportStartFailed, state: State) -> Events:
     if state.phase != "starting":
         return ()
-    return (InstanceStartFailed(command.code, command.detail, command.at_ms),)
+    return (InstanceStartFailed(code=command.code, detail=command.detail, at_ms=command.at_ms),)
 
 
 def _silent(command: ReportUnreachable, state: State) -> Events:
-    return (InstanceUnreachable(command.evidence, command.at_ms),) if state.phase == "ready" else ()
+    return (InstanceUnreachable(evidence=command.evidence, at_ms=command.at_ms),) if state.phase == "ready" else ()
 
 
 def _answering(command: ReportReachable, state: State) -> Events:
-    return (InstanceReachable(command.at_ms),) if state.phase == "unreachable" else ()
+    return (InstanceReachable(at_ms=command.at_ms),) if state.phase == "unreachable" else ()
 
 
 def _gone(command: ReportLost, state: State) -> Events:
     if state.phase not in LIVE:
         return ()
-    return (InstanceLost(command.exit, command.evidence, command.at_ms),)
+    return (InstanceLost(exit=command.exit, evidence=command.evidence, at_ms=command.at_ms),)
 
 
 def _stopped(command: ReportInstanceStopped, state: State) -> Events:
     if state.phase == "lost":
-        return () if state.swept else (RemnantsKilled(command.steps, command.at_ms),)
-    return (InstanceStopped(command.steps, command.at_ms),) if state.phase == "stopping" else ()
+        return () if state.swept else (RemnantsKilled(steps=command.steps, at_ms=command.at_ms),)
+    return (InstanceStopped(steps=command.steps, at_ms=command.at_ms),) if state.phase == "stopping" else ()
 
 
 def _informed(command: ReportInformed, state: State) -> Events:
     if state.phase not in OVER or command.session_id not in state.sessions:
         return ()
-    return (SessionDetached(command.session_id, command.at_ms),)
+    return (SessionDetached(session_id=command.session_id, at_ms=command.at_ms),)
 
 
 def _note_allowance(command: NoteAllowance, state: State) -> Events:
@@ -133,12 +135,12 @@ def _note_allowance(command: NoteAllowance, state: State) -> Events:
         return ()
     return (
         PermissionAllowed(
-            command.session_id,
-            command.request_id,
-            command.directory,
-            command.permission,
-            command.patterns,
-            command.at_ms,
+            session_id=command.session_id,
+            request_id=command.request_id,
+            directory=command.directory,
+            permission=command.permission,
+            patterns=command.patterns,
+            at_ms=command.at_ms,
         ),
     )
 
@@ -159,6 +161,6 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     NoteAllowance: _note_allowance,
 }
 
-INSTANCE: Final[Decider[Command, State, Event, Effect]] = Decider(
+INSTANCE: Final[Decider[InstanceCommand, State, InstanceEvent, Effect]] = Decider(
     "instance", initial, decide, evolve, react, pending, failure=failure
 )

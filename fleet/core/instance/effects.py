@@ -8,9 +8,9 @@ from typing import Final
 
 import msgspec
 
-from fleet.core.instance.commands import Command, ReportStartFailed
+from fleet.core.instance.commands import InstanceCommand, ReportStartFailed
 from fleet.core.instance.events import (
-    Event,
+    InstanceEvent,
     InstanceReachable,
     InstanceStopped,
     InstanceUnreachable,
@@ -112,11 +112,15 @@ _ORDERS_NOTHING: Final = frozenset(
 )
 
 
-def react(state: State, event: Event) -> tuple[Effect, ...]:
+def react(state: State, event: InstanceEvent) -> tuple[Effect, ...]:
     """Return the effects that `event` orders, given the state after it."""
     return () if type(event) in _ORDERS_NOTHING else pending(state)
 
 
-def failure(effect: Effect, code: str, detail: str, at_ms: int) -> Command | None:
+def failure(effect: Effect, code: str, detail: str, at_ms: int) -> InstanceCommand | None:
     """Return the report that `effect` has failed, None where the process must be looked after all the same."""
-    return ReportStartFailed(code, detail, at_ms) if isinstance(effect, SpawnProcess | AwaitReady) else None
+    return (
+        ReportStartFailed(code=code, detail=detail, at_ms=at_ms)
+        if isinstance(effect, SpawnProcess | AwaitReady)
+        else None
+    )

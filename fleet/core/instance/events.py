@@ -1,100 +1,86 @@
 """The events of an instance: past tense, as the log holds them. Times are Unix milliseconds."""
 
-import msgspec
-
 from fleet.core.instance.commands import StopReason
+from fleet.core.messages import Event
 from fleet.ports import Endpoint, Exit, ProcessIdentity, StopStep
 
 
-class InstanceRequested(msgspec.Struct, frozen=True):
+class InstanceRequested(Event, frozen=True, kw_only=True):
     """A process is to be spawned."""
 
     instance_id: str
     key: str
     directory: str
-    at_ms: int
 
 
-class SessionAttached(msgspec.Struct, frozen=True):
+class SessionAttached(Event, frozen=True, kw_only=True):
     """The session uses this instance, in `directory`."""
 
     session_id: str
     directory: str
-    at_ms: int
 
 
-class SessionDetached(msgspec.Struct, frozen=True):
+class SessionDetached(Event, frozen=True, kw_only=True):
     """The session does not use this instance any more, or knows that it has ended."""
 
     session_id: str
-    at_ms: int
 
 
-class InstanceSpawned(msgspec.Struct, frozen=True):
+class InstanceSpawned(Event, frozen=True, kw_only=True):
     """The process has this identity."""
 
     identity: ProcessIdentity
-    at_ms: int
 
 
-class InstanceReady(msgspec.Struct, frozen=True):
+class InstanceReady(Event, frozen=True, kw_only=True):
     """The process serves there."""
 
     endpoint: Endpoint
-    at_ms: int
 
 
-class InstanceStartFailed(msgspec.Struct, frozen=True):
+class InstanceStartFailed(Event, frozen=True, kw_only=True):
     """There is no use in waiting for this process."""
 
     code: str
     detail: str
-    at_ms: int
 
 
-class InstanceUnreachable(msgspec.Struct, frozen=True):
+class InstanceUnreachable(Event, frozen=True, kw_only=True):
     """The process lives and does not answer."""
 
     evidence: str
-    at_ms: int
 
 
-class InstanceReachable(msgspec.Struct, frozen=True):
+class InstanceReachable(Event, frozen=True, kw_only=True):
     """The process answers again."""
 
-    at_ms: int
 
-
-class InstanceLost(msgspec.Struct, frozen=True):
+class InstanceLost(Event, frozen=True, kw_only=True):
     """The process is gone, and nobody had asked for it; what its tools started is to be swept."""
 
     exit: Exit
     evidence: str
-    at_ms: int
 
 
-class InstanceStopRequested(msgspec.Struct, frozen=True):
+class InstanceStopRequested(Event, frozen=True, kw_only=True):
     """The process is to be stopped."""
 
     reason: StopReason
-    at_ms: int
 
 
-class InstanceStopped(msgspec.Struct, frozen=True):
+class InstanceStopped(Event, frozen=True, kw_only=True):
     """No process of this instance is left; these steps were taken."""
 
     steps: tuple[StopStep, ...]
-    at_ms: int
 
 
-class RemnantsKilled(msgspec.Struct, frozen=True):
+class RemnantsKilled(Event, frozen=True, kw_only=True):
     """Nothing that the lost process's tools had started is left."""
 
     steps: tuple[StopStep, ...]
-    at_ms: int
 
 
-class PermissionAllowed(msgspec.Struct, frozen=True):
+class PermissionAllowed(Event, frozen=True, kw_only=True):
     """What `always` was answered to a request of the session: it holds for every session of the directory.
 
     It ends with the process. `patterns` are OpenCode's.
@@ -105,10 +91,9 @@ class PermissionAllowed(msgspec.Struct, frozen=True):
     directory: str
     permission: str
     patterns: tuple[str, ...]
-    at_ms: int
 
 
-Event = (
+InstanceEvent = (
     InstanceRequested
     | SessionAttached
     | SessionDetached

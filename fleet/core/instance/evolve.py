@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from fleet.core.instance.commands import StopReason
 from fleet.core.instance.events import (
-    Event,
+    InstanceEvent,
     InstanceLost,
     InstanceReachable,
     InstanceReady,
@@ -44,11 +44,11 @@ TABLE: Final = read_table(
     PermissionAllowed      x         x         =            =            x         x        x
     """,
     PHASES,
-    get_args(Event),
+    get_args(InstanceEvent),
 )
 
 
-def evolve(state: State, event: Event) -> State:
+def evolve(state: State, event: InstanceEvent) -> State:
     """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
     kind = type(event)
     phase = TABLE[state.phase, kind]

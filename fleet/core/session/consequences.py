@@ -8,8 +8,8 @@ from typing import Final
 from fleet.core.session.events import (
     BudgetExceeded,
     CallbackOrdered,
-    Event,
     ProvisionFailed,
+    SessionEvent,
     SessionStopped,
     SetupEnded,
 )
@@ -19,7 +19,7 @@ from fleet.core.session.state import ENDED, State, is_held
 from fleet.core.session.turn_events import TurnEnded, TurnFailed, TurnStarted
 from fleet.core.session.values import Budget, NewTurnIds, Outcome, Totals
 
-Events = tuple[Event, ...]
+Events = tuple[SessionEvent, ...]
 
 _GONE_FOR_GOOD = frozenset(("workspace_gone", "session_gone"))
 
@@ -38,10 +38,10 @@ def with_consequences(events: Events, state: State, at_ms: int, fresh: NewTurnId
 
 def setup_ended(end: ReportSetupEnded, state: State) -> Events:
     """Return the end of a set-up and, where it failed, that of the creation or resume."""
-    ended = SetupEnded(end.exit_code, end.detail, end.at_ms, end.baseline)
+    ended = SetupEnded(exit_code=end.exit_code, detail=end.detail, at_ms=end.at_ms, baseline=end.baseline)
     if end.code is None:
         return (ended,)
-    failed = ProvisionFailed("setup", end.code, end.detail, end.at_ms)
+    failed = ProvisionFailed(step="setup", code=end.code, detail=end.detail, at_ms=end.at_ms)
     return with_consequences((ended, failed), state, end.at_ms, None)
 
 
@@ -49,7 +49,7 @@ def _pause(state: State, at_ms: int) -> Events:
     if not _is_free(state) or state.budget_exceeded is not None or state.budget is None:
         return ()
     what = used_up(state, state.budget)
-    return () if what is None else (BudgetExceeded(what, at_ms),)
+    return () if what is None else (BudgetExceeded(what=what, at_ms=at_ms),)
 
 
 def used_up(state: State, budget: Budget) -> str | None:
@@ -73,7 +73,11 @@ def _next_turn(state: State, at_ms: int, fresh: NewTurnIds | None) -> Events:
     prompt = state.queue[0]
     message_id = prompt.message_id or fresh.message_id
     parts = prompt.part_ids or fresh.part_ids(1 + len(prompt.attachments))
-    return (TurnStarted(state.turns + 1, prompt.prompt_id, message_id, parts, at_ms),)
+    return (
+        TurnStarted(
+            number=state.turns + 1, prompt_id=prompt.prompt_id, message_id=message_id, part_ids=parts, at_ms=at_ms
+        ),
+    )
 
 
 def queue_paused(state: State) -> str | None:
@@ -123,7 +127,7 @@ def _word_to_parent(events: Events, before: State, after: State, at_ms: int) -> 
     if outcome is None or not after.owes_callback or after.parent_id is None:
         return ()
     number = 1 + max((callback.number for callback in before.callbacks), default=0)
-    return (CallbackOrdered(number, outcome, summary(after, outcome), at_ms),)
+    return (CallbackOrdered(number=number, outcome=outcome, text=summary(after, outcome), at_ms=at_ms),)
 
 
 def _outcome(events: Events) -> Outcome | None:

@@ -14,13 +14,13 @@ from fleet.core.decider import Decider
 from fleet.core.session.commands import (
     AbortTurn,
     AnswerRequest,
-    Command,
     CompleteIdleSession,
     CreateSession,
     EditSession,
     EraseSession,
     ReadNotifications,
     ResumeSession,
+    SessionCommand,
     SetBudget,
     SkipSetup,
     StopSession,
@@ -32,7 +32,6 @@ from fleet.core.session.decide_reports import REPORTS
 from fleet.core.session.effects import Effect, failure, pending, react
 from fleet.core.session.events import (
     BudgetSet,
-    Event,
     InstanceDetaching,
     NotificationsRead,
     ResumeRequested,
@@ -40,6 +39,7 @@ from fleet.core.session.events import (
     SessionCreated,
     SessionEdited,
     SessionErased,
+    SessionEvent,
     SetupSkipped,
     StopRequested,
 )
@@ -53,7 +53,7 @@ from fleet.errors import Rejected
 from fleet.limits import TITLE_CHARS_MAX
 
 
-def decide(command: Command, state: State) -> Events:
+def decide(command: SessionCommand, state: State) -> Events:
     """Return the events that `command` causes. Raises `Rejected`."""
     if state.phase in ("absent", "erased") and not isinstance(command, CreateSession):
         raise Rejected("session_not_found", f"there is no session {state.id}")
@@ -68,24 +68,24 @@ def _create(command: CreateSession, state: State) -> Events:
         return ()
     _check_title(command.title)
     created = SessionCreated(
-        command.session_id,
-        command.title,
-        command.workspace_id,
-        command.strategy,
-        command.source_directory,
-        command.source_repository,
-        command.directory,
-        command.opencode_id,
-        command.at_ms,
-        command.branch,
-        command.base_ref,
-        command.tags,
-        command.agent,
-        command.model,
-        command.parent_id,
-        command.depth,
-        command.budget,
-        command.origin,
+        session_id=command.session_id,
+        title=command.title,
+        workspace_id=command.workspace_id,
+        strategy=command.strategy,
+        source_directory=command.source_directory,
+        source_repository=command.source_repository,
+        directory=command.directory,
+        opencode_id=command.opencode_id,
+        at_ms=command.at_ms,
+        branch=command.branch,
+        base_ref=command.base_ref,
+        tags=command.tags,
+        agent=command.agent,
+        model=command.model,
+        parent_id=command.parent_id,
+        depth=command.depth,
+        budget=command.budget,
+        origin=command.origin,
     )
     if command.initial_prompt is None:
         return (created,)
@@ -102,13 +102,13 @@ def _check_title(title: str) -> None:
 def _accept(prompt: SubmitPrompt) -> PromptAccepted:
     check_prompt(prompt.text, prompt.attachments, prompt.command)
     return PromptAccepted(
-        prompt.prompt_id,
-        prompt.text,
-        prompt.at_ms,
-        prompt.attachments,
-        prompt.agent,
-        prompt.model,
-        prompt.command,
+        prompt_id=prompt.prompt_id,
+        text=prompt.text,
+        at_ms=prompt.at_ms,
+        attachments=prompt.attachments,
+        agent=prompt.agent,
+        model=prompt.model,
+        command=prompt.command,
     )
 
 
@@ -136,10 +136,16 @@ def _submit(command: SubmitPrompt, state: State) -> Events:
         return (accepted,)
     if command.steer and takes_steering(state):
         parts = command.fresh.part_ids(1 + len(command.attachments))
-        steered = TurnSteered(state.turns, command.prompt_id, command.fresh.message_id, parts, command.at_ms)
+        steered = TurnSteered(
+            number=state.turns,
+            prompt_id=command.prompt_id,
+            message_id=command.fresh.message_id,
+            part_ids=parts,
+            at_ms=command.at_ms,
+        )
         return (accepted, steered)
     if state.phase in ENDED or is_cut_off(state):
-        return (accepted, ResumeRequested(command.at_ms))
+        return (accepted, ResumeRequested(at_ms=command.at_ms))
     return with_consequences((accepted,), state, command.at_ms, command.fresh)
 
 
@@ -152,22 +158,24 @@ def _has(prompt_id: str, state: State) -> bool:
 
 def _abort(command: AbortTurn, state: State) -> Events:
     if state.provisioning == "setup":
-        end = ReportSetupEnded(None, "setup_aborted", "the set-up was aborted", command.at_ms)
+        end = ReportSetupEnded(
+            exit_code=None, code="setup_aborted", detail="the set-up was aborted", at_ms=command.at_ms
+        )
         return setup_ended(end, state)
     if state.phase not in RUNNING or state.turn is None or state.turn.aborting:
         return ()
-    return (AbortRequested(state.turn.number, command.at_ms),)
+    return (AbortRequested(number=state.turn.number, at_ms=command.at_ms),)
 
 
 def _skip_setup(command: SkipSetup, state: State) -> Events:
     if state.provisioning == "setup":
         if state.setup is not None and state.setup.status == "running":
             raise Rejected("session_not_ready", "the set-up runs", hint="abort it first")
-        return (SetupSkipped(command.at_ms),)
+        return (SetupSkipped(at_ms=command.at_ms),)
     failed = state.failure is not None and state.failure.step == "setup"
     if not failed or state.stopping or state.provisioning is not None:
         raise Rejected("setup_not_waiting", "no set-up of this session waits for a person or has failed")
-    return (SetupSkipped(command.at_ms), ResumeRequested(command.at_ms))
+    return (SetupSkipped(at_ms=command.at_ms), ResumeRequested(at_ms=command.at_ms))
 
 
 def _resume(command: ResumeSession, state: State) -> Events:
@@ -180,7 +188,7 @@ def _resume(command: ResumeSession, state: State) -> Events:
     if state.phase == "idle" or state.provisioning is not None:
         return ()
     if command.opencode_id is None:
-        return (ResumeRequested(command.at_ms),)
+        return (ResumeRequested(at_ms=command.at_ms),)
     return _begin_anew(command.opencode_id, command.at_ms, state)
 
 
@@ -190,14 +198,18 @@ def _begin_anew(opencode_id: str, at_ms: int, state: State) -> Events:
         said = "what may still run of its conversation is being ended"
         raise Rejected("session_not_ready", said, hint="Try again.", retry_after_s=1)
     ended = f"turn {state.turns} was left behind: the session begins a new conversation"
-    over = () if state.turn is None else (TurnEnded(state.turn.number, "interrupted", ended, at_ms),)
-    return with_consequences((*over, ResumeRequested(at_ms, opencode_id)), state, at_ms, None)
+    over = (
+        ()
+        if state.turn is None
+        else (TurnEnded(number=state.turn.number, outcome="interrupted", evidence=ended, at_ms=at_ms),)
+    )
+    return with_consequences((*over, ResumeRequested(at_ms=at_ms, opencode_id=opencode_id)), state, at_ms, None)
 
 
 def _terminate(command: StopSession, state: State) -> Events:
     if state.stopping or (state.phase == "stopped" and _is_bare(state)):
         return ()
-    return (StopRequested(command.at_ms),)
+    return (StopRequested(at_ms=command.at_ms),)
 
 
 def _is_bare(state: State) -> bool:
@@ -212,8 +224,14 @@ def _retire(command: CompleteIdleSession, state: State) -> Events:
     if state.stopping or state.provisioning is not None:
         return ()
     if state.phase == "error":  # it did not complete; the next prompt resumes it
-        return (InstanceDetaching(state.instance_id, command.evidence, command.at_ms, leaves=True),)
-    return (SessionCompleted(state.instance_id, command.evidence, command.at_ms, leaves=True),)
+        return (
+            InstanceDetaching(
+                instance_id=state.instance_id, evidence=command.evidence, at_ms=command.at_ms, leaves=True
+            ),
+        )
+    return (
+        SessionCompleted(instance_id=state.instance_id, evidence=command.evidence, at_ms=command.at_ms, leaves=True),
+    )
 
 
 _STOP: Final = "terminate it first, and wait for that; an OpenCode process that does not answer has to end or to answer"
@@ -224,13 +242,15 @@ def _erase(command: EraseSession, state: State) -> Events:
         raise Rejected(
             "session_not_ready", "only a session that has stopped, with nothing left to end, can be erased", hint=_STOP
         )
-    return (SessionErased(command.at_ms),)
+    return (SessionErased(at_ms=command.at_ms),)
 
 
 def _set_budget(command: SetBudget, state: State) -> Events:
     if command.budget == state.budget:
         return ()
-    return with_consequences((BudgetSet(command.budget, command.at_ms),), state, command.at_ms, command.fresh)
+    return with_consequences(
+        (BudgetSet(budget=command.budget, at_ms=command.at_ms),), state, command.at_ms, command.fresh
+    )
 
 
 def _answer(command: AnswerRequest, state: State) -> Events:
@@ -239,7 +259,9 @@ def _answer(command: AnswerRequest, state: State) -> Events:
     if request is None:
         raise Rejected("request_not_found", f"no request {command.request_id} is open in this session")
     _check_answer(request, command.answer)
-    return (RequestAnswered(command.request_id, command.answer, command.at_ms, command.actor),)
+    return (
+        RequestAnswered(request_id=command.request_id, answer=command.answer, at_ms=command.at_ms, actor=command.actor),
+    )
 
 
 def _check_unanswered(request_id: str, state: State) -> None:
@@ -284,7 +306,7 @@ def _parts(question: bytes) -> int:
 def _read_notifications(command: ReadNotifications, state: State) -> Events:
     unread = {n.number for n in state.notifications if not n.read}
     numbers = unread if command.numbers is None else unread & set(command.numbers)
-    return (NotificationsRead(tuple(sorted(numbers)), command.at_ms),) if numbers else ()
+    return (NotificationsRead(numbers=tuple(sorted(numbers)), at_ms=command.at_ms),) if numbers else ()
 
 
 def _describe(command: EditSession, state: State) -> Events:
@@ -293,7 +315,7 @@ def _describe(command: EditSession, state: State) -> Events:
     _check_title(title)
     if (title, tags) == (state.title, state.tags):
         return ()
-    return (SessionEdited(title, tags, command.at_ms),)
+    return (SessionEdited(title=title, tags=tags, at_ms=command.at_ms),)
 
 
 _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
@@ -313,6 +335,6 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     **REPORTS,
 }
 
-SESSION: Final[Decider[Command, State, Event, Effect]] = Decider(
+SESSION: Final[Decider[SessionCommand, State, SessionEvent, Effect]] = Decider(
     "session", initial, decide, evolve, react, pending, revision=6, failure=failure
 )

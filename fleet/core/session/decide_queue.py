@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from fleet.core.session.commands import EditPrompt, SteerPrompt, WithdrawPrompt
-from fleet.core.session.events import Event
+from fleet.core.session.events import SessionEvent
 from fleet.core.session.state import RUNNING, QueuedPrompt, State
 from fleet.core.session.turn_events import PromptEdited, PromptWithdrawn, TurnSteered
 from fleet.core.session.values import COMPACT
@@ -74,12 +74,12 @@ def _unsent(prompt_id: str, state: State) -> QueuedPrompt:
     return prompt
 
 
-def _withdraw(command: WithdrawPrompt, state: State) -> tuple[Event, ...]:
+def _withdraw(command: WithdrawPrompt, state: State) -> tuple[SessionEvent, ...]:
     _waiting(command.prompt_id, state)
-    return (PromptWithdrawn(command.prompt_id, "withdrawn", command.at_ms),)
+    return (PromptWithdrawn(prompt_id=command.prompt_id, reason="withdrawn", at_ms=command.at_ms),)
 
 
-def _edit(command: EditPrompt, state: State) -> tuple[Event, ...]:
+def _edit(command: EditPrompt, state: State) -> tuple[SessionEvent, ...]:
     prompt = _unsent(command.prompt_id, state)
     check_prompt(command.text, prompt.attachments, prompt.command)
     if prompt.command is None and command.text.startswith("/"):
@@ -91,10 +91,10 @@ def _edit(command: EditPrompt, state: State) -> tuple[Event, ...]:
     if grows > 0 and _size_bytes(state.queue) + grows > QUEUE_BYTES_MAX:
         detail = f"with this text more than {QUEUE_BYTES_MAX // MIB} MiB of prompts would wait"
         raise Rejected("queue_full", detail, retry_after_s=30, hint=_WAIT)
-    return (PromptEdited(command.prompt_id, command.text, command.at_ms),)
+    return (PromptEdited(prompt_id=command.prompt_id, text=command.text, at_ms=command.at_ms),)
 
 
-def _steer(command: SteerPrompt, state: State) -> tuple[Event, ...]:
+def _steer(command: SteerPrompt, state: State) -> tuple[SessionEvent, ...]:
     turn = state.turn
     if turn is not None and any(each.prompt_id == command.prompt_id for each in turn.steering):
         return ()
@@ -104,7 +104,15 @@ def _steer(command: SteerPrompt, state: State) -> tuple[Event, ...]:
     if not takes_steering(state):
         raise Rejected("turn_not_steerable", _why_not(state), hint="it begins a turn when its time comes")
     parts = command.fresh.part_ids(1 + len(prompt.attachments))
-    return (TurnSteered(state.turns, command.prompt_id, command.fresh.message_id, parts, command.at_ms),)
+    return (
+        TurnSteered(
+            number=state.turns,
+            prompt_id=command.prompt_id,
+            message_id=command.fresh.message_id,
+            part_ids=parts,
+            at_ms=command.at_ms,
+        ),
+    )
 
 
 def _why_not(state: State) -> str:
@@ -116,7 +124,7 @@ def _why_not(state: State) -> str:
     return f"turn {turn.number} was resumed, and OpenCode has not been seen to work on it yet"
 
 
-QUEUE: Final[Mapping[type[Any], Callable[[Any, State], tuple[Event, ...]]]] = {
+QUEUE: Final[Mapping[type[Any], Callable[[Any, State], tuple[SessionEvent, ...]]]] = {
     WithdrawPrompt: _withdraw,
     EditPrompt: _edit,
     SteerPrompt: _steer,

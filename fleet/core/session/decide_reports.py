@@ -12,7 +12,6 @@ from fleet.core.session.events import (
     CallbackDropped,
     CallbackUndelivered,
     ConversationOpened,
-    Event,
     InstanceAttached,
     InstanceDetached,
     InstanceDetaching,
@@ -20,6 +19,7 @@ from fleet.core.session.events import (
     ProvisionFailed,
     SessionCompleted,
     SessionDisconnected,
+    SessionEvent,
     SessionResumed,
     SessionSettled,
     SessionStopped,
@@ -78,22 +78,27 @@ def _workspace_ready(command: ReportWorkspaceReady, state: State) -> Events:
     if state.provisioning != "workspace":
         return ()
     attached = WorkspaceAttached(
-        command.workspace_id, command.directory, command.branch, command.at_ms, command.baseline, command.recipe
+        workspace_id=command.workspace_id,
+        directory=command.directory,
+        branch=command.branch,
+        at_ms=command.at_ms,
+        baseline=command.baseline,
+        recipe=command.recipe,
     )
     return (attached,)
 
 
 def _setup_held(command: ReportSetupHeld, state: State) -> Events:
     held = state.setup is not None and state.setup.status == "held"
-    return () if held or state.provisioning != "setup" else (SetupHeld(command.at_ms),)
+    return () if held or state.provisioning != "setup" else (SetupHeld(at_ms=command.at_ms),)
 
 
 def _setup_started(command: ReportSetupStarted, state: State) -> Events:
-    return (SetupStarted(command.at_ms),) if state.provisioning == "setup" else ()
+    return (SetupStarted(at_ms=command.at_ms),) if state.provisioning == "setup" else ()
 
 
 def _setup_output(command: ReportSetupOutput, state: State) -> Events:
-    return (SetupOutput(command.text, command.at_ms),) if state.provisioning == "setup" else ()
+    return (SetupOutput(text=command.text, at_ms=command.at_ms),) if state.provisioning == "setup" else ()
 
 
 def _setup_ended(command: ReportSetupEnded, state: State) -> Events:
@@ -105,7 +110,7 @@ def _setup_ended(command: ReportSetupEnded, state: State) -> Events:
 def _instance_ready(command: ReportInstanceReady, state: State) -> Events:
     if state.provisioning != "instance" or state.detaching_from is not None:
         return ()
-    return (InstanceAttached(command.instance_id, command.at_ms),)
+    return (InstanceAttached(instance_id=command.instance_id, at_ms=command.at_ms),)
 
 
 def _conversation_open(command: ReportConversationOpen, state: State) -> Events:
@@ -113,22 +118,25 @@ def _conversation_open(command: ReportConversationOpen, state: State) -> Events:
         return ()
     copied = _recorded(command.copied, state, command.at_ms)
     if state.phase != "created":
-        return (SessionResumed(state.instance_id, command.opencode_id, command.at_ms), *copied)
-    opened = ConversationOpened(command.opencode_id, command.at_ms)
+        return (
+            SessionResumed(instance_id=state.instance_id, opencode_id=command.opencode_id, at_ms=command.at_ms),
+            *copied,
+        )
+    opened = ConversationOpened(opencode_id=command.opencode_id, at_ms=command.at_ms)
     return with_consequences((opened, *copied), state, command.at_ms, command.fresh)
 
 
 def _provision_failed(command: ReportProvisionFailed, state: State) -> Events:
     if state.provisioning != command.step:
         return ()
-    failed = ProvisionFailed(command.step, command.code, command.detail, command.at_ms)
+    failed = ProvisionFailed(step=command.step, code=command.code, detail=command.detail, at_ms=command.at_ms)
     return with_consequences((failed,), state, command.at_ms, None)
 
 
 def _provision_delayed(command: ReportProvisionDelayed, state: State) -> Events:
     if state.provisioning != command.step or state.evidence == command.reason:
         return ()
-    return (ProvisionDelayed(command.step, command.reason, command.at_ms),)
+    return (ProvisionDelayed(step=command.step, reason=command.reason, at_ms=command.at_ms),)
 
 
 def _delivered(command: ReportPromptDelivered, state: State) -> Events:
@@ -138,7 +146,7 @@ def _delivered(command: ReportPromptDelivered, state: State) -> Events:
     first = turn.message_id == command.message_id and not turn.delivered
     if not first and all(p.message_id != command.message_id for p in turn.steering):
         return ()
-    return (PromptDelivered(command.message_id, command.at_ms, command.kept_as),)
+    return (PromptDelivered(message_id=command.message_id, at_ms=command.at_ms, kept_as=command.kept_as),)
 
 
 def _transcript(command: ReportTranscript, state: State) -> Events:
@@ -147,7 +155,7 @@ def _transcript(command: ReportTranscript, state: State) -> Events:
 
 def _recorded(messages: tuple[Message, ...], state: State, at_ms: int) -> Events:
     """Return what of `messages` the log does not have yet."""
-    events: list[Event] = []
+    events: list[SessionEvent] = []
     for message in messages:
         info = message.info
         if state.digest_by_id.get(info.id) != digest(info.raw):
@@ -155,18 +163,25 @@ def _recorded(messages: tuple[Message, ...], state: State, at_ms: int) -> Events
             own = info.created_ms >= state.created_at_ms
             events.append(
                 MessageRecorded(
-                    info.id,
-                    info.session_id,
-                    info.role,
-                    at_ms,
-                    raw(info.raw),
-                    info.cost_usd if own else 0.0,
-                    info.tokens if own else Tokens(),
-                    info.created_ms,
+                    message_id=info.id,
+                    opencode_id=info.session_id,
+                    role=info.role,
+                    at_ms=at_ms,
+                    body=raw(info.raw),
+                    cost_usd=info.cost_usd if own else 0.0,
+                    tokens=info.tokens if own else Tokens(),
+                    created_ms=info.created_ms,
                 )
             )
         events.extend(
-            PartRecorded(part.id, part.message_id, part.type, at_ms, raw(part.raw), info.session_id)
+            PartRecorded(
+                part_id=part.id,
+                message_id=part.message_id,
+                type=part.type,
+                at_ms=at_ms,
+                body=raw(part.raw),
+                opencode_id=info.session_id,
+            )
             for part in message.parts
             if part.finished and state.digest_by_id.get(part.id) != digest(part.raw)
         )
@@ -178,16 +193,24 @@ def _request_opened(command: ReportRequestOpened, state: State) -> Events:
     known = (*(r.id for r in state.requests), *state.settled_requests)
     if state.phase not in RUNNING or state.turn is None or request.id in known:
         return ()
-    return (RequestOpened(request.id, request.session_id, request.kind, command.at_ms, raw(request.raw)),)
+    return (
+        RequestOpened(
+            request_id=request.id,
+            opencode_id=request.session_id,
+            kind=request.kind,
+            at_ms=command.at_ms,
+            body=raw(request.raw),
+        ),
+    )
 
 
 def _request_closed(command: ReportRequestClosed, state: State) -> Events:
     if all(r.id != command.request_id for r in state.requests):
         return ()
-    closed = RequestClosed(command.request_id, command.at_ms)
+    closed = RequestClosed(request_id=command.request_id, at_ms=command.at_ms)
     if len(state.requests) > 1:
         return (closed,)
-    return (closed, TurnContinued(command.at_ms))
+    return (closed, TurnContinued(at_ms=command.at_ms))
 
 
 def _turn_is(number: int, state: State) -> bool:
@@ -201,7 +224,7 @@ def _turn_delayed(command: ReportTurnDelayed, state: State) -> Events:
     is_long = command.is_long and not turn.delay_told
     if command.reason == turn.delay and not is_long:
         return ()
-    return (TurnDelayed(command.number, command.reason, command.at_ms, is_long),)
+    return (TurnDelayed(number=command.number, reason=command.reason, at_ms=command.at_ms, is_long=is_long),)
 
 
 def _turn_ended(command: ReportTurnEnded, state: State) -> Events:
@@ -209,21 +232,23 @@ def _turn_ended(command: ReportTurnEnded, state: State) -> Events:
         return ()
     aborting = state.turn is not None and state.turn.aborting
     outcome = "aborted" if aborting and command.outcome == "finished" else command.outcome
-    ended = TurnEnded(command.number, outcome, command.evidence, command.at_ms)
+    ended = TurnEnded(number=command.number, outcome=outcome, evidence=command.evidence, at_ms=command.at_ms)
     return with_consequences((ended,), state, command.at_ms, command.fresh)
 
 
 def _turn_failed(command: ReportTurnFailed, state: State) -> Events:
     if not _turn_is(command.number, state):
         return ()
-    failed = TurnFailed(command.number, command.code, command.detail, command.at_ms)
+    failed = TurnFailed(number=command.number, code=command.code, detail=command.detail, at_ms=command.at_ms)
     return with_consequences((failed,), state, command.at_ms, None)
 
 
 def _settled(command: ReportSettled, state: State) -> Events:
     if state.phase not in RUNNING or state.turn is not None:
         return ()
-    return with_consequences((SessionSettled(command.evidence, command.at_ms),), state, command.at_ms, command.fresh)
+    return with_consequences(
+        (SessionSettled(evidence=command.evidence, at_ms=command.at_ms),), state, command.at_ms, command.fresh
+    )
 
 
 def ended_early(evidence: str) -> str:
@@ -234,18 +259,18 @@ def ended_early(evidence: str) -> str:
 def _instance_ended(command: ReportInstanceEnded, state: State) -> Events:
     if command.instance_id != state.instance_id:
         return ()
-    detached = InstanceDetaching(command.instance_id, command.evidence, command.at_ms)
+    detached = InstanceDetaching(instance_id=command.instance_id, evidence=command.evidence, at_ms=command.at_ms)
     if state.stopping:
         return (detached,)
     if state.provisioning is not None:
         # In this order: detached while provisioning goes on would order another instance in between.
         detail = ended_early(command.evidence)
-        failed = ProvisionFailed(state.provisioning, "opencode_exited", detail, command.at_ms)
+        failed = ProvisionFailed(step=state.provisioning, code="opencode_exited", detail=detail, at_ms=command.at_ms)
         return with_consequences((failed, detached), state, command.at_ms, None)
     if state.phase == "idle" and command.orderly:
-        return (SessionCompleted(command.instance_id, command.evidence, command.at_ms),)
+        return (SessionCompleted(instance_id=command.instance_id, evidence=command.evidence, at_ms=command.at_ms),)
     if state.phase == "idle" or state.phase in RUNNING:
-        return (SessionDisconnected(command.instance_id, command.evidence, command.at_ms),)
+        return (SessionDisconnected(instance_id=command.instance_id, evidence=command.evidence, at_ms=command.at_ms),)
     return (detached,)
 
 
@@ -254,9 +279,16 @@ def _ended(command: ReportSessionStopped, state: State) -> Events:
         return ()
     turn = state.turn
     steering = () if turn is None else turn.steering
-    over = () if turn is None else (TurnEnded(turn.number, "aborted", "terminated", command.at_ms),)
-    withdrawn = (PromptWithdrawn(p.prompt_id, "terminated", command.at_ms) for p in (*steering, *state.queue))
-    stopped = SessionStopped(command.evidence, command.at_ms, command.leaves)
+    over = (
+        ()
+        if turn is None
+        else (TurnEnded(number=turn.number, outcome="aborted", evidence="terminated", at_ms=command.at_ms),)
+    )
+    withdrawn = (
+        PromptWithdrawn(prompt_id=p.prompt_id, reason="terminated", at_ms=command.at_ms)
+        for p in (*steering, *state.queue)
+    )
+    stopped = SessionStopped(evidence=command.evidence, at_ms=command.at_ms, leaves=command.leaves)
     return with_consequences((*over, *withdrawn, stopped), state, command.at_ms, None)
 
 
@@ -265,7 +297,7 @@ def _turn_tree(command: ReportTurnSnapshot, state: State) -> Events:
         return ()
     if state.turn.delivered or state.turn.base is not None:  # a later tree would hide what the prompt has done already
         return ()
-    return (TurnSnapshotTaken(command.number, command.tree, command.at_ms),)
+    return (TurnSnapshotTaken(number=command.number, tree=command.tree, at_ms=command.at_ms),)
 
 
 def _changes(command: ReportChanges, state: State) -> Events:
@@ -273,21 +305,23 @@ def _changes(command: ReportChanges, state: State) -> Events:
         return ()
     return (
         ChangesRecorded(
-            command.number,
-            command.tree,
-            command.turn_manifest,
-            command.session_manifest,
-            command.totals,
-            command.overlaps,
-            command.at_ms,
-            command.turn_totals,
+            number=command.number,
+            tree=command.tree,
+            turn_manifest=command.turn_manifest,
+            session_manifest=command.session_manifest,
+            totals=command.totals,
+            overlaps=command.overlaps,
+            at_ms=command.at_ms,
+            turn_totals=command.turn_totals,
         ),
     )
 
 
 def _left(command: ReportDetached, state: State) -> Events:
     return (
-        (InstanceDetached(command.instance_id, command.at_ms),) if state.detaching_from == command.instance_id else ()
+        (InstanceDetached(instance_id=command.instance_id, at_ms=command.at_ms),)
+        if state.detaching_from == command.instance_id
+        else ()
     )
 
 
@@ -296,19 +330,19 @@ def _waits(number: int, state: State) -> bool:
 
 
 def _callback_delivered(command: ReportCallbackDelivered, state: State) -> Events:
-    return (CallbackDelivered(command.number, command.at_ms),) if _waits(command.number, state) else ()
+    return (CallbackDelivered(number=command.number, at_ms=command.at_ms),) if _waits(command.number, state) else ()
 
 
 def _callback_undelivered(command: ReportCallbackUndelivered, state: State) -> Events:
     if all(c.number != command.number or c.status != "pending" for c in state.callbacks):
         return ()
-    return (CallbackUndelivered(command.number, command.reason, command.at_ms),)
+    return (CallbackUndelivered(number=command.number, reason=command.reason, at_ms=command.at_ms),)
 
 
 def _callback_dropped(command: ReportCallbackDropped, state: State) -> Events:
     if not _waits(command.number, state):
         return ()
-    return (CallbackDropped(command.number, command.reason, command.at_ms),)
+    return (CallbackDropped(number=command.number, reason=command.reason, at_ms=command.at_ms),)
 
 
 REPORTS: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {

@@ -10,12 +10,11 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-from fleet.core.session.commands import Command
+from fleet.core.session.commands import SessionCommand
 from fleet.core.session.events import (
     CallbackDelivered,
     CallbackDropped,
     CallbackOrdered,
-    Event,
     InstanceAttached,
     InstanceDetached,
     InstanceDetaching,
@@ -24,6 +23,7 @@ from fleet.core.session.events import (
     SessionCompleted,
     SessionCreated,
     SessionErased,
+    SessionEvent,
     SessionResumed,
     SessionStopped,
     SetupEnded,
@@ -314,7 +314,7 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
 """What each event adds to what is pending, or changes of it; what is under way as it should be is not ordered again."""
 
 
-def react(state: State, event: Event) -> tuple[Effect, ...]:
+def react(state: State, event: SessionEvent) -> tuple[Effect, ...]:
     """Return the effects that `event` orders, given the state after it."""
     if isinstance(event, ProvisionFailed) and event.step != "conversation":
         return ()  # there was no instance yet that could be left
@@ -324,7 +324,7 @@ def react(state: State, event: Event) -> tuple[Effect, ...]:
     return tuple(effect for effect in pending(state) if type(effect) in ordered and not _runs_already(effect, event))
 
 
-def _runs_already(effect: Effect, event: Event) -> bool:
+def _runs_already(effect: Effect, event: SessionEvent) -> bool:
     """Return whether the effect is under way for another request or an earlier callback than the event's."""
     match event, effect:
         case PromptDelivered(message_id=arrived, kept_as=kept), FollowTurn(message_id=other):
@@ -349,7 +349,7 @@ _STEPS: Final[Mapping[type[Any], ProvisionStep]] = {
 }
 
 
-def failure(effect: Effect, code: str, detail: str, at_ms: int) -> Command | None:
+def failure(effect: Effect, code: str, detail: str, at_ms: int) -> SessionCommand | None:
     """Return the report that `effect` has failed, None where OpenCode may be at work and it is not given up."""
     step = _STEPS.get(type(effect))
-    return None if step is None else ReportProvisionFailed(step, code, detail, at_ms)
+    return None if step is None else ReportProvisionFailed(step=step, code=code, detail=detail, at_ms=at_ms)

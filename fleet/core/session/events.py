@@ -3,8 +3,7 @@
 A field, once written, keeps its meaning (events/registry.py). Times are Unix milliseconds.
 """
 
-import msgspec
-
+from fleet.core.messages import Event
 from fleet.core.session.turn_events import (
     AbortRequested,
     ChangesRecorded,
@@ -29,7 +28,7 @@ from fleet.core.session.values import Budget, ForkPoint, Model, Outcome, Provisi
 from fleet.ports import Recipe, Strategy
 
 
-class SessionCreated(msgspec.Struct, frozen=True):
+class SessionCreated(Event, frozen=True, kw_only=True):
     """The session exists; its workspace, instance and conversation are ordered.
 
     `agent` and `model` are for prompts that name none. `parent_id` is the session that hears of this one's outcomes,
@@ -44,7 +43,6 @@ class SessionCreated(msgspec.Struct, frozen=True):
     source_repository: str | None
     directory: str
     opencode_id: str
-    at_ms: int
     branch: str | None = None
     base_ref: str | None = None
     tags: tuple[str, ...] = ()
@@ -56,15 +54,14 @@ class SessionCreated(msgspec.Struct, frozen=True):
     origin: ForkPoint | None = None
 
 
-class SessionEdited(msgspec.Struct, frozen=True):
+class SessionEdited(Event, frozen=True, kw_only=True):
     """Title and tags are now these."""
 
     title: str
     tags: tuple[str, ...]
-    at_ms: int
 
 
-class WorkspaceAttached(msgspec.Struct, frozen=True):
+class WorkspaceAttached(Event, frozen=True, kw_only=True):
     """The agent works in `directory`, on `branch` (None outside of git and when detached).
 
     `baseline` is the tree of the directory before the session has done anything, None where it could not be taken.
@@ -74,208 +71,176 @@ class WorkspaceAttached(msgspec.Struct, frozen=True):
     workspace_id: str
     directory: str
     branch: str | None
-    at_ms: int
     baseline: str | None = None
     recipe: Recipe | None = None
 
 
-class SetupHeld(msgspec.Struct, frozen=True):
+class SetupHeld(Event, frozen=True, kw_only=True):
     """The set-up waits for a person who allows its commands."""
 
-    at_ms: int
 
-
-class SetupStarted(msgspec.Struct, frozen=True):
+class SetupStarted(Event, frozen=True, kw_only=True):
     """The set-up's commands run; after a crash they run again."""
 
-    at_ms: int
 
-
-class SetupOutput(msgspec.Struct, frozen=True):
+class SetupOutput(Event, frozen=True, kw_only=True):
     """The set-up's commands have written this."""
 
     text: str
-    at_ms: int
 
 
-class SetupEnded(msgspec.Struct, frozen=True):
+class SetupEnded(Event, frozen=True, kw_only=True):
     """The set-up is over. `exit_code` is None where it was ended; `baseline` is the tree of the directory after it."""
 
     exit_code: int | None
     detail: str
-    at_ms: int
     baseline: str | None = None
 
 
-class SetupSkipped(msgspec.Struct, frozen=True):
+class SetupSkipped(Event, frozen=True, kw_only=True):
     """The session goes on in a workspace that was not set up."""
 
-    at_ms: int
 
-
-class InstanceAttached(msgspec.Struct, frozen=True):
+class InstanceAttached(Event, frozen=True, kw_only=True):
     """The session runs in this instance."""
 
     instance_id: str
-    at_ms: int
 
 
-class ConversationOpened(msgspec.Struct, frozen=True):
+class ConversationOpened(Event, frozen=True, kw_only=True):
     """OpenCode's session is there: prompts are welcome."""
 
     opencode_id: str
-    at_ms: int
 
 
-class ResumeRequested(msgspec.Struct, frozen=True):
+class ResumeRequested(Event, frozen=True, kw_only=True):
     """Somebody wants the session back; workspace, instance and conversation are looked for.
 
     With `opencode_id` the conversation is left, and a new one is to begin under this id.
     """
 
-    at_ms: int
     opencode_id: str | None = None
 
 
-class SessionResumed(msgspec.Struct, frozen=True):
+class SessionResumed(Event, frozen=True, kw_only=True):
     """The session works again, in this instance."""
 
     instance_id: str
     opencode_id: str
-    at_ms: int
 
 
-class ProvisionFailed(msgspec.Struct, frozen=True):
+class ProvisionFailed(Event, frozen=True, kw_only=True):
     """Creation or resume failed at `step`."""
 
     step: ProvisionStep
     code: str
     detail: str
-    at_ms: int
 
 
-class ProvisionDelayed(msgspec.Struct, frozen=True):
+class ProvisionDelayed(Event, frozen=True, kw_only=True):
     """Creation or resume waits at `step`."""
 
     step: ProvisionStep
     reason: str
-    at_ms: int
 
 
-class SessionSettled(msgspec.Struct, frozen=True):
+class SessionSettled(Event, frozen=True, kw_only=True):
     """A resumed session has nothing to do."""
 
     evidence: str
-    at_ms: int
 
 
-class InstanceDetaching(msgspec.Struct, frozen=True):
+class InstanceDetaching(Event, frozen=True, kw_only=True):
     """The session has no instance any more; one that still runs it `leaves`."""
 
     instance_id: str
     evidence: str
-    at_ms: int
     leaves: bool = False
 
 
-class SessionCompleted(msgspec.Struct, frozen=True):
+class SessionCompleted(Event, frozen=True, kw_only=True):
     """It was idle when its instance was shut down on purpose, or was wanted back (`leaves`: it is still attached)."""
 
     instance_id: str
     evidence: str
-    at_ms: int
     leaves: bool = False
 
 
-class InstanceDetached(msgspec.Struct, frozen=True):
+class InstanceDetached(Event, frozen=True, kw_only=True):
     """The completed session is detached from its instance."""
 
     instance_id: str
-    at_ms: int
 
 
-class SessionDisconnected(msgspec.Struct, frozen=True):
+class SessionDisconnected(Event, frozen=True, kw_only=True):
     """Its instance died, or was shut down in the middle of a turn."""
 
     instance_id: str
     evidence: str
-    at_ms: int
 
 
-class StopRequested(msgspec.Struct, frozen=True):
+class StopRequested(Event, frozen=True, kw_only=True):
     """The session is to end."""
 
-    at_ms: int
 
-
-class SessionStopped(msgspec.Struct, frozen=True):
+class SessionStopped(Event, frozen=True, kw_only=True):
     """The session was ended by somebody. Where it `leaves`, its instance has not shown yet that nothing runs for it."""
 
     evidence: str
-    at_ms: int
     leaves: bool = False
 
 
-class SessionErased(msgspec.Struct, frozen=True):
+class SessionErased(Event, frozen=True, kw_only=True):
     """Nothing of the session is to be kept: the last event of its stream, whose payloads go now."""
 
-    at_ms: int
 
-
-class CallbackOrdered(msgspec.Struct, frozen=True):
+class CallbackOrdered(Event, frozen=True, kw_only=True):
     """The parent is to hear of an outcome, in these words. `number` counts the callbacks of this session."""
 
     number: int
     outcome: Outcome
     text: str
-    at_ms: int
 
 
-class CallbackDelivered(msgspec.Struct, frozen=True):
+class CallbackDelivered(Event, frozen=True, kw_only=True):
     """The parent has accepted the prompt."""
 
     number: int
-    at_ms: int
 
 
-class CallbackUndelivered(msgspec.Struct, frozen=True):
+class CallbackUndelivered(Event, frozen=True, kw_only=True):
     """The parent can't take it now; it will be tried again."""
 
     number: int
     reason: str
-    at_ms: int
 
 
-class CallbackDropped(msgspec.Struct, frozen=True):
+class CallbackDropped(Event, frozen=True, kw_only=True):
     """There is no parent any more that could hear of it."""
 
     number: int
     reason: str
-    at_ms: int
 
 
-class BudgetSet(msgspec.Struct, frozen=True):
+class BudgetSet(Event, frozen=True, kw_only=True):
     """The session may use so much from now on; None: no limit."""
 
     budget: Budget | None
-    at_ms: int
 
 
-class BudgetExceeded(msgspec.Struct, frozen=True):
+class BudgetExceeded(Event, frozen=True, kw_only=True):
     """The session has used more than it may: no further turn begins until somebody says so."""
 
     what: str
-    at_ms: int
 
 
-class NotificationsRead(msgspec.Struct, frozen=True):
+class NotificationsRead(Event, frozen=True, kw_only=True):
     """Somebody has seen these notifications."""
 
     numbers: tuple[int, ...]
-    at_ms: int
 
 
-Event = (
+SessionEvent = (
     SessionCreated
     | SessionEdited
     | WorkspaceAttached

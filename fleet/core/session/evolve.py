@@ -17,7 +17,6 @@ from fleet.core.session.events import (
     CallbackOrdered,
     CallbackUndelivered,
     ConversationOpened,
-    Event,
     InstanceAttached,
     InstanceDetached,
     InstanceDetaching,
@@ -30,6 +29,7 @@ from fleet.core.session.events import (
     SessionDisconnected,
     SessionEdited,
     SessionErased,
+    SessionEvent,
     SessionResumed,
     SessionSettled,
     SessionStopped,
@@ -59,7 +59,7 @@ from fleet.limits import (
 Changes = dict[str, Any]
 
 
-def evolve(state: State, event: Event) -> State:
+def evolve(state: State, event: SessionEvent) -> State:
     """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
     kind = type(event)
     phase = TABLE[state.phase, kind]

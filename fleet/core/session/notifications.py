@@ -6,9 +6,9 @@ from typing import Any, Final
 from fleet.core.session.events import (
     BudgetExceeded,
     CallbackUndelivered,
-    Event,
     ProvisionFailed,
     SessionDisconnected,
+    SessionEvent,
     SetupHeld,
 )
 from fleet.core.session.state import Notification, NotificationKind, State
@@ -34,7 +34,7 @@ def tells(event: Any) -> tuple[NotificationKind, str] | None:
     return None if tell is None else tell(event)
 
 
-def notified(state: State, event: Event) -> dict[str, Any]:
+def notified(state: State, event: SessionEvent) -> dict[str, Any]:
     """Return what `event` changes in the session's notifications; `state` is the one before it."""
     told = tells(event)
     if told is None:

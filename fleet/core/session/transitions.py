@@ -6,7 +6,7 @@
 
 from typing import Final, Literal, get_args
 
-from fleet.core.session.events import Event
+from fleet.core.session.events import SessionEvent
 from fleet.core.transition_table import read_table
 
 Phase = Literal[
@@ -81,5 +81,5 @@ TABLE: Final = read_table(
     NotificationsRead    x        =        =              =              =             =          =        =             =        x
     """,
     PHASES,
-    get_args(Event),
+    get_args(SessionEvent),
 )

@@ -7,80 +7,74 @@ from typing import Literal
 
 import msgspec
 
+from fleet.core.messages import Event
 from fleet.core.session.values import Answer, Model, Totals, TurnOutcome
 from fleet.ports import Attachment, Tokens
 
 
-class PromptAccepted(msgspec.Struct, frozen=True):
+class PromptAccepted(Event, frozen=True, kw_only=True):
     """The prompt waits in the queue."""
 
     prompt_id: str
     text: str
-    at_ms: int
     attachments: tuple[Attachment, ...] = ()
     agent: str | None = None
     model: Model | None = None
     command: str | None = None
 
 
-class PromptWithdrawn(msgspec.Struct, frozen=True):
+class PromptWithdrawn(Event, frozen=True, kw_only=True):
     """The prompt left the queue; one that was to steer a turn may have been sent."""
 
     prompt_id: str
     reason: str
-    at_ms: int
 
 
-class PromptEdited(msgspec.Struct, frozen=True):
+class PromptEdited(Event, frozen=True, kw_only=True):
     """The waiting prompt has another text now."""
 
     prompt_id: str
     text: str
-    at_ms: int
 
 
-class TurnStarted(msgspec.Struct, frozen=True):
+class TurnStarted(Event, frozen=True, kw_only=True):
     """The prompt is to be sent under these ids, from now on and in every retry."""
 
     number: int
     prompt_id: str
     message_id: str
     part_ids: tuple[str, ...]
-    at_ms: int
 
 
-class TurnSteered(msgspec.Struct, frozen=True):
+class TurnSteered(Event, frozen=True, kw_only=True):
     """The prompt is to be sent into the running turn under these ids; OpenCode takes it up at its next step."""
 
     number: int
     prompt_id: str
     message_id: str
     part_ids: tuple[str, ...]
-    at_ms: int
 
 
-class PromptDelivered(msgspec.Struct, frozen=True):
+class PromptDelivered(Event, frozen=True, kw_only=True):
     """The prompt was read back from OpenCode's store; `kept_as` is its id there, where OpenCode chose another one."""
 
     message_id: str
-    at_ms: int
     kept_as: str | None = None
 
 
-class MessageRecorded(msgspec.Struct, frozen=True):
+class MessageRecorded(Event, frozen=True, kw_only=True):
     """A message's info as OpenCode has it; a later one with the same id replaces it. `body` is OpenCode's JSON."""
 
     message_id: str
     opencode_id: str
     role: str
-    at_ms: int
     body: msgspec.Raw
     cost_usd: float = 0.0
     tokens: Tokens = Tokens()
     created_ms: int = 0
 
 
-class PartRecorded(msgspec.Struct, frozen=True):
+class PartRecorded(Event, frozen=True, kw_only=True):
     """A finished part as OpenCode has it; a later one with the same id replaces it. `body` is OpenCode's JSON.
 
     `opencode_id` is the conversation: the session's own, or that of a sub-agent.
@@ -89,20 +83,18 @@ class PartRecorded(msgspec.Struct, frozen=True):
     part_id: str
     message_id: str
     type: str
-    at_ms: int
     body: msgspec.Raw
     opencode_id: str = ""
 
 
-class TurnSnapshotTaken(msgspec.Struct, frozen=True):
+class TurnSnapshotTaken(Event, frozen=True, kw_only=True):
     """The tree as it was right before the turn's prompt was sent."""
 
     number: int
     tree: str
-    at_ms: int
 
 
-class ChangesRecorded(msgspec.Struct, frozen=True):
+class ChangesRecorded(Event, frozen=True, kw_only=True):
     """What the turn has changed, and the whole session so far: manifests in the blob store (fleet/core/manifest.py).
 
     `tree` is the tree at the end of the turn, `totals` counts the changes of the session and `turn_totals` those of the
@@ -116,43 +108,37 @@ class ChangesRecorded(msgspec.Struct, frozen=True):
     session_manifest: str
     totals: Totals
     overlaps: tuple[str, ...]
-    at_ms: int
     turn_totals: Totals | None = None
 
 
-class RequestOpened(msgspec.Struct, frozen=True):
+class RequestOpened(Event, frozen=True, kw_only=True):
     """The turn waits for a person. `body` is OpenCode's JSON."""
 
     request_id: str
     opencode_id: str
     kind: Literal["permission", "question"]
-    at_ms: int
     body: msgspec.Raw
 
 
-class RequestAnswered(msgspec.Struct, frozen=True):
+class RequestAnswered(Event, frozen=True, kw_only=True):
     """A request was answered by `actor`; OpenCode is to be told. In old logs only the envelope names the actor."""
 
     request_id: str
     answer: Answer
-    at_ms: int
     actor: str | None = None
 
 
-class RequestClosed(msgspec.Struct, frozen=True):
+class RequestClosed(Event, frozen=True, kw_only=True):
     """The request is not open any more."""
 
     request_id: str
-    at_ms: int
 
 
-class TurnContinued(msgspec.Struct, frozen=True):
+class TurnContinued(Event, frozen=True, kw_only=True):
     """No request is open any more; the turn runs on."""
 
-    at_ms: int
 
-
-class TurnDelayed(msgspec.Struct, frozen=True):
+class TurnDelayed(Event, frozen=True, kw_only=True):
     """Why the running turn does not get on, as OpenCode says; it replaces what was said before, and "" is no reason.
 
     A person is told where it `is_long`.
@@ -160,30 +146,26 @@ class TurnDelayed(msgspec.Struct, frozen=True):
 
     number: int
     reason: str
-    at_ms: int
     is_long: bool = False
 
 
-class AbortRequested(msgspec.Struct, frozen=True):
+class AbortRequested(Event, frozen=True, kw_only=True):
     """The running turn is to be stopped."""
 
     number: int
-    at_ms: int
 
 
-class TurnEnded(msgspec.Struct, frozen=True):
+class TurnEnded(Event, frozen=True, kw_only=True):
     """The turn is over. An aborted or interrupted one is never called finished."""
 
     number: int
     outcome: TurnOutcome
     evidence: str
-    at_ms: int
 
 
-class TurnFailed(msgspec.Struct, frozen=True):
+class TurnFailed(Event, frozen=True, kw_only=True):
     """The turn ended with an error; the session can go on."""
 
     number: int
     code: str
     detail: str
-    at_ms: int

@@ -11,7 +11,6 @@ from fleet.core.backoff import backoff_s
 from fleet.core.decider import Decider
 from fleet.core.webhook.commands import (
     AdvanceCursor,
-    Command,
     DeleteWebhook,
     DisableWebhook,
     EnableWebhook,
@@ -21,6 +20,7 @@ from fleet.core.webhook.commands import (
     ReportDeliveryVoid,
     RequestDelivery,
     SendTestMessage,
+    WebhookCommand,
 )
 from fleet.core.webhook.effects import Effect, pending, react
 from fleet.core.webhook.events import (
@@ -29,10 +29,10 @@ from fleet.core.webhook.events import (
     DeliveryFailed,
     DeliveryOrdered,
     DeliverySucceeded,
-    Event,
     WebhookDeleted,
     WebhookDisabled,
     WebhookEnabled,
+    WebhookEvent,
     WebhookRegistered,
 )
 from fleet.core.webhook.evolve import evolve
@@ -41,16 +41,24 @@ from fleet.core.webhook.state import State, initial
 from fleet.errors import Rejected
 from fleet.limits import WEBHOOK_BACKOFF_FIRST_S, WEBHOOK_BACKOFF_MAX_S, WEBHOOK_RETRY_WINDOW_S
 
-Events = tuple[Event, ...]
+Events = tuple[WebhookEvent, ...]
 
 _GONE: Final = 410
 """The receiver's word for: never again (Standard Webhooks)."""
 
 
-def decide(command: Command, state: State) -> Events:
+def decide(command: WebhookCommand, state: State) -> Events:
     """Return the events that `command` causes. Raises `Rejected`."""
     if state.phase == "absent" and isinstance(command, RegisterWebhook):
-        return (WebhookRegistered(command.origin, command.types, command.description, command.after, command.at_ms),)
+        return (
+            WebhookRegistered(
+                origin=command.origin,
+                types=command.types,
+                description=command.description,
+                after=command.after,
+                at_ms=command.at_ms,
+            ),
+        )
     if state.phase in ("absent", "deleted"):
         if type(command) in _REPORTS:
             return ()
@@ -63,40 +71,54 @@ def _register(_: RegisterWebhook, __: State) -> Events:
 
 
 def _enable(command: EnableWebhook, state: State) -> Events:
-    return () if state.phase == "active" else (WebhookEnabled(command.at_ms),)
+    return () if state.phase == "active" else (WebhookEnabled(at_ms=command.at_ms),)
 
 
 def _disable(command: DisableWebhook, state: State) -> Events:
-    return () if state.phase == "disabled" else (WebhookDisabled("somebody disabled it", False, command.at_ms),)
+    return (
+        ()
+        if state.phase == "disabled"
+        else (WebhookDisabled(reason="somebody disabled it", failed=False, at_ms=command.at_ms),)
+    )
 
 
 def _delete(command: DeleteWebhook, _: State) -> Events:
-    return (WebhookDeleted(command.at_ms),)
+    return (WebhookDeleted(at_ms=command.at_ms),)
 
 
 def _test(command: SendTestMessage, state: State) -> Events:
     if any(each.is_test for each in state.open):
         return ()
-    return (DeliveryOrdered(state.numbered + 1, TEST, None, None, command.at_ms),)
+    return (DeliveryOrdered(number=state.numbered + 1, type=TEST, session_id=None, position=None, at_ms=command.at_ms),)
 
 
 def _note_happening(command: RequestDelivery, state: State) -> Events:
     if state.phase != "active" or command.position <= state.cursor:
         return ()
     number = state.numbered + 1
-    return (DeliveryOrdered(number, command.type, command.session_id, command.position, command.at_ms),)
+    return (
+        DeliveryOrdered(
+            number=number,
+            type=command.type,
+            session_id=command.session_id,
+            position=command.position,
+            at_ms=command.at_ms,
+        ),
+    )
 
 
 def _note_progress(command: AdvanceCursor, state: State) -> Events:
     if state.phase != "active" or command.position <= state.cursor:
         return ()
-    return (CursorAdvanced(command.position, command.at_ms),)
+    return (CursorAdvanced(position=command.position, at_ms=command.at_ms),)
 
 
 def _delivered(command: ReportDeliverySucceeded, state: State) -> Events:
     if state.waiting(command.number) is None:
         return ()
-    return (DeliverySucceeded(command.number, command.status, command.took_ms, command.at_ms),)
+    return (
+        DeliverySucceeded(number=command.number, status=command.status, took_ms=command.took_ms, at_ms=command.at_ms),
+    )
 
 
 def _not_delivered(command: ReportDeliveryFailed, state: State) -> Events:
@@ -108,12 +130,17 @@ def _not_delivered(command: ReportDeliveryFailed, state: State) -> Events:
     )  # one receiver at a time: there is nobody to spread the waits from
     wait_s = max(wait_s, min(command.retry_after_s, WEBHOOK_BACKOFF_MAX_S))
     failed = DeliveryFailed(
-        command.number, command.status, command.detail, command.took_ms, at_ms + int(wait_s * 1000), at_ms
+        number=command.number,
+        status=command.status,
+        detail=command.detail,
+        took_ms=command.took_ms,
+        next_at_ms=at_ms + int(wait_s * 1000),
+        at_ms=at_ms,
     )
-    gone = WebhookDisabled("the receiver says that it is gone (410)", True, at_ms)
+    gone = WebhookDisabled(reason="the receiver says that it is gone (410)", failed=True, at_ms=at_ms)
     is_gone = command.status == _GONE and state.phase == "active"
     if delivery.is_test:
-        dropped = DeliveryDropped(command.number, command.detail, at_ms)
+        dropped = DeliveryDropped(number=command.number, reason=command.detail, at_ms=at_ms)
         return (failed, dropped, gone) if is_gone else (failed, dropped)
     if is_gone:
         return (failed, gone)
@@ -121,14 +148,20 @@ def _not_delivered(command: ReportDeliveryFailed, state: State) -> Events:
         return (failed,)
     days = f"{WEBHOOK_RETRY_WINDOW_S / 86_400:g} days"
     if (state.delivered_at_ms or 0) > delivery.since_ms:
-        return (failed, DeliveryDropped(command.number, f"refused for {days}: {command.detail}", at_ms))
-    return (failed, WebhookDisabled(f"no message could be delivered for {days}: {command.detail}", True, at_ms))
+        return (
+            failed,
+            DeliveryDropped(number=command.number, reason=f"refused for {days}: {command.detail}", at_ms=at_ms),
+        )
+    return (
+        failed,
+        WebhookDisabled(reason=f"no message could be delivered for {days}: {command.detail}", failed=True, at_ms=at_ms),
+    )
 
 
 def _void(command: ReportDeliveryVoid, state: State) -> Events:
     if state.waiting(command.number) is None:
         return ()
-    return (DeliveryDropped(command.number, "the session has been erased", command.at_ms),)
+    return (DeliveryDropped(number=command.number, reason="the session has been erased", at_ms=command.at_ms),)
 
 
 _REPORTS: Final = frozenset(
@@ -148,4 +181,6 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     ReportDeliveryVoid: _void,
 }
 
-WEBHOOK: Final[Decider[Command, State, Event, Effect]] = Decider("webhook", initial, decide, evolve, react, pending)
+WEBHOOK: Final[Decider[WebhookCommand, State, WebhookEvent, Effect]] = Decider(
+    "webhook", initial, decide, evolve, react, pending
+)

@@ -6,7 +6,7 @@ again under the same id.
 
 import msgspec
 
-from fleet.core.webhook.events import DeliveryOrdered, Event, WebhookEnabled, WebhookRegistered
+from fleet.core.webhook.events import DeliveryOrdered, WebhookEnabled, WebhookEvent, WebhookRegistered
 from fleet.core.webhook.state import Delivery, State
 
 
@@ -48,7 +48,7 @@ def _deliver(delivery: Delivery) -> SendMessage:
     return SendMessage(key, delivery.number, delivery.position, delivery.ordered_at_ms, delivery.next_at_ms)
 
 
-def react(state: State, event: Event) -> tuple[Effect, ...]:
+def react(state: State, event: WebhookEvent) -> tuple[Effect, ...]:
     """Return the effects that `event` orders, given the state after it."""
     if isinstance(event, DeliveryOrdered):
         ordered = state.waiting(event.number)

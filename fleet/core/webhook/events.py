@@ -4,66 +4,57 @@ Law 11: the address (its path is often a secret) and the secret are in none of t
 webhook's id leads to (ports/webhooks.py). `origin` is the address without path and query.
 """
 
-import msgspec
+from fleet.core.messages import Event
 
 
-class WebhookRegistered(msgspec.Struct, frozen=True):
+class WebhookRegistered(Event, frozen=True, kw_only=True):
     """The webhook is told of these types from `after` on."""
 
     origin: str
     types: tuple[str, ...]
     description: str
     after: int
-    at_ms: int
 
 
-class WebhookEnabled(msgspec.Struct, frozen=True):
+class WebhookEnabled(Event, frozen=True, kw_only=True):
     """It goes on."""
 
-    at_ms: int
 
-
-class WebhookDisabled(msgspec.Struct, frozen=True):
+class WebhookDisabled(Event, frozen=True, kw_only=True):
     """Nothing is sent until it is enabled. `failed`: Fleet gave up on it, and a person is to know."""
 
     reason: str
     failed: bool
-    at_ms: int
 
 
-class WebhookDeleted(msgspec.Struct, frozen=True):
+class WebhookDeleted(Event, frozen=True, kw_only=True):
     """It is no more."""
 
-    at_ms: int
 
-
-class CursorAdvanced(msgspec.Struct, frozen=True):
+class CursorAdvanced(Event, frozen=True, kw_only=True):
     """A restart need not look at the log before `position`."""
 
     position: int
-    at_ms: int
 
 
-class DeliveryOrdered(msgspec.Struct, frozen=True):
+class DeliveryOrdered(Event, frozen=True, kw_only=True):
     """A message is to be sent, as `number` from now on and in every retry. `position` None: a test."""
 
     number: int
     type: str
     session_id: str | None
     position: int | None
-    at_ms: int
 
 
-class DeliverySucceeded(msgspec.Struct, frozen=True):
+class DeliverySucceeded(Event, frozen=True, kw_only=True):
     """The receiver has taken the message."""
 
     number: int
     status: int
     took_ms: int
-    at_ms: int
 
 
-class DeliveryFailed(msgspec.Struct, frozen=True):
+class DeliveryFailed(Event, frozen=True, kw_only=True):
     """An attempt failed; the next one is due at `next_at_ms`."""
 
     number: int
@@ -71,18 +62,16 @@ class DeliveryFailed(msgspec.Struct, frozen=True):
     detail: str
     took_ms: int
     next_at_ms: int
-    at_ms: int
 
 
-class DeliveryDropped(msgspec.Struct, frozen=True):
+class DeliveryDropped(Event, frozen=True, kw_only=True):
     """The message will not be sent (again)."""
 
     number: int
     reason: str
-    at_ms: int
 
 
-Event = (
+WebhookEvent = (
     WebhookRegistered
     | WebhookEnabled
     | WebhookDisabled

@@ -12,10 +12,10 @@ from fleet.core.webhook.events import (
     DeliveryFailed,
     DeliveryOrdered,
     DeliverySucceeded,
-    Event,
     WebhookDeleted,
     WebhookDisabled,
     WebhookEnabled,
+    WebhookEvent,
     WebhookRegistered,
 )
 from fleet.core.webhook.state import PHASES, Delivery, State
@@ -35,11 +35,11 @@ TABLE: Final = read_table(
     DeliveryDropped    x       =         =         x
     """,
     PHASES,
-    get_args(Event),
+    get_args(WebhookEvent),
 )
 
 
-def evolve(state: State, event: Event) -> State:
+def evolve(state: State, event: WebhookEvent) -> State:
     """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
     kind = type(event)
     phase = TABLE[state.phase, kind]

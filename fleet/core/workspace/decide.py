@@ -6,7 +6,6 @@ from typing import Any, Final
 from fleet.core.decider import Decider
 from fleet.core.workspace.commands import (
     ClaimWorkspace,
-    Command,
     EditWorkspace,
     LeasePorts,
     PrepareWorkspace,
@@ -23,14 +22,15 @@ from fleet.core.workspace.commands import (
     ReportRestoreFailed,
     ReportTornDown,
     RestoreWorkspace,
+    WorkspaceCommand,
 )
 from fleet.core.workspace.effects import Effect, failure, pending, react
 from fleet.core.workspace.events import (
-    Event,
     PortsLeased,
     WorkPreserved,
     WorkspaceClaimed,
     WorkspaceEdited,
+    WorkspaceEvent,
     WorkspaceFailed,
     WorkspaceLookedAt,
     WorkspaceReady,
@@ -51,10 +51,10 @@ from fleet.core.workspace.faults import described, way_out
 from fleet.core.workspace.state import State, initial
 from fleet.errors import Rejected
 
-Events = tuple[Event, ...]
+Events = tuple[WorkspaceEvent, ...]
 
 
-def decide(command: Command, state: State) -> Events:
+def decide(command: WorkspaceCommand, state: State) -> Events:
     """Return the events that `command` causes. Raises `Rejected`."""
     if state.phase == "absent" and not isinstance(command, PrepareWorkspace):
         raise Rejected("workspace_not_found", f"there is no workspace {state.id}")
@@ -63,9 +63,9 @@ def decide(command: Command, state: State) -> Events:
 
 def _prepare(command: PrepareWorkspace, state: State) -> Events:
     if state.phase == "absent":
-        requested = WorkspaceRequested(command.order, command.at_ms)
-        return (requested, WorkspaceClaimed(command.session_id, command.at_ms))
-    return _claim(ClaimWorkspace(command.session_id, command.at_ms), state)
+        requested = WorkspaceRequested(order=command.order, at_ms=command.at_ms)
+        return (requested, WorkspaceClaimed(session_id=command.session_id, at_ms=command.at_ms))
+    return _claim(ClaimWorkspace(session_id=command.session_id, at_ms=command.at_ms), state)
 
 
 def _claim(command: ClaimWorkspace, state: State) -> Events:
@@ -76,19 +76,22 @@ def _claim(command: ClaimWorkspace, state: State) -> Events:
             hint=f"bring it back with POST /api/workspaces/{state.id}/restore",
         )
     retry = state.phase == "failed" and state.order is not None
-    requested = (WorkspaceRequested(state.order, command.at_ms),) if retry and state.order else ()
-    return (*requested, WorkspaceClaimed(command.session_id, command.at_ms))  # again: a removal under way sees it
+    requested = (WorkspaceRequested(order=state.order, at_ms=command.at_ms),) if retry and state.order else ()
+    return (
+        *requested,
+        WorkspaceClaimed(session_id=command.session_id, at_ms=command.at_ms),
+    )  # again: a removal under way sees it
 
 
 def _remove(command: RemoveWorkspace, state: State) -> Events:
     if command.claims != state.claims:
         return ()
     leaving = (session for session in state.sessions if session in command.session_ids)
-    released = tuple(WorkspaceReleased(session, command.at_ms) for session in leaving)
+    released = tuple(WorkspaceReleased(session_id=session, at_ms=command.at_ms) for session in leaving)
     others = len(released) < len(state.sessions)
     if others or command.guests or _is_given(state) or state.phase != "ready":
         return released
-    return (*released, WorkspaceRemovalRequested(command.at_ms))
+    return (*released, WorkspaceRemovalRequested(at_ms=command.at_ms))
 
 
 def _is_given(state: State) -> bool:
@@ -103,88 +106,98 @@ def _rebind(command: RebindWorkspace, state: State) -> Events:
         raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
     if state.order is not None and state.order.source_directory == command.source_directory:
         return ()
-    return (WorkspaceRebound(command.source_directory, command.at_ms),)
+    return (WorkspaceRebound(source_directory=command.source_directory, at_ms=command.at_ms),)
 
 
 def _describe(command: EditWorkspace, state: State) -> Events:
-    return () if command.title == state.title else (WorkspaceEdited(command.title, command.at_ms),)
+    return () if command.title == state.title else (WorkspaceEdited(title=command.title, at_ms=command.at_ms),)
 
 
 def _lease_ports(command: LeasePorts, state: State) -> Events:
     if state.phase != "ready" or state.ports is not None:
         return ()
-    return (PortsLeased(command.first, command.count, command.at_ms),)
+    return (PortsLeased(first=command.first, count=command.count, at_ms=command.at_ms),)
 
 
 def _record_setup(command: RecordSetup, state: State) -> Events:
     if state.phase != "ready" or (command.recipe, command.complete) == (state.recipe, state.set_up):
         return ()
-    return (WorkspaceSetUp(command.repository, command.recipe, command.complete, command.at_ms),)
+    return (
+        WorkspaceSetUp(
+            repository=command.repository, recipe=command.recipe, complete=command.complete, at_ms=command.at_ms
+        ),
+    )
 
 
 def _torn_down(command: ReportTornDown, state: State) -> Events:
     if state.phase != "removing" or state.recipe is None:
         return ()
-    return (WorkspaceTornDown(command.exit_code, command.detail, command.output, command.at_ms),)
+    return (
+        WorkspaceTornDown(
+            exit_code=command.exit_code, detail=command.detail, output=command.output, at_ms=command.at_ms
+        ),
+    )
 
 
 def _restore(command: RestoreWorkspace, state: State) -> Events:
     if state.fault == "missing" and _is_given(state):
         raise Rejected("workspace_gone", described(state) or "the directory is missing", hint=way_out(state))
     if state.order is not None and state.fault == "missing":
-        return (WorkspaceRequested(state.order, command.at_ms),)  # made again: its branch has what was committed
+        return (
+            WorkspaceRequested(order=state.order, at_ms=command.at_ms),
+        )  # made again: its branch has what was committed
     if state.phase in ("ready", "restoring"):
         return ()
     if state.phase != "removed" or state.kept is None:
         raise Rejected("workspace_busy", f"the workspace is {state.phase}: only one that was removed can be restored")
-    return (WorkspaceRestoreRequested(command.at_ms),)
+    return (WorkspaceRestoreRequested(at_ms=command.at_ms),)
 
 
 def _prepared(command: ReportPrepared, state: State) -> Events:
     if state.phase != "preparing":
         return ()
-    ready = WorkspaceReady(command.prepared, command.at_ms)
+    ready = WorkspaceReady(prepared=command.prepared, at_ms=command.at_ms)
     if state.sessions or _is_given(state) or state.prepared is not None:  # that one was asked for again
         return (ready,)
-    return (ready, WorkspaceRemovalRequested(command.at_ms))  # all have left it while it was being made
+    return (ready, WorkspaceRemovalRequested(at_ms=command.at_ms))  # all have left it while it was being made
 
 
 def _fault(command: ReportFault, state: State) -> Events:
     if state.phase != "ready" or command.fault == state.fault:
         return ()
-    return (WorkspaceLookedAt(command.fault, command.at_ms),)
+    return (WorkspaceLookedAt(fault=command.fault, at_ms=command.at_ms),)
 
 
 def _prepare_failed(command: ReportPrepareFailed, state: State) -> Events:
     if state.phase != "preparing":
         return ()
-    return (WorkspaceFailed(command.code, command.detail, command.at_ms),)
+    return (WorkspaceFailed(code=command.code, detail=command.detail, at_ms=command.at_ms),)
 
 
 def _kept(command: ReportPreserved, state: State) -> Events:
     if state.phase != "removing" or state.kept == command.kept:
         return ()
-    return (WorkPreserved(command.kept, command.at_ms),)
+    return (WorkPreserved(kept=command.kept, at_ms=command.at_ms),)
 
 
 def _removed(command: ReportRemoved, state: State) -> Events:
-    return (WorkspaceRemoved(command.at_ms),) if state.phase == "removing" else ()
+    return (WorkspaceRemoved(at_ms=command.at_ms),) if state.phase == "removing" else ()
 
 
 def _removal_failed(command: ReportRemovalFailed, state: State) -> Events:
     if state.phase != "removing":
         return ()
-    return (WorkspaceRemovalFailed(command.code, command.detail, command.at_ms),)
+    return (WorkspaceRemovalFailed(code=command.code, detail=command.detail, at_ms=command.at_ms),)
 
 
 def _restored(command: ReportRestored, state: State) -> Events:
-    return (WorkspaceRestored(command.at_ms),) if state.phase == "restoring" else ()
+    return (WorkspaceRestored(at_ms=command.at_ms),) if state.phase == "restoring" else ()
 
 
 def _restore_failed(command: ReportRestoreFailed, state: State) -> Events:
     if state.phase != "restoring":
         return ()
-    return (WorkspaceRestoreFailed(command.code, command.detail, command.at_ms),)
+    return (WorkspaceRestoreFailed(code=command.code, detail=command.detail, at_ms=command.at_ms),)
 
 
 _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
@@ -207,6 +220,6 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     ReportRestoreFailed: _restore_failed,
 }
 
-WORKSPACE: Final[Decider[Command, State, Event, Effect]] = Decider(
+WORKSPACE: Final[Decider[WorkspaceCommand, State, WorkspaceEvent, Effect]] = Decider(
     "workspace", initial, decide, evolve, react, pending, revision=2, failure=failure
 )

@@ -7,8 +7,18 @@ from typing import Final
 
 import msgspec
 
-from fleet.core.workspace.commands import Command, ReportPrepareFailed, ReportRemovalFailed, ReportRestoreFailed
-from fleet.core.workspace.events import Event, WorkspaceRemovalRequested, WorkspaceRequested, WorkspaceRestoreRequested
+from fleet.core.workspace.commands import (
+    ReportPrepareFailed,
+    ReportRemovalFailed,
+    ReportRestoreFailed,
+    WorkspaceCommand,
+)
+from fleet.core.workspace.events import (
+    WorkspaceEvent,
+    WorkspaceRemovalRequested,
+    WorkspaceRequested,
+    WorkspaceRestoreRequested,
+)
 from fleet.core.workspace.state import State
 from fleet.ports import PreservedWork, WorkspaceSpec
 
@@ -51,18 +61,18 @@ def pending(state: State) -> tuple[Effect, ...]:
     return ()
 
 
-def failure(effect: Effect, code: str, detail: str, at_ms: int) -> Command:
+def failure(effect: Effect, code: str, detail: str, at_ms: int) -> WorkspaceCommand:
     """Return the report that `effect` has failed."""
     if isinstance(effect, Prepare):
-        return ReportPrepareFailed(code, detail, at_ms)
+        return ReportPrepareFailed(code=code, detail=detail, at_ms=at_ms)
     if isinstance(effect, Remove):
-        return ReportRemovalFailed(code, detail, at_ms)
-    return ReportRestoreFailed(code, detail, at_ms)
+        return ReportRemovalFailed(code=code, detail=detail, at_ms=at_ms)
+    return ReportRestoreFailed(code=code, detail=detail, at_ms=at_ms)
 
 
 _ORDERS: Final = frozenset((WorkspaceRequested, WorkspaceRemovalRequested, WorkspaceRestoreRequested))
 
 
-def react(state: State, event: Event) -> tuple[Effect, ...]:
+def react(state: State, event: WorkspaceEvent) -> tuple[Effect, ...]:
     """Return the effects that `event` orders, given the state after it."""
     return pending(state) if type(event) in _ORDERS else ()

@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from fleet.core.transition_table import ImpossibleEvent, read_table
 from fleet.core.workspace.events import (
-    Event,
     PortsLeased,
     WorkPreserved,
     WorkspaceClaimed,
     WorkspaceEdited,
+    WorkspaceEvent,
     WorkspaceFailed,
     WorkspaceLookedAt,
     WorkspaceReady,
@@ -52,11 +52,11 @@ TABLE: Final = read_table(
     WorkspaceRestoreFailed     x          x          x          x         x          removed    x
     """,
     PHASES,
-    get_args(Event),
+    get_args(WorkspaceEvent),
 )
 
 
-def evolve(state: State, event: Event) -> State:
+def evolve(state: State, event: WorkspaceEvent) -> State:
     """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
     kind = type(event)
     phase = TABLE[state.phase, kind]

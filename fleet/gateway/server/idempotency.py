@@ -72,7 +72,7 @@ class KeyedApp(QuartTrio):
             if _is_taken(response.status_code, document) and not g.get("changed_nothing"):
                 headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
                 now_ms = self.tree.context.clock.now_ms()
-                answer = ResponseStored(response.status_code, headers, body.decode(), now_ms)
+                answer = ResponseStored(status=response.status_code, headers=headers, body=body.decode(), at_ms=now_ms)
                 await answers.keep(who, _session_of(document, None if named is None else named.id), answer)
             return response
 

@@ -31,23 +31,25 @@ class Traces:
         text = self.asked.text
         self.child: list[Any] = [
             _created("child", parent_id="parent"),
-            WorkspaceAttached("w", str(place), None, 1),
-            PromptAccepted("p", text, 2),
-            TurnStarted(1, "p", "msg_p", ("prt_p",), 2),
-            PromptDelivered("msg_p", 2),
-            PartRecorded("prt_a", "msg_a", "text", 3, msgspec.Raw(msgspec.json.encode(BODY))),
-            TurnEnded(1, "finished", "", 4),
-            CallbackOrdered(1, "finished", "told", 4),
-            CallbackDelivered(1, 5),
-            SessionCompleted("i", "", 6),
+            WorkspaceAttached(workspace_id="w", directory=str(place), branch=None, at_ms=1),
+            PromptAccepted(prompt_id="p", text=text, at_ms=2),
+            TurnStarted(number=1, prompt_id="p", message_id="msg_p", part_ids=("prt_p",), at_ms=2),
+            PromptDelivered(message_id="msg_p", at_ms=2),
+            PartRecorded(
+                part_id="prt_a", message_id="msg_a", type="text", at_ms=3, body=msgspec.Raw(msgspec.json.encode(BODY))
+            ),
+            TurnEnded(number=1, outcome="finished", evidence="", at_ms=4),
+            CallbackOrdered(number=1, outcome="finished", text="told", at_ms=4),
+            CallbackDelivered(number=1, at_ms=5),
+            SessionCompleted(instance_id="i", evidence="", at_ms=6),
         ]
         self.parent: list[Any] = [
             _created("parent"),
-            PromptAccepted("callback:child:1", "told", 5),
-            TurnStarted(1, "callback:child:1", "msg_c", ("prt_c",), 5),
-            PromptDelivered("msg_c", 5),
-            TurnEnded(1, "finished", "", 6),
-            SessionCompleted("i", "", 6),
+            PromptAccepted(prompt_id="callback:child:1", text="told", at_ms=5),
+            TurnStarted(number=1, prompt_id="callback:child:1", message_id="msg_c", part_ids=("prt_c",), at_ms=5),
+            PromptDelivered(message_id="msg_c", at_ms=5),
+            TurnEnded(number=1, outcome="finished", evidence="", at_ms=6),
+            SessionCompleted(instance_id="i", evidence="", at_ms=6),
         ]
         self.messages = {
             "msg_p": {"role": "user", "sessionID": "ses_child"},
@@ -67,7 +69,17 @@ class Traces:
 
 def _created(name: str, parent_id: str | None = None) -> SessionCreated:
     return SessionCreated(
-        name, name, "w", "worktree", "/d", None, "/d", f"ses_{name}", 1, parent_id=parent_id, depth=int(bool(parent_id))
+        session_id=name,
+        title=name,
+        workspace_id="w",
+        strategy="worktree",
+        source_directory="/d",
+        source_repository=None,
+        directory="/d",
+        opencode_id=f"ses_{name}",
+        at_ms=1,
+        parent_id=parent_id,
+        depth=int(bool(parent_id)),
     )
 
 
@@ -110,12 +122,12 @@ def test_a_transcript_without_the_last_words(traces: Traces) -> None:
 def test_callbacks_that_are_missing_doubled_or_untrue(traces: Traces) -> None:
     traces.parent.insert(2, traces.parent[1])
     assert any("its parent has it 2 times" in each for each in traces.wrong())
-    traces.child[7] = CallbackOrdered(1, "error", "told", 4)
+    traces.child[7] = CallbackOrdered(number=1, outcome="error", text="told", at_ms=4)
     assert any("says error; it was finished" in each for each in traces.wrong())
     del traces.child[7:9]
     assert any("never heard" in each for each in traces.wrong())
 
 
 def test_a_session_whose_last_word_is_not_its_status(traces: Traces) -> None:
-    traces.child[-1] = SessionDisconnected("i", "", 6)
+    traces.child[-1] = SessionDisconnected(instance_id="i", evidence="", at_ms=6)
     assert any("child was idle at the end" in each for each in traces.wrong())

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from fleet.core.paths import is_inside
-from fleet.core.session.events import Event
+from fleet.core.session.events import SessionEvent
 from fleet.core.session.state import ENDED
 from fleet.core.session.turn_events import (
     PromptAccepted,
@@ -48,7 +48,7 @@ def prompts_have_one_outcome(evidence: Evidence) -> Iterator[str]:
             yield f"session {state.id} knows prompts that nobody gave: {sorted(strays)}"
 
 
-def _arrived(events: list[Event]) -> Counter[str]:
+def _arrived(events: list[SessionEvent]) -> Counter[str]:
     """Return how often each prompt arrived in the turn of another one."""
     sent: dict[str, str] = {}
     found: Counter[str] = Counter()

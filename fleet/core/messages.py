@@ -1,0 +1,18 @@
+"""The bases of messages: commands, which ask an aggregate for something, and events, which say what happened to it.
+
+Messages are keyword-only: a call names each field, so that a new field can stand wherever it reads best.
+"""
+
+import msgspec
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller or an effect asks an aggregate to do. Imperative; `at_ms` is the time of asking (Unix)."""
+
+    at_ms: int
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact about an aggregate, as the log holds it. Past tense; `at_ms` is the time at which it happened (Unix)."""
+
+    at_ms: int
