@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -16,21 +17,41 @@ LONG = {
     "tests/core/test_session_laws.py",  # half of it imports what the laws are about
 }
 """Files that are one concept and longer: a concept is not cut in two to stay under the limit."""
-AVOIDED = frozenset(
-    re.findall(r"\w+", "manager service helper util processor monitor watcher base common info data handler")
-)
-# Terms of others, which would be harder to read under a name of our own.
+AVOIDED = frozenset(re.findall(r"\w+", "manager service helper util processor monitor watcher base common info data"))
+"""Words that say nothing in the name of a file or a class."""
+ALLOWED = {
+    "handler": "what a framework or a table calls for an event, a request or an error",
+    "context manager": "Python's term",
+    "data lock": "the lock of the data directory",
+    "data dir": "the data directory",
+    "base url": "what OpenAI's clients call it",
+    "base ref": "the commit that a branch begins at",
+    "message info": "OpenCode calls it `info`",
+    "info properties": "OpenCode calls it `info`",
+}
+"""Standard words, which would be harder to read under a name of our own. They may stand beside others in a name."""
 GRANTED = frozenset(
     {
-        "fleet/ports/transcript.py:MessageInfo",  # OpenCode calls it `info`
-        "fleet/adapters/opencode/wire.py:_Info",
-        "fleet/adapters/opencode/event_wire.py:_InfoProperties",
-        "fleet/rehearsal/app.py:_BaseUrl",  # what OpenAI's clients call it
+        "fleet/adapters/opencode/wire.py:_Info",  # OpenCode calls it `info`
         "fleet/wire/server.py:Info",  # what many programs call the address that says what a server is
-        "fleet/events/data_lock.py",  # the lock of the data directory
-        "fleet/events/data_lock.py:DataLock",
     }
 )
+SAME_NAMES = {
+    "commands decide effects events evolve state": "the same six modules for every aggregate",
+    "files": "files of a workspace, of git's checkouts, of an instance",
+    "inbox metrics tokens webhooks workspaces": "routes are named by their resource, and so are its items or its store",
+    "websocket": "the route, and its frames on the connection",
+}
+"""Modules that share a name within a layer, and why."""
+SAME_CLASSES = {
+    "State": "the state of each aggregate, imported under the name of the aggregate",
+    "Item": "one resource in a list, and one in the fleet view",
+    "Message": "of a mailbox, and of OpenCode's transcript",
+    "PartChanged RequestClosed RequestOpened StatusChanged": "what OpenCode says, and what Fleet makes of it",
+    "Turn": "the running turn of a session's state, and a turn in the list of turns",
+    "Unavailable": "the server's error, and the client's for the same problem",
+}
+"""Public classes that share a name, and why."""
 # A registry writes its address, and a machine its paths, into files that tools generate.
 ADDRESSES = re.compile(
     r"registry\.npmjs|npmmirror|pypi\.org|pythonhosted|--(?:extra-)?index-url|--find-links"
@@ -53,11 +74,6 @@ def modules(*tops: str) -> list[str]:
 
 def text(name: str) -> str:
     return (ROOT / name).read_text("utf-8")
-
-
-def words(name: str) -> set[str]:
-    """Return the words of a CamelCase or snake_case name, in lower case."""
-    return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
 
 
 def test_there_is_something_to_look_at() -> None:
@@ -86,15 +102,61 @@ def test_nothing_is_left_to_do() -> None:
     assert [name for name in texts if marks.search(text(name))] == []
 
 
+def says_nothing(name: str) -> bool:
+    """Whether a name holds a word of the ban that no allowed phrase covers."""
+    left = f" {' '.join(word.lower() for word in re.findall(r'[A-Z]+(?![a-z])|[A-Z]?[a-z]+', name))} "
+    for phrase in ALLOWED:
+        left = left.replace(f" {phrase} ", " ")
+    return bool(set(left.split()) & AVOIDED)
+
+
+@pytest.mark.parametrize(
+    ("name", "banned"),
+    [("SessionManager", True), ("data_lock", False), ("ErrorHandler", False), ("BaseUrl", False), ("base", True)],
+)
+def test_standard_words_are_allowed_beside_the_ban(name: str, banned: bool) -> None:
+    assert says_nothing(name) is banned
+
+
 def test_names_come_from_the_vocabulary() -> None:
     found: list[str] = []
     for name in modules("fleet"):
-        avoided = AVOIDED - {"handler"} if name.startswith("fleet/gateway/") else AVOIDED
-        classes = [node.name for node in ast.walk(ast.parse(text(name))) if isinstance(node, ast.ClassDef)]
-        if words(Path(name).stem) & avoided:
+        if says_nothing(Path(name).stem):
             found.append(name)
-        found += [f"{name}:{class_name}" for class_name in classes if words(class_name) & avoided]
+        found += [f"{name}:{class_name}" for class_name in class_names(name) if says_nothing(class_name)]
     assert sorted(set(found) - GRANTED) == []
+
+
+def class_names(name: str) -> list[str]:
+    return [node.name for node in ast.walk(ast.parse(text(name))) if isinstance(node, ast.ClassDef)]
+
+
+def repeated(names: list[str], reasons: dict[str, str]) -> set[str]:
+    listed = {name for group in reasons for name in group.split()}
+    return {name for name, times in Counter(names).items() if times > 1} - listed
+
+
+def test_module_names_stand_once_in_a_layer() -> None:
+    layers: dict[str, list[str]] = {}
+    for path in (Path(name) for name in modules("fleet")):
+        if path.stem != "__init__" and len(path.parts) > 2:
+            layers.setdefault(path.parts[1], []).append(path.stem)
+    assert {layer: found for layer, names in layers.items() if (found := repeated(names, SAME_NAMES))} == {}
+
+
+def test_public_class_names_stand_once() -> None:
+    names = [each for name in modules("fleet") for each in class_names(name) if not each.startswith("_")]
+    assert repeated(names, SAME_CLASSES) == set()
+
+
+def test_terms_of_the_glossary_stand_once_and_in_order() -> None:
+    """Their paths are held by the test of the page's paths."""
+    glossary = text("CONTRIBUTING.md").split("## Glossary")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (.+) \|$", glossary, re.MULTILINE)[1:]
+    terms = [term for term, _, _ in rows]
+    assert len(terms) > 50
+    assert terms == sorted(set(terms), key=lambda term: term.lower().replace("-", " "))
+    assert [term for term, meaning, where in rows if not meaning.strip() or "`" not in where] == []
 
 
 def test_no_file_names_a_registry_or_a_machine() -> None:
@@ -183,14 +245,15 @@ def test_map_of_the_architecture_is_current() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("page", ["ARCHITECTURE.md"])
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_paths_in_a_page_exist(page: str) -> None:
     """They begin at the root, at fleet/ or at web/src/; a file name alone is that of any file."""
     there = {str(path) for name in tracked() for path in (Path(name), *Path(name).parents)}
     there |= {Path(name).name for name in tracked()} | {"fleet/gateway/dashboard"}  # the build of the page
     own_words = re.sub(r"<!-- begin of the map.*<!-- end of the map -->", "", text(page), flags=re.DOTALL)
     named = re.findall(r"`((?:[\w-]+/)+[\w.-]*|[\w-]+\.(?:py|ts|css|md|toml))`", own_words)
-    missing = [path for path in named if not {path.rstrip("/"), f"fleet/{path}", f"web/src/{path}"} & there]
+    paths = [path.rstrip("/") for path in named if "NNNN" not in path and not path.startswith("refs/")]
+    missing = [path for path in paths if not {path, f"fleet/{path}", f"web/src/{path}"} & there]
     assert len(named) > 10
     assert missing == []
 
