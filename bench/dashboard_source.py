@@ -15,7 +15,7 @@ import trio
 
 from bench.sample_log import Author
 from bench.server import free_port
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.adapters.clock import SystemClock
 from fleet.config import load_config
 from fleet.core.session.turn_events import PromptAccepted, PromptDelivered, TurnStarted
@@ -31,10 +31,10 @@ _TICK_S = 0.02
 class Writer:
     """A session whose turn runs, and which writes."""
 
-    def __init__(self, tree: Tree, session_id: str, author: Author) -> None:
+    def __init__(self, fleet: Fleet, session_id: str, author: Author) -> None:
         self.session_id = session_id
-        self._tree = tree
-        state = tree.views.sessions.get(session_id)
+        self._fleet = fleet
+        state = fleet.views.sessions.get(session_id)
         self._conversation = state.opencode_id if state is not None else ""
         self._author = author
         self._words = count()
@@ -55,9 +55,9 @@ class Writer:
             ),
             PromptDelivered(message_id=self._message, at_ms=author.tick()),
         ]
-        await self._tree.log.append(stream, self._tree.log.stream_version(stream), events, Cause())
+        await self._fleet.log.append(stream, self._fleet.log.stream_version(stream), events, Cause())
         raw = msgspec.json.encode({"id": self._part, "messageID": self._message, "type": "text", "text": ""})
-        self._tree.inflight.part(
+        self._fleet.inflight.part(
             self.session_id, Part(self._part, self._conversation, self._message, "text", False, raw, "")
         )
 
@@ -65,12 +65,12 @@ class Writer:
         """Write some words; every hundredth time they begin a line."""
         number = next(self._words)
         piece = ("\n" if number % 100 == 99 else "") + _WORDS[number % len(_WORDS)] + " "
-        self._tree.inflight.delta(
+        self._fleet.inflight.delta(
             self.session_id, PartDelta(self._conversation, self._message, self._part, "text", piece)
         )
 
 
-async def _fill(tree: Tree, sessions: int) -> list[str]:
+async def _fill(fleet: Fleet, sessions: int) -> list[str]:
     """Write the sessions: created now, idle after a turn."""
     author = Author()
     author.now_ms = SystemClock().now_ms()
@@ -78,7 +78,7 @@ async def _fill(tree: Tree, sessions: int) -> list[str]:
     ids: list[str] = []
 
     async def append(stream: str, events: list[object]) -> None:
-        await tree.log.append(stream, 0, events, Cause())
+        await fleet.log.append(stream, 0, events, Cause())
 
     async with trio.open_nursery() as nursery:
         for _ in range(sessions):
@@ -101,7 +101,7 @@ async def _write(writers: list[Writer], per_s: float) -> None:
         await trio.sleep(_TICK_S)
 
 
-async def _obey(tree: Tree, ids: list[str]) -> None:
+async def _obey(fleet: Fleet, ids: list[str]) -> None:
     author = Author(seed=2)
     author.now_ms = SystemClock().now_ms()
     writing = trio.CancelScope()
@@ -109,7 +109,7 @@ async def _obey(tree: Tree, ids: list[str]) -> None:
         while line := (await trio.to_thread.run_sync(sys.stdin.readline)).split():
             writing.cancel()
             if line[0] == "stream":
-                writers = [Writer(tree, session_id, author) for session_id in ids[: int(line[1])]]
+                writers = [Writer(fleet, session_id, author) for session_id in ids[: int(line[1])]]
                 for writer in writers:
                     await writer.begin()
                 writing = trio.CancelScope()
@@ -126,11 +126,11 @@ async def _scoped(scope: trio.CancelScope, writers: list[Writer], per_s: float) 
 async def _run(data_dir: Path, sessions: int) -> None:
     port = free_port()
     config = load_config({"port": str(port), "data_dir": str(data_dir), "rehearsal": "always"}, {})
-    async with running(config, os.environ) as fleet:
+    async with running(config, os.environ) as server:
         _prefer_event_loop()
-        ids = await _fill(fleet.tree, sessions)
+        ids = await _fill(server.fleet, sessions)
         print(port, flush=True)
-        await _obey(fleet.tree, ids)
+        await _obey(server.fleet, ids)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from quart_trio import QuartTrio
 
 from bench import sample_log
 from bench.server import free_port
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.config import load_config
 from fleet.core.session.turn_events import PartRecorded
 from fleet.events.envelope import Cause, Recorded
@@ -33,9 +33,9 @@ EVENTS_PER_S = 100
 _TEXT = "The total was rounded twice, once for each line and once for all of them; now it is rounded at the end. " * 4
 
 
-async def _record(tree: Tree, stream: str) -> None:
+async def _record(fleet: Fleet, stream: str) -> None:
     """Append a part every hundredth of a second, together with those that are due by then."""
-    version = tree.log.stream_version(stream)
+    version = fleet.log.stream_version(stream)
     due_ns = time.monotonic_ns()
     while True:
         await trio.sleep((due_ns - time.monotonic_ns()) / 1e9 if due_ns > time.monotonic_ns() else 0)
@@ -53,7 +53,7 @@ async def _record(tree: Tree, stream: str) -> None:
             )
             due_ns += 1_000_000_000 // EVENTS_PER_S
         if parts:
-            version = (await tree.log.append(stream, version, parts, Cause())).version
+            version = (await fleet.log.append(stream, version, parts, Cause())).version
 
 
 def _envelope(event: Recorded) -> bytes:
@@ -61,11 +61,11 @@ def _envelope(event: Recorded) -> bytes:
     return msgspec.json.encode({**fields, "data": msgspec.Raw(event.payload)})
 
 
-def _naive(tree: Tree, stream: str) -> QuartTrio:
+def _naive(fleet: Fleet, stream: str) -> QuartTrio:
     app = QuartTrio("naive")
 
     async def events() -> AsyncIterator[Recorded]:
-        async with tree.feed.subscribe(after=tree.log.head(), stream=stream) as reader:
+        async with fleet.feed.subscribe(after=fleet.log.head(), stream=stream) as reader:
             async for batch in reader:
                 for event in batch:
                     yield event
@@ -90,27 +90,27 @@ def _naive(tree: Tree, stream: str) -> QuartTrio:
     return app
 
 
-async def _serve(tree: Tree, stream: str, port: int) -> None:
+async def _serve(fleet: Fleet, stream: str, port: int) -> None:
     config = ServerConfig()
     config.bind = [f"127.0.0.1:{port}"]
     config.accesslog = config.errorlog = None
-    await serve(cast("Framework", _naive(tree, stream)), config)
+    await serve(cast("Framework", _naive(fleet, stream)), config)
 
 
 async def _run(mode: str, data_dir: Path) -> None:
     await sample_log.write(data_dir, 1)
     port, other = free_port(), free_port()
     config = load_config({"port": str(port), "data_dir": str(data_dir), "rehearsal": "always"}, {})
-    async with running(config, os.environ) as fleet, trio.open_nursery() as nursery:
+    async with running(config, os.environ) as server, trio.open_nursery() as nursery:
         _prefer_event_loop()
-        session: Any = next(iter(fleet.tree.views.sessions))
-        stream = fleet.tree.views.sessions.stream(session.id)
+        session: Any = next(iter(server.fleet.views.sessions))
+        stream = server.fleet.views.sessions.stream(session.id)
         if mode == "naive":
-            nursery.start_soon(_serve, fleet.tree, stream, other)
+            nursery.start_soon(_serve, server.fleet, stream, other)
             await trio.sleep(0.5)
         print(other if mode == "naive" else port, session.id, flush=True)
         await trio.to_thread.run_sync(sys.stdin.readline)
-        await _record(fleet.tree, stream)
+        await _record(server.fleet, stream)
 
 
 if __name__ == "__main__":

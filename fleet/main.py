@@ -1,6 +1,6 @@
 """The composition root: the only module that knows every part, and puts them together into a server.
 
-    log -> model -> tree (views, actors, recovery) -> gateway     started in this order, stopped in reverse
+    log -> model -> fleet (views, actors, recovery) -> gateway    started in this order, stopped in reverse
 
 The port is bound first of all, and the data directory locked second: what makes a start impossible is said at once.
 """
@@ -24,9 +24,10 @@ import trio
 
 from fleet import __version__
 from fleet.actors.context import Policy, Ports
+from fleet.actors.fleet import Fleet
 from fleet.actors.runtime.child import ChildSpec
 from fleet.actors.runtime.supervisor import Supervisor
-from fleet.actors.supervision import Stores, Tree
+from fleet.actors.supervision import Supervision
 from fleet.adapters.clock import SystemClock
 from fleet.adapters.files import LocalFiles
 from fleet.adapters.git import GitRemovals, GitTrees, GitWorkspaces
@@ -61,6 +62,7 @@ from fleet.limits import (
 )
 from fleet.logs import announce, configure_logs
 from fleet.network import base_url, family_of, is_loopback
+from fleet.projections.projections import Stores
 from fleet.projections.store import LmdbViewStore
 from fleet.rehearsal.config import PROVIDER
 from fleet.rehearsal.offer import Offer
@@ -131,17 +133,14 @@ def _allow_files() -> None:
 
 
 class Running(NamedTuple):
-    """A Fleet that runs: what it consists of, where its door is, and the OpenCode that it starts, None without one.
+    """A Fleet that runs: what it consists of, where its door is, and the OpenCode that it starts, None without one."""
 
-    `has_page` says that the page is built.
-    """
-
-    tree: Tree
+    fleet: Fleet
     url: str
     executable: Path | None
     model: "ModelChoice"
     guard: Guard
-    has_page: bool
+    has_page: bool  # the page is built
 
 
 @asynccontextmanager
@@ -172,18 +171,18 @@ async def _running(config: Config, environment: Mapping[str, str], traces: "Trac
         parts = _Parts(config, environment, executable, log, stores, url=_url(config, door), traces=traces)
         guard = Guard(SystemClock(), TokenFile(config.data_dir), loopback=is_loopback(config.host), local=local)
         build = read_build(installed_build())
-        gateway = Gateway(door, parts.tree, guard, build)
+        gateway = Gateway(door, parts.supervision.fleet, guard, build)
         children = (
             ChildSpec("log", parts.write),
             ChildSpec("model", parts.choose_model),
-            ChildSpec("tree", parts.tree.run, stop_grace_s=SHUTDOWN_GRACE_S + SHUTDOWN_REST_S + 10),
+            ChildSpec("fleet", parts.supervision.run, stop_grace_s=SHUTDOWN_GRACE_S + SHUTDOWN_REST_S + 10),
             ChildSpec("gateway", gateway.run),
         )
-        root = Supervisor("root", children, strategy="rest_for_one")
-        stopping = trio.Event()
+        root, stopping = Supervisor("root", children, strategy="rest_for_one"), trio.Event()
         async with trio.open_nursery() as nursery:
             await nursery.start(root.run, stopping)
-            yield Running(parts.tree, _url(config, door), executable, parts.model, guard, build.shell is not None)
+            url, has_page = _url(config, door), build.shell is not None
+            yield Running(parts.supervision.fleet, url, executable, parts.model, guard, has_page)
             stopping.set()
 
 
@@ -243,7 +242,6 @@ class _Parts:
         url: str,
         traces: "Traces | None",
     ) -> None:
-        clock = SystemClock()
         self._log = log
         self._offer = Offer(config.data_dir / "rehearsal.port")
         named = None if config.opencode is None else str(config.opencode)
@@ -254,29 +252,8 @@ class _Parts:
             self._host.configure(self._offer.config())  # tells at once where it cannot be merged
         self._host.hold()
         self.model = ModelChoice(config, environment, executable)
-        workspaces = GitWorkspaces(config.data_dir / "workspaces", config.workspace_roots)
-        ports = Ports(
-            clock,
-            SystemIds(clock),
-            self._host,
-            workspaces,
-            GitTrees(config.data_dir / "trees"),
-            GitRemovals(workspaces),
-            LocalFiles(),
-            FileVault(config.data_dir),
-            HttpSender(clock, config.webhook_networks),
-            LocalScripts(config.data_dir, environment),
-            shells,
-        )
-        policy = Policy(
-            config.instance_policy,
-            config.max_instances,
-            config.min_free_memory_mib * MIB,
-            config.idle_timeout_minutes * 60,
-            config.leave_running,
-            tuple(os.path.realpath(root) for root in config.workspace_roots),
-        )
-        self.tree = Tree(ports, stores, policy=policy, traces=traces)
+        ports = _ports(config, environment, self._host, shells)
+        self.supervision = Supervision(ports, stores, policy=_policy(config), traces=traces)
 
     async def write(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
@@ -294,8 +271,37 @@ class _Parts:
             model = await self.model.choose()
             if model.rehearsal:
                 await nursery.start(self._offer.run, stopping)
-            self.tree.rehearse(PROVIDER if model.rehearsal else None)
+            self.supervision.fleet.rehearse(PROVIDER if model.rehearsal else None)
             self._host.configure(self._offer.config() if model.rehearsal else {})
+
+
+def _ports(config: Config, environment: Mapping[str, str], host: LocalOpenCodeHost, shells: LocalShells) -> Ports:
+    clock = SystemClock()
+    workspaces = GitWorkspaces(config.data_dir / "workspaces", config.workspace_roots)
+    return Ports(
+        clock=clock,
+        ids=SystemIds(clock),
+        host=host,
+        workspaces=workspaces,
+        trees=GitTrees(config.data_dir / "trees"),
+        removals=GitRemovals(workspaces),
+        files=LocalFiles(),
+        vault=FileVault(config.data_dir),
+        sender=HttpSender(clock, config.webhook_networks),
+        scripts=LocalScripts(config.data_dir, environment),
+        shells=shells,
+    )
+
+
+def _policy(config: Config) -> Policy:
+    return Policy(
+        sharing=config.instance_policy,
+        instances_max=config.max_instances,
+        memory_free_bytes_min=config.min_free_memory_mib * MIB,
+        idle_timeout_s=config.idle_timeout_minutes * 60,
+        leave_running=config.leave_running,
+        workspace_roots=tuple(os.path.realpath(root) for root in config.workspace_roots),
+    )
 
 
 async def _cancel_at(stopping: trio.Event, scope: trio.CancelScope) -> None:

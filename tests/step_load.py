@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.events.envelope import Recorded
 
 
@@ -31,10 +31,10 @@ class StepLoad(trio.abc.Instrument):
 
 
 @contextmanager
-def step_load(tree: Tree) -> Generator[StepLoad]:
+def step_load(fleet: Fleet) -> Generator[StepLoad]:
     """Count what is read of the log and the blobs of a Fleet while the block runs."""
     load = StepLoad()
-    read_stream, replay, get = tree.log.read_stream, tree.log.replay, tree.blobs.get
+    read_stream, replay, get = fleet.log.read_stream, fleet.log.replay, fleet.blobs.get
 
     def count_events(*args: Any, **kwargs: Any) -> Sequence[Recorded]:
         found = read_stream(*args, **kwargs)
@@ -53,8 +53,8 @@ def step_load(tree: Tree) -> Generator[StepLoad]:
 
     trio.lowlevel.add_instrument(load)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tree.log, "read_stream", count_events)
-        patch.setattr(tree.log, "replay", count_replayed)
-        patch.setattr(tree.blobs, "get", count_bytes)
+        patch.setattr(fleet.log, "read_stream", count_events)
+        patch.setattr(fleet.log, "replay", count_replayed)
+        patch.setattr(fleet.blobs, "get", count_bytes)
         yield load
     trio.lowlevel.remove_instrument(load)

@@ -1,6 +1,6 @@
 """The context that all actors of one Fleet share: ports, views, each other's addresses, live connections.
 
-Made once by supervision.py. An actor asks another only through `Peers`, reads only from `views`, and reaches OpenCode
+Made once by supervision.py. An actor asks another only through `actors`, reads only from `views`, and reaches OpenCode
 only through `connections`, which the instance's own actor opens and closes.
 """
 
@@ -142,7 +142,7 @@ class ActorRegistries(msgspec.Struct, frozen=True):
 
 
 class Context:
-    """All of it. `peers` is set once, by the tree, before the first actor runs."""
+    """All of it. `actors` is set once, by supervision.py, before the first actor runs."""
 
     actors: ActorRegistries
 

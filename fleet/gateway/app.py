@@ -13,7 +13,7 @@ from quart import Response, request, websocket
 from quart_schema import Info, QuartSchema
 
 from fleet import __version__
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.gateway.hypercorn import connections
 from fleet.gateway.hypercorn import websocket as framing
 from fleet.gateway.items.session import SessionItems
@@ -70,12 +70,12 @@ class FleetApp(KeyedApp):
     live_views: LiveViews
 
 
-def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: Build) -> FleetApp:
+def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build: Build) -> FleetApp:
     """Return the ASGI application over one Fleet; its streams end when `streams` is closed, `build` is its page."""
     app = FleetApp("fleet")
-    app.tree = tree
-    items = SessionItems(tree)
-    app.live_views = LiveViews(tree, items)
+    app.fleet = fleet
+    items = SessionItems(fleet)
+    app.live_views = LiveViews(fleet, items)
     app.asgi_app = cast("Any", edge.around(cast("Application", app.asgi_app)))  # type: ignore[method-assign]  # Quart's way
     app.url_map.merge_slashes = False  # its redirect would be a page of HTML
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
@@ -93,17 +93,17 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: 
     problems.install(app)
 
     compress_json(app)
-    name_requests(app, tree.context.ids)
+    name_requests(app, fleet.context.ids)
     metrics.measure(app)
 
     @app.before_request
     async def admit() -> None:
         edge.guard.admit(request, visit_of(request))
 
-    if tree.traces is not None:
+    if fleet.traces is not None:
         from fleet.gateway.server.tracing import trace_requests
 
-        trace_requests(app, tree.traces)
+        trace_requests(app, fleet.traces)
 
     @app.before_websocket
     async def admit_websocket() -> None:
@@ -128,26 +128,26 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: 
     frames = Frames()
     for routes in (
         page_routes(build),
-        login_routes(edge.guard, tree.context.clock, build),
-        token_routes(tree, edge.guard),
-        info_routes(tree),
-        history_routes(tree, items),
-        session_routes(tree, items),
-        transcript_routes(tree),
-        diff_routes(tree),
-        content_routes(tree),
-        inbox_routes(tree),
-        log_routes(tree),
-        stream_routes(tree, streams, frames),
-        socket_routes(app, streams, Subscriptions(tree, frames, app.live_views)),
-        webhook_routes(tree),
-        instance_routes(tree),
-        workspace_routes(tree),
-        health_routes(tree),
-        trust_routes(tree),
-        offer_routes(tree),
-        directory_routes(tree),
-        repository_routes(tree),
+        login_routes(edge.guard, fleet.context.clock, build),
+        token_routes(fleet, edge.guard),
+        info_routes(fleet),
+        history_routes(fleet, items),
+        session_routes(fleet, items),
+        transcript_routes(fleet),
+        diff_routes(fleet),
+        content_routes(fleet),
+        inbox_routes(fleet),
+        log_routes(fleet),
+        stream_routes(fleet, streams, frames),
+        socket_routes(app, streams, Subscriptions(fleet, frames, app.live_views)),
+        webhook_routes(fleet),
+        instance_routes(fleet),
+        workspace_routes(fleet),
+        health_routes(fleet),
+        trust_routes(fleet),
+        offer_routes(fleet),
+        directory_routes(fleet),
+        repository_routes(fleet),
         metric_routes(metrics),
         docs_routes(lambda: Document(app, schema).schema()),
     ):
@@ -158,12 +158,12 @@ def make_app(tree: Tree, streams: Streams, edge: Edge, metrics: Metrics, build: 
 class Gateway:
     """The door of one Fleet, on a socket that listens already. `run` fits a `ChildSpec`."""
 
-    def __init__(self, door: socket.socket, tree: Tree, guard: Guard, build: Build) -> None:
+    def __init__(self, door: socket.socket, fleet: Fleet, guard: Guard, build: Build) -> None:
         self._door = door
-        self._tree = tree
+        self._fleet = fleet
         self._guard = guard
         self._build = build
-        self._metrics = Metrics(tree)
+        self._metrics = Metrics(fleet)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stopping`; running requests get a moment to end, streams end at once."""
@@ -181,7 +181,7 @@ class Gateway:
         connections.install()
         streams = Streams()
         edge = Edge(self._guard)
-        app = make_app(self._tree, streams, edge, self._metrics, self._build)
+        app = make_app(self._fleet, streams, edge, self._metrics, self._build)
 
         async def close() -> None:
             await stopping.wait()

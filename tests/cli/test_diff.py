@@ -83,7 +83,7 @@ async def changed(line: Line, machine: Machine, files: dict[str, bytes]) -> str:
     session_id = (await fleet(line, "new", REPOSITORY, "-i", "worktree")).out.strip()
     await trio.sleep(1)
     await line.door.knock("POST", f"/api/sessions/{session_id}/prompt", {"text": "bash:5"})
-    state = await line.door.tree.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
+    state = await line.door.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
     machine.files.contents.setdefault(state.directory, {}).update(files)
     await line.door.settled(session_id)
     return session_id

@@ -63,7 +63,7 @@ async def test_an_agent_makes_waits_for_reads_and_prompts_a_session(line: Line) 
 async def test_the_maker_is_the_one_at_work_and_hears_of_the_outcome(line: Line) -> None:
     async with FleetClient(line.url) as fleet:
         maker = await fleet.create(PLAIN, title="Maker", prompt="bash:90")
-        await line.door.tree.views.sessions.wait(maker.id, lambda s: s.turn is not None)
+        await line.door.fleet.views.sessions.wait(maker.id, lambda s: s.turn is not None)
         instance_id = (await maker.read()).instance_id
         made = await call(
             fleet, instance_id, "create_session", prompt="Say something", directory=PLAIN, isolation="existing"
@@ -87,7 +87,7 @@ async def test_who_cannot_be_told_is_asked(line: Line) -> None:
     async with FleetClient(line.url) as fleet:
         both = [await fleet.create(PLAIN, prompt=f"bash:{seconds}") for seconds in (600, 601)]
         for session in both:
-            await line.door.tree.views.sessions.wait(session.id, lambda s: s.turn is not None)
+            await line.door.fleet.views.sessions.wait(session.id, lambda s: s.turn is not None)
         instance_id = (await both[0].read()).instance_id
         asked = await refused(fleet, instance_id, "create_session", prompt="Who am I?", directory=PLAIN)
         assert all(session.id in asked for session in both)

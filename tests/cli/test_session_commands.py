@@ -96,7 +96,7 @@ async def test_a_turn_that_is_aborted_is_no_success(line: Line) -> None:
     async with trio.open_nursery() as nursery:
 
         async def abort() -> None:
-            await line.door.tree.views.sessions.wait(session_id, lambda s: s.turn is not None)
+            await line.door.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None)
             await line.door.knock("POST", f"/api/sessions/{session_id}/abort")
 
         nursery.start_soon(abort)
@@ -105,7 +105,7 @@ async def test_a_turn_that_is_aborted_is_no_success(line: Line) -> None:
 
 async def test_show_says_why_prompts_do_not_go(line: Line) -> None:
     session_id = await make(line, "--prompt", "hang")
-    await line.door.tree.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
+    await line.door.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
     assert (await fleet(line, "prompt", session_id, "and then that")).code == 0
     assert (await fleet(line, "abort", session_id)).code == 0
     shown = (await fleet(line, "show", session_id)).out
@@ -115,7 +115,7 @@ async def test_show_says_why_prompts_do_not_go(line: Line) -> None:
 async def test_what_waits_is_shown_and_answered(line: Line) -> None:
     permission, question = await make(line, "--prompt", "ask"), await make(line, "--prompt", "question")
     for session_id in (permission, question):
-        await line.door.tree.views.sessions.wait(session_id, lambda s: bool(s.requests))
+        await line.door.fleet.views.sessions.wait(session_id, lambda s: bool(s.requests))
     shown = (await fleet(line, "inbox")).out
     assert "permission" in shown
     assert "question" in shown
@@ -131,7 +131,7 @@ async def test_what_waits_is_shown_and_answered(line: Line) -> None:
 
 async def test_a_session_is_named_by_the_beginning_of_its_id(line: Line) -> None:
     one, two = await make(line), await make(line)
-    opencode_id = line.door.tree.orders.session(one).opencode_id
+    opencode_id = line.door.fleet.sessions.session(one).opencode_id
     for name in (one, opencode_id, opencode_id[:-3], one[: _apart(one, two)]):
         done = await fleet(line, "show", name, "--json")
         assert (done.code, json.loads(done.out)["id"]) == (0, one), name
@@ -153,7 +153,7 @@ async def test_the_log_the_history_and_top(line: Line) -> None:
     await line.door.settled(session_id)
     events = [json.loads(each) for each in (await fleet(line, "log", "--json", "-n", "5")).out.splitlines()]
     assert [event["position"] for event in events] == list(
-        range(line.door.tree.log.head() - 4, line.door.tree.log.head() + 1)
+        range(line.door.fleet.log.head() - 4, line.door.fleet.log.head() + 1)
     )
     assert json.loads((await fleet(line, "log", "1")).out)["type"] == "session.created"
     assert "are whole" in (await fleet(line, "log", "--verify")).out
@@ -186,7 +186,7 @@ async def test_tail_shows_one_or_all_and_the_json_is_the_log(line: Line) -> None
     assert "> Only here" in alone
     assert "Only there" not in alone
     told = [json.loads(each) for each in (await fleet(line, "tail", "--once", "--json")).out.splitlines()]
-    assert [event["position"] for event in told] == list(range(1, line.door.tree.log.head() + 1))
+    assert [event["position"] for event in told] == list(range(1, line.door.fleet.log.head() + 1))
 
 
 async def test_tail_ends_with_130_at_ctrl_c(line: Line) -> None:
@@ -224,7 +224,7 @@ async def test_tail_ends_with_its_reader_though_nothing_happens(line: Line, more
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    head = line.door.tree.log.head()
+    head = line.door.fleet.log.head()
     said = b""
     while said.count(b"\n") < (head if more else 1):
         said += await process.stdout.receive_some()
@@ -236,7 +236,7 @@ async def test_tail_ends_with_its_reader_though_nothing_happens(line: Line, more
     ended = process.returncode
     process.kill()
     await process.wait()
-    assert (ended, await process.stderr.receive_some(), line.door.tree.log.head()) == (141, b"", head)
+    assert (ended, await process.stderr.receive_some(), line.door.fleet.log.head()) == (141, b"", head)
 
 
 async def test_no_server_says_how_to_start_one(line: Line) -> None:
@@ -330,7 +330,7 @@ async def test_waiting_without_a_prompt_makes_no_sense(line: Line) -> None:
     ):
         done = await fleet(line, *arguments)
         assert done.code == 2, done.err
-    assert list(line.door.tree.views.sessions) == []
+    assert list(line.door.fleet.views.sessions) == []
 
 
 async def test_the_shell_completes_commands_and_sessions(line: Line) -> None:

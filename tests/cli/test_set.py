@@ -42,7 +42,7 @@ async def test_a_session_gets_another_title_other_tags_and_no_budget(line: Line)
 
 async def test_a_prompt_that_waits_is_taken_back_by_the_id_that_show_prints(line: Line) -> None:
     session_id = (await fleet(line, "new", PLAIN, "--prompt", "hang")).out.strip()
-    await line.door.tree.views.sessions.wait(session_id, lambda s: s.turn is not None)
+    await line.door.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None)
     for text in ("First\nof two lines", "Second"):
         assert (await fleet(line, "prompt", session_id, text)).code == 0
     first, second = [each for each in (await fleet(line, "show", session_id)).out.splitlines() if "waits" in each[:6]]

@@ -44,7 +44,7 @@ async def test_a_session_whose_set_up_waits_goes_on_with_it_or_without_it(machin
     assert machine.scripts.ran == []
     second = (await fleet(line, "new", REPOSITORY, "-i", "worktree")).out.strip()
     assert (await fleet(line, "trust", "--session", second, "--yes")).out == "allowed\n"
-    await line.door.tree.views.sessions.wait(second, lambda s: s.phase == "idle")
+    await line.door.fleet.views.sessions.wait(second, lambda s: s.phase == "idle")
     assert [script.text for script in machine.scripts.ran] == [RECIPE.script]
     for wrong in (["--skip"], ["--revoke"], [REPOSITORY, "--session", second]):
         assert (await fleet(line, "trust", *wrong)).code == 2

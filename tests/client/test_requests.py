@@ -69,7 +69,7 @@ async def test_a_session_from_beginning_to_end(fleet: FleetClient, line: Line) -
     assert not ended.workspace.removed or ended.workspace.kept
     assert (await forked.end(permanent=True)).erased
     assert (await session.read()).status == "stopped"
-    assert line.door.tree.views.sessions.get(forked.id) is None
+    assert line.door.fleet.views.sessions.get(forked.id) is None
 
 
 async def test_what_concerns_the_whole_fleet(fleet: FleetClient) -> None:
@@ -141,7 +141,7 @@ async def test_a_create_whose_answer_is_lost_gives_it_later(fleet: FleetClient, 
             made.append((await fleet.create(PLAIN, title="Over")).id)
 
         nursery.start_soon(create)
-        while not list(line.door.tree.views.sessions):  # noqa: ASYNC110
+        while not list(line.door.fleet.views.sessions):  # noqa: ASYNC110
             await trio.sleep(0.1)
         await line.unplug(5)
     assert [each.id for each in await fleet.sessions()] == made

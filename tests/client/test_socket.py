@@ -40,7 +40,7 @@ def logged(line: Line, session_id: str | None = None) -> list[tuple[int, str]]:
     """Return the log's positions and types, of one session or of all."""
     return [
         (event.position, event.type)
-        for event in line.door.tree.log.read_all(0, 10_000)
+        for event in line.door.fleet.log.read_all(0, 10_000)
         if session_id is None or event.stream == f"session-{session_id}"
     ]
 
@@ -51,7 +51,7 @@ def told(seen: list[Event]) -> list[tuple[int, str]]:
 
 async def test_many_streams_share_one_connection(fleet: FleetClient, line: Line) -> None:
     sessions = [await fleet.create(PLAIN, title=str(number)) for number in range(30)]
-    begin = line.door.tree.log.head()
+    begin = line.door.fleet.log.head()
     connections = line.connections
     seen: dict[str, list[Event]] = {}
 
@@ -68,14 +68,14 @@ async def test_many_streams_share_one_connection(fleet: FleetClient, line: Line)
             for session in sessions:
                 await session.prompt("Say something")
         all_of_them: list[Event] = []
-        await read_to(everything, all_of_them, line.door.tree.log.head())
+        await read_to(everything, all_of_them, line.door.fleet.log.head())
     assert line.connections <= connections + 2  # that, and one more for requests
     for session in sessions:
         mine = [each for each in logged(line, session.id) if each[0] > begin]
         assert told(seen[session.id]) == mine[: len(seen[session.id])]
     assert told(all_of_them) == logged(line)[begin:]
     await trio.sleep(1)
-    assert line.door.tree.inflight.readers() == 0
+    assert line.door.fleet.inflight.readers() == 0
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -152,7 +152,7 @@ async def test_a_server_that_lags_is_asked_again_from_the_cursor(
         snapshots, seen = 0, list[Event]()
         await session.prompt("some words to stream")
         await session.wait()
-        while (events.position or 0) < line.door.tree.log.head():
+        while (events.position or 0) < line.door.fleet.log.head():
             frame = await anext(events)
             snapshots += isinstance(frame, Snapshot)
             if isinstance(frame, Event):
@@ -172,7 +172,7 @@ async def test_a_slow_reader_holds_up_nobody_and_misses_no_event(
             await events_until(fast, "session.turn-ended")  # while the other one reads nothing
         assert len(slow._waiting) <= 8
         seen: list[Event] = []
-        await read_to(slow, seen, line.door.tree.log.head())
+        await read_to(slow, seen, line.door.fleet.log.head())
     assert told(seen) == logged(line)
 
 
@@ -184,7 +184,7 @@ async def test_a_frame_larger_than_the_buffer_is_no_hindrance(
     await session.wait()
     async with fleet.socket() as socket, socket.events(after=0) as events:
         seen: list[Event] = []
-        await read_to(events, seen, line.door.tree.log.head())
+        await read_to(events, seen, line.door.fleet.log.head())
     assert told(seen) == logged(line)
 
 
@@ -246,7 +246,7 @@ async def test_a_socket_that_ends_ends_its_streams(fleet: FleetClient, line: Lin
         async with fleet.socket() as socket:
             stream = socket.events()
             nursery.start_soon(follow, stream)
-            while line.door.tree.inflight.readers() == 0:  # noqa: ASYNC110 - nothing tells
+            while line.door.fleet.inflight.readers() == 0:  # noqa: ASYNC110 - nothing tells
                 await trio.sleep(0.1)
         with trio.fail_after(5):
             await ended.wait()
@@ -254,11 +254,11 @@ async def test_a_socket_that_ends_ends_its_streams(fleet: FleetClient, line: Lin
     with pytest.raises(trio.ClosedResourceError):
         await anext(socket.events())
     await trio.sleep(1)
-    assert line.door.tree.inflight.readers() == 0
+    assert line.door.fleet.inflight.readers() == 0
 
 
 async def test_a_stream_that_is_left_is_left_at_the_server_too(fleet: FleetClient, line: Line) -> None:
-    readers = line.door.tree.inflight.readers
+    readers = line.door.fleet.inflight.readers
     async with fleet.socket() as socket, socket.events():
         async with socket.events():
             assert readers() == 2
@@ -324,7 +324,7 @@ async def test_who_has_no_token_or_no_good_one_any_more_is_told(machine: Machine
     keys = Keys(tmp_path / "data", machine)
     token = keys.new("eyes", "viewer")
     async with machine.fleet() as tree_only:
-        door = Door(tree_only.tree, Guard(machine.clock, keys.file))
+        door = Door(tree_only.fleet, Guard(machine.clock, keys.file))
         async with door.listen() as port:
             url = f"http://127.0.0.1:{port}"
             async with FleetClient(url) as nobody, nobody.socket() as socket:

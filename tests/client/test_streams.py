@@ -54,8 +54,8 @@ async def test_no_gap_and_no_repeat_over_cuts_and_restarts(fleet: FleetClient, l
             line.cut_after = None
     await session.wait()
     async with stream:
-        await read(stream, seen, line.door.tree.log.head())
-    log = line.door.tree.log.read_all(0, 10_000)
+        await read(stream, seen, line.door.fleet.log.head())
+    log = line.door.fleet.log.read_all(0, 10_000)
     assert [event.position for event in seen] == [recorded.position for recorded in log][: len(seen)]
     assert [event.type for event in seen] == [recorded.type for recorded in log][: len(seen)]
     assert line.connections > 6

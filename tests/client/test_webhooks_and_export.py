@@ -19,7 +19,7 @@ async def test_a_webhook_from_beginning_to_end(fleet: FleetClient, line: Line) -
     webhook = fleet.webhook(made.webhook.id)
     session = await fleet.create(PLAIN, prompt="Say something")
     await session.wait()
-    await line.door.tree.views.webhooks.wait(webhook.id, lambda state: bool(state.over))
+    await line.door.fleet.views.webhooks.wait(webhook.id, lambda state: bool(state.over))
     (delivery,) = await webhook.deliveries()
     assert (delivery.type, delivery.session_id, delivery.outcome) == ("session.finished", session.id, "delivered")
     assert (await webhook.test()).type == "webhook.test"
@@ -42,7 +42,7 @@ async def test_an_export_proves_itself_however_often_it_is_cut(fleet: FleetClien
     for number in range(3):
         await session.prompt(f"turn {number}")
         await session.wait()
-    head = line.door.tree.log.head()
+    head = line.door.fleet.log.head()
 
     async def disturb() -> None:
         while True:

@@ -15,7 +15,8 @@ import msgspec
 import trio
 
 from fleet.actors.context import Policy, Ports
-from fleet.actors.supervision import Stores, Tree
+from fleet.actors.fleet import Fleet
+from fleet.actors.supervision import Supervision
 from fleet.adapters.files import LocalFiles
 from fleet.events.catalog import make_registry
 from fleet.events.memory_blobs import MemoryBlobs
@@ -26,6 +27,7 @@ from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.metrics import Metrics
 from fleet.gateway.server.middleware import Edge
 from fleet.gateway.server.page_files import Build
+from fleet.projections.projections import Stores
 from fleet.projections.store import MemoryStore
 from fleet.traces import Traces
 from tests.fakes.clock import FakeClock, FakeIds
@@ -144,13 +146,13 @@ def _frame(block: str) -> Frame:
 class Door:
     """One running Fleet."""
 
-    def __init__(self, tree: Tree, guard: Guard | None = None, build: Build | None = None) -> None:
-        self.tree = tree
-        self.guard = Guard(tree.context.clock) if guard is None else guard
+    def __init__(self, fleet: Fleet, guard: Guard | None = None, build: Build | None = None) -> None:
+        self.fleet = fleet
+        self.guard = Guard(fleet.context.clock) if guard is None else guard
         self.build = Build() if build is None else build
         self.closing = trio.Event()
         self.streams = Streams()
-        self.app = make_app(tree, self.streams, Edge(self.guard), Metrics(tree), self.build)
+        self.app = make_app(fleet, self.streams, Edge(self.guard), Metrics(fleet), self.build)
 
     async def knock(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request; `body` goes as JSON, bytes as they are, and `Content_Type="…"` is a header."""
@@ -175,7 +177,7 @@ class Door:
 
     async def settled(self, session_id: str) -> dict[str, Any]:
         """Wait until the session neither works nor has a prompt waiting, and return its item."""
-        await self.tree.views.sessions.wait(session_id, lambda s: s.turn is None and not s.queue)
+        await self.fleet.views.sessions.wait(session_id, lambda s: s.turn is None and not s.queue)
         item: dict[str, Any] = (await self.knock("GET", f"/api/sessions/{session_id}")).json
         return item
 
@@ -191,7 +193,7 @@ class Door:
         self.closing = trio.Event()
         with socket.create_server(("127.0.0.1", 0)) as door:
             async with trio.open_nursery() as nursery:
-                await nursery.start(Gateway(door, self.tree, self.guard, self.build).run, self.closing)
+                await nursery.start(Gateway(door, self.fleet, self.guard, self.build).run, self.closing)
                 yield door.getsockname()[1]
                 self.closing.set()
 
@@ -222,7 +224,7 @@ class Machine:
         self.traces: Traces | None = None
         self._ids = FakeIds(self.clock)
 
-    def tree(self) -> Tree:
+    def supervision(self) -> Supervision:
         """Return a Fleet that has not started."""
         log = MemoryLog(self.disk, make_registry(), self.clock)
         ports = Ports(
@@ -239,17 +241,18 @@ class Machine:
             self.shells,
         )
         stores = Stores(log, MemoryBlobs(self.disk), self.views)
-        return Tree(ports, stores, policy=self.policy, threads=False, traces=self.traces)
+        return Supervision(ports, stores, policy=self.policy, threads=False, traces=self.traces)
 
     @asynccontextmanager
     async def fleet(self, *, killed: bool = False) -> AsyncGenerator[Door]:
         """Run a Fleet; at the end it is shut down in order, or `killed`."""
-        tree, stopping = self.tree(), trio.Event()
+        supervision, stopping = self.supervision(), trio.Event()
         async with trio.open_nursery() as nursery:
-            await nursery.start(tree.run, stopping)
-            yield Door(tree)
+            await nursery.start(supervision.run, stopping)
+            yield Door(supervision.fleet)
             if killed:
-                assert isinstance(tree.log, MemoryLog)
-                tree.log.crash()
+                log = supervision.fleet.log
+                assert isinstance(log, MemoryLog)
+                log.crash()
                 nursery.cancel_scope.cancel()
             stopping.set()

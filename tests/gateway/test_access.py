@@ -41,7 +41,7 @@ async def test_every_event_that_follows_has_it(door: Door) -> None:
     made = await correlations(door)
     assert {"session.created", "workspace.ready", "instance.ready", "instance.session-attached"} < made.keys()
     assert set[str | None]().union(*made.values()) == {"make"}, made
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     session_id = (await door.knock("GET", "/api/sessions")).json[0]["id"]
     await door.knock("POST", f"/api/sessions/{session_id}/prompt", {"text": "bash"}, X_Request_Id="ask")
     await door.settled(session_id)
@@ -69,7 +69,7 @@ async def test_a_message_that_is_tried_again_after_a_restart_is_what_it_was(mach
         item = await door.session()
         webhook_id = await registered_id(door)
         await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "hello"}, X_Request_Id="ask")
-        await door.tree.views.webhooks.wait(webhook_id, lambda s: bool(s.open) and s.open[0].attempts == 2)
+        await door.fleet.views.webhooks.wait(webhook_id, lambda s: bool(s.open) and s.open[0].attempts == 2)
     machine.sender.script[URL] = [200]
     async with machine.fleet() as door:
         await delivered(door, webhook_id)
@@ -87,11 +87,11 @@ async def test_and_after_a_restart(machine: Machine) -> None:
         child = (await door.knock("POST", "/api/sessions", order)).json["session"]["id"]
         await door.knock("DELETE", f"/api/sessions/{parent['id']}")
         await door.knock("POST", f"/api/sessions/{child}/prompt", {"text": "one"}, X_Request_Id="prompted")
-        await door.tree.views.sessions.wait(child, lambda s: any(c.status == "undelivered" for c in s.callbacks))
+        await door.fleet.views.sessions.wait(child, lambda s: any(c.status == "undelivered" for c in s.callbacks))
         await door.knock("PATCH", f"/api/sessions/{child}", {"title": "Another"}, X_Request_Id="later")
     async with machine.fleet() as door:
         await door.knock("POST", f"/api/sessions/{parent['id']}/resume")
-        await door.tree.views.sessions.wait(parent["id"], lambda s: s.turns > 0)
+        await door.fleet.views.sessions.wait(parent["id"], lambda s: s.turns > 0)
         log = (await door.knock("GET", "/api/log?limit=200")).json
         (told,) = (event for event in log if event["type"] == "session.prompt-accepted" and child in event["actor"])
         assert told["correlationId"] == "prompted"
@@ -137,7 +137,7 @@ async def test_an_actor_does_not_keep_the_name_of_who_brought_it_up(door: Door) 
     with capture_logs(MERGE) as lines:
         await door.knock("POST", "/api/sessions", {"directory": PLAIN}, X_Request_Id="make")
         session_id = (await door.knock("GET", "/api/sessions")).json[0]["id"]
-        actor = door.tree.context.actors.sessions._entries[session_id].resident  # pyright: ignore[reportPrivateUsage] - to spoil it
+        actor = door.fleet.context.actors.sessions._entries[session_id].resident  # pyright: ignore[reportPrivateUsage] - to spoil it
         actor._decide = _broken  # type: ignore[attr-defined]  # a bug in the core
         await door.knock("POST", f"/api/sessions/{session_id}/prompt", {"text": "x"}, X_Request_Id="break")
     crash = _only(lines, "child_crashed")

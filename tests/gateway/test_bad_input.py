@@ -42,10 +42,10 @@ async def test_a_body_that_is_no_json_object(
     door: Door, method: str, path: str, field: bytes, raw: bytes, status: int, code: str
 ) -> None:
     item = await door.session()
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     answer = await door.knock(method, path.format(id=item["id"]), raw.replace(b"FIELD", field))
     answer.problem(status, code)
-    assert door.tree.log.head() == head
+    assert door.fleet.log.head() == head
 
 
 @pytest.mark.parametrize(
@@ -73,11 +73,11 @@ async def test_a_body_that_is_no_json_object(
 )
 async def test_a_wrong_field_is_named(door: Door, path: str, body: dict[str, Any], field: str) -> None:
     item = await door.session()
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     problem = (await door.knock("POST", "/api/sessions" + path.format(id=item["id"]), body)).problem(422, "invalid")
     assert problem["field"] == field
     assert problem["detail"]
-    assert door.tree.log.head() == head
+    assert door.fleet.log.head() == head
 
 
 async def test_texts_that_no_file_system_or_event_can_hold(door: Door) -> None:
@@ -88,7 +88,7 @@ async def test_texts_that_no_file_system_or_event_can_hold(door: Door) -> None:
     answer = await door.knock("POST", "/api/sessions", lone_surrogate)
     answer.problem(answer.status, answer.json["code"])
     assert answer.status in (400, 422)
-    assert door.tree.log.head() == 0
+    assert door.fleet.log.head() == 0
 
 
 async def test_a_prompt_needs_text_or_attachments(door: Door) -> None:
@@ -130,10 +130,10 @@ async def test_a_body_of_20_mb_is_the_limit(door: Door) -> None:
 async def test_routes_without_a_body_take_none_but_an_empty_one(door: Door, method: str, path: str) -> None:
     item = await door.session()
     path = path.format(id=item["id"], workspace=item["workspaceId"])
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     assert (await door.knock(method, path, {"nonsense": 1})).problem(422, "invalid")["field"] == "nonsense"
     (await door.knock(method, path, b"nonsense")).problem(400, "bad_json")
-    assert door.tree.log.head() == head
+    assert door.fleet.log.head() == head
     without, empty = await door.knock(method, path), await door.knock(method, path, {})
     assert without.status == empty.status
 
@@ -175,9 +175,9 @@ async def test_wrong_query_parameters_are_named(door: Door, path: str) -> None:
 )
 async def test_an_order_with_an_unknown_parameter_is_not_carried_out(door: Door, method: str, path: str) -> None:
     item = await door.session()
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     body = {"directory": PLAIN} if path.startswith("/api/sessions?") else {"text": "x"} if "prompt" in path else None
     body = {"title": "x"} if method == "PATCH" else body
     problem = (await door.knock(method, path.format(id=item["id"]), body)).problem(422, "invalid")
     assert problem["field"] in path
-    assert door.tree.log.head() == head
+    assert door.fleet.log.head() == head

@@ -33,7 +33,7 @@ async def callbacks(door: Door, status: str | None = None) -> list[dict[str, Any
 
 async def over(door: Door, session_id: str, count: int) -> None:
     """Wait until so many callbacks of the session are over."""
-    await door.tree.views.sessions.wait(
+    await door.fleet.views.sessions.wait(
         session_id, lambda s: sum(c.status in ("delivered", "dropped") for c in s.callbacks) == count
     )
 
@@ -48,7 +48,7 @@ async def test_the_parent_is_told_of_every_outcome_once(door: Door, which: str) 
     await door.prompt(child["id"], "fail")
     await over(door, child["id"], 2)
     await door.knock("POST", f"/api/sessions/{child['id']}/prompt", {"text": "hang"})
-    await door.tree.views.sessions.wait(child["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(child["id"], lambda s: s.turn is not None and s.turn.delivered)
     await door.knock("POST", f"/api/sessions/{child['id']}/abort")
     await over(door, child["id"], 3)
     await door.settled(parent["id"])
@@ -142,7 +142,7 @@ def test_the_last_message_is_that_of_the_last_turn_and_has_a_limit() -> None:
 async def test_a_child_that_is_terminated_tells_so_once(door: Door) -> None:
     parent = await door.session()
     child = await child_of(door, parent, initialPrompt="hang", title="Child")
-    await door.tree.views.sessions.wait(child["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(child["id"], lambda s: s.turn is not None and s.turn.delivered)
     for _ in range(2):
         assert (await door.knock("DELETE", f"/api/sessions/{child['id']}")).status == 200
     await over(door, child["id"], 1)
@@ -163,7 +163,7 @@ async def test_a_child_that_is_terminated_tells_so_once(door: Door) -> None:
 async def test_a_parent_that_is_none(door: Door, on_complete: dict[str, Any], status: int, code: str) -> None:
     body = {"directory": PLAIN, "onComplete": on_complete}
     (await door.knock("POST", "/api/sessions", body)).problem(status, code)
-    assert door.tree.log.head() == 0
+    assert door.fleet.log.head() == 0
 
 
 async def test_a_parent_s_instance_must_be_one_of_its_own(door: Door) -> None:
@@ -200,7 +200,7 @@ async def test_a_callback_that_waits_for_its_parent_is_dropped_when_that_is_eras
     child = await child_of(door, parent)
     await door.knock("DELETE", f"/api/sessions/{parent['id']}")
     await door.prompt(child["id"], "one")
-    await door.tree.views.sessions.wait(child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks))
+    await door.fleet.views.sessions.wait(child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks))
     assert (await door.knock("DELETE", f"/api/sessions/{parent['id']}?permanent=true")).json["erased"] is True
     with trio.fail_after(1):
         await over(door, child["id"], 1)
@@ -213,7 +213,7 @@ async def test_a_parent_that_has_stopped_is_told_when_it_is_resumed(door: Door) 
     child = await child_of(door, parent, title="Child")
     await door.knock("DELETE", f"/api/sessions/{parent['id']}")
     await door.prompt(child["id"], "one")
-    await door.tree.views.sessions.wait(child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks))
+    await door.fleet.views.sessions.wait(child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks))
     (waiting,) = await callbacks(door, "undelivered")
     assert (waiting["sessionId"], waiting["outcome"], "stopped" in waiting["reason"]) == (child["id"], "finished", True)
     assert [item["kind"] for item in (await door.knock("GET", "/api/inbox")).json] == ["callback"]
@@ -233,7 +233,7 @@ async def test_what_was_not_delivered_is_delivered_once_after_a_restart(machine:
         child = await child_of(door, parent, title="Child")
         await door.knock("DELETE", f"/api/sessions/{parent['id']}")
         await door.prompt(child["id"], "one")
-        await door.tree.views.sessions.wait(child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks))
+        await door.fleet.views.sessions.wait(child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks))
     async with machine.fleet() as door:
         assert len(await callbacks(door, "undelivered")) == 1
         await door.knock("POST", f"/api/sessions/{parent['id']}/resume")

@@ -21,13 +21,13 @@ async def events(door: Door, token: str, stream: str) -> list[dict[str, Any]]:
 async def test_who_caused_what(machine: Machine, tmp_path: Path) -> None:
     keys = Keys(tmp_path, machine)
     ann, ben = keys.new("ann"), keys.new("ben")
-    async with machine.fleet() as fleet:
-        door = Door(fleet.tree, Guard(machine.clock, keys.file))
+    async with machine.fleet() as running:
+        door = Door(running.fleet, Guard(machine.clock, keys.file))
         made = await door.knock("POST", "/api/sessions", {"directory": PLAIN}, **bearer(ann))
         parent = made.json["session"]["id"]
         body = {"directory": REPOSITORY, "onComplete": {"notifySessionId": parent}, "initialPrompt": "Work"}
         child = (await door.knock("POST", "/api/sessions", body, **bearer(ben))).json["session"]["id"]
-        await door.tree.views.sessions.wait(parent, lambda s: s.turns > 0 and s.turn is None)
+        await door.fleet.views.sessions.wait(parent, lambda s: s.turns > 0 and s.turn is None)
         await door.knock("PATCH", f"/api/sessions/{child}", {"title": "Done"}, **bearer(ann))
         await trio.sleep(2 * IDLE_TIMEOUT_S)
         await door.knock("DELETE", f"/api/sessions/{child}", **bearer(ben))

@@ -274,7 +274,7 @@ async def test_a_close_is_answered_with_its_code(door: Door, payload: bytes, cod
         assert received.close_code == code
         assert await socket.receive() is None
         await trio.sleep(2)
-        assert door.tree.inflight.readers() == 0
+        assert door.fleet.inflight.readers() == 0
 
 
 async def test_a_close_without_a_code(door: Door) -> None:

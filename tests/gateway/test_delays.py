@@ -11,7 +11,7 @@ async def begun(door: Door, text: str) -> str:
     """Create a session at work on a prompt and return its id."""
     item = await door.session(PLAIN, initialPrompt=text)
     session_id: str = item["id"]
-    await door.tree.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
     return session_id
 
 
@@ -34,7 +34,7 @@ async def test_a_provider_that_limits_the_rate_is_quoted(door: Door) -> None:
     await trio.sleep(300)
     (word,) = await told(door, session_id)
     assert word.startswith("rate-limited (Too many requests), tries again at 00:")
-    state = await door.tree.views.sessions.wait(session_id, lambda s: s.failure is not None)
+    state = await door.fleet.views.sessions.wait(session_id, lambda s: s.failure is not None)
     assert state.failure is not None
     assert state.failure.detail.endswith("s: Too many requests")
     assert await told(door, session_id) == [word]
@@ -51,7 +51,7 @@ async def test_a_tool_that_runs_for_long_is_named(door: Door) -> None:
     assert await said(door, session_id) == "turn 1: bash has run for 15 min: npm run dev"
     assert await told(door, session_id) == ["bash has run for 15 min: npm run dev"]
     await door.settled(session_id)
-    events = [each.type for each in door.tree.log.read_stream(f"session-{session_id}")]
+    events = [each.type for each in door.fleet.log.read_stream(f"session-{session_id}")]
     assert events.count("session.turn-delayed") == 5
 
 

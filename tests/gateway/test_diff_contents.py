@@ -64,9 +64,9 @@ async def test_only_contents_that_the_session_s_own_diffs_name_can_be_read(
     await changed(machine, door, item, a_txt=b"mine\n")
     await changed(machine, door, other, a_txt=b"theirs\n")
     theirs = (await diffs(door, other["id"]))["a.txt"]["afterDigest"]
-    stream = door.tree.views.sessions.stream(item["id"])
-    (record,) = [e.event for e in door.tree.log.read_stream(stream) if isinstance(e.event, ChangesRecorded)]
-    assert door.tree.blobs.owns(stream, record.turn_manifest)
+    stream = door.fleet.views.sessions.stream(item["id"])
+    (record,) = [e.event for e in door.fleet.log.read_stream(stream) if isinstance(e.event, ChangesRecorded)]
+    assert door.fleet.blobs.owns(stream, record.turn_manifest)
     for digest in (theirs, record.turn_manifest, name_of(b"never"), "x", "A" * 64, theirs.upper()):
         refused = await content(door, item["id"], digest)
         assert refused.problem(404, "blob_not_found")["hint"]
@@ -90,7 +90,7 @@ async def test_contents_of_a_running_turn_can_be_read(machine: Machine, door: Do
     assert machine.disk.blobs == kept
     await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
     (await content(door, item["id"], live)).problem(404, "session_not_found")
-    assert door.tree.changes.live.get(door.tree.views.sessions.stream(item["id"]), live) is None
+    assert door.fleet.changes.live.get(door.fleet.views.sessions.stream(item["id"]), live) is None
 
 
 async def test_a_diff_that_is_asked_for_during_an_erasure_leaves_nothing(machine: Machine, door: Door) -> None:
@@ -102,8 +102,8 @@ async def test_a_diff_that_is_asked_for_during_an_erasure_leaves_nothing(machine
             nursery.start_soon(door.knock, "GET", f"/api/sessions/{item['id']}/diffs?contents=false")
             await trio.lowlevel.checkpoint()
         await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
-    stream = door.tree.views.sessions.stream(item["id"])
-    assert door.tree.changes.live.get(stream, name_of(b"secret\n")) is None
+    stream = door.fleet.views.sessions.stream(item["id"])
+    assert door.fleet.changes.live.get(stream, name_of(b"secret\n")) is None
 
 
 async def test_the_version_differs_where_the_diff_does(machine: Machine, door: Door, item: dict[str, Any]) -> None:

@@ -13,14 +13,14 @@ async def diffs(door: Door, session_id: str, query: str = "") -> dict[str, dict[
     answer = await door.knock("GET", f"/api/sessions/{session_id}/diffs{query}")
     assert answer.status == 200, answer
     assert answer.headers["x-total-count"] == str(len(answer.json))
-    assert int(answer.headers["fleet-position"]) == door.tree.log.head()
+    assert int(answer.headers["fleet-position"]) == door.fleet.log.head()
     return {change["file"]: change for change in answer.json}
 
 
 async def begun(door: Door, session_id: str, text: str) -> None:
     """Send a prompt and wait until OpenCode works on it."""
     assert (await door.knock("POST", f"/api/sessions/{session_id}/prompt", {"text": text})).status == 204
-    await door.tree.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
 
 
 async def changed(machine: Machine, door: Door, item: dict[str, Any], **files: bytes | None) -> dict[str, Any]:
@@ -44,7 +44,7 @@ async def test_diffs_of_session_turns_and_positions(machine: Machine, door: Door
     assert await diffs(door, item["id"]) == {}
     first = await changed(machine, door, item, a_txt=b"1\n2\n", b_txt=b"b\n")
     assert first["changes"] == {"files": 2, "additions": 3, "deletions": 0}
-    after_first = door.tree.log.head()
+    after_first = door.fleet.log.head()
     second = await changed(machine, door, item, a_txt=b"1\n2\n3\n", b_txt=None, c_bin=b"\0")
     assert second["changes"] == {"files": 2, "additions": 3, "deletions": 0}
 
@@ -111,7 +111,7 @@ async def test_a_prompt_that_steered_a_turn_names_it(machine: Machine, door: Doo
     await begun(door, item["id"], "bash:20")
     body = {"text": "and that", "delivery": "steer"}
     assert (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", body)).status == 204
-    state = await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and bool(s.turn.steering))
+    state = await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and bool(s.turn.steering))
     assert state.turn is not None
     steered = state.turn.steering[0].message_id
     write(machine, item, a_txt=b"1\n")
@@ -210,7 +210,7 @@ async def test_a_turn_that_a_lost_process_left_behind_overlaps_with_nothing(mach
     first, second = await door.session(), await door.session()
     await begun(door, second["id"], "hang")
     machine.world.kill(second["instanceId"])
-    await door.tree.views.sessions.wait(second["id"], lambda s: s.phase == "disconnected")
+    await door.fleet.views.sessions.wait(second["id"], lambda s: s.phase == "disconnected")
     await trio.sleep(1)
     await door.knock("POST", f"/api/sessions/{first['id']}/resume")
     await changed(machine, door, first, a_txt=b"mine\n")

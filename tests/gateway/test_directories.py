@@ -60,7 +60,7 @@ async def test_a_client_narrows_the_roots_at_once(door: Door, root: Path) -> Non
         {"path": "/", "source": "configuration", "allowed": False},
         {"path": f"{root}/one", "source": "client", "allowed": True},
     ]
-    assert int(chosen.headers["fleet-position"]) == door.tree.log.head()
+    assert int(chosen.headers["fleet-position"]) == door.fleet.log.head()
     for path in (f"{root}/two", str(root), PLAIN):
         problem = (await door.knock("POST", "/api/sessions", {"directory": path})).problem(
             422, "directory_outside_roots"
@@ -105,10 +105,10 @@ async def test_a_session_that_is_there_goes_on(door: Door) -> None:
 async def test_choices_outlive_a_restart(machine: Machine) -> None:
     async with machine.fleet() as door:
         await door.knock("POST", "/api/workspace-roots", {"path": PLAIN}, Idempotency_Key="k")
-        head = door.tree.log.head()
+        head = door.fleet.log.head()
         await door.knock("POST", "/api/workspace-roots", {"path": PLAIN}, Idempotency_Key="k")
         await door.knock("POST", "/api/workspace-roots", {"path": PLAIN})
-        assert door.tree.log.head() == head
+        assert door.fleet.log.head() == head
     async with machine.fleet() as door:
         roots = (await door.knock("GET", "/api/workspace-roots")).json
         assert [root["path"] for root in roots if root["allowed"]] == [PLAIN]
@@ -123,4 +123,4 @@ async def test_wrong_roots(door: Door) -> None:
     (await door.knock("POST", "/api/workspace-roots", {"directory": PLAIN})).problem(422, "invalid")
     (await door.knock("GET", "/api/directories?path=")).problem(422, "invalid")
     (await door.knock("GET", f"/api/directories?path=/{'x' * 5000}")).problem(422, "invalid")
-    assert door.tree.log.head() == 0
+    assert door.fleet.log.head() == 0

@@ -24,7 +24,7 @@ async def test_a_directory_is_given_back_when_its_last_session_goes_and_others_r
     assert machine.world.disposed == [(stays["instanceId"], REPOSITORY)]
     assert (await door.settled(stays["id"]))["outcome"] == "finished"
     assert (await door.knock("DELETE", f"/api/sessions/{stays['id']}")).status == 200
-    await door.tree.views.instances.wait(stays["instanceId"], lambda s: s.phase == "stopped")
+    await door.fleet.views.instances.wait(stays["instanceId"], lambda s: s.phase == "stopped")
     assert len(machine.world.disposed) == 1  # the process goes, and all with it
 
 

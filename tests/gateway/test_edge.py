@@ -58,7 +58,7 @@ async def test_so_is_one_to_a_bug(door: Door, monkeypatch: pytest.MonkeyPatch) -
     def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(door.tree.orders, "session", broken)
+    monkeypatch.setattr(door.fleet.sessions, "session", broken)
     with capture_logs() as logs:
         answer = await door.knock("GET", "/api/sessions/x", Authorization="Basic a-secret", Cookie="a=a-secret")
     assert (answer.status, protected(answer)) == (500, True)
@@ -109,7 +109,7 @@ async def test_a_peer_has_so_many_requests_at_a_time(door: Door, monkeypatch: py
         await free.wait()
         raise ZeroDivisionError
 
-    monkeypatch.setattr(door.tree.orders, "create", slow)
+    monkeypatch.setattr(door.fleet.sessions, "create", slow)
     with capture_logs():
         async with trio.open_nursery() as nursery:
             for _ in range(2):
@@ -154,7 +154,7 @@ async def test_requests_that_are_refused_do_not_fill_the_log(door: Door) -> None
         for headers in ({"Host": "evil.example"}, {"Sec_Fetch_Site": "cross-site"}, {"X_Forwarded_For": "1.1.1.1"}):
             (await door.knock("POST", "/api/sessions", {}, **headers)).problem(403, "forbidden_origin")
     assert [log for log in logs if log["log_level"] != "debug"] == []
-    assert door.tree.log.head() == 0
+    assert door.fleet.log.head() == 0
 
 
 # ----------------------------------------------------------------------------------------------------- slow and silent

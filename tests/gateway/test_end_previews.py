@@ -16,7 +16,7 @@ def traces(machine: Machine, door: Door) -> Any:
         dict(machine.disk.commands),
         repr(files),
         dict(machine.disk.blobs),
-        door.tree.log.head(),
+        door.fleet.log.head(),
         len(machine.world.living()),
     )
 
@@ -27,7 +27,7 @@ async def looked(machine: Machine, door: Door, session_id: str, flags: str = "",
     answer = await door.knock("DELETE", f"/api/sessions/{session_id}?dryRun=true&{flags}", **headers)
     assert answer.status == 200, answer
     assert traces(machine, door) == before
-    assert int(answer.headers["fleet-position"]) == door.tree.log.head()
+    assert int(answer.headers["fleet-position"]) == door.fleet.log.head()
     preview: dict[str, Any] = answer.json
     return preview
 
@@ -89,7 +89,7 @@ async def test_a_preview_names_a_process_that_blocks_the_removal(machine: Machin
 
 async def test_processes_of_the_session_itself_do_not_block_the_removal(machine: Machine, door: Door) -> None:
     item = await worked(machine, door, "worktree")
-    instance = door.tree.views.instances.get(item["instanceId"])
+    instance = door.fleet.views.instances.get(item["instanceId"])
     assert instance is not None
     assert instance.identity is not None
     machine.files.busy[item["directory"]] = [instance.identity.pid]
@@ -120,7 +120,7 @@ async def test_a_missing_source_repository_blocks_the_removal(machine: Machine, 
 
 async def test_a_preview_does_not_stop_a_running_turn(machine: Machine, door: Door) -> None:
     item = await door.session(REPOSITORY, isolationStrategy="worktree", initialPrompt="hang")
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     preview = await looked(machine, door, item["id"], "cleanupWorkspace=true")
     assert preview["workspace"]["removed"] is True
     assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["status"] == "active"

@@ -34,7 +34,7 @@ async def test_a_worktree_or_clone_goes_when_that_is_asked_for(
     path = f"/api/sessions/{item['id']}"
     answer = await door.knock("DELETE", f"{path}?instanceId={item['instanceId']}&{query(cleanup, permanent, force)}")
     assert answer.status == 200
-    assert int(answer.headers["fleet-position"]) == door.tree.log.head()
+    assert int(answer.headers["fleet-position"]) == door.fleet.log.head()
     ended = answer.json
     assert ended["erased"] is permanent
     assert ended["session"] is None if permanent else ended["session"]["status"] == "stopped"
@@ -56,7 +56,7 @@ async def test_a_worktree_or_clone_goes_when_that_is_asked_for(
         (await door.knock("POST", f"{path}/resume")).problem(404, "session_not_found")
     else:
         assert again.json == ended
-    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "stopped")
+    await door.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "stopped")
     assert machine.world.living() == ()
 
 
@@ -87,7 +87,7 @@ async def test_a_repeated_request_removes_nothing_from_a_session_that_is_back(
 
     with monkeypatch.context() as patched:
         if not answered:
-            patched.setattr(door.tree.answers, "keep", lost)
+            patched.setattr(door.fleet.answers, "keep", lost)
         first = await door.knock("DELETE", f"{path}?cleanupWorkspace=true", Idempotency_Key="the same")
     await door.knock("POST", f"/api/workspaces/{item['workspaceId']}/restore")
     assert (await door.knock("POST", f"{path}/resume")).status == 200
@@ -195,7 +195,7 @@ async def test_a_process_that_others_use_forgets_a_directory_that_goes(machine: 
     item, other = await worked(machine, door, "worktree"), await door.session(REPOSITORY)
     assert item["instanceId"] == other["instanceId"]
     assert (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "ask"})).status == 204
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "waiting_input")
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "waiting_input")
     process = machine.world.process(item["instanceId"])
     assert process.requests_in(item["directory"], "permission")
     ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")).json
@@ -208,7 +208,7 @@ async def test_a_process_that_others_use_forgets_a_directory_that_goes(machine: 
 async def test_what_a_turn_changed_that_was_ended_in_the_middle_is_in_its_diff(machine: Machine, door: Door) -> None:
     item = await door.session(REPOSITORY, isolationStrategy="worktree")
     assert (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "hang"})).status == 204
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     machine.files.contents[item["directory"]] = {"notes.txt": b"half\n"}
     ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")).json
     assert ended["session"]["changes"] == {"files": 1, "additions": 1, "deletions": 0}
@@ -253,7 +253,7 @@ async def test_what_cannot_be_restored(machine: Machine, door: Door) -> None:
 
 async def test_a_working_session_is_aborted_first(machine: Machine, door: Door) -> None:
     item = await door.session(REPOSITORY, isolationStrategy="worktree", initialPrompt="bash:600")
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "never"})
     ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")).json
     assert (ended["session"]["outcome"], ended["session"]["queued"]) == ("aborted", 0)
@@ -347,7 +347,7 @@ async def test_a_turn_that_a_silent_opencode_works_on_is_aborted_as_soon_as_it_a
     item, _ = await door.session(), await door.session()
     path = f"/api/sessions/{item['id']}"
     assert (await door.knock("POST", f"{path}/prompt", {"text": "hang"})).status == 204
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     (process,) = machine.world.living()
     process.hang()
     ended = (await door.knock("DELETE", path)).json["session"]
@@ -356,7 +356,7 @@ async def test_a_turn_that_a_silent_opencode_works_on_is_aborted_as_soon_as_it_a
     (await door.knock("DELETE", f"{path}?permanent=true")).problem(409, "session_not_ready")
     assert process.statuses_in(PLAIN).keys() == {item["opencodeId"]}
     process.resume()
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.detaching_from is None)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.detaching_from is None)
     assert process.statuses_in(PLAIN) == {}
     assert (await door.knock("DELETE", f"{path}?permanent=true")).json["erased"] is True
     assert machine.world.living() == (process,)
@@ -368,7 +368,7 @@ async def test_a_silent_opencode_ends_with_the_last_session_that_leaves_it(machi
     machine.world.living()[0].hang()
     for item in (first, second):
         assert (await door.knock("DELETE", f"/api/sessions/{item['id']}")).json["session"]["status"] == "stopped"
-    await door.tree.views.instances.wait(first["instanceId"], lambda s: s.phase == "stopped")
+    await door.fleet.views.instances.wait(first["instanceId"], lambda s: s.phase == "stopped")
     assert machine.world.living() == ()
     assert (await door.knock("DELETE", f"/api/sessions/{first['id']}?permanent=true")).json["erased"] is True
 

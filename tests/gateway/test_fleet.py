@@ -11,11 +11,11 @@ async def test_health(door: Door) -> None:
     for path in ("/api/healthz", "/api/readyz"):
         answer = await door.knock("GET", path)
         assert answer.status == 200
-        assert answer.json == {"status": "ok", "version": __version__, "position": door.tree.log.head()}
+        assert answer.json == {"status": "ok", "version": __version__, "position": door.fleet.log.head()}
 
 
 async def test_not_ready_is_no_200(door: Door) -> None:
-    door.tree.ready = False
+    door.fleet.ready = False
     answer = await door.knock("GET", "/api/readyz")
     assert (answer.status, answer.json["status"]) == (503, "starting")
     assert (await door.knock("GET", "/api/healthz")).status == 200
@@ -35,7 +35,7 @@ async def test_instances_are_the_processes_that_run(machine: Machine, door: Door
     assert first["instanceId"] == second["instanceId"] == instance["id"]
     for item in (first, second):
         await door.knock("DELETE", f"/api/sessions/{item['id']}")
-    await door.tree.views.instances.wait(instance["id"], lambda s: s.phase == "stopped")
+    await door.fleet.views.instances.wait(instance["id"], lambda s: s.phase == "stopped")
     assert (await door.knock("GET", "/api/instances")).json == []
     ended = (await door.knock("GET", f"/api/instances/{instance['id']}")).json
     assert (ended["status"], ended["sessions"], ended["stopReason"]) == ("stopped", [], "unused")
@@ -45,10 +45,10 @@ async def test_instances_are_the_processes_that_run(machine: Machine, door: Door
 async def test_every_process_there_ever_was_and_what_became_of_it(machine: Machine, door: Door) -> None:
     first = await door.session(REPOSITORY)
     await door.knock("DELETE", f"/api/sessions/{first['id']}")
-    await door.tree.views.instances.wait(first["instanceId"], lambda s: s.phase == "stopped")
+    await door.fleet.views.instances.wait(first["instanceId"], lambda s: s.phase == "stopped")
     second = await door.session(REPOSITORY)
     machine.world.living()[0].die(Exit(signal=9))
-    await door.tree.views.instances.wait(second["instanceId"], lambda s: s.phase == "lost" and s.swept)
+    await door.fleet.views.instances.wait(second["instanceId"], lambda s: s.phase == "lost" and s.swept)
     third = await door.session(REPOSITORY)
     answer = await door.knock("GET", "/api/instances?all=true")
     assert answer.headers["x-total-count"] == "3"

@@ -30,7 +30,7 @@ async def following(door: Door) -> AsyncGenerator[tuple[Reader, Client]]:
 async def running(door: Door, text: str = "hang") -> dict[str, Any]:
     """Return a session whose turn runs and does nothing by itself."""
     item = await door.session(initialPrompt=text)
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     await trio.sleep(1)
     return item
 
@@ -39,7 +39,7 @@ def write(door: Door, item: dict[str, Any], text: str, part_id: str = "prt_x") -
     """Let the agent of a session begin a text."""
     body = msgspec.json.encode({"id": part_id, "type": "text", "text": text, "time": {"start": 1}})
     part = Part(part_id, item["opencodeId"], "msg_x", "text", finished=False, raw=body, text=text)
-    door.tree.inflight.part(item["id"], part)
+    door.fleet.inflight.part(item["id"], part)
 
 
 async def test_a_view_begins_with_everything_and_goes_on_with_what_changes(door: Door) -> None:
@@ -47,7 +47,7 @@ async def test_a_view_begins_with_everything_and_goes_on_with_what_changes(door:
     async with door.listen() as port, connected(port) as client:
         await client.send("subscribe", "f", view="fleet")
         frames = await client.until("live", "f")
-        head = door.tree.log.head()
+        head = door.fleet.log.head()
         shown = list((await listed(door)).values())
         begun = {"type": "items", "id": "f", "position": head, "sessions": shown, "more": False, "reset": True}
         assert frames == [begun, {"type": "live", "id": "f", "position": head}]
@@ -58,10 +58,10 @@ async def test_a_view_begins_with_everything_and_goes_on_with_what_changes(door:
         await reader.catch_up(client)
         assert reader.held == await listed(door)
         assert set(reader.held) == {one["id"], two["id"]}
-        assert reader.position == door.tree.log.head()
+        assert reader.position == door.fleet.log.head()
         await door.knock("DELETE", f"/api/sessions/{one['id']}?permanent=true")
         frames = await reader.catch_up(client)
-        gone = {"type": "gone", "id": "f", "position": door.tree.log.head(), "sessionId": one["id"]}
+        gone = {"type": "gone", "id": "f", "position": door.fleet.log.head(), "sessionId": one["id"]}
         assert [frame for frame in frames if frame["type"] == "gone"] == [gone]
         assert reader.held == await listed(door)
 
@@ -69,10 +69,10 @@ async def test_a_view_begins_with_everything_and_goes_on_with_what_changes(door:
 @pytest.mark.parametrize("is_read", [True, False])
 async def test_the_fleet_view_keeps_nothing_of_an_erased_session(door: Door, is_read: bool) -> None:
     made = await door.session(title="A secret")
-    state = door.tree.views.sessions.get(made["id"])
+    state = door.fleet.views.sessions.get(made["id"])
     assert state is not None
-    items = SessionItems(door.tree)
-    view = FleetView(door.tree, items)
+    items = SessionItems(door.fleet)
+    view = FleetView(door.fleet, items)
     kept = items.encoded(state)
     assert items.encoded(state) is kept
     async with trio.open_nursery() as nursery:
@@ -97,7 +97,7 @@ async def test_a_view_begins_in_pages_and_only_the_last_may_be_resumed_from(door
         pages = [frame for frame in reader.frames if frame["type"] == "items"]
         assert [len(page["sessions"]) for page in pages] == [FLEET_PAGE_ITEMS, 1]
         assert [(page["more"], page["reset"]) for page in pages] == [(True, True), (False, False)]
-        assert [page["position"] for page in pages] == [0, door.tree.log.head()]
+        assert [page["position"] for page in pages] == [0, door.fleet.log.head()]
         assert len(reader.held) == FLEET_PAGE_ITEMS + 1
 
 
@@ -171,7 +171,7 @@ async def test_a_reader_with_a_cursor_of_another_log_gets_all_sessions_again(doo
         reader = Reader()
         reader.position = 10**6
         await reader.begin(client)
-        assert (reader.resets, reader.position) == (1, door.tree.log.head())
+        assert (reader.resets, reader.position) == (1, door.fleet.log.head())
         assert reader.held == await listed(door)
 
 
@@ -202,7 +202,7 @@ async def test_a_session_is_told_at_most_four_times_a_second_and_its_newest_stat
         write(door, item, "0")
         for number in range(200):
             delta = PartDelta(item["opencodeId"], "msg_x", "prt_x", "text", f"\nline {number}")
-            door.tree.inflight.delta(item["id"], delta)
+            door.fleet.inflight.delta(item["id"], delta)
             await trio.sleep(0.01)
         frames = await reader.catch_up(client)
         assert 6 <= len(frames) <= 2 + 2.2 / FLEET_ITEM_INTERVAL_S
@@ -226,13 +226,13 @@ async def test_a_position_says_that_everything_before_it_was_told(door: Door) ->
     async with following(door) as (reader, client):
         await door.knock("PATCH", f"/api/sessions/{one['id']}", {"title": "First"})
         reader.take(await client.frame())
-        before = door.tree.log.head()
+        before = door.fleet.log.head()
         await door.knock("PATCH", f"/api/sessions/{one['id']}", {"title": "Second"})
         await door.knock("PATCH", f"/api/sessions/{two['id']}", {"title": "Other"})
         frame = await client.frame()
         assert (frame["session"]["title"], frame["position"]) == ("Other", before)
         frame = await client.frame()
-        assert (frame["session"]["title"], frame["position"]) == ("Second", door.tree.log.head())
+        assert (frame["session"]["title"], frame["position"]) == ("Second", door.fleet.log.head())
 
 
 async def test_a_slow_reader_is_told_its_cursor_and_misses_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,17 +240,17 @@ async def test_a_slow_reader_is_told_its_cursor_and_misses_nothing(door: Door, m
     sessions = [await door.session() for _ in range(3)]
     async with following(door) as (reader, client):
         for item in sessions:
-            door.tree.touched.touch(item["id"])
+            door.fleet.touched.touch(item["id"])
         frames = await client.until("lagging")
         assert frames[-1] == {"type": "lagging", "id": "f", "after": reader.position}
-        assert door.tree.inflight.readers() == 0
+        assert door.fleet.inflight.readers() == 0
         await reader.begin(client)
         assert reader.held == await listed(door)
 
 
 async def test_readers_share_the_bytes_of_an_item(door: Door) -> None:
     item = await door.session()
-    items, state = SessionItems(door.tree), door.tree.views.sessions.get(item["id"])
+    items, state = SessionItems(door.fleet), door.fleet.views.sessions.get(item["id"])
     assert state is not None
     assert items.encoded(state) is items.encoded(state)
     assert msgspec.json.decode(items.encoded(state)) == (await listed(door))[item["id"]]
@@ -294,12 +294,12 @@ async def test_a_process_that_does_not_answer_is_told(machine: Machine, door: Do
     item = await door.session()
     async with following(door) as (reader, client):
         machine.world.hang(item["instanceId"])
-        await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
+        await door.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
         await reader.catch_up(client)
         assert "does not answer" in reader.held[item["id"]]["evidence"]
         assert reader.held == await listed(door)
         machine.world.resume(item["instanceId"])
-        await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "ready")
+        await door.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "ready")
         await reader.catch_up(client)
         assert "does not answer" not in reader.held[item["id"]]["evidence"]
         assert reader.held == await listed(door)
@@ -308,7 +308,7 @@ async def test_a_process_that_does_not_answer_is_told(machine: Machine, door: Do
 async def test_the_scripted_model_is_told(door: Door) -> None:
     item, other = await door.session(), await door.session(model={"providerID": "acme", "modelID": "big"})
     async with following(door) as (reader, client):
-        door.tree.rehearse("rehearsal")
+        door.fleet.rehearse("rehearsal")
         await reader.catch_up(client)
         assert (reader.held[item["id"]]["rehearsal"], reader.held[other["id"]]["rehearsal"]) == (True, False)
         assert reader.held == await listed(door)
@@ -340,7 +340,7 @@ async def test_events_come_without_signals_where_none_are_wanted(door: Door) -> 
         await client.send("subscribe", "s", sessions=[item["id"]], after=0, signals="none")
         frames = await client.until("live", "s")
         assert {frame["type"] for frame in frames} == {"event", "live"}
-        assert door.tree.inflight.readers() == 0
+        assert door.fleet.inflight.readers() == 0
         await door.prompt(item["id"], "Hello")
         frames = await client.until("event", "s", "session.turn-ended")
         assert {frame["type"] for frame in frames} == {"event"}

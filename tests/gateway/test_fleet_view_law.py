@@ -21,7 +21,7 @@ class Life:
 
     async def step(self) -> None:
         """Do something, and let some time pass."""
-        ids = [state.id for state in self.door.tree.views.sessions]
+        ids = [state.id for state in self.door.fleet.views.sessions]
         steps = (self.create, self.prompt, self.prompt, self.reply, self.abort, self.rename, self.end, self.resume)
         step = self.random.choice(steps) if ids else self.create
         await step(self.random.choice(ids) if ids else "")
@@ -81,5 +81,5 @@ async def test_a_reader_of_the_fleet_view_holds_what_rest_lists(machine: Machine
                 await trio.sleep(30)
                 await reader.catch_up(client)
                 assert reader.held == await listed(door)
-                untold = door.tree.log.read_all(reader.position or 0)
+                untold = door.fleet.log.read_all(reader.position or 0)
                 assert [event.stream for event in untold if event.stream.startswith("session-")] == []

@@ -12,7 +12,7 @@ from tests.gateway.door import Door, Machine
 
 def tools(door: Door, item: dict[str, Any]) -> list[str]:
     """Return OpenCode's JSON of the tools that run as far as a reader who comes now is told."""
-    parts = door.tree.context.inflight.snapshot(frozenset((item["id"],)))[item["id"]]
+    parts = door.fleet.context.inflight.snapshot(frozenset((item["id"],)))[item["id"]]
     return [bytes(part.body).decode() for part in parts if part.type == "tool" and part.body is not None]
 
 
@@ -60,7 +60,7 @@ async def test_what_happened_while_the_stream_was_broken_is_logged_at_once(machi
         stream.close()
     await trio.sleep(TURN_POLL_S)
     (shown,) = tools(door, item)
-    logged = [e for e in door.tree.log.read_stream(f"session-{item['id']}") if e.type == "session.part-recorded"]
+    logged = [e for e in door.fleet.log.read_stream(f"session-{item['id']}") if e.type == "session.part-recorded"]
     assert [each.event.type for each in logged].count("tool") == 1
     assert '"running"' in shown
     assert (await door.settled(item["id"]))["outcome"] == "finished"
@@ -69,7 +69,7 @@ async def test_what_happened_while_the_stream_was_broken_is_logged_at_once(machi
 
 async def test_a_tool_that_an_earlier_process_left_behind_does_not_run(machine: Machine, door: Door) -> None:
     item = await door.session(initialPrompt="hang")
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     named = {"sessionID": item["opencodeId"], "messageID": "msg_left"}
     part = {"id": "prt_left", **named, "type": "tool", "tool": "bash", "state": {"status": "running"}}
     info = {"id": "msg_left", **named, "role": "assistant", "time": {"created": process_since_ms(door, item) - 1}}
@@ -81,7 +81,7 @@ async def test_a_tool_that_an_earlier_process_left_behind_does_not_run(machine: 
 
 
 def process_since_ms(door: Door, item: dict[str, Any]) -> int:
-    state = door.tree.views.instances.get(item["instanceId"])
+    state = door.fleet.views.instances.get(item["instanceId"])
     assert state is not None
     return state.created_at_ms
 
@@ -93,7 +93,7 @@ async def given_up(machine: Machine, door: Door, item: dict[str, Any]) -> str:
     assert (failed["status"], failed["outcome"]) == ("error", "error")
     assert machine.world.process(item["instanceId"]).turns == {}
     (failure,) = [
-        e.event for e in door.tree.log.read_stream(f"session-{item['id']}") if e.type == "session.turn-failed"
+        e.event for e in door.fleet.log.read_stream(f"session-{item['id']}") if e.type == "session.turn-failed"
     ]
     assert failure.detail in failed["evidence"]
     return str(failure.code)
@@ -156,11 +156,11 @@ async def test_a_prompt_that_opencode_does_not_keep_does_not_hold_a_turn_that_ha
     item = await door.session()
     path = f"/api/sessions/{item['id']}"
     await door.knock("POST", f"{path}/prompt", {"text": "hang"})
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     await door.knock("POST", f"{path}/prompt", {"text": "Look", "agent": "nobody"})
     (prompt,) = (await door.knock("GET", f"{path}/queue")).json
     assert (await door.knock("POST", f"{path}/queue/{prompt['id']}/steer")).status == 204
     with trio.fail_after(TURN_SILENCE_S * 2):
-        await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is None)
+        await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is None)
     assert (await door.knock("GET", path)).json["failure"]["code"] == "turn_silent"
     assert [each["id"] for each in (await door.knock("GET", f"{path}/queue")).json] == [prompt["id"]]

@@ -15,7 +15,7 @@ async def forked(machine: Machine, door: Door, item: dict[str, Any], **fields: s
     answer = await door.knock("POST", f"/api/sessions/{item['id']}/fork", fields)
     assert answer.status == 200, answer
     fork = answer.json["session"]
-    state = door.tree.views.sessions.get(fork["id"])
+    state = door.fleet.views.sessions.get(fork["id"])
     assert state is not None
     assert state.origin is not None
     return state.origin.message_id, set(machine.files.contents.get(fork["directory"], ()))
@@ -23,7 +23,7 @@ async def forked(machine: Machine, door: Door, item: dict[str, Any], **fields: s
 
 def prompt_of(door: Door, item: dict[str, Any]) -> str:
     """Return the message of the running turn."""
-    state = door.tree.views.sessions.get(item["id"])
+    state = door.fleet.views.sessions.get(item["id"])
     assert state is not None
     assert state.turn is not None
     return state.turn.message_id
@@ -48,7 +48,7 @@ async def test_a_fork_at_a_prompt_that_steered_begins_with_the_turn(machine: Mac
     began = prompt_of(door, item)
     body = {"text": "and that", "delivery": "steer"}
     assert (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", body)).status == 204
-    state = await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and bool(s.turn.steering))
+    state = await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and bool(s.turn.steering))
     assert state.turn is not None
     steered = str(state.turn.steering[0].message_id)
     write(machine, item, b_txt=b"2\n")
@@ -80,7 +80,7 @@ async def test_a_fork_without_a_snapshot_of_its_files_is_refused(machine: Machin
     await begun(door, item["id"], "bash:5")
     await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "bash:5"})
     machine.files.directories.discard(item["directory"])
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turns == 2 and s.turn is not None)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turns == 2 and s.turn is not None)
     second = prompt_of(door, item)
     path = f"/api/sessions/{item['id']}/fork"
     await door.settled(item["id"])

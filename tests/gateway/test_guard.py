@@ -70,7 +70,7 @@ async def test_who_does_not(door: Door, headers: dict[str, str]) -> None:
     ):
         problem = (await door.knock(method, path, body, **headers)).problem(403, "forbidden_origin")
         assert problem["hint"]
-    assert door.tree.log.head() == 0
+    assert door.fleet.log.head() == 0
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ async def test_what_a_plain_form_can_send_is_no_order(door: Door, media_type: st
         415, "unsupported_media_type"
     )
     assert "application/json" in problem["hint"]
-    assert door.tree.log.head() == 0
+    assert door.fleet.log.head() == 0
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"])

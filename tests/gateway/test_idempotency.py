@@ -64,7 +64,7 @@ async def test_the_key_outlives_a_restart(machine: Machine) -> None:
 async def test_a_create_that_a_shutdown_cut_short_can_be_repeated(machine: Machine) -> None:
     async with machine.fleet() as door, trio.open_nursery() as nursery:
         nursery.start_soon(lambda: door.knock("POST", "/api/sessions", CREATE, Idempotency_Key="k"))
-        async with door.tree.feed.subscribe(after=0) as events:
+        async with door.fleet.feed.subscribe(after=0) as events:
             await anext(aiter(events))
         nursery.cancel_scope.cancel()
     async with machine.fleet() as door:
@@ -86,7 +86,7 @@ async def test_a_key_belongs_to_one_request(
     item = await door.session()
     path = f"/api/sessions/{item['id']}{action}"
     first = await door.knock(method, path, body, Idempotency_Key="k")
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     assert (await door.knock(method, path, other, Idempotency_Key="k")).problem(422, "idempotency_conflict")["hint"]
     (await door.knock("POST", "/api/sessions", {"directory": PLAIN}, Idempotency_Key="k")).problem(
         422, "idempotency_conflict"
@@ -94,7 +94,7 @@ async def test_a_key_belongs_to_one_request(
     assert (await door.knock(method, path, body, Idempotency_Key="k")).status == first.status
     await door.settled(item["id"])
     assert len((await door.knock("GET", "/api/sessions")).json) == 1
-    assert door.tree.log.head() >= head
+    assert door.fleet.log.head() >= head
 
 
 async def test_a_prompt_is_accepted_once(door: Door) -> None:
@@ -108,11 +108,11 @@ async def test_a_prompt_is_accepted_once(door: Door) -> None:
 async def test_orders_without_a_body_take_a_key(door: Door) -> None:
     item = await door.session(initialPrompt="hang")
     path = f"/api/sessions/{item['id']}"
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     aborted = await door.knock("POST", f"{path}/abort", Idempotency_Key="a")
     assert aborted.json["outcome"] == "aborted"
     await door.knock("POST", f"{path}/prompt", {"text": "hang"})
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     assert (await door.knock("POST", f"{path}/abort", Idempotency_Key="a")).status == 200
     assert (await door.knock("GET", path)).json["status"] == "active"
     assert (await door.knock("DELETE", path, Idempotency_Key="d")).json["session"]["status"] == "stopped"
@@ -125,7 +125,7 @@ async def test_orders_without_a_body_take_a_key(door: Door) -> None:
 async def test_keys_have_a_length(door: Door, key: str) -> None:
     problem = (await door.knock("POST", "/api/sessions", CREATE, Idempotency_Key=key)).problem(422, "invalid")
     assert "200" in problem["detail"]
-    assert door.tree.log.head() == 0
+    assert door.fleet.log.head() == 0
 
 
 async def test_a_repetition_gets_the_first_answer_word_for_word(machine: Machine) -> None:
@@ -151,13 +151,13 @@ async def test_a_repetition_gets_the_first_answer_word_for_word(machine: Machine
             first.append(await door.knock(method, target, body, Idempotency_Key=f"k{number}"))
             await door.settled(item["id"])
         await door.knock("PATCH", path, {"title": "Something else"})
-        head = door.tree.log.head()
+        head = door.fleet.log.head()
         await _repeat(door, requests, first)
-        assert door.tree.log.head() == head
+        assert door.fleet.log.head() == head
     async with machine.fleet() as door:
-        head = door.tree.log.head()
+        head = door.fleet.log.head()
         await _repeat(door, requests, first)
-        assert door.tree.log.head() == head
+        assert door.fleet.log.head() == head
         assert (await door.knock("GET", path)).json["title"] == "Something else"
 
 
@@ -175,7 +175,7 @@ async def test_an_abort_of_nothing_aborts_nothing_later(door: Door) -> None:
     first = await door.knock("POST", f"{path}/abort", Idempotency_Key="a")
     assert first.json["outcome"] == "nothing_to_abort"
     await door.knock("POST", f"{path}/prompt", {"text": "hang"})
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     assert (await door.knock("POST", f"{path}/abort", Idempotency_Key="a")).json == first.json
     assert (await door.knock("GET", path)).json["status"] == "active"
 
@@ -194,7 +194,7 @@ async def test_a_refused_prompt_stays_refused(door: Door) -> None:
 async def test_a_request_that_made_no_sense_may_be_mended(door: Door) -> None:
     for body in (b"{", {"directory": 7}, {"directory": PLAIN, "nickname": "x"}):
         assert (await door.knock("POST", "/api/sessions", body, Idempotency_Key="k")).status in (400, 422)
-    assert door.tree.log.head() == 0
+    assert door.fleet.log.head() == 0
     assert (await door.knock("POST", "/api/sessions", {"directory": PLAIN}, Idempotency_Key="k")).status == 200
 
 
@@ -254,7 +254,7 @@ async def test_an_erasure_whose_answer_a_crash_took(machine: Machine, monkeypatc
             async def lost(*_: Any) -> None:
                 raise Unavailable("interrupted", "the process was killed")
 
-            patched.setattr(door.tree.answers, "keep", lost)
+            patched.setattr(door.fleet.answers, "keep", lost)
             (await door.knock("DELETE", target, Idempotency_Key="d")).problem(503, "interrupted")
     async with machine.fleet() as door:
         again = await door.knock("DELETE", target, Idempotency_Key="d")

@@ -17,7 +17,7 @@ async def test_the_inbox_holds_what_waits_oldest_first(door: Door) -> None:
     failed = await door.session(initialPrompt="fail", title="Fails")
     await door.settled(failed["id"])
     asks = await door.session(initialPrompt="question", title="Asks")
-    await door.tree.views.sessions.wait(asks["id"], lambda s: bool(s.requests))
+    await door.fleet.views.sessions.wait(asks["id"], lambda s: bool(s.requests))
     answer = await door.knock("GET", "/api/inbox")
     assert answer.headers["x-total-count"] == "2"
     assert [(item["kind"], item["title"]) for item in answer.json] == [("failure", "Fails"), ("question", "Asks")]
@@ -33,7 +33,7 @@ async def test_what_has_stopped_waits_for_nobody(door: Door, query: str) -> None
     failed = await door.session(REPOSITORY, isolationStrategy="worktree", initialPrompt="fail")
     await door.settled(failed["id"])
     paused = await door.session(initialPrompt="turn:2", budget={"tokens": 1})
-    await door.tree.views.sessions.wait(paused["id"], lambda s: s.budget_exceeded is not None)
+    await door.fleet.views.sessions.wait(paused["id"], lambda s: s.budget_exceeded is not None)
     assert [item["kind"] for item in (await door.knock("GET", "/api/inbox")).json] == ["failure", "budget"]
     for item in (failed, paused):
         assert (await door.knock("DELETE", f"/api/sessions/{item['id']}{query}")).status == 200
@@ -42,7 +42,7 @@ async def test_what_has_stopped_waits_for_nobody(door: Door, query: str) -> None
 
 async def test_a_used_up_budget_stays_where_it_is_in_the_inbox(door: Door) -> None:
     paused = await door.session(initialPrompt="turn:2", budget={"tokens": 1})
-    await door.tree.views.sessions.wait(paused["id"], lambda s: s.budget_exceeded is not None)
+    await door.fleet.views.sessions.wait(paused["id"], lambda s: s.budget_exceeded is not None)
     (before,) = (await door.knock("GET", "/api/inbox")).json
     for n in range(3):
         await door.knock("PATCH", f"/api/sessions/{paused['id']}", {"title": f"Other {n}"})
@@ -125,7 +125,7 @@ async def test_the_summary_counts(machine: Machine, door: Door) -> None:
     assert summary["tokens"] == done["tokens"]
     assert summary["tokens"]["input"] == 200
     assert summary["costUsd"] == done["costUsd"] == pytest.approx(0.002)
-    assert summary["position"] == door.tree.log.head()
+    assert summary["position"] == door.fleet.log.head()
     await trio.sleep(90)
     later = (await door.knock("GET", "/api/fleet/summary")).json
     assert 90 <= later["uptimeSeconds"] - summary["uptimeSeconds"] < 91

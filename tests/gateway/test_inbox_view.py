@@ -19,7 +19,7 @@ ONCE = {"reply": "once"}
 async def asking(door: Door, word: str = "ask", **fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a session that waits for a person, and its request."""
     item = await door.session(initialPrompt=word, **fields)
-    state = await door.tree.views.sessions.wait(item["id"], lambda s: bool(s.requests))
+    state = await door.fleet.views.sessions.wait(item["id"], lambda s: bool(s.requests))
     (request,) = (await door.knock("GET", f"/api/sessions/{state.id}/requests")).json
     return item, request
 
@@ -39,7 +39,7 @@ async def test_the_inbox_is_told_whole_at_first_and_whenever_it_changes(door: Do
     async with door.listen() as port, connected(port) as client:
         await client.send("subscribe", "i", view="inbox")
         first, live = await client.until("live", "i")
-        assert first == {"type": "inbox", "id": "i", "position": door.tree.log.head(), "items": first["items"]}
+        assert first == {"type": "inbox", "id": "i", "position": door.fleet.log.head(), "items": first["items"]}
         assert live == {"type": "live", "id": "i", "position": first["position"]}
         assert first["items"] == (await door.knock("GET", "/api/inbox")).json
         item, request = await asking(door)
@@ -52,7 +52,7 @@ async def test_the_inbox_is_told_whole_at_first_and_whenever_it_changes(door: Do
         await door.knock("DELETE", f"/api/sessions/{failed['id']}?permanent=true")
         (*_, told) = await newest(client)
         assert told["items"] == []
-        assert told["position"] == door.tree.log.head()
+        assert told["position"] == door.fleet.log.head()
 
 
 async def test_other_changes_are_not_told_to_readers_of_the_inbox(door: Door) -> None:
@@ -114,13 +114,13 @@ async def test_an_item_knows_where_it_comes_from(door: Door) -> None:
 
 async def test_a_request_shows_the_call_that_it_is_about(door: Door) -> None:
     item = await door.session(initialPrompt="hang")
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     body = {"id": "prt_1", "type": "tool", "callID": "call_1", "tool": "edit", "state": {"input": {"x": "y" * 9000}}}
     part = Part("prt_1", item["opencodeId"], "msg_1", "tool", finished=False, raw=msgspec.json.encode(body))
-    door.tree.inflight.part(item["id"], part)
+    door.fleet.inflight.part(item["id"], part)
     asked = msgspec.json.encode({"permission": "edit", "patterns": ["a"], "tool": {"callID": "call_1"}})
     command = ReportRequestOpened(request=OpenRequest("per_1", item["opencodeId"], "permission", asked), at_ms=1)
-    await door.tree.context.actors.sessions.ask(item["id"], Deliver(command))
+    await door.fleet.context.actors.sessions.ask(item["id"], Deliver(command))
     (shown,) = (await door.knock("GET", "/api/inbox")).json
     tool = shown["context"]["tool"]
     assert (tool["callID"], tool["truncated"]) == ("call_1", True)

@@ -43,7 +43,7 @@ async def test_the_version_is_that_of_the_newest_process(door: Door, machine: Ma
 
 
 async def test_server_info_says_that_the_scripted_model_answers(door: Door) -> None:
-    door.tree.rehearse("rehearsal")
+    door.fleet.rehearse("rehearsal")
     assert (await door.knock("GET", "/api/info")).json["rehearsal"] is True
 
 

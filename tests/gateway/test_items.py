@@ -22,7 +22,7 @@ async def shown(door: Door, session_id: str) -> dict[str, Any]:
 async def busy(door: Door, text: str, **fields: Any) -> str:
     """Return the id of a session whose turn runs."""
     item = await door.session(initialPrompt=text, **fields)
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     return str(item["id"])
 
 
@@ -57,7 +57,7 @@ async def test_the_limit_of_a_model_is_asked_once_its_process_answers(machine: M
     async with machine.fleet() as door:
         assert (await shown(door, item["id"]))["contextLimit"] is None
         await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "Again", "resume": True})
-        await door.tree.views.sessions.wait(item["id"], lambda s: s.turns == 2 and s.turn is None)
+        await door.fleet.views.sessions.wait(item["id"], lambda s: s.turns == 2 and s.turn is None)
         assert (await shown(door, item["id"]))["contextLimit"] == 200_000
 
 
@@ -72,16 +72,16 @@ async def test_what_it_does_is_the_part_in_flight_and_then_the_last_line(door: D
 
 async def test_a_text_is_shown_line_by_line_as_it_is_written(door: Door) -> None:
     session_id = await busy(door, "hang")
-    state = door.tree.views.sessions.get(session_id)
+    state = door.fleet.views.sessions.get(session_id)
     assert state is not None
     assert (await shown(door, session_id))["activity"]["kind"] == "prompt"
     body = msgspec.json.encode({"id": "p", "type": "reasoning", "text": "", "time": {"start": 1}})
-    door.tree.inflight.part(
+    door.fleet.inflight.part(
         session_id, Part("p", state.opencode_id, "m", "reasoning", finished=False, raw=body, text="")
     )
     assert (await shown(door, session_id))["activity"]["kind"] == "prompt"
     for piece, line in (("Hm, ", "Hm,"), ("well", "Hm, well"), ("\n", "Hm, well"), ("So", "So")):
-        door.tree.inflight.delta(session_id, PartDelta(state.opencode_id, "m", "p", "text", piece))
+        door.fleet.inflight.delta(session_id, PartDelta(state.opencode_id, "m", "p", "text", piece))
         activity = (await shown(door, session_id))["activity"]
         assert (activity["kind"], activity["text"], activity["tool"]) == ("reasoning", line, None)
     await door.knock("POST", f"/api/sessions/{session_id}/abort")
@@ -91,7 +91,7 @@ async def test_a_text_is_shown_line_by_line_as_it_is_written(door: Door) -> None
 @pytest.mark.parametrize(("word", "text", "tool"), [("ask", "*", "bash"), ("question", "?", None)])
 async def test_a_request_is_what_it_waits_for(door: Door, word: str, text: str, tool: str | None) -> None:
     session_id = await busy(door, word)
-    await door.tree.views.sessions.wait(session_id, lambda s: bool(s.requests))
+    await door.fleet.views.sessions.wait(session_id, lambda s: bool(s.requests))
     activity = (await shown(door, session_id))["activity"]
     assert (activity["kind"], activity["text"], activity["tool"]) == ("request", text, tool)
 
@@ -118,7 +118,7 @@ async def test_the_last_line_survives_a_restart(machine: Machine, killed: bool) 
 async def test_an_earlier_moment_shows_what_was_then(door: Door) -> None:
     item = await door.session()
     await door.prompt(item["id"], "One")
-    position = door.tree.log.head()
+    position = door.fleet.log.head()
     await busy(door, "hang")
     await door.prompt(item["id"], "Two")
     then = (await door.knock("GET", f"/api/sessions/{item['id']}?at={position}")).json
@@ -166,4 +166,4 @@ async def test_every_list_says_as_of_which_position(door: Door, path: str) -> No
     item = await door.session()
     answer = await door.knock("GET", "/api" + path.format(id=item["id"], instance=item["instanceId"]))
     assert answer.status == 200
-    assert answer.headers["fleet-position"] == str(door.tree.log.head())
+    assert answer.headers["fleet-position"] == str(door.fleet.log.head())

@@ -19,7 +19,7 @@ from tests.gateway.door import NOWHERE, Door, Machine
 
 async def test_the_log_is_read_page_by_page(door: Door) -> None:
     session = await door.session(title="A task")
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     position = 0
     found: list[dict[str, Any]] = []
     while page := (answer := await door.knock("GET", f"/api/log?after={position}&limit=3")).json:
@@ -37,7 +37,7 @@ async def test_the_log_is_read_page_by_page(door: Door) -> None:
 
 async def test_one_event(door: Door) -> None:
     await door.session()
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     listed = (await door.knock("GET", f"/api/log?after={head - 1}")).json
     assert (await door.knock("GET", f"/api/log/{head}")).json == listed[0]
     for position in (0, head + 1, 10**30):
@@ -85,7 +85,7 @@ async def test_the_log_can_be_filtered(door: Door) -> None:
     one, two = await door.session(title="One"), await door.session(title="Two")
     await door.prompt(one["id"], "hello")
     await door.prompt(two["id"], "hello")
-    events = door.tree.log.read_all()
+    events = door.fleet.log.read_all()
     of_one = [event.position for event in events if event.stream == f"session-{one['id']}"]
     assert await positions(door, f"session={one['id']}&limit=3") == of_one
     assert await positions(door, f"session={one['opencodeId']}") == of_one
@@ -112,11 +112,11 @@ async def test_a_session_that_was_erased_has_its_place_in_the_log(door: Door) ->
 
 async def test_times_and_positions_lead_to_each_other(machine: Machine, door: Door) -> None:
     await door.session()
-    first = door.tree.log.head()
+    first = door.fleet.log.head()
     noon = rfc3339(machine.clock.now_ms())
     await trio.sleep(3600)
     await door.session()
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     assert (await door.knock("GET", f"/api/log/at?time={noon}")).json == {"position": first}
     assert (await door.knock("GET", "/api/log/at?time=2030-01-01")).json == {"position": head}
     assert (await door.knock("GET", "/api/log/at?time=2001-01-01")).json == {"position": 0}
@@ -138,7 +138,7 @@ async def test_a_chain_leads_from_an_event_to_its_first_cause(door: Door) -> Non
         assert event["causationId"] == f"@{cause['position']}"
     assert links[-1]["causationId"] is None
     assert (links[-1]["type"], links[-1]["actor"]) == ("session.turn-started", "local")
-    for position in (0, door.tree.log.head() + 1):
+    for position in (0, door.fleet.log.head() + 1):
         (await door.knock("GET", f"/api/log/{position}/chain")).problem(404, "event_not_found")
 
 
@@ -148,13 +148,13 @@ async def test_a_whole_log_is_proven(door: Door) -> None:
         await door.prompt(session["id"], "again")
     found = (await door.knock("GET", "/api/log/verify")).json
     assert (found["intact"], found["firstBreak"], found["erased"]) == (True, None, 0)
-    assert found["events"] == door.tree.log.head() > 128
+    assert found["events"] == door.fleet.log.head() > 128
     assert len(found["digest"]) == 64
 
 
 async def test_a_changed_event_is_found(machine: Machine, door: Door) -> None:
     await door.session(title="Harmless")
-    (created,) = [event for event in door.tree.log.read_all() if event.type == "session.created"]
+    (created,) = [event for event in door.fleet.log.read_all() if event.type == "session.created"]
     raw = machine.disk.records[created.position - 1]
     machine.disk.records[created.position - 1] = raw.replace(b"Harmless", b"Harmful!")
     found = (await door.knock("GET", "/api/log/verify")).json
@@ -179,7 +179,7 @@ async def test_the_export_holds_every_event_and_proves_itself(door: Door) -> Non
     session = await door.session(title="Größe")
     for _ in range(12):  # more than one page
         await door.prompt(session["id"], "again")
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     answer = await door.knock("GET", "/api/log/export")
     assert (answer.status, answer.headers["content-type"]) == (200, "application/x-ndjson")
     assert answer.headers["fleet-position"] == str(head)
@@ -207,7 +207,7 @@ async def test_beyond_the_end_there_is_nothing(door: Door, path: str) -> None:
 @pytest.mark.trio(run=trio.run)
 async def test_a_reader_that_does_not_read_holds_up_nobody(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     for version in range(30):
-        await door.tree.log.append("padding", version, [WorkspaceRootAdded(path="x" * 500_000, at_ms=1)], Cause())
+        await door.fleet.log.append("padding", version, [WorkspaceRootAdded(path="x" * 500_000, at_ms=1)], Cause())
     read: list[int] = []
 
     def counted(log: Log, after: int, through: int) -> tuple[bytes, int]:
@@ -221,7 +221,7 @@ async def test_a_reader_that_does_not_read_holds_up_nobody(door: Door, monkeypat
             idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             await idle.send_all(b"GET /api/log/export HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await trio.sleep(0.5)
-            assert sum(read) < 15_000_000 < sum(len(event.payload) for event in door.tree.log.read_all())
+            assert sum(read) < 15_000_000 < sum(len(event.payload) for event in door.fleet.log.read_all())
             with trio.fail_after(2):
                 assert (await door.knock("GET", "/api/healthz")).status == 200
         total = 0

@@ -18,8 +18,8 @@ async def long_session(machine: Machine) -> str:
             contents = machine.files.contents.setdefault(item["directory"], {})
             contents |= {f"{number * FILES_EACH + name}.txt": b"x" * 2 * KIB for name in range(FILES_EACH)}
             await door.prompt(item["id"], f"Turn {number}")
-        stream = door.tree.views.sessions.stream(item["id"])
-        assert len(door.tree.log.read_stream(stream)) > 2 * FEED_PAGE_EVENTS
+        stream = door.fleet.views.sessions.stream(item["id"])
+        assert len(door.fleet.log.read_stream(stream)) > 2 * FEED_PAGE_EVENTS
         return str(item["id"])
 
 
@@ -31,13 +31,13 @@ async def test_no_more_than_a_page_of_events_is_read_at_once(machine: Machine, p
 
 
 async def check_pages(door: Door, session_id: str, path: str) -> None:
-    stream = door.tree.views.sessions.stream(session_id)
-    with step_load(door.tree) as first:
+    stream = door.fleet.views.sessions.stream(session_id)
+    with step_load(door.fleet) as first:
         answer = await door.knock("GET", f"/api/sessions/{session_id}/{path}")
     assert answer.status == 200
-    assert len(door.tree.log.read_stream(stream)) <= first.events
+    assert len(door.fleet.log.read_stream(stream)) <= first.events
     assert first.events_max <= FEED_PAGE_EVENTS
-    with step_load(door.tree) as second:
+    with step_load(door.fleet) as second:
         assert (await door.knock("GET", f"/api/sessions/{session_id}/{path}")).body == answer.body
     assert second.events <= 1  # it looks whether there is more, and at the first event: the rest is known
 
@@ -45,7 +45,7 @@ async def check_pages(door: Door, session_id: str, path: str) -> None:
 async def test_contents_are_read_a_few_files_at_a_time(machine: Machine) -> None:
     session_id = await long_session(machine)
     async with machine.fleet() as door:
-        with step_load(door.tree) as load:
+        with step_load(door.fleet) as load:
             answer = await door.knock("GET", f"/api/sessions/{session_id}/diffs")
         assert len(answer.json) == TURNS * FILES_EACH
     assert load.blob_bytes > 4 * load.blob_bytes_max

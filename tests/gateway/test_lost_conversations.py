@@ -12,7 +12,7 @@ from tests.gateway.test_diffs import begun
 
 
 def state_of(door: Door, item: dict[str, Any]) -> State:
-    state = door.tree.views.sessions.get(item["id"])
+    state = door.fleet.views.sessions.get(item["id"])
     assert state is not None
     return state
 
@@ -73,7 +73,7 @@ async def test_a_session_begins_a_new_conversation_in_its_workspace(machine: Mac
 
 async def test_a_transcript_is_that_of_the_conversation_of_its_time(machine: Machine, door: Door) -> None:
     item = await lost(machine, door)
-    before = door.tree.log.head()
+    before = door.fleet.log.head()
     await door.prompt(item["id"], "are you there?")
     await door.knock("POST", f"/api/sessions/{item['id']}/resume", {"fresh": True})
     assert await said(door, f"/api/sessions/{item['id']}") == []
@@ -88,11 +88,11 @@ async def test_a_turn_that_was_left_behind_does_not_go_on_in_a_new_conversation(
     await begun(door, item["id"], "bash:20")
     await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "later"})
     machine.world.kill(item["instanceId"])
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
     if how == "delete":
         machine.world.delete_session(item["opencodeId"])
     assert (await door.knock("POST", f"/api/sessions/{item['id']}/resume", {"fresh": True})).status == 200
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "idle")
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "idle")
     state = state_of(door, item)
     assert (state.last_outcome, state.queue_paused, [prompt.text for prompt in state.queue]) == (
         "interrupted",

@@ -39,9 +39,9 @@ async def test_they_move_with_what_happens(machine: Machine, door: Door) -> None
     item = await door.session(REPOSITORY, title="SECRETTITLE")
     await door.prompt(item["id"], "hello")
     asks = await door.session(initialPrompt="question")
-    await door.tree.views.sessions.wait(asks["id"], lambda s: bool(s.requests))
+    await door.fleet.views.sessions.wait(asks["id"], lambda s: bool(s.requests))
     after = await sample(door)
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     assert after.of("fleet_log_position") == head
     assert sum(value for (name, _), value in after.values.items() if name == "fleet_events_total") == head
     assert after.of("fleet_events_total", type="session.turn-ended") == 1
@@ -50,7 +50,7 @@ async def test_they_move_with_what_happens(machine: Machine, door: Door) -> None
     assert after.of("fleet_log_appends_total") >= after.of("fleet_log_commits_total")
     assert after.of("fleet_sessions", status="idle") == after.of("fleet_sessions", status="waiting_input") == 1
     assert after.of("fleet_requests_open") == 1
-    state = door.tree.views.sessions.get(item["id"])
+    state = door.fleet.views.sessions.get(item["id"])
     assert state is not None
     assert after.of("fleet_tokens", kind="output") >= state.tokens.output > 0
     assert after.of("fleet_cost_usd") >= state.cost_usd > 0
@@ -108,7 +108,7 @@ async def test_readers_and_webhooks_are_counted(machine: Machine, door: Door) ->
     machine.sender.script[URL] = ["absent"]
     before = await sample(door)
     await door.prompt((await door.session())["id"], "hello")
-    await door.tree.views.webhooks.wait(webhook_id, lambda s: bool(s.open) and s.open[0].attempts > 0)
+    await door.fleet.views.webhooks.wait(webhook_id, lambda s: bool(s.open) and s.open[0].attempts > 0)
     async with door.listen() as port, door.follow(port, "/api/events") as stream:
         await stream.frame()
         await trio.sleep(2 * HISTORY_LAG_S)
@@ -126,17 +126,17 @@ async def test_restarts_are_counted(door: Door) -> None:
         raise RuntimeError("spoilt")
 
     assert (await sample(door)).of("fleet_child_restarts_total", child="views") == 0
-    door.tree.runner.save = crash  # type: ignore[method-assign]  # a store that breaks
+    door.fleet.runner.save = crash  # type: ignore[method-assign]  # a store that breaks
     await trio.sleep(3)
-    del door.tree.runner.save
+    del door.fleet.runner.save
     assert (await sample(door)).of("fleet_child_restarts_total", child="views") >= 1
 
 
 async def test_a_slow_reader_is_seen(door: Door) -> None:
-    async with door.tree.feed.subscribe(after=0, buffer=1):
+    async with door.fleet.feed.subscribe(after=0, buffer=1):
         item = await door.session()
         await door.prompt(item["id"], "hello")
         slow = await sample(door)
-        assert slow.of("fleet_feed_lag_events") == door.tree.log.head()
+        assert slow.of("fleet_feed_lag_events") == door.fleet.log.head()
         assert slow.of("fleet_feed_saturations_total") == 1
     assert (await sample(door)).of("fleet_feed_saturations_total") == 1

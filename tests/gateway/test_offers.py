@@ -77,7 +77,7 @@ async def test_another_instance_s_session_is_not_its_own(door: Door, instance_id
 async def test_an_instance_that_is_over_offers_nothing(door: Door) -> None:
     item = await door.session()
     await door.knock("DELETE", f"/api/sessions/{item['id']}")
-    await door.tree.views.instances.wait(item["instanceId"], lambda state: state.phase == "stopped")
+    await door.fleet.views.instances.wait(item["instanceId"], lambda state: state.phase == "stopped")
     (await door.knock("GET", f"/api/instances/{item['instanceId']}/agents")).problem(409, "instance_over")
 
 

@@ -22,7 +22,7 @@ FOR_GOOD = "public, max-age=31536000, immutable"
 @pytest.fixture
 def built(door: Door, tmp_path: Path) -> Door:
     """A door whose page is built."""
-    return Door(door.tree, build=read_build(write_build(tmp_path / "dashboard")))
+    return Door(door.fleet, build=read_build(write_build(tmp_path / "dashboard")))
 
 
 @pytest.mark.parametrize("address", ADDRESSES)

@@ -35,21 +35,21 @@ def keys(tmp_path: Path, machine: Machine) -> Keys:
 async def open_door(machine: Machine, build: Build) -> AsyncGenerator[Door]:
     """A door on loopback without a token."""
     async with machine.fleet() as door:
-        yield Door(door.tree, build=build)
+        yield Door(door.fleet, build=build)
 
 
 @pytest.fixture
 async def locked(machine: Machine, keys: Keys, build: Build) -> AsyncGenerator[Door]:
     """A door on loopback that needs a token."""
     async with machine.fleet() as door:
-        yield Door(door.tree, Guard(machine.clock, keys.file), build)
+        yield Door(door.fleet, Guard(machine.clock, keys.file), build)
 
 
 @pytest.fixture
 async def public(machine: Machine, keys: Keys, build: Build) -> AsyncGenerator[Door]:
     """A door that others can reach."""
     async with machine.fleet() as door:
-        yield Door(door.tree, Guard(machine.clock, keys.file, loopback=False), build)
+        yield Door(door.fleet, Guard(machine.clock, keys.file, loopback=False), build)
 
 
 # ------------------------------------------------------------------------------------------------- without a token
@@ -76,7 +76,7 @@ async def test_methods_that_do_not_read_need_a_token_on_the_page_too(locked: Doo
 
 async def test_the_page_says_nothing_of_this_fleet(locked: Door) -> None:
     """The same bytes for a session that is there, one that is not, and whoever asks."""
-    item = await Door(locked.tree).session(PLAIN, title="A secret title")
+    item = await Door(locked.fleet).session(PLAIN, title="A secret title")
     bodies = {
         (await locked.knock("GET", f"/s/{session_id}", **headers)).body
         for session_id in (item["id"], NOWHERE, "x")
@@ -245,7 +245,7 @@ async def test_a_person_whose_link_is_not_good_any_more_gets_the_page(locked: Do
     assert "trusted-types" in again.headers["content-security-policy"]
     assert "set-cookie" not in again.headers
     (await locked.knock("GET", f"/login?code={code}")).problem(403, "link_invalid")
-    without_page = Door(locked.tree, locked.guard)
+    without_page = Door(locked.fleet, locked.guard)
     (await without_page.knock("GET", f"/login?code={code}", **shown)).problem(403, "link_invalid")
 
 

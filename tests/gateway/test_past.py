@@ -94,9 +94,9 @@ class Life:
         """Write down what is said now, if nothing has happened while it was asked."""
         paths = ["sessions", "inbox", "sessions?status=idle&tag=a"]
         paths += [f"sessions/{each}/{what}" for each in self._sessions for what in ("queue", "todos")]
-        begun = self._door.tree.log.head()
+        begun = self._door.fleet.log.head()
         said = {path: await asked(self._door, path) for path in paths}
-        if self._door.tree.log.head() == begun:
+        if self._door.fleet.log.head() == begun:
             self.said[begun] = said
 
 
@@ -120,7 +120,7 @@ def told(path: str, answer: Any, there: set[str]) -> Any:
 
 
 async def check(door: Door, said: dict[int, Said], random: Random) -> None:
-    there = {state.id for state in door.tree.views.sessions}
+    there = {state.id for state in door.fleet.views.sessions}
     positions = list(said)
     random.shuffle(positions)  # forth and back
     for position in positions:
@@ -145,11 +145,11 @@ async def test_a_list_of_then_is_what_it_was(machine: Machine, seed: int) -> Non
 
 async def test_a_process_that_did_not_answer_is_remembered(machine: Machine, door: Door) -> None:
     item = await door.session()
-    before = door.tree.log.head()
+    before = door.fleet.log.head()
     machine.world.hang(item["instanceId"])
-    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
+    await door.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
     silent = await asked(door, "sessions")
-    position = door.tree.log.head()
+    position = door.fleet.log.head()
     assert "does not answer" in silent[0]["evidence"]
     await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "Later"})
     assert await asked(door, "sessions", position) == silent
@@ -162,20 +162,20 @@ async def test_lists_at_position_zero_are_empty(door: Door) -> None:
     item = await door.session(initialPrompt="hang")
     for path in ("sessions", "inbox", f"sessions/{item['id']}/queue", f"sessions/{item['id']}/todos"):
         assert await asked(door, path, 0) == []
-        refused = await door.knock("GET", f"/api/{path}?at={door.tree.log.head() + 1}")
+        refused = await door.knock("GET", f"/api/{path}?at={door.fleet.log.head() + 1}")
         assert refused.problem(422, "invalid")["field"] == "at"
     (await door.knock("GET", f"/api/sessions/{item['id']}/queue?instanceId=x&at=0")).problem(404, "instance_not_found")
 
 
 async def test_pages_and_filters_are_those_of_then(door: Door) -> None:
     items = [await door.session(title=f"Number {number}") for number in range(3)]
-    position = door.tree.log.head()
+    position = door.fleet.log.head()
     for item in items:
         await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "Renamed"})
     page = await door.knock("GET", f"/api/sessions?at={position}&limit=1&offset=1&search=number")
     assert [item["title"] for item in page.json] == ["Number 1"]
     assert page.headers["x-total-count"] == "3"
-    assert int(page.headers["fleet-position"]) == door.tree.log.head()
+    assert int(page.headers["fleet-position"]) == door.fleet.log.head()
 
 
 async def test_a_long_past_is_read_a_page_at_a_time_and_from_the_nearest_state(machine: Machine) -> None:
@@ -184,14 +184,14 @@ async def test_a_long_past_is_read_a_page_at_a_time_and_from_the_nearest_state(m
         for number in range(3 * FEED_PAGE_EVENTS):
             await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": f"Title {number}"})
     async with machine.fleet() as door:
-        middle, head = 2 * FEED_PAGE_EVENTS, door.tree.log.head()
-        with step_load(door.tree) as first:
+        middle, head = 2 * FEED_PAGE_EVENTS, door.fleet.log.head()
+        with step_load(door.fleet) as first:
             found = await asked(door, "sessions", middle)
         assert first.events > middle / 2
         assert first.events_max <= FEED_PAGE_EVENTS + 3
-        with step_load(door.tree) as near:
+        with step_load(door.fleet) as near:
             assert await asked(door, "sessions", middle + 1) != found
         assert near.events <= FEED_PAGE_EVENTS + 10
-        with step_load(door.tree) as newest:
+        with step_load(door.fleet) as newest:
             await asked(door, "sessions", head)
         assert newest.events <= 6  # what has not changed since is today's state

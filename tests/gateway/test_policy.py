@@ -20,7 +20,7 @@ from tests.gateway.door import PLAIN, REPOSITORY, Answer, Door, Machine
 
 
 def allow(door: Door, instances: int) -> None:
-    door.tree.context.policy = replace(door.tree.context.policy, instances_max=instances)
+    door.fleet.context.policy = replace(door.fleet.context.policy, instances_max=instances)
 
 
 class Creation:
@@ -156,7 +156,7 @@ async def test_to_end_one_who_waits_does_not_take_as_long_as_the_line(machine: M
 async def test_who_comes_to_a_process_that_does_not_answer_gets_another(machine: Machine, door: Door) -> None:
     first = await door.session(PLAIN)
     machine.world.hang(first["instanceId"])
-    await door.tree.views.instances.wait(first["instanceId"], lambda s: s.phase == "unreachable")
+    await door.fleet.views.instances.wait(first["instanceId"], lambda s: s.phase == "unreachable")
     second = await door.session(PLAIN)
     assert second["instanceId"] != first["instanceId"]
     assert (await door.prompt(second["id"], "work"))["outcome"] == "finished"
@@ -166,7 +166,7 @@ async def test_a_session_in_error_does_not_keep_a_process_for_good(machine: Mach
     item = await door.session(PLAIN)
     assert (await door.prompt(item["id"], "fail"))["status"] == "error"
     await trio.sleep(IDLE_TIMEOUT_S + 2 * IDLE_SWEEP_S)
-    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "stopped")
+    await door.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "stopped")
     assert machine.world.living() == ()
     assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["status"] == "error"
     assert (await door.prompt(item["id"], "again"))["outcome"] == "finished"
@@ -186,7 +186,7 @@ async def test_an_idle_process_goes_and_its_sessions_are_completed(machine: Mach
         assert done["endedAt"] is not None
         refused = await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "x"})
         assert "/resume" in refused.problem(409, "session_completed")["hint"]
-    await door.tree.views.instances.wait(first["instanceId"], lambda s: s.phase == "stopped")
+    await door.fleet.views.instances.wait(first["instanceId"], lambda s: s.phase == "stopped")
     assert machine.world.living() == ()
     resumed = await door.knock("POST", f"/api/sessions/{first['id']}/resume")
     assert resumed.json["instanceId"] != first["instanceId"]
@@ -198,7 +198,8 @@ async def test_a_session_that_works_or_waits_for_a_person_is_not_idle(machine: M
     busy, idle = await door.session(REPOSITORY), await door.session(REPOSITORY)
     await door.knock("POST", f"/api/sessions/{busy['id']}/prompt", {"text": text})
     await trio.sleep(IDLE_SWEEP_S * 20)
-    door.tree._idleness._idle_timeout_s = 60
+    context = door.fleet.context
+    context.policy = replace(context.policy, idle_timeout_s=60)
     await trio.sleep(IDLE_SWEEP_S * 3)
     for item, statuses in ((busy, ("active", "waiting_input")), (idle, ("idle",))):
         assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["status"] in statuses
@@ -208,10 +209,10 @@ async def test_a_session_that_works_or_waits_for_a_person_is_not_idle(machine: M
 async def test_a_hung_process_is_unreachable_and_then_given_up_by_a_second_sign(machine: Machine, door: Door) -> None:
     idle = await door.session(REPOSITORY)
     busy = await door.session(REPOSITORY, initialPrompt="hang")
-    await door.tree.views.sessions.wait(busy["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(busy["id"], lambda s: s.turn is not None and s.turn.delivered)
     instance = f"/api/instances/{idle['instanceId']}"
     machine.world.hang(idle["instanceId"])
-    await door.tree.views.instances.wait(idle["instanceId"], lambda s: s.phase == "unreachable")
+    await door.fleet.views.instances.wait(idle["instanceId"], lambda s: s.phase == "unreachable")
     shown = (await door.knock("GET", instance)).json
     assert (shown["status"], shown["evidence"] != "") == ("unreachable", True)
     for item in (idle, busy):
@@ -228,11 +229,11 @@ async def test_a_hung_process_is_unreachable_and_then_given_up_by_a_second_sign(
 
 async def test_a_process_that_answers_again_is_ready_again(machine: Machine, door: Door) -> None:
     item = await door.session(initialPrompt="bash:90")
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     machine.world.hang(item["instanceId"])
-    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
+    await door.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
     machine.world.resume(item["instanceId"])
-    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "ready")
+    await door.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "ready")
     assert (await door.settled(item["id"]))["outcome"] == "finished"
     assert len(machine.world.living()) == 1
 
@@ -243,9 +244,9 @@ async def test_silence_alone_kills_nothing(machine: Machine, door: Door, monkeyp
     def runs(_: ProcessIdentity) -> bool:
         return False
 
-    monkeypatch.setattr(door.tree.context.host, "is_suspended", runs)
+    monkeypatch.setattr(door.fleet.context.host, "is_suspended", runs)
     machine.world.hang(item["instanceId"])
-    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
+    await door.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
     await trio.sleep(EVENT_SILENCE_S * 20)
     assert (await door.knock("GET", f"/api/instances/{item['instanceId']}")).json["status"] == "unreachable"
     assert len(machine.world.living()) == 1
@@ -260,7 +261,7 @@ async def test_nobody_overtakes_those_who_wait(machine: Machine, door: Door) -> 
         nursery.start_soon(second.run)
         await second.waiting()
         await door.knock("DELETE", f"/api/sessions/{first['id']}")
-        await door.tree.views.instances.wait(first["instanceId"], lambda s: s.phase == "stopped")
+        await door.fleet.views.instances.wait(first["instanceId"], lambda s: s.phase == "stopped")
         nursery.start_soon(third.run)
         await second.done.wait()
         assert not third.done.is_set()
@@ -275,18 +276,18 @@ async def test_what_a_session_says_of_itself_is_no_older_than_what_is_known(mach
     item = await door.session()
     assert (await door.prompt(item["id"], "work"))["outcome"] == "finished"
     await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "hang"})
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     working = (await door.knock("GET", f"/api/sessions/{item['id']}")).json
     assert (working["status"], working["outcome"]) == ("active", None)
     machine.world.hang(item["instanceId"])
-    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
+    await door.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
     silent = (await door.knock("GET", f"/api/sessions/{item['id']}")).json
     assert "does not answer" in silent["evidence"]
     assert silent["evidenceAt"] > working["evidenceAt"]
     (listed,) = (await door.knock("GET", "/api/sessions")).json
     assert listed["evidence"] == silent["evidence"]
     machine.world.kill(item["instanceId"])
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
     gone = (await door.knock("GET", f"/api/sessions/{item['id']}")).json
     assert (gone["status"], gone["outcome"]) == ("disconnected", None)
     assert "does not answer" not in gone["evidence"]

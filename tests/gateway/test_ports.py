@@ -68,5 +68,5 @@ async def test_a_set_up_has_the_ports_of_its_workspace(machine: Machine, door: D
     machine.scripts.recipe = Recipe("d1", "npm ci")
     await door.knock("POST", "/api/trust", {"directory": REPOSITORY, "digest": "d1"})
     item = await door.session(REPOSITORY, isolationStrategy="worktree")
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "idle")
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "idle")
     assert machine.scripts.ran[0].variables["FLEET_PORT_BASE"] == "20000"

@@ -57,7 +57,7 @@ async def test_a_bug_is_logged_and_shows_nothing_of_our_inside(door: Door, monke
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("a secret in the error's text")
 
-    monkeypatch.setattr(door.tree.orders, "session", broken)
+    monkeypatch.setattr(door.fleet.sessions, "session", broken)
     with capture_logs() as logs:
         answer = await door.knock("GET", "/api/sessions/x")
     problem = answer.problem(500, "internal")
@@ -72,7 +72,7 @@ async def test_a_bug_in_a_nursery_is_not_swallowed(door: Door, monkeypatch: pyte
             nursery.start_soon(trio.sleep_forever)
             raise ZeroDivisionError
 
-    monkeypatch.setattr(door.tree.orders, "create", broken)
+    monkeypatch.setattr(door.fleet.sessions, "create", broken)
     with capture_logs() as logs:
         (await door.knock("POST", "/api/sessions", {"directory": PLAIN})).problem(500, "internal")
     assert [log["event"] for log in logs if log["log_level"] == "error"] == ["request_failed"]
@@ -84,7 +84,7 @@ async def test_a_problem_in_a_nursery_is_that_problem(door: Door, monkeypatch: p
             nursery.start_soon(trio.sleep_forever)
             raise Problem("queue_full", "wait", retry_after_s=7)
 
-    monkeypatch.setattr(door.tree.orders, "create", refused)
+    monkeypatch.setattr(door.fleet.sessions, "create", refused)
     answer = await door.knock("POST", "/api/sessions", {"directory": PLAIN})
     answer.problem(429, "queue_full")
     assert answer.headers["retry-after"] == "7"
@@ -134,7 +134,7 @@ async def test_a_start_that_meets_a_bug_fails_at_once_and_keeps_no_place(machine
         session_id = answer.problem(500, "internal")["sessionId"]
         assert trio.current_time() < 1
         await trio.sleep(1)
-        assert [state.phase for state in door.tree.views.instances] == ["stopped"]
+        assert [state.phase for state in door.fleet.views.instances] == ["stopped"]
         assert (await door.knock("POST", f"/api/sessions/{session_id}/resume")).status == 200
 
 
@@ -166,7 +166,7 @@ async def test_a_session_can_be_erased_on_a_full_disk(machine: Machine, door: Do
     again = await door.knock("DELETE", f"{path}?permanent=true", Idempotency_Key="k")
     assert again.json == answer.json
     (await door.knock("GET", path)).problem(404, "session_not_found")
-    await door.tree.views.instances.wait(item["instanceId"], lambda s: s.phase == "stopped")
+    await door.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "stopped")
 
 
 async def test_a_session_that_works_can_be_erased_on_a_full_disk(machine: Machine, door: Door) -> None:

@@ -16,7 +16,7 @@ async def working(door: Door, text: str = "bash:20", *waiting: dict[str, Any]) -
     item = await door.session()
     path = f"/api/sessions/{item['id']}"
     await door.knock("POST", f"{path}/prompt", {"text": text})
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     for body in waiting or ({"text": "Write it"},):
         assert (await door.knock("POST", f"{path}/{'command' if 'command' in body else 'prompt'}", body)).status == 204
     return path, (await door.knock("GET", f"{path}/queue")).json
@@ -38,7 +38,7 @@ async def test_the_queue_says_what_waits_and_who_gave_it(door: Door) -> None:
 async def test_a_waiting_prompt_is_edited(machine: Machine, door: Door) -> None:
     path, (prompt,) = await working(door)
     answer = await door.knock("PATCH", f"{path}/queue/{prompt['id']}", {"text": "Write that"})
-    assert (answer.status, int(answer.headers["fleet-position"])) == (204, door.tree.log.head())
+    assert (answer.status, int(answer.headers["fleet-position"])) == (204, door.fleet.log.head())
     (edited,) = (await door.knock("GET", f"{path}/queue")).json
     assert edited == {**prompt, "text": "Write that"}
     for word, kinds in (("that", ["prompt"]), ("it", [])):
@@ -66,11 +66,11 @@ async def test_the_same_key_changes_the_queue_once(door: Door) -> None:
     edit = f"{path}/queue/{first['id']}"
     assert (await door.knock("PATCH", edit, {"text": "A"}, Idempotency_Key="k1")).status == 204
     assert (await door.knock("PATCH", edit, {"text": "B"})).status == 204
-    before = door.tree.log.head()
+    before = door.fleet.log.head()
     assert (await door.knock("PATCH", edit, {"text": "A"}, Idempotency_Key="k1")).status == 204
     conflict = await door.knock("PATCH", edit, {"text": "C"}, Idempotency_Key="k1")
     conflict.problem(422, "idempotency_conflict")
-    assert door.tree.log.head() == before
+    assert door.fleet.log.head() == before
     for _ in range(2):
         assert (await door.knock("POST", f"{path}/queue/{second['id']}/steer", Idempotency_Key="k2")).status == 204
     assert (await door.knock("GET", f"{path}/queue")).json[0]["text"] == "B"
@@ -106,9 +106,9 @@ async def test_a_refused_change_of_the_queue_changes_nothing(
     door: Door, method: str, action: str, body: Any, status: int, code: str
 ) -> None:
     path, (prompt,) = await working(door)
-    before = door.tree.log.head()
+    before = door.fleet.log.head()
     (await door.knock(method, f"{path}/queue/{prompt['id']}{action}", body)).problem(status, code)
-    assert door.tree.log.head() == before
+    assert door.fleet.log.head() == before
     assert (await door.knock("GET", f"{path}/queue")).json == [prompt]
 
 

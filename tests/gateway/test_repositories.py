@@ -15,7 +15,7 @@ NOTHING: dict[str, Any] = {"asOf": None, "instanceId": None, "agents": [], "comm
 async def branches(door: Door, query: str = "") -> list[dict[str, Any]]:
     answer = await door.knock("GET", f"/api/repositories/branches?path={REPOSITORY}{query}")
     assert answer.status == 200, answer
-    assert int(answer.headers["fleet-position"]) == door.tree.log.head()
+    assert int(answer.headers["fleet-position"]) == door.fleet.log.head()
     found: list[dict[str, Any]] = answer.json
     return found
 
@@ -106,7 +106,7 @@ async def test_what_was_learnt_is_known_when_the_instance_is_gone(door: Door) ->
     item = await door.session(REPOSITORY)
     await trio.sleep(OFFERS_DELAY_S + 1)  # nobody has asked
     await door.knock("DELETE", f"/api/sessions/{item['id']}")
-    await door.tree.views.instances.wait(item["instanceId"], lambda state: state.phase == "stopped")
+    await door.fleet.views.instances.wait(item["instanceId"], lambda state: state.phase == "stopped")
     known = await offers(door, REPOSITORY)
     assert (known["instanceId"], len(known["models"])) == (item["instanceId"], 1)
     await trio.sleep(OFFERS_FRESH_S + 1)

@@ -14,7 +14,7 @@ ONCE = {"reply": "once"}
 async def asking(door: Door, word: str = "ask", **fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Create a session that asks, and return it with its open request."""
     item = await door.session(initialPrompt=word, **fields)
-    await door.tree.views.sessions.wait(item["id"], lambda s: bool(s.requests))
+    await door.fleet.views.sessions.wait(item["id"], lambda s: bool(s.requests))
     (request,) = (await door.knock("GET", f"/api/sessions/{item['id']}/requests")).json
     return item, request
 
@@ -121,10 +121,10 @@ async def test_an_instance_that_the_session_never_had_is_refused(door: Door) -> 
 )
 async def test_an_answer_of_the_wrong_kind(door: Door, word: str, body: dict[str, Any], field: str) -> None:
     item, request = await asking(door, word)
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     path = f"/api/sessions/{item['id']}/requests/{request['id']}"
     assert (await door.knock("POST", path, body)).problem(422, "invalid")["field"] == field
-    assert door.tree.log.head() == head
+    assert door.fleet.log.head() == head
 
 
 async def test_an_answer_is_given_once(machine: Machine, door: Door) -> None:
@@ -143,7 +143,7 @@ async def test_an_answer_is_given_once(machine: Machine, door: Door) -> None:
     machine.world.resume(item["instanceId"])
     assert (await door.settled(item["id"]))["outcome"] == "finished"
     assert (await door.knock("POST", path, ONCE, Idempotency_Key="k")).status == 204
-    answers = [e for e in door.tree.log.read_stream(f"session-{item['id']}") if e.type == "session.request-answered"]
+    answers = [e for e in door.fleet.log.read_stream(f"session-{item['id']}") if e.type == "session.request-answered"]
     assert len(answers) == 1
 
 
@@ -157,11 +157,11 @@ async def test_a_request_goes_with_an_abort(door: Door) -> None:
 
 async def test_a_request_whose_event_was_missed_is_found(machine: Machine, door: Door) -> None:
     item = await door.session(initialPrompt="bash:4 hang")
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     process = machine.world.process(item["instanceId"])
     streams, process._streams = process._streams, []
     machine.world.nursery.start_soon(process.ask, item["opencodeId"], "permission")
-    state = await door.tree.views.sessions.wait(item["id"], lambda s: bool(s.requests))
+    state = await door.fleet.views.sessions.wait(item["id"], lambda s: bool(s.requests))
     assert state.phase == "waiting_input"
     process._streams = streams
 
@@ -194,7 +194,7 @@ async def test_always_in_a_shared_directory_is_said_before_and_is_on_record(mach
     async with machine.fleet() as door:
         first, second = await door.session(), await door.session()
         await door.knock("POST", f"/api/sessions/{first['id']}/prompt", {"text": "ask"})
-        await door.tree.views.sessions.wait(first["id"], lambda s: bool(s.requests))
+        await door.fleet.views.sessions.wait(first["id"], lambda s: bool(s.requests))
         asked = (await door.knock("GET", f"/api/sessions/{first['id']}")).json
         assert (asked["sharing"], asked["allowed"]) == ([second["id"]], [])
         (request,) = asked["requests"]

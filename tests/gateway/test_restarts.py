@@ -13,7 +13,7 @@ async def test_an_orderly_stop_ends_every_process(machine: Machine) -> None:
     async with machine.fleet() as door:
         idle = await door.session()
         working = await door.session(REPOSITORY, initialPrompt="bash:60")
-        await door.tree.views.sessions.wait(working["id"], lambda s: s.turn is not None and s.turn.delivered)
+        await door.fleet.views.sessions.wait(working["id"], lambda s: s.turn is not None and s.turn.delivered)
     assert machine.world.living() == ()
     assert machine.world.orphans == []
     async with machine.fleet() as door:
@@ -26,7 +26,7 @@ async def test_processes_that_are_left_running_work_on_and_are_adopted(machine: 
     async with machine.fleet() as door:
         idle = await door.session()
         working = await door.session(REPOSITORY, initialPrompt="bash:60")
-        await door.tree.views.sessions.wait(working["id"], lambda s: s.turn is not None and s.turn.delivered)
+        await door.fleet.views.sessions.wait(working["id"], lambda s: s.turn is not None and s.turn.delivered)
     left = machine.world.living()
     machine.policy = replace(machine.policy, leave_running=False)
     assert {process.instance_id for process in left} == {idle["instanceId"], working["instanceId"]}
@@ -43,18 +43,18 @@ async def test_many_sessions_are_taken_up_a_few_at_a_time(machine: Machine) -> N
     async with machine.fleet(killed=True) as door:
         for _ in range(count):
             await door.session(initialPrompt="hang")
-    tree, stopping = machine.tree(), trio.Event()
+    supervision, stopping = machine.supervision(), trio.Event()
     taken_up = [0]
 
     async def watch() -> None:
         with trio.fail_after(10):
             while taken_up[-1] < count:
                 await trio.sleep(RECOVERY_PAUSE_S / 4)
-                taken_up.append(tree.context.actors.sessions.statistics().activations)
+                taken_up.append(supervision.fleet.context.actors.sessions.statistics().activations)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch)
-        await nursery.start(tree.run, stopping)
+        await nursery.start(supervision.run, stopping)
         stopping.set()
     assert taken_up[-1] == count
     assert max(after - before for before, after in itertools.pairwise(taken_up)) == RECOVERY_BATCH

@@ -74,7 +74,7 @@ async def test_the_door_does_what_its_document_says(machine: Machine, tmp_path: 
     machine.policy = Policy(workspace_roots=(str(tmp_path.resolve()),))
     machine.files.add_repository("/home/dev/my-project")  # the one of the examples
     build = read_build(write_build(tmp_path / "dashboard"))
-    async with machine.fleet() as unbuilt, (door := Door(unbuilt.tree, build=build)).listen() as port:
+    async with machine.fleet() as unbuilt, (door := Door(unbuilt.fleet, build=build)).listen() as port:
         item, doomed = await door.session(PLAIN), await door.session(PLAIN)
         ids = {"session": item["id"], "instance": item["instanceId"], "workspace": item["workspaceId"]}
         settings = SETTINGS + (THINGS.format(**ids, doomed=doomed["id"]) if known else "")

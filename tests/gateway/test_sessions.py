@@ -23,7 +23,7 @@ async def test_create_answers_as_the_product_page_says(door: Door) -> None:
     assert created["session"]["opencodeId"].startswith("ses_")
     assert created["session"]["directory"] != REPOSITORY
     assert created["session"]["branch"].startswith("fleet/implement-auth-module-")
-    assert int(answer.headers["fleet-position"]) == door.tree.log.head()
+    assert int(answer.headers["fleet-position"]) == door.fleet.log.head()
 
 
 async def test_create_takes_every_field_of_the_contract(door: Door) -> None:
@@ -59,7 +59,7 @@ async def test_a_session_always_has_a_title(door: Door, fields: dict[str, Any], 
 async def test_titles_have_rules(door: Door, title: str) -> None:
     problem = (await door.knock("POST", "/api/sessions", {"directory": PLAIN, "title": title})).problem(422, "invalid")
     assert problem["field"] == "title"
-    assert door.tree.log.head() == 0
+    assert door.fleet.log.head() == 0
     item = await door.session()
     refused = await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": title})
     assert refused.problem(422, "invalid")["field"] == "title"
@@ -97,7 +97,7 @@ async def test_what_create_refuses_has_changed_nothing(
     machine.files.repositories["/home/user/empty"].names.clear()
     problem = (await door.knock("POST", "/api/sessions", fields)).problem(422, code)
     assert problem.get("field") == field
-    assert door.tree.log.head() == 0
+    assert door.fleet.log.head() == 0
     assert machine.world.living() == ()
 
 
@@ -110,7 +110,7 @@ async def test_a_session_is_found_by_either_id(door: Door) -> None:
 
 async def test_a_session_as_it_was(door: Door) -> None:
     item = await door.session(title="Before")
-    before = door.tree.log.head()
+    before = door.fleet.log.head()
     await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "After"})
     path = f"/api/sessions/{item['id']}"
     assert (await door.knock("GET", path)).json["title"] == "After"
@@ -121,9 +121,9 @@ async def test_a_session_as_it_was(door: Door) -> None:
 
 async def test_a_session_as_it_was_has_the_relatives_of_then(door: Door) -> None:
     parent = await door.session(title="Parent")
-    alone = door.tree.log.head()
+    alone = door.fleet.log.head()
     child = await door.session(title="Child", onComplete={"notifySessionId": parent["id"]})
-    both = door.tree.log.head()
+    both = door.fleet.log.head()
     for item in (parent, child):
         await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "Later"})
         await door.knock("DELETE", f"/api/sessions/{item['id']}")
@@ -139,7 +139,7 @@ async def test_a_session_as_it_was_has_the_relatives_of_then(door: Door) -> None
 @pytest.mark.parametrize("path", ["", "/messages", "/diffs"])
 async def test_a_position_ahead_of_the_log_is_refused(door: Door, path: str) -> None:
     item = await door.session()
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     refused = await door.knock("GET", f"/api/sessions/{item['id']}{path}?at={head + 1}")
     assert refused.problem(422, "invalid")["field"] == "at"
     assert (await door.knock("GET", f"/api/sessions/{item['id']}{path}?at={head}")).status == 200
@@ -239,7 +239,7 @@ async def test_the_queue_shows_what_waits_and_lets_it_be_withdrawn(door: Door) -
 async def test_abort_ends_the_turn_and_leaves_the_session_idle(door: Door) -> None:
     item = await door.session(initialPrompt="hang")
     path = f"/api/sessions/{item['id']}"
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     answer = await door.knock("POST", f"{path}/abort")
     assert (answer.status, answer.json["outcome"]) == (200, "aborted")
     assert (answer.json["session"]["status"], answer.json["session"]["outcome"]) == ("idle", "aborted")
@@ -257,7 +257,7 @@ async def test_a_session_that_ended_takes_no_prompt_and_says_resume(machine: Mac
             assert (ended.status, ended.json["session"]["status"]) == (200, "stopped")
         elif end == "disconnected":
             machine.world.kill(item["instanceId"])
-            await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
+            await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
     async with machine.fleet() as door:
         assert (await door.knock("GET", path)).json["status"] == end
         refused = (await door.knock("POST", f"{path}/prompt", {"text": "Go on"})).problem(409, f"session_{end}")
@@ -279,7 +279,7 @@ async def test_a_prompt_can_ask_for_the_resume(door: Door) -> None:
 
 async def test_resume_of_an_active_session_is_refused(door: Door) -> None:
     item = await door.session(initialPrompt="hang")
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "active")
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "active")
     (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).problem(409, "session_active")
 
 
@@ -330,7 +330,7 @@ async def test_an_unknown_session_is_404_everywhere(door: Door, any_id: str) -> 
     ):
         answer = await door.knock(method, path + action, body)
         assert answer.problem(404, answer.json["code"])["code"] in ("session_not_found", "not_found")
-    assert door.tree.log.head() == 0
+    assert door.fleet.log.head() == 0
 
 
 async def test_attachments(door: Door) -> None:
@@ -359,7 +359,7 @@ async def test_a_text_that_is_too_long_belongs_in_a_file(door: Door) -> None:
 
 async def test_a_full_queue_says_when_to_come_again(door: Door) -> None:
     item = await door.session(initialPrompt="hang")
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "active")
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "active")
     path = f"/api/sessions/{item['id']}/prompt"
     for _ in range(100):
         assert (await door.knock("POST", path, {"text": "x"})).status == 204

@@ -21,7 +21,7 @@ async def machine(machine: Machine) -> Machine:
 async def asked(door: Door, strategy: str = "worktree", **fields: Any) -> str:
     """Create a session whose set-up waits for a person, and return its path."""
     item = await door.session(REPOSITORY, isolationStrategy=strategy, **fields)
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.setup is not None and s.setup.status == "held")
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.setup is not None and s.setup.status == "held")
     return f"/api/sessions/{item['id']}"
 
 
@@ -35,7 +35,7 @@ async def allow(door: Door, path: str, digest: str = "d1") -> Answer:
 
 async def item_of(door: Door, path: str) -> dict[str, Any]:
     """Wait until the session is there or has failed, and return its item."""
-    await door.tree.views.sessions.wait(path.rpartition("/")[2], lambda s: s.provisioning is None)
+    await door.fleet.views.sessions.wait(path.rpartition("/")[2], lambda s: s.provisioning is None)
     item: dict[str, Any] = (await door.knock("GET", path)).json
     return item
 
@@ -67,7 +67,9 @@ async def test_what_was_allowed_runs_in_the_next_workspace_and_nothing_else_does
     machine.files.add_repository("/home/user/other")
     machine.scripts.recipe = RECIPE
     other = await door.session("/home/user/other", isolationStrategy="worktree")
-    state = await door.tree.views.sessions.wait(other["id"], lambda s: s.setup is not None and s.setup.status == "held")
+    state = await door.fleet.views.sessions.wait(
+        other["id"], lambda s: s.setup is not None and s.setup.status == "held"
+    )
     assert state.setup is not None
     assert [script.text for script in machine.scripts.ran] == ["npm ci", "npm ci"]
 
@@ -146,13 +148,13 @@ async def test_an_abort_ends_a_set_up(machine: Machine, door: Door) -> None:
     machine.scripts.lasts_s = 1e9
     path = await asked(door)
     await allow(door, path)
-    await door.tree.views.sessions.wait(
+    await door.fleet.views.sessions.wait(
         path.rpartition("/")[2], lambda s: s.evidence == "its workspace is being set up"
     )
     (await decide(door, path, action="skip")).problem(409, "session_not_ready")
     aborted = (await door.knock("POST", f"{path}/abort")).json
     assert (aborted["outcome"], aborted["session"]["failure"]["code"]) == ("aborted", "setup_aborted")
-    assert door.tree.context.scripts.running == set()
+    assert door.fleet.context.scripts.running == set()
 
 
 async def test_a_bad_set_up_file_is_a_failure_that_can_be_skipped(machine: Machine, door: Door) -> None:
@@ -209,7 +211,7 @@ async def test_a_set_up_that_a_kill_cut_off_runs_again(machine: Machine) -> None
     async with machine.fleet(killed=True) as door:
         path = await asked(door)
         await allow(door, path)
-        await door.tree.views.sessions.wait(path.rpartition("/")[2], lambda s: s.evidence.endswith("set up"))
+        await door.fleet.views.sessions.wait(path.rpartition("/")[2], lambda s: s.evidence.endswith("set up"))
     machine.scripts.lasts_s = 0.01
     async with machine.fleet() as door:
         assert (await item_of(door, path))["setup"]["status"] == "done"

@@ -26,7 +26,7 @@ def keys(tmp_path: Path, machine: Machine) -> Keys:
 @pytest.fixture
 async def locked(machine: Machine, keys: Keys) -> AsyncGenerator[Door]:
     async with machine.fleet() as door:
-        yield Door(door.tree, Guard(machine.clock, keys.file))
+        yield Door(door.fleet, Guard(machine.clock, keys.file))
 
 
 def shown(text: str) -> list[tuple[bytes, bytes]]:
@@ -39,7 +39,7 @@ async def test_commands_are_those_of_the_token(locked: Door, keys: Keys) -> None
         async with connected(port, shown(viewer)) as client:
             refused = await client.command("POST", "/api/sessions", {"directory": PLAIN})
             assert (refused["type"], refused["problem"]["code"]) == ("error", "read_only")
-        assert locked.tree.log.head() == 0
+        assert locked.fleet.log.head() == 0
         async with connected(port, shown(operator)) as client:
             assert (await client.command("POST", "/api/sessions", {"directory": PLAIN}))["type"] == "reply"
     (first, *_) = (await locked.knock("GET", "/api/log", **bearer(operator))).json
@@ -103,7 +103,7 @@ async def test_a_command_of_a_revoked_token_is_refused_at_once(
         keys.revoke("stolen")
         refused = await client.command("POST", "/api/sessions", {"directory": PLAIN})
         assert refused["problem"]["code"] == "token_invalid"
-    assert locked.tree.log.head() == 0
+    assert locked.fleet.log.head() == 0
 
 
 async def test_a_socket_is_a_stream_and_no_request(locked: Door, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,12 +39,12 @@ async def test_subscriptions_are_bounded(door: Door) -> None:
         frames = await client.until("error")
         assert (frames[-1]["id"], frames[-1]["code"]) == ("more", "invalid")
         assert "at most" in frames[-1]["problem"]["detail"]
-        assert door.tree.inflight.readers() == SOCKET_SUBSCRIPTIONS_MAX
+        assert door.fleet.inflight.readers() == SOCKET_SUBSCRIPTIONS_MAX
 
 
 async def test_commands_at_a_time_are_bounded(door: Door) -> None:
     item = await door.session(initialPrompt="bash:600")
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     async with door.listen() as port, connected(port) as client:
         path = f"/api/sessions/{item['id']}/abort"
         for number in range(SOCKET_COMMANDS_MAX + 1):
@@ -125,15 +125,15 @@ async def test_a_reader_that_falls_behind_is_told_its_cursor_and_misses_nothing(
             patch.setattr("fleet.events.feed.FEED_BUFFER_BYTES_MAX", 1)
             await client.send("subscribe", "a", sessions="*")
             await client.until("live")
-        before = door.tree.log.head()
+        before = door.fleet.log.head()
         await door.prompt(item["id"], "Hello")
         frames = await client.until("lagging")
         seen = [before, *positions(frames, "a")]
         assert frames[-1] == {"type": "lagging", "id": "a", "after": seen[-1]}
-        assert door.tree.inflight.readers() == 0
+        assert door.fleet.inflight.readers() == 0
         await client.send("subscribe", "a", sessions="*", after=seen[-1])
         seen += positions(await client.until("live"), "a")
-        assert seen == list(range(before, door.tree.log.head() + 1))
+        assert seen == list(range(before, door.fleet.log.head() + 1))
 
 
 async def test_dropped_signals_are_followed_by_a_snapshot(door: Door) -> None:
@@ -142,7 +142,7 @@ async def test_dropped_signals_are_followed_by_a_snapshot(door: Door) -> None:
         await client.send("subscribe", "a", sessions=[item["id"]])
         await client.until("live")
         for n in range(SIGNAL_BUFFER_MAX + 1):
-            door.tree.inflight.delta(item["id"], PartDelta(item["opencodeId"], "msg_x", "prt_x", "text", str(n)))
+            door.fleet.inflight.delta(item["id"], PartDelta(item["opencodeId"], "msg_x", "prt_x", "text", str(n)))
         assert (await client.frame())["type"] == "snapshot"
 
 
@@ -164,8 +164,8 @@ async def test_a_client_that_goes_leaves_nothing(door: Door) -> None:
             await socket.send(TEXT, FOLLOW)
             assert await socket.receive()  # and goes without a word
         await trio.sleep(1)
-        assert door.tree.inflight.readers() == 0
-        assert len(door.tree.feed.statistics()) == 1
+        assert door.fleet.inflight.readers() == 0
+        assert len(door.fleet.feed.statistics()) == 1
 
 
 async def test_a_shutdown_closes_it(door: Door) -> None:
@@ -181,7 +181,7 @@ async def test_a_shutdown_closes_it(door: Door) -> None:
         assert trio.current_time() - began < 1
         await socket.send(CLOSE, received.payload)
         assert await socket.receive() is None
-    assert door.tree.inflight.readers() == 0
+    assert door.fleet.inflight.readers() == 0
 
 
 async def test_a_client_that_reads_no_answers_is_not_listened_to(door: Door) -> None:
@@ -215,15 +215,15 @@ async def test_a_viewer_reads_and_orders_nothing_and_a_revoked_token_reads_no_mo
     keys = Keys(tmp_path / "data", machine)
     operator, viewer = keys.new("ci"), keys.new("eyes", "viewer")
     async with machine.fleet() as tree_only:
-        door = Door(tree_only.tree, Guard(machine.clock, keys.file))
+        door = Door(tree_only.fleet, Guard(machine.clock, keys.file))
         create = {"directory": PLAIN}
         async with door.listen() as port:
             assert (await refusal(port))[0] == 401
             async with connected(port, [(b"Authorization", b"Bearer %s" % operator.encode())]) as client:
                 assert (await client.command("POST", "/api/sessions", create))["status"] == 200
-            events = door.tree.log.read_all()
+            events = door.fleet.log.read_all()
             assert {e.cause.actor for e in events if e.type == "session.created"} == {"token:ci"}
-            head = door.tree.log.head()
+            head = door.fleet.log.head()
             async with raw_socket(port, [("Authorization", f"Bearer {viewer}")]) as (socket, _):
                 await socket.send(TEXT, FOLLOW)
                 received = await socket.receive()
@@ -236,10 +236,10 @@ async def test_a_viewer_reads_and_orders_nothing_and_a_revoked_token_reads_no_mo
                     received = await socket.receive()
                 assert received is not None
                 assert b'"read_only"' in received.payload
-                assert door.tree.log.head() == head
+                assert door.fleet.log.head() == head
                 keys.revoke("eyes")
                 began = trio.current_time()
                 while received is not None:
                     received = await socket.receive()
                 assert trio.current_time() - began <= 2 * TOKEN_POLL_S
-        assert door.tree.inflight.readers() == 0
+        assert door.fleet.inflight.readers() == 0

@@ -17,13 +17,13 @@ def positions(frames: list[dict[str, Any]], frame_id: str) -> list[int]:
 async def test_a_subscription_begins_with_a_snapshot_and_says_when_it_is_live(door: Door) -> None:
     item = await door.session()
     async with door.listen() as port, connected(port) as client:
-        head = door.tree.log.head()
+        head = door.fleet.log.head()
         await client.send("subscribe", "a", sessions=[item["opencodeId"]], after=0)
         frames = await client.until("live")
         shown: dict[str, Any] = {"sessionId": item["id"], "status": "idle", "parts": []}
         assert frames[0] == {"type": "snapshot", "id": "a", "snapshot": {"position": head, "sessions": [shown]}}
         assert frames[-1] == {"type": "live", "id": "a", "position": head}
-        own = door.tree.log.read_stream(f"session-{item['id']}")
+        own = door.fleet.log.read_stream(f"session-{item['id']}")
         assert positions(frames, "a") == [event.position for event in own]
         logged = (await door.knock("GET", "/api/log?after=0")).json
         told = [{**frame["event"]} for frame in frames if frame["type"] == "event"]
@@ -42,7 +42,7 @@ async def test_a_subscription_begins_with_a_snapshot_and_says_when_it_is_live(do
 async def test_one_socket_follows_some_sessions_and_everything(door: Door) -> None:
     one, two, three = [await door.session() for _ in range(3)]
     async with door.listen() as port, connected(port) as client:
-        head = door.tree.log.head()
+        head = door.fleet.log.head()
         await client.send("subscribe", "pair", sessions=[one["id"], two["id"]])
         await client.send("subscribe", "all", sessions="*", after=0)
         frames = await client.until("live", "all")
@@ -69,7 +69,7 @@ async def test_an_ended_subscription_tells_nothing_more(door: Door) -> None:
         assert (await client.ask("unsubscribe", "a"))["code"] == "subscription_not_found"
         await client.send("subscribe", "a", sessions="*", after=0)
         assert positions(await client.until("live", "a"), "a")[0] == 1
-    assert door.tree.inflight.readers() == 0
+    assert door.fleet.inflight.readers() == 0
 
 
 async def test_a_client_goes_on_where_it_left_over_a_restart(machine: Machine) -> None:
@@ -83,7 +83,7 @@ async def test_a_client_goes_on_where_it_left_over_a_restart(machine: Machine) -
     async with machine.fleet() as door, door.listen() as port, connected(port) as client:
         await client.send("subscribe", "a", sessions="*", after=cut)
         after = positions(await client.until("live"), "a")
-        assert after == list(range(cut + 1, door.tree.log.head() + 1))
+        assert after == list(range(cut + 1, door.fleet.log.head() + 1))
 
 
 async def test_every_command_of_rest(door: Door) -> None:
@@ -184,7 +184,7 @@ async def test_a_frame_that_is_none_is_answered_and_nothing_else_happens(
     door: Door, message: str | bytes, code: str, field: str | None
 ) -> None:
     await door.session()
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     async with door.listen() as port, connected(port) as client:
         await client.send("subscribe", "taken", sessions="*")
         await client.until("live")
@@ -196,8 +196,8 @@ async def test_a_frame_that_is_none_is_answered_and_nothing_else_happens(
         if field is not None:
             assert error["problem"]["field"] == field
         assert (await client.ask("ping", "p")) == {"type": "reply", "id": "p", "status": 204}
-        assert door.tree.inflight.readers() == 1
-    assert door.tree.log.head() == head
+        assert door.fleet.inflight.readers() == 1
+    assert door.fleet.log.head() == head
 
 
 async def test_two_repositories_are_served_side_by_side(door: Door) -> None:

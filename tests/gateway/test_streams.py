@@ -19,7 +19,7 @@ def positions(frames: list[Frame]) -> list[int]:
 
 def readers(door: Door) -> int:
     """How many streams read the feed; the history reads it too."""
-    return len(door.tree.feed.statistics()) - 1
+    return len(door.fleet.feed.statistics()) - 1
 
 
 async def test_a_stream_begins_with_a_snapshot_and_tells_what_happens_from_then_on(door: Door) -> None:
@@ -29,7 +29,7 @@ async def test_a_stream_begins_with_a_snapshot_and_tells_what_happens_from_then_
         headers = stream.headers
         assert headers["content-type"] == "text/event-stream"
         assert headers["cache-control"] == "no-store"
-        head = door.tree.log.head()
+        head = door.fleet.log.head()
         first = await stream.frame()
         assert (first.event, first.id) == ("snapshot", None)
         shown: dict[str, Any] = {"sessionId": item["id"], "status": "idle", "parts": []}
@@ -38,7 +38,7 @@ async def test_a_stream_begins_with_a_snapshot_and_tells_what_happens_from_then_
         frames = await stream.until("session.turn-ended")
     logged = [frame for frame in frames if frame.id is not None]
     assert [frame.id for frame in logged] == [
-        e.position for e in door.tree.log.read_stream(f"session-{item['id']}") if e.position > head
+        e.position for e in door.fleet.log.read_stream(f"session-{item['id']}") if e.position > head
     ][: len(logged)]
     for frame in logged:
         assert frame.data["position"] == frame.id
@@ -88,7 +88,7 @@ async def test_a_reader_goes_on_where_it_left_without_gap_or_repeat(machine: Mac
     assert [f for f in everything if (f.id or 0) > cut] == rest[: len([f for f in everything if (f.id or 0) > cut])]
     assert (
         positions(rest)
-        == [e.position for e in door.tree.log.read_stream(f"session-{item['id']}") if e.position > cut][: len(rest)]
+        == [e.position for e in door.fleet.log.read_stream(f"session-{item['id']}") if e.position > cut][: len(rest)]
     )
 
 
@@ -103,7 +103,7 @@ async def test_the_header_counts_before_the_parameter_because_browsers_send_it_a
 async def test_the_whole_fleet_on_one_stream(door: Door) -> None:
     first, second = await door.session(), await door.session(REPOSITORY)
     async with door.listen() as port, door.follow(port, "/api/events?after=0") as stream:
-        head = door.tree.log.head()
+        head = door.fleet.log.head()
         frames: list[Frame] = []
         while not frames or positions(frames)[-1:] != [head]:
             frames.append(await stream.frame())
@@ -131,7 +131,7 @@ async def test_a_cursor_that_is_none(door: Door, cursor: str) -> None:
 
 
 async def test_a_cursor_ahead_of_the_log_is_refused(door: Door) -> None:
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     for knock in (
         door.knock("GET", f"/api/events?after={head + 1}"),
         door.knock("GET", "/api/events", Last_Event_ID=str(head + 1)),
@@ -162,10 +162,10 @@ async def test_a_reader_that_goes_leaves_nothing(door: Door) -> None:
         async with door.follow(port, "/api/events") as stream, door.follow(port, "/api/events") as other:
             await stream.frame()
             await other.frame()
-            assert readers(door) == door.tree.inflight.readers() == 2
+            assert readers(door) == door.fleet.inflight.readers() == 2
         await trio.sleep(1)
         assert readers(door) == 0
-        assert door.tree.inflight.readers() == 0
+        assert door.fleet.inflight.readers() == 0
 
 
 @pytest.mark.parametrize("early", [b"", b"x", b"GET /api/caller HTTP/1.1\r\nHost: localhost\r\n\r\n"])
@@ -196,7 +196,7 @@ async def test_a_shutdown_ends_the_streams(door: Door) -> None:
 
 async def test_what_is_in_flight_is_in_the_snapshot(door: Door) -> None:
     item = await door.session(initialPrompt="bash:600")
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     await trio.sleep(1)
     async with door.listen() as port:
         for path in (f"/api/sessions/{item['id']}/events", "/api/events"):
@@ -208,18 +208,18 @@ async def test_what_is_in_flight_is_in_the_snapshot(door: Door) -> None:
 
 async def test_a_reader_that_falls_behind_gets_a_snapshot_and_every_event(door: Door) -> None:
     item = await door.session()
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     async with door.listen() as port, door.follow(port, f"/api/sessions/{item['id']}/events") as stream:
         await stream.frame()
         await door.prompt(item["id"], "one")
         for n in range(SIGNAL_BUFFER_MAX + 100):
-            door.tree.inflight.delta(item["id"], PartDelta(item["opencodeId"], "msg_x", "prt_x", "text", str(n)))
+            door.fleet.inflight.delta(item["id"], PartDelta(item["opencodeId"], "msg_x", "prt_x", "text", str(n)))
         await door.prompt(item["id"], "two")
         frames = [await stream.frame()]
         while sum(frame.event == "session.turn-ended" for frame in frames) < 2:
             frames.append(await stream.frame())
     assert "snapshot" in [frame.event for frame in frames]
-    log = [e.position for e in door.tree.log.read_stream(f"session-{item['id']}") if e.position > head]
+    log = [e.position for e in door.fleet.log.read_stream(f"session-{item['id']}") if e.position > head]
     assert positions(frames) == log[: len(positions(frames))]
 
 
@@ -235,7 +235,7 @@ async def test_a_reader_that_does_not_read_is_cut_off(door: Door, monkeypatch: p
             while readers(door) or not came:
                 came = came or bool(readers(door))
                 delta = PartDelta("ses_x", "msg_x", "prt_x", "text", "x" * 1_000_000)
-                door.tree.inflight.delta("a session", delta)
+                door.fleet.inflight.delta("a session", delta)
                 await trio.sleep(0.02)
             await connection.send_all(b"x")
             await trio.sleep(0.2)

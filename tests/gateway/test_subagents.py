@@ -52,7 +52,7 @@ async def test_what_a_sub_agent_said_while_nobody_heard_it_is_paid(machine: Mach
 async def test_of_a_sub_agent_that_goes_on_only_the_new_messages_are_read(machine: Machine, door: Door) -> None:
     item = await door.session()
     await door.prompt(item["id"], "turn:70")
-    client = door.tree.context.connections.current(item["instanceId"])
+    client = door.fleet.context.connections.current(item["instanceId"])
     assert client is not None
     for text, told in (("Hello", 2), ("turn:70", 71)):
         since_ms = machine.world.now_ms()
@@ -72,11 +72,11 @@ async def test_what_a_sub_agent_said_in_a_turn_that_was_cut_off_is_paid(machine:
     assert len(said) == 5 + 2
     if "killed" in end:
         machine.world.kill(item["instanceId"])
-        await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
+        await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
     if "terminated" in end:
         assert (await door.knock("DELETE", f"/api/sessions/{item['id']}")).status == 200
     assert (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).status == 200
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.phase == "idle")
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "idle")
     assert paid(await door.settled(item["id"])) == 7
 
 
@@ -90,7 +90,7 @@ async def test_what_a_sub_agent_asks_is_found_when_its_event_was_missed(machine:
         await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": who + word})
     for item, (word, answer) in zip(items, answers.items(), strict=True):
         with trio.fail_after(TURN_POLL_S * 3):
-            await door.tree.views.sessions.wait(item["id"], lambda s: bool(s.requests))
+            await door.fleet.views.sessions.wait(item["id"], lambda s: bool(s.requests))
         path = f"/api/sessions/{item['id']}/requests"
         (request,) = (await door.knock("GET", path)).json
         assert (request["kind"] == "permission") is (word == "ask")
@@ -137,7 +137,7 @@ async def test_a_sub_agent_s_parts_are_recorded_as_they_end_and_once(machine: Ma
     stored = machine.world.store.transcript(running["id"])
     assert [message["info"]["id"] for message in said] == [message.id for message in stored]
     assert [message["parts"] for message in said] == [list(message.parts.values()) for message in stored]
-    stream = door.tree.log.read_stream(door.tree.views.sessions.stream(item["id"]))
+    stream = door.fleet.log.read_stream(door.fleet.views.sessions.stream(item["id"]))
     parts = [(each.event.part_id, bytes(each.event.body)) for each in stream if isinstance(each.event, PartRecorded)]
     assert len(parts) == len(set(parts)), "a part was recorded twice"
     assert paid(done) == 2 + 3
@@ -150,6 +150,6 @@ async def test_a_restart_shows_what_a_sub_agent_is_doing(machine: Machine) -> No
     async with machine.fleet() as door:
         await trio.sleep(TURN_POLL_S + 5)
         _, subagent = (await door.knock("GET", f"/api/sessions/{item['id']}/conversations")).json
-        open_parts = door.tree.inflight.snapshot(frozenset((item["id"],)))[item["id"]]
+        open_parts = door.fleet.inflight.snapshot(frozenset((item["id"],)))[item["id"]]
         assert {part.conversation for part in open_parts} == {item["opencodeId"], subagent["id"]}
         assert paid(await door.settled(item["id"])) == 2 + 2

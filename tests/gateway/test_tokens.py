@@ -51,14 +51,14 @@ def keys(tmp_path: Path, machine: Machine) -> Keys:
 async def locked(machine: Machine, keys: Keys) -> AsyncGenerator[Door]:
     """A door on loopback whose tokens are `keys`."""
     async with machine.fleet() as door:
-        yield Door(door.tree, Guard(machine.clock, keys.file))
+        yield Door(door.fleet, Guard(machine.clock, keys.file))
 
 
 @pytest.fixture
 async def public(machine: Machine, keys: Keys) -> AsyncGenerator[Door]:
     """A door that others can reach."""
     async with machine.fleet() as door:
-        yield Door(door.tree, Guard(machine.clock, keys.file, loopback=False))
+        yield Door(door.fleet, Guard(machine.clock, keys.file, loopback=False))
 
 
 def bearer(text: str) -> dict[str, str]:
@@ -116,9 +116,9 @@ async def test_who_acts_stands_in_the_log(locked: Door, keys: Keys) -> None:
 async def test_a_viewer_can_change_nothing(locked: Door, keys: Keys, method: str, path: str, body: object) -> None:
     operator, viewer = keys.new("me"), keys.new("wall", "viewer")
     created = await locked.knock("POST", "/api/sessions", {"directory": PLAIN}, **bearer(operator))
-    path, head = path.format(id=created.json["session"]["id"]), locked.tree.log.head()
+    path, head = path.format(id=created.json["session"]["id"]), locked.fleet.log.head()
     (await locked.knock(method, path, body, **bearer(viewer))).problem(403, "read_only")
-    assert locked.tree.log.head() == head
+    assert locked.fleet.log.head() == head
 
 
 async def test_every_route_that_is_no_read_refuses_a_viewer(locked: Door, keys: Keys) -> None:
@@ -363,8 +363,8 @@ async def test_damaged_tokens_let_nobody_in(locked: Door, keys: Keys, tmp_path: 
 async def test_this_machines_user_comes_in_by_the_data_directory(machine: Machine, keys: Keys, tmp_path: Path) -> None:
     keys.new("me")
     with local_token(tmp_path) as text:
-        async with machine.fleet() as fleet:
-            door = Door(fleet.tree, Guard(machine.clock, keys.file, local=text))
+        async with machine.fleet() as running:
+            door = Door(running.fleet, Guard(machine.clock, keys.file, local=text))
             shown = await door.knock("GET", "/api/caller", **bearer(text))
             assert shown.json == {"actor": "local", "role": "operator"}
             (await door.knock("GET", "/api/caller", **bearer(text + "x"))).problem(401, "token_invalid")

@@ -125,7 +125,7 @@ async def test_a_crash_is_told_without_its_words(machine: Machine, spans: Spans)
     with capture_logs():
         async with machine.fleet() as door:
             item = await door.session()
-            actor = door.tree.context.actors.sessions._entries[item["id"]].resident  # pyright: ignore[reportPrivateUsage] - to spoil it
+            actor = door.fleet.context.actors.sessions._entries[item["id"]].resident  # pyright: ignore[reportPrivateUsage] - to spoil it
             actor._decide = _broken  # type: ignore[attr-defined]  # a bug in the core
             await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "x"})
             crashed, request = spans.only("session SubmitPrompt"), spans.only("POST /api/sessions/<session_id>/prompt")
@@ -147,7 +147,7 @@ async def test_what_people_and_agents_say_is_in_no_span(machine: Machine, spans:
         await door.settled(item["id"])
         said = {"User_Agent": "WORDS", "Referer": "http://localhost/WORDS", "Idempotency_Key": "WORDS"}
         await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "question WORDS"}, **said)
-        await door.tree.views.sessions.wait(item["id"], lambda s: bool(s.requests))
+        await door.fleet.views.sessions.wait(item["id"], lambda s: bool(s.requests))
         await door.knock("GET", "/api/sessions/history?search=WORDS")
         await door.knock("GET", "/api/sessions/WORDS")
         await door.knock("POST", "/api/sessions", {"directory": "/home/user/WORDS"})
@@ -180,7 +180,7 @@ async def test_what_lasts_does_not_keep_a_trace_open(machine: Machine, spans: Sp
 async def test_what_a_start_takes_up_begins_a_trace(machine: Machine, spans: Spans) -> None:
     async with machine.fleet(killed=True) as door:
         item = await door.session(initialPrompt="bash:60")
-        await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+        await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     async with machine.fleet() as door:
         await door.settled(item["id"])
         ended = spans.only("session ReportTurnEnded")
@@ -217,7 +217,7 @@ async def test_the_span_of_a_caller_that_hangs_up_ends(machine: Machine, spans: 
     async with machine.fleet() as door, door.listen() as port:
         async with await trio.open_tcp_stream("127.0.0.1", port) as connection:
             await connection.send_all(head.encode() + body)
-            while not list(door.tree.views.sessions):  # noqa: ASYNC110 - it is made while the request waits
+            while not list(door.fleet.views.sessions):  # noqa: ASYNC110 - it is made while the request waits
                 await trio.sleep(0.01)
         with trio.fail_after(5):
             while not spans.named("POST /api/sessions"):  # noqa: ASYNC110 - the server tells nobody

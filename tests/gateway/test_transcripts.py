@@ -41,18 +41,18 @@ async def record(door: Door, item: dict[str, Any], *parts: dict[str, Any], info:
     made = {"id": "msg_zz", "sessionID": item["opencodeId"], "role": "assistant", "time": {"created": 10**13}}
     message = wire.message(msgspec.json.encode({"info": {**made, **(info or {})}, "parts": parts}))
     report = ReportTranscript(messages=(message,), at_ms=1)
-    await door.tree.context.actors.sessions.ask(item["id"], Deliver(report, Cause()))
+    await door.fleet.context.actors.sessions.ask(item["id"], Deliver(report, Cause()))
 
 
 async def test_turns_say_what_was_asked_and_what_came_of_it(machine: Machine, door: Door) -> None:
     item = await door.session()
     await door.knock("POST", f"{path_of(item)}/prompt", {"text": "bash:5 Tidy\n  up"})
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     machine.files.contents[PLAIN] = {"a.txt": b"1\n2\n"}
     await door.settled(item["id"])
     await door.prompt(item["id"], "fail")
     answer = await door.knock("GET", f"{path_of(item)}/turns")
-    assert (answer.headers["x-total-count"], int(answer.headers["fleet-position"])) == ("2", door.tree.log.head())
+    assert (answer.headers["x-total-count"], int(answer.headers["fleet-position"])) == ("2", door.fleet.log.head())
     first, second = answer.json
     assert (first["number"], first["prompt"], first["actor"]) == (1, "bash:5 Tidy up", "local")
     assert (first["outcome"], second["outcome"]) == ("finished", "error")
@@ -74,14 +74,14 @@ async def test_turns_can_be_read_as_they_were_at_a_position(door: Door) -> None:
     (running,) = (await door.knock("GET", f"{path}{first['position']}")).json
     assert (running["outcome"], running["endPosition"], running["costUsd"]) == (None, None, 0)
     assert (await door.knock("GET", f"{path}{first['endPosition']}")).json == [first]
-    ahead = door.tree.log.head() + 1
+    ahead = door.fleet.log.head() + 1
     assert (await door.knock("GET", f"{path}{ahead}")).problem(422, "invalid")["field"] == "at"
 
 
 async def test_a_turn_that_was_steered_says_by_what(door: Door) -> None:
     item = await door.session()
     await door.knock("POST", f"{path_of(item)}/prompt", {"text": "bash:20"})
-    await door.tree.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     await door.knock("POST", f"{path_of(item)}/prompt", {"text": "Look here", "delivery": "steer"})
     await door.settled(item["id"])
     (turn,) = (await door.knock("GET", f"{path_of(item)}/turns")).json
@@ -109,8 +109,8 @@ async def test_a_transcript_as_it_was_has_the_messages_and_parts_of_then(door: D
     item = await door.session()
     seen: dict[int, Any] = {}
     await door.knock("POST", f"{path_of(item)}/prompt", {"text": "turn:4"})
-    while not seen or door.tree.views.sessions.get(item["id"]).turn is not None:  # type: ignore[union-attr]  # it is there
-        seen[door.tree.log.head()] = await messages(door, item)
+    while not seen or door.fleet.views.sessions.get(item["id"]).turn is not None:  # type: ignore[union-attr]  # it is there
+        seen[door.fleet.log.head()] = await messages(door, item)
         await trio.sleep(0.02)
     assert len(seen) > 5
     for position, then in seen.items():
@@ -158,7 +158,7 @@ async def test_a_part_that_is_being_written_can_be_read(door: Door) -> None:
     item = await door.session()
     await door.knock("POST", f"{path_of(item)}/prompt", {"text": "bash:20"})
     await trio.sleep(5)
-    (part,) = door.tree.inflight.snapshot(frozenset((item["id"],)))[item["id"]]
+    (part,) = door.fleet.inflight.snapshot(frozenset((item["id"],)))[item["id"]]
     read = (await door.knock("GET", f"{path_of(item)}/parts/{part.part_id}")).json
     assert (read["id"], read["state"]["status"]) == (part.part_id, "running")
 

@@ -37,7 +37,7 @@ async def deliveries(door: Door, webhook_id: str) -> list[dict[str, object]]:
 async def delivered(door: Door, webhook_id: str) -> list[dict[str, object]]:
     """Wait until no delivery is on its way, and return all, oldest first."""
     with trio.fail_after(3600):
-        await door.tree.views.webhooks.wait(webhook_id, lambda s: not s.open)
+        await door.fleet.views.webhooks.wait(webhook_id, lambda s: not s.open)
     return (await deliveries(door, webhook_id))[::-1]
 
 
@@ -46,7 +46,7 @@ def types(got: list[Got]) -> list[object]:
 
 
 def logged(machine: Machine, door: Door) -> bytes:
-    return b"\n".join(each.payload for each in door.tree.log.read_all())
+    return b"\n".join(each.payload for each in door.fleet.log.read_all())
 
 
 async def test_what_happens_to_sessions_arrives_signed(machine: Machine, door: Door) -> None:
@@ -77,7 +77,7 @@ def _time(got: Got) -> datetime:
 async def test_open_requests_and_ends_are_told_of(machine: Machine, door: Door) -> None:
     webhook_id = await registered_id(door)
     asks = await door.session(initialPrompt="question")
-    await door.tree.views.sessions.wait(asks["id"], lambda s: bool(s.requests))
+    await door.fleet.views.sessions.wait(asks["id"], lambda s: bool(s.requests))
     await door.knock("DELETE", f"/api/sessions/{asks['id']}")
     await machine.sender.received(2)
     found = await delivered(door, webhook_id)
@@ -163,15 +163,15 @@ async def test_a_secret_of_the_callers_own_is_used(machine: Machine, door: Door)
 async def test_a_wrong_registration_changes_nothing(
     machine: Machine, door: Door, body: object, field: str, code: str
 ) -> None:
-    before = door.tree.log.head()
+    before = door.fleet.log.head()
     problem = (await door.knock("POST", "/api/webhooks", body)).problem(422, code)
     assert problem["field"] == field
-    assert door.tree.log.head() == before
+    assert door.fleet.log.head() == before
     assert machine.vault.targets == {}
 
 
 async def test_a_webhook_that_is_not_there(door: Door) -> None:
-    before = door.tree.log.head()
+    before = door.fleet.log.head()
     for method, path, body in (
         ("GET", "", None),
         ("PATCH", "", {"enabled": False}),
@@ -180,8 +180,8 @@ async def test_a_webhook_that_is_not_there(door: Door) -> None:
         ("POST", "/test", None),
     ):
         (await door.knock(method, f"/api/webhooks/{NOWHERE}{path}", body)).problem(404, "webhook_not_found")
-    assert door.tree.log.head() == before
-    assert door.tree.context.actors.webhooks.statistics().active == 0
+    assert door.fleet.log.head() == before
+    assert door.fleet.context.actors.webhooks.statistics().active == 0
 
 
 async def test_there_are_only_so_many(door: Door) -> None:
@@ -247,7 +247,7 @@ async def test_kill_9_between_order_and_delivery_loses_nothing_and_keeps_the_id(
     async with machine.fleet(killed=True) as door:
         webhook_id = await registered_id(door)
         await door.prompt((await door.session())["id"], "hello")
-        await door.tree.views.webhooks.wait(webhook_id, lambda s: bool(s.open) and s.open[0].attempts == 2)
+        await door.fleet.views.webhooks.wait(webhook_id, lambda s: bool(s.open) and s.open[0].attempts == 2)
         (before,) = await deliveries(door, webhook_id)
     machine.sender.script[URL] = ["silent"]
     async with machine.fleet(killed=True):
@@ -283,7 +283,7 @@ async def test_a_dead_receiver_is_given_up_and_the_inbox_says_so(machine: Machin
     webhook_id = await registered_id(door, description="Pager", events=["session.finished"])
     machine.sender.script[URL] = [500]
     await door.prompt((await door.session())["id"], "hello")
-    state = await door.tree.views.webhooks.wait(webhook_id, lambda s: s.phase == "disabled")
+    state = await door.fleet.views.webhooks.wait(webhook_id, lambda s: s.phase == "disabled")
     assert trio.current_time() >= WEBHOOK_RETRY_WINDOW_S
     assert len(machine.sender.got) < 40
     (item,) = (await door.knock("GET", "/api/inbox")).json
@@ -310,7 +310,7 @@ async def test_only_so_many_messages_are_open_and_none_is_forgotten(
         await door.prompt(item["id"], f"prompt {number}")
     assert (await door.knock("GET", f"/api/webhooks/{webhook_id}")).json["waiting"] == 2
     machine.sender.script[URL] = [200]
-    await door.tree.views.webhooks.wait(webhook_id, lambda s: len(s.over) == 5)
+    await door.fleet.views.webhooks.wait(webhook_id, lambda s: len(s.over) == 5)
     assert [each["outcome"] for each in await deliveries(door, webhook_id)] == ["delivered"] * 5
 
 
@@ -367,6 +367,6 @@ async def test_a_silent_receiver_has_few_connections_and_holds_up_nobody_else(ma
     began_s = trio.current_time()
     for item in items:
         await door.prompt(item["id"], "hello")
-    await door.tree.views.webhooks.wait(quick, lambda s: len(s.over) == len(items))
+    await door.fleet.views.webhooks.wait(quick, lambda s: len(s.over) == len(items))
     assert trio.current_time() - began_s < 15
     assert WEBHOOK_SENDS_MAX <= machine.sender.sending_most <= WEBHOOK_SENDS_MAX + 1

@@ -122,7 +122,7 @@ async def test_logged_payloads_are_as_their_schemas_say(door: Door, document: di
     await door.settled(child["id"])
     await door.settled(parent["id"])
     await door.knock("DELETE", f"/api/sessions/{child['id']}")
-    events = door.tree.log.read_all()
+    events = door.fleet.log.read_all()
     allowed = {kind: validator(document, payload_name(kind)) for kind in {event.type for event in events}}
     for event in events:
         errors = [each.message for each in allowed[event.type].iter_errors(msgspec.json.decode(event.payload))]

@@ -27,7 +27,7 @@ async def test_what_was_restored_after_its_session_was_erased_can_be_removed(
     for _ in range(2):
         answer = await door.knock("DELETE", path)
         assert (answer.status, answer.json["status"]) == (200, "removed")
-        assert int(answer.headers["fleet-position"]) == door.tree.log.head()
+        assert int(answer.headers["fleet-position"]) == door.fleet.log.head()
     assert item["directory"] not in machine.files.directories
     kept = {"notes.txt": b"not committed\n", "more.txt": b"since then\n"}
     assert machine.files.kept[item["workspaceId"]].contents == kept
@@ -50,10 +50,10 @@ async def test_a_workspace_goes_when_the_session_has_stopped_and_comes_back_with
     machine: Machine, door: Door
 ) -> None:
     item, path = await worked(machine, door)
-    head = door.tree.log.head()
+    head = door.fleet.log.head()
     refused = (await door.knock("DELETE", path)).problem(409, "workspace_busy")
     assert item["id"] in refused["detail"]
-    assert door.tree.log.head() == head
+    assert door.fleet.log.head() == head
     await door.knock("DELETE", f"/api/sessions/{item['id']}")
     removed = (await door.knock("DELETE", path)).json
     assert (removed["status"], removed["sessions"]) == ("removed", [])
@@ -94,7 +94,7 @@ async def test_a_title_is_given_and_taken(machine: Machine) -> None:
         assert (await door.knock("GET", path)).json["title"] is None
         answer = await door.knock("PATCH", path, {"title": "The login"})
         assert (answer.status, answer.json["title"]) == (200, "The login")
-        assert int(answer.headers["fleet-position"]) == door.tree.log.head()
+        assert int(answer.headers["fleet-position"]) == door.fleet.log.head()
         for body, field in (({}, "title"), ({"title": ""}, "title"), ({"title": "x", "branch": "y"}, "branch")):
             assert (await door.knock("PATCH", path, body)).problem(422, "invalid")["field"] == field
     async with machine.fleet() as door:

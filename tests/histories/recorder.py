@@ -135,7 +135,7 @@ class Page:
 
     async def waits(self, session_id: str) -> str:
         """Wait until the session has an open request, and return its id."""
-        state = await self.door.tree.views.sessions.wait(session_id, lambda s: bool(s.requests))
+        state = await self.door.fleet.views.sessions.wait(session_id, lambda s: bool(s.requests))
         return state.requests[0].id
 
     async def prompt(self, session_id: str, text: str, frame_id: str = "prompt") -> None:
@@ -151,7 +151,7 @@ class Page:
 
     async def end(self, session_id: str) -> None:
         """Wait until nothing happens any more, and write what REST says then."""
-        state = self.door.tree.views.sessions.get(session_id)
+        state = self.door.fleet.views.sessions.get(session_id)
         if state is not None and not state.requests:
             await self.door.settled(session_id)
         await trio.sleep(QUIET_S)

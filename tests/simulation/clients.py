@@ -12,8 +12,8 @@ from typing import Final, Literal
 import trio
 
 from fleet.actors.caller import Caller
+from fleet.actors.fleet import Fleet
 from fleet.actors.prompt import NewPrompt
-from fleet.actors.supervision import Tree
 from fleet.actors.usecases.sessions import CommandResult, NewSession
 from fleet.core.session.values import Answer, Budget
 from fleet.errors import Problem
@@ -44,7 +44,7 @@ WORDS = {
     **{"fail": 5, "quiet": 4, "write": 25, "overflow": 4, "turn:4 quiet": 4, "hang": 1, "unknown": 1},
 }
 """What prompts ask of the fake model (tests/fakes/opencode_turn.py), by weight."""
-Act = Callable[[Tree, Caller], Awaitable[CommandResult]]
+Act = Callable[[Fleet, Caller], Awaitable[CommandResult]]
 Heard = CommandResult | Problem | None
 
 
@@ -148,7 +148,7 @@ class Client:
         """Order until there is an answer; only with a key is it safe to ask again."""
         caller = Caller("tester", None, request.key, digest or request.mark.encode())
         while True:
-            heard = await self._machine.call(lambda tree: act(tree, caller))
+            heard = await self._machine.call(lambda fleet: act(fleet, caller))
             request.heard.append(heard)
             settled = isinstance(heard, CommandResult) or (heard is not None and heard.code not in UNCERTAIN | LATER)
             if request.key is None or len(request.heard) > 5 or (settled and self._random.random() < 0.9):
@@ -175,14 +175,14 @@ class Client:
             notify_session=random.choice(known) if known and random.random() < 0.5 else None,
             budget=self._a_budget() if random.random() < 0.15 else None,
         )
-        await self._order(request, lambda tree, caller: tree.orders.create(new, caller))
+        await self._order(request, lambda fleet, caller: fleet.sessions.create(new, caller))
         self._learn(request)
 
     async def _fork(self, session_id: str) -> None:
         request = self._ledger.add("session", self._key())
         strategy = self._random.choice((None, *STRATEGIES))
         await self._order(
-            request, lambda tree, caller: tree.forks.fork(session_id, request.mark, None, strategy, caller)
+            request, lambda fleet, caller: fleet.forks.fork(session_id, request.mark, None, strategy, caller)
         )
         self._learn(request)
 
@@ -199,7 +199,7 @@ class Client:
     async def _place(self, *, bad: bool) -> str:
         """Return a directory: now and then the work tree of another session."""
         if not bad and self._random.random() < 0.1:
-            sessions = list((await self._machine.fleet()).tree.views.sessions)
+            sessions = list((await self._machine.fleet()).fleet.views.sessions)
             if sessions:
                 return self._random.choice(sessions).directory
         return self._random.choice(BAD_PLACES if bad else PLACES)
@@ -212,12 +212,12 @@ class Client:
         prompt = NewPrompt(f"{request.mark} {self._words()}", agent=agent, command=command, steer=steer)
         resume = self._random.random() < 0.5
         await self._order(
-            request, lambda tree, caller: tree.orders.prompt(session_id, prompt, resume=resume, caller=caller)
+            request, lambda fleet, caller: fleet.sessions.prompt(session_id, prompt, resume=resume, caller=caller)
         )
 
     async def _abort(self, session_id: str) -> None:
-        async def act(tree: Tree, caller: Caller) -> CommandResult:
-            outcome, _ = await tree.orders.abort(session_id, caller)
+        async def act(fleet: Fleet, caller: Caller) -> CommandResult:
+            outcome, _ = await fleet.sessions.abort(session_id, caller)
             return outcome
 
         await self._order(self._ledger.add("abort", self._key(), session_id), act)
@@ -225,52 +225,54 @@ class Client:
     async def _resume(self, session_id: str) -> None:
         request = self._ledger.add("resume", self._key(), session_id)
         anew = self._random.random() < 0.3
-        await self._order(request, lambda tree, caller: tree.orders.resume(session_id, caller, anew=anew))
+        await self._order(request, lambda fleet, caller: fleet.sessions.resume(session_id, caller, anew=anew))
         if self._random.random() < 0.4:  # what was cut off is steered at once, before anybody knows whether it runs
             await trio.sleep(self._random.uniform(0, 2))
             steering = self._ledger.add("prompt", self._key(), session_id)
             prompt = NewPrompt(f"{steering.mark} {self._words()}", steer=True)
             await self._order(
-                steering, lambda tree, caller: tree.orders.prompt(session_id, prompt, resume=True, caller=caller)
+                steering, lambda fleet, caller: fleet.sessions.prompt(session_id, prompt, resume=True, caller=caller)
             )
 
     async def _terminate(self, session_id: str) -> None:
         request = self._ledger.add("terminate", self._key(), session_id)
-        await self._order(request, lambda tree, caller: tree.orders.terminate(session_id, caller))
+        await self._order(request, lambda fleet, caller: fleet.sessions.terminate(session_id, caller))
 
     async def _describe(self, session_id: str) -> None:
         request = self._ledger.add("describe", self._key(), session_id)
-        await self._order(request, lambda tree, caller: tree.orders.describe(session_id, request.mark, None, caller))
+        await self._order(
+            request, lambda fleet, caller: fleet.sessions.describe(session_id, request.mark, None, caller)
+        )
 
     async def _withdraw(self, session_id: str) -> None:
         if prompt_id := await self._waiting(session_id):
             request = self._ledger.add("withdraw", self._key(), session_id)
             request.prompt = prompt_id
-            await self._order(request, lambda tree, caller: tree.orders.withdraw(session_id, prompt_id, caller))
+            await self._order(request, lambda fleet, caller: fleet.sessions.withdraw(session_id, prompt_id, caller))
 
     async def _edit(self, session_id: str) -> None:
         if prompt_id := await self._waiting(session_id):
             request = self._ledger.add("edit", self._key(), session_id)
             text = f"{request.mark} {self._words()}"
             await self._order(
-                request, lambda tree, caller: tree.orders.edit_prompt(session_id, prompt_id, text, caller)
+                request, lambda fleet, caller: fleet.sessions.edit_prompt(session_id, prompt_id, text, caller)
             )
 
     async def _steer(self, session_id: str) -> None:
         if prompt_id := await self._waiting(session_id):
             request = self._ledger.add("steer", self._key(), session_id)
             request.prompt = prompt_id
-            await self._order(request, lambda tree, caller: tree.orders.steer_prompt(session_id, prompt_id, caller))
+            await self._order(request, lambda fleet, caller: fleet.sessions.steer_prompt(session_id, prompt_id, caller))
 
     async def _waiting(self, session_id: str) -> str | None:
         """Return one of the prompts that wait, if there are any."""
-        state = (await self._machine.fleet()).tree.views.sessions.get(session_id)
+        state = (await self._machine.fleet()).fleet.views.sessions.get(session_id)
         return None if state is None or not state.queue else self._random.choice(state.queue).prompt_id
 
     # ------------------------------------------------------------------------------- requests, budgets, ends, reading
 
     async def _answer(self, _: str) -> None:
-        views = (await self._machine.fleet()).tree.views
+        views = (await self._machine.fleet()).fleet.views
         waiting = [(state.id, request) for state in views.sessions for request in state.requests]
         if not waiting:
             return
@@ -278,7 +280,7 @@ class Client:
         answer = self._an_answer(asked.kind)
         request = self._ledger.add("answer", self._key(), session_id)
         request.answer = asked.id, answer
-        await self._order(request, lambda tree, caller: tree.orders.answer(session_id, asked.id, answer, caller))
+        await self._order(request, lambda fleet, caller: fleet.sessions.answer(session_id, asked.id, answer, caller))
 
     def _an_answer(self, kind: str) -> Answer:
         if kind == "permission":
@@ -293,36 +295,36 @@ class Client:
     async def _budget(self, session_id: str) -> None:
         budget = None if self._random.random() < 0.4 else self._a_budget()
         request = self._ledger.add("budget", self._key(), session_id)
-        await self._order(request, lambda tree, caller: tree.orders.set_budget(session_id, budget, caller))
+        await self._order(request, lambda fleet, caller: fleet.sessions.set_budget(session_id, budget, caller))
 
     async def _delete(self, session_id: str) -> None:
         permanent = self._random.random() < 0.5
         request = self._ledger.add("delete", self._key(), session_id)
         force = self._random.random() < 0.5
 
-        async def act(tree: Tree, caller: Caller) -> CommandResult:
-            ending = await tree.endings.end(session_id, caller, cleanup=True, permanent=permanent, force=force)
+        async def act(fleet: Fleet, caller: Caller) -> CommandResult:
+            ending = await fleet.endings.end(session_id, caller, cleanup=True, permanent=permanent, force=force)
             request.erased = ending.erased
             return CommandResult(ending.session, ending.position)
 
         await self._order(request, act)
 
     async def _restore(self, _: str) -> None:
-        views = (await self._machine.fleet()).tree.views
+        views = (await self._machine.fleet()).fleet.views
         removed = [state.id for state in views.workspaces if state.phase in ("removed", "removing")]
         if removed:
             workspace_id = self._random.choice(removed)
-            await self._machine.call(lambda tree: tree.endings.restore(workspace_id, Caller()))
+            await self._machine.call(lambda fleet: fleet.endings.restore(workspace_id, Caller()))
 
     async def _search(self, _: str) -> None:
         erased = self._ledger.erased
         words = self._random.choice(("", "prompt", "half done", "said"))
-        page = await self._machine.call(lambda tree: tree.history.search(HistorySearch(search=words)))
+        page = await self._machine.call(lambda fleet: fleet.history.search(HistorySearch(search=words)))
         if isinstance(page, HistoryPage):
             found = [each.id for each in page.sessions if each.id in erased]
             self._ledger.complaints += [f"a search found {session_id}, which was erased" for session_id in found]
 
     async def _read_diff(self, session_id: str) -> None:
-        state = (await self._machine.fleet()).tree.views.sessions.get(session_id)
+        state = (await self._machine.fleet()).fleet.views.sessions.get(session_id)
         if state is not None:
-            await self._machine.call(lambda tree: tree.changes.now(state))
+            await self._machine.call(lambda fleet: fleet.changes.now(state))

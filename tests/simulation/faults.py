@@ -7,7 +7,7 @@ from typing import Any, Final
 import trio
 
 from fleet.actors.caller import Caller
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.instance.events import InstanceRequested, InstanceSpawned, InstanceStopRequested
 from fleet.core.session.events import (
     CallbackDelivered,
@@ -193,8 +193,8 @@ class Faults:
 async def switch_webhooks(machine: Machine, *, enabled: bool) -> None:
     """Enable or disable every webhook, as far as Fleet lives to hear of it."""
 
-    async def switch(tree: Tree) -> None:
-        for webhook in list(tree.views.webhooks):
-            await tree.webhooks.switch(webhook.id, Caller(), enabled=enabled)
+    async def switch(fleet: Fleet) -> None:
+        for webhook in list(fleet.views.webhooks):
+            await fleet.webhooks.switch(webhook.id, Caller(), enabled=enabled)
 
     await machine.call(switch)

@@ -14,7 +14,8 @@ import trio
 from msgspec.structs import replace
 
 from fleet.actors.context import Policy, Ports
-from fleet.actors.supervision import Stores, Tree
+from fleet.actors.fleet import Fleet
+from fleet.actors.supervision import Supervision
 from fleet.adapters.files import LocalFiles
 from fleet.errors import Problem
 from fleet.events.catalog import make_registry
@@ -23,6 +24,7 @@ from fleet.events.memory_blobs import MemoryBlobs
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX
 from fleet.ports import ProcessIdentity
+from fleet.projections.projections import Stores
 from fleet.projections.store import MemoryStore
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.faulty import faulty
@@ -103,7 +105,9 @@ class Incarnation:
             shells=machine.shells,
         )
         blobs = MemoryBlobs(machine.disk)
-        self.tree = Tree(ports, Stores(self.log, blobs, machine.store), policy=machine.policy, threads=False)
+        stores = Stores(self.log, blobs, machine.store)
+        self._supervision = Supervision(ports, stores, policy=machine.policy, threads=False)
+        self.fleet = self._supervision.fleet
         self.log.listen(machine.spring)
         self.up = trio.Event()
         self.gone = trio.Event()
@@ -116,7 +120,7 @@ class Incarnation:
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
-                    await nursery.start(self.tree.run, self.stopping)
+                    await nursery.start(self._supervision.run, self.stopping)
                     self.up.set()
         finally:
             self.up.set()
@@ -224,13 +228,13 @@ class Machine:
         self._changed.set()
         self._changed = trio.Event()
 
-    async def call(self, order: Callable[[Tree], Awaitable[Answer]]) -> Answer | Problem | None:
+    async def call(self, order: Callable[[Fleet], Awaitable[Answer]]) -> Answer | Problem | None:
         """Return the answer, the problem that came instead, or None: the connection broke before either."""
         fleet = await self.fleet()
         answer: Answer | Problem | None = None
         with fleet.connection():
             try:
-                answer = await order(fleet.tree)
+                answer = await order(fleet.fleet)
             except Problem as problem:
                 answer = problem
         return None if fleet.killed else answer

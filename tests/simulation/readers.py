@@ -49,7 +49,7 @@ class StreamReader:
 
     async def _read(self, fleet: Incarnation) -> None:
         only: Filter = self.stream if self.stream is not None else self._concerns if self.turns_only else None
-        async with fleet.tree.feed.subscribe(after=self.cursor, stream=only, buffer=self._buffer) as feed:
+        async with fleet.fleet.feed.subscribe(after=self.cursor, stream=only, buffer=self._buffer) as feed:
             async for events in feed:
                 if fleet.killed:  # what it would still say does not reach anybody
                     return

@@ -14,8 +14,8 @@ import trio
 from trio.testing import MockClock
 
 from fleet.actors.caller import Caller
+from fleet.actors.fleet import Fleet
 from fleet.actors.prompt import NewPrompt
-from fleet.actors.supervision import Tree
 from fleet.actors.usecases.webhooks import NewWebhook
 from fleet.core.instance.state import LIVE
 from fleet.core.session.consequences import is_gone
@@ -99,8 +99,8 @@ def _unfinished(views: Views, living: set[str]) -> list[str]:
     return [f"{view.name} {each}" for view in views for each in view.unfinished() if each not in working]
 
 
-async def _transcript(tree: Tree, session_id: str) -> list[MessageView]:
-    return (await tree.transcripts.page(tree.views.sessions.stream(session_id), Where(TRANSCRIPT_MAX))).messages
+async def _transcript(fleet: Fleet, session_id: str) -> list[MessageView]:
+    return (await fleet.transcripts.page(fleet.views.sessions.stream(session_id), Where(TRANSCRIPT_MAX))).messages
 
 
 class _Run:
@@ -149,7 +149,7 @@ class _Run:
         moods: list[int | tuple[int, float] | str] = [200, 200, 500, (503, 20.0), "absent", "silent"]
         self._machine.sender.script[RECEIVER] = [chance.choice(moods) for _ in range(chance.randint(0, 8))] + [200]
         new = NewWebhook(RECEIVER, MESSAGE_TYPES)
-        await self._machine.call(lambda tree: tree.webhooks.register(new, Caller()))
+        await self._machine.call(lambda fleet: fleet.webhooks.register(new, Caller()))
 
     def _read(self, nursery: trio.Nursery, reader: StreamReader) -> None:
         self._readers.append(reader)
@@ -197,7 +197,7 @@ class _Run:
 
     async def _leave_a_question(self) -> None:
         """Have some sessions wait for a person at the end, before another start or none."""
-        views = (await self._machine.fleet()).tree.views
+        views = (await self._machine.fleet()).fleet.views
         willing = [state for state in views.sessions if state.phase == "idle" and not state.budget_exceeded]
         for number, session in enumerate(self._random.sample(willing, min(self._random.randint(0, 2), len(willing)))):
             await self._put(Probe(session.id, f"last-{number}. {self._random.choice(('ask', 'question'))}"))
@@ -214,7 +214,7 @@ class _Run:
                 fleet = await self._machine.fleet()
                 await trio.sleep(2)
                 living = {process.instance_id for process in self._machine.world.living()}
-                unfinished = _unfinished(fleet.tree.views, living)
+                unfinished = _unfinished(fleet.fleet.views, living)
                 unfinished += [f"reader {reader.stream}" for reader in self._readers if not reader.is_through(fleet)]
                 quiet = 0 if unfinished or fleet.gone.is_set() else quiet + 1
             return
@@ -222,7 +222,7 @@ class _Run:
 
     async def _probe(self) -> None:
         """Prompt some sessions, whatever became of them; what failed or waits before the prompt gets out of its way."""
-        sessions = list((await self._machine.fleet()).tree.views.sessions)
+        sessions = list((await self._machine.fleet()).fleet.views.sessions)
         chosen = self._random.sample(sessions, min(PROBES, len(sessions)))
         for _ in range(PROBE_ATTEMPTS):
             if not chosen:
@@ -232,18 +232,18 @@ class _Run:
                 self._probes.append(probe)
                 await self._put(probe)
             await self._settle()
-            views = (await self._machine.fleet()).tree.views
+            views = (await self._machine.fleet()).fleet.views
             states = [state for each in chosen if (state := views.sessions.get(each.id)) is not None]
             chosen = [state for state in states if state.queue or is_gone(state)]
 
     async def _put(self, probe: Probe) -> None:
         prompt = NewPrompt(probe.mark)
-        await self._machine.call(lambda tree: tree.orders.set_budget(probe.session, None, Caller()))
-        state = (await self._machine.fleet()).tree.views.sessions.get(probe.session)
+        await self._machine.call(lambda fleet: fleet.sessions.set_budget(probe.session, None, Caller()))
+        state = (await self._machine.fleet()).fleet.views.sessions.get(probe.session)
         if state is not None and is_gone(state):
-            await self._machine.call(lambda tree: tree.orders.resume(probe.session, Caller(), anew=True))
+            await self._machine.call(lambda fleet: fleet.sessions.resume(probe.session, Caller(), anew=True))
         heard = await self._machine.call(
-            lambda tree: tree.orders.prompt(probe.session, prompt, resume=True, caller=Caller())
+            lambda fleet: fleet.sessions.prompt(probe.session, prompt, resume=True, caller=Caller())
         )
         probe.refusal = str(heard) if isinstance(heard, Problem) else None
 
@@ -251,16 +251,16 @@ class _Run:
 
     async def _evidence(self) -> Evidence:
         machine = self._machine
-        tree = (await machine.fleet()).tree
+        fleet = (await machine.fleet()).fleet
         replies = {
-            state.id: (await tree.orders.describe(state.id, None, None, Caller())).session
-            for state in list(tree.views.sessions)
+            state.id: (await fleet.sessions.describe(state.id, None, None, Caller())).session
+            for state in list(fleet.views.sessions)
         }
-        found = await tree.history.search(HistorySearch(limit=HISTORY_PAGE_MAX))
+        found = await fleet.history.search(HistorySearch(limit=HISTORY_PAGE_MAX))
         return Evidence(
             machine.disk,
             machine.store,
-            tree.views,
+            fleet.views,
             machine.world,
             machine.directories,
             self._ledger,
@@ -270,7 +270,7 @@ class _Run:
             machine.overlaps,
             crowds=machine.crowds,
             found={each.id: each.status for each in found.sessions},
-            transcripts={state.id: await _transcript(tree, state.id) for state in list(tree.views.sessions)},
+            transcripts={state.id: await _transcript(fleet, state.id) for state in list(fleet.views.sessions)},
             got=machine.sender.got,
         )
 

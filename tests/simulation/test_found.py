@@ -10,8 +10,8 @@ from trio.testing import MockClock
 
 from fleet.actors.caller import Caller
 from fleet.actors.context import Policy
+from fleet.actors.fleet import Fleet
 from fleet.actors.prompt import NewPrompt
-from fleet.actors.supervision import Tree
 from fleet.actors.usecases.removal import Ending
 from fleet.actors.usecases.sessions import CommandResult, NewSession
 from fleet.core.instance.events import InstanceRequested
@@ -46,8 +46,8 @@ async def running(policy: Policy = Policy()) -> AsyncGenerator[Machine]:  # noqa
     assert [entry for entry in logged if entry["log_level"] == "error"] == []
 
 
-async def tree(machine: Machine) -> Tree:
-    return (await machine.fleet()).tree
+async def fleet_of(machine: Machine) -> Fleet:
+    return (await machine.fleet()).fleet
 
 
 async def create(
@@ -55,19 +55,19 @@ async def create(
 ) -> State:
     initial = None if prompt is None else NewPrompt(prompt)
     new = NewSession(directory, "a session", strategy, initial_prompt=initial)
-    return (await (await tree(machine)).orders.create(new, ME)).session
+    return (await (await fleet_of(machine)).sessions.create(new, ME)).session
 
 
 async def prompt(machine: Machine, session: State, text: str) -> CommandResult:
-    orders = (await tree(machine)).orders
-    return await orders.prompt(session.id, NewPrompt(text), resume=True, caller=ME)
+    sessions = (await fleet_of(machine)).sessions
+    return await sessions.prompt(session.id, NewPrompt(text), resume=True, caller=ME)
 
 
 async def terminate(machine: Machine, session: State) -> None:
     """Terminate it; whether the answer comes through is no matter."""
 
-    async def order(tree: Tree) -> CommandResult:
-        return await tree.orders.terminate(session.id, ME)
+    async def order(fleet: Fleet) -> CommandResult:
+        return await fleet.sessions.terminate(session.id, ME)
 
     await machine.call(order)
 
@@ -75,15 +75,15 @@ async def terminate(machine: Machine, session: State) -> None:
 async def create_in_vain(machine: Machine) -> None:
     """Create a session that is terminated before it is ready."""
 
-    async def order(tree: Tree) -> CommandResult:
-        return await tree.orders.create(NewSession("/src/shop"), ME)
+    async def order(fleet: Fleet) -> CommandResult:
+        return await fleet.sessions.create(NewSession("/src/shop"), ME)
 
     await machine.call(order)
 
 
 async def until(machine: Machine, session_id: str, holds: Callable[[State], bool]) -> State:
     with trio.fail_after(1000):
-        return await (await tree(machine)).views.sessions.wait(session_id, holds)
+        return await (await fleet_of(machine)).views.sessions.wait(session_id, holds)
 
 
 async def dead(process: FakeProcess) -> None:
@@ -104,7 +104,7 @@ async def test_a_stop_that_a_crash_cut_short_is_finished(autojump_clock: MockClo
             await trio.sleep(1)
             machine.crash()
             machine.disk.full = False
-        instances = (await tree(machine)).views.instances
+        instances = (await fleet_of(machine)).views.instances
         with trio.fail_after(100):
             await instances.wait(process.instance_id, lambda state: state.phase == "stopped")
 
@@ -117,7 +117,7 @@ async def test_a_session_that_is_terminated_while_its_instance_starts_does_not_k
         async with trio.open_nursery() as nursery:
             nursery.start_soon(create_in_vain, machine)
             await trio.sleep(0.5)
-            views = (await tree(machine)).views
+            views = (await fleet_of(machine)).views
             session = next(iter(views.sessions))
             assert session.provisioning == "instance"
             await terminate(machine, session)
@@ -166,21 +166,21 @@ async def test_a_long_turn_is_recorded_whole_when_its_session_is_terminated(auto
         state = await until(machine, session.id, lambda state: state.phase == "stopped")
         stored = [message.read() for message in machine.world.store.transcript(session.opencode_id)]
         assert len(stored) > 60
-        page = await (await tree(machine)).transcripts.page(f"session-{state.id}", Where(10_000))
+        page = await (await fleet_of(machine)).transcripts.page(f"session-{state.id}", Where(10_000))
         assert [bytes(message.info) for message in page.messages] == [message.info.raw for message in stored]
 
 
 async def changes(machine: Machine, session: State) -> list[set[str]]:
     """Return the files of every recorded diff of a turn."""
-    fleet = await tree(machine)
+    fleet = await fleet_of(machine)
     events = [recorded.event for recorded in fleet.log.read_stream(f"session-{session.id}")]
     recorded = [event for event in events if isinstance(event, ChangesRecorded)]
     return [{file.file for file in fleet.changes.manifest(each.turn_manifest).files} for each in recorded]
 
 
 async def end(machine: Machine, session: State, *, permanent: bool = False) -> Ending | Problem | None:
-    async def order(tree: Tree) -> Ending:
-        return await tree.endings.end(session.id, ME, cleanup=True, permanent=permanent, force=False)
+    async def order(fleet: Fleet) -> Ending:
+        return await fleet.endings.end(session.id, ME, cleanup=True, permanent=permanent, force=False)
 
     return await machine.call(order)
 
@@ -248,7 +248,7 @@ async def test_an_erasure_that_a_crash_cuts_short_leaves_no_blobs_when_the_views
             machine.lose_views()
             machine.crash()
             await trio.sleep(10)
-            assert (await tree(machine)).views.sessions.erasing == []
+            assert (await fleet_of(machine)).views.sessions.erasing == []
             machine.traps.clear()
             assert f"session-{session.id}" not in machine.disk.owned
 
@@ -260,11 +260,13 @@ async def test_an_instance_that_answers_again_after_a_restart_is_not_unreachable
         process = machine.world.living()[0]
         process.hang()
         with trio.fail_after(100):
-            await (await tree(machine)).views.instances.wait(process.instance_id, lambda s: s.phase == "unreachable")
+            await (await fleet_of(machine)).views.instances.wait(
+                process.instance_id, lambda s: s.phase == "unreachable"
+            )
         machine.crash()
         process.resume()
         await trio.sleep(10)
-        instance = (await tree(machine)).views.instances.get(process.instance_id)
+        instance = (await fleet_of(machine)).views.instances.get(process.instance_id)
         assert instance is not None
         assert instance.phase == "ready"
 
@@ -278,8 +280,8 @@ async def test_a_callback_that_a_shutdown_causes_starts_no_process(autojump_cloc
         )
         machine.world.fail_next_spawn("never_ready")
 
-        async def order(tree: Tree) -> CommandResult:
-            return await tree.orders.create(new, ME)
+        async def order(fleet: Fleet) -> CommandResult:
+            return await fleet.sessions.create(new, ME)
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(machine.call, order)
@@ -311,13 +313,13 @@ async def test_a_prompt_that_is_to_steer_a_resumed_turn_is_not_run_unseen(
         await trio.sleep(2)
         machine.world.kill(machine.world.living()[0].instance_id)
         await until(machine, session.id, lambda state: state.phase == "disconnected")
-        orders = (await tree(machine)).orders
-        await orders.resume(session.id, ME)
+        sessions = (await fleet_of(machine)).sessions
+        await sessions.resume(session.id, ME)
         await trio.sleep(after_s)
-        await orders.prompt(session.id, NewPrompt("bash:20", steer=True), resume=True, caller=ME)
+        await sessions.prompt(session.id, NewPrompt("bash:20", steer=True), resume=True, caller=ME)
         await trio.sleep(10)
-        await orders.prompt(session.id, NewPrompt("hello"), resume=True, caller=ME)
+        await sessions.prompt(session.id, NewPrompt("hello"), resume=True, caller=ME)
         await until(machine, session.id, lambda state: state.phase == "idle" and not state.queue)
-        events = [recorded.event for recorded in (await tree(machine)).log.read_stream(f"session-{session.id}")]
+        events = [recorded.event for recorded in (await fleet_of(machine)).log.read_stream(f"session-{session.id}")]
         ends = [event.outcome for event in events if isinstance(event, TurnEnded)]
         assert ends == ["interrupted", "finished", "finished"]

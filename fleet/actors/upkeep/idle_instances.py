@@ -23,21 +23,20 @@ _log = structlog.get_logger(__name__)
 class Idleness:
     """Looks at the instances every now and then. `run` fits a `ChildSpec`."""
 
-    def __init__(self, context: Context, idle_timeout_s: float) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._idle_timeout_s = idle_timeout_s
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Sweep until `stopping`."""
         task_status.started()
         while not stopping.is_set():
-            with trio.move_on_after(min(IDLE_SWEEP_S, self._idle_timeout_s)):
+            with trio.move_on_after(min(IDLE_SWEEP_S, self._context.policy.idle_timeout_s)):
                 await stopping.wait()
             if not stopping.is_set():
                 await self._sweep()
 
     async def _sweep(self) -> None:
-        before_ms = self._context.clock.now_ms() - int(self._idle_timeout_s * 1000)
+        before_ms = self._context.clock.now_ms() - int(self._context.policy.idle_timeout_s * 1000)
         for instance in self._context.views.instances.alive():
             if instance.sessions and self._all_idle(instance, before_ms):
                 for session_id in instance.sessions:
@@ -50,7 +49,7 @@ class Idleness:
         return all(s is not None and s.phase in RESTING and s.since_ms <= before_ms for s in staying)
 
     async def _retire(self, session_id: str, before_ms: int) -> None:
-        evidence = f"idle for {self._idle_timeout_s / 60:g} minutes: its process was wanted back"
+        evidence = f"idle for {self._context.policy.idle_timeout_s / 60:g} minutes: its process was wanted back"
         retire = CompleteIdleSession(idle_since_ms=before_ms, evidence=evidence, at_ms=self._context.clock.now_ms())
         try:
             await self._context.actors.sessions.ask(session_id, Deliver(retire, Cause("policy:idle")))

@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.session.state import Request, State, is_held
 from fleet.core.times import rfc3339
 from fleet.core.webhook import state as webhook
@@ -15,14 +15,14 @@ from fleet.wire.enums import InboxKind
 from fleet.wire.items import InboxContext, InboxItem
 
 
-def inbox_items(tree: Tree) -> list[InboxItem]:
+def inbox_items(fleet: Fleet) -> list[InboxItem]:
     """Return everything that waits for a person, oldest first."""
-    return _sorted(tree.views.sessions, tree.views.webhooks, partial(_tool, tree))
+    return _sorted(fleet.views.sessions, fleet.views.webhooks, partial(_tool, fleet))
 
 
-async def inbox_items_at(tree: Tree, at: int) -> list[InboxItem]:
+async def inbox_items_at(fleet: Fleet, at: int) -> list[InboxItem]:
     """Return everything that waited for a person at a log position, oldest first; calls that ran then are not known."""
-    sessions, webhooks = await tree.past.sessions.all(at), await tree.past.webhooks.all(at)
+    sessions, webhooks = await fleet.past.sessions.all(at), await fleet.past.webhooks.all(at)
     return _sorted(sessions, webhooks, lambda _, __: None)
 
 
@@ -107,13 +107,13 @@ class _Asked(msgspec.Struct):
     tool: _Call
 
 
-def _tool(tree: Tree, state: State, request: Request) -> msgspec.Raw | None:
+def _tool(fleet: Fleet, state: State, request: Request) -> msgspec.Raw | None:
     """Return the call that the request is about, where OpenCode names it and it is still in flight."""
     try:
         call_id = msgspec.json.decode(request.body, type=_Asked).tool.callID
     except msgspec.DecodeError:
         return None
-    part = tree.inflight.call(state.id, call_id)
+    part = fleet.inflight.call(state.id, call_id)
     return None if part is None else cut_part(part)
 
 

@@ -5,7 +5,7 @@ Text in flight and running tool calls are signals and not in the log, so they ar
 
 from collections.abc import Iterable, Sequence
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.state import State
 from fleet.gateway.items.session import SessionItems
@@ -13,19 +13,19 @@ from fleet.gateway.items.states import last_instance
 from fleet.wire.items import SessionItem
 
 
-async def sessions_at(tree: Tree, at: int, states: Iterable[State]) -> list[State]:
+async def sessions_at(fleet: Fleet, at: int, states: Iterable[State]) -> list[State]:
     """Return these sessions as they were; those that did not exist yet are left out."""
-    earlier = [await tree.past.sessions.one(state.id, at) for state in states]
+    earlier = [await fleet.past.sessions.one(state.id, at) for state in states]
     return [state for state in earlier if state is not None]
 
 
-async def items_at(tree: Tree, items: SessionItems, at: int, states: Sequence[State]) -> list[SessionItem]:
+async def items_at(fleet: Fleet, items: SessionItems, at: int, states: Sequence[State]) -> list[SessionItem]:
     """Return the items of states of then."""
-    return [items.earlier(state, await silent_at(tree, at, state)) for state in states]
+    return [items.earlier(state, await silent_at(fleet, at, state)) for state in states]
 
 
-async def silent_at(tree: Tree, at: int, state: State) -> Instance | None:
+async def silent_at(fleet: Fleet, at: int, state: State) -> Instance | None:
     """Return the process of a session of then, where it did not answer at that moment."""
     instance_id = None if state.ended_at_ms is not None else last_instance(state)
-    instance = None if instance_id is None else await tree.past.instances.one(instance_id, at)
+    instance = None if instance_id is None else await fleet.past.instances.one(instance_id, at)
     return instance if instance is not None and instance.phase == "unreachable" else None

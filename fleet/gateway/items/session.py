@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.actors.usecases.removal import Ending
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.activity import Activity
@@ -32,8 +32,8 @@ class _Encoded(NamedTuple):
 class SessionItems:
     """Makes the items of one Fleet."""
 
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
         self._encoded: dict[str, _Encoded] = {}
 
     def item(self, state: State) -> SessionItem:
@@ -46,7 +46,7 @@ class SessionItems:
 
     def detail(self, state: State, ancestors: list[State], children: list[State]) -> SessionDetail:
         """Return a session as it is now, with those around it."""
-        instance = None if state.instance_id is None else self._tree.views.instances.get(state.instance_id)
+        instance = None if state.instance_id is None else self._fleet.views.instances.get(state.instance_id)
         return session_detail(state, self._around(state), ancestors, children, instance)
 
     def earlier_detail(
@@ -78,18 +78,18 @@ class SessionItems:
         self._encoded.pop(session_id, None)
 
     def _around(self, state: State) -> Surroundings:
-        tree = self._tree
+        fleet = self._fleet
         instance_id = None if state.ended_at_ms is not None else last_instance(state)
-        instance = None if instance_id is None else tree.views.instances.get(instance_id)
+        instance = None if instance_id is None else fleet.views.instances.get(instance_id)
         silent = instance if instance is not None and instance.phase == "unreachable" else None
-        workspace = None if state.ended_at_ms is not None else tree.views.workspaces.get(state.workspace_id)
+        workspace = None if state.ended_at_ms is not None else fleet.views.workspaces.get(state.workspace_id)
         lost = workspace if workspace is not None and workspace.fault is not None else None
-        return Surroundings(self._activity(state), silent, tree.model_limits.of(state), tree.rehearsal, lost)
+        return Surroundings(self._activity(state), silent, fleet.model_limits.of(state), fleet.rehearsal, lost)
 
     def _activity(self, state: State) -> Activity | None:
-        return self._tree.inflight.activities.now(state.id) if state.turn is not None else None
+        return self._fleet.inflight.activities.now(state.id) if state.turn is not None else None
 
     def _then(self, state: State, silent: Instance | None) -> Surroundings:
         return Surroundings(
-            silent=silent, context_limit=self._tree.model_limits.of(state), rehearsal=self._tree.rehearsal
+            silent=silent, context_limit=self._fleet.model_limits.of(state), rehearsal=self._fleet.rehearsal
         )

@@ -16,7 +16,7 @@ from heapq import heappop, heappush
 import msgspec
 import trio
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.session.state import State
 from fleet.gateway.items.session import SessionItems
 from fleet.limits import FLEET_ENDED_S, FLEET_ITEM_INTERVAL_S, FLEET_PAGE_ITEMS, FLEET_WAITING_MAX, SOCKET_WRITE_BYTES
@@ -27,8 +27,8 @@ _encode = msgspec.json.Encoder().encode
 class FleetView:
     """Watches all sessions and releases those that have changed. `run` has to run."""
 
-    def __init__(self, tree: Tree, items: SessionItems) -> None:
-        self._tree = tree
+    def __init__(self, fleet: Fleet, items: SessionItems) -> None:
+        self._fleet = fleet
         self._items = items
         self._readers: dict[FleetReader, None] = {}
         self._waiting: dict[str, int] = {}  # sessions that are not released yet, by their first change
@@ -38,7 +38,7 @@ class FleetView:
 
     async def run(self) -> None:
         """Release what has changed, until it is cancelled."""
-        with self._tree.touched.follow(self):
+        with self._fleet.touched.follow(self):
             while True:
                 self._release()
                 with trio.move_on_at(self._due[0][0] if self._due else float("inf")):
@@ -48,7 +48,7 @@ class FleetView:
     @contextmanager
     def read(self, after: int | None, wake: Callable[[], None]) -> Generator["FleetReader"]:
         """Read the view, with `after` only what has changed since; `wake()` is called when something waits."""
-        reader = FleetReader(self, self._tree, self._items, after, wake)
+        reader = FleetReader(self, self._fleet, self._items, after, wake)
         self._readers[reader] = None
         try:
             yield reader
@@ -63,18 +63,18 @@ class FleetView:
     @property
     def through(self) -> int:
         """Everything up to this position is released."""
-        return next(iter(self._waiting.values())) - 1 if self._waiting else self._tree.log.head()
+        return next(iter(self._waiting.values())) - 1 if self._waiting else self._fleet.log.head()
 
     def is_shown(self, state: State) -> bool:
         """Return whether the view has the session: it has not ended, or not long ago."""
         ended_at_ms = state.ended_at_ms
-        return ended_at_ms is None or ended_at_ms > self._tree.context.clock.now_ms() - FLEET_ENDED_S * 1000
+        return ended_at_ms is None or ended_at_ms > self._fleet.context.clock.now_ms() - FLEET_ENDED_S * 1000
 
     # ---------------------------------------------------------------------------------------------------- a `Follower`
 
     def touched(self, session_id: str, position: int) -> None:
         """A session has changed: it is released as soon as it may be."""
-        if self._tree.views.sessions.get(session_id) is None:
+        if self._fleet.views.sessions.get(session_id) is None:
             self._items.forget(session_id)
         if not self._readers or session_id in self._waiting:
             return
@@ -98,7 +98,7 @@ class FleetView:
             del self._released_s[next(iter(self._released_s))]
 
     def _give(self, session_id: str) -> None:
-        state = self._tree.views.sessions.get(session_id)
+        state = self._fleet.views.sessions.get(session_id)
         if state is not None and not self.is_shown(state):
             return
         body = None if state is None else self._items.encoded(state)
@@ -110,17 +110,17 @@ class FleetReader:
     """One reader of the view. Its frames are `items`, `item`, `gone` and, once, `live`; `drain` gives them."""
 
     def __init__(
-        self, view: FleetView, tree: Tree, items: SessionItems, after: int | None, wake: Callable[[], None]
+        self, view: FleetView, fleet: Fleet, items: SessionItems, after: int | None, wake: Callable[[], None]
     ) -> None:
         self._view = view
-        self._tree = tree
+        self._fleet = fleet
         self._items = items
         self._wake = wake
-        since = None if after is None else tree.touched.since(after)
+        since = None if after is None else fleet.touched.since(after)
         self._reset = since is None
         self.position = 0 if after is None or since is None else after
-        self._began = tree.log.head()
-        changed = list(tree.views.sessions) if since is None else map(tree.views.sessions.get, since.changed)
+        self._began = fleet.log.head()
+        changed = list(fleet.views.sessions) if since is None else map(fleet.views.sessions.get, since.changed)
         shown = [state.id for state in changed if state is not None and view.is_shown(state)]
         self._first: deque[str] | None = deque(sorted(shown, reverse=True))
         self._waiting: dict[str, bytes | None] = {} if since is None else dict.fromkeys(since.erased)
@@ -159,7 +159,7 @@ class FleetReader:
 
     def _page(self, named: bytes, first: deque[str]) -> bytes:
         ids = [first.popleft() for _ in range(min(FLEET_PAGE_ITEMS, len(first)))]
-        states = map(self._tree.views.sessions.get, ids)
+        states = map(self._fleet.views.sessions.get, ids)
         bodies = [self._items.encoded(state) for state in states if state is not None]
         if not first:
             self._first = None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import msgspec
 import trio
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.gateway.items.inbox import inbox_items, waits
 from fleet.limits import FLEET_ITEM_INTERVAL_S
 
@@ -19,20 +19,20 @@ _encode = msgspec.json.Encoder().encode
 class InboxView:
     """Watches the inbox, and tells its readers. `run` has to run."""
 
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
         self._readers: dict[InboxReader, None] = {}
         self._shown: set[str] = set()  # sessions of which something waits
         self._changed = trio.Event()
 
     async def run(self) -> None:
         """Tell of changes, until it is cancelled; at most once in `FLEET_ITEM_INTERVAL_S`."""
-        with self._tree.touched.follow(self):
+        with self._fleet.touched.follow(self):
             while True:
                 await self._changed.wait()
                 self._changed = trio.Event()
                 if self._readers:
-                    body, position = self._body(), self._tree.log.head()
+                    body, position = self._body(), self._fleet.log.head()
                     for reader in self._readers:
                         reader.put(body, position)
                 await trio.sleep(FLEET_ITEM_INTERVAL_S)
@@ -41,7 +41,7 @@ class InboxView:
     def read(self, wake: Callable[[], None]) -> Generator["InboxReader"]:
         """Read the inbox; `wake()` is called when it has changed."""
         reader = InboxReader(wake)
-        reader.put(self._body(), self._tree.log.head())
+        reader.put(self._body(), self._fleet.log.head())
         self._readers[reader] = None
         try:
             yield reader
@@ -54,7 +54,7 @@ class InboxView:
         return len(self._readers)
 
     def _body(self) -> bytes:
-        items = inbox_items(self._tree)
+        items = inbox_items(self._fleet)
         self._shown = {item.session_id for item in items if item.session_id is not None}
         return _encode(items)
 
@@ -62,7 +62,7 @@ class InboxView:
 
     def touched(self, session_id: str, position: int) -> None:  # noqa: ARG002 - the whole inbox is told
         """A session has changed, which concerns the inbox where something of it waits or did so."""
-        state = self._tree.views.sessions.get(session_id)
+        state = self._fleet.views.sessions.get(session_id)
         if session_id in self._shown or (state is not None and waits(state)):
             self._changed.set()
 

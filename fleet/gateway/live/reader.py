@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import trio
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.session.state import status_of
 from fleet.errors import Unavailable
 from fleet.events.envelope import Recorded
@@ -98,9 +98,9 @@ class Reading:
     """An open reader of events and, unless `signals` is None, of signals; made by `reading`."""
 
     def __init__(
-        self, tree: Tree, session_ids: frozenset[str] | None, feed: FeedReader, signals: Reader | None
+        self, fleet: Fleet, session_ids: frozenset[str] | None, feed: FeedReader, signals: Reader | None
     ) -> None:
-        self._tree = tree
+        self._fleet = fleet
         self._session_ids = session_ids
         self._signals = signals
         self._snapshot_due = signals is not None
@@ -124,18 +124,18 @@ class Reading:
         return self.feed.caught_up and not self._snapshot_due and not waiting
 
     def _snapshot(self) -> bytes:
-        in_flight = self._tree.inflight.snapshot(self._session_ids)
+        in_flight = self._fleet.inflight.snapshot(self._session_ids)
         sessions: list[dict[str, Any]] = []
         for session_id, parts in in_flight.items():
-            state = self._tree.views.sessions.get(session_id)
+            state = self._fleet.views.sessions.get(session_id)
             status = None if state is None else status_of(state)
             sessions.append({"sessionId": session_id, "status": status, "parts": parts})
-        return msgspec.json.encode({"position": self._tree.log.head(), "sessions": sessions})
+        return msgspec.json.encode({"position": self._fleet.log.head(), "sessions": sessions})
 
 
 @asynccontextmanager
 async def reading(
-    tree: Tree, session_ids: frozenset[str] | None, after: int, wake: Callable[[], None], *, signals: bool = True
+    fleet: Fleet, session_ids: frozenset[str] | None, after: int, wake: Callable[[], None], *, signals: bool = True
 ) -> AsyncGenerator[Reading]:
     """Follow these sessions, or everything, beyond position `after`; `wake()` is called when something may wait.
 
@@ -143,11 +143,11 @@ async def reading(
     """
     only: Filter = None
     if session_ids is not None:
-        streams = frozenset(map(tree.views.sessions.stream, session_ids))
+        streams = frozenset(map(fleet.views.sessions.stream, session_ids))
         only = next(iter(streams)) if len(streams) == 1 else lambda event: event.stream in streams
-    async with tree.feed.subscribe(after=after, stream=only, wake=wake) as feed:
+    async with fleet.feed.subscribe(after=after, stream=only, wake=wake) as feed:
         if not signals:
-            yield Reading(tree, session_ids, feed, None)
+            yield Reading(fleet, session_ids, feed, None)
             return
-        with tree.inflight.read(session_ids, wake) as reader:
-            yield Reading(tree, session_ids, feed, reader)
+        with fleet.inflight.read(session_ids, wake) as reader:
+            yield Reading(fleet, session_ids, feed, reader)

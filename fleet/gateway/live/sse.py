@@ -16,7 +16,7 @@ import trio
 from quart import Blueprint, Response, request
 from quart.wrappers.response import ResponseBody
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.session.notifications import tells
 from fleet.core.times import rfc3339
 from fleet.errors import Rejected, Unavailable
@@ -95,16 +95,16 @@ class EventSource(ResponseBody):
 class EventStream(EventSource):
     """All events of a session, or of the fleet, with the signals in between and a snapshot before them."""
 
-    def __init__(self, tree: Tree, streams: Streams, frames: Frames, session_id: str | None, after: int) -> None:
+    def __init__(self, fleet: Fleet, streams: Streams, frames: Frames, session_id: str | None, after: int) -> None:
         super().__init__(streams)
-        self._tree = tree
+        self._fleet = fleet
         self._frames = frames
         self._session_ids = None if session_id is None else frozenset((session_id,))
         self._after = after
         self._reading: Reading
 
     async def _subscribe(self, stack: AsyncExitStack) -> None:
-        following = reading(self._tree, self._session_ids, self._after, self.awake)
+        following = reading(self._fleet, self._session_ids, self._after, self.awake)
         self._reading = await stack.enter_async_context(following)
 
     async def _drain(self) -> bytes | None:
@@ -120,15 +120,15 @@ class EventStream(EventSource):
 class NotificationStream(EventSource):
     """What a person is told of, in all sessions."""
 
-    def __init__(self, tree: Tree, streams: Streams, after: int) -> None:
+    def __init__(self, fleet: Fleet, streams: Streams, after: int) -> None:
         super().__init__(streams)
-        self._tree = tree
+        self._fleet = fleet
         self._after = after
         self._feed: FeedReader
         self._numbers: dict[str, int] = {}
 
     async def _subscribe(self, stack: AsyncExitStack) -> None:
-        subscription = self._tree.feed.subscribe(after=self._after, stream=_is_told, wake=self.awake)
+        subscription = self._fleet.feed.subscribe(after=self._after, stream=_is_told, wake=self.awake)
         self._feed = await stack.enter_async_context(subscription)
 
     async def _drain(self) -> bytes | None:
@@ -147,7 +147,7 @@ class NotificationStream(EventSource):
         known = self._numbers.get(recorded.stream)
         if known is None:
             known = 0
-            for _, position, event in self._tree.log.replay(recorded.stream):
+            for _, position, event in self._fleet.log.replay(recorded.stream):
                 if position >= recorded.position:
                     break
                 known += tells(event) is not None
@@ -160,7 +160,7 @@ def _is_told(recorded: Recorded) -> bool:
     return tells(recorded.event) is not None
 
 
-def stream_routes(tree: Tree, streams: Streams, frames: Frames) -> Blueprint:
+def stream_routes(fleet: Fleet, streams: Streams, frames: Frames) -> Blueprint:
     """Return the routes over one Fleet; the streams end when `streams` is closed."""
     routes = Blueprint("streams", __name__, url_prefix="/api")
 
@@ -175,7 +175,7 @@ def stream_routes(tree: Tree, streams: Streams, frames: Frames) -> Blueprint:
         One connection for all sessions; the frames are those of a session's own stream. The first one is a snapshot of
         what is in flight.
         """
-        return _live(streams, EventStream(tree, streams, frames, None, _cursor(tree, read_query(StreamQuery))))
+        return _live(streams, EventStream(fleet, streams, frames, None, _cursor(fleet, read_query(StreamQuery))))
 
     @routes.get("/sessions/<session_id>/events")
     @about("streams")
@@ -188,8 +188,8 @@ def stream_routes(tree: Tree, streams: Streams, frames: Frames) -> Blueprint:
         What happens to it, and what is being written right now. The first frame is a snapshot of what is in flight.
         """
         query = read_query(StreamQuery)
-        of = tree.orders.session(session_id, query.instance_id).id
-        return _live(streams, EventStream(tree, streams, frames, of, _cursor(tree, query)))
+        of = fleet.sessions.session(session_id, query.instance_id).id
+        return _live(streams, EventStream(fleet, streams, frames, of, _cursor(fleet, query)))
 
     @routes.get("/notifications/stream")
     @about("inbox")
@@ -201,7 +201,7 @@ def stream_routes(tree: Tree, streams: Streams, frames: Frames) -> Blueprint:
 
         Each frame is of the kind `notification`, with its log position as `id`.
         """
-        return _live(streams, NotificationStream(tree, streams, _cursor(tree, read_query(StreamQuery))))
+        return _live(streams, NotificationStream(fleet, streams, _cursor(fleet, read_query(StreamQuery))))
 
     return routes
 
@@ -215,11 +215,11 @@ def _live(streams: Streams, body: EventSource) -> Response:
     return response
 
 
-def _cursor(tree: Tree, query: StreamQuery) -> int:
+def _cursor(fleet: Fleet, query: StreamQuery) -> int:
     """Return the position to go on from; without one the stream begins with what happens from now on."""
     given = request.headers.get("Last-Event-ID")
     if given is None:
-        return check_cursor(tree, tree.log.head() if query.after is None else query.after)
+        return check_cursor(fleet, fleet.log.head() if query.after is None else query.after)
     if given.isascii() and given.isdecimal() and len(given) < 20:
-        return check_cursor(tree, int(given))
+        return check_cursor(fleet, int(given))
     raise Rejected("invalid", "Last-Event-ID is no log position", field="Last-Event-ID")

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 import trio
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.errors import Rejected
 from fleet.gateway.hypercorn.websocket import text_frame
 from fleet.gateway.items.session import SessionItems
@@ -44,9 +44,9 @@ class Subscription(Protocol):
 class LiveViews:
     """The views that the server folds for all readers. `run` has to run."""
 
-    def __init__(self, tree: Tree, items: SessionItems) -> None:
-        self.fleet = FleetView(tree, items)
-        self.inbox = InboxView(tree)
+    def __init__(self, fleet: Fleet, items: SessionItems) -> None:
+        self.fleet = FleetView(fleet, items)
+        self.inbox = InboxView(fleet)
 
     async def run(self) -> None:
         """Tell their readers of changes, until it is cancelled."""
@@ -58,8 +58,8 @@ class LiveViews:
 class Subscriptions:
     """Opens subscriptions, over one Fleet."""
 
-    def __init__(self, tree: Tree, frames: Frames, live: LiveViews) -> None:
-        self._tree = tree
+    def __init__(self, fleet: Fleet, frames: Frames, live: LiveViews) -> None:
+        self._fleet = fleet
         self._frames = frames
         self._live = live
 
@@ -75,12 +75,12 @@ class Subscriptions:
             return ViewSubscription(frame.id, stack.enter_context(self._live.fleet.read(frame.after, wake)), stack)
         if frame.view == "inbox":
             return ViewSubscription(frame.id, stack.enter_context(self._live.inbox.read(wake)), stack)
-        after = self._tree.log.head() if frame.after is None else check_cursor(self._tree, frame.after)
+        after = self._fleet.log.head() if frame.after is None else check_cursor(self._fleet, frame.after)
         sessions = None
         if isinstance(frame.sessions, list):
-            sessions = frozenset(self._tree.orders.session(each).id for each in frame.sessions)
+            sessions = frozenset(self._fleet.sessions.session(each).id for each in frame.sessions)
         follow = await stack.enter_async_context(
-            reading(self._tree, sessions, after, wake, signals=frame.signals == "all")
+            reading(self._fleet, sessions, after, wake, signals=frame.signals == "all")
         )
         return EventSubscription(frame.id, follow, self._frames, stack)
 

@@ -14,7 +14,7 @@ import msgspec
 import trio
 from quart import Blueprint, Response
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.session.state import State
 from fleet.errors import Rejected
 from fleet.gateway.openapi.document import about, asks, gives_file, refuses
@@ -51,7 +51,7 @@ class _Holder(_File, frozen=True):
 _holder = msgspec.json.Decoder(_Holder)
 
 
-def add_attachments(routes: Blueprint, tree: Tree) -> None:
+def add_attachments(routes: Blueprint, fleet: Fleet) -> None:
     """Add the route to those of the transcript."""
 
     @routes.get("/parts/<part_id>/content")
@@ -64,20 +64,20 @@ def add_attachments(routes: Blueprint, tree: Tree) -> None:
 
         PNG, JPEG, GIF and WebP are shown in place, everything else is a download without a type.
         """
-        state = tree.orders.session(session_id, read_query(InstanceQuery).instance_id)
-        file = await _find(tree, state, part_id)
+        state = fleet.sessions.session(session_id, read_query(InstanceQuery).instance_id)
+        file = await _find(fleet, state, part_id)
         content = await _content(file.url)
         if content is None:
             raise Rejected("content_not_found", f"the part {part_id} holds no file")
         return _file(file, content)
 
 
-async def _find(tree: Tree, state: State, part_id: str) -> _File:
-    stream = tree.views.sessions.stream(state.id)
-    part = await tree.transcripts.part(stream, part_id)
+async def _find(fleet: Fleet, state: State, part_id: str) -> _File:
+    stream = fleet.views.sessions.stream(state.id)
+    part = await fleet.transcripts.part(stream, part_id)
     if part is not None:
         return _read(part)
-    holder = await tree.transcripts.part_with(stream, part_id)
+    holder = await fleet.transcripts.part_with(stream, part_id)
     found = () if holder is None else (each for each in _read(holder).state.attachments if each.id == part_id)
     for file in found:
         return file

@@ -13,7 +13,7 @@ import trio
 from quart import Blueprint, Response, request
 
 from fleet.actors.effects.diffs import LiveDiff
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.manifest import ChangedFile, Manifest, encode_manifest
 from fleet.core.session.state import RUNNING, State
 from fleet.core.session.turn_events import ChangesRecorded
@@ -30,7 +30,7 @@ from fleet.wire.items import DiffItem, Encoding
 _IMMUTABLE: Final = "private, max-age=31536000, immutable"
 
 
-def diff_routes(tree: Tree) -> Blueprint:
+def diff_routes(fleet: Fleet) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("diffs", __name__, url_prefix="/api/sessions/<session_id>")
 
@@ -49,11 +49,11 @@ def diff_routes(tree: Tree) -> Blueprint:
         """
         query = read_query(DiffQuery)
         if query.at is not None:
-            check_cursor(tree, query.at, "at")
-        position = tree.log.head()
-        state, records = await _folded(tree, session_id, query.instance_id)
-        (manifest, now), overlaps = await _diff(tree, state, records, query)
-        items = (_item(tree, file, now, overlaps(file), contents=query.contents) for file in manifest.files)
+            check_cursor(fleet, query.at, "at")
+        position = fleet.log.head()
+        state, records = await _folded(fleet, session_id, query.instance_id)
+        (manifest, now), overlaps = await _diff(fleet, state, records, query)
+        items = (_item(fleet, file, now, overlaps(file), contents=query.contents) for file in manifest.files)
         version = name_of(encode_manifest(manifest))
         return await answer_list(items, position=position, headers={"Fleet-Tree": version})
 
@@ -68,8 +68,8 @@ def diff_routes(tree: Tree) -> Blueprint:
         The bytes as they were, of a large file its beginning. They never change, so they may be cached. Contents of a
         running turn are held in memory for a while; when they are gone, the diff names new ones.
         """
-        state, records = await _folded(tree, session_id, read_query(InstanceQuery).instance_id)
-        content = tree.changes.content_of(state, digest, records.manifests)
+        state, records = await _folded(fleet, session_id, read_query(InstanceQuery).instance_id)
+        content = fleet.changes.content_of(state, digest, records.manifests)
         if content is None:
             hint = "read the session's diffs again: they name the contents that can be read"
             raise Rejected("blob_not_found", f"no diff of the session names {digest}", hint=hint)
@@ -85,28 +85,28 @@ Overlaps = Callable[[ChangedFile], list[str]]
 """The other sessions whose turns ran in the same directory when one of ours changed this file."""
 
 
-async def _folded(tree: Tree, session_id: str, instance_id: str | None) -> tuple[State, ChangeRecords]:
+async def _folded(fleet: Fleet, session_id: str, instance_id: str | None) -> tuple[State, ChangeRecords]:
     """Return the session, as it is after its records of changes were folded, and these. Raises `Rejected`."""
-    stream = tree.views.sessions.stream(tree.orders.session(session_id, instance_id).id)
-    records = await tree.change_records.of(stream)
-    return tree.orders.session(session_id, instance_id), records
+    stream = fleet.views.sessions.stream(fleet.sessions.session(session_id, instance_id).id)
+    records = await fleet.change_records.of(stream)
+    return fleet.sessions.session(session_id, instance_id), records
 
 
-async def _diff(tree: Tree, state: State, changes: ChangeRecords, query: DiffQuery) -> tuple[LiveDiff, Overlaps]:
+async def _diff(fleet: Fleet, state: State, changes: ChangeRecords, query: DiffQuery) -> tuple[LiveDiff, Overlaps]:
     """Return the diff that was asked for, with the contents of it that are not stored, and the overlaps by file."""
     turn = state.turn if state.phase in RUNNING and query.at is None else None
     records, number = _records(changes, query)
     if turn is not None and number == turn.number:
-        overlaps = list(tree.changes.overlaps(state))
-        return await tree.changes.now_of_turn(state), lambda _: overlaps
-    earlier = await _overlaps(tree, records)
+        overlaps = list(fleet.changes.overlaps(state))
+        return await fleet.changes.now_of_turn(state), lambda _: overlaps
+    earlier = await _overlaps(fleet, records)
     if turn is not None and query.turn is None:
-        now = tree.changes.overlaps(state)
-        return await tree.changes.now(state), lambda file: _united(earlier(file), now)
+        now = fleet.changes.overlaps(state)
+        return await fleet.changes.now(state), lambda file: _united(earlier(file), now)
     if not records:
         return LiveDiff(Manifest(), {}), earlier
     newest = records[-1]
-    manifest = tree.changes.manifest(newest.session_manifest if query.turn is None else newest.turn_manifest)
+    manifest = fleet.changes.manifest(newest.session_manifest if query.turn is None else newest.turn_manifest)
     return LiveDiff(manifest, {}), earlier
 
 
@@ -121,11 +121,11 @@ def _records(changes: ChangeRecords, query: DiffQuery) -> tuple[list[ChangesReco
     return [record for record in found if record.number == number], number
 
 
-async def _overlaps(tree: Tree, records: Sequence[ChangesRecorded]) -> Overlaps:
+async def _overlaps(fleet: Fleet, records: Sequence[ChangesRecorded]) -> Overlaps:
     by_file: dict[str, list[str]] = {}
     for record in records:
         if record.overlaps:
-            for file in tree.changes.manifest(record.turn_manifest).files:
+            for file in fleet.changes.manifest(record.turn_manifest).files:
                 by_file[file.file] = _united(by_file.get(file.file, ()), record.overlaps)
             await trio.lowlevel.checkpoint()  # a session that always overlaps has a manifest for each turn
     return lambda file: _united(by_file.get(file.file, ()), by_file.get(file.old_file or "", ()))
@@ -135,8 +135,10 @@ def _united(some: Iterable[str], more: Iterable[str]) -> list[str]:
     return list(dict.fromkeys((*some, *more)))
 
 
-def _item(tree: Tree, file: ChangedFile, now: Mapping[str, bytes], overlaps: list[str], *, contents: bool) -> DiffItem:
-    before, after, encoding = _sides(tree, file, now) if contents else (None, None, None)
+def _item(
+    fleet: Fleet, file: ChangedFile, now: Mapping[str, bytes], overlaps: list[str], *, contents: bool
+) -> DiffItem:
+    before, after, encoding = _sides(fleet, file, now) if contents else (None, None, None)
     return DiffItem(
         file.file,
         before,
@@ -158,11 +160,11 @@ def _item(tree: Tree, file: ChangedFile, now: Mapping[str, bytes], overlaps: lis
     )
 
 
-def _sides(tree: Tree, file: ChangedFile, now: Mapping[str, bytes]) -> tuple[str | None, str | None, Encoding | None]:
+def _sides(fleet: Fleet, file: ChangedFile, now: Mapping[str, bytes]) -> tuple[str | None, str | None, Encoding | None]:
     """Return both contents, as text where both are text, else in base64, and which of the two; nothing of a binary."""
     if file.is_binary:
         return None, None, None
-    sides = [tree.changes.content(digest, now) for digest in (file.before, file.after)]
+    sides = [fleet.changes.content(digest, now) for digest in (file.before, file.after)]
     texts = [None if side is None else text_of(side, is_truncated=file.is_truncated) for side in sides]
     if all(text is not None or side is None for text, side in zip(texts, sides, strict=True)):
         return texts[0], texts[1], "utf-8"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from quart import Blueprint, Response
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.actors.usecases.workspace_roots import outside
 from fleet.core.paths import is_inside
 from fleet.gateway.items.choices import folder_item
@@ -16,15 +16,15 @@ from fleet.wire.choices import FolderItem, RootItem
 from fleet.wire.place_queries import DirectoryQuery, RootQuery
 
 
-def directory_routes(tree: Tree) -> Blueprint:
+def directory_routes(fleet: Fleet) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("directories", __name__, url_prefix="/api")
-    _add_browser(routes, tree)
-    _add_roots(routes, tree)
+    _add_browser(routes, fleet)
+    _add_roots(routes, fleet)
     return routes
 
 
-def _add_browser(routes: Blueprint, tree: Tree) -> None:
+def _add_browser(routes: Blueprint, fleet: Fleet) -> None:
     @routes.get("/directories")
     @about("directories")
     @asks(DirectoryQuery)
@@ -37,11 +37,11 @@ def _add_browser(routes: Blueprint, tree: Tree) -> None:
         `query` they are looked for at any depth, for a second at most; hidden ones and `node_modules` are left out.
         """
         query = read_query(DirectoryQuery)
-        roots = tree.roots.allowed
-        path, files = query.path or _start(roots), tree.context.files
+        roots = fleet.roots.allowed
+        path, files = query.path or _start(roots), fleet.context.files
         found = files.browse(path, roots) if query.query is None else files.search(path, query.query, roots)
         folder = await found
-        return answer(folder_item(folder, query), position=tree.log.head(), total=len(folder.entries))
+        return answer(folder_item(folder, query), position=fleet.log.head(), total=len(folder.entries))
 
     @routes.post("/directories")
     @about("directories")
@@ -56,8 +56,8 @@ def _add_browser(routes: Blueprint, tree: Tree) -> None:
         read_query(Query)
         body = await read_body(PathBody)
         await caller()  # its headers are checked, as those of any other request that changes something
-        folder = await tree.context.files.make_directory(body.path, tree.roots.allowed)
-        return answer(folder_item(folder, PageQuery()), position=tree.log.head())
+        folder = await fleet.context.files.make_directory(body.path, fleet.roots.allowed)
+        return answer(folder_item(folder, PageQuery()), position=fleet.log.head())
 
 
 def _start(roots: tuple[str, ...]) -> str:
@@ -69,7 +69,7 @@ def _start(roots: tuple[str, ...]) -> str:
     return roots[0]
 
 
-def _add_roots(routes: Blueprint, tree: Tree) -> None:
+def _add_roots(routes: Blueprint, fleet: Fleet) -> None:
     @routes.get("/workspace-roots")
     @about("directories")
     @asks(PageQuery)
@@ -79,7 +79,7 @@ def _add_roots(routes: Blueprint, tree: Tree) -> None:
 
         While none is chosen, those of the configuration are allowed; else those that are chosen, inside of these.
         """
-        return _roots(tree, tree.log.head(), read_query(PageQuery))
+        return _roots(fleet, fleet.log.head(), read_query(PageQuery))
 
     @routes.post("/workspace-roots")
     @about("directories")
@@ -93,7 +93,7 @@ def _add_roots(routes: Blueprint, tree: Tree) -> None:
         """
         read_query(Query)
         body = await read_body(PathBody)
-        return _roots(tree, await tree.orders.choose_root(body.path, await caller()), PageQuery())
+        return _roots(fleet, await fleet.sessions.choose_root(body.path, await caller()), PageQuery())
 
     @routes.delete("/workspace-roots")
     @about("directories")
@@ -106,11 +106,11 @@ def _add_roots(routes: Blueprint, tree: Tree) -> None:
         Sessions that are there go on. A root of the configuration cannot be withdrawn.
         """
         path = read_query(RootQuery).path
-        return _roots(tree, await tree.orders.withdraw_root(path, await caller()), PageQuery())
+        return _roots(fleet, await fleet.sessions.withdraw_root(path, await caller()), PageQuery())
 
 
-def _roots(tree: Tree, position: int, query: PageQuery) -> Response:
-    roots, allowed = tree.roots, tree.roots.allowed
+def _roots(fleet: Fleet, position: int, query: PageQuery) -> Response:
+    roots, allowed = fleet.roots, fleet.roots.allowed
     items = [RootItem(path, "configuration", path in allowed) for path in roots.configured]
     items += [RootItem(path, "client", is_inside(path, allowed)) for path in roots.chosen]
     return answer(items[query.offset : query.offset + query.limit], position=position, total=len(items))

@@ -9,7 +9,7 @@ from typing import Any
 
 from quart import Blueprint, Response
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.session.state import State
 from fleet.errors import Rejected
 from fleet.gateway.openapi.document import about, asks, gives, refuses
@@ -20,7 +20,7 @@ from fleet.wire.bodies import InstanceQuery, TodosQuery
 from fleet.wire.items import FileEntryItem, FileItem, TodoItem
 
 
-def content_routes(tree: Tree) -> Blueprint:
+def content_routes(fleet: Fleet) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("contents", __name__, url_prefix="/api/sessions/<session_id>")
 
@@ -35,10 +35,10 @@ def content_routes(tree: Tree) -> Blueprint:
         It is the newest list in the transcript, so that it can be read when OpenCode is gone; with `at` the newest one
         of then.
         """
-        query, position = read_query(TodosQuery), tree.log.head()
-        at = None if query.at is None else check_cursor(tree, query.at, "at")
-        state = tree.orders.session(session_id, query.instance_id)
-        todos = await tree.transcripts.todos(tree.views.sessions.stream(state.id), at)
+        query, position = read_query(TodosQuery), fleet.log.head()
+        at = None if query.at is None else check_cursor(fleet, query.at, "at")
+        state = fleet.sessions.session(session_id, query.instance_id)
+        todos = await fleet.transcripts.todos(fleet.views.sessions.stream(state.id), at)
         items = [TodoItem(todo.content, todo.status, todo.priority) for todo in todos]
         return answer(items, position=position, total=len(items))
 
@@ -52,7 +52,7 @@ def content_routes(tree: Tree) -> Blueprint:
 
         What is there now; `GET /api/sessions/{session_id}/diffs` has what was there.
         """
-        return answer(await _read(tree, _session(tree, session_id), ""))
+        return answer(await _read(fleet, _session(fleet, session_id), ""))
 
     @routes.get("/files/<path:path>")
     @about("sessions")
@@ -64,21 +64,21 @@ def content_routes(tree: Tree) -> Blueprint:
 
         As it is now. Nothing outside of the workspace is read, through links neither. What is no UTF-8 comes as base64.
         """
-        return answer(await _read(tree, _session(tree, session_id), path))
+        return answer(await _read(fleet, _session(fleet, session_id), path))
 
     return routes
 
 
-def _session(tree: Tree, any_id: str) -> State:
-    return tree.orders.session(any_id, read_query(InstanceQuery).instance_id)
+def _session(fleet: Fleet, any_id: str) -> State:
+    return fleet.sessions.session(any_id, read_query(InstanceQuery).instance_id)
 
 
-async def _read(tree: Tree, state: State, path: str) -> FileItem:
-    workspace = tree.views.workspaces.get(state.workspace_id)
+async def _read(fleet: Fleet, state: State, path: str) -> FileItem:
+    workspace = fleet.views.workspaces.get(state.workspace_id)
     if workspace is not None and workspace.phase == "removed":
         hint = f"POST /api/workspaces/{workspace.id}/restore brings it back"
         raise Rejected("workspace_gone", "the session's workspace was removed", hint=hint)
-    found = await tree.context.files.read(state.directory, path)
+    found = await fleet.context.files.read(state.directory, path)
     path = path.strip("/")
     return _listing(path, found) if isinstance(found, Listing) else _content(path, found)
 

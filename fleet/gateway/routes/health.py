@@ -5,7 +5,7 @@ from collections import Counter
 from quart import Blueprint, Response
 
 from fleet import __version__
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.session.state import status_of
 from fleet.gateway.items.states import tokens_item
 from fleet.gateway.openapi.document import about, gives
@@ -15,7 +15,7 @@ from fleet.wire.bodies import Query
 from fleet.wire.server import Health, Summary
 
 
-def health_routes(tree: Tree) -> Blueprint:
+def health_routes(fleet: Fleet) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("health", __name__, url_prefix="/api")
 
@@ -29,7 +29,7 @@ def health_routes(tree: Tree) -> Blueprint:
         end of the log.
         """
         read_query(Query)
-        return answer(_summary(tree))
+        return answer(_summary(fleet))
 
     @routes.get("/healthz")
     @about("fleet")
@@ -39,7 +39,7 @@ def health_routes(tree: Tree) -> Blueprint:
 
         It looks at nothing else; whether work can begin is said by `/api/readyz`.
         """
-        return answer(Health("ok", __version__, tree.log.head()))
+        return answer(Health("ok", __version__, fleet.log.head()))
 
     @routes.get("/readyz")
     @about("fleet")
@@ -50,16 +50,16 @@ def health_routes(tree: Tree) -> Blueprint:
 
         Until then the answer is 503, and says `starting`.
         """
-        if tree.ready:
-            return answer(Health("ok", __version__, tree.log.head()))
-        return answer(Health("starting", __version__, tree.log.head()), status=503)
+        if fleet.ready:
+            return answer(Health("ok", __version__, fleet.log.head()))
+        return answer(Health("starting", __version__, fleet.log.head()), status=503)
 
     return routes
 
 
-def _summary(tree: Tree) -> Summary:
-    sessions, alive = list(tree.views.sessions), tree.views.instances.alive()
-    memory = [tree.context.host.memory_bytes(state.identity) for state in alive if state.identity is not None]
+def _summary(fleet: Fleet) -> Summary:
+    sessions, alive = list(fleet.views.sessions), fleet.views.instances.alive()
+    memory = [fleet.context.host.memory_bytes(state.identity) for state in alive if state.identity is not None]
     return Summary(
         dict(Counter(status_of(state) for state in sessions)),
         len(alive),
@@ -68,6 +68,6 @@ def _summary(tree: Tree) -> Summary:
         sum(len(state.requests) for state in sessions),
         tokens_item(sum((state.tokens for state in sessions), Tokens())),
         sum(state.cost_usd for state in sessions),
-        tree.uptime_s,
-        tree.log.head(),
+        fleet.uptime_s,
+        fleet.log.head(),
     )

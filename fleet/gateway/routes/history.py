@@ -2,7 +2,7 @@
 
 from quart import Blueprint, Response
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.session.transitions import STATUSES
 from fleet.errors import Rejected
 from fleet.gateway.items.session import SessionItems
@@ -13,7 +13,7 @@ from fleet.wire.bodies import HistoryQuery as WireHistoryQuery
 from fleet.wire.items import HistoryItem
 
 
-def history_routes(tree: Tree, items: SessionItems) -> Blueprint:
+def history_routes(fleet: Fleet, items: SessionItems) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("history", __name__, url_prefix="/api/sessions")
 
@@ -27,12 +27,12 @@ def history_routes(tree: Tree, items: SessionItems) -> Blueprint:
 
         `X-Total-Count` is counted up to 1000 where words are searched: 1000 means that many or more.
         """
-        position = tree.log.head()
-        page = await tree.history.search(_query(read_query(WireHistoryQuery)))
+        position = fleet.log.head()
+        page = await fleet.history.search(_query(read_query(WireHistoryQuery)))
         shown = [
             items.found(state, found.snippet)
             for found in page.sessions
-            if (state := tree.views.sessions.get(found.id)) is not None
+            if (state := fleet.views.sessions.get(found.id)) is not None
         ]
         return answer(shown, position=position, total=page.total)
 

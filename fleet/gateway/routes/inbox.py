@@ -2,7 +2,7 @@
 
 from quart import Blueprint, Response
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.session.state import Callback, State
 from fleet.core.times import rfc3339
 from fleet.errors import Rejected
@@ -26,7 +26,7 @@ from fleet.wire.callbacks import CallbackItem
 from fleet.wire.items import Count, InboxItem, NotificationItem
 
 
-def inbox_routes(tree: Tree) -> Blueprint:
+def inbox_routes(fleet: Fleet) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("inbox", __name__, url_prefix="/api")
 
@@ -41,10 +41,10 @@ def inbox_routes(tree: Tree) -> Blueprint:
         not be delivered, and webhooks that were disabled because they failed. With `at` it is what waited then; what
         was erased or deleted since is left out, and so are the calls that requests were about.
         """
-        query, position = read_query(InboxQuery), tree.log.head()
+        query, position = read_query(InboxQuery), fleet.log.head()
         if query.at is None:
-            return paged(inbox_items(tree), query, same, position)
-        found = await inbox_items_at(tree, check_cursor(tree, query.at, "at"))
+            return paged(inbox_items(fleet), query, same, position)
+        found = await inbox_items_at(fleet, check_cursor(fleet, query.at, "at"))
         return paged(found, query, same, position)
 
     @routes.get("/callbacks")
@@ -60,11 +60,11 @@ def inbox_routes(tree: Tree) -> Blueprint:
         query = read_query(CallbackQuery)
         items = [
             _callback_item(state, callback)
-            for state in tree.views.sessions
+            for state in fleet.views.sessions
             for callback in state.callbacks
             if query.status is None or callback.status == query.status
         ]
-        return paged(sorted(items, key=lambda item: item.at), query, same, tree.log.head())
+        return paged(sorted(items, key=lambda item: item.at), query, same, fleet.log.head())
 
     @routes.get("/notifications")
     @about("inbox")
@@ -77,10 +77,10 @@ def inbox_routes(tree: Tree) -> Blueprint:
         A notification tells a person what a session has come to, and is erased with it.
         """
         query = read_query(NotificationQuery)
-        of = None if query.session is None else tree.orders.session(query.session).id
-        found = [item for item in _notifications(tree, of) if not (query.unread and item.read)]
+        of = None if query.session is None else fleet.sessions.session(query.session).id
+        found = [item for item in _notifications(fleet, of) if not (query.unread and item.read)]
         found.sort(key=lambda item: item.at, reverse=True)
-        return paged(found, query, same, tree.log.head())
+        return paged(found, query, same, fleet.log.head())
 
     @routes.get("/notifications/unread-count")
     @about("inbox")
@@ -91,7 +91,7 @@ def inbox_routes(tree: Tree) -> Blueprint:
         Those of all sessions.
         """
         read_query(Query)
-        return answer(Count(sum(not item.read for item in _notifications(tree, None))))
+        return answer(Count(sum(not item.read for item in _notifications(fleet, None))))
 
     @routes.post("/notifications/read")
     @about("inbox")
@@ -105,10 +105,10 @@ def inbox_routes(tree: Tree) -> Blueprint:
         read_query(Query)
         await read_no_body()
         who = await caller()
-        for state in list(tree.views.sessions):
+        for state in list(fleet.views.sessions):
             if any(not notification.read for notification in state.notifications):
-                await tree.orders.read_notifications(state.id, None, derived(who, state.id))
-        return done(tree.log.head())
+                await fleet.sessions.read_notifications(state.id, None, derived(who, state.id))
+        return done(fleet.log.head())
 
     @routes.patch("/notifications/<notification_id>")
     @about("inbox")
@@ -122,11 +122,11 @@ def inbox_routes(tree: Tree) -> Blueprint:
         """
         await read_body(ReadBody)
         session_id, _, number = notification_id.rpartition(":")
-        state = tree.views.sessions.get(session_id)
+        state = fleet.views.sessions.get(session_id)
         known = () if state is None else (str(notification.number) for notification in state.notifications)
         if number not in known:
             raise Rejected("notification_not_found", f"there is no notification {notification_id}")
-        outcome = await tree.orders.read_notifications(session_id, (int(number),), await caller())
+        outcome = await fleet.sessions.read_notifications(session_id, (int(number),), await caller())
         return done(outcome.position)
 
     return routes
@@ -145,7 +145,7 @@ def _callback_item(state: State, callback: Callback) -> CallbackItem:
     )
 
 
-def _notifications(tree: Tree, session_id: str | None) -> list[NotificationItem]:
+def _notifications(fleet: Fleet, session_id: str | None) -> list[NotificationItem]:
     return [
         NotificationItem(
             f"{state.id}:{notification.number}",
@@ -155,7 +155,7 @@ def _notifications(tree: Tree, session_id: str | None) -> list[NotificationItem]
             rfc3339(notification.at_ms),
             notification.read,
         )
-        for state in tree.views.sessions
+        for state in fleet.views.sessions
         if session_id is None or state.id == session_id
         for notification in state.notifications
     ]

@@ -4,7 +4,7 @@ from functools import partial
 
 from quart import Blueprint, Response
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.actors.upkeep.orphans import find_orphans
 from fleet.core.instance.state import OVER, State
 from fleet.errors import Rejected
@@ -16,7 +16,7 @@ from fleet.wire.bodies import InstancesQuery, PageQuery
 from fleet.wire.instances import InstanceItem, OrphanItem
 
 
-def instance_routes(tree: Tree) -> Blueprint:
+def instance_routes(fleet: Fleet) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("instances", __name__, url_prefix="/api")
 
@@ -30,9 +30,9 @@ def instance_routes(tree: Tree) -> Blueprint:
         An instance is one OpenCode process, with pid, memory and the sessions in it.
         """
         query = read_query(InstancesQuery)
-        instances = tree.views.instances
+        instances = fleet.views.instances
         states = sorted(instances, key=lambda state: state.id, reverse=True) if query.all else instances.alive()
-        return paged(states, query, partial(_instance_item, tree), tree.log.head())
+        return paged(states, query, partial(_instance_item, fleet), fleet.log.head())
 
     @routes.get("/instances/orphans")
     @about("fleet")
@@ -44,8 +44,8 @@ def instance_routes(tree: Tree) -> Blueprint:
         `fleet ps --orphans` shows the same, without a server too.
         """
         query = read_query(PageQuery)
-        orphans = await find_orphans(tree.context.host, tree.views.instances.get, tree.context.scripts.running)
-        return paged(orphans, query, orphan_item, tree.log.head())
+        orphans = await find_orphans(fleet.context.host, fleet.views.instances.get, fleet.context.scripts.running)
+        return paged(orphans, query, orphan_item, fleet.log.head())
 
     @routes.get("/instances/<instance_id>")
     @about("fleet")
@@ -56,14 +56,14 @@ def instance_routes(tree: Tree) -> Blueprint:
 
         For one that has ended it says how it ended.
         """
-        state = tree.views.instances.get(instance_id)
+        state = fleet.views.instances.get(instance_id)
         if state is None:
             raise Rejected("instance_not_found", f"there is no instance {instance_id}")
-        return answer(_instance_item(tree, state))
+        return answer(_instance_item(fleet, state))
 
     return routes
 
 
-def _instance_item(tree: Tree, state: State) -> InstanceItem:
-    memory = None if state.identity is None else tree.context.host.memory_bytes(state.identity)
-    return instance_item(life(tree.log, state.id) if state.phase in OVER else Life(state), memory)
+def _instance_item(fleet: Fleet, state: State) -> InstanceItem:
+    memory = None if state.identity is None else fleet.context.host.memory_bytes(state.identity)
+    return instance_item(life(fleet.log, state.id) if state.phase in OVER else Life(state), memory)

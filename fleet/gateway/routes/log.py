@@ -8,7 +8,7 @@ import trio
 from quart import Blueprint, Response
 from quart.wrappers.response import ResponseBody
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.errors import Rejected
 from fleet.events.catalog import NAMES
 from fleet.events.envelope import Recorded
@@ -27,17 +27,17 @@ from fleet.wire.bodies import AtQuery, Query
 _TYPES_HINT = "`LoggedEvent` in /api/openapi.json lists all types"
 
 
-def log_routes(tree: Tree) -> Blueprint:
+def log_routes(fleet: Fleet) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("log", __name__, url_prefix="/api/log")
-    _add_search(routes, tree)
-    _add_events(routes, tree)
-    _add_proof(routes, tree)
+    _add_search(routes, fleet)
+    _add_events(routes, fleet)
+    _add_proof(routes, fleet)
     return routes
 
 
-def _add_search(routes: Blueprint, tree: Tree) -> None:
-    times = LogTimes(tree.log)
+def _add_search(routes: Blueprint, fleet: Fleet) -> None:
+    times = LogTimes(fleet.log)
 
     @routes.get("")
     @about("log")
@@ -52,8 +52,8 @@ def _add_search(routes: Blueprint, tree: Tree) -> None:
         although `Fleet-Continue` is there. `X-Total-Count` counts the whole log. `data` is the event as it was logged,
         with names in snake_case, the same as in the event streams.
         """
-        head = tree.log.head()
-        found = await find_events(tree.log, times, _search(tree, read_query(LogQuery)))
+        head = fleet.log.head()
+        found = await find_events(fleet.log, times, _search(fleet, read_query(LogQuery)))
         response = answer([event_item(event) for event in found.events], total=head, position=head)
         if found.go_on is not None:
             response.headers["Fleet-Continue"] = str(found.go_on)
@@ -70,10 +70,10 @@ def _add_search(routes: Blueprint, tree: Tree) -> None:
         """
         time_ms = parse_instant(read_query(TimeQuery).time, "time", last=True)
         position = await times.at(time_ms)
-        return answer(PositionItem(position), position=tree.log.head())
+        return answer(PositionItem(position), position=fleet.log.head())
 
 
-def _add_events(routes: Blueprint, tree: Tree) -> None:
+def _add_events(routes: Blueprint, fleet: Fleet) -> None:
     @routes.get("/<int:position>")
     @about("log")
     @gives(EventItem)
@@ -84,7 +84,7 @@ def _add_events(routes: Blueprint, tree: Tree) -> None:
         `data` is the event as it was logged, with names in snake_case.
         """
         read_query(Query)
-        return answer(event_item(_event(tree, position)))
+        return answer(event_item(_event(fleet, position)))
 
     @routes.get("/<int:position>/chain")
     @about("log")
@@ -97,12 +97,12 @@ def _add_events(routes: Blueprint, tree: Tree) -> None:
         and fewer where they are large; read the chain of the last one to go on.
         """
         read_query(Query)
-        _event(tree, position)
-        events = chain(tree.log, position, LOG_CHAIN_EVENTS_MAX)
-        return answer([event_item(event) for event in events], total=len(events), position=tree.log.head())
+        _event(fleet, position)
+        events = chain(fleet.log, position, LOG_CHAIN_EVENTS_MAX)
+        return answer([event_item(event) for event in events], total=len(events), position=fleet.log.head())
 
 
-def _add_proof(routes: Blueprint, tree: Tree) -> None:
+def _add_proof(routes: Blueprint, fleet: Fleet) -> None:
     one_at_a_time = trio.Lock()
 
     @routes.get("/verify")
@@ -114,9 +114,9 @@ def _add_proof(routes: Blueprint, tree: Tree) -> None:
 
         It reads everything, some seconds for a million events, while the server goes on working.
         """
-        through = _through(tree, read_query(AtQuery).at, "at")
+        through = _through(fleet, read_query(AtQuery).at, "at")
         async with one_at_a_time:
-            report = await _verified(tree, through)
+            report = await _verified(fleet, through)
         return answer(verification(report), position=through)
 
     @routes.get("/export")
@@ -130,8 +130,8 @@ def _add_proof(routes: Blueprint, tree: Tree) -> None:
         the last line's position as `after`.
         """
         query = read_query(ExportQuery)
-        through = _through(tree, query.through, "through")
-        response = Response(ExportStream(tree, query.after, through), content_type="application/x-ndjson")
+        through = _through(fleet, query.through, "through")
+        response = Response(ExportStream(fleet, query.after, through), content_type="application/x-ndjson")
         response.headers["Content-Disposition"] = f'attachment; filename="fleet-log-{query.after + 1}-{through}.jsonl"'
         response.headers["Fleet-Position"] = str(through)
         response.timeout = None
@@ -144,8 +144,8 @@ class ExportStream(ResponseBody):
     What happens during it does not matter: events never change, and one that is erased meanwhile is exported as such.
     """
 
-    def __init__(self, tree: Tree, after: int, through: int) -> None:
-        self._log = tree.log
+    def __init__(self, fleet: Fleet, after: int, through: int) -> None:
+        self._log = fleet.log
         self._position = after
         self._through = through
 
@@ -168,20 +168,20 @@ class ExportStream(ResponseBody):
         return lines
 
 
-def _event(tree: Tree, position: int) -> Recorded:
-    if not 0 < position <= tree.log.head():
-        raise Rejected("event_not_found", f"the log has events 1 to {tree.log.head()}")
-    return tree.log.read_all(position - 1, 1)[0]
+def _event(fleet: Fleet, position: int) -> Recorded:
+    if not 0 < position <= fleet.log.head():
+        raise Rejected("event_not_found", f"the log has events 1 to {fleet.log.head()}")
+    return fleet.log.read_all(position - 1, 1)[0]
 
 
-def _search(tree: Tree, query: LogQuery) -> Search:
+def _search(fleet: Fleet, query: LogQuery) -> Search:
     """Return the search that the query asks for. Raises `Rejected` invalid and session_not_found."""
     return Search(
         after=query.after,
         before=query.before,
         newest_first=query.order == "desc",
         limit=query.limit,
-        stream=_stream(tree, query),
+        stream=_stream(fleet, query),
         types=_types(query.type),
         actor=query.actor,
         correlation_id=query.correlation,
@@ -190,15 +190,15 @@ def _search(tree: Tree, query: LogQuery) -> Search:
     )
 
 
-def _stream(tree: Tree, query: LogQuery) -> str | None:
+def _stream(fleet: Fleet, query: LogQuery) -> str | None:
     if query.session is None:
         return query.stream
     if query.stream is not None:
         raise Rejected("invalid", "give either `session` or `stream`: a session is a stream", field="stream")
-    stream = tree.views.sessions.stream(query.session)
-    if tree.log.stream_version(stream):  # also of an erased session, which no view has
+    stream = fleet.views.sessions.stream(query.session)
+    if fleet.log.stream_version(stream):  # also of an erased session, which no view has
         return stream
-    return tree.views.sessions.stream(tree.orders.session(query.session).id)
+    return fleet.views.sessions.stream(fleet.sessions.session(query.session).id)
 
 
 def _types(text: str | None) -> frozenset[str]:
@@ -209,12 +209,12 @@ def _types(text: str | None) -> frozenset[str]:
     return named
 
 
-def _through(tree: Tree, position: int | None, field: str) -> int:
-    return tree.log.head() if position is None else check_cursor(tree, position, field)
+def _through(fleet: Fleet, position: int | None, field: str) -> int:
+    return fleet.log.head() if position is None else check_cursor(fleet, position, field)
 
 
-async def _verified(tree: Tree, through: int) -> VerificationResult:
-    walk = verifying(tree.log, through)
+async def _verified(fleet: Fleet, through: int) -> VerificationResult:
+    walk = verifying(fleet.log, through)
     while True:
         try:
             next(walk)

@@ -2,7 +2,7 @@
 
 from quart import Blueprint, Response
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.gateway.items.choices import agent_item, command_item, model_item
 from fleet.gateway.openapi.document import about, asks, gives, refuses
 from fleet.gateway.openapi.refusals import OPENCODE
@@ -11,7 +11,7 @@ from fleet.wire.choices import AgentItem, CommandItem, ModelItem
 from fleet.wire.place_queries import FindQuery, OfferQuery
 
 
-def offer_routes(tree: Tree) -> Blueprint:
+def offer_routes(fleet: Fleet) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("offers", __name__, url_prefix="/api/instances/<instance_id>")
 
@@ -26,8 +26,8 @@ def offer_routes(tree: Tree) -> Blueprint:
         As OpenCode lists them for the instance's directory, or for that of one of its sessions.
         """
         query = read_query(OfferQuery)
-        agents = await tree.offers.agents(instance_id, query.session)
-        return paged(agents, query, agent_item, tree.log.head())
+        agents = await fleet.offers.agents(instance_id, query.session)
+        return paged(agents, query, agent_item, fleet.log.head())
 
     @routes.get("/commands")
     @about("instances")
@@ -40,8 +40,8 @@ def offer_routes(tree: Tree) -> Blueprint:
         As OpenCode lists them for the instance's directory, or for that of one of its sessions; and `compact`.
         """
         query = read_query(OfferQuery)
-        commands = await tree.offers.commands(instance_id, query.session)
-        return paged(commands, query, command_item, tree.log.head())
+        commands = await fleet.offers.commands(instance_id, query.session)
+        return paged(commands, query, command_item, fleet.log.head())
 
     @routes.get("/models")
     @about("instances")
@@ -54,8 +54,8 @@ def offer_routes(tree: Tree) -> Blueprint:
         As OpenCode lists them, with the providers that are set up.
         """
         query = read_query(OfferQuery)
-        models = await tree.offers.models(instance_id, query.session)
-        return paged(models, query, model_item, tree.log.head())
+        models = await fleet.offers.models(instance_id, query.session)
+        return paged(models, query, model_item, fleet.log.head())
 
     @routes.get("/find/files")
     @about("instances")
@@ -68,7 +68,7 @@ def offer_routes(tree: Tree) -> Blueprint:
         OpenCode looks for them in the instance's directory, or in that of one of its sessions.
         """
         query = read_query(FindQuery)
-        found = await tree.offers.find_files(instance_id, query.session, query.query, query.limit)
-        return answer(found, position=tree.log.head(), total=len(found))
+        found = await fleet.offers.find_files(instance_id, query.session, query.query, query.limit)
+        return answer(found, position=fleet.log.head(), total=len(found))
 
     return routes

@@ -5,8 +5,8 @@ import base64
 import trio
 from quart import Blueprint, Response
 
+from fleet.actors.fleet import Fleet
 from fleet.actors.prompt import NewPrompt
-from fleet.actors.supervision import Tree
 from fleet.core.session.values import COMPACT, Answer, Model
 from fleet.errors import Rejected
 from fleet.gateway.items.states import request_item
@@ -27,11 +27,11 @@ from fleet.wire.bodies import (
 from fleet.wire.items import RequestItem
 
 
-def add_prompts(routes: Blueprint, tree: Tree) -> None:
+def add_prompts(routes: Blueprint, fleet: Fleet) -> None:
     """Add the routes to those of the sessions."""
-    _add_prompts(routes, tree)
-    add_queue(routes, tree)
-    _add_requests(routes, tree)
+    _add_prompts(routes, fleet)
+    add_queue(routes, fleet)
+    _add_requests(routes, fleet)
 
 
 def model_of(model: ModelBody | None) -> Model | None:
@@ -39,8 +39,8 @@ def model_of(model: ModelBody | None) -> Model | None:
     return None if model is None else Model(model.providerID, model.modelID)
 
 
-def _add_prompts(routes: Blueprint, tree: Tree) -> None:
-    orders = tree.orders
+def _add_prompts(routes: Blueprint, fleet: Fleet) -> None:
+    orders = fleet.sessions
 
     @routes.post("/<session_id>/prompt")
     @about("sessions")
@@ -96,8 +96,8 @@ def _add_prompts(routes: Blueprint, tree: Tree) -> None:
         return done(outcome.position)
 
 
-def _add_requests(routes: Blueprint, tree: Tree) -> None:
-    orders = tree.orders
+def _add_requests(routes: Blueprint, fleet: Fleet) -> None:
+    orders = fleet.sessions
 
     @routes.get("/<session_id>/requests")
     @about("requests")
@@ -111,7 +111,7 @@ def _add_requests(routes: Blueprint, tree: Tree) -> None:
         """
         query = read_query(InstancePageQuery)
         requests = orders.session(session_id, query.instance_id).requests
-        return paged(requests, query, request_item, tree.log.head())
+        return paged(requests, query, request_item, fleet.log.head())
 
     @routes.post("/<session_id>/requests/<request_id>")
     @about("requests")

@@ -3,7 +3,7 @@
 import trio
 from quart import Blueprint, Response
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.session.state import QueuedPrompt
 from fleet.core.session.values import Model
 from fleet.core.times import rfc3339
@@ -14,13 +14,13 @@ from fleet.wire.bodies import InstanceQuery, ModelBody, PromptTextBody, QueueQue
 from fleet.wire.items import QueuedItem
 
 
-def add_queue(routes: Blueprint, tree: Tree) -> None:
+def add_queue(routes: Blueprint, fleet: Fleet) -> None:
     """Add the routes to those of the sessions."""
-    _add_list(routes, tree)
-    _add_orders(routes, tree)
+    _add_list(routes, fleet)
+    _add_orders(routes, fleet)
 
 
-def _add_list(routes: Blueprint, tree: Tree) -> None:
+def _add_list(routes: Blueprint, fleet: Fleet) -> None:
     @routes.get("/<session_id>/queue")
     @about("sessions")
     @asks(QueueQuery)
@@ -32,20 +32,20 @@ def _add_list(routes: Blueprint, tree: Tree) -> None:
         They are sent one by one, when the turn before has ended. `actor` names the caller that gave it. With `at` it is
         the queue of then.
         """
-        query, position = read_query(QueueQuery), tree.log.head()
-        state = tree.orders.session(session_id, query.instance_id)
+        query, position = read_query(QueueQuery), fleet.log.head()
+        state = fleet.sessions.session(session_id, query.instance_id)
         queue = state.queue
         if query.at is not None:
-            earlier = await tree.past.sessions.one(state.id, check_cursor(tree, query.at, "at"))
+            earlier = await fleet.past.sessions.one(state.id, check_cursor(fleet, query.at, "at"))
             queue = () if earlier is None else earlier.queue
-        actors = await tree.transcripts.askers(
-            tree.views.sessions.stream(state.id), [prompt.prompt_id for prompt in queue]
+        actors = await fleet.transcripts.askers(
+            fleet.views.sessions.stream(state.id), [prompt.prompt_id for prompt in queue]
         )
         return paged(queue, query, lambda prompt: _queued(prompt, actors[prompt.prompt_id]), position)
 
 
-def _add_orders(routes: Blueprint, tree: Tree) -> None:
-    orders = tree.orders
+def _add_orders(routes: Blueprint, fleet: Fleet) -> None:
+    orders = fleet.sessions
 
     @routes.delete("/<session_id>/queue/<prompt_id>")
     @about("sessions")

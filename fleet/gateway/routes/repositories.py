@@ -2,7 +2,7 @@
 
 from quart import Blueprint, Response
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.gateway.items.choices import branch_item, offer_item
 from fleet.gateway.openapi.document import about, asks, gives, refuses
 from fleet.gateway.openapi.refusals import DIRECTORY
@@ -12,7 +12,7 @@ from fleet.wire.items import BranchItem
 from fleet.wire.place_queries import BranchQuery, OffersQuery
 
 
-def repository_routes(tree: Tree) -> Blueprint:
+def repository_routes(fleet: Fleet) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("repositories", __name__, url_prefix="/api")
 
@@ -28,8 +28,8 @@ def repository_routes(tree: Tree) -> Blueprint:
         branch; a worktree session cannot have the same one.
         """
         query = read_query(BranchQuery)
-        position = tree.log.head()
-        branches = await tree.repositories.branches(query.path, query.query)
+        position = fleet.log.head()
+        branches = await fleet.repositories.branches(query.path, query.query)
         return paged(branches, query, branch_item, position)
 
     @routes.get("/offers")
@@ -45,7 +45,7 @@ def repository_routes(tree: Tree) -> Blueprint:
         they are null while nothing is known at all.
         """
         query = read_query(OffersQuery)
-        position = tree.log.head()
-        return answer(offer_item(await tree.repositories.offered(query.directory)), position=position)
+        position = fleet.log.head()
+        return answer(offer_item(await fleet.repositories.offered(query.directory)), position=position)
 
     return routes

@@ -3,7 +3,7 @@
 from quart import Blueprint, Response
 
 from fleet import __version__
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.times import rfc3339
 from fleet.gateway.openapi.document import about, gives
 from fleet.gateway.server.requests import answer, read_query
@@ -14,7 +14,7 @@ from fleet.wire.server import Info, LimitsItem
 _LIMITS = LimitsItem(BODY_BYTES_MAX, PROMPT_TEXT_BYTES_MAX, TITLE_CHARS_MAX, TAGS_MAX)
 
 
-def info_routes(tree: Tree) -> Blueprint:
+def info_routes(fleet: Fleet) -> Blueprint:
     """Return the route."""
     routes = Blueprint("info", __name__, url_prefix="/api")
 
@@ -29,27 +29,27 @@ def info_routes(tree: Tree) -> Blueprint:
         where sessions may work.
         """
         read_query(Query)
-        info = _info(tree)
+        info = _info(fleet)
         return answer(info, position=info.position)
 
     return routes
 
 
-def _info(tree: Tree) -> Info:
+def _info(fleet: Fleet) -> Info:
     return Info(
         __version__,
-        _running_version(tree) or tree.context.host.known_version,
-        tree.rehearsal is not None,
-        tree.ready,
-        rfc3339(tree.started_at_ms),
-        list(tree.roots.allowed),
+        _running_version(fleet) or fleet.context.host.known_version,
+        fleet.rehearsal is not None,
+        fleet.ready,
+        rfc3339(fleet.started_at_ms),
+        list(fleet.roots.allowed),
         _LIMITS,
-        tree.log.head(),
+        fleet.log.head(),
     )
 
 
-def _running_version(tree: Tree) -> str | None:
+def _running_version(fleet: Fleet) -> str | None:
     """Return the version of the newest process that is ready, None without one."""
-    ready = [state for state in tree.views.instances.alive() if state.endpoint is not None]
+    ready = [state for state in fleet.views.instances.alive() if state.endpoint is not None]
     newest = max(ready, key=lambda state: state.id, default=None)  # ids begin with the time
     return None if newest is None or newest.endpoint is None else newest.endpoint.version

@@ -6,8 +6,8 @@ import msgspec
 from quart import Blueprint, Response
 
 from fleet.actors.caller import Caller
+from fleet.actors.fleet import Fleet
 from fleet.actors.prompt import NewPrompt
-from fleet.actors.supervision import Tree
 from fleet.actors.usecases.sessions import CommandResult, NewSession, SessionUseCases
 from fleet.core.session.state import State, status_of
 from fleet.core.session.values import Budget
@@ -48,17 +48,17 @@ from fleet.wire.bodies import (
 from fleet.wire.items import Aborted, Created, Ended, EndPreview, Resumed, SessionDetail, SessionItem
 
 
-def session_routes(tree: Tree, items: SessionItems) -> Blueprint:
+def session_routes(fleet: Fleet, items: SessionItems) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
-    _add_reads(routes, tree, items)
-    _add_orders(routes, tree, items)
-    add_prompts(routes, tree)
+    _add_reads(routes, fleet, items)
+    _add_orders(routes, fleet, items)
+    add_prompts(routes, fleet)
     return routes
 
 
-def _add_reads(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
-    orders = tree.orders
+def _add_reads(routes: Blueprint, fleet: Fleet, items: SessionItems) -> None:
+    orders = fleet.sessions
 
     @routes.get("")
     @about("sessions")
@@ -70,13 +70,13 @@ def _add_reads(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
         Those that have ended are listed too. Each filter that is given has to hold; with `at`, of the
         sessions as they were then.
         """
-        query, position = read_query(ListQuery), tree.log.head()
+        query, position = read_query(ListQuery), fleet.log.head()
         if query.at is None:
-            found = _matching(tree, tree.views.sessions, query)
+            found = _matching(fleet, fleet.views.sessions, query)
             return paged(found, query, lambda state: msgspec.Raw(items.encoded(state)), position)
-        at = check_cursor(tree, query.at, "at")
-        found = _matching(tree, await tree.past.sessions.all(at), query)
-        page = await items_at(tree, items, at, found[query.offset : query.offset + query.limit])
+        at = check_cursor(fleet, query.at, "at")
+        found = _matching(fleet, await fleet.past.sessions.all(at), query)
+        page = await items_at(fleet, items, at, found[query.offset : query.offset + query.limit])
         return answer(page, position=position, total=len(found))
 
     @routes.get("/<session_id>")
@@ -91,10 +91,10 @@ def _add_reads(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
         its status is what it is.
         """
         at = read_query(AtQuery).at
-        state, position = orders.session(session_id), tree.log.head()
+        state, position = orders.session(session_id), fleet.log.head()
         if at is not None:
-            return answer(await _detail_at(tree, items, check_cursor(tree, at, "at"), state), position=position)
-        return answer(items.detail(state, _ancestors(tree, state), _children(tree, state.id)), position=position)
+            return answer(await _detail_at(fleet, items, check_cursor(fleet, at, "at"), state), position=position)
+        return answer(items.detail(state, _ancestors(fleet, state), _children(fleet, state.id)), position=position)
 
     @routes.get("/<session_id>/children")
     @about("sessions")
@@ -107,22 +107,22 @@ def _add_reads(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
         Those that were made with it as `onComplete.notifySessionId`.
         """
         query = read_query(InstancePageQuery)
-        children = _children(tree, orders.session(session_id, query.instance_id).id)
-        return paged(children, query, items.item, tree.log.head())
+        children = _children(fleet, orders.session(session_id, query.instance_id).id)
+        return paged(children, query, items.item, fleet.log.head())
 
 
-async def _detail_at(tree: Tree, items: SessionItems, at: int, state: State) -> SessionDetail:
+async def _detail_at(fleet: Fleet, items: SessionItems, at: int, state: State) -> SessionDetail:
     """Return a session as it was at a log position. Raises `Rejected` session_not_found where it did not exist yet."""
-    earlier = await tree.past.sessions.one(state.id, at)
+    earlier = await fleet.past.sessions.one(state.id, at)
     if earlier is None:
         raise Rejected("session_not_found", f"session {state.id} did not exist at position {at}")
-    ancestors = await sessions_at(tree, at, _ancestors(tree, state))
-    children = await sessions_at(tree, at, _children(tree, state.id))
-    return items.earlier_detail(earlier, await silent_at(tree, at, earlier), ancestors, children)
+    ancestors = await sessions_at(fleet, at, _ancestors(fleet, state))
+    children = await sessions_at(fleet, at, _children(fleet, state.id))
+    return items.earlier_detail(earlier, await silent_at(fleet, at, earlier), ancestors, children)
 
 
-def _add_orders(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
-    orders = tree.orders
+def _add_orders(routes: Blueprint, fleet: Fleet, items: SessionItems) -> None:
+    orders = fleet.sessions
 
     @routes.post("")
     @about("sessions")
@@ -156,7 +156,7 @@ def _add_orders(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
         read_query(Query)
         body = await read_body(ForkBody)
         who = await caller()
-        forked = await tree.forks.fork(session_id, body.title, body.message_id, body.isolation_strategy, who)
+        forked = await fleet.forks.fork(session_id, body.title, body.message_id, body.isolation_strategy, who)
         return _created(items, forked)
 
     @routes.patch("/<session_id>")
@@ -226,11 +226,11 @@ def _add_orders(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
         await read_no_body()
         who = await caller()
         if query.dry_run:
-            return await _preview_end(tree, session_id, query)
-        if query.permanent and _was_erased(tree, session_id, who):
-            return answer(Ended(None, True, None), position=tree.log.head())
+            return await _preview_end(fleet, session_id, query)
+        if query.permanent and _was_erased(fleet, session_id, who):
+            return answer(Ended(None, True, None), position=fleet.log.head())
         state = orders.session(session_id, query.instance_id)
-        ending = await tree.endings.end(
+        ending = await fleet.endings.end(
             state.id,
             who,
             cleanup=query.cleanup_workspace,
@@ -240,18 +240,18 @@ def _add_orders(routes: Blueprint, tree: Tree, items: SessionItems) -> None:
         return answer(items.ended(ending), position=ending.position)
 
 
-async def _preview_end(tree: Tree, session_id: str, query: EndQuery) -> Response:
-    position = tree.log.head()
-    state = tree.orders.session(session_id, query.instance_id)
-    preview = await tree.end_previews.look(
+async def _preview_end(fleet: Fleet, session_id: str, query: EndQuery) -> Response:
+    position = fleet.log.head()
+    state = fleet.sessions.session(session_id, query.instance_id)
+    preview = await fleet.end_previews.look(
         state.id, cleanup=query.cleanup_workspace, permanent=query.permanent, force=query.force
     )
     return changed_nothing(answer(end_preview(preview), position=position))
 
 
-def _was_erased(tree: Tree, session_id: str, who: Caller) -> bool:
+def _was_erased(fleet: Fleet, session_id: str, who: Caller) -> bool:
     """Return whether this very request has erased the session, and a crash came before the answer."""
-    record = tree.answers.find_erasure(who)
+    record = fleet.answers.find_erasure(who)
     named = None if record is None else record.stream.partition("-")[2]
     return named is not None and (session_id == named or session_id.startswith("ses_"))
 
@@ -294,24 +294,24 @@ def _budget(body: BudgetBody | None) -> Budget | None:
     return None if body is None else Budget(body.usd, body.tokens, body.minutes)
 
 
-def _ancestors(tree: Tree, state: State) -> list[State]:
+def _ancestors(fleet: Fleet, state: State) -> list[State]:
     """Return the sessions that hear of this one, the root first."""
     found: list[State] = []
     parent_id = state.parent_id
-    while parent_id is not None and (parent := tree.views.sessions.get(parent_id)) is not None:
+    while parent_id is not None and (parent := fleet.views.sessions.get(parent_id)) is not None:
         found.insert(0, parent)
         parent_id = parent.parent_id
     return found
 
 
-def _children(tree: Tree, session_id: str) -> list[State]:
-    return [state for state in tree.views.sessions if state.parent_id == session_id]
+def _children(fleet: Fleet, session_id: str) -> list[State]:
+    return [state for state in fleet.views.sessions if state.parent_id == session_id]
 
 
-def _matching(tree: Tree, states: Iterable[State], query: ListQuery) -> list[State]:
+def _matching(fleet: Fleet, states: Iterable[State], query: ListQuery) -> list[State]:
     statuses = read_statuses(query.status)
     needle = None if query.search is None else query.search.casefold()
-    parent = None if query.parent is None else tree.views.sessions.find(query.parent)
+    parent = None if query.parent is None else fleet.views.sessions.find(query.parent)
     parent_id = query.parent if parent is None else parent.id  # an erased one still has children
     found = [
         state

@@ -2,7 +2,7 @@
 
 from quart import Blueprint, Response
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.times import rfc3339
 from fleet.core.trust import RecipeAllowed
 from fleet.errors import Rejected
@@ -17,15 +17,15 @@ from fleet.wire.setups import RecipeItem, RecipeQuery, SetupBody, SetupDetail, T
 _LOOK = (*DIRECTORY, "not_a_repository", "git_failed", "setup_missing")
 
 
-def trust_routes(tree: Tree) -> Blueprint:
+def trust_routes(fleet: Fleet) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("trust", __name__, url_prefix="/api")
-    _add_trust(routes, tree)
-    _add_setups(routes, tree)
+    _add_trust(routes, fleet)
+    _add_setups(routes, fleet)
     return routes
 
 
-def _add_trust(routes: Blueprint, tree: Tree) -> None:
+def _add_trust(routes: Blueprint, fleet: Fleet) -> None:
     @routes.get("/trust")
     @about("fleet")
     @asks(PageQuery)
@@ -35,7 +35,7 @@ def _add_trust(routes: Blueprint, tree: Tree) -> None:
 
         Each holds in one repository. Nothing else of a repository runs when a workspace is made or removed.
         """
-        return paged(list(tree.trust.allowed), read_query(PageQuery), _trust_item, tree.log.head())
+        return paged(list(fleet.trust.allowed), read_query(PageQuery), _trust_item, fleet.log.head())
 
     @routes.get("/trust/recipe")
     @about("fleet")
@@ -47,8 +47,8 @@ def _add_trust(routes: Blueprint, tree: Tree) -> None:
 
         Nothing runs.
         """
-        repository, recipe = await tree.trust.look(read_query(RecipeQuery).directory)
-        return answer(_recipe_item(tree, repository, recipe))
+        repository, recipe = await fleet.trust.look(read_query(RecipeQuery).directory)
+        return answer(_recipe_item(fleet, repository, recipe))
 
     @routes.post("/trust")
     @about("fleet")
@@ -62,8 +62,8 @@ def _add_trust(routes: Blueprint, tree: Tree) -> None:
         """
         read_query(Query)
         body = await read_body(TrustBody)
-        repository, recipe, position = await tree.trust.allow(body.directory, body.digest, await caller())
-        return answer(_recipe_item(tree, repository, recipe), position=position)
+        repository, recipe, position = await fleet.trust.allow(body.directory, body.digest, await caller())
+        return answer(_recipe_item(fleet, repository, recipe), position=position)
 
     @routes.delete("/trust")
     @about("fleet")
@@ -76,12 +76,12 @@ def _add_trust(routes: Blueprint, tree: Tree) -> None:
         Workspaces that are set up stay so; their teardown does not run.
         """
         query = read_query(TrustQuery)
-        position = await tree.trust.revoke(query.repository, query.digest, await caller())
-        left = [_trust_item(each) for each in tree.trust.allowed]
+        position = await fleet.trust.revoke(query.repository, query.digest, await caller())
+        left = [_trust_item(each) for each in fleet.trust.allowed]
         return answer(left, position=position, total=len(left))
 
 
-def _add_setups(routes: Blueprint, tree: Tree) -> None:
+def _add_setups(routes: Blueprint, fleet: Fleet) -> None:
     @routes.get("/sessions/<session_id>/setup")
     @about("sessions")
     @gives(SetupDetail, headers=("Fleet-Position",))
@@ -92,7 +92,7 @@ def _add_setups(routes: Blueprint, tree: Tree) -> None:
         The stream has the output as it comes (`session.setup-output`).
         """
         read_query(Query)
-        return await _setup(tree, session_id)
+        return await _setup(fleet, session_id)
 
     @routes.post("/sessions/<session_id>/setup")
     @about("sessions")
@@ -112,31 +112,31 @@ def _add_setups(routes: Blueprint, tree: Tree) -> None:
         read_query(Query)
         body = await read_body(SetupBody)
         if body.action == "skip":
-            await tree.orders.skip_setup(session_id, await caller())
+            await fleet.sessions.skip_setup(session_id, await caller())
         elif body.digest is None:
             raise Rejected("invalid", "to allow commands, name the digest of their file", field="digest")
         else:
-            await tree.trust.allow_for(session_id, body.digest, await caller())
-        return await _setup(tree, session_id)
+            await fleet.trust.allow_for(session_id, body.digest, await caller())
+        return await _setup(fleet, session_id)
 
 
-async def _setup(tree: Tree, session_id: str) -> Response:
-    state = tree.orders.session(session_id)
-    item, position = setup_item(state.setup), tree.log.head()
+async def _setup(fleet: Fleet, session_id: str) -> Response:
+    state = fleet.sessions.session(session_id)
+    item, position = setup_item(state.setup), fleet.log.head()
     if item is None:
         raise Rejected("setup_missing", "the session's workspace asks for no set-up")
-    output = (await tree.setup_outputs.of(tree.views.sessions.stream(state.id))).text
+    output = (await fleet.setup_outputs.of(fleet.views.sessions.stream(state.id))).text
     return answer(setup_detail(item, output), position=position)
 
 
-def _recipe_item(tree: Tree, repository: str, recipe: Recipe) -> RecipeItem:
+def _recipe_item(fleet: Fleet, repository: str, recipe: Recipe) -> RecipeItem:
     return RecipeItem(
         repository,
         recipe.digest,
         recipe.setup,
         recipe.teardown,
         recipe.submodules,
-        tree.trust.allows(repository, recipe.digest),
+        fleet.trust.allows(repository, recipe.digest),
         recipe.problem or None,
     )
 

@@ -12,7 +12,7 @@ import structlog
 import trio
 from quart import Blueprint, Response, g, request
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.times import rfc3339
 from fleet.errors import Rejected
 from fleet.gateway.openapi.document import about, asks, gives, gives_nothing, refuses
@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 _log = structlog.get_logger(__name__)
 
 
-def token_routes(tree: Tree, guard: Guard) -> Blueprint:
+def token_routes(fleet: Fleet, guard: Guard) -> Blueprint:
     """Return the routes; `guard` knows the tokens."""
     routes = Blueprint("tokens", __name__, url_prefix="/api/tokens")
 
@@ -53,8 +53,8 @@ def token_routes(tree: Tree, guard: Guard) -> Blueprint:
         _check_operator()
         query = read_query(PageQuery)
         tokens = () if guard.tokens is None else guard.tokens.read().tokens
-        now_ms = tree.context.clock.now_ms()
-        return paged(tokens, query, lambda token: _item(token, now_ms), tree.log.head())
+        now_ms = fleet.context.clock.now_ms()
+        return paged(tokens, query, lambda token: _item(token, now_ms), fleet.log.head())
 
     @routes.delete("/<token_name>")
     @about("access")
@@ -67,9 +67,9 @@ def token_routes(tree: Tree, guard: Guard) -> Blueprint:
         """
         visitor = _check_operator()
         read_query(Query)
-        await change(partial(revoke, names=[token_name], now_ms=tree.context.clock.now_ms()))
+        await change(partial(revoke, names=[token_name], now_ms=fleet.context.clock.now_ms()))
         _log.info("token_revoked", token_name=token_name, actor=visitor.actor)
-        return done(tree.log.head())
+        return done(fleet.log.head())
 
     @routes.post("/<token_name>/link")
     @about("access")
@@ -84,11 +84,11 @@ def token_routes(tree: Tree, guard: Guard) -> Blueprint:
         visitor = _check_operator()
         read_query(Query)
         await read_no_body()
-        now_ms = tree.context.clock.now_ms()
+        now_ms = fleet.context.clock.now_ms()
         code = await change(partial(link, name=token_name, now_ms=now_ms, lifetime_s=LINK_LIFETIME_S))
         _log.info("login_link_made", token_name=token_name, actor=visitor.actor)
         ends_at = rfc3339(now_ms + int(LINK_LIFETIME_S * 1000))
-        return answer(LoginLinkItem(login_url("", code), ends_at), position=tree.log.head())
+        return answer(LoginLinkItem(login_url("", code), ends_at), position=fleet.log.head())
 
     return routes
 

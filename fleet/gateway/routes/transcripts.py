@@ -10,7 +10,7 @@ import msgspec
 import trio
 from quart import Blueprint, Response
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.session.state import State
 from fleet.errors import Rejected
 from fleet.gateway.items.cuts import cut_part, without_diffs
@@ -33,16 +33,16 @@ from fleet.wire.transcripts import (
 )
 
 
-def transcript_routes(tree: Tree) -> Blueprint:
+def transcript_routes(fleet: Fleet) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("transcripts", __name__, url_prefix="/api/sessions/<session_id>")
-    _add_messages(routes, tree)
-    _add_lists(routes, tree)
-    add_attachments(routes, tree)
+    _add_messages(routes, fleet)
+    _add_lists(routes, fleet)
+    add_attachments(routes, fleet)
     return routes
 
 
-def _add_messages(routes: Blueprint, tree: Tree) -> None:
+def _add_messages(routes: Blueprint, fleet: Fleet) -> None:
     @routes.get("/messages")
     @about("sessions")
     @asks(MessagesQuery)
@@ -56,23 +56,23 @@ def _add_messages(routes: Blueprint, tree: Tree) -> None:
         `GET /api/sessions/{session_id}/parts/{part_id}` has the whole part.
         """
         query = read_query(MessagesQuery)
-        state = tree.orders.session(session_id, query.instance_id)
-        position = tree.log.head()
-        page = await _page(tree, state, query)
+        state = fleet.sessions.session(session_id, query.instance_id)
+        position = fleet.log.head()
+        page = await _page(fleet, state, query)
         messages = [await _message(message, cut=query.cut) for message in page.messages]
         return answer(Messages(messages, Pagination(page.before, page.after, page.total)), position=position)
 
 
-async def _page(tree: Tree, state: State, query: MessagesQuery) -> TranscriptPage:
+async def _page(fleet: Fleet, state: State, query: MessagesQuery) -> TranscriptPage:
     marks = {"before": query.before, "after": query.after, "around": query.around}
     given = [name for name, mark in marks.items() if mark is not None]
     if len(given) > 1:
         raise Rejected("invalid", f"give only one of {', '.join(given)}", field=given[0])
     if query.at is not None:
-        check_cursor(tree, query.at, "at")
+        check_cursor(fleet, query.at, "at")
     where = Where(query.limit, query.before, query.after, query.around, query.conversation, query.at)
     try:
-        return await tree.transcripts.page(tree.views.sessions.stream(state.id), where)
+        return await fleet.transcripts.page(fleet.views.sessions.stream(state.id), where)
     except KeyError as error:
         detail = f"the conversation has no message {error.args[0]}"
         raise Rejected("invalid", detail, field=given[0]) from error
@@ -88,7 +88,7 @@ async def _message(message: MessageView, *, cut: bool) -> MessageItem:
     return MessageItem(without_diffs(message.info), parts)
 
 
-def _add_lists(routes: Blueprint, tree: Tree) -> None:
+def _add_lists(routes: Blueprint, fleet: Fleet) -> None:
     @routes.get("/turns")
     @about("sessions")
     @asks(TurnsQuery)
@@ -101,11 +101,11 @@ def _add_lists(routes: Blueprint, tree: Tree) -> None:
         it begins and ends in the log: `at` for what is read as of then.
         """
         query = read_query(TurnsQuery)
-        state = tree.orders.session(session_id, query.instance_id)
+        state = fleet.sessions.session(session_id, query.instance_id)
         if query.at is not None:
-            check_cursor(tree, query.at, "at")
-        position = tree.log.head()
-        turns = await tree.transcripts.turns(tree.views.sessions.stream(state.id), query.at)
+            check_cursor(fleet, query.at, "at")
+        position = fleet.log.head()
+        turns = await fleet.transcripts.turns(fleet.views.sessions.stream(state.id), query.at)
         return paged(turns, query, turn_item, position)
 
     @routes.get("/conversations")
@@ -119,9 +119,9 @@ def _add_lists(routes: Blueprint, tree: Tree) -> None:
         `GET /api/sessions/{session_id}/messages?conversation=ID` reads one.
         """
         query = read_query(WholeQuery)
-        state = tree.orders.session(session_id, query.instance_id)
-        position = tree.log.head()
-        found = await tree.transcripts.conversations(tree.views.sessions.stream(state.id), _open_parts(tree, state))
+        state = fleet.sessions.session(session_id, query.instance_id)
+        position = fleet.log.head()
+        found = await fleet.transcripts.conversations(fleet.views.sessions.stream(state.id), _open_parts(fleet, state))
         return paged(found, query, conversation_item, position)
 
     @routes.get("/parts/<part_id>")
@@ -134,10 +134,10 @@ def _add_lists(routes: Blueprint, tree: Tree) -> None:
 
         In OpenCode's own shape, as it was recorded last; a call of a tool that still runs as it is now.
         """
-        state = tree.orders.session(session_id, read_query(InstanceQuery).instance_id)
-        position = tree.log.head()
-        part = await tree.transcripts.part(tree.views.sessions.stream(state.id), part_id)
-        open_part = tree.inflight.open_part(state.id, part_id)
+        state = fleet.sessions.session(session_id, read_query(InstanceQuery).instance_id)
+        position = fleet.log.head()
+        part = await fleet.transcripts.part(fleet.views.sessions.stream(state.id), part_id)
+        open_part = fleet.inflight.open_part(state.id, part_id)
         if part is None and open_part is not None:
             part = open_part.body
         if part is None:
@@ -145,6 +145,6 @@ def _add_lists(routes: Blueprint, tree: Tree) -> None:
         return answer(part, position=position)
 
 
-def _open_parts(tree: Tree, state: State) -> list[msgspec.Raw]:
-    open_parts = tree.inflight.snapshot(frozenset((state.id,)))[state.id]
+def _open_parts(fleet: Fleet, state: State) -> list[msgspec.Raw]:
+    open_parts = fleet.inflight.snapshot(frozenset((state.id,)))[state.id]
     return [part.body for part in open_parts if part.type == "tool" and part.body is not None]

@@ -4,7 +4,7 @@ from typing import cast
 
 from quart import Blueprint, Response
 
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.actors.usecases.webhooks import NewWebhook
 from fleet.core.times import rfc3339
 from fleet.core.webhook.payloads import MESSAGE_TYPES
@@ -20,7 +20,7 @@ from fleet.wire.enums import WebhookStatus
 from fleet.wire.webhooks import DeliveryItem, NewWebhookItem, WebhookItem
 
 
-def webhook_routes(tree: Tree) -> Blueprint:
+def webhook_routes(fleet: Fleet) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("webhooks", __name__, url_prefix="/api/webhooks")
 
@@ -34,7 +34,7 @@ def webhook_routes(tree: Tree) -> Blueprint:
         `reason` says why one is disabled.
         """
         query = read_query(PageQuery)
-        return paged(sorted(tree.views.webhooks, key=lambda state: state.id), query, webhook_item, tree.log.head())
+        return paged(sorted(fleet.views.webhooks, key=lambda state: state.id), query, webhook_item, fleet.log.head())
 
     @routes.post("")
     @about("webhooks")
@@ -57,8 +57,8 @@ def webhook_routes(tree: Tree) -> Blueprint:
                 raise Rejected("invalid", str(error), field="secret", hint=hint) from None
         types = MESSAGE_TYPES if body.events is None else tuple(dict.fromkeys(body.events))
         new = NewWebhook(body.url, types, body.secret, body.description)
-        state, target = await tree.webhooks.register(new, await caller())
-        return answer(NewWebhookItem(webhook_item(state), target.url, target.secret), position=tree.log.head())
+        state, target = await fleet.webhooks.register(new, await caller())
+        return answer(NewWebhookItem(webhook_item(state), target.url, target.secret), position=fleet.log.head())
 
     @routes.get("/<webhook_id>")
     @about("webhooks")
@@ -70,7 +70,7 @@ def webhook_routes(tree: Tree) -> Blueprint:
         Address and secret are not shown again.
         """
         read_query(Query)
-        return answer(webhook_item(tree.webhooks.webhook(webhook_id)))
+        return answer(webhook_item(fleet.webhooks.webhook(webhook_id)))
 
     @routes.patch("/<webhook_id>")
     @about("webhooks")
@@ -83,8 +83,8 @@ def webhook_routes(tree: Tree) -> Blueprint:
         To begin afresh instead, delete it and make a new one.
         """
         body = await read_body(SwitchBody)
-        state = await tree.webhooks.switch(webhook_id, await caller(), enabled=body.enabled)
-        return answer(webhook_item(state), position=tree.log.head())
+        state = await fleet.webhooks.switch(webhook_id, await caller(), enabled=body.enabled)
+        return answer(webhook_item(state), position=fleet.log.head())
 
     @routes.delete("/<webhook_id>")
     @about("webhooks")
@@ -96,7 +96,7 @@ def webhook_routes(tree: Tree) -> Blueprint:
         There is no way back: a new one has another id.
         """
         read_query(Query)
-        return done(await tree.webhooks.delete(webhook_id, await caller()))
+        return done(await fleet.webhooks.delete(webhook_id, await caller()))
 
     @routes.get("/<webhook_id>/deliveries")
     @about("webhooks")
@@ -109,9 +109,9 @@ def webhook_routes(tree: Tree) -> Blueprint:
         `status` and `detail` are what the receiver answered to the last attempt.
         """
         query = read_query(PageQuery)
-        state = tree.webhooks.webhook(webhook_id)
+        state = fleet.webhooks.webhook(webhook_id)
         found = sorted((*state.open, *state.over), key=lambda delivery: delivery.number, reverse=True)
-        return paged(found, query, lambda each: _delivery_item(state.id, each), tree.log.head())
+        return paged(found, query, lambda each: _delivery_item(state.id, each), fleet.log.head())
 
     @routes.post("/<webhook_id>/test")
     @about("webhooks")
@@ -123,8 +123,8 @@ def webhook_routes(tree: Tree) -> Blueprint:
         It is not tried again. A receiver that is `Gone` (410) is disabled by it, as by any message.
         """
         read_query(Query)
-        delivery = await tree.webhooks.send_test(webhook_id, await caller())
-        return answer(_delivery_item(webhook_id, delivery), position=tree.log.head())
+        delivery = await fleet.webhooks.send_test(webhook_id, await caller())
+        return answer(_delivery_item(webhook_id, delivery), position=fleet.log.head())
 
     return routes
 

@@ -5,7 +5,7 @@ from quart import Blueprint, Response
 
 from fleet.actors.effects.workspace import condition_of
 from fleet.actors.effects.workspace_check import look
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.workspace.state import State as Workspace
 from fleet.errors import Rejected
 from fleet.gateway.items.workspaces import workspace_detail, workspace_item
@@ -16,15 +16,15 @@ from fleet.wire.bodies import PageQuery, Query, WorkspaceBody
 from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 
 
-def workspace_routes(tree: Tree) -> Blueprint:
+def workspace_routes(fleet: Fleet) -> Blueprint:
     """Return the routes over one Fleet."""
     routes = Blueprint("workspaces", __name__, url_prefix="/api")
-    _add_workspaces(routes, tree)
-    _add_use_cases(routes, tree)
+    _add_workspaces(routes, fleet)
+    _add_use_cases(routes, fleet)
     return routes
 
 
-def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
+def _add_workspaces(routes: Blueprint, fleet: Fleet) -> None:
     @routes.get("/workspaces")
     @about("fleet")
     @asks(PageQuery)
@@ -34,7 +34,7 @@ def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
 
         Those that were removed are listed too: they can be brought back.
         """
-        return paged(list(tree.views.workspaces), read_query(PageQuery), workspace_item, tree.log.head())
+        return paged(list(fleet.views.workspaces), read_query(PageQuery), workspace_item, fleet.log.head())
 
     @routes.get("/workspaces/<workspace_id>")
     @about("fleet")
@@ -45,13 +45,13 @@ def _add_workspaces(routes: Blueprint, tree: Tree) -> None:
 
         Both are null where that cannot be said in a moment.
         """
-        _workspace(tree, workspace_id)
-        await look(tree.context, workspace_id)
-        state, position = _workspace(tree, workspace_id), tree.log.head()
-        return answer(workspace_detail(state, await condition_of(tree.context, state)), position=position)
+        _workspace(fleet, workspace_id)
+        await look(fleet.context, workspace_id)
+        state, position = _workspace(fleet, workspace_id), fleet.log.head()
+        return answer(workspace_detail(state, await condition_of(fleet.context, state)), position=position)
 
 
-def _add_use_cases(routes: Blueprint, tree: Tree) -> None:
+def _add_use_cases(routes: Blueprint, fleet: Fleet) -> None:
     @routes.patch("/workspaces/<workspace_id>")
     @about("fleet")
     @takes(WorkspaceBody, {"title": "The login"})
@@ -64,15 +64,15 @@ def _add_use_cases(routes: Blueprint, tree: Tree) -> None:
         its repository again. Give one of both at a time.
         """
         read_query(Query)
-        _workspace(tree, workspace_id)
+        _workspace(fleet, workspace_id)
         body = await read_body(WorkspaceBody)
         title, source = body.title, body.source_directory
         if isinstance(title, msgspec.UnsetType) == isinstance(source, msgspec.UnsetType):
             raise Rejected("invalid", "give title or sourceDirectory, and not both", field="title")
         if isinstance(source, msgspec.UnsetType):
-            reply = await tree.orders.describe_workspace(workspace_id, title or None, await caller())
+            reply = await fleet.sessions.describe_workspace(workspace_id, title or None, await caller())
         else:
-            reply = await tree.rebinding.rebind(workspace_id, source, await caller())
+            reply = await fleet.rebinding.rebind(workspace_id, source, await caller())
         return answer(workspace_item(reply.state), position=reply.position)
 
     @routes.delete("/workspaces/<workspace_id>")
@@ -86,10 +86,10 @@ def _add_use_cases(routes: Blueprint, tree: Tree) -> None:
         repository.
         """
         read_query(Query)
-        _workspace(tree, workspace_id)
+        _workspace(fleet, workspace_id)
         await read_no_body()
-        state = await tree.endings.remove(workspace_id, await caller())
-        return answer(workspace_item(state), position=tree.log.head())
+        state = await fleet.endings.remove(workspace_id, await caller())
+        return answer(workspace_item(state), position=fleet.log.head())
 
     @routes.post("/workspaces/<workspace_id>/restore")
     @about("fleet")
@@ -101,14 +101,14 @@ def _add_use_cases(routes: Blueprint, tree: Tree) -> None:
         Sessions that worked in it can be resumed then.
         """
         read_query(Query)
-        _workspace(tree, workspace_id)
+        _workspace(fleet, workspace_id)
         await read_no_body()
-        state = await tree.endings.restore(workspace_id, await caller())
-        return answer(workspace_item(state), position=tree.log.head())
+        state = await fleet.endings.restore(workspace_id, await caller())
+        return answer(workspace_item(state), position=fleet.log.head())
 
 
-def _workspace(tree: Tree, workspace_id: str) -> Workspace:
-    state = tree.views.workspaces.get(workspace_id)
+def _workspace(fleet: Fleet, workspace_id: str) -> Workspace:
+    state = fleet.views.workspaces.get(workspace_id)
     if state is None:
         raise Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
     return state

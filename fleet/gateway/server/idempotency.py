@@ -13,7 +13,7 @@ from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
 from fleet.actors.effects.stored_responses import StoredResponses
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.stored_responses import ResponseStored
 from fleet.gateway.server.guard import READS
 from fleet.gateway.server.requests import caller
@@ -39,9 +39,9 @@ def changed_nothing(response: Response) -> Response:
 
 
 class KeyedApp(QuartTrio):
-    """The framework's application, with a memory for answers. `tree` is set before the first request."""
+    """The framework's application, with a memory for answers. `fleet` is set before the first request."""
 
-    tree: Tree
+    fleet: Fleet
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
         """Answer a request, or repeat its answer."""
@@ -53,7 +53,7 @@ class KeyedApp(QuartTrio):
             or hasattr(self.view_functions[request.url_rule.endpoint], "tells_secret")
         ):
             return await dispatch(request_context)
-        return await self._once(self.tree.answers, lambda: dispatch(request_context))
+        return await self._once(self.fleet.answers, lambda: dispatch(request_context))
 
     async def _once(self, answers: StoredResponses, dispatch: Callable[[], Awaitable[ResponseReturnValue]]) -> Response:
         who = await caller()
@@ -61,7 +61,7 @@ class KeyedApp(QuartTrio):
             earlier = answers.find(who)
             if earlier is not None:
                 return _repeated(earlier)
-            named = self.tree.views.sessions.find((request.view_args or {}).get("session_id", ""))
+            named = self.fleet.views.sessions.find((request.view_args or {}).get("session_id", ""))
             try:
                 result = await dispatch()
             except Exception as error:  # what it comes to is an answer as well
@@ -71,7 +71,7 @@ class KeyedApp(QuartTrio):
             document = _document(body)
             if _is_taken(response.status_code, document) and not g.get("changed_nothing"):
                 headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-                now_ms = self.tree.context.clock.now_ms()
+                now_ms = self.fleet.context.clock.now_ms()
                 answer = ResponseStored(status=response.status_code, headers=headers, body=body.decode(), at_ms=now_ms)
                 await answers.keep(who, _session_of(document, None if named is None else named.id), answer)
             return response

@@ -25,7 +25,7 @@ from quart import Response, g, request
 from quart_trio import QuartTrio
 
 from fleet import __version__
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.core.instance.state import OVER
 from fleet.core.session.state import status_of
 from fleet.core.session.transitions import STATUSES
@@ -37,9 +37,9 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no
 
 
 class Metrics:
-    """The instruments of one Fleet. Make one for a tree: it listens to the log from then on."""
+    """The instruments of one Fleet. Make one for each Fleet: it listens to the log from then on."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, fleet: Fleet) -> None:
         self.registry = CollectorRegistry()
         self._request_seconds = Histogram(
             "fleet_http_request_seconds",
@@ -61,11 +61,11 @@ class Metrics:
             registry=self.registry,
             buckets=COMMIT_BUCKETS_EVENTS,
         )
-        self.registry.register(tree.command_seconds)
-        self.registry.register(_Fleet(tree))
+        self.registry.register(fleet.command_seconds)
+        self.registry.register(_Fleet(fleet))
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        tree.log.listen(self._on_commit)
+        fleet.log.listen(self._on_commit)
 
     def text(self) -> bytes:
         """Return everything as it is now."""
@@ -107,11 +107,11 @@ def _code_of(problem: bytes) -> str:
 class _Fleet(Collector):
     """Everything that can be read at the moment of the question."""
 
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
 
     def describe(self) -> Iterator[Metric]:
-        """Tell nothing before it is asked: the tree may not run yet."""
+        """Tell nothing before it is asked: Fleet may not run yet."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
@@ -125,8 +125,8 @@ class _Fleet(Collector):
         yield from self._webhooks()
 
     def _log(self) -> Iterator[Metric]:
-        log, blobs = self._tree.log.statistics(), self._tree.blobs.statistics()
-        yield _gauge("fleet_log_position", "Position of the last event", self._tree.log.head())
+        log, blobs = self._fleet.log.statistics(), self._fleet.blobs.statistics()
+        yield _gauge("fleet_log_position", "Position of the last event", self._fleet.log.head())
         yield _counter("fleet_log_commits", "Commits since the start", log.commits)
         yield _counter("fleet_log_appends", "Appends that were committed since the start", log.appends)
         yield _gauge("fleet_log_appends_waiting", "Appends that wait for the writer", log.waiting)
@@ -138,7 +138,7 @@ class _Fleet(Collector):
         yield _counter("fleet_blob_content_bytes", "Bytes of new contents since the start", blobs.content_bytes)
 
     def _actors(self) -> Iterator[Metric]:
-        peers = self._tree.context.actors
+        peers = self._fleet.context.actors
         found = [
             each.statistics()
             for each in (peers.sessions, peers.instances, peers.workspaces, peers.roots, peers.webhooks)
@@ -169,15 +169,15 @@ class _Fleet(Collector):
             ),
         ):
             yield _counter(name, text, values, "directory")
-        supervisor = self._tree.supervisor
+        supervisor = self._fleet.supervisor
         children = () if supervisor is None else supervisor.statistics().children
         restarts = {child.name: child.restarts for child in children}
-        yield _counter("fleet_child_restarts", "Restarts of the tree's own children", restarts, "child")
+        yield _counter("fleet_child_restarts", "Restarts of the children of the supervision", restarts, "child")
         yield _gauge("fleet_tasks", "Tasks of the event loop", trio.lowlevel.current_statistics().tasks_living)
 
     def _readers(self) -> Iterator[Metric]:
-        tree = self._tree
-        readers = tree.feed.statistics()
+        fleet = self._fleet
+        readers = fleet.feed.statistics()
         phases = dict.fromkeys(("catching_up", "live", "saturated"), 0) | Count(each.phase for each in readers)
         yield _gauge("fleet_feed_readers", "Readers of the log, Fleet's own included", phases, "phase")
         yield _gauge(
@@ -186,14 +186,14 @@ class _Fleet(Collector):
         yield _gauge(
             "fleet_feed_waiting_events", "Events in the readers' buffers", sum(each.waiting for each in readers)
         )
-        yield _counter("fleet_feed_saturations", "How often a reader was too slow", tree.feed.saturations)
-        yield _gauge("fleet_signal_readers", "Live readers of what is being written", tree.inflight.readers())
-        lags = {"rows": tree.runner.unsaved, "history": tree.log.head() - max(0, tree.history.position)}
+        yield _counter("fleet_feed_saturations", "How often a reader was too slow", fleet.feed.saturations)
+        yield _gauge("fleet_signal_readers", "Live readers of what is being written", fleet.inflight.readers())
+        lags = {"rows": fleet.runner.unsaved, "history": fleet.log.head() - max(0, fleet.history.position)}
         yield _gauge("fleet_view_lag_events", "Events that a view on disk is behind", lags, "view")
 
     def _sessions(self) -> Iterator[Metric]:
         """Sums over the sessions that are there: erasing one takes its share away, hence no counters."""
-        sessions = list(self._tree.views.sessions)
+        sessions = list(self._fleet.views.sessions)
         statuses = dict.fromkeys(sorted(STATUSES), 0) | Count(status_of(state) for state in sessions)
         yield _gauge("fleet_sessions", "Sessions", statuses, "status")
         yield _gauge("fleet_prompts_queued", "Prompts that wait", sum(len(state.queue) for state in sessions))
@@ -206,16 +206,16 @@ class _Fleet(Collector):
         yield _gauge("fleet_cost_usd", "What all sessions have cost", sum(state.cost_usd for state in sessions))
 
     def _instances(self) -> Iterator[Metric]:
-        tree = self._tree
-        alive = [state for state in tree.views.instances.alive() if state.phase not in OVER]
+        fleet = self._fleet
+        alive = [state for state in fleet.views.instances.alive() if state.phase not in OVER]
         yield _gauge("fleet_instances", "OpenCode processes", Count(state.phase for state in alive), "status")
-        sizes = [tree.context.host.memory_bytes(state.identity) for state in alive if state.identity is not None]
+        sizes = [fleet.context.host.memory_bytes(state.identity) for state in alive if state.identity is not None]
         known = [size for size in sizes if size is not None]
         yield _gauge("fleet_instance_memory_bytes", "Resident memory of all OpenCode processes", sum(known))
         yield _gauge("fleet_instance_memory_largest_bytes", "That of the largest", max(known, default=0))
 
     def _webhooks(self) -> Iterator[Metric]:
-        webhooks = list(self._tree.views.webhooks)
+        webhooks = list(self._fleet.views.webhooks)
         statuses = {"active": 0, "disabled": 0} | Count(state.phase for state in webhooks)
         yield _gauge("fleet_webhooks", "Webhooks", statuses, "status")
         yield _gauge("fleet_webhook_messages", "Messages on their way", sum(len(state.open) for state in webhooks))

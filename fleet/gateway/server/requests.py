@@ -13,7 +13,7 @@ from quart import Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from fleet.actors.caller import Caller
-from fleet.actors.supervision import Tree
+from fleet.actors.fleet import Fleet
 from fleet.errors import Rejected
 from fleet.gateway.server.allowed_values import choices
 from fleet.gateway.server.visitor import Visitor
@@ -130,10 +130,10 @@ def derived(who: Caller, part: str) -> Caller:
     return who if key is None else replace(who, idempotency_key=f"{part}:{key}")
 
 
-def check_cursor(tree: Tree, position: int, field: str = "after") -> int:
+def check_cursor(fleet: Fleet, position: int, field: str = "after") -> int:
     """Return the position. Raises `Rejected` invalid for one that is ahead of the log."""
-    if position > tree.log.head():
-        raise Rejected("invalid", f"the log ends at {tree.log.head()}: {position} is ahead of it", field=field)
+    if position > fleet.log.head():
+        raise Rejected("invalid", f"the log ends at {fleet.log.head()}: {position} is ahead of it", field=field)
     return position
 
 

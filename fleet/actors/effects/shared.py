@@ -1,0 +1,41 @@
+"""The effects that more than one actor or use case of a Fleet needs."""
+
+from typing import NamedTuple
+
+from fleet.actors.context import Context
+from fleet.actors.effects.diffs import Changes
+from fleet.actors.effects.erasure import SessionErasure
+from fleet.actors.effects.known_offers import KnownOffers
+from fleet.actors.effects.model_limits import ModelLimits
+from fleet.actors.effects.placement import Placement
+from fleet.actors.effects.stored_responses import StoredResponses
+from fleet.projections.projections import Projections
+
+
+class SharedEffects(NamedTuple):
+    """One of each."""
+
+    changes: Changes
+    answers: StoredResponses
+    erasure: SessionErasure
+    placement: Placement
+    model_limits: ModelLimits
+    known_offers: KnownOffers
+
+
+def make_shared_effects(context: Context, projections: Projections) -> SharedEffects:
+    """Return the effects over one context."""
+    log, views = context.log, context.views
+    changes = Changes(context)
+    answers = StoredResponses(log, views)
+    caches = (
+        projections.setup_outputs,
+        projections.transcripts,
+        projections.change_records,
+        projections.past.sessions,
+        changes.live,
+    )
+    erasure = SessionErasure(log, context.blobs, views, context.inflight, answers=answers, caches=caches)
+    model_limits = ModelLimits(context, projections.touched)
+    known_offers = KnownOffers(context, model_limits)
+    return SharedEffects(changes, answers, erasure, Placement(context), model_limits, known_offers)

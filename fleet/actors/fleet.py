@@ -1,0 +1,94 @@
+"""The facade of one Fleet: its use cases, its views and what streams follow, which is all that the gateway may use.
+
+It runs nothing: fleet/actors/supervision.py makes it and has the children that run.
+"""
+
+from typing import TYPE_CHECKING
+
+import trio
+from prometheus_client import Histogram
+
+from fleet.actors.context import Context
+from fleet.actors.effects.shared import SharedEffects
+from fleet.actors.runtime.supervisor import Supervisor
+from fleet.actors.usecases.forks import Forks
+from fleet.actors.usecases.opencode_catalog import Offers
+from fleet.actors.usecases.rebinding import Rebinding
+from fleet.actors.usecases.removal import Endings
+from fleet.actors.usecases.removal_preview import EndPreviews
+from fleet.actors.usecases.repositories import Repositories
+from fleet.actors.usecases.sessions import SessionUseCases
+from fleet.actors.usecases.trust import Trust
+from fleet.actors.usecases.webhooks import WebhookUseCases
+from fleet.actors.usecases.workspace_roots import Roots
+from fleet.projections.projections import Projections
+
+if TYPE_CHECKING:
+    from fleet.traces import Traces
+
+
+class Fleet:
+    """One Fleet without its gateway. Without `traces` there are no spans."""
+
+    def __init__(
+        self,
+        context: Context,
+        projections: Projections,
+        effects: SharedEffects,
+        command_seconds: Histogram,
+        traces: "Traces | None",
+    ) -> None:
+        self.context = context
+        self.command_seconds = command_seconds
+        self.traces = traces
+        # What is stored, and what is folded from it.
+        self.log = context.log
+        self.blobs = context.blobs
+        self.views = projections.views
+        self.runner = projections.runner
+        self.feed = projections.feed
+        self.inflight = projections.inflight
+        self.touched = projections.touched
+        self.transcripts = projections.transcripts
+        self.change_records = projections.change_records
+        self.setup_outputs = projections.setup_outputs
+        self.past = projections.past
+        self.history = projections.history
+        # What actors keep in memory.
+        self.changes = effects.changes
+        self.answers = effects.answers
+        self.model_limits = effects.model_limits
+        # Use cases.
+        self.sessions = SessionUseCases(context)
+        self.forks = Forks(context, self.sessions)
+        self.endings = Endings(context, self.sessions, effects.erasure)
+        self.end_previews = EndPreviews(context, self.sessions)
+        self.offers = Offers(context)
+        self.roots = Roots(context)
+        self.rebinding = Rebinding(context, self.roots)
+        self.trust = Trust(context, self.sessions)
+        self.repositories = Repositories(context, effects.known_offers, self.roots)
+        self.webhooks = WebhookUseCases(context)
+        # How far the server is.
+        self.ready = False
+        self.rehearsal: str | None = None
+        self.started_at_ms = 0
+        self.supervisor: Supervisor | None = None
+        self._started_s: float | None = None
+
+    def started(self, supervisor: Supervisor) -> None:
+        """Take note that the children of `supervisor` are being started."""
+        self._started_s = trio.current_time()
+        self.started_at_ms = self.context.clock.now_ms()
+        self.supervisor = supervisor
+
+    def rehearse(self, provider: str | None) -> None:
+        """Take note of the provider of the scripted model, None where OpenCode has a real one."""
+        if provider != self.rehearsal:
+            self.rehearsal = provider
+            self.touched.touch_where(lambda _: True)
+
+    @property
+    def uptime_s(self) -> float:
+        """For how many seconds it has been running, on the monotonic clock."""
+        return 0.0 if self._started_s is None else trio.current_time() - self._started_s

@@ -1,0 +1,94 @@
+"""Makes the registries of all actors, each with what carries out the effects of its kind."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import Histogram
+
+from fleet.actors.context import ActorRegistries, Context
+from fleet.actors.effects.callbacks import Callbacks
+from fleet.actors.effects.instance import InstanceEffects
+from fleet.actors.effects.live_events import Conversations
+from fleet.actors.effects.session import SessionEffects
+from fleet.actors.effects.setup import Setups
+from fleet.actors.effects.shared import SharedEffects
+from fleet.actors.effects.webhook import WebhookEffects
+from fleet.actors.effects.workspace import WorkspaceEffects
+from fleet.actors.runtime.actor import Inbox
+from fleet.actors.runtime.aggregate import Aggregate, Deliver, Shape, StateReply, shape_of
+from fleet.actors.runtime.failures import answering
+from fleet.actors.runtime.registry import ActorRegistry
+from fleet.core.instance.effects import OperateProcess
+from fleet.core.webhook.effects import FollowLog
+from fleet.projections.projections import Projections
+from fleet.projections.states import States
+
+if TYPE_CHECKING:
+    from fleet.actors.runtime.tracing import Spans
+    from fleet.traces import Traces
+
+Perform = Callable[[str, Any, Any], Any]
+"""Carries out an effect of an aggregate: its id, the effect, and where the effect reports to."""
+
+
+def make_registries(
+    context: Context,
+    projections: Projections,
+    effects: SharedEffects,
+    command_seconds: Histogram,
+    traces: "Traces | None",
+) -> ActorRegistries:
+    """Return the registries; `command_seconds` is told how long each command took."""
+    views = projections.views
+    conversations = Conversations(context)
+    setups = Setups(context, effects.changes)
+    callbacks = Callbacks(context, projections.change_records, projections.transcripts)
+    sessions = SessionEffects(
+        context,
+        conversations,
+        effects.placement,
+        effects.changes,
+        effects.erasure,
+        setups=setups,
+        callbacks=callbacks,
+    )
+    instances = InstanceEffects(context, conversations, effects.known_offers)
+
+    def registry(name: str, view: States[Any], perform: Perform) -> ActorRegistry[Any, Any]:
+        def observe(outcome: str, seconds: float) -> None:
+            command_seconds.labels(view.name, outcome).observe(seconds)
+
+        if traces is None:
+            return ActorRegistry(name, _actors(context, view, perform), observe=observe)
+        from fleet.actors.runtime.tracing import Spans, TracedMailbox
+
+        create = _actors(context, view, perform, Spans(traces, (OperateProcess, FollowLog)))
+        return ActorRegistry(name, create, observe=observe, mailbox=TracedMailbox)
+
+    return ActorRegistries(
+        sessions=registry("sessions", views.sessions, sessions.perform),
+        instances=registry("instances", views.instances, instances.perform),
+        workspaces=registry("workspaces", views.workspaces, WorkspaceEffects(context, setups).perform),
+        roots=registry("roots", views.roots, _no_effect),
+        webhooks=registry("webhooks", views.webhooks, WebhookEffects(context, projections.feed).perform),
+        trust=registry("trust", views.trust, _no_effect),
+    )
+
+
+async def _no_effect(*_: object) -> None:
+    """Roots and trust order nothing outside."""
+
+
+def _actors(
+    context: Context, view: States[Any], perform: Perform, spans: "Spans | None" = None
+) -> Callable[[str, Inbox[Deliver[Any], StateReply[Any]]], Aggregate[Any, Any, Any, Any]]:
+    """Return what makes the actor of one id, over the inbox that the registry keeps for it."""
+    shape: Shape = shape_of(view.decider.kind, view.state_type, view.decider.revision)
+    now_ms = context.clock.now_ms
+
+    def create(aggregate_id: str, inbox: Inbox[Deliver[Any], StateReply[Any]]) -> Aggregate[Any, Any, Any, Any]:
+        bound = answering(partial(perform, aggregate_id), view.decider.failure, now_ms)
+        return Aggregate(aggregate_id, view.decider, shape, context.log, bound, inbox=inbox, spans=spans)
+
+    return create

@@ -1,0 +1,70 @@
+"""All projections of one Fleet, opened over its stores."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import trio
+
+from fleet.events.blobs import Blobs
+from fleet.events.feed import Feed
+from fleet.events.log import Log
+from fleet.projections.activities import Activities
+from fleet.projections.change_records import ChangeRecords, change_records
+from fleet.projections.folds import Folds
+from fleet.projections.history import History, inline
+from fleet.projections.inflight import InFlight
+from fleet.projections.past import PastViews, past_of
+from fleet.projections.runner import Runner
+from fleet.projections.setup_output import WrittenOutput, setup_outputs
+from fleet.projections.store import ViewStore
+from fleet.projections.touched import Touched
+from fleet.projections.transcripts import Transcripts
+from fleet.projections.views import Views, make_views
+
+
+class Stores(NamedTuple):
+    """What is on disk. The views' rows and the history are disposable; `history_file` None keeps it in memory."""
+
+    log: Log
+    blobs: Blobs
+    views: ViewStore
+    history_file: Path | None = None
+
+
+class Projections(NamedTuple):
+    """What is folded from the log, and what follows it."""
+
+    views: Views
+    runner: Runner
+    feed: Feed
+    inflight: InFlight
+    touched: Touched
+    transcripts: Transcripts
+    change_records: Folds[ChangeRecords]
+    setup_outputs: Folds[WrittenOutput]
+    past: PastViews
+    history: History
+
+
+def open_projections(stores: Stores, now_ms: Callable[[], int], *, threads: bool) -> Projections:
+    """Return the projections, the views as they were stored last. Without `threads` all is done in place."""
+    log, views = stores.log, make_views()
+    runner = Runner(log, stores.views, views, trio.to_thread.run_sync if threads else inline)
+    runner.open()
+    inflight = InFlight(Activities(now_ms))
+    log.listen(inflight.on_commit)
+    touched = Touched(log, views, inflight.activities)
+    feed = Feed(log)
+    return Projections(
+        views=views,
+        runner=runner,
+        feed=feed,
+        inflight=inflight,
+        touched=touched,
+        transcripts=Transcripts(log),
+        change_records=change_records(log),
+        setup_outputs=setup_outputs(log),
+        past=past_of(views, log),
+        history=History(log, feed, stores.history_file, run_sync=None if threads else inline),
+    )
