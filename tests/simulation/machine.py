@@ -101,8 +101,8 @@ class Incarnation:
             files=faulty(LocalFiles(), machine.fault),
             vault=faulty(machine.vault, machine.fault),
             sender=machine.sender,
-            scripts=FakeScripts(machine.scripts),
-            shells=machine.shells,
+            scripts=faulty(FakeScripts(machine.scripts), machine.fault),
+            shells=faulty(machine.shells, machine.fault),
         )
         blobs = MemoryBlobs(machine.disk)
         stores = Stores(self.log, blobs, machine.store)

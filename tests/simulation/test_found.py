@@ -1,5 +1,6 @@
 """What the simulation has found, each as the shortest story that shows it."""
 
+import errno
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -15,7 +16,7 @@ from fleet.actors.prompt import NewPrompt
 from fleet.actors.usecases.removal import Ending
 from fleet.actors.usecases.sessions import CommandResult, NewSession
 from fleet.core.instance.events import InstanceRequested
-from fleet.core.session.events import SessionErased
+from fleet.core.session.events import ProvisionFailed, SessionErased
 from fleet.core.session.state import State
 from fleet.core.session.turn_events import ChangesRecorded, TurnEnded
 from fleet.errors import Problem
@@ -323,3 +324,31 @@ async def test_a_prompt_that_is_to_steer_a_resumed_turn_is_not_run_unseen(
         events = [recorded.event for recorded in (await fleet_of(machine)).log.read_stream(f"session-{session.id}")]
         ends = [event.outcome for event in events if isinstance(event, TurnEnded)]
         assert ends == ["interrupted", "finished", "finished"]
+
+
+async def test_a_probe_that_meets_a_full_disk_does_not_call_a_workspace_gone(autojump_clock: MockClock) -> None:
+    """A resume asked whether the directory is there, could not, and the session said that its workspace was gone."""
+    async with running() as machine:
+        session = await create(machine, strategy="worktree")
+        await terminate(machine, session)
+        machine.os_errors = (errno.ENOSPC,)
+        for _ in range(10):
+            await machine.call(lambda fleet: fleet.sessions.resume(session.id, ME))
+            await terminate(machine, session)
+        machine.os_errors = ()
+        events = [recorded.event for recorded in (await fleet_of(machine)).log.read_stream(f"session-{session.id}")]
+        assert {event.code for event in events if isinstance(event, ProvisionFailed)} == {"disk_full"}
+
+
+async def test_a_workspace_that_a_removal_has_taken_is_not_called_ready(autojump_clock: MockClock) -> None:
+    """The directory was gone, then a full disk kept its variables, and the removal was said to have failed."""
+    async with running() as machine:
+        for _ in range(10):
+            session = await create(machine, "write", strategy="worktree")
+            await until(machine, session.id, lambda state: state.last_outcome == "finished")
+            machine.os_errors = (errno.ENOSPC,)
+            await end(machine, session)
+            machine.os_errors = ()
+            workspace = (await fleet_of(machine)).views.workspaces.get(session.workspace_id)
+            assert workspace is not None
+            assert (workspace.phase == "ready") == (session.directory in machine.directories.directories)

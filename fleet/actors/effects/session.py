@@ -106,8 +106,8 @@ class SessionEffects:
             raise Problem("workspace_gone", described(seen) or "the workspace is missing")
         try:
             await self._context.workspaces.inspect(state.prepared.directory)
-        except Problem as problem:
-            raise Problem("workspace_gone", f"the workspace is gone: {problem.detail}") from problem
+        except Rejected as refusal:  # any other problem says that nobody could look
+            raise Problem("workspace_gone", f"the workspace is gone: {refusal.detail}") from refusal
         session = self._context.views.sessions.get(session_id)
         first = session is None or session.baseline is None
         origin = None if session is None else session.origin

@@ -93,8 +93,8 @@ class WorkspaceEffects:
                 kept = await self._context.removals.keep(effect.order)
                 await report(ReportPreserved(kept=kept, at_ms=self._now()))
                 require_unused(self._context.views, workspace_id, effect.order)
+                await self._context.shells.forget(workspace_id)  # before: what fails after the removal denies it
                 await self._context.removals.remove(effect.order, kept)
-                await self._context.shells.forget(workspace_id)
             except Problem as problem:
                 if problem.code in _PASSING and trio.current_time() < deadline:
                     await trio.sleep(WORKSPACE_BUSY_POLL_S)
