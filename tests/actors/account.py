@@ -29,11 +29,16 @@ class ConfirmPayment(msgspec.Struct, frozen=True):
     bill: str
 
 
+class AmendPayment(msgspec.Struct, frozen=True):
+    bill: str
+    amount: int
+
+
 class Break(msgspec.Struct, frozen=True):
     """A command that `decide` has a bug for."""
 
 
-Command = Deposit | Split | OrderPayment | ConfirmPayment | Break
+Command = Deposit | Split | OrderPayment | AmendPayment | ConfirmPayment | Break
 
 
 class Deposited(msgspec.Struct, frozen=True):
@@ -81,6 +86,8 @@ def decide(command: Command, state: State) -> tuple[Event, ...]:
                 return ()
             if amount > state.balance:
                 raise Rejected("invalid", "There is not enough in the account")
+            return (PaymentOrdered(bill, amount),)
+        case AmendPayment(bill, amount):
             return (PaymentOrdered(bill, amount),)
         case ConfirmPayment(bill):
             if bill not in state.unconfirmed:

@@ -15,7 +15,10 @@ Account = Aggregate[Command, State, Event, Pay]
 
 
 class Bank:
-    """A log, and what pays the bills. `hold` keeps payments under way until `go`; `dies` crashes the next of them."""
+    """A log, and what pays the bills. `hold` keeps payments under way until `go`; `dies` crashes the next of them.
+
+    A payment that is called off still takes `clean_up_s`.
+    """
 
     def __init__(self) -> None:
         self.disk = MemoryDisk()
@@ -25,6 +28,7 @@ class Bank:
         self.hold = False
         self.go = trio.Event()
         self.dies = False
+        self.clean_up_s = 0.0
 
     def account(self, number: str = "1") -> Account:
         return Aggregate(number, ACCOUNT, SHAPE, self.log, self.pay)
@@ -41,6 +45,8 @@ class Bank:
                 raise ZeroDivisionError("a bug in an effect")
             await report(ConfirmPayment(effect.bill))
         finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(self.clean_up_s)
             self.under_way.discard(effect.bill)
 
     def events(self, stream: str = "account-1") -> tuple[Event, ...]:

@@ -9,6 +9,7 @@ from fleet.events.envelope import Cause
 from tests.actors.account import (
     ACCOUNT,
     SHAPE,
+    AmendPayment,
     Command,
     ConfirmPayment,
     Deposit,
@@ -79,6 +80,40 @@ async def test_an_effect_that_is_not_pending_any_more_is_called_off() -> None:
         assert not bank.under_way
         assert not account.busy
     assert bank.paid == ["rent"]
+
+
+async def test_an_effect_starts_when_the_one_that_it_replaces_has_ended(autojump_clock: Clock) -> None:
+    bank = Bank()
+    bank.hold, bank.clean_up_s = True, 5
+    async with running(bank.account()) as account:
+        await ask(account, Split((9,)))
+        await ask(account, OrderPayment("rent", 3))
+        for amount in (2, 1):
+            await trio.sleep(1)
+            await ask(account, AmendPayment("rent", amount))
+        await trio.sleep(1)
+        assert bank.paid == ["rent"]
+        await trio.sleep(4)
+        assert bank.paid == ["rent", "rent"]  # the second order was replaced before it began
+        bank.go.set()
+        await trio.sleep(10)
+        assert (await state_of(account)).paid == ("rent",)
+
+
+async def test_an_effect_starts_when_the_one_that_was_called_off_has_ended(autojump_clock: Clock) -> None:
+    bank = Bank()
+    bank.hold, bank.clean_up_s = True, 5
+    async with running(bank.account()) as account:
+        await ask(account, Split((9,)))
+        await ask(account, OrderPayment("rent", 3))
+        await trio.sleep(1)
+        await ask(account, ConfirmPayment("rent"))
+        await ask(account, AmendPayment("rent", 3))
+        await trio.sleep(4)
+        assert bank.paid == ["rent"]
+        await trio.sleep(2)
+        assert bank.paid == ["rent", "rent"]
+        bank.go.set()
 
 
 async def test_a_report_outlasts_a_full_disk(autojump_clock: Clock) -> None:

@@ -115,8 +115,12 @@ def shape_of(kind: str, state_type: Any, revision: int = 1) -> Shape:
 
 
 class _Running(NamedTuple, Generic[Effect]):
+    """An effect's run, which sets `ended`. It begins after `before`, the end of a cancelled run with its key."""
+
     effect: Effect
     scope: trio.CancelScope
+    ended: trio.Event
+    before: trio.Event | None
 
 
 class Aggregate(Generic[Command, State, Event, Effect]):
@@ -133,6 +137,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         "_decide",
         "_decider",
         "_effects",
+        "_ending",
         "_evolve",
         "_id",
         "_inbox",
@@ -174,6 +179,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         self._actor = Actor(self._inbox, handle, owns_inbox=inbox is None)
         self._nursery: trio.Nursery | None = None
         self._effects: dict[Hashable, _Running[Effect]] = {}
+        self._ending: dict[Hashable, _Running[Effect]] = {}  # they were cancelled, and clean up
         self._begin()
 
     @property
@@ -207,6 +213,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         finally:
             self._nursery = None
             self._effects.clear()
+            self._ending.clear()
         if self._version > self._snapshot_version:
             self._keep_snapshot()
 
@@ -340,15 +347,21 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             if self._nursery is None or (running is not None and running.effect == effect):
                 continue
             if running is not None:
-                running.scope.cancel()
-            started = self._effects[effect.key] = _Running(effect, trio.CancelScope())
+                self._cancel(effect.key)
+            before = self._ending.get(effect.key)
+            started = _Running(effect, trio.CancelScope(), trio.Event(), None if before is None else before.ended)
+            self._effects[effect.key] = started
             self._nursery.start_soon(self._run_effect, started, cause, name=f"{self.stream} {effect.key}")
 
     def _call_off(self) -> None:
         """Cancel the effects that are not pending any more: what they were ordered for is over."""
         pending = {effect.key for effect in self._decider.pending(self._state)}
         for key in [key for key in self._effects if key not in pending]:
-            self._effects.pop(key).scope.cancel()
+            self._cancel(key)
+
+    def _cancel(self, key: Hashable) -> None:
+        running = self._ending[key] = self._effects.pop(key)
+        running.scope.cancel()
 
     async def _run_effect(self, running: "_Running[Effect]", cause: Cause) -> None:
         async def report(command: Command) -> None:
@@ -357,11 +370,16 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         bound = {"stream": self.stream, "causation_id": cause.causation_id, "request_id": cause.correlation_id}
         structlog.contextvars.bind_contextvars(**{name: value for name, value in bound.items() if value is not None})
         spans = self._spans
+        if running.before is not None:
+            await running.before.wait()
         span = nullcontext() if spans is None else spans.effect(self.stream, running.effect, cause)
         with running.scope, because_of(cause), span:
+            await trio.lowlevel.checkpoint_if_cancelled()
             await self._perform(running.effect, report)
-        if self._effects.get(running.effect.key) is running:
-            del self._effects[running.effect.key]
+        running.ended.set()
+        for runs in (self._effects, self._ending):
+            if runs.get(running.effect.key) is running:
+                del runs[running.effect.key]
 
     async def _report(self, command: Command, cause: Cause) -> None:
         """Ask ourselves, again while the mailbox or the disk is full: a lost report would be an effect without end."""
