@@ -43,8 +43,8 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback(
-    epilog="Exit codes: 0 it worked, 1 it did not, 2 the command line makes no sense, 6 there is no server; "
-    "with --wait: 3 the turn failed, 4 it was cut short, 5 it waits for you."
+    epilog="Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong, 6 there is no server; "
+    "with --wait: 3 the turn failed, 4 it was aborted or interrupted, 5 it waits for you."
 )
 def fleet(
     _version: Annotated[
@@ -53,8 +53,8 @@ def fleet(
 ) -> None:
     """Run many OpenCode coding sessions side by side.
 
-    See it work with [bold]fleet demo[/bold], start it with [bold]fleet serve[/bold], give it work with
-    [bold]fleet new[/bold], and ask [bold]fleet doctor[/bold] where something does not work.
+    [bold]fleet demo[/bold] shows it at work, [bold]fleet serve[/bold] starts the server, [bold]fleet new[/bold] creates
+    a session, and [bold]fleet doctor[/bold] finds out why something does not work.
     """
 
 

@@ -53,7 +53,7 @@ Url = Annotated[
     typer.Option(
         "--url",
         envvar="FLEET_URL",
-        help="Where the server is; by default where the configuration says.",
+        help="The server's address; by default that of the configuration.",
         show_default=False,
     ),
 ]
@@ -62,14 +62,14 @@ TokenFile = Annotated[
     typer.Option(
         "--token-file",
         envvar="FLEET_TOKEN_FILE",
-        help=f"File with the access token; or set {TOKEN_VARIABLE}.",
+        help=f"File with the access token. {TOKEN_VARIABLE} can contain the token itself.",
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, in the words of the HTTP interface.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, with the names of the HTTP interface.")]
 _NAME = typer.Argument(
     metavar="SESSION",
-    help="Its id, or the beginning of it, or its OpenCode id.",
+    help="The session's id, the beginning of the id, or its OpenCode id.",
     show_default=False,
     autocompletion=completed,
 )

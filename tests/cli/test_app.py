@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -114,3 +115,11 @@ def test_a_server_whose_log_is_json_writes_nothing_else(tmp_path: Path) -> None:
         assert running.wait(timeout=60) == 0
     assert any(line["event"] == "request" and line["request_id"] == "r1" for line in lines)
     assert any(line["event"] == "stopping" for line in lines)
+
+
+def test_page_of_the_command_has_each_subcommand() -> None:
+    page = (Path(__file__).parents[2] / "docs/cli.md").read_text("utf-8")
+    shown = set(re.findall(r"`(?:fleet )?([a-z][a-z-]+)`", page))
+    names = {command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback}
+    assert "verify-export" in {name.replace("_", "-") for name in names}
+    assert {name.replace("_", "-") for name in names} - shown == set()

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 def demo(
     opencode: Annotated[
-        str | None, typer.Option(envvar="FLEET_OPENCODE", help="The OpenCode executable; else the one on the PATH.")
+        str | None, typer.Option(envvar="FLEET_OPENCODE", help="The OpenCode executable, else the one on the PATH.")
     ] = None,
 ) -> None:
-    """Watch two sessions work side by side, each in a git worktree of its own, and see what they changed.
+    """Show two sessions at work side by side, each in its own git worktree, and what they changed.
 
-    It takes some ten seconds, needs no model and no network, and leaves nothing behind.
+    It takes about ten seconds, needs no model and no network, and leaves nothing behind.
     """
     import trio
 

@@ -38,17 +38,17 @@ async def diff(
     *,
     session: Name,
     turn: Annotated[
-        str | None, typer.Option("--turn", "-t", help="Only of this turn: its number, or a message id.")
+        str | None, typer.Option("--turn", "-t", help="Only the changes of this turn: its number or a message id.")
     ] = None,
-    stat: Annotated[bool, typer.Option("--stat", help="Only how much, file by file.")] = False,
-    names: Annotated[bool, typer.Option("--name-only", help="Only which files.")] = False,
-    at: Annotated[int | None, typer.Option(min=1, help="As it was at this position of the log.")] = None,
+    stat: Annotated[bool, typer.Option("--stat", help="Only the number of changed lines, for each file.")] = False,
+    names: Annotated[bool, typer.Option("--name-only", help="Only the names of the changed files.")] = False,
+    at: Annotated[int | None, typer.Option(min=1, help="Show the state at this position of the log.")] = None,
     json: Json = False,
 ) -> None:
-    """Show what a session has changed, shell commands included; it can be read when the workspace is gone.
+    """Show what a session has changed, including changes by shell commands, also after its workspace was removed.
 
-    On a terminal it goes through your pager (FLEET_PAGER, PAGER, less); elsewhere it is a patch that git can apply:
-    binary files, and what is too large, are not in it and are named on stderr.
+    On a terminal, the diff goes through your pager (FLEET_PAGER, PAGER, less). Elsewhere it is a patch for git apply.
+    The patch leaves out binary and too large files; stderr names them.
     """
     import trio
 

@@ -22,9 +22,9 @@ def doctor(
     config: Config,
     json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
 ) -> None:
-    """Check git, OpenCode, the data directory, the disk and the port, and say how to mend what is wrong.
+    """Check git, OpenCode, the data directory, the disk and the port, and say what to do about a problem.
 
-    Exit code 1 when something keeps Fleet from working.
+    The exit code is 1 if Fleet cannot work.
     """
     import msgspec
     import trio

@@ -16,21 +16,19 @@ async def describe(
     fleet: "FleetClient",
     *,
     session: Name,
-    title: Annotated[str | None, typer.Option(help="Its title.")] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option(help="A tag, in the place of those it has; may be given several times.")
-    ] = None,
-    usd: Annotated[float | None, typer.Option(min=0, help="Pause and ask after so many dollars in all.")] = None,
-    tokens: Annotated[int | None, typer.Option(min=0, help="… after so many tokens.")] = None,
-    minutes: Annotated[float | None, typer.Option(min=0, help="… after so many minutes of work.")] = None,
+    title: Annotated[str | None, typer.Option(help="The new title.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag; replaces the current tags; repeatable.")] = None,
+    usd: Annotated[float | None, typer.Option(min=0, help="Total cost limit in dollars: then pause and ask.")] = None,
+    tokens: Annotated[int | None, typer.Option(min=0, help="Limit in tokens.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Limit in minutes of work.")] = None,
     no_budget: Annotated[
-        bool, typer.Option("--no-budget", help="Lift its limits; those that are given with it hold.")
+        bool, typer.Option("--no-budget", help="Remove all limits that this command does not set.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Give a session another title, other tags, another budget; limits that are not named stay.
+    """Change a session's title, tags or budget. Limits that you do not name stay.
 
-    A session that has paused for its budget goes on by itself once there is room.
+    A session that has paused for its budget continues by itself when the new limits allow it.
     """
     from fleet.cli.sanitize import SafeConsole, json_of, line_of
     from fleet.cli.show_view import limits_of

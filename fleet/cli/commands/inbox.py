@@ -18,8 +18,8 @@ Reply = Literal["once", "always", "reject"]
 async def inbox(fleet: "FleetClient", *, json: Json = False) -> None:
     """List everything that waits for you in all sessions, each with the command that helps.
 
-    Permissions, questions, failures, used-up budgets, set-ups that are not allowed yet, parents that could not be told,
-    webhooks that were given up.
+    These are permissions, questions, failures, used-up budgets, set-ups that are not allowed yet, callbacks that could
+    not be delivered, and disabled webhooks.
     """
     from rich.text import Text
 
@@ -73,19 +73,19 @@ async def answer(
     *,
     session: Name,
     answers: Annotated[
-        list[str], typer.Argument(help="once, always or reject; of a question an answer for each of its parts.")
+        list[str], typer.Argument(help="once, always or reject; for a question, one answer for each of its parts.")
     ],
     request: Annotated[
-        str | None, typer.Option(help="Which one, where several are open (`fleet inbox` shows them).")
+        str | None, typer.Option(help="The request's id, if several are open (`fleet inbox` lists them).")
     ] = None,
     message: Annotated[
-        str | None, typer.Option("--message", "-m", help="With reject: what it is to do instead.")
+        str | None, typer.Option("--message", "-m", help="With reject: what the agent should do instead.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Answer a permission request or a question; the session goes on.
+    """Answer a permission request or a question, so that the session continues.
 
-    `always` holds for every session that works in the same directory, until its OpenCode process ends.
+    `always` is valid for every session in the same directory, until its OpenCode process ends.
     """
     from fleet.cli.sanitize import json_of
 

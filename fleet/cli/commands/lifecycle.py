@@ -15,14 +15,14 @@ Force = Annotated[
     typer.Option(
         "--force",
         "-f",
-        help="End what sessions have left running in the workspace; go on where it cannot be removed, it stays then.",
+        help="End processes that sessions left in the workspace. If it cannot be removed, leave it and continue.",
     ),
 ]
 
 
 @connected
 async def abort(fleet: "FleetClient", *, session: Name, json: Json = False) -> None:
-    """Stop the turn that runs, and wait for that. The session stays, and what waits in its queue waits on."""
+    """Abort the running turn, and wait until it has ended. The session and its waiting prompts stay."""
     aborted = await (await named(fleet, session)).abort()
     _say(aborted, aborted.outcome.replace("_", " "), json=json)
 
@@ -32,12 +32,12 @@ async def resume(
     fleet: "FleetClient",
     *,
     session: Name,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin a new conversation, in the same workspace.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start a new conversation in the same workspace.")] = False,
     json: Json = False,
 ) -> None:
-    """Bring a session back after its end; it can take prompts again when this returns.
+    """Resume a session that has ended. It can take prompts when the command returns.
 
-    With --fresh it begins a new conversation in its workspace: OpenCode may have lost the one that it had.
+    --fresh starts a new conversation in the same workspace, for the case that OpenCode has lost the old one.
     """
     resumed = await (await named(fleet, session)).resume(fresh=fresh)
     _say(resumed, f"{resumed.session.status} in {resumed.session.directory}", json=json)
@@ -48,11 +48,11 @@ async def stop(
     fleet: "FleetClient",
     *,
     session: Name,
-    cleanup: Annotated[bool, typer.Option("--cleanup", help="Remove its worktree or clone as well.")] = False,
+    cleanup: Annotated[bool, typer.Option("--cleanup", help="Remove its worktree or clone, too.")] = False,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """End a session; it can be resumed. With --cleanup its worktree goes, after git has kept what is only there."""
+    """Stop a session; it can be resumed. --cleanup removes its worktree, after its work was preserved as a commit."""
     ended = await (await named(fleet, session)).end(cleanup_workspace=cleanup, force=force)
     _say(ended, _told(ended), json=json)
 
@@ -66,9 +66,9 @@ async def rm(
     force: Force = False,
     json: Json = False,
 ) -> int | None:
-    """End a session and erase what Fleet holds of it: what was said and done, its diffs, its worktree or clone.
+    """Stop a session and erase what Fleet holds of it: messages, diffs, and its worktree or clone.
 
-    What is only in the worktree or clone is kept under refs/fleet/ of the repository first.
+    First, Fleet commits everything that exists only in the worktree or clone, under refs/fleet/ of the repository.
     """
     from fleet.cli.sanitize import line_of
 

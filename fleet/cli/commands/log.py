@@ -19,24 +19,24 @@ async def log(
         int | None, typer.Argument(min=1, help="Show this event with its data.", show_default=False)
     ] = None,
     session: Annotated[
-        str | None, typer.Option("--session", "-s", help="Only those of this session.", autocompletion=completed)
+        str | None, typer.Option("--session", "-s", help="Only events of this session.", autocompletion=completed)
     ] = None,
     kind: Annotated[
-        list[str] | None, typer.Option("--type", help="Only this type, such as session.created; may be given again.")
+        list[str] | None, typer.Option("--type", help="Only this type, such as session.created; repeatable.")
     ] = None,
-    actor: Annotated[str | None, typer.Option(help="Only what this one caused, such as token:NAME.")] = None,
-    begin: Annotated[str | None, typer.Option("--from", help="Only from this date or time on.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Only up to this date or time.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Only events that this actor caused, such as token:NAME.")] = None,
+    begin: Annotated[str | None, typer.Option("--from", help="Only events at or after this date or time.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Only events at or before this date or time.")] = None,
     after: Annotated[
-        int | None, typer.Option(min=0, help="Begin behind this position; else the newest are shown.")
+        int | None, typer.Option(min=0, help="Only events after this position; by default the newest events.")
     ] = None,
-    before: Annotated[int | None, typer.Option(min=1, help="End short of this position.")] = None,
-    reverse: Annotated[bool, typer.Option("--reverse", "-r", help="The newest first.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="So many at most.")] = 20,
-    verify: Annotated[bool, typer.Option("--verify", help="Prove that the log is what was written.")] = False,
+    before: Annotated[int | None, typer.Option(min=1, help="Only events before this position.")] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", "-r", help="Show the newest events first.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="The maximum number of rows.")] = 20,
+    verify: Annotated[bool, typer.Option("--verify", help="Verify that the log is complete and unchanged.")] = False,
     json: Json = False,
 ) -> int:
-    """Show events of the log, one of them, or prove it all (exit code 1 where it is broken)."""
+    """Show events of the log, or one event, or verify the log (exit code 1 if it is damaged)."""
     from fleet.cli.sanitize import SafeConsole, json_of
     from fleet.cli.show_view import table
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fleet.client import FleetClient
 
 Named = StrEnum("Named", "created active waiting_input idle completed stopped disconnected error")
-Status = Annotated[list[Named] | None, typer.Option("--status", "-s", help="Only these; may be given several times.")]
+Status = Annotated[list[Named] | None, typer.Option("--status", "-s", help="Only this status; repeatable.")]
 
 
 @connected
@@ -19,17 +19,17 @@ async def ls(
     fleet: "FleetClient",
     *,
     status: Status = None,
-    search: Annotated[str | None, typer.Option(help="Only those with this in their title.")] = None,
-    tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only titles that contain this.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only sessions with this tag.")] = None,
     parent: Annotated[
         str | None,
-        typer.Option(metavar="SESSION", help="Only those that report to this one.", autocompletion=completed),
+        typer.Option(metavar="SESSION", help="Only children of this session.", autocompletion=completed),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="So many at most.")] = 50,
-    offset: Annotated[int, typer.Option(min=0, help="Leave so many out first.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="The maximum number of rows.")] = 50,
+    offset: Annotated[int, typer.Option(min=0, help="Skip this number of rows.")] = 0,
     json: Json = False,
 ) -> None:
-    """List sessions, the newest first."""
+    """List sessions, newest first."""
     from fleet.cli.sanitize import SafeConsole, json_of
     from fleet.cli.show_view import listing
 
@@ -51,15 +51,15 @@ async def ls(
 async def history(
     fleet: "FleetClient",
     *,
-    search: Annotated[str, typer.Argument(help="Words that were said: in titles, prompts, answers, tool output.")] = "",
+    search: Annotated[str, typer.Argument(help="Words in titles, prompts, answers or tool output.")] = "",
     status: Status = None,
     begin: Annotated[str | None, typer.Option("--from", help="Created at or after this date or time.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Created at or before it.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="So many at most.")] = 20,
-    offset: Annotated[int, typer.Option(min=0, help="Leave so many out first.")] = 0,
+    end: Annotated[str | None, typer.Option("--to", help="Created at or before this date or time.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="The maximum number of rows.")] = 20,
+    offset: Annotated[int, typer.Option(min=0, help="Skip this number of rows.")] = 0,
     json: Json = False,
 ) -> None:
-    """Search all sessions that there were, the newest first, and show where the words stand."""
+    """Search all sessions, newest first, and show where the words occur."""
     from rich.text import Text
 
     from fleet.cli.sanitize import SafeConsole, json_of, line_of

@@ -35,9 +35,9 @@ def mcp(
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Let agents drive sessions: an MCP server on stdin and stdout. They can make, prompt, wait for, read, diff them.
+    """Give agents tools to create, prompt, wait for, read and diff sessions: an MCP server on stdin and stdout.
 
-    In the configuration of OpenCode: {"mcp": {"fleet": {"type": "local", "command": ["fleet", "mcp"]}}}
+    Add this to the configuration of OpenCode: {"mcp": {"fleet": {"type": "local", "command": ["fleet", "mcp"]}}}
     """
     import trio
 

@@ -14,43 +14,41 @@ if TYPE_CHECKING:
     from fleet.wire.bodies import ModelBody
 
 Isolation = Literal["existing", "worktree", "clone"]
-Wait = Annotated[
-    bool, typer.Option("--wait", "-w", help="Show what it does until that is done; the exit code tells how.")
-]
-Prompt = Annotated[str | None, typer.Option("--prompt", "-p", help="Begin with this prompt; `-` reads it from stdin.")]
-Agent = Annotated[str | None, typer.Option(help="OpenCode's agent for it.")]
-ModelName = Annotated[str | None, typer.Option("--model", metavar="PROVIDER/MODEL", help="The model for it.")]
-Title = Annotated[str | None, typer.Option(help="Its title; else the beginning of the prompt.")]
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="Show the work until it is done; the exit code says how.")]
+Prompt = Annotated[str | None, typer.Option("--prompt", "-p", help="The first prompt; `-` reads it from stdin.")]
+Agent = Annotated[str | None, typer.Option(help="The OpenCode agent.")]
+ModelName = Annotated[str | None, typer.Option("--model", metavar="PROVIDER/MODEL", help="The model.")]
+Title = Annotated[str | None, typer.Option(help="The title; by default the beginning of the prompt.")]
 
 
 @connected
 async def new(
     fleet: "FleetClient",
     *,
-    directory: Annotated[Path, typer.Argument(help="Where it works.")] = Path(),
+    directory: Annotated[Path, typer.Argument(help="The directory to work in.")] = Path(),
     prompt: Prompt = None,
     title: Title = None,
     isolation: Annotated[
-        Isolation, typer.Option("--isolation", "-i", help="In the directory itself, in a git worktree, or in a clone.")
+        Isolation, typer.Option("--isolation", "-i", help="The directory itself, a git worktree, or a clone.")
     ] = "existing",
-    branch: Annotated[str | None, typer.Option(help="The branch of its worktree or clone.")] = None,
-    base: Annotated[str | None, typer.Option(help="The commit that the branch begins at.")] = None,
+    branch: Annotated[str | None, typer.Option(help="The branch of the worktree or clone.")] = None,
+    base: Annotated[str | None, typer.Option(help="The commit that the branch starts from.")] = None,
     agent: Agent = None,
     model: ModelName = None,
-    tag: Annotated[list[str] | None, typer.Option(help="A tag; may be given several times.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag; repeatable.")] = None,
     notify: Annotated[
         str | None,
-        typer.Option(metavar="SESSION", help="The session that gets word of its outcome.", autocompletion=completed),
+        typer.Option(metavar="SESSION", help="The parent, which gets the outcome.", autocompletion=completed),
     ] = None,
-    usd: Annotated[float | None, typer.Option(min=0, help="Pause and ask after so many dollars.")] = None,
-    tokens: Annotated[int | None, typer.Option(min=0, help="… after so many tokens.")] = None,
-    minutes: Annotated[float | None, typer.Option(min=0, help="… after so many minutes of work.")] = None,
+    usd: Annotated[float | None, typer.Option(min=0, help="Cost limit in dollars: then pause and ask.")] = None,
+    tokens: Annotated[int | None, typer.Option(min=0, help="Limit in tokens.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Limit in minutes of work.")] = None,
     wait: Wait = False,
     json: Json = False,
 ) -> int:
     """Create a session, and print its id when it can take a prompt.
 
-    With --wait it shows on stderr what the session does, until there is nothing more to do or a person is needed.
+    --wait shows on stderr what the session does, until its work is done or it waits for a person.
     """
     text = read_text(prompt)
     if wait and text is None:
@@ -77,18 +75,17 @@ async def fork(
     *,
     session: Name,
     message: Annotated[
-        str | None,
-        typer.Option(help="Go back to before this message (its id is in `fleet show --conversation --json`)."),
+        str | None, typer.Option(help="Fork from before this message (`fleet show --conversation --json` has its id).")
     ] = None,
     prompt: Prompt = None,
     title: Title = None,
-    isolation: Annotated[Isolation | None, typer.Option("--isolation", "-i", help="As with `fleet new`.")] = None,
+    isolation: Annotated[Isolation | None, typer.Option("--isolation", "-i", help="As for `fleet new`.")] = None,
     wait: Wait = False,
     json: Json = False,
 ) -> int:
-    """Make a session with the conversation and the files of another one, and print its id.
+    """Create a session with the conversation and files of another session, and print its id.
 
-    With --message they are as they were before that message, to go another way from there.
+    --message takes conversation and files from the time before that message.
     """
     text = read_text(prompt)
     if wait and text is None:

@@ -20,12 +20,12 @@ async def open_page(
     *,
     session: MaybeName = None,
     print_: Annotated[
-        bool, typer.Option("--print", help="Print the address and open nothing: where the browser is elsewhere.")
+        bool, typer.Option("--print", help="Only print the address, for a browser on another machine.")
     ] = False,
 ) -> None:
-    """Open the page in the browser, at a session where one is named.
+    """Open the page, or the page of one session, in the browser.
 
-    Where your own server asks for a token, the address logs the browser in; it is good once, for a minute.
+    If your own server asks for a token, the address logs the browser in. It works once, for one minute.
     """
     import trio
 

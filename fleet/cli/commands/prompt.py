@@ -20,24 +20,22 @@ async def prompt(
     fleet: "FleetClient",
     *,
     session: Name,
-    text: Annotated[str, typer.Argument(help="What it is to do; `-` reads it from stdin.", show_default=False)],
-    attach: Annotated[list[Path] | None, typer.Option("--attach", "-a", help="A file to send along.")] = None,
+    text: Annotated[str, typer.Argument(help="The prompt; `-` reads it from stdin.", show_default=False)],
+    attach: Annotated[list[Path] | None, typer.Option("--attach", "-a", help="A file to attach.")] = None,
     command: Annotated[
-        bool, typer.Option("--command", help="TEXT is one of OpenCode's commands, as in `review`.")
+        bool, typer.Option("--command", help="TEXT is the name of an OpenCode command, such as `review`.")
     ] = False,
     agent: Agent = None,
     model: ModelName = None,
-    steer: Annotated[
-        bool, typer.Option("--steer", help="Speak to the turn that runs instead of waiting for its end.")
-    ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Bring the session back first if it has ended.")] = False,
+    steer: Annotated[bool, typer.Option("--steer", help="Send it into the running turn instead of the queue.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the session first if it has ended.")] = False,
     wait: Wait = False,
     json: Json = False,
 ) -> int:
-    """Send a prompt. While the session works, prompts wait in its queue; it says what they wait for.
+    """Send a prompt. While the session works, prompts wait in its queue; the command says what they wait for.
 
-    With --wait it shows what the session does until all of that is done; the exit code tells how it ended. Where the
-    session waits for you already, that is at once.
+    --wait shows the work until all of it is done, and the exit code says how it ended. If the session waits for you
+    already, the command ends at once.
     """
     from fleet.cli.sanitize import SafeConsole, json_of
     from fleet.cli.wait import follow_to_end, tell_outcome
@@ -76,7 +74,7 @@ async def prompt(
 
 @connected
 async def compact(fleet: "FleetClient", *, session: Name, json: Json = False) -> None:
-    """Have the conversation summed up, so that the model has room again; while the session works, that waits."""
+    """Compact the conversation, so that the model has room again. While the session works, this waits in its queue."""
     from fleet.cli.sanitize import json_of
     from fleet.client.session import waits_behind
 
@@ -95,11 +93,12 @@ async def withdraw(
     *,
     session: Name,
     prompt: Annotated[
-        str, typer.Argument(help="The prompt's id, or the beginning of it (`fleet show`).", show_default=False)
+        str,
+        typer.Argument(help="The prompt's id, or the beginning of the id (`fleet show` has it).", show_default=False),
     ],
     json: Json = False,
 ) -> None:
-    """Take back a prompt that waits in a session's queue."""
+    """Withdraw a prompt that waits in a session's queue."""
     from fleet.cli.sanitize import json_of
     from fleet.client import Invalid
 

@@ -22,18 +22,18 @@ def ps(
         str | None,
         typer.Option(
             envvar="FLEET_URL",
-            help="Ask the server there, as in http://localhost:3000; FLEET_TOKEN is shown to it.",
+            help="The server's address, such as http://localhost:3000. FLEET_TOKEN is sent to it.",
             show_default=False,
         ),
     ] = None,
-    orphans: Annotated[bool, typer.Option("--orphans", help="Show only live processes that nobody owns.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, in the words of the HTTP interface.")] = False,
+    orphans: Annotated[bool, typer.Option("--orphans", help="Show only live processes without an owner.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, with the names of the HTTP interface.")] = False,
 ) -> None:
-    """Show every OpenCode process that Fleet ever started, and what became of it.
+    """Show every OpenCode process that Fleet ever started, and its state.
 
-    It asks the server that runs on the data directory, or reads the log where none does. With --orphans it shows live
-    processes that carry this Fleet's mark and that no instance looks after: there should be none. Exit code 1 if there
-    are.
+    The command asks the server that runs on the data directory, or reads the log if there is none. --orphans shows live
+    processes that carry this Fleet's marker and that no instance owns. There should be none; the exit code is 1 if
+    there are.
     """
     import msgspec
     import trio

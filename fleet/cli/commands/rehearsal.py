@@ -9,7 +9,7 @@ from fleet.errors import StartupError
 
 
 def rehearsal(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 chooses a free one.")] = 0,
 ) -> None:
     """Serve the rehearsal model on 127.0.0.1 until Ctrl-C, and print the OpenCode configuration that uses it.
 

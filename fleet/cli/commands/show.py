@@ -18,11 +18,11 @@ async def show(
     fleet: "FleetClient",
     *,
     session: Name,
-    conversation: Annotated[bool, typer.Option("--conversation", "-c", help="Show what was said, too.")] = False,
-    at: Annotated[int | None, typer.Option(min=1, help="As it was at this position of the log.")] = None,
+    conversation: Annotated[bool, typer.Option("--conversation", "-c", help="Show the conversation, too.")] = False,
+    at: Annotated[int | None, typer.Option(min=1, help="Show the state at this position of the log.")] = None,
     json: Json = False,
 ) -> None:
-    """Show a session: where it works, how it stands, what it costs, what it waits for."""
+    """Show a session: directory, status, cost, and what it waits for."""
     from fleet.cli.sanitize import SafeConsole, json_of, line_of
 
     found = await named(fleet, session)

@@ -17,19 +17,19 @@ async def tail(
     *,
     session: Annotated[
         str | None,
-        typer.Argument(help="Its id, or the beginning of it; else all.", show_default=False, autocompletion=completed),
+        typer.Argument(help="Its id, or the beginning; else all.", show_default=False, autocompletion=completed),
     ] = None,
     after: Annotated[
-        int | None, typer.Option(min=0, help="Begin behind this position of the log; 0 is its beginning.")
+        int | None, typer.Option(min=0, help="Start after this position of the log; 0 is the beginning.")
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="End with the last event that there is now.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="End after the newest current event.")] = False,
     json: Json = False,
 ) -> None:
-    """Follow what happens, until Ctrl-C, or until nobody reads what it prints.
+    """Follow one session, or all, until Ctrl-C, or until the reader of the output has gone.
 
-    While the server is away it says so on stderr and waits, for as long as that takes, and goes on where it was.
+    While the server is away, the command says so on stderr, waits without a time limit, and then continues.
 
-    With --json each event of the log is a line of JSON.
+    --json prints each event of the log as one line of JSON.
     """
     from fleet.cli.sanitize import SafeConsole, json_of
     from fleet.cli.stdout_pipe import while_read

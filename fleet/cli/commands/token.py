@@ -42,17 +42,17 @@ def new(
     config: Config,
     role: Annotated[
         Literal["operator", "viewer"],
-        typer.Option(help="An operator may do everything, a viewer may look.", show_default=False),
+        typer.Option(help="An operator can do everything, a viewer can only read.", show_default=False),
     ],
-    name: Annotated[str | None, typer.Option(help="How the log calls it. [dim]\\[default: ROLE-N][/dim]")] = None,
+    name: Annotated[str | None, typer.Option(help="Its name in the log. [dim]\\[default: ROLE-N][/dim]")] = None,
     expires: Annotated[
-        str | None, typer.Option(help="When it ends: 12h, 30d or 2027-01-31. [dim]\\[default: never][/dim]")
+        str | None, typer.Option(help="When it expires: 12h, 30d or 2027-01-31. [dim]\\[default: never][/dim]")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make a token and show its secret, this once: only a digest is kept.
+    """Create a token, and show its secret once: Fleet keeps only a digest.
 
-    The first token closes the door to programs of this machine that show none.
+    After the first token, programs of this machine need a token, too.
     """
     import msgspec
 
@@ -79,7 +79,7 @@ def new(
 
 @configured
 def ls(config: Config, json: Json = False) -> None:
-    """List the tokens there are and were."""
+    """List all tokens, including revoked and expired ones."""
     import msgspec
 
     from fleet.gateway.server.tokens import TokenFile
@@ -105,7 +105,7 @@ def revoke(
     config: Config,
     names: Annotated[list[str], typer.Argument(help="The names of the tokens.", show_default=False)],
 ) -> None:
-    """Revoke tokens, at once: streams that are open under them end, and browsers are logged out."""
+    """Revoke tokens at once: their open streams end, and their browsers are logged out."""
     from fleet.gateway.server.tokens import revoke as revoked
 
     _change(config, partial(revoked, names=names, now_ms=_milliseconds(datetime.now(UTC))))
@@ -117,14 +117,14 @@ def link(
     config: Config,
     name: Name,
     url: Annotated[
-        str | None, typer.Option(help="Where browsers reach the server, as in https://fleet.example.")
+        str | None, typer.Option(help="The server's address for browsers, such as https://fleet.example.")
     ] = None,
     next_: Annotated[
         str | None,
-        typer.Option("--next", help="Which page it opens, as in /inbox. [dim]\\[default: the list of sessions][/dim]"),
+        typer.Option("--next", help="The page to open, such as /inbox. [dim]\\[default: the list of sessions][/dim]"),
     ] = None,
 ) -> None:
-    """Make a link that logs a browser in under a token: good once, for ten minutes."""
+    """Create a link that logs in a browser with a token. It works once, for ten minutes."""
     from fleet.gateway.routes.login import is_own_path
     from fleet.gateway.server.login_links import login_url
     from fleet.gateway.server.tokens import link as linked

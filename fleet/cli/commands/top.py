@@ -24,14 +24,14 @@ _LIVELY = ("waiting_input", "active", "created", "error", "idle", "disconnected"
 async def top(
     fleet: "FleetClient",
     *,
-    interval: Annotated[float, typer.Option("--interval", "-i", min=0.2, help="Seconds between two looks.")] = 2.0,
-    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
-    everything: Annotated[bool, typer.Option("--all", "-a", help="Show sessions that have ended, too.")] = False,
+    interval: Annotated[float, typer.Option("--interval", "-i", min=0.2, help="Seconds between two refreshes.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Print the sessions once, and end.")] = False,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Show ended sessions, too.")] = False,
     json: Json = False,
 ) -> None:
-    """Watch the sessions with their status, memory, tokens and cost, until Ctrl-C. In a pipe it looks once.
+    """Show sessions with status, memory, tokens and cost, and refresh them until Ctrl-C; in a pipe, print them once.
 
-    While the server is away the header says so; it waits for as long as that takes.
+    While the server is away, the header says so, and the command waits without a time limit.
     """
     import trio
     from rich.live import Live

@@ -18,20 +18,18 @@ if TYPE_CHECKING:
 async def trust(
     fleet: "FleetClient",
     *,
-    directory: Annotated[
-        Path | None, typer.Argument(help="A checkout whose .fleet.toml is to be allowed; without it, list what is.")
-    ] = None,
-    session: Annotated[str | None, typer.Option(help="Allow what this session waits for.")] = None,
-    skip: Annotated[bool, typer.Option("--skip", help="With --session: go on without the set-up.")] = False,
+    directory: Annotated[Path | None, typer.Argument(help="A checkout with the .fleet.toml to allow.")] = None,
+    session: Annotated[str | None, typer.Option(help="Allow the commands that this session waits for.")] = None,
+    skip: Annotated[bool, typer.Option("--skip", help="With --session: continue without the set-up.")] = False,
     revoke: Annotated[
-        bool, typer.Option("--revoke", help="Let nothing of the directory's repository run any more.")
+        bool, typer.Option("--revoke", help="Revoke everything that is allowed for the directory's repository.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: Json = False,
 ) -> int | None:
-    """Show the commands that a repository's .fleet.toml asks for, and allow them; without a directory, list what is.
+    """Show and allow the commands in a repository's .fleet.toml. Without a directory, list what is allowed.
 
-    They run when Fleet makes a worktree or clone of that repository, and only while the file has this very content.
+    The commands run when Fleet makes a worktree or clone of the repository, and only while the file is unchanged.
     """
     import trio
 

@@ -8,14 +8,14 @@ import typer
 
 
 def verify_export(
-    file: Annotated[str, typer.Argument(help="What `GET /api/log/export` gave; - reads it from standard input.")],
+    file: Annotated[str, typer.Argument(help="The output of `GET /api/log/export`; - reads it from standard input.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Prove that an exported log is whole and unchanged, with no server and on any machine.
+    """Prove that an exported log is complete and unchanged, on any machine and without a server.
 
-    Each line carries its record's header and salt, so that the chain of digests can be walked from the first line to
-    the last. That these are the server's own events shows the digest: GET /api/log/verify?at=POSITION gives the same.
-    Exit code 1 where something was changed, is missing, or the file holds nothing.
+    Each line carries its record's header and salt, so the command can check the chain of digests from the first line to
+    the last. To prove that the events are the server's own, compare the digest with GET /api/log/verify?at=POSITION.
+    The exit code is 1 if something was changed or is missing, or if the file is empty.
     """
     import msgspec
 
