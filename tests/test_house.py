@@ -44,6 +44,7 @@ SAME_NAMES = {
 }
 """Modules that share a name within a layer, and why."""
 SAME_CLASSES = {
+    "Command Event": "the base of the core, and a frame of a WebSocket or of a stream",
     "State": "the state of each aggregate, imported under the name of the aggregate",
     "Item": "one resource in a list, and one in the fleet view",
     "Message": "of a mailbox, and of OpenCode's transcript",
