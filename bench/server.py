@@ -33,9 +33,14 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def fleet(data_dir: Path, *options: str, home: Path | None = None) -> Generator[Server]:
-    """Run `fleet serve` on `data_dir`; the OpenCode processes of `home` have their own files there."""
+def fleet(data_dir: Path, *options: str, home: Path | None = None, before: Path | None = None) -> Generator[Server]:
+    """Run `fleet serve` on `data_dir`; the OpenCode processes of `home` have their own files there.
+
+    `before` is a directory of programs that are found before all others.
+    """
     environment = opencode_environment(home) if home is not None else dict(os.environ)
+    if before is not None:
+        environment["PATH"] = f"{before}{os.pathsep}{environment['PATH']}"
     port = free_port()
     command = [*FLEET, "serve", "--port", str(port), "--data-dir", str(data_dir), *options]
     with running(command, port, "/api/readyz", environment) as server:

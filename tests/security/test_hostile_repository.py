@@ -153,8 +153,9 @@ async def test_those_of_the_user_do(stranger: Stranger, strategy: Strategy) -> N
 @pytest.mark.parametrize(
     "url", ["ext::sh -c 'touch {traces}/ext'", "ssh://host/x", "git://host/x", "{base}/project", "https://host/x"]
 )
+@pytest.mark.parametrize("missing", ["HEAD", "HEAD^{tree}", "HEAD:src/shop.py"])
 async def test_missing_objects_are_not_fetched_by_programs_of_the_repository(
-    stranger: Stranger, strategy: Strategy, url: str
+    stranger: Stranger, strategy: Strategy, url: str, missing: str
 ) -> None:
     """A partial clone asks its remote for what it lacks, in the middle of anything."""
     settings = {
@@ -174,8 +175,8 @@ async def test_missing_objects_are_not_fetched_by_programs_of_the_repository(
     }
     for key, value in settings.items():
         stranger.config(key, value)
-    blob = git(stranger.directory, "rev-parse", "HEAD:src/shop.py")
-    (stranger.directory / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    lost = git(stranger.directory, "rev-parse", missing)
+    (stranger.directory / ".git" / "objects" / lost[:2] / lost[2:]).unlink()
     with suppress(Problem):  # the object is nowhere
         await stranger.life(strategy)
     assert stranger.ran() == []

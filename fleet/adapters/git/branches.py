@@ -5,11 +5,16 @@ The semantics: `branch` names the branch of the session. Where it does not exist
 because resetting it would lose commits. Whether it is checked out elsewhere is asked in worktrees.py.
 """
 
+from collections.abc import Iterable
+from typing import Final
+
 from fleet.adapters.git.command import attempt, run
-from fleet.adapters.git.repository import commit_of, read_ref
+from fleet.adapters.git.repository import commit_of, read_ref, read_refs
 from fleet.errors import Problem, Rejected
 from fleet.limits import BRANCH_BYTES_MAX
 from fleet.ports import Source
+
+_HEADS: Final = "refs/heads/"
 
 
 async def check_name(repository: str, branch: str | None) -> str:
@@ -34,13 +39,15 @@ async def check_name(repository: str, branch: str | None) -> str:
     return branch
 
 
-async def check_place(repository: str, branch: str) -> None:
-    """Raise `Rejected` branch_exists where another branch is in the way: git cannot hold both `a` and `a/b`."""
+async def refs_near(repository: str, branch: str, *others: str) -> dict[str, str]:
+    """Return the branch, those that may be in its way, and the refs `others`. Raises `Problem` git_failed."""
     first, _, _ = branch.partition("/")
-    listed = await run(
-        "for-each-ref", "--format=%(refname)", f"refs/heads/{first}", directory=repository, repository=repository
-    )
-    names = (ref.removeprefix("refs/heads/") for ref in listed.splitlines())
+    return await read_refs(repository, f"{_HEADS}{branch}", f"{_HEADS}{first}", *others)
+
+
+def check_place(refs: Iterable[str], branch: str) -> None:
+    """Raise `Rejected` branch_exists where another branch is in the way: git cannot hold both `a` and `a/b`."""
+    names = (ref.removeprefix(_HEADS) for ref in refs if ref.startswith(_HEADS))
     in_the_way = [name for name in names if branch.startswith(f"{name}/") or name.startswith(f"{branch}/")]
     if in_the_way:
         raise Rejected(
@@ -53,7 +60,7 @@ async def check_place(repository: str, branch: str) -> None:
 
 async def tip(repository: str, branch: str) -> str | None:
     """Return the commit of a local branch, None where it does not exist."""
-    return await read_ref(repository, f"refs/heads/{branch}")
+    return await read_ref(repository, f"{_HEADS}{branch}")
 
 
 def refuse_existing(branch: str, base_ref: str) -> Rejected:

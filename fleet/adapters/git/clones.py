@@ -88,9 +88,10 @@ async def _is_finished(directory: str) -> bool:
 
 
 async def _start(source: Source, repository: str, order: WorkspaceSpec, branch: str) -> str:
-    existing = await branches.tip(repository, branch)
+    refs = await branches.refs_near(repository, branch)
+    existing = refs.get(f"refs/heads/{branch}")
     if existing is None:
-        await branches.check_place(repository, branch)
+        branches.check_place(refs, branch)
         return await branches.base_commit(source, order.base_ref)
     if order.base_ref is not None:
         raise branches.refuse_existing(branch, order.base_ref)

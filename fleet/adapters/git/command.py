@@ -46,6 +46,11 @@ LOCAL_ALLOWED: Final = {
 """Lets git copy between repositories of this machine, whatever the user says of addresses that others give."""
 _HARMLESS: Final = frozenset(("config", "check-ref-format", "check-ignore", "clone", "symbolic-ref"))
 """These look at no object of the repository that they are started in."""
+_READING: Final = frozenset((("rev-parse",), ("for-each-ref",), ("ls-files",), ("update-ref",), ("worktree", "list")))
+"""These run no program but to fetch an object that a partial clone lacks: with `_NO_FETCH`, none at all."""
+_NO_FETCH: Final = {"GIT_ALLOW_PROTOCOL": "none"}
+"""No way to another repository is allowed, whatever the configuration says. git checks it before it runs a program."""
+_FETCH_REFUSED: Final = re.compile(r"transport '.*' not allowed")
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
 _NO_SPACE: Final = re.compile(r"No space left on device|Disk quota exceeded")
 _READ_BYTES: Final = 64 * 1024
@@ -103,13 +108,25 @@ async def attempt(
     Fleet's own, and its configuration names no programs. Raises `Problem` git_failed on a timeout (`GIT_TIMEOUT_S`) or
     too much output, `Unavailable` git_failed where git is not installed.
     """
-    if not trusted and command not in _HARMLESS:
-        listed = await _listed(directory, repository, environment or {})
-        if listed.code != 0:  # nothing runs before it is known which programs the configuration names
-            return listed._replace(command=command)
-        environment = disarmed(environment or {}, listed.stdout, (command, *arguments))
+    given = dict(environment or {})
     chosen = () if repository is None else (f"--git-dir={repository}",)
     argv = ["git", "-C", directory, *chosen, *_OPTIONS, command, *arguments]
+    whole = _clean_environment() | given | discarding(repository, given)
+    if trusted or command in _HARMLESS:
+        return await _start(command, argv, whole, stdin, head_bytes)
+    if (command,) in _READING or (command, *arguments[:1]) in _READING:
+        output = await _start(command, argv, whole | _NO_FETCH, stdin, head_bytes)
+        if not _FETCH_REFUSED.search(output.stderr):
+            return output
+    listed = await _listed(directory, repository, given)
+    if listed.code != 0:  # nothing runs before it is known which programs the configuration names
+        return listed._replace(command=command)
+    return await _start(command, argv, disarmed(whole, listed.stdout, (command, *arguments)), stdin, head_bytes)
+
+
+async def _start(
+    command: str, argv: list[str], environment: Mapping[str, str], stdin: bytes, head_bytes: int | None
+) -> Output:
     try:
         process = await trio.lowlevel.open_process(
             argv,
@@ -117,7 +134,7 @@ async def attempt(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",
-            env=_clean_environment() | dict(environment or {}) | discarding(repository, environment or {}),
+            env=environment,
             start_new_session=True,
         )
     except FileNotFoundError:

@@ -19,6 +19,7 @@ from fleet.ports import Condition, Source
 _NO_REPOSITORY = ("not a git repository", "invalid gitfile format", "not a gitdir", "must be run in a work tree")
 _ONLY_NAMED = "safe.bareRepository"  # git's words where the user lets it use a bare repository only if it is named
 _PLACES = ("--is-inside-work-tree", "--absolute-git-dir", "--git-common-dir")
+_AT_ONCE = (*_PLACES, "--show-toplevel", "HEAD^{commit}", "--symbolic-full-name", "HEAD")
 _BRANCH, _DETACHED = "# branch.head ", "(detached)"
 _STATUS_BYTES = 16 * 1024  # the branch comes first, and the first entry tells that there is one
 _FOREIGN_OWNER = ("dubious ownership", "unsafe repository")
@@ -55,6 +56,18 @@ async def look(directory: str) -> Source:
     A broken `.git` counts as "outside of git". Raises `Rejected` directory_unreadable where git distrusts the owner of
     the repository, `Problem` git_failed where git fails in another way.
     """
+    at_once = await _rev_parse(directory, None, _AT_ONCE)
+    lines = at_once.line.split("\n")
+    if at_once.code == 0 and len(lines) == len(_AT_ONCE) - 1 and lines[-1].startswith(("HEAD", "refs/")):
+        inside, own, repository, top, head, ref = lines
+        branch = None if ref == "HEAD" else ref.removeprefix("refs/heads/")
+        common = str(await trio.Path(repository).resolve())
+        return Source(directory, common, top if inside == "true" else None, branch, head, own)
+    return await _look_by_steps(directory)
+
+
+async def _look_by_steps(directory: str) -> Source:
+    """Look at what `look` can't read at once: a bare or broken repository, one without a commit, an odd path."""
     found = await _rev_parse(directory, None)
     if found.code != 0 and _ONLY_NAMED in found.stderr:  # the directory was named: it may be a bare repository
         found = await _rev_parse(directory, directory)
@@ -66,18 +79,13 @@ async def look(directory: str) -> Source:
     inside, own, repository = lines
     top = await run("rev-parse", "--show-toplevel", directory=directory) if inside == "true" else None
     head_ref = await attempt("symbolic-ref", "--quiet", "HEAD", directory=directory, repository=own)
-    return Source(
-        directory=directory,
-        repository=str(await trio.Path(repository).resolve()),
-        top=top,
-        branch=head_ref.line.removeprefix("refs/heads/") if head_ref.says_yes() else None,
-        head=await commit_of(directory, "HEAD", own),
-        git_directory=own,
-    )
+    branch = head_ref.line.removeprefix("refs/heads/") if head_ref.says_yes() else None
+    common = str(await trio.Path(repository).resolve())
+    return Source(directory, common, top, branch, await commit_of(directory, "HEAD", own), own)
 
 
-async def _rev_parse(directory: str, repository: str | None) -> Output:
-    return await attempt("rev-parse", "--path-format=absolute", *_PLACES, directory=directory, repository=repository)
+async def _rev_parse(directory: str, repository: str | None, asked: tuple[str, ...] = _PLACES) -> Output:
+    return await attempt("rev-parse", "--path-format=absolute", *asked, directory=directory, repository=repository)
 
 
 async def condition(directory: str) -> Condition | None:
@@ -121,17 +129,22 @@ async def commit_of(directory: str, revision: str, repository: str | None) -> st
 
 
 async def read_ref(repository: str, ref: str) -> str | None:
-    """Return the object that a full ref name points to, None where there is no such ref.
+    """Return the object that a full ref name points to, None where there is no such ref. Raises as `read_refs`."""
+    return (await read_refs(repository, ref)).get(ref)
 
-    Raises `Problem` git_failed where git cannot tell, and for a ref that is damaged.
+
+async def read_refs(repository: str, *refs: str) -> dict[str, str]:
+    """Return the objects of the refs with these full names, and of those below: `a/b`, too, where `a` is named.
+
+    Raises `Problem` git_failed where git cannot tell, and where one that is named is damaged.
     """
     found = await attempt(
-        "for-each-ref", "--format=%(objectname) %(refname)", ref, directory=repository, repository=repository
+        "for-each-ref", "--format=%(objectname) %(refname)", *refs, directory=repository, repository=repository
     )
-    if found.code != 0 or f"broken ref {ref}\n" in found.stderr:
+    if found.code != 0 or any(f"broken ref {ref}\n" in found.stderr for ref in refs):
         raise found.failed()
-    named = (line.split(" ", 1) for line in found.stdout.splitlines())  # `a/b`, too, where `a` was asked for
-    return next((target for target, name in named if name == ref), None)
+    named = (line.split(" ", 1) for line in found.stdout.splitlines())
+    return {name: target for target, name in named}
 
 
 async def kind_of(repository: str, name: str) -> str | None:

@@ -88,9 +88,10 @@ def _wanted_branches(saved: Saved) -> dict[str, str]:
 
 async def _check_branches(repository: str, order: WorkspaceSpec, saved: Saved) -> None:
     for branch, wanted in _wanted_branches(saved).items():
-        there = await branches.tip(repository, branch)
+        refs = await branches.refs_near(repository, branch)
+        there = refs.get(f"refs/heads/{branch}")
         if there is None:
-            await branches.check_place(repository, branch)
+            branches.check_place(refs, branch)
         elif there != wanted:
             raise Rejected(
                 "branch_exists",
@@ -99,7 +100,8 @@ async def _check_branches(repository: str, order: WorkspaceSpec, saved: Saved) -
                 hint=f"Rename it (git branch -m {branch} other), then restore again.",
             )
     if saved.branch is not None:
-        await worktrees.check_not_checked_out(repository, saved.branch, order.directory)
+        listed = await worktrees.registrations(repository)
+        worktrees.check_not_checked_out(listed, saved.branch, order.directory)
 
 
 async def _worktree(repository: str, beside: str, order: WorkspaceSpec, saved: Saved, start: str) -> None:
@@ -110,10 +112,10 @@ async def _worktree(repository: str, beside: str, order: WorkspaceSpec, saved: S
         await run("worktree", "remove", "--", order.directory, directory=repository, repository=repository)
     note = worktrees.note_ref(order.workspace_id)
     if saved.note is not None and await read_ref(repository, note) is None:
-        await worktrees.create_ref(repository, note, saved.note)
+        await worktrees.create_refs(repository, saved.note, note)
     for branch, commit in _wanted_branches(saved).items():
         if await branches.tip(repository, branch) is None:
-            await worktrees.create_ref(repository, f"refs/heads/{branch}", commit)
+            await worktrees.create_refs(repository, commit, f"refs/heads/{branch}")
     on_branch = saved.branch is not None and saved.head is not None
     chosen = ("--", order.directory, saved.branch or "") if on_branch else ("--detach", "--", order.directory, start)
     await run("worktree", "add", *chosen, directory=repository, repository=beside)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import trio
 
 from fleet.adapters.git.checkout_location import Place
+from fleet.adapters.git.files import exists
 from fleet.adapters.git.ignore_rules import IGNORED_AND_TRACKED, Rules, rules_of
 from fleet.adapters.git.snapshot_repository import SnapshotRepository
 from fleet.errors import Problem
@@ -48,11 +49,12 @@ async def update_index(
     everything stays in that is there, as a removal needs it. Raises `Problem`: tree_too_large, git_failed (also when
     files change while they are read: try again).
     """
+    known = await exists(store.index_file)  # the first snapshot asks git for no file that is in the index
     changed: dict[str, bool] = {}
     new: list[str] = []
     rules: list[Rules] = []
     await _side_by_side(
-        partial(_find_changed, store, place, changed),
+        *([partial(_find_changed, store, place, changed)] if known else []),
         partial(_find_new, store, place, new),
         partial(_find_rules, place, before, rules, exact=not bounded),
     )
@@ -60,7 +62,8 @@ async def update_index(
     gone = [name for name, is_gone in changed.items() if is_gone]
     present = [*(name for name, is_gone in changed.items() if not is_gone), *new]
     if not now.same(before) or any(name.rpartition("/")[2] == ".gitignore" for name in (*changed, *new)):
-        ignored = set(_names(await store.run("ls-files", *IGNORED_AND_TRACKED, top=place.top)))
+        listed = await store.run("ls-files", *IGNORED_AND_TRACKED, top=place.top) if known else ""
+        ignored = set(_names(listed))
         present += sorted(now.forced - ignored)
         if bounded:
             gone += [name for name in ignored - now.forced if name not in changed]

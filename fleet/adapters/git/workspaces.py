@@ -65,14 +65,15 @@ class GitWorkspaces:
         repository = await self._repository(source)
         branch = await branches.check_name(repository, order.branch)
         await branches.check_not_empty(source, repository)
-        if await branches.tip(repository, branch) is None:
+        refs = await branches.refs_near(repository, branch)
+        if f"refs/heads/{branch}" not in refs:
             await branches.base_commit(source, order.base_ref)
-            await branches.check_place(repository, branch)
+            branches.check_place(refs, branch)
         elif order.base_ref is not None:
             await branches.base_commit(source, order.base_ref)
             raise branches.refuse_existing(branch, order.base_ref)
         if order.strategy == "worktree":
-            await worktrees.check_not_checked_out(repository, branch, order.directory)
+            worktrees.check_not_checked_out(await worktrees.registrations(repository), branch, order.directory)
 
     async def prepare(self, order: WorkspaceSpec) -> PreparedWorkspace:
         """Make the workspace, or finish one that a crash left half-made; ignored files that are asked for come along.

@@ -6,6 +6,8 @@ that the branch is ours and where it began. git locks a worktree with the reason
 that a torn one can be told from one that an agent has worked in. workspaces.py holds the repository's lock.
 """
 
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,7 +17,7 @@ from fleet.adapters.git import branches
 from fleet.adapters.git.command import attempt, run
 from fleet.adapters.git.files import exists, make_directory, remove_tree
 from fleet.adapters.git.pristine_check import dirty, require_nothing_staged, require_untouched
-from fleet.adapters.git.repository import look, read_ref
+from fleet.adapters.git.repository import look, read_refs
 from fleet.errors import Rejected
 from fleet.ports import Source, WorkspaceSpec
 
@@ -47,9 +49,9 @@ async def registrations(repository: str) -> tuple[Registration, ...]:
     return tuple(_parse(block) for block in listed.split("\n\n") if block.strip())
 
 
-async def check_not_checked_out(repository: str, branch: str, directory: str) -> None:
+def check_not_checked_out(listed: Iterable[Registration], branch: str, directory: str) -> None:
     """Raise `Rejected` branch_checked_out where another worktree than `directory` has the branch."""
-    for registration in await registrations(repository):
+    for registration in listed:
         if registration.branch == branch and registration.path != directory:
             raise Rejected(
                 "branch_checked_out",
@@ -66,7 +68,8 @@ async def make(source: Source, repository: str, order: WorkspaceSpec, branch: st
     Raises `Rejected`: branch_exists, branch_checked_out, base_ref_unknown, repository_empty, workspace_dirty; `Problem`
     git_failed.
     """
-    registration = await registration_at(repository, order.directory)
+    listed = await registrations(repository)
+    registration = next((each for each in listed if each.path == order.directory), None)
     if registration is not None and not registration.torn and not await exists(f"{order.directory}/.git"):
         await _write_again(repository, order.directory)
         own = await run("rev-parse", "--absolute-git-dir", directory=order.directory)
@@ -74,9 +77,10 @@ async def make(source: Source, repository: str, order: WorkspaceSpec, branch: st
             return
     if registration is not None and await _is_finished(repository, registration):
         return
-    await _clear(repository, order, branch, registration)
-    await check_not_checked_out(repository, branch, order.directory)
-    await _ensure_branch(source, repository, order, branch)
+    refs = await branches.refs_near(repository, branch, note_ref(order.workspace_id))
+    await _clear(repository, order, branch, registration, refs)
+    check_not_checked_out(listed, branch, order.directory)
+    await _ensure_branch(source, repository, order, branch, refs)
     await make_directory(str(Path(order.directory).parent))
     beside = source.git_directory or repository  # git takes sparse cone and configuration of the checkout it runs in
     await run("worktree", "add", "--", order.directory, branch, directory=repository, repository=beside)
@@ -97,9 +101,10 @@ async def discard(repository: str, order: WorkspaceSpec, branch: str) -> None:
     registration = await registration_at(repository, order.directory)
     if registration is not None and await _is_finished(repository, registration):
         await require_nothing_staged(order.directory)
-    await _clear(repository, order, branch, registration)
     note = note_ref(order.workspace_id)
-    begun = await read_ref(repository, note)
+    refs = await read_refs(repository, f"refs/heads/{branch}", note)
+    await _clear(repository, order, branch, registration, refs)
+    begun = refs.get(note)
     if begun is None:
         return
     if all(other.branch != branch for other in await registrations(repository)):
@@ -108,9 +113,15 @@ async def discard(repository: str, order: WorkspaceSpec, branch: str) -> None:
     await run("update-ref", "-d", note, begun, directory=repository, repository=repository)
 
 
-async def _clear(repository: str, order: WorkspaceSpec, branch: str, registration: Registration | None) -> None:
+async def _clear(
+    repository: str,
+    order: WorkspaceSpec,
+    branch: str,
+    registration: Registration | None,
+    refs: Mapping[str, str],
+) -> None:
     """Take away whatever stands at the order's directory, if it is untouched. Never by force."""
-    commit = await branches.tip(repository, branch) or await read_ref(repository, note_ref(order.workspace_id))
+    commit = refs.get(f"refs/heads/{branch}") or refs.get(note_ref(order.workspace_id))
     torn = registration is not None and registration.torn
     if registration is not None and not torn and registration.branch != branch and registration.head != commit:
         raise dirty(order.directory, "is at another commit")
@@ -125,24 +136,27 @@ async def _clear(repository: str, order: WorkspaceSpec, branch: str, registratio
     await run("worktree", "remove", "--", order.directory, directory=repository, repository=repository)
 
 
-async def _ensure_branch(source: Source, repository: str, order: WorkspaceSpec, branch: str) -> None:
-    note = note_ref(order.workspace_id)
-    begun, existing = await read_ref(repository, note), await branches.tip(repository, branch)
+async def _ensure_branch(
+    source: Source, repository: str, order: WorkspaceSpec, branch: str, refs: Mapping[str, str]
+) -> None:
+    note, name = note_ref(order.workspace_id), f"refs/heads/{branch}"
+    begun, existing = refs.get(note), refs.get(name)
     if existing is not None:
         if order.base_ref is not None and begun is None:  # with a note it is ours, and may have commits since
             raise branches.refuse_existing(branch, order.base_ref)
         return
-    await branches.check_place(repository, branch)
+    branches.check_place(refs, branch)
     if begun is None:
         begun = await branches.base_commit(source, order.base_ref)
-        await create_ref(repository, note, begun)
-    await create_ref(repository, f"refs/heads/{branch}", begun)
+        await create_refs(repository, begun, note, name)
+    else:
+        await create_refs(repository, begun, name)
 
 
-async def create_ref(repository: str, ref: str, commit: str) -> None:
-    """Create a ref. Raises `Problem` git_failed where it exists."""
-    # The empty old value: only if it does not exist.
-    await run("update-ref", ref, commit, "", directory=repository, repository=repository)
+async def create_refs(repository: str, commit: str, *refs: str) -> None:
+    """Create refs, one after the other. Raises `Problem` git_failed where one exists."""
+    lines = "".join(f"start\ncreate {ref} {commit}\ncommit\n" for ref in refs)
+    await run("update-ref", "--stdin", directory=repository, repository=repository, stdin=os.fsencode(lines))
 
 
 async def registration_at(repository: str, directory: str) -> Registration | None:

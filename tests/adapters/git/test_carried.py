@@ -51,7 +51,8 @@ async def test_a_clone_of_a_source_without_remotes_follows_its_source(world: Git
     assert git(directory, "remote") == "origin"
 
 
-async def test_a_partial_clone_as_source_gives_one_that_fetches_what_is_missing(world: GitWorld) -> None:
+def partial_clone(world: GitWorld) -> tuple[str, str]:
+    """Return a repository, and a clone that fetches from it what it lacks."""
     server = world.repository("server")
     git(server, "config", "uploadpack.allowFilter", "true")
     git(server, "config", "uploadpack.allowAnySHA1InWant", "true")
@@ -61,6 +62,18 @@ async def test_a_partial_clone_as_source_gives_one_that_fetches_what_is_missing(
         git(server, "commit", "-q", "-m", text)
     partial = world.path("partial")
     git(world.allowed, "clone", "-q", "--filter=blob:none", f"file://{server}", partial)
+    return server, partial
+
+
+async def test_a_base_that_a_partial_clone_lacks_is_fetched(world: GitWorld) -> None:
+    server, partial = partial_clone(world)
+    base = world.commit(server)
+    order = await ordered(world, partial, "worktree", base_ref=base)
+    assert (await world.workspaces.prepare(order)).head == base
+
+
+async def test_a_partial_clone_as_source_gives_one_that_fetches_what_is_missing(world: GitWorld) -> None:
+    _, partial = partial_clone(world)
     directory = (await made(world, partial)).directory
     assert "+old" in git(directory, "log", "-p", "--", "changing")
     assert git(directory, "config", "remote.origin.partialclonefilter") == "blob:none"
