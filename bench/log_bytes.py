@@ -3,7 +3,7 @@
 Turns of a real OpenCode with the rehearsal model: its usual job (look around, write a note, report), and a shell
 command with a long output. What is in use is counted: the tables' pages of Fleet's log, and of OpenCode's database all
 pages that are not free, those in its write-ahead log included. The files grow by other amounts: LMDB writes into pages
-that became free, SQLite fills its write-ahead log before it starts it anew.
+that became free, SQLite fills its write-ahead log before it starts again at its beginning.
 
 Run: python -m bench log_bytes
 """

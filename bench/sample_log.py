@@ -1,7 +1,7 @@
 """Makes histories as Fleet writes them: what sessions, instances and workspaces go through, in the log's own events.
 
 A session has 101 events: created and provisioned, four turns of three steps each with tools, completed with its
-instance. A log of many sessions is written once, into `.cache/` beside this file, and made anew when the events, the
+instance. A log of many sessions is written once, into `.cache/` beside this file, and made again when the events, the
 states or this file change.
 """
 

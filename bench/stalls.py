@@ -1,4 +1,4 @@
-"""How long does the first look at a long session hold up everybody else? The longest pause of the event loop meanwhile.
+"""How long does the first read of a long session delay all others? Measured as the longest pause of the event loop.
 
 The baseline reads the session's stream in one go, as a fold without checkpoints would. Counted in processor time: the
 log is in the page cache, and the machine is shared.

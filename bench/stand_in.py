@@ -1,8 +1,8 @@
 """A process that looks like an idle `opencode serve` to Fleet and takes 20 MB instead of 300: fifty fit on a machine.
 
-It serves health, the stream of events with its heartbeats, and the status of sessions, to whoever knows the password;
-it announces its port as OpenCode does. It needs the standard library alone, and ends with whoever started it: when its
-standard input is closed.
+It serves health, the stream of events with its heartbeats, and the status of sessions, to clients that know the
+password; it announces its port as OpenCode does. It needs the standard library alone, and ends with its parent: when
+its standard input is closed.
 """
 
 import base64

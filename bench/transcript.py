@@ -1,4 +1,4 @@
-"""What does it cost to read a session of 2,000 turns and 20,000 parts, and how long does anybody else wait meanwhile?
+"""What does it cost to read a session of 2,000 turns and 20,000 parts, and how long do others wait meanwhile?
 
 Target: no step of the event loop above 20 ms, the first fold included. A task that does nothing else than to give way
 measures the steps, in time of the processor: what else the machine does is not in them.

@@ -2,8 +2,8 @@
 
 `KEYS` is the one table of what there is: the command's options, its help, the table of docs/configuration.md and the
 checks are made from it. A value comes from the first of: command line, `FLEET_*` variable, TOML file, default.
-Everything that is wrong is reported at once, each with its origin. Bounds that nobody should have to set are in
-fleet/limits.py.
+Everything that is wrong is reported at once, each with its origin. fleet/limits.py has the limits that cannot be
+configured.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Escapes text for a terminal, so that the text of agents, repositories and other programs cannot control it.
 
-Whatever the `fleet` command prints of others' words goes through `plain`: control characters, and those that turn the
+All text of others that the `fleet` command prints is escaped here: control characters, and those that turn the
 direction of writing, are shown as escapes (`\\x1b`), so that a reader sees that they are there.
 """
 

@@ -1,8 +1,8 @@
 """Structured logs of Fleet and its libraries on standard error: for people on a terminal, as JSON lines elsewhere.
 
 Keeps: a line tells which request it belongs to (`request_id`), and one from an effect which event ordered it
-(`causation_id`); what looks like a secret is blotted out, whoever wrote it; and no line shows local variables, for a
-password might be among them. Of libraries only warnings are shown: httpx would write down whole addresses.
+(`causation_id`); what looks like a secret is masked, also in the lines of libraries; and no line shows local variables,
+for a password might be among them. Of libraries only warnings are shown: httpx would write down whole addresses.
 """
 
 import logging

@@ -1,10 +1,9 @@
 """OpenTelemetry traces: spans, and their export to a collector over OTLP/HTTP.
 
-Imported only where traces are on: the libraries are the extra `traces`. What spans there are stands where they begin:
-requests in gateway/server/tracing.py, commands and effects in actors/runtime/tracing.py, commits in events/writer.py.
-Keeps: a span's name and attributes are kinds, ids, codes and numbers, never what people or agents said, nor a path, nor
-an error's text; nobody waits for the collector but the end of Fleet, and that for a moment; what it does not take is
-dropped.
+Imported only where traces are on: the libraries are the extra `traces`. The spans begin in these modules: requests in
+gateway/server/tracing.py, commands and effects in actors/runtime/tracing.py, commits in events/writer.py. Keeps: a
+span's name and attributes are kinds, ids, codes and numbers, never what people or agents said, nor a path, nor an
+error's text; only the end of Fleet waits for the collector, for a moment; what it does not accept is dropped.
 """
 
 import logging

@@ -53,6 +53,31 @@ SAME_CLASSES = {
     "Unavailable": "the server's error, and the client's for the same problem",
 }
 """Public classes that share a name, and why."""
+PHRASES = {
+    "anew": "again",
+    "anybody": "a person, a client",
+    "are told": "get, are notified",
+    "at hand": "available",
+    "beforehand": "before",
+    "everybody": "everyone, all readers",
+    "for ever": "without a limit",
+    "go on": "continue",
+    "goes on": "continues",
+    "is told": "gets, is notified",
+    "knock": "send requests",
+    "let go": "end, release",
+    "makes no sense": "is wrong",
+    "mend": "repair",
+    "nobody": "no client, no process",
+    "once more": "again",
+    "somebody": "a person, a client",
+    "tells of": "reports",
+    "the door": "the gateway, the server",
+    "unborn": "absent",
+    "whatever": "everything that",
+    "whoever": "the client that, the reader that",
+}
+"""Phrases that are not used, and plain ones for them. They are held in pages and in the docstrings of modules."""
 # A registry writes its address, and a machine its paths, into files that tools generate.
 ADDRESSES = re.compile(
     r"registry\.npmjs|npmmirror|pypi\.org|pythonhosted|--(?:extra-)?index-url|--find-links"
@@ -244,6 +269,20 @@ def test_map_of_the_architecture_is_current() -> None:
     command = [sys.executable, "tools/architecture_map.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def prose(name: str) -> str:
+    """Return what a page says beside its code, or what a module says it is."""
+    if name.endswith(".py"):
+        return " ".join((ast.get_docstring(ast.parse(text(name))) or "").split())
+    return " ".join(re.sub(r"```.*?```|`[^`]*`", " ", text(name), flags=re.DOTALL).split())
+
+
+def test_phrases_that_are_not_used() -> None:
+    pages = [name for name in tracked() if name.endswith(".md") and not name.startswith("docs/adr/")]
+    banned = re.compile(rf"\b(?:{'|'.join(PHRASES)})\b", re.IGNORECASE)
+    found = {name: banned.findall(prose(name)) for name in (*pages, *modules("fleet", "tools", "bench"))}
+    assert {name: [f"{hit}: {PHRASES[hit.lower()]}" for hit in hits] for name, hits in found.items() if hits} == {}
 
 
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])

@@ -1,8 +1,8 @@
 """Set up what Fleet needs: `.venv` with the pinned packages, OpenCode where the machine has none, and the page's build.
 
 Run by every `make` target that needs it. What is there already is left alone: without work to do it takes a moment and
-no network. Runs on whatever `python3` is, so that an old one gets a sentence and not a syntax error; hence nothing
-newer than Python 3.6 and nothing beyond the standard library here.
+no network. Runs on every `python3`, so that an old one gets a sentence and not a syntax error; hence nothing newer than
+Python 3.6 and nothing beyond the standard library here.
 """
 
 import argparse

@@ -4,7 +4,7 @@
 here and has what OpenAPI has no words for: which payload each type of event has, and the frames of the WebSocket.
 
 The head of each file holds digests of what it was made of and of what it holds, so that a test can tell without Node
-that both are current and that nobody has changed them by hand.
+that both are current and unchanged.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
 Rules kept here: the bytes that are hashed are the bytes that are parsed; commands hold no invisible characters; a
 script gets the environment that OpenCode gets, without Fleet's settings; its processes carry the markers by which a
-later start finds what a crash left; whatever it leaves running is ended with it; its output is bounded, and given in
-pieces. Who may run what is decided elsewhere.
+later start finds what a crash left; every process that it leaves running is ended with it; its output is bounded, and
+given in pieces. Another module decides which commands may run.
 """
 
 import codecs

@@ -2,8 +2,9 @@
 
 Keeps: the name is looked up once, all of its addresses are checked, and the connection goes to one of these, with the
 name in `Host` and in TLS; a name that answers with another address a moment later gains nothing. No redirect is
-followed, no proxy of the environment used, and of the answer nothing but its status is told: otherwise a webhook would
-be a way to look into the network that Fleet stands in. http goes to allowed networks alone, for anybody could read it.
+followed, no proxy of the environment used, and only the status of the response is shown: otherwise a webhook would be a
+way to look into the network that Fleet stands in. http goes only to allowed networks, because every machine on the way
+could read it.
 """
 
 import ssl

@@ -1,6 +1,6 @@
 """Turns errors around a command (configuration, file system, bytes that are no text) into one sentence.
 
-A defect of Fleet is none of these, and keeps its traceback. What a server refuses is told in problem_text.py.
+A defect of Fleet is none of these, and keeps its traceback. problem_text.py reports what a server refuses.
 """
 
 import os

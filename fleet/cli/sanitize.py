@@ -2,8 +2,7 @@
 
 Escape sequences are taken out, other control characters are shown (fleet/escape.py), and so are marks that change the
 direction of writing, with which a line can be made to read otherwise than it is. Where a person is asked to allow
-something, sequences are shown as well. `SafeConsole` does that to everything
-that it prints, whoever has put it together.
+something, sequences are shown as well. `SafeConsole` does this to everything that it prints.
 """
 
 import codecs

@@ -1,8 +1,9 @@
 """One WebSocket for many streams, each with its own cursor and its own buffer.
 
 A reader's task does for its stream what it does for one of its own connection: it begins, and begins again behind the
-last event received. What they share is the connection, which is made anew for the first that needs it. A buffer that is
-full ends a subscription, as it does on the server: its reader has what was in it, and then goes on from the log.
+last event received. What they share is the connection, which is made again for the first stream that needs it. A buffer
+that is full ends a subscription, as it does on the server: its reader gets what was in it, and then continues from the
+log.
 """
 
 from collections.abc import Iterable

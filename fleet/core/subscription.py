@@ -1,7 +1,7 @@
 """A subscription to the event log, as a state machine: which events it still has to deliver (after commanded's idea).
 
-Keeps the law of following a log: each event beyond the cursor once, in order, whatever the interleaving of pages read
-from the log and pushes by commits; and a bounded buffer. events/feed.py runs it on trio.
+Keeps the law of following a log: each event after the cursor once, in order, for every interleaving of pages read from
+the log and pushes by commits; and a bounded buffer. events/feed.py runs it on trio.
 
     catching_up --page that reaches the head--> live --buffer full, or a push from the future--> saturated
          ^--------------------------------first page------------------------------------------------'

@@ -1,7 +1,7 @@
 """The contract of the blob store, which holds large contents by digest, and what all implementations share.
 
-A blob is named by the SHA-256 of its content, in hex, and kept once, compressed. It is there as long as somebody owns
-it: an owner is the stream whose events name it. Keeps the order that makes this safe without a transaction over both:
+A blob is named by the SHA-256 of its content, in hex, and kept once, compressed. It exists as long as it has an owner:
+an owner is a stream whose events name it. Keeps the order that makes this safe without a transaction over both:
 contents are put, durably, right before the event that names them is appended; a crash in between leaves a blob that no
 event names, which is harmless and found by `owned`.
 

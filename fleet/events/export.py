@@ -1,9 +1,9 @@
 """The log as JSON lines that prove themselves: the format of a line, and the check of lines from anywhere.
 
 A line shows an event as people read it, and carries the record's header (base64 of its bytes, codec.py) and salt beside
-it. So whoever has the lines can walk the chain of digests without this machine: SHA-256(header) is what the next header
-holds, SHA-256(salt | data) what its own holds. What is readable is compared with the header, and `data` stands in the
-line byte for byte as it was logged. An erased event has neither salt nor data; its header alone is proven.
+it. So a reader can check the chain of digests without this machine: SHA-256(header) is what the next header holds,
+SHA-256(salt | data) what its own holds. What is readable is compared with the header, and `data` stands in the line
+byte for byte as it was logged. An erased event has neither salt nor data; its header alone is proven.
 """
 
 import base64

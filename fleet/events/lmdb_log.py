@@ -1,8 +1,7 @@
 """The event log on disk: `Log` on LMDB, with group commit.
 
-Keeps: readers, listeners and `head` see a commit at the same instant, after it is durable and before its appenders go
-on.
-lmdb_store.py has the tables, batch.py the rules of an append, writer.py the queue.
+Keeps: readers, listeners and `head` see a commit at the same instant, after it is durable and before its appenders
+continue. lmdb_store.py has the tables, batch.py the rules of an append, writer.py the queue.
 """
 
 import os

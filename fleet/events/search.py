@@ -2,7 +2,7 @@
 
 A search reads headers a page at a time and lets other tasks run in between. It reads one stream where the query names
 one, else only those stretches of the log that may hold the wanted times. After `LOG_SEARCH_EVENTS_MAX` headers it
-returns what it has found, and where to go on.
+returns what it has found, and the position to continue from.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The one writer: appends and erasures wait in a queue, and everything that waits goes into one commit.
 
-Keeps: the queue is bounded, nobody waits for ever, what was accepted is written before an ordered stop ends. What a
-commit is, lmdb_log.py says.
+Keeps: the queue is bounded, no append waits without an end, what was accepted is written before an ordered stop ends.
+What a commit is, lmdb_log.py says.
 """
 
 from collections import deque

@@ -2,7 +2,7 @@
 
 Keeps: the event loop never waits for SQLite, which works in one thread at a time; a search answers no older than the
 last command that was answered, or, when the model is still on its way there, after `HISTORY_CATCH_UP_S` with what it
-has. The model is disposable: what is wrong with it never stops anything else, it is made anew from the log.
+has. The model is disposable: an error in it never stops anything else, because it is rebuilt from the log.
 
 history_store.py has the model, history_vocabulary.py the parts of words, history_query.py what may be asked,
 history_text.py what is searched.

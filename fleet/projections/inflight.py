@@ -1,9 +1,9 @@
 """The parts that are being written right now, and the signals about them (law 5).
 
 A signal (a text delta, a tool's output so far) is never logged and may be lost; the finished part that is logged
-supersedes it. Each is encoded once for all readers. A reader that falls behind loses its waiting signals and is told to
-take a fresh snapshot instead, which holds every open part with its text so far. Those of sub-agents go to the readers
-of the session that has started them, and name the conversation that they belong to.
+supersedes it. Each is encoded once for all readers. A reader that falls behind loses its waiting signals and gets a new
+snapshot instead, which holds every open part with its text so far. Those of sub-agents go to the readers of the session
+that has started them, and name the conversation that they belong to.
 
 A tool repeats all of its output with every line. Its signals are held to one in `TOOL_SIGNAL_S`, the newest always
 comes: `run` sends what was held back.

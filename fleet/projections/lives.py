@@ -1,7 +1,7 @@
 """The lives of OpenCode's processes: the whole life of each instance, read from its stream.
 
-The states of the views say how an instance is; how its process exited, and which steps it took to stop it and whatever
-its tools had started, is read from the log when somebody asks.
+The views have the current state of an instance. How its process exited, and which steps stopped it and the processes of
+its tools, is read from the log on demand.
 """
 
 from typing import Any

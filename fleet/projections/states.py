@@ -6,7 +6,7 @@ by the log before the caller that appended gets its answer (events/log.py), so a
 answered command.
 
 Keeps: an aggregate that is gone, or whose events were erased, does not exist here, live and after a rebuild alike.
-Until somebody says that its stream is erased to the end it is remembered by its id, across restarts (`erasing`).
+Until its stream is erased completely, it is remembered by its id, across restarts (`erasing`).
 """
 
 from collections.abc import Callable, Iterator, Sequence

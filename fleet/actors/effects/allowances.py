@@ -1,7 +1,7 @@
 """Records in the log what a reply of `always` allowed, because OpenCode then asks no session in that directory again.
 
-Rule kept here: it is noted in the process's stream before OpenCode is told, so that no session does anything by it that
-the log cannot explain.
+Rule kept here: the process's stream has the event before OpenCode gets the reply, so the log explains everything that a
+session does because of it.
 """
 
 from typing import Final

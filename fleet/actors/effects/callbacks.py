@@ -1,9 +1,9 @@
 """Delivers the callback of a child: a prompt to the parent's logical session, exactly once.
 
-It says what was ordered, names the files that the child has changed, and ends with the child's last message, all of it
-as it was when the callback was ordered. The prompt goes under a command id of its own, by which the log itself refuses
-a second one, whatever crashes. A parent that can't take it (stopped, disconnected, its queue full) is waited for; a
-completed one is brought back.
+The prompt says what the child was asked to do, names the files that the child has changed, and ends with the child's
+last message, all of it as it was when the callback was ordered. The prompt has a command id of its own, so the log
+refuses a second one, even after a crash. Fleet waits for a parent that cannot take the prompt (stopped, disconnected,
+its queue full), and resumes a completed one.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Finds out from OpenCode why a turn makes no progress, so that people see more than "OpenCode works".
 
-The provider may limit the rate or be away, a tool may run for long, an MCP server may not answer. Each reason holds for
-a while, so that the log has a word of it now and then and not every few seconds; a person is told where it takes long.
+The provider may limit the rate or be away, a tool may run for long, an MCP server may not answer. Each reason stays
+valid for a while, so that the log does not get it every few seconds. A person is notified if the delay is long.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Makes an OpenCode process release what it holds for a directory in which no session works any more.
 
-To dispose of a directory aborts whatever runs there, so it is done only where nothing does, and a prompt that comes
-meanwhile waits until it is over: OpenCode says yes at once and takes its time.
+The release aborts everything that runs in the directory, so Fleet does it only if nothing runs there. A prompt that
+comes meanwhile waits until it is over: OpenCode responds at once, and takes its time.
 """
 
 import structlog

@@ -1,9 +1,9 @@
 """Sorts the live events of all OpenCode instances by session.
 
-An instance's actor hands in each event as it comes. Facts (finished parts, messages, requests) are told to the
-session's actor; text that grows goes to the in-flight view; signs that a turn may be over wake whoever follows it. What
-happens to a sub-agent happens to the session that has started it, but that the turn goes on when a sub-agent is idle.
-Nothing here is needed after a crash: every fact is read again from OpenCode's store (law 6).
+An instance's actor hands in each event as it comes. Facts (finished parts, messages, requests) go to the session's
+actor. Text that grows goes to the in-flight view. Signs that a turn may be over wake the effect that follows it. The
+events of a sub-agent belong to the session that started it, with one exception: an idle sub-agent does not end the
+turn. Nothing here is needed after a crash: every fact is read again from OpenCode's store (law 6).
 """
 
 from collections.abc import Callable, Mapping, Sequence

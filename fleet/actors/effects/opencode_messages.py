@@ -1,7 +1,7 @@
 """Reads messages from OpenCode's store: no more of a long history than necessary, and none twice.
 
-The log recognises only so many messages of earlier turns (`TRANSCRIPT_KNOWN_MAX`): what was recorded, and is forgotten
-again, must not be told once more, because it would be paid once more.
+The log recognises only so many messages of earlier turns (`TRANSCRIPT_KNOWN_MAX`): a message that was recorded and
+forgotten must not be reported again, because its cost would count twice.
 """
 
 from collections.abc import Sequence

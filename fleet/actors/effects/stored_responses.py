@@ -1,10 +1,10 @@
 """Stores the responses to requests with an idempotency key in the log before they are sent, and finds them by key.
 
 Rules kept here alone:
-- an answer that was not kept was not given: whoever repeats the request after a crash is the first to be answered;
-- requests with one key go one after the other;
-- answers about a session stand in a stream of its own, `answer-<id>`, which is erased with it; nothing is kept about a
-  session that is gone. All others are in `answer-fleet`.
+- a response is stored before it is sent: after a crash, a repeated request gets the first response;
+- requests with the same key run one after the other;
+- the responses about a session are in their own stream, which is erased with the session; nothing is stored about an
+  erased session. All others are in one stream of the fleet.
 
 What makes a command itself happen once is the key in its own stream (aggregate.py): ADR 0026.
 """

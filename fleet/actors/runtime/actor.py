@@ -1,9 +1,9 @@
 """The actor: one task that takes messages from its mailbox, one at a time.
 
-Rules kept here alone: every message that is taken is settled, whatever happens; a `Problem` is an answer, any other
-exception crashes the actor; a stop overtakes what waits. After a crash the mailbox stays as it is, and `run` goes on
-with the next message: who calls it again is the supervisor's decision (supervisor.py). The event-sourced actor that
-almost everything here is stands in aggregate.py.
+Rules kept here alone: every message that is taken gets a result, even after a crash; a `Problem` is a reply, and any
+other exception crashes the actor; a stop overtakes the waiting messages. After a crash the mailbox stays as it is, and
+the next `run` continues with the next message; the supervisor decides about restarts (supervisor.py). aggregate.py has
+the event-sourced actor, which almost every actor is.
 """
 
 from collections.abc import Awaitable, Callable

@@ -2,16 +2,17 @@
 
 Rules kept here alone:
 - mailbox -> `decide` -> append -> `evolve` -> reply -> `react` (law 1): the state in memory changes only from events
-  that are on disk, and nobody is answered before. What the log refuses (a full disk) is the answer, and nothing has
-  changed; anything else that it raises (`VersionConflict`, `OutcomeUnknown`) crashes the actor, which starts again from
-  the log;
+  that are on disk, and the reply comes after that. If the log refuses the events (a full disk), the refusal is the
+  reply, and nothing has changed; anything else that it raises (`VersionConflict`, `OutcomeUnknown`) crashes the actor,
+  which starts again from the log;
 - activation is a snapshot, if there is one of this state's shape, and a fold of the later events; then the effects that
   `pending` finds run again (law 4). A stream that was erased folds to the state before any event;
 - effects run beside the loop, as tasks of this actor, one at a time per key. They report back through `report`, which
   returns when their command has been decided and is durable. One that is not pending any more is called off; one that
   raises crashes the actor, and `pending` finds it.
 
-The pure part is a `Decider` (core/decider.py), the log a `Log` (events/log.py). Who is active: registry.py.
+The pure part is a `Decider` (core/decider.py), the log a `Log` (events/log.py). registry.py knows which actors are
+active.
 """
 
 import math

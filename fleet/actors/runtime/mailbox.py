@@ -5,7 +5,8 @@ overtake all others; a full mailbox answers `overloaded`, a closed one `stopping
 actor, so that what waits in it is handled after the restart. Built on trio's scheduler directly, because a memory
 channel costs two checkpoints a message.
 
-Who puts: ref.py. Who takes: actor.py. Who decides what happens to messages that are left over: whoever closes it.
+ref.py puts messages, and actor.py takes them. The code that closes a mailbox decides what happens to the remaining
+messages.
 """
 
 from collections import deque

@@ -6,11 +6,11 @@ Rules kept here alone:
 - a crash is logged with its real errors, stripped of the cancellations that may surround them, and answered by a
   restart with back-off (core/backoff.py), until there are too many (actors/runtime/restart.py): then the supervisor
   stops the others and raises `RestartsExceeded` with the causes, so that its own supervisor decides;
-- a child that fails before the supervisor is ready fails the start: what is wrong at start-up is told, not retried.
+- a child that fails before the supervisor is ready fails the start: an error at start-up is reported, not retried.
 
 Children added at run time (`add_child`) are independent of each other and are stopped all at once. With
-`escalate=False` each child has a restart budget of its own, and one that exceeds it is given up alone. What a child is:
-child.py. The tree itself: supervision.py.
+`escalate=False` each child has a restart budget of its own, and a child that exceeds it is given up alone. child.py
+describes a child, supervision.py has the tree.
 """
 
 import random

@@ -1,7 +1,7 @@
 """Finds the processes that carry the marker of this data directory and that no instance owns.
 
-There should be none: whatever an instance leaves is swept before its end is recorded, and a start stops the rest
-(recovery.py).
+There should be none: everything that an instance leaves is ended before its own end is recorded, and a start stops the
+rest (recovery.py).
 """
 
 from collections.abc import Callable, Collection

@@ -1,7 +1,8 @@
 """Ends sessions and workspaces for a caller: stop, clean up, erase, restore.
 
-Terminating comes first, always; a workspace goes when no other session claims it, and only after what is in it was kept
-(law 9); a session is erased last. Each step is durable before the next: a request that was cut short can be repeated.
+The session is always stopped first. Then its workspace is removed, if no other session claims it, and only after its
+work was preserved (law 9). The session is erased last. Each step is durable before the next one, so an interrupted
+request can be repeated.
 """
 
 from typing import Final

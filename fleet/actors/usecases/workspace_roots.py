@@ -1,7 +1,7 @@
 """The workspace roots in force: the configured ones, narrowed by what clients have chosen.
 
-They hold for new sessions and for the directory browser, at once. A session that is there already goes on, wherever it
-works: nothing that somebody has begun is taken from them.
+They hold for new sessions and for the directory browser, at once. An existing session continues, wherever it works, so
+no started work is lost.
 """
 
 from fleet.actors.context import Context

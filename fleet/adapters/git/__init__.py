@@ -1,10 +1,10 @@
 """The ports `Workspaces`, `Trees` and `Removals`, implemented with git.
 
 `workspaces.py` implements the port; `command.py` alone runs git; `repository.py` reads repositories; `branches.py`
-refuses bad branches and bases; `worktrees.py` and `clones.py` make and remove; `pristine_check.py` proves that nobody
-worked in one; `clone_config.py`, `sparse.py` and `includes.py` bring along what git leaves behind, `not_carried.py`
-names what stays behind; `files.py` holds the few file operations; each repository has a lock. The decisions are in
-docs/adr/0004-workspaces.md.
+refuses bad branches and bases; `worktrees.py` and `clones.py` make and remove; `pristine_check.py` proves that a
+checkout holds no work; `clone_config.py`, `sparse.py` and `includes.py` bring along what git leaves behind,
+`not_carried.py` names what stays behind; `files.py` holds the few file operations; each repository has a lock. The
+decisions are in docs/adr/0004-workspaces.md.
 
 `trees.py` implements snapshots: `checkout_location.py` finds what is to be looked at, `snapshot_repository.py` has the
 git directories of Fleet's own, `snapshot.py` reads files into them by the `ignore_rules.py` of what counts,

@@ -1,11 +1,11 @@
 """Creates and removes clones.
 
-A clone grows in `.making` beside its place and is renamed when it is complete: what stands at the order's directory is
-whole, and `.making` is nobody's. Decisions:
+A clone grows in `.making` beside its place and is renamed when it is complete: the directory of the order is complete,
+and `.making` belongs to no workspace. Decisions:
 
 - Objects are hard-linked: git never writes to one again, so the copies are independent and take no time. From another
-  file system git copies them. A source that borrows objects is copied in full (`--dissociate`): no alternates,
-  whatever happens to the source.
+  file system git copies them. A source that borrows objects is copied in full (`--dissociate`): no alternates, so a
+  change of the source does no harm.
 - `origin` is the source's own origin where it has one, so that pushes go where its owner expects, else the source.
   Identity, further remotes, upstreams and the promisor of a partial clone come along (clone_config.py).
 - Remote-tracking branches of `origin` are the source's branches until the first fetch. Submodules are not initialised.

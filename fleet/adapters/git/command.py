@@ -1,10 +1,10 @@
 """Runs git. No other module starts it.
 
 Rules kept here: arguments are a list, never a shell; the environment carries no `GIT_*` of ours and cannot ask a
-person; hooks, file-system monitors, `ext::` transports and whatever else a repository's own configuration names do not
-run (config_hardening.py); output and time are bounded; when we stop waiting, the whole process group is ended. Callers
-keep values that people chose behind `--` or `--end-of-options`. A question that git could not answer is never a "no":
-`Output.says_yes` tells them apart.
+person; hooks, file-system monitors, `ext::` transports and other programs that a repository's own configuration names
+do not run (config_hardening.py); output and time are bounded; when we stop waiting, the whole process group is ended.
+Callers keep values that people chose behind `--` or `--end-of-options`. A question that git could not answer is never a
+"no": `Output.says_yes` tells them apart.
 """
 
 import os

@@ -3,8 +3,8 @@
 `keep` only adds to the source repository. `remove` goes in steps that the next call knows by the names it finds in the
 workspace's own place:
 
-1. no process works there; the checkout is renamed to `.removing`, so that nobody reaches it by its path any more;
-2. there it is looked at once more. If it is not what was kept, it gets its name back and the removal is refused;
+1. no process works there; the checkout is renamed to `.removing`, so that no process reaches it by its path any more;
+2. there it is surveyed again. If it differs from what was preserved, it gets its name back and the removal is refused;
 3. it is renamed to `.removed`: proven, and from here on only deleted;
 4. files, registration, branch and note go, in this order. A branch goes only if all its commits stay reachable.
 

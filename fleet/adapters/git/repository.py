@@ -1,7 +1,6 @@
 """Reads facts about directories and repositories, and changes nothing.
 
-`resolve` is the only way from a path that somebody typed to one that Fleet uses. What may be asked of a repository
-(branches, bases) is checked in branches.py.
+`resolve` is the only way from a path that a person typed to one that Fleet uses. branches.py checks branches and bases.
 """
 
 import errno

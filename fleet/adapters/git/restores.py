@@ -2,8 +2,9 @@
 
 Branches and note come first, then git checks `HEAD` out as it does for a new workspace, then the files that were
 changed are written over it as they were on disk, then the index is set to what was staged. A worktree that is being
-restored has `.restoring` beside it: what stands there with that mark is nobody's, and the next call begins anew. A
-clone grows under another name. A merge or rebase that was going on does not go on: its commits are kept, not its state.
+restored has `.restoring` beside it: a directory with that mark belongs to no workspace, and the next call starts again.
+A clone grows under another name. A merge or rebase in progress is not continued: its commits are preserved, but not its
+state.
 """
 
 import os

@@ -2,7 +2,7 @@
 
 A store holds every tree of its workspace and goes with it. Objects that the workspace's repository has already are
 borrowed from there, not copied. So a tree can be read as long as the repository keeps them: right after `take`, always.
-Whoever needs contents for longer copies them (`diff`) while they are there; afterwards `diff` raises tree_gone.
+To keep contents for longer, copy them (`diff`) before that; afterwards `diff` raises tree_gone.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Finds the commits that exist only in a workspace.
 
 Beside what is checked out these are: in a clone its branches, tags and stash; in both what git remembers of a merge,
-rebase or reset that goes on (`ORIG_HEAD` and the like) and the commits that `HEAD` stood at once. A clone may have
-linked worktrees with a `HEAD` of their own. A branch or tag of the source that stays makes a commit everybody's.
+rebase or reset in progress (`ORIG_HEAD` and the like) and the commits that `HEAD` stood at once. A clone may have
+linked worktrees with a `HEAD` of their own. A commit on a branch or tag of the source that stays is not unique.
 """
 
 import os

@@ -1,9 +1,9 @@
 """Creates and removes git worktrees.
 
-A worktree is made in this order, and a crash at any point leaves a state that the next call knows: the base is noted
-as `refs/fleet/workspaces/<workspace id>`, the branch is created there, `git worktree add` checks it out. The note says
-that the branch is ours and where it began. git locks a worktree with the reason "initializing" while it makes it, so
-that a torn one can be told from one that an agent has worked in. workspaces.py holds the repository's lock.
+A worktree is made in this order, and a crash at any point leaves a state that the next call knows: the base is noted as
+`refs/fleet/workspaces/<workspace id>`, the branch is created there, `git worktree add` checks it out. The note says
+that the branch is ours and where it began. git locks a worktree with the reason "initializing" while it makes it, which
+tells an incomplete one from one that an agent has worked in. workspaces.py holds the repository's lock.
 """
 
 import os

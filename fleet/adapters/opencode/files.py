@@ -1,6 +1,6 @@
 """The files of one instance, in `<data_dir>/instances/<instance_id>` (0700): `password` (0600), `opencode.log`, `tmp`.
 
-The log takes stdout and stderr, so that OpenCode never hangs on a pipe that nobody reads after a crash of Fleet; it is
+The log takes stdout and stderr, so that OpenCode never hangs on a pipe without a reader after a crash of Fleet; it is
 also where the port is announced, and the evidence when a start fails. `tmp` takes the libraries that OpenCode unpacks,
 5.6 MB at each start, and never removes. Rules kept here: no secret leaves the log through `evidence`; logs are cut off,
 and those of old instances removed, so that they do not fill the disk.

@@ -5,7 +5,7 @@ the call and that write (ADR 0003 has the figures). And a read can be cancelled 
 waits, which the event stream needs.
 
 Rules kept here: a connection carries one request at a time; it is used again only where its answer ended in order and
-OpenCode has not closed it since; whatever else becomes of a request, its connection is closed.
+OpenCode has not closed it since; after every other end of a request, its connection is closed.
 """
 
 import math

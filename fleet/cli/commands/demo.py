@@ -1,8 +1,8 @@
 """`fleet demo` shows two sessions side by side in a scratch directory, and removes it afterwards.
 
-It runs a complete Fleet (fleet/main.py) in this process and drives it through its door, as any client does. Rules kept
-here: nothing outside the scratch directory is read or written, OpenCode's own data included; and whatever happens, no
-process and no file is left. demo_tasks.py has what the sessions are told, demo_view.py what the terminal shows.
+It runs a complete Fleet (fleet/main.py) in this process and drives it over HTTP, as any client does. Rules kept here:
+nothing outside the scratch directory is read or written, OpenCode's own data included; and no process and no file is
+left, even after an error. demo_tasks.py has the prompts of the sessions, demo_view.py the output.
 """
 
 import os

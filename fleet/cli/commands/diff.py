@@ -1,9 +1,9 @@
 """`fleet diff` shows what a session has changed, as git shows it.
 
-git itself compares the contents (in files with names of ours: the session's are hostile), so that hunks are where
-everybody expects them. On a terminal the result is coloured, made plain and paged; elsewhere it is a patch,
-byte for byte, for `git apply`. Of binary files and of those that are too large the server has no whole contents: git
-would refuse all of a patch that has one of them, so they are left out there, and named on stderr.
+git itself compares the contents (in files with names of ours: the session's are hostile), so that hunks are where users
+of git expect them. On a terminal the result is coloured, made plain and paged; elsewhere it is a patch, byte for byte,
+for `git apply`. Of binary files and of those that are too large the server has no whole contents: git would refuse all
+of a patch that has one of them, so they are left out there, and named on stderr.
 """
 
 import base64

@@ -1,7 +1,8 @@
 """The effects of an instance: the outside work that its events ask for.
 
 `pending` is also what makes a crash harmless: a spawn whose identity was never logged is swept by marker and done
-again, a ready process is looked for and operated again, and a session that has not heard of an end is told again.
+again, a ready process is looked for and operated again, and a session that was not informed of an end is informed
+again.
 """
 
 from typing import Final

@@ -1,6 +1,6 @@
 """Adds the consequences of a decision: the next turn, a pause for the budget, a callback to the parent.
 
-Every decision that may leave a session free to go on ends in `followed`, so that these rules stand once.
+Every decision that may leave a session free to continue ends in `with_consequences`, so these rules exist once.
 """
 
 from typing import Final

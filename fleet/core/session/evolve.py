@@ -1,7 +1,7 @@
 """Evolves a session by each event: `evolve` is the only place where its state changes.
 
-It never refuses what the table (transitions.py) allows; what the table refuses is a corrupt log. What a person is told
-of it stands in notifications.py.
+It never refuses what the table (transitions.py) allows; what the table refuses is a corrupt log. notifications.py says
+what people are notified of.
 """
 
 from collections.abc import Callable, Mapping

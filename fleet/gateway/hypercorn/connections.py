@@ -1,7 +1,7 @@
 """Closes client connections in the cases for which Hypercorn has no setting.
 
-Rules kept here: a connection speaks HTTP/1.1 or WebSocket; after each answer it is closed, or waits for the next
-request, and not for ever; one whose client has gone is let go, whatever it was waiting for.
+Rules kept here: a connection speaks HTTP/1.1 or WebSocket; after each response it is closed, or waits for the next
+request for a limited time; a connection whose client has disconnected ends, even if it waits for something.
 """
 
 from typing import Any, Final, cast

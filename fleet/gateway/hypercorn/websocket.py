@@ -1,9 +1,9 @@
 """WebSocket frames on Hypercorn's own connection: how they are written and read.
 
 A frame from a server is the same for each of its readers, so the application sends bytes that are whole frames, made by
-`text_frame`, as many as wait in one write. No message is compressed: that would be done anew for every reader, with
-300 KB of memory each. A client that breaks the protocol, or sends more than fits, is told why by a close code, and
-nothing more of it is taken in. RFC 6455 is the protocol; tests/gateway/test_conformance.py holds the server to it.
+`text_frame`, as many as wait in one write. No message is compressed: that would need work and 300 KB of memory for each
+reader. A client that breaks the protocol, or sends a message that is too large, gets a close code with the reason, and
+is not read any more. RFC 6455 is the protocol; tests/gateway/test_conformance.py holds the server to it.
 """
 
 import struct

@@ -1,6 +1,6 @@
 """Groups of problem codes that a route may respond with, by what the route does.
 
-openapi.json lists them per route (document.py), and the tests of the door hold every answer to that list.
+openapi.json lists them per route (document.py), and the tests of the gateway hold every response to that list.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """The routes for the dashboard: the page at each of its addresses, and the files of its build.
 
-These routes need no token (guard.py): the files are the same for everybody and hold nothing of this Fleet. The page
-asks for everything else over `/api`, where the guard's rules hold. They are no part of openapi.json: it describes the
+These routes need no token (guard.py): the files are the same for everyone and hold no data of this Fleet. The page asks
+for everything else over `/api`, where the guard's rules hold. They are no part of openapi.json: it describes the
 interface for programs.
 """
 

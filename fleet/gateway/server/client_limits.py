@@ -1,8 +1,8 @@
 """The limits of one client address: requests and streams at a time, and failed attempts to log in.
 
-A `Visit` is one request or WebSocket from its arrival to its end; middleware.py opens it, guard.py checks it. A good
-token is let in whatever its peer has tried before: secrets of 256 bits are not guessed, so that the limit on failures
-spares work and lines in the log, and must not let one peer behind a proxy lock out the others.
+A `Visit` is one request or WebSocket from its arrival to its end; middleware.py opens it, guard.py checks it. A valid
+token is admitted even after failed attempts from the same address: a secret of 256 bits cannot be guessed. So the limit
+on failures only saves work and log lines, and one client behind a proxy cannot lock out the others.
 """
 
 import math

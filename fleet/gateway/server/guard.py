@@ -1,13 +1,13 @@
 """The guard: it admits this machine's user and holders of a token, and refuses foreign web pages.
 
-On loopback, as long as there is no token, every program of this machine may come in; the first token closes the door
-to those that show none (docs/adr/0023-tokens.md). A browser sends `Origin` and `Sec-Fetch-Site` with what a foreign
-page asks for, and a rebinding name shows in `Host`. A link on another site may open the page in a window of its own.
-The page's files need no token, since they hold no data of this Fleet (docs/adr/0028-page.md). Requests that a
-proxy forwards come from elsewhere, whatever their peer address says: they need a token. Writes carry JSON, which no
-plain HTML form can send. Headers of more than `HEADER_BYTES_MAX` are refused here too, so that the answer says why.
+On loopback, as long as there is no token, every program of this machine is admitted; after the first token, every
+program needs one (docs/adr/0023-tokens.md). A browser sends `Origin` and `Sec-Fetch-Site` with what a foreign page asks
+for, and a rebinding name shows in `Host`. A link on another site may open the page in a window of its own. The page's
+files need no token, since they hold no data of this Fleet (docs/adr/0028-page.md). Requests that a proxy forwards come
+from elsewhere, although their peer address is local: they need a token. Writes carry JSON, which no plain HTML form can
+send. Headers of more than `HEADER_BYTES_MAX` are refused here too, so that the answer says why.
 
-`quart.g.caller` is the `Visitor` of the request or WebSocket; nobody else decides who that is.
+`quart.g.caller` is the `Visitor` of the request or WebSocket; no other module decides who that is.
 """
 
 import hmac

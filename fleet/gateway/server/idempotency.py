@@ -1,6 +1,6 @@
 """The `Idempotency-Key` header: a repeated request gets the first response again, byte for byte, also after a crash.
 
-The guard comes before: who may not come in is not told what somebody else was answered.
+The guard runs first: a client that is not admitted does not get another client's response.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,6 +1,6 @@
 """The metrics of Fleet, in Prometheus' text format at `/api/metrics`.
 
-Most of it is read when somebody asks, from `statistics()` and the views; only what is over by then is counted where it
+Most values are read on demand, from `statistics()` and the views; only what is over by then is counted where it
 happens. Keeps: labels have few values (kinds, statuses, routes, event types), never an id or a title.
 """
 

@@ -1,7 +1,7 @@
 """The trace span of each request: method, route pattern, status. A caller's `traceparent` is continued.
 
-Keeps: like the metrics' labels it shows no path and no query; a request that the guard refuses has none, for whoever
-may not come in must not fill the collector.
+Keeps: like the metrics' labels it shows no path and no query; a request that the guard refuses has none, because a
+client that is not admitted must not fill the collector.
 """
 
 from contextlib import ExitStack
