@@ -10,9 +10,27 @@ def make_private_directory(path: Path) -> None:
         each.mkdir(mode=0o700, exist_ok=True)
 
 
-def write_private(file: Path, content: bytes) -> None:
-    """Write the file anew; one that was there becomes private as well."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+def write_private(file: Path, content: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
+    """Replace the file in one step: others see the old one or the new one as a whole, and so does a crash of Fleet.
+
+    With `durable` the new one outlasts a loss of power, too, which takes some milliseconds.
+    """
+    new = file.with_name(f"{file.name}.new")
+    new.unlink(missing_ok=True)  # what a crash left
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as opened:
-        os.fchmod(descriptor, 0o600)
         opened.write(content)
+        opened.flush()
+        if durable:
+            os.fsync(descriptor)
+    new.replace(file)
+    if durable:
+        _sync_directory(file.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,7 +1,6 @@
 """Stores webhooks' addresses and secrets: `<data_dir>/webhooks/<webhook id>.json`, mode 0600 in a directory of 0700."""
 
 import errno
-import os
 import secrets
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import trio
 from fleet.core.webhook.signing import KEY_BYTES_MIN
 from fleet.errors import Unavailable
 from fleet.ports import Target
+from fleet.private_files import make_private_directory, write_private
 
 _log = structlog.get_logger(__name__)
 
@@ -27,22 +27,13 @@ class FileVault:
         return secrets.token_bytes(KEY_BYTES_MIN)
 
     async def keep(self, webhook_id: str, target: Target) -> None:
-        """See `Vault`. Written beside and renamed, so that it is there as a whole or not at all."""
+        """See `Vault`."""
         await trio.to_thread.run_sync(self._keep, webhook_id, target)
 
     def _keep(self, webhook_id: str, target: Target) -> None:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = self._file(webhook_id)
-        beside = file.with_suffix(".new")
+        make_private_directory(self._directory)
         try:
-            beside.unlink(missing_ok=True)
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as opened:
-                opened.write(msgspec.json.encode(target))
-                opened.flush()
-                os.fsync(opened.fileno())
-            beside.replace(file)
-            _sync(self._directory)
+            write_private(self._file(webhook_id), msgspec.json.encode(target), durable=True)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -66,8 +57,7 @@ class FileVault:
         await trio.to_thread.run_sync(self._forget, webhook_id)
 
     def _forget(self, webhook_id: str) -> None:
-        file = self._file(webhook_id)
-        for each in (file, file.with_suffix(".new")):
+        for each in self._directory.glob(f"{webhook_id}.*"):  # half a file, too, which a crash has left
             each.unlink(missing_ok=True)
 
     async def kept(self) -> list[str]:
@@ -75,15 +65,7 @@ class FileVault:
         return await trio.to_thread.run_sync(self._kept)
 
     def _kept(self) -> list[str]:
-        return sorted({file.stem for file in self._directory.glob("*.*")})
+        return sorted({file.name.partition(".")[0] for file in self._directory.glob("*.*")})
 
     def _file(self, webhook_id: str) -> Path:
         return self._directory / f"{webhook_id}.json"
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -33,10 +33,10 @@ async def test_nobody_else_can_read_them_and_another_vault_finds_them(tmp_path: 
 async def test_what_a_crash_left_half_written_is_no_target_and_can_be_forgotten(tmp_path: Path) -> None:
     vault = FileVault(tmp_path)
     await vault.keep(ID, TARGET)
-    (tmp_path / "webhooks" / f"{ID}.new").write_bytes(b'{"url": "htt')
+    (tmp_path / "webhooks" / f"{ID}.json.new").write_bytes(b'{"url": "htt')
     await vault.keep(ID, TARGET)
     assert await vault.kept() == [ID]
-    (tmp_path / "webhooks" / "other.new").write_bytes(b"{")
+    (tmp_path / "webhooks" / "other.json.new").write_bytes(b"{")
     assert await vault.kept() == [ID, "other"]
     await vault.forget("other")
     assert await vault.kept() == [ID]

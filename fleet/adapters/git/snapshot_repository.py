@@ -15,7 +15,7 @@ import trio
 from fleet.adapters.git.command import Output, attempt
 from fleet.errors import Problem
 from fleet.limits import MIB
-from fleet.private_files import make_private_directory
+from fleet.private_files import make_private_directory, write_private
 
 _BIG_FILE_BYTES: Final = 32 * MIB
 """A larger file is streamed and counts as binary in a diff: git would hold it in memory several times over."""
@@ -144,6 +144,4 @@ def _make(directory: Path, object_format: str, exclude: bytes, borrowed: str | N
 def _replace(path: Path, content: bytes) -> None:
     if path.exists() and path.read_bytes() == content:
         return
-    new = path.with_name(f"{path.name}.new")
-    new.write_bytes(content)
-    new.replace(path)
+    write_private(path, content)

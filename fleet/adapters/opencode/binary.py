@@ -154,6 +154,4 @@ class VersionRecord:
 
     def _keep(self, known: Mapping[str, str]) -> None:
         make_private_directory(self._file.parent)
-        written = self._file.with_suffix(".new")
-        write_private(written, msgspec.json.encode(known))
-        written.replace(self._file)
+        write_private(self._file, msgspec.json.encode(known))

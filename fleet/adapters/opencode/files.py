@@ -22,7 +22,7 @@ from fleet.limits import (
     OPENCODE_LOG_TAIL_BYTES,
     OPENCODE_LOGS_KEPT,
 )
-from fleet.private_files import make_private_directory
+from fleet.private_files import make_private_directory, write_private
 
 _PASSWORD: Final = "password"  # noqa: S105 - the name of its file
 _LOG: Final = "opencode.log"
@@ -62,11 +62,8 @@ class InstanceFiles:
     def make_password(self) -> str:
         """Write a fresh password to a file that only its owner can read from its first moment on, and return it."""
         make_private_directory(self.scratch)
-        self._password.unlink(missing_ok=True)
         password = secrets.token_urlsafe(24)
-        descriptor = os.open(self._password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as opened:
-            opened.write(password)
+        write_private(self._password, password.encode())
         return password
 
     def password(self) -> str:

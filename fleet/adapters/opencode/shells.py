@@ -94,9 +94,6 @@ class LocalShells:
 
 
 def _replace(file: Path, text: str, mode: int = 0o600) -> None:
-    """Replace a file in one step, because a shell may be reading it. Paths in `text` may be no UTF-8."""
+    """Replace a file, which a shell may be reading. Paths in `text` may be no UTF-8."""
     make_private_directory(file.parent)
-    fresh = file.with_name(f".{file.name}")
-    write_private(fresh, os.fsencode(text))
-    fresh.chmod(mode)
-    fresh.replace(file)
+    write_private(file, os.fsencode(text), mode=mode)

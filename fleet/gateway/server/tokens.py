@@ -24,6 +24,7 @@ from msgspec.structs import replace
 from fleet.errors import Rejected, Unavailable
 from fleet.events.disk import NO_SPACE
 from fleet.limits import COOKIES_PER_TOKEN_MAX, TOKEN_NAME_CHARS_MAX, TOKENS_MAX
+from fleet.private_files import write_private
 from fleet.wire.enums import Role, TokenStatus
 
 _log = structlog.get_logger(__name__)
@@ -214,7 +215,7 @@ class TokenFile:
             before = self.read()
             after, result = change(before)
             if after != before:
-                write_privately(self._file, msgspec.json.format(msgspec.json.encode(after)))
+                write_private(self._file, msgspec.json.format(msgspec.json.encode(after)), durable=True)
         return result
 
     @contextmanager
@@ -244,7 +245,7 @@ def local_token(directory: Path) -> Generator[str]:
     _, text = _make("local", "bearer", None)
     file = directory / _LOCAL
     try:
-        write_privately(file, text.encode())
+        write_private(file, text.encode())
     except OSError as error:
         if error.errno not in NO_SPACE:
             raise
@@ -262,23 +263,6 @@ def read_local_token(directory: Path) -> str | None:
         return (directory / _LOCAL).read_text()
     except OSError:
         return None
-
-
-def write_privately(file: Path, content: bytes) -> None:
-    """Replace a file in one step by one that nobody else can read from its first moment on."""
-    new = file.with_name(f"{file.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(descriptor)
-    new.replace(file)
-    directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _known(register: Register, name: str) -> Token:
