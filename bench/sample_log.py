@@ -41,6 +41,7 @@ from fleet.core.session.turn_events import (
     TurnEnded,
     TurnStarted,
 )
+from fleet.core.session.values import SessionSettings
 from fleet.core.workspace.events import WorkspaceClaimed, WorkspaceReady, WorkspaceRequested
 from fleet.events.catalog import NAMES, make_registry
 from fleet.events.envelope import Cause
@@ -111,15 +112,13 @@ class Author:
         events: list[Any] = [
             SessionCreated(
                 session_id=session_id,
-                title="Round the total once",
+                settings=SessionSettings(title="Round the total once", strategy="worktree", branch=branch),
                 workspace_id=workspace_id,
-                strategy="worktree",
                 source_directory=_REPOSITORY,
                 source_repository=f"{_REPOSITORY}/.git",
                 directory=directory,
                 opencode_id=conversation,
                 at_ms=self.tick(),
-                branch=branch,
             ),
             WorkspaceAttached(workspace_id=workspace_id, directory=directory, branch=branch, at_ms=self.tick()),
             InstanceAttached(instance_id=instance_id, at_ms=self.tick()),

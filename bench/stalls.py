@@ -19,6 +19,7 @@ from bench.figures import Figure, best, show
 from fleet.adapters.clock import SystemClock
 from fleet.core.session.events import SessionCreated
 from fleet.core.session.turn_events import MessageRecorded, PartRecorded, PromptAccepted, TurnStarted
+from fleet.core.session.values import SessionSettings
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
@@ -35,9 +36,8 @@ _PART = msgspec.Raw(msgspec.json.encode({"type": "tool", "tool": "bash", "state"
 async def _write(log: LmdbLog) -> None:
     created = SessionCreated(
         session_id="one",
-        title="Long",
+        settings=SessionSettings(title="Long", strategy="existing"),
         workspace_id="w",
-        strategy="existing",
         source_directory="/d",
         source_repository=None,
         directory="/d",

@@ -19,6 +19,7 @@ from bench.figures import Figure, show
 from fleet.adapters.clock import SystemClock
 from fleet.core.session.events import SessionCreated
 from fleet.core.session.turn_events import MessageRecorded, PartRecorded, PromptAccepted, TurnEnded, TurnStarted
+from fleet.core.session.values import SessionSettings
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
@@ -77,9 +78,8 @@ def _turn(number: int) -> list[Any]:
 async def _fill(log: Log) -> None:
     created = SessionCreated(
         session_id="0",
-        title="A task",
+        settings=SessionSettings(title="A task", strategy="existing"),
         workspace_id="w",
-        strategy="existing",
         source_directory="/d",
         source_repository=None,
         directory="/d",

@@ -147,7 +147,7 @@ class Stage:
     def _take(self, kind: str, data: Frame) -> None:
         session_id = data.get("sessionId") or str(data.get("stream", "")).partition("session-")[2]
         if kind == "session.created":
-            self._cards[session_id] = Card(data["data"]["title"])
+            self._cards[session_id] = Card(data["data"]["settings"]["title"])
         if (card := self._cards.get(session_id)) is None:
             return
         before = card.status

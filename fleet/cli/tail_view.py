@@ -96,9 +96,10 @@ class Teller:
     # ---------------------------------------------------------------------------------------------- events of the log
 
     def _created(self, data: Data) -> list[Text]:
+        title = data["settings"]["title"]
         if self._titles is not None:
-            self._titles[data["session_id"]] = data["title"]
-        return [Text.assemble(("created ", "bold"), f"{line_of(data['title'])} ", (line_of(data["directory"]), "dim"))]
+            self._titles[data["session_id"]] = title
+        return [Text.assemble(("created ", "bold"), f"{line_of(title)} ", (line_of(data["directory"]), "dim"))]
 
     def _resumed(self, data: Data) -> list[Text]:
         if self._own is not None:

@@ -193,7 +193,7 @@ class FleetClient(Places, AuditLog, Access):
         ...     session = await fleet.create("/home/user/plain", title="Seen")
         ...     async for event in events:
         ...         if event.type == "session.created":
-        ...             print(event.data["title"])
+        ...             print(event.data["settings"]["title"])
         ...             break
         Seen
         """

@@ -106,7 +106,7 @@ class SyncSocket:
 
     >>> with sync.socket() as socket, socket.events(after=0) as events:
     ...     session = sync.create("/home/user/plain", title="Seen")
-    ...     print(next(event.data["title"] for event in events if event.type == "session.created"))
+    ...     print(next(event.data["settings"]["title"] for event in events if event.type == "session.created"))
     Seen
     """
 
@@ -205,7 +205,7 @@ class SyncFleetClient:
 
     >>> with sync.events() as events:
     ...     session = sync.create("/home/user/plain", title="Seen")
-    ...     print(next(event.data["title"] for event in events if event.type == "session.created"))
+    ...     print(next(event.data["settings"]["title"] for event in events if event.type == "session.created"))
     Seen
     """
 

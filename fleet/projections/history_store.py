@@ -212,11 +212,11 @@ class HistoryStore:
         return None if row is None else _Session(*row)
 
     def _create(self, session_id: str, event: SessionCreated) -> None:
-        created = (session_id, event.title, TABLE["absent", SessionCreated], event.at_ms, event.at_ms)
+        created = (session_id, event.settings.title, TABLE["absent", SessionCreated], event.at_ms, event.at_ms)
         self._sql.execute(
             "INSERT INTO sessions (id, title, phase, created_ms, changed_ms) VALUES (?, ?, ?, ?, ?)", created
         )
-        self._put_text(self._session(session_id), "title", "title", event.title)
+        self._put_text(self._session(session_id), "title", "title", event.settings.title)
 
     def _change(self, session: _Session, event: Any) -> None:
         phase = str(TABLE[session.phase, type(event)] or session.phase)

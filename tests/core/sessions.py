@@ -1,5 +1,7 @@
 """Commands, events and histories of a session, with everything filled in that a test does not care about."""
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from fleet.core.session.commands import CompleteIdleSession, CreateSession, SubmitPrompt
@@ -45,7 +47,7 @@ from fleet.core.session.turn_events import (
     TurnFailed,
     TurnStarted,
 )
-from fleet.core.session.values import Budget, NewTurnIds, ProvisionStep, Totals, TurnOutcome, raw
+from fleet.core.session.values import Budget, NewTurnIds, ProvisionStep, SessionSettings, Totals, TurnOutcome, raw
 from fleet.ports import Message, MessageInfo, OpenRequest, Part, Recipe, Tokens
 
 AT = 1_700_000_000_000
@@ -69,17 +71,14 @@ def create(
 ) -> CreateSession:
     return CreateSession(
         session_id="s1",
-        title=title,
+        settings=SessionSettings(title=title, strategy="worktree", parent_id=parent, budget=budget),
         workspace_id="w1",
-        strategy="worktree",
         source_directory="/src",
         source_repository="/src/.git",
         directory="/trees/w1",
         opencode_id="ses_1",
         at_ms=AT,
         initial_prompt=initial,
-        parent_id=parent,
-        budget=budget,
     )
 
 
@@ -128,9 +127,8 @@ def disconnected(instance: str = "i1", evidence: str = "why") -> SessionDisconne
 CREATED: tuple[SessionEvent, ...] = (
     SessionCreated(
         session_id="s1",
-        title="Title",
+        settings=SessionSettings(title="Title", strategy="worktree"),
         workspace_id="w1",
-        strategy="worktree",
         source_directory="/src",
         source_repository="/src/.git",
         directory="/trees/w1",
@@ -273,12 +271,12 @@ def changes(number: int = 1, files: int = 2, tree: str = "t2") -> ReportChanges:
 
 def child(*history: SessionEvent) -> tuple[SessionEvent, ...]:
     """The same history, but the session has a parent, `s0`, which hears of its outcomes."""
-    return tuple(replace(e, parent_id="s0", depth=1) if isinstance(e, SessionCreated) else e for e in history)
+    return tuple(replace(_with(e, parent_id="s0"), depth=1) if isinstance(e, SessionCreated) else e for e in history)
 
 
 def limited(budget: Budget, *history: SessionEvent) -> tuple[SessionEvent, ...]:
     """The same history, but the session has a budget."""
-    return tuple(replace(e, budget=budget) if isinstance(e, SessionCreated) else e for e in history)
+    return tuple(_with(e, budget=budget) if isinstance(e, SessionCreated) else e for e in history)
 
 
 def paid(cost_usd: float, output: int = 0, name: str = "msg_a") -> MessageRecorded:
@@ -304,3 +302,7 @@ RETIRED: tuple[SessionEvent, ...] = (
 )
 """Completed, and still attached to its instance."""
 ERASED: tuple[SessionEvent, ...] = (*STOPPED, SessionErased(at_ms=AT))
+
+
+def _with(created: SessionCreated, **settings: Any) -> SessionCreated:
+    return replace(created, settings=replace(created.settings, **settings))

@@ -17,7 +17,7 @@ from fleet.core.session.decide import SESSION
 from fleet.core.session.events import BudgetSet, SessionCreated, SessionEvent
 from fleet.core.session.state import State as SessionState
 from fleet.core.session.turn_events import MessageRecorded, PartRecorded
-from fleet.core.session.values import Budget, digest, raw
+from fleet.core.session.values import Budget, SessionSettings, digest, raw
 from fleet.core.webhook.commands import WebhookCommand
 from fleet.core.webhook.decide import WEBHOOK
 from fleet.core.webhook.events import WebhookEvent
@@ -51,7 +51,9 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 st.register_type_strategy(Budget, st.builds(Budget, usd=st.none() | finite, minutes=st.none() | finite))
 SAMPLES: dict[type[Any], st.SearchStrategy[Any]] = {
     BudgetSet: st.builds(BudgetSet, budget=st.none() | st.builds(Budget, usd=st.none() | finite, minutes=finite)),
-    SessionCreated: st.builds(SessionCreated, budget=st.none() | st.builds(Budget, minutes=finite)),
+    SessionCreated: st.builds(
+        SessionCreated, settings=st.builds(SessionSettings, budget=st.none() | st.builds(Budget, minutes=finite))
+    ),
     MessageRecorded: st.builds(MessageRecorded, cost_usd=finite, tokens=st.from_type(Tokens)),
     InstanceSpawned: st.builds(InstanceSpawned, identity=st.builds(ProcessIdentity, started_at=finite)),
 }

@@ -60,7 +60,7 @@ def test_who_prompts_on_waits_as_well_and_is_not_told_twice() -> None:
 def test_a_budget_with_room_lets_the_queue_go_on(budget: Budget | None) -> None:
     story = given(SESSION, "s1", *PAUSED).when(set_budget(budget))
     story = story.then(budget_set(budget), s.started(2, "p2", "x")).pending("deliver:2:i1")
-    assert (story.state.budget, story.state.budget_exceeded) == (budget, None)
+    assert (story.state.settings.budget, story.state.budget_exceeded) == (budget, None)
 
 
 def test_a_budget_without_room_pauses_at_once_and_says_so() -> None:

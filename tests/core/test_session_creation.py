@@ -152,7 +152,7 @@ def test_is_described_anew_wherever_it_is() -> None:
             .then()
         )
         story = story.when(EditSession(at_ms=s.AT, tags=())).then(SessionEdited(title="New", tags=(), at_ms=s.AT))
-        assert (story.state.title, story.state.tags) == ("New", ())
+        assert (story.state.settings.title, story.state.settings.tags) == ("New", ())
 
 
 def test_a_log_that_contradicts_the_table_is_refused() -> None:

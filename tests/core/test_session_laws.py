@@ -308,7 +308,7 @@ def check_callbacks(state: State, log: tuple[SessionEvent, ...]) -> None:
                 told, count, last_word = None, number, n
             case _:
                 pass
-    child = any(isinstance(event, SessionCreated) and event.parent_id is not None for event in log)
+    child = any(isinstance(event, SessionCreated) and event.settings.parent_id is not None for event in log)
     assert child or (count == 0 and not state.owes_callback)
     if child and last_turn >= 0 and state.turn is None:
         assert last_word > last_turn, "the parent has not heard of the last turn"

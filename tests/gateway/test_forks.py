@@ -17,8 +17,8 @@ async def forked(machine: Machine, door: Door, item: dict[str, Any], **fields: s
     fork = answer.json["session"]
     state = door.fleet.views.sessions.get(fork["id"])
     assert state is not None
-    assert state.origin is not None
-    return state.origin.message_id, set(machine.files.contents.get(fork["directory"], ()))
+    assert state.settings.origin is not None
+    return state.settings.origin.message_id, set(machine.files.contents.get(fork["directory"], ()))
 
 
 def prompt_of(door: Door, item: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import msgspec
 
 from fleet.core.session.events import ConversationOpened, SessionCreated
 from fleet.core.session.turn_events import PartRecorded, PromptAccepted, PromptDelivered, TurnEnded, TurnStarted
+from fleet.core.session.values import SessionSettings
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.feed import Feed
@@ -30,9 +31,8 @@ class SessionsLog:
     async def create(self, session_id: str, title: str, at_ms: int = 1) -> None:
         created = SessionCreated(
             session_id=session_id,
-            title=title,
+            settings=SessionSettings(title=title, strategy="existing"),
             workspace_id="w",
-            strategy="existing",
             source_directory="/d",
             source_repository=None,
             directory="/d",

@@ -84,7 +84,7 @@ def _crash(entry: Mapping[str, Any]) -> str:
 def _may_wait(state: State, views: Views) -> bool:
     """Say whether all that is under way waits for a person: for an answer, or for a parent that takes no prompt."""
     asks = state.phase == "waiting_input" and all(request.answer is None for request in state.requests)
-    parent = None if state.parent_id is None else views.sessions.get(state.parent_id)
+    parent = None if state.settings.parent_id is None else views.sessions.get(state.settings.parent_id)
     ended = parent is not None and parent.phase in ("stopped", "disconnected") and parent.provisioning is None
     silent = ended or (parent is not None and is_gone(parent))
     patient = (*((FollowTurn,) if asks else ()), *((NotifyParent,) if silent else ()))

@@ -10,7 +10,7 @@ from msgspec.structs import replace as struct_replace
 from fleet.actors.usecases.sessions import CommandResult
 from fleet.core.session.events import CallbackDelivered, CallbackOrdered, SessionCreated
 from fleet.core.session.turn_events import PromptAccepted, TurnEnded, TurnStarted
-from fleet.core.session.values import Answer, Budget
+from fleet.core.session.values import Answer, Budget, SessionSettings
 from fleet.core.webhook.events import DeliveryOrdered
 from fleet.core.workspace.events import WorkspaceReleased
 from fleet.errors import Rejected
@@ -41,6 +41,11 @@ def views_of(evidence: Evidence) -> Views:
     views = make_views()
     Runner(MemoryLog(evidence.disk, REGISTRY, FakeClock()), MemoryStore(), views).open()
     return views
+
+
+def _with(holder: Any, **settings: Any) -> Any:
+    """Return a session or its first event with other settings."""
+    return struct_replace(holder, settings=struct_replace(holder.settings, **settings))
 
 
 def spoil_session(evidence: Evidence, only: Callable[[Any], bool] = lambda _: True, **changes: Any) -> None:
@@ -89,7 +94,7 @@ def crash_an_actor(evidence: Evidence) -> None:
 
 
 def change_a_view(evidence: Evidence) -> None:
-    spoil_session(evidence, title="another")
+    spoil_session(evidence, settings=SessionSettings(title="another", strategy="existing"))
 
 
 def keep_a_wrong_row(evidence: Evidence) -> None:
@@ -97,7 +102,7 @@ def keep_a_wrong_row(evidence: Evidence) -> None:
     view = evidence.views.sessions
     session = next(iter(view))
     print_ = fingerprint(view.name, view.state_type, view.decider.revision)
-    row = msgspec.msgpack.encode(struct_replace(session, title="another"))
+    row = msgspec.msgpack.encode(_with(session, title="another"))
     evidence.store.save(view.name, print_, len(evidence.disk.records), {session.id: row})
 
 
@@ -110,12 +115,12 @@ def keep_a_wrong_snapshot(evidence: Evidence) -> None:
 
 def change_an_actor(evidence: Evidence) -> None:
     session = next(iter(evidence.views.sessions))
-    evidence.replies = {session.id: struct_replace(session, title="another")}
+    evidence.replies = {session.id: _with(session, title="another")}
 
 
 def answer_what_never_was(evidence: Evidence) -> None:
     outcome = an_outcome(evidence)
-    session = struct_replace(outcome.session, title="another")
+    session = _with(outcome.session, title="another")
     heard(evidence, Request("prompt", "prompt-x.", None, heard=[struct_replace(outcome, session=session)]))
 
 
@@ -242,7 +247,7 @@ def keep_an_erased_row(evidence: Evidence) -> None:
     evidence.store = MemoryStore()
     view = evidence.views.sessions
     print_ = fingerprint(view.name, view.state_type, view.decider.revision)
-    row = msgspec.msgpack.encode(struct_replace(view.decider.initial(min(evidence.erased)), title="secret"))
+    row = msgspec.msgpack.encode(_with(view.decider.initial(min(evidence.erased)), title="secret"))
     evidence.store.save(view.name, print_, len(evidence.disk.records), {min(evidence.erased): row})
 
 
@@ -290,7 +295,10 @@ def be_idle_while_it_waits(evidence: Evidence) -> None:
 def use_more_than_the_budget(evidence: Evidence) -> None:
     budget = Budget(tokens=1)
     evidence.__dict__["history"] = [
-        struct_replace(recorded, event=struct_replace(recorded.event, budget=budget))
+        struct_replace(
+            recorded,
+            event=_with(recorded.event, budget=budget),
+        )
         if isinstance(recorded.event, SessionCreated)
         else recorded
         for recorded in evidence.history

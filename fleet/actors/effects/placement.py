@@ -26,7 +26,8 @@ Delayed = Callable[[str], Awaitable[None]]
 
 def placement_key(policy: str, session: AttachInstance | State) -> str:
     """Return the key of the instance that the session shares."""
-    if policy == "directory" or session.strategy == "clone":
+    strategy = session.settings.strategy if isinstance(session, State) else session.strategy
+    if policy == "directory" or strategy == "clone":
         return f"directory:{session.directory}"
     return f"repository:{session.source_repository or session.directory}"
 

@@ -110,7 +110,7 @@ class SessionEffects:
             raise Problem("workspace_gone", f"the workspace is gone: {refusal.detail}") from refusal
         session = self._context.views.sessions.get(session_id)
         first = session is None or session.baseline is None
-        origin = None if session is None else session.origin
+        origin = None if session is None else session.settings.origin
         fresh = session is not None and not session.opencode_session_exists  # no agent has been there yet
         if fresh and origin is not None and origin.tree is not None:
             await self._context.trees.lay_out(origin.workspace_id, origin.tree, state.prepared.directory)

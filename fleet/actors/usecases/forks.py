@@ -40,12 +40,12 @@ class Forks:
         session = self._orders.session(any_id)
         if not session.opencode_session_exists:
             raise Rejected("session_not_ready", "the session has no conversation yet that could be forked")
-        wanted = strategy or session.strategy
-        if wanted == "existing" and session.strategy != "existing":
+        wanted = strategy or session.settings.strategy
+        if wanted == "existing" and session.settings.strategy != "existing":
             raise Rejected(
                 "invalid",
-                f"the files of this session are in its {session.strategy}; a fork in {session.source_directory!r}"
-                " would be without them",
+                f"the files of this session are in its {session.settings.strategy};"
+                f" a fork in {session.source_directory!r} would be without them",
                 field="isolationStrategy",
                 hint="Fork it as a worktree or clone.",
             )
@@ -56,11 +56,11 @@ class Forks:
             cut = cut._replace(tree=await self._tree_now(session, cut))
         new = NewSession(
             directory=session.source_directory,
-            title=title or f"{session.title} (fork)",
+            title=title or f"{session.settings.title} (fork)",
             strategy=wanted,
-            tags=session.tags,
-            agent=session.agent,
-            model=session.model,
+            tags=session.settings.tags,
+            agent=session.settings.agent,
+            model=session.settings.model,
             origin=ForkPoint(session.id, session.opencode_id, cut.message_id, session.workspace_id, cut.tree),
         )
         if wanted != "existing":

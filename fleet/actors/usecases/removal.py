@@ -74,7 +74,7 @@ class Endings:
     async def _forget_trees(self, workspace_id: str) -> None:
         """Let go of snapshots that no session needs any more, neither for its diffs nor as what it was forked from."""
         for state in self._context.views.sessions:
-            if workspace_id in (state.workspace_id, state.origin and state.origin.workspace_id):
+            if workspace_id in (state.workspace_id, state.settings.origin and state.settings.origin.workspace_id):
                 return
         try:
             await self._context.trees.forget(workspace_id)

@@ -38,7 +38,7 @@ from fleet.core.session.commands import (
 )
 from fleet.core.session.consequences import BEGIN_ANEW, is_gone
 from fleet.core.session.state import State
-from fleet.core.session.values import Answer, Budget, ForkPoint, Model
+from fleet.core.session.values import Answer, Budget, ForkPoint, Model, SessionSettings
 from fleet.core.workspace.commands import EditWorkspace
 from fleet.core.workspace.faults import described, way_out
 from fleet.errors import PROBLEMS, Problem, Rejected, Unavailable
@@ -146,24 +146,26 @@ class SessionUseCases:
         now = context.clock.now_ms()
         return CreateSession(
             session_id=context.ids.uuid7(),
-            title=title,
+            settings=SessionSettings(
+                title=title,
+                strategy=new.strategy,
+                branch=order.branch,
+                base_ref=order.base_ref,
+                tags=new.tags,
+                agent=new.agent,
+                model=new.model,
+                parent_id=None if parent is None else parent.id,
+                budget=new.budget,
+                origin=new.origin,
+            ),
             workspace_id=order.workspace_id,
-            strategy=new.strategy,
             source_directory=source.directory,
             source_repository=source.repository,
             directory=order.directory,
             opencode_id=context.ids.opencode("ses"),
             at_ms=now,
-            branch=order.branch,
-            base_ref=order.base_ref,
-            tags=new.tags,
             initial_prompt=None if prompt is None else self._submission(prompt, resume=False),
-            agent=new.agent,
-            model=new.model,
-            parent_id=None if parent is None else parent.id,
             depth=0 if parent is None else parent.depth + 1,
-            budget=new.budget,
-            origin=new.origin,
         )
 
     def _parent(self, any_id: str, instance_id: str | None) -> State:

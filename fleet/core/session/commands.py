@@ -5,8 +5,8 @@ Times are Unix milliseconds.
 
 from fleet.core.messages import Command
 from fleet.core.session.report_commands import Report
-from fleet.core.session.values import Answer, Budget, ForkPoint, Model, NewTurnIds
-from fleet.ports import Attachment, Strategy
+from fleet.core.session.values import Answer, Budget, Model, NewTurnIds, SessionSettings
+from fleet.ports import Attachment
 
 
 class SubmitPrompt(Command, frozen=True, kw_only=True):
@@ -31,23 +31,14 @@ class CreateSession(Command, frozen=True, kw_only=True):
     """Make the session; the workspace it names has been ordered or will be by the first effect."""
 
     session_id: str
-    title: str
+    settings: SessionSettings
     workspace_id: str
-    strategy: Strategy
     source_directory: str
     source_repository: str | None
     directory: str
     opencode_id: str
-    branch: str | None = None
-    base_ref: str | None = None
-    tags: tuple[str, ...] = ()
     initial_prompt: SubmitPrompt | None = None
-    agent: str | None = None
-    model: Model | None = None
-    parent_id: str | None = None
     depth: int = 0
-    budget: Budget | None = None
-    origin: ForkPoint | None = None
 
 
 class WithdrawPrompt(Command, frozen=True, kw_only=True):

@@ -46,9 +46,9 @@ def setup_ended(end: ReportSetupEnded, state: State) -> Events:
 
 
 def _pause(state: State, at_ms: int) -> Events:
-    if not _is_free(state) or state.budget_exceeded is not None or state.budget is None:
+    if not _is_free(state) or state.budget_exceeded is not None or state.settings.budget is None:
         return ()
-    what = used_up(state, state.budget)
+    what = used_up(state, state.settings.budget)
     return () if what is None else (BudgetExceeded(what=what, at_ms=at_ms),)
 
 
@@ -124,7 +124,7 @@ def is_gone(state: State) -> bool:
 def _word_to_parent(events: Events, before: State, after: State, at_ms: int) -> Events:
     """Return the callback, where the events are an outcome that the parent has not heard of."""
     outcome = _outcome(events)
-    if outcome is None or not after.owes_callback or after.parent_id is None:
+    if outcome is None or not after.owes_callback or after.settings.parent_id is None:
         return ()
     number = 1 + max((callback.number for callback in before.callbacks), default=0)
     return (CallbackOrdered(number=number, outcome=outcome, text=summary(after, outcome), at_ms=at_ms),)
@@ -148,10 +148,10 @@ def summary(state: State, outcome: Outcome) -> str:
     """Return what the parent is told: outcome, title, id, files changed with line counts, cost."""
     changes = state.changes or Totals()
     lines = [
-        f'Session "{state.title}" ({state.id}) has ended: {outcome}.',
+        f'Session "{state.settings.title}" ({state.id}) has ended: {outcome}.',
         f"Details: {state.evidence}",
         f"Files changed: {changes.files} (+{changes.additions} -{changes.deletions})",
         f"Cost: {state.cost_usd:.4f} USD",
-        f"Directory: {state.directory}" + (f", branch {state.branch}" if state.branch else ""),
+        f"Directory: {state.directory}" + (f", branch {state.settings.branch}" if state.settings.branch else ""),
     ]
     return "\n".join(lines)

@@ -66,26 +66,17 @@ def decide(command: SessionCommand, state: State) -> Events:
 def _create(command: CreateSession, state: State) -> Events:
     if state.phase != "absent":
         return ()
-    _check_title(command.title)
+    _check_title(command.settings.title)
     created = SessionCreated(
         session_id=command.session_id,
-        title=command.title,
+        settings=command.settings,
         workspace_id=command.workspace_id,
-        strategy=command.strategy,
         source_directory=command.source_directory,
         source_repository=command.source_repository,
         directory=command.directory,
         opencode_id=command.opencode_id,
         at_ms=command.at_ms,
-        branch=command.branch,
-        base_ref=command.base_ref,
-        tags=command.tags,
-        agent=command.agent,
-        model=command.model,
-        parent_id=command.parent_id,
         depth=command.depth,
-        budget=command.budget,
-        origin=command.origin,
     )
     if command.initial_prompt is None:
         return (created,)
@@ -246,7 +237,7 @@ def _erase(command: EraseSession, state: State) -> Events:
 
 
 def _set_budget(command: SetBudget, state: State) -> Events:
-    if command.budget == state.budget:
+    if command.budget == state.settings.budget:
         return ()
     return with_consequences(
         (BudgetSet(budget=command.budget, at_ms=command.at_ms),), state, command.at_ms, command.fresh
@@ -310,10 +301,10 @@ def _read_notifications(command: ReadNotifications, state: State) -> Events:
 
 
 def _describe(command: EditSession, state: State) -> Events:
-    title = state.title if command.title is None else command.title
-    tags = state.tags if command.tags is None else command.tags
+    title = state.settings.title if command.title is None else command.title
+    tags = state.settings.tags if command.tags is None else command.tags
     _check_title(title)
-    if (title, tags) == (state.title, state.tags):
+    if (title, tags) == (state.settings.title, state.settings.tags):
         return ()
     return (SessionEdited(title=title, tags=tags, at_ms=command.at_ms),)
 

@@ -223,12 +223,12 @@ def _aside(state: State) -> tuple[Effect, ...]:
         leave = (
             DetachInstance(f"leave:{state.detaching_from}", state.detaching_from, state.opencode_id, state.directory),
         )
-    if state.parent_id is None:
+    if state.settings.parent_id is None:
         return leave
     waiting = next((c for c in state.callbacks if c.status in ("pending", "undelivered")), None)  # one by one, in order
     if waiting is None:
         return leave
-    return (*leave, NotifyParent(f"callback:{waiting.number}", state.parent_id, waiting.number, waiting.text))
+    return (*leave, NotifyParent(f"callback:{waiting.number}", state.settings.parent_id, waiting.number, waiting.text))
 
 
 def _provision(step: ProvisionStep, state: State) -> Effect:
@@ -238,23 +238,28 @@ def _provision(step: ProvisionStep, state: State) -> Effect:
         return SetUpWorkspace("setup", state.workspace_id, state.source_repository, state.setup.recipe)
     if step == "instance" or state.instance_id is None:
         return AttachInstance(
-            "instance", state.directory, state.strategy, state.source_directory, state.source_repository
+            "instance", state.directory, state.settings.strategy, state.source_directory, state.source_repository
         )
     return OpenConversation(
         f"conversation:{state.instance_id}",
         state.instance_id,
         state.opencode_id,
         state.directory,
-        state.title,
+        state.settings.title,
         state.opencode_session_exists,
-        None if state.opencode_session_exists else state.origin,
+        None if state.opencode_session_exists else state.settings.origin,
     )
 
 
 def _order(state: State) -> WorkspaceSpec:
     """Return the order as it was planned; a workspace that is there already keeps its own."""
     return WorkspaceSpec(
-        state.workspace_id, state.strategy, state.source_directory, state.directory, state.branch, state.base_ref
+        state.workspace_id,
+        state.settings.strategy,
+        state.source_directory,
+        state.directory,
+        state.settings.branch,
+        state.settings.base_ref,
     )
 
 
@@ -265,7 +270,11 @@ def _running(state: State, instance_id: str) -> tuple[Effect, ...]:
         return (Settle(f"settle:{instance_id}", *where),)
     key = f"{turn.number}:{instance_id}"
     if not turn.delivered:
-        prompt = replace(turn.prompt, agent=turn.prompt.agent or state.agent, model=turn.prompt.model or state.model)
+        prompt = replace(
+            turn.prompt,
+            agent=turn.prompt.agent or state.settings.agent,
+            model=turn.prompt.model or state.settings.model,
+        )
         doing: Effect = DeliverPrompt(f"deliver:{key}", *where, turn.message_id, turn.part_ids, prompt, turn.number)
     else:
         doing = FollowTurn(f"follow:{key}", *where, turn.message_id, turn.number)

@@ -24,8 +24,8 @@ from fleet.core.session.turn_events import (
     TurnStarted,
     TurnSteered,
 )
-from fleet.core.session.values import Budget, ForkPoint, Model, Outcome, ProvisionStep
-from fleet.ports import Recipe, Strategy
+from fleet.core.session.values import Budget, Outcome, ProvisionStep, SessionSettings
+from fleet.ports import Recipe
 
 
 class SessionCreated(Event, frozen=True, kw_only=True):
@@ -36,22 +36,13 @@ class SessionCreated(Event, frozen=True, kw_only=True):
     """
 
     session_id: str
-    title: str
+    settings: SessionSettings
     workspace_id: str
-    strategy: Strategy
     source_directory: str
     source_repository: str | None
     directory: str
     opencode_id: str
-    branch: str | None = None
-    base_ref: str | None = None
-    tags: tuple[str, ...] = ()
-    agent: str | None = None
-    model: Model | None = None
-    parent_id: str | None = None
     depth: int = 0
-    budget: Budget | None = None
-    origin: ForkPoint | None = None
 
 
 class SessionEdited(Event, frozen=True, kw_only=True):

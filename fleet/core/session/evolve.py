@@ -81,31 +81,22 @@ def evolve(state: State, event: SessionEvent) -> State:
 
 def _created(_: State, event: SessionCreated) -> Changes:
     return {
-        "title": event.title,
-        "tags": event.tags,
-        "strategy": event.strategy,
+        "settings": event.settings,
         "workspace_id": event.workspace_id,
         "source_directory": event.source_directory,
         "source_repository": event.source_repository,
         "directory": event.directory,
-        "branch": event.branch,
-        "base_ref": event.base_ref,
-        "agent": event.agent,
-        "model": event.model,
         "opencode_id": event.opencode_id,
-        "parent_id": event.parent_id,
         "depth": event.depth,
-        "owes_callback": event.parent_id is not None,
-        "budget": event.budget,
-        "origin": event.origin,
+        "owes_callback": event.settings.parent_id is not None,
         "provisioning": "workspace",
         "created_at_ms": event.at_ms,
         "evidence": "created; its workspace is being prepared",
     }
 
 
-def _described(_: State, event: SessionEdited) -> Changes:
-    return {"title": event.title, "tags": event.tags}
+def _edited(state: State, event: SessionEdited) -> Changes:
+    return {"settings": replace(state.settings, title=event.title, tags=event.tags)}
 
 
 def _workspace_attached(state: State, event: WorkspaceAttached) -> Changes:
@@ -115,7 +106,7 @@ def _workspace_attached(state: State, event: WorkspaceAttached) -> Changes:
         "tree": event.baseline if first else state.tree,
         "workspace_id": event.workspace_id,
         "directory": event.directory,
-        "branch": event.branch,
+        "settings": replace(state.settings, branch=event.branch),
         "provisioning": "instance" if event.recipe is None else "setup",
         "setup": state.setup if event.recipe is None else Setup(event.recipe),
     }
@@ -177,7 +168,7 @@ def _begun_anew(state: State, opencode_id: str) -> Changes:
         "opencode_id": opencode_id,
         "left_opencode_ids": (*state.left_opencode_ids, state.opencode_id),
         "opencode_session_exists": False,
-        "origin": None,
+        "settings": replace(state.settings, origin=None),
         "context": None,
         "queue": tuple(replace(prompt, message_id=None, part_ids=()) for prompt in state.queue),
     }
@@ -186,7 +177,7 @@ def _begun_anew(state: State, opencode_id: str) -> Changes:
 def _resumed(state: State, event: SessionResumed) -> Changes:
     # The parent may have heard of a resume that failed; the turn that goes on now has an outcome of its own.
     return {
-        "owes_callback": state.owes_callback or (state.parent_id is not None and state.turn is not None),
+        "owes_callback": state.owes_callback or (state.settings.parent_id is not None and state.turn is not None),
         "turn": state.turn and replace(state.turn, resumed_at_ms=event.at_ms),
         "opencode_id": event.opencode_id,
         "opencode_session_exists": True,
@@ -290,7 +281,7 @@ def _callback_is(
 
 def _budget_set(state: State, event: BudgetSet) -> Changes:
     goes_on = {} if state.budget_exceeded is None else {"evidence": "was paused; it has another budget now"}
-    return {"budget": event.budget, "budget_exceeded": None, **goes_on}
+    return {"settings": replace(state.settings, budget=event.budget), "budget_exceeded": None, **goes_on}
 
 
 def _budget_exceeded(_: State, event: BudgetExceeded) -> Changes:
@@ -305,7 +296,7 @@ def _notifications_read(state: State, event: NotificationsRead) -> Changes:
 
 _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     SessionCreated: _created,
-    SessionEdited: _described,
+    SessionEdited: _edited,
     WorkspaceAttached: _workspace_attached,
     SetupHeld: _setup_held,
     SetupStarted: _setup_started,

@@ -61,7 +61,7 @@ def _prompt_accepted(state: State, event: PromptAccepted) -> Changes:
     return {
         "queue": (*state.queue, prompt),
         "queue_paused": held,
-        "owes_callback": state.parent_id is not None,
+        "owes_callback": state.settings.parent_id is not None,
         **first,
     }
 
@@ -89,7 +89,7 @@ def _turn_started(state: State, event: TurnStarted) -> Changes:
         "turns": event.number,
         "turn_started_at_ms": event.at_ms,
         "failure": None,
-        "owes_callback": state.parent_id is not None,
+        "owes_callback": state.settings.parent_id is not None,
         "digest_by_id": _newest(state.digest_by_id),
         "usage_by_message": _newest(state.usage_by_message),
         "evidence": f"turn {event.number}: the prompt is being delivered",

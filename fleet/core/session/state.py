@@ -6,8 +6,8 @@ import msgspec
 
 from fleet.core.session.activity import Activity
 from fleet.core.session.transitions import ENDED, PHASES, RESTING, RUNNING, TABLE, Phase
-from fleet.core.session.values import Answer, Budget, ForkPoint, Model, Outcome, ProvisionStep, Totals
-from fleet.ports import Attachment, Recipe, Strategy, Tokens
+from fleet.core.session.values import Answer, Model, Outcome, ProvisionStep, SessionSettings, Totals
+from fleet.ports import Attachment, Recipe, Tokens
 
 __all__ = [
     "ENDED",
@@ -174,17 +174,11 @@ class State(msgspec.Struct, frozen=True):
     since_ms: int = 0
     evidence: str = ""
     evidence_at_ms: int = 0
-    title: str = ""
-    tags: tuple[str, ...] = ()
-    strategy: Strategy = "existing"
+    settings: SessionSettings = SessionSettings(title="", strategy="existing")
     workspace_id: str = ""
     source_directory: str = ""
     source_repository: str | None = None
     directory: str = ""
-    branch: str | None = None
-    base_ref: str | None = None
-    agent: str | None = None
-    model: Model | None = None
     opencode_id: str = ""
     left_opencode_ids: tuple[str, ...] = ()
     opencode_session_exists: bool = False
@@ -210,14 +204,11 @@ class State(msgspec.Struct, frozen=True):
     usage_by_message: dict[str, tuple[float, Tokens]] = {}
     cost_usd: float = 0.0
     tokens: Tokens = Tokens()
-    budget: Budget | None = None
     budget_exceeded: str | None = None
     baseline: str | None = None
     tree: str | None = None
     manifest: str | None = None
     changes: Totals | None = None
-    origin: ForkPoint | None = None
-    parent_id: str | None = None
     depth: int = 0
     owes_callback: bool = False
     callbacks: tuple[Callback, ...] = ()

@@ -5,6 +5,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from fleet.ports import Strategy
+
 ProvisionStep = Literal["workspace", "setup", "instance", "conversation"]
 COMPACT: Final = "compact"
 """The command that Fleet carries out itself: OpenCode has it in its own interface alone."""
@@ -76,6 +78,24 @@ class ForkPoint(msgspec.Struct, frozen=True):
     message_id: str | None
     workspace_id: str
     tree: str | None
+
+
+class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller chooses for a session, from the command that makes it through its event into its state.
+
+    `agent` and `model` are for prompts that name none. `parent_id` is the session that hears of this one's outcomes.
+    """
+
+    title: str
+    strategy: Strategy
+    branch: str | None = None
+    base_ref: str | None = None
+    tags: tuple[str, ...] = ()
+    agent: str | None = None
+    model: Model | None = None
+    budget: Budget | None = None
+    parent_id: str | None = None
+    origin: ForkPoint | None = None
 
 
 def callback_id(session_id: str, number: int) -> str:

@@ -79,7 +79,7 @@ def _item(kind: InboxKind, state: State, key: str, at_ms: int, detail: str) -> I
         id=f"{state.id}:{key}",
         kind=kind,
         session_id=state.id,
-        title=state.title,
+        title=state.settings.title,
         at=rfc3339(at_ms),
         detail=detail,
         request=None,
@@ -94,7 +94,7 @@ def _context(state: State, tool: msgspec.Raw | None) -> InboxContext:
         prompt=state.asked or None,
         directory=state.directory,
         repository=repository_of(state),
-        branch=state.branch,
+        branch=state.settings.branch,
         tool=tool,
     )
 

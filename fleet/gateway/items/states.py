@@ -74,7 +74,7 @@ def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
     return {
         "id": state.id,
         "opencode_id": state.opencode_id,
-        "title": state.title,
+        "title": state.settings.title,
         "status": cast("Status", status_of(state)),  # one that is not born or was erased is in no view
         "status_since": rfc3339(state.since_ms),
         "evidence": evidence,
@@ -83,10 +83,10 @@ def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
         "workspace_id": state.workspace_id,
         "directory": state.directory,
         "source_directory": state.source_directory,
-        "isolation_strategy": state.strategy,
-        "branch": state.branch,
-        "parent_id": state.parent_id,
-        "tags": list(state.tags),
+        "isolation_strategy": state.settings.strategy,
+        "branch": state.settings.branch,
+        "parent_id": state.settings.parent_id,
+        "tags": list(state.settings.tags),
         "created_at": rfc3339(state.created_at_ms),
         "updated_at": rfc3339(state.changed_at_ms),
         "ended_at": None if state.ended_at_ms is None else rfc3339(state.ended_at_ms),
@@ -96,13 +96,15 @@ def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
         "tokens": tokens_item(state.tokens),
         "cost_usd": state.cost_usd,
         "budget": None
-        if state.budget is None
-        else BudgetBody(state.budget.usd, state.budget.tokens, state.budget.minutes),
+        if state.settings.budget is None
+        else BudgetBody(state.settings.budget.usd, state.settings.budget.tokens, state.settings.budget.minutes),
         "changes": _changes_item(state.changes),
         "outcome": state.last_outcome if state.turn is None else None,
         "failure": _failure_item(state.failure),
-        "agent": state.agent,
-        "model": None if state.model is None else ModelBody(state.model.provider_id, state.model.model_id),
+        "agent": state.settings.agent,
+        "model": None
+        if state.settings.model is None
+        else ModelBody(state.settings.model.provider_id, state.settings.model.model_id),
         "repository": repository_of(state),
         "context_tokens": None if state.context is None else state.context.tokens,
         "context_limit": around.context_limit,
@@ -150,7 +152,7 @@ def repository_of(state: State) -> str | None:
 def provider_of(state: State) -> str | None:
     """Return the provider of the model that answers, as far as it is known: none was named, and none has answered."""
     answered = None if state.context is None else state.context.provider_id or None
-    return answered or (None if state.model is None else state.model.provider_id)
+    return answered or (None if state.settings.model is None else state.settings.model.provider_id)
 
 
 def _last_turn_item(state: State) -> LastTurnItem | None:
@@ -199,7 +201,7 @@ def history_item(state: State, around: Surroundings, snippet: Snippet | None) ->
 
 def relative(state: State) -> Relative:
     """Return a session as another one's ancestor or child."""
-    return Relative(state.id, state.title, cast("Status", status_of(state)))
+    return Relative(state.id, state.settings.title, cast("Status", status_of(state)))
 
 
 def request_item(request: Request) -> RequestItem:

@@ -82,7 +82,7 @@ def ended(ending: Ending, session: SessionItem | None) -> Ended:
 
 def end_preview(preview: EndingPreview) -> EndPreview:
     """Return what a terminate would do."""
-    session = RelativeTitle(preview.session.id, preview.session.title)
+    session = RelativeTitle(preview.session.id, preview.session.settings.title)
     workspace = None if preview.workspace is None else _workspace_preview(preview.workspace)
     return EndPreview(session, preview.erased, workspace)
 

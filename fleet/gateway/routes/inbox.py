@@ -135,7 +135,7 @@ def inbox_routes(fleet: Fleet) -> Blueprint:
 def _callback_item(state: State, callback: Callback) -> CallbackItem:
     return CallbackItem(
         state.id,
-        state.parent_id or "",
+        state.settings.parent_id or "",
         callback.number,
         callback.outcome,
         callback.status,

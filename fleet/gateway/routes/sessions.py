@@ -297,15 +297,15 @@ def _budget(body: BudgetBody | None) -> Budget | None:
 def _ancestors(fleet: Fleet, state: State) -> list[State]:
     """Return the sessions that hear of this one, the root first."""
     found: list[State] = []
-    parent_id = state.parent_id
+    parent_id = state.settings.parent_id
     while parent_id is not None and (parent := fleet.views.sessions.get(parent_id)) is not None:
         found.insert(0, parent)
-        parent_id = parent.parent_id
+        parent_id = parent.settings.parent_id
     return found
 
 
 def _children(fleet: Fleet, session_id: str) -> list[State]:
-    return [state for state in fleet.views.sessions if state.parent_id == session_id]
+    return [state for state in fleet.views.sessions if state.settings.parent_id == session_id]
 
 
 def _matching(fleet: Fleet, states: Iterable[State], query: ListQuery) -> list[State]:
@@ -317,9 +317,9 @@ def _matching(fleet: Fleet, states: Iterable[State], query: ListQuery) -> list[S
         state
         for state in states
         if (not statuses or status_of(state) in statuses)
-        and (needle is None or needle in state.title.casefold())
-        and (parent_id is None or parent_id == state.parent_id)
-        and (query.tag is None or query.tag in state.tags)
+        and (needle is None or needle in state.settings.title.casefold())
+        and (parent_id is None or parent_id == state.settings.parent_id)
+        and (query.tag is None or query.tag in state.settings.tags)
         and (query.workspace is None or query.workspace == state.workspace_id)
     ]
     return sorted(found, key=lambda state: state.id, reverse=True)

@@ -265,7 +265,7 @@ def _unknown_messages(sessions: dict[str, list[Any]], store: Store) -> Iterator[
 def _callbacks(sessions: dict[str, list[Any]]) -> Iterator[str]:
     """Each callback stands once in the parent's log; outcomes after which a child rested are told once."""
     for id_, stream in sessions.items():
-        parent = stream[0].parent_id
+        parent = stream[0].settings.parent_id
         if parent is None:
             continue
         told: list[CallbackOrdered] = [e for e in stream if isinstance(e, CallbackOrdered)]

@@ -15,6 +15,7 @@ from fleet.core.session.events import (
     WorkspaceAttached,
 )
 from fleet.core.session.turn_events import PartRecorded, PromptAccepted, PromptDelivered, TurnEnded, TurnStarted
+from fleet.core.session.values import SessionSettings
 from tests.e2e.drill import checker
 from tests.e2e.drill.ledger import Asked, Ledger
 
@@ -70,15 +71,13 @@ class Traces:
 def _created(name: str, parent_id: str | None = None) -> SessionCreated:
     return SessionCreated(
         session_id=name,
-        title=name,
+        settings=SessionSettings(title=name, strategy="worktree", parent_id=parent_id),
         workspace_id="w",
-        strategy="worktree",
         source_directory="/d",
         source_repository=None,
         directory="/d",
         opencode_id=f"ses_{name}",
         at_ms=1,
-        parent_id=parent_id,
         depth=int(bool(parent_id)),
     )
 

@@ -36,7 +36,9 @@ class _Used:
         self.running_ms = 0
 
     def take(self, event: object) -> None:
-        if isinstance(event, SessionCreated | BudgetSet):
+        if isinstance(event, SessionCreated):
+            self.budget = event.settings.budget
+        elif isinstance(event, BudgetSet):
             self.budget = event.budget
         elif isinstance(event, MessageRecorded):
             self.messages[event.message_id] = event

@@ -24,8 +24,8 @@ def callbacks_are_given_once(evidence: Evidence) -> Iterator[str]:
         ordered = [event.number for event in events if isinstance(event, CallbackOrdered)]
         if ordered != list(range(1, len(ordered) + 1)):
             yield f"session {child.id} ordered the callbacks {ordered}"
-        parent = None if child.parent_id is None else evidence.views.sessions.get(child.parent_id)
-        if ordered and child.parent_id is None:
+        parent = None if child.settings.parent_id is None else evidence.views.sessions.get(child.settings.parent_id)
+        if ordered and child.settings.parent_id is None:
             yield f"session {child.id} has no parent and ordered {len(ordered)} callbacks"
         if parent is not None:
             yield from _differences(evidence, child, parent, ordered)
@@ -59,7 +59,7 @@ def callbacks_are_true(evidence: Evidence) -> Iterator[str]:
                     yield f"session {child.id} told {event.outcome!r} in {event.text!r}, and it was {last!r}"
                 owed = False
             last = _outcome(event, last)
-        if child.parent_id is not None and owed and last and not child.queue and child.phase != "disconnected":
+        if child.settings.parent_id is not None and owed and last and not child.queue and child.phase != "disconnected":
             yield f"session {child.id} is {child.phase} after {last!r}, and nobody has told its parent"
 
 

@@ -29,7 +29,9 @@ def _times(evidence: Evidence) -> Counter[str]:
     times: Counter[str] = Counter()
     for recorded in evidence.history:
         event = recorded.event
-        if isinstance(event, SessionCreated | SessionEdited):
+        if isinstance(event, SessionCreated):
+            times[event.settings.title] += 1
+        elif isinstance(event, SessionEdited):
             times[event.title] += 1
         elif isinstance(event, PromptAccepted | PromptEdited) and event.text.startswith(("prompt-", "edit-")):
             times[event.text.split()[0]] += 1

@@ -49,7 +49,7 @@ const OUTCOMES: Readonly<Record<string, string>> = {
 
 const SENTENCES: Table = {
   "session.created": data =>
-    `The session ${quoted(data.title)} was created in ${oneLine(data.source_directory)} (${data.strategy})`,
+    `The session ${quoted(data.settings.title)} was created in ${oneLine(data.source_directory)} (${data.settings.strategy})`,
   "session.edited": data =>
     `The session is called ${quoted(data.title)}${data.tags.length > 0 ? `, with the tags ${data.tags.join(", ")}` : ""}`,
   "session.workspace-attached": data =>
