@@ -20,6 +20,7 @@ from fleet.errors import Problem
 from fleet.ports import Strategy
 from fleet.projections.history_query import HistorySearch
 from fleet.projections.history_store import HistoryPage
+from tests.simulation.faults import decide_on_a_set_up
 from tests.simulation.machine import Machine
 
 UNCERTAIN = frozenset(("interrupted", "timed_out"))
@@ -135,6 +136,8 @@ class Client:
             self._search: 2,
             self._fork: 5,
             self._read_diff: 2,
+            self._decide_on_a_set_up: 4,
+            self._revoke: 1,
         }
         await self._random.choices(list(acts), list(acts.values()))[0](session_id)
 
@@ -308,6 +311,15 @@ class Client:
             return CommandResult(ending.session, ending.position)
 
         await self._order(request, act)
+
+    async def _decide_on_a_set_up(self, _: str) -> None:
+        await decide_on_a_set_up(self._machine, self._random)
+
+    async def _revoke(self, _: str) -> None:
+        allowed = (await self._machine.fleet()).fleet.trust.allowed
+        if allowed:
+            each = self._random.choice(allowed)
+            await self._machine.call(lambda fleet: fleet.trust.revoke(each.repository, each.recipe.digest, Caller()))
 
     async def _restore(self, _: str) -> None:
         views = (await self._machine.fleet()).fleet.views

@@ -19,7 +19,7 @@ from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.webhooks import Got
 from tests.fakes.workspaces import FakeDisk
 from tests.simulation.clients import Ledger
-from tests.simulation.machine import REGISTRY
+from tests.simulation.machine import REGISTRY, Ran
 from tests.simulation.readers import StreamReader
 
 
@@ -37,8 +37,9 @@ class Evidence:
     """Everything there is to be seen.
 
     `replies` are the states that the sessions' actors answer with, `found` the statuses that the history shows,
-    `transcripts` what each session shows of its own conversation,
-    `crowds` what was said when there were more processes than there may be, `got` what the receiver of webhooks got.
+    `transcripts` what each session shows of its own conversation, `crowds` what was said when there were more
+    processes than there may be, `got` what the receiver of webhooks got, `ran` the set-ups and teardowns that were
+    started.
     """
 
     disk: MemoryDisk
@@ -56,6 +57,7 @@ class Evidence:
     found: dict[str, str] = field(default_factory=dict[str, str])
     transcripts: dict[str, list[MessageView]] = field(default_factory=dict[str, list[MessageView]])
     got: list[Got] = field(default_factory=list[Got])
+    ran: list[Ran] = field(default_factory=list[Ran])
     _states: dict[str, dict[str, list[tuple[int, Any]]]] = field(init=False, default_factory=dict[str, Any])
 
     @cached_property

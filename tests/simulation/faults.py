@@ -17,9 +17,14 @@ from fleet.core.session.events import (
     SessionCompleted,
     SessionCreated,
     SessionErased,
+    SetupEnded,
+    SetupHeld,
+    SetupOutput,
+    SetupStarted,
     StopRequested,
     WorkspaceAttached,
 )
+from fleet.core.session.state import is_held
 from fleet.core.session.turn_events import ChangesRecorded, PromptAccepted, RequestAnswered, RequestOpened, TurnEnded
 from fleet.core.webhook.events import DeliveryOrdered, WebhookEnabled
 from fleet.core.workspace.events import (
@@ -27,7 +32,9 @@ from fleet.core.workspace.events import (
     WorkspaceClaimed,
     WorkspaceRemovalRequested,
     WorkspaceRestoreRequested,
+    WorkspaceTornDown,
 )
+from fleet.ports import Recipe
 from tests.fakes.opencode_host import ImportFault
 from tests.fakes.opencode_process import FakeProcess, SpawnFault
 from tests.simulation.machine import Machine
@@ -39,6 +46,7 @@ TRAPS: Final[tuple[type[Any], ...]] = (
     *(SessionErased, StopRequested, ChangesRecorded, SessionCompleted, ResumeRequested),
     *(CallbackOrdered, CallbackOrdered, CallbackDelivered, RequestOpened, RequestAnswered, PromptAccepted),
     *(TurnEnded, TurnEnded, DeliveryOrdered, WebhookEnabled),
+    *(SetupHeld, SetupStarted, SetupOutput, SetupEnded, WorkspaceTornDown),
 )
 """Events whose consequences are many steps: a crash is put between them."""
 
@@ -50,6 +58,14 @@ STOPS: Final[tuple[type[Any], ...]] = (
 
 OS_ERRORS: Final = ((errno.ENOSPC,), (errno.EMFILE,), (errno.EACCES, errno.EIO))
 """What calls of the operating system meet for a while."""
+
+RECIPES: Final = (
+    Recipe("a" * 64, setup="make", teardown="make clean"),
+    Recipe("b" * 64, setup="npm ci"),
+    Recipe("c" * 64, teardown="docker compose down"),
+    Recipe("d" * 64, problem="it is no TOML"),
+)
+"""What the file of a repository asks for, at one time or another."""
 
 FREE_BYTES: Final = 8 * 1024**3
 
@@ -80,15 +96,18 @@ class Faults:
             self._fail_calls: 5,
             self._lose_views: 2,
             self._switch_webhooks_off: 3,
+            self._change_recipe: 4,
+            self._break_scripts: 8,
         }
         for _ in range(count):
             await trio.sleep(self._random.expovariate(1 / pace_s))
             await self._random.choices(list(faults), list(faults.values()))[0]()
 
     async def answer(self, patience_s: float) -> None:
-        """A person looks at what OpenCode asks for now and then, and answers."""
+        """A person looks at what OpenCode and set-ups ask for now and then, and answers."""
         while True:
             await trio.sleep(self._random.uniform(0, patience_s))
+            await decide_on_a_set_up(self._machine, self._random)
             open_requests = [request for process in self._machine.world.living() for request in process.requests]
             if open_requests:
                 self._machine.world.answer(self._random.choice(open_requests))
@@ -100,6 +119,7 @@ class Faults:
         self._machine.os_errors = ()
         world.spawn_faults.clear()
         world.import_faults.clear()
+        self._mend_scripts()
         for process in world.living():
             process.resume()
 
@@ -152,6 +172,24 @@ class Faults:
         await trio.sleep(self._random.choice((0.2, 2.0, 20.0)))
         self._machine.os_errors = ()
 
+    async def _change_recipe(self) -> None:
+        self._machine.scripts.recipe = self._random.choice((None, *RECIPES))
+
+    async def _break_scripts(self) -> None:
+        """Let scripts fail, or take long: longer than they may, or than the others wait."""
+        scripts = self._machine.scripts
+        if self._random.random() < 0.5:
+            scripts.ends = {text: 1 for recipe in RECIPES for text in (recipe.setup, recipe.teardown)}
+        scripts.lasts_s = self._random.choice((0.01, 1.0, 10.0, 1000.0))
+        await trio.sleep(self._random.choice((2.0, 20.0, 60.0)))
+        self._mend_scripts()
+
+    def _mend_scripts(self) -> None:
+        scripts = self._machine.scripts
+        scripts.ends, scripts.lasts_s = {}, 0.01
+        if scripts.recipe is not None and scripts.recipe.problem:
+            scripts.recipe = RECIPES[0]
+
     async def _take_memory(self) -> None:
         self._machine.world.free_memory_bytes = 0
         await trio.sleep(self._random.choice((1.0, 20.0, 70.0)))
@@ -188,6 +226,19 @@ class Faults:
         world = self._machine.world
         if own := [each for each, session in world.store.sessions.items() if "parentID" not in session]:
             world.delete_session(self._random.choice(own))
+
+
+async def decide_on_a_set_up(machine: Machine, random: Random) -> None:
+    """Let a person allow the commands of a set-up that waits, or have one skipped, where there is one."""
+    held = [state for state in (await machine.fleet()).fleet.views.sessions if is_held(state)]
+    if not held:
+        return
+    session = random.choice(held)
+    digest = "" if session.setup is None else session.setup.recipe.digest
+    if random.random() < 0.8:
+        await machine.call(lambda fleet: fleet.trust.allow_for(session.id, digest, Caller()))
+    else:
+        await machine.call(lambda fleet: fleet.sessions.skip_setup(session.id, Caller()))
 
 
 async def switch_webhooks(machine: Machine, *, enabled: bool) -> None:

@@ -7,6 +7,7 @@ come in through `Machine.call`, like requests through a door: a crash loses thei
 import os
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, TypeVar
 
@@ -23,7 +24,7 @@ from fleet.events.envelope import Recorded
 from fleet.events.memory_blobs import MemoryBlobs
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX
-from fleet.ports import ProcessIdentity
+from fleet.ports import ProcessIdentity, Say, Script, ScriptEnd
 from fleet.projections.projections import Stores
 from fleet.projections.store import MemoryStore
 from tests.fakes.clock import FakeClock, FakeIds
@@ -83,6 +84,36 @@ class WatchedHost(FakeOpenCodeHost):
                 self._crowds.append(f"{living} processes live, {self._instances_max} may: {instance_id} is the newest")
 
 
+@dataclass
+class Ran:
+    """A set-up or teardown that was started, and its exit code: None while it runs, or where it was ended."""
+
+    at_ms: int
+    script: Script
+    code: int | None = None
+
+    @property
+    def workspace_id(self) -> str:
+        return self.script.marker.removeprefix("setup-")
+
+
+class WatchedScripts(FakeScripts):
+    """Scripts that are noted with their time; a second one of a workspace beside a running one is an overlap."""
+
+    def __init__(self, machine: "Machine") -> None:
+        super().__init__(machine.scripts)
+        self._machine = machine
+
+    async def run(self, script: Script, say: Say) -> ScriptEnd:
+        if script.marker in self.running:
+            self._machine.overlaps.append(script.marker)
+        ran = Ran(self._machine.clock.now_ms(), script)
+        self._machine.ran.append(ran)
+        end = await super().run(script, say)
+        ran.code = end.code
+        return end
+
+
 class Incarnation:
     """One run of Fleet. `up` is set when it takes requests, `gone` when nothing of it runs any more."""
 
@@ -101,7 +132,7 @@ class Incarnation:
             files=faulty(LocalFiles(), machine.fault),
             vault=faulty(machine.vault, machine.fault),
             sender=machine.sender,
-            scripts=faulty(FakeScripts(machine.scripts), machine.fault),
+            scripts=faulty(WatchedScripts(machine), machine.fault),
             shells=faulty(machine.shells, machine.fault),
         )
         blobs = MemoryBlobs(machine.disk)
@@ -186,6 +217,7 @@ class Machine:
         self.overlaps: list[str] = []
         self.crowds: list[str] = []
         self.leftovers: list[str] = []
+        self.ran: list[Ran] = []
         self.os_errors: tuple[int, ...] = ()
         self._awaited: list[tuple[type[Any], trio.Event]] = []
         self.traps: list[tuple[type[Any], int]] = []

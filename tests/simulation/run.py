@@ -19,8 +19,8 @@ from fleet.actors.prompt import NewPrompt
 from fleet.actors.usecases.webhooks import NewWebhook
 from fleet.core.instance.state import LIVE
 from fleet.core.session.consequences import is_gone
-from fleet.core.session.effects import FollowTurn, NotifyParent
-from fleet.core.session.state import State
+from fleet.core.session.effects import FollowTurn, NotifyParent, SetUpWorkspace
+from fleet.core.session.state import State, is_held
 from fleet.core.webhook.payloads import MESSAGE_TYPES
 from fleet.errors import Problem
 from fleet.limits import HISTORY_PAGE_MAX, INSTANCES_MAX
@@ -31,7 +31,7 @@ from tests.fakes.scheduling import deterministic
 from tests.simulation.checks import CHECKS
 from tests.simulation.clients import Client, Ledger
 from tests.simulation.evidence import Evidence, Probe
-from tests.simulation.faults import Faults, switch_webhooks
+from tests.simulation.faults import RECIPES, Faults, switch_webhooks
 from tests.simulation.machine import Machine
 from tests.simulation.readers import StreamReader
 from tests.simulation.story import tell
@@ -82,12 +82,13 @@ def _crash(entry: Mapping[str, Any]) -> str:
 
 
 def _may_wait(state: State, views: Views) -> bool:
-    """Say whether all that is under way waits for a person: for an answer, or for a parent that takes no prompt."""
+    """Say whether all that is under way waits for a person: their answer, permission, or resume of a parent."""
     asks = state.phase == "waiting_input" and all(request.answer is None for request in state.requests)
     parent = None if state.settings.parent_id is None else views.sessions.get(state.settings.parent_id)
     ended = parent is not None and parent.phase in ("stopped", "disconnected") and parent.provisioning is None
+    held = (SetUpWorkspace,) if is_held(state) else ()
     silent = ended or (parent is not None and is_gone(parent))
-    patient = (*((FollowTurn,) if asks else ()), *((NotifyParent,) if silent else ()))
+    patient = (*held, *((FollowTurn,) if asks else ()), *((NotifyParent,) if silent else ()))
     return all(isinstance(effect, patient) for effect in views.sessions.decider.pending(state))
 
 
@@ -124,6 +125,7 @@ class _Run:
             self._watch = Watch(machine)
             self.records = machine.disk.records
             furnish(machine)
+            machine.scripts.recipe = self._fork("recipe").choice((None, *RECIPES[:2]))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(machine.run)
                 nursery.start_soon(self._watch.run)
@@ -272,6 +274,7 @@ class _Run:
             found={each.id: each.status for each in found.sessions},
             transcripts={state.id: await _transcript(fleet, state.id) for state in list(fleet.views.sessions)},
             got=machine.sender.got,
+            ran=machine.ran,
         )
 
     def _check(self, evidence: Evidence) -> None:

@@ -26,7 +26,16 @@ from tests.simulation.clients import Ledger, Request
 from tests.simulation.evidence import Evidence, Probe
 from tests.simulation.machine import REGISTRY
 from tests.simulation.spoilt_transcripts import lose_a_part, show_nothing
-from tests.simulation.spoilt_workspaces import leave_a_branch, leave_half_a_checkout, lose_the_checkouts, share_ports
+from tests.simulation.spoilt_workspaces import (
+    allow_nothing,
+    leave_a_branch,
+    leave_half_a_checkout,
+    lose_the_checkouts,
+    lose_the_output_of_a_set_up,
+    share_ports,
+    tear_nothing_down,
+    work_before_the_set_up,
+)
 
 Spoil = Callable[[Evidence], None]
 
@@ -356,6 +365,10 @@ SPOILT: Final[tuple[tuple[str, Spoil], ...]] = (
     ("ready_workspaces_are_there", lose_the_checkouts),
     ("ports_are_not_shared", share_ports),
     ("branches_are_wanted", leave_a_branch),
+    ("nothing_runs_unallowed", allow_nothing),
+    ("set_ups_come_first", work_before_the_set_up),
+    ("set_ups_are_told", lose_the_output_of_a_set_up),
+    ("teardowns_run", tear_nothing_down),
     ("readers_got_everything_once", miss_an_event),
     ("readers_got_everything_once", see_an_event_twice),
     ("nothing_is_under_way", stay_active),

@@ -1,9 +1,13 @@
 """Ways to spoil what a history has made of workspaces."""
 
 import copy
+from typing import Any
 
 from msgspec.structs import replace
 
+from fleet.core.session.events import SetupEnded, SetupOutput, SetupSkipped
+from fleet.core.trust import RecipeAllowed
+from fleet.core.workspace.events import WorkspaceTornDown
 from fleet.core.workspace.state import PortRange
 from fleet.events.memory_log import MemoryLog
 from fleet.ports import WorkspaceSpec
@@ -38,3 +42,24 @@ def share_ports(evidence: Evidence) -> None:
     one, other, *_ = list(evidence.views.workspaces)
     for state in (one, other):
         evidence.views.workspaces.index(state.id, replace(state, ports=PortRange(20_000, 10)))
+
+
+def leave_out(evidence: Evidence, *kinds: type[Any]) -> None:
+    """Leave all events of these kinds out of the history."""
+    evidence.__dict__["history"] = [each for each in evidence.history if not isinstance(each.event, kinds)]
+
+
+def allow_nothing(evidence: Evidence) -> None:
+    leave_out(evidence, RecipeAllowed)
+
+
+def work_before_the_set_up(evidence: Evidence) -> None:
+    leave_out(evidence, SetupEnded, SetupSkipped)
+
+
+def lose_the_output_of_a_set_up(evidence: Evidence) -> None:
+    leave_out(evidence, SetupOutput)
+
+
+def tear_nothing_down(evidence: Evidence) -> None:
+    leave_out(evidence, WorkspaceTornDown)

@@ -20,6 +20,7 @@ from tests.simulation.checks import (
     readers,
     requests,
     rest,
+    setups,
     transcripts,
     webhooks,
 )
@@ -52,6 +53,10 @@ CHECKS: Final[tuple[Check, ...]] = (
     checkouts.ready_workspaces_are_there,
     checkouts.ports_are_not_shared,
     checkouts.branches_are_wanted,
+    setups.nothing_runs_unallowed,
+    setups.set_ups_come_first,
+    setups.set_ups_are_told,
+    setups.teardowns_run,
     readers.readers_got_everything_once,
     rest.nothing_is_under_way,
     rest.nothing_runs_unseen,

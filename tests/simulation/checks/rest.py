@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
+from fleet.core.session.state import is_held
 from tests.simulation.evidence import Evidence
 
 
 def nothing_is_under_way(evidence: Evidence) -> Iterator[str]:
-    """At rest no session is created, active or waiting, no instance starts or stops, no workspace is being made."""
+    """At rest no session works, no instance starts or stops, no workspace is being made; a set-up may be held."""
     for session in evidence.views.sessions:
-        if session.phase in {"active", "created"} or session.provisioning is not None or session.stopping:
+        works = session.phase in {"active", "created"} or session.provisioning is not None
+        if (works and not is_held(session)) or session.stopping:
             yield f"session {session.id} is {session.phase} ({session.evidence})"
     for instance in evidence.views.instances:
         if instance.phase in ("starting", "unreachable", "stopping") or not instance.swept:
