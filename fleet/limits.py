@@ -166,6 +166,7 @@ DELIVERY_CONFIRM_TIMEOUT_S: Final = 20.0  # the message shows within 0.7 s of th
 DELIVERY_ATTEMPTS_MAX: Final = 5
 # Waits before each look for the message; the last repeats. An earlier look would hold up an OpenCode busy with it.
 DELIVERY_POLL_S: Final = (0.1, 0.1, 0.2, 0.5)
+DELIVERY_RETRY_S_MAX: Final = 16.0  # between attempts while OpenCode does not answer: it doubles up to this
 REPLY_RETRY_S: Final = 2.0  # between tries to give OpenCode an answer
 DELIVERY_ERROR_GRACE_S: Final = 1.5  # after an error without a message: an unknown agent leaves nothing behind
 DELIVERY_LATE_GRACE_S: Final = 2.0  # a prompt whose session is terminated may be on its way for 0.7 s after the 204

@@ -1,7 +1,8 @@
 """Sends requests to one server and repeats them where that is safe: every write carries an idempotency key."""
 
+import itertools
 import uuid
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from copy import copy
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ import msgspec
 import trio
 
 from fleet import __version__
+from fleet.backoff import backoff_s
 from fleet.client.errors import FleetError, error_of, unreachable, unreadable
 from fleet.client.response import LOST, LongResponse
 from fleet.limits import (
@@ -33,12 +35,10 @@ class Page(list[Item]):
         self.go_on = go_on
 
 
-def backoff() -> Generator[float]:
-    """Yield the pauses between attempts, in seconds."""
-    pause = CLIENT_BACKOFF_S_MIN
-    while True:
-        yield pause
-        pause = min(2 * pause, CLIENT_BACKOFF_S_MAX)
+def wait_before(attempt: int, failure: FleetError) -> float:
+    """Return the seconds before `attempt` (from 1), which follows a failure."""
+    wait_s = backoff_s(attempt, first_s=CLIENT_BACKOFF_S_MIN, max_s=CLIENT_BACKOFF_S_MAX)
+    return max(wait_s, failure.retry_after_s or 0)
 
 
 class Content(httpx.AsyncByteStream):
@@ -180,13 +180,13 @@ class Connection:
         headers["Host"] = url.netloc.decode("ascii")
         request = httpx.Request(method, url, headers=headers, stream=Content(content or b""))
         end = trio.current_time() + (self.retry_for_s if retry else 0)
-        for times, pause in enumerate(backoff(), 1):
+        for times in itertools.count(1):
             response, failure = await self._attempt(request)
             if failure is None:
                 self.answered()
                 assert response is not None  # noqa: S101 - one or the other
                 return response
-            wait = max(pause, failure.retry_after_s or 0)
+            wait = wait_before(times, failure)
             if not failure.transient or trio.current_time() + wait > end:
                 raise failure
             self.failed(failure, times)

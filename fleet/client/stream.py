@@ -13,7 +13,7 @@ from typing import Final, Generic, NamedTuple, Self, TypeVar
 import msgspec
 import trio
 
-from fleet.client.connection import Connection, backoff
+from fleet.client.connection import Connection, wait_before
 from fleet.client.errors import FleetError, unreadable
 from fleet.wire.frames import Delta, Event, Frame, PartChanged, Signal, Snapshot, StatusChanged
 from fleet.wire.items import NotificationItem
@@ -102,18 +102,18 @@ class Stream(ABC, Generic[Item]):
 
     async def _again(self, step: Callable[[], Awaitable[None]]) -> None:
         """Do the step, again and again while the server is away."""
-        end, pauses, times = None, backoff(), 0
+        end, times = None, 0
         while True:
             self._alive = False
             try:
                 await step()
             except FleetError as failure:
                 if end is None or self._alive:  # it was there until now
-                    end, pauses, times = trio.current_time() + self._connection.retry_for_s, backoff(), 0
-                wait = max(next(pauses), failure.retry_after_s or 0)
+                    end, times = trio.current_time() + self._connection.retry_for_s, 0
+                times += 1
+                wait = wait_before(times, failure)
                 if not failure.transient or trio.current_time() + wait > end:
                     raise
-                times += 1
                 self._connection.failed(failure, times)
             else:
                 return self._connection.answered()

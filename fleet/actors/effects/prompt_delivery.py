@@ -17,6 +17,7 @@ from fleet.actors.effects.slash_commands import names, unknown
 from fleet.actors.effects.workspace_check import missing
 from fleet.actors.runtime.aggregate import ReportBack
 from fleet.actors.runtime.causation import cause_here
+from fleet.backoff import backoff_s
 from fleet.core.session import effects as e
 from fleet.core.session.commands import SessionCommand
 from fleet.core.session.report_commands import ReportPromptDelivered, ReportTurnFailed
@@ -28,6 +29,7 @@ from fleet.limits import (
     DELIVERY_CONFIRM_TIMEOUT_S,
     DELIVERY_ERROR_GRACE_S,
     DELIVERY_POLL_S,
+    DELIVERY_RETRY_S_MAX,
     TRANSCRIPT_TAIL_MESSAGES,
 )
 from fleet.ports import OpenCode, Prompt
@@ -76,7 +78,7 @@ class Deliveries:
             except Unavailable as unavailable:
                 # OpenCode may have the prompt, so it can't be called failed; an instance that ends calls this off.
                 _log.warning("delivery_retried", session=session_id, attempt=unanswered, code=unavailable.code)
-                await trio.sleep(DELIVERY_POLL_S[-1] * 2 ** min(unanswered, DELIVERY_ATTEMPTS_MAX))
+                await trio.sleep(backoff_s(unanswered + 1, first_s=DELIVERY_POLL_S[-1], max_s=DELIVERY_RETRY_S_MAX))
                 unanswered += 1
                 continue
             except Problem as problem:

@@ -11,7 +11,7 @@ import trio
 from fleet.actors.context import Context
 from fleet.actors.effects.setup import Setups
 from fleet.actors.runtime.aggregate import ReportBack
-from fleet.core.backoff import backoff_s
+from fleet.backoff import backoff_s
 from fleet.core.paths import is_inside
 from fleet.core.workspace.commands import (
     ReportPrepared,
@@ -24,8 +24,6 @@ from fleet.core.workspace.effects import Effect, Prepare, Remove, Restore
 from fleet.core.workspace.state import State
 from fleet.errors import Problem, Rejected
 from fleet.limits import (
-    RESTART_BACKOFF_FIRST_S,
-    RESTART_BACKOFF_MAX_S,
     WORKSPACE_BUSY_POLL_S,
     WORKSPACE_BUSY_S,
     WORKSPACE_CHECK_S,
@@ -76,7 +74,7 @@ class WorkspaceEffects:
                 await self._context.workspaces.discard(effect.order)
             except Problem as problem:
                 _log.warning("workspace_not_discarded", workspace=effect.order.workspace_id, detail=problem.detail)
-                await trio.sleep(backoff_s(attempt, 0, first_s=RESTART_BACKOFF_FIRST_S, max_s=RESTART_BACKOFF_MAX_S))
+                await trio.sleep(backoff_s(attempt))
             else:
                 return
 

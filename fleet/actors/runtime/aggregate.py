@@ -29,13 +29,13 @@ from fleet.actors.runtime.actor import Actor, Inbox
 from fleet.actors.runtime.causation import because_of, cause_here, find_causes
 from fleet.actors.runtime.mailbox import Mailbox, MailboxStatistics
 from fleet.actors.runtime.ref import Message, Ref
-from fleet.core.backoff import backoff_s
+from fleet.backoff import backoff_s
 from fleet.core.decider import Decider
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Appended, Cause, StateSnapshot
 from fleet.events.log import Log
 from fleet.events.snapshots import fingerprint, pack
-from fleet.limits import REPLAY_PAGE_EVENTS, RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S, SNAPSHOT_EVERY_EVENTS
+from fleet.limits import REPLAY_PAGE_EVENTS, SNAPSHOT_EVERY_EVENTS
 
 if TYPE_CHECKING:
     from fleet.actors.runtime.tracing import Spans
@@ -393,6 +393,6 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             except Unavailable as unavailable:
                 attempt += 1
                 _log.warning("report_waits", stream=self.stream, command=type(command).__name__, code=unavailable.code)
-                await trio.sleep(backoff_s(attempt, 0, first_s=RESTART_BACKOFF_FIRST_S, max_s=RESTART_BACKOFF_MAX_S))
+                await trio.sleep(backoff_s(attempt))
                 continue
             return

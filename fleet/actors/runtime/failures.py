@@ -14,9 +14,8 @@ import trio
 
 from fleet.actors.runtime.aggregate import Perform, ReportBack
 from fleet.actors.runtime.child import real_part
-from fleet.core.backoff import backoff_s
+from fleet.backoff import backoff_s
 from fleet.errors import Problem, problem_of
-from fleet.limits import RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S
 
 _log = structlog.get_logger(__name__)
 
@@ -47,7 +46,7 @@ def answering(perform: Perform[Any, Any], failure: Failure[Any, Any], now_ms: Ca
                 return
             attempt += 1
             _log.warning("effect_retried", effect=str(effect.key), code=problem.code, detail=problem.detail)
-            await trio.sleep(backoff_s(attempt, 0, first_s=RESTART_BACKOFF_FIRST_S, max_s=RESTART_BACKOFF_MAX_S))
+            await trio.sleep(backoff_s(attempt))
 
     return carry_out
 

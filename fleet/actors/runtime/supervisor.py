@@ -4,7 +4,7 @@ Rules kept here alone:
 - a child is data (`ChildSpec`), and it is started once the one before it is ready;
 - it is stopped in three steps: its `stopping` event is set, `stop_grace_s` pass, it is cancelled; in reverse order;
 - a crash is logged with its real errors, stripped of the cancellations that may surround them, and answered by a
-  restart with back-off (core/backoff.py), until there are too many (actors/runtime/restart.py): then the supervisor
+  restart with back-off (fleet/backoff.py), until there are too many (actors/runtime/restart.py): then the supervisor
   stops the others and raises `RestartsExceeded` with the causes, so that its own supervisor decides;
 - a child that fails before the supervisor is ready fails the start: an error at start-up is reported, not retried.
 
@@ -22,12 +22,10 @@ import trio
 
 from fleet.actors.runtime.child import Child, ChildPhase, ChildSpec, Readiness, Tally, real_part
 from fleet.actors.runtime.restart import permit_restart
-from fleet.core.backoff import backoff_s
+from fleet.backoff import backoff_s
 from fleet.errors import Unavailable
 from fleet.limits import (
     CHILDREN_MAX,
-    RESTART_BACKOFF_FIRST_S,
-    RESTART_BACKOFF_MAX_S,
     RESTART_INTENSITY,
     RESTART_WINDOW_S,
 )
@@ -293,9 +291,7 @@ class Supervisor:
         child.restarts += 1
         child.phase = ChildPhase.WAITING
         self._restarts += 1
-        child.delay_s = backoff_s(
-            len(restarts), self._jitter(), first_s=RESTART_BACKOFF_FIRST_S, max_s=RESTART_BACKOFF_MAX_S
-        )
+        child.delay_s = backoff_s(len(restarts), self._jitter())
         return True
 
     def _give_up(self, child: Child, failure: RestartsExceeded) -> None:

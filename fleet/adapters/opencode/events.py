@@ -18,6 +18,7 @@ import trio
 
 from fleet.adapters.opencode import event_wire, wire
 from fleet.adapters.opencode.http import FAULTS, BrokenConnectionError, HttpConnection, connect, what_went_wrong
+from fleet.backoff import backoff_s
 from fleet.limits import (
     EVENT_LINE_BYTES_MAX,
     EVENT_RECONNECT_S_MAX,
@@ -53,7 +54,7 @@ class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
         self._announced = False
         self._waiting: deque[OpenCodeEvent] = deque()
         self._lost = False
-        self._backoff_s = 0.0
+        self._breaks = 0  # since something was received
         self._connections = self._bytes_received = self._events = self._unreadable = 0
         self._unknown: Counter[str] = Counter()
 
@@ -85,7 +86,9 @@ class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
     async def _receive(self) -> None:
         """Take what has arrived, connecting first where there is no connection. Raises when the stream is broken."""
         if self._connection is None:
-            await trio.sleep(self._backoff_s)
+            if self._breaks:
+                wait_s = backoff_s(self._breaks, first_s=EVENT_RECONNECT_S_MIN, max_s=EVENT_RECONNECT_S_MAX)
+                await trio.sleep(wait_s)
             self._connection = await _follow(self._port, self._authorization)
             self._lines, self._announced = LineSplitter(EVENT_LINE_BYTES_MAX), False
         data = await self._connection.receive(EVENT_SILENCE_S)
@@ -94,7 +97,7 @@ class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
         if not self._announced:  # OpenCode greets every reader: from here on nothing is missed
             self._announced = True
             self._connections += 1
-            self._backoff_s, self._lost = 0.0, False
+            self._breaks, self._lost = 0, False
             self._waiting.append(StreamOpened())
         self._bytes_received += len(data)
         self._waiting.extend(joined(self._read(self._split(data))))
@@ -126,7 +129,7 @@ class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
 
     def _break(self, reason: str) -> None:
         self.close()
-        self._backoff_s = min(max(self._backoff_s * 2, EVENT_RECONNECT_S_MIN), EVENT_RECONNECT_S_MAX)
+        self._breaks += 1
         if not self._lost:
             self._lost = True
             self._waiting.append(StreamLost(reason))

@@ -7,7 +7,7 @@ receiver took others meanwhile; if it took none, the webhook is disabled and kee
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from fleet.core.backoff import backoff_s
+from fleet.backoff import backoff_s
 from fleet.core.decider import Decider
 from fleet.core.webhook.commands import (
     AdvanceCursor,
@@ -125,9 +125,7 @@ def _not_delivered(command: ReportDeliveryFailed, state: State) -> Events:
     delivery, at_ms = state.waiting(command.number), command.at_ms
     if delivery is None or (state.phase != "active" and not delivery.is_test):
         return ()
-    wait_s = backoff_s(
-        delivery.attempts + 1, 0, first_s=WEBHOOK_BACKOFF_FIRST_S, max_s=WEBHOOK_BACKOFF_MAX_S
-    )  # one receiver at a time: there is nobody to spread the waits from
+    wait_s = backoff_s(delivery.attempts + 1, first_s=WEBHOOK_BACKOFF_FIRST_S, max_s=WEBHOOK_BACKOFF_MAX_S)
     wait_s = max(wait_s, min(command.retry_after_s, WEBHOOK_BACKOFF_MAX_S))
     failed = DeliveryFailed(
         number=command.number,

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.core.backoff import backoff_s
+from fleet.backoff import backoff_s
 
 
 @given(st.integers(-3, 10_000), st.floats(0, 1))
