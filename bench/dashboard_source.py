@@ -35,7 +35,7 @@ class Writer:
         self.session_id = session_id
         self._fleet = fleet
         state = fleet.views.sessions.get(session_id)
-        self._conversation = state.opencode_id if state is not None else ""
+        self._conversation = state.opencode.session_id if state is not None else ""
         self._author = author
         self._words = count()
 

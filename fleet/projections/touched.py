@@ -111,7 +111,7 @@ class Touched:
             self._silent.discard(instance_id)
         if was_silent or instance_id in self._silent:
             for state in self._views.sessions:
-                if instance_id in state.instances:
+                if instance_id in state.opencode.instance_ids:
                     self._note(state.id, position)
 
     def _note_workspace(self, workspace_id: str, position: int) -> None:

@@ -30,13 +30,13 @@ class Sessions(States[session_state.State]):
     def index(self, aggregate_id: str, state: session_state.State) -> None:
         """Keep the index as well."""
         super().index(aggregate_id, state)
-        for opencode_id in (*state.left_opencode_ids, state.opencode_id):
+        for opencode_id in (*state.opencode.earlier_session_ids, state.opencode.session_id):
             self._by_opencode[opencode_id] = aggregate_id
 
     def unindex(self, state: session_state.State, aggregate_id: str) -> None:
         """Keep the index as well."""
         super().unindex(state, aggregate_id)
-        for opencode_id in (*state.left_opencode_ids, state.opencode_id):
+        for opencode_id in (*state.opencode.earlier_session_ids, state.opencode.session_id):
             if self._by_opencode.get(opencode_id) == aggregate_id:
                 del self._by_opencode[opencode_id]
 

@@ -131,7 +131,7 @@ async def test_what_waits_is_shown_and_answered(line: Line) -> None:
 
 async def test_a_session_is_named_by_the_beginning_of_its_id(line: Line) -> None:
     one, two = await make(line), await make(line)
-    opencode_id = line.door.fleet.sessions.session(one).opencode_id
+    opencode_id = line.door.fleet.sessions.session(one).opencode.session_id
     for name in (one, opencode_id, opencode_id[:-3], one[: _apart(one, two)]):
         done = await fleet(line, "show", name, "--json")
         assert (done.code, json.loads(done.out)["id"]) == (0, one), name

@@ -118,7 +118,7 @@ def test_the_last_line_is_of_the_prompt_then_of_the_newest_answer() -> None:
     state = after()
     assert state.last_line is not None
     assert (state.last_line.kind, state.last_line.text) == ("prompt", state.asked)
-    own = state.opencode_id
+    own = state.opencode.session_id
     first = (answer("msg_a", own), text("msg_a", "First"))
     for events, words in (
         ((text("msg_user", "the prompt itself"),), state.asked),
@@ -133,7 +133,7 @@ def test_the_last_line_is_of_the_prompt_then_of_the_newest_answer() -> None:
 
 
 def test_the_context_is_that_of_the_newest_answer_that_tells_it() -> None:
-    own = after().opencode_id
+    own = after().opencode.session_id
     tokens = {"input": 100, "output": 20, "reasoning": 3, "cache": {"read": 10, "write": 1}}
     told = answer("msg_a", own, created_ms=5, tokens=tokens, providerID="p", modelID="m")
     context = ContextSize(134, 5, "p", "m")

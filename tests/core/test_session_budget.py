@@ -15,7 +15,7 @@ from fleet.core.session.events import (
     StopRequested,
 )
 from fleet.core.session.report_commands import ReportTurnEnded, ReportTurnFailed
-from fleet.core.session.state import State
+from fleet.core.session.state import SessionUsage, State
 from fleet.core.session.turn_events import AbortRequested, RequestClosed, TurnContinued, TurnFailed
 from fleet.core.session.values import Budget
 from fleet.ports import Tokens
@@ -47,8 +47,8 @@ def test_a_turn_that_uses_up_the_budget_runs_to_its_end_and_then_the_queue_waits
     story = story.when(s.transcript(s.message("msg_a", cost_usd=1.0))).pending("follow:1:i1")
     assert not any(isinstance(event, BudgetExceeded) for event in story.events)
     story = story.when(s.turn_ended(1)).then(s.ended(1, "finished"), EXCEEDED).pending()
-    assert (story.state.phase, story.state.budget_exceeded, story.state.evidence) == ("idle", WORDS, f"paused: {WORDS}")
-    assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
+    assert (story.state.phase, story.state.usage.exceeded, story.state.evidence) == ("idle", WORDS, f"paused: {WORDS}")
+    assert [prompt.prompt_id for prompt in story.state.queue.prompts] == ["p2"]
 
 
 def test_who_prompts_on_waits_as_well_and_is_not_told_twice() -> None:
@@ -60,7 +60,7 @@ def test_who_prompts_on_waits_as_well_and_is_not_told_twice() -> None:
 def test_a_budget_with_room_lets_the_queue_go_on(budget: Budget | None) -> None:
     story = given(SESSION, "s1", *PAUSED).when(set_budget(budget))
     story = story.then(budget_set(budget), s.started(2, "p2", "x")).pending("deliver:2:i1")
-    assert (story.state.settings.budget, story.state.budget_exceeded) == (budget, None)
+    assert (story.state.settings.budget, story.state.usage.exceeded) == (budget, None)
 
 
 def test_a_budget_without_room_pauses_at_once_and_says_so() -> None:
@@ -148,7 +148,7 @@ def test_another_budget_starts_nothing_where_the_resume_failed_half_way() -> Non
     ],
 )
 def test_dollars_tokens_of_all_kinds_and_minutes_count(budget: Budget, words: str | None) -> None:
-    state = State("s1", cost_usd=2.0, tokens=Tokens(1, 2, 3, 4, 5), running_ms=180_000)
+    state = State("s1", usage=SessionUsage(cost_usd=2.0, tokens=Tokens(1, 2, 3, 4, 5)), running_ms=180_000)
     assert used_up(state, budget) == words
 
 

@@ -76,13 +76,13 @@ def test_the_end_of_a_turn_is_told_as_what_it_was(outcome: TurnOutcome) -> None:
 def test_what_was_aborted_is_never_told_as_finished() -> None:
     story = child(*s.ABORTING).when(s.turn_ended(1, "finished"))
     assert outcomes(story) == ["aborted"]
-    assert "finished" not in story.state.callbacks[0].text
+    assert "finished" not in story.state.callbacks.sent[0].text
 
 
 def test_an_error_is_told_as_one() -> None:
     story = child(*s.ACTIVE).when(s.turn_failed(1)).pending("callback:1")
     assert outcomes(story) == ["error"]
-    assert "no credit" in story.state.callbacks[0].text
+    assert "no credit" in story.state.callbacks.sent[0].text
 
 
 @pytest.mark.parametrize("history", [s.CREATED, s.IDLE, s.ACTIVE, s.WAITING, s.RESUMED, s.LOST_TURN])
@@ -157,9 +157,9 @@ def test_the_end_of_an_idle_child_that_was_told_of_is_no_outcome(end: SessionCom
 
 def test_each_prompt_owes_the_parent_another_word() -> None:
     story = child(*s.ACTIVE).when(s.turn_ended(1)).when(delivered(1))
-    assert not story.state.owes_callback
+    assert not story.state.callbacks.owed
     story = story.when(s.submit("p2"))
-    assert story.state.owes_callback
+    assert story.state.callbacks.owed
     story = story.when(s.turn_ended(2)).pending("callback:2")
     assert outcomes(story) == ["finished"]
 
@@ -195,7 +195,7 @@ def test_a_turn_that_outlived_a_failed_resume_owes_a_word_of_its_own() -> None:
 def test_callbacks_are_numbered_and_delivered_one_by_one_in_order() -> None:
     story = run(child(*s.IDLE), 1)
     story = run(run(story, 2), 3).pending("callback:1")
-    assert [callback.number for callback in story.state.callbacks] == [1, 2, 3]
+    assert [callback.number for callback in story.state.callbacks.sent] == [1, 2, 3]
     story = story.when(delivered(1)).then(CallbackDelivered(number=1, at_ms=s.AT)).pending("callback:2")
     story = (
         story.when(dropped(2))
@@ -203,7 +203,7 @@ def test_callbacks_are_numbered_and_delivered_one_by_one_in_order() -> None:
         .pending("callback:3")
     )
     story = story.when(delivered(3)).then(CallbackDelivered(number=3, at_ms=s.AT)).pending()
-    assert [callback.status for callback in story.state.callbacks] == ["delivered", "dropped", "delivered"]
+    assert [callback.status for callback in story.state.callbacks.sent] == ["delivered", "dropped", "delivered"]
 
 
 def test_a_callback_behind_another_is_not_ordered_before_its_turn() -> None:
@@ -220,9 +220,9 @@ def test_a_parent_that_cannot_take_it_is_tried_on_and_on() -> None:
         .then(CallbackUndelivered(number=1, reason="it has stopped", at_ms=s.AT))
     )
     story = story.pending("callback:1").when(undelivered(1, "its queue is full")).then().pending("callback:1")
-    assert [(c.status, c.reason) for c in story.state.callbacks] == [("undelivered", "it has stopped")]
+    assert [(c.status, c.reason) for c in story.state.callbacks.sent] == [("undelivered", "it has stopped")]
     story = story.when(delivered(1)).then(CallbackDelivered(number=1, at_ms=s.AT)).pending()
-    assert [(c.status, c.reason) for c in story.state.callbacks] == [("delivered", "")]
+    assert [(c.status, c.reason) for c in story.state.callbacks.sent] == [("delivered", "")]
 
 
 @pytest.mark.parametrize("last", [delivered(1), dropped(1)])
@@ -252,7 +252,7 @@ def test_what_is_over_is_shown_for_a_while_and_what_waits_for_ever() -> None:
     for number in range(3, total):
         story = run(story, number).when(delivered(number))
     story = run(story, total)
-    numbers = [callback.number for callback in story.state.callbacks]
+    numbers = [callback.number for callback in story.state.callbacks.sent]
     assert numbers == [1, *range(total - CALLBACKS_REMEMBERED_MAX, total), total]
     story.pending("callback:1").when(delivered(1)).pending(f"callback:{total}")
 
@@ -262,7 +262,7 @@ def test_what_is_over_is_shown_for_a_while_and_what_waits_for_ever() -> None:
 
 def test_the_parent_reads_what_became_of_the_child() -> None:
     story = child(*s.ACTIVE, s.paid(0.125)).when(s.changes()).when(s.turn_ended(1))
-    assert story.state.callbacks == (
+    assert story.state.callbacks.sent == (
         Callback(
             1,
             "finished",
@@ -279,7 +279,7 @@ def test_the_parent_reads_what_became_of_the_child() -> None:
 def test_a_child_outside_of_git_has_no_branch_and_may_have_changed_nothing() -> None:
     plain = WorkspaceAttached(workspace_id="w1", directory="/plain", branch=None, at_ms=s.AT)
     history = tuple(plain if isinstance(event, WorkspaceAttached) else event for event in s.ACTIVE)
-    text = child(*history).when(s.turn_ended(1)).state.callbacks[0].text
+    text = child(*history).when(s.turn_ended(1)).state.callbacks.sent[0].text
     assert text.endswith("\nFiles changed: 0 (+0 -0)\nCost: 0.0000 USD\nDirectory: /plain")
 
 
@@ -289,9 +289,9 @@ def test_word_of_a_child_does_not_release_what_an_abort_held_back() -> None:
         SESSION, "s1", *s.ACTIVE, s.accepted("p2"), AbortRequested(number=1, at_ms=s.AT), s.ended(1, "aborted")
     )
     story = held.when(word)
-    assert (story.state.turn, [p.prompt_id for p in story.state.queue]) == (None, ["p2", "callback:child:1"])
+    assert (story.state.turn, [p.prompt_id for p in story.state.queue.prompts]) == (None, ["p2", "callback:child:1"])
     story = story.when(s.submit("p3"))
-    assert (story.state.turns, [p.prompt_id for p in story.state.queue]) == (2, ["callback:child:1", "p3"])
+    assert (story.state.turns, [p.prompt_id for p in story.state.queue.prompts]) == (2, ["callback:child:1", "p3"])
 
 
 def test_word_of_a_child_starts_a_turn_where_nothing_is_held_back() -> None:

@@ -34,7 +34,7 @@ def test_comes_up_step_by_step_and_waits_for_a_prompt() -> None:
     story = story.when(s.workspace_ready()).then(s.WORKSPACE).pending("instance")
     story = story.when(s.instance_ready()).then(s.attached("i1")).pending("conversation:i1")
     story = story.when(s.conversation_open()).then(s.OPENED).pending()
-    assert (story.state.phase, story.state.instances) == ("idle", ("i1",))
+    assert (story.state.phase, story.state.opencode.instance_ids) == ("idle", ("i1",))
 
 
 def test_sends_its_initial_prompt_as_soon_as_it_can() -> None:
@@ -123,7 +123,7 @@ def test_the_initial_prompt_survives_a_failure(step: ProvisionStep, history: tup
 def test_an_instance_that_dies_before_the_conversation_is_open_fails_the_step() -> None:
     story = given(SESSION, "s1", *s.ON_INSTANCE).when(s.instance_ended())
     story = story.then(s.failed("conversation", "opencode_exited", ended_early("why")), s.detached()).pending()
-    assert (story.state.phase, story.state.instance_id) == ("error", None)
+    assert (story.state.phase, story.state.opencode.instance_id) == ("error", None)
 
 
 @each_step

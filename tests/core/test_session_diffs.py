@@ -36,20 +36,20 @@ def test_the_first_baseline_holds() -> None:
     story = story.then(
         WorkspaceAttached(workspace_id="w1", directory="/trees/w1", branch="fleet/title", at_ms=s.AT, baseline="t0")
     )
-    assert (story.state.baseline, story.state.tree) == ("t0", "t0")
+    assert (story.state.snapshots.baseline, story.state.snapshots.newest) == ("t0", "t0")
     story = story.when(s.instance_ready()).when(s.conversation_open()).when(s.submit()).when(s.changes())
     story = story.when(s.turn_ended(1)).when(s.instance_ended()).when(ResumeSession(at_ms=s.AT))
     story = story.when(
         ReportWorkspaceReady(workspace_id="w1", directory="/trees/w1", branch="fleet/title", at_ms=s.AT, baseline="t9")
     )
-    assert (story.state.baseline, story.state.tree) == ("t0", "t2")
+    assert (story.state.snapshots.baseline, story.state.snapshots.newest) == ("t0", "t2")
 
 
 def test_a_baseline_that_could_not_be_taken_is_taken_by_a_resume() -> None:
     story = given(SESSION, "s1", *s.RESUMING).when(
         ReportWorkspaceReady(workspace_id="w1", directory="/trees/w1", branch=None, at_ms=s.AT, baseline="t9")
     )
-    assert (story.state.baseline, story.state.tree) == ("t9", "t9")
+    assert (story.state.snapshots.baseline, story.state.snapshots.newest) == ("t9", "t9")
 
 
 def test_the_tree_of_a_turn_is_taken_once_before_its_prompt_is_sent() -> None:
@@ -77,10 +77,14 @@ def test_the_tree_of_another_turn_is_not_taken() -> None:
 def test_what_the_turn_has_changed_is_recorded_before_it_ends(history: tuple[SessionEvent, ...]) -> None:
     before = given(SESSION, "s1", *history)
     story = before.when(s.changes()).then(recorded())
-    assert (story.state.tree, story.state.manifest, story.state.changes) == ("t2", "session", Totals(2, 10, 3))
+    assert (story.state.snapshots.newest, story.state.snapshots.manifest, story.state.snapshots.totals) == (
+        "t2",
+        "session",
+        Totals(2, 10, 3),
+    )
     assert story.effects == before.effects
     story = story.when(s.changes(files=3, tree="t3")).then(recorded(files=3, name="t3"))
-    assert story.state.changes == Totals(3, 10, 3)
+    assert story.state.snapshots.totals == Totals(3, 10, 3)
 
 
 def test_changes_outlive_the_turn_and_say_who_else_was_at_work() -> None:
@@ -105,7 +109,7 @@ def test_changes_outlive_the_turn_and_say_who_else_was_at_work() -> None:
             at_ms=s.AT,
         )
     ).when(s.turn_ended(1))
-    assert (story.state.tree, story.state.changes) == ("t2", Totals(1))
+    assert (story.state.snapshots.newest, story.state.snapshots.totals) == ("t2", Totals(1))
 
 
 @pytest.mark.parametrize("history", [s.CREATED, s.IDLE, s.FINISHED, s.FAILED, s.COMPLETED, s.RESUMED, s.STOPPED])

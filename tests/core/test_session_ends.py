@@ -38,7 +38,7 @@ ended = pytest.mark.parametrize(("phase", "history"), ENDED.items(), ids=ENDED.k
 def test_idle_and_shut_down_on_purpose_is_completed() -> None:
     story = given(SESSION, "s1", *s.FINISHED).when(s.instance_ended(orderly=True))
     story = story.then(SessionCompleted(instance_id="i1", evidence="why", at_ms=s.AT)).pending()
-    assert (story.state.phase, story.state.instance_id, story.state.ended_at_ms) == ("completed", None, s.AT)
+    assert (story.state.phase, story.state.opencode.instance_id, story.state.ended_at_ms) == ("completed", None, s.AT)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_idle_and_shut_down_on_purpose_is_completed() -> None:
 def test_death_or_a_shutdown_in_the_middle_disconnects(history: tuple[SessionEvent, ...], orderly: bool) -> None:
     before = given(SESSION, "s1", *history)
     story = before.when(s.instance_ended(orderly=orderly)).then(s.disconnected()).pending()
-    assert (story.state.phase, story.state.instance_id, story.state.evidence) == ("disconnected", None, "why")
+    assert (story.state.phase, story.state.opencode.instance_id, story.state.evidence) == ("disconnected", None, "why")
     assert story.state.turn == before.state.turn
 
 
@@ -62,7 +62,7 @@ def test_an_instance_that_goes_while_a_resumed_session_is_looked_at_disconnects(
 
 def test_in_error_the_instance_may_go() -> None:
     story = given(SESSION, "s1", *s.FAILED).when(s.instance_ended(orderly=True)).then(s.detached()).pending()
-    assert (story.state.phase, story.state.instance_id) == ("error", None)
+    assert (story.state.phase, story.state.opencode.instance_id) == ("error", None)
     story.when(s.submit("p2")).then(s.accepted("p2"), ResumeRequested(at_ms=s.AT)).pending("workspace")
 
 
@@ -83,12 +83,12 @@ def test_an_end_is_told_once(history: tuple[SessionEvent, ...]) -> None:
 def test_each_session_can_be_terminated(situation: str) -> None:
     before = given(SESSION, "s1", *s.LIVING[situation])
     story = before.when(StopSession(at_ms=s.AT)).then(TERMINATED).pending("end")
-    assert story.effects == (e.EndSession("end", before.state.instance_id, "ses_1", "/trees/w1"),)
+    assert story.effects == (e.EndSession("end", before.state.opencode.instance_id, "ses_1", "/trees/w1"),)
     story = story.when(StopSession(at_ms=s.AT)).then().when(OVER)
     turn = () if before.state.turn is None else (s.ended(1, "aborted", "terminated"),)
     story = story.then(*turn, STOPPED).pending()
     state = story.state
-    assert (state.phase, state.turn, state.requests, state.instance_id) == ("stopped", None, (), None)
+    assert (state.phase, state.turn, state.requests, state.opencode.instance_id) == ("stopped", None, (), None)
     assert (state.ended_at_ms, state.stopping) == (s.AT, False)
     story.when(StopSession(at_ms=s.AT)).then().when(OVER).then()
 
@@ -98,7 +98,7 @@ def test_termination_aborts_the_turn_and_withdraws_what_waits() -> None:
     story = story.when(OVER).then(
         s.ended(1, "aborted", "terminated"), s.withdrawn("p2", "terminated"), s.withdrawn("p3", "terminated"), STOPPED
     )
-    assert (story.state.queue, story.state.last_outcome) == ((), "aborted")
+    assert (story.state.queue.prompts, story.state.last_outcome) == ((), "aborted")
 
 
 def test_nothing_new_begins_while_it_is_terminated() -> None:
@@ -137,7 +137,7 @@ def test_a_stopped_session_that_is_being_resumed_is_terminated_again() -> None:
 def test_a_stopped_session_lets_go_of_the_instance_of_a_failed_resume() -> None:
     story = given(SESSION, "s1", *s.STOPPED, ResumeRequested(at_ms=s.AT), s.WORKSPACE, s.attached("i2"))
     story = story.when(s.provision_failed("conversation", "session_gone")).pending("leave:i2")
-    assert story.state.instance_id is None
+    assert story.state.opencode.instance_id is None
     story = story.when(ReportDetached(instance_id="i2", at_ms=s.AT)).pending()
     story.when(StopSession(at_ms=s.AT)).then()
 
@@ -170,7 +170,7 @@ def test_an_ended_session_comes_back_to_work(phase: str, history: tuple[SessionE
     )
     assert (story.state.phase, story.state.ended_at_ms) == ("active", None)
     story = story.when(s.settled()).then(SessionSettled(evidence="nothing runs", at_ms=s.AT)).pending()
-    assert (story.state.phase, story.state.instances) == ("idle", ("i1", "i2"))
+    assert (story.state.phase, story.state.opencode.instance_ids) == ("idle", ("i1", "i2"))
 
 
 @ended
@@ -200,7 +200,7 @@ def test_a_resume_that_fails_leaves_the_session_as_it_was(
     if step == "conversation":
         story = story.pending("leave:i2").when(ReportDetached(instance_id="i2", at_ms=s.AT))
     story = story.pending()
-    assert (story.state.phase, story.state.instance_id) == (phase, None)
+    assert (story.state.phase, story.state.opencode.instance_id) == (phase, None)
     assert story.state.failure is not None
     assert story.state.failure.code == code
     story.when(ResumeSession(at_ms=s.AT)).then(ResumeRequested(at_ms=s.AT)).pending("workspace")
@@ -220,7 +220,7 @@ def test_a_session_in_error_is_brought_back_and_is_in_error_no_more() -> None:
     story = given(SESSION, "s1", *s.FAILED).when(ResumeSession(at_ms=s.AT)).then(ResumeRequested(at_ms=s.AT))
     story = story.when(s.workspace_ready()).when(s.instance_ready("i1")).when(s.conversation_open())
     story = story.when(s.settled("x"))
-    assert (story.state.phase, story.state.failure, story.state.instance_id) == ("idle", None, "i1")
+    assert (story.state.phase, story.state.failure, story.state.opencode.instance_id) == ("idle", None, "i1")
 
 
 @pytest.mark.parametrize("history", [s.IDLE, s.FINISHED])
@@ -279,13 +279,13 @@ def test_a_new_conversation_is_made_under_its_own_id() -> None:
     (effect,) = story.effects
     assert isinstance(effect, e.OpenConversation)
     assert (effect.opencode_id, effect.exists, effect.origin) == ("ses_2", False, None)
-    assert (story.state.opencode_id, story.state.left_opencode_ids) == ("ses_2", ("ses_1",))
+    assert (story.state.opencode.session_id, story.state.opencode.earlier_session_ids) == ("ses_2", ("ses_1",))
 
 
 def test_a_new_conversation_leaves_the_turn_of_the_old_one() -> None:
     story = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2"), s.disconnected()).when(ANEW)
     assert [type(event) for event in story.events] == [TurnEnded, ResumeRequested]
-    assert (story.state.turn, story.state.last_outcome, story.state.queue_paused) == (None, "interrupted", True)
+    assert (story.state.turn, story.state.last_outcome, story.state.queue.paused) == (None, "interrupted", True)
 
 
 def test_a_conversation_that_may_still_run_is_not_left_yet() -> None:
@@ -303,4 +303,4 @@ def test_a_lost_conversation_takes_no_prompt_until_it_is_found_or_left() -> None
     story = given(SESSION, "s1", *s.ACTIVE, lost).when(s.submit("p2", resume=True))
     story = story.then_rejected("session_gone", says='"fresh": true')
     story = story.when(ANEW).when(s.submit("p2"))
-    assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
+    assert [prompt.prompt_id for prompt in story.state.queue.prompts] == ["p2"]

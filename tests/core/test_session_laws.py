@@ -232,23 +232,23 @@ def check_turn(state: State, log: tuple[SessionEvent, ...]) -> None:
     assert (state.turn.number if state.turn else None) == running
     assert state.turn is None or state.phase in (*RUNNING, "disconnected")
     assert bool(state.requests) == (state.phase == "waiting_input")
-    assert state.phase not in RUNNING or state.instance_id is not None or state.stopping
+    assert state.phase not in RUNNING or state.opencode.instance_id is not None or state.stopping
 
 
 def check_queue(state: State) -> None:
     """Prompts wait for a turn, for the session to come up or back, held, or for the budget: never for nothing."""
     ready = state.phase == "idle" or (state.phase == "error" and not is_cut_off(state))
-    if state.queue and not state.queue_paused and ready and state.provisioning is None and not state.stopping:
-        assert state.budget_exceeded is not None
+    if state.queue.prompts and not state.queue.paused and ready and state.provisioning is None and not state.stopping:
+        assert state.usage.exceeded is not None
     if state.phase == "stopped" and not state.stopping and state.provisioning is None and state.failure is None:
-        assert not state.queue
+        assert not state.queue.prompts
 
 
 def check_prompts(state: State, log: tuple[SessionEvent, ...]) -> None:
     """Each accepted prompt has one end at most: sent in one turn, or withdrawn. The others wait."""
     taken = Counter(event.prompt_id for event in log if isinstance(event, PromptAccepted))
     on_the_way = () if state.turn is None else state.turn.steering
-    waiting = Counter(prompt.prompt_id for prompt in (*state.queue, *on_the_way))
+    waiting = Counter(prompt.prompt_id for prompt in (*state.queue.prompts, *on_the_way))
     assert taken == ends(log) + waiting
     assert max(waiting.values(), default=1) == 1
 
@@ -277,8 +277,12 @@ def check_work(state: State) -> None:
     """What has come to rest orders nothing; what has not orders something; word to the parent goes on beside it."""
     pending = SESSION.pending(state)
     aside = [effect.key for effect in pending if isinstance(effect, e.NotifyParent | e.DetachInstance)]
-    waiting = [c.number for c in state.callbacks if c.status in ("pending", "undelivered")]
-    leaves = [f"leave:{state.detaching_from}"] if state.detaching_from is not None and not state.stopping else []
+    waiting = [c.number for c in state.callbacks.sent if c.status in ("pending", "undelivered")]
+    leaves = (
+        [f"leave:{state.opencode.detaching_from}"]
+        if state.opencode.detaching_from is not None and not state.stopping
+        else []
+    )
     assert aside == [*leaves, *(f"callback:{number}" for number in waiting[:1])]
     rests = state.provisioning is None and not state.stopping and state.phase not in (*RUNNING, "erased")
     waits_to_leave = state.provisioning == "instance" and bool(leaves) and not state.stopping
@@ -309,7 +313,7 @@ def check_callbacks(state: State, log: tuple[SessionEvent, ...]) -> None:
             case _:
                 pass
     child = any(isinstance(event, SessionCreated) and event.settings.parent_id is not None for event in log)
-    assert child or (count == 0 and not state.owes_callback)
+    assert child or (count == 0 and not state.callbacks.owed)
     if child and last_turn >= 0 and state.turn is None:
         assert last_word > last_turn, "the parent has not heard of the last turn"
 
@@ -359,7 +363,7 @@ def test_each_session_can_be_ended(data: st.DataObject) -> None:
     for command in story:
         for event in SESSION.decide(command, state):
             state = SESSION.evolve(state, event)
-    assert (state.phase, state.queue, state.turn, state.instance_id) == ("stopped", (), None, None)
+    assert (state.phase, state.queue.prompts, state.turn, state.opencode.instance_id) == ("stopped", (), None, None)
     assert all(isinstance(effect, e.NotifyParent) for effect in SESSION.pending(state))
     for event in SESSION.decide(EraseSession(at_ms=s.AT), state):
         state = SESSION.evolve(state, event)
@@ -386,14 +390,14 @@ def test_each_session_can_be_brought_back_to_work(data: st.DataObject) -> None:
     for command in story:
         if command is ANEW and not is_gone(state):
             continue
-        if command is ANEW and state.detaching_from is not None:
+        if command is ANEW and state.opencode.detaching_from is not None:
             state = carried_out(state)
         for event in SESSION.decide(command, state):
             state = SESSION.evolve(state, event)
     for _ in range(60):  # callbacks go one by one
         state = carried_out(state)
     assert state.phase == "idle"
-    assert state.queue == ()
+    assert state.queue.prompts == ()
     assert SESSION.pending(state) == ()
 
 

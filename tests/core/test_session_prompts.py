@@ -187,11 +187,11 @@ def test_an_error_ends_the_turn_and_holds_what_waits_until_the_next_prompt(histo
     story = given(SESSION, "s1", *history, s.accepted("p2")).when(s.turn_failed(1))
     story = story.then(TurnFailed(number=1, code="APIError", detail="no credit", at_ms=s.AT)).pending()
     state = story.state
-    assert (state.phase, state.queue_paused, state.last_outcome, state.requests) == ("error", True, "error", ())
+    assert (state.phase, state.queue.paused, state.last_outcome, state.requests) == ("error", True, "error", ())
     assert state.failure is not None
     assert (state.failure.code, state.failure.step) == ("APIError", None)
     story = story.when(s.submit("p3")).then(s.accepted("p3"), s.started(2, "p2", "p3")).pending("deliver:2:i1")
-    assert (story.state.phase, story.state.failure, story.state.queue_paused) == ("active", None, False)
+    assert (story.state.phase, story.state.failure, story.state.queue.paused) == ("active", None, False)
     story.when(s.turn_ended(2, ids="x")).then(s.ended(2, "finished"), s.started(3, "p3", "x"))
 
 
@@ -199,13 +199,13 @@ def test_an_error_ends_the_turn_and_holds_what_waits_until_the_next_prompt(histo
 def test_an_abort_holds_what_waits_until_the_next_prompt(outcome: TurnOutcome) -> None:
     story = given(SESSION, "s1", *queue_of("p2")).when(AbortTurn(at_ms=s.AT))
     story = story.when(s.turn_ended(1, outcome)).then(s.ended(1, outcome)).pending()
-    assert (story.state.phase, story.state.queue_paused, story.state.last_outcome) == ("idle", True, outcome)
+    assert (story.state.phase, story.state.queue.paused, story.state.last_outcome) == ("idle", True, outcome)
     story.when(s.submit("p3")).then(s.accepted("p3"), s.started(2, "p2", "p3"))
 
 
 def test_a_turn_that_was_interrupted_holds_what_waits() -> None:
     story = given(SESSION, "s1", *queue_of("p2")).when(s.turn_ended(1, "interrupted")).then(s.ended(1, "interrupted"))
-    assert story.state.queue_paused
+    assert story.state.queue.paused
 
 
 def test_what_was_prompted_after_the_abort_is_not_held() -> None:
@@ -341,7 +341,7 @@ def test_what_a_message_costs_counts_once_and_the_last_figure_holds() -> None:
     story = story.when(s.transcript(s.message("msg_a", body="1", cost_usd=0.25, output=10)))
     story = story.when(s.transcript(s.message("msg_a", body="2", cost_usd=0.75, output=30)))
     story = story.when(s.transcript(s.message("msg_b", body="1", cost_usd=0.5, output=5)))
-    assert (story.state.cost_usd, story.state.tokens.output) == (1.25, 35)
+    assert (story.state.usage.cost_usd, story.state.usage.tokens.output) == (1.25, 35)
 
 
 def test_a_late_word_on_the_turn_before_does_not_count_twice() -> None:
@@ -350,14 +350,14 @@ def test_a_late_word_on_the_turn_before_does_not_count_twice() -> None:
     assert story.state.turns == 2
     story = story.when(s.transcript(s.message("msg_a", body="1", cost_usd=0.25, output=10))).then()
     story = story.when(s.transcript(s.message("msg_a", body="2", cost_usd=0.5, output=20)))
-    assert (story.state.cost_usd, story.state.tokens.output) == (0.5, 20)
+    assert (story.state.usage.cost_usd, story.state.usage.tokens.output) == (0.5, 20)
 
 
 def test_what_is_known_of_earlier_turns_is_bounded_and_the_newest() -> None:
     names = [f"msg_{n:04d}" for n in range(TRANSCRIPT_KNOWN_MAX + 5)]
     paid = [s.message(name, cost_usd=0.25) for name in names]
     story = given(SESSION, "s1", *queue_of("p2")).when(s.transcript(*paid)).when(s.turn_ended(1))
-    assert list(story.state.digest_by_id) == list(story.state.usage_by_message) == names[5:]
+    assert list(story.state.digest_by_id) == list(story.state.usage.by_message) == names[5:]
     story.when(s.transcript(paid[-1])).then()
 
 
@@ -369,7 +369,7 @@ def test_what_is_read_back_late_is_recorded_still(history: tuple[SessionEvent, .
 @pytest.mark.parametrize("stop", [AbortTurn(at_ms=s.AT), s.turn_failed(1)], ids=("aborted", "failed"))
 def test_what_was_to_steer_a_turn_that_ended_badly_waits_for_somebody_to_prompt(stop: SessionCommand) -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(s.submit("p2", steer=True)).when(stop).when(s.turn_ended(1, "aborted"))
-    assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
-    assert (story.state.turns, story.state.queue_paused) == (1, True)
+    assert [prompt.prompt_id for prompt in story.state.queue.prompts] == ["p2"]
+    assert (story.state.turns, story.state.queue.paused) == (1, True)
     story = story.when(s.submit("p3"))
-    assert (story.state.turns, [prompt.prompt_id for prompt in story.state.queue]) == (2, ["p3"])
+    assert (story.state.turns, [prompt.prompt_id for prompt in story.state.queue.prompts]) == (2, ["p3"])

@@ -45,7 +45,10 @@ def test_a_prompt_that_waits_gets_another_text_and_keeps_its_place() -> None:
     story = (
         given(SESSION, "s1", *WAITING_TWO).when(edit()).then(PromptEdited(prompt_id="p2", text="do that", at_ms=s.AT))
     )
-    assert [(prompt.prompt_id, prompt.text) for prompt in story.state.queue] == [("p2", "do that"), ("p3", "do it")]
+    assert [(prompt.prompt_id, prompt.text) for prompt in story.state.queue.prompts] == [
+        ("p2", "do that"),
+        ("p3", "do it"),
+    ]
     story = story.pending("follow:1:i1").when(edit()).then()
     story = story.when(s.turn_ended(1, ids="x")).then(s.ended(1, "finished"), s.started(2, "p2", "x"))
     assert story.state.turn is not None
@@ -69,7 +72,7 @@ def test_an_edit_leaves_attachments_agent_and_model() -> None:
         .when(edit(text=""))
         .then(PromptEdited(prompt_id="p2", text="", at_ms=s.AT))
     )
-    (prompt,) = story.state.queue
+    (prompt,) = story.state.queue.prompts
     assert (prompt.attachments, prompt.agent, prompt.model) == ((picture,), "plan", Model("p", "m"))
 
 
@@ -103,7 +106,7 @@ def test_a_prompt_that_waits_is_sent_into_the_turn_that_runs(history: tuple[Sess
     story = story.then(
         TurnSteered(number=1, prompt_id="p3", message_id="msg_s", part_ids=("prt_s00",), at_ms=s.AT)
     ).pending("follow:1:i1", "steer:p3:i1")
-    assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
+    assert [prompt.prompt_id for prompt in story.state.queue.prompts] == ["p2"]
     story = story.when(steer("p3")).then()  # it is on its way
     story = (
         story.when(ReportPromptDelivered(message_id="msg_s", at_ms=s.AT))

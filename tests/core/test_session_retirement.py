@@ -47,7 +47,7 @@ LEFT = ReportDetached(instance_id="i1", at_ms=s.AT)
 def test_an_idle_session_is_completed_and_leaves_its_instance() -> None:
     story = given(SESSION, "s1", *s.FINISHED).when(s.retire()).then(s.RETIRED[-1]).pending("leave:i1")
     assert story.effects == (e.DetachInstance("leave:i1", "i1", "ses_1", "/trees/w1"),)
-    assert (story.state.phase, story.state.instance_id, story.state.ended_at_ms) == ("completed", None, s.AT)
+    assert (story.state.phase, story.state.opencode.instance_id, story.state.ended_at_ms) == ("completed", None, s.AT)
     story = story.when(s.retire()).then().when(LEFT).then(InstanceDetached(instance_id="i1", at_ms=s.AT)).pending()
     story.when(LEFT).then()
 
@@ -59,7 +59,11 @@ def test_what_is_at_work_keeps_its_instance(situation: str) -> None:
 
 def test_a_session_in_error_gives_its_instance_back_and_a_prompt_brings_it_back() -> None:
     story = given(SESSION, "s1", *s.FAILED).when(s.retire()).pending("leave:i1").when(s.retire()).then()
-    assert (story.state.phase, story.state.instance_id, story.state.detaching_from) == ("error", None, "i1")
+    assert (story.state.phase, story.state.opencode.instance_id, story.state.opencode.detaching_from) == (
+        "error",
+        None,
+        "i1",
+    )
     story = story.when(LEFT).then(InstanceDetached(instance_id="i1", at_ms=s.AT)).pending()
     story.when(s.submit("p2")).then(s.accepted("p2"), ResumeRequested(at_ms=s.AT)).pending("workspace")
 
@@ -81,7 +85,7 @@ def test_a_session_that_is_being_terminated_is_not_retired() -> None:
 def test_what_waits_is_still_there_after_a_resume() -> None:
     held = (*s.ACTIVE, s.accepted("p2"), AbortRequested(number=1, at_ms=s.AT), s.ended(1, "aborted"))
     story = given(SESSION, "s1", *held).when(s.retire()).when(LEFT)
-    assert [prompt.prompt_id for prompt in story.state.queue] == ["p2"]
+    assert [prompt.prompt_id for prompt in story.state.queue.prompts] == ["p2"]
     story = story.when(s.submit("p3", resume=True)).when(s.workspace_ready()).when(s.instance_ready("i2"))
     story = story.when(s.conversation_open()).when(s.settled("x"))
     story.then(SessionSettled(evidence="nothing runs", at_ms=s.AT), s.started(2, "p2", "x"))

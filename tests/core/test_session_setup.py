@@ -49,7 +49,7 @@ def test_waits_for_leave_runs_and_goes_on() -> None:
         SetupEnded(exit_code=0, detail="", at_ms=s.AT, baseline="t2")
     )
     assert how(story.pending("instance").state) == ("done", "instance", "created")
-    assert story.state.baseline == "t2"
+    assert story.state.snapshots.baseline == "t2"
 
 
 def test_a_baseline_that_turns_were_measured_against_stays() -> None:
@@ -58,7 +58,7 @@ def test_a_baseline_that_turns_were_measured_against_stays() -> None:
         .when(ReportSetupEnded(exit_code=0, code=None, detail="", at_ms=s.AT, baseline="t2"))
         .then()
     )
-    assert story.state.baseline is None
+    assert story.state.snapshots.baseline is None
 
 
 def test_a_failure_is_an_error_that_resume_tries_again() -> None:

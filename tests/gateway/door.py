@@ -177,7 +177,7 @@ class Door:
 
     async def settled(self, session_id: str) -> dict[str, Any]:
         """Wait until the session neither works nor has a prompt waiting, and return its item."""
-        await self.fleet.views.sessions.wait(session_id, lambda s: s.turn is None and not s.queue)
+        await self.fleet.views.sessions.wait(session_id, lambda s: s.turn is None and not s.queue.prompts)
         item: dict[str, Any] = (await self.knock("GET", f"/api/sessions/{session_id}")).json
         return item
 

@@ -87,7 +87,7 @@ async def test_and_after_a_restart(machine: Machine) -> None:
         child = (await door.knock("POST", "/api/sessions", order)).json["session"]["id"]
         await door.knock("DELETE", f"/api/sessions/{parent['id']}")
         await door.knock("POST", f"/api/sessions/{child}/prompt", {"text": "one"}, X_Request_Id="prompted")
-        await door.fleet.views.sessions.wait(child, lambda s: any(c.status == "undelivered" for c in s.callbacks))
+        await door.fleet.views.sessions.wait(child, lambda s: any(c.status == "undelivered" for c in s.callbacks.sent))
         await door.knock("PATCH", f"/api/sessions/{child}", {"title": "Another"}, X_Request_Id="later")
     async with machine.fleet() as door:
         await door.knock("POST", f"/api/sessions/{parent['id']}/resume")

@@ -29,7 +29,7 @@ async def test_a_used_up_budget_pauses_after_the_turn_and_goes_on_with_another(
     whole = {"usd": None, "tokens": None, "minutes": None}
     assert item["budget"] == {**whole, **budget}
     await door.knock("POST", f"{path}/prompt", {"text": "second"})
-    paused = await door.fleet.views.sessions.wait(item["id"], lambda s: s.budget_exceeded is not None)
+    paused = await door.fleet.views.sessions.wait(item["id"], lambda s: s.usage.exceeded is not None)
     assert (paused.phase, paused.last_outcome, paused.turns) == ("idle", "finished", 1)
     assert len((await door.knock("GET", f"{path}/queue")).json) == 1
     (entry,) = await waiting_for_budget(door)

@@ -34,7 +34,7 @@ async def callbacks(door: Door, status: str | None = None) -> list[dict[str, Any
 async def over(door: Door, session_id: str, count: int) -> None:
     """Wait until so many callbacks of the session are over."""
     await door.fleet.views.sessions.wait(
-        session_id, lambda s: sum(c.status in ("delivered", "dropped") for c in s.callbacks) == count
+        session_id, lambda s: sum(c.status in ("delivered", "dropped") for c in s.callbacks.sent) == count
     )
 
 
@@ -200,7 +200,9 @@ async def test_a_callback_that_waits_for_its_parent_is_dropped_when_that_is_eras
     child = await child_of(door, parent)
     await door.knock("DELETE", f"/api/sessions/{parent['id']}")
     await door.prompt(child["id"], "one")
-    await door.fleet.views.sessions.wait(child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks))
+    await door.fleet.views.sessions.wait(
+        child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks.sent)
+    )
     assert (await door.knock("DELETE", f"/api/sessions/{parent['id']}?permanent=true")).json["erased"] is True
     with trio.fail_after(1):
         await over(door, child["id"], 1)
@@ -213,7 +215,9 @@ async def test_a_parent_that_has_stopped_is_told_when_it_is_resumed(door: Door) 
     child = await child_of(door, parent, title="Child")
     await door.knock("DELETE", f"/api/sessions/{parent['id']}")
     await door.prompt(child["id"], "one")
-    await door.fleet.views.sessions.wait(child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks))
+    await door.fleet.views.sessions.wait(
+        child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks.sent)
+    )
     (waiting,) = await callbacks(door, "undelivered")
     assert (waiting["sessionId"], waiting["outcome"], "stopped" in waiting["reason"]) == (child["id"], "finished", True)
     assert [item["kind"] for item in (await door.knock("GET", "/api/inbox")).json] == ["callback"]
@@ -233,7 +237,9 @@ async def test_what_was_not_delivered_is_delivered_once_after_a_restart(machine:
         child = await child_of(door, parent, title="Child")
         await door.knock("DELETE", f"/api/sessions/{parent['id']}")
         await door.prompt(child["id"], "one")
-        await door.fleet.views.sessions.wait(child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks))
+        await door.fleet.views.sessions.wait(
+            child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks.sent)
+        )
     async with machine.fleet() as door:
         assert len(await callbacks(door, "undelivered")) == 1
         await door.knock("POST", f"/api/sessions/{parent['id']}/resume")

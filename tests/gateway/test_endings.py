@@ -356,7 +356,7 @@ async def test_a_turn_that_a_silent_opencode_works_on_is_aborted_as_soon_as_it_a
     (await door.knock("DELETE", f"{path}?permanent=true")).problem(409, "session_not_ready")
     assert process.statuses_in(PLAIN).keys() == {item["opencodeId"]}
     process.resume()
-    await door.fleet.views.sessions.wait(item["id"], lambda s: s.detaching_from is None)
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.opencode.detaching_from is None)
     assert process.statuses_in(PLAIN) == {}
     assert (await door.knock("DELETE", f"{path}?permanent=true")).json["erased"] is True
     assert machine.world.living() == (process,)

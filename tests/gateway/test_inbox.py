@@ -33,7 +33,7 @@ async def test_what_has_stopped_waits_for_nobody(door: Door, query: str) -> None
     failed = await door.session(REPOSITORY, isolationStrategy="worktree", initialPrompt="fail")
     await door.settled(failed["id"])
     paused = await door.session(initialPrompt="turn:2", budget={"tokens": 1})
-    await door.fleet.views.sessions.wait(paused["id"], lambda s: s.budget_exceeded is not None)
+    await door.fleet.views.sessions.wait(paused["id"], lambda s: s.usage.exceeded is not None)
     assert [item["kind"] for item in (await door.knock("GET", "/api/inbox")).json] == ["failure", "budget"]
     for item in (failed, paused):
         assert (await door.knock("DELETE", f"/api/sessions/{item['id']}{query}")).status == 200
@@ -42,7 +42,7 @@ async def test_what_has_stopped_waits_for_nobody(door: Door, query: str) -> None
 
 async def test_a_used_up_budget_stays_where_it_is_in_the_inbox(door: Door) -> None:
     paused = await door.session(initialPrompt="turn:2", budget={"tokens": 1})
-    await door.fleet.views.sessions.wait(paused["id"], lambda s: s.budget_exceeded is not None)
+    await door.fleet.views.sessions.wait(paused["id"], lambda s: s.usage.exceeded is not None)
     (before,) = (await door.knock("GET", "/api/inbox")).json
     for n in range(3):
         await door.knock("PATCH", f"/api/sessions/{paused['id']}", {"title": f"Other {n}"})

@@ -77,11 +77,11 @@ async def test_a_text_is_shown_line_by_line_as_it_is_written(door: Door) -> None
     assert (await shown(door, session_id))["activity"]["kind"] == "prompt"
     body = msgspec.json.encode({"id": "p", "type": "reasoning", "text": "", "time": {"start": 1}})
     door.fleet.inflight.part(
-        session_id, Part("p", state.opencode_id, "m", "reasoning", finished=False, raw=body, text="")
+        session_id, Part("p", state.opencode.session_id, "m", "reasoning", finished=False, raw=body, text="")
     )
     assert (await shown(door, session_id))["activity"]["kind"] == "prompt"
     for piece, line in (("Hm, ", "Hm,"), ("well", "Hm, well"), ("\n", "Hm, well"), ("So", "So")):
-        door.fleet.inflight.delta(session_id, PartDelta(state.opencode_id, "m", "p", "text", piece))
+        door.fleet.inflight.delta(session_id, PartDelta(state.opencode.session_id, "m", "p", "text", piece))
         activity = (await shown(door, session_id))["activity"]
         assert (activity["kind"], activity["text"], activity["tool"]) == ("reasoning", line, None)
     await door.knock("POST", f"/api/sessions/{session_id}/abort")

@@ -94,7 +94,7 @@ async def test_a_turn_that_was_left_behind_does_not_go_on_in_a_new_conversation(
     assert (await door.knock("POST", f"/api/sessions/{item['id']}/resume", {"fresh": True})).status == 200
     await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "idle")
     state = state_of(door, item)
-    assert (state.last_outcome, state.queue_paused, [prompt.text for prompt in state.queue]) == (
+    assert (state.last_outcome, state.queue.paused, [prompt.text for prompt in state.queue.prompts]) == (
         "interrupted",
         True,
         ["later"],

@@ -52,8 +52,8 @@ async def test_they_move_with_what_happens(machine: Machine, door: Door) -> None
     assert after.of("fleet_requests_open") == 1
     state = door.fleet.views.sessions.get(item["id"])
     assert state is not None
-    assert after.of("fleet_tokens", kind="output") >= state.tokens.output > 0
-    assert after.of("fleet_cost_usd") >= state.cost_usd > 0
+    assert after.of("fleet_tokens", kind="output") >= state.usage.tokens.output > 0
+    assert after.of("fleet_cost_usd") >= state.usage.cost_usd > 0
     assert after.of("fleet_instances", status="ready") == len(machine.world.living())
     assert after.of("fleet_instance_memory_bytes") >= after.of("fleet_instance_memory_largest_bytes") > 0
     assert after.of("fleet_actors_active", directory="sessions") == 2

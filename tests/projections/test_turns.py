@@ -58,7 +58,7 @@ def test_turns_cost_together_what_the_session_costs_and_are_told_of_any_moment(d
     turns = folded(events)
     assert [turn.number for turn in turns.at(None)] == list(range(1, len(turns.at(None)) + 1))
     if state.phase != "erased":
-        assert sum(turn.cost_usd for turn in turns.at(None)) == pytest.approx(state.cost_usd - unpaid(log))
+        assert sum(turn.cost_usd for turn in turns.at(None)) == pytest.approx(state.usage.cost_usd - unpaid(log))
         assert [turn.number for turn in turns.at(None) if turn.ended_at_ms is None] == (
             [] if state.turn is None else [state.turn.number]
         )

@@ -270,7 +270,7 @@ class Client:
     async def _waiting(self, session_id: str) -> str | None:
         """Return one of the prompts that wait, if there are any."""
         state = (await self._machine.fleet()).fleet.views.sessions.get(session_id)
-        return None if state is None or not state.queue else self._random.choice(state.queue).prompt_id
+        return None if state is None or not state.queue.prompts else self._random.choice(state.queue.prompts).prompt_id
 
     # ------------------------------------------------------------------------------- requests, budgets, ends, reading
 

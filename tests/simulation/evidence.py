@@ -107,7 +107,7 @@ class Evidence:
     def erased_opencode(self) -> set[str]:
         """The ids that erased sessions have in OpenCode, as callers were told."""
         outcomes = [outcome for request in self.ledger.requests for outcome in request.outcomes]
-        return {outcome.session.opencode_id for outcome in outcomes if outcome.session.id in self.erased}
+        return {outcome.session.opencode.session_id for outcome in outcomes if outcome.session.id in self.erased}
 
     @property
     def waiting(self) -> dict[str, str]:

@@ -200,7 +200,7 @@ class _Run:
     async def _leave_a_question(self) -> None:
         """Have some sessions wait for a person at the end, before another start or none."""
         views = (await self._machine.fleet()).fleet.views
-        willing = [state for state in views.sessions if state.phase == "idle" and not state.budget_exceeded]
+        willing = [state for state in views.sessions if state.phase == "idle" and not state.usage.exceeded]
         for number, session in enumerate(self._random.sample(willing, min(self._random.randint(0, 2), len(willing)))):
             await self._put(Probe(session.id, f"last-{number}. {self._random.choice(('ask', 'question'))}"))
         if self._random.random() < 0.3:
@@ -236,7 +236,7 @@ class _Run:
             await self._settle()
             views = (await self._machine.fleet()).fleet.views
             states = [state for each in chosen if (state := views.sessions.get(each.id)) is not None]
-            chosen = [state for state in states if state.queue or is_gone(state)]
+            chosen = [state for state in states if state.queue.prompts or is_gone(state)]
 
     async def _put(self, probe: Probe) -> None:
         prompt = NewPrompt(probe.mark)

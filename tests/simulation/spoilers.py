@@ -9,8 +9,9 @@ from msgspec.structs import replace as struct_replace
 
 from fleet.actors.usecases.sessions import CommandResult
 from fleet.core.session.events import CallbackDelivered, CallbackOrdered, SessionCreated
+from fleet.core.session.state import OpenCodeLink
 from fleet.core.session.turn_events import PromptAccepted, TurnEnded, TurnStarted
-from fleet.core.session.values import Answer, Budget, SessionSettings
+from fleet.core.session.values import Answer, Budget
 from fleet.core.webhook.events import DeliveryOrdered
 from fleet.core.workspace.events import WorkspaceReleased
 from fleet.errors import Rejected
@@ -103,7 +104,7 @@ def crash_an_actor(evidence: Evidence) -> None:
 
 
 def change_a_view(evidence: Evidence) -> None:
-    spoil_session(evidence, settings=SessionSettings(title="another", strategy="existing"))
+    spoil_session(evidence, depth=99)
 
 
 def keep_a_wrong_row(evidence: Evidence) -> None:
@@ -193,7 +194,7 @@ def lose_the_processes(evidence: Evidence) -> None:
 
 
 def leave_the_instance(evidence: Evidence) -> None:
-    spoil_session(evidence, lambda state: state.instance_id is not None, instance_id=None)
+    spoil_session(evidence, lambda state: state.opencode.instance_id is not None, opencode=OpenCodeLink())
 
 
 def miss_an_event(evidence: Evidence) -> None:
@@ -218,7 +219,7 @@ def run_unseen(evidence: Evidence) -> None:
 
 
 def be_idle_without_an_instance(evidence: Evidence) -> None:
-    spoil_session(evidence, phase="idle", instance_id=None)
+    spoil_session(evidence, phase="idle", opencode=OpenCodeLink())
 
 
 def tell_a_parent_twice(evidence: Evidence) -> None:

@@ -165,7 +165,7 @@ async def test_a_long_turn_is_recorded_whole_when_its_session_is_terminated(auto
         await trio.sleep(8)
         await terminate(machine, session)
         state = await until(machine, session.id, lambda state: state.phase == "stopped")
-        stored = [message.read() for message in machine.world.store.transcript(session.opencode_id)]
+        stored = [message.read() for message in machine.world.store.transcript(session.opencode.session_id)]
         assert len(stored) > 60
         page = await (await fleet_of(machine)).transcripts.page(f"session-{state.id}", Where(10_000))
         assert [bytes(message.info) for message in page.messages] == [message.info.raw for message in stored]
@@ -320,7 +320,7 @@ async def test_a_prompt_that_is_to_steer_a_resumed_turn_is_not_run_unseen(
         await sessions.prompt(session.id, NewPrompt("bash:20", steer=True), resume=True, caller=ME)
         await trio.sleep(10)
         await sessions.prompt(session.id, NewPrompt("hello"), resume=True, caller=ME)
-        await until(machine, session.id, lambda state: state.phase == "idle" and not state.queue)
+        await until(machine, session.id, lambda state: state.phase == "idle" and not state.queue.prompts)
         events = [recorded.event for recorded in (await fleet_of(machine)).log.read_stream(f"session-{session.id}")]
         ends = [event.outcome for event in events if isinstance(event, TurnEnded)]
         assert ends == ["interrupted", "finished", "finished"]

@@ -32,7 +32,9 @@ class Watch:
     def _look(self, fleet: Incarnation) -> None:
         working = {key for process in self._machine.world.living() if not process.hung for key in process.statuses}
         unseen = {
-            state.id: state for state in fleet.fleet.views.sessions if _rests(state) and state.opencode_id in working
+            state.id: state
+            for state in fleet.fleet.views.sessions
+            if _rests(state) and state.opencode.session_id in working
         }
         self._unseen = {session_id: self._unseen.get(session_id, 0) + 1 for session_id in unseen}
         for session_id, looks in self._unseen.items():

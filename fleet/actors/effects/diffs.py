@@ -77,7 +77,7 @@ class Changes:
         if state is None or state.turn is None or state.turn.number != number:
             return
         try:
-            changes = await self._compare(state, state.turn.base or state.tree, number)
+            changes = await self._compare(state, state.turn.base or state.snapshots.newest, number)
         except Problem as problem:
             _log.warning("changes_not_recorded", session=session_id, turn=number, detail=problem.detail)
             return
@@ -101,13 +101,13 @@ class Changes:
     async def _now(self, state: State) -> LiveDiff:
         recorded = self._recorded(state)
         if not self._shared(state):
-            return await self._since(state, state.baseline, recorded)
+            return await self._since(state, state.snapshots.baseline, recorded)
         of_turn = await self._now_of_turn(state)
         whole = await self._recount(composed(recorded, of_turn.manifest), of_turn.contents)
         return LiveDiff(whole, of_turn.contents)
 
     async def _now_of_turn(self, state: State) -> LiveDiff:
-        return await self._since(state, (state.turn and state.turn.base) or state.tree, Manifest())
+        return await self._since(state, (state.turn and state.turn.base) or state.snapshots.newest, Manifest())
 
     async def _since(self, state: State, base: str | None, otherwise: Manifest) -> LiveDiff:
         """Return what has changed since `base`, and `otherwise` where that can't be told."""
@@ -159,17 +159,19 @@ class Changes:
         return self._context.views.workspaces.is_shared(state.directory)
 
     def _recorded(self, state: State) -> Manifest:
-        return Manifest() if state.manifest is None else self.manifest(state.manifest)
+        return Manifest() if state.snapshots.manifest is None else self.manifest(state.snapshots.manifest)
 
     async def _compare(self, state: State, base: str | None, number: int) -> ReportChanges | None:
         if base is None:
             return None
         tree = await self._context.trees.take(state.workspace_id, state.directory)
         of_turn = await self._diff(state, base, tree)
-        if self._shared(state) or state.baseline is None:
+        if self._shared(state) or state.snapshots.baseline is None:
             of_session = await self._recount(composed(self._recorded(state), of_turn), {})
         else:
-            of_session = of_turn if base == state.baseline else await self._diff(state, state.baseline, tree)
+            of_session = (
+                of_turn if base == state.snapshots.baseline else await self._diff(state, state.snapshots.baseline, tree)
+            )
         owner = self._context.views.sessions.stream(state.id)
         blobs = [encode_manifest(of_turn), encode_manifest(of_session)]
         turn_blob, session_blob = await self._context.blobs.put(owner, blobs)

@@ -106,7 +106,7 @@ class Conversations:
         if session is not None:
             conversation = self.of(session.id)
             conversation.active_s = trio.current_time()
-            take(self, conversation, session.id, event, opencode_id == session.opencode_id)
+            take(self, conversation, session.id, event, opencode_id == session.opencode.session_id)
 
     def wake_all(self, session_ids: list[str]) -> None:
         """Something may have been missed: whoever follows a turn should look."""
@@ -221,7 +221,11 @@ class Conversations:
 
     def _tell(self, session_id: str, command: SessionCommand) -> None:
         state = self._context.views.sessions.get(session_id)
-        told_by = f"instance:{state.instances[-1]}" if state is not None and state.instances else "system"
+        told_by = (
+            f"instance:{state.opencode.instance_ids[-1]}"
+            if state is not None and state.opencode.instance_ids
+            else "system"
+        )
         try:
             cause = msgspec.structs.replace(self.of(session_id).cause, actor=told_by)
             self._context.actors.sessions.tell(session_id, Deliver(command, cause))

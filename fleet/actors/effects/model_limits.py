@@ -73,7 +73,7 @@ class ModelLimits:
         model = None if state is None else _model_of(state)
         if state is None or model is None or model in self._known:
             return True
-        client = self._context.connections.current(state.instance_id or "")
+        client = self._context.connections.current(state.opencode.instance_id or "")
         if client is None:
             return True  # its next change asks again
         try:
@@ -89,7 +89,7 @@ class ModelLimits:
     def touched(self, session_id: str, position: int) -> None:  # noqa: ARG002 - its current state counts
         """A session has changed: perhaps another model has answered."""
         state = self._context.views.sessions.get(session_id)
-        model = None if state is None or state.instance_id is None else _model_of(state)
+        model = None if state is None or state.opencode.instance_id is None else _model_of(state)
         if model is not None and model not in self._known:
             self._unknown[session_id] = None
             self._work.set()

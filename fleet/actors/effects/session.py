@@ -109,9 +109,9 @@ class SessionEffects:
         except Rejected as refusal:  # any other problem says that nobody could look
             raise Problem("workspace_gone", f"the workspace is gone: {refusal.detail}") from refusal
         session = self._context.views.sessions.get(session_id)
-        first = session is None or session.baseline is None
+        first = session is None or session.snapshots.baseline is None
         origin = None if session is None else session.settings.origin
-        fresh = session is not None and not session.opencode_session_exists  # no agent has been there yet
+        fresh = session is not None and not session.opencode.session_exists  # no agent has been there yet
         if fresh and origin is not None and origin.tree is not None:
             await self._context.trees.lay_out(origin.workspace_id, origin.tree, state.prepared.directory)
         baseline = await self._changes.baseline(workspace_id, state.prepared.directory) if first else None
@@ -225,7 +225,7 @@ class SessionEffects:
         if instance is None or instance.phase in OVER:
             return False
         others = (self._context.views.sessions.get(other) for other in instance.sessions if other != session_id)
-        return any(other is not None and other.detaching_from != instance_id for other in others)
+        return any(other is not None and other.opencode.detaching_from != instance_id for other in others)
 
     async def _record_changes(self, session_id: str, report: Reporter) -> None:
         state = self._context.views.sessions.get(session_id)

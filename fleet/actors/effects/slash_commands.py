@@ -46,7 +46,7 @@ class SlashCommands:
 
     async def _known(self, session: State) -> frozenset[str] | None:
         """Return the commands that the session can run, None where it has no process that says so."""
-        client = self._context.connections.current(session.instance_id or "")
+        client = self._context.connections.current(session.opencode.instance_id or "")
         if client is None:
             return None
         try:

@@ -45,7 +45,7 @@ class Idleness:
     def _all_idle(self, instance: State, before_ms: int) -> bool:
         """Return whether none of its sessions has done anything since; those that leave it do so already."""
         states = [self._context.views.sessions.get(session_id) for session_id in instance.sessions]
-        staying = [state for state in states if state is None or state.detaching_from != instance.id]
+        staying = [state for state in states if state is None or state.opencode.detaching_from != instance.id]
         return all(s is not None and s.phase in RESTING and s.since_ms <= before_ms for s in staying)
 
     async def _retire(self, session_id: str, before_ms: int) -> None:

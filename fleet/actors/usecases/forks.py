@@ -38,7 +38,7 @@ class Forks:
     ) -> CommandResult:
         """Create the fork and return once it can take a prompt. Raises what `Orders.create` raises."""
         session = self._orders.session(any_id)
-        if not session.opencode_session_exists:
+        if not session.opencode.session_exists:
             raise Rejected("session_not_ready", "the session has no conversation yet that could be forked")
         wanted = strategy or session.settings.strategy
         if wanted == "existing" and session.settings.strategy != "existing":
@@ -61,7 +61,7 @@ class Forks:
             tags=session.settings.tags,
             agent=session.settings.agent,
             model=session.settings.model,
-            origin=ForkPoint(session.id, session.opencode_id, cut.message_id, session.workspace_id, cut.tree),
+            origin=ForkPoint(session.id, session.opencode.session_id, cut.message_id, session.workspace_id, cut.tree),
         )
         if wanted != "existing":
             new = replace(new, base_ref=await self._base(session))
@@ -74,7 +74,7 @@ class Forks:
         """
         cuts: dict[int, _Cut] = {}
         turns: dict[str, int] = {}
-        tree = session.baseline
+        tree = session.snapshots.baseline
         for recorded in self._context.log.read_stream(self._context.views.sessions.stream(session.id)):
             event = recorded.event
             if isinstance(event, TurnStarted):

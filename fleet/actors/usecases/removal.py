@@ -139,7 +139,7 @@ class Endings:
             now = views.sessions.get(session.id)
             if now is not None and (now.phase != "stopped" or now.provisioning is not None):
                 return "the session was resumed since"
-            if now is not None and now.detaching_from is not None and workspace.order.strategy != "existing":
+            if now is not None and now.opencode.detaching_from is not None and workspace.order.strategy != "existing":
                 return self._left_behind(now, force=force)
             there = len(guests(views, workspace))
             if force and not there and workspace.sessions == (session.id,):
@@ -170,7 +170,7 @@ class Endings:
 
     def _left_behind(self, session: Session, *, force: bool) -> str:
         """Return why the workspace of a session stays whose OpenCode has not let go of it. Raises `Problem`."""
-        reason = LEFT.format(instance=session.detaching_from)
+        reason = LEFT.format(instance=session.opencode.detaching_from)
         if force:
             return reason
         raise Problem("workspace_busy", reason, hint="try again when it answers or has ended; force=true leaves it")
@@ -203,7 +203,7 @@ class Endings:
 
 def _needs(session: Session, workspace_id: str) -> bool:
     """Return whether the session works in the workspace, is about to, or may still have a turn there."""
-    stopped = session.phase == "stopped" and session.provisioning is None and session.detaching_from is None
+    stopped = session.phase == "stopped" and session.provisioning is None and session.opencode.detaching_from is None
     return session.workspace_id == workspace_id and not stopped
 
 

@@ -91,8 +91,8 @@ class EndPreviews:
 
     async def _removal(self, session: Session, workspace: State, order: WorkspaceSpec) -> Preview:
         """Look at the workspace as a removal does. Raises the `Problem` that would keep it from being removed."""
-        if session.detaching_from is not None:
-            raise Problem("workspace_busy", LEFT.format(instance=session.detaching_from))
+        if session.opencode.detaching_from is not None:
+            raise Problem("workspace_busy", LEFT.format(instance=session.opencode.detaching_from))
         require_unused(self._context.views, workspace.id, order)
         preview = await self._context.removals.preview(order)
         strangers = await self._strangers(session, preview.busy)
@@ -103,7 +103,11 @@ class EndPreviews:
 
     async def _strangers(self, session: Session, busy: tuple[Busy, ...]) -> list[Busy]:
         """Return those of the processes that would still work there after the session has stopped."""
-        instance = None if session.instance_id is None else self._context.views.instances.get(session.instance_id)
+        instance = (
+            None
+            if session.opencode.instance_id is None
+            else self._context.views.instances.get(session.opencode.instance_id)
+        )
         if not busy or instance is None:
             return list(busy)
         stays = len(instance.sessions) > 1  # its server does; what the session's tools have started ends with its turn

@@ -355,7 +355,7 @@ class SessionUseCases:
         state = self._context.views.sessions.find(any_id)
         if state is None:
             raise Rejected("session_not_found", f"there is no session {any_id}")
-        if instance_id is not None and instance_id not in state.instances:
+        if instance_id is not None and instance_id not in state.opencode.instance_ids:
             raise Rejected("instance_not_found", f"session {any_id} never had an instance {instance_id}")
         return state
 

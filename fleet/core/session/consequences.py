@@ -46,7 +46,7 @@ def setup_ended(end: ReportSetupEnded, state: State) -> Events:
 
 
 def _pause(state: State, at_ms: int) -> Events:
-    if not _is_free(state) or state.budget_exceeded is not None or state.settings.budget is None:
+    if not _is_free(state) or state.usage.exceeded is not None or state.settings.budget is None:
         return ()
     what = used_up(state, state.settings.budget)
     return () if what is None else (BudgetExceeded(what=what, at_ms=at_ms),)
@@ -54,11 +54,11 @@ def _pause(state: State, at_ms: int) -> Events:
 
 def used_up(state: State, budget: Budget) -> str | None:
     """Return what of the budget is used up, in words, None while there is room."""
-    each = state.tokens
+    each = state.usage.tokens
     tokens = each.input + each.output + each.reasoning + each.cache_read + each.cache_write
     minutes = state.running_ms / 60_000
-    if budget.usd is not None and state.cost_usd >= budget.usd:
-        return f"{state.cost_usd:.4f} of {budget.usd:g} USD are used"
+    if budget.usd is not None and state.usage.cost_usd >= budget.usd:
+        return f"{state.usage.cost_usd:.4f} of {budget.usd:g} USD are used"
     if budget.tokens is not None and tokens >= budget.tokens:
         return f"{tokens} of {budget.tokens} tokens are used"
     if budget.minutes is not None and minutes >= budget.minutes:
@@ -67,10 +67,10 @@ def used_up(state: State, budget: Budget) -> str | None:
 
 
 def _next_turn(state: State, at_ms: int, fresh: NewTurnIds | None) -> Events:
-    kept_back = state.queue_paused or state.budget_exceeded is not None
-    if fresh is None or not _is_free(state) or kept_back or not state.queue:
+    kept_back = state.queue.paused or state.usage.exceeded is not None
+    if fresh is None or not _is_free(state) or kept_back or not state.queue.prompts:
         return ()
-    prompt = state.queue[0]
+    prompt = state.queue.prompts[0]
     message_id = prompt.message_id or fresh.message_id
     parts = prompt.part_ids or fresh.part_ids(1 + len(prompt.attachments))
     return (
@@ -82,11 +82,11 @@ def _next_turn(state: State, at_ms: int, fresh: NewTurnIds | None) -> Events:
 
 def queue_paused(state: State) -> str | None:
     """Return why prompts that wait do not go, in words, None where they go as soon as they can."""
-    if state.budget_exceeded is not None:
-        return f"the budget is used up: {state.budget_exceeded}"
-    if state.queue and is_held(state):
+    if state.usage.exceeded is not None:
+        return f"the budget is used up: {state.usage.exceeded}"
+    if state.queue.prompts and is_held(state):
         return "the workspace's set-up waits for a person who allows its commands"
-    if not state.queue or state.provisioning is not None:
+    if not state.queue.prompts or state.provisioning is not None:
         return None
     if is_gone(state):
         return f"OpenCode has lost the conversation: {BEGIN_ANEW}"
@@ -94,7 +94,7 @@ def queue_paused(state: State) -> str | None:
         return f"the session is {state.phase}: resume it"
     if is_cut_off(state):
         return "the session has no OpenCode process or no workspace: resume it"
-    if not state.queue_paused:
+    if not state.queue.paused:
         return None
     how = "is being aborted" if state.turn is not None else _ENDINGS.get(state.last_outcome or "", "did not finish")
     return f"the last turn {how}: a further prompt lets them go"
@@ -113,7 +113,7 @@ def _is_free(state: State) -> bool:
 def is_cut_off(state: State) -> bool:
     """Return whether the session failed in a way that only a resume mends: without instance, or half-way to one."""
     half_way = state.failure is not None and state.failure.step is not None
-    return state.phase == "error" and (state.instance_id is None or half_way)
+    return state.phase == "error" and (state.opencode.instance_id is None or half_way)
 
 
 def is_gone(state: State) -> bool:
@@ -124,9 +124,9 @@ def is_gone(state: State) -> bool:
 def _word_to_parent(events: Events, before: State, after: State, at_ms: int) -> Events:
     """Return the callback, where the events are an outcome that the parent has not heard of."""
     outcome = _outcome(events)
-    if outcome is None or not after.owes_callback or after.settings.parent_id is None:
+    if outcome is None or not after.callbacks.owed or after.settings.parent_id is None:
         return ()
-    number = 1 + max((callback.number for callback in before.callbacks), default=0)
+    number = 1 + max((callback.number for callback in before.callbacks.sent), default=0)
     return (CallbackOrdered(number=number, outcome=outcome, text=summary(after, outcome), at_ms=at_ms),)
 
 
@@ -146,12 +146,12 @@ def _outcome(events: Events) -> Outcome | None:
 
 def summary(state: State, outcome: Outcome) -> str:
     """Return what the parent is told: outcome, title, id, files changed with line counts, cost."""
-    changes = state.changes or Totals()
+    changes = state.snapshots.totals or Totals()
     lines = [
         f'Session "{state.settings.title}" ({state.id}) has ended: {outcome}.',
         f"Details: {state.evidence}",
         f"Files changed: {changes.files} (+{changes.additions} -{changes.deletions})",
-        f"Cost: {state.cost_usd:.4f} USD",
+        f"Cost: {state.usage.cost_usd:.4f} USD",
         f"Directory: {state.directory}" + (f", branch {state.settings.branch}" if state.settings.branch else ""),
     ]
     return "\n".join(lines)

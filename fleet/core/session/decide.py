@@ -118,7 +118,7 @@ def _submit(command: SubmitPrompt, state: State) -> Events:
     if command.lost is not None:
         raise Rejected("workspace_gone", command.lost[0], hint=command.lost[1])
     if is_gone(state):
-        said = f"OpenCode has lost the conversation of the session: {state.opencode_id}"
+        said = f"OpenCode has lost the conversation of the session: {state.opencode.session_id}"
         raise Rejected("session_gone", said, hint=BEGIN_ANEW)
     if command.command == COMPACT and state.context is None and state.turn is None:
         raise Rejected("invalid", "nothing has been said yet that could be summed up", field="command")
@@ -144,7 +144,7 @@ def _has(prompt_id: str, state: State) -> bool:
     """Return whether the prompt waits or runs: two with one id would leave the queue together."""
     turn = state.turn
     running = () if turn is None else (turn.prompt, *turn.steering)
-    return any(p.prompt_id == prompt_id for p in (*running, *state.queue))
+    return any(p.prompt_id == prompt_id for p in (*running, *state.queue.prompts))
 
 
 def _abort(command: AbortTurn, state: State) -> Events:
@@ -185,7 +185,7 @@ def _resume(command: ResumeSession, state: State) -> Events:
 
 def _begin_anew(opencode_id: str, at_ms: int, state: State) -> Events:
     """Leave the conversation, with the turn that a lost instance left behind: it would go on in there."""
-    if state.detaching_from is not None:
+    if state.opencode.detaching_from is not None:
         said = "what may still run of its conversation is being ended"
         raise Rejected("session_not_ready", said, hint="Try again.", retry_after_s=1)
     ended = f"turn {state.turns} was left behind: the session begins a new conversation"
@@ -205,23 +205,24 @@ def _terminate(command: StopSession, state: State) -> Events:
 
 def _is_bare(state: State) -> bool:
     """Return whether nothing is left to be ended: no resume under way, no instance of a failed one, no prompt."""
-    attached = state.instance_id is not None or state.detaching_from is not None
-    return state.provisioning is None and not attached and not state.queue
+    return state.provisioning is None and state.is_detached and not state.queue.prompts
 
 
 def _retire(command: CompleteIdleSession, state: State) -> Events:
-    if state.phase not in RESTING or state.since_ms > command.idle_since_ms or state.instance_id is None:
+    if state.phase not in RESTING or state.since_ms > command.idle_since_ms or state.opencode.instance_id is None:
         return ()
     if state.stopping or state.provisioning is not None:
         return ()
     if state.phase == "error":  # it did not complete; the next prompt resumes it
         return (
             InstanceDetaching(
-                instance_id=state.instance_id, evidence=command.evidence, at_ms=command.at_ms, leaves=True
+                instance_id=state.opencode.instance_id, evidence=command.evidence, at_ms=command.at_ms, leaves=True
             ),
         )
     return (
-        SessionCompleted(instance_id=state.instance_id, evidence=command.evidence, at_ms=command.at_ms, leaves=True),
+        SessionCompleted(
+            instance_id=state.opencode.instance_id, evidence=command.evidence, at_ms=command.at_ms, leaves=True
+        ),
     )
 
 

@@ -37,8 +37,8 @@ def check_prompt(text: str, attachments: Sequence[Attachment], command: str | No
 def check_room(state: State) -> None:
     """Raise `Rejected` queue_full where no further prompt may wait."""
     for full, what in (
-        (len(state.queue) >= QUEUE_PROMPTS_MAX, f"{QUEUE_PROMPTS_MAX} prompts"),
-        (_size_bytes(state.queue) >= QUEUE_BYTES_MAX, f"{QUEUE_BYTES_MAX // MIB} MiB of prompts"),
+        (len(state.queue.prompts) >= QUEUE_PROMPTS_MAX, f"{QUEUE_PROMPTS_MAX} prompts"),
+        (_size_bytes(state.queue.prompts) >= QUEUE_BYTES_MAX, f"{QUEUE_BYTES_MAX // MIB} MiB of prompts"),
     ):
         if full:
             raise Rejected("queue_full", f"{what} wait already", retry_after_s=30, hint=_WAIT)
@@ -60,7 +60,7 @@ def _size_bytes(prompts: Sequence[QueuedPrompt]) -> int:
 
 
 def _waiting(prompt_id: str, state: State) -> QueuedPrompt:
-    for prompt in state.queue:
+    for prompt in state.queue.prompts:
         if prompt.prompt_id == prompt_id:
             return prompt
     raise Rejected("prompt_not_found", f"prompt {prompt_id} does not wait in this session's queue")
@@ -88,7 +88,7 @@ def _edit(command: EditPrompt, state: State) -> tuple[SessionEvent, ...]:
     if command.text == prompt.text:
         return ()
     grows = len(command.text) - len(prompt.text)
-    if grows > 0 and _size_bytes(state.queue) + grows > QUEUE_BYTES_MAX:
+    if grows > 0 and _size_bytes(state.queue.prompts) + grows > QUEUE_BYTES_MAX:
         detail = f"with this text more than {QUEUE_BYTES_MAX // MIB} MiB of prompts would wait"
         raise Rejected("queue_full", detail, retry_after_s=30, hint=_WAIT)
     return (PromptEdited(prompt_id=command.prompt_id, text=command.text, at_ms=command.at_ms),)

@@ -108,18 +108,20 @@ def _setup_ended(command: ReportSetupEnded, state: State) -> Events:
 
 
 def _instance_ready(command: ReportInstanceReady, state: State) -> Events:
-    if state.provisioning != "instance" or state.detaching_from is not None:
+    if state.provisioning != "instance" or state.opencode.detaching_from is not None:
         return ()
     return (InstanceAttached(instance_id=command.instance_id, at_ms=command.at_ms),)
 
 
 def _conversation_open(command: ReportConversationOpen, state: State) -> Events:
-    if state.provisioning != "conversation" or state.instance_id is None:
+    if state.provisioning != "conversation" or state.opencode.instance_id is None:
         return ()
     copied = _recorded(command.copied, state, command.at_ms)
     if state.phase != "created":
         return (
-            SessionResumed(instance_id=state.instance_id, opencode_id=command.opencode_id, at_ms=command.at_ms),
+            SessionResumed(
+                instance_id=state.opencode.instance_id, opencode_id=command.opencode_id, at_ms=command.at_ms
+            ),
             *copied,
         )
     opened = ConversationOpened(opencode_id=command.opencode_id, at_ms=command.at_ms)
@@ -257,7 +259,7 @@ def ended_early(evidence: str) -> str:
 
 
 def _instance_ended(command: ReportInstanceEnded, state: State) -> Events:
-    if command.instance_id != state.instance_id:
+    if command.instance_id != state.opencode.instance_id:
         return ()
     detached = InstanceDetaching(instance_id=command.instance_id, evidence=command.evidence, at_ms=command.at_ms)
     if state.stopping:
@@ -286,7 +288,7 @@ def _ended(command: ReportSessionStopped, state: State) -> Events:
     )
     withdrawn = (
         PromptWithdrawn(prompt_id=p.prompt_id, reason="terminated", at_ms=command.at_ms)
-        for p in (*steering, *state.queue)
+        for p in (*steering, *state.queue.prompts)
     )
     stopped = SessionStopped(evidence=command.evidence, at_ms=command.at_ms, leaves=command.leaves)
     return with_consequences((*over, *withdrawn, stopped), state, command.at_ms, None)
@@ -320,13 +322,13 @@ def _changes(command: ReportChanges, state: State) -> Events:
 def _left(command: ReportDetached, state: State) -> Events:
     return (
         (InstanceDetached(instance_id=command.instance_id, at_ms=command.at_ms),)
-        if state.detaching_from == command.instance_id
+        if state.opencode.detaching_from == command.instance_id
         else ()
     )
 
 
 def _waits(number: int, state: State) -> bool:
-    return any(c.number == number and c.status in ("pending", "undelivered") for c in state.callbacks)
+    return any(c.number == number and c.status in ("pending", "undelivered") for c in state.callbacks.sent)
 
 
 def _callback_delivered(command: ReportCallbackDelivered, state: State) -> Events:
@@ -334,7 +336,7 @@ def _callback_delivered(command: ReportCallbackDelivered, state: State) -> Event
 
 
 def _callback_undelivered(command: ReportCallbackUndelivered, state: State) -> Events:
-    if all(c.number != command.number or c.status != "pending" for c in state.callbacks):
+    if all(c.number != command.number or c.status != "pending" for c in state.callbacks.sent):
         return ()
     return (CallbackUndelivered(number=command.number, reason=command.reason, at_ms=command.at_ms),)
 

@@ -206,26 +206,40 @@ def pending(state: State) -> tuple[Effect, ...]:
 
 def _work(state: State) -> tuple[Effect, ...]:
     if state.stopping:
-        return (EndSession("end", state.instance_id or state.detaching_from, state.opencode_id, state.directory),)
+        return (
+            EndSession(
+                "end",
+                state.opencode.instance_id or state.opencode.detaching_from,
+                state.opencode.session_id,
+                state.directory,
+            ),
+        )
     if state.provisioning is not None:
-        if state.provisioning == "instance" and state.detaching_from is not None:
+        if state.provisioning == "instance" and state.opencode.detaching_from is not None:
             return ()  # attached to the instance that it is leaving, it would be detached right after
         return (_provision(state.provisioning, state),)
-    if state.phase in RUNNING and state.instance_id is not None:
-        return _running(state, state.instance_id)
+    if state.phase in RUNNING and state.opencode.instance_id is not None:
+        return _running(state, state.opencode.instance_id)
     return ()
 
 
 def _aside(state: State) -> tuple[Effect, ...]:
     """Return what goes on beside the session's own work."""
     leave: tuple[Effect, ...] = ()
-    if state.detaching_from is not None and not state.stopping:  # a termination does that itself
+    if state.opencode.detaching_from is not None and not state.stopping:  # a termination does that itself
         leave = (
-            DetachInstance(f"leave:{state.detaching_from}", state.detaching_from, state.opencode_id, state.directory),
+            DetachInstance(
+                f"leave:{state.opencode.detaching_from}",
+                state.opencode.detaching_from,
+                state.opencode.session_id,
+                state.directory,
+            ),
         )
     if state.settings.parent_id is None:
         return leave
-    waiting = next((c for c in state.callbacks if c.status in ("pending", "undelivered")), None)  # one by one, in order
+    waiting = next(
+        (c for c in state.callbacks.sent if c.status in ("pending", "undelivered")), None
+    )  # one by one, in order
     if waiting is None:
         return leave
     return (*leave, NotifyParent(f"callback:{waiting.number}", state.settings.parent_id, waiting.number, waiting.text))
@@ -236,18 +250,18 @@ def _provision(step: ProvisionStep, state: State) -> Effect:
         return ProvideWorkspace("workspace", _order(state))
     if step == "setup" and state.setup is not None:
         return SetUpWorkspace("setup", state.workspace_id, state.source_repository, state.setup.recipe)
-    if step == "instance" or state.instance_id is None:
+    if step == "instance" or state.opencode.instance_id is None:
         return AttachInstance(
             "instance", state.directory, state.settings.strategy, state.source_directory, state.source_repository
         )
     return OpenConversation(
-        f"conversation:{state.instance_id}",
-        state.instance_id,
-        state.opencode_id,
+        f"conversation:{state.opencode.instance_id}",
+        state.opencode.instance_id,
+        state.opencode.session_id,
         state.directory,
         state.settings.title,
-        state.opencode_session_exists,
-        None if state.opencode_session_exists else state.settings.origin,
+        state.opencode.session_exists,
+        None if state.opencode.session_exists else state.settings.origin,
     )
 
 
@@ -265,7 +279,7 @@ def _order(state: State) -> WorkspaceSpec:
 
 def _running(state: State, instance_id: str) -> tuple[Effect, ...]:
     turn = state.turn
-    where = (instance_id, state.opencode_id, state.directory)
+    where = (instance_id, state.opencode.session_id, state.directory)
     if turn is None:
         return (Settle(f"settle:{instance_id}", *where),)
     key = f"{turn.number}:{instance_id}"

@@ -41,11 +41,13 @@ from fleet.core.session.events import (
     StopRequested,
     WorkspaceAttached,
 )
-from fleet.core.session.evolve_turn import TURN_CHANGES, no_requests
+from fleet.core.session.evolve_turn import TURN_CHANGES, no_requests, with_queue
 from fleet.core.session.notifications import NOTIFIES, notified
 from fleet.core.session.state import (
     Callback,
     Failure,
+    OpenCodeLink,
+    ParentCallbacks,
     Setup,
     State,
     initial,
@@ -86,9 +88,9 @@ def _created(_: State, event: SessionCreated) -> Changes:
         "source_directory": event.source_directory,
         "source_repository": event.source_repository,
         "directory": event.directory,
-        "opencode_id": event.opencode_id,
+        "opencode": OpenCodeLink(session_id=event.opencode_id),
         "depth": event.depth,
-        "owes_callback": event.settings.parent_id is not None,
+        "callbacks": ParentCallbacks(owed=event.settings.parent_id is not None),
         "provisioning": "workspace",
         "created_at_ms": event.at_ms,
         "evidence": "created; its workspace is being prepared",
@@ -100,10 +102,9 @@ def _edited(state: State, event: SessionEdited) -> Changes:
 
 
 def _workspace_attached(state: State, event: WorkspaceAttached) -> Changes:
-    first = state.baseline is None
+    is_first = state.snapshots.baseline is None
     return {
-        "baseline": event.baseline if first else state.baseline,
-        "tree": event.baseline if first else state.tree,
+        **(_snapshots(state, baseline=event.baseline, newest=event.baseline) if is_first else {}),
         "workspace_id": event.workspace_id,
         "directory": event.directory,
         "settings": replace(state.settings, branch=event.branch),
@@ -130,7 +131,7 @@ def _setup_ended(state: State, event: SetupEnded) -> Changes:
     if event.exit_code != 0:
         return _setup(state, status="failed", **end)
     fresh = event.baseline is not None and not state.turns
-    tree = {"baseline": event.baseline, "tree": event.baseline} if fresh else {}
+    tree = _snapshots(state, baseline=event.baseline, newest=event.baseline) if fresh else {}
     return {**_setup(state, status="done", **end), **tree, "provisioning": "instance"}
 
 
@@ -143,15 +144,23 @@ def _setup(state: State, **changes: Any) -> Changes:
     return {} if state.setup is None else {"setup": replace(state.setup, **changes)}
 
 
+def _snapshots(state: State, **changes: Any) -> Changes:
+    return {"snapshots": replace(state.snapshots, **changes)}
+
+
+def _opencode(state: State, **changes: Any) -> Changes:
+    return {"opencode": replace(state.opencode, **changes)}
+
+
 def _instance_attached(state: State, event: InstanceAttached) -> Changes:
-    known = state.instances if event.instance_id in state.instances else (*state.instances, event.instance_id)
-    return {"instance_id": event.instance_id, "instances": known, "provisioning": "conversation"}
+    known = state.opencode.instance_ids
+    known = known if event.instance_id in known else (*known, event.instance_id)
+    return {**_opencode(state, instance_id=event.instance_id, instance_ids=known), "provisioning": "conversation"}
 
 
-def _conversation_opened(_: State, event: ConversationOpened) -> Changes:
+def _conversation_opened(state: State, event: ConversationOpened) -> Changes:
     return {
-        "opencode_id": event.opencode_id,
-        "opencode_session_exists": True,
+        **_opencode(state, session_id=event.opencode_id, session_exists=True),
         "provisioning": None,
         "failure": None,
         "evidence": "OpenCode has the session; no prompt yet",
@@ -165,22 +174,25 @@ def _resume_requested(state: State, event: ResumeRequested) -> Changes:
 def _begun_anew(state: State, opencode_id: str) -> Changes:
     """Return the changes by which nothing of the conversation so far concerns the one that is to begin."""
     return {
-        "opencode_id": opencode_id,
-        "left_opencode_ids": (*state.left_opencode_ids, state.opencode_id),
-        "opencode_session_exists": False,
+        **_opencode(
+            state,
+            session_id=opencode_id,
+            earlier_session_ids=(*state.opencode.earlier_session_ids, state.opencode.session_id),
+            session_exists=False,
+        ),
         "settings": replace(state.settings, origin=None),
         "context": None,
-        "queue": tuple(replace(prompt, message_id=None, part_ids=()) for prompt in state.queue),
+        **with_queue(state, prompts=tuple(replace(p, message_id=None, part_ids=()) for p in state.queue.prompts)),
     }
 
 
 def _resumed(state: State, event: SessionResumed) -> Changes:
     # The parent may have heard of a resume that failed; the turn that goes on now has an outcome of its own.
+    goes_on = state.settings.parent_id is not None and state.turn is not None
     return {
-        "owes_callback": state.owes_callback or (state.settings.parent_id is not None and state.turn is not None),
+        "callbacks": replace(state.callbacks, owed=state.callbacks.owed or goes_on),
         "turn": state.turn and replace(state.turn, resumed_at_ms=event.at_ms),
-        "opencode_id": event.opencode_id,
-        "opencode_session_exists": True,
+        **_opencode(state, session_id=event.opencode_id, session_exists=True),
         "provisioning": None,
         "failure": None,
         "ended_at_ms": None,
@@ -191,11 +203,11 @@ def _resumed(state: State, event: SessionResumed) -> Changes:
 def _provision_failed(state: State, event: ProvisionFailed) -> Changes:
     what = "creation" if state.phase == "created" else "resume"
     # A session that stays ended must not keep a process for itself.
-    given_up = state.phase in ENDED and state.instance_id is not None
+    given_up = state.phase in ENDED and state.opencode.instance_id is not None
     cut_off = event.step == "setup" and state.setup is not None and state.setup.status != "failed"
     return {
         **(_setup(state, status="failed", detail=event.detail, ended_at_ms=event.at_ms) if cut_off else {}),
-        **({"instance_id": None, "detaching_from": state.instance_id} if given_up else {}),
+        **(_opencode(state, instance_id=None, detaching_from=state.opencode.instance_id) if given_up else {}),
         "provisioning": None,
         "failure": Failure(event.code, event.detail, event.at_ms, event.step),
         "evidence": f"{what} failed: {event.detail}",
@@ -210,37 +222,46 @@ def _settled(state: State, event: SessionSettled) -> Changes:
     return {**no_requests(state), "evidence": event.evidence}
 
 
-def _instance_detached(state: State, event: InstanceDetaching) -> Changes:
-    return {"instance_id": None, "detaching_from": event.instance_id if event.leaves else state.detaching_from}
+def _instance_detaching(state: State, event: InstanceDetaching) -> Changes:
+    detaching_from = event.instance_id if event.leaves else state.opencode.detaching_from
+    return _opencode(state, instance_id=None, detaching_from=detaching_from)
 
 
 def _completed(state: State, event: SessionCompleted) -> Changes:
-    return {**_gone(state, event), "detaching_from": event.instance_id if event.leaves else None}
+    return _gone(state, event, event.instance_id if event.leaves else None)
 
 
-def _gone(state: State, event: SessionCompleted | SessionDisconnected | SessionStopped) -> Changes:
-    return {**no_requests(state), "instance_id": None, "evidence": event.evidence, "ended_at_ms": event.at_ms}
+def _gone(
+    state: State, event: SessionCompleted | SessionDisconnected | SessionStopped, detaching_from: str | None
+) -> Changes:
+    return {
+        **no_requests(state),
+        **_opencode(state, instance_id=None, detaching_from=detaching_from),
+        "evidence": event.evidence,
+        "ended_at_ms": event.at_ms,
+    }
 
 
 def _disconnected(state: State, event: SessionDisconnected) -> Changes:
     # What waits behind the turn that is cut off waits until somebody prompts, also when that turn is taken up again.
     cut_off = state.turn is not None and not state.turn.aborting
-    return {**_gone(state, event), "queue_paused": state.queue_paused or cut_off}
+    paused = with_queue(state, paused=state.queue.paused or cut_off)
+    return {**_gone(state, event, state.opencode.detaching_from), **paused}
 
 
-def _instance_left(state: State, event: InstanceDetached) -> Changes:
-    return {"detaching_from": None if state.detaching_from == event.instance_id else state.detaching_from}
+def _instance_detached(state: State, event: InstanceDetached) -> Changes:
+    return _opencode(state, detaching_from=None) if state.opencode.detaching_from == event.instance_id else {}
 
 
-def _termination_requested(state: State, event: StopRequested) -> Changes:
+def _stop_requested(state: State, event: StopRequested) -> Changes:
     cut_off = state.provisioning == "setup"
     over = _setup(state, status="failed", detail="the session was ended", ended_at_ms=event.at_ms) if cut_off else {}
     return {**over, "stopping": True, "provisioning": None}
 
 
 def _stopped(state: State, event: SessionStopped) -> Changes:
-    leaving = (state.instance_id or state.detaching_from) if event.leaves else None
-    return {**_gone(state, event), "stopping": False, "detaching_from": leaving}
+    detaching_from = (state.opencode.instance_id or state.opencode.detaching_from) if event.leaves else None
+    return {**_gone(state, event, detaching_from), "stopping": False}
 
 
 def _erased(state: State, _: SessionErased) -> Changes:
@@ -254,10 +275,10 @@ def _erased(state: State, _: SessionErased) -> Changes:
 
 def _callback_ordered(state: State, event: CallbackOrdered) -> Changes:
     callback = Callback(event.number, event.outcome, event.text, event.at_ms)
-    over = [c for c in state.callbacks if c.status in ("delivered", "dropped")]
+    over = [c for c in state.callbacks.sent if c.status in ("delivered", "dropped")]
     forgotten = {c.number for c in over[: max(0, len(over) - CALLBACKS_REMEMBERED_MAX)]}
-    kept = tuple(c for c in state.callbacks if c.number not in forgotten)
-    return {"callbacks": (*kept, callback), "owes_callback": False}
+    kept = tuple(c for c in state.callbacks.sent if c.number not in forgotten)
+    return {"callbacks": ParentCallbacks(sent=(*kept, callback))}
 
 
 def _callback_delivered(state: State, event: CallbackDelivered) -> Changes:
@@ -275,17 +296,18 @@ def _callback_dropped(state: State, event: CallbackDropped) -> Changes:
 def _callback_is(
     state: State, number: int, status: Literal["delivered", "undelivered", "dropped"], reason: str
 ) -> Changes:
-    changed = (replace(c, status=status, reason=reason) if c.number == number else c for c in state.callbacks)
-    return {"callbacks": tuple(changed)}
+    changed = (replace(c, status=status, reason=reason) if c.number == number else c for c in state.callbacks.sent)
+    return {"callbacks": replace(state.callbacks, sent=tuple(changed))}
 
 
 def _budget_set(state: State, event: BudgetSet) -> Changes:
-    goes_on = {} if state.budget_exceeded is None else {"evidence": "was paused; it has another budget now"}
-    return {"settings": replace(state.settings, budget=event.budget), "budget_exceeded": None, **goes_on}
+    goes_on = {} if state.usage.exceeded is None else {"evidence": "was paused; it has another budget now"}
+    settings, usage = replace(state.settings, budget=event.budget), replace(state.usage, exceeded=None)
+    return {"settings": settings, "usage": usage, **goes_on}
 
 
-def _budget_exceeded(_: State, event: BudgetExceeded) -> Changes:
-    return {"budget_exceeded": event.what, "evidence": f"paused: {event.what}"}
+def _budget_exceeded(state: State, event: BudgetExceeded) -> Changes:
+    return {"usage": replace(state.usage, exceeded=event.what), "evidence": f"paused: {event.what}"}
 
 
 def _notifications_read(state: State, event: NotificationsRead) -> Changes:
@@ -310,11 +332,11 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
     ProvisionFailed: _provision_failed,
     ProvisionDelayed: _provision_delayed,
     SessionSettled: _settled,
-    InstanceDetaching: _instance_detached,
+    InstanceDetaching: _instance_detaching,
     SessionCompleted: _completed,
-    InstanceDetached: _instance_left,
+    InstanceDetached: _instance_detached,
     SessionDisconnected: _disconnected,
-    StopRequested: _termination_requested,
+    StopRequested: _stop_requested,
     SessionStopped: _stopped,
     SessionErased: _erased,
     CallbackOrdered: _callback_ordered,

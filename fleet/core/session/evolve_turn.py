@@ -56,14 +56,26 @@ def _prompt_accepted(state: State, event: PromptAccepted) -> Changes:
     )
     # A child's callback is nobody who wants to go on: what waits for a person waits on, and it waits behind that.
     steering = () if state.turn is None else state.turn.steering
-    held = state.queue_paused and is_callback(event.prompt_id) and bool(state.queue or steering)
+    held = state.queue.paused and is_callback(event.prompt_id) and bool(state.queue.prompts or steering)
     first = {} if state.last_line is not None else _asked(prompt, event.at_ms)
     return {
-        "queue": (*state.queue, prompt),
-        "queue_paused": held,
-        "owes_callback": state.settings.parent_id is not None,
+        **with_queue(state, prompts=(*state.queue.prompts, prompt), paused=held),
+        **_owed(state),
         **first,
     }
+
+
+def with_queue(state: State, **changes: Any) -> Changes:
+    """Return the changes by which the queue has these fields."""
+    return {"queue": replace(state.queue, **changes)}
+
+
+def _without(state: State, prompt_id: str) -> Changes:
+    return with_queue(state, prompts=tuple(p for p in state.queue.prompts if p.prompt_id != prompt_id))
+
+
+def _owed(state: State) -> Changes:
+    return {"callbacks": replace(state.callbacks, owed=state.settings.parent_id is not None)}
 
 
 def _asked(prompt: QueuedPrompt, at_ms: int) -> Changes:
@@ -72,26 +84,26 @@ def _asked(prompt: QueuedPrompt, at_ms: int) -> Changes:
 
 
 def _prompt_withdrawn(state: State, event: PromptWithdrawn) -> Changes:
-    return {"queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id)}
+    return _without(state, event.prompt_id)
 
 
 def _prompt_edited(state: State, event: PromptEdited) -> Changes:
-    edited = (replace(p, text=event.text) if p.prompt_id == event.prompt_id else p for p in state.queue)
-    return {"queue": tuple(edited)}
+    edited = (replace(p, text=event.text) if p.prompt_id == event.prompt_id else p for p in state.queue.prompts)
+    return with_queue(state, prompts=tuple(edited))
 
 
 def _turn_started(state: State, event: TurnStarted) -> Changes:
-    prompt = next(p for p in state.queue if p.prompt_id == event.prompt_id)
+    prompt = next(p for p in state.queue.prompts if p.prompt_id == event.prompt_id)
     return {
         **_asked(prompt, event.at_ms),
-        "queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id),
+        **_without(state, event.prompt_id),
         "turn": Turn(event.number, prompt, event.message_id, event.part_ids),
         "turns": event.number,
         "turn_started_at_ms": event.at_ms,
         "failure": None,
-        "owes_callback": state.settings.parent_id is not None,
+        **_owed(state),
         "digest_by_id": _newest(state.digest_by_id),
-        "usage_by_message": _newest(state.usage_by_message),
+        "usage": replace(state.usage, by_message=_newest(state.usage.by_message)),
         "evidence": f"turn {event.number}: the prompt is being delivered",
     }
 
@@ -103,11 +115,11 @@ def _newest(known: dict[str, Known]) -> dict[str, Known]:
 
 
 def _turn_steered(state: State, event: TurnSteered) -> Changes:
-    prompt = next(p for p in state.queue if p.prompt_id == event.prompt_id)
+    prompt = next(p for p in state.queue.prompts if p.prompt_id == event.prompt_id)
     steering = replace(prompt, message_id=event.message_id, part_ids=event.part_ids)
     return {
         **_asked(prompt, event.at_ms),
-        "queue": tuple(p for p in state.queue if p.prompt_id != event.prompt_id),
+        **_without(state, event.prompt_id),
         "turn": state.turn and replace(state.turn, steering=(*state.turn.steering, steering)),
     }
 
@@ -133,14 +145,19 @@ def _message_recorded(state: State, event: MessageRecorded) -> Changes:
 def _seen(state: State, event: MessageRecorded) -> Changes:
     """Return that a resumed turn was seen to run, where this is an answer that began after the resume."""
     turn = state.turn
-    if turn is None or turn.resumed_at_ms == 0 or event.role != "assistant" or event.opencode_id != state.opencode_id:
+    if turn is None or turn.resumed_at_ms == 0 or not _is_own_answer(state, event):
         return {}
     return {"turn": replace(turn, resumed_at_ms=0)} if event.created_ms >= turn.resumed_at_ms else {}
 
 
+def _is_own_answer(state: State, event: MessageRecorded) -> bool:
+    """Return whether the session itself answers, and not one of its sub-agents."""
+    return event.role == "assistant" and event.opencode_id == state.opencode.session_id
+
+
 def _answer_recorded(state: State, event: MessageRecorded) -> Changes:
     """Return what an answer of the session itself, not of a sub-agent, changes in what is shown of it."""
-    if event.role != "assistant" or event.opencode_id != state.opencode_id:
+    if not _is_own_answer(state, event):
         return {}
     context = context_of(event.body, event.created_ms)
     is_newer = context is not None and (state.context is None or state.context.created_ms <= event.created_ms)
@@ -148,14 +165,16 @@ def _answer_recorded(state: State, event: MessageRecorded) -> Changes:
 
 
 def _paid(state: State, event: MessageRecorded) -> Changes:
-    cost, tokens = counted = state.usage_by_message.get(event.message_id, _UNPAID)
+    cost, tokens = counted = state.usage.by_message.get(event.message_id, _UNPAID)
     if counted == (event.cost_usd, event.tokens):
         return {}
-    return {
-        "usage_by_message": {**state.usage_by_message, event.message_id: (event.cost_usd, event.tokens)},
-        "cost_usd": state.cost_usd + event.cost_usd - cost,
-        "tokens": state.tokens + event.tokens - tokens,
-    }
+    usage = replace(
+        state.usage,
+        cost_usd=state.usage.cost_usd + event.cost_usd - cost,
+        tokens=state.usage.tokens + event.tokens - tokens,
+        by_message={**state.usage.by_message, event.message_id: (event.cost_usd, event.tokens)},
+    )
+    return {"usage": usage}
 
 
 def _part_recorded(state: State, event: PartRecorded) -> Changes:
@@ -173,8 +192,11 @@ def _turn_tree_taken(state: State, event: TurnSnapshotTaken) -> Changes:
 def _changes_recorded(state: State, event: ChangesRecorded) -> Changes:
     turn = state.turn
     if turn is not None and turn.number == event.number and turn.base is None:
-        turn = replace(turn, base=state.tree)  # after a crash they are recorded again, from where the turn began
-    return {"turn": turn, "tree": event.tree, "manifest": event.session_manifest, "changes": event.totals}
+        turn = replace(
+            turn, base=state.snapshots.newest
+        )  # after a crash they are recorded again, from where the turn began
+    snapshots = replace(state.snapshots, newest=event.tree, manifest=event.session_manifest, totals=event.totals)
+    return {"turn": turn, "snapshots": snapshots}
 
 
 def _request_opened(state: State, event: RequestOpened) -> Changes:
@@ -227,17 +249,17 @@ def _turn_delayed(state: State, event: TurnDelayed) -> Changes:
 def _abort_requested(state: State, _: AbortRequested) -> Changes:
     return {
         "turn": state.turn and replace(state.turn, aborting=True),
-        "queue_paused": True,
+        **with_queue(state, paused=True),
         "evidence": f"turn {state.turns}: is being aborted",
     }
 
 
-def _over(state: State, at_ms: int) -> Changes:
+def _over(state: State, at_ms: int, *, paused: bool) -> Changes:
     steering = () if state.turn is None else state.turn.steering
     return {
         **no_requests(state),
         "turn": None,
-        "queue": (*steering, *state.queue),
+        **with_queue(state, prompts=(*steering, *state.queue.prompts), paused=paused),
         "turn_ended_at_ms": at_ms,
     }
 
@@ -247,10 +269,9 @@ def _turn_ended(state: State, event: TurnEnded) -> Changes:
     turn = state.turn
     held = event.outcome != "finished"
     if turn is not None and (turn.aborting or turn.resumed_at_ms != 0):
-        held = state.queue_paused and (held or turn.aborting)
+        held = state.queue.paused and (held or turn.aborting)
     return {
-        **_over(state, event.at_ms),
-        "queue_paused": held,
+        **_over(state, event.at_ms, paused=held),
         "last_outcome": event.outcome,
         "evidence": f"turn {event.number} {event.outcome}: {event.evidence}",
     }
@@ -258,8 +279,7 @@ def _turn_ended(state: State, event: TurnEnded) -> Changes:
 
 def _turn_failed(state: State, event: TurnFailed) -> Changes:
     return {
-        **_over(state, event.at_ms),
-        "queue_paused": True,
+        **_over(state, event.at_ms, paused=True),
         "last_outcome": "error",
         "failure": Failure(event.code, event.detail, event.at_ms),
         "evidence": f"turn {event.number} failed: {event.detail}",

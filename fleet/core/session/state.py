@@ -153,74 +153,105 @@ class Notification(msgspec.Struct, frozen=True):
     read: bool = False
 
 
-class State(msgspec.Struct, frozen=True):
-    """A session.
+class PromptQueue(msgspec.Struct, frozen=True):
+    """The prompts that wait, in order. `paused` keeps them back after an abort or error, until a person prompts."""
 
-    `provisioning` is the step of creation or resume that is under way. `queue_paused` keeps waiting prompts back after
-    an abort or error until somebody prompts again; `budget_exceeded` says what was used up, and keeps them back too.
-    `digest_by_id` maps messages and parts of the current turn, and the newest of those before, to a digest of what the
-    log has of them; `usage_by_message` the cost and tokens that messages have added. `settled_requests` are the newest
-    that are not open any more: OpenCode goes on listing some of them. `answered` are the newest answers of people.
-    `tree` is the newest tree that was taken, `manifest` the blob listing what the session has changed.
-    `left_opencode_ids` are the conversations that it had before it began a new one. `detaching_from` is the instance
-    that a session which has ended is being detached from. `owes_callback`: the parent has not heard yet what became of
-    the newest prompt. `asked` is the head of the newest prompt that was sent, `answering` the id of the newest
-    answer's message, `last_line` what the newest of both showed; `context` is the conversation's size at the newest
-    answer that tells it.
+    prompts: tuple[QueuedPrompt, ...] = ()
+    paused: bool = False
+
+
+class SessionUsage(msgspec.Struct, frozen=True):
+    """What the session has used. `by_message` is the share of each message; `exceeded` says which limit was reached."""
+
+    cost_usd: float = 0.0
+    tokens: Tokens = Tokens()
+    by_message: dict[str, tuple[float, Tokens]] = {}
+    exceeded: str | None = None
+
+
+class ParentCallbacks(msgspec.Struct, frozen=True):
+    """ParentCallbacks to the parent. `owed`: the parent has not heard yet what became of the newest prompt."""
+
+    owed: bool = False
+    sent: tuple[Callback, ...] = ()
+
+
+class Snapshots(msgspec.Struct, frozen=True):
+    """Trees of the workspace: `baseline` before any work, `newest`; and what changed between them.
+
+    `manifest` is the blob that lists the changed files, `totals` their numbers.
     """
+
+    baseline: str | None = None
+    newest: str | None = None
+    manifest: str | None = None
+    totals: Totals | None = None
+
+
+class OpenCodeLink(msgspec.Struct, frozen=True):
+    """The session's side of OpenCode.
+
+    `session_id` is what OpenCode calls the session, `session_exists` whether it was made there. `instance_id` is the
+    process that works for it now, `instance_ids` all that have, `detaching_from` one that it is still to leave.
+    """
+
+    session_id: str = ""
+    earlier_session_ids: tuple[str, ...] = ()
+    session_exists: bool = False
+    instance_id: str | None = None
+    instance_ids: tuple[str, ...] = ()
+    detaching_from: str | None = None
+
+
+class State(msgspec.Struct, frozen=True):
+    """A session, as its events have made it. Times are Unix milliseconds, 0 where there is none yet."""
 
     id: str
     phase: Phase = "absent"
-    since_ms: int = 0
-    evidence: str = ""
+    since_ms: int = 0  # when the phase began
+    evidence: str = ""  # why this is believed, for a person
     evidence_at_ms: int = 0
     settings: SessionSettings = SessionSettings(title="", strategy="existing")
     workspace_id: str = ""
-    source_directory: str = ""
-    source_repository: str | None = None
-    directory: str = ""
-    opencode_id: str = ""
-    left_opencode_ids: tuple[str, ...] = ()
-    opencode_session_exists: bool = False
-    instance_id: str | None = None
-    instances: tuple[str, ...] = ()
-    detaching_from: str | None = None
-    provisioning: ProvisionStep | None = None
+    source_directory: str = ""  # the directory that the caller named
+    source_repository: str | None = None  # the common git directory, None outside of git
+    directory: str = ""  # where the agent works
+    opencode: OpenCodeLink = OpenCodeLink()
+    provisioning: ProvisionStep | None = None  # the step of a creation or resume that is under way
     setup: Setup | None = None
-    failure: Failure | None = None
-    stopping: bool = False
-    queue: tuple[QueuedPrompt, ...] = ()
-    queue_paused: bool = False
-    turn: Turn | None = None
+    failure: Failure | None = None  # of the newest attempt or turn
+    stopping: bool = False  # a stop was asked for and has not ended
+    queue: PromptQueue = PromptQueue()
+    turn: Turn | None = None  # the one that runs
     turns: int = 0
-    turn_started_at_ms: int = 0
+    turn_started_at_ms: int = 0  # of the newest turn
     turn_ended_at_ms: int = 0
-    running_ms: int = 0
+    running_ms: int = 0  # in all turns, without the time that a person was waited for
     last_outcome: TurnEnd | None = None
-    requests: tuple[Request, ...] = ()
-    settled_requests: tuple[str, ...] = ()
-    answered: tuple[Answered, ...] = ()
-    digest_by_id: dict[str, str] = {}
-    usage_by_message: dict[str, tuple[float, Tokens]] = {}
-    cost_usd: float = 0.0
-    tokens: Tokens = Tokens()
-    budget_exceeded: str | None = None
-    baseline: str | None = None
-    tree: str | None = None
-    manifest: str | None = None
-    changes: Totals | None = None
-    depth: int = 0
-    owes_callback: bool = False
-    callbacks: tuple[Callback, ...] = ()
-    asked: str = ""
-    answering: str = ""
-    last_line: Activity | None = None
+    requests: tuple[Request, ...] = ()  # open ones
+    settled_requests: tuple[str, ...] = ()  # the newest closed ones: OpenCode goes on listing some
+    answered: tuple[Answered, ...] = ()  # the newest answers of people
+    digest_by_id: dict[
+        str, str
+    ] = {}  # of messages and parts that the log has: those of this turn and the newest before
+    usage: SessionUsage = SessionUsage()
+    snapshots: Snapshots = Snapshots()
+    depth: int = 0  # how many ancestors
+    callbacks: ParentCallbacks = ParentCallbacks()
+    asked: str = ""  # the head of the newest prompt that was sent
+    answering: str = ""  # the id of the newest answer's message
+    last_line: Activity | None = None  # what the newer of both showed
     context: ContextSize | None = None
-    notified: int = 0
+    notified: int = 0  # how many notifications there were
     notifications: tuple[Notification, ...] = ()
     created_at_ms: int = 0
     changed_at_ms: int = 0
     ended_at_ms: int | None = None
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether no OpenCode process works for it or is still to be left."""
+        return self.opencode.instance_id is None and self.opencode.detaching_from is None
 
 
 def is_held(state: State) -> bool:

@@ -85,10 +85,10 @@ def message_body(position: int, recorded_at_ms: int, event: Any, state: State) -
     telling = webhook_payload(event)
     if telling is None:
         raise ValueError(f"webhooks are not told of {type(event).__name__}")
-    changes = state.changes
+    changes = state.snapshots.totals
     shown = ToldSession(
         state.id,
-        state.opencode_id,
+        state.opencode.session_id,
         state.settings.title,
         status_of(state),
         state.directory,
@@ -96,7 +96,7 @@ def message_body(position: int, recorded_at_ms: int, event: Any, state: State) -
         state.settings.parent_id,
         state.settings.tags,
         state.turns,
-        state.cost_usd,
+        state.usage.cost_usd,
         None if changes is None else ToldChanges(changes.files, changes.additions, changes.deletions),
     )
     request_id = event.request_id if isinstance(event, RequestOpened) else None

@@ -40,8 +40,8 @@ def waits(state: State) -> bool:
     """Return whether something of this session waits for a person."""
     return (
         any(request.answer is None for request in state.requests)
-        or (state.phase != "stopped" and (state.failure is not None or state.budget_exceeded is not None))
-        or any(callback.status == "undelivered" for callback in state.callbacks)
+        or (state.phase != "stopped" and (state.failure is not None or state.usage.exceeded is not None))
+        or any(callback.status == "undelivered" for callback in state.callbacks.sent)
         or is_held(state)
     )
 
@@ -55,13 +55,13 @@ def _items(state: State, tool: Tool) -> list[InboxItem]:
     if state.failure is not None and state.phase != "stopped":
         at_ms = state.failure.at_ms
         items.append(_item("failure", state, f"failure:{at_ms}", at_ms, state.failure.detail))
-    if state.budget_exceeded is not None and state.phase != "stopped":
+    if state.usage.exceeded is not None and state.phase != "stopped":
         paused = [notification.at_ms for notification in state.notifications if notification.kind == "budget"]
         at_ms = paused[-1] if paused else state.since_ms  # the list of notifications is bounded
-        items.append(_item("budget", state, f"budget:{at_ms}", at_ms, state.budget_exceeded))
+        items.append(_item("budget", state, f"budget:{at_ms}", at_ms, state.usage.exceeded))
     items += [
         _item("callback", state, f"callback:{callback.number}", callback.at_ms, callback.reason)
-        for callback in state.callbacks
+        for callback in state.callbacks.sent
         if callback.status == "undelivered"
     ]
     return items

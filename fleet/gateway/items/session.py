@@ -46,7 +46,9 @@ class SessionItems:
 
     def detail(self, state: State, ancestors: list[State], children: list[State]) -> SessionDetail:
         """Return a session as it is now, with those around it."""
-        instance = None if state.instance_id is None else self._fleet.views.instances.get(state.instance_id)
+        instance = (
+            None if state.opencode.instance_id is None else self._fleet.views.instances.get(state.opencode.instance_id)
+        )
         return session_detail(state, self._around(state), ancestors, children, instance)
 
     def earlier_detail(

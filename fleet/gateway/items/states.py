@@ -73,7 +73,7 @@ def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
         evidence, evidence_at_ms = f"{fault}; before that: {evidence}", around.lost.fault_since_ms
     return {
         "id": state.id,
-        "opencode_id": state.opencode_id,
+        "opencode_id": state.opencode.session_id,
         "title": state.settings.title,
         "status": cast("Status", status_of(state)),  # one that is not born or was erased is in no view
         "status_since": rfc3339(state.since_ms),
@@ -91,14 +91,14 @@ def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
         "updated_at": rfc3339(state.changed_at_ms),
         "ended_at": None if state.ended_at_ms is None else rfc3339(state.ended_at_ms),
         "turns": state.turns,
-        "queued": len(state.queue),
+        "queued": len(state.queue.prompts),
         "open_requests": len(state.requests),
-        "tokens": tokens_item(state.tokens),
-        "cost_usd": state.cost_usd,
+        "tokens": tokens_item(state.usage.tokens),
+        "cost_usd": state.usage.cost_usd,
         "budget": None
         if state.settings.budget is None
         else BudgetBody(state.settings.budget.usd, state.settings.budget.tokens, state.settings.budget.minutes),
-        "changes": _changes_item(state.changes),
+        "changes": _changes_item(state.snapshots.totals),
         "outcome": state.last_outcome if state.turn is None else None,
         "failure": _failure_item(state.failure),
         "agent": state.settings.agent,
@@ -213,9 +213,9 @@ def request_item(request: Request) -> RequestItem:
 
 def last_instance(state: State) -> str | None:
     """Return the instance that the session has, or else the last that it had."""
-    if state.instance_id is not None:
-        return state.instance_id
-    return state.instances[-1] if state.instances else None
+    if state.opencode.instance_id is not None:
+        return state.opencode.instance_id
+    return state.opencode.instance_ids[-1] if state.opencode.instance_ids else None
 
 
 def tokens_item(tokens: Tokens) -> TokensItem:

@@ -64,10 +64,10 @@ def _summary(fleet: Fleet) -> Summary:
         dict(Counter(status_of(state) for state in sessions)),
         len(alive),
         sum(size for size in memory if size is not None),
-        sum(len(state.queue) for state in sessions),
+        sum(len(state.queue.prompts) for state in sessions),
         sum(len(state.requests) for state in sessions),
-        tokens_item(sum((state.tokens for state in sessions), Tokens())),
-        sum(state.cost_usd for state in sessions),
+        tokens_item(sum((state.usage.tokens for state in sessions), Tokens())),
+        sum(state.usage.cost_usd for state in sessions),
         fleet.uptime_s,
         fleet.log.head(),
     )

@@ -61,7 +61,7 @@ def inbox_routes(fleet: Fleet) -> Blueprint:
         items = [
             _callback_item(state, callback)
             for state in fleet.views.sessions
-            for callback in state.callbacks
+            for callback in state.callbacks.sent
             if query.status is None or callback.status == query.status
         ]
         return paged(sorted(items, key=lambda item: item.at), query, same, fleet.log.head())

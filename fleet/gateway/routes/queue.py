@@ -34,10 +34,10 @@ def _add_list(routes: Blueprint, fleet: Fleet) -> None:
         """
         query, position = read_query(QueueQuery), fleet.log.head()
         state = fleet.sessions.session(session_id, query.instance_id)
-        queue = state.queue
+        queue = state.queue.prompts
         if query.at is not None:
             earlier = await fleet.past.sessions.one(state.id, check_cursor(fleet, query.at, "at"))
-            queue = () if earlier is None else earlier.queue
+            queue = () if earlier is None else earlier.queue.prompts
         actors = await fleet.transcripts.askers(
             fleet.views.sessions.stream(state.id), [prompt.prompt_id for prompt in queue]
         )

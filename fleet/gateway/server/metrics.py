@@ -196,14 +196,14 @@ class _Fleet(Collector):
         sessions = list(self._fleet.views.sessions)
         statuses = dict.fromkeys(sorted(STATUSES), 0) | Count(status_of(state) for state in sessions)
         yield _gauge("fleet_sessions", "Sessions", statuses, "status")
-        yield _gauge("fleet_prompts_queued", "Prompts that wait", sum(len(state.queue) for state in sessions))
+        yield _gauge("fleet_prompts_queued", "Prompts that wait", sum(len(state.queue.prompts) for state in sessions))
         yield _gauge("fleet_requests_open", "Open requests", sum(len(state.requests) for state in sessions))
-        undelivered = sum(each.status == "undelivered" for state in sessions for each in state.callbacks)
+        undelivered = sum(each.status == "undelivered" for state in sessions for each in state.callbacks.sent)
         yield _gauge("fleet_callbacks_undelivered", "Callbacks that no parent takes", undelivered)
         kinds = ("input", "output", "reasoning", "cache_read", "cache_write")
-        tokens = {kind: sum(getattr(state.tokens, kind) for state in sessions) for kind in kinds}
+        tokens = {kind: sum(getattr(state.usage.tokens, kind) for state in sessions) for kind in kinds}
         yield _gauge("fleet_tokens", "Tokens that all sessions have used", tokens, "kind")
-        yield _gauge("fleet_cost_usd", "What all sessions have cost", sum(state.cost_usd for state in sessions))
+        yield _gauge("fleet_cost_usd", "What all sessions have cost", sum(state.usage.cost_usd for state in sessions))
 
     def _instances(self) -> Iterator[Metric]:
         fleet = self._fleet

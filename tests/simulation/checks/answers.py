@@ -36,7 +36,7 @@ def who_waits_is_waited_for(evidence: Evidence) -> Iterator[str]:
     """At rest a session is `waiting_input` exactly when OpenCode waits for an answer of it (law 8)."""
     asked = set(evidence.waiting.values())
     for session in evidence.views.sessions:
-        if (session.phase == "waiting_input") != (session.opencode_id in asked):
+        if (session.phase == "waiting_input") != (session.opencode.session_id in asked):
             yield f"session {session.id} is {session.phase}, and OpenCode waits for {evidence.waiting}"
         known = {request.id for request in session.requests}
         if session.phase == "waiting_input" and not known & evidence.waiting.keys():

@@ -59,7 +59,13 @@ def callbacks_are_true(evidence: Evidence) -> Iterator[str]:
                     yield f"session {child.id} told {event.outcome!r} in {event.text!r}, and it was {last!r}"
                 owed = False
             last = _outcome(event, last)
-        if child.settings.parent_id is not None and owed and last and not child.queue and child.phase != "disconnected":
+        if (
+            child.settings.parent_id is not None
+            and owed
+            and last
+            and not child.queue.prompts
+            and child.phase != "disconnected"
+        ):
             yield f"session {child.id} is {child.phase} after {last!r}, and nobody has told its parent"
 
 

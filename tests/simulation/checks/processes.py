@@ -38,9 +38,9 @@ def instances_are_used(evidence: Evidence) -> Iterator[str]:
             yield f"instance {instance.id} is {instance.phase}, and no session uses it"
         for session_id in instance.sessions:
             session = sessions.get(session_id)
-            if session is None or session.instance_id != instance.id:
+            if session is None or session.opencode.instance_id != instance.id:
                 yield f"instance {instance.id} ({instance.phase}) is kept for {session_id}, which does not use it"
     for session in sessions:
-        used = None if session.instance_id is None else instances.get(session.instance_id)
+        used = None if session.opencode.instance_id is None else instances.get(session.opencode.instance_id)
         if used is not None and (used.phase not in LIVE or session.id not in used.sessions):
             yield f"session {session.id} ({session.phase}) uses {used.id}, which is {used.phase}"

@@ -66,7 +66,7 @@ def _may_wait(evidence: Evidence, session_id: str) -> bool:
     state = evidence.views.sessions.get(session_id)
     if state is None:
         return False
-    return state.queue_paused or state.budget_exceeded is not None or state.phase in ENDED | {"error", "waiting_input"}
+    return state.queue.paused or state.usage.exceeded is not None or state.phase in ENDED | {"error", "waiting_input"}
 
 
 def turns_ran_once(evidence: Evidence) -> Iterator[str]:
@@ -93,7 +93,7 @@ def the_log_tells_what_opencode_did(evidence: Evidence) -> Iterator[str]:
     """A turn that the log calls finished was answered to its end, and what OpenCode got was ordered before (4, 6)."""
     ordered: set[str] = set()
     for state in evidence.views.sessions:
-        is_whole = evidence.world.deleted.isdisjoint((*state.left_opencode_ids, state.opencode_id))
+        is_whole = evidence.world.deleted.isdisjoint((*state.opencode.earlier_session_ids, state.opencode.session_id))
         asked: list[str] = []
         for recorded in evidence.stream(f"session-{state.id}"):
             event = recorded.event

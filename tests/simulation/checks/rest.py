@@ -22,7 +22,7 @@ def nothing_is_under_way(evidence: Evidence) -> Iterator[str]:
 
 def nothing_runs_unseen(evidence: Evidence) -> Iterator[str]:
     """OpenCode runs nothing for a session that is at rest, unless it waits for a person."""
-    by_opencode = {session.opencode_id: session for session in evidence.views.sessions}
+    by_opencode = {session.opencode.session_id: session for session in evidence.views.sessions}
     for opencode_id in sorted(evidence.busy() - set(evidence.waiting.values())):
         session = by_opencode.get(opencode_id)
         yield f"OpenCode runs {opencode_id}, and its session is {session and session.phase}"
@@ -34,10 +34,10 @@ def nothing_runs_unseen(evidence: Evidence) -> Iterator[str]:
 def who_is_idle_can_work(evidence: Evidence) -> Iterator[str]:
     """A session that is called idle has an instance and a conversation: it takes a prompt at once."""
     for session in evidence.views.sessions:
-        if session.phase == "idle" and (session.instance_id is None or not session.opencode_session_exists):
+        if session.phase == "idle" and (session.opencode.instance_id is None or not session.opencode.session_exists):
             yield f"session {session.id} is idle and has nothing to work with"
-        if session.phase in ("completed", "disconnected", "stopped") and session.instance_id is not None:
-            yield f"session {session.id} is {session.phase} and holds instance {session.instance_id}"
+        if session.phase in ("completed", "disconnected", "stopped") and session.opencode.instance_id is not None:
+            yield f"session {session.id} is {session.phase} and holds instance {session.opencode.instance_id}"
 
 
 def no_actor_crashed(evidence: Evidence) -> Iterator[str]:

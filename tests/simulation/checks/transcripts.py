@@ -35,5 +35,5 @@ def _at_rest(evidence: Evidence) -> Iterator[tuple[str, list[Message]]]:
     """Yield each session that is idle with what OpenCode's store has of its conversation."""
     store = evidence.world.store
     for state in evidence.views.sessions:
-        if state.phase == "idle" and state.opencode_id in store.sessions:
-            yield state.id, [message.read() for message in store.transcript(state.opencode_id)]
+        if state.phase == "idle" and state.opencode.session_id in store.sessions:
+            yield state.id, [message.read() for message in store.transcript(state.opencode.session_id)]
