@@ -47,7 +47,6 @@ SAME_NAMES = {
 SAME_CLASSES = {
     "Command Event": "the base of the core, and a frame of a WebSocket or of a stream",
     "State": "the state of each aggregate, imported under the name of the aggregate",
-    "Item": "one resource in a list, and one in the fleet view",
     "Message": "of a mailbox, and of OpenCode's transcript",
     "PartChanged RequestClosed RequestOpened StatusChanged": "what OpenCode says, and what Fleet makes of it",
     "Turn": "the running turn of a session's state, and a turn in the list of turns",

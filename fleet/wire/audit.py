@@ -6,7 +6,7 @@ import msgspec
 
 from fleet.limits import LOG_TYPES_CHARS_MAX, PAGE_DEFAULT
 from fleet.wire.bodies import Limit, Position, Query
-from fleet.wire.items import Item
+from fleet.wire.items import WireItem
 
 _SessionName = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
 _Types = Annotated[str, msgspec.Meta(max_length=LOG_TYPES_CHARS_MAX)]
@@ -53,13 +53,13 @@ class ExportQuery(Query):
     ] = None
 
 
-class PositionItem(Item):
+class PositionItem(WireItem, kw_only=True):
     """A position of the log."""
 
     position: int
 
 
-class EventItem(Item):
+class EventItem(WireItem, kw_only=True):
     """An event of the log. `data` is the payload as it was logged, in snake_case; `{}` where it was erased."""
 
     position: int
@@ -75,14 +75,14 @@ class EventItem(Item):
     data: msgspec.Raw
 
 
-class BreakItem(Item):
+class BreakItem(WireItem, kw_only=True):
     """Where the log stops being what it should be, and why."""
 
     position: int
     reason: str
 
 
-class Verification(Item):
+class Verification(WireItem, kw_only=True):
     """The proof of the log: events and streams that are whole, the digest of the last event, the first break."""
 
     intact: bool

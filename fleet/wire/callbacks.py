@@ -1,10 +1,10 @@
 """Response bodies of callbacks, from child to parent."""
 
 from fleet.wire.enums import CallbackOutcome, CallbackStatus
-from fleet.wire.items import Item
+from fleet.wire.items import WireItem
 
 
-class CallbackItem(Item):
+class CallbackItem(WireItem, kw_only=True):
     """Word of an outcome from child to parent."""
 
     session_id: str

@@ -4,10 +4,10 @@ from typing import Literal
 
 import msgspec
 
-from fleet.wire.items import Item
+from fleet.wire.items import WireItem
 
 
-class AgentItem(Item):
+class AgentItem(WireItem, kw_only=True):
     """An agent that a prompt can name; `mode` is `primary`, `subagent` or `all`; `native`: OpenCode brings it along."""
 
     name: str
@@ -16,7 +16,7 @@ class AgentItem(Item):
     native: bool
 
 
-class CommandItem(Item):
+class CommandItem(WireItem, kw_only=True):
     """A command that a session can run."""
 
     name: str
@@ -25,7 +25,7 @@ class CommandItem(Item):
     source: str | None
 
 
-class ModelItem(Item):
+class ModelItem(WireItem, kw_only=True):
     """A model that can be used; `providerID` and `modelID` name it in a prompt. The limits are in tokens."""
 
     provider_id: str = msgspec.field(name="providerID")
@@ -37,7 +37,7 @@ class ModelItem(Item):
     output_tokens: int | None
 
 
-class OfferItem(Item):
+class OfferItem(WireItem, kw_only=True):
     """The choices for a new session in a directory, as the instance offered them at `asOf`."""
 
     as_of: str | None
@@ -47,7 +47,7 @@ class OfferItem(Item):
     models: list[ModelItem]
 
 
-class FolderEntryItem(Item):
+class FolderEntryItem(WireItem, kw_only=True):
     """A directory in a directory; `path` is real: of a symlink, where it leads to."""
 
     name: str
@@ -55,7 +55,7 @@ class FolderEntryItem(Item):
     is_git_repo: bool
 
 
-class FolderItem(Item):
+class FolderItem(WireItem, kw_only=True):
     """A directory by its real path. `parent` is null where the allowed roots end; `total` counts all entries.
 
     With a query the entries are those that were found below it; `isTruncated`: there may be more.
@@ -69,7 +69,7 @@ class FolderItem(Item):
     is_truncated: bool
 
 
-class RootItem(Item):
+class RootItem(WireItem, kw_only=True):
     """A workspace root. Sessions may work where `allowed` says so; `source` tells who has named it."""
 
     path: str

@@ -1,24 +1,24 @@
 """Response bodies of OpenCode's processes; see items.py."""
 
 from fleet.wire.enums import InstanceStatus, StopReason
-from fleet.wire.items import Item
+from fleet.wire.items import WireItem
 
 
-class ExitItem(Item):
+class ExitItem(WireItem, kw_only=True):
     """How a process ended: its exit code or signal; both null where it was not this server's child."""
 
     code: int | None
     signal: int | None
 
 
-class StopStepItem(Item):
+class StopStepItem(WireItem, kw_only=True):
     """What was done to stop a process and what its tools had started: `term`, `term_again`, `kill`, `sweep`."""
 
     step: str
     pids: list[int]
 
 
-class InstanceItem(Item):
+class InstanceItem(WireItem, kw_only=True):
     """An OpenCode process, and what became of it. `memoryBytes` is null where the process does not live."""
 
     id: str
@@ -37,7 +37,7 @@ class InstanceItem(Item):
     steps: list[StopStepItem]
 
 
-class OrphanItem(Item):
+class OrphanItem(WireItem, kw_only=True):
     """A live process of this Fleet that no instance looks after. `server` is false for what a tool has started."""
 
     pid: int

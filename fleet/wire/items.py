@@ -21,11 +21,11 @@ from fleet.wire.enums import (
 Encoding = Literal["utf-8", "base64"]
 
 
-class Item(msgspec.Struct, rename="camel"):
+class WireItem(msgspec.Struct, rename="camel"):
     """A response body."""
 
 
-class TokensItem(Item):
+class TokensItem(WireItem, kw_only=True):
     """Token counts, as OpenCode gives them."""
 
     input: int
@@ -35,7 +35,7 @@ class TokensItem(Item):
     cache_write: int
 
 
-class FailureItem(Item):
+class FailureItem(WireItem, kw_only=True):
     """Why a session is in `error`, or could not be resumed."""
 
     code: str
@@ -43,7 +43,7 @@ class FailureItem(Item):
     at: str
 
 
-class ChangesItem(Item):
+class ChangesItem(WireItem, kw_only=True):
     """How much a session has changed."""
 
     files: int
@@ -51,7 +51,7 @@ class ChangesItem(Item):
     deletions: int
 
 
-class RequestItem(Item):
+class RequestItem(WireItem, kw_only=True):
     """An open permission request or question; `request` is OpenCode's JSON. `answered`: OpenCode is being told."""
 
     id: str
@@ -62,7 +62,7 @@ class RequestItem(Item):
     request: msgspec.Raw
 
 
-class ActivityItem(Item):
+class ActivityItem(WireItem, kw_only=True):
     """What a session does now, or its last line: at most 200 characters on one line. `tool` names a tool that runs."""
 
     kind: Literal["text", "reasoning", "tool", "request", "prompt"]
@@ -71,7 +71,7 @@ class ActivityItem(Item):
     at: str
 
 
-class LastTurnItem(Item):
+class LastTurnItem(WireItem, kw_only=True):
     """The newest turn of a session. `endedAt` and `outcome` are null while it runs."""
 
     number: int
@@ -80,7 +80,7 @@ class LastTurnItem(Item):
     outcome: TurnOutcome | None
 
 
-class SetupBrief(Item, kw_only=True):
+class SetupBrief(WireItem, kw_only=True):
     """How the set-up of a session's workspace stands. `exitCode` is null until its commands have come to an end."""
 
     status: SetupStatus
@@ -99,7 +99,7 @@ class SetupItem(SetupBrief, kw_only=True):
     submodules: bool
 
 
-class SessionItem(Item, kw_only=True):
+class SessionItem(WireItem, kw_only=True):
     """A session. `branch` is the one that its workspace was made with; what is checked out now, the workspace says.
 
     `agent` and `model` are those of its creation. `contextTokens` is the size of the context at the last answer,
@@ -148,7 +148,7 @@ class SessionItem(Item, kw_only=True):
     setup: SetupBrief | None
 
 
-class Created(Item):
+class Created(WireItem, kw_only=True):
     """The answer to a create."""
 
     instance_id: str
@@ -156,21 +156,21 @@ class Created(Item):
     session: SessionItem
 
 
-class Resumed(Item):
+class Resumed(WireItem, kw_only=True):
     """The answer to a resume."""
 
     instance_id: str
     session: SessionItem
 
 
-class Aborted(Item):
+class Aborted(WireItem, kw_only=True):
     """The answer to an abort: `aborted`, `ended` (it ended by itself first), `nothing_to_abort`, or `aborting`."""
 
     outcome: AbortOutcome
     session: SessionItem
 
 
-class Relative(Item):
+class Relative(WireItem, kw_only=True):
     """An ancestor or child of a session."""
 
     id: str
@@ -191,7 +191,7 @@ class SessionDetail(SessionItem, kw_only=True):
     allowed: list[AllowanceItem]
 
 
-class KeptItem(Item):
+class KeptItem(WireItem, kw_only=True):
     """The ref where work of a removed workspace is kept, null for none; ignored files are named or counted only."""
 
     ref: str | None
@@ -201,7 +201,7 @@ class KeptItem(Item):
     ignored_more: int
 
 
-class EndedWorkspace(Item):
+class EndedWorkspace(WireItem, kw_only=True):
     """What became of the workspace; `reason` says why it is still there."""
 
     id: str
@@ -210,7 +210,7 @@ class EndedWorkspace(Item):
     kept: KeptItem | None
 
 
-class Ended(Item):
+class Ended(WireItem, kw_only=True):
     """The answer to a terminate. `session` is null where it was erased: nothing is told of it any more."""
 
     session: SessionItem | None
@@ -218,14 +218,14 @@ class Ended(Item):
     workspace: EndedWorkspace | None
 
 
-class RelativeTitle(Item):
+class RelativeTitle(WireItem, kw_only=True):
     """A session by its title."""
 
     id: str
     title: str
 
 
-class EndedWorkspacePreview(Item):
+class EndedWorkspacePreview(WireItem, kw_only=True):
     """What would become of a workspace. `reason` says why it would stay; `keptRef` where its work would be kept."""
 
     id: str
@@ -240,7 +240,7 @@ class EndedWorkspacePreview(Item):
     ignored_more: int
 
 
-class EndPreview(Item):
+class EndPreview(WireItem, kw_only=True):
     """What a terminate would do, and nothing was done: what goes, what is kept and where."""
 
     session: RelativeTitle
@@ -248,7 +248,7 @@ class EndPreview(Item):
     workspace: EndedWorkspacePreview | None
 
 
-class DiffItem(Item):
+class DiffItem(WireItem, kw_only=True):
     """A changed file; base64 where a side is not UTF-8. `overlapsWith`: who worked there, above or below meanwhile.
 
     The digests name the contents for `GET …/blobs/{digest}`. `fileBytes` has a name that is not UTF-8, in base64.
@@ -273,7 +273,7 @@ class DiffItem(Item):
     old_file_bytes: str | None = None
 
 
-class SnippetItem(Item):
+class SnippetItem(WireItem, kw_only=True):
     """Where a search hit: in a `title`, `prompt`, `answer` or `tool` output. `hits` are [start, end) in `text`."""
 
     kind: SnippetKind
@@ -287,7 +287,7 @@ class HistoryItem(SessionItem, kw_only=True):
     snippet: SnippetItem | None
 
 
-class InboxContext(Item):
+class InboxContext(WireItem, kw_only=True):
     """Where something that waits comes from; `tool` is the part of the tool call, in OpenCode's JSON, cut."""
 
     turn: int | None
@@ -298,7 +298,7 @@ class InboxContext(Item):
     tool: msgspec.Raw | None
 
 
-class InboxItem(Item):
+class InboxItem(WireItem, kw_only=True):
     """Something that waits for a person: a request, a failure, a used-up budget, an undelivered callback, a set-up.
 
     Or a webhook that Fleet gave up on: it has `webhookId`, no session and no `context`. The `id` stays the same as long
@@ -317,7 +317,7 @@ class InboxItem(Item):
     setup: SetupItem | None = None
 
 
-class NotificationItem(Item):
+class NotificationItem(WireItem, kw_only=True):
     """Something that happened; `id` is made of the session's and a number."""
 
     id: str
@@ -328,13 +328,13 @@ class NotificationItem(Item):
     read: bool
 
 
-class Count(Item):
+class Count(WireItem, kw_only=True):
     """A number of things."""
 
     count: int
 
 
-class QueuedItem(Item):
+class QueuedItem(WireItem, kw_only=True):
     """A prompt that waits."""
 
     id: str
@@ -347,7 +347,7 @@ class QueuedItem(Item):
     actor: str | None = None
 
 
-class BranchItem(Item):
+class BranchItem(WireItem, kw_only=True):
     """A branch of a repository. `checkedOutAt` is the work tree that has it."""
 
     name: str
@@ -358,7 +358,7 @@ class BranchItem(Item):
     commit: str
 
 
-class TodoItem(Item):
+class TodoItem(WireItem, kw_only=True):
     """An entry of the agent's own list, in OpenCode's words."""
 
     content: str
@@ -366,7 +366,7 @@ class TodoItem(Item):
     priority: str | None
 
 
-class FileEntryItem(Item):
+class FileEntryItem(WireItem, kw_only=True):
     """What stands in a directory; `path` leads to it from the session's directory."""
 
     name: str
@@ -375,7 +375,7 @@ class FileEntryItem(Item):
     size_bytes: int | None
 
 
-class FileItem(Item):
+class FileItem(WireItem, kw_only=True):
     """A file or a directory of a session. What is missing of it is counted in `sizeBytes` or `total`.
 
     A directory has `entries`, a file `content`: as text where it is UTF-8, else in base64.

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from fleet.wire.items import Item, TokensItem
+from fleet.wire.items import TokensItem, WireItem
 
 
-class Summary(Item):
+class Summary(WireItem, kw_only=True):
     """The fleet at a glance."""
 
     sessions: dict[str, int]
@@ -19,7 +19,7 @@ class Summary(Item):
     position: int
 
 
-class LimitsItem(Item):
+class LimitsItem(WireItem, kw_only=True):
     """Limits that a page has to know."""
 
     body_bytes: int
@@ -28,7 +28,7 @@ class LimitsItem(Item):
     tags: int
 
 
-class Info(Item):
+class Info(WireItem, kw_only=True):
     """What this server is."""
 
     version: str
@@ -41,7 +41,7 @@ class Info(Item):
     position: int
 
 
-class Health(Item):
+class Health(WireItem, kw_only=True):
     """Liveness and readiness."""
 
     status: Literal["ok", "starting"]

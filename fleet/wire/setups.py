@@ -6,7 +6,7 @@ import msgspec
 
 from fleet.wire.bodies import Body, Path, Query
 from fleet.wire.enums import SetupStatus
-from fleet.wire.items import Item, SetupItem
+from fleet.wire.items import SetupItem, WireItem
 
 Digest = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
@@ -17,7 +17,7 @@ class SetupDetail(SetupItem, kw_only=True):
     output: str
 
 
-class RecipeItem(Item):
+class RecipeItem(WireItem, kw_only=True):
     """What the `.fleet.toml` of a checkout asks for. `digest` is the SHA-256 of the file.
 
     `repository` is where it is allowed, `problem` says why the file cannot be used.
@@ -32,7 +32,7 @@ class RecipeItem(Item):
     problem: str | None
 
 
-class TrustItem(Item):
+class TrustItem(WireItem, kw_only=True):
     """A content of `.fleet.toml` whose commands a person has allowed in a repository. `by` is who it was."""
 
     repository: str

@@ -7,7 +7,7 @@ import msgspec
 from fleet.limits import PAGE_DEFAULT, PART_STRING_CHARS_MAX, SESSION_LIST_MAX
 from fleet.wire.bodies import At, InstanceId, Limit, Offset, PageQuery, Query
 from fleet.wire.enums import TurnOutcome
-from fleet.wire.items import ChangesItem, Item, TokensItem
+from fleet.wire.items import ChangesItem, TokensItem, WireItem
 
 _WholeLimit = Annotated[int, msgspec.Meta(ge=1, le=SESSION_LIST_MAX, description="How many to give at most.")]
 
@@ -46,7 +46,7 @@ class TurnsQuery(WholeQuery):
     at: At = None
 
 
-class SteeredItem(Item):
+class SteeredItem(WireItem, kw_only=True):
     """A prompt that was sent into a turn that ran."""
 
     message_id: str
@@ -55,7 +55,7 @@ class SteeredItem(Item):
     at: str
 
 
-class TurnItem(Item):
+class TurnItem(WireItem, kw_only=True):
     """A turn of a session: what was asked and by whom, and what came of it. `position`: where it began in the log."""
 
     number: int
@@ -74,7 +74,7 @@ class TurnItem(Item):
     end_position: int | None
 
 
-class ConversationItem(Item):
+class ConversationItem(WireItem, kw_only=True):
     """A conversation of a session: its own, or that of a sub-agent, by OpenCode's id."""
 
     id: str
@@ -85,14 +85,14 @@ class ConversationItem(Item):
     created_at: str | None
 
 
-class MessageItem(Item):
+class MessageItem(WireItem, kw_only=True):
     """A message: OpenCode's own `info` and `parts`."""
 
     info: msgspec.Raw
     parts: list[msgspec.Raw]
 
 
-class Pagination(Item):
+class Pagination(WireItem, kw_only=True):
     """Ids to go on from with `before` and `after`; null where the transcript ends."""
 
     before: str | None
@@ -100,7 +100,7 @@ class Pagination(Item):
     total: int
 
 
-class Messages(Item):
+class Messages(WireItem, kw_only=True):
     """A stretch of a transcript, oldest first."""
 
     messages: list[MessageItem]

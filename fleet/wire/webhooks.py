@@ -1,10 +1,10 @@
 """Response bodies about webhooks; see items.py."""
 
 from fleet.wire.enums import DeliveryOutcome, WebhookStatus
-from fleet.wire.items import Item
+from fleet.wire.items import WireItem
 
 
-class WebhookItem(Item):
+class WebhookItem(WireItem, kw_only=True):
     """A webhook. `origin` is its address without the path. `position`: what stands in the log up to there is ordered.
 
     `waiting` messages are on their way; `reason` says why it is disabled.
@@ -24,7 +24,7 @@ class WebhookItem(Item):
     position: int
 
 
-class NewWebhookItem(Item):
+class NewWebhookItem(WireItem, kw_only=True):
     """The answer to a registration: the one time that address and secret are shown."""
 
     webhook: WebhookItem
@@ -32,7 +32,7 @@ class NewWebhookItem(Item):
     secret: str
 
 
-class DeliveryItem(Item):
+class DeliveryItem(WireItem, kw_only=True):
     """A message to a webhook; `id` is its `webhook-id`. `status`, `detail`, `tookMs` and `at` are of the last attempt.
 
     `outcome` is `pending`, `delivered`, or `dropped`: it will not be sent (again). `status` is null where nobody

@@ -48,7 +48,23 @@ def test_a_patch_is_one_that_git_applies(tmp_path: Path, before: dict[str, str],
         old, new = before.get(name), after.get(name)
         status: Any = "added" if old is None else "deleted" if new is None else "modified"
         text += patch(
-            DiffItem(name, old, new, 0, 0, status, False, False, None, "100644", "100644", [], "utf-8", None, None)
+            DiffItem(
+                file=name,
+                before=old,
+                after=new,
+                additions=0,
+                deletions=0,
+                status=status,
+                is_binary=False,
+                is_truncated=False,
+                old_file=None,
+                mode_before="100644",
+                mode_after="100644",
+                overlaps_with=[],
+                encoding="utf-8",
+                before_digest=None,
+                after_digest=None,
+            )
         )
     (tmp_path / "x.patch").write_bytes(text)
     git("apply", "x.patch")
@@ -60,7 +76,21 @@ def test_a_patch_is_one_that_git_applies(tmp_path: Path, before: dict[str, str],
 def test_a_patch_of_text_that_is_not_utf_8_has_its_bytes() -> None:
     before, after = (base64.b64encode(content).decode() for content in (b"caf\xe9\n", b"caf\xe8\n"))
     item = DiffItem(
-        "a", before, after, 1, 1, "modified", False, False, None, "100644", "100644", [], "base64", None, None
+        file="a",
+        before=before,
+        after=after,
+        additions=1,
+        deletions=1,
+        status="modified",
+        is_binary=False,
+        is_truncated=False,
+        old_file=None,
+        mode_before="100644",
+        mode_after="100644",
+        overlaps_with=[],
+        encoding="base64",
+        before_digest=None,
+        after_digest=None,
     )
     assert patch(item).endswith(b"\n-caf\xe9\n+caf\xe8\n")
 
@@ -69,7 +99,21 @@ def test_a_patch_names_a_file_that_is_not_utf_8_as_git_does(tmp_path: Path) -> N
     old, new = b"caf\xe9.txt", b'"q\xff'
     (tmp_path / os.fsdecode(old)).write_text("x\n")
     plain = DiffItem(
-        "a", "x\n", "y\n", 1, 1, "modified", False, False, "b", "100644", "100644", [], "utf-8", None, None
+        file="a",
+        before="x\n",
+        after="y\n",
+        additions=1,
+        deletions=1,
+        status="modified",
+        is_binary=False,
+        is_truncated=False,
+        old_file="b",
+        mode_before="100644",
+        mode_after="100644",
+        overlaps_with=[],
+        encoding="utf-8",
+        before_digest=None,
+        after_digest=None,
     )
     names = {"file_bytes": base64.b64encode(new).decode(), "old_file_bytes": base64.b64encode(old).decode()}
     text = patch(msgspec.structs.replace(plain, **names))

@@ -30,7 +30,7 @@ async def test_the_log_is_read_page_by_page(door: Door) -> None:
     assert [event["position"] for event in found] == list(range(1, head + 1))
     (created,) = [event for event in found if event["type"] == "session.created"]
     assert created["stream"] == f"session-{session['id']}"
-    assert created["data"]["title"] == "A task"
+    assert created["data"]["settings"]["title"] == "A task"
     assert created["data"]["session_id"] == session["id"]
     assert (created["version"], created["erased"]) == (1, False)
 

@@ -160,8 +160,10 @@ def _last_turn_item(state: State) -> LastTurnItem | None:
         return None
     started = rfc3339(state.turn_started_at_ms)
     if state.turn is not None:
-        return LastTurnItem(state.turns, started, None, None)
-    return LastTurnItem(state.turns, started, rfc3339(state.turn_ended_at_ms), state.last_outcome)
+        return LastTurnItem(number=state.turns, started_at=started, ended_at=None, outcome=None)
+    return LastTurnItem(
+        number=state.turns, started_at=started, ended_at=rfc3339(state.turn_ended_at_ms), outcome=state.last_outcome
+    )
 
 
 def _activity_item(state: State, now: Activity | None) -> ActivityItem | None:
@@ -172,11 +174,19 @@ def _activity_item(state: State, now: Activity | None) -> ActivityItem | None:
         found = now
     else:
         found = state.last_line
-    return None if found is None else ActivityItem(found.kind, found.text.rstrip(), found.tool, rfc3339(found.at_ms))
+    return (
+        None
+        if found is None
+        else ActivityItem(kind=found.kind, text=found.text.rstrip(), tool=found.tool, at=rfc3339(found.at_ms))
+    )
 
 
 def _changes_item(changes: Totals | None) -> ChangesItem | None:
-    return None if changes is None else ChangesItem(changes.files, changes.additions, changes.deletions)
+    return (
+        None
+        if changes is None
+        else ChangesItem(files=changes.files, additions=changes.additions, deletions=changes.deletions)
+    )
 
 
 def session_detail(
@@ -195,20 +205,31 @@ def session_detail(
 
 def history_item(state: State, around: Surroundings, snippet: Snippet | None) -> HistoryItem:
     """Return what the API shows of a session in the history."""
-    found = None if snippet is None else SnippetItem(snippet.kind, snippet.text, [list(hit) for hit in snippet.hits])
+    found = (
+        None
+        if snippet is None
+        else SnippetItem(kind=snippet.kind, text=snippet.text, hits=[list(hit) for hit in snippet.hits])
+    )
     return HistoryItem(**_session_fields(state, around), snippet=found)
 
 
 def relative(state: State) -> Relative:
     """Return a session as another one's ancestor or child."""
-    return Relative(state.id, state.settings.title, cast("Status", status_of(state)))
+    return Relative(id=state.id, title=state.settings.title, status=cast("Status", status_of(state)))
 
 
 def request_item(request: Request) -> RequestItem:
     """Return an open request."""
     opened = rfc3339(request.opened_at_ms)
     answered = request.answer is not None
-    return RequestItem(request.id, request.kind, request.opencode_id, opened, answered, msgspec.Raw(request.body))
+    return RequestItem(
+        id=request.id,
+        kind=request.kind,
+        opencode_id=request.opencode_id,
+        opened_at=opened,
+        answered=answered,
+        request=msgspec.Raw(request.body),
+    )
 
 
 def last_instance(state: State) -> str | None:
@@ -220,11 +241,17 @@ def last_instance(state: State) -> str | None:
 
 def tokens_item(tokens: Tokens) -> TokensItem:
     """Return the token counts."""
-    return TokensItem(tokens.input, tokens.output, tokens.reasoning, tokens.cache_read, tokens.cache_write)
+    return TokensItem(
+        input=tokens.input,
+        output=tokens.output,
+        reasoning=tokens.reasoning,
+        cache_read=tokens.cache_read,
+        cache_write=tokens.cache_write,
+    )
 
 
 def _failure_item(failure: Failure | None) -> FailureItem | None:
-    return None if failure is None else FailureItem(failure.code, failure.detail, rfc3339(failure.at_ms))
+    return None if failure is None else FailureItem(code=failure.code, detail=failure.detail, at=rfc3339(failure.at_ms))
 
 
 def turn_item(turn: Turn) -> TurnItem:
@@ -241,7 +268,10 @@ def turn_item(turn: Turn) -> TurnItem:
         cost_usd=turn.cost_usd,
         tokens=tokens_item(turn.tokens),
         changes=_changes_item(turn.changes),
-        steered=[SteeredItem(s.message_id, s.asked.head, s.asked.actor, rfc3339(s.at_ms)) for s in turn.steered],
+        steered=[
+            SteeredItem(message_id=s.message_id, prompt=s.asked.head, actor=s.asked.actor, at=rfc3339(s.at_ms))
+            for s in turn.steered
+        ],
         position=turn.position,
         end_position=turn.end_position,
     )
@@ -252,8 +282,17 @@ def conversation_item(view: ConversationView) -> ConversationItem:
     subagent = view.subagent
     created = None if view.created_ms is None else rfc3339(view.created_ms)
     if subagent is None:
-        return ConversationItem(view.id, None, None, None, view.messages, created)
-    return ConversationItem(view.id, subagent.parent_id, subagent.title, subagent.agent, view.messages, created)
+        return ConversationItem(
+            id=view.id, parent_id=None, title=None, agent=None, messages=view.messages, created_at=created
+        )
+    return ConversationItem(
+        id=view.id,
+        parent_id=subagent.parent_id,
+        title=subagent.title,
+        agent=subagent.agent,
+        messages=view.messages,
+        created_at=created,
+    )
 
 
 def instance_item(life: Life, memory_bytes: int | None) -> InstanceItem:
@@ -272,14 +311,14 @@ def instance_item(life: Life, memory_bytes: int | None) -> InstanceItem:
         created_at=rfc3339(state.created_at_ms),
         ended_at=None if ended_at_ms is None else rfc3339(ended_at_ms),
         stop_reason=state.stop_reason,
-        exit=None if life.exit is None else ExitItem(life.exit.code, life.exit.signal),
-        steps=[StopStepItem(step.step, list(step.pids)) for step in life.steps],
+        exit=None if life.exit is None else ExitItem(code=life.exit.code, signal=life.exit.signal),
+        steps=[StopStepItem(step=step.step, pids=list(step.pids)) for step in life.steps],
     )
 
 
 def orphan_item(process: FoundProcess) -> OrphanItem:
     """Return what the API shows of a process that no instance looks after."""
-    return OrphanItem(process.identity.pid, process.instance_id, process.server)
+    return OrphanItem(pid=process.identity.pid, instance_id=process.instance_id, server=process.server)
 
 
 def event_item(recorded: Recorded) -> EventItem:
@@ -303,5 +342,12 @@ def event_item(recorded: Recorded) -> EventItem:
 def verification(report: VerificationResult) -> Verification:
     """Return what the API shows of a log that was walked."""
     found = report.first_break
-    at = None if found is None else BreakItem(found.position, found.reason)
-    return Verification(found is None, report.events, report.streams, report.erased, report.digest.hex(), at)
+    at = None if found is None else BreakItem(position=found.position, reason=found.reason)
+    return Verification(
+        intact=found is None,
+        events=report.events,
+        streams=report.streams,
+        erased=report.erased,
+        digest=report.digest.hex(),
+        first_break=at,
+    )

@@ -54,20 +54,30 @@ def _workspace_fields(state: State) -> dict[str, Any]:
         "failure": described(state) or state.failure_detail or None,
         "kept": _kept_item(state),
         "teardown": _teardown_item(state.teardown),
-        "ports": None if state.ports is None else PortsItem(state.ports.first, state.ports.count),
-        "not_carried": [NotCarriedItem(each.what, each.detail) for each in lacking(state)],
+        "ports": None if state.ports is None else PortsItem(first=state.ports.first, count=state.ports.count),
+        "not_carried": [NotCarriedItem(what=each.what, detail=each.detail) for each in lacking(state)],
     }
 
 
 def _teardown_item(found: workspace_state.Teardown | None) -> TeardownItem | None:
     if found is None:
         return None
-    return TeardownItem(found.exit_code, found.detail, found.output, rfc3339(found.at_ms))
+    return TeardownItem(exit_code=found.exit_code, detail=found.detail, output=found.output, at=rfc3339(found.at_ms))
 
 
 def _kept_item(state: State) -> KeptItem | None:
     kept = state.kept
-    return None if kept is None else KeptItem(kept.ref, kept.commit, kept.branch, list(kept.ignored), kept.ignored_more)
+    return (
+        None
+        if kept is None
+        else KeptItem(
+            ref=kept.ref,
+            commit=kept.commit,
+            branch=kept.branch,
+            ignored=list(kept.ignored),
+            ignored_more=kept.ignored_more,
+        )
+    )
 
 
 def ended(ending: Ending, session: SessionItem | None) -> Ended:
@@ -76,15 +86,17 @@ def ended(ending: Ending, session: SessionItem | None) -> Ended:
     item = None
     if workspace is not None:
         removed = workspace.phase == "removed"
-        item = EndedWorkspace(workspace.id, removed, ending.left, _kept_item(workspace) if removed else None)
-    return Ended(None if ending.erased else session, ending.erased, item)
+        item = EndedWorkspace(
+            id=workspace.id, removed=removed, reason=ending.left, kept=_kept_item(workspace) if removed else None
+        )
+    return Ended(session=None if ending.erased else session, erased=ending.erased, workspace=item)
 
 
 def end_preview(preview: EndingPreview) -> EndPreview:
     """Return what a terminate would do."""
-    session = RelativeTitle(preview.session.id, preview.session.settings.title)
+    session = RelativeTitle(id=preview.session.id, title=preview.session.settings.title)
     workspace = None if preview.workspace is None else _workspace_preview(preview.workspace)
-    return EndPreview(session, preview.erased, workspace)
+    return EndPreview(session=session, erased=preview.erased, workspace=workspace)
 
 
 def _workspace_preview(preview: WorkspacePreview) -> EndedWorkspacePreview:

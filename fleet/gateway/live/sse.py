@@ -139,7 +139,9 @@ class NotificationStream(EventSource):
         session_id = recorded.stream.partition("-")[2]
         kind, text = tells(recorded.event) or ("finished", "")
         number = f"{session_id}:{await self._number(recorded)}"
-        item = NotificationItem(number, session_id, kind, text, rfc3339(recorded.recorded_at_ms), False)
+        item = NotificationItem(
+            id=number, session_id=session_id, kind=kind, text=text, at=rfc3339(recorded.recorded_at_ms), read=False
+        )
         return b"id: %d\nevent: notification\ndata: %s\n\n" % (recorded.position, msgspec.json.encode(item))
 
     async def _number(self, recorded: Recorded) -> int:

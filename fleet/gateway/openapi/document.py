@@ -24,7 +24,7 @@ from fleet.gateway.openapi.stream_schemas import stream_schemas
 from fleet.gateway.openapi.webhooks import outgoing
 from fleet.gateway.server.guard import LOGIN_PATH, READS
 from fleet.gateway.server.problems import ProblemDocument
-from fleet.wire.items import Item
+from fleet.wire.items import WireItem
 
 Route = TypeVar("Route", bound=Callable[..., Any])
 
@@ -277,9 +277,9 @@ def _add(schemas: dict[str, Any], more: dict[str, Any]) -> None:
 
 def _add_items(schemas: dict[str, Any]) -> None:
     """Add the items of all answers, and say that each has all its members: one with a default is written too."""
-    for kind in _kinds(Item):
+    for kind in _kinds(WireItem):
         _add(schemas, _schemas(kind)[1])
-    for kind in _kinds(Item):
+    for kind in _kinds(WireItem):
         schemas[kind.__name__]["required"] = list(schemas[kind.__name__]["properties"])
 
 

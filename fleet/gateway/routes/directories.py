@@ -111,6 +111,6 @@ def _add_roots(routes: Blueprint, fleet: Fleet) -> None:
 
 def _roots(fleet: Fleet, position: int, query: PageQuery) -> Response:
     roots, allowed = fleet.roots, fleet.roots.allowed
-    items = [RootItem(path, "configuration", path in allowed) for path in roots.configured]
-    items += [RootItem(path, "client", is_inside(path, allowed)) for path in roots.chosen]
+    items = [RootItem(path=path, source="configuration", allowed=path in allowed) for path in roots.configured]
+    items += [RootItem(path=path, source="client", allowed=is_inside(path, allowed)) for path in roots.chosen]
     return answer(items[query.offset : query.offset + query.limit], position=position, total=len(items))

@@ -39,7 +39,7 @@ def content_routes(fleet: Fleet) -> Blueprint:
         at = None if query.at is None else check_cursor(fleet, query.at, "at")
         state = fleet.sessions.session(session_id, query.instance_id)
         todos = await fleet.transcripts.todos(fleet.views.sessions.stream(state.id), at)
-        items = [TodoItem(todo.content, todo.status, todo.priority) for todo in todos]
+        items = [TodoItem(content=todo.content, status=todo.status, priority=todo.priority) for todo in todos]
         return answer(items, position=position, total=len(items))
 
     @routes.get("/files")
@@ -85,8 +85,13 @@ async def _read(fleet: Fleet, state: State, path: str) -> FileItem:
 
 def _listing(path: str, found: Listing) -> FileItem:
     above = f"{path}/" if path else ""
-    entries = [FileEntryItem(entry.name, above + entry.name, entry.type, entry.size_bytes) for entry in found.entries]
-    return FileItem(path, "directory", len(entries) < found.total, entries=entries, total=found.total)
+    entries = [
+        FileEntryItem(name=entry.name, path=above + entry.name, type=entry.type, size_bytes=entry.size_bytes)
+        for entry in found.entries
+    ]
+    return FileItem(
+        path=path, type="directory", is_truncated=len(entries) < found.total, entries=entries, total=found.total
+    )
 
 
 def _content(path: str, found: FileContent) -> FileItem:
@@ -95,7 +100,7 @@ def _content(path: str, found: FileContent) -> FileItem:
     shown: dict[str, Any] = {"encoding": "utf-8", "content": text}
     if text is None:
         shown = {"encoding": "base64", "content": base64.b64encode(found.content).decode()}
-    return FileItem(path, "file", is_truncated, size_bytes=found.size_bytes, **shown)
+    return FileItem(path=path, type="file", is_truncated=is_truncated, size_bytes=found.size_bytes, **shown)
 
 
 def text_of(content: bytes, *, is_truncated: bool) -> str | None:

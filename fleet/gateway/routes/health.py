@@ -39,7 +39,7 @@ def health_routes(fleet: Fleet) -> Blueprint:
 
         It looks at nothing else; whether work can begin is said by `/api/readyz`.
         """
-        return answer(Health("ok", __version__, fleet.log.head()))
+        return answer(Health(status="ok", version=__version__, position=fleet.log.head()))
 
     @routes.get("/readyz")
     @about("fleet")
@@ -51,8 +51,8 @@ def health_routes(fleet: Fleet) -> Blueprint:
         Until then the answer is 503, and says `starting`.
         """
         if fleet.ready:
-            return answer(Health("ok", __version__, fleet.log.head()))
-        return answer(Health("starting", __version__, fleet.log.head()), status=503)
+            return answer(Health(status="ok", version=__version__, position=fleet.log.head()))
+        return answer(Health(status="starting", version=__version__, position=fleet.log.head()), status=503)
 
     return routes
 
@@ -61,13 +61,13 @@ def _summary(fleet: Fleet) -> Summary:
     sessions, alive = list(fleet.views.sessions), fleet.views.instances.alive()
     memory = [fleet.context.host.memory_bytes(state.identity) for state in alive if state.identity is not None]
     return Summary(
-        dict(Counter(status_of(state) for state in sessions)),
-        len(alive),
-        sum(size for size in memory if size is not None),
-        sum(len(state.queue.prompts) for state in sessions),
-        sum(len(state.requests) for state in sessions),
-        tokens_item(sum((state.usage.tokens for state in sessions), Tokens())),
-        sum(state.usage.cost_usd for state in sessions),
-        fleet.uptime_s,
-        fleet.log.head(),
+        sessions=dict(Counter(status_of(state) for state in sessions)),
+        instances=len(alive),
+        memory_bytes=sum(size for size in memory if size is not None),
+        queued=sum(len(state.queue.prompts) for state in sessions),
+        open_requests=sum(len(state.requests) for state in sessions),
+        tokens=tokens_item(sum((state.usage.tokens for state in sessions), Tokens())),
+        cost_usd=sum(state.usage.cost_usd for state in sessions),
+        uptime_seconds=fleet.uptime_s,
+        position=fleet.log.head(),
     )

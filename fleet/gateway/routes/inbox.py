@@ -91,7 +91,7 @@ def inbox_routes(fleet: Fleet) -> Blueprint:
         Those of all sessions.
         """
         read_query(Query)
-        return answer(Count(sum(not item.read for item in _notifications(fleet, None))))
+        return answer(Count(count=sum(not item.read for item in _notifications(fleet, None))))
 
     @routes.post("/notifications/read")
     @about("inbox")
@@ -134,26 +134,26 @@ def inbox_routes(fleet: Fleet) -> Blueprint:
 
 def _callback_item(state: State, callback: Callback) -> CallbackItem:
     return CallbackItem(
-        state.id,
-        state.settings.parent_id or "",
-        callback.number,
-        callback.outcome,
-        callback.status,
-        callback.reason,
-        rfc3339(callback.at_ms),
-        callback.text,
+        session_id=state.id,
+        parent_id=state.settings.parent_id or "",
+        number=callback.number,
+        outcome=callback.outcome,
+        status=callback.status,
+        reason=callback.reason,
+        at=rfc3339(callback.at_ms),
+        text=callback.text,
     )
 
 
 def _notifications(fleet: Fleet, session_id: str | None) -> list[NotificationItem]:
     return [
         NotificationItem(
-            f"{state.id}:{notification.number}",
-            state.id,
-            notification.kind,
-            notification.text,
-            rfc3339(notification.at_ms),
-            notification.read,
+            id=f"{state.id}:{notification.number}",
+            session_id=state.id,
+            kind=notification.kind,
+            text=notification.text,
+            at=rfc3339(notification.at_ms),
+            read=notification.read,
         )
         for state in fleet.views.sessions
         if session_id is None or state.id == session_id

@@ -70,7 +70,7 @@ def _add_search(routes: Blueprint, fleet: Fleet) -> None:
         """
         time_ms = parse_instant(read_query(TimeQuery).time, "time", last=True)
         position = await times.at(time_ms)
-        return answer(PositionItem(position), position=fleet.log.head())
+        return answer(PositionItem(position=position), position=fleet.log.head())
 
 
 def _add_events(routes: Blueprint, fleet: Fleet) -> None:

@@ -28,7 +28,7 @@ from fleet.limits import COOKIE_LIFETIME_S
 from fleet.ports import Clock
 from fleet.wire.bodies import Query
 from fleet.wire.enums import Role
-from fleet.wire.items import Item
+from fleet.wire.items import WireItem
 
 _log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ class LoginQuery(Query):
     ] = None
 
 
-class CallerItem(Item):
+class CallerItem(WireItem, kw_only=True):
     """Who asks."""
 
     actor: str
@@ -108,7 +108,7 @@ def login_routes(guard: Guard, clock: Clock, build: Build) -> Blueprint:
         `actor` is what events that follow from this caller's requests say. A viewer may read, an operator may do all.
         """
         visitor: Visitor = g.caller
-        return answer(CallerItem(visitor.actor, visitor.role))
+        return answer(CallerItem(actor=visitor.actor, role=visitor.role))
 
     return routes
 

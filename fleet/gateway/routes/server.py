@@ -11,7 +11,9 @@ from fleet.limits import BODY_BYTES_MAX, PROMPT_TEXT_BYTES_MAX, TAGS_MAX, TITLE_
 from fleet.wire.bodies import Query
 from fleet.wire.server import Info, LimitsItem
 
-_LIMITS = LimitsItem(BODY_BYTES_MAX, PROMPT_TEXT_BYTES_MAX, TITLE_CHARS_MAX, TAGS_MAX)
+_LIMITS = LimitsItem(
+    body_bytes=BODY_BYTES_MAX, prompt_bytes=PROMPT_TEXT_BYTES_MAX, title_chars=TITLE_CHARS_MAX, tags=TAGS_MAX
+)
 
 
 def info_routes(fleet: Fleet) -> Blueprint:
@@ -37,14 +39,14 @@ def info_routes(fleet: Fleet) -> Blueprint:
 
 def _info(fleet: Fleet) -> Info:
     return Info(
-        __version__,
-        _running_version(fleet) or fleet.context.host.known_version,
-        fleet.rehearsal is not None,
-        fleet.ready,
-        rfc3339(fleet.started_at_ms),
-        list(fleet.roots.allowed),
-        _LIMITS,
-        fleet.log.head(),
+        version=__version__,
+        opencode_version=_running_version(fleet) or fleet.context.host.known_version,
+        rehearsal=fleet.rehearsal is not None,
+        ready=fleet.ready,
+        started_at=rfc3339(fleet.started_at_ms),
+        roots=list(fleet.roots.allowed),
+        limits=_LIMITS,
+        position=fleet.log.head(),
     )
 
 

@@ -188,7 +188,7 @@ def _add_orders(routes: Blueprint, fleet: Fleet, items: SessionItems) -> None:
         orders.session(session_id, read_query(InstanceQuery).instance_id)
         await read_no_body()
         outcome, how = await orders.abort(session_id, await caller())
-        return answer(Aborted(how, items.item(outcome.session)), position=outcome.position)
+        return answer(Aborted(outcome=how, session=items.item(outcome.session)), position=outcome.position)
 
     @routes.post("/<session_id>/resume")
     @about("sessions")
@@ -207,7 +207,7 @@ def _add_orders(routes: Blueprint, fleet: Fleet, items: SessionItems) -> None:
         body = await read_optional_body(ResumeBody)
         outcome = await orders.resume(session_id, await caller(), anew=body.fresh)
         state = outcome.session
-        resumed = Resumed(last_instance(state) or "", items.item(state))
+        resumed = Resumed(instance_id=last_instance(state) or "", session=items.item(state))
         return answer(resumed, position=outcome.position)
 
     @routes.delete("/<session_id>")
@@ -228,7 +228,7 @@ def _add_orders(routes: Blueprint, fleet: Fleet, items: SessionItems) -> None:
         if query.dry_run:
             return await _preview_end(fleet, session_id, query)
         if query.permanent and _was_erased(fleet, session_id, who):
-            return answer(Ended(None, True, None), position=fleet.log.head())
+            return answer(Ended(session=None, erased=True, workspace=None), position=fleet.log.head())
         state = orders.session(session_id, query.instance_id)
         ending = await fleet.endings.end(
             state.id,
@@ -258,7 +258,9 @@ def _was_erased(fleet: Fleet, session_id: str, who: Caller) -> bool:
 
 def _created(items: SessionItems, outcome: CommandResult) -> Response:
     state = outcome.session
-    created = Created(last_instance(state) or "", state.workspace_id, items.item(state))
+    created = Created(
+        instance_id=last_instance(state) or "", workspace_id=state.workspace_id, session=items.item(state)
+    )
     return answer(created, position=outcome.position)
 
 

@@ -131,18 +131,24 @@ async def _setup(fleet: Fleet, session_id: str) -> Response:
 
 def _recipe_item(fleet: Fleet, repository: str, recipe: Recipe) -> RecipeItem:
     return RecipeItem(
-        repository,
-        recipe.digest,
-        recipe.setup,
-        recipe.teardown,
-        recipe.submodules,
-        fleet.trust.allows(repository, recipe.digest),
-        recipe.problem or None,
+        repository=repository,
+        digest=recipe.digest,
+        setup=recipe.setup,
+        teardown=recipe.teardown,
+        submodules=recipe.submodules,
+        allowed=fleet.trust.allows(repository, recipe.digest),
+        problem=recipe.problem or None,
     )
 
 
 def _trust_item(allowed: RecipeAllowed) -> TrustItem:
     recipe = allowed.recipe
-    at = rfc3339(allowed.at_ms)
-    fields = (recipe.digest, recipe.setup, recipe.teardown, recipe.submodules)
-    return TrustItem(allowed.repository, *fields, at, allowed.actor)
+    return TrustItem(
+        repository=allowed.repository,
+        digest=recipe.digest,
+        setup=recipe.setup,
+        teardown=recipe.teardown,
+        submodules=recipe.submodules,
+        at=rfc3339(allowed.at_ms),
+        by=allowed.actor,
+    )

@@ -88,7 +88,7 @@ def token_routes(fleet: Fleet, guard: Guard) -> Blueprint:
         code = await change(partial(link, name=token_name, now_ms=now_ms, lifetime_s=LINK_LIFETIME_S))
         _log.info("login_link_made", token_name=token_name, actor=visitor.actor)
         ends_at = rfc3339(now_ms + int(LINK_LIFETIME_S * 1000))
-        return answer(LoginLinkItem(login_url("", code), ends_at), position=fleet.log.head())
+        return answer(LoginLinkItem(path=login_url("", code), expires_at=ends_at), position=fleet.log.head())
 
     return routes
 
@@ -104,10 +104,10 @@ def _check_operator() -> Visitor:
 
 def _item(token: Token, now_ms: int) -> AccessTokenItem:
     return AccessTokenItem(
-        token.name,
-        token.role,
-        token.status(now_ms),
-        rfc3339(token.created_at_ms),
-        None if token.expires_at_ms is None else rfc3339(token.expires_at_ms),
-        None if token.revoked_at_ms is None else rfc3339(token.revoked_at_ms),
+        name=token.name,
+        role=token.role,
+        status=token.status(now_ms),
+        created_at=rfc3339(token.created_at_ms),
+        expires_at=None if token.expires_at_ms is None else rfc3339(token.expires_at_ms),
+        revoked_at=None if token.revoked_at_ms is None else rfc3339(token.revoked_at_ms),
     )

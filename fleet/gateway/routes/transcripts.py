@@ -60,7 +60,10 @@ def _add_messages(routes: Blueprint, fleet: Fleet) -> None:
         position = fleet.log.head()
         page = await _page(fleet, state, query)
         messages = [await _message(message, cut=query.cut) for message in page.messages]
-        return answer(Messages(messages, Pagination(page.before, page.after, page.total)), position=position)
+        return answer(
+            Messages(messages=messages, pagination=Pagination(before=page.before, after=page.after, total=page.total)),
+            position=position,
+        )
 
 
 async def _page(fleet: Fleet, state: State, query: MessagesQuery) -> TranscriptPage:
@@ -80,12 +83,12 @@ async def _page(fleet: Fleet, state: State, query: MessagesQuery) -> TranscriptP
 
 async def _message(message: MessageView, *, cut: bool) -> MessageItem:
     if not cut:
-        return MessageItem(message.info, message.parts)
+        return MessageItem(info=message.info, parts=message.parts)
     parts: list[msgspec.Raw] = []
     for part in message.parts:
         parts.append(cut_part(part))
         await trio.lowlevel.checkpoint()  # others want to go on between two long ones
-    return MessageItem(without_diffs(message.info), parts)
+    return MessageItem(info=without_diffs(message.info), parts=parts)
 
 
 def _add_lists(routes: Blueprint, fleet: Fleet) -> None:

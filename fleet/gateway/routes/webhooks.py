@@ -58,7 +58,9 @@ def webhook_routes(fleet: Fleet) -> Blueprint:
         types = MESSAGE_TYPES if body.events is None else tuple(dict.fromkeys(body.events))
         new = NewWebhook(body.url, types, body.secret, body.description)
         state, target = await fleet.webhooks.register(new, await caller())
-        return answer(NewWebhookItem(webhook_item(state), target.url, target.secret), position=fleet.log.head())
+        return answer(
+            NewWebhookItem(webhook=webhook_item(state), url=target.url, secret=target.secret), position=fleet.log.head()
+        )
 
     @routes.get("/<webhook_id>")
     @about("webhooks")
@@ -132,36 +134,36 @@ def webhook_routes(fleet: Fleet) -> Blueprint:
 def webhook_item(state: State) -> WebhookItem:
     """Return what the API shows of a webhook."""
     return WebhookItem(
-        state.id,
-        state.origin,
-        list(state.types),
-        state.description,
-        cast("WebhookStatus", state.phase),  # one that was deleted is in no view
-        rfc3339(state.since_ms),
-        state.reason,
-        sum(not each.is_test for each in state.open),
-        _time(state.delivered_at_ms),
-        _time(state.failing_since_ms),
-        rfc3339(state.created_at_ms),
-        state.cursor,
+        id=state.id,
+        origin=state.origin,
+        events=list(state.types),
+        description=state.description,
+        status=cast("WebhookStatus", state.phase),  # one that was deleted is in no view
+        status_since=rfc3339(state.since_ms),
+        reason=state.reason,
+        waiting=sum(not each.is_test for each in state.open),
+        delivered_at=_time(state.delivered_at_ms),
+        failing_since=_time(state.failing_since_ms),
+        created_at=rfc3339(state.created_at_ms),
+        position=state.cursor,
     )
 
 
 def _delivery_item(webhook_id: str, delivery: Delivery) -> DeliveryItem:
     waits = delivery.outcome == "pending" and delivery.attempts > 0
     return DeliveryItem(
-        f"{webhook_id}-{delivery.number}",
-        delivery.type,
-        delivery.session_id,
-        delivery.position,
-        delivery.outcome,
-        delivery.attempts,
-        delivery.status,
-        delivery.detail,
-        delivery.took_ms,
-        rfc3339(delivery.ordered_at_ms),
-        _time(delivery.at_ms),
-        rfc3339(delivery.next_at_ms) if waits else None,
+        id=f"{webhook_id}-{delivery.number}",
+        type=delivery.type,
+        session_id=delivery.session_id,
+        position=delivery.position,
+        outcome=delivery.outcome,
+        attempts=delivery.attempts,
+        status=delivery.status,
+        detail=delivery.detail,
+        took_ms=delivery.took_ms,
+        ordered_at=rfc3339(delivery.ordered_at_ms),
+        at=_time(delivery.at_ms),
+        next_at=rfc3339(delivery.next_at_ms) if waits else None,
     )
 
 
