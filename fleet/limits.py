@@ -78,6 +78,7 @@ TOOL_SIGNAL_S: Final = 0.25  # between two signals of one tool, each of which re
 RESPONSE_SLICE_ITEMS: Final = 32  # of a long list that are read and encoded in one go, about 2 ms; then others run
 RESPONSE_SLICE_BYTES: Final = 256 * KIB  # likewise
 HEARTBEAT_S: Final = 15.0
+QUERIES_CACHED: Final = 16  # decoded queries, for each route: clients ask the same again
 FRAMES_CACHED: Final = 4096  # encoded events that live readers share
 FRAMES_CACHED_BYTES: Final = 64 * MIB  # likewise
 ACCEPT_FAILED_LOG_S: Final = 60.0  # between two lines that there are no more files for connections

@@ -3,47 +3,54 @@
 import logging
 import os
 import socket
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
 import trio
 from hypercorn.config import Config as ServerConfig
 from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType] - its WSGI half has bare types
 from hypercorn.typing import Framework  # pyright: ignore[reportUnknownVariableType] - the same
 from quart import Response, request, websocket
-from quart_schema import Info, QuartSchema
 
-from fleet import __version__
 from fleet.actors.fleet import Fleet
 from fleet.gateway.hypercorn import connections
 from fleet.gateway.hypercorn import websocket as framing
 from fleet.gateway.items.session import SessionItems
+from fleet.gateway.live import sse
+from fleet.gateway.live import websocket as live_websocket
 from fleet.gateway.live.frames import Frames
 from fleet.gateway.live.reader import Streams
-from fleet.gateway.live.sse import stream_routes
 from fleet.gateway.live.subscriptions import LiveViews, Subscriptions
-from fleet.gateway.live.websocket import socket_routes
-from fleet.gateway.openapi.docs import docs_routes
-from fleet.gateway.openapi.document import Document
-from fleet.gateway.routes.diffs import diff_routes
-from fleet.gateway.routes.directories import directory_routes
-from fleet.gateway.routes.files_and_todos import content_routes
-from fleet.gateway.routes.health import health_routes
-from fleet.gateway.routes.history import history_routes
-from fleet.gateway.routes.inbox import inbox_routes
-from fleet.gateway.routes.instances import instance_routes
-from fleet.gateway.routes.log import log_routes
-from fleet.gateway.routes.login import login_routes
-from fleet.gateway.routes.metrics import metric_routes
-from fleet.gateway.routes.offers import offer_routes
+from fleet.gateway.live.websocket import socket_route
+from fleet.gateway.openapi import docs
+from fleet.gateway.openapi.docs import Document
+from fleet.gateway.openapi.endpoint import Route
+from fleet.gateway.routes import (
+    attachments,
+    diffs,
+    directories,
+    files_and_todos,
+    health,
+    history,
+    inbox,
+    instances,
+    log,
+    login,
+    metrics,
+    offers,
+    prompts,
+    queue,
+    repositories,
+    server,
+    sessions,
+    setups,
+    tokens,
+    transcripts,
+    webhooks,
+    workspaces,
+)
+from fleet.gateway.routes.log import LogReads
 from fleet.gateway.routes.page import page_routes
-from fleet.gateway.routes.repositories import repository_routes
-from fleet.gateway.routes.server import info_routes
-from fleet.gateway.routes.sessions import session_routes
-from fleet.gateway.routes.setups import trust_routes
-from fleet.gateway.routes.tokens import token_routes
-from fleet.gateway.routes.transcripts import transcript_routes
-from fleet.gateway.routes.webhooks import webhook_routes
-from fleet.gateway.routes.workspaces import workspace_routes
 from fleet.gateway.server import problems
 from fleet.gateway.server.encoding import compress_json
 from fleet.gateway.server.guard import Guard
@@ -63,6 +70,39 @@ from fleet.limits import (
     STREAM_WRITE_TIMEOUT_S,
 )
 
+ROUTES: Final[tuple[Route, ...]] = tuple(
+    endpoint
+    for module in (
+        attachments,
+        diffs,
+        directories,
+        docs,
+        files_and_todos,
+        health,
+        history,
+        inbox,
+        instances,
+        live_websocket,
+        log,
+        login,
+        metrics,
+        offers,
+        prompts,
+        queue,
+        repositories,
+        server,
+        sessions,
+        setups,
+        sse,
+        tokens,
+        transcripts,
+        webhooks,
+        workspaces,
+    )
+    for endpoint in module.endpoint.all
+)
+"""All routes but those of the page."""
+
 
 class FleetApp(KeyedApp):
     """The application, with the views that all live readers share."""
@@ -80,16 +120,6 @@ def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build
     app.url_map.merge_slashes = False  # its redirect would be a page of HTML
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     app.config["BODY_TIMEOUT"] = BODY_READ_S
-    schema = QuartSchema(
-        app,
-        info=Info("Fleet", __version__, description="Many OpenCode sessions side by side"),
-        openapi_path="/api/openapi.json",
-        openapi_provider_class=Document,
-        swagger_ui_path=None,
-        redoc_ui_path=None,
-        scalar_ui_path=None,
-        conversion_preference="msgspec",
-    )
     problems.install(app)
 
     compress_json(app)
@@ -126,33 +156,19 @@ def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build
         return response
 
     frames = Frames()
-    for routes in (
-        page_routes(build),
-        login_routes(edge.guard, fleet.context.clock, build),
-        token_routes(fleet, edge.guard),
-        info_routes(fleet),
-        history_routes(fleet, items),
-        session_routes(fleet, items),
-        transcript_routes(fleet),
-        diff_routes(fleet),
-        content_routes(fleet),
-        inbox_routes(fleet),
-        log_routes(fleet),
-        stream_routes(fleet, streams, frames),
-        socket_routes(app, streams, Subscriptions(fleet, frames, app.live_views)),
-        webhook_routes(fleet),
-        instance_routes(fleet),
-        workspace_routes(fleet),
-        health_routes(fleet),
-        trust_routes(fleet),
-        offer_routes(fleet),
-        directory_routes(fleet),
-        repository_routes(fleet),
-        metric_routes(metrics),
-        docs_routes(lambda: Document(app, schema).schema()),
-    ):
-        app.register_blueprint(routes)
+    parts = (fleet, items, edge.guard, build, metrics, streams, frames, LogReads(fleet), Document(ROUTES))
+    _serve(app, {type(part): part for part in parts})
+    app.register_blueprint(page_routes(build))
+    converse = socket_route(app, streams, Subscriptions(fleet, frames, app.live_views))
+    app.add_websocket("/api/ws", "converse", converse)
     return app
+
+
+def _serve(app: FleetApp, parts: Mapping[type, Any]) -> None:
+    """Add all endpoints."""
+    for endpoint in ROUTES:
+        app.add_url_rule(endpoint.path, endpoint.name, endpoint.view(parts), methods=[endpoint.method])
+    app.secret_endpoints = frozenset(endpoint.name for endpoint in ROUTES if endpoint.tells_secret)
 
 
 class Gateway:

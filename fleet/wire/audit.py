@@ -13,7 +13,7 @@ _Types = Annotated[str, msgspec.Meta(max_length=LOG_TYPES_CHARS_MAX)]
 _StreamName = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,256}$")]
 
 
-class LogQuery(Query):
+class LogQuery(Query, frozen=True):
     """`GET /api/log`. Every filter that is given has to hold."""
 
     after: Annotated[Position, msgspec.Meta(description="Events behind this position.")] = 0
@@ -38,13 +38,13 @@ class LogQuery(Query):
     to: Annotated[str | None, msgspec.Meta(description="Recorded at this date or RFC 3339 time, or earlier.")] = None
 
 
-class TimeQuery(Query):
+class TimeQuery(Query, frozen=True):
     """`GET /api/log/at`."""
 
     time: Annotated[str, msgspec.Meta(description="An RFC 3339 time, or a date, which stands for its end in UTC.")]
 
 
-class ExportQuery(Query):
+class ExportQuery(Query, frozen=True):
     """`GET /api/log/export`."""
 
     after: Annotated[Position, msgspec.Meta(description="Events behind this position.")] = 0

@@ -183,36 +183,36 @@ class WorkspaceBody(Body):
     source_directory: Path | msgspec.UnsetType = msgspec.UNSET
 
 
-class Query(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+class Query(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):
     """Query parameters: unknown ones are refused, because a mistyped filter is a wrong answer."""
 
 
-class InstanceQuery(Query):
+class InstanceQuery(Query, frozen=True):
     """Routes that take an `instanceId` that they do not need."""
 
     instance_id: InstanceId = None
 
 
-class PageQuery(Query):
+class PageQuery(Query, frozen=True):
     """A page of a list."""
 
     limit: Limit = PAGE_DEFAULT
     offset: Offset = 0
 
 
-class InstancePageQuery(PageQuery):
+class InstancePageQuery(PageQuery, frozen=True):
     """A page of a list of a session."""
 
     instance_id: InstanceId = None
 
 
-class InstancesQuery(PageQuery):
+class InstancesQuery(PageQuery, frozen=True):
     """`GET /api/instances`."""
 
     all: Annotated[bool, msgspec.Meta(description="Those that have ended too, the newest first.")] = False
 
 
-class EndQuery(Query):
+class EndQuery(Query, frozen=True):
     """`DELETE /api/sessions/{id}`."""
 
     instance_id: InstanceId = None
@@ -229,7 +229,7 @@ class EndQuery(Query):
     dry_run: Annotated[bool, msgspec.Meta(description="Say what would be done, and do nothing.")] = False
 
 
-class DiffQuery(Query):
+class DiffQuery(Query, frozen=True):
     """`GET /api/sessions/{id}/diffs`."""
 
     instance_id: InstanceId = None
@@ -242,7 +242,7 @@ class DiffQuery(Query):
     ] = True
 
 
-class CallbackQuery(PageQuery):
+class CallbackQuery(PageQuery, frozen=True):
     """`GET /api/callbacks`."""
 
     status: Annotated[
@@ -251,14 +251,14 @@ class CallbackQuery(PageQuery):
     ] = None
 
 
-class NotificationQuery(PageQuery):
+class NotificationQuery(PageQuery, frozen=True):
     """`GET /api/notifications`."""
 
     session: Annotated[str | None, msgspec.Meta(description="Those of this session.")] = None
     unread: Annotated[bool, msgspec.Meta(description="Only those that nobody has seen.")] = False
 
 
-class ListQuery(PageQuery):
+class ListQuery(PageQuery, frozen=True):
     """`GET /api/sessions`."""
 
     status: Statuses = None
@@ -269,25 +269,25 @@ class ListQuery(PageQuery):
     at: At = None
 
 
-class InboxQuery(PageQuery):
+class InboxQuery(PageQuery, frozen=True):
     """`GET /api/inbox`."""
 
     at: At = None
 
 
-class QueueQuery(InstancePageQuery):
+class QueueQuery(InstancePageQuery, frozen=True):
     """`GET /api/sessions/{id}/queue`."""
 
     at: At = None
 
 
-class TodosQuery(InstanceQuery):
+class TodosQuery(InstanceQuery, frozen=True):
     """`GET /api/sessions/{id}/todos`."""
 
     at: At = None
 
 
-class HistoryQuery(Query):
+class HistoryQuery(Query, frozen=True):
     """`GET /api/sessions/history`."""
 
     search: Annotated[str, msgspec.Meta(description="Words that all have to be there; without any, every session.")] = (
@@ -302,13 +302,13 @@ class HistoryQuery(Query):
     offset: Offset = 0
 
 
-class AtQuery(Query):
+class AtQuery(Query, frozen=True):
     """Something as it was at a log position."""
 
     at: At = None
 
 
-class StreamQuery(Query):
+class StreamQuery(Query, frozen=True):
     """The event streams."""
 
     after: Annotated[

@@ -10,7 +10,7 @@ from fleet.wire.bodies import Limit, PageQuery, Path, Query
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=FIND_QUERY_CHARS_MAX)]
 
 
-class DirectoryQuery(PageQuery):
+class DirectoryQuery(PageQuery, frozen=True):
     """`GET /api/directories`."""
 
     path: Annotated[
@@ -23,7 +23,7 @@ class DirectoryQuery(PageQuery):
     ] = None
 
 
-class BranchQuery(PageQuery, kw_only=True):
+class BranchQuery(PageQuery, kw_only=True, frozen=True):
     """`GET /api/repositories/branches`."""
 
     path: Annotated[Path, msgspec.Meta(description="An absolute path inside of the repository.")]
@@ -32,7 +32,7 @@ class BranchQuery(PageQuery, kw_only=True):
     ] = ""
 
 
-class OffersQuery(Query):
+class OffersQuery(Query, frozen=True):
     """`GET /api/offers`."""
 
     directory: Annotated[
@@ -40,13 +40,13 @@ class OffersQuery(Query):
     ] = None
 
 
-class RootQuery(Query):
+class RootQuery(Query, frozen=True):
     """`DELETE /api/workspace-roots`."""
 
     path: Annotated[Path, msgspec.Meta(description="The root to withdraw, as it is in the list.")]
 
 
-class OfferQuery(PageQuery):
+class OfferQuery(PageQuery, frozen=True):
     """What an instance offers."""
 
     session: Annotated[
@@ -54,7 +54,7 @@ class OfferQuery(PageQuery):
     ] = None
 
 
-class FindQuery(Query):
+class FindQuery(Query, frozen=True):
     """`GET /api/instances/{id}/find/files`."""
 
     query: Annotated[str, msgspec.Meta(max_length=FIND_QUERY_CHARS_MAX, description="What the paths resemble.")]

@@ -58,13 +58,13 @@ class SetupBody(Body):
     digest: Digest | None = None
 
 
-class RecipeQuery(Query):
+class RecipeQuery(Query, frozen=True):
     """`GET /api/trust/recipe`."""
 
     directory: Annotated[Path, msgspec.Meta(description="An absolute path of a directory in a checkout.")]
 
 
-class TrustQuery(Query):
+class TrustQuery(Query, frozen=True):
     """`DELETE /api/trust`."""
 
     repository: Annotated[Path, msgspec.Meta(description="The repository, as the list names it.")]

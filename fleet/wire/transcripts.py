@@ -12,7 +12,7 @@ from fleet.wire.items import ChangesItem, TokensItem, WireItem
 _WholeLimit = Annotated[int, msgspec.Meta(ge=1, le=SESSION_LIST_MAX, description="How many to give at most.")]
 
 
-class MessagesQuery(Query):
+class MessagesQuery(Query, frozen=True):
     """`GET /api/sessions/{id}/messages`."""
 
     limit: Limit = PAGE_DEFAULT
@@ -32,7 +32,7 @@ class MessagesQuery(Query):
     ] = False
 
 
-class WholeQuery(PageQuery):
+class WholeQuery(PageQuery, frozen=True):
     """A list of a session that is given as a whole, up to a bound."""
 
     limit: _WholeLimit = SESSION_LIST_MAX
@@ -40,7 +40,7 @@ class WholeQuery(PageQuery):
     instance_id: InstanceId = None
 
 
-class TurnsQuery(WholeQuery):
+class TurnsQuery(WholeQuery, frozen=True):
     """`GET /api/sessions/{id}/turns`."""
 
     at: At = None

@@ -13,20 +13,22 @@ from typing import Self
 
 import msgspec
 import trio
-from quart import Blueprint, Response, request
+from quart import Response
 from quart.wrappers.response import ResponseBody
 
 from fleet.actors.fleet import Fleet
 from fleet.core.session.notifications import tells
+from fleet.core.session.state import State as Session
 from fleet.core.times import rfc3339
 from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Recorded
 from fleet.events.feed import FeedReader
 from fleet.gateway.live.frames import EventFrame, Frames
 from fleet.gateway.live.reader import Reading, Streams, reading
-from fleet.gateway.openapi.document import about, asks, gives_stream, refuses
-from fleet.gateway.openapi.refusals import SESSION, STREAM
-from fleet.gateway.server.requests import check_cursor, read_query
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.openapi.refusals import STREAM
+from fleet.gateway.openapi.responses import events
+from fleet.gateway.server.requests import check_cursor
 from fleet.limits import HEARTBEAT_S
 from fleet.wire.bodies import StreamQuery
 from fleet.wire.items import NotificationItem
@@ -162,50 +164,41 @@ def _is_told(recorded: Recorded) -> bool:
     return tells(recorded.event) is not None
 
 
-def stream_routes(fleet: Fleet, streams: Streams, frames: Frames) -> Blueprint:
-    """Return the routes over one Fleet; the streams end when `streams` is closed."""
-    routes = Blueprint("streams", __name__, url_prefix="/api")
+endpoint = Endpoints("/api", "streams")
 
-    @routes.get("/events")
-    @about("streams")
-    @asks(StreamQuery)
-    @gives_stream("session.created", EventFrame)
-    @refuses(*STREAM)
-    async def follow_fleet() -> Response:
-        """Follow everything, live.
 
-        One connection for all sessions; the frames are those of a session's own stream. The first one is a snapshot of
-        what is in flight.
-        """
-        return _live(streams, EventStream(fleet, streams, frames, None, _cursor(fleet, read_query(StreamQuery))))
+@endpoint("GET /events", gives=events("session.created", EventFrame), refuses=STREAM)
+async def follow_fleet(
+    fleet: Fleet, streams: Streams, frames: Frames, query: StreamQuery, last_event_id: str | None
+) -> Response:
+    """Follow everything, live.
 
-    @routes.get("/sessions/<session_id>/events")
-    @about("streams")
-    @asks(StreamQuery)
-    @gives_stream("session.created", EventFrame)
-    @refuses(*SESSION, *STREAM)
-    async def follow_session(session_id: str) -> Response:
-        """Follow one session, live.
+    One connection for all sessions; the frames are those of a session's own stream. The first one is a snapshot of
+    what is in flight.
+    """
+    return _live(streams, EventStream(fleet, streams, frames, None, _cursor(fleet, query, last_event_id)))
 
-        What happens to it, and what is being written right now. The first frame is a snapshot of what is in flight.
-        """
-        query = read_query(StreamQuery)
-        of = fleet.sessions.session(session_id, query.instance_id).id
-        return _live(streams, EventStream(fleet, streams, frames, of, _cursor(fleet, query)))
 
-    @routes.get("/notifications/stream")
-    @about("inbox")
-    @asks(StreamQuery)
-    @gives_stream("notification", NotificationItem)
-    @refuses(*STREAM)
-    async def follow_notifications() -> Response:
-        """Follow the notifications of all sessions, live.
+@endpoint("GET /sessions/<session_id>/events", gives=events("session.created", EventFrame), refuses=STREAM)
+async def follow_session(
+    fleet: Fleet, streams: Streams, frames: Frames, session: Session, *, query: StreamQuery, last_event_id: str | None
+) -> Response:
+    """Follow one session, live.
 
-        Each frame is of the kind `notification`, with its log position as `id`.
-        """
-        return _live(streams, NotificationStream(fleet, streams, _cursor(fleet, read_query(StreamQuery))))
+    What happens to it, and what is being written right now. The first frame is a snapshot of what is in flight.
+    """
+    return _live(streams, EventStream(fleet, streams, frames, session.id, _cursor(fleet, query, last_event_id)))
 
-    return routes
+
+@endpoint("GET /notifications/stream", gives=events("notification", NotificationItem), tag="inbox", refuses=STREAM)
+async def follow_notifications(
+    fleet: Fleet, streams: Streams, query: StreamQuery, last_event_id: str | None
+) -> Response:
+    """Follow the notifications of all sessions, live.
+
+    Each frame is of the kind `notification`, with its log position as `id`.
+    """
+    return _live(streams, NotificationStream(fleet, streams, _cursor(fleet, query, last_event_id)))
 
 
 def _live(streams: Streams, body: EventSource) -> Response:
@@ -217,9 +210,8 @@ def _live(streams: Streams, body: EventSource) -> Response:
     return response
 
 
-def _cursor(fleet: Fleet, query: StreamQuery) -> int:
+def _cursor(fleet: Fleet, query: StreamQuery, given: str | None) -> int:
     """Return the position to go on from; without one the stream begins with what happens from now on."""
-    given = request.headers.get("Last-Event-ID")
     if given is None:
         return check_cursor(fleet, fleet.log.head() if query.after is None else query.after)
     if given.isascii() and given.isdecimal() and len(given) < 20:

@@ -6,12 +6,13 @@ session in the order in which they came. The connection's handshake says who the
 """
 
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 import structlog
 import trio
-from quart import Blueprint, Response, Websocket, websocket
+from quart import Response, Websocket, websocket
 from quart_trio import QuartTrio
 
 from fleet.errors import PROBLEMS, Problem, Rejected, Unavailable
@@ -19,7 +20,8 @@ from fleet.gateway.hypercorn.websocket import PING, text_frame
 from fleet.gateway.live.dispatch import DispatchedResponse, carry_out
 from fleet.gateway.live.reader import Streams
 from fleet.gateway.live.subscriptions import Subscription, Subscriptions
-from fleet.gateway.openapi.document import about, gives_websocket, refuses
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.openapi.responses import WEBSOCKET
 from fleet.gateway.server.problems import problem_document
 from fleet.gateway.server.requests import invalid
 from fleet.limits import (
@@ -234,27 +236,26 @@ def _target(frame: w.Command) -> str:
     return "/".join(steps[:4]) if len(steps) > 3 else ""
 
 
-def socket_routes(app: QuartTrio, streams: Streams, views: Subscriptions) -> Blueprint:
-    """Return the WebSocket's route; `app` is what its commands are for, `views` what can be followed."""
-    routes = Blueprint("sockets", __name__, url_prefix="/api")
+def socket_route(app: QuartTrio, streams: Streams, views: Subscriptions) -> Callable[[], Awaitable[None]]:
+    """Return what serves a WebSocket at `/api/ws`; `app` is what commands are for, `views` what can be followed."""
 
-    @routes.websocket("/ws")
     async def converse() -> None:
         await SocketConnection(app, streams, views, websocket).run()
 
-    @routes.get("/ws")
-    @about("streams")
-    @gives_websocket
-    @refuses("upgrade_required")
-    async def open_websocket() -> Response:
-        """Follow many sessions and send commands over one WebSocket.
+    return converse
 
-        Frames of the client: `subscribe {id, sessions | "*", after, signals}`, `subscribe {id, view, after}`,
-        `unsubscribe {id}`, `command {id, method, path, body, idempotencyKey}`, `ping {id}`. Frames of the server:
-        `event`, `signal`, `snapshot` for sessions; `items`, `item`, `gone` for the view `fleet`, `inbox` for the view
-        `inbox`; `live`, `lagging`, `reply`, `error`. All are JSON, with their kind as `type`; docs/streams.md describes
-        them.
-        """
-        raise Rejected("upgrade_required", "this is a WebSocket", hint="ask for an upgrade to websocket")
 
-    return routes
+endpoint = Endpoints("/api", "streams")
+
+
+@endpoint("GET /ws", gives=WEBSOCKET, refuses=("upgrade_required",))
+async def open_websocket() -> Response:
+    """Follow many sessions and send commands over one WebSocket.
+
+    Frames of the client: `subscribe {id, sessions | "*", after, signals}`, `subscribe {id, view, after}`,
+    `unsubscribe {id}`, `command {id, method, path, body, idempotencyKey}`, `ping {id}`. Frames of the server:
+    `event`, `signal`, `snapshot` for sessions; `items`, `item`, `gone` for the view `fleet`, `inbox` for the view
+    `inbox`; `live`, `lagging`, `reply`, `error`. All are JSON, with their kind as `type`; docs/streams.md describes
+    them.
+    """
+    raise Rejected("upgrade_required", "this is a WebSocket", hint="ask for an upgrade to websocket")

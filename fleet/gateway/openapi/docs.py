@@ -3,54 +3,68 @@
 Nothing of it comes from elsewhere, and its Content-Security-Policy lets nothing in: one style sheet of our own is all.
 """
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Sequence
+from functools import cached_property
 from importlib.resources import files
 from typing import Any, cast
 
 import jinja2
 import msgspec
-from quart import Blueprint, Response
+from quart import Response
 
-from fleet.gateway.openapi.document import about, gives_text
-from fleet.gateway.server.requests import read_query
-from fleet.wire.bodies import Query
+from fleet.gateway.openapi.document import make_document
+from fleet.gateway.openapi.endpoint import Endpoints, Route
+from fleet.gateway.openapi.responses import text
 
 _UNIONS = ("ClientFrame", "ServerFrame", "Signal")
 _POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
-def docs_routes(document: Callable[[], dict[str, Any]]) -> Blueprint:
-    """Return the routes over what makes openapi.json."""
-    routes = Blueprint("docs", __name__, url_prefix="/api")
+class Document:
+    """openapi.json and the page that is made from it, each when it is first asked for."""
 
-    @cache
-    def page() -> str:
-        return _render(document())
+    def __init__(self, endpoints: Sequence[Route]) -> None:
+        self._endpoints = endpoints
 
-    @routes.get("/docs")
-    @about("fleet")
-    @gives_text("text/html", "<!doctype html>\n")
-    async def show_docs() -> Response:
-        """Show this interface as a page.
+    @cached_property
+    def json(self) -> bytes:
+        """The document."""
+        return msgspec.json.encode(make_document(self._endpoints), order="sorted")
 
-        It is made of openapi.json, has no script, and loads nothing from elsewhere.
-        """
-        read_query(Query)
-        return _answer(page(), "text/html; charset=utf-8")
+    @cached_property
+    def page(self) -> str:
+        """The page."""
+        return _render(msgspec.json.decode(self.json))
 
-    @routes.get("/docs.css")
-    @about("fleet")
-    @gives_text("text/css", ":root {\n")
-    async def style_docs() -> Response:
-        """Give the page its style.
 
-        Only the page at `/api/docs` needs it.
-        """
-        read_query(Query)
-        return _answer(_resource("docs.css"), "text/css; charset=utf-8")
+endpoint = Endpoints("/api", "fleet")
 
-    return routes
+
+@endpoint("GET /openapi.json", gives=dict)
+async def openapi(document: Document) -> Response:
+    """Read this document.
+
+    It is made of the server's own code; `/api/docs` shows it as a page.
+    """
+    return Response(document.json, content_type="application/json")
+
+
+@endpoint("GET /docs", gives=text("text/html", "<!doctype html>\n"))
+async def show_docs(document: Document) -> Response:
+    """Show this interface as a page.
+
+    It is made of openapi.json, has no script, and loads nothing from elsewhere.
+    """
+    return _answer(document.page, "text/html; charset=utf-8")
+
+
+@endpoint("GET /docs.css", gives=text("text/css", ":root {\n"))
+async def style_docs() -> Response:
+    """Give the page its style.
+
+    Only the page at `/api/docs` needs it.
+    """
+    return _answer(_resource("docs.css"), "text/css; charset=utf-8")
 
 
 def _answer(text: str, content_type: str) -> Response:

@@ -1,166 +1,28 @@
-"""The parts of openapi.json that describe one route: quart-schema's decorators, with Fleet's own types.
-
-quart-schema names optional libraries in its types, which leaves them partly unknown to a strict checker. `Document`
-makes of a route what it has no decorators for: answers that are no JSON, headers, examples, and the problem codes
-(refusals.py) with their status.
-"""
+"""Makes openapi.json from the declarations of the routes: it walks the list of endpoints."""
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import msgspec
-import quart_schema
-from quart_schema.openapi import OpenAPIProvider
-from werkzeug.routing import BaseConverter, Rule
 
+from fleet import __version__
 from fleet.errors import PROBLEMS
 from fleet.gateway.openapi import refusals
 from fleet.gateway.openapi import shared_parts as always
+from fleet.gateway.openapi.endpoint import HEADERS, Route
 from fleet.gateway.openapi.examples import example_of
+from fleet.gateway.openapi.responses import schemas_of
 from fleet.gateway.openapi.shared_parts import header, parameter
 from fleet.gateway.openapi.stream_schemas import stream_schemas
 from fleet.gateway.openapi.webhooks import outgoing
-from fleet.gateway.server.guard import LOGIN_PATH, READS
+from fleet.gateway.server.guard import LOGIN_PATH
 from fleet.gateway.server.problems import ProblemDocument
+from fleet.wire.bodies import Query
 from fleet.wire.items import WireItem
 
-Route = TypeVar("Route", bound=Callable[..., Any])
-
-
-def takes(body: type[Any], *examples: dict[str, Any], required: bool = True) -> Callable[[Route], Route]:
-    """Document the JSON body, with examples as they go over the wire."""
-
-    def document(route: Route) -> Route:
-        route.openapi_examples = examples  # type: ignore[attr-defined]  # functions take attributes
-        route.openapi_body_required = required  # type: ignore[attr-defined]
-        return quart_schema.document_request(body)(route)
-
-    return document
-
-
-def asks(query: type[Any]) -> Callable[[Route], Route]:
-    """Document the query parameters."""
-    return quart_schema.document_querystring(query)
-
-
-class Either(NamedTuple):
-    """Bodies of which an answer has one."""
-
-    kinds: tuple[type[Any], ...]
-
-
-def gives(body: Any, status: int = 200, *, headers: tuple[str, ...] = ()) -> Callable[[Route], Route]:
-    """Document the answer; lists have `X-Total-Count` and `Fleet-Position`, what writes has the latter, unnamed."""
-
-    def document(route: Route) -> Route:
-        if headers:
-            route.openapi_headers = headers  # type: ignore[attr-defined]
-        return quart_schema.document_response(body, status)(route)
-
-    return document
-
-
-def about(*tags: str) -> Callable[[Route], Route]:
-    """Put the route under these headings."""
-    return quart_schema.tag(tags)
-
-
-def refuses(*codes: str) -> Callable[[Route], Route]:
-    """Document the problem codes that the route may answer with, beside those that `refusals` has for all."""
-
-    def document(route: Route) -> Route:
-        route.openapi_refusals = codes  # type: ignore[attr-defined]
-        return route
-
-    return document
-
-
-def gives_nothing(route: Route) -> Route:
-    """Document that the answer is 204, without a body."""
-    return _answers(route, "204", {"description": "Done."})
-
-
-def gives_lines(line: Any) -> Callable[[Route], Route]:
-    """Document that the answer is a file of JSON lines, each of which is a `line`."""
-    schema, components = _schemas(line)
-    example = msgspec.json.encode(example_of(schema, components)).decode() + "\n"
-    words = f"A {line.__name__} in each line: {inspect.getdoc(line)}"
-    content = {"application/x-ndjson": {"schema": {"type": "string", "description": words}, "example": example}}
-    headers = {name: header(name) for name in ("Fleet-Position", "Content-Disposition")}
-    answer = {"description": "The events, a line of JSON each.", "content": content, "headers": headers}
-    return lambda route: _answers(route, "200", answer)
-
-
-def gives_text(media_type: str, example: str) -> Callable[[Route], Route]:
-    """Document that the answer is a text: how it may begin."""
-    content = {media_type: {"schema": {"type": "string"}, "example": example}}
-    return lambda route: _answers(route, "200", {"description": "Done.", "content": content})
-
-
-def gives_file(*media_types: str) -> Callable[[Route], Route]:
-    """Document that the answer is a file, of one of these types."""
-    file = {"schema": {"type": "string", "format": "binary"}, "example": "the bytes of the file"}
-    content: dict[str, Any] = dict.fromkeys(media_types, file)
-    headers = {"Content-Disposition": header("Content-Disposition")}
-    return lambda route: _answers(route, "200", {"description": "The file.", "content": content, "headers": headers})
-
-
-def gives_bytes(route: Route) -> Route:
-    """Document that the answer is bytes that never change, or 304 for a client that has them."""
-    headers = {"ETag": header("ETag")}
-    content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": "Hello\n"}}
-    route.openapi_parameters = [parameter("If-None-Match")]  # type: ignore[attr-defined]
-    _answers(route, "200", {"description": "Done.", "content": content, "headers": headers})
-    return _answers(route, "304", {"description": "The client has it.", "headers": headers})
-
-
-def gives_stream(event: str, frame: Any) -> Callable[[Route], Route]:
-    """Document that the answer is a stream of Server-Sent Events: how it shows this event, whose data is a `frame`."""
-    schema, components = _schemas(frame)
-    example = f"id: 42\nevent: {event}\ndata: {msgspec.json.encode(example_of(schema, components)).decode()}\n\n"
-    content = {"text/event-stream": {"schema": {"type": "string"}, "example": example}}
-
-    def document(route: Route) -> Route:
-        route.openapi_parameters = [parameter("Last-Event-ID")]  # type: ignore[attr-defined]
-        return _answers(route, "200", {"description": _STREAM, "content": content})
-
-    return document
-
-
-def gives_login(route: Route) -> Route:
-    """Document that the answer is 303, with a cookie; or the page, or one that says how to build it."""
-    headers = {name: header(name) for name in ("Location", "Set-Cookie")}
-    html = {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>\n"}}
-    _answers(route, "200", {"description": "The page, which says how to log in.", "content": html})
-    _answers(route, "403", {"description": "The page, which says how to make another link.", "content": html})
-    _answers(route, "503", {"description": "The page is not built.", "content": html})
-    return _answers(route, "303", {"description": "Logged in: `Location` leads on.", "headers": headers})
-
-
-def gives_logout(route: Route) -> Route:
-    """Document that the answer is 204, and takes the cookie back."""
-    return _answers(route, "204", {"description": "Done.", "headers": {"Set-Cookie": header("Set-Cookie")}})
-
-
-def gives_websocket(route: Route) -> Route:
-    """Document that the answer to an upgrade is a WebSocket."""
-    return _answers(route, "101", {"description": "The WebSocket is open."})
-
-
-def _answers(route: Route, status: str, answer: dict[str, Any]) -> Route:
-    answers: dict[str, dict[str, Any]] = getattr(route, "openapi_answers", {})
-    route.openapi_answers = {**answers, status: answer}  # type: ignore[attr-defined]
-    return route
-
-
-_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
-_STREAM = (
-    "Events as they happen. A frame of a logged event has its position as `id`, its type as `event`, and in `data` its "
-    "envelope in camelCase, whose own `data` is the payload as it was logged, with names in snake_case (`GET /api/log` "
-    "gives the same). Signals (`delta`, `snapshot` and others) have no `id`, and are in camelCase."
-)
+_IN_PATH = re.compile(r"<(?:(\w+):)?(\w+)>")
 _ADDRESSED = {
     "session_id": ("A session: its id, or that of OpenCode.", "0198c0de-4d1a-7c3e-9f00-5d2b7a1e4c11"),
     "instance_id": ("An instance, one that has ended included.", "0198c0de-4d1b-7a52-8c11-0f6e2b9d3a44"),
@@ -179,13 +41,6 @@ _ADDRESSED = {
     "path": ("A path below the session's directory.", "src/login.py"),
 }
 """What stands in a path, with an example."""
-_ITSELF = {
-    "summary": "Read this document.",
-    "description": "It is made of the server's own code; `/api/docs` shows it as a page.",
-    "tags": ["fleet"],
-    "responses": {"200": {"description": "Done.", "content": {"application/json": {"schema": {"type": "object"}}}}},
-}
-"""The route of quart-schema."""
 _WITH = {
     401: ("WWW-Authenticate",),
     405: ("Allow",),
@@ -196,76 +51,32 @@ _WITH = {
 """The headers of a problem, by its status."""
 
 
-class Document(OpenAPIProvider):
-    """Makes openapi.json."""
-
-    def schema(self) -> dict[str, Any]:
-        """Return the whole document."""
-        whole = super().schema()
-        whole["info"]["description"] = always.ABOUT
-        whole["security"] = always.SECURITY
-        whole["webhooks"], told = outgoing()
-        components = whole["components"]
-        for more in (told, stream_schemas()):
-            _add(components["schemas"], more)
-        _add_items(components["schemas"])
-        components["parameters"] = always.parameters()
-        components["headers"] = always.HEADERS
-        components["securitySchemes"] = always.SCHEMES
-        components["responses"] = {code: _problem(PROBLEMS[code].status, [code]) for code in refusals.NOWHERE}
-        return whole
-
-    def generate_rules(self) -> Iterable[Rule]:
-        """Return all routes; quart-schema's own leaves out that of the document."""
-        yield from super().generate_rules()
-        yield from (rule for rule in self._app.url_map.iter_rules() if rule.endpoint == "openapi")
-
-    def build_path_parameter(self, name: str, converter: BaseConverter) -> dict[str, Any]:
-        """Return what stands in the path, with words and an example."""
-        words, example = _ADDRESSED[name]
-        return {**super().build_path_parameter(name, converter), "description": words, "example": example}
-
-    def build_paths(self, rule: Rule) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the operations of a route, and the schemas that they name."""
-        found, components = cast("tuple[dict[str, Any], dict[str, Any]]", super().build_paths(rule))
-        components |= _schemas(ProblemDocument)[1]
-        # Its own path is wrong where a later parameter has a converter.
-        paths = {_PARAMETER.sub(r"{\1}", rule.rule): operations for operations in found.values()}
-        route = self._app.view_functions[rule.endpoint]
-        for path, operations in paths.items():
-            for method, operation in operations.items():
-                whole = {**operation, **_ITSELF} if rule.endpoint == "openapi" else operation
-                operations[method] = _operation(route, method, path, whole, components)
-        return paths, components
-
-    def build_querystring_parameters(self, model: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """Return the query's parameters; quart-schema's own leaves out which of them must be there."""
-        (_,), components = msgspec.json.schema_components([model], ref_template="#/components/schemas/{name}")
-        schema = components.pop(model.__name__)
-        required = schema.get("required", ())
-        parameters: list[dict[str, Any]] = []
-        for name, of in schema["properties"].items():
-            plain = _without_null(of)
-            words = plain.pop("description", "")
-            found = {"name": name, "in": "query", "required": name in required, "description": words, "schema": plain}
-            parameters.append(found)
-        return parameters, components
-
-    def build_request_body(self, model: Any, source: Any) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ARG002
-        """Return the body's description; quart-schema's own names schemas that it does not give."""
-        schema, components = _schemas(model)
-        return {"required": True, "content": {"application/json": {"schema": schema}}}, components
-
-    def build_response_object(
-        self,
-        model: Any,
-        headers_model: Any,  # noqa: ARG002 - the signature is quart-schema's, here and above
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the answer's description; quart-schema's own leaves the parts of a list's items out."""
-        kinds = model.kinds if isinstance(model, Either) else (model,)
-        schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
-        schema = {"anyOf": list(schemas)} if len(kinds) > 1 else schemas[0]
-        return {"description": "Done.", "content": {"application/json": {"schema": schema}}}, components
+def make_document(endpoints: Sequence[Route]) -> dict[str, Any]:
+    """Return the whole document of these routes."""
+    schemas: dict[str, Any] = {}
+    _add(schemas, schemas_of(ProblemDocument)[1])
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in endpoints:
+        operation = paths.setdefault(_IN_PATH.sub(r"{\2}", endpoint.path), {})
+        operation[endpoint.method.lower()] = _operation(endpoint, schemas)
+    webhooks, more = outgoing()
+    for parts in (more, stream_schemas()):
+        _add(schemas, parts)
+    _add_items(schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Fleet", "version": __version__, "description": always.ABOUT},
+        "security": always.SECURITY,
+        "paths": paths,
+        "webhooks": webhooks,
+        "components": {
+            "schemas": schemas,
+            "parameters": always.parameters(),
+            "headers": always.HEADERS,
+            "securitySchemes": always.SCHEMES,
+            "responses": {code: _problem(PROBLEMS[code].status, [code]) for code in refusals.NOWHERE},
+        },
+    }
 
 
 def _add(schemas: dict[str, Any], more: dict[str, Any]) -> None:
@@ -278,7 +89,7 @@ def _add(schemas: dict[str, Any], more: dict[str, Any]) -> None:
 def _add_items(schemas: dict[str, Any]) -> None:
     """Add the items of all answers, and say that each has all its members: one with a default is written too."""
     for kind in _kinds(WireItem):
-        _add(schemas, _schemas(kind)[1])
+        _add(schemas, schemas_of(kind)[1])
     for kind in _kinds(WireItem):
         schemas[kind.__name__]["required"] = list(schemas[kind.__name__]["properties"])
 
@@ -289,47 +100,73 @@ def _kinds(base: type[Any]) -> Iterator[type[Any]]:
         yield from _kinds(kind)
 
 
-def _operation(
-    route: Any, method: str, path: str, operation: dict[str, Any], components: dict[str, Any]
-) -> dict[str, Any]:
-    answers: dict[str, Any] = {str(status): dict(answer) for status, answer in operation["responses"].items()}
-    more: dict[str, dict[str, Any]] = getattr(route, "openapi_answers", {})
-    answers |= {status: dict(answer) for status, answer in more.items()}
-    writes = method.upper() not in READS
-    reaches = writes and path.startswith("/api/")  # a browser's log-out does nothing to the log
+def _operation(endpoint: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the operation of a route; the schemas that it names are added."""
+    takes, reaches_log = endpoint.takes, endpoint.reaches_log
+    summary, _, description = (inspect.getdoc(endpoint.function) or "").partition("\n")
+    headers = [*(HEADERS[name] for name in takes.headers), *always.EVERYWHERE]
+    if reaches_log:
+        headers += ["Idempotency-Key", "Fleet-Session"]
+    operation: dict[str, Any] = {
+        "operationId": f"{endpoint.method.lower()}_{endpoint.name}",
+        "summary": summary,
+        "description": description.strip(),
+        "tags": [endpoint.tag],
+        "parameters": [*_in_path(endpoint.path), *_in_query(takes.query, schemas), *map(parameter, headers)],
+        "responses": _responses(endpoint, schemas),
+    }
+    if endpoint.path == LOGIN_PATH:
+        operation["security"] = []
+    if endpoint.examples:
+        operation["requestBody"] = _body(endpoint, schemas)
+    return operation
+
+
+def _in_path(path: str) -> Iterator[dict[str, Any]]:
+    for converter, name in _IN_PATH.findall(path):
+        schema = {"type": "integer" if converter == "int" else "string"}
+        words, example = _ADDRESSED[name]
+        yield {"name": name, "in": "path", "required": True, "schema": schema, "description": words, "example": example}
+
+
+def _in_query(query: type[Query], schemas: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    _, components = schemas_of(query)
+    schema = components.pop(query.__name__)
+    _add(schemas, components)
+    for name, of in schema["properties"].items():
+        plain = _without_null(of)
+        words = plain.pop("description", "")
+        required = name in schema.get("required", ())
+        yield {"name": name, "in": "query", "required": required, "description": words, "schema": plain}
+
+
+def _body(endpoint: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    (schema,), components = schemas_of(endpoint.takes.body)
+    _add(schemas, components)
+    examples = {f"example {number}": {"value": each} for number, each in enumerate(endpoint.examples, 1)}
+    content = {"application/json": {"schema": schema, "examples": examples}}
+    return {"required": endpoint.takes.body_required, "content": content}
+
+
+def _responses(endpoint: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    answers = {str(code): dict(answer) for code, answer in endpoint.gives.others.items()}
+    for code, kinds in endpoint.gives.json.items():
+        found, components = schemas_of(*kinds)
+        _add(schemas, components)
+        schema = {"anyOf": found} if len(found) > 1 else found[0]
+        answers[str(code)] = {"description": "Done.", "content": {"application/json": {"schema": schema}}}
+    headers = (*endpoint.gives.headers, *(("Fleet-Position",) if endpoint.reaches_log else ()))
     for answer in answers.values():
-        _complete(
-            answer, components, (*getattr(route, "openapi_headers", ()), *(("Fleet-Position",) if reaches else ()))
-        )
-    parameters = [*operation["parameters"], *getattr(route, "openapi_parameters", ())]
-    parameters += map(parameter, always.EVERYWHERE)
-    codes = [*refusals.EVERYWHERE, *getattr(route, "openapi_refusals", ())]
-    if "{" in path:
-        codes += refusals.WITH_PATH
-    if writes:
-        codes += refusals.WRITING
-    if reaches:
-        codes.append("idempotency_conflict")
-        parameters += [parameter("Idempotency-Key"), parameter("Fleet-Session")]
+        _complete(answer, schemas, headers)
+    codes = [*refusals.EVERYWHERE, *endpoint.refuses]
+    codes += refusals.WITH_PATH if "<" in endpoint.path else ()
+    codes += refusals.WRITING if endpoint.writes else ()
+    codes += ("idempotency_conflict",) if endpoint.reaches_log else ()
     answers |= {status: _either(answers.get(status), problem) for status, problem in _problems(codes).items()}
     for status, answer in answers.items():
         if status != "101":
             answer["headers"] = answer.get("headers", {}) | {"X-Request-Id": header("X-Request-Id")}
-    documented: dict[str, Any] = {
-        **operation,
-        "description": operation["description"].strip(),
-        "parameters": parameters,
-        "responses": dict(sorted(answers.items())),
-    }
-    if path == LOGIN_PATH:
-        documented["security"] = []
-    examples = getattr(route, "openapi_examples", ())
-    if examples:
-        content = operation["requestBody"]["content"]["application/json"]
-        named = {f"example {number}": {"value": example} for number, example in enumerate(examples, 1)}
-        documented["requestBody"]["content"] = {"application/json": {**content, "examples": named}}
-        documented["requestBody"]["required"] = getattr(route, "openapi_body_required", True)
-    return documented
+    return dict(sorted(answers.items()))
 
 
 def _complete(answer: dict[str, Any], components: dict[str, Any], headers: Iterable[str]) -> None:
@@ -377,11 +214,6 @@ def _example(code: str) -> dict[str, Any]:
     kind = PROBLEMS[code]
     document = ProblemDocument(f"urn:fleet:problem:{code}", kind.title, kind.status, code, "What was wrong this time")
     return cast("dict[str, Any]", msgspec.to_builtins(document))
-
-
-def _schemas(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    (schema,), components = msgspec.json.schema_components([model], ref_template="#/components/schemas/{name}")
-    return schema, components
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

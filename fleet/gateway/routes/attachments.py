@@ -12,16 +12,15 @@ from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 import trio
-from quart import Blueprint, Response
+from quart import Response
 
 from fleet.actors.fleet import Fleet
 from fleet.core.session.state import State
+from fleet.core.session.state import State as Session
 from fleet.errors import Rejected
-from fleet.gateway.openapi.document import about, asks, gives_file, refuses
-from fleet.gateway.openapi.refusals import SESSION
-from fleet.gateway.server.requests import read_query
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.openapi.responses import download
 from fleet.limits import ATTACHED_NAME_CHARS_MAX, ATTACHED_STEP_CHARS, ATTACHED_STEP_ESCAPED
-from fleet.wire.bodies import InstanceQuery
 
 SHOWN: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 """Shown in place. SVG is not among them: it is a document with scripts."""
@@ -51,25 +50,22 @@ class _Holder(_File, frozen=True):
 _holder = msgspec.json.Decoder(_Holder)
 
 
-def add_attachments(routes: Blueprint, fleet: Fleet) -> None:
-    """Add the route to those of the transcript."""
+endpoint = Endpoints("/api/sessions/<session_id>", "sessions")
 
-    @routes.get("/parts/<part_id>/content")
-    @about("sessions")
-    @asks(InstanceQuery)
-    @gives_file(*SHOWN, _BYTES)
-    @refuses(*SESSION, "part_not_found", "content_not_found")
-    async def read_part_content(session_id: str, part_id: str) -> Response:
-        """Read the file that a part is, or an attachment of a tool's answer.
 
-        PNG, JPEG, GIF and WebP are shown in place, everything else is a download without a type.
-        """
-        state = fleet.sessions.session(session_id, read_query(InstanceQuery).instance_id)
-        file = await _find(fleet, state, part_id)
-        content = await _content(file.url)
-        if content is None:
-            raise Rejected("content_not_found", f"the part {part_id} holds no file")
-        return _file(file, content)
+@endpoint(
+    "GET /parts/<part_id>/content", gives=download(*SHOWN, _BYTES), refuses=("part_not_found", "content_not_found")
+)
+async def read_part_content(fleet: Fleet, session: Session, part_id: str) -> Response:
+    """Read the file that a part is, or an attachment of a tool's answer.
+
+    PNG, JPEG, GIF and WebP are shown in place, everything else is a download without a type.
+    """
+    file = await _find(fleet, session, part_id)
+    content = await _content(file.url)
+    if content is None:
+        raise Rejected("content_not_found", f"the part {part_id} holds no file")
+    return _file(file, content)
 
 
 async def _find(fleet: Fleet, state: State, part_id: str) -> _File:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import trio
-from quart import Blueprint, Response, request
+from quart import Response
+from werkzeug.http import parse_etags
 
 from fleet.actors.effects.diffs import LiveDiff
 from fleet.actors.fleet import Fleet
@@ -19,10 +20,11 @@ from fleet.core.session.state import RUNNING, State
 from fleet.core.session.turn_events import ChangesRecorded
 from fleet.errors import Rejected
 from fleet.events.blobs import name_of
-from fleet.gateway.openapi.document import about, asks, gives, gives_bytes, refuses
+from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.refusals import SESSION
+from fleet.gateway.openapi.responses import BYTES, json
 from fleet.gateway.routes.files_and_todos import text_of
-from fleet.gateway.server.requests import answer_list, check_cursor, read_query
+from fleet.gateway.server.requests import answer_list, check_cursor
 from fleet.projections.change_records import ChangeRecords
 from fleet.wire.bodies import DiffQuery, InstanceQuery
 from fleet.wire.items import DiffItem, Encoding
@@ -30,55 +32,50 @@ from fleet.wire.items import DiffItem, Encoding
 _IMMUTABLE: Final = "private, max-age=31536000, immutable"
 
 
-def diff_routes(fleet: Fleet) -> Blueprint:
-    """Return the routes over one Fleet."""
-    routes = Blueprint("diffs", __name__, url_prefix="/api/sessions/<session_id>")
+endpoint = Endpoints("/api/sessions/<session_id>", "sessions")
 
-    @routes.get("/diffs")
-    @about("sessions")
-    @asks(DiffQuery)
-    @gives(list[DiffItem], headers=("Fleet-Position", "Fleet-Tree"))
-    @refuses(*SESSION, "changes_gone", "tree_gone", "tree_too_large", "directory_missing", "git_failed")
-    async def read_diffs(session_id: str) -> Response:
-        """Read what the session has changed.
 
-        From the moment when the workspace was ready to the end of the last turn, or to now while one runs; `turn` takes
-        one turn alone. What shell commands did is in it. It can be read when the workspace is gone. With
-        `contents=false` the files alone are listed, and `GET /api/sessions/{session_id}/blobs/{digest}` has each side
-        of one. `Fleet-Tree` differs where the diff does.
-        """
-        query = read_query(DiffQuery)
-        if query.at is not None:
-            check_cursor(fleet, query.at, "at")
-        position = fleet.log.head()
-        state, records = await _folded(fleet, session_id, query.instance_id)
-        (manifest, now), overlaps = await _diff(fleet, state, records, query)
-        items = (_item(fleet, file, now, overlaps(file), contents=query.contents) for file in manifest.files)
-        version = name_of(encode_manifest(manifest))
-        return await answer_list(items, position=position, headers={"Fleet-Tree": version})
+@endpoint(
+    "GET /diffs",
+    gives=json(list[DiffItem], headers=("Fleet-Tree",)),
+    refuses=(*SESSION, "changes_gone", "tree_gone", "tree_too_large", "directory_missing", "git_failed"),
+)
+async def read_diffs(fleet: Fleet, session_id: str, query: DiffQuery) -> Response:
+    """Read what the session has changed.
 
-    @routes.get("/blobs/<digest>")
-    @about("sessions")
-    @asks(InstanceQuery)
-    @gives_bytes
-    @refuses(*SESSION, "blob_not_found")
-    async def read_content(session_id: str, digest: str) -> Response:
-        """Read a content that a diff of the session names.
+    From the moment when the workspace was ready to the end of the last turn, or to now while one runs; `turn` takes
+    one turn alone. What shell commands did is in it. It can be read when the workspace is gone. With
+    `contents=false` the files alone are listed, and `GET /api/sessions/{session_id}/blobs/{digest}` has each side
+    of one. `Fleet-Tree` differs where the diff does.
+    """
+    if query.at is not None:
+        check_cursor(fleet, query.at, "at")
+    position = fleet.log.head()
+    state, records = await _folded(fleet, session_id, query.instance_id)
+    (manifest, now), overlaps = await _diff(fleet, state, records, query)
+    items = (_item(fleet, file, now, overlaps(file), contents=query.contents) for file in manifest.files)
+    version = name_of(encode_manifest(manifest))
+    return await answer_list(items, position=position, headers={"Fleet-Tree": version})
 
-        The bytes as they were, of a large file its beginning. They never change, so they may be cached. Contents of a
-        running turn are held in memory for a while; when they are gone, the diff names new ones.
-        """
-        state, records = await _folded(fleet, session_id, read_query(InstanceQuery).instance_id)
-        content = fleet.changes.content_of(state, digest, records.manifests)
-        if content is None:
-            hint = "read the session's diffs again: they name the contents that can be read"
-            raise Rejected("blob_not_found", f"no diff of the session names {digest}", hint=hint)
-        headers = {"ETag": f'"{digest}"', "Cache-Control": _IMMUTABLE}
-        if request.if_none_match.contains_weak(digest):
-            return Response(b"", 304, headers, content_type="application/octet-stream")
-        return Response(content, 200, headers, content_type="application/octet-stream")
 
-    return routes
+@endpoint("GET /blobs/<digest>", gives=BYTES, refuses=(*SESSION, "blob_not_found"))
+async def read_content(
+    fleet: Fleet, session_id: str, digest: str, query: InstanceQuery, if_none_match: str | None
+) -> Response:
+    """Read a content that a diff of the session names.
+
+    The bytes as they were, of a large file its beginning. They never change, so they may be cached. Contents of a
+    running turn are held in memory for a while; when they are gone, the diff names new ones.
+    """
+    state, records = await _folded(fleet, session_id, query.instance_id)
+    content = fleet.changes.content_of(state, digest, records.manifests)
+    if content is None:
+        hint = "read the session's diffs again: they name the contents that can be read"
+        raise Rejected("blob_not_found", f"no diff of the session names {digest}", hint=hint)
+    headers = {"ETag": f'"{digest}"', "Cache-Control": _IMMUTABLE}
+    if parse_etags(if_none_match).contains_weak(digest):
+        return Response(b"", 304, headers, content_type="application/octet-stream")
+    return Response(content, 200, headers, content_type="application/octet-stream")
 
 
 Overlaps = Callable[[ChangedFile], list[str]]

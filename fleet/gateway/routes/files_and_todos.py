@@ -7,70 +7,55 @@ they are at this moment, inside the workspace only (adapters/files.py); what the
 import base64
 from typing import Any
 
-from quart import Blueprint, Response
+from quart import Response
 
 from fleet.actors.fleet import Fleet
 from fleet.core.session.state import State
+from fleet.core.session.state import State as Session
 from fleet.errors import Rejected
-from fleet.gateway.openapi.document import about, asks, gives, refuses
-from fleet.gateway.openapi.refusals import SESSION
-from fleet.gateway.server.requests import answer, check_cursor, read_query
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.server.requests import answer, check_cursor
 from fleet.ports import FileContent, Listing
-from fleet.wire.bodies import InstanceQuery, TodosQuery
+from fleet.wire.bodies import TodosQuery
 from fleet.wire.items import FileEntryItem, FileItem, TodoItem
 
-
-def content_routes(fleet: Fleet) -> Blueprint:
-    """Return the routes over one Fleet."""
-    routes = Blueprint("contents", __name__, url_prefix="/api/sessions/<session_id>")
-
-    @routes.get("/todos")
-    @about("sessions")
-    @asks(TodosQuery)
-    @gives(list[TodoItem])
-    @refuses(*SESSION)
-    async def read_todos(session_id: str) -> Response:
-        """Read what the agent has put on its list.
-
-        It is the newest list in the transcript, so that it can be read when OpenCode is gone; with `at` the newest one
-        of then.
-        """
-        query, position = read_query(TodosQuery), fleet.log.head()
-        at = None if query.at is None else check_cursor(fleet, query.at, "at")
-        state = fleet.sessions.session(session_id, query.instance_id)
-        todos = await fleet.transcripts.todos(fleet.views.sessions.stream(state.id), at)
-        items = [TodoItem(content=todo.content, status=todo.status, priority=todo.priority) for todo in todos]
-        return answer(items, position=position, total=len(items))
-
-    @routes.get("/files")
-    @about("sessions")
-    @asks(InstanceQuery)
-    @gives(FileItem)
-    @refuses(*SESSION, "workspace_gone", "file_unreadable")
-    async def read_directory(session_id: str) -> Response:
-        """List the session's directory.
-
-        What is there now; `GET /api/sessions/{session_id}/diffs` has what was there.
-        """
-        return answer(await _read(fleet, _session(fleet, session_id), ""))
-
-    @routes.get("/files/<path:path>")
-    @about("sessions")
-    @asks(InstanceQuery)
-    @gives(FileItem)
-    @refuses(*SESSION, "workspace_gone", "file_not_found", "path_outside_workspace", "file_unreadable")
-    async def read_file(session_id: str, path: str) -> Response:
-        """Read a file, or list a directory, of the session's workspace.
-
-        As it is now. Nothing outside of the workspace is read, through links neither. What is no UTF-8 comes as base64.
-        """
-        return answer(await _read(fleet, _session(fleet, session_id), path))
-
-    return routes
+endpoint = Endpoints("/api/sessions/<session_id>", "sessions")
 
 
-def _session(fleet: Fleet, any_id: str) -> State:
-    return fleet.sessions.session(any_id, read_query(InstanceQuery).instance_id)
+@endpoint("GET /todos", gives=list[TodoItem])
+async def read_todos(fleet: Fleet, session: Session, query: TodosQuery) -> Response:
+    """Read what the agent has put on its list.
+
+    It is the newest list in the transcript, so that it can be read when OpenCode is gone; with `at` the newest one
+    of then.
+    """
+    position = fleet.log.head()
+    at = None if query.at is None else check_cursor(fleet, query.at, "at")
+    todos = await fleet.transcripts.todos(fleet.views.sessions.stream(session.id), at)
+    items = [TodoItem(content=todo.content, status=todo.status, priority=todo.priority) for todo in todos]
+    return answer(items, position=position, total=len(items))
+
+
+@endpoint("GET /files", gives=FileItem, refuses=("workspace_gone", "file_unreadable"))
+async def read_directory(fleet: Fleet, session: Session) -> Response:
+    """List the session's directory.
+
+    What is there now; `GET /api/sessions/{session_id}/diffs` has what was there.
+    """
+    return answer(await _read(fleet, session, ""))
+
+
+@endpoint(
+    "GET /files/<path:path>",
+    gives=FileItem,
+    refuses=("workspace_gone", "file_not_found", "path_outside_workspace", "file_unreadable"),
+)
+async def read_file(fleet: Fleet, session: Session, path: str) -> Response:
+    """Read a file, or list a directory, of the session's workspace.
+
+    As it is now. Nothing outside of the workspace is read, through links neither. What is no UTF-8 comes as base64.
+    """
+    return answer(await _read(fleet, session, path))
 
 
 async def _read(fleet: Fleet, state: State, path: str) -> FileItem:

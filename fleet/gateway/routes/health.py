@@ -2,59 +2,49 @@
 
 from collections import Counter
 
-from quart import Blueprint, Response
+from quart import Response
 
 from fleet import __version__
 from fleet.actors.fleet import Fleet
 from fleet.core.session.state import status_of
 from fleet.gateway.items.states import tokens_item
-from fleet.gateway.openapi.document import about, gives
-from fleet.gateway.server.requests import answer, read_query
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.openapi.responses import Gives
+from fleet.gateway.server.requests import answer
 from fleet.ports import Tokens
-from fleet.wire.bodies import Query
 from fleet.wire.server import Health, Summary
 
+endpoint = Endpoints("/api", "fleet")
 
-def health_routes(fleet: Fleet) -> Blueprint:
-    """Return the routes over one Fleet."""
-    routes = Blueprint("health", __name__, url_prefix="/api")
 
-    @routes.get("/fleet/summary")
-    @about("fleet")
-    @gives(Summary)
-    async def summarize() -> Response:
-        """Count what there is.
+@endpoint("GET /fleet/summary", gives=Summary)
+async def summarize(fleet: Fleet) -> Response:
+    """Count what there is.
 
-        Sessions by status, processes and their memory, prompts and requests that wait, tokens, cost, uptime, and the
-        end of the log.
-        """
-        read_query(Query)
-        return answer(_summary(fleet))
+    Sessions by status, processes and their memory, prompts and requests that wait, tokens, cost, uptime, and the
+    end of the log.
+    """
+    return answer(_summary(fleet))
 
-    @routes.get("/healthz")
-    @about("fleet")
-    @gives(Health)
-    async def healthz() -> Response:
-        """Say that the process serves.
 
-        It looks at nothing else; whether work can begin is said by `/api/readyz`.
-        """
+@endpoint("GET /healthz", gives=Health)
+async def healthz(fleet: Fleet) -> Response:
+    """Say that the process serves.
+
+    It looks at nothing else; whether work can begin is said by `/api/readyz`.
+    """
+    return answer(Health(status="ok", version=__version__, position=fleet.log.head()))
+
+
+@endpoint("GET /readyz", gives=Gives({200: (Health,), 503: (Health,)}))
+async def readyz(fleet: Fleet) -> Response:
+    """Say that everything that was left by an earlier run has been taken up.
+
+    Until then the answer is 503, and says `starting`.
+    """
+    if fleet.ready:
         return answer(Health(status="ok", version=__version__, position=fleet.log.head()))
-
-    @routes.get("/readyz")
-    @about("fleet")
-    @gives(Health)
-    @gives(Health, 503)
-    async def readyz() -> Response:
-        """Say that everything that was left by an earlier run has been taken up.
-
-        Until then the answer is 503, and says `starting`.
-        """
-        if fleet.ready:
-            return answer(Health(status="ok", version=__version__, position=fleet.log.head()))
-        return answer(Health(status="starting", version=__version__, position=fleet.log.head()), status=503)
-
-    return routes
+    return answer(Health(status="starting", version=__version__, position=fleet.log.head()), status=503)
 
 
 def _summary(fleet: Fleet) -> Summary:

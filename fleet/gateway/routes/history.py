@@ -1,42 +1,34 @@
 """The route for the history: it searches sessions by what was said in them."""
 
-from quart import Blueprint, Response
+from quart import Response
 
 from fleet.actors.fleet import Fleet
 from fleet.core.session.transitions import STATUSES
 from fleet.errors import Rejected
 from fleet.gateway.items.session import SessionItems
-from fleet.gateway.openapi.document import about, asks, gives, refuses
-from fleet.gateway.server.requests import answer, read_query
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.server.requests import answer
 from fleet.projections.history_query import HistorySearch, parse_instant
 from fleet.wire.bodies import HistoryQuery as WireHistoryQuery
 from fleet.wire.items import HistoryItem
 
+endpoint = Endpoints("/api/sessions", "sessions")
 
-def history_routes(fleet: Fleet, items: SessionItems) -> Blueprint:
-    """Return the routes over one Fleet."""
-    routes = Blueprint("history", __name__, url_prefix="/api/sessions")
 
-    @routes.get("/history")
-    @about("sessions")
-    @asks(WireHistoryQuery)
-    @gives(list[HistoryItem])
-    @refuses("timed_out")
-    async def search_history() -> Response:
-        """Search all sessions that there were: titles, prompts, answers, tool output; newest first.
+@endpoint("GET /history", gives=list[HistoryItem], refuses=("timed_out",))
+async def search_history(fleet: Fleet, items: SessionItems, query: WireHistoryQuery) -> Response:
+    """Search all sessions that there were: titles, prompts, answers, tool output; newest first.
 
-        `X-Total-Count` is counted up to 1000 where words are searched: 1000 means that many or more.
-        """
-        position = fleet.log.head()
-        page = await fleet.history.search(_query(read_query(WireHistoryQuery)))
-        shown = [
-            items.found(state, found.snippet)
-            for found in page.sessions
-            if (state := fleet.views.sessions.get(found.id)) is not None
-        ]
-        return answer(shown, position=position, total=page.total)
-
-    return routes
+    `X-Total-Count` is counted up to 1000 where words are searched: 1000 means that many or more.
+    """
+    position = fleet.log.head()
+    page = await fleet.history.search(_query(query))
+    shown = [
+        items.found(state, found.snippet)
+        for found in page.sessions
+        if (state := fleet.views.sessions.get(found.id)) is not None
+    ]
+    return answer(shown, position=position, total=page.total)
 
 
 def read_statuses(text: str | None) -> tuple[str, ...]:

@@ -2,66 +2,53 @@
 
 from functools import partial
 
-from quart import Blueprint, Response
+from quart import Response
 
 from fleet.actors.fleet import Fleet
 from fleet.actors.upkeep.orphans import find_orphans
 from fleet.core.instance.state import OVER, State
 from fleet.errors import Rejected
 from fleet.gateway.items.states import instance_item, orphan_item
-from fleet.gateway.openapi.document import about, asks, gives, refuses
-from fleet.gateway.server.requests import answer, paged, read_query
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.server.requests import answer, paged
 from fleet.projections.lives import Life, life
 from fleet.wire.bodies import InstancesQuery, PageQuery
 from fleet.wire.instances import InstanceItem, OrphanItem
 
+endpoint = Endpoints("/api", "fleet")
 
-def instance_routes(fleet: Fleet) -> Blueprint:
-    """Return the routes over one Fleet."""
-    routes = Blueprint("instances", __name__, url_prefix="/api")
 
-    @routes.get("/instances")
-    @about("fleet")
-    @asks(InstancesQuery)
-    @gives(list[InstanceItem])
-    async def list_instances() -> Response:
-        """List the OpenCode processes that run; with `all` every one there ever was, and what became of it.
+@endpoint("GET /instances", gives=list[InstanceItem])
+async def list_instances(fleet: Fleet, query: InstancesQuery) -> Response:
+    """List the OpenCode processes that run; with `all` every one there ever was, and what became of it.
 
-        An instance is one OpenCode process, with pid, memory and the sessions in it.
-        """
-        query = read_query(InstancesQuery)
-        instances = fleet.views.instances
-        states = sorted(instances, key=lambda state: state.id, reverse=True) if query.all else instances.alive()
-        return paged(states, query, partial(_instance_item, fleet), fleet.log.head())
+    An instance is one OpenCode process, with pid, memory and the sessions in it.
+    """
+    instances = fleet.views.instances
+    states = sorted(instances, key=lambda state: state.id, reverse=True) if query.all else instances.alive()
+    return paged(states, query, partial(_instance_item, fleet), fleet.log.head())
 
-    @routes.get("/instances/orphans")
-    @about("fleet")
-    @asks(PageQuery)
-    @gives(list[OrphanItem])
-    async def list_orphans() -> Response:
-        """List the live processes of this Fleet that no instance looks after: there should be none.
 
-        `fleet ps --orphans` shows the same, without a server too.
-        """
-        query = read_query(PageQuery)
-        orphans = await find_orphans(fleet.context.host, fleet.views.instances.get, fleet.context.scripts.running)
-        return paged(orphans, query, orphan_item, fleet.log.head())
+@endpoint("GET /instances/orphans", gives=list[OrphanItem])
+async def list_orphans(fleet: Fleet, query: PageQuery) -> Response:
+    """List the live processes of this Fleet that no instance looks after: there should be none.
 
-    @routes.get("/instances/<instance_id>")
-    @about("fleet")
-    @gives(InstanceItem)
-    @refuses("instance_not_found")
-    async def read_instance(instance_id: str) -> Response:
-        """Read an instance, one that has ended included.
+    `fleet ps --orphans` shows the same, without a server too.
+    """
+    orphans = await find_orphans(fleet.context.host, fleet.views.instances.get, fleet.context.scripts.running)
+    return paged(orphans, query, orphan_item, fleet.log.head())
 
-        For one that has ended it says how it ended.
-        """
-        state = fleet.views.instances.get(instance_id)
-        if state is None:
-            raise Rejected("instance_not_found", f"there is no instance {instance_id}")
-        return answer(_instance_item(fleet, state))
 
-    return routes
+@endpoint("GET /instances/<instance_id>", gives=InstanceItem, refuses=("instance_not_found",))
+async def read_instance(fleet: Fleet, instance_id: str) -> Response:
+    """Read an instance, one that has ended included.
+
+    For one that has ended it says how it ended.
+    """
+    state = fleet.views.instances.get(instance_id)
+    if state is None:
+        raise Rejected("instance_not_found", f"there is no instance {instance_id}")
+    return answer(_instance_item(fleet, state))
 
 
 def _instance_item(fleet: Fleet, state: State) -> InstanceItem:

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Self
 
 import trio
-from quart import Blueprint, Response
+from quart import Response
 from quart.wrappers.response import ResponseBody
 
 from fleet.actors.fleet import Fleet
@@ -17,125 +17,101 @@ from fleet.events.search import Search, chain, find_events
 from fleet.events.times import LogTimes
 from fleet.events.verify import VerificationResult, verifying
 from fleet.gateway.items.states import event_item, verification
-from fleet.gateway.openapi.document import about, asks, gives, gives_lines, refuses
-from fleet.gateway.server.requests import answer, check_cursor, read_query
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.openapi.responses import json, lines
+from fleet.gateway.server.requests import answer, check_cursor
 from fleet.limits import LOG_CHAIN_EVENTS_MAX
 from fleet.projections.history_query import parse_instant
 from fleet.wire.audit import EventItem, ExportQuery, LogQuery, PositionItem, TimeQuery, Verification
-from fleet.wire.bodies import AtQuery, Query
+from fleet.wire.bodies import AtQuery
 
 _TYPES_HINT = "`LoggedEvent` in /api/openapi.json lists all types"
 
 
-def log_routes(fleet: Fleet) -> Blueprint:
-    """Return the routes over one Fleet."""
-    routes = Blueprint("log", __name__, url_prefix="/api/log")
-    _add_search(routes, fleet)
-    _add_events(routes, fleet)
-    _add_proof(routes, fleet)
-    return routes
+class LogReads:
+    """What the routes of the log share, on one Fleet."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.times = LogTimes(fleet.log)
+        self.one_proof_at_a_time = trio.Lock()
 
 
-def _add_search(routes: Blueprint, fleet: Fleet) -> None:
-    times = LogTimes(fleet.log)
-
-    @routes.get("")
-    @about("log")
-    @asks(LogQuery)
-    @gives(list[EventItem], headers=("Fleet-Position", "Fleet-Continue"))
-    @refuses("session_not_found")
-    async def read_log() -> Response:
-        """Read events of the log: all, or those that filters leave, oldest first or newest first.
-
-        Where there may be more, `Fleet-Continue` is the next `after`, or with `order=desc` the next `before`; without
-        it there is no more. One request reads a bounded part of the log, so a page with filters may be short or empty
-        although `Fleet-Continue` is there. `X-Total-Count` counts the whole log. `data` is the event as it was logged,
-        with names in snake_case, the same as in the event streams.
-        """
-        head = fleet.log.head()
-        found = await find_events(fleet.log, times, _search(fleet, read_query(LogQuery)))
-        response = answer([event_item(event) for event in found.events], total=head, position=head)
-        if found.go_on is not None:
-            response.headers["Fleet-Continue"] = str(found.go_on)
-        return response
-
-    @routes.get("/at")
-    @about("log")
-    @asks(TimeQuery)
-    @gives(PositionItem, headers=("Fleet-Position",))
-    async def find_position() -> Response:
-        """Find where the log was at a time: the position of the last event that was recorded by then.
-
-        It is 0 where the time is before the first event.
-        """
-        time_ms = parse_instant(read_query(TimeQuery).time, "time", last=True)
-        position = await times.at(time_ms)
-        return answer(PositionItem(position=position), position=fleet.log.head())
+endpoint = Endpoints("/api/log", "log")
 
 
-def _add_events(routes: Blueprint, fleet: Fleet) -> None:
-    @routes.get("/<int:position>")
-    @about("log")
-    @gives(EventItem)
-    @refuses("event_not_found")
-    async def read_event(position: int) -> Response:
-        """Read one event of the log.
+@endpoint("GET", gives=json(list[EventItem], headers=("Fleet-Continue",)), refuses=("session_not_found",))
+async def read_log(fleet: Fleet, reads: LogReads, query: LogQuery) -> Response:
+    """Read events of the log: all, or those that filters leave, oldest first or newest first.
 
-        `data` is the event as it was logged, with names in snake_case.
-        """
-        read_query(Query)
-        return answer(event_item(_event(fleet, position)))
-
-    @routes.get("/<int:position>/chain")
-    @about("log")
-    @gives(list[EventItem], headers=("Fleet-Position",))
-    @refuses("event_not_found")
-    async def read_chain(position: int) -> Response:
-        """Read what led to an event: the event first, then its cause, and so on to the first cause.
-
-        The `actor` of the first cause names the caller or the process that it came from. At most 200 events are given,
-        and fewer where they are large; read the chain of the last one to go on.
-        """
-        read_query(Query)
-        _event(fleet, position)
-        events = chain(fleet.log, position, LOG_CHAIN_EVENTS_MAX)
-        return answer([event_item(event) for event in events], total=len(events), position=fleet.log.head())
+    Where there may be more, `Fleet-Continue` is the next `after`, or with `order=desc` the next `before`; without
+    it there is no more. One request reads a bounded part of the log, so a page with filters may be short or empty
+    although `Fleet-Continue` is there. `X-Total-Count` counts the whole log. `data` is the event as it was logged,
+    with names in snake_case, the same as in the event streams.
+    """
+    head = fleet.log.head()
+    found = await find_events(fleet.log, reads.times, _search(fleet, query))
+    response = answer([event_item(event) for event in found.events], total=head, position=head)
+    if found.go_on is not None:
+        response.headers["Fleet-Continue"] = str(found.go_on)
+    return response
 
 
-def _add_proof(routes: Blueprint, fleet: Fleet) -> None:
-    one_at_a_time = trio.Lock()
+@endpoint("GET /at", gives=json(PositionItem, headers=("Fleet-Position",)))
+async def find_position(fleet: Fleet, reads: LogReads, query: TimeQuery) -> Response:
+    """Find where the log was at a time: the position of the last event that was recorded by then.
 
-    @routes.get("/verify")
-    @about("log")
-    @asks(AtQuery)
-    @gives(Verification, headers=("Fleet-Position",))
-    async def verify_log() -> Response:
-        """Prove the whole log, or its events up to `at`: positions, the chain of digests, payloads, versions, indexes.
+    It is 0 where the time is before the first event.
+    """
+    position = await reads.times.at(parse_instant(query.time, "time", last=True))
+    return answer(PositionItem(position=position), position=fleet.log.head())
 
-        It reads everything, some seconds for a million events, while the server goes on working.
-        """
-        through = _through(fleet, read_query(AtQuery).at, "at")
-        async with one_at_a_time:
-            report = await _verified(fleet, through)
-        return answer(verification(report), position=through)
 
-    @routes.get("/export")
-    @about("log")
-    @asks(ExportQuery)
-    @gives_lines(ExportLine)
-    async def export_log() -> Response:
-        """Export the log as JSON lines, behind `after` up to `through` or to its end, whose position is a header.
+@endpoint("GET /<int:position>", gives=EventItem, refuses=("event_not_found",))
+async def read_event(fleet: Fleet, position: int) -> Response:
+    """Read one event of the log.
 
-        The lines prove themselves: `fleet verify-export` checks them anywhere. An export that was cut off goes on with
-        the last line's position as `after`.
-        """
-        query = read_query(ExportQuery)
-        through = _through(fleet, query.through, "through")
-        response = Response(ExportStream(fleet, query.after, through), content_type="application/x-ndjson")
-        response.headers["Content-Disposition"] = f'attachment; filename="fleet-log-{query.after + 1}-{through}.jsonl"'
-        response.headers["Fleet-Position"] = str(through)
-        response.timeout = None
-        return response
+    `data` is the event as it was logged, with names in snake_case.
+    """
+    return answer(event_item(_event(fleet, position)))
+
+
+@endpoint("GET /<int:position>/chain", gives=list[EventItem], refuses=("event_not_found",))
+async def read_chain(fleet: Fleet, position: int) -> Response:
+    """Read what led to an event: the event first, then its cause, and so on to the first cause.
+
+    The `actor` of the first cause names the caller or the process that it came from. At most 200 events are given,
+    and fewer where they are large; read the chain of the last one to go on.
+    """
+    _event(fleet, position)
+    events = chain(fleet.log, position, LOG_CHAIN_EVENTS_MAX)
+    return answer([event_item(event) for event in events], total=len(events), position=fleet.log.head())
+
+
+@endpoint("GET /verify", gives=json(Verification, headers=("Fleet-Position",)))
+async def verify_log(fleet: Fleet, reads: LogReads, query: AtQuery) -> Response:
+    """Prove the whole log, or its events up to `at`: positions, the chain of digests, payloads, versions, indexes.
+
+    It reads everything, some seconds for a million events, while the server goes on working.
+    """
+    through = _through(fleet, query.at, "at")
+    async with reads.one_proof_at_a_time:
+        report = await _verified(fleet, through)
+    return answer(verification(report), position=through)
+
+
+@endpoint("GET /export", gives=lines(ExportLine))
+async def export_log(fleet: Fleet, query: ExportQuery) -> Response:
+    """Export the log as JSON lines, behind `after` up to `through` or to its end, whose position is a header.
+
+    The lines prove themselves: `fleet verify-export` checks them anywhere. An export that was cut off goes on with
+    the last line's position as `after`.
+    """
+    through = _through(fleet, query.through, "through")
+    response = Response(ExportStream(fleet, query.after, through), content_type="application/x-ndjson")
+    response.headers["Content-Disposition"] = f'attachment; filename="fleet-log-{query.after + 1}-{through}.jsonl"'
+    response.headers["Fleet-Position"] = str(through)
+    response.timeout = None
+    return response
 
 
 class ExportStream(ResponseBody):

@@ -11,21 +11,21 @@ from urllib.parse import quote
 import msgspec
 import structlog
 import trio
-from quart import Blueprint, Response, g, request
+from quart import Response, request
 
+from fleet.actors.fleet import Fleet
 from fleet.errors import Rejected
-from fleet.gateway.openapi.document import about, asks, gives, gives_login, gives_logout, refuses
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.openapi.responses import LOGIN, LOGOUT
 from fleet.gateway.routes.page import shell_response
 from fleet.gateway.server.encoding import IDENTITY
 from fleet.gateway.server.guard import LOGIN_PATH, LOGOUT_PATH, Guard, cookie_name, opens_a_window
-from fleet.gateway.server.idempotency import tells_secret
 from fleet.gateway.server.middleware import visit_of
 from fleet.gateway.server.page_files import Build
-from fleet.gateway.server.requests import answer, read_query
+from fleet.gateway.server.requests import answer
 from fleet.gateway.server.tokens import Cookie, forget_cookie, redeem
 from fleet.gateway.server.visitor import Visitor
 from fleet.limits import COOKIE_LIFETIME_S
-from fleet.ports import Clock
 from fleet.wire.bodies import Query
 from fleet.wire.enums import Role
 from fleet.wire.items import WireItem
@@ -37,7 +37,7 @@ _KEPT: Final = "/?#[]@!$&'()*+,;=:%~"
 """What an address may hold as it is; the rest of `next` is escaped, or it would be no header."""
 
 
-class LoginQuery(Query):
+class LoginQuery(Query, frozen=True):
     """`GET /login`."""
 
     code: Annotated[str | None, msgspec.Meta(description="The code of the link. Without one the page is given.")] = None
@@ -54,63 +54,50 @@ class CallerItem(WireItem, kw_only=True):
     role: Role
 
 
-def login_routes(guard: Guard, clock: Clock, build: Build) -> Blueprint:
-    """Return the routes; `guard` knows the tokens, `build` has the page that says how to log in."""
-    routes = Blueprint("login", __name__)
+endpoint = Endpoints("", "access")
 
-    @routes.get(LOGIN_PATH)
-    @about("access")
-    @asks(LoginQuery)
-    @gives_login
-    @refuses("link_invalid")
-    async def log_in() -> Response:
-        """Change the code of a one-time link into a cookie, and go on to the page.
 
-        `fleet token link` makes one. The link opens from the address bar alone, once, within ten minutes; a look at the
-        head (HEAD) does not use it up. Without a code the answer is the page, which says how to log in; so it is with
-        one that is not good, where a browser shows the answer to a person.
-        """
-        query = read_query(LoginQuery)
-        if query.code is None:
-            return shell_response(build)
-        cookie = None if request.method == "HEAD" else await _redeem(guard, clock.now_ms(), query.code)
-        if cookie is None:
-            return _not_good(build)
-        _log.info("logged_in", token_name=cookie.token)
-        onwards = _HOME if query.next is None or not is_own_path(query.next) else quote(query.next, safe=_KEPT)
-        response = Response(b"", 303, headers={"Location": onwards})
-        _set_cookie(response, cookie.text, cookie.lifetime_s)
-        return response
+@endpoint(f"GET {LOGIN_PATH}", gives=LOGIN, refuses=("link_invalid",))
+async def log_in(fleet: Fleet, guard: Guard, build: Build, query: LoginQuery) -> Response:
+    """Change the code of a one-time link into a cookie, and go on to the page.
 
-    @routes.post(LOGOUT_PATH)
-    @about("access")
-    @gives_logout
-    @tells_secret
-    async def log_out() -> Response:
-        """Forget this browser's cookie, here and there.
+    `fleet token link` makes one. The link opens from the address bar alone, once, within ten minutes; a look at the
+    head (HEAD) does not use it up. Without a code the answer is the page, which says how to log in; so it is with
+    one that is not good, where a browser shows the answer to a person.
+    """
+    if query.code is None:
+        return shell_response(build)
+    cookie = None if request.method == "HEAD" else await _redeem(guard, fleet.context.clock.now_ms(), query.code)
+    if cookie is None:
+        return _not_good(build)
+    _log.info("logged_in", token_name=cookie.token)
+    onwards = _HOME if query.next is None or not is_own_path(query.next) else quote(query.next, safe=_KEPT)
+    response = Response(b"", 303, headers={"Location": onwards})
+    _set_cookie(response, cookie.text, cookie.lifetime_s)
+    return response
 
-        The token behind it stays good; other browsers stay logged in.
-        """
-        visitor: Visitor = g.caller
-        if guard.tokens is not None:
-            forget = partial(forget_cookie, secret_id=visitor.secret_id)
-            await trio.to_thread.run_sync(guard.tokens.change, forget)
-        response = Response(b"", 204)
-        _set_cookie(response, "", 0)
-        return response
 
-    @routes.get("/api/caller")
-    @about("access")
-    @gives(CallerItem)
-    async def read_caller() -> Response:
-        """Say who asks, as the log would name it, and what that role may do.
+@endpoint(f"POST {LOGOUT_PATH}", gives=LOGOUT, tells_secret=True)
+async def log_out(guard: Guard, visitor: Visitor) -> Response:
+    """Forget this browser's cookie, here and there.
 
-        `actor` is what events that follow from this caller's requests say. A viewer may read, an operator may do all.
-        """
-        visitor: Visitor = g.caller
-        return answer(CallerItem(actor=visitor.actor, role=visitor.role))
+    The token behind it stays good; other browsers stay logged in.
+    """
+    if guard.tokens is not None:
+        forget = partial(forget_cookie, secret_id=visitor.secret_id)
+        await trio.to_thread.run_sync(guard.tokens.change, forget)
+    response = Response(b"", 204)
+    _set_cookie(response, "", 0)
+    return response
 
-    return routes
+
+@endpoint("GET /api/caller", gives=CallerItem)
+async def read_caller(visitor: Visitor) -> Response:
+    """Say who asks, as the log would name it, and what that role may do.
+
+    `actor` is what events that follow from this caller's requests say. A viewer may read, an operator may do all.
+    """
+    return answer(CallerItem(actor=visitor.actor, role=visitor.role))
 
 
 def is_own_path(address: str) -> bool:

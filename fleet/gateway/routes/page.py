@@ -9,7 +9,6 @@ from importlib.resources import files
 from typing import Final
 
 from quart import Blueprint, Response, request
-from quart_schema import hide
 
 from fleet.errors import Rejected
 from fleet.gateway.server.encoding import best_encoding
@@ -37,7 +36,6 @@ def page_routes(build: Build) -> Blueprint:
     """Return the routes to the page and its files."""
     routes = Blueprint(PAGE, __name__)
 
-    @hide
     async def shell(**_: str) -> Response:
         return shell_response(build)
 
@@ -45,18 +43,15 @@ def page_routes(build: Build) -> Blueprint:
         routes.add_url_rule(rule, SHELL_ENDPOINT.rpartition(".")[2], shell)
 
     @routes.get("/assets/<path:name>")
-    @hide
     async def read_asset(name: str) -> Response:
         return _file_response(build.files.get(f"assets/{name}"), _FIXED)
 
     @routes.get("/icons/<path:name>")
-    @hide
     async def read_icon(name: str) -> Response:
         return _file_response(build.files.get(f"icons/{name}"), _REVALIDATED)
 
     @routes.get("/theme.js")
     @routes.get("/manifest.webmanifest")
-    @hide
     async def read_file() -> Response:
         return _file_response(build.files.get(request.path[1:]), _REVALIDATED)
 

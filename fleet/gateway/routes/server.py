@@ -1,14 +1,14 @@
 """The route for information about this server: versions, roots and limits. The page reads it when it opens."""
 
-from quart import Blueprint, Response
+from quart import Response
 
 from fleet import __version__
 from fleet.actors.fleet import Fleet
 from fleet.core.times import rfc3339
-from fleet.gateway.openapi.document import about, gives
-from fleet.gateway.server.requests import answer, read_query
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.openapi.responses import json
+from fleet.gateway.server.requests import answer
 from fleet.limits import BODY_BYTES_MAX, PROMPT_TEXT_BYTES_MAX, TAGS_MAX, TITLE_CHARS_MAX
-from fleet.wire.bodies import Query
 from fleet.wire.server import Info, LimitsItem
 
 _LIMITS = LimitsItem(
@@ -16,25 +16,19 @@ _LIMITS = LimitsItem(
 )
 
 
-def info_routes(fleet: Fleet) -> Blueprint:
-    """Return the route."""
-    routes = Blueprint("info", __name__, url_prefix="/api")
+endpoint = Endpoints("/api", "fleet")
 
-    @routes.get("/info")
-    @about("fleet")
-    @gives(Info, headers=("Fleet-Position",))
-    async def read_info() -> Response:
-        """Say what this server is.
 
-        `opencodeVersion` is that of the newest process, else of the executable, and null where neither has said it;
-        `rehearsal` says that the scripted model answers. Both are known a second or two after the start. `roots` are
-        where sessions may work.
-        """
-        read_query(Query)
-        info = _info(fleet)
-        return answer(info, position=info.position)
+@endpoint("GET /info", gives=json(Info, headers=("Fleet-Position",)))
+async def read_info(fleet: Fleet) -> Response:
+    """Say what this server is.
 
-    return routes
+    `opencodeVersion` is that of the newest process, else of the executable, and null where neither has said it;
+    `rehearsal` says that the scripted model answers. Both are known a second or two after the start. `roots` are
+    where sessions may work.
+    """
+    info = _info(fleet)
+    return answer(info, position=info.position)
 
 
 def _info(fleet: Fleet) -> Info:

@@ -3,34 +3,31 @@
 from collections.abc import Iterable
 
 import msgspec
-from quart import Blueprint, Response
+from quart import Response
 
 from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
 from fleet.actors.prompt import NewPrompt
 from fleet.actors.usecases.sessions import CommandResult, NewSession, SessionUseCases
 from fleet.core.session.state import State, status_of
+from fleet.core.session.state import State as Session
 from fleet.core.session.values import Budget
 from fleet.errors import Rejected
 from fleet.gateway.items.past import items_at, sessions_at, silent_at
 from fleet.gateway.items.session import SessionItems
 from fleet.gateway.items.states import last_instance
 from fleet.gateway.items.workspaces import end_preview
-from fleet.gateway.openapi.document import Either, about, asks, gives, refuses, takes
-from fleet.gateway.openapi.refusals import COMMAND, PROMPT, PROVISION, REMOVAL, SESSION
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.openapi.refusals import PROMPT, PROVISION, REMOVAL, SESSION
+from fleet.gateway.openapi.responses import json
 from fleet.gateway.routes.history import read_statuses
-from fleet.gateway.routes.prompts import add_prompts, model_of
+from fleet.gateway.routes.prompts import model_of
 from fleet.gateway.server.idempotency import changed_nothing
 from fleet.gateway.server.requests import (
     answer,
-    caller,
     check_cursor,
     derived,
     paged,
-    read_body,
-    read_no_body,
-    read_optional_body,
-    read_query,
 )
 from fleet.wire.bodies import (
     AtQuery,
@@ -40,75 +37,54 @@ from fleet.wire.bodies import (
     EndQuery,
     ForkBody,
     InstancePageQuery,
-    InstanceQuery,
     ListQuery,
-    Query,
     ResumeBody,
 )
 from fleet.wire.items import Aborted, Created, Ended, EndPreview, Resumed, SessionDetail, SessionItem
 
-
-def session_routes(fleet: Fleet, items: SessionItems) -> Blueprint:
-    """Return the routes over one Fleet."""
-    routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
-    _add_reads(routes, fleet, items)
-    _add_orders(routes, fleet, items)
-    add_prompts(routes, fleet)
-    return routes
+endpoint = Endpoints("/api/sessions", "sessions")
 
 
-def _add_reads(routes: Blueprint, fleet: Fleet, items: SessionItems) -> None:
-    orders = fleet.sessions
+@endpoint("GET", gives=list[SessionItem])
+async def list_sessions(fleet: Fleet, items: SessionItems, query: ListQuery) -> Response:
+    """List sessions, newest first.
 
-    @routes.get("")
-    @about("sessions")
-    @asks(ListQuery)
-    @gives(list[SessionItem])
-    async def list_sessions() -> Response:
-        """List sessions, newest first.
+    Those that have ended are listed too. Each filter that is given has to hold; with `at`, of the
+    sessions as they were then.
+    """
+    position = fleet.log.head()
+    if query.at is None:
+        found = _matching(fleet, fleet.views.sessions, query)
+        return paged(found, query, lambda state: msgspec.Raw(items.encoded(state)), position)
+    at = check_cursor(fleet, query.at, "at")
+    found = _matching(fleet, await fleet.past.sessions.all(at), query)
+    page = await items_at(fleet, items, at, found[query.offset : query.offset + query.limit])
+    return answer(page, position=position, total=len(found))
 
-        Those that have ended are listed too. Each filter that is given has to hold; with `at`, of the
-        sessions as they were then.
-        """
-        query, position = read_query(ListQuery), fleet.log.head()
-        if query.at is None:
-            found = _matching(fleet, fleet.views.sessions, query)
-            return paged(found, query, lambda state: msgspec.Raw(items.encoded(state)), position)
-        at = check_cursor(fleet, query.at, "at")
-        found = _matching(fleet, await fleet.past.sessions.all(at), query)
-        page = await items_at(fleet, items, at, found[query.offset : query.offset + query.limit])
-        return answer(page, position=position, total=len(found))
 
-    @routes.get("/<session_id>")
-    @about("sessions")
-    @asks(AtQuery)
-    @gives(SessionDetail, headers=("Fleet-Position",))
-    @refuses("session_not_found")
-    async def read_session(session_id: str) -> Response:
-        """Read a session, as it is or as it was at a log position.
+@endpoint("GET /<session_id>", gives=json(SessionDetail, headers=("Fleet-Position",)))
+async def read_session(fleet: Fleet, items: SessionItems, session: Session, query: AtQuery) -> Response:
+    """Read a session, as it is or as it was at a log position.
 
-        With its ancestors, the root first, the sessions that report to it, and its open requests. `evidence` says why
-        its status is what it is.
-        """
-        at = read_query(AtQuery).at
-        state, position = orders.session(session_id), fleet.log.head()
-        if at is not None:
-            return answer(await _detail_at(fleet, items, check_cursor(fleet, at, "at"), state), position=position)
-        return answer(items.detail(state, _ancestors(fleet, state), _children(fleet, state.id)), position=position)
+    With its ancestors, the root first, the sessions that report to it, and its open requests. `evidence` says why
+    its status is what it is.
+    """
+    position = fleet.log.head()
+    if query.at is not None:
+        detail = await _detail_at(fleet, items, check_cursor(fleet, query.at, "at"), session)
+    else:
+        detail = items.detail(session, _ancestors(fleet, session), _children(fleet, session.id))
+    return answer(detail, position=position)
 
-    @routes.get("/<session_id>/children")
-    @about("sessions")
-    @asks(InstancePageQuery)
-    @gives(list[SessionItem])
-    @refuses(*SESSION)
-    async def list_children(session_id: str) -> Response:
-        """List the sessions that report to this one.
 
-        Those that were made with it as `onComplete.notifySessionId`.
-        """
-        query = read_query(InstancePageQuery)
-        children = _children(fleet, orders.session(session_id, query.instance_id).id)
-        return paged(children, query, items.item, fleet.log.head())
+@endpoint("GET /<session_id>/children", gives=list[SessionItem])
+async def list_children(fleet: Fleet, items: SessionItems, session: Session, query: InstancePageQuery) -> Response:
+    """List the sessions that report to this one.
+
+    Those that were made with it as `onComplete.notifySessionId`.
+    """
+    children = _children(fleet, session.id)
+    return paged(children, query, items.item, fleet.log.head())
 
 
 async def _detail_at(fleet: Fleet, items: SessionItems, at: int, state: State) -> SessionDetail:
@@ -121,123 +97,107 @@ async def _detail_at(fleet: Fleet, items: SessionItems, at: int, state: State) -
     return items.earlier_detail(earlier, await silent_at(fleet, at, earlier), ancestors, children)
 
 
-def _add_orders(routes: Blueprint, fleet: Fleet, items: SessionItems) -> None:
-    orders = fleet.sessions
-
-    @routes.post("")
-    @about("sessions")
-    @takes(
-        CreateBody,
+@endpoint(
+    "POST",
+    gives=Created,
+    examples=(
         {"directory": "/home/dev/my-project", "title": "Implement auth module", "isolationStrategy": "worktree"},
+    ),
+    refuses=(*SESSION, *PROVISION, *PROMPT, "callback_too_deep"),
+)
+async def create_session(fleet: Fleet, items: SessionItems, body: CreateBody, caller: Caller) -> Response:
+    """Create a session; the answer comes once it can take a prompt.
+
+    It works in the directory as it is (`existing`), in a new git worktree, or in a clone. Where no process or no
+    workspace can be had it stays, in `error`, and the problem names it as `sessionId`.
+    """
+    return _created(items, await fleet.sessions.create(_new_session(body), caller))
+
+
+@endpoint(
+    "POST /<session_id>/fork",
+    gives=Created,
+    examples=({"title": "Another way"},),
+    refuses=(*SESSION, *PROVISION, "session_active"),
+)
+async def fork_session(fleet: Fleet, items: SessionItems, session_id: str, body: ForkBody, caller: Caller) -> Response:
+    """Create a session with this one's conversation and files, up to a message.
+
+    The files come as they were at that message. Without `messageId` all that was said comes along, up to the turn
+    that runs.
+    """
+    forked = await fleet.forks.fork(session_id, body.title, body.message_id, body.isolation_strategy, caller)
+    return _created(items, forked)
+
+
+@endpoint(
+    "PATCH /<session_id>",
+    gives=SessionItem,
+    examples=({"title": "Implement login", "tags": ["auth"], "budget": {"usd": 2.5}},),
+)
+async def describe_session(
+    fleet: Fleet, items: SessionItems, session: Session, body: DescribeBody, caller: Caller
+) -> Response:
+    """Give a session another title, other tags or another budget.
+
+    What is left out stays as it is; `null` as `budget` takes it away.
+    """
+    outcome = await _describe(fleet.sessions, session.id, body, caller)
+    return answer(items.item(outcome.session), position=outcome.position)
+
+
+@endpoint("POST /<session_id>/abort", gives=Aborted)
+async def abort_session(fleet: Fleet, items: SessionItems, session: Session, caller: Caller) -> Response:
+    """Abort the running turn; the session stays.
+
+    The answer comes once the turn has stopped, or says in `outcome` how far that got.
+    """
+    outcome, how = await fleet.sessions.abort(session.id, caller)
+    return answer(Aborted(outcome=how, session=items.item(outcome.session)), position=outcome.position)
+
+
+@endpoint(
+    "POST /<session_id>/resume",
+    gives=Resumed,
+    examples=({"fresh": False}, {"fresh": True}),
+    refuses=(*PROVISION, "session_active"),
+)
+async def resume_session(
+    fleet: Fleet, items: SessionItems, session: Session, body: ResumeBody | None, caller: Caller
+) -> Response:
+    """Bring a session that has ended back to work.
+
+    It gets a process again, and goes on with its conversation in its workspace. Both have to be there still: else
+    410 says which is gone. With `fresh` it begins a new conversation there instead, whatever became of the one
+    that it had: what was said in that one can still be read, as one of its conversations.
+    """
+    outcome = await fleet.sessions.resume(session.id, caller, anew=body is not None and body.fresh)
+    state = outcome.session
+    resumed = Resumed(instance_id=last_instance(state) or "", session=items.item(state))
+    return answer(resumed, position=outcome.position)
+
+
+@endpoint("DELETE /<session_id>", gives=json(Ended, EndPreview), refuses=(*SESSION, *REMOVAL, "session_not_ready"))
+async def end_session(fleet: Fleet, items: SessionItems, session_id: str, query: EndQuery, caller: Caller) -> Response:
+    """Terminate a session; with its workspace, or for good, where that is asked for.
+
+    What is only in a workspace that goes is kept under `refs/fleet/` of the repository first, and the answer says
+    where. `permanent=true` erases what Fleet holds of the session; OpenCode's own copy of the conversation stays.
+    With `dryRun=true` nothing of that is done, and the answer, an `EndPreview`, says what would be.
+    """
+    if query.dry_run:
+        return await _preview_end(fleet, session_id, query)
+    if query.permanent and _was_erased(fleet, session_id, caller):
+        return answer(Ended(session=None, erased=True, workspace=None), position=fleet.log.head())
+    state = fleet.sessions.session(session_id, query.instance_id)
+    ending = await fleet.endings.end(
+        state.id,
+        caller,
+        cleanup=query.cleanup_workspace,
+        permanent=query.permanent,
+        force=query.force,
     )
-    @gives(Created)
-    @refuses(*COMMAND, *SESSION, *PROVISION, *PROMPT, "callback_too_deep")
-    async def create_session() -> Response:
-        """Create a session; the answer comes once it can take a prompt.
-
-        It works in the directory as it is (`existing`), in a new git worktree, or in a clone. Where no process or no
-        workspace can be had it stays, in `error`, and the problem names it as `sessionId`.
-        """
-        read_query(Query)
-        body = await read_body(CreateBody)
-        return _created(items, await orders.create(_new_session(body), await caller()))
-
-    @routes.post("/<session_id>/fork")
-    @about("sessions")
-    @takes(ForkBody, {"title": "Another way"})
-    @gives(Created)
-    @refuses(*COMMAND, *SESSION, *PROVISION, "session_active")
-    async def fork_session(session_id: str) -> Response:
-        """Create a session with this one's conversation and files, up to a message.
-
-        The files come as they were at that message. Without `messageId` all that was said comes along, up to the turn
-        that runs.
-        """
-        read_query(Query)
-        body = await read_body(ForkBody)
-        who = await caller()
-        forked = await fleet.forks.fork(session_id, body.title, body.message_id, body.isolation_strategy, who)
-        return _created(items, forked)
-
-    @routes.patch("/<session_id>")
-    @about("sessions")
-    @asks(InstanceQuery)
-    @takes(DescribeBody, {"title": "Implement login", "tags": ["auth"], "budget": {"usd": 2.5}})
-    @gives(SessionItem)
-    @refuses(*COMMAND, *SESSION)
-    async def describe_session(session_id: str) -> Response:
-        """Give a session another title, other tags or another budget.
-
-        What is left out stays as it is; `null` as `budget` takes it away.
-        """
-        orders.session(session_id, read_query(InstanceQuery).instance_id)
-        body = await read_body(DescribeBody)
-        outcome = await _describe(orders, session_id, body, await caller())
-        return answer(items.item(outcome.session), position=outcome.position)
-
-    @routes.post("/<session_id>/abort")
-    @about("sessions")
-    @asks(InstanceQuery)
-    @gives(Aborted)
-    @refuses(*COMMAND, *SESSION)
-    async def abort_session(session_id: str) -> Response:
-        """Abort the running turn; the session stays.
-
-        The answer comes once the turn has stopped, or says in `outcome` how far that got.
-        """
-        orders.session(session_id, read_query(InstanceQuery).instance_id)
-        await read_no_body()
-        outcome, how = await orders.abort(session_id, await caller())
-        return answer(Aborted(outcome=how, session=items.item(outcome.session)), position=outcome.position)
-
-    @routes.post("/<session_id>/resume")
-    @about("sessions")
-    @asks(InstanceQuery)
-    @takes(ResumeBody, {"fresh": False}, {"fresh": True}, required=False)
-    @gives(Resumed)
-    @refuses(*COMMAND, *SESSION, *PROVISION, "session_active")
-    async def resume_session(session_id: str) -> Response:
-        """Bring a session that has ended back to work.
-
-        It gets a process again, and goes on with its conversation in its workspace. Both have to be there still: else
-        410 says which is gone. With `fresh` it begins a new conversation there instead, whatever became of the one
-        that it had: what was said in that one can still be read, as one of its conversations.
-        """
-        orders.session(session_id, read_query(InstanceQuery).instance_id)
-        body = await read_optional_body(ResumeBody)
-        outcome = await orders.resume(session_id, await caller(), anew=body.fresh)
-        state = outcome.session
-        resumed = Resumed(instance_id=last_instance(state) or "", session=items.item(state))
-        return answer(resumed, position=outcome.position)
-
-    @routes.delete("/<session_id>")
-    @about("sessions")
-    @asks(EndQuery)
-    @gives(Either((Ended, EndPreview)))
-    @refuses(*COMMAND, *SESSION, *REMOVAL, "session_not_ready")
-    async def end_session(session_id: str) -> Response:
-        """Terminate a session; with its workspace, or for good, where that is asked for.
-
-        What is only in a workspace that goes is kept under `refs/fleet/` of the repository first, and the answer says
-        where. `permanent=true` erases what Fleet holds of the session; OpenCode's own copy of the conversation stays.
-        With `dryRun=true` nothing of that is done, and the answer, an `EndPreview`, says what would be.
-        """
-        query = read_query(EndQuery)
-        await read_no_body()
-        who = await caller()
-        if query.dry_run:
-            return await _preview_end(fleet, session_id, query)
-        if query.permanent and _was_erased(fleet, session_id, who):
-            return answer(Ended(session=None, erased=True, workspace=None), position=fleet.log.head())
-        state = orders.session(session_id, query.instance_id)
-        ending = await fleet.endings.end(
-            state.id,
-            who,
-            cleanup=query.cleanup_workspace,
-            permanent=query.permanent,
-            force=query.force,
-        )
-        return answer(items.ended(ending), position=ending.position)
+    return answer(items.ended(ending), position=ending.position)
 
 
 async def _preview_end(fleet: Fleet, session_id: str, query: EndQuery) -> Response:
@@ -249,9 +209,9 @@ async def _preview_end(fleet: Fleet, session_id: str, query: EndQuery) -> Respon
     return changed_nothing(answer(end_preview(preview), position=position))
 
 
-def _was_erased(fleet: Fleet, session_id: str, who: Caller) -> bool:
+def _was_erased(fleet: Fleet, session_id: str, caller: Caller) -> bool:
     """Return whether this very request has erased the session, and a crash came before the answer."""
-    record = fleet.answers.find_erasure(who)
+    record = fleet.answers.find_erasure(caller)
     named = None if record is None else record.stream.partition("-")[2]
     return named is not None and (session_id == named or session_id.startswith("ses_"))
 
@@ -264,15 +224,15 @@ def _created(items: SessionItems, outcome: CommandResult) -> Response:
     return answer(created, position=outcome.position)
 
 
-async def _describe(orders: SessionUseCases, session_id: str, body: DescribeBody, who: Caller) -> CommandResult:
+async def _describe(sessions: SessionUseCases, session_id: str, body: DescribeBody, caller: Caller) -> CommandResult:
     tags = None if body.tags is None else tuple(body.tags)
     budget_alone = body.title is None and tags is None and body.budget is not msgspec.UNSET
     if not budget_alone:
-        described = await orders.describe(session_id, body.title, tags, who)
+        described = await sessions.describe(session_id, body.title, tags, caller)
         if body.budget is msgspec.UNSET:
             return described
-        who = derived(who, "budget")
-    return await orders.set_budget(session_id, _budget(body.budget or None), who)
+        caller = derived(caller, "budget")
+    return await sessions.set_budget(session_id, _budget(body.budget or None), caller)
 
 
 def _new_session(body: CreateBody) -> NewSession:

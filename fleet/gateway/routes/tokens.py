@@ -10,96 +10,81 @@ from typing import TypeVar
 
 import structlog
 import trio
-from quart import Blueprint, Response, g, request
+from quart import Response
 
+from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
 from fleet.core.times import rfc3339
 from fleet.errors import Rejected
-from fleet.gateway.openapi.document import about, asks, gives, gives_nothing, refuses
-from fleet.gateway.openapi.refusals import COMMAND
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.openapi.responses import NOTHING
 from fleet.gateway.server.guard import Guard
-from fleet.gateway.server.idempotency import tells_secret
 from fleet.gateway.server.login_links import login_url
-from fleet.gateway.server.requests import answer, done, paged, read_no_body, read_query
+from fleet.gateway.server.requests import answer, done, paged
 from fleet.gateway.server.tokens import Register, Token, link, revoke
 from fleet.gateway.server.visitor import Visitor
 from fleet.limits import LINK_LIFETIME_S
-from fleet.wire.bodies import PageQuery, Query
+from fleet.wire.bodies import PageQuery
 from fleet.wire.tokens import AccessTokenItem, LoginLinkItem
 
 Result = TypeVar("Result")
 _log = structlog.get_logger(__name__)
 
 
-def token_routes(fleet: Fleet, guard: Guard) -> Blueprint:
-    """Return the routes; `guard` knows the tokens."""
-    routes = Blueprint("tokens", __name__, url_prefix="/api/tokens")
-
-    async def change(change: Callable[[Register], tuple[Register, Result]]) -> Result:
-        if guard.tokens is None:
-            return change(Register())[1]
-        return await trio.to_thread.run_sync(guard.tokens.change, change)  # another process may hold the file's lock
-
-    @routes.get("")
-    @about("access")
-    @asks(PageQuery)
-    @gives(list[AccessTokenItem])
-    @refuses("read_only", "agent_refused")
-    async def list_tokens() -> Response:
-        """List the access tokens, oldest first, those that were revoked or have expired included.
-
-        For operators only. What proves a token is not shown.
-        """
-        _check_operator()
-        query = read_query(PageQuery)
-        tokens = () if guard.tokens is None else guard.tokens.read().tokens
-        now_ms = fleet.context.clock.now_ms()
-        return paged(tokens, query, lambda token: _item(token, now_ms), fleet.log.head())
-
-    @routes.delete("/<token_name>")
-    @about("access")
-    @gives_nothing
-    @refuses(*COMMAND, "token_not_found", "agent_refused")
-    async def revoke_token(token_name: str) -> Response:
-        """Revoke an access token at once: open streams end, browsers are logged out, its links open nothing.
-
-        For operators only. There is no way back, and no other token can get its name.
-        """
-        visitor = _check_operator()
-        read_query(Query)
-        await change(partial(revoke, names=[token_name], now_ms=fleet.context.clock.now_ms()))
-        _log.info("token_revoked", token_name=token_name, actor=visitor.actor)
-        return done(fleet.log.head())
-
-    @routes.post("/<token_name>/link")
-    @about("access")
-    @gives(LoginLinkItem)
-    @tells_secret
-    @refuses(*COMMAND, "token_not_found", "agent_refused")
-    async def make_link(token_name: str) -> Response:
-        """Make a link that logs a browser in under an access token: good once, for ten minutes.
-
-        For operators only. The answer is the one time that the link is shown; `fleet token link` makes the same.
-        """
-        visitor = _check_operator()
-        read_query(Query)
-        await read_no_body()
-        now_ms = fleet.context.clock.now_ms()
-        code = await change(partial(link, name=token_name, now_ms=now_ms, lifetime_s=LINK_LIFETIME_S))
-        _log.info("login_link_made", token_name=token_name, actor=visitor.actor)
-        ends_at = rfc3339(now_ms + int(LINK_LIFETIME_S * 1000))
-        return answer(LoginLinkItem(path=login_url("", code), expires_at=ends_at), position=fleet.log.head())
-
-    return routes
+endpoint = Endpoints("/api/tokens", "access")
 
 
-def _check_operator() -> Visitor:
-    """Return who asks. Raises `Rejected` read_only for a viewer, agent_refused for a session."""
-    visitor: Visitor = g.caller
+@endpoint("GET", gives=list[AccessTokenItem], refuses=("read_only", "agent_refused"))
+async def list_tokens(fleet: Fleet, guard: Guard, query: PageQuery, visitor: Visitor, caller: Caller) -> Response:
+    """List the access tokens, oldest first, those that were revoked or have expired included.
+
+    For operators only. What proves a token is not shown.
+    """
+    _check_operator(visitor, caller)
+    tokens = () if guard.tokens is None else guard.tokens.read().tokens
+    now_ms = fleet.context.clock.now_ms()
+    return paged(tokens, query, lambda token: _item(token, now_ms), fleet.log.head())
+
+
+@endpoint("DELETE /<token_name>", gives=NOTHING, refuses=("token_not_found", "agent_refused"))
+async def revoke_token(fleet: Fleet, guard: Guard, token_name: str, visitor: Visitor, caller: Caller) -> Response:
+    """Revoke an access token at once: open streams end, browsers are logged out, its links open nothing.
+
+    For operators only. There is no way back, and no other token can get its name.
+    """
+    _check_operator(visitor, caller)
+    await _change(guard, partial(revoke, names=[token_name], now_ms=fleet.context.clock.now_ms()))
+    _log.info("token_revoked", token_name=token_name, actor=visitor.actor)
+    return done(fleet.log.head())
+
+
+@endpoint(
+    "POST /<token_name>/link", gives=LoginLinkItem, refuses=("token_not_found", "agent_refused"), tells_secret=True
+)
+async def make_link(fleet: Fleet, guard: Guard, token_name: str, visitor: Visitor, caller: Caller) -> Response:
+    """Make a link that logs a browser in under an access token: good once, for ten minutes.
+
+    For operators only. The answer is the one time that the link is shown; `fleet token link` makes the same.
+    """
+    _check_operator(visitor, caller)
+    now_ms = fleet.context.clock.now_ms()
+    code = await _change(guard, partial(link, name=token_name, now_ms=now_ms, lifetime_s=LINK_LIFETIME_S))
+    _log.info("login_link_made", token_name=token_name, actor=visitor.actor)
+    ends_at = rfc3339(now_ms + int(LINK_LIFETIME_S * 1000))
+    return answer(LoginLinkItem(path=login_url("", code), expires_at=ends_at), position=fleet.log.head())
+
+
+async def _change(guard: Guard, change: Callable[[Register], tuple[Register, Result]]) -> Result:
+    if guard.tokens is None:
+        return change(Register())[1]
+    return await trio.to_thread.run_sync(guard.tokens.change, change)  # another process may hold the file's lock
+
+
+def _check_operator(visitor: Visitor, caller: Caller) -> None:
+    """Raise `Rejected` read_only for a viewer, agent_refused for a session."""
     visitor.require_operator()
-    if "Fleet-Session" in request.headers:
+    if caller.on_behalf_of is not None:
         raise Rejected("agent_refused", "the request comes on behalf of a session", hint="Ask a person to do it.")
-    return visitor
 
 
 def _item(token: Token, now_ms: int) -> AccessTokenItem:

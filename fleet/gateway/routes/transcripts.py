@@ -8,19 +8,18 @@ from typing import Any
 
 import msgspec
 import trio
-from quart import Blueprint, Response
+from quart import Response
 
 from fleet.actors.fleet import Fleet
 from fleet.core.session.state import State
+from fleet.core.session.state import State as Session
 from fleet.errors import Rejected
 from fleet.gateway.items.cuts import cut_part, without_diffs
 from fleet.gateway.items.states import conversation_item, turn_item
-from fleet.gateway.openapi.document import about, asks, gives, refuses
-from fleet.gateway.openapi.refusals import SESSION
-from fleet.gateway.routes.attachments import add_attachments
-from fleet.gateway.server.requests import answer, check_cursor, paged, read_query
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.openapi.responses import json
+from fleet.gateway.server.requests import answer, check_cursor, paged
 from fleet.projections.transcripts import MessageView, TranscriptPage, Where
-from fleet.wire.bodies import InstanceQuery
 from fleet.wire.transcripts import (
     ConversationItem,
     MessageItem,
@@ -32,38 +31,24 @@ from fleet.wire.transcripts import (
     WholeQuery,
 )
 
-
-def transcript_routes(fleet: Fleet) -> Blueprint:
-    """Return the routes over one Fleet."""
-    routes = Blueprint("transcripts", __name__, url_prefix="/api/sessions/<session_id>")
-    _add_messages(routes, fleet)
-    _add_lists(routes, fleet)
-    add_attachments(routes, fleet)
-    return routes
+endpoint = Endpoints("/api/sessions/<session_id>", "sessions")
 
 
-def _add_messages(routes: Blueprint, fleet: Fleet) -> None:
-    @routes.get("/messages")
-    @about("sessions")
-    @asks(MessagesQuery)
-    @gives(Messages, headers=("Fleet-Position",))
-    @refuses(*SESSION, "conversation_not_found")
-    async def read_messages(session_id: str) -> Response:
-        """Read the transcript, newest page first.
+@endpoint("GET /messages", gives=json(Messages, headers=("Fleet-Position",)), refuses=("conversation_not_found",))
+async def read_messages(fleet: Fleet, session: Session, query: MessagesQuery) -> Response:
+    """Read the transcript, newest page first.
 
-        In each page the oldest comes first; `pagination` has what to give as `before` and `after`. A message and its
-        parts have OpenCode's own shape. With `cut` long strings are cut, and the diffs in messages of users left out;
-        `GET /api/sessions/{session_id}/parts/{part_id}` has the whole part.
-        """
-        query = read_query(MessagesQuery)
-        state = fleet.sessions.session(session_id, query.instance_id)
-        position = fleet.log.head()
-        page = await _page(fleet, state, query)
-        messages = [await _message(message, cut=query.cut) for message in page.messages]
-        return answer(
-            Messages(messages=messages, pagination=Pagination(before=page.before, after=page.after, total=page.total)),
-            position=position,
-        )
+    In each page the oldest comes first; `pagination` has what to give as `before` and `after`. A message and its
+    parts have OpenCode's own shape. With `cut` long strings are cut, and the diffs in messages of users left out;
+    `GET /api/sessions/{session_id}/parts/{part_id}` has the whole part.
+    """
+    position = fleet.log.head()
+    page = await _page(fleet, session, query)
+    messages = [await _message(message, cut=query.cut) for message in page.messages]
+    return answer(
+        Messages(messages=messages, pagination=Pagination(before=page.before, after=page.after, total=page.total)),
+        position=position,
+    )
 
 
 async def _page(fleet: Fleet, state: State, query: MessagesQuery) -> TranscriptPage:
@@ -91,61 +76,45 @@ async def _message(message: MessageView, *, cut: bool) -> MessageItem:
     return MessageItem(info=without_diffs(message.info), parts=parts)
 
 
-def _add_lists(routes: Blueprint, fleet: Fleet) -> None:
-    @routes.get("/turns")
-    @about("sessions")
-    @asks(TurnsQuery)
-    @gives(list[TurnItem], headers=("Fleet-Position",))
-    @refuses(*SESSION)
-    async def list_turns(session_id: str) -> Response:
-        """List the session's turns, oldest first.
+@endpoint("GET /turns", gives=list[TurnItem])
+async def list_turns(fleet: Fleet, session: Session, query: TurnsQuery) -> Response:
+    """List the session's turns, oldest first.
 
-        What was asked and by whom, what it cost and changed, and how it ended. `position` and `endPosition` are where
-        it begins and ends in the log: `at` for what is read as of then.
-        """
-        query = read_query(TurnsQuery)
-        state = fleet.sessions.session(session_id, query.instance_id)
-        if query.at is not None:
-            check_cursor(fleet, query.at, "at")
-        position = fleet.log.head()
-        turns = await fleet.transcripts.turns(fleet.views.sessions.stream(state.id), query.at)
-        return paged(turns, query, turn_item, position)
+    What was asked and by whom, what it cost and changed, and how it ended. `position` and `endPosition` are where
+    it begins and ends in the log: `at` for what is read as of then.
+    """
+    if query.at is not None:
+        check_cursor(fleet, query.at, "at")
+    position = fleet.log.head()
+    turns = await fleet.transcripts.turns(fleet.views.sessions.stream(session.id), query.at)
+    return paged(turns, query, turn_item, position)
 
-    @routes.get("/conversations")
-    @about("sessions")
-    @asks(WholeQuery)
-    @gives(list[ConversationItem], headers=("Fleet-Position",))
-    @refuses(*SESSION)
-    async def list_conversations(session_id: str) -> Response:
-        """List the conversations of a session: its own first, then those of its sub-agents.
 
-        `GET /api/sessions/{session_id}/messages?conversation=ID` reads one.
-        """
-        query = read_query(WholeQuery)
-        state = fleet.sessions.session(session_id, query.instance_id)
-        position = fleet.log.head()
-        found = await fleet.transcripts.conversations(fleet.views.sessions.stream(state.id), _open_parts(fleet, state))
-        return paged(found, query, conversation_item, position)
+@endpoint("GET /conversations", gives=list[ConversationItem])
+async def list_conversations(fleet: Fleet, session: Session, query: WholeQuery) -> Response:
+    """List the conversations of a session: its own first, then those of its sub-agents.
 
-    @routes.get("/parts/<part_id>")
-    @about("sessions")
-    @asks(InstanceQuery)
-    @gives(dict[str, Any], headers=("Fleet-Position",))
-    @refuses(*SESSION, "part_not_found")
-    async def read_part(session_id: str, part_id: str) -> Response:
-        """Read a whole part of a message, of any conversation of the session.
+    `GET /api/sessions/{session_id}/messages?conversation=ID` reads one.
+    """
+    position = fleet.log.head()
+    found = await fleet.transcripts.conversations(fleet.views.sessions.stream(session.id), _open_parts(fleet, session))
+    return paged(found, query, conversation_item, position)
 
-        In OpenCode's own shape, as it was recorded last; a call of a tool that still runs as it is now.
-        """
-        state = fleet.sessions.session(session_id, read_query(InstanceQuery).instance_id)
-        position = fleet.log.head()
-        part = await fleet.transcripts.part(fleet.views.sessions.stream(state.id), part_id)
-        open_part = fleet.inflight.open_part(state.id, part_id)
-        if part is None and open_part is not None:
-            part = open_part.body
-        if part is None:
-            raise Rejected("part_not_found", f"session {session_id} has no part {part_id}")
-        return answer(part, position=position)
+
+@endpoint("GET /parts/<part_id>", gives=json(dict[str, Any], headers=("Fleet-Position",)), refuses=("part_not_found",))
+async def read_part(fleet: Fleet, session: Session, part_id: str) -> Response:
+    """Read a whole part of a message, of any conversation of the session.
+
+    In OpenCode's own shape, as it was recorded last; a call of a tool that still runs as it is now.
+    """
+    position = fleet.log.head()
+    part = await fleet.transcripts.part(fleet.views.sessions.stream(session.id), part_id)
+    open_part = fleet.inflight.open_part(session.id, part_id)
+    if part is None and open_part is not None:
+        part = open_part.body
+    if part is None:
+        raise Rejected("part_not_found", f"session {session.id} has no part {part_id}")
+    return answer(part, position=position)
 
 
 def _open_parts(fleet: Fleet, state: State) -> list[msgspec.Raw]:

@@ -2,8 +2,9 @@
 
 from typing import cast
 
-from quart import Blueprint, Response
+from quart import Response
 
+from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
 from fleet.actors.usecases.webhooks import NewWebhook
 from fleet.core.times import rfc3339
@@ -11,124 +12,99 @@ from fleet.core.webhook.payloads import MESSAGE_TYPES
 from fleet.core.webhook.signing import key_of
 from fleet.core.webhook.state import Delivery, State
 from fleet.errors import Rejected
-from fleet.gateway.openapi.document import about, asks, gives, gives_nothing, refuses, takes
-from fleet.gateway.openapi.refusals import COMMAND
-from fleet.gateway.server.idempotency import tells_secret
-from fleet.gateway.server.requests import answer, caller, done, paged, read_body, read_query
-from fleet.wire.bodies import PageQuery, Query, SwitchBody, WebhookBody
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.openapi.responses import NOTHING
+from fleet.gateway.server.requests import answer, done, paged
+from fleet.wire.bodies import PageQuery, SwitchBody, WebhookBody
 from fleet.wire.enums import WebhookStatus
 from fleet.wire.webhooks import DeliveryItem, NewWebhookItem, WebhookItem
 
+endpoint = Endpoints("/api/webhooks", "webhooks")
 
-def webhook_routes(fleet: Fleet) -> Blueprint:
-    """Return the routes over one Fleet."""
-    routes = Blueprint("webhooks", __name__, url_prefix="/api/webhooks")
 
-    @routes.get("")
-    @about("webhooks")
-    @asks(PageQuery)
-    @gives(list[WebhookItem])
-    async def list_webhooks() -> Response:
-        """List the webhooks, oldest first; of their addresses only the origin is shown.
+@endpoint("GET", gives=list[WebhookItem])
+async def list_webhooks(fleet: Fleet, query: PageQuery) -> Response:
+    """List the webhooks, oldest first; of their addresses only the origin is shown.
 
-        `reason` says why one is disabled.
-        """
-        query = read_query(PageQuery)
-        return paged(sorted(fleet.views.webhooks, key=lambda state: state.id), query, webhook_item, fleet.log.head())
+    `reason` says why one is disabled.
+    """
+    return paged(sorted(fleet.views.webhooks, key=lambda state: state.id), query, webhook_item, fleet.log.head())
 
-    @routes.post("")
-    @about("webhooks")
-    @takes(WebhookBody, {"url": "https://example.com/hook", "events": ["session.finished"]})
-    @gives(NewWebhookItem)
-    @tells_secret
-    @refuses(*COMMAND, "webhook_url_refused", "webhooks_full")
-    async def register_webhook() -> Response:
-        """Make a webhook: from now on Fleet POSTs to this address what happens to sessions.
 
-        Messages have the shape and the signature of Standard Webhooks. The answer is the one time that the secret and
-        the whole address are shown.
-        """
-        body = await read_body(WebhookBody)
-        if body.secret is not None:
-            try:
-                key_of(body.secret)
-            except ValueError as error:
-                hint = "leave it out, and Fleet makes one; or: echo whsec_$(head -c 24 /dev/urandom | base64)"
-                raise Rejected("invalid", str(error), field="secret", hint=hint) from None
-        types = MESSAGE_TYPES if body.events is None else tuple(dict.fromkeys(body.events))
-        new = NewWebhook(body.url, types, body.secret, body.description)
-        state, target = await fleet.webhooks.register(new, await caller())
-        return answer(
-            NewWebhookItem(webhook=webhook_item(state), url=target.url, secret=target.secret), position=fleet.log.head()
-        )
+@endpoint(
+    "POST",
+    gives=NewWebhookItem,
+    examples=({"url": "https://example.com/hook", "events": ["session.finished"]},),
+    refuses=("webhook_url_refused", "webhooks_full"),
+    tells_secret=True,
+)
+async def register_webhook(fleet: Fleet, body: WebhookBody, caller: Caller) -> Response:
+    """Make a webhook: from now on Fleet POSTs to this address what happens to sessions.
 
-    @routes.get("/<webhook_id>")
-    @about("webhooks")
-    @gives(WebhookItem)
-    @refuses("webhook_not_found")
-    async def read_webhook(webhook_id: str) -> Response:
-        """Read a webhook.
+    Messages have the shape and the signature of Standard Webhooks. The answer is the one time that the secret and
+    the whole address are shown.
+    """
+    if body.secret is not None:
+        try:
+            key_of(body.secret)
+        except ValueError as error:
+            hint = "leave it out, and Fleet makes one; or: echo whsec_$(head -c 24 /dev/urandom | base64)"
+            raise Rejected("invalid", str(error), field="secret", hint=hint) from None
+    types = MESSAGE_TYPES if body.events is None else tuple(dict.fromkeys(body.events))
+    new = NewWebhook(body.url, types, body.secret, body.description)
+    state, target = await fleet.webhooks.register(new, caller)
+    return answer(
+        NewWebhookItem(webhook=webhook_item(state), url=target.url, secret=target.secret), position=fleet.log.head()
+    )
 
-        Address and secret are not shown again.
-        """
-        read_query(Query)
-        return answer(webhook_item(fleet.webhooks.webhook(webhook_id)))
 
-    @routes.patch("/<webhook_id>")
-    @about("webhooks")
-    @takes(SwitchBody, {"enabled": False})
-    @gives(WebhookItem)
-    @refuses(*COMMAND, "webhook_not_found")
-    async def switch_webhook(webhook_id: str) -> Response:
-        """Disable a webhook, or enable it again: it goes on where it stopped, with what happened meanwhile.
+@endpoint("GET /<webhook_id>", gives=WebhookItem, refuses=("webhook_not_found",))
+async def read_webhook(fleet: Fleet, webhook_id: str) -> Response:
+    """Read a webhook.
 
-        To begin afresh instead, delete it and make a new one.
-        """
-        body = await read_body(SwitchBody)
-        state = await fleet.webhooks.switch(webhook_id, await caller(), enabled=body.enabled)
-        return answer(webhook_item(state), position=fleet.log.head())
+    Address and secret are not shown again.
+    """
+    return answer(webhook_item(fleet.webhooks.webhook(webhook_id)))
 
-    @routes.delete("/<webhook_id>")
-    @about("webhooks")
-    @gives_nothing
-    @refuses(*COMMAND, "webhook_not_found")
-    async def delete_webhook(webhook_id: str) -> Response:
-        """Delete a webhook with its address and its secret; what was not delivered is not sent any more.
 
-        There is no way back: a new one has another id.
-        """
-        read_query(Query)
-        return done(await fleet.webhooks.delete(webhook_id, await caller()))
+@endpoint("PATCH /<webhook_id>", gives=WebhookItem, examples=({"enabled": False},), refuses=("webhook_not_found",))
+async def switch_webhook(fleet: Fleet, webhook_id: str, body: SwitchBody, caller: Caller) -> Response:
+    """Disable a webhook, or enable it again: it goes on where it stopped, with what happened meanwhile.
 
-    @routes.get("/<webhook_id>/deliveries")
-    @about("webhooks")
-    @asks(PageQuery)
-    @gives(list[DeliveryItem])
-    @refuses("webhook_not_found")
-    async def list_deliveries(webhook_id: str) -> Response:
-        """List messages, newest first: those on their way, and the newest of those that were delivered or dropped.
+    To begin afresh instead, delete it and make a new one.
+    """
+    state = await fleet.webhooks.switch(webhook_id, caller, enabled=body.enabled)
+    return answer(webhook_item(state), position=fleet.log.head())
 
-        `status` and `detail` are what the receiver answered to the last attempt.
-        """
-        query = read_query(PageQuery)
-        state = fleet.webhooks.webhook(webhook_id)
-        found = sorted((*state.open, *state.over), key=lambda delivery: delivery.number, reverse=True)
-        return paged(found, query, lambda each: _delivery_item(state.id, each), fleet.log.head())
 
-    @routes.post("/<webhook_id>/test")
-    @about("webhooks")
-    @gives(DeliveryItem)
-    @refuses(*COMMAND, "webhook_not_found", "delivery_gone")
-    async def try_webhook(webhook_id: str) -> Response:
-        """Send a message of the type `webhook.test`, once, and say what became of it. Goes to a disabled one too.
+@endpoint("DELETE /<webhook_id>", gives=NOTHING, refuses=("webhook_not_found",))
+async def delete_webhook(fleet: Fleet, webhook_id: str, caller: Caller) -> Response:
+    """Delete a webhook with its address and its secret; what was not delivered is not sent any more.
 
-        It is not tried again. A receiver that is `Gone` (410) is disabled by it, as by any message.
-        """
-        read_query(Query)
-        delivery = await fleet.webhooks.send_test(webhook_id, await caller())
-        return answer(_delivery_item(webhook_id, delivery), position=fleet.log.head())
+    There is no way back: a new one has another id.
+    """
+    return done(await fleet.webhooks.delete(webhook_id, caller))
 
-    return routes
+
+@endpoint("GET /<webhook_id>/deliveries", gives=list[DeliveryItem], refuses=("webhook_not_found",))
+async def list_deliveries(fleet: Fleet, webhook_id: str, query: PageQuery) -> Response:
+    """List messages, newest first: those on their way, and the newest of those that were delivered or dropped.
+
+    `status` and `detail` are what the receiver answered to the last attempt.
+    """
+    state = fleet.webhooks.webhook(webhook_id)
+    found = sorted((*state.open, *state.over), key=lambda delivery: delivery.number, reverse=True)
+    return paged(found, query, lambda each: _delivery_item(state.id, each), fleet.log.head())
+
+
+@endpoint("POST /<webhook_id>/test", gives=DeliveryItem, refuses=("webhook_not_found", "delivery_gone"))
+async def try_webhook(fleet: Fleet, webhook_id: str, caller: Caller) -> Response:
+    """Send a message of the type `webhook.test`, once, and say what became of it. Goes to a disabled one too.
+
+    It is not tried again. A receiver that is `Gone` (410) is disabled by it, as by any message.
+    """
+    delivery = await fleet.webhooks.send_test(webhook_id, caller)
+    return answer(_delivery_item(webhook_id, delivery), position=fleet.log.head())
 
 
 def webhook_item(state: State) -> WebhookItem:

@@ -4,7 +4,7 @@ The guard runs first: a client that is not admitted does not get another client'
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 import msgspec
 from quart import Response, g, request
@@ -16,20 +16,12 @@ from fleet.actors.effects.stored_responses import StoredResponses
 from fleet.actors.fleet import Fleet
 from fleet.core.stored_responses import ResponseStored
 from fleet.gateway.server.guard import READS
-from fleet.gateway.server.requests import caller
-
-Route = TypeVar("Route", bound=Callable[..., Any])
+from fleet.gateway.server.requests import read_caller
 
 _KEPT_HEADERS: Final = ("Fleet-Position", "X-Total-Count")
 _NOT_TAKEN: Final = frozenset((400, 408, 413, 415, 429))
 _NOT_TAKEN_CODES: Final = frozenset(("invalid", "idempotency_conflict"))
 """What never became a request, or is to be sent again: a mended request may have the same key."""
-
-
-def tells_secret(route: Route) -> Route:
-    """Have the route's answers not kept, because a secret is in them (law 11): it answers repetitions itself."""
-    route.tells_secret = True  # type: ignore[attr-defined]  # functions take attributes
-    return route
 
 
 def changed_nothing(response: Response) -> Response:
@@ -39,9 +31,14 @@ def changed_nothing(response: Response) -> Response:
 
 
 class KeyedApp(QuartTrio):
-    """The framework's application, with a memory for answers. `fleet` is set before the first request."""
+    """The framework's application, with a memory for answers. `fleet` is set before the first request.
+
+    Answers of `secret_endpoints` are not kept, because a secret is in them (law 11): these answer repetitions
+    themselves.
+    """
 
     fleet: Fleet
+    secret_endpoints: frozenset[str] = frozenset()
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
         """Answer a request, or repeat its answer."""
@@ -50,13 +47,13 @@ class KeyedApp(QuartTrio):
             request.method in READS
             or request.url_rule is None
             or "Idempotency-Key" not in request.headers
-            or hasattr(self.view_functions[request.url_rule.endpoint], "tells_secret")
+            or request.url_rule.endpoint in self.secret_endpoints
         ):
             return await dispatch(request_context)
         return await self._once(self.fleet.answers, lambda: dispatch(request_context))
 
     async def _once(self, answers: StoredResponses, dispatch: Callable[[], Awaitable[ResponseReturnValue]]) -> Response:
-        who = await caller()
+        who = await read_caller()
         async with answers.turn(who):
             earlier = answers.find(who)
             if earlier is not None:

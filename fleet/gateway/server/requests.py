@@ -4,7 +4,9 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 import trio
@@ -17,7 +19,13 @@ from fleet.actors.fleet import Fleet
 from fleet.errors import Rejected
 from fleet.gateway.server.allowed_values import choices
 from fleet.gateway.server.visitor import Visitor
-from fleet.limits import IDEMPOTENCY_KEY_CHARS_MAX, RESPONSE_SLICE_BYTES, RESPONSE_SLICE_ITEMS, UNREAD_BODY_DRAIN_S
+from fleet.limits import (
+    IDEMPOTENCY_KEY_CHARS_MAX,
+    QUERIES_CACHED,
+    RESPONSE_SLICE_BYTES,
+    RESPONSE_SLICE_ITEMS,
+    UNREAD_BODY_DRAIN_S,
+)
 from fleet.wire.bodies import Body, PageQuery, Query
 
 AnyBody = TypeVar("AnyBody", bound=Body)
@@ -29,30 +37,25 @@ _NO_CHOICE = re.compile(r"Invalid (?:enum )?value")
 _NAMED = re.compile(r"(?:unknown|missing required) field `([^`]*)`")
 
 
-async def read_body(body_type: type[AnyBody]) -> AnyBody:
-    """Return the JSON body. Raises `Rejected` bad_json or invalid, with the field."""
-    try:
-        return msgspec.json.decode(await _raw_body(), type=body_type)
-    except msgspec.ValidationError as error:
-        raise invalid(error, body_type) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Rejected("bad_json", f"the body is not JSON: {error}") from error
-    except RecursionError as error:
-        raise Rejected("bad_json", "the body is nested too deeply") from error
+def body_decoder(body_type: type[AnyBody]) -> Callable[[bytes], AnyBody]:
+    """Return what makes a body of its JSON. It raises `Rejected` bad_json, or invalid with the field."""
+    decode = msgspec.json.Decoder(body_type).decode
+
+    def decode_body(raw: bytes) -> AnyBody:
+        try:
+            return decode(raw)
+        except msgspec.ValidationError as error:
+            raise invalid(error, body_type) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Rejected("bad_json", f"the body is not JSON: {error}") from error
+        except RecursionError as error:
+            raise Rejected("bad_json", "the body is nested too deeply") from error
+
+    return decode_body
 
 
-async def read_optional_body(body_type: type[AnyBody]) -> AnyBody:
-    """Return the JSON body, or the one with nothing but defaults where there is none. Raises as `read_body`."""
-    return await read_body(body_type) if await _raw_body() else body_type()
-
-
-async def read_no_body() -> None:
-    """Take no body, or an empty object. Raises as `read_body`."""
-    if await _raw_body():
-        await read_body(Body)
-
-
-async def _raw_body() -> bytes:
+async def raw_body() -> bytes:
+    """Return the bytes of the body."""
     body = await request.get_data(cache=True, as_text=False)
     return body if isinstance(body, bytes) else body.encode()
 
@@ -66,23 +69,31 @@ async def read_to_its_end() -> None:
         await request.get_data(cache=True, as_text=False)
 
 
-def read_query(query_type: type[AnyQuery]) -> AnyQuery:
-    """Return the query parameters. Raises `Rejected` invalid, with the field."""
-    for name in request.args:
-        if len(request.args.getlist(name)) > 1:
-            raise Rejected("invalid", f"the parameter {name} is given twice", field=name)
-    try:
-        query = msgspec.convert(dict(request.args), query_type, strict=False)
-    except msgspec.ValidationError as error:
-        raise invalid(error, query_type) from error
-    for field in msgspec.structs.fields(query_type):
-        if field.encode_name in request.args and getattr(query, field.name) is None:
-            # The text "null", which the lax conversion takes for nothing.
+def query_decoder(query_type: type[AnyQuery]) -> Callable[[bytes], AnyQuery]:
+    """Return what makes a query of its text, and keeps the last ones. It raises `Rejected` invalid, with the field."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(query_type)}
+
+    @lru_cache(QUERIES_CACHED)
+    def decode(text: bytes) -> AnyQuery:
+        given = parse_qsl(text.decode(), keep_blank_values=True, errors="werkzeug.url_quote")
+        named = dict(given)
+        if len(named) < len(given):
+            twice = next(name for name in named if [each for each, _ in given].count(name) > 1)
+            raise Rejected("invalid", f"the parameter {twice} is given twice", field=twice)
+        try:
+            query = msgspec.convert(named, query_type, strict=False)
+        except msgspec.ValidationError as error:
+            raise invalid(error, query_type) from error
+        # The text "null", which the lax conversion takes for nothing.
+        nulls = {name: field for name, field in fields.items() if name in named and getattr(query, field.name) is None}
+        for name, field in nulls.items():
             try:
-                setattr(query, field.name, msgspec.convert(request.args[field.encode_name], field.type))
+                query = replace(query, **{field.name: msgspec.convert(named[name], field.type)})
             except msgspec.ValidationError as error:
-                raise Rejected("invalid", str(error), field=field.encode_name) from error
-    return query
+                raise Rejected("invalid", str(error), field=name) from error
+        return query
+
+    return decode
 
 
 def invalid(error: msgspec.ValidationError, kind: Any) -> Rejected:
@@ -98,7 +109,7 @@ def invalid(error: msgspec.ValidationError, kind: Any) -> Rejected:
     )
 
 
-async def caller() -> Caller:
+async def read_caller() -> Caller:
     """Return who asks, with the idempotency key and a digest of the whole request."""
     visitor: Visitor = g.caller
     key = request.headers.get("Idempotency-Key")
@@ -107,7 +118,7 @@ async def caller() -> Caller:
         return Caller(visitor.actor, request_id, on_behalf_of=_behalf())
     if not 0 < len(key) <= IDEMPOTENCY_KEY_CHARS_MAX:
         raise Rejected("invalid", f"an idempotency key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters")
-    whole = b"\0".join((request.method.encode(), request.full_path.encode(), await _raw_body()))
+    whole = b"\0".join((request.method.encode(), request.full_path.encode(), await raw_body()))
     return Caller(visitor.actor, request_id, f"http:{key}", hashlib.sha256(whole).digest(), _behalf())
 
 
@@ -157,15 +168,10 @@ async def answer_list(items: Iterable[Any], *, position: int, headers: dict[str,
     return _with_headers(response, position, len(encoded))
 
 
-def paged(found: Sequence[Found], query: PageQuery, item: Callable[[Found], Any], position: int) -> Response:
-    """Return the page that was asked for, each as its item, how many were found, and the log position of that."""
+def paged(found: Sequence[Found], query: PageQuery, item: Callable[[Found], Any] | None, position: int) -> Response:
+    """Return the page that was asked for and how many were found. `item` makes each; without it they are items."""
     page = found[query.offset : query.offset + query.limit]
-    return answer([item(each) for each in page], position=position, total=len(found))
-
-
-def same(item: Found) -> Found:
-    """Return what is an item already."""
-    return item
+    return answer(page if item is None else [item(each) for each in page], position=position, total=len(found))
 
 
 def done(position: int) -> Response:
