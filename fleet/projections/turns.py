@@ -10,19 +10,9 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from fleet.core.session import turn_events
 from fleet.core.session.activity import head, prompt_words
 from fleet.core.session.state import TurnEnd
-from fleet.core.session.turn_events import (
-    ChangesRecorded,
-    MessageRecorded,
-    PromptAccepted,
-    PromptDelivered,
-    PromptEdited,
-    TurnEnded,
-    TurnFailed,
-    TurnStarted,
-    TurnSteered,
-)
 from fleet.core.session.values import Totals
 from fleet.events.envelope import Recorded
 from fleet.ports import Tokens
@@ -89,7 +79,7 @@ class _End(msgspec.Struct, frozen=True):
 class _Told:
     """A turn with the position of everything that is told of it."""
 
-    def __init__(self, event: TurnStarted, position: int, asked: Asked) -> None:
+    def __init__(self, event: turn_events.TurnStarted, position: int, asked: Asked) -> None:
         self.event = event
         self.message_id = event.message_id
         self.position = position
@@ -164,23 +154,23 @@ class TurnFold:
 
     # --------------------------------------------------------------------------------------------------------- prompts
 
-    def _accepted(self, recorded: Recorded, event: PromptAccepted) -> None:
+    def _accepted(self, recorded: Recorded, event: turn_events.PromptAccepted) -> None:
         line = head(prompt_words(event.text, event.command))
         self._asked[event.prompt_id] = Asked(line, recorded.cause.actor, event.command)
 
-    def _edited(self, _: Recorded, event: PromptEdited) -> None:
+    def _edited(self, _: Recorded, event: turn_events.PromptEdited) -> None:
         asked = self.asked(event.prompt_id)
         self._asked[event.prompt_id] = replace(asked, head=head(prompt_words(event.text, asked.command)))
 
-    def _started(self, recorded: Recorded, event: TurnStarted) -> None:
+    def _started(self, recorded: Recorded, event: turn_events.TurnStarted) -> None:
         self._turns.append(_Told(event, recorded.position, self.asked(event.prompt_id)))
 
-    def _steered(self, recorded: Recorded, event: TurnSteered) -> None:
+    def _steered(self, recorded: Recorded, event: turn_events.TurnSteered) -> None:
         prompt = Steered(event.prompt_id, event.message_id, self.asked(event.prompt_id), event.at_ms)
         self._turns[-1].steered.append(_Steering(recorded.position, prompt))
         self._turns[-1].changed()
 
-    def _delivered(self, _: Recorded, event: PromptDelivered) -> None:
+    def _delivered(self, _: Recorded, event: turn_events.PromptDelivered) -> None:
         if event.kept_as is not None:
             self._turns[-1].message_id = event.kept_as
             self._turns[-1].changed()
@@ -190,7 +180,7 @@ class TurnFold:
 
     # ------------------------------------------------------------------------------------------- cost, changes, the end
 
-    def _message(self, recorded: Recorded, event: MessageRecorded) -> None:
+    def _message(self, recorded: Recorded, event: turn_events.MessageRecorded) -> None:
         """The turn in which a message was recorded first pays for it, also when it changes later; copies are paid."""
         newest = self._turns[-1] if self._turns else None
         turn, cost_usd, tokens = self._paid.get(event.message_id, (newest, 0.0, Tokens()))
@@ -199,15 +189,15 @@ class TurnFold:
             turn.charges.append(_Charge(recorded.position, event.cost_usd - cost_usd, event.tokens - tokens))
             turn.changed()
 
-    def _changes(self, recorded: Recorded, event: ChangesRecorded) -> None:
+    def _changes(self, recorded: Recorded, event: turn_events.ChangesRecorded) -> None:
         turn = self._turn(event.number)
         turn.changes.append((recorded.position, event.turn_totals))
         turn.changed()
 
-    def _ended(self, recorded: Recorded, event: TurnEnded) -> None:
+    def _ended(self, recorded: Recorded, event: turn_events.TurnEnded) -> None:
         self._end(event.number, _End(recorded.position, event.at_ms, event.outcome))
 
-    def _failed(self, recorded: Recorded, event: TurnFailed) -> None:
+    def _failed(self, recorded: Recorded, event: turn_events.TurnFailed) -> None:
         self._end(event.number, _End(recorded.position, event.at_ms, "error"))
 
     def _end(self, number: int, end: _End) -> None:
@@ -223,13 +213,13 @@ class TurnFold:
 
 
 _TAKE: Final[Mapping[type[Any], Callable[[TurnFold, Recorded, Any], None]]] = {
-    PromptAccepted: TurnFold._accepted,
-    PromptEdited: TurnFold._edited,
-    TurnStarted: TurnFold._started,
-    TurnSteered: TurnFold._steered,
-    PromptDelivered: TurnFold._delivered,
-    MessageRecorded: TurnFold._message,
-    ChangesRecorded: TurnFold._changes,
-    TurnEnded: TurnFold._ended,
-    TurnFailed: TurnFold._failed,
+    turn_events.PromptAccepted: TurnFold._accepted,
+    turn_events.PromptEdited: TurnFold._edited,
+    turn_events.TurnStarted: TurnFold._started,
+    turn_events.TurnSteered: TurnFold._steered,
+    turn_events.PromptDelivered: TurnFold._delivered,
+    turn_events.MessageRecorded: TurnFold._message,
+    turn_events.ChangesRecorded: TurnFold._changes,
+    turn_events.TurnEnded: TurnFold._ended,
+    turn_events.TurnFailed: TurnFold._failed,
 }

@@ -16,17 +16,7 @@ from fleet.actors.effects.known_offers import KnownOffers
 from fleet.actors.effects.live_events import Conversations
 from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.actors.runtime.causation import cause_here
-from fleet.core.instance.commands import (
-    InstanceCommand,
-    ReportInformed,
-    ReportInstanceStopped,
-    ReportLost,
-    ReportReachable,
-    ReportReady,
-    ReportSpawned,
-    ReportUnreachable,
-    StopInstance,
-)
+from fleet.core.instance import commands
 from fleet.core.instance.effects import AwaitReady, Effect, InformSession, OperateProcess, SpawnProcess, StopProcess
 from fleet.core.session.report_commands import ReportInstanceEnded
 from fleet.errors import Problem, Rejected, Unavailable
@@ -42,7 +32,7 @@ from fleet.ports import Endpoint, Exit, OpenCode, StreamLost, StreamOpened
 
 _log = structlog.get_logger(__name__)
 
-Reporter = ReportBack[InstanceCommand]
+Reporter = ReportBack[commands.InstanceCommand]
 
 
 class InstanceEffects:
@@ -67,12 +57,12 @@ class InstanceEffects:
         if any(found.instance_id == instance_id for found in await host.find()):
             await host.stop(instance_id, None)  # a crash came between the spawn and its record
         identity = await host.spawn(instance_id, effect.directory)
-        await report(ReportSpawned(identity=identity, at_ms=self._now()))
+        await report(commands.ReportSpawned(identity=identity, at_ms=self._now()))
 
     async def _await_ready(self, instance_id: str, effect: AwaitReady, report: Reporter) -> None:
         with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
             endpoint = await self._context.host.wait_ready(instance_id, effect.identity)
-            await report(ReportReady(endpoint=endpoint, at_ms=self._now()))
+            await report(commands.ReportReady(endpoint=endpoint, at_ms=self._now()))
             return
         late = f"it did not announce itself within {SPAWN_READY_TIMEOUT_S:.0f} s"
         raise Unavailable("opencode_not_ready", f"OpenCode is not ready: {late}")
@@ -87,9 +77,9 @@ class InstanceEffects:
                 raise
             # Its password is gone: Fleet cannot use the process any more.
             _log.warning("instance_not_connected", instance=instance_id, code=problem.code, detail=problem.detail)
-            await report(StopInstance(reason="failed", at_ms=self._now()))
+            await report(commands.StopInstance(reason="failed", at_ms=self._now()))
             return
-        await report(ReportLost(exit=how, evidence=_describe(how), at_ms=self._now()))
+        await report(commands.ReportLost(exit=how, evidence=_describe(how), at_ms=self._now()))
 
     async def _until_exit(self, instance_id: str, effect: OperateProcess, report: Reporter) -> Exit:
         host = self._context.host
@@ -111,11 +101,11 @@ class InstanceEffects:
                     self._wake_sessions(instance_id)
                     if silent:
                         silent = False
-                        await report(ReportReachable(at_ms=self._now()))
+                        await report(commands.ReportReachable(at_ms=self._now()))
                 elif isinstance(event, StreamLost):
                     if not await self._answers(client):
                         silent = True
-                        await report(ReportUnreachable(evidence=event.reason, at_ms=self._now()))
+                        await report(commands.ReportUnreachable(evidence=event.reason, at_ms=self._now()))
                 else:
                     self._conversations.dispatch(event)
 
@@ -137,7 +127,7 @@ class InstanceEffects:
                 continue
             silent_s = (self._now() - state.since_ms) / 1000
             if silent_s >= UNREACHABLE_GRACE_S and self._context.host.is_suspended(effect.identity):
-                await report(StopInstance(reason="hung", at_ms=self._now()))
+                await report(commands.StopInstance(reason="hung", at_ms=self._now()))
 
     def _wake_sessions(self, instance_id: str) -> None:
         state = self._context.views.instances.get(instance_id)
@@ -149,7 +139,7 @@ class InstanceEffects:
         if effect.endpoint is not None:
             await self._quiet_all(instance_id, effect.endpoint, effect.directories)
         steps = await self._context.host.stop(instance_id, effect.identity)
-        await report(ReportInstanceStopped(steps=steps, at_ms=self._now()))
+        await report(commands.ReportInstanceStopped(steps=steps, at_ms=self._now()))
 
     async def _quiet_all(self, instance_id: str, endpoint: Endpoint, directories: tuple[str, ...]) -> None:
         try:
@@ -185,7 +175,7 @@ class InstanceEffects:
             except Unavailable as unavailable:
                 _log.warning("session_not_informed", session=effect.session_id, code=unavailable.code)
                 await trio.sleep(TURN_RECHECK_S)
-        await report(ReportInformed(session_id=effect.session_id, at_ms=self._now()))
+        await report(commands.ReportInformed(session_id=effect.session_id, at_ms=self._now()))
 
 
 def _describe(how: Exit) -> str:

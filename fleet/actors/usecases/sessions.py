@@ -20,22 +20,7 @@ from fleet.actors.prompt import NewPrompt
 from fleet.actors.usecases.workspace_roots import Roots, outside
 from fleet.core import workspace_roots as roots
 from fleet.core.paths import is_inside
-from fleet.core.session.commands import (
-    AbortTurn,
-    AnswerRequest,
-    CreateSession,
-    EditPrompt,
-    EditSession,
-    ReadNotifications,
-    ResumeSession,
-    SessionCommand,
-    SetBudget,
-    SkipSetup,
-    SteerPrompt,
-    StopSession,
-    SubmitPrompt,
-    WithdrawPrompt,
-)
+from fleet.core.session import commands
 from fleet.core.session.consequences import BEGIN_ANEW, is_gone
 from fleet.core.session.state import State
 from fleet.core.session.values import Answer, Budget, ForkPoint, Model, SessionSettings
@@ -106,7 +91,7 @@ class SessionUseCases:
                 session_id = command.session_id
                 await self._ask(session_id, command, caller)
             elif self._may_work_now(session_id):
-                resume = ResumeSession(at_ms=self._context.clock.now_ms())
+                resume = commands.ResumeSession(at_ms=self._context.clock.now_ms())
                 await self._ask(session_id, resume, replace(caller, idempotency_key=None))
         return await self._provisioned(session_id)
 
@@ -133,7 +118,7 @@ class SessionUseCases:
             raise Rejected("idempotency_conflict", "the idempotency key was used with another request")
         return record.stream.partition("-")[2]
 
-    async def _creation(self, new: NewSession) -> CreateSession:
+    async def _creation(self, new: NewSession) -> commands.CreateSession:
         context = self._context
         parent = None if new.notify_session is None else self._parent(new.notify_session, new.notify_instance)
         prompt = new.initial_prompt and await self._commands.resolve(new.initial_prompt, None)
@@ -144,7 +129,7 @@ class SessionUseCases:
         title = new.title if new.title is not None else _default_title(new, source)
         order = await self._workspace_order(new, source, title)
         now = context.clock.now_ms()
-        return CreateSession(
+        return commands.CreateSession(
             session_id=context.ids.uuid7(),
             settings=SessionSettings(
                 title=title,
@@ -207,9 +192,9 @@ class SessionUseCases:
         reply = await self._ask(session.id, submission, caller)
         return CommandResult(reply.state, reply.position)
 
-    def _submission(self, prompt: NewPrompt, *, resume: bool) -> SubmitPrompt:
+    def _submission(self, prompt: NewPrompt, *, resume: bool) -> commands.SubmitPrompt:
         context = self._context
-        return SubmitPrompt(
+        return commands.SubmitPrompt(
             prompt_id=context.ids.uuid7(),
             text=prompt.text,
             at_ms=context.clock.now_ms(),
@@ -226,7 +211,7 @@ class SessionUseCases:
         """Take a waiting prompt out of the queue."""
         session = self.session(any_id)
         reply = await self._ask(
-            session.id, WithdrawPrompt(prompt_id=prompt_id, at_ms=self._context.clock.now_ms()), caller
+            session.id, commands.WithdrawPrompt(prompt_id=prompt_id, at_ms=self._context.clock.now_ms()), caller
         )
         return CommandResult(reply.state, reply.position)
 
@@ -234,21 +219,23 @@ class SessionUseCases:
         """Give a waiting prompt another text."""
         session = self.session(any_id)
         reply = await self._ask(
-            session.id, EditPrompt(prompt_id=prompt_id, text=text, at_ms=self._context.clock.now_ms()), caller
+            session.id, commands.EditPrompt(prompt_id=prompt_id, text=text, at_ms=self._context.clock.now_ms()), caller
         )
         return CommandResult(reply.state, reply.position)
 
     async def steer_prompt(self, any_id: str, prompt_id: str, caller: Caller) -> CommandResult:
         """Send a waiting prompt into the turn that runs."""
         session = self.session(any_id)
-        command = SteerPrompt(prompt_id=prompt_id, at_ms=self._context.clock.now_ms(), fresh=self._context.fresh())
+        command = commands.SteerPrompt(
+            prompt_id=prompt_id, at_ms=self._context.clock.now_ms(), fresh=self._context.fresh()
+        )
         reply = await self._ask(session.id, command, caller)
         return CommandResult(reply.state, reply.position)
 
     async def answer(self, any_id: str, request_id: str, answer: Answer, caller: Caller) -> CommandResult:
         """Answer a permission request or question; OpenCode is told right after."""
         session = self.session(any_id)
-        command = AnswerRequest(
+        command = commands.AnswerRequest(
             request_id=request_id, answer=answer, at_ms=self._context.clock.now_ms(), actor=caller.actor
         )
         reply = await self._ask(session.id, command, caller)
@@ -257,21 +244,21 @@ class SessionUseCases:
     async def read_notifications(self, any_id: str, numbers: tuple[int, ...] | None, caller: Caller) -> CommandResult:
         """Take note that somebody has seen these notifications; None for all."""
         session = self.session(any_id)
-        command = ReadNotifications(numbers=numbers, at_ms=self._context.clock.now_ms())
+        command = commands.ReadNotifications(numbers=numbers, at_ms=self._context.clock.now_ms())
         reply = await self._ask(session.id, command, caller)
         return CommandResult(reply.state, reply.position)
 
     async def set_budget(self, any_id: str, budget: Budget | None, caller: Caller) -> CommandResult:
         """Give the session another budget, or none."""
         session = self.session(any_id)
-        command = SetBudget(budget=budget, at_ms=self._context.clock.now_ms(), fresh=self._context.fresh())
+        command = commands.SetBudget(budget=budget, at_ms=self._context.clock.now_ms(), fresh=self._context.fresh())
         reply = await self._ask(session.id, command, caller)
         return CommandResult(reply.state, reply.position)
 
     async def abort(self, any_id: str, caller: Caller) -> tuple[CommandResult, AbortOutcome]:
         """Stop the running turn, wait for that, and say how far it got: `aborted`, `nothing_to_abort` or `aborting`."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, AbortTurn(at_ms=self._context.clock.now_ms()), caller)
+        reply = await self._ask(session.id, commands.AbortTurn(at_ms=self._context.clock.now_ms()), caller)
         if session.provisioning == "setup" and reply.state.provisioning is None:
             return CommandResult(reply.state, reply.position), "aborted"
         turn = reply.state.turn
@@ -294,19 +281,21 @@ class SessionUseCases:
         """
         session = self.session(any_id)
         opencode_id = self._context.ids.opencode("ses") if anew else None
-        await self._ask(session.id, ResumeSession(at_ms=self._context.clock.now_ms(), opencode_id=opencode_id), caller)
+        await self._ask(
+            session.id, commands.ResumeSession(at_ms=self._context.clock.now_ms(), opencode_id=opencode_id), caller
+        )
         return await self._provisioned(session.id)
 
     async def skip_setup(self, any_id: str, caller: Caller) -> CommandResult:
         """Let the session go on in a workspace that is not set up; return as soon as that is ordered."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, SkipSetup(at_ms=self._context.clock.now_ms()), caller)
+        reply = await self._ask(session.id, commands.SkipSetup(at_ms=self._context.clock.now_ms()), caller)
         return CommandResult(reply.state, reply.position)
 
     async def terminate(self, any_id: str, caller: Caller) -> CommandResult:
         """End the session and return once it has stopped."""
         session = self.session(any_id)
-        await self._ask(session.id, StopSession(at_ms=self._context.clock.now_ms()), caller)
+        await self._ask(session.id, commands.StopSession(at_ms=self._context.clock.now_ms()), caller)
         # A repeated request finds an end that is over, and perhaps a session that was resumed since.
         state = await self._wait(session.id, lambda s: not s.stopping, TERMINATE_WAIT_S, "stopped")
         return self._outcome(state)
@@ -317,7 +306,7 @@ class SessionUseCases:
         """Give the session another title or other tags."""
         session = self.session(any_id)
         reply = await self._ask(
-            session.id, EditSession(at_ms=self._context.clock.now_ms(), title=title, tags=tags), caller
+            session.id, commands.EditSession(at_ms=self._context.clock.now_ms(), title=title, tags=tags), caller
         )
         return CommandResult(reply.state, reply.position)
 
@@ -395,7 +384,7 @@ class SessionUseCases:
     def _outcome(self, state: State) -> CommandResult:
         return CommandResult(state, self._context.log.head())
 
-    async def _ask(self, session_id: str, command: SessionCommand, caller: Caller) -> SessionReply:
+    async def _ask(self, session_id: str, command: commands.SessionCommand, caller: Caller) -> SessionReply:
         return await self._context.actors.sessions.ask(session_id, caller.deliver(command))
 
 

@@ -4,137 +4,108 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fleet.core.decider import Decider
-from fleet.core.instance.commands import (
-    AttachSession,
-    DetachSession,
-    InstanceCommand,
-    NoteAllowance,
-    ReportInformed,
-    ReportInstanceStopped,
-    ReportLost,
-    ReportReachable,
-    ReportReady,
-    ReportSpawned,
-    ReportStartFailed,
-    ReportUnreachable,
-    StartInstance,
-    StopInstance,
-)
+from fleet.core.instance import commands, events
 from fleet.core.instance.effects import Effect, failure, pending, react
-from fleet.core.instance.events import (
-    InstanceEvent,
-    InstanceLost,
-    InstanceReachable,
-    InstanceReady,
-    InstanceRequested,
-    InstanceSpawned,
-    InstanceStartFailed,
-    InstanceStopped,
-    InstanceStopRequested,
-    InstanceUnreachable,
-    PermissionAllowed,
-    RemnantsKilled,
-    SessionAttached,
-    SessionDetached,
-)
 from fleet.core.instance.evolve import evolve
 from fleet.core.instance.state import LIVE, OVER, State, initial
 from fleet.errors import Rejected
 
-Events = tuple[InstanceEvent, ...]
+Events = tuple[events.InstanceEvent, ...]
 
 
-def decide(command: InstanceCommand, state: State) -> Events:
+def decide(command: commands.InstanceCommand, state: State) -> Events:
     """Return the events that `command` causes. Raises `Rejected`."""
-    if state.phase == "absent" and not isinstance(command, StartInstance):
+    if state.phase == "absent" and not isinstance(command, commands.StartInstance):
         raise Rejected("instance_not_found", f"there is no instance {state.id}")
     return _DECIDE[type(command)](command, state)
 
 
-def _start(command: StartInstance, state: State) -> Events:
+def _start(command: commands.StartInstance, state: State) -> Events:
     if state.phase != "absent":
         return ()
     return (
-        InstanceRequested(
+        events.InstanceRequested(
             instance_id=command.instance_id, key=command.key, directory=command.directory, at_ms=command.at_ms
         ),
-        SessionAttached(session_id=command.session_id, directory=command.session_directory, at_ms=command.at_ms),
+        events.SessionAttached(session_id=command.session_id, directory=command.session_directory, at_ms=command.at_ms),
     )
 
 
-def _attach(command: AttachSession, state: State) -> Events:
+def _attach(command: commands.AttachSession, state: State) -> Events:
     if state.phase in OVER:
         raise Rejected("instance_not_found", f"instance {state.id} is {state.phase}")
     if state.sessions.get(command.session_id) == command.directory:
         return ()
-    return (SessionAttached(session_id=command.session_id, directory=command.directory, at_ms=command.at_ms),)
+    return (events.SessionAttached(session_id=command.session_id, directory=command.directory, at_ms=command.at_ms),)
 
 
-def _detach(command: DetachSession, state: State) -> Events:
+def _detach(command: commands.DetachSession, state: State) -> Events:
     if command.session_id not in state.sessions:
         return ()
-    detached = SessionDetached(session_id=command.session_id, at_ms=command.at_ms)
+    detached = events.SessionDetached(session_id=command.session_id, at_ms=command.at_ms)
     if state.phase in OVER or len(state.sessions) > 1:
         return (detached,)
-    return (detached, InstanceStopRequested(reason="unused", at_ms=command.at_ms))
+    return (detached, events.InstanceStopRequested(reason="unused", at_ms=command.at_ms))
 
 
-def _stop_instance(command: StopInstance, state: State) -> Events:
+def _stop_instance(command: commands.StopInstance, state: State) -> Events:
     if state.phase in OVER or (command.reason == "hung" and state.phase != "unreachable"):  # it has answered meanwhile
         return ()
-    return (InstanceStopRequested(reason=command.reason, at_ms=command.at_ms),)
+    return (events.InstanceStopRequested(reason=command.reason, at_ms=command.at_ms),)
 
 
-def _spawned(command: ReportSpawned, state: State) -> Events:
+def _spawned(command: commands.ReportSpawned, state: State) -> Events:
     if state.phase != "starting" or state.identity is not None:
         return ()
-    return (InstanceSpawned(identity=command.identity, at_ms=command.at_ms),)
+    return (events.InstanceSpawned(identity=command.identity, at_ms=command.at_ms),)
 
 
-def _ready(command: ReportReady, state: State) -> Events:
+def _ready(command: commands.ReportReady, state: State) -> Events:
     if state.phase != "starting" or state.identity is None:
         return ()
-    return (InstanceReady(endpoint=command.endpoint, at_ms=command.at_ms),)
+    return (events.InstanceReady(endpoint=command.endpoint, at_ms=command.at_ms),)
 
 
-def _start_failed(command: ReportStartFailed, state: State) -> Events:
+def _start_failed(command: commands.ReportStartFailed, state: State) -> Events:
     if state.phase != "starting":
         return ()
-    return (InstanceStartFailed(code=command.code, detail=command.detail, at_ms=command.at_ms),)
+    return (events.InstanceStartFailed(code=command.code, detail=command.detail, at_ms=command.at_ms),)
 
 
-def _silent(command: ReportUnreachable, state: State) -> Events:
-    return (InstanceUnreachable(evidence=command.evidence, at_ms=command.at_ms),) if state.phase == "ready" else ()
+def _silent(command: commands.ReportUnreachable, state: State) -> Events:
+    return (
+        (events.InstanceUnreachable(evidence=command.evidence, at_ms=command.at_ms),) if state.phase == "ready" else ()
+    )
 
 
-def _answering(command: ReportReachable, state: State) -> Events:
-    return (InstanceReachable(at_ms=command.at_ms),) if state.phase == "unreachable" else ()
+def _answering(command: commands.ReportReachable, state: State) -> Events:
+    return (events.InstanceReachable(at_ms=command.at_ms),) if state.phase == "unreachable" else ()
 
 
-def _gone(command: ReportLost, state: State) -> Events:
+def _gone(command: commands.ReportLost, state: State) -> Events:
     if state.phase not in LIVE:
         return ()
-    return (InstanceLost(exit=command.exit, evidence=command.evidence, at_ms=command.at_ms),)
+    return (events.InstanceLost(exit=command.exit, evidence=command.evidence, at_ms=command.at_ms),)
 
 
-def _stopped(command: ReportInstanceStopped, state: State) -> Events:
+def _stopped(command: commands.ReportInstanceStopped, state: State) -> Events:
     if state.phase == "lost":
-        return () if state.swept else (RemnantsKilled(steps=command.steps, at_ms=command.at_ms),)
-    return (InstanceStopped(steps=command.steps, at_ms=command.at_ms),) if state.phase == "stopping" else ()
+        return () if state.swept else (events.RemnantsKilled(steps=command.steps, at_ms=command.at_ms),)
+    return (events.InstanceStopped(steps=command.steps, at_ms=command.at_ms),) if state.phase == "stopping" else ()
 
 
-def _informed(command: ReportInformed, state: State) -> Events:
+def _informed(command: commands.ReportInformed, state: State) -> Events:
     if state.phase not in OVER or command.session_id not in state.sessions:
         return ()
-    return (SessionDetached(session_id=command.session_id, at_ms=command.at_ms),)
+    return (events.SessionDetached(session_id=command.session_id, at_ms=command.at_ms),)
 
 
-def _note_allowance(command: NoteAllowance, state: State) -> Events:
+def _note_allowance(command: commands.NoteAllowance, state: State) -> Events:
     known = any(each.request_id == command.request_id for each in state.allowed)
     if state.phase not in LIVE or known:
         return ()
     return (
-        PermissionAllowed(
+        events.PermissionAllowed(
             session_id=command.session_id,
             request_id=command.request_id,
             directory=command.directory,
@@ -146,21 +117,21 @@ def _note_allowance(command: NoteAllowance, state: State) -> Events:
 
 
 _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
-    StartInstance: _start,
-    AttachSession: _attach,
-    DetachSession: _detach,
-    StopInstance: _stop_instance,
-    ReportSpawned: _spawned,
-    ReportReady: _ready,
-    ReportStartFailed: _start_failed,
-    ReportUnreachable: _silent,
-    ReportReachable: _answering,
-    ReportLost: _gone,
-    ReportInstanceStopped: _stopped,
-    ReportInformed: _informed,
-    NoteAllowance: _note_allowance,
+    commands.StartInstance: _start,
+    commands.AttachSession: _attach,
+    commands.DetachSession: _detach,
+    commands.StopInstance: _stop_instance,
+    commands.ReportSpawned: _spawned,
+    commands.ReportReady: _ready,
+    commands.ReportStartFailed: _start_failed,
+    commands.ReportUnreachable: _silent,
+    commands.ReportReachable: _answering,
+    commands.ReportLost: _gone,
+    commands.ReportInstanceStopped: _stopped,
+    commands.ReportInformed: _informed,
+    commands.NoteAllowance: _note_allowance,
 }
 
-INSTANCE: Final[Decider[InstanceCommand, State, InstanceEvent, Effect]] = Decider(
+INSTANCE: Final[Decider[commands.InstanceCommand, State, events.InstanceEvent, Effect]] = Decider(
     "instance", initial, decide, evolve, react, pending, failure=failure
 )

@@ -9,17 +9,8 @@ from typing import Final
 
 import msgspec
 
+from fleet.core.instance import events
 from fleet.core.instance.commands import InstanceCommand, ReportStartFailed
-from fleet.core.instance.events import (
-    InstanceEvent,
-    InstanceReachable,
-    InstanceStopped,
-    InstanceUnreachable,
-    PermissionAllowed,
-    RemnantsKilled,
-    SessionAttached,
-    SessionDetached,
-)
 from fleet.core.instance.state import LIVE, OVER, State
 from fleet.ports import Endpoint, ProcessIdentity
 
@@ -102,18 +93,18 @@ def _inform(state: State) -> tuple[Effect, ...]:
 
 _ORDERS_NOTHING: Final = frozenset(
     (
-        SessionAttached,
-        SessionDetached,
-        InstanceUnreachable,
-        InstanceReachable,
-        InstanceStopped,
-        RemnantsKilled,
-        PermissionAllowed,
+        events.SessionAttached,
+        events.SessionDetached,
+        events.InstanceUnreachable,
+        events.InstanceReachable,
+        events.InstanceStopped,
+        events.RemnantsKilled,
+        events.PermissionAllowed,
     )
 )
 
 
-def react(state: State, event: InstanceEvent) -> tuple[Effect, ...]:
+def react(state: State, event: events.InstanceEvent) -> tuple[Effect, ...]:
     """Return the effects that `event` orders, given the state after it."""
     return () if type(event) in _ORDERS_NOTHING else pending(state)
 

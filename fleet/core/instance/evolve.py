@@ -5,23 +5,8 @@ from typing import Any, Final, get_args
 
 from msgspec.structs import replace
 
+from fleet.core.instance import events
 from fleet.core.instance.commands import StopReason
-from fleet.core.instance.events import (
-    InstanceEvent,
-    InstanceLost,
-    InstanceReachable,
-    InstanceReady,
-    InstanceRequested,
-    InstanceSpawned,
-    InstanceStartFailed,
-    InstanceStopped,
-    InstanceStopRequested,
-    InstanceUnreachable,
-    PermissionAllowed,
-    RemnantsKilled,
-    SessionAttached,
-    SessionDetached,
-)
 from fleet.core.instance.state import PHASES, State
 from fleet.core.transition_table import ImpossibleEvent, read_table
 from fleet.limits import ALLOWANCES_KEPT
@@ -44,11 +29,11 @@ TABLE: Final = read_table(
     PermissionAllowed      x         x         =            =            x         x        x
     """,
     PHASES,
-    get_args(InstanceEvent),
+    get_args(events.InstanceEvent),
 )
 
 
-def evolve(state: State, event: InstanceEvent) -> State:
+def evolve(state: State, event: events.InstanceEvent) -> State:
     """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
     kind = type(event)
     phase = TABLE[state.phase, kind]
@@ -65,7 +50,7 @@ def evolve(state: State, event: InstanceEvent) -> State:
 Changes = dict[str, Any]
 
 
-def _requested(_: State, event: InstanceRequested) -> Changes:
+def _requested(_: State, event: events.InstanceRequested) -> Changes:
     return {
         "key": event.key,
         "directory": event.directory,
@@ -74,36 +59,36 @@ def _requested(_: State, event: InstanceRequested) -> Changes:
     }
 
 
-def _attached(state: State, event: SessionAttached) -> Changes:
+def _attached(state: State, event: events.SessionAttached) -> Changes:
     return {"sessions": {**state.sessions, event.session_id: event.directory}}
 
 
-def _detached(state: State, event: SessionDetached) -> Changes:
+def _detached(state: State, event: events.SessionDetached) -> Changes:
     return {"sessions": {s: d for s, d in state.sessions.items() if s != event.session_id}}
 
 
-def _spawned(_: State, event: InstanceSpawned) -> Changes:
+def _spawned(_: State, event: events.InstanceSpawned) -> Changes:
     return {"identity": event.identity, "evidence": f"spawned as process {event.identity.pid}"}
 
 
-def _ready(_: State, event: InstanceReady) -> Changes:
+def _ready(_: State, event: events.InstanceReady) -> Changes:
     where = event.endpoint
     return {"endpoint": where, "evidence": f"OpenCode {where.version} listens on port {where.port}"}
 
 
-def _start_failed(_: State, event: InstanceStartFailed) -> Changes:
+def _start_failed(_: State, event: events.InstanceStartFailed) -> Changes:
     return {"failure_code": event.code, "evidence": event.detail, "stop_reason": "failed"}
 
 
-def _unreachable(_: State, event: InstanceUnreachable) -> Changes:
+def _unreachable(_: State, event: events.InstanceUnreachable) -> Changes:
     return {"evidence": event.evidence}
 
 
-def _reachable(_: State, __: InstanceReachable) -> Changes:
+def _reachable(_: State, __: events.InstanceReachable) -> Changes:
     return {"evidence": "answers again"}
 
 
-def _lost(_: State, event: InstanceLost) -> Changes:
+def _lost(_: State, event: events.InstanceLost) -> Changes:
     return {"evidence": event.evidence, "swept": False}
 
 
@@ -115,7 +100,7 @@ _WHY: Final[Mapping[StopReason, str]] = {
 }
 
 
-def _stop_requested(_: State, event: InstanceStopRequested) -> Changes:
+def _stop_requested(_: State, event: events.InstanceStopRequested) -> Changes:
     return {"stop_reason": event.reason, "evidence": _WHY[event.reason]}
 
 
@@ -123,26 +108,26 @@ def _nothing(_: State, __: Any) -> Changes:
     return {}
 
 
-def _allowed(state: State, event: PermissionAllowed) -> Changes:
+def _allowed(state: State, event: events.PermissionAllowed) -> Changes:
     return {"allowed": (*state.allowed, event)[-ALLOWANCES_KEPT:]}
 
 
-def _swept(_: State, __: RemnantsKilled) -> Changes:
+def _swept(_: State, __: events.RemnantsKilled) -> Changes:
     return {"swept": True}
 
 
 _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
-    InstanceRequested: _requested,
-    SessionAttached: _attached,
-    SessionDetached: _detached,
-    InstanceSpawned: _spawned,
-    InstanceReady: _ready,
-    InstanceStartFailed: _start_failed,
-    InstanceUnreachable: _unreachable,
-    InstanceReachable: _reachable,
-    InstanceLost: _lost,
-    InstanceStopRequested: _stop_requested,
-    InstanceStopped: _nothing,
-    RemnantsKilled: _swept,
-    PermissionAllowed: _allowed,
+    events.InstanceRequested: _requested,
+    events.SessionAttached: _attached,
+    events.SessionDetached: _detached,
+    events.InstanceSpawned: _spawned,
+    events.InstanceReady: _ready,
+    events.InstanceStartFailed: _start_failed,
+    events.InstanceUnreachable: _unreachable,
+    events.InstanceReachable: _reachable,
+    events.InstanceLost: _lost,
+    events.InstanceStopRequested: _stop_requested,
+    events.InstanceStopped: _nothing,
+    events.RemnantsKilled: _swept,
+    events.PermissionAllowed: _allowed,
 }

@@ -11,38 +11,11 @@ from typing import Any, Final
 import msgspec
 
 from fleet.core.decider import Decider
-from fleet.core.session.commands import (
-    AbortTurn,
-    AnswerRequest,
-    CompleteIdleSession,
-    CreateSession,
-    EditSession,
-    EraseSession,
-    ReadNotifications,
-    ResumeSession,
-    SessionCommand,
-    SetBudget,
-    SkipSetup,
-    StopSession,
-    SubmitPrompt,
-)
+from fleet.core.session import commands, events
 from fleet.core.session.consequences import BEGIN_ANEW, Events, is_cut_off, is_gone, setup_ended, with_consequences
 from fleet.core.session.decide_queue import QUEUE, check_prompt, check_room, takes_steering
 from fleet.core.session.decide_reports import REPORTS
 from fleet.core.session.effects import Effect, failure, pending, react
-from fleet.core.session.events import (
-    BudgetSet,
-    InstanceDetaching,
-    NotificationsRead,
-    ResumeRequested,
-    SessionCompleted,
-    SessionCreated,
-    SessionEdited,
-    SessionErased,
-    SessionEvent,
-    SetupSkipped,
-    StopRequested,
-)
 from fleet.core.session.evolve import evolve
 from fleet.core.session.report_commands import ReportSetupEnded
 from fleet.core.session.state import ENDED, RESTING, RUNNING, Request, State, initial
@@ -53,9 +26,9 @@ from fleet.errors import Rejected
 from fleet.limits import TITLE_CHARS_MAX
 
 
-def decide(command: SessionCommand, state: State) -> Events:
+def decide(command: commands.SessionCommand, state: State) -> Events:
     """Return the events that `command` causes. Raises `Rejected`."""
-    if state.phase in ("absent", "erased") and not isinstance(command, CreateSession):
+    if state.phase in ("absent", "erased") and not isinstance(command, commands.CreateSession):
         raise Rejected("session_not_found", f"there is no session {state.id}")
     return _DECIDE[type(command)](command, state)
 
@@ -63,11 +36,11 @@ def decide(command: SessionCommand, state: State) -> Events:
 # --------------------------------------------------------------------------------------------------- orders of callers
 
 
-def _create(command: CreateSession, state: State) -> Events:
+def _create(command: commands.CreateSession, state: State) -> Events:
     if state.phase != "absent":
         return ()
     _check_title(command.settings.title)
-    created = SessionCreated(
+    created = events.SessionCreated(
         session_id=command.session_id,
         settings=command.settings,
         workspace_id=command.workspace_id,
@@ -90,7 +63,7 @@ def _check_title(title: str) -> None:
         raise Rejected("invalid", f"the title is longer than {TITLE_CHARS_MAX} characters", field="title")
 
 
-def _accept(prompt: SubmitPrompt) -> PromptAccepted:
+def _accept(prompt: commands.SubmitPrompt) -> PromptAccepted:
     check_prompt(prompt.text, prompt.attachments, prompt.command)
     return PromptAccepted(
         prompt_id=prompt.prompt_id,
@@ -103,7 +76,7 @@ def _accept(prompt: SubmitPrompt) -> PromptAccepted:
     )
 
 
-def _submit(command: SubmitPrompt, state: State) -> Events:
+def _submit(command: commands.SubmitPrompt, state: State) -> Events:
     accepted = _accept(command)
     if _has(command.prompt_id, state):
         return ()
@@ -136,7 +109,7 @@ def _submit(command: SubmitPrompt, state: State) -> Events:
         )
         return (accepted, steered)
     if state.phase in ENDED or is_cut_off(state):
-        return (accepted, ResumeRequested(at_ms=command.at_ms))
+        return (accepted, events.ResumeRequested(at_ms=command.at_ms))
     return with_consequences((accepted,), state, command.at_ms, command.fresh)
 
 
@@ -147,7 +120,7 @@ def _has(prompt_id: str, state: State) -> bool:
     return any(p.prompt_id == prompt_id for p in (*running, *state.queue.prompts))
 
 
-def _abort(command: AbortTurn, state: State) -> Events:
+def _abort(command: commands.AbortTurn, state: State) -> Events:
     if state.provisioning == "setup":
         end = ReportSetupEnded(
             exit_code=None, code="setup_aborted", detail="the set-up was aborted", at_ms=command.at_ms
@@ -158,18 +131,18 @@ def _abort(command: AbortTurn, state: State) -> Events:
     return (AbortRequested(number=state.turn.number, at_ms=command.at_ms),)
 
 
-def _skip_setup(command: SkipSetup, state: State) -> Events:
+def _skip_setup(command: commands.SkipSetup, state: State) -> Events:
     if state.provisioning == "setup":
         if state.setup is not None and state.setup.status == "running":
             raise Rejected("session_not_ready", "the set-up runs", hint="abort it first")
-        return (SetupSkipped(at_ms=command.at_ms),)
+        return (events.SetupSkipped(at_ms=command.at_ms),)
     failed = state.failure is not None and state.failure.step == "setup"
     if not failed or state.stopping or state.provisioning is not None:
         raise Rejected("setup_not_waiting", "no set-up of this session waits for a person or has failed")
-    return (SetupSkipped(at_ms=command.at_ms), ResumeRequested(at_ms=command.at_ms))
+    return (events.SetupSkipped(at_ms=command.at_ms), events.ResumeRequested(at_ms=command.at_ms))
 
 
-def _resume(command: ResumeSession, state: State) -> Events:
+def _resume(command: commands.ResumeSession, state: State) -> Events:
     if state.stopping:
         raise Rejected("session_not_ready", "the session is being terminated", retry_after_s=1)
     if state.phase in RUNNING or state.phase == "created":
@@ -179,7 +152,7 @@ def _resume(command: ResumeSession, state: State) -> Events:
     if state.phase == "idle" or state.provisioning is not None:
         return ()
     if command.opencode_id is None:
-        return (ResumeRequested(at_ms=command.at_ms),)
+        return (events.ResumeRequested(at_ms=command.at_ms),)
     return _begin_anew(command.opencode_id, command.at_ms, state)
 
 
@@ -194,13 +167,13 @@ def _begin_anew(opencode_id: str, at_ms: int, state: State) -> Events:
         if state.turn is None
         else (TurnEnded(number=state.turn.number, outcome="interrupted", evidence=ended, at_ms=at_ms),)
     )
-    return with_consequences((*over, ResumeRequested(at_ms=at_ms, opencode_id=opencode_id)), state, at_ms, None)
+    return with_consequences((*over, events.ResumeRequested(at_ms=at_ms, opencode_id=opencode_id)), state, at_ms, None)
 
 
-def _terminate(command: StopSession, state: State) -> Events:
+def _terminate(command: commands.StopSession, state: State) -> Events:
     if state.stopping or (state.phase == "stopped" and _is_bare(state)):
         return ()
-    return (StopRequested(at_ms=command.at_ms),)
+    return (events.StopRequested(at_ms=command.at_ms),)
 
 
 def _is_bare(state: State) -> bool:
@@ -208,19 +181,19 @@ def _is_bare(state: State) -> bool:
     return state.provisioning is None and state.is_detached and not state.queue.prompts
 
 
-def _retire(command: CompleteIdleSession, state: State) -> Events:
+def _retire(command: commands.CompleteIdleSession, state: State) -> Events:
     if state.phase not in RESTING or state.since_ms > command.idle_since_ms or state.opencode.instance_id is None:
         return ()
     if state.stopping or state.provisioning is not None:
         return ()
     if state.phase == "error":  # it did not complete; the next prompt resumes it
         return (
-            InstanceDetaching(
+            events.InstanceDetaching(
                 instance_id=state.opencode.instance_id, evidence=command.evidence, at_ms=command.at_ms, leaves=True
             ),
         )
     return (
-        SessionCompleted(
+        events.SessionCompleted(
             instance_id=state.opencode.instance_id, evidence=command.evidence, at_ms=command.at_ms, leaves=True
         ),
     )
@@ -229,23 +202,23 @@ def _retire(command: CompleteIdleSession, state: State) -> Events:
 _STOP: Final = "terminate it first, and wait for that; an OpenCode process that does not answer has to end or to answer"
 
 
-def _erase(command: EraseSession, state: State) -> Events:
+def _erase(command: commands.EraseSession, state: State) -> Events:
     if state.phase != "stopped" or state.stopping or not _is_bare(state):
         raise Rejected(
             "session_not_ready", "only a session that has stopped, with nothing left to end, can be erased", hint=_STOP
         )
-    return (SessionErased(at_ms=command.at_ms),)
+    return (events.SessionErased(at_ms=command.at_ms),)
 
 
-def _set_budget(command: SetBudget, state: State) -> Events:
+def _set_budget(command: commands.SetBudget, state: State) -> Events:
     if command.budget == state.settings.budget:
         return ()
     return with_consequences(
-        (BudgetSet(budget=command.budget, at_ms=command.at_ms),), state, command.at_ms, command.fresh
+        (events.BudgetSet(budget=command.budget, at_ms=command.at_ms),), state, command.at_ms, command.fresh
     )
 
 
-def _answer(command: AnswerRequest, state: State) -> Events:
+def _answer(command: commands.AnswerRequest, state: State) -> Events:
     _check_unanswered(command.request_id, state)
     request = next((r for r in state.requests if r.id == command.request_id), None)
     if request is None:
@@ -295,38 +268,38 @@ def _parts(question: bytes) -> int:
         return 0
 
 
-def _read_notifications(command: ReadNotifications, state: State) -> Events:
+def _read_notifications(command: commands.ReadNotifications, state: State) -> Events:
     unread = {n.number for n in state.notifications if not n.read}
     numbers = unread if command.numbers is None else unread & set(command.numbers)
-    return (NotificationsRead(numbers=tuple(sorted(numbers)), at_ms=command.at_ms),) if numbers else ()
+    return (events.NotificationsRead(numbers=tuple(sorted(numbers)), at_ms=command.at_ms),) if numbers else ()
 
 
-def _describe(command: EditSession, state: State) -> Events:
+def _describe(command: commands.EditSession, state: State) -> Events:
     title = state.settings.title if command.title is None else command.title
     tags = state.settings.tags if command.tags is None else command.tags
     _check_title(title)
     if (title, tags) == (state.settings.title, state.settings.tags):
         return ()
-    return (SessionEdited(title=title, tags=tags, at_ms=command.at_ms),)
+    return (events.SessionEdited(title=title, tags=tags, at_ms=command.at_ms),)
 
 
 _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
-    CreateSession: _create,
-    SubmitPrompt: _submit,
-    AbortTurn: _abort,
-    ResumeSession: _resume,
-    SkipSetup: _skip_setup,
-    StopSession: _terminate,
-    EditSession: _describe,
-    CompleteIdleSession: _retire,
-    EraseSession: _erase,
-    SetBudget: _set_budget,
-    AnswerRequest: _answer,
-    ReadNotifications: _read_notifications,
+    commands.CreateSession: _create,
+    commands.SubmitPrompt: _submit,
+    commands.AbortTurn: _abort,
+    commands.ResumeSession: _resume,
+    commands.SkipSetup: _skip_setup,
+    commands.StopSession: _terminate,
+    commands.EditSession: _describe,
+    commands.CompleteIdleSession: _retire,
+    commands.EraseSession: _erase,
+    commands.SetBudget: _set_budget,
+    commands.AnswerRequest: _answer,
+    commands.ReadNotifications: _read_notifications,
     **QUEUE,
     **REPORTS,
 }
 
-SESSION: Final[Decider[SessionCommand, State, SessionEvent, Effect]] = Decider(
+SESSION: Final[Decider[commands.SessionCommand, State, events.SessionEvent, Effect]] = Decider(
     "session", initial, decide, evolve, react, pending, revision=6, failure=failure
 )

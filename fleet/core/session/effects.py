@@ -10,27 +10,8 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
+from fleet.core.session import events
 from fleet.core.session.commands import SessionCommand
-from fleet.core.session.events import (
-    CallbackDelivered,
-    CallbackDropped,
-    CallbackOrdered,
-    InstanceAttached,
-    InstanceDetached,
-    InstanceDetaching,
-    ProvisionFailed,
-    ResumeRequested,
-    SessionCompleted,
-    SessionCreated,
-    SessionErased,
-    SessionEvent,
-    SessionResumed,
-    SessionStopped,
-    SetupEnded,
-    SetupSkipped,
-    StopRequested,
-    WorkspaceAttached,
-)
 from fleet.core.session.report_commands import ReportProvisionFailed
 from fleet.core.session.state import RUNNING, QueuedPrompt, State
 from fleet.core.session.turn_events import AbortRequested, PromptDelivered, RequestAnswered, TurnStarted, TurnSteered
@@ -308,28 +289,28 @@ def _running(state: State, instance_id: str) -> tuple[Effect, ...]:
 
 
 _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
-    SessionCreated: (ProvideWorkspace,),
-    ResumeRequested: (ProvideWorkspace,),
-    WorkspaceAttached: (AttachInstance, SetUpWorkspace),
-    SetupEnded: (AttachInstance,),
-    SetupSkipped: (AttachInstance,),
-    InstanceAttached: (OpenConversation,),
-    SessionResumed: (Settle, DeliverPrompt, FollowTurn, SteerTurn, StopTurn, AnswerOpenCode),
+    events.SessionCreated: (ProvideWorkspace,),
+    events.ResumeRequested: (ProvideWorkspace,),
+    events.WorkspaceAttached: (AttachInstance, SetUpWorkspace),
+    events.SetupEnded: (AttachInstance,),
+    events.SetupSkipped: (AttachInstance,),
+    events.InstanceAttached: (OpenConversation,),
+    events.SessionResumed: (Settle, DeliverPrompt, FollowTurn, SteerTurn, StopTurn, AnswerOpenCode),
     TurnStarted: (DeliverPrompt,),
     TurnSteered: (SteerTurn,),
     PromptDelivered: (FollowTurn,),
     AbortRequested: (StopTurn,),
     RequestAnswered: (AnswerOpenCode,),
-    SessionCompleted: (DetachInstance,),
-    SessionStopped: (DetachInstance,),
-    ProvisionFailed: (DetachInstance,),
-    InstanceDetached: (AttachInstance,),  # which waited for that
-    CallbackOrdered: (NotifyParent,),
-    CallbackDelivered: (NotifyParent,),  # the next one
-    CallbackDropped: (NotifyParent,),
-    SessionErased: (EraseRecords,),
-    StopRequested: (EndSession,),
-    InstanceDetaching: (
+    events.SessionCompleted: (DetachInstance,),
+    events.SessionStopped: (DetachInstance,),
+    events.ProvisionFailed: (DetachInstance,),
+    events.InstanceDetached: (AttachInstance,),  # which waited for that
+    events.CallbackOrdered: (NotifyParent,),
+    events.CallbackDelivered: (NotifyParent,),  # the next one
+    events.CallbackDropped: (NotifyParent,),
+    events.SessionErased: (EraseRecords,),
+    events.StopRequested: (EndSession,),
+    events.InstanceDetaching: (
         EndSession,
         DetachInstance,
     ),  # an end that waits for it gives way to one that does not
@@ -337,9 +318,9 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
 """What each event adds to what is pending, or changes of it; what is under way as it should be is not ordered again."""
 
 
-def react(state: State, event: SessionEvent) -> tuple[Effect, ...]:
+def react(state: State, event: events.SessionEvent) -> tuple[Effect, ...]:
     """Return the effects that `event` orders, given the state after it."""
-    if isinstance(event, ProvisionFailed) and event.step != "conversation":
+    if isinstance(event, events.ProvisionFailed) and event.step != "conversation":
         return ()  # there was no instance yet that could be left
     ordered = _ORDERS.get(type(event), ())
     if not ordered:
@@ -347,18 +328,20 @@ def react(state: State, event: SessionEvent) -> tuple[Effect, ...]:
     return tuple(effect for effect in pending(state) if type(effect) in ordered and not _runs_already(effect, event))
 
 
-def _runs_already(effect: Effect, event: SessionEvent) -> bool:
+def _runs_already(effect: Effect, event: events.SessionEvent) -> bool:
     """Return whether the effect is under way for another request or an earlier callback than the event's."""
     match event, effect:
         case PromptDelivered(message_id=arrived, kept_as=kept), FollowTurn(message_id=other):
             return (kept or arrived) != other  # steering
         case TurnSteered(message_id=steered), SteerTurn(message_id=other):
             return steered != other
-        case InstanceDetaching(leaves=False), DetachInstance():
+        case events.InstanceDetaching(leaves=False), DetachInstance():
             return True
         case RequestAnswered(request_id=answered), AnswerOpenCode(request_id=other):
             return answered != other
-        case CallbackOrdered(number=n) | CallbackDelivered(number=n) | CallbackDropped(number=n), NotifyParent():
+        case events.CallbackOrdered(number=n) | events.CallbackDelivered(number=n) | events.CallbackDropped(
+            number=n
+        ), NotifyParent():
             return effect.number < n
         case _:
             return False

@@ -4,26 +4,7 @@ A field, once written, keeps its meaning (events/registry.py). Times are Unix mi
 """
 
 from fleet.core.messages import Event
-from fleet.core.session.turn_events import (
-    AbortRequested,
-    ChangesRecorded,
-    MessageRecorded,
-    PartRecorded,
-    PromptAccepted,
-    PromptDelivered,
-    PromptEdited,
-    PromptWithdrawn,
-    RequestAnswered,
-    RequestClosed,
-    RequestOpened,
-    TurnContinued,
-    TurnDelayed,
-    TurnEnded,
-    TurnFailed,
-    TurnSnapshotTaken,
-    TurnStarted,
-    TurnSteered,
-)
+from fleet.core.session import turn_events
 from fleet.core.session.values import Budget, Outcome, ProvisionStep, SessionSettings
 from fleet.ports import Recipe
 
@@ -246,24 +227,24 @@ SessionEvent = (
     | SessionResumed
     | ProvisionFailed
     | ProvisionDelayed
-    | PromptAccepted
-    | PromptWithdrawn
-    | PromptEdited
-    | TurnStarted
-    | TurnSteered
-    | PromptDelivered
-    | MessageRecorded
-    | PartRecorded
-    | TurnSnapshotTaken
-    | ChangesRecorded
-    | RequestOpened
-    | RequestAnswered
-    | RequestClosed
-    | TurnContinued
-    | TurnDelayed
-    | AbortRequested
-    | TurnEnded
-    | TurnFailed
+    | turn_events.PromptAccepted
+    | turn_events.PromptWithdrawn
+    | turn_events.PromptEdited
+    | turn_events.TurnStarted
+    | turn_events.TurnSteered
+    | turn_events.PromptDelivered
+    | turn_events.MessageRecorded
+    | turn_events.PartRecorded
+    | turn_events.TurnSnapshotTaken
+    | turn_events.ChangesRecorded
+    | turn_events.RequestOpened
+    | turn_events.RequestAnswered
+    | turn_events.RequestClosed
+    | turn_events.TurnContinued
+    | turn_events.TurnDelayed
+    | turn_events.AbortRequested
+    | turn_events.TurnEnded
+    | turn_events.TurnFailed
     | SessionSettled
     | InstanceDetaching
     | SessionCompleted

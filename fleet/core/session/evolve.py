@@ -9,38 +9,7 @@ from typing import Any, Final, Literal
 
 from msgspec.structs import replace
 
-from fleet.core.session.events import (
-    BudgetExceeded,
-    BudgetSet,
-    CallbackDelivered,
-    CallbackDropped,
-    CallbackOrdered,
-    CallbackUndelivered,
-    ConversationOpened,
-    InstanceAttached,
-    InstanceDetached,
-    InstanceDetaching,
-    NotificationsRead,
-    ProvisionDelayed,
-    ProvisionFailed,
-    ResumeRequested,
-    SessionCompleted,
-    SessionCreated,
-    SessionDisconnected,
-    SessionEdited,
-    SessionErased,
-    SessionEvent,
-    SessionResumed,
-    SessionSettled,
-    SessionStopped,
-    SetupEnded,
-    SetupHeld,
-    SetupOutput,
-    SetupSkipped,
-    SetupStarted,
-    StopRequested,
-    WorkspaceAttached,
-)
+from fleet.core.session import events
 from fleet.core.session.evolve_turn import TURN_CHANGES, no_requests, with_queue
 from fleet.core.session.notifications import NOTIFIES, notified
 from fleet.core.session.state import (
@@ -61,7 +30,7 @@ from fleet.limits import (
 Changes = dict[str, Any]
 
 
-def evolve(state: State, event: SessionEvent) -> State:
+def evolve(state: State, event: events.SessionEvent) -> State:
     """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
     kind = type(event)
     phase = TABLE[state.phase, kind]
@@ -81,7 +50,7 @@ def evolve(state: State, event: SessionEvent) -> State:
     return replace(state, **changes)
 
 
-def _created(_: State, event: SessionCreated) -> Changes:
+def _created(_: State, event: events.SessionCreated) -> Changes:
     return {
         "settings": event.settings,
         "workspace_id": event.workspace_id,
@@ -97,11 +66,11 @@ def _created(_: State, event: SessionCreated) -> Changes:
     }
 
 
-def _edited(state: State, event: SessionEdited) -> Changes:
+def _edited(state: State, event: events.SessionEdited) -> Changes:
     return {"settings": replace(state.settings, title=event.title, tags=event.tags)}
 
 
-def _workspace_attached(state: State, event: WorkspaceAttached) -> Changes:
+def _workspace_attached(state: State, event: events.WorkspaceAttached) -> Changes:
     is_first = state.snapshots.baseline is None
     return {
         **(_snapshots(state, baseline=event.baseline, newest=event.baseline) if is_first else {}),
@@ -113,20 +82,20 @@ def _workspace_attached(state: State, event: WorkspaceAttached) -> Changes:
     }
 
 
-def _setup_held(state: State, event: SetupHeld) -> Changes:
+def _setup_held(state: State, event: events.SetupHeld) -> Changes:
     evidence = "waits for a person who allows the commands of the repository's .fleet.toml"
     return {**_setup(state, status="held", started_at_ms=event.at_ms), "evidence": evidence}
 
 
-def _setup_started(state: State, event: SetupStarted) -> Changes:
+def _setup_started(state: State, event: events.SetupStarted) -> Changes:
     return {**_setup(state, status="running", started_at_ms=event.at_ms), "evidence": "its workspace is being set up"}
 
 
-def _setup_output(_: State, __: SetupOutput) -> Changes:
+def _setup_output(_: State, __: events.SetupOutput) -> Changes:
     return {}
 
 
-def _setup_ended(state: State, event: SetupEnded) -> Changes:
+def _setup_ended(state: State, event: events.SetupEnded) -> Changes:
     end = {"exit_code": event.exit_code, "detail": event.detail, "ended_at_ms": event.at_ms}
     if event.exit_code != 0:
         return _setup(state, status="failed", **end)
@@ -135,7 +104,7 @@ def _setup_ended(state: State, event: SetupEnded) -> Changes:
     return {**_setup(state, status="done", **end), **tree, "provisioning": "instance"}
 
 
-def _setup_skipped(state: State, event: SetupSkipped) -> Changes:
+def _setup_skipped(state: State, event: events.SetupSkipped) -> Changes:
     goes_on = {"provisioning": "instance"} if state.provisioning == "setup" else {}
     return {**_setup(state, status="skipped", ended_at_ms=event.at_ms), **goes_on}
 
@@ -152,13 +121,13 @@ def _opencode(state: State, **changes: Any) -> Changes:
     return {"opencode": replace(state.opencode, **changes)}
 
 
-def _instance_attached(state: State, event: InstanceAttached) -> Changes:
+def _instance_attached(state: State, event: events.InstanceAttached) -> Changes:
     known = state.opencode.instance_ids
     known = known if event.instance_id in known else (*known, event.instance_id)
     return {**_opencode(state, instance_id=event.instance_id, instance_ids=known), "provisioning": "conversation"}
 
 
-def _conversation_opened(state: State, event: ConversationOpened) -> Changes:
+def _conversation_opened(state: State, event: events.ConversationOpened) -> Changes:
     return {
         **_opencode(state, session_id=event.opencode_id, session_exists=True),
         "provisioning": None,
@@ -167,7 +136,7 @@ def _conversation_opened(state: State, event: ConversationOpened) -> Changes:
     }
 
 
-def _resume_requested(state: State, event: ResumeRequested) -> Changes:
+def _resume_requested(state: State, event: events.ResumeRequested) -> Changes:
     return {"provisioning": "workspace", **({} if event.opencode_id is None else _begun_anew(state, event.opencode_id))}
 
 
@@ -186,7 +155,7 @@ def _begun_anew(state: State, opencode_id: str) -> Changes:
     }
 
 
-def _resumed(state: State, event: SessionResumed) -> Changes:
+def _resumed(state: State, event: events.SessionResumed) -> Changes:
     # The parent may have heard of a resume that failed; the turn that goes on now has an outcome of its own.
     goes_on = state.settings.parent_id is not None and state.turn is not None
     return {
@@ -200,7 +169,7 @@ def _resumed(state: State, event: SessionResumed) -> Changes:
     }
 
 
-def _provision_failed(state: State, event: ProvisionFailed) -> Changes:
+def _provision_failed(state: State, event: events.ProvisionFailed) -> Changes:
     what = "creation" if state.phase == "created" else "resume"
     # A session that stays ended must not keep a process for itself.
     given_up = state.phase in ENDED and state.opencode.instance_id is not None
@@ -214,25 +183,27 @@ def _provision_failed(state: State, event: ProvisionFailed) -> Changes:
     }
 
 
-def _provision_delayed(_: State, event: ProvisionDelayed) -> Changes:
+def _provision_delayed(_: State, event: events.ProvisionDelayed) -> Changes:
     return {"evidence": event.reason}
 
 
-def _settled(state: State, event: SessionSettled) -> Changes:
+def _settled(state: State, event: events.SessionSettled) -> Changes:
     return {**no_requests(state), "evidence": event.evidence}
 
 
-def _instance_detaching(state: State, event: InstanceDetaching) -> Changes:
+def _instance_detaching(state: State, event: events.InstanceDetaching) -> Changes:
     detaching_from = event.instance_id if event.leaves else state.opencode.detaching_from
     return _opencode(state, instance_id=None, detaching_from=detaching_from)
 
 
-def _completed(state: State, event: SessionCompleted) -> Changes:
+def _completed(state: State, event: events.SessionCompleted) -> Changes:
     return _gone(state, event, event.instance_id if event.leaves else None)
 
 
 def _gone(
-    state: State, event: SessionCompleted | SessionDisconnected | SessionStopped, detaching_from: str | None
+    state: State,
+    event: events.SessionCompleted | events.SessionDisconnected | events.SessionStopped,
+    detaching_from: str | None,
 ) -> Changes:
     return {
         **no_requests(state),
@@ -242,29 +213,29 @@ def _gone(
     }
 
 
-def _disconnected(state: State, event: SessionDisconnected) -> Changes:
+def _disconnected(state: State, event: events.SessionDisconnected) -> Changes:
     # What waits behind the turn that is cut off waits until somebody prompts, also when that turn is taken up again.
     cut_off = state.turn is not None and not state.turn.aborting
     paused = with_queue(state, paused=state.queue.paused or cut_off)
     return {**_gone(state, event, state.opencode.detaching_from), **paused}
 
 
-def _instance_detached(state: State, event: InstanceDetached) -> Changes:
+def _instance_detached(state: State, event: events.InstanceDetached) -> Changes:
     return _opencode(state, detaching_from=None) if state.opencode.detaching_from == event.instance_id else {}
 
 
-def _stop_requested(state: State, event: StopRequested) -> Changes:
+def _stop_requested(state: State, event: events.StopRequested) -> Changes:
     cut_off = state.provisioning == "setup"
     over = _setup(state, status="failed", detail="the session was ended", ended_at_ms=event.at_ms) if cut_off else {}
     return {**over, "stopping": True, "provisioning": None}
 
 
-def _stopped(state: State, event: SessionStopped) -> Changes:
+def _stopped(state: State, event: events.SessionStopped) -> Changes:
     detaching_from = (state.opencode.instance_id or state.opencode.detaching_from) if event.leaves else None
     return {**_gone(state, event, detaching_from), "stopping": False}
 
 
-def _erased(state: State, _: SessionErased) -> Changes:
+def _erased(state: State, _: events.SessionErased) -> Changes:
     """Keep nothing but what is needed to find and finish the erasure."""
     blank = initial(state.id)
     return {field: getattr(blank, field) for field in State.__struct_fields__ if field not in ("id", "phase")}
@@ -273,7 +244,7 @@ def _erased(state: State, _: SessionErased) -> Changes:
 # ------------------------------------------------------------------------------------ callbacks, budget, notifications
 
 
-def _callback_ordered(state: State, event: CallbackOrdered) -> Changes:
+def _callback_ordered(state: State, event: events.CallbackOrdered) -> Changes:
     callback = Callback(event.number, event.outcome, event.text, event.at_ms)
     over = [c for c in state.callbacks.sent if c.status in ("delivered", "dropped")]
     forgotten = {c.number for c in over[: max(0, len(over) - CALLBACKS_REMEMBERED_MAX)]}
@@ -281,15 +252,15 @@ def _callback_ordered(state: State, event: CallbackOrdered) -> Changes:
     return {"callbacks": ParentCallbacks(sent=(*kept, callback))}
 
 
-def _callback_delivered(state: State, event: CallbackDelivered) -> Changes:
+def _callback_delivered(state: State, event: events.CallbackDelivered) -> Changes:
     return _callback_is(state, event.number, "delivered", "")
 
 
-def _callback_undelivered(state: State, event: CallbackUndelivered) -> Changes:
+def _callback_undelivered(state: State, event: events.CallbackUndelivered) -> Changes:
     return _callback_is(state, event.number, "undelivered", event.reason)
 
 
-def _callback_dropped(state: State, event: CallbackDropped) -> Changes:
+def _callback_dropped(state: State, event: events.CallbackDropped) -> Changes:
     return _callback_is(state, event.number, "dropped", event.reason)
 
 
@@ -300,51 +271,51 @@ def _callback_is(
     return {"callbacks": replace(state.callbacks, sent=tuple(changed))}
 
 
-def _budget_set(state: State, event: BudgetSet) -> Changes:
+def _budget_set(state: State, event: events.BudgetSet) -> Changes:
     goes_on = {} if state.usage.exceeded is None else {"evidence": "was paused; it has another budget now"}
     settings, usage = replace(state.settings, budget=event.budget), replace(state.usage, exceeded=None)
     return {"settings": settings, "usage": usage, **goes_on}
 
 
-def _budget_exceeded(state: State, event: BudgetExceeded) -> Changes:
+def _budget_exceeded(state: State, event: events.BudgetExceeded) -> Changes:
     return {"usage": replace(state.usage, exceeded=event.what), "evidence": f"paused: {event.what}"}
 
 
-def _notifications_read(state: State, event: NotificationsRead) -> Changes:
+def _notifications_read(state: State, event: events.NotificationsRead) -> Changes:
     numbers = set(event.numbers)
     seen = (replace(n, read=True) if n.number in numbers else n for n in state.notifications)
     return {"notifications": tuple(seen)}
 
 
 _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
-    SessionCreated: _created,
-    SessionEdited: _edited,
-    WorkspaceAttached: _workspace_attached,
-    SetupHeld: _setup_held,
-    SetupStarted: _setup_started,
-    SetupOutput: _setup_output,
-    SetupEnded: _setup_ended,
-    SetupSkipped: _setup_skipped,
-    InstanceAttached: _instance_attached,
-    ConversationOpened: _conversation_opened,
-    ResumeRequested: _resume_requested,
-    SessionResumed: _resumed,
-    ProvisionFailed: _provision_failed,
-    ProvisionDelayed: _provision_delayed,
-    SessionSettled: _settled,
-    InstanceDetaching: _instance_detaching,
-    SessionCompleted: _completed,
-    InstanceDetached: _instance_detached,
-    SessionDisconnected: _disconnected,
-    StopRequested: _stop_requested,
-    SessionStopped: _stopped,
-    SessionErased: _erased,
-    CallbackOrdered: _callback_ordered,
-    CallbackDelivered: _callback_delivered,
-    CallbackUndelivered: _callback_undelivered,
-    CallbackDropped: _callback_dropped,
-    BudgetSet: _budget_set,
-    BudgetExceeded: _budget_exceeded,
-    NotificationsRead: _notifications_read,
+    events.SessionCreated: _created,
+    events.SessionEdited: _edited,
+    events.WorkspaceAttached: _workspace_attached,
+    events.SetupHeld: _setup_held,
+    events.SetupStarted: _setup_started,
+    events.SetupOutput: _setup_output,
+    events.SetupEnded: _setup_ended,
+    events.SetupSkipped: _setup_skipped,
+    events.InstanceAttached: _instance_attached,
+    events.ConversationOpened: _conversation_opened,
+    events.ResumeRequested: _resume_requested,
+    events.SessionResumed: _resumed,
+    events.ProvisionFailed: _provision_failed,
+    events.ProvisionDelayed: _provision_delayed,
+    events.SessionSettled: _settled,
+    events.InstanceDetaching: _instance_detaching,
+    events.SessionCompleted: _completed,
+    events.InstanceDetached: _instance_detached,
+    events.SessionDisconnected: _disconnected,
+    events.StopRequested: _stop_requested,
+    events.SessionStopped: _stopped,
+    events.SessionErased: _erased,
+    events.CallbackOrdered: _callback_ordered,
+    events.CallbackDelivered: _callback_delivered,
+    events.CallbackUndelivered: _callback_undelivered,
+    events.CallbackDropped: _callback_dropped,
+    events.BudgetSet: _budget_set,
+    events.BudgetExceeded: _budget_exceeded,
+    events.NotificationsRead: _notifications_read,
     **TURN_CHANGES,
 }

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
+from fleet.core.session import turn_events
 from fleet.core.session.activity import Activity, head, of_part, prompt_words
 from fleet.core.session.context import context_of
 from fleet.core.session.state import (
@@ -18,26 +19,6 @@ from fleet.core.session.state import (
     Request,
     State,
     Turn,
-)
-from fleet.core.session.turn_events import (
-    AbortRequested,
-    ChangesRecorded,
-    MessageRecorded,
-    PartRecorded,
-    PromptAccepted,
-    PromptDelivered,
-    PromptEdited,
-    PromptWithdrawn,
-    RequestAnswered,
-    RequestClosed,
-    RequestOpened,
-    TurnContinued,
-    TurnDelayed,
-    TurnEnded,
-    TurnFailed,
-    TurnSnapshotTaken,
-    TurnStarted,
-    TurnSteered,
 )
 from fleet.core.session.values import digest, is_callback
 from fleet.limits import (
@@ -50,7 +31,7 @@ Changes = dict[str, Any]
 Known = TypeVar("Known")
 
 
-def _prompt_accepted(state: State, event: PromptAccepted) -> Changes:
+def _prompt_accepted(state: State, event: turn_events.PromptAccepted) -> Changes:
     prompt = QueuedPrompt(
         event.prompt_id, event.text, event.at_ms, event.attachments, event.agent, event.model, event.command
     )
@@ -83,16 +64,16 @@ def _asked(prompt: QueuedPrompt, at_ms: int) -> Changes:
     return {"asked": line, "last_line": Activity("prompt", line, at_ms)}
 
 
-def _prompt_withdrawn(state: State, event: PromptWithdrawn) -> Changes:
+def _prompt_withdrawn(state: State, event: turn_events.PromptWithdrawn) -> Changes:
     return _without(state, event.prompt_id)
 
 
-def _prompt_edited(state: State, event: PromptEdited) -> Changes:
+def _prompt_edited(state: State, event: turn_events.PromptEdited) -> Changes:
     edited = (replace(p, text=event.text) if p.prompt_id == event.prompt_id else p for p in state.queue.prompts)
     return with_queue(state, prompts=tuple(edited))
 
 
-def _turn_started(state: State, event: TurnStarted) -> Changes:
+def _turn_started(state: State, event: turn_events.TurnStarted) -> Changes:
     prompt = next(p for p in state.queue.prompts if p.prompt_id == event.prompt_id)
     return {
         **_asked(prompt, event.at_ms),
@@ -114,7 +95,7 @@ def _newest(known: dict[str, Known]) -> dict[str, Known]:
     return dict(islice(known.items(), surplus, None)) if surplus > 0 else known
 
 
-def _turn_steered(state: State, event: TurnSteered) -> Changes:
+def _turn_steered(state: State, event: turn_events.TurnSteered) -> Changes:
     prompt = next(p for p in state.queue.prompts if p.prompt_id == event.prompt_id)
     steering = replace(prompt, message_id=event.message_id, part_ids=event.part_ids)
     return {
@@ -124,7 +105,7 @@ def _turn_steered(state: State, event: TurnSteered) -> Changes:
     }
 
 
-def _prompt_delivered(state: State, event: PromptDelivered) -> Changes:
+def _prompt_delivered(state: State, event: turn_events.PromptDelivered) -> Changes:
     if state.turn is not None and event.message_id != state.turn.message_id:
         left = tuple(p for p in state.turn.steering if p.message_id != event.message_id)
         return {"turn": replace(state.turn, steering=left)}
@@ -137,12 +118,12 @@ def _prompt_delivered(state: State, event: PromptDelivered) -> Changes:
 _UNPAID: Final = (0.0, Tokens())
 
 
-def _message_recorded(state: State, event: MessageRecorded) -> Changes:
+def _message_recorded(state: State, event: turn_events.MessageRecorded) -> Changes:
     recorded = {**state.digest_by_id, event.message_id: digest(event.body)}
     return {"digest_by_id": recorded, **_seen(state, event), **_answer_recorded(state, event), **_paid(state, event)}
 
 
-def _seen(state: State, event: MessageRecorded) -> Changes:
+def _seen(state: State, event: turn_events.MessageRecorded) -> Changes:
     """Return that a resumed turn was seen to run, where this is an answer that began after the resume."""
     turn = state.turn
     if turn is None or turn.resumed_at_ms == 0 or not _is_own_answer(state, event):
@@ -150,12 +131,12 @@ def _seen(state: State, event: MessageRecorded) -> Changes:
     return {"turn": replace(turn, resumed_at_ms=0)} if event.created_ms >= turn.resumed_at_ms else {}
 
 
-def _is_own_answer(state: State, event: MessageRecorded) -> bool:
+def _is_own_answer(state: State, event: turn_events.MessageRecorded) -> bool:
     """Return whether the session itself answers, and not one of its sub-agents."""
     return event.role == "assistant" and event.opencode_id == state.opencode.session_id
 
 
-def _answer_recorded(state: State, event: MessageRecorded) -> Changes:
+def _answer_recorded(state: State, event: turn_events.MessageRecorded) -> Changes:
     """Return what an answer of the session itself, not of a sub-agent, changes in what is shown of it."""
     if not _is_own_answer(state, event):
         return {}
@@ -164,7 +145,7 @@ def _answer_recorded(state: State, event: MessageRecorded) -> Changes:
     return {"answering": event.message_id, "context": context if is_newer else state.context}
 
 
-def _paid(state: State, event: MessageRecorded) -> Changes:
+def _paid(state: State, event: turn_events.MessageRecorded) -> Changes:
     cost, tokens = counted = state.usage.by_message.get(event.message_id, _UNPAID)
     if counted == (event.cost_usd, event.tokens):
         return {}
@@ -177,7 +158,7 @@ def _paid(state: State, event: MessageRecorded) -> Changes:
     return {"usage": usage}
 
 
-def _part_recorded(state: State, event: PartRecorded) -> Changes:
+def _part_recorded(state: State, event: turn_events.PartRecorded) -> Changes:
     line = of_part(event.body, event.at_ms) if event.message_id == state.answering else None
     return {
         "digest_by_id": {**state.digest_by_id, event.part_id: digest(event.body)},
@@ -185,11 +166,11 @@ def _part_recorded(state: State, event: PartRecorded) -> Changes:
     }
 
 
-def _turn_tree_taken(state: State, event: TurnSnapshotTaken) -> Changes:
+def _turn_tree_taken(state: State, event: turn_events.TurnSnapshotTaken) -> Changes:
     return {"turn": state.turn and replace(state.turn, base=event.tree)}
 
 
-def _changes_recorded(state: State, event: ChangesRecorded) -> Changes:
+def _changes_recorded(state: State, event: turn_events.ChangesRecorded) -> Changes:
     turn = state.turn
     if turn is not None and turn.number == event.number and turn.base is None:
         turn = replace(
@@ -199,7 +180,7 @@ def _changes_recorded(state: State, event: ChangesRecorded) -> Changes:
     return {"turn": turn, "snapshots": snapshots}
 
 
-def _request_opened(state: State, event: RequestOpened) -> Changes:
+def _request_opened(state: State, event: turn_events.RequestOpened) -> Changes:
     request = Request(event.request_id, event.opencode_id, event.kind, bytes(event.body), event.at_ms)
     return {
         "requests": (*state.requests, request),
@@ -208,7 +189,7 @@ def _request_opened(state: State, event: RequestOpened) -> Changes:
     }
 
 
-def _request_answered(state: State, event: RequestAnswered) -> Changes:
+def _request_answered(state: State, event: turn_events.RequestAnswered) -> Changes:
     answered = (replace(r, answer=event.answer) if r.id == event.request_id else r for r in state.requests)
     given = Answered(event.request_id, head(event.answer.words), event.at_ms, event.actor)
     remembered = (*state.answered, given)[-REQUESTS_REMEMBERED_MAX:]
@@ -219,7 +200,7 @@ def _request_answered(state: State, event: RequestAnswered) -> Changes:
     }
 
 
-def _request_closed(state: State, event: RequestClosed) -> Changes:
+def _request_closed(state: State, event: turn_events.RequestClosed) -> Changes:
     left = tuple(r for r in state.requests if r.id != event.request_id)
     return {"requests": left, "settled_requests": _settled_with(state, event.request_id)}
 
@@ -233,11 +214,11 @@ def no_requests(state: State) -> Changes:
     return {"requests": (), "settled_requests": _settled_with(state, *(r.id for r in state.requests))}
 
 
-def _turn_continued(state: State, _: TurnContinued) -> Changes:
+def _turn_continued(state: State, _: turn_events.TurnContinued) -> Changes:
     return {"evidence": f"turn {state.turns}: answered, the agent works on"}
 
 
-def _turn_delayed(state: State, event: TurnDelayed) -> Changes:
+def _turn_delayed(state: State, event: turn_events.TurnDelayed) -> Changes:
     turn = state.turn
     told = event.is_long or (turn is not None and turn.delay_told)
     return {
@@ -246,7 +227,7 @@ def _turn_delayed(state: State, event: TurnDelayed) -> Changes:
     }
 
 
-def _abort_requested(state: State, _: AbortRequested) -> Changes:
+def _abort_requested(state: State, _: turn_events.AbortRequested) -> Changes:
     return {
         "turn": state.turn and replace(state.turn, aborting=True),
         **with_queue(state, paused=True),
@@ -264,7 +245,7 @@ def _over(state: State, at_ms: int, *, paused: bool) -> Changes:
     }
 
 
-def _turn_ended(state: State, event: TurnEnded) -> Changes:
+def _turn_ended(state: State, event: turn_events.TurnEnded) -> Changes:
     # An abort or the loss of the process held back what waited then; who has prompted since wants to go on.
     turn = state.turn
     held = event.outcome != "finished"
@@ -277,7 +258,7 @@ def _turn_ended(state: State, event: TurnEnded) -> Changes:
     }
 
 
-def _turn_failed(state: State, event: TurnFailed) -> Changes:
+def _turn_failed(state: State, event: turn_events.TurnFailed) -> Changes:
     return {
         **_over(state, event.at_ms, paused=True),
         "last_outcome": "error",
@@ -287,22 +268,22 @@ def _turn_failed(state: State, event: TurnFailed) -> Changes:
 
 
 TURN_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
-    PromptAccepted: _prompt_accepted,
-    PromptWithdrawn: _prompt_withdrawn,
-    PromptEdited: _prompt_edited,
-    TurnStarted: _turn_started,
-    TurnSteered: _turn_steered,
-    PromptDelivered: _prompt_delivered,
-    MessageRecorded: _message_recorded,
-    PartRecorded: _part_recorded,
-    TurnSnapshotTaken: _turn_tree_taken,
-    ChangesRecorded: _changes_recorded,
-    RequestOpened: _request_opened,
-    RequestAnswered: _request_answered,
-    RequestClosed: _request_closed,
-    TurnContinued: _turn_continued,
-    TurnDelayed: _turn_delayed,
-    AbortRequested: _abort_requested,
-    TurnEnded: _turn_ended,
-    TurnFailed: _turn_failed,
+    turn_events.PromptAccepted: _prompt_accepted,
+    turn_events.PromptWithdrawn: _prompt_withdrawn,
+    turn_events.PromptEdited: _prompt_edited,
+    turn_events.TurnStarted: _turn_started,
+    turn_events.TurnSteered: _turn_steered,
+    turn_events.PromptDelivered: _prompt_delivered,
+    turn_events.MessageRecorded: _message_recorded,
+    turn_events.PartRecorded: _part_recorded,
+    turn_events.TurnSnapshotTaken: _turn_tree_taken,
+    turn_events.ChangesRecorded: _changes_recorded,
+    turn_events.RequestOpened: _request_opened,
+    turn_events.RequestAnswered: _request_answered,
+    turn_events.RequestClosed: _request_closed,
+    turn_events.TurnContinued: _turn_continued,
+    turn_events.TurnDelayed: _turn_delayed,
+    turn_events.AbortRequested: _abort_requested,
+    turn_events.TurnEnded: _turn_ended,
+    turn_events.TurnFailed: _turn_failed,
 }

@@ -6,18 +6,7 @@ from typing import Any, Final, get_args
 from msgspec.structs import replace
 
 from fleet.core.transition_table import ImpossibleEvent, read_table
-from fleet.core.webhook.events import (
-    CursorAdvanced,
-    DeliveryDropped,
-    DeliveryFailed,
-    DeliveryOrdered,
-    DeliverySucceeded,
-    WebhookDeleted,
-    WebhookDisabled,
-    WebhookEnabled,
-    WebhookEvent,
-    WebhookRegistered,
-)
+from fleet.core.webhook import events
 from fleet.core.webhook.state import PHASES, Delivery, State
 from fleet.limits import WEBHOOK_DELIVERIES_REMEMBERED_MAX
 
@@ -35,11 +24,11 @@ TABLE: Final = read_table(
     DeliveryDropped    x       =         =         x
     """,
     PHASES,
-    get_args(WebhookEvent),
+    get_args(events.WebhookEvent),
 )
 
 
-def evolve(state: State, event: WebhookEvent) -> State:
+def evolve(state: State, event: events.WebhookEvent) -> State:
     """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
     kind = type(event)
     phase = TABLE[state.phase, kind]
@@ -55,7 +44,7 @@ def evolve(state: State, event: WebhookEvent) -> State:
 Changes = dict[str, Any]
 
 
-def _registered(_: State, event: WebhookRegistered) -> Changes:
+def _registered(_: State, event: events.WebhookRegistered) -> Changes:
     return {
         "origin": event.origin,
         "types": event.types,
@@ -65,7 +54,7 @@ def _registered(_: State, event: WebhookRegistered) -> Changes:
     }
 
 
-def _enabled(state: State, event: WebhookEnabled) -> Changes:
+def _enabled(state: State, event: events.WebhookEnabled) -> Changes:
     """Begin afresh with what was not delivered: at once, and with all the patience there is."""
     waiting = tuple(
         each if each.is_test else replace(each, since_ms=event.at_ms, attempts=0, next_at_ms=0) for each in state.open
@@ -73,31 +62,31 @@ def _enabled(state: State, event: WebhookEnabled) -> Changes:
     return {"open": waiting, "reason": "", "failed": False, "failing_since_ms": None}
 
 
-def _disabled(_: State, event: WebhookDisabled) -> Changes:
+def _disabled(_: State, event: events.WebhookDisabled) -> Changes:
     return {"reason": event.reason, "failed": event.failed}
 
 
-def _deleted(_: State, __: WebhookDeleted) -> Changes:
+def _deleted(_: State, __: events.WebhookDeleted) -> Changes:
     return {"open": (), "over": (), "failed": False}
 
 
-def _progressed(_: State, event: CursorAdvanced) -> Changes:
+def _progressed(_: State, event: events.CursorAdvanced) -> Changes:
     return {"cursor": event.position}
 
 
-def _ordered(state: State, event: DeliveryOrdered) -> Changes:
+def _ordered(state: State, event: events.DeliveryOrdered) -> Changes:
     delivery = Delivery(event.number, event.type, event.session_id, event.position, event.at_ms, event.at_ms)
     cursor = state.cursor if event.position is None else event.position
     return {"open": (*state.open, delivery), "numbered": event.number, "cursor": cursor}
 
 
-def _made(state: State, event: DeliverySucceeded) -> Changes:
+def _made(state: State, event: events.DeliverySucceeded) -> Changes:
     attempt = {"status": event.status, "detail": "", "took_ms": event.took_ms, "at_ms": event.at_ms}
     changes = _ended(state, event.number, outcome="delivered", attempted=1, **attempt)
     return {**changes, "delivered_at_ms": event.at_ms, "failing_since_ms": None}
 
 
-def _dropped(state: State, event: DeliveryDropped) -> Changes:
+def _dropped(state: State, event: events.DeliveryDropped) -> Changes:
     return _ended(state, event.number, outcome="dropped", detail=event.reason)
 
 
@@ -111,7 +100,7 @@ def _ended(state: State, number: int, *, attempted: int = 0, **fields: Any) -> C
     }
 
 
-def _attempt_failed(state: State, event: DeliveryFailed) -> Changes:
+def _attempt_failed(state: State, event: events.DeliveryFailed) -> Changes:
     attempt = {
         "status": event.status,
         "detail": event.detail,
@@ -129,13 +118,13 @@ def _attempt_failed(state: State, event: DeliveryFailed) -> Changes:
 
 
 _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
-    WebhookRegistered: _registered,
-    WebhookEnabled: _enabled,
-    WebhookDisabled: _disabled,
-    WebhookDeleted: _deleted,
-    CursorAdvanced: _progressed,
-    DeliveryOrdered: _ordered,
-    DeliverySucceeded: _made,
-    DeliveryFailed: _attempt_failed,
-    DeliveryDropped: _dropped,
+    events.WebhookRegistered: _registered,
+    events.WebhookEnabled: _enabled,
+    events.WebhookDisabled: _disabled,
+    events.WebhookDeleted: _deleted,
+    events.CursorAdvanced: _progressed,
+    events.DeliveryOrdered: _ordered,
+    events.DeliverySucceeded: _made,
+    events.DeliveryFailed: _attempt_failed,
+    events.DeliveryDropped: _dropped,
 }

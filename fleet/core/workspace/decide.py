@@ -4,71 +4,31 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fleet.core.decider import Decider
-from fleet.core.workspace.commands import (
-    ClaimWorkspace,
-    EditWorkspace,
-    LeasePorts,
-    PrepareWorkspace,
-    RebindWorkspace,
-    RecordSetup,
-    RemoveWorkspace,
-    ReportFault,
-    ReportPrepared,
-    ReportPrepareFailed,
-    ReportPreserved,
-    ReportRemovalFailed,
-    ReportRemoved,
-    ReportRestored,
-    ReportRestoreFailed,
-    ReportTornDown,
-    RestoreWorkspace,
-    WorkspaceCommand,
-)
+from fleet.core.workspace import commands, events
 from fleet.core.workspace.effects import Effect, failure, pending, react
-from fleet.core.workspace.events import (
-    PortsLeased,
-    WorkPreserved,
-    WorkspaceClaimed,
-    WorkspaceEdited,
-    WorkspaceEvent,
-    WorkspaceFailed,
-    WorkspaceLookedAt,
-    WorkspaceReady,
-    WorkspaceRebound,
-    WorkspaceReleased,
-    WorkspaceRemovalFailed,
-    WorkspaceRemovalRequested,
-    WorkspaceRemoved,
-    WorkspaceRequested,
-    WorkspaceRestored,
-    WorkspaceRestoreFailed,
-    WorkspaceRestoreRequested,
-    WorkspaceSetUp,
-    WorkspaceTornDown,
-)
 from fleet.core.workspace.evolve import evolve
 from fleet.core.workspace.faults import described, way_out
 from fleet.core.workspace.state import State, initial
 from fleet.errors import Rejected
 
-Events = tuple[WorkspaceEvent, ...]
+Events = tuple[events.WorkspaceEvent, ...]
 
 
-def decide(command: WorkspaceCommand, state: State) -> Events:
+def decide(command: commands.WorkspaceCommand, state: State) -> Events:
     """Return the events that `command` causes. Raises `Rejected`."""
-    if state.phase == "absent" and not isinstance(command, PrepareWorkspace):
+    if state.phase == "absent" and not isinstance(command, commands.PrepareWorkspace):
         raise Rejected("workspace_not_found", f"there is no workspace {state.id}")
     return _DECIDE[type(command)](command, state)
 
 
-def _prepare(command: PrepareWorkspace, state: State) -> Events:
+def _prepare(command: commands.PrepareWorkspace, state: State) -> Events:
     if state.phase == "absent":
-        requested = WorkspaceRequested(order=command.order, at_ms=command.at_ms)
-        return (requested, WorkspaceClaimed(session_id=command.session_id, at_ms=command.at_ms))
-    return _claim(ClaimWorkspace(session_id=command.session_id, at_ms=command.at_ms), state)
+        requested = events.WorkspaceRequested(order=command.order, at_ms=command.at_ms)
+        return (requested, events.WorkspaceClaimed(session_id=command.session_id, at_ms=command.at_ms))
+    return _claim(commands.ClaimWorkspace(session_id=command.session_id, at_ms=command.at_ms), state)
 
 
-def _claim(command: ClaimWorkspace, state: State) -> Events:
+def _claim(command: commands.ClaimWorkspace, state: State) -> Events:
     if state.phase in ("removing", "removed"):
         raise Rejected(
             "workspace_gone",
@@ -76,22 +36,22 @@ def _claim(command: ClaimWorkspace, state: State) -> Events:
             hint=f"bring it back with POST /api/workspaces/{state.id}/restore",
         )
     retry = state.phase == "failed" and state.order is not None
-    requested = (WorkspaceRequested(order=state.order, at_ms=command.at_ms),) if retry and state.order else ()
+    requested = (events.WorkspaceRequested(order=state.order, at_ms=command.at_ms),) if retry and state.order else ()
     return (
         *requested,
-        WorkspaceClaimed(session_id=command.session_id, at_ms=command.at_ms),
+        events.WorkspaceClaimed(session_id=command.session_id, at_ms=command.at_ms),
     )  # again: a removal under way sees it
 
 
-def _remove(command: RemoveWorkspace, state: State) -> Events:
+def _remove(command: commands.RemoveWorkspace, state: State) -> Events:
     if command.claims != state.claims:
         return ()
     leaving = (session for session in state.sessions if session in command.session_ids)
-    released = tuple(WorkspaceReleased(session_id=session, at_ms=command.at_ms) for session in leaving)
+    released = tuple(events.WorkspaceReleased(session_id=session, at_ms=command.at_ms) for session in leaving)
     others = len(released) < len(state.sessions)
     if others or command.guests or _is_given(state) or state.phase != "ready":
         return released
-    return (*released, WorkspaceRemovalRequested(at_ms=command.at_ms))
+    return (*released, events.WorkspaceRemovalRequested(at_ms=command.at_ms))
 
 
 def _is_given(state: State) -> bool:
@@ -99,127 +59,127 @@ def _is_given(state: State) -> bool:
     return state.order is None or state.order.strategy == "existing"
 
 
-def _rebind(command: RebindWorkspace, state: State) -> Events:
+def _rebind(command: commands.RebindWorkspace, state: State) -> Events:
     if state.phase not in ("ready", "removed", "failed"):
         raise Rejected("workspace_busy", f"the workspace is {state.phase}", hint="try again in a moment")
     if _is_given(state):
         raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
     if state.order is not None and state.order.source_directory == command.source_directory:
         return ()
-    return (WorkspaceRebound(source_directory=command.source_directory, at_ms=command.at_ms),)
+    return (events.WorkspaceRebound(source_directory=command.source_directory, at_ms=command.at_ms),)
 
 
-def _describe(command: EditWorkspace, state: State) -> Events:
-    return () if command.title == state.title else (WorkspaceEdited(title=command.title, at_ms=command.at_ms),)
+def _describe(command: commands.EditWorkspace, state: State) -> Events:
+    return () if command.title == state.title else (events.WorkspaceEdited(title=command.title, at_ms=command.at_ms),)
 
 
-def _lease_ports(command: LeasePorts, state: State) -> Events:
+def _lease_ports(command: commands.LeasePorts, state: State) -> Events:
     if state.phase != "ready" or state.ports is not None:
         return ()
-    return (PortsLeased(first=command.first, count=command.count, at_ms=command.at_ms),)
+    return (events.PortsLeased(first=command.first, count=command.count, at_ms=command.at_ms),)
 
 
-def _record_setup(command: RecordSetup, state: State) -> Events:
+def _record_setup(command: commands.RecordSetup, state: State) -> Events:
     if state.phase != "ready" or (command.recipe, command.complete) == (state.recipe, state.set_up):
         return ()
     return (
-        WorkspaceSetUp(
+        events.WorkspaceSetUp(
             repository=command.repository, recipe=command.recipe, complete=command.complete, at_ms=command.at_ms
         ),
     )
 
 
-def _torn_down(command: ReportTornDown, state: State) -> Events:
+def _torn_down(command: commands.ReportTornDown, state: State) -> Events:
     if state.phase != "removing" or state.recipe is None:
         return ()
     return (
-        WorkspaceTornDown(
+        events.WorkspaceTornDown(
             exit_code=command.exit_code, detail=command.detail, output=command.output, at_ms=command.at_ms
         ),
     )
 
 
-def _restore(command: RestoreWorkspace, state: State) -> Events:
+def _restore(command: commands.RestoreWorkspace, state: State) -> Events:
     if state.fault == "missing" and _is_given(state):
         raise Rejected("workspace_gone", described(state) or "the directory is missing", hint=way_out(state))
     if state.order is not None and state.fault == "missing":
         return (
-            WorkspaceRequested(order=state.order, at_ms=command.at_ms),
+            events.WorkspaceRequested(order=state.order, at_ms=command.at_ms),
         )  # made again: its branch has what was committed
     if state.phase in ("ready", "restoring"):
         return ()
     if state.phase != "removed" or state.kept is None:
         raise Rejected("workspace_busy", f"the workspace is {state.phase}: only one that was removed can be restored")
-    return (WorkspaceRestoreRequested(at_ms=command.at_ms),)
+    return (events.WorkspaceRestoreRequested(at_ms=command.at_ms),)
 
 
-def _prepared(command: ReportPrepared, state: State) -> Events:
+def _prepared(command: commands.ReportPrepared, state: State) -> Events:
     if state.phase != "preparing":
         return ()
-    ready = WorkspaceReady(prepared=command.prepared, at_ms=command.at_ms)
+    ready = events.WorkspaceReady(prepared=command.prepared, at_ms=command.at_ms)
     if state.sessions or _is_given(state) or state.prepared is not None:  # that one was asked for again
         return (ready,)
-    return (ready, WorkspaceRemovalRequested(at_ms=command.at_ms))  # all have left it while it was being made
+    return (ready, events.WorkspaceRemovalRequested(at_ms=command.at_ms))  # all have left it while it was being made
 
 
-def _fault(command: ReportFault, state: State) -> Events:
+def _fault(command: commands.ReportFault, state: State) -> Events:
     if state.phase != "ready" or command.fault == state.fault:
         return ()
-    return (WorkspaceLookedAt(fault=command.fault, at_ms=command.at_ms),)
+    return (events.WorkspaceLookedAt(fault=command.fault, at_ms=command.at_ms),)
 
 
-def _prepare_failed(command: ReportPrepareFailed, state: State) -> Events:
+def _prepare_failed(command: commands.ReportPrepareFailed, state: State) -> Events:
     if state.phase != "preparing":
         return ()
-    return (WorkspaceFailed(code=command.code, detail=command.detail, at_ms=command.at_ms),)
+    return (events.WorkspaceFailed(code=command.code, detail=command.detail, at_ms=command.at_ms),)
 
 
-def _kept(command: ReportPreserved, state: State) -> Events:
+def _kept(command: commands.ReportPreserved, state: State) -> Events:
     if state.phase != "removing" or state.kept == command.kept:
         return ()
-    return (WorkPreserved(kept=command.kept, at_ms=command.at_ms),)
+    return (events.WorkPreserved(kept=command.kept, at_ms=command.at_ms),)
 
 
-def _removed(command: ReportRemoved, state: State) -> Events:
-    return (WorkspaceRemoved(at_ms=command.at_ms),) if state.phase == "removing" else ()
+def _removed(command: commands.ReportRemoved, state: State) -> Events:
+    return (events.WorkspaceRemoved(at_ms=command.at_ms),) if state.phase == "removing" else ()
 
 
-def _removal_failed(command: ReportRemovalFailed, state: State) -> Events:
+def _removal_failed(command: commands.ReportRemovalFailed, state: State) -> Events:
     if state.phase != "removing":
         return ()
-    return (WorkspaceRemovalFailed(code=command.code, detail=command.detail, at_ms=command.at_ms),)
+    return (events.WorkspaceRemovalFailed(code=command.code, detail=command.detail, at_ms=command.at_ms),)
 
 
-def _restored(command: ReportRestored, state: State) -> Events:
-    return (WorkspaceRestored(at_ms=command.at_ms),) if state.phase == "restoring" else ()
+def _restored(command: commands.ReportRestored, state: State) -> Events:
+    return (events.WorkspaceRestored(at_ms=command.at_ms),) if state.phase == "restoring" else ()
 
 
-def _restore_failed(command: ReportRestoreFailed, state: State) -> Events:
+def _restore_failed(command: commands.ReportRestoreFailed, state: State) -> Events:
     if state.phase != "restoring":
         return ()
-    return (WorkspaceRestoreFailed(code=command.code, detail=command.detail, at_ms=command.at_ms),)
+    return (events.WorkspaceRestoreFailed(code=command.code, detail=command.detail, at_ms=command.at_ms),)
 
 
 _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
-    PrepareWorkspace: _prepare,
-    ClaimWorkspace: _claim,
-    RemoveWorkspace: _remove,
-    EditWorkspace: _describe,
-    LeasePorts: _lease_ports,
-    RebindWorkspace: _rebind,
-    RecordSetup: _record_setup,
-    ReportTornDown: _torn_down,
-    RestoreWorkspace: _restore,
-    ReportPrepared: _prepared,
-    ReportPrepareFailed: _prepare_failed,
-    ReportFault: _fault,
-    ReportPreserved: _kept,
-    ReportRemoved: _removed,
-    ReportRemovalFailed: _removal_failed,
-    ReportRestored: _restored,
-    ReportRestoreFailed: _restore_failed,
+    commands.PrepareWorkspace: _prepare,
+    commands.ClaimWorkspace: _claim,
+    commands.RemoveWorkspace: _remove,
+    commands.EditWorkspace: _describe,
+    commands.LeasePorts: _lease_ports,
+    commands.RebindWorkspace: _rebind,
+    commands.RecordSetup: _record_setup,
+    commands.ReportTornDown: _torn_down,
+    commands.RestoreWorkspace: _restore,
+    commands.ReportPrepared: _prepared,
+    commands.ReportPrepareFailed: _prepare_failed,
+    commands.ReportFault: _fault,
+    commands.ReportPreserved: _kept,
+    commands.ReportRemoved: _removed,
+    commands.ReportRemovalFailed: _removal_failed,
+    commands.ReportRestored: _restored,
+    commands.ReportRestoreFailed: _restore_failed,
 }
 
-WORKSPACE: Final[Decider[WorkspaceCommand, State, WorkspaceEvent, Effect]] = Decider(
+WORKSPACE: Final[Decider[commands.WorkspaceCommand, State, events.WorkspaceEvent, Effect]] = Decider(
     "workspace", initial, decide, evolve, react, pending, revision=2, failure=failure
 )

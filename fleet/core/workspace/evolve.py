@@ -6,27 +6,7 @@ from typing import Any, Final, get_args
 from msgspec.structs import replace
 
 from fleet.core.transition_table import ImpossibleEvent, read_table
-from fleet.core.workspace.events import (
-    PortsLeased,
-    WorkPreserved,
-    WorkspaceClaimed,
-    WorkspaceEdited,
-    WorkspaceEvent,
-    WorkspaceFailed,
-    WorkspaceLookedAt,
-    WorkspaceReady,
-    WorkspaceRebound,
-    WorkspaceReleased,
-    WorkspaceRemovalFailed,
-    WorkspaceRemovalRequested,
-    WorkspaceRemoved,
-    WorkspaceRequested,
-    WorkspaceRestored,
-    WorkspaceRestoreFailed,
-    WorkspaceRestoreRequested,
-    WorkspaceSetUp,
-    WorkspaceTornDown,
-)
+from fleet.core.workspace import events
 from fleet.core.workspace.state import PHASES, PortRange, State, Teardown
 
 TABLE: Final = read_table(
@@ -52,11 +32,11 @@ TABLE: Final = read_table(
     WorkspaceRestoreFailed     x          x          x          x         x          removed    x
     """,
     PHASES,
-    get_args(WorkspaceEvent),
+    get_args(events.WorkspaceEvent),
 )
 
 
-def evolve(state: State, event: WorkspaceEvent) -> State:
+def evolve(state: State, event: events.WorkspaceEvent) -> State:
     """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
     kind = type(event)
     phase = TABLE[state.phase, kind]
@@ -72,7 +52,7 @@ def evolve(state: State, event: WorkspaceEvent) -> State:
 Changes = dict[str, Any]
 
 
-def _requested(_: State, event: WorkspaceRequested) -> Changes:
+def _requested(_: State, event: events.WorkspaceRequested) -> Changes:
     return {"order": event.order, **_well(_, event), "recipe": None, "set_up": False}  # it is made anew
 
 
@@ -80,79 +60,81 @@ def _well(_: State, __: Any) -> Changes:
     return {"failure_code": None, "failure_detail": "", "fault": None}
 
 
-def _looked_at(_: State, event: WorkspaceLookedAt) -> Changes:
+def _looked_at(_: State, event: events.WorkspaceLookedAt) -> Changes:
     return {"fault": event.fault, "fault_since_ms": event.at_ms}
 
 
-def _claimed(state: State, event: WorkspaceClaimed) -> Changes:
+def _claimed(state: State, event: events.WorkspaceClaimed) -> Changes:
     others = (session for session in state.sessions if session != event.session_id)
     return {"sessions": (*others, event.session_id), "claims": state.claims + 1}
 
 
-def _released(state: State, event: WorkspaceReleased) -> Changes:
+def _released(state: State, event: events.WorkspaceReleased) -> Changes:
     return {"sessions": tuple(session for session in state.sessions if session != event.session_id)}
 
 
-def _ready(_: State, event: WorkspaceReady) -> Changes:
+def _ready(_: State, event: events.WorkspaceReady) -> Changes:
     return {"prepared": event.prepared}
 
 
-def _failed(_: State, event: WorkspaceFailed | WorkspaceRemovalFailed | WorkspaceRestoreFailed) -> Changes:
+def _failed(
+    _: State, event: events.WorkspaceFailed | events.WorkspaceRemovalFailed | events.WorkspaceRestoreFailed
+) -> Changes:
     return {"failure_code": event.code, "failure_detail": event.detail}
 
 
-def _not_made(state: State, event: WorkspaceFailed) -> Changes:
+def _not_made(state: State, event: events.WorkspaceFailed) -> Changes:
     made_before = state.prepared is not None
     return {**_failed(state, event), "fault": "missing" if made_before else None, "ports": None}
 
 
-def _kept(_: State, event: WorkPreserved) -> Changes:
+def _kept(_: State, event: events.WorkPreserved) -> Changes:
     return {"kept": event.kept}
 
 
-def _rebound(state: State, event: WorkspaceRebound) -> Changes:
+def _rebound(state: State, event: events.WorkspaceRebound) -> Changes:
     moved = None if state.order is None else replace(state.order, source_directory=event.source_directory)
     return {"order": moved}
 
 
-def _described(_: State, event: WorkspaceEdited) -> Changes:
+def _described(_: State, event: events.WorkspaceEdited) -> Changes:
     return {"title": event.title}
 
 
-def _ports_leased(_: State, event: PortsLeased) -> Changes:
+def _ports_leased(_: State, event: events.PortsLeased) -> Changes:
     return {"ports": PortRange(event.first, event.count)}
 
 
-def _set_up(_: State, event: WorkspaceSetUp) -> Changes:
+def _set_up(_: State, event: events.WorkspaceSetUp) -> Changes:
     return {"recipe": event.recipe, "recipe_of": event.repository, "set_up": event.complete, "teardown": None}
 
 
-def _torn_down(_: State, event: WorkspaceTornDown) -> Changes:
+def _torn_down(_: State, event: events.WorkspaceTornDown) -> Changes:
     teardown = Teardown(event.exit_code, event.detail, event.output, event.at_ms)
     return {"recipe": None, "set_up": False, "teardown": teardown}
 
 
-def _removed(state: State, event: WorkspaceRemoved) -> Changes:
+def _removed(state: State, event: events.WorkspaceRemoved) -> Changes:
     return {**_well(state, event), "recipe": None, "set_up": False, "ports": None}
 
 
 _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
-    WorkspaceRequested: _requested,
-    WorkspaceClaimed: _claimed,
-    WorkspaceReady: _ready,
-    WorkspaceFailed: _not_made,
-    WorkspaceLookedAt: _looked_at,
-    WorkspaceReleased: _released,
-    WorkspaceRemovalRequested: _well,
-    WorkPreserved: _kept,
-    PortsLeased: _ports_leased,
-    WorkspaceSetUp: _set_up,
-    WorkspaceTornDown: _torn_down,
-    WorkspaceRemoved: _removed,
-    WorkspaceRemovalFailed: _failed,
-    WorkspaceEdited: _described,
-    WorkspaceRebound: _rebound,
-    WorkspaceRestoreRequested: _well,
-    WorkspaceRestored: _well,
-    WorkspaceRestoreFailed: _failed,
+    events.WorkspaceRequested: _requested,
+    events.WorkspaceClaimed: _claimed,
+    events.WorkspaceReady: _ready,
+    events.WorkspaceFailed: _not_made,
+    events.WorkspaceLookedAt: _looked_at,
+    events.WorkspaceReleased: _released,
+    events.WorkspaceRemovalRequested: _well,
+    events.WorkPreserved: _kept,
+    events.PortsLeased: _ports_leased,
+    events.WorkspaceSetUp: _set_up,
+    events.WorkspaceTornDown: _torn_down,
+    events.WorkspaceRemoved: _removed,
+    events.WorkspaceRemovalFailed: _failed,
+    events.WorkspaceEdited: _described,
+    events.WorkspaceRebound: _rebound,
+    events.WorkspaceRestoreRequested: _well,
+    events.WorkspaceRestored: _well,
+    events.WorkspaceRestoreFailed: _failed,
 }
