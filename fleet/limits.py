@@ -35,6 +35,7 @@ BUDGET_MAX: Final = 10**12  # dollars, tokens or minutes: more is no bound
 TAGS_MAX: Final = 50
 PAGE_DEFAULT: Final = 50
 PAGE_MAX: Final = 200
+SESSIONS_PAGE_MAX: Final = 1000  # sessions in one response, about 1.5 MB: they are encoded already
 PATH_CHARS_MAX: Final = 4096  # the kernel's own limit, in bytes
 UNREAD_BODY_DRAIN_S: Final = 1.0  # an answer waits so long for a body that nobody reads; the rest closes the connection
 FIND_QUERY_CHARS_MAX: Final = 200  # of a name that is looked for: a file's, a directory's, a branch's
@@ -76,6 +77,7 @@ SIGNAL_BUFFER_MAX: Final = 4096  # per reader; signals beyond are dropped, the f
 SIGNAL_BUFFER_BYTES_MAX: Final = 4 * MIB  # likewise; the state of a tool comes with all of its output so far
 TOOL_SIGNAL_S: Final = 0.25  # between two signals of one tool, each of which repeats all of its output
 RESPONSE_SLICE_ITEMS: Final = 32  # of a long list that are read and encoded in one go, about 2 ms; then others run
+ENCODED_SLICE_ITEMS: Final = 128  # likewise, where most are encoded already: about 0.3 ms, and 6 ms where none is
 RESPONSE_SLICE_BYTES: Final = 256 * KIB  # likewise
 HEARTBEAT_S: Final = 15.0
 QUERIES_CACHED: Final = 16  # decoded queries, for each route: clients ask the same again
@@ -212,6 +214,8 @@ FLEET_ENDED_S: Final = 86_400.0  # sessions that ended longer ago are not in the
 FLEET_ERASED_MAX: Final = 1000  # erased sessions remembered for readers that come back; older readers get all again
 MODEL_LIMITS_MAX: Final = 4096  # models whose context limit is remembered; a provider has some hundred
 MODEL_LIMITS_RETRY_S: Final = 30.0  # after a process has not told its models
+SESSION_DETAILS_CACHED: Final = 256  # encoded sessions with those around them, a few KiB each; likewise
+SECONDS_CACHED: Final = 4096  # times as text, 100 bytes each: items show the same seconds again and again
 FLEET_ITEMS_CACHED: Final = 4096  # encoded sessions, about 6 MiB; the one encoded longest ago goes first
 
 # Diffs

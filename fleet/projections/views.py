@@ -1,5 +1,6 @@
 """The views of Fleet, one for each kind of aggregate, with the indexes that their readers need."""
 
+from bisect import bisect_left, insort
 from typing import NamedTuple
 
 from fleet.core import trust
@@ -17,33 +18,56 @@ from fleet.projections.states import States
 
 
 class Sessions(States[session_state.State]):
-    """Sessions, found by Fleet's id or by OpenCode's."""
+    """Sessions, found by Fleet's id or by OpenCode's, in the order of their ids, and by their parent."""
 
     def __init__(self) -> None:
         super().__init__(session.SESSION, session_state.State)
         self._by_opencode: dict[str, str] = {}
+        self._oldest_first: list[str] = []
+        self._children: dict[str, dict[str, None]] = {}
+
+    def newest(self, offset: int, limit: int) -> list[session_state.State]:
+        """Return a page of all sessions, newest first."""
+        end = max(0, len(self._oldest_first) - offset)
+        page = self._oldest_first[max(0, end - limit) : end]
+        return [self._states[session_id] for session_id in reversed(page)]
+
+    def children(self, session_id: str) -> list[session_state.State]:
+        """Return the sessions that report to this one, which may be erased."""
+        return [self._states[child] for child in self._children.get(session_id, ())]
 
     def find(self, any_id: str) -> session_state.State | None:
         """Return the session with this Fleet id or OpenCode id."""
         return self.get(self._by_opencode.get(any_id, any_id))
 
     def index(self, aggregate_id: str, state: session_state.State) -> None:
-        """Keep the index as well."""
+        """Keep the indexes as well."""
+        if aggregate_id not in self._states:
+            insort(self._oldest_first, aggregate_id)
+            if state.settings.parent_id is not None:
+                self._children.setdefault(state.settings.parent_id, {})[aggregate_id] = None
         super().index(aggregate_id, state)
         for opencode_id in (*state.opencode.earlier_session_ids, state.opencode.session_id):
             self._by_opencode[opencode_id] = aggregate_id
 
     def unindex(self, state: session_state.State, aggregate_id: str) -> None:
-        """Keep the index as well."""
+        """Keep the indexes as well."""
         super().unindex(state, aggregate_id)
+        del self._oldest_first[bisect_left(self._oldest_first, aggregate_id)]
+        siblings = self._children.get(state.settings.parent_id or "", {})
+        siblings.pop(aggregate_id, None)
+        if not siblings:
+            self._children.pop(state.settings.parent_id or "", None)
         for opencode_id in (*state.opencode.earlier_session_ids, state.opencode.session_id):
             if self._by_opencode.get(opencode_id) == aggregate_id:
                 del self._by_opencode[opencode_id]
 
     def clear(self) -> None:
-        """Forget the index as well."""
+        """Forget the indexes as well."""
         super().clear()
         self._by_opencode.clear()
+        self._oldest_first.clear()
+        self._children.clear()
 
 
 class Instances(States[instance_state.State]):

@@ -12,6 +12,7 @@ from fleet.limits import (
     PAGE_DEFAULT,
     PAGE_MAX,
     PATH_CHARS_MAX,
+    SESSIONS_PAGE_MAX,
     TAGS_MAX,
     TITLE_CHARS_MAX,
     WEBHOOK_DESCRIPTION_CHARS_MAX,
@@ -261,6 +262,7 @@ class NotificationQuery(PageQuery, frozen=True):
 class ListQuery(PageQuery, frozen=True):
     """`GET /api/sessions`."""
 
+    limit: Annotated[int, msgspec.Meta(ge=1, le=SESSIONS_PAGE_MAX), _LIMIT] = PAGE_DEFAULT
     status: Statuses = None
     search: Annotated[str | None, msgspec.Meta(description="Those whose title has this in it, in any case.")] = None
     parent: Annotated[str | None, msgspec.Meta(description="Those that report to this session.")] = None

@@ -73,8 +73,9 @@ async def test_the_fleet_view_keeps_nothing_of_an_erased_session(door: Door, is_
     assert state is not None
     items = SessionItems(door.fleet)
     view = FleetView(door.fleet, items)
-    kept = items.encoded(state)
+    kept, detail = items.encoded(state), items.detail(state, [], [])
     assert items.encoded(state) is kept
+    assert items.detail(state, [], []) is detail
     async with trio.open_nursery() as nursery:
         nursery.start_soon(view.run)
         await trio.testing.wait_all_tasks_blocked()
@@ -83,6 +84,7 @@ async def test_the_fleet_view_keeps_nothing_of_an_erased_session(door: Door, is_
             await trio.sleep(1)
         nursery.cancel_scope.cancel()
     assert items.encoded(state) is not kept
+    assert items.detail(state, [], []) is not detail
 
 
 async def test_a_view_without_sessions_begins_empty(door: Door) -> None:

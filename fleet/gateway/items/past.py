@@ -5,11 +5,14 @@ Text in flight and running tool calls are signals and not in the log, so they ar
 
 from collections.abc import Iterable, Sequence
 
+import trio
+
 from fleet.actors.fleet import Fleet
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.state import State
 from fleet.gateway.items.session import SessionItems
 from fleet.gateway.items.states import last_instance
+from fleet.limits import RESPONSE_SLICE_ITEMS
 from fleet.wire.items import SessionItem
 
 
@@ -21,7 +24,12 @@ async def sessions_at(fleet: Fleet, at: int, states: Iterable[State]) -> list[St
 
 async def items_at(fleet: Fleet, items: SessionItems, at: int, states: Sequence[State]) -> list[SessionItem]:
     """Return the items of states of then."""
-    return [items.earlier(state, await silent_at(fleet, at, state)) for state in states]
+    found: list[SessionItem] = []
+    for number, state in enumerate(states, 1):
+        found.append(items.earlier(state, await silent_at(fleet, at, state)))
+        if number % RESPONSE_SLICE_ITEMS == 0:
+            await trio.lowlevel.checkpoint()  # others want to go on
+    return found
 
 
 async def silent_at(fleet: Fleet, at: int, state: State) -> Instance | None:

@@ -25,9 +25,10 @@ from fleet.gateway.routes.prompts import model_of
 from fleet.gateway.server.idempotency import changed_nothing
 from fleet.gateway.server.requests import (
     answer,
+    answer_encoded,
+    answer_list,
     check_cursor,
     derived,
-    paged,
 )
 from fleet.wire.bodies import (
     AtQuery,
@@ -54,12 +55,12 @@ async def list_sessions(fleet: Fleet, items: SessionItems, query: ListQuery) -> 
     """
     position = fleet.log.head()
     if query.at is None:
-        found = _matching(fleet, fleet.views.sessions, query)
-        return paged(found, query, lambda state: msgspec.Raw(items.encoded(state)), position)
+        page, total = _page(fleet, query)
+        return await answer_encoded(map(items.encoded, page), position=position, total=total)
     at = check_cursor(fleet, query.at, "at")
     found = _matching(fleet, await fleet.past.sessions.all(at), query)
-    page = await items_at(fleet, items, at, found[query.offset : query.offset + query.limit])
-    return answer(page, position=position, total=len(found))
+    earlier = await items_at(fleet, items, at, found[query.offset : query.offset + query.limit])
+    return await answer_list(earlier, position=position, total=len(found))
 
 
 @endpoint("GET /<session_id>", gives=json(SessionDetail, headers=("Fleet-Position",)))
@@ -71,10 +72,9 @@ async def read_session(fleet: Fleet, items: SessionItems, session: Session, quer
     """
     position = fleet.log.head()
     if query.at is not None:
-        detail = await _detail_at(fleet, items, check_cursor(fleet, query.at, "at"), session)
-    else:
-        detail = items.detail(session, _ancestors(fleet, session), _children(fleet, session.id))
-    return answer(detail, position=position)
+        return answer(await _detail_at(fleet, items, check_cursor(fleet, query.at, "at"), session), position=position)
+    detail = items.detail(session, _ancestors(fleet, session), fleet.views.sessions.children(session.id))
+    return answer(msgspec.Raw(detail), position=position)
 
 
 @endpoint("GET /<session_id>/children", gives=list[SessionItem])
@@ -83,8 +83,9 @@ async def list_children(fleet: Fleet, items: SessionItems, session: Session, que
 
     Those that were made with it as `onComplete.notifySessionId`.
     """
-    children = _children(fleet, session.id)
-    return paged(children, query, items.item, fleet.log.head())
+    position, children = fleet.log.head(), fleet.views.sessions.children(session.id)
+    page = children[query.offset : query.offset + query.limit]
+    return await answer_encoded(map(items.encoded, page), position=position, total=len(children))
 
 
 async def _detail_at(fleet: Fleet, items: SessionItems, at: int, state: State) -> SessionDetail:
@@ -93,7 +94,7 @@ async def _detail_at(fleet: Fleet, items: SessionItems, at: int, state: State) -
     if earlier is None:
         raise Rejected("session_not_found", f"session {state.id} did not exist at position {at}")
     ancestors = await sessions_at(fleet, at, _ancestors(fleet, state))
-    children = await sessions_at(fleet, at, _children(fleet, state.id))
+    children = await sessions_at(fleet, at, fleet.views.sessions.children(state.id))
     return items.earlier_detail(earlier, await silent_at(fleet, at, earlier), ancestors, children)
 
 
@@ -266,8 +267,13 @@ def _ancestors(fleet: Fleet, state: State) -> list[State]:
     return found
 
 
-def _children(fleet: Fleet, session_id: str) -> list[State]:
-    return [state for state in fleet.views.sessions if state.settings.parent_id == session_id]
+def _page(fleet: Fleet, query: ListQuery) -> tuple[list[State], int]:
+    """Return the page of sessions that was asked for, newest first, and how many there are on all pages."""
+    sessions = fleet.views.sessions
+    if (query.status, query.search, query.parent, query.tag, query.workspace) == (None,) * 5:
+        return sessions.newest(query.offset, query.limit), len(sessions)
+    found = _matching(fleet, sessions, query)
+    return found[query.offset : query.offset + query.limit], len(found)
 
 
 def _matching(fleet: Fleet, states: Iterable[State], query: ListQuery) -> list[State]:

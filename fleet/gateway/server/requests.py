@@ -20,6 +20,7 @@ from fleet.errors import Rejected
 from fleet.gateway.server.allowed_values import choices
 from fleet.gateway.server.visitor import Visitor
 from fleet.limits import (
+    ENCODED_SLICE_ITEMS,
     IDEMPOTENCY_KEY_CHARS_MAX,
     QUERIES_CACHED,
     RESPONSE_SLICE_BYTES,
@@ -154,18 +155,40 @@ def answer(value: Any, *, status: int = 200, position: int | None = None, total:
     return _with_headers(response, position, total)
 
 
-async def answer_list(items: Iterable[Any], *, position: int, headers: dict[str, str] | None = None) -> Response:
-    """Return a list of any length as JSON; its items are made and encoded a few at a time, with checkpoints between."""
+async def answer_list(
+    items: Iterable[Any], *, position: int, total: int | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    """Return a list of any length as JSON; its items are made and encoded a few at a time, with checkpoints between.
+
+    `total` None says that these are all of them.
+    """
+    encoded = map(msgspec.json.encode, items)
+    return await _joined(encoded, RESPONSE_SLICE_ITEMS, position=position, total=total, headers=headers)
+
+
+async def answer_encoded(items: Iterable[bytes], *, position: int, total: int) -> Response:
+    """Return a list of items as JSON, most of which were encoded before; likewise."""
+    return await _joined(items, ENCODED_SLICE_ITEMS, position=position, total=total)
+
+
+async def _joined(
+    items: Iterable[bytes],
+    slice_items: int,
+    *,
+    position: int,
+    total: int | None,
+    headers: dict[str, str] | None = None,
+) -> Response:
     encoded: list[bytes] = []
     since, slice_bytes = 0, 0
     for item in items:
-        encoded.append(msgspec.json.encode(item))
-        slice_bytes += len(encoded[-1])
-        if slice_bytes >= RESPONSE_SLICE_BYTES or len(encoded) - since >= RESPONSE_SLICE_ITEMS:
+        encoded.append(item)
+        slice_bytes += len(item)
+        if slice_bytes >= RESPONSE_SLICE_BYTES or len(encoded) - since >= slice_items:
             since, slice_bytes = len(encoded), 0
             await trio.lowlevel.checkpoint()
     response = Response(b"[" + b",".join(encoded) + b"]", 200, headers, content_type="application/json")
-    return _with_headers(response, position, len(encoded))
+    return _with_headers(response, position, len(encoded) if total is None else total)
 
 
 def paged(found: Sequence[Found], query: PageQuery, item: Callable[[Found], Any] | None, position: int) -> Response:
