@@ -15,7 +15,7 @@ from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
 from fleet.actors.prompt import NewPrompt
 from fleet.actors.usecases.sessions import CommandResult, NewSession
-from fleet.core.session.values import Answer, Budget
+from fleet.core.session.values import Answer, Budget, SessionSettings
 from fleet.errors import Problem
 from fleet.ports import Strategy
 from fleet.projections.history_query import HistorySearch
@@ -168,16 +168,14 @@ class Client:
         branch = "main" if bad and random.random() < 0.5 else None
         prompt = NewPrompt(f"{request.mark}first {self._words()}") if random.random() < 0.4 else None
         known = self._ledger.sessions
-        new = NewSession(
-            await self._place(bad=bad and branch is None),
-            request.mark,
-            strategy,
-            branch=branch,
-            base_ref="HEAD" if strategy == "worktree" and random.random() < 0.3 else None,
-            initial_prompt=prompt,
-            notify_session=random.choice(known) if known and random.random() < 0.5 else None,
-            budget=self._a_budget() if random.random() < 0.15 else None,
+        place = await self._place(bad=bad and branch is None)
+        base_ref = "HEAD" if strategy == "worktree" and random.random() < 0.3 else None
+        parent = random.choice(known) if known and random.random() < 0.5 else None
+        budget = self._a_budget() if random.random() < 0.15 else None
+        settings = SessionSettings(
+            title=request.mark, strategy=strategy, branch=branch, base_ref=base_ref, budget=budget
         )
+        new = NewSession(place, settings, prompt, notify_session=parent)
         await self._order(request, lambda fleet, caller: fleet.sessions.create(new, caller))
         self._learn(request)
 

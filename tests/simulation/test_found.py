@@ -19,6 +19,7 @@ from fleet.core.instance.events import InstanceRequested
 from fleet.core.session.events import ProvisionFailed, SessionErased
 from fleet.core.session.state import State
 from fleet.core.session.turn_events import ChangesRecorded, TurnEnded
+from fleet.core.session.values import SessionSettings
 from fleet.errors import Problem
 from fleet.ports import Strategy
 from fleet.projections.transcripts import Where
@@ -55,7 +56,7 @@ async def create(
     machine: Machine, prompt: str | None = None, directory: str = "/src/shop", strategy: Strategy = "existing"
 ) -> State:
     initial = None if prompt is None else NewPrompt(prompt)
-    new = NewSession(directory, "a session", strategy, initial_prompt=initial)
+    new = NewSession(directory, SessionSettings(title="a session", strategy=strategy), initial)
     return (await (await fleet_of(machine)).sessions.create(new, ME)).session
 
 
@@ -276,9 +277,8 @@ async def test_a_callback_that_a_shutdown_causes_starts_no_process(autojump_cloc
     """The parent was resumed for it, after the list of the processes to be stopped was made."""
     async with running(Policy(sharing="directory")) as machine:
         parent = await create(machine)
-        new = NewSession(
-            "/src/notes", "a child", "existing", initial_prompt=NewPrompt("hello"), notify_session=parent.id
-        )
+        settings = SessionSettings(title="a child", strategy="existing")
+        new = NewSession("/src/notes", settings, NewPrompt("hello"), notify_session=parent.id)
         machine.world.fail_next_spawn("never_ready")
 
         async def order(fleet: Fleet) -> CommandResult:

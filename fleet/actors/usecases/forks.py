@@ -54,17 +54,17 @@ class Forks:
             cut = cut._replace(message_id=None if message_id is None else cut.message_id, tree=None)
         elif cut.tree is None:
             cut = cut._replace(tree=await self._tree_now(session, cut))
-        new = NewSession(
-            directory=session.source_directory,
+        settings = replace(
+            session.settings,
             title=title or f"{session.settings.title} (fork)",
             strategy=wanted,
-            tags=session.settings.tags,
-            agent=session.settings.agent,
-            model=session.settings.model,
+            branch=None,
+            base_ref=None if wanted == "existing" else await self._base(session),
+            budget=None,
+            parent_id=None,
             origin=ForkPoint(session.id, session.opencode.session_id, cut.message_id, session.workspace_id, cut.tree),
         )
-        if wanted != "existing":
-            new = replace(new, base_ref=await self._base(session))
+        new = NewSession(session.source_directory, settings)
         return await self._orders.create(new, caller)
 
     def _cut(self, session: State, message_id: str | None) -> _Cut:

@@ -23,7 +23,7 @@ from fleet.core.paths import is_inside
 from fleet.core.session import commands
 from fleet.core.session.consequences import BEGIN_ANEW, is_gone
 from fleet.core.session.state import State
-from fleet.core.session.values import Answer, Budget, ForkPoint, Model, SessionSettings
+from fleet.core.session.values import Answer, Budget, SessionSettings
 from fleet.core.workspace.commands import EditWorkspace
 from fleet.core.workspace.faults import described, way_out
 from fleet.errors import PROBLEMS, Problem, Rejected, Unavailable
@@ -35,28 +35,20 @@ from fleet.limits import (
     SESSION_READY_TIMEOUT_S,
     TERMINATE_WAIT_S,
 )
-from fleet.ports import Source, Strategy, WorkspaceSpec
+from fleet.ports import Source, WorkspaceSpec
 from fleet.wire.enums import AbortOutcome
 
 Command = TypeVar("Command")
 
 
 class NewSession(msgspec.Struct, frozen=True):
-    """A session as a caller wants it."""
+    """A session as a caller wants it. Without a title in its `settings` it gets one from its prompt or directory."""
 
     directory: str
-    title: str | None = None
-    strategy: Strategy = "existing"
-    branch: str | None = None
-    base_ref: str | None = None
-    tags: tuple[str, ...] = ()
+    settings: SessionSettings = SessionSettings(title="", strategy="existing")
     initial_prompt: NewPrompt | None = None
-    agent: str | None = None
-    model: Model | None = None
     notify_session: str | None = None
     notify_instance: str | None = None
-    budget: Budget | None = None
-    origin: ForkPoint | None = None
 
 
 class CommandResult(msgspec.Struct, frozen=True):
@@ -124,24 +116,18 @@ class SessionUseCases:
         prompt = new.initial_prompt and await self._commands.resolve(new.initial_prompt, None)
         source = await context.workspaces.inspect(new.directory)
         self._roots.require(source.directory)
-        if new.strategy != "existing" and source.repository is not None:
+        if new.settings.strategy != "existing" and source.repository is not None:
             self._roots.require(source.repository)
-        title = new.title if new.title is not None else _default_title(new, source)
-        order = await self._workspace_order(new, source, title)
+        settings = replace(new.settings, title=new.settings.title or _default_title(new, source))
+        order = await self._workspace_order(settings, source)
         now = context.clock.now_ms()
         return commands.CreateSession(
             session_id=context.ids.uuid7(),
-            settings=SessionSettings(
-                title=title,
-                strategy=new.strategy,
+            settings=replace(
+                settings,
                 branch=order.branch,
                 base_ref=order.base_ref,
-                tags=new.tags,
-                agent=new.agent,
-                model=new.model,
                 parent_id=None if parent is None else parent.id,
-                budget=new.budget,
-                origin=new.origin,
             ),
             workspace_id=order.workspace_id,
             source_directory=source.directory,
@@ -165,18 +151,20 @@ class SessionUseCases:
             )
         return parent
 
-    async def _workspace_order(self, new: NewSession, source: Source, title: str) -> WorkspaceSpec:
+    async def _workspace_order(self, settings: SessionSettings, source: Source) -> WorkspaceSpec:
         context = self._context
-        if new.strategy == "existing":
-            for field, value in (("branch", new.branch), ("baseRef", new.base_ref)):
+        if settings.strategy == "existing":
+            for field, value in (("branch", settings.branch), ("baseRef", settings.base_ref)):
                 if value is not None:
                     raise Rejected("invalid", f"{field} goes with a worktree or a clone", field=field)
             shared = context.views.workspaces.existing(source.directory)
             if shared is not None and shared.order is not None and shared.phase != "failed":
                 return shared.order
         workspace_id = context.ids.uuid7()
-        directory, branch = context.workspaces.plan(workspace_id, new.strategy, source, new.branch, title)
-        order = WorkspaceSpec(workspace_id, new.strategy, source.directory, directory, branch, new.base_ref)
+        directory, branch = context.workspaces.plan(
+            workspace_id, settings.strategy, source, settings.branch, settings.title
+        )
+        order = WorkspaceSpec(workspace_id, settings.strategy, source.directory, directory, branch, settings.base_ref)
         await context.workspaces.check(order)
         return order
 

@@ -11,7 +11,7 @@ from fleet.actors.prompt import NewPrompt
 from fleet.actors.usecases.sessions import CommandResult, NewSession, SessionUseCases
 from fleet.core.session.state import State, status_of
 from fleet.core.session.state import State as Session
-from fleet.core.session.values import Budget
+from fleet.core.session.values import Budget, SessionSettings
 from fleet.errors import Rejected
 from fleet.gateway.items.past import items_at, sessions_at, silent_at
 from fleet.gateway.items.session import SessionItems
@@ -239,17 +239,19 @@ async def _describe(sessions: SessionUseCases, session_id: str, body: DescribeBo
 def _new_session(body: CreateBody) -> NewSession:
     return NewSession(
         directory=body.directory,
-        title=body.title,
-        strategy=body.isolation_strategy,
-        branch=body.branch,
-        base_ref=body.base_ref,
-        tags=tuple(body.tags),
+        settings=SessionSettings(
+            title=body.title or "",
+            strategy=body.isolation_strategy,
+            branch=body.branch,
+            base_ref=body.base_ref,
+            tags=tuple(body.tags),
+            agent=body.agent,
+            model=model_of(body.model),
+            budget=_budget(body.budget),
+        ),
         initial_prompt=None if body.initial_prompt is None else NewPrompt(body.initial_prompt),
-        agent=body.agent,
-        model=model_of(body.model),
         notify_session=None if body.on_complete is None else body.on_complete.notify_session_id,
         notify_instance=None if body.on_complete is None else body.on_complete.notify_instance_id,
-        budget=_budget(body.budget),
     )
 
 
