@@ -6,6 +6,7 @@ only through `connections`, which the instance's own actor opens and closes.
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -15,6 +16,7 @@ import trio
 from fleet.actors.port_errors import with_problems
 from fleet.actors.runtime.aggregate import Deliver, StateReply
 from fleet.actors.runtime.registry import ActorRegistry
+from fleet.actors.runtime.retry import Patience, persist
 from fleet.core import trust
 from fleet.core import workspace_roots as roots
 from fleet.core.instance import state as instance_state
@@ -123,11 +125,8 @@ class Connections:
 
     async def wait(self, instance_id: str) -> OpenCode:
         """Return the client, waiting for it however long that takes; an instance that ends calls its effects off."""
-        while True:
-            try:
-                return await self.get(instance_id)
-            except Unavailable as unavailable:
-                _log.warning("waits_for_connection", instance=instance_id, code=unavailable.code)
+        patience = Patience("waits_for_connection", instance=instance_id)
+        return await persist(partial(self.get, instance_id), patience, every_s=0)
 
 
 class ActorRegistries(msgspec.Struct, frozen=True):

@@ -6,6 +6,8 @@ start time, boot) and the password on file prove that it is the one.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,8 +18,10 @@ from fleet.actors.effects.known_offers import KnownOffers
 from fleet.actors.effects.live_events import Conversations
 from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.actors.runtime.causation import cause_here
+from fleet.actors.runtime.retry import Patience, persist
 from fleet.core.instance import commands
 from fleet.core.instance.effects import AwaitReady, Effect, InformSession, OperateProcess, SpawnProcess, StopProcess
+from fleet.core.session.commands import SessionCommand
 from fleet.core.session.report_commands import ReportInstanceEnded
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.limits import (
@@ -164,17 +168,10 @@ class InstanceEffects:
         ended = ReportInstanceEnded(
             instance_id=effect.instance_id, orderly=effect.orderly, evidence=effect.evidence, at_ms=self._now()
         )
-        while True:
-            try:
-                await self._context.actors.sessions.ask(
-                    effect.session_id, Deliver(ended, cause_here(f"instance:{effect.instance_id}"))
-                )
-                break
-            except Rejected:  # there is no such session: nobody to tell
-                break
-            except Unavailable as unavailable:
-                _log.warning("session_not_informed", session=effect.session_id, code=unavailable.code)
-                await trio.sleep(TURN_RECHECK_S)
+        deliver = Deliver[SessionCommand](ended, cause_here(f"instance:{effect.instance_id}"))
+        inform = partial(self._context.actors.sessions.ask, effect.session_id, deliver)
+        with suppress(Rejected):  # there is no such session
+            await persist(inform, Patience("session_not_informed", session=effect.session_id), every_s=TURN_RECHECK_S)
         await report(commands.ReportInformed(session_id=effect.session_id, at_ms=self._now()))
 
 

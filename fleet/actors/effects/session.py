@@ -6,6 +6,7 @@ that it does not answer itself is its failure, or begins it again (failures.py).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -25,7 +26,8 @@ from fleet.actors.effects.turn import TurnEffects
 from fleet.actors.effects.workspace_check import look
 from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.actors.runtime.causation import cause_here
-from fleet.core.instance.commands import DetachSession
+from fleet.actors.runtime.retry import Patience, persist
+from fleet.core.instance.commands import DetachSession, InstanceCommand
 from fleet.core.instance.state import LIVE, OVER
 from fleet.core.paths import is_inside
 from fleet.core.session import effects as e
@@ -42,7 +44,7 @@ from fleet.core.session.report_commands import (
 from fleet.core.session.values import ForkPoint
 from fleet.core.workspace.commands import PrepareWorkspace
 from fleet.core.workspace.faults import described
-from fleet.errors import Problem, Rejected, Unavailable
+from fleet.errors import Problem, Rejected
 from fleet.events.envelope import Cause
 from fleet.limits import DETACH_RETRY_S, ERASURE_RETRY_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
 from fleet.ports import Message, OpenCode, OpenCodeSession
@@ -233,15 +235,10 @@ class SessionEffects:
             await self._changes.record(session_id, state.turn.number, report)
 
     async def _detach(self, session_id: str, instance_id: str) -> None:
-        detach = DetachSession(session_id=session_id, at_ms=self._now())
-        while True:
-            try:
-                await self._context.actors.instances.ask(instance_id, Deliver(detach, self._cause(session_id)))
-            except Unavailable as unavailable:  # a full disk: it must not keep the session from its end for good
-                _log.warning("session_not_detached", session=session_id, code=unavailable.code)
-                await trio.sleep(TURN_RECHECK_S)
-                continue
-            break
+        command = DetachSession(session_id=session_id, at_ms=self._now())
+        deliver = Deliver[InstanceCommand](command, self._cause(session_id))
+        detach = partial(self._context.actors.instances.ask, instance_id, deliver)
+        await persist(detach, Patience("session_not_detached", session=session_id), every_s=TURN_RECHECK_S)
         if (state := self._context.views.sessions.get(session_id)) is not None:
             await self._disposal.left(instance_id, state.directory)
 
@@ -264,14 +261,8 @@ class SessionEffects:
 
     async def _erase(self, session_id: str, _: e.EraseRecords, __: Reporter) -> None:
         """Erase everything that is kept for the session; then there is no such session."""
-        while True:
-            try:
-                await self._erasure.erase(session_id)
-            except Unavailable as unavailable:
-                _log.warning("erasure_retried", session=session_id, code=unavailable.code)
-                await trio.sleep(ERASURE_RETRY_S)
-                continue
-            return
+        erase = partial(self._erasure.erase, session_id)
+        await persist(erase, Patience("erasure_retried", session=session_id), every_s=ERASURE_RETRY_S)
 
     def _cause(self, session_id: str) -> Cause:
         return cause_here(f"session:{session_id}")

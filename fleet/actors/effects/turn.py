@@ -8,6 +8,7 @@ into the turn is waited for: it would run unseen. OpenCode retries and waits wit
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import structlog
 import trio
@@ -18,10 +19,10 @@ from fleet.actors.effects.delays import Delays
 from fleet.actors.effects.diffs import Changes
 from fleet.actors.effects.live_events import Conversation, Conversations
 from fleet.actors.effects.opencode_messages import read_since, read_subagents, read_tail
-from fleet.actors.effects.retry_window import Patience
 from fleet.actors.effects.workspace_check import missing
 from fleet.actors.runtime.aggregate import ReportBack
 from fleet.actors.runtime.causation import cause_here
+from fleet.actors.runtime.retry import Patience, persist
 from fleet.core.session import effects as e
 from fleet.core.session.commands import SessionCommand
 from fleet.core.session.report_commands import (
@@ -38,6 +39,7 @@ from fleet.limits import (
     ABORT_GRACE_S,
     DELIVERY_CONFIRM_TIMEOUT_S,
     DELIVERY_LATE_GRACE_S,
+    OPENCODE_REFUSED_S,
     REPLY_RETRY_S,
     TURN_POLL_S,
     TURN_RECHECK_S,
@@ -73,7 +75,7 @@ class TurnEffects:
         conversation.cause = cause_here()
         client = await self._context.connections.wait(effect.instance_id)
         idle_since_s: float | None = None
-        patience = Patience("turn_unobserved", session_id)
+        patience = _patience("turn_unobserved", session_id)
         while True:
             await conversation.wait_for_activity(TURN_POLL_S if idle_since_s is None else TURN_RECHECK_S)
             try:
@@ -83,7 +85,7 @@ class TurnEffects:
                     idle_since_s = None
                     self._conversations.look(session_id, effect.opencode_id, statuses, asked_s)
                     given_up = await self._attend(session_id, client, effect, report)
-                    patience.answered()
+                    patience.succeeded()
                     if given_up is None:
                         continue
                     await self._report(session_id, client, effect, given_up, report)
@@ -94,7 +96,7 @@ class TurnEffects:
                 if effect.opencode_id in await client.statuses(effect.directory):
                     idle_since_s = None  # what was read may be of before
                     continue
-                patience.answered()
+                patience.succeeded()
                 idle_s = trio.current_time() - idle_since_s
                 ended = self._judge(session_id, effect, messages, idle_s)
                 if ended is None or not await self._is_over(session_id, client, effect, ended, idle_s):
@@ -282,7 +284,7 @@ class TurnEffects:
         """Abort the turn, again and again; the session calls this off when the turn is over."""
         conversation = self._conversations.of(session_id)
         client = await self._context.connections.wait(effect.instance_id)
-        patience = Patience("abort_retried", session_id)
+        patience = _patience("abort_retried", session_id)
         while True:
             try:
                 await client.abort(effect.opencode_id, effect.directory)
@@ -297,36 +299,34 @@ class TurnEffects:
         One that OpenCode goes on refusing is closed: the turn ends by itself, or as one that is silent.
         """
         client = await self._context.connections.wait(effect.instance_id)
-        patience = Patience("answer_retried", session_id)
+        patience = _patience("answer_retried", session_id, "request_not_found")
         await note_allowance(self._context, session_id, effect)
-        while True:
-            try:
-                await _reply(client, effect)
-                break
-            except Problem as problem:
-                if problem.code == "request_not_found" or patience.ends_with(problem):
-                    break
-                await trio.sleep(REPLY_RETRY_S)
+        with suppress(Problem):
+            await persist(partial(_reply, client, effect), patience, every_s=REPLY_RETRY_S)
         await report(ReportRequestClosed(request_id=effect.request_id, at_ms=self._now()))
 
     async def check_idle_after_resume(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
         """Find out that nothing runs for a resumed session, record what was missed, and report."""
         client = await self._context.connections.wait(effect.instance_id)
-        patience = Patience("settle_retried", session_id)
+        patience = _patience("settle_retried", session_id)
         evidence = "resumed; OpenCode runs nothing for this session"
-        while True:
-            try:
-                if effect.opencode_id not in await client.statuses(effect.directory):
-                    await self.record(session_id, client, effect.opencode_id, None, report)
-                    break
-            except Problem as problem:
-                if patience.ends_with(problem):
-                    evidence = f"resumed; what OpenCode runs for this session is not known: {problem.detail}"
-                    break
-            await trio.sleep(TURN_RECHECK_S)
+
+        async def settle() -> None:
+            while effect.opencode_id in await client.statuses(effect.directory):  # noqa: ASYNC110 - it tells nobody
+                await trio.sleep(TURN_RECHECK_S)
+            await self.record(session_id, client, effect.opencode_id, None, report)
+
+        try:
+            await persist(settle, patience, every_s=TURN_RECHECK_S)
+        except Problem as problem:
+            evidence = f"resumed; what OpenCode runs for this session is not known: {problem.detail}"
         state = self._context.views.sessions.get(session_id)
         self._conversations.of(session_id).next_turn = None if state is None else state.turns + 1
         await report(ReportSettled(evidence=evidence, at_ms=self._now(), fresh=self._context.fresh()))
+
+
+def _patience(event: str, session_id: str, *final: str) -> Patience:
+    return Patience(event, refused_s=OPENCODE_REFUSED_S, final=("session_gone", *final), session=session_id)
 
 
 async def _reply(client: OpenCode, effect: e.AnswerOpenCode) -> None:

@@ -29,9 +29,9 @@ from fleet.actors.runtime.actor import Actor, Inbox
 from fleet.actors.runtime.causation import because_of, cause_here, find_causes
 from fleet.actors.runtime.mailbox import Mailbox, MailboxStatistics
 from fleet.actors.runtime.ref import Message, Ref
-from fleet.backoff import backoff_s
+from fleet.actors.runtime.retry import Patience, persist
 from fleet.core.decider import Decider
-from fleet.errors import Problem, Rejected, Unavailable
+from fleet.errors import Problem, Rejected
 from fleet.events.envelope import Appended, Cause, StateSnapshot
 from fleet.events.log import Log
 from fleet.events.snapshots import fingerprint, pack
@@ -384,15 +384,9 @@ class Aggregate(Generic[Command, State, Event, Effect]):
 
     async def _report(self, command: Command, cause: Cause) -> None:
         """Ask ourselves, again while the mailbox or the disk is full: a lost report would be an effect without end."""
-        attempt = 0
-        while True:
-            try:
-                await self.ref().ask(Deliver(command, cause), timeout=math.inf)
-            except Rejected as rejected:
-                _log.info("report_rejected", stream=self.stream, command=type(command).__name__, code=rejected.code)
-            except Unavailable as unavailable:
-                attempt += 1
-                _log.warning("report_waits", stream=self.stream, command=type(command).__name__, code=unavailable.code)
-                await trio.sleep(backoff_s(attempt))
-                continue
-            return
+        name = type(command).__name__
+        ask = partial(self.ref().ask, Deliver(command, cause), timeout=math.inf)
+        try:
+            await persist(ask, Patience("report_waits", stream=self.stream, command=name))
+        except Rejected as rejected:
+            _log.info("report_rejected", stream=self.stream, command=name, code=rejected.code)

@@ -1,0 +1,64 @@
+"""Repeats work that fails for now, and decides for how long: the one place where effects retry.
+
+`Unavailable` passes, and is retried until the effect is called off. Most other problems pass, too (OpenCode's database
+is locked, a directory boots), so they may be given a time; what lasts longer is the result.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+from itertools import count
+from typing import TypeVar
+
+import structlog
+import trio
+
+from fleet.backoff import backoff_s
+from fleet.errors import Problem, Unavailable
+
+_log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
+
+
+class Patience:
+    """The problem met last, which is logged once as `event`, with `about`, as long as it stays the same.
+
+    A problem that is not `Unavailable` ends it after `refused_s`, and one with a code in `final` at once.
+    """
+
+    def __init__(self, event: str, *, refused_s: float = 0.0, final: Collection[str] = (), **about: object) -> None:
+        self._event = event
+        self._refused_s = refused_s
+        self._final = final
+        self._about = about
+        self._code: str | None = None
+        self._since_s = 0.0
+
+    def ends_with(self, problem: Problem) -> bool:
+        """Take note of the problem, and return whether another attempt would be in vain."""
+        if not isinstance(problem, Unavailable) and not self._refused_s:
+            return True
+        if problem.code != self._code:
+            self._code, self._since_s = problem.code, trio.current_time()
+            _log.warning(self._event, code=problem.code, detail=problem.detail, **self._about)
+        if isinstance(problem, Unavailable):
+            return False
+        return problem.code in self._final or trio.current_time() - self._since_s >= self._refused_s
+
+    def succeeded(self) -> None:
+        """Forget the problem: the next one is new."""
+        self._code = None
+
+
+async def persist(work: Callable[[], Awaitable[Result]], patience: Patience, *, every_s: float | None = None) -> Result:
+    """Return what `work` returns, and repeat it while its problems may pass. Raises the one that ends `patience`.
+
+    It waits `every_s` before each repetition; without it, a time that grows.
+    """
+    for attempt in count(1):
+        try:
+            return await work()
+        except Problem as problem:
+            if patience.ends_with(problem):
+                raise
+        await trio.sleep(backoff_s(attempt) if every_s is None else every_s)
+    raise AssertionError("attempts have no end")
