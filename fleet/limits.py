@@ -139,7 +139,7 @@ OPENCODE_RESPONSE_BYTES_MAX: Final = 256 * MIB
 OPENCODE_TOKENS_MAX: Final = 10**12  # of one message; any number of these add up to what a log and a program can hold
 OPENCODE_COST_USD_MAX: Final = 1e9  # likewise
 OPENCODE_TIME_MS_MAX: Final = 253_402_300_799_000  # the last second of the year 9999
-OPENCODE_READ_BYTES: Final = 256 * KIB  # one look at a socket; tokens that wait there are joined
+HTTP_READ_BYTES: Final = 256 * KIB  # one look at a socket; tokens that wait there are joined
 OPENCODE_CONNECTIONS_KEPT_MAX: Final = 8  # per process, while nobody asks anything
 ALLOWANCES_KEPT: Final = 200  # permissions that a process holds for good, as its state shows them; the log has all
 EVENT_SILENCE_S: Final = 25.0  # heartbeats come every 10 s
@@ -384,8 +384,9 @@ CLIENT_BACKOFF_S_MAX: Final = 2.0
 CLIENT_CONNECT_S: Final = 10.0
 CLIENT_RESPONSE_S: Final = SESSION_READY_TIMEOUT_S + 30.0  # a create answers when the session can take a prompt
 CLIENT_SILENCE_S: Final = 2 * HEARTBEAT_S + 5.0  # a stream that gives no sign of life for so long is lost
-STREAM_READ_BYTES: Final = 256 * KIB  # one look at a stream's socket
-CLIENT_SOCKET_READ_BYTES: Final = 64 * KIB  # likewise of a WebSocket, whose library copies what it has not parsed yet
+CLIENT_SOCKET_READ_BYTES: Final = (
+    64 * KIB
+)  # one look at that of a WebSocket, whose library copies what it has not parsed yet
 CLIENT_FRAME_BYTES_MAX: Final = 64 * MIB  # of a stream; the largest hold a prompt with its attachments
 CLIENT_BUFFER_FRAMES_MAX: Final = 4096  # of a subscription that wait for its reader, then it goes on from the log
 CLIENT_BUFFER_BYTES_MAX: Final = 8 * MIB  # likewise; a single frame may be larger

@@ -13,7 +13,8 @@ import trio
 from fleet import __version__
 from fleet.backoff import backoff_s
 from fleet.client.errors import FleetError, error_of, unreachable, unreadable
-from fleet.client.response import LOST, LongResponse
+from fleet.client.response import LOST, open_response
+from fleet.http1 import HttpConnection
 from fleet.limits import (
     CLIENT_BACKOFF_S_MAX,
     CLIENT_BACKOFF_S_MIN,
@@ -77,7 +78,7 @@ class Connection:
         self.retry_for_s = retry_for_s
         self.tell: Callable[[FleetError | None], None] | None = None
         self._away = False
-        self._streams: set[LongResponse] = set()
+        self._streams: set[HttpConnection] = set()
         self._closed = trio.Event()
         self.headers = {"User-Agent": f"fleet/{__version__}"}
         if token is not None:
@@ -100,7 +101,7 @@ class Connection:
         self._closed.set()
         with trio.CancelScope(shield=True):
             for response in list(self._streams):
-                await self.shut(response)
+                self.shut(response)
             await self._http.aclose()
 
     def failed(self, failure: FleetError, times: int) -> None:
@@ -202,26 +203,23 @@ class Connection:
 
     # -------------------------------------------------------------------------------------------------------- streams
 
-    async def open(self, path: str, query: Query) -> LongResponse:
+    async def open(self, path: str, query: Query) -> HttpConnection:
         """Open a stream; an attempt is made once."""
         headers = {**self.headers, "Accept": "text/event-stream"}
         try:
-            response = await LongResponse.open(self.address(path, query), headers)
-            if response.status != 200:
-                async with response:
-                    raise error_of(await response.whole())
+            response = await open_response(self.address(path, query), headers)
         except LOST as error:
             raise unreachable(self.url, error) from error
         if self._closed.is_set():
-            await response.aclose()
+            response.close()
             raise trio.ClosedResourceError("the client is closed")
         self._streams.add(response)
         return response
 
-    async def shut(self, response: LongResponse) -> None:
+    def shut(self, response: HttpConnection) -> None:
         """Close a stream that was opened."""
         self._streams.discard(response)
-        await response.aclose()
+        response.close()
 
     def address(self, path: str, query: Query | None = None) -> httpx.URL:
         """Return the whole address of a path."""

@@ -21,6 +21,7 @@ from fleet.client.connection import Connection
 from fleet.client.errors import FleetError, error_of, problem_of, unreachable, unreadable
 from fleet.client.response import LOST, connect
 from fleet.client.stream import RawFrame
+from fleet.http1 import TcpStream
 from fleet.limits import CLIENT_CONNECT_S, CLIENT_FRAME_BYTES_MAX, CLIENT_SILENCE_S, CLIENT_SOCKET_READ_BYTES
 from fleet.wire.sockets import Subscribe, Unsubscribe
 
@@ -66,7 +67,7 @@ class _Line(trio.abc.Stream):
     trio-websocket would end quietly where it is lost during the handshake, and leave who waits for that waiting.
     """
 
-    def __init__(self, connection: "trio.SocketStream | trio.SSLStream[trio.SocketStream]") -> None:
+    def __init__(self, connection: TcpStream) -> None:
         self._connection = connection
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:

@@ -1,85 +1,47 @@
-"""A long response, read from its socket as it arrives.
-
-httpx would hand it out through six asynchronous generators inside each other, which trio can only clean up with a
-warning when a reader leaves early; a reader of a stream always does.
-"""
+"""Long responses, each on its own connection: how it is opened, and how it fails."""
 
 import ssl
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
+from contextlib import closing
 
 import h11
 import httpx
 import trio
 
-from fleet.limits import CLIENT_CONNECT_S, STREAM_READ_BYTES
+from fleet.client.errors import error_of
+from fleet.http1 import BrokenConnectionError, HttpConnection, TcpStream
+from fleet.limits import CLIENT_CONNECT_S
 
-LOST = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, h11.RemoteProtocolError)
+LOST = (
+    BrokenConnectionError,
+    OSError,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+    trio.TooSlowError,
+    h11.RemoteProtocolError,
+)
 """How a connection fails."""
 
 
-class LongResponse:
-    """An answer whose head has come. `chunk()` returns b"" at its end, and raises one of `LOST`."""
-
-    def __init__(self, connection: "trio.SocketStream | trio.SSLStream[trio.SocketStream]") -> None:
-        self._connection = connection
-        self._http = h11.Connection(h11.CLIENT)
-        self.status = 0
-        self._headers: list[tuple[bytes, bytes]] = []
-
-    @classmethod
-    async def open(cls, url: httpx.URL, headers: Mapping[str, str]) -> Self:
-        """Send a GET and read the head of its answer. Raises one of `LOST`."""
-        with trio.fail_after(CLIENT_CONNECT_S):
-            response = cls(await connect(url))
-            try:
-                await response._ask(url, headers)
-            except BaseException:
-                await response.aclose()
-                raise
-        return response
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connection, at once."""
-        await trio.aclose_forcefully(self._connection)
-
-    async def _ask(self, url: httpx.URL, headers: Mapping[str, str]) -> None:
-        sent = [("Host", url.netloc.decode("ascii")), *headers.items()]
-        request = self._http.send(h11.Request(method="GET", target=url.raw_path, headers=sent)) or b""
-        await self._connection.send_all(request + (self._http.send(h11.EndOfMessage()) or b""))
-        while not isinstance(head := await self._event(), h11.Response):
-            pass  # an informational one
-        self.status, self._headers = head.status_code, list(head.headers)
-
-    async def chunk(self) -> bytes:
-        """Return what comes next, b"" at the end."""
-        event = await self._event()
-        return bytes(event.data) if isinstance(event, h11.Data) else b""
-
-    async def whole(self) -> httpx.Response:
-        """Return the answer as one of httpx."""
-        content = b""
-        with trio.fail_after(CLIENT_CONNECT_S):
-            while chunk := await self.chunk():
-                content += chunk
-        return httpx.Response(self.status, headers=self._headers, content=content)
-
-    async def _event(self) -> object:
-        while (event := self._http.next_event()) is h11.NEED_DATA:
-            self._http.receive_data(bytes(await self._connection.receive_some(STREAM_READ_BYTES)))
-        return event
+async def open_response(url: httpx.URL, headers: Mapping[str, str]) -> HttpConnection:
+    """Send a GET, and return the connection on which the body comes. Raises `FleetError`, or one of `LOST`."""
+    with trio.fail_after(CLIENT_CONNECT_S):
+        connection = HttpConnection(await connect(url), (("Host", url.netloc.decode("ascii")), *headers.items()))
+        try:
+            head = await connection.ask("GET", url.raw_path)
+        except BaseException:
+            connection.close()
+            raise
+    if head.status_code == 200:
+        return connection
+    content = b""
+    with closing(connection), trio.fail_after(CLIENT_CONNECT_S):
+        while chunk := await connection.receive():
+            content += chunk
+    raise error_of(httpx.Response(head.status_code, headers=list(head.headers), content=content))
 
 
-async def connect(url: httpx.URL) -> "trio.SocketStream | trio.SSLStream[trio.SocketStream]":
+async def connect(url: httpx.URL) -> TcpStream:
     """Open a connection to the host of an address. Raises one of `LOST`."""
     secure = url.scheme == "https"
     connection = await trio.open_tcp_stream(url.host, url.port or (443 if secure else 80))

@@ -8,8 +8,9 @@ import trio
 
 from fleet.client.connection import Connection
 from fleet.client.errors import unreachable, unreadable
-from fleet.client.response import LOST, LongResponse
+from fleet.client.response import LOST
 from fleet.client.stream import Item, RawFrame, Stream
+from fleet.http1 import HttpConnection
 from fleet.limits import CLIENT_FRAME_BYTES_MAX, CLIENT_SILENCE_S
 from fleet.line_splitter import LineSplitter
 from fleet.wire.bodies import Query, StreamQuery
@@ -25,7 +26,7 @@ class SseStream(Stream[Item]):
     ) -> None:
         super().__init__(connection, after, decode)
         self._path = path
-        self._response: LongResponse | None = None
+        self._response: HttpConnection | None = None
         self._parser = self._make_parser()
 
     def _query(self, after: int) -> Query:
@@ -59,7 +60,7 @@ class SseStream(Stream[Item]):
     async def _chunk(self) -> bytes:
         assert self._response is not None  # noqa: S101 - it was opened
         with trio.fail_after(CLIENT_SILENCE_S):
-            chunk = await self._response.chunk()
+            chunk = await self._response.receive()
         if not chunk:
             raise trio.BrokenResourceError("the stream has ended")
         self._alive = True
@@ -69,8 +70,7 @@ class SseStream(Stream[Item]):
         """Close the connection."""
         response, self._response = self._response, None
         if response is not None:
-            with trio.CancelScope(shield=True):
-                await self._connection.shut(response)
+            self._connection.shut(response)
 
 
 class Parser(Protocol):

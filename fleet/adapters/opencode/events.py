@@ -17,8 +17,9 @@ import msgspec
 import trio
 
 from fleet.adapters.opencode import event_wire, wire
-from fleet.adapters.opencode.http import FAULTS, BrokenConnectionError, HttpConnection, connect, what_went_wrong
+from fleet.adapters.opencode.http import FAULTS, connect, media_type, what_went_wrong
 from fleet.backoff import backoff_s
+from fleet.http1 import BrokenConnectionError, HttpConnection
 from fleet.limits import (
     EVENT_LINE_BYTES_MAX,
     EVENT_RECONNECT_S_MAX,
@@ -165,12 +166,12 @@ async def _follow(port: int, authorization: str) -> HttpConnection:
     with trio.move_on_after(OPENCODE_REQUEST_TIMEOUT_S):
         connection = await connect(port, authorization)
         try:
-            status, media_type = await connection.ask("GET", "/global/event")
+            head = await connection.ask("GET", "/global/event")
         except BaseException:
             connection.close()
             raise
-        if status == 200 and media_type.startswith("text/event-stream"):
+        if head.status_code == 200 and media_type(head).startswith("text/event-stream"):
             return connection
         connection.close()
-        raise BrokenConnectionError(f"it answered {status} instead of a stream")
+        raise BrokenConnectionError(f"it answered {head.status_code} instead of a stream")
     raise BrokenConnectionError(f"it has sent no answer within {OPENCODE_REQUEST_TIMEOUT_S:g} s")
