@@ -2,16 +2,16 @@
 
 Keeps: commands are appended once, versions are the expected ones, positions have no gap, each record is chained to the
 one before it. Later appends of a batch see the earlier ones; nothing outside changes until the log has made the batch
-durable (lmdb_log.py, memory_log.py).
+durable (writer.py, memory_log.py).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from fleet.errors import Problem, Rejected
 from fleet.events.codec import SALT_BYTES, Header, digest_command, digest_payload, encode, recorded
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded
-from fleet.events.log import Log, VersionConflict
+from fleet.events.log import VersionConflict
 from fleet.events.registry import Encoded, EventRegistry
 from fleet.limits import EVENT_BYTES_MAX, STREAM_NAME_BYTES_MAX
 
@@ -55,6 +55,23 @@ class ErasedUpTo(NamedTuple):
     """What an erasure reached: `through` when there is no more to be erased."""
 
     position: int
+
+
+class Durable(Protocol):
+    """What a batch follows on: the end of the log, its streams' versions and the commands in it."""
+
+    @property
+    def tip(self) -> LogEnd:
+        """Where it ends."""
+        ...
+
+    def stream_version(self, stream: str) -> int:
+        """Return the version of the stream's last event, 0 where there is none."""
+        ...
+
+    def find_command(self, command_id: str) -> CommandRecord | None:
+        """Return what became of a command id."""
+        ...
 
 
 Outcome = Appended | VersionConflict | Problem
@@ -103,8 +120,8 @@ class Batch:
     of the streams that it touches. `refusal` is the outcome of what is not taken on a full disk.
     """
 
-    def __init__(self, tip: LogEnd, durable: Log, now_ms: int, salts: bytes, refusal: Problem | None = None) -> None:
-        self.tip = tip
+    def __init__(self, durable: "Durable", now_ms: int, salts: bytes, refusal: Problem | None = None) -> None:
+        self.tip = durable.tip
         self.records: list[bytes] = []
         self.recorded: list[Recorded] = []
         self.commands: dict[str, CommandRecord] = {}

@@ -10,6 +10,7 @@ never sees a commit half-way and never stands in the way of a resize.
 
 import hashlib
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice, takewhile
 from pathlib import Path
@@ -20,11 +21,11 @@ import msgspec
 
 from fleet.errors import StartupError
 from fleet.events import codec
-from fleet.events.batch import Batch
+from fleet.events.batch import Batch, LogEnd
 from fleet.events.codec import CorruptRecord
 from fleet.events.disk import remedy
 from fleet.events.envelope import ERASED_DIGEST, CommandRecord, StateSnapshot
-from fleet.limits import MAP_BYTES_INITIAL
+from fleet.limits import MAP_BYTES_INITIAL, SNAPSHOTS_WAITING_MAX, STREAM_HEADS_MAX
 
 if TYPE_CHECKING:
     from lmdb import _Database
@@ -47,12 +48,16 @@ class LmdbStore:
     `padded`: the file was shorter than the pages in use and was lengthened. LMDB leaves pages unwritten at the end when
     they became free in the transaction that took them, so that alone is no damage; but reading beyond the end of a file
     that was cut off would kill the process with SIGBUS. Whoever opens it then reads it all.
+
+    `tip` is where the log ends for readers, which is where it ended at the last `finish_commit` or `reload`.
     """
 
     def __init__(self, file: Path) -> None:
         existed = file.exists()
         self.padded = False
         self._file = file
+        self._heads: OrderedDict[str, int] = OrderedDict()
+        self._waiting: OrderedDict[str, StateSnapshot] = OrderedDict()  # snapshots, for the next commit
         self._map_bytes = max(MAP_BYTES_INITIAL, 2 * file.stat().st_size if existed else 0)
         try:
             self._environment = lmdb.open(
@@ -71,6 +76,7 @@ class LmdbStore:
             if not existed:
                 _sync_directory(file.parent)
             self._read: lmdb.Transaction[bytes] = self._environment.begin()
+            self.tip = self._read_tip()
         except lmdb.Error as error:
             self._environment.close()
             self.unpad()
@@ -124,10 +130,17 @@ class LmdbStore:
 
     # ------------------------------------------------------------------------------------------------------- reading
 
-    def last_record(self) -> bytes | None:
-        """Return the last record, None in an empty log."""
-        cursor = self._read.cursor(self._records)
-        return cursor.value() if cursor.last() else None
+    def _read_tip(self) -> LogEnd:
+        try:
+            cursor = self._read.cursor(self._records)
+            if not cursor.last():
+                return LogEnd(0, codec.GENESIS_DIGEST)
+            record = codec.decode(cursor.value())
+        except (lmdb.Error, CorruptRecord, msgspec.MsgspecError) as error:
+            raise StartupError(
+                f"The event log is damaged at its end ({error}): restore the data directory from a backup."
+            ) from error
+        return LogEnd(record.header.position, record.digest)
 
     def records(self, after: int, limit: int | None) -> Iterator[bytes]:
         """Yield records beyond position `after`. Use it up before anything else happens."""
@@ -178,6 +191,19 @@ class LmdbStore:
 
     def stream_version(self, stream: str) -> int:
         """Return the version of the stream's last event, 0 where there is none."""
+        version = self._heads.get(stream)
+        if version is None:
+            version = self._read_version(stream)
+            self._remember_head(stream, version)
+        return version
+
+    def _remember_head(self, stream: str, version: int) -> None:
+        self._heads[stream] = version
+        self._heads.move_to_end(stream)
+        if len(self._heads) > STREAM_HEADS_MAX:
+            self._heads.popitem(last=False)
+
+    def _read_version(self, stream: str) -> int:
         prefix = _stream_prefix(stream)
         cursor = self._read.cursor(self._index)
         before = cursor.prev() if cursor.set_range(prefix + b"\xff") else cursor.last()
@@ -191,7 +217,9 @@ class LmdbStore:
         return None if found is None else CommandRecord(*_decode_command(found))
 
     def load_snapshot(self, stream: str) -> StateSnapshot | None:
-        """Return the snapshot of the stream."""
+        """Return the newest snapshot of the stream."""
+        if (waiting := self._waiting.get(stream)) is not None:
+            return waiting
         found = self._get(stream.encode(), self._snapshots)
         return None if found is None else StateSnapshot(*_decode_snapshot(found))
 
@@ -208,14 +236,22 @@ class LmdbStore:
 
     # ------------------------------------------------------------------------------------------------------- writing
 
-    def begin_commit(
-        self, batch: Batch, snapshots: Mapping[str, StateSnapshot], erased: Mapping[str, list[bytes]]
-    ) -> Callable[[], None]:
+    def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
+        """Write it with the next commit; it is disposable, and those that have waited longest are dropped."""
+        self._waiting[stream] = snapshot
+        self._waiting.move_to_end(stream)
+        if len(self._waiting) > SNAPSHOTS_WAITING_MAX:
+            self._waiting.popitem(last=False)
+
+    def begin_commit(self, batch: Batch, erased: Mapping[str, list[bytes]], *, snapshots: bool) -> Callable[[], None]:
         """Put everything in its place and return what makes it durable: one fsync, to be called in a thread.
 
-        `erased` holds keys in `records` of events to be erased, by stream. Both may raise `lmdb.MapFullError`, after
-        which `grow` and another try are due. After the commit: `renew`.
+        `erased` holds keys in `records` of events to be erased, by stream; `snapshots` says whether those that wait are
+        written, too. Both may raise `lmdb.MapFullError`, after which `grow` and another try are due. After the commit:
+        `finish_commit`.
         """
+        self._drop_snapshots(erased)
+        self._written = dict(self._waiting) if snapshots else {}
         transaction = self._environment.begin(write=True)
         try:
             first = batch.tip.position - len(batch.records) + 1
@@ -229,7 +265,7 @@ class LmdbStore:
             for command_id, record in batch.commands.items():
                 value = _encode((record.stream, record.position, record.version, record.digest))
                 transaction.put(_command_key(command_id), value, db=self._commands)
-            for stream, snapshot in snapshots.items():
+            for stream, snapshot in self._written.items():
                 value = _encode((snapshot.version, snapshot.position, snapshot.schema, snapshot.state))
                 transaction.put(stream.encode(), value, db=self._snapshots)
             for stream, erased_keys in erased.items():
@@ -252,10 +288,30 @@ class LmdbStore:
             value = _encode((*_decode_command(command)[:3], ERASED_DIGEST))
             transaction.put(_command_key(command_id), value, db=self._commands)
 
-    def renew(self) -> None:
-        """Let reads see the last commit."""
+    def finish_commit(self, batch: Batch, erased: Iterable[str]) -> None:
+        """Let reads see the commit, all of them at this instant."""
+        self._renew()
+        self.tip = batch.tip
+        for stream, version in batch.heads.items():
+            self._remember_head(stream, version)
+        self._drop_snapshots(erased)
+        for stream, snapshot in self._written.items():
+            if self._waiting.get(stream) is snapshot:
+                del self._waiting[stream]
+
+    def reload(self) -> None:
+        """Let reads see what is on disk, whatever the last commit has come to. Raises `StartupError`."""
+        self._renew()
+        self._heads.clear()
+        self.tip = self._read_tip()
+
+    def _renew(self) -> None:
         self._read.abort()
         self._read = self._environment.begin()
+
+    def _drop_snapshots(self, erased: Iterable[str]) -> None:
+        for stream in erased:
+            self._waiting.pop(stream, None)
 
     def grow(self) -> None:
         """Double the map."""

@@ -56,7 +56,7 @@ class MemoryLog:
         self._snapshots: dict[str, StateSnapshot] = {}
         self._crashed = False
         self._commits = 0
-        self._tip = LogEnd(0, codec.GENESIS_DIGEST)
+        self.tip = LogEnd(0, codec.GENESIS_DIGEST)
         for record in disk.records:
             self._index(codec.decode(record))
 
@@ -68,7 +68,7 @@ class MemoryLog:
 
     def head(self) -> int:
         """See `Log`."""
-        return self._tip.position
+        return self.tip.position
 
     def stream_version(self, stream: str) -> int:
         """See `Log`."""
@@ -154,7 +154,7 @@ class MemoryLog:
         if self._crashed:
             raise Unavailable("log_unavailable", "The process of this log was killed.")
         salts = self._salts(codec.SALT_BYTES * len(events))
-        batch = Batch(self._tip, self, self._clock.now_ms(), salts, _full() if self._disk.low else None)
+        batch = Batch(self, self._clock.now_ms(), salts, _full() if self._disk.low else None)
         outcome = batch.add(order)
         if batch.records:
             self._make_durable(batch)
@@ -211,7 +211,7 @@ class MemoryLog:
 
     def _index(self, record: codec.Record) -> None:
         header = record.header
-        self._tip = LogEnd(header.position, record.digest)
+        self.tip = LogEnd(header.position, record.digest)
         self._positions.setdefault(header.stream, []).append(header.position)
 
 

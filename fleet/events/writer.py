@@ -1,28 +1,38 @@
 """The one writer: appends and erasures wait in a queue, and everything that waits goes into one commit.
 
-Keeps: the queue is bounded, no append waits without an end, what was accepted is written before an ordered stop ends.
-What a commit is, lmdb_log.py says.
+Keeps: the queue is bounded, no append waits without an end, what was accepted is written before an ordered stop ends;
+readers and listeners see a commit at the same instant, after it is durable and before its appenders continue. batch.py
+has the rules of an append, lmdb_store.py the tables.
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
+import lmdb
 import outcome
 import trio
 
 from fleet.errors import Problem, Unavailable
-from fleet.events.batch import Append, ErasedUpTo, ErasureBatch, Written
+from fleet.events.batch import Append, Batch, ErasedUpTo, ErasureBatch, Salts, Written
+from fleet.events.codec import SALT_BYTES
+from fleet.events.disk import Disk
 from fleet.events.envelope import Appended
-from fleet.events.log import LogStatistics, OutcomeUnknown
-from fleet.limits import APPEND_QUEUE_BYTES_MAX, APPEND_QUEUE_MAX, BATCH_BYTES_MAX, BATCH_EVENTS_MAX, TRACE_LINKS_MAX
+from fleet.events.lmdb_store import LmdbStore
+from fleet.events.log import Listener, LogStatistics, OutcomeUnknown
+from fleet.limits import (
+    APPEND_QUEUE_BYTES_MAX,
+    APPEND_QUEUE_MAX,
+    BATCH_BYTES_MAX,
+    BATCH_EVENTS_MAX,
+    ERASE_PAGE_EVENTS,
+    TRACE_LINKS_MAX,
+)
+from fleet.ports import Clock
 
 if TYPE_CHECKING:
     from fleet.traces import Traces
-
-Commit = Callable[[Sequence[Append | ErasureBatch]], Awaitable[Sequence[Written]]]
-"""Makes appends and erasures durable, all in one; returns the outcome of each. Raises `Problem` when nothing was."""
 
 _NOT_RUNNING: Final = "The event log's writer is not running."
 _STOPPING: Final = "Fleet is shutting down: the event log takes no more events."
@@ -50,9 +60,14 @@ class _Waiting:
 class Writer:
     """Queue and task. `append` from any task, `run` in one that a supervisor hosts, `stop` to end it in order."""
 
-    def __init__(self, commit: Commit, traces: "Traces | None" = None) -> None:
-        self._commit = commit
+    def __init__(self, store: LmdbStore, disk: Disk, clock: Clock, *, salts: Salts, traces: "Traces | None") -> None:
+        self._store = store
+        self._disk = disk
+        self._clock = clock
+        self._salts = salts
         self._traces = traces
+        self._thread = trio.CapacityLimiter(1)
+        self._listeners: list[Listener] = []
         self._queue: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._wake = trio.Event()
@@ -87,6 +102,7 @@ class Writer:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write until `stop` or cancelled; both write first what was accepted. Raises what a commit broke on."""
+        self._store.reload()
         self._stopping = False
         self._refusal = None
         task_status.started()
@@ -105,6 +121,10 @@ class Writer:
         self._refusal = ("stopping", _STOPPING)
         self._stopping = True
         self._wake.set()
+
+    def listen(self, listener: Listener) -> None:
+        """Call the listener with each commit from now on."""
+        self._listeners.append(listener)
 
     def statistics(self) -> LogStatistics:
         """Return the load."""
@@ -145,6 +165,70 @@ class Writer:
             self._appends += len(batch)
             for waiting, result in zip(batch, outcomes, strict=True):
                 waiting.resume(_outcome(result))
+
+    # -------------------------------------------------------------------------------------------------------- commits
+
+    async def _commit(self, orders: Sequence[Append | ErasureBatch]) -> Sequence[Written]:
+        """Make them durable, all in one; return the outcome of each. Raises `Problem` when nothing was."""
+        refusal = self._find_refusal(orders)
+        try:
+            return await self._commit_unless(refusal, orders)
+        except Unavailable as full:
+            if refusal is not None or not any(order.on_full_disk for order in orders):
+                raise
+            return await self._commit_unless(full, orders)
+
+    def _find_refusal(self, orders: Sequence[Append | ErasureBatch]) -> Unavailable | None:
+        """Return the problem of what is not taken on a full disk, None where the disk is not full."""
+        size_bytes = sum(order.size_bytes for order in orders if not order.on_full_disk)
+        if size_bytes:
+            try:
+                self._disk.check(size_bytes, self._store.reusable_bytes)
+            except Unavailable as full:
+                return full
+        return None
+
+    async def _commit_unless(
+        self, refusal: Unavailable | None, orders: Sequence[Append | ErasureBatch]
+    ) -> Sequence[Written]:
+        """Make them durable, where there is a `refusal` only what is taken on a full disk. Raises it."""
+        salts = self._salts(SALT_BYTES * sum(len(order.events) for order in orders))
+        batch = Batch(self._store, self._clock.now_ms(), salts, refusal)
+        erased: dict[str, list[bytes]] = {}
+        outcomes: list[Written] = [
+            batch.add(order) if isinstance(order, Append) else self._find_erased(order, erased) for order in orders
+        ]
+        if refusal is not None and all(result is refusal for result in outcomes):
+            raise refusal
+        if batch.records or erased:
+            await self._make_durable(batch, erased, on_full_disk=refusal is not None)
+        if batch.records:
+            for listener in self._listeners:
+                listener(batch.recorded)
+        return outcomes
+
+    def _find_erased(self, erasure: ErasureBatch, erased: dict[str, list[bytes]]) -> ErasedUpTo:
+        """Add what the erasure is about to `erased`, by stream."""
+        found = self._store.stream_positions(erasure.stream, erasure.after, ERASE_PAGE_EVENTS)
+        keys = [key for key in found if int.from_bytes(key, "big") <= erasure.through]
+        if keys:
+            erased.setdefault(erasure.stream, []).extend(keys)
+        return ErasedUpTo(int.from_bytes(keys[-1], "big") if len(keys) == ERASE_PAGE_EVENTS else erasure.through)
+
+    async def _make_durable(self, batch: Batch, erased: Mapping[str, list[bytes]], *, on_full_disk: bool) -> None:
+        while True:
+            try:
+                commit = self._store.begin_commit(batch, erased, snapshots=not on_full_disk)  # snapshots can wait
+                await trio.to_thread.run_sync(commit, limiter=self._thread)
+            except lmdb.MapFullError:
+                self._store.grow()
+            except lmdb.Error as error:
+                if not self._disk.is_full(error):
+                    raise
+                if not (on_full_disk and self._disk.give_up_reserve()):
+                    raise self._disk.full(str(error)) from error
+            else:
+                return self._store.finish_commit(batch, erased)
 
     def _break(self, batch: list[_Waiting], error: BaseException) -> None:
         """Let nobody wait for a writer that is gone: the batch may or may not be on disk, the rest is not."""

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import trio
 
-import fleet.events.lmdb_log
 import fleet.events.memory_log
+import fleet.events.writer
 from fleet.errors import Rejected
 from fleet.events.envelope import ERASED_DIGEST, Cause, Erased, Recorded, StateSnapshot
 from fleet.events.feed import Feed
@@ -122,7 +122,7 @@ class ErasureContract:
     async def test_long_streams_are_erased_page_by_page(
         self, opening: Openings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(fleet.events.lmdb_log, "ERASE_PAGE_EVENTS", 4)
+        monkeypatch.setattr(fleet.events.writer, "ERASE_PAGE_EVENTS", 4)
         monkeypatch.setattr(fleet.events.memory_log, "ERASE_PAGE_EVENTS", 4)
         for count in (3, 4, 5, 12):
             async with opening() as log:
@@ -134,7 +134,7 @@ class ErasureContract:
     async def test_others_append_while_a_long_stream_is_erased(
         self, opening: Openings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(fleet.events.lmdb_log, "ERASE_PAGE_EVENTS", 2)
+        monkeypatch.setattr(fleet.events.writer, "ERASE_PAGE_EVENTS", 2)
         monkeypatch.setattr(fleet.events.memory_log, "ERASE_PAGE_EVENTS", 2)
 
         async def append(log: Log) -> None:
@@ -153,7 +153,7 @@ class ErasureContract:
     async def test_a_cancelled_erasure_is_finished_by_the_next(
         self, opening: Openings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(fleet.events.lmdb_log, "ERASE_PAGE_EVENTS", 2)
+        monkeypatch.setattr(fleet.events.writer, "ERASE_PAGE_EVENTS", 2)
         monkeypatch.setattr(fleet.events.memory_log, "ERASE_PAGE_EVENTS", 2)
         async with opening() as log:
             await log.append("a", 0, [Counted(n) for n in range(40)], CAUSE)

@@ -6,6 +6,7 @@ import resource
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import pytest
@@ -165,10 +166,10 @@ async def test_the_reserve_is_given_up_where_lmdb_finds_no_space(
 ) -> None:
     commit = LmdbStore.begin_commit
 
-    def begin_commit(self: LmdbStore, *arguments: object) -> Callable[[], None]:
+    def begin_commit(self: LmdbStore, *arguments: Any, **named: Any) -> Callable[[], None]:
         if (tmp_path / "reserve").exists():
             raise NO_SPACE
-        return commit(self, *arguments)  # type: ignore[arg-type]  # passed on as it came
+        return commit(self, *arguments, **named)
 
     with open_log(tmp_path, Space()) as log:
         async with trio.open_nursery() as nursery:
@@ -192,7 +193,7 @@ async def test_blobs_go_on_a_full_disk_with_the_reserve(tmp_path: Path, monkeypa
         def fails(self: LmdbBlobs, *arguments: object) -> None:
             if (tmp_path / "reserve").exists():
                 raise NO_SPACE
-            discard(self, *arguments)  # type: ignore[arg-type]
+            discard(self, *arguments)  # type: ignore[arg-type]  # passed on as it came
 
         monkeypatch.setattr(LmdbBlobs, "_discard", fails)
         await blobs.forget("s")

@@ -9,7 +9,6 @@ import lmdb
 import pytest
 import trio
 
-import fleet.events.lmdb_log
 import fleet.events.lmdb_store
 import fleet.events.writer
 from fleet.errors import StartupError, Unavailable
@@ -328,7 +327,7 @@ async def test_a_broken_writer_leaves_nobody_waiting_and_can_be_started_again(
 async def test_stream_versions_are_right_beyond_what_memory_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fleet.events.lmdb_log, "STREAM_HEADS_MAX", 4)
+    monkeypatch.setattr(fleet.events.lmdb_store, "STREAM_HEADS_MAX", 4)
     async with open_lmdb(tmp_path) as log:
         for version in range(3):
             for n in range(10):
@@ -337,7 +336,7 @@ async def test_stream_versions_are_right_beyond_what_memory_holds(
 
 
 async def test_only_so_many_snapshots_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet.events.lmdb_log, "SNAPSHOTS_WAITING_MAX", 2)
+    monkeypatch.setattr(fleet.events.lmdb_store, "SNAPSHOTS_WAITING_MAX", 2)
     async with open_lmdb(tmp_path) as log:
         for n in range(3):
             log.save_snapshot(f"s{n}", StateSnapshot(0, 0, "1", b""))
