@@ -79,7 +79,7 @@ class FakeDisk:
     `contents` are files by directory and name, for those tests that look at them. `trees` and `kept` are what
     tests/fakes/trees.py and removals.py keep, by workspace id. `switched` are branches that
     somebody checked out in a directory since it was made. `busy` names the processes that work in a directory.
-    `cut_off` are worktrees whose repository was moved.
+    `cut_off` are worktrees whose repository was moved. `remade` counts how often a checkout was lost and made again.
     """
 
     directories: set[str] = field(default_factory=set[str])
@@ -95,6 +95,7 @@ class FakeDisk:
     switched: dict[str, str] = field(default_factory=dict[str, str])
     cut_off: set[str] = field(default_factory=set[str])
     busy: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    remade: Counter[str] = field(default_factory=Counter[str])
 
     def add_repository(self, top: str) -> FakeRepository:
         """Add a repository with one commit on `main`."""
@@ -102,6 +103,18 @@ class FakeDisk:
         commit = f"{len(self.repositories) + 1:040x}"
         repository = self.repositories[top] = FakeRepository(top, {"main": commit}, {commit: commit})
         return repository
+
+    def move_repository(self, top: str, to: str) -> None:
+        """Rename the directory of a repository; its worktrees do not find it any more."""
+        self.directories.remove(top)
+        self.directories.add(to)
+        repository = self.repositories.pop(top)
+        repository.top = to
+        self.repositories[to] = repository
+        if top in self.contents:
+            self.contents[to] = self.contents.pop(top)
+        made = [made.order for made in self.checkouts.values() if made.order.strategy == "worktree"]
+        self.cut_off |= {order.directory for order in made if is_inside(order.source_directory, (top,))}
 
     def checkout_at(self, directory: str) -> FakeCheckout | None:
         return next((made for made in self.checkouts.values() if made.order.directory == directory), None)
@@ -151,6 +164,7 @@ class FakeWorkspaces:
             lost = made is not None and made.whole and order.directory not in self.disk.directories
             if made is not None and lost:
                 made = self._again(made)
+                self.disk.remade[order.workspace_id] += 1
             if made is None:
                 made = self._begin(order)
             if not made.whole:

@@ -20,7 +20,7 @@ from fleet.errors import Problem
 from fleet.ports import Strategy
 from fleet.projections.history_query import HistorySearch
 from fleet.projections.history_store import HistoryPage
-from tests.simulation.faults import decide_on_a_set_up
+from tests.simulation.faults import decide_on_a_set_up, rebind
 from tests.simulation.machine import Machine
 
 UNCERTAIN = frozenset(("interrupted", "timed_out"))
@@ -138,6 +138,8 @@ class Client:
             self._read_diff: 2,
             self._decide_on_a_set_up: 4,
             self._revoke: 1,
+            self._rebind: 3,
+            self._compact: 4,
         }
         await self._random.choices(list(acts), list(acts.values()))[0](session_id)
 
@@ -203,7 +205,10 @@ class Client:
             sessions = list((await self._machine.fleet()).fleet.views.sessions)
             if sessions:
                 return self._random.choice(sessions).directory
-        return self._random.choice(BAD_PLACES if bad else PLACES)
+        place = self._random.choice(BAD_PLACES if bad else PLACES)
+        while place in self._machine.moved:
+            place = self._machine.moved[place]
+        return place
 
     async def _prompt(self, session_id: str) -> None:
         request = self._ledger.add("prompt", self._key(), session_id)
@@ -319,9 +324,22 @@ class Client:
             each = self._random.choice(allowed)
             await self._machine.call(lambda fleet: fleet.trust.revoke(each.repository, each.recipe.digest, Caller()))
 
+    async def _rebind(self, _: str) -> None:
+        workspaces = [state.id for state in (await self._machine.fleet()).fleet.views.workspaces]
+        if workspaces:
+            await rebind(self._machine, self._random.choice(workspaces))
+
+    async def _compact(self, session_id: str) -> None:
+        request = self._ledger.add("compact", self._key(), session_id)
+        await self._order(
+            request,
+            lambda fleet, caller: fleet.sessions.prompt(session_id, NewPrompt("/compact"), resume=False, caller=caller),
+        )
+
     async def _restore(self, _: str) -> None:
         views = (await self._machine.fleet()).fleet.views
-        removed = [state.id for state in views.workspaces if state.phase in ("removed", "removing")]
+        gone = ("removed", "removing")
+        removed = [state.id for state in views.workspaces if state.phase in gone or state.fault == "missing"]
         if removed:
             workspace_id = self._random.choice(removed)
             await self._machine.call(lambda fleet: fleet.endings.restore(workspace_id, Caller()))

@@ -58,6 +58,7 @@ class Evidence:
     transcripts: dict[str, list[MessageView]] = field(default_factory=dict[str, list[MessageView]])
     got: list[Got] = field(default_factory=list[Got])
     ran: list[Ran] = field(default_factory=list[Ran])
+    committed: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     _states: dict[str, dict[str, list[tuple[int, Any]]]] = field(init=False, default_factory=dict[str, Any])
 
     @cached_property

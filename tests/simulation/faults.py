@@ -37,10 +37,18 @@ from fleet.core.workspace.events import (
 from fleet.ports import Recipe
 from tests.fakes.opencode_host import ImportFault
 from tests.fakes.opencode_process import FakeProcess, SpawnFault
+from tests.fakes.workspaces import FakeCheckout
 from tests.simulation.machine import Machine
 
 IMPORT_FAULTS: Final[tuple[ImportFault, ...]] = ("refused", "silent")
-SPAWN_FAULTS: Final[tuple[SpawnFault, ...]] = ("missing", "not_executable", "exits", "never_ready", "port_taken")
+SPAWN_FAULTS: Final[tuple[SpawnFault, ...]] = (
+    "missing",
+    "not_executable",
+    "exits",
+    "never_ready",
+    "port_taken",
+    "no_space",
+)
 TRAPS: Final[tuple[type[Any], ...]] = (
     *(WorkspaceRemovalRequested, WorkPreserved, WorkspaceRestoreRequested, WorkspaceClaimed),
     *(SessionErased, StopRequested, ChangesRecorded, SessionCompleted, ResumeRequested),
@@ -56,7 +64,7 @@ STOPS: Final[tuple[type[Any], ...]] = (
 )
 """Events after which something is half-way to a process, or to an end of it: Fleet is stopped in order there."""
 
-OS_ERRORS: Final = ((errno.ENOSPC,), (errno.EMFILE,), (errno.EACCES, errno.EIO))
+OS_ERRORS: Final = ((errno.ENOSPC,), (errno.EMFILE,), (errno.EACCES, errno.EIO, errno.EXDEV))
 """What calls of the operating system meet for a while."""
 
 RECIPES: Final = (
@@ -97,6 +105,10 @@ class Faults:
             self._lose_views: 2,
             self._switch_webhooks_off: 3,
             self._change_recipe: 4,
+            self._delete_checkout: 8,
+            self._take_away: 8,
+            self._rename_repository: 6,
+            self._commit: 8,
             self._break_scripts: 8,
         }
         for _ in range(count):
@@ -195,6 +207,60 @@ class Faults:
         await trio.sleep(self._random.choice((1.0, 20.0, 70.0)))
         self._machine.world.free_memory_bytes = FREE_BYTES
 
+    # --------------------------------------------------------------------------------------------- to workspaces
+
+    def _a_checkout(self) -> FakeCheckout | None:
+        disk = self._machine.directories
+        there = [made for made in disk.checkouts.values() if made.whole and made.order.directory in disk.directories]
+        return self._random.choice(there) if there else None
+
+    async def _delete_checkout(self) -> None:
+        """Somebody deletes the directory of a workspace, with all that is in it."""
+        if (made := self._a_checkout()) is not None:
+            self._lose(made.order.directory)
+            if made.order.strategy == "clone":
+                self._machine.committed.pop(made.order.workspace_id, None)
+
+    def _lose(self, directory: str) -> None:
+        """Let a directory go, and forget what agents wrote in it: that is a person's doing."""
+        machine = self._machine
+        machine.directories.directories.discard(directory)
+        machine.directories.contents.pop(directory, None)
+        machine.world.written = [each for each in machine.world.written if each.directory != directory]
+
+    async def _take_away(self) -> None:
+        """Somebody moves a directory away and brings it back."""
+        disk = self._machine.directories
+        directory = self._random.choice(sorted(disk.directories - {"/etc"}))
+        contents, repository = disk.contents.get(directory), disk.repositories.pop(directory, None)
+        self._lose(directory)
+        try:
+            await trio.sleep(self._random.choice((0.5, 5.0, 50.0)))
+        finally:
+            if repository is not None:
+                disk.repositories[directory] = repository
+            if repository is not None or disk.checkout_at(directory) is not None or directory == "/src/notes":
+                if directory not in disk.directories and contents is not None:
+                    disk.contents[directory] = contents
+                disk.directories.add(directory)
+
+    async def _rename_repository(self) -> None:
+        """Somebody renames a project for good."""
+        machine = self._machine
+        if machine.directories.repositories:
+            top = self._random.choice(list(machine.directories.repositories))
+            machine.moved[top] = f"{top}+"
+            machine.directories.move_repository(top, f"{top}+")
+            machine.world.written = [each for each in machine.world.written if each.directory != top]
+
+    async def _commit(self) -> None:
+        """An agent commits, and now and then begins a branch without a commit then."""
+        if (made := self._a_checkout()) is not None:
+            commit = f"commit {self._random.getrandbits(160):040x}"
+            made.work.append(commit)
+            made.unborn = "fresh" if self._random.random() < 0.5 else None
+            self._machine.committed.setdefault(made.order.workspace_id, []).append(commit)
+
     # ------------------------------------------------------------------------------------------------- to OpenCode
 
     async def _kill_process(self) -> None:
@@ -239,6 +305,18 @@ async def decide_on_a_set_up(machine: Machine, random: Random) -> None:
         await machine.call(lambda fleet: fleet.trust.allow_for(session.id, digest, Caller()))
     else:
         await machine.call(lambda fleet: fleet.sessions.skip_setup(session.id, Caller()))
+
+
+async def rebind(machine: Machine, workspace_id: str) -> None:
+    """Bind a worktree or clone to where its repository is now, if that was moved."""
+    workspace = (await machine.fleet()).fleet.views.workspaces.get(workspace_id)
+    order = None if workspace is None else workspace.order
+    if order is None or order.strategy == "existing" or order.source_directory not in machine.moved:
+        return
+    source = order.source_directory
+    while source in machine.moved:
+        source = machine.moved[source]
+    await machine.call(lambda fleet: fleet.rebinding.rebind(workspace_id, source, Caller()))
 
 
 async def switch_webhooks(machine: Machine, *, enabled: bool) -> None:

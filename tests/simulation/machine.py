@@ -18,7 +18,7 @@ from fleet.actors.context import Policy, Ports
 from fleet.actors.fleet import Fleet
 from fleet.actors.supervision import Supervision
 from fleet.adapters.files import LocalFiles
-from fleet.errors import Problem
+from fleet.errors import Problem, Unavailable
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Recorded
 from fleet.events.memory_blobs import MemoryBlobs
@@ -75,6 +75,8 @@ class WatchedHost(FakeOpenCodeHost):
         self._instances_max = machine.policy.instances_max
 
     async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
+        if directory not in self._watched.disk.directories:
+            raise Unavailable("directory_missing", f"OpenCode cannot be started in {directory}")
         try:
             return await super().spawn(instance_id, directory)
         finally:
@@ -218,6 +220,8 @@ class Machine:
         self.crowds: list[str] = []
         self.leftovers: list[str] = []
         self.ran: list[Ran] = []
+        self.moved: dict[str, str] = {}
+        self.committed: dict[str, list[str]] = {}
         self.os_errors: tuple[int, ...] = ()
         self._awaited: list[tuple[type[Any], trio.Event]] = []
         self.traps: list[tuple[type[Any], int]] = []

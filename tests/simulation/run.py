@@ -23,7 +23,7 @@ from fleet.core.session.effects import FollowTurn, NotifyParent, SetUpWorkspace
 from fleet.core.session.state import State, is_held
 from fleet.core.webhook.payloads import MESSAGE_TYPES
 from fleet.errors import Problem
-from fleet.limits import HISTORY_PAGE_MAX, INSTANCES_MAX
+from fleet.limits import HISTORY_PAGE_MAX, INSTANCES_MAX, WORKSPACE_SWEEP_S
 from fleet.projections.history_query import HistorySearch
 from fleet.projections.transcripts import MessageView, Where
 from fleet.projections.views import Views
@@ -31,7 +31,7 @@ from tests.fakes.scheduling import deterministic
 from tests.simulation.checks import CHECKS
 from tests.simulation.clients import Client, Ledger
 from tests.simulation.evidence import Evidence, Probe
-from tests.simulation.faults import RECIPES, Faults, switch_webhooks
+from tests.simulation.faults import RECIPES, Faults, rebind, switch_webhooks
 from tests.simulation.machine import Machine
 from tests.simulation.readers import StreamReader
 from tests.simulation.story import tell
@@ -163,7 +163,7 @@ class _Run:
         clients = self._random.randint(1, 4)
         async with trio.open_nursery() as trouble:
             trouble.start_soon(faults.answer, self._random.choice((3.0, 30.0)))
-            trouble.start_soon(faults.run, self._random.randint(0, 8), self._random.choice((1.0, 5.0, 10.0)))
+            trouble.start_soon(faults.run, self._random.randint(0, 12), self._random.choice((1.0, 5.0, 10.0)))
             async with trio.open_nursery() as callers:
                 for number in range(clients):
                     client = Client(self._machine, self._ledger, self._fork(f"client {number}"))
@@ -207,6 +207,8 @@ class _Run:
             await trio.sleep(self._random.uniform(0, 3))
             self._machine.crash()
         await self._settle()
+        await trio.sleep(WORKSPACE_SWEEP_S + 1)  # every workspace is looked at
+        await self._settle()
 
     async def _settle(self) -> None:
         """Wait until nothing is under way, as Fleet and as the world tells it, and the readers have it all."""
@@ -244,10 +246,22 @@ class _Run:
         state = (await self._machine.fleet()).fleet.views.sessions.get(probe.session)
         if state is not None and is_gone(state):
             await self._machine.call(lambda fleet: fleet.sessions.resume(probe.session, Caller(), anew=True))
+        await self._mend_workspace(state)
         heard = await self._machine.call(
             lambda fleet: fleet.sessions.prompt(probe.session, prompt, resume=True, caller=Caller())
         )
         probe.refusal = str(heard) if isinstance(heard, Problem) else None
+
+    async def _mend_workspace(self, session: State | None) -> None:
+        """Do what the hints of a workspace that is missing or cut off say."""
+        workspaces = (await self._machine.fleet()).fleet.views.workspaces
+        workspace = None if session is None else workspaces.get(session.workspace_id)
+        order = None if workspace is None else workspace.order
+        if workspace is None or order is None or order.strategy == "existing":
+            return
+        await rebind(self._machine, workspace.id)
+        if order.directory not in self._machine.directories.directories and workspace.phase in ("ready", "failed"):
+            await self._machine.call(lambda fleet: fleet.endings.restore(workspace.id, Caller()))
 
     # -------------------------------------------------------------------------------------------------------- checks
 
@@ -275,6 +289,7 @@ class _Run:
             transcripts={state.id: await _transcript(fleet, state.id) for state in list(fleet.views.sessions)},
             got=machine.sender.got,
             ran=machine.ran,
+            committed=machine.committed,
         )
 
     def _check(self, evidence: Evidence) -> None:

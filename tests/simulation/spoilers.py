@@ -23,20 +23,11 @@ from fleet.projections.store import MemoryStore
 from fleet.projections.views import Views, make_views
 from tests.fakes.clock import FakeClock
 from tests.fakes.opencode_store import Store
+from tests.simulation import spoilt_workspaces as workspaces
 from tests.simulation.clients import Ledger, Request
 from tests.simulation.evidence import Evidence, Probe
 from tests.simulation.machine import REGISTRY
-from tests.simulation.spoilt_transcripts import lose_a_part, show_nothing
-from tests.simulation.spoilt_workspaces import (
-    allow_nothing,
-    leave_a_branch,
-    leave_half_a_checkout,
-    lose_the_checkouts,
-    lose_the_output_of_a_set_up,
-    share_ports,
-    tear_nothing_down,
-    work_before_the_set_up,
-)
+from tests.simulation.spoilt_transcripts import lose_a_part, lose_the_turns, show_nothing
 
 Spoil = Callable[[Evidence], None]
 
@@ -356,20 +347,23 @@ SPOILT: Final[tuple[tuple[str, Spoil], ...]] = (
     ("turns_ran_once", run_a_session_twice),
     ("the_log_tells_what_opencode_did", lose_opencodes_messages),
     ("the_log_tells_what_opencode_did", lose_the_start_of_a_turn),
+    ("conversations_are_summed_up_once", lose_the_turns),
     ("transcripts_are_opencodes", lose_a_part),
     ("transcripts_are_shown", show_nothing),
     ("sessions_still_work", put_a_prompt_in_vain),
     ("one_process_per_instance", start_a_second_process),
     ("processes_are_owned", lose_the_processes),
     ("instances_are_used", leave_the_instance),
-    ("checkouts_are_in_the_log", leave_half_a_checkout),
-    ("ready_workspaces_are_there", lose_the_checkouts),
-    ("ports_are_not_shared", share_ports),
-    ("branches_are_wanted", leave_a_branch),
-    ("nothing_runs_unallowed", allow_nothing),
-    ("set_ups_come_first", work_before_the_set_up),
-    ("set_ups_are_told", lose_the_output_of_a_set_up),
-    ("teardowns_run", tear_nothing_down),
+    ("checkouts_are_in_the_log", workspaces.leave_half_a_checkout),
+    ("ready_workspaces_are_there", workspaces.lose_the_checkouts),
+    ("faults_are_told", workspaces.lose_the_directories),
+    ("nothing_is_lost", workspaces.lose_the_commits),
+    ("ports_are_not_shared", workspaces.share_ports),
+    ("branches_are_wanted", workspaces.leave_a_branch),
+    ("nothing_runs_unallowed", workspaces.allow_nothing),
+    ("set_ups_come_first", workspaces.work_before_the_set_up),
+    ("set_ups_are_told", workspaces.lose_the_output_of_a_set_up),
+    ("teardowns_run", workspaces.tear_nothing_down),
     ("readers_got_everything_once", miss_an_event),
     ("readers_got_everything_once", see_an_event_twice),
     ("nothing_is_under_way", stay_active),

@@ -1,6 +1,6 @@
 """Ways to spoil what sessions have said; spoilers.py has the others."""
 
-from fleet.core.session.turn_events import PartRecorded
+from fleet.core.session.turn_events import PartRecorded, TurnStarted
 from tests.simulation.evidence import Evidence
 
 
@@ -13,3 +13,7 @@ def lose_a_part(evidence: Evidence) -> None:
 def show_nothing(evidence: Evidence) -> None:
     said = [session_id for session_id, shown in evidence.transcripts.items() if shown]
     evidence.transcripts = {**evidence.transcripts, said[0]: []}
+
+
+def lose_the_turns(evidence: Evidence) -> None:
+    evidence.__dict__["history"] = [each for each in evidence.history if not isinstance(each.event, TurnStarted)]

@@ -63,3 +63,13 @@ def lose_the_output_of_a_set_up(evidence: Evidence) -> None:
 
 def tear_nothing_down(evidence: Evidence) -> None:
     leave_out(evidence, WorkspaceTornDown)
+
+
+def lose_the_directories(evidence: Evidence) -> None:
+    evidence.directories = copy.copy(evidence.directories)
+    evidence.directories.directories = set()
+
+
+def lose_the_commits(evidence: Evidence) -> None:
+    lose_the_checkouts(evidence)
+    evidence.directories.kept = {}

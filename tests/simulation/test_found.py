@@ -352,3 +352,13 @@ async def test_a_workspace_that_a_removal_has_taken_is_not_called_ready(autojump
             workspace = (await fleet_of(machine)).views.workspaces.get(session.workspace_id)
             assert workspace is not None
             assert (workspace.phase == "ready") == (session.directory in machine.directories.directories)
+
+
+async def test_a_restore_sees_that_a_workspace_is_missing_before_anybody_has_looked(autojump_clock: MockClock) -> None:
+    """It was called ready, as the last look had found it, and nothing was restored."""
+    async with running() as machine:
+        session = await create(machine, strategy="worktree")
+        machine.directories.directories.remove(session.directory)
+        restored = await (await fleet_of(machine)).endings.restore(session.workspace_id, ME)
+        assert restored.phase == "ready"
+        assert session.directory in machine.directories.directories

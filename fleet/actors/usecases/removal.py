@@ -15,6 +15,7 @@ from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WorkspaceReply
 from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.stored_responses import erasure_key
+from fleet.actors.effects.workspace_check import look
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.usecases.sessions import SessionUseCases
 from fleet.core.paths import is_inside
@@ -118,6 +119,7 @@ class Endings:
 
     async def restore(self, workspace_id: str, caller: Caller) -> State:
         """Bring a removed workspace back. Raises the problem that kept it from that."""
+        await look(self._context, workspace_id)
         repeated = (await self._ask_once(workspace_id, RestoreWorkspace(at_ms=self._now()), caller)).repeated
         state = await self._settled(workspace_id)
         if state.phase != "ready" and not (repeated and state.failure_code is None):

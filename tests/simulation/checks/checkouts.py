@@ -11,9 +11,9 @@ def checkouts_are_in_the_log(evidence: Evidence) -> Iterator[str]:
         state = evidence.views.workspaces.get(workspace_id)
         if state is None or state.order != checkout.order:
             yield f"the checkout {checkout.order.directory} was not ordered"
-        elif state.phase != "ready":
+        elif state.phase != "ready" and checkout.order.directory in evidence.directories.directories:
             yield f"the checkout {checkout.order.directory} is there, and its workspace is {state.phase}"
-        if not checkout.whole:
+        if not checkout.whole and not evidence.directories.remade[workspace_id]:
             yield f"the checkout {checkout.order.directory} is half made"
 
 
@@ -27,8 +27,21 @@ def ready_workspaces_are_there(evidence: Evidence) -> Iterator[str]:
             continue
         if state.id not in evidence.directories.checkouts and state.failure_code is None:
             yield f"workspace {state.id} is ready, and its directory is gone"
-        if evidence.directories.made[state.id] != 1:
-            yield f"workspace {state.id} was made {evidence.directories.made[state.id]} times"
+        made, remade = evidence.directories.made[state.id], evidence.directories.remade[state.id]
+        if not 1 <= made <= 1 + remade:
+            yield f"workspace {state.id} was made {made} times, and lost {remade} times"
+
+
+def faults_are_told(evidence: Evidence) -> Iterator[str]:
+    """What is wrong with the checkout of a workspace that sessions use is what the log says (law 8)."""
+    disk = evidence.directories
+    used = {session.workspace_id for session in evidence.views.sessions if session.ended_at_ms is None}
+    for state in evidence.views.workspaces:
+        if state.id in used and state.phase == "ready" and state.order is not None:
+            cut_off = "cut_off" if state.order.directory in disk.cut_off else None
+            fault = cut_off if state.order.directory in disk.directories else "missing"
+            if state.fault != fault:
+                yield f"workspace {state.id} is {fault}, and the log says {state.fault}"
 
 
 def ports_are_not_shared(evidence: Evidence) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from fleet.core.session.events import WorkspaceAttached
+from fleet.core.session.events import SetupEnded, WorkspaceAttached
 from fleet.core.session.state import State
 from fleet.core.session.turn_events import ChangesRecorded, TurnEnded, TurnSnapshotTaken, TurnStarted
 from fleet.events.memory_blobs import MemoryBlobs
@@ -23,6 +23,8 @@ def diffs_are_the_trees(evidence: Evidence) -> Iterator[str]:
         for event in (recorded.event for recorded in evidence.stream(f"session-{session.id}")):
             if isinstance(event, WorkspaceAttached):
                 tree = event.baseline if tree is None else tree
+            elif isinstance(event, SetupEnded):
+                tree = event.baseline or tree  # what the set-up has made is no change of the session's
             elif isinstance(event, TurnStarted):
                 base = tree
             elif isinstance(event, TurnSnapshotTaken):

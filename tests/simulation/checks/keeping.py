@@ -24,6 +24,11 @@ def nothing_is_lost(evidence: Evidence) -> Iterator[str]:
         places = [here, *kept.get(written.directory, [])]
         if not any(place.get(written.name) == written.content for place in places):
             yield f"{written.name} was written in {written.directory}, and is lost"
+    for workspace_id, commits in evidence.committed.items():
+        holders = (disk.checkouts.get(workspace_id), disk.kept.get(workspace_id))
+        work = {each for holder in holders if holder is not None for each in holder.work}
+        if not work.issuperset(commits):
+            yield f"{commits} were made in workspace {workspace_id}, and are lost"
 
 
 def claimed_workspaces_stay(evidence: Evidence) -> Iterator[str]:

@@ -15,6 +15,7 @@ from fleet.core.session.turn_events import (
     TurnStarted,
     TurnSteered,
 )
+from fleet.core.session.values import COMPACT
 from fleet.core.workspace.state import State as Workspace
 from fleet.ports import PreparedWorkspace
 from tests.fakes.opencode_store import StoredMessage
@@ -100,13 +101,33 @@ def the_log_tells_what_opencode_did(evidence: Evidence) -> Iterator[str]:
             if isinstance(event, TurnStarted | TurnSteered):
                 asked = [*(asked if isinstance(event, TurnSteered) else ()), event.message_id]
                 ordered.add(event.message_id)
+            if isinstance(event, PromptDelivered) and event.kept_as is not None:
+                asked = [event.kept_as]
             if isinstance(event, TurnEnded) and event.outcome == "finished" and is_whole:
                 yield from _unanswered(evidence, asked)
-    prompts = [message for message in evidence.world.store.messages.values() if message.is_user]
+    messages = evidence.world.store.messages.values()
+    prompts = [message for message in messages if message.is_user and not _sums_up(message)]
     ordered |= evidence.world.copies
     strays = {each.id for each in prompts if each.info["sessionID"] not in evidence.erased_opencode} - ordered
     if strays:
         yield f"OpenCode has prompts that the log did not order: {sorted(strays)}"
+
+
+def conversations_are_summed_up_once(evidence: Evidence) -> Iterator[str]:
+    """For each turn that is to sum the conversation up OpenCode does so once, at most: its id is not Fleet's (4)."""
+    for state in evidence.views.sessions:
+        events = [recorded.event for recorded in evidence.stream(f"session-{state.id}")]
+        asked = {e.prompt_id for e in events if isinstance(e, PromptAccepted) and e.command == COMPACT}
+        started = sum(isinstance(e, TurnStarted) and e.prompt_id in asked for e in events)
+        own = {*state.opencode.earlier_session_ids, state.opencode.session_id}
+        messages = evidence.world.store.messages.values()
+        made = [each.id for each in messages if each.info["sessionID"] in own and _sums_up(each)]
+        if len(set(made) - evidence.world.copies) > started:
+            yield f"session {state.id} asked {started} times for a summary, and OpenCode made {sorted(made)}"
+
+
+def _sums_up(message: StoredMessage) -> bool:
+    return any(part["type"] == "compaction" for part in message.parts.values())
 
 
 def _unanswered(evidence: Evidence, asked: list[str]) -> Iterator[str]:
@@ -129,6 +150,8 @@ def sessions_still_work(evidence: Evidence) -> Iterator[str]:
         state = evidence.views.sessions.get(probe.session)
         workspace = None if state is None else evidence.views.workspaces.get(state.workspace_id)
         if state is None or workspace is None or workspace.phase != "ready" or is_inside(state.directory, removed):
+            continue
+        if workspace.fault is not None and workspace.order is not None and workspace.order.strategy == "existing":
             continue
         events = [recorded.event for recorded in evidence.stream(f"session-{probe.session}")]
         accepted = {e.text: e.prompt_id for e in events if isinstance(e, PromptAccepted)}
