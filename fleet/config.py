@@ -182,7 +182,7 @@ def _default_data_dir() -> Path:
 
 
 def _filesystem_root() -> tuple[Path, ...]:
-    # Whoever may use this server may run commands as its user: a narrower default would protect nothing and get in
+    # A caller of this server can run commands as its user: a narrower default would protect nothing and get in
     # the way (docs/adr/0010-workspace-roots.md).
     return (Path(os.sep),)
 
@@ -322,7 +322,7 @@ class _Setting(NamedTuple):
 
 
 def default_config_file() -> Path:
-    """Return where the configuration is read from when nobody names a file."""
+    """Return where the configuration is read from when no file is named."""
     return Path(platformdirs.user_config_dir("fleet", appauthor=False)) / "config.toml"
 
 
@@ -344,7 +344,7 @@ def load_config(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> 
 
 
 def _config_file(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Path | None:
-    """Return the file to read: one that somebody named must be there, the default one need not."""
+    """Return the file to read: a named one must be there, the default one need not."""
     named = flags.get("config") or environ.get(CONFIG_VARIABLE)
     if named:
         return Path(named).expanduser().absolute()

@@ -68,9 +68,9 @@ async def _git(environment: Mapping[str, str]) -> Check:
         with trio.fail_after(GIT_VERSION_TIMEOUT_S):
             done = await trio.run_process([git, "--version"], capture_stdout=True, capture_stderr=True, check=False)
     except (OSError, trio.TooSlowError) as error:
-        return Check("git", "failed", f"{git} does not run: {error or 'no answer'}", "Install git anew.")
+        return Check("git", "failed", f"{git} does not run: {error or 'no answer'}", "Install git again.")
     if done.returncode != 0:
-        return Check("git", "failed", f"{git}: {done.stderr.decode(errors='replace').strip()}", "Install git anew.")
+        return Check("git", "failed", f"{git}: {done.stderr.decode(errors='replace').strip()}", "Install git again.")
     return Check("git", "ok", done.stdout.decode(errors="replace").strip().removeprefix("git version "))
 
 

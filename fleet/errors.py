@@ -39,7 +39,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "forbidden_origin": Kind(403, "Requests from this origin are refused"),
     "token_required": Kind(401, "An access token is needed"),
     "token_invalid": Kind(401, "The access token is not good"),
-    "link_invalid": Kind(403, "The link does not open the door"),
+    "link_invalid": Kind(403, "The link does not log in"),
     "read_only": Kind(403, "The token may look and change nothing"),
     "agent_refused": Kind(403, "Sessions may not do this"),
     "too_many_attempts": Kind(429, "Too many attempts to come in"),
@@ -139,7 +139,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "opencode_unreachable": Kind(
         503,
         "OpenCode does not answer",
-        "Fleet goes on trying; if it lasts, resume the session on a new process.",
+        "Fleet continues to try; if it lasts, resume the session on a new process.",
         _SOON_S,
     ),
     "opencode_refused": Kind(

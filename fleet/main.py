@@ -203,14 +203,14 @@ async def _traces(collector: str | None) -> AsyncGenerator["Traces | None"]:
 
 
 def require_token(config: Config) -> None:
-    """Raise `StartupError` where others could reach the door and nobody would be let in, or the tokens are damaged."""
+    """Raise `StartupError` where others could reach the server and no token exists, or the tokens are damaged."""
     try:
         usable = TokenFile(config.data_dir).read().usable(SystemClock().now_ms())
     except Problem as problem:
         raise StartupError(f"{problem.detail}. {problem.hint}") from problem
     if not usable and not is_loopback(config.host):
         raise StartupError(
-            f"Others can reach {config.host}, and whoever comes in can run commands as you: that needs a token. "
+            f"Others can reach {config.host}, and every caller can run commands as you: that needs a token. "
             "Make one first (fleet token new --role operator), or keep --host 127.0.0.1 and come in through a tunnel: "
             f"ssh -L {config.port}:127.0.0.1:{config.port} HOST"
         )

@@ -91,7 +91,7 @@ class Traces:
                 yield span
         except BaseException as error:
             outcome = _outcome(error)
-            if outcome != "cancelled":  # not its text, which may hold what somebody said
+            if outcome != "cancelled":  # not its text, which may hold messages
                 span.set_attribute("error.type", error.code if isinstance(error, Problem) else type(error).__name__)
             if outcome == "failed":
                 span.set_status(Status(StatusCode.ERROR))

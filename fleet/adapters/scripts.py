@@ -218,7 +218,7 @@ def _commands(table: dict[str, Any], key: str) -> str:
     commands = "\n".join(str(line).strip() for line in lines).strip()
     hidden = next((character for character in commands if _is_hidden(character)), None)
     if hidden is not None:
-        raise ValueError(f"{key} has a character that nobody sees, U+{ord(hidden):04X}: write it in a script instead")
+        raise ValueError(f"{key} has an invisible character, U+{ord(hidden):04X}: write it in a script instead")
     return commands
 
 

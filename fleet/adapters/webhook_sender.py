@@ -35,7 +35,7 @@ Network = IPv4Network | IPv6Network
 _PORTS: Final = {"http": 80, "https": 443}
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _RELAYS: Final = IPv4Network("192.88.99.0/24")
-"""Of 6to4 (RFC 7526): whoever has one near takes what goes there. Python counts them as public."""
+"""Of 6to4 (RFC 7526): a relay nearby gets what is sent there. Python counts them as public."""
 _HINT: Final = "allow the network with webhook_networks (FLEET_WEBHOOK_NETWORKS), or use a public https address"
 
 
@@ -157,7 +157,7 @@ async def _look_up(name: str, port: int) -> list[Address]:
 
 
 def _is_public(address: Address) -> bool:
-    """Say whether anybody could have this address; one inside of an IPv6 address counts as what it is."""
+    """Say whether this address is public; one inside of an IPv6 address counts as what it is."""
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if inner is None and address in _NAT64:

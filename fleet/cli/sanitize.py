@@ -44,7 +44,7 @@ def asked_of(text: str) -> str:
 
 
 class SafeConsole(Console):
-    """A console that makes plain what it prints. Where nobody looks (a pipe, a file), lines are as long as they are."""
+    """A console that escapes what it prints. In a pipe or a file, lines are as long as they are."""
 
     def __init__(self, file: IO[str] | None = None, **more: Any) -> None:
         out = sys.stdout if file is None else file

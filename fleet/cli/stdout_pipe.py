@@ -12,7 +12,7 @@ import trio
 
 @asynccontextmanager
 async def while_read() -> AsyncGenerator[None]:
-    """Run the block for as long as somebody may read standard output. Raises `BrokenPipeError`, in a group."""
+    """Run the block as long as standard output has a reader. Raises `BrokenPipeError`, in a group."""
     async with trio.open_nursery() as nursery:
         pipe = _pipe()
         if pipe is not None:
@@ -31,7 +31,7 @@ def _pipe() -> int | None:
 
 
 async def _end_with_reader(pipe: int) -> None:
-    # Nothing can be read from this end: it becomes readable with the error that nobody reads the other one.
+    # Nothing can be read from this end: it becomes readable with an error when the other end has no reader.
     await trio.lowlevel.wait_readable(pipe)
     poll = select.poll()
     poll.register(pipe, 0)

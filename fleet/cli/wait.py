@@ -70,7 +70,7 @@ async def follow_to_end(
                 return Followed(item)
     except KeyboardInterrupt:
         teller.end()
-        complain(f"the session goes on; `fleet abort {session.id}` stops its turn.")
+        complain(f"the session continues; `fleet abort {session.id}` stops its turn.")
         raise
 
 

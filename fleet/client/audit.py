@@ -31,7 +31,7 @@ class AuditLog:
         """Return events of the log between two positions, those for which all of this holds.
 
         `begin` and `end` are dates or RFC 3339 times. The total is where the log ends. A search may stop early, with
-        few events or none: while the page's `go_on` is not None, go on with it as `after`, or as `before` where the
+        few events or none: while the page's `go_on` is not None, continue with it as `after`, or as `before` where the
         newest come first.
 
         >>> session = await fleet.create("/home/user/plain")

@@ -48,8 +48,8 @@ class FleetClient(Places, AuditLog, Access):
 
     `token` is what `fleet token` made, where the server asks for one. Requests are repeated while the connection fails
     or Fleet puts them off, until `retry_for_s` seconds after the first attempt (0: once only); writes carry an
-    idempotency key, so that none happens twice. Streams go on by themselves. Every method raises `FleetError`; what can
-    be no address or token, ValueError.
+    idempotency key, so that none happens twice. Streams resume by themselves. Every method raises `FleetError`; what
+    can be no address or token, ValueError.
 
     >>> session = await fleet.create("/home/user/project", isolation_strategy="worktree", prompt="Look around")
     >>> item = await session.wait()
@@ -225,7 +225,7 @@ class FleetClient(Places, AuditLog, Access):
     async def notifications(
         self, *, session: str | None = None, unread: bool = False, limit: int = 50, offset: int = 0
     ) -> Page[NotificationItem]:
-        """Return what happened that somebody may want to see, the newest first."""
+        """Return the notifications, the newest first."""
         query = NotificationQuery(session=session, unread=unread, limit=limit, offset=offset)
         return await self._connection.page(NotificationItem, "/notifications", query)
 
@@ -234,7 +234,7 @@ class FleetClient(Places, AuditLog, Access):
         return SseStream(self._connection, "/notifications/stream", after, notification_of)
 
     async def unread_count(self) -> int:
-        """Return how many notifications nobody has seen."""
+        """Return the number of unread notifications."""
         return (await self._connection.read(Count, "/notifications/unread-count")).count
 
     async def read_notification(self, notification_id: str | None = None) -> None:

@@ -105,7 +105,7 @@ def unreadable(url: str, status: int, error: Exception) -> FleetError:
 
 
 def error_of(response: httpx.Response) -> FleetError:
-    """Return the error that a response with a body tells of."""
+    """Return the error that a response with a body describes."""
     status, retry_after_s = response.status_code, _retry_after(response)
     try:
         return problem_of(status, response.content, retry_after_s)
@@ -116,7 +116,7 @@ def error_of(response: httpx.Response) -> FleetError:
 
 
 def problem_of(status: int, document: bytes, retry_after_s: float | None) -> FleetError:
-    """Return the error that a problem document tells of. Raises `MsgspecError` or `KeyError` for what is none."""
+    """Return the error that a problem document describes. Raises `MsgspecError` or `KeyError` for what is none."""
     members = msgspec.json.decode(document, type=dict[str, Any])
     code, detail = str(members["code"]), str(members["detail"])
     return _class(status)(code, detail, status=status, retry_after_s=retry_after_s, members=members)

@@ -20,7 +20,7 @@ class LogExport(SseStream[bytes]):
     """Lines of the log, each the bytes of a JSON object without its end of line: `fleet verify-export` proves them.
 
     It ends with the last event that there was when it began, or with the one that was asked for. It is a `Stream`, and
-    goes on by itself like one; `position` is the line's that was read last.
+    resumes by itself like one; `position` is the line's that was read last.
     """
 
     def __init__(self, connection: Connection, after: int, through: int | None) -> None:

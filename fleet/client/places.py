@@ -39,7 +39,7 @@ class Places:
         return await self._connection.read(InstanceItem, f"/instances/{quote(instance_id, safe='')}")
 
     async def orphans(self, *, limit: int = 50, offset: int = 0) -> Page[OrphanItem]:
-        """Return the live processes that nobody looks after: there should be none."""
+        """Return the live processes without an owner: there should be none."""
         return await self._connection.page(OrphanItem, "/instances/orphans", PageQuery(limit, offset))
 
     async def agents(self, instance_id: str, *, session: str | None = None) -> Page[AgentItem]:

@@ -61,7 +61,7 @@ def _is_held(item: SessionDetail) -> bool:
 
 
 def needs_person(item: SessionDetail) -> str | None:
-    """Return what a person has to do before the session goes on with what it was told, None where nothing."""
+    """Return what a person has to do before the session continues, None where nothing."""
     if _is_held(item):
         return "its set-up needs a person who allows its commands: see the inbox"
     asked = [request.kind for request in item.requests if not request.answered]
@@ -81,7 +81,7 @@ def waits_behind(item: SessionDetail) -> str | None:
 class Session:
     """A session of a Fleet. It is a name, not a copy: every call asks the server.
 
-    `id` is its Fleet id, or its OpenCode id: whatever it was asked for by. `created` is what it was when this client
+    `id` is its Fleet id or its OpenCode id, as the caller named it. `created` is what it was when this client
     made it, None otherwise. Every method raises `FleetError`: `NotFound` where there is no such session.
 
     >>> session = await fleet.create("/home/user/plain", title="Try it")
@@ -117,7 +117,7 @@ class Session:
         conversation: str | None = None,
         cut: bool = False,
     ) -> Messages:
-        """Return a page of the transcript, the newest by default; `pagination` has what to go on with.
+        """Return a page of the transcript, the newest by default; `pagination` has what to continue with.
 
         `conversation` is a sub-agent's, by its OpenCode id. With `cut` long strings inside parts are cut.
         """
@@ -288,7 +288,7 @@ class Session:
         return await self._connection.write(SetupDetail, "POST", f"{self._path}/setup", body=SetupBody("allow", digest))
 
     async def skip_setup(self) -> SetupDetail:
-        """Go on without the set-up that waits for a person or has failed."""
+        """Continue without the set-up that waits for a person or has failed."""
         return await self._connection.write(SetupDetail, "POST", f"{self._path}/setup", body=SetupBody("skip"))
 
     async def resume(self, *, fresh: bool = False) -> Resumed:

@@ -50,7 +50,7 @@ class Socket:
     def events(self, sessions: str | Iterable[str] | None = None, *, after: int | None = None) -> "Stream[Frame]":
         """Follow a session, several (by their ids), or without any the whole fleet, as `FleetClient.events` does.
 
-        Whoever reads slowly holds up nobody else: a stream whose buffer is full (4,096 frames or 8 MiB) goes on from
+        A slow reader does not delay the others: a stream whose buffer is full (4,096 frames or 8 MiB) continues from
         the log, with a `Snapshot`, and misses signals alone. Reading raises `FleetError`: `NotFound` where a session
         does not exist; and `trio.ClosedResourceError` when this socket has ended.
         """
@@ -72,7 +72,7 @@ class Socket:
         await tasks.__aexit__(None, None, None)  # an error of the block stays what it is, outside of any group
 
     async def link(self) -> "Link":
-        """Return the connection, made anew where it was lost. Raises `FleetError`, or `trio.ClosedResourceError`."""
+        """Return the connection, made again if it was lost. Raises `FleetError`, or `trio.ClosedResourceError`."""
         from fleet.client.link import Link  # trio-websocket takes 16 ms to load, and most programs need none
 
         if self._nursery is None:
@@ -132,7 +132,7 @@ class SocketSubscription(Stream[Frame]):
         self._news.set()
 
     def told(self, position: int) -> None:
-        """Go on behind this position."""
+        """Continue after this position."""
         self._received = max(self._received or 0, position)
 
     def ended(self, failure: FleetError | None) -> None:

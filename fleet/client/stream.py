@@ -60,7 +60,7 @@ class Stream(ABC, Generic[Item]):
     def __init__(self, connection: Connection, after: int | None, decode: Callable[[RawFrame], Item | None]) -> None:
         self._connection = connection
         self._decode = decode
-        self._received = after  # behind which a reconnection goes on
+        self._received = after  # after which a reconnection continues
         self._position = after
         self._waiting: deque[RawFrame] = deque()
         self._waiting_bytes = 0
@@ -68,7 +68,7 @@ class Stream(ABC, Generic[Item]):
 
     @property
     def position(self) -> int | None:
-        """The log position to go on from: that of the last event that was read, or where the stream began."""
+        """The log position to continue from: that of the last event that was read, or where the stream began."""
         return self._position
 
     async def __aenter__(self) -> Self:
@@ -120,7 +120,7 @@ class Stream(ABC, Generic[Item]):
             await trio.sleep(wait)
 
     async def _begin(self) -> int:
-        """Return where it goes on, which is now where nothing else was said."""
+        """Return where it continues, which is now unless something else was said."""
         if self._received is None:
             self._received = self._position = await self._head()
         return self._received

@@ -81,7 +81,7 @@ class SyncStream(Generic[Item]):
 
     @property
     def position(self) -> int | None:
-        """The log position to go on from."""
+        """The log position to continue from."""
         return self._real.position
 
     def __enter__(self) -> Self:

@@ -31,7 +31,7 @@ class Webhook:
         return await self._connection.read(WebhookItem, self._path)
 
     async def switch(self, *, enabled: bool) -> WebhookItem:
-        """Disable it, or enable it again: it goes on where it stopped, with what happened meanwhile."""
+        """Disable it, or enable it again: it continues where it stopped, with what happened meanwhile."""
         return await self._connection.write(WebhookItem, "PATCH", self._path, body=SwitchBody(enabled))
 
     async def delete(self) -> None:

@@ -35,7 +35,7 @@ class BlobStatistics(msgspec.Struct, frozen=True):
 
 
 class CorruptBlob(Problem):
-    """A blob that is there, but is not what its digest says; `what` goes on from the digest."""
+    """A blob that is there, but is not what its digest says; `what` continues the sentence after the digest."""
 
     def __init__(self, digest: str, what: str) -> None:
         hint = "Restore the data directory from a backup."
@@ -69,7 +69,7 @@ class Blobs(Protocol):
         ...
 
     async def discard(self, owner: str, digests: Collection[str]) -> None:
-        """Let `owner` own these no more, durably. A blob that nobody owns is gone. Raises `Unavailable` disk_full."""
+        """Take these from `owner`, durably. A blob without an owner is deleted. Raises `Unavailable` disk_full."""
         ...
 
     async def forget(self, owner: str) -> None:

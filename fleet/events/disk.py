@@ -92,7 +92,7 @@ class Disk:
             "disk_full",
             f"The disk of the event log is full: {why}.",
             hint="Free space on the disk of the data directory, or erase sessions (`fleet rm`), which works on a full "
-            "disk; nothing was lost, and Fleet goes on by itself.",
+            "disk; nothing was lost, and Fleet continues by itself.",
             retry_after_s=10,
         )
 

@@ -47,7 +47,7 @@ class LmdbStore:
 
     `padded`: the file was shorter than the pages in use and was lengthened. LMDB leaves pages unwritten at the end when
     they became free in the transaction that took them, so that alone is no damage; but reading beyond the end of a file
-    that was cut off would kill the process with SIGBUS. Whoever opens it then reads it all.
+    that was cut off would kill the process with SIGBUS. A caller that opens it then reads it all.
 
     `tip` is where the log ends for readers, which is where it ended at the last `finish_commit` or `reload`.
     """

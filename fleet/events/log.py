@@ -13,7 +13,7 @@ from fleet.events.codec import Header
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, StateSnapshot
 
 Listener = Callable[[Sequence[Recorded]], None]
-"""Called on the event loop with each commit, in log order, before its appenders go on. Must not raise."""
+"""Called on the event loop with each commit, in log order, before its appenders continue. Must not raise."""
 
 
 class VersionConflict(Exception):  # noqa: N818 - the field's term
@@ -27,7 +27,7 @@ class VersionConflict(Exception):  # noqa: N818 - the field's term
 
 
 class OutcomeUnknown(Exception):  # noqa: N818 - that is the point of it
-    """The commit broke in a way that tells nothing: whoever waited for it must read the log again to go on."""
+    """The commit failed with an unknown outcome: tasks that waited for it must read the log again to continue."""
 
 
 class LogStatistics(msgspec.Struct, frozen=True):
@@ -82,12 +82,12 @@ class Log(Protocol):
         Salts and payloads, snapshots and the digests of its commands go; headers, positions, versions and command ids
         stay, and the chain remains provable. Works through long streams in pages, first event first: a crash leaves
         the rest, and erasing again finishes it or does nothing. Raises `Unavailable` and `OutcomeUnknown` as `append`
-        does, and then a part may be erased. Whatever must be told of the erasure is to be appended before.
+        does, and then a part may be erased. Events about the erasure must be appended before.
         """
         ...
 
     def is_erased(self, stream: str) -> bool:
-        """Return whether the stream's erasure has begun: its first event is `Erased`, and whoever folds it stops."""
+        """Return whether the stream's erasure has begun: its first event is `Erased`, and every fold stops there."""
         ...
 
     def head(self) -> int:

@@ -37,7 +37,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     to_ms: int | None = None
 
     def matches(self, header: Header) -> bool:
-        """Return whether the event of this header matches, whatever its position."""
+        """Return whether the event of this header matches, at any position."""
         return (
             (not self.types or header.type in self.types)
             and (self.stream is None or header.stream == self.stream)
@@ -108,7 +108,7 @@ def _pages_of_stream(log: Log, stream: str, search: Search, before: int) -> Iter
 def chain(log: Log, position: int, limit: int) -> list[Recorded]:
     """Return the event, its cause, and so on to the first cause in the log; at most `limit` events.
 
-    It ends early with the event whose payload fills the answer; call again with that event to go on.
+    It ends early with the event whose payload fills the answer; call again with that event to continue.
     """
     found: list[Recorded] = []
     size_bytes = 0

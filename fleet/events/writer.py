@@ -231,7 +231,7 @@ class Writer:
                 return self._store.finish_commit(batch, erased)
 
     def _break(self, batch: list[_Waiting], error: BaseException) -> None:
-        """Let nobody wait for a writer that is gone: the batch may or may not be on disk, the rest is not."""
+        """Resume all that wait for a writer that is gone: the batch may be on disk, the rest is not."""
         self._refusal = ("log_unavailable", _NOT_RUNNING)
         for waiting in batch:
             unknown = OutcomeUnknown("the event log's writer broke during the commit")
@@ -262,7 +262,7 @@ def _outcome(result: Written) -> outcome.Outcome[Appended | ErasedUpTo]:
 
 
 def _copy(problem: Problem) -> Problem:
-    """Return the problem once more: an exception that several tasks raise would collect all of their tracebacks."""
+    """Return a copy of the problem: an exception that several tasks raise would collect all of their tracebacks."""
     return type(problem)(
         problem.code,
         problem.detail,

@@ -172,7 +172,7 @@ def _serve(app: FleetApp, parts: Mapping[type, Any]) -> None:
 
 
 class Gateway:
-    """The door of one Fleet, on a socket that listens already. `run` fits a `ChildSpec`."""
+    """The gateway of one Fleet, on a socket that listens already. `run` fits a `ChildSpec`."""
 
     def __init__(self, door: socket.socket, fleet: Fleet, guard: Guard, build: Build) -> None:
         self._door = door
@@ -214,7 +214,7 @@ class Gateway:
 def _cut_off_slow_readers(door: socket.socket) -> None:
     """Have the kernel end connections whose reader takes nothing; those that `door` accepts inherit it.
 
-    Nobody else can: the server shields its writes from cancellation, so that even a shutdown would wait for the reader.
+    Fleet cannot: the server shields its writes from cancellation, so that even a shutdown would wait for the reader.
     """
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
         door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STREAM_WRITE_TIMEOUT_S * 1000))

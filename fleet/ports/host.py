@@ -12,7 +12,7 @@ from fleet.ports.transcript import Message, OpenCodeSession
 class ProcessIdentity(msgspec.Struct, frozen=True):
     """Proof of which process is meant: a pid is reused, a pid with its start time and boot is not.
 
-    `started_at` is in clock ticks or seconds since boot, whatever the platform gives: compared for equality only.
+    `started_at` is in clock ticks or seconds since boot, as the platform gives it: compared for equality only.
     """
 
     pid: int

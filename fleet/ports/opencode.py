@@ -13,7 +13,7 @@ class OpenCode(Protocol):
     """One ready `opencode serve`.
 
     Every call raises `Unavailable` opencode_unreachable when there is no answer in time, and `Problem`
-    opencode_refused when the answer makes no sense. Directories are real and absolute.
+    opencode_refused when the response cannot be understood. Directories are real and absolute.
     """
 
     async def health(self) -> str:

@@ -6,7 +6,7 @@ from fleet.ports.transcript import MessageInfo, OpenRequest, Part, TurnStatus
 
 
 class StreamOpened(msgspec.Struct, frozen=True):
-    """The event stream is (again) connected: whatever happened before may have been missed."""
+    """The event stream is (again) connected: events before this one may have been missed."""
 
 
 class StreamLost(msgspec.Struct, frozen=True):

@@ -51,12 +51,12 @@ class Trees(Protocol):
     async def compare(self, workspace_id: str, before: str, directory: str) -> tuple[FileChange, ...]:
         """Return what differs between a tree of a workspace and its `directory` as it is now, sorted by file.
 
-        Nothing of that is kept, however often somebody asks. Raises `Problem`.
+        Nothing of that is kept, for any number of calls. Raises `Problem`.
         """
         ...
 
     async def lay_out(self, workspace_id: str, tree: str, directory: str) -> None:
-        """Make `directory`, a fresh checkout that nobody has worked in yet, hold the files of a tree, and no others.
+        """Make `directory`, a fresh checkout without any work in it, hold the files of a tree, and no others.
 
         Idempotent. Raises `Problem` tree_gone where the tree can't be read any more.
         """

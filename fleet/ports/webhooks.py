@@ -28,7 +28,7 @@ class Target(msgspec.Struct, frozen=True):
     secret: str
 
     def __repr__(self) -> str:
-        """Tell nobody."""
+        """Keep it out of representations."""
         return "Target(***)"
 
 
@@ -50,7 +50,7 @@ class DeliveryAttempt(msgspec.Struct, frozen=True):
 
 
 class WebhookSecrets(Protocol):
-    """Keeps targets by webhook id, where nobody but Fleet's user reads them."""
+    """Keeps targets by webhook id, where only Fleet's user can read them."""
 
     def fresh_key(self) -> bytes:
         """Return random bytes for a secret."""
@@ -74,14 +74,14 @@ class WebhookSecrets(Protocol):
 
 
 class WebhookSender(Protocol):
-    """Sends messages to receivers, and to nobody whom configuration does not allow."""
+    """Sends messages to the receivers that the configuration allows."""
 
     async def check(self, url: str) -> None:
         """Say whether messages may go there now. Raises `Rejected` webhook_url_refused with the reason."""
         ...
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> DeliveryAttempt:
-        """POST the body. Follows no redirect, gives up after `WEBHOOK_TIMEOUT_S`; whatever goes wrong is a receipt.
+        """POST the body. Follows no redirect, gives up after `WEBHOOK_TIMEOUT_S`; an error is a result, too.
 
         The name is looked up once, every address is checked, and one of them is connected to.
         """

@@ -27,7 +27,7 @@ class WorkspaceSpec(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A directory that somebody named, looked at.
+    """The facts about a directory that a caller named.
 
     `repository` is the real path of the common git directory (shared by all worktrees), None outside of git. `top` is
     the work tree's root, None for a bare repository and outside of git. `head` is the commit, None where there is none.
@@ -115,7 +115,7 @@ class Workspaces(Protocol):
         ...
 
     async def discard(self, order: WorkspaceSpec) -> None:
-        """Remove what `prepare` left behind when it failed, or a crash did. Only what nobody has worked in yet."""
+        """Remove what `prepare` left behind when it failed, or a crash did. Only what holds no work."""
         ...
 
     async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:

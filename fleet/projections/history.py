@@ -108,7 +108,7 @@ class History:
                 self._damage = error
                 self._following.cancel()
             raise Unavailable(
-                "timed_out", "The history cannot be searched now: it is being made anew.", retry_after_s=2
+                "timed_out", "The history cannot be searched now: it is being rebuilt.", retry_after_s=2
             ) from error
 
     async def _follow(self) -> None:
@@ -135,7 +135,7 @@ class History:
         self._advanced = trio.Event()
 
     async def _recover(self, error: Exception) -> None:
-        """Make the model anew where it is damaged; wait a little where the disk is full or the like."""
+        """Rebuild the model where it is damaged; wait a little where the disk is full or the like."""
         _logger.warning("history_failed", error=str(error), kind=type(error).__name__)
         self._position = -1
         try:

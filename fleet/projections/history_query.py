@@ -41,7 +41,7 @@ class HistorySearch(msgspec.Struct, frozen=True):
 
 
 def match_expression(search: str, inside: Callable[[str], Sequence[str]] = lambda _: ()) -> str:
-    """Return the FTS5 expression for what somebody typed; "" where there is no word in it.
+    """Return the FTS5 expression for what a person typed; "" where there is no word in it.
 
     `inside` returns the phrases that hold a plain word, or one of a script without spaces (history_vocabulary.py).
     """

@@ -38,7 +38,7 @@ from fleet.projections.history_query import HistorySearch, match_expression
 from fleet.projections.history_text import Kind, clip, text_of, unmark
 
 VERSION: Final = 3
-"""Raised when the tables, or what is put in them, change: the model is made anew from the log then."""
+"""Raised when the tables, or what is put in them, change: the model is rebuilt from the log then."""
 
 _DELETES_WORDS: Final = sqlite3.sqlite_version_info >= (3, 42)
 """Whether FTS5 can delete words at once; older ones keep those of erased texts until all is merged."""
@@ -112,7 +112,7 @@ class HistoryStore:
         return self._connection
 
     def open(self, head: int) -> int:
-        """Open the model, anew where it is missing, damaged, of another version or ahead of the log's `head`.
+        """Open the model, and rebuild it where it is missing, damaged, of another version or ahead of the log's `head`.
 
         Return the position that it stands at. Raises `sqlite3.Error`, `OSError`.
         """
@@ -204,7 +204,7 @@ class HistoryStore:
             self._erase(known)
         elif isinstance(event, SessionCreated):
             self._create(session_id, event)
-        elif known is not None:  # what follows on erased events belongs to nobody
+        elif known is not None:  # what follows on erased events belongs to no session
             self._change(known, event)
 
     def _session(self, session_id: str) -> _Session | None:

@@ -26,7 +26,7 @@ _decode: Final = msgspec.json.Decoder(_Part).decode
 
 
 def text_of(part: PartRecorded) -> tuple[Kind, str] | None:
-    """Return what is searched of a part, None for one that is not. A text is an answer here, whoever wrote it."""
+    """Return what is searched of a part, None for one that is not. The user's text, too, is an answer here."""
     if part.type not in ("text", "tool"):
         return None
     try:

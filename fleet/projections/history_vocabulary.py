@@ -55,7 +55,7 @@ def learn(sql: sqlite3.Connection, text: str) -> None:
 
 
 def forget(sql: sqlite3.Connection, text: str) -> None:
-    """Let go of the words of a text that no text has any more; it has gone from the words' index already."""
+    """Forget the words of a text that no text has any more; it has gone from the words' index already."""
     for word in set(words_of(text)):
         [known] = sql.execute("SELECT max(id) FROM vocabulary WHERE word = ?", (word,)).fetchone()
         if known is None or sql.execute("SELECT 1 FROM words WHERE words MATCH ? LIMIT 1", (f'"{word}"',)).fetchone():

@@ -81,7 +81,7 @@ class Reader:
 
 
 class InFlight:
-    """The open parts of each session, and the live readers. `activities` are told of the same parts."""
+    """The open parts of each session, and the live readers. `activities` get the same parts."""
 
     def __init__(self, activities: Activities) -> None:
         self.activities = activities

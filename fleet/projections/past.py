@@ -78,7 +78,7 @@ class Past(Generic[State]):
         return None
 
     def _nearest(self, stream: str, at: int) -> _Mark | None:
-        """Return the newest state up to `at` that is at hand."""
+        """Return the newest available state up to `at`."""
         marks = [mark for mark in self._marks.get(stream, ()) if mark[0] <= at]
         newest = marks[-1] if marks else None
         snapshot = self._log.load_snapshot(stream)

@@ -88,7 +88,7 @@ class Runner:
         self._log.listen(self._on_commit)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Write the rows behind until `stopping`, and once more then. Fits a `ChildSpec`."""
+        """Write the rows behind until `stopping`, and again then. Fits a `ChildSpec`."""
         task_status.started()
         while not stopping.is_set():
             with trio.move_on_after(VIEW_SAVE_INTERVAL_S):
@@ -119,7 +119,7 @@ class Runner:
         self._saved = saved
 
     def _on_commit(self, commit: Sequence[Recorded]) -> None:
-        if commit[0].position > self.position + 1:  # a writer that broke after its commit told nobody
+        if commit[0].position > self.position + 1:  # a writer that broke after its commit informed no listener
             for recorded in self._log.read_all(self.position, commit[0].position - self.position - 1):
                 self._fold([recorded])
         self._fold(commit)

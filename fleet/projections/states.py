@@ -132,7 +132,7 @@ class States(Generic[State]):
         self._states[aggregate_id] = state
 
     def unindex(self, state: State, aggregate_id: str) -> None:  # noqa: ARG002 - for the indexes of views that extend this
-        """Let go of the aggregate, whose last state this is. Views with an index extend this."""
+        """Forget the aggregate, whose last state this is. Views with an index extend this."""
         del self._states[aggregate_id]
 
     def clear(self) -> None:

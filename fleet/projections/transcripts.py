@@ -24,7 +24,7 @@ class MessageView(msgspec.Struct):
 
 
 class TranscriptPage(msgspec.Struct, frozen=True):
-    """A stretch of a transcript, oldest first, and the ids to go on from; None where it ends."""
+    """A stretch of a transcript, oldest first, and the ids to continue from; None where it ends."""
 
     messages: list[MessageView]
     before: str | None

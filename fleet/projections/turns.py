@@ -77,7 +77,7 @@ class _End(msgspec.Struct, frozen=True):
 
 
 class _Told:
-    """A turn with the position of everything that is told of it."""
+    """A turn with the position of everything that is shown of it."""
 
     def __init__(self, event: turn_events.TurnStarted, position: int, asked: Asked) -> None:
         self.event = event

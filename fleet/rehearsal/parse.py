@@ -122,7 +122,7 @@ def _misfit(step: Step, *, is_last: bool) -> str | None:
     begun = False
     for statement in step[:-1]:
         if isinstance(statement, Cut) or (isinstance(statement, Fail) and statement.times is None):
-            return "goes on after a `cut` or an `error` without `times`: that part is never reached"
+            return "continues after a `cut` or an `error` without `times`: that part is never reached"
     for statement in step:
         if isinstance(statement, Fail) and begun:
             return "has an `error` after its answer began: only `stall` and other errors may stand before one"

@@ -211,7 +211,7 @@ class EndedWorkspace(WireItem, kw_only=True):
 
 
 class Ended(WireItem, kw_only=True):
-    """The answer to a terminate. `session` is null where it was erased: nothing is told of it any more."""
+    """The answer to a terminate. `session` is null where it was erased: nothing is shown of it any more."""
 
     session: SessionItem | None
     erased: bool
@@ -302,7 +302,7 @@ class InboxItem(WireItem, kw_only=True):
     """Something that waits for a person: a request, a failure, a used-up budget, an undelivered callback, a set-up.
 
     Or a webhook that Fleet gave up on: it has `webhookId`, no session and no `context`. The `id` stays the same as long
-    as it waits; what waits anew has another.
+    as it waits; what waits again has another.
     """
 
     id: str

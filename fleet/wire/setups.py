@@ -52,7 +52,7 @@ class TrustBody(Body):
 
 
 class SetupBody(Body):
-    """`POST /api/sessions/{id}/setup`: allow the commands of this digest for the repository, or go on without them."""
+    """`POST /api/sessions/{id}/setup`: allow the commands of this digest for the repository, or go without them."""
 
     action: Literal["allow", "skip"]
     digest: Digest | None = None

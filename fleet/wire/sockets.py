@@ -72,7 +72,7 @@ class Reply(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag
 
 
 class Error(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="error", omit_defaults=True):
-    """A frame was refused: the problem document that REST answers with, and its code once more.
+    """A frame was refused: the problem document of REST, and its code beside it.
 
     `id` is the frame's, missing where it had no good one. `retry_after_s` is set where trying again later makes sense.
     """

@@ -93,7 +93,7 @@ class MessageItem(WireItem, kw_only=True):
 
 
 class Pagination(WireItem, kw_only=True):
-    """Ids to go on from with `before` and `after`; null where the transcript ends."""
+    """Ids to continue from with `before` and `after`; null where the transcript ends."""
 
     before: str | None
     after: str | None

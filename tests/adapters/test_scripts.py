@@ -93,7 +93,7 @@ async def test_commands_with_invisible_characters_are_refused(tmp_path: Path, si
     for key in ("setup", "teardown"):
         recipe = await read(tmp_path, f'[workspace]\n{key} = ["npm ci", "echo \\U{ord(sign):08x}; evil"]\n')
         assert recipe is not None
-        assert f"{key} has a character that nobody sees, {code}" in recipe.problem
+        assert f"{key} has an invisible character, {code}" in recipe.problem
         assert (recipe.script, recipe.teardown) == ("", "")
 
 

@@ -70,7 +70,7 @@ async def test_ctrl_c_under_wait_says_that_the_session_goes_on(line: Line) -> No
     session_id = (await fleet(line, "new", PLAIN)).out.strip()
     done = await on_terminal(line, "prompt", session_id, "hang", "--wait", interrupt_at=b"turn 1")
     assert done.code == 130
-    assert f"fleet: the session goes on; `fleet abort {session_id}` stops its turn." in done.out
+    assert f"fleet: the session continues; `fleet abort {session_id}` stops its turn." in done.out
 
 
 async def test_ctrl_c_at_a_question_is_ctrl_c(line: Line) -> None:

@@ -69,7 +69,7 @@ def refuse_existing(branch: str, base_ref: str) -> Rejected:
         "branch_exists",
         f"The branch {branch!r} exists already, so it cannot begin at {base_ref!r}",
         field="branch",
-        hint="Leave baseRef out to go on working on that branch, or choose another name.",
+        hint="Leave baseRef out to continue on that branch, or choose another name.",
     )
 
 

@@ -30,7 +30,7 @@ class Place(NamedTuple):
 async def locate(directory: str, *, moved: bool = False) -> Place:
     """Return the place of a real directory. A broken or distrusted `.git` counts as none. Raises `Problem`.
 
-    `moved`: it is the root of a checkout, whatever its configuration says: a submodule's names where it was made.
+    `moved`: it is the root of a checkout, although its configuration names another place, as a submodule's does.
     """
     environment = {"GIT_WORK_TREE": directory} if moved else None
     flags = ("--show-toplevel", "--absolute-git-dir", "--git-common-dir", "--show-object-format")

@@ -104,7 +104,7 @@ def _holds_anything(directory: str) -> bool:
         return any(Path(directory).iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # nobody can tell
+    except OSError:  # it cannot be read
         return True
 
 
@@ -192,7 +192,7 @@ def _copy_index(git_directory: str, to: str) -> bool:
 
 
 async def _clear_flags(store: SnapshotRepository, top: str) -> None:
-    """Look at files that somebody told git not to look at."""
+    """Read the files that git was told not to look at."""
     listed = (await store.run("ls-files", "-v", "-z", top=top)).split("\0")
     assumed = [line[2:] for line in listed if line[:1].islower()]
     hidden = [line[2:] for line in listed if line[:1] in ("S", "s")]

@@ -43,13 +43,13 @@ LOCAL_ALLOWED: Final = {
     "GIT_CONFIG_KEY_0": "protocol.file.allow",
     "GIT_CONFIG_VALUE_0": "always",
 }
-"""Lets git copy between repositories of this machine, whatever the user says of addresses that others give."""
+"""Lets git copy between repositories of this machine, also where the user's configuration forbids file addresses."""
 _HARMLESS: Final = frozenset(("config", "check-ref-format", "check-ignore", "clone", "symbolic-ref"))
 """These look at no object of the repository that they are started in."""
 _READING: Final = frozenset((("rev-parse",), ("for-each-ref",), ("ls-files",), ("update-ref",), ("worktree", "list")))
 """These run no program but to fetch an object that a partial clone lacks: with `_NO_FETCH`, none at all."""
 _NO_FETCH: Final = {"GIT_ALLOW_PROTOCOL": "none"}
-"""No way to another repository is allowed, whatever the configuration says. git checks it before it runs a program."""
+"""Forbids every transport to another repository, against any configuration. git checks it before it runs a program."""
 _FETCH_REFUSED: Final = re.compile(r"transport '.*' not allowed")
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
 _NO_SPACE: Final = re.compile(r"No space left on device|Disk quota exceeded")
@@ -101,7 +101,7 @@ async def attempt(
     head_bytes: int | None = None,
     trusted: bool = False,
 ) -> Output:
-    """Run `git command arguments` in `directory` and return how it ended, whatever the exit code.
+    """Run `git command arguments` in `directory` and return how it ended, for every exit code.
 
     `repository` names the git directory; without it git looks for one from `directory` upwards. `stdin` is what git
     reads. `head_bytes`: enough output; git is stopped there, and that counts as success. `trusted`: the repository is

@@ -36,7 +36,7 @@ def read_file(path: str | Path, *, follow: bool = True, head_bytes: int | None =
         if head_bytes is None and seen.st_size > GIT_OUTPUT_BYTES_MAX:
             raise OSError(errno.EFBIG, f"it is {seen.st_size} bytes; the limit is {GIT_OUTPUT_BYTES_MAX}")
         with open(opened, "rb", closefd=False) as file:
-            return file.read(head_bytes)  # whatever its size is said to be: files of /proc say 0
+            return file.read(head_bytes)  # its size says nothing: files of /proc say 0
     finally:
         os.close(opened)
 

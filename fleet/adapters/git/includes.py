@@ -169,7 +169,7 @@ def _copy_bytes(read: int, write: int, size: int) -> None:
     try:
         while left and (copied := os.copy_file_range(read, write, left)):
             left -= copied
-    except (OSError, AttributeError):  # two file systems, or a system without it: go on from where it stopped
+    except (OSError, AttributeError):  # two file systems, or a system without it: continue where it stopped
         while left and (piece := os.read(read, min(left, _READ_BYTES))):
             view = memoryview(piece)
             while view:

@@ -16,7 +16,7 @@ from fleet.ports import Busy
 async def require_not_busy(directory: str) -> None:
     """Raise `Rejected` workspace_busy, naming the processes, where one works in `directory` or below.
 
-    Processes of other users, whose working directory nobody may ask for, do not count.
+    Processes of other users, whose working directory cannot be read, do not count.
     """
     found = await busy_in(directory)
     if found:

@@ -40,7 +40,7 @@ async def require_nothing_staged(directory: str) -> None:
 
 
 def dirty(directory: str, what: str) -> Rejected:
-    """Return the refusal to remove a directory that somebody worked in."""
+    """Return the refusal to remove a directory with work in it."""
     return Rejected(
         "workspace_dirty",
         f"{directory!r} {what}, which Fleet's checkout did not put there",

@@ -182,7 +182,7 @@ async def _standing(order: WorkspaceSpec) -> str:
     if await exists(order.directory):
         raise Rejected(
             "workspace_dirty",
-            f"{order.directory!r} was made anew while its workspace was being removed",
+            f"{order.directory!r} was made again while its workspace was being removed",
             hint=f"Save what you need from it and remove it; the workspace is in {_removing(order)!r}.",
         )
     return _removing(order)
@@ -334,7 +334,7 @@ async def _unregister(repository: str, order: WorkspaceSpec, kept: PreservedWork
 
 async def _remove_branch(repository: str, order: WorkspaceSpec, kept: PreservedWork, branch: str, tip: str) -> None:
     if any(other.branch == branch for other in await worktrees.registrations(repository)):
-        return  # somebody works on it
+        return  # there is new work on it
     own = await own_tips(repository, [tip], branch)
     if own and (kept.commit is None or await _left(repository, kept.commit, own)):
         raise _changed(order, f"the branch {branch!r} has commits that were not kept")

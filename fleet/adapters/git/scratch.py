@@ -51,6 +51,6 @@ def _objects_of(git_directory: str) -> str:
 
 
 def _quoted(path: str) -> str:
-    """Return the path as git reads it in a list, whatever is in it."""
+    """Return the path as git reads it in a list, with every character quoted that needs it."""
     escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

@@ -67,7 +67,7 @@ class SnapshotRepository(NamedTuple):
         stdin: bytes = b"",
         head_bytes: int | None = None,
     ) -> Output:
-        """Run git on this store and the files below `top`, and return how it ended, whatever the exit code."""
+        """Run git on this store and the files below `top`, and return how it ended, for every exit code."""
         environment = {"GIT_INDEX_FILE": self.index_file, "GIT_ATTR_NOSYSTEM": "1", "GIT_LITERAL_PATHSPECS": "1"}
         if top is not None:
             environment["GIT_WORK_TREE"] = top

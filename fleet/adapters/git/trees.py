@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 _FORMAT: Final = "sha1"
 _MOMENT: Final = "moment"
-"""Below a store: an index and objects of a comparison with this moment, which nobody needs after it."""
+"""Below a store: an index and objects of a comparison with this moment, which are not needed after it."""
 
 
 class GitTrees:

@@ -30,7 +30,7 @@ class Candidates(NamedTuple):
 
 
 async def candidates_in(git_directory: str, *, with_refs: bool) -> Candidates:
-    """Return what a checkout's own git directory names. `with_refs`: its refs are nobody else's (a clone).
+    """Return what a checkout's own git directory names. `with_refs`: it shares its refs with no other (a clone).
 
     Then what its linked worktrees stood at counts as well; `Rejected` workspace_dirty where one is still there. Of the
     refs that git has for a worktree alone the commits count. Raises `Problem` git_failed where git cannot tell.
@@ -100,7 +100,7 @@ def _registered(worktrees: Path) -> dict[str, str]:
     for own in sorted(worktrees.iterdir()) if worktrees.is_dir() else ():
         try:
             link = own / os.fsdecode(read_file(own / "gitdir").removesuffix(b"\n"))
-        except OSError:  # nobody can tell
+        except OSError:  # it cannot be read
             link = own
         found[str(own)] = os.path.normpath(link)
     return found

@@ -78,7 +78,7 @@ class GitWorkspaces:
     async def prepare(self, order: WorkspaceSpec) -> PreparedWorkspace:
         """Make the workspace, or finish one that a crash left half-made; ignored files that are asked for come along.
 
-        Raises what `check` raises, workspace_dirty where somebody put files in the way, `Problem` git_failed.
+        Raises what `check` raises, workspace_dirty where other files are in the way, `Problem` git_failed.
         """
         source = await self.inspect(order.source_directory)
         if order.strategy == "existing":
@@ -104,7 +104,7 @@ class GitWorkspaces:
         """Remove what `prepare` left behind. Nothing to do for `existing`, or where nothing was made.
 
         A branch goes with it if Fleet created it and nothing was committed. Raises `Rejected` workspace_dirty where
-        somebody has worked in it, `Problem` git_failed.
+        there is work in it, `Problem` git_failed.
         """
         if order.strategy == "existing":
             return

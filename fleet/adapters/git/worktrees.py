@@ -120,7 +120,7 @@ async def _clear(
     registration: Registration | None,
     refs: Mapping[str, str],
 ) -> None:
-    """Take away whatever stands at the order's directory, if it is untouched. Never by force."""
+    """Remove what is at the order's directory, if it is pristine. Never by force."""
     commit = refs.get(f"refs/heads/{branch}") or refs.get(note_ref(order.workspace_id))
     torn = registration is not None and registration.torn
     if registration is not None and not torn and registration.branch != branch and registration.head != commit:

@@ -64,7 +64,7 @@ class OpenCodeClient:
         return await self._session("PATCH", f"/session/{created}", None, {"title": title})
 
     async def read_session(self, session_id: str) -> OpenCodeSession | None:
-        """Read the session; OpenCode looks it up in its whole store, whatever the directory."""
+        """Read the session; OpenCode looks it up in its whole store, for every directory."""
         answer = await self._ask("GET", f"/session/{session_id}")
         return None if answer.status == 404 else self._read(answer, wire.session)
 
@@ -84,7 +84,7 @@ class OpenCodeClient:
             raise self._refused(answer)
 
     async def _command(self, session_id: str, directory: str, prompt: Prompt) -> None:
-        """Run a command. OpenCode answers when its turn is over; it goes on when nobody waits for that."""
+        """Run a command. OpenCode responds when its turn is over; the turn continues without a waiting caller."""
         path = f"/session/{session_id}/command"
         with trio.move_on_after(COMMAND_ACCEPT_S):
             answer = await self._ask("POST", path, directory, msgspec.Raw(wire.command_body(prompt)))
@@ -92,7 +92,7 @@ class OpenCodeClient:
             self._done(answer)
 
     async def compact(self, session_id: str, directory: str, provider_id: str, model_id: str) -> None:
-        """Sum the conversation up. OpenCode answers when that is done; it goes on when nobody waits for that."""
+        """Compact the conversation. OpenCode responds when that is done, and continues without a waiting caller."""
         path = f"/session/{session_id}/summarize"
         with trio.move_on_after(COMMAND_ACCEPT_S):
             answer = await self._ask("POST", path, directory, {"providerID": provider_id, "modelID": model_id})
@@ -157,7 +157,7 @@ class OpenCodeClient:
         return self._read(await self._ask("GET", "/command", directory), offer_wire.commands)
 
     async def models(self, directory: str) -> tuple[OfferedModel, ...]:
-        """Read `/config/providers`: `/provider` would be 6 MB of models that nobody has set up."""
+        """Read `/config/providers`: `/provider` would be 6 MB of models that are not set up."""
         return self._read(await self._ask("GET", "/config/providers", directory), offer_wire.models)
 
     async def mcp_servers(self, directory: str) -> McpServers:

@@ -45,7 +45,7 @@ class EventStreamStatistics(msgspec.Struct, frozen=True):
 
 
 class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
-    """Iterate over the events of the process that listens on `port`, for ever; `close` it in the end."""
+    """Iterate over the events of the process that listens on `port`, without an end; `close` it."""
 
     def __init__(self, port: int, authorization: str) -> None:
         self._port = port

@@ -38,7 +38,7 @@ FAULTS: Final = (
 
 
 def what_went_wrong(fault: Exception) -> str:
-    """Return a fault as what OpenCode did, for a person: the words of sockets and of HTTP libraries help nobody."""
+    """Return a fault as what OpenCode did, for a person: the words of sockets and of HTTP libraries do not help."""
     if isinstance(fault, BrokenConnectionError):
         return str(fault)
     if isinstance(fault, trio.TooSlowError):

@@ -19,7 +19,7 @@ from fleet.ports import FoundProcess, ProcessIdentity
 
 INSTANCE_MARKER: Final = "FLEET_INSTANCE_ID"
 DATA_MARKER: Final = "FLEET_DATA_DIR"
-_CHILD_OF_OPENCODE: Final = "OPENCODE_PID"  # OpenCode puts its pid into the environment of whatever it starts
+_CHILD_OF_OPENCODE: Final = "OPENCODE_PID"  # OpenCode puts its pid into the environment of all that it starts
 
 
 def boot_id() -> str:

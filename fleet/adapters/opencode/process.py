@@ -200,7 +200,7 @@ class LocalOpenCodeHost:
     async def _lost_its_port(self, instance_id: str, process: trio.Process, patience_s: float) -> bool:
         files = self._files(instance_id)
         with trio.move_on_after(patience_s):
-            while process.poll() is None and files.announced_port() is None:  # noqa: ASYNC110 - a log wakes nobody
+            while process.poll() is None and files.announced_port() is None:  # noqa: ASYNC110 - a log wakes no task
                 await trio.sleep(PROCESS_POLL_S)
         return process.returncode == 1 and files.tells_of_taken_port()
 
@@ -273,7 +273,7 @@ class LocalOpenCodeHost:
     async def stop(self, instance_id: str, identity: ProcessIdentity | None) -> tuple[StopStep, ...]:
         """Stop what is left of the instance; where the identity never got known, its server is found by the marker."""
         async with self._launching.hold(instance_id):
-            pass  # a launch that was called off goes on in its thread, and nothing carries the marker before it ends
+            pass  # a cancelled launch continues in its thread, and nothing carries the marker before it ends
         leader = identity or await self._leader(instance_id)
         steps = [] if leader is None else await self._end(instance_id, leader)
         if swept := await remnants.kill_marked(str(self._data_dir), instance_id):
@@ -381,7 +381,7 @@ async def _gone(identity: ProcessIdentity) -> None:
     except ProcessLookupError:
         return
     if pinned is None:
-        while is_alive(identity):  # noqa: ASYNC110 - the platform wakes nobody when a stranger's child ends
+        while is_alive(identity):  # noqa: ASYNC110 - the platform wakes no task when a stranger's child ends
             await trio.sleep(PROCESS_POLL_S)
         return
     try:

@@ -15,7 +15,7 @@ from fleet.limits import OPENCODE_MODELS_TIMEOUT_S
 _log = structlog.get_logger(__name__)
 
 BUILT_IN = "opencode"
-"""The provider that every installation lists, whether or not somebody has signed up for it."""
+"""The provider that every installation lists, with or without an account for it."""
 
 
 async def own_providers(executable: Path, environment: Mapping[str, str]) -> frozenset[str] | None:

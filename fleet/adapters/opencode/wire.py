@@ -286,7 +286,7 @@ def version(body: bytes) -> str:
 
 
 def refusal(body: bytes) -> str:
-    """Return the sentence in the body of an error answer, of whatever shape; empty where there is none."""
+    """Return the sentence in the body of an error response, of any shape; empty where there is none."""
     try:
         read = _refusal.decode(body)
     except WireError:

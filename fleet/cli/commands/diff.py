@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fleet.wire.items import DiffItem
 
 _STYLES: Final = (("+", "green"), ("-", "red"), ("@@", "cyan"))
-_STAT_COLUMNS: Final = 80  # of a line of --stat where nobody looks
+_STAT_COLUMNS: Final = 80  # of a line of --stat without a terminal
 
 
 @connected
@@ -125,7 +125,7 @@ def _hunks(before: bytes, after: bytes) -> bytes:
             "before",
             "after",
         ]
-        # Outside of a repository, and deaf to whichever one this is: no attributes or filters of somebody's.
+        # Outside of a repository, and deaf to whichever one this is: no attributes or filters of others.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
         environment["GIT_CEILING_DIRECTORIES"] = str(Path(place).parent)
         try:
@@ -228,7 +228,7 @@ def _show(lines: "Iterator[Text]") -> None:
             for line in lines:
                 console.print(line, soft_wrap=True)
             process.stdin.flush()
-    finally:  # it has the terminal until it ends, whatever happened
+    finally:  # it has the terminal until it ends, after an error as well
         with suppress(BrokenPipeError):
             process.stdin.close()
         process.wait()

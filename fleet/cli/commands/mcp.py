@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_INSTRUCTIONS = """Fleet runs coding sessions side by side. Make a session for work that can go on without you; you \
+_INSTRUCTIONS = """Fleet runs coding sessions side by side. Make a session for work that can continue without you; you \
 get a message when it is done. wait_for_session, read_session and diff_session tell what became of it."""
 
 
@@ -106,9 +106,9 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
     async def wait_for_session(session: str, seconds: float = 20) -> dict[str, Any]:
         """Wait until a session has nothing more to do or needs a person; then `answer` is what it said to that.
 
-        `needsPerson` says what a person has to do before it goes on with what it was told.
+        `needsPerson` says what a person has to do before it continues its work.
 
-        After `seconds` it is told as it stands, without an answer while it works: call again.
+        After `seconds` you get its current state, without an answer while it works: call again.
         """
         import msgspec
         import trio
@@ -192,7 +192,7 @@ class _Telling:
 
 
 async def _named(fleet: "FleetClient", name: str) -> "Session":
-    """Return the session, as `named` does; an agent is told of its own tool, not of the command."""
+    """Return the session, as `named` does; the error names the agent's tool, not the command."""
     from fleet.client import NotFound
 
     try:

@@ -82,7 +82,7 @@ def _became(instance: "InstanceItem", *, serving: bool) -> str:
     said += [f"{step.step.replace('_', ' ')} {', '.join(map(str, step.pids))}".rstrip() for step in instance.steps]
     if instance.memory_bytes is not None:
         said.append(f"{instance.memory_bytes // MIB} MiB")
-        said += [] if serving else ["it goes on without a server, and the next start takes it up"]
+        said += [] if serving else ["it continues without a server, and the next start adopts it"]
     elif instance.status in ("ready", "unreachable") and not serving:
         said.append("its process is gone; the next start notes that")
     said += (

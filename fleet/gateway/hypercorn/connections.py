@@ -26,7 +26,7 @@ def install() -> None:
 async def _stay_with_http_1(_protocol: object, _request: object) -> None:
     """Stand for the server's look whether a client wants HTTP/2 on its clear connection: none does.
 
-    The server holds a connection that changes to HTTP/2 and asks nothing then for ever.
+    The server keeps a connection that changes to HTTP/2 and then is silent, without a limit.
     """
 
 
@@ -41,9 +41,9 @@ async def _recycle(protocol: H11Protocol) -> None:
 
 
 async def _handle_and_let_go(protocol: H11Protocol, event: Event) -> None:
-    """Let go of a connection that is closed while what came early, after a request, waits for the end of its answer.
+    """End a connection that is closed while bytes that came early, after a request, wait for the end of its response.
 
-    The task that would read on waits for that end, and nobody wakes it.
+    The task that would read on waits for that end, and nothing wakes it.
     """
     await _handle(protocol, event)
     connection = protocol.connection

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGISendEvent, WebsocketAcceptEvent
 
 PING = b"\x89\x00"
-"""A whole ping frame without content: whoever lives answers it, and the kernel notices who does not."""
+"""A whole ping frame without content: a living client answers it, and the kernel notices one that is gone."""
 
 
 def text_frame(*pieces: bytes) -> bytes:
@@ -71,7 +71,7 @@ class FramedStream(WSStream):
 
     async def _send_error_response(self, status_code: int) -> None:
         await super()._send_error_response(status_code)
-        await self.send(StreamClosed(stream_id=self.stream_id))  # the connection would stay open for ever
+        await self.send(StreamClosed(stream_id=self.stream_id))  # the connection would stay open
 
     async def _accept(self, message: "WebsocketAcceptEvent") -> None:
         self.handshake.extensions = None

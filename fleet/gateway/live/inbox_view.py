@@ -60,7 +60,7 @@ class InboxView:
 
     # ---------------------------------------------------------------------------------------------------- a `Follower`
 
-    def touched(self, session_id: str, position: int) -> None:  # noqa: ARG002 - the whole inbox is told
+    def touched(self, session_id: str, position: int) -> None:  # noqa: ARG002 - the whole inbox is sent
         """A session has changed, which concerns the inbox where something of it waits or did so."""
         state = self._fleet.views.sessions.get(session_id)
         if session_id in self._shown or (state is not None and waits(state)):

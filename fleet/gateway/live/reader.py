@@ -27,7 +27,7 @@ _RETRY_S = 5
 class Streams:
     """The open streams of a door: how many there are, whose turn it is to write, and that they end when it closes.
 
-    Everything runs on one event loop. A thousand readers that all write at one pass of it would hold up everybody else,
+    Everything runs on one event loop. A thousand readers that all write at one pass of it would delay everything else,
     the log's writer first: so they take turns, a few at a pass, in the order in which they came. `run` has to run.
     """
 
@@ -38,7 +38,7 @@ class Streams:
         self._somebody = trio.Event()
 
     async def run(self) -> None:
-        """Let those who wait for their turn through, for ever."""
+        """Let the streams that wait take their turns, without an end."""
         while True:
             await self._somebody.wait()
             while self._line:
@@ -72,7 +72,7 @@ class Streams:
 
     @contextmanager
     def opened(self, wake: Callable[[], None]) -> Generator[None]:
-        """Count a stream while the block runs; `wake()` is called when the door closes.
+        """Count a stream while the block runs; `wake()` is called when the gateway closes.
 
         Raises `Unavailable` stopping or overloaded.
         """

@@ -59,7 +59,7 @@ class EventSource(ResponseBody):
     async def __aenter__(self) -> Self:
         try:
             self._stack.enter_context(self._streams.opened(self.awake))
-        except Unavailable:  # the door closes, or the last place went to somebody else: the client comes again
+        except Unavailable:  # the gateway closes, or the last place was taken: the client reconnects
             self._ended = True  # an `EventSource` does after an end, and never after a 503
         else:
             await self._subscribe(self._stack)
@@ -120,7 +120,7 @@ class EventStream(EventSource):
 
 
 class NotificationStream(EventSource):
-    """What a person is told of, in all sessions."""
+    """The notifications of all sessions."""
 
     def __init__(self, fleet: Fleet, streams: Streams, after: int) -> None:
         super().__init__(streams)
@@ -211,7 +211,7 @@ def _live(streams: Streams, body: EventSource) -> Response:
 
 
 def _cursor(fleet: Fleet, query: StreamQuery, given: str | None) -> int:
-    """Return the position to go on from; without one the stream begins with what happens from now on."""
+    """Return the position to continue from; without one the stream begins with what happens from now on."""
     if given is None:
         return check_cursor(fleet, fleet.log.head() if query.after is None else query.after)
     if given.isascii() and given.isdecimal() and len(given) < 20:

@@ -28,7 +28,7 @@ class Subscription(Protocol):
     """One subscription of a connection."""
 
     def drain(self) -> tuple[bytes, bool]:
-        """Return all that waits, a page at most, and whether it goes on: one that lags has ended."""
+        """Return all that waits, a page at most, and whether it continues: one that lags has ended."""
         ...
 
     @property
@@ -100,7 +100,7 @@ class EventSubscription:
         self._snapshot = b'{"type":"snapshot","id":%s,"snapshot":' % named
 
     def drain(self) -> tuple[bytes, bool]:
-        """Return all that waits, a page at most, and whether it goes on: one that lags has ended."""
+        """Return all that waits, a page at most, and whether it continues: one that lags has ended."""
         feed = self._reading.feed
         if feed.saturated:
             return text_frame(_encode(w.Lagging(self._id, feed.cursor))), False

@@ -68,7 +68,7 @@ class SocketConnection:
         self._wake.set()
 
     async def run(self) -> None:
-        """Serve the client until it goes or the door closes."""
+        """Serve the client until it disconnects or the gateway closes."""
         with self._streams.opened(self.awake):
             await self._socket.accept()
             code, reason = _GOING_AWAY, "Fleet is shutting down"
@@ -89,7 +89,7 @@ class SocketConnection:
     # --------------------------------------------------------------------------------------------------- what goes out
 
     async def _write(self) -> None:
-        """Write all that waits, until the door closes."""
+        """Write all that waits, until the gateway closes."""
         while not self._streams.closing:
             self._wake = trio.Event()
             chunk = await self._drain()

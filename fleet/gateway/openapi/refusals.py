@@ -42,7 +42,7 @@ COMMAND: Final = (
     "log_unavailable",
     "event_too_large",
 )
-"""Whatever goes to an actor and into the log."""
+"""Every route that sends a command to an actor."""
 
 STREAM: Final = ("too_many_streams", "overloaded", "stopping")
 

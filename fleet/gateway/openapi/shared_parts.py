@@ -13,7 +13,7 @@ ABOUT: Final = (
     "answered so."
 )
 SECURITY: Final[list[dict[str, list[str]]]] = [{"token": []}, {"cookie": []}, {}]
-"""One of them; the last one, nothing, goes on loopback while there is no token."""
+"""One of them; the last one, nothing, is enough on loopback while there is no token."""
 SCHEMES: Final = {
     "token": {
         "type": "http",
@@ -57,7 +57,7 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
         "example": '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"',
     },
     "Last-Event-ID": {
-        "description": "The position to go on behind, as browsers send it; it comes before `after`.",
+        "description": "The position to continue after, as browsers send it; it overrides `after`.",
         "schema": {"type": "string", "pattern": "^[0-9]{1,19}$"},
         "example": "0",
     },
@@ -90,7 +90,7 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "schema": {"type": "integer", "minimum": 0},
     },
     "WWW-Authenticate": {"description": "How to come in.", "schema": {"type": "string", "const": "Bearer"}},
-    "Location": {"description": "Where to go on.", "schema": {"type": "string"}},
+    "Location": {"description": "The next page.", "schema": {"type": "string"}},
     "Set-Cookie": {
         "description": "The cookie: `HttpOnly`, `SameSite=Strict`, and `Secure` behind TLS. An empty one forgets it.",
         "schema": {"type": "string"},

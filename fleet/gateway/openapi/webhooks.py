@@ -19,7 +19,7 @@ _WHEN: Final = {
     "session.disconnected": "The session lost its process.",
     "session.completed": "The session was put to rest.",
     "session.stopped": "The session was ended.",
-    TEST: "Somebody wants to know whether messages arrive (`POST /api/webhooks/{webhook_id}/test`).",
+    TEST: "A person tests whether messages arrive (`POST /api/webhooks/{webhook_id}/test`).",
 }
 _HEADERS: Final = {
     "webhook-id": ("The message's id: the same each time that it is tried.", "0198c0de-5b1e-7d3a-9c55-2f6f5d1c0a11-7"),
@@ -31,7 +31,7 @@ _HEADERS: Final = {
 }
 _ANSWERS: Final = {
     "2XX": "It was taken.",
-    "410": "Nobody wants such messages any more: the webhook is disabled at once.",
+    "410": "The receiver is gone: the webhook is disabled at once.",
     "default": "It is tried again, but for a test.",
 }
 

@@ -76,7 +76,7 @@ async def list_roots(fleet: Fleet, query: PageQuery) -> Response:
 async def choose_root(fleet: Fleet, body: PathBody, caller: Caller) -> Response:
     """Choose a root: new sessions work below what is chosen only. It must be inside of what is configured.
 
-    Sessions that are there go on. A client narrows what is allowed, and never widens it.
+    Existing sessions continue. A client narrows what is allowed, and never widens it.
     """
     return _roots(fleet, await fleet.sessions.choose_root(body.path, caller), PageQuery())
 
@@ -85,7 +85,7 @@ async def choose_root(fleet: Fleet, body: PathBody, caller: Caller) -> Response:
 async def withdraw_root(fleet: Fleet, query: RootQuery, caller: Caller) -> Response:
     """Withdraw a root that was chosen; without any, what is configured is allowed again.
 
-    Sessions that are there go on. A root of the configuration cannot be withdrawn.
+    Existing sessions continue. A root of the configuration cannot be withdrawn.
     """
     return _roots(fleet, await fleet.sessions.withdraw_root(query.path, caller), PageQuery())
 

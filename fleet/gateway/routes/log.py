@@ -80,7 +80,7 @@ async def read_chain(fleet: Fleet, position: int) -> Response:
     """Read what led to an event: the event first, then its cause, and so on to the first cause.
 
     The `actor` of the first cause names the caller or the process that it came from. At most 200 events are given,
-    and fewer where they are large; read the chain of the last one to go on.
+    and fewer where they are large; read the chain of the last one to continue.
     """
     _event(fleet, position)
     events = chain(fleet.log, position, LOG_CHAIN_EVENTS_MAX)
@@ -91,7 +91,7 @@ async def read_chain(fleet: Fleet, position: int) -> Response:
 async def verify_log(fleet: Fleet, reads: LogReads, query: AtQuery) -> Response:
     """Prove the whole log, or its events up to `at`: positions, the chain of digests, payloads, versions, indexes.
 
-    It reads everything, some seconds for a million events, while the server goes on working.
+    It reads everything, some seconds for a million events, while the server continues to work.
     """
     through = _through(fleet, query.at, "at")
     async with reads.one_proof_at_a_time:
@@ -103,7 +103,7 @@ async def verify_log(fleet: Fleet, reads: LogReads, query: AtQuery) -> Response:
 async def export_log(fleet: Fleet, query: ExportQuery) -> Response:
     """Export the log as JSON lines, behind `after` up to `through` or to its end, whose position is a header.
 
-    The lines prove themselves: `fleet verify-export` checks them anywhere. An export that was cut off goes on with
+    The lines prove themselves: `fleet verify-export` checks them anywhere. An export that was cut off continues with
     the last line's position as `after`.
     """
     through = _through(fleet, query.through, "through")
@@ -115,7 +115,7 @@ async def export_log(fleet: Fleet, query: ExportQuery) -> Response:
 
 
 class ExportStream(ResponseBody):
-    """The lines, page by page: each is read when the one before has been taken, so that a slow reader holds up nobody.
+    """The lines, page by page: each is read when the one before has been taken, so that a slow reader delays no other.
 
     What happens during it does not matter: events never change, and one that is erased meanwhile is exported as such.
     """

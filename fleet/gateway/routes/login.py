@@ -43,7 +43,7 @@ class LoginQuery(Query, frozen=True):
     code: Annotated[str | None, msgspec.Meta(description="The code of the link. Without one the page is given.")] = None
     next: Annotated[
         str | None,
-        msgspec.Meta(description="Where to go on: a path of this server, as in `/inbox`. Anything else leads to `/`."),
+        msgspec.Meta(description="Next page: a path of this server, as in `/inbox`. Anything else leads to `/`."),
     ] = None
 
 
@@ -59,7 +59,7 @@ endpoint = Endpoints("", "access")
 
 @endpoint(f"GET {LOGIN_PATH}", gives=LOGIN, refuses=("link_invalid",))
 async def log_in(fleet: Fleet, guard: Guard, build: Build, query: LoginQuery) -> Response:
-    """Change the code of a one-time link into a cookie, and go on to the page.
+    """Exchange the code of a one-time link for a cookie, and redirect to the page.
 
     `fleet token link` makes one. The link opens from the address bar alone, once, within ten minutes; a look at the
     head (HEAD) does not use it up. Without a code the answer is the page, which says how to log in; so it is with

@@ -73,7 +73,7 @@ async def command_session(fleet: Fleet, session: Session, body: CommandBody, cal
 
 @endpoint("POST /<session_id>/compact", gives=NOTHING, refuses=PROMPT)
 async def compact_session(fleet: Fleet, session: Session, caller: Caller) -> Response:
-    """Have the conversation summed up, as a turn of its own: the model goes on with the summary.
+    """Compact the conversation, as a turn of its own: the model continues with the summary.
 
     While a turn runs it waits in the queue, as prompts do. The command `compact` does the same.
     """

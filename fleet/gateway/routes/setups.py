@@ -50,7 +50,7 @@ async def read_recipe(fleet: Fleet, query: RecipeQuery) -> Response:
 async def allow_recipe(fleet: Fleet, body: TrustBody, caller: Caller) -> Response:
     """Allow what the `.fleet.toml` of a checkout asks for, in every workspace of its repository.
 
-    `digest` is the one that was read: the file may have changed since. Sessions that wait for it go on.
+    `digest` is the one that was read: the file may have changed since. Sessions that wait for it continue.
     """
     repository, recipe, position = await fleet.trust.allow(body.directory, body.digest, caller)
     return answer(_recipe_item(fleet, repository, recipe), position=position)
@@ -97,7 +97,7 @@ async def read_setup(fleet: Fleet, session_id: str) -> Response:
     ),
 )
 async def decide_setup(fleet: Fleet, session_id: str, body: SetupBody, caller: Caller) -> Response:
-    """Allow the commands that the session's set-up waits for, or go on without it.
+    """Allow the commands that the session's set-up waits for, or continue without it.
 
     What is allowed is allowed in all workspaces of the repository, by the digest of the file. A set-up that has
     failed is tried again by a resume, or skipped here.

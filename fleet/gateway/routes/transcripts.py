@@ -72,7 +72,7 @@ async def _message(message: MessageView, *, cut: bool) -> MessageItem:
     parts: list[msgspec.Raw] = []
     for part in message.parts:
         parts.append(cut_part(part))
-        await trio.lowlevel.checkpoint()  # others want to go on between two long ones
+        await trio.lowlevel.checkpoint()  # other tasks run between two long ones
     return MessageItem(info=without_diffs(message.info), parts=parts)
 
 

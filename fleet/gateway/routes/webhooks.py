@@ -69,7 +69,7 @@ async def read_webhook(fleet: Fleet, webhook_id: str) -> Response:
 
 @endpoint("PATCH /<webhook_id>", gives=WebhookItem, examples=({"enabled": False},), refuses=("webhook_not_found",))
 async def switch_webhook(fleet: Fleet, webhook_id: str, body: SwitchBody, caller: Caller) -> Response:
-    """Disable a webhook, or enable it again: it goes on where it stopped, with what happened meanwhile.
+    """Disable a webhook, or enable it again: it continues where it stopped, with what happened meanwhile.
 
     To begin afresh instead, delete it and make a new one.
     """

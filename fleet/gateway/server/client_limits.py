@@ -74,7 +74,7 @@ class Visit:
             return Rejected(
                 "too_many_streams",
                 f"{STREAMS_PER_CLIENT_MAX} streams of this peer are open",
-                hint="Follow all sessions over one stream, or close those that nobody reads.",
+                hint="Follow all sessions over one stream, or close those without a reader.",
                 retry_after_s=_SOON_S,
             )
         if not self._streams:
@@ -102,5 +102,5 @@ class ClientLimits:
         peer = self._peers.pop(address, None) or Peer()
         self._peers[address] = peer
         if len(self._peers) > CLIENT_ADDRESSES_REMEMBERED_MAX:
-            self._peers.popitem(last=False)  # its open visits keep it, and it is counted anew
+            self._peers.popitem(last=False)  # its open visits keep it, and it is counted again
         return Visit(peer)

@@ -51,7 +51,7 @@ _LOCAL: Final = Visitor()
 
 
 class Guard:
-    """The door's rules. `loopback` says that it can be reached from this machine alone.
+    """The rules of access. `loopback` says that the server can be reached from this machine only.
 
     `tokens` None: there are none and never will be. `local` is the secret that the data directory holds for the
     server's own user.
@@ -67,7 +67,7 @@ class Guard:
 
     @property
     def needs_token(self) -> bool:
-        """Whether nobody comes in without a token. Raises `Unavailable` tokens_unreadable."""
+        """Whether every request needs a token. Raises `Unavailable` tokens_unreadable."""
         return not self._loopback or (self.tokens is not None and bool(self.tokens.read().tokens))
 
     def admit(self, connection: Request | Websocket, visit: Visit) -> None:
@@ -142,7 +142,7 @@ class Guard:
         raise self.refused(proof, now_ms, visit)
 
     def refused(self, proof: Proof | None, now_ms: int, visit: Visit) -> Rejected:
-        """Return the refusal of a secret that does not open the door, and count it."""
+        """Return the refusal of a secret that is not valid, and count it."""
         too_often = visit.peer.failed()
         if too_often is not None:
             return too_often

@@ -95,7 +95,7 @@ class Edge:
     def _still(self, visit: Visit) -> bool:
         try:
             return visit.visitor is not None and self.guard.still(visit.visitor)
-        except Unavailable:  # nobody can be known: requests are refused, and so are streams
+        except Unavailable:  # no token can be checked: requests are refused, and so are streams
             return False
 
 

@@ -99,7 +99,7 @@ async def _of_bug(error: Exception) -> Response:
 
 
 def _single(error: BaseException | None) -> BaseException | None:
-    """Return what a group of one holds: a nursery wraps whatever its one task raised."""
+    """Return what a group of one holds: a nursery wraps what its one task raised."""
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         return _single(group.exceptions[0]) if len(group.exceptions) == 1 else None

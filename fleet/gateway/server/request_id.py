@@ -37,7 +37,7 @@ def name_requests(app: QuartTrio, ids: Ids) -> None:
         request_id: str | None = g.get("request_id")
         if request_id is not None:
             response.headers[_HEADER] = request_id
-            # Nor what the guard refused: whoever may not come in must not fill the disk.
+            # Nor what the guard refused: a client that is not admitted must not fill the disk.
             quiet = request.method in READS or "caller" not in g
             tell = _log.debug if quiet and response.status_code < 500 else _log.info
             took_ms = round((trio.current_time() - g.asked_s) * 1000, 1)
