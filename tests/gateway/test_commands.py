@@ -23,7 +23,7 @@ async def test_an_unknown_command_is_refused_with_the_names_and_changes_nothing(
     assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json == before
 
 
-@pytest.mark.parametrize("text", ["/nope", "/nope with words", "/tmp is full"])
+@pytest.mark.parametrize("text", ["/nope", "/nope with words"])
 async def test_a_prompt_that_names_an_unknown_command_is_refused(door: Door, text: str) -> None:
     item = await door.session()
     refused = await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": text})
@@ -39,11 +39,19 @@ async def test_a_prompt_that_names_a_command_runs_it(door: Door) -> None:
     assert (await door.settled(item["id"]))["outcome"] == "finished"
 
 
-@pytest.mark.parametrize("text", ["/etc/hosts has a line too many", " /nope", "/ alone", "what is /nope?"])
+@pytest.mark.parametrize(
+    "text", ["/etc/hosts has a line too many", "/tmp is full", " /nope", "/ alone", "what is /nope?"]
+)
 async def test_text_that_names_no_command_is_sent_as_it_is(door: Door, text: str) -> None:
     item = await door.session()
     await door.prompt(item["id"], text)
     assert (await said(door, f"/api/sessions/{item['id']}"))[0] == text
+
+
+async def test_first_prompt_that_begins_with_a_path_is_sent_as_text(door: Door) -> None:
+    item = await door.session(initialPrompt="/tmp is full")
+    assert (await door.settled(item["id"]))["outcome"] == "finished"
+    assert (await said(door, f"/api/sessions/{item['id']}"))[0] == "/tmp is full"
 
 
 async def test_a_command_takes_no_attachments_and_steers_no_turn(door: Door) -> None:

@@ -18,8 +18,8 @@ from fleet.ports import OpenCode, SlashCommand
 
 _COMPACT: Final = SlashCommand(COMPACT, "Sum up the conversation, so that the model has room again.", source="fleet")
 _NAMED: Final = re.compile(r"/(\S+)\s*(.*)", re.DOTALL)
-_NAME: Final = re.compile(r"[A-Za-z][\w:.-]*")
-"""What looks like the name of a command; a path has a further slash."""
+_NAME: Final = re.compile(r"(?!(?:etc|home|lib|mnt|opt|proc|s?bin|srv|sys|tmp|usr|var)\Z)[A-Za-z][\w:.-]*")
+"""What looks like the name of a command; a path has a further slash, or is a directory as in "/tmp is full"."""
 
 
 class SlashCommands:
