@@ -19,11 +19,15 @@ from tests.gateway.door import Door, Machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run these tests on virtual time: pytest-trio takes a clock from a test's own parameters alone."""
+    on_virtual_time(items, Path(__file__).parent)
+
+
+def on_virtual_time(items: list[pytest.Item], directory: Path) -> None:
+    """Run the tests of the directory on virtual time: pytest-trio takes a clock from a test's own parameters alone."""
     for item in items:
         chosen = any("run" in marker.kwargs for marker in item.iter_markers("trio"))
         waits = isinstance(item, pytest.Function) and inspect.iscoroutinefunction(cast("object", item.function))
-        if Path(__file__).parent in item.path.parents and waits and not chosen:
+        if directory in item.path.parents and waits and not chosen:
             item.add_marker(pytest.mark.trio(run=_run), append=False)
 
 

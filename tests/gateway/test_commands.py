@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from tests.actors.effects.test_lost_conversations import said
 from tests.gateway.door import Door, Machine
 from tests.gateway.test_diffs import begun
-from tests.gateway.test_lost_conversations import said
 
 
 async def run(door: Door, item: dict[str, Any], command: str, arguments: str = "") -> Any:

@@ -6,7 +6,7 @@ import trio.testing
 from fleet.actors.runtime.aggregate import Aggregate, Deliver, StateReply
 from fleet.actors.runtime.registry import ActorRegistry
 from fleet.events.envelope import Cause
-from tests.actors.account import (
+from tests.actors.runtime.account import (
     ACCOUNT,
     SHAPE,
     AmendPayment,
@@ -19,7 +19,7 @@ from tests.actors.account import (
     Split,
     State,
 )
-from tests.actors.bank import Bank, ask, running, state_of
+from tests.actors.runtime.bank import Bank, ask, running, state_of
 
 Clock = trio.testing.MockClock
 

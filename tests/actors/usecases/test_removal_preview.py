@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.actors.usecases.test_removal import FLAGS, query, worked
 from tests.gateway.door import NOWHERE, REPOSITORY, Door, Machine
-from tests.gateway.test_endings import FLAGS, query, worked
 
 
 def traces(machine: Machine, door: Door) -> Any:

@@ -8,7 +8,7 @@ import trio
 from fleet.actors.runtime.aggregate import Aggregate, Deliver, ReportBack, StateReply
 from fleet.events.envelope import Cause
 from fleet.events.memory_log import MemoryDisk, MemoryLog
-from tests.actors.account import ACCOUNT, SHAPE, Command, ConfirmPayment, Event, Pay, Split, State, registry
+from tests.actors.runtime.account import ACCOUNT, SHAPE, Command, ConfirmPayment, Event, Pay, Split, State, registry
 from tests.fakes.clock import FakeClock
 
 Account = Aggregate[Command, State, Event, Pay]

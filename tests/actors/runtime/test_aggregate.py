@@ -11,7 +11,7 @@ from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Appended, Cause, CommandRecord
 from fleet.events.log import VersionConflict
 from fleet.events.memory_log import MemoryLog
-from tests.actors.account import (
+from tests.actors.runtime.account import (
     ACCOUNT,
     SHAPE,
     Break,
@@ -24,7 +24,7 @@ from tests.actors.account import (
     State,
     registry,
 )
-from tests.actors.bank import Bank, ask, running, state_of
+from tests.actors.runtime.bank import Bank, ask, running, state_of
 from tests.fakes.clock import FakeClock
 
 

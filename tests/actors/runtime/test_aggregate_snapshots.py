@@ -16,7 +16,7 @@ from fleet.core.decider import fold
 from fleet.errors import Rejected
 from fleet.events.envelope import StateSnapshot
 from fleet.limits import SNAPSHOT_EVERY_EVENTS
-from tests.actors.account import (
+from tests.actors.runtime.account import (
     ACCOUNT,
     SHAPE,
     Command,
@@ -26,7 +26,7 @@ from tests.actors.account import (
     Split,
     State,
 )
-from tests.actors.bank import Bank, ask, running, state_of
+from tests.actors.runtime.bank import Bank, ask, running, state_of
 
 
 async def test_a_stop_keeps_a_snapshot_and_activation_uses_it() -> None:

@@ -1,0 +1,1 @@
+"""Tests of effects, on a whole Fleet in memory."""

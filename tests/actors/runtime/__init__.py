@@ -1,0 +1,1 @@
+"""Tests of the actor runtime, on actors of their own."""

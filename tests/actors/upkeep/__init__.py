@@ -1,0 +1,1 @@
+"""Tests of upkeep, on a whole Fleet in memory."""
