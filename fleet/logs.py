@@ -11,13 +11,13 @@ import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final, Literal, TextIO, cast
-
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, cast
 
 from fleet.escape import plain
 from fleet.limits import ACCEPT_FAILED_LOG_S
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -81,6 +81,8 @@ def announce(text: str) -> None:
 
 def configure_logs(level: LogLevel = "info", form: LogFormat = "auto", output: TextIO | None = None) -> None:
     """Send Fleet's lines from `level` on, and the libraries' warnings, to `output` (standard error)."""
+    import structlog  # not above: the configuration, which every command reads, imports this module for two types
+
     to: TextIO = sys.stderr if output is None else output
     lossy = cast("TextIO", _Lossy(to))
     people = form == "console" or (form == "auto" and to.isatty())
@@ -111,7 +113,7 @@ def configure_logs(level: LogLevel = "info", form: LogFormat = "auto", output: T
     logging.getLogger("trio.serve_listeners").addFilter(_accepting)
 
 
-def blot_out_secrets(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+def blot_out_secrets(_: "WrappedLogger", __: str, line: "EventDict") -> "EventDict":
     """Replace the values of names like `password`, and what looks like a secret in any text."""
     return {name: _blotted(name, value) for name, value in line.items()}
 
@@ -127,7 +129,7 @@ def _blotted(name: str, value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float) else _blotted(name, str(value))
 
 
-def _escape_controls(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+def _escape_controls(_: "WrappedLogger", __: str, line: "EventDict") -> "EventDict":
     """Keep an agent's text from moving the cursor of whoever reads the log, or from adding lines to it."""
     return {name: _escaped(value, lines=name == "exception") for name, value in line.items()}
 
@@ -139,7 +141,9 @@ def _escaped(value: Any, *, lines: bool) -> Any:
     return plain(text)
 
 
-def _for_people(output: TextIO) -> list[Processor]:
+def _for_people(output: TextIO) -> "list[Processor]":
+    import structlog
+
     return [
         structlog.processors.format_exc_info,
         blot_out_secrets,
@@ -148,7 +152,9 @@ def _for_people(output: TextIO) -> list[Processor]:
     ]
 
 
-def _for_programs() -> list[Processor]:
+def _for_programs() -> "list[Processor]":
+    import structlog
+
     traces = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
     return [
         structlog.processors.ExceptionRenderer(traces),

@@ -3,8 +3,6 @@
 import socket
 from ipaddress import ip_address
 
-import psutil
-
 
 def is_loopback(host: str) -> bool:
     """Say whether `host` can be reached from this machine alone."""
@@ -28,6 +26,8 @@ def base_url(host: str, port: int) -> str:
 
 def listens(pid: int, port: int) -> bool | None:
     """Say whether the process listens on the port, None where that cannot be seen."""
+    import psutil
+
     try:
         connections = psutil.Process(pid).net_connections("tcp")
     except (psutil.Error, OSError):

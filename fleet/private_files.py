@@ -2,6 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import Final
+
+LOCAL_TOKEN: Final = "local-token"  # noqa: S105 - its name
+"""In the data directory: the secret of the server that runs on it, for commands of the same user."""
 
 
 def make_private_directory(path: Path) -> None:
@@ -34,3 +38,11 @@ def _sync_directory(path: Path) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def read_local_token(directory: Path) -> str | None:
+    """Return the secret of the server that runs on the data directory, None without one that this user may read."""
+    try:
+        return (directory / LOCAL_TOKEN).read_text()
+    except OSError:
+        return None

@@ -20,9 +20,9 @@ from fleet.events.catalog import make_registry
 from fleet.events.data_lock import lock_holder
 from fleet.events.lmdb_log import LmdbLog
 from fleet.gateway.items.states import instance_item, orphan_item
-from fleet.gateway.server.tokens import read_local_token
 from fleet.limits import PAGE_MAX, PROCESS_REPORT_TIMEOUT_S
 from fleet.network import base_url, listens
+from fleet.private_files import read_local_token
 from fleet.projections.lives import Life, lives
 from fleet.wire.instances import InstanceItem, OrphanItem
 

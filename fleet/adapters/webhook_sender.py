@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-import httpx
 import trio
 
 from fleet import __version__
@@ -28,6 +27,9 @@ from fleet.limits import (
     WEBHOOK_URL_CHARS_MAX,
 )
 from fleet.ports import Clock, DeliveryAttempt
+
+if TYPE_CHECKING:
+    import httpx  # with what it imports itself, a thirtieth of a start: imported for the first webhook
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -57,6 +59,8 @@ class HttpSender:
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
+        import httpx
+
         return httpx.create_ssl_context()  # reading the certificates takes 20 ms: once
 
     async def check(self, url: str) -> None:
@@ -96,6 +100,8 @@ class HttpSender:
 
     async def _post(self, place: _Place, headers: Mapping[str, str], body: bytes) -> DeliveryAttempt:
         """Send it to the first address that can be connected to."""
+        import httpx
+
         receipt = DeliveryAttempt(None, "no address", 0)
         timeout = httpx.Timeout(WEBHOOK_TIMEOUT_S, connect=WEBHOOK_CONNECT_TIMEOUT_S)
         for address in place.addresses:
@@ -108,7 +114,7 @@ class HttpSender:
                     return DeliveryAttempt(None, f"no answer: {_why(error)}", 0)
         return receipt
 
-    async def _exchange(self, client: httpx.AsyncClient, request: httpx.Request) -> DeliveryAttempt:
+    async def _exchange(self, client: "httpx.AsyncClient", request: "httpx.Request") -> DeliveryAttempt:
         response = await client.send(request, stream=True, follow_redirects=False)
         try:
             await _drain(response)
@@ -130,6 +136,8 @@ class HttpSender:
 
 def _parsed(url: str) -> tuple[SplitResult, str, int]:
     """Return the parts of a URL that a message can go to, its host name and its port. Raises `Rejected`."""
+    import httpx
+
     if len(url) > WEBHOOK_URL_CHARS_MAX or not url.isascii() or any(c.isspace() or not c.isprintable() for c in url):
         raise _refused(f"it has to be a URL in ASCII of at most {WEBHOOK_URL_CHARS_MAX} characters")
     try:
@@ -170,8 +178,8 @@ def _is_public(address: Address) -> bool:
 
 
 def _request(
-    client: httpx.AsyncClient, place: _Place, address: str, headers: Mapping[str, str], body: bytes
-) -> httpx.Request:
+    client: "httpx.AsyncClient", place: _Place, address: str, headers: Mapping[str, str], body: bytes
+) -> "httpx.Request":
     where = f"[{address}]" if ":" in address else address
     called = f"[{place.name}]" if ":" in place.name else place.name
     host = called if place.port == _PORTS[place.url.scheme] else f"{called}:{place.port}"
@@ -187,8 +195,10 @@ def _request(
     return client.build_request("POST", url, headers=sent, content=body, extensions={"sni_hostname": place.name})
 
 
-async def _drain(response: httpx.Response) -> None:
+async def _drain(response: "httpx.Response") -> None:
     """Read an answer that says that it is short to its end, undecoded, for receivers that complain otherwise."""
+    import httpx
+
     length = response.headers.get("content-length", "")
     if not (length.isdecimal() and int(length) <= WEBHOOK_RESPONSE_BYTES_MAX):
         return
@@ -201,6 +211,8 @@ async def _drain(response: httpx.Response) -> None:
 
 def _why(error: Exception) -> str:
     """Return the reason, which is never the address: its path may be a secret."""
+    import httpx
+
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

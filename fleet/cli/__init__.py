@@ -6,6 +6,7 @@ fleet/main.py, the checks in fleet/doctor.py, sessions in fleet/client. Commands
 a wrong option answer at once. `failures.py` reports errors around a command.
 """
 
+import gc
 import io
 import sys
 
@@ -14,7 +15,10 @@ from fleet.escape import plain as shown  # not `plain`: importing the submodule 
 
 def main() -> None:
     """Run the command line: the entry point of the `fleet` script."""
-    from fleet.cli.app import app
+    from fleet.limits import GC_THRESHOLDS
+
+    gc.set_threshold(*GC_THRESHOLDS)  # before all other imports: what they make stays, and looking at it takes a tenth
+    from fleet.cli.app import command_line
     from fleet.cli.failures import flush_output, told_at_the_edge
 
     for out in (sys.stdout, sys.stderr):
@@ -22,7 +26,7 @@ def main() -> None:
             out.reconfigure(errors="backslashreplace")  # what its encoding lacks, as titles in an ASCII locale do
     try:
         try:
-            app(prog_name="fleet")
+            command_line(sys.argv[1:])(prog_name="fleet")
         finally:
             flush_output()
     except (Exception, BaseExceptionGroup) as error:

@@ -1,39 +1,85 @@
-"""The `fleet` application: all subcommands, in their groups."""
+"""The `fleet` application: all subcommands, in their groups.
 
-from typing import Annotated
+A command line that names its command has that one imported and no other: each takes milliseconds to import and to read.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from fleet import __version__
-from fleet.cli.commands.demo import demo
-from fleet.cli.commands.diff import diff
-from fleet.cli.commands.doctor import doctor
-from fleet.cli.commands.edit import describe
-from fleet.cli.commands.inbox import answer, inbox
-from fleet.cli.commands.lifecycle import abort, resume, rm, stop
-from fleet.cli.commands.log import log
-from fleet.cli.commands.ls import history, ls
-from fleet.cli.commands.mcp import mcp
-from fleet.cli.commands.new import fork, new
-from fleet.cli.commands.open import open_page
-from fleet.cli.commands.prompt import compact, prompt, withdraw
-from fleet.cli.commands.ps import ps
-from fleet.cli.commands.rehearsal import rehearsal
-from fleet.cli.commands.serve import serve
-from fleet.cli.commands.show import show
-from fleet.cli.commands.tail import tail
-from fleet.cli.commands.token import token
-from fleet.cli.commands.top import top
-from fleet.cli.commands.trust import trust
-from fleet.cli.commands.verify_export import verify_export
 
-app = typer.Typer(
-    no_args_is_help=True,
-    # A defect shows Python's own traceback: rich's would print the values of local variables, secrets included.
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+_SERVER, _SESSIONS, _FLEET = "The server", "Sessions", "The fleet"
+
+
+class _Command(NamedTuple):
+    """A subcommand: its panel in the help, its name, where its function is (`module.function`), and an example."""
+
+    panel: str
+    name: str
+    place: str
+    example: str
+
+    def load(self) -> Any:
+        module, _, function = self.place.partition(".")
+        return getattr(import_module(f"fleet.cli.commands.{module}"), function)
+
+
+_COMMANDS = (
+    _Command(_SERVER, "serve", "serve.serve", "serve --port 8080 --data-dir ~/fleet"),
+    _Command(_SERVER, "demo", "demo.demo", "demo"),
+    _Command(_SERVER, "open", "open.open_page", "open 0198c0de"),
+    _Command(_SERVER, "doctor", "doctor.doctor", "doctor --json"),
+    _Command(_SERVER, "ps", "ps.ps", "ps --orphans"),
+    _Command(_SERVER, "rehearsal", "rehearsal.rehearsal", "rehearsal --port 4100"),
+    _Command(_SERVER, "verify-export", "verify_export.verify_export", "verify-export fleet-log.jsonl"),
+    _Command(_SERVER, "mcp", "mcp.mcp", "mcp --url http://localhost:3000"),
+    _Command(_SERVER, "token", "token.token", "token new --role viewer --name wall --expires 90d"),
+    _Command(_SESSIONS, "new", "new.new", 'new -i worktree --wait --prompt "Add error handling"'),
+    _Command(_SESSIONS, "ls", "ls.ls", "ls --status active --status waiting_input"),
+    _Command(_SESSIONS, "show", "show.show", "show 0198c0de --conversation"),
+    _Command(_SESSIONS, "prompt", "prompt.prompt", 'prompt 0198c0de "Now the tests" --wait'),
+    _Command(_SESSIONS, "compact", "prompt.compact", "compact 0198c0de"),
+    _Command(_SESSIONS, "withdraw", "prompt.withdraw", "withdraw 0198c0de 0198c0e1"),
+    _Command(_SESSIONS, "tail", "tail.tail", "tail 0198c0de --after 0"),
+    _Command(_SESSIONS, "diff", "diff.diff", "diff 0198c0de --stat"),
+    _Command(_SESSIONS, "abort", "lifecycle.abort", "abort 0198c0de"),
+    _Command(_SESSIONS, "resume", "lifecycle.resume", "resume 0198c0de"),
+    _Command(_SESSIONS, "fork", "new.fork", 'fork 0198c0de --prompt "Try it without a lock"'),
+    _Command(_SESSIONS, "set", "edit.describe", "set 0198c0de --usd 5"),
+    _Command(_SESSIONS, "stop", "lifecycle.stop", "stop 0198c0de --cleanup"),
+    _Command(_SESSIONS, "rm", "lifecycle.rm", "rm 0198c0de --yes"),
+    _Command(_FLEET, "top", "top.top", "top"),
+    _Command(_FLEET, "inbox", "inbox.inbox", "inbox"),
+    _Command(_FLEET, "answer", "inbox.answer", "answer 0198c0de once"),
+    _Command(_FLEET, "trust", "trust.trust", "trust ~/my-project"),
+    _Command(_FLEET, "history", "ls.history", 'history "error handling" --from 2026-01-01'),
+    _Command(_FLEET, "log", "log.log", "log --verify"),
 )
+
+
+def command_line(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Return the application: with the command that `arguments` begin with, or with all where they name none."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        # A defect shows Python's own traceback: rich's would print the values of local variables, secrets included.
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(
+        epilog="Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong, 6 there is no server; "
+        "with --wait: 3 the turn failed, 4 it was aborted or interrupted, 5 it waits for you."
+    )(_fleet)
+    for command in [each for each in _COMMANDS if each.name in arguments[:1]] or _COMMANDS:
+        loaded, epilog = command.load(), f"Example: fleet {command.example}"
+        if isinstance(loaded, typer.Typer):
+            app.add_typer(loaded, name=command.name, epilog=epilog, rich_help_panel=command.panel)
+        else:
+            app.command(command.name, epilog=epilog, rich_help_panel=command.panel)(loaded)
+    return app
 
 
 def _show_version(wanted: bool) -> None:
@@ -42,11 +88,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(
-    epilog="Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong, 6 there is no server; "
-    "with --wait: 3 the turn failed, 4 it was aborted or interrupted, 5 it waits for you."
-)
-def fleet(
+def _fleet(
     _version: Annotated[
         bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
     ] = False,
@@ -56,40 +98,3 @@ def fleet(
     [bold]fleet demo[/bold] shows it at work, [bold]fleet serve[/bold] starts the server, [bold]fleet new[/bold] creates
     a session, and [bold]fleet doctor[/bold] finds out why something does not work.
     """
-
-
-_SERVER, _SESSIONS, _FLEET = "The server", "Sessions", "The fleet"
-
-app.command(epilog="Example: fleet serve --port 8080 --data-dir ~/fleet", rich_help_panel=_SERVER)(serve)
-app.command(epilog="Example: fleet demo", rich_help_panel=_SERVER)(demo)
-app.command("open", epilog="Example: fleet open 0198c0de", rich_help_panel=_SERVER)(open_page)
-app.command(epilog="Example: fleet doctor --json", rich_help_panel=_SERVER)(doctor)
-app.command(epilog="Example: fleet ps --orphans", rich_help_panel=_SERVER)(ps)
-app.command(epilog="Example: fleet rehearsal --port 4100", rich_help_panel=_SERVER)(rehearsal)
-app.command(epilog="Example: fleet verify-export fleet-log.jsonl", rich_help_panel=_SERVER)(verify_export)
-app.command(epilog="Example: fleet mcp --url http://localhost:3000", rich_help_panel=_SERVER)(mcp)
-app.add_typer(token, name="token", rich_help_panel=_SERVER)
-
-app.command(epilog='Example: fleet new -i worktree --wait --prompt "Add error handling"', rich_help_panel=_SESSIONS)(
-    new
-)
-app.command(epilog="Example: fleet ls --status active --status waiting_input", rich_help_panel=_SESSIONS)(ls)
-app.command(epilog="Example: fleet show 0198c0de --conversation", rich_help_panel=_SESSIONS)(show)
-app.command(epilog='Example: fleet prompt 0198c0de "Now the tests" --wait', rich_help_panel=_SESSIONS)(prompt)
-app.command(epilog="Example: fleet compact 0198c0de", rich_help_panel=_SESSIONS)(compact)
-app.command(epilog="Example: fleet withdraw 0198c0de 0198c0e1", rich_help_panel=_SESSIONS)(withdraw)
-app.command(epilog="Example: fleet tail 0198c0de --after 0", rich_help_panel=_SESSIONS)(tail)
-app.command(epilog="Example: fleet diff 0198c0de --stat", rich_help_panel=_SESSIONS)(diff)
-app.command(epilog="Example: fleet abort 0198c0de", rich_help_panel=_SESSIONS)(abort)
-app.command(epilog="Example: fleet resume 0198c0de", rich_help_panel=_SESSIONS)(resume)
-app.command(epilog='Example: fleet fork 0198c0de --prompt "Try it without a lock"', rich_help_panel=_SESSIONS)(fork)
-app.command("set", epilog="Example: fleet set 0198c0de --usd 5", rich_help_panel=_SESSIONS)(describe)
-app.command(epilog="Example: fleet stop 0198c0de --cleanup", rich_help_panel=_SESSIONS)(stop)
-app.command(epilog="Example: fleet rm 0198c0de --yes", rich_help_panel=_SESSIONS)(rm)
-
-app.command(epilog="Example: fleet top", rich_help_panel=_FLEET)(top)
-app.command(epilog="Example: fleet inbox", rich_help_panel=_FLEET)(inbox)
-app.command(epilog="Example: fleet answer 0198c0de once", rich_help_panel=_FLEET)(answer)
-app.command(epilog="Example: fleet trust ~/my-project", rich_help_panel=_FLEET)(trust)
-app.command(epilog='Example: fleet history "error handling" --from 2026-01-01', rich_help_panel=_FLEET)(history)
-app.command(epilog="Example: fleet log --verify", rich_help_panel=_FLEET)(log)

@@ -203,7 +203,7 @@ def find_server(url: str | None, token_file: str | None) -> tuple[str, str | Non
     lies a token for whoever owns it; it is shown to no other server.
     """
     from fleet.config import load_config
-    from fleet.gateway.server.tokens import read_local_token
+    from fleet.private_files import read_local_token
 
     token = access_token(token_file)
     if url is not None:

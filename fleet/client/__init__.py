@@ -5,6 +5,8 @@ follows, over `sse.py` or, many at once, over `socket.py` and its `link.py`; `er
 `client.py` and `session.py` are what people hold in their hands.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from fleet.client.client import FleetClient
 from fleet.client.connection import Page
 from fleet.client.errors import Conflict, Denied, FleetError, Invalid, NotFound, Unavailable, Unreachable
@@ -12,8 +14,10 @@ from fleet.client.export import LogExport
 from fleet.client.session import Session
 from fleet.client.socket import Socket
 from fleet.client.stream import Stream
-from fleet.client.sync import SyncFleetClient, SyncSession, SyncSocket, SyncStream, SyncWebhook
 from fleet.client.webhook import Webhook
+
+if TYPE_CHECKING:
+    from fleet.client.sync import SyncFleetClient, SyncSession, SyncSocket, SyncStream, SyncWebhook
 
 __all__ = [
     "Conflict",
@@ -36,3 +40,12 @@ __all__ = [
     "Unreachable",
     "Webhook",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the client for scripts where it is asked for: it needs threads, and anyio."""
+    if name in __all__:
+        from fleet.client import sync
+
+        return getattr(sync, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

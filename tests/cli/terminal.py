@@ -10,7 +10,7 @@ from typing import NamedTuple
 import trio
 from typer.testing import CliRunner
 
-from fleet.cli.app import app
+from fleet.cli.app import command_line
 from fleet.cli.failures import told_at_the_edge
 from tests.client.line import Line
 
@@ -42,7 +42,7 @@ async def fleet(line: Line, *arguments: str, stdin: str | bytes = "", **more: st
 
     def run() -> Done:
         unset = {name: None for name in os.environ if name.startswith("FLEET_")}
-        result = CliRunner().invoke(app, arguments, input=stdin, env={**unset, **environment(line, **more)})
+        result = CliRunner().invoke(command_line(), arguments, input=stdin, env={**unset, **environment(line, **more)})
         told = None if result.exception is None else told_at_the_edge(result.exception)
         if told is not None:
             return Done(told[1], result.stdout, f"fleet: {told[0]}\n")

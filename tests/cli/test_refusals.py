@@ -4,7 +4,7 @@ import pytest
 import trio
 from typer.testing import CliRunner
 
-from fleet.cli.app import app
+from fleet.cli.app import command_line
 from fleet.core.session.transitions import STATUSES
 from tests.cli.terminal import fleet, on_terminal
 from tests.client.line import Line
@@ -27,7 +27,7 @@ async def test_a_wrong_value_names_its_option_and_ends_with_2(line: Line, comman
 
 
 def test_every_status_can_be_asked_for() -> None:
-    shown = CliRunner().invoke(app, ["ls", "--help"], env={"COLUMNS": "300", "TERMINAL_WIDTH": "300"}).output
+    shown = CliRunner().invoke(command_line(), ["ls", "--help"], env={"COLUMNS": "300", "TERMINAL_WIDTH": "300"}).output
     assert all(status in shown for status in STATUSES)
 
 

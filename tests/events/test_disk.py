@@ -21,8 +21,9 @@ from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.lmdb_store import LmdbStore
 from fleet.events.verify import verify
-from fleet.gateway.server.tokens import local_token, read_local_token
+from fleet.gateway.server.tokens import local_token
 from fleet.limits import DISK_FREE_BYTES_MIN, DISK_REUSABLE_BYTES_MIN, MIB
+from fleet.private_files import read_local_token
 from fleet.projections.store import LmdbViewStore as ViewStore
 from tests.events.samples import Counted, Opened, sample_registry
 from tests.fakes.clock import FakeClock

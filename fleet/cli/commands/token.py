@@ -30,7 +30,6 @@ _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 token = typer.Typer(
     no_args_is_help=True,
     help="Make, list and revoke the tokens by which others come in.",
-    epilog="Example: fleet token new --role viewer --name wall --expires 90d",
 )
 
 Name = Annotated[str, typer.Argument(help="The token's name.", show_default=False)]

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from fleet.errors import Rejected, Unavailable
 from fleet.events.disk import NO_SPACE
 from fleet.limits import COOKIES_PER_TOKEN_MAX, TOKEN_NAME_CHARS_MAX, TOKENS_MAX
-from fleet.private_files import write_private
+from fleet.private_files import LOCAL_TOKEN, write_private
 from fleet.wire.enums import Role, TokenStatus
 
 _log = structlog.get_logger(__name__)
@@ -35,7 +35,6 @@ Kind = Literal["bearer", "link", "cookie"]
 _NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{TOKEN_NAME_CHARS_MAX - 1}}}")
 _PREFIX: Final = "fleet"  # by which those who search for secrets in texts know one
 _NOBODY: Final = "0" * 64
-_LOCAL: Final = "local-token"
 
 
 class Token(msgspec.Struct, frozen=True, rename="camel"):
@@ -243,7 +242,7 @@ def local_token(directory: Path) -> Generator[str]:
     On a full disk the server runs without it: commands of this machine then need a token, as others do.
     """
     _, text = _make("local", "bearer", None)
-    file = directory / _LOCAL
+    file = directory / LOCAL_TOKEN
     try:
         write_private(file, text.encode())
     except OSError as error:
@@ -255,14 +254,6 @@ def local_token(directory: Path) -> Generator[str]:
         yield text
     finally:
         file.unlink(missing_ok=True)
-
-
-def read_local_token(directory: Path) -> str | None:
-    """Return the secret of the server that runs on the data directory, None without one that this user may read."""
-    try:
-        return (directory / _LOCAL).read_text()
-    except OSError:
-        return None
 
 
 def _known(register: Register, name: str) -> Token:
