@@ -10,7 +10,7 @@ from rich.console import Console
 
 from fleet.cli.demo_view import Stage
 
-CREATED = {"stream": "session-1", "data": {"title": "Greet"}}
+CREATED = {"stream": "session-1", "data": {"settings": {"title": "Greet"}}}
 FAILED = {"stream": "session-1", "data": {"code": "turn_failed", "detail": "-"}}
 STOPPED = {"stream": "session-1", "data": {"outcome": "interrupted"}}
 
