@@ -362,3 +362,17 @@ async def test_a_restore_sees_that_a_workspace_is_missing_before_anybody_has_loo
         restored = await (await fleet_of(machine)).endings.restore(session.workspace_id, ME)
         assert restored.phase == "ready"
         assert session.directory in machine.directories.directories
+
+
+@pytest.mark.parametrize("after_s", [0.05, 0.3, 0.8])
+async def test_a_turn_that_runs_is_followed_though_its_workspace_is_lost(
+    autojump_clock: MockClock, after_s: float
+) -> None:
+    """The next Fleet called the turn failed, because nothing is sent to a missing workspace; it had been sent."""
+    async with running() as machine:
+        session = await create(machine, "bash:20", directory="/src/notes")
+        await until(machine, session.id, lambda state: state.turn is not None)
+        await trio.sleep(after_s)
+        machine.directories.directories.remove("/src/notes")
+        machine.crash()
+        await until(machine, session.id, lambda state: state.last_outcome == "finished")

@@ -54,9 +54,6 @@ class Deliveries:
 
     async def deliver(self, session_id: str, effect: e.DeliverPrompt, report: Reporter) -> None:
         """Send the prompt unless OpenCode has it, read it back, and report."""
-        if (lost := await missing(self._context, session_id)) is not None:
-            await report(ReportTurnFailed(number=effect.number, code="workspace_gone", detail=lost, at_ms=self._now()))
-            return
         await self._changes.begin(session_id, effect.number, report)
         conversation = self._conversations.of(session_id)
         conversation.cause = cause_here()
@@ -107,6 +104,11 @@ class Deliveries:
             return found
         await self._disposal.wait_over(effect.instance_id, effect.directory)
         conversation.begin()
+        if (lost := await missing(self._context, session_id)) is not None:
+            # What was sent before a crash may be on its way still: it runs, and is followed.
+            if may_be_kept and (found := await self._read_back(conversation, kept)) is not None:
+                return found
+            raise Problem("workspace_gone", lost)
         await self._send(client, effect, state)
         return await self._read_back(conversation, kept)
 
