@@ -1,5 +1,6 @@
 """What holds for all tests: which of them share one process of `make test`, and that none depends on speed."""
 
+import os
 from typing import Any
 
 import pytest
@@ -27,3 +28,12 @@ class ByFixtures(LoadScopeScheduling):  # type: ignore[misc]  # the same
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFixtures:
     """Return what hands tests to the processes of `make test`."""
     return ByFixtures(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect golden histories where that was asked for (tests/histories/golden.py)."""
+    if name := os.environ.get("FLEET_WRITE_GOLDEN"):
+        from tests.histories.golden import Collector
+
+        collector = Collector()
+        config.add_cleanup(lambda: collector.write_what_is_new(name))

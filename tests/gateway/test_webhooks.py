@@ -9,6 +9,7 @@ import pytest
 import trio
 from standardwebhooks.webhooks import Webhook
 
+import fleet.actors.effects.webhook
 from fleet.core.webhook.payloads import MESSAGE_TYPES
 from fleet.limits import WEBHOOK_OPEN_MAX, WEBHOOK_RETRY_WINDOW_S, WEBHOOK_SENDS_MAX, WEBHOOKS_MAX
 from tests.fakes.webhooks import Got
@@ -277,6 +278,17 @@ async def test_what_happens_while_the_follower_is_dead_is_found_in_the_log(machi
         found = await delivered(door, webhook_id)
         assert [each["outcome"] for each in found] == ["delivered"] * 3
         assert len({each["position"] for each in found}) == 3
+
+
+async def test_cursor_of_a_webhook_advances_over_events_that_it_does_not_want(
+    machine: Machine, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet.actors.effects.webhook, "WEBHOOK_CURSOR_EVENTS", 5)
+    webhook_id = await registered_id(door, events=["session.error"])
+    await door.prompt((await door.session())["id"], "hello")
+    head = door.fleet.log.head()
+    state = await door.fleet.views.webhooks.wait(webhook_id, lambda s: s.cursor >= head)
+    assert (state.open, state.over, machine.sender.got) == ((), (), [])
 
 
 async def test_a_dead_receiver_is_given_up_and_the_inbox_says_so(machine: Machine, door: Door) -> None:
