@@ -12,15 +12,15 @@ from fleet.actors.context import Context
 from fleet.actors.effects.shared import SharedEffects
 from fleet.actors.runtime.supervisor import Supervisor
 from fleet.actors.usecases.forks import Forks
-from fleet.actors.usecases.opencode_catalog import Offers
+from fleet.actors.usecases.opencode_catalog import OpenCodeCatalog
 from fleet.actors.usecases.rebinding import Rebinding
-from fleet.actors.usecases.removal import Endings
-from fleet.actors.usecases.removal_preview import EndPreviews
+from fleet.actors.usecases.removal import RemovalUseCases
+from fleet.actors.usecases.removal_preview import RemovalPreviews
 from fleet.actors.usecases.repositories import Repositories
 from fleet.actors.usecases.sessions import SessionUseCases
 from fleet.actors.usecases.trust import Trust
 from fleet.actors.usecases.webhooks import WebhookUseCases
-from fleet.actors.usecases.workspace_roots import Roots
+from fleet.actors.usecases.workspace_roots import WorkspaceRoots
 from fleet.projections.projections import Projections
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ class Fleet:
         # Use cases.
         self.sessions = SessionUseCases(context)
         self.forks = Forks(context, self.sessions)
-        self.endings = Endings(context, self.sessions, effects.erasure)
-        self.end_previews = EndPreviews(context, self.sessions)
-        self.offers = Offers(context)
-        self.roots = Roots(context)
+        self.endings = RemovalUseCases(context, self.sessions, effects.erasure)
+        self.end_previews = RemovalPreviews(context, self.sessions)
+        self.offers = OpenCodeCatalog(context)
+        self.roots = WorkspaceRoots(context)
         self.rebinding = Rebinding(context, self.roots)
         self.trust = Trust(context, self.sessions)
         self.repositories = Repositories(context, effects.known_offers, self.roots)

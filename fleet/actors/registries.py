@@ -9,7 +9,7 @@ from prometheus_client import Histogram
 from fleet.actors.context import ActorRegistries, Context
 from fleet.actors.effects.callbacks import Callbacks
 from fleet.actors.effects.instance import InstanceEffects
-from fleet.actors.effects.live_events import Conversations
+from fleet.actors.effects.live_events import LiveEvents
 from fleet.actors.effects.session import SessionEffects
 from fleet.actors.effects.setup import Setups
 from fleet.actors.effects.shared import SharedEffects
@@ -41,7 +41,7 @@ def make_registries(
 ) -> ActorRegistries:
     """Return the registries; `command_seconds` is told how long each command took."""
     views = projections.views
-    conversations = Conversations(context)
+    conversations = LiveEvents(context)
     setups = Setups(context, effects.changes)
     callbacks = Callbacks(context, projections.change_records, projections.transcripts)
     sessions = SessionEffects(

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import trio
 
 from fleet.actors.context import Context
-from fleet.actors.effects.live_events import Conversations
+from fleet.actors.effects.live_events import LiveEvents
 from fleet.actors.runtime.aggregate import ReportBack
 from fleet.core.session import effects as e
 from fleet.core.session.activity import Activity, head, of_part
@@ -39,7 +39,7 @@ _NONE: Final = Delay("", is_long=False)
 class Delays:
     """Tells sessions why their turns do not get on."""
 
-    def __init__(self, context: Context, conversations: Conversations) -> None:
+    def __init__(self, context: Context, conversations: LiveEvents) -> None:
         self._context = context
         self._conversations = conversations
 

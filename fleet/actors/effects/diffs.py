@@ -47,7 +47,7 @@ class LiveDiff(NamedTuple):
     contents: Mapping[str, bytes]
 
 
-class Changes:
+class DiffEffects:
     """The trees and diffs of all sessions."""
 
     def __init__(self, context: Context) -> None:

@@ -15,7 +15,7 @@ import trio
 
 from fleet.actors.context import Context
 from fleet.actors.effects.known_offers import KnownOffers
-from fleet.actors.effects.live_events import Conversations
+from fleet.actors.effects.live_events import LiveEvents
 from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.actors.runtime.causation import cause_here
 from fleet.actors.runtime.retry import Patience, persist
@@ -42,7 +42,7 @@ Reporter = ReportBack[commands.InstanceCommand]
 class InstanceEffects:
     """The effects of all instances."""
 
-    def __init__(self, context: Context, conversations: Conversations, offers: KnownOffers) -> None:
+    def __init__(self, context: Context, conversations: LiveEvents, offers: KnownOffers) -> None:
         self._context = context
         self._conversations = conversations
         self._offers = offers

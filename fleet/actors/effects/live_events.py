@@ -39,7 +39,7 @@ from fleet.ports import (
 _log = structlog.get_logger(__name__)
 
 
-class Conversation:
+class LiveSession:
     """One session's signs. Times are trio's, in seconds."""
 
     def __init__(self) -> None:
@@ -74,19 +74,19 @@ class Conversation:
         return sum(info.finish == "unknown" for info in self.infos.values())
 
 
-class Conversations:
+class LiveEvents:
     """The conversations of all sessions that work, by Fleet's session id."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._by_session: dict[str, Conversation] = {}
+        self._by_session: dict[str, LiveSession] = {}
         self._parents: dict[str, str] = {}
 
-    def of(self, session_id: str) -> Conversation:
+    def of(self, session_id: str) -> LiveSession:
         """Return the conversation of a session."""
         found = self._by_session.get(session_id)
         if found is None:
-            found = self._by_session[session_id] = Conversation()
+            found = self._by_session[session_id] = LiveSession()
         return found
 
     def forget(self, session_id: str) -> None:
@@ -174,13 +174,13 @@ class Conversations:
 
     # ----------------------------------------------------------------------------------------------------- the events
 
-    def _message(self, conversation: Conversation, session_id: str, event: MessageChanged, _: bool) -> None:
+    def _message(self, conversation: LiveSession, session_id: str, event: MessageChanged, _: bool) -> None:
         info = event.info
         if info.id not in conversation.infos or info.role == "user" or _is_over(info):
             conversation.infos[info.id] = info
             self._tell(session_id, ReportTranscript(messages=(Message(info, ()),), at_ms=self._context.clock.now_ms()))
 
-    def _part(self, conversation: Conversation, session_id: str, event: PartChanged, _: bool) -> None:
+    def _part(self, conversation: LiveSession, session_id: str, event: PartChanged, _: bool) -> None:
         conversation.retrying_since_s.pop(event.session_id, None)  # the model answers
         info = conversation.infos.get(event.part.message_id)
         if event.part.finished and info is not None:
@@ -189,11 +189,11 @@ class Conversations:
         elif not event.part.finished:
             self._context.inflight.part(session_id, event.part)
 
-    def _delta(self, conversation: Conversation, session_id: str, event: PartDelta, _: bool) -> None:
+    def _delta(self, conversation: LiveSession, session_id: str, event: PartDelta, _: bool) -> None:
         conversation.retrying_since_s.pop(event.session_id, None)
         self._context.inflight.delta(session_id, event)
 
-    def _status(self, conversation: Conversation, session_id: str, event: StatusChanged, own: bool) -> None:
+    def _status(self, conversation: LiveSession, session_id: str, event: StatusChanged, own: bool) -> None:
         status = event.status
         if status is None:
             conversation.retrying_since_s.pop(event.session_id, None)
@@ -208,15 +208,15 @@ class Conversations:
             return
         self._context.inflight.status(session_id, status.type, status.attempt, status.message)
 
-    def _errored(self, conversation: Conversation, _: str, event: TurnErrored, own: bool) -> None:
+    def _errored(self, conversation: LiveSession, _: str, event: TurnErrored, own: bool) -> None:
         if own:
             conversation.error = conversation.error or (event.name, event.message)
             conversation.wake()
 
-    def _request_opened(self, _: Conversation, session_id: str, event: RequestOpened, __: bool) -> None:
+    def _request_opened(self, _: LiveSession, session_id: str, event: RequestOpened, __: bool) -> None:
         self._tell(session_id, ReportRequestOpened(request=event.request, at_ms=self._context.clock.now_ms()))
 
-    def _request_closed(self, _: Conversation, session_id: str, event: RequestClosed, __: bool) -> None:
+    def _request_closed(self, _: LiveSession, session_id: str, event: RequestClosed, __: bool) -> None:
         self._tell(session_id, ReportRequestClosed(request_id=event.request_id, at_ms=self._context.clock.now_ms()))
 
     def _tell(self, session_id: str, command: SessionCommand) -> None:
@@ -237,12 +237,12 @@ def _is_over(info: MessageInfo) -> bool:
     return info.completed_ms is not None or info.error_name is not None
 
 
-_TAKE: dict[type[Any], Callable[[Conversations, Conversation, str, Any, bool], None]] = {
-    MessageChanged: Conversations._message,
-    PartChanged: Conversations._part,
-    PartDelta: Conversations._delta,
-    StatusChanged: Conversations._status,
-    TurnErrored: Conversations._errored,
-    RequestOpened: Conversations._request_opened,
-    RequestClosed: Conversations._request_closed,
+_TAKE: dict[type[Any], Callable[[LiveEvents, LiveSession, str, Any, bool], None]] = {
+    MessageChanged: LiveEvents._message,
+    PartChanged: LiveEvents._part,
+    PartDelta: LiveEvents._delta,
+    StatusChanged: LiveEvents._status,
+    TurnErrored: LiveEvents._errored,
+    RequestOpened: LiveEvents._request_opened,
+    RequestClosed: LiveEvents._request_closed,
 }

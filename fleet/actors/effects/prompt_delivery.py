@@ -10,9 +10,9 @@ import structlog
 import trio
 
 from fleet.actors.context import Context
-from fleet.actors.effects.diffs import Changes
+from fleet.actors.effects.diffs import DiffEffects
 from fleet.actors.effects.directory_release import Disposal
-from fleet.actors.effects.live_events import Conversation, Conversations
+from fleet.actors.effects.live_events import LiveEvents, LiveSession
 from fleet.actors.effects.slash_commands import names, unknown
 from fleet.actors.effects.workspace_check import missing
 from fleet.actors.runtime.aggregate import ReportBack
@@ -43,7 +43,7 @@ Sending = e.DeliverPrompt | e.SteerTurn
 class Deliveries:
     """The effects of a session that send prompts."""
 
-    def __init__(self, context: Context, conversations: Conversations, changes: Changes, disposal: Disposal) -> None:
+    def __init__(self, context: Context, conversations: LiveEvents, changes: DiffEffects, disposal: Disposal) -> None:
         self._context = context
         self._conversations = conversations
         self._changes = changes
@@ -130,7 +130,7 @@ class Deliveries:
             return said
         return "session_gone", f"OpenCode's store has no session {effect.opencode_id} any more"
 
-    async def _read_back(self, conversation: Conversation, kept: Callable[[], Awaitable[str | None]]) -> str | None:
+    async def _read_back(self, conversation: LiveSession, kept: Callable[[], Awaitable[str | None]]) -> str | None:
         """Return what `kept` finds, as soon as it does; None after a while, or when OpenCode has said an error."""
         deadline = trio.current_time() + DELIVERY_CONFIRM_TIMEOUT_S
         look = 0

@@ -15,10 +15,10 @@ import trio
 
 from fleet.actors.context import Context
 from fleet.actors.effects.callbacks import Callbacks
-from fleet.actors.effects.diffs import Changes
+from fleet.actors.effects.diffs import DiffEffects
 from fleet.actors.effects.directory_release import Disposal
 from fleet.actors.effects.erasure import SessionErasure
-from fleet.actors.effects.live_events import Conversations
+from fleet.actors.effects.live_events import LiveEvents
 from fleet.actors.effects.placement import Delayed, Placement
 from fleet.actors.effects.prompt_delivery import Deliveries
 from fleet.actors.effects.setup import Setups
@@ -62,9 +62,9 @@ class SessionEffects:
     def __init__(
         self,
         context: Context,
-        conversations: Conversations,
+        conversations: LiveEvents,
         placement: Placement,
-        changes: Changes,
+        changes: DiffEffects,
         erasure: SessionErasure,
         *,
         setups: Setups,

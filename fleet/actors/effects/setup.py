@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from fleet.actors.context import Context
-from fleet.actors.effects.diffs import Changes
+from fleet.actors.effects.diffs import DiffEffects
 from fleet.actors.effects.port_ranges import PortRanges
 from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.actors.runtime.causation import cause_here
@@ -34,7 +34,7 @@ _NOT_ALLOWED: Final = "it did not run: nobody allows its commands any more"
 class Setups:
     """The set-ups and teardowns of all workspaces."""
 
-    def __init__(self, context: Context, changes: Changes) -> None:
+    def __init__(self, context: Context, changes: DiffEffects) -> None:
         self._context = context
         self._changes = changes
         self._port_ranges = PortRanges(context)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from fleet.actors.context import Context
-from fleet.actors.effects.diffs import Changes
+from fleet.actors.effects.diffs import DiffEffects
 from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.known_offers import KnownOffers
 from fleet.actors.effects.model_limits import ModelLimits
@@ -15,7 +15,7 @@ from fleet.projections.projections import Projections
 class SharedEffects(NamedTuple):
     """One of each."""
 
-    changes: Changes
+    changes: DiffEffects
     answers: StoredResponses
     erasure: SessionErasure
     placement: Placement
@@ -26,7 +26,7 @@ class SharedEffects(NamedTuple):
 def make_shared_effects(context: Context, projections: Projections) -> SharedEffects:
     """Return the effects over one context."""
     log, views = context.log, context.views
-    changes = Changes(context)
+    changes = DiffEffects(context)
     answers = StoredResponses(log, views)
     caches = (
         projections.setup_outputs,

@@ -16,8 +16,8 @@ import trio
 from fleet.actors.context import Context
 from fleet.actors.effects.allowances import note_allowance
 from fleet.actors.effects.delays import Delays
-from fleet.actors.effects.diffs import Changes
-from fleet.actors.effects.live_events import Conversation, Conversations
+from fleet.actors.effects.diffs import DiffEffects
+from fleet.actors.effects.live_events import LiveEvents, LiveSession
 from fleet.actors.effects.opencode_messages import read_since, read_subagents, read_tail
 from fleet.actors.effects.workspace_check import missing
 from fleet.actors.runtime.aggregate import ReportBack
@@ -58,7 +58,7 @@ Reporter = ReportBack[SessionCommand]
 class TurnEffects:
     """The effects of a session that concern a turn."""
 
-    def __init__(self, context: Context, conversations: Conversations, changes: Changes) -> None:
+    def __init__(self, context: Context, conversations: LiveEvents, changes: DiffEffects) -> None:
         self._context = context
         self._conversations = conversations
         self._changes = changes
@@ -165,7 +165,7 @@ class TurnEffects:
         await report(self._conversations.catch_up(session_id, messages, subagents, process_since_ms))
         conversation.gaps_filled = gaps
 
-    def _overdue(self, session_id: str, conversation: Conversation) -> TurnResult | None:
+    def _overdue(self, session_id: str, conversation: LiveSession) -> TurnResult | None:
         """Return why a running turn is to be given up; one that waits for a person or a tool is not silent."""
         state = self._context.views.sessions.get(session_id)
         parts = self._context.inflight.snapshot(frozenset((session_id,)))[session_id]
@@ -337,7 +337,7 @@ async def _reply(client: OpenCode, effect: e.AnswerOpenCode) -> None:
         await client.reply_question(effect.request_id, effect.directory, answer.answers)
 
 
-def _overdue(conversation: Conversation) -> TurnResult | None:
+def _overdue(conversation: LiveSession) -> TurnResult | None:
     """Return why a running turn is to be given up, if it is."""
     now_s = trio.current_time()
     retrying_s = now_s - min(conversation.retrying_since_s.values(), default=now_s)

@@ -7,7 +7,7 @@ from fleet.errors import Rejected
 from fleet.ports import Agent, OfferedModel, OpenCode, SlashCommand
 
 
-class Offers:
+class OpenCodeCatalog:
     """Asks instances. A process serves many directories: `session_id` chooses that of one of its sessions.
 
     Everything here raises `Rejected` instance_not_found, session_not_found or instance_over, and what `OpenCode` does.

@@ -8,7 +8,7 @@ import msgspec
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WorkspaceReply
 from fleet.actors.effects.workspace_check import look
-from fleet.actors.usecases.workspace_roots import Roots
+from fleet.actors.usecases.workspace_roots import WorkspaceRoots
 from fleet.core.paths import is_inside
 from fleet.core.workspace.commands import RebindWorkspace
 from fleet.core.workspace.state import State
@@ -19,7 +19,7 @@ from fleet.ports import WorkspaceSpec
 class Rebinding:
     """Rebinds workspaces, on one Fleet."""
 
-    def __init__(self, context: Context, roots: Roots) -> None:
+    def __init__(self, context: Context, roots: WorkspaceRoots) -> None:
         self._context = context
         self._roots = roots
 

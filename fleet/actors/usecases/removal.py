@@ -46,7 +46,7 @@ class Ending(msgspec.Struct, frozen=True):
     position: int
 
 
-class Endings:
+class RemovalUseCases:
     """Ends sessions, on one Fleet."""
 
     def __init__(self, context: Context, orders: SessionUseCases, erasure: SessionErasure) -> None:

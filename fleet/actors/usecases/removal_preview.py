@@ -41,7 +41,7 @@ class EndingPreview(msgspec.Struct, frozen=True):
     erased: bool
 
 
-class EndPreviews:
+class RemovalPreviews:
     """Makes previews, on one Fleet."""
 
     def __init__(self, context: Context, orders: SessionUseCases) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from fleet.actors.context import Context
 from fleet.actors.effects.known_offers import KnownOffers, Offered
-from fleet.actors.usecases.workspace_roots import Roots
+from fleet.actors.usecases.workspace_roots import WorkspaceRoots
 from fleet.errors import Problem
 from fleet.ports import Branch, Source
 
@@ -16,7 +16,7 @@ from fleet.ports import Branch, Source
 class Repositories:
     """Reads repositories. Refusals name the parameter that holds the directory."""
 
-    def __init__(self, context: Context, known: KnownOffers, roots: Roots) -> None:
+    def __init__(self, context: Context, known: KnownOffers, roots: WorkspaceRoots) -> None:
         self._workspaces = context.workspaces
         self._known = known
         self._roots = roots

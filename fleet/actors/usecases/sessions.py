@@ -17,7 +17,7 @@ from fleet.actors.context import Context, SessionReply, WorkspaceReply
 from fleet.actors.effects.slash_commands import SlashCommands
 from fleet.actors.effects.workspace_check import look
 from fleet.actors.prompt import NewPrompt
-from fleet.actors.usecases.workspace_roots import Roots, outside
+from fleet.actors.usecases.workspace_roots import WorkspaceRoots, outside
 from fleet.core import workspace_roots as roots
 from fleet.core.paths import is_inside
 from fleet.core.session import commands
@@ -63,7 +63,7 @@ class SessionUseCases:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._roots = Roots(context)
+        self._roots = WorkspaceRoots(context)
         self._creating = Locks()
         self._commands = SlashCommands(context)
 

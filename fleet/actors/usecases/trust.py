@@ -3,7 +3,7 @@
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context
 from fleet.actors.usecases.sessions import SessionUseCases
-from fleet.actors.usecases.workspace_roots import Roots
+from fleet.actors.usecases.workspace_roots import WorkspaceRoots
 from fleet.core import trust as m
 from fleet.errors import Rejected
 from fleet.ports import Recipe
@@ -15,7 +15,7 @@ class Trust:
     def __init__(self, context: Context, orders: SessionUseCases) -> None:
         self._context = context
         self._orders = orders
-        self._roots = Roots(context)
+        self._roots = WorkspaceRoots(context)
 
     @property
     def allowed(self) -> tuple[m.RecipeAllowed, ...]:

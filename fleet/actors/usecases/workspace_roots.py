@@ -10,7 +10,7 @@ from fleet.core.paths import is_inside
 from fleet.errors import Rejected
 
 
-class Roots:
+class WorkspaceRoots:
     """The roots, on one Fleet."""
 
     def __init__(self, context: Context) -> None:

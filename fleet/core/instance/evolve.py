@@ -47,10 +47,10 @@ def evolve(state: State, event: events.InstanceEvent) -> State:
     return replace(state, **changes)
 
 
-Changes = dict[str, Any]
+StatePatch = dict[str, Any]
 
 
-def _requested(_: State, event: events.InstanceRequested) -> Changes:
+def _requested(_: State, event: events.InstanceRequested) -> StatePatch:
     return {
         "key": event.key,
         "directory": event.directory,
@@ -59,36 +59,36 @@ def _requested(_: State, event: events.InstanceRequested) -> Changes:
     }
 
 
-def _attached(state: State, event: events.SessionAttached) -> Changes:
+def _attached(state: State, event: events.SessionAttached) -> StatePatch:
     return {"sessions": {**state.sessions, event.session_id: event.directory}}
 
 
-def _detached(state: State, event: events.SessionDetached) -> Changes:
+def _detached(state: State, event: events.SessionDetached) -> StatePatch:
     return {"sessions": {s: d for s, d in state.sessions.items() if s != event.session_id}}
 
 
-def _spawned(_: State, event: events.InstanceSpawned) -> Changes:
+def _spawned(_: State, event: events.InstanceSpawned) -> StatePatch:
     return {"identity": event.identity, "evidence": f"spawned as process {event.identity.pid}"}
 
 
-def _ready(_: State, event: events.InstanceReady) -> Changes:
+def _ready(_: State, event: events.InstanceReady) -> StatePatch:
     where = event.endpoint
     return {"endpoint": where, "evidence": f"OpenCode {where.version} listens on port {where.port}"}
 
 
-def _start_failed(_: State, event: events.InstanceStartFailed) -> Changes:
+def _start_failed(_: State, event: events.InstanceStartFailed) -> StatePatch:
     return {"failure_code": event.code, "evidence": event.detail, "stop_reason": "failed"}
 
 
-def _unreachable(_: State, event: events.InstanceUnreachable) -> Changes:
+def _unreachable(_: State, event: events.InstanceUnreachable) -> StatePatch:
     return {"evidence": event.evidence}
 
 
-def _reachable(_: State, __: events.InstanceReachable) -> Changes:
+def _reachable(_: State, __: events.InstanceReachable) -> StatePatch:
     return {"evidence": "answers again"}
 
 
-def _lost(_: State, event: events.InstanceLost) -> Changes:
+def _lost(_: State, event: events.InstanceLost) -> StatePatch:
     return {"evidence": event.evidence, "swept": False}
 
 
@@ -100,23 +100,23 @@ _WHY: Final[Mapping[StopReason, str]] = {
 }
 
 
-def _stop_requested(_: State, event: events.InstanceStopRequested) -> Changes:
+def _stop_requested(_: State, event: events.InstanceStopRequested) -> StatePatch:
     return {"stop_reason": event.reason, "evidence": _WHY[event.reason]}
 
 
-def _nothing(_: State, __: Any) -> Changes:
+def _nothing(_: State, __: Any) -> StatePatch:
     return {}
 
 
-def _allowed(state: State, event: events.PermissionAllowed) -> Changes:
+def _allowed(state: State, event: events.PermissionAllowed) -> StatePatch:
     return {"allowed": (*state.allowed, event)[-ALLOWANCES_KEPT:]}
 
 
-def _swept(_: State, __: events.RemnantsKilled) -> Changes:
+def _swept(_: State, __: events.RemnantsKilled) -> StatePatch:
     return {"swept": True}
 
 
-_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
+_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
     events.InstanceRequested: _requested,
     events.SessionAttached: _attached,
     events.SessionDetached: _detached,

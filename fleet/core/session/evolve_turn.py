@@ -27,11 +27,11 @@ from fleet.limits import (
 )
 from fleet.ports import Tokens
 
-Changes = dict[str, Any]
+StatePatch = dict[str, Any]
 Known = TypeVar("Known")
 
 
-def _prompt_accepted(state: State, event: turn_events.PromptAccepted) -> Changes:
+def _prompt_accepted(state: State, event: turn_events.PromptAccepted) -> StatePatch:
     prompt = QueuedPrompt(
         event.prompt_id, event.text, event.at_ms, event.attachments, event.agent, event.model, event.command
     )
@@ -46,34 +46,34 @@ def _prompt_accepted(state: State, event: turn_events.PromptAccepted) -> Changes
     }
 
 
-def with_queue(state: State, **changes: Any) -> Changes:
+def with_queue(state: State, **changes: Any) -> StatePatch:
     """Return the changes by which the queue has these fields."""
     return {"queue": replace(state.queue, **changes)}
 
 
-def _without(state: State, prompt_id: str) -> Changes:
+def _without(state: State, prompt_id: str) -> StatePatch:
     return with_queue(state, prompts=tuple(p for p in state.queue.prompts if p.prompt_id != prompt_id))
 
 
-def _owed(state: State) -> Changes:
+def _owed(state: State) -> StatePatch:
     return {"callbacks": replace(state.callbacks, owed=state.settings.parent_id is not None)}
 
 
-def _asked(prompt: QueuedPrompt, at_ms: int) -> Changes:
+def _asked(prompt: QueuedPrompt, at_ms: int) -> StatePatch:
     line = head(prompt_words(prompt.text, prompt.command))
     return {"asked": line, "last_line": Activity("prompt", line, at_ms)}
 
 
-def _prompt_withdrawn(state: State, event: turn_events.PromptWithdrawn) -> Changes:
+def _prompt_withdrawn(state: State, event: turn_events.PromptWithdrawn) -> StatePatch:
     return _without(state, event.prompt_id)
 
 
-def _prompt_edited(state: State, event: turn_events.PromptEdited) -> Changes:
+def _prompt_edited(state: State, event: turn_events.PromptEdited) -> StatePatch:
     edited = (replace(p, text=event.text) if p.prompt_id == event.prompt_id else p for p in state.queue.prompts)
     return with_queue(state, prompts=tuple(edited))
 
 
-def _turn_started(state: State, event: turn_events.TurnStarted) -> Changes:
+def _turn_started(state: State, event: turn_events.TurnStarted) -> StatePatch:
     prompt = next(p for p in state.queue.prompts if p.prompt_id == event.prompt_id)
     return {
         **_asked(prompt, event.at_ms),
@@ -95,7 +95,7 @@ def _newest(known: dict[str, Known]) -> dict[str, Known]:
     return dict(islice(known.items(), surplus, None)) if surplus > 0 else known
 
 
-def _turn_steered(state: State, event: turn_events.TurnSteered) -> Changes:
+def _turn_steered(state: State, event: turn_events.TurnSteered) -> StatePatch:
     prompt = next(p for p in state.queue.prompts if p.prompt_id == event.prompt_id)
     steering = replace(prompt, message_id=event.message_id, part_ids=event.part_ids)
     return {
@@ -105,7 +105,7 @@ def _turn_steered(state: State, event: turn_events.TurnSteered) -> Changes:
     }
 
 
-def _prompt_delivered(state: State, event: turn_events.PromptDelivered) -> Changes:
+def _prompt_delivered(state: State, event: turn_events.PromptDelivered) -> StatePatch:
     if state.turn is not None and event.message_id != state.turn.message_id:
         left = tuple(p for p in state.turn.steering if p.message_id != event.message_id)
         return {"turn": replace(state.turn, steering=left)}
@@ -118,12 +118,12 @@ def _prompt_delivered(state: State, event: turn_events.PromptDelivered) -> Chang
 _UNPAID: Final = (0.0, Tokens())
 
 
-def _message_recorded(state: State, event: turn_events.MessageRecorded) -> Changes:
+def _message_recorded(state: State, event: turn_events.MessageRecorded) -> StatePatch:
     recorded = {**state.digest_by_id, event.message_id: digest(event.body)}
     return {"digest_by_id": recorded, **_seen(state, event), **_answer_recorded(state, event), **_paid(state, event)}
 
 
-def _seen(state: State, event: turn_events.MessageRecorded) -> Changes:
+def _seen(state: State, event: turn_events.MessageRecorded) -> StatePatch:
     """Return that a resumed turn was seen to run, where this is an answer that began after the resume."""
     turn = state.turn
     if turn is None or turn.resumed_at_ms == 0 or not _is_own_answer(state, event):
@@ -136,7 +136,7 @@ def _is_own_answer(state: State, event: turn_events.MessageRecorded) -> bool:
     return event.role == "assistant" and event.opencode_id == state.opencode.session_id
 
 
-def _answer_recorded(state: State, event: turn_events.MessageRecorded) -> Changes:
+def _answer_recorded(state: State, event: turn_events.MessageRecorded) -> StatePatch:
     """Return what an answer of the session itself, not of a sub-agent, changes in what is shown of it."""
     if not _is_own_answer(state, event):
         return {}
@@ -145,7 +145,7 @@ def _answer_recorded(state: State, event: turn_events.MessageRecorded) -> Change
     return {"answering": event.message_id, "context": context if is_newer else state.context}
 
 
-def _paid(state: State, event: turn_events.MessageRecorded) -> Changes:
+def _paid(state: State, event: turn_events.MessageRecorded) -> StatePatch:
     cost, tokens = counted = state.usage.by_message.get(event.message_id, _UNPAID)
     if counted == (event.cost_usd, event.tokens):
         return {}
@@ -158,7 +158,7 @@ def _paid(state: State, event: turn_events.MessageRecorded) -> Changes:
     return {"usage": usage}
 
 
-def _part_recorded(state: State, event: turn_events.PartRecorded) -> Changes:
+def _part_recorded(state: State, event: turn_events.PartRecorded) -> StatePatch:
     line = of_part(event.body, event.at_ms) if event.message_id == state.answering else None
     return {
         "digest_by_id": {**state.digest_by_id, event.part_id: digest(event.body)},
@@ -166,11 +166,11 @@ def _part_recorded(state: State, event: turn_events.PartRecorded) -> Changes:
     }
 
 
-def _turn_tree_taken(state: State, event: turn_events.TurnSnapshotTaken) -> Changes:
+def _turn_tree_taken(state: State, event: turn_events.TurnSnapshotTaken) -> StatePatch:
     return {"turn": state.turn and replace(state.turn, base=event.tree)}
 
 
-def _changes_recorded(state: State, event: turn_events.ChangesRecorded) -> Changes:
+def _changes_recorded(state: State, event: turn_events.ChangesRecorded) -> StatePatch:
     turn = state.turn
     if turn is not None and turn.number == event.number and turn.base is None:
         turn = replace(
@@ -180,7 +180,7 @@ def _changes_recorded(state: State, event: turn_events.ChangesRecorded) -> Chang
     return {"turn": turn, "snapshots": snapshots}
 
 
-def _request_opened(state: State, event: turn_events.RequestOpened) -> Changes:
+def _request_opened(state: State, event: turn_events.RequestOpened) -> StatePatch:
     request = Request(event.request_id, event.opencode_id, event.kind, bytes(event.body), event.at_ms)
     return {
         "requests": (*state.requests, request),
@@ -189,7 +189,7 @@ def _request_opened(state: State, event: turn_events.RequestOpened) -> Changes:
     }
 
 
-def _request_answered(state: State, event: turn_events.RequestAnswered) -> Changes:
+def _request_answered(state: State, event: turn_events.RequestAnswered) -> StatePatch:
     answered = (replace(r, answer=event.answer) if r.id == event.request_id else r for r in state.requests)
     given = Answered(event.request_id, head(event.answer.words), event.at_ms, event.actor)
     remembered = (*state.answered, given)[-REQUESTS_REMEMBERED_MAX:]
@@ -200,7 +200,7 @@ def _request_answered(state: State, event: turn_events.RequestAnswered) -> Chang
     }
 
 
-def _request_closed(state: State, event: turn_events.RequestClosed) -> Changes:
+def _request_closed(state: State, event: turn_events.RequestClosed) -> StatePatch:
     left = tuple(r for r in state.requests if r.id != event.request_id)
     return {"requests": left, "settled_requests": _settled_with(state, event.request_id)}
 
@@ -209,16 +209,16 @@ def _settled_with(state: State, *request_ids: str) -> tuple[str, ...]:
     return (*state.settled_requests, *request_ids)[-REQUESTS_REMEMBERED_MAX:]
 
 
-def no_requests(state: State) -> Changes:
+def no_requests(state: State) -> StatePatch:
     """Return the changes by which no request is open: a stale one may go on being listed by OpenCode."""
     return {"requests": (), "settled_requests": _settled_with(state, *(r.id for r in state.requests))}
 
 
-def _turn_continued(state: State, _: turn_events.TurnContinued) -> Changes:
+def _turn_continued(state: State, _: turn_events.TurnContinued) -> StatePatch:
     return {"evidence": f"turn {state.turns}: answered, the agent works on"}
 
 
-def _turn_delayed(state: State, event: turn_events.TurnDelayed) -> Changes:
+def _turn_delayed(state: State, event: turn_events.TurnDelayed) -> StatePatch:
     turn = state.turn
     told = event.is_long or (turn is not None and turn.delay_told)
     return {
@@ -227,7 +227,7 @@ def _turn_delayed(state: State, event: turn_events.TurnDelayed) -> Changes:
     }
 
 
-def _abort_requested(state: State, _: turn_events.AbortRequested) -> Changes:
+def _abort_requested(state: State, _: turn_events.AbortRequested) -> StatePatch:
     return {
         "turn": state.turn and replace(state.turn, aborting=True),
         **with_queue(state, paused=True),
@@ -235,7 +235,7 @@ def _abort_requested(state: State, _: turn_events.AbortRequested) -> Changes:
     }
 
 
-def _over(state: State, at_ms: int, *, paused: bool) -> Changes:
+def _over(state: State, at_ms: int, *, paused: bool) -> StatePatch:
     steering = () if state.turn is None else state.turn.steering
     return {
         **no_requests(state),
@@ -245,7 +245,7 @@ def _over(state: State, at_ms: int, *, paused: bool) -> Changes:
     }
 
 
-def _turn_ended(state: State, event: turn_events.TurnEnded) -> Changes:
+def _turn_ended(state: State, event: turn_events.TurnEnded) -> StatePatch:
     # An abort or the loss of the process held back what waited then; who has prompted since wants to go on.
     turn = state.turn
     held = event.outcome != "finished"
@@ -258,7 +258,7 @@ def _turn_ended(state: State, event: turn_events.TurnEnded) -> Changes:
     }
 
 
-def _turn_failed(state: State, event: turn_events.TurnFailed) -> Changes:
+def _turn_failed(state: State, event: turn_events.TurnFailed) -> StatePatch:
     return {
         **_over(state, event.at_ms, paused=True),
         "last_outcome": "error",
@@ -267,7 +267,7 @@ def _turn_failed(state: State, event: turn_events.TurnFailed) -> Changes:
     }
 
 
-TURN_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
+TURN_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
     turn_events.PromptAccepted: _prompt_accepted,
     turn_events.PromptWithdrawn: _prompt_withdrawn,
     turn_events.PromptEdited: _prompt_edited,

@@ -41,10 +41,10 @@ def evolve(state: State, event: events.WebhookEvent) -> State:
     return replace(state, **changes)
 
 
-Changes = dict[str, Any]
+StatePatch = dict[str, Any]
 
 
-def _registered(_: State, event: events.WebhookRegistered) -> Changes:
+def _registered(_: State, event: events.WebhookRegistered) -> StatePatch:
     return {
         "origin": event.origin,
         "types": event.types,
@@ -54,7 +54,7 @@ def _registered(_: State, event: events.WebhookRegistered) -> Changes:
     }
 
 
-def _enabled(state: State, event: events.WebhookEnabled) -> Changes:
+def _enabled(state: State, event: events.WebhookEnabled) -> StatePatch:
     """Begin afresh with what was not delivered: at once, and with all the patience there is."""
     waiting = tuple(
         each if each.is_test else replace(each, since_ms=event.at_ms, attempts=0, next_at_ms=0) for each in state.open
@@ -62,35 +62,35 @@ def _enabled(state: State, event: events.WebhookEnabled) -> Changes:
     return {"open": waiting, "reason": "", "failed": False, "failing_since_ms": None}
 
 
-def _disabled(_: State, event: events.WebhookDisabled) -> Changes:
+def _disabled(_: State, event: events.WebhookDisabled) -> StatePatch:
     return {"reason": event.reason, "failed": event.failed}
 
 
-def _deleted(_: State, __: events.WebhookDeleted) -> Changes:
+def _deleted(_: State, __: events.WebhookDeleted) -> StatePatch:
     return {"open": (), "over": (), "failed": False}
 
 
-def _progressed(_: State, event: events.CursorAdvanced) -> Changes:
+def _progressed(_: State, event: events.CursorAdvanced) -> StatePatch:
     return {"cursor": event.position}
 
 
-def _ordered(state: State, event: events.DeliveryOrdered) -> Changes:
+def _ordered(state: State, event: events.DeliveryOrdered) -> StatePatch:
     delivery = Delivery(event.number, event.type, event.session_id, event.position, event.at_ms, event.at_ms)
     cursor = state.cursor if event.position is None else event.position
     return {"open": (*state.open, delivery), "numbered": event.number, "cursor": cursor}
 
 
-def _made(state: State, event: events.DeliverySucceeded) -> Changes:
+def _made(state: State, event: events.DeliverySucceeded) -> StatePatch:
     attempt = {"status": event.status, "detail": "", "took_ms": event.took_ms, "at_ms": event.at_ms}
     changes = _ended(state, event.number, outcome="delivered", attempted=1, **attempt)
     return {**changes, "delivered_at_ms": event.at_ms, "failing_since_ms": None}
 
 
-def _dropped(state: State, event: events.DeliveryDropped) -> Changes:
+def _dropped(state: State, event: events.DeliveryDropped) -> StatePatch:
     return _ended(state, event.number, outcome="dropped", detail=event.reason)
 
 
-def _ended(state: State, number: int, *, attempted: int = 0, **fields: Any) -> Changes:
+def _ended(state: State, number: int, *, attempted: int = 0, **fields: Any) -> StatePatch:
     ended = tuple(
         replace(each, attempts=each.attempts + attempted, **fields) for each in state.open if each.number == number
     )
@@ -100,7 +100,7 @@ def _ended(state: State, number: int, *, attempted: int = 0, **fields: Any) -> C
     }
 
 
-def _attempt_failed(state: State, event: events.DeliveryFailed) -> Changes:
+def _attempt_failed(state: State, event: events.DeliveryFailed) -> StatePatch:
     attempt = {
         "status": event.status,
         "detail": event.detail,
@@ -117,7 +117,7 @@ def _attempt_failed(state: State, event: events.DeliveryFailed) -> Changes:
     return {"open": waiting, "failing_since_ms": event.at_ms if counts else state.failing_since_ms}
 
 
-_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
+_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
     events.WebhookRegistered: _registered,
     events.WebhookEnabled: _enabled,
     events.WebhookDisabled: _disabled,

@@ -49,76 +49,76 @@ def evolve(state: State, event: events.WorkspaceEvent) -> State:
     return replace(state, **changes)
 
 
-Changes = dict[str, Any]
+StatePatch = dict[str, Any]
 
 
-def _requested(_: State, event: events.WorkspaceRequested) -> Changes:
+def _requested(_: State, event: events.WorkspaceRequested) -> StatePatch:
     return {"order": event.order, **_well(_, event), "recipe": None, "set_up": False}  # it is made anew
 
 
-def _well(_: State, __: Any) -> Changes:
+def _well(_: State, __: Any) -> StatePatch:
     return {"failure_code": None, "failure_detail": "", "fault": None}
 
 
-def _looked_at(_: State, event: events.WorkspaceLookedAt) -> Changes:
+def _looked_at(_: State, event: events.WorkspaceLookedAt) -> StatePatch:
     return {"fault": event.fault, "fault_since_ms": event.at_ms}
 
 
-def _claimed(state: State, event: events.WorkspaceClaimed) -> Changes:
+def _claimed(state: State, event: events.WorkspaceClaimed) -> StatePatch:
     others = (session for session in state.sessions if session != event.session_id)
     return {"sessions": (*others, event.session_id), "claims": state.claims + 1}
 
 
-def _released(state: State, event: events.WorkspaceReleased) -> Changes:
+def _released(state: State, event: events.WorkspaceReleased) -> StatePatch:
     return {"sessions": tuple(session for session in state.sessions if session != event.session_id)}
 
 
-def _ready(_: State, event: events.WorkspaceReady) -> Changes:
+def _ready(_: State, event: events.WorkspaceReady) -> StatePatch:
     return {"prepared": event.prepared}
 
 
 def _failed(
     _: State, event: events.WorkspaceFailed | events.WorkspaceRemovalFailed | events.WorkspaceRestoreFailed
-) -> Changes:
+) -> StatePatch:
     return {"failure_code": event.code, "failure_detail": event.detail}
 
 
-def _not_made(state: State, event: events.WorkspaceFailed) -> Changes:
+def _not_made(state: State, event: events.WorkspaceFailed) -> StatePatch:
     made_before = state.prepared is not None
     return {**_failed(state, event), "fault": "missing" if made_before else None, "ports": None}
 
 
-def _kept(_: State, event: events.WorkPreserved) -> Changes:
+def _kept(_: State, event: events.WorkPreserved) -> StatePatch:
     return {"kept": event.kept}
 
 
-def _rebound(state: State, event: events.WorkspaceRebound) -> Changes:
+def _rebound(state: State, event: events.WorkspaceRebound) -> StatePatch:
     moved = None if state.order is None else replace(state.order, source_directory=event.source_directory)
     return {"order": moved}
 
 
-def _described(_: State, event: events.WorkspaceEdited) -> Changes:
+def _described(_: State, event: events.WorkspaceEdited) -> StatePatch:
     return {"title": event.title}
 
 
-def _ports_leased(_: State, event: events.PortsLeased) -> Changes:
+def _ports_leased(_: State, event: events.PortsLeased) -> StatePatch:
     return {"ports": PortRange(event.first, event.count)}
 
 
-def _set_up(_: State, event: events.WorkspaceSetUp) -> Changes:
+def _set_up(_: State, event: events.WorkspaceSetUp) -> StatePatch:
     return {"recipe": event.recipe, "recipe_of": event.repository, "set_up": event.complete, "teardown": None}
 
 
-def _torn_down(_: State, event: events.WorkspaceTornDown) -> Changes:
+def _torn_down(_: State, event: events.WorkspaceTornDown) -> StatePatch:
     teardown = Teardown(event.exit_code, event.detail, event.output, event.at_ms)
     return {"recipe": None, "set_up": False, "teardown": teardown}
 
 
-def _removed(state: State, event: events.WorkspaceRemoved) -> Changes:
+def _removed(state: State, event: events.WorkspaceRemoved) -> StatePatch:
     return {**_well(state, event), "recipe": None, "set_up": False, "ports": None}
 
 
-_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
+_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
     events.WorkspaceRequested: _requested,
     events.WorkspaceClaimed: _claimed,
     events.WorkspaceReady: _ready,
