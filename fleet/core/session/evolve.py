@@ -27,7 +27,7 @@ from fleet.limits import (
     CALLBACKS_REMEMBERED_MAX,
 )
 
-Changes = dict[str, Any]
+StatePatch = dict[str, Any]
 
 
 def evolve(state: State, event: events.SessionEvent) -> State:
@@ -50,7 +50,7 @@ def evolve(state: State, event: events.SessionEvent) -> State:
     return replace(state, **changes)
 
 
-def _created(_: State, event: events.SessionCreated) -> Changes:
+def _created(_: State, event: events.SessionCreated) -> StatePatch:
     return {
         "settings": event.settings,
         "workspace_id": event.workspace_id,
@@ -66,11 +66,11 @@ def _created(_: State, event: events.SessionCreated) -> Changes:
     }
 
 
-def _edited(state: State, event: events.SessionEdited) -> Changes:
+def _edited(state: State, event: events.SessionEdited) -> StatePatch:
     return {"settings": replace(state.settings, title=event.title, tags=event.tags)}
 
 
-def _workspace_attached(state: State, event: events.WorkspaceAttached) -> Changes:
+def _workspace_attached(state: State, event: events.WorkspaceAttached) -> StatePatch:
     is_first = state.snapshots.baseline is None
     return {
         **(_snapshots(state, baseline=event.baseline, newest=event.baseline) if is_first else {}),
@@ -82,20 +82,20 @@ def _workspace_attached(state: State, event: events.WorkspaceAttached) -> Change
     }
 
 
-def _setup_held(state: State, event: events.SetupHeld) -> Changes:
+def _setup_held(state: State, event: events.SetupHeld) -> StatePatch:
     evidence = "waits for a person who allows the commands of the repository's .fleet.toml"
     return {**_setup(state, status="held", started_at_ms=event.at_ms), "evidence": evidence}
 
 
-def _setup_started(state: State, event: events.SetupStarted) -> Changes:
+def _setup_started(state: State, event: events.SetupStarted) -> StatePatch:
     return {**_setup(state, status="running", started_at_ms=event.at_ms), "evidence": "its workspace is being set up"}
 
 
-def _setup_output(_: State, __: events.SetupOutput) -> Changes:
+def _setup_output(_: State, __: events.SetupOutput) -> StatePatch:
     return {}
 
 
-def _setup_ended(state: State, event: events.SetupEnded) -> Changes:
+def _setup_ended(state: State, event: events.SetupEnded) -> StatePatch:
     end = {"exit_code": event.exit_code, "detail": event.detail, "ended_at_ms": event.at_ms}
     if event.exit_code != 0:
         return _setup(state, status="failed", **end)
@@ -104,30 +104,30 @@ def _setup_ended(state: State, event: events.SetupEnded) -> Changes:
     return {**_setup(state, status="done", **end), **tree, "provisioning": "instance"}
 
 
-def _setup_skipped(state: State, event: events.SetupSkipped) -> Changes:
+def _setup_skipped(state: State, event: events.SetupSkipped) -> StatePatch:
     goes_on = {"provisioning": "instance"} if state.provisioning == "setup" else {}
     return {**_setup(state, status="skipped", ended_at_ms=event.at_ms), **goes_on}
 
 
-def _setup(state: State, **changes: Any) -> Changes:
+def _setup(state: State, **changes: Any) -> StatePatch:
     return {} if state.setup is None else {"setup": replace(state.setup, **changes)}
 
 
-def _snapshots(state: State, **changes: Any) -> Changes:
+def _snapshots(state: State, **changes: Any) -> StatePatch:
     return {"snapshots": replace(state.snapshots, **changes)}
 
 
-def _opencode(state: State, **changes: Any) -> Changes:
+def _opencode(state: State, **changes: Any) -> StatePatch:
     return {"opencode": replace(state.opencode, **changes)}
 
 
-def _instance_attached(state: State, event: events.InstanceAttached) -> Changes:
+def _instance_attached(state: State, event: events.InstanceAttached) -> StatePatch:
     known = state.opencode.instance_ids
     known = known if event.instance_id in known else (*known, event.instance_id)
     return {**_opencode(state, instance_id=event.instance_id, instance_ids=known), "provisioning": "conversation"}
 
 
-def _conversation_opened(state: State, event: events.ConversationOpened) -> Changes:
+def _conversation_opened(state: State, event: events.ConversationOpened) -> StatePatch:
     return {
         **_opencode(state, session_id=event.opencode_id, session_exists=True),
         "provisioning": None,
@@ -136,11 +136,11 @@ def _conversation_opened(state: State, event: events.ConversationOpened) -> Chan
     }
 
 
-def _resume_requested(state: State, event: events.ResumeRequested) -> Changes:
+def _resume_requested(state: State, event: events.ResumeRequested) -> StatePatch:
     return {"provisioning": "workspace", **({} if event.opencode_id is None else _begun_anew(state, event.opencode_id))}
 
 
-def _begun_anew(state: State, opencode_id: str) -> Changes:
+def _begun_anew(state: State, opencode_id: str) -> StatePatch:
     """Return the changes by which nothing of the conversation so far concerns the one that is to begin."""
     return {
         **_opencode(
@@ -155,7 +155,7 @@ def _begun_anew(state: State, opencode_id: str) -> Changes:
     }
 
 
-def _resumed(state: State, event: events.SessionResumed) -> Changes:
+def _resumed(state: State, event: events.SessionResumed) -> StatePatch:
     # The parent may have heard of a resume that failed; the turn that goes on now has an outcome of its own.
     goes_on = state.settings.parent_id is not None and state.turn is not None
     return {
@@ -169,7 +169,7 @@ def _resumed(state: State, event: events.SessionResumed) -> Changes:
     }
 
 
-def _provision_failed(state: State, event: events.ProvisionFailed) -> Changes:
+def _provision_failed(state: State, event: events.ProvisionFailed) -> StatePatch:
     what = "creation" if state.phase == "created" else "resume"
     # A session that stays ended must not keep a process for itself.
     given_up = state.phase in ENDED and state.opencode.instance_id is not None
@@ -183,20 +183,20 @@ def _provision_failed(state: State, event: events.ProvisionFailed) -> Changes:
     }
 
 
-def _provision_delayed(_: State, event: events.ProvisionDelayed) -> Changes:
+def _provision_delayed(_: State, event: events.ProvisionDelayed) -> StatePatch:
     return {"evidence": event.reason}
 
 
-def _settled(state: State, event: events.SessionSettled) -> Changes:
+def _settled(state: State, event: events.SessionSettled) -> StatePatch:
     return {**no_requests(state), "evidence": event.evidence}
 
 
-def _instance_detaching(state: State, event: events.InstanceDetaching) -> Changes:
+def _instance_detaching(state: State, event: events.InstanceDetaching) -> StatePatch:
     detaching_from = event.instance_id if event.leaves else state.opencode.detaching_from
     return _opencode(state, instance_id=None, detaching_from=detaching_from)
 
 
-def _completed(state: State, event: events.SessionCompleted) -> Changes:
+def _completed(state: State, event: events.SessionCompleted) -> StatePatch:
     return _gone(state, event, event.instance_id if event.leaves else None)
 
 
@@ -204,7 +204,7 @@ def _gone(
     state: State,
     event: events.SessionCompleted | events.SessionDisconnected | events.SessionStopped,
     detaching_from: str | None,
-) -> Changes:
+) -> StatePatch:
     return {
         **no_requests(state),
         **_opencode(state, instance_id=None, detaching_from=detaching_from),
@@ -213,29 +213,29 @@ def _gone(
     }
 
 
-def _disconnected(state: State, event: events.SessionDisconnected) -> Changes:
+def _disconnected(state: State, event: events.SessionDisconnected) -> StatePatch:
     # What waits behind the turn that is cut off waits until somebody prompts, also when that turn is taken up again.
     cut_off = state.turn is not None and not state.turn.aborting
     paused = with_queue(state, paused=state.queue.paused or cut_off)
     return {**_gone(state, event, state.opencode.detaching_from), **paused}
 
 
-def _instance_detached(state: State, event: events.InstanceDetached) -> Changes:
+def _instance_detached(state: State, event: events.InstanceDetached) -> StatePatch:
     return _opencode(state, detaching_from=None) if state.opencode.detaching_from == event.instance_id else {}
 
 
-def _stop_requested(state: State, event: events.StopRequested) -> Changes:
+def _stop_requested(state: State, event: events.StopRequested) -> StatePatch:
     cut_off = state.provisioning == "setup"
     over = _setup(state, status="failed", detail="the session was ended", ended_at_ms=event.at_ms) if cut_off else {}
     return {**over, "stopping": True, "provisioning": None}
 
 
-def _stopped(state: State, event: events.SessionStopped) -> Changes:
+def _stopped(state: State, event: events.SessionStopped) -> StatePatch:
     detaching_from = (state.opencode.instance_id or state.opencode.detaching_from) if event.leaves else None
     return {**_gone(state, event, detaching_from), "stopping": False}
 
 
-def _erased(state: State, _: events.SessionErased) -> Changes:
+def _erased(state: State, _: events.SessionErased) -> StatePatch:
     """Keep nothing but what is needed to find and finish the erasure."""
     blank = initial(state.id)
     return {field: getattr(blank, field) for field in State.__struct_fields__ if field not in ("id", "phase")}
@@ -244,7 +244,7 @@ def _erased(state: State, _: events.SessionErased) -> Changes:
 # ------------------------------------------------------------------------------------ callbacks, budget, notifications
 
 
-def _callback_ordered(state: State, event: events.CallbackOrdered) -> Changes:
+def _callback_ordered(state: State, event: events.CallbackOrdered) -> StatePatch:
     callback = Callback(event.number, event.outcome, event.text, event.at_ms)
     over = [c for c in state.callbacks.sent if c.status in ("delivered", "dropped")]
     forgotten = {c.number for c in over[: max(0, len(over) - CALLBACKS_REMEMBERED_MAX)]}
@@ -252,42 +252,42 @@ def _callback_ordered(state: State, event: events.CallbackOrdered) -> Changes:
     return {"callbacks": ParentCallbacks(sent=(*kept, callback))}
 
 
-def _callback_delivered(state: State, event: events.CallbackDelivered) -> Changes:
+def _callback_delivered(state: State, event: events.CallbackDelivered) -> StatePatch:
     return _callback_is(state, event.number, "delivered", "")
 
 
-def _callback_undelivered(state: State, event: events.CallbackUndelivered) -> Changes:
+def _callback_undelivered(state: State, event: events.CallbackUndelivered) -> StatePatch:
     return _callback_is(state, event.number, "undelivered", event.reason)
 
 
-def _callback_dropped(state: State, event: events.CallbackDropped) -> Changes:
+def _callback_dropped(state: State, event: events.CallbackDropped) -> StatePatch:
     return _callback_is(state, event.number, "dropped", event.reason)
 
 
 def _callback_is(
     state: State, number: int, status: Literal["delivered", "undelivered", "dropped"], reason: str
-) -> Changes:
+) -> StatePatch:
     changed = (replace(c, status=status, reason=reason) if c.number == number else c for c in state.callbacks.sent)
     return {"callbacks": replace(state.callbacks, sent=tuple(changed))}
 
 
-def _budget_set(state: State, event: events.BudgetSet) -> Changes:
+def _budget_set(state: State, event: events.BudgetSet) -> StatePatch:
     goes_on = {} if state.usage.exceeded is None else {"evidence": "was paused; it has another budget now"}
     settings, usage = replace(state.settings, budget=event.budget), replace(state.usage, exceeded=None)
     return {"settings": settings, "usage": usage, **goes_on}
 
 
-def _budget_exceeded(state: State, event: events.BudgetExceeded) -> Changes:
+def _budget_exceeded(state: State, event: events.BudgetExceeded) -> StatePatch:
     return {"usage": replace(state.usage, exceeded=event.what), "evidence": f"paused: {event.what}"}
 
 
-def _notifications_read(state: State, event: events.NotificationsRead) -> Changes:
+def _notifications_read(state: State, event: events.NotificationsRead) -> StatePatch:
     numbers = set(event.numbers)
     seen = (replace(n, read=True) if n.number in numbers else n for n in state.notifications)
     return {"notifications": tuple(seen)}
 
 
-_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], Changes]]] = {
+_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
     events.SessionCreated: _created,
     events.SessionEdited: _edited,
     events.WorkspaceAttached: _workspace_attached,
