@@ -24,6 +24,7 @@ STREAMS_PER_CLIENT_MAX: Final = 2048  # open at a time; a reader costs some 30 K
 TOKENS_MAX: Final = 200  # revoked ones included: the names of all stand in the log
 TOKEN_NAME_CHARS_MAX: Final = 40
 COOKIES_PER_TOKEN_MAX: Final = 10  # browsers that one token is logged in with; the oldest goes first
+LINKS_PER_TOKEN_MAX: Final = 10  # that were not used yet; the oldest goes first: each is a row of the file
 LINK_LIFETIME_S: Final = 600.0  # time to get to the browser
 OPEN_LINK_LIFETIME_S: Final = 60.0  # of `fleet open`: the browser starts meanwhile; others may see its arguments
 COOKIE_LIFETIME_S: Final = 30 * 86_400.0

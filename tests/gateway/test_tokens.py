@@ -15,6 +15,7 @@ from fleet.limits import (
     COOKIE_LIFETIME_S,
     COOKIES_PER_TOKEN_MAX,
     LINK_LIFETIME_S,
+    LINKS_PER_TOKEN_MAX,
     LOGIN_FAILURE_REFILL_S,
     LOGIN_FAILURES_MAX,
     TOKEN_POLL_S,
@@ -249,6 +250,15 @@ async def test_a_link_is_not_good_for_long(locked: Door, keys: Keys) -> None:
     code = keys.link("me")
     await trio.sleep(LINK_LIFETIME_S)
     (await locked.knock("GET", f"/login?code={code}")).problem(403, "link_invalid")
+
+
+async def test_newest_links_of_a_token_push_its_older_ones_out(locked: Door, keys: Keys) -> None:
+    keys.new("me")
+    keys.new("other")
+    other = keys.link("other")
+    first, second, *_ = [keys.link("me") for _ in range(LINKS_PER_TOKEN_MAX + 1)]
+    (await locked.knock("GET", f"/login?code={first}")).problem(403, "link_invalid")
+    assert [(await browse(locked, code))[0].status for code in (second, other)] == [303, 303]
 
 
 async def test_a_look_at_the_head_does_not_use_a_link_up(locked: Door, keys: Keys) -> None:

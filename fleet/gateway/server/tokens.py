@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from fleet.errors import Rejected, Unavailable
 from fleet.events.disk import NO_SPACE
-from fleet.limits import COOKIES_PER_TOKEN_MAX, TOKEN_NAME_CHARS_MAX, TOKENS_MAX
+from fleet.limits import COOKIES_PER_TOKEN_MAX, LINKS_PER_TOKEN_MAX, TOKEN_NAME_CHARS_MAX, TOKENS_MAX
 from fleet.private_files import LOCAL_TOKEN, write_private
 from fleet.wire.enums import Role, TokenStatus
 
@@ -137,7 +137,7 @@ def revoke(register: Register, names: Iterable[str], now_ms: int) -> tuple[Regis
 
 
 def link(register: Register, name: str, now_ms: int, lifetime_s: float) -> tuple[Register, str]:
-    """Add a link that opens the door once; return the register and the code.
+    """Add a link that opens the door once, the newest of a few; return the register and the code.
 
     Raises `Rejected` token_not_found, or invalid for a token that is not good.
     """
@@ -145,7 +145,9 @@ def link(register: Register, name: str, now_ms: int, lifetime_s: float) -> tuple
     if token.status(now_ms) != "active":
         raise Rejected("invalid", f"the token {name!r} is {token.status(now_ms)}", field="name")
     row, text = _make(name, "link", now_ms + int(lifetime_s * 1000))
-    kept = tuple(each for each in register.secrets if each.expires_at_ms is None or each.expires_at_ms > now_ms)
+    alive = [each for each in register.secrets if each.expires_at_ms is None or each.expires_at_ms > now_ms]
+    links = [each for each in alive if (each.token, each.kind) == (name, "link")]
+    kept = (each for each in alive if each not in links[: 1 - LINKS_PER_TOKEN_MAX])
     return replace(register, secrets=(*kept, row)), text
 
 
