@@ -356,10 +356,10 @@ class FakeWorkspaces:
 
     def _prepared(self, order: WorkspaceSpec, made: FakeCheckout) -> PreparedWorkspace:
         repository = self._repository(order.directory)
-        assert repository is not None
         source = self._repository(order.source_directory)
         lacking = () if source is None else source.not_carried
-        return PreparedWorkspace(order.directory, repository.git_directory, order.branch, made.head, lacking)
+        found = None if repository is None else repository.git_directory  # it may have been moved meanwhile
+        return PreparedWorkspace(order.directory, found, order.branch, made.head, lacking)
 
 
 def _dirty(directory: str) -> Rejected:

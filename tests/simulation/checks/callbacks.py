@@ -79,5 +79,7 @@ def _outcome(event: object, before: str) -> str:
         return "stopped"
     if isinstance(event, ProvisionFailed):
         return "disconnected" if event.code in ("workspace_gone", "session_gone") else "error"
+    if isinstance(event, ResumeRequested) and event.opencode_id is not None:
+        return before  # a new conversation: the turn that it leaves behind has just been ended
     open_again = PromptAccepted | TurnStarted | ResumeRequested | SessionResumed
     return "" if isinstance(event, open_again) else before
