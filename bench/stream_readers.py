@@ -1,7 +1,8 @@
-"""Five hundred SSE readers and five hundred WebSockets on one session, and how late what they get is.
+"""Many SSE readers, WebSockets or both on one session, and how late what they get is.
 
-Run by streams.py as a process of its own: python -m bench.stream_readers PORT SESSION READERS SECONDS. It prints JSON
-once all are connected and again when the time is over. One loop over epoll: readers must cost less than the server.
+Run by streams.py as a process of its own: python -m bench.stream_readers PORT SESSION READERS SECONDS KIND... It
+prints JSON once all are connected and again when the time is over. One loop over epoll: readers must cost less than
+the server.
 """
 
 import json
@@ -11,6 +12,7 @@ import socket
 import sys
 import time
 from array import array
+from collections.abc import Sequence
 
 _SENT = re.compile(rb'"sentNs":(\d+)')
 _UPGRADE = (
@@ -43,11 +45,11 @@ def _connect(port: int, session: str, kind: str) -> socket.socket:
 class Readers:
     """All readers."""
 
-    def __init__(self, port: int, session: str, each: int) -> None:
+    def __init__(self, port: int, session: str, each: int, kinds: Sequence[str]) -> None:
         self._selector = selectors.DefaultSelector()
         self._rest: dict[tuple[int, str], bytes] = {}
         for _ in range(each):
-            for kind in ("sse", "ws"):
+            for kind in kinds:
                 connection = _connect(port, session, kind)
                 self._selector.register(connection, selectors.EVENT_READ, kind)
                 self._rest[connection.fileno(), kind] = b""
@@ -79,10 +81,10 @@ class Readers:
 def main() -> None:
     """Connect, settle, measure, print."""
     port, session, each, seconds = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
-    readers = Readers(port, session, each)
+    readers = Readers(port, session, each, sys.argv[5:])
     print("{}", flush=True)
     readers.read(SETTLE_S, None)
-    lags_ms = {"sse": array("d"), "ws": array("d")}
+    lags_ms = {kind: array("d") for kind in sys.argv[5:]}
     readers.read(seconds, lags_ms)
     result: dict[str, list[float]] = {}
     for kind, values in lags_ms.items():

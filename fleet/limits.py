@@ -87,6 +87,9 @@ FRAMES_CACHED_BYTES: Final = 64 * MIB  # likewise
 ACCEPT_FAILED_LOG_S: Final = 60.0  # between two lines that there are no more files for connections
 FILES_MAX: Final = 16_384  # open at a time: streams, requests, the log, pipes of processes; shells often allow 1,024
 STREAMS_OPEN_MAX: Final = 4096  # event streams and WebSockets; each takes about 100 KiB and a file descriptor
+STREAM_WRITE_S: Final = (
+    0.0001  # from round to round for each stream, where many wait: some three times what a write takes
+)
 STREAM_WRITERS_MAX: Final = 16  # streams that begin to write at one pass of the event loop, about 2 ms; then others run
 SOCKET_SUBSCRIPTIONS_MAX: Final = 100  # of one WebSocket; one subscription may name many sessions
 SOCKET_SESSIONS_MAX: Final = 1000  # that one subscription names; `*` follows all

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from fleet.gateway.live.reader import Streams
-from fleet.limits import HEARTBEAT_S, SIGNAL_BUFFER_MAX, STREAM_WRITERS_MAX
+from fleet.limits import HEARTBEAT_S, SIGNAL_BUFFER_MAX, STREAM_WRITE_S, STREAM_WRITERS_MAX
 from fleet.ports import PartDelta
 from tests.gateway.door import NOWHERE, REPOSITORY, Door, Frame, Machine
 
@@ -264,8 +264,10 @@ async def test_many_streams_take_turns_in_order_and_others_run_in_between() -> N
     passes = 0
 
     async def come(number: int) -> None:
-        await streams.turn()
-        came.append(number)
+        with streams.opened() as place:
+            place.wake()
+            assert await place.turn()
+            came.append(number)
 
     async with trio.open_nursery() as running, trio.open_nursery() as waiting:
         for number in range(10 * STREAM_WRITERS_MAX):
@@ -280,3 +282,51 @@ async def test_many_streams_take_turns_in_order_and_others_run_in_between() -> N
         running.cancel_scope.cancel()
     assert [number // STREAM_WRITERS_MAX for number in came] == sorted(number // STREAM_WRITERS_MAX for number in came)
     assert passes >= 10
+
+
+async def test_streams_that_wait_together_write_what_came_meanwhile(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    streams, came_s, many = Streams(), list[float](), 10 * STREAM_WRITERS_MAX
+
+    async def follow() -> None:
+        with streams.opened() as place:
+            place.wake()
+            while await place.turn():
+                came_s.append(trio.current_time())
+                place.wake()
+                place.wake()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(streams.run)
+        for _ in range(many):
+            nursery.start_soon(follow)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(came_s) == many
+        mock_clock.jump(0.99 * many * STREAM_WRITE_S)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(came_s) == many
+        mock_clock.jump(0.02 * many * STREAM_WRITE_S)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(came_s) == 2 * many
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_heartbeat_takes_no_turn_from_a_stream_that_asks_for_one(mock_clock: trio.testing.MockClock) -> None:
+    streams, in_time = Streams(), list[bool]()
+
+    async def follow() -> None:
+        with streams.opened() as place:
+            for ask in (False, True, True):
+                if ask:
+                    place.wake()
+                in_time.append(await place.turn())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(streams.run)
+        nursery.start_soon(follow)
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(HEARTBEAT_S)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert in_time == [False, True, True]

@@ -18,51 +18,109 @@ from fleet.core.session.state import status_of
 from fleet.errors import Unavailable
 from fleet.events.envelope import Recorded
 from fleet.events.feed import FeedReader, Filter
-from fleet.limits import STREAM_WRITERS_MAX, STREAMS_OPEN_MAX
+from fleet.limits import HEARTBEAT_S, STREAM_WRITE_S, STREAM_WRITERS_MAX, STREAMS_OPEN_MAX
 from fleet.projections.inflight import Reader, Signal
 
 _RETRY_S = 5
+
+
+class Place:
+    """An open stream's place among those that write; made by `Streams.opened`."""
+
+    def __init__(self, streams: "Streams") -> None:
+        self._streams = streams
+        self._in_line = False
+        self._silent = False
+        self._released = trio.Event()
+
+    def wake(self) -> None:
+        """Ask for a turn, because something may wait. However often this is called, the stream's task runs once."""
+        if not self._in_line:
+            self._in_line = True
+            self._streams._line.append(self)
+            self._streams._asked.set()
+
+    async def turn(self) -> bool:
+        """Wait for the turn to write; return False where none was asked for in `HEARTBEAT_S`."""
+        quiet = self._streams._quiet
+        quiet[self] = trio.current_time() + HEARTBEAT_S
+        self._streams._waited.set()
+        try:
+            await self._released.wait()
+        finally:
+            del quiet[self]
+        self._released = trio.Event()
+        silent, self._silent = self._silent, False
+        return not silent
+
+    def release(self) -> None:
+        """Let the stream run: its wait for a turn is over, or its next one is."""
+        self._in_line = self._silent = False
+        self._released.set()
+
+    def beat(self) -> None:
+        """Let the stream show that it lives, unless it runs anyway."""
+        if not self._released.is_set():
+            self._silent = True
+            self._released.set()
 
 
 class Streams:
     """The open streams of a door: how many there are, whose turn it is to write, and that they end when it closes.
 
     Everything runs on one event loop. A thousand readers that all write at one pass of it would delay everything else,
-    the log's writer first: so they take turns, a few at a pass, in the order in which they came. `run` has to run.
+    the log's writer first: so they take turns, a few at a pass, in the order in which they came. Where many wait, the
+    next round begins `STREAM_WRITE_S` for each later, and writes all that has come by then. `run` has to run.
     """
 
     def __init__(self) -> None:
         self.closing = False
-        self._wakes: dict[Callable[[], None], None] = {}
-        self._line: deque[trio.Event] = deque()
-        self._somebody = trio.Event()
+        self._places: dict[Place, None] = {}
+        self._line: deque[Place] = deque()
+        self._asked = trio.Event()
+        self._quiet: dict[Place, float] = {}  # those that wait for a turn, and when each is due for a heartbeat
+        self._waited = trio.Event()
 
     async def run(self) -> None:
         """Let the streams that wait take their turns, without an end."""
-        while True:
-            await self._somebody.wait()
-            while self._line:
-                for _ in range(min(len(self._line), STREAM_WRITERS_MAX)):
-                    self._line.popleft().set()
-                await trio.lowlevel.checkpoint()
-            self._somebody = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._beat)
+            while True:
+                await self._asked.wait()
+                await self._round(len(self._line))
+                if not self._line:
+                    self._asked = trio.Event()
 
-    async def turn(self) -> None:
-        """Wait for the turn to write."""
-        mine = trio.Event()
-        self._line.append(mine)
-        self._somebody.set()
-        await mine.wait()
+    async def _round(self, count: int) -> None:
+        next_s = trio.current_time() + count * STREAM_WRITE_S
+        for number in range(1, count + 1):
+            self._line.popleft().release()
+            if number % STREAM_WRITERS_MAX == 0 or number == count:
+                await trio.lowlevel.checkpoint()
+        if count > STREAM_WRITERS_MAX:
+            await trio.sleep_until(next_s)
+
+    async def _beat(self) -> None:
+        """Let those through that have had nothing to write for `HEARTBEAT_S`."""
+        while True:
+            await self._waited.wait()
+            while self._quiet:
+                await trio.sleep_until(next(iter(self._quiet.values())))
+                now_s = trio.current_time()
+                for place in [each for each, due_s in self._quiet.items() if due_s <= now_s]:
+                    place.beat()
+                await trio.lowlevel.checkpoint()
+            self._waited = trio.Event()
 
     def close(self) -> None:
         """Let every stream end, at this moment."""
         self.closing = True
-        for wake in self._wakes:
-            wake()
+        for place in self._places:
+            place.release()
 
     def check(self) -> None:
         """Raise `Unavailable` overloaded where there can be no further one."""
-        if len(self._wakes) >= STREAMS_OPEN_MAX:
+        if len(self._places) >= STREAMS_OPEN_MAX:
             raise Unavailable(
                 "overloaded",
                 f"{STREAMS_OPEN_MAX} event streams are open",
@@ -71,19 +129,17 @@ class Streams:
             )
 
     @contextmanager
-    def opened(self, wake: Callable[[], None]) -> Generator[None]:
-        """Count a stream while the block runs; `wake()` is called when the gateway closes.
-
-        Raises `Unavailable` stopping or overloaded.
-        """
+    def opened(self) -> Generator[Place]:
+        """Count a stream while the block runs, and give it a place. Raises `Unavailable` stopping or overloaded."""
         if self.closing:
             raise Unavailable("stopping", "Fleet is shutting down", retry_after_s=_RETRY_S)
         self.check()
-        self._wakes[wake] = None
+        place = Place(self)
+        self._places[place] = None
         try:
-            yield
+            yield place
         finally:
-            del self._wakes[wake]
+            del self._places[place]
 
 
 class Waiting(NamedTuple):

@@ -24,12 +24,11 @@ from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Recorded
 from fleet.events.feed import FeedReader
 from fleet.gateway.live.frames import EventFrame, Frames
-from fleet.gateway.live.reader import Reading, Streams, reading
+from fleet.gateway.live.reader import Place, Reading, Streams, reading
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.refusals import STREAM
 from fleet.gateway.openapi.responses import events
 from fleet.gateway.server.requests import check_cursor
-from fleet.limits import HEARTBEAT_S
 from fleet.wire.bodies import StreamQuery
 from fleet.wire.items import NotificationItem
 
@@ -44,25 +43,31 @@ class EventSource(ResponseBody):
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
-        self._wake = trio.Event()
+        self._place: Place
         self._ended = False
         self._stack = AsyncExitStack()
 
     async def _subscribe(self, stack: AsyncExitStack) -> None:
-        """Begin to follow; `awake` is to be called when something may wait."""
+        """Begin to follow; `self._place.wake` is to be called when something may wait."""
         raise NotImplementedError
 
-    async def _drain(self) -> bytes | None:
-        """Return all that waits, None where nothing does. It is asked until it says so."""
+    async def _drain(self) -> bytes:
+        """Return what waits, up to a bound; asked again at the next turn, until `_idle`."""
+        raise NotImplementedError
+
+    @property
+    def _idle(self) -> bool:
+        """Whether nothing more waits by now."""
         raise NotImplementedError
 
     async def __aenter__(self) -> Self:
         try:
-            self._stack.enter_context(self._streams.opened(self.awake))
+            self._place = self._stack.enter_context(self._streams.opened())
         except Unavailable:  # the gateway closes, or the last place was taken: the client reconnects
             self._ended = True  # an `EventSource` does after an end, and never after a 503
         else:
             await self._subscribe(self._stack)
+            self._place.wake()
         return self
 
     async def __aexit__(
@@ -70,27 +75,21 @@ class EventSource(ResponseBody):
     ) -> None:
         await self._stack.aclose()
 
-    def awake(self) -> None:
-        """Look again at what waits."""
-        self._wake.set()
-
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        while not (self._ended or self._streams.closing):
-            self._wake = trio.Event()
+        while not self._ended:
+            in_time = await self._place.turn()
+            if self._streams.closing:
+                break
+            if not in_time:
+                return _HEARTBEAT
             chunk = await self._drain()
+            if not self._idle:
+                self._place.wake()
             if chunk:
                 return chunk
-            if chunk is not None:
-                await trio.lowlevel.checkpoint()
-                continue
-            with trio.move_on_after(HEARTBEAT_S) as waited:
-                await self._wake.wait()
-            if waited.cancelled_caught:
-                return _HEARTBEAT
-            await self._streams.turn()
         raise StopAsyncIteration
 
 
@@ -106,17 +105,21 @@ class EventStream(EventSource):
         self._reading: Reading
 
     async def _subscribe(self, stack: AsyncExitStack) -> None:
-        following = reading(self._fleet, self._session_ids, self._after, self.awake)
+        following = reading(self._fleet, self._session_ids, self._after, self._place.wake)
         self._reading = await stack.enter_async_context(following)
 
-    async def _drain(self) -> bytes | None:
+    async def _drain(self) -> bytes:
         waiting = self._reading.take()
         if waiting is None:
-            return None
+            return b""
         pieces = [] if waiting.snapshot is None else [b"event: snapshot\ndata: %s\n\n" % waiting.snapshot]
         pieces += [b"event: %s\ndata: %s\n\n" % (signal.type.encode(), signal.body) for signal in waiting.signals]
         pieces += [self._frames.of(event).sse for event in waiting.events]
         return b"".join(pieces)
+
+    @property
+    def _idle(self) -> bool:
+        return self._reading.idle
 
 
 class NotificationStream(EventSource):
@@ -130,12 +133,15 @@ class NotificationStream(EventSource):
         self._numbers: dict[str, int] = {}
 
     async def _subscribe(self, stack: AsyncExitStack) -> None:
-        subscription = self._fleet.feed.subscribe(after=self._after, stream=_is_told, wake=self.awake)
+        subscription = self._fleet.feed.subscribe(after=self._after, stream=_is_told, wake=self._place.wake)
         self._feed = await stack.enter_async_context(subscription)
 
-    async def _drain(self) -> bytes | None:
-        events = self._feed.poll()
-        return None if events is None else b"".join([await self._frame(event) for event in events])
+    async def _drain(self) -> bytes:
+        return b"".join([await self._frame(event) for event in self._feed.poll() or ()])
+
+    @property
+    def _idle(self) -> bool:
+        return self._feed.caught_up
 
     async def _frame(self, recorded: Recorded) -> bytes:
         session_id = recorded.stream.partition("-")[2]
