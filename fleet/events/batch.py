@@ -57,21 +57,15 @@ class ErasedUpTo(NamedTuple):
     position: int
 
 
-class Durable(Protocol):
+class _Durable(Protocol):
     """What a batch follows on: the end of the log, its streams' versions and the commands in it."""
 
     @property
-    def tip(self) -> LogEnd:
-        """Where it ends."""
-        ...
+    def tip(self) -> LogEnd: ...
 
-    def stream_version(self, stream: str) -> int:
-        """Return the version of the stream's last event, 0 where there is none."""
-        ...
+    def stream_version(self, stream: str) -> int: ...
 
-    def find_command(self, command_id: str) -> CommandRecord | None:
-        """Return what became of a command id."""
-        ...
+    def find_command(self, command_id: str) -> CommandRecord | None: ...
 
 
 Outcome = Appended | VersionConflict | Problem
@@ -120,7 +114,7 @@ class Batch:
     of the streams that it touches. `refusal` is the outcome of what is not taken on a full disk.
     """
 
-    def __init__(self, durable: "Durable", now_ms: int, salts: bytes, refusal: Problem | None = None) -> None:
+    def __init__(self, durable: _Durable, now_ms: int, salts: bytes, refusal: Problem | None = None) -> None:
         self.tip = durable.tip
         self.records: list[bytes] = []
         self.recorded: list[Recorded] = []

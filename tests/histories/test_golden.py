@@ -54,13 +54,9 @@ def structs_of(types: list[msgspec.inspect.Type]) -> set[type[Any]]:
     found: set[type[Any]] = set()
     while types:
         each = types.pop()
-        if isinstance(each, msgspec.inspect.StructType):
-            if each.cls in found:
-                continue
+        if isinstance(each, msgspec.inspect.StructType) and each.cls not in found:
             found.add(each.cls)
             types += [field.type for field in each.fields]
-            continue
-        for value in (getattr(each, name) for name in each.__struct_fields__):
-            inner: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
-            types += [one for one in inner if isinstance(one, msgspec.inspect.Type)]
+        types += [getattr(each, name) for name in ("item_type", "key_type", "value_type") if hasattr(each, name)]
+        types += [*getattr(each, "types", ()), *getattr(each, "item_types", ())]
     return found
