@@ -29,10 +29,11 @@ def write_private(file: Path, content: bytes, *, mode: int = 0o600, durable: boo
             os.fsync(descriptor)
     new.replace(file)
     if durable:
-        _sync_directory(file.parent)
+        sync_directory(file.parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make the names of the files in it as durable as their content."""
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory)

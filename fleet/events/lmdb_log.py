@@ -29,21 +29,11 @@ if TYPE_CHECKING:
 class LmdbLog:
     """A `Log` in a data directory. Open it with `open`, host `run`, end with `stop` and `close` (or `with`)."""
 
-    def __init__(
-        self,
-        store: LmdbStore,
-        lock: DataLock,
-        *,
-        registry: EventRegistry,
-        clock: Clock,
-        disk: Disk,
-        salts: Salts,
-        traces: "Traces | None",
-    ) -> None:
+    def __init__(self, store: LmdbStore, lock: DataLock, registry: EventRegistry, writer: Writer) -> None:
         self._store = store
         self._lock = lock
         self._registry = registry
-        self._writer = Writer(store, disk, clock, salts=salts, traces=traces)
+        self._writer = writer
         if store.padded:
             self._check_everything()
 
@@ -70,15 +60,7 @@ class LmdbLog:
             disk = Disk(path, free_bytes, reserve_bytes=reserve_bytes)
             store = LmdbStore(path / "events.mdb")
             try:
-                return cls(
-                    store,
-                    lock,
-                    registry=registry,
-                    clock=clock,
-                    disk=disk,
-                    salts=salts,
-                    traces=traces,
-                )
+                return cls(store, lock, registry, Writer(store, disk, clock, salts=salts, traces=traces))
             except BaseException:
                 store.close()
                 store.unpad()

@@ -26,6 +26,7 @@ from fleet.events.codec import CorruptRecord
 from fleet.events.disk import remedy
 from fleet.events.envelope import ERASED_DIGEST, CommandRecord, StateSnapshot
 from fleet.limits import MAP_BYTES_INITIAL, SNAPSHOTS_WAITING_MAX, STREAM_HEADS_MAX
+from fleet.private_files import sync_directory
 
 if TYPE_CHECKING:
     from lmdb import _Database
@@ -74,7 +75,7 @@ class LmdbStore:
                 self._check_format()
             self._open_tables()
             if not existed:
-                _sync_directory(file.parent)
+                sync_directory(file.parent)
             self._read: lmdb.Transaction[bytes] = self._environment.begin()
             self.tip = self._read_tip()
         except lmdb.Error as error:
@@ -344,15 +345,6 @@ def _command_key(command_id: str) -> bytes:
     if len(key) <= _COMMAND_KEY_BYTES_MAX and key[:1] > _HASHED:
         return key
     return _HASHED + hashlib.sha256(key).digest()
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the new file's name as durable as its content."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unreadable(file: Path, why: object) -> StartupError:
