@@ -149,17 +149,17 @@ class SessionItem(WireItem, kw_only=True):
 
 
 class Created(WireItem, kw_only=True):
-    """The answer to a create."""
+    """The answer to a create. `instance_id` is null while a set-up waits or runs."""
 
-    instance_id: str
+    instance_id: str | None
     workspace_id: str
     session: SessionItem
 
 
 class Resumed(WireItem, kw_only=True):
-    """The answer to a resume."""
+    """The answer to a resume. `instance_id` is null while a set-up waits or runs."""
 
-    instance_id: str
+    instance_id: str | None
     session: SessionItem
 
 

@@ -58,6 +58,15 @@ async def test_nothing_runs_before_a_person_allows_it(machine: Machine, door: Do
     assert (await door.knock("GET", "/api/inbox")).json == []
 
 
+async def test_session_whose_set_up_waits_has_no_instance(door: Door) -> None:
+    body = {"directory": REPOSITORY, "isolationStrategy": "worktree"}
+    made = (await door.knock("POST", "/api/sessions", body)).json
+    assert (made["instanceId"], made["session"]["instanceId"]) == (None, None)
+    path = f"/api/sessions/{made['session']['id']}"
+    await door.knock("DELETE", path)
+    assert (await door.knock("POST", f"{path}/resume")).json["instanceId"] is None
+
+
 async def test_what_was_allowed_runs_in_the_next_workspace_and_nothing_else_does(machine: Machine, door: Door) -> None:
     await allow(door, await asked(door))
     second = await door.session(REPOSITORY, isolationStrategy="clone")

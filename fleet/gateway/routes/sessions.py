@@ -174,7 +174,7 @@ async def resume_session(
     """
     outcome = await fleet.sessions.resume(session.id, caller, anew=body is not None and body.fresh)
     state = outcome.session
-    resumed = Resumed(instance_id=last_instance(state) or "", session=items.item(state))
+    resumed = Resumed(instance_id=last_instance(state), session=items.item(state))
     return answer(resumed, position=outcome.position)
 
 
@@ -219,9 +219,7 @@ def _was_erased(fleet: Fleet, session_id: str, caller: Caller) -> bool:
 
 def _created(items: SessionItems, outcome: CommandResult) -> Response:
     state = outcome.session
-    created = Created(
-        instance_id=last_instance(state) or "", workspace_id=state.workspace_id, session=items.item(state)
-    )
+    created = Created(instance_id=last_instance(state), workspace_id=state.workspace_id, session=items.item(state))
     return answer(created, position=outcome.position)
 
 
