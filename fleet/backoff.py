@@ -12,7 +12,7 @@ def backoff_s(
 ) -> float:
     """Return the seconds to wait before `attempt` (from 1): `first_s`, doubled each time, never beyond `max_s`.
 
-    `jitter` in 0..1 spreads callers that failed together: it takes off up to half of the wait.
+    `jitter` in 0..1 spreads callers that failed together: it shortens the wait by up to a half.
     """
     doublings = min(max(attempt - 1, 0), 63)  # beyond, every wait is capped anyway, and floats would overflow
     return min(first_s * 2.0**doublings, max_s) * (1.0 - jitter / 2)

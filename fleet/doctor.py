@@ -1,4 +1,4 @@
-"""The doctor: it checks everything that Fleet needs, and says what is wrong and what to do about it.
+"""The doctor: checks everything that Fleet needs, and says what is wrong and what to do.
 
 It may run beside a server, and changes nothing: the data directory is taken for a moment where no server has it. Like
 fleet/main.py it stands above the adapters and asks them about themselves. fleet/cli/commands/doctor.py shows the
@@ -35,7 +35,7 @@ State = Literal["ok", "warning", "failed"]
 
 
 class Check(msgspec.Struct, frozen=True):
-    """What was looked at, how it is, and what to do where it is not well. Fleet can work in spite of a warning."""
+    """One check: its subject, its result, and what to do if it is not ok. Fleet works in spite of a warning."""
 
     name: str
     state: State
@@ -68,7 +68,7 @@ async def _git(environment: Mapping[str, str]) -> Check:
         with trio.fail_after(GIT_VERSION_TIMEOUT_S):
             done = await trio.run_process([git, "--version"], capture_stdout=True, capture_stderr=True, check=False)
     except (OSError, trio.TooSlowError) as error:
-        return Check("git", "failed", f"{git} does not run: {error or 'no answer'}", "Install git again.")
+        return Check("git", "failed", f"{git} does not run: {error or 'no response'}", "Install git again.")
     if done.returncode != 0:
         return Check("git", "failed", f"{git}: {done.stderr.decode(errors='replace').strip()}", "Install git again.")
     return Check("git", "ok", done.stdout.decode(errors="replace").strip().removeprefix("git version "))
@@ -86,10 +86,8 @@ async def _opencode(config: Config, environment: Mapping[str, str]) -> Check:
         return Check("OpenCode", "ok", detail)
     tested = ", ".join(KNOWN_VERSIONS)
     if release(found) < release(KNOWN_VERSIONS[0]):
-        return Check(
-            "OpenCode", "warning", detail, f"It is older than what Fleet is tested with ({tested}): upgrade it."
-        )
-    return Check("OpenCode", "warning", detail, f"Fleet is tested with {tested}; this one will most likely do.")
+        return Check("OpenCode", "warning", detail, f"Fleet is tested with {tested}; this one is older: upgrade it.")
+    return Check("OpenCode", "warning", detail, f"Fleet is tested with {tested}; this version probably works.")
 
 
 def _ripgrep(environment: Mapping[str, str]) -> Check:
@@ -102,8 +100,8 @@ def _ripgrep(environment: Mapping[str, str]) -> Check:
 
 def _environment(environment: Mapping[str, str]) -> tuple[Check, ...]:
     if not (found := remarks(environment)):
-        return (Check("environment", "ok", "nothing in it gets in the way of sessions"),)
-    advice = "Nothing has to be done. Unset what you do not need, and this warning goes."
+        return (Check("environment", "ok", "no variable that affects sessions"),)
+    advice = "You need not do anything. To remove this warning, unset the variables that you do not need."
     return tuple(Check("environment", "warning", remark, advice) for remark in found)
 
 
@@ -113,9 +111,9 @@ def _data_directory(directory: Path, holder: int | None) -> Check:
     if not directory.exists():
         parent = _existing(directory)
         if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK):
-            return Check("data directory", "ok", f"{directory}, made at the first start")
-        advice = "Make it writable for this user, or choose another place with --data-dir."
-        return Check("data directory", "failed", f"{directory} cannot be made in {parent}", advice)
+            return Check("data directory", "ok", f"{directory}, which the first start creates")
+        advice = "Make the parent writable for this user, or choose another directory with --data-dir."
+        return Check("data directory", "failed", f"{directory} cannot be created in {parent}", advice)
     try:
         _open_log(directory)
     except StartupError as error:
@@ -138,10 +136,10 @@ def _disk(directory: Path) -> Check:
     free_bytes = shutil.disk_usage(_existing(directory)).free
     detail = f"{free_bytes // MIB:,} MiB free"
     if free_bytes < DISK_FREE_BYTES_MIN:
-        advice = f"Make room: Fleet stops recording below {DISK_FREE_BYTES_MIN // MIB} MiB."
+        advice = f"Free some space: Fleet stops recording below {DISK_FREE_BYTES_MIN // MIB} MiB."
         return Check("disk", "failed", detail, advice)
     if free_bytes < DISK_FREE_BYTES_COMFORTABLE:
-        return Check("disk", "warning", detail, "Make room: worktrees and clones need it.")
+        return Check("disk", "warning", detail, "Free some space: worktrees and clones need it.")
     return Check("disk", "ok", detail)
 
 
@@ -153,7 +151,7 @@ def _port(config: Config, holder: int | None) -> Check:
         if error.errno == errno.EADDRINUSE and holder is not None and listens(holder, config.port):
             return Check("port", "ok", f"{place}, Fleet is listening (process {holder})")
         why = error.strerror or str(error)
-        return Check("port", "failed", f"{place}: {why}", "Stop what listens there, or choose another with --port.")
+        return Check("port", "failed", f"{place}: {why}", "Stop its listener, or choose another port with --port.")
     return Check("port", "ok", f"{place} is free")
 
 
@@ -165,35 +163,35 @@ def _access(config: Config) -> Check:
         return Check("access", "failed", problem.detail, problem.hint or "")
     usable = sum(token.status(clock.now_ms()) == "active" for token in register.tokens)
     if register.tokens and usable:
-        return Check("access", "ok", f"with a token; {usable} are good")
+        return Check("access", "ok", f"with a token; {usable} are valid")
     if not is_loopback(config.host):
-        advice = "Make one: fleet token new --role operator"
-        return Check("access", "failed", f"{config.host} needs a token, and there is none that is good", advice)
+        advice = "Create one: fleet token new --role operator"
+        return Check("access", "failed", f"{config.host} needs a token, and there is no valid one", advice)
     if register.tokens:
-        return Check("access", "warning", "every token has expired or was revoked", "Make one: fleet token new")
-    return Check("access", "ok", "every program of this machine, by loopback; the first token closes that")
+        return Check("access", "warning", "every token has expired or was revoked", "Create one: fleet token new")
+    return Check("access", "ok", "every program of this machine, by loopback; after the first token, all need one")
 
 
 def _bind(host: str, port: int) -> None:
     with socket.socket(family_of(host)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a past connection is no obstacle
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do, for closed connections
         probe.bind((host, port))
 
 
 def _root(root: Path) -> Check:
     if root.is_dir():
         return Check("workspace root", "ok", str(root))
-    advice = "Make it, or take it off the list (--workspace-roots)."
-    return Check("workspace root", "failed", f"{root} is no directory", advice)
+    advice = "Create it, or remove it from the list (--workspace-roots)."
+    return Check("workspace root", "failed", f"{root} is not a directory", advice)
 
 
 def _existing(path: Path) -> Path:
-    """Return the path itself or the nearest ancestor that is there."""
+    """Return the path itself or the nearest ancestor that exists."""
     while not path.exists():
         path = path.parent
     return path
 
 
 def healthy(checks: tuple[Check, ...]) -> bool:
-    """Say whether Fleet can work with what the checks found."""
+    """Return whether no check has failed."""
     return all(check.state != "failed" for check in checks)

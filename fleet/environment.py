@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 _GIT_NAMES: Final = frozenset(
     {
-        # What `git rev-parse --local-env-vars` names, in any version:
+        # The output of `git rev-parse --local-env-vars`, of all versions:
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
         "GIT_COMMON_DIR",
         "GIT_CONFIG",
@@ -32,7 +32,7 @@ _GIT_NAMES: Final = frozenset(
         "GIT_REPLACE_REF_BASE",
         "GIT_SHALLOW_FILE",
         "GIT_WORK_TREE",
-        # What else says which repository is meant, and how a command is to treat it:
+        # Further variables that choose a repository, or how git treats it:
         "GIT_CEILING_DIRECTORIES",
         "GIT_GLOB_PATHSPECS",
         "GIT_ICASE_PATHSPECS",
@@ -43,7 +43,7 @@ _GIT_NAMES: Final = frozenset(
         "GIT_REFLOG_ACTION",
     }
 )
-_GIT_SETTING: Final = re.compile(r"GIT_CONFIG_(KEY|VALUE)_\d+")  # what GIT_CONFIG_COUNT counts
+_GIT_SETTING: Final = re.compile(r"GIT_CONFIG_(KEY|VALUE)_\d+")  # those that GIT_CONFIG_COUNT counts
 _MAKE_NAMES: Final = frozenset({"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"})
 _DIRECTORY_NAMES: Final = frozenset({"PWD", "OLDPWD"})  # of the shell, where the process gets another directory
 
@@ -53,28 +53,28 @@ _LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1", "[::1]")  # programs 
 
 
 def dropped(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names of the variables that stay behind and that someone may miss, sorted."""
+    """Return the names of the variables that are not passed on and that a person may miss, sorted."""
     return tuple(sorted(name for name in environment if _belongs_to_a_repository(name) or name in _MAKE_NAMES))
 
 
 def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return `environment` as the processes get it that Fleet starts. Doing it twice changes nothing."""
+    """Return `environment` for the processes that Fleet starts. A second call changes nothing."""
     left = {*dropped(environment), *_DIRECTORY_NAMES}
     kept = {name: value for name, value in environment.items() if name not in left}
     return kept | (_exemptions(kept) if proxies(kept) else {})
 
 
 def proxies(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return each variable that sets a proxy with the proxy's address, without user name and password."""
+    """Return each variable that sets a proxy, with the proxy's address without user name and password."""
     names = (name for upper in _PROXY_NAMES for name in (upper, upper.lower()))
     return {name: _address(environment[name]) for name in names if environment.get(name)}
 
 
 def remarks(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what a person is to know about this environment: what stays behind, and which proxies OpenCode uses."""
+    """Return remarks for a person: which variables are not passed on, and which proxies OpenCode uses."""
     said: list[str] = []
     if names := dropped(environment):
-        said.append(f"{', '.join(names)}: set by the shell that Fleet was started from, and not passed on to sessions")
+        said.append(f"{', '.join(names)}: set by the shell that started Fleet, and not passed on to sessions")
     if found := proxies(environment):
         named = ", ".join(f"{address} ({name})" for name, address in found.items())
         said.append(f"OpenCode and the agents' tools use the proxy {named}; loopback addresses are exempt")
@@ -86,7 +86,7 @@ def _belongs_to_a_repository(name: str) -> bool:
 
 
 def _exemptions(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return both spellings of the variable: what either names today, and loopback."""
+    """Return both spellings of the variable, with the hosts that either lists now, and loopback."""
     given = ",".join(environment.get(name, "") for name in _NO_PROXY_NAMES)
     listed = [each.strip() for each in given.split(",") if each.strip()]
     together = ",".join(dict.fromkeys((*listed, *_LOOPBACK_NAMES)))

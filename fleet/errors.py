@@ -20,7 +20,7 @@ class Kind(NamedTuple):
 
 _SOON_S: Final = 5
 _LATER_S: Final = 120
-"""Until a person has repaired something: longer than programs try again by themselves (CLIENT_RETRY_S)."""
+"""For failures that a person has to repair: longer than clients retry by themselves (CLIENT_RETRY_S)."""
 _AGAIN: Final = "Try again in a moment."
 _DOCTOR: Final = "`fleet doctor` says what is wrong with OpenCode here."
 
@@ -32,34 +32,34 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "unsupported_media_type": Kind(415, "The body must be application/json"),
     "too_large": Kind(413, "The request is too large"),
     "headers_too_large": Kind(431, "The request's headers are too large"),
-    "upgrade_required": Kind(426, "The route takes WebSockets only"),
+    "upgrade_required": Kind(426, "The route accepts WebSockets only"),
     "request_timeout": Kind(408, "The request took too long to arrive"),
     "not_found": Kind(404, "There is no such route"),
-    "method_not_allowed": Kind(405, "The route does not take this method"),
+    "method_not_allowed": Kind(405, "The route does not accept this method"),
     "forbidden_origin": Kind(403, "Requests from this origin are refused"),
     "token_required": Kind(401, "An access token is needed"),
-    "token_invalid": Kind(401, "The access token is not good"),
-    "link_invalid": Kind(403, "The link does not log in"),
-    "read_only": Kind(403, "The token may look and change nothing"),
+    "token_invalid": Kind(401, "The access token is not valid"),
+    "link_invalid": Kind(403, "The login link is not valid"),
+    "read_only": Kind(403, "The token is read-only"),
     "agent_refused": Kind(403, "Sessions may not do this"),
-    "too_many_attempts": Kind(429, "Too many attempts to come in"),
+    "too_many_attempts": Kind(429, "Too many failed logins"),
     "too_many_requests": Kind(429, "Too many requests at a time"),
     "too_many_streams": Kind(429, "Too many open streams"),
     "tokens_unreadable": Kind(
         503,
         "The access tokens cannot be read",
-        "Repair the file of the tokens, or delete it and make new ones.",
+        "Repair the token file, or delete it and create new tokens.",
         _LATER_S,
     ),
     "idempotency_conflict": Kind(422, "The idempotency key was used with another body"),
-    # Things that are not there
+    # Things that do not exist
     "session_not_found": Kind(404, "There is no such session"),
     "instance_not_found": Kind(404, "There is no such instance, or the session never had it"),
-    "instance_over": Kind(409, "The instance does not run any more"),
+    "instance_over": Kind(409, "The instance has ended"),
     "workspace_not_found": Kind(404, "There is no such workspace"),
     "prompt_not_found": Kind(404, "There is no such waiting prompt"),
     "event_not_found": Kind(404, "There is no such event"),
-    "blob_not_found": Kind(404, "The session's diffs name no such content"),
+    "blob_not_found": Kind(404, "The session's diffs have no such content"),
     "file_not_found": Kind(404, "There is no such file"),
     "request_not_found": Kind(404, "There is no such open request"),
     "notification_not_found": Kind(404, "There is no such notification"),
@@ -68,7 +68,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "webhook_not_found": Kind(404, "There is no such webhook"),
     "conversation_not_found": Kind(404, "The session has no such conversation"),
     "part_not_found": Kind(404, "The session has no such part"),
-    "content_not_found": Kind(404, "The part holds no file"),
+    "content_not_found": Kind(404, "The part has no file"),
     "request_answered": Kind(409, "The request has been answered"),
     # Workspaces
     "directory_missing": Kind(422, "The directory does not exist"),
@@ -76,30 +76,30 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "directory_outside_roots": Kind(422, "The directory is outside of the allowed roots"),
     "directory_unreadable": Kind(422, "The directory cannot be read"),
     "directory_exists": Kind(409, "The directory exists already"),
-    "directory_unwritable": Kind(422, "The directory cannot be made"),
+    "directory_unwritable": Kind(422, "The directory cannot be created"),
     "root_not_found": Kind(404, "There is no such workspace root"),
-    "roots_full": Kind(409, "Too many workspace roots are chosen"),
+    "roots_full": Kind(409, "There are too many workspace roots"),
     "not_a_repository": Kind(422, "The directory is not a git repository"),
     "repository_empty": Kind(422, "The repository has no commit"),
     "branch_invalid": Kind(422, "git refuses the branch name"),
     "branch_exists": Kind(422, "The branch exists already"),
     "branch_checked_out": Kind(422, "The branch is checked out elsewhere"),
-    "base_ref_unknown": Kind(422, "The base does not name a commit"),
+    "base_ref_unknown": Kind(422, "The base is not a commit"),
     "git_failed": Kind(502, "git failed", "Repair what git names, then try again.", _LATER_S),
-    "source_unrelated": Kind(422, "The repository is not the workspace's"),
+    "source_unrelated": Kind(422, "The workspace was made from another repository"),
     "workspace_gone": Kind(410, "The session's workspace is gone"),
     "path_outside_workspace": Kind(422, "The path leads out of the workspace"),
     "file_unreadable": Kind(422, "The file cannot be read"),
-    "workspace_existing": Kind(409, "The directory is not Fleet's to remove"),
-    "workspace_dirty": Kind(409, "The workspace holds work that is nowhere else"),
+    "workspace_existing": Kind(409, "Fleet did not make the directory and does not remove it"),
+    "workspace_dirty": Kind(409, "The workspace has work that exists nowhere else"),
     "workspace_busy": Kind(409, "The workspace is in use"),
     "setup_failed": Kind(409, "The set-up of the workspace failed"),
     "setup_aborted": Kind(409, "The set-up of the workspace was aborted"),
     "setup_invalid": Kind(422, "The repository's .fleet.toml cannot be used"),
-    "setup_changed": Kind(409, "The repository's .fleet.toml has another content"),
-    "setup_missing": Kind(404, "There is no .fleet.toml that asks for anything"),
-    "setup_not_waiting": Kind(409, "No set-up waits"),
-    "trust_not_found": Kind(404, "Nothing like that was allowed"),
+    "setup_changed": Kind(409, "The repository's .fleet.toml has changed"),
+    "setup_missing": Kind(404, "There is no .fleet.toml that asks for a set-up"),
+    "setup_not_waiting": Kind(409, "No set-up waits for a decision"),
+    "trust_not_found": Kind(404, "There is no such allowed set-up"),
     "trust_full": Kind(409, "Too many set-ups are allowed"),
     "tree_gone": Kind(410, "The snapshot of the files is gone"),
     "tree_too_large": Kind(422, "The directory is too large for a snapshot"),
@@ -113,12 +113,12 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "session_gone": Kind(410, "OpenCode has lost the session"),
     "prompt_empty": Kind(422, "The prompt has no text"),
     "callback_too_deep": Kind(422, "The chain of callbacks is too long"),
-    "prompt_sent": Kind(409, "The prompt may have been sent"),
-    "turn_not_steerable": Kind(409, "No turn runs that takes a prompt"),
+    "prompt_sent": Kind(409, "The prompt may have been sent already"),
+    "turn_not_steerable": Kind(409, "No running turn accepts a prompt"),
     "command_unknown": Kind(422, "There is no such command"),
     "queue_full": Kind(429, "Too many prompts wait"),
     # Webhooks
-    "webhook_url_refused": Kind(422, "Webhooks may not go to this address"),
+    "webhook_url_refused": Kind(422, "Webhooks to this address are not allowed"),
     "webhooks_full": Kind(409, "There are too many webhooks"),
     "delivery_gone": Kind(410, "The delivery is not shown any more"),
     # OpenCode
@@ -133,13 +133,13 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "opencode_not_ready": Kind(
         503,
         "OpenCode did not become ready in time",
-        "Look whether the machine is overloaded, then try again; `fleet doctor` tries OpenCode.",
+        "Check whether the machine is overloaded, then try again; `fleet doctor` tests OpenCode.",
         _LATER_S,
     ),
     "opencode_unreachable": Kind(
         503,
         "OpenCode does not answer",
-        "Fleet continues to try; if it lasts, resume the session on a new process.",
+        "Fleet retries by itself. If this lasts, resume the session: it gets a new process.",
         _SOON_S,
     ),
     "opencode_refused": Kind(
@@ -150,22 +150,22 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     ),
     "opencode_downgrade": Kind(503, "OpenCode's data is of a newer version", _DOCTOR, _LATER_S),
     # The server
-    "overloaded": Kind(503, "Fleet has too much to do", _AGAIN, _SOON_S),
+    "overloaded": Kind(503, "Fleet is overloaded", _AGAIN, _SOON_S),
     "timed_out": Kind(
-        503, "Fleet did not get an answer in time", "It may still happen: read the state, then try again.", _SOON_S
+        503, "Fleet got no response in time", "It may still be carried out: read the state, then try again.", _SOON_S
     ),
     "interrupted": Kind(
         503,
         "Fleet was interrupted before it could answer",
-        "Read the state to see whether it happened, then try again.",
+        "Read the state to see whether it was carried out, then try again.",
         _SOON_S,
     ),
-    "stopping": Kind(503, "Fleet is shutting down", "Try again when Fleet has started again.", _SOON_S),
+    "stopping": Kind(503, "Fleet is shutting down", "Try again after Fleet has restarted.", _SOON_S),
     "disk_full": Kind(503, "The disk is full", "Free some space on that disk, then try again.", 10),
     "system_failed": Kind(
         503, "The operating system refused what Fleet needs", "Repair what it names, then try again.", _LATER_S
     ),
-    "log_unavailable": Kind(503, "The event log takes no events now", "Look into Fleet's own log, then try again.", 10),
+    "log_unavailable": Kind(503, "The event log accepts no events now", "Read Fleet's own log, then try again.", 10),
     "event_too_large": Kind(413, "The event is too large for the log"),
     "internal": Kind(500, "Fleet has a bug", "Fleet's own log has the details; please report it."),
 }
@@ -220,12 +220,13 @@ _EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.E
 
 
 def problem_of(error: OSError) -> Unavailable:
-    """Return what an error of the operating system means to a person: disk_full, overloaded or system_failed."""
+    """Return the problem for an error of the operating system: disk_full, overloaded or system_failed."""
     said = error.strerror or type(error).__name__
     what = said if error.filename is None else f"{said}: {error.filename!r}"
     if error.errno in _NO_SPACE:
         return Unavailable("disk_full", f"The disk is full ({what}).")
     if error.errno in _EXHAUSTED:
-        hint = "Let something end, or raise the limit of files, processes or memory, then try again."
-        return Unavailable("overloaded", f"The machine has none left ({what}).", hint=hint, retry_after_s=10)
-    return Unavailable("system_failed", f"The operating system refused it ({what}).")
+        hint = "End other programs, or raise the limit of files, processes or memory, then try again."
+        detail = f"The machine has no more files, processes or memory ({what})."
+        return Unavailable("overloaded", detail, hint=hint, retry_after_s=10)
+    return Unavailable("system_failed", f"The operating system refused a call ({what}).")

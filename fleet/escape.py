@@ -7,11 +7,11 @@ direction of writing, are shown as escapes (`\\x1b`), so that a reader sees that
 import re
 from typing import Final
 
-_ORDERS: Final = re.compile(
+_CONTROLS: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]|[\ud800-\udfff]"
 )
 
 
 def plain(text: str) -> str:
-    """Return `text` with everything but tabs and line ends in it that is no character to be shown as an escape."""
-    return _ORDERS.sub(lambda order: order[0].encode("unicode_escape").decode(), text)
+    """Return `text` with control characters, direction marks and lone surrogates escaped; tabs and line ends stay."""
+    return _CONTROLS.sub(lambda control: control[0].encode("unicode_escape").decode(), text)

@@ -23,7 +23,7 @@ _MISSING = "is missing: install it with `npm install -g opencode-ai`"
 def greeting(
     config: Config, url: str, executable: Path | None, *, needs_token: bool, page: str, remarks: Iterable[str] = ()
 ) -> str:
-    """Return the greeting; `page` is what `page_line` says, `remarks` are on the environment."""
+    """Return the greeting; `page` is the result of `page_line`, `remarks` are about the environment."""
     here = current_directory() or Path.home()
     apart = {"isolationStrategy": "worktree"} if (here / ".git").exists() else {}
     body = msgspec.json.encode(
@@ -46,7 +46,7 @@ Try it:
 
 
 def page_line(guard: Guard, url: str, now_ms: int, *, is_built: bool) -> str:
-    """Return how to get to the page: on a terminal with a link that logs in, where the server asks for a token.
+    """Return how to open the page: on a terminal with a login link, if the server asks for a token.
 
     Waits for others who change the tokens at this moment.
     """
@@ -66,7 +66,7 @@ def page_line(guard: Guard, url: str, now_ms: int, *, is_built: bool) -> str:
 
 
 def current_directory() -> Path | None:
-    """Return the current directory, None where it was deleted."""
+    """Return the current directory, None if it was deleted."""
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -74,7 +74,7 @@ def current_directory() -> Path | None:
 
 
 def this_command() -> str:
-    """Return how to call `fleet` from here: by its name where the PATH has this very one, else by its path."""
+    """Return the command for this `fleet`: its name if the PATH leads to it, else its path."""
     here = current_directory()
     if here is None:
         return "fleet"

@@ -18,7 +18,7 @@ TcpStream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 
 class BrokenConnectionError(Exception):
-    """The connection is of no more use; the text says what the server ("it") did."""
+    """The connection cannot be used any more; the text says what the server ("it") did."""
 
 
 class HttpConnection:
@@ -53,7 +53,7 @@ class HttpConnection:
             if event is h11.NEED_DATA:
                 await self._feed()
             elif not isinstance(event, h11.InformationalResponse):
-                raise BrokenConnectionError("it closed the connection without an answer")
+                raise BrokenConnectionError("it closed the connection without a response")
 
     async def receive(self, patience_s: float = math.inf) -> bytes:
         """Return all of the body that has arrived, waiting for the first byte; b"" at its end.
@@ -75,14 +75,14 @@ class HttpConnection:
                 if waited.cancelled_caught:
                     raise BrokenConnectionError(f"it has sent nothing for {patience_s:g} s")
             else:
-                raise BrokenConnectionError("it closed the connection within an answer")
+                raise BrokenConnectionError("it closed the connection within a response")
         return b"".join(chunks)
 
     async def _feed(self) -> None:
         self._http.receive_data(bytes(await self._stream.receive_some(HTTP_READ_BYTES)))
 
     def renew(self) -> bool:
-        """Make it ready for another request after the end of a response; False where it takes none."""
+        """Prepare for another request after the end of a response. Return False if the server accepts none."""
         http = self._http
         if http.our_state is not h11.DONE or http.their_state is not h11.DONE or http.trailing_data[0]:
             return False
@@ -90,11 +90,11 @@ class HttpConnection:
         return True
 
     def is_quiet(self) -> bool:
-        """Say whether nothing has come since the last response; what comes unasked is the end of the connection."""
+        """Return whether no byte has come since the last response; such a byte means the end of the connection."""
         look = select.poll()
         look.register(self._socket.fileno(), select.POLLIN)
         return not look.poll(0)
 
     def close(self) -> None:
-        """Close it at once; whoever waits for a response gets trio.ClosedResourceError."""
+        """Close it at once; a task that waits for a response gets trio.ClosedResourceError."""
         self._socket.close()

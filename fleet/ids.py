@@ -1,4 +1,4 @@
-"""Identifiers: their formats, and how they are made.
+"""Creates identifiers in their formats.
 
 Pure functions of a time and random bits, so that tests choose both. The `Ids` port (fleet/ports) is where a running
 Fleet gets them from; adapters/ids.py supplies clock and randomness.
@@ -36,7 +36,7 @@ def opencode_id(prefix: OpenCodePrefix, unix_ms: int, counter: int, random_bits:
 
 
 def base62(bits: int) -> str:
-    """Return the 14 base62 digits that an id of OpenCode's ends with."""
+    """Return the last 14 base62 digits of an OpenCode id."""
     digits: list[str] = []
     for _ in range(14):
         bits, digit = divmod(bits, 62)

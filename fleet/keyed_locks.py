@@ -14,7 +14,7 @@ class Locks:
 
     @asynccontextmanager
     async def hold(self, key: str) -> AsyncGenerator[None, None]:
-        """Wait for the key's lock, first come first served, and hold it inside of the block."""
+        """Wait for the key's lock, in order of arrival, and hold it while the block runs."""
         lock, users = self._locks.get(key, (trio.Lock(), 0))
         self._locks[key] = (lock, users + 1)
         try:

@@ -33,7 +33,7 @@ _SECRETS: Final = re.compile(
 
 
 class _Sparing(logging.Filter):
-    """Lets through one line in `seconds`, without its traceback: it says the same each time."""
+    """Shows one line in `seconds`, without its traceback, because all lines say the same."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class _Sparing(logging.Filter):
         self._said = -math.inf
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether the line is shown."""
+        """Return whether the line is shown."""
         if record.created - self._said < self._seconds:
             return False
         self._said, record.exc_info = record.created, None
@@ -53,7 +53,7 @@ _accepting: Final = _Sparing(ACCEPT_FAILED_LOG_S)
 
 
 class _Lossy:
-    """Standard error, or what stands for it: what cannot be written (a full disk, a terminal that is gone) is lost.
+    """Standard error or its replacement, which discards text that cannot be written (full disk, closed terminal).
 
     A server must not end because of a line of its log.
     """
@@ -62,12 +62,12 @@ class _Lossy:
         self._output = output
 
     def write(self, text: str) -> None:
-        """Write, where that is possible."""
+        """Write if possible."""
         with suppress(OSError):
             self._output.write(text)
 
     def flush(self) -> None:
-        """Flush, where that is possible."""
+        """Flush if possible."""
         with suppress(OSError):
             self._output.flush()
 
@@ -80,7 +80,7 @@ def announce(text: str) -> None:
 
 
 def configure_logs(level: LogLevel = "info", form: LogFormat = "auto", output: TextIO | None = None) -> None:
-    """Send Fleet's lines from `level` on, and the libraries' warnings, to `output` (standard error)."""
+    """Write Fleet's lines of at least `level`, and the libraries' warnings, to `output` (standard error)."""
     import structlog  # not above: the configuration, which every command reads, imports this module for two types
 
     to: TextIO = sys.stderr if output is None else output
@@ -113,24 +113,24 @@ def configure_logs(level: LogLevel = "info", form: LogFormat = "auto", output: T
     logging.getLogger("trio.serve_listeners").addFilter(_accepting)
 
 
-def blot_out_secrets(_: "WrappedLogger", __: str, line: "EventDict") -> "EventDict":
-    """Replace the values of names like `password`, and what looks like a secret in any text."""
-    return {name: _blotted(name, value) for name, value in line.items()}
+def mask_secrets(_: "WrappedLogger", __: str, line: "EventDict") -> "EventDict":
+    """Replace the values of names like `password`, and parts of texts that look like secrets."""
+    return {name: _masked(name, value) for name, value in line.items()}
 
 
-def _blotted(name: str, value: Any) -> Any:
+def _masked(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return _HIDDEN if _SECRET_NAMES.search(name) else _SECRETS.sub(_HIDDEN, value)
     if isinstance(value, Mapping):
         fields = cast("Mapping[str, Any]", value)
-        return {key: _blotted(str(key), each) for key, each in fields.items()}
+        return {key: _masked(str(key), each) for key, each in fields.items()}
     if isinstance(value, list | tuple):
-        return [_blotted(name, each) for each in cast("list[Any]", value)]
-    return value if value is None or isinstance(value, bool | int | float) else _blotted(name, str(value))
+        return [_masked(name, each) for each in cast("list[Any]", value)]
+    return value if value is None or isinstance(value, bool | int | float) else _masked(name, str(value))
 
 
 def _escape_controls(_: "WrappedLogger", __: str, line: "EventDict") -> "EventDict":
-    """Keep an agent's text from moving the cursor of whoever reads the log, or from adding lines to it."""
+    """Escape control characters: an agent's text must not move a terminal's cursor or add lines to the log."""
     return {name: _escaped(value, lines=name == "exception") for name, value in line.items()}
 
 
@@ -146,7 +146,7 @@ def _for_people(output: TextIO) -> "list[Processor]":
 
     return [
         structlog.processors.format_exc_info,
-        blot_out_secrets,
+        mask_secrets,
         _escape_controls,
         structlog.dev.ConsoleRenderer(colors=output.isatty(), exception_formatter=structlog.dev.plain_traceback),
     ]
@@ -158,6 +158,6 @@ def _for_programs() -> "list[Processor]":
     traces = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
     return [
         structlog.processors.ExceptionRenderer(traces),
-        blot_out_secrets,
+        mask_secrets,
         structlog.processors.JSONRenderer(),
     ]

@@ -1,8 +1,8 @@
-"""The composition root: the only module that knows every part, and puts them together into a server.
+"""The composition root: the only module that knows all parts. It combines them into a server.
 
     log -> model -> fleet (views, actors, recovery) -> gateway    started in this order, stopped in reverse
 
-The port is bound first of all, and the data directory locked second: what makes a start impossible is said at once.
+The port is bound first, and the data directory is locked second, so that a start that must fail does so at once.
 """
 
 import errno
@@ -82,14 +82,14 @@ async def serve(config: Config) -> int:
             nursery.start_soon(_await_signals, stopping, nursery.cancel_scope)
             async with running(config, os.environ) as fleet:
                 _prefer_event_loop()
-                _allow_files()
-                if config.log_format == "json":  # nothing else may stand between the lines
+                _raise_file_limit()
+                if config.log_format == "json":  # nothing else may be printed between the lines
                     _log.info("ready", version=__version__, url=fleet.url, data_dir=str(config.data_dir))
                     for remark in remarks(os.environ):
                         _log.warning("environment", remark=remark)
                 else:
                     announce(await _greeting(config, fleet))
-                nursery.start_soon(_introduce_model, fleet, config.log_format == "json")
+                nursery.start_soon(_announce_model, fleet, config.log_format == "json")
                 await stopping.wait()
             nursery.cancel_scope.cancel()
     except BaseException as error:
@@ -98,13 +98,13 @@ async def serve(config: Config) -> int:
 
 
 def startup_error(error: BaseException) -> StartupError | None:
-    """Return the `StartupError` that `error` is, stands for or holds in a group, None for anything else."""
+    """Return the `StartupError` that `error` is, means or contains as a group, None for anything else."""
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         return next((found for inner in group.exceptions if (found := startup_error(inner)) is not None), None)
     if isinstance(error, OSError) and error.errno in NO_SPACE:
         place = f" for {error.filename}" if error.filename else ""
-        return StartupError(f"There is no space{place} ({error.strerror}): {remedy(error, '')}")
+        return StartupError(f"The disk has no space{place} ({error.strerror}): {remedy(error, '')}")
     return error if isinstance(error, StartupError) else None
 
 
@@ -116,15 +116,15 @@ async def stop_leftovers(config: Config) -> None:
 
 
 def _prefer_event_loop() -> None:
-    """Let it wait neither for collections of what lives now and lives long, nor for a thread in Python's code."""
+    """Shorten the pauses of the event loop by garbage collection of long-lived objects and by other threads."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def _allow_files() -> None:
-    """Take as many files as Fleet's own limits of streams and requests need, where the system lets it."""
+def _raise_file_limit() -> None:
+    """Raise the limit of open files to what Fleet's own limits of streams need, if the system allows it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -133,7 +133,7 @@ def _allow_files() -> None:
 
 
 class Running(NamedTuple):
-    """A Fleet that runs: what it consists of, where its door is, and the OpenCode that it starts, None without one."""
+    """A running Fleet: its parts, its URL, and the OpenCode executable, None if there is none."""
 
     fleet: Fleet
     url: str
@@ -145,9 +145,9 @@ class Running(NamedTuple):
 
 @asynccontextmanager
 async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenerator[Running]:
-    """Run a Fleet as long as the block, and stop it in order when the block ends; one that raises stops it at once.
+    """Run a Fleet while the block runs, and stop it in order at the end; if the block raises, stop it at once.
 
-    `environment` is what OpenCode inherits, as far as it is passed on. Raises `StartupError`.
+    OpenCode inherits `environment`, without the variables that are not passed on. Raises `StartupError`.
     """
     require_token(config)
     environment = passed_on(environment)
@@ -158,7 +158,7 @@ async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenera
 @asynccontextmanager
 async def _running(config: Config, environment: Mapping[str, str], traces: "Traces | None") -> AsyncGenerator[Running]:
     with (
-        bind(config) as door,
+        bind(config) as listener,
         LmdbLog.open(
             config.data_dir, make_registry(), SystemClock(), reserve_bytes=DISK_RESERVE_BYTES, traces=traces
         ) as log,
@@ -168,10 +168,10 @@ async def _running(config: Config, environment: Mapping[str, str], traces: "Trac
     ):
         executable = find_opencode(config, environment)
         stores = Stores(log, blobs, views, config.data_dir / "views" / "history.sqlite")
-        parts = _Parts(config, environment, executable, log, stores, url=_url(config, door), traces=traces)
+        parts = _Parts(config, environment, executable, log, stores, url=_url(config, listener), traces=traces)
         guard = Guard(SystemClock(), TokenFile(config.data_dir), loopback=is_loopback(config.host), local=local)
         build = read_build(installed_build())
-        gateway = Gateway(door, parts.supervision.fleet, guard, build)
+        gateway = Gateway(listener, parts.supervision.fleet, guard, build)
         children = (
             ChildSpec("log", parts.write),
             ChildSpec("model", parts.choose_model),
@@ -181,7 +181,7 @@ async def _running(config: Config, environment: Mapping[str, str], traces: "Trac
         root, stopping = Supervisor("root", children, strategy="rest_for_one"), trio.Event()
         async with trio.open_nursery() as nursery:
             await nursery.start(root.run, stopping)
-            url, has_page = _url(config, door), build.shell is not None
+            url, has_page = _url(config, listener), build.shell is not None
             yield Running(parts.supervision.fleet, url, executable, parts.model, guard, has_page)
             stopping.set()
 
@@ -195,7 +195,7 @@ async def _traces(collector: str | None) -> AsyncGenerator["Traces | None"]:
         from fleet.traces import open_traces
     except ModuleNotFoundError as error:
         raise StartupError(
-            f"Traces are to go to {collector}, but OpenTelemetry is not installed. "
+            f"Traces should be sent to {collector}, but OpenTelemetry is not installed. "
             "Run `make setup`, or install Fleet with its extra `traces`; or start without --traces"
         ) from error
     async with open_traces(collector) as traces:
@@ -203,33 +203,33 @@ async def _traces(collector: str | None) -> AsyncGenerator["Traces | None"]:
 
 
 def require_token(config: Config) -> None:
-    """Raise `StartupError` where others could reach the server and no token exists, or the tokens are damaged."""
+    """Raise `StartupError` if other machines can reach the server and no token exists, or the tokens are damaged."""
     try:
         usable = TokenFile(config.data_dir).read().usable(SystemClock().now_ms())
     except Problem as problem:
         raise StartupError(f"{problem.detail}. {problem.hint}") from problem
     if not usable and not is_loopback(config.host):
         raise StartupError(
-            f"Others can reach {config.host}, and every caller can run commands as you: that needs a token. "
-            "Make one first (fleet token new --role operator), or keep --host 127.0.0.1 and come in through a tunnel: "
+            f"Other machines can reach {config.host}, and every client can run commands as you: a token is required. "
+            "Create one (fleet token new --role operator), or keep --host 127.0.0.1 and connect through a tunnel: "
             f"ssh -L {config.port}:127.0.0.1:{config.port} HOST"
         )
 
 
 def bind(config: Config) -> socket.socket:
-    """Return the listening socket. Raises `StartupError` where the address is taken or not ours."""
+    """Return the listening socket. Raises `StartupError` if the address is in use or not of this machine."""
     try:
         return socket.create_server((config.host, config.port), family=family_of(config.host), backlog=512)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise StartupError(
-                f"Port {config.port} is in use, perhaps by another Fleet. Stop that one, or start with --port 0"
+                f"Port {config.port} is in use, perhaps by another Fleet. Stop it, or start with --port 0"
             ) from error
         raise StartupError(f"Cannot listen on {config.host}:{config.port}: {error.strerror}") from error
 
 
 class _Parts:
-    """What the root supervises, as functions that fit a `ChildSpec`."""
+    """The children of the root supervisor, as functions for a `ChildSpec`."""
 
     def __init__(
         self,
@@ -249,7 +249,7 @@ class _Parts:
         self._host = LocalOpenCodeHost(config.data_dir, named, environment=shells.environment(), url=url)
         self._host.sweep()
         if config.rehearsal != "never":
-            self._host.configure(self._offer.config())  # tells at once where it cannot be merged
+            self._host.configure(self._offer.config())  # raises at once if it cannot be merged
         self._host.hold()
         self.model = ModelChoice(config, environment, executable)
         ports = _ports(config, environment, self._host, shells)
@@ -263,7 +263,7 @@ class _Parts:
             self._log.stop()
 
     async def choose_model(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
-        """Choose the model and serve it where it is ours. OpenCode takes 1.5 s to answer: only its starts wait."""
+        """Choose the model, and serve the rehearsal model. It takes 1.5 s, for which only starts of OpenCode wait."""
         task_status.started()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_at, stopping, nursery.cancel_scope)
@@ -310,7 +310,7 @@ async def _cancel_at(stopping: trio.Event, scope: trio.CancelScope) -> None:
 
 
 async def _await_signals(stopping: trio.Event, everything: trio.CancelScope) -> None:
-    """Stop in order at the first signal, at once at the second."""
+    """Stop the server in order at the first signal, and at once at the second."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for number in signals:
             if stopping.is_set():
@@ -321,7 +321,7 @@ async def _await_signals(stopping: trio.Event, everything: trio.CancelScope) -> 
 
 
 class ModelSource(NamedTuple):
-    """Which model OpenCode works with: the rehearsal model or its own, and why."""
+    """The model that OpenCode uses: the rehearsal model or its own, and why."""
 
     rehearsal: bool
     why: str
@@ -338,13 +338,13 @@ class ModelChoice:
         self._decided = trio.Event()
 
     async def known(self) -> ModelSource:
-        """Return the model, once it is chosen."""
+        """Wait for the choice, and return it."""
         while self._chosen is None:
             await self._decided.wait()
         return self._chosen
 
     async def choose(self) -> ModelSource:
-        """Choose it, and ask OpenCode about its providers where that matters."""
+        """Choose the model. Asks OpenCode for its providers if the choice depends on them."""
         if self._chosen is None:
             self._chosen = await self._choose()
         self._decided.set()
@@ -354,7 +354,7 @@ class ModelChoice:
         if self._rehearsal == "never":
             return ModelSource(False, "OpenCode's own providers")
         if self._rehearsal == "always":
-            return ModelSource(True, "the rehearsal model, because --rehearsal always says so")
+            return ModelSource(True, "the rehearsal model, because of --rehearsal always")
         if self._executable is None:
             return ModelSource(True, "the rehearsal model (scripted, free), once OpenCode is installed")
         providers = await own_providers(self._executable, self._environment)
@@ -364,7 +364,7 @@ class ModelChoice:
 
 
 def find_opencode(config: Config, environment: Mapping[str, str]) -> Path | None:
-    """Return the executable, None where there is none yet. Raises `StartupError` for a wrong --opencode."""
+    """Return the executable, None if there is none yet. Raises `StartupError` for a wrong --opencode."""
     named = None if config.opencode is None else str(config.opencode)
     try:
         return resolve_binary(named, environment)
@@ -374,9 +374,9 @@ def find_opencode(config: Config, environment: Mapping[str, str]) -> Path | None
         raise StartupError(f"{problem.detail} {problem.hint or ''}".rstrip()) from problem
 
 
-def _url(config: Config, door: socket.socket) -> str:
+def _url(config: Config, listener: socket.socket) -> str:
     near = config.host in ("127.0.0.1", "0.0.0.0")  # noqa: S104 - a name to show, nothing is bound
-    return base_url("localhost" if near else config.host, door.getsockname()[1])
+    return base_url("localhost" if near else config.host, listener.getsockname()[1])
 
 
 async def _greeting(config: Config, fleet: Running) -> str:
@@ -388,7 +388,7 @@ async def _greeting(config: Config, fleet: Running) -> str:
     )
 
 
-async def _introduce_model(fleet: Running, as_line: bool) -> None:
+async def _announce_model(fleet: Running, as_line: bool) -> None:
     model = await fleet.model.known()
     if as_line:
         _log.info("model_chosen", rehearsal=model.rehearsal, why=model.why)

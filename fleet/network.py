@@ -1,11 +1,11 @@
-"""Loopback addresses, as the server, its guard and the commands that look for the server understand them."""
+"""Hosts, ports and URLs of servers, with one meaning of "loopback" for server, guard and commands."""
 
 import socket
 from ipaddress import ip_address
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether `host` can be reached from this machine alone."""
+    """Return whether only this machine can reach `host`."""
     if host.lower() == "localhost":
         return True
     try:
@@ -15,12 +15,12 @@ def is_loopback(host: str) -> bool:
 
 
 def family_of(host: str) -> socket.AddressFamily:
-    """Return the family to listen in; a name is looked up among the addresses of IPv4."""
+    """Return the address family to listen in; a name is resolved to IPv4."""
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def base_url(host: str, port: int) -> str:
-    """Return the URL of a server there; an address of IPv6 stands in brackets (RFC 3986)."""
+    """Return the URL of a server; an IPv6 address is in brackets (RFC 3986)."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

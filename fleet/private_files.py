@@ -1,4 +1,4 @@
-"""Creates directories and files that no other user of this machine can read, from the first moment on."""
+"""Creates directories and files that no other user of this machine can read at any moment."""
 
 import os
 from pathlib import Path
@@ -9,18 +9,18 @@ LOCAL_TOKEN: Final = "local-token"  # noqa: S105 - its name
 
 
 def make_private_directory(path: Path) -> None:
-    """Make it, and those above it that are not there: `mkdir(parents=True)` gives its mode to the last one alone."""
+    """Create it and its missing parents: `mkdir(parents=True)` would set the mode of the last one only."""
     for each in (*reversed(path.parents), path):
         each.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_private(file: Path, content: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
-    """Replace the file in one step: others see the old one or the new one as a whole, and so does a crash of Fleet.
+    """Replace the file in one step: readers, and a crash of Fleet, leave or see a whole old or new file.
 
-    With `durable` the new one outlasts a loss of power, too, which takes some milliseconds.
+    With `durable` the new file also survives a power loss; that takes some milliseconds.
     """
     new = file.with_name(f"{file.name}.new")
-    new.unlink(missing_ok=True)  # what a crash left
+    new.unlink(missing_ok=True)  # left by a crash
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as opened:
         opened.write(content)

@@ -1,8 +1,7 @@
 """The process report: every OpenCode process that a Fleet ever started, its end, and the processes without an owner.
 
-A server that runs is asked, over HTTP; where none runs, the log is read as it was left, and this machine's processes
-are looked at. Either way nothing is changed. Like fleet/doctor.py it stands above the adapters and asks them about the
-world; fleet/cli/commands/ps.py shows the answer.
+If a server runs, it is asked over HTTP; otherwise the log and this machine's processes are read. Nothing is changed.
+Like fleet/doctor.py, this module uses adapters directly; fleet/cli/commands/ps.py shows the report.
 """
 
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ Item = TypeVar("Item")
 
 
 class Census(msgspec.Struct, frozen=True):
-    """Instances, newest first, and orphans. `server` is the address that was asked, None where the log was read."""
+    """Instances, newest first, and orphans. `server` is the address that was asked, None if the log was read."""
 
     instances: Sequence[InstanceItem]
     orphans: Sequence[OrphanItem]
@@ -38,20 +37,20 @@ class Census(msgspec.Struct, frozen=True):
 
 
 def is_serving(config: Config) -> bool:
-    """Say whether a server has the data directory. Raises `StartupError` where it listens on another port."""
+    """Return whether a server uses the data directory. Raises `StartupError` if it listens on another port."""
     holder = lock_holder(config.data_dir)
     if holder is not None and listens(holder, config.port) is False:
         raise StartupError(
-            f"The Fleet that has {config.data_dir} (process {holder}) does not listen on port {config.port}: "
-            "name its --port or --url."
+            f"The Fleet that uses {config.data_dir} (process {holder}) does not listen on port {config.port}: "
+            "give its --port or --url."
         )
     return holder is not None
 
 
 async def take_census(config: Config, url: str | None = None, token: str | None = None) -> Census:
-    """Ask the server at `url`, showing `token`, or the one that has the data directory, or else read the log there.
+    """Ask the server at `url`, with `token`, or the one that uses the data directory, or else read its log.
 
-    Raises `StartupError`: there is no log, or the server that has it cannot be asked.
+    Raises `StartupError` if there is no log, or the server that uses it cannot be asked.
     """
     if url is not None:
         return await _ask(url.rstrip("/"), token)
@@ -84,10 +83,10 @@ async def _get(http: httpx.AsyncClient, path: str, kind: type[Item]) -> Item:
     try:
         if answer.is_error:
             problem: dict[str, Any] = msgspec.json.decode(answer.content, type=dict[str, Any])
-            raise StartupError(f"The server at {http.base_url} refuses to say: {problem.get('detail')}")
+            raise StartupError(f"The server at {http.base_url} refuses the request: {problem.get('detail')}")
         return msgspec.json.decode(answer.content, type=kind)
     except msgspec.MsgspecError as error:
-        raise StartupError(f"What answers at {http.base_url} is not this version of Fleet.") from error
+        raise StartupError(f"The server at {http.base_url} is not this version of Fleet.") from error
 
 
 async def _read(config: Config) -> Census:

@@ -45,10 +45,10 @@ from fleet.limits import (
 _log = structlog.get_logger(__name__)
 
 Attributes = Mapping[str, str | int | float | None]
-"""Of a span; what is None is left out."""
+"""Attributes of a span; those that are None are left out."""
 
 NOWHERE: Final = Context()
-"""Where no span is: what begins here begins a trace."""
+"""A context without a span: a span in it begins a trace."""
 
 
 class Traces:
@@ -68,10 +68,10 @@ class Traces:
         links: Sequence[SpanContext] = (),
         began_ns: int | None = None,
     ) -> Generator[Span]:
-        """Run the block in a span: it is the current one then, and log lines have its trace's id.
+        """Run the block with a span as the current one; log lines get its trace's id.
 
-        Where the block raises, `error.type` is the code of a `Problem`, or the class. An internal span has
-        `fleet.outcome`: done, rejected, cancelled or failed. `began_ns` is Unix time, of a span that began before.
+        If the block raises, `error.type` is the code of a `Problem`, or the class. An internal span has
+        `fleet.outcome`: done, rejected, cancelled or failed. `began_ns` is the Unix time of an earlier begin.
         """
         given = {name: value for name, value in attributes.items() if value is not None}
         span = self._tracer.start_span(
@@ -113,24 +113,24 @@ def _outcome(error: BaseException) -> str:
 
 
 def span_of_task(task: trio.lowlevel.Task) -> SpanContext:
-    """Return the span that a task waits in, an invalid one where it is in none. Not for the task that runs."""
+    """Return the span that a waiting task is in, an invalid one if none. Not for the running task."""
     return task.context.run(get_current_span).get_span_context()
 
 
 @asynccontextmanager
 async def open_traces(endpoint: str) -> AsyncGenerator[Traces]:
-    """Send spans to the OTLP/HTTP receiver at this URL as long as the block runs.
+    """Send spans to the OTLP/HTTP receiver at this URL while the block runs.
 
-    The specification's `OTEL_*` variables hold for what is not said here: headers, certificates, compression, sampler,
-    the resource's name and attributes. An orderly end waits `TRACE_END_S` for what is left to be sent.
+    The specification's `OTEL_*` variables set everything else: headers, certificates, compression, sampler, the
+    resource's name and attributes. An orderly end waits up to `TRACE_END_S` for the last spans to be sent.
     """
-    # Said once by `_Telling`: theirs would be lines for each batch, with the address.
+    # `_LoggingExporter` logs it once; the library would log each batch, with the address.
     logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
     resource = Resource.create().merge(Resource({"service.name": "fleet", "service.version": __version__}))
     provider = TracerProvider(resource=resource.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
     provider.add_span_processor(
         BatchSpanProcessor(
-            _Telling(OTLPSpanExporter(endpoint, timeout=TRACE_EXPORT_S)),
+            _LoggingExporter(OTLPSpanExporter(endpoint, timeout=TRACE_EXPORT_S)),
             max_queue_size=TRACE_QUEUE_SPANS,
             schedule_delay_millis=TRACE_INTERVAL_S * 1000,
             max_export_batch_size=TRACE_BATCH_SPANS,
@@ -139,12 +139,12 @@ async def open_traces(endpoint: str) -> AsyncGenerator[Traces]:
     try:
         yield Traces(provider.get_tracer("fleet", __version__))
     finally:
-        with trio.move_on_after(TRACE_END_S):  # then its thread is left behind: it ends with the process
+        with trio.move_on_after(TRACE_END_S):  # its thread may continue until the process ends
             await trio.to_thread.run_sync(provider.shutdown, abandon_on_cancel=True)
 
 
-class _Telling(SpanExporter):
-    """Says in the log when the collector begins to take nothing, and when it takes spans again."""
+class _LoggingExporter(SpanExporter):
+    """Logs when the collector stops accepting spans, and when it accepts them again."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
@@ -159,7 +159,7 @@ class _Telling(SpanExporter):
             if taken:
                 _log.info("traces_sent_again")
             else:
-                _log.warning("traces_dropped", hint="The collector that `traces` names takes no spans")
+                _log.warning("traces_dropped", hint="The collector at the address in `traces` accepts no spans")
         return result
 
     def shutdown(self) -> None:

@@ -113,5 +113,5 @@ def test_a_server_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with serving(tmp_path) as url:
         said = (tmp_path / "server.log").read_text()
     assert f"is ready at {url}\n  Page     " in said
-    assert "  Note     GIT_DIR: set by the shell that Fleet was started from" in said
+    assert "  Note     GIT_DIR: set by the shell that started Fleet" in said
     assert "code=" not in said

@@ -167,7 +167,7 @@ def test_a_server_that_runs_is_asked(tmp_path: Path) -> None:
     assert (by_url.returncode, by_url.stdout) == (0, offline)
     assert (by_variable.returncode, by_variable.stdout) == (0, offline)
     assert elsewhere.returncode == 1
-    assert "does not listen on port 1: name its --port or --url" in elsewhere.stderr
+    assert "does not listen on port 1: give its --port or --url" in elsewhere.stderr
     assert orphans.returncode == 1
     assert f"process {orphan.pid} of instance one" in orphans.stdout
 

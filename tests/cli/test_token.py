@@ -108,12 +108,12 @@ def test_with_a_server_running(tmp_path: Path) -> None:
         # The same user, on the same machine, needs none.
         port = url.rpartition(":")[2]
         assert ps(tmp_path, "--port", port).returncode == 0
-        assert "refuses to say" in ps(tmp_path, "--url", url).stderr
+        assert "refuses the request" in ps(tmp_path, "--url", url).stderr
         asked = fleet("ps", "--url", url, FLEET_TOKEN=secret, XDG_CONFIG_HOME=str(tmp_path))
         assert asked.returncode == 0, asked.stderr
         link = token(tmp_path, "link", "me", "--url", url)
         assert http.get(link).status_code == 303
-        assert "does not listen on port 1: name its --port or --url." in refused(tmp_path, "link", "me", "--port", "1")
+        assert "does not listen on port 1: give its --port or --url." in refused(tmp_path, "link", "me", "--port", "1")
         assert token(tmp_path, "link", "me", "--port", url.rpartition(":")[2]).startswith("http://localhost:")
         onwards = token(tmp_path, "link", "me", "--url", url, "--next", "/s/x?tab=diffs")
         assert http.get(onwards).headers["location"] == "/s/x?tab=diffs"

@@ -56,7 +56,7 @@ def test_without_the_libraries_it_says_what_to_install(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert done.stderr == (
-        "fleet: Traces are to go to http://127.0.0.1:9/v1/traces, but OpenTelemetry is not installed. "
+        "fleet: Traces should be sent to http://127.0.0.1:9/v1/traces, but OpenTelemetry is not installed. "
         "Run `make setup`, or install Fleet with its extra `traces`; or start without --traces\n"
     )
 
