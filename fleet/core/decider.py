@@ -14,7 +14,7 @@ Effect = TypeVar("Effect")
 
 
 def _never_fails(_: Any, __: str, ___: str, ____: int) -> None:
-    """Name no failure: the effect is carried out again until it succeeds, or is called off."""
+    """Return no failure report: the effect is retried until it succeeds or is cancelled."""
 
 
 class Decider(NamedTuple, Generic[Command, State, Event, Effect]):
@@ -25,10 +25,10 @@ class Decider(NamedTuple, Generic[Command, State, Event, Effect]):
       `Rejected` and changes nothing when it is not allowed.
     - `evolve(state, event)`: the state after the event. Total: a recorded event is never refused.
     - `react(state, event)`: the effects that the event orders, given the state after it.
-    - `pending(state)`: the effects that are ordered and not yet answered; run again after a crash.
-    - `failure(effect, code, detail, at_ms)`: the command that says that the effect has failed, None where it must not
-      be given up.
-    - `revision`: raised when `evolve` makes something else of the same events: stored states are folded anew then.
+    - `pending(state)`: the effects that are ordered and not yet reported done; run again after a crash.
+    - `failure(effect, code, detail, at_ms)`: the command that reports that the effect has failed; None if it has to be
+      retried until it succeeds.
+    - `revision`: increased when `evolve` gives another state for the same events. Stored states are then folded again.
     """
 
     kind: str

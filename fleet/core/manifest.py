@@ -1,7 +1,7 @@
 """The manifest: the list of files that a turn or a session has changed, whose contents are blobs.
 
-Where a directory has one session, its diff is that of two trees. Where sessions share one, it is composed of the diffs
-of its own turns, because the trees hold what the others did as well.
+If one session works in a directory, its diff is computed between two trees. If several do, a session's diff is composed
+of the diffs of its turns, because the trees also contain the changes of the other sessions.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from fleet.ports import ChangeStatus, FileChange
 
 
 class ChangedFile(msgspec.Struct, frozen=True):
-    """A file of a manifest: as `FileChange`, with the digests of its contents in place of them."""
+    """A changed file in a manifest: a `FileChange` with digests in place of contents."""
 
     file: str
     status: ChangeStatus
@@ -40,7 +40,7 @@ class Manifest(msgspec.Struct, frozen=True):
     files: tuple[ChangedFile, ...] = ()
 
     def totals(self) -> Totals:
-        """Return how much changes."""
+        """Return the number of files and of added and deleted lines."""
         return Totals(
             len(self.files), sum(file.additions for file in self.files), sum(file.deletions for file in self.files)
         )
@@ -50,7 +50,7 @@ _decode: Final = msgspec.json.Decoder(Manifest).decode
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Return the manifest as it is kept."""
+    """Return the manifest as it is stored."""
     return msgspec.json.encode(manifest)
 
 
@@ -60,7 +60,7 @@ def decode_manifest(blob: bytes) -> Manifest:
 
 
 def contents(changes: tuple[FileChange, ...]) -> list[bytes]:
-    """Return the contents that have to be kept, two for each change where both are there, in order."""
+    """Return the contents to store, in order: for each change the old and the new one, where they exist."""
     return [content for change in changes for content in (change.before, change.after) if content is not None]
 
 
@@ -90,7 +90,7 @@ def manifest_of(changes: tuple[FileChange, ...], digests: list[str]) -> Manifest
 
 
 def composed(earlier: Manifest, later: Manifest) -> Manifest:
-    """Return what both do, one after the other. Line counts are added up: `line_counts` tells them truly."""
+    """Return the changes of `earlier` followed by `later`. Line counts are sums; `line_counts` gives exact ones."""
     edits: dict[str, ChangedFile] = {}
     for file in (*_by_path(earlier), *_by_path(later)):
         before = edits.get(file.file)
@@ -105,7 +105,7 @@ def composed(earlier: Manifest, later: Manifest) -> Manifest:
 
 
 def _by_path(manifest: Manifest) -> Iterator[ChangedFile]:
-    """Yield what becomes of each path: a rename is a deletion here and an addition there, which has its line counts."""
+    """Yield the change of each path: a rename is a deletion of one path and an addition, with the line counts."""
     for file in manifest.files:
         if file.old_file is None:
             yield file
@@ -126,7 +126,7 @@ def _by_path(manifest: Manifest) -> Iterator[ChangedFile]:
 
 
 def _origins(earlier: Manifest, later: Manifest) -> dict[str, str]:
-    """Return the renamed files, and where they came from in the beginning."""
+    """Return the renamed files and their original names."""
     first = {file.file: file.old_file for file in earlier.files if file.old_file is not None}
     then = {file.file: file.old_file for file in later.files if file.old_file is not None}
     moved_on = {new: first.pop(old, old) for new, old in then.items()}
@@ -157,20 +157,20 @@ def _joined(first: ChangedFile, second: ChangedFile, name: str) -> ChangedFile:
 
 
 def _differs(file: ChangedFile) -> bool:
-    """Tell whether anything is left of the change; of contents that were cut, the rest may differ."""
+    """Return whether the file still differs; truncated contents count as different."""
     renamed_or_cut = file.old_file is not None or file.is_truncated
     return renamed_or_cut or (file.before, file.mode_before) != (file.after, file.mode_after)
 
 
 def line_counts(before: bytes, after: bytes) -> tuple[int, int] | None:
-    """Return the fewest (additions, deletions) in lines; None where the texts are too different to be compared here.
+    """Return the smallest number of (added, deleted) lines; None if the texts are too different to compare here.
 
     A line ends with its newline, as git has it: CRLF is not LF, and a last line without one is another line.
     """
     old, new = BytesIO(before).readlines(), BytesIO(after).readlines()
     if len(old) + len(new) > DIFF_COUNT_LINES_MAX:
         return None
-    in_old, in_new = set(old), set(new)  # what only one side has is in no common line, and is quickly counted
+    in_old, in_new = set(old), set(new)  # a line that only one side has is counted without a search
     shared_old = [line for line in old if line in in_new]
     shared_new = [line for line in new if line in in_old]
     edits = _edits(shared_old, shared_new)
@@ -181,7 +181,7 @@ def line_counts(before: bytes, after: bytes) -> tuple[int, int] | None:
 
 
 def _edits(old: list[bytes], new: list[bytes]) -> int | None:
-    """Return how many lines go or come, None for more than `DIFF_COUNT_EDITS_MAX` (Myers's greedy algorithm, 1986)."""
+    """Return how many lines are deleted or added; None above `DIFF_COUNT_EDITS_MAX` (Myers's greedy algorithm)."""
     furthest = {1: 0}
     for edits in range(min(len(old) + len(new), DIFF_COUNT_EDITS_MAX) + 1):
         for diagonal in range(-edits, edits + 1, 2):

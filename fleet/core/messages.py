@@ -1,13 +1,13 @@
 """The bases of messages: commands, which ask an aggregate for something, and events, which say what happened to it.
 
-Messages are keyword-only: a call names each field, so that a new field can stand wherever it reads best.
+Messages are keyword-only: a call names each field, so a new field can be declared at any place.
 """
 
 import msgspec
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller or an effect asks an aggregate to do. Imperative; `at_ms` is the time of asking (Unix)."""
+    """A request of a caller or an effect to an aggregate. Imperative; `at_ms` is the time of the request (Unix)."""
 
     at_ms: int
 

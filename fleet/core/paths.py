@@ -1,7 +1,7 @@
 """Path rules: what is inside the allowed roots, and file names made from text that people typed.
 
-Pure: the paths that come in are real and absolute (adapters/git/repository.py resolves them, symlinks included), and
-nothing here looks at a disk.
+Pure: callers pass real, absolute paths (adapters/git/repository.py resolves them, symlinks included); nothing here
+reads a disk.
 """
 
 import re
@@ -13,9 +13,9 @@ from fleet.limits import DIRECTORY_NAME_CHARS_MAX, SLUG_CHARS_MAX
 
 
 def is_inside(path: str, roots: Iterable[str]) -> bool:
-    """Tell whether a real path is one of the roots or below one, component by component.
+    """Return whether a real path is one of the roots or below one, component by component.
 
-    False for what cannot be real: a relative path, or one with `..` in it.
+    False for a path that is relative or contains `..`.
     """
     pure = PurePath(path)
     if not pure.is_absolute() or ".." in pure.parts:
@@ -24,14 +24,14 @@ def is_inside(path: str, roots: Iterable[str]) -> bool:
 
 
 def are_nested(one: str, other: str) -> bool:
-    """Tell whether two real paths are the same, or one is below the other."""
+    """Return whether two real paths are the same, or one is below the other."""
     return is_inside(one, (other,)) or is_inside(other, (one,))
 
 
 def slug(title: str, fallback: str = "session") -> str:
     """Return a name made from a title: `a-z0-9` in words with one dash between, at most `SLUG_CHARS_MAX` characters.
 
-    Good as part of a branch or directory name: never empty (then it is `fallback`), no dash or dot at either end.
+    Safe as part of a branch or directory name: no dash or dot at either end, and `fallback` instead of an empty one.
     """
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     words = re.findall("[a-z0-9]+", plain)
@@ -40,7 +40,7 @@ def slug(title: str, fallback: str = "session") -> str:
 
 
 def directory_name(name: str, fallback: str = "repository") -> str:
-    """Return `name` as a harmless directory name that people still recognise.
+    """Return `name` as a safe directory name that people still recognise.
 
     Only `A-Za-z0-9._-`, without a dash or dot at the start or a dot at the end, at most `DIRECTORY_NAME_CHARS_MAX`
     characters; never empty.

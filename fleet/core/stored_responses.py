@@ -4,7 +4,7 @@ from fleet.core.messages import Event
 
 
 class ResponseStored(Event, frozen=True, kw_only=True):
-    """This is what the first request with this key was answered; of its headers those that belong to the answer.
+    """The response to the first request with this key, with those headers that are part of the response.
 
     The key and the digest of the request are the event's command id and command digest.
     """

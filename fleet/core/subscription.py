@@ -1,7 +1,7 @@
-"""A subscription to the event log, as a state machine: which events it still has to deliver (after commanded's idea).
+"""A subscription to the event log, as a state machine: which events are still to be delivered (after commanded's idea).
 
-Keeps the law of following a log: each event after the cursor once, in order, for every interleaving of pages read from
-the log and pushes by commits; and a bounded buffer. events/feed.py runs it on trio.
+It delivers each event after the cursor once and in order, for every interleaving of pages read from the log and pushes
+by commits, with a bounded buffer. events/feed.py runs it on trio.
 
     catching_up --page that reaches the head--> live --buffer full, or a push from the future--> saturated
          ^--------------------------------first page------------------------------------------------'
@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Positioned(Protocol):
-    """Anything that stands at a position of the log."""
+    """Anything that has a position in the log."""
 
     @property
     def position(self) -> int:
@@ -22,7 +22,7 @@ class Positioned(Protocol):
 
     @property
     def size_bytes(self) -> int:
-        """What it takes to hold it."""
+        """Its size in memory."""
         ...
 
 
@@ -30,7 +30,7 @@ Event = TypeVar("Event", bound=Positioned)
 
 
 class SubscriptionPhase(Enum):
-    """Where a subscription gets its events from."""
+    """The source of a subscription's events."""
 
     CATCHING_UP = "catching_up"
     """From the log, page by page."""
@@ -41,9 +41,9 @@ class SubscriptionPhase(Enum):
 
 
 class LogSubscription(Generic[Event]):
-    """Follows a log, or the part of it that a filter lets through; the filter is applied before `page` and `push`.
+    """Follows a log, or the events that pass a filter; the filter is applied before `page` and `push`.
 
-    `cursor`: everything up to this position was taken or filtered out; a reader resumes from it. `phase` as above.
+    `cursor`: every event up to this position was taken or filtered out; a reader resumes from it. `phase` as above.
     """
 
     def __init__(self, after: int, head: int, buffer_max: int, buffer_bytes_max: int) -> None:
@@ -58,12 +58,12 @@ class LogSubscription(Generic[Event]):
 
     @property
     def needs_page(self) -> bool:
-        """Whether the log must be read from `cursor` on to get further."""
+        """Whether the next events must be read from the log, after `cursor`."""
         return self.phase is not SubscriptionPhase.LIVE
 
     @property
     def caught_up(self) -> bool:
-        """Whether the reader has everything that the subscription was told of."""
+        """Whether the reader has every event that the subscription knows of."""
         return self.phase is SubscriptionPhase.LIVE and not self._buffer
 
     @property
@@ -72,9 +72,9 @@ class LogSubscription(Generic[Event]):
         return len(self._buffer)
 
     def push(self, after: int, through: int, events: Sequence[Event]) -> None:
-        """Take note of a commit: `events` are all of the subscription's events with `after` < position <= `through`.
+        """Add a commit: `events` are all of the subscription's events with `after` < position <= `through`.
 
-        What lies in the past is skipped; a gap before `after` means that a push was missed.
+        Events before the cursor are skipped; a gap before `after` means that a push was missed.
         """
         self._head = max(self._head, through)
         if self.phase is not SubscriptionPhase.LIVE or through <= self._through:
@@ -88,15 +88,15 @@ class LogSubscription(Generic[Event]):
         self._through = through
 
     def skip(self, through: int) -> None:
-        """Take note that none of the subscription's events lie between those it was told of and `through`."""
+        """Note that the subscription has no events between the last known one and `through`."""
         self._head = max(self._head, through)
         if self.phase is SubscriptionPhase.LIVE:
             self._through = max(self._through, through)
 
     def page(self, through: int, events: Sequence[Event]) -> list[Event]:
-        """Take a page: `events` are all of the subscription's events with `cursor` < position <= `through`.
+        """Add a page: `events` are all of the subscription's events with `cursor` < position <= `through`.
 
-        Returns what the reader gets. Only while `needs_page`.
+        Returns the events for the reader. Only while `needs_page`.
         """
         if not self.needs_page:
             raise ValueError("a page for a live subscription: its events come by push")
@@ -105,14 +105,14 @@ class LogSubscription(Generic[Event]):
         return list(events)
 
     def take(self) -> list[Event]:
-        """Return all that waits, and move the cursor behind it."""
+        """Return all waiting events, and move the cursor behind them."""
         taken, self._buffer, self._buffer_bytes = self._buffer, [], 0
         if self.phase is SubscriptionPhase.LIVE:
             self.cursor = self._through
         return taken
 
     def _has_room(self, fresh: Sequence[Event]) -> bool:
-        """Return whether `fresh` can wait as well; a single event always can, however large."""
+        """Return whether `fresh` fits into the buffer; a single event always fits, whatever its size."""
         if len(self._buffer) + len(fresh) <= 1:
             return True
         size_bytes = self._buffer_bytes + sum(event.size_bytes for event in fresh)

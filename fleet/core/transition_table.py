@@ -1,7 +1,7 @@
 """Reads a transition table that is written as aligned text: a row per event, a column per phase.
 
-`=` stays in the phase, a phase's name goes there, `x` is an explicit refusal: `decide` never emits that event there,
-and a log that holds it is corrupt. A row or cell that is missing or unknown is an error at import.
+`=` keeps the phase, a name is the next phase, and `x` refuses the event: `decide` never emits it in that phase, and a
+log that contains it is corrupt. A missing or unknown row or cell is an error at import.
 """
 
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ REFUSED = "x"
 STAYS = "="
 
 
-class ImpossibleEvent(Exception):  # noqa: N818 - it names what was met
-    """The log holds an event that its aggregate can't have had in that phase: a bug, or somebody wrote to the log."""
+class ImpossibleEvent(Exception):  # noqa: N818 - it names the event, not an error of the caller
+    """The log has an event that is impossible in that phase: a bug, or another program has written to the log."""
 
 
 def read_table(
     text: str, phases: tuple[Phase, ...], events: tuple[type[Any], ...]
 ) -> Mapping[tuple[str, type[Any]], Phase | None]:
-    """Return (phase, event type) -> next phase, None where the pair is refused. Raises ValueError unless total."""
+    """Return (phase, event type) -> next phase, None for a refused pair. Raises ValueError if a pair is missing."""
     header, *rows = [line.split() for line in text.strip().splitlines()]
     if tuple(header[1:]) != phases:
         raise ValueError(f"the columns {header[1:]} are not the phases {phases}")
@@ -39,5 +39,5 @@ def _target(cell: str, phase: Phase, phases: tuple[Phase, ...]) -> Phase | None:
     if cell == STAYS:
         return phase
     if cell not in phases:
-        raise ValueError(f"{cell} is no phase")
+        raise ValueError(f"{cell} is not a phase")
     return phases[phases.index(cell)]

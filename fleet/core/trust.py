@@ -1,7 +1,7 @@
 """The trust aggregate: which content of `.fleet.toml` a person has allowed to run, in which repository.
 
-One aggregate with the id `fleet`. What was allowed is a digest in a repository (the path of its common git directory):
-another content, or the same one elsewhere, was not.
+One aggregate with the id `fleet`. A permission covers one digest in one repository (the path of its common git
+directory); another content, or the same content in another repository, is not allowed.
 """
 
 from typing import Final
@@ -27,7 +27,7 @@ class AllowRecipe(Command, frozen=True, kw_only=True):
 
 
 class RevokeTrust(Command, frozen=True, kw_only=True):
-    """Let no commands of the repository run any more; with a digest, not those of that content."""
+    """Revoke the permission for all contents in the repository, or for the one with this digest."""
 
     repository: str
     digest: str | None
@@ -45,7 +45,7 @@ class RecipeAllowed(Event, frozen=True, kw_only=True):
 
 
 class TrustRevoked(Event, frozen=True, kw_only=True):
-    """A person has revoked that this content may run in this repository."""
+    """A person has revoked the permission for this content in this repository."""
 
     repository: str
     digest: str
@@ -55,7 +55,7 @@ TrustEvent = RecipeAllowed | TrustRevoked
 
 
 class State(msgspec.Struct, frozen=True):
-    """What is allowed, in the order in which it was."""
+    """The allowed contents, oldest first."""
 
     id: str
     allowed: tuple[RecipeAllowed, ...] = ()
@@ -88,7 +88,7 @@ def decide(command: TrustCommand, state: State) -> tuple[TrustEvent, ...]:
                 if each.repository == repository and digest in (None, each.recipe.digest)
             ]
             if not found:
-                raise Rejected("trust_not_found", f"nothing like that was allowed in {repository!r}")
+                raise Rejected("trust_not_found", f"no such set-up is allowed in {repository!r}")
             return tuple(TrustRevoked(repository=repository, digest=each, at_ms=at_ms) for each in found)
 
 
@@ -103,7 +103,7 @@ def evolve(state: State, event: TrustEvent) -> State:
 
 
 def _none(*_: object) -> tuple[()]:
-    """Nothing has to be done outside."""
+    """Order no effect."""
     return ()
 
 

@@ -1,7 +1,7 @@
 """Derives the result of a turn from OpenCode's messages, once OpenCode says that nothing runs.
 
-An idle event alone proves nothing: it comes twice, early, or not at all. So the judge reads the messages, and says
-`None` as long as they may still be on their way.
+An idle event alone proves nothing: it may come twice, early, or not at all. So the messages decide, and there is no
+result while some of them may still be missing.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from fleet.ports import Message, MessageInfo
 
 ABORTED = "MessageAbortedError"
 GOES_ON: Final = frozenset(("tool-calls", "unknown"))
-"""How a step ends after which OpenCode calls the model again; a turn seldom ends so (a permission was rejected)."""
+"""A step that ends so is followed by another call of the model, unless a permission was rejected."""
 
 
 class TurnResult(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class TurnResult(msgspec.Struct, frozen=True):
 def answers(messages: Sequence[Message], message_id: str) -> list[MessageInfo]:
     """Return the assistant messages of the turn that `message_id` began; `messages` are oldest first.
 
-    All that come after the prompt belong to it: compaction puts user messages of its own in between.
+    All that follow the prompt belong to it: compaction inserts its own user messages.
     """
     ids = [message.info.id for message in messages]
     start = ids.index(message_id) + 1 if message_id in ids else 0
@@ -36,7 +36,7 @@ def answers(messages: Sequence[Message], message_id: str) -> list[MessageInfo]:
 
 
 def is_unread(messages: Sequence[Message], message_id: str) -> bool:
-    """Return whether a prompt that steered the turn of `message_id` came after everything that was answered."""
+    """Return whether a prompt that steered the turn of `message_id` is newer than every answer."""
     return bool(messages) and messages[-1].info.role == "user" and messages[-1].info.id != message_id
 
 
@@ -49,10 +49,10 @@ def turn_result(
     process_since_ms: int = 0,
     unread: bool = False,
 ) -> TurnResult | None:
-    """Return how the turn ended, or None while that can't be told yet.
+    """Return how the turn ended, or None while that is not known.
 
     `turn`: its assistant messages; `idle_s`: seconds for which OpenCode has been seen idle; `error`: name and message
-    of the first `session.error`; `process_since_ms`: since when there is the process that is idle; `unread`: the newest
+    of the first `session.error`; `process_since_ms`: the start of the process that is idle; `unread`: the newest
     message is a prompt.
     """
     if not turn or unread:

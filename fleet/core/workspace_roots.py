@@ -1,6 +1,6 @@
 """The workspace roots aggregate: clients' choices, which narrow the configured roots and never widen them.
 
-One aggregate with the id `fleet`. While nothing is chosen, everything that the configuration allows is allowed.
+One aggregate with the id `fleet`. While no root is chosen, all configured roots apply.
 """
 
 from typing import Final
@@ -18,13 +18,13 @@ ROOTS_ID: Final = "fleet"
 
 
 class AddWorkspaceRoot(Command, frozen=True, kw_only=True):
-    """Allow this directory, which is real and inside of what the configuration allows, and what was chosen before."""
+    """Add this real directory, which is inside a configured root, to the chosen roots."""
 
     path: str
 
 
 class RemoveWorkspaceRoot(Command, frozen=True, kw_only=True):
-    """Allow this directory no more. Without any choice left, what the configuration allows is allowed again."""
+    """Remove this directory from the chosen roots. When none is left, all configured roots apply again."""
 
     path: str
 
@@ -48,7 +48,7 @@ WorkspaceRootEvent = WorkspaceRootAdded | WorkspaceRootRemoved
 
 
 class State(msgspec.Struct, frozen=True):
-    """What was chosen, in that order."""
+    """The chosen roots, oldest first."""
 
     id: str
     paths: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ def decide(command: WorkspaceRootCommand, state: State) -> tuple[WorkspaceRootEv
             return (WorkspaceRootAdded(path=path, at_ms=at_ms),)
         case RemoveWorkspaceRoot(path=path, at_ms=at_ms):
             if path not in state.paths:
-                raise Rejected("root_not_found", f"{path} is no workspace root that a client has chosen")
+                raise Rejected("root_not_found", f"{path} is not one of the chosen workspace roots")
             return (WorkspaceRootRemoved(path=path, at_ms=at_ms),)
 
 
@@ -84,9 +84,9 @@ def evolve(state: State, event: WorkspaceRootEvent) -> State:
 
 
 def allowed(configured: tuple[str, ...], chosen: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the roots below which sessions may work: where both allow it, the inner one of the two.
+    """Return the roots below which sessions may work: of a configured and a chosen root, the inner one.
 
-    A choice that the configuration does not allow (any more) allows nothing, and does not count as no choice either.
+    A chosen root outside of all configured roots allows nothing, but it still counts as a choice.
     """
     if not chosen:
         return configured
@@ -95,7 +95,7 @@ def allowed(configured: tuple[str, ...], chosen: tuple[str, ...]) -> tuple[str, 
 
 
 def _none(*_: object) -> tuple[()]:
-    """Nothing has to be done outside."""
+    """Order no effect."""
     return ()
 
 

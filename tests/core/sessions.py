@@ -170,7 +170,7 @@ RESUMED: tuple[SessionEvent, ...] = (
     attached("i2"),
     SessionResumed(instance_id="i2", opencode_id="ses_1", at_ms=AT),
 )
-"""Active without a turn: what OpenCode does is being looked at."""
+"""Active without a turn: Fleet checks what OpenCode runs."""
 
 LIVING: dict[str, tuple[SessionEvent, ...]] = {
     "created": CREATED,

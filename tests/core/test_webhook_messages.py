@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import NotificationsRead, SessionCompleted, SessionStopped
-from fleet.core.session.notifications import tells
+from fleet.core.session.notifications import notification_for
 from fleet.core.session.state import NotificationKind
 from fleet.core.session.turn_events import RequestOpened, TurnFailed
 from fleet.core.session.values import raw
@@ -30,7 +30,7 @@ def test_every_notification_and_every_end_can_be_chosen() -> None:
     kinds = NotificationKind.__args__  # type: ignore[attr-defined]  # what a Literal is made of
     assert set(MESSAGE_TYPES) == {f"session.{kind}" for kind in kinds} | {"session.completed", "session.stopped"}
     failed = TurnFailed(number=1, code="x", detail="bad key", at_ms=5)
-    assert (webhook_payload(failed), tells(failed)) == (("session.error", "bad key"), ("error", "bad key"))
+    assert (webhook_payload(failed), notification_for(failed)) == (("session.error", "bad key"), ("error", "bad key"))
     assert webhook_payload(SessionStopped(evidence="terminated", at_ms=5)) == ("session.stopped", "terminated")
     assert webhook_payload(SessionCompleted(instance_id="i1", evidence="idle", at_ms=5)) == (
         "session.completed",

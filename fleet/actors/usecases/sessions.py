@@ -21,7 +21,7 @@ from fleet.actors.usecases.workspace_roots import WorkspaceRoots, outside
 from fleet.core import workspace_roots as roots
 from fleet.core.paths import is_inside
 from fleet.core.session import commands
-from fleet.core.session.consequences import BEGIN_ANEW, is_gone
+from fleet.core.session.consequences import FRESH_HINT, is_gone
 from fleet.core.session.state import State
 from fleet.core.session.values import Answer, Budget, SessionSettings
 from fleet.core.workspace.commands import EditWorkspace
@@ -346,7 +346,7 @@ class SessionUseCases:
         failure = state.failure if state.provisioning is None else None
         if failure is not None and failure.step not in (None, "setup"):  # which fails or not when it has been answered
             retry_after_s = INSTANCE_QUEUE_RETRY_S if failure.code == "overloaded" else None
-            hint = BEGIN_ANEW if is_gone(state) else self._way_back(state) if failure.code == "workspace_gone" else None
+            hint = FRESH_HINT if is_gone(state) else self._way_back(state) if failure.code == "workspace_gone" else None
             extra = {"sessionId": session_id}
             raise Problem(failure.code, failure.detail, hint=hint, retry_after_s=retry_after_s, extra=extra)
         return self._outcome(state)

@@ -27,25 +27,25 @@ class AttachSession(Command, frozen=True, kw_only=True):
 
 
 class DetachSession(Command, frozen=True, kw_only=True):
-    """The session does not use this instance any more; the last one out stops it."""
+    """The session no longer uses this instance. When no session is left, the instance is stopped."""
 
     session_id: str
 
 
 class StopInstance(Command, frozen=True, kw_only=True):
-    """Stop the process, whoever uses it."""
+    """Stop the process even if sessions use it."""
 
     reason: StopReason
 
 
 class ReportSpawned(Command, frozen=True, kw_only=True):
-    """The process runs; this is it."""
+    """The process runs and has this identity."""
 
     identity: ProcessIdentity
 
 
 class ReportReady(Command, frozen=True, kw_only=True):
-    """The process serves."""
+    """The process accepts requests."""
 
     endpoint: Endpoint
 
@@ -58,30 +58,30 @@ class ReportStartFailed(Command, frozen=True, kw_only=True):
 
 
 class ReportUnreachable(Command, frozen=True, kw_only=True):
-    """The process lives and does not answer."""
+    """The process is alive and does not respond."""
 
     evidence: str
 
 
 class ReportReachable(Command, frozen=True, kw_only=True):
-    """The process answers again."""
+    """The process responds again."""
 
 
 class ReportLost(Command, frozen=True, kw_only=True):
-    """The process is proven to be gone."""
+    """The process has ended, with proof."""
 
     exit: Exit
     evidence: str
 
 
 class ReportInstanceStopped(Command, frozen=True, kw_only=True):
-    """The stop ladder is through: no process of this instance is left."""
+    """All steps of the stop are done: no process of this instance is left."""
 
     steps: tuple[StopStep, ...]
 
 
 class NoteAllowance(Command, frozen=True, kw_only=True):
-    """A person has allowed something for good: OpenCode then asks no session of the directory for it."""
+    """A person has answered `always`: OpenCode no longer asks any session of the directory for this permission."""
 
     session_id: str
     request_id: str

@@ -49,7 +49,7 @@ def _detach(command: commands.DetachSession, state: State) -> Events:
 
 
 def _stop_instance(command: commands.StopInstance, state: State) -> Events:
-    if state.phase in OVER or (command.reason == "hung" and state.phase != "unreachable"):  # it has answered meanwhile
+    if state.phase in OVER or (command.reason == "hung" and state.phase != "unreachable"):  # it responds again
         return ()
     return (events.InstanceStopRequested(reason=command.reason, at_ms=command.at_ms),)
 

@@ -1,8 +1,8 @@
 """The effects of an instance: the outside work that its events ask for.
 
-`pending` is also what makes a crash harmless: a spawn whose identity was never logged is swept by marker and done
-again, a ready process is looked for and operated again, and a session that was not informed of an end is informed
-again.
+`pending` also recovers from a crash. Where a spawn's identity was never logged, its processes are found by their marker
+and killed, and the spawn is repeated. A ready process is found and operated again. A session that was not informed of
+the end of its instance is informed.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ from fleet.ports import Endpoint, ProcessIdentity
 
 
 class SpawnProcess(msgspec.Struct, frozen=True):
-    """Sweep what an earlier attempt left, spawn, then `ReportSpawned` or `ReportStartFailed`."""
+    """Kill what an earlier attempt left, spawn the process, then `ReportSpawned` or `ReportStartFailed`."""
 
     key: str
     instance_id: str
@@ -24,7 +24,7 @@ class SpawnProcess(msgspec.Struct, frozen=True):
 
 
 class AwaitReady(msgspec.Struct, frozen=True):
-    """Wait until the process serves, then `ReportReady` or `ReportStartFailed`."""
+    """Wait until the process accepts requests, then `ReportReady` or `ReportStartFailed`."""
 
     key: str
     instance_id: str
@@ -32,7 +32,7 @@ class AwaitReady(msgspec.Struct, frozen=True):
 
 
 class OperateProcess(msgspec.Struct, frozen=True):
-    """Connect to the process, follow its events, watch over its life; `ReportLost` ends it."""
+    """Connect to the process, follow its events and check that it lives, until `ReportLost`."""
 
     key: str
     instance_id: str
@@ -41,7 +41,7 @@ class OperateProcess(msgspec.Struct, frozen=True):
 
 
 class StopProcess(msgspec.Struct, frozen=True):
-    """Abort what runs, go down the stop ladder, then `ReportStopped`. For a lost process: sweep what it left."""
+    """Abort the turns and stop the process, or kill the remnants of a lost one; then `ReportInstanceStopped`."""
 
     key: str
     instance_id: str
@@ -51,7 +51,7 @@ class StopProcess(msgspec.Struct, frozen=True):
 
 
 class InformSession(msgspec.Struct, frozen=True):
-    """Tell the session that this instance has ended, then `ReportInformed`."""
+    """Notify the session that this instance has ended, then `ReportInformed`."""
 
     key: str
     instance_id: str
@@ -64,7 +64,7 @@ Effect = SpawnProcess | AwaitReady | OperateProcess | StopProcess | InformSessio
 
 
 def pending(state: State) -> tuple[Effect, ...]:
-    """Return what is ordered and not yet answered."""
+    """Return the effects that are ordered and not yet reported done."""
     if state.phase == "starting":
         if state.identity is None:
             return (SpawnProcess("spawn", state.id, state.directory),)
@@ -110,7 +110,7 @@ def react(state: State, event: events.InstanceEvent) -> tuple[Effect, ...]:
 
 
 def failure(effect: Effect, code: str, detail: str, at_ms: int) -> InstanceCommand | None:
-    """Return the report that `effect` has failed, None where the process must be looked after all the same."""
+    """Return the report that `effect` has failed; None if the effect must not be given up."""
     return (
         ReportStartFailed(code=code, detail=detail, at_ms=at_ms)
         if isinstance(effect, SpawnProcess | AwaitReady)

@@ -21,7 +21,7 @@ class SessionAttached(Event, frozen=True, kw_only=True):
 
 
 class SessionDetached(Event, frozen=True, kw_only=True):
-    """The session does not use this instance any more, or knows that it has ended."""
+    """The session no longer uses this instance, or knows that it has ended."""
 
     session_id: str
 
@@ -33,30 +33,30 @@ class InstanceSpawned(Event, frozen=True, kw_only=True):
 
 
 class InstanceReady(Event, frozen=True, kw_only=True):
-    """The process serves there."""
+    """The process accepts requests at this endpoint."""
 
     endpoint: Endpoint
 
 
 class InstanceStartFailed(Event, frozen=True, kw_only=True):
-    """There is no use in waiting for this process."""
+    """The process could not be started or never became ready."""
 
     code: str
     detail: str
 
 
 class InstanceUnreachable(Event, frozen=True, kw_only=True):
-    """The process lives and does not answer."""
+    """The process is alive and does not respond."""
 
     evidence: str
 
 
 class InstanceReachable(Event, frozen=True, kw_only=True):
-    """The process answers again."""
+    """The process responds again."""
 
 
 class InstanceLost(Event, frozen=True, kw_only=True):
-    """The process is gone, and nobody had asked for it; what its tools started is to be swept."""
+    """The process has ended unexpectedly; processes that its tools started are still to be killed."""
 
     exit: Exit
     evidence: str
@@ -75,13 +75,13 @@ class InstanceStopped(Event, frozen=True, kw_only=True):
 
 
 class RemnantsKilled(Event, frozen=True, kw_only=True):
-    """Nothing that the lost process's tools had started is left."""
+    """No process that the lost instance's tools had started is left."""
 
     steps: tuple[StopStep, ...]
 
 
 class PermissionAllowed(Event, frozen=True, kw_only=True):
-    """What `always` was answered to a request of the session: it holds for every session of the directory.
+    """A person answered `always` to a request of the session. It applies to every session of the directory.
 
     It ends with the process. `patterns` are OpenCode's.
     """

@@ -17,9 +17,9 @@ OVER: Final[frozenset[Phase]] = frozenset(("stopping", "stopped", "lost"))
 class State(msgspec.Struct, frozen=True):
     """An instance.
 
-    `sessions` maps those that use it, or do not know yet that it has ended, to their directories. `orderly`: it was
-    stopped on purpose. `swept` is False as long as a lost process may have left something running. `allowed` are the
-    last things that people have allowed for good.
+    `sessions` maps the sessions that use it, or do not know yet that it has ended, to their directories. `orderly`: it
+    was stopped on purpose. `swept` is False while processes of a lost instance may still run. `allowed` are the newest
+    permissions that people answered with `always`.
     """
 
     id: str
@@ -40,12 +40,12 @@ class State(msgspec.Struct, frozen=True):
 
     @property
     def orderly(self) -> bool:
-        """Whether it ended because Fleet wanted it to."""
+        """Whether Fleet stopped it on purpose."""
         return self.stop_reason in ("unused", "shutdown")
 
     @property
     def keeps_processes(self) -> bool:
-        """Whether its own effects look after its processes: use them, adopt them, or stop and sweep them."""
+        """Whether its own effects are responsible for its processes: they use, adopt or stop them, or kill remnants."""
         return self.phase not in ("absent", "stopped", "lost") or not self.swept
 
 

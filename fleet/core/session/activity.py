@@ -1,6 +1,6 @@
 """The activity line of a session: its newest text, tool call, request or prompt, cut to one short line.
 
-The texts come from OpenCode's JSON, read tolerantly: what cannot be read gives no activity, never an error.
+The texts come from OpenCode's JSON. JSON that cannot be decoded gives no activity and never an error.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def last_line(text: str) -> str:
 
 
 def prompt_words(text: str, command: str | None) -> str:
-    """Return a prompt as a person writes it: a command's name stands before its arguments."""
+    """Return a prompt as a person writes it: a command's name, then its arguments."""
     return text if command is None else f"/{command} {text}"
 
 
@@ -63,7 +63,7 @@ _decode_part: Final = msgspec.json.Decoder(_Part).decode
 
 
 def of_part(body: msgspec.Raw | bytes, at_ms: int) -> Activity | None:
-    """Return what a part of an answer shows, None for one that shows nothing; `at_ms` where it has no time itself."""
+    """Return the activity that a part of an answer shows, if any; `at_ms` is used where the part has no time."""
     try:
         part = _decode_part(body)
     except msgspec.DecodeError:
@@ -83,7 +83,7 @@ def _began_ms(time: _ToolTime | None, at_ms: int) -> int:
 
 
 def _call(state: _ToolState) -> str:
-    """Return what a tool was asked to do: its command, else its title, else the first input that says it."""
+    """Return what a tool was asked to do: its command, else its title, else its first input with text."""
     named = (_text(state.input, "command"), state.title if isinstance(state.title, str) else "")
     others = (_text(state.input, name) for name in ("filePath", "pattern", "url", "query", "description", "path"))
     return head(next(filter(None, (*named, *others)), ""))
@@ -116,9 +116,9 @@ _decode_request: Final = msgspec.json.Decoder(_Request).decode
 
 
 def of_request(body: bytes, at_ms: int) -> Activity:
-    """Return what a permission request or a question asks for: of a command, the whole command.
+    """Return what a permission request or a question asks for. For a command it is the whole command.
 
-    OpenCode's patterns are the commands inside of it, one by one. They do not say whether a pipe or `&&` joins them.
+    OpenCode's patterns are its single commands; they do not show whether a pipe or `&&` joins them.
     """
     try:
         request = _decode_request(body)

@@ -1,4 +1,4 @@
-"""The commands of callers to a session, with time and new ids inside; report_commands.py has the rest.
+"""The commands of callers to a session, which include the time and new ids; report_commands.py has the other commands.
 
 Times are Unix milliseconds.
 """
@@ -10,9 +10,9 @@ from fleet.ports import Attachment
 
 
 class SubmitPrompt(Command, frozen=True, kw_only=True):
-    """Put a prompt into the queue; it starts at once where nothing runs. `resume` wakes a session that has ended.
+    """Put a prompt into the queue; it starts at once if no turn runs. `resume` resumes a session that has ended.
 
-    With `steer` it goes into the turn that runs, where one does. `lost` refuses it: a reason and a hint.
+    With `steer` it is sent into the running turn, if there is one. `lost` rejects the prompt with a reason and a hint.
     """
 
     prompt_id: str
@@ -28,7 +28,7 @@ class SubmitPrompt(Command, frozen=True, kw_only=True):
 
 
 class CreateSession(Command, frozen=True, kw_only=True):
-    """Make the session; the workspace it names has been ordered or will be by the first effect."""
+    """Create the session. Its workspace has been ordered, or the first effect orders it."""
 
     session_id: str
     settings: SessionSettings
@@ -48,46 +48,46 @@ class WithdrawPrompt(Command, frozen=True, kw_only=True):
 
 
 class EditPrompt(Command, frozen=True, kw_only=True):
-    """Give a waiting prompt another text."""
+    """Replace the text of a waiting prompt."""
 
     prompt_id: str
     text: str
 
 
 class SteerPrompt(Command, frozen=True, kw_only=True):
-    """Send a waiting prompt into the turn that runs."""
+    """Send a waiting prompt into the running turn."""
 
     prompt_id: str
     fresh: NewTurnIds
 
 
 class AbortTurn(Command, frozen=True, kw_only=True):
-    """Stop what runs; the session stays."""
+    """Abort the running turn or set-up; the session remains."""
 
 
 class ResumeSession(Command, frozen=True, kw_only=True):
-    """Bring a session back to work; with `opencode_id` in a new conversation under this id, in the same workspace."""
+    """Resume a session; with `opencode_id` in a new conversation with this id, in the same workspace."""
 
     opencode_id: str | None = None
 
 
 class StopSession(Command, frozen=True, kw_only=True):
-    """Stop what runs and end the session."""
+    """Abort the running turn and end the session."""
 
 
 class CompleteIdleSession(Command, frozen=True, kw_only=True):
-    """Complete the session if it is still idle since then: its instance is wanted back."""
+    """Complete the session if it has been idle since then, so that its instance can be stopped."""
 
     idle_since_ms: int
     evidence: str
 
 
 class EraseSession(Command, frozen=True, kw_only=True):
-    """Erase a session that has stopped, for good."""
+    """Erase a stopped session permanently."""
 
 
 class SetBudget(Command, frozen=True, kw_only=True):
-    """Give the session another budget, or none; where that leaves room, waiting prompts go on."""
+    """Change or remove the session's budget; if it is no longer used up, waiting prompts start."""
 
     budget: Budget | None
     fresh: NewTurnIds
@@ -102,20 +102,20 @@ class AnswerRequest(Command, frozen=True, kw_only=True):
 
 
 class ReadNotifications(Command, frozen=True, kw_only=True):
-    """Somebody has seen these notifications; None for all of them."""
+    """Mark these notifications as read; None for all of them."""
 
     numbers: tuple[int, ...] | None
 
 
 class EditSession(Command, frozen=True, kw_only=True):
-    """Give the session another title or other tags; None leaves them."""
+    """Change the session's title or tags; None keeps them."""
 
     title: str | None = None
     tags: tuple[str, ...] | None = None
 
 
 class SkipSetup(Command, frozen=True, kw_only=True):
-    """Go on without the set-up, which waits for a person or has failed."""
+    """Continue without the set-up, which waits for a person or has failed."""
 
 
 SessionCommand = (

@@ -23,21 +23,21 @@ Events = tuple[SessionEvent, ...]
 
 _GONE_FOR_GOOD = frozenset(("workspace_gone", "session_gone"))
 
-BEGIN_ANEW: Final = 'resume the session with "fresh": true to begin a new conversation in the same workspace'
+FRESH_HINT: Final = 'resume the session with "fresh": true to begin a new conversation in the same workspace'
 
 
 def with_consequences(events: Events, state: State, at_ms: int, fresh: NewTurnIds | None) -> Events:
-    """Return `events` and what follows from them. Without `fresh` ids no turn can begin."""
+    """Return `events` and their consequences. Without `fresh` ids no turn can begin."""
     after = state
     for event in events:
         after = evolve(after, event)
     more = _pause(after, at_ms) or _next_turn(after, at_ms, fresh)
     starts = any(isinstance(event, TurnStarted) for event in more)
-    return (*events, *more, *(() if starts else _word_to_parent(events, state, after, at_ms)))
+    return (*events, *more, *(() if starts else _callback_to_parent(events, state, after, at_ms)))
 
 
 def setup_ended(end: ReportSetupEnded, state: State) -> Events:
-    """Return the end of a set-up and, where it failed, that of the creation or resume."""
+    """Return the events for the end of a set-up; if it failed, the creation or resume fails too."""
     ended = SetupEnded(exit_code=end.exit_code, detail=end.detail, at_ms=end.at_ms, baseline=end.baseline)
     if end.code is None:
         return (ended,)
@@ -53,7 +53,7 @@ def _pause(state: State, at_ms: int) -> Events:
 
 
 def used_up(state: State, budget: Budget) -> str | None:
-    """Return what of the budget is used up, in words, None while there is room."""
+    """Return which limit of the budget is used up, in words; None if none is."""
     each = state.usage.tokens
     tokens = each.input + each.output + each.reasoning + each.cache_read + each.cache_write
     minutes = state.running_ms / 60_000
@@ -81,7 +81,7 @@ def _next_turn(state: State, at_ms: int, fresh: NewTurnIds | None) -> Events:
 
 
 def queue_paused(state: State) -> str | None:
-    """Return why prompts that wait do not go, in words, None where they go as soon as they can."""
+    """Return why waiting prompts do not start, in words; None if nothing holds them."""
     if state.usage.exceeded is not None:
         return f"the budget is used up: {state.usage.exceeded}"
     if state.queue.prompts and is_held(state):
@@ -89,7 +89,7 @@ def queue_paused(state: State) -> str | None:
     if not state.queue.prompts or state.provisioning is not None:
         return None
     if is_gone(state):
-        return f"OpenCode has lost the conversation: {BEGIN_ANEW}"
+        return f"OpenCode has lost the conversation: {FRESH_HINT}"
     if state.phase in ENDED:
         return f"the session is {state.phase}: resume it"
     if is_cut_off(state):
@@ -104,25 +104,25 @@ _ENDINGS: Final = {"aborted": "was aborted", "interrupted": "was interrupted", "
 
 
 def _is_free(state: State) -> bool:
-    """Return whether a turn could begin: nothing runs, nothing comes up or ends, and OpenCode is there."""
+    """Return whether a turn could begin: OpenCode is available, and nothing runs, starts or ends."""
     if state.stopping or state.provisioning is not None:
         return False
     return state.phase == "idle" or (state.phase == "error" and not is_cut_off(state))
 
 
 def is_cut_off(state: State) -> bool:
-    """Return whether the session failed in a way that only a resume mends: without instance, or half-way to one."""
+    """Return whether only a resume can repair the failed session: it has no instance, or got stuck before one."""
     half_way = state.failure is not None and state.failure.step is not None
     return state.phase == "error" and (state.opencode.instance_id is None or half_way)
 
 
 def is_gone(state: State) -> bool:
-    """Return whether OpenCode has said that it has lost the conversation; a resume may find it again."""
+    """Return whether OpenCode has reported that it lost the conversation; a resume may find it again."""
     return state.provisioning is None and state.failure is not None and state.failure.code == "session_gone"
 
 
-def _word_to_parent(events: Events, before: State, after: State, at_ms: int) -> Events:
-    """Return the callback, where the events are an outcome that the parent has not heard of."""
+def _callback_to_parent(events: Events, before: State, after: State, at_ms: int) -> Events:
+    """Return the callback, if the events are an outcome that was not reported to the parent yet."""
     outcome = _outcome(events)
     if outcome is None or not after.callbacks.owed or after.settings.parent_id is None:
         return ()
@@ -145,7 +145,7 @@ def _outcome(events: Events) -> Outcome | None:
 
 
 def summary(state: State, outcome: Outcome) -> str:
-    """Return what the parent is told: outcome, title, id, files changed with line counts, cost."""
+    """Return the text of a callback: outcome, title, id, changed files with line counts, cost."""
     changes = state.snapshots.totals or Totals()
     lines = [
         f'Session "{state.settings.title}" ({state.id}) has ended: {outcome}.',

@@ -30,7 +30,7 @@ _decode: Final = msgspec.json.Decoder(_Answer).decode
 
 
 def context_of(body: msgspec.Raw | bytes, created_ms: int) -> ContextSize | None:
-    """Return the conversation's size at this answer, None where the answer does not tell it (yet)."""
+    """Return the conversation's size at this answer; None if the answer does not contain it (yet)."""
     try:
         info = _decode(body)
     except msgspec.DecodeError:

@@ -1,7 +1,7 @@
 """Decides which events a caller's command causes, and has the `Decider` with the session's four functions.
 
 A command that has been carried out already gives no events; one that is not allowed raises `Rejected`. decide_queue.py
-decides about prompts that wait, decide_reports.py about what the session's own effects report, and consequences.py
+decides about waiting prompts and decide_reports.py about the reports of the session's effects. consequences.py adds
 what follows from a decision.
 """
 
@@ -12,7 +12,7 @@ import msgspec
 
 from fleet.core.decider import Decider
 from fleet.core.session import commands, events
-from fleet.core.session.consequences import BEGIN_ANEW, Events, is_cut_off, is_gone, setup_ended, with_consequences
+from fleet.core.session.consequences import FRESH_HINT, Events, is_cut_off, is_gone, setup_ended, with_consequences
 from fleet.core.session.decide_queue import QUEUE, check_prompt, check_room, takes_steering
 from fleet.core.session.decide_reports import REPORTS
 from fleet.core.session.effects import Effect, failure, pending, react
@@ -92,7 +92,7 @@ def _submit(command: commands.SubmitPrompt, state: State) -> Events:
         raise Rejected("workspace_gone", command.lost[0], hint=command.lost[1])
     if is_gone(state):
         said = f"OpenCode has lost the conversation of the session: {state.opencode.session_id}"
-        raise Rejected("session_gone", said, hint=BEGIN_ANEW)
+        raise Rejected("session_gone", said, hint=FRESH_HINT)
     if command.command == COMPACT and state.context is None and state.turn is None:
         raise Rejected("invalid", "nothing has been said yet that could be summed up", field="command")
     check_room(state)
@@ -114,7 +114,7 @@ def _submit(command: commands.SubmitPrompt, state: State) -> Events:
 
 
 def _has(prompt_id: str, state: State) -> bool:
-    """Return whether the prompt waits or runs: two with one id would leave the queue together."""
+    """Return whether a prompt with this id waits or runs: two with the same id would leave the queue together."""
     turn = state.turn
     running = () if turn is None else (turn.prompt, *turn.steering)
     return any(p.prompt_id == prompt_id for p in (*running, *state.queue.prompts))
@@ -153,11 +153,11 @@ def _resume(command: commands.ResumeSession, state: State) -> Events:
         return ()
     if command.opencode_id is None:
         return (events.ResumeRequested(at_ms=command.at_ms),)
-    return _begin_anew(command.opencode_id, command.at_ms, state)
+    return _begin_fresh(command.opencode_id, command.at_ms, state)
 
 
-def _begin_anew(opencode_id: str, at_ms: int, state: State) -> Events:
-    """Leave the conversation, with the turn that a lost instance left behind: it would go on in there."""
+def _begin_fresh(opencode_id: str, at_ms: int, state: State) -> Events:
+    """End the conversation and its unfinished turn, which would otherwise continue in the old conversation."""
     if state.opencode.detaching_from is not None:
         said = "what may still run of its conversation is being ended"
         raise Rejected("session_not_ready", said, hint="Try again.", retry_after_s=1)
@@ -177,7 +177,7 @@ def _terminate(command: commands.StopSession, state: State) -> Events:
 
 
 def _is_bare(state: State) -> bool:
-    """Return whether nothing is left to be ended: no resume under way, no instance of a failed one, no prompt."""
+    """Return whether nothing is left to end: no running resume, no instance of a failed one, no prompt."""
     return state.provisioning is None and state.is_detached and not state.queue.prompts
 
 
@@ -186,7 +186,7 @@ def _retire(command: commands.CompleteIdleSession, state: State) -> Events:
         return ()
     if state.stopping or state.provisioning is not None:
         return ()
-    if state.phase == "error":  # it did not complete; the next prompt resumes it
+    if state.phase == "error":  # a failed session is not complete; the next prompt resumes it
         return (
             events.InstanceDetaching(
                 instance_id=state.opencode.instance_id, evidence=command.evidence, at_ms=command.at_ms, leaves=True
@@ -230,7 +230,7 @@ def _answer(command: commands.AnswerRequest, state: State) -> Events:
 
 
 def _check_unanswered(request_id: str, state: State) -> None:
-    """Refuse a second answer, even an equal one: its caller learns that another answer was first."""
+    """Raise `Rejected` for a second answer, even an equal one: its caller learns that another answer came first."""
     given = next((answered for answered in state.answered if answered.request_id == request_id), None)
     if given is not None:
         at = rfc3339(given.at_ms)
@@ -242,7 +242,7 @@ def _check_unanswered(request_id: str, state: State) -> None:
 
 
 class _Question(msgspec.Struct, frozen=True):
-    """A question of OpenCode, as far as its answer is concerned: it may have several parts."""
+    """The part of OpenCode's question that an answer is checked against: it may have several parts."""
 
     questions: list[msgspec.Raw] = msgspec.field(default_factory=list[msgspec.Raw])
 
@@ -261,7 +261,7 @@ def _check_answer(request: Request, answer: Answer) -> None:
 
 
 def _parts(question: bytes) -> int:
-    """Return how many answers a question wants, 0 where it is none that Fleet can read."""
+    """Return how many answers a question needs; 0 if Fleet cannot decode it."""
     try:
         return len(msgspec.json.decode(question, type=_Question).questions)
     except msgspec.DecodeError:

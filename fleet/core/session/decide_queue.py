@@ -1,8 +1,8 @@
 """Decides about the prompt queue: its limits, and how callers withdraw or edit a prompt in it, or steer with one.
 
-A prompt leaves the queue for good when its turn begins. One that was sent into a turn which ended first waits again
-under the ids that it was sent with, and OpenCode may hold it. Such a prompt cannot be edited, and it cannot steer
-another turn: OpenCode's store would call it delivered although the agent has not read it.
+A prompt leaves the queue when its turn begins. A prompt that was sent into a turn which ended first waits again with
+the same ids, because OpenCode may have stored it. Such a prompt cannot be edited, and it cannot steer another turn:
+it would be found in OpenCode's store and count as delivered although the agent has not read it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ _WAIT: Final = "wait for a turn to end"
 
 
 def check_prompt(text: str, attachments: Sequence[Attachment], command: str | None) -> None:
-    """Raise `Rejected` prompt_empty, too_large or invalid where this is no prompt."""
+    """Check a prompt. Raises `Rejected` prompt_empty, too_large or invalid."""
     size = len(text.encode())
     if not text.strip() and not attachments and command is None:
         raise Rejected("prompt_empty", "a prompt needs text or attachments", field="text")
@@ -35,7 +35,7 @@ def check_prompt(text: str, attachments: Sequence[Attachment], command: str | No
 
 
 def check_room(state: State) -> None:
-    """Raise `Rejected` queue_full where no further prompt may wait."""
+    """Raise `Rejected` queue_full if the queue is at its limit."""
     for full, what in (
         (len(state.queue.prompts) >= QUEUE_PROMPTS_MAX, f"{QUEUE_PROMPTS_MAX} prompts"),
         (_size_bytes(state.queue.prompts) >= QUEUE_BYTES_MAX, f"{QUEUE_BYTES_MAX // MIB} MiB of prompts"),
@@ -47,7 +47,7 @@ def check_room(state: State) -> None:
 def takes_steering(state: State) -> bool:
     """Return whether a turn runs into which a prompt can be sent.
 
-    One that was resumed must have been seen running: a prompt would begin another one where OpenCode does not go on.
+    For a resumed turn OpenCode must have been seen working: if it has stopped, a prompt would begin another turn.
     """
     turn = state.turn
     if state.phase not in RUNNING or turn is None or turn.resumed_at_ms != 0:

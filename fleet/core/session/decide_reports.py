@@ -1,6 +1,6 @@
 """Decides about the reports of a session's own effects and of its instance.
 
-They are never rejected: one that comes too late is ignored, because the world that it speaks of is gone.
+They are never rejected: a report that comes too late no longer applies and is ignored.
 """
 
 from collections.abc import Callable, Mapping
@@ -100,12 +100,12 @@ def _transcript(command: report_commands.ReportTranscript, state: State) -> Even
 
 
 def _recorded(messages: tuple[Message, ...], state: State, at_ms: int) -> Events:
-    """Return what of `messages` the log does not have yet."""
+    """Return the events for the `messages` and parts that the log does not have yet."""
     events: list[session_events.SessionEvent] = []
     for message in messages:
         info = message.info
         if state.digest_by_id.get(info.id) != digest(info.raw):
-            # What a fork has copied was paid for by the session that it comes from.
+            # The session that a fork was copied from has paid for the copied messages.
             own = info.created_ms >= state.created_at_ms
             events.append(
                 turn_events.MessageRecorded(
@@ -207,7 +207,7 @@ def _settled(command: report_commands.ReportSettled, state: State) -> Events:
 
 
 def ended_early(evidence: str) -> str:
-    """Return what to say of a process that is gone before the session is ready; `evidence` is why."""
+    """Return the text for a process that ended before the session was ready; `evidence` is why."""
     return f"The OpenCode process has ended before the session could use it: {evidence}."
 
 
@@ -220,7 +220,7 @@ def _instance_ended(command: report_commands.ReportInstanceEnded, state: State) 
     if state.stopping:
         return (detached,)
     if state.provisioning is not None:
-        # In this order: detached while provisioning goes on would order another instance in between.
+        # In this order: a detach during provisioning would order another instance.
         detail = ended_early(command.evidence)
         failed = session_events.ProvisionFailed(
             step=state.provisioning, code="opencode_exited", detail=detail, at_ms=command.at_ms
@@ -262,7 +262,7 @@ def _ended(command: report_commands.ReportSessionStopped, state: State) -> Event
 def _turn_tree(command: report_commands.ReportTurnSnapshot, state: State) -> Events:
     if not _turn_is(command.number, state) or state.turn is None:
         return ()
-    if state.turn.delivered or state.turn.base is not None:  # a later tree would hide what the prompt has done already
+    if state.turn.delivered or state.turn.base is not None:  # a later tree would hide changes of the prompt
         return ()
     return (turn_events.TurnSnapshotTaken(number=command.number, tree=command.tree, at_ms=command.at_ms),)
 

@@ -1,7 +1,7 @@
 """The effects of a session: `pending` derives them from the state, `react` from the newest event.
 
 Each effect is idempotent and has a `key`: one that runs already is not started again, and one that is no longer pending
-is called off. The actor that carries them out is actors/effects/session.py.
+is cancelled. actors/effects/session.py carries them out.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from fleet.ports import Recipe, Strategy, WorkspaceSpec
 
 
 class ProvideWorkspace(msgspec.Struct, frozen=True):
-    """Have the workspace prepared and claimed, then `ReportWorkspaceReady`."""
+    """Prepare and claim the workspace, then `ReportWorkspaceReady`."""
 
     key: str
     order: WorkspaceSpec
@@ -46,9 +46,9 @@ class AttachInstance(msgspec.Struct, frozen=True):
 
 
 class OpenConversation(msgspec.Struct, frozen=True):
-    """Make sure that OpenCode has the session, then `ReportConversationOpen`. Where it `exists` it must be found.
+    """Find or create the session in OpenCode, then `ReportConversationOpen`. If it `exists` it must be found.
 
-    With `origin` it is made as a fork of another one.
+    With `origin` it is created as a fork of another one.
     """
 
     key: str
@@ -61,7 +61,7 @@ class OpenConversation(msgspec.Struct, frozen=True):
 
 
 class DeliverPrompt(msgspec.Struct, frozen=True):
-    """Send the prompt unless OpenCode has it, read it back, then `ReportDelivered`."""
+    """Send the prompt unless OpenCode has it, read it back, then `ReportPromptDelivered`."""
 
     key: str
     instance_id: str
@@ -74,7 +74,7 @@ class DeliverPrompt(msgspec.Struct, frozen=True):
 
 
 class SteerTurn(msgspec.Struct, frozen=True):
-    """Send a prompt into the running turn, read it back, then `ReportDelivered`."""
+    """Send a prompt into the running turn, read it back, then `ReportPromptDelivered`."""
 
     key: str
     instance_id: str
@@ -86,7 +86,7 @@ class SteerTurn(msgspec.Struct, frozen=True):
 
 
 class FollowTurn(msgspec.Struct, frozen=True):
-    """Watch the turn to its end, record its transcript, then `ReportTurnEnded` or `ReportTurnFailed`."""
+    """Follow the turn to its end, record its transcript, then `ReportTurnEnded` or `ReportTurnFailed`."""
 
     key: str
     instance_id: str
@@ -97,7 +97,7 @@ class FollowTurn(msgspec.Struct, frozen=True):
 
 
 class StopTurn(msgspec.Struct, frozen=True):
-    """Abort the turn in OpenCode, again and again until it is called off because the turn is over."""
+    """Abort the turn in OpenCode; repeated until the turn is over, which cancels this effect."""
 
     key: str
     instance_id: str
@@ -107,7 +107,7 @@ class StopTurn(msgspec.Struct, frozen=True):
 
 
 class Settle(msgspec.Struct, frozen=True):
-    """Find out that OpenCode runs nothing for the session, then `ReportSettled`."""
+    """Wait until OpenCode runs nothing for the session, then `ReportSettled`."""
 
     key: str
     instance_id: str
@@ -116,7 +116,7 @@ class Settle(msgspec.Struct, frozen=True):
 
 
 class EndSession(msgspec.Struct, frozen=True):
-    """Abort what runs, detach from the instance (later, if it is silent and shared), then `ReportSessionStopped`."""
+    """Abort the turn, detach from the instance (later, if it is silent and shared), then `ReportSessionStopped`."""
 
     key: str
     instance_id: str | None
@@ -146,7 +146,7 @@ class DetachInstance(msgspec.Struct, frozen=True):
 
 
 class NotifyParent(msgspec.Struct, frozen=True):
-    """Give the callback's prompt to the parent once, whatever crashes, then `ReportCallback…`."""
+    """Submit the callback's prompt to the parent, exactly once even after crashes, then `ReportCallback…`."""
 
     key: str
     parent_id: str
@@ -155,7 +155,7 @@ class NotifyParent(msgspec.Struct, frozen=True):
 
 
 class EraseRecords(msgspec.Struct, frozen=True):
-    """Erase the stream's payloads and everything that is kept for the session; then it is gone."""
+    """Erase the stream's payloads and everything else that is stored for the session."""
 
     key: str
 
@@ -179,7 +179,7 @@ Effect = (
 
 
 def pending(state: State) -> tuple[Effect, ...]:
-    """Return what is ordered and not yet answered."""
+    """Return the effects that are ordered and not yet reported done."""
     if state.phase == "erased":
         return (EraseRecords("erase"),)
     return (*_work(state), *_aside(state))
@@ -197,7 +197,7 @@ def _work(state: State) -> tuple[Effect, ...]:
         )
     if state.provisioning is not None:
         if state.provisioning == "instance" and state.opencode.detaching_from is not None:
-            return ()  # attached to the instance that it is leaving, it would be detached right after
+            return ()  # attached to the instance that it leaves, it would be detached at once
         return (_provision(state.provisioning, state),)
     if state.phase in RUNNING and state.opencode.instance_id is not None:
         return _running(state, state.opencode.instance_id)
@@ -205,9 +205,9 @@ def _work(state: State) -> tuple[Effect, ...]:
 
 
 def _aside(state: State) -> tuple[Effect, ...]:
-    """Return what goes on beside the session's own work."""
+    """Return the effects that run beside the session's own work."""
     leave: tuple[Effect, ...] = ()
-    if state.opencode.detaching_from is not None and not state.stopping:  # a termination does that itself
+    if state.opencode.detaching_from is not None and not state.stopping:  # `EndSession` detaches too
         leave = (
             DetachInstance(
                 f"leave:{state.opencode.detaching_from}",
@@ -247,7 +247,7 @@ def _provision(step: ProvisionStep, state: State) -> Effect:
 
 
 def _order(state: State) -> WorkspaceSpec:
-    """Return the order as it was planned; a workspace that is there already keeps its own."""
+    """Return the spec for the workspace; an existing workspace keeps its own spec."""
     return WorkspaceSpec(
         state.workspace_id,
         state.settings.strategy,
@@ -304,7 +304,7 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
     events.SessionCompleted: (DetachInstance,),
     events.SessionStopped: (DetachInstance,),
     events.ProvisionFailed: (DetachInstance,),
-    events.InstanceDetached: (AttachInstance,),  # which waited for that
+    events.InstanceDetached: (AttachInstance,),  # it waited for this
     events.CallbackOrdered: (NotifyParent,),
     events.CallbackDelivered: (NotifyParent,),  # the next one
     events.CallbackDropped: (NotifyParent,),
@@ -313,15 +313,15 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
     events.InstanceDetaching: (
         EndSession,
         DetachInstance,
-    ),  # an end that waits for it gives way to one that does not
+    ),  # it restarts an `EndSession` that waits for the instance
 }
-"""What each event adds to what is pending, or changes of it; what is under way as it should be is not ordered again."""
+"""The effects that each event adds or changes; an effect that runs unchanged is not ordered again."""
 
 
 def react(state: State, event: events.SessionEvent) -> tuple[Effect, ...]:
     """Return the effects that `event` orders, given the state after it."""
     if isinstance(event, events.ProvisionFailed) and event.step != "conversation":
-        return ()  # there was no instance yet that could be left
+        return ()  # no instance had been attached
     ordered = _ORDERS.get(type(event), ())
     if not ordered:
         return ()
@@ -329,7 +329,7 @@ def react(state: State, event: events.SessionEvent) -> tuple[Effect, ...]:
 
 
 def _runs_already(effect: Effect, event: events.SessionEvent) -> bool:
-    """Return whether the effect is under way for another request or an earlier callback than the event's."""
+    """Return whether the effect already runs, for another request or an earlier callback than the event's."""
     match event, effect:
         case PromptDelivered(message_id=arrived, kept_as=kept), FollowTurn(message_id=other):
             return (kept or arrived) != other  # steering
@@ -356,6 +356,6 @@ _STEPS: Final[Mapping[type[Any], ProvisionStep]] = {
 
 
 def failure(effect: Effect, code: str, detail: str, at_ms: int) -> SessionCommand | None:
-    """Return the report that `effect` has failed, None where OpenCode may be at work and it is not given up."""
+    """Return the report that `effect` has failed; None if OpenCode may be at work, so that it must be retried."""
     step = _STEPS.get(type(effect))
     return None if step is None else ReportProvisionFailed(step=step, code=code, detail=detail, at_ms=at_ms)

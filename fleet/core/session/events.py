@@ -12,8 +12,8 @@ from fleet.ports import Recipe
 class SessionCreated(Event, frozen=True, kw_only=True):
     """The session exists; its workspace, instance and conversation are ordered.
 
-    `agent` and `model` are for prompts that name none. `parent_id` is the session that hears of this one's outcomes,
-    `depth` the number of its ancestors.
+    `agent` and `model` apply to prompts that name none. `parent_id` is the session that gets a callback for each
+    outcome, `depth` the number of ancestors.
     """
 
     session_id: str
@@ -27,7 +27,7 @@ class SessionCreated(Event, frozen=True, kw_only=True):
 
 
 class SessionEdited(Event, frozen=True, kw_only=True):
-    """Title and tags are now these."""
+    """The session has this title and these tags now."""
 
     title: str
     tags: tuple[str, ...]
@@ -36,8 +36,8 @@ class SessionEdited(Event, frozen=True, kw_only=True):
 class WorkspaceAttached(Event, frozen=True, kw_only=True):
     """The agent works in `directory`, on `branch` (None outside of git and when detached).
 
-    `baseline` is the tree of the directory before the session has done anything, None where it could not be taken.
-    With a `recipe` the workspace is set up first.
+    `baseline` is the tree of the directory before any work of the session, None if it could not be computed. With a
+    `recipe` the workspace is set up first.
     """
 
     workspace_id: str
@@ -48,7 +48,7 @@ class WorkspaceAttached(Event, frozen=True, kw_only=True):
 
 
 class SetupHeld(Event, frozen=True, kw_only=True):
-    """The set-up waits for a person who allows its commands."""
+    """The set-up waits until a person allows its commands."""
 
 
 class SetupStarted(Event, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ class SetupOutput(Event, frozen=True, kw_only=True):
 
 
 class SetupEnded(Event, frozen=True, kw_only=True):
-    """The set-up is over. `exit_code` is None where it was ended; `baseline` is the tree of the directory after it."""
+    """The set-up is over. `exit_code` is None if it was cancelled; `baseline` is the tree of the directory after it."""
 
     exit_code: int | None
     detail: str
@@ -70,7 +70,7 @@ class SetupEnded(Event, frozen=True, kw_only=True):
 
 
 class SetupSkipped(Event, frozen=True, kw_only=True):
-    """The session goes on in a workspace that was not set up."""
+    """The session continues in a workspace that was not set up."""
 
 
 class InstanceAttached(Event, frozen=True, kw_only=True):
@@ -80,15 +80,15 @@ class InstanceAttached(Event, frozen=True, kw_only=True):
 
 
 class ConversationOpened(Event, frozen=True, kw_only=True):
-    """OpenCode's session is there: prompts are welcome."""
+    """OpenCode's session exists, so prompts can be sent."""
 
     opencode_id: str
 
 
 class ResumeRequested(Event, frozen=True, kw_only=True):
-    """Somebody wants the session back; workspace, instance and conversation are looked for.
+    """The session is to be resumed: its workspace, instance and conversation are provided again.
 
-    With `opencode_id` the conversation is left, and a new one is to begin under this id.
+    With `opencode_id` a new conversation with this id replaces the old one.
     """
 
     opencode_id: str | None = None
@@ -117,13 +117,13 @@ class ProvisionDelayed(Event, frozen=True, kw_only=True):
 
 
 class SessionSettled(Event, frozen=True, kw_only=True):
-    """A resumed session has nothing to do."""
+    """OpenCode runs nothing for the resumed session."""
 
     evidence: str
 
 
 class InstanceDetaching(Event, frozen=True, kw_only=True):
-    """The session has no instance any more; one that still runs it `leaves`."""
+    """The session no longer uses its instance; if that still runs, the session is detached from it (`leaves`)."""
 
     instance_id: str
     evidence: str
@@ -131,7 +131,7 @@ class InstanceDetaching(Event, frozen=True, kw_only=True):
 
 
 class SessionCompleted(Event, frozen=True, kw_only=True):
-    """It was idle when its instance was shut down on purpose, or was wanted back (`leaves`: it is still attached)."""
+    """It was idle when its instance was stopped on purpose or had to be freed (`leaves`: it is still attached)."""
 
     instance_id: str
     evidence: str
@@ -145,7 +145,7 @@ class InstanceDetached(Event, frozen=True, kw_only=True):
 
 
 class SessionDisconnected(Event, frozen=True, kw_only=True):
-    """Its instance died, or was shut down in the middle of a turn."""
+    """Its instance ended unexpectedly, or was stopped during a turn."""
 
     instance_id: str
     evidence: str
@@ -156,18 +156,18 @@ class StopRequested(Event, frozen=True, kw_only=True):
 
 
 class SessionStopped(Event, frozen=True, kw_only=True):
-    """The session was ended by somebody. Where it `leaves`, its instance has not shown yet that nothing runs for it."""
+    """The session was stopped. If it `leaves`, its instance has not confirmed yet that nothing runs for it."""
 
     evidence: str
     leaves: bool = False
 
 
 class SessionErased(Event, frozen=True, kw_only=True):
-    """Nothing of the session is to be kept: the last event of its stream, whose payloads go now."""
+    """The session is to be erased: the last event of its stream, whose payloads are erased next."""
 
 
 class CallbackOrdered(Event, frozen=True, kw_only=True):
-    """The parent is to hear of an outcome, in these words. `number` counts the callbacks of this session."""
+    """The parent is to get this text about an outcome. `number` counts the callbacks of this session."""
 
     number: int
     outcome: Outcome
@@ -181,33 +181,33 @@ class CallbackDelivered(Event, frozen=True, kw_only=True):
 
 
 class CallbackUndelivered(Event, frozen=True, kw_only=True):
-    """The parent can't take it now; it will be tried again."""
+    """The parent cannot accept the callback now; it is retried."""
 
     number: int
     reason: str
 
 
 class CallbackDropped(Event, frozen=True, kw_only=True):
-    """There is no parent any more that could hear of it."""
+    """The parent no longer exists."""
 
     number: int
     reason: str
 
 
 class BudgetSet(Event, frozen=True, kw_only=True):
-    """The session may use so much from now on; None: no limit."""
+    """The session has this budget now; None: no limit."""
 
     budget: Budget | None
 
 
 class BudgetExceeded(Event, frozen=True, kw_only=True):
-    """The session has used more than it may: no further turn begins until somebody says so."""
+    """The budget is used up: no further turn begins until a person changes it."""
 
     what: str
 
 
 class NotificationsRead(Event, frozen=True, kw_only=True):
-    """Somebody has seen these notifications."""
+    """A person has read these notifications."""
 
     numbers: tuple[int, ...]
 

@@ -1,7 +1,7 @@
 """Evolves a session by each event: `evolve` is the only place where its state changes.
 
-It never refuses what the table (transitions.py) allows; what the table refuses is a corrupt log. notifications.py says
-what people are notified of.
+It accepts every event that the table (transitions.py) allows; any other event means a corrupt log. notifications.py
+selects the events that people are notified of.
 """
 
 from collections.abc import Callable, Mapping
@@ -137,11 +137,11 @@ def _conversation_opened(state: State, event: events.ConversationOpened) -> Stat
 
 
 def _resume_requested(state: State, event: events.ResumeRequested) -> StatePatch:
-    return {"provisioning": "workspace", **({} if event.opencode_id is None else _begun_anew(state, event.opencode_id))}
+    return {"provisioning": "workspace", **({} if event.opencode_id is None else _restarted(state, event.opencode_id))}
 
 
-def _begun_anew(state: State, opencode_id: str) -> StatePatch:
-    """Return the changes by which nothing of the conversation so far concerns the one that is to begin."""
+def _restarted(state: State, opencode_id: str) -> StatePatch:
+    """Return the changes for a new conversation: nothing of the old one is kept."""
     return {
         **_opencode(
             state,
@@ -156,7 +156,7 @@ def _begun_anew(state: State, opencode_id: str) -> StatePatch:
 
 
 def _resumed(state: State, event: events.SessionResumed) -> StatePatch:
-    # The parent may have heard of a resume that failed; the turn that goes on now has an outcome of its own.
+    # The parent may have got a callback for a failed resume; the turn that continues now has its own outcome.
     goes_on = state.settings.parent_id is not None and state.turn is not None
     return {
         "callbacks": replace(state.callbacks, owed=state.callbacks.owed or goes_on),
@@ -165,13 +165,13 @@ def _resumed(state: State, event: events.SessionResumed) -> StatePatch:
         "provisioning": None,
         "failure": None,
         "ended_at_ms": None,
-        "evidence": "resumed; what OpenCode does for it is being looked at",
+        "evidence": "resumed; Fleet checks what OpenCode runs for it",
     }
 
 
 def _provision_failed(state: State, event: events.ProvisionFailed) -> StatePatch:
     what = "creation" if state.phase == "created" else "resume"
-    # A session that stays ended must not keep a process for itself.
+    # A session that remains ended must not hold a process.
     given_up = state.phase in ENDED and state.opencode.instance_id is not None
     cut_off = event.step == "setup" and state.setup is not None and state.setup.status != "failed"
     return {
@@ -214,7 +214,7 @@ def _gone(
 
 
 def _disconnected(state: State, event: events.SessionDisconnected) -> StatePatch:
-    # What waits behind the turn that is cut off waits until somebody prompts, also when that turn is taken up again.
+    # Prompts behind the interrupted turn wait until a person prompts, even when that turn is continued.
     cut_off = state.turn is not None and not state.turn.aborting
     paused = with_queue(state, paused=state.queue.paused or cut_off)
     return {**_gone(state, event, state.opencode.detaching_from), **paused}
@@ -236,7 +236,7 @@ def _stopped(state: State, event: events.SessionStopped) -> StatePatch:
 
 
 def _erased(state: State, _: events.SessionErased) -> StatePatch:
-    """Keep nothing but what is needed to find and finish the erasure."""
+    """Keep only what is needed to find and finish the erasure."""
     blank = initial(state.id)
     return {field: getattr(blank, field) for field in State.__struct_fields__ if field not in ("id", "phase")}
 

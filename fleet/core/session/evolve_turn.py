@@ -35,7 +35,7 @@ def _prompt_accepted(state: State, event: turn_events.PromptAccepted) -> StatePa
     prompt = QueuedPrompt(
         event.prompt_id, event.text, event.at_ms, event.attachments, event.agent, event.model, event.command
     )
-    # A child's callback is nobody who wants to go on: what waits for a person waits on, and it waits behind that.
+    # A callback from a child must not release a paused queue: it waits behind the prompts in it.
     steering = () if state.turn is None else state.turn.steering
     held = state.queue.paused and is_callback(event.prompt_id) and bool(state.queue.prompts or steering)
     first = {} if state.last_line is not None else _asked(prompt, event.at_ms)
@@ -47,7 +47,7 @@ def _prompt_accepted(state: State, event: turn_events.PromptAccepted) -> StatePa
 
 
 def with_queue(state: State, **changes: Any) -> StatePatch:
-    """Return the changes by which the queue has these fields."""
+    """Return the changes that set these fields of the queue."""
     return {"queue": replace(state.queue, **changes)}
 
 
@@ -90,7 +90,7 @@ def _turn_started(state: State, event: turn_events.TurnStarted) -> StatePatch:
 
 
 def _newest(known: dict[str, Known]) -> dict[str, Known]:
-    """Return what a late word on an earlier turn is recognised by: forgotten, it would be recorded and paid twice."""
+    """Return the newest known messages and parts: a late report must not be recorded and counted a second time."""
     surplus = len(known) - TRANSCRIPT_KNOWN_MAX
     return dict(islice(known.items(), surplus, None)) if surplus > 0 else known
 
@@ -110,7 +110,7 @@ def _prompt_delivered(state: State, event: turn_events.PromptDelivered) -> State
         left = tuple(p for p in state.turn.steering if p.message_id != event.message_id)
         return {"turn": replace(state.turn, steering=left)}
     turn = state.turn and replace(state.turn, delivered=True, message_id=event.kept_as or state.turn.message_id)
-    if state.requests:  # they were heard of before the prompt was read back
+    if state.requests:  # OpenCode reported them before the prompt was read back
         return {"turn": turn}
     return {"turn": turn, "evidence": f"turn {state.turns}: OpenCode has the prompt and works"}
 
@@ -124,7 +124,7 @@ def _message_recorded(state: State, event: turn_events.MessageRecorded) -> State
 
 
 def _seen(state: State, event: turn_events.MessageRecorded) -> StatePatch:
-    """Return that a resumed turn was seen to run, where this is an answer that began after the resume."""
+    """Return that OpenCode works on a resumed turn, if this answer began after the resume."""
     turn = state.turn
     if turn is None or turn.resumed_at_ms == 0 or not _is_own_answer(state, event):
         return {}
@@ -132,12 +132,12 @@ def _seen(state: State, event: turn_events.MessageRecorded) -> StatePatch:
 
 
 def _is_own_answer(state: State, event: turn_events.MessageRecorded) -> bool:
-    """Return whether the session itself answers, and not one of its sub-agents."""
+    """Return whether the answer is the session's own and not a sub-agent's."""
     return event.role == "assistant" and event.opencode_id == state.opencode.session_id
 
 
 def _answer_recorded(state: State, event: turn_events.MessageRecorded) -> StatePatch:
-    """Return what an answer of the session itself, not of a sub-agent, changes in what is shown of it."""
+    """Return the changes of shown values for an answer of the session itself, not of a sub-agent."""
     if not _is_own_answer(state, event):
         return {}
     context = context_of(event.body, event.created_ms)
@@ -175,7 +175,7 @@ def _changes_recorded(state: State, event: turn_events.ChangesRecorded) -> State
     if turn is not None and turn.number == event.number and turn.base is None:
         turn = replace(
             turn, base=state.snapshots.newest
-        )  # after a crash they are recorded again, from where the turn began
+        )  # after a crash they are recorded again, since the turn's start
     snapshots = replace(state.snapshots, newest=event.tree, manifest=event.session_manifest, totals=event.totals)
     return {"turn": turn, "snapshots": snapshots}
 
@@ -210,7 +210,7 @@ def _settled_with(state: State, *request_ids: str) -> tuple[str, ...]:
 
 
 def no_requests(state: State) -> StatePatch:
-    """Return the changes by which no request is open: a stale one may go on being listed by OpenCode."""
+    """Return the changes that close all requests; they are remembered, since OpenCode may still list them."""
     return {"requests": (), "settled_requests": _settled_with(state, *(r.id for r in state.requests))}
 
 
@@ -246,7 +246,7 @@ def _over(state: State, at_ms: int, *, paused: bool) -> StatePatch:
 
 
 def _turn_ended(state: State, event: turn_events.TurnEnded) -> StatePatch:
-    # An abort or the loss of the process held back what waited then; who has prompted since wants to go on.
+    # An abort or a lost process paused the prompts that waited then; a later prompt of a person continues the queue.
     turn = state.turn
     held = event.outcome != "finished"
     if turn is not None and (turn.aborting or turn.resumed_at_ms != 0):

@@ -1,4 +1,4 @@
-"""Selects the events that people are notified of. A notification has no event but the one that it was read."""
+"""Selects the events that people are notified of. Only reading a notification is an event of its own."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -28,15 +28,15 @@ NOTIFIES: Final[Mapping[type[Any], Callable[[Any], tuple[NotificationKind, str] 
 }
 
 
-def tells(event: Any) -> tuple[NotificationKind, str] | None:
-    """Return what a person is told of an event, None where it is nothing to be told of."""
+def notification_for(event: Any) -> tuple[NotificationKind, str] | None:
+    """Return the kind and text of the notification for an event; None if there is none."""
     tell = NOTIFIES.get(event.__class__)
     return None if tell is None else tell(event)
 
 
 def notified(state: State, event: SessionEvent) -> dict[str, Any]:
-    """Return what `event` changes in the session's notifications; `state` is the one before it."""
-    told = tells(event)
+    """Return the changes of the session's notifications by `event`; `state` is the one before it."""
+    told = notification_for(event)
     if told is None:
         return {}
     kind, text = told

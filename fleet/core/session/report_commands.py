@@ -1,4 +1,4 @@
-"""The reports to a session, from its own effects and from its instance (decide_reports.py decides).
+"""The reports to a session, from its own effects and from its instance (decide_reports.py handles them).
 
 Times are Unix milliseconds.
 """
@@ -19,7 +19,7 @@ class ReportWorkspaceReady(Command, frozen=True, kw_only=True):
 
 
 class ReportSetupHeld(Command, frozen=True, kw_only=True):
-    """Nobody has allowed the set-up's commands yet."""
+    """No person has allowed the set-up's commands yet."""
 
 
 class ReportSetupStarted(Command, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ class ReportProvisionFailed(Command, frozen=True, kw_only=True):
 
 
 class ReportProvisionDelayed(Command, frozen=True, kw_only=True):
-    """A step of creation or resume has to wait."""
+    """A step of creation or resume is delayed."""
 
     step: ProvisionStep
     reason: str
@@ -78,20 +78,20 @@ class ReportPromptDelivered(Command, frozen=True, kw_only=True):
 
 
 class ReportTranscript(Command, frozen=True, kw_only=True):
-    """Messages and finished parts as OpenCode has them now; what is known already is not recorded again."""
+    """Messages and finished parts as OpenCode has them now; those in the log already are not recorded again."""
 
     messages: tuple[Message, ...]
 
 
 class ReportTurnSnapshot(Command, frozen=True, kw_only=True):
-    """The tree as it is right before the turn's prompt is sent."""
+    """The tree of the directory right before the turn's prompt is sent."""
 
     number: int
     tree: str
 
 
 class ReportChanges(Command, frozen=True, kw_only=True):
-    """What the turn has changed, and the whole session so far; the manifests are blobs (fleet/core/manifest.py).
+    """The changes of the turn and of the whole session so far; the manifests are blobs (fleet/core/manifest.py).
 
     `overlaps` names the sessions whose turns ran in the same directory at the same time.
     """
@@ -106,19 +106,19 @@ class ReportChanges(Command, frozen=True, kw_only=True):
 
 
 class ReportRequestOpened(Command, frozen=True, kw_only=True):
-    """OpenCode asks for a permission or an answer."""
+    """OpenCode asks for a permission or asks a question."""
 
     request: OpenRequest
 
 
 class ReportRequestClosed(Command, frozen=True, kw_only=True):
-    """A request was answered or is not open any more."""
+    """A request was answered or is no longer open."""
 
     request_id: str
 
 
 class ReportTurnDelayed(Command, frozen=True, kw_only=True):
-    """Why the running turn does not get on, "" where it does; `is_long` is worth telling a person, once a turn."""
+    """Why the running turn is delayed, "" if it is not; if it `is_long`, a person is notified, once a turn."""
 
     number: int
     reason: str
@@ -126,7 +126,7 @@ class ReportTurnDelayed(Command, frozen=True, kw_only=True):
 
 
 class ReportTurnEnded(Command, frozen=True, kw_only=True):
-    """The turn has ended, by the three signs."""
+    """The turn has ended, by the three signs (actors/effects/turn.py)."""
 
     number: int
     outcome: TurnOutcome
@@ -150,7 +150,7 @@ class ReportSettled(Command, frozen=True, kw_only=True):
 
 
 class ReportInstanceEnded(Command, frozen=True, kw_only=True):
-    """An instance is gone or going; `orderly` means that Fleet shut it down on purpose."""
+    """An instance has ended or is ending; `orderly` means that Fleet stopped it on purpose."""
 
     instance_id: str
     orderly: bool
@@ -170,21 +170,21 @@ class ReportCallbackDelivered(Command, frozen=True, kw_only=True):
 
 
 class ReportCallbackUndelivered(Command, frozen=True, kw_only=True):
-    """The parent can't take it now; it will be tried again."""
+    """The parent cannot accept the callback now; it is retried."""
 
     number: int
     reason: str
 
 
 class ReportCallbackDropped(Command, frozen=True, kw_only=True):
-    """There is no parent any more."""
+    """The parent no longer exists."""
 
     number: int
     reason: str
 
 
 class ReportSessionStopped(Command, frozen=True, kw_only=True):
-    """Termination has done its work: nothing runs and the instance is detached; or it `leaves` one that is silent."""
+    """The session has ended: nothing runs and it is detached; or it `leaves` an instance that does not respond."""
 
     evidence: str
     leaves: bool = False

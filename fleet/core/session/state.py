@@ -1,4 +1,4 @@
-"""The state of a session, folded from its events. decide.py says what it may do, effects.py what is to be done."""
+"""The state of a session, folded from its events. decide.py has its rules, effects.py its outside work."""
 
 from typing import Literal
 
@@ -36,7 +36,7 @@ __all__ = [
 class QueuedPrompt(msgspec.Struct, frozen=True):
     """A prompt that waits for its turn; with `command`, one of OpenCode's commands whose arguments are the text.
 
-    One that has ids already was to be sent into a turn that ended first: it may have arrived, so it keeps them.
+    A prompt with ids was to be sent into a turn that ended first. OpenCode may have it, so it keeps its ids.
     """
 
     prompt_id: str
@@ -51,10 +51,10 @@ class QueuedPrompt(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """The turn that runs, or that a lost instance left behind. `steering` are prompts on their way into it.
+    """The running turn, or the unfinished one of a lost instance. `steering` are prompts that are being sent into it.
 
-    `delay` is why it does not get on, `delay_told` that a person was told of one. `resumed_at_ms` is when it was taken
-    up on another process, and 0 as soon as that was seen to work on it.
+    `delay` is why it does not progress; `delay_told`: a person was notified of a delay. `resumed_at_ms` is when it was
+    resumed on another process; it is 0 once that process was seen working on it.
     """
 
     number: int
@@ -80,11 +80,11 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 SetupStatus = Literal["required", "held", "running", "done", "failed", "skipped"]
-"""`queue_paused`: it waits for a person who allows its commands."""
+"""`queue_paused`: it waits until a person allows its commands."""
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """The set-up of the session's workspace. `exit_code` is None until its commands have come to an end."""
+    """The set-up of the session's workspace. `exit_code` is None until its commands have ended."""
 
     recipe: Recipe
     status: SetupStatus = "required"
@@ -95,7 +95,7 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A permission request or question that waits; `body` is OpenCode's JSON. `answer`: OpenCode is being told."""
+    """A permission request or question that waits; `body` is OpenCode's JSON. `answer` is being sent to OpenCode."""
 
     id: str
     opencode_id: str
@@ -106,7 +106,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """An answer that was given; a second one is refused with it. `reply` is the answer in words, cut."""
+    """An answer that was given; a second answer is rejected and names it. `reply` is its text, truncated."""
 
     request_id: str
     reply: str
@@ -115,7 +115,7 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Callback(msgspec.Struct, frozen=True):
-    """Word of an outcome to the parent. An `undelivered` one is tried again; what is over is shown for a while."""
+    """A report of an outcome to the parent. An `undelivered` one is retried; ended ones are shown for a while."""
 
     number: int
     outcome: Outcome
@@ -126,11 +126,11 @@ class Callback(msgspec.Struct, frozen=True):
 
 
 TurnEnd = Literal["finished", "aborted", "interrupted", "error"]
-"""How a turn ended; `error` is that of a turn that failed."""
+"""How a turn ended; `error`: it failed."""
 
 
 class ContextSize(msgspec.Struct, frozen=True):
-    """How large the conversation was at an answer, in tokens, and the model that gave it: what its window held."""
+    """The size of the conversation at an answer, in tokens, and the model that answered."""
 
     tokens: int
     created_ms: int
@@ -144,7 +144,7 @@ NotificationKind = Literal[
 
 
 class Notification(msgspec.Struct, frozen=True):
-    """Something that a person may want to see; `number` counts those of the session."""
+    """A message for people about the session; `number` counts the session's notifications."""
 
     number: int
     kind: NotificationKind
@@ -154,7 +154,7 @@ class Notification(msgspec.Struct, frozen=True):
 
 
 class PromptQueue(msgspec.Struct, frozen=True):
-    """The prompts that wait, in order. `paused` keeps them back after an abort or error, until a person prompts."""
+    """The waiting prompts, in order. `paused` holds them after an abort or error until a person prompts."""
 
     prompts: tuple[QueuedPrompt, ...] = ()
     paused: bool = False
@@ -170,7 +170,7 @@ class SessionUsage(msgspec.Struct, frozen=True):
 
 
 class ParentCallbacks(msgspec.Struct, frozen=True):
-    """ParentCallbacks to the parent. `owed`: the parent has not heard yet what became of the newest prompt."""
+    """The callbacks to the parent. `owed`: the outcome of the newest prompt was not reported yet."""
 
     owed: bool = False
     sent: tuple[Callback, ...] = ()
@@ -191,8 +191,8 @@ class Snapshots(msgspec.Struct, frozen=True):
 class OpenCodeLink(msgspec.Struct, frozen=True):
     """The session's side of OpenCode.
 
-    `session_id` is what OpenCode calls the session, `session_exists` whether it was made there. `instance_id` is the
-    process that works for it now, `instance_ids` all that have, `detaching_from` one that it is still to leave.
+    `session_id` is OpenCode's id of the session, `session_exists` whether it was created there. `instance_id` is its
+    present process, `instance_ids` all it has had, `detaching_from` the one that it is still to be detached from.
     """
 
     session_id: str = ""
@@ -204,12 +204,12 @@ class OpenCodeLink(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """A session, as its events have made it. Times are Unix milliseconds, 0 where there is none yet."""
+    """The state of a session. Times are Unix milliseconds, 0 if there is none yet."""
 
     id: str
     phase: Phase = "absent"
     since_ms: int = 0  # when the phase began
-    evidence: str = ""  # why this is believed, for a person
+    evidence: str = ""  # the reason for the phase, for a person
     evidence_at_ms: int = 0
     settings: SessionSettings = SessionSettings(title="", strategy="existing")
     workspace_id: str = ""
@@ -226,21 +226,21 @@ class State(msgspec.Struct, frozen=True):
     turns: int = 0
     turn_started_at_ms: int = 0  # of the newest turn
     turn_ended_at_ms: int = 0
-    running_ms: int = 0  # in all turns, without the time that a person was waited for
+    running_ms: int = 0  # of all turns, without the time of waiting for a person
     last_outcome: TurnEnd | None = None
     requests: tuple[Request, ...] = ()  # open ones
-    settled_requests: tuple[str, ...] = ()  # the newest closed ones: OpenCode goes on listing some
+    settled_requests: tuple[str, ...] = ()  # the newest closed ones: OpenCode may still list them
     answered: tuple[Answered, ...] = ()  # the newest answers of people
     digest_by_id: dict[
         str, str
-    ] = {}  # of messages and parts that the log has: those of this turn and the newest before
+    ] = {}  # digests of messages and parts in the log: of this turn and the newest earlier ones
     usage: SessionUsage = SessionUsage()
     snapshots: Snapshots = Snapshots()
     depth: int = 0  # how many ancestors
     callbacks: ParentCallbacks = ParentCallbacks()
     asked: str = ""  # the head of the newest prompt that was sent
     answering: str = ""  # the id of the newest answer's message
-    last_line: Activity | None = None  # what the newer of both showed
+    last_line: Activity | None = None  # of the newer of both
     context: ContextSize | None = None
     notified: int = 0  # how many notifications there were
     notifications: tuple[Notification, ...] = ()
@@ -250,17 +250,17 @@ class State(msgspec.Struct, frozen=True):
 
     @property
     def is_detached(self) -> bool:
-        """Whether no OpenCode process works for it or is still to be left."""
+        """Whether it uses no OpenCode process and is not being detached from one."""
         return self.opencode.instance_id is None and self.opencode.detaching_from is None
 
 
 def is_held(state: State) -> bool:
-    """Return whether the set-up of its workspace waits for a person who allows its commands."""
+    """Return whether the set-up of its workspace waits until a person allows its commands."""
     return state.provisioning == "setup" and state.setup is not None and state.setup.status == "held"
 
 
 def status_of(state: State) -> Phase:
-    """Return the phase as it is shown: a set-up that waits for a person is a session that does."""
+    """Return the phase as it is shown: `waiting_input` if the set-up waits for a person."""
     return "waiting_input" if is_held(state) else state.phase
 
 

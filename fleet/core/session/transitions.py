@@ -23,10 +23,10 @@ Phase = Literal[
 ]
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 STATUSES: Final[frozenset[Phase]] = frozenset(PHASES) - {"absent", "erased"}
-"""The phases that anybody sees."""
+"""The phases that clients see."""
 RUNNING: Final[frozenset[Phase]] = frozenset(("active", "waiting_input"))
 RESTING: Final[frozenset[Phase]] = frozenset(("idle", "error"))
-"""With an instance, or able to have one again, and nothing that runs."""
+"""No turn runs; the session has an instance or can get one again."""
 ENDED: Final[frozenset[Phase]] = frozenset(("completed", "stopped", "disconnected"))
 
 TABLE: Final = read_table(

@@ -24,21 +24,21 @@ class PromptAccepted(Event, frozen=True, kw_only=True):
 
 
 class PromptWithdrawn(Event, frozen=True, kw_only=True):
-    """The prompt left the queue; one that was to steer a turn may have been sent."""
+    """The prompt was removed from the queue; if it was to steer a turn, it may have been sent."""
 
     prompt_id: str
     reason: str
 
 
 class PromptEdited(Event, frozen=True, kw_only=True):
-    """The waiting prompt has another text now."""
+    """The waiting prompt has this text now."""
 
     prompt_id: str
     text: str
 
 
 class TurnStarted(Event, frozen=True, kw_only=True):
-    """The prompt is to be sent under these ids, from now on and in every retry."""
+    """The turn begins; its prompt is to be sent with these ids, in every retry too."""
 
     number: int
     prompt_id: str
@@ -47,7 +47,7 @@ class TurnStarted(Event, frozen=True, kw_only=True):
 
 
 class TurnSteered(Event, frozen=True, kw_only=True):
-    """The prompt is to be sent into the running turn under these ids; OpenCode takes it up at its next step."""
+    """The prompt is to be sent into the running turn with these ids; OpenCode reads it at its next step."""
 
     number: int
     prompt_id: str
@@ -88,14 +88,14 @@ class PartRecorded(Event, frozen=True, kw_only=True):
 
 
 class TurnSnapshotTaken(Event, frozen=True, kw_only=True):
-    """The tree as it was right before the turn's prompt was sent."""
+    """The tree of the directory right before the turn's prompt was sent."""
 
     number: int
     tree: str
 
 
 class ChangesRecorded(Event, frozen=True, kw_only=True):
-    """What the turn has changed, and the whole session so far: manifests in the blob store (fleet/core/manifest.py).
+    """The changes of the turn and of the whole session so far: manifests in the blob store (fleet/core/manifest.py).
 
     `tree` is the tree at the end of the turn, `totals` counts the changes of the session and `turn_totals` those of the
     turn. `overlaps` names the sessions whose turns ran in the same directory at the same time, so that a change may be
@@ -121,7 +121,7 @@ class RequestOpened(Event, frozen=True, kw_only=True):
 
 
 class RequestAnswered(Event, frozen=True, kw_only=True):
-    """A request was answered by `actor`; OpenCode is to be told. In old logs only the envelope names the actor."""
+    """A request was answered by `actor`; the answer is to be sent. In old logs only the envelope names the actor."""
 
     request_id: str
     answer: Answer
@@ -129,19 +129,19 @@ class RequestAnswered(Event, frozen=True, kw_only=True):
 
 
 class RequestClosed(Event, frozen=True, kw_only=True):
-    """The request is not open any more."""
+    """The request is no longer open."""
 
     request_id: str
 
 
 class TurnContinued(Event, frozen=True, kw_only=True):
-    """No request is open any more; the turn runs on."""
+    """No request is open any more; the turn continues."""
 
 
 class TurnDelayed(Event, frozen=True, kw_only=True):
-    """Why the running turn does not get on, as OpenCode says; it replaces what was said before, and "" is no reason.
+    """Why the running turn is delayed; it replaces the earlier reason, and "" means that it is not delayed.
 
-    A person is told where it `is_long`.
+    If it `is_long`, a person is notified.
     """
 
     number: int
@@ -156,7 +156,7 @@ class AbortRequested(Event, frozen=True, kw_only=True):
 
 
 class TurnEnded(Event, frozen=True, kw_only=True):
-    """The turn is over. An aborted or interrupted one is never called finished."""
+    """The turn has ended. An aborted or interrupted turn never has the outcome finished."""
 
     number: int
     outcome: TurnOutcome
@@ -164,7 +164,7 @@ class TurnEnded(Event, frozen=True, kw_only=True):
 
 
 class TurnFailed(Event, frozen=True, kw_only=True):
-    """The turn ended with an error; the session can go on."""
+    """The turn ended with an error; the session can continue."""
 
     number: int
     code: str

@@ -1,4 +1,4 @@
-"""The values that commands, events and the state of a session are made of."""
+"""The values in a session's commands, events and state."""
 
 from hashlib import blake2b
 from typing import Final, Literal
@@ -9,11 +9,11 @@ from fleet.ports import Strategy
 
 ProvisionStep = Literal["workspace", "setup", "instance", "conversation"]
 COMPACT: Final = "compact"
-"""The command that Fleet carries out itself: OpenCode has it in its own interface alone."""
+"""The slash command that Fleet implements itself: OpenCode has it only in its own interface."""
 
 TurnOutcome = Literal["finished", "aborted", "interrupted"]
 Outcome = Literal["finished", "aborted", "interrupted", "error", "stopped", "disconnected"]
-"""What became of a child, as its parent hears it."""
+"""The outcome of a child in a callback to its parent."""
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class NewTurnIds(msgspec.Struct, frozen=True):
-    """Ids for the turn that a command may start: made right before, because OpenCode orders messages by them."""
+    """Ids for a turn that a command may start, made just before: OpenCode orders messages by their ids."""
 
     message_id: str
     part_seed: str
@@ -46,7 +46,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """The answer as a person reads it."""
+        """The answer as text for a person."""
         return self.reply or "; ".join(", ".join(labels) for labels in self.answers or ())
 
 
@@ -59,7 +59,7 @@ class Budget(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """How much a diff changes."""
+    """The number of files, additions and deletions of a diff."""
 
     files: int = 0
     additions: int = 0
@@ -67,9 +67,9 @@ class Totals(msgspec.Struct, frozen=True):
 
 
 class ForkPoint(msgspec.Struct, frozen=True):
-    """Where a fork comes from: the session, what it is in OpenCode, and the files.
+    """The origin of a fork: the session, its id in OpenCode, and the files.
 
-    `message_id` is the first message that does not come along, None for all; `tree` one of `workspace_id`, None where
+    `message_id` is the first message that is not copied, None to copy all; `tree` is a tree of `workspace_id`, None if
     the fork works in the same directory.
     """
 
@@ -81,9 +81,9 @@ class ForkPoint(msgspec.Struct, frozen=True):
 
 
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller chooses for a session, from the command that makes it through its event into its state.
+    """The settings that a caller chooses for a session; the command, the event and the state all contain them.
 
-    `agent` and `model` are for prompts that name none. `parent_id` is the session that hears of this one's outcomes.
+    `agent` and `model` apply to prompts that name none. `parent_id` is the session that gets a callback per outcome.
     """
 
     title: str
@@ -99,17 +99,17 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def callback_id(session_id: str, number: int) -> str:
-    """Return the id of the prompt by which a child tells its parent: the same at every try."""
+    """Return the id of a callback's prompt to the parent: the same in every retry."""
     return f"callback:{session_id}:{number}"
 
 
 def is_callback(prompt_id: str) -> bool:
-    """Return whether the prompt is a child's word to its parent."""
+    """Return whether the prompt is a callback from a child to its parent."""
     return prompt_id.startswith("callback:")
 
 
 def digest(body: msgspec.Raw | bytes) -> str:
-    """Return a short digest by which a message or part is recognised as unchanged."""
+    """Return a short digest that shows whether a message or part has changed."""
     return blake2b(body, digest_size=8).hexdigest()
 
 

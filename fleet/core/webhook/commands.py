@@ -4,7 +4,7 @@ from fleet.core.messages import Command
 
 
 class RegisterWebhook(Command, frozen=True, kw_only=True):
-    """Tell this address of everything of these types that stands behind the position `after` of the log."""
+    """Send messages of these types to this address, for events after the position `after` of the log."""
 
     origin: str
     types: tuple[str, ...]
@@ -13,11 +13,11 @@ class RegisterWebhook(Command, frozen=True, kw_only=True):
 
 
 class EnableWebhook(Command, frozen=True, kw_only=True):
-    """Go on with a disabled webhook, where it stopped."""
+    """Enable a disabled webhook; it continues at its cursor."""
 
 
 class DisableWebhook(Command, frozen=True, kw_only=True):
-    """Send nothing until somebody enables it."""
+    """Send nothing until the webhook is enabled again."""
 
 
 class DeleteWebhook(Command, frozen=True, kw_only=True):
@@ -25,11 +25,11 @@ class DeleteWebhook(Command, frozen=True, kw_only=True):
 
 
 class SendTestMessage(Command, frozen=True, kw_only=True):
-    """Send a test message, once; while one is on its way this is that one."""
+    """Send a test message; if one is being sent already, do nothing."""
 
 
 class RequestDelivery(Command, frozen=True, kw_only=True):
-    """The event at `position` is one that the webhook is to be told of."""
+    """Order a message for the event at `position`."""
 
     position: int
     type: str
@@ -37,13 +37,13 @@ class RequestDelivery(Command, frozen=True, kw_only=True):
 
 
 class AdvanceCursor(Command, frozen=True, kw_only=True):
-    """Up to `position` there is nothing more that the webhook is to be told of."""
+    """Note that no further event up to `position` needs a message."""
 
     position: int
 
 
 class ReportDeliverySucceeded(Command, frozen=True, kw_only=True):
-    """The receiver has taken the message."""
+    """The receiver has accepted the message."""
 
     number: int
     status: int
@@ -51,7 +51,7 @@ class ReportDeliverySucceeded(Command, frozen=True, kw_only=True):
 
 
 class ReportDeliveryFailed(Command, frozen=True, kw_only=True):
-    """It has not: it answered with `status`, or (None) not at all. It may have asked for a pause."""
+    """The attempt failed: the receiver responded with `status`, or (None) not at all. It may have asked for a pause."""
 
     number: int
     status: int | None
@@ -61,7 +61,7 @@ class ReportDeliveryFailed(Command, frozen=True, kw_only=True):
 
 
 class ReportDeliveryVoid(Command, frozen=True, kw_only=True):
-    """What the message was to tell of has been erased."""
+    """The session that the message is about has been erased."""
 
     number: int
 

@@ -1,7 +1,7 @@
 """Decides which events a command to a webhook causes, and binds the functions of its `Decider`.
 
-A message that fails is tried again, at growing intervals, for `WEBHOOK_RETRY_WINDOW_S`. Then it is dropped if the
-receiver took others meanwhile; if it took none, the webhook is disabled and keeps what waits.
+A message that fails is retried at growing intervals, for `WEBHOOK_RETRY_WINDOW_S`. Then it is dropped if the receiver
+accepted other messages meanwhile; if not, the webhook is disabled and keeps its messages.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from fleet.limits import WEBHOOK_BACKOFF_FIRST_S, WEBHOOK_BACKOFF_MAX_S, WEBHOOK
 Events = tuple[events.WebhookEvent, ...]
 
 _GONE: Final = 410
-"""The receiver's word for: never again (Standard Webhooks)."""
+"""The receiver wants no further messages (Standard Webhooks)."""
 
 
 def decide(command: commands.WebhookCommand, state: State) -> Events:

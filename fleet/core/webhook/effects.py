@@ -1,7 +1,6 @@
 """The effects of a webhook: the outside work that its events ask for.
 
-A message is ordered by an event before it is sent, under a number that it keeps (law 4): what a crash leaves is sent
-again under the same id.
+An event with a number orders each message before it is sent (law 4): after a crash it is sent again with the same id.
 """
 
 import msgspec
@@ -13,7 +12,7 @@ from fleet.core.webhook.state import Delivery, State
 class FollowLog(msgspec.Struct, frozen=True):
     """Follow the log behind `after`: `RequestDelivery` for each event of these types, in order, and `AdvanceCursor`.
 
-    Leaves room: no more than `WEBHOOK_OPEN_MAX` deliveries are open at a time.
+    At most `WEBHOOK_OPEN_MAX` deliveries are open at a time.
     """
 
     key: str
@@ -22,7 +21,7 @@ class FollowLog(msgspec.Struct, frozen=True):
 
 
 class SendMessage(msgspec.Struct, frozen=True):
-    """Send the message when it is due, then `ReportDelivered`, `ReportNotDelivered` (and again), or `ReportVoid`."""
+    """Send the message when it is due, then `ReportDeliverySucceeded`, `…Failed` (and retry) or `…Void`."""
 
     key: str
     number: int
@@ -35,7 +34,7 @@ Effect = FollowLog | SendMessage
 
 
 def pending(state: State) -> tuple[Effect, ...]:
-    """Return what is ordered and not yet answered. A test is sent to a disabled webhook as well."""
+    """Return the effects that are ordered and not yet reported done. A disabled webhook gets tests too."""
     if state.phase not in ("active", "disabled"):
         return ()
     active = state.phase == "active"

@@ -1,14 +1,14 @@
 """The events of a webhook: past tense, as the log holds them. Times are Unix milliseconds.
 
-Law 11: the address (its path is often a secret) and the secret are in none of them; both are in a file that the
-webhook's id leads to (ports/webhooks.py). `origin` is the address without path and query.
+Law 11: no event contains the address (its path is often a secret) or the secret. Both are in a file, found by the
+webhook's id (ports/webhooks.py). `origin` is the address without path and query.
 """
 
 from fleet.core.messages import Event
 
 
 class WebhookRegistered(Event, frozen=True, kw_only=True):
-    """The webhook is told of these types from `after` on."""
+    """The webhook gets messages of these types, for events after `after`."""
 
     origin: str
     types: tuple[str, ...]
@@ -17,28 +17,28 @@ class WebhookRegistered(Event, frozen=True, kw_only=True):
 
 
 class WebhookEnabled(Event, frozen=True, kw_only=True):
-    """It goes on."""
+    """The webhook is active again."""
 
 
 class WebhookDisabled(Event, frozen=True, kw_only=True):
-    """Nothing is sent until it is enabled. `failed`: Fleet gave up on it, and a person is to know."""
+    """Nothing is sent until it is enabled. `failed`: Fleet gave up, and a person is notified."""
 
     reason: str
     failed: bool
 
 
 class WebhookDeleted(Event, frozen=True, kw_only=True):
-    """It is no more."""
+    """The webhook no longer exists."""
 
 
 class CursorAdvanced(Event, frozen=True, kw_only=True):
-    """A restart need not look at the log before `position`."""
+    """A restart reads the log after `position`."""
 
     position: int
 
 
 class DeliveryOrdered(Event, frozen=True, kw_only=True):
-    """A message is to be sent, as `number` from now on and in every retry. `position` None: a test."""
+    """A message is to be sent; it has this `number` in every retry. `position` None: a test."""
 
     number: int
     type: str
@@ -47,7 +47,7 @@ class DeliveryOrdered(Event, frozen=True, kw_only=True):
 
 
 class DeliverySucceeded(Event, frozen=True, kw_only=True):
-    """The receiver has taken the message."""
+    """The receiver has accepted the message."""
 
     number: int
     status: int
@@ -65,7 +65,7 @@ class DeliveryFailed(Event, frozen=True, kw_only=True):
 
 
 class DeliveryDropped(Event, frozen=True, kw_only=True):
-    """The message will not be sent (again)."""
+    """The message is discarded."""
 
     number: int
     reason: str

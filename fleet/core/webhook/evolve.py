@@ -55,7 +55,7 @@ def _registered(_: State, event: events.WebhookRegistered) -> StatePatch:
 
 
 def _enabled(state: State, event: events.WebhookEnabled) -> StatePatch:
-    """Begin afresh with what was not delivered: at once, and with all the patience there is."""
+    """Make all open deliveries due at once, with a new retry window."""
     waiting = tuple(
         each if each.is_test else replace(each, since_ms=event.at_ms, attempts=0, next_at_ms=0) for each in state.open
     )

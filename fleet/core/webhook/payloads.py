@@ -1,7 +1,7 @@
 """The messages of webhooks: which events cause one, and its body.
 
-What a person is notified of, and the ends of a session that need no notification. The body has the shape that Standard
-Webhooks asks for (`type`, `timestamp`, `data`); a session in it is as it is when the message is sent.
+Every notification causes one, and so do the ends of a session that notify no person. The body has the shape of Standard
+Webhooks (`type`, `timestamp`, `data`); it shows the session's state at the time of sending.
 """
 
 from typing import Any, Final, get_args
@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from fleet.core.session.events import SessionCompleted, SessionStopped
-from fleet.core.session.notifications import tells
+from fleet.core.session.notifications import notification_for
 from fleet.core.session.state import State, status_of
 from fleet.core.session.turn_events import RequestOpened
 from fleet.core.times import rfc3339
@@ -19,29 +19,29 @@ from fleet.ports import MessageType
 MESSAGE_TYPES: Final[tuple[MessageType, ...]] = get_args(MessageType)
 
 TEST: Final = "webhook.test"
-"""The type of what the test button sends. It cannot be chosen."""
+"""The type of test messages. A webhook cannot subscribe to it."""
 
 
 def webhook_payload(event: Any) -> tuple[str, str] | None:
-    """Return the message type and the text for an event, None where webhooks are not told of it."""
+    """Return the message type and the text for an event; None if it causes no message."""
     if isinstance(event, SessionCompleted):
         return "session.completed", event.evidence
     if isinstance(event, SessionStopped):
         return "session.stopped", event.evidence
-    notified = tells(event)
+    notified = notification_for(event)
     return None if notified is None else (f"session.{notified[0]}", notified[1])
 
 
-class ToldChanges(msgspec.Struct, frozen=True, rename="camel"):
-    """How much the session has changed."""
+class NoticeChanges(msgspec.Struct, frozen=True, rename="camel"):
+    """The number of files and lines that the session has changed."""
 
     files: int
     additions: int
     deletions: int
 
 
-class ToldSession(msgspec.Struct, frozen=True, rename="camel"):
-    """The session, as it is when the message is sent."""
+class NoticeSession(msgspec.Struct, frozen=True, rename="camel"):
+    """The session's state when the message is sent."""
 
     id: str
     opencode_id: str
@@ -53,27 +53,27 @@ class ToldSession(msgspec.Struct, frozen=True, rename="camel"):
     tags: tuple[str, ...]
     turns: int
     cost_usd: float
-    changes: ToldChanges | None
+    changes: NoticeChanges | None
 
 
 class SessionNotice(msgspec.Struct, frozen=True, rename="camel"):
-    """`position` is that of the event in the log; `request_id` names the open request that a request is."""
+    """A message about a session. `position` is the event's in the log; `request_id` is the open request, if any."""
 
     position: int
     text: str
     request_id: str | None
-    session: ToldSession
+    session: NoticeSession
 
 
 class TestMessage(msgspec.Struct, frozen=True, rename="camel"):
-    """What the test button sends."""
+    """The data of a test message."""
 
     webhook_id: str
     text: str
 
 
 class WebhookMessage(msgspec.Struct, frozen=True):
-    """The body; `timestamp` is when it happened."""
+    """The body of a message; `timestamp` is the time of the event."""
 
     type: str
     timestamp: str
@@ -81,12 +81,12 @@ class WebhookMessage(msgspec.Struct, frozen=True):
 
 
 def message_body(position: int, recorded_at_ms: int, event: Any, state: State) -> bytes:
-    """Return the message about `event` of the session `state`. Raises ValueError where there is nothing to tell."""
+    """Return the message about `event` of the session `state`. Raises ValueError if the event causes no message."""
     telling = webhook_payload(event)
     if telling is None:
-        raise ValueError(f"webhooks are not told of {type(event).__name__}")
+        raise ValueError(f"{type(event).__name__} causes no webhook message")
     changes = state.snapshots.totals
-    shown = ToldSession(
+    shown = NoticeSession(
         state.id,
         state.opencode.session_id,
         state.settings.title,
@@ -97,7 +97,7 @@ def message_body(position: int, recorded_at_ms: int, event: Any, state: State) -
         state.settings.tags,
         state.turns,
         state.usage.cost_usd,
-        None if changes is None else ToldChanges(changes.files, changes.additions, changes.deletions),
+        None if changes is None else NoticeChanges(changes.files, changes.additions, changes.deletions),
     )
     request_id = event.request_id if isinstance(event, RequestOpened) else None
     happening = SessionNotice(position, telling[1][:WEBHOOK_TEXT_CHARS_MAX], request_id, shown)
@@ -105,7 +105,7 @@ def message_body(position: int, recorded_at_ms: int, event: Any, state: State) -
 
 
 def try_body(webhook_id: str, at_ms: int) -> bytes:
-    """Return the message that the test button sends."""
+    """Return the body of a test message."""
     return msgspec.json.encode(
         WebhookMessage(TEST, rfc3339(at_ms), TestMessage(webhook_id, "Fleet reaches this webhook"))
     )

@@ -11,18 +11,18 @@ import hmac
 from collections.abc import Mapping
 from typing import Final
 
-SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the prefix of secrets, and none itself
+SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - a prefix, not a secret
 KEY_BYTES_MIN: Final = 24  # the specification's bounds
 KEY_BYTES_MAX: Final = 64
 
 
 def secret_of(key: bytes) -> str:
-    """Return the key as the secret that people pass around."""
+    """Return the key as a secret in the standard's text form."""
     return SECRET_PREFIX + base64.b64encode(key).decode()
 
 
 def key_of(secret: str) -> bytes:
-    """Return the key that the secret holds. Raises ValueError, without the secret in it, for anything else."""
+    """Return the key in the secret. Raises ValueError, whose text does not contain the secret, if it is malformed."""
     try:
         key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError):

@@ -9,10 +9,10 @@ PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A message on its way, or what became of it.
+    """A message and its attempts.
 
-    `since_ms` is when patience with it began: when it was ordered, or the webhook was enabled again. `status`, `detail`
-    and `took_ms` are those of the last attempt, `at_ms` its time.
+    `since_ms` is the start of its retry window: when it was ordered, or the webhook was enabled again. `status`,
+    `detail` and `took_ms` are those of the last attempt, `at_ms` its time.
     """
 
     number: int
@@ -31,16 +31,16 @@ class Delivery(msgspec.Struct, frozen=True):
 
     @property
     def is_test(self) -> bool:
-        """Whether it is about nothing that has happened."""
+        """Whether it is a test message, without an event."""
         return self.position is None
 
 
 class State(msgspec.Struct, frozen=True):
     """A webhook.
 
-    `cursor`: up to there every event that it is to be told of has a delivery. `numbered` counts deliveries; `open` are
-    those on their way, `over` the newest of the others. `failing_since_ms` is when the first attempt after the last
-    delivery failed. `reason` says why it is disabled, `failed` that it was Fleet who gave up.
+    `cursor`: every event up to this position that causes a message has a delivery. `numbered` counts deliveries; `open`
+    are the unfinished ones, `over` the newest of the others. `failing_since_ms` is when the first attempt after the
+    last success failed. `reason` is why it is disabled; `failed`: Fleet gave up on it.
     """
 
     id: str
@@ -60,7 +60,7 @@ class State(msgspec.Struct, frozen=True):
     created_at_ms: int = 0
 
     def waiting(self, number: int) -> Delivery | None:
-        """Return the delivery on its way that has this number."""
+        """Return the open delivery with this number."""
         return next((delivery for delivery in self.open if delivery.number == number), None)
 
 

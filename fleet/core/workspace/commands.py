@@ -5,42 +5,42 @@ from fleet.ports import Fault, PreparedWorkspace, PreservedWork, Recipe, Workspa
 
 
 class PrepareWorkspace(Command, frozen=True, kw_only=True):
-    """Make the workspace and let the session use it. Where it is being made or ready, only the claim is added."""
+    """Create the workspace for the session. If it is ready or being created, only the session's claim is added."""
 
     order: WorkspaceSpec
     session_id: str
 
 
 class ClaimWorkspace(Command, frozen=True, kw_only=True):
-    """Let a session use the workspace; one that failed is tried again."""
+    """Claim the workspace for a session; a failed workspace is retried."""
 
     session_id: str
 
 
 class ReportPrepared(Command, frozen=True, kw_only=True):
-    """It is there."""
+    """The workspace is ready."""
 
     prepared: PreparedWorkspace
 
 
 class ReportPrepareFailed(Command, frozen=True, kw_only=True):
-    """It could not be made, and nothing of it is left; `code` is a problem code."""
+    """The workspace could not be created, and nothing of it is left; `code` is a problem code."""
 
     code: str
     detail: str
 
 
 class ReportFault(Command, frozen=True, kw_only=True):
-    """Report what is wrong with the checkout of a workspace that is ready; for None, nothing is."""
+    """The checkout of a ready workspace has this fault; None: it has none."""
 
     fault: Fault | None
 
 
 class RemoveWorkspace(Command, frozen=True, kw_only=True):
-    """These sessions do not need it any more; a worktree or clone that no other session claims is removed.
+    """Release the workspace for these sessions; a worktree or clone that no other session claims is removed.
 
-    With `guests`, sessions that build on its directory by workspaces of their own, it stays. Nothing happens where
-    there have been other than these `claims`: the session may have been resumed since somebody decided this.
+    It remains if there are `guests`: sessions with their own workspaces that use its directory. Nothing happens if its
+    number of `claims` differs: a session may have been resumed since the caller decided.
     """
 
     session_ids: tuple[str, ...]
@@ -49,20 +49,20 @@ class RemoveWorkspace(Command, frozen=True, kw_only=True):
 
 
 class EditWorkspace(Command, frozen=True, kw_only=True):
-    """Give the workspace a title, or with None none."""
+    """Set the title of the workspace; None removes it."""
 
     title: str | None
 
 
 class LeasePorts(Command, frozen=True, kw_only=True):
-    """Give it these ports of the loopback address, unless it has some."""
+    """Lease these ports of the loopback address to the workspace, unless it has ports."""
 
     first: int
     count: int
 
 
 class RecordSetup(Command, frozen=True, kw_only=True):
-    """Its set-up has begun, or with `complete` has done its work.
+    """Its set-up has begun, or with `complete` has succeeded.
 
     Its teardown is this recipe's, which is allowed in `repository`.
     """
@@ -73,7 +73,7 @@ class RecordSetup(Command, frozen=True, kw_only=True):
 
 
 class ReportTornDown(Command, frozen=True, kw_only=True):
-    """Its teardown is over, whatever came of it."""
+    """Its teardown has ended, with or without success."""
 
     exit_code: int | None
     detail: str
@@ -87,32 +87,32 @@ class RebindWorkspace(Command, frozen=True, kw_only=True):
 
 
 class RestoreWorkspace(Command, frozen=True, kw_only=True):
-    """Bring a removed workspace back."""
+    """Restore a removed workspace."""
 
 
 class ReportPreserved(Command, frozen=True, kw_only=True):
-    """What is only in the workspace is kept; now it may go."""
+    """Everything that existed only in the workspace is preserved, so it may be removed."""
 
     kept: PreservedWork
 
 
 class ReportRemoved(Command, frozen=True, kw_only=True):
-    """It is gone."""
+    """The workspace is removed."""
 
 
 class ReportRemovalFailed(Command, frozen=True, kw_only=True):
-    """It could not be removed and is as it was; `code` is a problem code."""
+    """The workspace could not be removed and is unchanged; `code` is a problem code."""
 
     code: str
     detail: str
 
 
 class ReportRestored(Command, frozen=True, kw_only=True):
-    """It is there again."""
+    """The workspace is restored."""
 
 
 class ReportRestoreFailed(Command, frozen=True, kw_only=True):
-    """It could not be brought back; what was kept is still kept."""
+    """The workspace could not be restored; its preserved work is still there."""
 
     code: str
     detail: str

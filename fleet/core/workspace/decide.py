@@ -55,7 +55,7 @@ def _remove(command: commands.RemoveWorkspace, state: State) -> Events:
 
 
 def _is_given(state: State) -> bool:
-    """Return whether the directory was there before Fleet: it is not Fleet's to remove."""
+    """Return whether the directory existed before the workspace, so that Fleet must not remove it."""
     return state.order is None or state.order.strategy == "existing"
 
 
@@ -117,9 +117,9 @@ def _prepared(command: commands.ReportPrepared, state: State) -> Events:
     if state.phase != "preparing":
         return ()
     ready = events.WorkspaceReady(prepared=command.prepared, at_ms=command.at_ms)
-    if state.sessions or _is_given(state) or state.prepared is not None:  # that one was asked for again
+    if state.sessions or _is_given(state) or state.prepared is not None:  # a lost one was ordered again
         return (ready,)
-    return (ready, events.WorkspaceRemovalRequested(at_ms=command.at_ms))  # all have left it while it was being made
+    return (ready, events.WorkspaceRemovalRequested(at_ms=command.at_ms))  # all sessions left during the creation
 
 
 def _fault(command: commands.ReportFault, state: State) -> Events:

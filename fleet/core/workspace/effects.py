@@ -1,6 +1,6 @@
 """The effects of a workspace: the outside work that its events ask for.
 
-A removal first keeps what exists only there and logs where (`WorkPreserved`), and only then removes anything (law 9).
+A removal first preserves what exists only there and logs where (`WorkPreserved`); only then it removes files (law 9).
 """
 
 from typing import Final
@@ -24,7 +24,7 @@ from fleet.ports import PreservedWork, WorkspaceSpec
 
 
 class Prepare(msgspec.Struct, frozen=True):
-    """Make the workspace, then `ReportPrepared`; where that fails discard it, then `ReportPrepareFailed`."""
+    """Create the workspace, then `ReportPrepared`; if that fails, discard it, then `ReportPrepareFailed`."""
 
     key: str
     order: WorkspaceSpec
@@ -38,7 +38,7 @@ class Remove(msgspec.Struct, frozen=True):
 
 
 class Restore(msgspec.Struct, frozen=True):
-    """Bring it back from what was kept, then `ReportRestored` or `ReportRestoreFailed`."""
+    """Restore it from the preserved work, then `ReportRestored` or `ReportRestoreFailed`."""
 
     key: str
     order: WorkspaceSpec
@@ -49,7 +49,7 @@ Effect = Prepare | Remove | Restore
 
 
 def pending(state: State) -> tuple[Effect, ...]:
-    """Return what is ordered and not yet answered."""
+    """Return the effects that are ordered and not yet reported done."""
     if state.order is None:
         return ()
     if state.phase == "preparing":

@@ -5,7 +5,7 @@ from fleet.ports import Fault, PreparedWorkspace, PreservedWork, Recipe, Workspa
 
 
 class WorkspaceRequested(Event, frozen=True, kw_only=True):
-    """The workspace is to be made like this; after a failure it is tried again."""
+    """The workspace is to be created by this spec; after a failure, again."""
 
     order: WorkspaceSpec
 
@@ -17,66 +17,66 @@ class WorkspaceClaimed(Event, frozen=True, kw_only=True):
 
 
 class WorkspaceReady(Event, frozen=True, kw_only=True):
-    """It is there: this directory, branch and commit."""
+    """The workspace is ready, with this directory, branch and commit."""
 
     prepared: PreparedWorkspace
 
 
 class WorkspaceFailed(Event, frozen=True, kw_only=True):
-    """It could not be made, and nothing of it is left."""
+    """The workspace could not be created, and nothing of it is left."""
 
     code: str
     detail: str
 
 
 class WorkspaceLookedAt(Event, frozen=True, kw_only=True):
-    """A look at its checkout has found this fault, or that there is none any more."""
+    """A check of its checkout has found this fault, or none any more."""
 
     fault: Fault | None
 
 
 class WorkspaceReleased(Event, frozen=True, kw_only=True):
-    """The session does not use it any more."""
+    """The session no longer uses it."""
 
     session_id: str
 
 
 class WorkspaceRemovalRequested(Event, frozen=True, kw_only=True):
-    """It is to be removed, when everything that is only in it has been kept."""
+    """It is to be removed, once everything that exists only in it is preserved."""
 
 
 class WorkPreserved(Event, frozen=True, kw_only=True):
-    """What was only in the workspace is kept there."""
+    """Everything that existed only in the workspace is preserved under these refs."""
 
     kept: PreservedWork
 
 
 class WorkspaceRemoved(Event, frozen=True, kw_only=True):
-    """It is gone."""
+    """The workspace is removed."""
 
 
 class WorkspaceRemovalFailed(Event, frozen=True, kw_only=True):
-    """It is still there, as it was."""
+    """The removal failed; the workspace is unchanged."""
 
     code: str
     detail: str
 
 
 class WorkspaceEdited(Event, frozen=True, kw_only=True):
-    """It has this title now, or with None none."""
+    """It has this title now; None: no title."""
 
     title: str | None
 
 
 class PortsLeased(Event, frozen=True, kw_only=True):
-    """It has these ports, which no other workspace has, until it is removed."""
+    """These ports are leased to the workspace alone until it is removed."""
 
     first: int
     count: int
 
 
 class WorkspaceSetUp(Event, frozen=True, kw_only=True):
-    """Its set-up has begun, or with `complete` has done its work. `repository` is where the recipe is allowed."""
+    """Its set-up has begun, or with `complete` has succeeded. The recipe is allowed in `repository`."""
 
     repository: str | None
     recipe: Recipe
@@ -84,7 +84,7 @@ class WorkspaceSetUp(Event, frozen=True, kw_only=True):
 
 
 class WorkspaceTornDown(Event, frozen=True, kw_only=True):
-    """Its teardown is over. `exit_code` is None where it was ended; `output` is the end of what it wrote."""
+    """Its teardown has ended. `exit_code` is None if it was cancelled; `output` is the end of its output."""
 
     exit_code: int | None
     detail: str
@@ -98,15 +98,15 @@ class WorkspaceRebound(Event, frozen=True, kw_only=True):
 
 
 class WorkspaceRestoreRequested(Event, frozen=True, kw_only=True):
-    """It is to be brought back from what was kept."""
+    """It is to be restored from its preserved work."""
 
 
 class WorkspaceRestored(Event, frozen=True, kw_only=True):
-    """It is there again."""
+    """The workspace is restored."""
 
 
 class WorkspaceRestoreFailed(Event, frozen=True, kw_only=True):
-    """It is still gone; what was kept is still kept."""
+    """The restore failed; the preserved work is still there."""
 
     code: str
     detail: str

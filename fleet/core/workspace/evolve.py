@@ -53,10 +53,10 @@ StatePatch = dict[str, Any]
 
 
 def _requested(_: State, event: events.WorkspaceRequested) -> StatePatch:
-    return {"order": event.order, **_well(_, event), "recipe": None, "set_up": False}  # it is made anew
+    return {"order": event.order, **_without_fault(_, event), "recipe": None, "set_up": False}  # it is created again
 
 
-def _well(_: State, __: Any) -> StatePatch:
+def _without_fault(_: State, __: Any) -> StatePatch:
     return {"failure_code": None, "failure_detail": "", "fault": None}
 
 
@@ -115,7 +115,7 @@ def _torn_down(_: State, event: events.WorkspaceTornDown) -> StatePatch:
 
 
 def _removed(state: State, event: events.WorkspaceRemoved) -> StatePatch:
-    return {**_well(state, event), "recipe": None, "set_up": False, "ports": None}
+    return {**_without_fault(state, event), "recipe": None, "set_up": False, "ports": None}
 
 
 _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
@@ -125,7 +125,7 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
     events.WorkspaceFailed: _not_made,
     events.WorkspaceLookedAt: _looked_at,
     events.WorkspaceReleased: _released,
-    events.WorkspaceRemovalRequested: _well,
+    events.WorkspaceRemovalRequested: _without_fault,
     events.WorkPreserved: _kept,
     events.PortsLeased: _ports_leased,
     events.WorkspaceSetUp: _set_up,
@@ -134,7 +134,7 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
     events.WorkspaceRemovalFailed: _failed,
     events.WorkspaceEdited: _described,
     events.WorkspaceRebound: _rebound,
-    events.WorkspaceRestoreRequested: _well,
-    events.WorkspaceRestored: _well,
+    events.WorkspaceRestoreRequested: _without_fault,
+    events.WorkspaceRestored: _without_fault,
     events.WorkspaceRestoreFailed: _failed,
 }

@@ -4,7 +4,7 @@ from fleet.core.workspace.state import State
 
 
 def described(state: State) -> str | None:
-    """Return what is wrong with the checkout, None where nothing is."""
+    """Return what is wrong with the checkout; None if nothing is."""
     if state.fault is None or state.order is None:
         return None
     directory = state.order.directory
@@ -15,7 +15,7 @@ def described(state: State) -> str | None:
 
 
 def way_out(state: State) -> str | None:
-    """Return what helps, None where nothing is wrong."""
+    """Return a hint for the fault; None if there is none."""
     if state.fault is None or state.order is None:
         return None
     if state.order.strategy == "existing":

@@ -11,14 +11,14 @@ PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 
 
 class PortRange(msgspec.Struct, frozen=True):
-    """Ports of the loopback address that are one workspace's."""
+    """A range of ports of the loopback address that is leased to one workspace."""
 
     first: int
     count: int
 
 
 class Teardown(msgspec.Struct, frozen=True):
-    """How the teardown ended; `exit_code` is None where it did not come to an end."""
+    """How the teardown ended; `exit_code` is None if it was cancelled."""
 
     exit_code: int | None
     detail: str
@@ -27,11 +27,11 @@ class Teardown(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """A workspace. `sessions` are those that claim it, `kept` is what was kept of it when it was last removed.
+    """A workspace. `sessions` are those that claim it, `kept` is the work that its last removal preserved.
 
-    `claims` counts every claim that there has been, those of a session that comes back included. `fault` is what is
-    wrong with the checkout of one that is ready. `recipe` is what a set-up has begun with, allowed in the repository
-    `recipe_of`, whose teardown is still to run; `set_up`: that set-up has done its work.
+    `claims` counts all claims so far, repeated ones of a session included. `fault` is the fault of a ready checkout.
+    `recipe` is the one of the newest set-up, allowed in the repository `recipe_of`; its teardown is still to run.
+    `set_up`: that set-up has succeeded.
     """
 
     id: str

@@ -17,7 +17,7 @@ from quart import Response
 from quart.wrappers.response import ResponseBody
 
 from fleet.actors.fleet import Fleet
-from fleet.core.session.notifications import tells
+from fleet.core.session.notifications import notification_for
 from fleet.core.session.state import State as Session
 from fleet.core.times import rfc3339
 from fleet.errors import Rejected, Unavailable
@@ -133,7 +133,7 @@ class NotificationStream(EventSource):
         self._numbers: dict[str, int] = {}
 
     async def _subscribe(self, stack: AsyncExitStack) -> None:
-        subscription = self._fleet.feed.subscribe(after=self._after, stream=_is_told, wake=self._place.wake)
+        subscription = self._fleet.feed.subscribe(after=self._after, stream=_notifies, wake=self._place.wake)
         self._feed = await stack.enter_async_context(subscription)
 
     async def _drain(self) -> bytes:
@@ -145,7 +145,7 @@ class NotificationStream(EventSource):
 
     async def _frame(self, recorded: Recorded) -> bytes:
         session_id = recorded.stream.partition("-")[2]
-        kind, text = tells(recorded.event) or ("finished", "")
+        kind, text = notification_for(recorded.event) or ("finished", "")
         number = f"{session_id}:{await self._number(recorded)}"
         item = NotificationItem(
             id=number, session_id=session_id, kind=kind, text=text, at=rfc3339(recorded.recorded_at_ms), read=False
@@ -160,14 +160,14 @@ class NotificationStream(EventSource):
             for _, position, event in self._fleet.log.replay(recorded.stream):
                 if position >= recorded.position:
                     break
-                known += tells(event) is not None
+                known += notification_for(event) is not None
                 await trio.lowlevel.checkpoint()
         self._numbers[recorded.stream] = known + 1
         return known + 1
 
 
-def _is_told(recorded: Recorded) -> bool:
-    return tells(recorded.event) is not None
+def _notifies(recorded: Recorded) -> bool:
+    return notification_for(recorded.event) is not None
 
 
 endpoint = Endpoints("/api", "streams")
