@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import trio
 
 from fleet.ports import NotCarried
 from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
@@ -226,6 +227,20 @@ async def test_a_workspace_is_never_its_own_source(machine: Machine, door: Door,
         refused = (await door.knock("PATCH", path, {"sourceDirectory": source})).problem(422, "invalid")
         assert (refused["field"], "made from this workspace" in refused["detail"]) == ("sourceDirectory", True)
     assert (await door.knock("GET", path)).json["sourceDirectory"] == REPOSITORY
+
+
+async def test_workspaces_that_are_bound_to_each_other_at_once_make_no_ring(door: Door) -> None:
+    one, other = [await door.session(REPOSITORY, isolationStrategy="worktree") for _ in range(2)]
+    statuses: list[int] = []
+
+    async def bind(item: dict[str, Any], source: str) -> None:
+        bound = await door.knock("PATCH", f"/api/workspaces/{item['workspaceId']}", {"sourceDirectory": source})
+        statuses.append(bound.status)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bind, one, other["directory"])
+        nursery.start_soon(bind, other, one["directory"])
+    assert sorted(statuses) == [200, 422]
 
 
 async def test_a_session_whose_project_was_moved_resumes_in_its_workspace(machine: Machine, door: Door) -> None:

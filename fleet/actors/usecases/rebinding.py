@@ -4,6 +4,7 @@ The order is in the log before anything on disk changes; the same request again 
 """
 
 import msgspec
+import trio
 
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WorkspaceReply
@@ -22,6 +23,7 @@ class Rebinding:
     def __init__(self, context: Context, roots: WorkspaceRoots) -> None:
         self._context = context
         self._roots = roots
+        self._binding = trio.Lock()
 
     async def rebind(self, workspace_id: str, directory: str, caller: Caller) -> WorkspaceReply:
         """Let a worktree or clone have its source in `directory` from now on.
@@ -37,7 +39,9 @@ class Rebinding:
             raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
         order = msgspec.structs.replace(state.order, source_directory=await self._found(state, state.order, directory))
         command = RebindWorkspace(source_directory=order.source_directory, at_ms=self._context.clock.now_ms())
-        reply = await self._context.actors.workspaces.ask(workspace_id, caller.deliver(command))
+        async with self._binding:  # two that are bound to each other at once would make a ring
+            self._require_elsewhere(workspace_id, order.source_directory)
+            reply = await self._context.actors.workspaces.ask(workspace_id, caller.deliver(command))
         if reply.state.phase == "ready":
             await self._context.workspaces.relink(order)
         seen = await look(self._context, workspace_id)
@@ -53,7 +57,6 @@ class Rebinding:
             rejected.field = "sourceDirectory"
             raise
         self._roots.require(source.directory)
-        self._require_elsewhere(state.id, source.directory)
         return source.directory
 
     def _require_elsewhere(self, workspace_id: str, directory: str) -> None:
