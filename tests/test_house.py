@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LINES_MAX = 400
 LONG = {
+    "tests/gateway/test_tokens.py",  # every rule of access by a token
     "tests/simulation/spoilers.py",  # one way of spoiling evidence for each checker
     "tests/core/test_session_laws.py",  # half of it imports what the laws are about
 }
@@ -48,6 +49,7 @@ SAME_CLASSES = {
     "State": "the state of each aggregate, imported under the name of the aggregate",
     "Message": "of a mailbox, and of OpenCode's transcript",
     "PartChanged RequestClosed RequestOpened StatusChanged": "what OpenCode says, and what Fleet makes of it",
+    "Place": "where a checkout is, and the place of a stream among those that write",
     "Turn": "the running turn of a session's state, and a turn in the list of turns",
     "Unavailable": "the server's error, and the client's for the same problem",
 }
