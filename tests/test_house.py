@@ -1,9 +1,11 @@
 """Keeps the house tidy: rules about the repository that no linter knows."""
 
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -79,6 +81,24 @@ PHRASES = {
     "whoever": "the client that, the reader that",
 }
 """Phrases that are not used, and plain ones for them. They are held in pages and in the docstrings of modules."""
+PLAIN = tuple(
+    f"fleet/{name}"
+    for name in (
+        "adapters/",
+        "client/",
+        "core/",
+        "events/",
+        "gateway/hypercorn/",
+        "gateway/items/",
+        "gateway/live/",
+        "gateway/openapi/",
+        "limits.py",
+        "ports/",
+        "projections/",
+        "rehearsal/",
+    )
+)
+"""Where they are held in all docstrings and comments as well."""
 # A registry writes its address, and a machine its paths, into files that tools generate.
 ADDRESSES = re.compile(
     r"registry\.npmjs|npmmirror|pypi\.org|pythonhosted|--(?:extra-)?index-url|--find-links"
@@ -273,10 +293,18 @@ def test_map_of_the_architecture_is_current() -> None:
 
 
 def prose(name: str) -> str:
-    """Return what a page says beside its code, or what a module says it is."""
+    """Return what a page says beside its code, or what a module says in docstrings and, where `PLAIN`, in comments."""
+    source = text(name)
     if name.endswith(".py"):
-        return " ".join((ast.get_docstring(ast.parse(text(name))) or "").split())
-    return " ".join(re.sub(r"```.*?```|`[^`]*`", " ", text(name), flags=re.DOTALL).split())
+        tree = ast.parse(source)
+        said = [ast.get_docstring(tree) or ""]
+        if name.startswith(PLAIN):
+            values = (node.value for node in ast.walk(tree) if isinstance(node, ast.Expr))
+            said += [str(value.value) for value in values if isinstance(value, ast.Constant)]
+            tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+            said += [token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT]
+        source = " ".join(said)
+    return " ".join(re.sub(r"```.*?```|`[^`]*`", " ", source, flags=re.DOTALL).split())
 
 
 def test_phrases_that_are_not_used() -> None:

@@ -112,7 +112,7 @@ class LogSubscription(Generic[Event]):
         return taken
 
     def _has_room(self, fresh: Sequence[Event]) -> bool:
-        """Return whether `fresh` fits into the buffer; a single event always fits, whatever its size."""
+        """Return whether `fresh` fits into the buffer; a single event of any size always fits."""
         if len(self._buffer) + len(fresh) <= 1:
             return True
         size_bytes = self._buffer_bytes + sum(event.size_bytes for event in fresh)

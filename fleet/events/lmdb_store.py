@@ -301,7 +301,7 @@ class LmdbStore:
                 del self._waiting[stream]
 
     def reload(self) -> None:
-        """Let reads see what is on disk, whatever the last commit has come to. Raises `StartupError`."""
+        """Let reads see what is on disk, also after a failed commit. Raises `StartupError`."""
         self._renew()
         self._heads.clear()
         self.tip = self._read_tip()

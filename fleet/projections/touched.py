@@ -21,7 +21,7 @@ _SHOWN: Final = (WorkspaceLookedAt, WorkspaceReady, WorkspaceRestored)
 
 
 class TouchedFollower(Protocol):
-    """Is told of each change at once."""
+    """Gets each change at once."""
 
     def touched(self, session_id: str, position: int) -> None:
         """A session has changed at this position, or was erased."""

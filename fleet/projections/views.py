@@ -141,7 +141,7 @@ class WebhooksView(States[webhook_state.State]):
         super().__init__(WEBHOOK, webhook_state.State)
 
     def apply_state(self, aggregate_id: str, state: webhook_state.State) -> None:
-        """Let go of what is deleted; the log has what it was."""
+        """Forget what is deleted; the log has what it was."""
         if state.phase != "deleted":
             super().apply_state(aggregate_id, state)
         elif self.get(aggregate_id) is not None:

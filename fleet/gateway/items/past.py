@@ -28,7 +28,7 @@ async def items_at(fleet: Fleet, items: SessionItems, at: int, states: Sequence[
     for number, state in enumerate(states, 1):
         found.append(items.earlier(state, await silent_at(fleet, at, state)))
         if number % RESPONSE_SLICE_ITEMS == 0:
-            await trio.lowlevel.checkpoint()  # others want to go on
+            await trio.lowlevel.checkpoint()  # other tasks run
     return found
 
 
