@@ -109,7 +109,9 @@ class SessionEffects:
         try:
             await self._context.workspaces.inspect(state.prepared.directory)
         except Rejected as refusal:  # any other problem says that nobody could look
-            raise Problem("workspace_gone", f"the workspace is gone: {refusal.detail}") from refusal
+            seen = await look(self._context, workspace_id)
+            gone = None if seen is None else described(seen)
+            raise Problem("workspace_gone", gone or f"the workspace is gone: {refusal.detail}") from refusal
         session = self._context.views.sessions.get(session_id)
         first = session is None or session.snapshots.baseline is None
         origin = None if session is None else session.settings.origin

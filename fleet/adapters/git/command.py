@@ -19,7 +19,7 @@ import trio
 
 from fleet.adapters.git.config_hardening import LISTING, disarmed
 from fleet.adapters.git.scratch import discarding
-from fleet.errors import Problem, Unavailable
+from fleet.errors import Problem, Rejected, Unavailable
 from fleet.limits import GIT_ERROR_BYTES_MAX, GIT_OUTPUT_BYTES_MAX, GIT_TERM_GRACE_S, GIT_TIMEOUT_S, KILL_GRACE_S
 
 _OPTIONS: Final = (
@@ -52,6 +52,7 @@ _NO_FETCH: Final = {"GIT_ALLOW_PROTOCOL": "none"}
 """Forbids every transport to another repository, against any configuration. git checks it before it runs a program."""
 _FETCH_REFUSED: Final = re.compile(r"transport '.*' not allowed")
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
+_LOST: Final = re.compile(r"cannot change to '(.*)': No such file or directory")
 _NO_SPACE: Final = re.compile(r"No space left on device|Disk quota exceeded")
 _READ_BYTES: Final = 64 * 1024
 
@@ -81,6 +82,8 @@ class Output(NamedTuple):
     def failed(self) -> Problem:
         """Return the problem that says what git said."""
         said = _CREDENTIALS.sub("", self.stderr.strip()) or f"exit code {self.code}"
+        if lost := _LOST.search(said):
+            return Rejected("directory_missing", f"{lost[1]!r} is not there any more", field="directory")
         if _NO_SPACE.search(said):
             hint = "Free some space on that disk, then try again."
             return Unavailable(

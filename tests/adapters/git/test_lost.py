@@ -1,11 +1,13 @@
 """Checkouts that somebody has deleted: what is wrong with them, and how they are made again."""
 
 import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from fleet.adapters.git.repository import condition, look
 from fleet.errors import Rejected
 from fleet.ports import Strategy
 from tests.adapters.git.world import GitWorld, git
@@ -117,3 +119,12 @@ async def test_a_clone_is_not_made_again_over_other_files(world: GitWorld) -> No
     Path(order.directory, "since.txt").unlink()
     await world.workspaces.prepare(order)
     assert Path(order.directory, "README.md").is_file()
+
+
+@pytest.mark.parametrize("ask", [look, condition])
+async def test_directory_that_is_lost_while_git_is_asked_is_missing(
+    tmp_path: Path, ask: Callable[[str], Awaitable[object]]
+) -> None:
+    with pytest.raises(Rejected) as caught:
+        await ask(str(tmp_path / "lost"))
+    assert caught.value.code == "directory_missing"
