@@ -31,6 +31,7 @@ COOKIE_LIFETIME_S: Final = 30 * 86_400.0
 TOKEN_POLL_S: Final = 1.0  # an open stream whose token was revoked ends after so long; new requests are refused at once
 LOGIN_FAILURES_MAX: Final = 10  # in a row from one client address, then 429
 LOGIN_FAILURE_REFILL_S: Final = 6.0  # after so long the client has one more attempt
+LOOPBACK_ANSWERS_CACHED: Final = 1024  # addresses of which it is known whether they are on this machine
 CLIENT_ADDRESSES_REMEMBERED_MAX: Final = 4096  # the address that was seen longest ago is forgotten
 BUDGET_MAX: Final = 10**12  # dollars, tokens or minutes: a larger budget limits nothing
 TAGS_MAX: Final = 50

@@ -1,9 +1,13 @@
 """Hosts, ports and URLs of servers, with one meaning of "loopback" for server, guard and commands."""
 
 import socket
+from functools import lru_cache
 from ipaddress import ip_address
 
+from fleet.limits import LOOPBACK_ANSWERS_CACHED
 
+
+@lru_cache(LOOPBACK_ANSWERS_CACHED)
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach `host`."""
     if host.lower() == "localhost":

@@ -10,7 +10,7 @@ import trio
 from hypercorn.config import Config as ServerConfig
 from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType] - its WSGI half has bare types
 from hypercorn.typing import Framework  # pyright: ignore[reportUnknownVariableType] - the same
-from quart import Response, request, websocket
+from quart import websocket
 
 from fleet.actors.fleet import Fleet
 from fleet.gateway.hypercorn import connections
@@ -52,14 +52,11 @@ from fleet.gateway.routes import (
 from fleet.gateway.routes.log import LogReads
 from fleet.gateway.routes.page import page_routes
 from fleet.gateway.server import problems
-from fleet.gateway.server.encoding import compress_json
 from fleet.gateway.server.guard import Guard
-from fleet.gateway.server.idempotency import KeyedApp
 from fleet.gateway.server.metrics import Metrics
 from fleet.gateway.server.middleware import Application, Edge, visit_of
 from fleet.gateway.server.page_files import Build
-from fleet.gateway.server.request_id import name_requests
-from fleet.gateway.server.requests import read_to_its_end
+from fleet.gateway.server.pipeline import Pipeline
 from fleet.limits import (
     BODY_BYTES_MAX,
     BODY_READ_S,
@@ -104,7 +101,7 @@ ROUTES: Final[tuple[Route, ...]] = tuple(
 """All routes but those of the page."""
 
 
-class FleetApp(KeyedApp):
+class FleetApp(Pipeline):
     """The application, with the views that all live readers share."""
 
     live_views: LiveViews
@@ -113,7 +110,7 @@ class FleetApp(KeyedApp):
 def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build: Build) -> FleetApp:
     """Return the ASGI application over one Fleet; its streams end when `streams` is closed, `build` is its page."""
     app = FleetApp("fleet")
-    app.fleet = fleet
+    app.install(fleet, edge.guard, metrics)
     items = SessionItems(fleet)
     app.live_views = LiveViews(fleet, items)
     app.asgi_app = cast("Any", edge.around(cast("Application", app.asgi_app)))  # type: ignore[method-assign]  # Quart's way
@@ -122,38 +119,9 @@ def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build
     app.config["BODY_TIMEOUT"] = BODY_READ_S
     problems.install(app)
 
-    compress_json(app)
-    name_requests(app, fleet.context.ids)
-    metrics.measure(app)
-
-    @app.before_request
-    async def admit() -> None:
-        edge.guard.admit(request, visit_of(request))
-
-    if fleet.traces is not None:
-        from fleet.gateway.server.tracing import trace_requests
-
-        trace_requests(app, fleet.traces)
-
     @app.before_websocket
     async def admit_websocket() -> None:
         edge.guard.admit(websocket, visit_of(websocket))
-
-    @app.after_request
-    async def name_no_type_of_nothing(response: Response) -> Response:
-        if request.method == "OPTIONS" and response.status_code == 200:  # the framework's own answer
-            del response.headers["Content-Type"]
-        return response
-
-    @app.after_request
-    async def count_stream(response: Response) -> Response:
-        refusal = visit_of(request).stream() if response.mimetype == "text/event-stream" else None
-        return response if refusal is None else problems.problem_response(refusal)
-
-    @app.after_request
-    async def drain(response: Response) -> Response:
-        await read_to_its_end()
-        return response
 
     frames = Frames()
     parts = (fleet, items, edge.guard, build, metrics, streams, frames, LogReads(fleet), Document(ROUTES))

@@ -37,25 +37,28 @@ async def test_a_trace_goes_from_the_request_to_the_end_of_the_turn(machine: Mac
         assert spans.way(ended) == [
             "POST /api/sessions",
             "session CreateSession",
-            "session PrepareWorkspace",
+            "session ProvideWorkspace",
             "session ReportWorkspaceReady",
             "session AttachInstance",
             "session ReportInstanceReady",
             "session OpenConversation",
             "session ReportConversationOpen",
             "session DeliverPrompt",
-            "session ReportDelivered",
+            "session ReportPromptDelivered",
             "session FollowTurn",
             "session ReportTurnEnded",
         ]
         into_others = spans.way(spans.only("workspace ReportPrepared"))
         assert into_others[2:] == [
-            "session PrepareWorkspace",
+            "session ProvideWorkspace",
             "workspace PrepareWorkspace",
             "workspace Prepare",
             "workspace ReportPrepared",
         ]
-        assert spans.way(spans.only("instance Spawn"))[-3:-1] == ["session AttachInstance", "instance StartInstance"]
+        assert spans.way(spans.only("instance SpawnProcess"))[-3:-1] == [
+            "session AttachInstance",
+            "instance StartInstance",
+        ]
         events = (await door.knock("GET", "/api/log?limit=200")).json
     last = next(event for event in events if event["type"] == "session.turn-ended")
     assert of(ended, "fleet.position") == last["position"]
@@ -153,7 +156,7 @@ async def test_what_people_and_agents_say_is_in_no_span(machine: Machine, spans:
         await door.knock("POST", "/api/sessions", {"directory": "/home/user/WORDS"})
     text = "".join(span.to_json() for span in spans.all())
     assert "session SubmitPrompt" in text
-    assert "webhook Deliver" in text
+    assert "webhook SendMessage" in text
     for word in ("WORDS", "whsec", "V09SRFN", "/home", "hooks.example"):
         assert word not in text, word
 
@@ -163,7 +166,7 @@ async def test_what_lasts_does_not_keep_a_trace_open(machine: Machine, spans: Sp
         await door.knock("POST", "/api/webhooks", {"url": "https://hooks.example/x"})
         await door.prompt((await door.session())["id"], "hello")
         await door.knock("GET", "/api/webhooks")
-    follow = spans.only("webhook Follow")
+    follow = spans.only("webhook FollowLog")
     assert spans.way(follow)[0] == "POST /api/webhooks"
     assert of(follow, "fleet.outcome") == "cancelled"  # by the shutdown
     told = spans.named("webhook RequestDelivery")
@@ -173,7 +176,7 @@ async def test_what_lasts_does_not_keep_a_trace_open(machine: Machine, spans: Sp
         assert [link.context.span_id for link in each.links] == [span_id(follow)]
     shown = [span for span in spans.named("session ReportTranscript") if span.parent is None]
     assert shown
-    operate = spans.only("instance Operate")
+    operate = spans.only("instance OperateProcess")
     assert {link.context.span_id for span in shown for link in span.links} == {span_id(operate)}
 
 

@@ -17,7 +17,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import NoneType
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
-from quart import Response, g, request
+from quart import Response
+from quart.globals import request_ctx
 
 from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
@@ -25,6 +26,7 @@ from fleet.core.session.state import State as Session
 from fleet.gateway.openapi import refusals
 from fleet.gateway.openapi.responses import Gives, json
 from fleet.gateway.server.guard import READS
+from fleet.gateway.server.middleware import visit_of
 from fleet.gateway.server.requests import body_decoder, query_decoder, raw_body, read_caller
 from fleet.gateway.server.visitor import Visitor
 from fleet.wire.bodies import Body, InstanceQuery, Query
@@ -84,6 +86,7 @@ class Route(NamedTuple):
         decode_query, decode_body = query_decoder(takes.query), body_decoder(takes.body)
 
         async def view(**path: Any) -> Response:
+            request = request_ctx.request  # the request itself: each use of a proxy looks it up
             given = {**fixed, **{name: path[name] for name in takes.path}}
             query = decode_query(request.query_string)
             for name in takes.headers:
@@ -93,16 +96,16 @@ class Route(NamedTuple):
             if Session in names:
                 given[names[Session]] = sessions.session(path["session_id"], getattr(query, "instance_id", None))
             if writes:
-                raw = await raw_body()
+                raw = await raw_body(request)
                 body = decode_body(raw) if raw or takes.body_required else None
                 if Body in names:
                     given[names[Body]] = body
             if Caller in names or reaches_log:
-                caller = await read_caller()
+                caller = await read_caller(request)
                 if Caller in names:
                     given[names[Caller]] = caller
             if Visitor in names:
-                given[names[Visitor]] = g.caller
+                given[names[Visitor]] = visit_of(request).visitor
             return await function(**given)
 
         return view

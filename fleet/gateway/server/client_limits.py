@@ -52,11 +52,12 @@ class Peer:
 
 
 class Visit:
-    """One request or WebSocket. `scope` ends it; `visitor` is set once it is admitted."""
+    """One request or WebSocket. `scope` ends it; `visitor` is set once it is admitted, `request_id` on requests."""
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.visitor: Visitor | None = None
+        self.request_id: str | None = None
         self.scope = trio.CancelScope()
         self._streams = False
         peer.requests += 1

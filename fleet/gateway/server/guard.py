@@ -7,7 +7,7 @@ files need no token, since they hold no data of this Fleet (docs/adr/0028-page.m
 from elsewhere, although their peer address is local: they need a token. Writes carry JSON, which no plain HTML form can
 send. Headers of more than `HEADER_BYTES_MAX` are refused here too, so that the answer says why.
 
-`quart.g.caller` is the `Visitor` of the request or WebSocket; no other module decides who that is.
+`Visit.visitor` says who sends the request or WebSocket; no other module decides who that is.
 """
 
 import hmac
@@ -15,7 +15,7 @@ import re
 from typing import Final
 
 import structlog
-from quart import Request, Websocket, g
+from quart import Request, Websocket
 
 from fleet.errors import Rejected, Unavailable
 from fleet.gateway.server.client_limits import Visit
@@ -71,7 +71,7 @@ class Guard:
         return not self._loopback or (self.tokens is not None and bool(self.tokens.read().tokens))
 
     def admit(self, connection: Request | Websocket, visit: Visit) -> None:
-        """Let the connection pass and set `g.caller`.
+        """Let the connection pass and set the visit's visitor.
 
         Raises `Rejected`: headers_too_large, too_many_requests, too_many_streams, forbidden_origin, token_required,
         token_invalid, too_many_attempts, unsupported_media_type, read_only; `Unavailable` tokens_unreadable.
@@ -87,7 +87,7 @@ class Guard:
             return
         if connection.path == LOGIN_PATH:  # its code is checked there
             return
-        visitor = visit.visitor = g.caller = self._visitor(connection, visit)
+        visitor = visit.visitor = self._visitor(connection, visit)
         _check_origin(connection, strict=visitor is _LOCAL)
         if isinstance(connection, Websocket):
             refusal = visit.stream()
@@ -122,12 +122,13 @@ class Guard:
 
     def _visitor(self, connection: Request | Websocket, visit: Visit) -> Visitor:
         kind, text = _presented(connection)
-        if text is not None and (kind == "bearer" or self.needs_token):  # an old cookie is no reason to stay outside
+        needs_token = self.needs_token
+        if text is not None and (kind == "bearer" or needs_token):  # an old cookie is no reason to stay outside
             return self._proven(kind, text, visit)
         if self._loopback:
             _check_host(connection.headers.get("Host", ""))
         _check_no_proxy(connection)
-        if self.needs_token:
+        if needs_token:
             raise Rejected("token_required", "the request shows no token", hint=_HOW)
         return _LOCAL
 
@@ -162,6 +163,8 @@ def _presented(connection: Request | Websocket) -> tuple[Kind, str | None]:
     scheme, _, text = given[0].partition(" ") if given else ("", "", "")
     if scheme.lower() == "bearer":
         return "bearer", text.strip() if len(given) == 1 else ""
+    if "Cookie" not in connection.headers:
+        return "cookie", None
     return "cookie", connection.cookies.get(cookie_name(connection.headers.get("Host", "")))
 
 
@@ -200,7 +203,8 @@ def opens_a_window(connection: Request | Websocket) -> bool:
 
 def _check_no_proxy(connection: Request | Websocket) -> None:
     for name, _ in connection.headers:
-        if name.lower() in _FORWARDED or name.lower().startswith(_FORWARDED_PREFIX):
+        lower = name.lower()
+        if lower in _FORWARDED or lower.startswith(_FORWARDED_PREFIX):
             raise _foreign(f"the request was forwarded by a proxy ({name}) and shows no token", hint=_HOW)
 
 

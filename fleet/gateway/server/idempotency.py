@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import msgspec
 from quart import Response, g, request
 from quart.ctx import RequestContext
+from quart.globals import request_ctx
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
@@ -42,18 +43,17 @@ class KeyedApp(QuartTrio):
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
         """Answer a request, or repeat its answer."""
-        dispatch = super().dispatch_request
-        if (
-            request.method in READS
-            or request.url_rule is None
-            or "Idempotency-Key" not in request.headers
-            or request.url_rule.endpoint in self.secret_endpoints
-        ):
+        asked = (request_context or request_ctx).request
+        rule, dispatch = asked.url_rule, super().dispatch_request
+        if rule is None or asked.method == "OPTIONS":
             return await dispatch(request_context)
+        if asked.method in READS or "Idempotency-Key" not in asked.headers or rule.endpoint in self.secret_endpoints:
+            view = cast("Callable[..., Awaitable[ResponseReturnValue]]", self.view_functions[rule.endpoint])
+            return await view(**(asked.view_args or {}))
         return await self._once(self.fleet.answers, lambda: dispatch(request_context))
 
     async def _once(self, answers: StoredResponses, dispatch: Callable[[], Awaitable[ResponseReturnValue]]) -> Response:
-        who = await read_caller()
+        who = await read_caller(request)
         async with answers.turn(who):
             earlier = answers.find(who)
             if earlier is not None:

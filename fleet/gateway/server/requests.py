@@ -11,14 +11,15 @@ from urllib.parse import parse_qsl
 import msgspec
 import trio
 from msgspec.structs import replace
-from quart import Response, g, request
+from quart import Request, Response
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
 from fleet.errors import Rejected
 from fleet.gateway.server.allowed_values import choices
-from fleet.gateway.server.visitor import Visitor
+from fleet.gateway.server.guard import READS
+from fleet.gateway.server.middleware import visit_of
 from fleet.limits import (
     ENCODED_SLICE_ITEMS,
     IDEMPOTENCY_KEY_CHARS_MAX,
@@ -55,17 +56,19 @@ def body_decoder(body_type: type[AnyBody]) -> Callable[[bytes], AnyBody]:
     return decode_body
 
 
-async def raw_body() -> bytes:
+async def raw_body(request: Request) -> bytes:
     """Return the bytes of the body."""
     body = await request.get_data(cache=True, as_text=False)
     return body if isinstance(body, bytes) else body.encode()
 
 
-async def read_to_its_end() -> None:
+async def read_to_its_end(request: Request) -> None:
     """Take what is on its way of a body that nobody reads, before the request is answered.
 
     Where an answer overtakes the body, the server and the client lose each other: the connection's next request hangs.
     """
+    if request.method in READS and not ("Content-Length" in request.headers or "Transfer-Encoding" in request.headers):
+        return  # it has none
     with trio.move_on_after(UNREAD_BODY_DRAIN_S), suppress(RequestEntityTooLarge, RequestTimeout):
         await request.get_data(cache=True, as_text=False)
 
@@ -110,20 +113,21 @@ def invalid(error: msgspec.ValidationError, kind: Any) -> Rejected:
     )
 
 
-async def read_caller() -> Caller:
+async def read_caller(request: Request) -> Caller:
     """Return who asks, with the idempotency key and a digest of the whole request."""
-    visitor: Visitor = g.caller
+    visit = visit_of(request)
+    actor = "local" if visit.visitor is None else visit.visitor.actor
+    behalf = _behalf(request)
     key = request.headers.get("Idempotency-Key")
-    request_id: str | None = g.get("request_id")
     if key is None:
-        return Caller(visitor.actor, request_id, on_behalf_of=_behalf())
+        return Caller(actor, visit.request_id, on_behalf_of=behalf)
     if not 0 < len(key) <= IDEMPOTENCY_KEY_CHARS_MAX:
         raise Rejected("invalid", f"an idempotency key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters")
-    whole = b"\0".join((request.method.encode(), request.full_path.encode(), await raw_body()))
-    return Caller(visitor.actor, request_id, f"http:{key}", hashlib.sha256(whole).digest(), _behalf())
+    whole = b"\0".join((request.method.encode(), request.full_path.encode(), await raw_body(request)))
+    return Caller(actor, visit.request_id, f"http:{key}", hashlib.sha256(whole).digest(), behalf)
 
 
-def _behalf() -> str | None:
+def _behalf(request: Request) -> str | None:
     """Return what the log calls the cause of the request: the session on whose behalf it says that it comes.
 
     Who asks (`actor`) is proven, the session is said: it explains, and allows nothing.
