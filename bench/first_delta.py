@@ -29,7 +29,7 @@ from fleet.rehearsal.config import opencode_config
 from fleet.rehearsal.script import fenced
 
 ROUNDS = 80
-OVERHEAD_MS = 5.0
+OVERHEAD_MS = 3.0
 _TIMEOUT_S = 30.0
 _POLL_S = 0.02
 _QUIET_S = 0.1

@@ -39,6 +39,7 @@ def fleet(data_dir: Path, *options: str, home: Path | None = None, before: Path 
     `before` is a directory of programs that are found before all others.
     """
     environment = opencode_environment(home) if home is not None else dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # it has each start compile every module, as no user's does
     if before is not None:
         environment["PATH"] = f"{before}{os.pathsep}{environment['PATH']}"
     port = free_port()
