@@ -24,8 +24,8 @@ from fleet.projections.inflight import Reader, Signal
 _RETRY_S = 5
 
 
-class Place:
-    """An open stream's place among those that write; made by `Streams.opened`."""
+class StreamWriter:
+    """Gives one open stream its turns to write; made by `Streams.opened`."""
 
     def __init__(self, streams: "Streams") -> None:
         self._streams = streams
@@ -75,10 +75,10 @@ class Streams:
 
     def __init__(self) -> None:
         self.closing = False
-        self._places: dict[Place, None] = {}
-        self._line: deque[Place] = deque()
+        self._writers: dict[StreamWriter, None] = {}
+        self._line: deque[StreamWriter] = deque()
         self._asked = trio.Event()
-        self._quiet: dict[Place, float] = {}  # those that wait for a turn, and when each is due for a heartbeat
+        self._quiet: dict[StreamWriter, float] = {}  # those that wait for a turn, and when each is due for a heartbeat
         self._waited = trio.Event()
 
     async def run(self) -> None:
@@ -107,20 +107,20 @@ class Streams:
             while self._quiet:
                 await trio.sleep_until(next(iter(self._quiet.values())))
                 now_s = trio.current_time()
-                for place in [each for each, due_s in self._quiet.items() if due_s <= now_s]:
-                    place.beat()
+                for writer in [each for each, due_s in self._quiet.items() if due_s <= now_s]:
+                    writer.beat()
                 await trio.lowlevel.checkpoint()
             self._waited = trio.Event()
 
     def close(self) -> None:
         """Let every stream end, at this moment."""
         self.closing = True
-        for place in self._places:
-            place.release()
+        for writer in self._writers:
+            writer.release()
 
     def check(self) -> None:
         """Raise `Unavailable` overloaded where there can be no further one."""
-        if len(self._places) >= STREAMS_OPEN_MAX:
+        if len(self._writers) >= STREAMS_OPEN_MAX:
             raise Unavailable(
                 "overloaded",
                 f"{STREAMS_OPEN_MAX} event streams are open",
@@ -129,17 +129,17 @@ class Streams:
             )
 
     @contextmanager
-    def opened(self) -> Generator[Place]:
-        """Count a stream while the block runs, and give it a place. Raises `Unavailable` stopping or overloaded."""
+    def opened(self) -> Generator[StreamWriter]:
+        """Count a stream while the block runs, and give it a writer. Raises `Unavailable` stopping or overloaded."""
         if self.closing:
             raise Unavailable("stopping", "Fleet is shutting down", retry_after_s=_RETRY_S)
         self.check()
-        place = Place(self)
-        self._places[place] = None
+        writer = StreamWriter(self)
+        self._writers[writer] = None
         try:
-            yield place
+            yield writer
         finally:
-            del self._places[place]
+            del self._writers[writer]
 
 
 class Waiting(NamedTuple):

@@ -24,7 +24,7 @@ from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Recorded
 from fleet.events.feed import FeedReader
 from fleet.gateway.live.frames import EventFrame, Frames
-from fleet.gateway.live.reader import Place, Reading, Streams, reading
+from fleet.gateway.live.reader import Reading, Streams, StreamWriter, reading
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.refusals import STREAM
 from fleet.gateway.openapi.responses import events
@@ -43,12 +43,12 @@ class EventSource(ResponseBody):
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
-        self._place: Place
+        self._writer: StreamWriter
         self._ended = False
         self._stack = AsyncExitStack()
 
     async def _subscribe(self, stack: AsyncExitStack) -> None:
-        """Begin to follow; `self._place.wake` is to be called when something may wait."""
+        """Begin to follow; `self._writer.wake` is to be called when something may wait."""
         raise NotImplementedError
 
     async def _drain(self) -> bytes:
@@ -62,12 +62,12 @@ class EventSource(ResponseBody):
 
     async def __aenter__(self) -> Self:
         try:
-            self._place = self._stack.enter_context(self._streams.opened())
+            self._writer = self._stack.enter_context(self._streams.opened())
         except Unavailable:  # the gateway closes, or the last place was taken: the client reconnects
             self._ended = True  # an `EventSource` does after an end, and never after a 503
         else:
             await self._subscribe(self._stack)
-            self._place.wake()
+            self._writer.wake()
         return self
 
     async def __aexit__(
@@ -80,14 +80,14 @@ class EventSource(ResponseBody):
 
     async def __anext__(self) -> bytes:
         while not self._ended:
-            in_time = await self._place.turn()
+            in_time = await self._writer.turn()
             if self._streams.closing:
                 break
             if not in_time:
                 return _HEARTBEAT
             chunk = await self._drain()
             if not self._idle:
-                self._place.wake()
+                self._writer.wake()
             if chunk:
                 return chunk
         raise StopAsyncIteration
@@ -105,7 +105,7 @@ class EventStream(EventSource):
         self._reading: Reading
 
     async def _subscribe(self, stack: AsyncExitStack) -> None:
-        following = reading(self._fleet, self._session_ids, self._after, self._place.wake)
+        following = reading(self._fleet, self._session_ids, self._after, self._writer.wake)
         self._reading = await stack.enter_async_context(following)
 
     async def _drain(self) -> bytes:
@@ -133,7 +133,7 @@ class NotificationStream(EventSource):
         self._numbers: dict[str, int] = {}
 
     async def _subscribe(self, stack: AsyncExitStack) -> None:
-        subscription = self._fleet.feed.subscribe(after=self._after, stream=_notifies, wake=self._place.wake)
+        subscription = self._fleet.feed.subscribe(after=self._after, stream=_notifies, wake=self._writer.wake)
         self._feed = await stack.enter_async_context(subscription)
 
     async def _drain(self) -> bytes:

@@ -18,7 +18,7 @@ from quart_trio import QuartTrio
 from fleet.errors import PROBLEMS, Problem, Rejected, Unavailable
 from fleet.gateway.hypercorn.websocket import PING, text_frame
 from fleet.gateway.live.dispatch import DispatchedResponse, carry_out
-from fleet.gateway.live.reader import Place, Streams
+from fleet.gateway.live.reader import Streams, StreamWriter
 from fleet.gateway.live.subscriptions import Subscription, Subscriptions
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import WEBSOCKET
@@ -54,7 +54,7 @@ class SocketConnection:
         self._streams = streams
         self._views = views
         self._socket = socket
-        self._place: Place
+        self._writer: StreamWriter
         self._read = trio.Event()
         self._answers: deque[bytes] = deque()
         self._subscriptions: dict[str, Subscription] = {}
@@ -64,7 +64,7 @@ class SocketConnection:
 
     async def run(self) -> None:
         """Serve the client until it disconnects or the gateway closes."""
-        with self._streams.opened() as self._place:
+        with self._streams.opened() as self._writer:
             await self._socket.accept()
             code, reason = _GOING_AWAY, "Fleet is shutting down"
             try:
@@ -86,7 +86,7 @@ class SocketConnection:
     async def _write(self) -> None:
         """Write all that waits, until the gateway closes."""
         while True:
-            in_time = await self._place.turn()
+            in_time = await self._writer.turn()
             if self._streams.closing:
                 return
             chunk = await self._drain() if in_time else PING
@@ -100,7 +100,7 @@ class SocketConnection:
         ended: list[Subscription] = []
         for frame_id, subscription in list(self._subscriptions.items()):
             if len(chunk) > SOCKET_WRITE_BYTES:
-                self._place.wake()
+                self._writer.wake()
                 break
             frames, goes_on = subscription.drain()
             chunk += frames
@@ -109,7 +109,7 @@ class SocketConnection:
             if goes_on:
                 self._subscriptions[frame_id] = subscription
                 if not subscription.idle:
-                    self._place.wake()
+                    self._writer.wake()
             else:
                 ended.append(subscription)
         for subscription in ended:
@@ -118,7 +118,7 @@ class SocketConnection:
 
     def _answer(self, frame: w.Reply | w.Error) -> None:
         self._answers.append(text_frame(_encode(frame)))
-        self._place.wake()
+        self._writer.wake()
 
     def _refuse(self, frame_id: str | None, problem: Problem) -> None:
         document = msgspec.Raw(_encode(problem_document(problem)))
@@ -161,8 +161,8 @@ class SocketConnection:
         if len(self._subscriptions) >= SOCKET_SUBSCRIPTIONS_MAX:
             detail = f"a WebSocket has {SOCKET_SUBSCRIPTIONS_MAX} subscriptions at most"
             raise Rejected("invalid", detail, hint="one subscription can follow many sessions")
-        self._subscriptions[frame.id] = await self._views.open(frame, self._place.wake)
-        self._place.wake()
+        self._subscriptions[frame.id] = await self._views.open(frame, self._writer.wake)
+        self._writer.wake()
 
     def _begin(self, frame: w.Command, size_bytes: int, nursery: trio.Nursery) -> None:
         if self._commands >= SOCKET_COMMANDS_MAX or self._commands_bytes + size_bytes > SOCKET_COMMANDS_BYTES_MAX:
