@@ -84,6 +84,7 @@ PHRASES = {
 PLAIN = tuple(
     f"fleet/{name}"
     for name in (
+        "actors/",
         "adapters/",
         "client/",
         "core/",

@@ -11,7 +11,7 @@ Command = TypeVar("Command")
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who orders, on behalf of what, and the key by which a repetition is recognised; `digest` covers the request."""
+    """Who sends a request, because of what, and its idempotency key; `digest` covers the request."""
 
     actor: str = "local"
     request_id: str | None = None

@@ -76,10 +76,10 @@ class Ports(msgspec.Struct, frozen=True):
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """What the operator decides: which sessions share a process, how many there may be, when they go.
+    """The operator's choices: which sessions share a process, the limit of processes, when idle ones stop.
 
-    `memory_free_bytes_min` must be left when a process is started; idle ones go after `idle_timeout_s`; sessions may
-    work below `workspace_roots`, which are real paths.
+    `memory_free_bytes_min` must be free when a process is started. An idle process stops after `idle_timeout_s`.
+    Sessions may work below `workspace_roots`, which are real paths.
     """
 
     sharing: Literal["shared", "directory"] = "shared"
@@ -110,7 +110,7 @@ class Connections:
             del self._clients[instance_id]
 
     def current(self, instance_id: str) -> OpenCode | None:
-        """Return the client, None where there is none at the moment."""
+        """Return the client; None if the instance is not connected."""
         return self._clients.get(instance_id)
 
     async def get(self, instance_id: str) -> OpenCode:
@@ -124,7 +124,7 @@ class Connections:
         return client
 
     async def wait(self, instance_id: str) -> OpenCode:
-        """Return the client, waiting for it however long that takes; an instance that ends calls its effects off."""
+        """Return the client, waiting without a limit: when the instance ends, the waiting effects are cancelled."""
         patience = Patience("waits_for_connection", instance=instance_id)
         return await persist(partial(self.get, instance_id), patience, every_s=0)
 

@@ -1,6 +1,6 @@
-"""The facade of one Fleet: its use cases, its views and what streams follow, which is all that the gateway may use.
+"""The facade of one Fleet for the gateway: its use cases, its views, and the feeds that streams follow.
 
-It runs nothing: fleet/actors/supervision.py makes it and has the children that run.
+It runs no tasks: fleet/actors/supervision.py creates it and runs the children.
 """
 
 from typing import TYPE_CHECKING
@@ -69,7 +69,7 @@ class Fleet:
         self.trust = Trust(context, self.sessions)
         self.repositories = Repositories(context, effects.known_offers, self.roots)
         self.webhooks = WebhookUseCases(context)
-        # How far the server is.
+        # The state of the server.
         self.ready = False
         self.rehearsal: str | None = None
         self.started_at_ms = 0
@@ -77,18 +77,18 @@ class Fleet:
         self._started_s: float | None = None
 
     def started(self, supervisor: Supervisor) -> None:
-        """Take note that the children of `supervisor` are being started."""
+        """Note that the children of `supervisor` are being started."""
         self._started_s = trio.current_time()
         self.started_at_ms = self.context.clock.now_ms()
         self.supervisor = supervisor
 
     def rehearse(self, provider: str | None) -> None:
-        """Take note of the provider of the scripted model, None where OpenCode has a real one."""
+        """Note the provider of the scripted model; None if OpenCode uses a real one."""
         if provider != self.rehearsal:
             self.rehearsal = provider
             self.touched.touch_where(lambda _: True)
 
     @property
     def uptime_s(self) -> float:
-        """For how many seconds it has been running, on the monotonic clock."""
+        """The seconds since its start, on the monotonic clock."""
         return 0.0 if self._started_s is None else trio.current_time() - self._started_s

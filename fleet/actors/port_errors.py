@@ -1,7 +1,7 @@
 """Wraps the ports: an error of the operating system becomes a `Problem` for everything above them.
 
-A full disk, a machine without a free file or process, a directory that may not be written: any call of a port may meet
-these, and everything above the ports answers `Problem`s. Ports whose calls are not awaited answer for themselves.
+Any call of a port may fail because the disk is full, no file or process is free, or a directory is read-only. The code
+above the ports handles only `Problem`s. Ports whose calls are not awaited convert their own errors.
 """
 
 import inspect

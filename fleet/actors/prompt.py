@@ -1,4 +1,4 @@
-"""A prompt as a caller gave it, before anything was looked up or checked."""
+"""A prompt as a caller sent it, before any check."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from fleet.ports import Attachment
 
 
 class NewPrompt(msgspec.Struct, frozen=True):
-    """A prompt as a caller gives it."""
+    """A prompt as a caller sends it."""
 
     text: str
     attachments: tuple[Attachment, ...] = ()

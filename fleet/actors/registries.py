@@ -1,4 +1,4 @@
-"""Makes the registries of all actors, each with what carries out the effects of its kind."""
+"""Creates the registries of all actors, each with the function that carries out the effects of its kind."""
 
 from collections.abc import Callable
 from functools import partial
@@ -39,7 +39,7 @@ def make_registries(
     command_seconds: Histogram,
     traces: "Traces | None",
 ) -> ActorRegistries:
-    """Return the registries; `command_seconds` is told how long each command took."""
+    """Return the registries; `command_seconds` records the duration of each command."""
     views = projections.views
     conversations = LiveEvents(context)
     setups = Setups(context, effects.changes)
@@ -77,13 +77,13 @@ def make_registries(
 
 
 async def _no_effect(*_: object) -> None:
-    """Roots and trust order nothing outside."""
+    """Do nothing: roots and trust have no effects."""
 
 
 def _actors(
     context: Context, view: States[Any], perform: Perform, spans: "Spans | None" = None
 ) -> Callable[[str, Inbox[Deliver[Any], StateReply[Any]]], Aggregate[Any, Any, Any, Any]]:
-    """Return what makes the actor of one id, over the inbox that the registry keeps for it."""
+    """Return the function that creates the actor of an id, with the inbox that the registry keeps for it."""
     shape: Shape = shape_of(view.decider.kind, view.state_type, view.decider.revision)
     now_ms = context.clock.now_ms
 

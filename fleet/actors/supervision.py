@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Supervision:
     """The children of one Fleet. `run` fits a `ChildSpec`; `fleet` is what the gateway may use.
 
-    Without `threads` everything is written where it is called: for simulations. Without `traces` there are no spans.
+    Without `threads`, writes run in the caller's thread, for simulations. Without `traces` there are no spans.
     """
 
     def __init__(

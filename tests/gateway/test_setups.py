@@ -211,7 +211,7 @@ async def test_a_teardown_that_is_not_allowed_any_more_does_not_run(machine: Mac
     assert (await door.knock("DELETE", f"/api/trust?repository={GIT}&digest=d1")).json == []
     assert (await door.knock("DELETE", f"{path}?cleanupWorkspace=true")).json["workspace"]["removed"]
     teardown = (await door.knock("GET", f"/api/workspaces/{item['workspaceId']}")).json["teardown"]
-    assert teardown["detail"] == "it did not run: nobody allows its commands any more"
+    assert teardown["detail"] == "it did not run: its commands are no longer allowed"
     assert [script.text for script in machine.scripts.ran] == ["npm ci"]
 
 

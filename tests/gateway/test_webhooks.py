@@ -355,7 +355,7 @@ async def test_a_lost_secret_is_named(machine: Machine, door: Door) -> None:
     machine.vault.targets.clear()
     item = (await door.knock("POST", f"/api/webhooks/{webhook_id}/test")).json
     assert item["outcome"] == "dropped"
-    assert "gone from the data directory" in item["detail"]
+    assert "are not in the data directory" in item["detail"]
 
 
 async def test_nothing_is_sent_of_an_erased_session(machine: Machine, door: Door) -> None:

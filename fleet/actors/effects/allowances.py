@@ -29,7 +29,7 @@ _decode: Final = msgspec.json.Decoder(_Permission).decode
 
 
 async def note_allowance(context: Context, session_id: str, effect: AnswerOpenCode) -> None:
-    """Note what the answer allows for good, where it does."""
+    """Record the permission if the reply is `always`."""
     state = context.views.sessions.get(session_id)
     asked = [] if state is None else [each for each in state.requests if each.id == effect.request_id]
     if effect.kind != "permission" or effect.answer.reply != "always" or not asked:
@@ -46,12 +46,12 @@ async def note_allowance(context: Context, session_id: str, effect: AnswerOpenCo
     )
     try:
         await context.actors.instances.ask(effect.instance_id, Deliver(note, cause_here(f"session:{session_id}")))
-    except Problem as problem:  # the answer is given all the same
+    except Problem as problem:  # OpenCode gets the answer nevertheless
         _log.warning("allowance_not_noted", session=session_id, code=problem.code, detail=problem.detail)
 
 
 def allowance_of(body: bytes) -> tuple[str, tuple[str, ...]]:
-    """Return the permission that `always` gives, and for what, of a request in OpenCode's JSON."""
+    """Return the permission that `always` grants and its patterns, from a request in OpenCode's JSON."""
     try:
         asked = _decode(body)
     except msgspec.MsgspecError:

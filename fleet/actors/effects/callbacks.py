@@ -42,7 +42,7 @@ class Callbacks:
         self._transcripts = transcripts
 
     async def notify(self, session_id: str, effect: NotifyParent, report: ReportBack[SessionCommand]) -> None:
-        """Give the prompt to the parent, however long that takes; called off when the callback is over."""
+        """Submit the prompt to the parent, retrying without a limit; cancelled when the callback is over."""
         clock = self._context.clock
         while True:
             parent = self._context.views.sessions.get(effect.parent_id)
@@ -65,7 +65,7 @@ class Callbacks:
             await self._change_of(parent)
 
     async def _change_of(self, parent: State) -> None:
-        """Wait until something has happened to the parent, for a while."""
+        """Wait until the parent's state changes, for a limited time."""
         with trio.move_on_after(CALLBACK_RETRY_S):
             await self._context.views.sessions.change_of(parent.id, parent)
 
@@ -77,7 +77,7 @@ class Callbacks:
             prompt_id=name, text=text, at_ms=context.clock.now_ms(), fresh=context.fresh(), resume=resume
         )
         cause = cause_here(f"session:{session_id}")
-        # Of what was ordered: a repetition is one, whatever can be read by then.
+        # Of what was ordered: it identifies a repetition, even if the text differs by then.
         digest = hashlib.sha256(effect.text.encode()).digest()
         await context.actors.sessions.ask(effect.parent_id, Deliver(prompt, cause, name, digest))
 
@@ -95,7 +95,7 @@ class Callbacks:
         return [*files, *(("", "Its last message:", said) if said else ())]
 
     def _files(self, session_id: str, manifest: str) -> list[str]:
-        """Return the lines on the files of a manifest; a damaged one must not keep the parent from its word."""
+        """Return the lines on the files of a manifest; a damaged manifest must not prevent the callback."""
         try:
             blob = self._context.blobs.get(manifest)
         except CorruptBlob as damaged:
@@ -112,12 +112,12 @@ def file_lines(files: Sequence[ChangedFile]) -> list[str]:
 
 
 def _name(file: ChangedFile) -> str:
-    """Return its name, in JSON where it could be taken for something else."""
+    """Return the file's name, as JSON if it could be misread."""
     return file.file if file.file.isprintable() else msgspec.json.encode(file.file).decode(errors="replace")
 
 
 def last_words(messages: Sequence[MessageView]) -> str:
-    """Return the last message of the agent since it was told something, its beginning where that is long."""
+    """Return the agent's last message since the newest prompt; a long one is truncated."""
     for message in reversed(messages):
         if _role(message.info) != "assistant":
             break

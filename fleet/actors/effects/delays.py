@@ -27,7 +27,7 @@ _NO_SERVERS: Final = McpServers((), are_starting=False)
 
 
 class Delay(NamedTuple):
-    """Why a turn does not get on; `is_long` is worth telling a person."""
+    """Why a turn makes no progress; if it `is_long`, a person is notified."""
 
     reason: str
     is_long: bool
@@ -37,7 +37,7 @@ _NONE: Final = Delay("", is_long=False)
 
 
 class Delays:
-    """Tells sessions why their turns do not get on."""
+    """Reports to sessions why their turns make no progress."""
 
     def __init__(self, context: Context, conversations: LiveEvents) -> None:
         self._context = context
@@ -46,7 +46,7 @@ class Delays:
     async def tell(
         self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: ReportBack[SessionCommand]
     ) -> None:
-        """Report why the turn that runs does not get on, or that it does again, where that is news."""
+        """Report why the running turn makes no progress, or that it does again, if that has changed."""
         state = self._context.views.sessions.get(session_id)
         if state is None or state.turn is None or state.requests:
             return
@@ -81,7 +81,7 @@ class Delays:
 
 
 def of_retry(status: TurnStatus, since_s: float, now_ms: int) -> Delay:
-    """Return the delay by a provider that OpenCode calls again."""
+    """Return the delay by a provider whose call OpenCode retries."""
     wait_s = max(0.0, (status.next_ms - now_ms) / 1000)
     if max(since_s, wait_s) < DELAY_RETRY_S:
         return _NONE
@@ -106,24 +106,24 @@ def of_tool(tool: Activity, now_ms: int, mcp_servers: tuple[str, ...]) -> Delay:
 
 
 def of_start(mcp_servers: tuple[str, ...], silent_s: float) -> Delay:
-    """Return the delay by MCP servers that have to answer before OpenCode begins."""
+    """Return the delay by MCP servers that have to respond before OpenCode begins."""
     servers = f"the MCP server{'s' if len(mcp_servers) > 1 else ''} {', '.join(mcp_servers)}"
     return Delay(f"waits for {servers} to start", silent_s >= DELAY_LONG_MIN * 60)
 
 
 def of_silence(silent_s: float) -> Delay:
-    """Return the delay by a model that says nothing."""
+    """Return the delay by a model that sends nothing."""
     minutes = _minutes(int(silent_s * 1000))
     return Delay(f"nothing has come from the model for {minutes} min", minutes >= DELAY_LONG_MIN) if minutes else _NONE
 
 
 def _minutes(took_ms: int) -> int:
-    """Return the age in minutes, rounded down to one of the steps at which it is told; 0 before the first."""
+    """Return the age in minutes, rounded down to one of the reported steps; 0 before the first."""
     return max((step for step in DELAY_STEPS_MIN if step * 60_000 <= took_ms), default=0)
 
 
 async def _mcp_servers(client: OpenCode, directory: str) -> McpServers:
     try:
         return await client.mcp_servers(directory)
-    except Problem:  # this version tells nothing of them, or does not answer: that is for others to say
+    except Problem:  # this version does not list them, or does not respond, which is reported elsewhere
         return _NO_SERVERS

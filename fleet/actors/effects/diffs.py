@@ -1,9 +1,9 @@
 """Computes the diffs of turns: it takes trees, compares them and stores contents, so that diffs outlive the directory.
 
-In a worktree or clone the session's diff is the one between its baseline and the tree at the end of a turn. In a
-directory that is used as it stands others may work too, before, after and meanwhile: there each turn's own diff counts
-(its base is taken right before the prompt is sent), and the turns that ran at the same time are named. A tree that
-can't be taken costs the diff, never the turn.
+In a worktree or clone, the session's diff is between its baseline and the tree at the end of a turn. In an existing
+directory others may work at any time, so the diffs of the session's turns are composed. The base of such a turn is
+taken just before the prompt is sent, and its diff names the turns that ran at the same time. If a tree cannot be taken,
+there is no diff, but the turn continues.
 """
 
 import re
@@ -41,7 +41,7 @@ Reporter = ReportBack[SessionCommand]
 
 
 class LiveDiff(NamedTuple):
-    """A diff of this moment. Its `contents`, by digest, are not stored; others that it names are in the blob store."""
+    """The current diff. Its `contents`, by digest, are only in memory; other named contents are in the blob store."""
 
     manifest: Manifest
     contents: Mapping[str, bytes]
@@ -55,7 +55,7 @@ class DiffEffects:
         self.live = LiveContents()
 
     async def baseline(self, workspace_id: str, directory: str) -> str | None:
-        """Return the tree of a directory, None where it can't be taken."""
+        """Return the tree of a directory; None if it cannot be taken."""
         try:
             return await self._context.trees.take(workspace_id, directory)
         except Problem as problem:
@@ -72,7 +72,7 @@ class DiffEffects:
             await report(ReportTurnSnapshot(number=number, tree=tree, at_ms=self._context.clock.now_ms()))
 
     async def record(self, session_id: str, number: int, report: Reporter) -> None:
-        """Record what the turn has changed, and the whole session so far."""
+        """Record the changes of the turn and of the whole session so far."""
         state = self._context.views.sessions.get(session_id)
         if state is None or state.turn is None or state.turn.number != number:
             return
@@ -85,11 +85,11 @@ class DiffEffects:
             await report(changes)
 
     async def now(self, state: State) -> LiveDiff:
-        """Return the session's diff as it is at this moment, in the middle of a turn. Nothing of it is stored."""
+        """Return the session's current diff, during a turn. It is not stored."""
         return self._remember(state, await self._now(state))
 
     async def now_of_turn(self, state: State) -> LiveDiff:
-        """Return the running turn's diff as it is at this moment. Nothing of it is stored."""
+        """Return the running turn's current diff. It is not stored."""
         return self._remember(state, await self._now_of_turn(state))
 
     def _remember(self, state: State, moment: LiveDiff) -> LiveDiff:
@@ -110,7 +110,7 @@ class DiffEffects:
         return await self._since(state, (state.turn and state.turn.base) or state.snapshots.newest, Manifest())
 
     async def _since(self, state: State, base: str | None, otherwise: Manifest) -> LiveDiff:
-        """Return what has changed since `base`, and `otherwise` where that can't be told."""
+        """Return the changes since `base`, or `otherwise` if they cannot be computed."""
         if base is None:
             return LiveDiff(otherwise, {})
         try:
@@ -121,7 +121,7 @@ class DiffEffects:
         digests: list[str] = []
         for content in contents(changes):
             digests.append(name_of(content))
-            await trio.lowlevel.checkpoint()  # others want to go on between two large files
+            await trio.lowlevel.checkpoint()  # other tasks run between two large files
         return LiveDiff(manifest_of(changes, digests), dict(zip(digests, contents(changes), strict=True)))
 
     def manifest(self, digest: str) -> Manifest:
@@ -134,7 +134,7 @@ class DiffEffects:
     def content_of(self, state: State, digest: str, manifests: Collection[str]) -> bytes | None:
         """Return a content that a diff of this session names, stored or live; None for any other digest.
 
-        A session owns its contents and its `manifests` in the blob store, and nothing else.
+        A session may read only its own contents and `manifests` from the blob store.
         """
         stream = self._context.views.sessions.stream(state.id)
         if not _DIGEST.fullmatch(digest) or digest in manifests:
@@ -155,7 +155,7 @@ class DiffEffects:
         )
 
     def _shared(self, state: State) -> bool:
-        """Return whether others may work there: they use it, one above or below as it stands, or did so once."""
+        """Return whether other sessions use, or have used, this directory or one above or below it directly."""
         return self._context.views.workspaces.is_shared(state.directory)
 
     def _recorded(self, state: State) -> Manifest:
@@ -194,11 +194,11 @@ class DiffEffects:
         return manifest_of(changes, await self._context.blobs.put(owner, contents(changes)))
 
     async def _recount(self, manifest: Manifest, contents_now: Mapping[str, bytes]) -> Manifest:
-        """Count the lines of composed changes anew, from their contents."""
+        """Count the lines of composed changes again, from their contents."""
         files: list[ChangedFile] = []
         for file in manifest.files:
             files.append(self._recounted(file, contents_now))
-            await trio.lowlevel.checkpoint()  # others want to go on between two large files
+            await trio.lowlevel.checkpoint()  # other tasks run between two large files
         return Manifest(tuple(files))
 
     def _recounted(self, file: ChangedFile, contents_now: Mapping[str, bytes]) -> ChangedFile:
@@ -211,13 +211,13 @@ class DiffEffects:
         return replace(file, additions=counts[0], deletions=counts[1])
 
     def content(self, digest: str | None, contents_now: Mapping[str, bytes]) -> bytes | None:
-        """Return a content that a manifest names, None where there is none."""
+        """Return a content that a manifest names; None if it does not exist."""
         if digest is None:
             return None
         return contents_now[digest] if digest in contents_now else self._context.blobs.get(digest)
 
 
 def _ran_since(state: State, since_ms: int) -> bool:
-    """Tell whether a turn of the session has run since then; the one that a lost instance left behind runs no more."""
+    """Return whether a turn of the session has run since then; the turn of a lost instance does not run."""
     runs = state.turn is not None and (state.phase in RUNNING or state.since_ms >= since_ms)
     return runs or state.turn_ended_at_ms >= since_ms

@@ -23,14 +23,14 @@ class Disposal:
         self._until_s: dict[tuple[str, str], float] = {}
 
     async def left(self, instance_id: str, directory: str) -> None:
-        """A session has left the directory: dispose of it if the process goes on and no other session works there."""
+        """Release the directory that a session has left, if the process continues and no other session works there."""
         if not self._is_unused(instance_id, directory):
             return
         await self._dispose(instance_id, directory)
         await self._end_remnants(instance_id, directory)
 
     async def _end_remnants(self, instance_id: str, directory: str) -> None:
-        """End what the session's tools have left running in its own worktree or clone."""
+        """Stop processes of the session's tools that still run in its own worktree or clone."""
         if self._context.views.workspaces.is_shared(directory) or not self._is_unused(instance_id, directory):
             return
         if pids := await self._context.host.end_in(directory, instance_id):
@@ -47,7 +47,7 @@ class Disposal:
             self._until_s = {key: until_s for key, until_s in self._until_s.items() if until_s > now_s}
             self._until_s[instance_id, directory] = now_s + DIRECTORY_RELEASE_S
             await client.dispose(directory)
-        except Problem as problem:  # it costs memory, and goes with the process
+        except Problem as problem:  # the memory is freed when the process ends
             _log.info("directory_not_disposed", instance=instance_id, code=problem.code)
 
     async def wait_over(self, instance_id: str, directory: str) -> None:

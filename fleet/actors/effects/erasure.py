@@ -1,7 +1,7 @@
-"""Erases a session for good: the payloads of its events, its blobs, stored responses about it, and cached data.
+"""Erases a session permanently: the payloads of its events, its blobs, stored responses about it, and cached data.
 
-Law 9 has been kept before. Its stream ends with `SessionErased`, which hides it from every view; then everything goes,
-in an order in which a crash loses nothing but time: `States.erasing` remembers at the next start what was not finished.
+Its work was preserved before (law 9). Its stream ends with `SessionErased`, which hides it from every view; then its
+data is deleted. After a crash, `States.erasing` knows the unfinished erasures and the next start continues them.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from fleet.projections.views import Views
 
 
 class Cache(Protocol):
-    """Something that is remembered of a stream, and can be made again."""
+    """Cached data about a stream, which can be computed again."""
 
     def forget(self, stream: str) -> None:
-        """Discard what is kept of a stream that was erased."""
+        """Discard the data of an erased stream."""
         ...
 
 
@@ -46,11 +46,11 @@ class SessionErasure:
         self._waiting: dict[str, trio.Event] = {}
 
     def unfinished(self) -> list[str]:
-        """Return the ids of sessions whose erasure was cut short."""
+        """Return the ids of sessions whose erasure was interrupted."""
         return self._sessions.erasing
 
     async def erase(self, session_id: str) -> None:
-        """Erase what is kept of the session. Idempotent. Raises `Unavailable` where the disk is full."""
+        """Erase everything stored for the session. Idempotent. Raises `Unavailable` if the disk is full."""
         stream = self._sessions.stream(session_id)
         # While the log still says that there is something to erase:
         await self._blobs.forget(stream)
@@ -65,6 +65,6 @@ class SessionErasure:
             waiting.set()
 
     async def done(self, session_id: str) -> None:
-        """Wait until nothing is kept of a session that is being erased."""
+        """Wait until the erasure of the session is complete."""
         while session_id in self._sessions.erasing:
             await self._waiting.setdefault(session_id, trio.Event()).wait()

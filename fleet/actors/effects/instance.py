@@ -1,8 +1,8 @@
 """Carries out the effects of an instance: spawn the process, operate it, stop it, and inform its sessions.
 
-To operate it means: hold the connection, hand its events to the conversations, and wait for its death. After a restart
-of Fleet the same effect finds a process that lives on and adopts it, or reports that it is gone: the identity (pid,
-start time, boot) and the password on file prove that it is the one.
+To operate it means: hold the connection, pass its events to the conversations, and wait for its end. After a restart of
+Fleet the same effect finds the running process and adopts it, or reports that it has ended. The stored identity (pid,
+start time, boot) and password prove that it is the same process.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -68,7 +68,7 @@ class InstanceEffects:
             endpoint = await self._context.host.wait_ready(instance_id, effect.identity)
             await report(commands.ReportReady(endpoint=endpoint, at_ms=self._now()))
             return
-        late = f"it did not announce itself within {SPAWN_READY_TIMEOUT_S:.0f} s"
+        late = f"it did not report its port within {SPAWN_READY_TIMEOUT_S:.0f} s"
         raise Unavailable("opencode_not_ready", f"OpenCode is not ready: {late}")
 
     # ------------------------------------------------------------------------------------------------------- operate
@@ -98,7 +98,7 @@ class InstanceEffects:
 
     async def _listen(self, instance_id: str, client: OpenCode, report: Reporter) -> None:
         state = self._context.views.instances.get(instance_id)
-        silent = state is not None and state.phase == "unreachable"  # as an earlier Fleet has found it
+        silent = state is not None and state.phase == "unreachable"  # found before a restart of Fleet
         async with client.events() as events:
             async for event in events:
                 if isinstance(event, StreamOpened):
@@ -123,7 +123,7 @@ class InstanceEffects:
         return False
 
     async def _prove_hung(self, instance_id: str, effect: OperateProcess, report: Reporter) -> None:
-        """Stop a process that is silent only when a second sign says that it will not answer again (law 8)."""
+        """Stop an unresponsive process only if a second sign proves that it will not respond again (law 8)."""
         while True:
             await trio.sleep(UNREACHABLE_POLL_S)
             state = self._context.views.instances.get(instance_id)
@@ -151,17 +151,17 @@ class InstanceEffects:
                 with trio.move_on_after(ABORT_GRACE_S):
                     for directory in directories:
                         await self._quiet(client, directory)
-        except Problem as problem:  # a stop that a crash cut short has taken the password away already
+        except Problem as problem:  # an earlier stop, interrupted by a crash, has deleted the password
             _log.info("stop_without_abort", instance=instance_id, code=problem.code)
 
     async def _quiet(self, client: OpenCode, directory: str) -> None:
-        """Abort every turn of the directory: that reaches the tools' processes, which no signal to the server does."""
+        """Abort every turn of the directory: a signal to the server would not end the tools' processes."""
         try:
             while running := await client.statuses(directory):
                 for opencode_id in running:
                     await client.abort(opencode_id, directory)
                 await trio.sleep(TURN_RECHECK_S)
-        except Problem as problem:  # the ladder of signals and the sweep do not need its help
+        except Problem as problem:  # the process is stopped by signals nevertheless
             _log.info("stop_without_abort", directory=directory, code=problem.code)
 
     async def _inform(self, _: str, effect: InformSession, report: Reporter) -> None:

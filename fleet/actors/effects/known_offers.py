@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Offered(msgspec.Struct, frozen=True):
-    """What an instance offered, at a time."""
+    """The agents, commands and models that an instance offered, and when."""
 
     as_of_ms: int
     instance_id: str
@@ -44,7 +44,7 @@ class _Place(NamedTuple):
 
 
 class KnownOffers:
-    """What is known, by repository; what was learnt longest ago goes first. `limits` learn of the models as well."""
+    """The known offers by repository; the oldest are discarded first. `limits` gets the offered models too."""
 
     def __init__(self, context: Context, limits: ModelLimits) -> None:
         self._context = context
@@ -57,10 +57,10 @@ class KnownOffers:
         await self._first([place for place in self._places() if place.instance_id == instance_id])
 
     async def find(self, source: Source | None) -> Offered | None:
-        """Return what is offered for a directory, or for None in general; None where nothing is known yet.
+        """Return the offer for a directory, or for None any offer; None if nothing is known yet.
 
-        From a live instance of its repository, else as last known for that, else from any live instance, else as last
-        known at all.
+        It comes from a live instance of the repository, else the last known one of the repository, else from any live
+        instance, else the newest known one.
         """
         key = None if source is None else source.repository or source.directory
         live = list(self._places())
@@ -72,7 +72,7 @@ class KnownOffers:
         return await self._first(live) or next(reversed(self._known.values()), None)
 
     async def _first(self, places: list[_Place]) -> Offered | None:
-        """Return what the first place offers that can be asked, without asking where the answer is not old."""
+        """Return the offer of the first place that responds; a recent offer is returned without a request."""
         for place in places:
             known = self._known.get(place.key)
             if known is not None and self._context.clock.now_ms() - known.as_of_ms < OFFERS_FRESH_S * 1000:

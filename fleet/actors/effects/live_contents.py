@@ -1,7 +1,7 @@
 """Keeps the contents of the diffs of running turns in memory, up to a number of bytes. Nothing is stored.
 
-A reader asks for the list of files first and for contents afterwards. A content that was displaced in between is read
-again with a new list.
+A reader requests the list of files first and contents afterwards. If a content was discarded in between, the reader
+requests the list again.
 """
 
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from fleet.limits import DIFF_LIVE_BYTES_MAX, DIFF_LIVE_ENTRY_BYTES
 
 
 class LiveContents:
-    """Contents by stream and digest; those that were named longest ago go first."""
+    """Contents by stream and digest; those least recently named are discarded first."""
 
     def __init__(self, bytes_max: int = DIFF_LIVE_BYTES_MAX) -> None:
         self._bytes_max = bytes_max
@@ -28,11 +28,11 @@ class LiveContents:
             self._drop(next(iter(self._contents)))
 
     def get(self, stream: str, digest: str) -> bytes | None:
-        """Return a content that a live diff of the stream has named, None where it is not here any more."""
+        """Return a content that a live diff of the stream has named; None if it was discarded."""
         return self._contents.get((stream, digest))
 
     def forget(self, stream: str) -> None:
-        """Discard what is kept of a stream that was erased."""
+        """Discard the contents of an erased stream."""
         for key in [key for key in self._contents if key[0] == stream]:
             self._drop(key)
 

@@ -40,42 +40,42 @@ _log = structlog.get_logger(__name__)
 
 
 class LiveSession:
-    """One session's signs. Times are trio's, in seconds."""
+    """The signs of activity of one session. Times are trio's, in seconds."""
 
     def __init__(self) -> None:
         self.infos: dict[str, MessageInfo] = {}
-        self.gaps = 1  # how often events may have been missed: a restart of Fleet is the first
+        self.gaps = 1  # how often events may have been missed; starts at 1 because of the restart of Fleet
         self.gaps_filled = 0
         self.cause = Cause()  # why its turn runs
-        self.next_turn: int | None = None  # it had not begun when it was noted: nobody can have sent its prompt
+        self.next_turn: int | None = None  # it had not begun when this was set, so its prompt was not sent
         self.begin()
 
     def begin(self) -> None:
-        """A turn begins: forget the signs of the one before."""
+        """Discard the signs of the previous turn: a new one begins."""
         self.infos.clear()
         self.error: tuple[str, str] | None = None
         self.retrying_since_s: dict[str, float] = {}  # by OpenCode's session: the turn's own, and those of sub-agents
-        self.retry: TurnStatus | None = None  # the newest word on why
+        self.retry: TurnStatus | None = None  # the newest status with the reason
         self.active_s = trio.current_time()
         self._sign = trio.Event()
 
     def wake(self) -> None:
-        """Something happened that may have ended the turn: whoever follows it should look."""
+        """Wake the effect that follows the turn: the turn may have ended."""
         self._sign.set()
 
     async def wait_for_activity(self, timeout_s: float) -> None:
-        """Wait for a sign, or for `timeout_s`."""
+        """Wait for a sign, at most `timeout_s` seconds."""
         with trio.move_on_after(timeout_s):
             await self._sign.wait()
         self._sign = trio.Event()
 
     def unknown_steps(self) -> int:
-        """Return how many of the turn's steps ended without OpenCode knowing why."""
+        """Return how many steps of the turn ended with an unknown reason."""
         return sum(info.finish == "unknown" for info in self.infos.values())
 
 
 class LiveEvents:
-    """The conversations of all sessions that work, by Fleet's session id."""
+    """The conversations of all working sessions, by Fleet's session id."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -90,11 +90,11 @@ class LiveEvents:
         return found
 
     def forget(self, session_id: str) -> None:
-        """The session has ended."""
+        """Discard the conversation of a session that has ended."""
         self._by_session.pop(session_id, None)
 
     def dispatch(self, event: OpenCodeEvent) -> None:
-        """Take one event of an instance's stream."""
+        """Process one event of an instance's stream."""
         if isinstance(event, SessionChanged):
             self._remember_parent(event)
         opencode_id = getattr(event, "session_id", None)
@@ -109,16 +109,16 @@ class LiveEvents:
             take(self, conversation, session.id, event, opencode_id == session.opencode.session_id)
 
     def wake_all(self, session_ids: list[str]) -> None:
-        """Something may have been missed: whoever follows a turn should look."""
+        """Wake the effects that follow turns: events may have been missed."""
         for session_id in session_ids:
             self.of(session_id).gaps += 1
             self.of(session_id).wake()
 
     def look(self, session_id: str, root: str, statuses: Mapping[str, TurnStatus], asked_s: float) -> None:
-        """Take what OpenCode's sessions were busy with, asked at `asked_s`: who retries, and who does no more."""
+        """Update which of OpenCode's sessions retry the model, from statuses that were requested at `asked_s`."""
         conversation = self.of(session_id)
         if conversation.active_s > asked_s:
-            return  # an event may be newer
+            return  # an event may be newer than the response
         retrying = [each for each, status in statuses.items() if status.type == "retry" and self._root(each) == root]
         possible = statuses if conversation.gaps_filled == conversation.gaps else retrying
         since_s = conversation.retrying_since_s
@@ -133,11 +133,10 @@ class LiveEvents:
         subagents: Sequence[OpenCodeSession],
         process_since_ms: int,
     ) -> ReportTranscript:
-        """Take the turn's `messages` and `subagents` from the store, and return what the log may lack of them.
+        """Add the turn's `messages` and `subagents` from the store, and return those that the log may not have.
 
-        The messages are the session's own and those of sub-agents. The store may have been read before the newest
-        event: where an event has told of the same, that is newer. What an earlier process ran before
-        `process_since_ms` stands there as running for ever.
+        The messages are the session's own and those of sub-agents. Events take precedence over the store, which may
+        have been read earlier. The store still shows tools of earlier processes, before `process_since_ms`, as running.
         """
         infos = self.of(session_id).infos
         state = self._context.views.sessions.get(session_id)
@@ -149,7 +148,7 @@ class LiveEvents:
             if known is None or not _is_over(known):
                 infos[message.info.id] = message.info if known is None or _is_over(message.info) else known
             for part in message.parts if message.info.created_ms >= process_since_ms else ():
-                running = part.type == "tool" and not part.finished  # a text's words are stored with its end
+                running = part.type == "tool" and not part.finished  # a text is stored when it ends
                 if running and part.id not in recorded:
                     self._context.inflight.part(session_id, part)
         told = tuple(Message(infos[message.info.id], message.parts) for message in messages)
@@ -229,7 +228,7 @@ class LiveEvents:
         try:
             cause = msgspec.structs.replace(self.of(session_id).cause, actor=told_by)
             self._context.actors.sessions.tell(session_id, Deliver(command, cause))
-        except Unavailable as unavailable:  # the end of the turn reads everything again
+        except Unavailable as unavailable:  # everything is read again at the end of the turn
             _log.warning("fact_dropped", session=session_id, fact=type(command).__name__, code=unavailable.code)
 
 

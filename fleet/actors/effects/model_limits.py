@@ -1,7 +1,7 @@
 """Knows the context limit of each model. The limits come from the offers of instances (known_offers.py); if a model
 whose limit is unknown has responded, the session's own instance is asked.
 
-A session whose process cannot be asked shows no limit until this model answers in a session whose process can.
+If the session's process does not respond, the limit remains unknown until another session uses this model.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,12 +32,12 @@ class ModelLimits:
         self._work = trio.Event()
 
     def of(self, state: State) -> int | None:
-        """Return the limit of the model that gave the session's newest answer, None where it is not known."""
+        """Return the limit of the model of the session's newest answer; None if it is not known."""
         model = _model_of(state)
         return None if model is None else self._known.get(model)
 
     def learn(self, models: Iterable[OfferedModel]) -> None:
-        """Remember what OpenCode offers."""
+        """Store the limits of models that OpenCode offers."""
         told = {(each.provider_id, each.model_id): each.context_tokens for each in models}
         new = {model for model, limit in told.items() if self._known.get(model) != limit}
         self._known |= told
@@ -47,7 +47,7 @@ class ModelLimits:
             self._touched.touch_where(lambda state: _model_of(state) in new)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Ask, one process after the other, until `stopping`."""
+        """Request unknown limits, one process after the other, until `stopping`."""
         async with trio.open_nursery() as nursery:
             with self._touched.follow(self):
                 nursery.start_soon(self._ask_all)
@@ -68,7 +68,7 @@ class ModelLimits:
         return taken
 
     async def _ask(self, session_id: str) -> bool:
-        """Ask the session's process, and return whether the limit is known then: it may be that there is none."""
+        """Request the limits from the session's process; return whether it responded (the model may have no limit)."""
         state = self._context.views.sessions.get(session_id)
         model = None if state is None else _model_of(state)
         if state is None or model is None or model in self._known:
@@ -87,7 +87,7 @@ class ModelLimits:
     # ---------------------------------------------------------------------------------------------------- a `Follower`
 
     def touched(self, session_id: str, position: int) -> None:  # noqa: ARG002 - its current state counts
-        """A session has changed: perhaps another model has answered."""
+        """Check a changed session: another model may have answered."""
         state = self._context.views.sessions.get(session_id)
         model = None if state is None or state.opencode.instance_id is None else _model_of(state)
         if model is not None and model not in self._known:

@@ -1,7 +1,7 @@
-"""Reads messages from OpenCode's store: no more of a long history than necessary, and none twice.
+"""Reads messages from OpenCode's store: of a long history only the necessary part.
 
-The log recognises only so many messages of earlier turns (`TRANSCRIPT_KNOWN_MAX`): a message that was recorded and
-forgotten must not be reported again, because its cost would count twice.
+A session remembers a limited number of recorded messages (`TRANSCRIPT_KNOWN_MAX`). A recorded message that it no longer
+remembers must not be reported again, because its cost would count twice.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from fleet.ports import Message, OpenCode, OpenCodeSession
 
 
 async def read_tail(client: OpenCode, opencode_id: str, message_id: str) -> Sequence[Message]:
-    """Return the messages from `message_id` on, none where it is not kept."""
+    """Return the messages from `message_id` on; none if that message is not stored."""
     newest = TRANSCRIPT_TAIL_MESSAGES
     while True:
         messages = await client.read_messages(opencode_id, newest)
@@ -24,7 +24,7 @@ async def read_tail(client: OpenCode, opencode_id: str, message_id: str) -> Sequ
 
 
 async def read_since(client: OpenCode, opencode_id: str, since_ms: int) -> tuple[Message, ...]:
-    """Return the messages that were made or completed since then."""
+    """Return the messages that were created or completed since then."""
     newest = TRANSCRIPT_TAIL_MESSAGES
     while True:
         messages = await client.read_messages(opencode_id, newest)
@@ -34,7 +34,7 @@ async def read_since(client: OpenCode, opencode_id: str, since_ms: int) -> tuple
 
 
 async def read_subagents(client: OpenCode, opencode_id: str, since_ms: int = 0) -> list[OpenCodeSession]:
-    """Return the sessions of all sub-agents that were prompted since then, those of sub-agents included."""
+    """Return the sessions of all sub-agents that were prompted since then, nested ones included."""
     found: dict[str, OpenCodeSession] = {}
     asking = [opencode_id]
     while asking:

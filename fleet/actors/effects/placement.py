@@ -21,7 +21,7 @@ from fleet.keyed_locks import Locks
 from fleet.limits import INSTANCE_QUEUE_MAX, INSTANCE_QUEUE_POLL_S, INSTANCE_QUEUE_RETRY_S, INSTANCE_QUEUE_S, MIB
 
 Delayed = Callable[[str], Awaitable[None]]
-"""Tells why something takes its time."""
+"""Reports why a placement has to wait."""
 
 
 def placement_key(policy: str, session: AttachInstance | State) -> str:
@@ -48,7 +48,7 @@ class Placement:
         self._closed = False
 
     async def close(self) -> None:
-        """Place no session any more: Fleet stops. Return when a placement that was under way is in the views."""
+        """Stop placing sessions, at shutdown. Return when running placements are in the views."""
         self._closed = True
         async with self._placing:
             pass
@@ -56,13 +56,13 @@ class Placement:
     async def place(self, session_id: str, effect: AttachInstance, delayed: Delayed) -> str:
         """Attach the session to an instance and return its id; idempotent, the instance may still be starting.
 
-        Where another process is not to be had yet, it waits in line and says so by `delayed(reason)`. Raises
-        `Unavailable` overloaded when that takes too long. Once placement is closed it waits to be called off: the order
-        is in the log, and the next Fleet places the session.
+        If no further process may be started yet, it waits in a queue and reports that by `delayed(reason)`. Raises
+        `Unavailable` overloaded if that takes too long. After `close` it waits until it is cancelled: the order is in
+        the log, so the session is placed after the next start of Fleet.
         """
         key = placement_key(self._context.policy.sharing, effect)
         async with self._locks.hold(key):
-            # Called off half-way, the session would be attached to an instance, and nobody would know.
+            # A cancelled placement could leave the session attached without a record of it.
             with await self._room(key, delayed), trio.CancelScope(shield=True):
                 async with self._placing:
                     if not self._closed:
@@ -72,7 +72,7 @@ class Placement:
     async def attached(self, session: State) -> list[str]:
         """Return the live instances that the session is attached to, after any placement that is under way.
 
-        One that waits in line for a process is not: who ends need not wait for room.
+        A session that waits in the queue for a process is not attached; its end does not wait for that.
         """
         key = placement_key(self._context.policy.sharing, session)
         async with self._placing:
@@ -80,7 +80,7 @@ class Placement:
 
     @contextmanager
     def _reservation(self, key: str) -> Generator[None]:
-        """Keep the room for a process from others until it is in the views. Nobody may wait before it is entered."""
+        """Reserve room for a process until it is in the views. The caller must enter it without a checkpoint."""
         self._reserved.add(key)
         try:
             yield
@@ -88,7 +88,7 @@ class Placement:
             self._reserved.discard(key)
 
     async def _room(self, key: str, delayed: Delayed) -> AbstractContextManager[None]:
-        """Wait until a process may be started, first come first served, unless there is one to share; then reserve."""
+        """Wait until a process may be started, in order of arrival, unless one can be shared; then reserve room."""
         reason = self._shortage(key) or self._line_ahead(key)
         if reason is None:
             return self._reservation(key)
@@ -108,18 +108,18 @@ class Placement:
         raise Unavailable("overloaded", f"no process could be started: {reason}", retry_after_s=INSTANCE_QUEUE_RETRY_S)
 
     def _line_ahead(self, key: str) -> str | None:
-        """Return that others wait for the room that there may be, None where nobody does or one needs none."""
+        """Return a reason if other sessions wait for room; None if none does or no room is needed."""
         needs_none = bool(self._context.views.instances.alive(key))
         return "others wait already" if self._line.locked() and not needs_none else None
 
     def _shortage(self, key: str) -> str | None:
-        """Return why no further process may be started, None where one may, or is there to be shared."""
+        """Return why no further process may be started; None if one may, or if one can be shared."""
         policy, instances = self._context.policy, self._context.views.instances
         alive = instances.alive()
         keys = [state.key for state in alive if state.phase != "unreachable"]
         if key in keys:
             return None
-        leaving = sum(state.phase == "stopping" for state in instances)  # their processes live still
+        leaving = sum(state.phase == "stopping" for state in instances)  # their processes still run
         count = len(alive) + leaving + len(self._reserved.difference(keys))
         if count >= policy.instances_max:
             return f"{count} OpenCode processes run, which is the limit"
@@ -128,12 +128,12 @@ class Placement:
         return None
 
     def _usable(self, key: str, session_id: str) -> list[Instance]:
-        """Return the instances that the session may share: one that does not answer only if it is in it already."""
+        """Return the instances that the session may share; an unresponsive one only if it is attached already."""
         alive = self._context.views.instances.alive(key)
         return [state for state in alive if state.phase != "unreachable" or session_id in state.sessions]
 
     async def _start_in(self, session_id: str, effect: AttachInstance) -> str:
-        """Return where a process starts: in the source, or in the workspace where the source was moved."""
+        """Return the directory where a process starts: the source, or the workspace if the source was moved."""
         session = self._context.views.sessions.get(session_id)
         workspace = None if session is None else self._context.views.workspaces.get(session.workspace_id)
         order = None if workspace is None else workspace.order
@@ -150,7 +150,7 @@ class Placement:
             attach = AttachSession(session_id=session_id, directory=effect.directory, at_ms=context.clock.now_ms())
             try:
                 await context.actors.instances.ask(state.id, Deliver(attach, cause))
-            except Rejected:  # it is stopping: look on
+            except Rejected:  # it is stopping: try the next one
                 continue
             return state.id
         instance_id, start_in = context.ids.uuid7(), await self._start_in(session_id, effect)

@@ -1,7 +1,7 @@
-"""Gives each worktree and clone its own range of ports, so that programs of two workspaces never want the same port.
+"""Leases each worktree and clone its own range of ports, so that programs of two workspaces do not use the same port.
 
-A lease is what the workspace's own event says, and it is given back by the event that the workspace is gone. Choosing
-and recording happen under one lock, so that no range is leased twice.
+An event of the workspace records the lease, and its removal ends it. A range is chosen and recorded under one lock, so
+that no range is leased twice.
 """
 
 import structlog
@@ -25,7 +25,7 @@ class PortRanges:
         self._choosing = trio.Lock()
 
     async def lease(self, state: State) -> State:
-        """Return the workspace with a range of its own; without one where it is not Fleet's or none is left."""
+        """Return the workspace with its own range; without one if it is a person's directory or no range is left."""
         if state.order is None or state.order.strategy == "existing" or state.ports is not None:
             return state
         async with self._choosing:
@@ -38,7 +38,7 @@ class PortRanges:
             return (await self._context.actors.workspaces.ask(state.id, deliver)).state
 
     def _free(self) -> int | None:
-        """Return the first port of a range that no workspace has and nothing listens in, None where there is none."""
+        """Return the first port of a range that is not leased and where no program listens; None if there is none."""
         held = {state.ports.first for state in self._context.views.workspaces if state.ports is not None}
         return next(
             (

@@ -1,7 +1,7 @@
 """Delivers prompts to OpenCode: the prompt that starts a turn, and those that steer it.
 
-Delivery is proved by reading the message back; sending again under the same ids is harmless (opencode-facts 5.2).
-Following the turn is turn.py.
+Delivery is proved by reading the message back; sending again with the same ids is harmless (opencode-facts 5.2).
+turn.py follows the turn.
 """
 
 from collections.abc import Awaitable, Callable
@@ -73,7 +73,7 @@ class Deliveries:
                     await report(ReportTurnFailed(number=effect.number, code=name, detail=message, at_ms=self._now()))
                     return
             except Unavailable as unavailable:
-                # OpenCode may have the prompt, so it can't be called failed; an instance that ends calls this off.
+                # OpenCode may have the prompt, so this is not a failure; the end of the instance cancels it.
                 _log.warning("delivery_retried", session=session_id, attempt=unanswered, code=unavailable.code)
                 await trio.sleep(backoff_s(unanswered + 1, first_s=DELIVERY_POLL_S[-1], max_s=DELIVERY_RETRY_S_MAX))
                 unanswered += 1
@@ -88,7 +88,7 @@ class Deliveries:
         await report(ReportTurnFailed(number=effect.number, code="opencode_refused", detail=failure, at_ms=self._now()))
 
     async def _delivered(self, session_id: str, effect: e.DeliverPrompt, may_be_kept: bool) -> str | None:
-        """Send the prompt unless OpenCode has it, and return the id of its message, None where it is not kept."""
+        """Send the prompt unless OpenCode has it; return the id of its message, None if OpenCode did not store it."""
         client = await self._context.connections.get(effect.instance_id)
         conversation = self._conversations.of(session_id)
         state = self._context.views.sessions.get(session_id)
@@ -99,7 +99,7 @@ class Deliveries:
                 return await _compaction(client, effect.opencode_id, since_ms)
             return effect.message_id if await _is_kept(client, effect) else None
 
-        # One that was to steer an earlier turn may be kept and not have run: the same ids again make OpenCode run it.
+        # A prompt that was to steer an earlier turn may be stored but unread: sent again, OpenCode runs it.
         if may_be_kept and effect.prompt.message_id is None and (found := await kept()) is not None:
             return found
         await self._disposal.wait_over(effect.instance_id, effect.directory)
@@ -113,7 +113,7 @@ class Deliveries:
         return await self._read_back(conversation, kept)
 
     async def _send(self, client: OpenCode, effect: e.DeliverPrompt, state: State | None) -> None:
-        """Send the prompt, or carry out its command. Raises `Problem`, for a command that there is not as well."""
+        """Send the prompt, or run its command. Raises `Problem`, also for an unknown command."""
         command = effect.prompt.command
         if command == COMPACT:
             provider_id, model_id = _model(effect, state)
@@ -124,14 +124,14 @@ class Deliveries:
         await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
 
     async def _error(self, effect: e.DeliverPrompt, said: tuple[str, str]) -> tuple[str, str]:
-        """Return why OpenCode did not keep a prompt: without the session, its database complains of itself."""
+        """Return why OpenCode did not store a prompt: a missing session shows only as an error of its database."""
         client = await self._context.connections.get(effect.instance_id)
         if await client.read_session(effect.opencode_id) is not None:
             return said
         return "session_gone", f"OpenCode's store has no session {effect.opencode_id} any more"
 
     async def _read_back(self, conversation: LiveSession, kept: Callable[[], Awaitable[str | None]]) -> str | None:
-        """Return what `kept` finds, as soon as it does; None after a while, or when OpenCode has said an error."""
+        """Return the result of `kept` once it finds the prompt; None after a timeout or an error of OpenCode."""
         deadline = trio.current_time() + DELIVERY_CONFIRM_TIMEOUT_S
         look = 0
         while trio.current_time() < deadline:
@@ -144,10 +144,10 @@ class Deliveries:
         return None
 
     async def steer(self, session_id: str, effect: e.SteerTurn, report: Reporter) -> None:
-        """Send a prompt into the running turn; called off when the turn ends first, and then the prompt waits again.
+        """Send a prompt into the running turn; cancelled if the turn ends first, and then the prompt waits again.
 
-        One that OpenCode does not keep waits for a turn of its own, which will say what is wrong with it: each try is a
-        sign of life, so that a turn which hangs would never be given up.
+        If OpenCode does not store it, it waits for its own turn, which reports the error. It is not retried here: each
+        attempt would count as activity, so that a hung turn would never be given up.
         """
         conversation = self._conversations.of(session_id)
         client = await self._context.connections.wait(effect.instance_id)
@@ -174,14 +174,14 @@ class Deliveries:
 
 
 async def _compaction(client: OpenCode, opencode_id: str, since_ms: int) -> str | None:
-    """Return the message by which the conversation is summed up since then, None where there is none yet."""
+    """Return the message that has summed up the conversation since then; None if there is none yet."""
     newest = await client.read_messages(opencode_id, TRANSCRIPT_TAIL_MESSAGES)
     began = (message for message in newest if message.info.created_ms >= since_ms)
     return next((each.info.id for each in began if any(part.type == "compaction" for part in each.parts)), None)
 
 
 def _model(effect: e.DeliverPrompt, state: State | None) -> tuple[str, str]:
-    """Return the model that sums up: the session's, or the one that answered last. Raises `Problem`."""
+    """Return the model for the summary: the session's, or that of the newest answer. Raises `Problem`."""
     if effect.prompt.model is not None:
         return effect.prompt.model.provider_id, effect.prompt.model.model_id
     if state is None or state.context is None or not state.context.model_id:
@@ -190,7 +190,7 @@ def _model(effect: e.DeliverPrompt, state: State | None) -> tuple[str, str]:
 
 
 async def _is_kept(client: OpenCode, effect: Sending) -> bool:
-    """Say whether OpenCode's store has the prompt: all of it, because the message comes a moment before its parts."""
+    """Return whether OpenCode's store has the whole prompt: the message is stored a moment before its parts."""
     message = await client.read_message(effect.opencode_id, effect.message_id)
     if effect.prompt.command is not None:
         return message is not None  # OpenCode gives a command's parts their ids

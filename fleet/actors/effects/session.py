@@ -1,8 +1,8 @@
 """Carries out the effects of a session: provision it, deliver its prompts, stop and end it.
 
 The session itself (what may happen and what it means) is fleet/core/session; the actor around it is aggregate.py.
-Sending prompts is prompt_delivery.py, following a turn to its end turn.py. Each effect here is idempotent. A `Problem`
-that it does not answer itself is its failure, or begins it again (failures.py).
+prompt_delivery.py sends prompts, and turn.py follows a turn to its end. Each effect here is idempotent. A `Problem`
+that it raises is reported as its failure or makes it retry (failures.py).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -108,14 +108,14 @@ class SessionEffects:
             raise Problem("workspace_gone", described(seen) or "the workspace is missing")
         try:
             await self._context.workspaces.inspect(state.prepared.directory)
-        except Rejected as refusal:  # any other problem says that nobody could look
+        except Rejected as refusal:  # any other problem means that the check itself failed
             seen = await look(self._context, workspace_id)
             gone = None if seen is None else described(seen)
             raise Problem("workspace_gone", gone or f"the workspace is gone: {refusal.detail}") from refusal
         session = self._context.views.sessions.get(session_id)
         first = session is None or session.snapshots.baseline is None
         origin = None if session is None else session.settings.origin
-        fresh = session is not None and not session.opencode.session_exists  # no agent has been there yet
+        fresh = session is not None and not session.opencode.session_exists  # no agent has worked there yet
         if fresh and origin is not None and origin.tree is not None:
             await self._context.trees.lay_out(origin.workspace_id, origin.tree, state.prepared.directory)
         baseline = await self._changes.baseline(workspace_id, state.prepared.directory) if first else None
@@ -132,14 +132,14 @@ class SessionEffects:
         )
 
     def _check_stays(self, directory: str, workspace_id: str) -> None:
-        """Raise `Problem` workspace_gone where the directory lies in another workspace that is being removed.
+        """Raise `Problem` workspace_gone if the directory is inside another workspace that is being removed.
 
-        A removal looks for sessions when it has begun, so one of both sees the other.
+        A removal checks for sessions after it has begun, so either it or this check sees the other.
         """
         for other in self._context.views.workspaces:
             going = other.phase in ("removing", "removed") and other.order is not None and other.id != workspace_id
             if going and other.order is not None and is_inside(directory, (other.order.directory,)):
-                raise Problem("workspace_gone", f"{directory!r} lies in a workspace that is {other.phase}")
+                raise Problem("workspace_gone", f"{directory!r} is in a workspace that is {other.phase}")
 
     async def _set_up(self, session_id: str, effect: e.SetUpWorkspace, report: Reporter) -> None:
         await self._setups.set_up(session_id, effect, report)
@@ -179,7 +179,7 @@ class SessionEffects:
         return ReportConversationOpen(opencode_id=effect.opencode_id, at_ms=self._now(), fresh=self._context.fresh())
 
     async def _copied(self, client: OpenCode, origin: ForkPoint, session: OpenCodeSession) -> tuple[Message, ...]:
-        """Give a fork the messages of its origin, read them back and return them; what came before is completed."""
+        """Copy the messages of its origin into a fork, read them back and return them; a partial copy is completed."""
         told = await client.read_messages(origin.opencode_id)
         kept = tuple(takewhile(lambda message: message.info.id != origin.message_id, told))
         if not kept:
@@ -224,7 +224,7 @@ class SessionEffects:
         await report(ReportSessionStopped(evidence=evidence, at_ms=self._now(), leaves=leaves))
 
     def _is_shared(self, instance_id: str, session_id: str) -> bool:
-        """Return whether the process goes on without the session: others are in it and mean to stay."""
+        """Return whether the process continues without the session, because other sessions use it."""
         instance = self._context.views.instances.get(instance_id)
         if instance is None or instance.phase in OVER:
             return False
@@ -245,7 +245,7 @@ class SessionEffects:
             await self._disposal.left(instance_id, state.directory)
 
     async def _leave(self, session_id: str, effect: e.DetachInstance, report: Reporter) -> None:
-        """Detach it when nothing runs for it any more; the last one to go takes the process along."""
+        """Detach the session once nothing runs for it; without sessions the process is stopped."""
         while self._is_shared(effect.instance_id, session_id):
             try:
                 client = await self._context.connections.get(effect.instance_id)
@@ -262,7 +262,7 @@ class SessionEffects:
         await report(ReportDetached(instance_id=effect.instance_id, at_ms=self._now()))
 
     async def _erase(self, session_id: str, _: e.EraseRecords, __: Reporter) -> None:
-        """Erase everything that is kept for the session; then there is no such session."""
+        """Erase everything that is stored for the session."""
         erase = partial(self._erasure.erase, session_id)
         await persist(erase, Patience("erasure_retried", session=session_id), every_s=ERASURE_RETRY_S)
 

@@ -1,8 +1,8 @@
 """Sets up workspaces and tears them down, with the commands that a person has allowed.
 
-The recipe is read from the new checkout, and what runs is what was read: it is in the log from then on. A set-up waits
-for its permission as long as it takes; abort, skip and the end of the session cancel it. A teardown runs what was
-allowed with its set-up, for a bounded time, and a removal waits for it no longer than that.
+The recipe is read once from the new checkout and recorded; exactly the recorded commands run. A set-up waits for its
+permission without a limit; abort, skip and the end of the session cancel it. A teardown runs the commands that were
+allowed with its set-up, for a limited time, and a removal waits for it no longer than that.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ from fleet.ports import Recipe, Say, Script, ScriptEnd
 
 _log = structlog.get_logger(__name__)
 
-_NOT_ALLOWED: Final = "it did not run: nobody allows its commands any more"
+_NOT_ALLOWED: Final = "it did not run: its commands are no longer allowed"
 
 
 class Setups:
@@ -43,15 +43,15 @@ class Setups:
         return self._context.clock.now_ms()
 
     async def equip(self, workspace: Workspace) -> None:
-        """Give a workspace its ports, and the commands that agents run in it their variables."""
+        """Lease ports to a workspace, and set the environment of commands that agents run in it."""
         equipped = await self._port_ranges.lease(workspace)
         if equipped.ports is not None:
             await self._context.shells.expose(equipped.id, variables_of(equipped))
 
     async def recipe(self, session: State | None, workspace: Workspace) -> Recipe | None:
-        """Return how the session's workspace is to be set up; None where it is, or asks for nothing, or is to stay so.
+        """Return how the session's workspace is to be set up; None if it needs no set-up or already has it.
 
-        A directory that is used as it is belongs to a person, who has set it up.
+        An existing directory belongs to a person, who has set it up.
         """
         order = workspace.order
         if session is None or order is None or order.strategy == "existing" or workspace.set_up:
@@ -62,7 +62,7 @@ class Setups:
         return None if skipped else recipe
 
     async def set_up(self, session_id: str, effect: e.SetUpWorkspace, report: ReportBack[SessionCommand]) -> None:
-        """Wait until the commands are allowed, run them, and report how that ended."""
+        """Wait until the commands are allowed, run them, and report the result."""
         written = _Tail()
 
         async def say(text: str) -> None:
@@ -96,7 +96,7 @@ class Setups:
             await trusted.wait(trust.TRUST_ID, lambda now: now.allows(effect.repository, recipe.digest))
 
     async def _record(self, effect: e.SetUpWorkspace, *, complete: bool) -> None:
-        """Let the workspace know: a resume does not set it up again, and its teardown is this recipe's."""
+        """Record the set-up in the workspace: a resume does not repeat it, and the teardown is this recipe's."""
         command = RecordSetup(repository=effect.repository, recipe=effect.recipe, complete=complete, at_ms=self._now())
         deliver = Deliver[WorkspaceCommand](command, cause_here(f"workspace:{effect.workspace_id}"))
         await self._context.actors.workspaces.ask(effect.workspace_id, deliver)
@@ -110,14 +110,14 @@ class Setups:
         return await self._context.scripts.run(script, say)
 
     async def _baseline(self, session_id: str) -> str | None:
-        """Return the tree that the session begins with: what the set-up has made is no change of the session's."""
+        """Return the tree after the set-up: files that the set-up makes are not changes of the session."""
         state = self._context.views.sessions.get(session_id)
         if state is None or state.turns:
             return None
         return await self._changes.baseline(state.workspace_id, state.directory)
 
     async def tear_down(self, workspace: Workspace) -> ReportTornDown | None:
-        """Run the teardown of what was set up, and return what came of it; None where there is none."""
+        """Run the teardown of the workspace's set-up and return its result; None if there is no teardown."""
         recipe = workspace.recipe
         if recipe is None or not recipe.teardown:
             return None
@@ -140,7 +140,7 @@ class Setups:
 
 
 class _Tail:
-    """The end of what a script has written."""
+    """The end of a script's output."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -150,7 +150,7 @@ class _Tail:
 
 
 def variables_of(workspace: Workspace) -> Mapping[str, str]:
-    """Return what scripts and the agent's commands learn of their workspace by their environment."""
+    """Return the environment variables that describe the workspace to scripts and to the agent's commands."""
     source = "" if workspace.order is None else workspace.order.source_directory
     found = {"FLEET_WORKSPACE_ID": workspace.id, "FLEET_SOURCE_DIRECTORY": source}
     if workspace.ports is not None:

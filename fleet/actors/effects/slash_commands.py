@@ -1,7 +1,7 @@
-"""Resolves a prompt that names a command before it is accepted: `/name` runs or is refused, and is never sent as text.
+"""Resolves a prompt that names a command before it is accepted: `/name` runs or is rejected, and is never sent as text.
 
-Commands are OpenCode's own and the repository's; only a process of the session knows them. Where there is none yet, the
-command is looked up before it is sent (prompt_delivery.py).
+Commands are OpenCode's own and the repository's; only a process of the session knows them. If the session has no
+process yet, the command is checked before it is sent (prompt_delivery.py).
 """
 
 import re
@@ -29,9 +29,9 @@ class SlashCommands:
         self._context = context
 
     async def resolve(self, prompt: NewPrompt, session: State | None) -> NewPrompt:
-        """Return the prompt with the command that it names, or as it is where it is text.
+        """Return the prompt with the command that it names; a text prompt is returned unchanged.
 
-        Raises `Rejected`: command_unknown, and invalid where a command is to take what it cannot.
+        Raises `Rejected`: command_unknown, and invalid for a command with attachments or for steering.
         """
         name, arguments = _named(prompt)
         if name is None:
@@ -45,13 +45,13 @@ class SlashCommands:
         return _runnable(replace(prompt, command=name, text=arguments))
 
     async def _known(self, session: State) -> frozenset[str] | None:
-        """Return the commands that the session can run, None where it has no process that says so."""
+        """Return the commands that the session can run; None if it has no process that responds."""
         client = self._context.connections.current(session.opencode.instance_id or "")
         if client is None:
             return None
         try:
             return await names(client, session.directory)
-        except Problem:  # what does not answer takes no prompt either: it is looked up again then
+        except Problem:  # the command is checked again before it is sent
             return None
 
 
@@ -61,12 +61,12 @@ async def commands_in(client: OpenCode, directory: str) -> tuple[SlashCommand, .
 
 
 async def names(client: OpenCode, directory: str) -> frozenset[str]:
-    """Return the names of the commands that can be run in a directory, that of Fleet's own included."""
+    """Return the names of the commands that can be run in a directory, Fleet's own included."""
     return frozenset(command.name for command in await commands_in(client, directory))
 
 
 def unknown(name: str, known: frozenset[str]) -> Rejected:
-    """Return what is said of a command that there is not."""
+    """Return the error for an unknown command."""
     return Rejected(
         "command_unknown",
         f"there is no command /{name} here; there are: {', '.join(f'/{each}' for each in sorted(known))}",
@@ -77,7 +77,7 @@ def unknown(name: str, known: frozenset[str]) -> Rejected:
 
 
 def _named(prompt: NewPrompt) -> tuple[str | None, str]:
-    """Return what may be a command's name, and the text without it."""
+    """Return the possible name of a command, and the text without it."""
     if prompt.command is not None:
         return prompt.command, prompt.text
     found = _NAMED.fullmatch(prompt.text)

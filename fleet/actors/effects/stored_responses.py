@@ -24,7 +24,7 @@ _NOBODY: Final = "fleet"
 
 
 class StoredResponses:
-    """The answers of one Fleet. It alone appends to its streams (law 2)."""
+    """The stored responses of one Fleet. Only this class appends to their streams (law 2)."""
 
     def __init__(self, log: Log, views: Views) -> None:
         self._log = log
@@ -32,13 +32,13 @@ class StoredResponses:
         self._locks = Locks()
 
     def turn(self, caller: Caller) -> AbstractAsyncContextManager[None]:
-        """Let requests with the same key be answered one after the other: the second finds the first's answer."""
+        """Serialise requests with the same key: the second finds the response of the first."""
         return self._locks.hold(f"key {caller.idempotency_key}")
 
     def find(self, caller: Caller) -> ResponseStored | None:
-        """Return what the same request was answered before, None where it was not.
+        """Return the stored response to the same request; None if there is none.
 
-        Raises `Rejected` idempotency_conflict where the key belongs to another request.
+        Raises `Rejected` idempotency_conflict if the key belongs to another request.
         """
         record = self._log.find_command(_command_id(caller))
         if record is None:
@@ -53,7 +53,7 @@ class StoredResponses:
         return recorded.event if isinstance(recorded.event, ResponseStored) else None  # else it was erased
 
     async def keep(self, caller: Caller, session_id: str | None, answer: ResponseStored) -> None:
-        """Keep an answer before it is given; `session_id` is whom it speaks of. Raises `Unavailable`, as the log."""
+        """Store a response before it is sent; `session_id` is its subject. Raises `Unavailable`, as the log."""
         stream = _stream(session_id)
         async with self._locks.hold(stream):
             if session_id is not None and self._views.sessions.get(session_id) is None:
@@ -68,13 +68,13 @@ class StoredResponses:
             )
 
     async def forget(self, session_id: str) -> None:
-        """Erase the answers about a session that is gone already. Idempotent. Raises as `Log.erase`."""
+        """Erase the responses about an erased session. Idempotent. Raises as `Log.erase`."""
         stream = _stream(session_id)
         async with self._locks.hold(stream):
             await self._log.erase(stream)
 
     def find_erasure(self, caller: Caller) -> CommandRecord | None:
-        """Return what is on record of an erasure that this request has ordered, None where there is nothing."""
+        """Return the record of the erasure that this request has ordered; None if there is none."""
         key = erasure_key(caller)
         return None if key is None else self._log.find_command(key)
 

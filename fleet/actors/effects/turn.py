@@ -1,9 +1,9 @@
 """Follows a turn in OpenCode to its end, and stops it. prompt_delivery.py has sent its prompt.
 
-The end is derived from three signs: an idle event or a look at the clock, a status that does not list the session any
-more, before and after the messages are read, and the messages, which core/turn_result.py judges. A prompt on its way
-into the turn is waited for: it would run unseen. OpenCode retries and waits without limit; the limits are ours
-(limits.py).
+The end is derived from three signs: an idle event or a timer; a status list without the session, before and after the
+messages are read; and the messages, from which core/turn_result.py derives the result. A turn does not end while a
+prompt is being sent into it, because that prompt would run unobserved. OpenCode retries and waits without a limit;
+limits.py has Fleet's limits.
 """
 
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ class TurnEffects:
     # -------------------------------------------------------------------------------------------------------- follow
 
     async def follow(self, session_id: str, effect: e.FollowTurn, report: Reporter) -> None:
-        """Watch the turn to its end, record its messages, and report the outcome."""
+        """Follow the turn to its end, record its messages, and report the outcome."""
         conversation = self._conversations.of(session_id)
         conversation.cause = cause_here()
         client = await self._context.connections.wait(effect.instance_id)
@@ -113,7 +113,7 @@ class TurnEffects:
     async def _attend(
         self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter
     ) -> TurnResult | None:
-        """Report what a running turn waits for. Return why it was given up and aborted, None where it goes on."""
+        """Report what a running turn waits for. Return why it was given up and aborted; None if it continues."""
         conversation = self._conversations.of(session_id)
         overdue = self._overdue(session_id, conversation)
         if overdue is not None or conversation.gaps_filled < conversation.gaps:
@@ -142,18 +142,18 @@ class TurnEffects:
     async def _is_over(
         self, session_id: str, client: OpenCode, effect: e.FollowTurn, ended: TurnResult, idle_s: float
     ) -> bool:
-        """Return whether no prompt that was to steer the turn is at work, or will be: it would run unseen."""
+        """Return whether no prompt that was to steer the turn runs or will run: it would run unobserved."""
         if not self._steered(session_id, effect.number):
             return True
         aborting = self._aborting(session_id, effect.number)
         if not aborting and idle_s < DELIVERY_CONFIRM_TIMEOUT_S:
-            return False  # it may be on its way, and goes on with the turn
+            return False  # it may still arrive, and continue the turn
         if ended.outcome == "finished" and not aborting:
             return True  # it begins the next turn
         return await self.abort_until_idle(client, effect.opencode_id, effect.directory, twice=True)
 
     async def _catch_up(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter) -> None:
-        """Learn from the store what events should have told of the turn."""
+        """Read from the store what events should have reported about the turn."""
         conversation = self._conversations.of(session_id)
         gaps = conversation.gaps
         messages = [*await read_tail(client, effect.opencode_id, effect.message_id)]
@@ -166,7 +166,7 @@ class TurnEffects:
         conversation.gaps_filled = gaps
 
     def _overdue(self, session_id: str, conversation: LiveSession) -> TurnResult | None:
-        """Return why a running turn is to be given up; one that waits for a person or a tool is not silent."""
+        """Return why a running turn is to be given up; a turn that waits for a person or a tool is not silent."""
         state = self._context.views.sessions.get(session_id)
         parts = self._context.inflight.snapshot(frozenset((session_id,)))[session_id]
         if (state is not None and state.requests) or any(part.type == "tool" for part in parts):
@@ -187,7 +187,7 @@ class TurnEffects:
         return turn is not None and turn.number == number and turn.aborting
 
     def _steered(self, session_id: str, number: int) -> bool:
-        """Return whether a prompt that was to steer the turn may be on its way."""
+        """Return whether a prompt is being sent into the turn."""
         state = self._context.views.sessions.get(session_id)
         turn = None if state is None else state.turn
         return turn is not None and turn.number == number and bool(turn.steering)
@@ -195,9 +195,9 @@ class TurnEffects:
     async def abort_until_idle(
         self, client: OpenCode, opencode_id: str, directory: str, *, twice: bool = False
     ) -> bool:
-        """Abort whatever runs, wait as long as OpenCode needs to kill a stubborn tool, and say whether nothing runs.
+        """Abort the turn, wait as long as OpenCode needs to kill a tool, and return whether nothing runs.
 
-        With `twice` the same again after a moment: a process that was silent may only then begin a prompt it had got.
+        With `twice` this is repeated after a moment: an unresponsive process may begin a received prompt only then.
         """
         if not await self._abort(client, opencode_id, directory):
             return False
@@ -218,7 +218,7 @@ class TurnEffects:
         """Compare the open requests with OpenCode's own list: an event may have been missed."""
         state = self._context.views.sessions.get(session_id)
         listed = await client.open_requests(effect.directory)
-        if listed:  # a sub-agent is there before it asks
+        if listed:  # a sub-agent exists before its request
             mine = {effect.opencode_id, *(each.id for each in await read_subagents(client, effect.opencode_id))}
             listed = tuple(request for request in listed if request.session_id in mine)
         for request in listed:
@@ -252,10 +252,10 @@ class TurnEffects:
     async def record(
         self, session_id: str, client: OpenCode, opencode_id: str, message_id: str | None, report: Reporter
     ) -> None:
-        """Record what was said in the last turn, by the session and by its sub-agents, from OpenCode's store.
+        """Record the messages of the last turn, of the session and of its sub-agents, from OpenCode's store.
 
-        The session's part is what came after the prompt `message_id`, and all since the turn began where that is not
-        known or not kept. What was said before is recorded, and forgotten again.
+        The session's messages are those after the prompt `message_id`, or, if that is not stored, all since the turn
+        began. Earlier messages were recorded before, and the session may no longer remember them.
         """
         since_ms = self._turn_since_ms(session_id)
         if since_ms == 0:
@@ -267,9 +267,9 @@ class TurnEffects:
             await report(ReportTranscript(messages=await read_since(client, subagent.id, since_ms), at_ms=self._now()))
 
     async def await_late(self, client: OpenCode, opencode_id: str, message_id: str) -> None:
-        """Wait a moment for a prompt that may be on its way into OpenCode's store: what is not there cannot be aborted.
+        """Wait a moment for a prompt that OpenCode may still store: a prompt that is not stored cannot be aborted.
 
-        One that comes later would be run with the next turn.
+        A prompt that arrives later would run with the next turn.
         """
         with trio.move_on_after(DELIVERY_LATE_GRACE_S):
             message = None
@@ -281,22 +281,22 @@ class TurnEffects:
     # ----------------------------------------------------------------------------------------------- stop and settle
 
     async def stop(self, session_id: str, effect: e.StopTurn) -> None:
-        """Abort the turn, again and again; the session calls this off when the turn is over."""
+        """Abort the turn, repeatedly, until the end of the turn cancels this."""
         conversation = self._conversations.of(session_id)
         client = await self._context.connections.wait(effect.instance_id)
         patience = _patience("abort_retried", session_id)
         while True:
             try:
                 await client.abort(effect.opencode_id, effect.directory)
-            except Problem as problem:  # what may run is not given up: `follow` says when it is over
+            except Problem as problem:  # `follow` reports when the turn is over
                 patience.ends_with(problem)
             conversation.wake()
             await trio.sleep(ABORT_GRACE_S / 4)
 
     async def answer(self, session_id: str, effect: e.AnswerOpenCode, report: Reporter) -> None:
-        """Give OpenCode the answer to a request; one that is not open any more has had its answer.
+        """Send the answer to a request to OpenCode; a request that is no longer open counts as answered.
 
-        One that OpenCode goes on refusing is closed: the turn ends by itself, or as one that is silent.
+        If OpenCode keeps rejecting the answer, the request is closed; the turn then ends by itself or as silent.
         """
         client = await self._context.connections.wait(effect.instance_id)
         patience = _patience("answer_retried", session_id, "request_not_found")
@@ -306,13 +306,13 @@ class TurnEffects:
         await report(ReportRequestClosed(request_id=effect.request_id, at_ms=self._now()))
 
     async def check_idle_after_resume(self, session_id: str, effect: e.Settle, report: Reporter) -> None:
-        """Find out that nothing runs for a resumed session, record what was missed, and report."""
+        """Wait until nothing runs for a resumed session, record missed messages, and report."""
         client = await self._context.connections.wait(effect.instance_id)
         patience = _patience("settle_retried", session_id)
         evidence = "resumed; OpenCode runs nothing for this session"
 
         async def settle() -> None:
-            while effect.opencode_id in await client.statuses(effect.directory):  # noqa: ASYNC110 - it tells nobody
+            while effect.opencode_id in await client.statuses(effect.directory):  # noqa: ASYNC110 - OpenCode sends no event for it
                 await trio.sleep(TURN_RECHECK_S)
             await self.record(session_id, client, effect.opencode_id, None, report)
 

@@ -54,7 +54,7 @@ class WebhookEffects:
         return self._context.clock.now_ms()
 
     async def _follow(self, webhook_id: str, effect: FollowLog, report: Reporter) -> None:
-        """Order a delivery for each event that the webhook is to be told of, for as long as it is active."""
+        """Order a delivery for each event that causes a message, as long as the webhook is active."""
 
         def concerns(recorded: Recorded) -> bool:
             telling = webhook_payload(recorded.event)
@@ -90,7 +90,7 @@ class WebhookEffects:
     # ------------------------------------------------------------------------------------------------------ delivery
 
     async def _deliver(self, webhook_id: str, effect: SendMessage, report: Reporter) -> None:
-        """Send when it is due, again and again until the receiver takes it or the webhook has enough of it."""
+        """Send the message when it is due; retry until the receiver accepts it or it is discarded."""
         due_ms = effect.next_at_ms
         while True:
             # Never longer than the longest wait: a clock that was set back must not make it days.
@@ -125,7 +125,7 @@ class WebhookEffects:
             due_ms = waiting.next_at_ms
 
     def _body(self, webhook_id: str, effect: SendMessage) -> bytes | None:
-        """Return the message, None where what it is about has been erased."""
+        """Return the message; None if its session has been erased."""
         if effect.position is None:
             return try_body(webhook_id, effect.ordered_at_ms)
         recorded = self._context.log.read_all(effect.position - 1, 1)[0]
@@ -138,7 +138,7 @@ class WebhookEffects:
         target = await self._context.vault.read(webhook_id)
         if target is None:
             return DeliveryAttempt(
-                None, "its address and secret are gone from the data directory: delete it, make it anew", 0
+                None, "its address and secret are not in the data directory: delete it, create it again", 0
             )
         headers = signed(target.secret, f"{webhook_id}-{number}", self._now() // 1000, body)
         receipt = await self._context.sender.send(target.url, headers, body)

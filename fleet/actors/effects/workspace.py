@@ -1,6 +1,6 @@
 """Carries out the effects of a workspace: prepare it, remove it without loss, restore it.
 
-What goes wrong in it is its failure (failures.py).
+A `Problem` that an effect raises is reported as its failure (failures.py).
 """
 
 from typing import Final
@@ -58,7 +58,7 @@ class WorkspaceEffects:
 
     async def _prepare(self, workspace_id: str, effect: Prepare, report: Reporter) -> None:
         try:
-            await self._dispose(workspace_id)  # one that is made again: what OpenCode knew of it is over
+            await self._dispose(workspace_id)  # it may be created again: OpenCode must not use what it knew of it
             prepared = await self._context.workspaces.prepare(effect.order)
         except Exception:
             state = self._context.views.workspaces.get(workspace_id)
@@ -68,7 +68,7 @@ class WorkspaceEffects:
         await report(ReportPrepared(prepared=prepared, at_ms=self._now()))
 
     async def _discard(self, effect: Prepare) -> None:
-        """Remove what the attempt has left; where that fails again and again, the next attempt or start does it."""
+        """Remove what the attempt has left, with retries; if they fail, the next attempt or start removes it."""
         for attempt in range(1, WORKSPACE_DISCARDS_MAX + 1):
             try:
                 await self._context.workspaces.discard(effect.order)
@@ -81,7 +81,7 @@ class WorkspaceEffects:
     # ------------------------------------------------------------------------------------------------------ removal
 
     async def _remove(self, workspace_id: str, effect: Remove, report: Reporter) -> None:
-        """Keep, log what was kept, remove; again while somebody is still at work there, for a while."""
+        """Preserve work, log it, remove the workspace; retried for a limited time while a process works there."""
         require_unused(self._context.views, workspace_id, effect.order)
         await self._tear_down(workspace_id, report)
         deadline = trio.current_time() + WORKSPACE_BUSY_S
@@ -102,14 +102,14 @@ class WorkspaceEffects:
             return
 
     async def _tear_down(self, workspace_id: str, report: Reporter) -> None:
-        """Run the teardown of its set-up once, whatever comes of it."""
+        """Run the teardown of its set-up once; its failure does not stop the removal."""
         state = self._context.views.workspaces.get(workspace_id)
         torn_down = None if state is None else await self._setups.tear_down(state)
         if torn_down is not None:
             await report(torn_down)
 
     async def _dispose(self, workspace_id: str) -> None:
-        """Let every OpenCode process forget the directory: a prompt there would go on as if it still existed."""
+        """Make every OpenCode process release the directory: a prompt there would run as if it still existed."""
         state = self._context.views.workspaces.get(workspace_id)
         if state is None or state.prepared is None:
             return
@@ -127,7 +127,7 @@ class WorkspaceEffects:
 
 
 def require_unused(views: Views, workspace_id: str, order: WorkspaceSpec) -> None:
-    """Raise `Rejected` where sessions use a directory of this workspace as it stands, by a workspace of its own."""
+    """Raise `Rejected` if sessions use a directory of this workspace through another workspace."""
     for state in views.sessions:
         works = state.phase not in ("stopped", "erased") and is_inside(state.directory, (order.directory,))
         if works and state.workspace_id != workspace_id:
@@ -139,7 +139,7 @@ def require_unused(views: Views, workspace_id: str, order: WorkspaceSpec) -> Non
 
 
 async def condition_of(context: Context, state: State) -> Condition | None:
-    """Return how the checkout of a workspace stands, None where that can't be said in a moment."""
+    """Return the condition of a workspace's checkout; None if the check takes too long."""
     if state.phase != "ready" or state.prepared is None or state.fault is not None:
         return None
     with trio.move_on_after(WORKSPACE_CHECK_S):
@@ -151,4 +151,4 @@ async def condition_of(context: Context, state: State) -> Condition | None:
 
 
 _PASSING: Final = frozenset(("workspace_busy", "workspace_dirty"))
-"""What may be over in a moment: a process that is ending, a file that was being written."""
+"""Problems that may soon be over: a process that is ending, a file that is being written."""

@@ -1,7 +1,7 @@
 """Checks that workspaces still exist: a person may delete a directory, or move the repository of a worktree.
 
-OpenCode works on in a directory that is gone: it makes an empty one in its place. So sessions look here before a prompt
-and after a turn, and every workspace that a session uses is looked at now and then.
+OpenCode continues in a missing directory: it creates an empty one in its place. So each workspace is checked before a
+prompt and after a turn, and every workspace in use is checked periodically.
 """
 
 import structlog
@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def look(context: Context, workspace_id: str) -> State | None:
-    """Return the workspace after a look whether its checkout is there; what has changed is logged first."""
+    """Check the workspace's checkout and return its state; a change is logged first."""
     state = context.views.workspaces.get(workspace_id)
     if state is None or state.phase != "ready" or state.order is None:
         return state
@@ -32,26 +32,26 @@ async def look(context: Context, workspace_id: str) -> State | None:
             ReportFault(fault=fault, at_ms=context.clock.now_ms()), Cause("policy:standing")
         )
         return (await context.actors.workspaces.ask(workspace_id, report)).state
-    except Problem as problem:  # nothing is said that nobody has seen
+    except Problem as problem:  # without a result nothing is recorded
         _log.warning("workspace_not_looked_at", workspace=workspace_id, code=problem.code, detail=problem.detail)
         return state
 
 
 async def missing(context: Context, session_id: str) -> str | None:
-    """Look whether the workspace of a session is there. Return a sentence where it is missing, else None."""
+    """Check the workspace of a session. Return a sentence if it is missing, else None."""
     session = context.views.sessions.get(session_id)
     workspace = None if session is None else await look(context, session.workspace_id)
     return described(workspace) if workspace is not None and workspace.fault == "missing" else None
 
 
 class Standing:
-    """Looks at the workspaces of all sessions that have not ended. `run` fits a `ChildSpec`."""
+    """Checks the workspaces of all sessions that have not ended. `run` fits a `ChildSpec`."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Look every `WORKSPACE_SWEEP_S` until `stopping`."""
+        """Check every `WORKSPACE_SWEEP_S` seconds until `stopping`."""
         task_status.started()
         while not stopping.is_set():
             with trio.move_on_after(WORKSPACE_SWEEP_S):

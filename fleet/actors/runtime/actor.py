@@ -27,11 +27,11 @@ _STOP: Final = Stop()
 
 Inbox: TypeAlias = Mailbox[Message[Command, Reply], Stop]
 Handle: TypeAlias = Callable[[Message[Command, Reply]], Awaitable[None]]
-"""Handles one message: settles it, or raises. A `Problem` becomes the answer; anything else crashes the actor."""
+"""Handles one message: settles it or raises. A `Problem` becomes the reply; any other error crashes the actor."""
 
 
 class ActorStatistics(NamedTuple):
-    """An actor at a glance. `handling` names the command in hand, if there is one."""
+    """The statistics of an actor. `handling` names the command that it handles now, if any."""
 
     name: str
     running: bool
@@ -43,8 +43,8 @@ class ActorStatistics(NamedTuple):
 class Actor(Generic[Command, Reply]):
     """The loop over one mailbox. Fits a `ChildSpec`: `ChildSpec(actor.name, actor.run)`.
 
-    With `owns_inbox`, an actor that was stopped closes the inbox and turns away what waits; without, that is up to
-    whoever made it (a directory keeps what waits for the next activation).
+    With `owns_inbox`, a stopped actor closes the inbox and fails the waiting messages. Without it, its creator decides
+    (a registry keeps the messages for the next activation).
     """
 
     __slots__ = ("_handle", "_in_hand", "_inbox", "_owns_inbox", "_running", "handled")
@@ -61,12 +61,12 @@ class Actor(Generic[Command, Reply]):
 
     @property
     def name(self) -> str:
-        """Whose actor it is: the mailbox's name."""
+        """The name of the actor, which is the mailbox's."""
         return self._inbox.name
 
     @property
     def busy(self) -> bool:
-        """Whether a message is in hand or waits."""
+        """Whether it handles a message or one waits."""
         return self._in_hand is not None or len(self._inbox) > 0
 
     def ref(self) -> Ref[Command, Reply]:
@@ -79,9 +79,9 @@ class Actor(Generic[Command, Reply]):
         *,
         task_status: trio.TaskStatus[Ref[Command, Reply]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Handle messages until `stopping` is set; the message in hand is finished first.
+        """Handle messages until `stopping` is set; the current message is finished first.
 
-        Raises what `handle` raised, if that was not a `Problem`, alone in an ExceptionGroup.
+        Raises an ExceptionGroup with the one error that `handle` raised, unless that was a `Problem`.
         """
         self._running = True
         if self._owns_inbox:
@@ -98,7 +98,7 @@ class Actor(Generic[Command, Reply]):
                 turn_away(self._inbox, partial(stopped, self.name))
 
     def statistics(self) -> ActorStatistics:
-        """Return what the actor does now and has done."""
+        """Return the statistics of the actor."""
         return ActorStatistics(
             name=self.name,
             running=self._running,
@@ -124,7 +124,7 @@ class Actor(Generic[Command, Reply]):
                 await handle(message)
                 self._check_settled(message)
             except Problem as problem:
-                if message.settled:  # it came too late to be an answer: it is a bug
+                if message.settled:  # the reply was sent already, so the error is a bug
                     raise
                 self._refuse(message, problem)
             except BaseException as error:
@@ -158,7 +158,7 @@ def turn_away(inbox: "Inbox[Command, Reply]", problem: Callable[[], Problem]) ->
 
 
 def stopped(name: str) -> Unavailable:
-    """Return the problem of a message that waited for an actor that was stopped: it has not happened."""
+    """Return the problem for a message that waited for a stopped actor: it was not handled."""
     return Unavailable("stopping", f"{name} was stopped before it took the command; nothing has happened")
 
 

@@ -8,8 +8,8 @@ Rules kept here alone:
 - activation is a snapshot, if there is one of this state's shape, and a fold of the later events; then the effects that
   `pending` finds run again (law 4). A stream that was erased folds to the state before any event;
 - effects run beside the loop, as tasks of this actor, one at a time per key. They report back through `report`, which
-  returns when their command has been decided and is durable. One that is not pending any more is called off; one that
-  raises crashes the actor, and `pending` finds it.
+  returns when their command has been decided and is durable. An effect that is no longer pending is cancelled; one that
+  raises crashes the actor, and `pending` starts it again.
 
 The pure part is a `Decider` (core/decider.py), the log a `Log` (events/log.py). registry.py knows which actors are
 active.
@@ -48,7 +48,7 @@ class Keyed(Protocol):
 
     @property
     def key(self) -> Hashable:
-        """What the effect is about: its kind and the id of what it acts on."""
+        """The kind of the effect and the id of its subject."""
         ...
 
 
@@ -59,7 +59,7 @@ Effect = TypeVar("Effect", bound=Keyed)
 
 
 class Deliver(msgspec.Struct, Generic[Command], frozen=True, gc=False):
-    """A command with why it comes. `command_id` makes it idempotent; `command_digest` tells a true repetition."""
+    """A command with its cause. `command_id` makes it idempotent; `command_digest` identifies a true repetition."""
 
     command: Command
     cause: Cause = Cause()
@@ -68,9 +68,9 @@ class Deliver(msgspec.Struct, Generic[Command], frozen=True, gc=False):
 
 
 class StateReply(msgspec.Struct, Generic[State], frozen=True, gc=False):
-    """What a command reached: the log `position` and stream `version` to wait for, and the state now.
+    """The result of a command: the log `position` and stream `version` to wait for, and the present state.
 
-    `repeated`: the command id was known already and nothing was done; the numbers are those of the first time.
+    `repeated`: the command id was known and nothing was done; the numbers are those of the first command.
     """
 
     position: int
@@ -80,14 +80,14 @@ class StateReply(msgspec.Struct, Generic[State], frozen=True, gc=False):
 
 
 ReportBack: TypeAlias = Callable[[Command], Awaitable[None]]
-"""Takes an effect's outcome, a command, to the aggregate that ordered it; returns when it is durable or rejected."""
+"""Sends an effect's result as a command to its aggregate; returns when it is durable or rejected."""
 
 Perform: TypeAlias = Callable[[Effect, ReportBack[Command]], Awaitable[None]]
-"""Carries out one effect. Idempotent; turns every `Problem` that it meets into a report."""
+"""Carries out one effect. Idempotent; reports every `Problem`."""
 
 
 class AggregateStatistics(NamedTuple):
-    """An event-sourced actor at a glance. `effects` are the keys of the effects that run."""
+    """The statistics of an event-sourced actor. `effects` are the keys of the running effects."""
 
     stream: str
     version: int
@@ -99,7 +99,7 @@ class AggregateStatistics(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """How the states of one kind are kept in snapshots. `schema` changes when the State class does, or `revision`."""
+    """The format of snapshots of one kind of state. `schema` changes with the State class or with `revision`."""
 
     schema: str
     encode: Callable[[Any], bytes]
@@ -107,7 +107,7 @@ class Shape(NamedTuple):
 
 
 def shape_of(kind: str, state_type: Any, revision: int = 1) -> Shape:
-    """Return the shape of `state_type`. Raise `revision` when `evolve` changes in a way that the fields do not show."""
+    """Return the shape of `state_type`. Increase `revision` if `evolve` changes and the fields do not."""
     return Shape(
         fingerprint(kind, state_type, revision),
         pack,
@@ -116,7 +116,7 @@ def shape_of(kind: str, state_type: Any, revision: int = 1) -> Shape:
 
 
 class _Running(NamedTuple, Generic[Effect]):
-    """An effect's run, which sets `ended`. It begins after `before`, the end of a cancelled run with its key."""
+    """A run of an effect, which sets `ended`. It begins after `before`, the end of a cancelled run of its key."""
 
     effect: Effect
     scope: trio.CancelScope
@@ -127,9 +127,9 @@ class _Running(NamedTuple, Generic[Effect]):
 class Aggregate(Generic[Command, State, Event, Effect]):
     """One aggregate's actor. `run` fits a `ChildSpec` and a directory; `ref()` is its address.
 
-    `id` is the aggregate's own id; its stream is `<decider.kind>-<id>`. With an `inbox` the messages belong to somebody
-    else (a directory), without one the aggregate has its own and turns away what waits when it is stopped. `spans` need
-    a `TracedMailbox` as inbox.
+    `id` is the aggregate's own id; its stream is `<decider.kind>-<id>`. A given `inbox` belongs to its creator (a
+    registry); without one the aggregate has its own, and fails the waiting messages when it is stopped. `spans` need a
+    `TracedMailbox` as inbox.
     """
 
     __slots__ = (
@@ -180,12 +180,12 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         self._actor = Actor(self._inbox, handle, owns_inbox=inbox is None)
         self._nursery: trio.Nursery | None = None
         self._effects: dict[Hashable, _Running[Effect]] = {}
-        self._ending: dict[Hashable, _Running[Effect]] = {}  # they were cancelled, and clean up
+        self._ending: dict[Hashable, _Running[Effect]] = {}  # cancelled effects that clean up
         self._begin()
 
     @property
     def busy(self) -> bool:
-        """Whether a command is in hand or waits, or an effect runs."""
+        """Whether it handles a command, one waits, or an effect runs."""
         return bool(self._effects) or self._actor.busy
 
     def ref(self) -> Ref[Deliver[Command], StateReply[State]]:
@@ -198,9 +198,9 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         *,
         task_status: trio.TaskStatus[Ref[Deliver[Command], StateReply[State]]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Activate from the log, handle commands until `stopping` is set, then cancel the effects and keep a snapshot.
+        """Activate from the log, handle commands until `stopping` is set, then cancel the effects and store a snapshot.
 
-        Raises, in ExceptionGroups, whatever crashed the loop or an effect.
+        Raises ExceptionGroups with the errors that crashed the loop or an effect.
         """
         if self._spans is not None:
             self._spans.begin()
@@ -219,7 +219,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             self._keep_snapshot()
 
     def statistics(self) -> AggregateStatistics:
-        """Return where the aggregate stands and what it does."""
+        """Return the statistics of the aggregate."""
         actor = self._actor.statistics()
         return AggregateStatistics(
             stream=self.stream,
@@ -234,7 +234,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
     # ---------------------------------------------------------------------------------------- the state and the log
 
     async def _resume_effects(self) -> None:
-        """Order what an earlier run has left undone, because of the events that ordered it then."""
+        """Order the unfinished effects of an earlier run, with the events that ordered them as causes."""
         pending = tuple(self._decider.pending(self._state))
         causes = await find_causes(self._log, self.stream, self._id, self._decider, pending)
         for effect in pending:
@@ -245,7 +245,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         self._version = self._position = self._snapshot_version = 0
 
     async def _activate(self) -> None:
-        """Fold the state from the log, letting others run after each page of events."""
+        """Fold the state from the log, with a checkpoint after each page of events."""
         self._begin()
         self._load_snapshot()
         evolve, erased = self._evolve, self._log.is_erased(self.stream)
@@ -262,7 +262,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             return
         try:
             state: State = self._shape.decode(snapshot.state)
-        except msgspec.DecodeError as error:  # disposable: the log has it all
+        except msgspec.DecodeError as error:  # the log has all events, so a snapshot may be discarded
             _log.warning("snapshot_ignored", stream=self.stream, version=snapshot.version, error=str(error))
             return
         self._state, self._version, self._position = state, snapshot.version, snapshot.position
@@ -297,7 +297,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             return
         try:
             self._advance(message, events, appended)
-        except Problem as problem:  # it must not pass for a refusal: the events are on disk
+        except Problem as problem:  # it must not count as a rejection: the events are on disk
             raise RuntimeError(f"{self.stream}: evolve and react must accept every recorded event") from problem
 
     async def _handle_in_span(self, spans: "Spans", message: Message[Deliver[Command], StateReply[State]]) -> None:
@@ -310,7 +310,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
     def _advance(
         self, message: Message[Deliver[Command], StateReply[State]], events: tuple[Event, ...], appended: Appended
     ) -> None:
-        """Evolve by `events`, which are durable now, then answer, then react."""
+        """Evolve by the durable `events`, then reply, then react."""
         state, steps = self._state, list[tuple[State, Event]]()
         for event in events:
             state = self._evolve(state, event)
@@ -327,14 +327,14 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             self._keep_snapshot()
 
     def _repetition(self, deliver: Deliver[Command]) -> StateReply[State] | None:
-        """Return the first outcome of a command that has been done already, which `decide` would not know it as."""
+        """Return the result of the first command with this id, if there was one; `decide` does not know command ids."""
         record = None if deliver.command_id is None else self._log.find_command(deliver.command_id)
         if record is None:
             return None
         if record.stream != self.stream or not record.matches(deliver.command_digest):
             raise Rejected(
                 "idempotency_conflict",
-                f"The idempotency key {deliver.command_id} was used with another request",
+                f"the idempotency key {deliver.command_id} was used with another request",
                 hint="Use a fresh key for each request; repeat a key only with the very same request",
             )
         return StateReply(record.position, record.version, self._state, repeated=True)
@@ -342,7 +342,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
     # ------------------------------------------------------------------------------------------------------- effects
 
     def _order(self, effects: Iterable[Effect], cause: Cause) -> None:
-        """Start `effects`, but for those that run already; one with the key of another takes its place."""
+        """Start `effects` that do not run already; an effect replaces another one with the same key."""
         for effect in effects:
             running = self._effects.get(effect.key)
             if self._nursery is None or (running is not None and running.effect == effect):
@@ -355,7 +355,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             self._nursery.start_soon(self._run_effect, started, cause, name=f"{self.stream} {effect.key}")
 
     def _call_off(self) -> None:
-        """Cancel the effects that are not pending any more: what they were ordered for is over."""
+        """Cancel the effects that are no longer pending."""
         pending = {effect.key for effect in self._decider.pending(self._state)}
         for key in [key for key in self._effects if key not in pending]:
             self._cancel(key)
@@ -383,7 +383,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
                 del runs[running.effect.key]
 
     async def _report(self, command: Command, cause: Cause) -> None:
-        """Ask ourselves, again while the mailbox or the disk is full: a lost report would be an effect without end."""
+        """Send the command to this actor, with retries: without its report an effect would never end."""
         name = type(command).__name__
         ask = partial(self.ref().ask, Deliver(command, cause), timeout=math.inf)
         try:

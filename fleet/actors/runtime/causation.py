@@ -1,6 +1,6 @@
 """The cause of an effect: the event that asked for it, and the request that this event followed from.
 
-What an effect reports or orders elsewhere is recorded with both, and after a restart no less than before it.
+The commands of an effect are recorded with both, also after a restart.
 """
 
 from collections.abc import Generator, Hashable, Iterable, Mapping
@@ -20,14 +20,14 @@ _cause: Final = ContextVar("cause", default=_NOBODY)
 
 
 def cause_here(actor: str = "system") -> Cause:
-    """Return the cause of what the effect that runs here reports or orders, as `actor`."""
+    """Return the cause for commands of the effect that runs in this task, as `actor`."""
     behind = _cause.get()
     return Cause(actor, behind.causation_id, behind.correlation_id)
 
 
 @contextmanager
 def because_of(cause: Cause) -> Generator[None]:
-    """Have `cause_here` lead to this one while the block runs."""
+    """Make `cause_here` lead to this cause while the block runs."""
     token = _cause.set(cause)
     try:
         yield
@@ -36,7 +36,7 @@ def because_of(cause: Cause) -> Generator[None]:
 
 
 def because_of_event(recorded: Recorded) -> Cause:
-    """Return the cause of what follows from an event."""
+    """Return the cause for consequences of an event."""
     return Cause(causation_id=f"@{recorded.position}", correlation_id=recorded.cause.correlation_id)
 
 
@@ -47,9 +47,9 @@ async def find_causes(
     decider: Decider[Any, Any, Any, Any],
     effects: Iterable[Any],
 ) -> Mapping[Hashable, Cause]:
-    """Return, by key, which event of the stream ordered each of these effects last, for those where one did.
+    """Return, by key, the last event of the stream that ordered each of these effects, where there is one.
 
-    The key tells which effect it is: one that has been tried since says how far it got, and is not equal any more.
+    Effects are compared by key, because an effect that has been retried differs in its other fields.
     """
     wanted = {effect.key for effect in effects}
     found: dict[Hashable, Cause] = {}

@@ -1,6 +1,6 @@
 """A child of a supervisor: its specification, and the state of its current incarnation.
 
-What follows from an end is decided in supervisor.py; here are the values that it decides on.
+supervisor.py decides what follows when a child ends.
 """
 
 from collections import deque
@@ -36,7 +36,7 @@ class ChildSpec(NamedTuple):
 
 
 class ChildPhase(Enum):
-    """Where a child stands."""
+    """The phase of a child."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -55,7 +55,7 @@ class Tally:
 
 
 class Child:
-    """A child and its present incarnation, which `scope`, `stopping` and `done` belong to."""
+    """A child and its present incarnation, with its `scope`, `stopping` and `done`."""
 
     __slots__ = ("delay_s", "done", "dynamic", "phase", "restarts", "revival", "scope", "spec", "stopping", "tally")
 
@@ -71,14 +71,14 @@ class Child:
         self.revival: trio.CancelScope | None = None
 
     def renew(self) -> None:
-        """Get ready for another incarnation."""
+        """Prepare another incarnation."""
         self.scope = trio.CancelScope()
         self.stopping = trio.Event()
         self.done = trio.Event()
 
 
 class Readiness:
-    """Notes that a child is ready before its starter learns it: the child may crash in between."""
+    """Records that a child is ready before its starter is notified: the child may crash in between."""
 
     __slots__ = ("_child", "_task_status")
 
@@ -93,9 +93,9 @@ class Readiness:
 
 
 def real_part(error: BaseException) -> tuple[Exception | None, BaseException | None]:
-    """Split `error` into what went wrong and what only unwinds (cancellations, KeyboardInterrupt, SystemExit).
+    """Split `error` into real errors and those that only unwind (cancellations, KeyboardInterrupt, SystemExit).
 
-    A group that mixes both is easily mistaken for a cancellation alone; whoever catches one logs the first part.
+    A group that mixes both is easily mistaken for a cancellation, so code that catches one logs the first part.
     """
     if isinstance(error, Exception):
         return error, None

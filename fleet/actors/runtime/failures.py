@@ -1,9 +1,9 @@
 """Decides, for all aggregates, what happens when an effect raises an error.
 
-An effect whose decider names a failure for it (`Decider.failure`) reports that: a start that meets a full disk has
-failed at once. The others must not be given up (a stop, the end of a turn): a `Problem` lets them begin again, after a
-delay that grows. Any other exception is a bug: it is logged with its trace, and reported as `internal` or, where there
-is nothing to report, left to the supervisor. Ports raise `Problem`s alone (port_errors.py).
+If the decider has a failure report for the effect (`Decider.failure`), that is sent: a start on a full disk fails at
+once. Other effects must not be given up (a stop, the end of a turn): after a `Problem` they are retried with a growing
+delay. Any other exception is a bug: it is logged with its trace and reported as `internal`, or, without a failure
+report, raised to the supervisor. Ports raise only `Problem`s (port_errors.py).
 """
 
 from collections.abc import Callable
@@ -23,11 +23,11 @@ Effect = TypeVar("Effect")
 Command = TypeVar("Command")
 
 Failure = Callable[[Effect, str, str, int], Command | None]
-"""The command that reports the failure of an effect (its problem code, the detail, when), None where it has none."""
+"""Makes the command that reports a failed effect (from problem code, detail and time); None if there is none."""
 
 
 def answering(perform: Perform[Any, Any], failure: Failure[Any, Any], now_ms: Callable[[], int]) -> Perform[Any, Any]:
-    """Return `perform` with an answer to whatever it raises."""
+    """Return `perform` with this handling of errors."""
 
     async def carry_out(effect: Any, report: ReportBack[Any]) -> None:
         attempt = 0
@@ -52,7 +52,7 @@ def answering(perform: Perform[Any, Any], failure: Failure[Any, Any], now_ms: Ca
 
 
 def _problem_in(raised: BaseException) -> Problem:
-    """Return the problem that an effect has met; a bug is logged. A cancellation is raised again, without the rest."""
+    """Return the problem in an error of an effect; a bug is logged. A cancellation is raised again, alone."""
     error, unwinding = real_part(raised)
     if error is None:
         raise raised

@@ -28,7 +28,7 @@ class Stop:
 
 
 class MailboxStatistics(NamedTuple):
-    """A mailbox at a glance. `received` counts the messages taken so far, control included."""
+    """The statistics of a mailbox. `received` counts the messages taken so far, control messages included."""
 
     waiting: int
     control_waiting: int
@@ -41,7 +41,7 @@ class MailboxStatistics(NamedTuple):
 class Mailbox(Generic[M, C]):
     """A bounded FIFO of messages `M` with a lane for control messages `C`; many senders, one receiver, one thread.
 
-    `name` is whose mailbox it is; it stands in error messages.
+    `name` is the actor's name; error messages contain it.
     """
 
     __slots__ = (
@@ -104,10 +104,10 @@ class Mailbox(Generic[M, C]):
             self._wake()
 
     async def receive(self) -> M | C:
-        """Take the next message, control first, waiting for one if need be.
+        """Return the next message, control messages first; wait if there is none.
 
-        A checkpoint when it waits, and once in `MAILBOX_BURST_MAX` messages, so that a busy actor does not starve the
-        rest. Raises RuntimeError when another task receives already.
+        It is a checkpoint when it waits, and once in `MAILBOX_BURST_MAX` messages, so that a busy actor does not starve
+        other tasks. Raises RuntimeError if another task receives already.
         """
         if not (self._control or self._messages):
             await self._wait()
@@ -119,18 +119,18 @@ class Mailbox(Generic[M, C]):
         return self._control.popleft() if self._control else self._messages.popleft()
 
     def close(self) -> list[M]:
-        """Take no more messages, and return those that nobody will receive now, oldest first."""
+        """Accept no more messages, and return the waiting ones, oldest first."""
         self._closed = True
         left = list(self._messages)
         self._messages.clear()
         return left
 
     def reopen(self) -> None:
-        """Take messages again, after a restart of the actor."""
+        """Accept messages again, after a restart of the actor."""
         self._closed = False
 
     def statistics(self) -> MailboxStatistics:
-        """Return what waits and what has been."""
+        """Return the statistics of the mailbox."""
         return MailboxStatistics(
             waiting=len(self._messages),
             control_waiting=len(self._control),

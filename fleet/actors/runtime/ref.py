@@ -2,7 +2,7 @@
 
 Rules kept here alone: `tell` never waits; `ask` always ends, with the reply, with the problem that the actor answered,
 or with `Unavailable`; an asker that gives up leaves no waiter behind. A ref stays valid while its actor restarts or is
-passive: where messages go is the business of the `deliver` that it is made with (a mailbox's `put`, or the directory).
+passive: its `deliver` function (a mailbox's `put`, or the registry's) sends the messages to the right place.
 """
 
 import math
@@ -31,9 +31,9 @@ class Sent(NamedTuple):
 
 
 class Message(Generic[Command, Reply]):
-    """A command on its way, with the task that waits for the reply, if any does.
+    """A command in delivery, with the task that waits for the reply, if any.
 
-    The actor settles it once, by `answer` or `fail`; if the asker has gone, that goes nowhere. `sent` is there where
+    The actor settles it once, by `answer` or `fail`; without a waiting asker the reply is discarded. `sent` is set if
     traces are on.
     """
 
@@ -64,13 +64,13 @@ class Message(Generic[Command, Reply]):
             trio.lowlevel.reschedule(asker, outcome.Error(problem.with_traceback(None)))
 
     def abandon(self, _raise_cancel: RaiseCancelT) -> Abort:
-        """The asker gives up: whatever comes goes nowhere (the abort function of its wait)."""
+        """Discard a later reply, because the asker gives up (the abort function of its wait)."""
         self._asker = None
         return Abort.SUCCEEDED
 
 
 class Ref(Generic[Command, Reply]):
-    """An actor's address: hand it around, keep it, send to it."""
+    """An actor's address, which may be stored and shared."""
 
     __slots__ = ("_deliver", "name")
 
@@ -82,7 +82,7 @@ class Ref(Generic[Command, Reply]):
         return f"Ref({self.name!r})"
 
     def tell(self, command: Command) -> None:
-        """Send `command` and go on at once; what becomes of it is not reported.
+        """Send `command` without waiting; its result is not reported.
 
         Raises `Unavailable`: overloaded (mailbox full) or stopping.
         """
@@ -111,7 +111,7 @@ class Ref(Generic[Command, Reply]):
 
 
 def command_name(command: object) -> str:
-    """Return the name of a command for people: of the command in the envelope, where it comes in one (`Deliver`)."""
+    """Return the name of a command for people; for a `Deliver`, of the command in it."""
     return type(getattr(command, "command", command)).__name__
 
 

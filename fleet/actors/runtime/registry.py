@@ -2,14 +2,14 @@
 
 Rules kept here alone:
 - the first message to an id activates its actor, and however many come at once, there is one actor per id;
-- an id's mailbox is the directory's, not the actor's: messages wait in it while the actor starts, restarts after a
-  crash, or passivates, and one that comes while it passivates brings it back;
-- an actor that is idle for `passivate_after_s` (nothing waits, nothing in hand, no effect runs) is stopped and leaves
-  memory;
-- when an actor cannot be activated or crashes too often, everything that waits for it is failed: an ask never hangs,
-  and the next message is a fresh attempt.
+- an id's mailbox belongs to the registry, not to the actor: messages wait in it while the actor starts, restarts after
+  a crash, or passivates, and a message that arrives meanwhile activates it again;
+- an actor that is idle for `passivate_after_s` (no message waits or is handled, no effect runs) is stopped and removed
+  from memory;
+- when an actor cannot be activated or crashes too often, all its waiting messages fail: an ask never hangs, and the
+  next message tries again.
 
-Starting, stopping and restarting are left to a supervisor that the directory runs as its own (supervisor.py).
+The registry has its own supervisor that starts, stops and restarts the actors (supervisor.py).
 """
 
 from collections.abc import Callable
@@ -36,11 +36,11 @@ _SWEEPS_PER_PASSIVATION = 4
 
 
 class Resident(Protocol):
-    """What lives in a directory: an `Aggregate`, or any actor over the inbox that it is given."""
+    """An actor in the registry: an `Aggregate`, or any actor with the given inbox."""
 
     @property
     def busy(self) -> bool:
-        """Whether it must stay: a message is in hand or waits, or an effect runs."""
+        """Whether it must stay active: it handles a message, one waits, or an effect runs."""
         ...
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any]) -> None:
@@ -49,9 +49,9 @@ class Resident(Protocol):
 
 
 class DirectoryStatistics(NamedTuple):
-    """A directory at a glance; the counts are since it started. `busy` actors handle a message or run an effect.
+    """The statistics of a registry since its start. `busy` actors handle a message or run an effect.
 
-    `deepest_mailbox` is the number of messages that wait for the one actor for whom most do.
+    `deepest_mailbox` is the largest number of messages that wait for one actor.
     """
 
     name: str
@@ -66,7 +66,7 @@ class DirectoryStatistics(NamedTuple):
 
 
 class _Resident(Generic[Command, Reply]):
-    """An id that is active: its mailbox, its actor, and since when it has been idle (None: it is not)."""
+    """An active id: its mailbox, its actor, and since when it has been idle (None: it is busy)."""
 
     __slots__ = ("id", "idle_since_s", "inbox", "passivating", "received", "resident")
 
@@ -82,9 +82,9 @@ class _Resident(Generic[Command, Reply]):
 class ActorRegistry(Generic[Command, Reply]):
     """The active actors of one kind. `run` fits a `ChildSpec`.
 
-    `create(id, inbox)` makes an actor over `inbox`; it is called once per activation and must not wait. `observe` is
-    told of each `ask`: what came of it (`done`, `rejected`, `unavailable`, `interrupted`), and after how many seconds.
-    `mailbox` makes one for a name.
+    `create(id, inbox)` creates an actor with `inbox`; it is called once per activation and must not wait. `observe`
+    gets the result of each `ask` (`done`, `rejected`, `unavailable`, `interrupted`) and its duration in seconds.
+    `mailbox` creates one for a name.
     """
 
     def __init__(
@@ -109,11 +109,11 @@ class ActorRegistry(Generic[Command, Reply]):
         self._activations = self._passivations = self._failures = 0
 
     def ref(self, id: str) -> Ref[Command, Reply]:  # noqa: A002 - the vocabulary's word
-        """Return the address of the actor `id`, valid for ever: a message to it activates the actor."""
+        """Return the address of the actor `id`, which is always valid: a message to it activates the actor."""
         return Ref(f"{self.name} {id}", partial(self._deliver, id))
 
     def tell(self, id: str, command: Command) -> None:  # noqa: A002
-        """Send `command` to the actor `id` and go on at once; see `Ref.tell`."""
+        """Send `command` to the actor `id` without waiting; see `Ref.tell`."""
         self._deliver(id, Message(command))
 
     async def ask(self, id: str, command: Command, timeout: float = ASK_TIMEOUT_S) -> Reply:  # noqa: A002
@@ -135,7 +135,7 @@ class ActorRegistry(Generic[Command, Reply]):
         return reply
 
     def activate(self, id: str) -> None:  # noqa: A002
-        """Bring the actor `id` up without a message, so that its pending effects run. Raises as `tell` does."""
+        """Activate the actor `id` without a message, so that its pending effects run. Raises as `tell` does."""
         self._entry(id)
 
     async def run(
@@ -144,7 +144,7 @@ class ActorRegistry(Generic[Command, Reply]):
         *,
         task_status: trio.TaskStatus["ActorRegistry[Command, Reply]"] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Take messages and passivate who is idle until `stopping` is set; then stop all actors and fail what waits."""
+        """Accept messages and passivate idle actors until `stopping` is set; then stop all and fail their messages."""
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._supervisor.run, stopping, name=f"{self.name} supervisor")
@@ -156,14 +156,14 @@ class ActorRegistry(Generic[Command, Reply]):
                             await stopping.wait()
                         self._sweep(trio.current_time())
                 finally:
-                    self._nursery = None  # from here on nobody is activated; the nursery waits for the supervisor
+                    self._nursery = None  # no actor is activated from here on; the nursery waits for the supervisor
         finally:
             self._nursery = None
             for entry in tuple(self._entries.values()):
                 self._drop(entry, partial(stopped, entry.inbox.name))
 
     def statistics(self) -> DirectoryStatistics:
-        """Return who is here and what has happened."""
+        """Return the statistics of the registry."""
         return DirectoryStatistics(
             name=self.name,
             active=len(self._entries),
@@ -204,17 +204,17 @@ class ActorRegistry(Generic[Command, Reply]):
 
     async def _activate(self, entry: _Resident[Command, Reply]) -> None:
         self._activations += 1
-        structlog.contextvars.clear_contextvars()  # the actor outlives the request whose message brought it up
+        structlog.contextvars.clear_contextvars()  # the actor outlives the request that activated it
         try:
             await self._supervisor.add_child(ChildSpec(entry.id, entry.resident.run, "transient"))
-        except Exception as error:  # whatever keeps one actor from starting is not the others' trouble
+        except Exception as error:  # a failed start must not affect the other actors
             if self._nursery is None or (isinstance(error, Unavailable) and error.code == "stopping"):
                 self._drop(entry, partial(stopped, entry.inbox.name))
             else:
                 self._fail(entry, error)
 
     def _gone(self, id: str, error: Exception | None) -> None:  # noqa: A002
-        """The supervisor has let go of an actor."""
+        """Handle that the supervisor has removed an actor."""
         entry = self._entries.get(id)
         if entry is None:
             return
@@ -249,7 +249,7 @@ class ActorRegistry(Generic[Command, Reply]):
                 self._nursery.start_soon(self._supervisor.stop_child, entry.id, name=f"{entry.inbox.name} passivation")
 
     def _idle_for_s(self, entry: _Resident[Command, Reply], now_s: float) -> float:
-        """Return for how long `entry` has been seen idle, from one sweep to the next: messages pay nothing for it."""
+        """Return for how long the sweeps have seen `entry` idle, so that messages need no timestamps."""
         received = entry.inbox.received
         if entry.resident.busy or received != entry.received or entry.idle_since_s is None:
             entry.received = received
@@ -261,7 +261,7 @@ class ActorRegistry(Generic[Command, Reply]):
 def _failed(name: str) -> Unavailable:
     return Unavailable(
         "interrupted",
-        f"{name} cannot be brought up; nothing has happened",
-        hint="Look into Fleet's log for the reason, and try again",
+        f"{name} cannot be activated; nothing has happened",
+        hint="See Fleet's log for the reason, then try again",
         retry_after_s=5,
     )

@@ -4,7 +4,7 @@
 def permit_restart(
     restarts_s: tuple[float, ...], now_s: float, intensity: int, window_s: float
 ) -> tuple[float, ...] | None:
-    """Return the restarts that count, the one at `now_s` among them, or None when it is one too many.
+    """Return the restarts that count, including the one at `now_s`, or None if that exceeds the limit.
 
     `restarts_s` are the times of the earlier restarts, ascending. At most `intensity` of them are allowed within any
     `window_s` seconds; older ones are forgotten, so the result never holds more than `intensity`. After OTP's rule.

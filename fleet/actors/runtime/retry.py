@@ -1,7 +1,7 @@
-"""Repeats work that fails for now, and decides for how long: the one place where effects retry.
+"""Retries work that fails temporarily, and decides for how long: the one place where effects retry.
 
-`Unavailable` passes, and is retried until the effect is called off. Most other problems pass, too (OpenCode's database
-is locked, a directory boots), so they may be given a time; what lasts longer is the result.
+`Unavailable` is retried until the effect is cancelled. Most other problems are temporary too (OpenCode's database is
+locked, a directory starts), so they may be retried for a limited time; then the problem is the result.
 """
 
 from collections.abc import Awaitable, Callable, Collection
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 
 class Patience:
-    """The problem met last, which is logged once as `event`, with `about`, as long as it stays the same.
+    """The last problem, which is logged once as `event`, with `about`, as long as it remains the same.
 
     A problem that is not `Unavailable` ends it after `refused_s`, and one with a code in `final` at once.
     """
@@ -34,7 +34,7 @@ class Patience:
         self._since_s = 0.0
 
     def ends_with(self, problem: Problem) -> bool:
-        """Take note of the problem, and return whether another attempt would be in vain."""
+        """Record the problem, and return whether it ends the retries."""
         if not isinstance(problem, Unavailable) and not self._refused_s:
             return True
         if problem.code != self._code:
@@ -45,7 +45,7 @@ class Patience:
         return problem.code in self._final or trio.current_time() - self._since_s >= self._refused_s
 
     def succeeded(self) -> None:
-        """Forget the problem: the next one is new."""
+        """Discard the problem after a success."""
         self._code = None
 
 

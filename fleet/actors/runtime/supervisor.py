@@ -49,11 +49,11 @@ class RestartsExceeded(Exception):  # noqa: N818 - what happened, as in OTP
 
 
 class UnexpectedEnd(Exception):  # noqa: N818 - it is what happened
-    """A child returned though nobody had asked it to stop."""
+    """A child returned without a request to stop."""
 
 
 class ChildStatistics(NamedTuple):
-    """A child at a glance; `restarts` are those since the supervisor started."""
+    """The statistics of a child; `restarts` are those since the supervisor started."""
 
     name: str
     phase: str
@@ -61,7 +61,7 @@ class ChildStatistics(NamedTuple):
 
 
 class SupervisorStatistics(NamedTuple):
-    """A supervisor at a glance."""
+    """The statistics of a supervisor."""
 
     name: str
     children: tuple[ChildStatistics, ...]
@@ -73,8 +73,8 @@ class Supervisor:
     """Runs children. `run` fits a `ChildSpec`, so that supervisors nest.
 
     `children` are started in order. `intensity` restarts are allowed within `window_s` seconds. `jitter` gives numbers
-    in 0..1. `on_gone(name, error)` is called when a child has left for good: with None after a stop or a normal end,
-    with the error after a crash that is not answered by a restart. It must not raise.
+    in 0..1. `on_gone(name, error)` is called when a child has ended without a restart: with None after a stop or a
+    normal end, with the error after a crash. It must not raise.
     """
 
     def __init__(
@@ -125,15 +125,15 @@ class Supervisor:
                 await self._stop_all()
                 nursery.cancel_scope.cancel()
             finally:
-                self._nursery = None  # from here on it may end with its last task, and takes no other one
+                self._nursery = None  # it may end with its last task from here on, and accepts no further one
         if self._failure is not None:
             raise self._failure
 
     async def add_child(self, spec: ChildSpec) -> Any:
-        """Start one more child, wait until it is ready and return the value that it gave to `task_status.started`.
+        """Start another child, wait until it is ready and return the value that it gave to `task_status.started`.
 
-        Raises what it raised before it was ready (it is not a child then); `Unavailable` overloaded when there are too
-        many children, stopping when the supervisor does not run; ValueError for a name that is taken.
+        Raises an error that the child raised before it was ready (it is not added then); `Unavailable` overloaded if
+        there are too many children, stopping if the supervisor does not run; ValueError for a name that is in use.
         """
         if self._strategy != "one_for_one":
             raise ValueError(
@@ -152,7 +152,7 @@ class Supervisor:
             raise
 
     async def stop_child(self, name: str) -> None:
-        """Stop a child (ask, wait, cancel) and forget it, even one that waits for its restart. None there: no error."""
+        """Stop a child (ask, wait, cancel) and remove it, even before a restart. An unknown name is no error."""
         child = self._children.get(name)
         if child is not None:
             await self._stop(child)
@@ -160,7 +160,7 @@ class Supervisor:
                 self._forget(child, None)
 
     def statistics(self) -> SupervisorStatistics:
-        """Return the children and what has happened to them."""
+        """Return the statistics of the children."""
         return SupervisorStatistics(
             name=self.name,
             children=tuple(
@@ -193,7 +193,7 @@ class Supervisor:
         self._leave(None)
 
     def _leave(self, failure: Exception | None) -> None:
-        """Begin to stop, because of `failure` or because it was asked for."""
+        """Begin to stop, because of `failure` or on request."""
         if not self._leaving.is_set():
             self._failure = failure
             self._leaving.set()
@@ -237,7 +237,7 @@ class Supervisor:
         child.phase = ChildPhase.ENDED
 
     def _forget(self, child: Child, error: Exception | None) -> None:
-        """A child has left for good: drop a dynamic one, keep the place of a static one."""
+        """Remove a dynamic child that has ended; keep the place of a static one."""
         child.phase = ChildPhase.ENDED
         if child.dynamic:
             del self._children[child.spec.name]
@@ -266,7 +266,7 @@ class Supervisor:
         self._ended(child, error)
 
     def _ended(self, child: Child, error: Exception | None) -> None:
-        """A child that was ready has ended: decide what follows."""
+        """Decide what follows when a ready child has ended."""
         if error is not None:
             _log.error("child_crashed", supervisor=self.name, child=child.spec.name, exc_info=error)
         if child.stopping.is_set() or self._leaving.is_set():
@@ -280,7 +280,7 @@ class Supervisor:
             self._revive(child)
 
     def _permit(self, child: Child, error: Exception) -> bool:
-        """Note one more restart and its delay, or give up."""
+        """Record another restart and its delay, or give up."""
         tally = child.tally
         tally.causes.append(error)
         restarts = permit_restart(tally.restarts_s, trio.current_time(), self._intensity, self._window_s)
@@ -305,7 +305,7 @@ class Supervisor:
 
     def _revive(self, child: Child) -> None:
         if self._strategy == "rest_for_one":
-            self._revival.cancel()  # whatever is being restarted stands on this child, or was restarted before it
+            self._revival.cancel()  # the children being restarted depend on this child or precede it
             self._crashed.set()
         elif self._nursery is not None:
             self._nursery.start_soon(self._restart_one, child, name=f"{self.name}/{child.spec.name} restart")
@@ -319,10 +319,10 @@ class Supervisor:
         child.revival = None
 
     async def _restarted(self, child: Child) -> bool:
-        """Start `child` again and return whether that is settled: it runs, or it has been given up."""
+        """Start `child` again and return whether that is decided: it runs, or it has been given up."""
         try:
             await self._start(child)
-        except Exception as error:  # whatever a child raises is a crash of it
+        except Exception as error:  # every error of a child is a crash of it
             if self._leaving.is_set():
                 return True
             _log.error("child_failed_to_restart", supervisor=self.name, child=child.spec.name, exc_info=error)

@@ -1,8 +1,8 @@
 """Trace spans of commands and effects: one request and everything that it leads to form one trace.
 
-A trace goes from the request through its commands into the effects that they order, and through the effects' commands
-on, to other actors as well; the way is this process's memory, where each task has its span. It ends with the process:
-what a later start takes up begins a trace of its own, and says which event ordered it (`fleet.causation_id`).
+A trace contains the request, its commands, the effects that they order, and the effects' commands, also to other
+actors. Each task has its span in this process's memory. A trace ends with the process: work that a later start
+continues begins a new trace, which names the event that ordered it (`fleet.causation_id`).
 """
 
 import time
@@ -22,7 +22,7 @@ _LINKED: Final = "fleet-linked"
 
 
 class TracedMailbox(Mailbox[Message[Any, Any], Stop]):
-    """Remembers of each message where it came from and when."""
+    """A mailbox that records the origin and time of each message."""
 
     __slots__ = ()
 
@@ -35,7 +35,7 @@ class TracedMailbox(Mailbox[Message[Any, Any], Stop]):
 class Spans:
     """The spans of one Fleet's actors. Their mailboxes have to be `TracedMailbox`.
 
-    `lasting` are effects that last as long as a process: a trace that went on through one of them would have no end.
+    `lasting` are effects that run as long as a process: a trace that continued through one would never end.
     """
 
     def __init__(self, traces: Traces, lasting: tuple[type[object], ...] = ()) -> None:
@@ -43,11 +43,11 @@ class Spans:
         self._lasting = lasting
 
     def begin(self) -> None:
-        """Leave the span of the message that brought this task's actor up: the actor outlives it."""
+        """Leave the span of the message that activated this task's actor: the actor outlives it."""
         attach(NOWHERE)
 
     def command(self, stream: str, command: object, cause: Cause, sent: Sent) -> AbstractContextManager[Span]:
-        """Return the span of a command, from its way into the mailbox to its answer."""
+        """Return the span of a command, from the mailbox to the reply."""
         parent, links = sent.context, list[SpanContext]()
         if _LINKED in parent:
             parent, links = NOWHERE, [get_current_span(parent).get_span_context()]

@@ -1,8 +1,8 @@
 """Shuts down instances whose sessions have all been idle for long enough; these sessions become completed. Sessions in
 error count as idle, too: they stay in error, without a process until the next prompt.
 
-The sessions are retired one by one, and only those that are idle still: a prompt that comes in between keeps
-its session, and with it the instance. The last one out stops the process.
+The sessions are completed one by one, and only if they are still idle: a prompt in between keeps its session and the
+instance. When no session is left, the process is stopped.
 """
 
 import structlog
@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Idleness:
-    """Looks at the instances every now and then. `run` fits a `ChildSpec`."""
+    """Checks the instances periodically. `run` fits a `ChildSpec`."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -43,7 +43,7 @@ class Idleness:
                     await self._retire(session_id, before_ms)
 
     def _all_idle(self, instance: State, before_ms: int) -> bool:
-        """Return whether none of its sessions has done anything since; those that leave it do so already."""
+        """Return whether all its sessions have been idle since then, or are being detached already."""
         states = [self._context.views.sessions.get(session_id) for session_id in instance.sessions]
         staying = [state for state in states if state is None or state.opencode.detaching_from != instance.id]
         return all(s is not None and s.phase in RESTING and s.since_ms <= before_ms for s in staying)

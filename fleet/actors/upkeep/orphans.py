@@ -1,7 +1,7 @@
 """Finds the processes that carry the marker of this data directory and that no instance owns.
 
-There should be none: everything that an instance leaves is ended before its own end is recorded, and a start stops the
-rest (recovery.py).
+There should be none: all processes of an instance are stopped before its end is recorded, and the next start stops the
+others (recovery.py).
 """
 
 from collections.abc import Callable, Collection
@@ -24,7 +24,7 @@ async def find_orphans(
     ]
     if not suspects:
         return ()
-    living = await host.find()  # one that its instance's stop has ended meanwhile is no orphan
+    living = await host.find()  # a process that was stopped meanwhile is not an orphan
     return tuple(process for process in suspects if process in living)
 
 

@@ -1,10 +1,10 @@
 """Recovers unfinished work when Fleet starts, and leaves no process behind when it stops.
 
-At the start, every process that carries the marker of this data directory is looked at: the ones that an instance still
-wants are adopted by its own effects, the others are stopped. Then every aggregate whose events order something that was
-not answered is activated, and its effects run again (law 4). At the end, in an orderly shutdown, no session is placed
-any more and the instances are stopped: idle sessions become completed, working ones disconnected. What an instance
-could not stop in time, or could not record (a full disk), is stopped without it: no process outlives the shutdown.
+At the start, every process with the marker of this data directory is checked: the effects of its instance adopt it, or
+it is stopped. Then every aggregate with unfinished effects is activated, so that they run again (law 4). At an orderly
+shutdown, no further session is placed and the instances are stopped: idle sessions become completed, working ones
+disconnected. Processes that remain, because an instance was too slow or the disk is full, are stopped directly: no
+process outlives the shutdown.
 """
 
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Recovery:
-    """The first and the last to work. `run` fits a `ChildSpec` that comes after all actors."""
+    """Works at the start and at the shutdown. `run` fits a `ChildSpec` that comes after all actors."""
 
     def __init__(self, context: Context, placement: Placement, erasure: SessionErasure) -> None:
         self._context = context
@@ -35,7 +35,7 @@ class Recovery:
         self._erasure = erasure
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Take up what was left, wait, and bring everything to an end."""
+        """Continue unfinished work, wait, and stop all instances."""
         self._placement.open()
         await self._finish_erasures()
         await self._try("forget secrets", self._forget_secrets)
@@ -50,7 +50,7 @@ class Recovery:
             await self._try("stop the rest", self._stop_rest)
 
     async def _try(self, step: str, work: Callable[[], Awaitable[object]]) -> None:
-        """Do what can wait for the next start: a full disk, say, must not keep Fleet from starting or stopping."""
+        """Do work that the next start can repeat: an error such as a full disk must not prevent a start or stop."""
         try:
             await work()
         except Problem as problem:
@@ -60,7 +60,7 @@ class Recovery:
         for session_id in self._erasure.unfinished():
             try:
                 await self._erasure.erase(session_id)
-            except Unavailable as unavailable:  # it stays on the list, for the next start
+            except Unavailable as unavailable:  # the next start continues it
                 _log.warning("erasure_unfinished", session=session_id, code=unavailable.code)
 
     async def _forget_secrets(self) -> None:
@@ -71,14 +71,14 @@ class Recovery:
                 await vault.forget(webhook_id)
 
     async def _stop_strangers(self) -> None:
-        """Stop marked processes that no instance wants any more: their own stop was cut short by a crash."""
+        """Stop marked processes that no instance uses: a crash interrupted their stop."""
         orphans = await find_orphans(self._context.host, self._context.views.instances.get)
         for instance_id in sorted({process.instance_id for process in orphans}):
             _log.warning("process_without_instance_stopped", instance=instance_id)
             await self._context.host.stop(instance_id, None)
 
     async def _take_up(self) -> None:
-        """Activate what has something left to do, a few at a time: each may begin to ask git and OpenCode at once."""
+        """Activate actors with unfinished effects, a few at a time, because each may use git and OpenCode at once."""
         peers, views = self._context.actors, self._context.views
         for directory, view in (
             (peers.workspaces, views.workspaces),
@@ -92,7 +92,7 @@ class Recovery:
                     await trio.sleep(RECOVERY_PAUSE_S)
 
     async def _name_strays(self) -> None:
-        """Say which directories of ours no workspace knows. They may hold work, so a person decides."""
+        """Log Fleet's directories that no workspace knows. They may contain work, so a person decides."""
         known = frozenset(state.id for state in self._context.views.workspaces)
         for stray in await self._context.workspaces.strays(known):
             _log.warning("stray_workspace_directory", directory=stray)
@@ -109,7 +109,7 @@ class Recovery:
                         nursery.start_soon(self._await_end, state.id)
 
     async def _stop_rest(self) -> None:
-        """Stop what still runs: the next start finds it gone, and says so."""
+        """Stop the remaining processes; the next start records that they have ended."""
         left = sorted({process.instance_id for process in await self._context.host.find()})
         async with trio.open_nursery() as nursery:
             for instance_id in left:
@@ -126,7 +126,7 @@ class Recovery:
         await self._await_end(instance_id)
 
     async def _await_end(self, instance_id: str) -> None:
-        """Wait until the process is gone and every session of it knows."""
+        """Wait until the process has ended and all its sessions are notified."""
         await self._context.views.instances.wait(
             instance_id, lambda s: s.phase in ("stopped", "lost") and s.swept and not s.sessions
         )

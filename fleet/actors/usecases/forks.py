@@ -1,8 +1,8 @@
 """Forks a session: the new session has the conversation up to a message, and the files as they were then.
 
-In a worktree or clone of its own the files are laid out from the tree that was taken before that message's turn; a fork
-that shares the directory has the files as they are. Both are cut at the beginning of a turn, because there are no trees
-in between: at that of the turn which a message steered, and of one that runs.
+A fork in its own worktree or clone gets the files of the tree from before that message's turn; a fork that shares the
+directory has the present files. The conversation is cut at the beginning of a turn, because trees exist only there:
+of the turn that the message began or steered, or of the running turn.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from fleet.ports import Strategy
 
 
 class _Cut(NamedTuple):
-    """Where a fork leaves its origin: the first message that does not come along, and the files as they were then."""
+    """The point of a fork: the first message that is not copied, and the files at that time."""
 
     message_id: str | None
     tree: str | None
@@ -98,7 +98,7 @@ class Forks:
         return cuts[turns[message_id]]
 
     async def _tree_now(self, session: State, cut: _Cut) -> str:
-        """Take the tree that is missing at the end; nothing tells how files were earlier. Raises `Problem`."""
+        """Take the tree of the present files for a fork at the end. Raises `Problem` for an earlier point."""
         if cut.message_id is not None:
             raise Rejected(
                 "tree_gone",
@@ -107,7 +107,7 @@ class Forks:
             )
         tree = await self._context.trees.take(session.workspace_id, session.directory)
         if self._orders.session(session.id).turns != session.turns:
-            raise Rejected("session_active", "a turn began while the files were looked at", hint="Try again.")
+            raise Rejected("session_active", "a turn began while the files were read", hint="Try again.")
         return tree
 
     async def _base(self, session: State) -> str | None:

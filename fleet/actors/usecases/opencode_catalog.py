@@ -1,4 +1,4 @@
-"""Asks the OpenCode process of an instance what it offers. Nothing is kept."""
+"""Requests what the OpenCode process of an instance offers. Nothing is stored."""
 
 from fleet.actors.context import Context
 from fleet.actors.effects.slash_commands import commands_in
@@ -8,7 +8,7 @@ from fleet.ports import Agent, OfferedModel, OpenCode, SlashCommand
 
 
 class OpenCodeCatalog:
-    """Asks instances. A process serves many directories: `session_id` chooses that of one of its sessions.
+    """Sends requests to instances. A process serves many directories: `session_id` selects the one of a session.
 
     Everything here raises `Rejected` instance_not_found, session_not_found or instance_over, and what `OpenCode` does.
     """

@@ -1,6 +1,6 @@
 """Binds a workspace to the new place of its repository after the project was moved or renamed.
 
-The order is in the log before anything on disk changes; the same request again mends what a crash has left.
+The event is in the log before anything on disk changes; a repeated request repairs what a crash has left.
 """
 
 import msgspec
@@ -60,7 +60,7 @@ class Rebinding:
         return source.directory
 
     def _require_elsewhere(self, workspace_id: str, directory: str) -> None:
-        """Refuse what has the workspace as its source: what a removal keeps there would be removed with it."""
+        """Reject a directory made from the workspace itself: preserved work would be removed with it."""
         orders = [each.order for each in self._context.views.workspaces if each.order is not None]
         made = [order for order in orders if order.strategy != "existing"]
         place: str | None = directory

@@ -32,12 +32,12 @@ _log = structlog.get_logger(__name__)
 NOT_ASKED: Final = "it was not asked for"
 NOT_OURS: Final = "the directory is not Fleet's to remove"
 LEFT: Final = "the OpenCode process {instance} does not answer: the session's turn may still work there"
-"""Why a workspace is still there (removal_preview.py says so beforehand)."""
+"""Why a workspace is still there (removal_preview.py reports it before)."""
 _SETTLED: Final = frozenset(("ready", "removed", "failed"))
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """What became of a session and its workspace. `left`: why the workspace is still there, None where it is gone."""
+    """The result for a session and its workspace. `left`: why the workspace still exists; None if it is removed."""
 
     session: Session
     workspace: State | None
@@ -73,13 +73,13 @@ class RemovalUseCases:
         return Ending(session, workspace, None if gone else left, permanent, self._context.log.head())
 
     async def _forget_trees(self, workspace_id: str) -> None:
-        """Let go of snapshots that no session needs any more, neither for its diffs nor as what it was forked from."""
+        """Delete snapshots that no session needs any more, neither for its diffs nor as the origin of a fork."""
         for state in self._context.views.sessions:
             if workspace_id in (state.workspace_id, state.settings.origin and state.settings.origin.workspace_id):
                 return
         try:
             await self._context.trees.forget(workspace_id)
-        except Problem as problem:  # the session is erased all the same
+        except Problem as problem:  # the session is erased nevertheless
             _log.warning("trees_not_forgotten", workspace=workspace_id, detail=problem.detail)
 
     async def remove(self, workspace_id: str, caller: Caller) -> State:
@@ -118,7 +118,7 @@ class RemovalUseCases:
             )
 
     async def restore(self, workspace_id: str, caller: Caller) -> State:
-        """Bring a removed workspace back. Raises the problem that kept it from that."""
+        """Restore a removed workspace. Raises the problem that prevented it."""
         await look(self._context, workspace_id)
         repeated = (await self._ask_once(workspace_id, RestoreWorkspace(at_ms=self._now()), caller)).repeated
         state = await self._settled(workspace_id)
@@ -130,7 +130,7 @@ class RemovalUseCases:
         return self._context.clock.now_ms()
 
     async def _remove(self, session: Session, caller: Caller, *, force: bool) -> str:
-        """Release the workspace, remove it where nobody else needs it, and return why it may still be there."""
+        """Release the workspace, remove it if no other session needs it, and return why it may still exist."""
         views = self._context.views
         while True:
             workspace = views.workspaces.get(session.workspace_id)
@@ -151,7 +151,7 @@ class RemovalUseCases:
             )
             reply = await self._ask_workspace(workspace.id, order, caller)
             if reply.claims == workspace.claims:
-                break  # else somebody came while it was ordered: look again who needs it
+                break  # else a session claimed it meanwhile: check again
         state = await self._settled(workspace.id)
         if there and state.phase == "ready":
             return sessions_work(there, "in its directory")
@@ -164,14 +164,14 @@ class RemovalUseCases:
         return state.failure_detail
 
     async def _end_processes(self, workspace: State) -> None:
-        """End what sessions have left running in a worktree or clone that is to go; others' processes keep it there."""
+        """Stop processes of sessions in a worktree or clone that is to be removed; others prevent the removal."""
         if workspace.order is None or workspace.order.strategy == "existing":
             return
         if pids := await self._context.host.end_in(workspace.order.directory):
             _log.info("remnants_ended", workspace=workspace.id, pids=pids)
 
     def _left_behind(self, session: Session, *, force: bool) -> str:
-        """Return why the workspace of a session stays whose OpenCode has not let go of it. Raises `Problem`."""
+        """Return why the workspace remains while the session's OpenCode process may use it. Raises `Problem`."""
         reason = LEFT.format(instance=session.opencode.detaching_from)
         if force:
             return reason
@@ -189,7 +189,7 @@ class RemovalUseCases:
                 session_id, Deliver(command, caller.cause, erasure_key(caller), caller.digest)
             )
         except Rejected as rejected:
-            if rejected.code != "session_not_found":  # somebody else has erased it meanwhile
+            if rejected.code != "session_not_found":  # another request has erased it meanwhile
                 raise
         with trio.move_on_after(REMOVAL_WAIT_S):
             await self._erasure.done(session_id)
@@ -210,7 +210,7 @@ def _needs(session: Session, workspace_id: str) -> bool:
 
 
 def guests(views: Views, workspace: State) -> list[str]:
-    """Return the sessions that build on its directory by a workspace of their own: an existing one, or copies."""
+    """Return the sessions that use its directory through their own workspaces: an existing one, or copies."""
     if workspace.prepared is None:
         return []
     place = (workspace.prepared.directory,)
@@ -223,5 +223,5 @@ def guests(views: Views, workspace: State) -> list[str]:
 
 
 def sessions_work(count: int, where: str) -> str:
-    """Return why a workspace stays that others need."""
+    """Return why a workspace remains that other sessions need."""
     return f"1 other session works {where}" if count == 1 else f"{count} other sessions work {where}"

@@ -76,7 +76,7 @@ class RemovalPreviews:
         return WorkspacePreview(workspace, None, kept=preview.kept, dirty=dirty)
 
     def _why_left(self, session: Session, workspace: State, order: WorkspaceSpec) -> str | None:
-        """Return why the workspace would be left alone without a look at it, None where it would be removed."""
+        """Return why the workspace would remain without a check of its files; None if it would be removed."""
         there = len(guests(self._context.views, workspace))
         others = len([each for each in workspace.sessions if each != session.id])
         if there and workspace.phase == "ready":
@@ -90,7 +90,7 @@ class RemovalPreviews:
         return None if workspace.phase == "ready" else f"it is {workspace.phase}: look again in a moment"
 
     async def _removal(self, session: Session, workspace: State, order: WorkspaceSpec) -> Preview:
-        """Look at the workspace as a removal does. Raises the `Problem` that would keep it from being removed."""
+        """Check the workspace as a removal does. Raises the `Problem` that would prevent the removal."""
         if session.opencode.detaching_from is not None:
             raise Problem("workspace_busy", LEFT.format(instance=session.opencode.detaching_from))
         require_unused(self._context.views, workspace.id, order)

@@ -14,7 +14,7 @@ from fleet.ports import Branch, Source
 
 
 class Repositories:
-    """Reads repositories. Refusals name the parameter that holds the directory."""
+    """Reads repositories. A rejection names the parameter that contains the directory."""
 
     def __init__(self, context: Context, known: KnownOffers, roots: WorkspaceRoots) -> None:
         self._workspaces = context.workspaces
@@ -30,7 +30,7 @@ class Repositories:
             return await self._workspaces.branches(source, query)
 
     async def offered(self, directory: str | None) -> Offered | None:
-        """Return what is offered for a directory, None where nothing is known. Raises as `Workspaces.inspect`."""
+        """Return the offer for a directory; None if none is known. Raises as `Workspaces.inspect`."""
         with _about("directory"):
             return await self._known.find(None if directory is None else await self._allowed(directory))
 
@@ -42,7 +42,7 @@ class Repositories:
 
 @contextmanager
 def _about(field: str) -> Generator[None]:
-    """Let a refusal name the parameter."""
+    """Make a rejection name the parameter."""
     try:
         yield
     except Problem as problem:

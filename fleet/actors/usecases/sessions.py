@@ -1,7 +1,7 @@
 """The use cases of sessions: each turns a request into commands and waits for the result.
 
-The gateway, the demo and the simulation come in through here. An order resolves ids, checks what can be checked before
-anything is logged, asks the one actor concerned, and waits until what it ordered is done. Reading goes to the views.
+The gateway, the demo and the simulation call it. A use case resolves ids, checks the request before anything is logged,
+sends a command to one actor, and waits until the ordered work is done. The views serve reads.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ Command = TypeVar("Command")
 
 
 class NewSession(msgspec.Struct, frozen=True):
-    """A session as a caller wants it. Without a title in its `settings` it gets one from its prompt or directory."""
+    """A caller's request for a session. Without a title in its `settings` it gets one from its prompt or directory."""
 
     directory: str
     settings: SessionSettings = SessionSettings(title="", strategy="existing")
@@ -52,7 +52,7 @@ class NewSession(msgspec.Struct, frozen=True):
 
 
 class CommandResult(msgspec.Struct, frozen=True):
-    """What an order reached: the session as it is then, and the log position."""
+    """The result of a use case: the session's state and the log position."""
 
     session: State
     position: int
@@ -88,12 +88,12 @@ class SessionUseCases:
         return await self._provisioned(session_id)
 
     def _one_at_a_time(self, caller: Caller) -> AbstractAsyncContextManager[None]:
-        """Let requests with the same idempotency key create one after the other: the second finds the first's."""
+        """Serialise creations with the same idempotency key: the second request finds the first's session."""
         key = caller.idempotency_key
         return nullcontext() if key is None else self._creating.hold(key)
 
     def _may_work_now(self, session_id: str) -> bool:
-        """Return whether the creation has failed for a reason that lies with Fleet, which may be over."""
+        """Return whether the creation failed for a temporary reason, not because of the request."""
         session = self._context.views.sessions.get(session_id)
         if session is None or session.phase != "error" or session.provisioning is not None:
             return False
@@ -140,7 +140,7 @@ class SessionUseCases:
         )
 
     def _parent(self, any_id: str, instance_id: str | None) -> State:
-        """Return the session that is to hear of outcomes. A new session can't close a circle, only a chain too long."""
+        """Return the session that gets the callbacks. A new session cannot close a cycle; a chain may be too long."""
         parent = self.session(any_id, instance_id)
         if parent.depth >= CALLBACK_DEPTH_MAX:
             raise Rejected(
@@ -204,7 +204,7 @@ class SessionUseCases:
         return CommandResult(reply.state, reply.position)
 
     async def edit_prompt(self, any_id: str, prompt_id: str, text: str, caller: Caller) -> CommandResult:
-        """Give a waiting prompt another text."""
+        """Replace the text of a waiting prompt."""
         session = self.session(any_id)
         reply = await self._ask(
             session.id, commands.EditPrompt(prompt_id=prompt_id, text=text, at_ms=self._context.clock.now_ms()), caller
@@ -212,7 +212,7 @@ class SessionUseCases:
         return CommandResult(reply.state, reply.position)
 
     async def steer_prompt(self, any_id: str, prompt_id: str, caller: Caller) -> CommandResult:
-        """Send a waiting prompt into the turn that runs."""
+        """Send a waiting prompt into the running turn."""
         session = self.session(any_id)
         command = commands.SteerPrompt(
             prompt_id=prompt_id, at_ms=self._context.clock.now_ms(), fresh=self._context.fresh()
@@ -221,7 +221,7 @@ class SessionUseCases:
         return CommandResult(reply.state, reply.position)
 
     async def answer(self, any_id: str, request_id: str, answer: Answer, caller: Caller) -> CommandResult:
-        """Answer a permission request or question; OpenCode is told right after."""
+        """Answer a permission request or question; the answer is sent to OpenCode afterwards."""
         session = self.session(any_id)
         command = commands.AnswerRequest(
             request_id=request_id, answer=answer, at_ms=self._context.clock.now_ms(), actor=caller.actor
@@ -230,21 +230,21 @@ class SessionUseCases:
         return CommandResult(reply.state, reply.position)
 
     async def read_notifications(self, any_id: str, numbers: tuple[int, ...] | None, caller: Caller) -> CommandResult:
-        """Take note that somebody has seen these notifications; None for all."""
+        """Mark these notifications as read; None for all."""
         session = self.session(any_id)
         command = commands.ReadNotifications(numbers=numbers, at_ms=self._context.clock.now_ms())
         reply = await self._ask(session.id, command, caller)
         return CommandResult(reply.state, reply.position)
 
     async def set_budget(self, any_id: str, budget: Budget | None, caller: Caller) -> CommandResult:
-        """Give the session another budget, or none."""
+        """Change or remove the session's budget."""
         session = self.session(any_id)
         command = commands.SetBudget(budget=budget, at_ms=self._context.clock.now_ms(), fresh=self._context.fresh())
         reply = await self._ask(session.id, command, caller)
         return CommandResult(reply.state, reply.position)
 
     async def abort(self, any_id: str, caller: Caller) -> tuple[CommandResult, AbortOutcome]:
-        """Stop the running turn, wait for that, and say how far it got: `aborted`, `nothing_to_abort` or `aborting`."""
+        """Abort the running turn, wait for that, and return `aborted`, `nothing_to_abort` or `aborting`."""
         session = self.session(any_id)
         reply = await self._ask(session.id, commands.AbortTurn(at_ms=self._context.clock.now_ms()), caller)
         if session.provisioning == "setup" and reply.state.provisioning is None:
@@ -263,7 +263,7 @@ class SessionUseCases:
     # ------------------------------------------------------------------------------------------------ resume and end
 
     async def resume(self, any_id: str, caller: Caller, *, anew: bool = False) -> CommandResult:
-        """Bring the session back and return once it can take a prompt. Raises the problem that kept it from that.
+        """Resume the session and return once it can accept a prompt. Raises the problem that prevented it.
 
         With `anew` it begins a new conversation in its workspace.
         """
@@ -275,7 +275,7 @@ class SessionUseCases:
         return await self._provisioned(session.id)
 
     async def skip_setup(self, any_id: str, caller: Caller) -> CommandResult:
-        """Let the session go on in a workspace that is not set up; return as soon as that is ordered."""
+        """Let the session continue in a workspace that is not set up; return as soon as that is ordered."""
         session = self.session(any_id)
         reply = await self._ask(session.id, commands.SkipSetup(at_ms=self._context.clock.now_ms()), caller)
         return CommandResult(reply.state, reply.position)
@@ -291,7 +291,7 @@ class SessionUseCases:
     async def describe(
         self, any_id: str, title: str | None, tags: tuple[str, ...] | None, caller: Caller
     ) -> CommandResult:
-        """Give the session another title or other tags."""
+        """Change the session's title or tags."""
         session = self.session(any_id)
         reply = await self._ask(
             session.id, commands.EditSession(at_ms=self._context.clock.now_ms(), title=title, tags=tags), caller
@@ -299,7 +299,7 @@ class SessionUseCases:
         return CommandResult(reply.state, reply.position)
 
     async def describe_workspace(self, workspace_id: str, title: str | None, caller: Caller) -> WorkspaceReply:
-        """Give a workspace a title, or None for none. Raises `Rejected` workspace_not_found."""
+        """Set a workspace's title; None removes it. Raises `Rejected` workspace_not_found."""
         command = EditWorkspace(title=title, at_ms=self._context.clock.now_ms())
         return await self._context.actors.workspaces.ask(workspace_id, caller.deliver(command))
 
@@ -352,7 +352,7 @@ class SessionUseCases:
         return self._outcome(state)
 
     def _way_back(self, session: State) -> str | None:
-        """Return how its workspace can be brought back, None where Fleet has not removed it."""
+        """Return how its workspace can be restored; None if Fleet has not removed it."""
         workspace = self._context.views.workspaces.get(session.workspace_id)
         if workspace is not None and workspace.fault is not None:
             return way_out(workspace)

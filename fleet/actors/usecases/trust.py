@@ -43,7 +43,7 @@ class Trust:
         return self._origin_of(source.top) or source.repository, recipe
 
     def _origin_of(self, top: str) -> str | None:
-        """Return the repository that a workspace of Fleet's was made of, which a clone does not tell."""
+        """Return the repository that a workspace was made from, which a clone does not record."""
         for session in self._context.views.sessions:
             workspace = self._context.views.workspaces.get(session.workspace_id)
             if workspace is not None and workspace.order is not None and workspace.order.directory == top:

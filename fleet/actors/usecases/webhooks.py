@@ -1,7 +1,7 @@
 """The use cases of webhooks: register, enable or disable, delete, and test one.
 
-Address and secret are kept in the vault before the webhook is in the log, and removed after its end is in the log. What
-a crash leaves in between belongs to no webhook; the next start removes it (upkeep/recovery.py).
+Address and secret are stored in the vault before the webhook is in the log, and removed after its deletion is in the
+log. After a crash in between they belong to no webhook; the next start removes them (upkeep/recovery.py).
 """
 
 from urllib.parse import urlsplit
@@ -36,7 +36,7 @@ Reporter = ReportBack[WebhookCommand]
 
 
 class NewWebhook(msgspec.Struct, frozen=True):
-    """A webhook as a caller wants it; without a `secret` Fleet makes one."""
+    """A caller's request for a webhook; without a `secret` Fleet makes one."""
 
     url: str
     types: tuple[str, ...]
@@ -52,9 +52,9 @@ class WebhookUseCases:
         self._registration = trio.Lock()
 
     async def register(self, new: NewWebhook, caller: Caller) -> tuple[State, Target]:
-        """Make a webhook that is told of what happens from now on. Raises `Rejected` where it must not be."""
+        """Create a webhook that gets messages about later events. Raises `Rejected`."""
         context = self._context
-        async with self._registration:  # one at a time: a repetition finds the first, and the bound is kept
+        async with self._registration:  # one at a time: a repetition finds the first, and the limit holds
             webhook_id = self._registered_before(caller)
             if webhook_id is None:
                 if len(context.views.webhooks) >= WEBHOOKS_MAX:
@@ -98,7 +98,7 @@ class WebhookUseCases:
         return reply.position
 
     async def send_test(self, webhook_id: str, caller: Caller) -> Delivery:
-        """Send a test message and return what became of it."""
+        """Send a test message and return its delivery."""
         reply = await self._ask(webhook_id, SendTestMessage(at_ms=self._now()), caller)
         tests = [each for each in (*reply.state.over, *reply.state.open) if each.is_test]
         if not tests:
@@ -107,7 +107,7 @@ class WebhookUseCases:
         with trio.move_on_after(WEBHOOK_TEST_WAIT_S):
             state = await self._context.views.webhooks.wait(webhook_id, lambda s: s.waiting(number) is None)
             return next(each for each in state.over if each.number == number)
-        raise Unavailable("timed_out", "the test message is still on its way; look at the deliveries", retry_after_s=5)
+        raise Unavailable("timed_out", "the test message is still being sent; see the deliveries", retry_after_s=5)
 
     def webhook(self, webhook_id: str) -> State:
         """Return the webhook. Raises `Rejected` webhook_not_found."""
@@ -121,7 +121,7 @@ class WebhookUseCases:
 
     async def _ask(self, webhook_id: str, command: WebhookCommand, caller: Caller) -> WebhookReply:
         if not isinstance(command, RegisterWebhook):
-            self.webhook(webhook_id)  # a message would bring up an actor for whatever id somebody thinks of
+            self.webhook(webhook_id)  # a message would activate an actor for any unknown id
         return await self._context.actors.webhooks.ask(webhook_id, caller.deliver(command))
 
 

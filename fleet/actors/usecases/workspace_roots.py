@@ -1,7 +1,6 @@
 """The workspace roots in force: the configured ones, narrowed by what clients have chosen.
 
-They hold for new sessions and for the directory browser, at once. An existing session continues, wherever it works, so
-no started work is lost.
+A change applies at once to new sessions and to the directory browser. Existing sessions continue, so no work is lost.
 """
 
 from fleet.actors.context import Context
