@@ -52,7 +52,7 @@ async def test_an_agent_makes_waits_for_reads_and_prompts_a_session(line: Line) 
         assert [each["kind"] for each in asked["requests"]] == ["permission"]
         more = await call(fleet, None, "prompt_session", session=made["id"], text="more")
         assert more["promptWaitsFor"] == "the session asks for an answer (permission): see the inbox"
-        with trio.fail_after(5):
+        with trio.fail_after(120):
             asked = await call(fleet, None, "wait_for_session", session=made["id"])
         assert asked["needsPerson"] == "the session asks for an answer (permission): see the inbox"
         assert [each["id"] for each in await call(fleet, None, "list_sessions", status="waiting_input")] == [made["id"]]

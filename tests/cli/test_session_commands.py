@@ -348,7 +348,7 @@ async def test_a_prompt_to_a_session_that_waits_for_a_person_says_so_at_once(lin
     assert made.code == 5
     session_id = made.out.strip()
     for arguments in (["--wait"], ["--wait", "--json"], []):
-        with trio.fail_after(10):
+        with trio.fail_after(120):
             done = await fleet(line, "prompt", session_id, "more", *arguments)
         assert done.code == (5 if arguments else 0)
         assert "the prompt waits: the session asks for an answer (permission): see the inbox" in done.err
@@ -365,12 +365,12 @@ async def test_always_names_the_other_sessions_that_it_holds_for(line: Line) -> 
 async def test_a_prompt_beyond_the_budget_says_so_at_once(line: Line) -> None:
     made = await fleet(line, "new", PLAIN, "--prompt", "work", "--tokens", "1", "--wait")
     assert made.code == 0
-    with trio.fail_after(10):
+    with trio.fail_after(120):
         done = await fleet(line, "prompt", made.out.strip(), "more", "--wait")
     assert done.code == 5
     assert "the prompt waits: the budget is used up: " in done.err
     async with FleetClient(line.url) as client:
-        with trio.fail_after(10):
+        with trio.fail_after(120):
             item = await client.session(made.out.strip()).wait()
     assert (item.status, item.queued, item.queue_paused is None) == ("idle", 1, False)
 

@@ -300,7 +300,7 @@ async def test_a_broken_writer_leaves_nobody_waiting_and_can_be_started_again(
         errors.append(caught.value)
 
     monkeypatch.setattr(fleet.events.writer, "BATCH_EVENTS_MAX", 2)
-    with lmdb_log(tmp_path) as log, trio.fail_after(5):
+    with lmdb_log(tmp_path) as log, trio.fail_after(60):
         log.listen(listener)
         broken = True
         with pytest.raises(ExceptionGroup) as crash:  # noqa: PT012 - the writer must run while others append

@@ -87,7 +87,7 @@ def hasty_clock() -> Clock:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while not condition():  # noqa: ASYNC110 - the file system tells nobody
             await trio.sleep(0.01)
 
