@@ -29,7 +29,7 @@ def base_url(host: str, port: int) -> str:
 
 
 def listens(pid: int, port: int) -> bool | None:
-    """Say whether the process listens on the port, None where that cannot be seen."""
+    """Return whether the process listens on the port, None if the system does not show it."""
     import psutil
 
     try:

@@ -1,1 +1,1 @@
-"""The wire types of server and clients: bodies.py comes in, items.py goes out, frames.py is streamed."""
+"""The wire types of server and clients: request bodies (bodies.py), responses (items.py), streams (frames.py)."""

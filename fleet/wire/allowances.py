@@ -1,12 +1,12 @@
-"""Response bodies of allowances: what a reply of `always` has allowed, and to which sessions."""
+"""Response bodies of allowances: the permissions that a reply of `always` has granted."""
 
 import msgspec
 
 
 class AllowanceItem(msgspec.Struct, rename="camel"):
-    """Something that holds for every session of a directory until its OpenCode process ends.
+    """A permission that is valid for every session of a directory until its OpenCode process ends.
 
-    `sessionId` was asked, in the request `requestId`; `patterns` are OpenCode's own.
+    The session `sessionId` had asked for it, in the request `requestId`; `patterns` are OpenCode's own.
     """
 
     session_id: str

@@ -14,24 +14,26 @@ _StreamName = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,256}$")]
 
 
 class LogQuery(Query, frozen=True):
-    """`GET /api/log`. Every filter that is given has to hold."""
+    """`GET /api/log`. An event has to match every given filter."""
 
-    after: Annotated[Position, msgspec.Meta(description="Events behind this position.")] = 0
+    after: Annotated[Position, msgspec.Meta(description="Events after this position.")] = 0
     limit: Limit = PAGE_DEFAULT
-    before: Annotated[Position | None, msgspec.Meta(description="Events short of this position.")] = None
+    before: Annotated[Position | None, msgspec.Meta(description="Events before this position.")] = None
     order: Annotated[Literal["asc", "desc"], msgspec.Meta(description="`desc`: the newest first.")] = "asc"
     session: Annotated[
         _SessionName | None,
-        msgspec.Meta(description="Those of this session: its id (one that was erased too), or OpenCode's."),
+        msgspec.Meta(description="Events of this session: its id (also of an erased one), or OpenCode's."),
     ] = None
     stream: Annotated[
-        _StreamName | None, msgspec.Meta(description="Those of this stream, such as `instance-<id>`.")
+        _StreamName | None, msgspec.Meta(description="Events of this stream, such as `instance-<id>`.")
     ] = None
-    type: Annotated[_Types | None, msgspec.Meta(description="Those of these types, with commas in between.")] = None
-    actor: Annotated[str | None, msgspec.Meta(description="Those that this one caused, such as `token:<name>`.")] = None
-    correlation: Annotated[
-        str | None, msgspec.Meta(description="Those that followed from the request of this id (`X-Request-Id`).")
-    ] = None
+    type: Annotated[_Types | None, msgspec.Meta(description="Events of these types, separated by commas.")] = None
+    actor: Annotated[str | None, msgspec.Meta(description="Events that this actor caused, such as `token:<name>`.")] = (
+        None
+    )
+    correlation: Annotated[str | None, msgspec.Meta(description="Events caused by this request (`X-Request-Id`).")] = (
+        None
+    )
     from_: Annotated[str | None, msgspec.Meta(description="Recorded at this date or RFC 3339 time, or later.")] = (
         msgspec.field(default=None, name="from")
     )
@@ -41,13 +43,13 @@ class LogQuery(Query, frozen=True):
 class TimeQuery(Query, frozen=True):
     """`GET /api/log/at`."""
 
-    time: Annotated[str, msgspec.Meta(description="An RFC 3339 time, or a date, which stands for its end in UTC.")]
+    time: Annotated[str, msgspec.Meta(description="An RFC 3339 time, or a date: the end of that day in UTC.")]
 
 
 class ExportQuery(Query, frozen=True):
     """`GET /api/log/export`."""
 
-    after: Annotated[Position, msgspec.Meta(description="Events behind this position.")] = 0
+    after: Annotated[Position, msgspec.Meta(description="Events after this position.")] = 0
     through: Annotated[
         Position | None, msgspec.Meta(description="Up to this position; by default to the end of the log.")
     ] = None
@@ -76,14 +78,14 @@ class EventItem(WireItem, kw_only=True):
 
 
 class BreakItem(WireItem, kw_only=True):
-    """Where the log stops being what it should be, and why."""
+    """The position at which the log is broken, and why."""
 
     position: int
     reason: str
 
 
 class Verification(WireItem, kw_only=True):
-    """The proof of the log: events and streams that are whole, the digest of the last event, the first break."""
+    """The result of verifying the log: intact events and streams, digest of the last event, first break."""
 
     intact: bool
     events: int

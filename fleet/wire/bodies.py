@@ -1,4 +1,4 @@
-"""Request bodies and query parameters, camelCase, checked strictly: an unknown member is refused."""
+"""Request bodies and query parameters, in camelCase and checked strictly: unknown members are refused."""
 
 import math
 from typing import Annotated, Literal
@@ -29,16 +29,16 @@ Title = Annotated[str, msgspec.Meta(min_length=1, max_length=TITLE_CHARS_MAX)]
 Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Tags = Annotated[list[Tag], msgspec.Meta(max_length=TAGS_MAX)]
 Path = Annotated[str, msgspec.Meta(min_length=1, max_length=PATH_CHARS_MAX)]
-_LIMIT = msgspec.Meta(description="How many to give at most.")
+_LIMIT = msgspec.Meta(description="The maximum number of items.")
 Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX), _LIMIT]
-Offset = Annotated[int, msgspec.Meta(ge=0, description="How many to leave out, from the first on.")]
+Offset = Annotated[int, msgspec.Meta(ge=0, description="The number of items to skip.")]
 Position = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 InstanceId = Annotated[
     str | None,
-    msgspec.Meta(description="An instance that this session has or had; nobody needs to give it. Another one is 404."),
+    msgspec.Meta(description="An instance that this session has or had. It is optional; another instance is 404."),
 ]
-At = Annotated[Position | None, msgspec.Meta(description="A log position: things as they were then.")]
-Statuses = Annotated[str | None, msgspec.Meta(description="Those in one of these statuses, with commas in between.")]
+At = Annotated[Position | None, msgspec.Meta(description="A log position: the state at that time.")]
+Statuses = Annotated[str | None, msgspec.Meta(description="Sessions in one of these statuses, separated by commas.")]
 
 
 class ModelBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -49,21 +49,21 @@ class ModelBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class OnComplete(Body):
-    """Who hears of a session's outcomes: a session's id, Fleet's or OpenCode's."""
+    """The session that gets a session's outcomes, by Fleet's or OpenCode's id."""
 
     notify_session_id: Annotated[str, msgspec.Meta(min_length=1)]
     notify_instance_id: str | None = None
 
 
 class BudgetBody(Body):
-    """What a session may use before it asks."""
+    """What a session may use before it pauses and asks."""
 
     usd: Annotated[float, msgspec.Meta(ge=0, le=BUDGET_MAX)] | None = None
     tokens: Annotated[int, msgspec.Meta(ge=0, le=BUDGET_MAX)] | None = None
     minutes: Annotated[float, msgspec.Meta(ge=0, le=BUDGET_MAX)] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what JSON cannot say: a client would send it as null, which is no budget. Raises ValueError."""
+        """Refuse infinity and NaN: a client would send them as null, which means no budget. Raises ValueError."""
         if not all(math.isfinite(given) for given in (self.usd, self.tokens, self.minutes) if given is not None):
             raise ValueError("a budget is a finite number")
 
@@ -129,7 +129,7 @@ class CommandBody(Body):
 
 
 class ForkBody(Body):
-    """`POST /api/sessions/{id}/fork`; without `messageId` the whole conversation comes along."""
+    """`POST /api/sessions/{id}/fork`; without `messageId` the whole conversation is copied."""
 
     title: Title | None = None
     message_id: str | None = None
@@ -137,7 +137,7 @@ class ForkBody(Body):
 
 
 class ResumeBody(Body):
-    """`POST /api/sessions/{id}/resume`: with `fresh` a new conversation begins, in the same workspace."""
+    """`POST /api/sessions/{id}/resume`: with `fresh`, a new conversation begins in the same workspace."""
 
     fresh: bool = False
 
@@ -151,13 +151,13 @@ class AnswerBody(Body):
 
 
 class ReadBody(Body):
-    """Notifications that have been seen."""
+    """Marks notifications as read."""
 
     read: Literal[True] = True
 
 
 class WebhookBody(Body):
-    """`POST /api/webhooks`; without `events` it is told of all, without a `secret` Fleet makes one."""
+    """`POST /api/webhooks`; without `events` the webhook gets all; without `secret` Fleet creates one."""
 
     url: Annotated[str, msgspec.Meta(min_length=1, max_length=WEBHOOK_URL_CHARS_MAX)]
     events: Annotated[list[MessageType], msgspec.Meta(min_length=1, max_length=50)] | None = None
@@ -178,18 +178,18 @@ class PathBody(Body):
 
 
 class WorkspaceBody(Body):
-    """`PATCH /api/workspaces/{id}`: a title, or null for none; `sourceDirectory` is where its repository is now."""
+    """`PATCH /api/workspaces/{id}`: a title, or null for none; `sourceDirectory` is its repository's new place."""
 
     title: Title | msgspec.UnsetType | None = msgspec.UNSET
     source_directory: Path | msgspec.UnsetType = msgspec.UNSET
 
 
 class Query(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):
-    """Query parameters: unknown ones are refused, because a mistyped filter is a wrong answer."""
+    """Query parameters: unknown ones are refused, because a mistyped filter would give a wrong response."""
 
 
 class InstanceQuery(Query, frozen=True):
-    """Routes that take an `instanceId` that they do not need."""
+    """Routes with an optional `instanceId`."""
 
     instance_id: InstanceId = None
 
@@ -210,7 +210,7 @@ class InstancePageQuery(PageQuery, frozen=True):
 class InstancesQuery(PageQuery, frozen=True):
     """`GET /api/instances`."""
 
-    all: Annotated[bool, msgspec.Meta(description="Those that have ended too, the newest first.")] = False
+    all: Annotated[bool, msgspec.Meta(description="Also ended ones, the newest first.")] = False
 
 
 class EndQuery(Query, frozen=True):
@@ -218,16 +218,16 @@ class EndQuery(Query, frozen=True):
 
     instance_id: InstanceId = None
     permanent: Annotated[
-        bool, msgspec.Meta(description="Erase the session for good: what was said and done, diffs, notifications.")
+        bool, msgspec.Meta(description="Erase the session for good: transcript, diffs, notifications.")
     ] = False
     cleanup_workspace: Annotated[
-        bool, msgspec.Meta(description="Remove its worktree or clone too; what is only there is kept first.")
+        bool, msgspec.Meta(description="Remove its worktree or clone, too, after its work was preserved.")
     ] = False
     force: Annotated[
         bool,
-        msgspec.Meta(description="End what sessions left running there; where it cannot be removed even so, leave it."),
+        msgspec.Meta(description="End processes that sessions left there. If it still cannot be removed, leave it."),
     ] = False
-    dry_run: Annotated[bool, msgspec.Meta(description="Say what would be done, and do nothing.")] = False
+    dry_run: Annotated[bool, msgspec.Meta(description="Only report what would be done.")] = False
 
 
 class DiffQuery(Query, frozen=True):
@@ -235,7 +235,7 @@ class DiffQuery(Query, frozen=True):
 
     instance_id: InstanceId = None
     turn: Annotated[
-        str | None, msgspec.Meta(description="What one turn has changed: its number, or the id of a message of it.")
+        str | None, msgspec.Meta(description="Only the changes of this turn: its number or a message id.")
     ] = None
     at: At = None
     contents: Annotated[
@@ -248,15 +248,15 @@ class CallbackQuery(PageQuery, frozen=True):
 
     status: Annotated[
         Literal["pending", "undelivered", "delivered", "dropped"] | None,
-        msgspec.Meta(description="Those that are in this status."),
+        msgspec.Meta(description="Callbacks with this status."),
     ] = None
 
 
 class NotificationQuery(PageQuery, frozen=True):
     """`GET /api/notifications`."""
 
-    session: Annotated[str | None, msgspec.Meta(description="Those of this session.")] = None
-    unread: Annotated[bool, msgspec.Meta(description="Only those that nobody has seen.")] = False
+    session: Annotated[str | None, msgspec.Meta(description="Notifications of this session.")] = None
+    unread: Annotated[bool, msgspec.Meta(description="Only unread ones.")] = False
 
 
 class ListQuery(PageQuery, frozen=True):
@@ -264,10 +264,10 @@ class ListQuery(PageQuery, frozen=True):
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=SESSIONS_PAGE_MAX), _LIMIT] = PAGE_DEFAULT
     status: Statuses = None
-    search: Annotated[str | None, msgspec.Meta(description="Those whose title has this in it, in any case.")] = None
-    parent: Annotated[str | None, msgspec.Meta(description="Those that report to this session.")] = None
-    tag: Annotated[str | None, msgspec.Meta(description="Those that have this tag.")] = None
-    workspace: Annotated[str | None, msgspec.Meta(description="Those that work in this workspace.")] = None
+    search: Annotated[str | None, msgspec.Meta(description="Sessions whose title contains this, in any case.")] = None
+    parent: Annotated[str | None, msgspec.Meta(description="Children of this session.")] = None
+    tag: Annotated[str | None, msgspec.Meta(description="Sessions with this tag.")] = None
+    workspace: Annotated[str | None, msgspec.Meta(description="Sessions in this workspace.")] = None
     at: At = None
 
 
@@ -292,20 +292,18 @@ class TodosQuery(InstanceQuery, frozen=True):
 class HistoryQuery(Query, frozen=True):
     """`GET /api/sessions/history`."""
 
-    search: Annotated[str, msgspec.Meta(description="Words that all have to be there; without any, every session.")] = (
-        ""
-    )
+    search: Annotated[str, msgspec.Meta(description="Words that all have to occur; without it, every session.")] = ""
     status: Statuses = None
-    from_: Annotated[str | None, msgspec.Meta(description="Made at this date or RFC 3339 time, or later.")] = (
+    from_: Annotated[str | None, msgspec.Meta(description="Created at this date or RFC 3339 time, or later.")] = (
         msgspec.field(default=None, name="from")
     )
-    to: Annotated[str | None, msgspec.Meta(description="Made at this date or RFC 3339 time, or earlier.")] = None
+    to: Annotated[str | None, msgspec.Meta(description="Created at this date or RFC 3339 time, or earlier.")] = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=HISTORY_PAGE_MAX), _LIMIT] = HISTORY_PAGE_DEFAULT
     offset: Offset = 0
 
 
 class AtQuery(Query, frozen=True):
-    """Something as it was at a log position."""
+    """Reads of a state at a log position."""
 
     at: At = None
 
@@ -315,6 +313,6 @@ class StreamQuery(Query, frozen=True):
 
     after: Annotated[
         Position | None,
-        msgspec.Meta(description="Go on behind this log position; by default the stream begins with what comes now."),
+        msgspec.Meta(description="Continue after this log position; by default the stream begins with new events."),
     ] = None
     instance_id: InstanceId = None

@@ -5,7 +5,7 @@ from fleet.wire.items import WireItem
 
 
 class CallbackItem(WireItem, kw_only=True):
-    """Word of an outcome from child to parent."""
+    """A message from a child to its parent about an outcome."""
 
     session_id: str
     parent_id: str

@@ -8,7 +8,7 @@ from fleet.wire.items import WireItem
 
 
 class AgentItem(WireItem, kw_only=True):
-    """An agent that a prompt can name; `mode` is `primary`, `subagent` or `all`; `native`: OpenCode brings it along."""
+    """An agent for prompts; `mode` is `primary`, `subagent` or `all`; `native`: it is built into OpenCode."""
 
     name: str
     description: str
@@ -38,7 +38,7 @@ class ModelItem(WireItem, kw_only=True):
 
 
 class OfferItem(WireItem, kw_only=True):
-    """The choices for a new session in a directory, as the instance offered them at `asOf`."""
+    """Agents, commands and models for a new session in a directory, as an instance offered them at `asOf`."""
 
     as_of: str | None
     instance_id: str | None
@@ -48,7 +48,7 @@ class OfferItem(WireItem, kw_only=True):
 
 
 class FolderEntryItem(WireItem, kw_only=True):
-    """A directory in a directory; `path` is real: of a symlink, where it leads to."""
+    """A directory in a directory; `path` is the real path, of a symlink its target."""
 
     name: str
     path: str
@@ -58,7 +58,7 @@ class FolderEntryItem(WireItem, kw_only=True):
 class FolderItem(WireItem, kw_only=True):
     """A directory by its real path. `parent` is null where the allowed roots end; `total` counts all entries.
 
-    With a query the entries are those that were found below it; `isTruncated`: there may be more.
+    With a query, the entries are the matches below it; `isTruncated`: there may be more.
     """
 
     path: str
@@ -70,7 +70,7 @@ class FolderItem(WireItem, kw_only=True):
 
 
 class RootItem(WireItem, kw_only=True):
-    """A workspace root. Sessions may work where `allowed` says so; `source` tells who has named it."""
+    """A workspace root. Sessions may work where `allowed` says so; `source` says who has chosen it."""
 
     path: str
     source: Literal["configuration", "client"]

@@ -1,18 +1,18 @@
-"""The types of members whose values are a closed set. A test holds them equal to the core's own."""
+"""The types of members with a closed set of values. A test compares them with the core's own."""
 
 from typing import Literal
 
 Status = Literal["created", "active", "waiting_input", "idle", "completed", "stopped", "disconnected", "error"]
-"""Of a session."""
+"""The status of a session."""
 Strategy = Literal["existing", "worktree", "clone"]
 TurnOutcome = Literal["finished", "aborted", "interrupted", "error"]
-"""How a turn ended; `error` is that of a turn that failed."""
+"""How a turn ended; `error`: it failed."""
 CallbackOutcome = Literal["finished", "aborted", "interrupted", "error", "stopped", "disconnected"]
-"""What became of a child, as its parent hears it."""
+"""The outcome of a child, as its parent gets it."""
 CallbackStatus = Literal["pending", "undelivered", "delivered", "dropped"]
 AbortOutcome = Literal["aborted", "ended", "nothing_to_abort", "aborting"]
 InboxKind = Literal["permission", "question", "failure", "budget", "callback", "setup", "webhook"]
-"""What waits for a person."""
+"""The kinds of items that wait for a person."""
 RequestKind = Literal["permission", "question"]
 NotificationKind = Literal[
     "finished", "aborted", "interrupted", "error", "request", "disconnected", "budget", "callback", "delayed"
@@ -22,14 +22,14 @@ InstanceStatus = Literal["starting", "ready", "unreachable", "stopping", "stoppe
 StopReason = Literal["unused", "shutdown", "failed", "hung"]
 """Why a process was stopped: no session used it, Fleet was shut down, it never became ready, or it did not answer."""
 WorkspaceStatus = Literal["preparing", "ready", "removing", "removed", "restoring", "failed", "missing"]
-"""`missing`: it was ready, and its directory is not there any more."""
+"""The status of a workspace; `missing`: it was ready, and its directory does not exist any more."""
 NotCarriedKind = Literal["directory", "hooks", "filters", "lfs", "submodules", "objects", "config", "files"]
-"""What of its source a workspace does not have."""
+"""Parts of its source that a workspace does not have."""
 Role = Literal["operator", "viewer"]
-"""Of an access token: an operator may do everything, a viewer may read."""
+"""The role of an access token: an operator may do everything, a viewer may only read."""
 TokenStatus = Literal["active", "expired", "revoked"]
 SetupStatus = Literal["required", "held", "running", "done", "failed", "skipped"]
-"""Of a workspace's set-up; `held`: it waits for a person who allows its commands."""
+"""The status of a workspace's set-up; `held`: it waits for a person to allow its commands."""
 WebhookStatus = Literal["active", "disabled"]
 DeliveryOutcome = Literal["pending", "delivered", "dropped"]
 TurnActivity = Literal["busy", "retry", "idle"]

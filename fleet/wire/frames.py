@@ -1,4 +1,4 @@
-"""The frames of event streams: events of the log, and signals about text that is being written."""
+"""The frames of event streams: events of the log, and signals about parts that are not finished."""
 
 from typing import Any, ClassVar
 
@@ -21,13 +21,13 @@ class Event(msgspec.Struct, rename="camel"):
 
     @property
     def session_id(self) -> str | None:
-        """The session that it happened to, None where it happened to an instance or a workspace."""
+        """The session of the event, None for an event of an instance or a workspace."""
         kind, _, name = self.stream.partition("-")
         return name if kind == "session" else None
 
 
 class InFlightPart(msgspec.Struct, rename="camel"):
-    """A part that is not finished: its text so far, or OpenCode's JSON where it is not a text.
+    """A part that is not finished: its text so far, or OpenCode's JSON if it is not a text.
 
     `conversation` is OpenCode's id of the session that it belongs to: the session's own, or a sub-agent's.
     """
@@ -41,7 +41,7 @@ class InFlightPart(msgspec.Struct, rename="camel"):
 
 
 class InFlightSession(msgspec.Struct, rename="camel"):
-    """What a session is writing; its status is null where the session is not known any more."""
+    """The unfinished parts of a session; its status is null if the session is not known any more."""
 
     session_id: str
     status: Status | None
@@ -49,7 +49,7 @@ class InFlightSession(msgspec.Struct, rename="camel"):
 
 
 class Snapshot(msgspec.Struct, rename="camel"):
-    """What is being written at this moment: the first frame after each (re)connection, and after falling behind."""
+    """All unfinished parts at this moment: the first frame after each (re)connection, and after falling behind."""
 
     type: ClassVar[str] = "snapshot"
 
@@ -58,7 +58,7 @@ class Snapshot(msgspec.Struct, rename="camel"):
 
 
 class Delta(msgspec.Struct, rename="camel"):
-    """Text was appended to a part, in the session's own conversation or in that of a sub-agent."""
+    """Text was appended to a part, in the session's own conversation or in a sub-agent's."""
 
     type: ClassVar[str] = "delta"
 

@@ -5,21 +5,21 @@ from fleet.wire.items import WireItem
 
 
 class ExitItem(WireItem, kw_only=True):
-    """How a process ended: its exit code or signal; both null where it was not this server's child."""
+    """How a process ended: its exit code or signal; both null if it was not a child of this server."""
 
     code: int | None
     signal: int | None
 
 
 class StopStepItem(WireItem, kw_only=True):
-    """What was done to stop a process and what its tools had started: `term`, `term_again`, `kill`, `sweep`."""
+    """A step of stopping a process and its tools' processes: `term`, `term_again`, `kill` or `sweep`."""
 
     step: str
     pids: list[int]
 
 
 class InstanceItem(WireItem, kw_only=True):
-    """An OpenCode process, and what became of it. `memoryBytes` is null where the process does not live."""
+    """An OpenCode process, running or ended. `memoryBytes` is null if it has ended."""
 
     id: str
     status: InstanceStatus
@@ -38,7 +38,7 @@ class InstanceItem(WireItem, kw_only=True):
 
 
 class OrphanItem(WireItem, kw_only=True):
-    """A live process of this Fleet that no instance looks after. `server` is false for what a tool has started."""
+    """A live process of this Fleet without an instance. `server` is false for a process that a tool started."""
 
     pid: int
     instance_id: str

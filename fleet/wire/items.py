@@ -36,7 +36,7 @@ class TokensItem(WireItem, kw_only=True):
 
 
 class FailureItem(WireItem, kw_only=True):
-    """Why a session is in `error`, or could not be resumed."""
+    """The reason why a session is in `error`, or could not be resumed."""
 
     code: str
     detail: str
@@ -44,7 +44,7 @@ class FailureItem(WireItem, kw_only=True):
 
 
 class ChangesItem(WireItem, kw_only=True):
-    """How much a session has changed."""
+    """The numbers of changed files and lines of a session."""
 
     files: int
     additions: int
@@ -52,7 +52,7 @@ class ChangesItem(WireItem, kw_only=True):
 
 
 class RequestItem(WireItem, kw_only=True):
-    """An open permission request or question; `request` is OpenCode's JSON. `answered`: OpenCode is being told."""
+    """An open permission request or question; `request` is OpenCode's JSON. `answered`: the answer is being sent."""
 
     id: str
     kind: RequestKind
@@ -63,7 +63,7 @@ class RequestItem(WireItem, kw_only=True):
 
 
 class ActivityItem(WireItem, kw_only=True):
-    """What a session does now, or its last line: at most 200 characters on one line. `tool` names a tool that runs."""
+    """What a session does now, or its last line, in at most 200 characters. `tool` names a running tool."""
 
     kind: Literal["text", "reasoning", "tool", "request", "prompt"]
     text: str
@@ -81,7 +81,7 @@ class LastTurnItem(WireItem, kw_only=True):
 
 
 class SetupBrief(WireItem, kw_only=True):
-    """How the set-up of a session's workspace stands. `exitCode` is null until its commands have come to an end."""
+    """The state of the set-up of a session's workspace. `exitCode` is null until its commands have ended."""
 
     status: SetupStatus
     exit_code: int | None
@@ -91,7 +91,7 @@ class SetupBrief(WireItem, kw_only=True):
 
 
 class SetupItem(SetupBrief, kw_only=True):
-    """A set-up, with what the repository's `.fleet.toml` asks for. `digest` is the SHA-256 of that file."""
+    """A set-up with the commands of the repository's `.fleet.toml`. `digest` is the SHA-256 of that file."""
 
     digest: str
     setup: str
@@ -100,12 +100,12 @@ class SetupItem(SetupBrief, kw_only=True):
 
 
 class SessionItem(WireItem, kw_only=True):
-    """A session. `branch` is the one that its workspace was made with; what is checked out now, the workspace says.
+    """A session. `branch` is the first branch of its workspace; the workspace's own item has the current one.
 
-    `agent` and `model` are those of its creation. `contextTokens` is the size of the context at the last answer,
-    `contextLimit` the model's limit where it is known, `runningMs` the time that it was active, up to `statusSince`.
-    `queuePaused` says why prompts that wait do not go, `rehearsal` that the scripted model answers. `setup` is the
-    set-up that its repository asks for, null where it asks for none.
+    `agent` and `model` are those of its creation. `contextTokens` is the size of the context at the last message,
+    `contextLimit` the model's limit if it is known, `runningMs` the time that it was active, up to `statusSince`.
+    `queuePaused` says why waiting prompts are not sent, `rehearsal` that the scripted model is used. `setup` is the
+    set-up of its repository, null if there is none.
     """
 
     id: str
@@ -149,7 +149,7 @@ class SessionItem(WireItem, kw_only=True):
 
 
 class Created(WireItem, kw_only=True):
-    """The answer to a create. `instance_id` is null while a set-up waits or runs."""
+    """The response to a create. `instance_id` is null while a set-up waits or runs."""
 
     instance_id: str | None
     workspace_id: str
@@ -157,14 +157,14 @@ class Created(WireItem, kw_only=True):
 
 
 class Resumed(WireItem, kw_only=True):
-    """The answer to a resume. `instance_id` is null while a set-up waits or runs."""
+    """The response to a resume. `instance_id` is null while a set-up waits or runs."""
 
     instance_id: str | None
     session: SessionItem
 
 
 class Aborted(WireItem, kw_only=True):
-    """The answer to an abort: `aborted`, `ended` (it ended by itself first), `nothing_to_abort`, or `aborting`."""
+    """The response to an abort: `aborted`, `ended` (it ended by itself first), `nothing_to_abort`, or `aborting`."""
 
     outcome: AbortOutcome
     session: SessionItem
@@ -192,7 +192,7 @@ class SessionDetail(SessionItem, kw_only=True):
 
 
 class KeptItem(WireItem, kw_only=True):
-    """The ref where work of a removed workspace is kept, null for none; ignored files are named or counted only."""
+    """The ref that keeps the work of a removed workspace, null for none; ignored files are listed or counted only."""
 
     ref: str | None
     commit: str | None
@@ -202,7 +202,7 @@ class KeptItem(WireItem, kw_only=True):
 
 
 class EndedWorkspace(WireItem, kw_only=True):
-    """What became of the workspace; `reason` says why it is still there."""
+    """The state of the workspace after a stop; `reason` says why it still exists."""
 
     id: str
     removed: bool
@@ -211,7 +211,7 @@ class EndedWorkspace(WireItem, kw_only=True):
 
 
 class Ended(WireItem, kw_only=True):
-    """The answer to a terminate. `session` is null where it was erased: nothing is shown of it any more."""
+    """The response to a stop. `session` is null if it was erased: nothing of it is shown any more."""
 
     session: SessionItem | None
     erased: bool
@@ -226,7 +226,7 @@ class RelativeTitle(WireItem, kw_only=True):
 
 
 class EndedWorkspacePreview(WireItem, kw_only=True):
-    """What would become of a workspace. `reason` says why it would stay; `keptRef` where its work would be kept."""
+    """What would happen to a workspace. `reason` says why it would stay, `keptRef` where its work would be kept."""
 
     id: str
     directory: str
@@ -241,7 +241,7 @@ class EndedWorkspacePreview(WireItem, kw_only=True):
 
 
 class EndPreview(WireItem, kw_only=True):
-    """What a terminate would do, and nothing was done: what goes, what is kept and where."""
+    """What a stop would do: what it would erase or remove, and what it would keep where. Nothing was done."""
 
     session: RelativeTitle
     erased: bool
@@ -249,9 +249,9 @@ class EndPreview(WireItem, kw_only=True):
 
 
 class DiffItem(WireItem, kw_only=True):
-    """A changed file; base64 where a side is not UTF-8. `overlapsWith`: who worked there, above or below meanwhile.
+    """A changed file, in base64 if a side is not UTF-8. `overlapsWith`: sessions that worked there meanwhile.
 
-    The digests name the contents for `GET …/blobs/{digest}`. `fileBytes` has a name that is not UTF-8, in base64.
+    The digests are the names of the contents in `GET …/blobs/{digest}`. `fileBytes` is a non-UTF-8 name, in base64.
     """
 
     file: str
@@ -274,7 +274,7 @@ class DiffItem(WireItem, kw_only=True):
 
 
 class SnippetItem(WireItem, kw_only=True):
-    """Where a search hit: in a `title`, `prompt`, `answer` or `tool` output. `hits` are [start, end) in `text`."""
+    """A match of a search in a `title`, `prompt`, `answer` or `tool` output. `hits` are [start, end) in `text`."""
 
     kind: SnippetKind
     text: str
@@ -282,13 +282,13 @@ class SnippetItem(WireItem, kw_only=True):
 
 
 class HistoryItem(SessionItem, kw_only=True):
-    """A session of the history, with a snippet where the search hit."""
+    """A session of the history, with a snippet of the match."""
 
     snippet: SnippetItem | None
 
 
 class InboxContext(WireItem, kw_only=True):
-    """Where something that waits comes from; `tool` is the part of the tool call, in OpenCode's JSON, cut."""
+    """The origin of an inbox item; `tool` is the part of the tool call, in OpenCode's JSON, cut."""
 
     turn: int | None
     prompt: str | None
@@ -318,7 +318,7 @@ class InboxItem(WireItem, kw_only=True):
 
 
 class NotificationItem(WireItem, kw_only=True):
-    """Something that happened; `id` is made of the session's and a number."""
+    """A notification; `id` is made of the session's id and a number."""
 
     id: str
     session_id: str
@@ -329,13 +329,13 @@ class NotificationItem(WireItem, kw_only=True):
 
 
 class Count(WireItem, kw_only=True):
-    """A number of things."""
+    """A number of items."""
 
     count: int
 
 
 class QueuedItem(WireItem, kw_only=True):
-    """A prompt that waits."""
+    """A prompt in the queue."""
 
     id: str
     text: str
@@ -359,7 +359,7 @@ class BranchItem(WireItem, kw_only=True):
 
 
 class TodoItem(WireItem, kw_only=True):
-    """An entry of the agent's own list, in OpenCode's words."""
+    """An entry of the agent's own todo list, in OpenCode's words."""
 
     content: str
     status: str
@@ -367,7 +367,7 @@ class TodoItem(WireItem, kw_only=True):
 
 
 class FileEntryItem(WireItem, kw_only=True):
-    """What stands in a directory; `path` leads to it from the session's directory."""
+    """An entry of a directory; `path` is relative to the session's directory."""
 
     name: str
     path: str

@@ -1,4 +1,4 @@
-"""Query parameters about places and choices: directories, roots, branches, and what OpenCode offers."""
+"""Query parameters about directories, roots, branches, and OpenCode's agents, commands and models."""
 
 from typing import Annotated
 
@@ -15,20 +15,20 @@ class DirectoryQuery(PageQuery, frozen=True):
 
     path: Annotated[
         Path | None,
-        msgspec.Meta(description="An absolute path; by default the user's home where that is allowed, else a root."),
+        msgspec.Meta(description="An absolute path; by default the user's home if it is allowed, else a root."),
     ] = None
     query: Annotated[
         Name | None,
-        msgspec.Meta(description="Look for directories at any depth below it whose names have this in them."),
+        msgspec.Meta(description="Search for directories at any depth below it whose names contain this."),
     ] = None
 
 
 class BranchQuery(PageQuery, kw_only=True, frozen=True):
     """`GET /api/repositories/branches`."""
 
-    path: Annotated[Path, msgspec.Meta(description="An absolute path inside of the repository.")]
+    path: Annotated[Path, msgspec.Meta(description="An absolute path in the repository.")]
     query: Annotated[
-        str, msgspec.Meta(max_length=FIND_QUERY_CHARS_MAX, description="Those whose names have this in them.")
+        str, msgspec.Meta(max_length=FIND_QUERY_CHARS_MAX, description="Branches whose names contain this.")
     ] = ""
 
 
@@ -36,27 +36,27 @@ class OffersQuery(Query, frozen=True):
     """`GET /api/offers`."""
 
     directory: Annotated[
-        Path | None, msgspec.Meta(description="The absolute path where a session is to work; without it, any.")
+        Path | None, msgspec.Meta(description="The absolute path of a session's directory; without it, any.")
     ] = None
 
 
 class RootQuery(Query, frozen=True):
     """`DELETE /api/workspace-roots`."""
 
-    path: Annotated[Path, msgspec.Meta(description="The root to withdraw, as it is in the list.")]
+    path: Annotated[Path, msgspec.Meta(description="The root to withdraw, as the list shows it.")]
 
 
 class OfferQuery(PageQuery, frozen=True):
-    """What an instance offers."""
+    """Agents, commands and models of an instance."""
 
     session: Annotated[
-        str | None, msgspec.Meta(description="A session of the instance: what is offered in its directory.")
+        str | None, msgspec.Meta(description="A session of the instance: the offers in its directory.")
     ] = None
 
 
 class FindQuery(Query, frozen=True):
     """`GET /api/instances/{id}/find/files`."""
 
-    query: Annotated[str, msgspec.Meta(max_length=FIND_QUERY_CHARS_MAX, description="What the paths resemble.")]
-    session: Annotated[str | None, msgspec.Meta(description="A session of the instance: look in its directory.")] = None
+    query: Annotated[str, msgspec.Meta(max_length=FIND_QUERY_CHARS_MAX, description="Text that the paths resemble.")]
+    session: Annotated[str | None, msgspec.Meta(description="A session whose directory is searched.")] = None
     limit: Limit = PAGE_DEFAULT

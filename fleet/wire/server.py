@@ -6,7 +6,7 @@ from fleet.wire.items import TokensItem, WireItem
 
 
 class Summary(WireItem, kw_only=True):
-    """The fleet at a glance."""
+    """Counts and sums over all sessions and instances."""
 
     sessions: dict[str, int]
     instances: int
@@ -29,7 +29,7 @@ class LimitsItem(WireItem, kw_only=True):
 
 
 class Info(WireItem, kw_only=True):
-    """What this server is."""
+    """Versions, roots and limits of this server."""
 
     version: str
     opencode_version: str | None

@@ -12,13 +12,13 @@ Digest = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class SetupDetail(SetupItem, kw_only=True):
-    """A set-up with the output of its commands: from its beginning, and the end of a long one."""
+    """A set-up with the output of its commands: the beginning, and the end of a long one."""
 
     output: str
 
 
 class RecipeItem(WireItem, kw_only=True):
-    """What the `.fleet.toml` of a checkout asks for. `digest` is the SHA-256 of the file.
+    """The content of a checkout's `.fleet.toml`. `digest` is the SHA-256 of the file.
 
     `repository` is where it is allowed, `problem` says why the file cannot be used.
     """
@@ -33,7 +33,7 @@ class RecipeItem(WireItem, kw_only=True):
 
 
 class TrustItem(WireItem, kw_only=True):
-    """A content of `.fleet.toml` whose commands a person has allowed in a repository. `by` is who it was."""
+    """A content of `.fleet.toml` whose commands a person has allowed in a repository. `by` is that person."""
 
     repository: str
     digest: str
@@ -45,14 +45,14 @@ class TrustItem(WireItem, kw_only=True):
 
 
 class TrustBody(Body):
-    """`POST /api/trust`: a directory in a checkout, and the digest of the file that was read."""
+    """`POST /api/trust`: a directory in a checkout, and the digest of the file that the person has read."""
 
     directory: Path
     digest: Digest
 
 
 class SetupBody(Body):
-    """`POST /api/sessions/{id}/setup`: allow the commands of this digest for the repository, or go without them."""
+    """`POST /api/sessions/{id}/setup`: allow the commands of this digest in the repository, or skip them."""
 
     action: Literal["allow", "skip"]
     digest: Digest | None = None
@@ -69,7 +69,7 @@ class TrustQuery(Query, frozen=True):
 
     repository: Annotated[Path, msgspec.Meta(description="The repository, as the list names it.")]
     digest: Annotated[
-        Digest | None, msgspec.Meta(description="One content; without it, all that was allowed in the repository.")
+        Digest | None, msgspec.Meta(description="One content; without it, all that are allowed there.")
     ] = None
 
 

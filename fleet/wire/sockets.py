@@ -17,16 +17,16 @@ FrameId = Annotated[str, msgspec.Meta(min_length=1, max_length=SOCKET_ID_CHARS_M
 
 
 class _ClientFrame(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, tag_field="type"):
-    """A frame of a client. `id` is the client's own: what answers the frame carries it."""
+    """A frame of a client. `id` is the client's own: the server's replies contain it."""
 
     id: FrameId
 
 
 class Subscribe(_ClientFrame, frozen=True, omit_defaults=True, tag="subscribe"):
-    """Follow these sessions, or with `*` everything, beyond the position `after`; without it, from now on.
+    """Follow these sessions, or with `*` everything, after the position `after`; without it, from now on.
 
-    Or follow a `view` instead: `fleet` is the item of every session, `inbox` all that waits for a person. `signals`
-    says whether what is being written comes along with a session's events.
+    Or follow a `view` instead: `fleet` is the item of every session, `inbox` everything that waits for a person.
+    `signals` says whether signals about unfinished parts are sent with a session's events.
     """
 
     sessions: (
@@ -44,7 +44,7 @@ class Unsubscribe(_ClientFrame, frozen=True, tag="unsubscribe"):
 
 
 class Command(_ClientFrame, frozen=True, tag="command"):
-    """Carry out what this method, path (with its query) and JSON body are over REST."""
+    """Run the REST request with this method, path (with its query) and JSON body."""
 
     method: Literal["POST", "PUT", "PATCH", "DELETE"]
     path: Annotated[str, msgspec.Meta(max_length=SOCKET_PATH_CHARS_MAX, pattern=r"^/api/[!-~]+$")]
@@ -55,14 +55,14 @@ class Command(_ClientFrame, frozen=True, tag="command"):
 
 
 class Ping(_ClientFrame, frozen=True, tag="ping"):
-    """Answer this."""
+    """Request a reply."""
 
 
 ClientFrame = Subscribe | Unsubscribe | Command | Ping
 
 
 class Reply(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag_field="type", tag="reply"):
-    """A command, a ping or the end of a subscription went well: what REST answers, its headers as fields."""
+    """A command, a ping or the end of a subscription succeeded: the REST response, its headers as fields."""
 
     id: str
     status: int
@@ -72,9 +72,9 @@ class Reply(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag
 
 
 class Error(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="error", omit_defaults=True):
-    """A frame was refused: the problem document of REST, and its code beside it.
+    """A frame was refused: the problem document of REST, and its code.
 
-    `id` is the frame's, missing where it had no good one. `retry_after_s` is set where trying again later makes sense.
+    `id` is the frame's, missing if it had no valid one. `retry_after_s` is set if a later retry can succeed.
     """
 
     status: int
@@ -85,21 +85,21 @@ class Error(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="
 
 
 class Live(msgspec.Struct, frozen=True, tag_field="type", tag="live"):
-    """A subscription has been told everything up to `position`: what comes now happens now."""
+    """A subscription has got everything up to `position`: later frames are sent as they happen."""
 
     id: str
     position: int
 
 
 class Lagging(msgspec.Struct, frozen=True, tag_field="type", tag="lagging"):
-    """A subscription has ended because its buffer was full: subscribe again with this `after` to miss nothing."""
+    """A subscription has ended because its buffer was full. Subscribe again with this `after` to miss nothing."""
 
     id: str
     after: int
 
 
 class Items(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="items"):
-    """Sessions of a fleet view, as it begins; `reset`: forget all that you hold. `more` frames like this follow."""
+    """Sessions at the begin of a fleet view; `reset`: discard all earlier ones. `more`: a further frame follows."""
 
     id: str
     position: int
@@ -109,7 +109,7 @@ class Items(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="
 
 
 class Item(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="item"):
-    """A session of a fleet view is now this."""
+    """The new state of a session of a fleet view."""
 
     id: str
     position: int
@@ -133,4 +133,4 @@ class Inbox(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="
 
 
 ServerFrame = Reply | Error | Live | Lagging | Items | Item | Gone | Inbox
-"""Those of the server that are structs; `event`, `signal` and `snapshot` are put together of parts that are encoded."""
+"""Frames of the server that are structs; `event`, `signal` and `snapshot` are joined from encoded parts."""

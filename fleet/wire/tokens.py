@@ -5,9 +5,9 @@ from fleet.wire.items import WireItem
 
 
 class AccessTokenItem(WireItem, kw_only=True):
-    """An access token, without what proves it. `name` is what the log calls its user: `token:NAME`.
+    """An access token without its secret. `name` is the log's name for its user: `token:NAME`.
 
-    A token that was revoked stays listed, since the log names it; no other token can get its name.
+    A revoked token stays in the list, because the log names it; no other token can get its name.
     """
 
     name: str
@@ -19,9 +19,9 @@ class AccessTokenItem(WireItem, kw_only=True):
 
 
 class LoginLinkItem(WireItem, kw_only=True):
-    """A link that logs one browser in, once: the one time that it is shown.
+    """A link that logs one browser in, once. It is shown only this time.
 
-    `path` follows the address at which the browser reaches the server. After `expiresAt` it opens nothing.
+    `path` follows the address at which the browser reaches the server. The link is valid until `expiresAt`.
     """
 
     path: str

@@ -9,7 +9,7 @@ from fleet.wire.bodies import At, InstanceId, Limit, Offset, PageQuery, Query
 from fleet.wire.enums import TurnOutcome
 from fleet.wire.items import ChangesItem, TokensItem, WireItem
 
-_WholeLimit = Annotated[int, msgspec.Meta(ge=1, le=SESSION_LIST_MAX, description="How many to give at most.")]
+_WholeLimit = Annotated[int, msgspec.Meta(ge=1, le=SESSION_LIST_MAX, description="The maximum number of messages.")]
 
 
 class MessagesQuery(Query, frozen=True):
@@ -20,7 +20,7 @@ class MessagesQuery(Query, frozen=True):
     after: Annotated[str | None, msgspec.Meta(description="Messages after the one with this id.")] = None
     at: At = None
     instance_id: InstanceId = None
-    around: Annotated[str | None, msgspec.Meta(description="The message with this id, and those around it.")] = None
+    around: Annotated[str | None, msgspec.Meta(description="The message with this id, and its neighbours.")] = None
     conversation: Annotated[
         str | None, msgspec.Meta(description="OpenCode's id of a sub-agent's session; by default the session's own.")
     ] = None
@@ -33,7 +33,7 @@ class MessagesQuery(Query, frozen=True):
 
 
 class WholeQuery(PageQuery, frozen=True):
-    """A list of a session that is given as a whole, up to a bound."""
+    """A list of a session that is returned as a whole, up to a limit."""
 
     limit: _WholeLimit = SESSION_LIST_MAX
     offset: Offset = 0
@@ -47,7 +47,7 @@ class TurnsQuery(WholeQuery, frozen=True):
 
 
 class SteeredItem(WireItem, kw_only=True):
-    """A prompt that was sent into a turn that ran."""
+    """A prompt that was sent into a running turn."""
 
     message_id: str
     prompt: str
@@ -56,7 +56,7 @@ class SteeredItem(WireItem, kw_only=True):
 
 
 class TurnItem(WireItem, kw_only=True):
-    """A turn of a session: what was asked and by whom, and what came of it. `position`: where it began in the log."""
+    """A turn of a session: its prompt, who sent it, and its result. `position`: where it began in the log."""
 
     number: int
     message_id: str
@@ -75,7 +75,7 @@ class TurnItem(WireItem, kw_only=True):
 
 
 class ConversationItem(WireItem, kw_only=True):
-    """A conversation of a session: its own, or that of a sub-agent, by OpenCode's id."""
+    """A conversation of a session: its own or a sub-agent's, by OpenCode's id."""
 
     id: str
     parent_id: str | None
@@ -93,7 +93,7 @@ class MessageItem(WireItem, kw_only=True):
 
 
 class Pagination(WireItem, kw_only=True):
-    """Ids to continue from with `before` and `after`; null where the transcript ends."""
+    """Ids to continue with as `before` and `after`; null at an end of the transcript."""
 
     before: str | None
     after: str | None
@@ -101,7 +101,7 @@ class Pagination(WireItem, kw_only=True):
 
 
 class Messages(WireItem, kw_only=True):
-    """A stretch of a transcript, oldest first."""
+    """Messages of a transcript, oldest first."""
 
     messages: list[MessageItem]
     pagination: Pagination

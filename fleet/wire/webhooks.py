@@ -5,9 +5,9 @@ from fleet.wire.items import WireItem
 
 
 class WebhookItem(WireItem, kw_only=True):
-    """A webhook. `origin` is its address without the path. `position`: what stands in the log up to there is ordered.
+    """A webhook. `origin` is its address without the path. `position`: events up to there have their messages.
 
-    `waiting` messages are on their way; `reason` says why it is disabled.
+    `waiting` counts messages that are not delivered yet; `reason` says why the webhook is disabled.
     """
 
     id: str
@@ -25,7 +25,7 @@ class WebhookItem(WireItem, kw_only=True):
 
 
 class NewWebhookItem(WireItem, kw_only=True):
-    """The answer to a registration: the one time that address and secret are shown."""
+    """The response to a registration. Address and secret are shown only this time."""
 
     webhook: WebhookItem
     url: str
@@ -35,7 +35,7 @@ class NewWebhookItem(WireItem, kw_only=True):
 class DeliveryItem(WireItem, kw_only=True):
     """A message to a webhook; `id` is its `webhook-id`. `status`, `detail`, `tookMs` and `at` are of the last attempt.
 
-    `outcome` is `pending`, `delivered`, or `dropped`: it will not be sent (again). `status` is null where nobody
+    `outcome` is `pending`, `delivered`, or `dropped`: it is not sent (again). `status` is null where nobody
     answered, `sessionId` and `position` are null for a test.
     """
 

@@ -5,16 +5,16 @@ from fleet.wire.items import KeptItem, WireItem
 
 
 class NotCarriedItem(WireItem, kw_only=True):
-    """Something of the source that a workspace does not have. `detail` says what is missing and what helps."""
+    """A part of the source that a workspace does not have. `detail` says what is missing and what to do."""
 
     what: NotCarriedKind
     detail: str
 
 
 class TeardownItem(WireItem, kw_only=True):
-    """How the teardown ended that ran before a removal; `output` is the end of what it wrote.
+    """The result of the teardown before a removal; `output` is the end of its output.
 
-    `exitCode` is null where it did not run to its end, and `detail` says why.
+    `exitCode` is null if it did not run to its end, and `detail` says why.
     """
 
     exit_code: int | None
@@ -24,7 +24,7 @@ class TeardownItem(WireItem, kw_only=True):
 
 
 class PortsItem(WireItem, kw_only=True):
-    """Ports of the loopback address that are the workspace's alone: `count` of them, from `first` on."""
+    """Loopback ports that only this workspace has: `count` of them, from `first` on."""
 
     first: int
     count: int
@@ -33,7 +33,7 @@ class PortsItem(WireItem, kw_only=True):
 class WorkspaceItem(WireItem, kw_only=True):
     """A workspace. `branch` is the one that was checked out when it was made.
 
-    `notCarried` lists what of the source did not come along, such as hooks, filters, LFS contents or submodules.
+    `notCarried` lists parts of the source that it does not have: hooks, filters, LFS contents, submodules and others.
     """
 
     id: str
@@ -52,9 +52,9 @@ class WorkspaceItem(WireItem, kw_only=True):
 
 
 class WorkspaceDetail(WorkspaceItem, kw_only=True):
-    """A workspace, looked at now. `currentBranch` is null when detached, `dirty` tells whether work is not committed.
+    """A workspace with its state now. `currentBranch` is null when detached; `dirty`: it has uncommitted work.
 
-    Both are null where there is nothing to look at, or the look takes longer than 5 s.
+    Both are null if there is no git repository, or if reading it takes longer than 5 s.
     """
 
     current_branch: str | None

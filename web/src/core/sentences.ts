@@ -38,7 +38,7 @@ function answer(value: EventData["session.request-answered"]["answer"]): string 
 }
 
 function steps(taken: EventData["instance.stopped"]["steps"]): string {
-  return taken.map(each => each.step).join(", ") || "nothing was left to do";
+  return taken.map(each => each.step).join(", ") || "no step was needed";
 }
 
 const OUTCOMES: Readonly<Record<string, string>> = {
@@ -53,32 +53,32 @@ const SENTENCES: Table = {
   "session.edited": data =>
     `The session is called ${quoted(data.title)}${data.tags.length > 0 ? `, with the tags ${data.tags.join(", ")}` : ""}`,
   "session.workspace-attached": data =>
-    `It works in ${oneLine(data.directory)}${data.branch ? ` on ${oneLine(data.branch)}` : ""}`,
-  "session.setup-held": () => "The set-up waits for a person who allows its commands",
+    `The session works in ${oneLine(data.directory)}${data.branch ? ` on ${oneLine(data.branch)}` : ""}`,
+  "session.setup-held": () => "The set-up waits for a person to allow its commands",
   "session.setup-started": () => "The commands of the set-up were started",
-  "session.setup-output": data => `The set-up has written: ${oneLine(lastLine(data.text), TEXT_MAX)}`,
+  "session.setup-output": data => `The set-up printed: ${oneLine(lastLine(data.text), TEXT_MAX)}`,
   "session.setup-ended": data =>
     data.exit_code === 0 ? "The workspace was set up" : `The set-up failed: ${oneLine(data.detail, TEXT_MAX)}`,
-  "session.setup-skipped": () => "The session goes on without the set-up",
-  "session.instance-attached": data => `It runs in the process ${short(data.instance_id)}`,
-  "session.conversation-opened": () => "OpenCode's conversation is open: it takes prompts",
+  "session.setup-skipped": () => "The session continues without the set-up",
+  "session.instance-attached": data => `The session runs in the process ${short(data.instance_id)}`,
+  "session.conversation-opened": () => "OpenCode's conversation is open and accepts prompts",
   "session.resume-requested": data =>
-    data.opencode_id ? "A resume with a new conversation was asked for" : "A resume was asked for",
-  "session.resumed": data => `It works again, in the process ${short(data.instance_id)}`,
-  "session.provision-failed": data => `It could not start (${data.step}): ${oneLine(data.detail, TEXT_MAX)}`,
+    data.opencode_id ? "A resume with a new conversation was requested" : "A resume was requested",
+  "session.resumed": data => `The session was resumed in the process ${short(data.instance_id)}`,
+  "session.provision-failed": data => `The session could not start (${data.step}): ${oneLine(data.detail, TEXT_MAX)}`,
   "session.provision-delayed": data => `The start waits (${data.step}): ${oneLine(data.reason, TEXT_MAX)}`,
   "session.prompt-accepted": data =>
     data.command
       ? `The command /${oneLine(data.command)} ${oneLine(data.text, TEXT_MAX)} was accepted`
       : `The prompt ${quoted(data.text)} was accepted`,
-  "session.prompt-withdrawn": data => `A prompt was taken out of the queue: ${oneLine(data.reason, TEXT_MAX)}`,
-  "session.prompt-edited": data => `A prompt that waits was changed to ${quoted(data.text)}`,
+  "session.prompt-withdrawn": data => `A prompt was removed from the queue: ${oneLine(data.reason, TEXT_MAX)}`,
+  "session.prompt-edited": data => `A waiting prompt was changed to ${quoted(data.text)}`,
   "session.turn-started": data => `Turn ${data.number} began`,
   "session.turn-steered": data => `A prompt was sent into turn ${data.number}`,
   "session.prompt-delivered": () => "OpenCode has the prompt",
   "session.message-recorded": data => `A message of the ${data.role} was recorded`,
   "session.part-recorded": data => part(data.type, data.body),
-  "session.turn-snapshot-taken": data => `The files before turn ${data.number} were noted`,
+  "session.turn-snapshot-taken": data => `A snapshot of the files before turn ${data.number} was taken`,
   "session.changes-recorded": data =>
     `Turn ${data.number} ended with ${counted(data.totals.files ?? 0, "changed file")} in all: +${data.totals.additions ?? 0} −${data.totals.deletions ?? 0}`,
   "session.request-opened": data =>
@@ -87,49 +87,49 @@ const SENTENCES: Table = {
       : `The agent asked a question: ${asked(data.body)}`,
   "session.request-answered": data => `The request was ${answer(data.answer)}`,
   "session.request-closed": () => "The request is closed",
-  "session.turn-continued": () => "The turn goes on",
+  "session.turn-continued": () => "The turn continues",
   "session.turn-delayed": data =>
     data.reason === ""
       ? "The turn makes progress again"
       : `The turn makes no progress: ${oneLine(data.reason, TEXT_MAX)}`,
-  "session.abort-requested": data => `An abort of turn ${data.number} was asked for`,
+  "session.abort-requested": data => `An abort of turn ${data.number} was requested`,
   "session.turn-ended": data => `Turn ${data.number} ${OUTCOMES[data.outcome] ?? data.outcome}`,
   "session.turn-failed": data => `Turn ${data.number} failed: ${oneLine(data.detail, TEXT_MAX)}`,
-  "session.settled": data => `Nothing was left to do after the resume: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "session.settled": data => `After the resume, no work was left: ${oneLine(data.evidence, TEXT_MAX)}`,
   "session.instance-detaching": data =>
-    `It left the process ${short(data.instance_id)}: ${oneLine(data.evidence, TEXT_MAX)}`,
-  "session.completed": data => `It completed: ${oneLine(data.evidence, TEXT_MAX)}`,
-  "session.instance-detached": data => `It was detached from the process ${short(data.instance_id)}`,
-  "session.disconnected": data => `It lost its process: ${oneLine(data.evidence, TEXT_MAX)}`,
-  "session.stop-requested": () => "Its end was asked for",
-  "session.stopped": data => `It was stopped: ${oneLine(data.evidence, TEXT_MAX)}`,
-  "session.erased": () => "It was erased: what was said and done in it is gone",
-  "session.callback-ordered": data => `Its parent is to hear that it ${OUTCOMES[data.outcome] ?? data.outcome}`,
-  "session.callback-delivered": () => "Its parent has the report",
-  "session.callback-undelivered": data => `Its parent could not take the report: ${oneLine(data.reason, TEXT_MAX)}`,
-  "session.callback-dropped": data => `The report was given up: ${oneLine(data.reason, TEXT_MAX)}`,
+    `The session is leaving the process ${short(data.instance_id)}: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "session.completed": data => `The session completed: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "session.instance-detached": data => `The session was detached from the process ${short(data.instance_id)}`,
+  "session.disconnected": data => `The session lost its process: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "session.stop-requested": () => "A stop of the session was requested",
+  "session.stopped": data => `The session was stopped: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "session.erased": () => "The session was erased, with its transcript",
+  "session.callback-ordered": data => `Its parent will be notified that it ${OUTCOMES[data.outcome] ?? data.outcome}`,
+  "session.callback-delivered": () => "Its parent was notified",
+  "session.callback-undelivered": data => `Its parent could not be notified: ${oneLine(data.reason, TEXT_MAX)}`,
+  "session.callback-dropped": data => `The message to its parent was dropped: ${oneLine(data.reason, TEXT_MAX)}`,
   "session.budget-set": data => `Its budget is ${budget(data.budget)}`,
   "session.budget-exceeded": data => `Its budget is used up: ${oneLine(data.what, TEXT_MAX)}`,
-  "session.notifications-read": data => `${counted(data.numbers.length, "notification")} of it were read`,
+  "session.notifications-read": data => `Read notifications of the session: ${data.numbers.length}`,
 
-  "instance.requested": data => `An OpenCode process was ordered for ${oneLine(data.directory)}`,
-  "instance.session-attached": data => `The session ${short(data.session_id)} was given to the process`,
-  "instance.session-detached": data => `The session ${short(data.session_id)} left the process`,
+  "instance.requested": data => `An OpenCode process was requested for ${oneLine(data.directory)}`,
+  "instance.session-attached": data => `The session ${short(data.session_id)} was attached to the process`,
+  "instance.session-detached": data => `The session ${short(data.session_id)} was detached from the process`,
   "instance.spawned": data => `The process was started with pid ${data.identity.pid}`,
   "instance.ready": data =>
-    `The process answers${data.endpoint.version ? ` (OpenCode ${oneLine(data.endpoint.version)})` : ""}`,
+    `The process is ready${data.endpoint.version ? ` (OpenCode ${oneLine(data.endpoint.version)})` : ""}`,
   "instance.start-failed": data => `The process did not start: ${oneLine(data.detail, TEXT_MAX)}`,
-  "instance.unreachable": data => `The process does not answer: ${oneLine(data.evidence, TEXT_MAX)}`,
-  "instance.reachable": () => "The process answers again",
+  "instance.unreachable": data => `The process does not respond: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "instance.reachable": () => "The process responds again",
   "instance.lost": data => `The process is gone: ${oneLine(data.evidence, TEXT_MAX)}`,
-  "instance.stop-requested": data => `The process is to stop: ${data.reason}`,
+  "instance.stop-requested": data => `A stop of the process was requested: ${data.reason}`,
   "instance.stopped": data => `The process has stopped: ${steps(data.steps)}`,
   "instance.permission-allowed": data =>
     `${oneLine(data.permission)} is allowed in ${oneLine(data.directory)} until the process ends: ${oneLine(data.patterns.join(", "), TEXT_MAX)}`,
-  "instance.remnants-killed": data => `What the process had left behind was ended: ${steps(data.steps)}`,
+  "instance.remnants-killed": data => `Remaining processes were killed: ${steps(data.steps)}`,
 
   "workspace.requested": data =>
-    `A workspace was ordered: ${data.order.strategy} of ${oneLine(data.order.source_directory)}`,
+    `A workspace was requested: ${data.order.strategy} of ${oneLine(data.order.source_directory)}`,
   "workspace.claimed": data => `The session ${short(data.session_id)} uses the workspace`,
   "workspace.ready": data => `The workspace is ready in ${oneLine(data.prepared.directory)}`,
   "workspace.failed": data => `The workspace could not be made: ${oneLine(data.detail, TEXT_MAX)}`,
@@ -138,13 +138,13 @@ const SENTENCES: Table = {
     data.fault === "missing"
       ? "The directory of the workspace is missing"
       : data.fault === "cut_off"
-        ? "git does not find the repository of the workspace any more"
-        : "The workspace is whole again",
+        ? "git cannot find the repository of the workspace any more"
+        : "The workspace is complete again",
   "workspace.released": data => `The session ${short(data.session_id)} does not use the workspace any more`,
-  "workspace.removal-requested": () => "The workspace is to be removed",
+  "workspace.removal-requested": () => "The removal of the workspace was requested",
   "workspace.work-preserved": data =>
     data.kept.ref
-      ? `Work that was only in the workspace is kept as ${oneLine(data.kept.ref)}`
+      ? `Work that existed only in the workspace is kept as ${oneLine(data.kept.ref)}`
       : "Nothing in the workspace had to be kept",
   "workspace.edited": data =>
     data.title ? `The workspace is called ${quoted(data.title)}` : "The workspace has no title any more",
@@ -152,37 +152,37 @@ const SENTENCES: Table = {
   "workspace.set-up": data => (data.complete ? "The workspace was set up" : "The set-up of the workspace began"),
   "workspace.torn-down": data =>
     data.exit_code === 0
-      ? "The teardown of the workspace was done"
-      : `The teardown of the workspace did not work: ${oneLine(data.detail, TEXT_MAX)}`,
+      ? "The teardown of the workspace succeeded"
+      : `The teardown of the workspace failed: ${oneLine(data.detail, TEXT_MAX)}`,
   "workspace.removed": () => "The workspace was removed",
   "workspace.removal-failed": data => `The workspace could not be removed: ${oneLine(data.detail, TEXT_MAX)}`,
-  "workspace.restore-requested": () => "The workspace is to be brought back",
-  "workspace.restored": () => "The workspace is back",
-  "workspace.restore-failed": data => `The workspace could not be brought back: ${oneLine(data.detail, TEXT_MAX)}`,
+  "workspace.restore-requested": () => "The restore of the workspace was requested",
+  "workspace.restored": () => "The workspace was restored",
+  "workspace.restore-failed": data => `The workspace could not be restored: ${oneLine(data.detail, TEXT_MAX)}`,
 
   "workspace-root.added": data => `Sessions may only work below ${oneLine(data.path)} and other chosen roots`,
   "workspace-root.removed": data => `The root ${oneLine(data.path)} was withdrawn`,
   "trust.allowed": data =>
     `The commands of ${oneLine(data.repository)} were allowed (.fleet.toml ${short(data.recipe.digest)})`,
   "trust.revoked": data => `The commands of ${oneLine(data.repository)} are not allowed any more`,
-  "http-response.stored": data => `The answer to a request with a key was kept: HTTP ${data.status}`,
+  "http-response.stored": data => `The response to a request with an idempotency key was stored: HTTP ${data.status}`,
 
   "webhook.registered": data => `A webhook to ${oneLine(data.origin)} was registered`,
-  "webhook.enabled": () => "The webhook was switched on",
-  "webhook.disabled": data => `The webhook was switched off${data.reason ? `: ${oneLine(data.reason, TEXT_MAX)}` : ""}`,
+  "webhook.enabled": () => "The webhook was enabled",
+  "webhook.disabled": data => `The webhook was disabled${data.reason ? `: ${oneLine(data.reason, TEXT_MAX)}` : ""}`,
   "webhook.deleted": () => "The webhook was deleted",
-  "webhook.cursor-advanced": data => `The webhook has been told of everything up to event ${data.position}`,
-  "webhook.delivery-ordered": data => `A message ${oneLine(data.type)} was ordered`,
+  "webhook.cursor-advanced": data => `The webhook has got everything up to event ${data.position}`,
+  "webhook.delivery-ordered": data => `A message ${oneLine(data.type)} was queued`,
   "webhook.delivery-succeeded": data => `The message was delivered: HTTP ${data.status} in ${duration(data.took_ms)}`,
   "webhook.delivery-failed": data => `The message was not delivered: ${oneLine(data.detail, TEXT_MAX)}`,
-  "webhook.delivery-dropped": data => `The message was given up: ${oneLine(data.reason, TEXT_MAX)}`,
+  "webhook.delivery-dropped": data => `The message was dropped: ${oneLine(data.reason, TEXT_MAX)}`,
 };
 
 /** Return the sentence of an event. */
 export function sentence(event: LoggedEvent): string {
-  if (event.erased === true) return `${event.type}: what it said was erased`;
+  if (event.erased === true) return `${event.type}: its data was erased`;
   if (!Object.hasOwn(SENTENCES, event.type))
-    return `${event.type}: this page is older than the server and does not know it`;
+    return `${event.type}: this page is older than the server and does not know this type`;
   try {
     return intact(event);
   } catch {
